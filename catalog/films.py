@@ -1,0 +1,400 @@
+"""The catalogue: an SQLite file of films, looked up by id or by what a person types.
+
+Owns ``catalog.sqlite``: one row a film, one row for each of its titles, and a few facts about the whole (where the
+films came from, which ratings file belongs to them). It is written whole, under a temporary name, so that a load
+that fails leaves the catalogue that was there. May import `catalog` only.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from catalog.errors import AmbiguousFilmError, DataError, NotBuiltError, UnknownFilmError
+from catalog.storage import atomic_path, sqlite_errors
+from catalog.titles import bare_key, parse_title, split_bare_year, title_key
+
+_VERSION = 1
+_N_SUGGESTIONS = 5
+_N_LISTED = 20
+# The least likeness of spelling, of 100, that is worth suggesting.
+_ALIKE = 60
+# SQLite's oldest bound on the number of ? in one statement.
+_N_PARAMETERS = 900
+
+_SCHEMA = f"""
+PRAGMA user_version = {_VERSION};
+CREATE TABLE films (
+    movie_id INTEGER PRIMARY KEY,
+    title TEXT NOT NULL,
+    year INTEGER,
+    imdb_id TEXT,
+    tmdb_id INTEGER,
+    genres TEXT NOT NULL,
+    alternative_titles TEXT NOT NULL,
+    n_ratings INTEGER NOT NULL,
+    mean_rating REAL
+);
+CREATE TABLE titles (
+    movie_id INTEGER NOT NULL REFERENCES films,
+    key TEXT NOT NULL,
+    bare_key TEXT NOT NULL,
+    alternative INTEGER NOT NULL
+);
+CREATE INDEX titles_by_key ON titles (key);
+CREATE INDEX titles_by_bare_key ON titles (bare_key);
+CREATE INDEX films_by_imdb ON films (imdb_id);
+CREATE INDEX films_by_tmdb ON films (tmdb_id);
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Film:
+    """One film.
+
+    Parameters
+    ----------
+    movie_id : int
+        MovieLens' number.
+    title : str
+        As a reader expects it: "The Matrix".
+    year : int or None
+        The year of release, where known.
+    imdb_id : str or None
+        Zero-padded to seven digits or more, without ``tt``.
+    tmdb_id : int or None
+        TMDB's number.
+    genres : tuple of str
+        Empty where none is listed.
+    alternative_titles : tuple of str
+        Other titles, article first.
+    n_ratings : int
+        The film's support: how many users rated it.
+    mean_rating : float or None
+        Their mean, in stars; None without ratings.
+    """
+
+    movie_id: int
+    title: str
+    year: int | None = None
+    imdb_id: str | None = None
+    tmdb_id: int | None = None
+    genres: tuple[str, ...] = ()
+    alternative_titles: tuple[str, ...] = ()
+    n_ratings: int = 0
+    mean_rating: float | None = None
+
+    @property
+    def label(self) -> str:
+        """Title and year as people write them: "Heat (1995)"."""
+        return f"{self.title} ({self.year})" if self.year else self.title
+
+
+class Catalogue:
+    """Films by id and by title, from one SQLite file; open it with `Catalogue.open`.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for messages.
+    connection : sqlite3.Connection
+        An open connection to it; `close` closes it.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self._path = path
+        self._connection = connection
+
+    @classmethod
+    def create(cls, path: Path, films: Iterable[Film], facts: Mapping[str, str]) -> None:
+        """Write a whole catalogue, in place of the one that was there.
+
+        Parameters
+        ----------
+        path : Path
+            Where the file shall stand.
+        films : iterable of Film
+            All films; their movie_ids differ.
+        facts : mapping of str to str
+            What else is known of the whole, such as where it came from.
+
+        Raises
+        ------
+        StoreError
+            The file cannot be written; the earlier catalogue is untouched.
+        """
+        with atomic_path(path) as temporary_path, sqlite_errors(path):
+            connection = sqlite3.connect(temporary_path)
+            try:
+                with connection:
+                    connection.executescript(_SCHEMA)
+                    _insert_films(connection, films)
+                    connection.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
+            finally:
+                connection.close()
+
+    @classmethod
+    def open(cls, path: Path) -> Catalogue:
+        """Open a catalogue for reading.
+
+        Parameters
+        ----------
+        path : Path
+            The file that `create` wrote.
+
+        Returns
+        -------
+        Catalogue
+            The catalogue; it may be read from several threads.
+
+        Raises
+        ------
+        NotBuiltError
+            There is no such file.
+        DataError
+            It is not a catalogue of this version.
+        """
+        if not path.is_file():
+            raise NotBuiltError(f"no films here yet ({path} is missing); run `keyart load DIR` on a MovieLens folder")
+        with sqlite_errors(path):
+            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version != _VERSION:
+            connection.close()
+            raise DataError(
+                f"{path} is a catalogue of version {version}, this keyart reads version {_VERSION}; "
+                "run `keyart load DIR` again"
+            )
+        return cls(path, connection)
+
+    def __enter__(self) -> Catalogue:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def __len__(self) -> int:
+        return int(self._rows("SELECT count(*) FROM films")[0][0])
+
+    def __iter__(self) -> Iterator[Film]:
+        return (_film(row) for row in self._rows("SELECT * FROM films ORDER BY movie_id"))
+
+    def fact(self, name: str) -> str | None:
+        """Tell one fact about the whole catalogue.
+
+        Parameters
+        ----------
+        name : str
+            The name it was written under.
+
+        Returns
+        -------
+        str or None
+            None where nothing is known under that name.
+        """
+        rows = self._rows("SELECT value FROM facts WHERE name = ?", (name,))
+        return str(rows[0][0]) if rows else None
+
+    def film(self, movie_id: int) -> Film:
+        """Look one film up by its id.
+
+        Parameters
+        ----------
+        movie_id : int
+            MovieLens' number.
+
+        Returns
+        -------
+        Film
+            The film.
+
+        Raises
+        ------
+        UnknownFilmError
+            No film has this id.
+        """
+        found = self.films([movie_id])
+        if not found:
+            raise UnknownFilmError(f"no film has the movie_id {movie_id}; this catalogue holds {len(self)} films")
+        return found[movie_id]
+
+    def films(self, movie_ids: Iterable[int]) -> dict[int, Film]:
+        """Look films up by their ids.
+
+        Parameters
+        ----------
+        movie_ids : iterable of int
+            Any number of ids.
+
+        Returns
+        -------
+        dict of int to Film
+            The films that exist, by id.
+        """
+        wanted = list(dict.fromkeys(int(movie_id) for movie_id in movie_ids))
+        found: dict[int, Film] = {}
+        for start in range(0, len(wanted), _N_PARAMETERS):
+            part = wanted[start : start + _N_PARAMETERS]
+            marks = ",".join("?" * len(part))
+            rows = self._rows(f"SELECT * FROM films WHERE movie_id IN ({marks})", part)
+            found.update({film.movie_id: film for film in map(_film, rows)})
+        return found
+
+    def find(self, text: str) -> Film:
+        """Find the one film that a person means.
+
+        Tried in this order, the first that answers wins: a movie_id; a title; an alternative title; a title without
+        its article. The year, where it is given, must agree.
+
+        Parameters
+        ----------
+        text : str
+            Such as ``"heat"``, ``"Matrix, The (1999)"``, ``"amelie 2001"`` or ``"6"``.
+
+        Returns
+        -------
+        Film
+            The film.
+
+        Raises
+        ------
+        AmbiguousFilmError
+            Several films answer; the message lists them with their ids.
+        UnknownFilmError
+            None does; the message lists the nearest titles.
+        """
+        text = text.strip()
+        if not text:
+            raise UnknownFilmError("no film is named; give a title such as 'Heat (1995)' or a movie_id")
+        if text.isascii() and text.isdigit() and len(text) < 10 and (film := self.films([int(text)])):
+            return film[int(text)]
+        matches = self._matches(text)
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise _ambiguous(text, matches)
+        raise self._unknown(text)
+
+    def titled_by_number(self, text: str) -> tuple[Film, ...]:
+        """Tell which films are *titled* with a number that `find` reads as a movie_id.
+
+        Parameters
+        ----------
+        text : str
+            What a person typed, such as ``"300"``.
+
+        Returns
+        -------
+        tuple of Film
+            The films with that title; empty where the text is no number.
+        """
+        return tuple(self._matches(text.strip())) if text.strip().isdigit() else ()
+
+    def _matches(self, text: str) -> list[Film]:
+        for title, year in _readings(text):
+            key = title_key(title)
+            for column, wanted in (("key", key), ("bare_key", bare_key(key))):
+                for alternative in (0, 1):
+                    rows = self._rows(
+                        "SELECT DISTINCT films.* FROM films JOIN titles USING (movie_id) "
+                        f"WHERE titles.{column} = ? AND alternative = ? AND (? IS NULL OR year = ?) "
+                        "ORDER BY movie_id",
+                        (wanted, alternative, year, year),
+                    )
+                    if rows:
+                        return [_film(row) for row in rows]
+        return []
+
+    def _unknown(self, text: str) -> UnknownFilmError:
+        suggestions = self._nearest(text)
+        hint = f"; did you mean {_listed(suggestions)}?" if suggestions else ""
+        return UnknownFilmError(f"no film is titled {text!r}{hint}", tuple(film.label for film in suggestions))
+
+    def _nearest(self, text: str) -> list[Film]:
+        """Find what the text may have meant: titles that hold all its words, then titles spelt alike."""
+        # Imported here: only a miss needs it.
+        from rapidfuzz import fuzz, process
+
+        title, year = _readings(text)[-1]
+        wanted = bare_key(title_key(title))
+        titles = self._rows("SELECT bare_key, movie_id, year, n_ratings FROM titles JOIN films USING (movie_id)")
+        words = set(wanted.split())
+        holding = [row for row in titles if words and words <= set(row[0].split())]
+        holding.sort(key=lambda row: (row[0] != wanted, row[2] != year, -row[3], row[1]))
+        alike = process.extract(wanted, [row[0] for row in titles], scorer=fuzz.ratio, limit=3 * _N_SUGGESTIONS)
+        spelt = sorted(alike, key=lambda match: (-match[1], titles[match[2]][2] != year, -titles[match[2]][3]))
+        nearest = [row[1] for row in holding] + [titles[row][1] for _, score, row in spelt if score >= _ALIKE]
+        movie_ids = list(dict.fromkeys(nearest))[:_N_SUGGESTIONS]
+        films = self.films(movie_ids)
+        return [films[movie_id] for movie_id in movie_ids]
+
+    def _rows(self, statement: str, values: Sequence[object] = ()) -> list[tuple]:  # type: ignore[type-arg]
+        with sqlite_errors(self._path):
+            return self._connection.execute(statement, values).fetchall()
+
+
+def _readings(text: str) -> list[tuple[str, int | None]]:
+    """List the ways to read a text as title and year: "Blade Runner 2049" is a title before it is a year."""
+    parsed = parse_title(text)
+    readings: list[tuple[str, int | None]] = [(text, None), (parsed.title, parsed.year)]
+    if parsed.year is None and (split := split_bare_year(text)):
+        readings.append((parse_title(split[0]).title, split[1]))
+    return readings
+
+
+def _ambiguous(text: str, films: list[Film]) -> AmbiguousFilmError:
+    message = f"{len(films)} films are titled {text!r}: {_listed(films)}; name one by its movie_id"
+    return AmbiguousFilmError(message, tuple(film.label for film in films))
+
+
+def _listed(films: list[Film]) -> str:
+    names = [f"{film.label} [{film.movie_id}]" for film in films[:_N_LISTED]]
+    if len(films) > _N_LISTED:
+        names.append(f"and {len(films) - _N_LISTED} more")
+    return ", ".join(names)
+
+
+def _insert_films(connection: sqlite3.Connection, films: Iterable[Film]) -> None:
+    for film in films:
+        row = (
+            film.movie_id,
+            film.title,
+            film.year,
+            film.imdb_id,
+            film.tmdb_id,
+            "|".join(film.genres),
+            json.dumps(film.alternative_titles, ensure_ascii=False),
+            film.n_ratings,
+            film.mean_rating,
+        )
+        connection.execute("INSERT INTO films VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        for alternative, title in enumerate((film.title, *film.alternative_titles)):
+            key = title_key(title)
+            title_row = (film.movie_id, key, bare_key(key), int(alternative > 0))
+            connection.execute("INSERT INTO titles VALUES (?, ?, ?, ?)", title_row)
+
+
+def _film(row: tuple) -> Film:  # type: ignore[type-arg]
+    movie_id, title, year, imdb_id, tmdb_id, genres, alternative_titles, n_ratings, mean_rating = row
+    return Film(
+        movie_id,
+        title,
+        year,
+        imdb_id,
+        tmdb_id,
+        tuple(filter(None, genres.split("|"))),
+        tuple(json.loads(alternative_titles)),
+        n_ratings,
+        mean_rating,
+    )

@@ -1,0 +1,186 @@
+"""MovieLens' own files to films; every quirk of the files is dealt with here, once.
+
+Two layouts are read: ``movies.csv`` with ``links.csv`` (ml-latest and its sizes, ml-20m to ml-32m), and ml-100k's
+``u.item``. May import `catalog` only.
+
+The quirks: titles with the article at the end, alternative titles and years in parentheses (`catalog.titles`);
+blank ``tmdbId``; one ``tmdbId`` for two films; IMDb ids that lost their leading zeros; ids that became floats;
+"(no genres listed)"; ``u.item`` in Latin-1, with or without a header line, with an "unknown" film without a date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from catalog.errors import DataError
+from catalog.films import Film
+from catalog.tables import Row, read_rows, read_text
+from catalog.titles import parse_title
+
+_NO_GENRES = "(no genres listed)"
+_MOVIE_ID = "a movieId, a whole number above 0"
+_100K_GENRES = (
+    "unknown Action Adventure Animation Children Comedy Crime Documentary Drama Fantasy Film-Noir Horror "
+    "Musical Mystery Romance Sci-Fi Thriller War Western"
+).split()
+_100K_COLUMNS = ["movieId", "title", "release date", "video release date", "IMDb address", *_100K_GENRES]
+
+
+@dataclass(frozen=True)
+class FilmFiles:
+    """What a MovieLens folder says of films.
+
+    Parameters
+    ----------
+    films : tuple of Film
+        In ascending order of movie_id, without support.
+    numbering : str
+        Whose numbers the movie_ids are: ``"movielens"``, or ``"movielens-100k"`` which has its own.
+    notes : tuple of str
+        What a user should know: what is missing, what was passed over.
+    """
+
+    films: tuple[Film, ...]
+    numbering: str
+    notes: tuple[str, ...]
+
+
+def read_films(folder: Path) -> FilmFiles:
+    """Read the films of a MovieLens folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The unpacked folder.
+
+    Returns
+    -------
+    FilmFiles
+        Films, whose numbers they bear, and notes.
+
+    Raises
+    ------
+    DataError
+        The folder is missing, empty or of another kind; or a file is malformed, and where.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder; name the unpacked MovieLens folder, the one with movies.csv in it")
+    if (folder / "movies.csv").is_file():
+        return _read_movies_csv(folder)
+    if (folder / "u.item").is_file():
+        return FilmFiles(_sorted(_read_u_item(folder / "u.item"), folder / "u.item"), "movielens-100k", ())
+    found = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
+    raise DataError(f"{folder} should hold movies.csv (or ml-100k's u.item); found {found}")
+
+
+def _read_movies_csv(folder: Path) -> FilmFiles:
+    films = _sorted(map(_film, read_rows(folder / "movies.csv", ("movieId", "title", "genres"))), folder / "movies.csv")
+    links_path = folder / "links.csv"
+    if not links_path.is_file():
+        return FilmFiles(films, "movielens", (f"no links.csv in {folder}: posters cannot be fetched, only imported",))
+    links = _read_links(links_path)
+    linked = tuple(
+        replace(film, imdb_id=links[film.movie_id][0], tmdb_id=links[film.movie_id][1])
+        if film.movie_id in links
+        else film
+        for film in films
+    )
+    return FilmFiles(linked, "movielens", tuple(_link_notes(linked, links)))
+
+
+def _link_notes(films: tuple[Film, ...], links: dict[int, tuple[str | None, int | None]]) -> Iterator[str]:
+    n_blank = sum(film.tmdb_id is None for film in films)
+    if n_blank:
+        yield f"{n_blank} films have no tmdbId; their posters are looked for by IMDb id"
+    n_strangers = len(links.keys() - {film.movie_id for film in films})
+    if n_strangers:
+        yield f"{n_strangers} rows of links.csv belong to no film of movies.csv; passed over"
+
+
+def _film(row: Row) -> Film:
+    parsed = parse_title(row["title"])
+    if not parsed.title:
+        raise row.error("title", "a title")
+    genres = tuple(genre for genre in row["genres"].split("|") if genre and genre != _NO_GENRES)
+    movie_id = row.integer("movieId", _MOVIE_ID)
+    return Film(movie_id, parsed.title, parsed.year, genres=genres, alternative_titles=parsed.alternatives)
+
+
+def _read_links(path: Path) -> dict[int, tuple[str | None, int | None]]:
+    links: dict[int, tuple[str | None, int | None]] = {}
+    for row in read_rows(path, ("movieId", "imdbId", "tmdbId")):
+        movie_id = row.integer("movieId", _MOVIE_ID)
+        if movie_id in links:
+            raise row.error("movieId", "every film once")
+        tmdb_id = row.optional_integer("tmdbId", "a TMDB number or nothing")
+        links[movie_id] = (_imdb_id(row), tmdb_id)
+    return links
+
+
+def _imdb_id(row: Row) -> str | None:
+    digits = row["imdbId"].lower().removeprefix("tt").removesuffix(".0")
+    if not digits:
+        return None
+    if not (digits.isascii() and digits.isdigit()):
+        raise row.error("imdbId", "an IMDb id such as 0113277 or tt0113277, or nothing")
+    return format_imdb_id(int(digits))
+
+
+def format_imdb_id(number: int) -> str:
+    """Write an IMDb number the one way it is written here.
+
+    Parameters
+    ----------
+    number : int
+        Such as 113277.
+
+    Returns
+    -------
+    str
+        Zero-padded to seven digits, without ``tt``: ``"0113277"``. Newer films have eight.
+    """
+    return f"{number:07d}"
+
+
+def _read_u_item(path: Path) -> Iterator[Film]:
+    for line, text in enumerate(read_text(path, ("utf-8-sig", "latin-1")).splitlines(), start=1):
+        cells = text.split("|")
+        if not text.strip() or (line == 1 and cells[0] == "movieId"):
+            continue
+        if len(cells) != len(_100K_COLUMNS):
+            raise DataError(
+                f"{path}, line {line}: expected {len(_100K_COLUMNS)} cells parted by |, received {len(cells)}"
+            )
+        row = Row(path, line, dict(zip(_100K_COLUMNS, (cell.strip() for cell in cells), strict=True)))
+        parsed = parse_title(row["title"])
+        if not parsed.title:
+            raise row.error("title", "a title")
+        yield Film(
+            row.integer("movieId", _MOVIE_ID),
+            parsed.title,
+            parsed.year or _year_of_date(row["release date"]),
+            genres=tuple(genre for genre in _100K_GENRES[1:] if row[genre] == "1"),
+            alternative_titles=parsed.alternatives,
+        )
+
+
+def _year_of_date(date: str) -> int | None:
+    """Read the year of ``"01-Jan-1995"``."""
+    year = date[-4:]
+    return int(year) if len(year) == 4 and year.isdigit() else None
+
+
+def _sorted(films: Iterator[Film], path: Path) -> tuple[Film, ...]:
+    by_id: dict[int, Film] = {}
+    for film in films:
+        if film.movie_id in by_id:
+            raise DataError(
+                f"{path}, column movieId: expected every film once, received {film.movie_id} for "
+                f"{by_id[film.movie_id].label!r} and for {film.label!r}"
+            )
+        by_id[film.movie_id] = film
+    if not by_id:
+        raise DataError(f"{path} lists no film; expected at least one row below the header")
+    return tuple(by_id[movie_id] for movie_id in sorted(by_id))

@@ -1,0 +1,190 @@
+"""Delimited text files, read row by row so that an error names file, line, column and what was expected.
+
+May import only `catalog.errors`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from catalog.errors import DataError
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table, with where it stands.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    line : int
+        The line it ends on, counted from 1.
+    values : dict of str to str
+        The cells by column, as text without surrounding blanks.
+    """
+
+    path: Path
+    line: int
+    values: dict[str, str]
+
+    def __getitem__(self, column: str) -> str:
+        return self.values[column]
+
+    def error(self, column: str, expected: str) -> DataError:
+        """Word what is wrong with one cell.
+
+        Parameters
+        ----------
+        column : str
+            The column.
+        expected : str
+            What should stand there.
+
+        Returns
+        -------
+        DataError
+            The error to raise; it is not raised here.
+        """
+        received = self.values[column]
+        return DataError(f"{self.path}, line {self.line}, column {column}: expected {expected}, received {received!r}")
+
+    def integer(self, column: str, expected: str) -> int:
+        """Read a cell as a whole number above zero.
+
+        Parameters
+        ----------
+        column : str
+            The column.
+        expected : str
+            What should stand there, for the message.
+
+        Returns
+        -------
+        int
+            The number.
+
+        Raises
+        ------
+        DataError
+            The cell holds something else.
+        """
+        number = self.optional_integer(column, expected)
+        if number is None:
+            raise self.error(column, expected)
+        return number
+
+    def optional_integer(self, column: str, expected: str) -> int | None:
+        """Read a cell as a whole number above zero, or as blank.
+
+        Spreadsheets and data frames turn a column with blanks into floats: ``862.0`` reads as 862.
+
+        Parameters
+        ----------
+        column : str
+            The column.
+        expected : str
+            What should stand there, for the message.
+
+        Returns
+        -------
+        int or None
+            None for a blank cell.
+
+        Raises
+        ------
+        DataError
+            The cell holds something else.
+        """
+        text = self.values[column].removesuffix(".0")
+        if not text:
+            return None
+        # SQLite's integers have 64 bits; no film has a number of more than 12 digits.
+        if not (text.isascii() and text.isdigit() and len(text) <= 12 and int(text) > 0):
+            raise self.error(column, expected)
+        return int(text)
+
+
+def read_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+    """Read a CSV file with a header.
+
+    Parameters
+    ----------
+    path : Path
+        The file, UTF-8 with or without a byte-order mark.
+    columns : sequence of str
+        The columns that must be there; others are passed over.
+
+    Yields
+    ------
+    Row
+        One row after another; blank lines are passed over.
+
+    Raises
+    ------
+    DataError
+        The file is no text, lacks a column, or a row has another number of cells than the header.
+    """
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        missing = [name for name in columns if name not in header]
+        if missing:
+            raise DataError(
+                f"{path}, line 1: expected the columns {', '.join(columns)}; {', '.join(missing)} missing, "
+                f"received {', '.join(header) or 'an empty file'}"
+            )
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(cells) != len(header):
+                raise DataError(
+                    f"{path}, line {reader.line_num}: expected {len(header)} columns ({', '.join(header)}), "
+                    f"received {len(cells)}"
+                )
+            values = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
+            yield Row(path, reader.line_num, values)
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: expected CSV, received something else ({error})") from error
+
+
+def read_text(path: Path, encodings: Sequence[str] = ("utf-8-sig",)) -> str:
+    """Read a whole text file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    encodings : sequence of str
+        The encodings to try, in this order.
+
+    Returns
+    -------
+    str
+        The text, its line ends as they are.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read, or is in none of these encodings.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    for encoding in encodings:
+        try:
+            text = content.decode(encoding)
+        except UnicodeDecodeError as error:
+            line = content[: error.start].count(b"\n") + 1
+        else:
+            if "\0" in text:
+                raise DataError(
+                    f"{path}, line {text[: text.index(chr(0))].count(chr(10)) + 1}: expected text, not a binary file"
+                )
+            return text
+    raise DataError(f"{path}, line {line}: expected text in {' or '.join(encodings)}; save the file as UTF-8")
