@@ -1,0 +1,24 @@
+"""Posters: fetched from TMDB or imported from files, verified, and kept with the state of every film.
+
+May import `catalog` only.
+"""
+
+from posters.fetch import FetchProgress, FetchReport, fetch_posters
+from posters.folder import ImportReport, import_csv, import_folder
+from posters.store import Origin, Poster, PosterStore, Source, State
+from posters.tmdb import TmdbClient
+
+__all__ = [
+    "FetchProgress",
+    "FetchReport",
+    "ImportReport",
+    "Origin",
+    "Poster",
+    "PosterStore",
+    "Source",
+    "State",
+    "TmdbClient",
+    "fetch_posters",
+    "import_csv",
+    "import_folder",
+]

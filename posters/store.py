@@ -1,0 +1,439 @@
+"""Poster files, and the state of every film's poster.
+
+Owns one folder: the posters as they came, ``{movie_id}.jpg`` (or ``.png``, ``.webp``, ``.gif``, by what the bytes
+are), and ``posters.sqlite`` with one row a film. A file appears before its row is committed, so that a row never
+speaks of a file that was not written; and a row whose file has vanished since is not believed. May import `catalog`
+only.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from catalog.errors import DataError
+from catalog.storage import sqlite_errors, write_bytes, write_error
+from posters.verify import verify_image
+
+DATABASE_NAME = "posters.sqlite"
+
+_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS posters (
+    movie_id INTEGER PRIMARY KEY,
+    state TEXT NOT NULL,
+    reason TEXT,
+    source TEXT,
+    poster_path TEXT,
+    size TEXT,
+    language TEXT,
+    file_name TEXT,
+    n_bytes INTEGER,
+    sha256 TEXT,
+    width INTEGER,
+    height INTEGER,
+    fetched_at TEXT NOT NULL,
+    attempts INTEGER NOT NULL
+)
+"""
+
+
+class State(StrEnum):
+    """How things stand with one film's poster."""
+
+    OK = "ok"
+    """The poster is here and was decoded completely."""
+    NO_LINK = "no_link"
+    """The film has neither a tmdb_id nor an imdb_id."""
+    NO_POSTER = "no_poster"
+    """TMDB knows the film, and has no poster of it."""
+    NOT_FOUND = "not_found"
+    """TMDB does not know the film."""
+    FAILED = "failed"
+    """It went wrong; the reason says how. The next run tries again."""
+    MISSING = "missing"
+    """Nothing was tried yet, or the file has vanished since."""
+
+
+class Source(StrEnum):
+    """Who was asked for a poster."""
+
+    TMDB_MOVIE = "tmdb_movie"
+    TMDB_FIND = "tmdb_find"
+    IMPORT = "import"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a poster, or the news that there is none, came from.
+
+    Parameters
+    ----------
+    source : Source
+        Who was asked.
+    poster_path, size, language : str or None
+        What was asked of TMDB; None for an imported poster, and where the asking did not get that far.
+    """
+
+    source: Source
+    poster_path: str | None = None
+    size: str | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True)
+class Poster:
+    """A poster that is here.
+
+    Parameters
+    ----------
+    movie_id : int
+        The film.
+    path : Path
+        The file.
+    sha256 : str
+        Its checksum, 64 hexadecimal digits.
+    n_bytes : int
+        Its length.
+    width, height : int
+        In pixels.
+    source : Source
+        Where it came from.
+    """
+
+    movie_id: int
+    path: Path
+    sha256: str
+    n_bytes: int
+    width: int
+    height: int
+    source: Source
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True)
+class Record:
+    """All that is kept about one film's poster: a row of ``posters.sqlite``.
+
+    Parameters
+    ----------
+    movie_id : int
+        The film.
+    state : State
+        How things stand; never ``missing`` unless a file has vanished.
+    reason : str or None
+        Why there is no poster; None where there is one.
+    source, poster_path, size, language : Source or str, or None
+        As in `Origin`.
+    file_name : str or None
+        The poster's name in the store's folder.
+    n_bytes, sha256, width, height : int or str, or None
+        As in `Poster`.
+    fetched_at : str
+        When, ISO 8601 in UTC.
+    attempts : int
+        How often this film's poster was settled, well or badly.
+    """
+
+    movie_id: int
+    state: State
+    reason: str | None = None
+    source: Source | None = None
+    poster_path: str | None = None
+    size: str | None = None
+    language: str | None = None
+    file_name: str | None = None
+    n_bytes: int | None = None
+    sha256: str | None = None
+    width: int | None = None
+    height: int | None = None
+    fetched_at: str = field(default_factory=_now)
+    attempts: int = 1
+
+
+# The columns are the fields of a record. A film's second row replaces its first, and counts the attempts on.
+_NAMES = tuple(column.name for column in fields(Record))
+_COLUMNS = ", ".join(_NAMES)
+_VALUES = ", ".join(f":{name}" for name in _NAMES)
+_CHANGES = ", ".join(f"{name} = excluded.{name}" for name in _NAMES if name not in ("movie_id", "attempts"))
+_UPSERT = (
+    f"INSERT INTO posters ({_COLUMNS}) VALUES ({_VALUES}) "
+    f"ON CONFLICT (movie_id) DO UPDATE SET {_CHANGES}, attempts = attempts + 1"
+)
+
+
+class PosterStore:
+    """A folder of posters with their states; open it with `PosterStore.open`.
+
+    Reading is safe from several threads; one thread writes.
+
+    Parameters
+    ----------
+    posters_dir : Path
+        The folder.
+    connection : sqlite3.Connection
+        An open connection to its database; `close` closes it.
+    """
+
+    def __init__(self, posters_dir: Path, connection: sqlite3.Connection) -> None:
+        self._posters_dir = posters_dir
+        self._path = posters_dir / DATABASE_NAME
+        self._connection = connection
+
+    @classmethod
+    def open(cls, posters_dir: Path) -> PosterStore:
+        """Open a store; an empty one is made where there is none.
+
+        Parameters
+        ----------
+        posters_dir : Path
+            The folder.
+
+        Returns
+        -------
+        PosterStore
+            The store.
+
+        Raises
+        ------
+        StoreError
+            The folder cannot be made or written to.
+        DataError
+            Its database is damaged, or of another version.
+        """
+        path = posters_dir / DATABASE_NAME
+        try:
+            posters_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise write_error(posters_dir, error) from error
+        with sqlite_errors(path):
+            connection = sqlite3.connect(path, check_same_thread=False)
+            try:
+                _prepare(connection, path)
+            except BaseException:
+                connection.close()
+                raise
+        return cls(posters_dir, connection)
+
+    def __enter__(self) -> PosterStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"PosterStore({str(self._posters_dir)!r})"
+
+    def close(self) -> None:
+        """Close the database."""
+        self._connection.close()
+
+    def put(self, movie_id: int, content: bytes, origin: Origin) -> Poster:
+        """Keep a poster verbatim, once it has been decoded completely.
+
+        Parameters
+        ----------
+        movie_id : int
+            The film. A poster that it had before is replaced.
+        content : bytes
+            The image file.
+        origin : Origin
+            Where it came from.
+
+        Returns
+        -------
+        Poster
+            The poster as kept.
+
+        Raises
+        ------
+        DataError
+            The bytes are no poster; the message is a bare reason, and an earlier poster stays.
+        StoreError
+            The disk is full or cannot be written to; an earlier poster stays.
+        """
+        facts = verify_image(content)
+        # The name is made of our own number and what was decoded: nothing that the network said is part of it.
+        path = self._posters_dir / f"{movie_id}{facts.suffix}"
+        before = self.record(movie_id)
+        record = Record(
+            movie_id=movie_id,
+            state=State.OK,
+            reason=None,
+            **asdict(origin),
+            file_name=path.name,
+            n_bytes=facts.n_bytes,
+            sha256=facts.sha256,
+            width=facts.width,
+            height=facts.height,
+        )
+        self._write(record, content)
+        if before and before.file_name and before.file_name != path.name:
+            (self._posters_dir / before.file_name).unlink(missing_ok=True)
+        return Poster(movie_id, path, facts.sha256, facts.n_bytes, facts.width, facts.height, origin.source)
+
+    def mark(self, movie_id: int, state: State, reason: str, origin: Origin | None = None) -> None:
+        """Note why a film has no poster; a film that has one keeps it.
+
+        Parameters
+        ----------
+        movie_id : int
+            The film.
+        state : State
+            Any but ``ok`` and ``missing``.
+        reason : str
+            In plain words.
+        origin : Origin, optional
+            Who said so.
+
+        Raises
+        ------
+        StoreError
+            The note cannot be written.
+        """
+        if state in (State.OK, State.MISSING):
+            raise ValueError(f"expected a state that says why there is no poster, received {state}")
+        if self.poster(movie_id) is None:
+            self._write(Record(movie_id, state, reason, **(asdict(origin) if origin else {})))
+
+    def poster(self, movie_id: int) -> Poster | None:
+        """Tell one film's poster.
+
+        Parameters
+        ----------
+        movie_id : int
+            The film.
+
+        Returns
+        -------
+        Poster or None
+            None where there is none.
+        """
+        return next(self._posters("AND movie_id = ?", movie_id), None)
+
+    def posters(self) -> list[Poster]:
+        """List the posters that are here.
+
+        Returns
+        -------
+        list of Poster
+            In ascending order of movie_id.
+        """
+        return list(self._posters("ORDER BY movie_id"))
+
+    def record(self, movie_id: int) -> Record | None:
+        """Tell all that is kept about one film's poster.
+
+        Parameters
+        ----------
+        movie_id : int
+            The film.
+
+        Returns
+        -------
+        Record or None
+            None where nothing was tried yet.
+        """
+        return next(self._records("WHERE movie_id = ?", movie_id), None)
+
+    def records(self) -> list[Record]:
+        """List all that is kept.
+
+        Returns
+        -------
+        list of Record
+            In ascending order of movie_id.
+        """
+        return list(self._records("ORDER BY movie_id"))
+
+    def states(self) -> dict[int, State]:
+        """Tell how things stand with every film that has a row.
+
+        Returns
+        -------
+        dict of int to State
+            By movie_id, ascending; a film that is not in it is ``missing``.
+        """
+        return {record.movie_id: record.state for record in self.records()}
+
+    def counts(self, movie_ids: Iterable[int]) -> dict[State, int]:
+        """Count the films of a catalogue by state.
+
+        Parameters
+        ----------
+        movie_ids : iterable of int
+            The films to count.
+
+        Returns
+        -------
+        dict of State to int
+            Every state, also those of no film; the numbers add up to that of the movie_ids.
+        """
+        states = self.states()
+        counted = Counter(states.get(movie_id, State.MISSING) for movie_id in movie_ids)
+        return {state: counted[state] for state in State}
+
+    def _posters(self, clause: str, *values: object) -> Iterator[Poster]:
+        columns = "movie_id, file_name, sha256, n_bytes, width, height, source"
+        statement = f"SELECT {columns} FROM posters WHERE state = 'ok' {clause}"
+        for movie_id, file_name, sha256, n_bytes, width, height, source in self._rows(statement, values):
+            path = self._posters_dir / file_name
+            if _is_whole(path, n_bytes):
+                yield Poster(movie_id, path, sha256, n_bytes, width, height, Source(source))
+
+    def _records(self, clause: str, *values: object) -> Iterator[Record]:
+        rows = self._rows(f"SELECT {_COLUMNS} FROM posters {clause}", values)
+        for movie_id, state, reason, source, *rest in rows:
+            record = Record(movie_id, State(state), reason, source and Source(source), *rest)
+            if record.file_name and not _is_whole(self._posters_dir / record.file_name, record.n_bytes):
+                record = replace(record, state=State.MISSING, reason=f"{record.file_name} is gone or changed")
+            yield record
+
+    def _rows(self, statement: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        with sqlite_errors(self._path):
+            return self._connection.execute(statement, values).fetchall()
+
+    def _write(self, record: Record, content: bytes | None = None) -> None:
+        """Write a film's row, and before it is committed the file that it speaks of."""
+        with sqlite_errors(self._path), self._connection:
+            self._connection.execute(_UPSERT, asdict(record))
+            if content is not None and record.file_name:
+                write_bytes(self._posters_dir / record.file_name, content)
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Make an empty database ready, and hold any other to its version."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version not in (0, _VERSION):
+        raise DataError(
+            f"{path} is of version {version}, this keyart reads version {_VERSION}; "
+            "use the keyart that made it, or begin anew in another folder"
+        )
+    connection.execute("PRAGMA journal_mode = WAL")
+    # Under WAL this keeps every commit through a killed process; only a power cut may undo the last few.
+    connection.execute("PRAGMA synchronous = NORMAL")
+    if version == 0:
+        with connection:
+            connection.execute(_SCHEMA)
+            connection.execute(f"PRAGMA user_version = {_VERSION}")
+
+
+def _is_whole(path: Path, n_bytes: int | None) -> bool:
+    """Tell whether a file is there as it was written; its length finds one that was cut off or replaced."""
+    try:
+        return path.stat().st_size == n_bytes
+    except OSError:
+        return False

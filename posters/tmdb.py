@@ -1,0 +1,338 @@
+"""The Movie Database: its two kinds of key, its configuration, its films and their posters.
+
+Speaks HTTP and touches no disk. The API's host is told the key; the image host, which serves anyone, is not. May
+import `catalog` only.
+
+References
+----------
+https://developer.themoviedb.org/docs
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.auth import AuthBase
+
+from catalog.errors import ConfigError, FetchError
+from posters.transport import Answer, Transport, UnavailableError
+
+DEFAULT_BASE_URL = "https://api.themoviedb.org/3"
+
+NOTICE = "This product uses TMDB and the TMDB APIs but is not endorsed, certified, or otherwise approved by TMDB."
+"""What TMDB's terms ask to be shown."""
+
+_KEY_PAGE = "https://www.themoviedb.org/settings/api"
+_V3_KEY = re.compile(r"[0-9a-fA-F]{32}")
+_V4_TOKEN = re.compile(r"eyJ[\w-]+(\.[\w-]+){2}", re.ASCII)
+# It becomes part of an address: anything but a plain file name could turn that to another host.
+_POSTER_PATH = re.compile(r"/[\w-]+(\.[\w-]+)*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Where TMDB's images lie.
+
+    Parameters
+    ----------
+    image_base_url : str
+        What an image's address begins with; ends in a slash.
+    poster_sizes : tuple of str
+        The sizes that posters come in, such as ``"w342"``.
+    """
+
+    image_base_url: str
+    poster_sizes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TmdbFilm:
+    """A film as TMDB knows it.
+
+    Parameters
+    ----------
+    tmdb_id : int
+        TMDB's number.
+    poster_path : str or None
+        The poster's name on the image host, with a leading slash; None where TMDB has no poster.
+    """
+
+    tmdb_id: int
+    poster_path: str | None
+
+
+class TmdbClient:
+    """Asks TMDB; may be used from several threads, and is closed by `close` or a ``with`` block.
+
+    Parameters
+    ----------
+    key : str
+        A v3 API key (32 hexadecimal digits) or a v4 read access token (begins with ``eyJ``); its form tells which.
+    base_url : str
+        The API's address.
+    language : str
+        Which poster of a film is wanted, such as ``"en-US"``.
+    timeout_s : float
+        How long a server may be silent, in seconds.
+    n_retries : int
+        How many more times a request is sent after 429, 5xx, a timeout or a broken connection.
+    backoff_s : float
+        The pause before the first of these, in seconds; it doubles each time.
+
+    Raises
+    ------
+    ConfigError
+        The key has neither form, or the address is none.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        base_url: str = DEFAULT_BASE_URL,
+        language: str = "en-US",
+        *,
+        timeout_s: float = 10.0,
+        n_retries: int = 4,
+        backoff_s: float = 0.5,
+    ) -> None:
+        self.language = language
+        self._base_url = _checked_url(base_url)
+        self._host = urlsplit(self._base_url).hostname
+        self._api = Transport(_auth(key), timeout_s=timeout_s, n_retries=n_retries, backoff_s=backoff_s)
+        self._images = Transport(timeout_s=timeout_s, n_retries=n_retries, backoff_s=backoff_s)
+        self._configuration: Configuration | None = None
+
+    def __enter__(self) -> TmdbClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"TmdbClient(base_url={self._base_url!r}, language={self.language!r})"
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._api.close()
+        self._images.close()
+
+    def interrupt(self) -> None:
+        """Give up, now and from now on, what would be tried again: threads that pause come back at once."""
+        self._api.interrupt()
+        self._images.interrupt()
+
+    def configuration(self) -> Configuration:
+        """Ask where the images lie; once, the answer is kept.
+
+        Returns
+        -------
+        Configuration
+            TMDB's own.
+
+        Raises
+        ------
+        UnavailableError
+            TMDB refuses the key, or cannot be reached.
+        FetchError
+            What answers is not TMDB's API.
+        """
+        if self._configuration is None:
+            self._configuration = self._read_configuration(self._ask("/configuration"))
+        return self._configuration
+
+    def check_size(self, size: str) -> None:
+        """Make sure that posters come in this size.
+
+        Parameters
+        ----------
+        size : str
+            Such as ``"w342"``.
+
+        Raises
+        ------
+        ConfigError
+            They do not; the message lists the sizes that they come in.
+        UnavailableError, FetchError
+            As `configuration`.
+        """
+        sizes = self.configuration().poster_sizes
+        if size not in sizes:
+            raise ConfigError(f"expected a poster size out of {', '.join(sizes)}; received {size!r}")
+
+    def movie(self, tmdb_id: int) -> TmdbFilm | None:
+        """Look a film up by TMDB's number.
+
+        Parameters
+        ----------
+        tmdb_id : int
+            The number.
+
+        Returns
+        -------
+        TmdbFilm or None
+            None where TMDB knows no such film.
+
+        Raises
+        ------
+        UnavailableError
+            TMDB refuses the key, or cannot be reached.
+        FetchError
+            No answer that counts came for this film.
+        """
+        content = self._ask(f"/movie/{tmdb_id}", language=self.language)
+        return None if content is None else TmdbFilm(tmdb_id, self._poster_path(content))
+
+    def find(self, imdb_id: str) -> TmdbFilm | None:
+        """Look a film up by IMDb's number.
+
+        Parameters
+        ----------
+        imdb_id : str
+            Zero-padded, without ``tt``.
+
+        Returns
+        -------
+        TmdbFilm or None
+            None where TMDB knows nothing by it, or something that is no film: a series, an episode, a person.
+
+        Raises
+        ------
+        UnavailableError, FetchError
+            As `movie`.
+        """
+        path = f"/find/tt{imdb_id}"
+        content = self._ask(path, external_source="imdb_id", language=self.language)
+        match content or {"movie_results": []}:
+            case {"movie_results": []}:
+                return None
+            case {"movie_results": [{"id": int(tmdb_id), **film}, *_]}:
+                return TmdbFilm(tmdb_id, self._poster_path(film))
+        raise self._malformed(path)
+
+    def image(self, poster_path: str, size: str) -> bytes:
+        """Download a poster; its bytes are not looked at here.
+
+        Parameters
+        ----------
+        poster_path : str
+            As `movie` or `find` told it.
+        size : str
+            One of the configuration's poster sizes.
+
+        Returns
+        -------
+        bytes
+            The file.
+
+        Raises
+        ------
+        UnavailableError
+            The image host cannot be reached.
+        FetchError
+            It sends something else than an image.
+        """
+        url = f"{self.configuration().image_base_url}{size}{poster_path}"
+        answer = self._images.get(url)
+        if answer.status != 200:
+            raise FetchError(f"{urlsplit(url).hostname}: HTTP {answer.status} instead of the poster")
+        # Only what is surely something else is refused here; decoding tells the rest.
+        if answer.content_type.startswith(("text/", "application/json")):
+            raise FetchError(f"{urlsplit(url).hostname}: expected an image, received {answer.content_type}")
+        return answer.content
+
+    def _ask(self, path: str, **params: str) -> dict[str, Any] | None:
+        """Ask the API; None stands for its 404."""
+        answer = self._api.get(self._base_url + path, params)
+        if answer.status in (401, 403):
+            raise UnavailableError(
+                f"{self._host} refuses the key (HTTP {answer.status}); compare TMDB_API_KEY with the one at {_KEY_PAGE}"
+            )
+        if answer.status == 404:
+            return None
+        if answer.status != 200:
+            raise FetchError(f"{self._host}: HTTP {answer.status} for {path}")
+        return self._parsed(answer, path)
+
+    def _parsed(self, answer: Answer, path: str) -> dict[str, Any]:
+        try:
+            content = json.loads(answer.content)
+        except ValueError:
+            content = None
+        if not isinstance(content, dict):
+            raise self._malformed(path)
+        return content
+
+    def _malformed(self, path: str) -> FetchError:
+        # What did come is not quoted: a page that answers in TMDB's place may repeat the address, and with it the key.
+        return FetchError(
+            f"{self._host}: expected TMDB's JSON for {path}, received something else; "
+            "a proxy or a login page may stand in between"
+        )
+
+    def _read_configuration(self, content: dict[str, Any] | None) -> Configuration:
+        match content:
+            case {"images": {"secure_base_url": str(base_url), "poster_sizes": [*sizes]}}:
+                return Configuration(base_url.rstrip("/") + "/", tuple(map(str, sizes)))
+        raise FetchError(
+            f"{self._base_url} does not answer as TMDB's API does (it lacks /configuration); the address should be "
+            f"{DEFAULT_BASE_URL}, or KEYART_TMDB_URL leads to the wrong place"
+        )
+
+    def _poster_path(self, content: Mapping[Any, Any]) -> str | None:
+        poster_path = content.get("poster_path")
+        if not poster_path:
+            return None
+        if not isinstance(poster_path, str) or not _POSTER_PATH.fullmatch(poster_path):
+            raise FetchError(f"{self._host}: expected a poster_path such as /name.jpg, received another form")
+        return poster_path
+
+
+class _KeyInQuery(AuthBase):
+    """Puts a v3 key into the address, where TMDB wants it."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.prepare_url(request.url, {"api_key": self._key})
+        return request
+
+
+class _KeyInHeader(AuthBase):
+    """Puts a v4 token into the header."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+def _auth(key: str) -> AuthBase:
+    key = key.strip()
+    if _V3_KEY.fullmatch(key):
+        return _KeyInQuery(key)
+    if _V4_TOKEN.fullmatch(key):
+        return _KeyInHeader(key)
+    # The length helps to see a part that was not copied; the text itself may be nearly a key.
+    raise ConfigError(
+        "expected a TMDB key in TMDB_API_KEY: 32 hexadecimal digits, or a token that begins with eyJ; received "
+        f"{f'{len(key)} characters of another form' if key else 'none'}; get one at {_KEY_PAGE}"
+    )
+
+
+def _checked_url(base_url: str) -> str:
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError(f"expected TMDB's address, such as {DEFAULT_BASE_URL}; received {base_url!r}")
+    return base_url.rstrip("/")

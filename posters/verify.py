@@ -1,0 +1,141 @@
+"""The truth of a poster's bytes: an image counts once it has been decoded completely.
+
+A 200 can carry a login page, half a JPEG or a single pixel, and a folder can hold a text file named ``.jpg``. What
+an image is called or said to be plays no part here, only what Pillow makes of it. May import `catalog` only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+
+from PIL import Image
+
+from catalog.errors import DataError
+
+MAX_POSTER_BYTES = 64 << 20
+"""A file larger than this is not read: the largest posters have a tenth of it."""
+
+MAX_POSTER_PIXELS = 80_000_000
+"""What is decoded at most. It lies just below the number at which Pillow itself begins to warn."""
+
+MIN_POSTER_SIDE = 16
+"""Pixels; a placeholder has 1, the smallest thumbnails have about 45."""
+
+# MPO is a JPEG with a second picture behind the first; some cameras and scanners write posters so.
+_SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif"}
+_READABLE = ("JPEG", "PNG", "WEBP", "GIF")
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What decoding tells of an image.
+
+    Parameters
+    ----------
+    suffix : str
+        ``.jpg``, ``.png``, ``.webp`` or ``.gif``, by what the bytes are.
+    width, height : int
+        In pixels.
+    n_bytes : int
+        The length of the file.
+    sha256 : str
+        64 hexadecimal digits.
+    """
+
+    suffix: str
+    width: int
+    height: int
+    n_bytes: int
+    sha256: str
+
+
+def verify_image(content: bytes) -> ImageFacts:
+    """Decode an image completely, and tell what it is.
+
+    Parameters
+    ----------
+    content : bytes
+        A whole image file.
+
+    Returns
+    -------
+    ImageFacts
+        Format, size and checksum.
+
+    Raises
+    ------
+    DataError
+        It is no JPEG, PNG, WebP or GIF image, is cut off or damaged, or is too small or too large for a poster. The
+        message is a bare reason; the caller knows which film or file it is about.
+    """
+    if not content:
+        raise DataError("expected an image, received an empty file")
+    if len(content) > MAX_POSTER_BYTES:
+        raise DataError(too_many_bytes(len(content)))
+    with _opened(content) as image:
+        width, height = image.size
+        _check_size(width, height)
+        _decode(image)
+        suffix = _SUFFIXES[image.format or "JPEG"]
+    return ImageFacts(suffix, width, height, len(content), hashlib.sha256(content).hexdigest())
+
+
+def too_many_bytes(n_bytes: int) -> str:
+    """Word that a file is too large to be read.
+
+    Parameters
+    ----------
+    n_bytes : int
+        Its length.
+
+    Returns
+    -------
+    str
+        A bare reason.
+    """
+    return f"expected a poster of at most {MAX_POSTER_BYTES >> 20} MiB, received {n_bytes / (1 << 20):.0f} MiB"
+
+
+def _opened(content: bytes) -> Image.Image:
+    """Read an image's header; its pixels stay undecoded."""
+    try:
+        return Image.open(io.BytesIO(content), formats=_READABLE)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataError(_bomb()) from error
+    except Exception as error:  # a decoder may raise anything when it is fed just anything
+        raise DataError(f"expected a JPEG, PNG, WebP or GIF image, received {_kind(content)}") from error
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_POSTER_PIXELS:
+        raise DataError(_bomb())
+    if min(width, height) < MIN_POSTER_SIDE:
+        raise DataError(
+            f"expected a poster of at least {MIN_POSTER_SIDE} pixels on each side, "
+            f"received {width} x {height}: a placeholder"
+        )
+
+
+def _decode(image: Image.Image) -> None:
+    try:
+        image.load()
+    except Exception as error:  # as above
+        raise DataError(f"expected a whole image, received one that is cut off or damaged ({error})") from error
+
+
+def _bomb() -> str:
+    return f"expected at most {MAX_POSTER_PIXELS // 1_000_000} million pixels, received a decompression bomb"
+
+
+def _kind(content: bytes) -> str:
+    """Name what stands in an image's place, as far as its first bytes tell."""
+    beginning = content[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if beginning.startswith((b"<!doctype", b"<html")):
+        return "a web page"
+    try:
+        beginning.decode("ascii")
+    except UnicodeDecodeError:
+        return "something else"
+    return "something else" if b"\0" in beginning else "a text file"

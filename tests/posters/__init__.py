@@ -1,0 +1,1 @@
+"""Tests of `posters`, and the server that plays TMDB for whoever needs it."""

@@ -1,0 +1,331 @@
+from __future__ import annotations
+
+import logging
+import signal
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from catalog.errors import ConfigError, FetchError, StoreError
+from catalog.films import Film
+from posters.fetch import FetchProgress, fetch_posters
+from posters.store import DATABASE_NAME, PosterStore, State
+from posters.tmdb import TmdbClient
+from posters.transport import UnavailableError
+from tests.posters.pictures import declare_png
+from tests.posters.tmdb_server import V3_KEY, Fault, TmdbServer
+
+
+def film(movie_id: int, tmdb_id: int | None = None, imdb_id: str | None = None) -> Film:
+    return Film(movie_id, f"Film {movie_id}", imdb_id=imdb_id, tmdb_id=tmdb_id)
+
+
+def films_of(server: TmdbServer, n_films: int) -> list[Film]:
+    """So many films, every one with a poster; the tmdb_id is 1000 above the movie_id."""
+    for movie_id in range(1, n_films + 1):
+        server.add_film(1000 + movie_id)
+    return [film(movie_id, 1000 + movie_id) for movie_id in range(1, n_films + 1)]
+
+
+def test_fetches_every_poster_once(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+    films = films_of(server, 25)
+    report = fetch_posters(films, store, client)
+    assert (report.n_films, report.n_asked, report.n_ok) == (25, 25, 25)
+    assert report.counts[State.OK] == sum(report.counts.values()) == 25
+    assert report.n_bytes == sum(poster.n_bytes for poster in store.posters())
+    for poster in store.posters():
+        assert poster.path.read_bytes() == server.image(1000 + poster.movie_id)
+    n_requests = len(server.requests)
+    assert n_requests == 1 + 2 * 25
+    again = fetch_posters(films, store, client)
+    assert (again.n_asked, again.counts) == (0, report.counts)
+    assert len(server.requests) == n_requests
+
+
+def test_settles_every_kind_of_film(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+    server.add_film(11)
+    server.add_film(12, imdb_id="0000012")
+    server.add_film(13, imdb_id="0000013")
+    server.forget(13)
+    server.add_film(14, None)
+    server.add_series(15, imdb_id="0000015")
+    films = [
+        film(1, 11),
+        film(2, None, "0000012"),
+        film(3, 13, "0000013"),
+        film(4, 14, "0000014"),
+        film(5, 15, "0000015"),
+        film(6, 16),
+        film(7),
+        film(8, 18, "0000018"),
+    ]
+    report = fetch_posters(films, store, client)
+    found = {record.movie_id: (record.state.value, record.source) for record in store.records()}
+    assert found == {
+        1: ("ok", "tmdb_movie"),
+        2: ("ok", "tmdb_find"),
+        3: ("ok", "tmdb_find"),
+        4: ("no_poster", "tmdb_movie"),
+        5: ("not_found", "tmdb_find"),
+        6: ("not_found", "tmdb_movie"),
+        7: ("no_link", None),
+        8: ("not_found", "tmdb_find"),
+    }
+    assert report.counts == {"ok": 3, "no_link": 1, "no_poster": 1, "not_found": 3, "failed": 0, "missing": 0}
+    assert all(record.reason for record in store.records() if record.state is not State.OK)
+    assert "/3/find/tt0000014" not in server.paths()
+
+
+def test_what_tmdb_does_not_have_is_not_asked_for_again(
+    server: TmdbServer, client: TmdbClient, store: PosterStore
+) -> None:
+    server.add_film(1, None)
+    films = [film(1, 1), film(2, 2), film(3)]
+    fetch_posters(films, store, client)
+    n_requests = len(server.requests)
+    assert fetch_posters(films, store, client).n_asked == 1
+    assert len(server.requests) == n_requests
+
+
+def test_what_failed_is_asked_for_again(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+    films = films_of(server, 3)
+    server.inject("/t/p/w342/poster1002.jpg", Fault.HTML)
+    assert fetch_posters(films, store, client).counts[State.FAILED] == 1
+    report = fetch_posters(films, store, client)
+    assert (report.n_asked, report.counts[State.OK]) == (1, 3)
+    record = store.record(2)
+    assert record is not None
+    assert (record.attempts, record.reason) == (2, None)
+
+
+def test_a_vanished_file_is_fetched_again(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+    films = films_of(server, 2)
+    fetch_posters(films, store, client)
+    store.posters()[0].path.unlink()
+    assert fetch_posters(films, store, client).n_asked == 1
+    assert len(store.posters()) == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (Fault.HTML, "expected an image, received text/html"),
+        (Fault.HTML_AS_IMAGE, "received a web page"),
+        (Fault.PIXEL, "1 x 1: a placeholder"),
+        (Fault.CUT_IMAGE, "cut off or damaged"),
+        (Fault.TRUNCATED, "the answer broke off, after 5 tries"),
+        (Fault.RESET, "after 5 tries"),
+        (Fault.TOO_MANY, "HTTP 429, after 5 tries"),
+        (Fault.SERVER_ERROR, "HTTP 500, after 5 tries"),
+        (Fault.REDIRECT, "HTTP 302 instead of the poster"),
+    ],
+)
+def test_one_bad_poster_never_stops_the_loop(
+    server: TmdbServer, client: TmdbClient, store: PosterStore, fault: Fault, reason: str
+) -> None:
+    films = films_of(server, 6)
+    server.inject("/t/p/w342/poster1003.jpg", fault, lasting=True)
+    report = fetch_posters(films, store, client)
+    assert (report.counts[State.OK], report.counts[State.FAILED]) == (5, 1)
+    record = store.record(3)
+    assert record is not None
+    assert record.state is State.FAILED
+    assert reason in str(record.reason)
+    assert record.poster_path == "/poster1003.jpg"
+
+
+def test_a_bomb_is_not_decoded(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+    server.add_film(1, declare_png(60_000, 60_000))
+    fetch_posters([film(1, 1)], store, client)
+    record = store.record(1)
+    assert record is not None
+    assert "decompression bomb" in str(record.reason)
+
+
+def test_a_film_whose_lookup_fails_stops_nobody(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+    films = [*films_of(server, 3), film(4, None, "0000004")]
+    server.inject("/3/movie/1001", Fault.HTML)
+    server.inject("/3/find/tt0000004", Fault.HTML)
+    assert fetch_posters(films, store, client).counts[State.FAILED] == 2
+
+
+def test_what_passes_leaves_no_trace(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+    films = films_of(server, 4)
+    server.inject("/3/movie/1001", Fault.TOO_MANY, Fault.SERVER_ERROR)
+    server.inject("/t/p/w342/poster1002.jpg", Fault.TRUNCATED)
+    server.inject("/t/p/w342/poster1003.jpg", Fault.RESET)
+    assert fetch_posters(films, store, client).counts[State.OK] == 4
+    assert {record.attempts for record in store.records()} == {1}
+
+
+def test_films_with_one_tmdb_id_share_one_download(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+    server.add_film(500)
+    report = fetch_posters([film(1, 500), film(2, 7), film(3, 500)], store, client)
+    assert report.counts[State.OK] == 2
+    assert server.paths("/t/p") == ["/t/p/w342/poster500.jpg"]
+    assert [poster.movie_id for poster in store.posters()] == [1, 3]
+
+
+def test_films_with_one_dead_tmdb_id_are_found_each_by_its_own_imdb_id(
+    server: TmdbServer, client: TmdbClient, store: PosterStore
+) -> None:
+    server.add_film(21, imdb_id="0000021")
+    server.add_film(22, imdb_id="0000022")
+    fetch_posters([film(1, 404, "0000021"), film(2, 404, "0000022")], store, client)
+    assert [poster.path.read_bytes() for poster in store.posters()] == [server.image(21), server.image(22)]
+
+
+def test_a_limit_leaves_the_rest_missing(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+    films = films_of(server, 5)
+    report = fetch_posters(films, store, client, limit=2)
+    assert (report.n_asked, report.counts[State.OK], report.counts[State.MISSING]) == (2, 2, 3)
+    assert fetch_posters(films, store, client).counts[State.OK] == 5
+
+
+def test_progress_is_told_in_the_calling_thread(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+    told: list[tuple[FetchProgress, threading.Thread]] = []
+    films = [*films_of(server, 4), film(9)]
+    fetch_posters(films, store, client, on_progress=lambda step: told.append((step, threading.current_thread())))
+    assert [step.n_done for step, _ in told] == [1, 2, 3, 4, 5]
+    assert {(step.n_asked, thread) for step, thread in told} == {(5, threading.main_thread())}
+    assert told[-1][0].n_ok == 4
+
+
+def test_the_size_and_the_language_are_recorded(server: TmdbServer, store: PosterStore) -> None:
+    films = films_of(server, 1)
+    with TmdbClient(V3_KEY, server.base_url, "fr-FR") as client:
+        fetch_posters(films, store, client, size="w185")
+    record = store.record(1)
+    assert record is not None
+    assert (record.size, record.language) == ("w185", "fr-FR")
+    assert server.paths("/t/p") == ["/t/p/w185/poster1001.jpg"]
+
+
+def test_an_unknown_size_changes_nothing(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+    with pytest.raises(ConfigError, match="received 'huge'"):
+        fetch_posters([*films_of(server, 2), film(9)], store, client, size="huge")
+    assert store.records() == []
+
+
+def test_films_without_links_need_no_network(nobody: str, store: PosterStore) -> None:
+    with TmdbClient(V3_KEY, nobody) as client:
+        assert fetch_posters([film(1)], store, client).counts[State.NO_LINK] == 1
+
+
+def test_a_film_that_gets_a_link_is_asked_for(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+    fetch_posters([film(1)], store, client)
+    server.add_film(1001)
+    assert fetch_posters([film(1, 1001)], store, client).counts[State.OK] == 1
+
+
+def test_a_refused_key_stops_at_once(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+    server.inject("/3/configuration", Fault.UNAUTHORIZED)
+    with pytest.raises(FetchError, match="refuses the key"):
+        fetch_posters(films_of(server, 30), store, client)
+    assert len(server.requests) == 1
+    assert store.records() == []
+
+
+def test_a_key_refused_on_the_way_keeps_what_came(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+    films = films_of(server, 60)
+    server.inject("/3/movie/1030", Fault.UNAUTHORIZED, lasting=True)
+    with pytest.raises(UnavailableError, match="refuses the key"):
+        fetch_posters(films, store, client, n_workers=2)
+    n_kept = len(store.posters())
+    assert 20 <= n_kept < 40
+    # Everything that was downloaded has been kept, also what was in flight.
+    assert n_kept == len(server.paths("/t/p"))
+
+
+def test_an_unreachable_network_stops_at_once(nobody: str, store: PosterStore) -> None:
+    with TmdbClient(V3_KEY, nobody) as client, pytest.raises(UnavailableError, match=r"cannot reach 127\.0\.0\.1"):
+        fetch_posters([film(1, 1)], store, client)
+    assert store.records() == []
+
+
+@pytest.mark.parametrize("n_before", [1, 7])
+def test_ctrl_c_keeps_what_came(server: TmdbServer, client: TmdbClient, store: PosterStore, n_before: int) -> None:
+    films = films_of(server, 80)
+
+    def press_ctrl_c(step: FetchProgress) -> None:
+        if step.n_done == n_before:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch_posters(films, store, client, n_workers=4, on_progress=press_ctrl_c)
+    n_kept = len(store.posters())
+    assert n_before <= n_kept < 80
+    assert n_kept == len(server.paths("/t/p"))
+    with TmdbClient(V3_KEY, server.base_url) as fresh:
+        report = fetch_posters(films, store, fresh)
+    assert (report.n_asked, report.counts[State.OK]) == (80 - n_kept, 80)
+    assert len(server.paths("/t/p")) == 80
+
+
+def test_ctrl_c_does_not_wait_for_retries(server: TmdbServer, store: PosterStore) -> None:
+    films = films_of(server, 2)
+    server.inject("/3/movie/1002", Fault.SERVER_ERROR, lasting=True)
+    with TmdbClient(V3_KEY, server.base_url, backoff_s=3600) as client, pytest.raises(KeyboardInterrupt):
+        fetch_posters(films, store, client, on_progress=_interrupt)
+    assert store.states()[1] is State.OK
+
+
+def _interrupt(step: FetchProgress) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_full_disk_stops_and_keeps_what_came(
+    server: TmdbServer,
+    client: TmdbClient,
+    store: PosterStore,
+    fill_the_disk: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    films = films_of(server, 40)
+    on_progress = _after(5, fill_the_disk)
+    with pytest.raises(StoreError, match="free some space"):
+        fetch_posters(films, store, client, n_workers=2, on_progress=on_progress)
+    assert len(store.posters()) == 5
+    assert {path.suffix for path in (tmp_path / "posters").glob("*.jpg*")} == {".jpg"}
+    assert not list((tmp_path / "posters").glob(".*"))
+    monkeypatch.undo()
+    with TmdbClient(V3_KEY, server.base_url) as fresh:
+        assert fetch_posters(films, store, fresh).counts[State.OK] == 40
+
+
+def _after(n_done: int, action: Callable[[], None]) -> Callable[[FetchProgress], None]:
+    def on_progress(step: FetchProgress) -> None:
+        if step.n_done == n_done:
+            action()
+
+    return on_progress
+
+
+def test_the_key_is_kept_nowhere(
+    server: TmdbServer, client: TmdbClient, store: PosterStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    films = films_of(server, 4)
+    server.inject("/3/movie/1001", Fault.RESET, lasting=True)
+    server.inject("/3/movie/1002", Fault.HTML, lasting=True)
+    server.inject("/3/movie/1003", Fault.TRUNCATED, lasting=True)
+    assert fetch_posters(films, store, client).counts[State.FAILED] == 3
+    store.close()
+    assert "after 5 tries" in "\n".join(
+        reason for (reason,) in _rows(tmp_path / "posters" / DATABASE_NAME, "SELECT reason FROM posters") if reason
+    )
+    for path in (tmp_path / "posters").iterdir():
+        assert V3_KEY.encode() not in path.read_bytes()
+    assert V3_KEY not in caplog.text
+
+
+def _rows(path: Path, statement: str) -> list[tuple[str]]:
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(statement).fetchall()
+    finally:
+        connection.close()

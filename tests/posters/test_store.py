@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from catalog.errors import DataError, StoreError
+from posters.store import DATABASE_NAME, Origin, PosterStore, Source, State
+from tests.posters.pictures import draw_poster
+
+FETCHED = Origin(Source.TMDB_MOVIE, poster_path="/p.jpg", size="w342", language="en-US")
+IMPORTED = Origin(Source.IMPORT)
+
+
+def file_names(store_dir: Path) -> set[str]:
+    return {path.name for path in store_dir.iterdir() if not path.name.startswith(DATABASE_NAME)}
+
+
+def test_keeps_the_bytes_verbatim_and_a_row(store: PosterStore, tmp_path: Path) -> None:
+    content = draw_poster(1)
+    poster = store.put(6, content, FETCHED)
+    assert poster.path == tmp_path / "posters" / "6.jpg"
+    assert poster.path.read_bytes() == content
+    assert store.poster(6) == poster
+    record = store.record(6)
+    assert record is not None
+    assert (record.state, record.source, record.poster_path, record.size) == ("ok", "tmdb_movie", "/p.jpg", "w342")
+    assert (record.language, record.width, record.height, record.n_bytes) == ("en-US", 92, 138, len(content))
+    assert datetime.fromisoformat(record.fetched_at).utcoffset() == timedelta(0)
+
+
+def test_names_the_file_by_what_it_is(store: PosterStore) -> None:
+    for movie_id, image_format in enumerate(["JPEG", "PNG", "WEBP", "GIF"], start=1):
+        store.put(movie_id, draw_poster(movie_id, image_format), FETCHED)
+    assert [poster.path.name for poster in store.posters()] == ["1.jpg", "2.png", "3.webp", "4.gif"]
+
+
+def test_lists_posters_by_ascending_movie_id(store: PosterStore) -> None:
+    for movie_id in (30, 4, 100):
+        store.put(movie_id, draw_poster(movie_id), FETCHED)
+    assert [poster.movie_id for poster in store.posters()] == [4, 30, 100]
+
+
+def test_opened_again_it_is_the_same(store: PosterStore, tmp_path: Path) -> None:
+    store.put(1, draw_poster(1), FETCHED)
+    store.mark(2, State.NOT_FOUND, "unknown", FETCHED)
+    with PosterStore.open(tmp_path / "posters") as again:
+        assert again.records() == store.records()
+        assert again.posters() == store.posters()
+
+
+def test_another_format_replaces_the_file(store: PosterStore, tmp_path: Path) -> None:
+    store.put(1, draw_poster(1), FETCHED)
+    store.put(1, draw_poster(1, "PNG"), IMPORTED)
+    assert file_names(tmp_path / "posters") == {"1.png"}
+    record = store.record(1)
+    assert record is not None
+    assert (record.source, record.poster_path, record.attempts) == ("import", None, 2)
+
+
+def test_a_bad_poster_never_replaces_a_good_one(store: PosterStore) -> None:
+    poster = store.put(1, draw_poster(1), FETCHED)
+    with pytest.raises(DataError, match="a web page"):
+        store.put(1, b"<html>", FETCHED)
+    store.mark(1, State.FAILED, "HTTP 500", FETCHED)
+    assert store.poster(1) == poster
+    assert store.states() == {1: State.OK}
+
+
+def test_a_vanished_file_is_not_ok(store: PosterStore) -> None:
+    store.put(1, draw_poster(1), FETCHED).path.unlink()
+    store.put(2, draw_poster(2), FETCHED).path.write_bytes(b"cut")
+    assert store.posters() == []
+    assert store.poster(1) is None
+    assert store.states() == {1: State.MISSING, 2: State.MISSING}
+    store.mark(1, State.FAILED, "HTTP 500", FETCHED)
+    assert store.states()[1] == State.FAILED
+
+
+def test_the_counts_add_up(store: PosterStore) -> None:
+    store.put(1, draw_poster(1), FETCHED)
+    store.mark(2, State.NO_LINK, "no link")
+    store.mark(3, State.FAILED, "HTTP 500", FETCHED)
+    store.mark(99, State.FAILED, "not asked about", FETCHED)
+    counts = store.counts([1, 2, 3, 4, 5])
+    assert sum(counts.values()) == 5
+    assert counts == {"ok": 1, "no_link": 1, "failed": 1, "missing": 2, "no_poster": 0, "not_found": 0}
+
+
+def test_counts_attempts(store: PosterStore) -> None:
+    store.mark(1, State.FAILED, "HTTP 500", FETCHED)
+    store.mark(1, State.FAILED, "HTTP 503", FETCHED)
+    record = store.record(1)
+    assert record is not None
+    assert (record.attempts, record.reason) == (2, "HTTP 503")
+
+
+@pytest.mark.parametrize("state", [State.OK, State.MISSING])
+def test_ok_and_missing_cannot_be_marked(store: PosterStore, state: State) -> None:
+    with pytest.raises(ValueError, match="why there is no poster"):
+        store.mark(1, state, "")
+
+
+def test_a_full_disk_leaves_nothing_behind(
+    store: PosterStore, tmp_path: Path, fill_the_disk: Callable[[], None]
+) -> None:
+    first = store.put(1, draw_poster(1), FETCHED)
+    fill_the_disk()
+    for movie_id in (1, 2):
+        with pytest.raises(StoreError, match="free some space"):
+            store.put(movie_id, draw_poster(7), FETCHED)
+    assert file_names(tmp_path / "posters") == {"1.jpg"}
+    assert store.posters() == [first]
+    assert store.states() == {1: State.OK}
+
+
+def test_a_full_database_is_told(store: PosterStore, tmp_path: Path) -> None:
+    connection: sqlite3.Connection = store._connection
+    n_pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {n_pages}")
+    with pytest.raises(StoreError, match="free some space"):
+        store.mark(1, State.FAILED, "x" * 100_000)
+    with pytest.raises(StoreError, match="free some space"):
+        store.put(2, draw_poster(2), replace(FETCHED, poster_path="x" * 100_000))
+    assert store.records() == []
+    assert file_names(tmp_path / "posters") == set()
+
+
+def test_refuses_another_version(tmp_path: Path) -> None:
+    PosterStore.open(tmp_path).close()
+    connection = sqlite3.connect(tmp_path / DATABASE_NAME)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(DataError, match="version 99, this keyart reads version 1"):
+        PosterStore.open(tmp_path)
+
+
+def test_refuses_what_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / DATABASE_NAME).write_text("hello " * 1000)
+    with pytest.raises(DataError, match="not a readable SQLite database"):
+        PosterStore.open(tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot write"):
+        PosterStore.open(tmp_path / "file" / "posters")
+
+
+def test_writing_while_another_reads(store: PosterStore, tmp_path: Path) -> None:
+    with PosterStore.open(tmp_path / "posters") as reader:
+        store.put(1, draw_poster(1), FETCHED)
+        assert [poster.movie_id for poster in reader.posters()] == [1]
+
+
+def test_its_repr_tells_where_it_is(store: PosterStore, tmp_path: Path) -> None:
+    assert repr(store) == f"PosterStore({str(tmp_path / 'posters')!r})"

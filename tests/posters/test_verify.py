@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import hashlib
+import io
+
+import pytest
+from PIL import Image
+
+from catalog.errors import DataError
+from posters import verify
+from posters.verify import verify_image
+from tests.posters.pictures import declare_png, draw_poster
+
+
+@pytest.mark.parametrize(
+    ("image_format", "suffix"), [("JPEG", ".jpg"), ("PNG", ".png"), ("WEBP", ".webp"), ("GIF", ".gif")]
+)
+def test_tells_format_size_and_checksum(image_format: str, suffix: str) -> None:
+    content = draw_poster(1, image_format, (60, 90))
+    facts = verify_image(content)
+    assert (facts.suffix, facts.width, facts.height, facts.n_bytes) == (suffix, 60, 90, len(content))
+    assert facts.sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_a_jpeg_with_a_second_picture_is_a_jpeg() -> None:
+    pictures = [Image.open(io.BytesIO(draw_poster(seed))) for seed in (1, 2)]
+    stream = io.BytesIO()
+    pictures[0].save(stream, "MPO", save_all=True, append_images=pictures[1:])
+    assert verify_image(stream.getvalue()).suffix == ".jpg"
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "GIF"])
+@pytest.mark.parametrize("part", [0.3, 0.5, 0.9])
+def test_refuses_what_is_cut_off(image_format: str, part: float) -> None:
+    content = draw_poster(2, image_format, (120, 180))
+    with pytest.raises(DataError, match=r"cut off or damaged|received something else"):
+        verify_image(content[: int(part * len(content))])
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "an empty file"),
+        (b"once upon a time", "received a text file"),
+        (b"\xef\xbb\xbf\n<!DOCTYPE html><html>", "received a web page"),
+        (b"\x00\x01\x02\x03" * 50, "received something else"),
+        (draw_poster(3, "BMP"), "received something else"),
+        (draw_poster(3, "PNG", (1, 1)), "received 1 x 1: a placeholder"),
+        (draw_poster(3, "PNG", (200, 8)), "received 200 x 8"),
+        (declare_png(9_000, 9_000), "decompression bomb"),
+        (declare_png(12_000, 10_000), "decompression bomb"),
+        (declare_png(60_000, 60_000), "decompression bomb"),
+    ],
+    ids=["empty", "text", "page", "binary", "bmp", "pixel", "strip", "large", "above-warning", "above-error"],
+)
+def test_refuses_what_is_no_poster(content: bytes, reason: str) -> None:
+    with pytest.raises(DataError, match=reason):
+        verify_image(content)
+
+
+def test_refuses_a_giant_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify, "MAX_POSTER_BYTES", 1 << 20)
+    with pytest.raises(DataError, match="at most 1 MiB, received 2 MiB"):
+        verify_image(b"\0" * (2 << 20))

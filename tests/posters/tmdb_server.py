@@ -1,0 +1,243 @@
+"""A real HTTP server on the loopback that plays TMDB: API and image host in one, with faults to order."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import threading
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
+from enum import Enum
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from tests.posters.pictures import draw_poster
+
+V3_KEY = "0123456789abcdef0123456789abcdef"
+V4_TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJhdWQiOiJrZXlhcnQifQ.c2lnbmF0dXJl_-"
+SIZES = ("w92", "w154", "w185", "w342", "w500", "w780", "original")
+
+
+class Fault(Enum):
+    """What can be made to go wrong with one request."""
+
+    TOO_MANY = "429 with Retry-After: 0"
+    SERVER_ERROR = "500"
+    UNAUTHORIZED = "401"
+    REDIRECT = "302 to another host"
+    TRUNCATED = "a body that breaks off"
+    RESET = "a connection that is reset"
+    STALL = "silence, until the client has gone"
+    HTML = "a web page with status 200"
+    HTML_AS_IMAGE = "a web page that says it is a JPEG"
+    PIXEL = "an image of one pixel"
+    CUT_IMAGE = "half an image, of the length that is promised"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as it came in."""
+
+    path: str
+    query: dict[str, str]
+    authorization: str | None
+
+
+@dataclass
+class _Library:
+    films: dict[int, dict[str, Any]] = field(default_factory=dict)
+    by_imdb: dict[str, dict[str, list[dict[str, Any]]]] = field(default_factory=dict)
+    images: dict[str, bytes] = field(default_factory=dict)
+
+
+class TmdbServer:
+    """Plays TMDB; runs inside a ``with`` block.
+
+    >>> with TmdbServer() as server:
+    ...     server.add_film(949, imdb_id="0113277")
+    ...     server.inject("/3/movie/949", Fault.TOO_MANY)
+    ...     TmdbClient(V3_KEY, server.base_url, backoff_s=0)
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self._library = _Library()
+        self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
+        self._lasting: dict[str, Fault] = {}
+        self._stopping = threading.Event()
+
+    def __enter__(self) -> TmdbServer:
+        self._http = _Server(self)
+        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopping.set()
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self._http.server_address[1]}"
+
+    @property
+    def base_url(self) -> str:
+        """What KEYART_TMDB_URL would be set to."""
+        return f"{self.address}/3"
+
+    def add_film(self, tmdb_id: int, image: bytes | None = b"", *, imdb_id: str | None = None) -> str | None:
+        """Know a film; by default with a drawn poster, with None without any. Returns its poster_path."""
+        poster_path = None if image is None else f"/poster{tmdb_id}.jpg"
+        if poster_path:
+            self._library.images[poster_path] = image or draw_poster(tmdb_id)
+        film = {"id": tmdb_id, "title": f"Film {tmdb_id}", "poster_path": poster_path}
+        self._library.films[tmdb_id] = film
+        if imdb_id:
+            self._library.by_imdb[imdb_id] = {"movie_results": [film], "tv_results": []}
+        return poster_path
+
+    def add_series(self, tmdb_id: int, imdb_id: str) -> None:
+        """Know a television series, which is no film."""
+        series = {"id": tmdb_id, "name": f"Series {tmdb_id}", "poster_path": "/series.jpg"}
+        self._library.by_imdb[imdb_id] = {"movie_results": [], "tv_results": [series]}
+
+    def forget(self, tmdb_id: int) -> None:
+        """Answer 404 for a tmdb_id from now on; /find by its imdb_id goes on."""
+        del self._library.films[tmdb_id]
+
+    def set_poster_path(self, tmdb_id: int, poster_path: Any) -> None:
+        """Let a film name any poster_path, also one that makes no sense."""
+        self._library.films[tmdb_id]["poster_path"] = poster_path
+
+    def image(self, tmdb_id: int) -> bytes:
+        return self._library.images[f"/poster{tmdb_id}.jpg"]
+
+    def inject(self, path: str, *faults: Fault, lasting: bool = False) -> None:
+        """Answer the next requests for a path with these faults in turn, or all of them with the one."""
+        if lasting:
+            (self._lasting[path],) = faults
+        else:
+            self._faults[path].extend(faults)
+
+    def paths(self, beginning: str = "") -> list[str]:
+        """The paths that were asked for, in the order they came in."""
+        return [request.path for request in self.requests if request.path.startswith(beginning)]
+
+    # What follows is for the handler.
+
+    def take_fault(self, path: str) -> Fault | None:
+        if self._faults[path]:
+            return self._faults[path].popleft()
+        return self._lasting.get(path)
+
+    def wait_for_stop(self) -> None:
+        self._stopping.wait(5)
+
+    def answer(self, request: Request) -> tuple[int, str, bytes]:
+        if request.path.startswith("/t/p/"):
+            return self._answer_image(request)
+        if request.query.get("api_key") != V3_KEY and f"Bearer {V4_TOKEN}" != request.authorization:
+            return _json(401, {"status_code": 7, "status_message": "Invalid API key"})
+        content = self._content(request)
+        return _json(200, content) if content is not None else _json(404, {"status_code": 34})
+
+    def _content(self, request: Request) -> Any:
+        match request.path.split("/")[2:]:
+            case ["configuration"]:
+                return {"images": {"secure_base_url": f"{self.address}/t/p/", "poster_sizes": list(SIZES)}}
+            case ["movie", tmdb_id]:
+                return self._library.films.get(int(tmdb_id))
+            case ["find", imdb_id] if request.query.get("external_source") == "imdb_id":
+                nothing: dict[str, Any] = {"movie_results": [], "tv_results": []}
+                return self._library.by_imdb.get(imdb_id.removeprefix("tt"), nothing)
+        return None
+
+    def _answer_image(self, request: Request) -> tuple[int, str, bytes]:
+        _, _, _, size, name = request.path.split("/")
+        image = self._library.images.get(f"/{name}")
+        if image is None or size not in SIZES:
+            return 404, "text/html", b"<h1>File Not Found</h1>"
+        return 200, "image/jpeg", image
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, tmdb: TmdbServer) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.tmdb = tmdb
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away is part of the play."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    timeout = 5
+    server: _Server
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        request = Request(parts.path, query, self.headers.get("Authorization"))
+        self.server.tmdb.requests.append(request)
+        fault = self.server.tmdb.take_fault(request.path)
+        if fault is None:
+            self._send(*self.server.tmdb.answer(request))
+        else:
+            self._misbehave(fault, request)
+
+    def log_message(self, *args: Any) -> None:
+        """Requests are kept in `TmdbServer.requests`, not printed."""
+
+    def _send(self, status: int, content_type: str, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", headers.pop("length", str(len(body))))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _misbehave(self, fault: Fault, request: Request) -> None:
+        status, content_type, body = self.server.tmdb.answer(request)
+        match fault:
+            case Fault.TOO_MANY:
+                self._send(429, "application/json", b"{}", Retry_After="0")
+            case Fault.SERVER_ERROR:
+                self._send(500, "text/html", b"<h1>Internal error</h1>")
+            case Fault.UNAUTHORIZED:
+                self._send(*_json(401, {"status_code": 7}))
+            case Fault.REDIRECT:
+                self._send(302, "text/html", b"", Location="http://localhost:9/elsewhere")
+            case Fault.TRUNCATED:
+                self._send(status, content_type, body[: len(body) // 2], length=str(len(body)))
+                self.close_connection = True
+            case Fault.RESET:
+                # Lingering for no time makes the system send a reset instead of an orderly end.
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.close_connection = True
+            case Fault.STALL:
+                self.server.tmdb.wait_for_stop()
+                self.close_connection = True
+            case Fault.HTML:
+                # As a page on a wrong road does, it repeats what it was asked.
+                self._send(200, "text/html", b"<!DOCTYPE html><p>Log in to see " + self.path.encode())
+            case Fault.HTML_AS_IMAGE:
+                self._send(200, "image/jpeg", b"<!DOCTYPE html><p>Log in")
+            case Fault.PIXEL:
+                self._send(200, "image/png", draw_poster(0, "PNG", (1, 1)))
+            case Fault.CUT_IMAGE:
+                self._send(200, content_type, body[: len(body) // 2])
+
+
+def _json(status: int, content: Any) -> tuple[int, str, bytes]:
+    return status, "application/json;charset=utf-8", json.dumps(content).encode()
