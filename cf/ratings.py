@@ -1,0 +1,254 @@
+"""Ratings: from ``ratings.csv`` or ``u.data`` to columns, to Parquet, to a sparse matrix with ids.
+
+Owns the ratings file of the workspace: Parquet with the columns user_id (int32), movie_id (int32), rating (float32,
+stars) and timestamp (int64, seconds since 1970).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+from scipy import sparse
+
+from catalog.errors import DataError
+from catalog.storage import atomic_path
+from catalog.tables import Row, read_rows, read_text
+
+LOWEST, HIGHEST = 0.5, 5.0
+_COLUMNS = ("userId", "movieId", "rating", "timestamp")
+_TYPES = {"userId": "int32", "movieId": "int32", "rating": "float32", "timestamp": "int64"}
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RatingMatrix:
+    """Ratings as a sparse matrix whose rows and columns have ids.
+
+    Parameters
+    ----------
+    user_ids : ndarray of shape (n_users,), int32
+        Whose ratings stand in each row, ascending.
+    movie_ids : ndarray of shape (n_films,), int32
+        Which film each column is of, ascending.
+    values : scipy.sparse.csr_array of shape (n_users, n_films), float32
+        Stars; what is not stored is not known.
+    """
+
+    user_ids: npt.NDArray[np.int32]
+    movie_ids: npt.NDArray[np.int32]
+    values: sparse.csr_array
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """Who rated what, when and how: one row a rating, a user rates a film once.
+
+    Parameters
+    ----------
+    user_ids, movie_ids : ndarray of shape (n_ratings,), int32
+        Who and what.
+    values : ndarray of shape (n_ratings,), float32
+        Stars, 0.5 to 5.
+    timestamps : ndarray of shape (n_ratings,), int64
+        Seconds since 1970.
+    """
+
+    user_ids: npt.NDArray[np.int32]
+    movie_ids: npt.NDArray[np.int32]
+    values: npt.NDArray[np.float32]
+    timestamps: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @classmethod
+    def empty(cls) -> Ratings:
+        """Make a table without rows, for a catalogue without ratings.
+
+        Returns
+        -------
+        Ratings
+            No ratings at all.
+        """
+        return cls(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.int64))
+
+    def of_films(self, movie_ids: Sequence[int] | npt.NDArray[np.int32]) -> Ratings:
+        """Keep the ratings of some films.
+
+        Parameters
+        ----------
+        movie_ids : sequence of int
+            The films.
+
+        Returns
+        -------
+        Ratings
+            Their ratings, in the order they were.
+        """
+        return self._rows(np.isin(self.movie_ids, np.asarray(movie_ids, np.int32)))
+
+    def support(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Count and average each film's ratings.
+
+        Returns
+        -------
+        movie_ids : ndarray of shape (n_films,), int32
+            The films that have ratings, ascending.
+        n_ratings : ndarray of shape (n_films,), int64
+            How many each has.
+        mean_ratings : ndarray of shape (n_films,), float64
+            Their mean, in stars.
+        """
+        movie_ids, rows, n_ratings = np.unique(self.movie_ids, return_inverse=True, return_counts=True)
+        totals = np.bincount(rows, weights=self.values, minlength=len(movie_ids))
+        return movie_ids, n_ratings, totals / n_ratings
+
+    def matrix(self) -> RatingMatrix:
+        """Arrange the ratings as users × films.
+
+        Returns
+        -------
+        RatingMatrix
+            One row a user, one column a film.
+        """
+        user_ids, users = np.unique(self.user_ids, return_inverse=True)
+        movie_ids, films = np.unique(self.movie_ids, return_inverse=True)
+        shape = (len(user_ids), len(movie_ids))
+        values = sparse.coo_array((self.values, (users, films)), shape=shape).tocsr()
+        return RatingMatrix(user_ids, movie_ids, values)
+
+    def save(self, path: Path) -> None:
+        """Write the ratings as Parquet.
+
+        Parameters
+        ----------
+        path : Path
+            Where the file shall stand.
+
+        Raises
+        ------
+        StoreError
+            The file cannot be written.
+        """
+        columns = {
+            "user_id": self.user_ids,
+            "movie_id": self.movie_ids,
+            "rating": self.values,
+            "timestamp": self.timestamps,
+        }
+        with atomic_path(path) as temporary_path:
+            pd.DataFrame(columns).to_parquet(temporary_path, index=False)
+
+    @classmethod
+    def open(cls, path: Path) -> Ratings:
+        """Read what `save` wrote.
+
+        Parameters
+        ----------
+        path : Path
+            The Parquet file.
+
+        Returns
+        -------
+        Ratings
+            The ratings.
+
+        Raises
+        ------
+        DataError
+            The file is missing or not such a file.
+        """
+        try:
+            table = pd.read_parquet(path)
+            return cls(*(table[name].to_numpy() for name in ("user_id", "movie_id", "rating", "timestamp")))
+        except (OSError, KeyError, pa.ArrowException) as error:
+            raise DataError(
+                f"{path} is not a readable file of ratings ({error}); run `keyart load DIR` again"
+            ) from error
+
+    def _rows(self, rows: npt.NDArray[np.bool_]) -> Ratings:
+        return Ratings(self.user_ids[rows], self.movie_ids[rows], self.values[rows], self.timestamps[rows])
+
+
+def read_movielens(folder: Path) -> Ratings:
+    """Read the ratings of a MovieLens folder: ``ratings.csv``, or ml-100k's ``u.data``.
+
+    Where a user rates a film twice, the last line counts.
+
+    Parameters
+    ----------
+    folder : Path
+        The unpacked folder.
+
+    Returns
+    -------
+    Ratings
+        All ratings; none if the folder holds neither file, as films can be looked up by their posters alone.
+
+    Raises
+    ------
+    DataError
+        A line is malformed; the message names file, line and column.
+    """
+    if (folder / "ratings.csv").is_file():
+        table = _read_csv(folder / "ratings.csv")
+    elif (folder / "u.data").is_file():
+        table = _read_u_data(folder / "u.data")
+    else:
+        return Ratings.empty()
+    table = table.drop_duplicates(["userId", "movieId"], keep="last")
+    return Ratings(*(table[name].to_numpy() for name in _COLUMNS))
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    # Millions of lines: read at once where all is well, row by row only to find what is not.
+    try:
+        table = pd.read_csv(path, usecols=_COLUMNS, dtype=_TYPES, encoding="utf-8-sig")
+    except (ValueError, OSError, pd.errors.ParserError) as error:
+        _log.debug("reading %s row by row: %s", path, error)
+        return _read_csv_by_row(path)
+    return table if _plausible(table) else _read_csv_by_row(path)
+
+
+def _plausible(table: pd.DataFrame) -> bool:
+    in_range = table["rating"].between(LOWEST, HIGHEST).all()
+    return bool(in_range and (table["userId"] > 0).all() and (table["movieId"] > 0).all())
+
+
+def _read_csv_by_row(path: Path) -> pd.DataFrame:
+    rows = [_parse(row) for row in read_rows(path, _COLUMNS)]
+    return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_TYPES)
+
+
+def _read_u_data(path: Path) -> pd.DataFrame:
+    rows = []
+    for line, text in enumerate(read_text(path).splitlines(), start=1):
+        cells = text.split("\t")
+        if not text.strip():
+            continue
+        if len(cells) != len(_COLUMNS):
+            raise DataError(
+                f"{path}, line {line}: expected 4 cells parted by tabs ({', '.join(_COLUMNS)}), received {len(cells)}"
+            )
+        rows.append(_parse(Row(path, line, dict(zip(_COLUMNS, (cell.strip() for cell in cells), strict=True)))))
+    return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_TYPES)
+
+
+def _parse(row: Row) -> tuple[int, int, float, int]:
+    expected = f"a rating from {LOWEST} to {HIGHEST}"
+    try:
+        rating = float(row["rating"])
+    except ValueError:
+        raise row.error("rating", expected) from None
+    if not LOWEST <= rating <= HIGHEST:
+        raise row.error("rating", expected)
+    user_id = row.integer("userId", "a user's number, above 0")
+    movie_id = row.integer("movieId", "a movieId, a whole number above 0")
+    return user_id, movie_id, rating, row.optional_integer("timestamp", "seconds since 1970, or nothing") or 0
