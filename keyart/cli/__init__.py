@@ -1,0 +1,97 @@
+"""The command line: one file a command, and the one place where an error becomes a line and an exit code.
+
+Exit codes: 0 done; 1 something is wrong that a message explains; 2 the command was typed wrongly; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from catalog.errors import KeyartError
+from keyart.cli.options import DEBUG, debug_option
+
+# In the order in which a newcomer needs them.
+_COMMANDS = ("load", "fetch", "import", "extract", "build", "similar", "info", "demo")
+_INTERRUPTED = 130
+
+
+class _Commands(click.Group):
+    """Keeps the commands in the order of the work, not of the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's face
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's face
+        if cmd_name not in _COMMANDS:
+            return None
+        # "import" is a word of Python's own.
+        module = import_module(f"keyart.cli.{cmd_name.replace('import', 'import_posters')}")
+        command: click.Command = module.command
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="keyart")
+@debug_option
+def keyart() -> None:
+    """Find films whose posters look alike, blended with what their viewers like.
+
+    \b
+    A first time, with MovieLens and a TMDB key:
+      keyart load ml-latest-small/ && keyart fetch && keyart extract && keyart build
+      keyart similar "Heat (1995)" --sheet look-alikes.png
+    Without either: keyart demo
+    """  # noqa: D301 - click wants the backspace itself
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit code.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        What was typed after ``keyart``; by default the process's own arguments.
+    """
+    logging.basicConfig(level=logging.WARNING, format="keyart: %(message)s", stream=sys.stderr)
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    DEBUG.clear()
+    try:
+        code = keyart.main(arguments, prog_name="keyart", standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except click.UsageError as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        _say("interrupted; what was finished is kept, run the same command again to go on")
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away, as `head` does. Python would complain again while it shuts down.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if DEBUG.is_set():
+            raise
+        _say(_one_line(error))
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, KeyartError | click.ClickException):
+        text = error.format_message() if isinstance(error, click.ClickException) else str(error)
+    else:
+        text = f"unexpected {type(error).__name__}: {error}; run again with --debug to see where, and please report it"
+    return " ".join(text.split())
+
+
+def _say(text: str) -> None:
+    click.echo(f"keyart: {text}", err=True)

@@ -1,0 +1,118 @@
+"""``keyart demo``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from keyart.cli.options import debug_option
+
+if TYPE_CHECKING:
+    from features.backbone import BackboneChoice
+    from keyart.engine import Engine
+    from keyart.workspace import Workspace
+
+# Long enough for a fast connection, short enough for a demonstration.
+_DOWNLOAD_S = 10.0
+_K = 5
+
+
+@click.command("demo")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("keyart-demo"),
+    show_default=True,
+    metavar="DIR",
+    help="Where films, posters, workspace and sheets are written.",
+)
+@click.option("--seed", default=0, show_default=True, help="Another seed draws other posters and users.")
+@debug_option
+def command(out: Path, seed: int) -> None:
+    """Show all of it on 60 films that the program draws itself: offline, in about a minute.
+
+    The posters come in eight styles of design; the ratings are by made-up users whose tastes follow other lines than
+    the styles, so that looking alike and being liked alike differ.
+    """
+    from keyart.demo.catalogue import LOOKUPS
+    from keyart.engine import Engine
+
+    workspace = _prepare(out, seed)
+    _extract_and_build(workspace)
+    engine = Engine.open(workspace.home)
+    for number, lookup in enumerate(LOOKUPS, start=1):
+        click.echo(f"\n{number}. {lookup.title}: {lookup.reason}")
+        _look_up(engine, lookup.title, out)
+    click.echo(
+        f'\nNow try:\n  keyart similar "Midnight Ledger (1947)" --home {workspace.home} --sheet look-alikes.png'
+        f"\n  keyart info --home {workspace.home}"
+        "\nand with films of your own: keyart load ml-latest-small/"
+    )
+
+
+def _prepare(out: Path, seed: int) -> Workspace:
+    from keyart.demo.catalogue import write_demo
+    from keyart.pipeline import import_posters, load
+    from keyart.workspace import Workspace
+
+    click.echo(f"Drawing 60 posters in eight styles into {out / 'movielens'} …")
+    write_demo(out / "movielens", seed)
+    workspace = Workspace(out / "workspace")
+    loaded = load(workspace.home, out / "movielens")
+    imported = import_posters(workspace, out / "movielens" / "posters", "movie")
+    n_posters = imported.n_imported + imported.n_unchanged
+    click.echo(f"{loaded.n_films} films, {loaded.n_ratings:,} ratings, {n_posters} posters in {workspace.home}")
+    return workspace
+
+
+def _extract_and_build(workspace: Workspace) -> None:
+    from keyart.cli.quiet import import_tensorflow_quietly
+    from keyart.pipeline import build, extract
+    from keyart.progress import bar
+
+    choice = _choose_weights()
+    import_tensorflow_quietly()
+    extract(workspace, choice, replace_others=True, progress=bar)
+    build(workspace, progress=bar)
+
+
+def _choose_weights() -> BackboneChoice:
+    from catalog.errors import FetchError, StoreError
+    from features.backbone import RANDOM, BackboneChoice
+    from features.weights import imagenet_weights_path
+    from keyart.settings import keras_models_dir
+
+    try:
+        imagenet_weights_path(keras_models_dir(), deadline_s=_DOWNLOAD_S)
+    except (FetchError, StoreError):
+        click.echo(
+            "Features: VGG16 with RANDOM weights, the mean removed, as ImageNet's are not on this machine and did not "
+            "come; they see layout and palette only."
+        )
+        return BackboneChoice(weights=RANDOM)
+    click.echo("Features: VGG16 with ImageNet weights.")
+    return BackboneChoice()
+
+
+def _look_up(engine: Engine, title: str, out: Path) -> None:
+    from keyart.cli.similar import print_table
+    from keyart.sheet import write_sheet
+
+    result = engine.similar(title, _K)
+    print_table(result)
+    for note in result.notes:
+        click.echo(f"   ({note})")
+    if any(hit.visual is not None and hit.cf is not None for hit in result):
+        for alpha, meaning in ((1.0, "by looks alone  "), (0.0, "by ratings alone")):
+            hits = engine.similar(title, 3, alpha)
+            click.echo(f"   {meaning} (--alpha {alpha:g}): " + ", ".join(hit.label for hit in hits))
+    sheet_path = out / f"{_file_name(title)}.png"
+    write_sheet(engine.similar(title, 10), sheet_path)
+    click.echo(f"   sheet: {sheet_path}")
+
+
+def _file_name(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")

@@ -1,0 +1,75 @@
+"""What several commands share: the workspace option, --debug, notes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from threading import Event
+from typing import Any, TypeVar
+
+import click
+
+from keyart.settings import HOME
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+DEBUG = Event()
+"""Set by --debug, wherever on the line it stands."""
+
+
+def debug_option(command: Command) -> Command:
+    """Add ``--debug`` to a command.
+
+    Parameters
+    ----------
+    command : callable
+        The command's function.
+
+    Returns
+    -------
+    callable
+        The same, with the option.
+    """
+
+    def remember(_context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+        if value:
+            DEBUG.set()
+
+    return click.option(
+        "--debug", is_flag=True, expose_value=False, callback=remember, help="Show the traceback of an error."
+    )(command)
+
+
+def workspace_options(command: Command) -> Command:
+    """Add ``--home`` and ``--debug`` to a command.
+
+    Parameters
+    ----------
+    command : callable
+        The command's function; receives `home`, a Path.
+
+    Returns
+    -------
+    callable
+        The same, with the options.
+    """
+    home_option = click.option(
+        "--home",
+        type=click.Path(path_type=Path),
+        default=lambda: Path(HOME.value() or ""),
+        metavar="DIR",
+        help=f"The workspace folder.  [default: ${HOME.variable}, else {HOME.default}]",
+    )
+    return home_option(debug_option(command))
+
+
+def say_notes(notes: Iterable[str]) -> None:
+    """Write notes to standard error, where they do not mix with results.
+
+    Parameters
+    ----------
+    notes : iterable of str
+        One line each.
+    """
+    for note in notes:
+        click.echo(f"note: {note}", err=True)

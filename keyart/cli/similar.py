@@ -1,0 +1,126 @@
+"""``keyart similar``."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from catalog.errors import ConfigError
+from keyart.cli.options import say_notes, workspace_options
+
+if TYPE_CHECKING:
+    from keyart.engine import Alpha, Engine, SimilarFilms
+
+
+class _AlphaType(click.FloatRange):
+    name = "auto|0..1"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if value == "auto" else super().convert(value, param, ctx)
+
+
+@click.command("similar")
+@click.argument("words", nargs=-1, metavar="[FILM]")
+@click.option("--image", type=click.Path(path_type=Path), metavar="FILE", help="A picture, in place of FILM.")
+@click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="How many films.")
+@click.option(
+    "--alpha",
+    type=_AlphaType(0, 1),
+    default="auto",
+    show_default=True,
+    help="The visual share: 1 is looks alone, 0 ratings alone.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@click.option(
+    "--sheet", type=click.Path(path_type=Path), metavar="FILE", help="Write a contact sheet (.png, .jpg, .webp, .pdf)."
+)
+@workspace_options
+def command(
+    words: tuple[str, ...],
+    image: Path | None,
+    k: int,
+    alpha: Alpha,
+    as_json: bool,
+    as_csv: bool,
+    sheet: Path | None,
+    home: Path,
+) -> None:
+    """Find films that look like FILM and are liked like it.
+
+    FILM is a title, with or without its year, or a movie_id: "Heat (1995)", matrix, 6.
+    """
+    # A title of several words may be typed without quotes.
+    film = " ".join(words)
+    if bool(words) == (image is not None):
+        raise ConfigError('name either a film, as in `keyart similar "Heat (1995)"`, or --image FILE')
+    if as_json and as_csv:
+        raise ConfigError("--json and --csv both want standard output; name one")
+    from keyart.cli.quiet import import_tensorflow_quietly
+    from keyart.engine import Engine
+    from keyart.sheet import check_sheet_path, write_sheet
+
+    if sheet:
+        check_sheet_path(sheet)
+    engine = Engine.open(home)
+    if image:
+        import_tensorflow_quietly()
+    result = engine.similar_to_image(image, k) if image else engine.similar(film, k, alpha)
+    say_notes([*_number_notes(engine, film), *result.notes])
+    if as_json:
+        click.echo(json.dumps(result.as_dict(), ensure_ascii=False))
+    elif as_csv:
+        _print_csv(result)
+    else:
+        print_table(result)
+    if sheet:
+        write_sheet(result, sheet)
+        click.echo(f"contact sheet: {sheet}", err=True)
+
+
+def _number_notes(engine: Engine, film: str) -> list[str]:
+    """Say so when a number was read as a movie_id although a film is titled with it, as "300" is."""
+    titled = engine.catalogue.titled_by_number(film)
+    return [f"{film} was read as a movie_id; for the film of that title, type {one.label!r}" for one in titled]
+
+
+def print_table(result: SimilarFilms) -> None:
+    """Print a result for people.
+
+    Parameters
+    ----------
+    result : SimilarFilms
+        What was asked and what was found.
+    """
+    from keyart.cli.tables import table
+
+    click.echo(f"{result.query.label}" + (f"  [{result.query.movie_id}]" if result.query.movie_id else ""))
+    rows = [
+        (
+            str(hit.rank),
+            hit.label,
+            str(hit.movie_id),
+            f"{hit.score:.3f}",
+            _number(hit.visual),
+            _number(hit.cf),
+            str(hit.support),
+        )
+        for hit in result
+    ]
+    click.echo(table(("", "film", "movie_id", "score", "visual", "cf", "ratings"), rows, left=(1,)))
+
+
+def _print_csv(result: SimilarFilms) -> None:
+    names = ["rank", "movie_id", "title", "year", "score", "visual", "cf", "support"]
+    writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(result.as_dict()["results"])
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

@@ -1,0 +1,181 @@
+"""What is in a workspace, what is missing, and which command comes next."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from catalog.errors import DataError, NotBuiltError
+from catalog.films import Catalogue
+from cf.neighbors import ItemCosine
+from index.cosine import CosineIndex
+from keyart.pipeline import current_features, fingerprint, open_ratings
+from keyart.workspace import Workspace
+from posters.store import PosterStore, State
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What is in a workspace.
+
+    Parameters
+    ----------
+    home : Path
+        The workspace.
+    source : str
+        The MovieLens folder that was loaded.
+    n_films, n_ratings, n_rated : int
+        Films; ratings; films with ratings.
+    posters : dict of str to int
+        How many films are in each state; they add up to the number of films.
+    n_features : int
+        Posters whose features are there.
+    n_skipped : int
+        Posters that could not be read.
+    backbone : str or None
+        The network that the features are of.
+    n_indexed : int
+        Films in the index.
+    index_is_current : bool
+        Whether the index holds just the features there are.
+    n_similar : int
+        Films with item similarities.
+    damaged : tuple of str
+        What is wrong with parts that cannot be read.
+    """
+
+    home: Path
+    source: str
+    n_films: int
+    n_ratings: int
+    n_rated: int
+    posters: dict[str, int]
+    n_features: int
+    n_skipped: int
+    backbone: str | None
+    n_indexed: int
+    index_is_current: bool
+    n_similar: int
+    damaged: tuple[str, ...]
+
+    @property
+    def n_posters(self) -> int:
+        """Films with a poster."""
+        return self.posters[State.OK]
+
+    def next_step(self) -> str:
+        """Tell which command comes next.
+
+        Returns
+        -------
+        str
+            A command, and why.
+        """
+        if not self.n_posters and not self.n_indexed and not self.n_similar:
+            return "`keyart fetch` for posters from TMDB, or `keyart import FOLDER --by imdb` for posters you have"
+        if self.n_features + self.n_skipped < self.n_posters:
+            return f"`keyart extract`: {self.n_posters - self.n_features - self.n_skipped} posters have no features yet"
+        if not self.index_is_current or (self.n_ratings and not self.n_similar):
+            return "`keyart build`: the index is " + ("out of date" if self.n_indexed else "not built yet")
+        if not self.n_posters:
+            return "`keyart similar TITLE`, by ratings alone; `keyart fetch` or `keyart import FOLDER` adds looks"
+        return "`keyart similar TITLE`"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Write the inventory as plain values.
+
+        Returns
+        -------
+        dict
+            What JSON can hold.
+        """
+        return {**asdict(self), "home": str(self.home), "n_posters": self.n_posters, "next": self.next_step()}
+
+
+def take_inventory(workspace: Workspace) -> Inventory:
+    """Look at every part of a workspace.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace.
+
+    Returns
+    -------
+    Inventory
+        What is there.
+
+    Raises
+    ------
+    NotBuiltError
+        Nothing has been loaded.
+    """
+    damaged: list[str] = []
+    with Catalogue.open(workspace.catalogue_path) as catalogue:
+        films = list(catalogue)
+        source = catalogue.fact("source") or ""
+    n_features, n_skipped, backbone, current = _features(workspace, damaged)
+    n_indexed, indexed = _index(workspace, damaged)
+    return Inventory(
+        home=workspace.home,
+        source=source,
+        n_films=len(films),
+        n_ratings=_n_ratings(workspace, damaged),
+        n_rated=sum(film.n_ratings > 0 for film in films),
+        posters=_poster_counts(workspace, [film.movie_id for film in films]),
+        n_features=n_features,
+        n_skipped=n_skipped,
+        backbone=backbone,
+        n_indexed=n_indexed,
+        index_is_current=indexed == current,
+        n_similar=_n_similar(workspace, damaged),
+        damaged=tuple(damaged),
+    )
+
+
+def _poster_counts(workspace: Workspace, movie_ids: list[int]) -> dict[str, int]:
+    if not workspace.posters_dir.is_dir():
+        return {state.value: len(movie_ids) if state is State.MISSING else 0 for state in State}
+    with PosterStore.open(workspace.posters_dir) as store:
+        return {state.value: n for state, n in store.counts(movie_ids).items()}
+
+
+def _features(workspace: Workspace, damaged: list[str]) -> tuple[int, int, str | None, str | None]:
+    try:
+        store, rows = current_features(workspace)
+    except NotBuiltError:
+        return 0, 0, None, None
+    except DataError as error:
+        damaged.append(str(error))
+        return 0, 0, None, None
+    return len(rows), len(store.skipped()), str(store.identity), fingerprint(rows) if len(rows) else None
+
+
+def _index(workspace: Workspace, damaged: list[str]) -> tuple[int, str | None]:
+    try:
+        index = CosineIndex.open(workspace.index_dir)
+    except NotBuiltError:
+        return 0, None
+    except DataError as error:
+        damaged.append(str(error))
+        return 0, None
+    return len(index), index.fingerprint
+
+
+def _n_similar(workspace: Workspace, damaged: list[str]) -> int:
+    try:
+        return len(ItemCosine.open(workspace.cf_dir).movie_ids_)
+    except NotBuiltError:
+        return 0
+    except DataError as error:
+        damaged.append(str(error))
+        return 0
+
+
+def _n_ratings(workspace: Workspace, damaged: list[str]) -> int:
+    try:
+        return len(open_ratings(workspace))
+    except DataError as error:
+        damaged.append(str(error))
+        return 0

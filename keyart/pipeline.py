@@ -1,0 +1,438 @@
+"""The way in: a MovieLens folder, posters, features, an index; each step writes one part of the workspace.
+
+Together with `keyart.engine`, the way out, the only module that knows more than one trade.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from catalog.errors import ConfigError, DataError, NotBuiltError
+from catalog.films import Catalogue, Film
+from catalog.movielens import read_films
+from cf.neighbors import ItemCosine
+from cf.ratings import Ratings, read_movielens
+from features.backbone import BackboneChoice, load_backbone
+from features.extraction import ExtractionReport, Picture, extract_features, identity_of
+from features.images import Resize
+from features.store import FeatureRows, FeatureStore
+from index.cosine import CosineIndex
+from keyart.progress import Progress, silent
+from keyart.settings import keras_models_dir
+from keyart.workspace import Workspace
+from posters.fetch import FetchProgress, FetchReport, fetch_posters
+from posters.folder import By, ImportReport, import_csv, import_folder
+from posters.store import Poster, PosterStore
+from posters.tmdb import TmdbClient
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What a load brought in.
+
+    Parameters
+    ----------
+    n_films, n_ratings, n_users : int
+        How many of each.
+    notes : tuple of str
+        What a user should know of the files.
+    """
+
+    n_films: int
+    n_ratings: int
+    n_users: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What a build made.
+
+    Parameters
+    ----------
+    n_indexed : int
+        Films in the index.
+    centred : bool
+        Whether the mean of all features is subtracted before they are compared.
+    n_similar : int
+        Films with item similarities.
+    notes : tuple of str
+        What a user should know.
+    """
+
+    n_indexed: int
+    centred: bool
+    n_similar: int
+    notes: tuple[str, ...]
+
+
+def load(home: Path, folder: Path) -> LoadReport:
+    """Bring the films, links and ratings of a MovieLens folder into a workspace, in place of those that were there.
+
+    Posters, features and index stay: another size of MovieLens numbers its films alike.
+
+    Parameters
+    ----------
+    home : Path
+        The workspace; made if it is not there.
+    folder : Path
+        The unpacked MovieLens folder.
+
+    Returns
+    -------
+    LoadReport
+        What came in.
+
+    Raises
+    ------
+    DataError
+        A file is malformed, and where.
+    ConfigError
+        The workspace holds films with other numbers.
+    StoreError
+        The workspace cannot be written. Whatever goes wrong, what was there before stays as it was.
+    """
+    files = read_films(folder)
+    ratings = read_movielens(folder)
+    workspace = Workspace.create(home)
+    earlier = _earlier_ratings(workspace, files.numbering)
+    n_read = len(ratings)
+    ratings = ratings.of_films([film.movie_id for film in files.films])
+    # The catalogue names its ratings, so the rename that puts it in place changes both at once.
+    name = f"ratings-{secrets.token_hex(4)}.parquet"
+    ratings.save(workspace.ratings_path(name))
+    try:
+        facts = {"numbering": files.numbering, "ratings": name, "source": folder.absolute().name}
+        Catalogue.create(workspace.catalogue_path, _with_support(files.films, ratings), facts)
+    except BaseException:
+        workspace.ratings_path(name).unlink(missing_ok=True)
+        raise
+    if earlier:
+        workspace.ratings_path(earlier).unlink(missing_ok=True)
+    notes = [*files.notes]
+    if n_read > len(ratings):
+        notes.append(f"{n_read - len(ratings)} ratings are of films that the folder does not list; passed over")
+    if not n_read:
+        notes.append(f"no ratings in {folder}: films will be compared by their posters alone")
+    return LoadReport(len(files.films), len(ratings), len(set(ratings.user_ids.tolist())), tuple(notes))
+
+
+def fetch(
+    workspace: Workspace,
+    client: TmdbClient,
+    *,
+    size: str = "w342",
+    limit: int | None = None,
+    progress: Progress = silent,
+) -> FetchReport:
+    """Fetch the posters that are missing from TMDB.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace, with films.
+    client : TmdbClient
+        Whom to ask.
+    size : str, default "w342"
+        One of TMDB's poster sizes.
+    limit : int, optional
+        Ask for at most so many films.
+    progress : Progress, optional
+        Shows how far it is.
+
+    Returns
+    -------
+    FetchReport
+        What came.
+
+    Raises
+    ------
+    FetchError
+        The key is refused, or TMDB cannot be reached; what came is kept.
+    StoreError
+        The disk is full; what came is kept.
+    """
+    films = _films(workspace)
+    with PosterStore.open(workspace.posters_dir) as store, progress("fetch", len(films), "films") as advance:
+        shown = 0
+
+        def show(state: FetchProgress) -> None:
+            nonlocal shown
+            advance(state.n_done - shown)
+            shown = state.n_done
+
+        return fetch_posters(films, store, client, size=size, limit=limit, on_progress=show)
+
+
+def import_posters(workspace: Workspace, source: Path, by: By | None) -> ImportReport:
+    """Copy posters that a user already has into the workspace.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace, with films.
+    source : Path
+        A folder of picture files named by id; or a CSV file with the columns movie_id and path.
+    by : {"movie", "imdb", "tmdb"} or None
+        Whose ids the files are named by; None for a CSV file.
+
+    Returns
+    -------
+    ImportReport
+        What was copied, what matches no film, what is no picture.
+
+    Raises
+    ------
+    DataError
+        The folder or file is missing, empty or malformed.
+    StoreError
+        The disk is full; what was copied is kept.
+    """
+    films = _films(workspace)
+    with PosterStore.open(workspace.posters_dir) as store:
+        return import_csv(source, films, store) if by is None else import_folder(source, films, store, by)
+
+
+def extract(
+    workspace: Workspace,
+    choice: BackboneChoice,
+    resize: Resize = Resize.ANTIALIAS,
+    *,
+    replace_others: bool = False,
+    progress: Progress = silent,
+) -> ExtractionReport:
+    """Compute the features of all posters that have none yet.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace, with posters.
+    choice : BackboneChoice
+        Which network.
+    resize : Resize
+        How posters are brought to 224 × 224.
+    replace_others : bool, default False
+        Remove features of another network or resize, if such are there.
+    progress : Progress, optional
+        Shows how far it is.
+
+    Returns
+    -------
+    ExtractionReport
+        What was computed, what was there, what could not be read.
+
+    Raises
+    ------
+    NotBuiltError
+        There are no posters.
+    DataError
+        Features of another network are there; or the network's file is not one.
+    FetchError
+        The ImageNet weights cannot be downloaded.
+    StoreError
+        The disk is full; complete shards are kept.
+    """
+    posters = _posters(workspace)
+    if not posters:
+        raise NotBuiltError("no posters here yet; run `keyart fetch` or `keyart import FOLDER`")
+    backbone = load_backbone(choice, keras_models_dir())
+    # Whoever opens the workspace from another folder must find the same network.
+    origin = {
+        "backbone": _absolute_if_file(choice.backbone),
+        "weights": _absolute_if_file(choice.weights),
+        "seed": choice.seed,
+    }
+    identity = identity_of(backbone, resize)
+    store = FeatureStore.create(workspace.features_dir, identity, origin, replace=replace_others)
+    pictures = [Picture(poster.movie_id, poster.path, poster.sha256) for poster in posters]
+    n_known = len(store.rows().of_posters({picture.movie_id: picture.sha256 for picture in pictures}))
+    with progress("extract", len(pictures) - n_known, "posters") as advance:
+        return extract_features(pictures, backbone, store, resize, on_picture=lambda: advance(1))
+
+
+def build(workspace: Workspace, *, centre: bool | None = None, progress: Progress = silent) -> BuildReport:
+    """Build the index from the features, and the item similarities from the ratings.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace, with features or ratings.
+    centre : bool, optional
+        Subtract the mean of all features before they are compared; by default only for random weights, whose
+        features all point much the same way.
+    progress : Progress, optional
+        Shows how far it is.
+
+    Returns
+    -------
+    BuildReport
+        What was made.
+
+    Raises
+    ------
+    NotBuiltError
+        There are neither features nor ratings.
+    StoreError
+        The disk is full; what was built before is untouched.
+    """
+    notes = []
+    ratings = open_ratings(workspace)
+    indexed = _build_index(workspace, centre, progress)
+    if indexed is None:
+        if not len(ratings):
+            raise NotBuiltError("neither features nor ratings here yet; run `keyart import`, then `keyart extract`")
+        notes.append(
+            "no features yet, so films will be compared by ratings alone; run `keyart extract` for their looks"
+        )
+    n_similar = _build_item_similarities(workspace, ratings, progress)
+    if not n_similar:
+        notes.append("no ratings, so films will be compared by looks alone")
+    n_indexed, centred = indexed or (0, False)
+    return BuildReport(n_indexed, centred, n_similar, tuple(notes))
+
+
+def open_ratings(workspace: Workspace) -> Ratings:
+    """Open the ratings of a workspace.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace, with films.
+
+    Returns
+    -------
+    Ratings
+        As loaded.
+
+    Raises
+    ------
+    NotBuiltError
+        Nothing has been loaded.
+    DataError
+        The file is damaged.
+    """
+    with Catalogue.open(workspace.catalogue_path) as catalogue:
+        name = catalogue.fact("ratings")
+    return Ratings.open(workspace.ratings_path(name)) if name else Ratings.empty()
+
+
+def current_features(workspace: Workspace) -> tuple[FeatureStore, FeatureRows]:
+    """Open the features of those posters that are still there and unchanged.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace, with features.
+
+    Returns
+    -------
+    store : FeatureStore
+        All features.
+    rows : FeatureRows
+        The rows that count.
+
+    Raises
+    ------
+    NotBuiltError
+        There are no features.
+    DataError
+        A shard is damaged.
+    """
+    store = FeatureStore.open(workspace.features_dir)
+    return store, store.rows().of_posters({poster.movie_id: poster.sha256 for poster in _posters(workspace)})
+
+
+def fingerprint(rows: FeatureRows) -> str:
+    """Sum up which posters an index is of, so that one out of date can be told.
+
+    Parameters
+    ----------
+    rows : FeatureRows
+        The rows it is or would be built from.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    pairs = zip(rows.movie_ids.tolist(), rows.poster_sha256s, strict=True)
+    return hashlib.sha256("\n".join(f"{movie_id} {sha256}" for movie_id, sha256 in pairs).encode()).hexdigest()
+
+
+def _build_index(workspace: Workspace, centre: bool | None, progress: Progress) -> tuple[int, bool] | None:
+    try:
+        store, rows = current_features(workspace)
+    except NotBuiltError:
+        return None
+    if not len(rows):
+        return None
+    if centre is None:
+        centre = BackboneChoice(**store.origin).is_random
+    with progress("index", len(rows) * (2 if centre else 1), "films") as advance:
+
+        def blocks():  # type: ignore[no-untyped-def]
+            for block in store.blocks(rows):
+                yield block
+                advance(len(block))
+
+        identity = store.identity.as_dict()
+        index = CosineIndex.build(rows.movie_ids, blocks, identity, fingerprint=fingerprint(rows), centre=centre)
+    index.save(workspace.index_dir)
+    return len(index), centre
+
+
+def _build_item_similarities(workspace: Workspace, ratings: Ratings, progress: Progress) -> int:
+    matrix = ratings.matrix()
+    with progress("item similarity", len(matrix.movie_ids), "films") as advance:
+        model = ItemCosine().fit(matrix)
+        advance(len(matrix.movie_ids))
+    model.save(workspace.cf_dir)
+    return len(matrix.movie_ids)
+
+
+def _earlier_ratings(workspace: Workspace, numbering: str) -> str | None:
+    """Name the ratings file that a load replaces, after checking that the films' numbers mean the same."""
+    if not workspace.catalogue_path.is_file():
+        return None
+    try:
+        catalogue = Catalogue.open(workspace.catalogue_path)
+    except DataError:
+        # Of an older version or damaged: loading again is the way out.
+        return None
+    with catalogue:
+        there = catalogue.fact("numbering")
+        if there != numbering:
+            raise ConfigError(
+                f"{workspace.home} holds films numbered as in {there}, this folder numbers them as {numbering}, so "
+                "posters would go to the wrong films; name another workspace with --home DIR"
+            )
+        return catalogue.fact("ratings")
+
+
+def _with_support(films: Sequence[Film], ratings: Ratings) -> list[Film]:
+    movie_ids, n_ratings, means = (values.tolist() for values in ratings.support())
+    support = {movie_id: (n, mean) for movie_id, n, mean in zip(movie_ids, n_ratings, means, strict=True)}
+    rated = (support.get(film.movie_id, (0, None)) for film in films)
+    return [replace(film, n_ratings=n, mean_rating=mean) for film, (n, mean) in zip(films, rated, strict=True)]
+
+
+def _films(workspace: Workspace) -> list[Film]:
+    with Catalogue.open(workspace.catalogue_path) as catalogue:
+        return list(catalogue)
+
+
+def _posters(workspace: Workspace) -> list[Poster]:
+    if not workspace.posters_dir.is_dir():
+        return []
+    with Catalogue.open(workspace.catalogue_path) as catalogue, PosterStore.open(workspace.posters_dir) as store:
+        known = {film.movie_id for film in catalogue}
+        return [poster for poster in store.posters() if poster.movie_id in known]
+
+
+def _absolute_if_file(name: str) -> str:
+    path = Path(name)
+    return str(path.absolute()) if path.is_file() else name

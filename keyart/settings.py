@@ -1,0 +1,61 @@
+"""Every setting that comes from the environment: its name, default and meaning. The environment is read here only."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One environment variable.
+
+    Parameters
+    ----------
+    variable : str
+        Its name.
+    default : str or None
+        What holds where it is not set; None where nothing does.
+    meaning : str
+        One line for the documentation.
+    """
+
+    variable: str
+    default: str | None
+    meaning: str
+
+    def value(self) -> str | None:
+        """Read the setting.
+
+        Returns
+        -------
+        str or None
+            The environment's value, where it is set and not blank; else the default.
+        """
+        return os.environ.get(self.variable, "").strip() or self.default
+
+
+HOME = Setting("KEYART_HOME", "keyart-data", "the workspace folder, where --home does not name one")
+TMDB_API_KEY = Setting("TMDB_API_KEY", None, "your TMDB key: 32 hexadecimal digits, or a read access token (eyJ…)")
+TMDB_URL = Setting("KEYART_TMDB_URL", "https://api.themoviedb.org/3", "where TMDB's API is, for a proxy or a test")
+KERAS_HOME = Setting("KERAS_HOME", "~/.keras", "Keras' folder; VGG16's ImageNet weights are kept in its models/")
+
+ALL = (HOME, TMDB_API_KEY, TMDB_URL, KERAS_HOME)
+
+
+def keras_models_dir() -> Path:
+    """Find the folder in which Keras keeps downloaded weights.
+
+    Returns
+    -------
+    Path
+        It need not exist yet.
+    """
+    return Path(KERAS_HOME.value() or "").expanduser() / "models"
+
+
+def silence_tensorflow() -> None:
+    """Keep TensorFlow's start-up remarks off the terminal; works only before it is imported."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
