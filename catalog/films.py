@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -161,15 +162,16 @@ class Catalogue:
         """
         if not path.is_file():
             raise NotBuiltError(f"no films here yet ({path} is missing); run `keyart load DIR` on a MovieLens folder")
-        with sqlite_errors(path):
+        with sqlite_errors(path), ExitStack() as on_failure:
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+            on_failure.callback(connection.close)
             version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version != _VERSION:
-            connection.close()
-            raise DataError(
-                f"{path} is a catalogue of version {version}, this keyart reads version {_VERSION}; "
-                "run `keyart load DIR` again"
-            )
+            if version != _VERSION:
+                raise DataError(
+                    f"{path} is a catalogue of version {version}, this keyart reads version {_VERSION}; "
+                    "run `keyart load DIR` again"
+                )
+            on_failure.pop_all()
         return cls(path, connection)
 
     def __enter__(self) -> Catalogue:
@@ -274,7 +276,8 @@ class Catalogue:
         UnknownFilmError
             None does; the message lists the nearest titles.
         """
-        text = text.strip()
+        # A command line hands over bytes that are no UTF-8 as lone surrogates, which SQLite refuses.
+        text = text.encode("utf-8", "replace").decode().strip()
         if not text:
             raise UnknownFilmError("no film is named; give a title such as 'Heat (1995)' or a movie_id")
         if text.isascii() and text.isdigit() and len(text) < 10 and (film := self.films([int(text)])):

@@ -76,7 +76,8 @@ def read_films(folder: Path) -> FilmFiles:
 
 
 def _read_movies_csv(folder: Path) -> FilmFiles:
-    films = _sorted(map(_film, read_rows(folder / "movies.csv", ("movieId", "title", "genres"))), folder / "movies.csv")
+    path = folder / "movies.csv"
+    films = _sorted(((row, _film(row)) for row in read_rows(path, ("movieId", "title", "genres"))), path)
     links_path = folder / "links.csv"
     if not links_path.is_file():
         return FilmFiles(films, "movielens", (f"no links.csv in {folder}: posters cannot be fetched, only imported",))
@@ -123,7 +124,7 @@ def _imdb_id(row: Row) -> str | None:
     digits = row["imdbId"].lower().removeprefix("tt").removesuffix(".0")
     if not digits:
         return None
-    if not (digits.isascii() and digits.isdigit()):
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 12):
         raise row.error("imdbId", "an IMDb id such as 0113277 or tt0113277, or nothing")
     return format_imdb_id(int(digits))
 
@@ -144,8 +145,8 @@ def format_imdb_id(number: int) -> str:
     return f"{number:07d}"
 
 
-def _read_u_item(path: Path) -> Iterator[Film]:
-    for line, text in enumerate(read_text(path, ("utf-8-sig", "latin-1")).splitlines(), start=1):
+def _read_u_item(path: Path) -> Iterator[tuple[Row, Film]]:
+    for line, text in enumerate(read_text(path, ("utf-8-sig", "latin-1")).split("\n"), start=1):
         cells = text.split("|")
         if not text.strip() or (line == 1 and cells[0] == "movieId"):
             continue
@@ -157,13 +158,14 @@ def _read_u_item(path: Path) -> Iterator[Film]:
         parsed = parse_title(row["title"])
         if not parsed.title:
             raise row.error("title", "a title")
-        yield Film(
+        film = Film(
             row.integer("movieId", _MOVIE_ID),
             parsed.title,
             parsed.year or _year_of_date(row["release date"]),
             genres=tuple(genre for genre in _100K_GENRES[1:] if row[genre] == "1"),
             alternative_titles=parsed.alternatives,
         )
+        yield row, film
 
 
 def _year_of_date(date: str) -> int | None:
@@ -172,14 +174,11 @@ def _year_of_date(date: str) -> int | None:
     return int(year) if len(year) == 4 and year.isdigit() else None
 
 
-def _sorted(films: Iterator[Film], path: Path) -> tuple[Film, ...]:
+def _sorted(rows: Iterator[tuple[Row, Film]], path: Path) -> tuple[Film, ...]:
     by_id: dict[int, Film] = {}
-    for film in films:
+    for row, film in rows:
         if film.movie_id in by_id:
-            raise DataError(
-                f"{path}, column movieId: expected every film once, received {film.movie_id} for "
-                f"{by_id[film.movie_id].label!r} and for {film.label!r}"
-            )
+            raise row.error("movieId", f"every film once ({film.movie_id} is {by_id[film.movie_id].label!r} already)")
         by_id[film.movie_id] = film
     if not by_id:
         raise DataError(f"{path} lists no film; expected at least one row below the header")

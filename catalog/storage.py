@@ -14,7 +14,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except (OSError, sqlite3.OperationalError) as error:
         raise write_error(path, error) from error
     finally:
-        temporary_path.unlink(missing_ok=True)
+        # Where the folder is no folder, there is nothing to remove.
+        with suppress(OSError):
+            temporary_path.unlink(missing_ok=True)
 
 
 def write_error(path: Path, error: OSError | sqlite3.OperationalError) -> StoreError:
@@ -72,7 +74,10 @@ def write_error(path: Path, error: OSError | sqlite3.OperationalError) -> StoreE
         The error to raise; it is not raised here.
     """
     reason = getattr(error, "strerror", None) or str(error)
-    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "full" in str(error)
+    # NumPy and SQLite do not pass the system's reason on when the disk is full.
+    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or any(
+        words in str(error) for words in ("full", "disk I/O error", "requested and")
+    )
     advice = "free some space" if full else "check that the folder can be written to"
     return StoreError(f"cannot write {path}: {reason}; {advice} and run the same command again")
 

@@ -13,6 +13,9 @@ from pathlib import Path
 
 from catalog.errors import DataError
 
+# Ids are kept in arrays of 32 bits.
+MOST_ID = 2**31 - 1
+
 
 @dataclass(frozen=True)
 class Row:
@@ -78,8 +81,8 @@ class Row:
             raise self.error(column, expected)
         return number
 
-    def optional_integer(self, column: str, expected: str) -> int | None:
-        """Read a cell as a whole number above zero, or as blank.
+    def optional_integer(self, column: str, expected: str, most: int = MOST_ID, least: int = 1) -> int | None:
+        """Read a cell as a whole number, by default one above zero, or as blank.
 
         Spreadsheets and data frames turn a column with blanks into floats: ``862.0`` reads as 862.
 
@@ -89,6 +92,8 @@ class Row:
             The column.
         expected : str
             What should stand there, for the message.
+        most, least : int, optional
+            The bounds of the number.
 
         Returns
         -------
@@ -103,8 +108,8 @@ class Row:
         text = self.values[column].removesuffix(".0")
         if not text:
             return None
-        # SQLite's integers have 64 bits; no film has a number of more than 12 digits.
-        if not (text.isascii() and text.isdigit() and len(text) <= 12 and int(text) > 0):
+        # The length first: Python refuses to read a number of thousands of digits.
+        if not (text.isascii() and text.isdigit() and len(text) <= 12 and least <= int(text) <= most):
             raise self.error(column, expected)
         return int(text)
 

@@ -15,6 +15,8 @@ _ARTICLES = (
     "the a an la le les l' el los las il lo gli i der die das un une uno una ein eine "
     "de het den det en ett et o os as um uma"
 ).split()
+# As they stand in a key, where no apostrophe is left.
+_KEY_ARTICLES = frozenset(article.rstrip("'") for article in _ARTICLES)
 _ARTICLE_AT_END = re.compile(rf"^(?P<rest>.+), (?P<article>{'|'.join(_ARTICLES)})$", re.IGNORECASE)
 # "(1995)", and the oddities "(2006–2007)", "(2007-)" and "(1983))".
 _YEAR_AT_END = re.compile(r"\(\s*(?P<year>\d{4})\s*(?:[-–]\s*(?:\d{4})?\s*)?\)+\s*$")
@@ -127,7 +129,7 @@ def title_key(title: str) -> str:
         Words parted by single blanks; for a title made of punctuation only, that punctuation.
     """
     words = _words(title)
-    if len(words) > 1 and words[-1] in _ARTICLES:
+    if len(words) > 1 and words[-1] in _KEY_ARTICLES:
         words = [words[-1], *words[:-1]]
     return " ".join(words) or title.strip()
 
@@ -146,7 +148,7 @@ def bare_key(key: str) -> str:
         The key without its article; unchanged if nothing else would be left.
     """
     first, _, rest = key.partition(" ")
-    return rest if rest and first in _ARTICLES else key
+    return rest if rest and first in _KEY_ARTICLES else key
 
 
 def _words(title: str) -> list[str]:

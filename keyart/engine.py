@@ -5,11 +5,11 @@ Together with `keyart.pipeline`, the way in, the only module that knows more tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from keyart.workspace import Workspace
 from posters.store import PosterStore
 
 Alpha = float | Literal["auto"]
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -378,7 +379,7 @@ class Engine:
         return backbone
 
 
-def _built(open_part, folder: Path):  # type: ignore[no-untyped-def]
+def _built(open_part: Callable[[Path], Part], folder: Path) -> Part | None:
     try:
         return open_part(folder)
     except NotBuiltError:

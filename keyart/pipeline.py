@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from features.extraction import ExtractionReport, Picture, extract_features, ide
 from features.images import Resize
 from features.store import FeatureRows, FeatureStore
 from index.cosine import CosineIndex
-from keyart.progress import Progress, silent
+from index.exact import Matrix
+from keyart.progress import Advance, Progress, silent
 from keyart.settings import keras_models_dir
 from keyart.workspace import Workspace
 from posters.fetch import FetchProgress, FetchReport, fetch_posters
@@ -157,18 +159,15 @@ def fetch(
         The disk is full; what came is kept.
     """
     films = _films(workspace)
-    with PosterStore.open(workspace.posters_dir) as store, progress("fetch", len(films), "films") as advance:
-        shown = 0
+    with PosterStore.open(workspace.posters_dir) as store, _shown(progress, "fetch", "films") as show:
 
-        def show(state: FetchProgress) -> None:
-            nonlocal shown
-            advance(state.n_done - shown)
-            shown = state.n_done
+        def on_progress(state: FetchProgress) -> None:
+            show(state.n_done, state.n_asked)
 
-        return fetch_posters(films, store, client, size=size, limit=limit, on_progress=show)
+        return fetch_posters(films, store, client, size=size, limit=limit, on_progress=on_progress)
 
 
-def import_posters(workspace: Workspace, source: Path, by: By | None) -> ImportReport:
+def import_posters(workspace: Workspace, source: Path, by: By | None, *, progress: Progress = silent) -> ImportReport:
     """Copy posters that a user already has into the workspace.
 
     Parameters
@@ -179,6 +178,8 @@ def import_posters(workspace: Workspace, source: Path, by: By | None) -> ImportR
         A folder of picture files named by id; or a CSV file with the columns movie_id and path.
     by : {"movie", "imdb", "tmdb"} or None
         Whose ids the files are named by; None for a CSV file.
+    progress : Progress, optional
+        Shows how far it is.
 
     Returns
     -------
@@ -193,8 +194,10 @@ def import_posters(workspace: Workspace, source: Path, by: By | None) -> ImportR
         The disk is full; what was copied is kept.
     """
     films = _films(workspace)
-    with PosterStore.open(workspace.posters_dir) as store:
-        return import_csv(source, films, store) if by is None else import_folder(source, films, store, by)
+    with PosterStore.open(workspace.posters_dir) as store, _shown(progress, "import", "posters") as show:
+        if by is None:
+            return import_csv(source, films, store, on_progress=show)
+        return import_folder(source, films, store, by, on_progress=show)
 
 
 def extract(
@@ -363,6 +366,23 @@ def fingerprint(rows: FeatureRows) -> str:
     return hashlib.sha256("\n".join(f"{movie_id} {sha256}" for movie_id, sha256 in pairs).encode()).hexdigest()
 
 
+@contextmanager
+def _shown(progress: Progress, description: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a function that is told how many are done of how many, and shows it from the first call on."""
+    with ExitStack() as shown:
+        advance: Advance | None = None
+        n_shown = 0
+
+        def show(n_done: int, n_total: int) -> None:
+            nonlocal advance, n_shown
+            if advance is None:
+                advance = shown.enter_context(progress(description, n_total, unit))
+            advance(n_done - n_shown)
+            n_shown = n_done
+
+        yield show
+
+
 def _build_index(workspace: Workspace, centre: bool | None, progress: Progress) -> tuple[int, bool] | None:
     try:
         store, rows = current_features(workspace)
@@ -374,7 +394,7 @@ def _build_index(workspace: Workspace, centre: bool | None, progress: Progress) 
         centre = BackboneChoice(**store.origin).is_random
     with progress("index", len(rows) * (2 if centre else 1), "films") as advance:
 
-        def blocks():  # type: ignore[no-untyped-def]
+        def blocks() -> Iterator[Matrix]:
             for block in store.blocks(rows):
                 yield block
                 advance(len(block))

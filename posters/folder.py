@@ -31,6 +31,8 @@ _Claim = tuple[Path, tuple[int, ...]]
 
 _IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
 _STEM = re.compile(r"(?:tt)?([0-9]{1,12})", re.IGNORECASE)
+# Only IMDb's ids begin with tt, or are filled with zeros to seven digits.
+_IMDB_STEM = re.compile(r"tt[0-9]+|0[0-9]{6}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def import_folder(
     store : PosterStore
         Where the posters are kept.
     by : {"imdb", "movie", "tmdb"}
-        Which number the files are named by; leading zeros and ``tt`` do not matter.
+        Which number the files are named by. IMDb ids may lack their zeros or ``tt``.
     on_progress : callable, optional
         Is told, after every file, how many of how many are done.
 
@@ -97,7 +99,7 @@ def import_folder(
         raise ValueError(f"expected by to be one of {', '.join(get_args(By))}; received {by!r}")
     paths = _image_paths(folder)
     movie_ids = _movie_ids_by(by, films)
-    claims = [(path, movie_ids.get(_number(path), ())) for path in paths]
+    claims = [(path, movie_ids.get(_number(path, by), ())) for path in paths]
     return _import(claims, store, on_progress)
 
 
@@ -169,9 +171,12 @@ def _raise(error: OSError) -> None:
     raise DataError(f"cannot read {error.filename}: {error.strerror}") from error
 
 
-def _number(path: Path) -> int | None:
+def _number(path: Path, by: By) -> int | None:
     found = _STEM.fullmatch(path.stem)
-    return int(found[1]) if found else None
+    # Taken for another id, an IMDb id would bring a poster to the wrong film.
+    if not found or (by != "imdb" and _IMDB_STEM.fullmatch(path.stem)):
+        return None
+    return int(found[1])
 
 
 def _movie_ids_by(by: By, films: Iterable[Film]) -> Mapping[int | None, tuple[int, ...]]:

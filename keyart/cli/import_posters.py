@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from catalog.errors import ConfigError
+from catalog.errors import ConfigError, DataError
 from keyart.cli.options import workspace_options
 
 if TYPE_CHECKING:
@@ -34,17 +34,21 @@ def command(folder: Path | None, by: By | None, csv_path: Path | None, home: Pat
     tt0113277.png or 6.webp are understood.
     """
     from keyart.pipeline import import_posters
+    from keyart.progress import bar
     from keyart.workspace import Workspace
 
     if (folder is None) == (csv_path is None):
         raise ConfigError("name either a folder of posters (with --by imdb, movie or tmdb) or --csv FILE")
     if folder is not None and by is None:
         raise ConfigError(f"say whose ids the files in {folder} are named by: --by imdb, --by movie or --by tmdb")
-    report = import_posters(Workspace.open(home), folder or csv_path or Path(), by if folder else None)
+    report = import_posters(Workspace.open(home), folder or csv_path or Path(), by if folder else None, progress=bar)
     click.echo(f"{report.n_imported:,} posters imported, {report.n_unchanged:,} already here")
     _list("match no film", [str(path) for path in report.unmatched])
     _list("are no posters", [f"{path}: {reason}" for path, reason in report.rejected])
     _list("are a second poster of a film, not used", [str(path) for path in report.duplicates])
+    if not report.n_imported + report.n_unchanged:
+        reason = "no file matches a film; try another --by" if report.unmatched else "no file is a poster"
+        raise DataError(f"nothing imported from {folder or csv_path}: {reason}")
 
 
 def _list(what: str, lines: list[str]) -> None:

@@ -227,3 +227,11 @@ def test_a_bad_csv_is_told_before_anything_changes(folder: Path, store: PosterSt
 def test_a_missing_csv_is_told(folder: Path, store: PosterStore) -> None:
     with pytest.raises(DataError, match=r"cannot read .*none\.csv"):
         import_csv(folder / "none.csv", FILMS, store)
+
+
+@pytest.mark.parametrize("by", ["movie", "tmdb"])
+def test_imdb_names_are_never_taken_for_other_ids(folder: Path, store: PosterStore, by: By) -> None:
+    write(folder / "0000006.jpg")
+    write(folder / "tt0000949.jpg")
+    report = import_folder(folder, FILMS, store, by)
+    assert (report.n_imported, len(report.unmatched)) == (0, 2)

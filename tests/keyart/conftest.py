@@ -1,0 +1,165 @@
+"""A small catalogue, taken the whole way once: what the tests of the roof share."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import pytest
+from PIL import Image
+
+from catalog.storage import write_bytes
+from features.backbone import BackboneChoice
+from keyart.cli import main
+from keyart.engine import Engine
+from keyart.pipeline import build, extract, import_posters, load
+from keyart.workspace import Workspace
+from tests.posters.pictures import draw_poster
+
+# Films 1 to 4 are rated by everyone, 5 by one user, 6 by nobody; 4 has no poster; two share a title.
+MOVIES = """movieId,title,genres
+1,"Harbour, The (1990)",Drama
+2,Twin (1991),Drama
+3,Twin (1992),Comedy
+4,No Poster (1993),(no genres listed)
+5,Seldom Seen (1994),Drama
+6,Café Zürich (a.k.a. Coffee) (1995),Drama
+"""
+LINKS = """movieId,imdbId,tmdbId
+1,0000011,101
+2,0000012,102
+3,0000013,103
+4,0000014,104
+5,0000015,
+6,0000016,106
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left: its exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    """Type a command, in this process, so that TensorFlow is imported once."""
+
+    def typed(*words: str | Path) -> Outcome:
+        with pytest.raises(SystemExit) as left:
+            main([str(word) for word in words])
+        captured = capfd.readouterr()
+        return Outcome(int(left.value.code or 0), captured.out, captured.err)
+
+    return typed
+
+
+def write_movielens(folder: Path) -> Path:
+    """Write the small catalogue as a MovieLens folder, its ratings seeded."""
+    rng = Random(0)
+    write_bytes(folder / "movies.csv", MOVIES.encode())
+    write_bytes(folder / "links.csv", LINKS.encode())
+    with (folder / "ratings.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["userId", "movieId", "rating", "timestamp"])
+        for user in range(1, 41):
+            # 1 and 2 are liked by the same users, 3 and 4 by the others.
+            likes = (1, 2) if user % 2 else (3, 4)
+            for movie_id in (1, 2, 3, 4):
+                writer.writerow([user, movie_id, rng.choice([4, 4.5, 5] if movie_id in likes else [1, 1.5, 2]), user])
+        writer.writerow([1, 5, 3, 1])
+    return folder
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """What `keyart demo` wrote and printed, on a machine without ImageNet weights or network."""
+
+    folder: Path
+    printed: str
+
+
+@pytest.fixture(scope="session")
+def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Demonstration:
+    folder, printed = tmp_path_factory.mktemp("demo"), io.StringIO()
+    with pytest.MonkeyPatch.context() as environment, redirect_stdout(printed):
+        environment.setenv("KERAS_HOME", str(folder / "keras"))
+        # Nobody listens on the discard port, so nothing leaves this machine.
+        environment.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+        with pytest.raises(SystemExit) as left:
+            main(["demo", "--out", str(folder)])
+    assert left.value.code == 0
+    return Demonstration(folder, printed.getvalue())
+
+
+@pytest.fixture(scope="session")
+def movielens(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_movielens(tmp_path_factory.mktemp("movielens"))
+
+
+@pytest.fixture(scope="session")
+def poster_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Posters named by movie_id; 1 and 3 are nearly the same picture."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for movie_id, seed in ((1, 1), (2, 2), (3, 1), (5, 5), (6, 6)):
+        write_bytes(folder / f"{movie_id}.jpg", draw_poster(seed, size=(120, 180)))
+    with Image.open(folder / "3.jpg") as image:
+        changed = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    changed.save(folder / "3.jpg", quality=90)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def backbone_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network small enough for tests: one convolution on coarse pixels, 7 × 7 × 8 numbers."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    network = keras.Sequential(
+        [
+            keras.Input((224, 224, 3)),
+            layers.AveragePooling2D(16),
+            layers.Conv2D(8, 3, strides=2, padding="same", activation="relu"),
+        ],
+        name="tiny",
+    )
+    path = tmp_path_factory.mktemp("backbone") / "tiny.keras"
+    network.save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def _built_home(
+    movielens: Path, poster_folder: Path, backbone_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    home = tmp_path_factory.mktemp("built") / "workspace"
+    load(home, movielens)
+    workspace = Workspace.open(home)
+    import_posters(workspace, poster_folder, "movie")
+    extract(workspace, BackboneChoice(str(backbone_path)))
+    build(workspace)
+    return home
+
+
+@pytest.fixture
+def home(_built_home: Path, tmp_path: Path) -> Path:
+    """A workspace that has been taken the whole way; each test's own copy."""
+    return Path(shutil.copytree(_built_home, tmp_path / "workspace"))
+
+
+@pytest.fixture
+def engine(home: Path) -> Engine:
+    return Engine.open(home)

@@ -1,0 +1,57 @@
+"""The demonstration as a newcomer sees it: one run, looked at from several sides."""
+
+import json
+import re
+
+from PIL import Image
+
+from keyart.demo.catalogue import LOOKUPS, films
+from keyart.engine import Engine
+from tests.keyart.conftest import Demonstration, Run
+
+
+def test_it_says_plainly_which_weights_it_used(demonstration: Demonstration) -> None:
+    (line,) = [line for line in demonstration.printed.splitlines() if line.startswith("Features:")]
+    assert "RANDOM weights, the mean removed" in line
+
+
+def test_it_prints_three_look_ups_with_a_sheet_each(demonstration: Demonstration) -> None:
+    for number, lookup in enumerate(LOOKUPS, start=1):
+        assert f"\n{number}. {lookup.title}: {lookup.reason}\n" in demonstration.printed
+    sheets = sorted(demonstration.folder.glob("*.png"))
+    assert len(sheets) == 3
+    for path in sheets:
+        assert str(path) in demonstration.printed
+        with Image.open(path) as sheet:
+            assert sheet.width > 1600
+
+
+def test_it_says_what_to_type_next_and_that_works(demonstration: Demonstration, run: Run) -> None:
+    home = demonstration.folder / "workspace"
+    (line,) = re.findall(r'  keyart (similar "[^"]+") --home', demonstration.printed)
+    title = line.split('"')[1]
+    result = json.loads(run("similar", title, "--json", "--home", home).out)
+    assert len(result["results"]) == 10
+
+
+def test_looking_alike_and_being_liked_alike_differ(demonstration: Demonstration) -> None:
+    engine = Engine.open(demonstration.folder / "workspace")
+    looks = [hit.movie_id for hit in engine.similar(LOOKUPS[0].title, 5, alpha=1)]
+    liked = [hit.movie_id for hit in engine.similar(LOOKUPS[0].title, 5, alpha=0)]
+    assert len(set(looks) & set(liked)) <= 1
+
+
+def test_random_weights_group_the_posters_by_style(demonstration: Demonstration) -> None:
+    engine = Engine.open(demonstration.folder / "workspace")
+    style = {film.movie_id: film.style for film in films()}
+    with_poster = [film.movie_id for film in films() if film.has_poster]
+    nearest = {movie_id: engine.similar(movie_id, 1, alpha=1).hits[0].movie_id for movie_id in with_poster}
+    assert sum(style[movie_id] == style[hit] for movie_id, hit in nearest.items()) >= 0.75 * len(with_poster)
+
+
+def test_ratings_group_the_films_by_audience(demonstration: Demonstration) -> None:
+    engine = Engine.open(demonstration.folder / "workspace")
+    audience = {film.movie_id: film.audience for film in films()}
+    rated = [film.movie_id for film in films() if film.n_ratings >= 50]
+    nearest = {movie_id: engine.similar(movie_id, 1, alpha=0).hits[0].movie_id for movie_id in rated}
+    assert sum(audience[movie_id] == audience[hit] for movie_id, hit in nearest.items()) >= 0.9 * len(rated)

@@ -1,0 +1,167 @@
+"""What an open workspace answers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from catalog.errors import AmbiguousFilmError, DataError, NotBuiltError, UnknownFilmError
+from catalog.films import Catalogue
+from cf.neighbors import ItemCosine
+from features.backbone import BackboneChoice
+from features.images import Resize
+from features.store import FeatureStore
+from keyart.engine import Engine
+from keyart.pipeline import build, current_features, extract
+from keyart.workspace import Workspace
+
+
+def ids(result) -> list[int]:
+    return [hit.movie_id for hit in result]
+
+
+def test_a_film_is_never_among_its_own_look_alikes(engine: Engine) -> None:
+    for film in engine.catalogue:
+        assert film.movie_id not in ids(engine.similar(film.movie_id, k=10))
+
+
+def test_looks_alone_are_the_cosines_of_the_stored_features(engine: Engine, home: Path) -> None:
+    store, rows = current_features(Workspace.open(home))
+    features = np.concatenate(list(store.blocks(rows))).astype(np.float32)
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    row_of = {movie_id: row for row, movie_id in enumerate(rows.movie_ids.tolist())}
+    result = engine.similar(1, k=10, alpha=1)
+    assert ids(result)[0] == 3
+    for hit in result:
+        expected = float(unit[row_of[1]] @ unit[row_of[hit.movie_id]])
+        assert hit.visual == pytest.approx(expected, abs=1e-5)
+        assert hit.score == hit.visual
+
+
+def test_ratings_alone_put_first_who_is_liked_by_the_same_users(engine: Engine) -> None:
+    assert ids(engine.similar(1, alpha=0))[0] == 2
+    assert ids(engine.similar(1, alpha=1))[0] != 2
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 0.5, 1.0, "auto"])
+def test_the_score_is_the_blend_of_what_is_shown(engine: Engine, alpha: float) -> None:
+    blended = [hit for hit in engine.similar(1, alpha=alpha) if hit.visual is not None and hit.cf is not None]
+    assert blended
+    for hit in blended:
+        assert hit.score == pytest.approx(hit.alpha * hit.visual + (1 - hit.alpha) * hit.cf, abs=2e-6)
+
+
+def test_alpha_is_chosen_by_support(engine: Engine) -> None:
+    alphas = {hit.movie_id: hit.alpha for hit in engine.similar(1)}
+    assert alphas[6] == 1
+    assert alphas[2] < alphas[5] < 1
+
+
+def test_a_film_without_ratings_goes_by_looks(engine: Engine) -> None:
+    result = engine.similar("Café Zürich")
+    assert {hit.alpha for hit in result} == {1.0}
+    assert [hit.cf for hit in result] == [None] * len(result)
+    assert "no ratings" in result.notes[0]
+
+
+def test_a_film_without_a_poster_goes_by_ratings_and_says_so(engine: Engine) -> None:
+    result = engine.similar("No Poster")
+    assert ids(result) == [3]
+    assert (result.hits[0].visual, result.hits[0].score) == (None, result.hits[0].cf)
+    assert "has no poster" in result.notes[0]
+
+
+def test_a_film_of_which_nothing_is_known_is_an_error(home: Path) -> None:
+    (home / "posters" / "6.jpg").unlink()
+    build(Workspace.open(home))
+    with pytest.raises(UnknownFilmError, match="neither features nor ratings"):
+        Engine.open(home).similar(6)
+
+
+def test_fewer_films_than_asked_for_are_a_shorter_list(engine: Engine) -> None:
+    assert len(engine.similar(1, k=3, alpha=1)) == 3
+    assert len(engine.similar(1, k=100, alpha=1)) == 4
+
+
+def test_every_hit_tells_its_support(engine: Engine) -> None:
+    assert {hit.movie_id: hit.support for hit in engine.similar(1)} == {2: 40, 3: 40, 5: 1, 6: 0}
+
+
+def test_a_picture_finds_its_own_film_first(engine: Engine, poster_folder: Path) -> None:
+    result = engine.similar_to_image(poster_folder / "5.jpg", k=2)
+    assert ids(result)[0] == 5
+    assert result.hits[0].score == pytest.approx(1, abs=1e-3)
+    assert result.query.movie_id is None
+    assert result.hits[0].cf is None
+
+
+def test_titles_ids_and_ambiguity(engine: Engine) -> None:
+    assert engine.similar("harbour").query.movie_id == 1
+    assert engine.similar("6").query.title == "Café Zürich"
+    assert engine.similar("twin 1992").query.movie_id == 3
+    with pytest.raises(AmbiguousFilmError, match=r"Twin \(1991\) \[2\], Twin \(1992\) \[3\]"):
+        engine.similar("Twin")
+    with pytest.raises(UnknownFilmError, match=r"did you mean The Harbour"):
+        engine.similar("harbor")
+
+
+@pytest.mark.parametrize(("k", "alpha"), [(0, "auto"), (5, 1.5), (5, -0.1), (5, "half")])
+def test_a_programmers_mistake_is_a_value_error(engine: Engine, k: int, alpha: float) -> None:
+    with pytest.raises(ValueError, match="should be"):
+        engine.similar(1, k=k, alpha=alpha)
+
+
+def test_opening_what_is_not_there(tmp_path: Path, home: Path) -> None:
+    with pytest.raises(NotBuiltError, match="keyart load"):
+        Engine.open(tmp_path / "nowhere")
+    for part in ("index/index.json", "cf/item-cosine.json"):
+        (home / part).unlink()
+    with pytest.raises(NotBuiltError, match="keyart info"):
+        Engine.open(home)
+
+
+def test_an_index_alone_or_ratings_alone_answer(home: Path) -> None:
+    (home / "cf" / "item-cosine.json").unlink()
+    assert Engine.open(home).similar(1).hits[0].cf is None
+    build(Workspace.open(home))
+    (home / "index" / "index.json").unlink()
+    assert Engine.open(home).similar(1).hits[0].visual is None
+
+
+def test_an_index_of_another_network_is_refused(home: Path) -> None:
+    workspace = Workspace.open(home)
+    extract(workspace, BackboneChoice(weights="random"), replace_others=True)
+    with pytest.raises(DataError, match=r"features are of vgg16 \(25088 columns.*built from tiny.*keyart build"):
+        Engine.open(home)
+
+
+def test_another_resize_is_another_identity(home: Path, backbone_path: Path) -> None:
+    workspace = Workspace.open(home)
+    with pytest.raises(DataError, match="never mix"):
+        extract(workspace, BackboneChoice(str(backbone_path)), Resize.NEAREST)
+    extract(workspace, BackboneChoice(str(backbone_path)), Resize.NEAREST, replace_others=True)
+    build(workspace)
+    assert FeatureStore.open(workspace.features_dir).identity.resize == "nearest"
+    assert len(Engine.open(home).similar(1, alpha=1)) == 4
+
+
+def test_a_backbone_that_changed_since_is_not_used(home: Path, backbone_path: Path, poster_folder: Path) -> None:
+    import keras
+
+    engine = Engine.open(home)
+    store = FeatureStore.open(home / "features")
+    network = keras.saving.load_model(backbone_path)
+    network.set_weights([weight + 1 for weight in network.get_weights()])
+    changed_path = home / "changed.keras"
+    network.save(changed_path)
+    FeatureStore.create(home / "features", store.identity, {**store.origin, "backbone": str(changed_path)})
+    with pytest.raises(DataError, match="is not the one"):
+        engine.similar_to_image(poster_folder / "1.jpg")
+
+
+def test_neighbours_that_left_the_catalogue_are_passed_over(home: Path) -> None:
+    films = [film for film in Catalogue.open(home / "catalog.sqlite") if film.movie_id != 3]
+    facts = {"numbering": "movielens"}
+    Catalogue.create(home / "catalog.sqlite", films, facts)
+    assert 3 not in ids(Engine.open(home).similar(1))
+    assert 3 in ItemCosine.open(home / "cf").movie_ids_
