@@ -1,0 +1,66 @@
+"""The whole way on a slice of real films, ratings and posters, with a network that has been trained."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from keyart.engine import Engine
+from keyart.pipeline import load
+from tests.keyart.conftest import Run
+
+N_POSTERS = 300
+
+
+@pytest.fixture(scope="module")
+def real_home(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from features.backbone import BackboneChoice
+    from keyart.pipeline import build, extract, import_posters
+    from keyart.workspace import Workspace
+
+    root = tmp_path_factory.mktemp("real")
+    folder = root / "posters"
+    folder.mkdir()
+    for path in sorted((shared / "data" / "posters").glob("*.jpg"))[:: 2000 // N_POSTERS][:N_POSTERS]:
+        (folder / path.name).symlink_to(path)
+    load(root / "home", shared / "data" / "ml-latest-small")
+    workspace = Workspace.open(root / "home")
+    assert import_posters(workspace, folder, "imdb").n_imported == N_POSTERS
+    backbone = BackboneChoice(str(shared / "weights" / "squeezenet_v1_1_imagenet.keras"))
+    assert extract(workspace, backbone).n_new == N_POSTERS
+    assert build(workspace).n_indexed == N_POSTERS
+    return root / "home"
+
+
+def test_a_film_by_title_has_real_look_alikes(real_home: Path, run: Run) -> None:
+    engine = Engine.open(real_home)
+    known = [film for film in engine.catalogue if (real_home / "posters" / f"{film.movie_id}.jpg").exists()]
+    most_rated = sorted(known, key=lambda film: -film.n_ratings)[:5]
+    for film in most_rated:
+        result = json.loads(run("similar", film.label, "--json", "--home", real_home).out)
+        assert result["query"] == {"movie_id": film.movie_id, "title": film.title, "year": film.year}
+        assert len(result["results"]) == 10
+        scores = [hit["score"] for hit in result["results"]]
+        assert scores == sorted(scores, reverse=True)
+        assert film.movie_id not in {hit["movie_id"] for hit in result["results"]}
+
+
+def test_a_film_without_a_poster_is_compared_by_its_ratings(real_home: Path, run: Run) -> None:
+    outcome = run("similar", "Matrix, The (1999)", "--home", real_home)
+    assert "The Matrix (1999) has no poster: compared by ratings alone" in outcome.err
+    assert "Fight Club (1999)" in outcome.out or "Star Wars" in outcome.out
+
+
+def test_a_copy_of_a_poster_finds_its_film(real_home: Path, tmp_path: Path) -> None:
+    """Cut at the edges, made smaller, darker and poorer, as posters of the same film on other sites are."""
+    engine = Engine.open(real_home)
+    found = 0
+    paths = sorted((real_home / "posters").glob("*.jpg"))[::15]
+    for path in paths:
+        with Image.open(path) as poster:
+            width, height = poster.size
+            copy = poster.convert("RGB").crop((4, 6, width - 4, height - 6)).resize((140, 205))
+        copy.point(lambda value: round(0.9 * value)).save(tmp_path / "copy.jpg", quality=60)
+        found += engine.similar_to_image(tmp_path / "copy.jpg", k=1).hits[0].movie_id == int(path.stem)
+    assert found >= 0.9 * len(paths)
