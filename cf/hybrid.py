@@ -21,7 +21,7 @@ FloatArray = npt.NDArray[np.float64]
 
 # Until they are fitted on validation ratings: the most that CF may count, and the support at which it counts half that.
 CF_SHARE = 0.5
-CF_HALF_SUPPORT = 20.0
+CF_HALF_SUPPORT = 50.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def alpha_by_support(
         n, the smaller number of ratings of the two films.
     cf_share : float, default 0.5
         a, the share of CF between films with very many ratings.
-    half_support : float, default 20
+    half_support : float, default 50
         λ, in ratings.
 
     Returns
@@ -118,22 +118,25 @@ def blend(
     Returns
     -------
     Blend
-        The candidates of which something is known that counts, best first, ties in ascending movie_id.
+        The candidates of which something is known that counts, best first; equal scores in the order of the CF
+        similarity where it counts, then in ascending movie_id.
 
     References
     ----------
     .. [1] S. Bruch et al., "An analysis of fusion functions for hybrid retrieval", ACM TOIS 42(1), 2023: a convex
        combination of calibrated scores beats reciprocal-rank fusion.
     """
-    looks = _spread(visual, candidates)
-    liked, liked_unknown = _calibrated(_spread(cf, candidates), looks)
+    looks, raw = _spread(visual, candidates), _spread(cf, candidates)
+    liked, liked_unknown = _calibrated(raw, looks)
     share = np.broadcast_to(np.asarray(alphas, dtype=np.float64), candidates.shape)
     looks_unknown = float(np.nanmean(looks)) if len(visual) else 0.0
     scores = share * np.where(np.isnan(looks), looks_unknown, looks) + (1 - share) * np.where(
         np.isnan(liked), liked_unknown, liked
     )
     counts = (~np.isnan(looks) & (share > 0)) | (~np.isnan(liked) & (share < 1))
-    order = np.lexsort((candidates, -scores))
+    # A short scale gives several films one value: where ratings count, these still stand in the order of the ratings.
+    finer = np.where((share < 1) & ~np.isnan(raw), raw, -np.inf)
+    order = np.lexsort((candidates, -finer, -scores))
     order = order[counts[order]]
     return Blend(candidates[order], scores[order], looks[order], liked[order], share[order])
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from catalog.errors import ConfigError
 from catalog.storage import atomic_path
-from keyart.engine import Hit, SimilarFilms
+from keyart.engine import Hit, Query, SimilarFilms
 
 _FONT_PATH = Path(__file__).parent / "fonts" / "Inter-Regular.otf"
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".pdf": "PDF"}
@@ -103,7 +103,7 @@ def _draw_query(sheet: Image.Image, result: SimilarFilms) -> None:
     box = _Box(_MARGIN, _MARGIN, *_QUERY_SIZE)
     _paste_poster(sheet, query.poster_path, query.label, box)
     top = _MARGIN + _QUERY_SIZE[1] + 22
-    for line in _wrapped(query.label, 34, _QUERY_SIZE[0], n_lines=2):
+    for line in _wrapped(query.title, 34, _QUERY_SIZE[0], n_lines=2, tail=_year(query)):
         pen.text((_MARGIN, top), line, fill=_INK, font=_font(34))
         top += 42
     for line in result.notes or (_what_was_asked(result),):
@@ -133,7 +133,7 @@ def _draw_hit(sheet: Image.Image, hit: Hit, corner: tuple[int, int]) -> None:
     pen, (left, top) = ImageDraw.Draw(sheet), corner
     _paste_poster(sheet, hit.poster_path, hit.label, _Box(left, top, *_HIT_SIZE))
     line_top = top + _HIT_SIZE[1] + 10
-    for line in _wrapped(hit.label, 18, _HIT_SIZE[0], n_lines=2):
+    for line in _wrapped(hit.title, 18, _HIT_SIZE[0], n_lines=2, tail=_year(hit)):
         pen.text((left, line_top), line, fill=_INK, font=_font(18))
         line_top += 23
     # Scores stand at the same height under every poster, whether the title takes one line or two.
@@ -181,10 +181,14 @@ def _read_poster(path: Path | None) -> Image.Image | None:
         return None
 
 
-def _wrapped(text: str, size: int, width: int, n_lines: int) -> list[str]:
-    """Break a text into lines that fit; what does not fit in the last is cut with an ellipsis."""
+def _year(film: Hit | Query) -> str:
+    return f"({film.year})" if film.year else ""
+
+
+def _wrapped(text: str, size: int, width: int, n_lines: int, tail: str = "") -> list[str]:
+    """Break a text and its tail into lines that fit; what does not fit is cut before the tail, with an ellipsis."""
     lines: list[str] = []
-    for word in text.split():
+    for word in f"{text} {tail}".split():
         joined = f"{lines[-1]} {word}" if lines else word
         if lines and _font(size).getlength(joined) <= width:
             lines[-1] = joined
@@ -192,15 +196,16 @@ def _wrapped(text: str, size: int, width: int, n_lines: int) -> list[str]:
             lines.append(word)
     if len(lines) > n_lines:
         lines = [*lines[: n_lines - 1], " ".join(lines[n_lines - 1 :])]
-    return [_cut(line, size, width) for line in lines]
+    return [_cut(line, size, width, tail if line is lines[-1] else "") for line in lines]
 
 
-def _cut(line: str, size: int, width: int) -> str:
+def _cut(line: str, size: int, width: int, tail: str) -> str:
     if _font(size).getlength(line) <= width:
         return line
-    while line and _font(size).getlength(line + "…") > width:
-        line = line[:-1]
-    return line.rstrip() + "…"
+    kept, end = line.removesuffix(tail), f"… {tail}".rstrip()
+    while kept and _font(size).getlength(kept + end) > width:
+        kept = kept[:-1]
+    return kept.rstrip() + end
 
 
 @cache
