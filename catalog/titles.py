@@ -152,9 +152,9 @@ def bare_key(key: str) -> str:
 
 
 def _words(title: str) -> list[str]:
-    folded = title.casefold().translate(_UNDECOMPOSED).replace("&", " and ")
-    decomposed = unicodedata.normalize("NFKD", folded)
+    decomposed = unicodedata.normalize("NFKD", title).casefold()
     plain = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+    plain = plain.translate(_UNDECOMPOSED).replace("&", " and ")
     # "l'avventura" keeps its article apart; any other apostrophe just closes up: "schindler's" is "schindlers".
     plain = re.sub(r"(?:^|(?<=\s))l['’]", "l ", plain)
     return _NOT_WORD.sub(" ", _APOSTROPHES.sub("", plain)).split()

@@ -1,0 +1,314 @@
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog.errors import AmbiguousFilmError, DataError, NotBuiltError, StoreError, UnknownFilmError
+from catalog.films import Catalogue, Film
+from catalog.titles import parse_title
+
+TITLES = {
+    1: "Toy Story (1995)",
+    6: "Heat (1995)",
+    300: "Quiz Show (1994)",
+    47: "Seven (a.k.a. Se7en) (1995)",
+    527: "Schindler's List (1993)",
+    541: "Blade Runner (1982)",
+    838: "Emma (1996)",
+    26958: "Emma (1996)",
+    1411: "Hamlet (1996)",
+    1941: "Hamlet (1948)",
+    3598: "Hamlet (2000)",
+    1721: "Titanic (1997)",
+    3404: "Titanic (1953)",
+    2571: "Matrix, The (1999)",
+    4973: "Amelie (Fabuleux destin d'Amélie Poulain, Le) (2001)",
+    4886: "Monsters, Inc. (2001)",
+    7327: "Avventura, L' (a.k.a. Adventure, The) (1960)",
+    51662: "300 (2007)",
+    60069: "WALL·E (2008)",
+    97250: "$ (Dollars) (1971)",
+    115617: "Big Hero 6 (2014)",
+    120000: "Black Mirror",
+    176371: "Blade Runner 2049 (2017)",
+}
+
+
+def _film(movie_id: int, text: str) -> Film:
+    parsed = parse_title(text)
+    return Film(movie_id, parsed.title, parsed.year, alternative_titles=parsed.alternatives)
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
+    path = tmp_path_factory.mktemp("catalogue") / "catalog.sqlite"
+    Catalogue.create(path, [_film(*pair) for pair in TITLES.items()], {"numbering": "movielens"})
+    with Catalogue.open(path) as opened:
+        yield opened
+
+
+# Looking up
+
+
+@pytest.mark.parametrize(
+    ("text", "movie_id"),
+    [
+        ("Heat (1995)", 6),
+        ("heat", 6),
+        ("  HEAT  ", 6),
+        ("heat 1995", 6),
+        ("Matrix, The (1999)", 2571),
+        ("The Matrix (1999)", 2571),
+        ("the matrix 1999", 2571),
+        ("matrix", 2571),
+        ("schindlers list", 527),
+        ("Schindler’s List", 527),
+        ("monsters inc", 4886),
+        ("wall-e", 60069),
+        ("amélie", 4973),
+        ("amelie 2001", 4973),
+        ("Le fabuleux destin d'Amélie Poulain", 4973),
+        ("fabuleux destin d'amelie poulain", 4973),
+        ("Amelie (Fabuleux destin d'Amélie Poulain, Le) (2001)", 4973),
+        ("se7en", 47),
+        ("Seven (a.k.a. Se7en) (1995)", 47),
+        ("l'avventura", 7327),
+        ("Avventura, L'", 7327),
+        ("avventura", 7327),
+        ("the adventure", 7327),
+        ("$", 97250),
+        ("dollars", 97250),
+        ("hamlet (1948)", 1941),
+        ("hamlet 2000", 3598),
+        ("titanic 1953", 3404),
+        ("Black Mirror", 120000),
+        ("Blade Runner 2049", 176371),
+        ("Blade Runner 2049 (2017)", 176371),
+        ("blade runner 1982", 541),
+        ("big hero 6", 115617),
+    ],
+)
+def test_a_film_is_found_by_what_a_person_types(catalogue: Catalogue, text: str, movie_id: int) -> None:
+    assert catalogue.find(text).movie_id == movie_id
+
+
+@pytest.mark.parametrize("movie_id", [6, 300, 176371])
+def test_a_film_is_found_by_its_movie_id(catalogue: Catalogue, movie_id: int) -> None:
+    assert catalogue.find(f" {movie_id} ").movie_id == movie_id
+
+
+def test_a_number_is_a_movie_id_before_it_is_a_title(catalogue: Catalogue) -> None:
+    assert catalogue.find("300").title == "Quiz Show"
+    assert [film.movie_id for film in catalogue.titled_by_number("300")] == [51662]
+
+
+def test_a_number_that_is_no_movie_id_may_be_a_title(catalogue: Catalogue) -> None:
+    assert catalogue.find("300 (2007)").movie_id == 51662
+
+
+@pytest.mark.parametrize("text", ["heat", "7", ""])
+def test_what_titles_no_film_by_a_number_gives_nothing(catalogue: Catalogue, text: str) -> None:
+    assert catalogue.titled_by_number(text) == ()
+
+
+@pytest.mark.parametrize("text", ["emma", "Emma (1996)", "EMMA 1996"])
+def test_films_with_the_same_title_are_listed_with_their_ids(catalogue: Catalogue, text: str) -> None:
+    with pytest.raises(
+        AmbiguousFilmError, match=r"2 films are titled .* Emma \(1996\) \[838\], .* \[26958\]; name one"
+    ):
+        catalogue.find(text)
+
+
+def test_films_of_several_years_are_listed_with_their_years(catalogue: Catalogue) -> None:
+    with pytest.raises(AmbiguousFilmError) as error:
+        catalogue.find("Hamlet")
+    assert error.value.suggestions == ("Hamlet (1996)", "Hamlet (1948)", "Hamlet (2000)")
+
+
+def test_a_long_list_of_namesakes_is_cut(tmp_path: Path) -> None:
+    Catalogue.create(tmp_path / "c.sqlite", [Film(movie_id, "Twin") for movie_id in range(1, 31)], {})
+    with (
+        Catalogue.open(tmp_path / "c.sqlite") as twins,
+        pytest.raises(AmbiguousFilmError, match=r"\[20\], and 10 more;"),
+    ):
+        twins.find("twin")
+
+
+@pytest.mark.parametrize(
+    ("text", "nearest"),
+    [
+        ("Heatt", "Heat (1995)"),
+        ("The Matrx", "The Matrix (1999)"),
+        ("shindlers list", "Schindler's List (1993)"),
+        ("toy", "Toy Story (1995)"),
+        ("poulain", "Amelie (2001)"),
+        ("heat 1996", "Heat (1995)"),
+        ("Heat (1996)", "Heat (1995)"),
+        ("titanic 1954", "Titanic (1997)"),
+    ],
+)
+def test_an_unknown_title_is_answered_with_the_nearest(catalogue: Catalogue, text: str, nearest: str) -> None:
+    with pytest.raises(UnknownFilmError, match=r"no film is titled .*; did you mean ") as error:
+        catalogue.find(text)
+    assert error.value.suggestions[0] == nearest
+
+
+def test_what_is_like_no_title_is_answered_without_a_suggestion(catalogue: Catalogue) -> None:
+    with pytest.raises(UnknownFilmError, match=r"^no film is titled 'qqqqqqqqqq'$") as error:
+        catalogue.find("qqqqqqqqqq")
+    assert error.value.suggestions == ()
+
+
+@pytest.mark.parametrize("text", ["", "   "])
+def test_nothing_typed_is_answered_with_an_example(catalogue: Catalogue, text: str) -> None:
+    with pytest.raises(UnknownFilmError, match=r"no film is named; give a title such as 'Heat \(1995\)'"):
+        catalogue.find(text)
+
+
+@given(text=st.text(st.characters(), max_size=30))
+def test_whatever_is_typed_finds_a_film_or_says_why_not(catalogue: Catalogue, text: str) -> None:
+    try:
+        found = catalogue.find(text)
+    except UnknownFilmError as error:
+        assert str(error)  # noqa: PT017 -- either answer is right
+    else:
+        assert found.movie_id in TITLES
+
+
+def test_bytes_that_are_no_text_name_no_film(catalogue: Catalogue) -> None:
+    with pytest.raises(UnknownFilmError):
+        catalogue.find("\udcff")
+
+
+def test_an_unknown_film_is_also_a_lookup_error(catalogue: Catalogue) -> None:
+    with pytest.raises(LookupError, match=r"no film has the movie_id 7; this catalogue holds 23 films"):
+        catalogue.film(7)
+
+
+def test_films_are_given_by_their_ids_and_strangers_left_out(catalogue: Catalogue) -> None:
+    found = catalogue.films([6, 7, 1, 6])
+    assert {movie_id: film.label for movie_id, film in found.items()} == {6: "Heat (1995)", 1: "Toy Story (1995)"}
+
+
+def test_more_films_than_a_statement_has_parameters_are_given(tmp_path: Path) -> None:
+    Catalogue.create(tmp_path / "c.sqlite", [Film(movie_id, f"Film {movie_id}") for movie_id in range(1, 2001)], {})
+    with Catalogue.open(tmp_path / "c.sqlite") as opened:
+        assert len(opened.films(range(1, 3000))) == 2000
+
+
+def test_iterating_gives_all_films_in_the_order_of_their_ids(catalogue: Catalogue) -> None:
+    assert [film.movie_id for film in catalogue] == sorted(TITLES)
+    assert len(catalogue) == len(TITLES)
+
+
+def test_several_threads_may_look_up_at_once(catalogue: Catalogue) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: catalogue.find("heat").movie_id, range(40)))
+    assert found == [6] * 40
+
+
+# The file
+
+
+def test_a_film_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    film = Film(7, 'Åse, "B"|C', 1995, "0114709", 862, ("Crime", "Drama"), ("L'Un", "Zwei|Drei"), 12, 3.5)
+    Catalogue.create(tmp_path / "c.sqlite", [film], {})
+    with Catalogue.open(tmp_path / "c.sqlite") as opened:
+        assert opened.film(7) == film
+
+
+def test_a_label_is_title_and_year() -> None:
+    assert (Film(1, "Heat", 1995).label, Film(1, "Cosmos").label) == ("Heat (1995)", "Cosmos")
+
+
+def test_facts_are_kept(catalogue: Catalogue) -> None:
+    assert catalogue.fact("numbering") == "movielens"
+    assert catalogue.fact("ratings") is None
+
+
+def test_a_new_catalogue_takes_the_place_of_the_old(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite"
+    for title in ("Heat", "Emma"):
+        Catalogue.create(path, [Film(1, title)], {"title": title})
+    with Catalogue.open(path) as opened:
+        assert ([film.title for film in opened], opened.fact("title")) == (["Emma"], "Emma")
+
+
+def test_who_has_the_old_catalogue_open_keeps_it(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite"
+    Catalogue.create(path, [Film(1, "Heat")], {})
+    with Catalogue.open(path) as opened:
+        Catalogue.create(path, [Film(1, "Emma")], {})
+        assert opened.film(1).title == "Heat"
+
+
+def _films_that_break_off() -> Iterator[Film]:
+    yield Film(1, "Emma")
+    raise DataError("the file ends here")
+
+
+def test_a_load_that_breaks_off_keeps_the_old_catalogue(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite"
+    Catalogue.create(path, [Film(1, "Heat")], {})
+    with pytest.raises(DataError, match="the file ends here"):
+        Catalogue.create(path, _films_that_break_off(), {})
+    assert [file.name for file in tmp_path.iterdir()] == ["c.sqlite"]
+    with Catalogue.open(path) as opened:
+        assert opened.film(1).title == "Heat"
+
+
+@pytest.mark.parametrize("n_bytes", [100, 30_000, 100_000])
+def test_a_full_disk_keeps_the_old_catalogue(
+    tmp_path: Path, full_disk: Callable[[int], AbstractContextManager[None]], n_bytes: int
+) -> None:
+    path = tmp_path / "c.sqlite"
+    Catalogue.create(path, [Film(1, "Heat")], {})
+    many = [Film(movie_id, f"Film {movie_id}" * 5) for movie_id in range(1, 2001)]
+    with pytest.raises(StoreError, match=r"cannot write .*c\.sqlite: .*run the same command again"), full_disk(n_bytes):
+        Catalogue.create(path, many, {})
+    assert [file.name for file in tmp_path.iterdir()] == ["c.sqlite"]
+    with Catalogue.open(path) as opened:
+        assert opened.film(1).title == "Heat"
+
+
+def test_a_missing_catalogue_says_which_command_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(NotBuiltError, match=r"no films here yet .*; run `keyart load DIR`"):
+        Catalogue.open(tmp_path / "c.sqlite")
+
+
+def test_a_catalogue_of_another_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite"
+    Catalogue.create(path, [Film(1, "Heat")], {})
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 2")
+    with pytest.raises(
+        DataError, match=r"a catalogue of version 2, this keyart reads version 1; run `keyart load DIR`"
+    ):
+        Catalogue.open(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"once upon a time " * 100], ids=["empty", "text"])
+def test_another_file_is_no_catalogue(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "c.sqlite"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"c\.sqlite is "):
+        Catalogue.open(path)
+
+
+def test_a_catalogue_is_open_for_reading_only(catalogue: Catalogue) -> None:
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        catalogue._connection.execute("DELETE FROM films")
+
+
+def test_a_folder_with_signs_of_an_address_holds_a_catalogue(tmp_path: Path) -> None:
+    path = tmp_path / "100% #1?" / "c.sqlite"
+    Catalogue.create(path, [Film(1, "Heat")], {})
+    with Catalogue.open(path) as opened:
+        assert len(opened) == 1

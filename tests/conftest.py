@@ -1,0 +1,50 @@
+"""What the tests of several packages share: the real files, small made-up folders, and a disk that is full."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+_SHARED_DIR = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The real MovieLens files, posters and network, where this machine has them."""
+    if not (_SHARED_DIR / "data").is_dir():
+        pytest.skip("needs ../shared: real MovieLens files and posters")
+    return _SHARED_DIR
+
+
+@pytest.fixture
+def folder_of(tmp_path: Path) -> Callable[[Mapping[str, str | bytes]], Path]:
+    """Write a folder of small files, such as a MovieLens folder of two films; text as UTF-8, line ends as given."""
+
+    def write(files: Mapping[str, str | bytes]) -> Path:
+        folder = tmp_path / "files"
+        folder.mkdir(exist_ok=True)
+        for name, content in files.items():
+            (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def full_disk() -> Callable[[int], AbstractContextManager[None]]:
+    """Make the system refuse, inside a ``with``, to let any file grow past so many bytes."""
+
+    @contextmanager
+    def refuse(n_bytes: int) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return refuse
