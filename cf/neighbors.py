@@ -109,15 +109,19 @@ class ItemCosine(Recommender):
         """
         kept = self.similarities_
         arrays_path = folder / f"item-cosine-{secrets.token_hex(4)}.npz"
-        with atomic_path(arrays_path) as temporary_path, temporary_path.open("wb") as stream:
-            np.savez(stream, movie_ids=self.movie_ids_, data=kept.data, indices=kept.indices, indptr=kept.indptr)
         content = {
             "arrays": arrays_path.name,
             "n_films": len(self.movie_ids_),
             "n_similarities": int(kept.nnz),
         }
         parameters = {"n_neighbors": self.n_neighbors, "shrinkage": self.shrinkage}
-        write_record(folder / _RECORD, _KIND, _VERSION, {**content, **parameters})
+        try:
+            with atomic_path(arrays_path) as temporary_path, temporary_path.open("wb") as stream:
+                np.savez(stream, movie_ids=self.movie_ids_, data=kept.data, indices=kept.indices, indptr=kept.indptr)
+            write_record(folder / _RECORD, _KIND, _VERSION, {**content, **parameters})
+        except BaseException:
+            arrays_path.unlink(missing_ok=True)
+            raise
         # Only now that the record names the new arrays are the old ones of no use.
         for path in folder.glob("item-cosine-*.npz"):
             if path != arrays_path:
@@ -146,19 +150,20 @@ class ItemCosine(Recommender):
         """
         try:
             record = read_record(folder / _RECORD, _KIND, _VERSION)
-            with np.load(folder / record["arrays"], allow_pickle=False) as arrays:
+            # Opened here: of a damaged file that it opened itself, NumPy leaves the handle open.
+            with (folder / record["arrays"]).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
                 movie_ids, *parts = (arrays[name] for name in ("movie_ids", "data", "indices", "indptr"))
+            model = cls(record["n_neighbors"], record["shrinkage"])
+            model.movie_ids_ = movie_ids
+            model.similarities_ = sparse.csr_array(tuple(parts), shape=(len(movie_ids), len(movie_ids)))
         except FileNotFoundError as error:
             raise NotBuiltError(
                 f"no item similarities here yet ({error.filename} is missing); run `keyart build`"
             ) from error
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
             raise DataError(
                 f"the item similarities in {folder} are damaged ({error}); run `keyart build` again"
             ) from error
-        model = cls(record["n_neighbors"], record["shrinkage"])
-        model.movie_ids_ = movie_ids
-        model.similarities_ = sparse.csr_array(tuple(parts), shape=(len(movie_ids), len(movie_ids)))
         return model
 
     def _neighbors(self, movie_id: int, k: int) -> Neighbors:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+from pyarrow import csv
 from scipy import sparse
 
 from catalog.errors import DataError
@@ -24,6 +25,9 @@ from catalog.tables import Row, read_rows, read_text
 LOWEST, HIGHEST = 0.5, 5.0
 _COLUMNS = ("userId", "movieId", "rating", "timestamp")
 _TYPES = {"userId": "int32", "movieId": "int32", "rating": "float32", "timestamp": "int64"}
+_ARROW_TYPES = {"userId": pa.int32(), "movieId": pa.int32(), "rating": pa.float32(), "timestamp": pa.int64()}
+# Some 3,000 years: a timestamp in milliseconds is not taken for seconds.
+_MOST_SECONDS = 10**11
 _log = logging.getLogger(__name__)
 
 
@@ -208,18 +212,20 @@ def read_movielens(folder: Path) -> Ratings:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    # Millions of lines: read at once where all is well, row by row only to find what is not.
+    # Millions of lines: read at once where all is well, row by row only to find what is not. Arrow's reader and not
+    # pandas': that one cuts off cells beyond the last column and wraps numbers that are too large.
+    options = csv.ConvertOptions(column_types=_ARROW_TYPES, include_columns=_COLUMNS, null_values=[])
     try:
-        table = pd.read_csv(path, usecols=_COLUMNS, dtype=_TYPES, encoding="utf-8-sig")
-    except (ValueError, OSError, pd.errors.ParserError) as error:
+        table = csv.read_csv(path, convert_options=options).to_pandas()
+    except (OSError, KeyError, pa.ArrowException) as error:
         _log.debug("reading %s row by row: %s", path, error)
         return _read_csv_by_row(path)
     return table if _plausible(table) else _read_csv_by_row(path)
 
 
 def _plausible(table: pd.DataFrame) -> bool:
-    in_range = table["rating"].between(LOWEST, HIGHEST).all()
-    return bool(in_range and (table["userId"] > 0).all() and (table["movieId"] > 0).all())
+    in_range = table["rating"].between(LOWEST, HIGHEST) & table["timestamp"].between(0, _MOST_SECONDS)
+    return bool((in_range & (table["userId"] > 0) & (table["movieId"] > 0)).all())
 
 
 def _read_csv_by_row(path: Path) -> pd.DataFrame:
@@ -251,4 +257,5 @@ def _parse(row: Row) -> tuple[int, int, float, int]:
         raise row.error("rating", expected)
     user_id = row.integer("userId", "a user's number, above 0")
     movie_id = row.integer("movieId", "a movieId, a whole number above 0")
-    return user_id, movie_id, rating, row.optional_integer("timestamp", "seconds since 1970, or nothing") or 0
+    seconds = row.optional_integer("timestamp", "seconds since 1970, or nothing", most=_MOST_SECONDS, least=0)
+    return user_id, movie_id, rating, seconds or 0

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from catalog.errors import DataError, StoreError
+from cf.ratings import Ratings, read_movielens
+from tests.contracts import random_stars, ratings_of
+
+FolderOf = Callable[[Mapping[str, str | bytes]], Path]
+HEADER = "userId,movieId,rating,timestamp\n"
+LINES = HEADER + "1,6,4.0,964982224\n1,47,5.0,964983815\n2,6,0.5,1445714994\n"
+ROWS = [(1, 6, 4.0, 964982224), (1, 47, 5.0, 964983815), (2, 6, 0.5, 1445714994)]
+
+
+@pytest.fixture
+def read(folder_of: FolderOf) -> Callable[[str | bytes], Ratings]:
+    """Read a folder with this ratings.csv."""
+    return lambda content: read_movielens(folder_of({"ratings.csv": content}))
+
+
+Read = Callable[[str | bytes], Ratings]
+
+
+def _rows(ratings: Ratings) -> list[tuple[int, int, float, int]]:
+    columns = (ratings.user_ids, ratings.movie_ids, ratings.values, ratings.timestamps)
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def _types(ratings: Ratings) -> list[str]:
+    return [str(column.dtype) for column in (ratings.user_ids, ratings.movie_ids, ratings.values, ratings.timestamps)]
+
+
+# Reading
+
+
+def test_ratings_csv_is_read(read: Read) -> None:
+    assert _rows(read(LINES)) == ROWS
+
+
+def test_u_data_is_read(folder_of: FolderOf) -> None:
+    content = LINES.removeprefix(HEADER).replace(",", "\t")
+    assert _rows(read_movielens(folder_of({"u.data": content}))) == ROWS
+
+
+@pytest.mark.parametrize(
+    "respell",
+    [
+        lambda text: "\ufeff" + text,
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: text.replace(",", " , "),
+        lambda text: text.replace("\n", "\n\n"),
+        lambda text: text.removesuffix("\n"),
+        lambda text: text.replace(",6,", ",6.0,"),
+        lambda text: text.replace("4.0", "4"),
+        lambda text: "".join(f"x,{line}\n" for line in text.splitlines()),
+        lambda text: "".join(",".join(reversed(line.split(","))) + "\n" for line in text.splitlines()),
+        lambda text: text.replace("1,47", '"1","47"'),
+    ],
+    ids="byte-order-mark CRLF blanks blank-lines no-last-line-end floats whole-stars more-columns order quotes".split(),
+)
+def test_the_spelling_of_a_file_does_not_matter(read: Read, respell: Callable[[str], str]) -> None:
+    ratings = read(respell(LINES))
+    assert _rows(ratings) == ROWS
+    assert _types(ratings) == ["int32", "int32", "float32", "int64"]
+
+
+def test_a_timestamp_may_be_blank_or_zero(read: Read) -> None:
+    assert read(HEADER + "1,6,4.0,\n1,7,4.0,0\n1,8,4.0,5\n").timestamps.tolist() == [0, 0, 5]
+
+
+def test_where_a_user_rates_a_film_twice_the_last_line_counts(read: Read) -> None:
+    ratings = read(LINES + "1,6,2.0,964982300\n")
+    assert sorted(_rows(ratings)) == [(1, 6, 2.0, 964982300), *ROWS[1:]]
+
+
+def test_a_header_alone_is_no_rating(read: Read) -> None:
+    assert len(read(HEADER)) == 0
+
+
+def test_a_folder_without_ratings_has_none(folder_of: FolderOf) -> None:
+    ratings = read_movielens(folder_of({}))
+    assert len(ratings) == 0
+    assert _types(ratings) == ["int32", "int32", "float32", "int64"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "line 1: expected the columns userId, movieId, rating, timestamp; .* received an empty file"),
+        (
+            "userId,movieId,stars,timestamp\n1,6,4,5\n",
+            "line 1: expected the columns .*; rating missing, received userId",
+        ),
+        (LINES + "3,6,4.0\n", r"line 5: expected 4 columns \(userId, .*\), received 3"),
+        (LINES + "3,6,4.0,5,6\n", "line 5: expected 4 columns .*, received 5"),
+        (LINES + "x,6,4.0,5\n", "line 5, column userId: expected a user's number, above 0, received 'x'"),
+        (LINES + "0,6,4.0,5\n", "line 5, column userId: .* received '0'"),
+        (LINES + "5000000000,6,4.0,5\n", "line 5, column userId: .* received '5000000000'"),
+        (LINES + "3,six,4.0,5\n", "line 5, column movieId: expected a movieId, .* received 'six'"),
+        (LINES + "3,-6,4.0,5\n", "line 5, column movieId: .* received '-6'"),
+        (LINES + "3,,4.0,5\n", "line 5, column movieId: .* received ''"),
+        (LINES + "3,6,good,5\n", r"line 5, column rating: expected a rating from 0\.5 to 5\.0, received 'good'"),
+        (LINES + "3,6,,5\n", "line 5, column rating: .* received ''"),
+        (LINES + "3,6,nan,5\n", "line 5, column rating: .* received 'nan'"),
+        (LINES + "3,6,0.0,5\n", r"line 5, column rating: .* received '0\.0'"),
+        (LINES + "3,6,5.5,5\n", r"line 5, column rating: .* received '5\.5'"),
+        (LINES + "3,6,4.0,now\n", "line 5, column timestamp: expected seconds since 1970, or nothing, received 'now'"),
+        (LINES + "3,6,4.0,1445714994000\n", "line 5, column timestamp: .* received '1445714994000'"),
+        (LINES + "3,6,4.0,-5\n", "line 5, column timestamp: .* received '-5'"),
+        (LINES.encode("utf-16"), "line 1: expected text in utf-8-sig"),
+        (LINES.encode() + b"3,6,4.\0,5\n", "line 5: expected text, not a binary file"),
+    ],
+    ids=lambda value: value[-20:] if isinstance(value, str) else "bytes",
+)
+def test_a_malformed_line_is_refused_and_says_where(read: Read, content: str | bytes, message: str) -> None:
+    with pytest.raises(DataError, match=rf"ratings\.csv, {message}"):
+        read(content)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("1\t6\t4", r"line 2: expected 4 cells parted by tabs \(userId, .*\), received 3"),
+        ("1,6,4,5", "line 2: expected 4 cells parted by tabs .*, received 1"),
+        ("1\t6\t9\t5", "line 2, column rating: expected a rating"),
+        ("1\tx\t4\t5", "line 2, column movieId: expected a movieId"),
+    ],
+)
+def test_a_malformed_line_of_u_data_is_refused_and_says_where(folder_of: FolderOf, line: str, message: str) -> None:
+    with pytest.raises(DataError, match=rf"u\.data, {message}"):
+        read_movielens(folder_of({"u.data": f"196\t242\t3\t881250949\n{line}\n"}))
+
+
+@pytest.mark.parametrize(
+    ("name", "n_ratings", "n_users", "n_films", "lowest"),
+    [("ml-latest-small", 100_836, 610, 9_724, 0.5), ("ml-100k", 100_000, 943, 1_682, 1.0)],
+)
+def test_real_files_are_read(
+    shared: Path, name: str, n_ratings: int, n_users: int, n_films: int, lowest: float
+) -> None:
+    ratings = read_movielens(shared / "data" / name)
+    assert len(ratings) == n_ratings
+    assert ratings.matrix().values.shape == (n_users, n_films)
+    assert (ratings.values.min(), ratings.values.max()) == (lowest, 5.0)
+
+
+# The table
+
+
+def test_support_counts_and_averages_each_film() -> None:
+    movie_ids, n_ratings, means = ratings_of([[5, 0, 1], [2, 0, 1], [2, 3, 0]], movie_ids=[7, 9, 20]).support()
+    assert (movie_ids.tolist(), n_ratings.tolist(), means.tolist()) == ([7, 9, 20], [3, 1, 2], [3.0, 3.0, 1.0])
+
+
+def test_without_ratings_no_film_has_support() -> None:
+    assert [len(column) for column in Ratings.empty().support()] == [0, 0, 0]
+
+
+def test_the_matrix_holds_each_rating_in_its_place() -> None:
+    stars = random_stars(seed=1, n_users=6, n_films=5, density=0.7)
+    ratings = ratings_of(stars)
+    rng = np.random.default_rng(0)
+    order = rng.permutation(len(ratings))
+    shuffled = Ratings(*(column[order] for column in vars(ratings).values()))
+    matrix = shuffled.matrix()
+    np.testing.assert_array_equal(matrix.values.toarray(), stars)
+    assert matrix.user_ids.tolist() == [101, 102, 103, 104, 105, 106]
+    assert matrix.movie_ids.tolist() == [11, 12, 13, 14, 15]
+
+
+def test_the_ratings_of_some_films_are_kept_in_their_order() -> None:
+    ratings = ratings_of([[5, 4, 3], [2, 0, 1]])
+    assert _rows(ratings.of_films([13, 11, 99])) == [row for row in _rows(ratings) if row[1] != 12]
+
+
+# The file
+
+
+def test_saved_then_opened_is_the_same(tmp_path: Path, read: Read) -> None:
+    ratings = read(LINES)
+    ratings.save(tmp_path / "r.parquet")
+    opened = Ratings.open(tmp_path / "r.parquet")
+    assert _rows(opened) == ROWS
+    assert _types(opened) == _types(ratings)
+
+
+def test_no_ratings_are_saved_too(tmp_path: Path) -> None:
+    Ratings.empty().save(tmp_path / "r.parquet")
+    assert len(Ratings.open(tmp_path / "r.parquet")) == 0
+
+
+def test_a_full_disk_keeps_the_old_file(
+    tmp_path: Path, full_disk: Callable[[int], AbstractContextManager[None]]
+) -> None:
+    path = tmp_path / "r.parquet"
+    ratings_of([[5]]).save(path)
+    with pytest.raises(StoreError, match=r"cannot write .*r\.parquet: .*; free some space"), full_disk(1000):
+        ratings_of(random_stars(1, n_users=200, n_films=50)).save(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["r.parquet"]
+    assert len(Ratings.open(path)) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"once upon a time", None], ids=["empty", "text", "missing"])
+def test_another_file_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "r.parquet").write_bytes(content)
+    with pytest.raises(
+        DataError, match=r"r\.parquet is not a readable file of ratings .*; run `keyart load DIR` again"
+    ):
+        Ratings.open(tmp_path / "r.parquet")
+
+
+def test_a_file_cut_off_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "r.parquet"
+    ratings_of(random_stars(1)).save(path)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataError, match="is not a readable file of ratings"):
+        Ratings.open(path)
