@@ -7,7 +7,7 @@ generation to the next at once), ``*.faiss`` with the rows, ``*.npz`` with the i
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,13 +134,14 @@ class CosineIndex:
         """
         try:
             record = read_record(folder / _RECORD, _KIND, _VERSION)
-            with np.load(folder / record["ids"], allow_pickle=False) as arrays:
+            # Opened here: of a damaged file that it opened itself, NumPy leaves the handle open.
+            with (folder / record["ids"]).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
                 movie_ids = arrays["movie_ids"]
                 mean = arrays["mean"] if record["centred"] else None
             rows = ExactIndex.open(folder / record["rows"], mean)
         except FileNotFoundError as error:
             raise NotBuiltError(f"no index here yet ({error.filename} is missing); run `keyart build`") from error
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
             raise DataError(f"the index in {folder} is damaged ({error}); run `keyart build` again") from error
         if len(rows) != len(movie_ids):
             raise DataError(
@@ -216,7 +217,7 @@ class CosineIndex:
                 f"expected features of {self.n_features} columns (of {self.identity['backbone']}), "
                 f"received {queries.shape[1]}"
             )
-        return self._in_order(*self._rows.search(queries, k))
+        return self._first(lambda n_rows: self._rows.search(queries, n_rows), k)
 
     def similar(self, movie_ids: Sequence[int], k: int) -> SearchResult:
         """Find the films nearest to films of the index, themselves left out.
@@ -242,7 +243,7 @@ class CosineIndex:
         if strangers:
             raise UnknownFilmError(f"no features of movie_id {strangers[0]} in this index of {len(self)} films")
         own_rows = np.searchsorted(self.movie_ids, np.asarray(movie_ids, np.int64))
-        found = self._in_order(*self._rows.search_rows(own_rows, k + 1))
+        found = self._first(lambda n_rows: self._rows.search_rows(own_rows, n_rows), k + 1)
         others = found.movie_ids != np.asarray(movie_ids, np.int64)[:, None]
         # Among many identical posters a film may not be in its own first k + 1: then the last of them goes.
         others[others.all(axis=1), -1] = False
@@ -252,8 +253,17 @@ class CosineIndex:
     def _mean_or_nothing(self) -> npt.NDArray[np.float32]:
         return np.empty(0, np.float32) if self._rows.mean is None else self._rows.mean
 
-    def _in_order(self, rows: npt.NDArray[np.int64], cosines: npt.NDArray[np.float32]) -> SearchResult:
-        order = np.lexsort((rows, -cosines), axis=1)
+    def _first(
+        self, search: Callable[[int], tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]], k: int
+    ) -> SearchResult:
+        """Search for the first k in order: where a tie goes on beyond them, further, until all of it is there."""
+        k = min(k, len(self))
+        n_rows = min(k + 1, len(self))
+        rows, cosines = search(n_rows)
+        while n_rows < len(self) and (cosines[:, k - 1] == cosines[:, -1]).any():
+            n_rows = min(2 * n_rows, len(self))
+            rows, cosines = search(n_rows)
+        order = np.lexsort((rows, -cosines), axis=1)[:, :k]
         ordered = np.take_along_axis(rows, order, axis=1)
         return SearchResult(self.movie_ids[ordered], np.take_along_axis(cosines, order, axis=1))
 

@@ -100,13 +100,18 @@ class ExactIndex:
             The file cannot be written.
         """
         with atomic_path(path) as temporary_path:
+            rows_bytes = len(self) * self.n_features * 4
+            full = StoreError(
+                f"cannot write {path} ({rows_bytes / 1e6:.0f} MB); free some space and run the same command again"
+            )
             try:
                 faiss.write_index(self._flat, str(temporary_path))
             except RuntimeError as error:
-                raise StoreError(
-                    f"cannot write {path} ({len(self) * self.n_features * 4 / 1e6:.0f} MB); "
-                    "free some space and run the same command again"
-                ) from error
+                raise full from error
+            # FAISS does not say when the last few kilobytes do not fit: they are written as the file is closed.
+            header_bytes = len(faiss.serialize_index(faiss.IndexFlatIP(self.n_features)))
+            if temporary_path.stat().st_size != header_bytes + rows_bytes:
+                raise full
 
     def __len__(self) -> int:
         return int(self._flat.ntotal)
