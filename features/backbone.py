@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,8 +174,11 @@ def _vgg16(weights_path: Path | None, seed: int) -> Any:
         model.set_weights(random_kernels([tuple(weight.shape) for weight in model.weights], seed))
         return model
     try:
-        model.load_weights(weights_path)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        # Keras only warns where it leaves layers as they were drawn.
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            model.load_weights(weights_path)
+    except (OSError, ValueError, KeyError, TypeError, UserWarning) as error:
         raise DataError(
             f"{weights_path} does not hold the weights of VGG16 without its top (13 convolutions): "
             f"{_first_line(error)}; expected a file such as keras.applications' *_notop.h5"

@@ -59,6 +59,9 @@ def read_image(path: Path, resize: Resize = Resize.ANTIALIAS) -> tuple[npt.NDArr
             # Pillow itself refuses only twice this bound, and warns below that.
             if size[0] * size[1] > _MOST_PIXELS:
                 raise DataError(f"{path} unpacks to {size[0]} × {size[1]} pixels; expected at most {_MOST_PIXELS:,}")
+            image.load()
+            # The network sees no transparency, and Pillow warns of the kind that some palettes have.
+            image.info.pop("transparency", None)
             resized = image.convert("RGB").resize((SIDE, SIDE), _FILTERS[resize])
     except FileNotFoundError as error:
         raise DataError(f"no such picture: {path}") from error

@@ -180,15 +180,21 @@ class FeatureStore:
             there = cls.open(folder)
         except NotBuiltError:
             there = None
+        except DataError:
+            if not replace:
+                raise
+            there = None
         if there is not None and there.identity != identity:
             if not replace:
                 raise DataError(
                     f"{folder} holds features of {there.identity}, these would be of {identity}; features of two "
                     "networks never mix: extract with the same options, or begin anew with --replace"
                 )
-            there.clear()
             there = None
         store = cls(folder, identity, origin)
+        if there is None:
+            # Also without a record: shards that an interrupted `clear` left must not count as this network's.
+            store.clear()
         if there is None or there.origin != store.origin:
             content = {"identity": identity.as_dict(), "origin": store.origin}
             write_record(folder / "features.json", _STORE, _VERSION, content)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import requests
+import urllib3
 
 from catalog.errors import FetchError
 from catalog.storage import atomic_path
@@ -115,20 +116,22 @@ def _download(
     read_s = _READ_S if deadline_s is None else min(_READ_S, deadline_s)
     try:
         with (
-            requests.get(url, stream=True, timeout=(_CONNECT_S, read_s)) as response,
+            requests.get(url, stream=True, timeout=(min(_CONNECT_S, read_s), read_s)) as response,
             path.open("wb") as stream,
         ):
             response.raise_for_status()
             n_bytes = int(response.headers.get("Content-Length", 0)) or None
-            for chunk in response.iter_content(_CHUNK_BYTES):
+            # What has arrived, and not a whole chunk: a server that sends a byte a second is held to the deadline too.
+            while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
                 stream.write(chunk)
                 if on_bytes:
                     on_bytes(len(chunk), n_bytes)
                 if deadline_s is not None and time.monotonic() - begin > deadline_s:
                     raise FetchError(_ways_out(f"they did not come within {deadline_s:g} s"))
-    except requests.RequestException as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         host = url.split("/")[2]
-        status = f"answered {error.response.status_code}" if error.response is not None else "cannot be reached"
+        answer = getattr(error, "response", None)
+        status = f"answered {answer.status_code}" if answer is not None else "cannot be reached, or broke off"
         raise FetchError(_ways_out(f"{host} {status}")) from error
 
 
