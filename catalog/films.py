@@ -22,8 +22,10 @@ from catalog.titles import bare_key, parse_title, split_bare_year, title_key
 _VERSION = 1
 _N_SUGGESTIONS = 5
 _N_LISTED = 20
-# The least likeness of spelling, of 100, that is worth suggesting.
-_ALIKE = 60
+_N_ALIKE = 15
+# The least likeness of spelling, of 100, that is worth suggesting: of a whole title, and of a part of one, which is
+# worth a little less and asks for a text that is not too short.
+_ALIKE, _PART_ALIKE, _PART_WORTH, _LONG_ENOUGH = 60, 85, 0.9, 5
 # SQLite's oldest bound on the number of ? in one statement.
 _N_PARAMETERS = 900
 
@@ -48,6 +50,8 @@ CREATE TABLE titles (
 );
 CREATE INDEX titles_by_key ON titles (key);
 CREATE INDEX titles_by_bare_key ON titles (bare_key);
+CREATE INDEX titles_by_closed_key ON titles (replace(key, ' ', ''));
+CREATE INDEX titles_by_closed_bare_key ON titles (replace(bare_key, ' ', ''));
 CREATE INDEX films_by_imdb ON films (imdb_id);
 CREATE INDEX films_by_tmdb ON films (tmdb_id);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -307,11 +311,11 @@ class Catalogue:
     def _matches(self, text: str) -> list[Film]:
         for title, year in _readings(text):
             key = title_key(title)
-            for column, wanted in (("key", key), ("bare_key", bare_key(key))):
+            for column, wanted in _spellings(key):
                 for alternative in (0, 1):
                     rows = self._rows(
                         "SELECT DISTINCT films.* FROM films JOIN titles USING (movie_id) "
-                        f"WHERE titles.{column} = ? AND alternative = ? AND (? IS NULL OR year = ?) "
+                        f"WHERE {column} = ? AND alternative = ? AND (? IS NULL OR year = ?) "
                         "ORDER BY movie_id",
                         (wanted, alternative, year, year),
                     )
@@ -325,22 +329,42 @@ class Catalogue:
         return UnknownFilmError(f"no film is titled {text!r}{hint}", tuple(film.label for film in suggestions))
 
     def _nearest(self, text: str) -> list[Film]:
-        """Find what the text may have meant: titles that hold all its words, then titles spelt alike."""
+        """Find what the text may have meant: titles that hold its words or begin like it, then those spelt alike."""
         # Imported here: only a miss needs it.
         from rapidfuzz import fuzz, process
 
         title, year = _readings(text)[-1]
         wanted = bare_key(title_key(title))
-        titles = self._rows("SELECT bare_key, movie_id, year, n_ratings FROM titles JOIN films USING (movie_id)")
-        words = set(wanted.split())
-        holding = [row for row in titles if words and words <= set(row[0].split())]
-        holding.sort(key=lambda row: (row[0] != wanted, row[2] != year, -row[3], row[1]))
-        alike = process.extract(wanted, [row[0] for row in titles], scorer=fuzz.ratio, limit=3 * _N_SUGGESTIONS)
-        spelt = sorted(alike, key=lambda match: (-match[1], titles[match[2]][2] != year, -titles[match[2]][3]))
-        nearest = [row[1] for row in holding] + [titles[row][1] for _, score, row in spelt if score >= _ALIKE]
-        movie_ids = list(dict.fromkeys(nearest))[:_N_SUGGESTIONS]
-        films = self.films(movie_ids)
-        return [films[movie_id] for movie_id in movie_ids]
+        titles = self._rows("SELECT bare_key, movie_id FROM titles")
+        movie_ids = [film.movie_id for film in self._best_known(_holding(titles, wanted), wanted, year)]
+        if len(movie_ids) < _N_SUGGESTIONS:
+            keys = [key for key, _ in titles]
+            alike = process.extract(wanted, keys, scorer=fuzz.ratio, limit=_N_ALIKE, score_cutoff=_ALIKE)
+            # A part of a longer title, such as "harry poter"; a short text is part of anything.
+            longer = {row: key for row, key in enumerate(keys) if len(key) > len(wanted) >= _LONG_ENOUGH}
+            part = process.extract(wanted, longer, scorer=fuzz.partial_ratio, limit=_N_ALIKE, score_cutoff=_PART_ALIKE)
+            alike += [(key, _PART_WORTH * score, row) for key, score, row in part]
+            support = {
+                film.movie_id: film.n_ratings for film in self.films(titles[row][1] for _, _, row in alike).values()
+            }
+            alike.sort(key=lambda match: (-match[1], -support[titles[match[2]][1]]))
+            movie_ids += [titles[row][1] for _, _, row in alike]
+        nearest = list(dict.fromkeys(movie_ids))[:_N_SUGGESTIONS]
+        films = self.films(nearest)
+        return [films[movie_id] for movie_id in nearest]
+
+    def _best_known(self, movie_ids: list[int], wanted: str, year: int | None) -> list[Film]:
+        """Put first who bears just this title, then who is of this year, then whom most people know."""
+        films = self.films(movie_ids).values()
+        return sorted(
+            films,
+            key=lambda film: (
+                bare_key(title_key(film.title)) != wanted,
+                film.year != year,
+                -film.n_ratings,
+                film.movie_id,
+            ),
+        )
 
     def _rows(self, statement: str, values: Sequence[object] = ()) -> list[tuple]:  # type: ignore[type-arg]
         with sqlite_errors(self._path):
@@ -354,6 +378,30 @@ def _readings(text: str) -> list[tuple[str, int | None]]:
     if parsed.year is None and (split := split_bare_year(text)):
         readings.append((parse_title(split[0]).title, split[1]))
     return readings
+
+
+def _holding(titles: list[tuple[str, int]], wanted: str) -> list[int]:
+    """Name the films with a title that holds all words of a text, or begins like it."""
+    words, closed = [f" {word} " for word in wanted.split()], wanted.replace(" ", "")
+    # Most titles lack the first word, and are passed over for one look.
+    return [
+        movie_id
+        for key, movie_id in titles
+        if words
+        and (
+            (words[0] in f" {key} " and all(word in f" {key} " for word in words))
+            or key.replace(" ", "").startswith(closed)
+        )
+    ]
+
+
+def _spellings(key: str) -> list[tuple[str, str]]:
+    """List what a key may stand for, surest first: with its article or without, and written together or apart."""
+    bare = bare_key(key)
+    # "la confidential" is "L.A. Confidential", "walle" is "WALL·E".
+    closed, closed_bare = key.replace(" ", ""), bare.replace(" ", "")
+    together = [("replace(key, ' ', '')", closed), ("replace(bare_key, ' ', '')", closed_bare)]
+    return [("key", key), ("bare_key", bare), *together]
 
 
 def _ambiguous(text: str, films: list[Film]) -> AmbiguousFilmError:

@@ -129,7 +129,8 @@ def title_key(title: str) -> str:
         Words parted by single blanks; for a title made of punctuation only, that punctuation.
     """
     words = _words(title)
-    if len(words) > 1 and words[-1] in _KEY_ARTICLES:
+    # "The Den" has its article already; that "den" is one in Danish does not concern it.
+    if len(words) > 1 and words[-1] in _KEY_ARTICLES and words[0] not in _KEY_ARTICLES:
         words = [words[-1], *words[:-1]]
     return " ".join(words) or title.strip()
 

@@ -1,13 +1,12 @@
 """The blend of looking alike and being liked alike. Knows no files and no FAISS: ids and arrays only.
 
-Two similarities of different make cannot be added as they are: cosines of posters lie around 0.3 and reach 0.7,
-shrunk cosines of ratings lie near 0. So the CF similarity is **calibrated** onto the scale of the visual one, query by
-query, by quantile matching over all candidates: the film nearest by ratings receives the cosine of the film that looks
-most alike, and so on down. After that, ``score = alpha · visual + (1 - alpha) · cf`` adds like to like, and a score
-reads as a cosine.
+Two similarities of different make cannot be added as they are: cosines of posters lie around 0.15, shrunk cosines of
+ratings near 0. So the CF similarity is **calibrated** onto the scale of the visual one, query by query, by quantile
+matching over all candidates: the film nearest by ratings receives the cosine of the film that looks most alike, and so
+on down. After that, ``score = alpha · visual + (1 - alpha) · cf`` adds like to like, and a score reads as a cosine.
 
 What is not known stays unknown (NaN) in the result. In the score it takes the value of a typical film, the mean of
-what that side leaves to the films it does not know: neither for nor against.
+what that side leaves to the films it does not know.
 """
 
 from __future__ import annotations
@@ -84,7 +83,7 @@ def alpha_by_support(
     Parameters
     ----------
     support : array_like of int
-        n, the smaller number of ratings of the two films.
+        n, the number of ratings there are to go by: of one film, or of the one of two that has fewer.
     cf_share : float, default 0.5
         a, the share of CF between films with very many ratings.
     half_support : float, default 50

@@ -40,6 +40,8 @@ class ItemCosine(Recommender):
         How many neighbours of each film are kept.
     shrinkage : float, default 100
         λ, in users: the number of common raters at which a similarity counts half.
+    source : str, optional
+        Which ratings it is fitted on; kept, so that similarities out of date can be told.
 
     References
     ----------
@@ -48,9 +50,10 @@ class ItemCosine(Recommender):
     .. [2] Y. Koren, "Factor in the neighbors", ACM TKDD 4(1), 2010 (shrinkage).
     """
 
-    def __init__(self, n_neighbors: int = 200, shrinkage: float = 100.0) -> None:
+    def __init__(self, n_neighbors: int = 200, shrinkage: float = 100.0, source: str = "") -> None:
         self.n_neighbors = n_neighbors
         self.shrinkage = shrinkage
+        self.source = source
         self.movie_ids_: npt.NDArray[np.int32]
         self.similarities_: sparse.csr_array
 
@@ -114,7 +117,7 @@ class ItemCosine(Recommender):
             "n_films": len(self.movie_ids_),
             "n_similarities": int(kept.nnz),
         }
-        parameters = {"n_neighbors": self.n_neighbors, "shrinkage": self.shrinkage}
+        parameters = {"n_neighbors": self.n_neighbors, "shrinkage": self.shrinkage, "source": self.source}
         try:
             with atomic_path(arrays_path) as temporary_path, temporary_path.open("wb") as stream:
                 np.savez(stream, movie_ids=self.movie_ids_, data=kept.data, indices=kept.indices, indptr=kept.indptr)
@@ -153,7 +156,7 @@ class ItemCosine(Recommender):
             # Opened here: of a damaged file that it opened itself, NumPy leaves the handle open.
             with (folder / record["arrays"]).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
                 movie_ids, *parts = (arrays[name] for name in ("movie_ids", "data", "indices", "indptr"))
-            model = cls(record["n_neighbors"], record["shrinkage"])
+            model = cls(record["n_neighbors"], record["shrinkage"], record["source"])
             model.movie_ids_ = movie_ids
             model.similarities_ = sparse.csr_array(tuple(parts), shape=(len(movie_ids), len(movie_ids)))
         except FileNotFoundError as error:

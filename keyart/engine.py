@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from catalog.errors import DataError, NotBuiltError, UnknownFilmError
 from catalog.films import Catalogue, Film
@@ -237,8 +236,8 @@ class Engine:
         k : int, default 10
             How many films; fewer are returned where there are fewer.
         alpha : float in [0, 1] or "auto"
-            The visual share: 1 for looks alone, 0 for ratings alone. By default it is chosen for each pair of films by
-            their support, and is 1 where either has no ratings.
+            The visual share: 1 for looks alone, 0 for ratings alone. By default it grows as the film's ratings thin
+            out, and is 1 for a film that nobody has rated.
 
         Returns
         -------
@@ -260,11 +259,11 @@ class Engine:
                 f"{asked.label} has neither features nor ratings in common with other films; import its poster, then "
                 "run `keyart extract` and `keyart build`"
             )
-        candidates = candidate_ids(visual, cf)
-        alphas = self._alphas(asked, visual, cf, alpha, candidates)
+        share = self._alpha(asked, visual, cf, alpha)
+        ranked = blend(visual, cf, share, candidate_ids(visual, cf))
         query = Query(asked.movie_id, asked.title, asked.year, self._poster_path(asked.movie_id))
         notes = tuple(self._notes(asked, visual, cf, alpha))
-        return SimilarFilms(query, alpha, self._hits(blend(visual, cf, alphas, candidates), k), notes)
+        return SimilarFilms(query, alpha, self._hits(ranked, k), notes)
 
     def similar_to_image(self, path: str | Path, k: int = 10) -> SimilarFilms:
         """Find the films whose posters look like a picture.
@@ -296,7 +295,8 @@ class Engine:
         pixels, _ = read_image(Path(path), self._resize)
         found = self._index.search(self._backbone(pixels[None]), len(self._index))
         visual = Similarities(found.movie_ids[0], found.similarities[0])
-        ranked = blend(visual, Similarities.none(), 1.0, candidate_ids(visual, Similarities.none()))
+        visual_ids = candidate_ids(visual, Similarities.none())
+        ranked = blend(visual, Similarities.none(), 1.0, visual_ids)
         return SimilarFilms(Query(None, Path(path).name, None, Path(path)), 1.0, self._hits(ranked, k))
 
     def _visual_of_film(self, film: Film) -> Similarities:
@@ -311,17 +311,10 @@ class Engine:
         (found,) = self._item_cosine.similar_items([film.movie_id], self._item_cosine.n_neighbors)
         return Similarities(found.movie_ids, found.similarities)
 
-    def _alphas(
-        self, film: Film, visual: Similarities, cf: Similarities, alpha: Alpha, candidates: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.float64]:
+    def _alpha(self, film: Film, visual: Similarities, cf: Similarities, asked: Alpha) -> float:
         if not len(visual) or not len(cf):
-            return np.full(len(candidates), 0.0 if len(cf) else 1.0)
-        if alpha != "auto":
-            return np.full(len(candidates), float(alpha))
-        movie_ids, n_ratings = self._supports
-        rows = np.searchsorted(movie_ids, candidates).clip(max=len(movie_ids) - 1)
-        support = np.where(movie_ids[rows] == candidates, n_ratings[rows], 0)
-        return alpha_by_support(np.minimum(support, film.n_ratings))
+            return 0.0 if len(cf) else 1.0
+        return float(alpha_by_support(film.n_ratings)) if asked == "auto" else asked
 
     def _notes(self, film: Film, visual: Similarities, cf: Similarities, alpha: Alpha) -> Iterator[str]:
         if not len(visual):
@@ -354,11 +347,6 @@ class Engine:
             return {}
         with PosterStore.open(self._workspace.posters_dir) as store:
             return {poster.movie_id: poster.path for poster in store.posters()}
-
-    @cached_property
-    def _supports(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        pairs = np.array([(film.movie_id, film.n_ratings) for film in self._catalogue], np.int64).reshape(-1, 2)
-        return pairs[:, 0], pairs[:, 1]
 
     @cached_property
     def _store(self) -> FeatureStore:

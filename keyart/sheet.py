@@ -41,10 +41,12 @@ def check_sheet_path(path: Path) -> None:
     Raises
     ------
     ConfigError
-        The name ends in none of the known ways.
+        The name ends in none of the known ways, or is a folder's.
     """
     if path.suffix.lower() not in _FORMATS:
         raise ConfigError(f"--sheet {path}: expected a name ending in {', '.join(_FORMATS)}")
+    if path.is_dir():
+        raise ConfigError(f"--sheet {path} is a folder; expected the name of a file")
 
 
 def write_sheet(result: SimilarFilms, path: Path) -> None:

@@ -32,7 +32,8 @@ class Workspace:
     """
 
     def __init__(self, home: Path) -> None:
-        self.home = home
+        # A program may change its folder while the workspace is open.
+        self.home = home.absolute()
 
     @classmethod
     def create(cls, home: Path) -> Workspace:
@@ -59,6 +60,10 @@ class Workspace:
         """
         if _record_path(home).is_file():
             return cls.open(home)
+        if (home / "catalog.sqlite").is_file():
+            # Only the record is lost; films, posters and features are worth more than it.
+            write_record(_record_path(home), _KIND, _VERSION, {})
+            return cls(home)
         if home.exists() and (not home.is_dir() or any(home.iterdir())):
             raise ConfigError(
                 f"{home} is neither empty nor a keyart workspace; name a new or empty folder with --home DIR"

@@ -68,9 +68,14 @@ def _run(arguments: list[str] | None) -> int:
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except click.UsageError as error:
-        error.show()
+        command = error.ctx.command_path if error.ctx else "keyart"
+        _say(f"{error.format_message()} See `{command} --help`.")
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
+        # Click takes the end of any file for an interruption.
+        if isinstance(error.__context__, EOFError):
+            _say(_one_line(error.__context__))
+            return 1
         _say("interrupted; what was finished is kept, run the same command again to go on")
         return _INTERRUPTED
     except BrokenPipeError:

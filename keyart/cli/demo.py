@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,13 @@ _K = 5
     metavar="DIR",
     help="Where films, posters, workspace and sheets are written.",
 )
-@click.option("--seed", default=0, show_default=True, help="Another seed draws other posters and users.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Another seed draws other posters and users.",
+)
 @debug_option
 def command(out: Path, seed: int) -> None:
     """Show all of it on 60 films that the program draws itself: offline, in about a minute.
@@ -46,9 +53,10 @@ def command(out: Path, seed: int) -> None:
     for number, lookup in enumerate(LOOKUPS, start=1):
         click.echo(f"\n{number}. {lookup.title}: {lookup.reason}")
         _look_up(engine, lookup.title, out)
+    home = shlex.quote(str(out / "workspace"))
     click.echo(
-        f'\nNow try:\n  keyart similar "Midnight Ledger (1947)" --home {workspace.home} --sheet look-alikes.png'
-        f"\n  keyart info --home {workspace.home}"
+        f'\nNow try:\n  keyart similar "Midnight Ledger (1947)" --home {home} --sheet look-alikes.png'
+        f"\n  keyart info --home {home}"
         "\nand with films of your own: keyart load ml-latest-small/"
     )
 

@@ -39,6 +39,8 @@ def command(folder: Path | None, by: By | None, csv_path: Path | None, home: Pat
 
     if (folder is None) == (csv_path is None):
         raise ConfigError("name either a folder of posters (with --by imdb, movie or tmdb) or --csv FILE")
+    if csv_path is not None and by is not None:
+        raise ConfigError("--by is for a folder; the column movie_id of a CSV file says whose each poster is")
     if folder is not None and by is None:
         raise ConfigError(f"say whose ids the files in {folder} are named by: --by imdb, --by movie or --by tmdb")
     report = import_posters(Workspace.open(home), folder or csv_path or Path(), by if folder else None, progress=bar)

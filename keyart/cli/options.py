@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from catalog.errors import ConfigError
 from keyart.settings import HOME
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -55,12 +56,19 @@ def workspace_options(command: Command) -> Command:
     """
     home_option = click.option(
         "--home",
-        type=click.Path(path_type=Path),
-        default=lambda: Path(HOME.value() or ""),
+        default=HOME.value,
+        callback=_folder,
         metavar="DIR",
         help=f"The workspace folder.  [default: ${HOME.variable}, else {HOME.default}]",
     )
     return home_option(debug_option(command))
+
+
+def _folder(_context: click.Context, _parameter: click.Parameter, value: str) -> Path:
+    # Blank is an unset variable in somebody's script, not the current folder.
+    if not value.strip():
+        raise ConfigError("--home is blank; name the workspace folder, or leave the option out")
+    return Path(value)
 
 
 def say_notes(notes: Iterable[str]) -> None:

@@ -21,7 +21,11 @@ class _AlphaType(click.FloatRange):
     name = "auto|0..1"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return value if value == "auto" else super().convert(value, param, ctx)
+        if value == "auto":
+            return value
+        number = super().convert(value, param, ctx)
+        # Not a number passes every comparison.
+        return number if number == number else self.fail("expected auto or a number from 0 to 1", param, ctx)
 
 
 @click.command("similar")
@@ -59,6 +63,8 @@ def command(
     film = " ".join(words)
     if bool(words) == (image is not None):
         raise ConfigError('name either a film, as in `keyart similar "Heat (1995)"`, or --image FILE')
+    if image and alpha not in ("auto", 1.0):
+        raise ConfigError("a picture has no ratings, so --alpha does not go with --image")
     if as_json and as_csv:
         raise ConfigError("--json and --csv both want standard output; name one")
     from keyart.cli.quiet import import_tensorflow_quietly

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -312,3 +313,72 @@ def test_a_folder_with_signs_of_an_address_holds_a_catalogue(tmp_path: Path) -> 
     Catalogue.create(path, [Film(1, "Heat")], {})
     with Catalogue.open(path) as opened:
         assert len(opened) == 1
+
+
+@pytest.fixture(scope="module")
+def well_known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
+    texts = {
+        1: "L.A. Confidential (1997)",
+        2: "Spider-Man (2002)",
+        3: "M*A*S*H (a.k.a. MASH) (1970)",
+        4: "E.T. the Extra-Terrestrial (1982)",
+        5: "Avventura, L' (1960)",
+        6: "Den, The (2013)",
+        7: "Harry Potter and the Chamber of Secrets (2002)",
+        8: "Harry Potter and the Sorcerer's Stone (2001)",
+        9: "Eternal Sunshine of the Spotless Mind (2004)",
+        10: "Party Monster (2003)",
+        11: "Eternal Return (1943)",
+    }
+    n_ratings = {8: 100, 9: 90, 4: 80, 7: 70}
+    films = [replace(_film(*pair), n_ratings=n_ratings.get(pair[0], 1)) for pair in texts.items()]
+    path = tmp_path_factory.mktemp("well_known") / "catalog.sqlite"
+    Catalogue.create(path, films, {})
+    with Catalogue.open(path) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("text", "movie_id"),
+    [
+        ("la confidential", 1),
+        ("LA Confidential (1997)", 1),
+        ("spiderman", 2),
+        ("mash", 3),
+        ("m a s h", 3),
+        ("et the extraterrestrial", 4),
+        ("lavventura", 5),
+        ("the den", 6),
+        ("den", 6),
+    ],
+)
+def test_words_may_be_written_together_or_apart(well_known: Catalogue, text: str, movie_id: int) -> None:
+    assert well_known.find(text).movie_id == movie_id
+
+
+def test_an_article_alone_is_no_title(well_known: Catalogue) -> None:
+    with pytest.raises(UnknownFilmError):
+        well_known.find("the")
+
+
+@pytest.mark.parametrize(
+    ("text", "suggestions"),
+    [
+        (
+            "harry poter",
+            ["Harry Potter and the Sorcerer's Stone (2001)", "Harry Potter and the Chamber of Secrets (2002)"],
+        ),
+        (
+            "harry potter",
+            ["Harry Potter and the Sorcerer's Stone (2001)", "Harry Potter and the Chamber of Secrets (2002)"],
+        ),
+        ("ET", ["Eternal Sunshine of the Spotless Mind (2004)", "E.T. the Extra-Terrestrial (1982)"]),
+        ("eternal 1943", ["Eternal Return (1943)", "Eternal Sunshine of the Spotless Mind (2004)"]),
+    ],
+)
+def test_part_of_a_title_is_answered_with_the_best_known_that_have_it(
+    well_known: Catalogue, text: str, suggestions: list[str]
+) -> None:
+    with pytest.raises(UnknownFilmError) as raised:
+        well_known.find(text)
+    assert list(raised.value.suggestions[:2]) == suggestions

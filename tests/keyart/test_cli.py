@@ -255,3 +255,51 @@ def test_a_corrupt_poster_is_recorded_and_skipped(run: Run, home: Path, backbone
     assert "features of 4 posters computed" in outcome.out
     assert "movie_id 5: " in outcome.err
     assert take_inventory(Workspace.open(home)).n_skipped == 1
+
+
+def test_a_damaged_part_is_an_error_and_no_interruption(run: Run, home: Path) -> None:
+    next(home.glob("index/*.npz")).write_bytes(b"")
+    outcome = run("similar", "1", "--home", home)
+    assert outcome.code == 1
+    assert "is damaged" in outcome.err
+    assert "interrupted" not in outcome.err
+
+
+def test_the_end_of_a_file_is_not_taken_for_an_interruption(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise EOFError("cut off")
+
+    monkeypatch.setattr("keyart.workspace.Workspace.open", fail)
+    outcome = run("info")
+    assert outcome.code == 1
+    assert "unexpected EOFError: cut off" in outcome.err
+
+
+def test_a_workspace_that_lost_its_record_is_mended_by_load(run: Run, home: Path, movielens: Path) -> None:
+    (home / "workspace.json").unlink()
+    assert run("info", "--home", home).code == 1
+    assert run("load", movielens, "--home", home).code == 0
+    assert run("similar", "1", "--home", home).code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["similar", "1", "--home", ""], "--home is blank"),
+        (["similar", "--image", "x.jpg", "--alpha", "0.5"], "--alpha does not go with --image"),
+        (["import", "--csv", "x.csv", "--by", "imdb"], "--by is for a folder"),
+        (["similar", "1", "--sheet", "."], "expected a name ending in"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(run: Run, words: list[str], message: str) -> None:
+    outcome = run(*words)
+    assert outcome.code == 1
+    assert message in outcome.err
+
+
+@pytest.mark.parametrize("words", [["--alpha", "nan"], ["--alpha", "2"], ["-k", "0"], ["--nothing"]])
+def test_a_usage_error_is_one_line_too(run: Run, words: list[str]) -> None:
+    outcome = run("similar", "1", *words)
+    assert outcome.code == 2
+    assert outcome.err.count("\n") == 1
+    assert "See `keyart similar --help`." in outcome.err

@@ -52,9 +52,16 @@ def test_the_score_is_the_blend_of_what_is_shown(engine: Engine, alpha: float) -
 
 
 def test_alpha_is_chosen_by_support(engine: Engine) -> None:
-    alphas = {hit.movie_id: hit.alpha for hit in engine.similar(1)}
-    assert alphas[6] == 1
-    assert alphas[2] < alphas[5] < 1
+    (often,), (seldom,), (never,) = ({hit.alpha for hit in engine.similar(movie_id)} for movie_id in (1, 5, 6))
+    assert often < seldom < never == 1
+
+
+def test_what_is_known_to_be_liked_alike_is_never_put_behind_what_is_not_known(engine: Engine) -> None:
+    hits = {hit.movie_id: hit for hit in engine.similar(1, alpha=0.5)}
+    unknown = [hit for hit in hits.values() if hit.cf is None]
+    assert unknown
+    for hit in unknown:
+        assert all(other.score >= hit.score for other in hits.values() if other.cf and other.visual >= hit.visual)
 
 
 def test_a_film_without_ratings_goes_by_looks(engine: Engine) -> None:
