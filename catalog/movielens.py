@@ -80,7 +80,7 @@ def _read_movies_csv(folder: Path) -> FilmFiles:
     films = _sorted(((row, _film(row)) for row in read_rows(path, ("movieId", "title", "genres"))), path)
     links_path = folder / "links.csv"
     if not links_path.is_file():
-        return FilmFiles(films, "movielens", (f"no links.csv in {folder}: posters cannot be fetched, only imported",))
+        return FilmFiles(films, "movielens", (f"no links.csv in {folder}",))
     links = _read_links(links_path)
     linked = tuple(
         replace(film, imdb_id=links[film.movie_id][0], tmdb_id=links[film.movie_id][1])

@@ -192,4 +192,4 @@ def read_text(path: Path, encodings: Sequence[str] = ("utf-8-sig",)) -> str:
                     f"{path}, line {text[: text.index(chr(0))].count(chr(10)) + 1}: expected text, not a binary file"
                 )
             return text
-    raise DataError(f"{path}, line {line}: expected text in {' or '.join(encodings)}; save the file as UTF-8")
+    raise DataError(f"{path}, line {line}: expected text in UTF-8; save the file as such")

@@ -201,9 +201,9 @@ def read_movielens(folder: Path) -> Ratings:
     DataError
         A line is malformed; the message names file, line and column.
     """
-    if (folder / "ratings.csv").is_file():
+    if (folder / "ratings.csv").exists():
         table = _read_csv(folder / "ratings.csv")
-    elif (folder / "u.data").is_file():
+    elif (folder / "u.data").exists():
         table = _read_u_data(folder / "u.data")
     else:
         return Ratings.empty()

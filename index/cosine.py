@@ -174,6 +174,19 @@ class CosineIndex:
             raise
         _remove(path for suffix in ("faiss", "npz") for path in folder.glob(f"*.{suffix}") if path.stem != generation)
 
+    @staticmethod
+    def remove(folder: Path) -> None:
+        """Remove an index, if there is one.
+
+        Parameters
+        ----------
+        folder : Path
+            The index folder.
+        """
+        # The record first: without it the rest does not count.
+        (folder / _RECORD).unlink(missing_ok=True)
+        _remove(path for suffix in ("faiss", "npz") for path in folder.glob(f"*.{suffix}"))
+
     def __len__(self) -> int:
         return len(self.movie_ids)
 

@@ -317,6 +317,8 @@ class Engine:
         return float(alpha_by_support(film.n_ratings)) if asked == "auto" else asked
 
     def _notes(self, film: Film, visual: Similarities, cf: Similarities, alpha: Alpha) -> Iterator[str]:
+        if self._item_cosine is not None and self._item_cosine.source != (self._catalogue.fact("ratings") or ""):
+            yield "item similarities are of ratings loaded earlier; run `keyart build`"
         if not len(visual):
             why = "is not in the index" if self._poster_path(film.movie_id) else "has no poster"
             yield f"{film.label} {why}: compared by ratings alone"
@@ -325,9 +327,8 @@ class Engine:
             yield f"{film.label} has {why}: compared by looks alone"
 
     def _hits(self, ranked: Blend, k: int) -> tuple[Hit, ...]:
-        # A few more than k, for films that were loaded once and are no longer in the catalogue.
-        films = self._catalogue.films(ranked.movie_ids[: 2 * k].tolist())
-        kept = [row for row, movie_id in enumerate(ranked.movie_ids[: 2 * k].tolist()) if movie_id in films][:k]
+        kept = self._first_listed(ranked, k)
+        films = self._catalogue.films(ranked.movie_ids[kept].tolist())
         paths = self._poster_paths
         hits = []
         for rank, row in enumerate(kept, start=1):
@@ -337,6 +338,17 @@ class Engine:
             path = paths.get(film.movie_id)
             hits.append(Hit(rank, film.movie_id, film.title, film.year, score, visual, cf, film.n_ratings, alpha, path))
         return tuple(hits)
+
+    def _first_listed(self, ranked: Blend, k: int) -> list[int]:
+        """Name the first k rows whose films the catalogue still lists; another load may have left some out."""
+        kept: list[int] = []
+        for start in range(0, len(ranked.movie_ids), 2 * k):
+            movie_ids = ranked.movie_ids[start : start + 2 * k].tolist()
+            listed = self._catalogue.films(movie_ids)
+            kept += [start + row for row, movie_id in enumerate(movie_ids) if movie_id in listed]
+            if len(kept) >= k:
+                break
+        return kept[:k]
 
     def _poster_path(self, movie_id: int) -> Path | None:
         return self._poster_paths.get(movie_id)

@@ -41,6 +41,10 @@ class Inventory:
         Whether the index holds just the features there are.
     n_similar : int
         Films with item similarities.
+    n_linked : int
+        Films that TMDB can be asked about.
+    similarities_are_current : bool
+        Whether the item similarities are of the ratings there are.
     damaged : tuple of str
         What is wrong with parts that cannot be read.
     """
@@ -57,6 +61,8 @@ class Inventory:
     n_indexed: int
     index_is_current: bool
     n_similar: int
+    n_linked: int
+    similarities_are_current: bool
     damaged: tuple[str, ...]
 
     @property
@@ -72,14 +78,21 @@ class Inventory:
         str
             A command, and why.
         """
+        bring = "`keyart import FOLDER --by imdb` for posters you have"
+        if self.n_linked:
+            bring = f"`keyart fetch` for posters from TMDB, or {bring}"
+        if self.damaged:
+            return "mend what is damaged, as said above"
         if not self.n_posters and not self.n_indexed and not self.n_similar:
-            return "`keyart fetch` for posters from TMDB, or `keyart import FOLDER --by imdb` for posters you have"
+            return bring
         if self.n_features + self.n_skipped < self.n_posters:
             return f"`keyart extract`: {self.n_posters - self.n_features - self.n_skipped} posters have no features yet"
-        if not self.index_is_current or (self.n_ratings and not self.n_similar):
+        if not self.index_is_current:
             return "`keyart build`: the index is " + ("out of date" if self.n_indexed else "not built yet")
+        if not self.similarities_are_current:
+            return "`keyart build`: the item similarities are " + ("out of date" if self.n_similar else "not built yet")
         if not self.n_posters:
-            return "`keyart similar TITLE`, by ratings alone; `keyart fetch` or `keyart import FOLDER` adds looks"
+            return f"`keyart similar TITLE`, by ratings alone; for looks, {bring}"
         return "`keyart similar TITLE`"
 
     def as_dict(self) -> dict[str, Any]:
@@ -114,42 +127,50 @@ def take_inventory(workspace: Workspace) -> Inventory:
     damaged: list[str] = []
     with Catalogue.open(workspace.catalogue_path) as catalogue:
         films = list(catalogue)
-        source = catalogue.fact("source") or ""
+        source, ratings_name = catalogue.fact("source") or "", catalogue.fact("ratings") or ""
     n_features, n_skipped, backbone, current = _features(workspace, damaged)
     n_indexed, indexed = _index(workspace, damaged)
+    n_ratings = _n_ratings(workspace, damaged)
+    n_similar, similarities_of = _similarities(workspace, damaged)
     return Inventory(
         home=workspace.home,
         source=source,
         n_films=len(films),
-        n_ratings=_n_ratings(workspace, damaged),
+        n_ratings=n_ratings,
         n_rated=sum(film.n_ratings > 0 for film in films),
-        posters=_poster_counts(workspace, [film.movie_id for film in films]),
+        posters=_poster_counts(workspace, [film.movie_id for film in films], damaged),
         n_features=n_features,
         n_skipped=n_skipped,
         backbone=backbone,
         n_indexed=n_indexed,
         index_is_current=indexed == current,
-        n_similar=_n_similar(workspace, damaged),
+        n_similar=n_similar,
+        n_linked=sum(bool(film.tmdb_id or film.imdb_id) for film in films),
+        similarities_are_current=similarities_of == ratings_name or not n_ratings,
         damaged=tuple(damaged),
     )
 
 
-def _poster_counts(workspace: Workspace, movie_ids: list[int]) -> dict[str, int]:
-    if not workspace.posters_dir.is_dir():
-        return {state.value: len(movie_ids) if state is State.MISSING else 0 for state in State}
-    with PosterStore.open(workspace.posters_dir) as store:
-        return {state.value: n for state, n in store.counts(movie_ids).items()}
+def _poster_counts(workspace: Workspace, movie_ids: list[int], damaged: list[str]) -> dict[str, int]:
+    if workspace.posters_dir.is_dir():
+        try:
+            with PosterStore.open(workspace.posters_dir) as store:
+                return {state.value: n for state, n in store.counts(movie_ids).items()}
+        except DataError as error:
+            damaged.append(str(error))
+    return {state.value: len(movie_ids) if state is State.MISSING else 0 for state in State}
 
 
 def _features(workspace: Workspace, damaged: list[str]) -> tuple[int, int, str | None, str | None]:
     try:
         store, rows = current_features(workspace)
+        return len(rows), len(store.skipped()), str(store.identity), fingerprint(rows) if len(rows) else None
     except NotBuiltError:
-        return 0, 0, None, None
+        pass
     except DataError as error:
-        damaged.append(str(error))
-        return 0, 0, None, None
-    return len(rows), len(store.skipped()), str(store.identity), fingerprint(rows) if len(rows) else None
+        # A damaged list of posters has been named already.
+        damaged.extend({str(error)} - set(damaged))
+    return 0, 0, None, None
 
 
 def _index(workspace: Workspace, damaged: list[str]) -> tuple[int, str | None]:
@@ -163,14 +184,15 @@ def _index(workspace: Workspace, damaged: list[str]) -> tuple[int, str | None]:
     return len(index), index.fingerprint
 
 
-def _n_similar(workspace: Workspace, damaged: list[str]) -> int:
+def _similarities(workspace: Workspace, damaged: list[str]) -> tuple[int, str | None]:
     try:
-        return len(ItemCosine.open(workspace.cf_dir).movie_ids_)
+        model = ItemCosine.open(workspace.cf_dir)
     except NotBuiltError:
-        return 0
+        return 0, None
     except DataError as error:
         damaged.append(str(error))
-        return 0
+        return 0, None
+    return len(model.movie_ids_), model.source
 
 
 def _n_ratings(workspace: Workspace, damaged: list[str]) -> int:

@@ -118,6 +118,8 @@ def load(home: Path, folder: Path) -> LoadReport:
     notes = [*files.notes]
     if n_read > len(ratings):
         notes.append(f"{n_read - len(ratings)} ratings are of films that the folder does not list; passed over")
+    if not any(film.tmdb_id or film.imdb_id for film in files.films):
+        notes.append("no film has a TMDB or IMDb id: posters cannot be fetched, only imported")
     if not n_read:
         notes.append(f"no ratings in {folder}: films will be compared by their posters alone")
     return LoadReport(len(files.films), len(ratings), len(set(ratings.user_ids.tolist())), tuple(notes))
@@ -389,6 +391,8 @@ def _build_index(workspace: Workspace, centre: bool | None, progress: Progress) 
     except NotBuiltError:
         return None
     if not len(rows):
+        # No poster is left of those that it was built from.
+        CosineIndex.remove(workspace.index_dir)
         return None
     if centre is None:
         centre = BackboneChoice(**store.origin).is_random
@@ -406,9 +410,11 @@ def _build_index(workspace: Workspace, centre: bool | None, progress: Progress) 
 
 
 def _build_item_similarities(workspace: Workspace, ratings: Ratings, progress: Progress) -> int:
+    with Catalogue.open(workspace.catalogue_path) as catalogue:
+        source = catalogue.fact("ratings") or ""
     matrix = ratings.matrix()
     with progress("item similarity", len(matrix.movie_ids), "films") as advance:
-        model = ItemCosine().fit(matrix)
+        model = ItemCosine(source=source).fit(matrix)
         advance(len(matrix.movie_ids))
     model.save(workspace.cf_dir)
     return len(matrix.movie_ids)

@@ -23,7 +23,7 @@ def command(as_json: bool, home: Path) -> None:
         click.echo(json.dumps(found.as_dict(), ensure_ascii=False))
         return
     others = ", ".join(f"{n:,} {state}" for state, n in found.posters.items() if n and state != "ok")
-    stale = "" if found.index_is_current else " (out of date)"
+    stale = " (out of date)"
     skipped = f", {found.n_skipped:,} could not be read" if found.n_skipped else ""
     lines = {
         "workspace": found.home,
@@ -31,8 +31,9 @@ def command(as_json: bool, home: Path) -> None:
         "ratings": f"{found.n_ratings:,} of {found.n_rated:,} films",
         "posters": f"{found.n_posters:,}" + (f"; {others}" if others else ""),
         "features": f"{found.n_features:,}" + (f" of {found.backbone}" if found.backbone else "") + skipped,
-        "index": f"{found.n_indexed:,} films{stale}",
-        "similarities": f"{found.n_similar:,} films by ratings",
+        "index": f"{found.n_indexed:,} films" + (stale if found.n_indexed and not found.index_is_current else ""),
+        "similarities": f"{found.n_similar:,} films by ratings"
+        + (stale if found.n_similar and not found.similarities_are_current else ""),
     }
     for name, value in lines.items():
         click.echo(f"{name:<13} {value}")

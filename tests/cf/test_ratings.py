@@ -112,7 +112,7 @@ def test_a_folder_without_ratings_has_none(folder_of: FolderOf) -> None:
         (LINES + "3,6,4.0,now\n", "line 5, column timestamp: expected seconds since 1970, or nothing, received 'now'"),
         (LINES + "3,6,4.0,1445714994000\n", "line 5, column timestamp: .* received '1445714994000'"),
         (LINES + "3,6,4.0,-5\n", "line 5, column timestamp: .* received '-5'"),
-        (LINES.encode("utf-16"), "line 1: expected text in utf-8-sig"),
+        (LINES.encode("utf-16"), "line 1: expected text in UTF-8"),
         (LINES.encode() + b"3,6,4.\0,5\n", "line 5: expected text, not a binary file"),
     ],
     ids=lambda value: value[-20:] if isinstance(value, str) else "bytes",

@@ -209,3 +209,39 @@ def test_the_inventory_tells_what_is_damaged(home: Path) -> None:
     found = take_inventory(Workspace.open(home))
     assert len(found.damaged) == 3
     assert all("run `keyart" in reason for reason in found.damaged)
+
+
+def test_ratings_loaded_since_the_build_are_noticed(home: Path, movielens: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(movielens, tmp_path / "movielens"))
+    with (folder / "ratings.csv").open("a") as stream:
+        stream.writelines(f"{user},6,{5 if user % 2 else 1},1\n" for user in range(1, 41))
+    load(home, folder)
+    assert take_inventory(Workspace.open(home)).next_step() == "`keyart build`: the item similarities are out of date"
+    assert "loaded earlier" in Engine.open(home).similar(1).notes[0]
+    build(Workspace.open(home))
+    assert take_inventory(Workspace.open(home)).next_step() == "`keyart similar TITLE`"
+    assert 6 in [hit.movie_id for hit in Engine.open(home).similar(1, alpha=0)]
+
+
+def test_an_index_of_which_no_poster_is_left_goes(home: Path) -> None:
+    for path in (home / "posters").glob("*.jpg"):
+        path.unlink()
+    assert build(Workspace.open(home)).n_indexed == 0
+    assert take_inventory(Workspace.open(home)).next_step().startswith("`keyart similar TITLE`, by ratings alone")
+    assert Engine.open(home).similar(1).hits[0].visual is None
+
+
+def test_films_without_links_are_not_sent_to_tmdb(tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films" / "movies.csv").write_text("movieId,title,genres\n1,Alone (1990),Drama\n")
+    report = load(tmp_path / "home", tmp_path / "films")
+    assert any("only imported" in note for note in report.notes)
+    assert "fetch" not in take_inventory(Workspace.open(tmp_path / "home")).next_step()
+
+
+def test_hits_are_found_however_many_films_left_the_catalogue(home: Path) -> None:
+    # Of the films that look like 1, only the last is still listed.
+    last = [hit.movie_id for hit in Engine.open(home).similar(1, alpha=1)][-1]
+    films = [film for film in Catalogue.open(home / "catalog.sqlite") if film.movie_id in (1, last)]
+    Catalogue.create(home / "catalog.sqlite", films, {"numbering": "movielens"})
+    assert [hit.movie_id for hit in Engine.open(home).similar(1, k=1, alpha=1)] == [last]
