@@ -90,6 +90,26 @@ def _flush_to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
+def clear_partial(folder: Path) -> None:
+    """Remove what killed processes left half-written; nobody may be writing there.
+
+    Parameters
+    ----------
+    folder : Path
+        Where files were written.
+
+    Raises
+    ------
+    StoreError
+        The folder cannot be written to.
+    """
+    for path in folder.glob(f".*{_TEMPORARY_SUFFIX}"):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise write_error(path, error) from error
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a whole file, or leave what was there.
 

@@ -1,4 +1,4 @@
-"""One polite GET: connections that stay open, retries with back-off, failures in plain words.
+"""One polite GET: a pace that is kept, connections that stay open, retries with back-off, failures in plain words.
 
 An API key may travel in the address of a request, and requests and urllib3 put addresses into their errors and log
 records. Nothing of theirs therefore leaves this module: an error is worded anew, outside the handler that caught it,
@@ -8,29 +8,44 @@ and their loggers are held to silence about keys. May import `catalog` only.
 from __future__ import annotations
 
 import logging
+import math
 import random
 import re
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
 
 from catalog.errors import FetchError
+from posters.pace import InterruptedFetchError, Pace, Turn
 
 logger = logging.getLogger(__name__)
 
 Auth = Callable[[requests.PreparedRequest], requests.PreparedRequest]
 
+N_CONNECTIONS = 20
+"""What TMDB allows one address to hold open."""
+
+# requests lets some of urllib3's through.
+_NETWORK_ERRORS = (requests.RequestException, HTTPError)
 _RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
 _MAX_PAUSE_S = 60.0
-# What TMDB allows one address to hold open.
-_N_CONNECTIONS = 20
+# A server may well mean minutes; a date in the next century is a mistake.
+_MAX_RETRY_AFTER_S = 600.0
+# What a body may still take once the run is being ended, so that the end is near whatever the server does.
+_GRACE_S = 5.0
+_CHUNK_BYTES = 1 << 16
+
+# Compressed bodies would hide how long they are, and posters are compressed already.
+_HEADERS = {"User-Agent": "keyart", "Accept-Encoding": "identity", "Connection": "keep-alive"}
 
 _KEY = re.compile(r"(api_key=)[^&\s'\"]+")
 # A filter is asked only about what is logged under the very name that it was given to.
@@ -62,11 +77,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class _Trouble:
-    """One try that went wrong and may go better the next time."""
+    """One try that went wrong, and whether it may go better the next time."""
 
     reason: str
-    retry_after_s: float = 0.0
     unreachable: bool = False
+    passing: bool = True
 
 
 class Transport:
@@ -76,23 +91,52 @@ class Transport:
     ----------
     auth : callable, optional
         Adds the credentials to a request; by default it goes out without any.
+    pace : Pace, optional
+        How fast it may ask; by default as fast as it can.
     timeout_s : float
         How long the server may be silent, in seconds.
+    total_s : float
+        How long a whole answer may take, in seconds: some send a byte now and then for ever.
+    max_bytes : int
+        How long a body may be.
     n_retries : int
         How many more times a failed request is sent.
     backoff_s : float
-        The pause before the first of these, in seconds; it doubles each time, give or take half. A longer
-        ``Retry-After`` is obeyed, up to a minute.
+        The pause before the first of these, in seconds; it doubles each time up to a minute, give or take half. A
+        ``Retry-After`` holds for all threads, up to ten minutes.
+    n_connections : int
+        How many are open at a time; a thread beyond that waits.
     """
 
     def __init__(
-        self, auth: Auth | None = None, *, timeout_s: float = 10.0, n_retries: int = 4, backoff_s: float = 0.5
+        self,
+        auth: Auth | None = None,
+        *,
+        pace: Pace | None = None,
+        timeout_s: float = 10.0,
+        total_s: float = 60.0,
+        max_bytes: int = 64 << 20,
+        n_retries: int = 6,
+        backoff_s: float = 0.5,
+        n_connections: int = N_CONNECTIONS,
     ) -> None:
+        for name in _TALKATIVE:
+            # Adding the same filter again changes nothing.
+            logging.getLogger(name).addFilter(_key_filter)
+        self.pace = pace or Pace()
+        self._auth = auth
         self._timeout_s = timeout_s
+        self._total_s = total_s
+        self._max_bytes = max_bytes
         self._n_retries = n_retries
         self._backoff_s = backoff_s
-        self._session = _session(auth)
-        self._interrupted = threading.Event()
+        # The session knows proxies and certificates from the environment; it looks them up for every request, and
+        # its cookies and redirects are not wanted, which together costs three times what sending does. It is asked
+        # once a host, and requests go straight to the adapter.
+        self._session = requests.Session()
+        self._adapter = HTTPAdapter(pool_connections=1, pool_maxsize=n_connections, pool_block=True)
+        self._environments: dict[str, dict[str, Any]] = {}
+        self._interrupted_s = math.inf
         self._reached = False
 
     def get(self, url: str, params: Mapping[str, str] | None = None) -> Answer:
@@ -114,48 +158,103 @@ class Transport:
         ------
         UnavailableError
             The server cannot be reached.
+        InterruptedFetchError
+            `interrupt` was called before there was an answer.
         FetchError
             It was reached, and every try went wrong.
         """
         n_tries = 0
         while True:
             n_tries += 1
-            result = self._attempt(url, params)
+            pause_s = self._pause_s(n_tries)
+            result = self._attempt(url, params, pause_s)
             if isinstance(result, Answer):
                 return result
             host = urlsplit(url).hostname or url
             logger.debug("%s: %s (try %d)", host, result.reason, n_tries)
-            if not self._tries_again(result, n_tries):
+            if not self._is_worth_another(result, n_tries):
                 raise _error(host, result, n_tries)
+            self.pace.rest(pause_s)
 
     def interrupt(self) -> None:
-        """End all pauses, now and from now on: what fails is given up, so that waiting threads come back."""
-        self._interrupted.set()
+        """End all pauses, now and from now on: only what is on its way is waited for, and not for long."""
+        self._interrupted_s = min(self._interrupted_s, time.monotonic())
+        self.pace.interrupt()
 
     def close(self) -> None:
         """Close all connections."""
+        self._adapter.close()
         self._session.close()
 
-    def _attempt(self, url: str, params: Mapping[str, str] | None) -> Answer | _Trouble:
+    def _attempt(self, url: str, params: Mapping[str, str] | None, pause_s: float) -> Answer | _Trouble:
+        """Try once; should the server ask for less, everyone pauses as long as it says, or else `pause_s`."""
+        request, environment = self._prepared(url, params), self._environment(url)
+        turn = self.pace.take()
+        began_s = time.monotonic()
         try:
-            response = self._session.get(url, params=params, timeout=self._timeout_s, allow_redirects=False)
-        except requests.RequestException as error:
-            return _Trouble(_words(error, self._timeout_s), unreachable=_is_unreachable(error))
-        self._reached = True
-        if response.status_code in _RETRIED_STATUSES:
-            pause_s = _retry_after_s(response.headers.get("Retry-After", ""))
-            return _Trouble(f"HTTP {response.status_code}", pause_s)
-        content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        return Answer(response.status_code, content_type, response.content)
+            response = self._send(request, environment)
+        except _NETWORK_ERRORS as error:
+            return self._trouble(error)
+        with response:
+            self._reached = True
+            if response.status_code in _RETRIED_STATUSES:
+                self._obey(response, turn, pause_s)
+                return _Trouble(f"HTTP {response.status_code}")
+            try:
+                return self._answer(response, began_s)
+            except _NETWORK_ERRORS as error:
+                return self._trouble(error)
 
-    def _tries_again(self, trouble: _Trouble, n_tries: int) -> bool:
-        """Pause, and tell whether to go on after it."""
-        # A server that never answered is misspelt or cut off, and is reported at once; one that did will come back.
-        if n_tries > self._n_retries or (trouble.unreachable and not self._reached):
-            return False
+    def _send(self, request: requests.PreparedRequest, environment: dict[str, Any]) -> requests.Response:
+        try:
+            return self._adapter.send(request, stream=True, timeout=self._timeout_s, **environment)
+        finally:
+            self.pace.give_back()
+
+    def _prepared(self, url: str, params: Mapping[str, str] | None) -> requests.PreparedRequest:
+        request = requests.PreparedRequest()
+        request.prepare("GET", url, params=params, headers=_HEADERS)
+        return self._auth(request) if self._auth else request
+
+    def _environment(self, url: str) -> dict[str, Any]:
+        """Tell the proxies and certificates that the environment wants for a host."""
+        host = urlsplit(url).netloc
+        if host not in self._environments:
+            settings = self._session.merge_environment_settings(url, {}, True, None, None)
+            self._environments[host] = {name: settings[name] for name in ("proxies", "verify", "cert")}
+        return self._environments[host]
+
+    def _obey(self, response: requests.Response, turn: Turn, pause_s: float) -> None:
+        retry_after_s = min(_retry_after_s(response.headers.get("Retry-After", "")), _MAX_RETRY_AFTER_S)
+        if response.status_code == 429 or retry_after_s > 0:
+            self.pace.slow_down(turn, retry_after_s if retry_after_s > 0 else pause_s)
+
+    def _answer(self, response: requests.Response, began_s: float) -> Answer | _Trouble:
+        """Read the body, but neither too much of it nor for too long."""
+        parts: list[bytes] = []
+        n_bytes = 0
+        for part in response.iter_content(_CHUNK_BYTES):
+            parts.append(part)
+            n_bytes += len(part)
+            if n_bytes > self._max_bytes:
+                return _Trouble(f"expected at most {self._max_bytes >> 20} MiB, received more", passing=False)
+            if time.monotonic() > min(began_s + self._total_s, self._interrupted_s + _GRACE_S):
+                return _Trouble(f"no whole answer within {self._total_s:g} s")
+        content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        return Answer(response.status_code, content_type, b"".join(parts))
+
+    def _pause_s(self, n_tries: int) -> float:
         # Spread, so that threads which failed together do not come back together.
-        pause_s = self._backoff_s * 2 ** (n_tries - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
-        return not self._interrupted.wait(min(max(pause_s, trouble.retry_after_s), _MAX_PAUSE_S))
+        pause_s = self._backoff_s * 2.0 ** min(n_tries - 1, 64) * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+        return min(pause_s, _MAX_PAUSE_S)
+
+    def _is_worth_another(self, trouble: _Trouble, n_tries: int) -> bool:
+        # A server that never answered is misspelt or cut off, and is reported at once; one that did will come back.
+        lost = trouble.unreachable and not self._reached
+        return trouble.passing and not lost and n_tries <= self._n_retries
+
+    def _trouble(self, error: Exception) -> _Trouble:
+        return _Trouble(_words(error, self._timeout_s), unreachable=_is_unreachable(error))
 
 
 class _KeyFilter(logging.Filter):
@@ -169,19 +268,6 @@ class _KeyFilter(logging.Filter):
 _key_filter = _KeyFilter()
 
 
-def _session(auth: Auth | None) -> requests.Session:
-    for name in _TALKATIVE:
-        # Adding the same filter again changes nothing.
-        logging.getLogger(name).addFilter(_key_filter)
-    session = requests.Session()
-    # With an auth of ours, requests does not send what a .netrc file may hold for this host.
-    session.auth = auth or (lambda request: request)
-    adapter = HTTPAdapter(pool_connections=1, pool_maxsize=_N_CONNECTIONS, pool_block=True)
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
-    return session
-
-
 def _error(host: str, trouble: _Trouble, n_tries: int) -> FetchError:
     if trouble.unreachable:
         return UnavailableError(
@@ -193,9 +279,9 @@ def _error(host: str, trouble: _Trouble, n_tries: int) -> FetchError:
     )
 
 
-def _words(error: requests.RequestException, timeout_s: float) -> str:
+def _words(error: Exception, timeout_s: float) -> str:
     """Say what went wrong without quoting the error, which may hold an address and with it a key."""
-    if isinstance(error, requests.Timeout):
+    if isinstance(error, requests.Timeout) or isinstance(_cause(error), ReadTimeoutError):
         return f"no answer within {timeout_s:g} s"
     if isinstance(error, requests.exceptions.SSLError):
         return "no secure connection (TLS)"
@@ -208,10 +294,14 @@ def _words(error: requests.RequestException, timeout_s: float) -> str:
     return "the connection broke"
 
 
-def _is_unreachable(error: requests.RequestException) -> bool:
-    cause = getattr(error.args[0], "reason", None) if error.args else None
+def _is_unreachable(error: Exception) -> bool:
     hopeless = (requests.ConnectTimeout, requests.exceptions.SSLError, requests.exceptions.ProxyError)
-    return isinstance(error, hopeless) or isinstance(cause, NewConnectionError)
+    return isinstance(error, hopeless) or isinstance(getattr(_cause(error), "reason", None), NewConnectionError)
+
+
+def _cause(error: Exception) -> object:
+    """Find what urllib3 said."""
+    return error.args[0] if error.args else None
 
 
 def _retry_after_s(text: str) -> float:

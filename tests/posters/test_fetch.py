@@ -11,7 +11,7 @@ import pytest
 
 from catalog.errors import ConfigError, FetchError, StoreError
 from catalog.films import Film
-from posters.fetch import FetchProgress, fetch_posters
+from posters.fetch import Choice, FetchProgress, fetch_posters
 from posters.store import DATABASE_NAME, PosterStore, State
 from posters.tmdb import TmdbClient
 from posters.transport import UnavailableError
@@ -180,7 +180,7 @@ def test_films_with_one_dead_tmdb_id_are_found_each_by_its_own_imdb_id(
 
 def test_a_limit_leaves_the_rest_missing(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
     films = films_of(server, 5)
-    report = fetch_posters(films, store, client, limit=2)
+    report = fetch_posters(films, store, client, choice=Choice(limit=2))
     assert (report.n_asked, report.counts[State.OK], report.counts[State.MISSING]) == (2, 2, 3)
     assert fetch_posters(films, store, client).counts[State.OK] == 5
 
@@ -233,7 +233,7 @@ def test_a_key_refused_on_the_way_keeps_what_came(server: TmdbServer, client: Tm
     films = films_of(server, 60)
     server.inject("/3/movie/1030", Fault.UNAUTHORIZED, lasting=True)
     with pytest.raises(UnavailableError, match="refuses the key"):
-        fetch_posters(films, store, client, n_workers=2)
+        fetch_posters(films, store, client)
     n_kept = len(store.posters())
     assert 20 <= n_kept < 40
     # Everything that was downloaded has been kept, also what was in flight.
@@ -255,11 +255,11 @@ def test_ctrl_c_keeps_what_came(server: TmdbServer, client: TmdbClient, store: P
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        fetch_posters(films, store, client, n_workers=4, on_progress=press_ctrl_c)
+        fetch_posters(films, store, client, on_progress=press_ctrl_c)
     n_kept = len(store.posters())
     assert n_before <= n_kept < 80
     assert n_kept == len(server.paths("/t/p"))
-    with TmdbClient(V3_KEY, server.base_url) as fresh:
+    with TmdbClient(V3_KEY, server.base_url, rate=None) as fresh:
         report = fetch_posters(films, store, fresh)
     assert (report.n_asked, report.counts[State.OK]) == (80 - n_kept, 80)
     assert len(server.paths("/t/p")) == 80
@@ -268,7 +268,7 @@ def test_ctrl_c_keeps_what_came(server: TmdbServer, client: TmdbClient, store: P
 def test_ctrl_c_does_not_wait_for_retries(server: TmdbServer, store: PosterStore) -> None:
     films = films_of(server, 2)
     server.inject("/3/movie/1002", Fault.SERVER_ERROR, lasting=True)
-    with TmdbClient(V3_KEY, server.base_url, backoff_s=3600) as client, pytest.raises(KeyboardInterrupt):
+    with TmdbClient(V3_KEY, server.base_url, rate=None, backoff_s=3600) as client, pytest.raises(KeyboardInterrupt):
         fetch_posters(films, store, client, on_progress=_interrupt)
     assert store.states()[1] is State.OK
 
@@ -288,12 +288,13 @@ def test_a_full_disk_stops_and_keeps_what_came(
     films = films_of(server, 40)
     on_progress = _after(5, fill_the_disk)
     with pytest.raises(StoreError, match="free some space"):
-        fetch_posters(films, store, client, n_workers=2, on_progress=on_progress)
-    assert len(store.posters()) == 5
+        fetch_posters(films, store, client, on_progress=on_progress)
+    # What was on its way when the disk filled up may still have found room.
+    assert 5 <= len(store.posters()) <= 5 + 2 * 4
     assert {path.suffix for path in (tmp_path / "posters").glob("*.jpg*")} == {".jpg"}
     assert not list((tmp_path / "posters").glob(".*"))
     monkeypatch.undo()
-    with TmdbClient(V3_KEY, server.base_url) as fresh:
+    with TmdbClient(V3_KEY, server.base_url, rate=None) as fresh:
         assert fetch_posters(films, store, fresh).counts[State.OK] == 40
 
 
