@@ -25,13 +25,16 @@ _CHUNK_BYTES = 1 << 20
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, flush: bool = True) -> Iterator[Path]:
     """Give a temporary path that becomes `path` when the block ends well, and disappears when it does not.
 
     Parameters
     ----------
     path : Path
         Where the finished file shall stand. Its folder is made if it is missing.
+    flush : bool, default True
+        Wait until it is on the disk. Without, a power cut (but no killed process) may leave it empty: only for one of
+        very many files, each of which is held to its length whenever it is read.
 
     Yields
     ------
@@ -47,9 +50,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary_path
-        _flush_to_disk(temporary_path)
+        if flush:
+            _flush_to_disk(temporary_path)
         temporary_path.replace(path)
-        _flush_to_disk(path.parent)
+        if flush:
+            _flush_to_disk(path.parent)
     except (OSError, sqlite3.OperationalError) as error:
         raise write_error(path, error) from error
     finally:
@@ -110,7 +115,7 @@ def clear_partial(folder: Path) -> None:
             raise write_error(path, error) from error
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, *, flush: bool = True) -> None:
     """Write a whole file, or leave what was there.
 
     Parameters
@@ -119,13 +124,15 @@ def write_bytes(path: Path, content: bytes) -> None:
         Where the file shall stand.
     content : bytes
         What it shall hold.
+    flush : bool, default True
+        As in `atomic_path`.
 
     Raises
     ------
     StoreError
         The file cannot be written.
     """
-    with atomic_path(path) as temporary_path:
+    with atomic_path(path, flush=flush) as temporary_path:
         temporary_path.write_bytes(content)
 
 

@@ -120,6 +120,11 @@ class FetchReport:
         return self.outcomes[State.OK]
 
     @property
+    def n_failed(self) -> int:
+        """The films whose last try failed, in this run or before."""
+        return self.counts[State.FAILED]
+
+    @property
     def n_settled(self) -> int:
         """The films that this run found something out about."""
         return sum(self.outcomes.values())
@@ -352,8 +357,11 @@ class _Crew:
         """End the work soon."""
         self._look_up.interrupt()
 
-    def found(self) -> Iterator[_Outcomes | BaseException]:
-        """Give what is found until nobody is at work, or until a run that is being ended has waited long enough."""
+    def found(self, *, raising: bool = True) -> Iterator[_Outcomes]:
+        """Give what is found until nobody is at work, or until a run that is being ended has waited long enough.
+
+        What goes wrong with more than one film is raised here, or passed over.
+        """
         patience_s = _PATIENCE_S
         while self._n_at_work:
             try:
@@ -365,8 +373,10 @@ class _Crew:
                 continue
             if outcomes is None:
                 self._n_at_work -= 1
-            else:
+            elif not isinstance(outcomes, BaseException):
                 yield outcomes
+            elif raising:
+                raise outcomes
 
     def _work(self) -> None:
         try:
@@ -401,8 +411,6 @@ class _Run:
         try:
             crew.start()
             for found in crew.found():
-                if isinstance(found, BaseException):
-                    raise found
                 self.keep(found)
         except BaseException:
             crew.interrupt()
@@ -427,9 +435,8 @@ class _Run:
         # A disk that is full stays full; the error that is on its way says so already.
         with suppress(StoreError):
             self.keep({})
-            for found in crew.found():
-                if not isinstance(found, BaseException):
-                    self.keep(found)
+            for found in crew.found(raising=False):
+                self.keep(found)
 
     def _settle(self, movie_id: int, outcome: _Outcome) -> None:
         if outcome.facts and outcome.origin:

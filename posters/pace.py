@@ -70,7 +70,7 @@ class Pace:
     def rate(self) -> float:
         """Requests a second that are allowed now: less than the limit for a while after the server objected."""
         n_doublings = min((time.monotonic() - self._resumes_s) / _DOUBLES_IN_S, 64.0)
-        return min(self._limit, self._reduced * 2.0 ** max(n_doublings, 0.0))
+        return min(self._limit, self._reduced * math.pow(2.0, max(n_doublings, 0.0)))
 
     def take(self) -> Turn:
         """Wait until a request may be sent; `give_back` must follow.

@@ -11,7 +11,6 @@ import logging
 import math
 import random
 import re
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
 
 from catalog.errors import FetchError
-from posters.pace import InterruptedFetchError, Pace, Turn
+from posters.pace import Pace, Turn
 
 logger = logging.getLogger(__name__)
 

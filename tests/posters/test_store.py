@@ -135,7 +135,7 @@ def test_refuses_another_version(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / DATABASE_NAME)
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(DataError, match="version 99, this keyart reads version 2; .*move the file away"):
+    with pytest.raises(DataError, match=r"version 99, this keyart reads version 2; .*move the file away"):
         PosterStore.open(tmp_path)
 
 
