@@ -272,7 +272,7 @@ def _say_what_is_left(report: FetchReport, n_stale: int) -> None:
             err=True,
         )
     elif report.n_failed:
-        say_notes([f"{report.counts['failed']:,} films failed; run the same command again to try them again"])
+        say_notes([f"{report.n_failed:,} films failed; run the same command again to try them again"])
     if report.n_slowed:
         say_notes([f"TMDB asked for less {report.n_slowed:,} times, and got it; a lower --rate may be faster"])
     _say_stale(n_stale)
