@@ -25,16 +25,13 @@ _CHUNK_BYTES = 1 << 20
 
 
 @contextmanager
-def atomic_path(path: Path, *, flush: bool = True) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary path that becomes `path` when the block ends well, and disappears when it does not.
 
     Parameters
     ----------
     path : Path
         Where the finished file shall stand. Its folder is made if it is missing.
-    flush : bool, default True
-        Wait until it is on the disk. Without, a power cut (but no killed process) may leave it empty: only for one of
-        very many files, each of which is held to its length whenever it is read.
 
     Yields
     ------
@@ -50,11 +47,9 @@ def atomic_path(path: Path, *, flush: bool = True) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary_path
-        if flush:
-            _flush_to_disk(temporary_path)
+        _flush_to_disk(temporary_path)
         temporary_path.replace(path)
-        if flush:
-            _flush_to_disk(path.parent)
+        _flush_to_disk(path.parent)
     except (OSError, sqlite3.OperationalError) as error:
         raise write_error(path, error) from error
     finally:
@@ -115,7 +110,35 @@ def clear_partial(folder: Path) -> None:
             raise write_error(path, error) from error
 
 
-def write_bytes(path: Path, content: bytes, *, flush: bool = True) -> None:
+def write_unflushed(path: Path, content: bytes) -> None:
+    """Write one of very many small files whole, or leave what was there; only one thread may write it.
+
+    It is not waited for until the file is on the disk, which takes longer than all else. A killed process does no
+    harm; after a power cut the file may be empty, so whoever reads it must hold it to its length.
+
+    Parameters
+    ----------
+    path : Path
+        Where the file shall stand; its folder is there.
+    content : bytes
+        What it shall hold.
+
+    Raises
+    ------
+    StoreError
+        The file cannot be written.
+    """
+    temporary_path = path.with_name(f".{path.name}{_TEMPORARY_SUFFIX}")
+    try:
+        temporary_path.write_bytes(content)
+        temporary_path.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary_path.unlink(missing_ok=True)
+        raise write_error(path, error) from error
+
+
+def write_bytes(path: Path, content: bytes) -> None:
     """Write a whole file, or leave what was there.
 
     Parameters
@@ -124,15 +147,13 @@ def write_bytes(path: Path, content: bytes, *, flush: bool = True) -> None:
         Where the file shall stand.
     content : bytes
         What it shall hold.
-    flush : bool, default True
-        As in `atomic_path`.
 
     Raises
     ------
     StoreError
         The file cannot be written.
     """
-    with atomic_path(path, flush=flush) as temporary_path:
+    with atomic_path(path) as temporary_path:
         temporary_path.write_bytes(content)
 
 

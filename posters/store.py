@@ -22,7 +22,7 @@ from typing import Any
 import portalocker
 
 from catalog.errors import DataError, StoreError
-from catalog.storage import clear_partial, sqlite_errors, write_bytes, write_error
+from catalog.storage import clear_partial, sqlite_errors, write_error, write_unflushed
 from posters.verify import ImageFacts, verify_image
 
 DATABASE_NAME = "posters.sqlite"
@@ -321,8 +321,8 @@ class PosterStore:
             As `put`.
         """
         facts = verify_image(content)
-        # Waiting for the disk would take longer than all the rest; a row whose file lost its bytes is not believed.
-        write_bytes(self._path_of(movie_id, facts), content, flush=False)
+        # A row whose file lost its bytes in a power cut is not believed.
+        write_unflushed(self._path_of(movie_id, facts), content)
         return facts
 
     def enter(self, movie_id: int, facts: ImageFacts, origin: Origin) -> Poster:

@@ -13,13 +13,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
-
-import requests
-from requests.auth import AuthBase
 
 from catalog.errors import ConfigError, FetchError
 from posters.pace import Pace
@@ -119,9 +116,10 @@ class TmdbClient:
         self._base_url = _checked_url(base_url)
         self._host = urlsplit(self._base_url).hostname
 
-        def transport(auth: AuthBase | None, max_bytes: int) -> Transport:
+        def transport(max_bytes: int, credentials: _Credentials) -> Transport:
             return Transport(
-                auth,
+                params=credentials.params,
+                headers=credentials.headers,
                 pace=Pace(rate),
                 timeout_s=timeout_s,
                 max_bytes=max_bytes,
@@ -130,9 +128,9 @@ class TmdbClient:
                 n_connections=n_connections,
             )
 
-        self._api = transport(_auth(key), _MAX_JSON_BYTES)
+        self._api = transport(_MAX_JSON_BYTES, _credentials(key))
         # The image host names no limit. A film needs one image at most, so the API's pace does not hold anything up.
-        self._images = transport(None, MAX_POSTER_BYTES)
+        self._images = transport(MAX_POSTER_BYTES, _Credentials())
         self.n_connections = n_connections
         self._configuration: Configuration | None = None
 
@@ -343,34 +341,21 @@ class TmdbClient:
         return poster_path
 
 
-class _KeyInQuery(AuthBase):
-    """Puts a v3 key into the address, where TMDB wants it."""
+@dataclass(frozen=True)
+class _Credentials:
+    """What goes out with every request."""
 
-    def __init__(self, key: str) -> None:
-        self._key = key
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.prepare_url(request.url, {"api_key": self._key})
-        return request
+    params: dict[str, str] = field(default_factory=dict, repr=False)
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
 
 
-class _KeyInHeader(AuthBase):
-    """Puts a v4 token into the header."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
-
-
-def _auth(key: str) -> AuthBase:
+def _credentials(key: str) -> _Credentials:
+    """Tell where TMDB wants a key: a v3 key in the address, a v4 token in a header."""
     key = key.strip()
     if _V3_KEY.fullmatch(key):
-        return _KeyInQuery(key)
+        return _Credentials(params={"api_key": key})
     if _V4_TOKEN.fullmatch(key):
-        return _KeyInHeader(key)
+        return _Credentials(headers={"Authorization": f"Bearer {key}"})
     # The length helps to see a part that was not copied; the text itself may be nearly a key.
     raise ConfigError(
         "expected a TMDB key in TMDB_API_KEY: 32 hexadecimal digits, or a token that begins with eyJ; received "

@@ -186,6 +186,7 @@ class TmdbServer:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(self, tmdb: TmdbServer) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
