@@ -252,7 +252,7 @@ def main() -> None:
     parser.add_argument("--films", type=int, default=5000)
     parser.add_argument("--rate", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--memory-films", type=int, nargs="*", default=[1_000, 10_000, 90_000])
+    parser.add_argument("--memory-films", type=int, nargs="*", default=[1_000, 90_000])
     parser.add_argument("--img2dataset", help="its command, in an environment of its own")
     options = parser.parse_args()
     if "rate" in options.parts:

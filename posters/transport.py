@@ -222,6 +222,8 @@ class Transport:
                 target,
                 headers=self._headers,
                 redirect=False,
+                # Of a proxy, another host's address is asked for.
+                assert_same_host=False,
                 retries=False,
                 timeout=self._timeout_s,
                 preload_content=False,
@@ -257,13 +259,16 @@ class Transport:
         """Read the body, but neither too much of it nor for too long."""
         parts: list[bytes] = []
         n_bytes = 0
-        for part in response.stream(_CHUNK_BYTES):
+        # What is there, not what was asked for: that could take for ever.
+        while part := response.read1(_CHUNK_BYTES):
             parts.append(part)
             n_bytes += len(part)
             if n_bytes > self._max_bytes:
                 return _Trouble(f"expected at most {self._max_bytes >> 20} MiB, received more", passing=False)
             if time.monotonic() > min(began_s + self._total_s, self._interrupted_s + _GRACE_S):
                 return _Trouble(f"no whole answer within {self._total_s:g} s")
+        # There is nothing left; this is how urllib3 comes to know, and keeps the connection open.
+        response.read()
         content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         return Answer(response.status, content_type, b"".join(parts))
 

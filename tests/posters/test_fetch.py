@@ -5,13 +5,14 @@ import signal
 import sqlite3
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from catalog.errors import ConfigError, FetchError, StoreError
 from catalog.films import Film
-from posters.fetch import Choice, FetchProgress, fetch_posters
+from posters.fetch import Choice, FetchProgress, choose_films, fetch_posters
 from posters.store import DATABASE_NAME, PosterStore, State
 from posters.tmdb import TmdbClient
 from posters.transport import UnavailableError
@@ -275,6 +276,56 @@ def test_ctrl_c_does_not_wait_for_retries(server: TmdbServer, store: PosterStore
 
 def _interrupt(step: FetchProgress) -> None:
     raise KeyboardInterrupt
+
+
+def test_a_server_that_keeps_us_waiting_does_not_keep_us(
+    server: TmdbServer, client: TmdbClient, store: PosterStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    films = films_of(server, 12)
+    monkeypatch.setattr("posters.fetch._PATIENCE_S", 0.0)
+    server.inject("/3/movie/1006", Fault.STALL)
+    report = fetch_posters(films, store, client, on_progress=_after(9, client.interrupt))
+    # The stalled one is left to itself; whether the last two came depends on who was faster.
+    assert report.interrupted
+    assert 9 <= report.n_settled <= 11
+    assert report.counts[State.MISSING] == 12 - report.n_settled
+
+
+def test_an_interruption_ends_the_run_with_a_report(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+    films = films_of(server, 60)
+    report = fetch_posters(films, store, client, on_progress=_after(5, client.interrupt))
+    assert report.interrupted
+    assert 5 <= report.n_ok == report.n_settled == len(server.paths("/t/p")) < 60
+    assert report.counts[State.MISSING] == 60 - report.n_ok
+    assert report.counts[State.FAILED] == 0
+
+
+def test_what_is_old_is_fetched_again_and_kept_if_that_fails(
+    server: TmdbServer, client: TmdbClient, store: PosterStore
+) -> None:
+    films = [*films_of(server, 3), film(9, 1009)]
+    fetch_posters(films, store, client)
+    assert choose_films(films, store, Choice(older_than=timedelta(days=1))) == []
+    server.inject("/t/p/w342/poster1002.jpg", Fault.BLANK)
+    report = fetch_posters(films, store, client, choice=Choice(older_than=timedelta(days=-1)))
+    assert (report.n_asked, report.n_ok, report.outcomes[State.FAILED], report.counts[State.OK]) == (4, 2, 1, 3)
+    assert len(report.reasons) == 1
+    assert store.posters()[1].path.read_bytes() == server.image(1002)
+
+
+def test_only_the_films_that_were_chosen(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+    films = films_of(server, 6)
+    assert choose_films(films, store, Choice(limit=2, movie_ids=(2, 4, 6, 77))) == [films[1], films[3]]
+
+
+def test_dead_ids_cost_no_request(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+    server.add_film(1, imdb_id="0000001")
+    server.add_film(2)
+    films = [film(1, 99, "0000001"), film(2, 2), film(3, 98)]
+    fetch_posters(films, store, client, live_tmdb_ids={2})
+    found = {record.movie_id: (record.state.value, record.source) for record in store.records()}
+    assert found == {1: ("ok", "tmdb_find"), 2: ("ok", "tmdb_movie"), 3: ("not_found", "tmdb_export")}
+    assert server.paths("/3/movie") == ["/3/movie/2"]
 
 
 def test_a_full_disk_stops_and_keeps_what_came(
