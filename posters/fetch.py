@@ -365,18 +365,30 @@ class _Crew:
         patience_s = _PATIENCE_S
         while self._n_at_work:
             try:
-                outcomes = self._found.get(timeout=1.0)
+                first = self._found.get(timeout=1.0)
             except Empty:
                 patience_s -= 1.0 if self._look_up.interrupted else 0.0
                 if patience_s <= 0:
                     return
                 continue
-            if outcomes is None:
-                self._n_at_work -= 1
-            elif not isinstance(outcomes, BaseException):
-                yield outcomes
-            elif raising:
-                raise outcomes
+            outcomes: dict[int, _Outcome] = {}
+            errors: list[BaseException] = []
+            for found in (first, *self._at_hand()):
+                if found is None:
+                    self._n_at_work -= 1
+                elif isinstance(found, BaseException):
+                    errors.append(found)
+                else:
+                    outcomes.update(found)
+            yield outcomes
+            if raising and errors:
+                raise errors[0]
+
+    def _at_hand(self) -> Iterator[_Outcomes | BaseException | None]:
+        """Give what is there already, so that many are entered together."""
+        with suppress(Empty):
+            for _ in range(self._n_workers):
+                yield self._found.get_nowait()
 
     def _work(self) -> None:
         try:
@@ -411,7 +423,8 @@ class _Run:
         try:
             crew.start()
             for found in crew.found():
-                self.keep(found)
+                with self._store.together():
+                    self.keep(found)
         except BaseException:
             crew.interrupt()
             self._keep_the_rest(crew)

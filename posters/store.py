@@ -196,6 +196,7 @@ class PosterStore:
         self._posters_dir = posters_dir
         self._path = posters_dir / DATABASE_NAME
         self._connection = connection
+        self._together = False
 
     @classmethod
     def open(cls, posters_dir: Path) -> PosterStore:
@@ -274,6 +275,27 @@ class PosterStore:
             clear_partial(self._posters_dir)
             yield
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Commit at once what is entered in the block, also if it is broken off.
+
+        Yields
+        ------
+        None
+
+        Raises
+        ------
+        StoreError
+            The disk is full or cannot be written to.
+        """
+        self._together = True
+        try:
+            yield
+        finally:
+            self._together = False
+            with sqlite_errors(self._path):
+                self._connection.commit()
+
     def put(self, movie_id: int, content: bytes, origin: Origin) -> Poster:
         """Keep a poster verbatim, once it has been decoded completely: `write_file` and `enter` in one.
 
@@ -348,7 +370,7 @@ class PosterStore:
             The disk is full or cannot be written to. What was known before stays known.
         """
         path = self._path_of(movie_id, facts)
-        before = self.record(movie_id)
+        before = next(iter(self._rows("SELECT file_name FROM posters WHERE movie_id = ?", (movie_id,))), (None,))[0]
         record = Record(
             movie_id=movie_id,
             state=State.OK,
@@ -363,11 +385,11 @@ class PosterStore:
         try:
             self._write(record)
         except StoreError:
-            if not before or before.file_name != path.name:
+            if before != path.name:
                 path.unlink(missing_ok=True)
             raise
-        if before and before.file_name and before.file_name != path.name:
-            (self._posters_dir / before.file_name).unlink(missing_ok=True)
+        if before and before != path.name:
+            (self._posters_dir / before).unlink(missing_ok=True)
         return Poster(movie_id, path, facts.sha256, facts.n_bytes, facts.width, facts.height, origin.source)
 
     def expect(self, movie_ids: Iterable[int]) -> None:
@@ -548,8 +570,10 @@ class PosterStore:
             return self._connection.execute(statement, values).fetchall()
 
     def _write(self, record: Record) -> None:
-        with sqlite_errors(self._path), self._connection:
-            self._connection.execute(_UPSERT, asdict(record))
+        with sqlite_errors(self._path):
+            self._connection.execute(_UPSERT, vars(record))
+            if not self._together:
+                self._connection.commit()
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
