@@ -152,17 +152,16 @@ def race_keyart(*words: str) -> Callable[[str, int], tuple[float, float]]:
     return race
 
 
-def race_img2dataset(command: str) -> Callable[[str, int], tuple[float, float]]:
+def race_img2dataset(command: str, *more: str) -> Callable[[str, int], tuple[float, float]]:
     def race(address: str, n_films: int) -> tuple[float, float]:
         with tempfile.TemporaryDirectory() as folder:
             urls = Path(folder, "urls.txt")
             urls.write_text("".join(f"{address}/t/p/w342/p{number}.jpg\n" for number in range(1, n_films + 1)))
-            # Bytes as they come: neither decoded nor checked, its fastest way.
-            words = "--output_format files --resize_mode no --disable_all_reencoding True --enable_wandb False"
+            words = "--output_format files --resize_mode no --enable_wandb False"
             words += f" --processes_count {N_CORES} --thread_count 64 --number_sample_per_shard {n_films // N_CORES}"
             began_s = time.monotonic()
             ended = subprocess.run(
-                [command, "--url_list", str(urls), "--output_folder", f"{folder}/out", *words.split()],
+                [command, "--url_list", str(urls), "--output_folder", f"{folder}/out", *words.split(), *more],
                 capture_output=True,
                 text=True,
                 check=True,
@@ -220,7 +219,8 @@ def measure_race(n_films: int, n_rounds: int, img2dataset: str | None) -> None:
         "keyart fetch --rate 0 (20 connections)": race_keyart("--rate", "0"),
     }
     if img2dataset:
-        racers["img2dataset"] = race_img2dataset(img2dataset)
+        racers["img2dataset, posters decoded"] = race_img2dataset(img2dataset)
+        racers["img2dataset, bytes as they come"] = race_img2dataset(img2dataset, "--disable_all_reencoding", "True")
     racers["a loop over requests"] = race_script
     rounds: dict[str, list[tuple[float, float]]] = {name: [] for name in racers}
     with served(342) as (address, n_bytes):

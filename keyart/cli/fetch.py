@@ -242,7 +242,11 @@ def _print_plan(n_films: int, rate: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"n_films": n_films, "n_requests": n_requests, "least_s": round(least_s, 1)}))
         return
-    click.echo(f"would ask for {n_films:,} films: about {n_requests:,} requests, {_span(least_s)} at least")
+    click.echo(f"would ask for {_films(n_films)}: about {n_requests:,} requests, {_span(least_s)} at least")
+
+
+def _films(n_films: int) -> str:
+    return f"{n_films:,} film" if n_films == 1 else f"{n_films:,} films"
 
 
 def _span(seconds: float) -> str:
@@ -252,14 +256,16 @@ def _span(seconds: float) -> str:
 
 
 def _print_report(report: FetchReport) -> None:
-    rate = report.n_ok / report.elapsed_s
-    click.echo(
-        f"{report.n_ok:,} posters came of {report.n_settled:,} films asked for "
-        f"({report.n_bytes / 1e6:,.1f} MB in {_span(report.elapsed_s)}, {rate:,.1f} posters/s)"
-    )
+    if report.n_asked:
+        came = f"{report.n_ok:,} {'poster' if report.n_ok == 1 else 'posters'} came"
+        speed = f"{report.n_ok / report.elapsed_s:,.1f} posters/s"
+        size_and_time = f"{report.n_bytes / 1e6:,.1f} MB in {_span(report.elapsed_s)}"
+        click.echo(f"{came} of {_films(report.n_settled)} asked for ({size_and_time}, {speed})")
+    else:
+        click.echo("nothing to ask for: every film has its poster, or TMDB's word that there is none")
     _print_states(report.counts)
     for reason, n_films in list(report.reasons.items())[:_N_REASONS]:
-        click.echo(f"failed {n_films:,} times: {reason}")
+        click.echo(f"failed, {_films(n_films)}: {reason}")
     if len(report.reasons) > _N_REASONS:
         click.echo(f"… and for {len(report.reasons) - _N_REASONS:,} more reasons, which the statistics list")
 
@@ -268,11 +274,11 @@ def _say_what_is_left(report: FetchReport, n_stale: int) -> None:
     if report.interrupted:
         n_left = report.n_asked - report.n_settled
         click.echo(
-            f"keyart: ended with {n_left:,} films left; what came is kept, run the same command again to go on",
+            f"keyart: ended with {_films(n_left)} left; what came is kept, run the same command again to go on",
             err=True,
         )
     elif report.n_failed:
-        say_notes([f"{report.n_failed:,} films failed; run the same command again to try them again"])
+        say_notes([f"{_films(report.n_failed)} failed; run the same command again to try once more"])
     if report.n_slowed:
         say_notes([f"TMDB asked for less {report.n_slowed:,} times, and got it; a lower --rate may be faster"])
     _say_stale(n_stale)

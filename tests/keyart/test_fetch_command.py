@@ -196,7 +196,7 @@ def test_a_signal_before_the_first_answer(desk: Callable[..., Desk]) -> None:
     assert "run the same command again" in err
 
 
-@pytest.mark.parametrize("seed", [0])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
 def test_killed_at_any_moment_it_loses_only_what_was_in_flight(desk: Callable[..., Desk], seed: int) -> None:
     rng = Random(seed)
     undisturbed = desk(600, "undisturbed")
