@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint types clean
+.PHONY: help demo test soak lint types clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -15,6 +15,9 @@ demo: $(VENV)/.installed ## the whole way on the embedded catalogue, offline
 
 test: lint types ## lint, types and all tests
 	$(BIN)/pytest
+
+soak: $(VENV)/.installed-dev ## the tests that take minutes
+	$(BIN)/pytest -m slow
 
 lint: $(VENV)/.installed-dev ## style and docstrings
 	$(BIN)/ruff check .

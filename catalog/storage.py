@@ -90,6 +90,54 @@ def _flush_to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
+def clear_partial(folder: Path) -> None:
+    """Remove what killed processes left half-written; nobody may be writing there.
+
+    Parameters
+    ----------
+    folder : Path
+        Where files were written.
+
+    Raises
+    ------
+    StoreError
+        The folder cannot be written to.
+    """
+    for path in folder.glob(f".*{_TEMPORARY_SUFFIX}"):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise write_error(path, error) from error
+
+
+def write_unflushed(path: Path, content: bytes) -> None:
+    """Write one of very many small files whole, or leave what was there; only one thread may write it.
+
+    It is not waited for until the file is on the disk, which takes longer than all else. A killed process does no
+    harm; after a power cut the file may be empty, so whoever reads it must hold it to its length.
+
+    Parameters
+    ----------
+    path : Path
+        Where the file shall stand; its folder is there.
+    content : bytes
+        What it shall hold.
+
+    Raises
+    ------
+    StoreError
+        The file cannot be written.
+    """
+    temporary_path = path.with_name(f".{path.name}{_TEMPORARY_SUFFIX}")
+    try:
+        temporary_path.write_bytes(content)
+        temporary_path.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary_path.unlink(missing_ok=True)
+        raise write_error(path, error) from error
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a whole file, or leave what was there.
 

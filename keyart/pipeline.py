@@ -26,10 +26,8 @@ from index.exact import Matrix
 from keyart.progress import Advance, Progress, silent
 from keyart.settings import keras_models_dir
 from keyart.workspace import Workspace
-from posters.fetch import FetchProgress, FetchReport, fetch_posters
 from posters.folder import By, ImportReport, import_csv, import_folder
 from posters.store import Poster, PosterStore
-from posters.tmdb import TmdbClient
 
 
 @dataclass(frozen=True)
@@ -123,50 +121,6 @@ def load(home: Path, folder: Path) -> LoadReport:
     if not n_read:
         notes.append(f"no ratings in {folder}: films will be compared by their posters alone")
     return LoadReport(len(files.films), len(ratings), len(set(ratings.user_ids.tolist())), tuple(notes))
-
-
-def fetch(
-    workspace: Workspace,
-    client: TmdbClient,
-    *,
-    size: str = "w342",
-    limit: int | None = None,
-    progress: Progress = silent,
-) -> FetchReport:
-    """Fetch the posters that are missing from TMDB.
-
-    Parameters
-    ----------
-    workspace : Workspace
-        The workspace, with films.
-    client : TmdbClient
-        Whom to ask.
-    size : str, default "w342"
-        One of TMDB's poster sizes.
-    limit : int, optional
-        Ask for at most so many films.
-    progress : Progress, optional
-        Shows how far it is.
-
-    Returns
-    -------
-    FetchReport
-        What came.
-
-    Raises
-    ------
-    FetchError
-        The key is refused, or TMDB cannot be reached; what came is kept.
-    StoreError
-        The disk is full; what came is kept.
-    """
-    films = _films(workspace)
-    with PosterStore.open(workspace.posters_dir) as store, _shown(progress, "fetch", "films") as show:
-
-        def on_progress(state: FetchProgress) -> None:
-            show(state.n_done, state.n_asked)
-
-        return fetch_posters(films, store, client, size=size, limit=limit, on_progress=on_progress)
 
 
 def import_posters(workspace: Workspace, source: Path, by: By | None, *, progress: Progress = silent) -> ImportReport:

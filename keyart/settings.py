@@ -38,10 +38,11 @@ class Setting:
 
 HOME = Setting("KEYART_HOME", "keyart-data", "the workspace folder, where --home does not name one")
 TMDB_API_KEY = Setting("TMDB_API_KEY", None, "your TMDB key: 32 hexadecimal digits, or a read access token (eyJ…)")
+TMDB_API_KEY_FILE = Setting("TMDB_API_KEY_FILE", None, "a file that holds the key, readable by you alone (chmod 600)")
 TMDB_URL = Setting("KEYART_TMDB_URL", "https://api.themoviedb.org/3", "where TMDB's API is, for a proxy or a test")
 KERAS_HOME = Setting("KERAS_HOME", "~/.keras", "Keras' folder; VGG16's ImageNet weights are kept in its models/")
 
-ALL = (HOME, TMDB_API_KEY, TMDB_URL, KERAS_HOME)
+ALL = (HOME, TMDB_API_KEY, TMDB_API_KEY_FILE, TMDB_URL, KERAS_HOME)
 
 
 def keras_models_dir() -> Path:

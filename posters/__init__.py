@@ -3,12 +3,13 @@
 May import `catalog` only.
 """
 
-from posters.fetch import FetchProgress, FetchReport, fetch_posters
+from posters.fetch import Choice, FetchProgress, FetchReport, choose_films, fetch_posters
 from posters.folder import ImportReport, import_csv, import_folder
 from posters.store import Origin, Poster, PosterStore, Source, State
 from posters.tmdb import TmdbClient
 
 __all__ = [
+    "Choice",
     "FetchProgress",
     "FetchReport",
     "ImportReport",
@@ -18,6 +19,7 @@ __all__ = [
     "Source",
     "State",
     "TmdbClient",
+    "choose_films",
     "fetch_posters",
     "import_csv",
     "import_folder",

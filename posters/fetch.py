@@ -1,29 +1,58 @@
 """From films to posters: a loop over many downloads that one bad poster never stops.
 
-Threads ask and download; the calling thread alone decodes, writes files and keeps the states. What has come is kept
-whatever happens next, so that a run may be broken off at will and the next one asks only for the rest. May import
-`catalog` only.
+Threads ask, download, verify and write files; the calling thread alone enters what came into the store's table, and
+so decides what counts. What has come is kept whatever happens next: a run may be broken off at will, and the next
+one asks only for the rest. May import `catalog` only.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from queue import Empty, Queue
 
 from catalog.errors import DataError, FetchError, StoreError
 from catalog.films import Film
+from posters.pace import InterruptedFetchError
 from posters.store import Origin, PosterStore, Source, State
 from posters.tmdb import TmdbClient, TmdbFilm
 from posters.transport import UnavailableError
+from posters.verify import ImageFacts
 
 logger = logging.getLogger(__name__)
 
+MAX_AGE = timedelta(days=180)
+"""How long TMDB's terms allow anything of theirs to be kept."""
+
 # What a run asks for. A film that TMDB does not know, or has no poster of, is not asked for again.
 _OPEN_STATES = frozenset({State.MISSING, State.FAILED, State.NO_LINK})
+# How long a run that is being ended waits for what is on its way: longer than a server may be silent.
+_PATIENCE_S = 20.0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which films a run asks for, out of those that are still open.
+
+    Parameters
+    ----------
+    limit : int, optional
+        So many at most, in the order of the catalogue.
+    movie_ids : collection of int, optional
+        Only these.
+    older_than : timedelta, optional
+        Those as well of which TMDB was asked longer ago than this, whatever it answered.
+    """
+
+    limit: int | None = None
+    movie_ids: Collection[int] | None = None
+    older_than: timedelta | None = None
 
 
 @dataclass(frozen=True)
@@ -57,21 +86,76 @@ class FetchReport:
     counts : dict of State to int
         How things stand with them now, every state named.
     n_asked : int
-        The films among them that this run asked for; the others had their answer, or lay beyond the limit.
-    n_ok : int
-        The posters that came in this run.
+        The films among them that this run asked for; the others had their answer, or were not chosen.
+    outcomes : dict of State to int
+        What this run found out about these; less than ``n_asked`` together if it was interrupted.
+    reasons : dict of str to int
+        Why it failed, the most frequent reasons first.
     n_bytes : int
-        Their length together.
+        The length of the posters that came.
+    n_requests : int
+        Requests sent, with those that were sent again.
+    n_slowed : int
+        How often TMDB asked for less.
     elapsed_s : float
         How long it took, in seconds.
+    interrupted : bool
+        Whether the run was ended before all was asked for.
     """
 
     n_films: int
     counts: dict[State, int]
     n_asked: int
-    n_ok: int
+    outcomes: dict[State, int]
+    reasons: dict[str, int]
     n_bytes: int
+    n_requests: int
+    n_slowed: int
     elapsed_s: float
+    interrupted: bool
+
+    @property
+    def n_ok(self) -> int:
+        """The posters that came in this run."""
+        return self.outcomes[State.OK]
+
+    @property
+    def n_failed(self) -> int:
+        """The films whose last try failed, in this run or before."""
+        return self.counts[State.FAILED]
+
+    @property
+    def n_settled(self) -> int:
+        """The films that this run found something out about."""
+        return sum(self.outcomes.values())
+
+
+def choose_films(films: Iterable[Film], store: PosterStore, choice: Choice) -> list[Film]:
+    """List the films that a run would ask for; nothing is changed.
+
+    Parameters
+    ----------
+    films : iterable of Film
+        The catalogue.
+    store : PosterStore
+        What came already.
+    choice : Choice
+        Which of the open ones.
+
+    Returns
+    -------
+    list of Film
+        In the order of the catalogue.
+    """
+    states = store.states()
+    stale = store.older_than(datetime.now(UTC) - choice.older_than) if choice.older_than is not None else set()
+    wanted = choice.movie_ids if choice.movie_ids is None else frozenset(choice.movie_ids)
+    return [
+        film
+        for film in films
+        if (states.get(film.movie_id, State.MISSING) in _OPEN_STATES or film.movie_id in stale)
+        and (wanted is None or film.movie_id in wanted)
+    ][: choice.limit]
 
 
 def fetch_posters(
@@ -80,30 +164,30 @@ def fetch_posters(
     client: TmdbClient,
     *,
     size: str = "w342",
-    n_workers: int = 8,
-    limit: int | None = None,
+    choice: Choice | None = None,
+    live_tmdb_ids: Collection[int] | None = None,
     on_progress: Callable[[FetchProgress], None] | None = None,
 ) -> FetchReport:
     """Fetch the posters that are still missing from TMDB.
 
     A film is looked up by its tmdb_id; where that is blank or dead, by its imdb_id. Films that share a tmdb_id share
-    one download.
+    one download. As many films are on their way at a time as the client has connections. `TmdbClient.interrupt`, also
+    from a signal's handler, ends the run within some seconds.
 
     Parameters
     ----------
     films : sequence of Film
-        The films whose posters are wanted; those that have one, or of which TMDB said that there is none, are passed
-        over.
+        The catalogue; films that have a poster, or of which TMDB said that there is none, are passed over.
     store : PosterStore
-        Where posters and states are kept. It is written by the calling thread only.
+        Where posters and states are kept. Its table is written by the calling thread only.
     client : TmdbClient
-        Whom to ask. After an error or Ctrl-C it makes no more retries.
+        Whom to ask. After an error or Ctrl-C it asks no more.
     size : str
         One of TMDB's poster sizes; w342 is the smallest that need not be enlarged to 224 pixels.
-    n_workers : int
-        Downloads at a time.
-    limit : int, optional
-        Ask for this many films at most.
+    choice : Choice, optional
+        Which films to ask for; by default all that are open.
+    live_tmdb_ids : collection of int, optional
+        The ids that TMDB knows, as its daily export lists them; others are not asked for. By default all are.
     on_progress : callable, optional
         Is told how far the run has come, after every film, in the calling thread.
 
@@ -121,24 +205,29 @@ def fetch_posters(
     FetchError
         What answers in TMDB's place is not TMDB.
     StoreError
-        The disk is full or cannot be written to; all that came before is kept.
+        The disk is full or cannot be written to; all that came before is kept. Or another process is writing.
     """
     began_s = time.monotonic()
-    states = store.states()
-    asked = [film for film in films if states.get(film.movie_id, State.MISSING) in _OPEN_STATES][:limit]
-    linked = [film for film in asked if _is_linked(film)]
-    if linked:
-        client.check_size(size)
-    run = _Run(store, len(asked), on_progress)
-    run.keep({film.movie_id: _UNLINKED for film in asked if not _is_linked(film)})
-    run.download(_grouped(linked), _Lookup(client, size), n_workers)
+    with store.writing():
+        asked = choose_films(films, store, choice or Choice())
+        linked = [film for film in asked if _is_linked(film)]
+        if linked:
+            client.check_size(size)
+        store.expect(film.movie_id for film in films)
+        run = _Run(store, len(asked), on_progress)
+        run.keep({film.movie_id: _UNLINKED for film in asked if not _is_linked(film)})
+        run.download(_Crew(_grouped(linked), _Lookup(client, store, size, live_tmdb_ids), client.n_connections))
     return FetchReport(
         n_films=len(films),
         counts=store.counts(film.movie_id for film in films),
         n_asked=len(asked),
-        n_ok=run.n_ok,
+        outcomes={state: run.outcomes[state] for state in State},
+        reasons=dict(run.reasons.most_common()),
         n_bytes=run.n_bytes,
+        n_requests=client.n_requests,
+        n_slowed=client.n_slowed,
         elapsed_s=time.monotonic() - began_s,
+        interrupted=client.interrupted and run.n_done < len(asked),
     )
 
 
@@ -157,39 +246,63 @@ def _grouped(films: Iterable[Film]) -> list[list[Film]]:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What was found out about a film: a poster's bytes, or a state with its reason."""
+    """What was found out about a film: a poster whose file was written, or a state with its reason."""
 
     origin: Origin | None
     state: State
     reason: str = ""
+    facts: ImageFacts | None = None
     content: bytes = field(default=b"", repr=False)
 
 
+_Outcomes = Mapping[int, _Outcome]
 _UNLINKED = _Outcome(None, State.NO_LINK, "neither a tmdb_id nor an imdb_id is known")
 
 
 class _Lookup:
-    """Asks TMDB about films. It runs in the worker threads, and knows nothing of the store."""
+    """Finds out about films and writes their posters' files. It runs in the worker threads."""
 
-    def __init__(self, client: TmdbClient, size: str) -> None:
+    def __init__(
+        self, client: TmdbClient, store: PosterStore, size: str, live_tmdb_ids: Collection[int] | None
+    ) -> None:
         self._client = client
+        self._store = store
         self._size = size
+        self._live_tmdb_ids = live_tmdb_ids
 
-    def __call__(self, group: list[Film]) -> dict[int, _Outcome]:
+    def __call__(self, group: list[Film]) -> _Outcomes:
         """Look up films that share a tmdb_id, or one film without one."""
+        return {movie_id: self._written(movie_id, outcome) for movie_id, outcome in self._ask_for(group).items()}
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the run is being ended."""
+        return self._client.interrupted
+
+    def interrupt(self) -> None:
+        """Ask for nothing more, so that the workers come back soon."""
+        self._client.interrupt()
+
+    def _ask_for(self, group: list[Film]) -> _Outcomes:
         tmdb_id = group[0].tmdb_id
-        if tmdb_id is not None:
+        if tmdb_id is not None and not self._is_known_dead(tmdb_id):
             outcome = self._ask(Source.TMDB_MOVIE, f"tmdb_id {tmdb_id}", lambda: self._client.movie(tmdb_id))
             if outcome.state is not State.NOT_FOUND:
                 return {film.movie_id: outcome for film in group}
         return {film.movie_id: self._find(film) for film in group}
 
+    def _is_known_dead(self, tmdb_id: int) -> bool:
+        return self._live_tmdb_ids is not None and tmdb_id not in self._live_tmdb_ids
+
     def _find(self, film: Film) -> _Outcome:
         imdb_id = film.imdb_id
-        if imdb_id is None:
-            reason = f"TMDB knows no film by tmdb_id {film.tmdb_id}, and no imdb_id is known"
-            return _Outcome(self._origin(Source.TMDB_MOVIE), State.NOT_FOUND, reason)
-        return self._ask(Source.TMDB_FIND, f"imdb_id {imdb_id}", lambda: self._client.find(imdb_id))
+        if imdb_id is not None:
+            return self._ask(Source.TMDB_FIND, f"imdb_id {imdb_id}", lambda: self._client.find(imdb_id))
+        if film.tmdb_id is not None and self._is_known_dead(film.tmdb_id):
+            origin, who = self._origin(Source.TMDB_EXPORT), "TMDB's export lists no film"
+        else:
+            origin, who = self._origin(Source.TMDB_MOVIE), "TMDB knows no film"
+        return _Outcome(origin, State.NOT_FOUND, f"{who} by tmdb_id {film.tmdb_id}, and no imdb_id is known")
 
     def _ask(self, source: Source, name: str, question: Callable[[], TmdbFilm | None]) -> _Outcome:
         origin = self._origin(source)
@@ -201,80 +314,149 @@ class _Lookup:
                 return _Outcome(origin, State.NO_POSTER, "TMDB has no poster of this film")
             origin = replace(origin, poster_path=found.poster_path)
             return _Outcome(origin, State.OK, content=self._client.image(found.poster_path, self._size))
-        except UnavailableError:
+        except (UnavailableError, InterruptedFetchError):
             raise
         except FetchError as error:
             return _Outcome(origin, State.FAILED, str(error))
 
-    def interrupt(self) -> None:
-        """Make no more retries, so that the workers come back soon."""
-        self._client.interrupt()
+    def _written(self, movie_id: int, outcome: _Outcome) -> _Outcome:
+        if outcome.state is not State.OK:
+            return outcome
+        try:
+            facts = self._store.write_file(movie_id, outcome.content)
+        except DataError as error:
+            return replace(outcome, state=State.FAILED, reason=str(error), content=b"")
+        return replace(outcome, facts=facts, content=b"")
 
     def _origin(self, source: Source) -> Origin:
         return Origin(source, size=self._size, language=self._client.language)
 
 
+class _Crew:
+    """Threads that look films up; what they find comes out at one end, in the order in which it is found.
+
+    They are daemons: when a server keeps one of them waiting for ever, the program ends without it.
+    """
+
+    def __init__(self, groups: Iterable[list[Film]], look_up: _Lookup, n_workers: int) -> None:
+        self._groups = iter(groups)
+        self._next_group = threading.Lock()
+        self._look_up = look_up
+        # A short queue: what lies in it is lost when the process is killed.
+        self._found: Queue[_Outcomes | BaseException | None] = Queue(n_workers)
+        self._n_workers = n_workers
+        self._n_at_work = 0
+
+    def start(self) -> None:
+        """Begin the work."""
+        for number in range(self._n_workers):
+            threading.Thread(target=self._work, name=f"poster-{number}", daemon=True).start()
+            self._n_at_work += 1
+
+    def interrupt(self) -> None:
+        """End the work soon."""
+        self._look_up.interrupt()
+
+    def found(self, *, raising: bool = True) -> Iterator[_Outcomes]:
+        """Give what is found until nobody is at work, or until a run that is being ended has waited long enough.
+
+        What goes wrong with more than one film is raised here, or passed over.
+        """
+        patience_s = _PATIENCE_S
+        while self._n_at_work:
+            try:
+                first = self._found.get(timeout=1.0)
+            except Empty:
+                patience_s -= 1.0 if self._look_up.interrupted else 0.0
+                if patience_s <= 0:
+                    return
+                continue
+            outcomes: dict[int, _Outcome] = {}
+            errors: list[BaseException] = []
+            for found in (first, *self._at_hand()):
+                if found is None:
+                    self._n_at_work -= 1
+                elif isinstance(found, BaseException):
+                    errors.append(found)
+                else:
+                    outcomes.update(found)
+            yield outcomes
+            if raising and errors:
+                raise errors[0]
+
+    def _at_hand(self) -> Iterator[_Outcomes | BaseException | None]:
+        """Give what is there already, so that many are entered together."""
+        with suppress(Empty):
+            for _ in range(self._n_workers):
+                yield self._found.get_nowait()
+
+    def _work(self) -> None:
+        try:
+            while (group := self._take_group()) is not None:
+                self._found.put(self._look_up(group))
+        except InterruptedFetchError:
+            pass
+        except BaseException as error:
+            self._found.put(error)
+        finally:
+            self._found.put(None)
+
+    def _take_group(self) -> list[Film] | None:
+        with self._next_group:
+            return None if self._look_up.interrupted else next(self._groups, None)
+
+
 class _Run:
-    """Hands films to the workers and keeps what they bring, in the calling thread."""
+    """Keeps what a crew finds, in the calling thread."""
 
     def __init__(self, store: PosterStore, n_asked: int, on_progress: Callable[[FetchProgress], None] | None) -> None:
         self._store = store
         self._n_asked = n_asked
         self._on_progress = on_progress
-        self._in_flight: set[Future[dict[int, _Outcome]]] = set()
-        self.n_done = self.n_ok = self.n_bytes = 0
+        self._unkept: dict[int, _Outcome] = {}
+        self.outcomes: Counter[State] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.n_done = self.n_bytes = 0
 
-    def download(self, groups: Iterable[list[Film]], look_up: _Lookup, n_workers: int) -> None:
-        """Work through the groups with so many threads, and keep all that came even if it ends early."""
-        with ThreadPoolExecutor(n_workers, thread_name_prefix="poster") as pool:
-            try:
-                for group in groups:
-                    self._in_flight.add(pool.submit(look_up, group))
-                    # A short queue: little memory, and little left behind when it is broken off.
-                    self._keep_finished(n_left=2 * n_workers)
-                self._keep_finished(n_left=0)
-            except BaseException:
-                look_up.interrupt()
-                pool.shutdown(wait=True, cancel_futures=True)
-                self._keep_the_rest()
-                raise
+    def download(self, crew: _Crew) -> None:
+        """Keep all that a crew finds, also if it ends early."""
+        try:
+            crew.start()
+            for found in crew.found():
+                with self._store.together():
+                    self.keep(found)
+        except BaseException:
+            crew.interrupt()
+            self._keep_the_rest(crew)
+            raise
 
-    def keep(self, outcomes: Mapping[int, _Outcome]) -> None:
+    def keep(self, outcomes: _Outcomes) -> None:
         """Keep what was found out about some films, and tell how far the run has come."""
-        for movie_id, outcome in outcomes.items():
-            self._keep_one(movie_id, outcome)
+        self._unkept.update(outcomes)
+        while self._unkept:
+            movie_id, outcome = next(iter(self._unkept.items()))
+            self._settle(movie_id, outcome)
+            # Only now: if the line above is broken off, `_keep_the_rest` comes back to it.
+            del self._unkept[movie_id]
             self.n_done += 1
             if self._on_progress:
-                self._on_progress(FetchProgress(self.n_done, self._n_asked, self.n_ok, self.n_bytes))
+                self._on_progress(FetchProgress(self.n_done, self._n_asked, self.outcomes[State.OK], self.n_bytes))
 
-    def _keep_finished(self, n_left: int) -> None:
-        """Keep what has finished, until no more than so many are in flight."""
-        while len(self._in_flight) > n_left:
-            done, _ = wait(self._in_flight, return_when=FIRST_COMPLETED)
-            for future in done:
-                self.keep(future.result())
-                # Only now: if the line above is broken off, `_keep_the_rest` comes back to it.
-                self._in_flight.discard(future)
-
-    def _keep_the_rest(self) -> None:
-        """Keep what finished while the run was being broken off, and report no more progress."""
+    def _keep_the_rest(self, crew: _Crew) -> None:
+        """Keep what is found while the run is being ended, and report no more progress."""
         self._on_progress = None
         # A disk that is full stays full; the error that is on its way says so already.
         with suppress(StoreError):
-            for future in self._in_flight:
-                if not future.cancelled() and future.exception() is None:
-                    self.keep(future.result())
-
-    def _keep_one(self, movie_id: int, outcome: _Outcome) -> None:
-        try:
-            self._settle(movie_id, outcome)
-        except DataError as error:
-            self._settle(movie_id, replace(outcome, state=State.FAILED, reason=str(error)))
+            self.keep({})
+            for found in crew.found(raising=False):
+                self.keep(found)
 
     def _settle(self, movie_id: int, outcome: _Outcome) -> None:
-        if outcome.state is State.OK and outcome.origin:
-            self.n_bytes += self._store.put(movie_id, outcome.content, outcome.origin).n_bytes
-            self.n_ok += 1
+        if outcome.facts and outcome.origin:
+            self.n_bytes += self._store.enter(movie_id, outcome.facts, outcome.origin).n_bytes
         else:
             logger.info("movie_id %d: %s: %s", movie_id, outcome.state, outcome.reason)
             self._store.mark(movie_id, outcome.state, outcome.reason, outcome.origin)
+        self.outcomes[outcome.state] += 1
+        if outcome.state is State.FAILED:
+            self.reasons[outcome.reason] += 1

@@ -93,7 +93,7 @@ def import_folder(
     DataError
         The folder is missing, or holds no images; nothing is changed.
     StoreError
-        The disk is full or cannot be written to; what was imported before stays.
+        The disk is full or cannot be written to; what was imported before stays. Or another process is writing.
     """
     if by not in get_args(By):
         raise ValueError(f"expected by to be one of {', '.join(get_args(By))}; received {by!r}")
@@ -129,7 +129,7 @@ def import_csv(
     DataError
         The file is missing or empty, lacks a column, or a line of it is wrong; nothing is changed.
     StoreError
-        The disk is full or cannot be written to; what was imported before stays.
+        The disk is full or cannot be written to; what was imported before stays. Or another process is writing.
     """
     known = {film.movie_id for film in films}
     claims: list[_Claim] = []
@@ -218,10 +218,11 @@ class _Tally:
 def _import(claims: list[_Claim], store: PosterStore, on_progress: OnProgress | None) -> ImportReport:
     """Import files for the films that each is claimed to be of; the first good file of a film wins."""
     tally = _Tally()
-    for n_done, (path, movie_ids) in enumerate(claims, start=1):
-        _import_file(path, movie_ids, store, tally)
-        if on_progress:
-            on_progress(n_done, len(claims))
+    with store.writing():
+        for n_done, (path, movie_ids) in enumerate(claims, start=1):
+            _import_file(path, movie_ids, store, tally)
+            if on_progress:
+                on_progress(n_done, len(claims))
     return tally.report()
 
 

@@ -2,8 +2,8 @@
 
 Owns one folder: the posters as they came, ``{movie_id}.jpg`` (or ``.png``, ``.webp``, ``.gif``, by what the bytes
 are), and ``posters.sqlite`` with one row a film. A file appears before its row is committed, so that a row never
-speaks of a file that was not written; and a row whose file has vanished since is not believed. May import `catalog`
-only.
+speaks of a file that was not written; and a row whose file has vanished since is not believed. ``writer.pid`` names
+the one process that writes, while it does. May import `catalog` only.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -18,13 +19,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from catalog.errors import DataError
-from catalog.storage import sqlite_errors, write_bytes, write_error
-from posters.verify import verify_image
+import portalocker
+
+from catalog.errors import DataError, StoreError
+from catalog.storage import clear_partial, sqlite_errors, write_error, write_unflushed
+from posters.verify import ImageFacts, verify_image
 
 DATABASE_NAME = "posters.sqlite"
 
-_VERSION = 1
+_LOCK_NAME = "writer.pid"
+
+_VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS posters (
@@ -40,7 +45,7 @@ CREATE TABLE IF NOT EXISTS posters (
     sha256 TEXT,
     width INTEGER,
     height INTEGER,
-    fetched_at TEXT NOT NULL,
+    fetched_at TEXT,
     attempts INTEGER NOT NULL
 )
 """
@@ -68,6 +73,7 @@ class Source(StrEnum):
 
     TMDB_MOVIE = "tmdb_movie"
     TMDB_FIND = "tmdb_find"
+    TMDB_EXPORT = "tmdb_export"
     IMPORT = "import"
 
 
@@ -131,17 +137,17 @@ class Record:
     movie_id : int
         The film.
     state : State
-        How things stand; never ``missing`` unless a file has vanished.
+        How things stand.
     reason : str or None
-        Why there is no poster; None where there is one.
+        Why there is no poster; None where there is one, and where nothing was tried yet.
     source, poster_path, size, language : Source or str, or None
         As in `Origin`.
     file_name : str or None
         The poster's name in the store's folder.
     n_bytes, sha256, width, height : int or str, or None
         As in `Poster`.
-    fetched_at : str
-        When, ISO 8601 in UTC.
+    fetched_at : str or None
+        When, ISO 8601 in UTC; None where nothing was tried yet.
     attempts : int
         How often this film's poster was settled, well or badly.
     """
@@ -158,7 +164,7 @@ class Record:
     sha256: str | None = None
     width: int | None = None
     height: int | None = None
-    fetched_at: str = field(default_factory=_now)
+    fetched_at: str | None = field(default_factory=_now)
     attempts: int = 1
 
 
@@ -176,7 +182,7 @@ _UPSERT = (
 class PosterStore:
     """A folder of posters with their states; open it with `PosterStore.open`.
 
-    Reading is safe from several threads; one thread writes.
+    Reading is safe from several threads, and so is `write_file`; one thread writes all else.
 
     Parameters
     ----------
@@ -190,6 +196,7 @@ class PosterStore:
         self._posters_dir = posters_dir
         self._path = posters_dir / DATABASE_NAME
         self._connection = connection
+        self._together = False
 
     @classmethod
     def open(cls, posters_dir: Path) -> PosterStore:
@@ -241,8 +248,56 @@ class PosterStore:
         """Close the database."""
         self._connection.close()
 
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Keep other processes from writing for as long as the block lasts, and clear up after one that was killed.
+
+        Yields
+        ------
+        None
+
+        Raises
+        ------
+        StoreError
+            Another process is at it; the message names it. Or the folder cannot be written to.
+        """
+        path = self._posters_dir / _LOCK_NAME
+        with ExitStack() as held:
+            try:
+                # The system lets go of the lock however its holder ends.
+                holder_pid = held.enter_context(portalocker.PidFileLock(path))
+            except portalocker.AlreadyLocked:
+                raise _busy(self._posters_dir, None) from None
+            except OSError as error:
+                raise write_error(path, error) from error
+            if holder_pid is not None:
+                raise _busy(self._posters_dir, holder_pid)
+            clear_partial(self._posters_dir)
+            yield
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Commit at once what is entered in the block, also if it is broken off.
+
+        Yields
+        ------
+        None
+
+        Raises
+        ------
+        StoreError
+            The disk is full or cannot be written to.
+        """
+        self._together = True
+        try:
+            yield
+        finally:
+            self._together = False
+            with sqlite_errors(self._path):
+                self._connection.commit()
+
     def put(self, movie_id: int, content: bytes, origin: Origin) -> Poster:
-        """Keep a poster verbatim, once it has been decoded completely.
+        """Keep a poster verbatim, once it has been decoded completely: `write_file` and `enter` in one.
 
         Parameters
         ----------
@@ -265,10 +320,57 @@ class PosterStore:
         StoreError
             The disk is full or cannot be written to; an earlier poster stays.
         """
+        return self.enter(movie_id, self.write_file(movie_id, content), origin)
+
+    def write_file(self, movie_id: int, content: bytes) -> ImageFacts:
+        """Verify a poster and write its file; it counts once `enter` was told. May be called from any thread.
+
+        Parameters
+        ----------
+        movie_id : int
+            The film.
+        content : bytes
+            The image file.
+
+        Returns
+        -------
+        ImageFacts
+            What `enter` wants to know.
+
+        Raises
+        ------
+        DataError, StoreError
+            As `put`.
+        """
         facts = verify_image(content)
-        # The name is made of our own number and what was decoded: nothing that the network said is part of it.
-        path = self._posters_dir / f"{movie_id}{facts.suffix}"
-        before = self.record(movie_id)
+        # A row whose file lost its bytes in a power cut is not believed.
+        write_unflushed(self._path_of(movie_id, facts), content)
+        return facts
+
+    def enter(self, movie_id: int, facts: ImageFacts, origin: Origin) -> Poster:
+        """Enter a poster whose file was written.
+
+        Parameters
+        ----------
+        movie_id : int
+            The film.
+        facts : ImageFacts
+            What `write_file` told.
+        origin : Origin
+            Where it came from.
+
+        Returns
+        -------
+        Poster
+            The poster as kept.
+
+        Raises
+        ------
+        StoreError
+            The disk is full or cannot be written to. What was known before stays known.
+        """
+        path = self._path_of(movie_id, facts)
+        before = next(iter(self._rows("SELECT file_name FROM posters WHERE movie_id = ?", (movie_id,))), (None,))[0]
         record = Record(
             movie_id=movie_id,
             state=State.OK,
@@ -280,10 +382,33 @@ class PosterStore:
             width=facts.width,
             height=facts.height,
         )
-        self._write(record, content)
-        if before and before.file_name and before.file_name != path.name:
-            (self._posters_dir / before.file_name).unlink(missing_ok=True)
+        try:
+            self._write(record)
+        except StoreError:
+            if before != path.name:
+                path.unlink(missing_ok=True)
+            raise
+        if before and before != path.name:
+            (self._posters_dir / before).unlink(missing_ok=True)
         return Poster(movie_id, path, facts.sha256, facts.n_bytes, facts.width, facts.height, origin.source)
+
+    def expect(self, movie_ids: Iterable[int]) -> None:
+        """Give every film a row; those that have one keep it.
+
+        Parameters
+        ----------
+        movie_ids : iterable of int
+            The films of the catalogue.
+
+        Raises
+        ------
+        StoreError
+            The disk is full or cannot be written to.
+        """
+        rows = ((movie_id, State.MISSING) for movie_id in movie_ids)
+        statement = "INSERT OR IGNORE INTO posters (movie_id, state, attempts) VALUES (?, ?, 0)"
+        with sqlite_errors(self._path), self._connection:
+            self._connection.executemany(statement, rows)
 
     def mark(self, movie_id: int, state: State, reason: str, origin: Origin | None = None) -> None:
         """Note why a film has no poster; a film that has one keeps it.
@@ -367,7 +492,14 @@ class PosterStore:
         dict of int to State
             By movie_id, ascending; a film that is not in it is ``missing``.
         """
-        return {record.movie_id: record.state for record in self.records()}
+        states = {}
+        # Not by way of `records`: of 90,000 films those would be the largest thing in memory.
+        for movie_id, state, file_name, n_bytes in self._rows(
+            "SELECT movie_id, state, file_name, n_bytes FROM posters ORDER BY movie_id"
+        ):
+            gone = file_name and not _is_whole(self._posters_dir / file_name, n_bytes)
+            states[movie_id] = State.MISSING if gone else State(state)
+        return states
 
     def counts(self, movie_ids: Iterable[int]) -> dict[State, int]:
         """Count the films of a catalogue by state.
@@ -386,6 +518,33 @@ class PosterStore:
         counted = Counter(states.get(movie_id, State.MISSING) for movie_id in movie_ids)
         return {state: counted[state] for state in State}
 
+    def n_bytes(self) -> int:
+        """Add up the lengths of the posters.
+
+        Returns
+        -------
+        int
+            In bytes.
+        """
+        return int(self._rows("SELECT TOTAL(n_bytes) FROM posters WHERE state = 'ok'")[0][0])
+
+    def older_than(self, moment: datetime) -> set[int]:
+        """List the films of which TMDB was asked before a moment; what a user imported has no age.
+
+        Parameters
+        ----------
+        moment : datetime
+            With its time zone.
+
+        Returns
+        -------
+        set of int
+            Their movie_ids.
+        """
+        text = moment.astimezone(UTC).isoformat(timespec="seconds")
+        clause = "WHERE fetched_at < ? AND source IS NOT NULL AND source != 'import'"
+        return {movie_id for (movie_id,) in self._rows(f"SELECT movie_id FROM posters {clause}", (text,))}
+
     def _posters(self, clause: str, *values: object) -> Iterator[Poster]:
         columns = "movie_id, file_name, sha256, n_bytes, width, height, source"
         statement = f"SELECT {columns} FROM posters WHERE state = 'ok' {clause}"
@@ -402,16 +561,19 @@ class PosterStore:
                 record = replace(record, state=State.MISSING, reason=f"{record.file_name} is gone or changed")
             yield record
 
-    def _rows(self, statement: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+    def _path_of(self, movie_id: int, facts: ImageFacts) -> Path:
+        # The name is made of our own number and what was decoded: nothing that the network said is part of it.
+        return self._posters_dir / f"{movie_id}{facts.suffix}"
+
+    def _rows(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         with sqlite_errors(self._path):
             return self._connection.execute(statement, values).fetchall()
 
-    def _write(self, record: Record, content: bytes | None = None) -> None:
-        """Write a film's row, and before it is committed the file that it speaks of."""
-        with sqlite_errors(self._path), self._connection:
-            self._connection.execute(_UPSERT, asdict(record))
-            if content is not None and record.file_name:
-                write_bytes(self._posters_dir / record.file_name, content)
+    def _write(self, record: Record) -> None:
+        with sqlite_errors(self._path):
+            self._connection.execute(_UPSERT, vars(record))
+            if not self._together:
+                self._connection.commit()
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
@@ -419,8 +581,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version not in (0, _VERSION):
         raise DataError(
-            f"{path} is of version {version}, this keyart reads version {_VERSION}; "
-            "use the keyart that made it, or begin anew in another folder"
+            f"{path} is of version {version}, this keyart reads version {_VERSION}; use the keyart that made it, or "
+            "move the file away and run `keyart fetch` or `keyart import` again"
         )
     connection.execute("PRAGMA journal_mode = WAL")
     # Under WAL this keeps every commit through a killed process; only a power cut may undo the last few.
@@ -429,6 +591,11 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         with connection:
             connection.execute(_SCHEMA)
             connection.execute(f"PRAGMA user_version = {_VERSION}")
+
+
+def _busy(posters_dir: Path, holder_pid: int | None) -> StoreError:
+    who = "another process" if holder_pid is None else f"process {holder_pid}"
+    return StoreError(f"{who} is fetching or importing posters into {posters_dir}; let it finish, or stop it first")
 
 
 def _is_whole(path: Path, n_bytes: int | None) -> bool:

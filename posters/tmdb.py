@@ -13,22 +13,25 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
-import requests
-from requests.auth import AuthBase
-
 from catalog.errors import ConfigError, FetchError
-from posters.transport import Answer, Transport, UnavailableError
+from posters.pace import Pace
+from posters.transport import N_CONNECTIONS, Answer, Transport, UnavailableError
+from posters.verify import MAX_POSTER_BYTES
 
 DEFAULT_BASE_URL = "https://api.themoviedb.org/3"
+
+DEFAULT_RATE = 35
+"""Requests a second; TMDB refuses somewhere above 40."""
 
 NOTICE = "This product uses TMDB and the TMDB APIs but is not endorsed, certified, or otherwise approved by TMDB."
 """What TMDB's terms ask to be shown."""
 
+_MAX_JSON_BYTES = 4 << 20
 _KEY_PAGE = "https://www.themoviedb.org/settings/api"
 _V3_KEY = re.compile(r"[0-9a-fA-F]{32}")
 _V4_TOKEN = re.compile(r"eyJ[\w-]+(\.[\w-]+){2}", re.ASCII)
@@ -79,6 +82,11 @@ class TmdbClient:
         The API's address.
     language : str
         Which poster of a film is wanted, such as ``"en-US"``.
+    rate : float or None
+        Requests a second, of the API and of the image host each; None for no limit, which only a mirror of one's own
+        should meet.
+    n_connections : int
+        Connections at a time, to each of the two.
     timeout_s : float
         How long a server may be silent, in seconds.
     n_retries : int
@@ -98,15 +106,32 @@ class TmdbClient:
         base_url: str = DEFAULT_BASE_URL,
         language: str = "en-US",
         *,
+        rate: float | None = DEFAULT_RATE,
+        n_connections: int = N_CONNECTIONS,
         timeout_s: float = 10.0,
-        n_retries: int = 4,
+        n_retries: int = 6,
         backoff_s: float = 0.5,
     ) -> None:
         self.language = language
         self._base_url = _checked_url(base_url)
         self._host = urlsplit(self._base_url).hostname
-        self._api = Transport(_auth(key), timeout_s=timeout_s, n_retries=n_retries, backoff_s=backoff_s)
-        self._images = Transport(timeout_s=timeout_s, n_retries=n_retries, backoff_s=backoff_s)
+
+        def transport(max_bytes: int, credentials: _Credentials) -> Transport:
+            return Transport(
+                params=credentials.params,
+                headers=credentials.headers,
+                pace=Pace(rate),
+                timeout_s=timeout_s,
+                max_bytes=max_bytes,
+                n_retries=n_retries,
+                backoff_s=backoff_s,
+                n_connections=n_connections,
+            )
+
+        self._api = transport(_MAX_JSON_BYTES, _credentials(key))
+        # The image host names no limit. A film needs one image at most, so the API's pace does not hold anything up.
+        self._images = transport(MAX_POSTER_BYTES, _Credentials())
+        self.n_connections = n_connections
         self._configuration: Configuration | None = None
 
     def __enter__(self) -> TmdbClient:
@@ -125,8 +150,26 @@ class TmdbClient:
         self._api.close()
         self._images.close()
 
+    @property
+    def n_requests(self) -> int:
+        """Requests sent so far, with those that were sent again."""
+        return self._api.pace.n_turns + self._images.pace.n_turns
+
+    @property
+    def n_slowed(self) -> int:
+        """How often TMDB asked for less."""
+        return self._api.pace.n_slowed + self._images.pace.n_slowed
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether `interrupt` was called."""
+        return self._api.pace.interrupted
+
     def interrupt(self) -> None:
-        """Give up, now and from now on, what would be tried again: threads that pause come back at once."""
+        """Send nothing more, and give up all pauses; what is on its way still comes, or is left after some seconds.
+
+        A signal's handler may call it.
+        """
         self._api.interrupt()
         self._images.interrupt()
 
@@ -185,6 +228,8 @@ class TmdbClient:
         ------
         UnavailableError
             TMDB refuses the key, or cannot be reached.
+        InterruptedFetchError
+            `interrupt` was called before the answer came.
         FetchError
             No answer that counts came for this film.
         """
@@ -296,34 +341,21 @@ class TmdbClient:
         return poster_path
 
 
-class _KeyInQuery(AuthBase):
-    """Puts a v3 key into the address, where TMDB wants it."""
+@dataclass(frozen=True)
+class _Credentials:
+    """What goes out with every request."""
 
-    def __init__(self, key: str) -> None:
-        self._key = key
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.prepare_url(request.url, {"api_key": self._key})
-        return request
+    params: dict[str, str] = field(default_factory=dict, repr=False)
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
 
 
-class _KeyInHeader(AuthBase):
-    """Puts a v4 token into the header."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
-
-
-def _auth(key: str) -> AuthBase:
+def _credentials(key: str) -> _Credentials:
+    """Tell where TMDB wants a key: a v3 key in the address, a v4 token in a header."""
     key = key.strip()
     if _V3_KEY.fullmatch(key):
-        return _KeyInQuery(key)
+        return _Credentials(params={"api_key": key})
     if _V4_TOKEN.fullmatch(key):
-        return _KeyInHeader(key)
+        return _Credentials(headers={"Authorization": f"Bearer {key}"})
     # The length helps to see a part that was not copied; the text itself may be nearly a key.
     raise ConfigError(
         "expected a TMDB key in TMDB_API_KEY: 32 hexadecimal digits, or a token that begins with eyJ; received "

@@ -2,16 +2,55 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from catalog.errors import ConfigError
-from keyart.cli.options import workspace_options
-from keyart.settings import TMDB_API_KEY, TMDB_URL
+from keyart.cli.options import say_notes, workspace_options
+from keyart.settings import TMDB_URL
+
+if TYPE_CHECKING:
+    from keyart.fetching import Standing
+    from keyart.workspace import Workspace
+    from posters.fetch import Choice, FetchProgress, FetchReport
+    from posters.store import State
+    from posters.tmdb import TmdbClient
+
+_EPILOG = (
+    "This product uses TMDB and the TMDB APIs but is not endorsed, certified, or otherwise approved by TMDB. Its terms "
+    "allow nothing to be kept longer than six months."
+)
+_N_REASONS = 5
+_AGE_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
-@click.command("fetch")
+def _read_age(_context: click.Context, _parameter: click.Parameter, value: str | None) -> timedelta | None:
+    if value is None:
+        return None
+    number, unit = value[:-1], _AGE_UNITS.get(value[-1:])
+    if not (number.isascii() and number.isdigit() and len(number) < 6 and unit):
+        raise click.BadParameter(f"expected an age such as 180d, 26w or 12h; received {value!r}")
+    return timedelta(**{unit: int(number)})
+
+
+def _refuse_key(_context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        raise ConfigError(
+            "a key on the command line can be read by everyone on this machine (ps) and stays in the shell's history; "
+            "set TMDB_API_KEY, or put it into a file, chmod 600 that, and set TMDB_API_KEY_FILE to its path"
+        )
+
+
+@click.command("fetch", epilog=_EPILOG)
 @click.option(
     "--size",
     default="w342",
@@ -20,27 +59,236 @@ from keyart.settings import TMDB_API_KEY, TMDB_URL
 )
 @click.option("--language", default="en-US", show_default=True, help="Which poster of a film is wanted.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Ask for at most N films.")
+@click.option(
+    "--movie-ids", "movie_ids_path", type=click.Path(path_type=Path), metavar="FILE", help="Only these; one id a line."
+)
+@click.option(
+    "--refresh-older-than",
+    "older_than",
+    callback=_read_age,
+    metavar="AGE",
+    help="Ask again for what is older, such as 180d, the longest that TMDB's terms allow.",
+)
+@click.option(
+    "--id-export",
+    metavar="FILE|URL",
+    help="TMDB's daily export of movie ids (.json.gz): ids that it does not list are not asked for.",
+)
+@click.option(
+    "--rate",
+    type=click.IntRange(min=0, max=100_000),
+    default=35,
+    show_default=True,
+    metavar="N",
+    help="Requests a second, at most; 0 for no limit (a mirror of your own).",
+)
+@click.option(
+    "--connections",
+    type=click.IntRange(min=1, max=20),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Connections at a time, at most.",
+)
+@click.option(
+    "--retries",
+    type=click.IntRange(min=0, max=20),
+    default=6,
+    show_default=True,
+    metavar="N",
+    help="How often a request that failed is sent again.",
+)
+@click.option("--dry-run", is_flag=True, help="Tell what would be asked for; ask and change nothing.")
+@click.option("--report", "report_only", is_flag=True, help="Tell how things stand; ask and change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--api-key",
+    "--key",
+    "--token",
+    hidden=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_refuse_key,
+    help="Refused: see TMDB_API_KEY.",
+)
 @workspace_options
-def command(size: str, language: str, limit: int | None, home: Path) -> None:
+def command(
+    home: Path, movie_ids_path: Path | None, dry_run: bool, report_only: bool, as_json: bool, **asking: Any
+) -> int:
     """Fetch the posters that are missing from TMDB.
 
-    The key is read from TMDB_API_KEY: 32 hexadecimal digits, or a read access token (eyJ…). Run it again at any time:
-    it asks only for what is missing or failed.
+    The key is read from TMDB_API_KEY (32 hexadecimal digits, or a read access token, eyJ…) or from the file that
+    TMDB_API_KEY_FILE names. End it at any time with Ctrl-C, and run it again: it asks only for what is missing or
+    failed.
     """
-    from keyart.pipeline import fetch
-    from keyart.progress import bar
+    from keyart.fetching import plan, read_movie_ids, take_standing
     from keyart.workspace import Workspace
-    from posters.tmdb import TmdbClient
+    from posters.fetch import Choice
 
     workspace = Workspace.open(home)
-    key = TMDB_API_KEY.value()
-    if not key:
-        raise ConfigError(
-            f"no TMDB key: set {TMDB_API_KEY.variable} to yours (free at https://www.themoviedb.org/settings/api), or "
-            "import posters that you have with `keyart import FOLDER`"
+    if report_only:
+        _print_standing(take_standing(workspace), as_json)
+        return 0
+    movie_ids = read_movie_ids(movie_ids_path) if movie_ids_path else None
+    choice = Choice(asking.pop("limit"), movie_ids, asking.pop("older_than"))
+    if dry_run:
+        _print_plan(len(plan(workspace, choice)), asking["rate"], as_json)
+        return 0
+    return _fetch(workspace, choice, as_json=as_json, **asking)
+
+
+def _fetch(
+    workspace: Workspace,
+    choice: Choice,
+    *,
+    as_json: bool,
+    size: str,
+    language: str,
+    id_export: str | None,
+    rate: int,
+    connections: int,
+    retries: int,
+) -> int:
+    from keyart.fetching import fetch, read_key, statistics, statistics_path, take_standing
+    from posters.pace import InterruptedFetchError
+    from posters.tmdb import TmdbClient
+
+    with ExitStack() as open_:
+        client = open_.enter_context(
+            TmdbClient(
+                read_key(),
+                TMDB_URL.value() or "",
+                language,
+                rate=rate or None,
+                n_connections=connections,
+                n_retries=retries,
+            )
         )
-    with TmdbClient(key, TMDB_URL.value() or "", language) as client:
-        report = fetch(workspace, client, size=size, limit=limit, progress=bar)
-    click.echo(f"{report.n_ok:,} posters came ({report.n_bytes / 1e6:,.1f} MB in {report.elapsed_s:,.0f} s)")
-    for state, n_films in report.counts.items():
+        signals = open_.enter_context(_ended_by_signals(client))
+        on_progress = open_.enter_context(_bar())
+        try:
+            report = fetch(workspace, client, size=size, choice=choice, id_export=id_export, on_progress=on_progress)
+        except InterruptedFetchError:
+            click.echo("keyart: ended before anything was asked; run the same command again", err=True)
+            return _code(signals)
+    if as_json:
+        click.echo(json.dumps(statistics(report)))
+    else:
+        _print_report(report)
+        click.echo(f"statistics in {statistics_path(workspace)}")
+    _say_what_is_left(report, take_standing(workspace).n_stale)
+    return _code(signals) if report.interrupted else 0
+
+
+@contextmanager
+def _ended_by_signals(client: TmdbClient) -> Iterator[list[int]]:
+    """Let the first Ctrl-C or SIGTERM end the run in good order, and the second at once; list what was received."""
+    received: list[int] = []
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        if len(received) > 1:
+            raise KeyboardInterrupt
+        client.interrupt()
+        # Not by way of a stream, which the signal may have interrupted in the middle of a line.
+        os.write(2, b"\nkeyart: ending; what is on its way is waited for (once more: not)\n")
+
+    earlier = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+def _code(signals: list[int]) -> int:
+    """Give the exit code that shells know a signal by."""
+    return 128 + signals[0] if signals else 1
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[FetchProgress], None]]:
+    """Show rate, time left and success rate on standard error, if that is a terminal."""
+    from tqdm import tqdm
+
+    with tqdm(desc="fetch", unit=" films", disable=None, dynamic_ncols=True) as shown:
+
+        def show(progress: FetchProgress) -> None:
+            shown.total = progress.n_asked
+            shown.set_postfix_str(f"{progress.n_ok / progress.n_done:.1%} came", refresh=False)
+            shown.update(progress.n_done - shown.n)
+
+        yield show
+
+
+def _print_standing(standing: Standing, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(standing.as_dict()))
+        return
+    _print_states(standing.counts)
+    click.echo(f"  {'together':<10} {standing.n_films:>7,} films, {standing.n_bytes / 1e6:,.1f} MB of posters")
+    _say_stale(standing.n_stale)
+
+
+def _print_states(counts: dict[State, int]) -> None:
+    for state, n_films in counts.items():
         click.echo(f"  {state.value:<10} {n_films:>7,} films")
+
+
+def _print_plan(n_films: int, rate: int, as_json: bool) -> None:
+    n_requests = 2 * n_films
+    # The two hosts are asked side by side, each at the rate.
+    least_s = n_films / rate if rate else 0.0
+    if as_json:
+        click.echo(json.dumps({"n_films": n_films, "n_requests": n_requests, "least_s": round(least_s, 1)}))
+        return
+    click.echo(f"would ask for {_films(n_films)}: about {n_requests:,} requests, {_span(least_s)} at least")
+
+
+def _films(n_films: int) -> str:
+    return f"{n_films:,} film" if n_films == 1 else f"{n_films:,} films"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:,.0f} s"
+    return f"{seconds / 60:,.0f} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"
+
+
+def _print_report(report: FetchReport) -> None:
+    if report.n_asked:
+        came = f"{report.n_ok:,} {'poster' if report.n_ok == 1 else 'posters'} came"
+        speed = f"{report.n_ok / report.elapsed_s:,.1f} posters/s"
+        size_and_time = f"{report.n_bytes / 1e6:,.1f} MB in {_span(report.elapsed_s)}"
+        click.echo(f"{came} of {_films(report.n_settled)} asked for ({size_and_time}, {speed})")
+    else:
+        click.echo("nothing to ask for: every film has its poster, or TMDB's word that there is none")
+    _print_states(report.counts)
+    for reason, n_films in list(report.reasons.items())[:_N_REASONS]:
+        click.echo(f"failed, {_films(n_films)}: {reason}")
+    if len(report.reasons) > _N_REASONS:
+        click.echo(f"… and for {len(report.reasons) - _N_REASONS:,} more reasons, which the statistics list")
+
+
+def _say_what_is_left(report: FetchReport, n_stale: int) -> None:
+    if report.interrupted:
+        n_left = report.n_asked - report.n_settled
+        click.echo(
+            f"keyart: ended with {_films(n_left)} left; what came is kept, run the same command again to go on",
+            err=True,
+        )
+    elif report.n_failed:
+        say_notes([f"{_films(report.n_failed)} failed; run the same command again to try once more"])
+    if report.n_slowed:
+        say_notes([f"TMDB asked for less {report.n_slowed:,} times, and got it; a lower --rate may be faster"])
+    _say_stale(n_stale)
+
+
+def _say_stale(n_stale: int) -> None:
+    if n_stale:
+        say_notes(
+            [
+                f"{n_stale:,} films were fetched more than 180 days ago, the longest that TMDB's terms allow; "
+                "`keyart fetch --refresh-older-than 180d` fetches them again"
+            ]
+        )

@@ -23,7 +23,7 @@ def server() -> Iterator[TmdbServer]:
 
 @pytest.fixture
 def client(server: TmdbServer) -> Iterator[TmdbClient]:
-    with TmdbClient(V3_KEY, server.base_url, backoff_s=0) as client:
+    with TmdbClient(V3_KEY, server.base_url, rate=None, n_connections=4, n_retries=4, backoff_s=0) as client:
         yield client
 
 

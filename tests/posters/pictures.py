@@ -23,6 +23,13 @@ def draw_poster(seed: int = 0, image_format: str = "JPEG", size: tuple[int, int]
     return stream.getvalue()
 
 
+def draw_blank(size: tuple[int, int] = (92, 138)) -> bytes:
+    """A picture of nothing, as some hosts send it where they have none."""
+    stream = io.BytesIO()
+    Image.new("RGB", size, (219, 219, 219)).save(stream, "JPEG")
+    return stream.getvalue()
+
+
 def declare_png(width: int, height: int) -> bytes:
     """A PNG of a few bytes whose header declares any size: a decompression bomb."""
 

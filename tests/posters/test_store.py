@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -135,7 +136,7 @@ def test_refuses_another_version(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / DATABASE_NAME)
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(DataError, match="version 99, this keyart reads version 1"):
+    with pytest.raises(DataError, match=r"version 99, this keyart reads version 2; .*move the file away"):
         PosterStore.open(tmp_path)
 
 
@@ -149,6 +150,53 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="cannot write"):
         PosterStore.open(tmp_path / "file" / "posters")
+
+
+def test_one_process_writes_at_a_time(store: PosterStore, tmp_path: Path) -> None:
+    with (
+        PosterStore.open(tmp_path / "posters") as other,
+        store.writing(),
+        pytest.raises(StoreError, match=f"process {os.getpid()} is fetching or importing"),
+        other.writing(),
+    ):
+        pass
+    with other.writing():
+        pass
+    assert file_names(tmp_path / "posters") == set()
+
+
+def test_what_a_killed_process_left_is_cleared_up(store: PosterStore, tmp_path: Path) -> None:
+    store.put(1, draw_poster(1), FETCHED)
+    (tmp_path / "posters" / ".2.jpg.partial").write_bytes(b"half")
+    with store.writing():
+        pass
+    assert file_names(tmp_path / "posters") == {"1.jpg"}
+
+
+def test_every_film_has_a_row(store: PosterStore) -> None:
+    store.mark(2, State.NOT_FOUND, "unknown", FETCHED)
+    store.expect([1, 2, 3])
+    store.expect([3, 4])
+    assert store.states() == {1: State.MISSING, 2: State.NOT_FOUND, 3: State.MISSING, 4: State.MISSING}
+    record = store.record(1)
+    assert record is not None
+    assert (record.attempts, record.fetched_at, record.reason) == (0, None, None)
+    store.put(1, draw_poster(1), FETCHED)
+    record = store.record(1)
+    assert record is not None
+    assert record.attempts == 1
+
+
+def test_tells_what_is_old(store: PosterStore) -> None:
+    store.put(1, draw_poster(1), FETCHED)
+    store.put(2, draw_poster(2), IMPORTED)
+    store.mark(3, State.NO_POSTER, "none", FETCHED)
+    store.mark(4, State.NO_LINK, "none")
+    store.expect([5])
+    now = datetime.now(UTC)
+    assert store.older_than(now - timedelta(hours=1)) == set()
+    assert store.older_than(now + timedelta(hours=1)) == {1, 3}
+    assert store.n_bytes() == len(draw_poster(1)) + len(draw_poster(2))
 
 
 def test_writing_while_another_reads(store: PosterStore, tmp_path: Path) -> None:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import logging
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from catalog.errors import ConfigError, FetchError
+from posters.pace import InterruptedFetchError
 from posters.tmdb import TmdbClient, TmdbFilm
 from posters.transport import UnavailableError
 from tests.posters.tmdb_server import SIZES, V3_KEY, V4_TOKEN, Fault, TmdbServer
@@ -182,12 +184,22 @@ def test_a_page_in_a_posters_place_is_told(server: TmdbServer, client: TmdbClien
         client.image("/poster949.jpg", "w342")
 
 
+def test_an_interrupted_client_sends_nothing(server: TmdbServer) -> None:
+    with TmdbClient(V3_KEY, server.base_url) as client:
+        client.interrupt()
+        with pytest.raises(InterruptedFetchError):
+            client.movie(949)
+    assert server.requests == []
+
+
 def test_an_interrupted_client_tries_nothing_again(server: TmdbServer) -> None:
     server.inject("/3/movie/949", Fault.SERVER_ERROR, lasting=True)
-    with TmdbClient(V3_KEY, server.base_url, backoff_s=60) as client:
+    with TmdbClient(V3_KEY, server.base_url, backoff_s=60) as client, ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(client.movie, 949)
+        while not server.requests:
+            pass
         client.interrupt()
-        with pytest.raises(FetchError, match="HTTP 500"):
-            client.movie(949)
+        assert isinstance(asking.exception(), InterruptedFetchError)
     assert len(server.requests) == 1
 
 

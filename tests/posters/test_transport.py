@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from posters.transport import Answer, Transport, _retry_after_s, _Trouble
+from catalog.errors import FetchError
+from posters.pace import Pace
+from posters.transport import Answer, Transport, _retry_after_s
 from tests.posters.tmdb_server import Fault, TmdbServer
 
 
@@ -51,15 +53,70 @@ def test_reads_retry_after(text: str, expected_s: float) -> None:
     assert _retry_after_s(text) == pytest.approx(expected_s, abs=60)
 
 
-def test_pauses_grow_and_obey_retry_after(monkeypatch: pytest.MonkeyPatch) -> None:
-    asker = Transport(backoff_s=1.0, n_retries=9)
-    pauses: list[float] = []
-    monkeypatch.setattr(asker._interrupted, "wait", lambda pause_s: pauses.append(pause_s))
-    for n_tries in (1, 2, 3, 9):
-        assert asker._tries_again(_Trouble("HTTP 500"), n_tries)
-    assert asker._tries_again(_Trouble("HTTP 429", retry_after_s=30.0), 1)
-    assert asker._tries_again(_Trouble("HTTP 429", retry_after_s=3600.0), 1)
+def test_pauses_grow() -> None:
+    asker = Transport(backoff_s=1.0)
+    for n_tries, base_s in ((1, 1), (2, 2), (3, 4), (9, 60), (2000, 60)):
+        assert 0.5 * base_s <= asker._pause_s(n_tries) <= min(1.5 * base_s, 60)
     asker.close()
-    for pause_s, base_s in zip(pauses[:3], (1, 2, 4), strict=True):
-        assert 0.5 * base_s <= pause_s <= 1.5 * base_s
-    assert pauses[3:] == [60.0, 30.0, 60.0]
+
+
+def test_a_body_that_drips_is_not_waited_for(server: TmdbServer) -> None:
+    server.inject("/t/p/w342/x.jpg", Fault.DRIP)
+    asker = Transport(total_s=0.1, n_retries=0)
+    with pytest.raises(FetchError, match=r"no whole answer within 0\.1 s"):
+        asker.get(f"{server.address}/t/p/w342/x.jpg")
+    asker.close()
+
+
+def test_a_body_without_end_is_not_read_on(server: TmdbServer) -> None:
+    url = server.add_file("/large", b"x" * (2 << 20))
+    asker = Transport(max_bytes=1 << 20)
+    with pytest.raises(FetchError, match="expected at most 1 MiB, received more"):
+        asker.get(url)
+    assert server.paths() == ["/large"]
+    assert len(Transport(max_bytes=2 << 20).get(url).content) == 2 << 20
+    asker.close()
+
+
+def test_a_connection_that_broke_makes_room_for_another(server: TmdbServer) -> None:
+    asker = Transport(n_connections=1, n_retries=0)
+    for fault in (Fault.TRUNCATED, Fault.OVERLOADED, Fault.RESET, Fault.TOO_MANY):
+        server.inject("/t/p/w342/x.jpg", fault)
+        with pytest.raises(FetchError):
+            asker.get(f"{server.address}/t/p/w342/x.jpg")
+    assert asker.get(f"{server.address}/t/p/w342/x.jpg").status == 404
+    asker.close()
+
+
+@pytest.mark.parametrize("fault", [Fault.TOO_MANY, Fault.TOO_MANY_DATE, Fault.TOO_MANY_BARE])
+def test_an_objection_slows_everyone(server: TmdbServer, fault: Fault) -> None:
+    asker = Transport(pace=Pace(40), backoff_s=0)
+    server.inject("/t/p/w342/x.jpg", fault)
+    asker.get(f"{server.address}/t/p/w342/x.jpg")
+    assert asker.pace.rate == pytest.approx(20, abs=2)
+    asker.close()
+
+
+@pytest.mark.parametrize(("retry_after_s", "expected_s"), [(7.0, 7), (1e9, 600)])
+def test_everyone_pauses_as_long_as_a_server_asks(
+    server: TmdbServer, monkeypatch: pytest.MonkeyPatch, retry_after_s: float, expected_s: float
+) -> None:
+    pauses = []
+    monkeypatch.setattr("posters.transport._retry_after_s", lambda text: retry_after_s)
+    monkeypatch.setattr(Pace, "slow_down", lambda self, turn, pause_s: pauses.append(pause_s))
+    server.inject("/t/p/w342/x.jpg", Fault.TOO_MANY, Fault.OVERLOADED)
+    asker = Transport(backoff_s=0)
+    asker.get(f"{server.address}/t/p/w342/x.jpg")
+    assert pauses == [expected_s, expected_s]
+    asker.close()
+
+
+def test_a_proxy_of_the_environment_is_used(server: TmdbServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", server.address)
+    monkeypatch.setenv("no_proxy", "")
+    asker = Transport(params={"api_key": "secret"})
+    asker.get("http://films.invalid/3/movie/1", {"language": "en-US"})
+    asker.close()
+    (request,) = server.requests
+    assert request.path == "/3/movie/1"
+    assert request.query == {"language": "en-US", "api_key": "secret"}

@@ -9,7 +9,7 @@ from PIL import Image
 from catalog.errors import DataError
 from posters import verify
 from posters.verify import verify_image
-from tests.posters.pictures import declare_png, draw_poster
+from tests.posters.pictures import declare_png, draw_blank, draw_poster
 
 
 @pytest.mark.parametrize(
@@ -47,11 +47,12 @@ def test_refuses_what_is_cut_off(image_format: str, part: float) -> None:
         (draw_poster(3, "BMP"), "received something else"),
         (draw_poster(3, "PNG", (1, 1)), "received 1 x 1: a placeholder"),
         (draw_poster(3, "PNG", (200, 8)), "received 200 x 8"),
+        (draw_blank(), "one colour all over: a placeholder"),
         (declare_png(9_000, 9_000), "decompression bomb"),
         (declare_png(12_000, 10_000), "decompression bomb"),
         (declare_png(60_000, 60_000), "decompression bomb"),
     ],
-    ids=["empty", "text", "page", "binary", "bmp", "pixel", "strip", "large", "above-warning", "above-error"],
+    ids=["empty", "text", "page", "binary", "bmp", "pixel", "strip", "blank", "large", "above-warning", "above-error"],
 )
 def test_refuses_what_is_no_poster(content: bytes, reason: str) -> None:
     with pytest.raises(DataError, match=reason):

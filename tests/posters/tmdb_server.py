@@ -6,6 +6,7 @@ import json
 import socket
 import struct
 import threading
+import time
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from enum import Enum
@@ -14,7 +15,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.posters.pictures import draw_poster
+from tests.posters.pictures import declare_png, draw_blank, draw_poster
 
 V3_KEY = "0123456789abcdef0123456789abcdef"
 V4_TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJhdWQiOiJrZXlhcnQifQ.c2lnbmF0dXJl_-"
@@ -25,7 +26,10 @@ class Fault(Enum):
     """What can be made to go wrong with one request."""
 
     TOO_MANY = "429 with Retry-After: 0"
+    TOO_MANY_DATE = "429 with a date that has passed"
+    TOO_MANY_BARE = "429 without Retry-After"
     SERVER_ERROR = "500"
+    OVERLOADED = "503"
     UNAUTHORIZED = "401"
     REDIRECT = "302 to another host"
     TRUNCATED = "a body that breaks off"
@@ -35,6 +39,10 @@ class Fault(Enum):
     HTML_AS_IMAGE = "a web page that says it is a JPEG"
     PIXEL = "an image of one pixel"
     CUT_IMAGE = "half an image, of the length that is promised"
+    SHORT_LENGTH = "a whole body, and half its length promised"
+    BOMB = "a PNG that declares 60,000 x 60,000 pixels"
+    BLANK = "a picture of one colour"
+    DRIP = "a byte now and then, until the client has gone"
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,7 @@ class Request:
     path: str
     query: dict[str, str]
     authorization: str | None
+    at_s: float
 
 
 @dataclass
@@ -51,6 +60,7 @@ class _Library:
     films: dict[int, dict[str, Any]] = field(default_factory=dict)
     by_imdb: dict[str, dict[str, list[dict[str, Any]]]] = field(default_factory=dict)
     images: dict[str, bytes] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
 
 
 class TmdbServer:
@@ -116,6 +126,11 @@ class TmdbServer:
         """Let a film name any poster_path, also one that makes no sense."""
         self._library.films[tmdb_id]["poster_path"] = poster_path
 
+    def add_file(self, path: str, content: bytes) -> str:
+        """Serve any bytes; returns their address."""
+        self._library.files[path] = content
+        return self.address + path
+
     def image(self, tmdb_id: int) -> bytes:
         return self._library.images[f"/poster{tmdb_id}.jpg"]
 
@@ -137,12 +152,14 @@ class TmdbServer:
             return self._faults[path].popleft()
         return self._lasting.get(path)
 
-    def wait_for_stop(self) -> None:
-        self._stopping.wait(5)
+    def wait_for_stop(self, timeout_s: float = 5.0) -> bool:
+        return self._stopping.wait(timeout_s)
 
     def answer(self, request: Request) -> tuple[int, str, bytes]:
         if request.path.startswith("/t/p/"):
             return self._answer_image(request)
+        if request.path in self._library.files:
+            return 200, "application/octet-stream", self._library.files[request.path]
         if request.query.get("api_key") != V3_KEY and f"Bearer {V4_TOKEN}" != request.authorization:
             return _json(401, {"status_code": 7, "status_message": "Invalid API key"})
         content = self._content(request)
@@ -169,6 +186,7 @@ class TmdbServer:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(self, tmdb: TmdbServer) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -187,7 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        request = Request(parts.path, query, self.headers.get("Authorization"))
+        request = Request(parts.path, query, self.headers.get("Authorization"), time.monotonic())
         self.server.tmdb.requests.append(request)
         fault = self.server.tmdb.take_fault(request.path)
         if fault is None:
@@ -212,6 +230,12 @@ class _Handler(BaseHTTPRequestHandler):
         match fault:
             case Fault.TOO_MANY:
                 self._send(429, "application/json", b"{}", Retry_After="0")
+            case Fault.TOO_MANY_DATE:
+                self._send(429, "application/json", b"{}", Retry_After="Wed, 21 Oct 2015 07:28:00 GMT")
+            case Fault.TOO_MANY_BARE:
+                self._send(429, "application/json", b"{}")
+            case Fault.OVERLOADED:
+                self._send(503, "text/html", b"<h1>Over capacity</h1>")
             case Fault.SERVER_ERROR:
                 self._send(500, "text/html", b"<h1>Internal error</h1>")
             case Fault.UNAUTHORIZED:
@@ -237,6 +261,17 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(200, "image/png", draw_poster(0, "PNG", (1, 1)))
             case Fault.CUT_IMAGE:
                 self._send(200, content_type, body[: len(body) // 2])
+            case Fault.SHORT_LENGTH:
+                self._send(200, content_type, body, length=str(len(body) // 2))
+                self.close_connection = True
+            case Fault.BOMB:
+                self._send(200, "image/png", declare_png(60_000, 60_000))
+            case Fault.BLANK:
+                self._send(200, "image/jpeg", draw_blank())
+            case Fault.DRIP:
+                self._send(200, content_type, b"", length="1000000")
+                while not self.server.tmdb.wait_for_stop(0.01):
+                    self.wfile.write(b"x")
 
 
 def _json(status: int, content: Any) -> tuple[int, str, bytes]:

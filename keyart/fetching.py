@@ -1,0 +1,296 @@
+"""Posters from TMDB into a workspace: the key, the choice of films, the run and its statistics.
+
+Apart from `keyart.pipeline`, so that a run of days does not carry the networks and the index in its memory.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from catalog.errors import ConfigError, DataError
+from catalog.films import Catalogue, Film
+from catalog.storage import write_record
+from keyart.settings import TMDB_API_KEY, TMDB_API_KEY_FILE
+from keyart.workspace import Workspace
+from posters.export import read_live_ids
+from posters.fetch import MAX_AGE, Choice, FetchProgress, FetchReport, choose_films, fetch_posters
+from posters.store import PosterStore, State
+from posters.tmdb import TmdbClient
+
+_KIND, _VERSION = "keyart-fetch", 1
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How things stand with the posters of a workspace.
+
+    Parameters
+    ----------
+    n_films : int
+        Films in the catalogue.
+    counts : dict of State to int
+        How many are in each state; they add up to ``n_films``.
+    n_bytes : int
+        The length of all posters together.
+    n_stale : int
+        Films that were asked for longer ago than TMDB's terms allow to keep what they answer.
+    """
+
+    n_films: int
+    counts: dict[State, int]
+    n_bytes: int
+    n_stale: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Write it as plain values.
+
+        Returns
+        -------
+        dict
+            What JSON can hold.
+        """
+        return {
+            "n_films": self.n_films,
+            "states": _plain(self.counts),
+            "n_bytes": self.n_bytes,
+            "n_stale": self.n_stale,
+        }
+
+
+def read_key() -> str:
+    """Read the TMDB key from the environment, or from the file that the environment names.
+
+    Returns
+    -------
+    str
+        The key; its form is not looked at.
+
+    Raises
+    ------
+    ConfigError
+        There is none; or others can read the file.
+    """
+    key = TMDB_API_KEY.value()
+    if key:
+        return key
+    name = TMDB_API_KEY_FILE.value()
+    if not name:
+        raise ConfigError(
+            f"no TMDB key: set {TMDB_API_KEY.variable} to yours (free at https://www.themoviedb.org/settings/api) or "
+            f"{TMDB_API_KEY_FILE.variable} to a file that holds it, or import posters that you have with "
+            "`keyart import FOLDER`"
+        )
+    return _read_key_file(Path(name).expanduser())
+
+
+def read_movie_ids(path: Path) -> frozenset[int]:
+    """Read a list of films: one movie_id a line; blank lines and what follows a ``#`` do not count.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    frozenset of int
+        The ids.
+
+    Raises
+    ------
+    DataError
+        It cannot be read, or a line is no movie_id.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {path} ({error}); expected a text file with one movie_id a line") from error
+    movie_ids = set()
+    for number, line in enumerate(lines, start=1):
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        if not (text.isascii() and text.isdigit()):
+            raise DataError(f"{path}, line {number}: expected a movie_id, a whole number; received {text[:40]!r}")
+        movie_ids.add(int(text))
+    return frozenset(movie_ids)
+
+
+def take_standing(workspace: Workspace) -> Standing:
+    """Count the films of a workspace by how things stand with their posters; nothing is asked or changed.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace, with films.
+
+    Returns
+    -------
+    Standing
+        The count.
+
+    Raises
+    ------
+    NotBuiltError
+        Nothing has been loaded.
+    """
+    movie_ids = [film.movie_id for film in _films(workspace)]
+    if not workspace.posters_dir.is_dir():
+        return Standing(len(movie_ids), dict.fromkeys(State, 0) | {State.MISSING: len(movie_ids)}, 0, 0)
+    with PosterStore.open(workspace.posters_dir) as store:
+        stale = store.older_than(datetime.now(UTC) - MAX_AGE)
+        return Standing(
+            n_films=len(movie_ids),
+            counts=store.counts(movie_ids),
+            n_bytes=store.n_bytes(),
+            n_stale=len(stale.intersection(movie_ids)),
+        )
+
+
+def plan(workspace: Workspace, choice: Choice) -> list[Film]:
+    """List the films that a run would ask for; nothing is asked or changed.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace, with films.
+    choice : Choice
+        Which of those that are open.
+
+    Returns
+    -------
+    list of Film
+        In the order of the catalogue.
+
+    Raises
+    ------
+    NotBuiltError
+        Nothing has been loaded.
+    """
+    films = _films(workspace)
+    with PosterStore.open(workspace.posters_dir) as store:
+        return choose_films(films, store, choice)
+
+
+def fetch(
+    workspace: Workspace,
+    client: TmdbClient,
+    *,
+    size: str = "w342",
+    choice: Choice | None = None,
+    id_export: str | None = None,
+    on_progress: Callable[[FetchProgress], None] | None = None,
+) -> FetchReport:
+    """Fetch the posters that are missing from TMDB, and write the run's statistics beside them.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace, with films.
+    client : TmdbClient
+        Whom to ask.
+    size : str, default "w342"
+        One of TMDB's poster sizes.
+    choice : Choice, optional
+        Which films; by default all that are open.
+    id_export : str, optional
+        TMDB's daily export of ids, a file or an address: what it does not list is not asked for.
+    on_progress : callable, optional
+        Is told how far the run has come.
+
+    Returns
+    -------
+    FetchReport
+        What came.
+
+    Raises
+    ------
+    DataError
+        The export is none.
+    FetchError
+        The key is refused, or TMDB cannot be reached; what came is kept.
+    StoreError
+        The disk is full, or another process is fetching; what came is kept.
+    """
+    films = _films(workspace)
+    live = read_live_ids(id_export, {film.tmdb_id for film in films if film.tmdb_id}) if id_export else None
+    began = datetime.now(UTC)
+    with PosterStore.open(workspace.posters_dir) as store:
+        report = fetch_posters(
+            films, store, client, size=size, choice=choice, live_tmdb_ids=live, on_progress=on_progress
+        )
+    facts = {"began_at": began.isoformat(timespec="seconds"), "size": size, "language": client.language}
+    write_record(statistics_path(workspace), _KIND, _VERSION, facts | statistics(report))
+    return report
+
+
+def statistics_path(workspace: Workspace) -> Path:
+    """Locate the statistics of the last run.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace.
+
+    Returns
+    -------
+    Path
+        A JSON record, once there was a run.
+    """
+    return workspace.posters_dir / "last-fetch.json"
+
+
+def statistics(report: FetchReport) -> dict[str, Any]:
+    """Write a run's report as plain values.
+
+    Parameters
+    ----------
+    report : FetchReport
+        The report.
+
+    Returns
+    -------
+    dict
+        What JSON can hold.
+    """
+    return {
+        **asdict(report),
+        "counts": _plain(report.counts),
+        "outcomes": _plain(report.outcomes),
+        "n_ok": report.n_ok,
+        "n_settled": report.n_settled,
+        "success_rate": round(report.n_ok / report.n_settled, 4) if report.n_settled else None,
+        "elapsed_s": round(report.elapsed_s, 3),
+        "posters_per_s": round(report.n_ok / report.elapsed_s, 2),
+        "requests_per_s": round(report.n_requests / report.elapsed_s, 2),
+    }
+
+
+def _plain(counts: dict[State, int]) -> dict[str, int]:
+    return {state.value: n_films for state, n_films in counts.items()}
+
+
+def _read_key_file(path: Path) -> str:
+    try:
+        mode = path.stat().st_mode
+        key = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{TMDB_API_KEY_FILE.variable} names {path}, which cannot be read as text; expected a file that holds the "
+            "TMDB key and nothing else"
+        ) from error
+    # Windows keeps its permissions elsewhere.
+    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ConfigError(f"others can read the key in {path}; type: chmod 600 {path}")
+    return key
+
+
+def _films(workspace: Workspace) -> list[Film]:
+    with Catalogue.open(workspace.catalogue_path) as catalogue:
+        return list(catalogue)

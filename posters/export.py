@@ -1,0 +1,90 @@
+"""TMDB's daily export of all ids it knows: a gzip file of JSON lines, each with an ``id``.
+
+A film whose tmdb_id it does not list is dead, which saves a request for it. May import `catalog` only.
+
+References
+----------
+https://developer.themoviedb.org/docs/daily-id-exports
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Collection, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+from catalog.errors import DataError, FetchError
+from posters.transport import Transport
+
+_WHAT = "TMDB's daily export of movie ids (movie_ids_MM_DD_YYYY.json.gz)"
+_MAX_BYTES = 512 << 20
+_MAX_LINE_BYTES = 1 << 20
+
+
+def read_live_ids(source: str, tmdb_ids: Collection[int]) -> frozenset[int]:
+    """Tell which of some ids TMDB knows, by its daily export.
+
+    The export is read to its end before anything is said: one that was cut off would make live films look dead. It
+    lists films that are not for adults, as they were when it was made.
+
+    Parameters
+    ----------
+    source : str
+        A file, or an address that begins with ``http://`` or ``https://``.
+    tmdb_ids : collection of int
+        The ids that matter; only these are kept in memory.
+
+    Returns
+    -------
+    frozenset of int
+        Those that TMDB knows.
+
+    Raises
+    ------
+    DataError
+        It is no such export, is cut off, or lists none of these ids.
+    FetchError
+        It cannot be downloaded.
+    """
+    wanted = frozenset(tmdb_ids)
+    try:
+        with _open(source) as stream, gzip.open(stream) as lines:
+            live = frozenset(tmdb_id for tmdb_id in _ids(lines, source) if tmdb_id in wanted)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{source}: expected {_WHAT}, received a file that is cut off or no gzip file") from error
+    except OSError as error:
+        raise DataError(f"cannot read {source}: {error.strerror or error}; expected {_WHAT}") from error
+    if wanted and not live:
+        raise DataError(f"{source} lists none of the {len(wanted):,} tmdb_ids asked about; expected {_WHAT}")
+    return live
+
+
+def _ids(lines: gzip.GzipFile, source: str) -> Iterator[int]:
+    # A line has a limit, or a bomb of one endless line would fill the memory.
+    for number, line in enumerate(iter(lambda: lines.readline(_MAX_LINE_BYTES), b""), start=1):
+        try:
+            yield int(json.loads(line)["id"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f'{source}, line {number}: expected a JSON object with an "id", as in {_WHAT}') from error
+
+
+def _open(source: str) -> IO[bytes]:
+    if urlsplit(source).scheme not in ("http", "https"):
+        return Path(source).open("rb")
+    return _download(source)
+
+
+def _download(url: str) -> IO[bytes]:
+    with closing(Transport(max_bytes=_MAX_BYTES, total_s=600.0)) as transport:
+        answer = transport.get(url)
+    if answer.status != 200:
+        raise FetchError(
+            f"{urlsplit(url).hostname}: HTTP {answer.status} instead of {_WHAT}; an export is kept for three months"
+        )
+    return io.BytesIO(answer.content)

@@ -1,0 +1,294 @@
+"""``keyart fetch`` as a user runs it: real processes, real signals, a server on the loopback."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from catalog.films import Catalogue, Film
+from keyart.workspace import Workspace
+from posters.store import DATABASE_NAME, PosterStore
+from tests.posters.tmdb_server import V3_KEY, Fault, TmdbServer
+
+N_CONNECTIONS = 8
+COMMAND = (sys.executable, "-c", "from keyart.cli import main; main()", "fetch")
+
+
+@pytest.fixture
+def server() -> Iterator[TmdbServer]:
+    with TmdbServer() as server:
+        yield server
+
+
+class Desk:
+    """A workspace of some films, and a shell to type in."""
+
+    def __init__(self, home: Path, server: TmdbServer, films: list[Film]) -> None:
+        self.home = home
+        self.server = server
+        self.films = films
+        workspace = Workspace.create(home)
+        Catalogue.create(workspace.catalogue_path, films, {"numbering": "movielens", "source": "test"})
+        self.posters_dir = workspace.posters_dir
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("TMDB", "KEYART"))},
+            "TMDB_API_KEY": V3_KEY,
+            "KEYART_TMDB_URL": server.base_url,
+            "KEYART_HOME": str(home),
+        }
+
+    def start(
+        self, *words: str, environment: dict[str, str] | None = None, before: Callable[[], None] | None = None
+    ) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*COMMAND, *words],
+            env={**self.environment, **(environment or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=before,
+        )
+
+    def type(
+        self, *words: str, environment: dict[str, str] | None = None, before: Callable[[], None] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        process = self.start(*words, environment=environment, before=before)
+        out, err = process.communicate(timeout=60)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def outcome(self) -> dict[int, tuple[object, ...]]:
+        """What is known of every film, but when and in how many tries."""
+        columns = "movie_id, state, reason, source, poster_path, size, language, file_name, n_bytes, sha256"
+        connection = sqlite3.connect(self.posters_dir / DATABASE_NAME)
+        rows = connection.execute(f"SELECT {columns} FROM posters").fetchall()
+        connection.close()
+        return {movie_id: tuple(rest) for movie_id, *rest in rows}
+
+    def n_ok(self) -> int:
+        if not self.posters_dir.is_dir():
+            return 0
+        with PosterStore.open(self.posters_dir) as store:
+            return len(store.posters())
+
+    def wait_for_images(self, n_images: int, process: subprocess.Popen[str]) -> None:
+        while len(self.server.paths("/t/p")) < n_images and process.poll() is None:
+            pass
+
+
+@pytest.fixture
+def desk(tmp_path: Path, server: TmdbServer) -> Callable[..., Desk]:
+    def make(n_films: int, name: str = "workspace") -> Desk:
+        films = []
+        for movie_id in range(1, n_films + 1):
+            if movie_id % 10:
+                server.add_film(1000 + movie_id, None if movie_id % 10 == 5 else b"")
+            films.append(Film(movie_id, f"Film {movie_id}", tmdb_id=1000 + movie_id))
+        return Desk(tmp_path / name, server, films)
+
+    return make
+
+
+def test_a_run_its_report_and_its_statistics(desk: Callable[..., Desk]) -> None:
+    here = desk(20)
+    before = json.loads(here.type("--report", "--json").stdout)
+    assert (before["n_films"], before["states"]["missing"]) == (20, 20)
+    assert not here.posters_dir.exists()
+    run = here.type("--rate", "0")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "16 posters came of 20 films asked for" in run.stdout
+    assert here.type("--report").stdout.splitlines()[-1].startswith("  together        20 films")
+    report = json.loads(here.type("--report", "--json").stdout)
+    assert report["states"] == {"ok": 16, "no_link": 0, "no_poster": 2, "not_found": 2, "failed": 0, "missing": 0}
+    assert sum(report["states"].values()) == report["n_films"]
+    statistics = json.loads((here.posters_dir / "last-fetch.json").read_text())
+    assert (statistics["kind"], statistics["n_asked"], statistics["n_ok"]) == ("keyart-fetch", 20, 16)
+    assert (statistics["n_requests"], statistics["success_rate"]) == (1 + 20 + 16, 0.8)
+    again = json.loads(here.type("--json").stdout)
+    assert (again["n_asked"], again["counts"]["ok"]) == (0, 16)
+
+
+def test_the_choice_of_films(desk: Callable[..., Desk], tmp_path: Path) -> None:
+    here = desk(30)
+    plan = here.type("--dry-run", "--limit", "7")
+    assert "would ask for 7 films: about 14 requests, 0 s at least" in plan.stdout
+    assert here.server.requests == []
+    (tmp_path / "ids.txt").write_text("# favourites\n3\n 21 # another\n\n999\n")
+    run = json.loads(here.type("--movie-ids", str(tmp_path / "ids.txt"), "--size", "w185", "--json").stdout)
+    assert (run["n_asked"], run["counts"]["ok"], run["counts"]["missing"]) == (2, 2, 28)
+    assert here.server.paths("/t/p") == ["/t/p/w185/poster1003.jpg", "/t/p/w185/poster1021.jpg"]
+    (tmp_path / "bad.txt").write_text("3\nHeat\n")
+    bad = here.type("--movie-ids", str(tmp_path / "bad.txt"))
+    assert (bad.returncode, bad.stderr.count("\n")) == (1, 1)
+    assert "bad.txt, line 2: expected a movie_id, a whole number; received 'Heat'" in bad.stderr
+
+
+def test_what_is_old_is_told_and_fetched_again(desk: Callable[..., Desk]) -> None:
+    here = desk(4)
+    here.type("--rate", "0")
+    connection = sqlite3.connect(here.posters_dir / DATABASE_NAME)
+    connection.execute("UPDATE posters SET fetched_at = '2020-01-01T00:00:00+00:00' WHERE movie_id < 4")
+    connection.commit()
+    connection.close()
+    told = here.type()
+    assert "3 films were fetched more than 180 days ago" in told.stderr
+    here.server.inject("/3/movie/1002", Fault.HTML)
+    refreshed = json.loads(here.type("--refresh-older-than", "180d", "--json").stdout)
+    assert (refreshed["n_asked"], refreshed["n_ok"], refreshed["outcomes"]["failed"]) == (3, 2, 1)
+    # The one that failed keeps what it had, and its age.
+    assert refreshed["counts"]["ok"] == 4
+    assert json.loads(here.type("--report", "--json").stdout)["n_stale"] == 1
+    assert here.type("--refresh-older-than", "soon").returncode == 2
+
+
+def test_dead_ids_are_marked_without_a_request(desk: Callable[..., Desk], tmp_path: Path) -> None:
+    here = desk(10)
+    lines = [json.dumps({"id": tmdb_id, "original_title": "…"}) for tmdb_id in (1001, 1002, 1003, 5)]
+    export = gzip.compress("\n".join(lines).encode())
+    run = here.type("--id-export", here.server.add_file("/movie_ids.json.gz", export), "--json")
+    assert json.loads(run.stdout)["counts"] | {"failed": 0} == {
+        "ok": 3, "no_link": 0, "no_poster": 0, "not_found": 7, "failed": 0, "missing": 0,
+    }  # fmt: skip
+    assert len(here.server.paths("/3/movie")) == 3
+    assert here.outcome()[4][2] == "tmdb_export"
+    (tmp_path / "cut.json.gz").write_bytes(export[:-12])
+    cut = here.type("--id-export", str(tmp_path / "cut.json.gz"))
+    assert (cut.returncode, cut.stderr.count("\n")) == (1, 1)
+    assert "cut off" in cut.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_run_in_good_order(desk: Callable[..., Desk], number: int, code: int) -> None:
+    here = desk(2000)
+    process = here.start("--rate", "0", "--connections", str(N_CONNECTIONS))
+    here.wait_for_images(30, process)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "run the same command again to go on" in err
+    assert "Traceback" not in err
+    # All that was sent has been kept, and is told.
+    n_came = len(here.server.paths("/t/p"))
+    assert 30 <= here.n_ok() == n_came < 1600
+    assert out.startswith(f"{n_came:,} posters came of ")
+    assert json.loads((here.posters_dir / "last-fetch.json").read_text())["interrupted"]
+
+
+def test_a_signal_before_the_first_answer(desk: Callable[..., Desk]) -> None:
+    here = desk(5)
+    here.server.inject("/3/configuration", Fault.OVERLOADED, lasting=True)
+    process = here.start()
+    while not here.server.requests:
+        pass
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "run the same command again" in err
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
+def test_killed_at_any_moment_it_loses_only_what_was_in_flight(desk: Callable[..., Desk], seed: int) -> None:
+    rng = Random(seed)
+    undisturbed = desk(600, "undisturbed")
+    assert undisturbed.type("--rate", "0").returncode == 0
+    here = desk(600)
+    here.server.requests.clear()
+    words = ("--rate", "0", "--connections", str(N_CONNECTIONS))
+    for _ in range(20):
+        n_before, n_kept = len(here.server.paths("/t/p")), here.n_ok()
+        process = here.start(*words)
+        here.wait_for_images(n_before + rng.randint(1, 20), process)
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        n_asked, n_new = len(here.server.paths("/t/p")) - n_before, here.n_ok() - n_kept
+        # On its way, or waiting to be entered: no more than one of each a connection, and the one at hand.
+        assert 0 <= n_asked - n_new <= 2 * N_CONNECTIONS + 1
+    assert here.type(*words).returncode == 0
+    assert here.outcome() == undisturbed.outcome()
+    for path in undisturbed.posters_dir.glob("*.jpg"):
+        assert (here.posters_dir / path.name).read_bytes() == path.read_bytes()
+    left = {path.name for path in here.posters_dir.iterdir()}
+    assert left == {path.name for path in undisturbed.posters_dir.iterdir()}
+
+
+def test_a_second_fetch_is_refused_with_the_pid_of_the_first(desk: Callable[..., Desk]) -> None:
+    here = desk(200)
+    first = here.start("--rate", "20")
+    here.wait_for_images(1, first)
+    second = here.type()
+    first.kill()
+    first.communicate()
+    assert (second.returncode, second.stderr.count("\n")) == (1, 1)
+    assert f"process {first.pid} is fetching or importing posters into" in second.stderr
+    # Killed, the first one is no obstacle any more.
+    assert here.type("--rate", "0").returncode == 0
+
+
+def test_a_full_disk_ends_the_run_and_keeps_what_came(desk: Callable[..., Desk]) -> None:
+    def fill() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    here = desk(300)
+    full = here.type("--rate", "0", before=fill)
+    assert (full.returncode, full.stderr.count("\n")) == (1, 1)
+    assert "free some space" in full.stderr
+    assert not list(here.posters_dir.glob(".*"))
+    assert here.type("--rate", "0").returncode == 0
+    assert here.n_ok() == 240
+
+
+def test_a_refused_key_is_one_line(desk: Callable[..., Desk]) -> None:
+    here = desk(50)
+    here.server.inject("/3/movie/1020", Fault.UNAUTHORIZED)
+    run = here.type("--rate", "0")
+    assert (run.returncode, run.stderr.count("\n")) == (1, 1)
+    assert "refuses the key (HTTP 401)" in run.stderr
+
+
+def test_the_key_appears_nowhere(desk: Callable[..., Desk]) -> None:
+    here = desk(30)
+    for tmdb_id, fault in enumerate((Fault.RESET, Fault.HTML, Fault.TRUNCATED, Fault.REDIRECT, Fault.STALL), 1001):
+        here.server.inject(f"/3/movie/{tmdb_id}", fault)
+    here.server.inject("/3/movie/1025", Fault.UNAUTHORIZED)
+    process = here.start("--debug", "--rate", "20")
+    here.wait_for_images(3, process)
+    command_line = Path(f"/proc/{process.pid}/cmdline")
+    assert not command_line.exists() or V3_KEY.encode() not in command_line.read_bytes()
+    out, err = process.communicate(timeout=60)
+    assert "Traceback" in err
+    assert V3_KEY not in out + err
+    for path in here.home.rglob("*"):
+        assert path.is_dir() or V3_KEY.encode() not in path.read_bytes()
+
+
+@pytest.mark.parametrize("words", [("--api-key", V3_KEY), (f"--api-key={V3_KEY}",), ("--token", V3_KEY)])
+def test_a_key_on_the_command_line_is_refused(desk: Callable[..., Desk], words: tuple[str, ...]) -> None:
+    run = desk(1).type(*words)
+    assert (run.returncode, run.stderr.count("\n")) == (1, 1)
+    assert "can be read by everyone on this machine (ps)" in run.stderr
+    assert V3_KEY not in run.stdout + run.stderr
+
+
+def test_a_key_in_a_file(desk: Callable[..., Desk], tmp_path: Path) -> None:
+    here = desk(2)
+    path = tmp_path / "key"
+    path.write_text(f"{V3_KEY}\n")
+    environment = {"TMDB_API_KEY": "", "TMDB_API_KEY_FILE": str(path)}
+    path.chmod(0o640)
+    refused = here.type(environment=environment)
+    assert f"others can read the key in {path}; type: chmod 600 {path}" in refused.stderr
+    path.chmod(0o600)
+    assert here.type(environment=environment).returncode == 0
+    path.unlink()
+    assert "cannot be read as text" in here.type(environment=environment).stderr
