@@ -5,6 +5,7 @@ Together with `keyart.pipeline`, the way in, the only module that knows more tha
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +26,8 @@ from index.cosine import CosineIndex
 from keyart.settings import HOME, keras_models_dir
 from keyart.workspace import Workspace
 from posters.store import PosterStore
+
+_log = logging.getLogger(__name__)
 
 Alpha = float | Literal["auto"]
 Part = TypeVar("Part")
@@ -355,10 +358,15 @@ class Engine:
 
     @cached_property
     def _poster_paths(self) -> dict[int, Path]:
-        if not self._workspace.posters_dir.is_dir():
+        try:
+            with PosterStore.open_to_read(self._workspace.posters_dir) as store:
+                return {poster.movie_id: poster.path for poster in store.posters()}
+        except NotBuiltError:
             return {}
-        with PosterStore.open(self._workspace.posters_dir) as store:
-            return {poster.movie_id: poster.path for poster in store.posters()}
+        except DataError as error:
+            # Pictures are only an addition to an answer.
+            _log.warning("results come without posters: %s", error)
+            return {}
 
     @cached_property
     def _store(self) -> FeatureStore:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from catalog.errors import ConfigError, DataError
+from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.films import Catalogue, Film
 from catalog.storage import write_record
 from keyart.settings import TMDB_API_KEY, TMDB_API_KEY_FILE
@@ -141,9 +141,11 @@ def take_standing(workspace: Workspace) -> Standing:
         Nothing has been loaded.
     """
     movie_ids = [film.movie_id for film in _films(workspace)]
-    if not workspace.posters_dir.is_dir():
+    try:
+        store = PosterStore.open_to_read(workspace.posters_dir)
+    except NotBuiltError:
         return Standing(len(movie_ids), dict.fromkeys(State, 0) | {State.MISSING: len(movie_ids)}, 0, 0)
-    with PosterStore.open(workspace.posters_dir) as store:
+    with store:
         stale = store.older_than(datetime.now(UTC) - MAX_AGE)
         return Standing(
             n_films=len(movie_ids),

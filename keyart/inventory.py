@@ -152,12 +152,13 @@ def take_inventory(workspace: Workspace) -> Inventory:
 
 
 def _poster_counts(workspace: Workspace, movie_ids: list[int], damaged: list[str]) -> dict[str, int]:
-    if workspace.posters_dir.is_dir():
-        try:
-            with PosterStore.open(workspace.posters_dir) as store:
-                return {state.value: n for state, n in store.counts(movie_ids).items()}
-        except DataError as error:
-            damaged.append(str(error))
+    try:
+        with PosterStore.open_to_read(workspace.posters_dir) as store:
+            return {state.value: n for state, n in store.counts(movie_ids).items()}
+    except NotBuiltError:
+        pass
+    except DataError as error:
+        damaged.append(str(error))
     return {state.value: len(movie_ids) if state is State.MISSING else 0 for state in State}
 
 

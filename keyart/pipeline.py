@@ -14,7 +14,8 @@ from pathlib import Path
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.films import Catalogue, Film
-from catalog.movielens import read_films
+from catalog.lock import exclusive
+from catalog.movielens import FilmFiles, read_films
 from cf.neighbors import ItemCosine
 from cf.ratings import Ratings, read_movielens
 from features.backbone import BackboneChoice, load_backbone
@@ -99,20 +100,10 @@ def load(home: Path, folder: Path) -> LoadReport:
     files = read_films(folder)
     ratings = read_movielens(folder)
     workspace = Workspace.create(home)
-    earlier = _earlier_ratings(workspace, files.numbering)
     n_read = len(ratings)
     ratings = ratings.of_films([film.movie_id for film in files.films])
-    # The catalogue names its ratings, so the rename that puts it in place changes both at once.
-    name = f"ratings-{secrets.token_hex(4)}.parquet"
-    ratings.save(workspace.ratings_path(name))
-    try:
-        facts = {"numbering": files.numbering, "ratings": name, "source": folder.absolute().name}
-        Catalogue.create(workspace.catalogue_path, _with_support(files.films, ratings), facts)
-    except BaseException:
-        workspace.ratings_path(name).unlink(missing_ok=True)
-        raise
-    if earlier:
-        workspace.ratings_path(earlier).unlink(missing_ok=True)
+    with exclusive(workspace.home):
+        _write_catalogue(workspace, folder, files, ratings)
     notes = [*files.notes]
     if n_read > len(ratings):
         notes.append(f"{n_read - len(ratings)} ratings are of films that the folder does not list; passed over")
@@ -346,7 +337,8 @@ def _build_index(workspace: Workspace, centre: bool | None, progress: Progress) 
         return None
     if not len(rows):
         # No poster is left of those that it was built from.
-        CosineIndex.remove(workspace.index_dir)
+        with exclusive(workspace.index_dir):
+            CosineIndex.remove(workspace.index_dir)
         return None
     if centre is None:
         centre = BackboneChoice(**store.origin).is_random
@@ -359,7 +351,8 @@ def _build_index(workspace: Workspace, centre: bool | None, progress: Progress) 
 
         identity = store.identity.as_dict()
         index = CosineIndex.build(rows.movie_ids, blocks, identity, fingerprint=fingerprint(rows), centre=centre)
-    index.save(workspace.index_dir)
+    with exclusive(workspace.index_dir):
+        index.save(workspace.index_dir)
     return len(index), centre
 
 
@@ -370,19 +363,36 @@ def _build_item_similarities(workspace: Workspace, ratings: Ratings, progress: P
     with progress("item similarity", len(matrix.movie_ids), "films") as advance:
         model = ItemCosine(source=source).fit(matrix)
         advance(len(matrix.movie_ids))
-    model.save(workspace.cf_dir)
+    with exclusive(workspace.cf_dir):
+        model.save(workspace.cf_dir)
     return len(matrix.movie_ids)
 
 
-def _earlier_ratings(workspace: Workspace, numbering: str) -> str | None:
-    """Name the ratings file that a load replaces, after checking that the films' numbers mean the same."""
+def _write_catalogue(workspace: Workspace, folder: Path, files: FilmFiles, ratings: Ratings) -> None:
+    _check_numbering(workspace, files.numbering)
+    # The catalogue names its ratings, so the rename that puts it in place changes both at once.
+    name = f"ratings-{secrets.token_hex(4)}.parquet"
+    ratings.save(workspace.ratings_path(name))
+    try:
+        facts = {"numbering": files.numbering, "ratings": name, "source": folder.absolute().name}
+        Catalogue.create(workspace.catalogue_path, _with_support(files.films, ratings), facts)
+    except BaseException:
+        workspace.ratings_path(name).unlink(missing_ok=True)
+        raise
+    for path in workspace.home.glob("ratings-*.parquet"):
+        if path.name != name:
+            path.unlink(missing_ok=True)
+
+
+def _check_numbering(workspace: Workspace, numbering: str) -> None:
+    """Refuse films whose numbers mean other films than those that are there."""
     if not workspace.catalogue_path.is_file():
-        return None
+        return
     try:
         catalogue = Catalogue.open(workspace.catalogue_path)
     except DataError:
         # Of an older version or damaged: loading again is the way out.
-        return None
+        return
     with catalogue:
         there = catalogue.fact("numbering")
         if there != numbering:
@@ -390,7 +400,6 @@ def _earlier_ratings(workspace: Workspace, numbering: str) -> str | None:
                 f"{workspace.home} holds films numbered as in {there}, this folder numbers them as {numbering}, so "
                 "posters would go to the wrong films; name another workspace with --home DIR"
             )
-        return catalogue.fact("ratings")
 
 
 def _with_support(films: Sequence[Film], ratings: Ratings) -> list[Film]:
@@ -406,11 +415,12 @@ def _films(workspace: Workspace) -> list[Film]:
 
 
 def _posters(workspace: Workspace) -> list[Poster]:
-    if not workspace.posters_dir.is_dir():
+    known = {film.movie_id for film in _films(workspace)}
+    try:
+        with PosterStore.open_to_read(workspace.posters_dir) as store:
+            return [poster for poster in store.posters() if poster.movie_id in known]
+    except NotBuiltError:
         return []
-    with Catalogue.open(workspace.catalogue_path) as catalogue, PosterStore.open(workspace.posters_dir) as store:
-        known = {film.movie_id for film in catalogue}
-        return [poster for poster in store.posters() if poster.movie_id in known]
 
 
 def _absolute_if_file(name: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -19,15 +19,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import portalocker
-
-from catalog.errors import DataError, StoreError
-from catalog.storage import clear_partial, sqlite_errors, write_error, write_unflushed
+from catalog.errors import DataError, NotBuiltError, StoreError
+from catalog.lock import exclusive
+from catalog.storage import sqlite_errors, write_error, write_unflushed
 from posters.verify import ImageFacts, verify_image
 
 DATABASE_NAME = "posters.sqlite"
-
-_LOCK_NAME = "writer.pid"
 
 _VERSION = 2
 
@@ -233,6 +230,41 @@ class PosterStore:
                 raise
         return cls(posters_dir, connection)
 
+    @classmethod
+    def open_to_read(cls, posters_dir: Path) -> PosterStore:
+        """Open a store without the right to write, and without the need of it.
+
+        Parameters
+        ----------
+        posters_dir : Path
+            The folder.
+
+        Returns
+        -------
+        PosterStore
+            The store; what would change it fails.
+
+        Raises
+        ------
+        NotBuiltError
+            There is none.
+        DataError
+            Its database is damaged, or of another version.
+        """
+        path = posters_dir / DATABASE_NAME
+        if not path.is_file():
+            raise NotBuiltError(
+                f"no posters here yet ({path} is missing); run `keyart fetch` or `keyart import FOLDER`"
+            )
+        with sqlite_errors(path):
+            connection = _connect_to_read(path)
+            try:
+                _check_version(connection, path)
+            except BaseException:
+                connection.close()
+                raise
+        return cls(posters_dir, connection)
+
     def __enter__(self) -> PosterStore:
         return self
 
@@ -261,18 +293,7 @@ class PosterStore:
         StoreError
             Another process is at it; the message names it. Or the folder cannot be written to.
         """
-        path = self._posters_dir / _LOCK_NAME
-        with ExitStack() as held:
-            try:
-                # The system lets go of the lock however its holder ends.
-                holder_pid = held.enter_context(portalocker.PidFileLock(path))
-            except portalocker.AlreadyLocked:
-                raise _busy(self._posters_dir, None) from None
-            except OSError as error:
-                raise write_error(path, error) from error
-            if holder_pid is not None:
-                raise _busy(self._posters_dir, holder_pid)
-            clear_partial(self._posters_dir)
+        with exclusive(self._posters_dir):
             yield
 
     @contextmanager
@@ -576,14 +597,31 @@ class PosterStore:
                 self._connection.commit()
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Make an empty database ready, and hold any other to its version."""
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    connection = sqlite3.connect(address, uri=True, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA user_version")
+    except sqlite3.OperationalError:
+        connection.close()
+        # Even to read, WAL wants a file beside the database; where nobody can write, nothing changes either.
+        return sqlite3.connect(f"{address}&immutable=1", uri=True, check_same_thread=False)
+    return connection
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> int:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version not in (0, _VERSION):
         raise DataError(
             f"{path} is of version {version}, this keyart reads version {_VERSION}; use the keyart that made it, or "
             "move the file away and run `keyart fetch` or `keyart import` again"
         )
+    return version
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Make an empty database ready, and hold any other to its version."""
+    version = _check_version(connection, path)
     connection.execute("PRAGMA journal_mode = WAL")
     # Under WAL this keeps every commit through a killed process; only a power cut may undo the last few.
     connection.execute("PRAGMA synchronous = NORMAL")
@@ -591,11 +629,6 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         with connection:
             connection.execute(_SCHEMA)
             connection.execute(f"PRAGMA user_version = {_VERSION}")
-
-
-def _busy(posters_dir: Path, holder_pid: int | None) -> StoreError:
-    who = "another process" if holder_pid is None else f"process {holder_pid}"
-    return StoreError(f"{who} is fetching or importing posters into {posters_dir}; let it finish, or stop it first")
 
 
 def _is_whole(path: Path, n_bytes: int | None) -> bool:

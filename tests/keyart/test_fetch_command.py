@@ -230,7 +230,7 @@ def test_a_second_fetch_is_refused_with_the_pid_of_the_first(desk: Callable[...,
     first.kill()
     first.communicate()
     assert (second.returncode, second.stderr.count("\n")) == (1, 1)
-    assert f"process {first.pid} is fetching or importing posters into" in second.stderr
+    assert f"process {first.pid} is writing into" in second.stderr
     # Killed, the first one is no obstacle any more.
     assert here.type("--rate", "0").returncode == 0
 

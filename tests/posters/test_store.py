@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.errors import DataError, StoreError
+from catalog.errors import DataError, NotBuiltError, StoreError
 from posters.store import DATABASE_NAME, Origin, PosterStore, Source, State
 from tests.posters.pictures import draw_poster
 
@@ -156,7 +156,7 @@ def test_one_process_writes_at_a_time(store: PosterStore, tmp_path: Path) -> Non
     with (
         PosterStore.open(tmp_path / "posters") as other,
         store.writing(),
-        pytest.raises(StoreError, match=f"process {os.getpid()} is fetching or importing"),
+        pytest.raises(StoreError, match=f"process {os.getpid()} is writing into"),
         other.writing(),
     ):
         pass
@@ -207,3 +207,23 @@ def test_writing_while_another_reads(store: PosterStore, tmp_path: Path) -> None
 
 def test_its_repr_tells_where_it_is(store: PosterStore, tmp_path: Path) -> None:
     assert repr(store) == f"PosterStore({str(tmp_path / 'posters')!r})"
+
+
+def test_reading_asks_for_no_right_to_write(store: PosterStore, tmp_path: Path) -> None:
+    store.put(1, draw_poster(1), FETCHED)
+    store.close()
+    folder = tmp_path / "posters"
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    with PosterStore.open_to_read(folder) as reader:
+        assert [poster.movie_id for poster in reader.posters()] == [1]
+        with pytest.raises(StoreError, match="readonly"):
+            reader.mark(2, State.NOT_FOUND, "unknown", FETCHED)
+    # SQLite itself may lay its two files beside the database, where it can.
+    after = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert before.items() <= after.items()
+
+
+def test_reading_makes_no_store(tmp_path: Path) -> None:
+    with pytest.raises(NotBuiltError, match="no posters here yet"):
+        PosterStore.open_to_read(tmp_path / "posters")
+    assert not (tmp_path / "posters").exists()
