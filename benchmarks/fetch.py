@@ -38,7 +38,7 @@ KEY = "0" * 32
 N_DRAWN = 64
 N_CORES = os.cpu_count() or 1
 SERVE = "serve"
-OURS = "keyart fetch --rate 0 --connections 4"
+OURS = "keyart fetch --rate 0"
 
 
 # The server: TMDB's API and image host in one, as lean as Python allows, since it shares the processors.
@@ -215,8 +215,8 @@ def measure_rate(n_films: int, rate: int) -> None:
 
 def measure_race(n_films: int, n_rounds: int, img2dataset: str | None) -> None:
     racers: dict[str, Callable[[str, int], tuple[float, float]]] = {
-        OURS: race_keyart("--rate", "0", "--connections", "4"),
-        "keyart fetch --rate 0 (20 connections)": race_keyart("--rate", "0"),
+        OURS: race_keyart("--rate", "0"),
+        f"{OURS} --connections 4": race_keyart("--rate", "0", "--connections", "4"),
     }
     if img2dataset:
         racers["img2dataset, posters decoded"] = race_img2dataset(img2dataset)
