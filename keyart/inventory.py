@@ -147,7 +147,8 @@ def take_inventory(workspace: Workspace) -> Inventory:
         n_similar=n_similar,
         n_linked=sum(bool(film.tmdb_id or film.imdb_id) for film in films),
         similarities_are_current=similarities_of == ratings_name or not n_ratings,
-        damaged=tuple(damaged),
+        # What is damaged may stand in the way of several parts.
+        damaged=tuple(dict.fromkeys(damaged)),
     )
 
 
@@ -169,8 +170,7 @@ def _features(workspace: Workspace, damaged: list[str]) -> tuple[int, int, str |
     except NotBuiltError:
         pass
     except DataError as error:
-        # A damaged list of posters has been named already.
-        damaged.extend({str(error)} - set(damaged))
+        damaged.append(str(error))
     return 0, 0, None, None
 
 

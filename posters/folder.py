@@ -17,6 +17,7 @@ from typing import Literal, get_args
 
 from catalog.errors import DataError
 from catalog.films import Film
+from catalog.storage import sha256_file
 from catalog.tables import read_rows
 from posters.store import Origin, PosterStore, Source
 from posters.verify import MAX_POSTER_BYTES, too_many_bytes
@@ -253,7 +254,8 @@ def _keep(content: bytes, movie_ids: list[int], store: PosterStore, tally: _Tall
     sha256 = hashlib.sha256(content).hexdigest()
     for movie_id in movie_ids:
         poster = store.poster(movie_id)
-        if poster and poster.sha256 == sha256:
+        # The file itself is asked: an import is how one mends a poster that was damaged.
+        if poster and poster.sha256 == sha256 == sha256_file(poster.path):
             tally.unchanged.add(movie_id)
         else:
             store.put(movie_id, content, Origin(Source.IMPORT))

@@ -235,3 +235,14 @@ def test_imdb_names_are_never_taken_for_other_ids(folder: Path, store: PosterSto
     write(folder / "tt0000949.jpg")
     report = import_folder(folder, FILMS, store, by)
     assert (report.n_imported, len(report.unmatched)) == (0, 2)
+
+
+def test_an_import_mends_a_poster_that_was_damaged(folder: Path, store: PosterStore) -> None:
+    content = write(folder / "0113277.jpg").read_bytes()
+    import_folder(folder, FILMS, store)
+    poster = store.poster(6)
+    assert poster is not None
+    # As long as before, so that only its content tells.
+    poster.path.write_bytes(b"x" * len(content))
+    assert import_folder(folder, FILMS, store).n_imported == 1
+    assert poster.path.read_bytes() == content
