@@ -1,11 +1,13 @@
-"""Backbones: VGG16, or any Keras file, from pictures to rows of numbers. The only module that imports Keras.
+"""Backbones: VGG16, or any Keras file, from pictures to maps of numbers. The only module that imports Keras.
 
-TensorFlow takes seconds to import, so that happens in `load_backbone` and not before.
+Keras' backend (TensorFlow, JAX or PyTorch) takes seconds to import, so that happens in `load_backbone` and not before.
+Whatever runs the network, it is one compiled function with a fixed batch shape.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import warnings
 from collections.abc import Callable
@@ -21,15 +23,21 @@ from features.images import SIDE
 from features.weights import imagenet_weights_path, random_kernels
 
 BATCH_SIZE = 16
+GPU_BATCH_SIZE = 128
 VGG16 = "vgg16"
 IMAGENET, RANDOM = "imagenet", "random"
-_FLOAT16_MAX = float(np.finfo(np.float16).max)
+KERAS, ONNX = "keras", "onnx"
+CAFFE_MEAN = (103.939, 116.779, 123.68)
+"""Of ImageNet's blue, green and red, as ``keras.applications.vgg16.preprocess_input`` subtracts it."""
 _log = logging.getLogger(__name__)
+
+Infer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+"""A full batch of pictures, red, green, blue, to the network's output."""
 
 
 @dataclass(frozen=True)
 class BackboneChoice:
-    """Which network, and with which weights; as a user says it.
+    """Which network, with which weights, run by what; as a user says it.
 
     Parameters
     ----------
@@ -39,11 +47,14 @@ class BackboneChoice:
         For VGG16: ``"imagenet"``, ``"random"``, or the path of a ``.h5`` or ``.weights.h5`` file without the top.
     seed : int, default 0
         For random weights.
+    engine : str, default "keras"
+        ``"keras"``, or ``"onnx"`` for ONNX Runtime, which is faster on many CPUs.
     """
 
     backbone: str = VGG16
     weights: str = IMAGENET
     seed: int = 0
+    engine: str = KERAS
 
     @property
     def is_random(self) -> bool:
@@ -51,32 +62,32 @@ class BackboneChoice:
         return self.backbone == VGG16 and self.weights == RANDOM
 
 
+@dataclass(frozen=True)
 class Backbone:
-    """A network that turns pictures into features; make it with `load_backbone`.
-
-    One compiled function with a fixed batch shape: calling ``predict`` in a loop traces again and leaks.
+    """A network that turns pictures into maps; make it with `load_backbone`.
 
     Parameters
     ----------
     name : str
         The network's name.
-    model : keras.Model
-        Input (n, 224, 224, 3) after caffe preprocessing.
+    weights_sha256 : str
+        The hash of its weights.
+    output_shape : tuple of int
+        Of one picture's output: height, width, channels.
+    infer : callable
+        Computes a full batch of pictures.
+    batch_size : int, default 16
+        How many pictures a full batch has.
     """
 
-    def __init__(self, name: str, model: Any) -> None:
-        import keras
-        import tensorflow as tf
-
-        self.name = name
-        self.weights_sha256 = _weights_sha256(model)
-        self.n_features = int(np.prod(model.output_shape[1:]))
-        self._preprocess = keras.applications.vgg16.preprocess_input
-        signature = tf.TensorSpec((BATCH_SIZE, SIDE, SIDE, 3), tf.float32)
-        self._infer = tf.function(lambda pixels: model(pixels, training=False), input_signature=[signature])
+    name: str
+    weights_sha256: str
+    output_shape: tuple[int, ...]
+    infer: Infer
+    batch_size: int = BATCH_SIZE
 
     def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Compute the features of pictures.
+        """Compute the maps of pictures.
 
         Parameters
         ----------
@@ -85,23 +96,27 @@ class Backbone:
 
         Returns
         -------
-        ndarray of shape (n, n_features), float32
-            The network's output, flattened in the order height, width, channel.
+        ndarray of shape (n, height, width, channels), float32
+            The network's output.
         """
-        parts = [self._batch(pixels[start : start + BATCH_SIZE]) for start in range(0, len(pixels), BATCH_SIZE)]
-        return np.concatenate(parts) if parts else np.empty((0, self.n_features), np.float32)
+        starts = range(0, len(pixels), self.batch_size)
+        parts = [self._batch(pixels[start : start + self.batch_size]) for start in starts]
+        return np.concatenate(parts) if parts else np.empty((0, *self.output_shape), np.float32)
 
     def _batch(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        padded = np.zeros((BATCH_SIZE, SIDE, SIDE, 3), np.float32)
-        padded[: len(pixels)] = pixels
-        output = self._infer(self._preprocess(padded)).numpy()
-        return np.asarray(output.reshape(BATCH_SIZE, -1)[: len(pixels)], np.float32)
+        n_pictures = len(pixels)
+        if n_pictures < self.batch_size:
+            padding = np.zeros((self.batch_size - n_pictures, *pixels.shape[1:]), np.uint8)
+            pixels = np.concatenate([pixels, padding])
+        return self.infer(pixels)[:n_pictures]
 
 
 def load_backbone(
     choice: BackboneChoice,
     cache_dir: Path,
     find_imagenet: Callable[[Path], Path] = imagenet_weights_path,
+    *,
+    batch_size: int | None = None,
 ) -> Backbone:
     """Load a network.
 
@@ -110,9 +125,11 @@ def load_backbone(
     choice : BackboneChoice
         Which one.
     cache_dir : Path
-        Keras' folder for models, where ImageNet weights are looked for and kept.
+        Keras' folder for models, where ImageNet weights are looked for and kept, and ONNX files beside them.
     find_imagenet : callable, optional
         Gives the path of VGG16's ImageNet weights, given the cache.
+    batch_size : int, optional
+        How many pictures are computed at once; by default 16, or 128 on a GPU.
 
     Returns
     -------
@@ -122,48 +139,143 @@ def load_backbone(
     Raises
     ------
     ConfigError
-        The choice makes no sense: weights for a Keras file, a path that is not there.
+        The choice makes no sense: weights for a Keras file, a path that is not there, an engine that is not installed
+        or that does not know a layer.
     DataError
         The file does not hold such a network, or such weights.
     FetchError
         The ImageNet weights are not here and cannot be downloaded.
     """
-    if choice.backbone != VGG16:
-        return _load_keras_file(choice)
+    if choice.engine not in (KERAS, ONNX):
+        raise ConfigError(f"--engine {choice.engine}: expected {KERAS} or {ONNX}")
+    name, model = _load_vgg16(choice, cache_dir, find_imagenet) if choice.backbone == VGG16 else _load_file(choice)
+    return of_model(name, model, choice.engine, cache_dir, batch_size)
+
+
+def of_model(
+    name: str, model: Any, engine: str = KERAS, cache_dir: Path | None = None, batch_size: int | None = None
+) -> Backbone:
+    """Make a backbone of a Keras model that is in memory.
+
+    Parameters
+    ----------
+    name : str
+        The network's name.
+    model : keras.Model
+        Input (n, 224, 224, 3) after caffe preprocessing; not to be used for anything else from here on.
+    engine : {"keras", "onnx"}
+        What runs it.
+    cache_dir : Path, optional
+        Where an ONNX file is kept; by default nowhere.
+    batch_size : int, optional
+        How many pictures are computed at once; by default 16, or 128 on a GPU.
+
+    Returns
+    -------
+    Backbone
+        Ready to be called.
+
+    Raises
+    ------
+    ConfigError
+        ONNX Runtime is not installed, or the network has a layer that the export does not know.
+    DataError
+        ONNX Runtime gives other numbers than Keras.
+    """
+    weights_sha256 = _weights_sha256(model)
+    output_shape = tuple(model.output_shape[1:])
+    if engine == ONNX:
+        from features.onnx_engine import onnx_infer
+
+        size = batch_size or BATCH_SIZE
+        path = cache_dir and cache_dir / f"keyart-{_fingerprint(model, weights_sha256)}.onnx"
+        return Backbone(name, weights_sha256, output_shape, onnx_infer(model, keras_infer(model, 1), path), size)
+    on_gpu = _has_gpu()
+    if on_gpu:
+        use_mixed_precision(model)
+    size = batch_size or (GPU_BATCH_SIZE if on_gpu else BATCH_SIZE)
+    return Backbone(name, weights_sha256, output_shape, keras_infer(model, size), size)
+
+
+def keras_infer(model: Any, batch_size: int) -> Infer:
+    """Compile a network with its preprocessing for batches of one size, under whichever backend Keras has.
+
+    Pictures go in as bytes, a quarter of what they are as floats, which is what has to reach a GPU.
+    ``predict_on_batch`` keeps its compiled function, where ``predict`` in a loop leaks and traces again.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Input (n, 224, 224, 3) after caffe preprocessing.
+    batch_size : int
+        The size of every batch.
+
+    Returns
+    -------
+    callable
+        Computes a batch.
+    """
+    import keras
+
+    pixels = keras.Input((SIDE, SIDE, 3), batch_size, dtype="uint8")
+    caffe = keras.ops.flip(keras.ops.cast(pixels, "float32"), axis=-1) - np.array(CAFFE_MEAN, np.float32)
+    network = keras.Model(pixels, keras.ops.cast(model(caffe, training=False), "float32"))
+
+    def infer(batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        return np.asarray(network.predict_on_batch(batch), np.float32)
+
+    network.compile(jit_compile=keras.backend.backend() != "torch")
+    try:
+        infer(np.zeros((batch_size, SIDE, SIDE, 3), np.uint8))
+    except Exception as error:
+        # XLA does not know every operation of every network, and says so in as many ways as there are backends.
+        _log.info("%s runs without XLA: %s", model.name, _first_line(error))
+        network.compile(jit_compile=False)
+    return infer
+
+
+def use_mixed_precision(model: Any) -> None:
+    """Let a network compute in float16 with float32 weights, which is what a GPU's matrix units are fast at.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Changed in place.
+    """
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            use_mixed_precision(layer)
+        else:
+            layer.dtype_policy = "mixed_float16"
+
+
+def _has_gpu() -> bool:
+    import keras
+
+    match keras.backend.backend():
+        case "tensorflow":
+            import tensorflow as tf
+
+            return bool(tf.config.list_physical_devices("GPU"))
+        case "jax":
+            import jax
+
+            return bool(jax.default_backend() == "gpu")
+        case "torch":
+            import torch
+
+            return bool(torch.cuda.is_available())
+        case _:
+            return False
+
+
+def _load_vgg16(choice: BackboneChoice, cache_dir: Path, find_imagenet: Callable[[Path], Path]) -> tuple[str, Any]:
     path = None
     if choice.weights == IMAGENET:
         path = find_imagenet(cache_dir)
     elif choice.weights != RANDOM:
         path = _existing(Path(choice.weights), "--weights", "a VGG16 weights file (.h5 or .weights.h5)")
-    return Backbone(VGG16, _vgg16(path, choice.seed))
-
-
-def to_float16(features: npt.NDArray[np.float32], what: str) -> npt.NDArray[np.float16]:
-    """Halve the size of features, which costs three significant digits and no neighbour.
-
-    Parameters
-    ----------
-    features : ndarray of shape (n, n_features), float32
-        What a backbone returned.
-    what : str
-        Whose features these are, for the message.
-
-    Returns
-    -------
-    ndarray of shape (n, n_features), float16
-        The same numbers, rounded.
-
-    Raises
-    ------
-    DataError
-        A number is not finite, or beyond float16's range.
-    """
-    if not np.isfinite(features).all() or np.abs(features).max(initial=0.0) > _FLOAT16_MAX:
-        raise DataError(
-            f"{what} gives numbers that are not finite or exceed {_FLOAT16_MAX:.0f}; expected a network whose input is "
-            "caffe-preprocessed (224, 224, 3) and whose output is of moderate size"
-        )
-    return features.astype(np.float16)
+    return VGG16, _vgg16(path, choice.seed)
 
 
 def _vgg16(weights_path: Path | None, seed: int) -> Any:
@@ -186,7 +298,7 @@ def _vgg16(weights_path: Path | None, seed: int) -> Any:
     return model
 
 
-def _load_keras_file(choice: BackboneChoice) -> Backbone:
+def _load_file(choice: BackboneChoice) -> tuple[str, Any]:
     if choice.weights not in (IMAGENET, RANDOM):
         raise ConfigError(f"--weights {choice.weights} is for VGG16; the file {choice.backbone} brings its own weights")
     if choice.weights == RANDOM:
@@ -204,7 +316,7 @@ def _load_keras_file(choice: BackboneChoice) -> Backbone:
     output = getattr(model, "output_shape", None)
     if not isinstance(output, tuple) or None in output[1:]:
         raise DataError(f"{path} gives output of shape {output}; expected one array of fixed size")
-    return Backbone(model.name, model)
+    return str(model.name), model
 
 
 def _existing(path: Path, option: str, expected: str) -> Path:
@@ -220,6 +332,12 @@ def _weights_sha256(model: Any) -> str:
         digest.update(str(weight.shape).encode())
         digest.update(np.ascontiguousarray(weight, np.float32).tobytes())
     return digest.hexdigest()
+
+
+def _fingerprint(model: Any, weights_sha256: str) -> str:
+    """Hash layers and weights: the same numbers with another stride are another network."""
+    layers = json.dumps(json.loads(model.to_json())["config"], sort_keys=True)
+    return hashlib.sha256((layers + weights_sha256).encode()).hexdigest()[:32]
 
 
 def _first_line(error: Exception) -> str:

@@ -1,49 +1,151 @@
-"""Batch extraction: pictures to the network to the store, reading ahead while the network works.
+"""Batch extraction: pictures to the network to the store, overlapped so that the network never waits.
 
-Restartable: what the store holds of the same poster is not computed again, and a shard counts once it is complete.
-A picture that cannot be read is recorded and passed over.
+::
+
+    threads: read, hash, decode, resize → thread: batches → network → float16 → thread: shards
+
+Restartable: what the store holds of the same file is not computed again, and a shard counts once it is complete. Shards
+and batches are cut by the pictures that could be read, so a run that was killed and one that was not write the same
+bytes. A picture that cannot be read is recorded and passed over. May import `catalog` only.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from catalog.errors import DataError
-from features.backbone import BATCH_SIZE, Backbone, to_float16
+from catalog.errors import DataError, NotBuiltError
+from features.backbone import IMAGENET, KERAS, VGG16, BackboneChoice
+from features.descriptors import Pooling, Whitening
+from features.extractor import Extractor, load_extractor, to_float16
 from features.images import Resize, read_image
-from features.store import FeatureStore, Identity, Skipped
+from features.store import SHARD_ROWS, FeatureStore, PictureId, Skipped
 
-# A shard is what a crash costs: about a minute of VGG16 on a small machine, 13 MB.
-SHARD_ROWS = 256
-_N_READERS = 2
-_READ_AHEAD = 4 * BATCH_SIZE
+WHITENING_SAMPLE = 2000
+"""From how many pictures a whitening is learnt: some for each of 512 numbers."""
+_BATCHES_AHEAD = 2
+_BATCHES_READ_AHEAD = 4
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A poster file.
+    """A picture to compute features of.
 
     Parameters
     ----------
-    movie_id : int
-        Whose poster it is.
-    path : Path
-        Where it is.
-    sha256 : str
-        The hash of the file.
+    picture_id : int or str
+        What it is called: the movie_id of a poster, or a text.
+    source : Path or bytes
+        Its file, or what stands in it.
+    sha256 : str, optional
+        The hash of the file, where it is known; then a picture that was computed before is not even read.
     """
 
-    movie_id: int
-    path: Path
+    picture_id: PictureId
+    source: Path | bytes
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a shard's table tells of a picture.
+
+    Parameters
+    ----------
+    picture_id : int or str
+        Which one.
+    poster_sha256 : str
+        The hash of its file.
+    width, height : int
+        Of the picture as people see it, in pixels.
+    source : str
+        The file's name; empty for bytes.
+    """
+
+    picture_id: PictureId
+    poster_sha256: str
+    width: int
+    height: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A picture that is ready for the network.
+
+    Parameters
+    ----------
+    row : Row
+        What is known of it.
+    pixels : ndarray of shape (224, 224, 3), uint8
+        Red, green, blue.
+    """
+
+    row: Row
+    pixels: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Known:
+    """A picture whose features are there already.
+
+    Parameters
+    ----------
+    picture_id : int or str
+        Which one.
+    sha256 : str
+        The hash of its file.
+    """
+
+    picture_id: PictureId
     sha256: str
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A picture that could not be read.
+
+    Parameters
+    ----------
+    picture_id : int or str
+        Which one.
+    reason : str
+        What is wrong with it.
+    sha256 : str or None
+        The hash of its file; None where not even that could be read.
+    """
+
+    picture_id: PictureId
+    reason: str
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class Computed:
+    """Features of a batch of pictures.
+
+    Parameters
+    ----------
+    rows : tuple of Row, of length n
+        Whose they are.
+    features : ndarray of shape (n, n_features), float16
+        One row a picture.
+    """
+
+    rows: tuple[Row, ...]
+    features: npt.NDArray[np.float16]
 
 
 @dataclass(frozen=True)
@@ -53,66 +155,133 @@ class ExtractionReport:
     Parameters
     ----------
     n_new : int
-        Posters whose features were computed.
+        Pictures whose features were computed.
     n_known : int
-        Posters whose features were there already.
+        Pictures whose features were there already.
     skipped : tuple of Skipped
-        Posters that could not be read, and why.
+        Pictures that could not be read, and why.
+    n_dropped : int
+        Pictures whose features were removed, as their files are gone.
+    mended : tuple of str
+        What was wrong with shards that were computed again.
     """
 
     n_new: int
     n_known: int
     skipped: tuple[Skipped, ...]
+    n_dropped: int = 0
+    mended: tuple[str, ...] = ()
+
+    @property
+    def mostly_broken(self) -> bool:
+        """Whether more pictures than not could not be read."""
+        return len(self.skipped) > self.n_new + self.n_known
 
 
-@dataclass(frozen=True)
-class _Read:
-    picture: Picture
-    pixels: npt.NDArray[np.uint8]
-    size: tuple[int, int]
-
-
-def identity_of(backbone: Backbone, resize: Resize) -> Identity:
-    """Tell what features of this backbone and resize are.
+def extract(
+    items: Iterable[tuple[PictureId, str | Path | bytes]],
+    out: str | Path,
+    *,
+    backbone: str = VGG16,
+    weights: str = IMAGENET,
+    seed: int = 0,
+    engine: str = KERAS,
+    resize: str = Resize.ANTIALIAS.value,
+    pooling: str = Pooling.RAW.value,
+    whitening: Whitening | None = None,
+    replace: bool = False,
+    drop_gone: bool = False,
+    cache_dir: Path | None = None,
+    on_picture: Callable[[], None] = lambda: None,
+) -> ExtractionReport:
+    """Compute the features of any pictures into a folder; those that are there already are not computed again.
 
     Parameters
     ----------
-    backbone : Backbone
-        The network.
-    resize : Resize
-        How pictures are brought to its size.
+    items : iterable of (int or str, str or Path or bytes)
+        An id and a file, or what stands in one. The ids are all integers or all texts. It is read as it is needed, in
+        a thread of its own, and never held as a whole.
+    out : str or Path
+        The folder of features.
+    backbone : str, default "vgg16"
+        ``"vgg16"``, or the path of a Keras file.
+    weights : str, default "imagenet"
+        For VGG16: ``"imagenet"``, ``"random"``, or the path of a file.
+    seed : int, default 0
+        For random weights.
+    engine : {"keras", "onnx"}
+        What runs the network.
+    resize : {"antialias", "nearest"}
+        How pictures are brought to 224 × 224.
+    pooling : {"raw", "gem", "rmac"}
+        What is kept of the network's output.
+    whitening : Whitening, optional
+        What pooled descriptors go through; by default the one that the folder has, if any.
+    replace : bool, default False
+        Remove features of another network or choice, if such are there.
+    drop_gone : bool, default False
+        Remove the features of pictures that are not among the items: then they must be all there are.
+    cache_dir : Path, optional
+        Where weights are kept; by default Keras' folder, ``~/.keras/models``.
+    on_picture : callable, optional
+        Called after each picture.
 
     Returns
     -------
-    Identity
-        To be kept beside the features.
+    ExtractionReport
+        What was done.
+
+    Raises
+    ------
+    ConfigError
+        The choice of network makes no sense.
+    DataError
+        Features of another network are there; or a file does not hold what it should.
+    FetchError
+        The ImageNet weights are not here and cannot be downloaded.
+    StoreError
+        A shard cannot be written; those before it are kept.
+
+    Examples
+    --------
+    >>> from features import extract
+    >>> extract([("heat", "heat.jpg")], "features")  # doctest: +SKIP
+    ExtractionReport(n_new=1, n_known=0, skipped=(), n_dropped=0, mended=())
     """
-    return Identity(backbone.name, backbone.weights_sha256, resize.value, backbone.n_features)
+    choice = BackboneChoice(backbone, weights, seed, engine)
+    cache_dir = cache_dir or Path.home() / ".keras" / "models"
+    extractor = load_extractor(choice, cache_dir, Resize(resize), Pooling(pooling), whitening)
+    if whitening is None:
+        extractor = _whitened(extractor, kept_whitening(Path(out), extractor))
+    store = open_store(Path(out), choice, extractor, replace=replace)
+    pictures = (Picture(name, source if isinstance(source, bytes) else Path(source)) for name, source in items)
+    return extract_features(pictures, extractor, store, drop_gone=drop_gone, on_picture=on_picture)
 
 
 def extract_features(
-    pictures: Sequence[Picture],
-    backbone: Backbone,
+    pictures: Iterable[Picture],
+    extractor: Extractor,
     store: FeatureStore,
-    resize: Resize = Resize.ANTIALIAS,
     *,
+    drop_gone: bool = True,
     on_picture: Callable[[], None] = lambda: None,
     shard_rows: int = SHARD_ROWS,
 ) -> ExtractionReport:
-    """Compute the features of those pictures that the store does not hold yet.
+    """Compute the features of those pictures that the store does not hold yet, and bring the store into order.
 
-    Memory: one shard of float16 features and a few batches of pixels, whatever the number of pictures.
+    Memory: two shards of float16 features and a few batches of pixels, whatever the number of pictures; and a hundred
+    bytes a picture for its id and hash.
 
     Parameters
     ----------
-    pictures : sequence of Picture
-        All posters there are.
-    backbone : Backbone
-        The network.
+    pictures : iterable of Picture
+        All there are. It is read in a thread of its own.
+    extractor : Extractor
+        What computes them.
     store : FeatureStore
-        Where the features go; its identity is `identity_of` these two.
-    resize : Resize
-        How pictures are brought to the network's size.
+        Where the features go; its identity is the extractor's.
+    drop_gone : bool, default True
+        Remove the features of pictures that are not among these.
     on_picture : callable, optional
         Called after each picture, for a progress bar.
     shard_rows : int, default 256
@@ -126,83 +295,334 @@ def extract_features(
     Raises
     ------
     DataError
-        The network gives numbers that cannot be kept.
+        The network gives numbers that cannot be kept; or the store's ids are integers where these are texts.
     StoreError
         A shard cannot be written; those before it are kept.
     """
-    known = store.rows().of_posters({picture.movie_id: picture.sha256 for picture in pictures})
-    new = [picture for picture in pictures if picture.movie_id not in set(known.movie_ids.tolist())]
+    mended = store.mend()
+    there = _sha256s(store)
+    present: dict[PictureId, str | None] = {}
     skipped: list[Skipped] = []
-    n_new = 0
-    for start in range(0, len(new), shard_rows):
-        n_new += _extract_shard(new[start : start + shard_rows], backbone, store, resize, skipped, on_picture)
+    n_new = n_known = 0
+    with ThreadPoolExecutor(1) as thread:
+        shards = _Shards(store, shard_rows, thread)
+        for event in compute(pictures, extractor, known=there, shard_rows=shard_rows):
+            match event:
+                case Computed(rows, features):
+                    shards.add(rows, features)
+                    present.update((row.picture_id, row.poster_sha256) for row in rows)
+                    n_new += len(rows)
+                case Known(picture_id, sha256):
+                    present[picture_id] = sha256
+                    n_known += 1
+                case Broken(picture_id, reason, sha256):
+                    present.setdefault(picture_id, sha256)
+                    skipped.append(Skipped(picture_id, reason))
+            for _ in range(len(event.rows) if isinstance(event, Computed) else 1):
+                on_picture()
+        shards.finish()
+
+    def is_current(picture_id: PictureId, sha256: str) -> bool:
+        if picture_id not in present:
+            return not drop_gone
+        # Where a file could not even be read, nothing says that it is another one.
+        return present[picture_id] in (sha256, None)
+
+    n_dropped = store.tidy(is_current, shard_rows)
     store.write_skipped(skipped)
-    return ExtractionReport(n_new, len(known), tuple(skipped))
+    return ExtractionReport(n_new, n_known, tuple(skipped), n_dropped, mended)
 
 
-def _extract_shard(
-    pictures: Sequence[Picture],
-    backbone: Backbone,
-    store: FeatureStore,
-    resize: Resize,
-    skipped: list[Skipped],
-    on_picture: Callable[[], None],
-) -> int:
-    rows: list[Picture] = []
-    sizes: list[tuple[int, int]] = []
-    parts: list[npt.NDArray[np.float16]] = []
-    for batch in _batches(_read_ahead(pictures, resize, skipped, on_picture)):
-        features = backbone(np.stack([read.pixels for read in batch]))
-        parts.append(to_float16(features, backbone.name))
-        rows.extend(read.picture for read in batch)
-        sizes.extend(read.size for read in batch)
-        for _ in batch:
-            on_picture()
-    if rows:
-        store.append(_table(rows, sizes), np.concatenate(parts))
-    return len(rows)
+def compute(
+    pictures: Iterable[Picture],
+    extractor: Extractor,
+    *,
+    known: Mapping[Any, str] | None = None,
+    shard_rows: int | None = None,
+) -> Iterator[Computed | Known | Broken]:
+    """Compute the features of pictures in their order; writes nothing.
+
+    Parameters
+    ----------
+    pictures : iterable of Picture
+        Each once. It is read in a thread of its own.
+    extractor : Extractor
+        What computes them.
+    known : mapping of int or str to str, optional
+        The hashes of the files whose features are there already, by picture.
+    shard_rows : int, optional
+        Let no batch cross a multiple of so many rows, so that a shard's numbers do not depend on where a run began.
+
+    Yields
+    ------
+    Computed or Known or Broken
+        A batch of features, in the order of the pictures; or one picture that has none.
+
+    Raises
+    ------
+    DataError
+        The network gives numbers that cannot be kept.
+    TypeError
+        Ids are neither all integers nor all texts.
+    """
+    batch_size = extractor.backbone.batch_size
+    read = _read_ahead(pictures, extractor.resize, known or {}, _BATCHES_READ_AHEAD * batch_size)
+    with closing(_ahead(_batches(read, batch_size, shard_rows), _BATCHES_AHEAD)) as batches:
+        for batch in batches:
+            if not isinstance(batch, list):
+                yield batch
+                continue
+            features = extractor(np.stack([decoded.pixels for decoded in batch]))
+            yield Computed(tuple(decoded.row for decoded in batch), to_float16(features, extractor.backbone.name))
 
 
-def _table(rows: Sequence[Picture], sizes: Sequence[tuple[int, int]]) -> pd.DataFrame:
+def decode(picture: Picture, resize: Resize, known: Mapping[Any, str] | None = None) -> Decoded | Known | Broken:
+    """Read, hash and decode a picture, unless its features are there already.
+
+    Parameters
+    ----------
+    picture : Picture
+        Which one.
+    resize : Resize
+        How it is brought to 224 × 224.
+    known : mapping of int or str to str, optional
+        The hashes of the files whose features are there already, by picture.
+
+    Returns
+    -------
+    Decoded or Known or Broken
+        What came of it; nothing is raised.
+    """
+    name, sha256, there = picture.picture_id, picture.sha256, (known or {}).get(picture.picture_id)
+    if sha256 is not None and there == sha256:
+        return Known(name, sha256)
+    try:
+        # Read once: what is hashed is what is decoded.
+        content = picture.source if isinstance(picture.source, bytes) else picture.source.read_bytes()
+    except FileNotFoundError:
+        return Broken(name, f"no such picture: {picture.source!s}", None)
+    except OSError as error:
+        return Broken(name, f"{picture.source!s} cannot be read: {error.strerror}", None)
+    sha256 = sha256 or hashlib.sha256(content).hexdigest()
+    if there == sha256:
+        return Known(name, sha256)
+    try:
+        pixels, (width, height) = read_image(
+            content, resize, None if content is picture.source else str(picture.source)
+        )
+    except DataError as error:
+        return Broken(name, str(error), sha256)
+    source = "" if isinstance(picture.source, bytes) else picture.source.name
+    return Decoded(Row(name, sha256, width, height, source), pixels)
+
+
+def table_of(rows: Sequence[Row]) -> pd.DataFrame:
+    """Make a shard's table.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        At least one; their ids are all integers or all texts.
+
+    Returns
+    -------
+    DataFrame
+        The columns movie_id (integer) or picture_id (text), poster_sha256, width, height, source.
+    """
+    ids = [row.picture_id for row in rows]
+    name, column = ("movie_id", np.array(ids, np.int64)) if isinstance(ids[0], int) else ("picture_id", ids)
     return pd.DataFrame(
         {
-            "movie_id": np.array([picture.movie_id for picture in rows], np.int64),
-            "poster_sha256": [picture.sha256 for picture in rows],
-            "width": np.array([width for width, _ in sizes], np.int32),
-            "height": np.array([height for _, height in sizes], np.int32),
-            "source": [picture.path.name for picture in rows],
+            name: column,
+            "poster_sha256": [row.poster_sha256 for row in rows],
+            "width": np.array([row.width for row in rows], np.int32),
+            "height": np.array([row.height for row in rows], np.int32),
+            "source": [row.source for row in rows],
         }
     )
 
 
+def open_store(folder: Path, choice: BackboneChoice, extractor: Extractor, *, replace: bool = False) -> FeatureStore:
+    """Open a folder of features for what an extractor gives, or make one.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    choice : BackboneChoice
+        How the network was chosen; whoever opens the folder from elsewhere finds the same files.
+    extractor : Extractor
+        What computes the features.
+    replace : bool, default False
+        Remove features of another identity, if such are there.
+
+    Returns
+    -------
+    FeatureStore
+        The store.
+
+    Raises
+    ------
+    DataError
+        Features of another identity are there, and `replace` is false.
+    """
+    origin = asdict(choice) | {name: _absolute_if_file(getattr(choice, name)) for name in ("backbone", "weights")}
+    return FeatureStore.create(folder, extractor.identity, origin, replace=replace, whitening=extractor.whitening)
+
+
+def whiten(extractor: Extractor, pictures: Sequence[Picture], folder: Path) -> Extractor:
+    """Add a whitening to an extractor: the one that a folder of features has, else one learnt from some pictures.
+
+    Parameters
+    ----------
+    extractor : Extractor
+        Of pooled descriptors, without a whitening.
+    pictures : sequence of Picture
+        Up to 2,000 of them, evenly spread, are computed to learn from.
+    folder : Path
+        The folder of features that is being added to; it need not exist.
+
+    Returns
+    -------
+    Extractor
+        With a whitening.
+
+    Raises
+    ------
+    DataError
+        Too few pictures can be read.
+    """
+    there = kept_whitening(folder, extractor)
+    if there is not None:
+        return _whitened(extractor, there)
+    sample = pictures[:: max(len(pictures) // WHITENING_SAMPLE, 1)][:WHITENING_SAMPLE]
+    parts = [event.features for event in compute(sample, extractor) if isinstance(event, Computed)]
+    descriptors = np.concatenate(parts).astype(np.float32) if parts else np.empty((0, 1), np.float32)
+    return _whitened(extractor, Whitening.fit(descriptors))
+
+
+def kept_whitening(folder: Path, extractor: Extractor) -> Whitening | None:
+    """Open the whitening of a folder of features, if they are otherwise this extractor's.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of features; it need not exist.
+    extractor : Extractor
+        Without a whitening.
+
+    Returns
+    -------
+    Whitening or None
+        None where there is none.
+    """
+    try:
+        store = FeatureStore.open(folder)
+    except (NotBuiltError, DataError):
+        return None
+    return store.whitening() if replace(store.identity, whitening_sha256=None) == extractor.identity else None
+
+
+class _Shards:
+    """Gathers rows into shards, and writes each in a thread while the next is computed."""
+
+    def __init__(self, store: FeatureStore, shard_rows: int, thread: ThreadPoolExecutor) -> None:
+        self._store = store
+        self._shard_rows = shard_rows
+        self._thread = thread
+        self._rows: list[Row] = []
+        self._parts: list[npt.NDArray[np.float16]] = []
+        self._written: Future[None] | None = None
+
+    def add(self, rows: Sequence[Row], features: npt.NDArray[np.float16]) -> None:
+        self._rows.extend(rows)
+        self._parts.append(features)
+        if len(self._rows) >= self._shard_rows:
+            self._write()
+
+    def finish(self) -> None:
+        if self._rows:
+            self._write()
+        self._wait()
+
+    def _write(self) -> None:
+        # One at a time: a disk slower than the network holds it up, instead of filling the memory.
+        self._wait()
+        self._written = self._thread.submit(self._store.append, table_of(self._rows), np.concatenate(self._parts))
+        self._rows, self._parts = [], []
+
+    def _wait(self) -> None:
+        if self._written is not None:
+            self._written.result()
+
+
 def _read_ahead(
-    pictures: Sequence[Picture], resize: Resize, skipped: list[Skipped], on_picture: Callable[[], None]
-) -> Iterator[_Read]:
-    """Read pictures in threads, a bounded number ahead, and give them in their order."""
-    with ThreadPoolExecutor(_N_READERS) as readers:
-        waiting: deque[tuple[Picture, Future[tuple[npt.NDArray[np.uint8], tuple[int, int]]]]] = deque()
-        to_come = iter(pictures)
-        while True:
-            while len(waiting) < _READ_AHEAD and (picture := next(to_come, None)) is not None:
-                waiting.append((picture, readers.submit(read_image, picture.path, resize)))
-            if not waiting:
-                return
-            picture, reading = waiting.popleft()
-            try:
-                pixels, size = reading.result()
-            except DataError as error:
-                skipped.append(Skipped(picture.movie_id, str(error)))
-                on_picture()
+    pictures: Iterable[Picture], resize: Resize, known: Mapping[Any, str], n_ahead: int
+) -> Iterator[Decoded | Known | Broken]:
+    """Decode pictures in threads, a bounded number ahead, and give them in their order."""
+    # As many as cores: they sleep while the network is slower, and keep up where a GPU is faster.
+    with ThreadPoolExecutor(os.cpu_count()) as readers:
+        waiting: deque[Future[Decoded | Known | Broken]] = deque()
+        for picture in _each_once(pictures):
+            if isinstance(picture, Broken):
+                waiting.append(readers.submit(lambda broken: broken, picture))
             else:
-                yield _Read(picture, pixels, size)
+                waiting.append(readers.submit(decode, picture, resize, known))
+            if len(waiting) >= n_ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
-def _batches(reads: Iterator[_Read]) -> Iterator[list[_Read]]:
-    batch: list[_Read] = []
-    for read in reads:
-        batch.append(read)
-        if len(batch) == BATCH_SIZE:
+def _each_once(pictures: Iterable[Picture]) -> Iterator[Picture | Broken]:
+    seen: set[PictureId] = set()
+    for picture in pictures:
+        name = picture.picture_id
+        if not isinstance(name, int | str) or (seen and type(name) is not type(next(iter(seen)))):
+            raise TypeError(f"ids should be all int or all str, received {name!r}")
+        yield Broken(name, f"{name} was given twice; the first counts", None) if name in seen else picture
+        seen.add(name)
+
+
+def _batches(
+    read: Iterator[Decoded | Known | Broken], batch_size: int, shard_rows: int | None
+) -> Iterator[list[Decoded] | Known | Broken]:
+    batch: list[Decoded] = []
+    n_rows = 0
+    for one in read:
+        if not isinstance(one, Decoded):
+            yield one
+            continue
+        batch.append(one)
+        n_rows += 1
+        if len(batch) == batch_size or (shard_rows and n_rows % shard_rows == 0):
             yield batch
             batch = []
     if batch:
         yield batch
+
+
+def _ahead(items: Iterator[Item], n_ahead: int) -> Generator[Item, None, None]:
+    """Run an iterator in a thread of its own, so many items ahead of whoever asks for them; none is None."""
+    thread = ThreadPoolExecutor(1)
+    try:
+        waiting = deque(thread.submit(next, items, None) for _ in range(n_ahead))
+        while (item := waiting.popleft().result()) is not None:
+            waiting.append(thread.submit(next, items, None))
+            yield item
+    finally:
+        thread.shutdown(cancel_futures=True)
+
+
+def _sha256s(store: FeatureStore) -> dict[PictureId, str]:
+    rows = store.rows()
+    return dict(zip(rows.picture_ids.tolist(), rows.poster_sha256s, strict=True))
+
+
+def _whitened(extractor: Extractor, whitening: Whitening | None) -> Extractor:
+    return replace(extractor, whitening=whitening)
+
+
+def _absolute_if_file(name: str) -> str:
+    path = Path(name)
+    return str(path.absolute()) if path.is_file() else name

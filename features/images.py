@@ -1,20 +1,29 @@
 """Image files to arrays: what the network's first layer is given, before preprocessing.
 
-May import `catalog` only.
+Every way in which a JPEG, PNG, WebP or GIF file can say what it shows ends as eight bits of red, green and blue:
+turned upright as its EXIF says, transparent parts on white, 16 bits scaled, the first frame of several. May import
+`catalog` only.
 """
 
 from __future__ import annotations
 
+import io
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from catalog.errors import DataError
 
 SIDE = 224
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif"})
+"""What picture files are named by, in lower case."""
+
+# Pillow reads many more formats, some by starting other programs; whoever sends a poster shall not choose among them.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 _MOST_PIXELS = 89_478_485
 
 
@@ -31,48 +40,70 @@ class Resize(StrEnum):
 _FILTERS = {Resize.ANTIALIAS: Image.Resampling.BICUBIC, Resize.NEAREST: Image.Resampling.NEAREST}
 
 
-def read_image(path: Path, resize: Resize = Resize.ANTIALIAS) -> tuple[npt.NDArray[np.uint8], tuple[int, int]]:
+def read_image(
+    source: Path | bytes, resize: Resize = Resize.ANTIALIAS, name: str | None = None
+) -> tuple[npt.NDArray[np.uint8], tuple[int, int]]:
     """Read a picture for the network.
 
     Parameters
     ----------
-    path : Path
-        A JPEG, PNG, WebP or GIF file.
+    source : Path or bytes
+        A JPEG, PNG, WebP or GIF file, or what stands in one.
     resize : Resize, default antialias
         How it is brought to 224 × 224.
+    name : str, optional
+        What messages call it; by default its path.
 
     Returns
     -------
     pixels : ndarray of shape (224, 224, 3), uint8
         Red, green, blue.
     size : tuple of (int, int)
-        Width and height of the file's picture, in pixels.
+        Width and height of the picture as people see it, in pixels.
 
     Raises
     ------
     DataError
         The file is missing, is no picture, is cut short, or unpacks to an absurd size.
     """
+    name = name or ("this" if isinstance(source, bytes) else str(source))
     try:
-        with Image.open(path) as image:
-            size = image.size
-            # Pillow itself refuses only twice this bound, and warns below that.
-            if size[0] * size[1] > _MOST_PIXELS:
-                raise DataError(f"{path} unpacks to {size[0]} × {size[1]} pixels; expected at most {_MOST_PIXELS:,}")
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_FORMATS) as image:
+            _check_size(image, name)
             image.load()
-            # The network sees no transparency, and Pillow warns of the kind that some palettes have.
-            image.info.pop("transparency", None)
-            resized = image.convert("RGB").resize((SIDE, SIDE), _FILTERS[resize])
+            upright = _as_rgb(_turned_upright(image))
+            return np.asarray(upright.resize((SIDE, SIDE), _FILTERS[resize]), np.uint8), upright.size
+    except DataError:
+        raise
     except FileNotFoundError as error:
-        raise DataError(f"no such picture: {path}") from error
+        raise DataError(f"no such picture: {name}") from error
     except UnidentifiedImageError as error:
-        raise DataError(f"{path} is not a picture; expected JPEG, PNG, WebP or GIF") from error
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        Image.DecompressionBombWarning,
-        Image.DecompressionBombError,
-    ) as error:
-        raise DataError(f"{path} cannot be decoded: {error}") from error
-    return np.asarray(resized, np.uint8), size
+        raise DataError(f"{name} is not a picture; expected JPEG, PNG, WebP or GIF") from error
+    except Exception as error:
+        # Pillow's decoders end in whatever a damaged file drives them to: OSError, ValueError, SyntaxError,
+        # struct.error, EOFError, IndexError, MemoryError and its own bomb warnings have all been seen.
+        raise DataError(f"{name} cannot be decoded: {error or type(error).__name__}") from error
+
+
+def _check_size(image: Image.Image, name: str) -> None:
+    width, height = image.size
+    # Pillow itself refuses only twice this bound, and warns below that.
+    if width * height > _MOST_PIXELS:
+        raise DataError(f"{name} unpacks to {width} × {height} pixels; expected at most {_MOST_PIXELS:,}")
+
+
+def _turned_upright(image: Image.Image) -> Image.Image:
+    # A damaged EXIF block says nothing; the picture itself may be whole.
+    with suppress(Exception):
+        return ImageOps.exif_transpose(image)
+    return image
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        # Pillow would clip 16 bits to 255, that is to white.
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if "A" in image.getbands() or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+    return image.convert("RGB")

@@ -2,19 +2,17 @@
 
 Owns a folder::
 
-    features.json            the identity of the whole store: backbone, weights' hash, preprocessing, resize, width
-    features-00000.npy       float16 (n, n_features), memory-mappable
-    features-00000.parquet   movie_id, poster_sha256, width, height (of the poster, pixels), source
-    features-00000.json      the shard's completion record, written last: without it the shard does not count
-    skipped.json             posters that could not be read, and why
+    features.json            the identity of the whole store: backbone, weights' hash, preprocessing, resize, pooling
+    whitening.npz            the whitening, where the identity names one
+    features-00000.*         the shards, as `features.shards` writes them; numbers may have gaps
+    skipped.json             pictures that could not be read, and why
 
-Where a film stands in several shards, the latest counts. May import `catalog` only.
+Where a picture stands in several shards, the latest counts. May import `catalog` only.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,15 +20,31 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 
 from catalog.errors import DataError, NotBuiltError
-from catalog.storage import atomic_path, read_record, write_record
+from catalog.storage import read_record, write_bytes, write_record
+from features.descriptors import Whitening
+from features.shards import (
+    ID_COLUMNS,
+    damaged,
+    map_features,
+    number_of,
+    read_table,
+    remove,
+    shard_files,
+    stem_of,
+    verify,
+)
 
 _VERSION = 1
-_STORE, _SHARD, _SKIPPED = "keyart-features", "keyart-features-shard", "keyart-features-skipped"
-_SHARD_NAME = re.compile(r"features-(\d{5})\.json")
+_STORE, _SKIPPED = "keyart-features", "keyart-features-skipped"
+_WHITENING = "whitening.npz"
 _BLOCK_ROWS = 512
+# A shard is what a crash costs: about a minute of VGG16 on a small machine, 13 MB.
+SHARD_ROWS = 256
+
+PictureId = int | str
+"""A movie_id, or the text that names a picture in any folder."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +65,10 @@ class Identity:
         What was done to the pixels.
     flatten : str
         The order in which the output was flattened.
+    pooling : str
+        What was kept of the output: ``"raw"``, ``"gem"`` or ``"rmac"``.
+    whitening_sha256 : str or None
+        The hash of the whitening, where there is one.
     """
 
     backbone: str
@@ -59,6 +77,8 @@ class Identity:
     n_features: int
     preprocessing: str = "caffe"
     flatten: str = "height,width,channel"
+    pooling: str = "raw"
+    whitening_sha256: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Write the identity as plain values.
@@ -71,68 +91,80 @@ class Identity:
         return asdict(self)
 
     def __str__(self) -> str:
-        return f"{self.backbone} ({self.n_features} columns, weights {self.weights_sha256[:8]}, resize {self.resize})"
+        kept = "" if self.pooling == "raw" else f", {self.pooling}"
+        whitened = f", whitening {self.whitening_sha256[:8]}" if self.whitening_sha256 else ""
+        return (
+            f"{self.backbone} ({self.n_features} columns, weights {self.weights_sha256[:8]}, resize {self.resize}"
+            f"{kept}{whitened})"
+        )
 
 
 @dataclass(frozen=True)
 class FeatureRows:
-    """Which film's features stand in which row of which shard; the latest row of each film.
+    """Which picture's features stand in which row of which shard; the latest row of each picture.
 
     Parameters
     ----------
-    movie_ids : ndarray of shape (n,), int64
-        Ascending, each film once.
+    picture_ids : ndarray of shape (n,), int64 or object
+        Ascending, each picture once: movie_ids, or texts.
     poster_sha256s : tuple of str, of length n
-        The hash of the poster file that each row was computed from.
+        The hash of the file that each row was computed from.
     shards, rows : ndarray of shape (n,), int64
         Where the row stands.
     """
 
-    movie_ids: npt.NDArray[np.int64]
+    picture_ids: npt.NDArray[Any]
     poster_sha256s: tuple[str, ...]
     shards: npt.NDArray[np.int64]
     rows: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
-        return len(self.movie_ids)
+        return len(self.picture_ids)
 
-    def of_posters(self, sha256_by_film: Mapping[int, str]) -> FeatureRows:
-        """Keep the rows that were computed from given posters.
+    @property
+    def movie_ids(self) -> npt.NDArray[np.int64]:
+        """The ids of a store of posters."""
+        if self.picture_ids.dtype != np.int64:
+            raise DataError("these features are of a folder's pictures, which have names in place of movie_ids")
+        return self.picture_ids
+
+    def of_posters(self, sha256s: Mapping[Any, str]) -> FeatureRows:
+        """Keep the rows that were computed from given files.
 
         Parameters
         ----------
-        sha256_by_film : mapping of int to str
-            The hash of each film's present poster.
+        sha256s : mapping of int or str to str
+            The hash of each picture's present file, by its id.
 
         Returns
         -------
         FeatureRows
-            Without films whose poster is gone or another one.
+            Without pictures whose file is gone or another one.
         """
-        pairs = zip(self.movie_ids.tolist(), self.poster_sha256s, strict=True)
-        kept = [row for row, (movie_id, sha256) in enumerate(pairs) if sha256_by_film.get(movie_id) == sha256]
-        sha256s = tuple(self.poster_sha256s[row] for row in kept)
-        return FeatureRows(self.movie_ids[kept], sha256s, self.shards[kept], self.rows[kept])
+        pairs = zip(self.picture_ids.tolist(), self.poster_sha256s, strict=True)
+        kept = [row for row, (picture_id, sha256) in enumerate(pairs) if sha256s.get(picture_id) == sha256]
+        hashes = tuple(self.poster_sha256s[row] for row in kept)
+        return FeatureRows(self.picture_ids[kept], hashes, self.shards[kept], self.rows[kept])
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A poster that could not be read.
+    """A picture that could not be read.
 
     Parameters
     ----------
-    movie_id : int
-        The film.
+    picture_id : int or str
+        Which one.
     reason : str
-        What is wrong with its poster.
+        What is wrong with it.
     """
 
-    movie_id: int
+    picture_id: PictureId
     reason: str
 
 
 class FeatureStore:
-    """Shards of features of one identity; make it with `create` or `open`.
+    """Shards of features of one identity; make it with `create` or `open`. One process writes at a time.
 
     Parameters
     ----------
@@ -141,7 +173,7 @@ class FeatureStore:
     identity : Identity
         What they are of.
     origin : mapping
-        How the backbone was chosen, so that it can be loaded again: ``backbone``, ``weights``, ``seed``.
+        How the backbone was chosen, so that it can be loaded again: ``backbone``, ``weights``, ``seed``, ``engine``.
     """
 
     def __init__(self, folder: Path, identity: Identity, origin: Mapping[str, Any]) -> None:
@@ -151,7 +183,13 @@ class FeatureStore:
 
     @classmethod
     def create(
-        cls, folder: Path, identity: Identity, origin: Mapping[str, Any], *, replace: bool = False
+        cls,
+        folder: Path,
+        identity: Identity,
+        origin: Mapping[str, Any],
+        *,
+        replace: bool = False,
+        whitening: Whitening | None = None,
     ) -> FeatureStore:
         """Open a store for writing, or make one.
 
@@ -165,6 +203,8 @@ class FeatureStore:
             How the backbone was chosen.
         replace : bool, default False
             Remove features of another identity, if such are there.
+        whitening : Whitening, optional
+            The one that the identity names.
 
         Returns
         -------
@@ -195,6 +235,8 @@ class FeatureStore:
         if there is None:
             # Also without a record: shards that an interrupted `clear` left must not count as this network's.
             store.clear()
+            if whitening is not None:
+                whitening.save(folder / _WHITENING)
         if there is None or there.origin != store.origin:
             content = {"identity": identity.as_dict(), "origin": store.origin}
             write_record(folder / "features.json", _STORE, _VERSION, content)
@@ -237,41 +279,45 @@ class FeatureStore:
         Parameters
         ----------
         table : DataFrame of n rows
-            The columns movie_id, poster_sha256, width, height, source.
+            The columns movie_id or picture_id, poster_sha256, width, height, source.
         features : ndarray of shape (n, n_features), float16
-            One row a poster.
+            One row a picture.
 
         Raises
         ------
         StoreError
             The shard cannot be written; it then does not count.
         """
-        stem = f"features-{max(self._shards(), default=-1) + 1:05d}"
-        with atomic_path(self.folder / f"{stem}.npy") as temporary_path, temporary_path.open("wb") as stream:
-            np.save(stream, features, allow_pickle=False)
-        with atomic_path(self.folder / f"{stem}.parquet") as temporary_path:
-            table.to_parquet(temporary_path, index=False)
-        write_record(self.folder / f"{stem}.json", _SHARD, _VERSION, {"n_rows": len(table)})
+        number = max(self._shards(), default=-1) + 1
+        for name, content in shard_files(number, table, features):
+            write_bytes(self.folder / name, content)
 
-    def rows(self) -> FeatureRows:
+    def rows(self, *, check: bool = False) -> FeatureRows:
         """List what is there.
+
+        Parameters
+        ----------
+        check : bool, default False
+            Hold every shard to its checksums, which reads all of it; otherwise to its length only.
 
         Returns
         -------
         FeatureRows
-            The latest row of each film.
+            The latest row of each picture.
 
         Raises
         ------
         DataError
             A shard is damaged.
         """
-        tables = [self._table(shard) for shard in self._shards()]
-        columns = ["movie_id", "poster_sha256", "shard", "row"]
-        table = pd.concat(tables) if tables else pd.DataFrame(columns=columns)
-        table = table.drop_duplicates("movie_id", keep="last").sort_values("movie_id")
-        movie_ids, shards, rows = (table[name].to_numpy(np.int64) for name in ("movie_id", "shard", "row"))
-        return FeatureRows(movie_ids, tuple(table["poster_sha256"]), shards, rows)
+        if check:
+            for shard in self._shards():
+                verify(self.folder, shard)
+        table, name = self._tables()
+        table = table.drop_duplicates(name, keep="last").sort_values(name)
+        ids = table[name].to_numpy(np.int64 if name == "movie_id" else object)
+        shards, rows = (table[column].to_numpy(np.int64) for column in ("shard", "row"))
+        return FeatureRows(ids, tuple(table["poster_sha256"]), shards, rows)
 
     def blocks(self, rows: FeatureRows) -> Iterator[npt.NDArray[np.float16]]:
         """Read features, a few hundred rows at a time.
@@ -292,8 +338,97 @@ class FeatureStore:
             pairs = zip(rows.shards[part].tolist(), rows.rows[part].tolist(), strict=True)
             yield np.stack([shards[shard][row] for shard, row in pairs])
 
+    def mend(self) -> tuple[str, ...]:
+        """Remove shards that are not what was written, and what interrupted runs left; before more is written.
+
+        Returns
+        -------
+        tuple of str
+            What was wrong with each shard that is no longer there.
+        """
+        reasons = []
+        for shard in self._shards():
+            try:
+                verify(self.folder, shard)
+                self._table(shard)
+            except DataError as error:
+                reasons.append(str(error))
+                remove(self.folder, shard)
+        complete = {stem_of(shard) for shard in self._shards()}
+        for path in (*self.folder.glob("features-*"), *self.folder.glob(".*.partial")):
+            if path.is_file() and path.suffix in (".npy", ".parquet", ".partial") and path.stem not in complete:
+                path.unlink()
+        return tuple(reasons)
+
+    def tidy(self, is_current: Callable[[Any, str], bool], shard_rows: int = SHARD_ROWS) -> int:
+        """Drop rows that no longer count, and join small shards, so that all shards but one are full.
+
+        What is kept is written anew before the old shards are removed; interrupted, it is done again by the next run.
+        Memory: one shard.
+
+        Parameters
+        ----------
+        is_current : callable
+            Told a picture's id and its file's hash, says whether the row still counts.
+        shard_rows : int, default 256
+            How many rows make a full shard.
+
+        Returns
+        -------
+        int
+            How many pictures have no row any more.
+
+        Raises
+        ------
+        DataError
+            A shard is damaged.
+        StoreError
+            A shard cannot be written; no row is lost.
+        """
+        table, name = self._tables()
+        current = [is_current(*pair) for pair in zip(table[name].tolist(), table["poster_sha256"], strict=True)]
+        live = table[np.array(current, bool)].drop_duplicates(name, keep="last")
+        n_live: dict[int, int] = dict(zip(*np.unique(live["shard"], return_counts=True), strict=True))
+        n_rows: dict[int, int] = dict(zip(*np.unique(table["shard"], return_counts=True), strict=True))
+        ragged = sorted(shard for shard, n in n_rows.items() if n_live.get(shard, 0) < max(n, shard_rows))
+        # Every run leaves one shard that is not full.
+        if len(ragged) > 1 or any(n_live.get(shard, 0) < n_rows[shard] for shard in ragged):
+            self._rewrite(live[live["shard"].isin(ragged)], ragged, shard_rows)
+        return table[name].nunique() - len(live)
+
+    def _rewrite(self, live: pd.DataFrame, old: Sequence[int], shard_rows: int) -> None:
+        for start in range(0, len(live), shard_rows):
+            part = live.iloc[start : start + shard_rows]
+            features = [self._features(shard)[row] for shard, row in zip(part["shard"], part["row"], strict=True)]
+            self.append(part.drop(columns=["shard", "row"]), np.stack(features))
+        for shard in old:
+            remove(self.folder, shard)
+
+    def whitening(self) -> Whitening | None:
+        """Open the whitening that the identity names.
+
+        Returns
+        -------
+        Whitening or None
+            None where the features are not whitened.
+
+        Raises
+        ------
+        DataError
+            It is missing, damaged, or another one.
+        """
+        if self.identity.whitening_sha256 is None:
+            return None
+        try:
+            whitening = Whitening.open(self.folder / _WHITENING)
+        except FileNotFoundError as error:
+            raise DataError(f"{self.folder / _WHITENING} is missing; run `keyart extract --replace`") from error
+        if whitening.sha256 != self.identity.whitening_sha256:
+            raise DataError(f"{self.folder / _WHITENING} is of other features; run `keyart extract --replace`")
+        return whitening
+
     def write_skipped(self, skipped: Sequence[Skipped]) -> None:
-        """Record which posters could not be read, in place of the earlier record.
+        """Record which pictures could not be read, in place of the earlier record.
 
         Parameters
         ----------
@@ -305,11 +440,11 @@ class FeatureStore:
         StoreError
             The record cannot be written.
         """
-        content = {"posters": [asdict(one) for one in skipped]}
+        content = {"pictures": [asdict(one) for one in skipped]}
         write_record(self.folder / "skipped.json", _SKIPPED, _VERSION, content)
 
     def skipped(self) -> tuple[Skipped, ...]:
-        """Tell which posters could not be read.
+        """Tell which pictures could not be read.
 
         Returns
         -------
@@ -320,42 +455,40 @@ class FeatureStore:
             record = read_record(self.folder / "skipped.json", _SKIPPED, _VERSION)
         except FileNotFoundError:
             return ()
-        return tuple(Skipped(**one) for one in record["posters"])
+        return tuple(Skipped(**one) for one in record["pictures"])
 
     def clear(self) -> None:
         """Remove all features, the identity first, so that what is left half-way does not count."""
         for path in (
             self.folder / "features.json",
             *self.folder.glob("features-*"),
+            self.folder / _WHITENING,
             self.folder / "skipped.json",
         ):
             path.unlink(missing_ok=True)
 
     def _shards(self) -> list[int]:
-        names = map(_SHARD_NAME.fullmatch, (path.name for path in self.folder.glob("features-*.json")))
-        return sorted(int(name[1]) for name in names if name)
+        numbers = (number_of(path.name) for path in self.folder.glob("features-*.json"))
+        return sorted(number for number in numbers if number is not None)
+
+    def _tables(self) -> tuple[pd.DataFrame, str]:
+        """Read the tables of all shards, and tell what their ids are called."""
+        tables = [self._table(shard) for shard in self._shards()]
+        if not tables:
+            columns = {"movie_id": np.int64, "poster_sha256": str, "shard": np.int64, "row": np.int64}
+            return pd.DataFrame({name: pd.Series([], dtype=dtype) for name, dtype in columns.items()}), "movie_id"
+        names = {name for table in tables for name in ID_COLUMNS if name in table.columns}
+        if len(names) != 1:
+            raise DataError(
+                f"{self.folder} holds pictures with movie_ids and with names; run `keyart extract --replace`"
+            )
+        return pd.concat(tables, ignore_index=True), names.pop()
 
     def _table(self, shard: int) -> pd.DataFrame:
-        stem = self.folder / f"features-{shard:05d}"
-        try:
-            table = pd.read_parquet(stem.with_suffix(".parquet"), columns=["movie_id", "poster_sha256"])
-        except (OSError, ValueError, pa.ArrowException) as error:
-            raise _damaged(stem, error) from error
-        n_rows = read_record(stem.with_suffix(".json"), _SHARD, _VERSION).get("n_rows")
-        if not len(table) == len(self._features(shard)) == n_rows:
-            raise _damaged(stem, f"expected {n_rows} rows")
+        table = read_table(self.folder, shard)
+        if len(self._features(shard)) != len(table):
+            raise damaged(self.folder, shard, f"{len(self._features(shard))} rows, expected {len(table)}")
         return table.assign(shard=shard, row=np.arange(len(table)))
 
     def _features(self, shard: int) -> npt.NDArray[np.float16]:
-        stem = self.folder / f"features-{shard:05d}"
-        try:
-            features: npt.NDArray[np.float16] = np.load(stem.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise _damaged(stem, error) from error
-        if features.dtype != np.float16 or features.shape[1:] != (self.identity.n_features,):
-            raise _damaged(stem, f"{features.dtype} {features.shape}, expected float16 (n, {self.identity.n_features})")
-        return features
-
-
-def _damaged(stem: Path, reason: object) -> DataError:
-    return DataError(f"the shard {stem}.* is damaged ({reason}); remove its three files and run `keyart extract` again")
+        return map_features(self.folder, shard, self.identity.n_features)

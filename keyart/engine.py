@@ -18,9 +18,8 @@ from catalog.errors import DataError, NotBuiltError, UnknownFilmError
 from catalog.films import Catalogue, Film
 from cf.hybrid import Blend, Similarities, alpha_by_support, blend, candidate_ids
 from cf.neighbors import ItemCosine
-from features.backbone import Backbone, BackboneChoice, load_backbone
-from features.extraction import identity_of
-from features.images import Resize, read_image
+from features.extractor import Extractor, extractor_of
+from features.images import read_image
 from features.store import FeatureStore
 from index.cosine import CosineIndex
 from keyart.settings import HOME, keras_models_dir
@@ -295,8 +294,8 @@ class Engine:
         _check_range(k, 1.0)
         if self._index is None:
             raise NotBuiltError("no index of posters here yet; run `keyart extract`, then `keyart build`")
-        pixels, _ = read_image(Path(path), self._resize)
-        found = self._index.search(self._backbone(pixels[None]), len(self._index))
+        pixels, _ = read_image(Path(path), self._extractor.resize)
+        found = self._index.search(self._extractor(pixels[None]), len(self._index))
         visual = Similarities(found.movie_ids[0], found.similarities[0])
         visual_ids = candidate_ids(visual, Similarities.none())
         ranked = blend(visual, Similarities.none(), 1.0, visual_ids)
@@ -369,22 +368,8 @@ class Engine:
             return {}
 
     @cached_property
-    def _store(self) -> FeatureStore:
-        return FeatureStore.open(self._workspace.features_dir)
-
-    @property
-    def _resize(self) -> Resize:
-        return Resize(self._store.identity.resize)
-
-    @cached_property
-    def _backbone(self) -> Backbone:
-        backbone = load_backbone(BackboneChoice(**self._store.origin), keras_models_dir())
-        if identity_of(backbone, self._resize) != self._store.identity:
-            raise DataError(
-                f"the network at {self._store.origin['backbone']} is not the one that the features are of "
-                f"({self._store.identity}); put that one back, or run `keyart extract --replace`"
-            )
-        return backbone
+    def _extractor(self) -> Extractor:
+        return extractor_of(FeatureStore.open(self._workspace.features_dir), keras_models_dir())
 
 
 def _built(open_part: Callable[[Path], Part], folder: Path) -> Part | None:

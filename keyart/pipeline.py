@@ -18,8 +18,11 @@ from catalog.lock import exclusive
 from catalog.movielens import FilmFiles, read_films
 from cf.neighbors import ItemCosine
 from cf.ratings import Ratings, read_movielens
-from features.backbone import BackboneChoice, load_backbone
-from features.extraction import ExtractionReport, Picture, extract_features, identity_of
+from features.backbone import BackboneChoice
+from features.descriptors import Pooling
+from features.extraction import ExtractionReport, Picture, extract_features, open_store, whiten
+from features.extractor import load_extractor
+from features.folder import pictures_in
 from features.images import Resize
 from features.store import FeatureRows, FeatureStore
 from index.cosine import CosineIndex
@@ -151,7 +154,9 @@ def extract(
     workspace: Workspace,
     choice: BackboneChoice,
     resize: Resize = Resize.ANTIALIAS,
+    pooling: Pooling = Pooling.RAW,
     *,
+    whitened: bool = False,
     replace_others: bool = False,
     progress: Progress = silent,
 ) -> ExtractionReport:
@@ -165,8 +170,12 @@ def extract(
         Which network.
     resize : Resize
         How posters are brought to 224 × 224.
+    pooling : Pooling
+        What is kept of the network's output.
+    whitened : bool, default False
+        Whiten pooled descriptors.
     replace_others : bool, default False
-        Remove features of another network or resize, if such are there.
+        Remove features of another network or choice, if such are there.
     progress : Progress, optional
         Shows how far it is.
 
@@ -189,19 +198,61 @@ def extract(
     posters = _posters(workspace)
     if not posters:
         raise NotBuiltError("no posters here yet; run `keyart fetch` or `keyart import FOLDER`")
-    backbone = load_backbone(choice, keras_models_dir())
-    # Whoever opens the workspace from another folder must find the same network.
-    origin = {
-        "backbone": _absolute_if_file(choice.backbone),
-        "weights": _absolute_if_file(choice.weights),
-        "seed": choice.seed,
-    }
-    identity = identity_of(backbone, resize)
-    store = FeatureStore.create(workspace.features_dir, identity, origin, replace=replace_others)
     pictures = [Picture(poster.movie_id, poster.path, poster.sha256) for poster in posters]
-    n_known = len(store.rows().of_posters({picture.movie_id: picture.sha256 for picture in pictures}))
-    with progress("extract", len(pictures) - n_known, "posters") as advance:
-        return extract_features(pictures, backbone, store, resize, on_picture=lambda: advance(1))
+    how = (choice, resize, pooling, whitened, replace_others)
+    return _extract(pictures, workspace.features_dir, *how, progress, "posters")
+
+
+def extract_folder(
+    images_dir: Path,
+    features_dir: Path,
+    choice: BackboneChoice,
+    resize: Resize = Resize.ANTIALIAS,
+    pooling: Pooling = Pooling.RAW,
+    *,
+    whitened: bool = False,
+    replace_others: bool = False,
+    progress: Progress = silent,
+) -> ExtractionReport:
+    """Compute the features of all pictures below a folder; no workspace is needed.
+
+    Parameters
+    ----------
+    images_dir : Path
+        Where the pictures are.
+    features_dir : Path
+        Where their features are or shall be.
+    choice : BackboneChoice
+        Which network.
+    resize : Resize
+        How pictures are brought to 224 × 224.
+    pooling : Pooling
+        What is kept of the network's output.
+    whitened : bool, default False
+        Whiten pooled descriptors.
+    replace_others : bool, default False
+        Remove features of another network or choice, if such are there.
+    progress : Progress, optional
+        Shows how far it is.
+
+    Returns
+    -------
+    ExtractionReport
+        What was computed, what was there, what could not be read.
+
+    Raises
+    ------
+    ConfigError
+        There is no such folder, or the choice of network makes no sense.
+    DataError
+        It holds no pictures; or features of another network are there; or the network's file is not one.
+    FetchError
+        The ImageNet weights cannot be downloaded.
+    StoreError
+        The disk is full; complete shards are kept.
+    """
+    how = (choice, resize, pooling, whitened, replace_others)
+    return _extract(pictures_in(images_dir), features_dir, *how, progress, "images")
 
 
 def build(workspace: Workspace, *, centre: bool | None = None, progress: Progress = silent) -> BuildReport:
@@ -270,13 +321,15 @@ def open_ratings(workspace: Workspace) -> Ratings:
     return Ratings.open(workspace.ratings_path(name)) if name else Ratings.empty()
 
 
-def current_features(workspace: Workspace) -> tuple[FeatureStore, FeatureRows]:
+def current_features(workspace: Workspace, *, check: bool = False) -> tuple[FeatureStore, FeatureRows]:
     """Open the features of those posters that are still there and unchanged.
 
     Parameters
     ----------
     workspace : Workspace
         The workspace, with features.
+    check : bool, default False
+        Hold all features to their checksums, which reads them whole.
 
     Returns
     -------
@@ -293,7 +346,7 @@ def current_features(workspace: Workspace) -> tuple[FeatureStore, FeatureRows]:
         A shard is damaged.
     """
     store = FeatureStore.open(workspace.features_dir)
-    return store, store.rows().of_posters({poster.movie_id: poster.sha256 for poster in _posters(workspace)})
+    return store, store.rows(check=check).of_posters({poster.movie_id: poster.sha256 for poster in _posters(workspace)})
 
 
 def fingerprint(rows: FeatureRows) -> str:
@@ -332,7 +385,7 @@ def _shown(progress: Progress, description: str, unit: str) -> Iterator[Callable
 
 def _build_index(workspace: Workspace, centre: bool | None, progress: Progress) -> tuple[int, bool] | None:
     try:
-        store, rows = current_features(workspace)
+        store, rows = current_features(workspace, check=True)
     except NotBuiltError:
         return None
     if not len(rows):
@@ -423,6 +476,20 @@ def _posters(workspace: Workspace) -> list[Poster]:
         return []
 
 
-def _absolute_if_file(name: str) -> str:
-    path = Path(name)
-    return str(path.absolute()) if path.is_file() else name
+def _extract(
+    pictures: Sequence[Picture],
+    features_dir: Path,
+    choice: BackboneChoice,
+    resize: Resize,
+    pooling: Pooling,
+    whitened: bool,
+    replace_others: bool,
+    progress: Progress,
+    unit: str,
+) -> ExtractionReport:
+    extractor = load_extractor(choice, keras_models_dir(), resize, pooling)
+    if whitened:
+        extractor = whiten(extractor, pictures, features_dir)
+    store = open_store(features_dir, choice, extractor, replace=replace_others)
+    with progress("extract", len(pictures), unit) as advance:
+        return extract_features(pictures, extractor, store, on_picture=lambda: advance(1))

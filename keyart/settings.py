@@ -41,8 +41,9 @@ TMDB_API_KEY = Setting("TMDB_API_KEY", None, "your TMDB key: 32 hexadecimal digi
 TMDB_API_KEY_FILE = Setting("TMDB_API_KEY_FILE", None, "a file that holds the key, readable by you alone (chmod 600)")
 TMDB_URL = Setting("KEYART_TMDB_URL", "https://api.themoviedb.org/3", "where TMDB's API is, for a proxy or a test")
 KERAS_HOME = Setting("KERAS_HOME", "~/.keras", "Keras' folder; VGG16's ImageNet weights are kept in its models/")
+KERAS_BACKEND = Setting("KERAS_BACKEND", "tensorflow", "what runs the network for Keras: tensorflow, jax or torch")
 
-ALL = (HOME, TMDB_API_KEY, TMDB_API_KEY_FILE, TMDB_URL, KERAS_HOME)
+ALL = (HOME, TMDB_API_KEY, TMDB_API_KEY_FILE, TMDB_URL, KERAS_HOME, KERAS_BACKEND)
 
 
 def keras_models_dir() -> Path:

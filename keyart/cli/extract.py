@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from keyart.cli.options import say_notes, workspace_options
 
+if TYPE_CHECKING:
+    from features.extraction import ExtractionReport
+
 _N_LISTED = 20
 
 
 @click.command("extract")
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Any folder of images, in place of the workspace's posters; with --out.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Where the features of --images are written."
+)
 @click.option(
     "--backbone",
     default="vgg16",
@@ -28,34 +41,85 @@ _N_LISTED = 20
 )
 @click.option("--seed", default=0, show_default=True, help="For random weights.")
 @click.option(
+    "--features",
+    type=click.Choice(["raw", "gem", "rmac"]),
+    default="raw",
+    show_default=True,
+    help="What is kept: all 25,088 numbers, or a pooled descriptor of 512.",
+)
+@click.option("--whiten", is_flag=True, help="Whiten pooled descriptors, as learnt from 2,000 images.")
+@click.option(
     "--resize",
     type=click.Choice(["antialias", "nearest"]),
     default="antialias",
     show_default=True,
     help="How posters become 224 × 224; nearest is the original article's way.",
 )
-@click.option("--replace", is_flag=True, help="Remove features of another network first.")
+@click.option(
+    "--engine",
+    type=click.Choice(["keras", "onnx"]),
+    default="keras",
+    show_default=True,
+    help="What runs the network; onnx is faster on many CPUs.",
+)
+@click.option("--replace", is_flag=True, help="Remove features of another network or choice first.")
 @workspace_options
-def command(backbone: str, weights: str, seed: int, resize: str, replace: bool, home: Path) -> None:
+def command(
+    images: Path | None,
+    out: Path | None,
+    backbone: str,
+    weights: str,
+    seed: int,
+    features: str,
+    whiten: bool,
+    resize: str,
+    engine: str,
+    replace: bool,
+    home: Path,
+) -> int:
     """Turn each poster into 25,088 numbers with VGG16.
 
-    Posters whose features are there already are not computed again, so it may be stopped and started at will. A poster
-    that cannot be read is recorded and passed over.
+    Posters whose features are there already are not computed again, so it may be stopped and started at will, also by
+    force. Features whose poster is gone are dropped. A poster that cannot be read is named and passed over; where more
+    than half cannot, the exit code is 1.
     """
     from features.backbone import BackboneChoice
+    from features.descriptors import Pooling
     from features.images import Resize
     from keyart.cli.quiet import import_tensorflow_quietly
-    from keyart.pipeline import extract
+    from keyart.pipeline import extract, extract_folder
     from keyart.progress import bar
     from keyart.workspace import Workspace
 
-    choice = BackboneChoice(backbone, weights, seed)
+    if (images is None) != (out is None):
+        raise click.UsageError("--images DIR and --out DIR go together")
+    if whiten and features == "raw":
+        raise click.UsageError("--whiten is for --features gem or rmac")
+    # Told before TensorFlow is imported, which takes seconds.
+    workspace = Workspace(home) if images else Workspace.open(home)
+    choice = BackboneChoice(backbone, weights, seed, engine)
     if choice.is_random:
         say_notes(["random weights see layout and palette only; use ImageNet's for anything but a trial"])
     import_tensorflow_quietly()
-    report = extract(Workspace.open(home), choice, Resize(resize), replace_others=replace, progress=bar)
-    click.echo(f"features of {report.n_new:,} posters computed, {report.n_known:,} already here")
-    if report.skipped:
-        click.echo(f"{len(report.skipped):,} posters could not be read:", err=True)
+    how = (choice, Resize(resize), Pooling(features))
+    if images and out:
+        report = extract_folder(images, out, *how, whitened=whiten, replace_others=replace, progress=bar)
+    else:
+        report = extract(workspace, *how, whitened=whiten, replace_others=replace, progress=bar)
+    _print(report, "images" if images else "posters", out)
+    return 1 if report.mostly_broken else 0
+
+
+def _print(report: ExtractionReport, unit: str, out: Path | None) -> None:
+    say_notes(f"computed again: {reason}" for reason in report.mended)
+    dropped = f", {report.n_dropped:,} dropped" if report.n_dropped else ""
+    click.echo(f"features of {report.n_new:,} {unit} computed, {report.n_known:,} already here{dropped}")
+    if not report.skipped:
+        return
+    click.echo(f"{len(report.skipped):,} {unit} could not be read:", err=True)
+    name = "movie_id " if out is None else ""
     for skipped in report.skipped[:_N_LISTED]:
-        click.echo(f"  movie_id {skipped.movie_id}: {skipped.reason}", err=True)
+        click.echo(f"  {name}{skipped.picture_id}: {skipped.reason}", err=True)
+    if len(report.skipped) > _N_LISTED:
+        where = out / "skipped.json" if out else "features/skipped.json in the workspace"
+        click.echo(f"  and {len(report.skipped) - _N_LISTED:,} more: see {where}", err=True)

@@ -6,7 +6,7 @@ import os
 import sys
 
 from keyart.cli.options import DEBUG
-from keyart.settings import silence_tensorflow
+from keyart.settings import KERAS_BACKEND, silence_tensorflow
 
 
 def import_tensorflow_quietly() -> None:
@@ -14,7 +14,7 @@ def import_tensorflow_quietly() -> None:
 
     Its C++ part writes to the file descriptor itself before it has read any of its settings.
     """
-    if DEBUG.is_set() or "tensorflow" in sys.modules:
+    if DEBUG.is_set() or "tensorflow" in sys.modules or KERAS_BACKEND.value() != "tensorflow":
         return
     silence_tensorflow()
     sys.stderr.flush()

@@ -1,0 +1,56 @@
+"""Any folder of images: which files are pictures, and what they are called. May import `catalog` only."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NoReturn
+
+from catalog.errors import ConfigError, DataError
+from features.extraction import Picture
+from features.images import SUFFIXES
+
+
+def pictures_in(folder: Path) -> list[Picture]:
+    """List the picture files of a folder and of all folders below it.
+
+    Files are known by their names' endings, so that a text file named ``.jpg`` is reported as a broken picture and
+    one named ``.txt`` is none. Hidden files and folders are passed over, links to folders are not followed.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to look.
+
+    Returns
+    -------
+    list of Picture
+        In the order of their ids: the paths below `folder`, with ``/`` between the parts on every system.
+
+    Raises
+    ------
+    ConfigError
+        There is no such folder.
+    DataError
+        It holds no pictures, or a folder below it cannot be read.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is not a folder; expected one with images below it")
+    paths = []
+    for name, below, files in os.walk(folder, onerror=_refuse):
+        below[:] = [one for one in below if not one.startswith(".")]
+        paths += [Path(name, file) for file in files if not file.startswith(".")]
+    found = [Picture(_text_id(path.relative_to(folder)), path) for path in paths if path.suffix.lower() in SUFFIXES]
+    if not found:
+        raise DataError(f"{folder} holds no images; expected files named {', '.join(sorted(SUFFIXES))}")
+    return sorted(found, key=lambda picture: str(picture.picture_id))
+
+
+def _text_id(path: Path) -> str:
+    # A name that is not UTF-8 cannot stand in a table as it is.
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+
+
+def _refuse(error: OSError) -> NoReturn:
+    # Passing it over would look as if its pictures were gone, and drop their rows.
+    raise DataError(f"cannot list {error.filename}: {error.strerror}") from error

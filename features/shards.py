@@ -1,0 +1,241 @@
+"""One shard: three files made of a table and an array, with checksums; and what is wrong with one that is damaged.
+
+Making a shard is a pure function of its content, so that a Spark task writes the very bytes that one machine would,
+wherever its files go. May import `catalog` only. Owns the files::
+
+    features-00000.npy       float16 (n, n_features), memory-mappable
+    features-00000.parquet   movie_id (integer) or picture_id (text), poster_sha256, width, height, source
+    features-00000.json      the completion record, written last: rows, and bytes and checksum of the other two
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from catalog.errors import DataError
+from catalog.storage import read_record, sha256_file
+
+KIND, VERSION = "keyart-features-shard", 1
+COLUMNS = ("poster_sha256", "width", "height", "source")
+"""What a table holds beside the ids."""
+ID_COLUMNS = ("movie_id", "picture_id")
+"""What ids are called: those of films are integers, those of any folder's pictures are text."""
+
+_RECORD_NAME = re.compile(r"features-(\d{5,})\.json")
+
+
+def stem_of(number: int) -> str:
+    """Name the files of a shard.
+
+    Parameters
+    ----------
+    number : int
+        From 0.
+
+    Returns
+    -------
+    str
+        The name without ending.
+    """
+    return f"features-{number:05d}"
+
+
+def number_of(name: str) -> int | None:
+    """Read a shard's number from its completion record's name.
+
+    Parameters
+    ----------
+    name : str
+        A file name.
+
+    Returns
+    -------
+    int or None
+        None for any other file.
+    """
+    found = _RECORD_NAME.fullmatch(name)
+    return int(found[1]) if found else None
+
+
+def shard_files(number: int, table: pd.DataFrame, features: npt.NDArray[np.float16]) -> Iterator[tuple[str, bytes]]:
+    """Make the files of a shard; write them in this order, and the shard counts once the last one stands.
+
+    Memory: a copy of the features. The same content gives the same bytes.
+
+    Parameters
+    ----------
+    number : int
+        From 0.
+    table : DataFrame of n rows
+        The columns movie_id or picture_id, poster_sha256, width, height, source.
+    features : ndarray of shape (n, n_features), float16
+        One row a picture.
+
+    Yields
+    ------
+    name : str
+        The file's name.
+    content : bytes
+        What it holds.
+    """
+    stem, facts = stem_of(number), {}
+    array, rows = io.BytesIO(), io.BytesIO()
+    np.save(array, features, allow_pickle=False)
+    table.to_parquet(rows, index=False)
+    for suffix, stream in (("npy", array), ("parquet", rows)):
+        content = stream.getvalue()
+        facts[suffix] = {"n_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        yield f"{stem}.{suffix}", content
+    record = {"kind": KIND, "version": VERSION, "n_rows": len(table), "files": facts}
+    yield f"{stem}.json", json.dumps(record, indent=2).encode() + b"\n"
+
+
+def read_table(folder: Path, number: int) -> pd.DataFrame:
+    """Read which pictures a shard holds.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the shard is.
+    number : int
+        Which one.
+
+    Returns
+    -------
+    DataFrame
+        As it was written.
+
+    Raises
+    ------
+    DataError
+        The shard is cut short, damaged or incomplete.
+    """
+    path = folder / f"{stem_of(number)}.parquet"
+    record = _record(folder, number, check=_check_length)
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise damaged(folder, number, error) from error
+    if len(table) != record["n_rows"]:
+        raise damaged(folder, number, f"{len(table)} rows, expected {record['n_rows']}")
+    return table
+
+
+def map_features(folder: Path, number: int, n_features: int) -> npt.NDArray[np.float16]:
+    """Map the features of a shard into memory.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the shard is.
+    number : int
+        Which one.
+    n_features : int
+        How many columns they should have.
+
+    Returns
+    -------
+    ndarray of shape (n, n_features), float16
+        Read from the disk where they are looked at.
+
+    Raises
+    ------
+    DataError
+        The file is missing, damaged, or of another shape.
+    """
+    path = folder / f"{stem_of(number)}.npy"
+    try:
+        features: npt.NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise damaged(folder, number, error) from error
+    if features.dtype != np.float16 or features.shape[1:] != (n_features,):
+        raise damaged(folder, number, f"{features.dtype} {features.shape}, expected float16 (n, {n_features})")
+    return features
+
+
+def verify(folder: Path, number: int) -> None:
+    """Hold the files of a shard to their checksums, which reads them whole: about a second for a gigabyte.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the shard is.
+    number : int
+        Which one.
+
+    Raises
+    ------
+    DataError
+        A file is missing or is not what was written.
+    """
+    _record(folder, number, check=_check_content)
+
+
+def remove(folder: Path, number: int) -> None:
+    """Remove a shard, its record first, so that what is left half-way does not count.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the shard is.
+    number : int
+        Which one.
+    """
+    for suffix in ("json", "npy", "parquet"):
+        (folder / f"{stem_of(number)}.{suffix}").unlink(missing_ok=True)
+
+
+def damaged(folder: Path, number: int, reason: object) -> DataError:
+    """Word what is wrong with a shard.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the shard is.
+    number : int
+        Which one.
+    reason : object
+        What was found.
+
+    Returns
+    -------
+    DataError
+        The error to raise; it is not raised here.
+    """
+    return DataError(
+        f"the shard {folder / stem_of(number)}.* is damaged ({reason}); run `keyart extract` again, which computes its "
+        "pictures anew"
+    )
+
+
+def _record(folder: Path, number: int, check: Any) -> dict[str, Any]:
+    try:
+        record = read_record(folder / f"{stem_of(number)}.json", KIND, VERSION)
+        for suffix, facts in record["files"].items():
+            check(folder / f"{stem_of(number)}.{suffix}", facts)
+        record["n_rows"] = int(record["n_rows"])
+    except (DataError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise damaged(folder, number, error) from error
+    return record
+
+
+def _check_length(path: Path, facts: dict[str, Any]) -> None:
+    if (n_bytes := path.stat().st_size) != facts["n_bytes"]:
+        raise ValueError(f"{path.name} has {n_bytes} bytes, expected {facts['n_bytes']}")
+
+
+def _check_content(path: Path, facts: dict[str, Any]) -> None:
+    _check_length(path, facts)
+    if sha256_file(path) != facts["sha256"]:
+        raise ValueError(f"{path.name} has another checksum than when it was written")
