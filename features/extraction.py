@@ -241,6 +241,8 @@ def extract(
         The ImageNet weights are not here and cannot be downloaded.
     StoreError
         A shard cannot be written; those before it are kept.
+    TypeError
+        Ids, with those that are there, are neither all integers nor all texts.
 
     Examples
     --------
@@ -295,9 +297,11 @@ def extract_features(
     Raises
     ------
     DataError
-        The network gives numbers that cannot be kept; or the store's ids are integers where these are texts.
+        The network gives numbers that cannot be kept.
     StoreError
         A shard cannot be written; those before it are kept.
+    TypeError
+        Ids, with those that are there, are neither all integers nor all texts.
     """
     mended = store.mend()
     there = _sha256s(store)
@@ -563,7 +567,7 @@ def _read_ahead(
     # As many as cores: they sleep while the network is slower, and keep up where a GPU is faster.
     with ThreadPoolExecutor(os.cpu_count()) as readers:
         waiting: deque[Future[Decoded | Known | Broken]] = deque()
-        for picture in _each_once(pictures):
+        for picture in _each_once(pictures, known):
             if isinstance(picture, Broken):
                 waiting.append(readers.submit(lambda broken: broken, picture))
             else:
@@ -574,12 +578,14 @@ def _read_ahead(
             yield waiting.popleft().result()
 
 
-def _each_once(pictures: Iterable[Picture]) -> Iterator[Picture | Broken]:
+def _each_once(pictures: Iterable[Picture], known: Mapping[Any, str]) -> Iterator[Picture | Broken]:
     seen: set[PictureId] = set()
+    kind = next(map(type, known), None)
     for picture in pictures:
         name = picture.picture_id
-        if not isinstance(name, int | str) or (seen and type(name) is not type(next(iter(seen)))):
-            raise TypeError(f"ids should be all int or all str, received {name!r}")
+        kind = kind or type(name)
+        if not isinstance(name, int | str) or type(name) is not kind:
+            raise TypeError(f"ids should be all int or all str, also those that are there; received {name!r}")
         yield Broken(name, f"{name} was given twice; the first counts", None) if name in seen else picture
         seen.add(name)
 

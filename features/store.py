@@ -12,7 +12,7 @@ Where a picture stands in several shards, the latest counts. May import `catalog
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -390,18 +390,23 @@ class FeatureStore:
         live = table[np.array(current, bool)].drop_duplicates(name, keep="last")
         n_live: dict[int, int] = dict(zip(*np.unique(live["shard"], return_counts=True), strict=True))
         n_rows: dict[int, int] = dict(zip(*np.unique(table["shard"], return_counts=True), strict=True))
-        ragged = sorted(shard for shard, n in n_rows.items() if n_live.get(shard, 0) < max(n, shard_rows))
+        # Of a run that was interrupted here, the old shards may be left, all of whose rows stand in newer ones.
+        self._remove(shard for shard in n_rows if shard not in n_live)
+        ragged = sorted(shard for shard, n in n_live.items() if n < max(n_rows[shard], shard_rows))
         # Every run leaves one shard that is not full.
-        if len(ragged) > 1 or any(n_live.get(shard, 0) < n_rows[shard] for shard in ragged):
-            self._rewrite(live[live["shard"].isin(ragged)], ragged, shard_rows)
+        if len(ragged) > 1 or any(n_live[shard] < n_rows[shard] for shard in ragged):
+            self._rewrite(live[live["shard"].isin(ragged)], shard_rows)
+            self._remove(ragged)
         return table[name].nunique() - len(live)
 
-    def _rewrite(self, live: pd.DataFrame, old: Sequence[int], shard_rows: int) -> None:
+    def _rewrite(self, live: pd.DataFrame, shard_rows: int) -> None:
         for start in range(0, len(live), shard_rows):
             part = live.iloc[start : start + shard_rows]
             features = [self._features(shard)[row] for shard, row in zip(part["shard"], part["row"], strict=True)]
             self.append(part.drop(columns=["shard", "row"]), np.stack(features))
-        for shard in old:
+
+    def _remove(self, shards: Iterable[int]) -> None:
+        for shard in shards:
             remove(self.folder, shard)
 
     def whitening(self) -> Whitening | None:

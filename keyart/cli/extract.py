@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,6 +102,8 @@ def command(
     if choice.is_random:
         say_notes(["random weights see layout and palette only; use ImageNet's for anything but a trial"])
     import_tensorflow_quietly()
+    # Of odd but readable files, one line each; what cannot be read is reported anyway.
+    warnings.filterwarnings("ignore", module="PIL")
     how = (choice, Resize(resize), Pooling(features))
     if images and out:
         report = extract_folder(images, out, *how, whitened=whiten, replace_others=replace, progress=bar)

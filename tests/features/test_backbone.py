@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pytest
 
 from catalog.errors import ConfigError, DataError, FetchError
-from features import backbone as backbone_module
-from features.backbone import Backbone, BackboneChoice, load_backbone, to_float16
+from features.backbone import Backbone, BackboneChoice, keras_infer, load_backbone, of_model
+from features.extractor import to_float16
 from features.images import Resize, read_image
 from tests.features.conftest import draw_poster, small_model
 
@@ -56,17 +56,20 @@ def _articles_input(path: Path) -> npt.NDArray[np.float32]:
     return np.asarray(keras.applications.vgg16.preprocess_input(batch))
 
 
-def test_the_network_is_given_bit_for_bit_what_the_article_gives_it(vgg16: Backbone, posters: list[Path]) -> None:
+def test_the_network_is_given_bit_for_bit_what_the_article_gives_it(posters: list[Path]) -> None:
+    import keras
+
+    picture = keras.Input((224, 224, 3))
+    infer = keras_infer(keras.Model(picture, keras.layers.Identity()(picture)), 1)
     for path in posters:
-        pixels = read_image(path, Resize.NEAREST)[0][None]
-        ours = vgg16._preprocess(pixels.astype(np.float32))
+        ours = infer(read_image(path, Resize.NEAREST)[0][None])
         np.testing.assert_array_equal(ours, _articles_input(path))
 
 
 def test_features_are_number_by_number_those_of_the_article(
     vgg16: Backbone, vgg16_model: Any, posters: list[Path]
 ) -> None:
-    ours = vgg16(np.stack([read_image(path, Resize.NEAREST)[0] for path in posters]))
+    ours = vgg16(np.stack([read_image(path, Resize.NEAREST)[0] for path in posters])).reshape(len(posters), -1)
     for row, path in zip(ours, posters, strict=True):
         article = vgg16_model.predict(_articles_input(path), verbose=0).ravel()
         assert (row.shape, article.shape) == ((25_088,), (25_088,))
@@ -77,7 +80,7 @@ def test_features_are_number_by_number_those_of_the_article(
 
 
 def test_random_vgg16_has_25088_features_and_a_name(vgg16: Backbone) -> None:
-    assert (vgg16.name, vgg16.n_features) == ("vgg16", 25_088)
+    assert (vgg16.name, vgg16.output_shape) == ("vgg16", (7, 7, 512))
 
 
 def test_the_seed_decides_random_weights(vgg16: Backbone, tmp_path: Path) -> None:
@@ -92,7 +95,7 @@ def test_only_random_vgg16_is_random() -> None:
 
 @pytest.mark.parametrize("file_name", ["saved.weights.h5", "legacy.h5"])
 def test_weights_from_a_file_are_those_that_were_saved(
-    vgg16: Backbone, vgg16_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_name: str
+    vgg16: Backbone, vgg16_model: Any, tmp_path: Path, file_name: str
 ) -> None:
     path = tmp_path / file_name
     if file_name.endswith(".weights.h5"):
@@ -100,9 +103,8 @@ def test_weights_from_a_file_are_those_that_were_saved(
     else:
         _save_as_keras_2_did(vgg16_model, path)
     # One picture a batch: VGG16 takes seconds for sixteen.
-    monkeypatch.setattr(backbone_module, "BATCH_SIZE", 1)
-    loaded = load_backbone(BackboneChoice(weights=str(path)), tmp_path)
-    in_memory = Backbone("vgg16", vgg16_model)
+    loaded = load_backbone(BackboneChoice(weights=str(path)), tmp_path, batch_size=1)
+    in_memory = of_model("vgg16", vgg16_model, batch_size=1)
     assert loaded.weights_sha256 == in_memory.weights_sha256 == vgg16.weights_sha256
     np.testing.assert_array_equal(loaded(_pixels(1)), in_memory(_pixels(1)))
 
@@ -191,20 +193,20 @@ def test_a_missing_weights_file_is_named(tmp_path: Path) -> None:
 # Keras files
 
 
-def test_a_keras_file_gives_its_output_flattened(tiny: Backbone) -> None:
+def test_a_keras_file_gives_its_output(tiny: Backbone) -> None:
     import keras
 
     pixels = _pixels(3)
     output = small_model().predict(keras.applications.vgg16.preprocess_input(pixels.astype(np.float32)), verbose=0)
-    assert (tiny.name, tiny.n_features, output.shape) == ("tiny", 48, (3, 4, 4, 3))
-    np.testing.assert_allclose(tiny(pixels), output.reshape(3, 48), rtol=1e-4, atol=1e-4)
+    assert (tiny.name, tiny.output_shape, output.shape) == ("tiny", (4, 4, 3), (3, 4, 4, 3))
+    np.testing.assert_allclose(tiny(pixels), output, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("n_pictures", [0, 1, 15, 16, 17, 33])
 def test_a_batch_answers_as_single_pictures_do(tiny: Backbone, n_pictures: int) -> None:
     pixels = _pixels(n_pictures)
     features = tiny(pixels)
-    assert (features.shape, features.dtype) == ((n_pictures, 48), np.float32)
+    assert (features.shape, features.dtype) == ((n_pictures, 4, 4, 3), np.float32)
     for row in range(n_pictures):
         np.testing.assert_array_equal(tiny(pixels[row : row + 1])[0], features[row])
 
@@ -279,7 +281,8 @@ def test_the_real_network_says_which_posters_are_of_one_film(shared: Path) -> No
     backbone = load_backbone(BackboneChoice(str(path)), Path())
     posters = sorted((shared / "data/posters").glob("*.jpg"))[:4]
     features = backbone(np.stack([read_image(poster, resize)[0] for resize in Resize for poster in posters]))
-    assert features.shape == (8, 25_088)
+    assert features.shape == (8, 7, 7, 512)
+    features = features.reshape(8, -1)
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     # Each poster, resized the one way, is nearest to itself, resized the other way.
     assert (unit[:4] @ unit[4:].T).argmax(axis=1).tolist() == [0, 1, 2, 3]

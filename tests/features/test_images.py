@@ -15,6 +15,17 @@ from catalog.errors import DataError
 from features.images import Resize, read_image
 from tests.features.conftest import draw_poster
 
+
+def _png(width: int, height: int, bits: int, rows: np.ndarray) -> bytes:
+    """Write RGB as PNG, also as Pillow cannot: with 16 bits a channel, or with less than the header promises."""
+    lines = b"".join(b"\0" + row.tobytes() for row in rows)
+    header = struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, 0)
+    chunks = b""
+    for kind, body in ((b"IHDR", header), (b"IDAT", zlib.compress(lines)), (b"IEND", b"")):
+        chunks += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
 SIZES = [(182, 268), (224, 224), (500, 751), (333, 217), (31, 47), (1, 1), (1000, 3)]
 
 
@@ -43,13 +54,9 @@ def test_nearest_is_what_keras_reads_pixel_for_pixel(tmp_path: Path, size: tuple
     np.testing.assert_array_equal(read_image(path, Resize.NEAREST)[0], _as_keras_reads(path))
 
 
-@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "1", "I;16"])
-def test_every_mode_is_read_as_keras_reads_it(tmp_path: Path, mode: str) -> None:
-    path = tmp_path / "p.png"
-    if mode == "I;16":
-        Image.fromarray(np.arange(0, 60_000, 10, np.uint16).reshape(60, 100)).save(path)
-    else:
-        draw_poster(path, 3, mode=mode)
+@pytest.mark.parametrize("mode", ["L", "P", "1"])
+def test_every_opaque_mode_is_read_as_keras_reads_it(tmp_path: Path, mode: str) -> None:
+    path = draw_poster(tmp_path / "p.png", 3, mode=mode)
     np.testing.assert_array_equal(read_image(path, Resize.NEAREST)[0], _as_keras_reads(path))
 
 
@@ -58,10 +65,85 @@ def test_a_cmyk_jpeg_is_read_as_keras_reads_it(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(path, Resize.NEAREST)[0], _as_keras_reads(path))
 
 
-def test_a_palette_with_transparency_is_read_without_a_warning(tmp_path: Path) -> None:
-    path = tmp_path / "p.png"
-    Image.open(draw_poster(path, 5, mode="P")).save(path, transparency=bytes(range(0, 255, 5)))
-    np.testing.assert_array_equal(read_image(path, Resize.NEAREST)[0], _as_keras_reads(path))
+@pytest.mark.parametrize("mode", ["I;16", "RGB;16"])
+def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path: Path, mode: str) -> None:
+    grey = np.linspace(0, 65_535, 224 * 224).astype(np.uint16).reshape(224, 224)
+    if mode == "I;16":
+        Image.fromarray(grey).save(tmp_path / "p.png")
+    else:
+        (tmp_path / "p.png").write_bytes(_png(224, 224, 16, np.repeat(grey[:, :, None], 3, axis=2).astype(">u2")))
+    pixels = read_image(tmp_path / "p.png", Resize.NEAREST)[0]
+    np.testing.assert_array_equal(pixels, np.repeat((grey >> 8).astype(np.uint8)[:, :, None], 3, axis=2))
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"), [("RGBA", ".png"), ("LA", ".png"), ("P", ".png"), ("P", ".gif"), ("RGBA", ".webp")]
+)
+def test_what_is_transparent_is_seen_on_white(tmp_path: Path, mode: str, suffix: str) -> None:
+    path = tmp_path / f"p{suffix}"
+    if mode == "P":
+        image = Image.new("P", (40, 40), 0)
+        image.putpalette([200, 10, 10, 0, 0, 250])
+        image.paste(1, (0, 20, 40, 40))
+        image.save(path, transparency=0)
+    else:
+        image = Image.new("RGBA", (40, 40), (200, 10, 10, 0))
+        image.paste((0, 0, 250, 255), (0, 20, 40, 40))
+        image.convert(mode).save(path, **({"lossless": True, "exact": True} if suffix == ".webp" else {}))
+    pixels = read_image(path)[0]
+    assert pixels[:100].min() == 255
+    assert pixels[130:, :, 0].max() < 40
+
+
+def test_the_first_frame_of_a_gif_counts(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (30, 30), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "p.gif", save_all=True, append_images=frames[1:])
+    assert read_image(tmp_path / "p.gif")[0][100, 100].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+def test_a_picture_is_turned_as_its_exif_says(tmp_path: Path, orientation: int, suffix: str) -> None:
+    upright = Image.open(draw_poster(tmp_path / "upright.png", 9, (40, 64)))
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }.get(orientation)
+    turned = upright.transpose(undo) if undo is not None else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    turned.save(tmp_path / f"p{suffix}", exif=exif, quality=100)
+    pixels, size = read_image(tmp_path / f"p{suffix}")
+    assert size == (40, 64)
+    expected = read_image(tmp_path / "upright.png")[0].astype(int)
+    # What JPEG loses is 10; what a wrong turn costs is 40.
+    assert np.abs(pixels - expected).mean() < 15
+
+
+def test_a_damaged_exif_block_costs_nothing_but_itself(tmp_path: Path) -> None:
+    Image.new("RGB", (30, 40), "navy").save(tmp_path / "p.jpg", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        assert read_image(tmp_path / "p.jpg")[1] == (30, 40)
+
+
+@pytest.mark.parametrize("format_", ["BMP", "TIFF", "PPM", "ICO"])
+def test_other_formats_are_no_pictures_here(tmp_path: Path, format_: str) -> None:
+    Image.new("RGB", (32, 32)).save(tmp_path / "p.png", format=format_)
+    with pytest.raises(DataError, match="is not a picture; expected JPEG, PNG, WebP or GIF"):
+        read_image(tmp_path / "p.png")
+
+
+def test_bytes_are_read_as_their_file_is(tmp_path: Path) -> None:
+    path = draw_poster(tmp_path / "p.jpg", 10)
+    np.testing.assert_array_equal(read_image(path.read_bytes())[0], read_image(path)[0])
+    with pytest.raises(DataError, match=r"^the second of a list is not a picture"):
+        read_image(b"text", name="the second of a list")
 
 
 def test_antialias_sees_every_pixel_and_nearest_does_not(tmp_path: Path) -> None:
@@ -111,11 +193,7 @@ def test_a_picture_cut_short_is_refused(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("side", [9_500, 20_000, 60_000])
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, side: int) -> None:
-    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    chunks = b""
-    for kind, body in ((b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")):
-        chunks += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-    (tmp_path / "p.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+    (tmp_path / "p.png").write_bytes(_png(side, side, 8, np.empty((0, 0, 3), np.uint8)))
     with pytest.raises(DataError, match=r"p\.png (unpacks to|cannot be decoded: Image size)"):
         read_image(tmp_path / "p.png")
 

@@ -1,0 +1,173 @@
+"""The public face: `from features import extract`, and what its choices leave in the folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from catalog.errors import ConfigError, DataError
+from features import extract
+from features.backbone import Backbone, BackboneChoice
+from features.descriptors import Pooling, Whitening
+from features.extraction import Picture, compute, kept_whitening, open_store, whiten
+from features.extractor import Extractor, extractor_of, load_extractor
+from features.images import read_image
+from features.store import FeatureStore
+from tests.features.conftest import draw_poster
+
+KerasFile = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> str:
+    from tests.features.conftest import small_model
+
+    path = tmp_path_factory.mktemp("network") / "tiny.keras"
+    small_model().save(path)
+    return str(path)
+
+
+@pytest.fixture
+def posters(tmp_path: Path) -> list[Path]:
+    return [draw_poster(tmp_path / f"{name}.png", seed) for seed, name in enumerate("abcde")]
+
+
+def test_paths_and_bytes_become_rows_by_their_names(tmp_path: Path, network: str, posters: list[Path]) -> None:
+    items = [("a", posters[0]), ("b", str(posters[1])), ("c", posters[2].read_bytes()), ("d", b"text")]
+    report = extract(iter(items), tmp_path / "f", backbone=network)
+    assert (report.n_new, [(one.picture_id, one.reason) for one in report.skipped]) == (
+        3,
+        [("d", "this is not a picture; expected JPEG, PNG, WebP or GIF")],
+    )
+    table = pd.read_parquet(tmp_path / "f" / "features-00000.parquet")
+    assert table[["picture_id", "width", "height", "source"]].to_numpy().tolist() == [
+        ["a", 60, 90, "a.png"],
+        ["b", 60, 90, "b.png"],
+        ["c", 60, 90, ""],
+    ]
+    features = np.load(tmp_path / "f" / "features-00000.npy", mmap_mode="r")
+    assert (features.dtype, features.shape) == (np.float16, (3, 48))
+
+
+def test_items_are_added_and_others_stay_unless_told_otherwise(
+    tmp_path: Path, network: str, posters: list[Path]
+) -> None:
+    out = tmp_path / "f"
+    extract([(path.stem, path) for path in posters[:3]], out, backbone=network)
+    assert extract([(path.stem, path) for path in posters[2:]], out, backbone=network).n_new == 2
+    assert FeatureStore.open(out).rows().picture_ids.tolist() == list("abcde")
+    report = extract([(path.stem, path) for path in posters[3:]], out, backbone=network, drop_gone=True)
+    assert (report.n_new, report.n_known, report.n_dropped) == (0, 2, 3)
+    assert FeatureStore.open(out).rows().picture_ids.tolist() == ["d", "e"]
+
+
+def test_items_are_read_as_they_are_needed(network: str, tmp_path: Path, posters: list[Path]) -> None:
+    n_given, n_ahead = 0, []
+
+    def items() -> Iterator[tuple[int, bytes]]:
+        nonlocal n_given
+        content = posters[0].read_bytes()
+        for n_given in range(400):
+            yield n_given, content
+
+    n_done = 0
+
+    def count() -> None:
+        nonlocal n_done
+        n_done += 1
+        n_ahead.append(n_given - n_done)
+
+    extract(items(), tmp_path / "f", backbone=network, on_picture=count)
+    assert n_done == 400
+    assert max(n_ahead) < 200
+
+
+def test_a_name_that_is_given_twice_is_reported(tmp_path: Path, network: str, posters: list[Path]) -> None:
+    report = extract([("a", posters[0]), ("a", posters[1])], tmp_path / "f", backbone=network)
+    assert (report.n_new, report.skipped[0].reason) == (1, "a was given twice; the first counts")
+
+
+def test_names_are_all_integers_or_all_texts(tmp_path: Path, network: str, posters: list[Path]) -> None:
+    with pytest.raises(TypeError, match="all int or all str, received 'b'"):
+        extract([(1, posters[0]), ("b", posters[1])], tmp_path / "f", backbone=network)
+    extract([(1, posters[0])], tmp_path / "f", backbone=network)
+    with pytest.raises(TypeError, match="also those that are there; received 'b'"):
+        extract([("b", posters[1])], tmp_path / "f", backbone=network)
+    assert FeatureStore.open(tmp_path / "f").rows().movie_ids.tolist() == [1]
+
+
+def test_texts_are_no_movie_ids(tmp_path: Path, network: str, posters: list[Path]) -> None:
+    extract([("a", posters[0])], tmp_path / "f", backbone=network)
+    with pytest.raises(DataError, match="names in place of movie_ids"):
+        _ = FeatureStore.open(tmp_path / "f").rows().movie_ids
+
+
+@pytest.mark.parametrize("choice", [{"pooling": "gem"}, {"pooling": "rmac"}, {"resize": "nearest"}])
+def test_a_choice_of_features_is_an_identity(
+    tmp_path: Path, network: str, posters: list[Path], choice: dict[str, str]
+) -> None:
+    items = [(path.stem, path) for path in posters]
+    extract(items, tmp_path / "f", backbone=network, **choice)  # type: ignore[arg-type]
+    store = FeatureStore.open(tmp_path / "f")
+    (name,) = choice
+    assert getattr(store.identity, name) == choice[name]
+    with pytest.raises(DataError, match="never mix"):
+        extract(items, tmp_path / "f", backbone=network)
+    extractor = extractor_of(store, tmp_path)
+    stored = np.concatenate(list(store.blocks(store.rows())))
+    pixels = np.stack([read_image(path, extractor.resize)[0] for path in posters])
+    np.testing.assert_allclose(extractor(pixels), stored, rtol=2e-3, atol=2e-3)
+
+
+def test_an_unknown_engine_is_named(tmp_path: Path, network: str) -> None:
+    with pytest.raises(ConfigError, match="--engine openvino: expected keras or onnx"):
+        extract([], tmp_path / "f", backbone=network, engine="openvino")
+
+
+def test_a_whitening_is_learnt_once_and_kept_with_its_features(
+    tmp_path: Path, network: str, posters: list[Path]
+) -> None:
+    out, choice = tmp_path / "f", BackboneChoice(network)
+    plain = load_extractor(choice, tmp_path, pooling=Pooling.GEM)
+    pictures = [Picture(path.stem, path) for path in posters]
+    assert kept_whitening(out, plain) is None
+    whitened = whiten(plain, pictures, out)
+    open_store(out, choice, whitened)
+    # Learnt from other pictures it would be another one.
+    again = whiten(plain, pictures[:2], out)
+    assert again.identity == whitened.identity
+    extract([(path.stem, path) for path in posters], out, backbone=network, pooling="gem")
+    store = FeatureStore.open(out)
+    assert len(store.rows()) == 5
+    assert store.identity.whitening_sha256 is not None
+    assert extractor_of(store, tmp_path).identity == store.identity
+    Whitening.fit(np.eye(3, dtype=np.float32)).save(out / "whitening.npz")
+    with pytest.raises(DataError, match=r"whitening\.npz is of other features; run `keyart extract --replace`"):
+        store.whitening()
+    (out / "whitening.npz").unlink()
+    with pytest.raises(DataError, match=r"whitening\.npz is missing"):
+        store.whitening()
+
+
+def test_the_network_is_never_given_a_batch_across_a_shards_end(tmp_path: Path, posters: list[Path]) -> None:
+    sizes = []
+
+    def infer(batch: np.ndarray) -> np.ndarray:
+        sizes.append(int((batch.reshape(len(batch), -1).any(axis=1)).sum()))
+        return batch[:, :1, :1].astype(np.float32)
+
+    extractor = Extractor(Backbone("counter", "00", (1, 1, 3), infer, batch_size=4))
+    pictures = [Picture(number, posters[0]) for number in range(23)]
+    list(compute(pictures, extractor, shard_rows=10))
+    assert sizes == [4, 4, 2, 4, 4, 2, 3]
+
+
+def test_importing_features_loads_nothing_heavy() -> None:
+    code = "import sys, features; sys.exit(bool({'tensorflow', 'keras', 'numpy', 'PIL'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
