@@ -242,7 +242,7 @@ def extract(
     StoreError
         A shard cannot be written; those before it are kept.
     TypeError
-        Ids, with those that are there, are neither all integers nor all texts.
+        Ids are neither all integers nor all texts.
 
     Examples
     --------
@@ -297,11 +297,11 @@ def extract_features(
     Raises
     ------
     DataError
-        The network gives numbers that cannot be kept.
+        The network gives numbers that cannot be kept; or ids are integers where those in the store are texts.
     StoreError
         A shard cannot be written; those before it are kept.
     TypeError
-        Ids, with those that are there, are neither all integers nor all texts.
+        Ids are neither all integers nor all texts.
     """
     mended = store.mend()
     there = _sha256s(store)
@@ -580,12 +580,17 @@ def _read_ahead(
 
 def _each_once(pictures: Iterable[Picture], known: Mapping[Any, str]) -> Iterator[Picture | Broken]:
     seen: set[PictureId] = set()
-    kind = next(map(type, known), None)
+    kind: type | None = None
     for picture in pictures:
         name = picture.picture_id
         kind = kind or type(name)
-        if not isinstance(name, int | str) or type(name) is not kind:
-            raise TypeError(f"ids should be all int or all str, also those that are there; received {name!r}")
+        if kind not in (int, str) or type(name) is not kind:
+            raise TypeError(f"ids should be all int or all str, received {name!r}")
+        if not seen and type(next(iter(known), name)) is not kind:
+            raise DataError(
+                "features of films, which have movie_ids, and of other pictures, which have names, never stand in one "
+                "folder; name another one with --out DIR"
+            )
         yield Broken(name, f"{name} was given twice; the first counts", None) if name in seen else picture
         seen.add(name)
 

@@ -97,7 +97,7 @@ def test_names_are_all_integers_or_all_texts(tmp_path: Path, network: str, poste
     with pytest.raises(TypeError, match="all int or all str, received 'b'"):
         extract([(1, posters[0]), ("b", posters[1])], tmp_path / "f", backbone=network)
     extract([(1, posters[0])], tmp_path / "f", backbone=network)
-    with pytest.raises(TypeError, match="also those that are there; received 'b'"):
+    with pytest.raises(DataError, match="never stand in one folder; name another one"):
         extract([("b", posters[1])], tmp_path / "f", backbone=network)
     assert FeatureStore.open(tmp_path / "f").rows().movie_ids.tolist() == [1]
 
