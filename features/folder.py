@@ -40,10 +40,15 @@ def pictures_in(folder: Path) -> list[Picture]:
     for name, below, files in os.walk(folder, onerror=_refuse):
         below[:] = [one for one in below if not one.startswith(".")]
         paths += [Path(name, file) for file in files if not file.startswith(".")]
-    found = [Picture(_text_id(path.relative_to(folder)), path) for path in paths if path.suffix.lower() in SUFFIXES]
+    found = [Picture(_text_id(path.relative_to(folder)), path) for path in paths if _is_picture(path)]
     if not found:
         raise DataError(f"{folder} holds no images; expected files named {', '.join(sorted(SUFFIXES))}")
     return sorted(found, key=lambda picture: str(picture.picture_id))
+
+
+def _is_picture(path: Path) -> bool:
+    # A link that leads nowhere is a broken picture; reading a pipe would wait for ever.
+    return path.suffix.lower() in SUFFIXES and (path.is_file() or not path.exists())
 
 
 def _text_id(path: Path) -> str:
