@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +28,6 @@ IMAGENET, RANDOM = "imagenet", "random"
 KERAS, ONNX = "keras", "onnx"
 CAFFE_MEAN = (103.939, 116.779, 123.68)
 """Of ImageNet's blue, green and red, as ``keras.applications.vgg16.preprocess_input`` subtracts it."""
-_log = logging.getLogger(__name__)
 
 Infer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 """A full batch of pictures, red, green, blue, to the network's output."""
@@ -220,20 +218,10 @@ def keras_infer(model: Any, batch_size: int) -> Infer:
     pixels = keras.Input((SIDE, SIDE, 3), batch_size, dtype="uint8")
     caffe = keras.ops.flip(keras.ops.cast(pixels, "float32"), axis=-1) - np.array(CAFFE_MEAN, np.float32)
     network = keras.Model(pixels, keras.ops.cast(model(caffe, training=False), "float32"))
-    # Keras itself uses XLA on GPUs only; on a CPU it gains a few percent too. PyTorch would compile for minutes.
-    network.compile(jit_compile=keras.backend.backend() != "torch")
+    # Keras decides on XLA, and does well: TensorFlow's own convolutions are faster on a CPU (docs/benchmarks.md).
 
     def infer(batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        try:
-            maps = network.predict_on_batch(batch)
-        except Exception as error:
-            # XLA does not know every operation of every network, and says so in as many ways as there are backends.
-            if not network.jit_compile:
-                raise
-            _log.info("%s runs without XLA: %s", model.name, _first_line(error))
-            network.compile(jit_compile=False)
-            maps = network.predict_on_batch(batch)
-        return np.asarray(maps, np.float32)
+        return np.asarray(network.predict_on_batch(batch), np.float32)
 
     return infer
 

@@ -47,7 +47,7 @@ def words(images: Path, keras_file: Callable[..., Path], tmp_path: Path) -> list
 def test_a_folder_becomes_features_that_are_kept_up_to_date(
     typed: Typed, words: list[str | Path], images: Path, tmp_path: Path
 ) -> None:
-    assert typed(*words) == (0, "features of 4 images computed, 0 already here\n", "")
+    assert typed(*words)[:2] == (0, "features of 4 images computed, 0 already here\n")
     (images / "a.jpg").unlink()
     draw_poster(images / "b.png", 9)
     draw_poster(images / "e.png", 10)
