@@ -370,7 +370,7 @@ def compute(
         Ids are neither all integers nor all texts.
     """
     batch_size = extractor.backbone.batch_size
-    read = _read_ahead(pictures, extractor.resize, known or {}, _BATCHES_READ_AHEAD * batch_size)
+    read = _read_ahead(pictures, extractor.resize, {} if known is None else known, _BATCHES_READ_AHEAD * batch_size)
     with closing(_ahead(_batches(read, batch_size, shard_rows), _BATCHES_AHEAD)) as batches:
         for batch in batches:
             if not isinstance(batch, list):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.films import Catalogue, Film
@@ -20,7 +21,7 @@ from cf.neighbors import ItemCosine
 from cf.ratings import Ratings, read_movielens
 from features.backbone import BackboneChoice
 from features.descriptors import Pooling
-from features.extraction import ExtractionReport, Picture, extract_features, open_store, whiten
+from features.extraction import ExtractionReport, Picture, extract_features, kept_whitening, open_store, whiten
 from features.extractor import load_extractor
 from features.folder import pictures_in
 from features.images import Resize
@@ -32,6 +33,9 @@ from keyart.settings import keras_models_dir
 from keyart.workspace import Workspace
 from posters.folder import By, ImportReport, import_csv, import_folder
 from posters.store import Poster, PosterStore
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 @dataclass(frozen=True)
@@ -159,6 +163,7 @@ def extract(
     whitened: bool = False,
     replace_others: bool = False,
     progress: Progress = silent,
+    spark: SparkSession | None = None,
 ) -> ExtractionReport:
     """Compute the features of all posters that have none yet.
 
@@ -177,7 +182,9 @@ def extract(
     replace_others : bool, default False
         Remove features of another network or choice, if such are there.
     progress : Progress, optional
-        Shows how far it is.
+        Shows how far it is; Spark has a page of its own for that.
+    spark : SparkSession, optional
+        Compute there, and not in this process.
 
     Returns
     -------
@@ -200,7 +207,7 @@ def extract(
         raise NotBuiltError("no posters here yet; run `keyart fetch` or `keyart import FOLDER`")
     pictures = [Picture(poster.movie_id, poster.path, poster.sha256) for poster in posters]
     how = (choice, resize, pooling, whitened, replace_others)
-    return _extract(pictures, workspace.features_dir, *how, progress, "posters")
+    return _extract(pictures, workspace.features_dir, *how, progress, "posters", spark)
 
 
 def extract_folder(
@@ -213,6 +220,7 @@ def extract_folder(
     whitened: bool = False,
     replace_others: bool = False,
     progress: Progress = silent,
+    spark: SparkSession | None = None,
 ) -> ExtractionReport:
     """Compute the features of all pictures below a folder; no workspace is needed.
 
@@ -233,7 +241,9 @@ def extract_folder(
     replace_others : bool, default False
         Remove features of another network or choice, if such are there.
     progress : Progress, optional
-        Shows how far it is.
+        Shows how far it is; Spark has a page of its own for that.
+    spark : SparkSession, optional
+        Compute there, and not in this process.
 
     Returns
     -------
@@ -252,7 +262,71 @@ def extract_folder(
         The disk is full; complete shards are kept.
     """
     how = (choice, resize, pooling, whitened, replace_others)
-    return _extract(pictures_in(images_dir), features_dir, *how, progress, "images")
+    return _extract(pictures_in(images_dir), features_dir, *how, progress, "images", spark)
+
+
+def extract_table(
+    spark: SparkSession,
+    table: str,
+    features_dir: Path,
+    choice: BackboneChoice,
+    resize: Resize = Resize.ANTIALIAS,
+    pooling: Pooling = Pooling.RAW,
+    *,
+    whitened: bool = False,
+    replace_others: bool = False,
+) -> ExtractionReport:
+    """Compute on Spark the features of all pictures in a Parquet table, which need never lie on this machine.
+
+    Parameters
+    ----------
+    spark : SparkSession
+        Where it is computed.
+    table : str
+        The table's path or URI; its columns are those of `features.spark.extract`.
+    features_dir : Path
+        Where their features are or shall be.
+    choice : BackboneChoice
+        Which network.
+    resize : Resize
+        How pictures are brought to 224 × 224.
+    pooling : Pooling
+        What is kept of the network's output.
+    whitened : bool, default False
+        Whiten pooled descriptors, by the whitening that `features_dir` has.
+    replace_others : bool, default False
+        Remove features of another network or choice, if such are there.
+
+    Returns
+    -------
+    ExtractionReport
+        What was computed, what was there, what could not be read.
+
+    Raises
+    ------
+    ConfigError
+        The choice of network makes no sense, or a whitening is wanted and none is there.
+    DataError
+        The table is not as it should be; or features of another network are there; or the network's file is not one.
+    FetchError
+        The ImageNet weights cannot be downloaded.
+    StoreError
+        The disk is full; complete shards are kept.
+    """
+    from features import spark as on_spark
+
+    df = on_spark.read_table(spark, table)
+    extractor = load_extractor(choice, keras_models_dir(), resize, pooling)
+    if whitened:
+        whitening = kept_whitening(features_dir, extractor)
+        if whitening is None:
+            raise ConfigError(
+                "--whiten learns from a folder of images and not from a table; extract a folder of some thousands "
+                "into --out first"
+            )
+        extractor = replace(extractor, whitening=whitening)
+    store = open_store(features_dir, choice, extractor, replace=replace_others)
+    return on_spark.extract_features(df, choice, extractor, store, keras_models_dir())
 
 
 def build(workspace: Workspace, *, centre: bool | None = None, progress: Progress = silent) -> BuildReport:
@@ -486,10 +560,16 @@ def _extract(
     replace_others: bool,
     progress: Progress,
     unit: str,
+    spark: SparkSession | None,
 ) -> ExtractionReport:
     extractor = load_extractor(choice, keras_models_dir(), resize, pooling)
     if whitened:
         extractor = whiten(extractor, pictures, features_dir)
     store = open_store(features_dir, choice, extractor, replace=replace_others)
+    if spark is not None:
+        from features import spark as on_spark
+
+        df = on_spark.frame_of(spark, pictures)
+        return on_spark.extract_features(df, choice, extractor, store, keras_models_dir())
     with progress("extract", len(pictures), unit) as advance:
         return extract_features(pictures, extractor, store, on_picture=lambda: advance(1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,8 @@ _N_LISTED = 20
 @click.command("extract")
 @click.option(
     "--images",
-    type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Any folder of images, in place of the workspace's posters; with --out.",
+    help="Any folder of images, in place of the workspace's posters; with --out. With --spark also a Parquet table.",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="DIR", help="Where the features of --images are written."
@@ -63,10 +63,17 @@ _N_LISTED = 20
     show_default=True,
     help="What runs the network; onnx is faster on many CPUs.",
 )
+@click.option(
+    "--spark",
+    is_flag=False,
+    flag_value="",
+    metavar="[MASTER]",
+    help="Compute on Spark; by default on all cores of this machine.",
+)
 @click.option("--replace", is_flag=True, help="Remove features of another network or choice first.")
 @workspace_options
 def command(
-    images: Path | None,
+    images: str | None,
     out: Path | None,
     backbone: str,
     weights: str,
@@ -75,6 +82,7 @@ def command(
     whiten: bool,
     resize: str,
     engine: str,
+    spark: str | None,
     replace: bool,
     home: Path,
 ) -> int:
@@ -87,8 +95,9 @@ def command(
     from features.backbone import BackboneChoice
     from features.descriptors import Pooling
     from features.images import Resize
-    from keyart.cli.quiet import import_tensorflow_quietly
-    from keyart.pipeline import extract, extract_folder
+    from features.spark import is_table
+    from keyart.cli.quiet import import_tensorflow_quietly, spark_session
+    from keyart.pipeline import extract, extract_folder, extract_table
     from keyart.progress import bar
     from keyart.workspace import Workspace
 
@@ -105,10 +114,14 @@ def command(
     # Of odd but readable files, one line each; what cannot be read is reported anyway.
     warnings.filterwarnings("ignore", module="PIL")
     how = (choice, Resize(resize), Pooling(features))
-    if images and out:
-        report = extract_folder(images, out, *how, whitened=whiten, replace_others=replace, progress=bar)
-    else:
-        report = extract(workspace, *how, whitened=whiten, replace_others=replace, progress=bar)
+    with nullcontext() if spark is None else spark_session(spark) as session:
+        if images and out and session and is_table(images):
+            report = extract_table(session, images, out, *how, whitened=whiten, replace_others=replace)
+        elif images and out:
+            where = (Path(images), out)
+            report = extract_folder(*where, *how, whitened=whiten, replace_others=replace, progress=bar, spark=session)
+        else:
+            report = extract(workspace, *how, whitened=whiten, replace_others=replace, progress=bar, spark=session)
     _print(report, "images" if images else "posters", out)
     return 1 if report.mostly_broken else 0
 

@@ -1,12 +1,18 @@
-"""Keeps TensorFlow's start-up remarks, which no setting silences, off a user's terminal."""
+"""Keeps start-up remarks of TensorFlow and Spark, which no setting silences, off a user's terminal."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 from keyart.cli.options import DEBUG
 from keyart.settings import KERAS_BACKEND, silence_tensorflow
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 def import_tensorflow_quietly() -> None:
@@ -17,11 +23,41 @@ def import_tensorflow_quietly() -> None:
     if DEBUG.is_set() or "tensorflow" in sys.modules or KERAS_BACKEND.value() != "tensorflow":
         return
     silence_tensorflow()
+    with _standard_error_closed():
+        import tensorflow  # noqa: F401 - for what it prints
+
+
+@contextmanager
+def spark_session(master: str) -> Iterator[SparkSession]:
+    """Open a Spark session whose processes have nowhere to write remarks to; with ``--debug`` they may speak.
+
+    What goes wrong there comes back as an exception either way.
+
+    Parameters
+    ----------
+    master : str
+        Spark's master; empty for what Spark's own configuration says.
+
+    Yields
+    ------
+    SparkSession
+        The session.
+    """
+    from features.spark import session
+
+    with ExitStack() as stack:
+        with nullcontext() if DEBUG.is_set() else _standard_error_closed():
+            spark = stack.enter_context(session(master or None))
+        yield spark
+
+
+@contextmanager
+def _standard_error_closed() -> Iterator[None]:
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
-        import tensorflow  # noqa: F401 - for what it prints
+        yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)

@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from shutil import copytree, which
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import features
+from catalog.errors import ConfigError, DataError, StoreError
+from features.backbone import Backbone, BackboneChoice
+from features.extraction import Picture
+from features.extractor import Extractor
+from features.spark import _extractor, _Recipe, _seeing_cores, extract, frame_of, read_table, session
+from features.store import FeatureStore
+from tests.features.conftest import draw_poster, small_model
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+needs_java = pytest.mark.skipif(
+    which("java") is None and "JAVA_HOME" not in os.environ, reason="Spark needs Java 17 (openjdk-17-jre-headless)"
+)
+_SHARD_ROWS = 4
+_PATIENCE_S = 120
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[SparkSession]:
+    """Two workers; a task may fail once."""
+    with session("local[2,2]") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    # One for all tests, as a worker keeps its network from task to task.
+    path = tmp_path_factory.mktemp("network") / "tiny.keras"
+    small_model().save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("drawn")
+    for movie_id in range(1, 22):
+        draw_poster(folder / f"{movie_id}.png", movie_id)
+    return folder
+
+
+@pytest.fixture
+def folder(drawn: Path, tmp_path: Path) -> Path:
+    return copytree(drawn, tmp_path / "posters")
+
+
+def _pictures(folder: Path) -> list[Picture]:
+    return [Picture(int(path.stem), path) for path in sorted(folder.iterdir(), key=lambda path: int(path.stem))]
+
+
+def _extract(df: DataFrame, out: Path, network: Path, **how: Any) -> tuple[int, int, int]:
+    report = extract(df, out, backbone=str(network), shard_rows=_SHARD_ROWS, **how)
+    return report.n_new, report.n_known, len(report.skipped)
+
+
+def _content(out: Path) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
+    """Read all rows by id, and what the shards' tables tell of them."""
+    store = FeatureStore.open(out)
+    rows = store.rows(check=True)
+    tables = [pd.read_parquet(path) for path in out.glob("features-*.parquet")]
+    table = pd.concat(tables).sort_values(tables[0].columns[0], ignore_index=True)
+    assert len(table) == len(rows), "a row stands twice"
+    return table, np.concatenate(list(store.blocks(rows)))
+
+
+def _assert_equal(out: Path, expected: Path) -> None:
+    (table, rows), (expected_table, expected_rows) = _content(out), _content(expected)
+    pd.testing.assert_frame_equal(table, expected_table)
+    assert rows.tobytes() == expected_rows.tobytes()
+    assert (out / "features.json").read_bytes() == (expected / "features.json").read_bytes()
+    assert FeatureStore.open(out).skipped() == FeatureStore.open(expected).skipped()
+
+
+def _times(out: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in out.glob("features-*")}
+
+
+@needs_java
+def test_two_workers_give_the_bits_of_one_machine(
+    spark: SparkSession, folder: Path, network: Path, tmp_path: Path
+) -> None:
+    (folder / "5.png").write_text("once upon a time")
+    pictures = [*_pictures(folder), Picture(99, folder / "gone.png")]
+    df = frame_of(spark, pictures, _SHARD_ROWS)
+    assert df.rdd.getNumPartitions() == 6
+    assert _extract(df, tmp_path / "spark", network) == (20, 0, 2)
+    features.extract(
+        [(picture.picture_id, picture.source) for picture in pictures], tmp_path / "one", backbone=str(network)
+    )
+    _assert_equal(tmp_path / "spark", tmp_path / "one")
+
+
+@needs_java
+def test_a_table_of_bytes_gives_the_bits_of_files(
+    spark: SparkSession, folder: Path, network: Path, tmp_path: Path
+) -> None:
+    (folder / "7.png").write_bytes(b"")
+    named = {f"film {path.stem}": path.read_bytes() for path in folder.iterdir()}
+    table = pa.table({"id": list(named), "content": pa.array(named.values(), pa.binary())})
+    for part in range(3):
+        # As three tasks see it: files of a folder.
+        rows = pa.array(range(part, len(named), 3))
+        (tmp_path / "posters.parquet").mkdir(exist_ok=True)
+        pd.DataFrame(table.take(rows).to_pydict()).to_parquet(tmp_path / f"posters.parquet/{part}.parquet")
+    df = read_table(spark, str(tmp_path / "posters.parquet"))
+    assert _extract(df, tmp_path / "spark", network) == (20, 0, 1)
+    features.extract(named.items(), tmp_path / "one", backbone=str(network))
+    _assert_equal(tmp_path / "spark", tmp_path / "one")
+
+
+@needs_java
+def test_another_run_computes_what_is_new_or_changed(
+    spark: SparkSession, folder: Path, network: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "features"
+    pictures = _pictures(folder)
+    assert _extract(frame_of(spark, pictures[:18], _SHARD_ROWS), out, network) == (18, 0, 0)
+    before = _times(out)
+    assert _extract(frame_of(spark, pictures[:18], _SHARD_ROWS), out, network) == (0, 18, 0)
+    assert _times(out) == before
+    draw_poster(folder / "2.png", 99)
+    assert _extract(frame_of(spark, pictures[1:], _SHARD_ROWS), out, network, drop_gone=True) == (4, 16, 0)
+    features.extract(
+        [(picture.picture_id, picture.source) for picture in pictures[1:]], tmp_path / "one", backbone=str(network)
+    )
+    _assert_equal(out, tmp_path / "one")
+
+
+@needs_java
+def test_a_worker_that_is_killed_is_made_up_for(
+    spark: SparkSession, folder: Path, network: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "features"
+    _extract(frame_of(spark, _pictures(folder)[:1]), out, network)
+    # Two tasks of 60 pictures; the last one of the second stands in a pipe, at whose end a worker will wait.
+    pictures = [Picture(movie_id, folder / f"{1 + movie_id % 20}.png") for movie_id in range(1, 240)]
+    content, pipe = (folder / "21.png").read_bytes(), tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    df = frame_of(spark, [*pictures, Picture(240, pipe)], 120)
+    results: list[tuple[int, int, int]] = []
+    run = threading.Thread(target=lambda: results.append(_extract(df, out, network)))
+    run.start()
+    # Opening it takes until a worker reads.
+    with pipe.open("wb"):
+        # The one shard of the run before, and one of this task: numbers go round by task.
+        assert _appears(out / "features-00002.json")
+        (reader,) = _readers(pipe)
+        os.kill(reader, signal.SIGKILL)
+    pipe.write_bytes(content)
+    run.join(_PATIENCE_S)
+    assert results == [(239, 1, 0)]
+    assert len(_content(out)[0]) == 240
+
+
+def _appears(path: Path) -> bool:
+    wait = threading.Event()
+    return any(path.exists() or wait.wait(0.02) for _ in range(50 * _PATIENCE_S))
+
+
+def _readers(pipe: Path) -> set[int]:
+    found = set()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            if link.readlink() == pipe and int(link.parts[2]) != os.getpid():
+                found.add(int(link.parts[2]))
+    return found
+
+
+@needs_java
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        ({"id": [1, 2, 1], "path": ["a", "b", "c"]}, "every id once, received 1 2 times"),
+        ({"id": [1, None], "path": ["a", "b"]}, "every id once, received None"),
+        ({"id": [1], "path": pa.array([None], pa.string())}, "a path for every id, received none for 1"),
+        ({"id": [1], "poster": ["a"]}, "a column path"),
+        ({"id": [1.5], "path": ["a"]}, "a column id"),
+        ({"id": [1], "content": ["a"]}, "content"),
+    ],
+)
+def test_other_columns_are_refused(
+    spark: SparkSession, network: Path, tmp_path: Path, table: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(DataError, match=reason):
+        _extract(spark.createDataFrame(pa.table(table)), tmp_path / "features", network)
+
+
+@needs_java
+def test_ids_of_another_kind_are_refused(spark: SparkSession, folder: Path, network: Path, tmp_path: Path) -> None:
+    out = tmp_path / "features"
+    features.extract([("heat", folder / "1.png")], out, backbone=str(network))
+    with pytest.raises(DataError, match="ids of one kind"):
+        _extract(frame_of(spark, _pictures(folder)), out, network)
+
+
+@needs_java
+def test_what_a_worker_raises_arrives_as_it_was(
+    spark: SparkSession, folder: Path, tmp_path: Path, keras_file: Callable[..., Path]
+) -> None:
+    too_large = keras_file(name="huge", scale=1e6)
+    with pytest.raises(DataError, match=r"^huge gives numbers"):
+        _extract(frame_of(spark, _pictures(folder)[:2]), tmp_path / "features", too_large)
+
+
+@needs_java
+def test_a_table_that_is_not_there_is_named(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nothing\.parquet"):
+        read_table(spark, str(tmp_path / "nothing.parquet"))
+
+
+@needs_java
+def test_a_folder_that_is_not_shared_is_told(
+    spark: SparkSession, folder: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Workers write to another folder of the same name, as on a cluster without a common disk.
+    monkeypatch.setattr(Path, "absolute", lambda path: tmp_path / "elsewhere" if path.name == "features" else path)
+    with pytest.raises(StoreError, match=r"2 of 2 pictures .* share"):
+        _extract(frame_of(spark, _pictures(folder)[:2]), tmp_path / "features", network)
+
+
+def test_a_network_is_loaded_once_a_worker(tiny: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    extractor = Extractor(tiny)
+    recipe = _Recipe(BackboneChoice(), extractor.identity, None, None, None, 1)
+    loaded: list[_Recipe] = []
+    monkeypatch.setattr(_Recipe, "load", lambda self: loaded.append(self) or extractor)
+    monkeypatch.setattr("features.spark._loaded", {})
+    other = replace(recipe, identity=replace(recipe.identity, weights_sha256="0"))
+    for one in (recipe, replace(recipe), other, other):
+        assert _extractor(one) is extractor
+    assert loaded == [recipe, other]
+
+
+def test_a_worker_whose_network_is_another_one_refuses(network: Path, tiny: Backbone) -> None:
+    identity = replace(Extractor(tiny).identity, weights_sha256="0" * 64)
+    with pytest.raises(DataError, match="a worker's network"):
+        _Recipe(BackboneChoice(str(network)), identity, None, None, None, 1).load()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux lets a process choose its cores")
+def test_a_library_that_starts_counts_the_cores_of_a_task() -> None:
+    before = os.sched_getaffinity(0)
+    with _seeing_cores(1):
+        assert len(os.sched_getaffinity(0)) == 1
+    assert os.sched_getaffinity(0) == before
+
+
+def test_a_master_that_does_not_answer_is_named() -> None:
+    pytest.importorskip("pyspark")
+    with (
+        pytest.raises(ConfigError, match=r"no Spark master answers at spark://127\.0\.0\.1:1;"),
+        session("spark://127.0.0.1:1"),
+    ):
+        pass
+
+
+def test_without_pyspark_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "pyspark"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "pyspark", None)
+    with pytest.raises(ConfigError, match=r"pip install 'keyart\[spark\]'"), session():
+        pass
+
+
+def test_without_java_the_way_out_is_named(tmp_path: Path) -> None:
+    for name in ("bash", "dirname", "ps", "env"):
+        (tmp_path / name).symlink_to(which(name) or "/bin/false")
+    environment = {"PATH": str(tmp_path), "HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
+    code = "from features.spark import session\nwith session(): pass"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert "ConfigError: Spark needs Java 17" in done.stderr
