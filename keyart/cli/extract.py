@@ -118,8 +118,9 @@ def command(
         if images and out and session and is_table(images):
             report = extract_table(session, images, out, *how, whitened=whiten, replace_others=replace)
         elif images and out:
-            where = (Path(images), out)
-            report = extract_folder(*where, *how, whitened=whiten, replace_others=replace, progress=bar, spark=session)
+            report = extract_folder(
+                Path(images), out, *how, whitened=whiten, replace_others=replace, progress=bar, spark=session
+            )
         else:
             report = extract(workspace, *how, whitened=whiten, replace_others=replace, progress=bar, spark=session)
     _print(report, "images" if images else "posters", out)

@@ -69,7 +69,7 @@ def _pictures(folder: Path) -> list[Picture]:
 
 
 def _extract(df: DataFrame, out: Path, network: Path, **how: Any) -> tuple[int, int, int]:
-    report = extract(df, out, backbone=str(network), shard_rows=_SHARD_ROWS, **how)
+    report = extract(df, out, backbone=str(network), **{"shard_rows": _SHARD_ROWS, **how})
     return report.n_new, report.n_known, len(report.skipped)
 
 
@@ -151,30 +151,32 @@ def test_a_worker_that_is_killed_is_made_up_for(
     spark: SparkSession, folder: Path, network: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "features"
-    _extract(frame_of(spark, _pictures(folder)[:1]), out, network)
-    # Two tasks of 60 pictures; the last one of the second stands in a pipe, at whose end a worker will wait.
     pictures = [Picture(movie_id, folder / f"{1 + movie_id % 20}.png") for movie_id in range(1, 240)]
+    _extract(frame_of(spark, pictures[:1]), out, network)
+    # Two tasks of 120 pictures; the last one of the second stands in a pipe, at whose end a worker will wait.
     content, pipe = (folder / "21.png").read_bytes(), tmp_path / "pipe.png"
     os.mkfifo(pipe)
     df = frame_of(spark, [*pictures, Picture(240, pipe)], 120)
     results: list[tuple[int, int, int]] = []
-    run = threading.Thread(target=lambda: results.append(_extract(df, out, network)))
+    run = threading.Thread(target=lambda: results.append(_extract(df, out, network, shard_rows=32)), daemon=True)
     run.start()
     # Opening it takes until a worker reads.
     with pipe.open("wb"):
         # The one shard of the run before, and one of this task: numbers go round by task.
-        assert _appears(out / "features-00002.json")
+        assert _comes_true((out / "features-00002.json").exists)
         (reader,) = _readers(pipe)
         os.kill(reader, signal.SIGKILL)
+        assert _comes_true(lambda: not _readers(pipe))
+    # Once more this takes until a worker reads.
     pipe.write_bytes(content)
     run.join(_PATIENCE_S)
     assert results == [(239, 1, 0)]
     assert len(_content(out)[0]) == 240
 
 
-def _appears(path: Path) -> bool:
+def _comes_true(condition: Callable[[], bool]) -> bool:
     wait = threading.Event()
-    return any(path.exists() or wait.wait(0.02) for _ in range(50 * _PATIENCE_S))
+    return any(condition() or wait.wait(0.02) for _ in range(50 * _PATIENCE_S))
 
 
 def _readers(pipe: Path) -> set[int]:
