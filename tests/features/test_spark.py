@@ -24,6 +24,7 @@ from features.extraction import Picture
 from features.extractor import Extractor
 from features.spark import _extractor, _Recipe, _seeing_cores, extract, frame_of, read_table, session
 from features.store import FeatureStore
+from keyart.cli import main
 from tests.features.conftest import draw_poster, small_model
 
 if TYPE_CHECKING:
@@ -222,6 +223,28 @@ def test_what_a_worker_raises_arrives_as_it_was(
     too_large = keras_file(name="huge", scale=1e6)
     with pytest.raises(DataError, match=r"^huge gives numbers"):
         _extract(frame_of(spark, _pictures(folder)[:2]), tmp_path / "features", too_large)
+
+
+@needs_java
+def test_a_folder_and_a_table_can_be_typed(
+    spark: SparkSession, folder: Path, network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def typed(*words: str | Path) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as left:
+            main(["extract", "--backbone", str(network), *map(str, words), "--spark"])
+        captured = capsys.readouterr()
+        return int(left.value.code or 0), captured.out, captured.err
+
+    (folder / "3.png").write_text("once upon a time")
+    code, out, err = typed("--images", folder, "--out", tmp_path / "features")
+    assert (code, out) == (0, "features of 20 images computed, 0 already here\n")
+    assert err.splitlines()[0] == "1 images could not be read:"
+    named = [{"id": path.name, "path": str(path)} for path in folder.iterdir() if path.name != "21.png"]
+    pd.DataFrame(named).to_parquet(tmp_path / "named.parquet")
+    code, out, _ = typed("--images", tmp_path / "named.parquet", "--out", tmp_path / "features")
+    assert (code, out) == (0, "features of 0 images computed, 19 already here, 1 dropped\n")
+    code, _, err = typed("--images", tmp_path / "none.parquet", "--out", tmp_path / "features")
+    assert (code, len(err.splitlines())) == (1, 1)
 
 
 @needs_java

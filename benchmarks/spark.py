@@ -1,0 +1,93 @@
+"""How many posters a second Spark computes on one and on two workers of one core, beside one process on all cores.
+
+All ways run in turns on the same posters, round after round; the ratios count. Sessions, workers and networks are warm:
+what a cluster pays once a worker is told apart. Says too whether the numbers are the same, bit for bit.
+
+    python benchmarks/spark.py --posters DIR [--network NETWORK.keras] [--pictures 64] [--rounds 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from features.backbone import BackboneChoice
+from features.extraction import Picture, extract_features, open_store
+from features.extractor import Extractor, load_extractor
+from features.spark import extract_features as extract_on_spark
+from features.spark import frame_of, session
+from features.store import FeatureStore
+
+WAYS = ("one process", "local[1]", "local[2]")
+CACHE = Path(tempfile.gettempdir())
+
+
+def run(way: str, pictures: Sequence[Picture], choice: BackboneChoice, extractor: Extractor, out: Path) -> list[float]:
+    """Extract in one way; tell how long a first picture a worker and then all pictures took, in seconds."""
+    times = []
+    if way == "one process":
+        for number, part in enumerate((pictures[:1], pictures)):
+            begin = time.perf_counter()
+            extract_features(part, extractor, open_store(out / str(number), choice, extractor))
+            times.append(time.perf_counter() - begin)
+        return times
+    with session(way) as spark:
+        spark.sparkContext.setLogLevel("ERROR")
+        # One picture a worker loads the network there.
+        for number, part in enumerate((pictures[: spark.sparkContext.defaultParallelism], pictures)):
+            begin = time.perf_counter()
+            store = open_store(out / str(number), choice, extractor)
+            extract_on_spark(frame_of(spark, part), choice, extractor, store, CACHE)
+            times.append(time.perf_counter() - begin)
+    return times
+
+
+def rows(out: Path) -> np.ndarray:
+    store = FeatureStore.open(out / "1")
+    return np.concatenate(list(store.blocks(store.rows())))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--posters", type=Path, required=True, help="a folder of poster files")
+    parser.add_argument("--network", help="a Keras file; by default VGG16 with random weights, as fast as with others")
+    parser.add_argument("--pictures", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=2)
+    options = parser.parse_args()
+    paths = sorted(options.posters.glob("*.jpg"))[: options.pictures]
+    pictures = [Picture(path.name, path) for path in paths]
+    choice = BackboneChoice(options.network) if options.network else BackboneChoice(weights="random")
+    extractor = load_extractor(choice, CACHE)
+    speeds: dict[str, list[float]] = {way: [] for way in WAYS}
+    starts: dict[str, list[float]] = {way: [] for way in WAYS}
+    differing: dict[str, tuple[float, float]] = {}
+    for _ in range(options.rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            for way in WAYS:
+                start, whole = run(way, pictures, choice, extractor, Path(folder, way))
+                starts[way].append(start)
+                speeds[way].append(len(paths) / whole)
+                expected, received = rows(Path(folder, WAYS[0])), rows(Path(folder, way))
+                difference = np.abs(expected.astype(np.float32) - received.astype(np.float32)).max()
+                differing[way] = float((expected != received).mean()), float(difference / np.abs(expected).max())
+    print(f"{len(paths)} posters, {extractor.backbone.name}, {os.cpu_count()} cores, {options.rounds} rounds\n")
+    print("| way | images/s | × one process | a first picture, s | numbers that differ | by at most, of the largest |")
+    print("|---|---|---|---|---|---|")
+    for way, values in speeds.items():
+        ratio = statistics.median(one / other for one, other in zip(values, speeds[WAYS[0]], strict=True))
+        share, difference = differing[way]
+        print(
+            f"| {way} | {statistics.median(values):.2f} | {ratio:.2f} | {statistics.median(starts[way]):.1f} "
+            f"| {share:.2%} | {difference:.1e} |"
+        )
+
+
+if __name__ == "__main__":
+    main()
