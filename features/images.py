@@ -66,13 +66,36 @@ def read_image(
     DataError
         The file is missing, is no picture, is cut short, or unpacks to an absurd size.
     """
+    upright = decode_image(source, name)
+    return np.asarray(upright.resize((SIDE, SIDE), _FILTERS[resize]), np.uint8), upright.size
+
+
+def decode_image(source: Path | bytes, name: str | None = None) -> Image.Image:
+    """Decode a picture of any kind as people see it: upright, 8 bits of red, green and blue, on white.
+
+    Parameters
+    ----------
+    source : Path or bytes
+        A JPEG, PNG, WebP or GIF file, or what stands in one.
+    name : str, optional
+        What messages call it; by default its path.
+
+    Returns
+    -------
+    PIL.Image.Image
+        RGB, of its own size.
+
+    Raises
+    ------
+    DataError
+        The file is missing, is no picture, is cut short, or unpacks to an absurd size.
+    """
     name = name or ("this" if isinstance(source, bytes) else str(source))
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_FORMATS) as image:
             _check_size(image, name)
             image.load()
-            upright = _as_rgb(_turned_upright(image))
-            return np.asarray(upright.resize((SIDE, SIDE), _FILTERS[resize]), np.uint8), upright.size
+            return _as_rgb(_turned_upright(image))
     except DataError:
         raise
     except FileNotFoundError as error:

@@ -19,13 +19,14 @@ from catalog.lock import exclusive
 from catalog.movielens import FilmFiles, read_films
 from cf.neighbors import ItemCosine
 from cf.ratings import Ratings, read_movielens
-from features.backbone import BackboneChoice
+from features.backbone import IMAGENET, VGG16, BackboneChoice
 from features.descriptors import Pooling
 from features.extraction import ExtractionReport, Picture, extract_features, kept_whitening, open_store, whiten
 from features.extractor import load_extractor
 from features.folder import pictures_in
 from features.images import Resize
 from features.store import FeatureRows, FeatureStore
+from features.weights import imagenet_weights_path
 from index.cosine import CosineIndex
 from index.exact import Matrix
 from keyart.progress import Advance, Progress, silent
@@ -562,14 +563,30 @@ def _extract(
     unit: str,
     spark: SparkSession | None,
 ) -> ExtractionReport:
+    if (choice.backbone, choice.weights) == (VGG16, IMAGENET):
+        _bring_imagenet_weights(progress)
     extractor = load_extractor(choice, keras_models_dir(), resize, pooling)
-    if whitened:
-        extractor = whiten(extractor, pictures, features_dir)
-    store = open_store(features_dir, choice, extractor, replace=replace_others)
-    if spark is not None:
-        from features import spark as on_spark
+    with exclusive(features_dir):
+        if whitened:
+            extractor = whiten(extractor, pictures, features_dir)
+        store = open_store(features_dir, choice, extractor, replace=replace_others)
+        if spark is not None:
+            from features import spark as on_spark
 
-        df = on_spark.frame_of(spark, pictures)
-        return on_spark.extract_features(df, choice, extractor, store, keras_models_dir())
-    with progress("extract", len(pictures), unit) as advance:
-        return extract_features(pictures, extractor, store, on_picture=lambda: advance(1))
+            df = on_spark.frame_of(spark, pictures)
+            return on_spark.extract_features(df, choice, extractor, store, keras_models_dir())
+        with progress("extract", len(pictures), unit) as advance:
+            return extract_features(pictures, extractor, store, on_picture=lambda: advance(1))
+
+
+def _bring_imagenet_weights(progress: Progress) -> None:
+    """Download the weights into Keras' cache, if they are not there, so that it can be seen to go on."""
+    with _shown(progress, "weights", "bytes") as show:
+        n_came = 0
+
+        def on_bytes(n_bytes: int, n_total: int | None) -> None:
+            nonlocal n_came
+            n_came += n_bytes
+            show(n_came, n_total or 0)
+
+        imagenet_weights_path(keras_models_dir(), on_bytes=on_bytes)

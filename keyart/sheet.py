@@ -8,8 +8,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from catalog.errors import ConfigError
+from catalog.errors import ConfigError, DataError
 from catalog.storage import atomic_path
+from features.images import decode_image
 from keyart.engine import Hit, Query, SimilarFilms
 
 _FONT_PATH = Path(__file__).parent / "fonts" / "Inter-Regular.otf"
@@ -176,9 +177,8 @@ def _read_poster(path: Path | None) -> Image.Image | None:
     if path is None:
         return None
     try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except (OSError, ValueError, SyntaxError):
+        return decode_image(path)
+    except DataError:
         # A sheet with a gap is worth more than no sheet.
         return None
 
