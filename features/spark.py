@@ -149,6 +149,8 @@ def extract(
     >>> extract(spark.read.parquet("posters.parquet"), "/shared/features")  # doctest: +SKIP
     ExtractionReport(n_new=1000000, n_known=0, skipped=(), n_dropped=0, mended=())
     """
+    if re.match(r"\w{2,}:/", str(out)):
+        raise ConfigError(f"{out}: expected a folder that the driver and all workers share, received a URI")
     choice = BackboneChoice(backbone, weights, seed, engine)
     cache_dir = cache_dir or Path.home() / ".keras" / "models"
     extractor = load_extractor(choice, cache_dir, Resize(resize), Pooling(pooling), whitening)

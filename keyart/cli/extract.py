@@ -103,6 +103,8 @@ def command(
 
     if (images is None) != (out is None):
         raise click.UsageError("--images DIR and --out DIR go together")
+    if out and ":/" in str(out):
+        raise click.UsageError(f"--out {out}: expected a folder, received a URI; copy the finished folder there")
     if whiten and features == "raw":
         raise click.UsageError("--whiten is for --features gem or rmac")
     # Told before TensorFlow is imported, which takes seconds.

@@ -263,6 +263,12 @@ def test_a_folder_that_is_not_shared_is_told(
         _extract(frame_of(spark, _pictures(folder)[:2]), tmp_path / "features", network)
 
 
+@needs_java
+def test_a_uri_to_write_to_is_refused(spark: SparkSession, network: Path) -> None:
+    with pytest.raises(ConfigError, match="received a URI"):
+        _extract(spark.range(1), Path("s3a://bucket/features"), network)
+
+
 def test_a_network_is_loaded_once_a_worker(tiny: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     extractor = Extractor(tiny)
     recipe = _Recipe(BackboneChoice(), extractor.identity, None, None, None, 1)
