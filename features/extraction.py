@@ -26,6 +26,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from catalog.errors import DataError, NotBuiltError
+from catalog.lock import exclusive
 from features.backbone import IMAGENET, KERAS, VGG16, BackboneChoice
 from features.descriptors import Pooling, Whitening
 from features.extractor import Extractor, load_extractor, to_float16
@@ -240,7 +241,7 @@ def extract(
     FetchError
         The ImageNet weights are not here and cannot be downloaded.
     StoreError
-        A shard cannot be written; those before it are kept.
+        A shard cannot be written, and those before it are kept; or another process is writing into the folder.
     TypeError
         Ids are neither all integers nor all texts.
 
@@ -255,9 +256,10 @@ def extract(
     extractor = load_extractor(choice, cache_dir, Resize(resize), Pooling(pooling), whitening)
     if whitening is None:
         extractor = _whitened(extractor, kept_whitening(Path(out), extractor))
-    store = open_store(Path(out), choice, extractor, replace=replace)
     pictures = (Picture(name, source if isinstance(source, bytes) else Path(source)) for name, source in items)
-    return extract_features(pictures, extractor, store, drop_gone=drop_gone, on_picture=on_picture)
+    with exclusive(Path(out)):
+        store = open_store(Path(out), choice, extractor, replace=replace)
+        return extract_features(pictures, extractor, store, drop_gone=drop_gone, on_picture=on_picture)
 
 
 def extract_features(
