@@ -218,7 +218,7 @@ def keras_infer(model: Any, batch_size: int) -> Infer:
     pixels = keras.Input((SIDE, SIDE, 3), batch_size, dtype="uint8")
     caffe = keras.ops.flip(keras.ops.cast(pixels, "float32"), axis=-1) - np.array(CAFFE_MEAN, np.float32)
     network = keras.Model(pixels, keras.ops.cast(model(caffe, training=False), "float32"))
-    # Keras decides on XLA, and does well: TensorFlow's own convolutions are faster on a CPU (docs/benchmarks.md).
+    # XLA is left to Keras: asked for on a CPU, it gained nothing (docs/benchmarks.md).
 
     def infer(batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         return np.asarray(network.predict_on_batch(batch), np.float32)
