@@ -36,6 +36,7 @@ import pyarrow as pa
 
 from catalog import errors
 from catalog.errors import ConfigError, DataError, KeyartError, StoreError
+from catalog.lock import exclusive
 from catalog.storage import write_bytes
 from features.backbone import IMAGENET, KERAS, VGG16, BackboneChoice
 from features.descriptors import Pooling, Whitening
@@ -156,8 +157,10 @@ def extract(
     extractor = load_extractor(choice, cache_dir, Resize(resize), Pooling(pooling), whitening)
     if whitening is None:
         extractor = _whitened(extractor, kept_whitening(Path(out), extractor))
-    store = open_store(Path(out), choice, extractor, replace=replace)
-    return extract_features(df, choice, extractor, store, cache_dir, drop_gone=drop_gone, shard_rows=shard_rows)
+    # Of drivers; the workers of one driver write shards of different numbers.
+    with exclusive(Path(out)):
+        store = open_store(Path(out), choice, extractor, replace=replace)
+        return extract_features(df, choice, extractor, store, cache_dir, drop_gone=drop_gone, shard_rows=shard_rows)
 
 
 @_quietly()

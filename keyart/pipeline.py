@@ -326,8 +326,9 @@ def extract_table(
                 "into --out first"
             )
         extractor = replace(extractor, whitening=whitening)
-    store = open_store(features_dir, choice, extractor, replace=replace_others)
-    return on_spark.extract_features(df, choice, extractor, store, keras_models_dir())
+    with exclusive(features_dir):
+        store = open_store(features_dir, choice, extractor, replace=replace_others)
+        return on_spark.extract_features(df, choice, extractor, store, keras_models_dir())
 
 
 def build(workspace: Workspace, *, centre: bool | None = None, progress: Progress = silent) -> BuildReport:
