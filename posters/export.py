@@ -13,25 +13,23 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Collection, Iterator
-from contextlib import closing
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import IO
-from urllib.parse import urlsplit
+from typing import IO, cast
 
-from catalog.errors import DataError, FetchError
-from posters.transport import Transport
+from catalog.errors import DataError
 
 _WHAT = "TMDB's daily export of movie ids (movie_ids_MM_DD_YYYY.json.gz)"
-_MAX_BYTES = 512 << 20
 _MAX_LINE_BYTES = 1 << 20
+_GZIP = b"\x1f\x8b"
 
 
-def read_live_ids(source: str, tmdb_ids: Collection[int]) -> frozenset[int]:
+def read_live_ids(source: str, tmdb_ids: Collection[int], download: Callable[[str, str], bytes]) -> frozenset[int]:
     """Tell which of some ids TMDB knows, by its daily export.
 
     The export is read to its end before anything is said: one that was cut off would make live films look dead. It
-    lists films that are not for adults, as they were when it was made.
+    lists films that are not for adults, as they were when it was made. One that was unzipped is read as well, but then
+    nothing tells whether its last lines are there.
 
     Parameters
     ----------
@@ -39,6 +37,8 @@ def read_live_ids(source: str, tmdb_ids: Collection[int]) -> frozenset[int]:
         A file, or an address that begins with ``http://`` or ``https://``.
     tmdb_ids : collection of int
         The ids that matter; only these are kept in memory.
+    download : callable
+        Gets the file at an address; such as `TmdbClient.download`.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def read_live_ids(source: str, tmdb_ids: Collection[int]) -> frozenset[int]:
     """
     wanted = frozenset(tmdb_ids)
     try:
-        with _open(source) as stream, gzip.open(stream) as lines:
+        with _open(source, download) as stream, _unzipped(stream) as lines:
             live = frozenset(tmdb_id for tmdb_id in _ids(lines, source) if tmdb_id in wanted)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{source}: expected {_WHAT}, received a file that is cut off or no gzip file") from error
@@ -65,26 +65,41 @@ def read_live_ids(source: str, tmdb_ids: Collection[int]) -> frozenset[int]:
     return live
 
 
-def _ids(lines: gzip.GzipFile, source: str) -> Iterator[int]:
+def is_address(source: str) -> bool:
+    """Tell an address from a file's path.
+
+    Parameters
+    ----------
+    source : str
+        What the user named.
+
+    Returns
+    -------
+    bool
+        True where it would be downloaded.
+    """
+    return source.lower().startswith(("http://", "https://"))
+
+
+def _ids(lines: IO[bytes], source: str) -> Iterator[int]:
     # A line has a limit, or a bomb of one endless line would fill the memory.
     for number, line in enumerate(iter(lambda: lines.readline(_MAX_LINE_BYTES), b""), start=1):
+        if not line.strip():
+            continue
         try:
             yield int(json.loads(line)["id"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
             raise DataError(f'{source}, line {number}: expected a JSON object with an "id", as in {_WHAT}') from error
 
 
-def _open(source: str) -> IO[bytes]:
-    if urlsplit(source).scheme not in ("http", "https"):
-        return Path(source).open("rb")
-    return _download(source)
+def _open(source: str, download: Callable[[str, str], bytes]) -> IO[bytes]:
+    if is_address(source):
+        return io.BytesIO(download(source, f"{_WHAT}; an export is kept for three months"))
+    return Path(source).open("rb")
 
 
-def _download(url: str) -> IO[bytes]:
-    with closing(Transport(max_bytes=_MAX_BYTES, total_s=600.0)) as transport:
-        answer = transport.get(url)
-    if answer.status != 200:
-        raise FetchError(
-            f"{urlsplit(url).hostname}: HTTP {answer.status} instead of {_WHAT}; an export is kept for three months"
-        )
-    return io.BytesIO(answer.content)
+def _unzipped(stream: IO[bytes]) -> IO[bytes]:
+    """Unzip what is zipped; browsers and curl may have done so already."""
+    zipped = stream.read(len(_GZIP)) == _GZIP
+    stream.seek(0)
+    return cast(IO[bytes], gzip.open(stream)) if zipped else stream

@@ -27,11 +27,17 @@ from posters.verify import ImageFacts
 
 logger = logging.getLogger(__name__)
 
+LiveIds = Collection[int] | Callable[[Collection[int]], Collection[int]]
+"""The ids that TMDB knows, or what tells which of some it knows."""
+
 MAX_AGE = timedelta(days=180)
 """How long TMDB's terms allow anything of theirs to be kept."""
 
-# What a run asks for. A film that TMDB does not know, or has no poster of, is not asked for again.
-_OPEN_STATES = frozenset({State.MISSING, State.FAILED, State.NO_LINK})
+# What a run asks for, and in which order. A film that TMDB does not know, or has no poster of, is not asked for again.
+_RANKS = {State.MISSING: 0, State.NO_LINK: 0, State.FAILED: 1}
+_STALE_RANK = 2
+# Posters of one connection that are not entered yet: one on its way, one that came. A kill loses no more.
+_N_UNENTERED = 2
 # How long a run that is being ended waits for what is on its way: longer than a server may be silent.
 _PATIENCE_S = 20.0
 
@@ -43,7 +49,7 @@ class Choice:
     Parameters
     ----------
     limit : int, optional
-        So many at most, in the order of the catalogue.
+        So many at most: first those never tried, then those that failed, then old ones; the least tried first.
     movie_ids : collection of int, optional
         Only these.
     older_than : timedelta, optional
@@ -130,32 +136,44 @@ class FetchReport:
         return sum(self.outcomes.values())
 
 
-def choose_films(films: Iterable[Film], store: PosterStore, choice: Choice) -> list[Film]:
+def choose_films(films: Iterable[Film], store: PosterStore | None, choice: Choice) -> list[Film]:
     """List the films that a run would ask for; nothing is changed.
+
+    What was never tried comes first, and what was tried least often among the rest, so that films which fail for ever
+    do not use up every `Choice.limit`. Films without any link cannot be asked for.
 
     Parameters
     ----------
     films : iterable of Film
         The catalogue.
-    store : PosterStore
-        What came already.
+    store : PosterStore or None
+        What came already; None for nothing.
     choice : Choice
         Which of the open ones.
 
     Returns
     -------
     list of Film
-        In the order of the catalogue.
+        In the order in which they are asked for.
     """
-    states = store.states()
-    stale = store.older_than(datetime.now(UTC) - choice.older_than) if choice.older_than is not None else set()
+    states = store.states() if store else {}
+    attempts = store.attempts() if store else {}
+    stale = (
+        store.older_than(datetime.now(UTC) - choice.older_than) if store and choice.older_than is not None else set()
+    )
+    ranked: list[tuple[int, int, Film]] = []
+    for film in _wanted(films, choice):
+        rank = _RANKS.get(states.get(film.movie_id, State.MISSING), _STALE_RANK if film.movie_id in stale else None)
+        if rank is not None and _is_linked(film):
+            ranked.append((rank, attempts.get(film.movie_id, 0), film))
+    # Sorting is stable: within a rank and a number of attempts, the order is that of the catalogue.
+    ranked.sort(key=lambda entry: entry[:2])
+    return [film for _, _, film in ranked[: choice.limit]]
+
+
+def _wanted(films: Iterable[Film], choice: Choice) -> list[Film]:
     wanted = choice.movie_ids if choice.movie_ids is None else frozenset(choice.movie_ids)
-    return [
-        film
-        for film in films
-        if (states.get(film.movie_id, State.MISSING) in _OPEN_STATES or film.movie_id in stale)
-        and (wanted is None or film.movie_id in wanted)
-    ][: choice.limit]
+    return [film for film in films if wanted is None or film.movie_id in wanted]
 
 
 def fetch_posters(
@@ -165,7 +183,7 @@ def fetch_posters(
     *,
     size: str = "w342",
     choice: Choice | None = None,
-    live_tmdb_ids: Collection[int] | None = None,
+    live_tmdb_ids: LiveIds | None = None,
     on_progress: Callable[[FetchProgress], None] | None = None,
 ) -> FetchReport:
     """Fetch the posters that are still missing from TMDB.
@@ -186,8 +204,10 @@ def fetch_posters(
         One of TMDB's poster sizes; w342 is the smallest that need not be enlarged to 224 pixels.
     choice : Choice, optional
         Which films to ask for; by default all that are open.
-    live_tmdb_ids : collection of int, optional
-        The ids that TMDB knows, as its daily export lists them; others are not asked for. By default all are.
+    live_tmdb_ids : collection of int, or callable, optional
+        The ids that TMDB knows, as its daily export lists them; others are not asked for. By default all are. A
+        callable is given the ids that matter, and is called only once the key is known to be good and there is
+        something to ask for.
     on_progress : callable, optional
         Is told how far the run has come, after every film, in the calling thread.
 
@@ -202,6 +222,8 @@ def fetch_posters(
         TMDB has no posters of this size.
     UnavailableError
         TMDB refuses the key, or a host cannot be reached. As with Ctrl-C, all that came is kept.
+    InterruptedFetchError
+        The run was ended before the first film was asked for.
     FetchError
         What answers in TMDB's place is not TMDB.
     StoreError
@@ -209,14 +231,15 @@ def fetch_posters(
     """
     began_s = time.monotonic()
     with store.writing():
-        asked = choose_films(films, store, choice or Choice())
-        linked = [film for film in asked if _is_linked(film)]
-        if linked:
+        choice = choice or Choice()
+        asked = choose_films(films, store, choice)
+        if asked:
             client.check_size(size)
+        live = _live(live_tmdb_ids, films) if asked else None
         store.expect(film.movie_id for film in films)
+        _mark_unlinked(_wanted(films, choice), store)
         run = _Run(store, len(asked), on_progress)
-        run.keep({film.movie_id: _UNLINKED for film in asked if not _is_linked(film)})
-        run.download(_Crew(_grouped(linked), _Lookup(client, store, size, live_tmdb_ids), client.n_connections))
+        run.download(_Crew(_grouped(asked), _Lookup(client, store, size, live), client.n_connections))
     return FetchReport(
         n_films=len(films),
         counts=store.counts(film.movie_id for film in films),
@@ -233,6 +256,22 @@ def fetch_posters(
 
 def _is_linked(film: Film) -> bool:
     return film.tmdb_id is not None or film.imdb_id is not None
+
+
+def _live(live_tmdb_ids: LiveIds | None, films: Iterable[Film]) -> Collection[int] | None:
+    if not callable(live_tmdb_ids):
+        return live_tmdb_ids
+    # Of the whole catalogue: an export that lists none of these is another file, not the news of their death.
+    return live_tmdb_ids(frozenset(film.tmdb_id for film in films if film.tmdb_id is not None))
+
+
+def _mark_unlinked(films: Iterable[Film], store: PosterStore) -> None:
+    """Note which films nobody can be asked for; that is no attempt, and no part of what the run asks for."""
+    states = store.states()
+    with store.together():
+        for film in films:
+            if not _is_linked(film) and states.get(film.movie_id) in (State.MISSING, State.FAILED):
+                store.mark(film.movie_id, State.NO_LINK, "neither a tmdb_id nor an imdb_id is known")
 
 
 def _grouped(films: Iterable[Film]) -> list[list[Film]]:
@@ -256,7 +295,6 @@ class _Outcome:
 
 
 _Outcomes = Mapping[int, _Outcome]
-_UNLINKED = _Outcome(None, State.NO_LINK, "neither a tmdb_id nor an imdb_id is known")
 
 
 class _Lookup:
@@ -318,6 +356,8 @@ class _Lookup:
             raise
         except FetchError as error:
             return _Outcome(origin, State.FAILED, str(error))
+        except Exception as error:  # one film's odd answer is no reason to stop for all the others
+            return _Outcome(origin, State.FAILED, _unexpected(error))
 
     def _written(self, movie_id: int, outcome: _Outcome) -> _Outcome:
         if outcome.state is not State.OK:
@@ -326,14 +366,26 @@ class _Lookup:
             facts = self._store.write_file(movie_id, outcome.content)
         except DataError as error:
             return replace(outcome, state=State.FAILED, reason=str(error), content=b"")
+        except StoreError:
+            raise
+        except Exception as error:  # as above
+            return replace(outcome, state=State.FAILED, reason=_unexpected(error), content=b"")
         return replace(outcome, facts=facts, content=b"")
 
     def _origin(self, source: Source) -> Origin:
         return Origin(source, size=self._size, language=self._client.language)
 
 
+def _unexpected(error: Exception) -> str:
+    # Its text may quote what came, and an address with the key may be part of that.
+    return f"unexpected {type(error).__name__}; please report it"
+
+
 class _Crew:
     """Threads that look films up; what they find comes out at one end, in the order in which it is found.
+
+    Nobody begins another film while as many as `_N_UNENTERED` a thread wait to be entered: what waits is lost when the
+    process is killed, and would fill the memory when the disk is slow.
 
     They are daemons: when a server keeps one of them waiting for ever, the program ends without it.
     """
@@ -342,8 +394,8 @@ class _Crew:
         self._groups = iter(groups)
         self._next_group = threading.Lock()
         self._look_up = look_up
-        # A short queue: what lies in it is lost when the process is killed.
-        self._found: Queue[_Outcomes | BaseException | None] = Queue(n_workers)
+        self._found: Queue[_Outcomes | BaseException | None] = Queue()
+        self._room = threading.Semaphore(_N_UNENTERED * n_workers)
         self._n_workers = n_workers
         self._n_at_work = 0
 
@@ -360,7 +412,8 @@ class _Crew:
     def found(self, *, raising: bool = True) -> Iterator[_Outcomes]:
         """Give what is found until nobody is at work, or until a run that is being ended has waited long enough.
 
-        What goes wrong with more than one film is raised here, or passed over.
+        Whoever asks for the next has entered the last. What goes wrong with more than one film is raised here, or
+        passed over.
         """
         patience_s = _PATIENCE_S
         while self._n_at_work:
@@ -373,6 +426,7 @@ class _Crew:
                 continue
             outcomes: dict[int, _Outcome] = {}
             errors: list[BaseException] = []
+            n_found = 0
             for found in (first, *self._at_hand()):
                 if found is None:
                     self._n_at_work -= 1
@@ -380,7 +434,10 @@ class _Crew:
                     errors.append(found)
                 else:
                     outcomes.update(found)
+                    n_found += 1
             yield outcomes
+            if n_found:
+                self._room.release(n_found)
             if raising and errors:
                 raise errors[0]
 
@@ -392,7 +449,7 @@ class _Crew:
 
     def _work(self) -> None:
         try:
-            while (group := self._take_group()) is not None:
+            while self._has_room() and (group := self._take_group()) is not None:
                 self._found.put(self._look_up(group))
         except InterruptedFetchError:
             pass
@@ -400,6 +457,13 @@ class _Crew:
             self._found.put(error)
         finally:
             self._found.put(None)
+
+    def _has_room(self) -> bool:
+        # Not for ever: where a run ends with an error, nobody may be there any more to make room.
+        while not self._room.acquire(timeout=0.5):
+            if self._look_up.interrupted:
+                return False
+        return True
 
     def _take_group(self) -> list[Film] | None:
         with self._next_group:

@@ -2,16 +2,19 @@
 
 Owns one folder: the posters as they came, ``{movie_id}.jpg`` (or ``.png``, ``.webp``, ``.gif``, by what the bytes
 are), and ``posters.sqlite`` with one row a film. A file appears before its row is committed, so that a row never
-speaks of a file that was not written; and a row whose file has vanished since is not believed. ``writer.pid`` names
-the one process that writes, while it does. May import `catalog` only.
+speaks of a file that was not written; and a row whose file has vanished since is not believed. A poster that replaces
+another is written beside it, as ``{movie_id}-{sha256[:8]}.jpg`` where the plain name is taken: the commit of the row
+is the switch, and only then does the old file go. ``writer.pid`` names the one process that writes, while it does.
+May import `catalog` only.
 """
 
 from __future__ import annotations
 
+import re
 import sqlite3
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -27,6 +30,8 @@ from posters.verify import ImageFacts, verify_image
 DATABASE_NAME = "posters.sqlite"
 
 _VERSION = 2
+
+_FILE_NAME = re.compile(r"([0-9]+)(-[0-9a-f]{8})?\.(jpg|png|webp|gif)")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS posters (
@@ -146,7 +151,7 @@ class Record:
     fetched_at : str or None
         When, ISO 8601 in UTC; None where nothing was tried yet.
     attempts : int
-        How often this film's poster was settled, well or badly.
+        How often this film's poster was asked for, well or badly.
     """
 
     movie_id: int
@@ -172,7 +177,7 @@ _VALUES = ", ".join(f":{name}" for name in _NAMES)
 _CHANGES = ", ".join(f"{name} = excluded.{name}" for name in _NAMES if name not in ("movie_id", "attempts"))
 _UPSERT = (
     f"INSERT INTO posters ({_COLUMNS}) VALUES ({_VALUES}) "
-    f"ON CONFLICT (movie_id) DO UPDATE SET {_CHANGES}, attempts = attempts + 1"
+    f"ON CONFLICT (movie_id) DO UPDATE SET {_CHANGES}, attempts = attempts + excluded.attempts"
 )
 
 
@@ -194,6 +199,8 @@ class PosterStore:
         self._path = posters_dir / DATABASE_NAME
         self._connection = connection
         self._together = False
+        # Of the films that were changed since the last commit: the files of which one at most is theirs after it.
+        self._rivals: defaultdict[int, set[str]] = defaultdict(set)
 
     @classmethod
     def open(cls, posters_dir: Path) -> PosterStore:
@@ -294,6 +301,7 @@ class PosterStore:
             Another process is at it; the message names it. Or the folder cannot be written to.
         """
         with exclusive(self._posters_dir):
+            self._sweep()
             yield
 
     @contextmanager
@@ -314,8 +322,7 @@ class PosterStore:
             yield
         finally:
             self._together = False
-            with sqlite_errors(self._path):
-                self._connection.commit()
+            self._commit()
 
     def put(self, movie_id: int, content: bytes, origin: Origin) -> Poster:
         """Keep a poster verbatim, once it has been decoded completely: `write_file` and `enter` in one.
@@ -365,7 +372,7 @@ class PosterStore:
         """
         facts = verify_image(content)
         # A row whose file lost its bytes in a power cut is not believed.
-        write_unflushed(self._path_of(movie_id, facts), content)
+        write_unflushed(self._posters_dir / self._name_for(movie_id, facts), content)
         return facts
 
     def enter(self, movie_id: int, facts: ImageFacts, origin: Origin) -> Poster:
@@ -390,8 +397,7 @@ class PosterStore:
         StoreError
             The disk is full or cannot be written to. What was known before stays known.
         """
-        path = self._path_of(movie_id, facts)
-        before = next(iter(self._rows("SELECT file_name FROM posters WHERE movie_id = ?", (movie_id,))), (None,))[0]
+        path = self._posters_dir / self._name_for(movie_id, facts)
         record = Record(
             movie_id=movie_id,
             state=State.OK,
@@ -403,14 +409,7 @@ class PosterStore:
             width=facts.width,
             height=facts.height,
         )
-        try:
-            self._write(record)
-        except StoreError:
-            if before != path.name:
-                path.unlink(missing_ok=True)
-            raise
-        if before and before != path.name:
-            (self._posters_dir / before).unlink(missing_ok=True)
+        self._write(record)
         return Poster(movie_id, path, facts.sha256, facts.n_bytes, facts.width, facts.height, origin.source)
 
     def expect(self, movie_ids: Iterable[int]) -> None:
@@ -432,7 +431,7 @@ class PosterStore:
             self._connection.executemany(statement, rows)
 
     def mark(self, movie_id: int, state: State, reason: str, origin: Origin | None = None) -> None:
-        """Note why a film has no poster; a film that has one keeps it.
+        """Note why a film has no poster; one that it had goes, unless the asking only failed.
 
         Parameters
         ----------
@@ -452,8 +451,12 @@ class PosterStore:
         """
         if state in (State.OK, State.MISSING):
             raise ValueError(f"expected a state that says why there is no poster, received {state}")
-        if self.poster(movie_id) is None:
-            self._write(Record(movie_id, state, reason, **(asdict(origin) if origin else {})))
+        # Nobody is asked for a film without a link.
+        attempts = 0 if state is State.NO_LINK else 1
+        if state is State.FAILED and self.poster(movie_id):
+            self._count_attempt(movie_id)
+        else:
+            self._write(Record(movie_id, state, reason, **(asdict(origin) if origin else {}), attempts=attempts))
 
     def poster(self, movie_id: int) -> Poster | None:
         """Tell one film's poster.
@@ -522,6 +525,16 @@ class PosterStore:
             states[movie_id] = State.MISSING if gone else State(state)
         return states
 
+    def attempts(self) -> dict[int, int]:
+        """Tell how often every film's poster was asked for.
+
+        Returns
+        -------
+        dict of int to int
+            By movie_id; a film that is not in it was never asked for.
+        """
+        return dict(self._rows("SELECT movie_id, attempts FROM posters"))
+
     def counts(self, movie_ids: Iterable[int]) -> dict[State, int]:
         """Count the films of a catalogue by state.
 
@@ -582,19 +595,77 @@ class PosterStore:
                 record = replace(record, state=State.MISSING, reason=f"{record.file_name} is gone or changed")
             yield record
 
-    def _path_of(self, movie_id: int, facts: ImageFacts) -> Path:
+    def _name_for(self, movie_id: int, facts: ImageFacts) -> str:
+        """Name the file of a poster so that it overwrites none that a row speaks of, but for one of the same bytes."""
         # The name is made of our own number and what was decoded: nothing that the network said is part of it.
-        return self._posters_dir / f"{movie_id}{facts.suffix}"
+        plain = f"{movie_id}{facts.suffix}"
+        name, sha256 = self._file_of(movie_id)
+        if name and sha256 == facts.sha256 and Path(name).suffix == facts.suffix:
+            return name
+        # A film that is entered twice before a commit still has the file of the row that counts until then.
+        taken = {name, *self._rivals.get(movie_id, ())}
+        return plain if plain not in taken else f"{movie_id}-{facts.sha256[:8]}{facts.suffix}"
+
+    def _file_of(self, movie_id: int) -> tuple[str | None, str | None]:
+        rows = self._rows("SELECT file_name, sha256 FROM posters WHERE movie_id = ?", (movie_id,))
+        return (rows[0][0], rows[0][1]) if rows else (None, None)
 
     def _rows(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         with sqlite_errors(self._path):
             return self._connection.execute(statement, values).fetchall()
 
     def _write(self, record: Record) -> None:
-        with sqlite_errors(self._path):
-            self._connection.execute(_UPSERT, vars(record))
+        names = {self._file_of(record.movie_id)[0], record.file_name}
+        self._rivals[record.movie_id].update(name for name in names if name)
+        self._execute(_UPSERT, vars(record))
+
+    def _count_attempt(self, movie_id: int) -> None:
+        self._execute("UPDATE posters SET attempts = attempts + 1 WHERE movie_id = :movie_id", {"movie_id": movie_id})
+
+    def _execute(self, statement: str, values: dict[str, Any]) -> None:
+        try:
+            with sqlite_errors(self._path):
+                self._connection.execute(statement, values)
+        finally:
+            # Also after an error, which undid the row: its file goes then.
             if not self._together:
+                self._commit()
+
+    def _commit(self) -> None:
+        """Commit what was entered, or undo it; then remove the files that have lost their row, or got none."""
+        try:
+            with sqlite_errors(self._path):
                 self._connection.commit()
+        finally:
+            # What could not be committed must not be half there. After a commit there is nothing to undo.
+            with suppress(sqlite3.Error):
+                self._connection.rollback()
+            self._remove_losers()
+
+    def _remove_losers(self) -> None:
+        # The database is asked, since a full disk undoes more than the last row. What cannot be removed now, the next
+        # `writing` sweeps up.
+        with suppress(OSError, StoreError):
+            while self._rivals:
+                movie_id, names = self._rivals.popitem()
+                for name in names - {self._file_of(movie_id)[0]}:
+                    (self._posters_dir / name).unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
+        """Remove the posters that a killed process wrote without entering them, or replaced without removing them.
+
+        Only those of films whose row speaks of another file, or of none: where the database was lost, the posters are
+        all there is.
+        """
+        rows = dict(self._rows("SELECT movie_id, file_name FROM posters WHERE state != 'missing'"))
+        try:
+            for path in self._posters_dir.iterdir():
+                found = _FILE_NAME.fullmatch(path.name)
+                movie_id = int(found[1]) if found else None
+                if movie_id in rows and rows[movie_id] != path.name:
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            raise write_error(self._posters_dir, error) from error
 
 
 def _connect_to_read(path: Path) -> sqlite3.Connection:

@@ -32,6 +32,9 @@ NOTICE = "This product uses TMDB and the TMDB APIs but is not endorsed, certifie
 """What TMDB's terms ask to be shown."""
 
 _MAX_JSON_BYTES = 4 << 20
+# TMDB's export of all its ids has a tenth of it.
+_MAX_FILE_BYTES = 256 << 20
+_MAX_FILE_S = 600.0
 _KEY_PAGE = "https://www.themoviedb.org/settings/api"
 _V3_KEY = re.compile(r"[0-9a-fA-F]{32}")
 _V4_TOKEN = re.compile(r"eyJ[\w-]+(\.[\w-]+){2}", re.ASCII)
@@ -116,12 +119,13 @@ class TmdbClient:
         self._base_url = _checked_url(base_url)
         self._host = urlsplit(self._base_url).hostname
 
-        def transport(max_bytes: int, credentials: _Credentials) -> Transport:
+        def transport(max_bytes: int, credentials: _Credentials, total_s: float = 60.0) -> Transport:
             return Transport(
                 params=credentials.params,
                 headers=credentials.headers,
                 pace=Pace(rate),
                 timeout_s=timeout_s,
+                total_s=total_s,
                 max_bytes=max_bytes,
                 n_retries=n_retries,
                 backoff_s=backoff_s,
@@ -131,6 +135,7 @@ class TmdbClient:
         self._api = transport(_MAX_JSON_BYTES, _credentials(key))
         # The image host names no limit. A film needs one image at most, so the API's pace does not hold anything up.
         self._images = transport(MAX_POSTER_BYTES, _Credentials())
+        self._files = transport(_MAX_FILE_BYTES, _Credentials(), _MAX_FILE_S)
         self.n_connections = n_connections
         self._configuration: Configuration | None = None
 
@@ -147,8 +152,8 @@ class TmdbClient:
 
     def close(self) -> None:
         """Close all connections."""
-        self._api.close()
-        self._images.close()
+        for transport in (self._api, self._images, self._files):
+            transport.close()
 
     @property
     def n_requests(self) -> int:
@@ -170,8 +175,8 @@ class TmdbClient:
 
         A signal's handler may call it.
         """
-        self._api.interrupt()
-        self._images.interrupt()
+        for transport in (self._api, self._images, self._files):
+            transport.interrupt()
 
     def configuration(self) -> Configuration:
         """Ask where the images lie; once, the answer is kept.
@@ -294,10 +299,36 @@ class TmdbClient:
             raise FetchError(f"{urlsplit(url).hostname}: expected an image, received {answer.content_type}")
         return answer.content
 
+    def download(self, url: str, what: str) -> bytes:
+        """Download a file from anywhere, without the key; `interrupt` ends this too.
+
+        Parameters
+        ----------
+        url : str
+            Its address.
+        what : str
+            What it should be, for the message.
+
+        Returns
+        -------
+        bytes
+            The file; at most 256 MiB, within ten minutes.
+
+        Raises
+        ------
+        FetchError
+            It cannot be downloaded.
+        """
+        answer = self._files.get(url)
+        if answer.status != 200:
+            raise FetchError(f"{urlsplit(url).hostname}: HTTP {answer.status} instead of {what}")
+        return answer.content
+
     def _ask(self, path: str, **params: str) -> dict[str, Any] | None:
         """Ask the API; None stands for its 404."""
         answer = self._api.get(self._base_url + path, params)
-        if answer.status in (401, 403):
+        # A 403 for one film is one film's matter: some wall in between dislikes its number.
+        if answer.status == 401 or (answer.status == 403 and path == "/configuration"):
             raise UnavailableError(
                 f"{self._host} refuses the key (HTTP {answer.status}); compare TMDB_API_KEY with the one at {_KEY_PAGE}"
             )
@@ -310,7 +341,8 @@ class TmdbClient:
     def _parsed(self, answer: Answer, path: str) -> dict[str, Any]:
         try:
             content = json.loads(answer.content)
-        except ValueError:
+        # Brackets nested some thousand deep are no JSON of TMDB's either.
+        except (ValueError, RecursionError):
             content = None
         if not isinstance(content, dict):
             raise self._malformed(path)
@@ -326,6 +358,11 @@ class TmdbClient:
     def _read_configuration(self, content: dict[str, Any] | None) -> Configuration:
         match content:
             case {"images": {"secure_base_url": str(base_url), "poster_sizes": [*sizes]}}:
+                if not is_web_address(base_url):
+                    raise FetchError(
+                        f"{self._host}: expected /configuration to name the image host's address, received "
+                        f"{base_url[:80]!r}; a proxy may stand in between, or KEYART_TMDB_URL leads to the wrong place"
+                    )
                 return Configuration(base_url.rstrip("/") + "/", tuple(map(str, sizes)))
         raise FetchError(
             f"{self._base_url} does not answer as TMDB's API does (it lacks /configuration); the address should be "
@@ -364,7 +401,33 @@ def _credentials(key: str) -> _Credentials:
 
 
 def _checked_url(base_url: str) -> str:
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"expected TMDB's address, such as {DEFAULT_BASE_URL}; received {base_url!r}")
+    if not is_web_address(base_url):
+        # It may be a key that was set in the wrong place, and is therefore not quoted.
+        raise ConfigError(
+            f"expected TMDB's address in KEYART_TMDB_URL, such as {DEFAULT_BASE_URL}, without user, query or fragment; "
+            "received something else"
+        )
     return base_url.rstrip("/")
+
+
+def is_web_address(url: str) -> bool:
+    """Tell whether a text is a plain address of the web: no user or password, no query, no fragment.
+
+    Parameters
+    ----------
+    url : str
+        Any text.
+
+    Returns
+    -------
+    bool
+        True for such as ``https://api.themoviedb.org/3``.
+    """
+    try:
+        parts = urlsplit(url)
+        # Reading the port checks it.
+        port = parts.port
+    except ValueError:
+        return False
+    plain = not (parts.username or parts.password or "?" in url or "#" in url or "@" in parts.netloc)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and port != 0 and plain

@@ -332,6 +332,6 @@ def _retry_after_s(text: str) -> float:
         return float(text)
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+        return ((date if date.tzinfo else date.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds()
+    except (ValueError, OverflowError):  # no date; or none that a calendar holds, as in the year 1 or a zone of years
         return 0.0
-    return ((date if date.tzinfo else date.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from PIL import Image
@@ -17,11 +19,17 @@ from catalog.errors import DataError
 MAX_POSTER_BYTES = 64 << 20
 """A file larger than this is not read: the largest posters have a tenth of it."""
 
-MAX_POSTER_PIXELS = 80_000_000
-"""What is decoded at most. It lies just below the number at which Pillow itself begins to warn."""
+MAX_POSTER_PIXELS = 25_000_000
+"""What is decoded at most: TMDB's largest have 6 million. A PNG of this many takes 100 MB while it is decoded."""
 
 MIN_POSTER_SIDE = 16
 """Pixels; a placeholder has 1, the smallest thumbnails have about 45."""
+
+# What may take much memory waits for its turn, or the threads of a fetch would fill it together. A JPEG's pixels are
+# decoded at an eighth of its size, but a progressive one is held whole before that.
+_TURNS = threading.BoundedSemaphore(2)
+_SMALL_JPEG_PIXELS = 4_000_000
+_JPEG = b"\xff\xd8"
 
 # Of 256 levels; what compression leaves of one colour.
 _EVEN = 3
@@ -77,14 +85,9 @@ def verify_image(content: bytes) -> ImageFacts:
         raise DataError("expected an image, received an empty file")
     if len(content) > MAX_POSTER_BYTES:
         raise DataError(too_many_bytes(len(content)))
-    with _opened(content) as image:
-        width, height = image.size
-        _check_size(width, height)
-        suffix = _SUFFIXES[image.format or "JPEG"]
-        # A JPEG is read to its end at any scale, and an eighth of it in grey shows damage as well for half the time.
-        image.draft("L", (width // 8, height // 8))
-        _decode(image)
-        _check_contents(image)
+    # Some decoders take their memory when the file is opened already.
+    with nullcontext() if content.startswith(_JPEG) else _TURNS:
+        suffix, width, height = _decoded(content)
     return ImageFacts(suffix, width, height, len(content), hashlib.sha256(content).hexdigest())
 
 
@@ -102,6 +105,20 @@ def too_many_bytes(n_bytes: int) -> str:
         A bare reason.
     """
     return f"expected a poster of at most {MAX_POSTER_BYTES >> 20} MiB, received {n_bytes / (1 << 20):.0f} MiB"
+
+
+def _decoded(content: bytes) -> tuple[str, int, int]:
+    with _opened(content) as image:
+        width, height = image.size
+        _check_size(width, height)
+        suffix = _SUFFIXES[image.format or "JPEG"]
+        # A JPEG is read to its end at any scale, and an eighth of it in grey shows damage as well for half the time.
+        image.draft("L", (width // 8, height // 8))
+        large = content.startswith(_JPEG) and width * height > _SMALL_JPEG_PIXELS
+        with _TURNS if large else nullcontext():
+            _decode(image)
+        _check_contents(image)
+    return suffix, width, height
 
 
 def _opened(content: bytes) -> Image.Image:

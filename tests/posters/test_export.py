@@ -7,6 +7,7 @@ import pytest
 
 from catalog.errors import DataError, FetchError
 from posters.export import read_live_ids
+from posters.tmdb import TmdbClient
 from tests.posters.tmdb_server import TmdbServer
 
 LINES = (
@@ -22,22 +23,37 @@ def export(*lines: str) -> bytes:
 def test_tells_which_ids_live(tmp_path: Path) -> None:
     path = tmp_path / "movie_ids.json.gz"
     path.write_bytes(export(*LINES))
-    assert read_live_ids(str(path), {949, 950, 951}) == {949}
-    assert read_live_ids(str(path), set()) == frozenset()
+    assert read_live_ids(str(path), {949, 950, 951}, nowhere) == {949}
+    assert read_live_ids(str(path), set(), nowhere) == frozenset()
 
 
-def test_downloads_it(server: TmdbServer) -> None:
+def test_reads_what_was_unzipped_and_passes_over_blank_lines(tmp_path: Path) -> None:
+    path = tmp_path / "movie_ids.json"
+    path.write_text("\n".join(["", *LINES, "", ""]))
+    assert read_live_ids(str(path), {949, 950}, nowhere) == {949}
+    path.write_bytes(export(LINES[1], "", "  "))
+    assert read_live_ids(str(path), {949, 950}, nowhere) == {949}
+
+
+def nowhere(url: str, what: str) -> bytes:
+    raise AssertionError(f"{what} from {url}")
+
+
+def test_downloads_it_without_the_key(server: TmdbServer, client: TmdbClient) -> None:
     url = server.add_file("/p/exports/movie_ids.json.gz", export(*LINES))
-    assert read_live_ids(url, {949, 950}) == {949}
+    assert read_live_ids(url, {949, 950}, client.download) == {949}
+    assert server.requests[0].query == {}
     with pytest.raises(FetchError, match="HTTP 404 instead of TMDB's daily export"):
-        read_live_ids(f"{server.address}/t/p/w342/none.jpg", {949})
+        read_live_ids(f"{server.address}/t/p/w342/none.jpg", {949}, client.download)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"", "lists none of the 1 tmdb_ids"),
-        (b"id\n949\n", "cut off or no gzip file"),
+        (b"id\n949\n", "line 1: expected a JSON object"),
+        (b"[" * 200_000, "line 1: expected a JSON object"),
+        (b'{"id": 1e999}', "line 1: expected a JSON object"),
         (export(*LINES)[:-9], "cut off or no gzip file"),
         (export(*LINES)[:30] + b"\0" * 20, "cut off or no gzip file"),
         (export("<html>"), 'line 1: expected a JSON object with an "id"'),
@@ -45,15 +61,15 @@ def test_downloads_it(server: TmdbServer) -> None:
         (export(LINES[0], "[949]"), "line 2: expected"),
         (export(LINES[0]), "lists none of the 1 tmdb_ids asked about"),
     ],
-    ids=["empty", "text", "cut", "damaged", "page", "no-id", "no-object", "other"],
+    ids=["empty", "text", "nested", "endless", "cut", "damaged", "page", "no-id", "no-object", "other"],
 )
 def test_refuses_what_would_make_live_films_look_dead(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "movie_ids.json.gz"
     path.write_bytes(content)
     with pytest.raises(DataError, match=message):
-        read_live_ids(str(path), {949})
+        read_live_ids(str(path), {949}, nowhere)
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot read .*none\.gz: No such file"):
-        read_live_ids(str(tmp_path / "none.gz"), {949})
+        read_live_ids(str(tmp_path / "none.gz"), {949}, nowhere)

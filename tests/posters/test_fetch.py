@@ -4,7 +4,7 @@ import logging
 import signal
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from catalog.errors import ConfigError, FetchError, StoreError
 from catalog.films import Film
 from posters.fetch import Choice, FetchProgress, choose_films, fetch_posters
 from posters.store import DATABASE_NAME, PosterStore, State
-from posters.tmdb import TmdbClient
+from posters.tmdb import TmdbClient, TmdbFilm
 from posters.transport import UnavailableError
 from tests.posters.pictures import declare_png
 from tests.posters.tmdb_server import V3_KEY, Fault, TmdbServer
@@ -87,8 +87,90 @@ def test_what_tmdb_does_not_have_is_not_asked_for_again(
     films = [film(1, 1), film(2, 2), film(3)]
     fetch_posters(films, store, client)
     n_requests = len(server.requests)
-    assert fetch_posters(films, store, client).n_asked == 1
+    report = fetch_posters(films, store, client)
+    assert (report.n_asked, report.counts[State.NO_LINK]) == (0, 1)
     assert len(server.requests) == n_requests
+    record = store.record(3)
+    assert record is not None
+    assert record.attempts == 0
+
+
+def test_what_fails_for_ever_does_not_block_the_rest(
+    server: TmdbServer, client: TmdbClient, store: PosterStore
+) -> None:
+    films = [film(100), film(101), *films_of(server, 12)]
+    for movie_id in range(1, 5):
+        server.inject(f"/t/p/w342/poster{1000 + movie_id}.jpg", Fault.PIXEL, lasting=True)
+    for _ in range(3):
+        fetch_posters(films, store, client, choice=Choice(limit=4))
+    assert store.counts(film.movie_id for film in films)[State.OK] == 8
+    # Then those that failed, the least tried first.
+    fetch_posters(films, store, client, choice=Choice(limit=2))
+    assert [film.movie_id for film in choose_films(films, store, Choice(limit=3))] == [3, 4, 1]
+
+
+def test_a_film_that_is_forbidden_is_no_refused_key(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+    server.inject("/3/movie/1002", Fault.FORBIDDEN)
+    report = fetch_posters(films_of(server, 4), store, client)
+    assert (report.n_ok, list(report.reasons)) == (3, ["127.0.0.1: HTTP 403 for /movie/1002"])
+
+
+def test_what_nobody_thought_of_fails_one_film(
+    server: TmdbServer, client: TmdbClient, store: PosterStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = client.movie
+
+    def movie(tmdb_id: int) -> TmdbFilm | None:
+        if tmdb_id == 1002:
+            raise OverflowError(V3_KEY)
+        return ask(tmdb_id)
+
+    monkeypatch.setattr(client, "movie", movie)
+    report = fetch_posters(films_of(server, 4), store, client)
+    assert (report.n_ok, list(report.reasons)) == (3, ["unexpected OverflowError; please report it"])
+
+
+def test_the_export_is_read_only_if_there_is_something_to_ask(
+    server: TmdbServer, client: TmdbClient, store: PosterStore
+) -> None:
+    read: list[set[int]] = []
+
+    def live(tmdb_ids: Collection[int]) -> Collection[int]:
+        read.append(set(tmdb_ids))
+        return tmdb_ids
+
+    films = films_of(server, 2)
+    with pytest.raises(ConfigError):
+        fetch_posters(films, store, client, size="huge", live_tmdb_ids=live)
+    for _ in range(2):
+        fetch_posters(films, store, client, live_tmdb_ids=live)
+    assert read == [{1001, 1002}]
+
+
+def test_nobody_goes_on_while_what_came_is_not_entered(
+    server: TmdbServer, client: TmdbClient, store: PosterStore
+) -> None:
+    at_first: list[int] = []
+
+    def wait(step: FetchProgress) -> None:
+        # Long enough for four workers to do all they are allowed to.
+        while not at_first and len(server.paths("/t/p")) < 2 * 4:
+            pass
+        at_first.append(len(server.paths("/t/p")))
+
+    fetch_posters(films_of(server, 40), store, client, on_progress=wait)
+    assert at_first[0] == 2 * 4
+    assert all(n_asked - n_kept <= 2 * 4 for n_kept, n_asked in enumerate(at_first))
+
+
+def test_tmdbs_no_takes_the_poster_away(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+    films = films_of(server, 3)
+    fetch_posters(films, store, client)
+    server.forget(1001)
+    server.add_film(1002, None)
+    report = fetch_posters(films, store, client, choice=Choice(older_than=timedelta(days=-1)))
+    assert report.counts | {State.OK: 1, State.NOT_FOUND: 1, State.NO_POSTER: 1} == report.counts
+    assert [poster.movie_id for poster in store.posters()] == [3]
 
 
 def test_what_failed_is_asked_for_again(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
@@ -188,11 +270,11 @@ def test_a_limit_leaves_the_rest_missing(server: TmdbServer, client: TmdbClient,
 
 def test_progress_is_told_in_the_calling_thread(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
     told: list[tuple[FetchProgress, threading.Thread]] = []
-    films = [*films_of(server, 4), film(9)]
+    films = [*films_of(server, 5), film(9)]
     fetch_posters(films, store, client, on_progress=lambda step: told.append((step, threading.current_thread())))
     assert [step.n_done for step, _ in told] == [1, 2, 3, 4, 5]
     assert {(step.n_asked, thread) for step, thread in told} == {(5, threading.main_thread())}
-    assert told[-1][0].n_ok == 4
+    assert told[-1][0].n_ok == 5
 
 
 def test_the_size_and_the_language_are_recorded(server: TmdbServer, store: PosterStore) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
 from collections.abc import Callable
@@ -72,6 +73,53 @@ def test_a_bad_poster_never_replaces_a_good_one(store: PosterStore) -> None:
     assert store.states() == {1: State.OK}
 
 
+def test_a_definite_no_removes_the_poster(store: PosterStore, tmp_path: Path) -> None:
+    for movie_id, state in ((1, State.NO_POSTER), (2, State.NOT_FOUND)):
+        store.put(movie_id, draw_poster(movie_id), FETCHED)
+        store.mark(movie_id, state, "TMDB says so", FETCHED)
+    assert store.states() == {1: State.NO_POSTER, 2: State.NOT_FOUND}
+    assert file_names(tmp_path / "posters") == set()
+
+
+def test_a_replacement_is_written_beside_the_old_poster(store: PosterStore, tmp_path: Path) -> None:
+    old = store.put(1, draw_poster(1), FETCHED)
+    facts = store.write_file(1, draw_poster(2))
+    # Until it is entered, the old one counts, and is as it was.
+    assert store.poster(1) == old
+    assert old.path.read_bytes() == draw_poster(1)
+    new = store.enter(1, facts, FETCHED)
+    assert (new.path.name, new.path.read_bytes()) == (f"1-{facts.sha256[:8]}.jpg", draw_poster(2))
+    assert file_names(tmp_path / "posters") == {new.path.name}
+    # The same bytes once more mend the file in its place; others find the plain name free.
+    new.path.write_bytes(b"damaged")
+    assert store.put(1, draw_poster(2), FETCHED) == new
+    assert store.put(1, draw_poster(3), FETCHED).path.name == "1.jpg"
+    assert file_names(tmp_path / "posters") == {"1.jpg"}
+
+
+def test_the_old_poster_goes_only_with_the_commit(store: PosterStore, tmp_path: Path) -> None:
+    old = store.put(1, draw_poster(1), FETCHED)
+    with PosterStore.open(tmp_path / "posters") as reader:
+        with store.together():
+            store.put(1, draw_poster(2), FETCHED)
+            assert reader.poster(1) == old
+        assert reader.poster(1) != old
+    assert not old.path.exists()
+
+
+def test_what_was_never_entered_is_swept_up(store: PosterStore, tmp_path: Path) -> None:
+    store.put(1, draw_poster(1), FETCHED)
+    store.write_file(1, draw_poster(2))
+    store.mark(2, State.NOT_FOUND, "unknown", FETCHED)
+    store.write_file(2, draw_poster(2))
+    # Of film 3 nothing is known: where the database was lost, the posters are all there is.
+    store.write_file(3, draw_poster(3))
+    (tmp_path / "posters" / "notes.txt").touch()
+    with store.writing():
+        pass
+    assert file_names(tmp_path / "posters") == {"1.jpg", "3.jpg", "notes.txt"}
+
+
 def test_a_vanished_file_is_not_ok(store: PosterStore) -> None:
     store.put(1, draw_poster(1), FETCHED).path.unlink()
     store.put(2, draw_poster(2), FETCHED).path.write_bytes(b"cut")
@@ -129,6 +177,19 @@ def test_a_full_database_is_told(store: PosterStore, tmp_path: Path) -> None:
         store.put(2, draw_poster(2), replace(FETCHED, poster_path="x" * 100_000))
     assert store.records() == []
     assert file_names(tmp_path / "posters") == set()
+    connection.execute("PRAGMA max_page_count = 1000000")
+    kept = store.put(1, draw_poster(1), FETCHED)
+    n_pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {n_pages}")
+    with store.together():
+        store.put(1, draw_poster(2), FETCHED)
+        with pytest.raises(StoreError, match="free some space"):
+            store.put(1, draw_poster(3), replace(FETCHED, poster_path="x" * 100_000))
+    # Whatever SQLite undid: the row and the file are of one poster.
+    (poster,) = store.posters()
+    assert hashlib.sha256(poster.path.read_bytes()).hexdigest() == poster.sha256
+    assert file_names(tmp_path / "posters") == {poster.path.name}
+    assert poster.movie_id == kept.movie_id
 
 
 def test_refuses_another_version(tmp_path: Path) -> None:
@@ -153,15 +214,15 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
 
 def test_one_process_writes_at_a_time(store: PosterStore, tmp_path: Path) -> None:
-    with (
-        PosterStore.open(tmp_path / "posters") as other,
-        store.writing(),
-        pytest.raises(StoreError, match=f"process {os.getpid()} is writing into"),
-        other.writing(),
-    ):
-        pass
-    with other.writing():
-        pass
+    with PosterStore.open(tmp_path / "posters") as other:
+        with (
+            store.writing(),
+            pytest.raises(StoreError, match=f"process {os.getpid()} is writing into"),
+            other.writing(),
+        ):
+            pass
+        with other.writing():
+            pass
     assert file_names(tmp_path / "posters") == set()
 
 

@@ -45,10 +45,34 @@ def test_any_other_key_is_refused_without_being_shown(key: str) -> None:
     assert not key.strip() or key.strip() not in str(caught.value)
 
 
-@pytest.mark.parametrize("base_url", ["", "api.themoviedb.org/3", "ftp://api.themoviedb.org", "http://"])
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "",
+        "api.themoviedb.org/3",
+        "ftp://api.themoviedb.org",
+        "http://",
+        "http://[::1",
+        f"http://u:{V3_KEY}@h/3",
+        f"https://h/3?api_key={V3_KEY}",
+    ],
+)
 def test_an_address_that_is_none_is_refused(base_url: str) -> None:
     with pytest.raises(ConfigError, match=r"such as https://api\.themoviedb\.org/3"):
         TmdbClient(V3_KEY, base_url)
+
+
+@pytest.mark.parametrize("base_url", ["", "http://[::1", "file:///etc/", "http://h:port/", "//h/t/p/"])
+def test_images_lie_at_an_address_of_the_web(server: TmdbServer, client: TmdbClient, base_url: str) -> None:
+    server.image_base_url = base_url
+    with pytest.raises(FetchError, match="expected /configuration to name the image host's address"):
+        client.configuration()
+
+
+def test_a_key_without_rights_is_refused(server: TmdbServer, client: TmdbClient) -> None:
+    server.inject("/3/configuration", Fault.FORBIDDEN)
+    with pytest.raises(UnavailableError, match=r"refuses the key \(HTTP 403\)"):
+        client.configuration()
 
 
 def test_asks_for_the_configuration_once(server: TmdbServer, client: TmdbClient) -> None:

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from catalog.errors import DataError
 from posters import verify
@@ -48,15 +51,52 @@ def test_refuses_what_is_cut_off(image_format: str, part: float) -> None:
         (draw_poster(3, "PNG", (1, 1)), "received 1 x 1: a placeholder"),
         (draw_poster(3, "PNG", (200, 8)), "received 200 x 8"),
         (draw_blank(), "one colour all over: a placeholder"),
+        (declare_png(5_001, 5_000), "decompression bomb"),
         (declare_png(9_000, 9_000), "decompression bomb"),
         (declare_png(12_000, 10_000), "decompression bomb"),
         (declare_png(60_000, 60_000), "decompression bomb"),
     ],
-    ids=["empty", "text", "page", "binary", "bmp", "pixel", "strip", "blank", "large", "above-warning", "above-error"],
+    ids=[
+        "empty",
+        "text",
+        "page",
+        "binary",
+        "bmp",
+        "pixel",
+        "strip",
+        "blank",
+        "limit",
+        "large",
+        "above-warning",
+        "above-error",
+    ],
 )
 def test_refuses_what_is_no_poster(content: bytes, reason: str) -> None:
     with pytest.raises(DataError, match=reason):
         verify_image(content)
+
+
+def test_no_more_than_two_large_ones_are_decoded_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    n_at_once, most, counting = 0, 0, threading.Lock()
+    load = PngImageFile.load
+
+    def watched(image: PngImageFile) -> object:
+        nonlocal n_at_once, most
+        with counting:
+            n_at_once += 1
+            most = max(most, n_at_once)
+        try:
+            return load(image)
+        finally:
+            with counting:
+                n_at_once -= 1
+
+    monkeypatch.setattr(PngImageFile, "load", watched)
+    content = draw_poster(1, "PNG", (2500, 10_000))
+    with ThreadPoolExecutor(6) as threads:
+        facts = list(threads.map(verify_image, [content] * 6))
+    assert {(fact.width, fact.height) for fact in facts} == {(2500, 10_000)}
+    assert 1 <= most <= 2
 
 
 def test_refuses_a_giant_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from urllib.request import urlopen
 
 from tests.posters.pictures import declare_png, draw_blank, draw_poster
 
@@ -31,6 +32,9 @@ class Fault(Enum):
     SERVER_ERROR = "500"
     OVERLOADED = "503"
     UNAUTHORIZED = "401"
+    FORBIDDEN = "403"
+    NESTED = "brackets, 200,000 deep"
+    TOO_MANY_ODD = "429 with a date in a zone of years"
     REDIRECT = "302 to another host"
     TRUNCATED = "a body that breaks off"
     RESET = "a connection that is reset"
@@ -78,6 +82,9 @@ class TmdbServer:
         self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
         self._lasting: dict[str, Fault] = {}
         self._stopping = threading.Event()
+        self.image_base_url: str | None = None
+        self.n_connections = 0
+        self._counting = threading.Lock()
 
     def __enter__(self) -> TmdbServer:
         self._http = _Server(self)
@@ -145,7 +152,19 @@ class TmdbServer:
         """The paths that were asked for, in the order they came in."""
         return [request.path for request in self.requests if request.path.startswith(beginning)]
 
+    def wait_until_idle(self) -> None:
+        """Wait until all that was sent by clients which are gone has been counted."""
+        # Connections are accepted in turn: once this one is answered, all that came before it are known.
+        with urlopen(self.add_file("/idle", b"")) as answer:
+            answer.read()
+        while self.n_connections:
+            time.sleep(0.001)
+
     # What follows is for the handler.
+
+    def count_connection(self, change: int) -> None:
+        with self._counting:
+            self.n_connections += change
 
     def take_fault(self, path: str) -> Fault | None:
         if self._faults[path]:
@@ -168,7 +187,8 @@ class TmdbServer:
     def _content(self, request: Request) -> Any:
         match request.path.split("/")[2:]:
             case ["configuration"]:
-                return {"images": {"secure_base_url": f"{self.address}/t/p/", "poster_sizes": list(SIZES)}}
+                base_url = f"{self.address}/t/p/" if self.image_base_url is None else self.image_base_url
+                return {"images": {"secure_base_url": base_url, "poster_sizes": list(SIZES)}}
             case ["movie", tmdb_id]:
                 return self._library.films.get(int(tmdb_id))
             case ["find", imdb_id] if request.query.get("external_source") == "imdb_id":
@@ -191,6 +211,14 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, tmdb: TmdbServer) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.tmdb = tmdb
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.tmdb.count_connection(1)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request)
+        self.tmdb.count_connection(-1)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that goes away is part of the play."""
@@ -240,6 +268,13 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(500, "text/html", b"<h1>Internal error</h1>")
             case Fault.UNAUTHORIZED:
                 self._send(*_json(401, {"status_code": 7}))
+            case Fault.FORBIDDEN:
+                self._send(403, "text/html", b"<h1>Forbidden</h1>")
+            case Fault.NESTED:
+                self._send(200, "application/json", b"[" * 200_000)
+            case Fault.TOO_MANY_ODD:
+                zone = "+99999999999999999999"
+                self._send(429, "application/json", b"{}", Retry_After=f"Wed, 21 Oct 2015 07:28:00 {zone}")
             case Fault.REDIRECT:
                 self._send(302, "text/html", b"", Location="http://localhost:9/elsewhere")
             case Fault.TRUNCATED:
