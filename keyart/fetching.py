@@ -18,7 +18,7 @@ from catalog.films import Catalogue, Film
 from catalog.storage import write_record
 from keyart.settings import TMDB_API_KEY, TMDB_API_KEY_FILE
 from keyart.workspace import Workspace
-from posters.export import read_live_ids
+from posters.export import is_address, read_live_ids
 from posters.fetch import MAX_AGE, Choice, FetchProgress, FetchReport, choose_films, fetch_posters
 from posters.store import PosterStore, State
 from posters.tmdb import TmdbClient
@@ -155,7 +155,7 @@ def take_standing(workspace: Workspace) -> Standing:
         )
 
 
-def plan(workspace: Workspace, choice: Choice) -> list[Film]:
+def plan(workspace: Workspace, choice: Choice, id_export: str | None = None) -> list[Film]:
     """List the films that a run would ask for; nothing is asked or changed.
 
     Parameters
@@ -164,20 +164,47 @@ def plan(workspace: Workspace, choice: Choice) -> list[Film]:
         The workspace, with films.
     choice : Choice
         Which of those that are open.
+    id_export : str, optional
+        TMDB's daily export of ids, a file: films that need no request because of it are left out.
 
     Returns
     -------
     list of Film
-        In the order of the catalogue.
+        In the order in which they would be asked for.
 
     Raises
     ------
+    ConfigError
+        The export would have to be downloaded.
+    DataError
+        The export is none.
     NotBuiltError
         Nothing has been loaded.
     """
+    if id_export and is_address(id_export):
+        raise ConfigError(
+            "--dry-run asks nobody, so it does not download the export; download it yourself, and give --id-export "
+            "the file's path"
+        )
     films = _films(workspace)
-    with PosterStore.open(workspace.posters_dir) as store:
+    chosen = _chosen(films, workspace, choice)
+    if not id_export or not chosen:
+        return chosen
+    live = read_live_ids(id_export, {film.tmdb_id for film in films if film.tmdb_id is not None}, _refuse_download)
+    return [film for film in chosen if film.imdb_id is not None or film.tmdb_id in live]
+
+
+def _chosen(films: list[Film], workspace: Workspace, choice: Choice) -> list[Film]:
+    try:
+        store = PosterStore.open_to_read(workspace.posters_dir)
+    except NotBuiltError:
+        return choose_films(films, None, choice)
+    with store:
         return choose_films(films, store, choice)
+
+
+def _refuse_download(url: str, what: str) -> bytes:
+    raise AssertionError(f"{what} was to be downloaded from {url}")
 
 
 def fetch(
@@ -221,11 +248,17 @@ def fetch(
         The disk is full, or another process is fetching; what came is kept.
     """
     films = _films(workspace)
-    live = read_live_ids(id_export, {film.tmdb_id for film in films if film.tmdb_id}) if id_export else None
     began = datetime.now(UTC)
     with PosterStore.open(workspace.posters_dir) as store:
         report = fetch_posters(
-            films, store, client, size=size, choice=choice, live_tmdb_ids=live, on_progress=on_progress
+            films,
+            store,
+            client,
+            size=size,
+            choice=choice,
+            # Only when it is needed, and by the client, whom a signal ends.
+            live_tmdb_ids=(lambda ids: read_live_ids(id_export, ids, client.download)) if id_export else None,
+            on_progress=on_progress,
         )
     facts = {"began_at": began.isoformat(timespec="seconds"), "size": size, "language": client.language}
     write_record(statistics_path(workspace), _KIND, _VERSION, facts | statistics(report))

@@ -132,7 +132,7 @@ def command(
     movie_ids = read_movie_ids(movie_ids_path) if movie_ids_path else None
     choice = Choice(asking.pop("limit"), movie_ids, asking.pop("older_than"))
     if dry_run:
-        _print_plan(len(plan(workspace, choice)), asking["rate"], as_json)
+        _print_plan(len(plan(workspace, choice, asking["id_export"])), asking["rate"], as_json)
         return 0
     return _fetch(workspace, choice, as_json=as_json, **asking)
 

@@ -11,14 +11,17 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from catalog.films import Catalogue, Film
+from catalog.storage import sha256_file
 from keyart.workspace import Workspace
-from posters.store import DATABASE_NAME, PosterStore
+from posters.store import DATABASE_NAME, PosterStore, State
+from tests.posters.pictures import draw_poster
 from tests.posters.tmdb_server import V3_KEY, Fault, TmdbServer
 
 N_CONNECTIONS = 8
@@ -29,6 +32,12 @@ COMMAND = (sys.executable, "-c", "from keyart.cli import main; main()", "fetch")
 def server() -> Iterator[TmdbServer]:
     with TmdbServer() as server:
         yield server
+
+
+def of_length(image: bytes, n_bytes: int) -> bytes:
+    """Pad a JPEG, which no reader minds: images of one length cannot be told apart by it."""
+    assert len(image) <= n_bytes
+    return image + b"\0" * (n_bytes - len(image))
 
 
 class Desk:
@@ -81,6 +90,33 @@ class Desk:
         with PosterStore.open(self.posters_dir) as store:
             return len(store.posters())
 
+    def n_left(self, refresh: bool) -> int:
+        """How many of the posters that there are have not come yet, or not again."""
+        if not refresh:
+            return -self.n_ok()
+        with PosterStore.open_to_read(self.posters_dir) as store:
+            stale = store.older_than(datetime.now(UTC) - timedelta(days=180))
+            return len(stale.intersection(poster.movie_id for poster in store.posters()))
+
+    def grow_old(self) -> None:
+        connection = sqlite3.connect(self.posters_dir / DATABASE_NAME)
+        connection.execute("UPDATE posters SET fetched_at = '2020-01-01T00:00:00+00:00'")
+        connection.commit()
+        connection.close()
+
+    def redraw(self) -> None:
+        """Let TMDB have another poster of every film, of the same length."""
+        for film in self.films:
+            if film.tmdb_id and film.movie_id % 5:
+                self.server.add_film(film.tmdb_id, of_length(draw_poster(5000 + film.movie_id), 4000))
+
+    def check_rows(self) -> None:
+        """Hold every poster that counts to its row, byte for byte."""
+        if self.posters_dir.is_dir():
+            with PosterStore.open_to_read(self.posters_dir) as store:
+                assert len(store.posters()) == sum(record.state is State.OK for record in store.records())
+                assert all(sha256_file(poster.path) == poster.sha256 for poster in store.posters())
+
     def wait_for_images(self, n_images: int, process: subprocess.Popen[str]) -> None:
         while len(self.server.paths("/t/p")) < n_images and process.poll() is None:
             pass
@@ -92,7 +128,8 @@ def desk(tmp_path: Path, server: TmdbServer) -> Callable[..., Desk]:
         films = []
         for movie_id in range(1, n_films + 1):
             if movie_id % 10:
-                server.add_film(1000 + movie_id, None if movie_id % 10 == 5 else b"")
+                image = None if movie_id % 10 == 5 else of_length(draw_poster(movie_id), 4000)
+                server.add_film(1000 + movie_id, image)
             films.append(Film(movie_id, f"Film {movie_id}", tmdb_id=1000 + movie_id))
         return Desk(tmp_path / name, server, films)
 
@@ -155,16 +192,16 @@ def test_dead_ids_are_marked_without_a_request(desk: Callable[..., Desk], tmp_pa
     here = desk(10)
     lines = [json.dumps({"id": tmdb_id, "original_title": "…"}) for tmdb_id in (1001, 1002, 1003, 5)]
     export = gzip.compress("\n".join(lines).encode())
+    (tmp_path / "cut.json.gz").write_bytes(export[:-12])
+    cut = here.type("--id-export", str(tmp_path / "cut.json.gz"))
+    assert (cut.returncode, cut.stderr.count("\n")) == (1, 1)
+    assert "cut off" in cut.stderr
     run = here.type("--id-export", here.server.add_file("/movie_ids.json.gz", export), "--json")
     assert json.loads(run.stdout)["counts"] | {"failed": 0} == {
         "ok": 3, "no_link": 0, "no_poster": 0, "not_found": 7, "failed": 0, "missing": 0,
     }  # fmt: skip
     assert len(here.server.paths("/3/movie")) == 3
     assert here.outcome()[4][2] == "tmdb_export"
-    (tmp_path / "cut.json.gz").write_bytes(export[:-12])
-    cut = here.type("--id-export", str(tmp_path / "cut.json.gz"))
-    assert (cut.returncode, cut.stderr.count("\n")) == (1, 1)
-    assert "cut off" in cut.stderr
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -184,6 +221,19 @@ def test_a_signal_ends_the_run_in_good_order(desk: Callable[..., Desk], number: 
     assert json.loads((here.posters_dir / "last-fetch.json").read_text())["interrupted"]
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_the_export_is_downloaded(desk: Callable[..., Desk], number: int, code: int) -> None:
+    here = desk(5)
+    here.server.inject("/ids.json.gz", Fault.DRIP)
+    process = here.start("--id-export", f"{here.server.address}/ids.json.gz")
+    while not here.server.paths("/ids"):
+        pass
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert "run the same command again" in err
+
+
 def test_a_signal_before_the_first_answer(desk: Callable[..., Desk]) -> None:
     here = desk(5)
     here.server.inject("/3/configuration", Fault.OVERLOADED, lasting=True)
@@ -197,23 +247,33 @@ def test_a_signal_before_the_first_answer(desk: Callable[..., Desk]) -> None:
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
-def test_killed_at_any_moment_it_loses_only_what_was_in_flight(desk: Callable[..., Desk], seed: int) -> None:
+@pytest.mark.parametrize("refresh", [False, True], ids=["new", "refreshed"])
+def test_killed_at_any_moment_it_loses_only_what_was_in_flight(
+    desk: Callable[..., Desk], seed: int, refresh: bool
+) -> None:
     rng = Random(seed)
-    undisturbed = desk(600, "undisturbed")
-    assert undisturbed.type("--rate", "0").returncode == 0
-    here = desk(600)
-    here.server.requests.clear()
-    words = ("--rate", "0", "--connections", str(N_CONNECTIONS))
+    words = ["--rate", "0", "--connections", str(N_CONNECTIONS)]
+    undisturbed, here = desk(600, "undisturbed"), desk(600)
+    if refresh:
+        for each in (undisturbed, here):
+            assert each.type(*words).returncode == 0
+            each.grow_old()
+        here.redraw()
+        words += ["--refresh-older-than", "180d"]
+    assert undisturbed.type(*words).returncode == 0
     for _ in range(20):
-        n_before, n_kept = len(here.server.paths("/t/p")), here.n_ok()
+        n_before, n_left = len(here.server.paths("/t/p")), here.n_left(refresh)
         process = here.start(*words)
         here.wait_for_images(n_before + rng.randint(1, 20), process)
         process.kill()
         process.communicate()
         assert process.returncode == -signal.SIGKILL
-        n_asked, n_new = len(here.server.paths("/t/p")) - n_before, here.n_ok() - n_kept
-        # On its way, or waiting to be entered: no more than one of each a connection, and the one at hand.
-        assert 0 <= n_asked - n_new <= 2 * N_CONNECTIONS + 1
+        # What the dead process had sent may be on its way to the server still.
+        here.server.wait_until_idle()
+        here.check_rows()
+        n_asked, n_new = len(here.server.paths("/t/p")) - n_before, n_left - here.n_left(refresh)
+        # A connection has one poster on its way at most, and one that came and is not entered.
+        assert refresh or 0 <= n_asked - n_new <= 2 * N_CONNECTIONS
     assert here.type(*words).returncode == 0
     assert here.outcome() == undisturbed.outcome()
     for path in undisturbed.posters_dir.glob("*.jpg"):
@@ -246,6 +306,40 @@ def test_a_full_disk_ends_the_run_and_keeps_what_came(desk: Callable[..., Desk])
     assert not list(here.posters_dir.glob(".*"))
     assert here.type("--rate", "0").returncode == 0
     assert here.n_ok() == 240
+
+
+def test_a_full_disk_leaves_every_poster_old_or_new(desk: Callable[..., Desk]) -> None:
+    def fill() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+
+    here = desk(300)
+    here.type("--rate", "0")
+    here.redraw()
+    here.grow_old()
+    words = ("--rate", "0", "--refresh-older-than", "180d")
+    full = here.type(*words, before=fill)
+    assert (full.returncode, full.stderr.count("\n")) == (1, 1)
+    assert "free some space" in full.stderr
+    assert here.n_ok() == 240
+    here.check_rows()
+    assert here.type(*words).returncode == 0
+    here.check_rows()
+    assert here.n_left(refresh=True) == 0
+    assert len(list(here.posters_dir.glob("*.jpg"))) == 240
+
+
+def test_a_dry_run_changes_nothing(desk: Callable[..., Desk], tmp_path: Path) -> None:
+    here = desk(10)
+    before = {path: path.stat().st_mtime_ns for path in here.home.rglob("*")}
+    (tmp_path / "ids.json").write_text('{"id": 1001}\n{"id": 1002}\n')
+    assert json.loads(here.type("--dry-run", "--json").stdout)["n_films"] == 10
+    export = ("--id-export", str(tmp_path / "ids.json"))
+    assert json.loads(here.type("--dry-run", *export, "--json").stdout)["n_films"] == 2
+    refused = here.type("--dry-run", "--id-export", "https://example.org/ids.json.gz")
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "so it does not download the export" in refused.stderr
+    assert {path: path.stat().st_mtime_ns for path in here.home.rglob("*")} == before
+    assert here.server.requests == []
 
 
 def test_a_refused_key_is_one_line(desk: Callable[..., Desk]) -> None:
