@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from importlib import import_module
 
@@ -18,6 +19,8 @@ from keyart.cli.options import DEBUG, debug_option
 # In the order in which a newcomer needs them.
 _COMMANDS = ("load", "fetch", "import", "extract", "build", "similar", "info", "demo")
 _INTERRUPTED = 130
+# TMDB's two kinds of key.
+_KEY = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])|eyJ[\w.-]{10,}", re.IGNORECASE)
 
 
 class _Commands(click.Group):
@@ -99,4 +102,5 @@ def _one_line(error: Exception) -> str:
 
 
 def _say(text: str) -> None:
-    click.echo(f"keyart: {text}", err=True)
+    # What was typed or set in the wrong place may be a key, and messages quote what they received.
+    click.echo(f"keyart: {_KEY.sub('***', text)}", err=True)
