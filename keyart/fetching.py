@@ -116,7 +116,8 @@ def read_movie_ids(path: Path) -> frozenset[int]:
         text = line.partition("#")[0].strip()
         if not text:
             continue
-        if not (text.isascii() and text.isdigit()):
+        # Longer numbers are none of SQLite's, and Python refuses to read those of some thousand digits.
+        if not (text.isascii() and text.isdigit() and len(text) < 19):
             raise DataError(f"{path}, line {number}: expected a movie_id, a whole number; received {text[:40]!r}")
         movie_ids.add(int(text))
     return frozenset(movie_ids)

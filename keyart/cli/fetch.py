@@ -151,6 +151,7 @@ def _fetch(
 ) -> int:
     from keyart.fetching import fetch, read_key, statistics, statistics_path, take_standing
     from posters.pace import InterruptedFetchError
+    from posters.store import State
     from posters.tmdb import TmdbClient
 
     with ExitStack() as open_:
@@ -177,7 +178,10 @@ def _fetch(
         _print_report(report)
         click.echo(f"statistics in {statistics_path(workspace)}")
     _say_what_is_left(report, take_standing(workspace).n_stale)
-    return _code(signals) if report.interrupted else 0
+    if report.interrupted:
+        return _code(signals)
+    # A script should notice that nothing came; films that TMDB has no poster of are no failure.
+    return 1 if report.n_settled and report.outcomes[State.FAILED] == report.n_settled else 0
 
 
 @contextmanager
@@ -262,7 +266,7 @@ def _print_report(report: FetchReport) -> None:
         size_and_time = f"{report.n_bytes / 1e6:,.1f} MB in {_span(report.elapsed_s)}"
         click.echo(f"{came} of {_films(report.n_settled)} asked for ({size_and_time}, {speed})")
     else:
-        click.echo("nothing to ask for: every film has its poster, or TMDB's word that there is none")
+        click.echo("nothing to ask for: no film that was chosen lacks its poster, as far as TMDB has one")
     _print_states(report.counts)
     for reason, n_films in list(report.reasons.items())[:_N_REASONS]:
         click.echo(f"failed, {_films(n_films)}: {reason}")

@@ -94,7 +94,7 @@ class Desk:
         """How many of the posters that there are have not come yet, or not again."""
         if not refresh:
             return -self.n_ok()
-        with PosterStore.open_to_read(self.posters_dir) as store:
+        with PosterStore.open(self.posters_dir) as store:
             stale = store.older_than(datetime.now(UTC) - timedelta(days=180))
             return len(stale.intersection(poster.movie_id for poster in store.posters()))
 
@@ -164,6 +164,8 @@ def test_the_choice_of_films(desk: Callable[..., Desk], tmp_path: Path) -> None:
     run = json.loads(here.type("--movie-ids", str(tmp_path / "ids.txt"), "--size", "w185", "--json").stdout)
     assert (run["n_asked"], run["counts"]["ok"], run["counts"]["missing"]) == (2, 2, 28)
     assert here.server.paths("/t/p") == ["/t/p/w185/poster1003.jpg", "/t/p/w185/poster1021.jpg"]
+    (tmp_path / "long.txt").write_text("9" * 5000)
+    assert "long.txt, line 1: expected a movie_id" in here.type("--movie-ids", str(tmp_path / "long.txt")).stderr
     (tmp_path / "bad.txt").write_text("3\nHeat\n")
     bad = here.type("--movie-ids", str(tmp_path / "bad.txt"))
     assert (bad.returncode, bad.stderr.count("\n")) == (1, 1)
@@ -273,7 +275,7 @@ def test_killed_at_any_moment_it_loses_only_what_was_in_flight(
         here.check_rows()
         n_asked, n_new = len(here.server.paths("/t/p")) - n_before, n_left - here.n_left(refresh)
         # A connection has one poster on its way at most, and one that came and is not entered.
-        assert refresh or 0 <= n_asked - n_new <= 2 * N_CONNECTIONS
+        assert 0 <= n_asked - n_new <= 2 * N_CONNECTIONS
     assert here.type(*words).returncode == 0
     assert here.outcome() == undisturbed.outcome()
     for path in undisturbed.posters_dir.glob("*.jpg"):
@@ -372,6 +374,24 @@ def test_a_key_on_the_command_line_is_refused(desk: Callable[..., Desk], words: 
     assert (run.returncode, run.stderr.count("\n")) == (1, 1)
     assert "can be read by everyone on this machine (ps)" in run.stderr
     assert V3_KEY not in run.stdout + run.stderr
+
+
+def test_a_key_that_is_typed_in_the_wrong_place_is_not_repeated(desk: Callable[..., Desk]) -> None:
+    here = desk(1)
+    for words in ((V3_KEY,), (f"--key-is={V3_KEY}",), ("--refresh-older-than", V3_KEY), ("--size", V3_KEY)):
+        run = here.type(*words)
+        assert run.returncode != 0
+        assert V3_KEY not in run.stdout + run.stderr
+    url = f"{here.server.base_url}?api_key={V3_KEY}"
+    assert V3_KEY not in here.type(environment={"KEYART_TMDB_URL": url}).stderr
+
+
+def test_a_run_in_which_everything_fails_is_an_error(desk: Callable[..., Desk]) -> None:
+    here = desk(2)
+    for movie_id in (1, 2):
+        here.server.inject(f"/3/movie/{1000 + movie_id}", Fault.HTML)
+    assert here.type().returncode == 1
+    assert here.type().returncode == 0
 
 
 def test_a_key_in_a_file(desk: Callable[..., Desk], tmp_path: Path) -> None:
