@@ -669,14 +669,16 @@ class PosterStore:
 
 
 def _connect_to_read(path: Path) -> sqlite3.Connection:
-    address = f"{path.absolute().as_uri()}?mode=ro"
-    connection = sqlite3.connect(address, uri=True, check_same_thread=False)
+    # Not mode=ro: after a writer was killed, a reader must be able to take up what it had committed.
+    address = path.absolute().as_uri()
+    connection = sqlite3.connect(f"{address}?mode=rw", uri=True, check_same_thread=False)
     try:
+        connection.execute("PRAGMA query_only = ON")
         connection.execute("PRAGMA user_version")
     except sqlite3.OperationalError:
         connection.close()
         # Even to read, WAL wants a file beside the database; where nobody can write, nothing changes either.
-        return sqlite3.connect(f"{address}&immutable=1", uri=True, check_same_thread=False)
+        return sqlite3.connect(f"{address}?mode=ro&immutable=1", uri=True, check_same_thread=False)
     return connection
 
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -288,3 +290,20 @@ def test_reading_makes_no_store(tmp_path: Path) -> None:
     with pytest.raises(NotBuiltError, match="no posters here yet"):
         PosterStore.open_to_read(tmp_path / "posters")
     assert not (tmp_path / "posters").exists()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from posters.store import PosterStore, State
+store = PosterStore.open(Path(sys.argv[1]))
+for movie_id in range(1, 4):
+    store.mark(movie_id, State.NOT_FOUND, "unknown")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_reader_sees_what_a_killed_writer_had_committed(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    with PosterStore.open_to_read(tmp_path) as reader:
+        assert reader.states() == dict.fromkeys((1, 2, 3), State.NOT_FOUND)
