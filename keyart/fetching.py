@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from catalog.errors import ConfigError, DataError, NotBuiltError
+from catalog.errors import ConfigError, DataError, FetchError, NotBuiltError
 from catalog.films import Catalogue, Film
 from catalog.storage import write_record
 from keyart.settings import TMDB_API_KEY, TMDB_API_KEY_FILE
@@ -249,21 +249,50 @@ def fetch(
         The disk is full, or another process is fetching; what came is kept.
     """
     films = _films(workspace)
-    began = datetime.now(UTC)
+    began = datetime.now(UTC).isoformat(timespec="seconds")
+    facts = {"began_at": began, "size": size, "language": client.language}
     with PosterStore.open(workspace.posters_dir) as store:
-        report = fetch_posters(
-            films,
-            store,
-            client,
-            size=size,
-            choice=choice,
-            # Only when it is needed, and by the client, whom a signal ends.
-            live_tmdb_ids=(lambda ids: read_live_ids(id_export, ids, client.download)) if id_export else None,
-            on_progress=on_progress,
-        )
-    facts = {"began_at": began.isoformat(timespec="seconds"), "size": size, "language": client.language}
-    write_record(statistics_path(workspace), _KIND, _VERSION, facts | statistics(report))
+        try:
+            report = fetch_posters(
+                films,
+                store,
+                client,
+                size=size,
+                choice=choice,
+                # Only when it is needed, and by the client, whom a signal ends.
+                live_tmdb_ids=(lambda ids: read_live_ids(id_export, ids, client.download)) if id_export else None,
+                on_progress=on_progress,
+            )
+        except FetchError as error:
+            # The record of an earlier run must not pass for this one's.
+            counts = _plain(store.counts(film.movie_id for film in films))
+            _write_statistics(workspace, facts | {"error": str(error), "counts": counts})
+            raise
+    _write_statistics(workspace, facts | statistics(report))
     return report
+
+
+def unknown_ids(workspace: Workspace, movie_ids: frozenset[int]) -> frozenset[int]:
+    """Tell which ids belong to no film of the catalogue.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace, with films.
+    movie_ids : frozenset of int
+        The ids.
+
+    Returns
+    -------
+    frozenset of int
+        Those that are unknown.
+    """
+    with Catalogue.open(workspace.catalogue_path) as catalogue:
+        return movie_ids - catalogue.films(movie_ids).keys()
+
+
+def _write_statistics(workspace: Workspace, content: dict[str, Any]) -> None:
+    write_record(statistics_path(workspace), _KIND, _VERSION, content)
 
 
 def statistics_path(workspace: Workspace) -> Path:

@@ -69,6 +69,9 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def test_the_readme_shows_what_tmdb_asks_for() -> None:
     assert NOTICE in README
+    fetch = keyart.get_command(click.Context(keyart), "fetch")
+    assert fetch is not None
+    assert NOTICE in (fetch.epilog or "")
 
 
 def test_every_command_and_option_has_help() -> None:

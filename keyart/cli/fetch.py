@@ -121,7 +121,7 @@ def command(
     TMDB_API_KEY_FILE names. End it at any time with Ctrl-C, and run it again: it asks only for what is missing or
     failed.
     """
-    from keyart.fetching import plan, read_movie_ids, take_standing
+    from keyart.fetching import plan, read_movie_ids, take_standing, unknown_ids
     from keyart.workspace import Workspace
     from posters.fetch import Choice
 
@@ -130,6 +130,8 @@ def command(
         _print_standing(take_standing(workspace), as_json)
         return 0
     movie_ids = read_movie_ids(movie_ids_path) if movie_ids_path else None
+    if movie_ids and (unknown := unknown_ids(workspace, movie_ids)):
+        say_notes([f"{len(unknown):,} ids of {movie_ids_path} belong to no film, such as {min(unknown)}"])
     choice = Choice(asking.pop("limit"), movie_ids, asking.pop("older_than"))
     if dry_run:
         _print_plan(len(plan(workspace, choice, asking["id_export"])), asking["rate"], as_json)
@@ -192,7 +194,8 @@ def _ended_by_signals(client: TmdbClient) -> Iterator[list[int]]:
     def end(number: int, _frame: FrameType | None) -> None:
         received.append(number)
         if len(received) > 1:
-            raise KeyboardInterrupt
+            # Whatever moment it is, no more is lost than what is on its way.
+            os._exit(128 + number)
         client.interrupt()
         # Not by way of a stream, which the signal may have interrupted in the middle of a line.
         os.write(2, b"\nkeyart: ending; what is on its way is waited for (once more: not)\n")
