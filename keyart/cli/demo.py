@@ -21,7 +21,7 @@ _DOWNLOAD_S = 10.0
 _K = 5
 
 
-@click.command("demo")
+@click.command("demo", short_help="Show all of it on films that the program draws itself.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

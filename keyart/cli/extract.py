@@ -40,7 +40,7 @@ _N_LISTED = 20
     metavar="NAME|PATH",
     help="For vgg16: imagenet, random, or a .h5 file without the top.",
 )
-@click.option("--seed", default=0, show_default=True, help="For random weights.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="For random weights.")
 @click.option(
     "--features",
     type=click.Choice(["raw", "gem", "rmac"]),

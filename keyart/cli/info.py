@@ -10,7 +10,7 @@ import click
 from keyart.cli.options import workspace_options
 
 
-@click.command("info")
+@click.command("info", short_help="Tell what is in the workspace, and which command comes next.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @workspace_options
 def command(as_json: bool, home: Path) -> None:
