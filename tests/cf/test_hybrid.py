@@ -226,7 +226,10 @@ def test_the_inputs_are_not_changed() -> None:
     candidates, alphas = candidate_ids(visual, cf), np.array([0.1, 0.2, 0.3])
     for array in (visual.movie_ids, visual.values, cf.movie_ids, cf.values, candidates, alphas):
         array.flags.writeable = False
+    before = [array.copy() for array in (visual.values, cf.values, candidates, alphas)]
     blend(visual, cf, alphas, candidates)
+    for array, copy in zip((visual.values, cf.values, candidates, alphas), before, strict=True):
+        np.testing.assert_array_equal(array, copy)
 
 
 def test_candidates_are_the_films_of_both_sides_ascending() -> None:
