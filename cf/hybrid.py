@@ -1,9 +1,10 @@
 """The blend of looking alike and being liked alike. Knows no files and no FAISS: ids and arrays only.
 
-Two similarities of different make cannot be added as they are: shrunk cosines of ratings lie near 0 for almost
-every pair of films, cosines of posters do not. So the CF similarity is **calibrated** onto the scale of the visual one, query by query, by quantile
-matching over all candidates: the film nearest by ratings receives the cosine of the film that looks most alike, and so
-on down. After that, ``score = alpha · visual + (1 - alpha) · cf`` adds like to like, and a score reads as a cosine.
+Two similarities of different make cannot be added as they are: shrunk cosines of ratings lie near 0 for almost every
+pair of films, cosines of posters do not. So the CF similarity is **calibrated** onto the scale of the visual one, query
+by query, by quantile matching over all candidates: the film nearest by ratings receives the cosine of the film that
+looks most alike, and so on down. After that, ``score = alpha · visual + (1 - alpha) · cf`` adds like to like, and a
+score reads as a cosine.
 
 What is not known stays unknown (NaN) in the result. In the score it takes the value of a typical film, the mean of
 what that side leaves to the films it does not know.
