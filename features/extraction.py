@@ -255,7 +255,7 @@ def extract(
     cache_dir = cache_dir or Path.home() / ".keras" / "models"
     extractor = load_extractor(choice, cache_dir, Resize(resize), Pooling(pooling), whitening)
     if whitening is None:
-        extractor = _whitened(extractor, kept_whitening(Path(out), extractor))
+        extractor = extractor.whitened_by(kept_whitening(Path(out), extractor))
     pictures = (Picture(name, source if isinstance(source, bytes) else Path(source)) for name, source in items)
     with exclusive(Path(out)):
         store = open_store(Path(out), choice, extractor, replace=replace)
@@ -500,11 +500,11 @@ def whiten(extractor: Extractor, pictures: Sequence[Picture], folder: Path) -> E
     """
     there = kept_whitening(folder, extractor)
     if there is not None:
-        return _whitened(extractor, there)
+        return extractor.whitened_by(there)
     sample = pictures[:: max(len(pictures) // WHITENING_SAMPLE, 1)][:WHITENING_SAMPLE]
     parts = [event.features for event in compute(sample, extractor) if isinstance(event, Computed)]
     descriptors = np.concatenate(parts).astype(np.float32) if parts else np.empty((0, 1), np.float32)
-    return _whitened(extractor, Whitening.fit(descriptors))
+    return extractor.whitened_by(Whitening.fit(descriptors))
 
 
 def kept_whitening(folder: Path, extractor: Extractor) -> Whitening | None:
@@ -630,10 +630,6 @@ def _ahead(items: Iterator[Item], n_ahead: int) -> Generator[Item, None, None]:
 def _sha256s(store: FeatureStore) -> dict[PictureId, str]:
     rows = store.rows()
     return dict(zip(rows.picture_ids.tolist(), rows.poster_sha256s, strict=True))
-
-
-def _whitened(extractor: Extractor, whitening: Whitening | None) -> Extractor:
-    return replace(extractor, whitening=whitening)
 
 
 def _absolute_if_file(name: str) -> str:

@@ -6,7 +6,7 @@ import `catalog` only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +54,21 @@ class Extractor:
             pooling=self.pooling.value,
             whitening_sha256=self.whitening.sha256 if self.whitening else None,
         )
+
+    def whitened_by(self, whitening: Whitening | None) -> Extractor:
+        """Make the same extractor with another whitening.
+
+        Parameters
+        ----------
+        whitening : Whitening or None
+            What pooled descriptors go through.
+
+        Returns
+        -------
+        Extractor
+            The other one; this one is not changed.
+        """
+        return replace(self, whitening=whitening)
 
     def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Compute the features of pictures.

@@ -156,7 +156,7 @@ def extract(
     cache_dir = cache_dir or Path.home() / ".keras" / "models"
     extractor = load_extractor(choice, cache_dir, Resize(resize), Pooling(pooling), whitening)
     if whitening is None:
-        extractor = _whitened(extractor, kept_whitening(Path(out), extractor))
+        extractor = extractor.whitened_by(kept_whitening(Path(out), extractor))
     # Of drivers; the workers of one driver write shards of different numbers.
     with exclusive(Path(out)):
         store = open_store(Path(out), choice, extractor, replace=replace)
@@ -581,10 +581,6 @@ def _weights_path(choice: BackboneChoice, cache_dir: Path) -> Path | None:
     if choice.weights == IMAGENET:
         return imagenet_weights_path(cache_dir)
     return None if choice.is_random else Path(choice.weights)
-
-
-def _whitened(extractor: Extractor, whitening: Whitening | None) -> Extractor:
-    return replace(extractor, whitening=whitening)
 
 
 def _file(picture: Picture) -> Path:

@@ -325,7 +325,7 @@ def extract_table(
                 "--whiten learns from a folder of images and not from a table; extract a folder of some thousands "
                 "into --out first"
             )
-        extractor = replace(extractor, whitening=whitening)
+        extractor = extractor.whitened_by(whitening)
     with exclusive(features_dir):
         store = open_store(features_dir, choice, extractor, replace=replace_others)
         return on_spark.extract_features(df, choice, extractor, store, keras_models_dir())
