@@ -327,14 +327,7 @@ def extract_features(
             for _ in range(len(event.rows) if isinstance(event, Computed) else 1):
                 on_picture()
         shards.finish()
-
-    def is_current(picture_id: PictureId, sha256: str) -> bool:
-        if picture_id not in present:
-            return not drop_gone
-        # Where a file could not even be read, nothing says that it is another one.
-        return present[picture_id] in (sha256, None)
-
-    n_dropped = store.tidy(is_current, shard_rows)
+    n_dropped = store.tidy(is_current(present, drop_gone=drop_gone), shard_rows)
     store.write_skipped(skipped)
     return ExtractionReport(n_new, n_known, tuple(skipped), n_dropped, mended)
 
@@ -420,6 +413,31 @@ def decode(picture: Picture, resize: Resize, known: Mapping[Any, str] | None = N
         return Broken(name, str(error), sha256)
     source = "" if isinstance(picture.source, bytes) else picture.source.name
     return Decoded(Row(name, sha256, width, height, source), pixels)
+
+
+def is_current(present: Mapping[PictureId, str | None], *, drop_gone: bool) -> Callable[[PictureId, str], bool]:
+    """Make the test of whether a stored row still counts.
+
+    Parameters
+    ----------
+    present : mapping of int or str to str or None
+        The hash of every picture of a run; None where it could not be read.
+    drop_gone : bool
+        Whether rows of other pictures do not count.
+
+    Returns
+    -------
+    callable
+        Given the id and the hash of a row, tells whether it counts.
+    """
+
+    def counts(picture_id: PictureId, sha256: str) -> bool:
+        if picture_id not in present:
+            return not drop_gone
+        # Where a file could not even be read, nothing says that it is another one.
+        return present[picture_id] in (sha256, None)
+
+    return counts
 
 
 def table_of(rows: Sequence[Row]) -> pd.DataFrame:

@@ -48,6 +48,7 @@ from features.extraction import (
     Picture,
     Row,
     compute,
+    is_current,
     kept_whitening,
     open_store,
     table_of,
@@ -554,17 +555,11 @@ def _settle(
             f"{n_missing} of {len(new)} pictures that the workers computed are not in {store.folder}; expected a "
             "folder that the driver and all workers share"
         )
-
-    def is_current(picture_id: PictureId, sha256: str) -> bool:
-        if picture_id not in present:
-            return not drop_gone
-        return present[picture_id] in (sha256, None)
-
     reasons = sorted(pair for *pair, state in zip(ids, results["reason"], states, strict=True) if state == _BROKEN)
     skipped = tuple(Skipped(*pair) for pair in reasons)
     # Every task leaves a shard that is not full. To join all of these would be to write nearly everything anew, on
     # the driver; it joins those that are less than half full.
-    n_dropped = store.tidy(is_current, max(shard_rows // 2, 1))
+    n_dropped = store.tidy(is_current(present, drop_gone=drop_gone), max(shard_rows // 2, 1))
     store.write_skipped(skipped)
     return ExtractionReport(len(new), states.count(_KNOWN), skipped, n_dropped, mended)
 
