@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -198,6 +199,9 @@ class PosterStore:
         self._posters_dir = posters_dir
         self._path = posters_dir / DATABASE_NAME
         self._connection = connection
+        # Not left to SQLite, whose connection keeps one error message for all threads: read by one of them while
+        # another's failure replaces it, it ends the process.
+        self._turn = threading.RLock()
         self._together = False
         # Of the films that were changed since the last commit: the files of which one at most is theirs after it.
         self._rivals: defaultdict[int, set[str]] = defaultdict(set)
@@ -427,7 +431,7 @@ class PosterStore:
         """
         rows = ((movie_id, State.MISSING) for movie_id in movie_ids)
         statement = "INSERT OR IGNORE INTO posters (movie_id, state, attempts) VALUES (?, ?, 0)"
-        with sqlite_errors(self._path), self._connection:
+        with self._at_database(), self._connection:
             self._connection.executemany(statement, rows)
 
     def mark(self, movie_id: int, state: State, reason: str, origin: Origin | None = None) -> None:
@@ -599,11 +603,12 @@ class PosterStore:
         """Name the file of a poster so that it overwrites none that a row speaks of, but for one of the same bytes."""
         # The name is made of our own number and what was decoded: nothing that the network said is part of it.
         plain = f"{movie_id}{facts.suffix}"
-        name, sha256 = self._file_of(movie_id)
+        with self._turn:
+            name, sha256 = self._file_of(movie_id)
+            # A film that is entered twice before a commit still has the file of the row that counts until then.
+            taken = {name, *self._rivals.get(movie_id, ())}
         if name and sha256 == facts.sha256 and Path(name).suffix == facts.suffix:
             return name
-        # A film that is entered twice before a commit still has the file of the row that counts until then.
-        taken = {name, *self._rivals.get(movie_id, ())}
         return plain if plain not in taken else f"{movie_id}-{facts.sha256[:8]}{facts.suffix}"
 
     def _file_of(self, movie_id: int) -> tuple[str | None, str | None]:
@@ -611,12 +616,19 @@ class PosterStore:
         return (rows[0][0], rows[0][1]) if rows else (None, None)
 
     def _rows(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        with sqlite_errors(self._path):
+        with self._at_database():
             return self._connection.execute(statement, values).fetchall()
 
+    @contextmanager
+    def _at_database(self) -> Iterator[None]:
+        """Give one thread at a time the connection, and say in words what SQLite says about it."""
+        with self._turn, sqlite_errors(self._path):
+            yield
+
     def _write(self, record: Record) -> None:
-        names = {self._file_of(record.movie_id)[0], record.file_name}
-        self._rivals[record.movie_id].update(name for name in names if name)
+        with self._turn:
+            names = {self._file_of(record.movie_id)[0], record.file_name}
+            self._rivals[record.movie_id].update(name for name in names if name)
         self._execute(_UPSERT, vars(record))
 
     def _count_attempt(self, movie_id: int) -> None:
@@ -624,7 +636,7 @@ class PosterStore:
 
     def _execute(self, statement: str, values: dict[str, Any]) -> None:
         try:
-            with sqlite_errors(self._path):
+            with self._at_database():
                 self._connection.execute(statement, values)
         finally:
             # Also after an error, which undid the row: its file goes then.
@@ -633,14 +645,15 @@ class PosterStore:
 
     def _commit(self) -> None:
         """Commit what was entered, or undo it; then remove the files that have lost their row, or got none."""
-        try:
-            with sqlite_errors(self._path):
-                self._connection.commit()
-        finally:
-            # What could not be committed must not be half there. After a commit there is nothing to undo.
-            with suppress(sqlite3.Error):
-                self._connection.rollback()
-            self._remove_losers()
+        with self._turn:
+            try:
+                with self._at_database():
+                    self._connection.commit()
+            finally:
+                # What could not be committed must not be half there. After a commit there is nothing to undo.
+                with suppress(sqlite3.Error):
+                    self._connection.rollback()
+                self._remove_losers()
 
     def _remove_losers(self) -> None:
         # The database is asked, since a full disk undoes more than the last row. What cannot be removed now, the next
