@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -27,6 +28,28 @@ _KIND, _VERSION = "keyart-fetch", 1
 
 
 @dataclass(frozen=True)
+class Failure:
+    """A film whose poster did not come.
+
+    Parameters
+    ----------
+    movie_id : int
+        The film.
+    title : str
+        Its title, with the year where that is known.
+    reason : str
+        What went wrong the last time.
+    attempts : int
+        How often its poster was asked for.
+    """
+
+    movie_id: int
+    title: str
+    reason: str
+    attempts: int
+
+
+@dataclass(frozen=True)
 class Standing:
     """How things stand with the posters of a workspace.
 
@@ -37,15 +60,23 @@ class Standing:
     counts : dict of State to int
         How many are in each state; they add up to ``n_films``.
     n_bytes : int
-        The length of all posters together.
+        The length of the posters that are here.
     n_stale : int
         Films that were asked for longer ago than TMDB's terms allow to keep what they answer.
+    failed : tuple of Failure
+        The films that are ``failed``, in ascending order of movie_id.
     """
 
     n_films: int
     counts: dict[State, int]
-    n_bytes: int
-    n_stale: int
+    n_bytes: int = 0
+    n_stale: int = 0
+    failed: tuple[Failure, ...] = ()
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Why films failed, and how many of them; the most frequent reasons first."""
+        return dict(Counter(failure.reason for failure in self.failed).most_common())
 
     def as_dict(self) -> dict[str, Any]:
         """Write it as plain values.
@@ -60,6 +91,7 @@ class Standing:
             "states": _plain(self.counts),
             "n_bytes": self.n_bytes,
             "n_stale": self.n_stale,
+            "failed": [asdict(failure) for failure in self.failed],
         }
 
 
@@ -141,18 +173,23 @@ def take_standing(workspace: Workspace) -> Standing:
     NotBuiltError
         Nothing has been loaded.
     """
-    movie_ids = [film.movie_id for film in _films(workspace)]
+    labels = {film.movie_id: film.label for film in _films(workspace)}
     try:
         store = PosterStore.open_to_read(workspace.posters_dir)
     except NotBuiltError:
-        return Standing(len(movie_ids), dict.fromkeys(State, 0) | {State.MISSING: len(movie_ids)}, 0, 0)
+        return Standing(len(labels), dict.fromkeys(State, 0) | {State.MISSING: len(labels)})
     with store:
         stale = store.older_than(datetime.now(UTC) - MAX_AGE)
         return Standing(
-            n_films=len(movie_ids),
-            counts=store.counts(movie_ids),
-            n_bytes=store.n_bytes(),
-            n_stale=len(stale.intersection(movie_ids)),
+            n_films=len(labels),
+            counts=store.counts(labels),
+            n_bytes=store.n_bytes(labels),
+            n_stale=len(stale.intersection(labels)),
+            failed=tuple(
+                Failure(record.movie_id, labels[record.movie_id], record.reason or "", record.attempts)
+                for record in store.failed()
+                if record.movie_id in labels
+            ),
         )
 
 

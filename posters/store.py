@@ -512,6 +512,16 @@ class PosterStore:
         """
         return list(self._records("ORDER BY movie_id"))
 
+    def failed(self) -> list[Record]:
+        """List what is kept about the films whose last try failed.
+
+        Returns
+        -------
+        list of Record
+            In ascending order of movie_id.
+        """
+        return list(self._records("WHERE state = 'failed' ORDER BY movie_id"))
+
     def states(self) -> dict[int, State]:
         """Tell how things stand with every film that has a row.
 
@@ -556,15 +566,21 @@ class PosterStore:
         counted = Counter(states.get(movie_id, State.MISSING) for movie_id in movie_ids)
         return {state: counted[state] for state in State}
 
-    def n_bytes(self) -> int:
-        """Add up the lengths of the posters.
+    def n_bytes(self, movie_ids: Iterable[int]) -> int:
+        """Add up the lengths of the posters that are here.
+
+        Parameters
+        ----------
+        movie_ids : iterable of int
+            The films whose posters count.
 
         Returns
         -------
         int
             In bytes.
         """
-        return int(self._rows("SELECT TOTAL(n_bytes) FROM posters WHERE state = 'ok'")[0][0])
+        wanted = frozenset(movie_ids)
+        return sum(poster.n_bytes for poster in self._posters("") if poster.movie_id in wanted)
 
     def older_than(self, moment: datetime) -> set[int]:
         """List the films of which TMDB was asked before a moment; what a user imported has no age.

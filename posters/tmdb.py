@@ -335,7 +335,7 @@ class TmdbClient:
         if answer.status == 404:
             return None
         if answer.status != 200:
-            raise FetchError(f"{self._host}: HTTP {answer.status} for {path}")
+            raise FetchError(f"{self._host}: HTTP {answer.status} for {_question(path)}")
         return self._parsed(answer, path)
 
     def _parsed(self, answer: Answer, path: str) -> dict[str, Any]:
@@ -351,7 +351,7 @@ class TmdbClient:
     def _malformed(self, path: str) -> FetchError:
         # What did come is not quoted: a page that answers in TMDB's place may repeat the address, and with it the key.
         return FetchError(
-            f"{self._host}: expected TMDB's JSON for {path}, received something else; "
+            f"{self._host}: expected TMDB's JSON for {_question(path)}, received something else; "
             "a proxy or a login page may stand in between"
         )
 
@@ -384,6 +384,11 @@ class _Credentials:
 
     params: dict[str, str] = field(default_factory=dict, repr=False)
     headers: dict[str, str] = field(default_factory=dict, repr=False)
+
+
+def _question(path: str) -> str:
+    """Name what was asked without the film's number, so that reasons can be counted."""
+    return f"/{path.split('/')[1]}"
 
 
 def _credentials(key: str) -> _Credentials:

@@ -234,6 +234,7 @@ def _print_standing(standing: Standing, as_json: bool) -> None:
         return
     _print_states(standing.counts)
     click.echo(f"  {'together':<10} {standing.n_films:>7,} films, {standing.n_bytes / 1e6:,.1f} MB of posters")
+    _print_reasons(standing.reasons, "--report --json lists film by film")
     _say_stale(standing.n_stale)
 
 
@@ -271,10 +272,14 @@ def _print_report(report: FetchReport) -> None:
     else:
         click.echo("nothing to ask for: no film that was chosen lacks its poster, as far as TMDB has one")
     _print_states(report.counts)
-    for reason, n_films in list(report.reasons.items())[:_N_REASONS]:
+    _print_reasons(report.reasons, "the statistics list")
+
+
+def _print_reasons(reasons: dict[str, int], where: str) -> None:
+    for reason, n_films in list(reasons.items())[:_N_REASONS]:
         click.echo(f"failed, {_films(n_films)}: {reason}")
-    if len(report.reasons) > _N_REASONS:
-        click.echo(f"… and for {len(report.reasons) - _N_REASONS:,} more reasons, which the statistics list")
+    if len(reasons) > _N_REASONS:
+        click.echo(f"… and for {len(reasons) - _N_REASONS:,} more reasons, which {where}")
 
 
 def _say_what_is_left(report: FetchReport, n_stale: int) -> None:

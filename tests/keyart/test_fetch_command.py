@@ -160,6 +160,27 @@ def test_a_run_its_report_and_its_statistics(desk: Callable[..., Desk]) -> None:
     assert (again["n_asked"], again["counts"]["ok"]) == (0, 16)
 
 
+def test_the_report_tells_which_films_failed_and_why(desk: Callable[..., Desk]) -> None:
+    here = desk(9)
+    for movie_id in (2, 3, 4):
+        here.server.inject(f"/3/movie/{1000 + movie_id}", Fault.HTML, lasting=True)
+    here.server.inject("/t/p/w342/poster1006.jpg", Fault.BLANK, lasting=True)
+    for _ in range(2):
+        here.type("--rate", "0")
+    (here.posters_dir / "1.jpg").unlink()
+    report = json.loads(here.type("--report", "--json").stdout)
+    assert (report["states"]["failed"], report["states"]["missing"], report["n_bytes"]) == (4, 1, 3 * 4000)
+    assert [(failure["movie_id"], failure["title"]) for failure in report["failed"]] == [
+        (movie_id, f"Film {movie_id}") for movie_id in (2, 3, 4, 6)
+    ]
+    assert {failure["attempts"] for failure in report["failed"]} == {2}
+    assert report["failed"][3]["reason"] == "expected a poster, received one colour all over: a placeholder"
+    lines = [line for line in here.type("--report").stdout.splitlines() if line.startswith("failed")]
+    # What differs from film to film is no part of the reason, or every reason would be of one film.
+    assert [line.partition(":")[0] for line in lines] == ["failed, 3 films", "failed, 1 film"]
+    assert "expected TMDB's JSON for /movie, received something else" in lines[0]
+
+
 def test_the_choice_of_films(desk: Callable[..., Desk], tmp_path: Path) -> None:
     here = desk(30)
     plan = here.type("--dry-run", "--limit", "7")

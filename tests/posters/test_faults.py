@@ -30,8 +30,8 @@ PASSING = {
 }
 ON_LOOKUPS = {
     Fault.HTML: "expected TMDB's JSON",
-    Fault.REDIRECT: "HTTP 302 for /movie/",
-    Fault.FORBIDDEN: "HTTP 403 for /movie/",
+    Fault.REDIRECT: "HTTP 302 for /movie",
+    Fault.FORBIDDEN: "HTTP 403 for /movie",
     Fault.NESTED: "expected TMDB's JSON",
     Fault.SHORT_LENGTH: "expected TMDB's JSON",
 }

@@ -112,7 +112,7 @@ def test_what_fails_for_ever_does_not_block_the_rest(
 def test_a_film_that_is_forbidden_is_no_refused_key(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
     server.inject("/3/movie/1002", Fault.FORBIDDEN)
     report = fetch_posters(films_of(server, 4), store, client)
-    assert (report.n_ok, list(report.reasons)) == (3, ["127.0.0.1: HTTP 403 for /movie/1002"])
+    assert (report.n_ok, list(report.reasons)) == (3, ["127.0.0.1: HTTP 403 for /movie"])
 
 
 def test_what_nobody_thought_of_fails_one_film(

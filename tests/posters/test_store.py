@@ -259,7 +259,16 @@ def test_tells_what_is_old(store: PosterStore) -> None:
     now = datetime.now(UTC)
     assert store.older_than(now - timedelta(hours=1)) == set()
     assert store.older_than(now + timedelta(hours=1)) == {1, 3}
-    assert store.n_bytes() == len(draw_poster(1)) + len(draw_poster(2))
+
+
+def test_adds_up_the_posters_that_are_here(store: PosterStore) -> None:
+    for movie_id in (1, 2, 3):
+        store.put(movie_id, draw_poster(movie_id), FETCHED)
+    store.mark(4, State.FAILED, "HTTP 500", FETCHED)
+    assert store.n_bytes([1, 2, 4, 9]) == len(draw_poster(1)) + len(draw_poster(2))
+    store.posters()[0].path.unlink()
+    assert store.n_bytes([1, 2, 4, 9]) == len(draw_poster(2))
+    assert [record.movie_id for record in store.failed()] == [4]
 
 
 def test_writing_while_another_reads(store: PosterStore, tmp_path: Path) -> None:
