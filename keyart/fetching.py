@@ -17,6 +17,7 @@ from typing import Any
 from catalog.errors import ConfigError, DataError, FetchError, NotBuiltError
 from catalog.films import Catalogue, Film
 from catalog.storage import write_record
+from keyart.keys import redact
 from keyart.settings import TMDB_API_KEY, TMDB_API_KEY_FILE
 from keyart.workspace import Workspace
 from posters.export import is_address, read_live_ids
@@ -303,7 +304,7 @@ def fetch(
         except FetchError as error:
             # The record of an earlier run must not pass for this one's.
             counts = _plain(store.counts(film.movie_id for film in films))
-            _write_statistics(workspace, facts | {"error": str(error), "counts": counts})
+            _write_statistics(workspace, facts | {"error": redact(str(error)), "counts": counts})
             raise
     _write_statistics(workspace, facts | statistics(report))
     return report

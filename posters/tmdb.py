@@ -359,9 +359,10 @@ class TmdbClient:
         match content:
             case {"images": {"secure_base_url": str(base_url), "poster_sizes": [*sizes]}}:
                 if not is_web_address(base_url):
+                    # Not quoted either, for the same reason.
                     raise FetchError(
-                        f"{self._host}: expected /configuration to name the image host's address, received "
-                        f"{base_url[:80]!r}; a proxy may stand in between, or KEYART_TMDB_URL leads to the wrong place"
+                        f"{self._host}: expected /configuration to name the image host's address, received something "
+                        "else; a proxy may stand in between, or KEYART_TMDB_URL leads to the wrong place"
                     )
                 return Configuration(base_url.rstrip("/") + "/", tuple(map(str, sizes)))
         raise FetchError(

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
+import traceback
 from importlib import import_module
 
 import click
 
 from catalog.errors import KeyartError
 from keyart.cli.options import DEBUG, debug_option
+from keyart.keys import RedactingFormatter, redact, refuse_keys
 
 # In the order in which a newcomer needs them.
 _COMMANDS = ("load", "fetch", "import", "extract", "build", "similar", "info", "demo")
 _INTERRUPTED = 130
-# TMDB's two kinds of key.
-_KEY = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])|eyJ[\w.-]{10,}", re.IGNORECASE)
 
 
 class _Commands(click.Group):
@@ -60,13 +59,16 @@ def main(arguments: list[str] | None = None) -> None:
     arguments : list of str, optional
         What was typed after ``keyart``; by default the process's own arguments.
     """
-    logging.basicConfig(level=logging.WARNING, format="keyart: %(message)s", stream=sys.stderr)
-    sys.exit(_run(arguments))
+    handler = logging.StreamHandler()
+    handler.setFormatter(RedactingFormatter("keyart: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    sys.exit(_run(sys.argv[1:] if arguments is None else arguments))
 
 
-def _run(arguments: list[str] | None) -> int:
+def _run(arguments: list[str]) -> int:
     DEBUG.clear()
     try:
+        refuse_keys(arguments)
         code = keyart.main(arguments, prog_name="keyart", standalone_mode=False)
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
@@ -87,8 +89,10 @@ def _run(arguments: list[str] | None) -> int:
         return 1
     except Exception as error:
         if DEBUG.is_set():
-            raise
-        _say(_one_line(error))
+            # Not left to Python, which would quote the error, and what it was raised from, as they are.
+            click.echo(redact("".join(traceback.format_exception(error)).rstrip()), err=True)
+        else:
+            _say(_one_line(error))
         return 1
     return code if isinstance(code, int) else 0
 
@@ -102,5 +106,5 @@ def _one_line(error: Exception) -> str:
 
 
 def _say(text: str) -> None:
-    # What was typed or set in the wrong place may be a key, and messages quote what they received.
-    click.echo(f"keyart: {_KEY.sub('***', text)}", err=True)
+    # What was set in the wrong place may be a key, and messages quote what they received.
+    click.echo(redact(f"keyart: {text}"), err=True)

@@ -16,6 +16,7 @@ import click
 
 from catalog.errors import ConfigError
 from keyart.cli.options import say_notes, workspace_options
+from keyart.keys import REFUSAL
 from keyart.settings import TMDB_URL
 
 if TYPE_CHECKING:
@@ -44,10 +45,7 @@ def _read_age(_context: click.Context, _parameter: click.Parameter, value: str |
 
 def _refuse_key(_context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
     if value is not None:
-        raise ConfigError(
-            "a key on the command line can be read by everyone on this machine (ps) and stays in the shell's history; "
-            "set TMDB_API_KEY, or put it into a file, chmod 600 that, and set TMDB_API_KEY_FILE to its path"
-        )
+        raise ConfigError(REFUSAL)
 
 
 @click.command("fetch", epilog=_EPILOG)

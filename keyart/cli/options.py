@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from catalog.errors import ConfigError
+from keyart.keys import redact
 from keyart.settings import HOME
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -80,4 +81,4 @@ def say_notes(notes: Iterable[str]) -> None:
         One line each.
     """
     for note in notes:
-        click.echo(f"note: {note}", err=True)
+        click.echo(redact(f"note: {note}"), err=True)

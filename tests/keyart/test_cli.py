@@ -175,8 +175,10 @@ def test_a_refused_key_and_an_unreachable_network(run: Run, home: Path, monkeypa
 
 def test_debug_shows_the_traceback(run: Run, home: Path) -> None:
     for words in (["--debug", "similar", "nothing"], ["similar", "nothing", "--debug"]):
-        with pytest.raises(LookupError, match="no film is titled"):
-            run(*words, "--home", home)
+        outcome = run(*words, "--home", home)
+        assert outcome.code == 1
+        assert outcome.err.startswith("Traceback")
+        assert "UnknownFilmError: no film is titled" in outcome.err.splitlines()[-1]
 
 
 def test_a_wrong_option_is_a_usage_error(run: Run) -> None:

@@ -23,7 +23,7 @@ from catalog.storage import sha256_file
 from keyart.workspace import Workspace
 from posters.store import DATABASE_NAME, PosterStore, State
 from tests.posters.pictures import draw_poster
-from tests.posters.tmdb_server import V3_KEY, Fault, TmdbServer
+from tests.posters.tmdb_server import V3_KEY, V4_TOKEN, Fault, TmdbServer
 
 N_CONNECTIONS = 8
 COMMAND = (sys.executable, "-c", "from keyart.cli import main; main()", "fetch")
@@ -436,12 +436,65 @@ def test_a_key_on_the_command_line_is_refused(desk: Callable[..., Desk], words: 
 
 def test_a_key_that_is_typed_in_the_wrong_place_is_not_repeated(desk: Callable[..., Desk]) -> None:
     here = desk(1)
-    for words in ((V3_KEY,), (f"--key-is={V3_KEY}",), ("--refresh-older-than", V3_KEY), ("--size", V3_KEY)):
+    export = f"http://127.0.0.1/ids?api_key={V3_KEY}"
+    for words in ((V4_TOKEN,), (f"--key-is={V3_KEY}",), ("--language", V3_KEY.upper()), ("--id-export", export)):
         run = here.type(*words)
-        assert run.returncode != 0
-        assert V3_KEY not in run.stdout + run.stderr
-    url = f"{here.server.base_url}?api_key={V3_KEY}"
-    assert V3_KEY not in here.type(environment={"KEYART_TMDB_URL": url}).stderr
+        assert (run.returncode, run.stderr.count("\n")) == (1, 1)
+        assert "looks like a TMDB key" in run.stderr
+        assert "set TMDB_API_KEY" in run.stderr
+        assert words[-1] not in run.stdout + run.stderr
+    assert here.server.requests == []
+
+
+def test_a_key_that_is_set_in_the_wrong_place_is_not_repeated(desk: Callable[..., Desk]) -> None:
+    here = desk(1)
+    at_the_end, on_the_way = f"{here.server.base_url}?api_key={V3_KEY}", f"{here.server.address}/{V3_KEY}/3"
+    wrong = (
+        {"KEYART_TMDB_URL": at_the_end},
+        {"KEYART_TMDB_URL": on_the_way},
+        {"KEYART_HOME": V3_KEY},
+        {"TMDB_API_KEY": "", "TMDB_API_KEY_FILE": V4_TOKEN},
+    )
+    for environment in wrong:
+        run = here.type("--debug", environment=environment)
+        assert run.returncode == 1
+        assert "Traceback" in run.stderr
+        assert not [key for key in (V3_KEY, V4_TOKEN) if key in run.stdout + run.stderr]
+    # Each in a record of its own, where there is one.
+    for path in here.posters_dir.iterdir():
+        assert V3_KEY.encode() not in path.read_bytes()
+
+
+PLANTED = """
+import logging, os
+from keyart.cli import main
+from posters.tmdb import TmdbClient
+
+def fail(*arguments):
+    key = os.environ["TMDB_API_KEY"]
+    logging.getLogger("somebody").warning("asks with %s", key)
+    try:
+        raise OSError(f"https://h/3?api_key={key}")
+    except OSError as error:
+        logging.getLogger("somebody").exception("failed")
+        error.add_note(f"of {key}")
+        raise RuntimeError(key) from error
+
+TmdbClient.check_size = fail
+main()
+"""
+
+
+@pytest.mark.parametrize("key", [V3_KEY, V4_TOKEN])
+def test_a_key_in_anybodys_error_or_log_is_blanked(desk: Callable[..., Desk], key: str) -> None:
+    command = [sys.executable, "-c", PLANTED, "fetch"]
+    environment = {**desk(1).environment, "TMDB_API_KEY": key}
+    for words in ([], ["--debug"]):
+        run = subprocess.run([*command, *words], env=environment, capture_output=True, text=True, check=False)
+        assert run.returncode == 1
+        assert "asks with ***" in run.stderr
+        assert ("of ***" in run.stderr, "RuntimeError: ***" in run.stderr) == (bool(words), True)
+        assert key not in run.stdout + run.stderr
 
 
 def test_a_run_in_which_everything_fails_is_an_error(desk: Callable[..., Desk]) -> None:
