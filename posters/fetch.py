@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from queue import Empty, Queue
+from typing import TypeVar
 
 from catalog.errors import DataError, FetchError, StoreError
 from catalog.films import Film
@@ -188,9 +189,10 @@ def fetch_posters(
 ) -> FetchReport:
     """Fetch the posters that are still missing from TMDB.
 
-    A film is looked up by its tmdb_id; where that is blank or dead, by its imdb_id. Films that share a tmdb_id share
-    one download. As many films are on their way at a time as the client has connections. `TmdbClient.interrupt`, also
-    from a signal's handler, ends the run within some seconds.
+    A film is looked up by its tmdb_id; where that is blank or dead, or TMDB's answer names another imdb_id than the
+    catalogue, by its imdb_id. Films that share an answer share one download. As many films are on their way at a time
+    as the client has connections. `TmdbClient.interrupt`, also from a signal's handler, ends the run within some
+    seconds.
 
     Parameters
     ----------
@@ -295,6 +297,7 @@ class _Outcome:
 
 
 _Outcomes = Mapping[int, _Outcome]
+_Answer = TypeVar("_Answer")
 
 
 class _Lookup:
@@ -322,36 +325,59 @@ class _Lookup:
         self._client.interrupt()
 
     def _ask_for(self, group: list[Film]) -> _Outcomes:
-        tmdb_id = group[0].tmdb_id
-        if tmdb_id is not None and not self._is_known_dead(tmdb_id):
-            outcome = self._ask(Source.TMDB_MOVIE, f"tmdb_id {tmdb_id}", lambda: self._client.movie(tmdb_id))
-            if outcome.state is not State.NOT_FOUND:
-                return {film.movie_id: outcome for film in group}
-        return {film.movie_id: self._find(film) for film in group}
+        answer = self._ask_by_tmdb_id(group[0].tmdb_id)
+        if isinstance(answer, _Outcome):
+            return {film.movie_id: answer for film in group}
+        own = {film.movie_id: self._find(film, answer) for film in group if _is_another(answer, film)}
+        settled = {movie_id: outcome for movie_id, outcome in own.items() if outcome}
+        if answer is None or len(settled) == len(group):
+            return settled
+        shared = self._poster(Source.TMDB_MOVIE, answer)
+        return {film.movie_id: settled.get(film.movie_id, shared) for film in group}
+
+    def _ask_by_tmdb_id(self, tmdb_id: int | None) -> TmdbFilm | _Outcome | None:
+        """Ask TMDB, unless it is known not to know the number; None then, and where it knows no such film."""
+        if tmdb_id is None or self._is_known_dead(tmdb_id):
+            return None
+        return self._guarded(self._origin(Source.TMDB_MOVIE), lambda: self._client.movie(tmdb_id))
 
     def _is_known_dead(self, tmdb_id: int) -> bool:
         return self._live_tmdb_ids is not None and tmdb_id not in self._live_tmdb_ids
 
-    def _find(self, film: Film) -> _Outcome:
+    def _find(self, film: Film, answer: TmdbFilm | None) -> _Outcome | None:
+        """Look a film up by its imdb_id; None where TMDB knows nothing by it, and `answer` had better stand."""
         imdb_id = film.imdb_id
-        if imdb_id is not None:
-            return self._ask(Source.TMDB_FIND, f"imdb_id {imdb_id}", lambda: self._client.find(imdb_id))
+        if imdb_id is None:
+            return self._unknown(film)
+        origin = self._origin(Source.TMDB_FIND)
+        finding = self._guarded(origin, lambda: self._client.find(imdb_id))
+        if isinstance(finding, _Outcome):
+            return finding
+        if finding.film:
+            return self._poster(Source.TMDB_FIND, finding.film)
+        if finding.is_other:
+            return _Outcome(origin, State.NOT_FOUND, f"TMDB knows no film by imdb_id {imdb_id}, but a series or other")
+        return None if answer else _Outcome(origin, State.NOT_FOUND, f"TMDB knows no film by imdb_id {imdb_id}")
+
+    def _unknown(self, film: Film) -> _Outcome:
         if film.tmdb_id is not None and self._is_known_dead(film.tmdb_id):
             origin, who = self._origin(Source.TMDB_EXPORT), "TMDB's export lists no film"
         else:
             origin, who = self._origin(Source.TMDB_MOVIE), "TMDB knows no film"
         return _Outcome(origin, State.NOT_FOUND, f"{who} by tmdb_id {film.tmdb_id}, and no imdb_id is known")
 
-    def _ask(self, source: Source, name: str, question: Callable[[], TmdbFilm | None]) -> _Outcome:
-        origin = self._origin(source)
+    def _poster(self, source: Source, film: TmdbFilm) -> _Outcome:
+        poster_path = film.poster_path
+        if poster_path is None:
+            return _Outcome(self._origin(source), State.NO_POSTER, "TMDB has no poster of this film")
+        origin = replace(self._origin(source), poster_path=poster_path)
+        content = self._guarded(origin, lambda: self._client.image(poster_path, self._size))
+        return content if isinstance(content, _Outcome) else _Outcome(origin, State.OK, content=content)
+
+    def _guarded(self, origin: Origin, question: Callable[[], _Answer]) -> _Answer | _Outcome:
+        """Ask; what goes wrong with one film becomes its outcome, and what concerns all of them is raised."""
         try:
-            found = question()
-            if found is None:
-                return _Outcome(origin, State.NOT_FOUND, f"TMDB knows no film by {name}")
-            if found.poster_path is None:
-                return _Outcome(origin, State.NO_POSTER, "TMDB has no poster of this film")
-            origin = replace(origin, poster_path=found.poster_path)
-            return _Outcome(origin, State.OK, content=self._client.image(found.poster_path, self._size))
+            return question()
         except (UnavailableError, InterruptedFetchError):
             raise
         except FetchError as error:
@@ -374,6 +400,13 @@ class _Lookup:
 
     def _origin(self, source: Source) -> Origin:
         return Origin(source, size=self._size, language=self._client.language)
+
+
+def _is_another(answer: TmdbFilm | None, film: Film) -> bool:
+    """Tell whether TMDB's answer is none, or of another film than the catalogue means, as far as both say."""
+    if answer is None:
+        return True
+    return None not in (answer.imdb_id, film.imdb_id) and answer.imdb_id != film.imdb_id
 
 
 def _unexpected(error: Exception) -> str:

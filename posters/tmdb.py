@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from catalog.errors import ConfigError, FetchError
+from catalog.movielens import format_imdb_id
 from posters.pace import Pace
 from posters.transport import N_CONNECTIONS, Answer, Transport, UnavailableError
 from posters.verify import MAX_POSTER_BYTES
@@ -38,6 +39,7 @@ _MAX_FILE_S = 600.0
 _KEY_PAGE = "https://www.themoviedb.org/settings/api"
 _V3_KEY = re.compile(r"[0-9a-fA-F]{32}")
 _V4_TOKEN = re.compile(r"eyJ[\w-]+(\.[\w-]+){2}", re.ASCII)
+_IMDB_ID = re.compile(r"tt([0-9]{1,12})")
 # It becomes part of an address: anything but a plain file name could turn that to another host.
 _POSTER_PATH = re.compile(r"/[\w-]+(\.[\w-]+)*", re.ASCII)
 
@@ -68,10 +70,29 @@ class TmdbFilm:
         TMDB's number.
     poster_path : str or None
         The poster's name on the image host, with a leading slash; None where TMDB has no poster.
+    imdb_id : str or None
+        IMDb's number as TMDB knows it, zero-padded, without ``tt``; None where it was not told.
     """
 
     tmdb_id: int
     poster_path: str | None
+    imdb_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What TMDB knows by an IMDb number.
+
+    Parameters
+    ----------
+    film : TmdbFilm or None
+        The film.
+    is_other : bool
+        Whether it knows something by it that is no film: a series, an episode, a person.
+    """
+
+    film: TmdbFilm | None = None
+    is_other: bool = False
 
 
 class TmdbClient:
@@ -239,9 +260,9 @@ class TmdbClient:
             No answer that counts came for this film.
         """
         content = self._ask(f"/movie/{tmdb_id}", language=self.language)
-        return None if content is None else TmdbFilm(tmdb_id, self._poster_path(content))
+        return None if content is None else TmdbFilm(tmdb_id, self._poster_path(content), _imdb_id(content))
 
-    def find(self, imdb_id: str) -> TmdbFilm | None:
+    def find(self, imdb_id: str) -> Finding:
         """Look a film up by IMDb's number.
 
         Parameters
@@ -251,8 +272,8 @@ class TmdbClient:
 
         Returns
         -------
-        TmdbFilm or None
-            None where TMDB knows nothing by it, or something that is no film: a series, an episode, a person.
+        Finding
+            The film, or why there is none.
 
         Raises
         ------
@@ -263,9 +284,9 @@ class TmdbClient:
         content = self._ask(path, external_source="imdb_id", language=self.language)
         match content or {"movie_results": []}:
             case {"movie_results": []}:
-                return None
+                return Finding(is_other=any((content or {}).values()))
             case {"movie_results": [{"id": int(tmdb_id), **film}, *_]}:
-                return TmdbFilm(tmdb_id, self._poster_path(film))
+                return Finding(TmdbFilm(tmdb_id, self._poster_path(film), imdb_id))
         raise self._malformed(path)
 
     def image(self, poster_path: str, size: str) -> bytes:
@@ -385,6 +406,12 @@ class _Credentials:
 
     params: dict[str, str] = field(default_factory=dict, repr=False)
     headers: dict[str, str] = field(default_factory=dict, repr=False)
+
+
+def _imdb_id(content: Mapping[str, Any]) -> str | None:
+    # TMDB leaves it out, or writes null or nothing, of many films; another form says no more than that.
+    found = _IMDB_ID.fullmatch(str(content.get("imdb_id")))
+    return format_imdb_id(int(found[1])) if found else None
 
 
 def _question(path: str) -> str:

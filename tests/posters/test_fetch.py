@@ -80,6 +80,51 @@ def test_settles_every_kind_of_film(server: TmdbServer, client: TmdbClient, stor
     assert "/3/find/tt0000014" not in server.paths()
 
 
+def test_another_work_under_the_same_number_is_not_taken_for_the_film(
+    server: TmdbServer, client: TmdbClient, store: PosterStore
+) -> None:
+    # Films 1 to 5 have numbers by which TMDB knows other films.
+    for tmdb_id in range(11, 16):
+        server.add_film(tmdb_id, imdb_id=f"99000{tmdb_id}")
+    server.add_film(21, imdb_id="0000001")
+    server.add_film(22, None, imdb_id="0000002")
+    server.add_series(13, imdb_id="0000003")
+    # TMDB knows nothing by film 4's: IMDb has joined it to another. Of film 5 it cannot say for now.
+    server.inject("/3/find/tt0000005", Fault.HTML)
+    # Film 6 is what it should be, and of films 7 and 8 one side does not know.
+    server.add_film(16, imdb_id="0000006")
+    server.add_film(17)
+    server.add_film(18, imdb_id="0000018")
+    films = [film(movie_id, 10 + movie_id, f"000000{movie_id}") for movie_id in range(1, 8)]
+    fetch_posters([*films, film(8, 18)], store, client)
+    found = {record.movie_id: (record.state.value, record.source, record.poster_path) for record in store.records()}
+    assert found == {
+        1: ("ok", "tmdb_find", "/poster21.jpg"),
+        2: ("no_poster", "tmdb_find", None),
+        3: ("not_found", "tmdb_find", None),
+        4: ("ok", "tmdb_movie", "/poster14.jpg"),
+        5: ("failed", "tmdb_find", None),
+        6: ("ok", "tmdb_movie", "/poster16.jpg"),
+        7: ("ok", "tmdb_movie", "/poster17.jpg"),
+        8: ("ok", "tmdb_movie", "/poster18.jpg"),
+    }
+    assert len(server.paths("/3/find")) == 5
+    assert "a series" in str(next(record.reason for record in store.records() if record.movie_id == 3))
+
+
+def test_of_two_films_with_one_tmdb_id_each_gets_its_own(
+    server: TmdbServer, client: TmdbClient, store: PosterStore
+) -> None:
+    server.add_film(31, imdb_id="0000031")
+    server.add_film(32, imdb_id="0000032")
+    films = [film(1, 31, "0000031"), film(2, 31, "0000032"), film(3, 31, "0000033"), film(4, 31)]
+    fetch_posters(films, store, client)
+    assert [store.record(movie_id).poster_path for movie_id in (1, 2, 3, 4)] == [  # type: ignore[union-attr]
+        "/poster31.jpg", "/poster32.jpg", "/poster31.jpg", "/poster31.jpg",
+    ]  # fmt: skip
+    assert sorted(server.paths("/t/p")) == ["/t/p/w342/poster31.jpg", "/t/p/w342/poster32.jpg"]
+
+
 def test_what_tmdb_does_not_have_is_not_asked_for_again(
     server: TmdbServer, client: TmdbClient, store: PosterStore
 ) -> None:

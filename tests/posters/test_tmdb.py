@@ -8,7 +8,7 @@ import pytest
 
 from catalog.errors import ConfigError, FetchError
 from posters.pace import InterruptedFetchError
-from posters.tmdb import TmdbClient, TmdbFilm
+from posters.tmdb import Finding, TmdbClient, TmdbFilm
 from posters.transport import UnavailableError
 from tests.posters.tmdb_server import SIZES, V3_KEY, V4_TOKEN, Fault, TmdbServer
 
@@ -96,12 +96,29 @@ def test_a_film_without_a_poster(server: TmdbServer, client: TmdbClient) -> None
     assert client.movie(949) == TmdbFilm(949, None)
 
 
+@pytest.mark.parametrize(
+    ("told", "imdb_id"),
+    [
+        ("tt0113277", "0113277"),
+        ("tt113277", "0113277"),
+        ("tt12345678", "12345678"),
+        ("", None),
+        (7, None),
+        (None, None),
+    ],
+)
+def test_a_film_tells_its_imdb_id(server: TmdbServer, client: TmdbClient, told: object, imdb_id: str | None) -> None:
+    server.add_film(949)
+    server.change(949, imdb_id=told)
+    assert client.movie(949) == TmdbFilm(949, "/poster949.jpg", imdb_id)
+
+
 def test_finds_films_by_imdb_id_and_nothing_else(server: TmdbServer, client: TmdbClient) -> None:
     server.add_film(949, imdb_id="0113277")
     server.add_series(1396, imdb_id="0903747")
-    assert client.find("0113277") == TmdbFilm(949, "/poster949.jpg")
-    assert client.find("0903747") is None
-    assert client.find("9999999") is None
+    assert client.find("0113277") == Finding(TmdbFilm(949, "/poster949.jpg", "0113277"))
+    assert client.find("0903747") == Finding(is_other=True)
+    assert client.find("9999999") == Finding()
     assert server.requests[0].query == {"api_key": V3_KEY, "external_source": "imdb_id", "language": "en-US"}
 
 
@@ -196,7 +213,7 @@ def test_an_address_without_configuration_is_not_tmdb(server: TmdbServer) -> Non
 @pytest.mark.parametrize("poster_path", ["@example.org/x.jpg", "/../x.jpg", "/a/b.jpg", "http://example.org", 7])
 def test_a_poster_path_cannot_lead_elsewhere(server: TmdbServer, client: TmdbClient, poster_path: object) -> None:
     server.add_film(949)
-    server.set_poster_path(949, poster_path)
+    server.change(949, poster_path=poster_path)
     with pytest.raises(FetchError, match="expected a poster_path such as"):
         client.movie(949)
 

@@ -115,7 +115,7 @@ class TmdbServer:
         if poster_path:
             self._library.images[poster_path] = image or draw_poster(tmdb_id)
         film = {"id": tmdb_id, "title": f"Film {tmdb_id}", "poster_path": poster_path}
-        self._library.films[tmdb_id] = film
+        self._library.films[tmdb_id] = film | {"imdb_id": imdb_id and f"tt{imdb_id}"}
         if imdb_id:
             self._library.by_imdb[imdb_id] = {"movie_results": [film], "tv_results": []}
         return poster_path
@@ -129,9 +129,9 @@ class TmdbServer:
         """Answer 404 for a tmdb_id from now on; /find by its imdb_id goes on."""
         del self._library.films[tmdb_id]
 
-    def set_poster_path(self, tmdb_id: int, poster_path: Any) -> None:
-        """Let a film name any poster_path, also one that makes no sense."""
-        self._library.films[tmdb_id]["poster_path"] = poster_path
+    def change(self, tmdb_id: int, **fields: Any) -> None:
+        """Let a film tell anything of itself, also what makes no sense."""
+        self._library.films[tmdb_id].update(fields)
 
     def add_file(self, path: str, content: bytes) -> str:
         """Serve any bytes; returns their address."""
