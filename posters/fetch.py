@@ -37,6 +37,8 @@ MAX_AGE = timedelta(days=180)
 # What a run asks for, and in which order. A film that TMDB does not know, or has no poster of, is not asked for again.
 _RANKS = {State.MISSING: 0, State.NO_LINK: 0, State.FAILED: 1}
 _STALE_RANK = 2
+# So many films that fail one after the other are no matter of theirs: with the retries, it takes some minutes.
+_N_FAILED_IN_A_ROW = 100
 # Posters of one connection that are not entered yet: one on its way, one that came. A kill loses no more.
 _N_UNENTERED = 2
 # How long a run that is being ended waits for what is on its way: longer than a server may be silent.
@@ -223,7 +225,8 @@ def fetch_posters(
     ConfigError
         TMDB has no posters of this size.
     UnavailableError
-        TMDB refuses the key, or a host cannot be reached. As with Ctrl-C, all that came is kept.
+        TMDB refuses the key, a host stays out of reach, or one film after the other fails. As with Ctrl-C, all that
+        came is kept.
     InterruptedFetchError
         The run was ended before the first film was asked for.
     FetchError
@@ -514,6 +517,7 @@ class _Run:
         self.outcomes: Counter[State] = Counter()
         self.reasons: Counter[str] = Counter()
         self.n_done = self.n_bytes = 0
+        self._n_failed_in_a_row = 0
 
     def download(self, crew: _Crew) -> None:
         """Keep all that a crew finds, also if it ends early."""
@@ -522,6 +526,7 @@ class _Run:
             for found in crew.found():
                 with self._store.together():
                     self.keep(found)
+                self._check_that_some_come()
         except BaseException:
             crew.interrupt()
             self._keep_the_rest(crew)
@@ -539,6 +544,15 @@ class _Run:
             if self._on_progress:
                 self._on_progress(FetchProgress(self.n_done, self._n_asked, self.outcomes[State.OK], self.n_bytes))
 
+    def _check_that_some_come(self) -> None:
+        """End a run that would only write down, film by film, that TMDB is in no state to answer."""
+        if self._n_failed_in_a_row >= _N_FAILED_IN_A_ROW and self.n_done < self._n_asked:
+            reason = self.reasons.most_common(1)[0][0]
+            raise UnavailableError(
+                f"{self._n_failed_in_a_row} films in a row failed, mostly because of this: {reason}; what came is "
+                "kept, run the same command again later"
+            )
+
     def _keep_the_rest(self, crew: _Crew) -> None:
         """Keep what is found while the run is being ended, and report no more progress."""
         self._on_progress = None
@@ -555,5 +569,8 @@ class _Run:
             logger.info("movie_id %d: %s: %s", movie_id, outcome.state, outcome.reason)
             self._store.mark(movie_id, outcome.state, outcome.reason, outcome.origin)
         self.outcomes[outcome.state] += 1
+        self._n_failed_in_a_row += 1
         if outcome.state is State.FAILED:
             self.reasons[outcome.reason] += 1
+        else:
+            self._n_failed_in_a_row = 0

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from catalog.errors import ConfigError, FetchError
 from catalog.movielens import format_imdb_id
 from posters.pace import Pace
-from posters.transport import N_CONNECTIONS, Answer, Transport, UnavailableError
+from posters.transport import N_CONNECTIONS, PATIENCE_S, Answer, Transport, UnavailableError
 from posters.verify import MAX_POSTER_BYTES
 
 DEFAULT_BASE_URL = "https://api.themoviedb.org/3"
@@ -115,6 +115,8 @@ class TmdbClient:
         How long a server may be silent, in seconds.
     n_retries : int
         How many more times a request is sent after 429, 5xx, a timeout or a broken connection.
+    patience_s : float
+        How long it is waited for a network that is gone, in seconds.
     backoff_s : float
         The pause before the first of these, in seconds; it doubles each time.
 
@@ -134,6 +136,7 @@ class TmdbClient:
         n_connections: int = N_CONNECTIONS,
         timeout_s: float = 10.0,
         n_retries: int = 6,
+        patience_s: float = PATIENCE_S,
         backoff_s: float = 0.5,
     ) -> None:
         self.language = language
@@ -149,6 +152,7 @@ class TmdbClient:
                 total_s=total_s,
                 max_bytes=max_bytes,
                 n_retries=n_retries,
+                patience_s=patience_s,
                 backoff_s=backoff_s,
                 n_connections=n_connections,
             )

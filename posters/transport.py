@@ -44,6 +44,9 @@ logger = logging.getLogger(__name__)
 N_CONNECTIONS = 20
 """What TMDB allows one address to hold open."""
 
+PATIENCE_S = 300.0
+"""How long a server that was there may be out of reach: as long as it takes to start a router anew."""
+
 _RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
 _MAX_PAUSE_S = 60.0
 # A server may well mean minutes; a date in the next century is a mistake.
@@ -109,7 +112,10 @@ class Transport:
     max_bytes : int
         How long a body may be.
     n_retries : int
-        How many more times a failed request is sent.
+        How many more times a failed request is sent. One that could not even be sent, to a server that answered
+        before, does not count: the network is gone, which is no matter of the request's.
+    patience_s : float
+        How long it is waited for a network that is gone, in seconds.
     backoff_s : float
         The pause before the first of these, in seconds; it doubles each time up to a minute, give or take half. A
         ``Retry-After`` holds for all threads, up to ten minutes.
@@ -127,6 +133,7 @@ class Transport:
         total_s: float = 60.0,
         max_bytes: int = 64 << 20,
         n_retries: int = 6,
+        patience_s: float = PATIENCE_S,
         backoff_s: float = 0.5,
         n_connections: int = N_CONNECTIONS,
     ) -> None:
@@ -140,11 +147,13 @@ class Transport:
         self._total_s = total_s
         self._max_bytes = max_bytes
         self._n_retries = n_retries
+        self._patience_s = patience_s
         self._backoff_s = backoff_s
         self._adapter = HTTPAdapter(pool_connections=1, pool_maxsize=n_connections, pool_block=True)
         self._pools: dict[str, HTTPConnectionPool] = {}
         self._interrupted_s = math.inf
-        self._reached = False
+        # When the server last answered anything.
+        self._heard_s = -math.inf
 
     def get(self, url: str, params: Mapping[str, str] | None = None) -> Answer:
         """Ask for one address until the server gives an answer that counts.
@@ -170,17 +179,19 @@ class Transport:
         FetchError
             It was reached, and every try went wrong.
         """
-        n_tries = 0
+        tries = _Tries()
         while True:
-            n_tries += 1
-            pause_s = self._pause_s(n_tries)
+            pause_s = self._pause_s(tries.n_all + 1)
             result = self._attempt(url, params, pause_s)
             if isinstance(result, Answer):
                 return result
+            tries.count(result, was_reached=self._was_reached)
             host = urlsplit(url).hostname or url
-            logger.debug("%s: %s (try %d)", host, result.reason, n_tries)
-            if not self._is_worth_another(result, n_tries):
-                raise _error(host, result, n_tries)
+            logger.debug("%s: %s (try %d)", host, result.reason, tries.n_all)
+            if not self._is_worth_another(result, tries):
+                # While others hear of the server, it is there, and this is one request's matter.
+                gone = result.unreachable and time.monotonic() >= self._heard_s + self._patience_s
+                raise _error(host, result, tries.n_all, gone=gone)
             self.pace.rest(pause_s)
 
     def interrupt(self) -> None:
@@ -201,7 +212,7 @@ class Transport:
             response = self._send(pool, target)
         except HTTPError as error:
             return self._trouble(error)
-        self._reached = True
+        self._heard_s = time.monotonic()
         try:
             if response.status in _RETRIED_STATUSES:
                 self._obey(response, turn, pause_s)
@@ -277,15 +288,39 @@ class Transport:
         pause_s = self._backoff_s * 2.0 ** min(n_tries - 1, 64) * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
         return min(pause_s, _MAX_PAUSE_S)
 
-    def _is_worth_another(self, trouble: _Trouble, n_tries: int) -> bool:
+    @property
+    def _was_reached(self) -> bool:
+        return self._heard_s > -math.inf
+
+    def _is_worth_another(self, trouble: _Trouble, tries: _Tries) -> bool:
         # A server that never answered is misspelt or cut off, and is reported at once; one that did will come back.
-        lost = trouble.absent and not self._reached
-        return trouble.passing and not lost and n_tries <= self._n_retries
+        if trouble.unreachable and self._was_reached:
+            return time.monotonic() < tries.lost_s + self._patience_s
+        return trouble.passing and not trouble.absent and tries.n_counted <= self._n_retries
 
     def _trouble(self, error: HTTPError) -> _Trouble:
         absent = isinstance(error, NewConnectionError | SSLError | ProxyError)
         slow = isinstance(error, ConnectTimeoutError)
         return _Trouble(_words(error, self._timeout_s), unreachable=absent or slow, absent=absent)
+
+
+@dataclass
+class _Tries:
+    """How often one request was tried."""
+
+    n_all: int = 0
+    n_counted: int = 0
+    lost_s: float = math.inf
+    """Since when the server, which had answered before, is out of reach."""
+
+    def count(self, trouble: _Trouble, *, was_reached: bool) -> None:
+        """Count a try that went wrong."""
+        self.n_all += 1
+        if trouble.unreachable and was_reached:
+            self.lost_s = min(self.lost_s, time.monotonic())
+        else:
+            self.n_counted += 1
+            self.lost_s = math.inf
 
 
 class _KeyFilter(logging.Filter):
@@ -299,8 +334,8 @@ class _KeyFilter(logging.Filter):
 _key_filter = _KeyFilter()
 
 
-def _error(host: str, trouble: _Trouble, n_tries: int) -> FetchError:
-    if trouble.unreachable:
+def _error(host: str, trouble: _Trouble, n_tries: int, *, gone: bool) -> FetchError:
+    if gone:
         return UnavailableError(
             f"cannot reach {host}: {trouble.reason}; check the network (and the proxy, if there is one), "
             "then run the same command again"

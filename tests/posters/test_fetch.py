@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import logging
 import signal
 import sqlite3
@@ -13,6 +14,7 @@ import pytest
 from catalog.errors import ConfigError, FetchError, StoreError
 from catalog.films import Film
 from posters.fetch import Choice, FetchProgress, choose_films, fetch_posters
+from posters.pace import Pace
 from posters.store import DATABASE_NAME, PosterStore, State
 from posters.tmdb import TmdbClient, TmdbFilm
 from posters.transport import UnavailableError
@@ -372,6 +374,64 @@ def test_an_unreachable_network_stops_at_once(nobody: str, store: PosterStore) -
     with TmdbClient(V3_KEY, nobody) as client, pytest.raises(UnavailableError, match=r"cannot reach 127\.0\.0\.1"):
         fetch_posters([film(1, 1)], store, client)
     assert store.records() == []
+
+
+def test_a_network_that_comes_back_costs_no_film(
+    server: TmdbServer, client: TmdbClient, store: PosterStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    films = films_of(server, 60)
+    rest, n_rests = Pace.rest, itertools.count()
+
+    def wait(pace: Pace, pause_s: float) -> None:
+        if next(n_rests) == 20:
+            server.come_back()
+        rest(pace, pause_s)
+
+    monkeypatch.setattr(Pace, "rest", wait)
+    report = fetch_posters(films, store, client, on_progress=_after(10, server.go_away))
+    assert report.counts[State.OK] == 60
+    assert next(n_rests) > 20
+
+
+def test_a_network_that_stays_away_ends_the_run(server: TmdbServer, store: PosterStore) -> None:
+    films = films_of(server, 60)
+    with (
+        TmdbClient(V3_KEY, server.base_url, rate=None, n_connections=4, patience_s=0, backoff_s=0) as client,
+        pytest.raises(UnavailableError, match=r"cannot reach 127\.0\.0\.1: no connection; check the network"),
+    ):
+        fetch_posters(films, store, client, on_progress=_after(10, server.go_away))
+    counts = store.counts(film.movie_id for film in films)
+    assert (counts[State.FAILED], counts[State.OK] >= 10) == (0, True)
+
+
+@pytest.mark.parametrize("fault", [Fault.TOO_MANY, Fault.OVERLOADED, Fault.RESET, Fault.HTML, Fault.FORBIDDEN])
+def test_a_server_in_no_state_to_answer_ends_the_run(server: TmdbServer, store: PosterStore, fault: Fault) -> None:
+    films = films_of(server, 300)
+    for movie_id in range(31, 301):
+        server.inject(f"/3/movie/{1000 + movie_id}", fault, lasting=True)
+    with (
+        TmdbClient(V3_KEY, server.base_url, rate=None, n_connections=4, n_retries=0, backoff_s=0) as client,
+        pytest.raises(
+            UnavailableError, match=r"films in a row failed, mostly because of this: 127\.0\.0\.1: .*run the"
+        ),
+    ):
+        fetch_posters(films, store, client)
+    counts = store.counts(film.movie_id for film in films)
+    assert counts[State.OK] == 30
+    # Those that were on their way, or waited to be entered, come on top.
+    assert 100 <= counts[State.FAILED] <= 100 + 4 * 4
+    assert counts[State.MISSING] == 270 - counts[State.FAILED]
+
+
+def test_many_failures_among_posters_that_come_end_nothing(
+    server: TmdbServer, client: TmdbClient, store: PosterStore
+) -> None:
+    films = films_of(server, 150)
+    for movie_id in range(1, 151):
+        if movie_id % 50:
+            server.inject(f"/t/p/w342/poster{1000 + movie_id}.jpg", Fault.HTML)
+    report = fetch_posters(films, store, client)
+    assert (report.counts[State.OK], report.counts[State.FAILED]) == (3, 147)
 
 
 @pytest.mark.parametrize("n_before", [1, 7])

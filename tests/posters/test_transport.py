@@ -9,13 +9,49 @@ import pytest
 
 from catalog.errors import FetchError
 from posters.pace import Pace
-from posters.transport import Answer, Transport, _retry_after_s
+from posters.transport import Answer, Transport, UnavailableError, _retry_after_s
 from tests.posters.tmdb_server import Fault, TmdbServer
 
 
 def test_answers_whatever_the_status(server: TmdbServer) -> None:
     asker = Transport()
     assert asker.get(f"{server.address}/t/p/w342/none.jpg") == Answer(404, "text/html", b"<h1>File Not Found</h1>")
+    asker.close()
+
+
+def test_a_network_that_is_gone_is_waited_for(server: TmdbServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = server.add_file("/x", b"x")
+    n_rests = iter(range(9))
+    monkeypatch.setattr(Pace, "rest", lambda pace, pause_s: next(n_rests) == 5 and server.come_back())
+    asker = Transport(n_retries=1, backoff_s=0)
+    assert asker.get(url).content == b"x"
+    server.go_away()
+    # The connection that was open breaks; that counts. What cannot be sent does not.
+    assert asker.get(url).content == b"x"
+    assert next(n_rests) == 6
+    asker.close()
+
+
+def test_a_network_that_stays_away_is_given_up(server: TmdbServer) -> None:
+    url = server.add_file("/x", b"x")
+    asker = Transport(patience_s=0, backoff_s=0)
+    asker.get(url)
+    server.go_away()
+    with pytest.raises(UnavailableError, match="cannot reach"):
+        asker.get(url)
+    asker.close()
+
+
+def test_what_others_can_reach_is_not_gone(server: TmdbServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    asker = Transport(n_retries=3, patience_s=60, backoff_s=0)
+    url = server.add_file("/x", b"x")
+    asker.get(url)
+    server.go_away()
+    # As if the network had been gone for this request alone, and for longer than the patience.
+    monkeypatch.setattr("posters.transport._Tries.lost_s", property(lambda tries: -1e9, lambda tries, lost_s: None))
+    with pytest.raises(FetchError, match="no connection") as caught:
+        asker.get(url)
+    assert not isinstance(caught.value, UnavailableError)
     asker.close()
 
 

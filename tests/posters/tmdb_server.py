@@ -8,6 +8,7 @@ import struct
 import threading
 import time
 from collections import defaultdict, deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -82,23 +83,33 @@ class TmdbServer:
         self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
         self._lasting: dict[str, Fault] = {}
         self._stopping = threading.Event()
+        self._http: _Server | None = None
         self.image_base_url: str | None = None
         self.n_connections = 0
         self._counting = threading.Lock()
 
     def __enter__(self) -> TmdbServer:
-        self._http = _Server(self)
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        self._thread.start()
+        self.come_back()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopping.set()
+        self.go_away()
+
+    def go_away(self) -> None:
+        """Break all connections, and take no more: a network that is gone."""
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
+        self._http.break_connections()
+
+    def come_back(self) -> None:
+        """Listen at the same address as before."""
+        self._http = _Server(self, self._http.server_port if self._http else 0)
+        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self._thread.start()
 
     @property
     def address(self) -> str:
@@ -208,15 +219,24 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, tmdb: TmdbServer) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, tmdb: TmdbServer, port: int) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
         self.tmdb = tmdb
+        self._open: set[socket.socket] = set()
+
+    def break_connections(self) -> None:
+        for connection in tuple(self._open):
+            # It may have been closed in the meantime.
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
         self.tmdb.count_connection(1)
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
         super().shutdown_request(request)
         self.tmdb.count_connection(-1)
 
