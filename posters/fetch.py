@@ -564,7 +564,11 @@ class _Run:
 
     def _settle(self, movie_id: int, outcome: _Outcome) -> None:
         if outcome.facts and outcome.origin:
-            self.n_bytes += self._store.enter(movie_id, outcome.facts, outcome.origin).n_bytes
+            try:
+                self.n_bytes += self._store.enter(movie_id, outcome.facts, outcome.origin).n_bytes
+            except DataError as error:
+                # The store has marked it, and others with it.
+                outcome = replace(outcome, state=State.FAILED, reason=str(error))
         else:
             logger.info("movie_id %d: %s: %s", movie_id, outcome.state, outcome.reason)
             self._store.mark(movie_id, outcome.state, outcome.reason, outcome.origin)

@@ -34,6 +34,10 @@ _VERSION = 2
 
 _FILE_NAME = re.compile(r"([0-9]+)(-[0-9a-f]{8})?\.(jpg|png|webp|gif)")
 
+# So many addresses at which TMDB's image host has one and the same picture: that is what it sends in place of posters.
+# Two films, or the parts of one, may well share a poster.
+_N_ALIKE = 10
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS posters (
     movie_id INTEGER PRIMARY KEY,
@@ -52,6 +56,9 @@ CREATE TABLE IF NOT EXISTS posters (
     attempts INTEGER NOT NULL
 )
 """
+
+
+_INDEX = "CREATE INDEX IF NOT EXISTS posters_by_sha256 ON posters (sha256)"
 
 
 class State(StrEnum):
@@ -398,9 +405,14 @@ class PosterStore:
 
         Raises
         ------
+        DataError
+            The same picture came from many other addresses: it is no poster, and the films that have it are marked as
+            this one is. A poster that this one had before stays.
         StoreError
             The disk is full or cannot be written to. What was known before stays known.
         """
+        if origin.poster_path and self._n_paths(facts.sha256) >= _N_ALIKE:
+            raise self._refused(movie_id, facts, origin)
         path = self._posters_dir / self._name_for(movie_id, facts)
         record = Record(
             movie_id=movie_id,
@@ -415,6 +427,30 @@ class PosterStore:
         )
         self._write(record)
         return Poster(movie_id, path, facts.sha256, facts.n_bytes, facts.width, facts.height, origin.source)
+
+    def _n_paths(self, sha256: str) -> int:
+        """Count TMDB's addresses from which these very bytes came."""
+        return int(self._rows("SELECT COUNT(DISTINCT poster_path) FROM posters WHERE sha256 = ?", (sha256,))[0][0])
+
+    def _refused(self, movie_id: int, facts: ImageFacts, origin: Origin) -> DataError:
+        """Mark all films that have a picture which is no poster; their rows keep its checksum, to know it again."""
+        reason = f"expected a poster, received a picture that {_N_ALIKE} other films got as well: a placeholder"
+        with self._turn:
+            for other_id, name in self._rows(
+                "SELECT movie_id, file_name FROM posters WHERE sha256 = ?", (facts.sha256,)
+            ):
+                self._rivals[other_id].update({name} - {None})
+            self._rivals[movie_id].add(self._name_for(movie_id, facts))
+        self._execute(
+            "UPDATE posters SET state = 'failed', reason = :reason, file_name = NULL, n_bytes = NULL, width = NULL, "
+            "height = NULL WHERE sha256 = :sha256 AND state = 'ok' AND poster_path IS NOT NULL",
+            {"reason": reason, "sha256": facts.sha256},
+        )
+        if self.poster(movie_id):
+            self._count_attempt(movie_id)
+        else:
+            self._write(Record(movie_id, State.FAILED, reason, **asdict(origin), sha256=facts.sha256))
+        return DataError(reason)
 
     def expect(self, movie_ids: Iterable[int]) -> None:
         """Give every film a row; those that have one keep it.
@@ -727,10 +763,11 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     # Under WAL this keeps every commit through a killed process; only a power cut may undo the last few.
     connection.execute("PRAGMA synchronous = NORMAL")
-    if version == 0:
-        with connection:
+    with connection:
+        if version == 0:
             connection.execute(_SCHEMA)
             connection.execute(f"PRAGMA user_version = {_VERSION}")
+        connection.execute(_INDEX)
 
 
 def _is_whole(path: Path, n_bytes: int | None) -> bool:

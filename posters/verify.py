@@ -31,8 +31,10 @@ _TURNS = threading.BoundedSemaphore(2)
 _SMALL_JPEG_PIXELS = 4_000_000
 _JPEG = b"\xff\xd8"
 
-# Of 256 levels; what compression leaves of one colour.
-_EVEN = 3
+# Of 256 levels, in averages of 8 by 8 pixels: what noise and compression leave of one colour. It must stay small, or a
+# dark line of letters on black would be taken for noise.
+_EVEN = 5
+_BLOCK = 8
 
 # MPO is a JPEG with a second picture behind the first; some cameras and scanners write posters so.
 _SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif"}
@@ -113,11 +115,12 @@ def _decoded(content: bytes) -> tuple[str, int, int]:
         _check_size(width, height)
         suffix = _SUFFIXES[image.format or "JPEG"]
         # A JPEG is read to its end at any scale, and an eighth of it in grey shows damage as well for half the time.
-        image.draft("L", (width // 8, height // 8))
+        image.draft("L", (width // _BLOCK, height // _BLOCK))
         large = content.startswith(_JPEG) and width * height > _SMALL_JPEG_PIXELS
         with _TURNS if large else nullcontext():
             _decode(image)
-        _check_contents(image)
+        # The draft of a JPEG is averaged already.
+        _check_contents(image if image.size != (width, height) else _averaged(image))
     return suffix, width, height
 
 
@@ -147,6 +150,13 @@ def _check_contents(image: Image.Image) -> None:
     bands = extrema if isinstance(extrema[0], tuple) else (extrema,)
     if all(highest - lowest <= _EVEN for lowest, highest in bands):
         raise DataError("expected a poster, received one colour all over: a placeholder")
+
+
+def _averaged(image: Image.Image) -> Image.Image:
+    if image.mode in ("1", "P"):
+        # Neighbours in a palette need not be alike.
+        image = image.convert("RGBA")
+    return image if image.mode.startswith("I;16") else image.reduce(_BLOCK)
 
 
 def _decode(image: Image.Image) -> None:

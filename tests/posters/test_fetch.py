@@ -291,6 +291,19 @@ def test_what_passes_leaves_no_trace(server: TmdbServer, client: TmdbClient, sto
     assert {record.attempts for record in store.records()} == {1}
 
 
+def test_one_picture_in_place_of_all_posters(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+    films = films_of(server, 12)
+    for movie_id in range(13, 43):
+        films.append(film(movie_id, 1000 + movie_id))
+        server.add_film(1000 + movie_id, server.image(1001))
+    report = fetch_posters(films, store, client)
+    # Film 1, whose poster it is, is among them.
+    assert (report.counts[State.OK], report.counts[State.FAILED]) == (11, 31)
+    assert len(store.posters()) == 11
+    again = fetch_posters(films, store, client)
+    assert (again.n_asked, again.n_ok) == (31, 0)
+
+
 def test_films_with_one_tmdb_id_share_one_download(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
     server.add_film(500)
     report = fetch_posters([film(1, 500), film(2, 7), film(3, 500)], store, client)

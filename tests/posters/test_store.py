@@ -5,7 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -154,6 +154,38 @@ def test_counts_attempts(store: PosterStore) -> None:
 def test_ok_and_missing_cannot_be_marked(store: PosterStore, state: State) -> None:
     with pytest.raises(ValueError, match="why there is no poster"):
         store.mark(1, state, "")
+
+
+def put_alike(store: PosterStore, movie_ids: Iterable[int]) -> None:
+    for movie_id in movie_ids:
+        store.put(movie_id, draw_poster(0), replace(FETCHED, poster_path=f"/{movie_id}.jpg"))
+
+
+def test_a_picture_that_many_films_get_is_no_poster(store: PosterStore, tmp_path: Path) -> None:
+    good = store.put(50, draw_poster(50), FETCHED)
+    put_alike(store, range(1, 11))
+    # The same, under the same number or from a user's own folder, is another matter.
+    store.put(20, draw_poster(0), IMPORTED)
+    for movie_id in (11, 50):
+        with pytest.raises(DataError, match="10 other films got as well: a placeholder"):
+            put_alike(store, [movie_id])
+    assert store.states() == {**dict.fromkeys(range(1, 12), State.FAILED), 20: State.OK, 50: State.OK}
+    assert store.poster(50) == good
+    assert file_names(tmp_path / "posters") == {"20.jpg", "50.jpg"}
+    # It is known again, also by another process.
+    with PosterStore.open(tmp_path / "posters") as again, pytest.raises(DataError, match="a placeholder"):
+        put_alike(again, [1])
+    store.put(1, draw_poster(1), FETCHED)
+    record = store.record(1)
+    assert record is not None
+    assert (record.state, record.attempts) == (State.OK, 3)
+
+
+def test_films_may_share_a_poster(store: PosterStore) -> None:
+    for movie_id in range(1, 30):
+        store.put(movie_id, draw_poster(0), FETCHED)
+    put_alike(store, range(30, 39))
+    assert set(store.states().values()) == {State.OK}
 
 
 def test_a_full_disk_leaves_nothing_behind(

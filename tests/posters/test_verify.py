@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from PIL.PngImagePlugin import PngImageFile
 
 from catalog.errors import DataError
@@ -74,6 +75,45 @@ def test_refuses_what_is_cut_off(image_format: str, part: float) -> None:
 def test_refuses_what_is_no_poster(content: bytes, reason: str) -> None:
     with pytest.raises(DataError, match=reason):
         verify_image(content)
+
+
+def noise(mode: str, image_format: str, *, around: tuple[float, float], size: tuple[int, int] = (138, 207)) -> bytes:
+    """A picture of grains, none of which says anything."""
+    rng = random.Random(0)
+    grains = bytes(round(min(max(rng.gauss(*around), 0), 255)) for _ in range(size[0] * size[1]))
+    stream = io.BytesIO()
+    Image.frombytes("L", size, grains).convert(mode).save(stream, image_format)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(("mode", "image_format"), [("L", "JPEG"), ("RGB", "PNG"), ("RGB", "WEBP"), ("P", "GIF")])
+@pytest.mark.parametrize("level", [0, 219])
+def test_refuses_noise_on_one_colour(mode: str, image_format: str, level: int) -> None:
+    with pytest.raises(DataError, match="one colour all over"):
+        verify_image(noise(mode, image_format, around=(level, 2.5)))
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP"])
+def test_a_dark_poster_is_a_poster(image_format: str) -> None:
+    image = Image.new("RGB", (342, 513), (2, 2, 4))
+    # A line of dark letters, all that there is to see.
+    ImageDraw.Draw(image).text((120, 400), "THE NIGHT", fill=(60, 0, 0), font_size=24)
+    stream = io.BytesIO()
+    image.save(stream, image_format)
+    assert verify_image(stream.getvalue()).width == 342
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "I;16", "CMYK", "LA"])
+def test_a_poster_of_few_colours_is_a_poster(mode: str) -> None:
+    image = Image.new("L", (92, 138), 0)
+    ImageDraw.Draw(image).rectangle((20, 20, 70, 70), fill=255)
+    if mode == "P":
+        # Two colours that lie side by side in the palette.
+        image = image.point(lambda level: level > 0)
+        image.putpalette([10, 10, 40, 240, 230, 200])
+    stream = io.BytesIO()
+    image.convert(mode).save(stream, "JPEG" if mode == "CMYK" else "PNG")
+    assert verify_image(stream.getvalue()).height == 138
 
 
 def test_no_more_than_two_large_ones_are_decoded_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
