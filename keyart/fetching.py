@@ -22,7 +22,8 @@ from keyart.settings import TMDB_API_KEY, TMDB_API_KEY_FILE
 from keyart.workspace import Workspace
 from posters.export import is_address, read_live_ids
 from posters.fetch import MAX_AGE, Choice, FetchProgress, FetchReport, choose_films, fetch_posters
-from posters.store import PosterStore, State
+from posters.states import State
+from posters.store import PosterStore
 from posters.tmdb import TmdbClient
 
 _KIND, _VERSION = "keyart-fetch", 1

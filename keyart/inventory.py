@@ -12,7 +12,8 @@ from cf.neighbors import ItemCosine
 from index.cosine import CosineIndex
 from keyart.pipeline import current_features, fingerprint, open_ratings
 from keyart.workspace import Workspace
-from posters.store import PosterStore, State
+from posters.states import State
+from posters.store import PosterStore
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ May import `catalog` only.
 
 from posters.fetch import Choice, FetchProgress, FetchReport, choose_films, fetch_posters
 from posters.folder import ImportReport, import_csv, import_folder
-from posters.store import Origin, Poster, PosterStore, Source, State
+from posters.states import Origin, Source, State
+from posters.store import Poster, PosterStore
 from posters.tmdb import TmdbClient
 
 __all__ = [

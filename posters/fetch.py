@@ -21,7 +21,8 @@ from typing import TypeVar
 from catalog.errors import DataError, FetchError, StoreError
 from catalog.films import Film
 from posters.pace import InterruptedFetchError
-from posters.store import Origin, PosterStore, Source, State
+from posters.states import Origin, Source, State
+from posters.store import PosterStore
 from posters.tmdb import TmdbClient, TmdbFilm
 from posters.transport import UnavailableError
 from posters.verify import ImageFacts

@@ -19,7 +19,8 @@ from catalog.errors import DataError
 from catalog.films import Film
 from catalog.storage import sha256_file
 from catalog.tables import read_rows
-from posters.store import Origin, PosterStore, Source
+from posters.states import Origin, Source
+from posters.store import PosterStore
 from posters.verify import MAX_POSTER_BYTES, too_many_bytes
 
 By = Literal["imdb", "movie", "tmdb"]

@@ -1,8 +1,8 @@
-"""Poster files, and the state of every film's poster.
+"""Poster files, kept in step with the table of their states.
 
 Owns one folder: the posters as they came, ``{movie_id}.jpg`` (or ``.png``, ``.webp``, ``.gif``, by what the bytes
-are), and ``posters.sqlite`` with one row a film. A file appears before its row is committed, so that a row never
-speaks of a file that was not written; and a row whose file has vanished since is not believed. A poster that replaces
+are), beside ``posters.sqlite``, which `posters.states` owns. A file appears before its row is committed, so that a row
+never speaks of a file that was not written; and a row whose file has vanished since is not believed. One that replaces
 another is written beside it, as ``{movie_id}-{sha256[:8]}.jpg`` where the plain name is taken: the commit of the row
 is the switch, and only then does the old file go. ``writer.pid`` names the one process that writes, while it does.
 May import `catalog` only.
@@ -11,98 +11,25 @@ May import `catalog` only.
 from __future__ import annotations
 
 import re
-import sqlite3
-import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-from catalog.errors import DataError, NotBuiltError, StoreError
+from catalog.errors import DataError, StoreError
 from catalog.lock import exclusive
-from catalog.storage import sqlite_errors, write_error, write_unflushed
+from catalog.storage import write_error, write_unflushed
+from posters.states import DATABASE_NAME, Origin, Record, Source, State, StateTable
 from posters.verify import ImageFacts, verify_image
-
-DATABASE_NAME = "posters.sqlite"
-
-_VERSION = 2
 
 _FILE_NAME = re.compile(r"([0-9]+)(-[0-9a-f]{8})?\.(jpg|png|webp|gif)")
 
 # So many addresses at which TMDB's image host has one and the same picture: that is what it sends in place of posters.
 # Two films, or the parts of one, may well share a poster.
 _N_ALIKE = 10
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS posters (
-    movie_id INTEGER PRIMARY KEY,
-    state TEXT NOT NULL,
-    reason TEXT,
-    source TEXT,
-    poster_path TEXT,
-    size TEXT,
-    language TEXT,
-    file_name TEXT,
-    n_bytes INTEGER,
-    sha256 TEXT,
-    width INTEGER,
-    height INTEGER,
-    fetched_at TEXT,
-    attempts INTEGER NOT NULL
-)
-"""
-
-
-_INDEX = "CREATE INDEX IF NOT EXISTS posters_by_sha256 ON posters (sha256)"
-
-
-class State(StrEnum):
-    """How things stand with one film's poster."""
-
-    OK = "ok"
-    """The poster is here and was decoded completely."""
-    NO_LINK = "no_link"
-    """The film has neither a tmdb_id nor an imdb_id."""
-    NO_POSTER = "no_poster"
-    """TMDB knows the film, and has no poster of it."""
-    NOT_FOUND = "not_found"
-    """TMDB does not know the film."""
-    FAILED = "failed"
-    """It went wrong; the reason says how. The next run tries again."""
-    MISSING = "missing"
-    """Nothing was tried yet, or the file has vanished since."""
-
-
-class Source(StrEnum):
-    """Who was asked for a poster."""
-
-    TMDB_MOVIE = "tmdb_movie"
-    TMDB_FIND = "tmdb_find"
-    TMDB_EXPORT = "tmdb_export"
-    IMPORT = "import"
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a poster, or the news that there is none, came from.
-
-    Parameters
-    ----------
-    source : Source
-        Who was asked.
-    poster_path, size, language : str or None
-        What was asked of TMDB; None for an imported poster, and where the asking did not get that far.
-    """
-
-    source: Source
-    poster_path: str | None = None
-    size: str | None = None
-    language: str | None = None
 
 
 @dataclass(frozen=True)
@@ -134,61 +61,6 @@ class Poster:
     source: Source
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-@dataclass(frozen=True)
-class Record:
-    """All that is kept about one film's poster: a row of ``posters.sqlite``.
-
-    Parameters
-    ----------
-    movie_id : int
-        The film.
-    state : State
-        How things stand.
-    reason : str or None
-        Why there is no poster; None where there is one, and where nothing was tried yet.
-    source, poster_path, size, language : Source or str, or None
-        As in `Origin`.
-    file_name : str or None
-        The poster's name in the store's folder.
-    n_bytes, sha256, width, height : int or str, or None
-        As in `Poster`.
-    fetched_at : str or None
-        When, ISO 8601 in UTC; None where nothing was tried yet.
-    attempts : int
-        How often this film's poster was asked for, well or badly.
-    """
-
-    movie_id: int
-    state: State
-    reason: str | None = None
-    source: Source | None = None
-    poster_path: str | None = None
-    size: str | None = None
-    language: str | None = None
-    file_name: str | None = None
-    n_bytes: int | None = None
-    sha256: str | None = None
-    width: int | None = None
-    height: int | None = None
-    fetched_at: str | None = field(default_factory=_now)
-    attempts: int = 1
-
-
-# The columns are the fields of a record. A film's second row replaces its first, and counts the attempts on.
-_NAMES = tuple(column.name for column in fields(Record))
-_COLUMNS = ", ".join(_NAMES)
-_VALUES = ", ".join(f":{name}" for name in _NAMES)
-_CHANGES = ", ".join(f"{name} = excluded.{name}" for name in _NAMES if name not in ("movie_id", "attempts"))
-_UPSERT = (
-    f"INSERT INTO posters ({_COLUMNS}) VALUES ({_VALUES}) "
-    f"ON CONFLICT (movie_id) DO UPDATE SET {_CHANGES}, attempts = attempts + excluded.attempts"
-)
-
-
 class PosterStore:
     """A folder of posters with their states; open it with `PosterStore.open`.
 
@@ -198,17 +70,13 @@ class PosterStore:
     ----------
     posters_dir : Path
         The folder.
-    connection : sqlite3.Connection
-        An open connection to its database; `close` closes it.
+    table : StateTable
+        The state of every film in it; `close` closes it.
     """
 
-    def __init__(self, posters_dir: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, posters_dir: Path, table: StateTable) -> None:
         self._posters_dir = posters_dir
-        self._path = posters_dir / DATABASE_NAME
-        self._connection = connection
-        # Not left to SQLite, whose connection keeps one error message for all threads: read by one of them while
-        # another's failure replaces it, it ends the process.
-        self._turn = threading.RLock()
+        self._table = table
         self._together = False
         # Of the films that were changed since the last commit: the files of which one at most is theirs after it.
         self._rivals: defaultdict[int, set[str]] = defaultdict(set)
@@ -234,19 +102,11 @@ class PosterStore:
         DataError
             Its database is damaged, or of another version.
         """
-        path = posters_dir / DATABASE_NAME
         try:
             posters_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise write_error(posters_dir, error) from error
-        with sqlite_errors(path):
-            connection = sqlite3.connect(path, check_same_thread=False)
-            try:
-                _prepare(connection, path)
-            except BaseException:
-                connection.close()
-                raise
-        return cls(posters_dir, connection)
+        return cls(posters_dir, StateTable.open(posters_dir / DATABASE_NAME))
 
     @classmethod
     def open_to_read(cls, posters_dir: Path) -> PosterStore:
@@ -269,19 +129,7 @@ class PosterStore:
         DataError
             Its database is damaged, or of another version.
         """
-        path = posters_dir / DATABASE_NAME
-        if not path.is_file():
-            raise NotBuiltError(
-                f"no posters here yet ({path} is missing); run `keyart fetch` or `keyart import FOLDER`"
-            )
-        with sqlite_errors(path):
-            connection = _connect_to_read(path)
-            try:
-                _check_version(connection, path)
-            except BaseException:
-                connection.close()
-                raise
-        return cls(posters_dir, connection)
+        return cls(posters_dir, StateTable.open_to_read(posters_dir / DATABASE_NAME))
 
     def __enter__(self) -> PosterStore:
         return self
@@ -296,7 +144,7 @@ class PosterStore:
 
     def close(self) -> None:
         """Close the database."""
-        self._connection.close()
+        self._table.close()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -411,7 +259,7 @@ class PosterStore:
         StoreError
             The disk is full or cannot be written to. What was known before stays known.
         """
-        if origin.poster_path and self._n_paths(facts.sha256) >= _N_ALIKE:
+        if origin.poster_path and self._table.n_paths(facts.sha256) >= _N_ALIKE:
             raise self._refused(movie_id, facts, origin)
         path = self._posters_dir / self._name_for(movie_id, facts)
         record = Record(
@@ -428,28 +276,16 @@ class PosterStore:
         self._write(record)
         return Poster(movie_id, path, facts.sha256, facts.n_bytes, facts.width, facts.height, origin.source)
 
-    def _n_paths(self, sha256: str) -> int:
-        """Count TMDB's addresses from which these very bytes came."""
-        return int(self._rows("SELECT COUNT(DISTINCT poster_path) FROM posters WHERE sha256 = ?", (sha256,))[0][0])
-
     def _refused(self, movie_id: int, facts: ImageFacts, origin: Origin) -> DataError:
         """Mark all films that have a picture which is no poster; their rows keep its checksum, to know it again."""
         reason = f"expected a poster, received a picture that {_N_ALIKE} other films got as well: a placeholder"
-        with self._turn:
-            for other_id, name in self._rows(
-                "SELECT movie_id, file_name FROM posters WHERE sha256 = ?", (facts.sha256,)
-            ):
-                self._rivals[other_id].update({name} - {None})
-            self._rivals[movie_id].add(self._name_for(movie_id, facts))
-        self._execute(
-            "UPDATE posters SET state = 'failed', reason = :reason, file_name = NULL, n_bytes = NULL, width = NULL, "
-            "height = NULL WHERE sha256 = :sha256 AND state = 'ok' AND poster_path IS NOT NULL",
-            {"reason": reason, "sha256": facts.sha256},
-        )
-        if self.poster(movie_id):
-            self._count_attempt(movie_id)
-        else:
-            self._write(Record(movie_id, State.FAILED, reason, **asdict(origin), sha256=facts.sha256))
+        same = self._table.rows("SELECT movie_id, file_name FROM posters WHERE sha256 = ?", (facts.sha256,))
+        with self._entering((movie_id, self._name_for(movie_id, facts)), *same):
+            self._table.disown(facts.sha256, reason)
+            if self.poster(movie_id):
+                self._table.count_attempt(movie_id)
+            else:
+                self._table.put(Record(movie_id, State.FAILED, reason, **asdict(origin), sha256=facts.sha256))
         return DataError(reason)
 
     def expect(self, movie_ids: Iterable[int]) -> None:
@@ -465,10 +301,7 @@ class PosterStore:
         StoreError
             The disk is full or cannot be written to.
         """
-        rows = ((movie_id, State.MISSING) for movie_id in movie_ids)
-        statement = "INSERT OR IGNORE INTO posters (movie_id, state, attempts) VALUES (?, ?, 0)"
-        with self._at_database(), self._connection:
-            self._connection.executemany(statement, rows)
+        self._table.expect(movie_ids)
 
     def mark(self, movie_id: int, state: State, reason: str, origin: Origin | None = None) -> None:
         """Note why a film has no poster; one that it had goes, unless the asking only failed.
@@ -494,7 +327,8 @@ class PosterStore:
         # Nobody is asked for a film without a link.
         attempts = 0 if state is State.NO_LINK else 1
         if state is State.FAILED and self.poster(movie_id):
-            self._count_attempt(movie_id)
+            with self._entering():
+                self._table.count_attempt(movie_id)
         else:
             self._write(Record(movie_id, state, reason, **(asdict(origin) if origin else {}), attempts=attempts))
 
@@ -568,7 +402,7 @@ class PosterStore:
         """
         states = {}
         # Not by way of `records`: of 90,000 films those would be the largest thing in memory.
-        for movie_id, state, file_name, n_bytes in self._rows(
+        for movie_id, state, file_name, n_bytes in self._table.rows(
             "SELECT movie_id, state, file_name, n_bytes FROM posters ORDER BY movie_id"
         ):
             gone = file_name and not _is_whole(self._posters_dir / file_name, n_bytes)
@@ -583,7 +417,7 @@ class PosterStore:
         dict of int to int
             By movie_id; a film that is not in it was never asked for.
         """
-        return dict(self._rows("SELECT movie_id, attempts FROM posters"))
+        return dict(self._table.rows("SELECT movie_id, attempts FROM posters"))
 
     def counts(self, movie_ids: Iterable[int]) -> dict[State, int]:
         """Count the films of a catalogue by state.
@@ -633,63 +467,51 @@ class PosterStore:
         """
         text = moment.astimezone(UTC).isoformat(timespec="seconds")
         clause = "WHERE fetched_at < ? AND source IS NOT NULL AND source != 'import'"
-        return {movie_id for (movie_id,) in self._rows(f"SELECT movie_id FROM posters {clause}", (text,))}
+        return {movie_id for (movie_id,) in self._table.rows(f"SELECT movie_id FROM posters {clause}", (text,))}
 
     def _posters(self, clause: str, *values: object) -> Iterator[Poster]:
         columns = "movie_id, file_name, sha256, n_bytes, width, height, source"
         statement = f"SELECT {columns} FROM posters WHERE state = 'ok' {clause}"
-        for movie_id, file_name, sha256, n_bytes, width, height, source in self._rows(statement, values):
+        for movie_id, file_name, sha256, n_bytes, width, height, source in self._table.rows(statement, values):
             path = self._posters_dir / file_name
             if _is_whole(path, n_bytes):
                 yield Poster(movie_id, path, sha256, n_bytes, width, height, Source(source))
 
     def _records(self, clause: str, *values: object) -> Iterator[Record]:
-        rows = self._rows(f"SELECT {_COLUMNS} FROM posters {clause}", values)
-        for movie_id, state, reason, source, *rest in rows:
-            record = Record(movie_id, State(state), reason, source and Source(source), *rest)
+        for record in self._table.records(clause, *values):
             if record.file_name and not _is_whole(self._posters_dir / record.file_name, record.n_bytes):
-                record = replace(record, state=State.MISSING, reason=f"{record.file_name} is gone or changed")
-            yield record
+                yield replace(record, state=State.MISSING, reason=f"{record.file_name} is gone or changed")
+            else:
+                yield record
 
     def _name_for(self, movie_id: int, facts: ImageFacts) -> str:
         """Name the file of a poster so that it overwrites none that a row speaks of, but for one of the same bytes."""
         # The name is made of our own number and what was decoded: nothing that the network said is part of it.
         plain = f"{movie_id}{facts.suffix}"
-        with self._turn:
-            name, sha256 = self._file_of(movie_id)
+        with self._table.turn:
+            name, sha256 = self._table.file_of(movie_id)
             # A film that is entered twice before a commit still has the file of the row that counts until then.
             taken = {name, *self._rivals.get(movie_id, ())}
         if name and sha256 == facts.sha256 and Path(name).suffix == facts.suffix:
             return name
         return plain if plain not in taken else f"{movie_id}-{facts.sha256[:8]}{facts.suffix}"
 
-    def _file_of(self, movie_id: int) -> tuple[str | None, str | None]:
-        rows = self._rows("SELECT file_name, sha256 FROM posters WHERE movie_id = ?", (movie_id,))
-        return (rows[0][0], rows[0][1]) if rows else (None, None)
-
-    def _rows(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        with self._at_database():
-            return self._connection.execute(statement, values).fetchall()
+    def _write(self, record: Record) -> None:
+        with self._entering((record.movie_id, record.file_name)):
+            self._table.put(record)
 
     @contextmanager
-    def _at_database(self) -> Iterator[None]:
-        """Give one thread at a time the connection, and say in words what SQLite says about it."""
-        with self._turn, sqlite_errors(self._path):
-            yield
+    def _entering(self, *files: tuple[int, str | None]) -> Iterator[None]:
+        """Commit what is entered in the block, at the latest with the block of `together` around it.
 
-    def _write(self, record: Record) -> None:
-        with self._turn:
-            names = {self._file_of(record.movie_id)[0], record.file_name}
-            self._rivals[record.movie_id].update(name for name in names if name)
-        self._execute(_UPSERT, vars(record))
-
-    def _count_attempt(self, movie_id: int) -> None:
-        self._execute("UPDATE posters SET attempts = attempts + 1 WHERE movie_id = :movie_id", {"movie_id": movie_id})
-
-    def _execute(self, statement: str, values: dict[str, Any]) -> None:
+        Of the films that are named, the files named lose or win then against the ones that the table has now.
+        """
+        with self._table.turn:
+            for movie_id, name in files:
+                names = (name, self._table.file_of(movie_id)[0])
+                self._rivals[movie_id].update(name for name in names if name)
         try:
-            with self._at_database():
-                self._connection.execute(statement, values)
+            yield
         finally:
             # Also after an error, which undid the row: its file goes then.
             if not self._together:
@@ -697,14 +519,10 @@ class PosterStore:
 
     def _commit(self) -> None:
         """Commit what was entered, or undo it; then remove the files that have lost their row, or got none."""
-        with self._turn:
+        with self._table.turn:
             try:
-                with self._at_database():
-                    self._connection.commit()
+                self._table.commit()
             finally:
-                # What could not be committed must not be half there. After a commit there is nothing to undo.
-                with suppress(sqlite3.Error):
-                    self._connection.rollback()
                 self._remove_losers()
 
     def _remove_losers(self) -> None:
@@ -713,7 +531,7 @@ class PosterStore:
         with suppress(OSError, StoreError):
             while self._rivals:
                 movie_id, names = self._rivals.popitem()
-                for name in names - {self._file_of(movie_id)[0]}:
+                for name in names - {self._table.file_of(movie_id)[0]}:
                     (self._posters_dir / name).unlink(missing_ok=True)
 
     def _sweep(self) -> None:
@@ -722,7 +540,7 @@ class PosterStore:
         Only those of films whose row speaks of another file, or of none: where the database was lost, the posters are
         all there is.
         """
-        rows = dict(self._rows("SELECT movie_id, file_name FROM posters WHERE state != 'missing'"))
+        rows = dict(self._table.rows("SELECT movie_id, file_name FROM posters WHERE state != 'missing'"))
         try:
             for path in self._posters_dir.iterdir():
                 found = _FILE_NAME.fullmatch(path.name)
@@ -731,43 +549,6 @@ class PosterStore:
                     path.unlink(missing_ok=True)
         except OSError as error:
             raise write_error(self._posters_dir, error) from error
-
-
-def _connect_to_read(path: Path) -> sqlite3.Connection:
-    # Not mode=ro: after a writer was killed, a reader must be able to take up what it had committed.
-    address = path.absolute().as_uri()
-    connection = sqlite3.connect(f"{address}?mode=rw", uri=True, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA query_only = ON")
-        connection.execute("PRAGMA user_version")
-    except sqlite3.OperationalError:
-        connection.close()
-        # Even to read, WAL wants a file beside the database; where nobody can write, nothing changes either.
-        return sqlite3.connect(f"{address}?mode=ro&immutable=1", uri=True, check_same_thread=False)
-    return connection
-
-
-def _check_version(connection: sqlite3.Connection, path: Path) -> int:
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version not in (0, _VERSION):
-        raise DataError(
-            f"{path} is of version {version}, this keyart reads version {_VERSION}; use the keyart that made it, or "
-            "move the file away and run `keyart fetch` or `keyart import` again"
-        )
-    return version
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Make an empty database ready, and hold any other to its version."""
-    version = _check_version(connection, path)
-    connection.execute("PRAGMA journal_mode = WAL")
-    # Under WAL this keeps every commit through a killed process; only a power cut may undo the last few.
-    connection.execute("PRAGMA synchronous = NORMAL")
-    with connection:
-        if version == 0:
-            connection.execute(_SCHEMA)
-            connection.execute(f"PRAGMA user_version = {_VERSION}")
-        connection.execute(_INDEX)
 
 
 def _is_whole(path: Path, n_bytes: int | None) -> bool:

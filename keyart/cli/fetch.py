@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from keyart.fetching import Standing
     from keyart.workspace import Workspace
     from posters.fetch import Choice, FetchProgress, FetchReport
-    from posters.store import State
+    from posters.states import State
     from posters.tmdb import TmdbClient
 
 _EPILOG = (
@@ -151,7 +151,7 @@ def _fetch(
 ) -> int:
     from keyart.fetching import fetch, read_key, statistics, statistics_path, take_standing
     from posters.pace import InterruptedFetchError
-    from posters.store import State
+    from posters.states import State
     from posters.tmdb import TmdbClient
 
     with ExitStack() as open_:

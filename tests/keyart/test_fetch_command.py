@@ -21,7 +21,8 @@ import pytest
 from catalog.films import Catalogue, Film
 from catalog.storage import sha256_file
 from keyart.workspace import Workspace
-from posters.store import DATABASE_NAME, PosterStore, State
+from posters.states import DATABASE_NAME, State
+from posters.store import PosterStore
 from tests.posters.pictures import draw_poster
 from tests.posters.tmdb_server import V3_KEY, V4_TOKEN, Fault, TmdbServer
 

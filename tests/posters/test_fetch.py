@@ -15,7 +15,8 @@ from catalog.errors import ConfigError, FetchError, StoreError
 from catalog.films import Film
 from posters.fetch import Choice, FetchProgress, choose_films, fetch_posters
 from posters.pace import Pace
-from posters.store import DATABASE_NAME, PosterStore, State
+from posters.states import DATABASE_NAME, State
+from posters.store import PosterStore
 from posters.tmdb import TmdbClient, TmdbFilm
 from posters.transport import UnavailableError
 from tests.posters.pictures import declare_png

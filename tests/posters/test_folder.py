@@ -9,7 +9,8 @@ from catalog.errors import DataError, StoreError
 from catalog.films import Film
 from posters import verify
 from posters.folder import By, import_csv, import_folder
-from posters.store import Origin, PosterStore, Source, State
+from posters.states import Origin, Source, State
+from posters.store import PosterStore
 from tests.posters.pictures import draw_poster
 
 HEAT = Film(6, "Heat", 1995, imdb_id="0113277", tmdb_id=949)

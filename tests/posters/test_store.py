@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import DataError, NotBuiltError, StoreError
-from posters.store import DATABASE_NAME, Origin, PosterStore, Source, State
+from posters.states import DATABASE_NAME, Origin, Source, State
+from posters.store import PosterStore
 from tests.posters.pictures import draw_poster
 
 FETCHED = Origin(Source.TMDB_MOVIE, poster_path="/p.jpg", size="w342", language="en-US")
@@ -202,7 +203,7 @@ def test_a_full_disk_leaves_nothing_behind(
 
 
 def test_a_full_database_is_told(store: PosterStore, tmp_path: Path) -> None:
-    connection: sqlite3.Connection = store._connection
+    connection: sqlite3.Connection = store._table._connection
     n_pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {n_pages}")
     with pytest.raises(StoreError, match="free some space"):
@@ -336,7 +337,8 @@ def test_reading_makes_no_store(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from posters.store import PosterStore, State
+from posters.states import State
+from posters.store import PosterStore
 store = PosterStore.open(Path(sys.argv[1]))
 for movie_id in range(1, 4):
     store.mark(movie_id, State.NOT_FOUND, "unknown")
