@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import IO, cast
+from urllib.parse import urlsplit
 
 from catalog.errors import DataError
 
@@ -92,8 +93,20 @@ def _ids(lines: IO[bytes], source: str) -> Iterator[int]:
             raise DataError(f'{source}, line {number}: expected a JSON object with an "id", as in {_WHAT}') from error
 
 
+def _check_address(source: str) -> None:
+    try:
+        parts = urlsplit(source)
+        # Reading the port checks it.
+        good = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise DataError(f"expected the address of {_WHAT}; received {source[:200]!r}")
+
+
 def _open(source: str, download: Callable[[str, str], bytes]) -> IO[bytes]:
     if is_address(source):
+        _check_address(source)
         return io.BytesIO(download(source, f"{_WHAT}; an export is kept for three months"))
     return Path(source).open("rb")
 

@@ -15,7 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 
@@ -455,6 +455,8 @@ class PosterStore:
     def older_than(self, moment: datetime) -> set[int]:
         """List the films of which TMDB was asked before a moment; what a user imported has no age.
 
+        A time to come is that of a clock which was wrong; such a film may be of any age, and is listed as well.
+
         Parameters
         ----------
         moment : datetime
@@ -466,8 +468,11 @@ class PosterStore:
             Their movie_ids.
         """
         text = moment.astimezone(UTC).isoformat(timespec="seconds")
-        clause = "WHERE fetched_at < ? AND source IS NOT NULL AND source != 'import'"
-        return {movie_id for (movie_id,) in self._table.rows(f"SELECT movie_id FROM posters {clause}", (text,))}
+        # A clock may well go back by an hour.
+        tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
+        clause = "WHERE (fetched_at < ? OR fetched_at > ?) AND source IS NOT NULL AND source != 'import'"
+        rows = self._table.rows(f"SELECT movie_id FROM posters {clause}", (text, tomorrow))
+        return {movie_id for (movie_id,) in rows}
 
     def _posters(self, clause: str, *values: object) -> Iterator[Poster]:
         columns = "movie_id, file_name, sha256, n_bytes, width, height, source"

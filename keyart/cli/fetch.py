@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -31,6 +32,7 @@ _EPILOG = (
     "allow nothing to be kept longer than six months."
 )
 _N_REASONS = 5
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?")
 _AGE_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -41,6 +43,20 @@ def _read_age(_context: click.Context, _parameter: click.Parameter, value: str |
     if not (number.isascii() and number.isdigit() and len(number) < 6 and unit):
         raise click.BadParameter(f"expected an age such as 180d, 26w or 12h; received {value!r}")
     return timedelta(**{unit: int(number)})
+
+
+def _read_language(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    # TMDB takes anything, and answers in English.
+    if not _LANGUAGE.fullmatch(value):
+        raise click.BadParameter(f"expected a language such as en-US or fr; received {value!r}")
+    return value
+
+
+def _read_export(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    # Blank is an unset variable in somebody's script, not a run without the export.
+    if value is not None and not value.strip():
+        raise click.BadParameter("expected a file or an address; received a blank")
+    return value
 
 
 def _refuse_key(_context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
@@ -55,7 +71,13 @@ def _refuse_key(_context: click.Context, _parameter: click.Parameter, value: str
     show_default=True,
     help="TMDB's poster size; w342 is the smallest that needs no enlarging.",
 )
-@click.option("--language", default="en-US", show_default=True, help="Which poster of a film is wanted.")
+@click.option(
+    "--language",
+    default="en-US",
+    show_default=True,
+    callback=_read_language,
+    help="Which poster of a film is wanted.",
+)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Ask for at most N films.")
 @click.option(
     "--movie-ids", "movie_ids_path", type=click.Path(path_type=Path), metavar="FILE", help="Only these; one id a line."
@@ -69,6 +91,7 @@ def _refuse_key(_context: click.Context, _parameter: click.Parameter, value: str
 )
 @click.option(
     "--id-export",
+    callback=_read_export,
     metavar="FILE|URL",
     help="TMDB's daily export of movie ids (.json.gz): ids that it does not list are not asked for.",
 )
@@ -129,7 +152,8 @@ def command(
         return 0
     movie_ids = read_movie_ids(movie_ids_path) if movie_ids_path else None
     if movie_ids and (unknown := unknown_ids(workspace, movie_ids)):
-        say_notes([f"{len(unknown):,} ids of {movie_ids_path} belong to no film, such as {min(unknown)}"])
+        ids = "1 id" if len(unknown) == 1 else f"{len(unknown):,} ids"
+        say_notes([f"of {movie_ids_path}, {ids} belong to no film, such as {min(unknown)}"])
     choice = Choice(asking.pop("limit"), movie_ids, asking.pop("older_than"))
     if dry_run:
         _print_plan(len(plan(workspace, choice, asking["id_export"])), asking["rate"], as_json)
@@ -298,7 +322,7 @@ def _say_stale(n_stale: int) -> None:
     if n_stale:
         say_notes(
             [
-                f"{n_stale:,} films were fetched more than 180 days ago, the longest that TMDB's terms allow; "
+                f"fetched more than 180 days ago: {_films(n_stale)}; that is the longest that TMDB's terms allow, and "
                 "`keyart fetch --refresh-older-than 180d` fetches them again"
             ]
         )

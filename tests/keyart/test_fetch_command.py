@@ -207,7 +207,7 @@ def test_what_is_old_is_told_and_fetched_again(desk: Callable[..., Desk]) -> Non
     connection.commit()
     connection.close()
     told = here.type()
-    assert "3 films were fetched more than 180 days ago" in told.stderr
+    assert "fetched more than 180 days ago: 3 films; that is the longest" in told.stderr
     here.server.inject("/3/movie/1002", Fault.HTML)
     refreshed = json.loads(here.type("--refresh-older-than", "180d", "--json").stdout)
     assert (refreshed["n_asked"], refreshed["n_ok"], refreshed["outcomes"]["failed"]) == (3, 2, 1)
@@ -279,7 +279,7 @@ def test_a_run_that_fails_leaves_its_own_statistics(desk: Callable[..., Desk]) -
 def test_ids_that_belong_to_no_film_are_told(desk: Callable[..., Desk], tmp_path: Path) -> None:
     here = desk(5)
     (tmp_path / "ids.txt").write_text("1\n990\n991\n")
-    assert "2 ids of" in here.type("--movie-ids", tmp_path / "ids.txt", "--dry-run").stderr
+    assert "2 ids belong to no film, such as 990" in here.type("--movie-ids", tmp_path / "ids.txt", "--dry-run").stderr
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -496,6 +496,57 @@ def test_a_key_in_anybodys_error_or_log_is_blanked(desk: Callable[..., Desk], ke
         assert "asks with ***" in run.stderr
         assert ("of ***" in run.stderr, "RuntimeError: ***" in run.stderr) == (bool(words), True)
         assert key not in run.stdout + run.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--language", ""),
+        ("--language", "english"),
+        ("--language", "en-US\n"),
+        ("--id-export", " "),
+        ("--rate", "0.5"),
+        ("--retries", "-1"),
+        ("--limit", "0"),
+        ("--connections", "21"),
+    ],
+)
+def test_what_is_typed_wrongly_asks_nobody(desk: Callable[..., Desk], words: tuple[str, str]) -> None:
+    here = desk(1)
+    run = here.type(*words)
+    assert (run.returncode, run.stderr.count("\n"), here.server.requests) == (2, 1, [])
+    assert words[0] in run.stderr
+
+
+def test_no_retries_are_no_retries(desk: Callable[..., Desk]) -> None:
+    here = desk(4)
+    here.server.inject("/3/movie/1002", Fault.OVERLOADED)
+    run = json.loads(here.type("--retries", "0", "--json").stdout)
+    assert (run["n_ok"], run["reasons"]) == (3, {"127.0.0.1: HTTP 503": 1})
+    assert run["n_requests"] == len(here.server.requests) == 1 + 4 + 3
+
+
+def test_a_run_in_which_nothing_comes_ends_with_one_line(desk: Callable[..., Desk]) -> None:
+    here = desk(300)
+    for movie_id in range(101, 301):
+        here.server.inject(f"/3/movie/{1000 + movie_id}", Fault.OVERLOADED, lasting=True)
+    run = here.type("--rate", "0", "--retries", "0")
+    assert (run.returncode, run.stderr.count("\n")) == (1, 1)
+    assert "in a row failed, mostly because of this: 127.0.0.1: HTTP 503; what came is kept" in run.stderr
+    left = json.loads((here.posters_dir / "last-fetch.json").read_text())
+    assert "HTTP 503" in left["error"]
+    assert (left["counts"]["ok"], sum(left["counts"].values())) == (80, 300)
+
+
+def test_a_network_that_is_gone_for_a_while_is_waited_for(desk: Callable[..., Desk]) -> None:
+    here = desk(200)
+    process = here.start("--rate", "0", "--connections", str(N_CONNECTIONS))
+    here.wait_for_images(50, process)
+    here.server.go_away()
+    here.server.come_back()
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert here.n_ok() == 160
 
 
 def test_a_run_in_which_everything_fails_is_an_error(desk: Callable[..., Desk]) -> None:

@@ -39,6 +39,12 @@ def nowhere(url: str, what: str) -> bytes:
     raise AssertionError(f"{what} from {url}")
 
 
+@pytest.mark.parametrize("source", ["http://[::1", "https://", "http://h:port/x.gz", "HTTP://h:0/x.gz"])
+def test_an_address_that_is_none_is_told(source: str) -> None:
+    with pytest.raises(DataError, match="expected the address of TMDB's daily export"):
+        read_live_ids(source, {949}, nowhere)
+
+
 def test_downloads_it_without_the_key(server: TmdbServer, client: TmdbClient) -> None:
     url = server.add_file("/p/exports/movie_ids.json.gz", export(*LINES))
     assert read_live_ids(url, {949, 950}, client.download) == {949}

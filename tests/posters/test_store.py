@@ -294,6 +294,14 @@ def test_tells_what_is_old(store: PosterStore) -> None:
     assert store.older_than(now + timedelta(hours=1)) == {1, 3}
 
 
+def test_a_time_to_come_is_of_a_wrong_clock(store: PosterStore) -> None:
+    for movie_id, days in ((1, 365), (2, 0.5)):
+        store.put(movie_id, draw_poster(movie_id), FETCHED)
+        moment = (datetime.now(UTC) + timedelta(days=days)).isoformat(timespec="seconds")
+        store._table._connection.execute("UPDATE posters SET fetched_at = ? WHERE movie_id = ?", (moment, movie_id))
+    assert store.older_than(datetime.now(UTC) - timedelta(days=180)) == {1}
+
+
 def test_adds_up_the_posters_that_are_here(store: PosterStore) -> None:
     for movie_id in (1, 2, 3):
         store.put(movie_id, draw_poster(movie_id), FETCHED)
