@@ -574,8 +574,8 @@ class _Run:
             logger.info("movie_id %d: %s: %s", movie_id, outcome.state, outcome.reason)
             self._store.mark(movie_id, outcome.state, outcome.reason, outcome.origin)
         self.outcomes[outcome.state] += 1
-        self._n_failed_in_a_row += 1
         if outcome.state is State.FAILED:
             self.reasons[outcome.reason] += 1
+            self._n_failed_in_a_row += 1
         else:
             self._n_failed_in_a_row = 0

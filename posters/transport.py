@@ -293,9 +293,10 @@ class Transport:
         return self._heard_s > -math.inf
 
     def _is_worth_another(self, trouble: _Trouble, tries: _Tries) -> bool:
-        # A server that never answered is misspelt or cut off, and is reported at once; one that did will come back.
         if trouble.unreachable and self._was_reached:
+            # It will come back.
             return time.monotonic() < tries.lost_s + self._patience_s
+        # A server that never answered is misspelt or cut off, and is reported at once.
         return trouble.passing and not trouble.absent and tries.n_counted <= self._n_retries
 
     def _trouble(self, error: HTTPError) -> _Trouble:
@@ -309,9 +310,10 @@ class _Tries:
     """How often one request was tried."""
 
     n_all: int = 0
+    # Without those that could not be sent.
     n_counted: int = 0
+    # Since when the server, which had answered before, is out of reach.
     lost_s: float = math.inf
-    """Since when the server, which had answered before, is out of reach."""
 
     def count(self, trouble: _Trouble, *, was_reached: bool) -> None:
         """Count a try that went wrong."""
