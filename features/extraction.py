@@ -27,6 +27,7 @@ import pandas as pd
 
 from catalog.errors import DataError, NotBuiltError
 from catalog.lock import exclusive
+from catalog.remote import AnyPath, place
 from features.backbone import IMAGENET, KERAS, VGG16, BackboneChoice
 from features.descriptors import Pooling, Whitening
 from features.extractor import Extractor, load_extractor, to_float16
@@ -203,7 +204,7 @@ def extract(
         An id and a file, or what stands in one. The ids are all integers or all texts. It is read as it is needed, in
         a thread of its own, and never held as a whole.
     out : str or Path
-        The folder of features.
+        The folder of features; or the URI of one, as `catalog.remote.place` knows them.
     backbone : str, default "vgg16"
         ``"vgg16"``, or the path of a Keras file.
     weights : str, default "imagenet"
@@ -254,11 +255,12 @@ def extract(
     choice = BackboneChoice(backbone, weights, seed, engine)
     cache_dir = cache_dir or Path.home() / ".keras" / "models"
     extractor = load_extractor(choice, cache_dir, Resize(resize), Pooling(pooling), whitening)
+    folder = place(out)
     if whitening is None:
-        extractor = extractor.whitened_by(kept_whitening(Path(out), extractor))
+        extractor = extractor.whitened_by(kept_whitening(folder, extractor))
     pictures = (Picture(name, source if isinstance(source, bytes) else Path(source)) for name, source in items)
-    with exclusive(Path(out)):
-        store = open_store(Path(out), choice, extractor, replace=replace)
+    with exclusive(folder):
+        store = open_store(folder, choice, extractor, replace=replace)
         return extract_features(pictures, extractor, store, drop_gone=drop_gone, on_picture=on_picture)
 
 
@@ -466,12 +468,12 @@ def table_of(rows: Sequence[Row]) -> pd.DataFrame:
     )
 
 
-def open_store(folder: Path, choice: BackboneChoice, extractor: Extractor, *, replace: bool = False) -> FeatureStore:
+def open_store(folder: AnyPath, choice: BackboneChoice, extractor: Extractor, *, replace: bool = False) -> FeatureStore:
     """Open a folder of features for what an extractor gives, or make one.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or RemotePath
         The folder.
     choice : BackboneChoice
         How the network was chosen; whoever opens the folder from elsewhere finds the same files.
@@ -494,7 +496,7 @@ def open_store(folder: Path, choice: BackboneChoice, extractor: Extractor, *, re
     return FeatureStore.create(folder, extractor.identity, origin, replace=replace, whitening=extractor.whitening)
 
 
-def whiten(extractor: Extractor, pictures: Sequence[Picture], folder: Path) -> Extractor:
+def whiten(extractor: Extractor, pictures: Sequence[Picture], folder: AnyPath) -> Extractor:
     """Add a whitening to an extractor: the one that a folder of features has, else one learnt from some pictures.
 
     Parameters
@@ -503,7 +505,7 @@ def whiten(extractor: Extractor, pictures: Sequence[Picture], folder: Path) -> E
         Of pooled descriptors, without a whitening.
     pictures : sequence of Picture
         Up to 2,000 of them, evenly spread, are computed to learn from.
-    folder : Path
+    folder : Path or RemotePath
         The folder of features that is being added to; it need not exist.
 
     Returns
@@ -525,12 +527,12 @@ def whiten(extractor: Extractor, pictures: Sequence[Picture], folder: Path) -> E
     return extractor.whitened_by(Whitening.fit(descriptors))
 
 
-def kept_whitening(folder: Path, extractor: Extractor) -> Whitening | None:
+def kept_whitening(folder: AnyPath, extractor: Extractor) -> Whitening | None:
     """Open the whitening of a folder of features, if they are otherwise this extractor's.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or RemotePath
         The folder of features; it need not exist.
     extractor : Extractor
         Without a whitening.

@@ -24,7 +24,7 @@ import socket
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +37,7 @@ import pyarrow as pa
 from catalog import errors
 from catalog.errors import ConfigError, DataError, KeyartError, StoreError
 from catalog.lock import exclusive
+from catalog.remote import AnyPath, place
 from catalog.storage import write_bytes
 from features.backbone import IMAGENET, KERAS, VGG16, BackboneChoice
 from features.descriptors import Pooling, Whitening
@@ -105,7 +106,8 @@ def extract(
         ``content`` (what stands in one); and ``sha256`` where the files' hashes are known, so that what was computed
         before is not even read. One partition is one task: some hundreds or thousands of pictures.
     out : str or Path
-        The folder of features, which every machine can write to.
+        The folder of features, which every machine can write to: a path that all of them share, or a URI of any file
+        system that `folder_at` knows.
     backbone : str, default "vgg16"
         ``"vgg16"``, or the path of a Keras file. The driver reads files of weights and sends them to the workers.
     weights : str, default "imagenet"
@@ -151,16 +153,15 @@ def extract(
     >>> extract(spark.read.parquet("posters.parquet"), "/shared/features")  # doctest: +SKIP
     ExtractionReport(n_new=1000000, n_known=0, skipped=(), n_dropped=0, mended=())
     """
-    if re.match(r"\w{2,}:/", str(out)):
-        raise ConfigError(f"{out}: expected a folder that the driver and all workers share, received a URI")
+    folder = folder_at(df.sparkSession, out)
     choice = BackboneChoice(backbone, weights, seed, engine)
     cache_dir = cache_dir or Path.home() / ".keras" / "models"
     extractor = load_extractor(choice, cache_dir, Resize(resize), Pooling(pooling), whitening)
     if whitening is None:
-        extractor = extractor.whitened_by(kept_whitening(Path(out), extractor))
+        extractor = extractor.whitened_by(kept_whitening(folder, extractor))
     # Of drivers; the workers of one driver write shards of different numbers.
-    with exclusive(Path(out)):
-        store = open_store(Path(out), choice, extractor, replace=replace)
+    with exclusive(folder):
+        store = open_store(folder, choice, extractor, replace=replace)
         return extract_features(df, choice, extractor, store, cache_dir, drop_gone=drop_gone, shard_rows=shard_rows)
 
 
@@ -227,7 +228,7 @@ def extract_features(
         joined, id_type = _joined_with_known(pictures, store)
         ordered = joined.sortWithinPartitions("id")
         n_partitions = ordered.rdd.getNumPartitions()
-        task = _Task(recipe, str(store.folder.absolute()), _next_number(store), n_partitions, shard_rows)
+        task = _Task(recipe, store.folder.absolute(), _next_number(store), n_partitions, shard_rows)
         schema = f"id {id_type}, state string, sha256 string, reason string"
         results = ordered.mapInArrow(task.run, schema).toArrow().to_pydict()
     return _settle(results, store, drop_gone, shard_rows, mended)
@@ -266,6 +267,48 @@ def frame_of(spark: SparkSession, pictures: Sequence[Picture], shard_rows: int =
     positions = spark.range(0, len(pictures), 1, -(-len(pictures) // n_rows)).withColumnRenamed("id", "position")
     joined = positions.join(F.broadcast(spark.createDataFrame(table)), "position")
     return joined.select("id", "path", F.nullif("sha256", F.lit("")).alias("sha256"))
+
+
+def folder_at(spark: SparkSession, name: str | Path) -> AnyPath:
+    """Find a folder to write to, on this machine or on any other file system that Spark writes to.
+
+    Workers have no way to Hadoop's file systems, so Arrow's take their place, with what Spark knows of S3: keys,
+    endpoint and region of ``spark.hadoop.fs.s3a.*``.
+
+    Parameters
+    ----------
+    spark : SparkSession
+        The session.
+    name : str or Path
+        A path, or as text a URI of ``s3a://``, ``gs://``, ``abfss://``, ``hdfs://`` or ``file://``.
+
+    Returns
+    -------
+    Path or RemotePath
+        The folder; it need not exist.
+
+    Raises
+    ------
+    ConfigError
+        There is no such file system, its client is missing, or it does not answer.
+    """
+    return place(name, **_s3_options(spark.sparkContext._jsc.hadoopConfiguration().get))
+
+
+def _s3_options(setting: Callable[[str], str | None]) -> dict[str, str]:
+    """Say in Arrow's words what Hadoop's settings say of S3."""
+    names = {"access_key": "access.key", "secret_key": "secret.key", "session_token": "session.token"}
+    names |= {"region": "endpoint.region", "endpoint_override": "endpoint"}
+    told = {ours: setting(f"fs.s3a.{theirs}") for ours, theirs in names.items()}
+    s3 = {ours: value for ours, value in told.items() if value}
+    scheme, _, host = s3.get("endpoint_override", "").rpartition("://")
+    if host.endswith("amazonaws.com"):
+        # Arrow finds these by itself, from the region.
+        del s3["endpoint_override"]
+    elif host:
+        plain = setting("fs.s3a.connection.ssl.enabled") == "false"
+        s3 |= {"endpoint_override": host, "scheme": scheme or ("http" if plain else "https")}
+    return s3
 
 
 def is_table(name: str) -> bool:
@@ -401,7 +444,7 @@ class _Task:
     """What is done with a partition."""
 
     recipe: _Recipe
-    out: str
+    out: AnyPath
     first_number: int
     n_partitions: int
     shard_rows: int
@@ -441,7 +484,7 @@ class _Task:
 
     def _write(self, number: int, rows: list[Row], parts: list[npt.NDArray[np.float16]]) -> pa.RecordBatch:
         for name, content in shard_files(number, table_of(rows), np.concatenate(parts)):
-            write_bytes(Path(self.out, name), content)
+            write_bytes(self.out / name, content)
         return _results([(row.picture_id, _NEW, row.poster_sha256, None) for row in rows])
 
 

@@ -17,6 +17,7 @@ from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.films import Catalogue, Film
 from catalog.lock import exclusive
 from catalog.movielens import FilmFiles, read_films
+from catalog.remote import AnyPath
 from cf.neighbors import ItemCosine
 from cf.ratings import Ratings, read_movielens
 from features.backbone import IMAGENET, VGG16, BackboneChoice
@@ -213,7 +214,7 @@ def extract(
 
 def extract_folder(
     images_dir: Path,
-    features_dir: Path,
+    features_dir: AnyPath,
     choice: BackboneChoice,
     resize: Resize = Resize.ANTIALIAS,
     pooling: Pooling = Pooling.RAW,
@@ -229,7 +230,7 @@ def extract_folder(
     ----------
     images_dir : Path
         Where the pictures are.
-    features_dir : Path
+    features_dir : Path or RemotePath
         Where their features are or shall be.
     choice : BackboneChoice
         Which network.
@@ -269,7 +270,7 @@ def extract_folder(
 def extract_table(
     spark: SparkSession,
     table: str,
-    features_dir: Path,
+    features_dir: AnyPath,
     choice: BackboneChoice,
     resize: Resize = Resize.ANTIALIAS,
     pooling: Pooling = Pooling.RAW,
@@ -285,7 +286,7 @@ def extract_table(
         Where it is computed.
     table : str
         The table's path or URI; its columns are those of `features.spark.extract`.
-    features_dir : Path
+    features_dir : Path or RemotePath
         Where their features are or shall be.
     choice : BackboneChoice
         Which network.
@@ -554,7 +555,7 @@ def _posters(workspace: Workspace) -> list[Poster]:
 
 def _extract(
     pictures: Sequence[Picture],
-    features_dir: Path,
+    features_dir: AnyPath,
     choice: BackboneChoice,
     resize: Resize,
     pooling: Pooling,

@@ -19,10 +19,21 @@ import pytest
 
 import features
 from catalog.errors import ConfigError, DataError, StoreError
+from catalog.remote import RemotePath
 from features.backbone import Backbone, BackboneChoice
 from features.extraction import Picture
 from features.extractor import Extractor
-from features.spark import _extractor, _Recipe, _seeing_cores, extract, frame_of, read_table, session
+from features.spark import (
+    _extractor,
+    _Recipe,
+    _s3_options,
+    _seeing_cores,
+    extract,
+    folder_at,
+    frame_of,
+    read_table,
+    session,
+)
 from features.store import FeatureStore
 from keyart.cli import main
 from tests.features.conftest import draw_poster, small_model
@@ -69,7 +80,7 @@ def _pictures(folder: Path) -> list[Picture]:
     return [Picture(int(path.stem), path) for path in sorted(folder.iterdir(), key=lambda path: int(path.stem))]
 
 
-def _extract(df: DataFrame, out: Path, network: Path, **how: Any) -> tuple[int, int, int]:
+def _extract(df: DataFrame, out: Path | str, network: Path, **how: Any) -> tuple[int, int, int]:
     report = extract(df, out, backbone=str(network), **{"shard_rows": _SHARD_ROWS, **how})
     return report.n_new, report.n_known, len(report.skipped)
 
@@ -273,10 +284,96 @@ def test_a_folder_that_is_not_shared_is_told(
         _extract(frame_of(spark, _pictures(folder)[:2]), tmp_path / "features", network)
 
 
+# Other file systems
+
+
+@pytest.fixture
+def bucket(spark: SparkSession, s3: dict[str, Any], tmp_path: Path) -> Iterator[str]:
+    """A folder in a bucket that Spark's settings lead to, as those of a cluster do."""
+    configuration = spark.sparkContext._jsc.hadoopConfiguration()
+    told = {"access.key": s3["access_key"], "secret.key": s3["secret_key"], "endpoint.region": s3["region"]}
+    told |= {"endpoint": s3["endpoint_override"], "connection.ssl.enabled": "false"}
+    for name, value in told.items():
+        configuration.set(f"fs.s3a.{name}", value)
+    yield f"s3a://bucket/{tmp_path.name}"
+    for name in told:
+        configuration.unset(f"fs.s3a.{name}")
+
+
+def _downloaded(out: RemotePath, folder: Path) -> Path:
+    folder.mkdir()
+    for path in out.glob("*"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
 @needs_java
-def test_a_uri_to_write_to_is_refused(spark: SparkSession, network: Path) -> None:
-    with pytest.raises(ConfigError, match="received a URI"):
-        _extract(spark.range(1), Path("s3a://bucket/features"), network)
+def test_workers_write_the_bits_of_one_machine_into_a_bucket_and_repeat_only_what_is_missing(
+    spark: SparkSession, bucket: str, folder: Path, network: Path, tmp_path: Path
+) -> None:
+    (folder / "5.png").write_text("once upon a time")
+    pictures = _pictures(folder)
+    items = [(picture.picture_id, picture.source) for picture in pictures]
+    features.extract(items, tmp_path / "one", backbone=str(network))
+    df, out = frame_of(spark, pictures, _SHARD_ROWS), folder_at(spark, bucket)
+    assert isinstance(out, RemotePath)
+    assert _extract(df, bucket, network) == (20, 0, 1)
+    _assert_equal(_downloaded(out, tmp_path / "first"), tmp_path / "one")
+    # A run that was killed before a record was written, and a byte that the network turned.
+    (out / "features-00001.json").unlink()
+    content = bytearray((out / "features-00003.npy").read_bytes())
+    content[-1] ^= 1
+    (out / "features-00003.npy").write_bytes(bytes(content))
+    # One partition holds the picture that is none.
+    assert _extract(df, bucket, network) == (7, 13, 1)
+    _assert_equal(_downloaded(out, tmp_path / "again"), tmp_path / "one")
+    draw_poster(folder / "2.png", 99)
+    assert _extract(frame_of(spark, pictures[1:], _SHARD_ROWS), bucket, network, drop_gone=True) == (1, 18, 1)
+    with pytest.raises(DataError, match=rf"^{bucket} holds features of tiny .* never mix"):
+        _extract(df, bucket, network, resize="nearest")
+
+
+@needs_java
+def test_a_bucket_can_be_typed(
+    spark: SparkSession, bucket: str, folder: Path, network: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["extract", "--images", str(folder), "--out", bucket, "--backbone", str(network), "--features", "gem"]
+    with pytest.raises(SystemExit) as left:
+        main([*words, "--whiten", "--spark"])
+    assert (left.value.code, capsys.readouterr().out) == (0, "features of 21 images computed, 0 already here\n")
+    with pytest.raises(SystemExit) as left:
+        main([*words, "--whiten", "--spark"])
+    assert (left.value.code, capsys.readouterr().out) == (0, "features of 0 images computed, 21 already here\n")
+
+
+@needs_java
+def test_a_uri_of_this_machine_is_a_folder(spark: SparkSession, folder: Path, network: Path, tmp_path: Path) -> None:
+    assert _extract(frame_of(spark, _pictures(folder)[:2]), f"file://{tmp_path}/features", network) == (2, 0, 0)
+    assert len(_content(tmp_path / "features")[0]) == 2
+
+
+@needs_java
+def test_a_bucket_that_is_not_there_is_one_line(spark: SparkSession, bucket: str, folder: Path, network: Path) -> None:
+    with pytest.raises(StoreError, match=r"^s3a://nobodys/f/features\.json cannot be reached: [^\n]*$"):
+        _extract(frame_of(spark, _pictures(folder)[:2]), "s3a://nobodys/f", network)
+
+
+@pytest.mark.parametrize(
+    ("told", "options"),
+    [
+        ({}, {}),
+        ({"fs.s3a.endpoint": "s3.eu-west-1.amazonaws.com", "fs.s3a.endpoint.region": "r"}, {"region": "r"}),
+        ({"fs.s3a.endpoint": "http://h:1"}, {"endpoint_override": "h:1", "scheme": "http"}),
+        ({"fs.s3a.endpoint": "h:1"}, {"endpoint_override": "h:1", "scheme": "https"}),
+        (
+            {"fs.s3a.endpoint": "h:1", "fs.s3a.connection.ssl.enabled": "false"},
+            {"endpoint_override": "h:1", "scheme": "http"},
+        ),
+        ({"fs.s3a.access.key": "a", "fs.s3a.session.token": "t"}, {"access_key": "a", "session_token": "t"}),
+    ],
+)
+def test_sparks_settings_of_s3_are_those_of_arrow(told: dict[str, str], options: dict[str, str]) -> None:
+    assert _s3_options(told.get) == options
 
 
 def test_a_network_is_loaded_once_a_worker(tiny: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
