@@ -187,7 +187,8 @@ def of_model(
 
         size = batch_size or BATCH_SIZE
         path = cache_dir and cache_dir / f"keyart-{_fingerprint(model, weights_sha256)}.onnx"
-        return Backbone(name, weights_sha256, output_shape, onnx_infer(model, keras_infer(model, 1), path), size)
+        infer = onnx_infer(_as_written(model), keras_infer(model, 1), path)
+        return Backbone(name, weights_sha256, output_shape, infer, size)
     on_gpu = _has_gpu()
     if on_gpu:
         use_mixed_precision(model)
@@ -309,6 +310,17 @@ def _load_file(choice: BackboneChoice) -> tuple[str, Any]:
     if not isinstance(output, tuple) or None in output[1:]:
         raise DataError(f"{path} gives output of shape {output}; expected one array of fixed size")
     return str(model.name), model
+
+
+def _as_written(model: Any) -> Any:
+    """Undo what Keras does to a Sequential from a file: it uses the first layer twice."""
+    import keras
+
+    if not isinstance(model, keras.Sequential):
+        return model
+    twin = keras.models.clone_model(model)
+    twin.set_weights(model.get_weights())
+    return twin
 
 
 def _existing(path: Path, option: str, expected: str) -> Path:

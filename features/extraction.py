@@ -496,15 +496,31 @@ def open_store(folder: AnyPath, choice: BackboneChoice, extractor: Extractor, *,
     return FeatureStore.create(folder, extractor.identity, origin, replace=replace, whitening=extractor.whitening)
 
 
-def whiten(extractor: Extractor, pictures: Sequence[Picture], folder: AnyPath) -> Extractor:
+def spread_out(pictures: Sequence[Picture]) -> Sequence[Picture]:
+    """Choose the pictures that a whitening is learnt from.
+
+    Parameters
+    ----------
+    pictures : sequence of Picture
+        All there are.
+
+    Returns
+    -------
+    sequence of Picture
+        Up to 2,000 of them, evenly spread.
+    """
+    return pictures[:: max(len(pictures) // WHITENING_SAMPLE, 1)][:WHITENING_SAMPLE]
+
+
+def whiten(extractor: Extractor, sample: Iterable[Picture], folder: AnyPath) -> Extractor:
     """Add a whitening to an extractor: the one that a folder of features has, else one learnt from some pictures.
 
     Parameters
     ----------
     extractor : Extractor
         Of pooled descriptors, without a whitening.
-    pictures : sequence of Picture
-        Up to 2,000 of them, evenly spread, are computed to learn from.
+    sample : iterable of Picture
+        Some thousands to learn from; not even looked at where there is a whitening.
     folder : Path or RemotePath
         The folder of features that is being added to; it need not exist.
 
@@ -521,7 +537,6 @@ def whiten(extractor: Extractor, pictures: Sequence[Picture], folder: AnyPath) -
     there = kept_whitening(folder, extractor)
     if there is not None:
         return extractor.whitened_by(there)
-    sample = pictures[:: max(len(pictures) // WHITENING_SAMPLE, 1)][:WHITENING_SAMPLE]
     parts = [event.features for event in compute(sample, extractor) if isinstance(event, Computed)]
     descriptors = np.concatenate(parts).astype(np.float32) if parts else np.empty((0, 1), np.float32)
     return extractor.whitened_by(Whitening.fit(descriptors))

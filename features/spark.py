@@ -20,9 +20,11 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import socket
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -42,6 +44,7 @@ from catalog.storage import write_bytes
 from features.backbone import IMAGENET, KERAS, VGG16, BackboneChoice
 from features.descriptors import Pooling, Whitening
 from features.extraction import (
+    WHITENING_SAMPLE,
     Broken,
     Computed,
     ExtractionReport,
@@ -67,6 +70,9 @@ if TYPE_CHECKING:
 # A batch on its way to a worker is held by the JVM and by Arrow at once: 64 posters are 2 to 10 MB.
 _ARROW_ROWS = 64
 _CONNECT_S = 5.0
+_GLANCE_S = 1.0
+# The driver reads a sample in so many parts, each of which it holds at once.
+_SAMPLE_PARTS = 8
 _NEW, _KNOWN, _BROKEN = "new", "known", "broken"
 
 
@@ -175,6 +181,7 @@ def extract_features(
     *,
     drop_gone: bool = True,
     shard_rows: int = SHARD_ROWS,
+    on_progress: Callable[[int, int], None] = lambda *_: None,
 ) -> ExtractionReport:
     """Compute on Spark what a store does not hold yet, and bring the store into order.
 
@@ -194,6 +201,8 @@ def extract_features(
         Remove the features of pictures that are not in `df`.
     shard_rows : int, default 256
         How many rows a shard holds at most.
+    on_progress : callable, optional
+        Told about once a second, in a thread of its own, how many tasks are done of how many.
 
     Returns
     -------
@@ -230,7 +239,8 @@ def extract_features(
         n_partitions = ordered.rdd.getNumPartitions()
         task = _Task(recipe, store.folder.absolute(), _next_number(store), n_partitions, shard_rows)
         schema = f"id {id_type}, state string, sha256 string, reason string"
-        results = ordered.mapInArrow(task.run, schema).toArrow().to_pydict()
+        with _watched(spark, n_partitions, on_progress):
+            results = ordered.mapInArrow(task.run, schema).toArrow().to_pydict()
     return _settle(results, store, drop_gone, shard_rows, mended)
 
 
@@ -267,6 +277,36 @@ def frame_of(spark: SparkSession, pictures: Sequence[Picture], shard_rows: int =
     positions = spark.range(0, len(pictures), 1, -(-len(pictures) // n_rows)).withColumnRenamed("id", "position")
     joined = positions.join(F.broadcast(spark.createDataFrame(table)), "position")
     return joined.select("id", "path", F.nullif("sha256", F.lit("")).alias("sha256"))
+
+
+@_quietly()
+def sample_of(df: DataFrame) -> Iterator[Picture]:
+    """Bring to the driver the pictures that a whitening is learnt from.
+
+    Parameters
+    ----------
+    df : DataFrame
+        As `extract` wants it.
+
+    Yields
+    ------
+    Picture
+        Up to 2,000, always the same ones whichever way the table is cut.
+
+    Raises
+    ------
+    DataError
+        The columns are not as they should be, or an id is there twice.
+    """
+    from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
+
+    pictures = _checked(df).select("id", "source")
+    # Ids alone are sorted: pictures would all pass through the driver.
+    chosen = pictures.select("id").orderBy(F.xxhash64("id"), "id").limit(WHITENING_SAMPLE)
+    with _reworded():
+        rows = pictures.join(F.broadcast(chosen), "id", "left_semi").repartition(_SAMPLE_PARTS).toLocalIterator()
+        for picture_id, source in rows:
+            yield Picture(picture_id, bytes(source) if isinstance(source, bytearray | bytes) else Path(source))
 
 
 def folder_at(spark: SparkSession, name: str | Path) -> AnyPath:
@@ -638,6 +678,41 @@ def _settings(spark: SparkSession, values: dict[str, str]) -> Iterator[None]:
     finally:
         for name, value in before.items():
             spark.conf.set(name, str(value))
+
+
+@contextmanager
+def _watched(spark: SparkSession, n_tasks: int, on_progress: Callable[[int, int], None]) -> Iterator[None]:
+    """Tell how many tasks are done while Spark is at work, which this thread waits for."""
+    from py4j.protocol import Py4JError
+
+    context, group, done = spark.sparkContext, f"keyart-{secrets.token_hex(4)}", threading.Event()
+    tracker = context.statusTracker()
+
+    def n_done() -> int:
+        jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(group)]
+        stages = [tracker.getStageInfo(stage) for job in jobs if job for stage in job.stageIds]
+        # What is sent to all workers beforehand is a stage too.
+        return max((stage.numCompletedTasks for stage in stages if stage and stage.numTasks == n_tasks), default=0)
+
+    def watch() -> None:
+        # Where the session ends first, whoever waits for its results will say so.
+        with suppress(Py4JError, OSError):
+            while not done.wait(_GLANCE_S):
+                on_progress(n_done(), n_tasks)
+
+    on_progress(0, n_tasks)
+    before = {name: context.getLocalProperty(name) for name in ("spark.jobGroup.id", "spark.job.description")}
+    context.setJobGroup(group, "keyart extract")
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+        on_progress(n_tasks, n_tasks)
+    finally:
+        done.set()
+        watcher.join()
+        for name, value in before.items():
+            context.setLocalProperty(name, value)
 
 
 @contextmanager

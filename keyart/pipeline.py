@@ -22,7 +22,7 @@ from cf.neighbors import ItemCosine
 from cf.ratings import Ratings, read_movielens
 from features.backbone import IMAGENET, VGG16, BackboneChoice
 from features.descriptors import Pooling
-from features.extraction import ExtractionReport, Picture, extract_features, kept_whitening, open_store, whiten
+from features.extraction import ExtractionReport, Picture, extract_features, open_store, spread_out, whiten
 from features.extractor import load_extractor
 from features.folder import pictures_in
 from features.images import Resize
@@ -184,7 +184,7 @@ def extract(
     replace_others : bool, default False
         Remove features of another network or choice, if such are there.
     progress : Progress, optional
-        Shows how far it is; Spark has a page of its own for that.
+        Shows how far it is; on Spark, how many tasks are done.
     spark : SparkSession, optional
         Compute there, and not in this process.
 
@@ -243,7 +243,7 @@ def extract_folder(
     replace_others : bool, default False
         Remove features of another network or choice, if such are there.
     progress : Progress, optional
-        Shows how far it is; Spark has a page of its own for that.
+        Shows how far it is; on Spark, how many tasks are done.
     spark : SparkSession, optional
         Compute there, and not in this process.
 
@@ -277,6 +277,7 @@ def extract_table(
     *,
     whitened: bool = False,
     replace_others: bool = False,
+    progress: Progress = silent,
 ) -> ExtractionReport:
     """Compute on Spark the features of all pictures in a Parquet table, which need never lie on this machine.
 
@@ -295,9 +296,12 @@ def extract_table(
     pooling : Pooling
         What is kept of the network's output.
     whitened : bool, default False
-        Whiten pooled descriptors, by the whitening that `features_dir` has.
+        Whiten pooled descriptors; where `features_dir` has no whitening yet, one is learnt on this machine from 2,000
+        pictures of the table.
     replace_others : bool, default False
         Remove features of another network or choice, if such are there.
+    progress : Progress, optional
+        Shows how many tasks are done.
 
     Returns
     -------
@@ -307,7 +311,7 @@ def extract_table(
     Raises
     ------
     ConfigError
-        The choice of network makes no sense, or a whitening is wanted and none is there.
+        The choice of network makes no sense.
     DataError
         The table is not as it should be; or features of another network are there; or the network's file is not one.
     FetchError
@@ -319,17 +323,12 @@ def extract_table(
 
     df = on_spark.read_table(spark, table)
     extractor = load_extractor(choice, keras_models_dir(), resize, pooling)
-    if whitened:
-        whitening = kept_whitening(features_dir, extractor)
-        if whitening is None:
-            raise ConfigError(
-                "--whiten learns from a folder of images and not from a table; extract a folder of some thousands "
-                "into --out first"
-            )
-        extractor = extractor.whitened_by(whitening)
     with exclusive(features_dir):
+        if whitened:
+            extractor = whiten(extractor, on_spark.sample_of(df), features_dir)
         store = open_store(features_dir, choice, extractor, replace=replace_others)
-        return on_spark.extract_features(df, choice, extractor, store, keras_models_dir())
+        with _shown(progress, "extract", "tasks") as show:
+            return on_spark.extract_features(df, choice, extractor, store, keras_models_dir(), on_progress=show)
 
 
 def build(workspace: Workspace, *, centre: bool | None = None, progress: Progress = silent) -> BuildReport:
@@ -570,13 +569,14 @@ def _extract(
     extractor = load_extractor(choice, keras_models_dir(), resize, pooling)
     with exclusive(features_dir):
         if whitened:
-            extractor = whiten(extractor, pictures, features_dir)
+            extractor = whiten(extractor, spread_out(pictures), features_dir)
         store = open_store(features_dir, choice, extractor, replace=replace_others)
         if spark is not None:
             from features import spark as on_spark
 
             df = on_spark.frame_of(spark, pictures)
-            return on_spark.extract_features(df, choice, extractor, store, keras_models_dir())
+            with _shown(progress, "extract", "tasks") as show:
+                return on_spark.extract_features(df, choice, extractor, store, keras_models_dir(), on_progress=show)
         with progress("extract", len(pictures), unit) as advance:
             return extract_features(pictures, extractor, store, on_picture=lambda: advance(1))
 

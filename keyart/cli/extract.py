@@ -117,7 +117,7 @@ def command(
     with nullcontext() if spark is None else spark_session(spark) as session:
         folder = None if out is None else folder_at(session, out) if session else place(out)
         if images and folder and session and is_table(images):
-            report = extract_table(session, images, folder, *how, whitened=whiten, replace_others=replace)
+            report = extract_table(session, images, folder, *how, whitened=whiten, replace_others=replace, progress=bar)
         elif images and folder:
             report = extract_folder(
                 Path(images), folder, *how, whitened=whiten, replace_others=replace, progress=bar, spark=session

@@ -21,17 +21,19 @@ import features
 from catalog.errors import ConfigError, DataError, StoreError
 from catalog.remote import RemotePath
 from features.backbone import Backbone, BackboneChoice
-from features.extraction import Picture
-from features.extractor import Extractor
+from features.extraction import Picture, open_store
+from features.extractor import Extractor, load_extractor
 from features.spark import (
     _extractor,
     _Recipe,
     _s3_options,
     _seeing_cores,
     extract,
+    extract_features,
     folder_at,
     frame_of,
     read_table,
+    sample_of,
     session,
 )
 from features.store import FeatureStore
@@ -282,6 +284,66 @@ def test_a_folder_that_is_not_shared_is_told(
     monkeypatch.setattr(Path, "absolute", lambda path: tmp_path / "elsewhere" if path.name == "features" else path)
     with pytest.raises(StoreError, match=r"2 of 2 pictures .* share"):
         _extract(frame_of(spark, _pictures(folder)[:2]), tmp_path / "features", network)
+
+
+@needs_java
+def test_onnx_runtime_in_the_workers_gives_the_bits_of_one_machine(
+    spark: SparkSession, folder: Path, tmp_path: Path
+) -> None:
+    import keras
+
+    keras.utils.set_random_seed(3)
+    layers = [keras.layers.AveragePooling2D(28), keras.layers.Conv2D(5, 3, activation="relu")]
+    network = tmp_path / "convolutions.keras"
+    keras.Sequential([keras.Input((224, 224, 3)), *layers], name="convolutions").save(network)
+    pictures = _pictures(folder)
+    assert _extract(frame_of(spark, pictures, _SHARD_ROWS), tmp_path / "spark", network, engine="onnx") == (21, 0, 0)
+    items = [(picture.picture_id, picture.source) for picture in pictures]
+    features.extract(items, tmp_path / "one", backbone=str(network), engine="onnx", cache_dir=tmp_path / "cache")
+    _assert_equal(tmp_path / "spark", tmp_path / "one")
+
+
+@needs_java
+def test_it_is_shown_how_many_tasks_are_done(
+    spark: SparkSession, folder: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("features.spark._GLANCE_S", 0.01)
+    choice = BackboneChoice(str(network))
+    extractor = load_extractor(choice, tmp_path)
+    store, shown = open_store(tmp_path / "features", choice, extractor), []
+    spark.sparkContext.setJobGroup("mine", "of the user")
+    df = frame_of(spark, _pictures(folder), _SHARD_ROWS)
+    report = extract_features(df, choice, extractor, store, tmp_path, on_progress=lambda *told: shown.append(told))
+    assert report.n_new == 21
+    assert (shown[0], shown[-1]) == ((0, 6), (6, 6))
+    assert shown == sorted(shown)
+    assert len(shown) > 3
+    assert {(0, 6), (6, 6)} < set(shown)
+    assert spark.sparkContext.getLocalProperty("spark.jobGroup.id") == "mine"
+
+
+@needs_java
+def test_a_whitening_is_learnt_from_a_table_once(
+    spark: SparkSession,
+    folder: Path,
+    network: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = {"id": [int(path.stem) for path in folder.iterdir()], "content": [p.read_bytes() for p in folder.iterdir()]}
+    pd.DataFrame(table).to_parquet(tmp_path / "posters.parquet")
+    df = spark.read.parquet(str(tmp_path / "posters.parquet"))
+    monkeypatch.setattr("features.spark.WHITENING_SAMPLE", 7)
+    samples = [sorted(one.picture_id for one in sample_of(df.repartition(n))) for n in (1, 5)]
+    assert samples[0] == samples[1]
+    assert len(samples[0]) == 7
+    words = ["extract", "--images", f"{tmp_path}/posters.parquet", "--out", f"{tmp_path}/out", "--features", "gem"]
+    for expected in ("21 images computed, 0 already", "0 images computed, 21 already"):
+        with pytest.raises(SystemExit) as left:
+            main([*words, "--backbone", str(network), "--whiten", "--spark"])
+        assert (left.value.code, expected in capsys.readouterr().out) == (0, True)
+    assert FeatureStore.open(tmp_path / "out").whitening() is not None
 
 
 # Other file systems
