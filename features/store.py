@@ -38,7 +38,8 @@ from features.shards import (
     verify,
 )
 
-_VERSION = 1
+# Version 1 did not tell networks with the same numbers in other layers apart.
+_VERSION = 2
 _STORE, _SKIPPED = "keyart-features", "keyart-features-skipped"
 _WHITENING = "whitening.npz"
 _BLOCK_ROWS = 512
@@ -63,6 +64,8 @@ class Identity:
         The network's name.
     weights_sha256 : str
         The hash of its weights.
+    architecture_sha256 : str
+        The hash of its layers: what is done with the weights.
     resize : str
         How pictures were brought to 224 × 224.
     n_features : int
@@ -79,6 +82,7 @@ class Identity:
 
     backbone: str
     weights_sha256: str
+    architecture_sha256: str
     resize: str
     n_features: int
     preprocessing: str = "caffe"
@@ -100,8 +104,8 @@ class Identity:
         kept = "" if self.pooling == "raw" else f", {self.pooling}"
         whitened = f", whitening {self.whitening_sha256[:8]}" if self.whitening_sha256 else ""
         return (
-            f"{self.backbone} ({self.n_features} columns, weights {self.weights_sha256[:8]}, resize {self.resize}"
-            f"{kept}{whitened})"
+            f"{self.backbone} ({self.n_features} columns, weights {self.weights_sha256[:8]}, layers "
+            f"{self.architecture_sha256[:8]}, resize {self.resize}{kept}{whitened})"
         )
 
 
@@ -269,11 +273,15 @@ class FeatureStore:
         DataError
             They are of another version.
         """
+        path = folder / "features.json"
         try:
-            record = read_record(folder / "features.json", _STORE, _VERSION)
-            return cls(folder, Identity(**record["identity"]), record["origin"])
+            record = read_record(path, _STORE, _VERSION)
         except FileNotFoundError as error:
-            raise NotBuiltError(f"no features here yet ({error.filename} is missing); run `keyart extract`") from error
+            raise NotBuiltError(f"no features here yet ({path} is missing); run `keyart extract`") from error
+        except DataError as error:
+            raise DataError(f"{error}; or run `keyart extract --replace`") from error
+        try:
+            return cls(folder, Identity(**record["identity"]), record["origin"])
         except (KeyError, TypeError) as error:
             raise DataError(
                 f"{folder / 'features.json'} is damaged ({error}); run `keyart extract --replace`"
