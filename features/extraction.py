@@ -395,26 +395,41 @@ def decode(picture: Picture, resize: Resize, known: Mapping[Any, str] | None = N
         What came of it; nothing is raised.
     """
     name, sha256, there = picture.picture_id, picture.sha256, (known or {}).get(picture.picture_id)
+    path = None if isinstance(picture.source, bytes) else printable(picture.source)
     if sha256 is not None and there == sha256:
         return Known(name, sha256)
     try:
         # Read once: what is hashed is what is decoded.
         content = picture.source if isinstance(picture.source, bytes) else picture.source.read_bytes()
     except FileNotFoundError:
-        return Broken(name, f"no such picture: {picture.source!s}", None)
+        return Broken(name, f"no such picture: {path}", None)
     except OSError as error:
-        return Broken(name, f"{picture.source!s} cannot be read: {error.strerror}", None)
+        return Broken(name, f"{path} cannot be read: {error.strerror}", None)
     sha256 = sha256 or hashlib.sha256(content).hexdigest()
     if there == sha256:
         return Known(name, sha256)
     try:
-        pixels, (width, height) = read_image(
-            content, resize, None if content is picture.source else str(picture.source)
-        )
+        pixels, (width, height) = read_image(content, resize, path)
     except DataError as error:
         return Broken(name, str(error), sha256)
-    source = "" if isinstance(picture.source, bytes) else picture.source.name
+    source = "" if isinstance(picture.source, bytes) else printable(picture.source.name)
     return Decoded(Row(name, sha256, width, height, source), pixels)
+
+
+def printable(path: Path | str) -> str:
+    r"""Write a path so that it can stand in a table or on a terminal, also where it is not UTF-8.
+
+    Parameters
+    ----------
+    path : Path or str
+        As the system has it.
+
+    Returns
+    -------
+    str
+        The same, with ``\x`` before what cannot be written.
+    """
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def is_current(present: Mapping[PictureId, str | None], *, drop_gone: bool) -> Callable[[PictureId, str], bool]:

@@ -55,6 +55,7 @@ from features.extraction import (
     is_current,
     kept_whitening,
     open_store,
+    printable,
     table_of,
 )
 from features.extractor import Extractor, load_extractor
@@ -268,7 +269,7 @@ def frame_of(spark: SparkSession, pictures: Sequence[Picture], shard_rows: int =
         {
             "position": np.arange(len(pictures)),
             "id": [picture.picture_id for picture in pictures],
-            "path": [str(Path(os.fsdecode(_file(picture))).absolute()) for picture in pictures],
+            "path": [_path(picture) for picture in pictures],
             "sha256": [picture.sha256 or "" for picture in pictures],
         }
     )
@@ -661,10 +662,13 @@ def _weights_path(choice: BackboneChoice, cache_dir: Path) -> Path | None:
     return None if choice.is_random else Path(choice.weights)
 
 
-def _file(picture: Picture) -> Path:
+def _path(picture: Picture) -> str:
     if isinstance(picture.source, bytes):
         raise TypeError("expected a file, received bytes; put these into a DataFrame's column content")
-    return picture.source
+    path = str(picture.source.absolute())
+    if path != printable(path):
+        raise DataError(f"{printable(path)} is not UTF-8, and Spark knows no other names; rename it")
+    return path
 
 
 @contextmanager

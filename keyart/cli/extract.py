@@ -103,6 +103,10 @@ def command(
 
     if (images is None) != (out is None):
         raise click.UsageError("--images DIR and --out DIR go together")
+    for name, value in (("--images", images), ("--out", out)):
+        # An unset variable in somebody's script; as a path it is the current folder.
+        if value is not None and not value.strip():
+            raise click.UsageError(f"{name} is blank; name a folder, or leave both out for the workspace's posters.")
     if whiten and features == "raw":
         raise click.UsageError("--whiten is for --features gem or rmac")
     # Told before TensorFlow is imported, which takes seconds.
@@ -137,7 +141,8 @@ def _print(report: ExtractionReport, unit: str, folder: AnyPath | None) -> None:
     click.echo(f"{len(report.skipped):,} {unit} could not be read:", err=True)
     name = "movie_id " if folder is None else ""
     for skipped in report.skipped[:_N_LISTED]:
-        click.echo(f"  {name}{skipped.picture_id}: {skipped.reason}", err=True)
+        # A line each, whatever stands in a file's name.
+        click.echo("  " + " ".join(f"{name}{skipped.picture_id}: {skipped.reason}".split()), err=True)
     if len(report.skipped) > _N_LISTED:
         where = folder / "skipped.json" if folder else "features/skipped.json in the workspace"
         click.echo(f"  and {len(report.skipped) - _N_LISTED:,} more: see {where}", err=True)
