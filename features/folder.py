@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from catalog.errors import ConfigError, DataError
-from features.extraction import Picture, printable
+from features.computation import Picture, printable
 from features.images import SUFFIXES
 
 

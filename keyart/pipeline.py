@@ -21,8 +21,9 @@ from catalog.remote import AnyPath
 from cf.neighbors import ItemCosine
 from cf.ratings import Ratings, read_movielens
 from features.backbone import IMAGENET, VGG16, BackboneChoice
+from features.computation import Picture
 from features.descriptors import Pooling
-from features.extraction import ExtractionReport, Picture, extract_features, open_store, spread_out, whiten
+from features.extraction import ExtractionReport, extract_features, open_store, spread_out, whiten
 from features.extractor import load_extractor
 from features.folder import pictures_in
 from features.images import Resize

@@ -25,7 +25,8 @@ import pyarrow.parquet  # noqa: F401
 from PIL import Image
 
 from features.backbone import Backbone
-from features.extraction import Picture, extract_features
+from features.computation import Picture
+from features.extraction import extract_features
 from features.extractor import Extractor
 from features.store import FeatureStore
 

@@ -14,8 +14,9 @@ import pytest
 from catalog.errors import ConfigError, DataError
 from features import extract
 from features.backbone import Backbone, BackboneChoice
+from features.computation import Picture, compute
 from features.descriptors import Pooling, Whitening
-from features.extraction import Picture, compute, kept_whitening, open_store, whiten
+from features.extraction import kept_whitening, open_store, whiten
 from features.extractor import Extractor, extractor_of, load_extractor
 from features.images import read_image
 from features.store import FeatureStore

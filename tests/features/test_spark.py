@@ -21,21 +21,12 @@ import features
 from catalog.errors import ConfigError, DataError, StoreError
 from catalog.remote import RemotePath
 from features.backbone import Backbone, BackboneChoice
-from features.extraction import Picture, open_store
+from features.computation import Picture
+from features.extraction import open_store
 from features.extractor import Extractor, load_extractor
-from features.spark import (
-    _extractor,
-    _Recipe,
-    _s3_options,
-    _seeing_cores,
-    extract,
-    extract_features,
-    folder_at,
-    frame_of,
-    read_table,
-    sample_of,
-    session,
-)
+from features.spark import extract, extract_features, folder_at, frame_of, read_table, sample_of, session
+from features.spark.cluster import _s3_options
+from features.spark.tasks import Recipe, _extractor, _seeing_cores
 from features.store import FeatureStore
 from keyart.cli import main
 from tests.features.conftest import draw_poster, small_model
@@ -307,19 +298,29 @@ def test_onnx_runtime_in_the_workers_gives_the_bits_of_one_machine(
 def test_it_is_shown_how_many_tasks_are_done(
     spark: SparkSession, folder: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("features.spark._GLANCE_S", 0.01)
+    monkeypatch.setattr("features.spark.cluster._GLANCE_S", 0.01)
     choice = BackboneChoice(str(network))
     extractor = load_extractor(choice, tmp_path)
-    store, shown = open_store(tmp_path / "features", choice, extractor), []
-    spark.sparkContext.setJobGroup("mine", "of the user")
-    df = frame_of(spark, _pictures(folder), _SHARD_ROWS)
-    report = extract_features(df, choice, extractor, store, tmp_path, on_progress=lambda *told: shown.append(told))
-    assert report.n_new == 21
+    store = open_store(tmp_path / "features", choice, extractor)
+    # At the pipe's end a task will wait, until the others have been seen to be done.
+    content, pipe = (folder / "21.png").read_bytes(), tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    df = frame_of(spark, [*_pictures(folder)[:20], Picture(21, pipe)], _SHARD_ROWS)
+    shown: list[tuple[int, int]] = []
+    groups: list[str | None] = []
+
+    def run() -> None:
+        spark.sparkContext.setJobGroup("mine", "of the user")
+        extract_features(df, choice, extractor, store, tmp_path, on_progress=lambda *told: shown.append(told))
+        groups.append(spark.sparkContext.getLocalProperty("spark.jobGroup.id"))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    assert _comes_true(lambda: (5, 6) in shown)
+    _feed(pipe, content, thread)
     assert (shown[0], shown[-1]) == ((0, 6), (6, 6))
     assert shown == sorted(shown)
-    assert len(shown) > 3
-    assert {(0, 6), (6, 6)} < set(shown)
-    assert spark.sparkContext.getLocalProperty("spark.jobGroup.id") == "mine"
+    assert groups == ["mine"]
 
 
 @needs_java
@@ -334,7 +335,7 @@ def test_a_whitening_is_learnt_from_a_table_once(
     table = {"id": [int(path.stem) for path in folder.iterdir()], "content": [p.read_bytes() for p in folder.iterdir()]}
     pd.DataFrame(table).to_parquet(tmp_path / "posters.parquet")
     df = spark.read.parquet(str(tmp_path / "posters.parquet"))
-    monkeypatch.setattr("features.spark.WHITENING_SAMPLE", 7)
+    monkeypatch.setattr("features.spark.tables.WHITENING_SAMPLE", 7)
     samples = [sorted(one.picture_id for one in sample_of(df.repartition(n))) for n in (1, 5)]
     assert samples[0] == samples[1]
     assert len(samples[0]) == 7
@@ -440,10 +441,10 @@ def test_sparks_settings_of_s3_are_those_of_arrow(told: dict[str, str], options:
 
 def test_a_network_is_loaded_once_a_worker(tiny: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     extractor = Extractor(tiny)
-    recipe = _Recipe(BackboneChoice(), extractor.identity, None, None, None, 1)
-    loaded: list[_Recipe] = []
-    monkeypatch.setattr(_Recipe, "load", lambda self: loaded.append(self) or extractor)
-    monkeypatch.setattr("features.spark._loaded", {})
+    recipe = Recipe(BackboneChoice(), extractor.identity, None, None, None, 1)
+    loaded: list[Recipe] = []
+    monkeypatch.setattr(Recipe, "load", lambda self: loaded.append(self) or extractor)
+    monkeypatch.setattr("features.spark.tasks._loaded", {})
     other = replace(recipe, identity=replace(recipe.identity, weights_sha256="0"))
     for one in (recipe, replace(recipe), other, other):
         assert _extractor(one) is extractor
@@ -453,7 +454,7 @@ def test_a_network_is_loaded_once_a_worker(tiny: Backbone, monkeypatch: pytest.M
 def test_a_worker_whose_network_is_another_one_refuses(network: Path, tiny: Backbone) -> None:
     identity = replace(Extractor(tiny).identity, weights_sha256="0" * 64)
     with pytest.raises(DataError, match="a worker's network"):
-        _Recipe(BackboneChoice(str(network)), identity, None, None, None, 1).load()
+        Recipe(BackboneChoice(str(network)), identity, None, None, None, 1).load()
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux lets a process choose its cores")
