@@ -147,6 +147,7 @@ def load_backbone(
     FetchError
         The ImageNet weights are not here and cannot be downloaded.
     """
+    _require_keras()
     if choice.engine not in (KERAS, ONNX):
         raise ConfigError(f"--engine {choice.engine}: expected {KERAS} or {ONNX}")
     name, model = _load_vgg16(choice, cache_dir, find_imagenet) if choice.backbone == VGG16 else _load_file(choice)
@@ -244,6 +245,16 @@ def use_mixed_precision(model: Any) -> None:
             use_mixed_precision(layer)
         else:
             layer.dtype_policy = "mixed_float16"
+
+
+def _require_keras() -> None:
+    try:
+        import keras  # noqa: F401 - for what it says of its backend
+    except (ImportError, ValueError) as error:
+        raise ConfigError(
+            f"Keras does not start: {_first_line(error)}; let KERAS_BACKEND name what is installed: tensorflow, jax or "
+            "torch"
+        ) from error
 
 
 def _has_gpu() -> bool:

@@ -107,6 +107,8 @@ def command(
         # An unset variable in somebody's script; as a path it is the current folder.
         if value is not None and not value.strip():
             raise click.UsageError(f"{name} is blank; name a folder, or leave both out for the workspace's posters.")
+    if images and spark is None and is_table(images):
+        raise click.UsageError(f"--images {images}: a table or a URI is read by --spark only.")
     if whiten and features == "raw":
         raise click.UsageError("--whiten is for --features gem or rmac")
     # Told before TensorFlow is imported, which takes seconds.

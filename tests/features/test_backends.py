@@ -80,6 +80,18 @@ def test_jax_gives_the_features_of_tensorflow_under_the_same_identity(network: P
         )
 
 
+@pytest.mark.parametrize("backend", ["nonsense", "torch"])
+def test_a_backend_that_cannot_be_had_is_one_line(network: Path, tmp_path: Path, backend: str) -> None:
+    draw_poster(tmp_path / "a.png", 1)
+    code = "import sys; sys.modules['torch'] = None; from keyart.cli import main; main(sys.argv[1:])"
+    words = ["extract", "--images", str(tmp_path), "--out", str(tmp_path / "out"), "--backbone", str(network)]
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    done = subprocess.run([sys.executable, "-c", code, *words], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1].startswith("keyart: Keras does not start: ")
+    assert "KERAS_BACKEND" in done.stderr.splitlines()[-1]
+
+
 def test_mixed_precision_computes_in_float16_and_stays_close() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), np.uint8)
     expected = of_model("mixed", _network(), batch_size=3)

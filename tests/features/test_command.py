@@ -152,6 +152,13 @@ def test_a_line_end_in_a_name_makes_no_second_line(typed: Typed, words: list[str
     assert len(typed(*words)[2].splitlines()) == 2
 
 
+@pytest.mark.parametrize("name", ["posters.parquet", "s3a://bucket/posters"])
+def test_a_table_is_for_spark(typed: Typed, words: list[str | Path], name: str) -> None:
+    words[1] = name
+    code, _, err = typed(*words)
+    assert (code, "a table or a URI is read by --spark only" in err) == (2, True)
+
+
 @pytest.mark.parametrize("option", ["--images", "--out"])
 def test_a_blank_folder_is_refused(typed: Typed, words: list[str | Path], option: str) -> None:
     words[words.index(option) + 1] = " "
