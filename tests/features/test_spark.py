@@ -19,14 +19,14 @@ import pytest
 
 import features
 from catalog.errors import ConfigError, DataError, StoreError
-from catalog.remote import RemotePath
+from catalog.remote import RemotePath, place
 from features.backbone import Backbone, BackboneChoice
 from features.computation import Picture
 from features.extraction import open_store
 from features.extractor import Extractor, load_extractor
 from features.spark import extract, extract_features, folder_at, frame_of, read_table, sample_of, session
 from features.spark.cluster import _s3_options
-from features.spark.tasks import Recipe, _extractor, _seeing_cores
+from features.spark.tasks import Recipe, Task, _extractor, _seeing_cores
 from features.store import FeatureStore
 from keyart.cli import main
 from tests.features.conftest import draw_poster, small_model
@@ -347,6 +347,16 @@ def test_a_whitening_is_learnt_from_a_table_once(
     assert FeatureStore.open(tmp_path / "out").whitening() is not None
 
 
+@needs_java
+def test_a_name_that_is_not_utf_8_stops_no_run(
+    spark: SparkSession, folder: Path, network: Path, tmp_path: Path
+) -> None:
+    odd = Picture(99, Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.png")))
+    out = tmp_path / "features"
+    assert _extract(frame_of(spark, [*_pictures(folder)[:2], odd]), out, network) == (2, 0, 1)
+    assert r"caf\xe9.png" in FeatureStore.open(out).skipped()[0].reason
+
+
 # Other file systems
 
 
@@ -419,6 +429,32 @@ def test_a_uri_of_this_machine_is_a_folder(spark: SparkSession, folder: Path, ne
 def test_a_bucket_that_is_not_there_is_one_line(spark: SparkSession, bucket: str, folder: Path, network: Path) -> None:
     with pytest.raises(StoreError, match=r"^s3a://nobodys/f/features\.json cannot be reached: [^\n]*$"):
         _extract(frame_of(spark, _pictures(folder)[:2]), "s3a://nobodys/f", network)
+
+
+def test_a_task_that_runs_again_writes_the_same_files_over(
+    s3: dict[str, Any], drawn: Path, tiny: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extractor = Extractor(tiny)
+    monkeypatch.setattr("features.spark.tasks._extractor", lambda recipe: extractor)
+    out = place(f"s3://bucket/{tmp_path.name}", **s3)
+    assert isinstance(out, RemotePath)
+    recipe = Recipe(BackboneChoice(), extractor.identity, None, None, None, 1)
+    paths = [str(drawn / f"{movie_id}.png") for movie_id in range(1, 11)]
+    nothing = pa.array([None] * 10, pa.string())
+    columns = {"id": list(range(1, 11)), "source": paths, "sha256": nothing, "known_sha256": nothing}
+    batch, task = pa.RecordBatch.from_pydict(columns), Task(recipe, out, 7, 2, _SHARD_ROWS)
+
+    def run() -> dict[str, bytes]:
+        assert [len(told) for told in task.run_partition(1, iter([batch]))] == [4, 4, 2]
+        return {path.name: path.read_bytes() for path in out.glob("*")}
+
+    first = run()
+    assert sorted(name for name in first if name.endswith(".json")) == [
+        "features-00008.json",
+        "features-00010.json",
+        "features-00012.json",
+    ]
+    assert run() == first
 
 
 @pytest.mark.parametrize(
