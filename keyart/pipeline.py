@@ -42,6 +42,32 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Extraction:
+    """Which features a user wants.
+
+    Parameters
+    ----------
+    choice : BackboneChoice
+        Of which network.
+    resize : Resize, default antialias
+        How pictures are brought to 224 × 224.
+    pooling : Pooling, default raw
+        What is kept of the network's output.
+    whitened : bool, default False
+        Whiten pooled descriptors: by the whitening that the folder of features has, else by one learnt on this machine
+        from up to 2,000 of the pictures.
+    replace_others : bool, default False
+        Remove features of another network or choice, if such are there.
+    """
+
+    choice: BackboneChoice
+    resize: Resize = Resize.ANTIALIAS
+    pooling: Pooling = Pooling.RAW
+    whitened: bool = False
+    replace_others: bool = False
+
+
+@dataclass(frozen=True)
 class LoadReport:
     """What a load brought in.
 
@@ -159,12 +185,8 @@ def import_posters(workspace: Workspace, source: Path, by: By | None, *, progres
 
 def extract(
     workspace: Workspace,
-    choice: BackboneChoice,
-    resize: Resize = Resize.ANTIALIAS,
-    pooling: Pooling = Pooling.RAW,
+    how: Extraction,
     *,
-    whitened: bool = False,
-    replace_others: bool = False,
     progress: Progress = silent,
     spark: SparkSession | None = None,
 ) -> ExtractionReport:
@@ -174,16 +196,8 @@ def extract(
     ----------
     workspace : Workspace
         The workspace, with posters.
-    choice : BackboneChoice
-        Which network.
-    resize : Resize
-        How posters are brought to 224 × 224.
-    pooling : Pooling
-        What is kept of the network's output.
-    whitened : bool, default False
-        Whiten pooled descriptors.
-    replace_others : bool, default False
-        Remove features of another network or choice, if such are there.
+    how : Extraction
+        Which features.
     progress : Progress, optional
         Shows how far it is; on Spark, how many tasks are done.
     spark : SparkSession, optional
@@ -209,19 +223,14 @@ def extract(
     if not posters:
         raise NotBuiltError("no posters here yet; run `keyart fetch` or `keyart import FOLDER`")
     pictures = [Picture(poster.movie_id, poster.path, poster.sha256) for poster in posters]
-    how = (choice, resize, pooling, whitened, replace_others)
-    return _extract(pictures, workspace.features_dir, *how, progress, "posters", spark)
+    return _extract(pictures, workspace.features_dir, how, progress, "posters", spark)
 
 
 def extract_folder(
     images_dir: Path,
     features_dir: AnyPath,
-    choice: BackboneChoice,
-    resize: Resize = Resize.ANTIALIAS,
-    pooling: Pooling = Pooling.RAW,
+    how: Extraction,
     *,
-    whitened: bool = False,
-    replace_others: bool = False,
     progress: Progress = silent,
     spark: SparkSession | None = None,
 ) -> ExtractionReport:
@@ -233,16 +242,8 @@ def extract_folder(
         Where the pictures are.
     features_dir : Path or RemotePath
         Where their features are or shall be.
-    choice : BackboneChoice
-        Which network.
-    resize : Resize
-        How pictures are brought to 224 × 224.
-    pooling : Pooling
-        What is kept of the network's output.
-    whitened : bool, default False
-        Whiten pooled descriptors.
-    replace_others : bool, default False
-        Remove features of another network or choice, if such are there.
+    how : Extraction
+        Which features.
     progress : Progress, optional
         Shows how far it is; on Spark, how many tasks are done.
     spark : SparkSession, optional
@@ -264,20 +265,15 @@ def extract_folder(
     StoreError
         The disk is full; complete shards are kept.
     """
-    how = (choice, resize, pooling, whitened, replace_others)
-    return _extract(pictures_in(images_dir), features_dir, *how, progress, "images", spark)
+    return _extract(pictures_in(images_dir), features_dir, how, progress, "images", spark)
 
 
 def extract_table(
     spark: SparkSession,
     table: str,
     features_dir: AnyPath,
-    choice: BackboneChoice,
-    resize: Resize = Resize.ANTIALIAS,
-    pooling: Pooling = Pooling.RAW,
+    how: Extraction,
     *,
-    whitened: bool = False,
-    replace_others: bool = False,
     progress: Progress = silent,
 ) -> ExtractionReport:
     """Compute on Spark the features of all pictures in a Parquet table, which need never lie on this machine.
@@ -290,17 +286,8 @@ def extract_table(
         The table's path or URI; its columns are those of `features.spark.extract`.
     features_dir : Path or RemotePath
         Where their features are or shall be.
-    choice : BackboneChoice
-        Which network.
-    resize : Resize
-        How pictures are brought to 224 × 224.
-    pooling : Pooling
-        What is kept of the network's output.
-    whitened : bool, default False
-        Whiten pooled descriptors; where `features_dir` has no whitening yet, one is learnt on this machine from 2,000
-        pictures of the table.
-    replace_others : bool, default False
-        Remove features of another network or choice, if such are there.
+    how : Extraction
+        Which features.
     progress : Progress, optional
         Shows how many tasks are done.
 
@@ -323,13 +310,13 @@ def extract_table(
     from features import spark as on_spark
 
     df = on_spark.read_table(spark, table)
-    extractor = load_extractor(choice, keras_models_dir(), resize, pooling)
+    extractor = load_extractor(how.choice, keras_models_dir(), how.resize, how.pooling)
     with exclusive(features_dir):
-        if whitened:
+        if how.whitened:
             extractor = whiten(extractor, on_spark.sample_of(df), features_dir)
-        store = open_store(features_dir, choice, extractor, replace=replace_others)
+        store = open_store(features_dir, how.choice, extractor, replace=how.replace_others)
         with _shown(progress, "extract", "tasks") as show:
-            return on_spark.extract_features(df, choice, extractor, store, keras_models_dir(), on_progress=show)
+            return on_spark.extract_features(df, how.choice, extractor, store, keras_models_dir(), on_progress=show)
 
 
 def build(workspace: Workspace, *, centre: bool | None = None, progress: Progress = silent) -> BuildReport:
@@ -556,28 +543,24 @@ def _posters(workspace: Workspace) -> list[Poster]:
 def _extract(
     pictures: Sequence[Picture],
     features_dir: AnyPath,
-    choice: BackboneChoice,
-    resize: Resize,
-    pooling: Pooling,
-    whitened: bool,
-    replace_others: bool,
+    how: Extraction,
     progress: Progress,
     unit: str,
     spark: SparkSession | None,
 ) -> ExtractionReport:
-    if (choice.backbone, choice.weights) == (VGG16, IMAGENET):
+    if (how.choice.backbone, how.choice.weights) == (VGG16, IMAGENET):
         _bring_imagenet_weights(progress)
-    extractor = load_extractor(choice, keras_models_dir(), resize, pooling)
+    extractor = load_extractor(how.choice, keras_models_dir(), how.resize, how.pooling)
     with exclusive(features_dir):
-        if whitened:
+        if how.whitened:
             extractor = whiten(extractor, spread_out(pictures), features_dir)
-        store = open_store(features_dir, choice, extractor, replace=replace_others)
+        store = open_store(features_dir, how.choice, extractor, replace=how.replace_others)
         if spark is not None:
             from features import spark as on_spark
 
             df = on_spark.frame_of(spark, pictures)
             with _shown(progress, "extract", "tasks") as show:
-                return on_spark.extract_features(df, choice, extractor, store, keras_models_dir(), on_progress=show)
+                return on_spark.extract_features(df, how.choice, extractor, store, keras_models_dir(), on_progress=show)
         with progress("extract", len(pictures), unit) as advance:
             return extract_features(pictures, extractor, store, on_picture=lambda: advance(1))
 

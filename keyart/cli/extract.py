@@ -97,7 +97,7 @@ def command(
     from features.images import Resize
     from features.spark import folder_at, is_table
     from keyart.cli.quiet import import_tensorflow_quietly, spark_session
-    from keyart.pipeline import extract, extract_folder, extract_table
+    from keyart.pipeline import Extraction, extract, extract_folder, extract_table
     from keyart.progress import bar
     from keyart.workspace import Workspace
 
@@ -119,17 +119,15 @@ def command(
     import_tensorflow_quietly()
     # Of odd but readable files, one line each; what cannot be read is reported anyway.
     warnings.filterwarnings("ignore", module="PIL")
-    how = (choice, Resize(resize), Pooling(features))
+    how = Extraction(choice, Resize(resize), Pooling(features), whiten, replace)
     with nullcontext() if spark is None else spark_session(spark) as session:
         folder = None if out is None else folder_at(session, out) if session else place(out)
         if images and folder and session and is_table(images):
-            report = extract_table(session, images, folder, *how, whitened=whiten, replace_others=replace, progress=bar)
+            report = extract_table(session, images, folder, how, progress=bar)
         elif images and folder:
-            report = extract_folder(
-                Path(images), folder, *how, whitened=whiten, replace_others=replace, progress=bar, spark=session
-            )
+            report = extract_folder(Path(images), folder, how, progress=bar, spark=session)
         else:
-            report = extract(workspace, *how, whitened=whiten, replace_others=replace, progress=bar, spark=session)
+            report = extract(workspace, how, progress=bar, spark=session)
     _print(report, "images" if images else "posters", folder)
     return 1 if report.mostly_broken else 0
 
