@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 
 from features.backbone import BATCH_SIZE, BackboneChoice
-from features.extraction import Picture, extract_features, open_store
+from features.computation import Picture
+from features.extraction import extract_features, open_store
 from features.extractor import Extractor, load_extractor
 
 GFLOP_A_POSTER = 30.7

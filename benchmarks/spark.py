@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from features.backbone import BackboneChoice
-from features.extraction import Picture, extract_features, open_store
+from features.computation import Picture
+from features.extraction import extract_features, open_store
 from features.extractor import Extractor, load_extractor
 from features.spark import extract_features as extract_on_spark
 from features.spark import frame_of, session

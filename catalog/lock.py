@@ -12,18 +12,21 @@ from pathlib import Path
 import portalocker
 
 from catalog.errors import StoreError
+from catalog.remote import AnyPath, RemotePath
 from catalog.storage import clear_partial, write_error
 
 LOCK_NAME = "writer.pid"
 
 
 @contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
+def exclusive(folder: AnyPath) -> Iterator[None]:
     """Keep other processes from writing for as long as the block lasts, and clear up after one that was killed.
+
+    On another file system nobody is kept away: none of these has locks that end with their holder.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or RemotePath
         What is written into; made if it is missing.
 
     Yields
@@ -35,6 +38,9 @@ def exclusive(folder: Path) -> Iterator[None]:
     StoreError
         Another process is at it; the message names it. Or the folder cannot be written to.
     """
+    if isinstance(folder, RemotePath):
+        yield
+        return
     path = folder / LOCK_NAME
     with ExitStack() as held:
         try:

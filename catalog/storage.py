@@ -2,7 +2,8 @@
 
 A file is written under a temporary name beside its place, flushed to the disk and renamed, so that a reader sees
 the old file or the new one and never a part. A JSON record carries its kind and version, and is written last: what
-it describes is complete once it is there. May import only `catalog.errors`.
+it describes is complete once it is there. Bytes and records may also lie on other file systems. May import only
+`catalog.errors` and `catalog.remote`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from catalog.errors import DataError, StoreError
+from catalog.remote import AnyPath, RemotePath
 
 _TEMPORARY_SUFFIX = ".partial"
 _CHUNK_BYTES = 1 << 20
@@ -138,12 +140,12 @@ def write_unflushed(path: Path, content: bytes) -> None:
         raise write_error(path, error) from error
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: AnyPath, content: bytes) -> None:
     """Write a whole file, or leave what was there.
 
     Parameters
     ----------
-    path : Path
+    path : Path or RemotePath
         Where the file shall stand.
     content : bytes
         What it shall hold.
@@ -153,16 +155,19 @@ def write_bytes(path: Path, content: bytes) -> None:
     StoreError
         The file cannot be written.
     """
+    if isinstance(path, RemotePath):
+        path.write_bytes(content)
+        return
     with atomic_path(path) as temporary_path:
         temporary_path.write_bytes(content)
 
 
-def write_record(path: Path, kind: str, version: int, content: dict[str, Any]) -> None:
+def write_record(path: AnyPath, kind: str, version: int, content: dict[str, Any]) -> None:
     """Write a JSON record that names its own kind and version.
 
     Parameters
     ----------
-    path : Path
+    path : Path or RemotePath
         Where the record shall stand.
     kind : str
         What it is a record of, such as ``"keyart-workspace"``.
@@ -180,12 +185,12 @@ def write_record(path: Path, kind: str, version: int, content: dict[str, Any]) -
     write_bytes(path, text.encode() + b"\n")
 
 
-def read_record(path: Path, kind: str, version: int) -> dict[str, Any]:
+def read_record(path: AnyPath, kind: str, version: int) -> dict[str, Any]:
     """Read a record that `write_record` wrote, and hold it to its kind and version.
 
     Parameters
     ----------
-    path : Path
+    path : Path or RemotePath
         Where the record stands.
     kind : str
         The kind that is expected.
@@ -218,12 +223,12 @@ def read_record(path: Path, kind: str, version: int) -> dict[str, Any]:
     return {key: value for key, value in content.items() if key not in ("kind", "version")}
 
 
-def sha256_file(path: Path) -> str:
+def sha256_file(path: AnyPath) -> str:
     """Compute the SHA-256 of a file, a megabyte at a time.
 
     Parameters
     ----------
-    path : Path
+    path : Path or RemotePath
         The file.
 
     Returns

@@ -7,9 +7,8 @@ Whatever runs the network, it is one compiled function with a fixed batch shape.
 from __future__ import annotations
 
 import hashlib
-import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import ConfigError, DataError
+from features.architecture import architecture_sha256
 from features.images import SIDE
 from features.weights import imagenet_weights_path, random_kernels
 
@@ -70,6 +70,8 @@ class Backbone:
         The network's name.
     weights_sha256 : str
         The hash of its weights.
+    architecture_sha256 : str
+        The hash of what is done with them.
     output_shape : tuple of int
         Of one picture's output: height, width, channels.
     infer : callable
@@ -80,6 +82,7 @@ class Backbone:
 
     name: str
     weights_sha256: str
+    architecture_sha256: str
     output_shape: tuple[int, ...]
     infer: Infer
     batch_size: int = BATCH_SIZE
@@ -144,6 +147,7 @@ def load_backbone(
     FetchError
         The ImageNet weights are not here and cannot be downloaded.
     """
+    _require_keras()
     if choice.engine not in (KERAS, ONNX):
         raise ConfigError(f"--engine {choice.engine}: expected {KERAS} or {ONNX}")
     name, model = _load_vgg16(choice, cache_dir, find_imagenet) if choice.backbone == VGG16 else _load_file(choice)
@@ -180,19 +184,21 @@ def of_model(
     DataError
         ONNX Runtime gives other numbers than Keras.
     """
-    weights_sha256 = _weights_sha256(model)
+    # As it was chosen, before it is fitted to a GPU.
+    hashes = _weights_sha256(model), architecture_sha256(model.to_json())
     output_shape = tuple(model.output_shape[1:])
     if engine == ONNX:
         from features.onnx_engine import onnx_infer
 
         size = batch_size or BATCH_SIZE
-        path = cache_dir and cache_dir / f"keyart-{_fingerprint(model, weights_sha256)}.onnx"
-        return Backbone(name, weights_sha256, output_shape, onnx_infer(model, keras_infer(model, 1), path), size)
+        path = cache_dir and cache_dir / f"keyart-{_fingerprint(hashes)}.onnx"
+        infer = onnx_infer(_as_written(model), keras_infer(model, 1), path)
+        return Backbone(name, *hashes, output_shape, infer, size)
     on_gpu = _has_gpu()
     if on_gpu:
         use_mixed_precision(model)
     size = batch_size or (GPU_BATCH_SIZE if on_gpu else BATCH_SIZE)
-    return Backbone(name, weights_sha256, output_shape, keras_infer(model, size), size)
+    return Backbone(name, *hashes, output_shape, keras_infer(model, size), size)
 
 
 def keras_infer(model: Any, batch_size: int) -> Infer:
@@ -239,6 +245,16 @@ def use_mixed_precision(model: Any) -> None:
             use_mixed_precision(layer)
         else:
             layer.dtype_policy = "mixed_float16"
+
+
+def _require_keras() -> None:
+    try:
+        import keras  # noqa: F401 - for what it says of its backend
+    except (ImportError, ValueError) as error:
+        raise ConfigError(
+            f"Keras does not start: {_first_line(error)}; let KERAS_BACKEND name what is installed: tensorflow, jax or "
+            "torch"
+        ) from error
 
 
 def _has_gpu() -> bool:
@@ -311,6 +327,17 @@ def _load_file(choice: BackboneChoice) -> tuple[str, Any]:
     return str(model.name), model
 
 
+def _as_written(model: Any) -> Any:
+    """Undo what Keras does to a Sequential from a file: it uses the first layer twice."""
+    import keras
+
+    if not isinstance(model, keras.Sequential):
+        return model
+    twin = keras.models.clone_model(model)
+    twin.set_weights(model.get_weights())
+    return twin
+
+
 def _existing(path: Path, option: str, expected: str) -> Path:
     if not path.is_file():
         raise ConfigError(f"{option} {path}: no such file; expected {expected}")
@@ -326,10 +353,8 @@ def _weights_sha256(model: Any) -> str:
     return digest.hexdigest()
 
 
-def _fingerprint(model: Any, weights_sha256: str) -> str:
-    """Hash layers and weights: the same numbers with another stride are another network."""
-    layers = json.dumps(json.loads(model.to_json())["config"], sort_keys=True)
-    return hashlib.sha256((layers + weights_sha256).encode()).hexdigest()[:32]
+def _fingerprint(hashes: Iterable[str]) -> str:
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()[:32]
 
 
 def _first_line(error: Exception) -> str:

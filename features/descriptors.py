@@ -10,13 +10,13 @@ import io
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError
+from catalog.remote import AnyPath
 from catalog.storage import write_bytes
 
 Floats = npt.NDArray[np.float32]
@@ -146,12 +146,12 @@ class Whitening:
         """The hash of its numbers: descriptors whitened by another one are not comparable."""
         return hashlib.sha256(self.mean.tobytes() + self.projection.tobytes()).hexdigest()
 
-    def save(self, path: Path) -> None:
+    def save(self, path: AnyPath) -> None:
         """Write it to a file.
 
         Parameters
         ----------
-        path : Path
+        path : Path or RemotePath
             An ``.npz`` file.
 
         Raises
@@ -164,12 +164,12 @@ class Whitening:
         write_bytes(path, stream.getvalue())
 
     @classmethod
-    def open(cls, path: Path) -> Whitening:
+    def open(cls, path: AnyPath) -> Whitening:
         """Read it from a file.
 
         Parameters
         ----------
-        path : Path
+        path : Path or RemotePath
             What `save` wrote.
 
         Returns
@@ -185,7 +185,7 @@ class Whitening:
             It is damaged.
         """
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
                 return cls(arrays["mean"], arrays["projection"])
         except FileNotFoundError:
             raise

@@ -49,6 +49,7 @@ class Extractor:
         return Identity(
             self.backbone.name,
             self.backbone.weights_sha256,
+            self.backbone.architecture_sha256,
             self.resize.value,
             int(np.prod(shape)) if self.pooling is Pooling.RAW else shape[-1],
             pooling=self.pooling.value,

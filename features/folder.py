@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from catalog.errors import ConfigError, DataError
-from features.extraction import Picture
+from features.computation import Picture, printable
 from features.images import SUFFIXES
 
 
@@ -40,7 +40,7 @@ def pictures_in(folder: Path) -> list[Picture]:
     for name, below, files in os.walk(folder, onerror=_refuse):
         below[:] = [one for one in below if not one.startswith(".")]
         paths += [Path(name, file) for file in files if not file.startswith(".")]
-    found = [Picture(_text_id(path.relative_to(folder)), path) for path in paths if _is_picture(path)]
+    found = [Picture(printable(path.relative_to(folder).as_posix()), path) for path in paths if _is_picture(path)]
     if not found:
         raise DataError(f"{folder} holds no images; expected files named {', '.join(sorted(SUFFIXES))}")
     return sorted(found, key=lambda picture: str(picture.picture_id))
@@ -49,11 +49,6 @@ def pictures_in(folder: Path) -> list[Picture]:
 def _is_picture(path: Path) -> bool:
     # A link that leads nowhere is a broken picture; reading a pipe would wait for ever.
     return path.suffix.lower() in SUFFIXES and (path.is_file() or not path.exists())
-
-
-def _text_id(path: Path) -> str:
-    # A name that is not UTF-8 cannot stand in a table as it is.
-    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 
 def _refuse(error: OSError) -> NoReturn:

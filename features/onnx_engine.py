@@ -100,8 +100,8 @@ def export(model: Any) -> bytes:
         if write is None or not isinstance(getattr(layer, "output", None), type(model.inputs[0])):
             raise ConfigError(f"--engine onnx does not know {layer.name}, a {kind}; take --engine keras")
         inputs = layer.input if isinstance(layer.input, list) else [layer.input]
-        names[id(layer.output)] = write(graph, layer, *(names[id(one)] for one in inputs))
-    output = names[id(model.outputs[0])]
+        names[id(layer.output)] = write(graph, layer, *(_known(names, one, layer.name) for one in inputs))
+    output = _known(names, model.outputs[0], "its output")
     shape = model.output_shape[1:]
     if len(shape) == 3:
         graph.add("Transpose", output, out="maps", perm=[0, 2, 3, 1])
@@ -116,6 +116,13 @@ def export(model: Any) -> bytes:
     )
     whole = helper.make_model(described, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION)
     return bytes(whole.SerializeToString())
+
+
+def _known(names: dict[int, str], value: Any, what: str) -> str:
+    # Keras tells of a layer's first use only.
+    if id(value) not in names:
+        raise ConfigError(f"--engine onnx knows no layer that is used twice, as before {what}; take --engine keras")
+    return names[id(value)]
 
 
 def _session(ort: Any, content: bytes) -> Infer:

@@ -15,7 +15,6 @@ import io
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ import pandas as pd
 import pyarrow as pa
 
 from catalog.errors import DataError
+from catalog.remote import AnyPath, RemotePath
 from catalog.storage import read_record, sha256_file
 
 KIND, VERSION = "keyart-features-shard", 1
@@ -101,12 +101,12 @@ def shard_files(number: int, table: pd.DataFrame, features: npt.NDArray[np.float
     yield f"{stem}.json", json.dumps(record, indent=2).encode() + b"\n"
 
 
-def read_table(folder: Path, number: int) -> pd.DataFrame:
+def read_table(folder: AnyPath, number: int) -> pd.DataFrame:
     """Read which pictures a shard holds.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or RemotePath
         Where the shard is.
     number : int
         Which one.
@@ -124,7 +124,7 @@ def read_table(folder: Path, number: int) -> pd.DataFrame:
     path = folder / f"{stem_of(number)}.parquet"
     record = _record(folder, number, check=_check_length)
     try:
-        table = pd.read_parquet(path)
+        table = pd.read_parquet(io.BytesIO(path.read_bytes()))
     except (OSError, ValueError, pa.ArrowException) as error:
         raise damaged(folder, number, error) from error
     if len(table) != record["n_rows"]:
@@ -132,12 +132,12 @@ def read_table(folder: Path, number: int) -> pd.DataFrame:
     return table
 
 
-def map_features(folder: Path, number: int, n_features: int) -> npt.NDArray[np.float16]:
-    """Map the features of a shard into memory.
+def map_features(folder: AnyPath, number: int, n_features: int) -> npt.NDArray[np.float16]:
+    """Map the features of a shard into memory; from another file system they are read whole.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or RemotePath
         Where the shard is.
     number : int
         Which one.
@@ -156,20 +156,55 @@ def map_features(folder: Path, number: int, n_features: int) -> npt.NDArray[np.f
     """
     path = folder / f"{stem_of(number)}.npy"
     try:
-        features: npt.NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
+        features: npt.NDArray[np.float16] = (
+            np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
+            if isinstance(path, RemotePath)
+            else np.load(path, mmap_mode="r", allow_pickle=False)
+        )
     except (OSError, ValueError, EOFError) as error:
         raise damaged(folder, number, error) from error
-    if features.dtype != np.float16 or features.shape[1:] != (n_features,):
-        raise damaged(folder, number, f"{features.dtype} {features.shape}, expected float16 (n, {n_features})")
+    _hold_to_shape(folder, number, features.dtype, features.shape, n_features)
     return features
 
 
-def verify(folder: Path, number: int) -> None:
+def length_of(folder: AnyPath, number: int, n_features: int) -> int:
+    """Read how many rows of features a shard has, from the first bytes of the file.
+
+    Parameters
+    ----------
+    folder : Path or RemotePath
+        Where the shard is.
+    number : int
+        Which one.
+    n_features : int
+        How many columns they should have.
+
+    Returns
+    -------
+    int
+        The number of rows.
+
+    Raises
+    ------
+    DataError
+        The file is missing, damaged, or of another shape.
+    """
+    try:
+        with (folder / f"{stem_of(number)}.npy").open("rb") as stream:
+            np.lib.format.read_magic(stream)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    except (OSError, ValueError, EOFError) as error:
+        raise damaged(folder, number, error) from error
+    _hold_to_shape(folder, number, dtype, shape, n_features)
+    return int(shape[0])
+
+
+def verify(folder: AnyPath, number: int) -> None:
     """Hold the files of a shard to their checksums, which reads them whole: about a second for a gigabyte.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or RemotePath
         Where the shard is.
     number : int
         Which one.
@@ -182,12 +217,12 @@ def verify(folder: Path, number: int) -> None:
     _record(folder, number, check=_check_content)
 
 
-def remove(folder: Path, number: int) -> None:
+def remove(folder: AnyPath, number: int) -> None:
     """Remove a shard, its record first, so that what is left half-way does not count.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or RemotePath
         Where the shard is.
     number : int
         Which one.
@@ -196,12 +231,12 @@ def remove(folder: Path, number: int) -> None:
         (folder / f"{stem_of(number)}.{suffix}").unlink(missing_ok=True)
 
 
-def damaged(folder: Path, number: int, reason: object) -> DataError:
+def damaged(folder: AnyPath, number: int, reason: object) -> DataError:
     """Word what is wrong with a shard.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or RemotePath
         Where the shard is.
     number : int
         Which one.
@@ -219,7 +254,12 @@ def damaged(folder: Path, number: int, reason: object) -> DataError:
     )
 
 
-def _record(folder: Path, number: int, check: Any) -> dict[str, Any]:
+def _hold_to_shape(folder: AnyPath, number: int, dtype: Any, shape: tuple[int, ...], n_features: int) -> None:
+    if dtype != np.float16 or shape[1:] != (n_features,):
+        raise damaged(folder, number, f"{dtype} {shape}, expected float16 (n, {n_features})")
+
+
+def _record(folder: AnyPath, number: int, check: Any) -> dict[str, Any]:
     try:
         record = read_record(folder / f"{stem_of(number)}.json", KIND, VERSION)
         for suffix, facts in record["files"].items():
@@ -230,12 +270,12 @@ def _record(folder: Path, number: int, check: Any) -> dict[str, Any]:
     return record
 
 
-def _check_length(path: Path, facts: dict[str, Any]) -> None:
+def _check_length(path: AnyPath, facts: dict[str, Any]) -> None:
     if (n_bytes := path.stat().st_size) != facts["n_bytes"]:
         raise ValueError(f"{path.name} has {n_bytes} bytes, expected {facts['n_bytes']}")
 
 
-def _check_content(path: Path, facts: dict[str, Any]) -> None:
+def _check_content(path: AnyPath, facts: dict[str, Any]) -> None:
     _check_length(path, facts)
     if sha256_file(path) != facts["sha256"]:
         raise ValueError(f"{path.name} has another checksum than when it was written")

@@ -17,11 +17,13 @@ from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.films import Catalogue, Film
 from catalog.lock import exclusive
 from catalog.movielens import FilmFiles, read_films
+from catalog.remote import AnyPath
 from cf.neighbors import ItemCosine
 from cf.ratings import Ratings, read_movielens
 from features.backbone import IMAGENET, VGG16, BackboneChoice
+from features.computation import Picture
 from features.descriptors import Pooling
-from features.extraction import ExtractionReport, Picture, extract_features, kept_whitening, open_store, whiten
+from features.extraction import ExtractionReport, extract_features, open_store, spread_out, whiten
 from features.extractor import load_extractor
 from features.folder import pictures_in
 from features.images import Resize
@@ -37,6 +39,32 @@ from posters.store import Poster, PosterStore
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """Which features a user wants.
+
+    Parameters
+    ----------
+    choice : BackboneChoice
+        Of which network.
+    resize : Resize, default antialias
+        How pictures are brought to 224 × 224.
+    pooling : Pooling, default raw
+        What is kept of the network's output.
+    whitened : bool, default False
+        Whiten pooled descriptors: by the whitening that the folder of features has, else by one learnt on this machine
+        from up to 2,000 of the pictures.
+    replace_others : bool, default False
+        Remove features of another network or choice, if such are there.
+    """
+
+    choice: BackboneChoice
+    resize: Resize = Resize.ANTIALIAS
+    pooling: Pooling = Pooling.RAW
+    whitened: bool = False
+    replace_others: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,12 +185,8 @@ def import_posters(workspace: Workspace, source: Path, by: By | None, *, progres
 
 def extract(
     workspace: Workspace,
-    choice: BackboneChoice,
-    resize: Resize = Resize.ANTIALIAS,
-    pooling: Pooling = Pooling.RAW,
+    how: Extraction,
     *,
-    whitened: bool = False,
-    replace_others: bool = False,
     progress: Progress = silent,
     spark: SparkSession | None = None,
 ) -> ExtractionReport:
@@ -172,18 +196,10 @@ def extract(
     ----------
     workspace : Workspace
         The workspace, with posters.
-    choice : BackboneChoice
-        Which network.
-    resize : Resize
-        How posters are brought to 224 × 224.
-    pooling : Pooling
-        What is kept of the network's output.
-    whitened : bool, default False
-        Whiten pooled descriptors.
-    replace_others : bool, default False
-        Remove features of another network or choice, if such are there.
+    how : Extraction
+        Which features.
     progress : Progress, optional
-        Shows how far it is; Spark has a page of its own for that.
+        Shows how far it is; on Spark, how many tasks are done.
     spark : SparkSession, optional
         Compute there, and not in this process.
 
@@ -207,19 +223,14 @@ def extract(
     if not posters:
         raise NotBuiltError("no posters here yet; run `keyart fetch` or `keyart import FOLDER`")
     pictures = [Picture(poster.movie_id, poster.path, poster.sha256) for poster in posters]
-    how = (choice, resize, pooling, whitened, replace_others)
-    return _extract(pictures, workspace.features_dir, *how, progress, "posters", spark)
+    return _extract(pictures, workspace.features_dir, how, progress, "posters", spark)
 
 
 def extract_folder(
     images_dir: Path,
-    features_dir: Path,
-    choice: BackboneChoice,
-    resize: Resize = Resize.ANTIALIAS,
-    pooling: Pooling = Pooling.RAW,
+    features_dir: AnyPath,
+    how: Extraction,
     *,
-    whitened: bool = False,
-    replace_others: bool = False,
     progress: Progress = silent,
     spark: SparkSession | None = None,
 ) -> ExtractionReport:
@@ -229,20 +240,12 @@ def extract_folder(
     ----------
     images_dir : Path
         Where the pictures are.
-    features_dir : Path
+    features_dir : Path or RemotePath
         Where their features are or shall be.
-    choice : BackboneChoice
-        Which network.
-    resize : Resize
-        How pictures are brought to 224 × 224.
-    pooling : Pooling
-        What is kept of the network's output.
-    whitened : bool, default False
-        Whiten pooled descriptors.
-    replace_others : bool, default False
-        Remove features of another network or choice, if such are there.
+    how : Extraction
+        Which features.
     progress : Progress, optional
-        Shows how far it is; Spark has a page of its own for that.
+        Shows how far it is; on Spark, how many tasks are done.
     spark : SparkSession, optional
         Compute there, and not in this process.
 
@@ -262,20 +265,16 @@ def extract_folder(
     StoreError
         The disk is full; complete shards are kept.
     """
-    how = (choice, resize, pooling, whitened, replace_others)
-    return _extract(pictures_in(images_dir), features_dir, *how, progress, "images", spark)
+    return _extract(pictures_in(images_dir), features_dir, how, progress, "images", spark)
 
 
 def extract_table(
     spark: SparkSession,
     table: str,
-    features_dir: Path,
-    choice: BackboneChoice,
-    resize: Resize = Resize.ANTIALIAS,
-    pooling: Pooling = Pooling.RAW,
+    features_dir: AnyPath,
+    how: Extraction,
     *,
-    whitened: bool = False,
-    replace_others: bool = False,
+    progress: Progress = silent,
 ) -> ExtractionReport:
     """Compute on Spark the features of all pictures in a Parquet table, which need never lie on this machine.
 
@@ -285,18 +284,12 @@ def extract_table(
         Where it is computed.
     table : str
         The table's path or URI; its columns are those of `features.spark.extract`.
-    features_dir : Path
+    features_dir : Path or RemotePath
         Where their features are or shall be.
-    choice : BackboneChoice
-        Which network.
-    resize : Resize
-        How pictures are brought to 224 × 224.
-    pooling : Pooling
-        What is kept of the network's output.
-    whitened : bool, default False
-        Whiten pooled descriptors, by the whitening that `features_dir` has.
-    replace_others : bool, default False
-        Remove features of another network or choice, if such are there.
+    how : Extraction
+        Which features.
+    progress : Progress, optional
+        Shows how many tasks are done.
 
     Returns
     -------
@@ -306,7 +299,7 @@ def extract_table(
     Raises
     ------
     ConfigError
-        The choice of network makes no sense, or a whitening is wanted and none is there.
+        The choice of network makes no sense.
     DataError
         The table is not as it should be; or features of another network are there; or the network's file is not one.
     FetchError
@@ -317,18 +310,13 @@ def extract_table(
     from features import spark as on_spark
 
     df = on_spark.read_table(spark, table)
-    extractor = load_extractor(choice, keras_models_dir(), resize, pooling)
-    if whitened:
-        whitening = kept_whitening(features_dir, extractor)
-        if whitening is None:
-            raise ConfigError(
-                "--whiten learns from a folder of images and not from a table; extract a folder of some thousands "
-                "into --out first"
-            )
-        extractor = extractor.whitened_by(whitening)
+    extractor = load_extractor(how.choice, keras_models_dir(), how.resize, how.pooling)
     with exclusive(features_dir):
-        store = open_store(features_dir, choice, extractor, replace=replace_others)
-        return on_spark.extract_features(df, choice, extractor, store, keras_models_dir())
+        if how.whitened:
+            extractor = whiten(extractor, on_spark.sample_of(df), features_dir)
+        store = open_store(features_dir, how.choice, extractor, replace=how.replace_others)
+        with _shown(progress, "extract", "tasks") as show:
+            return on_spark.extract_features(df, how.choice, extractor, store, keras_models_dir(), on_progress=show)
 
 
 def build(workspace: Workspace, *, centre: bool | None = None, progress: Progress = silent) -> BuildReport:
@@ -554,28 +542,25 @@ def _posters(workspace: Workspace) -> list[Poster]:
 
 def _extract(
     pictures: Sequence[Picture],
-    features_dir: Path,
-    choice: BackboneChoice,
-    resize: Resize,
-    pooling: Pooling,
-    whitened: bool,
-    replace_others: bool,
+    features_dir: AnyPath,
+    how: Extraction,
     progress: Progress,
     unit: str,
     spark: SparkSession | None,
 ) -> ExtractionReport:
-    if (choice.backbone, choice.weights) == (VGG16, IMAGENET):
+    if (how.choice.backbone, how.choice.weights) == (VGG16, IMAGENET):
         _bring_imagenet_weights(progress)
-    extractor = load_extractor(choice, keras_models_dir(), resize, pooling)
+    extractor = load_extractor(how.choice, keras_models_dir(), how.resize, how.pooling)
     with exclusive(features_dir):
-        if whitened:
-            extractor = whiten(extractor, pictures, features_dir)
-        store = open_store(features_dir, choice, extractor, replace=replace_others)
+        if how.whitened:
+            extractor = whiten(extractor, spread_out(pictures), features_dir)
+        store = open_store(features_dir, how.choice, extractor, replace=how.replace_others)
         if spark is not None:
             from features import spark as on_spark
 
             df = on_spark.frame_of(spark, pictures)
-            return on_spark.extract_features(df, choice, extractor, store, keras_models_dir())
+            with _shown(progress, "extract", "tasks") as show:
+                return on_spark.extract_features(df, how.choice, extractor, store, keras_models_dir(), on_progress=show)
         with progress("extract", len(pictures), unit) as advance:
             return extract_features(pictures, extractor, store, on_picture=lambda: advance(1))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,3 +50,20 @@ def full_disk() -> Callable[[int], AbstractContextManager[None]]:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     return refuse
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[dict[str, Any]]:
+    """A server on the loopback that speaks S3, with an empty bucket: the options that lead Arrow to it."""
+    from moto.server import ThreadedMotoServer
+    from pyarrow.fs import S3FileSystem
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    host, port = server.get_host_and_port()
+    options = {"access_key": "who", "secret_key": "what", "region": "us-east-1", "scheme": "http"}
+    options["endpoint_override"] = f"{host}:{port}"
+    S3FileSystem(**options, allow_bucket_creation=True).create_dir("bucket")
+    yield options
+    server.stop()

@@ -78,12 +78,12 @@ def _prepare(out: Path, seed: int) -> Workspace:
 
 def _extract_and_build(workspace: Workspace) -> None:
     from keyart.cli.quiet import import_tensorflow_quietly
-    from keyart.pipeline import build, extract
+    from keyart.pipeline import Extraction, build, extract
     from keyart.progress import bar
 
     choice = _choose_weights()
     import_tensorflow_quietly()
-    extract(workspace, choice, replace_others=True, progress=bar)
+    extract(workspace, Extraction(choice, replace_others=True), progress=bar)
     build(workspace, progress=bar)
 
 

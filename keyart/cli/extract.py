@@ -12,6 +12,7 @@ import click
 from keyart.cli.options import say_notes, workspace_options
 
 if TYPE_CHECKING:
+    from catalog.remote import AnyPath
     from features.extraction import ExtractionReport
 
 _N_LISTED = 20
@@ -23,9 +24,7 @@ _N_LISTED = 20
     metavar="DIR",
     help="Any folder of images, in place of the workspace's posters; with --out. With --spark also a Parquet table.",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Where the features of --images are written."
-)
+@click.option("--out", metavar="DIR", help="Where the features of --images are written: a folder, or a URI of one.")
 @click.option(
     "--backbone",
     default="vgg16",
@@ -74,7 +73,7 @@ _N_LISTED = 20
 @workspace_options
 def command(
     images: str | None,
-    out: Path | None,
+    out: str | None,
     backbone: str,
     weights: str,
     seed: int,
@@ -92,19 +91,24 @@ def command(
     force. Features whose poster is gone are dropped. A poster that cannot be read is named and passed over; where more
     than half cannot, the exit code is 1.
     """
+    from catalog.remote import place
     from features.backbone import BackboneChoice
     from features.descriptors import Pooling
     from features.images import Resize
-    from features.spark import is_table
+    from features.spark import folder_at, is_table
     from keyart.cli.quiet import import_tensorflow_quietly, spark_session
-    from keyart.pipeline import extract, extract_folder, extract_table
+    from keyart.pipeline import Extraction, extract, extract_folder, extract_table
     from keyart.progress import bar
     from keyart.workspace import Workspace
 
     if (images is None) != (out is None):
         raise click.UsageError("--images DIR and --out DIR go together")
-    if out and ":/" in str(out):
-        raise click.UsageError(f"--out {out}: expected a folder, received a URI; copy the finished folder there")
+    for name, value in (("--images", images), ("--out", out)):
+        # An unset variable in somebody's script; as a path it is the current folder.
+        if value is not None and not value.strip():
+            raise click.UsageError(f"{name} is blank; name a folder, or leave both out for the workspace's posters.")
+    if images and spark is None and is_table(images):
+        raise click.UsageError(f"--images {images}: a table or a URI is read by --spark only.")
     if whiten and features == "raw":
         raise click.UsageError("--whiten is for --features gem or rmac")
     # Told before TensorFlow is imported, which takes seconds.
@@ -115,30 +119,30 @@ def command(
     import_tensorflow_quietly()
     # Of odd but readable files, one line each; what cannot be read is reported anyway.
     warnings.filterwarnings("ignore", module="PIL")
-    how = (choice, Resize(resize), Pooling(features))
+    how = Extraction(choice, Resize(resize), Pooling(features), whiten, replace)
     with nullcontext() if spark is None else spark_session(spark) as session:
-        if images and out and session and is_table(images):
-            report = extract_table(session, images, out, *how, whitened=whiten, replace_others=replace)
-        elif images and out:
-            report = extract_folder(
-                Path(images), out, *how, whitened=whiten, replace_others=replace, progress=bar, spark=session
-            )
+        folder = None if out is None else folder_at(session, out) if session else place(out)
+        if images and folder and session and is_table(images):
+            report = extract_table(session, images, folder, how, progress=bar)
+        elif images and folder:
+            report = extract_folder(Path(images), folder, how, progress=bar, spark=session)
         else:
-            report = extract(workspace, *how, whitened=whiten, replace_others=replace, progress=bar, spark=session)
-    _print(report, "images" if images else "posters", out)
+            report = extract(workspace, how, progress=bar, spark=session)
+    _print(report, "images" if images else "posters", folder)
     return 1 if report.mostly_broken else 0
 
 
-def _print(report: ExtractionReport, unit: str, out: Path | None) -> None:
+def _print(report: ExtractionReport, unit: str, folder: AnyPath | None) -> None:
     say_notes(f"computed again: {reason}" for reason in report.mended)
     dropped = f", {report.n_dropped:,} dropped" if report.n_dropped else ""
     click.echo(f"features of {report.n_new:,} {unit} computed, {report.n_known:,} already here{dropped}")
     if not report.skipped:
         return
     click.echo(f"{len(report.skipped):,} {unit} could not be read:", err=True)
-    name = "movie_id " if out is None else ""
+    name = "movie_id " if folder is None else ""
     for skipped in report.skipped[:_N_LISTED]:
-        click.echo(f"  {name}{skipped.picture_id}: {skipped.reason}", err=True)
+        # A line each, whatever stands in a file's name.
+        click.echo("  " + " ".join(f"{name}{skipped.picture_id}: {skipped.reason}".split()), err=True)
     if len(report.skipped) > _N_LISTED:
-        where = out / "skipped.json" if out else "features/skipped.json in the workspace"
+        where = folder / "skipped.json" if folder else "features/skipped.json in the workspace"
         click.echo(f"  and {len(report.skipped) - _N_LISTED:,} more: see {where}", err=True)

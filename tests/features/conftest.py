@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from features.backbone import Backbone, BackboneChoice, load_backbone
-from features.extraction import Picture
+from features.computation import Picture
 
 
 def draw_poster(path: Path, seed: int, size: tuple[int, int] = (60, 90), mode: str = "RGB") -> Path:

@@ -25,7 +25,8 @@ import pyarrow.parquet  # noqa: F401
 from PIL import Image
 
 from features.backbone import Backbone
-from features.extraction import Picture, extract_features
+from features.computation import Picture
+from features.extraction import extract_features
 from features.extractor import Extractor
 from features.store import FeatureStore
 
@@ -45,7 +46,7 @@ def network(batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     return maps + np.arange(len(batch), dtype=np.float32)[:, None, None, None] + maps.mean()
 
 
-EXTRACTOR = Extractor(Backbone("sampler", "ab" * 32, (4, 4, 3), network, batch_size=3))
+EXTRACTOR = Extractor(Backbone("sampler", "ab" * 32, "cd" * 32, (4, 4, 3), network, batch_size=3))
 BROKEN = b"once upon a time"
 FIRST = [Picture(number, BROKEN if number in (2, 7) else draw(number)) for number in range(10)]
 # 3 and 4 are gone, 6 is another picture, 2 is mended, 10 to 13 are new.

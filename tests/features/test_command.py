@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -126,6 +127,44 @@ def test_what_goes_wrong_is_one_line(
     left, out, err = typed(*words, *more)
     assert (left, out) == (code, "")
     assert message in err.splitlines()[-1]
+
+
+def test_a_name_that_is_not_utf_8_stops_nothing(
+    typed: Typed, words: list[str | Path], images: Path, tmp_path: Path
+) -> None:
+    good, bad = (Path(os.fsdecode(os.fsencode(images) + name)) for name in (b"/caf\xe9.png", b"/b\xe9te.png"))
+    try:
+        draw_poster(good, 7)
+    except OSError:
+        pytest.skip("this file system knows UTF-8 names only")
+    bad.write_text("no\npicture")
+    code, out, err = typed(*words)
+    assert (code, out) == (0, "features of 5 images computed, 0 already here\n")
+    assert r"b\xe9te.png is not a picture" in err
+    store = FeatureStore.open(tmp_path / "out")
+    assert r"caf\xe9.png" in store.rows().picture_ids
+    assert [one.picture_id for one in store.skipped()] == [r"b\xe9te.png"]
+    assert typed(*words)[1] == "features of 0 images computed, 5 already here\n"
+
+
+def test_a_line_end_in_a_name_makes_no_second_line(typed: Typed, words: list[str | Path], images: Path) -> None:
+    (images / "two\nlines.png").write_text("no picture")
+    assert len(typed(*words)[2].splitlines()) == 2
+
+
+@pytest.mark.parametrize("name", ["posters.parquet", "s3a://bucket/posters"])
+def test_a_table_is_for_spark(typed: Typed, words: list[str | Path], name: str) -> None:
+    words[1] = name
+    code, _, err = typed(*words)
+    assert (code, "a table or a URI is read by --spark only" in err) == (2, True)
+
+
+@pytest.mark.parametrize("option", ["--images", "--out"])
+def test_a_blank_folder_is_refused(typed: Typed, words: list[str | Path], option: str) -> None:
+    words[words.index(option) + 1] = " "
+    code, out, err = typed(*words)
+    assert (code, out) == (2, "")
+    assert f"{option} is blank" in err
 
 
 def test_images_and_out_go_together(typed: Typed, images: Path, tmp_path: Path) -> None:

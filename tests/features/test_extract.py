@@ -14,8 +14,9 @@ import pytest
 from catalog.errors import ConfigError, DataError
 from features import extract
 from features.backbone import Backbone, BackboneChoice
+from features.computation import Picture, compute
 from features.descriptors import Pooling, Whitening
-from features.extraction import Picture, compute, kept_whitening, open_store, whiten
+from features.extraction import kept_whitening, open_store, whiten
 from features.extractor import Extractor, extractor_of, load_extractor
 from features.images import read_image
 from features.store import FeatureStore
@@ -162,7 +163,7 @@ def test_the_network_is_never_given_a_batch_across_a_shards_end(tmp_path: Path, 
         sizes.append(int((batch.reshape(len(batch), -1).any(axis=1)).sum()))
         return batch[:, :1, :1].astype(np.float32)
 
-    extractor = Extractor(Backbone("counter", "00", (1, 1, 3), infer, batch_size=4))
+    extractor = Extractor(Backbone("counter", "00", "00", (1, 1, 3), infer, batch_size=4))
     pictures = [Picture(number, posters[0]) for number in range(23)]
     list(compute(pictures, extractor, shard_rows=10))
     assert sizes == [4, 4, 2, 4, 4, 2, 3]

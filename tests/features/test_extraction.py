@@ -10,7 +10,8 @@ import pytest
 
 from catalog.errors import DataError, StoreError
 from features.backbone import Backbone, BackboneChoice
-from features.extraction import ExtractionReport, Picture, extract_features
+from features.computation import Picture
+from features.extraction import ExtractionReport, extract_features
 from features.extractor import Extractor, load_extractor
 from features.images import Resize, read_image
 from features.store import FeatureStore

@@ -106,6 +106,24 @@ def test_a_network_inside_a_network_is_named() -> None:
         of_model("made", _model(inner), "onnx")
 
 
+def test_a_sequential_network_from_a_file_is_written_as_one_in_memory(tmp_path: Path) -> None:
+    model = _network("strides and same")
+    model.save(tmp_path / "made.keras")
+    received = load_backbone(BackboneChoice(str(tmp_path / "made.keras"), engine="onnx"), tmp_path)
+    np.testing.assert_array_equal(received(_pixels()), of_model("made", model, "onnx")(_pixels()))
+
+
+def test_a_layer_that_is_used_twice_is_told() -> None:
+    import keras
+
+    picture = keras.Input((224, 224, 3))
+    twice = keras.layers.Conv2D(3, 3, padding="same", name="twice")
+    first = keras.layers.ReLU()(twice(picture))
+    model = keras.Model(picture, keras.layers.ReLU(name="after")(twice(first)), name="made")
+    with pytest.raises(ConfigError, match="knows no layer that is used twice, as before after; take --engine keras"):
+        of_model("made", model, "onnx")
+
+
 def test_other_numbers_than_those_of_keras_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import keras
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.extraction import Picture, extract_features
+from features.computation import Picture
+from features.extraction import extract_features
 from features.store import FeatureStore
 from tests.features import killed
 from tests.features.killed import EXTRACTOR, FIRST, LATER, SHARD_ROWS

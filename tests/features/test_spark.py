@@ -19,10 +19,14 @@ import pytest
 
 import features
 from catalog.errors import ConfigError, DataError, StoreError
+from catalog.remote import RemotePath, place
 from features.backbone import Backbone, BackboneChoice
-from features.extraction import Picture
-from features.extractor import Extractor
-from features.spark import _extractor, _Recipe, _seeing_cores, extract, frame_of, read_table, session
+from features.computation import Picture
+from features.extraction import open_store
+from features.extractor import Extractor, load_extractor
+from features.spark import extract, extract_features, folder_at, frame_of, read_table, sample_of, session
+from features.spark.cluster import _s3_options
+from features.spark.tasks import Recipe, Task, _extractor, _seeing_cores
 from features.store import FeatureStore
 from keyart.cli import main
 from tests.features.conftest import draw_poster, small_model
@@ -69,7 +73,7 @@ def _pictures(folder: Path) -> list[Picture]:
     return [Picture(int(path.stem), path) for path in sorted(folder.iterdir(), key=lambda path: int(path.stem))]
 
 
-def _extract(df: DataFrame, out: Path, network: Path, **how: Any) -> tuple[int, int, int]:
+def _extract(df: DataFrame, out: Path | str, network: Path, **how: Any) -> tuple[int, int, int]:
     report = extract(df, out, backbone=str(network), **{"shard_rows": _SHARD_ROWS, **how})
     return report.n_new, report.n_known, len(report.skipped)
 
@@ -274,17 +278,209 @@ def test_a_folder_that_is_not_shared_is_told(
 
 
 @needs_java
-def test_a_uri_to_write_to_is_refused(spark: SparkSession, network: Path) -> None:
-    with pytest.raises(ConfigError, match="received a URI"):
-        _extract(spark.range(1), Path("s3a://bucket/features"), network)
+def test_onnx_runtime_in_the_workers_gives_the_bits_of_one_machine(
+    spark: SparkSession, folder: Path, tmp_path: Path
+) -> None:
+    import keras
+
+    keras.utils.set_random_seed(3)
+    layers = [keras.layers.AveragePooling2D(28), keras.layers.Conv2D(5, 3, activation="relu")]
+    network = tmp_path / "convolutions.keras"
+    keras.Sequential([keras.Input((224, 224, 3)), *layers], name="convolutions").save(network)
+    pictures = _pictures(folder)
+    assert _extract(frame_of(spark, pictures, _SHARD_ROWS), tmp_path / "spark", network, engine="onnx") == (21, 0, 0)
+    items = [(picture.picture_id, picture.source) for picture in pictures]
+    features.extract(items, tmp_path / "one", backbone=str(network), engine="onnx", cache_dir=tmp_path / "cache")
+    _assert_equal(tmp_path / "spark", tmp_path / "one")
+
+
+@needs_java
+def test_it_is_shown_how_many_tasks_are_done(
+    spark: SparkSession, folder: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("features.spark.cluster._GLANCE_S", 0.01)
+    choice = BackboneChoice(str(network))
+    extractor = load_extractor(choice, tmp_path)
+    store = open_store(tmp_path / "features", choice, extractor)
+    # At the pipe's end a task will wait, until the others have been seen to be done.
+    content, pipe = (folder / "21.png").read_bytes(), tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    df = frame_of(spark, [*_pictures(folder)[:20], Picture(21, pipe)], _SHARD_ROWS)
+    shown: list[tuple[int, int]] = []
+    groups: list[str | None] = []
+
+    def run() -> None:
+        spark.sparkContext.setJobGroup("mine", "of the user")
+        extract_features(df, choice, extractor, store, tmp_path, on_progress=lambda *told: shown.append(told))
+        groups.append(spark.sparkContext.getLocalProperty("spark.jobGroup.id"))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    assert _comes_true(lambda: (5, 6) in shown)
+    _feed(pipe, content, thread)
+    assert (shown[0], shown[-1]) == ((0, 6), (6, 6))
+    assert shown == sorted(shown)
+    assert groups == ["mine"]
+
+
+@needs_java
+def test_a_whitening_is_learnt_from_a_table_once(
+    spark: SparkSession,
+    folder: Path,
+    network: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = {"id": [int(path.stem) for path in folder.iterdir()], "content": [p.read_bytes() for p in folder.iterdir()]}
+    pd.DataFrame(table).to_parquet(tmp_path / "posters.parquet")
+    df = spark.read.parquet(str(tmp_path / "posters.parquet"))
+    monkeypatch.setattr("features.spark.tables.WHITENING_SAMPLE", 7)
+    samples = [sorted(one.picture_id for one in sample_of(df.repartition(n))) for n in (1, 5)]
+    assert samples[0] == samples[1]
+    assert len(samples[0]) == 7
+    words = ["extract", "--images", f"{tmp_path}/posters.parquet", "--out", f"{tmp_path}/out", "--features", "gem"]
+    for expected in ("21 images computed, 0 already", "0 images computed, 21 already"):
+        with pytest.raises(SystemExit) as left:
+            main([*words, "--backbone", str(network), "--whiten", "--spark"])
+        assert (left.value.code, expected in capsys.readouterr().out) == (0, True)
+    assert FeatureStore.open(tmp_path / "out").whitening() is not None
+
+
+@needs_java
+def test_a_name_that_is_not_utf_8_stops_no_run(
+    spark: SparkSession, folder: Path, network: Path, tmp_path: Path
+) -> None:
+    odd = Picture(99, Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.png")))
+    out = tmp_path / "features"
+    assert _extract(frame_of(spark, [*_pictures(folder)[:2], odd]), out, network) == (2, 0, 1)
+    assert r"caf\xe9.png" in FeatureStore.open(out).skipped()[0].reason
+
+
+# Other file systems
+
+
+@pytest.fixture
+def bucket(spark: SparkSession, s3: dict[str, Any], tmp_path: Path) -> Iterator[str]:
+    """A folder in a bucket that Spark's settings lead to, as those of a cluster do."""
+    configuration = spark.sparkContext._jsc.hadoopConfiguration()
+    told = {"access.key": s3["access_key"], "secret.key": s3["secret_key"], "endpoint.region": s3["region"]}
+    told |= {"endpoint": s3["endpoint_override"], "connection.ssl.enabled": "false"}
+    for name, value in told.items():
+        configuration.set(f"fs.s3a.{name}", value)
+    yield f"s3a://bucket/{tmp_path.name}"
+    for name in told:
+        configuration.unset(f"fs.s3a.{name}")
+
+
+def _downloaded(out: RemotePath, folder: Path) -> Path:
+    folder.mkdir()
+    for path in out.glob("*"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
+@needs_java
+def test_workers_write_the_bits_of_one_machine_into_a_bucket_and_repeat_only_what_is_missing(
+    spark: SparkSession, bucket: str, folder: Path, network: Path, tmp_path: Path
+) -> None:
+    (folder / "5.png").write_text("once upon a time")
+    pictures = _pictures(folder)
+    items = [(picture.picture_id, picture.source) for picture in pictures]
+    features.extract(items, tmp_path / "one", backbone=str(network))
+    df, out = frame_of(spark, pictures, _SHARD_ROWS), folder_at(spark, bucket)
+    assert isinstance(out, RemotePath)
+    assert _extract(df, bucket, network) == (20, 0, 1)
+    _assert_equal(_downloaded(out, tmp_path / "first"), tmp_path / "one")
+    # A run that was killed before a record was written, and a byte that the network turned.
+    (out / "features-00001.json").unlink()
+    content = bytearray((out / "features-00003.npy").read_bytes())
+    content[-1] ^= 1
+    (out / "features-00003.npy").write_bytes(bytes(content))
+    # One partition holds the picture that is none.
+    assert _extract(df, bucket, network) == (7, 13, 1)
+    _assert_equal(_downloaded(out, tmp_path / "again"), tmp_path / "one")
+    draw_poster(folder / "2.png", 99)
+    assert _extract(frame_of(spark, pictures[1:], _SHARD_ROWS), bucket, network, drop_gone=True) == (1, 18, 1)
+    with pytest.raises(DataError, match=rf"^{bucket} holds features of tiny .* never mix"):
+        _extract(df, bucket, network, resize="nearest")
+
+
+@needs_java
+def test_a_bucket_can_be_typed(
+    spark: SparkSession, bucket: str, folder: Path, network: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["extract", "--images", str(folder), "--out", bucket, "--backbone", str(network), "--features", "gem"]
+    with pytest.raises(SystemExit) as left:
+        main([*words, "--whiten", "--spark"])
+    assert (left.value.code, capsys.readouterr().out) == (0, "features of 21 images computed, 0 already here\n")
+    with pytest.raises(SystemExit) as left:
+        main([*words, "--whiten", "--spark"])
+    assert (left.value.code, capsys.readouterr().out) == (0, "features of 0 images computed, 21 already here\n")
+
+
+@needs_java
+def test_a_uri_of_this_machine_is_a_folder(spark: SparkSession, folder: Path, network: Path, tmp_path: Path) -> None:
+    assert _extract(frame_of(spark, _pictures(folder)[:2]), f"file://{tmp_path}/features", network) == (2, 0, 0)
+    assert len(_content(tmp_path / "features")[0]) == 2
+
+
+@needs_java
+def test_a_bucket_that_is_not_there_is_one_line(spark: SparkSession, bucket: str, folder: Path, network: Path) -> None:
+    with pytest.raises(StoreError, match=r"^s3a://nobodys/f/features\.json cannot be reached: [^\n]*$"):
+        _extract(frame_of(spark, _pictures(folder)[:2]), "s3a://nobodys/f", network)
+
+
+def test_a_task_that_runs_again_writes_the_same_files_over(
+    s3: dict[str, Any], drawn: Path, tiny: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extractor = Extractor(tiny)
+    monkeypatch.setattr("features.spark.tasks._extractor", lambda recipe: extractor)
+    out = place(f"s3://bucket/{tmp_path.name}", **s3)
+    assert isinstance(out, RemotePath)
+    recipe = Recipe(BackboneChoice(), extractor.identity, None, None, None, 1)
+    paths = [str(drawn / f"{movie_id}.png") for movie_id in range(1, 11)]
+    nothing = pa.array([None] * 10, pa.string())
+    columns = {"id": list(range(1, 11)), "source": paths, "sha256": nothing, "known_sha256": nothing}
+    batch, task = pa.RecordBatch.from_pydict(columns), Task(recipe, out, 7, 2, _SHARD_ROWS)
+
+    def run() -> dict[str, bytes]:
+        assert [len(told) for told in task.run_partition(1, iter([batch]))] == [4, 4, 2]
+        return {path.name: path.read_bytes() for path in out.glob("*")}
+
+    first = run()
+    assert sorted(name for name in first if name.endswith(".json")) == [
+        "features-00008.json",
+        "features-00010.json",
+        "features-00012.json",
+    ]
+    assert run() == first
+
+
+@pytest.mark.parametrize(
+    ("told", "options"),
+    [
+        ({}, {}),
+        ({"fs.s3a.endpoint": "s3.eu-west-1.amazonaws.com", "fs.s3a.endpoint.region": "r"}, {"region": "r"}),
+        ({"fs.s3a.endpoint": "http://h:1"}, {"endpoint_override": "h:1", "scheme": "http"}),
+        ({"fs.s3a.endpoint": "h:1"}, {"endpoint_override": "h:1", "scheme": "https"}),
+        (
+            {"fs.s3a.endpoint": "h:1", "fs.s3a.connection.ssl.enabled": "false"},
+            {"endpoint_override": "h:1", "scheme": "http"},
+        ),
+        ({"fs.s3a.access.key": "a", "fs.s3a.session.token": "t"}, {"access_key": "a", "session_token": "t"}),
+    ],
+)
+def test_sparks_settings_of_s3_are_those_of_arrow(told: dict[str, str], options: dict[str, str]) -> None:
+    assert _s3_options(told.get) == options
 
 
 def test_a_network_is_loaded_once_a_worker(tiny: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     extractor = Extractor(tiny)
-    recipe = _Recipe(BackboneChoice(), extractor.identity, None, None, None, 1)
-    loaded: list[_Recipe] = []
-    monkeypatch.setattr(_Recipe, "load", lambda self: loaded.append(self) or extractor)
-    monkeypatch.setattr("features.spark._loaded", {})
+    recipe = Recipe(BackboneChoice(), extractor.identity, None, None, None, 1)
+    loaded: list[Recipe] = []
+    monkeypatch.setattr(Recipe, "load", lambda self: loaded.append(self) or extractor)
+    monkeypatch.setattr("features.spark.tasks._loaded", {})
     other = replace(recipe, identity=replace(recipe.identity, weights_sha256="0"))
     for one in (recipe, replace(recipe), other, other):
         assert _extractor(one) is extractor
@@ -294,7 +490,7 @@ def test_a_network_is_loaded_once_a_worker(tiny: Backbone, monkeypatch: pytest.M
 def test_a_worker_whose_network_is_another_one_refuses(network: Path, tiny: Backbone) -> None:
     identity = replace(Extractor(tiny).identity, weights_sha256="0" * 64)
     with pytest.raises(DataError, match="a worker's network"):
-        _Recipe(BackboneChoice(str(network)), identity, None, None, None, 1).load()
+        Recipe(BackboneChoice(str(network)), identity, None, None, None, 1).load()
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux lets a process choose its cores")

@@ -15,8 +15,8 @@ from catalog.errors import DataError, NotBuiltError, StoreError
 from features import store as store_module
 from features.store import FeatureStore, Identity, Skipped
 
-IDENTITY = Identity("vgg16", "ab" * 32, "antialias", 6)
-OTHER = Identity("squeezenet", "cd" * 32, "antialias", 6)
+IDENTITY = Identity("vgg16", "ab" * 32, "ef" * 32, "antialias", 6)
+OTHER = Identity("squeezenet", "cd" * 32, "ef" * 32, "antialias", 6)
 ORIGIN = {"backbone": "vgg16", "weights": "random", "seed": 0}
 
 
@@ -138,8 +138,8 @@ def test_features_of_two_networks_never_mix(store: FeatureStore) -> None:
     append(store, [1])
     with pytest.raises(
         DataError,
-        match=r"holds features of vgg16 \(6 columns, weights abababab, resize antialias\), these would be of "
-        r"squeezenet \(6 columns, weights cdcdcdcd, resize antialias\); features of two "
+        match=r"holds features of vgg16 \(6 columns, weights abababab, layers efefefef, resize antialias\), these "
+        r"would be of squeezenet \(6 columns, weights cdcdcdcd, layers efefefef, resize antialias\); features of two "
         r"networks never mix: .* --replace",
     ):
         FeatureStore.create(store.folder, OTHER, ORIGIN)
@@ -151,6 +151,7 @@ def test_features_of_two_networks_never_mix(store: FeatureStore) -> None:
     [
         {"backbone": "other"},
         {"weights_sha256": "00"},
+        {"architecture_sha256": "00"},
         {"resize": "nearest"},
         {"n_features": 7},
         {"preprocessing": "torch"},
@@ -213,8 +214,11 @@ def test_a_missing_store_says_which_command_makes_it(tmp_path: Path) -> None:
 
 def test_a_store_of_another_version_is_refused(store: FeatureStore) -> None:
     path = store.folder / "features.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "version": 2}))
-    with pytest.raises(DataError, match=r"features\.json is of version 2, this keyart reads version 1"):
+    path.write_text(json.dumps({**json.loads(path.read_text()), "version": 1}))
+    with pytest.raises(
+        DataError,
+        match=r"features\.json is of version 1, this keyart reads version 2.*; or run `keyart extract --replace`",
+    ):
         FeatureStore.open(store.folder)
 
 

@@ -18,7 +18,7 @@ from catalog.storage import write_bytes
 from features.backbone import BackboneChoice
 from keyart.cli import main
 from keyart.engine import Engine
-from keyart.pipeline import build, extract, import_posters, load
+from keyart.pipeline import Extraction, build, extract, import_posters, load
 from keyart.workspace import Workspace
 from tests.posters.pictures import draw_poster
 
@@ -149,7 +149,7 @@ def _built_home(
     load(home, movielens)
     workspace = Workspace.open(home)
     import_posters(workspace, poster_folder, "movie")
-    extract(workspace, BackboneChoice(str(backbone_path)))
+    extract(workspace, Extraction(BackboneChoice(str(backbone_path))))
     build(workspace)
     return home
 

@@ -12,7 +12,7 @@ from features.backbone import BackboneChoice
 from features.images import Resize
 from features.store import FeatureStore
 from keyart.engine import Engine
-from keyart.pipeline import build, current_features, extract
+from keyart.pipeline import Extraction, build, current_features, extract
 from keyart.workspace import Workspace
 
 
@@ -137,7 +137,7 @@ def test_an_index_alone_or_ratings_alone_answer(home: Path) -> None:
 
 def test_an_index_of_another_network_is_refused(home: Path) -> None:
     workspace = Workspace.open(home)
-    extract(workspace, BackboneChoice(weights="random"), replace_others=True)
+    extract(workspace, Extraction(BackboneChoice(weights="random"), replace_others=True))
     with pytest.raises(DataError, match=r"features are of vgg16 \(25088 columns.*built from tiny.*keyart build"):
         Engine.open(home)
 
@@ -145,8 +145,8 @@ def test_an_index_of_another_network_is_refused(home: Path) -> None:
 def test_another_resize_is_another_identity(home: Path, backbone_path: Path) -> None:
     workspace = Workspace.open(home)
     with pytest.raises(DataError, match="never mix"):
-        extract(workspace, BackboneChoice(str(backbone_path)), Resize.NEAREST)
-    extract(workspace, BackboneChoice(str(backbone_path)), Resize.NEAREST, replace_others=True)
+        extract(workspace, Extraction(BackboneChoice(str(backbone_path)), Resize.NEAREST))
+    extract(workspace, Extraction(BackboneChoice(str(backbone_path)), Resize.NEAREST, replace_others=True))
     build(workspace)
     assert FeatureStore.open(workspace.features_dir).identity.resize == "nearest"
     assert len(Engine.open(home).similar(1, alpha=1)) == 4

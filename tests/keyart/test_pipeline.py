@@ -11,7 +11,7 @@ from catalog.films import Catalogue
 from features.backbone import BackboneChoice
 from keyart.engine import Engine
 from keyart.inventory import take_inventory
-from keyart.pipeline import build, extract, import_posters, load, open_ratings
+from keyart.pipeline import Extraction, build, extract, import_posters, load, open_ratings
 from keyart.workspace import Workspace
 
 
@@ -80,7 +80,7 @@ def test_a_catalogue_without_ratings_goes_by_looks(
     assert any("by their posters alone" in note for note in report.notes)
     workspace = Workspace.open(tmp_path / "new")
     import_posters(workspace, poster_folder, "movie")
-    extract(workspace, BackboneChoice(str(backbone_path)))
+    extract(workspace, Extraction(BackboneChoice(str(backbone_path))))
     assert build(workspace).n_similar == 0
     assert len(open_ratings(workspace)) == 0
     assert Engine.open(tmp_path / "new").similar(1).hits[0].movie_id == 3
@@ -91,18 +91,18 @@ def test_steps_out_of_order_name_the_step_before(movielens: Path, tmp_path: Path
         Workspace.open(tmp_path / "new")
     load(tmp_path / "new", movielens)
     with pytest.raises(NotBuiltError, match=r"keyart fetch.*keyart import"):
-        extract(Workspace.open(tmp_path / "new"), BackboneChoice(weights="random"))
+        extract(Workspace.open(tmp_path / "new"), Extraction(BackboneChoice(weights="random")))
 
 
 def test_only_new_or_changed_posters_are_extracted(home: Path, poster_folder: Path, backbone_path: Path) -> None:
-    workspace, choice = Workspace.open(home), BackboneChoice(str(backbone_path))
-    assert extract(workspace, choice).n_new == 0
+    workspace, how = Workspace.open(home), Extraction(BackboneChoice(str(backbone_path)))
+    assert extract(workspace, how).n_new == 0
     folder = home / "more"
     folder.mkdir()
     shutil.copy(poster_folder / "2.jpg", folder / "1.jpg")
     shutil.copy(poster_folder / "2.jpg", folder / "4.jpg")
     import_posters(workspace, folder, "movie")
-    report = extract(workspace, choice)
+    report = extract(workspace, how)
     assert (report.n_new, report.n_known) == (2, 4)
     build(workspace)
     (first, *_) = Engine.open(home).similar(4, alpha=1)
@@ -118,7 +118,7 @@ def test_a_poster_that_is_gone_leaves_the_index_at_the_next_build(home: Path) ->
 
 def test_random_weights_are_centred_unless_told_otherwise(home: Path) -> None:
     workspace = Workspace.open(home)
-    extract(workspace, BackboneChoice(weights="random"), replace_others=True)
+    extract(workspace, Extraction(BackboneChoice(weights="random"), replace_others=True))
     assert build(workspace).centred
     centred = Engine.open(home).similar(1, alpha=1)
     assert not build(workspace, centre=False).centred
@@ -140,7 +140,7 @@ def test_a_full_disk_while_building_loses_nothing(
         import_posters(workspace, home / "more", "movie")
     _fill_disk(monkeypatch, home / part)
     step = (
-        partial(extract, workspace, BackboneChoice(str(backbone_path)))
+        partial(extract, workspace, Extraction(BackboneChoice(str(backbone_path))))
         if part == "features"
         else partial(build, workspace)
     )
@@ -193,7 +193,7 @@ def test_the_inventory_names_the_next_step(
     assert "keyart fetch" in next_step()
     import_posters(workspace, poster_folder, "movie")
     assert next_step() == "`keyart extract`: 5 posters have no features yet"
-    extract(workspace, BackboneChoice(str(backbone_path)))
+    extract(workspace, Extraction(BackboneChoice(str(backbone_path))))
     assert "keyart build" in next_step()
     build(workspace)
     assert next_step() == "`keyart similar TITLE`"

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from keyart.engine import Engine
-from keyart.pipeline import load
+from keyart.pipeline import Extraction, load
 from tests.keyart.conftest import Run
 
 N_POSTERS = 300
@@ -28,7 +28,7 @@ def real_home(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     workspace = Workspace.open(root / "home")
     assert import_posters(workspace, folder, "imdb").n_imported == N_POSTERS
     backbone = BackboneChoice(str(shared / "weights" / "squeezenet_v1_1_imagenet.keras"))
-    assert extract(workspace, backbone).n_new == N_POSTERS
+    assert extract(workspace, Extraction(backbone)).n_new == N_POSTERS
     assert build(workspace).n_indexed == N_POSTERS
     return root / "home"
 

@@ -1,0 +1,267 @@
+"""A Spark session: opening one, what is set and shown while it works, what it says when something goes wrong.
+
+May import `catalog` only; importing it does not import PySpark.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import socket
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from catalog import errors
+from catalog.errors import ConfigError, KeyartError, StoreError
+from catalog.remote import AnyPath, place
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_CONNECT_S = 5.0
+_GLANCE_S = 1.0
+
+
+@contextmanager
+def session(master: str | None = None) -> Iterator[SparkSession]:
+    """Open a Spark session, and stop it in the end unless it was there before.
+
+    Parameters
+    ----------
+    master : str, optional
+        Such as ``local[4]`` or ``spark://host:7077``; by default what Spark's own configuration says, else all cores
+        of this machine.
+
+    Yields
+    ------
+    SparkSession
+        The session.
+
+    Raises
+    ------
+    ConfigError
+        PySpark or Java is not there, or there is no such master.
+    """
+    with quietly():
+        try:
+            from pyspark.errors import PySparkException
+            from pyspark.sql import SparkSession
+        except ImportError as error:
+            raise ConfigError("Spark needs PySpark: pip install 'keyart[spark]'") from error
+    from py4j.protocol import Py4JError
+
+    there = SparkSession.getActiveSession()
+    builder = SparkSession.builder.appName("keyart extract")
+    if master:
+        _reach(master)
+        builder = builder.master(master)
+    try:
+        spark = builder.getOrCreate()
+    except (PySparkException, Py4JError, OSError) as error:
+        if "JAVA_GATEWAY" in str(error) or isinstance(error, FileNotFoundError):
+            raise ConfigError(
+                "Spark needs Java 17 or newer, and none could be started; install it (such as openjdk-17-jre-headless) "
+                "or let JAVA_HOME name it"
+            ) from error
+        named = f" with the master {master}" if master else ""
+        raise ConfigError(f"Spark does not start{named}: {reason_of(error)}") from error
+    context = spark.sparkContext
+    if context.master.startswith("local") and context.pythonExec == "python3":
+        # Whatever PATH has first need not be the Python that keyart is installed in.
+        context.pythonExec = sys.executable
+    try:
+        yield spark
+    finally:
+        if there is None:
+            spark.stop()
+
+
+def folder_at(spark: SparkSession, name: str | Path) -> AnyPath:
+    """Find a folder to write to, on this machine or on any other file system that Spark writes to.
+
+    Workers have no way to Hadoop's file systems, so Arrow's take their place, with what Spark knows of S3: keys,
+    endpoint and region of ``spark.hadoop.fs.s3a.*``.
+
+    Parameters
+    ----------
+    spark : SparkSession
+        The session.
+    name : str or Path
+        A path, or as text a URI of ``s3a://``, ``gs://``, ``abfss://``, ``hdfs://`` or ``file://``.
+
+    Returns
+    -------
+    Path or RemotePath
+        The folder; it need not exist.
+
+    Raises
+    ------
+    ConfigError
+        There is no such file system, its client is missing, or it does not answer.
+    """
+    return place(name, **_s3_options(spark.sparkContext._jsc.hadoopConfiguration().get))
+
+
+def _s3_options(setting: Callable[[str], str | None]) -> dict[str, str]:
+    """Say in Arrow's words what Hadoop's settings say of S3."""
+    names = {"access_key": "access.key", "secret_key": "secret.key", "session_token": "session.token"}
+    names |= {"region": "endpoint.region", "endpoint_override": "endpoint"}
+    told = {ours: setting(f"fs.s3a.{theirs}") for ours, theirs in names.items()}
+    s3 = {ours: value for ours, value in told.items() if value}
+    scheme, _, host = s3.get("endpoint_override", "").rpartition("://")
+    if host.endswith("amazonaws.com"):
+        # Arrow finds these by itself, from the region.
+        del s3["endpoint_override"]
+    elif host:
+        plain = setting("fs.s3a.connection.ssl.enabled") == "false"
+        s3 |= {"endpoint_override": host, "scheme": scheme or ("http" if plain else "https")}
+    return s3
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Let PySpark not warn of a pandas that is newer than itself: nothing here goes through pandas.
+
+    Yields
+    ------
+    None
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+        yield
+
+
+@contextmanager
+def changed_settings(spark: SparkSession, values: dict[str, str]) -> Iterator[None]:
+    """Change settings of a user's session, and change them back.
+
+    Parameters
+    ----------
+    spark : SparkSession
+        The session.
+    values : dict of str to str
+        What is to hold in the meantime, by the settings' names.
+
+    Yields
+    ------
+    None
+    """
+    before = {name: spark.conf.get(name) for name in values}
+    for name, value in values.items():
+        spark.conf.set(name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            spark.conf.set(name, str(value))
+
+
+@contextmanager
+def watched(spark: SparkSession, n_tasks: int, on_progress: Callable[[int, int], None]) -> Iterator[None]:
+    """Tell how many tasks are done while Spark is at work, which this thread waits for.
+
+    Parameters
+    ----------
+    spark : SparkSession
+        The session.
+    n_tasks : int
+        How many there are.
+    on_progress : callable
+        Told about once a second, in a thread of its own, how many tasks are done of how many.
+
+    Yields
+    ------
+    None
+    """
+    from py4j.protocol import Py4JError
+
+    context, group, done = spark.sparkContext, f"keyart-{secrets.token_hex(4)}", threading.Event()
+    tracker = context.statusTracker()
+
+    def n_done() -> int:
+        jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(group)]
+        stages = [tracker.getStageInfo(stage) for job in jobs if job for stage in job.stageIds]
+        # What is sent to all workers beforehand is a stage too.
+        return max((stage.numCompletedTasks for stage in stages if stage and stage.numTasks == n_tasks), default=0)
+
+    def watch() -> None:
+        # Where the session ends first, whoever waits for its results will say so.
+        with suppress(Py4JError, OSError):
+            while not done.wait(_GLANCE_S):
+                on_progress(n_done(), n_tasks)
+
+    on_progress(0, n_tasks)
+    before = {name: context.getLocalProperty(name) for name in ("spark.jobGroup.id", "spark.job.description")}
+    context.setJobGroup(group, "keyart extract")
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+        on_progress(n_tasks, n_tasks)
+    finally:
+        done.set()
+        watcher.join()
+        for name, value in before.items():
+            context.setLocalProperty(name, value)
+
+
+@contextmanager
+def reworded() -> Iterator[None]:
+    """Raise what a worker raised, without the tracebacks of three languages around it.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    KeyartError
+        As the worker raised it; or a StoreError with what Spark says.
+    """
+    from py4j.protocol import Py4JJavaError
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except (PySparkException, Py4JJavaError) as error:
+        for name, message in re.findall(r"^catalog\.errors\.(\w+): (.+)$", str(error), re.MULTILINE):
+            kind = getattr(errors, name, None)
+            if isinstance(kind, type) and issubclass(kind, KeyartError):
+                raise kind(message) from error
+        raise StoreError(
+            f"Spark gave up: {reason_of(error)}; what was finished is kept, run the same command again to go on"
+        ) from error
+
+
+def reason_of(error: Exception) -> str:
+    """Find the line that says what is wrong.
+
+    Parameters
+    ----------
+    error : Exception
+        Of PySpark or Py4J, whose messages hold the tracebacks of several machines.
+
+    Returns
+    -------
+    str
+        One line, of 300 characters at most.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if re.match(r"(?:[\w.]+(?:Error|Exception)): ", line)]
+    return (told or lines or [type(error).__name__])[-1 if told else 0][:300]
+
+
+def _reach(master: str) -> None:
+    """Ask whether a standalone master answers, for Spark itself would try for minutes."""
+    if not master.startswith("spark://"):
+        return
+    for address in master.removeprefix("spark://").split(","):
+        host, _, port = address.rpartition(":")
+        with suppress(OSError, ValueError), socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S):
+            return
+    raise ConfigError(f"no Spark master answers at {master}; expected spark://HOST:PORT of one that runs")

@@ -1,0 +1,221 @@
+"""What goes in: pictures as DataFrames, from files, from Parquet tables, or as a user has them.
+
+Everything ends as the columns id, source (a path or bytes) and sha256. May import `catalog` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from catalog.errors import DataError
+from features.computation import Picture, printable
+from features.extraction import WHITENING_SAMPLE
+from features.spark.cluster import quietly, reason_of, reworded
+from features.store import SHARD_ROWS, FeatureStore
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+# The driver reads a sample in so many parts, each of which it holds at once.
+_SAMPLE_PARTS = 8
+
+
+@quietly()
+def frame_of(spark: SparkSession, pictures: Sequence[Picture], shard_rows: int = SHARD_ROWS) -> DataFrame:
+    """Make a DataFrame of picture files, cut so that a task computes a shard, or less where cores would stand idle.
+
+    Parameters
+    ----------
+    spark : SparkSession
+        The session.
+    pictures : sequence of Picture
+        Files, not bytes; each id once.
+    shard_rows : int, default 256
+        How many rows a shard holds at most.
+
+    Returns
+    -------
+    DataFrame
+        The columns id, path, sha256; in the order of `pictures`.
+    """
+    from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
+
+    table = pa.table(
+        {
+            "position": np.arange(len(pictures)),
+            "id": [picture.picture_id for picture in pictures],
+            "path": [_path(picture) for picture in pictures],
+            "sha256": [picture.sha256 or "" for picture in pictures],
+        }
+    )
+    n_rows = min(shard_rows, -(-len(pictures) // spark.sparkContext.defaultParallelism)) or 1
+    # A range is cut into even slices; a table that is sent to Spark would be cut as it pleases.
+    positions = spark.range(0, len(pictures), 1, -(-len(pictures) // n_rows)).withColumnRenamed("id", "position")
+    joined = positions.join(F.broadcast(spark.createDataFrame(table)), "position")
+    return joined.select("id", "path", F.nullif("sha256", F.lit("")).alias("sha256"))
+
+
+@quietly()
+def sample_of(df: DataFrame) -> Iterator[Picture]:
+    """Bring to the driver the pictures that a whitening is learnt from.
+
+    Parameters
+    ----------
+    df : DataFrame
+        As `extract` wants it.
+
+    Yields
+    ------
+    Picture
+        Up to 2,000, always the same ones whichever way the table is cut.
+
+    Raises
+    ------
+    DataError
+        The columns are not as they should be, or an id is there twice.
+    """
+    from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
+
+    pictures = checked(df).select("id", "source")
+    # Ids alone are sorted: pictures would all pass through the driver.
+    chosen = pictures.select("id").orderBy(F.xxhash64("id"), "id").limit(WHITENING_SAMPLE)
+    with reworded():
+        rows = pictures.join(F.broadcast(chosen), "id", "left_semi").repartition(_SAMPLE_PARTS).toLocalIterator()
+        for picture_id, source in rows:
+            yield Picture(picture_id, bytes(source) if isinstance(source, bytearray | bytes) else Path(source))
+
+
+def is_table(name: str) -> bool:
+    """Tell whether a name is of a Parquet table, not of a folder of pictures.
+
+    Parameters
+    ----------
+    name : str
+        A path or URI.
+
+    Returns
+    -------
+    bool
+        Whether it has a scheme, as in ``s3a://``, or ends with ``.parquet``.
+    """
+    return "://" in name or name.rstrip("/").endswith(".parquet")
+
+
+@quietly()
+def read_table(spark: SparkSession, name: str) -> DataFrame:
+    """Open a Parquet table of pictures, wherever Spark can read it.
+
+    Parameters
+    ----------
+    spark : SparkSession
+        The session.
+    name : str
+        A path or URI, of a file or of a folder of such files.
+
+    Returns
+    -------
+    DataFrame
+        As `extract` wants it.
+
+    Raises
+    ------
+    DataError
+        There is none.
+    """
+    from pyspark.errors import PySparkException
+
+    try:
+        return spark.read.parquet(name)
+    except PySparkException as error:
+        raise DataError(f"{name} cannot be read as a Parquet table: {reason_of(error)}") from error
+
+
+def checked(df: DataFrame) -> DataFrame:
+    """Bring a user's columns to id, source, sha256.
+
+    Parameters
+    ----------
+    df : DataFrame
+        As `features.spark.extract` wants it.
+
+    Returns
+    -------
+    DataFrame
+        The columns id (long or text), source (text or bytes) and sha256 (text).
+
+    Raises
+    ------
+    DataError
+        A column is missing or of another type, an id is there twice, or a picture has no source.
+    """
+    from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
+    from pyspark.sql.types import BinaryType, IntegralType, StringType
+
+    types = {field.name: field.dataType for field in df.schema.fields}
+    source = next((name for name in ("content", "path") if name in types), None)
+    expected = {"content": BinaryType, "path": StringType}
+    if source is None or not isinstance(types[source], expected[source]):
+        raise DataError(f"expected a column path (text) or content (bytes), received {df.schema.simpleString()}")
+    if not isinstance(types.get("id"), IntegralType | StringType):
+        raise DataError(f"expected a column id (integers or texts), received {df.schema.simpleString()}")
+    picture_id = F.col("id").cast("long" if isinstance(types["id"], IntegralType) else "string")
+    sha256 = F.col("sha256") if "sha256" in types else F.lit(None)
+    pictures = df.select(picture_id.alias("id"), F.col(source).alias("source"), sha256.cast("string").alias("sha256"))
+    with reworded():
+        # Of a Parquet file this reads the ids alone.
+        twice = pictures.groupBy("id").count().filter("count > 1 or id is null").head()
+        blank = pictures.filter("source is null").select("id").head()
+    if twice:
+        raise DataError(f"expected every id once, received {twice['id']} {twice['count']} times")
+    if blank:
+        raise DataError(f"expected a {source} for every id, received none for {blank['id']}")
+    return pictures
+
+
+def joined_with_known(pictures: DataFrame, store: FeatureStore) -> tuple[DataFrame, str]:
+    """Put the hash of what the store holds beside every picture; the JVM holds it once a machine, no worker does.
+
+    Parameters
+    ----------
+    pictures : DataFrame
+        As `checked` gives them.
+    store : FeatureStore
+        What is there already.
+
+    Returns
+    -------
+    joined : DataFrame
+        With the column known_sha256.
+    id_type : str
+        What Spark calls the ids' type.
+
+    Raises
+    ------
+    DataError
+        Ids are integers where those in the store are texts, or the other way round.
+    """
+    from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
+
+    rows = store.rows()
+    id_type = dict(pictures.dtypes)["id"]
+    if len(rows) and (rows.picture_ids.dtype == np.int64) != (id_type == "bigint"):
+        raise DataError(
+            f"{store.folder} holds {'movie_ids' if id_type != 'bigint' else 'names'}, the column id does not; expected "
+            "ids of one kind: name another folder"
+        )
+    id_column = pa.array(rows.picture_ids.tolist(), pa.int64() if id_type == "bigint" else pa.string())
+    known = pa.table({"id": id_column, "known_sha256": pa.array(rows.poster_sha256s, pa.string())})
+    there = pictures.sparkSession.createDataFrame(known)
+    return pictures.join(F.broadcast(there), "id", "left"), id_type
+
+
+def _path(picture: Picture) -> str:
+    if isinstance(picture.source, bytes):
+        raise TypeError("expected a file, received bytes; put these into a DataFrame's column content")
+    # Spark knows no names but UTF-8: another one is reported as a picture that is not there.
+    return printable(picture.source.absolute())

@@ -1,0 +1,235 @@
+"""What a worker does with its partition: the pipeline of one machine, into shards of numbers of its own.
+
+Workers are forked from a process that has never seen TensorFlow, import it after the fork, and keep the network for
+the tasks that follow. May import `catalog` only.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from catalog.errors import DataError
+from catalog.remote import AnyPath
+from catalog.storage import write_bytes
+from features.backbone import VGG16, BackboneChoice
+from features.computation import Broken, Computed, Known, Picture, Row, compute
+from features.descriptors import Pooling, Whitening
+from features.extraction import table_of
+from features.extractor import Extractor, load_extractor
+from features.images import Resize
+from features.shards import shard_files
+from features.store import Identity, PictureId
+
+if TYPE_CHECKING:
+    from pyspark import Broadcast
+
+NEW, KNOWN, BROKEN = "new", "known", "broken"
+"""What came of a picture, as a task tells the driver."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a worker needs to make the driver's extractor: files' contents come with it, and need not be there.
+
+    Parameters
+    ----------
+    choice : BackboneChoice
+        How the driver chose the network.
+    identity : Identity
+        What the worker's must be.
+    whitening : Whitening or None
+        What pooled descriptors go through.
+    file_name : str or None
+        Of the file with the weights, whose ending tells its kind; None where there is none.
+    content : Broadcast or None
+        What stands in it.
+    n_cores : int
+        How many cores a task has.
+    """
+
+    choice: BackboneChoice
+    identity: Identity
+    whitening: Whitening | None
+    file_name: str | None
+    content: Broadcast[bytes] | None
+    n_cores: int
+
+    def load(self) -> Extractor:
+        """Load the network.
+
+        Returns
+        -------
+        Extractor
+            Of the driver's identity.
+
+        Raises
+        ------
+        DataError
+            It is another one: other versions are installed here.
+        """
+        how = (Resize(self.identity.resize), Pooling(self.identity.pooling), self.whitening)
+        with tempfile.TemporaryDirectory() as folder, _seeing_cores(self.n_cores):
+            choice = self.choice
+            if self.content is not None:
+                path = Path(folder, str(self.file_name))
+                path.write_bytes(self.content.value)
+                in_vgg16 = choice.backbone == VGG16
+                choice = replace(choice, weights=str(path)) if in_vgg16 else replace(choice, backbone=str(path))
+            extractor = load_extractor(choice, Path(folder), *how)
+        if extractor.identity != self.identity:
+            raise DataError(
+                f"a worker's network is {extractor.identity}, the driver's is {self.identity}; install the same "
+                "versions on all machines"
+            )
+        return extractor
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is done with a partition.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What computes.
+    out : Path or RemotePath
+        Where shards are written.
+    first_number : int
+        Of the shard that the first partition writes first.
+    n_partitions : int
+        How many there are; the numbers of a partition's shards are so far apart.
+    shard_rows : int
+        How many rows a shard holds at most.
+    """
+
+    recipe: Recipe
+    out: AnyPath
+    first_number: int
+    n_partitions: int
+    shard_rows: int
+
+    def run(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Compute the partition that Spark gives to this task.
+
+        Parameters
+        ----------
+        batches : iterator of RecordBatch
+            The columns id, source, sha256, known_sha256.
+
+        Yields
+        ------
+        RecordBatch
+            The columns id, state, sha256, reason.
+        """
+        from pyspark import TaskContext
+
+        task = TaskContext.get()
+        partition = task.partitionId() if task else 0
+        if not partition < self.n_partitions:
+            raise RuntimeError(f"partition {partition} of {self.n_partitions}")
+        return self.run_partition(partition, batches)
+
+    def run_partition(self, partition: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Compute a partition.
+
+        Parameters
+        ----------
+        partition : int
+            Which one.
+        batches : iterator of RecordBatch
+            As for `run`.
+
+        Yields
+        ------
+        RecordBatch
+            As of `run`.
+        """
+        known: dict[PictureId, str] = {}
+        number = self.first_number + partition
+        rows: list[Row] = []
+        parts: list[npt.NDArray[np.float16]] = []
+        others: list[tuple[PictureId, str, str | None, str | None]] = []
+        pictures = _pictures(batches, known)
+        for event in compute(pictures, _extractor(self.recipe), known=known, shard_rows=self.shard_rows):
+            match event:
+                case Computed(new, features):
+                    rows += new
+                    parts.append(features)
+                case Known(picture_id, sha256):
+                    others.append((picture_id, KNOWN, sha256, None))
+                case Broken(picture_id, reason, sha256):
+                    others.append((picture_id, BROKEN, sha256, reason))
+            if len(rows) >= self.shard_rows:
+                yield self._write(number, rows, parts)
+                rows, parts, number = [], [], number + self.n_partitions
+        if rows:
+            yield self._write(number, rows, parts)
+        if others:
+            yield _results(others)
+
+    def _write(self, number: int, rows: list[Row], parts: list[npt.NDArray[np.float16]]) -> pa.RecordBatch:
+        for name, content in shard_files(number, table_of(rows), np.concatenate(parts)):
+            write_bytes(self.out / name, content)
+        return _results([(row.picture_id, NEW, row.poster_sha256, None) for row in rows])
+
+
+_loaded: dict[tuple[BackboneChoice, Identity, int], Extractor] = {}
+"""The network of this worker, kept from task to task."""
+
+
+def _extractor(recipe: Recipe) -> Extractor:
+    key = (recipe.choice, recipe.identity, recipe.n_cores)
+    if key not in _loaded:
+        _loaded.clear()
+        _loaded[key] = recipe.load()
+    return _loaded[key]
+
+
+@contextmanager
+def _seeing_cores(n_cores: int) -> Iterator[None]:
+    """Let libraries start as many threads as a task has cores, so that workers do not fight.
+
+    TensorFlow, JAX and ONNX Runtime each have a setting of their own for it; all of them count the cores that they may
+    run on when they start. Afterwards every thread may run on any core again. Only Linux lets a process choose.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    # Workers that start at once have numbers in a row, and so start on different cores.
+    first = os.getpid() * n_cores
+    some = sorted(allowed)
+    os.sched_setaffinity(0, {some[(first + more) % len(some)] for more in range(n_cores)})
+    try:
+        yield
+    finally:
+        for thread in Path("/proc/self/task").iterdir():
+            with suppress(ProcessLookupError):
+                os.sched_setaffinity(int(thread.name), allowed)
+
+
+def _pictures(batches: Iterator[pa.RecordBatch], known: dict[PictureId, str]) -> Iterator[Picture]:
+    """Read pictures as they come, and note the hashes of those that are known before they are asked for."""
+    for batch in batches:
+        columns = (batch[name].to_pylist() for name in ("id", "source", "sha256", "known_sha256"))
+        for picture_id, source, sha256, known_sha256 in zip(*columns, strict=True):
+            if known_sha256 is not None:
+                known[picture_id] = known_sha256
+            content = source if isinstance(source, bytes) else Path(source)
+            yield Picture(picture_id, content, sha256)
+
+
+def _results(results: Sequence[tuple[PictureId, str, str | None, str | None]]) -> pa.RecordBatch:
+    ids, *texts = zip(*results, strict=True)
+    columns = [pa.array(ids), *(pa.array(text, pa.string()) for text in texts)]
+    return pa.RecordBatch.from_arrays(columns, ["id", "state", "sha256", "reason"])
