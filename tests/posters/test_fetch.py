@@ -432,8 +432,8 @@ def test_a_server_in_no_state_to_answer_ends_the_run(server: TmdbServer, store: 
         fetch_posters(films, store, client)
     counts = store.counts(film.movie_id for film in films)
     assert counts[State.OK] == 30
-    # Those that were on their way, or waited to be entered, come on top.
-    assert 100 <= counts[State.FAILED] <= 100 + 4 * 4
+    # A poster that came late begins the count anew, and what was on its way comes on top; but not all were asked for.
+    assert 100 <= counts[State.FAILED] < 270
     assert counts[State.MISSING] == 270 - counts[State.FAILED]
 
 
