@@ -249,8 +249,9 @@ class FeatureStore:
         if there is None:
             # Also without a record: what an interrupted `clear` left must not count as this network's.
             store.clear()
-            if whitening is not None:
-                whitening.save(folder / _WHITENING)
+        if whitening is not None:
+            # Also where it should be there already: it may have been lost, and the same have been learnt again.
+            whitening.save(folder / _WHITENING)
         if there is None or there.origin != store.origin:
             content = {"identity": identity.as_dict(), "origin": store.origin}
             write_record(folder / "features.json", _STORE, _VERSION, content)

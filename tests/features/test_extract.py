@@ -16,7 +16,7 @@ from features import extract
 from features.backbone import Backbone, BackboneChoice
 from features.computation import Picture, compute
 from features.descriptors import Pooling, Whitening
-from features.extraction import kept_whitening, open_store, whiten
+from features.extraction import WHITENING_SAMPLE, kept_whitening, open_store, spread_out, whiten
 from features.extractor import Extractor, extractor_of, load_extractor
 from features.images import read_image
 from features.store import FeatureStore
@@ -154,6 +154,20 @@ def test_a_whitening_is_learnt_once_and_kept_with_its_features(
     (out / "whitening.npz").unlink()
     with pytest.raises(DataError, match=r"whitening\.npz is missing"):
         store.whitening()
+    with pytest.raises(DataError, match=r"whitening\.npz is missing; run `keyart extract --replace`"):
+        whiten(plain, pictures, out)
+    # What the message advises.
+    relearnt = whiten(plain, pictures, out, lost_is_none=True)
+    assert open_store(out, choice, relearnt, replace=True).whitening() is not None
+
+
+@pytest.mark.parametrize("n_pictures", [0, 1, 2000, 2001, 3999, 5000])
+def test_a_whitening_is_learnt_from_all_over_the_pictures(n_pictures: int) -> None:
+    pictures = [Picture(number, b"") for number in range(n_pictures)]
+    sample = [picture.picture_id for picture in spread_out(pictures)]
+    assert len(set(sample)) == len(sample) == min(n_pictures, WHITENING_SAMPLE)
+    assert sample[:1] == list(range(n_pictures))[:1]
+    assert sample[-1:] == list(range(n_pictures))[-1:]
 
 
 def test_the_network_is_never_given_a_batch_across_a_shards_end(tmp_path: Path, posters: list[Path]) -> None:
