@@ -138,7 +138,7 @@ def extract(
     folder = place(out)
     if whitening is None:
         extractor = extractor.whitened_by(kept_whitening(folder, extractor, lost_is_none=replace))
-    pictures = (Picture(name, source if isinstance(source, bytes) else Path(source)) for name, source in items)
+    pictures = (Picture(_plain(name), source if isinstance(source, bytes) else Path(source)) for name, source in items)
     with exclusive(folder):
         store = open_store(folder, choice, extractor, replace=replace)
         return extract_features(pictures, extractor, store, drop_gone=drop_gone, on_picture=on_picture)
@@ -416,6 +416,12 @@ class _Shards:
 def _sha256s(store: FeatureStore) -> dict[PictureId, str]:
     rows = store.rows()
     return dict(zip(rows.picture_ids.tolist(), rows.poster_sha256s, strict=True))
+
+
+def _plain(name: PictureId) -> PictureId:
+    # Of an array's ids, as they come out of NumPy.
+    plain: PictureId = name.item() if isinstance(name, np.generic) else name
+    return plain
 
 
 def _absolute_if_file(name: str) -> str:

@@ -96,6 +96,13 @@ def test_a_name_that_is_given_twice_is_reported(tmp_path: Path, network: str, po
     assert (report.n_new, report.skipped[0].reason) == (1, "a was given twice; the first counts")
 
 
+def test_ids_may_come_out_of_an_array(tmp_path: Path, network: str, posters: list[Path]) -> None:
+    assert extract(zip(np.arange(5), posters, strict=True), tmp_path / "f", backbone=network).n_new == 5
+    assert FeatureStore.open(tmp_path / "f").rows().movie_ids.tolist() == [0, 1, 2, 3, 4]
+    assert extract(zip(np.array(list("abcde")), posters, strict=True), tmp_path / "g", backbone=network).n_new == 5
+    assert FeatureStore.open(tmp_path / "g").rows().picture_ids.tolist() == list("abcde")
+
+
 def test_names_are_all_integers_or_all_texts(tmp_path: Path, network: str, posters: list[Path]) -> None:
     with pytest.raises(TypeError, match="all int or all str, received 'b'"):
         extract([(1, posters[0]), ("b", posters[1])], tmp_path / "f", backbone=network)
