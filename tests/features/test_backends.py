@@ -87,6 +87,15 @@ def test_another_backend_gives_the_features_of_tensorflow_under_the_same_identit
         )
 
 
+def test_under_another_backend_nothing_is_said_beside_what_was_done(network: Path, tmp_path: Path) -> None:
+    draw_poster(tmp_path / "a.png", 1)
+    code = "import sys; from keyart.cli import main; main(sys.argv[1:])"
+    words = ["extract", "--images", str(tmp_path), "--out", str(tmp_path / "out"), "--backbone", str(network)]
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run([sys.executable, "-c", code, *words], env=environment, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("features of 1 images computed, 0 already here\n", "")
+
+
 @pytest.mark.parametrize("backend", ["nonsense", "torch"])
 def test_a_backend_that_cannot_be_had_is_one_line(network: Path, tmp_path: Path, backend: str) -> None:
     draw_poster(tmp_path / "a.png", 1)
