@@ -354,7 +354,8 @@ def _weights_sha256(model: Any) -> str:
 
 
 def _fingerprint(hashes: Iterable[str]) -> str:
-    return hashlib.sha256("".join(hashes).encode()).hexdigest()[:32]
+    # Thirty-two digits would be taken for a TMDB key, and blanked in messages.
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()[:24]
 
 
 def _first_line(error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 ::
 
-    threads: read, hash, decode, resize → thread: batches → network → float16
+    threads: read, hash, decode, resize → thread: batches → thread: network → pooling, float16
 
 Batches are cut by the pictures that could be read, so a run that was killed and one that was not compute the same
 numbers. A picture that cannot be read is told of and passed over. May import `catalog` only.
@@ -24,12 +24,14 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError
+from features.backbone import Backbone
 from features.extractor import Extractor, to_float16
 from features.images import Resize, read_image
 from features.store import PictureId
 
 _BATCHES_AHEAD = 2
 _BATCHES_READ_AHEAD = 4
+_MAPS_AHEAD = 1
 Item = TypeVar("Item")
 
 
@@ -142,6 +144,22 @@ class Computed:
     features: npt.NDArray[np.float16]
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """What goes into the network: whose, and pixels of shape (n, 224, 224, 3)."""
+
+    rows: tuple[Row, ...]
+    pixels: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class _Maps:
+    """What comes out of the network: whose, and maps of shape (n, height, width, channels)."""
+
+    rows: tuple[Row, ...]
+    maps: npt.NDArray[np.float32]
+
+
 def compute(
     pictures: Iterable[Picture],
     extractor: Extractor,
@@ -176,13 +194,16 @@ def compute(
     """
     batch_size = extractor.backbone.batch_size
     read = _read_ahead(pictures, extractor.resize, {} if known is None else known, _BATCHES_READ_AHEAD * batch_size)
-    with closing(_ahead(_batches(read, batch_size, shard_rows), _BATCHES_AHEAD)) as batches:
-        for batch in batches:
-            if not isinstance(batch, list):
-                yield batch
+    with (
+        closing(_ahead(_batches(read, batch_size, shard_rows), _BATCHES_AHEAD)) as batches,
+        # On a GPU, what is done behind the network takes as long as the network.
+        closing(_ahead(_mapped(batches, extractor.backbone), _MAPS_AHEAD)) as mapped,
+    ):
+        for one in mapped:
+            if not isinstance(one, _Maps):
+                yield one
                 continue
-            features = extractor(np.stack([decoded.pixels for decoded in batch]))
-            yield Computed(tuple(decoded.row for decoded in batch), to_float16(features, extractor.backbone.name))
+            yield Computed(one.rows, to_float16(extractor.describe(one.maps), extractor.backbone.name))
 
 
 def decode(picture: Picture, resize: Resize, known: Mapping[Any, str] | None = None) -> Decoded | Known | Broken:
@@ -277,7 +298,7 @@ def _each_once(pictures: Iterable[Picture], known: Mapping[Any, str]) -> Iterato
 
 def _batches(
     read: Iterator[Decoded | Known | Broken], batch_size: int, shard_rows: int | None
-) -> Iterator[list[Decoded] | Known | Broken]:
+) -> Iterator[_Batch | Known | Broken]:
     batch: list[Decoded] = []
     n_rows = 0
     for one in read:
@@ -287,10 +308,19 @@ def _batches(
         batch.append(one)
         n_rows += 1
         if len(batch) == batch_size or (shard_rows and n_rows % shard_rows == 0):
-            yield batch
+            yield _stacked(batch)
             batch = []
     if batch:
-        yield batch
+        yield _stacked(batch)
+
+
+def _stacked(batch: list[Decoded]) -> _Batch:
+    return _Batch(tuple(one.row for one in batch), np.stack([one.pixels for one in batch]))
+
+
+def _mapped(batches: Iterator[_Batch | Known | Broken], backbone: Backbone) -> Iterator[_Maps | Known | Broken]:
+    for one in batches:
+        yield _Maps(one.rows, backbone(one.pixels)) if isinstance(one, _Batch) else one
 
 
 def _ahead(items: Iterator[Item], n_ahead: int) -> Generator[Item, None, None]:

@@ -25,6 +25,8 @@ GEM_POWER = 3.0
 RMAC_LEVELS = 3
 # Directions in which the sample hardly varies would be blown up to noise.
 _WHITENING_RIDGE = 1e-2
+# Of the mean's square: copies of one picture vary by what rounding leaves.
+_NO_VARIANCE = 1e-12
 
 
 class Pooling(StrEnum):
@@ -65,7 +67,8 @@ def pool(maps: Floats, pooling: Pooling) -> Floats:
     .. [1] F. Radenović, G. Tolias, O. Chum, "Fine-tuning CNN image retrieval with no human annotation", TPAMI 2019,
        equation 3: GeM, whose learnt power settles near 3.
     .. [2] G. Tolias, R. Sicre, H. Jégou, "Particular object retrieval with integral max-pooling of CNN activations",
-       ICLR 2016, section 3.2: R-MAC.
+       ICLR 2016, section 3.2: R-MAC. The paper whitens every region before the sum, `Whitening` the sum; and of a map
+       that is not square it takes squares, here regions have the map's shape.
     """
     if pooling is Pooling.RAW:
         return maps.reshape(len(maps), -1)
@@ -114,7 +117,7 @@ class Whitening:
         Raises
         ------
         DataError
-            There are fewer than two.
+            There are fewer than two, or they are all the same.
         """
         if len(descriptors) < 2:
             raise DataError(
@@ -122,7 +125,12 @@ class Whitening:
             )
         sample = descriptors.astype(np.float64)
         mean = sample.mean(axis=0)
-        variances, directions = np.linalg.eigh(np.cov(sample - mean, rowvar=False))
+        variances, directions = np.linalg.eigh(np.atleast_2d(np.cov(sample - mean, rowvar=False)))
+        if not variances.sum() > _NO_VARIANCE * np.square(mean).sum():
+            raise DataError(
+                f"whitening is learnt from how pictures differ, and the features of these {len(descriptors)} are all "
+                "the same; expected different pictures"
+            )
         scales = 1 / np.sqrt(variances.clip(min=0) + _WHITENING_RIDGE * variances.mean())
         return cls(mean.astype(np.float32), (directions * scales).astype(np.float32))
 
@@ -139,7 +147,10 @@ class Whitening:
         ndarray of shape (n, d), float32
             Of unit length.
         """
-        return _unit((descriptors - self.mean) @ self.projection)
+        # A product adds in another order for another number of rows, which shows in float32. What it leaves in float64
+        # is lost in rounding, so that a picture's row does not depend on its batch.
+        centred = descriptors.astype(np.float64) - self.mean
+        return _unit(centred @ self.projection.astype(np.float64))
 
     @cached_property
     def sha256(self) -> str:

@@ -137,8 +137,8 @@ def extract(
     extractor = load_extractor(choice, cache_dir, Resize(resize), Pooling(pooling), whitening)
     folder = place(out)
     if whitening is None:
-        extractor = extractor.whitened_by(kept_whitening(folder, extractor))
-    pictures = (Picture(name, source if isinstance(source, bytes) else Path(source)) for name, source in items)
+        extractor = extractor.whitened_by(kept_whitening(folder, extractor, lost_is_none=replace))
+    pictures = (Picture(_plain(name), source if isinstance(source, bytes) else Path(source)) for name, source in items)
     with exclusive(folder):
         store = open_store(folder, choice, extractor, replace=replace)
         return extract_features(pictures, extractor, store, drop_gone=drop_gone, on_picture=on_picture)
@@ -306,10 +306,13 @@ def spread_out(pictures: Sequence[Picture]) -> Sequence[Picture]:
     sequence of Picture
         Up to 2,000 of them, evenly spread.
     """
-    return pictures[:: max(len(pictures) // WHITENING_SAMPLE, 1)][:WHITENING_SAMPLE]
+    places = np.linspace(0, len(pictures) - 1, min(len(pictures), WHITENING_SAMPLE)).astype(int)
+    return [pictures[place] for place in places.tolist()]
 
 
-def whiten(extractor: Extractor, sample: Iterable[Picture], folder: AnyPath) -> Extractor:
+def whiten(
+    extractor: Extractor, sample: Iterable[Picture], folder: AnyPath, *, lost_is_none: bool = False
+) -> Extractor:
     """Add a whitening to an extractor: the one that a folder of features has, else one learnt from some pictures.
 
     Parameters
@@ -320,6 +323,8 @@ def whiten(extractor: Extractor, sample: Iterable[Picture], folder: AnyPath) -> 
         Some thousands to learn from; not even looked at where there is a whitening.
     folder : Path or RemotePath
         The folder of features that is being added to; it need not exist.
+    lost_is_none : bool, default False
+        Learn another one where the folder's is missing or damaged.
 
     Returns
     -------
@@ -329,9 +334,9 @@ def whiten(extractor: Extractor, sample: Iterable[Picture], folder: AnyPath) -> 
     Raises
     ------
     DataError
-        Too few pictures can be read.
+        Too few pictures can be read; or the folder's whitening is missing or damaged, and `lost_is_none` is false.
     """
-    there = kept_whitening(folder, extractor)
+    there = kept_whitening(folder, extractor, lost_is_none=lost_is_none)
     if there is not None:
         return extractor.whitened_by(there)
     parts = [event.features for event in compute(sample, extractor) if isinstance(event, Computed)]
@@ -339,7 +344,7 @@ def whiten(extractor: Extractor, sample: Iterable[Picture], folder: AnyPath) -> 
     return extractor.whitened_by(Whitening.fit(descriptors))
 
 
-def kept_whitening(folder: AnyPath, extractor: Extractor) -> Whitening | None:
+def kept_whitening(folder: AnyPath, extractor: Extractor, *, lost_is_none: bool = False) -> Whitening | None:
     """Open the whitening of a folder of features, if they are otherwise this extractor's.
 
     Parameters
@@ -348,17 +353,31 @@ def kept_whitening(folder: AnyPath, extractor: Extractor) -> Whitening | None:
         The folder of features; it need not exist.
     extractor : Extractor
         Without a whitening.
+    lost_is_none : bool, default False
+        Take one that is missing or damaged for none, as where all is begun anew.
 
     Returns
     -------
     Whitening or None
         None where there is none.
+
+    Raises
+    ------
+    DataError
+        It is missing or damaged, and `lost_is_none` is false.
     """
     try:
         store = FeatureStore.open(folder)
     except (NotBuiltError, DataError):
         return None
-    return store.whitening() if replace(store.identity, whitening_sha256=None) == extractor.identity else None
+    if replace(store.identity, whitening_sha256=None) != extractor.identity:
+        return None
+    try:
+        return store.whitening()
+    except DataError:
+        if lost_is_none:
+            return None
+        raise
 
 
 class _Shards:
@@ -397,6 +416,12 @@ class _Shards:
 def _sha256s(store: FeatureStore) -> dict[PictureId, str]:
     rows = store.rows()
     return dict(zip(rows.picture_ids.tolist(), rows.poster_sha256s, strict=True))
+
+
+def _plain(name: PictureId) -> PictureId:
+    # Of an array's ids, as they come out of NumPy.
+    plain: PictureId = name.item() if isinstance(name, np.generic) else name
+    return plain
 
 
 def _absolute_if_file(name: str) -> str:

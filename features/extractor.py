@@ -89,7 +89,27 @@ class Extractor:
         DataError
             The network gives no map that could be pooled.
         """
-        descriptors = pool(self.backbone(pixels), self.pooling)
+        return self.describe(self.backbone(pixels))
+
+    def describe(self, maps: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Do what is left to do behind the network.
+
+        Parameters
+        ----------
+        maps : ndarray of shape (n, height, width, channels), float32
+            What the network gave.
+
+        Returns
+        -------
+        ndarray of shape (n, n_features), float32
+            One row a picture.
+
+        Raises
+        ------
+        DataError
+            The network gives no map that could be pooled.
+        """
+        descriptors = pool(maps, self.pooling)
         return self.whitening(descriptors) if self.whitening else descriptors
 
 

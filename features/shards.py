@@ -10,6 +10,7 @@ wherever its files go. May import `catalog` only. Owns the files::
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -22,7 +23,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from catalog.errors import DataError
+from catalog.errors import DataError, KeyartError, StoreError
 from catalog.remote import AnyPath, RemotePath
 from catalog.storage import read_record, sha256_file
 
@@ -32,7 +33,7 @@ COLUMNS = ("poster_sha256", "width", "height", "source")
 ID_COLUMNS = ("movie_id", "picture_id")
 """What ids are called: those of films are integers, those of any folder's pictures are text."""
 
-_RECORD_NAME = re.compile(r"features-(\d{5,})\.json")
+_FILE_NAME = re.compile(r"features-(\d{5,})\.(?:json|npy|parquet)")
 
 
 def stem_of(number: int) -> str:
@@ -52,7 +53,7 @@ def stem_of(number: int) -> str:
 
 
 def number_of(name: str) -> int | None:
-    """Read a shard's number from its completion record's name.
+    """Read a shard's number from the name of one of its files.
 
     Parameters
     ----------
@@ -62,9 +63,9 @@ def number_of(name: str) -> int | None:
     Returns
     -------
     int or None
-        None for any other file.
+        None for any other file: a user's own may lie beside the shards, and may be called much alike.
     """
-    found = _RECORD_NAME.fullmatch(name)
+    found = _FILE_NAME.fullmatch(name)
     return int(found[1]) if found else None
 
 
@@ -126,7 +127,7 @@ def read_table(folder: AnyPath, number: int) -> pd.DataFrame:
     try:
         table = pd.read_parquet(io.BytesIO(path.read_bytes()))
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise damaged(folder, number, error) from error
+        raise _unread(folder, number, error) from error
     if len(table) != record["n_rows"]:
         raise damaged(folder, number, f"{len(table)} rows, expected {record['n_rows']}")
     return table
@@ -162,7 +163,7 @@ def map_features(folder: AnyPath, number: int, n_features: int) -> npt.NDArray[n
             else np.load(path, mmap_mode="r", allow_pickle=False)
         )
     except (OSError, ValueError, EOFError) as error:
-        raise damaged(folder, number, error) from error
+        raise _unread(folder, number, error) from error
     _hold_to_shape(folder, number, features.dtype, features.shape, n_features)
     return features
 
@@ -194,7 +195,7 @@ def length_of(folder: AnyPath, number: int, n_features: int) -> int:
             np.lib.format.read_magic(stream)
             shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
     except (OSError, ValueError, EOFError) as error:
-        raise damaged(folder, number, error) from error
+        raise _unread(folder, number, error) from error
     _hold_to_shape(folder, number, dtype, shape, n_features)
     return int(shape[0])
 
@@ -213,6 +214,8 @@ def verify(folder: AnyPath, number: int) -> None:
     ------
     DataError
         A file is missing or is not what was written.
+    StoreError
+        A file cannot be read now, which says nothing of what stands in it.
     """
     _record(folder, number, check=_check_content)
 
@@ -254,6 +257,17 @@ def damaged(folder: AnyPath, number: int, reason: object) -> DataError:
     )
 
 
+def _unread(folder: AnyPath, number: int, error: Exception) -> KeyartError:
+    # A shared disk that fails for a moment has lost nothing; taken for damage, all its shards would be removed. Arrow
+    # says of a damaged file that it is an OSError, but without a number.
+    if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
+        return StoreError(
+            f"cannot read the shard {folder / stem_of(number)}.*: {error.strerror}; check disk and rights and run the "
+            "same command again, or remove its files to have its pictures computed anew"
+        )
+    return damaged(folder, number, error)
+
+
 def _hold_to_shape(folder: AnyPath, number: int, dtype: Any, shape: tuple[int, ...], n_features: int) -> None:
     if dtype != np.float16 or shape[1:] != (n_features,):
         raise damaged(folder, number, f"{dtype} {shape}, expected float16 (n, {n_features})")
@@ -266,7 +280,7 @@ def _record(folder: AnyPath, number: int, check: Any) -> dict[str, Any]:
             check(folder / f"{stem_of(number)}.{suffix}", facts)
         record["n_rows"] = int(record["n_rows"])
     except (DataError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise damaged(folder, number, error) from error
+        raise _unread(folder, number, error) from error
     return record
 
 

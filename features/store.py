@@ -12,7 +12,7 @@ Where a picture stands in several shards, the latest counts. May import `catalog
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
@@ -34,7 +34,6 @@ from features.shards import (
     read_table,
     remove,
     shard_files,
-    stem_of,
     verify,
 )
 
@@ -224,11 +223,17 @@ class FeatureStore:
         Raises
         ------
         DataError
-            Features of another identity are there, and `replace` is false.
+            Features of another identity are there, or shards of none, and `replace` is false.
         """
+        store = cls(folder, identity, origin)
         try:
             there = cls.open(folder)
-        except NotBuiltError:
+        except NotBuiltError as error:
+            if store._shards() and not replace:
+                raise DataError(
+                    f"{folder} holds shards of features, but features.json, which tells what they are of, is missing; "
+                    "put it back, or begin anew with --replace"
+                ) from error
             there = None
         except DataError:
             if not replace:
@@ -241,12 +246,12 @@ class FeatureStore:
                     "networks never mix: extract with the same options, or begin anew with --replace"
                 )
             there = None
-        store = cls(folder, identity, origin)
         if there is None:
-            # Also without a record: shards that an interrupted `clear` left must not count as this network's.
+            # Also without a record: what an interrupted `clear` left must not count as this network's.
             store.clear()
-            if whitening is not None:
-                whitening.save(folder / _WHITENING)
+        if whitening is not None:
+            # Also where it should be there already: it may have been lost, and the same have been learnt again.
+            whitening.save(folder / _WHITENING)
         if there is None or there.origin != store.origin:
             content = {"identity": identity.as_dict(), "origin": store.origin}
             write_record(folder / "features.json", _STORE, _VERSION, content)
@@ -363,10 +368,8 @@ class FeatureStore:
         shards = self._shards()
         wrong = dict(zip(shards, _side_by_side(self._wrong_with, shards), strict=True))
         self._remove(shard for shard, reason in wrong.items() if reason)
-        complete = {stem_of(shard) for shard in self._shards()}
-        for path in (*self.folder.glob("features-*"), *self.folder.glob(".*.partial")):
-            if path.is_file() and path.suffix in (".npy", ".parquet", ".partial") and path.stem not in complete:
-                path.unlink()
+        for path in (*self._shard_files(but={*self._shards()}), *self.folder.glob(".*.partial")):
+            path.unlink()
         return tuple(reason for reason in wrong.values() if reason)
 
     def tidy(self, is_current: Callable[[Any, str], bool], shard_rows: int = SHARD_ROWS) -> int:
@@ -476,11 +479,16 @@ class FeatureStore:
         """Remove all features, the identity first, so that what is left half-way does not count."""
         for path in (
             self.folder / "features.json",
-            *self.folder.glob("features-*"),
+            *self._shard_files(),
             self.folder / _WHITENING,
             self.folder / "skipped.json",
         ):
             path.unlink(missing_ok=True)
+
+    def _shard_files(self, but: Collection[int] = ()) -> list[AnyPath]:
+        """List what is of a shard, but for some; whatever else lies in the folder is its owner's."""
+        named = ((number_of(path.name), path) for path in self.folder.glob("features-*"))
+        return [path for number, path in named if number is not None and number not in but and path.is_file()]
 
     def _shards(self) -> list[int]:
         numbers = (number_of(path.name) for path in self.folder.glob("features-*.json"))

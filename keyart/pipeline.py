@@ -313,7 +313,7 @@ def extract_table(
     extractor = load_extractor(how.choice, keras_models_dir(), how.resize, how.pooling)
     with exclusive(features_dir):
         if how.whitened:
-            extractor = whiten(extractor, on_spark.sample_of(df), features_dir)
+            extractor = whiten(extractor, on_spark.sample_of(df), features_dir, lost_is_none=how.replace_others)
         store = open_store(features_dir, how.choice, extractor, replace=how.replace_others)
         with _shown(progress, "extract", "tasks") as show:
             return on_spark.extract_features(df, how.choice, extractor, store, keras_models_dir(), on_progress=show)
@@ -553,7 +553,7 @@ def _extract(
     extractor = load_extractor(how.choice, keras_models_dir(), how.resize, how.pooling)
     with exclusive(features_dir):
         if how.whitened:
-            extractor = whiten(extractor, spread_out(pictures), features_dir)
+            extractor = whiten(extractor, spread_out(pictures), features_dir, lost_is_none=how.replace_others)
         store = open_store(features_dir, how.choice, extractor, replace=how.replace_others)
         if spark is not None:
             from features import spark as on_spark

@@ -111,7 +111,7 @@ def extract(
     cache_dir = cache_dir or Path.home() / ".keras" / "models"
     extractor = load_extractor(choice, cache_dir, Resize(resize), Pooling(pooling), whitening)
     if whitening is None:
-        extractor = extractor.whitened_by(kept_whitening(folder, extractor))
+        extractor = extractor.whitened_by(kept_whitening(folder, extractor, lost_is_none=replace))
     # Of drivers; the workers of one driver write shards of different numbers.
     with exclusive(folder):
         store = open_store(folder, choice, extractor, replace=replace)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from keyart.cli.options import DEBUG
-from keyart.settings import KERAS_BACKEND, silence_tensorflow
+from keyart.settings import silence_tensorflow
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 def import_tensorflow_quietly() -> None:
     """Import TensorFlow with standard error closed to it; with ``--debug`` it may speak.
 
-    Its C++ part writes to the file descriptor itself before it has read any of its settings.
+    Its C++ part writes to the file descriptor itself before it has read any of its settings. Keras imports it under
+    every backend.
     """
-    if DEBUG.is_set() or "tensorflow" in sys.modules or KERAS_BACKEND.value() != "tensorflow":
+    if DEBUG.is_set() or "tensorflow" in sys.modules:
         return
     silence_tensorflow()
-    with _standard_error_closed():
+    # Whoever needs it will say that it is not there, or that Keras has no such backend.
+    with _standard_error_closed(), suppress(ImportError, ValueError):
         import tensorflow  # noqa: F401 - for what it prints
 
 

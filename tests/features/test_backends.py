@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,13 @@ from features.store import FeatureStore
 from tests.features.conftest import draw_poster
 
 # Keras chooses its backend when it is imported, so another one needs another process.
-_UNDER_JAX = """
+_UNDER_ANOTHER = """
+import os
 import sys
 from pathlib import Path
 import keras
 from features import extract
-assert keras.backend.backend() == "jax"
+assert keras.backend.backend() == os.environ["KERAS_BACKEND"]
 posters, network, out, onnx = map(Path, sys.argv[1:])
 items = [(path.name, path) for path in sorted(posters.iterdir())]
 assert extract(items, out, backbone=str(network)).n_new == len(items)
@@ -57,15 +59,20 @@ def _features(folder: Path) -> np.ndarray:
     return np.concatenate(list(store.blocks(store.rows())))
 
 
-def test_jax_gives_the_features_of_tensorflow_under_the_same_identity(network: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_another_backend_gives_the_features_of_tensorflow_under_the_same_identity(
+    network: Path, tmp_path: Path, backend: str
+) -> None:
+    if find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
     (tmp_path / "posters").mkdir()
     posters = [draw_poster(tmp_path / "posters" / f"{seed:02}.png", seed) for seed in range(20)]
-    ours, theirs, onnx = (tmp_path / name for name in ("tensorflow", "jax", "onnx"))
+    ours, theirs, onnx = (tmp_path / name for name in ("tensorflow", "other", "onnx"))
     extract([(path.name, path) for path in posters], ours, backbone=str(network))
     folders = [tmp_path / "posters", network, theirs, onnx]
     done = subprocess.run(
-        [sys.executable, "-c", _UNDER_JAX, *map(str, folders)],
-        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+        [sys.executable, "-c", _UNDER_ANOTHER, *map(str, folders)],
+        env={**os.environ, "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,
         text=True,
     )
@@ -78,6 +85,15 @@ def test_jax_gives_the_features_of_tensorflow_under_the_same_identity(network: P
         np.testing.assert_allclose(
             received.astype(np.float32), expected.astype(np.float32), rtol=2**-10, atol=1e-5 * expected.max()
         )
+
+
+def test_under_another_backend_nothing_is_said_beside_what_was_done(network: Path, tmp_path: Path) -> None:
+    draw_poster(tmp_path / "a.png", 1)
+    code = "import sys; from keyart.cli import main; main(sys.argv[1:])"
+    words = ["extract", "--images", str(tmp_path), "--out", str(tmp_path / "out"), "--backbone", str(network)]
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run([sys.executable, "-c", code, *words], env=environment, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("features of 1 images computed, 0 already here\n", "")
 
 
 @pytest.mark.parametrize("backend", ["nonsense", "torch"])

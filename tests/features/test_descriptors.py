@@ -80,6 +80,22 @@ def test_whitening_cannot_be_learnt_from_nothing(n: int) -> None:
         Whitening.fit(np.ones((n, 5), np.float32))
 
 
+def test_whitening_cannot_be_learnt_from_copies_of_one_picture() -> None:
+    with pytest.raises(DataError, match="the features of these 3 are all the same; expected different pictures"):
+        Whitening.fit(np.repeat(pool(_maps(1), Pooling.GEM), 3, axis=0))
+
+
+def test_a_whitened_row_does_not_depend_on_its_batch() -> None:
+    rng = np.random.default_rng(2)
+    # As many numbers as VGG16 has: fewer are added in the same order whatever the batch.
+    descriptors = np.abs(rng.standard_normal((64, 512))).astype(np.float32)
+    whitening = Whitening.fit(descriptors)
+    whole = whitening(descriptors).astype(np.float16)
+    for n_rows in (1, 2, 3, 5, 16):
+        parts = [whitening(descriptors[start : start + n_rows]) for start in range(0, 64, n_rows)]
+        np.testing.assert_array_equal(np.concatenate(parts).astype(np.float16), whole)
+
+
 def test_a_whitening_is_saved_and_opened(tmp_path: Path) -> None:
     whitening = Whitening.fit(pool(_maps(40), Pooling.GEM))
     whitening.save(tmp_path / "w.npz")

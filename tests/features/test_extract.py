@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,10 +16,10 @@ import pytest
 from catalog.errors import ConfigError, DataError
 from features import extract
 from features.backbone import Backbone, BackboneChoice
-from features.computation import Picture, compute
+from features.computation import Computed, Picture, compute
 from features.descriptors import Pooling, Whitening
-from features.extraction import kept_whitening, open_store, whiten
-from features.extractor import Extractor, extractor_of, load_extractor
+from features.extraction import WHITENING_SAMPLE, kept_whitening, open_store, spread_out, whiten
+from features.extractor import Extractor, extractor_of, load_extractor, to_float16
 from features.images import read_image
 from features.store import FeatureStore
 from tests.features.conftest import draw_poster
@@ -94,6 +96,13 @@ def test_a_name_that_is_given_twice_is_reported(tmp_path: Path, network: str, po
     assert (report.n_new, report.skipped[0].reason) == (1, "a was given twice; the first counts")
 
 
+def test_ids_may_come_out_of_an_array(tmp_path: Path, network: str, posters: list[Path]) -> None:
+    assert extract(zip(np.arange(5), posters, strict=True), tmp_path / "f", backbone=network).n_new == 5
+    assert FeatureStore.open(tmp_path / "f").rows().movie_ids.tolist() == [0, 1, 2, 3, 4]
+    assert extract(zip(np.array(list("abcde")), posters, strict=True), tmp_path / "g", backbone=network).n_new == 5
+    assert FeatureStore.open(tmp_path / "g").rows().picture_ids.tolist() == list("abcde")
+
+
 def test_names_are_all_integers_or_all_texts(tmp_path: Path, network: str, posters: list[Path]) -> None:
     with pytest.raises(TypeError, match="all int or all str, received 'b'"):
         extract([(1, posters[0]), ("b", posters[1])], tmp_path / "f", backbone=network)
@@ -154,6 +163,20 @@ def test_a_whitening_is_learnt_once_and_kept_with_its_features(
     (out / "whitening.npz").unlink()
     with pytest.raises(DataError, match=r"whitening\.npz is missing"):
         store.whitening()
+    with pytest.raises(DataError, match=r"whitening\.npz is missing; run `keyart extract --replace`"):
+        whiten(plain, pictures, out)
+    # What the message advises.
+    relearnt = whiten(plain, pictures, out, lost_is_none=True)
+    assert open_store(out, choice, relearnt, replace=True).whitening() is not None
+
+
+@pytest.mark.parametrize("n_pictures", [0, 1, 2000, 2001, 3999, 5000])
+def test_a_whitening_is_learnt_from_all_over_the_pictures(n_pictures: int) -> None:
+    pictures = [Picture(number, b"") for number in range(n_pictures)]
+    sample = [picture.picture_id for picture in spread_out(pictures)]
+    assert len(set(sample)) == len(sample) == min(n_pictures, WHITENING_SAMPLE)
+    assert sample[:1] == list(range(n_pictures))[:1]
+    assert sample[-1:] == list(range(n_pictures))[-1:]
 
 
 def test_the_network_is_never_given_a_batch_across_a_shards_end(tmp_path: Path, posters: list[Path]) -> None:
@@ -167,6 +190,63 @@ def test_the_network_is_never_given_a_batch_across_a_shards_end(tmp_path: Path, 
     pictures = [Picture(number, posters[0]) for number in range(23)]
     list(compute(pictures, extractor, shard_rows=10))
     assert sizes == [4, 4, 2, 4, 4, 2, 3]
+
+
+class _Watched:
+    """A network that tells when it has begun so many batches."""
+
+    def __init__(self) -> None:
+        self.n_begun = 0
+        self._changed = threading.Condition()
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        with self._changed:
+            self.n_begun += 1
+            self._changed.notify_all()
+        return batch[:, :1, :1].astype(np.float32)
+
+    def begins(self, n_batches: int) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: self.n_begun >= n_batches, timeout=30)
+
+
+def _watched(network: _Watched) -> Extractor:
+    return Extractor(Backbone("watched", "00", "00", (1, 1, 3), network, batch_size=2))
+
+
+def test_the_network_goes_on_while_its_last_numbers_are_looked_after(posters: list[Path]) -> None:
+    network = _Watched()
+    pictures = [Picture(number, posters[0]) for number in range(8)]
+    for done, event in enumerate(compute(pictures, _watched(network)), start=1):
+        assert isinstance(event, Computed)
+        # Whoever has this batch keeps it for as long as the next one needs to begin.
+        assert network.begins(min(done + 1, 4))
+
+
+def test_the_network_goes_on_while_a_batch_is_pooled_and_halved(
+    posters: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, begun = _Watched(), []
+
+    def halve(features: np.ndarray, what: str) -> np.ndarray:
+        begun.append(network.begins(min(len(begun) + 2, 4)))
+        return to_float16(features, what)
+
+    monkeypatch.setattr("features.computation.to_float16", halve)
+    list(compute([Picture(number, posters[0]) for number in range(8)], _watched(network)))
+    assert begun == [True] * 4
+
+
+def test_what_the_network_raises_arrives_and_ends_the_threads(posters: list[Path]) -> None:
+    def infer(batch: np.ndarray) -> np.ndarray:
+        raise DataError("no such numbers")
+
+    n_threads = threading.active_count()
+    extractor = Extractor(Backbone("raising", "00", "00", (1, 1, 3), infer, batch_size=2))
+    with pytest.raises(DataError, match="no such numbers"):
+        list(compute([Picture(number, posters[0]) for number in range(100)], extractor))
+    gc.collect()
+    assert threading.active_count() == n_threads
 
 
 def test_importing_features_loads_nothing_heavy() -> None:

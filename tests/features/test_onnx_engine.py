@@ -27,6 +27,7 @@ def _model(*layers: Any) -> Any:
 
 
 def _network(name: str) -> Any:
+    import keras
     from keras import layers
 
     match name:
@@ -47,18 +48,22 @@ def _network(name: str) -> Any:
                 scale=True,
             )
             return _model(layers.ZeroPadding2D(((1, 2), (0, 3))), normalised, layers.ReLU(), layers.Dropout(0.5))
+        case "bounded":
+            bright = layers.Conv2D(4, 3, kernel_initializer=keras.initializers.Constant(0.02))
+            return _model(bright, layers.ReLU(6.0), layers.Conv2D(4, 3), layers.ReLU(negative_slope=0.1))
         case "one vector":
             return _model(layers.Conv2D(5, 1, activation="tanh"), layers.GlobalAveragePooling2D())
     raise AssertionError(name)
 
 
-@pytest.mark.parametrize("name", ["strides and same", "groups and dilation", "normalised", "one vector"])
+@pytest.mark.parametrize("name", ["strides and same", "groups and dilation", "normalised", "bounded", "one vector"])
 def test_layers_are_written_as_keras_means_them(name: str) -> None:
     model = _network(name)
     expected = of_model("made", model, batch_size=2)
     received = of_model("made", model, "onnx")
     assert received.output_shape == expected.output_shape
-    np.testing.assert_allclose(received(_pixels()), expected(_pixels()), rtol=1e-4, atol=1e-4)
+    for pixels in (_pixels(), np.full((2, 224, 224, 3), 255, np.uint8)):
+        np.testing.assert_allclose(received(pixels), expected(pixels), rtol=1e-4, atol=1e-4)
 
 
 def test_branches_are_joined() -> None:
@@ -135,6 +140,34 @@ def test_other_numbers_than_those_of_keras_are_refused(monkeypatch: pytest.Monke
     with pytest.raises(DataError, match=r"gives other numbers than Keras for made: they differ by .* of the largest"):
         onnx_engine.onnx_infer(model, keras_infer(model, 1), tmp_path / "made.onnx")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_bound_that_noise_does_not_reach_is_looked_for_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(onnx_engine._LAYERS, "ReLU", onnx_engine._simple("Relu"))
+    with pytest.raises(DataError, match="gives other numbers than Keras"):
+        of_model("made", _network("bounded"), "onnx")
+
+
+def test_a_threshold_is_named() -> None:
+    import keras
+
+    with pytest.raises(ConfigError, match="does not know the threshold of odd; take --engine keras"):
+        of_model("made", _model(keras.layers.ReLU(threshold=1.0, name="odd")), "onnx")
+
+
+@pytest.mark.parametrize("damage", ["cut off", "emptied", "other numbers"])
+def test_a_damaged_export_is_written_anew(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
+    model = _network("strides and same")
+    expected = of_model("made", model, "onnx", tmp_path)(_pixels())
+    (kept,) = tmp_path.iterdir()
+    content = kept.read_bytes()
+    kernel = model.layers[1].kernel.numpy().transpose(3, 2, 0, 1).tobytes()
+    assert kernel in content
+    after = {"cut off": content[:-100], "emptied": b"", "other numbers": content.replace(kernel, bytes(len(kernel)))}
+    kept.write_bytes(after[damage])
+    np.testing.assert_array_equal(of_model("made", model, "onnx", tmp_path)(_pixels()), expected)
+    assert kept.read_bytes() == content
+    assert f"{kept} is written anew: " in caplog.text
 
 
 def test_without_the_packages_the_way_to_them_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -201,7 +201,30 @@ def test_shards_that_an_interrupted_removal_left_do_not_count_as_another_network
     append(store, [1])
     # The record goes first; here the removal was interrupted right after.
     (store.folder / "features.json").unlink()
-    assert len(FeatureStore.create(store.folder, OTHER, ORIGIN).rows()) == 0
+    assert len(FeatureStore.create(store.folder, OTHER, ORIGIN, replace=True).rows()) == 0
+
+
+def test_shards_whose_identity_is_lost_are_not_removed_unasked(store: FeatureStore) -> None:
+    append(store, [1])
+    record = (store.folder / "features.json").read_bytes()
+    (store.folder / "features.json").unlink()
+    with pytest.raises(DataError, match=r"features\.json, .* is missing; put it back, or begin anew with --replace"):
+        FeatureStore.create(store.folder, IDENTITY, ORIGIN)
+    (store.folder / "features.json").write_bytes(record)
+    assert FeatureStore.create(store.folder, IDENTITY, ORIGIN).rows().movie_ids.tolist() == [1]
+
+
+def test_files_of_the_users_own_are_never_removed(tmp_path: Path) -> None:
+    own = ["features-mine.npy", "features-notes.txt", "features-00000.npy.bak", "features-1.parquet"]
+    for name in own:
+        (tmp_path / name).write_text("my own")
+    (tmp_path / "features-old").mkdir()
+    store = FeatureStore.create(tmp_path, IDENTITY, ORIGIN)
+    append(store, [1])
+    store.mend()
+    FeatureStore.create(tmp_path, OTHER, ORIGIN, replace=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*own, "features-old", "features.json"])
+    assert {(tmp_path / name).read_text() for name in own} == {"my own"}
 
 
 # Damage
@@ -261,6 +284,21 @@ def test_a_shard_of_another_shape_or_type_is_damaged(store: FeatureStore, featur
     np.save(store.folder / "features-00000.npy", features)
     with pytest.raises(DataError, match="is damaged"):
         store.rows()
+
+
+@pytest.mark.parametrize("suffix", ["npy", "parquet", "json"])
+def test_a_shard_that_cannot_be_read_for_once_is_not_taken_for_a_damaged_one(store: FeatureStore, suffix: str) -> None:
+    append(store, [1])
+    path = store.folder / f"features-00000.{suffix}"
+    kept = path.rename(store.folder / "kept")
+    # As good as a disk that does not answer: the system refuses to read it, and it is not missing.
+    path.symlink_to(path.name)
+    for look in (store.mend, lambda: store.rows(check=True)):
+        with pytest.raises(StoreError, match=r"cannot read the shard .*features-00000\.\*: .*; check disk and rights"):
+            look()
+    kept.replace(path)
+    assert store.mend() == ()
+    assert store.rows(check=True).movie_ids.tolist() == [1]
 
 
 # Skipped posters
