@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from catalog.errors import AmbiguousFilmError, DataError, NotBuiltError, UnknownFilmError
+from catalog.errors import AmbiguousFilmError, ConfigError, DataError, NotBuiltError, UnknownFilmError
+from catalog.filters import Filter
 from catalog.storage import atomic_path, sqlite_errors
 from catalog.titles import bare_key, parse_title, split_bare_year, title_key
 
@@ -256,6 +257,41 @@ class Catalogue:
             rows = self._rows(f"SELECT * FROM films WHERE movie_id IN ({marks})", part)
             found.update({film.movie_id: film for film in map(_film, rows)})
         return found
+
+    def movie_ids(self, wanted: Filter) -> set[int]:
+        """List the films that pass a filter.
+
+        Parameters
+        ----------
+        wanted : Filter
+            The choice.
+
+        Returns
+        -------
+        set of int
+            Their movie_ids.
+
+        Raises
+        ------
+        ConfigError
+            No film of this catalogue is of a genre that the filter names.
+        """
+        if strangers := {genre.lower() for genre in wanted.genres}.difference(map(str.lower, self.genres())):
+            raise ConfigError(f"no film is of the genre {min(strangers)!r}; there are {', '.join(self.genres())}")
+        clause, values = wanted.as_sql()
+        found = {movie_id for (movie_id,) in self._rows(f"SELECT movie_id FROM films WHERE {clause}", values)}
+        return found if wanted.movie_ids is None else found.intersection(wanted.movie_ids)
+
+    def genres(self) -> tuple[str, ...]:
+        """List the genres of all films.
+
+        Returns
+        -------
+        tuple of str
+            In alphabetical order.
+        """
+        rows = self._rows("SELECT DISTINCT genres FROM films")
+        return tuple(sorted({genre for (genres,) in rows for genre in genres.split("|") if genre}))
 
     def find(self, text: str) -> Film:
         """Find the one film that a person means.

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from catalog.errors import ConfigError, DataError, FetchError, NotBuiltError
+from catalog.errors import ConfigError, FetchError, NotBuiltError
 from catalog.films import Catalogue, Film
 from catalog.storage import write_record
 from keyart.keys import redact
@@ -121,40 +121,6 @@ def read_key() -> str:
             "`keyart import FOLDER`"
         )
     return _read_key_file(Path(name).expanduser())
-
-
-def read_movie_ids(path: Path) -> frozenset[int]:
-    """Read a list of films: one movie_id a line; blank lines and what follows a ``#`` do not count.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    frozenset of int
-        The ids.
-
-    Raises
-    ------
-    DataError
-        It cannot be read, or a line is no movie_id.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path} ({error}); expected a text file with one movie_id a line") from error
-    movie_ids = set()
-    for number, line in enumerate(lines, start=1):
-        text = line.partition("#")[0].strip()
-        if not text:
-            continue
-        # Longer numbers are none of SQLite's, and Python refuses to read those of some thousand digits.
-        if not (text.isascii() and text.isdigit() and len(text) < 19):
-            raise DataError(f"{path}, line {number}: expected a movie_id, a whole number; received {text[:40]!r}")
-        movie_ids.add(int(text))
-    return frozenset(movie_ids)
 
 
 def take_standing(workspace: Workspace) -> Standing:

@@ -142,7 +142,8 @@ def command(
     TMDB_API_KEY_FILE names. End it at any time with Ctrl-C, and run it again: it asks only for what is missing or
     failed.
     """
-    from keyart.fetching import plan, read_movie_ids, take_standing, unknown_ids
+    from catalog.filters import read_movie_ids
+    from keyart.fetching import plan, take_standing, unknown_ids
     from keyart.workspace import Workspace
     from posters.fetch import Choice
 
