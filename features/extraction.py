@@ -290,7 +290,14 @@ def open_store(folder: AnyPath, choice: BackboneChoice, extractor: Extractor, *,
         Features of another identity are there, and `replace` is false.
     """
     origin = asdict(choice) | {name: _absolute_if_file(getattr(choice, name)) for name in ("backbone", "weights")}
-    return FeatureStore.create(folder, extractor.identity, origin, replace=replace, whitening=extractor.whitening)
+    return FeatureStore.create(
+        folder,
+        extractor.identity,
+        origin,
+        map_shape=extractor.backbone.output_shape,
+        replace=replace,
+        whitening=extractor.whitening,
+    )
 
 
 def spread_out(pictures: Sequence[Picture]) -> Sequence[Picture]:

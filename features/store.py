@@ -2,7 +2,8 @@
 
 Owns a folder::
 
-    features.json            the identity of the whole store: backbone, weights' hash, preprocessing, resize, pooling
+    features.json            the identity of the whole store: backbone, weights' hash, preprocessing, resize, pooling;
+                             the shape of the network's output
     whitening.npz            the whitening, where the identity names one
     features-00000.*         the shards, as `features.shards` writes them; numbers may have gaps
     skipped.json             pictures that could not be read, and why
@@ -183,12 +184,22 @@ class FeatureStore:
         What they are of.
     origin : mapping
         How the backbone was chosen, so that it can be loaded again: ``backbone``, ``weights``, ``seed``, ``engine``.
+    map_shape : tuple of int, optional
+        The shape of the network's output for one picture, before it was pooled or flattened; None where the folder
+        does not tell. Not a part of the identity, which decides it.
     """
 
-    def __init__(self, folder: AnyPath, identity: Identity, origin: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: AnyPath,
+        identity: Identity,
+        origin: Mapping[str, Any],
+        map_shape: tuple[int, ...] | None = None,
+    ) -> None:
         self.folder = folder
         self.identity = identity
         self.origin = dict(origin)
+        self.map_shape = map_shape
 
     @classmethod
     def create(
@@ -197,6 +208,7 @@ class FeatureStore:
         identity: Identity,
         origin: Mapping[str, Any],
         *,
+        map_shape: tuple[int, ...] | None = None,
         replace: bool = False,
         whitening: Whitening | None = None,
     ) -> FeatureStore:
@@ -210,6 +222,8 @@ class FeatureStore:
             What they are of.
         origin : mapping
             How the backbone was chosen.
+        map_shape : tuple of int, optional
+            The shape of the network's output for one picture.
         replace : bool, default False
             Remove features of another identity, if such are there.
         whitening : Whitening, optional
@@ -225,7 +239,7 @@ class FeatureStore:
         DataError
             Features of another identity are there, or shards of none, and `replace` is false.
         """
-        store = cls(folder, identity, origin)
+        store = cls(folder, identity, origin, map_shape)
         try:
             there = cls.open(folder)
         except NotBuiltError as error:
@@ -252,8 +266,8 @@ class FeatureStore:
         if whitening is not None:
             # Also where it should be there already: it may have been lost, and the same have been learnt again.
             whitening.save(folder / _WHITENING)
-        if there is None or there.origin != store.origin:
-            content = {"identity": identity.as_dict(), "origin": store.origin}
+        if there is None or (there.origin, there.map_shape) != (store.origin, store.map_shape):
+            content = {"identity": identity.as_dict(), "origin": store.origin, "map_shape": map_shape}
             write_record(folder / "features.json", _STORE, _VERSION, content)
         return store
 
@@ -286,7 +300,9 @@ class FeatureStore:
         except DataError as error:
             raise DataError(f"{error}; or run `keyart extract --replace`") from error
         try:
-            return cls(folder, Identity(**record["identity"]), record["origin"])
+            # Folders of earlier versions have none.
+            map_shape = record.get("map_shape")
+            return cls(folder, Identity(**record["identity"]), record["origin"], map_shape and tuple(map_shape))
         except (KeyError, TypeError) as error:
             raise DataError(
                 f"{folder / 'features.json'} is damaged ({error}); run `keyart extract --replace`"
@@ -351,11 +367,34 @@ class FeatureStore:
         ndarray of shape (n, n_features), float16
             In the order of `rows`.
         """
-        shards = {int(shard): self._features(int(shard)) for shard in np.unique(rows.shards)}
+        arrays, numbers = self.arrays(rows)
         for start in range(0, len(rows), _BLOCK_ROWS):
             part = slice(start, start + _BLOCK_ROWS)
-            pairs = zip(rows.shards[part].tolist(), rows.rows[part].tolist(), strict=True)
-            yield np.stack([shards[shard][row] for shard, row in pairs])
+            pairs = zip(numbers[part].tolist(), rows.rows[part].tolist(), strict=True)
+            yield np.stack([arrays[number][row] for number, row in pairs])
+
+    def arrays(self, rows: FeatureRows) -> tuple[list[npt.NDArray[np.float16]], npt.NDArray[np.int64]]:
+        """Map the shards that hold given rows into memory; nothing is read.
+
+        Parameters
+        ----------
+        rows : FeatureRows
+            Which ones.
+
+        Returns
+        -------
+        arrays : list of ndarray of shape (n, n_features), float16
+            One a shard.
+        numbers : ndarray of shape (len(rows),), int64
+            In which of them each row stands.
+
+        Raises
+        ------
+        DataError
+            A shard is damaged.
+        """
+        shards, numbers = np.unique(rows.shards, return_inverse=True)
+        return [self._features(shard) for shard in shards.tolist()], numbers.astype(np.int64)
 
     def mend(self) -> tuple[str, ...]:
         """Remove shards that are not what was written, and what interrupted runs left; before more is written.

@@ -175,6 +175,14 @@ def test_the_latest_origin_is_kept(store: FeatureStore) -> None:
     assert FeatureStore.open(store.folder).origin == {"weights": "w.h5"}
 
 
+def test_the_shape_of_the_map_is_told_once_it_is_known(store: FeatureStore) -> None:
+    append(store, [1])
+    assert FeatureStore.open(store.folder).map_shape is None
+    FeatureStore.create(store.folder, IDENTITY, ORIGIN, map_shape=(1, 2, 3))
+    opened = FeatureStore.open(store.folder)
+    assert (opened.map_shape, len(opened.rows())) == ((1, 2, 3), 1)
+
+
 def test_replace_removes_the_other_networks_features(store: FeatureStore) -> None:
     append(store, [1, 2])
     store.write_skipped([Skipped(3, "a text file")])
