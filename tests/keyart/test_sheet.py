@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from catalog.errors import ConfigError
+from keyart.drawing import check_sheet_path
 from keyart.engine import Hit, Query, SimilarFilms
-from keyart.sheet import check_sheet_path, draw_sheet, write_sheet
+from keyart.sheet import draw_sheet, write_sheet
 
 RED = (200, 30, 40)
 
