@@ -1,97 +1,109 @@
-"""One face for every kind of index: build, save, open, search, by movie_id or by features.
+"""One face for every kind of index: build, save, open, search, add, remove; by movie_id or by features.
 
-Owns a folder: ``index.json`` (the record, written last: it names the other files, so the folder changes from one
-generation to the next at once), ``*.faiss`` with the rows, ``*.npz`` with the ids.
+Owns a folder: ``index.json`` (the record, written last: it names the other files with their checksums, so the folder
+changes from one generation to the next at once), ``*.faiss`` with the rows or their projections, ``*.npz`` and
+``*.npy`` beside them. Whoever has a generation open keeps it.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError, NotBuiltError, UnknownFilmError
-from catalog.storage import atomic_path, read_record, write_record
-from index.exact import Blocks, ExactIndex, Matrix
+from catalog.storage import atomic_path
+from index import files
+from index.building import build_shortlist, make_trial, measured
+from index.exact import ExactRows
+from index.features import FilmFeatures, Ids
+from index.generation import Generation, Growth
+from index.plan import Kind, Plan, make_plan
+from index.rows import Allowed, Rows
+from index.searching import DUPLICATE_SIMILARITY, Nearest, Scan, Searcher, artwork_groups
+from index.shortlist import ShortlistRows, residuals
+from index.vectors import FloatMatrix, Matrix, check_queries, faults, mean_row, unit_rows
 
-_KIND, _VERSION, _RECORD = "keyart-index", 1, "index.json"
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """The films nearest to each of n queries; like a matrix of n rows.
-
-    Parameters
-    ----------
-    movie_ids : ndarray of shape (n, k), int64
-        Nearest first, ties in ascending movie_id.
-    similarities : ndarray of shape (n, k), float32
-        Cosines in [-1, 1].
-    """
-
-    movie_ids: npt.NDArray[np.int64]
-    similarities: npt.NDArray[np.float32]
+# How often the record is read again when its files vanish while they are opened.
+_N_ATTEMPTS = 5
 
 
 class CosineIndex:
     """Films by the cosine of their features; make it with `build` or `open`.
 
+    Searching is safe from several threads, also while films are added or removed.
+
     Parameters
     ----------
-    movie_ids : ndarray of shape (n,), int64
-        The film of each row; each film once, ascending.
-    rows : ExactIndex
-        The rows.
+    generation : object
+        What it consists of; made by `build` and `open`.
     identity : mapping
         What the features are of; see `build`.
     fingerprint : str
         Which films and posters the rows are of.
+    report : mapping
+        What was measured when it was built.
     """
 
     def __init__(
-        self,
-        movie_ids: npt.NDArray[np.int64],
-        rows: ExactIndex,
-        identity: Mapping[str, Any],
-        fingerprint: str,
+        self, generation: Generation, identity: Mapping[str, Any], fingerprint: str, report: Mapping[str, Any]
     ) -> None:
-        self.movie_ids = movie_ids
         self.identity = dict(identity)
         self.fingerprint = fingerprint
-        self._rows = rows
+        self._measured = dict(report)
+        self._now = generation
+        self._changing = threading.Lock()
 
     @classmethod
     def build(
         cls,
-        movie_ids: Sequence[int] | npt.NDArray[np.integer],
-        blocks: Blocks,
+        features: FilmFeatures,
         identity: Mapping[str, Any],
         *,
-        fingerprint: str = "",
+        kind: Kind | Literal["auto"] = "auto",
         centre: bool = False,
+        target_recall: float = 0.99,
+        max_memory_bytes: int | None = None,
+        plan: Plan | None = None,
+        fingerprint: str = "",
+        seed: int = 0,
+        advance: Callable[[int], None] = lambda _: None,
     ) -> CosineIndex:
-        """Build an index.
+        """Build an index, and measure it.
+
+        Films whose features are all zero or not finite are left out; `left_out` says which and why.
 
         Parameters
         ----------
-        movie_ids : sequence of int, of length n
-            The film of each row, ascending.
-        blocks : callable
-            Gives an iterator over the features, matrices whose rows add up to n; may be called twice.
+        features : FilmFeatures
+            Where the films' features lie. A shortlist reads them there whenever it is asked.
         identity : mapping
             What the features are of: ``backbone``, ``n_features`` and whatever else tells them from others. Features
             of another identity are not compared with these.
-        fingerprint : str, optional
-            Which films and posters these are; lets a caller see that an index is out of date.
+        kind : "auto", "exact" or "shortlist", default "auto"
+            Compare with all films, or with a shortlist; by default what size and memory ask for.
         centre : bool, default False
             Subtract the mean of all features before they are compared. Right for a network without training, whose
             features all point much the same way; the similarities are then cosines of centred features.
+        target_recall : float, default 0.99
+            The share of the truly nearest films that a shortlist should find.
+        max_memory_bytes : int, optional
+            What a query may need.
+        plan : Plan, optional
+            In place of `kind` and `max_memory_bytes`.
+        fingerprint : str, optional
+            Which films and posters these are; lets a caller see that an index is out of date.
+        seed : int, default 0
+            Draws samples.
+        advance : callable, optional
+            Is told of films that are done, all of them once.
 
         Returns
         -------
@@ -101,24 +113,52 @@ class CosineIndex:
         Raises
         ------
         DataError
-            There are no films, or not as many rows as films.
+            No film can be compared, or the features are not as wide as the identity says.
+        ConfigError
+            Nothing fits into so little memory.
         """
-        ids = np.asarray(movie_ids, np.int64)
-        if not len(ids) or (np.diff(ids) <= 0).any():
-            raise DataError(f"an index needs films, each once and in ascending order; received {len(ids)} movie_ids")
-        rows = ExactIndex.build(blocks, int(identity["n_features"]), centre=centre)
-        if len(rows) != len(ids):
-            raise DataError(f"expected features of {len(ids)} films, received {len(rows)} rows")
-        return cls(ids, rows, identity, fingerprint)
+        if features.n_features != int(identity["n_features"]):
+            raise DataError(f"expected features of {identity['n_features']} columns, received {features.n_features}")
+        if not 0 < target_recall < 1:
+            raise ValueError(f"the recall should lie between 0 and 1, received {target_recall}")
+        began = time.perf_counter()
+        left_out = _faulty(features)
+        good = _without(features, left_out)
+        plan = plan or make_plan(len(good), good.n_features, kind, max_memory_bytes)
+        mean, rng = mean_row(good) if centre else None, np.random.default_rng(seed)
+        rows: ExactRows | ShortlistRows
+        if plan.kind == "exact":
+            rows = ExactRows.build(good, mean)
+            trial = make_trial(rows, rng)
+            advance(len(features))
+            growth = Growth(len(good))
+        else:
+            advance(len(left_out))
+            rows, trial = build_shortlist(good, plan, mean, rng, target_recall, advance)
+            growth = Growth(len(good), float(residuals(rows.projected(trial.rows)).mean()))
+        build_s = time.perf_counter() - began
+        asked = {"kind": kind, "target_recall": target_recall, "max_memory_bytes": max_memory_bytes}
+        report = {
+            "asked": asked,
+            "kind_because": plan.reason,
+            "memory_bytes": plan.n_bytes,
+            "build_s": round(build_s, 2),
+            **measured(rows, trial, target_recall),
+        }
+        generation = Generation(good.movie_ids, tuple(good.poster_sha256s), rows, growth, left_out)
+        return cls(generation, identity, fingerprint, report)
 
     @classmethod
-    def open(cls, folder: Path) -> CosineIndex:
-        """Read what `save` wrote.
+    def open(cls, folder: Path, features: FilmFeatures | None = None) -> CosineIndex:
+        """Map what `save` wrote into memory.
 
         Parameters
         ----------
         folder : Path
             The index folder.
+        features : FilmFeatures, optional
+            Where the features lie now; a shortlist needs them. Films whose features are gone, or of another poster
+            than when the index was built, are not found any more.
 
         Returns
         -------
@@ -128,29 +168,53 @@ class CosineIndex:
         Raises
         ------
         NotBuiltError
-            There is no index.
+            There is no index, or there are no features any more.
         DataError
             It is of another version, or damaged.
         """
-        try:
-            record = read_record(folder / _RECORD, _KIND, _VERSION)
-            # Opened here: of a damaged file that it opened itself, NumPy leaves the handle open.
-            with (folder / record["ids"]).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-                movie_ids = arrays["movie_ids"]
-                mean = arrays["mean"] if record["centred"] else None
-            rows = ExactIndex.open(folder / record["rows"], mean)
-        except FileNotFoundError as error:
-            raise NotBuiltError(f"no index here yet ({error.filename} is missing); run `keyart build`") from error
-        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
-            raise DataError(f"the index in {folder} is damaged ({error}); run `keyart build` again") from error
+        record = files.read(folder)
+        for _ in range(_N_ATTEMPTS):
+            try:
+                return cls._of(folder, record, features)
+            except FileNotFoundError as error:
+                # Another generation may have taken its place between the record and the files.
+                newer = files.read(folder)
+                if newer == record:
+                    raise NotBuiltError(f"no index here ({error.filename} is missing); run `keyart build`") from error
+                record = newer
+            except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+                raise files.damaged(folder, error) from error
+        raise NotBuiltError(f"the index in {folder} changes faster than it can be opened; try again")
+
+    @classmethod
+    def _of(cls, folder: Path, record: Mapping[str, Any], features: FilmFeatures | None) -> CosineIndex:
+        names = files.check(folder, record["files"])
+        # Opened here: of a damaged file that it opened itself, NumPy leaves the handle open.
+        with (folder / names["films"]).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            movie_ids, mean = arrays["movie_ids"], arrays["mean"] if record["centred"] else None
+            hashes = tuple("" if not row.any() else row.tobytes().hex() for row in arrays["poster_sha256s"])
+        usable: Allowed = None
+        rows: Rows
+        if record["type"] == ExactRows.kind:
+            rows = ExactRows.open(folder / names["rows"], mean)
+        elif features is None:
+            raise NotBuiltError(f"the index in {folder} reads features, and there are none; run `keyart extract`")
+        else:
+            if features.n_features != int(record["identity"]["n_features"]):
+                raise ValueError(f"it is of {record['identity']['n_features']} columns, not {features.n_features}")
+            present, found = features.aligned(movie_ids, hashes)
+            usable = None if found.all() else found
+            rows = ShortlistRows.open(folder, names, record["settings"], present, mean)
         if len(rows) != len(movie_ids):
-            raise DataError(
-                f"the index in {folder} has {len(rows)} rows for {len(movie_ids)} films; run `keyart build` again"
-            )
-        return cls(movie_ids, rows, record["identity"], record["fingerprint"])
+            raise ValueError(f"{len(rows)} rows for {len(movie_ids)} films")
+        left_out = {int(movie_id): reason for movie_id, reason in record["left_out"].items()}
+        generation = Generation(movie_ids, hashes, rows, Growth(**record["growth"]), left_out, usable)
+        return cls(generation, record["identity"], record["fingerprint"], record["report"])
 
     def save(self, folder: Path) -> None:
-        """Write the index; whoever has the earlier one open keeps it.
+        """Write the index as a new generation; whoever has the earlier one open keeps it.
+
+        One process at a time may write into a folder; see `catalog.lock.exclusive`.
 
         Parameters
         ----------
@@ -162,49 +226,85 @@ class CosineIndex:
         StoreError
             The files cannot be written; the earlier index is untouched.
         """
-        generation = secrets.token_hex(4)
-        files = {"rows": f"{generation}.faiss", "ids": f"{generation}.npz"}
+        now, generation, before = self._now, secrets.token_hex(4), files.names_of(folder)
         try:
-            self._rows.save(folder / files["rows"])
-            with atomic_path(folder / files["ids"]) as temporary_path, temporary_path.open("wb") as stream:
-                np.savez(stream, movie_ids=self.movie_ids, mean=self._mean_or_nothing())
-            write_record(folder / _RECORD, _KIND, _VERSION, {**files, **self._description()})
+            names = {"films": f"{generation}.npz", **now.rows.save(folder, generation)}
+            with atomic_path(folder / names["films"]) as temporary_path, temporary_path.open("wb") as stream:
+                np.savez(stream, allow_pickle=False, **_arrays(now))
+            files.write(folder, names, self._description(now))
         except BaseException:
-            _remove(folder / name for name in files.values())
+            files.remove_others(folder, before)
             raise
-        _remove(path for suffix in ("faiss", "npz") for path in folder.glob(f"*.{suffix}") if path.stem != generation)
-
-    @staticmethod
-    def remove(folder: Path) -> None:
-        """Remove an index, if there is one.
-
-        Parameters
-        ----------
-        folder : Path
-            The index folder.
-        """
-        # The record first: without it the rest does not count.
-        (folder / _RECORD).unlink(missing_ok=True)
-        _remove(path for suffix in ("faiss", "npz") for path in folder.glob(f"*.{suffix}"))
+        files.remove_others(folder, names.values())
 
     def __len__(self) -> int:
         return len(self.movie_ids)
 
     def __contains__(self, movie_id: int) -> bool:
-        row = int(np.searchsorted(self.movie_ids, movie_id))
-        return row < len(self.movie_ids) and int(self.movie_ids[row]) == movie_id
+        return self._now.row_of(movie_id) is not None
+
+    @property
+    def movie_ids(self) -> Ids:
+        """The films that can be found, ascending."""
+        now = self._now
+        return now.movie_ids if now.usable is None else now.movie_ids[now.usable]
+
+    @property
+    def kind(self) -> str:
+        """``"exact"`` or ``"shortlist"``."""
+        return self._now.rows.kind
+
+    @property
+    def mean(self) -> FloatMatrix | None:
+        """What is subtracted from features before they are compared, of shape (n_features,); None for nothing."""
+        return self._now.rows.mean
 
     @property
     def centred(self) -> bool:
         """Whether the mean of all features is subtracted before they are compared."""
-        return self._rows.mean is not None
+        return self.mean is not None
 
     @property
     def n_features(self) -> int:
         """The number of columns."""
-        return self._rows.n_features
+        return int(self.identity["n_features"])
 
-    def search(self, features: Matrix, k: int) -> SearchResult:
+    @property
+    def left_out(self) -> dict[int, str]:
+        """Films that cannot be compared, and why."""
+        return dict(self._now.left_out)
+
+    @property
+    def n_stale(self) -> int:
+        """Films whose features are gone or of another poster than when the index was built."""
+        return len(self._now.movie_ids) - len(self)
+
+    @property
+    def poster_sha256s(self) -> dict[int, str]:
+        """The hash of the poster that each film was indexed by; empty where that is not known."""
+        now = self._now
+        return dict(zip(now.movie_ids.tolist(), now.poster_sha256s, strict=True))
+
+    @property
+    def needs_refit(self) -> bool:
+        """Whether so much was added, or so different, that the index should be built anew."""
+        # Without a basis or a mean there is nothing to fit.
+        return self._now.growth.is_too_much and (self.kind != ExactRows.kind or self.centred)
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What was measured when the index was built, and how it has grown since; as ``index.json`` holds it."""
+        return self._description(self._now)
+
+    def search(
+        self,
+        features: Matrix,
+        k: int,
+        *,
+        among: npt.ArrayLike | None = None,
+        without: npt.ArrayLike | None = None,
+        duplicate_similarity: float | None = None,
+    ) -> list[Nearest]:
         """Find the films nearest to features.
 
         Parameters
@@ -213,26 +313,42 @@ class CosineIndex:
             Features as they came from the network.
         k : int
             How many films; fewer are returned where there are fewer.
+        among : array_like of int, optional
+            The movie_ids that may be found; k of them are found where there are k.
+        without : array_like of int, optional
+            movie_ids that may not be found.
+        duplicate_similarity : float, optional
+            Fold films with the same poster, or with posters as similar as this, into the first of them.
 
         Returns
         -------
-        SearchResult
-            One row a query.
+        list of Nearest
+            One a query.
 
         Raises
         ------
         DataError
-            The features have another number of columns.
+            The features have another number of columns, or are all zero or not finite; or the features of a film are
+            not those that the index was built from.
+        ValueError
+            k is less than 1.
         """
-        queries = np.atleast_2d(features)
-        if queries.shape[1] != self.n_features:
-            raise DataError(
-                f"expected features of {self.n_features} columns (of {self.identity['backbone']}), "
-                f"received {queries.shape[1]}"
-            )
-        return self._first(lambda n_rows: self._rows.search(queries, n_rows), k)
+        _check_k(k)
+        now = self._now
+        queries = check_queries(features, self.n_features, self.identity["backbone"])
+        units, _ = unit_rows(queries, now.rows.mean)
+        searcher = Searcher(now, now.allowed(among, without), duplicate_similarity)
+        return searcher.nearest(units, k, np.full(len(units), -1))
 
-    def similar(self, movie_ids: Sequence[int], k: int) -> SearchResult:
+    def similar(
+        self,
+        movie_ids: Sequence[int],
+        k: int,
+        *,
+        among: npt.ArrayLike | None = None,
+        without: npt.ArrayLike | None = None,
+        duplicate_similarity: float | None = None,
+    ) -> list[Nearest]:
         """Find the films nearest to films of the index, themselves left out.
 
         Parameters
@@ -241,55 +357,187 @@ class CosineIndex:
             The films asked about.
         k : int
             How many films each; fewer are returned where there are fewer.
+        among : array_like of int, optional
+            The movie_ids that may be found; k of them are found where there are k.
+        without : array_like of int, optional
+            movie_ids that may not be found.
+        duplicate_similarity : float, optional
+            Fold films with the same poster, or with posters as similar as this, into the first of them.
 
         Returns
         -------
-        SearchResult
-            One row a film asked about.
+        list of Nearest
+            One a film asked about.
 
         Raises
         ------
         UnknownFilmError
             A film is not in the index.
+        DataError
+            A film's features cannot be compared, or are not those that the index was built from.
+        ValueError
+            k is less than 1.
         """
-        strangers = [movie_id for movie_id in movie_ids if movie_id not in self]
-        if strangers:
-            raise UnknownFilmError(f"no features of movie_id {strangers[0]} in this index of {len(self)} films")
-        own_rows = np.searchsorted(self.movie_ids, np.asarray(movie_ids, np.int64))
-        found = self._first(lambda n_rows: self._rows.search_rows(own_rows, n_rows), k + 1)
-        others = found.movie_ids != np.asarray(movie_ids, np.int64)[:, None]
-        # Among many identical posters a film may not be in its own first k + 1: then the last of them goes.
-        others[others.all(axis=1), -1] = False
-        shape = (len(own_rows), found.movie_ids.shape[1] - 1)
-        return SearchResult(found.movie_ids[others].reshape(shape), found.similarities[others].reshape(shape))
+        _check_k(k)
+        now = self._now
+        own_rows = self._rows_of(now, movie_ids)
+        searcher = Searcher(now, now.allowed(among, without), duplicate_similarity)
+        return searcher.nearest(now.rows.units(own_rows), k, own_rows) if len(own_rows) else []
 
-    def _mean_or_nothing(self) -> npt.NDArray[np.float32]:
-        return np.empty(0, np.float32) if self._rows.mean is None else self._rows.mean
+    def scan(self, movie_id: int) -> Scan:
+        """Tell how near every other film is to one, roughly for those that are not near.
 
-    def _first(
-        self, search: Callable[[int], tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]], k: int
-    ) -> SearchResult:
-        """Search for the first k in order: where a tie goes on beyond them, further, until all of it is there."""
-        k = min(k, len(self))
-        n_rows = min(k + 1, len(self))
-        rows, cosines = search(n_rows)
-        while n_rows < len(self) and (cosines[:, k - 1] == cosines[:, -1]).any():
-            n_rows = min(2 * n_rows, len(self))
-            rows, cosines = search(n_rows)
-        order = np.lexsort((rows, -cosines), axis=1)[:, :k]
-        ordered = np.take_along_axis(rows, order, axis=1)
-        return SearchResult(self.movie_ids[ordered], np.take_along_axis(cosines, order, axis=1))
+        Parameters
+        ----------
+        movie_id : int
+            The film.
 
-    def _description(self) -> dict[str, Any]:
+        Returns
+        -------
+        Scan
+            Whose `Scan.settle` makes any of them exact.
+
+        Raises
+        ------
+        UnknownFilmError, DataError
+            As `similar`.
+        """
+        now = self._now
+        (own_row,) = self._rows_of(now, [movie_id])
+        return Scan.of(now, now.rows.units(np.array([own_row]))[0], int(own_row))
+
+    def scan_features(self, features: Matrix) -> Scan:
+        """Tell how near every film is to features, roughly for those that are not near.
+
+        Parameters
+        ----------
+        features : ndarray of shape (n_features,)
+            Features as they came from the network.
+
+        Returns
+        -------
+        Scan
+            As `scan` returns it.
+
+        Raises
+        ------
+        DataError
+            As `search`.
+        """
+        queries = check_queries(features, self.n_features, self.identity["backbone"])
+        return Scan.of(self._now, unit_rows(queries, self.mean)[0][0], None)
+
+    def artwork_groups(self, movie_ids: npt.ArrayLike, bound: float = DUPLICATE_SIMILARITY) -> Ids:
+        """Tell which of some films show the same artwork: the same poster, or posters as similar as a bound.
+
+        Parameters
+        ----------
+        movie_ids : array_like of shape (n,), int
+            The films, those that are to stand for others first. Films without features stand for themselves.
+        bound : float, default 0.97
+            A cosine.
+
+        Returns
+        -------
+        ndarray of shape (n,), int64
+            For each film, the place of the one that stands for it; its own where that is itself.
+        """
+        now, named = self._now, np.asarray(movie_ids, np.int64)
+        groups = np.arange(len(named))
+        places = np.flatnonzero([now.row_of(movie_id) is not None for movie_id in named.tolist()])
+        groups[places] = places[artwork_groups(now, np.searchsorted(now.movie_ids, named[places]), bound)]
+        return groups
+
+    def add(self, features: FilmFeatures) -> None:
+        """Add films, which can be found at once; those that are there already are replaced. `save` keeps them.
+
+        Parameters
+        ----------
+        features : FilmFeatures
+            The films.
+
+        Raises
+        ------
+        DataError
+            The features have another number of columns, or are stored as other numbers than those of the index.
+        """
+        if features.n_features != self.n_features:
+            raise DataError(f"expected features of {self.n_features} columns, received {features.n_features}")
+        faulty = _faulty(features)
+        good = np.flatnonzero(~np.isin(features.movie_ids, list(faulty)))
+        with self._changing:
+            self._now = self._now.with_films(features.take(good) if len(good) else None, faulty)
+
+    def remove(self, movie_ids: npt.ArrayLike) -> None:
+        """Remove films; those that are not there are passed over. `save` makes it last.
+
+        Parameters
+        ----------
+        movie_ids : array_like of int
+            The films.
+
+        Raises
+        ------
+        DataError
+            None would be left.
+        """
+        with self._changing:
+            self._now = self._now.without_films(np.asarray(movie_ids, np.int64))
+
+    def _rows_of(self, now: Generation, movie_ids: Sequence[int]) -> Ids:
+        rows = []
+        for movie_id in movie_ids:
+            if movie_id in now.left_out:
+                raise DataError(f"movie_id {movie_id} cannot be compared: {now.left_out[movie_id]}")
+            if (row := now.row_of(movie_id)) is None:
+                raise UnknownFilmError(f"no features of movie_id {movie_id} in this index of {len(self)} films")
+            rows.append(row)
+        return np.array(rows, np.int64)
+
+    def _description(self, now: Generation) -> dict[str, Any]:
         return {
-            "type": self._rows.kind,
-            "n_films": len(self),
-            "centred": self.centred,
+            "type": now.rows.kind,
+            "n_films": len(now.movie_ids),
+            "n_features": self.n_features,
+            "centred": now.rows.mean is not None,
+            "settings": now.rows.settings(),
+            "growth": vars(now.growth),
+            "drift": round(now.growth.drift, 4),
+            "left_out": {str(movie_id): reason for movie_id, reason in now.left_out.items()},
             "fingerprint": self.fingerprint,
             "identity": self.identity,
+            "report": self._measured,
         }
 
 
-def _remove(paths: Iterator[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)
+def _faulty(features: FilmFeatures) -> dict[int, str]:
+    """Name the films that cannot be compared."""
+    reasons: dict[int, str] = {}
+    start = 0
+    for block in features.blocks():
+        reasons |= {int(features.movie_ids[start + row]): reason for row, reason in faults(block).items()}
+        start += len(block)
+    return reasons
+
+
+def _without(features: FilmFeatures, left_out: Mapping[int, str]) -> FilmFeatures:
+    if not left_out:
+        return features
+    if len(left_out) == len(features):
+        movie_id, reason = next(iter(left_out.items()))
+        raise DataError(f"none of the {len(features)} films can be compared; movie_id {movie_id}: {reason}")
+    return features.take(np.flatnonzero(~np.isin(features.movie_ids, list(left_out))))
+
+
+def _check_k(k: int) -> None:
+    if k < 1:
+        raise ValueError(f"k should be 1 or more, received {k}")
+
+
+def _arrays(now: Generation) -> dict[str, npt.NDArray[Any]]:
+    hashes = b"".join(bytes.fromhex(sha256) if sha256 else bytes(32) for sha256 in now.poster_sha256s)
+    return {
+        "movie_ids": now.movie_ids,
+        "poster_sha256s": np.frombuffer(hashes, np.uint8).reshape(len(now.movie_ids), 32),
+        "mean": np.empty(0, np.float32) if now.rows.mean is None else now.rows.mean,
+    }

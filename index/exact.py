@@ -1,68 +1,65 @@
 """Exact search: a FAISS flat inner-product index over rows of length 1. The oracle for every other kind.
 
-Memory: 4 bytes a number, one gigabyte for 10,000 films of 25,088 numbers. Owns the FAISS file of an index folder.
+Memory: 4 bytes a number, one gigabyte for 10,000 films of 25,088 numbers, in pages that processes share.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, ClassVar
 
 import faiss
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import DataError, StoreError
-from catalog.storage import atomic_path
+from index.features import FilmFeatures, Ids
+from index.rows import Allowed, Found, as_found, open_faiss, search_parameters, write_faiss
+from index.vectors import FloatMatrix, unit_rows
 
-Matrix = npt.NDArray[np.floating]
-Blocks = Callable[[], Iterator[Matrix]]
+_BLOCK_ROWS = 512
 
 
-class ExactIndex:
-    """A flat index; make it with `build` or `open`.
+class ExactRows:
+    """Rows of which every cosine is computed; make them with `build` or `open`.
 
     Parameters
     ----------
     flat : faiss.IndexFlatIP
-        Rows of length 1, or 0 where a film's features are all zero.
+        Rows of length 1.
     mean : ndarray of shape (n_features,), float32, or None
-        What is subtracted from features before they are compared; None for plain cosines.
+        What was subtracted before; None for plain cosines.
     """
 
-    kind = "exact"
+    kind: ClassVar[str] = "exact"
 
-    def __init__(self, flat: faiss.Index, mean: npt.NDArray[np.float32] | None) -> None:
+    def __init__(self, flat: faiss.Index, mean: FloatMatrix | None) -> None:
         self._flat = flat
-        self._mean = mean
+        self.mean = mean
 
     @classmethod
-    def build(cls, blocks: Blocks, n_features: int, *, centre: bool) -> ExactIndex:
+    def build(cls, features: FilmFeatures, mean: FloatMatrix | None) -> ExactRows:
         """Build from features, a block of rows at a time.
 
         Parameters
         ----------
-        blocks : callable
-            Gives an iterator over matrices of shape (n, n_features); called a second time if `centre`.
-        n_features : int
-            The number of columns.
-        centre : bool
-            Subtract the mean row first.
+        features : FilmFeatures
+            The films.
+        mean : ndarray of shape (n_features,), float32, or None
+            What is subtracted first.
 
         Returns
         -------
-        ExactIndex
-            One row for each row of the blocks, in their order.
+        ExactRows
+            One row a film, in their order.
         """
-        mean = _mean_row(blocks()) if centre else None
-        index = cls(faiss.IndexFlatIP(n_features), mean)
-        for block in blocks():
-            index._flat.add(index._unit_rows(block))
-        return index
+        flat = faiss.IndexFlatIP(features.n_features)
+        for block in features.blocks():
+            flat.add(unit_rows(block, mean)[0])
+        return cls(flat, mean)
 
     @classmethod
-    def open(cls, path: Path, mean: npt.NDArray[np.float32] | None) -> ExactIndex:
-        """Read what `save` wrote.
+    def open(cls, path: Path, mean: FloatMatrix | None) -> ExactRows:
+        """Map what `save` wrote.
 
         Parameters
         ----------
@@ -73,116 +70,177 @@ class ExactIndex:
 
         Returns
         -------
-        ExactIndex
-            The index.
+        ExactRows
+            The rows.
 
         Raises
         ------
+        FileNotFoundError
+            The file is missing.
         DataError
-            The file is missing or damaged.
+            It is damaged.
         """
-        try:
-            return cls(faiss.read_index(str(path)), mean)
-        except RuntimeError as error:
-            raise DataError(f"{path} is missing or damaged; run `keyart build` again") from error
+        return cls(open_faiss(path), mean)
 
-    def save(self, path: Path) -> None:
+    def __len__(self) -> int:
+        return int(self._flat.ntotal)
+
+    def search(self, unit_queries: FloatMatrix, k: int, allowed: Allowed, own_rows: Ids | None = None) -> list[Found]:
+        """Find the nearest rows of each query.
+
+        Parameters
+        ----------
+        unit_queries : ndarray of shape (n, n_features), float32
+            Of length 1, less the mean.
+        k : int
+            How many rows each.
+        allowed : ndarray of shape (n_rows,), bool, or None
+            Which rows may be found; None for all of them.
+        own_rows : ndarray of shape (n,), int64, optional
+            Where the queries are rows themselves, their numbers; they may be found too.
+
+        Returns
+        -------
+        list of (ndarray of shape (k,), int64; ndarray of shape (k,), float32)
+            Rows and their exact cosines, nearest first; fewer where fewer are allowed.
+        """
+        del own_rows  # what the rows are is in the queries
+        cosines, rows = self._flat.search(unit_queries, min(k, len(self)), params=search_parameters(allowed))
+        # Rounding may carry the cosine of a row with itself past 1.
+        return as_found(rows, np.clip(cosines, -1.0, 1.0))
+
+    def n_listed(self, k: int) -> int:
+        """Tell how many rows must be compared exactly for k hits: all are.
+
+        Parameters
+        ----------
+        k : int
+            How many hits.
+
+        Returns
+        -------
+        int
+            At most as many as there are rows.
+        """
+        return k
+
+    def scan(self, unit_query: FloatMatrix, allowed: Allowed = None) -> tuple[FloatMatrix, npt.NDArray[np.bool_]]:
+        """Tell every row's cosine, all of them exact.
+
+        Parameters
+        ----------
+        unit_query : ndarray of shape (n_features,), float32
+            Of length 1, less the mean.
+        allowed : ndarray of shape (n_rows,), bool, or None
+            Which rows are asked about; what is told of the others means nothing. None for all of them.
+
+        Returns
+        -------
+        cosines : ndarray of shape (n_rows,), float32
+            In [-1, 1].
+        is_exact : ndarray of shape (n_rows,), bool
+            Which of them are exact.
+        """
+        del allowed  # no row costs more than another
+        ((rows, cosines),) = self.search(unit_query[None], len(self), None)
+        scanned: FloatMatrix = np.empty(len(self), np.float32)
+        scanned[rows] = cosines
+        return scanned, np.ones(len(self), bool)
+
+    def cosines(self, unit_query: FloatMatrix, rows: Ids) -> FloatMatrix:
+        """Tell the cosines of some rows.
+
+        Parameters
+        ----------
+        unit_query : ndarray of shape (n_features,), float32
+            Of length 1, less the mean.
+        rows : ndarray of shape (m,), int64
+            Which rows.
+
+        Returns
+        -------
+        ndarray of shape (m,), float32
+            In [-1, 1].
+        """
+        cosines: FloatMatrix = np.clip(self.units(rows) @ unit_query, -1.0, 1.0)
+        return cosines
+
+    def units(self, rows: Ids) -> FloatMatrix:
+        """Tell rows themselves, of length 1.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (m,), int64
+            Which rows.
+
+        Returns
+        -------
+        ndarray of shape (m, n_features), float32
+            Less the mean.
+        """
+        units: FloatMatrix = self._flat.reconstruct_batch(rows)
+        return units
+
+    def merged(self, kept: Ids, added: FilmFeatures | None, order: Ids) -> ExactRows:
+        """Make the rows of the next generation.
+
+        Parameters
+        ----------
+        kept : ndarray of shape (n_kept,), int64
+            The rows that stay.
+        added : FilmFeatures or None
+            The films that come.
+        order : ndarray of shape (n_kept + n_added,), int64
+            For each row of the next generation, its place among those kept followed by those added.
+
+        Returns
+        -------
+        Rows
+            This one stays as it is.
+        """
+        flat = faiss.IndexFlatIP(self._flat.d)
+        for start in range(0, len(order), _BLOCK_ROWS):
+            part = order[start : start + _BLOCK_ROWS]
+            block = np.empty((len(part), self._flat.d), np.float32)
+            old = part < len(kept)
+            if old.any():
+                block[old] = self.units(kept[part[old]])
+            if added is not None and not old.all():
+                new = added.read(part[~old] - len(kept))
+                block[~old] = unit_rows(new, self.mean)[0]
+            flat.add(block)
+        return ExactRows(flat, self.mean)
+
+    def save(self, folder: Path, generation: str) -> dict[str, str]:
         """Write the rows.
 
         Parameters
         ----------
-        path : Path
-            Where the FAISS file shall stand.
+        folder : Path
+            The index folder.
+        generation : str
+            What the file's name begins with.
+
+        Returns
+        -------
+        dict of str to str
+            Its name.
 
         Raises
         ------
         StoreError
             The file cannot be written.
         """
-        with atomic_path(path) as temporary_path:
-            rows_bytes = len(self) * self.n_features * 4
-            full = StoreError(
-                f"cannot write {path} ({rows_bytes / 1e6:.0f} MB); free some space and run the same command again"
-            )
-            try:
-                faiss.write_index(self._flat, str(temporary_path))
-            except RuntimeError as error:
-                raise full from error
-            # FAISS does not say when the last few kilobytes do not fit: they are written as the file is closed.
-            header_bytes = len(faiss.serialize_index(faiss.IndexFlatIP(self.n_features)))
-            if temporary_path.stat().st_size != header_bytes + rows_bytes:
-                raise full
+        name = f"{generation}.faiss"
+        write_faiss(self._flat, folder / name)
+        return {"rows": name}
 
-    def __len__(self) -> int:
-        return int(self._flat.ntotal)
-
-    @property
-    def n_features(self) -> int:
-        """The number of columns."""
-        return int(self._flat.d)
-
-    @property
-    def mean(self) -> npt.NDArray[np.float32] | None:
-        """What is subtracted from features before they are compared, of shape (n_features,)."""
-        return self._mean
-
-    def search(self, features: Matrix, k: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        """Find the nearest rows.
-
-        Parameters
-        ----------
-        features : ndarray of shape (n, n_features)
-            Features as they came from the network, of any length.
-        k : int
-            How many rows, at most as many as there are.
+    def settings(self) -> dict[str, Any]:
+        """Tell what `open` must know besides the files: nothing.
 
         Returns
         -------
-        rows : ndarray of shape (n, k), int64
-            Nearest first.
-        cosines : ndarray of shape (n, k), float32
-            In [-1, 1].
+        dict
+            What JSON can hold.
         """
-        return self._nearest(self._unit_rows(features), k)
-
-    def search_rows(self, rows: npt.NDArray[np.int64], k: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        """Find the rows nearest to rows of the index itself.
-
-        Parameters
-        ----------
-        rows : ndarray of shape (n,), int64
-            The rows asked about.
-        k : int
-            How many rows, at most as many as there are.
-
-        Returns
-        -------
-        rows : ndarray of shape (n, k), int64
-            Nearest first, the row itself among them.
-        cosines : ndarray of shape (n, k), float32
-            In [-1, 1].
-        """
-        return self._nearest(self._flat.reconstruct_batch(rows), k)
-
-    def _nearest(
-        self, unit_rows: npt.NDArray[np.float32], k: int
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        cosines, rows = self._flat.search(unit_rows, min(k, len(self)))
-        # Rounding may carry the cosine of a row with itself past 1.
-        return rows, np.clip(cosines, -1.0, 1.0)
-
-    def _unit_rows(self, features: Matrix) -> npt.NDArray[np.float32]:
-        # A copy: the caller's array is not ours to change.
-        rows = np.array(features, dtype=np.float32, order="C", ndmin=2)
-        if self._mean is not None:
-            rows -= self._mean
-        faiss.normalize_L2(rows)
-        return rows
-
-
-def _mean_row(blocks: Iterator[Matrix]) -> npt.NDArray[np.float32]:
-    total, n_rows = np.float64(0.0), 0
-    for block in blocks:
-        total = total + block.sum(axis=0, dtype=np.float64)
-        n_rows += len(block)
-    return np.asarray(total / max(n_rows, 1), dtype=np.float32)
+        return {}

@@ -11,7 +11,7 @@ Equal numbers may stand in either order only where a contract says so; ids never
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -22,7 +22,8 @@ import pytest
 from catalog.errors import DataError, NotBuiltError, UnknownFilmError
 from cf.base import Neighbors, Recommender
 from cf.ratings import RatingMatrix, Ratings
-from index.cosine import SearchResult
+from index.features import FilmFeatures
+from index.searching import Nearest
 
 # Ratings
 
@@ -184,21 +185,26 @@ class RecommenderContract:
 class Index(Protocol):
     """What every index of films by features offers."""
 
-    def search(self, features: npt.NDArray[np.floating], k: int) -> SearchResult: ...
-    def similar(self, movie_ids: list[int], k: int) -> SearchResult: ...
+    @property
+    def movie_ids(self) -> npt.NDArray[np.int64]: ...
+    def search(self, features: npt.NDArray[np.floating], k: int) -> list[Nearest]: ...
+    def similar(self, movie_ids: Sequence[int], k: int) -> list[Nearest]: ...
     def save(self, folder: Path) -> None: ...
     @classmethod
-    def open(cls, folder: Path) -> Self: ...
+    def open(cls, folder: Path, features: FilmFeatures | None = None) -> Self: ...
     def __len__(self) -> int: ...
     def __contains__(self, movie_id: int) -> bool: ...
 
 
-Build = Callable[[npt.NDArray[np.int64], npt.NDArray[np.floating]], Index]
+Build = Callable[[FilmFeatures], Index]
 
 
 def random_features(seed: int, n_films: int = 60, n_features: int = 32) -> npt.NDArray[np.float32]:
-    """Draw features like a network's: none below 0, most of them 0."""
-    drawn = np.random.default_rng(seed).standard_normal((n_films, n_features))
+    """Draw features like a network's: none below 0, many of them 0, and a few directions that say most."""
+    rng = np.random.default_rng(seed)
+    # The directions are the same whatever the seed: features of two draws are of one network.
+    directions = np.random.default_rng(n_features).standard_normal((10, n_features))
+    drawn = 0.5 * rng.standard_normal((n_films, 10)) @ directions + 0.5 * rng.standard_normal((n_films, n_features))
     return np.maximum(drawn - 0.3, 0).astype(np.float32)
 
 
@@ -207,9 +213,16 @@ def ids_of(features: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
     return 10 + 3 * np.arange(len(features), dtype=np.int64)
 
 
-def _assert_same_result(one: SearchResult, other: SearchResult) -> None:
-    np.testing.assert_array_equal(one.movie_ids, other.movie_ids)
-    np.testing.assert_allclose(one.similarities, other.similarities, atol=1e-6)
+def films_of(features: npt.NDArray[np.floating]) -> FilmFeatures:
+    """Take each row as a film."""
+    return FilmFeatures.of(ids_of(features), features)
+
+
+def assert_same_nearest(one: list[Nearest], other: list[Nearest]) -> None:
+    assert len(one) == len(other)
+    for left, right in zip(one, other, strict=True):
+        np.testing.assert_array_equal(left.movie_ids, right.movie_ids)
+        np.testing.assert_allclose(left.similarities, right.similarities, atol=1e-6)
 
 
 class IndexContract:
@@ -217,139 +230,231 @@ class IndexContract:
 
     @pytest.fixture
     def build(self) -> Build:
-        """Build an index of some films, given their ids and features."""
+        """Build an index of some films."""
         raise NotImplementedError
 
     @pytest.fixture
-    def features(self) -> npt.NDArray[np.float32]:
-        return random_features(seed=1)
+    def dtype(self) -> type[np.floating]:
+        """Tell what features are stored as."""
+        return np.float32
 
     @pytest.fixture
-    def index(self, build: Build, features: npt.NDArray[np.float32]) -> Index:
-        return build(ids_of(features), features)
+    def features(self, dtype: type[np.floating]) -> npt.NDArray[np.floating]:
+        return random_features(seed=1).astype(dtype)
 
-    def test_it_holds_the_films_it_was_built_of(self, index: Index, features: npt.NDArray[np.float32]) -> None:
-        assert len(index) == len(features)
-        assert [movie_id for movie_id in range(200) if movie_id in index] == ids_of(features).tolist()
+    @pytest.fixture
+    def films(self, features: npt.NDArray[np.floating]) -> FilmFeatures:
+        return films_of(features)
 
-    def test_building_and_searching_do_not_change_the_features(self, build: Build) -> None:
-        features = random_features(seed=2)
+    @pytest.fixture
+    def index(self, build: Build, films: FilmFeatures) -> Index:
+        return build(films)
+
+    def test_it_holds_the_films_it_was_built_of(self, index: Index, films: FilmFeatures) -> None:
+        assert len(index) == len(films)
+        np.testing.assert_array_equal(index.movie_ids, films.movie_ids)
+        assert [movie_id for movie_id in range(200) if movie_id in index] == films.movie_ids.tolist()
+
+    def test_building_and_searching_do_not_change_the_features(self, build: Build, dtype: type[np.floating]) -> None:
+        features = random_features(seed=2).astype(dtype)
         features.flags.writeable = False
-        build(ids_of(features), features).search(features, 5)
-        np.testing.assert_array_equal(features, random_features(seed=2))
+        index = build(films_of(features))
+        index.search(features, 5)
+        index.similar(index.movie_ids.tolist(), 5)
+        np.testing.assert_array_equal(features, random_features(seed=2).astype(dtype))
 
-    def test_a_film_is_nearest_to_its_own_features(self, index: Index, features: npt.NDArray[np.float32]) -> None:
-        found = index.search(features, 1)
-        np.testing.assert_array_equal(found.movie_ids[:, 0], ids_of(features))
-        np.testing.assert_allclose(found.similarities[:, 0], 1, atol=1e-6)
+    def test_a_film_is_nearest_to_its_own_features(self, index: Index, features: npt.NDArray[np.floating]) -> None:
+        for movie_id, found in zip(ids_of(features), index.search(features, 1), strict=True):
+            np.testing.assert_array_equal(found.movie_ids, [movie_id])
+            np.testing.assert_allclose(found.similarities, [1], atol=1e-6)
 
-    def test_the_type_of_the_numbers_does_not_matter(self, index: Index, features: npt.NDArray[np.float32]) -> None:
+    def test_the_type_and_the_layout_of_numbers_do_not_matter(
+        self, index: Index, features: npt.NDArray[np.floating]
+    ) -> None:
         halved = features.astype(np.float16)
-        _assert_same_result(index.search(halved, 5), index.search(halved.astype(np.float64), 5))
+        expected = index.search(halved, 5)
+        assert_same_nearest(index.search(halved.astype(np.float64), 5), expected)
+        assert_same_nearest(index.search(np.asfortranarray(halved), 5), expected)
+        assert_same_nearest(index.search(halved[::-1], 5), expected[::-1])
 
     def test_saved_then_opened_answers_the_same(
-        self, index: Index, features: npt.NDArray[np.float32], tmp_path: Path
+        self, index: Index, features: npt.NDArray[np.floating], films: FilmFeatures, tmp_path: Path
     ) -> None:
         index.save(tmp_path / "index")
-        opened = type(index).open(tmp_path / "index")
-        np.testing.assert_array_equal(opened.search(features, 9).movie_ids, index.search(features, 9).movie_ids)
-        np.testing.assert_array_equal(opened.search(features, 9).similarities, index.search(features, 9).similarities)
+        opened = type(index).open(tmp_path / "index", films)
+        for before, after in zip(
+            [*index.search(features, 9), *index.similar(films.movie_ids.tolist(), 9)],
+            [*opened.search(features, 9), *opened.similar(films.movie_ids.tolist(), 9)],
+            strict=True,
+        ):
+            np.testing.assert_array_equal(after.movie_ids, before.movie_ids)
+            np.testing.assert_array_equal(after.similarities, before.similarities)
 
-    def test_saving_again_replaces_and_leaves_nothing_over(self, index: Index, tmp_path: Path) -> None:
+    def test_saving_again_replaces_and_leaves_nothing_over(
+        self, index: Index, films: FilmFeatures, tmp_path: Path
+    ) -> None:
         index.save(tmp_path)
         n_files = len(list(tmp_path.iterdir()))
         index.save(tmp_path)
+        type(index).open(tmp_path, films).save(tmp_path)
         assert len(list(tmp_path.iterdir())) == n_files
 
     def test_who_has_the_old_index_open_keeps_it(
-        self, build: Build, index: Index, features: npt.NDArray[np.float32], tmp_path: Path
+        self, build: Build, index: Index, features: npt.NDArray[np.floating], films: FilmFeatures, tmp_path: Path
     ) -> None:
         index.save(tmp_path)
-        opened = type(index).open(tmp_path)
-        build(ids_of(features[:5]), features[:5]).save(tmp_path)
-        _assert_same_result(opened.search(features, 9), index.search(features, 9))
-        assert len(type(index).open(tmp_path)) == 5
+        opened = type(index).open(tmp_path, films)
+        build(films_of(features[:5])).save(tmp_path)
+        assert_same_nearest(opened.search(features, 9), index.search(features, 9))
+        assert len(type(index).open(tmp_path, films)) == 5
 
     def test_opening_an_empty_folder_says_that_nothing_is_built(self, index: Index, tmp_path: Path) -> None:
         with pytest.raises(NotBuiltError, match="run `keyart build`"):
             type(index).open(tmp_path)
 
     @pytest.mark.parametrize("kept", [0.0, 0.5], ids=["emptied", "cut off"])
-    def test_every_damaged_file_is_a_data_error(self, index: Index, tmp_path: Path, kept: float) -> None:
+    def test_every_damaged_file_is_a_data_error(
+        self, index: Index, films: FilmFeatures, tmp_path: Path, kept: float
+    ) -> None:
         index.save(tmp_path)
         for path in sorted(tmp_path.iterdir()):
             content = path.read_bytes()
             path.write_bytes(content[: int(kept * len(content))])
             with pytest.raises(DataError):
-                type(index).open(tmp_path)
+                type(index).open(tmp_path, films)
             path.write_bytes(content)
-        type(index).open(tmp_path)
+        type(index).open(tmp_path, films)
 
-    def test_a_batch_answers_as_single_questions_do(self, index: Index, features: npt.NDArray[np.float32]) -> None:
-        batch = index.search(features, 7)
-        singles = [index.search(row, 7) for row in features]
-        _assert_same_result(batch, SearchResult(*(np.concatenate(part) for part in _columns(singles))))
+    def test_a_batch_answers_as_single_questions_do(self, index: Index, features: npt.NDArray[np.floating]) -> None:
+        assert_same_nearest(index.search(features, 7), [index.search(row, 7)[0] for row in features])
 
-    def test_a_batch_of_films_answers_as_single_films_do(self, index: Index, features: npt.NDArray[np.float32]) -> None:
-        movie_ids = ids_of(features).tolist()
-        singles = [index.similar([movie_id], 7) for movie_id in movie_ids]
-        _assert_same_result(
-            index.similar(movie_ids, 7), SearchResult(*(np.concatenate(part) for part in _columns(singles)))
-        )
+    def test_a_batch_of_films_answers_as_single_films_do(self, index: Index) -> None:
+        movie_ids = index.movie_ids.tolist()
+        singles = [index.similar([movie_id], 7)[0] for movie_id in movie_ids]
+        assert_same_nearest(index.similar(movie_ids, 7), singles)
 
-    def test_a_single_question_has_the_shape_of_a_batch_of_one(
-        self, index: Index, features: npt.NDArray[np.float32]
+    def test_a_single_question_gives_what_a_batch_of_one_gives(
+        self, index: Index, features: npt.NDArray[np.floating]
     ) -> None:
-        assert index.search(features[0], 7).movie_ids.shape == index.search(features[:1], 7).movie_ids.shape == (1, 7)
+        assert_same_nearest(index.search(features[0], 7), index.search(features[:1], 7))
 
-    def test_no_question_gives_no_rows(self, index: Index, features: npt.NDArray[np.float32]) -> None:
-        assert index.search(features[:0], 5).movie_ids.shape == index.similar([], 5).movie_ids.shape == (0, 5)
+    def test_no_question_gives_no_answer(self, index: Index, features: npt.NDArray[np.floating]) -> None:
+        assert index.search(features[:0], 5) == index.similar([], 5) == []
 
-    def test_a_film_is_never_like_itself(self, index: Index, features: npt.NDArray[np.float32]) -> None:
-        movie_ids = ids_of(features)
-        assert not (index.similar(movie_ids.tolist(), 10).movie_ids == movie_ids[:, None]).any()
+    def test_a_film_is_never_like_itself(self, index: Index) -> None:
+        movie_ids = index.movie_ids.tolist()
+        for movie_id, found in zip(movie_ids, index.similar(movie_ids, 10), strict=True):
+            assert len(found) == 10
+            assert movie_id not in found.movie_ids
 
-    def test_a_film_among_copies_of_its_poster_is_not_like_itself_but_like_these(self, build: Build) -> None:
+    def test_no_film_is_found_twice(self, index: Index, features: npt.NDArray[np.floating]) -> None:
+        for found in index.search(features, 50):
+            assert len(np.unique(found.movie_ids)) == len(found.movie_ids) == 50
+
+    def test_a_film_among_copies_of_its_poster_is_not_like_itself_but_like_these(
+        self, build: Build, dtype: type[np.floating]
+    ) -> None:
         features = np.concatenate([np.repeat(random_features(seed=3, n_films=1), 30, axis=0), random_features(seed=4)])
         movie_ids = ids_of(features)
-        found = build(movie_ids, features).similar(movie_ids[:30].tolist(), 5)
-        for movie_id, row in zip(movie_ids[:30], found.movie_ids, strict=True):
-            np.testing.assert_array_equal(row, [copy for copy in movie_ids[:6] if copy != movie_id][:5])
+        for movie_id, found in zip(
+            movie_ids[:30],
+            build(films_of(features.astype(dtype))).similar(movie_ids[:30].tolist(), 5),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(found.movie_ids, [copy for copy in movie_ids[:6] if copy != movie_id][:5])
+
+    @pytest.mark.parametrize("n_queries", [1, 21])
+    def test_of_many_copies_the_smallest_ids_are_found(
+        self, build: Build, dtype: type[np.floating], n_queries: int
+    ) -> None:
+        # Far more of them than a shortlist holds, and not one after the other.
+        features = np.repeat(random_features(seed=5, n_films=1), 300, axis=0)
+        features[::3] = random_features(seed=6, n_films=100)
+        movie_ids = ids_of(features)
+        index = build(films_of(features.astype(dtype)))
+        copies = movie_ids[np.arange(300) % 3 > 0]
+        for k in (4, 199):
+            for found in index.search(np.repeat(features[1:2], n_queries, axis=0), k):
+                np.testing.assert_array_equal(found.movie_ids, copies[:k])
 
     @pytest.mark.parametrize("k", [1, 4, 17, 39])
-    def test_ties_stand_in_ascending_movie_id_and_the_smallest_ids_are_kept(self, build: Build, k: int) -> None:
-        features = np.repeat(random_features(seed=5, n_films=2), 20, axis=0)
-        found = build(ids_of(features), features).search(features[:1], k)
-        np.testing.assert_array_equal(found.movie_ids[0], ids_of(features)[:k])
+    def test_ties_stand_in_ascending_movie_id_and_the_smallest_ids_are_kept(
+        self, build: Build, dtype: type[np.floating], k: int
+    ) -> None:
+        features = np.repeat(random_features(seed=5, n_films=2), 20, axis=0).astype(dtype)
+        (found,) = build(films_of(features)).search(features[:1], k)
+        np.testing.assert_array_equal(found.movie_ids, ids_of(features)[:k])
 
     @pytest.mark.parametrize("k", [3, 6, 11])
-    def test_of_ties_behind_nearer_films_the_smallest_ids_are_kept(self, build: Build, k: int) -> None:
+    def test_of_ties_behind_nearer_films_the_smallest_ids_are_kept(
+        self, build: Build, dtype: type[np.floating], k: int
+    ) -> None:
         near, far = random_features(seed=6, n_films=2)
         # The nearer films come last, when the ties have filled the list already.
-        features = np.stack([near + far] * 20 + [near] * 2 + [-near] * 20)
+        features = np.stack([near + far] * 20 + [near] * 2 + [-near] * 20).astype(dtype)
         movie_ids = ids_of(features)
-        found = build(movie_ids, features).search(near, k)
-        np.testing.assert_array_equal(found.movie_ids[0], [*movie_ids[20:22], *movie_ids[: k - 2]])
+        (found,) = build(films_of(features)).search(features[20], k)
+        np.testing.assert_array_equal(found.movie_ids, [*movie_ids[20:22], *movie_ids[: k - 2]])
 
-    def test_a_k_beyond_all_films_gives_a_shorter_list(self, index: Index, features: npt.NDArray[np.float32]) -> None:
-        assert index.search(features[:2], 10_000).movie_ids.shape == (2, len(features))
-        assert index.similar([10, 13], 10_000).movie_ids.shape == (2, len(features) - 1)
+    def test_a_k_beyond_all_films_gives_a_shorter_list(self, index: Index, features: npt.NDArray[np.floating]) -> None:
+        assert [len(found) for found in index.search(features[:2], 10_000)] == [len(features)] * 2
+        assert [len(found) for found in index.similar([10, 13], 10_000)] == [len(features) - 1] * 2
+
+    def test_a_single_film_is_like_no_other(self, build: Build, dtype: type[np.floating], tmp_path: Path) -> None:
+        films = films_of(random_features(seed=8, n_films=1).astype(dtype))
+        index = build(films)
+        index.save(tmp_path)
+        for one in (index, type(index).open(tmp_path, films)):
+            assert [len(found) for found in one.similar([10], 5)] == [0]
+
+    def test_films_that_are_all_alike_stand_in_ascending_movie_id(self, build: Build, dtype: type[np.floating]) -> None:
+        features = np.repeat(random_features(seed=9, n_films=1), 30, axis=0).astype(dtype)
+        (found,) = build(films_of(features)).similar([16], 5)
+        np.testing.assert_array_equal(found.movie_ids, [10, 13, 19, 22, 25])
 
     def test_similarities_descend_within_minus_one_and_one(
-        self, index: Index, features: npt.NDArray[np.float32]
+        self, index: Index, features: npt.NDArray[np.floating]
     ) -> None:
-        similarities = index.search(features, len(features)).similarities
-        assert (np.diff(similarities, axis=1) <= 0).all()
-        assert np.abs(similarities).max() <= 1
+        for found in index.search(features, len(features)):
+            assert (np.diff(found.similarities) <= 0).all()
+            assert np.abs(found.similarities).max() <= 1
+
+    def test_ids_and_similarities_keep_their_types(self, index: Index, features: npt.NDArray[np.floating]) -> None:
+        for found in [*index.search(features[:2], 5), *index.similar([10], 5)]:
+            assert (found.movie_ids.dtype, found.similarities.dtype) == (np.int64, np.float32)
 
     def test_a_film_that_is_not_there_is_an_error(self, index: Index) -> None:
-        with pytest.raises(UnknownFilmError, match="no features of movie_id 11 in this index of 60 films"):
-            index.similar([10, 11], 5)
+        for stranger in (9, 11, 10_000):
+            with pytest.raises(UnknownFilmError, match=f"no features of movie_id {stranger} in this index of 60 films"):
+                index.similar([10, stranger], 5)
 
     def test_features_of_another_width_are_refused(self, index: Index) -> None:
         with pytest.raises(DataError, match=r"expected features of 32 columns \(of vgg16\), received 31"):
             index.search(np.ones((2, 31), np.float32), 5)
 
+    @pytest.mark.parametrize(
+        ("number", "reason"),
+        [
+            (0, "its features are all zero"),
+            (np.nan, "its features are not all finite numbers"),
+            (np.inf, "its features are not all finite numbers"),
+            (-np.inf, "its features are not all finite numbers"),
+            (1e300, "its features are not all finite numbers"),
+            (1e35, "its features go beyond 1e"),
+            (1e-40, "its features are all below 1e"),
+        ],
+    )
+    def test_what_cannot_be_compared_is_refused(
+        self, index: Index, features: npt.NDArray[np.floating], number: float, reason: str
+    ) -> None:
+        queries = features[:3].astype(np.float64)
+        queries[1] = number
+        with pytest.raises(DataError, match=f"row 1 of 3 cannot be compared: {reason}"):
+            index.search(queries, 5)
 
-def _columns(results: list[SearchResult]) -> tuple[list[npt.NDArray[np.int64]], list[npt.NDArray[np.float32]]]:
-    return [result.movie_ids for result in results], [result.similarities for result in results]
+    @pytest.mark.parametrize("k", [0, -1])
+    def test_no_hits_cannot_be_asked_for(self, index: Index, features: npt.NDArray[np.floating], k: int) -> None:
+        with pytest.raises(ValueError, match=f"k should be 1 or more, received {k}"):
+            index.search(features, k)
+        with pytest.raises(ValueError, match=f"k should be 1 or more, received {k}"):
+            index.similar([10], k)

@@ -1,207 +1,325 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from catalog.errors import DataError, NotBuiltError, StoreError
+from catalog.errors import ConfigError, DataError, NotBuiltError
 from index.cosine import CosineIndex
-from tests.contracts import Build, IndexContract, ids_of, random_features
-
-IDENTITY = {"backbone": "vgg16", "weights_sha256": "f00d"}
-
-
-def build_index(
-    movie_ids: npt.NDArray[np.int64],
-    features: npt.NDArray[np.floating],
-    *,
-    centre: bool = False,
-    block_rows: int = 1000,
-) -> CosineIndex:
-    """Build an index of features that come in blocks of so many rows."""
-    starts = range(0, len(features), block_rows)
-    return CosineIndex.build(
-        movie_ids,
-        lambda: iter([features[start : start + block_rows] for start in starts]),
-        {**IDENTITY, "n_features": features.shape[1]},
-        fingerprint="posters of Tuesday",
-        centre=centre,
-    )
+from index.features import FilmFeatures
+from tests.contracts import Build, IndexContract, films_of, ids_of, random_features
+from tests.index.kinds import IDENTITY, KINDS, SHORTLISTS, Kind, dense_cosines, n_nearest
 
 
-def dense_cosines(
-    features: npt.NDArray[np.floating], queries: npt.NDArray[np.floating], *, centre: bool = False
-) -> npt.NDArray[np.float64]:
-    """Compute all cosines the plain way."""
-    rows, asked = features.astype(np.float64), queries.astype(np.float64)
-    if centre:
-        rows, asked = rows - rows.mean(axis=0), asked - rows.mean(axis=0)
-    lengths = np.linalg.norm(asked, axis=1)[:, None] * np.linalg.norm(rows, axis=1)[None]
-    return np.divide(asked @ rows.T, lengths, out=np.zeros(lengths.shape), where=lengths > 0)
+def build(films: FilmFeatures, **options: object) -> CosineIndex:
+    """Build an index of whatever kind the options ask for."""
+    return CosineIndex.build(films, {**IDENTITY, "n_features": films.n_features}, **options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("centre", [False, True], ids=["exact", "exact, centred"])
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    return KINDS[request.param]
+
+
+@pytest.fixture(params=SHORTLISTS)
+def shortlist(request: pytest.FixtureRequest) -> Kind:
+    return SHORTLISTS[request.param]
+
+
+@cache
+def _built(kind: Kind, features: bytes, n_films: int) -> CosineIndex:
+    return kind.build(films_of(np.frombuffer(features, kind.dtype).reshape(n_films, -1)))
+
+
 class TestCosineIndex(IndexContract):
     @pytest.fixture
-    def build(self, centre: bool) -> Build:
-        return lambda movie_ids, features: build_index(movie_ids, features, centre=centre)
+    def build(self, kind: Kind) -> Build:
+        # What is asked only is built once; the contract neither adds nor removes.
+        return lambda films: _built(kind, films.read(np.arange(len(films))).tobytes(), len(films))
+
+    @pytest.fixture
+    def dtype(self, kind: Kind) -> type[np.floating]:
+        return kind.dtype
 
 
 # Exactness
 
 
-@pytest.mark.parametrize("centre", [False, True])
-@pytest.mark.parametrize("n_queries", [1, 19, 20, 200])
-@pytest.mark.parametrize("k", [1, 10, 150])
-def test_it_finds_what_a_plain_computation_finds(centre: bool, n_queries: int, k: int) -> None:
-    features, queries = random_features(1, 150, 64), random_features(2, n_queries, 64)
-    cosines = dense_cosines(features, queries, centre=centre)
-    order = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
-    found = build_index(ids_of(features), features, centre=centre).search(queries, k)
-    np.testing.assert_allclose(found.similarities, np.take_along_axis(cosines, order, axis=1), atol=1e-6)
-    rows = (found.movie_ids - 10) // 3
-    np.testing.assert_allclose(np.take_along_axis(cosines, rows, axis=1), found.similarities, atol=1e-6)
+def test_it_finds_what_a_plain_computation_finds(kind: Kind) -> None:
+    features, queries = random_features(1, 400, 96).astype(kind.dtype), random_features(2, 60, 96)
+    cosines = dense_cosines(features, queries, centre=kind.centre)
+    index = kind.build(films_of(features))
+    for k in (1, 10, 100):
+        found = index.search(queries, k)
+        n_found = sum(n_nearest(one, ids_of(features), row, k) for one, row in zip(found, cosines, strict=True))
+        assert n_found >= kind.recall * k * len(queries)
 
 
-@pytest.mark.parametrize("centre", [False, True])
-def test_similar_is_the_plain_computation_without_the_film(centre: bool) -> None:
-    features = random_features(3)
-    cosines = dense_cosines(features, features, centre=centre)
-    np.fill_diagonal(cosines, -2)
-    found = build_index(ids_of(features), features, centre=centre).similar(ids_of(features).tolist(), 10)
-    np.testing.assert_array_equal(found.movie_ids, ids_of(features)[np.argsort(-cosines, axis=1)[:, :10]])
+def test_similar_is_the_plain_computation_without_the_film(kind: Kind) -> None:
+    features = random_features(3, 250, 96).astype(kind.dtype)
+    cosines, movie_ids = dense_cosines(features, features, centre=kind.centre), ids_of(features)
+    n_found = 0
+    for row, found in enumerate(kind.build(films_of(features)).similar(movie_ids.tolist(), 10)):
+        n_found += n_nearest(found, np.delete(movie_ids, row), np.delete(cosines[row], row), 10)
+    assert n_found >= kind.recall * 10 * len(features)
 
 
-@pytest.mark.parametrize("centre", [False, True])
-@pytest.mark.parametrize("block_rows", [1, 7, 60])
-def test_the_size_of_the_blocks_does_not_matter(centre: bool, block_rows: int) -> None:
-    features = random_features(4)
-    whole = build_index(ids_of(features), features, centre=centre)
-    found = build_index(ids_of(features), features, centre=centre, block_rows=block_rows).search(features, 60)
-    np.testing.assert_allclose(found.similarities, whole.search(features, 60).similarities, atol=1e-6)
+@pytest.mark.parametrize("n_films", [2, 3, 5, 16])
+def test_few_films_are_all_found(kind: Kind, n_films: int) -> None:
+    features = random_features(4, n_films).astype(kind.dtype)
+    cosines, movie_ids = dense_cosines(features, features, centre=kind.centre), ids_of(features)
+    for row, found in enumerate(kind.build(films_of(features)).similar(movie_ids.tolist(), n_films)):
+        n_nearest(found, np.delete(movie_ids, row), np.delete(cosines[row], row), n_films - 1)
+
+
+def test_films_of_several_arrays_are_as_films_of_one(kind: Kind) -> None:
+    features = random_features(5, 200).astype(kind.dtype)
+    order = np.random.default_rng(5).permutation(200)
+    arrays = [features[order[:80]], features[order[80:81]], features[order[81:]]]
+    places = np.argsort(order)
+    numbers = np.searchsorted([80, 81], places, side="right")
+    films = FilmFeatures(ids_of(features), arrays, numbers, places - np.array([0, 80, 81])[numbers], [""] * 200)
+    expected = kind.build(films_of(features)).similar(ids_of(features).tolist(), 5)
+    for one, other in zip(kind.build(films).similar(ids_of(features).tolist(), 5), expected, strict=True):
+        np.testing.assert_array_equal(one.movie_ids, other.movie_ids)
+        np.testing.assert_array_equal(one.similarities, other.similarities)
+
+
+def test_the_layout_of_the_rows_does_not_matter(kind: Kind) -> None:
+    features = random_features(5, 100).astype(kind.dtype)
+    expected = kind.build(films_of(features)).similar(ids_of(features).tolist(), 5)
+    for laid in (np.asfortranarray(features), np.repeat(features, 2, axis=1)[:, ::2], features[::-1].copy()[::-1]):
+        for one, other in zip(kind.build(films_of(laid)).similar(ids_of(features).tolist(), 5), expected, strict=True):
+            np.testing.assert_array_equal(one.movie_ids, other.movie_ids)
 
 
 def test_centring_spreads_features_that_all_point_one_way() -> None:
     features = 5 + 0.1 * random_features(5)
-    plain, centred = (build_index(ids_of(features), features, centre=centre) for centre in (False, True))
-    assert plain.search(features, 60).similarities.min() > 0.99
-    assert centred.search(features, 60).similarities.min() < 0
+    plain, centred = (build(films_of(features), centre=centre) for centre in (False, True))
+    assert min(found.similarities.min() for found in plain.search(features, 60)) > 0.99
+    assert max(found.similarities.min() for found in centred.search(features, 60)) < 0
     assert (plain.centred, centred.centred) == (False, True)
 
 
-def test_float16_features_are_searched_as_the_numbers_they_are() -> None:
-    features = random_features(6).astype(np.float16)
-    found = build_index(ids_of(features), features).search(features, 60)
-    np.testing.assert_allclose(
-        found.similarities, -np.sort(-dense_cosines(features, features), axis=1), atol=1e-6, rtol=0
-    )
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_centred_cosines_of_features_that_all_point_one_way_are_exact(dtype: type[np.floating]) -> None:
+    features = (50 + random_features(5, 200, 64)).astype(dtype)
+    cosines = dense_cosines(features, features, centre=True)
+    index = Kind(centre=True, rank=512).build(films_of(features))
+    for found, row in zip(index.search(features, 10), cosines, strict=True):
+        # A hundred-fold offset costs two digits.
+        n_nearest(found, ids_of(features), row, 10, atol=1e-4)
 
 
-def test_a_film_of_zeros_is_near_to_nothing() -> None:
-    features = random_features(7)
-    features[3] = 0
-    index = build_index(ids_of(features), features)
-    assert not index.similar([19], 5).similarities.any()
-    found = index.similar([10], 59)
-    assert not found.similarities[found.movie_ids == 19].any()
-    assert np.isfinite(index.search(np.zeros(32), 60).similarities).all()
-
-
-def test_a_single_film_is_like_no_other() -> None:
-    features = random_features(8, n_films=1)
-    assert build_index(ids_of(features), features).similar([10], 5).movie_ids.shape == (1, 0)
+def test_a_film_that_is_just_the_mean_is_like_no_other() -> None:
+    # Of whole numbers, so that the mean is one too.
+    features = np.random.default_rng(1).integers(0, 9, (60, 16)).astype(np.float32) * 60
+    features[59] = features[:59].mean(axis=0)
+    for kind in (Kind(centre=True), Kind(centre=True, rank=512)):
+        index = kind.build(films_of(features))
+        others = index.similar([10], 59)[0]
+        assert np.abs(others.similarities[others.movie_ids == 10 + 3 * 59]).max() < 1e-2
+        assert np.isfinite(index.similar([10 + 3 * 59], 59)[0].similarities).all()
 
 
 # Building
 
 
-@pytest.mark.parametrize("movie_ids", [[], [1, 1, 2], [1, 3, 2]], ids=["none", "twice", "unordered"])
-def test_ids_must_ascend(movie_ids: list[int]) -> None:
-    with pytest.raises(DataError, match=rf"each once and in ascending order; received {len(movie_ids)} movie_ids"):
-        build_index(np.array(movie_ids), random_features(1, n_films=3))
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (0.0, "its features are all zero"),
+        (np.nan, "its features are not all finite numbers"),
+    ],
+)
+def test_films_that_cannot_be_compared_are_left_out_and_named(
+    kind: Kind, number: float, reason: str, tmp_path: Path
+) -> None:
+    features = random_features(1, 100).astype(kind.dtype)
+    good = np.delete(features, [0, 41, 99], axis=0)
+    features[[0, 41, 99]] = number if number == 0 else features[[0, 41, 99]]
+    features[[0, 41, 99], 7] = number
+    n_done: list[int] = []
+    index = kind.build(films_of(features), advance=n_done.append)
+    assert sum(n_done) == 100
+    index.save(tmp_path)
+    movie_ids = np.delete(ids_of(features), [0, 41, 99])
+    cosines = dense_cosines(good, good, centre=kind.centre)
+    for one in (index, CosineIndex.open(tmp_path, films_of(features))):
+        assert one.left_out == dict.fromkeys((10, 10 + 3 * 41, 10 + 3 * 99), reason)
+        np.testing.assert_array_equal(one.movie_ids, movie_ids)
+        with pytest.raises(DataError, match=f"movie_id 133 cannot be compared: {reason}"):
+            one.similar([13, 133], 5)
+        for found, row in zip(one.search(good, 97), cosines, strict=True):
+            assert n_nearest(found, movie_ids, row, 97) == 97
 
 
-def test_every_film_needs_its_row() -> None:
-    with pytest.raises(DataError, match="expected features of 4 films, received 3 rows"):
-        build_index(np.arange(4), random_features(1, n_films=3))
+def test_numbers_that_are_too_large_for_half_floats_leave_a_film_out(kind: Kind) -> None:
+    features = random_features(1).astype(np.float64)
+    features[3, 5] = 1e6
+    with np.errstate(over="ignore"):
+        halved = features.astype(np.float16)
+    assert list(kind.build(films_of(halved)).left_out) == [19]
+    # As they are, they can be compared.
+    assert kind.build(films_of(features)).left_out == {}
+    features[3, 5] = 1e200
+    assert list(kind.build(films_of(features)).left_out) == [19]
+
+
+def test_an_index_of_nothing_that_can_be_compared_is_refused(kind: Kind) -> None:
+    with pytest.raises(DataError, match="none of the 5 films can be compared; movie_id 10: its features are all zero"):
+        kind.build(films_of(np.zeros((5, 8), kind.dtype)))
+
+
+def test_features_that_are_not_as_wide_as_the_identity_says_are_refused() -> None:
+    with pytest.raises(DataError, match="expected features of 64 columns, received 32"):
+        CosineIndex.build(films_of(random_features(1)), {**IDENTITY, "n_features": 64})
+
+
+@pytest.mark.parametrize("target_recall", [0, 1, -0.5, 1.5, np.nan])
+def test_a_recall_that_cannot_be_is_refused(target_recall: float) -> None:
+    with pytest.raises(ValueError, match="the recall should lie between 0 and 1, received"):
+        build(films_of(random_features(1)), target_recall=target_recall)
+
+
+@pytest.mark.parametrize("kind", ["exact", "shortlist", "auto"])
+@pytest.mark.parametrize("max_memory_bytes", [0, 1, 1000])
+def test_too_little_memory_is_refused_before_anything_is_done(kind: str, max_memory_bytes: int) -> None:
+    done: list[int] = []
+    with pytest.raises(ConfigError, match=r"0 MB are too little: .* needs \d+ MB; allow it with --max-memory \d+MB"):
+        build(films_of(random_features(1, 200)), kind=kind, max_memory_bytes=max_memory_bytes, advance=done.append)
+    assert done == []
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_same_seed_builds_the_same(name: str) -> None:
+    films = films_of(random_features(1, 200).astype(KINDS[name].dtype))
+    one, other = (KINDS[name].build(films, seed=7) for _ in range(2))
+    assert one.report["settings"] == other.report["settings"]
+    for left, right in zip(one.similar([10, 13], 20), other.similar([10, 13], 20), strict=True):
+        np.testing.assert_array_equal(left.movie_ids, right.movie_ids)
+
+
+def test_by_default_few_films_are_all_compared() -> None:
+    index = build(films_of(random_features(1)))
+    assert index.kind == "exact"
+    assert "few enough to compare with all of them" in index.report["report"]["kind_because"]
+
+
+# The report
+
+
+def test_the_record_says_what_was_measured(kind: Kind, tmp_path: Path) -> None:
+    index = kind.build(films_of(random_features(1, 400, 64).astype(kind.dtype)), target_recall=0.95)
+    index.save(tmp_path)
+    record = json.loads((tmp_path / "index.json").read_text())
+    assert (record["n_films"], record["n_features"], record["centred"]) == (400, 64, kind.centre)
+    report = record["report"]
+    assert report["n_queries"] == 40
+    assert list(report["recall"]) == ["1", "10", "100"]
+    assert report["target_met"] is all(report["recall"][k] >= 0.95 for k in ("10", "100"))
+    assert report["latency_ms"]["p99"] >= report["latency_ms"]["average"] > 0
+    if not kind.rank:
+        assert set(report["recall"].values()) == {1.0}
 
 
 # The files
 
 
-def test_what_it_was_built_of_is_kept(tmp_path: Path) -> None:
-    features = random_features(1)
-    build_index(ids_of(features), features, centre=True).save(tmp_path)
-    opened = CosineIndex.open(tmp_path)
+def test_what_it_was_built_of_is_kept(kind: Kind, tmp_path: Path) -> None:
+    features = random_features(1).astype(kind.dtype)
+    hashes = [f"{row:064x}" if row % 2 else "" for row in range(60)]
+    films = FilmFeatures.of(ids_of(features), features, hashes)
+    built = kind.build(films, fingerprint="posters of Tuesday")
+    built.save(tmp_path)
+    opened = CosineIndex.open(tmp_path, films)
     assert opened.identity == {**IDENTITY, "n_features": 32}
-    assert (opened.fingerprint, opened.centred, opened.n_features) == ("posters of Tuesday", True, 32)
+    assert (opened.fingerprint, opened.centred, opened.n_features) == ("posters of Tuesday", kind.centre, 32)
+    assert opened.poster_sha256s == dict(zip(ids_of(features).tolist(), hashes, strict=True))
+    assert opened.report == built.report
+    assert opened.kind == built.kind == ("shortlist" if kind.rank else "exact")
+
+
+# Features that are not there any more
 
 
 @pytest.fixture
-def saved_dir(tmp_path: Path) -> Path:
-    """A folder with an index of 5 films; the next one to be saved is larger."""
-    features = random_features(1, n_films=5)
-    build_index(ids_of(features), features).save(tmp_path / "index")
-    return tmp_path / "index"
+def hashed() -> FilmFeatures:
+    features = random_features(1, 100)
+    return FilmFeatures.of(ids_of(features), features, [f"{row + 1:064x}" for row in range(100)])
 
 
-@pytest.fixture
-def larger() -> CosineIndex:
-    features = random_features(2, n_films=100, n_features=64)
-    return build_index(ids_of(features), features)
+def without(films: FilmFeatures, gone: list[int], replaced: list[int]) -> FilmFeatures:
+    """Lose the features of some films, and those of others to features of another poster."""
+    hashes = ["f" * 64 if row in replaced else sha256 for row, sha256 in enumerate(films.poster_sha256s)]
+    changed = FilmFeatures.of(films.movie_ids, films.arrays[0], hashes)
+    return changed.take(np.setdiff1d(np.arange(len(films)), gone))
 
 
-# 25,645 bytes of FAISS: a refusal at once, half-way, within the last buffer, and at the last byte.
-@pytest.mark.parametrize("n_bytes", [0, 10_000, 25_000, 25_644])
-def test_a_full_disk_keeps_the_old_index(
-    saved_dir: Path, larger: CosineIndex, full_disk: Callable[[int], AbstractContextManager[None]], n_bytes: int
+def test_films_whose_features_are_gone_or_of_another_poster_are_not_found(
+    shortlist: Kind, hashed: FilmFeatures, tmp_path: Path
 ) -> None:
-    before = sorted(saved_dir.iterdir())
-    with pytest.raises(StoreError, match=r"cannot write .*\.faiss .*; free some space and run"), full_disk(n_bytes):
-        larger.save(saved_dir)
-    assert sorted(saved_dir.iterdir()) == before
-    assert len(CosineIndex.open(saved_dir)) == 5
+    films = FilmFeatures.of(hashed.movie_ids, hashed.arrays[0].astype(shortlist.dtype), hashed.poster_sha256s)
+    shortlist.build(films).save(tmp_path)
+    assert CosineIndex.open(tmp_path, films).n_stale == 0
+    index = CosineIndex.open(tmp_path, without(films, gone=[0, 50, 99], replaced=[1, 51]))
+    there = np.setdiff1d(np.arange(100), [0, 1, 50, 51, 99])
+    assert (index.n_stale, len(index)) == (5, 95)
+    np.testing.assert_array_equal(index.movie_ids, films.movie_ids[there])
+    assert 13 not in index
+    with pytest.raises(LookupError, match="no features of movie_id 13 in this index of 95 films"):
+        index.similar([13], 5)
+    cosines = dense_cosines(films.arrays[0], films.arrays[0], centre=shortlist.centre)[:, there]
+    for found, row in zip(index.search(films.arrays[0], 95), cosines, strict=True):
+        assert n_nearest(found, films.movie_ids[there], row, 95) == 95
+    scan = index.scan(films.movie_ids[2])
+    np.testing.assert_array_equal(scan.movie_ids, films.movie_ids[np.setdiff1d(there, [2])])
+    assert scan.is_exact.any()
+    scan.settle(scan.movie_ids)
+    np.testing.assert_allclose(scan.similarities, np.delete(cosines[2], np.searchsorted(there, 2)), atol=2e-6)
 
 
-def test_a_save_that_breaks_off_before_its_record_keeps_the_old_index(saved_dir: Path, larger: CosineIndex) -> None:
-    before = sorted(saved_dir.iterdir())
-    larger.fingerprint = object()  # type: ignore[assignment]  # no JSON can hold it
-    with pytest.raises(TypeError):
-        larger.save(saved_dir)
-    assert sorted(saved_dir.iterdir()) == before
-    assert len(CosineIndex.open(saved_dir)) == 5
+def test_what_is_stale_goes_with_the_next_change(shortlist: Kind, hashed: FilmFeatures, tmp_path: Path) -> None:
+    films = FilmFeatures.of(hashed.movie_ids, hashed.arrays[0].astype(shortlist.dtype), hashed.poster_sha256s)
+    shortlist.build(films).save(tmp_path)
+    now = without(films, gone=[0], replaced=[7])
+    index = CosineIndex.open(tmp_path, now)
+    index.add(now.take(np.array([6])))
+    assert (index.n_stale, len(index)) == (0, 99)
+    assert index.poster_sha256s[31] == "f" * 64
 
 
-@pytest.mark.parametrize(("suffix", "error"), [("json", NotBuiltError), ("npz", NotBuiltError), ("faiss", DataError)])
-def test_a_missing_file_says_to_build_again(saved_dir: Path, suffix: str, error: type[Exception]) -> None:
-    next(saved_dir.glob(f"*.{suffix}")).unlink()
-    with pytest.raises(error, match="run `keyart build`"):
-        CosineIndex.open(saved_dir)
+def test_an_index_none_of_whose_features_are_there_finds_nothing(hashed: FilmFeatures, tmp_path: Path) -> None:
+    Kind(rank=16).build(hashed).save(tmp_path)
+    index = CosineIndex.open(tmp_path, without(hashed, gone=[], replaced=list(range(100))))
+    assert (len(index), index.n_stale) == (0, 100)
+    assert [len(found) for found in index.search(hashed.arrays[0][:2], 5)] == [0, 0]
 
 
-def test_rows_of_another_index_are_refused(saved_dir: Path, larger: CosineIndex, tmp_path: Path) -> None:
-    larger.save(tmp_path / "larger")
-    rows_path = next(saved_dir.glob("*.faiss"))
-    rows_path.write_bytes(next((tmp_path / "larger").glob("*.faiss")).read_bytes())
-    with pytest.raises(DataError, match="has 100 rows for 5 films; run `keyart build` again"):
-        CosineIndex.open(saved_dir)
+def test_a_shortlist_without_features_says_to_extract_them(shortlist: Kind, tmp_path: Path) -> None:
+    shortlist.build(films_of(random_features(1).astype(shortlist.dtype))).save(tmp_path)
+    with pytest.raises(NotBuiltError, match="reads features, and there are none; run `keyart extract`"):
+        CosineIndex.open(tmp_path)
 
 
-def test_a_record_without_its_entries_is_refused(saved_dir: Path) -> None:
-    record = json.loads((saved_dir / "index.json").read_text())
-    del record["rows"]
-    (saved_dir / "index.json").write_text(json.dumps(record))
-    with pytest.raises(DataError, match=r"is damaged \('rows'\); run `keyart build` again"):
-        CosineIndex.open(saved_dir)
+def test_an_exact_index_needs_no_features(tmp_path: Path) -> None:
+    features = random_features(1)
+    Kind().build(films_of(features)).save(tmp_path)
+    assert CosineIndex.open(tmp_path).similar([10], 5)[0].movie_ids.shape == (5,)
 
 
-def test_an_index_of_another_version_is_refused(saved_dir: Path) -> None:
-    record = json.loads((saved_dir / "index.json").read_text())
-    (saved_dir / "index.json").write_text(json.dumps({**record, "version": 99}))
-    with pytest.raises(DataError, match="is of version 99, this keyart reads version 1"):
-        CosineIndex.open(saved_dir)
+@pytest.mark.parametrize("change", ["width", "numbers", "type"])
+def test_other_features_of_the_same_posters_are_refused(
+    shortlist: Kind, hashed: FilmFeatures, tmp_path: Path, change: str
+) -> None:
+    features: npt.NDArray[np.floating] = hashed.arrays[0].astype(shortlist.dtype)
+    films = FilmFeatures.of(hashed.movie_ids, features, hashed.poster_sha256s)
+    shortlist.build(films).save(tmp_path)
+    other_type = np.float32 if shortlist.dtype is np.float16 else np.float16
+    other = {"width": features[:, :16], "numbers": features * 2, "type": features.astype(other_type)}[change]
+    with pytest.raises(DataError, match=r"32 columns, not 16|not those that the index was built from"):
+        CosineIndex.open(tmp_path, FilmFeatures.of(films.movie_ids, other, films.poster_sha256s)).similar([13], 5)

@@ -1,0 +1,138 @@
+"""Which kind of index, and how large: decided before a long build, from the number of films and the memory to spend.
+
+May import `catalog` only.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+from catalog.errors import ConfigError
+
+Kind = Literal["exact", "shortlist"]
+Codec = Literal["SQfp16", "SQ8", "PQ"]
+
+RANKS = (512, 384, 256, 192, 128, 64)
+"""The lengths that a basis may have, longest first."""
+
+# Beyond so much, an exact index takes longer than a person notices and more memory than its answer is worth.
+_EXACT_BYTES = 256 << 20
+# Beyond so many films, looking at every projection takes longer than all the rest of a query.
+_FLAT_FILMS = 40_000
+# Bytes a number of the projection: half floats, bytes, and eight numbers to a byte.
+_CODEC_BYTES: dict[Codec, float] = {"SQfp16": 2.0, "SQ8": 1.0, "PQ": 0.125}
+# Rather a coarser code than a basis so short that it says little.
+_N_LONG = 3
+# To train, codes of 8 bits for several numbers at once need many films.
+_PQ_FILMS = 10_000
+# An inverted list keeps each film's number, and FAISS a place for it to be found by.
+_LISTED_BYTES = 16
+# Ids, the poster's hash, length and checksum of the row.
+_FILM_BYTES = 48
+# What a core of some years' age computes, and what it reads from a disk that is not idle.
+_FLOPS, _READ_BYTES_S = 5e10, 5e8
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How an index is to be built.
+
+    Parameters
+    ----------
+    kind : "exact" or "shortlist"
+        Every cosine computed, or those of a shortlist.
+    reason : str
+        Why, in plain words.
+    n_bytes : int
+        The memory that a query needs at most, with the shared pages of its files.
+    build_s : float
+        How long building takes, roughly, in seconds.
+    rank : int
+        The longest basis that may be used; 0 for an exact index.
+    codec : str
+        How projections are stored: ``"SQfp16"``, ``"SQ8"`` or ``"PQ"``.
+    n_lists : int
+        Into how many inverted lists they are sorted; 0 for none, where every one is looked at.
+    """
+
+    kind: Kind
+    reason: str
+    n_bytes: int
+    build_s: float
+    rank: int = 0
+    codec: Codec = "SQfp16"
+    n_lists: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.kind}, {self.n_bytes / 1e6:,.0f} MB, about {max(self.build_s, 1):,.0f} s: {self.reason}"
+
+
+def make_plan(
+    n_films: int, n_features: int, kind: Kind | Literal["auto"] = "auto", max_memory_bytes: int | None = None
+) -> Plan:
+    """Choose the kind and the size of an index.
+
+    Parameters
+    ----------
+    n_films, n_features : int
+        Rows and columns.
+    kind : "auto", "exact" or "shortlist", default "auto"
+        Which kind; by default the exact one while it is small.
+    max_memory_bytes : int, optional
+        What a query may need; by default a quarter of the machine's memory.
+
+    Returns
+    -------
+    Plan
+        What to build.
+
+    Raises
+    ------
+    ConfigError
+        Nothing fits into so little memory.
+    """
+    budget_bytes = _quarter_of_memory_bytes() if max_memory_bytes is None else max_memory_bytes
+    exact_bytes = n_films * (n_features * 4 + _FILM_BYTES)
+    size = f"{n_films:,} films of {n_features:,} numbers are {exact_bytes / 1e6:,.0f} MB"
+    small = exact_bytes <= _EXACT_BYTES
+    if kind == "exact" or (kind == "auto" and small and exact_bytes <= budget_bytes):
+        if exact_bytes > budget_bytes:
+            raise ConfigError(_too_little(budget_bytes, exact_bytes, "an exact index") + "; or build a shortlist")
+        reason = "as asked for" if kind == "exact" else f"{size}, few enough to compare with all of them"
+        return Plan("exact", reason, exact_bytes, n_films * n_features * 2 / _READ_BYTES_S)
+    why = "as asked for" if kind == "shortlist" else f"{size}, too many to compare with all of them"
+    return _shortlist_plan(n_films, n_features, budget_bytes, why)
+
+
+def _shortlist_plan(n_films: int, n_features: int, budget_bytes: int, why: str) -> Plan:
+    ranks = [rank for rank in RANKS if rank <= min(n_films, n_features)] or [min(n_films, n_features)]
+    n_lists = int(4 * n_films**0.5) if n_films > _FLAT_FILMS else 0
+    for codec in _CODEC_BYTES:
+        for rank in ranks[: _N_LONG if codec != "PQ" else None]:
+            n_bytes = _shortlist_bytes(n_films, n_features, rank, codec, n_lists)
+            if n_bytes <= budget_bytes and (codec != "PQ" or n_films >= _PQ_FILMS):
+                seconds = 2.0 * n_films * n_features * (rank + 200) / _FLOPS + n_films * n_features * 2 / _READ_BYTES_S
+                coarse = "" if codec == "SQfp16" else f", stored as {codec} to fit into {budget_bytes / 1e6:,.0f} MB"
+                return Plan("shortlist", why + coarse, n_bytes, seconds + 10, rank, codec, n_lists)
+    smallest: tuple[int, Codec] = (ranks[-1], "PQ") if n_films >= _PQ_FILMS else (ranks[:_N_LONG][-1], "SQ8")
+    least_bytes = _shortlist_bytes(n_films, n_features, *smallest, n_lists)
+    raise ConfigError(_too_little(budget_bytes, least_bytes, "the smallest shortlist"))
+
+
+def _shortlist_bytes(n_films: int, n_features: int, rank: int, codec: Codec, n_lists: int) -> int:
+    listed = _LISTED_BYTES if n_lists else 0
+    codes = n_films * (int(rank * _CODEC_BYTES[codec]) + listed + _FILM_BYTES)
+    return codes + 4 * rank * (n_features + n_lists)
+
+
+def _too_little(budget_bytes: int, needed_bytes: int, what: str) -> str:
+    return (
+        f"{budget_bytes / 1e6:,.0f} MB are too little: {what} needs {needed_bytes / 1e6:,.0f} MB; "
+        f"allow it with --max-memory {-(-needed_bytes // 10**6)}MB"
+    )
+
+
+def _quarter_of_memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4

@@ -1,0 +1,138 @@
+"""Exact cosines of a few films, straight from where their features lie.
+
+NumPy converts float16 to float32 in software; FAISS does it in hardware, and computes with the stored bytes as they
+are, so nothing is copied. May import `catalog` only.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+
+from catalog.errors import DataError
+from index.features import FilmFeatures, Ids
+from index.vectors import FloatMatrix, unit_rows
+
+
+def checksum(row: npt.NDArray[np.floating]) -> int:
+    """Sum up the bytes of a row.
+
+    Parameters
+    ----------
+    row : ndarray of shape (n_features,)
+        One film's features.
+
+    Returns
+    -------
+    int
+        Their CRC-32.
+    """
+    return zlib.crc32(np.ascontiguousarray(row).data)
+
+
+class Rescorer:
+    """Exact cosines between queries and films.
+
+    Parameters
+    ----------
+    features : FilmFeatures
+        The films' rows.
+    lengths : ndarray of shape (n,), float32
+        Of each row, less the mean.
+    checksums : ndarray of shape (n,), uint32
+        Of each row. A row is held to it when it is first read.
+    mean : ndarray of shape (n_features,), float32, or None
+        What is subtracted before rows are compared.
+    """
+
+    def __init__(
+        self,
+        features: FilmFeatures,
+        lengths: FloatMatrix,
+        checksums: npt.NDArray[np.uint32],
+        mean: FloatMatrix | None,
+    ) -> None:
+        self.features = features
+        self.lengths = lengths
+        self.checksums = checksums
+        self._mean = mean
+        self._seen = np.zeros(len(features), bool)
+        self._codec = _codec(features)
+
+    def cosines(self, unit_query: FloatMatrix, numbers: Ids) -> FloatMatrix:
+        """Compare one query with some films.
+
+        Parameters
+        ----------
+        unit_query : ndarray of shape (n_features,), float32
+            Of length 1, less the mean.
+        numbers : ndarray of shape (m,), int64
+            The films' places in the features.
+
+        Returns
+        -------
+        ndarray of shape (m,), float32
+            Cosines in [-1, 1].
+
+        Raises
+        ------
+        DataError
+            A film's features are not those that the index was built from.
+        """
+        computer = self._codec.get_FlatCodesDistanceComputer()  # type: ignore[attr-defined]  # FAISS' stubs lack it
+        query = np.ascontiguousarray(unit_query, np.float32)
+        computer.set_query(faiss.swig_ptr(query))
+        products = np.empty(len(numbers), np.float32)
+        for place, number in enumerate(numbers.tolist()):
+            # FAISS reads bytes; the view keeps the row alive while it does.
+            code = self._checked(number).view(np.uint8)
+            products[place] = computer.distance_to_code(faiss.swig_ptr(code))
+        if self._mean is not None:
+            products -= np.float32(query.astype(np.float64) @ self._mean)
+        lengths = self.lengths[numbers]
+        # A film that is just the mean is like no other.
+        cosines = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
+        return np.clip(cosines, -1.0, 1.0)
+
+    def units(self, numbers: Ids) -> FloatMatrix:
+        """Read films' features, brought to length 1.
+
+        Parameters
+        ----------
+        numbers : ndarray of shape (m,), int64
+            The films' places in the features.
+
+        Returns
+        -------
+        ndarray of shape (m, n_features), float32
+            Less the mean.
+
+        Raises
+        ------
+        DataError
+            As `cosines`.
+        """
+        return unit_rows(np.stack([self._checked(number) for number in numbers.tolist()]), self._mean)[0]
+
+    def _checked(self, number: int) -> npt.NDArray[np.floating]:
+        row = self.features.row(number)
+        if not self._seen[number]:
+            if checksum(row) != self.checksums[number]:
+                raise DataError(
+                    f"the features of movie_id {self.features.movie_ids[number]} are not those that the index was "
+                    "built from; run `keyart extract`, which finds damage and mends it, then `keyart build`"
+                )
+            self._seen[number] = True
+        return row
+
+
+def _codec(features: FilmFeatures) -> faiss.IndexFlatCodes:
+    """Make an empty FAISS index of which only the arithmetic is used: inner products with rows as they are stored."""
+    if features.dtype == np.float32:
+        return faiss.IndexFlatIP(features.n_features)
+    half = faiss.IndexScalarQuantizer(features.n_features, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    half.is_trained = True
+    return half

@@ -1,0 +1,391 @@
+"""The life of an index: films come, are replaced and go, while it is searched."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from catalog.errors import DataError, UnknownFilmError
+from index.cosine import CosineIndex
+from index.features import FilmFeatures
+from index.generation import Growth
+from index.searching import Nearest
+from tests.contracts import ids_of, random_features
+from tests.index.kinds import KINDS, SHORTLISTS, SOME, Kind, dense_cosines, n_nearest
+
+FEATURES = random_features(21, 300, 48)
+IDS = ids_of(FEATURES)
+
+
+def films(rows: npt.ArrayLike, kind: Kind) -> FilmFeatures:
+    chosen = np.asarray(rows)
+    return FilmFeatures.of(IDS[chosen], FEATURES[chosen].astype(kind.dtype))
+
+
+def centred_cosines(
+    rows: npt.NDArray[np.floating], queries: npt.NDArray[np.floating], mean: npt.NDArray[np.float32] | None
+) -> npt.NDArray[np.float64]:
+    subtracted = np.zeros(rows.shape[1]) if mean is None else mean.astype(np.float64)
+    return dense_cosines(rows - subtracted, queries - subtracted)
+
+
+def assert_is_of(index: CosineIndex, rows: npt.ArrayLike, kind: Kind) -> None:
+    """Hold an index to the films that should be in it, each by its own features."""
+    there = np.asarray(rows)
+    assert len(index) == len(there)
+    np.testing.assert_array_equal(index.movie_ids, IDS[there])
+    features = FEATURES[there].astype(kind.dtype)
+    cosines = centred_cosines(features, features, index.mean)
+    n_found = 0
+    k = min(10, len(there) - 1)
+    asked = range(0, len(there), 4)
+    for row, found in zip(asked, index.similar(IDS[there[asked]].tolist(), k), strict=True):
+        n_found += n_nearest(found, np.delete(IDS[there], row), np.delete(cosines[row], row), k)
+    assert n_found >= kind.recall * k * len(asked)
+
+
+@pytest.fixture(params=SOME)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    return KINDS[request.param]
+
+
+FIRST, LATER = np.arange(0, 300, 2), np.arange(1, 300, 2)
+
+
+def test_films_that_are_added_can_be_found_at_once(kind: Kind) -> None:
+    index = kind.build(films(FIRST, kind))
+    for rows in np.split(LATER[:120], 3):
+        index.add(films(rows, kind))
+    assert_is_of(index, np.sort([*FIRST, *LATER[:120]]), kind)
+
+
+def test_one_film_at_a_time_is_as_good_as_all_at_once(kind: Kind) -> None:
+    one, other = (kind.build(films(FIRST, kind)) for _ in range(2))
+    for row in LATER[:20].tolist():
+        one.add(films([row], kind))
+    other.add(films(LATER[:20], kind))
+    for left, right in zip(one.similar(IDS[:40].tolist(), 10), other.similar(IDS[:40].tolist(), 10), strict=True):
+        np.testing.assert_array_equal(left.movie_ids, right.movie_ids)
+        np.testing.assert_array_equal(left.similarities, right.similarities)
+
+
+def test_what_was_added_has_the_cosines_of_an_index_built_of_all(kind: Kind) -> None:
+    grown = kind.build(films(FIRST, kind))
+    grown.add(films(LATER, kind))
+    assert_is_of(grown, np.arange(300), kind)
+    if not kind.centre:
+        assert_is_of(kind.build(films(np.arange(300), kind)), np.arange(300), kind)
+
+
+def test_a_film_that_is_added_again_is_replaced(kind: Kind) -> None:
+    expected = random_features(22, 300, 48)
+    index = kind.build(FilmFeatures.of(IDS, expected.astype(kind.dtype), ["a" * 64] * 300))
+    changed = np.arange(0, 300, 3)
+    index.add(FilmFeatures.of(IDS[changed], FEATURES[changed].astype(kind.dtype), ["b" * 64] * 100))
+    assert len(index) == 300
+    expected[changed] = FEATURES[changed]
+    cosines = centred_cosines(expected.astype(kind.dtype), expected.astype(kind.dtype), index.mean)
+    for row, found in enumerate(index.search(expected.astype(kind.dtype), 5)):
+        n_nearest(found, IDS, cosines[row], 5)
+        assert found.movie_ids[0] == IDS[row]
+    assert [index.poster_sha256s[film][0] for film in IDS[:4].tolist()] == ["b", "a", "a", "b"]
+
+
+def test_films_that_are_removed_cannot_be_found(kind: Kind) -> None:
+    index = kind.build(films(np.arange(300), kind))
+    index.remove([*IDS[LATER], 11, 10**12])
+    assert_is_of(index, FIRST, kind)
+    assert IDS[1] not in index
+    with pytest.raises(UnknownFilmError, match="no features of movie_id 13 in this index of 150 films"):
+        index.similar([13], 5)
+
+
+def test_nothing_changes_where_nothing_is_removed(kind: Kind) -> None:
+    index = kind.build(films(FIRST, kind))
+    index.remove([11, 12])
+    index.remove([])
+    assert_is_of(index, FIRST, kind)
+
+
+def test_the_last_film_cannot_be_removed(kind: Kind) -> None:
+    index = kind.build(films(FIRST, kind))
+    with pytest.raises(DataError, match="no film would be left in the index; remove its folder instead"):
+        index.remove(IDS)
+    assert_is_of(index, FIRST, kind)
+    index.remove(IDS[FIRST[1:]])
+    assert [len(found) for found in index.similar([10], 5)] == [0]
+
+
+def test_all_films_can_be_replaced_by_others(kind: Kind) -> None:
+    index = kind.build(FilmFeatures.of(IDS[FIRST], random_features(22, 150, 48).astype(kind.dtype)))
+    index.add(films(FIRST, kind))
+    assert_is_of(index, FIRST, kind)
+
+
+def test_films_that_cannot_be_compared_are_left_out_of_what_is_added(kind: Kind) -> None:
+    index = kind.build(films(FIRST, kind))
+    rows = np.array([0, 1, 3])
+    broken = FEATURES[rows].astype(kind.dtype)
+    broken[:2] = [[np.nan], [0]]
+    index.add(FilmFeatures.of(IDS[rows], broken))
+    # One that was there, and cannot be compared any more, is gone.
+    assert_is_of(index, np.sort([*FIRST[1:], 3]), kind)
+    assert index.left_out == {
+        10: "its features are not all finite numbers",
+        13: "its features are all zero",
+    }
+    with pytest.raises(DataError, match="movie_id 13 cannot be compared: its features are all zero"):
+        index.similar([13], 5)
+    index.add(films([0, 1], kind))
+    assert index.left_out == {}
+    assert_is_of(index, np.sort([*FIRST, 1, 3]), kind)
+
+
+def test_a_film_that_was_left_out_is_forgotten_when_it_is_removed(kind: Kind) -> None:
+    index = kind.build(films(FIRST, kind))
+    index.add(FilmFeatures.of([11], np.zeros((1, 48), kind.dtype)))
+    assert list(index.left_out) == [11]
+    index.remove([11])
+    assert index.left_out == {}
+
+
+def test_features_of_another_width_are_not_added(kind: Kind) -> None:
+    index = kind.build(films(FIRST, kind))
+    with pytest.raises(DataError, match="expected features of 48 columns, received 32"):
+        index.add(FilmFeatures.of([11], random_features(1, 1, 32).astype(kind.dtype)))
+    assert_is_of(index, FIRST, kind)
+
+
+@pytest.mark.parametrize("name", SHORTLISTS)
+def test_features_stored_as_other_numbers_are_not_added_to_a_shortlist(name: str) -> None:
+    kind = KINDS[name]
+    index = kind.build(films(FIRST, kind))
+    other = np.float32 if kind.dtype is np.float16 else np.float16
+    with pytest.raises(DataError, match="all of them float16 or all of them float32"):
+        index.add(FilmFeatures.of(IDS[LATER], FEATURES[LATER].astype(other)))
+    assert_is_of(index, FIRST, kind)
+
+
+# Saving what was changed
+
+
+def test_what_was_changed_is_there_when_it_is_opened_and_can_be_changed_again(kind: Kind, tmp_path: Path) -> None:
+    everything = films(np.arange(300), kind)
+    kind.build(films(FIRST, kind)).save(tmp_path)
+    index = CosineIndex.open(tmp_path, everything)
+    index.add(films(LATER[:70], kind))
+    index.remove(IDS[FIRST[:30]])
+    index.save(tmp_path)
+    rows = np.sort([*FIRST[30:], *LATER[:70]])
+    again = CosineIndex.open(tmp_path, everything)
+    assert_is_of(again, rows, kind)
+    assert again.report == index.report
+    again.add(films(LATER[70:], kind))
+    again.save(tmp_path)
+    assert_is_of(CosineIndex.open(tmp_path, everything), np.sort([*rows, *LATER[70:]]), kind)
+    # The first index, the second and the third: the files of one of them are left.
+    assert len(list(tmp_path.iterdir())) == (5 if kind.rank else 3)
+
+
+@pytest.mark.parametrize("name", SHORTLISTS)
+def test_the_basis_is_written_once(name: str, tmp_path: Path) -> None:
+    kind = KINDS[name]
+    kind.build(films(FIRST, kind)).save(tmp_path / "one")
+    (basis_path,) = (tmp_path / "one").glob("*-basis.npy")
+    written = basis_path.stat()
+    index = CosineIndex.open(tmp_path / "one", films(np.arange(300), kind))
+    index.add(films(LATER, kind))
+    index.save(tmp_path / "one")
+    assert [path.name for path in (tmp_path / "one").glob("*-basis.npy")] == [basis_path.name]
+    assert (basis_path.stat().st_ino, basis_path.stat().st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
+    # In another folder, and once it is gone, it is written again.
+    index.save(tmp_path / "two")
+    basis_path.unlink()
+    index.save(tmp_path / "one")
+    for folder in ("one", "two"):
+        assert_is_of(CosineIndex.open(tmp_path / folder, films(np.arange(300), kind)), np.arange(300), kind)
+
+
+def test_readers_of_older_generations_go_on(kind: Kind, tmp_path: Path) -> None:
+    everything = films(np.arange(300), kind)
+    kind.build(films(FIRST, kind)).save(tmp_path)
+    readers = [CosineIndex.open(tmp_path, everything)]
+    writer = CosineIndex.open(tmp_path, everything)
+    for rows in np.split(LATER, 3):
+        writer.add(films(rows, kind))
+        writer.save(tmp_path)
+        readers.append(CosineIndex.open(tmp_path, everything))
+    kind.build(films(LATER, kind)).save(tmp_path)
+    for n, reader in enumerate(readers):
+        assert_is_of(reader, np.sort([*FIRST, *LATER[: 50 * n]]), kind)
+    # One of them may even write.
+    readers[1].save(tmp_path)
+    assert_is_of(CosineIndex.open(tmp_path, everything), np.sort([*FIRST, *LATER[:50]]), kind)
+
+
+# Drift
+
+
+@pytest.mark.parametrize("name", ["short basis", "inverted lists", "bytes in inverted lists, centred, half floats"])
+def test_films_of_another_sort_call_for_another_basis(name: str) -> None:
+    kind = KINDS[name]
+    index = kind.build(films(np.arange(300), kind))
+    assert index.needs_refit is False
+    # Noise in all directions is not what the basis was fitted on.
+    strange = np.random.default_rng(1).standard_normal((60, 48)).astype(kind.dtype)
+    index.add(FilmFeatures.of(10_000 + np.arange(40), strange[:40]))
+    assert index.report["drift"] > 1.15
+    assert index.needs_refit is False
+    index.add(FilmFeatures.of(20_000 + np.arange(20), strange[40:]))
+    assert index.needs_refit is True
+    assert index.report["growth"]["n_added"] == 60
+
+
+def test_films_of_the_same_sort_do_not(kind: Kind, tmp_path: Path) -> None:
+    n_fitted = 500
+    features = random_features(1, n_fitted + 300, 96).astype(kind.dtype)
+    movie_ids = ids_of(features)
+    index = kind.build(FilmFeatures.of(movie_ids[:n_fitted], features[:n_fitted]))
+    index.add(FilmFeatures.of(movie_ids[n_fitted:], features[n_fitted:]))
+    index.save(tmp_path)
+    opened = CosineIndex.open(tmp_path, FilmFeatures.of(movie_ids, features))
+    assert opened.report["growth"]["n_added"] == 300
+    assert opened.report["drift"] == pytest.approx(1, abs=0.15)
+    assert opened.needs_refit is False
+
+
+def test_more_films_added_than_fitted_call_for_a_new_index(kind: Kind) -> None:
+    index = kind.build(films(np.arange(100), kind))
+    index.add(films(np.arange(100, 201), kind))
+    assert index.needs_refit is True
+
+
+def test_residuals_are_averaged_over_all_that_was_added() -> None:
+    growth = Growth(100, 0.2).after(np.array([0.1, 0.3])).after(np.array([0.6])).after(np.empty(0))
+    assert (growth.n_added, growth.n_fitted) == (3, 100)
+    assert growth.residual_added == pytest.approx(1 / 3)
+    assert growth.drift == pytest.approx(5 / 3)
+    assert (Growth(100).drift, Growth(100, 0.2).drift) == (1.0, 1.0)
+
+
+# Threads
+
+
+def test_searches_go_on_while_films_are_added_and_removed(kind: Kind) -> None:
+    index = kind.build(films(FIRST, kind))
+    steps = np.split(LATER, 10)
+    asked = [*IDS[FIRST[:3]].tolist(), int(IDS[LATER[0]]), int(IDS[LATER[75]])]
+    finished = threading.Event()
+
+    def ask(movie_id: int) -> list[Nearest]:
+        answers = []
+        while not finished.is_set():
+            try:
+                answers += index.similar([movie_id], 5)
+            except UnknownFilmError:
+                assert movie_id in asked[3:]
+        return answers + index.similar([movie_id], 5)
+
+    features = FEATURES.astype(kind.dtype)
+    with ThreadPoolExecutor(len(asked)) as pool:
+        answered = [pool.submit(ask, movie_id) for movie_id in asked]
+        for rows in steps:
+            index.add(films(rows, kind))
+        for rows in steps[5:]:
+            index.remove(IDS[rows])
+            index.add(films(rows, kind))
+        finished.set()
+    cosines = centred_cosines(features, features, index.mean)
+    for movie_id, answers in zip(asked, answered, strict=True):
+        row = int(np.searchsorted(IDS, movie_id))
+        for found in answers.result():
+            # Whatever the state that was asked, it is of films of one state, with their own cosines.
+            rows = np.searchsorted(IDS, found.movie_ids)
+            np.testing.assert_allclose(found.similarities, cosines[row, rows], atol=2e-6)
+            assert len(set(rows)) == 5
+            assert row not in rows
+        n_nearest(answers.result()[-1], np.delete(IDS, row), np.delete(cosines[row], row), 5)
+
+
+def test_what_several_threads_add_is_all_there(kind: Kind) -> None:
+    index = kind.build(films(FIRST, kind))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda rows: index.add(films(rows, kind)), np.split(LATER, 30)))
+        list(pool.map(lambda row: index.remove([IDS[row]]), FIRST[:20]))
+    assert_is_of(index, np.sort([*FIRST[20:], *LATER]), kind)
+
+
+# Any life at all
+
+
+class Life(RuleBasedStateMachine):
+    """Whatever is done to an index, it holds the films that it should, with their true cosines."""
+
+    kind = KINDS["exact"]
+
+    @initialize(rows=st.sets(st.integers(0, 59), min_size=2))
+    def build(self, rows: set[int]) -> None:
+        self.there = dict.fromkeys(rows, 0)
+        # Each film's features, as they are first, second, third.
+        self.versions = np.stack([random_features(seed, 60) for seed in (31, 32, 33)]).astype(self.kind.dtype)
+        self.index = self.kind.build(self.of(rows, 0))
+
+    def of(self, rows: set[int], version: int) -> FilmFeatures:
+        chosen = np.array(sorted(rows))
+        hashes = [f"{row * 3 + version + 1:064x}" for row in chosen.tolist()]
+        return FilmFeatures.of(10 + 3 * chosen, self.versions[version][chosen], hashes)
+
+    def now(self) -> FilmFeatures:
+        chosen = np.array(sorted(self.there))
+        rows = np.stack([self.versions[self.there[row]][row] for row in chosen.tolist()])
+        hashes = [f"{row * 3 + self.there[row] + 1:064x}" for row in chosen.tolist()]
+        return FilmFeatures.of(10 + 3 * chosen, rows, hashes)
+
+    @rule(rows=st.sets(st.integers(0, 59), min_size=1, max_size=20), version=st.integers(0, 2))
+    def add(self, rows: set[int], version: int) -> None:
+        self.index.add(self.of(rows, version))
+        self.there |= dict.fromkeys(rows, version)
+
+    @rule(rows=st.sets(st.integers(0, 80), max_size=20))
+    def remove(self, rows: set[int]) -> None:
+        left = set(self.there) - rows
+        if not left:
+            with pytest.raises(DataError):
+                self.index.remove([10 + 3 * row for row in rows])
+        else:
+            self.index.remove([10 + 3 * row for row in rows])
+            self.there = {row: version for row, version in self.there.items() if row in left}
+
+    @precondition(lambda self: hasattr(self, "folder"))
+    @rule()
+    def save_and_open(self) -> None:
+        self.index.save(self.folder)
+        self.index = CosineIndex.open(self.folder, self.now())
+
+    @invariant()
+    def it_holds_what_it_should(self) -> None:
+        if not hasattr(self, "there"):
+            return
+        expected = self.now()
+        np.testing.assert_array_equal(self.index.movie_ids, expected.movie_ids)
+        assert self.index.poster_sha256s == dict(zip(expected.movie_ids.tolist(), expected.poster_sha256s, strict=True))
+        rows = expected.arrays[0]
+        cosines = centred_cosines(rows, rows, self.index.mean)
+        for row, found in enumerate(self.index.similar(expected.movie_ids[:5].tolist(), 100)):
+            others = np.arange(len(rows)) != row
+            assert n_nearest(found, expected.movie_ids[others], cosines[row, others], 100) == others.sum()
+
+
+@pytest.mark.parametrize("name", ["exact, centred", "short basis", "bytes in inverted lists, centred, half floats"])
+def test_whatever_is_done_to_it_an_index_holds_what_it_should(name: str, tmp_path: Path) -> None:
+    machine = type("Life", (Life,), {"kind": KINDS[name], "folder": tmp_path})
+    machine.TestCase.settings = settings(max_examples=6, stateful_step_count=7, deadline=None)
+    machine.TestCase("runTest").runTest()

@@ -1,0 +1,115 @@
+"""The nearest films of every film: a table that is made in parts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from catalog.errors import ConfigError, StoreError
+from catalog.lock import exclusive
+from index import neighbors
+from index.cosine import CosineIndex
+from index.features import FilmFeatures
+from index.neighbors import write_neighbors
+
+N_FILMS, N_FEATURES = 900, 64
+
+
+def features_of(seed: int) -> FilmFeatures:
+    rows = np.random.default_rng(seed).standard_normal((N_FILMS, N_FEATURES)).astype(np.float16)
+    return FilmFeatures.of(10 + 3 * np.arange(N_FILMS), rows)
+
+
+def build(seed: int = 1) -> CosineIndex:
+    identity = {"backbone": "vgg16", "n_features": N_FEATURES}
+    return CosineIndex.build(features_of(seed), identity, kind="exact", fingerprint=f"posters {seed}")
+
+
+def test_every_film_gets_what_a_search_finds(tmp_path: Path) -> None:
+    index, path = build(), tmp_path / "neighbors.parquet"
+    assert write_neighbors(index, 7, path) == 7 * N_FILMS
+    table = pd.read_parquet(path)
+    assert table.dtypes.astype(str).tolist() == ["int64", "int32", "int64", "float32"]
+    found = index.similar(index.movie_ids.tolist(), 7)
+    np.testing.assert_array_equal(table["movie_id"], np.repeat(index.movie_ids, 7))
+    np.testing.assert_array_equal(table["rank"], np.tile(np.arange(1, 8), N_FILMS))
+    np.testing.assert_array_equal(table["neighbor_id"], np.concatenate([nearest.movie_ids for nearest in found]))
+    np.testing.assert_allclose(table["similarity"], np.concatenate([nearest.similarities for nearest in found]))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_more_neighbors_than_films(tmp_path: Path) -> None:
+    rows = np.eye(3, 8, dtype=np.float16)
+    index = CosineIndex.build(FilmFeatures.of([1, 2, 3], rows), {"backbone": "tiny", "n_features": 8})
+    assert write_neighbors(index, 50, tmp_path / "n.parquet") == 6
+
+
+def test_progress_counts_every_film_once(tmp_path: Path) -> None:
+    seen: list[int] = []
+    write_neighbors(build(), 3, tmp_path / "n.parquet", advance=seen.append)
+    assert sum(seen) == N_FILMS
+    assert len(seen) > 1
+
+
+def test_killed_it_goes_on_where_it_was(tmp_path: Path) -> None:
+    index, expected, path = build(), tmp_path / "expected.parquet", tmp_path / "n.parquet"
+    write_neighbors(index, 5, expected)
+    # Dies after its second part, by the signal that nobody can catch.
+    program = (
+        "import os, signal, sys; from pathlib import Path; from tests.index.test_neighbors import build\n"
+        "from index.neighbors import write_neighbors\n"
+        "parts = []\n"
+        "def advance(n):\n"
+        "    parts.append(n)\n"
+        "    if len(parts) == 2: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "write_neighbors(build(), 5, Path(sys.argv[1]), advance=advance)"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, str(path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert not path.exists()
+    parts = sorted((tmp_path / "n.parquet.parts").glob("part-*.parquet"))
+    assert len(parts) == 2
+    times = [part.stat().st_mtime_ns for part in parts]
+    still = []
+    write_neighbors(index, 5, path, advance=lambda _: still.append([part.stat().st_mtime_ns for part in parts]))
+    assert still[-1] == times
+    assert path.read_bytes() == expected.read_bytes()
+
+
+@pytest.mark.parametrize("change", ["k", "index"])
+def test_parts_of_another_question_do_not_count(tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "n.parquet"
+
+    def fail(*_: object) -> int:
+        raise StoreError("no space")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(neighbors, "_join", fail)
+        with pytest.raises(StoreError, match="no space"):
+            write_neighbors(build(1), 5, path)
+    assert list((tmp_path / "n.parquet.parts").glob("part-*"))
+    index, k = (build(1), 6) if change == "k" else (build(2), 5)
+    write_neighbors(index, k, path)
+    table = pd.read_parquet(path)
+    found = index.similar(index.movie_ids.tolist(), k)
+    np.testing.assert_array_equal(table["neighbor_id"], np.concatenate([nearest.movie_ids for nearest in found]))
+
+
+def test_a_folder_in_the_files_place_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is a folder; name the Parquet file to write"):
+        write_neighbors(build(), 5, tmp_path)
+
+
+def test_two_at_once_are_refused(tmp_path: Path) -> None:
+    with (
+        exclusive(tmp_path / "n.parquet.parts"),
+        pytest.raises(StoreError, match=rf"process {os.getpid()} is writing"),
+    ):
+        write_neighbors(build(), 5, tmp_path / "n.parquet")
