@@ -1,4 +1,4 @@
-"""The way out: an open workspace, asked what looks like a film, what is like it, and what looks like a picture.
+"""The way out: an open workspace, asked what looks like a film, what is like it, what looks like a picture, and why.
 
 Together with `keyart.pipeline`, the way in, the only module that knows more than one trade.
 """
@@ -13,15 +13,20 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from catalog.errors import DataError, NotBuiltError, UnknownFilmError
 from catalog.films import Catalogue, Film
+from catalog.filters import Filter
 from cf.hybrid import Blend, Similarities, alpha_by_support, blend, candidate_ids
 from cf.neighbors import ItemCosine
 from features.extractor import Extractor, extractor_of
 from features.images import read_image
-from features.store import FeatureStore
+from features.store import FeatureRows, FeatureStore
 from index.cosine import CosineIndex
+from index.explain import contributions
+from index.searching import Scan
+from keyart.indexing import check_identity, open_index
 from keyart.settings import HOME, keras_models_dir
 from keyart.workspace import Workspace
 from posters.store import PosterStore
@@ -30,6 +35,7 @@ _log = logging.getLogger(__name__)
 
 Alpha = float | Literal["auto"]
 Part = TypeVar("Part")
+Place = TypeVar("Place")
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,8 @@ class Hit:
         The visual share that was used.
     poster_path : Path or None
         Its poster, where there is one.
+    same_artwork : tuple of int
+        The movie_ids of films with the same artwork that it stands for, where such were to be folded.
     """
 
     rank: int
@@ -97,6 +105,7 @@ class Hit:
     support: int
     alpha: float
     poster_path: Path | None
+    same_artwork: tuple[int, ...] = ()
 
     @property
     def label(self) -> str:
@@ -139,11 +148,50 @@ class SimilarFilms:
         dict
             query, alpha, results.
         """
-        names = ("rank", "movie_id", "title", "year", "score", "visual", "cf", "support")
+        names = ("rank", "movie_id", "title", "year", "score", "visual", "cf", "support", "same_artwork")
         return {
             "query": {"movie_id": self.query.movie_id, "title": self.query.title, "year": self.query.year},
             "alpha": self.alpha,
             "results": [{name: getattr(hit, name) for name in names} for hit in self.hits],
+        }
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why two films' posters look alike: what every place of them contributes to the similarity.
+
+    Parameters
+    ----------
+    films : tuple of (Query, Query)
+        The two films, with their posters.
+    similarity : float
+        The cosine of the posters' features, in [-1, 1].
+    grid : ndarray of shape (height, width), float64
+        What each place contributes; 7 × 7 for VGG16, from the top left of the whole poster to its bottom right. Adds
+        up to the similarity.
+    centred : bool
+        Whether the mean of all features was subtracted, so that places may also speak against the similarity.
+    """
+
+    films: tuple[Query, Query]
+    similarity: float
+    grid: npt.NDArray[np.float64]
+    centred: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """Write the explanation as plain values, as ``keyart explain --json`` prints it.
+
+        Returns
+        -------
+        dict
+            films, similarity, centred, grid: a list of rows, the top one first. Nothing is rounded.
+        """
+        films = [{"movie_id": film.movie_id, "title": film.title, "year": film.year} for film in self.films]
+        return {
+            "films": films,
+            "similarity": self.similarity,
+            "centred": self.centred,
+            "grid": self.grid.tolist(),
         }
 
 
@@ -193,14 +241,12 @@ class Engine:
         """
         workspace = Workspace.open(Path(home or HOME.value() or ""))
         catalogue = Catalogue.open(workspace.catalogue_path)
-        index = _built(CosineIndex.open, workspace.index_dir)
+        index = _built(open_index, workspace)
         item_cosine = _built(ItemCosine.open, workspace.cf_dir)
         if index is None and item_cosine is None:
             raise NotBuiltError(
                 f"nothing is built in {workspace.home} yet; run `keyart info` to see which step is next"
             )
-        if index is not None:
-            _check_identity(workspace, index)
         return cls(workspace, catalogue, index, item_cosine)
 
     @property
@@ -228,7 +274,15 @@ class Engine:
         """
         return self._catalogue.find(film) if isinstance(film, str) else self._catalogue.film(film)
 
-    def similar(self, film: str | int, k: int = 10, alpha: Alpha = "auto") -> SimilarFilms:
+    def similar(
+        self,
+        film: str | int,
+        k: int = 10,
+        alpha: Alpha = "auto",
+        *,
+        wanted: Filter | None = None,
+        fold_artwork: bool = False,
+    ) -> SimilarFilms:
         """Find the films that look like a film and are liked like it.
 
         Parameters
@@ -240,6 +294,10 @@ class Engine:
         alpha : float in [0, 1] or "auto"
             The visual share: 1 for looks alone, 0 for ratings alone. By default it grows as the film's ratings thin
             out, and is 1 for a film that nobody has rated.
+        wanted : Filter, optional
+            Which films may be found; k of them are, where there are k.
+        fold_artwork : bool, default False
+            Show films with the same artwork once, as the best of them.
 
         Returns
         -------
@@ -250,24 +308,27 @@ class Engine:
         ------
         UnknownFilmError
             No film answers to the title, or several do; or nothing is known of this one.
+        ConfigError
+            The filter names a genre that there is not.
         ValueError
             k or alpha is out of range.
         """
         _check_range(k, alpha)
         asked = self.find(film)
-        visual, cf = self._visual_of_film(asked), self._cf_of_film(asked)
-        if not len(visual) and not len(cf):
+        scan, cf = self._scan_of_film(asked), self._cf_of_film(asked)
+        if scan is None and not len(cf):
             raise UnknownFilmError(
                 f"{asked.label} has neither features nor ratings in common with other films; import its poster, then "
                 "run `keyart extract` and `keyart build`"
             )
-        share = self._alpha(asked, visual, cf, alpha)
-        ranked = blend(visual, cf, share, candidate_ids(visual, cf))
+        share = self._alpha(asked, scan, cf, alpha)
         query = Query(asked.movie_id, asked.title, asked.year, self._poster_path(asked.movie_id))
-        notes = tuple(self._notes(asked, visual, cf, alpha))
-        return SimilarFilms(query, alpha, self._hits(ranked, k), notes)
+        notes = tuple(self._notes(asked, scan, cf, alpha))
+        return SimilarFilms(query, alpha, self._hits(scan, cf, share, k, wanted, fold_artwork), notes)
 
-    def similar_to_image(self, path: str | Path, k: int = 10) -> SimilarFilms:
+    def similar_to_image(
+        self, path: str | Path, k: int = 10, *, wanted: Filter | None = None, fold_artwork: bool = False
+    ) -> SimilarFilms:
         """Find the films whose posters look like a picture.
 
         Parameters
@@ -276,6 +337,10 @@ class Engine:
             A picture file.
         k : int, default 10
             How many films.
+        wanted : Filter, optional
+            Which films may be found; k of them are, where there are k.
+        fold_artwork : bool, default False
+            Show films with the same artwork once, as the best of them.
 
         Returns
         -------
@@ -289,23 +354,71 @@ class Engine:
         NotBuiltError
             There is no index of posters.
         ConfigError, FetchError
-            The network that the index was built with is no longer to be had.
+            The network that the index was built with is no longer to be had; or as in `similar`.
         """
         _check_range(k, 1.0)
         if self._index is None:
             raise NotBuiltError("no index of posters here yet; run `keyart extract`, then `keyart build`")
         pixels, _ = read_image(Path(path), self._extractor.resize)
-        found = self._index.search(self._extractor(pixels[None]), len(self._index))
-        visual = Similarities(found.movie_ids[0], found.similarities[0])
-        visual_ids = candidate_ids(visual, Similarities.none())
-        ranked = blend(visual, Similarities.none(), 1.0, visual_ids)
-        return SimilarFilms(Query(None, Path(path).name, None, Path(path)), 1.0, self._hits(ranked, k))
+        scan = self._index.scan_features(self._extractor(pixels[None])[0])
+        hits = self._hits(scan, Similarities.none(), 1.0, k, wanted, fold_artwork)
+        return SimilarFilms(Query(None, Path(path).name, None, Path(path)), 1.0, hits)
 
-    def _visual_of_film(self, film: Film) -> Similarities:
+    def explain(self, first: str | int, second: str | int) -> Explanation:
+        """Tell why two films' posters look alike: what every place of them contributes to the similarity.
+
+        Parameters
+        ----------
+        first, second : str or int
+            A title, with or without year, or a movie_id.
+
+        Returns
+        -------
+        Explanation
+            Of the similarity that `similar` shows as ``visual``, once the index is built from these posters.
+
+        Raises
+        ------
+        UnknownFilmError
+            No film answers to a title, or several do.
+        NotBuiltError
+            A film has no poster or no features, or there is no index.
+        DataError
+            The features are pooled, or a row has no direction.
+        """
+        films = self.find(first), self.find(second)
+        if self._index is None:
+            raise NotBuiltError("no index of posters here yet; run `keyart extract`, then `keyart build`")
+        store = FeatureStore.open(self._workspace.features_dir)
+        check_identity(store, self._index.identity)
+        map_shape = _map_shape(store)
+        rows = store.rows()
+        (first_query, first_row), (second_query, second_row) = (self._pictured(film, store, rows) for film in films)
+        names = f"the features of {first_query.label}", f"the features of {second_query.label}"
+        parts = contributions(first_row, second_row, map_shape, self._index.mean, names=names)
+        return Explanation((first_query, second_query), parts.similarity, parts.grid, self._index.centred)
+
+    def _pictured(self, film: Film, store: FeatureStore, rows: FeatureRows) -> tuple[Query, npt.NDArray[np.float16]]:
+        """Find a film's poster, and the one row that was computed from it as it is now."""
+        with PosterStore.open_to_read(self._workspace.posters_dir) as posters:
+            poster = posters.poster(film.movie_id)
+        if poster is None:
+            raise NotBuiltError(
+                f"{film.label} has no poster; run `keyart fetch` or `keyart import FOLDER`, then `keyart extract`"
+            )
+        own = rows.of_posters({film.movie_id: poster.sha256})
+        if not len(own):
+            raise NotBuiltError(
+                f"the poster of {film.label} has no features yet; run `keyart extract`, then `keyart build`"
+            )
+        (features,) = next(store.blocks(own))
+        return Query(film.movie_id, film.title, film.year, poster.path), features
+
+    def _scan_of_film(self, film: Film) -> Scan | None:
         if self._index is None or film.movie_id not in self._index:
-            return Similarities.none()
-        found = self._index.similar([film.movie_id], len(self._index))
-        return Similarities(found.movie_ids[0], found.similarities[0])
+            return None
+        scan = self._index.scan(film.movie_id)
+        return scan if len(scan.movie_ids) else None
 
     def _cf_of_film(self, film: Film) -> Similarities:
         if self._item_cosine is None:
@@ -313,44 +426,78 @@ class Engine:
         (found,) = self._item_cosine.similar_items([film.movie_id], self._item_cosine.n_neighbors)
         return Similarities(found.movie_ids, found.similarities)
 
-    def _alpha(self, film: Film, visual: Similarities, cf: Similarities, asked: Alpha) -> float:
-        if not len(visual) or not len(cf):
+    def _alpha(self, film: Film, scan: Scan | None, cf: Similarities, asked: Alpha) -> float:
+        if scan is None or not len(cf):
             return 0.0 if len(cf) else 1.0
         return float(alpha_by_support(film.n_ratings)) if asked == "auto" else asked
 
-    def _notes(self, film: Film, visual: Similarities, cf: Similarities, alpha: Alpha) -> Iterator[str]:
+    def _notes(self, film: Film, scan: Scan | None, cf: Similarities, alpha: Alpha) -> Iterator[str]:
+        if self._index is not None and self._index.n_stale:
+            yield (
+                f"{self._index.n_stale} films of the index have no features any more, or another poster, and are "
+                "passed over; run `keyart build`"
+            )
         if self._item_cosine is not None and self._item_cosine.source != (self._catalogue.fact("ratings") or ""):
             yield "item similarities are of ratings loaded earlier; run `keyart build`"
-        if not len(visual):
+        if scan is None:
             why = "is not in the index" if self._poster_path(film.movie_id) else "has no poster"
             yield f"{film.label} {why}: compared by ratings alone"
         elif not len(cf) and alpha != 1.0:
             why = "too few ratings to compare by" if film.n_ratings else "no ratings"
             yield f"{film.label} has {why}: compared by looks alone"
 
-    def _hits(self, ranked: Blend, k: int) -> tuple[Hit, ...]:
-        kept = self._first_listed(ranked, k)
+    def _hits(
+        self, scan: Scan | None, cf: Similarities, share: float, k: int, wanted: Filter | None, fold_artwork: bool
+    ) -> tuple[Hit, ...]:
+        """Blend looks and ratings, until the similarities of looks are exact for all that might be shown."""
+        allowed = self._catalogue.movie_ids(wanted) if wanted else None
+        if scan is not None and share < 1:
+            scan.settle(cf.movie_ids)
+        n = k
+        while True:
+            ranked = _blended(scan, cf, share)
+            rows = self._listed(ranked, scan.n_listed(n) if scan else n, allowed)
+            if scan is not None and scan.settle(ranked.movie_ids[rows]):
+                continue
+            places = self._artwork_groups(ranked.movie_ids[rows], fold_artwork)
+            firsts = [row for row, place in enumerate(places) if row == place][:k]
+            if len(firsts) == k or len(rows) < n:
+                break
+            n *= 2
+        same = {first: [rows[at] for at, place in enumerate(places) if place == first != at] for first in firsts}
+        return self._as_hits(ranked, [rows[first] for first in firsts], [same[first] for first in firsts])
+
+    def _artwork_groups(self, movie_ids: npt.NDArray[np.int64], fold_artwork: bool) -> list[int]:
+        if self._index is None or not fold_artwork:
+            return list(range(len(movie_ids)))
+        groups: list[int] = self._index.artwork_groups(movie_ids).tolist()
+        return groups
+
+    def _as_hits(self, ranked: Blend, kept: list[int], same_artwork: list[list[int]]) -> tuple[Hit, ...]:
         films = self._catalogue.films(ranked.movie_ids[kept].tolist())
         paths = self._poster_paths
         hits = []
-        for rank, row in enumerate(kept, start=1):
+        for rank, (row, others) in enumerate(zip(kept, same_artwork, strict=True), start=1):
             film = films[int(ranked.movie_ids[row])]
             visual, cf = _known(ranked.visual[row]), _known(ranked.cf[row])
             score, alpha = round(float(ranked.scores[row]), 6), round(float(ranked.alphas[row]), 6)
-            path = paths.get(film.movie_id)
-            hits.append(Hit(rank, film.movie_id, film.title, film.year, score, visual, cf, film.n_ratings, alpha, path))
+            path, same = paths.get(film.movie_id), tuple(ranked.movie_ids[others].tolist())
+            facts = film.movie_id, film.title, film.year
+            hits.append(Hit(rank, *facts, score, visual, cf, film.n_ratings, alpha, path, same))
         return tuple(hits)
 
-    def _first_listed(self, ranked: Blend, k: int) -> list[int]:
-        """Name the first k rows whose films the catalogue still lists; another load may have left some out."""
+    def _listed(self, ranked: Blend, n: int, allowed: set[int] | None) -> list[int]:
+        """Name the first n rows whose films may be shown; another load may have left some out of the catalogue."""
+        if allowed is not None:
+            return [row for row, movie_id in enumerate(ranked.movie_ids.tolist()) if movie_id in allowed][:n]
         kept: list[int] = []
-        for start in range(0, len(ranked.movie_ids), 2 * k):
-            movie_ids = ranked.movie_ids[start : start + 2 * k].tolist()
+        for start in range(0, len(ranked.movie_ids), 2 * n):
+            movie_ids = ranked.movie_ids[start : start + 2 * n].tolist()
             listed = self._catalogue.films(movie_ids)
             kept += [start + row for row, movie_id in enumerate(movie_ids) if movie_id in listed]
-            if len(kept) >= k:
+            if len(kept) >= n:
                 break
-        return kept[:k]
+        return kept[:n]
 
     def _poster_path(self, movie_id: int) -> Path | None:
         return self._poster_paths.get(movie_id)
@@ -369,27 +516,43 @@ class Engine:
 
     @cached_property
     def _extractor(self) -> Extractor:
-        return extractor_of(FeatureStore.open(self._workspace.features_dir), keras_models_dir())
+        store = FeatureStore.open(self._workspace.features_dir)
+        if self._index is not None:
+            # Another process may have replaced the features since the index was opened.
+            check_identity(store, self._index.identity)
+        return extractor_of(store, keras_models_dir())
 
 
-def _built(open_part: Callable[[Path], Part], folder: Path) -> Part | None:
+def _built(open_part: Callable[[Place], Part], place: Place) -> Part | None:
     try:
-        return open_part(folder)
+        return open_part(place)
     except NotBuiltError:
         return None
 
 
-def _check_identity(workspace: Workspace, index: CosineIndex) -> None:
-    try:
-        identity = FeatureStore.open(workspace.features_dir).identity
-    except NotBuiltError:
-        # The index stands on its own; only a picture needs the features' record.
-        return
-    if identity.as_dict() != index.identity:
+def _blended(scan: Scan | None, cf: Similarities, share: float) -> Blend:
+    visual = Similarities(scan.movie_ids, scan.similarities) if scan is not None else Similarities.none()
+    return blend(visual, cf, share, candidate_ids(visual, cf))
+
+
+def _map_shape(store: FeatureStore) -> tuple[int, int, int]:
+    if store.identity.pooling != "raw":
         raise DataError(
-            f"features are of {identity}, this index was built from {index.identity['backbone']} "
-            f"({index.n_features} columns); run `keyart build` again"
+            f"these features are pooled ({store.identity.pooling}): every number is of the whole poster, and of no "
+            "place on it; run `keyart extract --features raw --replace`, then `keyart build`"
         )
+    if store.map_shape is None:
+        raise DataError(
+            "these features do not tell the shape of the map that they are of, as an earlier keyart computed them; run "
+            "`keyart extract` again, with the same options, which adds it and computes nothing"
+        )
+    if len(store.map_shape) != 3:
+        raise DataError(
+            f"the output of {store.identity.backbone} has the shape {store.map_shape}; expected a map of (height, "
+            "width, channels): run `keyart extract --replace` with a network that gives one, as VGG16 does"
+        )
+    height, width, channels = store.map_shape
+    return height, width, channels
 
 
 def _check_range(k: int, alpha: Alpha) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from catalog.errors import DataError, NotBuiltError
 from catalog.films import Catalogue
 from cf.neighbors import ItemCosine
-from index.cosine import CosineIndex
+from keyart.indexing import open_index
 from keyart.pipeline import current_features, fingerprint, open_ratings
 from keyart.workspace import Workspace
 from posters.states import State
@@ -38,6 +38,8 @@ class Inventory:
         The network that the features are of.
     n_indexed : int
         Films in the index.
+    index : str
+        What kind of index it is, in words; empty where there is none.
     index_is_current : bool
         Whether the index holds just the features there are.
     n_similar : int
@@ -60,6 +62,7 @@ class Inventory:
     n_skipped: int
     backbone: str | None
     n_indexed: int
+    index: str
     index_is_current: bool
     n_similar: int
     n_linked: int
@@ -130,7 +133,7 @@ def take_inventory(workspace: Workspace) -> Inventory:
         films = list(catalogue)
         source, ratings_name = catalogue.fact("source") or "", catalogue.fact("ratings") or ""
     n_features, n_skipped, backbone, current = _features(workspace, damaged)
-    n_indexed, indexed = _index(workspace, damaged)
+    n_indexed, indexed, index = _index(workspace, damaged)
     n_ratings = _n_ratings(workspace, damaged)
     n_similar, similarities_of = _similarities(workspace, damaged)
     return Inventory(
@@ -144,6 +147,7 @@ def take_inventory(workspace: Workspace) -> Inventory:
         n_skipped=n_skipped,
         backbone=backbone,
         n_indexed=n_indexed,
+        index=index,
         index_is_current=indexed == current,
         n_similar=n_similar,
         n_linked=sum(bool(film.tmdb_id or film.imdb_id) for film in films),
@@ -175,15 +179,16 @@ def _features(workspace: Workspace, damaged: list[str]) -> tuple[int, int, str |
     return 0, 0, None, None
 
 
-def _index(workspace: Workspace, damaged: list[str]) -> tuple[int, str | None]:
+def _index(workspace: Workspace, damaged: list[str]) -> tuple[int, str | None, str]:
     try:
-        index = CosineIndex.open(workspace.index_dir)
+        index = open_index(workspace)
     except NotBuiltError:
-        return 0, None
+        return 0, None, ""
     except DataError as error:
         damaged.append(str(error))
-        return 0, None
-    return len(index), index.fingerprint
+        return 0, None, ""
+    # Whatever is stale is out of date, by fingerprint too.
+    return len(index), index.fingerprint, index.kind
 
 
 def _similarities(workspace: Workspace, damaged: list[str]) -> tuple[int, str | None]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.films import Catalogue, Film
@@ -29,8 +29,9 @@ from features.folder import pictures_in
 from features.images import Resize
 from features.store import FeatureRows, FeatureStore
 from features.weights import imagenet_weights_path
-from index.cosine import CosineIndex
-from index.exact import Matrix
+from index import files as index_files
+from index.plan import Plan
+from keyart.indexing import IndexChange, IndexOptions, bring_up_to_date
 from keyart.progress import Advance, Progress, silent
 from keyart.settings import keras_models_dir
 from keyart.workspace import Workspace
@@ -91,20 +92,30 @@ class BuildReport:
 
     Parameters
     ----------
-    n_indexed : int
-        Films in the index.
-    centred : bool
-        Whether the mean of all features is subtracted before they are compared.
+    index : dict
+        What is known of the index, as ``index.json`` holds it; empty where there is none.
+    how : str
+        What became of it, in plain words.
     n_similar : int
         Films with item similarities.
     notes : tuple of str
         What a user should know.
     """
 
-    n_indexed: int
-    centred: bool
+    index: dict[str, Any]
+    how: str
     n_similar: int
     notes: tuple[str, ...]
+
+    @property
+    def n_indexed(self) -> int:
+        """Films in the index."""
+        return int(self.index.get("n_films", 0))
+
+    @property
+    def centred(self) -> bool:
+        """Whether the mean of all features is subtracted before they are compared."""
+        return bool(self.index.get("centred", False))
 
 
 def load(home: Path, folder: Path) -> LoadReport:
@@ -319,18 +330,26 @@ def extract_table(
             return on_spark.extract_features(df, how.choice, extractor, store, keras_models_dir(), on_progress=show)
 
 
-def build(workspace: Workspace, *, centre: bool | None = None, progress: Progress = silent) -> BuildReport:
-    """Build the index from the features, and the item similarities from the ratings.
+def build(
+    workspace: Workspace,
+    options: IndexOptions | None = None,
+    *,
+    progress: Progress = silent,
+    on_plan: Callable[[Plan], None] = lambda _: None,
+) -> BuildReport:
+    """Bring the index up to date with the features, and the item similarities with the ratings.
 
     Parameters
     ----------
     workspace : Workspace
         The workspace, with features or ratings.
-    centre : bool, optional
-        Subtract the mean of all features before they are compared; by default only for random weights, whose
-        features all point much the same way.
+    options : IndexOptions, optional
+        What is wanted of the index. Where nothing is said and nothing is there yet, its kind is chosen by its size,
+        and the mean of all features is subtracted for random weights, whose features all point much the same way.
     progress : Progress, optional
         Shows how far it is.
+    on_plan : callable, optional
+        Is told what will be built and how long it takes, before the index is built anew.
 
     Returns
     -------
@@ -346,7 +365,7 @@ def build(workspace: Workspace, *, centre: bool | None = None, progress: Progres
     """
     notes = []
     ratings = open_ratings(workspace)
-    indexed = _build_index(workspace, centre, progress)
+    indexed = _build_index(workspace, options or IndexOptions(), progress, on_plan)
     if indexed is None:
         if not len(ratings):
             raise NotBuiltError("neither features nor ratings here yet; run `keyart import`, then `keyart extract`")
@@ -356,8 +375,9 @@ def build(workspace: Workspace, *, centre: bool | None = None, progress: Progres
     n_similar = _build_item_similarities(workspace, ratings, progress)
     if not n_similar:
         notes.append("no ratings, so films will be compared by looks alone")
-    n_indexed, centred = indexed or (0, False)
-    return BuildReport(n_indexed, centred, n_similar, tuple(notes))
+    if indexed is None:
+        return BuildReport({}, "", n_similar, tuple(notes))
+    return BuildReport(indexed.index.report, indexed.how, n_similar, (*notes, *_index_notes(indexed.index.report)))
 
 
 def open_ratings(workspace: Workspace) -> Ratings:
@@ -447,7 +467,9 @@ def _shown(progress: Progress, description: str, unit: str) -> Iterator[Callable
         yield show
 
 
-def _build_index(workspace: Workspace, centre: bool | None, progress: Progress) -> tuple[int, bool] | None:
+def _build_index(
+    workspace: Workspace, options: IndexOptions, progress: Progress, on_plan: Callable[[Plan], None]
+) -> IndexChange | None:
     try:
         store, rows = current_features(workspace, check=True)
     except NotBuiltError:
@@ -455,22 +477,30 @@ def _build_index(workspace: Workspace, centre: bool | None, progress: Progress) 
     if not len(rows):
         # No poster is left of those that it was built from.
         with exclusive(workspace.index_dir):
-            CosineIndex.remove(workspace.index_dir)
+            index_files.remove_all(workspace.index_dir)
         return None
-    if centre is None:
-        centre = BackboneChoice(**store.origin).is_random
-    with progress("index", len(rows) * (2 if centre else 1), "films") as advance:
+    return bring_up_to_date(
+        workspace,
+        store,
+        rows,
+        fingerprint(rows),
+        options,
+        centre_by_default=BackboneChoice(**store.origin).is_random,
+        progress=progress,
+        on_plan=on_plan,
+    )
 
-        def blocks() -> Iterator[Matrix]:
-            for block in store.blocks(rows):
-                yield block
-                advance(len(block))
 
-        identity = store.identity.as_dict()
-        index = CosineIndex.build(rows.movie_ids, blocks, identity, fingerprint=fingerprint(rows), centre=centre)
-    with exclusive(workspace.index_dir):
-        index.save(workspace.index_dir)
-    return len(index), centre
+def _index_notes(report: dict[str, Any]) -> Iterator[str]:
+    for movie_id, reason in report["left_out"].items():
+        yield f"movie_id {movie_id} is not in the index: {reason}"
+    measured = report["report"]
+    if not measured["target_met"]:
+        reached = ", ".join(f"{value:.3f} of {k}" for k, value in measured["recall"].items())
+        yield (
+            f"the shortlist finds {reached} truly nearest films, wanted were {measured['target_recall']:g}; allow more "
+            "with --max-memory, or name --index exact"
+        )
 
 
 def _build_item_similarities(workspace: Workspace, ratings: Ratings, progress: Progress) -> int:

@@ -31,7 +31,9 @@ def command(as_json: bool, home: Path) -> None:
         "ratings": f"{found.n_ratings:,} of {found.n_rated:,} films",
         "posters": f"{found.n_posters:,}" + (f"; {others}" if others else ""),
         "features": f"{found.n_features:,}" + (f" of {found.backbone}" if found.backbone else "") + skipped,
-        "index": f"{found.n_indexed:,} films" + (stale if found.n_indexed and not found.index_is_current else ""),
+        "index": f"{found.n_indexed:,} films"
+        + (f" ({found.index})" if found.index else "")
+        + (stale if found.n_indexed and not found.index_is_current else ""),
         "similarities": f"{found.n_similar:,} films by ratings"
         + (stale if found.n_similar and not found.similarities_are_current else ""),
     }

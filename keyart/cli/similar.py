@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,18 @@ class _AlphaType(click.FloatRange):
         return number if number == number else self.fail("expected auto or a number from 0 to 1", param, ctx)
 
 
+def _years(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[int | None, int | None]:
+    if value is None:
+        return None, None
+    found = re.fullmatch(r"(\d{4})|(\d{4})?\s*[-–]\s*(\d{4})?", value.strip())
+    if not found or not any(found.groups()):
+        raise click.BadParameter(f"expected years as in 1995, 1990-1999, 1990- or -1960; received {value!r}")
+    only, first, last = (int(year) if year else None for year in found.groups())
+    if first and last and first > last:
+        raise click.BadParameter(f"{first} is later than {last}")
+    return only or first, only or last
+
+
 @click.command("similar")
 @click.argument("words", nargs=-1, metavar="[FILM]")
 @click.option("--image", type=click.Path(path_type=Path), metavar="FILE", help="A picture, in place of FILM.")
@@ -39,6 +52,20 @@ class _AlphaType(click.FloatRange):
     show_default=True,
     help="The visual share: 1 is looks alone, 0 ratings alone.",
 )
+@click.option(
+    "--years", callback=_years, metavar="YEAR[-YEAR]", help="Only films of these years: 1995, 1990-1999, 1990-, -1960."
+)
+@click.option("--genre", "genres", multiple=True, metavar="GENRE", help="Only films of this genre; may be repeated.")
+@click.option(
+    "--min-ratings", default=0, type=click.IntRange(min=0), metavar="N", help="Only films that so many users rated."
+)
+@click.option(
+    "--movie-ids",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Only films of this list, one movie_id a line.",
+)
+@click.option("--fold", is_flag=True, help="Show films with the same artwork once.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @click.option(
@@ -50,6 +77,11 @@ def command(
     image: Path | None,
     k: int,
     alpha: Alpha,
+    years: tuple[int | None, int | None],
+    genres: tuple[str, ...],
+    min_ratings: int,
+    movie_ids: Path | None,
+    fold: bool,
     as_json: bool,
     as_csv: bool,
     sheet: Path | None,
@@ -67,17 +99,23 @@ def command(
         raise ConfigError("a picture has no ratings, so --alpha does not go with --image")
     if as_json and as_csv:
         raise ConfigError("--json and --csv both want standard output; name one")
+    from catalog.filters import Filter, read_movie_ids
     from keyart.cli.quiet import import_tensorflow_quietly
+    from keyart.drawing import check_sheet_path
     from keyart.engine import Engine
-    from keyart.sheet import check_sheet_path, write_sheet
+    from keyart.sheet import write_sheet
 
     if sheet:
         check_sheet_path(sheet)
     engine = Engine.open(home)
     if image:
         import_tensorflow_quietly()
-    result = engine.similar_to_image(image, k) if image else engine.similar(film, k, alpha)
-    say_notes([*_number_notes(engine, film), *result.notes])
+    wanted = Filter(*years, genres, min_ratings, read_movie_ids(movie_ids) if movie_ids else None)
+    if image:
+        result = engine.similar_to_image(image, k, wanted=wanted, fold_artwork=fold)
+    else:
+        result = engine.similar(film, k, alpha, wanted=wanted, fold_artwork=fold)
+    say_notes([*number_notes(engine, film), *result.notes])
     if as_json:
         click.echo(json.dumps(result.as_dict(), ensure_ascii=False))
     elif as_csv:
@@ -89,8 +127,21 @@ def command(
         click.echo(f"contact sheet: {sheet}", err=True)
 
 
-def _number_notes(engine: Engine, film: str) -> list[str]:
-    """Say so when a number was read as a movie_id although a film is titled with it, as "300" is."""
+def number_notes(engine: Engine, film: str) -> list[str]:
+    """Say so when a number was read as a movie_id although a film is titled with it, as "300" is.
+
+    Parameters
+    ----------
+    engine : Engine
+        Who was asked.
+    film : str
+        What was typed.
+
+    Returns
+    -------
+    list of str
+        The notes; mostly none.
+    """
     titled = engine.catalogue.titled_by_number(film)
     return [f"{film} was read as a movie_id; for the film of that title, type {one.label!r}" for one in titled]
 
@@ -109,7 +160,7 @@ def print_table(result: SimilarFilms) -> None:
     rows = [
         (
             str(hit.rank),
-            hit.label,
+            hit.label + (f" (+{len(hit.same_artwork)} with this artwork)" if hit.same_artwork else ""),
             str(hit.movie_id),
             f"{hit.score:.3f}",
             _number(hit.visual),
@@ -122,10 +173,11 @@ def print_table(result: SimilarFilms) -> None:
 
 
 def _print_csv(result: SimilarFilms) -> None:
-    names = ["rank", "movie_id", "title", "year", "score", "visual", "cf", "support"]
+    names = ["rank", "movie_id", "title", "year", "score", "visual", "cf", "support", "same_artwork"]
     writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(result.as_dict()["results"])
+    for hit in result.as_dict()["results"]:
+        writer.writerow({**hit, "same_artwork": " ".join(map(str, hit["same_artwork"]))})
 
 
 def _number(value: float | None) -> str:

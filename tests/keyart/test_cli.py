@@ -30,7 +30,7 @@ def test_the_whole_way(
     assert run("load", movielens).out == f"6 films and 161 ratings by 40 users loaded into {tmp_path / 'data'}\n"
     assert run("import", poster_folder, "--by", "movie").out == "5 posters imported, 0 already here\n"
     assert run("extract", "--backbone", backbone_path).out == "features of 5 posters computed, 0 already here\n"
-    assert run("build").out == "5 films indexed by looks, 5 compared by ratings\n"
+    assert run("build").out == "5 films indexed by looks (exact, built), 5 compared by ratings\n"
     assert "The Harbour (1990)  [1]" in run("similar", "the", "harbour").out
     assert "next          `keyart similar TITLE`" in run("info").out
 
@@ -43,7 +43,7 @@ def test_json_is_one_object_and_nothing_else(run: Run, home: Path) -> None:
     assert result["query"] == {"movie_id": 6, "title": "Café Zürich", "year": 1995}
     assert result["alpha"] == "auto"
     assert [list(hit) for hit in result["results"]] == [
-        ["rank", "movie_id", "title", "year", "score", "visual", "cf", "support"]
+        ["rank", "movie_id", "title", "year", "score", "visual", "cf", "support", "same_artwork"]
     ] * 2
     assert [hit["rank"] for hit in result["results"]] == [1, 2]
     assert result["results"][0]["cf"] is None
@@ -210,7 +210,7 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_there(home: Path) -> None:
     code = (
         "import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
-        f"from keyart.cli import main\nmain(['build', '--home', {str(home)!r}])\n"
+        f"from keyart.cli import main\nmain(['build', '--rebuild', '--home', {str(home)!r}])\n"
     )
     left = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert left.returncode == 1
@@ -227,7 +227,7 @@ def test_a_bar_is_shown_on_a_terminal_only(home: Path, poster_folder: Path) -> N
     assert quiet.stderr == ""
     terminal, end = pty.openpty()
     termios.tcsetwinsize(end, (24, 100))
-    subprocess.run([*KEYART, "build", "--home", str(home)], stdout=subprocess.PIPE, stderr=end, check=True)
+    subprocess.run([*KEYART, "build", "--rebuild", "--home", str(home)], stdout=subprocess.PIPE, stderr=end, check=True)
     os.close(end)
     shown = os.read(terminal, 65536).decode()
     os.close(terminal)

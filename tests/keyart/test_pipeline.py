@@ -10,6 +10,7 @@ from catalog.errors import ConfigError, DataError, NotBuiltError, StoreError
 from catalog.films import Catalogue
 from features.backbone import BackboneChoice
 from keyart.engine import Engine
+from keyart.indexing import IndexOptions
 from keyart.inventory import take_inventory
 from keyart.pipeline import Extraction, build, extract, import_posters, load, open_ratings
 from keyart.workspace import Workspace
@@ -121,7 +122,7 @@ def test_random_weights_are_centred_unless_told_otherwise(home: Path) -> None:
     extract(workspace, Extraction(BackboneChoice(weights="random"), replace_others=True))
     assert build(workspace).centred
     centred = Engine.open(home).similar(1, alpha=1)
-    assert not build(workspace, centre=False).centred
+    assert not build(workspace, IndexOptions(centre=False)).centred
     raw = Engine.open(home).similar(1, alpha=1)
     assert min(hit.score for hit in raw) > 0.5 > min(hit.score for hit in centred)
 
@@ -142,7 +143,7 @@ def test_a_full_disk_while_building_loses_nothing(
     step = (
         partial(extract, workspace, Extraction(BackboneChoice(str(backbone_path))))
         if part == "features"
-        else partial(build, workspace)
+        else partial(build, workspace, IndexOptions(rebuild=True))
     )
     with pytest.raises(StoreError, match=rf"cannot write .*{part}.*; free some space"):
         step()
