@@ -205,9 +205,8 @@ def single(features: npt.NDArray[Any]) -> npt.NDArray[np.floating]:
 
 
 def _readable(array: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """Make an array whose rows lie in one piece."""
-    rows = np.asarray(array)
-    return rows if rows.strides[-1] == rows.itemsize or rows.shape[-1] < 2 else np.ascontiguousarray(rows)
+    """Make an array whose rows lie one after the other, as those of a file do; any other is copied."""
+    return np.ascontiguousarray(array)
 
 
 # No array has this number, so that reading such a row is an error.

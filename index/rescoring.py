@@ -61,6 +61,8 @@ class Rescorer:
         self._mean = mean
         self._seen = np.zeros(len(features), bool)
         self._codec = _codec(features)
+        # As bytes, which is what FAISS takes them for.
+        self._codes = [faiss.swig_ptr(array.view(np.uint8)) for array in features.arrays]
 
     def cosines(self, unit_query: FloatMatrix, numbers: Ids) -> FloatMatrix:
         """Compare one query with some films.
@@ -85,11 +87,14 @@ class Rescorer:
         computer = self._codec.get_FlatCodesDistanceComputer()  # type: ignore[attr-defined]  # FAISS' stubs lack it
         query = np.ascontiguousarray(unit_query, np.float32)
         computer.set_query(faiss.swig_ptr(query))
+        self._check(numbers)
         products = np.empty(len(numbers), np.float32)
-        for place, number in enumerate(numbers.tolist()):
-            # FAISS reads bytes; the view keeps the row alive while it does.
-            code = self._checked(number).view(np.uint8)
-            products[place] = computer.distance_to_code(faiss.swig_ptr(code))
+        array_numbers, row_numbers = self.features.array_numbers[numbers], self.features.row_numbers[numbers]
+        at = -1
+        for place, (array, row) in enumerate(zip(array_numbers.tolist(), row_numbers.tolist(), strict=True)):
+            if array != at:
+                computer.codes, at = self._codes[array], array
+            products[place] = computer(row)
         if self._mean is not None:
             products -= np.float32(query.astype(np.float64) @ self._mean)
         lengths = self.lengths[numbers]
@@ -115,18 +120,18 @@ class Rescorer:
         DataError
             As `cosines`.
         """
-        return unit_rows(np.stack([self._checked(number) for number in numbers.tolist()]), self._mean)[0]
+        self._check(numbers)
+        return unit_rows(self.features.read(numbers), self._mean)[0]
 
-    def _checked(self, number: int) -> npt.NDArray[np.floating]:
-        row = self.features.row(number)
-        if not self._seen[number]:
-            if checksum(row) != self.checksums[number]:
+    def _check(self, numbers: Ids) -> None:
+        """Hold rows to their checksums, unless that has been done."""
+        for number in numbers[~self._seen[numbers]].tolist():
+            if checksum(self.features.row(number)) != self.checksums[number]:
                 raise DataError(
                     f"the features of movie_id {self.features.movie_ids[number]} are not those that the index was "
                     "built from; run `keyart extract`, which finds damage and mends it, then `keyart build`"
                 )
             self._seen[number] = True
-        return row
 
 
 def _codec(features: FilmFeatures) -> faiss.IndexFlatCodes:
