@@ -14,11 +14,12 @@ import json
 import os
 import secrets
 import sqlite3
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import xxhash
 
 from catalog.errors import DataError, StoreError
 from catalog.remote import AnyPath, RemotePath
@@ -244,8 +245,8 @@ def sha256_file(path: AnyPath) -> str:
     return digest.hexdigest()
 
 
-def crc32_file(path: Path) -> int:
-    """Compute the CRC-32 of a file: against damage, not against malice, and several times as fast as a hash.
+def xxh3_file(path: Path) -> str:
+    """Compute the XXH3 checksum of a file: against damage, not against malice, and many times as fast as a hash.
 
     Parameters
     ----------
@@ -254,14 +255,14 @@ def crc32_file(path: Path) -> int:
 
     Returns
     -------
-    int
-        From 0 to 2³² - 1.
+    str
+        16 hexadecimal digits.
     """
-    checksum = 0
+    digest = xxhash.xxh3_64()
     with path.open("rb") as stream:
         while chunk := stream.read(_CHUNK_BYTES):
-            checksum = zlib.crc32(chunk, checksum)
-    return checksum
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 @contextmanager

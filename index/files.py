@@ -6,13 +6,14 @@ May import `catalog` only.
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import xxhash
+
 from catalog.errors import DataError, NotBuiltError
-from catalog.storage import crc32_file, read_record, write_record
+from catalog.storage import read_record, write_record, xxh3_file
 
 _KIND, _VERSION, _RECORD = "keyart-index", 2, "index.json"
 
@@ -41,7 +42,7 @@ def read(folder: Path) -> dict[str, Any]:
         record = read_record(folder / _RECORD, _KIND, _VERSION)
     except FileNotFoundError as error:
         raise NotBuiltError(f"no index here yet ({error.filename} is missing); run `keyart build`") from error
-    if record.pop("crc32", None) != _crc32(record):
+    if record.pop("xxh3", None) != _xxh3(record):
         raise damaged(folder, f"{_RECORD} has another checksum than when it was written")
     return record
 
@@ -67,11 +68,11 @@ def write(folder: Path, names: Mapping[str, str], content: Mapping[str, Any]) ->
     known = _known(folder)
     files = {
         what: known.get(name)
-        or {"name": name, "n_bytes": (folder / name).stat().st_size, "crc32": crc32_file(folder / name)}
+        or {"name": name, "n_bytes": (folder / name).stat().st_size, "xxh3": xxh3_file(folder / name)}
         for what, name in names.items()
     }
     record = {**content, "files": files}
-    write_record(folder / _RECORD, _KIND, _VERSION, {**record, "crc32": _crc32(record)})
+    write_record(folder / _RECORD, _KIND, _VERSION, {**record, "xxh3": _xxh3(record)})
 
 
 def check(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -100,7 +101,7 @@ def check(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> dict[str, str
         path = folder / facts["name"]
         if (n_bytes := path.stat().st_size) != facts["n_bytes"]:
             raise ValueError(f"{path.name} has {n_bytes} bytes, expected {facts['n_bytes']}")
-        if crc32_file(path) != facts["crc32"]:
+        if xxh3_file(path) != facts["xxh3"]:
             raise ValueError(f"{path.name} has another checksum than when it was written")
     return {what: facts["name"] for what, facts in files.items()}
 
@@ -174,5 +175,5 @@ def _known(folder: Path) -> dict[str, Mapping[str, Any]]:
         return {}
 
 
-def _crc32(content: Mapping[str, Any]) -> int:
-    return zlib.crc32(json.dumps(content, sort_keys=True).encode())
+def _xxh3(content: Mapping[str, Any]) -> str:
+    return xxhash.xxh3_64_hexdigest(json.dumps(content, sort_keys=True).encode())

@@ -30,7 +30,7 @@ _PQ_FILMS = 10_000
 # An inverted list keeps each film's number, and FAISS a place for it to be found by.
 _LISTED_BYTES = 16
 # Ids, the poster's hash, length and checksum of the row.
-_FILM_BYTES = 48
+_FILM_BYTES = 52
 # What a core of some years' age computes, and what it reads from a disk that is not idle.
 _FLOPS, _READ_BYTES_S = 5e10, 5e8
 

@@ -6,11 +6,10 @@ are, so nothing is copied. May import `catalog` only.
 
 from __future__ import annotations
 
-import zlib
-
 import faiss
 import numpy as np
 import numpy.typing as npt
+import xxhash
 
 from catalog.errors import DataError
 from index.features import FilmFeatures, Ids
@@ -28,9 +27,9 @@ def checksum(row: npt.NDArray[np.floating]) -> int:
     Returns
     -------
     int
-        Their CRC-32.
+        Their XXH3 checksum, of 64 bits.
     """
-    return zlib.crc32(np.ascontiguousarray(row).data)
+    return xxhash.xxh3_64_intdigest(np.ascontiguousarray(row).data)
 
 
 class Rescorer:
@@ -42,7 +41,7 @@ class Rescorer:
         The films' rows.
     lengths : ndarray of shape (n,), float32
         Of each row, less the mean.
-    checksums : ndarray of shape (n,), uint32
+    checksums : ndarray of shape (n,), uint64
         Of each row. A row is held to it when it is first read.
     mean : ndarray of shape (n_features,), float32, or None
         What is subtracted before rows are compared.
@@ -52,7 +51,7 @@ class Rescorer:
         self,
         features: FilmFeatures,
         lengths: FloatMatrix,
-        checksums: npt.NDArray[np.uint32],
+        checksums: npt.NDArray[np.uint64],
         mean: FloatMatrix | None,
     ) -> None:
         self.features = features

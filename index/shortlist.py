@@ -73,13 +73,13 @@ class Projections:
         The projections.
     lengths : ndarray of shape (n,), float32
         Of the rows, less the mean.
-    checksums : ndarray of shape (n,), uint32
+    checksums : ndarray of shape (n,), uint64
         Of the rows as they are stored.
     """
 
     codes: faiss.Index
     lengths: FloatMatrix
-    checksums: npt.NDArray[np.uint32]
+    checksums: npt.NDArray[np.uint64]
 
 
 class ShortlistRows:
@@ -417,13 +417,13 @@ class Projected:
         The projections.
     lengths : ndarray of shape (n,), float32
         As in `Projections`.
-    checksums : ndarray of shape (n,), uint32
+    checksums : ndarray of shape (n,), uint64
         As in `Projections`.
     """
 
     rows: npt.NDArray[np.floating]
     lengths: FloatMatrix
-    checksums: npt.NDArray[np.uint32]
+    checksums: npt.NDArray[np.uint64]
 
     @classmethod
     def of(cls, features: FilmFeatures, basis: FloatMatrix, mean: FloatMatrix | None) -> Projected:
@@ -468,7 +468,7 @@ class Projected:
             To be filled by `put`.
         """
         # Half floats: of a million films, the projections are the largest thing in memory while an index is built.
-        return cls(np.zeros((n_films, rank), np.float16), np.zeros(n_films, np.float32), np.zeros(n_films, np.uint32))
+        return cls(np.zeros((n_films, rank), np.float16), np.zeros(n_films, np.float32), np.zeros(n_films, np.uint64))
 
     def put(self, start: int, block: npt.NDArray[np.floating], lengths: FloatMatrix, rows: FloatMatrix) -> None:
         """Fill in a block.

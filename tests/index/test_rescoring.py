@@ -16,7 +16,7 @@ from tests.index.kinds import dense_cosines
 
 def rescorer_of(films: FilmFeatures, mean: npt.NDArray[np.float32] | None = None) -> Rescorer:
     rows = films.read(np.arange(len(films)))
-    return Rescorer(films, unit_rows(rows, mean)[1], np.array([checksum(row) for row in rows], np.uint32), mean)
+    return Rescorer(films, unit_rows(rows, mean)[1], np.array([checksum(row) for row in rows], np.uint64), mean)
 
 
 @settings(max_examples=60, deadline=None)
