@@ -195,7 +195,7 @@ def test_help_is_free_of_what_is_heavy() -> None:
         "assert not heavy, heavy\n"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "similar  Find films that look like FILM" in shown.stdout
+    assert "Find films that look like FILM" in shown.stdout
 
 
 def test_a_reader_that_goes_away_is_no_error(home: Path) -> None:
