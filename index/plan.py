@@ -19,8 +19,9 @@ RANKS = (512, 384, 256, 192, 128, 64)
 
 # Beyond so much, an exact index takes longer than a person notices and more memory than its answer is worth.
 _EXACT_BYTES = 256 << 20
-# Beyond so many films, looking at every projection takes longer than all the rest of a query.
-_FLAT_FILMS = 40_000
+# Up to so many films, looking at every projection takes a few milliseconds. Inverted lists took longer for 60,000: with
+# some hundred directions, a good part of them must be looked into for the recall that is wanted.
+_FLAT_FILMS = 200_000
 # Bytes a number of the projection: half floats, bytes, and eight numbers to a byte.
 _CODEC_BYTES: dict[Codec, float] = {"SQfp16": 2.0, "SQ8": 1.0, "PQ": 0.125}
 # Rather a coarser code than a basis so short that it says little.

@@ -30,7 +30,7 @@ def test_what_is_asked_for_is_what_is_planned() -> None:
 
 def test_very_many_films_are_sorted_into_lists() -> None:
     assert make_plan(1_000_000, 25_088, max_memory_bytes=4 * GIGABYTE).n_lists == 4_000
-    assert make_plan(40_000, 25_088, max_memory_bytes=GIGABYTE).n_lists == 0
+    assert make_plan(200_000, 25_088, max_memory_bytes=GIGABYTE).n_lists == 0
 
 
 def test_with_less_memory_codes_get_shorter_and_then_coarser() -> None:
