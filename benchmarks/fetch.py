@@ -79,7 +79,8 @@ class Server(asyncio.Protocol):
         content_type = b"application/json"
         if path.startswith("/t/p/"):
             number = int(path.rpartition("/p")[2].removesuffix(".jpg"))
-            content_type, body = b"image/jpeg", self.posters[number % N_DRAWN]
+            # What follows the picture is not read, but tells files apart: one file for many films is not believed.
+            content_type, body = b"image/jpeg", self.posters[number % N_DRAWN] + b"%d" % number
         elif path == "/3/configuration":
             base = f"http://127.0.0.1:{self.port}/t/p/"
             body = json.dumps({"images": {"secure_base_url": base, "poster_sizes": ["w342"]}}).encode()
