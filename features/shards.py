@@ -15,6 +15,7 @@ import hashlib
 import io
 import json
 import re
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,6 +35,10 @@ ID_COLUMNS = ("movie_id", "picture_id")
 """What ids are called: those of films are integers, those of any folder's pictures are text."""
 
 _FILE_NAME = re.compile(r"features-(\d{5,})\.(?:json|npy|parquet)")
+
+
+# NumPy parses a header as Python, which Python 3.11 cannot do in two threads at once (CPython issue 106905).
+_PARSING = threading.Lock()
 
 
 def stem_of(number: int) -> str:
@@ -193,7 +198,8 @@ def length_of(folder: AnyPath, number: int, n_features: int) -> int:
     try:
         with (folder / f"{stem_of(number)}.npy").open("rb") as stream:
             np.lib.format.read_magic(stream)
-            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+            with _PARSING:
+                shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
     except (OSError, ValueError, EOFError) as error:
         raise _unread(folder, number, error) from error
     _hold_to_shape(folder, number, dtype, shape, n_features)
