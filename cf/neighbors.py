@@ -1,26 +1,12 @@
-"""Item similarity: the cosine of two films' ratings, centred by user, shrunk where few users rated both.
-
-Owns a folder with ``item-cosine.json`` (the record, written last) and the arrays file it names.
-"""
+"""Item similarity: the cosine of two films' ratings, centred by user, shrunk where few users rated both."""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Self
-from zipfile import BadZipFile
-
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
-from catalog.errors import DataError, NotBuiltError
-from catalog.storage import atomic_path, read_record, write_record
-from cf.base import Neighbors, Recommender
-from cf.ratings import RatingMatrix
+from cf.base import Recommender, Rows, Scores
 
-_KIND, _VERSION, _RECORD = "keyart-item-cosine", 1, "item-cosine.json"
 # Cells of one block of the film × film product, so that memory is bounded whatever the catalogue's size.
 _BLOCK_CELLS = 8_000_000
 
@@ -50,132 +36,41 @@ class ItemCosine(Recommender):
     .. [2] Y. Koren, "Factor in the neighbors", ACM TKDD 4(1), 2010 (shrinkage).
     """
 
+    name = "item-cosine"
+    version = 2
+    _learns = ("similarities_",)
+
     def __init__(self, n_neighbors: int = 200, shrinkage: float = 100.0, source: str = "") -> None:
         self.n_neighbors = n_neighbors
         self.shrinkage = shrinkage
         self.source = source
-        self.movie_ids_: npt.NDArray[np.int32]
         self.similarities_: sparse.csr_array
 
-    def fit(self, ratings: RatingMatrix) -> Self:
-        """Compute the similarities, a block of films at a time.
-
-        Parameters
-        ----------
-        ratings : RatingMatrix
-            Users × films; it is not changed.
-
-        Returns
-        -------
-        ItemCosine
-            Itself.
-        """
-        centred, rated = _centred_columns(ratings.values)
-        n_films = len(ratings.movie_ids)
+    def _fit(self, values: sparse.csr_array) -> None:
+        centred, rated = _centred_columns(values)
+        n_films = values.shape[1]
         block = max(1, _BLOCK_CELLS // max(1, n_films))
         parts = [
             self._block(centred, rated, slice(start, min(start + block, n_films))) for start in range(0, n_films, block)
         ]
-        self.movie_ids_ = ratings.movie_ids
         self.similarities_ = sparse.csr_array(sparse.vstack(parts)) if parts else sparse.csr_array((0, 0))
-        return self
 
-    def similar_items(self, movie_ids: Sequence[int], k: int) -> list[Neighbors]:
-        """Look the nearest films up; see `Recommender.similar_items`.
+    def _similarities(self, films: Rows) -> Scores:
+        rows = self.similarities_[films].toarray()
+        rows[rows <= 0] = np.nan
+        return np.asarray(rows, np.float32)
 
-        Parameters
-        ----------
-        movie_ids : sequence of int
-            The films asked about.
-        k : int
-            How many neighbours at most; no more than `n_neighbors` are known.
+    def _score(self, users: Rows) -> Scores:
+        return self._score_new(self.seen_[users])
 
-        Returns
-        -------
-        list of Neighbors
-            One for each film asked about.
-        """
-        return [self._neighbors(movie_id, k) for movie_id in movie_ids]
-
-    def save(self, folder: Path) -> None:
-        """Write the similarities; see `Recommender.save`.
-
-        Parameters
-        ----------
-        folder : Path
-            A folder of this model's own.
-
-        Raises
-        ------
-        StoreError
-            The files cannot be written.
-        """
-        kept = self.similarities_
-        arrays_path = folder / f"item-cosine-{secrets.token_hex(4)}.npz"
-        content = {
-            "arrays": arrays_path.name,
-            "n_films": len(self.movie_ids_),
-            "n_similarities": int(kept.nnz),
-        }
-        parameters = {"n_neighbors": self.n_neighbors, "shrinkage": self.shrinkage, "source": self.source}
-        try:
-            with atomic_path(arrays_path) as temporary_path, temporary_path.open("wb") as stream:
-                np.savez(stream, movie_ids=self.movie_ids_, data=kept.data, indices=kept.indices, indptr=kept.indptr)
-            write_record(folder / _RECORD, _KIND, _VERSION, {**content, **parameters})
-        except BaseException:
-            arrays_path.unlink(missing_ok=True)
-            raise
-        # Only now that the record names the new arrays are the old ones of no use.
-        for path in folder.glob("item-cosine-*.npz"):
-            if path != arrays_path:
-                path.unlink(missing_ok=True)
-
-    @classmethod
-    def open(cls, folder: Path) -> Self:
-        """Read the similarities; see `Recommender.open`.
-
-        Parameters
-        ----------
-        folder : Path
-            The model's folder.
-
-        Returns
-        -------
-        ItemCosine
-            A model that answers as the saved one did.
-
-        Raises
-        ------
-        NotBuiltError
-            Nothing was saved there.
-        DataError
-            The files are of another version, or damaged.
-        """
-        try:
-            record = read_record(folder / _RECORD, _KIND, _VERSION)
-            # Opened here: of a damaged file that it opened itself, NumPy leaves the handle open.
-            with (folder / record["arrays"]).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-                movie_ids, *parts = (arrays[name] for name in ("movie_ids", "data", "indices", "indptr"))
-            model = cls(record["n_neighbors"], record["shrinkage"], record["source"])
-            model.movie_ids_ = movie_ids
-            model.similarities_ = sparse.csr_array(tuple(parts), shape=(len(movie_ids), len(movie_ids)))
-        except FileNotFoundError as error:
-            raise NotBuiltError(
-                f"no item similarities here yet ({error.filename} is missing); run `keyart build`"
-            ) from error
-        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
-            raise DataError(
-                f"the item similarities in {folder} are damaged ({error}); run `keyart build` again"
-            ) from error
-        return model
-
-    def _neighbors(self, movie_id: int, k: int) -> Neighbors:
-        row = int(np.searchsorted(self.movie_ids_, movie_id))
-        if row == len(self.movie_ids_) or self.movie_ids_[row] != movie_id:
-            return Neighbors(np.empty(0, np.int32), np.empty(0, np.float32))
-        start, stop = self.similarities_.indptr[row : row + 2]
-        stop = min(stop, start + k)
-        return Neighbors(self.movie_ids_[self.similarities_.indices[start:stop]], self.similarities_.data[start:stop])
+    def _score_new(self, values: sparse.csr_array) -> Scores:
+        weights = abs(self.similarities_).T
+        marks = sparse.csr_array((np.ones_like(values.data), values.indices, values.indptr), shape=values.shape)
+        totals = (values @ self.similarities_.T).toarray()
+        scores: Scores = np.divide(
+            totals, (marks @ weights).toarray(), out=np.full(totals.shape, np.nan), where=totals > 0
+        )
+        return scores
 
     def _block(self, centred: sparse.csc_array, rated: sparse.csc_array, films: slice) -> sparse.csr_array:
         n_common = sparse.csr_array(rated[:, films].T @ rated)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,14 +16,18 @@ from cf import neighbors
 from cf.base import Neighbors, Recommender
 from cf.neighbors import ItemCosine
 from cf.ratings import read_movielens
-from tests.contracts import RecommenderContract, random_stars, ratings_of
+from tests.contracts import RecommenderContract, check_ties, random_stars, ratings_of
 
 
 @pytest.mark.parametrize("model_class", [ItemCosine], ids=lambda model_class: model_class.__name__)
-class TestRecommenders(RecommenderContract):
+class TestItemCosine(RecommenderContract):
     @pytest.fixture
     def make(self, model_class: type[Recommender]) -> Callable[[], Recommender]:
         return model_class
+
+
+def test_ties_stand_in_ascending_movie_id() -> None:
+    check_ties(ItemCosine)
 
 
 def dense_similarities(stars: npt.NDArray[np.float32], shrinkage: float) -> npt.NDArray[np.float64]:
@@ -156,12 +161,16 @@ def _without(record: dict[str, object], name: str) -> dict[str, object]:
     return {key: value for key, value in record.items() if key != name}
 
 
+def _without_shrinkage(record: dict[str, Any]) -> dict[str, object]:
+    return {**record, "parameters": _without(record["parameters"], "shrinkage")}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (partial(_without, name="arrays"), "are damaged .*; run `keyart build` again"),
-        (partial(_without, name="shrinkage"), "are damaged .*; run `keyart build` again"),
-        (lambda record: {**record, "version": 99}, "is of version 99, this keyart reads version 1"),
+        (partial(_without, name="arrays"), "is damaged .*; fit the model again"),
+        (_without_shrinkage, "is damaged .*; fit the model again"),
+        (lambda record: {**record, "version": 99}, "is of version 99, this keyart reads version 2"),
         (lambda record: {**record, "kind": "other"}, "should be a record of kind 'keyart-item-cosine'"),
     ],
     ids=["arrays", "shrinkage", "version", "kind"],
@@ -179,8 +188,8 @@ def test_arrays_that_do_not_fit_together_are_refused(saved_dir: Path) -> None:
     path = next(saved_dir.glob("*.npz"))
     with np.load(path) as arrays:
         parts = dict(arrays)
-    np.savez(path, **{**parts, "movie_ids": parts["movie_ids"][:5]})
-    with pytest.raises(DataError, match="are damaged"):
+    np.savez(path, **{**parts, "movie_ids_": parts["movie_ids_"][:5]})
+    with pytest.raises(DataError, match="is damaged"):
         ItemCosine.open(saved_dir)
 
 

@@ -1,0 +1,92 @@
+"""All recommenders by name; a model's module is imported only when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from catalog.errors import ConfigError
+from cf.base import Recommender
+
+
+class Entry(NamedTuple):
+    """Where a model is.
+
+    Parameters
+    ----------
+    module, class_name : str
+        Its place in the code.
+    summary : str
+        What it is, in a line.
+    parameters : mapping
+        What the class is made with, where the name stands for a variant of it.
+    """
+
+    module: str
+    class_name: str
+    summary: str
+    parameters: Mapping[str, Any] = {}
+
+
+MODELS: dict[str, Entry] = {
+    "damped-mean": Entry("popularity", "DampedMean", "the films rated best, damped where few rated"),
+    "most-rated": Entry("popularity", "MostRated", "the films that most users rated"),
+    "baseline": Entry("baseline", "Baseline", "the mean, corrected by user and film"),
+    "item-cosine": Entry("neighbors", "ItemCosine", "cosine of two films' ratings, centred and shrunk"),
+}
+
+
+def model_class(name: str) -> type[Recommender]:
+    """Import a model's class.
+
+    Parameters
+    ----------
+    name : str
+        One of `MODELS`.
+
+    Returns
+    -------
+    type
+        The class.
+
+    Raises
+    ------
+    ConfigError
+        There is no model of that name.
+    """
+    if name not in MODELS:
+        near = get_close_matches(name, MODELS, 1)
+        advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(MODELS)}"
+        raise ConfigError(f"no model is called {name!r}; {advice}")
+    entry = MODELS[name]
+    found: type[Recommender] = getattr(import_module(f"cf.{entry.module}"), entry.class_name)
+    return found
+
+
+def make(name: str, **parameters: Any) -> Recommender:
+    """Make a model that has not been fitted.
+
+    Parameters
+    ----------
+    name : str
+        One of `MODELS`.
+    **parameters
+        What its class is made with, over the defaults of the name.
+
+    Returns
+    -------
+    Recommender
+        The model.
+
+    Raises
+    ------
+    ConfigError
+        There is no model of that name, or it has no such parameter.
+    """
+    made_with = {**MODELS[name].parameters, **parameters} if name in MODELS else parameters
+    try:
+        return model_class(name)(**made_with)
+    except TypeError as error:
+        raise ConfigError(f"{name} cannot be made with {made_with}: {error}") from error
