@@ -1,4 +1,4 @@
-"""Ratings: from ``ratings.csv`` or ``u.data`` to columns, to Parquet, to a sparse matrix with ids.
+"""Ratings: from CSV, ``u.data`` or Parquet to columns, to Parquet, to a sparse matrix with ids.
 
 Owns the ratings file of the workspace: Parquet with the columns user_id (int32), movie_id (int32), rating (float32,
 stars) and timestamp (int64, seconds since 1970).
@@ -20,7 +20,7 @@ from scipy import sparse
 
 from catalog.errors import DataError
 from catalog.storage import atomic_path
-from catalog.tables import Row, read_rows, read_text
+from catalog.tables import MOST_ID, Row, read_rows, read_text
 
 LOWEST, HIGHEST = 0.5, 5.0
 _COLUMNS = ("userId", "movieId", "rating", "timestamp")
@@ -28,6 +28,18 @@ _TYPES = {"userId": "int32", "movieId": "int32", "rating": "float32", "timestamp
 _ARROW_TYPES = {"userId": pa.int32(), "movieId": pa.int32(), "rating": pa.float32(), "timestamp": pa.int64()}
 # Some 3,000 years: a timestamp in milliseconds is not taken for seconds.
 _MOST_SECONDS = 10**11
+_BOUNDS = {
+    "userId": (1, MOST_ID),
+    "movieId": (1, MOST_ID),
+    "rating": (LOWEST, HIGHEST),
+    "timestamp": (0, _MOST_SECONDS),
+}
+_EXPECTED = {
+    "userId": "a user's number, above 0",
+    "movieId": "a movieId, a whole number above 0",
+    "rating": f"a rating from {LOWEST} to {HIGHEST}",
+    "timestamp": "seconds since 1970",
+}
 _log = logging.getLogger(__name__)
 
 
@@ -96,7 +108,22 @@ class Ratings:
         Ratings
             Their ratings, in the order they were.
         """
-        return self._rows(np.isin(self.movie_ids, np.asarray(movie_ids, np.int32)))
+        return self.where(np.isin(self.movie_ids, np.asarray(movie_ids, np.int32)))
+
+    def where(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.integer]) -> Ratings:
+        """Keep some of the ratings.
+
+        Parameters
+        ----------
+        rows : ndarray of bool, of shape (n_ratings,), or of int
+            Which, as a mask or as places.
+
+        Returns
+        -------
+        Ratings
+            Those, in the order asked for.
+        """
+        return Ratings(self.user_ids[rows], self.movie_ids[rows], self.values[rows], self.timestamps[rows])
 
     def support(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """Count and average each film's ratings.
@@ -177,9 +204,6 @@ class Ratings:
                 f"{path} is not a readable file of ratings ({error}); run `keyart load DIR` again"
             ) from error
 
-    def _rows(self, rows: npt.NDArray[np.bool_]) -> Ratings:
-        return Ratings(self.user_ids[rows], self.movie_ids[rows], self.values[rows], self.timestamps[rows])
-
 
 def read_movielens(folder: Path) -> Ratings:
     """Read the ratings of a MovieLens folder: ``ratings.csv``, or ml-100k's ``u.data``.
@@ -201,14 +225,60 @@ def read_movielens(folder: Path) -> Ratings:
     DataError
         A line is malformed; the message names file, line and column.
     """
-    if (folder / "ratings.csv").exists():
-        table = _read_csv(folder / "ratings.csv")
-    elif (folder / "u.data").exists():
-        table = _read_u_data(folder / "u.data")
-    else:
-        return Ratings.empty()
+    for name in ("ratings.csv", "u.data"):
+        if (folder / name).exists():
+            return read_ratings(folder / name)
+    return Ratings.empty()
+
+
+def read_ratings(path: Path) -> Ratings:
+    """Read one file of ratings: CSV as MovieLens', tab-separated as ml-100k's ``u.data`` and ``u1.base``, or Parquet.
+
+    Where a user rates a film twice, the last line counts.
+
+    Parameters
+    ----------
+    path : Path
+        ``*.csv`` and ``*.parquet`` are known by their names; anything else is read as tab-separated. CSV and Parquet
+        have the columns userId, movieId, rating and timestamp; Parquet may spell them user_id and movie_id.
+
+    Returns
+    -------
+    Ratings
+        All ratings.
+
+    Raises
+    ------
+    DataError
+        The file is missing or a line is malformed; the message names file, line and column.
+    """
+    readers = {".csv": _read_csv, ".parquet": _read_parquet}
+    table = readers.get(path.suffix.lower(), _read_u_data)(path)
     table = table.drop_duplicates(["userId", "movieId"], keep="last")
     return Ratings(*(table[name].to_numpy() for name in _COLUMNS))
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_parquet(path).rename(columns={"user_id": "userId", "movie_id": "movieId"})
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DataError(f"{path} is not a readable Parquet file ({error})") from error
+    missing = [name for name in _COLUMNS if name not in table]
+    if missing:
+        raise DataError(
+            f"{path}: expected the columns {', '.join(_COLUMNS)}; {', '.join(missing)} missing, received "
+            f"{', '.join(map(str, table.columns)) or 'none'}"
+        )
+    for name in _COLUMNS:
+        numbers = pd.to_numeric(table[name], errors="coerce").astype("float64")
+        least, most = _BOUNDS[name]
+        # Not a number is not between any two, and so is found here as well.
+        wrong = ~numbers.between(least, most) | ((numbers % 1 != 0) if name != "rating" else False)
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            received = table[name].iloc[[row]].tolist()[0]
+            raise DataError(f"{path}, row {row + 1}, column {name}: expected {_EXPECTED[name]}, received {received!r}")
+    return table[list(_COLUMNS)].astype(_TYPES)
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
@@ -248,14 +318,13 @@ def _read_u_data(path: Path) -> pd.DataFrame:
 
 
 def _parse(row: Row) -> tuple[int, int, float, int]:
-    expected = f"a rating from {LOWEST} to {HIGHEST}"
     try:
         rating = float(row["rating"])
     except ValueError:
-        raise row.error("rating", expected) from None
+        raise row.error("rating", _EXPECTED["rating"]) from None
     if not LOWEST <= rating <= HIGHEST:
-        raise row.error("rating", expected)
-    user_id = row.integer("userId", "a user's number, above 0")
-    movie_id = row.integer("movieId", "a movieId, a whole number above 0")
-    seconds = row.optional_integer("timestamp", "seconds since 1970, or nothing", most=_MOST_SECONDS, least=0)
+        raise row.error("rating", _EXPECTED["rating"])
+    user_id = row.integer("userId", _EXPECTED["userId"])
+    movie_id = row.integer("movieId", _EXPECTED["movieId"])
+    seconds = row.optional_integer("timestamp", f"{_EXPECTED['timestamp']}, or nothing", most=_MOST_SECONDS, least=0)
     return user_id, movie_id, rating, seconds or 0

@@ -3,12 +3,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from catalog.errors import DataError, StoreError
-from cf.ratings import Ratings, read_movielens
+from cf.ratings import Ratings, read_movielens, read_ratings
 from tests.contracts import random_stars, ratings_of
 
 FolderOf = Callable[[Mapping[str, str | bytes]], Path]
@@ -221,3 +223,57 @@ def test_a_file_cut_off_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DataError, match="is not a readable file of ratings"):
         Ratings.open(path)
+
+
+# Single files
+
+
+def test_parquet_reads_as_the_csv_it_was_made_from(tmp_path: Path) -> None:
+    ratings = ratings_of(random_stars(1))
+    ratings.save(tmp_path / "ratings.parquet")
+    found = read_ratings(tmp_path / "ratings.parquet")
+    for one, other in zip(_columns(found), _columns(ratings), strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert one.dtype == other.dtype
+
+
+def test_parquet_may_spell_its_columns_as_movielens_and_the_last_of_two_counts(tmp_path: Path) -> None:
+    table = pd.DataFrame({"userId": [1, 1], "movieId": [2, 2], "rating": [3, 4.5], "timestamp": [5, 6]})
+    table.to_parquet(tmp_path / "r.parquet")
+    assert [column.tolist() for column in _columns(read_ratings(tmp_path / "r.parquet"))] == [[1], [2], [4.5], [6]]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("rating", 7.0, "row 2, column rating: expected a rating from 0.5 to 5.0, received 7.0"),
+        ("rating", None, "row 2, column rating: expected a rating from 0.5 to 5.0, received"),
+        ("rating", "good", "row 2, column rating: .* received 'good'"),
+        ("userId", 0, "row 2, column userId: expected a user's number, above 0, received 0"),
+        ("movieId", 2.5, "row 2, column movieId: expected a movieId, a whole number above 0, received 2.5"),
+        ("timestamp", -1, "row 2, column timestamp: expected seconds since 1970, received -1"),
+    ],
+)
+def test_a_wrong_value_in_parquet_is_said_with_its_row(
+    tmp_path: Path, column: str, value: object, message: str
+) -> None:
+    columns: dict[str, list[object]] = {"userId": [1, 1], "movieId": [2, 3], "rating": [3, 4], "timestamp": [5, 6]}
+    columns[column][1] = value
+    if isinstance(value, str):
+        columns[column][0] = "3"
+    pd.DataFrame(columns).to_parquet(tmp_path / "r.parquet")
+    with pytest.raises(DataError, match=message):
+        read_ratings(tmp_path / "r.parquet")
+
+
+def test_parquet_without_a_column_or_not_parquet_is_said(tmp_path: Path) -> None:
+    pd.DataFrame({"userId": [1], "rating": [3]}).to_parquet(tmp_path / "r.parquet")
+    with pytest.raises(DataError, match="movieId, timestamp missing, received userId, rating"):
+        read_ratings(tmp_path / "r.parquet")
+    (tmp_path / "r.parquet").write_bytes(b"no")
+    with pytest.raises(DataError, match="not a readable Parquet file"):
+        read_ratings(tmp_path / "r.parquet")
+
+
+def _columns(ratings: Ratings) -> tuple[Any, ...]:
+    return ratings.user_ids, ratings.movie_ids, ratings.values, ratings.timestamps
