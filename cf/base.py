@@ -77,6 +77,8 @@ class Recommender(ABC):
     takes_new_users: ClassVar[bool] = True
     #: The version of the layout of its files.
     version: ClassVar[int] = 1
+    #: Which ratings it was fitted on, as its owner names them; kept with it, so that a model out of date can be told.
+    source: str = ""
     #: What `_fit` learns, by name: the attributes that are saved, arrays or csr_arrays.
     _learns: ClassVar[tuple[str, ...]] = ()
 
@@ -250,7 +252,8 @@ class Recommender(ABC):
             The files cannot be written; what was there before is untouched.
         """
         learnt = {name: getattr(self, name) for name in ("user_ids_", "movie_ids_", "seen_", *self._learns)}
-        content = {"parameters": self.parameters, "n_users": len(self.user_ids_), "n_films": len(self.movie_ids_)}
+        sizes = {"n_users": len(self.user_ids_), "n_films": len(self.movie_ids_)}
+        content = {"parameters": self.parameters, "source": self.source, **sizes}
         save_arrays(folder, self.name, _kind(self), self.version, content, learnt)
 
     @classmethod
@@ -279,6 +282,7 @@ class Recommender(ABC):
             model = cls(**content["parameters"])
             if set(model.parameters) != set(content["parameters"]):
                 raise DataError(f"{cls.name} in {folder} is damaged (a parameter is missing); fit the model again")
+            model.source = content["source"]
             for name in ("user_ids_", "movie_ids_", "seen_", *cls._learns):
                 setattr(model, name, learnt[name])
         except (KeyError, TypeError) as error:

@@ -22,12 +22,15 @@ class Entry(NamedTuple):
         What it is, in a line.
     parameters : mapping
         What the class is made with, where the name stands for a variant of it.
+    needs : str
+        What takes seconds to start, if it needs such: tensorflow or spark.
     """
 
     module: str
     class_name: str
     summary: str
     parameters: Mapping[str, Any] = {}
+    needs: str = ""
 
 
 MODELS: dict[str, Entry] = {

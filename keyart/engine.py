@@ -242,7 +242,7 @@ class Engine:
         workspace = Workspace.open(Path(home or HOME.value() or ""))
         catalogue = Catalogue.open(workspace.catalogue_path)
         index = _built(open_index, workspace)
-        item_cosine = _built(ItemCosine.open, workspace.cf_dir)
+        item_cosine = _built(ItemCosine.open, workspace.model_dir(ItemCosine.name))
         if index is None and item_cosine is None:
             raise NotBuiltError(
                 f"nothing is built in {workspace.home} yet; run `keyart info` to see which step is next"

@@ -193,7 +193,7 @@ def _index(workspace: Workspace, damaged: list[str]) -> tuple[int, str | None, s
 
 def _similarities(workspace: Workspace, damaged: list[str]) -> tuple[int, str | None]:
     try:
-        model = ItemCosine.open(workspace.cf_dir)
+        model = ItemCosine.open(workspace.model_dir(ItemCosine.name))
     except NotBuiltError:
         return 0, None
     except DataError as error:

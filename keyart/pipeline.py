@@ -510,8 +510,8 @@ def _build_item_similarities(workspace: Workspace, ratings: Ratings, progress: P
     with progress("item similarity", len(matrix.movie_ids), "films") as advance:
         model = ItemCosine(source=source).fit(matrix)
         advance(len(matrix.movie_ids))
-    with exclusive(workspace.cf_dir):
-        model.save(workspace.cf_dir)
+    with exclusive(workspace.model_dir(ItemCosine.name)):
+        model.save(workspace.model_dir(ItemCosine.name))
     return len(matrix.movie_ids)
 
 

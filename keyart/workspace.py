@@ -9,7 +9,7 @@
       posters/              poster files and the state of every film's poster
       features/             shards of features
       index/                the cosine index
-      cf/                   item similarities
+      cf/                   a folder for every model of the ratings
 """
 
 from __future__ import annotations
@@ -136,10 +136,20 @@ class Workspace:
         """The cosine index."""
         return self.home / "index"
 
-    @property
-    def cf_dir(self) -> Path:
-        """Item similarities."""
-        return self.home / "cf"
+    def model_dir(self, name: str) -> Path:
+        """Locate a model of the ratings.
+
+        Parameters
+        ----------
+        name : str
+            What the model is called.
+
+        Returns
+        -------
+        Path
+            Its folder.
+        """
+        return self.home / "cf" / name
 
 
 def _record_path(home: Path) -> Path:

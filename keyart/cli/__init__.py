@@ -18,7 +18,10 @@ from keyart.cli.options import DEBUG, debug_option
 from keyart.keys import RedactingFormatter, redact, refuse_keys
 
 # In the order in which a newcomer needs them.
-_COMMANDS = ("load", "fetch", "import", "extract", "build", "similar", "explain", "neighbors", "info", "demo")
+_COMMANDS = (
+    *("load", "fetch", "import", "extract", "build", "similar", "explain", "neighbors"),
+    *("fit", "recommend", "evaluate", "info", "demo"),
+)
 _INTERRUPTED = 130
 
 

@@ -121,14 +121,14 @@ def test_a_programmers_mistake_is_a_value_error(engine: Engine, k: int, alpha: f
 def test_opening_what_is_not_there(tmp_path: Path, home: Path) -> None:
     with pytest.raises(NotBuiltError, match="keyart load"):
         Engine.open(tmp_path / "nowhere")
-    for part in ("index/index.json", "cf/item-cosine.json"):
+    for part in ("index/index.json", "cf/item-cosine/item-cosine.json"):
         (home / part).unlink()
     with pytest.raises(NotBuiltError, match="keyart info"):
         Engine.open(home)
 
 
 def test_an_index_alone_or_ratings_alone_answer(home: Path) -> None:
-    (home / "cf" / "item-cosine.json").unlink()
+    (home / "cf/item-cosine/item-cosine.json").unlink()
     assert Engine.open(home).similar(1).hits[0].cf is None
     build(Workspace.open(home))
     (home / "index" / "index.json").unlink()
@@ -171,4 +171,4 @@ def test_neighbours_that_left_the_catalogue_are_passed_over(home: Path) -> None:
     facts = {"numbering": "movielens"}
     Catalogue.create(home / "catalog.sqlite", films, facts)
     assert 3 not in ids(Engine.open(home).similar(1))
-    assert 3 in ItemCosine.open(home / "cf").movie_ids_
+    assert 3 in ItemCosine.open(home / "cf/item-cosine").movie_ids_

@@ -1,0 +1,99 @@
+"""Plots, by Matplotlib: an extra, imported where something is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from catalog.errors import ConfigError
+from catalog.storage import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cf.evaluation import Scorecard
+
+_SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def check_plot_path(path: Path) -> None:
+    """Refuse a file that no plot can be written to, before anything is computed.
+
+    Parameters
+    ----------
+    path : Path
+        Where the plot shall stand.
+
+    Raises
+    ------
+    ConfigError
+        Its ending is not that of a picture, or Matplotlib is not installed.
+    """
+    if path.suffix.lower() not in _SUFFIXES:
+        raise ConfigError(f"{path} should end in {', '.join(_SUFFIXES)}")
+    try:
+        import matplotlib  # noqa: F401 - only whether it is there
+    except ImportError as error:
+        raise ConfigError("plots need Matplotlib; install it with `pip install 'keyart[plots]'`") from error
+
+
+def draw_scorecards(cards: Sequence[Scorecard], k: int, path: Path) -> None:
+    """Draw how models rate against how they rank; the best would stand at the top left.
+
+    Parameters
+    ----------
+    cards : sequence of Scorecard
+        The models.
+    k : int
+        How many films of a list counted.
+    path : Path
+        A .png, .svg or .pdf file.
+
+    Raises
+    ------
+    StoreError
+        It cannot be written.
+    """
+    figure = _figure(8, 6)
+    axes = figure.add_subplot()
+    for card in cards:
+        x, y = card.rmse, card.ndcg
+        spread: dict[str, Any] = {
+            "xerr": [[x.value - x.low], [x.high - x.value]],
+            "yerr": [[y.value - y.low], [y.high - y.value]],
+        }
+        # Hollow: its stars were fitted by a line.
+        fill = "full" if card.gives_stars else "none"
+        axes.errorbar(x.value, y.value, **spread, fmt="o", fillstyle=fill, elinewidth=0.8, capsize=2)
+        axes.annotate(card.name, (x.value, y.value), xytext=(6, 5), textcoords="offset points", fontsize=8)
+    axes.set_xlabel("RMSE in stars (left is better; hollow: stars fitted by a line)")
+    axes.set_ylabel(f"NDCG@{k} (up is better)")
+    axes.grid(alpha=0.3)
+    write_figure(figure, path)
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write a figure whole or not at all.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+    path : Path
+        A .png, .svg or .pdf file.
+
+    Raises
+    ------
+    StoreError
+        It cannot be written.
+    """
+    with atomic_path(path) as temporary_path:
+        figure.savefig(temporary_path, format=path.suffix.lower().removeprefix("."), bbox_inches="tight", dpi=150)
+
+
+def _figure(width_in: float, height_in: float) -> Figure:
+    # Not pyplot: that would look for a screen, and keep every figure.
+    from matplotlib.figure import Figure
+
+    return Figure((width_in, height_in))
