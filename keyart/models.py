@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy import sparse
@@ -344,6 +344,47 @@ def compare(
         # A name or parameter that there is not is said before hours are spent.
         maker()
     return evaluate(makers, splits, k=k, relevant_from=relevant_from, on_fit=on_fit)
+
+
+def export(workspace: Workspace, name: str, form: Literal["savedmodel", "tflite"], path: Path) -> tuple[str, ...]:
+    """Write a fitted model for use without keyart.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace.
+    name : str
+        Which model, fitted.
+    form : {"savedmodel", "tflite"}
+        A folder of TensorFlow's, which the two-tower model becomes; or a file of TensorFlow Lite's, which the ranking
+        model becomes.
+    path : Path
+        Where it shall stand.
+
+    Returns
+    -------
+    tuple of str
+        What a user should know.
+
+    Raises
+    ------
+    ConfigError
+        The model does not come in this form.
+    NotBuiltError, DataError
+        As `open_model`.
+    StoreError
+        It cannot be written.
+    """
+    if (name, form) not in (("two-tower", "savedmodel"), ("ranking", "tflite")):
+        raise ConfigError(f"{name} does not come as {form}; two-tower comes as savedmodel, ranking as tflite")
+    model, notes = open_model(workspace, name)
+    if form == "tflite":
+        model.export_tflite(path)  # type: ignore[attr-defined]  # the ranking model's own
+        return notes
+    with Catalogue.open(workspace.catalogue_path) as catalogue:
+        titles = {film.movie_id: film.label for film in catalogue}
+    model.export_savedmodel(path, titles)  # type: ignore[attr-defined]  # the two-tower model's own
+    return notes
 
 
 def light_models() -> list[str]:

@@ -1,0 +1,158 @@
+"""How well every recommender does under the protocol of the figures that were published for its kind.
+
+Each protocol is a command of its own, so that a figure in the documentation can be had again by itself; without one,
+all run. Models are made with their defaults, the same for every fold.
+
+    python benchmarks/recommenders.py --data DIR [five-fold canonical top-n latest-small two-tower ranking autoencoder]
+
+DIR holds ml-100k/ and ml-latest-small/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cf.evaluation import Scorecard, evaluate, predict_stars
+from cf.ratings import Ratings, read_movielens, read_ratings
+from cf.registry import MODELS, make
+from cf.splits import Split, by_user, given, k_fold, random_split
+
+RATING = [
+    *("damped-mean", "baseline", "user-cosine", "item-cosine", "sgd", "als", "bayesian-mf"),
+    *("keras-relu", "keras-sigmoid", "ranking", "spark-als"),
+]
+RANKING = [
+    *("most-rated", "damped-mean", "baseline", "item-cosine", "sgd", "als", "bayesian-mf", "implicit-als", "ease"),
+    *("autoencoder", "two-tower", "keras-sigmoid"),
+]
+SEEDS = (0, 1, 2)
+TOP = (1, 5, 10, 50, 100)
+
+
+def five_fold(data_dir: Path) -> None:
+    # RMSE and MAE as Surprise's README gives them: the mean over random folds.
+    ratings = read_movielens(data_dir / "ml-100k")
+    say_rating("ML-100k, random 5-fold (seed 0)", RATING, list(k_fold(ratings, 5)))
+
+
+def canonical(data_dir: Path) -> None:
+    # The splits that come with ML-100k: u1 stands beside GC-MC .905 and GLocal-K .889.
+    folder = data_dir / "ml-100k"
+    splits = [given(folder / f"u{fold}.base", folder / f"u{fold}.test") for fold in range(1, 6)]
+    say_rating("ML-100k, u1 to u5", RATING, splits)
+
+
+def latest_small(data_dir: Path) -> None:
+    say_rating("ml-latest-small, 80/20", RATING, [random_split(read_movielens(data_dir / "ml-latest-small"))])
+
+
+def top_n(data_dir: Path) -> None:
+    # Whatever was rated is relevant, as in the table of recommenders-team.
+    ratings = read_movielens(data_dir / "ml-100k")
+    say_header(f"ML-100k, 75/25 of each user, seeds {SEEDS}", "NDCG@10", "by seed", "Recall@10", "MRR")
+    for name in present(RANKING):
+        cards = [scorecard(name, [by_user(ratings, 0.25, seed)]) for seed in SEEDS]
+        by_seed = " ".join(f"{card.ndcg.value:.4f}" for card in cards)
+        means = [np.mean([getattr(card, measure).value for card in cards]) for measure in ("ndcg", "recall", "mrr")]
+        print(f"| {name} | {means[0]:.4f} | {by_seed} | {means[1]:.4f} | {means[2]:.4f} |", flush=True)
+
+
+def two_tower(data_dir: Path) -> None:
+    # Against all films, those seen in training not left out, as in the tutorial.
+    split = tutorial_split(data_dir)
+    say_header("ML-100k shuffled with seed 42, 80,000/20,000", *(f"top-{k}" for k in TOP), "fit")
+    for name in present(["most-rated", "two-tower", "ease"]):
+        model, fit_s = fitted(name, split.train)
+        found = model.recommend(split.test.user_ids, 100, exclude_seen=False)
+        places = [np.flatnonzero(one.movie_ids == film) for one, film in zip(found, split.test.movie_ids, strict=True)]
+        rank = np.array([place[0] if len(place) else 100 for place in places])
+        row = " | ".join(f"{(rank < k).mean():.4f}" for k in TOP)
+        print(f"| {name} | {row} | {fit_s:.1f} s |", flush=True)
+
+
+def ranking(data_dir: Path) -> None:
+    split = tutorial_split(data_dir)
+    for name in present(["baseline", "ranking"]):
+        model, fit_s = fitted(name, split.train)
+        errors = predict_stars(model, split.train, split.test)[0] - split.test.values
+        print(f"{name}: RMSE {np.sqrt(np.mean(errors**2)):.4f}, fitted in {fit_s:.1f} s", flush=True)
+
+
+def autoencoder(data_dir: Path) -> None:
+    # The 500 most rated films alone, for both models.
+    ratings = read_movielens(data_dir / "ml-100k")
+    movie_ids, n_ratings, _ = ratings.support()
+    kept = ratings.of_films(movie_ids[np.argsort(-n_ratings, kind="stable")[:500]])
+    for name in present(["autoencoder", "ease"]):
+        cards = [scorecard(name, [by_user(kept, 0.25, seed)]) for seed in SEEDS]
+        print(f"{name}: NDCG@10 {np.mean([card.ndcg.value for card in cards]):.4f}", flush=True)
+
+
+def tutorial_split(data_dir: Path) -> Split:
+    ratings = read_ratings(data_dir / "ml-100k" / "u.data")
+    order = np.random.default_rng(42).permutation(len(ratings))
+    return Split("shuffled with seed 42", ratings.where(order[:80_000]), ratings.where(order[80_000:]))
+
+
+def say_header(title: str, *columns: str) -> None:
+    print(f"\n{title}\n\n| model | {' | '.join(columns)} |\n|{'---|' * (len(columns) + 1)}")
+
+
+def say_rating(title: str, names: Sequence[str], splits: Sequence[Split]) -> None:
+    say_header(title, "RMSE", "by split", "MAE", "predicted", "fit")
+    for name in present(names):
+        cards = [scorecard(name, [split]) for split in splits]
+        rmse, mae, predicted, fit_s = (
+            float(np.mean(values))
+            for values in zip(*((c.rmse.value, c.mae.value, c.predicted, c.fit_s) for c in cards), strict=True)
+        )
+        by_split = " ".join(f"{card.rmse.value:.4f}" for card in cards)
+        print(f"| {name} | {rmse:.4f} | {by_split} | {mae:.4f} | {predicted:.1%} | {fit_s:.1f} s |", flush=True)
+
+
+def scorecard(name: str, splits: Iterable[Split]) -> Scorecard:
+    (card,) = evaluate({name: lambda: make(name)}, splits, n_resamples=1)
+    return card
+
+
+def fitted(name: str, train: Ratings) -> tuple[Any, float]:
+    started = time.perf_counter()
+    return make(name).fit(train.matrix()), time.perf_counter() - started
+
+
+def present(names: Sequence[str]) -> list[str]:
+    return [name for name in names if name in MODELS and name in ONLY]
+
+
+PROTOCOLS: dict[str, Callable[[Path], None]] = {
+    "five-fold": five_fold,
+    "canonical": canonical,
+    "top-n": top_n,
+    "latest-small": latest_small,
+    "two-tower": two_tower,
+    "ranking": ranking,
+    "autoencoder": autoencoder,
+}
+ONLY: set[str] = set(MODELS)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("protocols", nargs="*", choices=[[], *PROTOCOLS], help="by default all")
+    parser.add_argument("--data", type=Path, required=True, help="the folder of ml-100k/ and ml-latest-small/")
+    parser.add_argument("--models", nargs="*", help="only these")
+    arguments = parser.parse_args()
+    if arguments.models:
+        ONLY.intersection_update(arguments.models)
+    for name in arguments.protocols or PROTOCOLS:
+        PROTOCOLS[name](arguments.data)
+
+
+if __name__ == "__main__":
+    main()
