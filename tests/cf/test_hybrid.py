@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from cf.hybrid import Blend, Similarities, alpha_by_support, blend, candidate_ids
+from cf.hybrid import Blend, Blending, Calibration, Similarities, alpha_by_support, blend, candidate_ids
 
 SHARES = st.floats(0, 1)
 VALUES = st.floats(-1, 1, width=32)
@@ -205,6 +205,59 @@ def test_the_unit_of_ratings_does_not_matter(visual: Similarities, cf: Similarit
     one, other = (_blend(visual, Similarities(cf.movie_ids, whole.values * factor), alpha) for factor in (1.0, unit))
     np.testing.assert_array_equal(one.movie_ids, other.movie_ids)
     np.testing.assert_array_equal(one.scores, other.scores)
+
+
+@given(similarities(1), similarities(1), SHARES, st.sampled_from(Calibration))
+def test_every_calibration_keeps_order_ranks_all_and_leaves_the_unknown_unknown(
+    visual: Similarities, cf: Similarities, alpha: float, calibration: Calibration
+) -> None:
+    candidates = candidate_ids(visual, cf)
+    found = blend(visual, cf, alpha, candidates, calibration)
+    assert (np.diff(found.scores) <= 0).all()
+    assert np.isfinite(found.scores).all()
+    raw = _of(cf, found.movie_ids)
+    np.testing.assert_array_equal(np.isnan(found.cf), np.isnan(raw))
+    order = np.argsort(-raw[~np.isnan(raw)], kind="stable")
+    assert (np.diff(found.cf[~np.isnan(raw)][order]) <= 1e-9).all()
+
+
+@given(similarities(2), similarities(1), st.sampled_from(Calibration))
+def test_who_is_known_to_be_liked_alike_is_never_behind_who_is_not_known(
+    visual: Similarities, cf: Similarities, calibration: Calibration
+) -> None:
+    # All look alike, so that only the ratings tell.
+    alike = Similarities(visual.movie_ids, np.full(len(visual), 0.5))
+    found = blend(alike, cf, 0.5, candidate_ids(alike, cf), calibration)
+    known = ~np.isnan(found.cf) & ~np.isnan(found.visual)
+    unknown = np.isnan(found.cf)
+    if known.any() and unknown.any():
+        assert found.scores[known].min() >= found.scores[unknown].max() - 1e-9
+
+
+def test_calibrations_by_hand() -> None:
+    visual, cf = _measure({1: 0.9, 2: 0.5, 3: 0.1}), _measure({1: 10.0, 2: 20.0, 3: 60.0})
+    candidates = candidate_ids(visual, cf)
+
+    def calibrated(calibration: Calibration) -> list[float]:
+        found = blend(visual, cf, 0.5, candidates, calibration)
+        return [float(found.cf[found.movie_ids == movie_id][0]) for movie_id in (1, 2, 3)]
+
+    assert calibrated(Calibration.PERCENTILE) == pytest.approx([0.1, 0.5, 0.9])
+    assert calibrated(Calibration.MIN_MAX) == pytest.approx([0.1, 0.1 + 0.8 / 5, 0.9])
+    spread = np.std([0.9, 0.5, 0.1]) / np.std([10, 20, 60])
+    assert calibrated(Calibration.Z_SCORE) == pytest.approx([0.5 + (value - 30) * spread for value in (10, 20, 60)])
+    assert calibrated(Calibration.RECIPROCAL_RANK) == pytest.approx([1 / 63, 1 / 62, 1 / 61])
+
+
+def test_reciprocal_ranks_are_added() -> None:
+    visual, cf = _measure({1: 0.9, 2: 0.5}), _measure({2: 7.0, 3: 5.0})
+    found = blend(visual, cf, 0.5, candidate_ids(visual, cf), Calibration.RECIPROCAL_RANK)
+    assert found.movie_ids[0] == 2
+    np.testing.assert_allclose(found.scores[0], 0.5 / 62 + 0.5 / 61)
+
+
+def test_a_blending_gives_the_share_of_its_numbers() -> None:
+    assert Blending(0.8, 10).alphas([0, 10]).tolist() == [1, 0.6]
 
 
 # Ties
