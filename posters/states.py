@@ -229,7 +229,9 @@ class StateTable:
 
     def close(self) -> None:
         """Close the database."""
-        self._connection.close()
+        # A thread that is still reading would find it gone, and end the process.
+        with self.turn:
+            self._connection.close()
 
     def put(self, record: Record) -> None:
         """Write a film's row in place of the one that it had; the attempts add up.

@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -316,6 +317,19 @@ def test_writing_while_another_reads(store: PosterStore, tmp_path: Path) -> None
     with PosterStore.open(tmp_path / "posters") as reader:
         store.put(1, draw_poster(1), FETCHED)
         assert [poster.movie_id for poster in reader.posters()] == [1]
+
+
+def test_closing_waits_for_who_is_reading(store: PosterStore) -> None:
+    store.put(1, draw_poster(1), FETCHED)
+    with store._table.turn:
+        closing = threading.Thread(target=store.close)
+        closing.start()
+        # Closed in between, one of these would fail or end the process.
+        for _ in range(1000):
+            assert store.poster(1)
+    closing.join()
+    with pytest.raises(DataError, match="closed"):
+        store.poster(1)
 
 
 def test_its_repr_tells_where_it_is(store: PosterStore, tmp_path: Path) -> None:
