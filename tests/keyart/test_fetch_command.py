@@ -343,6 +343,30 @@ def test_killed_at_any_moment_it_loses_only_what_was_in_flight(
     assert left == {path.name for path in undisturbed.posters_dir.iterdir()}
 
 
+def test_killed_while_one_picture_comes_in_place_of_all_it_loses_no_poster(desk: Callable[..., Desk]) -> None:
+    here = desk(100)
+    assert here.type("--rate", "0").returncode == 0
+    before = here.outcome()
+    here.grow_old()
+    for film in here.films:
+        if film.movie_id % 5:
+            here.server.add_film(film.tmdb_id, of_length(draw_poster(0), 4000))
+    words = ("--rate", "0", "--connections", "1", "--refresh-older-than", "180d")
+    n_before = len(here.server.paths("/t/p"))
+    # Once before it can be known for what it is, and once after.
+    for n_images in (5, 30):
+        process = here.start(*words)
+        here.wait_for_images(n_before + n_images, process)
+        process.kill()
+        process.communicate()
+        here.check_rows()
+        assert here.n_ok() == 80
+    assert here.type(*words).returncode == 0
+    assert here.outcome() == before
+    here.check_rows()
+    assert len(list(here.posters_dir.glob("*.jpg"))) == 80
+
+
 def test_a_second_fetch_is_refused_with_the_pid_of_the_first(desk: Callable[..., Desk]) -> None:
     here = desk(200)
     first = here.start("--rate", "20")
