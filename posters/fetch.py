@@ -22,10 +22,9 @@ from catalog.errors import DataError, FetchError, StoreError
 from catalog.films import Film
 from posters.pace import InterruptedFetchError
 from posters.states import Origin, Source, State
-from posters.store import PosterStore
+from posters.store import PosterStore, WrittenPoster
 from posters.tmdb import TmdbClient, TmdbFilm
 from posters.transport import UnavailableError
-from posters.verify import ImageFacts
 
 logger = logging.getLogger(__name__)
 
@@ -246,6 +245,8 @@ def fetch_posters(
         _mark_unlinked(_wanted(films, choice), store)
         run = _Run(store, len(asked), on_progress)
         run.download(_Crew(_grouped(asked), _Lookup(client, store, size, live), client.n_connections))
+        if not client.interrupted:
+            store.confirm()
     return FetchReport(
         n_films=len(films),
         counts=store.counts(film.movie_id for film in films),
@@ -296,7 +297,7 @@ class _Outcome:
     origin: Origin | None
     state: State
     reason: str = ""
-    facts: ImageFacts | None = None
+    written: WrittenPoster | None = None
     content: bytes = field(default=b"", repr=False)
 
 
@@ -393,14 +394,14 @@ class _Lookup:
         if outcome.state is not State.OK:
             return outcome
         try:
-            facts = self._store.write_file(movie_id, outcome.content)
+            written = self._store.write_file(movie_id, outcome.content)
         except DataError as error:
             return replace(outcome, state=State.FAILED, reason=str(error), content=b"")
         except StoreError:
             raise
         except Exception as error:  # as above
             return replace(outcome, state=State.FAILED, reason=_unexpected(error), content=b"")
-        return replace(outcome, facts=facts, content=b"")
+        return replace(outcome, written=written, content=b"")
 
     def _origin(self, source: Source) -> Origin:
         return Origin(source, size=self._size, language=self._client.language)
@@ -564,9 +565,9 @@ class _Run:
                 self.keep(found)
 
     def _settle(self, movie_id: int, outcome: _Outcome) -> None:
-        if outcome.facts and outcome.origin:
+        if outcome.written and outcome.origin:
             try:
-                self.n_bytes += self._store.enter(movie_id, outcome.facts, outcome.origin).n_bytes
+                self.n_bytes += self._store.enter(movie_id, outcome.written, outcome.origin).n_bytes
             except DataError as error:
                 # The store has marked it, and others with it.
                 outcome = replace(outcome, state=State.FAILED, reason=str(error))

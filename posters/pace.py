@@ -39,6 +39,8 @@ class Turn:
 class Pace:
     """Gives turns to the threads that ask one server, no more than so many in any second.
 
+    Below one a second, it is one in any span of ``1 / rate`` seconds.
+
     A bucket of tokens would let twice its rate through around a refill, and a request may be on its way for a while.
     A turn therefore counts from the moment it is given until a second after its request was answered. Whatever
     second the server looks at: of the requests that arrive in it, the last to be given its turn found all the others
@@ -50,11 +52,13 @@ class Pace:
     Parameters
     ----------
     rate : float, optional
-        Requests a second, at least 1; by default there is no limit, and only pauses are kept.
+        Requests a second, above 0; by default there is no limit, and only pauses are kept.
     """
 
     def __init__(self, rate: float | None = None) -> None:
         self._limit = math.inf if rate is None else rate
+        # Wide enough for one request.
+        self._window_s = max(_WINDOW_S, 1 / self._limit)
         self._reduced = self._limit
         # Reentrant, since a signal's handler may interrupt in the very thread that holds it.
         self._changed = threading.Condition(threading.RLock())
@@ -119,7 +123,7 @@ class Pace:
             now_s = time.monotonic()
             self.n_slowed += 1
             if turn.began_s > self._slowed_s:
-                self._reduced = max(self.rate / 2, _SLOWEST)
+                self._reduced = max(self.rate / 2, min(_SLOWEST, self._limit / 2))
                 self._slowed_s = now_s
             self._resumes_s = max(self._resumes_s, now_s + pause_s)
 
@@ -155,12 +159,12 @@ class Pace:
 
     def _wait_s(self, now_s: float) -> float:
         """Tell how long the next turn is away, 0 where it can be given; others may take it in the meantime."""
-        while self._answered and self._answered[0] <= now_s - _WINDOW_S:
+        while self._answered and self._answered[0] <= now_s - self._window_s:
             self._answered.popleft()
         due_s = max(self._next_s, self._resumes_s)
-        if self._n_open + len(self._answered) + 1 > self.rate:
+        if self._n_open + len(self._answered) + 1 > max(self.rate * self._window_s, 1.0):
             # With none answered yet, an answer will wake us.
-            due_s = max(due_s, self._answered[0] + _WINDOW_S if self._answered else now_s + _WINDOW_S)
+            due_s = max(due_s, self._answered[0] + self._window_s if self._answered else now_s + self._window_s)
         return max(due_s - now_s, 0.0)
 
     def _wait(self, wait_s: float) -> None:

@@ -1,6 +1,8 @@
 """The state of every film's poster: one row a film in ``posters.sqlite``.
 
-Owns that file, and knows nothing of the posters themselves; `posters.store` joins the two. May import `catalog` only.
+Beside it the database holds the rows that were replaced, for as long as they may have to come back, and which pictures
+were found out to be no posters. Owns that file, and knows nothing of the posters themselves; `posters.store` joins the
+two. May import `catalog` only.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ DATABASE_NAME = "posters.sqlite"
 _VERSION = 2
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS posters (
+CREATE TABLE IF NOT EXISTS {name} (
     movie_id INTEGER PRIMARY KEY,
     state TEXT NOT NULL,
     reason TEXT,
@@ -40,8 +42,13 @@ CREATE TABLE IF NOT EXISTS posters (
     attempts INTEGER NOT NULL
 )
 """
-# By which a picture that many films get is recognised.
-_INDEX = "CREATE INDEX IF NOT EXISTS posters_by_sha256 ON posters (sha256)"
+# Made in a database that lacks them, too: an earlier keyart can do without.
+_ADDITIONS = (
+    _SCHEMA.format(name="replaced"),
+    "CREATE TABLE IF NOT EXISTS placeholders (sha256 TEXT PRIMARY KEY)",
+    # By which a picture that many films get is recognised.
+    "CREATE INDEX IF NOT EXISTS posters_by_sha256 ON posters (sha256)",
+)
 
 
 class State(StrEnum):
@@ -136,7 +143,10 @@ class Record:
 _NAMES = tuple(column.name for column in fields(Record))
 _COLUMNS = ", ".join(_NAMES)
 _VALUES = ", ".join(f":{name}" for name in _NAMES)
-_CHANGES = ", ".join(f"{name} = excluded.{name}" for name in _NAMES if name not in ("movie_id", "attempts"))
+# All that a replaced row brings back: the attempts are counted on.
+_KEPT_NAMES = tuple(name for name in _NAMES if name not in ("movie_id", "attempts"))
+_KEPT = ", ".join(_KEPT_NAMES)
+_CHANGES = ", ".join(f"{name} = excluded.{name}" for name in _KEPT_NAMES)
 _UPSERT = (
     f"INSERT INTO posters ({_COLUMNS}) VALUES ({_VALUES}) "
     f"ON CONFLICT (movie_id) DO UPDATE SET {_CHANGES}, attempts = attempts + excluded.attempts"
@@ -229,7 +239,9 @@ class StateTable:
 
     def close(self) -> None:
         """Close the database."""
-        self._connection.close()
+        # A thread that is still reading would find it gone, and end the process.
+        with self.turn:
+            self._connection.close()
 
     def put(self, record: Record) -> None:
         """Write a film's row in place of the one that it had; the attempts add up.
@@ -251,8 +263,44 @@ class StateTable:
         """
         self._execute("UPDATE posters SET attempts = attempts + 1 WHERE movie_id = ?", (movie_id,))
 
+    def keep_replaced(self, movie_id: int) -> None:
+        """Keep a film's row, which is about to be replaced, until `confirm`; one that is kept already stays instead.
+
+        Parameters
+        ----------
+        movie_id : int
+            The film.
+        """
+        # What is kept already was confirmed once, which the present row is not yet.
+        statement = f"INSERT OR IGNORE INTO replaced ({_COLUMNS}) SELECT {_COLUMNS} FROM posters WHERE movie_id = ?"
+        self._execute(statement, (movie_id,))
+
+    def forget_replaced(self, movie_id: int) -> None:
+        """Keep no earlier row of a film any more.
+
+        Parameters
+        ----------
+        movie_id : int
+            The film.
+        """
+        self._execute("DELETE FROM replaced WHERE movie_id = ?", (movie_id,))
+
+    def confirm(self) -> bool:
+        """Forget the rows that were replaced by pictures which came from one address of TMDB's alone.
+
+        Returns
+        -------
+        bool
+            Whether there were any.
+        """
+        shared = "SELECT sha256 FROM posters GROUP BY sha256 HAVING COUNT(DISTINCT poster_path) > 1"
+        doubtful = f"SELECT movie_id FROM posters WHERE sha256 IN ({shared})"
+        return self._execute(f"DELETE FROM replaced WHERE movie_id NOT IN ({doubtful})") > 0
+
     def disown(self, sha256: str, reason: str) -> None:
-        """Mark all films as failed that got one picture from TMDB; their rows keep its checksum.
+        """Take a picture from all films that got it from TMDB, and remember that it is no poster.
+
+        They get back the rows that it replaced; those that had none before are marked as failed.
 
         Parameters
         ----------
@@ -261,11 +309,37 @@ class StateTable:
         reason : str
             Why it is no poster.
         """
+        self._execute("INSERT OR IGNORE INTO placeholders VALUES (?)", (sha256,))
+        self._execute("DELETE FROM replaced WHERE sha256 = ? AND poster_path IS NOT NULL", (sha256,))
+        theirs = "sha256 = ? AND state = 'ok' AND poster_path IS NOT NULL"
+        earlier = f"SELECT {_KEPT} FROM replaced WHERE replaced.movie_id = posters.movie_id"
         self._execute(
-            "UPDATE posters SET state = 'failed', reason = ?, file_name = NULL, n_bytes = NULL, width = NULL, "
-            "height = NULL WHERE sha256 = ? AND state = 'ok' AND poster_path IS NOT NULL",
+            f"UPDATE posters SET ({_KEPT}) = ({earlier}) "
+            f"WHERE {theirs} AND movie_id IN (SELECT movie_id FROM replaced)",
+            (sha256,),
+        )
+        back = "SELECT 1 FROM posters WHERE posters.movie_id = replaced.movie_id AND posters.sha256 = replaced.sha256"
+        self._execute(f"DELETE FROM replaced WHERE EXISTS ({back})")
+        self._execute(
+            "UPDATE posters SET state = 'failed', reason = ?, file_name = NULL, n_bytes = NULL, sha256 = NULL, "
+            f"width = NULL, height = NULL WHERE {theirs}",
             (reason, sha256),
         )
+
+    def is_placeholder(self, sha256: str) -> bool:
+        """Tell whether a picture was disowned.
+
+        Parameters
+        ----------
+        sha256 : str
+            The picture's checksum.
+
+        Returns
+        -------
+        bool
+            True where it is known to be no poster.
+        """
+        return bool(self.rows("SELECT 1 FROM placeholders WHERE sha256 = ?", (sha256,)))
 
     def expect(self, movie_ids: Iterable[int]) -> None:
         """Give every film a row, and commit; those that have one keep it.
@@ -331,6 +405,40 @@ class StateTable:
         rows = self.rows("SELECT file_name, sha256 FROM posters WHERE movie_id = ?", (movie_id,))
         return (rows[0][0], rows[0][1]) if rows else (None, None)
 
+    def files_of(self, movie_id: int) -> set[str]:
+        """Tell the names of all files that a film may need: of its row, and of one that was replaced.
+
+        Parameters
+        ----------
+        movie_id : int
+            The film.
+
+        Returns
+        -------
+        set of str
+            None, one or two.
+        """
+        statement = "SELECT file_name FROM {} WHERE movie_id = ?"
+        both = " UNION ".join(statement.format(name) for name in ("posters", "replaced"))
+        return {name for (name,) in self.rows(both, (movie_id, movie_id)) if name}
+
+    def files_with(self, sha256: str) -> list[tuple[int, str | None]]:
+        """List the files that hold one picture, of rows and of those that were replaced.
+
+        Parameters
+        ----------
+        sha256 : str
+            The picture's checksum.
+
+        Returns
+        -------
+        list of tuple
+            movie_id and the file's name; None where the picture is known, but was not kept.
+        """
+        statement = "SELECT movie_id, file_name FROM {} WHERE sha256 = ?"
+        both = " UNION ".join(statement.format(name) for name in ("posters", "replaced"))
+        return [(movie_id, name) for movie_id, name in self.rows(both, (sha256, sha256))]
+
     def n_paths(self, sha256: str) -> int:
         """Count TMDB's addresses from which one picture came.
 
@@ -364,9 +472,10 @@ class StateTable:
         with self._at_database():
             return self._connection.execute(statement, values).fetchall()
 
-    def _execute(self, statement: str, values: Sequence[object] | dict[str, Any]) -> None:
+    def _execute(self, statement: str, values: Sequence[object] | dict[str, Any] = ()) -> int:
+        """Change rows; tells how many."""
         with self._at_database():
-            self._connection.execute(statement, values)
+            return self._connection.execute(statement, values).rowcount
 
     @contextmanager
     def _at_database(self) -> Iterator[None]:
@@ -407,6 +516,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
     with connection:
         if version == 0:
-            connection.execute(_SCHEMA)
+            connection.execute(_SCHEMA.format(name="posters"))
             connection.execute(f"PRAGMA user_version = {_VERSION}")
-        connection.execute(_INDEX)
+        for statement in _ADDITIONS:
+            connection.execute(statement)

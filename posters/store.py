@@ -4,7 +4,8 @@ Owns one folder: the posters as they came, ``{movie_id}.jpg`` (or ``.png``, ``.w
 are), beside ``posters.sqlite``, which `posters.states` owns. A file appears before its row is committed, so that a row
 never speaks of a file that was not written; and a row whose file has vanished since is not believed. One that replaces
 another is written beside it, as ``{movie_id}-{sha256[:8]}.jpg`` where the plain name is taken: the commit of the row
-is the switch, and only then does the old file go. ``writer.pid`` names the one process that writes, while it does.
+is the switch. The old file stays, with its row, until `PosterStore.confirm`: should the new one turn out to be no
+poster, the old one counts again. ``writer.pid`` names the one process that writes, while it does.
 May import `catalog` only.
 """
 
@@ -61,6 +62,22 @@ class Poster:
     source: Source
 
 
+@dataclass(frozen=True)
+class WrittenPoster:
+    """A poster whose file was written, and that does not count yet.
+
+    Parameters
+    ----------
+    file_name : str
+        The file's name in the store's folder.
+    facts : ImageFacts
+        What decoding told of it.
+    """
+
+    file_name: str
+    facts: ImageFacts
+
+
 class PosterStore:
     """A folder of posters with their states; open it with `PosterStore.open`.
 
@@ -78,7 +95,7 @@ class PosterStore:
         self._posters_dir = posters_dir
         self._table = table
         self._together = False
-        # Of the films that were changed since the last commit: the files of which one at most is theirs after it.
+        # Of the films that were changed since the last commit: the files that may be theirs no more after it.
         self._rivals: defaultdict[int, set[str]] = defaultdict(set)
 
     @classmethod
@@ -209,7 +226,7 @@ class PosterStore:
         """
         return self.enter(movie_id, self.write_file(movie_id, content), origin)
 
-    def write_file(self, movie_id: int, content: bytes) -> ImageFacts:
+    def write_file(self, movie_id: int, content: bytes) -> WrittenPoster:
         """Verify a poster and write its file; it counts once `enter` was told. May be called from any thread.
 
         Parameters
@@ -221,7 +238,7 @@ class PosterStore:
 
         Returns
         -------
-        ImageFacts
+        WrittenPoster
             What `enter` wants to know.
 
         Raises
@@ -230,18 +247,22 @@ class PosterStore:
             As `put`.
         """
         facts = verify_image(content)
+        written = WrittenPoster(self._name_for(movie_id, facts), facts)
         # A row whose file lost its bytes in a power cut is not believed.
-        write_unflushed(self._posters_dir / self._name_for(movie_id, facts), content)
-        return facts
+        write_unflushed(self._posters_dir / written.file_name, content)
+        return written
 
-    def enter(self, movie_id: int, facts: ImageFacts, origin: Origin) -> Poster:
+    def enter(self, movie_id: int, written: WrittenPoster, origin: Origin) -> Poster:
         """Enter a poster whose file was written.
+
+        One that came from TMDB before is kept beside it until `confirm`, or comes back if this one turns out to be a
+        picture that many films get.
 
         Parameters
         ----------
         movie_id : int
             The film.
-        facts : ImageFacts
+        written : WrittenPoster
             What `write_file` told.
         origin : Origin
             Where it came from.
@@ -254,14 +275,15 @@ class PosterStore:
         Raises
         ------
         DataError
-            The same picture came from many other addresses: it is no poster, and the films that have it are marked as
-            this one is. A poster that this one had before stays.
+            The same picture came from many other addresses: it is no poster. The films that have it get back what
+            they had before, or are marked as this one is; a poster that this one had before stays.
         StoreError
             The disk is full or cannot be written to. What was known before stays known.
         """
-        if origin.poster_path and self._table.n_paths(facts.sha256) >= _N_ALIKE:
-            raise self._refused(movie_id, facts, origin)
-        path = self._posters_dir / self._name_for(movie_id, facts)
+        facts = written.facts
+        if origin.poster_path and self._is_placeholder(facts.sha256):
+            raise self._refused(movie_id, written, origin)
+        path = self._posters_dir / written.file_name
         record = Record(
             movie_id=movie_id,
             state=State.OK,
@@ -273,20 +295,46 @@ class PosterStore:
             width=facts.width,
             height=facts.height,
         )
-        self._write(record)
+        earlier = self.poster(movie_id)
+        with self._entering((movie_id, path.name)):
+            if not origin.poster_path:
+                # What a user imports is meant.
+                self._table.forget_replaced(movie_id)
+            elif earlier and earlier.sha256 != facts.sha256:
+                self._table.keep_replaced(movie_id)
+            self._table.put(record)
         return Poster(movie_id, path, facts.sha256, facts.n_bytes, facts.width, facts.height, origin.source)
 
-    def _refused(self, movie_id: int, facts: ImageFacts, origin: Origin) -> DataError:
-        """Mark all films that have a picture which is no poster; their rows keep its checksum, to know it again."""
+    def _is_placeholder(self, sha256: str) -> bool:
+        return self._table.is_placeholder(sha256) or self._table.n_paths(sha256) >= _N_ALIKE
+
+    def _refused(self, movie_id: int, written: WrittenPoster, origin: Origin) -> DataError:
+        """Take a picture that is no poster from all films that have it."""
         reason = f"expected a poster, received a picture that {_N_ALIKE} other films got as well: a placeholder"
-        same = self._table.rows("SELECT movie_id, file_name FROM posters WHERE sha256 = ?", (facts.sha256,))
-        with self._entering((movie_id, self._name_for(movie_id, facts)), *same):
-            self._table.disown(facts.sha256, reason)
+        sha256 = written.facts.sha256
+        with self._entering((movie_id, written.file_name), *self._table.files_with(sha256)):
+            self._table.disown(sha256, reason)
             if self.poster(movie_id):
                 self._table.count_attempt(movie_id)
             else:
-                self._table.put(Record(movie_id, State.FAILED, reason, **asdict(origin), sha256=facts.sha256))
+                self._table.put(Record(movie_id, State.FAILED, reason, **asdict(origin)))
         return DataError(reason)
+
+    def confirm(self) -> None:
+        """Let go of the posters that were replaced, now that a whole run has come and gone.
+
+        One whose replacement came from a second address as well is kept on: that may be what an image host sends in
+        place of posters, and be found out yet by the next films that get it.
+
+        Raises
+        ------
+        StoreError
+            The disk is full or cannot be written to. What was known before stays known.
+        """
+        with self.together():
+            any_replaced = self._table.confirm()
+        if any_replaced:
+            self._sweep()
 
     def expect(self, movie_ids: Iterable[int]) -> None:
         """Give every film a row; those that have one keep it.
@@ -330,7 +378,12 @@ class PosterStore:
             with self._entering():
                 self._table.count_attempt(movie_id)
         else:
-            self._write(Record(movie_id, state, reason, **(asdict(origin) if origin else {}), attempts=attempts))
+            with self._entering((movie_id, None)):
+                if state is not State.FAILED:
+                    self._table.forget_replaced(movie_id)
+                self._table.put(
+                    Record(movie_id, state, reason, **(asdict(origin) if origin else {}), attempts=attempts)
+                )
 
     def poster(self, movie_id: int) -> Poster | None:
         """Tell one film's poster.
@@ -496,25 +549,20 @@ class PosterStore:
         with self._table.turn:
             name, sha256 = self._table.file_of(movie_id)
             # A film that is entered twice before a commit still has the file of the row that counts until then.
-            taken = {name, *self._rivals.get(movie_id, ())}
+            taken = self._table.files_of(movie_id) | self._rivals.get(movie_id, set())
         if name and sha256 == facts.sha256 and Path(name).suffix == facts.suffix:
             return name
         return plain if plain not in taken else f"{movie_id}-{facts.sha256[:8]}{facts.suffix}"
-
-    def _write(self, record: Record) -> None:
-        with self._entering((record.movie_id, record.file_name)):
-            self._table.put(record)
 
     @contextmanager
     def _entering(self, *files: tuple[int, str | None]) -> Iterator[None]:
         """Commit what is entered in the block, at the latest with the block of `together` around it.
 
-        Of the films that are named, the files named lose or win then against the ones that the table has now.
+        Of the films that are named, the files named, and those that the table has now, go then if it has them no more.
         """
         with self._table.turn:
             for movie_id, name in files:
-                names = (name, self._table.file_of(movie_id)[0])
-                self._rivals[movie_id].update(name for name in names if name)
+                self._rivals[movie_id].update(self._table.files_of(movie_id), [name] if name else [])
         try:
             yield
         finally:
@@ -536,21 +584,23 @@ class PosterStore:
         with suppress(OSError, StoreError):
             while self._rivals:
                 movie_id, names = self._rivals.popitem()
-                for name in names - {self._table.file_of(movie_id)[0]}:
+                for name in names - self._table.files_of(movie_id):
                     (self._posters_dir / name).unlink(missing_ok=True)
 
     def _sweep(self) -> None:
-        """Remove the posters that a killed process wrote without entering them, or replaced without removing them.
+        """Remove the posters that no row speaks of: a killed process did not enter them, or they were replaced.
 
         Only those of films whose row speaks of another file, or of none: where the database was lost, the posters are
         all there is.
         """
-        rows = dict(self._table.rows("SELECT movie_id, file_name FROM posters WHERE state != 'missing'"))
+        known = {movie_id for (movie_id,) in self._table.rows("SELECT movie_id FROM posters WHERE state != 'missing'")}
+        needed = {
+            name for (name,) in self._table.rows("SELECT file_name FROM posters UNION SELECT file_name FROM replaced")
+        }
         try:
             for path in self._posters_dir.iterdir():
                 found = _FILE_NAME.fullmatch(path.name)
-                movie_id = int(found[1]) if found else None
-                if movie_id in rows and rows[movie_id] != path.name:
+                if found and int(found[1]) in known and path.name not in needed:
                     path.unlink(missing_ok=True)
         except OSError as error:
             raise write_error(self._posters_dir, error) from error

@@ -45,6 +45,13 @@ def _read_age(_context: click.Context, _parameter: click.Parameter, value: str |
     return timedelta(**{unit: int(number)})
 
 
+def _read_rate(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
+    # A range of click's lets nan through, and nobody waits a year for the next request.
+    if value and not 0.01 <= value <= 100_000:
+        raise click.BadParameter(f"expected requests a second, 0.01 to 100,000, or 0 for no limit; received {value:g}")
+    return value
+
+
 def _read_language(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     # TMDB takes anything, and answers in English.
     if not _LANGUAGE.fullmatch(value):
@@ -97,8 +104,9 @@ def _refuse_key(_context: click.Context, _parameter: click.Parameter, value: str
 )
 @click.option(
     "--rate",
-    type=click.IntRange(min=0, max=100_000),
+    type=float,
     default=35,
+    callback=_read_rate,
     show_default=True,
     metavar="N",
     help="Requests a second, at most; 0 for no limit (a mirror of your own).",
@@ -170,7 +178,7 @@ def _fetch(
     size: str,
     language: str,
     id_export: str | None,
-    rate: int,
+    rate: float,
     connections: int,
     retries: int,
 ) -> int:
@@ -266,7 +274,7 @@ def _print_states(counts: dict[State, int]) -> None:
         click.echo(f"  {state.value:<10} {n_films:>7,} films")
 
 
-def _print_plan(n_films: int, rate: int, as_json: bool) -> None:
+def _print_plan(n_films: int, rate: float, as_json: bool) -> None:
     n_requests = 2 * n_films
     # The two hosts are asked side by side, each at the rate.
     least_s = n_films / rate if rate else 0.0

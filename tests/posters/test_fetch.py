@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import threading
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from posters.states import DATABASE_NAME, State
 from posters.store import PosterStore
 from posters.tmdb import TmdbClient, TmdbFilm
 from posters.transport import UnavailableError
-from tests.posters.pictures import declare_png
+from tests.posters.pictures import declare_png, draw_poster
 from tests.posters.tmdb_server import V3_KEY, Fault, TmdbServer
 
 
@@ -303,6 +304,38 @@ def test_one_picture_in_place_of_all_posters(server: TmdbServer, client: TmdbCli
     assert len(store.posters()) == 11
     again = fetch_posters(films, store, client)
     assert (again.n_asked, again.n_ok) == (31, 0)
+
+
+def test_one_picture_in_place_of_all_posters_replaces_none(
+    server: TmdbServer, client: TmdbClient, store: PosterStore, tmp_path: Path
+) -> None:
+    films, old = films_of(server, 40), Choice(older_than=timedelta(days=-1))
+    fetch_posters(films, store, client)
+    before, files = _bytes_of(store), set((tmp_path / "posters").glob("*.jpg"))
+    for movie_id in range(1, 41):
+        server.add_film(1000 + movie_id, draw_poster(0))
+    # Broken off before it can be known for what it is; what follows asks for nothing, or for a few, and then for all.
+    with TmdbClient(V3_KEY, server.base_url, rate=None, n_connections=1) as brief:
+        report = fetch_posters(films, store, brief, choice=old, on_progress=_after(5, brief.interrupt))
+        assert report.interrupted
+    assert _bytes_of(store) != before
+    fetch_posters(films, store, client)
+    fetch_posters(films, store, client, choice=replace(old, limit=2))
+    report = fetch_posters(films, store, client, choice=old)
+    assert (report.counts[State.OK], report.n_asked) == (40, 40)
+    assert _bytes_of(store) == before
+    assert set((tmp_path / "posters").glob("*.jpg")) == files
+    # It is known in the next run as well. When the posters are back, they count.
+    assert fetch_posters(films, store, client, choice=old).n_ok == 0
+    for movie_id in range(1, 41):
+        server.add_film(1000 + movie_id, draw_poster(5000 + movie_id))
+    assert fetch_posters(films, store, client, choice=old).n_ok == 40
+    assert _bytes_of(store) == {movie_id: server.image(1000 + movie_id) for movie_id in before}
+    assert len(set((tmp_path / "posters").glob("*.jpg"))) == 40
+
+
+def _bytes_of(store: PosterStore) -> dict[int, bytes]:
+    return {poster.movie_id: poster.path.read_bytes() for poster in store.posters()}
 
 
 def test_films_with_one_tmdb_id_share_one_download(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:

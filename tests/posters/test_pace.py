@@ -35,9 +35,9 @@ def busiest_second(times: list[float]) -> int:
     return max(sum(begin <= time < begin + 1.0 for time in times) for begin in times)
 
 
-@pytest.mark.parametrize("rate", [7, 30])
-def test_the_server_sees_no_second_with_more_than_the_rate(server: TmdbServer, rate: int) -> None:
-    n_films = 2 * rate + rate // 2
+@pytest.mark.parametrize("rate", [7.5, 30])
+def test_the_server_sees_no_second_with_more_than_the_rate(server: TmdbServer, rate: float) -> None:
+    n_films = int(2.5 * rate)
     for tmdb_id in range(n_films):
         server.add_film(tmdb_id)
     server.inject("/3/movie/3", Fault.RESET, Fault.TRUNCATED)
@@ -69,6 +69,25 @@ def test_a_request_counts_until_a_second_after_its_answer(clock: Clock) -> None:
     assert asked._wait_s(clock.now_s) == 1.0
     clock.now_s += 1.0
     assert asked._wait_s(clock.now_s) == 0.0
+
+
+def test_a_rate_below_one(clock: Clock) -> None:
+    asked = Pace(0.25)
+    for _ in range(3):
+        turn = asked.take()
+        clock.now_s += 1.0
+        asked.give_back()
+        assert asked._wait_s(clock.now_s) == 4.0
+        clock.now_s += 4.0
+        assert asked._wait_s(clock.now_s) == 0.0
+    asked.slow_down(turn, 0.0)
+    assert asked.rate == 0.125
+    # Slower still, it comes to no standstill either.
+    for _ in range(3):
+        asked.take()
+        asked.give_back()
+        assert 4.0 <= asked._wait_s(clock.now_s) <= 8.0
+        clock.now_s += 8.0
 
 
 def test_turns_are_spread_over_the_second(clock: Clock) -> None:

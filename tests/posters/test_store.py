@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -86,17 +87,19 @@ def test_a_definite_no_removes_the_poster(store: PosterStore, tmp_path: Path) ->
 
 def test_a_replacement_is_written_beside_the_old_poster(store: PosterStore, tmp_path: Path) -> None:
     old = store.put(1, draw_poster(1), FETCHED)
-    facts = store.write_file(1, draw_poster(2))
+    written = store.write_file(1, draw_poster(2))
     # Until it is entered, the old one counts, and is as it was.
     assert store.poster(1) == old
     assert old.path.read_bytes() == draw_poster(1)
-    new = store.enter(1, facts, FETCHED)
-    assert (new.path.name, new.path.read_bytes()) == (f"1-{facts.sha256[:8]}.jpg", draw_poster(2))
+    new = store.enter(1, written, FETCHED)
+    assert (new.path.name, new.path.read_bytes()) == (f"1-{new.sha256[:8]}.jpg", draw_poster(2))
+    store.confirm()
     assert file_names(tmp_path / "posters") == {new.path.name}
     # The same bytes once more mend the file in its place; others find the plain name free.
     new.path.write_bytes(b"damaged")
     assert store.put(1, draw_poster(2), FETCHED) == new
     assert store.put(1, draw_poster(3), FETCHED).path.name == "1.jpg"
+    store.confirm()
     assert file_names(tmp_path / "posters") == {"1.jpg"}
 
 
@@ -107,6 +110,8 @@ def test_the_old_poster_goes_only_with_the_commit(store: PosterStore, tmp_path: 
             store.put(1, draw_poster(2), FETCHED)
             assert reader.poster(1) == old
         assert reader.poster(1) != old
+    assert old.path.exists()
+    store.confirm()
     assert not old.path.exists()
 
 
@@ -180,6 +185,70 @@ def test_a_picture_that_many_films_get_is_no_poster(store: PosterStore, tmp_path
     record = store.record(1)
     assert record is not None
     assert (record.state, record.attempts) == (State.OK, 3)
+
+
+def posters_of(store: PosterStore) -> dict[int, tuple[bytes, str | None]]:
+    """What every film has, and how old it is."""
+    fetched_at = {record.movie_id: record.fetched_at for record in store.records()}
+    return {poster.movie_id: (poster.path.read_bytes(), fetched_at[poster.movie_id]) for poster in store.posters()}
+
+
+def test_a_picture_that_many_films_get_gives_back_what_it_replaced(store: PosterStore, tmp_path: Path) -> None:
+    for movie_id in range(1, 13):
+        store.put(movie_id, draw_poster(movie_id), FETCHED)
+    before, names = posters_of(store), file_names(tmp_path / "posters")
+    put_alike(store, range(1, 11))
+    # One of them has got its own in the meantime, and one TMDB has none of any more.
+    store.put(1, draw_poster(100), FETCHED)
+    store.mark(2, State.NO_POSTER, "none", FETCHED)
+    put_alike(store, [11, 13])
+    with pytest.raises(DataError, match="a placeholder"):
+        put_alike(store, [12])
+    after = posters_of(store)
+    assert after.pop(1)[0] == draw_poster(100)
+    assert after == {movie_id: poster for movie_id, poster in before.items() if movie_id > 2}
+    assert (store.states()[2], store.states()[13]) == (State.NO_POSTER, State.FAILED)
+    store.confirm()
+    assert file_names(tmp_path / "posters") == names - {"1.jpg", "2.jpg"} | {store.posters()[0].path.name}
+    # No row speaks of it any more, and yet it is known.
+    with PosterStore.open(tmp_path / "posters") as again, pytest.raises(DataError, match="a placeholder"):
+        put_alike(again, [3])
+
+
+def test_what_was_replaced_waits_for_as_long_as_it_takes(store: PosterStore, tmp_path: Path) -> None:
+    for movie_id in range(1, 12):
+        store.put(movie_id, draw_poster(movie_id), FETCHED)
+    before = posters_of(store)
+    for first in (1, 6):
+        with PosterStore.open(tmp_path / "posters") as once, once.writing():
+            put_alike(once, range(first, first + 5))
+            once.confirm()
+    with pytest.raises(DataError, match="a placeholder"):
+        put_alike(store, [11])
+    assert posters_of(store) == before
+
+
+def test_what_was_replaced_goes_once_the_new_one_is_confirmed(store: PosterStore, tmp_path: Path) -> None:
+    for movie_id in range(1, 5):
+        store.put(movie_id, draw_poster(movie_id), FETCHED)
+    for movie_id in range(1, 4):
+        store.put(movie_id, draw_poster(10 + movie_id), FETCHED)
+    with store.writing():
+        assert len(list((tmp_path / "posters").glob("*.jpg"))) == 4 + 3
+    # What a user imports is meant.
+    store.put(2, draw_poster(22), IMPORTED)
+    store.confirm()
+    assert file_names(tmp_path / "posters") == {poster.path.name for poster in store.posters()}
+    assert len(store.posters()) == 4
+
+
+def test_a_poster_that_was_written_while_another_is_disowned(store: PosterStore) -> None:
+    put_alike(store, range(1, 11))
+    written = store.write_file(5, draw_poster(5))
+    with pytest.raises(DataError, match="a placeholder"):
+        put_alike(store, [11])
+    assert store.enter(5, written, FETCHED).path.read_bytes() == draw_poster(5)
+    assert store.states()[5] is State.OK
 
 
 def test_films_may_share_a_poster(store: PosterStore) -> None:
@@ -316,6 +385,19 @@ def test_writing_while_another_reads(store: PosterStore, tmp_path: Path) -> None
     with PosterStore.open(tmp_path / "posters") as reader:
         store.put(1, draw_poster(1), FETCHED)
         assert [poster.movie_id for poster in reader.posters()] == [1]
+
+
+def test_closing_waits_for_who_is_reading(store: PosterStore) -> None:
+    store.put(1, draw_poster(1), FETCHED)
+    with store._table.turn:
+        closing = threading.Thread(target=store.close)
+        closing.start()
+        # Closed in between, one of these would fail or end the process.
+        for _ in range(1000):
+            assert store.poster(1)
+    closing.join()
+    with pytest.raises(DataError, match="closed"):
+        store.poster(1)
 
 
 def test_its_repr_tells_where_it_is(store: PosterStore, tmp_path: Path) -> None:
