@@ -362,6 +362,8 @@ class Catalogue:
     def _unknown(self, text: str) -> UnknownFilmError:
         suggestions = self._nearest(text)
         hint = f"; did you mean {_listed(suggestions)}?" if suggestions else ""
+        if text.isdigit():
+            hint = f", and none has that movie_id{hint}"
         return UnknownFilmError(f"no film is titled {text!r}{hint}", tuple(film.label for film in suggestions))
 
     def _nearest(self, text: str) -> list[Film]:

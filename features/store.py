@@ -354,19 +354,29 @@ class FeatureStore:
         shards, rows = (table[column].to_numpy(np.int64) for column in ("shard", "row"))
         return FeatureRows(ids, tuple(table["poster_sha256"]), shards, rows)
 
-    def blocks(self, rows: FeatureRows) -> Iterator[npt.NDArray[np.float16]]:
+    def blocks(self, rows: FeatureRows, *, check: bool = False) -> Iterator[npt.NDArray[np.float16]]:
         """Read features, a few hundred rows at a time.
 
         Parameters
         ----------
         rows : FeatureRows
             Which ones.
+        check : bool, default False
+            Hold the shards that they stand in to their checksums first, which reads these whole.
 
         Yields
         ------
         ndarray of shape (n, n_features), float16
             In the order of `rows`.
+
+        Raises
+        ------
+        DataError
+            A shard is damaged.
         """
+        if check:
+            for shard in np.unique(rows.shards).tolist():
+                verify(self.folder, shard)
         arrays, numbers = self.arrays(rows)
         for start in range(0, len(rows), _BLOCK_ROWS):
             part = slice(start, start + _BLOCK_ROWS)

@@ -1,11 +1,12 @@
 """The nearest films of every film, as a table; a block of films at a time, resumable.
 
-Owns a folder beside the table while it is made: ``NAME.parts/parts.json`` says what it is of, ``part-00000.parquet``
-and so on are the blocks that are done. May import `catalog` only.
+Owns a folder beside the table while it is made: ``NAME.parts/parts.json`` says what it is of,
+``part-00000-CHECKSUM.parquet`` and so on are the blocks that are done. May import `catalog` only.
 """
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +15,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 
 from catalog.errors import ConfigError, DataError, StoreError
 from catalog.lock import exclusive
-from catalog.storage import atomic_path, read_record, write_error, write_record
+from catalog.storage import atomic_path, read_record, write_bytes, write_error, write_record, xxh3_file
 from index.cosine import CosineIndex
 from index.searching import Nearest
 
@@ -40,8 +42,8 @@ def write_neighbors(
 ) -> int:
     """Write the k nearest films of every film into a Parquet file.
 
-    What was done by a run that was broken off is not done again, as long as the index is the same. Memory: a block of
-    features.
+    What was done by a run that was broken off is not done again, as long as the index is the same and what was written
+    is as it was. Memory: a block of features.
 
     Parameters
     ----------
@@ -79,12 +81,10 @@ def write_neighbors(
         parts = []
         for number, start in enumerate(range(0, len(movie_ids), _BLOCK_FILMS)):
             block = movie_ids[start : start + _BLOCK_FILMS]
-            part = parts_dir / f"part-{number:05d}.parquet"
-            # Written whole or not at all, so one that is there is done.
-            if not part.is_file():
+            part = _done(parts_dir, number)
+            if part is None:
                 found = index.similar(block.tolist(), k, duplicate_similarity=duplicate_similarity)
-                with atomic_path(part) as temporary_path:
-                    pq.write_table(_table(block.tolist(), found), temporary_path)
+                part = _write_part(parts_dir, number, _table(block.tolist(), found))
             parts.append(part)
             advance(len(block))
         n_pairs = _join(parts, path, _origin(index) | {"k": k})
@@ -113,6 +113,25 @@ def _begin(parts_dir: Path, origin: dict[str, Any]) -> None:
     write_record(parts_dir / _RECORD, _KIND, _VERSION, origin)
 
 
+def _done(parts_dir: Path, number: int) -> Path | None:
+    """Find a part that is as it was written; one that is not is computed anew."""
+    # Parquet itself would read changed numbers without a word.
+    for part in parts_dir.glob(f"part-{number:05d}-*.parquet"):
+        if part.stem.endswith(f"-{xxh3_file(part)}"):
+            return part
+        part.unlink()
+    return None
+
+
+def _write_part(parts_dir: Path, number: int, table: pa.Table) -> Path:
+    stream = io.BytesIO()
+    pq.write_table(table, stream)
+    content = stream.getvalue()
+    part = parts_dir / f"part-{number:05d}-{xxhash.xxh3_64_hexdigest(content)}.parquet"
+    write_bytes(part, content)
+    return part
+
+
 def _table(movie_ids: list[int], found: list[Nearest]) -> pa.Table:
     lengths = [len(nearest) for nearest in found]
     columns = [
@@ -129,7 +148,7 @@ def _join(parts: list[Path], path: Path, origin: dict[str, Any]) -> int:
     n_pairs = 0
     with atomic_path(path) as temporary_path:
         try:
-            with pq.ParquetWriter(temporary_path, SCHEMA.with_metadata(metadata)) as writer:
+            with pq.ParquetWriter(temporary_path, SCHEMA.with_metadata(metadata), write_page_checksum=True) as writer:
                 for part in parts:
                     table = pq.read_table(part)
                     writer.write_table(table.replace_schema_metadata(metadata))

@@ -19,6 +19,8 @@ from index.vectors import FloatMatrix
 DUPLICATE_SIMILARITY = 0.97
 """From this cosine on, two posters count as the same artwork."""
 
+_BLOCK_ROWS = 256
+
 
 @dataclass(frozen=True)
 class Nearest:
@@ -185,6 +187,8 @@ class Searcher:
 def artwork_groups(now: Generation, rows: Ids, bound: float) -> Ids:
     """Tell which rows show the same artwork: the same poster, or posters as similar as a bound.
 
+    Memory: a block of rows, and one row for each artwork.
+
     Parameters
     ----------
     now : Generation
@@ -199,18 +203,24 @@ def artwork_groups(now: Generation, rows: Ids, bound: float) -> Ids:
     ndarray of shape (n,), int64
         For each row, the place of the first one that stands for it; its own where that is itself.
     """
-    if not len(rows):
-        return np.empty(0, np.int64)
-    units = now.rows.units(rows)
-    alike = units @ units.T >= bound
     hashes = np.array([now.poster_sha256s[row] for row in rows.tolist()])
-    alike |= (hashes[:, None] == hashes[None]) & (hashes != "")[:, None]
     groups = np.arange(len(rows))
-    for place in range(1, len(rows)):
-        # With a film that stands for itself only: else a chain of small steps would join what is not alike.
-        earlier = np.flatnonzero(alike[place, :place] & (groups[:place] == np.arange(place)))
-        if len(earlier):
-            groups[place] = earlier[0]
+    firsts, first_units = np.empty(0, np.int64), None
+    # A block at a time: of a picture that stands in for thousands of posters, only the first is kept in memory.
+    for start in range(0, len(rows), _BLOCK_ROWS):
+        block = groups[start : start + _BLOCK_ROWS].copy()
+        units = now.rows.units(rows[block])
+        others = np.concatenate([firsts, block])
+        other_units = units if first_units is None else np.concatenate([first_units, units])
+        alike = units @ other_units.T >= bound
+        alike |= (hashes[block, None] == hashes[others]) & (hashes[block, None] != "")
+        for place, is_alike in zip(block.tolist(), alike, strict=True):
+            # With a film that stands for itself only: else a chain of small steps would join what is not alike.
+            earlier = others[is_alike & (others < place) & (groups[others] == others)]
+            if len(earlier):
+                groups[place] = earlier[0]
+        stands = groups[others] == others
+        firsts, first_units = others[stands], other_units[stands]
     return groups
 
 

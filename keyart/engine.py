@@ -384,7 +384,7 @@ class Engine:
         NotBuiltError
             A film has no poster or no features, or there is no index.
         DataError
-            The features are pooled, or a row has no direction.
+            The features are pooled or damaged, or a row has no direction.
         """
         films = self.find(first), self.find(second)
         if self._index is None:
@@ -411,7 +411,7 @@ class Engine:
             raise NotBuiltError(
                 f"the poster of {film.label} has no features yet; run `keyart extract`, then `keyart build`"
             )
-        (features,) = next(store.blocks(own))
+        (features,) = next(store.blocks(own, check=True))
         return Query(film.movie_id, film.title, film.year, poster.path), features
 
     def _scan_of_film(self, film: Film) -> Scan | None:

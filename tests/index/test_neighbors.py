@@ -83,18 +83,35 @@ def test_killed_it_goes_on_where_it_was(tmp_path: Path) -> None:
     assert path.read_bytes() == expected.read_bytes()
 
 
-@pytest.mark.parametrize("change", ["k", "index"])
-def test_parts_of_another_question_do_not_count(tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "n.parquet"
+def break_off(index: CosineIndex, k: int, path: Path) -> list[Path]:
+    """Make every part, but no table of them."""
 
     def fail(*_: object) -> int:
         raise StoreError("no space")
 
-    with monkeypatch.context() as broken:
+    with pytest.MonkeyPatch.context() as broken:
         broken.setattr(neighbors, "_join", fail)
         with pytest.raises(StoreError, match="no space"):
-            write_neighbors(build(1), 5, path)
-    assert list((tmp_path / "n.parquet.parts").glob("part-*"))
+            write_neighbors(index, k, path)
+    return sorted(path.with_name(f"{path.name}.parts").glob("part-*"))
+
+
+@pytest.mark.parametrize("place", [0.0, 0.2, 0.5, 0.8, 0.99])
+def test_a_part_that_was_damaged_meanwhile_is_computed_anew(tmp_path: Path, place: float) -> None:
+    index, expected, path = build(), tmp_path / "expected.parquet", tmp_path / "n.parquet"
+    write_neighbors(index, 5, expected)
+    part = break_off(index, 5, path)[1]
+    content = bytearray(part.read_bytes())
+    content[int(place * len(content))] ^= 4
+    part.write_bytes(content)
+    write_neighbors(index, 5, path)
+    assert path.read_bytes() == expected.read_bytes()
+
+
+@pytest.mark.parametrize("change", ["k", "index"])
+def test_parts_of_another_question_do_not_count(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "n.parquet"
+    assert break_off(build(1), 5, path)
     index, k = (build(1), 6) if change == "k" else (build(2), 5)
     write_neighbors(index, k, path)
     table = pd.read_parquet(path)

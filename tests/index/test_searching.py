@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from index import searching
 from index.cosine import CosineIndex
 from index.features import FilmFeatures
 from index.searching import Nearest
@@ -134,14 +135,17 @@ def artworks(name: str) -> tuple[CosineIndex, FilmFeatures, npt.NDArray[np.float
     k=st.integers(1, 50),
     bound=st.sampled_from([0.9, 0.97, 0.985, 0.9999]),
     share=st.sampled_from([0.2, 1.0]),
+    block_rows=st.sampled_from([7, 256]),
 )
 def test_folding_is_a_plain_pass_over_the_films_in_order(
-    name: str, row: int, k: int, bound: float, share: float
+    name: str, row: int, k: int, bound: float, share: float, block_rows: int
 ) -> None:
     index, films, cosines = artworks(name)
     movie_ids, hashes = films.movie_ids, list(films.poster_sha256s)
     allowed = np.flatnonzero(np.random.default_rng(row).random(180) < share)
-    (found,) = index.similar([movie_ids[row]], k, among=movie_ids[allowed], duplicate_similarity=bound)
+    with pytest.MonkeyPatch.context() as small:
+        small.setattr(searching, "_BLOCK_ROWS", block_rows)
+        (found,) = index.similar([movie_ids[row]], k, among=movie_ids[allowed], duplicate_similarity=bound)
     others = allowed[allowed != row]
     # Of cosines that a rounding away, the index and the plain computation may disagree which one comes first.
     order = others[np.lexsort((others, -np.round(cosines[row, others], 6)))]

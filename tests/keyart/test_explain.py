@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -146,6 +147,18 @@ def test_a_poster_that_the_network_sees_nothing_in(home: Path) -> None:
     replace_features(home, {2: np.zeros(7 * 7 * 8)})
     with pytest.raises(DataError, match=r"all 392 numbers of the features of Twin \(1991\) are zero"):
         Engine.open(home).explain(1, 2)
+
+
+@pytest.mark.parametrize("kind", ["exact", "shortlist"])
+def test_damaged_features_are_not_taken_apart(home: Path, kind: Any) -> None:
+    build(Workspace.open(home), IndexOptions(kind=kind, rebuild=True))
+    engine = Engine.open(home)
+    path = home / "features" / "features-00000.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"features-00000\.\* is damaged .*; run `keyart extract` again"):
+        engine.explain(1, 2)
 
 
 def test_no_network_is_loaded(home: Path) -> None:
