@@ -38,6 +38,13 @@ MODELS: dict[str, Entry] = {
     "most-rated": Entry("popularity", "MostRated", "the films that most users rated"),
     "baseline": Entry("baseline", "Baseline", "the mean, corrected by user and film"),
     "item-cosine": Entry("neighbors", "ItemCosine", "cosine of two films' ratings, centred and shrunk"),
+    "ease": Entry("ease", "Ease", "what goes with what was seen: a linear autoencoder in closed form"),
+    "ease-plain": Entry(
+        "ease",
+        "Ease",
+        "EASE as first published: no film speaks for itself, all users and films count alike",
+        {"regularization": 500.0, "popularity_exponent": 0.0, "activity_exponent": 0.0, "largest_diagonal": 0.0},
+    ),
 }
 
 

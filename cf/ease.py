@@ -1,0 +1,132 @@
+"""EASE: a linear autoencoder that is fitted in one step, by inverting one matrix of films × films."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import linalg, sparse
+
+from cf.base import Recommender, Rows, Scores, cosine_similarities
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class Ease(Recommender):
+    r"""Recommends what goes with what a user has seen; every rating counts as a yes, whatever its stars.
+
+    With X the users × films that are 1 where there is a rating, D the users' weights and S the films' scales,
+
+    .. math:: \min_B \lVert D^{1/2} (X S - X S B) \rVert^2 + \lambda \lVert B \rVert^2, \quad B_{jj} \le \xi
+
+    has the solution :math:`B = I - P \, \mathrm{diag}(\gamma)`, where
+    :math:`P = (S X^\top D X S + \lambda I)^{-1}`, and :math:`\gamma_j = \lambda` where this leaves
+    :math:`B_{jj} = 1 - \lambda P_{jj}` within its bound, else :math:`\gamma_j = (1 - \xi) / P_{jj}`. Steck's EASE is
+    the case of a diagonal of 0 and of equal weights and scales. To relax the diagonal, to weigh users of many ratings
+    down, and films that everybody sees, each ranks better.
+
+    Memory is 24 bytes for each pair of films while fitting, 4 afterwards; time grows with the cube of the films.
+
+    Parameters
+    ----------
+    regularization : float, default 400
+        λ, in ratings of mean weight; above 0.
+    popularity_exponent : float, default 0.2
+        A film of n ratings is scaled by n to the power of minus this; 0 scales none.
+    activity_exponent : float, default 0.6
+        A user of n ratings is weighed by n to the power of minus this; 0 weighs all alike.
+    largest_diagonal : float, default 0.3
+        ξ: how far a film may speak for itself, from 0, not at all, to 1, as far as it likes.
+
+    References
+    ----------
+    .. [1] H. Steck, "Embarrassingly shallow autoencoders for sparse data", WWW 2019, equation 8.
+    .. [2] J. Moon, H. Kim, J. Lee, "It's enough: relaxing diagonal constraints in linear autoencoders for
+       recommendation", SIGIR 2023 (ξ).
+    """
+
+    name = "ease"
+    predicts_stars = False
+    _learns = ("weights_",)
+
+    def __init__(
+        self,
+        regularization: float = 400.0,
+        popularity_exponent: float = 0.2,
+        activity_exponent: float = 0.6,
+        largest_diagonal: float = 0.3,
+    ) -> None:
+        self.regularization = regularization
+        self.popularity_exponent = popularity_exponent
+        self.activity_exponent = activity_exponent
+        self.largest_diagonal = largest_diagonal
+        self.weights_: npt.NDArray[np.float32]
+
+    def _fit(self, values: sparse.csr_array) -> None:
+        chosen = choices(values)
+        scales = self._film_scales(chosen)
+        scaled = sparse.csr_array(chosen.multiply(scales))
+        gram = (scaled.T @ scaled.multiply(self._user_weights(chosen)[:, None])).toarray().astype(np.float64)
+        gram[np.diag_indices_from(gram)] += self.regularization
+        # Columns of P times gamma; what stands in B besides is the identity and the films' scales.
+        weights = _inverse(gram)
+        weights *= -self._gammas(np.diag(weights)) * scales[:, None] / scales
+        weights[np.diag_indices_from(weights)] += 1
+        # Of a film that nobody chose nothing is known; its column would be 0.
+        weights[:, chosen.sum(axis=0) == 0] = np.nan
+        self.weights_ = weights.astype(np.float32)
+
+    def _score(self, users: Rows) -> Scores:
+        return self._score_new(self.seen_[users])
+
+    def _score_new(self, values: sparse.csr_array) -> Scores:
+        scores = np.asarray(choices(values) @ self.weights_, np.float32)
+        scores[np.diff(values.indptr) == 0] = np.nan
+        return scores
+
+    def _similarities(self, films: Rows) -> Scores:
+        # Films are alike if they speak for the same films.
+        return cosine_similarities(np.nan_to_num(self.weights_), films)
+
+    def _gammas(self, diagonal: FloatArray) -> FloatArray:
+        within = 1 - self.regularization * diagonal <= self.largest_diagonal
+        return np.where(within, self.regularization, (1 - self.largest_diagonal) / diagonal)
+
+    def _user_weights(self, chosen: sparse.csr_array) -> FloatArray:
+        n_of_user = np.diff(chosen.indptr)
+        weights = np.maximum(n_of_user, 1.0) ** -self.activity_exponent
+        return weights / _mean_over_ratings(weights, n_of_user)
+
+    def _film_scales(self, chosen: sparse.csr_array) -> FloatArray:
+        n_of_film = np.bincount(chosen.indices, minlength=chosen.shape[1])
+        scales = np.maximum(n_of_film, 1.0) ** -self.popularity_exponent
+        return scales / np.sqrt(_mean_over_ratings(scales**2, n_of_film))
+
+
+def choices(values: sparse.csr_array) -> sparse.csr_array:
+    """Mark what somebody has rated.
+
+    Parameters
+    ----------
+    values : csr_array of shape (n_users, n_films)
+        Ratings.
+
+    Returns
+    -------
+    csr_array of shape (n_users, n_films), float32
+        1 in the same places.
+    """
+    return sparse.csr_array((np.ones(len(values.data), np.float32), values.indices, values.indptr), shape=values.shape)
+
+
+def _mean_over_ratings(numbers: FloatArray, n_ratings: npt.NDArray[np.integer]) -> float:
+    return float(np.average(numbers, weights=n_ratings)) if n_ratings.any() else 1.0
+
+
+def _inverse(positive_definite: FloatArray) -> FloatArray:
+    # By Cholesky: half the work of a general inverse, and exactly symmetric.
+    if not len(positive_definite):
+        return positive_definite
+    factor, _ = linalg.lapack.dpotrf(positive_definite, lower=False)
+    inverse, _ = linalg.lapack.dpotri(factor, lower=False)
+    upper = np.triu(inverse)
+    return np.asarray(upper + np.triu(upper, 1).T)
