@@ -99,7 +99,7 @@ class Ease(Recommender):
     def _film_scales(self, chosen: sparse.csr_array) -> FloatArray:
         n_of_film = np.bincount(chosen.indices, minlength=chosen.shape[1])
         scales = np.maximum(n_of_film, 1.0) ** -self.popularity_exponent
-        return scales / np.sqrt(_mean_over_ratings(scales**2, n_of_film))
+        return np.asarray(scales / np.sqrt(_mean_over_ratings(scales**2, n_of_film)))
 
 
 def choices(values: sparse.csr_array) -> sparse.csr_array:

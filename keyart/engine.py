@@ -18,14 +18,17 @@ import numpy.typing as npt
 from catalog.errors import DataError, NotBuiltError, UnknownFilmError
 from catalog.films import Catalogue, Film
 from catalog.filters import Filter
-from cf.hybrid import Blend, Similarities, alpha_by_support, blend, candidate_ids
+from cf.base import Recommender, rows_of
+from cf.hybrid import Blend, FloatArray, Similarities, blend, candidate_ids
 from cf.neighbors import ItemCosine
+from cf.registry import model_class
 from features.extractor import Extractor, extractor_of
 from features.images import read_image
 from features.store import FeatureRows, FeatureStore
 from index.cosine import CosineIndex
 from index.explain import contributions
 from index.searching import Scan
+from keyart.blending import Hybrid, nearest, open_hybrid
 from keyart.indexing import check_identity, open_index
 from keyart.settings import HOME, keras_models_dir
 from keyart.workspace import Workspace
@@ -34,6 +37,8 @@ from posters.store import PosterStore
 _log = logging.getLogger(__name__)
 
 Alpha = float | Literal["auto"]
+Shares = Callable[[npt.NDArray[np.int64]], FloatArray]
+"""Tells the visual share of each candidate."""
 Part = TypeVar("Part")
 Place = TypeVar("Place")
 
@@ -148,7 +153,7 @@ class SimilarFilms:
         dict
             query, alpha, results.
         """
-        names = ("rank", "movie_id", "title", "year", "score", "visual", "cf", "support", "same_artwork")
+        names = ("rank", "movie_id", "title", "year", "score", "visual", "cf", "alpha", "support", "same_artwork")
         return {
             "query": {"movie_id": self.query.movie_id, "title": self.query.title, "year": self.query.year},
             "alpha": self.alpha,
@@ -206,17 +211,27 @@ class Engine:
         Its films.
     index : CosineIndex or None
         Its index, where one is built.
-    item_cosine : ItemCosine or None
-        Its item similarities, where they are built.
+    cf : Recommender or None
+        The model that tells which films are liked by the same people, where it is fitted.
+    hybrid : Hybrid
+        How the two are blended.
     """
 
     def __init__(
-        self, workspace: Workspace, catalogue: Catalogue, index: CosineIndex | None, item_cosine: ItemCosine | None
+        self,
+        workspace: Workspace,
+        catalogue: Catalogue,
+        index: CosineIndex | None,
+        cf: Recommender | None,
+        hybrid: Hybrid,
     ) -> None:
         self._workspace = workspace
         self._catalogue = catalogue
         self._index = index
-        self._item_cosine = item_cosine
+        self._cf = cf
+        self._hybrid = hybrid
+        films = [(film.movie_id, film.n_ratings) for film in catalogue]
+        self._support = np.array(films, np.int32).reshape(-1, 2).T
 
     @classmethod
     def open(cls, home: str | Path | None = None) -> Engine:
@@ -242,12 +257,13 @@ class Engine:
         workspace = Workspace.open(Path(home or HOME.value() or ""))
         catalogue = Catalogue.open(workspace.catalogue_path)
         index = _built(open_index, workspace)
-        item_cosine = _built(ItemCosine.open, workspace.model_dir(ItemCosine.name))
-        if index is None and item_cosine is None:
+        hybrid = open_hybrid(workspace)
+        cf = _built(model_class(hybrid.model).open, workspace.model_dir(hybrid.model))
+        if index is None and cf is None:
             raise NotBuiltError(
                 f"nothing is built in {workspace.home} yet; run `keyart info` to see which step is next"
             )
-        return cls(workspace, catalogue, index, item_cosine)
+        return cls(workspace, catalogue, index, cf, hybrid)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -321,10 +337,10 @@ class Engine:
                 f"{asked.label} has neither features nor ratings in common with other films; import its poster, then "
                 "run `keyart extract` and `keyart build`"
             )
-        share = self._alpha(asked, scan, cf, alpha)
+        shares = self._shares(asked, scan, cf, alpha)
         query = Query(asked.movie_id, asked.title, asked.year, self._poster_path(asked.movie_id))
         notes = tuple(self._notes(asked, scan, cf, alpha))
-        return SimilarFilms(query, alpha, self._hits(scan, cf, share, k, wanted, fold_artwork), notes)
+        return SimilarFilms(query, alpha, self._hits(scan, cf, shares, k, wanted, fold_artwork), notes)
 
     def similar_to_image(
         self, path: str | Path, k: int = 10, *, wanted: Filter | None = None, fold_artwork: bool = False
@@ -361,7 +377,7 @@ class Engine:
             raise NotBuiltError("no index of posters here yet; run `keyart extract`, then `keyart build`")
         pixels, _ = read_image(Path(path), self._extractor.resize)
         scan = self._index.scan_features(self._extractor(pixels[None])[0])
-        hits = self._hits(scan, Similarities.none(), 1.0, k, wanted, fold_artwork)
+        hits = self._hits(scan, Similarities.none(), _looks_alone, k, wanted, fold_artwork)
         return SimilarFilms(Query(None, Path(path).name, None, Path(path)), 1.0, hits)
 
     def explain(self, first: str | int, second: str | int) -> Explanation:
@@ -421,15 +437,22 @@ class Engine:
         return scan if len(scan.movie_ids) else None
 
     def _cf_of_film(self, film: Film) -> Similarities:
-        if self._item_cosine is None:
-            return Similarities.none()
-        (found,) = self._item_cosine.similar_items([film.movie_id], self._item_cosine.n_neighbors)
-        return Similarities(found.movie_ids, found.similarities)
+        return Similarities.none() if self._cf is None else nearest(self._cf, film.movie_id)
 
-    def _alpha(self, film: Film, scan: Scan | None, cf: Similarities, asked: Alpha) -> float:
-        if scan is None or not len(cf):
-            return 0.0 if len(cf) else 1.0
-        return float(alpha_by_support(film.n_ratings)) if asked == "auto" else asked
+    def _shares(self, film: Film, scan: Scan | None, cf: Similarities, asked: Alpha) -> Shares:
+        """Give what tells the visual share of each candidate: of two films, the one of fewer ratings decides."""
+
+        def chosen(candidates: npt.NDArray[np.int64]) -> FloatArray:
+            if scan is None or not len(cf):
+                return np.full(len(candidates), 0.0 if len(cf) else 1.0)
+            if asked != "auto":
+                return np.full(len(candidates), float(asked))
+            movie_ids, n_ratings = self._support
+            # A 0 at the end is what row -1, a film that left the catalogue, is taken to have.
+            support = np.append(n_ratings, 0)[rows_of(movie_ids, candidates)]
+            return self._hybrid.blending.alphas(np.minimum(support, film.n_ratings))
+
+        return chosen
 
     def _notes(self, film: Film, scan: Scan | None, cf: Similarities, alpha: Alpha) -> Iterator[str]:
         if self._index is not None and self._index.n_stale:
@@ -437,8 +460,9 @@ class Engine:
                 f"{self._index.n_stale} films of the index have no features any more, or another poster, and are "
                 "passed over; run `keyart build`"
             )
-        if self._item_cosine is not None and self._item_cosine.source != (self._catalogue.fact("ratings") or ""):
-            yield "item similarities are of ratings loaded earlier; run `keyart build`"
+        if self._cf is not None and self._cf.source != (self._catalogue.fact("ratings") or ""):
+            again = "keyart build" if self._cf.name == ItemCosine.name else f"keyart fit {self._hybrid.model}"
+            yield f"similarities of ratings are of ratings loaded earlier; run `{again}`"
         if scan is None:
             why = "is not in the index" if self._poster_path(film.movie_id) else "has no poster"
             yield f"{film.label} {why}: compared by ratings alone"
@@ -447,15 +471,15 @@ class Engine:
             yield f"{film.label} has {why}: compared by looks alone"
 
     def _hits(
-        self, scan: Scan | None, cf: Similarities, share: float, k: int, wanted: Filter | None, fold_artwork: bool
+        self, scan: Scan | None, cf: Similarities, shares: Shares, k: int, wanted: Filter | None, fold_artwork: bool
     ) -> tuple[Hit, ...]:
         """Blend looks and ratings, until the similarities of looks are exact for all that might be shown."""
         allowed = self._catalogue.movie_ids(wanted) if wanted else None
-        if scan is not None and share < 1:
+        if scan is not None and (shares(cf.movie_ids.astype(np.int64)) < 1).any():
             scan.settle(cf.movie_ids)
         n = k
         while True:
-            ranked = _blended(scan, cf, share)
+            ranked = self._blended(scan, cf, shares)
             rows = self._listed(ranked, scan.n_listed(n) if scan else n, allowed)
             if scan is not None and scan.settle(ranked.movie_ids[rows]):
                 continue
@@ -466,6 +490,11 @@ class Engine:
             n *= 2
         same = {first: [rows[at] for at, place in enumerate(places) if place == first != at] for first in firsts}
         return self._as_hits(ranked, [rows[first] for first in firsts], [same[first] for first in firsts])
+
+    def _blended(self, scan: Scan | None, cf: Similarities, shares: Shares) -> Blend:
+        visual = Similarities(scan.movie_ids, scan.similarities) if scan is not None else Similarities.none()
+        candidates = candidate_ids(visual, cf)
+        return blend(visual, cf, shares(candidates), candidates, self._hybrid.blending.calibration)
 
     def _artwork_groups(self, movie_ids: npt.NDArray[np.int64], fold_artwork: bool) -> list[int]:
         if self._index is None or not fold_artwork:
@@ -523,16 +552,15 @@ class Engine:
         return extractor_of(store, keras_models_dir())
 
 
+def _looks_alone(candidates: npt.NDArray[np.int64]) -> FloatArray:
+    return np.ones(len(candidates))
+
+
 def _built(open_part: Callable[[Place], Part], place: Place) -> Part | None:
     try:
         return open_part(place)
     except NotBuiltError:
         return None
-
-
-def _blended(scan: Scan | None, cf: Similarities, share: float) -> Blend:
-    visual = Similarities(scan.movie_ids, scan.similarities) if scan is not None else Similarities.none()
-    return blend(visual, cf, share, candidate_ids(visual, cf))
 
 
 def _map_shape(store: FeatureStore) -> tuple[int, int, int]:

@@ -195,6 +195,31 @@ def open_model(workspace: Workspace, name: str) -> tuple[Recommender, tuple[str,
     return model, (f"the ratings have changed since {name} was fitted; run `keyart fit {name}` again",)
 
 
+def ensure_fitted(workspace: Workspace, name: str, ratings: Ratings) -> None:
+    """Fit a model unless it is there and of the ratings as they are.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace.
+    name : str
+        Which model.
+    ratings : Ratings
+        The workspace's ratings.
+
+    Raises
+    ------
+    ConfigError, StoreError
+        As `fit`.
+    """
+    try:
+        _, notes = open_model(workspace, name)
+    except (NotBuiltError, DataError):
+        notes = ("not there",)
+    if notes:
+        fit(workspace, name, ratings)
+
+
 def recommend(workspace: Workspace, name: str, user_id: int, k: int) -> Recommendation:
     """Recommend films to a user of the workspace.
 

@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from catalog.errors import ConfigError
 from catalog.storage import atomic_path
 
 if TYPE_CHECKING:
+    from cf.exploration import FilmMap
     from matplotlib.figure import Figure
 
     from cf.evaluation import Scorecard
@@ -71,6 +75,45 @@ def draw_scorecards(cards: Sequence[Scorecard], k: int, path: Path) -> None:
     axes.set_ylabel(f"NDCG@{k} (up is better)")
     axes.grid(alpha=0.3)
     write_figure(figure, path)
+
+
+def draw_map(laid_out: FilmMap, n_ratings: npt.NDArray[np.intp], path: Path) -> None:
+    """Draw films where they lie, the most rated of every neighbourhood with its title.
+
+    Parameters
+    ----------
+    laid_out : FilmMap
+        The films and where they lie.
+    n_ratings : ndarray of shape (n_films,), intp
+        How many ratings each has: the area of its dot.
+    path : Path
+        A .png, .svg or .pdf file.
+
+    Raises
+    ------
+    StoreError
+        It cannot be written.
+    """
+    figure = _figure(16, 12)
+    axes = figure.add_subplot()
+    x, y = laid_out.positions.T
+    axes.scatter(x, y, s=2 + n_ratings / 8, alpha=0.35, linewidths=0)
+    axes.set_axis_off()
+    for row in _with_room(laid_out.positions, n_ratings):
+        title = laid_out.titles[row]
+        axes.annotate(title, laid_out.positions[row], fontsize=6, ha="center", va="bottom", parse_math=False)
+    write_figure(figure, path)
+
+
+def _with_room(positions: npt.NDArray[np.float32], n_ratings: npt.NDArray[np.intp]) -> list[int]:
+    """Choose the films whose titles do not run into each other, the most rated first."""
+    width, height = np.ptp(positions, axis=0) * (0.09, 0.012) if len(positions) else (0, 0)
+    chosen: list[int] = []
+    for row in np.argsort(-n_ratings, kind="stable").tolist():
+        gaps = np.abs(positions[chosen] - positions[row])
+        if not ((gaps[:, 0] < width) & (gaps[:, 1] < height)).any():
+            chosen.append(row)
+    return chosen
 
 
 def write_figure(figure: Figure, path: Path) -> None:

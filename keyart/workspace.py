@@ -10,6 +10,7 @@
       features/             shards of features
       index/                the cosine index
       cf/                   a folder for every model of the ratings
+      hybrid.json           how much ratings count beside looks, where that was fitted
 """
 
 from __future__ import annotations
@@ -135,6 +136,11 @@ class Workspace:
     def index_dir(self) -> Path:
         """The cosine index."""
         return self.home / "index"
+
+    @property
+    def hybrid_path(self) -> Path:
+        """How looks and ratings are blended."""
+        return self.home / "hybrid.json"
 
     def model_dir(self, name: str) -> Path:
         """Locate a model of the ratings.

@@ -173,7 +173,7 @@ def print_table(result: SimilarFilms) -> None:
 
 
 def _print_csv(result: SimilarFilms) -> None:
-    names = ["rank", "movie_id", "title", "year", "score", "visual", "cf", "support", "same_artwork"]
+    names = ["rank", "movie_id", "title", "year", "score", "visual", "cf", "alpha", "support", "same_artwork"]
     writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
     writer.writeheader()
     for hit in result.as_dict()["results"]:

@@ -43,7 +43,7 @@ def test_json_is_one_object_and_nothing_else(run: Run, home: Path) -> None:
     assert result["query"] == {"movie_id": 6, "title": "Café Zürich", "year": 1995}
     assert result["alpha"] == "auto"
     assert [list(hit) for hit in result["results"]] == [
-        ["rank", "movie_id", "title", "year", "score", "visual", "cf", "support", "same_artwork"]
+        ["rank", "movie_id", "title", "year", "score", "visual", "cf", "alpha", "support", "same_artwork"]
     ] * 2
     assert [hit["rank"] for hit in result["results"]] == [1, 2]
     assert result["results"][0]["cf"] is None
