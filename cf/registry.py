@@ -57,6 +57,7 @@ MODELS: dict[str, Entry] = {
         | {"regularization": 0.0, "bias_regularization": 0.0},
         "tensorflow",
     ),
+    "ranking": Entry("ranking", "Ranking", "a network on user and film, trained on stars", {}, "tensorflow"),
 }
 
 
