@@ -45,6 +45,19 @@ MODELS: dict[str, Entry] = {
         "EASE as first published: no film speaks for itself, all users and films count alike",
         {"regularization": 500.0, "popularity_exponent": 0.0, "activity_exponent": 0.0, "largest_diagonal": 0.0},
     ),
+    "keras-sigmoid": Entry(
+        "factors", "KerasFactors", "factors and biases by Keras, within the scale", {"output": "sigmoid"}, "tensorflow"
+    ),
+    # As published, for comparison: trained as keras-sigmoid is, it does as well (docs/benchmarks.md).
+    "keras-relu": Entry(
+        "factors",
+        "KerasFactors",
+        "factors and biases by Keras, none below 0, with the published settings",
+        {"output": "relu", "n_epochs": 3, "batch_size": 512, "decay": False}
+        | {"regularization": 0.0, "bias_regularization": 0.0},
+        "tensorflow",
+    ),
+    "ranking": Entry("ranking", "Ranking", "a network on user and film, trained on stars", {}, "tensorflow"),
 }
 
 
