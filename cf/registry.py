@@ -38,6 +38,9 @@ MODELS: dict[str, Entry] = {
     "most-rated": Entry("popularity", "MostRated", "the films that most users rated"),
     "baseline": Entry("baseline", "Baseline", "the mean, corrected by user and film"),
     "item-cosine": Entry("neighbors", "ItemCosine", "cosine of two films' ratings, centred and shrunk"),
+    "user-cosine": Entry("neighbors", "UserCosine", "cosine of two users' ratings, centred and shrunk"),
+    "article-item-cosine": Entry("neighbors", "ArticleItemCosine", "the article's: unrated films count as 0 stars"),
+    "article-user-cosine": Entry("neighbors", "ArticleUserCosine", "the article's: unrated films count as 0 stars"),
     "ease": Entry("ease", "Ease", "what goes with what was seen: a linear autoencoder in closed form"),
     "ease-plain": Entry(
         "ease",
