@@ -38,6 +38,9 @@ MODELS: dict[str, Entry] = {
     "most-rated": Entry("popularity", "MostRated", "the films that most users rated"),
     "baseline": Entry("baseline", "Baseline", "the mean, corrected by user and film"),
     "item-cosine": Entry("neighbors", "ItemCosine", "cosine of two films' ratings, centred and shrunk"),
+    "als": Entry("als", "ALS", "biases and factors by alternating least squares"),
+    "implicit-als": Entry("als", "ImplicitALS", "factors of who rated what, by alternating least squares"),
+    "spark-als": Entry("spark", "SparkALS", "biases and factors, fitted by Spark's ALS", needs="spark"),
 }
 
 
