@@ -12,11 +12,12 @@ Tasks run in ``mapInArrow``, which is ``mapInPandas`` without a detour by way of
 written from there; and which knows no bytes, no pictures that are broken, and no shards. What goes through Arrow here
 is ids, paths or files' bytes one way, and a line a picture the other.
 
-`cluster` opens a session and words its errors, `tables` is what goes in, `tasks` what the workers do, and `driver` what
+`cluster` is the session at work, `tables` is what goes in, `tasks` what the workers do, and `driver` what
 is done before and behind them. May import `catalog` only; importing it does not import PySpark.
 """
 
-from features.spark.cluster import folder_at, session
+from catalog.spark import session
+from features.spark.cluster import folder_at
 from features.spark.driver import extract, extract_features
 from features.spark.tables import frame_of, is_table, read_table, sample_of
 

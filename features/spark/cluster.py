@@ -1,4 +1,4 @@
-"""A Spark session: opening one, what is set and shown while it works, what it says when something goes wrong.
+"""A Spark session at work: where it writes, what is set and shown meanwhile, what its workers say went wrong.
 
 May import `catalog` only; importing it does not import PySpark.
 """
@@ -7,78 +7,21 @@ from __future__ import annotations
 
 import re
 import secrets
-import socket
-import sys
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from catalog import errors
-from catalog.errors import ConfigError, KeyartError, StoreError
+from catalog.errors import KeyartError, StoreError
 from catalog.remote import AnyPath, place
+from catalog.spark import reason_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-_CONNECT_S = 5.0
 _GLANCE_S = 1.0
-
-
-@contextmanager
-def session(master: str | None = None) -> Iterator[SparkSession]:
-    """Open a Spark session, and stop it in the end unless it was there before.
-
-    Parameters
-    ----------
-    master : str, optional
-        Such as ``local[4]`` or ``spark://host:7077``; by default what Spark's own configuration says, else all cores
-        of this machine.
-
-    Yields
-    ------
-    SparkSession
-        The session.
-
-    Raises
-    ------
-    ConfigError
-        PySpark or Java is not there, or there is no such master.
-    """
-    with quietly():
-        try:
-            from pyspark.errors import PySparkException
-            from pyspark.sql import SparkSession
-        except ImportError as error:
-            raise ConfigError("Spark needs PySpark: pip install 'keyart[spark]'") from error
-    from py4j.protocol import Py4JError
-
-    there = SparkSession.getActiveSession()
-    builder = SparkSession.builder.appName("keyart extract")
-    if master:
-        _reach(master)
-        builder = builder.master(master)
-    try:
-        spark = builder.getOrCreate()
-    except (PySparkException, Py4JError, OSError) as error:
-        if "JAVA_GATEWAY" in str(error) or isinstance(error, FileNotFoundError):
-            raise ConfigError(
-                "Spark needs Java 17 or newer, and none could be started; install it (such as openjdk-17-jre-headless) "
-                "or let JAVA_HOME name it"
-            ) from error
-        named = f" with the master {master}" if master else ""
-        raise ConfigError(f"Spark does not start{named}: {reason_of(error)}") from error
-    context = spark.sparkContext
-    if context.master.startswith("local") and context.pythonExec == "python3":
-        # Whatever PATH has first need not be the Python that keyart is installed in.
-        context.pythonExec = sys.executable
-    try:
-        yield spark
-    finally:
-        if there is None:
-            spark.stop()
 
 
 def folder_at(spark: SparkSession, name: str | Path) -> AnyPath:
@@ -121,19 +64,6 @@ def _s3_options(setting: Callable[[str], str | None]) -> dict[str, str]:
         plain = setting("fs.s3a.connection.ssl.enabled") == "false"
         s3 |= {"endpoint_override": host, "scheme": scheme or ("http" if plain else "https")}
     return s3
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Let PySpark not warn of a pandas that is newer than itself: nothing here goes through pandas.
-
-    Yields
-    ------
-    None
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
-        yield
 
 
 @contextmanager
@@ -236,32 +166,3 @@ def reworded() -> Iterator[None]:
         raise StoreError(
             f"Spark gave up: {reason_of(error)}; what was finished is kept, run the same command again to go on"
         ) from error
-
-
-def reason_of(error: Exception) -> str:
-    """Find the line that says what is wrong.
-
-    Parameters
-    ----------
-    error : Exception
-        Of PySpark or Py4J, whose messages hold the tracebacks of several machines.
-
-    Returns
-    -------
-    str
-        One line, of 300 characters at most.
-    """
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if re.match(r"(?:[\w.]+(?:Error|Exception)): ", line)]
-    return (told or lines or [type(error).__name__])[-1 if told else 0][:300]
-
-
-def _reach(master: str) -> None:
-    """Ask whether a standalone master answers, for Spark itself would try for minutes."""
-    if not master.startswith("spark://"):
-        return
-    for address in master.removeprefix("spark://").split(","):
-        host, _, port = address.rpartition(":")
-        with suppress(OSError, ValueError), socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S):
-            return
-    raise ConfigError(f"no Spark master answers at {master}; expected spark://HOST:PORT of one that runs")

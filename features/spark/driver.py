@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from catalog.errors import StoreError
 from catalog.lock import exclusive
+from catalog.spark import quietly
 from features.backbone import IMAGENET, KERAS, VGG16, BackboneChoice
 from features.descriptors import Pooling, Whitening
 from features.extraction import ExtractionReport, is_current, kept_whitening, open_store
 from features.extractor import Extractor, load_extractor
 from features.images import Resize
 from features.shards import number_of
-from features.spark.cluster import changed_settings, folder_at, quietly, reworded, watched
+from features.spark.cluster import changed_settings, folder_at, reworded, watched
 from features.spark.tables import checked, joined_with_known
 from features.spark.tasks import BROKEN, KNOWN, NEW, Recipe, Task
 from features.store import SHARD_ROWS, FeatureStore, Skipped

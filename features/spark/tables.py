@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from catalog.errors import DataError
+from catalog.spark import quietly, reason_of
 from features.computation import Picture, printable
 from features.extraction import WHITENING_SAMPLE
-from features.spark.cluster import quietly, reason_of, reworded
+from features.spark.cluster import reworded
 from features.store import SHARD_ROWS, FeatureStore
 
 if TYPE_CHECKING:
