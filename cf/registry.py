@@ -42,6 +42,7 @@ MODELS: dict[str, Entry] = {
     "article-item-cosine": Entry("neighbors", "ArticleItemCosine", "the article's: unrated films count as 0 stars"),
     "article-user-cosine": Entry("neighbors", "ArticleUserCosine", "the article's: unrated films count as 0 stars"),
     "sgd": Entry("sgd", "SGD", "factorisation with biases by stochastic gradient descent"),
+    "bayesian": Entry("bayesian", "BayesianFactors", "Bayesian factorisation by Gibbs sampling, with who rated what"),
     "als": Entry("als", "ALS", "biases and factors by alternating least squares"),
     "implicit-als": Entry("als", "ImplicitALS", "factors of who rated what, by alternating least squares"),
     "spark-als": Entry("spark", "SparkALS", "biases and factors, fitted by Spark's ALS", needs="spark"),
