@@ -20,6 +20,10 @@ Rng = np.random.Generator
 # The hyperprior: a mean worth so many rows, and a precision about 1 worth as many rows as there are factors.
 _MEAN_WORTH = 2.0
 _START = 0.1
+# What the others tell of one user's noise is worth so many ratings of their own.
+_NOISE_WORTH = 10.0
+# Half stars are rounded, by a variance of 0.5² / 12: no user is steadier than that.
+_MOST_PRECISE = 48.0
 # The randomised SVD looks at a few directions more than are kept, and again and again.
 _MORE_DIRECTIONS, _N_PASSES = 10, 4
 
@@ -27,13 +31,14 @@ _MORE_DIRECTIONS, _N_PASSES = 10, 4
 class BayesianFactors(Recommender):
     r"""Predicts the mean over draws of factors and biases from their posterior.
 
-    .. math:: r_{ui} \sim N(\mu + b_u + c_i + p_u \cdot q_i,\ \alpha^{-1}), \qquad
+    .. math:: r_{ui} \sim N(\mu + b_u + c_i + p_u \cdot q_i,\ \alpha_u^{-1}), \qquad
               (p_u, b_u) \sim N(m + B^\top f_u,\ \Lambda^{-1})
 
     and for (q, c) of the films alike. f are the leading principal directions of who rated what, each row divided by
-    the square root of its number of ratings: what SVD++ learns of it, for users and films both, at a hundredth of the
-    columns. A Gibbs sampler draws everything by turns: α, m, Λ, B, then all users at once, then all films at once.
-    Users and films each keep ``n_draws * (n_factors + 2)`` float32 numbers, 7 kB by default.
+    the square root of its number of ratings: what SVD++ goes by, but for users and films both, and in 100 columns
+    instead of one for each film. Some users are steadier than others, so that each has an α, drawn about a common one.
+    A Gibbs sampler draws everything by turns: α, m, Λ, B, then all users at once, then all films at once. Users and
+    films each keep ``n_draws * (n_factors + 2)`` float32 numbers, 7 kB by default.
 
     Parameters
     ----------
@@ -81,7 +86,8 @@ class BayesianFactors(Recommender):
         #: Of each draw a row of factors, bias, 1 for a user, and of factors, 1, bias for a film: (n, n_draws, d + 2).
         self.user_draws_: FloatArray
         self.film_draws_: FloatArray
-        #: What somebody new is drawn from, for each draw: α, m, Λ and B of the users; f is ratings times directions.
+        #: What somebody new is drawn from, for each draw: the common α, and the users' m, Λ and B; f is who rated what,
+        #: brought onto the directions.
         self.noise_precisions_: FloatArray
         self.prior_means_: FloatArray
         self.prior_precisions_: FloatArray
@@ -96,13 +102,15 @@ class BayesianFactors(Recommender):
         self.directions_ = users.directions
         self._make_room(values.shape)
         rows = np.repeat(np.arange(values.shape[0]), np.diff(values.indptr))
+        noise = _Noise(np.diff(values.indptr), rng)
         for draw in range(-self.burn_in, self.n_draws if values.nnz else -self.burn_in):
             left = values.data - self.mean_ - _products(users.factors, films.factors, rows, values.indices)
-            precision = rng.gamma(1 + len(left) / 2, 1 / (1 + np.square(left, dtype=np.float64).sum() / 2))
-            users.draw(films.factors, self.mean_, precision)
-            films.draw(users.factors, self.mean_, precision)
+            squares = np.bincount(rows, weights=np.square(left, dtype=np.float64), minlength=values.shape[0])
+            noise.draw(np.asarray(squares, np.float64))
+            users.draw(films.factors, self.mean_, noise.of_users[rows])
+            films.draw(users.factors, self.mean_, noise.of_users[films.values.indices])
             if draw >= 0:
-                self._keep(draw, users, films, precision)
+                self._keep(draw, users, films, noise.precision)
 
     def _make_room(self, shape: tuple[int, int]) -> None:
         d = self.n_factors + 1
@@ -159,6 +167,24 @@ class BayesianFactors(Recommender):
         return np.where(rated & rated[films, None], similarities, np.float32(np.nan))
 
 
+class _Noise:
+    """How far ratings lie off what is predicted: each user's α, drawn about a common one that is drawn too."""
+
+    def __init__(self, n_ratings: npt.NDArray[np.integer], rng: Rng) -> None:
+        self.rng = rng
+        self.n_ratings = n_ratings
+        self.precision = 1.0
+        self.of_users = np.ones(len(n_ratings))
+
+    def draw(self, squares: npt.NDArray[np.float64]) -> None:
+        """Draw both, given each user's sum of squared errors."""
+        common = self.of_users.sum() / self.rng.gamma(len(self.of_users) * _NOISE_WORTH / 2)
+        self.precision = float(common * _NOISE_WORTH / 2)
+        shapes = (_NOISE_WORTH + self.n_ratings) / 2
+        drawn = self.rng.gamma(shapes, 2 / (_NOISE_WORTH / self.precision + squares))
+        self.of_users = np.minimum(drawn, _MOST_PRECISE)
+
+
 @dataclass(frozen=True)
 class _Prior:
     """What a row is drawn from before its ratings are read: m, of shape (d,), and Λ, of shape (d, d)."""
@@ -184,8 +210,8 @@ class _Side:
         self.link = np.zeros((self.features.shape[1], d))
         self.link_penalty = 1.0
 
-    def draw(self, others: FloatArray, mean: FloatArray, precision: float) -> None:
-        """Draw m and Λ, B, and then all rows."""
+    def draw(self, others: FloatArray, mean: FloatArray, weights: npt.NDArray[np.float64]) -> None:
+        """Draw m and Λ, B, and then all rows; `weights` are the α of the ratings, in the order of the values."""
         of_features = self.features @ self.link
         self.prior = _drawn_prior(self.rng, self.factors - of_features)
         self._draw_link()
@@ -194,7 +220,7 @@ class _Side:
         self.factors = self.equations.solve(
             design,
             targets=self.values.data - mean - others[self.values.indices, -1],
-            weights=precision,
+            weights=weights,
             shared=self.prior.precision,
             right=(self.prior.mean + self.features @ self.link) @ self.prior.precision,
             noise=self.rng.standard_normal(self.factors.shape),

@@ -122,3 +122,19 @@ def test_principal_directions_are_those_of_a_whole_decomposition() -> None:
     directions = bayesian._principal_directions(sparse.csr_array(dense), 5, rng)
     expected = np.linalg.svd(dense)[2][:5]
     np.testing.assert_allclose(np.abs(np.sum(directions.T * expected, axis=1)), 1, atol=1e-3)
+
+
+def test_each_users_noise_is_learnt() -> None:
+    rng = np.random.default_rng(9)
+    deviations = np.where(np.arange(200) % 2, 0.3, 1.0)
+    squares = (deviations[:, None] * rng.standard_normal((200, 50))) ** 2
+    noise = bayesian._Noise(np.full(200, 50), rng)
+    drawn = []
+    for _ in range(60):
+        noise.draw(squares.sum(axis=1))
+        drawn.append(1 / np.sqrt(noise.of_users))
+    means = np.mean(drawn[10:], axis=0)
+    # Users of few ratings are drawn towards the others; of fifty, hardly.
+    assert means[1::2].mean() == pytest.approx(0.3, abs=0.07)
+    assert means[::2].mean() == pytest.approx(1.0, abs=0.1)
+    assert (means[1::2] < means[::2].min()).mean() > 0.95
