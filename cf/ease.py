@@ -89,12 +89,12 @@ class Ease(Recommender):
 
     def _gammas(self, diagonal: FloatArray) -> FloatArray:
         within = 1 - self.regularization * diagonal <= self.largest_diagonal
-        return np.where(within, self.regularization, (1 - self.largest_diagonal) / diagonal)
+        return np.asarray(np.where(within, self.regularization, (1 - self.largest_diagonal) / diagonal))
 
     def _user_weights(self, chosen: sparse.csr_array) -> FloatArray:
         n_of_user = np.diff(chosen.indptr)
         weights = np.maximum(n_of_user, 1.0) ** -self.activity_exponent
-        return weights / _mean_over_ratings(weights, n_of_user)
+        return np.asarray(weights / _mean_over_ratings(weights, n_of_user))
 
     def _film_scales(self, chosen: sparse.csr_array) -> FloatArray:
         n_of_film = np.bincount(chosen.indices, minlength=chosen.shape[1])

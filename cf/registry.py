@@ -59,6 +59,13 @@ MODELS: dict[str, Entry] = {
         "EASE as first published: no film speaks for itself, all users and films count alike",
         {"regularization": 500.0, "popularity_exponent": 0.0, "activity_exponent": 0.0, "largest_diagonal": 0.0},
     ),
+    "autoencoder": Entry(
+        "autoencoder", "Autoencoder", "masked linear autoencoder of what people think of films", needs="tensorflow"
+    ),
+    "implicit-autoencoder": Entry(
+        "autoencoder", "ImplicitAutoencoder", "masked linear autoencoder of what people see", needs="tensorflow"
+    ),
+    "two-tower": Entry("two_tower", "TwoTower", "vectors of users and films, fitted to choices", needs="tensorflow"),
     "keras-sigmoid": Entry(
         "factors", "KerasFactors", "factors and biases by Keras, within the scale", {"output": "sigmoid"}, "tensorflow"
     ),
