@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from index.features import FilmFeatures
 from index.vectors import FloatMatrix, unit_rows
@@ -19,6 +18,7 @@ _N_ITERATIONS = 2
 _SAMPLE_ROWS = 4096
 # With more rows than this, one product of matrices is faster than leaving out the zeros.
 _FEW_ROWS = 4
+_TAKEN_ROWS = 256
 
 
 def fit_basis(
@@ -106,6 +106,12 @@ def project(units: FloatMatrix, basis: FloatMatrix) -> FloatMatrix:
     """
     if len(units) > _FEW_ROWS:
         return units @ basis
-    # After a ReLU most numbers are zero, and the basis is the largest thing in memory: only what is needed is read.
-    projected: FloatMatrix = sparse.csr_array(units) @ basis
+    # After a ReLU most numbers are zero, and the basis is the largest thing in memory: only what is needed is read, and
+    # so much at a time as stays in the processor's cache. SciPy's product with sparse rows took twice as long.
+    projected = np.zeros((len(units), basis.shape[1]), np.float32)
+    for unit, row in zip(units, projected, strict=True):
+        kept = np.flatnonzero(unit)
+        for start in range(0, len(kept), _TAKEN_ROWS):
+            part = kept[start : start + _TAKEN_ROWS]
+            row += unit[part] @ basis.take(part, axis=0)
     return projected

@@ -83,7 +83,9 @@ def test_of_more_films_than_it_looks_at_a_sample_is_drawn() -> None:
 
 @pytest.mark.parametrize("n_rows", [0, 1, 4, 5, 40])
 def test_few_rows_are_projected_as_many_are(n_rows: int) -> None:
-    features = random_features(4, 40, 64)
+    features = random_features(4, 40, 700)
+    # Zeros as a ReLU leaves them, and a row without any.
+    features[1:, ::3] = 0
     units, basis = unit_rows(features, None)[0], fit(features, 16)
     projected = project(units[:n_rows], basis)
     assert projected.shape == (n_rows, 16)
