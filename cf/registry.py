@@ -46,12 +46,6 @@ MODELS: dict[str, Entry] = {
     "als": Entry("als", "ALS", "biases and factors by alternating least squares"),
     "implicit-als": Entry("als", "ImplicitALS", "factors of who rated what, by alternating least squares"),
     "spark-als": Entry("spark", "SparkALS", "biases and factors, fitted by Spark's ALS", needs="spark"),
-    "als": Entry("als", "ALS", "biases and factors by alternating least squares"),
-    "implicit-als": Entry("als", "ImplicitALS", "factors of who rated what, by alternating least squares"),
-    "spark-als": Entry("spark", "SparkALS", "biases and factors, fitted by Spark's ALS", needs="spark"),
-    "user-cosine": Entry("neighbors", "UserCosine", "cosine of two users' ratings, centred and shrunk"),
-    "article-item-cosine": Entry("neighbors", "ArticleItemCosine", "the article's: unrated films count as 0 stars"),
-    "article-user-cosine": Entry("neighbors", "ArticleUserCosine", "the article's: unrated films count as 0 stars"),
     "ease": Entry("ease", "Ease", "what goes with what was seen: a linear autoencoder in closed form"),
     "ease-plain": Entry(
         "ease",

@@ -105,9 +105,7 @@ def explore_biases(workspace: Workspace, name: str, choice: Choice) -> list[expl
     rows = _well_rated(model, choice.min_ratings)
     biases = _learnt(model, "film_biases_")[rows]
     titles, _ = _facts(workspace)
-    return exploration.largest_biases(
-        model.movie_ids_[rows], biases, titles, choice.k, smallest=choice.smallest
-    )
+    return exploration.largest_biases(model.movie_ids_[rows], biases, titles, choice.k, smallest=choice.smallest)
 
 
 def explore_clusters(workspace: Workspace, name: str, choice: Choice) -> list[exploration.Cluster]:
