@@ -2,8 +2,8 @@
 
 On a million made-up ratings by 6,000 users of 4,000 films, both long-tailed; 64 factors, implicit feedback, float32.
 All ways run in turns, round after round, each in a process of its own, on the same ratings and as many cores; the
-ratios count. An iteration is what more iterations cost: the difference of two fits, over the difference of their iterations;
-of implicit, the median of the times it tells. It has an interpreter of its own, with its releases of other packages::
+ratios count. An iteration is what more iterations cost: the difference of two fits, over that of their iterations; of
+implicit, the median of the times it tells. It has an interpreter of its own, with its releases of other packages::
 
     python -m venv DIR && DIR/bin/pip install implicit threadpoolctl
     python benchmarks/als.py --implicit DIR/bin/python [--ratings 1000000] [--factors 64] [--rounds 3]

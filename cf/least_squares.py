@@ -20,7 +20,7 @@ Rows = npt.NDArray[np.intp]
 _BLOCK_NUMBERS = 1 << 18
 # OpenBLAS parts products of more multiplications among threads of its own. For matrices as small as these, waking the
 # threads takes longer than the product, up to thirty times where other processes want the cores too.
-_UNPARTED_PRODUCT = 1 << 18
+_UNPARTED_PRODUCT = 1 << 16
 
 
 class LeastSquares:
