@@ -16,7 +16,7 @@ from cf.ratings import RatingMatrix, Ratings, read_movielens
 from cf.splits import by_user
 from tests.contracts import RecommenderContract, random_stars, ratings_of
 
-SMALL = {"n_factors": 8, "n_epochs": 150, "batch_size": 20, "learning_rate": 0.01, "weight_decay": 0.1}
+SMALL = {"n_factors": 8, "n_epochs": 100, "batch_size": 20, "learning_rate": 0.01}
 
 
 @pytest.mark.parametrize(
