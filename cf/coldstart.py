@@ -1,0 +1,444 @@
+r"""What users think of films that nobody has rated, from what else is known of them: posters, genres, years.
+
+Ratings give each user factors and each film factors; a ridge regression leads from a film's content to its factors, and
+another one to its mean rating. Sources of content are taken one after the other, each explaining what those before it
+left over: in one regression the many numbers of a poster would drown the few of genres and years.
+
+May import `catalog` and `cf`; knows plain arrays only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.sparse.linalg import svds
+
+from catalog.errors import DataError
+from cf.arrays import open_arrays, save_arrays
+from cf.content import Floats, Standardisation, by_name
+from cf.ratings import RatingMatrix
+
+_NAME, _KIND, _VERSION = "cold-start", "keyart-cold-start", 1
+# The two-sided 95 % quantile of the normal distribution.
+_WITHIN_95 = 1.96
+_NO_MEAN = 3.5
+
+Content = Mapping[str, npt.ArrayLike]
+
+
+@dataclass(frozen=True)
+class Source:
+    """How one kind of content is learnt from.
+
+    Parameters
+    ----------
+    penalty : float
+        The ridge, in films: so many films of mean length are needed before content counts half.
+    smoothing : float
+        How far predictions keep to the tastes that many users share: a factor of strength s counts s / (s + smoothing).
+    by_column : bool, default False
+        Bring every column to the same spread first, as for features of a network.
+    """
+
+    penalty: float
+    smoothing: float
+    by_column: bool = False
+
+
+#: Genres and years first, then what the poster adds.
+SOURCES: Mapping[str, Source] = {"facts": Source(10.0, 3.0), "posters": Source(3.0, 30.0, by_column=True)}
+
+
+class ExpectedMeans(NamedTuple):
+    """The mean ratings that films are expected to get, and between which they lie with 95 % probability.
+
+    Parameters
+    ----------
+    values, low, high : ndarray of shape (n,), float32
+        In stars, within the scale of the ratings.
+    """
+
+    values: Floats
+    low: Floats
+    high: Floats
+
+
+class Audience(NamedTuple):
+    """The users who would like a film most.
+
+    Parameters
+    ----------
+    user_ids : ndarray of shape (n,), int32
+        Keenest first; n is k or less.
+    scores : ndarray of shape (n,), float32
+        By how many standard deviations the user prefers the film to the films of the catalogue on average; above 0.
+    """
+
+    user_ids: npt.NDArray[np.int32]
+    scores: Floats
+
+
+class ColdStart:
+    r"""Predicts preferences and mean ratings of films from their content.
+
+    With :math:`A` the matrix of who rated what, each user's row of length 1, and its singular vectors :math:`U` of
+    strengths :math:`e` (the squares of the singular values), film i has the factors
+    :math:`q_i = n_i^{-p} U^\top a_i`, and user u prefers it by :math:`U_u \cdot \frac{e}{e + \mu} q_i`. What users
+    chose to rate says more of their taste than the stars they gave, so the stars only serve for the mean.
+
+    Parameters
+    ----------
+    sources : mapping of str to Source, default `SOURCES`
+        The kinds of content, by name, in the order in which they are learnt from.
+    n_factors : int, default 128
+        How many factors at most.
+    damping : float, default 0.25
+        p: 0 leaves the most rated films the most to say, 0.5 none.
+    smoothing : float, default 3
+        μ of a film's own factors.
+    half_support : float, default 10
+        λ, in ratings: the number of ratings of a film at which its own factors count as much as predicted ones, and at
+        which its mean rating counts half.
+    seed : int, default 0
+        Where the search for the singular vectors starts.
+
+    References
+    ----------
+    .. [1] A. van den Oord, S. Dieleman, B. Schrauwen, "Deep content-based music recommendation", NIPS 2013: from
+       content to factors.
+    .. [2] P. Cremonesi, Y. Koren, R. Turrin, "Performance of recommender algorithms on top-n recommendation tasks",
+       RecSys 2010: factors of who rated what by singular vectors.
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, Source] = SOURCES,
+        n_factors: int = 128,
+        damping: float = 0.25,
+        smoothing: float = 3.0,
+        half_support: float = 10.0,
+        seed: int = 0,
+    ) -> None:
+        self.sources = dict(sources)
+        self.n_factors = n_factors
+        self.damping = damping
+        self.smoothing = smoothing
+        self.half_support = half_support
+        self.seed = seed
+        self.source = ""
+        self.user_ids_: npt.NDArray[np.int32]
+        self.user_factors_: Floats
+        self.strengths_: Floats
+        self.loadings_: Floats
+        self.user_levels_: Floats
+        self.learnt_: dict[str, Floats]
+
+    def fit(self, ratings: RatingMatrix, content: Content) -> Self:
+        """Learn from films that have ratings.
+
+        Parameters
+        ----------
+        ratings : RatingMatrix
+            Users × films; films without ratings teach nothing of content.
+        content : mapping of str to array_like of shape (n_films, d)
+            What is known of each film, one array for each of `sources`, in the order of the ratings' films; a row of
+            NaN where nothing is known.
+
+        Returns
+        -------
+        ColdStart
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            Content is missing, or not of as many films.
+        """
+        arrays = by_name(content, self.sources)
+        values = ratings.values
+        if any(len(array) != values.shape[1] for array in arrays.values()):
+            raise ValueError(f"expected content of {values.shape[1]} films, as of ratings")
+        self.user_ids_ = ratings.user_ids
+        self.user_factors_, self.strengths_ = self._factorise(_chosen(values))
+        n_ratings = np.bincount(values.indices, minlength=values.shape[1])
+        self.loadings_ = np.asarray(_chosen(values).T @ self.user_factors_, np.float32)
+        self._regress(arrays, values, n_ratings)
+        predicted = self.factors(content)[n_ratings > 0]
+        self.user_levels_ = _levels(self.user_factors_, predicted)
+        return self
+
+    def factors(self, content: Content, values: sparse.csr_array | None = None) -> Floats:
+        r"""Predict the factors of films; where a film has ratings by now, its own count too.
+
+        .. math:: w \cdot own + (1 - w) \cdot predicted, \quad w = n / (n + \lambda)
+
+        Parameters
+        ----------
+        content : mapping of str to array_like of shape (n, d)
+            As in `fit`.
+        values : csr_array of shape (n_users, n), optional
+            What ratings the films have from the users who were there when the model was fitted.
+
+        Returns
+        -------
+        ndarray of shape (n, n_factors), float32
+            Their products with the users' factors are preferences.
+        """
+        predicted = self._linear(content)[:, :-1] + self._smooth(self.learnt_["base"], self.smoothing)
+        if values is None:
+            return np.asarray(predicted, np.float32)
+        n_ratings = np.bincount(values.indices, minlength=values.shape[1])
+        weights = (n_ratings / (n_ratings + self.half_support))[:, None]
+        return np.asarray(weights * self._own(values, n_ratings) + (1 - weights) * predicted, np.float32)
+
+    def preferences(self, content: Content, values: sparse.csr_array | None = None) -> Floats:
+        """Tell how much every user prefers each film to the films of the catalogue.
+
+        Parameters
+        ----------
+        content, values
+            As in `factors`.
+
+        Returns
+        -------
+        ndarray of shape (n_users, n), float32
+            In standard deviations of the user's preferences, 0 for a film that is like the user's average; NaN for a
+            user without ratings.
+        """
+        return self._preferences(self.factors(content, values))
+
+    def expected_means(self, content: Content) -> ExpectedMeans:
+        """Predict mean ratings.
+
+        Parameters
+        ----------
+        content : mapping of str to array_like of shape (n, d)
+            As in `fit`.
+
+        Returns
+        -------
+        ExpectedMeans
+            Of each film.
+        """
+        mean, spread, lowest, highest = self.learnt_["mean"]
+        values = self._linear(content)[:, -1] + mean
+        ends = (values + offset * _WITHIN_95 * spread for offset in (0, -1, 1))
+        return ExpectedMeans(*(np.asarray(end.clip(lowest, highest), np.float32) for end in ends))
+
+    def audience(self, content: Content, k: int = 1000) -> list[Audience]:
+        """Find the users who would like each film most, never those to whom it is below their own average.
+
+        Parameters
+        ----------
+        content : mapping of str to array_like of shape (n, d)
+            As in `fit`.
+        k : int, default 1000
+            How many users at most.
+
+        Returns
+        -------
+        list of Audience
+            One for each film.
+        """
+        factors = self.factors(content)
+        return [self._audience(factor, k) for factor in factors]
+
+    def user_factors(self, values: sparse.csr_array) -> Floats:
+        """Place new users among the users, from what they have rated.
+
+        Parameters
+        ----------
+        values : csr_array of shape (n, n_films)
+            Their ratings of the films that the model was fitted on.
+
+        Returns
+        -------
+        ndarray of shape (n, n_factors), float32
+            0 for who has rated nothing.
+        """
+        return np.asarray(_chosen(values) @ self.loadings_ / np.maximum(self.strengths_, 1e-9), np.float32)
+
+    def save(self, folder: Path) -> None:
+        """Write what was learnt.
+
+        Parameters
+        ----------
+        folder : Path
+            A folder of this model's own.
+
+        Raises
+        ------
+        StoreError
+            The files cannot be written; what was there before is untouched.
+        """
+        parameters = {
+            name: getattr(self, name) for name in ("n_factors", "damping", "smoothing", "half_support", "seed")
+        }
+        sources = {name: asdict(source) for name, source in self.sources.items()}
+        learnt = {name: getattr(self, name) for name in _LEARNS}
+        content = {"sources": sources, "parameters": parameters, "source": self.source}
+        save_arrays(folder, _NAME, _KIND, _VERSION, content, {**learnt, **self.learnt_})
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Read what `save` wrote.
+
+        Parameters
+        ----------
+        folder : Path
+            The model's folder.
+
+        Returns
+        -------
+        ColdStart
+            A model that answers as the saved one did.
+
+        Raises
+        ------
+        NotBuiltError
+            Nothing was saved there.
+        DataError
+            It is of another kind or version, or damaged.
+        """
+        content, learnt = open_arrays(folder, _NAME, _KIND, _VERSION)
+        try:
+            sources = {name: Source(**source) for name, source in content["sources"].items()}
+            model = cls(sources, **content["parameters"])
+            model.source = content["source"]
+            for name in _LEARNS:
+                setattr(model, name, learnt.pop(name))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"{_NAME} in {folder} is damaged ({error}); fit the model again") from error
+        model.learnt_ = learnt
+        return model
+
+    def _factorise(self, chosen: sparse.csr_array) -> tuple[Floats, Floats]:
+        n_factors = min(self.n_factors, min(chosen.shape) - 1)
+        if n_factors < 1 or not chosen.nnz:
+            return np.zeros((chosen.shape[0], 1), np.float32), np.zeros(1, np.float32)
+        start = np.random.default_rng(self.seed).standard_normal(min(chosen.shape))
+        users, singular, _ = svds(chosen.astype(np.float64), n_factors, v0=start)
+        return users[:, ::-1].astype(np.float32), np.square(singular[::-1]).astype(np.float32)
+
+    def _regress(self, arrays: Mapping[str, Floats], values: sparse.csr_array, n_ratings: npt.NDArray[Any]) -> None:
+        rated = n_ratings > 0
+        support = n_ratings[rated]
+        own = (self.loadings_[rated] * _damped(support, self.damping)).astype(np.float64)
+        totals = np.bincount(values.indices, weights=values.data, minlength=values.shape[1])
+        means = totals / np.maximum(n_ratings, 1)
+        weights = support / (support + self.half_support)
+        base = own.mean(axis=0) if len(own) else np.zeros(own.shape[1])
+        mean = float(np.average(means[rated], weights=weights)) if len(own) else _NO_MEAN
+        self.learnt_ = {"base": base.astype(np.float32)}
+        left, errors = own - base, means[rated] - mean
+        left_of_means = errors
+        for name, source in self.sources.items():
+            standardisation = Standardisation.fit(arrays[name][rated], by_column=source.by_column)
+            rows = standardisation(arrays[name][rated]).astype(np.float64)
+            to_factors = _Ridge(rows, np.ones(len(rows)), source.penalty).coefficients(left)
+            of_means = _Ridge(rows, weights, source.penalty)
+            to_mean = of_means.coefficients(left_of_means[:, None])
+            left, explained = left - rows @ to_factors, (rows @ to_mean)[:, 0]
+            left_of_means = left_of_means - explained
+            # What the error would be, had the film itself been left out.
+            errors = (errors - explained) / np.maximum(1 - of_means.leverages(), 1e-3)
+            self.learnt_ |= {
+                f"{name}_centre": standardisation.centre,
+                f"{name}_scale": standardisation.scale,
+                f"{name}_coefficients": np.hstack([self._smooth(to_factors, source.smoothing), to_mean]).astype(
+                    np.float32
+                ),
+            }
+        spread = _spread(errors, support, weights, _variance_within(values, means))
+        lowest, highest = (values.data.min(), values.data.max()) if len(own) else (mean, mean)
+        self.learnt_["mean"] = np.array([mean, spread, lowest, highest], np.float32)
+
+    def _linear(self, content: Content) -> Floats:
+        total: Any = 0
+        for name, rows in by_name(content, self.sources).items():
+            standardisation = Standardisation(self.learnt_[f"{name}_centre"], self.learnt_[f"{name}_scale"])
+            total = total + standardisation(rows) @ self.learnt_[f"{name}_coefficients"]
+        return np.asarray(total, np.float32)
+
+    def _own(self, values: sparse.csr_array, n_ratings: npt.NDArray[Any]) -> Floats:
+        own = _chosen(values).T @ self.user_factors_ * _damped(n_ratings, self.damping)
+        return self._smooth(np.asarray(own, np.float32), self.smoothing)
+
+    def _smooth(self, factors: npt.NDArray[Any], smoothing: float) -> npt.NDArray[Any]:
+        return np.asarray(factors * (self.strengths_ / np.maximum(self.strengths_ + smoothing, 1e-9)))
+
+    def _preferences(self, factors: Floats) -> Floats:
+        means, spreads = self.user_levels_.T[:, :, None]
+        return np.asarray((self.user_factors_ @ factors.T - means) / spreads, np.float32)
+
+    def _audience(self, factor: Floats, k: int) -> Audience:
+        scores = self._preferences(factor[None])[:, 0]
+        keen = np.flatnonzero(scores > 0)
+        # A stable sort leaves equal scores in ascending user_id.
+        chosen = keen[np.argsort(-scores[keen], kind="stable")[:k]]
+        return Audience(self.user_ids_[chosen], scores[chosen])
+
+
+_PARAMETERS = ("n_factors", "damping", "smoothing", "half_support", "seed")
+_LEARNS = ("user_ids_", "user_factors_", "strengths_", "loadings_", "user_levels_")
+
+
+def _chosen(values: sparse.csr_array) -> sparse.csr_array:
+    """Mark who rated what, each user's row of length 1."""
+    n_of_user = np.diff(values.indptr)
+    data = 1 / np.sqrt(np.repeat(n_of_user, n_of_user))
+    return sparse.csr_array((data.astype(np.float32), values.indices, values.indptr), shape=values.shape)
+
+
+def _damped(n_ratings: npt.NDArray[Any], damping: float) -> npt.NDArray[Any]:
+    return np.asarray(np.maximum(n_ratings, 1.0)[:, None] ** -damping)
+
+
+class _Ridge:
+    """A ridge regression of any targets on the same rows."""
+
+    def __init__(self, rows: npt.NDArray[Any], weights: npt.NDArray[Any], penalty: float) -> None:
+        self._rows, self._weights = rows, weights
+        gram = (rows.T * weights) @ rows
+        gram[np.diag_indices_from(gram)] += max(penalty, 1e-9)
+        self._cholesky = cholesky(gram, lower=True)
+
+    def coefficients(self, targets: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Fit targets (n, k): (d, k)."""
+        return np.asarray(cho_solve((self._cholesky, True), (self._rows.T * self._weights) @ targets))
+
+    def leverages(self) -> npt.NDArray[Any]:
+        """Tell the share of each row itself in what it is predicted, (n,), in [0, 1)."""
+        halves = solve_triangular(self._cholesky, self._rows.T, lower=True)
+        return np.asarray(self._weights * np.square(halves).sum(axis=0))
+
+
+def _levels(user_factors: Floats, factors: Floats) -> Floats:
+    """Tell each user's mean preference over films and its standard deviation: (n_users, 2); NaN where all are alike."""
+    if not len(factors):
+        return np.full((len(user_factors), 2), np.nan, np.float32)
+    covariance = np.atleast_2d(np.cov(factors.astype(np.float64), rowvar=False, bias=True))
+    spreads = np.sqrt(np.einsum("uk,kl,ul->u", user_factors, covariance, user_factors, optimize=True).clip(min=0))
+    levels = [user_factors @ factors.mean(axis=0), np.where(spreads > 1e-12, spreads, np.nan)]
+    return np.stack(levels, axis=1).astype(np.float32)
+
+
+def _spread(errors: npt.NDArray[Any], support: npt.NDArray[Any], weights: npt.NDArray[Any], within: float) -> float:
+    """Tell how far true means lie from predicted ones: the root of the errors' variance less that of small samples."""
+    if not len(errors):
+        return 0.0
+    return float(np.sqrt(max(np.average(errors**2 - within / support, weights=weights), 0.0)))
+
+
+def _variance_within(values: sparse.csr_array, means: npt.NDArray[Any]) -> float:
+    """Tell the variance of ratings about their film's mean, in stars²."""
+    n_films = np.count_nonzero(np.bincount(values.indices))
+    left = values.data - means[values.indices]
+    return float(np.square(left).sum() / max(1, len(left) - n_films))
