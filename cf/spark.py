@@ -8,6 +8,7 @@ not import PySpark.
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -39,7 +40,8 @@ class SparkALS(ALS):
     n_factors : int, default 40
         Spark's rank.
     n_iterations : int, default 15
-        Spark's maxIter. For more than some 30, Spark wants ``sparkContext.setCheckpointDir`` to be called first.
+        Spark's maxIter. In a session of yours, call ``sparkContext.setCheckpointDir`` first for more than some ten:
+        without, what each iteration was computed from piles up until Spark's stack overflows.
     penalty : float, default 0.12
         λ, Spark's regParam; it grows with a user's or a film's number of ratings.
     bias_damping : float, default 5
@@ -95,8 +97,12 @@ class SparkALS(ALS):
         with _opened(self._spark) as spark, _reworded():
             from pyspark.ml import recommendation
 
+            # Of Spark's ten blocks, most would be tasks that no core is there for.
+            n_blocks = spark.sparkContext.defaultParallelism
             alternation = recommendation.ALS(
                 rank=self.n_factors,
+                numUserBlocks=n_blocks,
+                numItemBlocks=n_blocks,
                 maxIter=self.n_iterations,
                 regParam=self.penalty,
                 seed=self.seed,
@@ -203,7 +209,10 @@ def _opened(spark: SparkSession | None) -> Iterator[SparkSession]:
     if spark is not None:
         yield spark
         return
-    with session() as opened:
+    with session() as opened, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        # A folder of this machine serves where Spark runs on this machine; a cluster's is for its owner to name.
+        if opened.sparkContext.master.startswith("local") and not opened.sparkContext.getCheckpointDir():
+            opened.sparkContext.setCheckpointDir(folder)
         yield opened
 
 
