@@ -203,7 +203,9 @@ class ColdStart:
 
         Parameters
         ----------
-        content, values
+        content : mapping of str to array_like of shape (n, d)
+            As in `factors`.
+        values : csr_array of shape (n_users, n), optional
             As in `factors`.
 
         Returns

@@ -240,7 +240,8 @@ def read_ratings(path: Path) -> Ratings:
     ----------
     path : Path
         ``*.csv`` and ``*.parquet`` are known by their names; anything else is read as tab-separated. CSV and Parquet
-        have the columns userId, movieId, rating and timestamp; Parquet may spell them user_id and movie_id.
+        have the columns userId, movieId, rating and timestamp; CSV may lack the last, Parquet may spell the first two
+        user_id and movie_id.
 
     Returns
     -------
@@ -284,13 +285,25 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 def _read_csv(path: Path) -> pd.DataFrame:
     # Millions of lines: read at once where all is well, row by row only to find what is not. Arrow's reader and not
     # pandas': that one cuts off cells beyond the last column and wraps numbers that are too large.
-    options = csv.ConvertOptions(column_types=_ARROW_TYPES, include_columns=_COLUMNS, null_values=[])
+    options = csv.ConvertOptions(
+        column_types=_ARROW_TYPES, include_columns=_COLUMNS, null_values=[], include_missing_columns=_is_timeless(path)
+    )
     try:
-        table = csv.read_csv(path, convert_options=options).to_pandas()
+        table = csv.read_csv(path, convert_options=options).to_pandas().fillna({"timestamp": 0}).astype(_TYPES)
     except (OSError, KeyError, pa.ArrowException) as error:
         _log.debug("reading %s row by row: %s", path, error)
         return _read_csv_by_row(path)
     return table if _plausible(table) else _read_csv_by_row(path)
+
+
+def _is_timeless(path: Path) -> bool:
+    """Tell whether a file has all columns but the times, as ml-small-2016 has."""
+    try:
+        with path.open(encoding="utf-8-sig") as stream:
+            header = [name.strip() for name in stream.readline().split(",")]
+    except (OSError, ValueError):
+        return False
+    return "timestamp" not in header and set(_COLUMNS[:3]) <= set(header)
 
 
 def _plausible(table: pd.DataFrame) -> bool:
@@ -299,7 +312,7 @@ def _plausible(table: pd.DataFrame) -> bool:
 
 
 def _read_csv_by_row(path: Path) -> pd.DataFrame:
-    rows = [_parse(row) for row in read_rows(path, _COLUMNS)]
+    rows = [_parse(row) for row in read_rows(path, _COLUMNS[: 3 if _is_timeless(path) else 4])]
     return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_TYPES)
 
 
@@ -326,5 +339,7 @@ def _parse(row: Row) -> tuple[int, int, float, int]:
         raise row.error("rating", _EXPECTED["rating"])
     user_id = row.integer("userId", _EXPECTED["userId"])
     movie_id = row.integer("movieId", _EXPECTED["movieId"])
-    seconds = row.optional_integer("timestamp", f"{_EXPECTED['timestamp']}, or nothing", most=_MOST_SECONDS, least=0)
+    expected = f"{_EXPECTED['timestamp']}, or nothing"
+    timed = "timestamp" in row.values
+    seconds = row.optional_integer("timestamp", expected, most=_MOST_SECONDS, least=0) if timed else 0
     return user_id, movie_id, rating, seconds or 0

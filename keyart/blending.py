@@ -36,7 +36,18 @@ class Looks(Protocol):
     def __contains__(self, movie_id: int) -> bool: ...
 
     def scan(self, movie_id: int) -> Any:
-        """Tell how near every other film is to one; see `index.cosine.CosineIndex.scan`."""
+        """Tell how near every other film is to one; see `index.cosine.CosineIndex.scan`.
+
+        Parameters
+        ----------
+        movie_id : int
+            The film.
+
+        Returns
+        -------
+        Scan
+            Ids and cosines.
+        """
 
 
 @dataclass(frozen=True)

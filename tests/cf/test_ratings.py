@@ -228,6 +228,18 @@ def test_a_file_cut_off_is_refused(tmp_path: Path) -> None:
 # Single files
 
 
+def test_csv_may_have_no_times(folder_of: FolderOf) -> None:
+    lines = "userId,movieId,rating\n1,6,4.0\n2,6,0.5\n"
+    found = read_ratings(folder_of({"r.csv": lines}) / "r.csv")
+    assert [column.tolist() for column in _columns(found)] == [[1, 2], [6, 6], [4.0, 0.5], [0, 0]]
+    with pytest.raises(DataError, match="line 3, column rating: .* received '9'"):
+        read_ratings(folder_of({"r.csv": lines.replace("0.5", "9")}) / "r.csv")
+
+
+def test_the_2016_edition_is_read(shared: Path) -> None:
+    assert len(read_movielens(shared / "data/ml-small-2016")) == 100_004
+
+
 def test_parquet_reads_as_the_csv_it_was_made_from(tmp_path: Path) -> None:
     ratings = ratings_of(random_stars(1))
     ratings.save(tmp_path / "ratings.parquet")
