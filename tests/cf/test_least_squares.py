@@ -76,6 +76,30 @@ def test_a_row_without_cells_is_0_and_takes_the_common_answer_where_there_is_one
     np.testing.assert_allclose(squares.solve(factors_of(4), 2.0, right=right)[7], right / 2)
 
 
+def test_steps_from_a_start_come_nearer_to_the_exact_answer_and_stay_there(values: sparse.csr_array) -> None:
+    squares, given = LeastSquares(values), {"targets": 1.0, "weights": values.data, "shared": np.eye(12) + 0.1}
+    exact, near = squares.solve(factors_of(12), 1.0, **given), np.zeros((N_ROWS, 12), np.float32)
+    errors = [np.abs(exact).max()]
+    for _ in range(40):
+        near = squares.solve(factors_of(12), 1.0, **given, start=near)
+        errors.append(np.abs(near - exact).max())
+    assert errors[1] < errors[0]
+    assert errors[-1] < 1e-3
+    np.testing.assert_array_equal(near[7], 0)
+
+
+def test_steps_from_the_right_answer_are_no_steps() -> None:
+    squares = LeastSquares(sparse.csr_array(np.float32([[2, 0]])))
+    found = squares.solve(np.eye(2, dtype=np.float32), 1.0, start=np.float32([[1, 0]]))
+    np.testing.assert_array_equal(found, [[1, 0]])
+
+
+def test_noise_and_a_start_are_refused_together(values: sparse.csr_array) -> None:
+    zeros = np.zeros((N_ROWS, 4), np.float32)
+    with pytest.raises(ValueError, match="not both"):
+        LeastSquares(values).solve(factors_of(4), 1.0, noise=zeros, start=zeros)
+
+
 def test_noise_gives_draws_of_the_mean_and_precision_of_each_row(
     stars: npt.NDArray[np.float32], values: sparse.csr_array
 ) -> None:
@@ -96,7 +120,6 @@ def test_neither_threads_nor_blocks_change_the_answer(
     expected = LeastSquares(values, n_threads=1).solve(factors_of(8), 1.0)
     np.testing.assert_array_equal(LeastSquares(values, n_threads=3).solve(factors_of(8), 1.0), expected)
     monkeypatch.setattr("cf.least_squares._BLOCK_NUMBERS", 1)
-    monkeypatch.setattr("cf.least_squares._UNPARTED_PRODUCT", 1)
     np.testing.assert_allclose(LeastSquares(values).solve(factors_of(8), 1.0), expected, atol=1e-5)
 
 
