@@ -13,8 +13,9 @@ help: ## list the targets
 demo: $(VENV)/.installed ## the whole way on the embedded catalogue, offline
 	$(BIN)/keyart demo
 
+# A file's tests stay in one process: TensorFlow and Spark take seconds to start.
 test: lint types ## lint, types and all tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 soak: $(VENV)/.installed-dev ## the tests that take minutes
 	$(BIN)/pytest -m slow
