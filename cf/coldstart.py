@@ -29,6 +29,8 @@ _NAME, _KIND, _VERSION = "cold-start", "keyart-cold-start", 1
 # The two-sided 95 % quantile of the normal distribution.
 _WITHIN_95 = 1.96
 _NO_MEAN = 3.5
+# The number of ratings at which a film's mean rating counts half in what is learnt of means.
+_HALF_SUPPORT_OF_MEANS = 10.0
 
 Content = Mapping[str, npt.ArrayLike]
 
@@ -112,9 +114,8 @@ class ColdStart:
         p: 0 leaves the most rated films the most to say, 0.5 none.
     smoothing : float, default 3
         μ of a film's own factors.
-    half_support : float, default 10
-        λ, in ratings: the number of ratings of a film at which its own factors count as much as predicted ones, and at
-        which its mean rating counts half.
+    half_support : float, default 50
+        λ, in ratings: the number of ratings of a film at which its own factors count as much as predicted ones.
     seed : int, default 0
         Where the search for the singular vectors starts.
 
@@ -132,7 +133,7 @@ class ColdStart:
         n_factors: int = 128,
         damping: float = 0.25,
         smoothing: float = 3.0,
-        half_support: float = 10.0,
+        half_support: float = 50.0,
         seed: int = 0,
     ) -> None:
         self.sources = dict(sources)
@@ -289,9 +290,7 @@ class ColdStart:
         StoreError
             The files cannot be written; what was there before is untouched.
         """
-        parameters = {
-            name: getattr(self, name) for name in ("n_factors", "damping", "smoothing", "half_support", "seed")
-        }
+        parameters = {name: getattr(self, name) for name in _PARAMETERS}
         sources = {name: asdict(source) for name, source in self.sources.items()}
         learnt = {name: getattr(self, name) for name in _LEARNS}
         content = {"sources": sources, "parameters": parameters, "source": self.source}
@@ -344,7 +343,7 @@ class ColdStart:
         own = (self.loadings_[rated] * _damped(support, self.damping)).astype(np.float64)
         totals = np.bincount(values.indices, weights=values.data, minlength=values.shape[1])
         means = totals / np.maximum(n_ratings, 1)
-        weights = support / (support + self.half_support)
+        weights = support / (support + _HALF_SUPPORT_OF_MEANS)
         base = own.mean(axis=0) if len(own) else np.zeros(own.shape[1])
         mean = float(np.average(means[rated], weights=weights)) if len(own) else _NO_MEAN
         self.learnt_ = {"base": base.astype(np.float32)}
