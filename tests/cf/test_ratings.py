@@ -232,7 +232,7 @@ def test_csv_may_have_no_times(folder_of: FolderOf) -> None:
     lines = "userId,movieId,rating\n1,6,4.0\n2,6,0.5\n"
     found = read_ratings(folder_of({"r.csv": lines}) / "r.csv")
     assert [column.tolist() for column in _columns(found)] == [[1, 2], [6, 6], [4.0, 0.5], [0, 0]]
-    with pytest.raises(DataError, match="line 3, column rating: .* received '9'"):
+    with pytest.raises(DataError, match=r"line 3, column rating: .* received '9'"):
         read_ratings(folder_of({"r.csv": lines.replace("0.5", "9")}) / "r.csv")
 
 
