@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 from scipy import linalg, sparse
 
+from catalog.errors import ConfigError
 from cf.base import Recommender, Rows, Scores, cosine_similarities
 
 FloatArray = npt.NDArray[np.float64]
+# While fitting, of each pair of films: a sparse product, float64 with its index, and the same once more, dense.
+_BYTES_OF_A_PAIR = 21
 
 
 class Ease(Recommender):
@@ -24,7 +28,8 @@ class Ease(Recommender):
     the case of a diagonal of 0 and of equal weights and scales. To relax the diagonal, to weigh users of many ratings
     down, and films that everybody sees, each ranks better.
 
-    Memory is 24 bytes for each pair of films while fitting, 4 afterwards; time grows with the cube of the films.
+    Memory is up to 21 bytes for each pair of films while fitting, 4 afterwards; time grows with the cube of the films.
+    Where there is not so much memory, `fit` refuses.
 
     Parameters
     ----------
@@ -62,14 +67,18 @@ class Ease(Recommender):
         self.weights_: npt.NDArray[np.float32]
 
     def _fit(self, values: sparse.csr_array) -> None:
+        self._check_memory(values.shape[1])
         chosen = choices(values)
         scales = self._film_scales(chosen)
         scaled = sparse.csr_array(chosen.multiply(scales))
-        gram = (scaled.T @ scaled.multiply(self._user_weights(chosen)[:, None])).toarray().astype(np.float64)
+        gram = (
+            (scaled.T @ scaled.multiply(self._user_weights(chosen)[:, None])).toarray().astype(np.float64, copy=False)
+        )
         gram[np.diag_indices_from(gram)] += self.regularization
         # Columns of P times gamma; what stands in B besides is the identity and the films' scales.
         weights = _inverse(gram)
-        weights *= -self._gammas(np.diag(weights)) * scales[:, None] / scales
+        weights *= -self._gammas(np.diag(weights)) / scales
+        weights *= scales[:, None]
         weights[np.diag_indices_from(weights)] += 1
         # Of a film that nobody chose nothing is known; its column would be 0.
         weights[:, chosen.sum(axis=0) == 0] = np.nan
@@ -86,6 +95,15 @@ class Ease(Recommender):
     def _similarities(self, films: Rows) -> Scores:
         # Films are alike if they speak for the same films.
         return cosine_similarities(np.nan_to_num(self.weights_), films)
+
+    def _check_memory(self, n_films: int) -> None:
+        needed_bytes, free_bytes = _BYTES_OF_A_PAIR * n_films**2, psutil.virtual_memory().available
+        if needed_bytes > free_bytes:
+            raise ConfigError(
+                f"{self.name} compares all films with all: {n_films:,} films need {needed_bytes / 1e9:,.1f} GB of "
+                f"memory, and {free_bytes / 1e9:,.1f} GB are free; name another model, such as implicit-als, whose "
+                "memory grows with the films and not with their square"
+            )
 
     def _gammas(self, diagonal: FloatArray) -> FloatArray:
         within = 1 - self.regularization * diagonal <= self.largest_diagonal
@@ -122,11 +140,16 @@ def _mean_over_ratings(numbers: FloatArray, n_ratings: npt.NDArray[np.integer]) 
     return float(np.average(numbers, weights=n_ratings)) if n_ratings.any() else 1.0
 
 
-def _inverse(positive_definite: FloatArray) -> FloatArray:
-    # By Cholesky: half the work of a general inverse, and exactly symmetric.
-    if not len(positive_definite):
-        return positive_definite
-    factor, _ = linalg.lapack.dpotrf(positive_definite, lower=False)
-    inverse, _ = linalg.lapack.dpotri(factor, lower=False)
-    upper = np.triu(inverse)
-    return np.asarray(upper + np.triu(upper, 1).T)
+def _inverse(matrix: FloatArray) -> FloatArray:
+    """Invert a symmetric, positive definite matrix, in its own place."""
+    if not len(matrix):
+        return matrix
+    # By Cholesky: half the work of a general inverse, and exactly symmetric. Its transpose, the same numbers, stands in
+    # memory as LAPACK wants it, which therefore copies nothing.
+    factor, where_not = linalg.lapack.dpotrf(matrix.T, lower=False, overwrite_a=True)
+    if where_not:
+        raise ConfigError("the ratings do not determine a solution; set regularization above 0")
+    inverse, _ = linalg.lapack.dpotri(factor, lower=False, overwrite_c=True)
+    for row in range(len(inverse)):
+        inverse[row + 1 :, row] = inverse[row, row + 1 :]
+    return np.asarray(inverse)

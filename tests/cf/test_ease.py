@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from catalog.errors import ConfigError
+from cf import ease
 from cf.base import Recommender
 from cf.ease import Ease
 from cf.evaluation import evaluate
@@ -85,6 +87,17 @@ def test_a_new_user_is_answered_as_an_old_one_who_saw_the_same() -> None:
     for known, new in zip(model.recommend(ratings.user_ids, 5), model.recommend_new(ratings, 5), strict=True):
         np.testing.assert_array_equal(known.movie_ids, new.movie_ids)
         np.testing.assert_array_equal(known.scores, new.scores)
+
+
+def test_more_films_than_fit_into_memory_are_refused_before_it_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ease, "_BYTES_OF_A_PAIR", 10**13)
+    with pytest.raises(ConfigError, match=r"20 films need 4,000,000\.0 GB of memory, and .* GB are free; name another"):
+        Ease().fit(random_ratings())
+
+
+def test_without_a_penalty_ratings_that_leave_it_open_are_refused() -> None:
+    with pytest.raises(ConfigError, match="set regularization above 0"):
+        plain(0.0).fit(ratings_of([[5, 5]] * 4).matrix())
 
 
 def test_relaxed_and_weighted_it_ranks_real_films_better_than_plain(shared) -> None:
