@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from catalog.errors import ConfigError
 from cf.base import Recommender
@@ -121,10 +123,36 @@ def make(name: str, **parameters: Any) -> Recommender:
     Raises
     ------
     ConfigError
-        There is no model of that name, or it has no such parameter.
+        There is no model of that name, it has no such parameter, or the parameter takes no such value.
     """
-    made_with = {**MODELS[name].parameters, **parameters} if name in MODELS else parameters
-    try:
-        return model_class(name)(**made_with)
-    except TypeError as error:
-        raise ConfigError(f"{name} cannot be made with {made_with}: {error}") from error
+    made_by = model_class(name)
+    hints = get_type_hints(made_by.__init__)
+    takes = {parameter: hints[parameter] for parameter in inspect.signature(made_by).parameters}
+    for parameter, value in parameters.items():
+        if parameter not in takes:
+            known = f"its parameters are {', '.join(takes)}" if takes else "it has none"
+            raise ConfigError(f"{name} has no parameter {parameter!r}; {known}")
+        expected = _expected(parameter, takes[parameter], value)
+        if expected:
+            raise ConfigError(f"{name}.{parameter}: expected {expected}, received {value!r}")
+    return made_by(**{**MODELS[name].parameters, **parameters})
+
+
+def _expected(parameter: str, hint: Any, value: object) -> str:
+    """Say what a parameter takes, if it does not take a value; none of any model takes numbers below 0."""
+    if get_origin(hint) is Literal:
+        return "" if value in get_args(hint) else " or ".join(map(str, get_args(hint)))
+    kinds = get_args(hint) or (hint,)
+    if value is None and type(None) in kinds:
+        return ""
+    if bool in kinds:
+        return "" if isinstance(value, bool) else "true or false"
+    if str in kinds:
+        return "" if isinstance(value, str) else "text"
+    or_none = ", or none" if type(None) in kinds else ""
+    if float in kinds:
+        fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+        return "" if fits else f"a number from 0 on{or_none}"
+    least = 1 if parameter.startswith("n_") or parameter == "batch_size" else 0
+    fits = isinstance(value, int) and not isinstance(value, bool) and value >= least
+    return "" if fits else f"a whole number from {least} on{or_none}"

@@ -82,5 +82,34 @@ def test_every_model_is_found_by_its_name(name: str) -> None:
 def test_a_name_or_parameter_that_there_is_not_is_said_so() -> None:
     with pytest.raises(ConfigError, match="no model is called 'most-rate'; did you mean most-rated"):
         make("most-rate")
-    with pytest.raises(ConfigError, match="most-rated cannot be made with"):
+    with pytest.raises(ConfigError, match="most-rated has no parameter 'rank'; it has none"):
         make("most-rated", rank=3)
+    with pytest.raises(ConfigError, match="damped-mean has no parameter 'rank'; its parameters are damping"):
+        make("damped-mean", rank=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("als.n_factors", "abc", "a whole number from 1 on"),
+        ("als.n_factors", 0, "a whole number from 1 on"),
+        ("als.n_factors", True, "a whole number from 1 on"),
+        ("als.n_factors", 2.5, "a whole number from 1 on"),
+        ("als.seed", -1, "a whole number from 0 on"),
+        ("als.penalty", -0.1, "a number from 0 on"),
+        ("als.penalty", float("nan"), "a number from 0 on"),
+        ("ranking.batch_size", 0, "a whole number from 1 on, or none"),
+        ("ranking.decay", 1, "true or false"),
+        ("ranking.optimizer", 1, "text"),
+        ("keras-sigmoid.output", "tanh", "sigmoid or relu"),
+    ],
+)
+def test_a_value_that_a_parameter_does_not_take_is_said_so(name: str, value: object, expected: str) -> None:
+    model, _, parameter = name.partition(".")
+    with pytest.raises(ConfigError, match=f"{name}: expected {expected}, received {value!r}"):
+        make(model, **{parameter: value})
+
+
+def test_whole_numbers_and_none_are_taken_where_they_may_stand() -> None:
+    assert make("als", penalty=1).parameters["penalty"] == 1
+    assert make("ranking", batch_size=None).parameters["batch_size"] is None

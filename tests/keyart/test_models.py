@@ -147,7 +147,12 @@ def test_parameters_are_set_by_name(rated_home: Path, run: Run) -> None:
     ("words", "code", "message"),
     [
         (["fit", "bestest"], 1, "no model is called 'bestest'"),
-        (["fit", "baseline", "--set", "baseline.x=1"], 1, "baseline cannot be made with {'x': 1}"),
+        (
+            ["fit", "baseline", "--set", "baseline.x=1"],
+            1,
+            "baseline has no parameter 'x'; its parameters are user_damping",
+        ),
+        (["fit", "als", "--set", "als.n_factors=0"], 1, "als.n_factors: expected a whole number from 1 on, received 0"),
         (["fit", "baseline", "--set", "ease.x=1"], 1, "--set names ease, which is not among the models to fit"),
         (["fit", "baseline", "--set", "x=1"], 2, "expected MODEL.NAME=VALUE"),
         (["recommend"], 1, "name either a user"),
