@@ -114,11 +114,16 @@ def by_time(ratings: Ratings, test_share: float = 0.2) -> Split:
     Raises
     ------
     ConfigError
-        There are too few ratings to part, or the share is out of range.
+        There are too few ratings to part, all are of the same second, or the share is out of range.
     """
     _check_share(test_share)
     if not len(ratings):
         return _parted("latest", ratings, np.zeros(0, bool))
+    if np.ptp(ratings.timestamps) == 0:
+        raise ConfigError(
+            f"the {len(ratings):,} ratings cannot be parted by time: they have none, or all the same; choose another "
+            "split"
+        )
     moment = np.quantile(ratings.timestamps, 1 - test_share, method="higher")
     return _parted(f"latest {test_share:.0%}", ratings, ratings.timestamps >= moment)
 
@@ -170,9 +175,12 @@ def given(train_path: Path, test_path: Path) -> Split:
     DataError
         A file is malformed.
     ConfigError
-        A rating is in both files: the model would be tested on what it has learnt.
+        A file holds no ratings; or a rating is in both: the model would be tested on what it has learnt.
     """
     train, test = read_ratings(train_path), read_ratings(test_path)
+    for path, ratings in ((train_path, train), (test_path, test)):
+        if not len(ratings):
+            raise ConfigError(f"{path} holds no ratings; a split needs some to learn from and some to be tested on")
     both = np.intersect1d(_pairs(train), _pairs(test))
     if len(both):
         user_id, movie_id = divmod(int(both[0]), 2**32)

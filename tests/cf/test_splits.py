@@ -104,6 +104,20 @@ def test_files_that_share_a_rating_are_refused(folder_of: Callable[[Mapping[str,
         given(folder / "a.base", folder / "a.test")
 
 
+@pytest.mark.parametrize("empty", ["a.base", "a.test"])
+def test_a_file_without_ratings_is_refused(folder_of: Callable[[Mapping[str, str | bytes]], Path], empty: str) -> None:
+    folder = folder_of({"a.base": "1\t2\t3\t0\n", "a.test": "1\t3\t3\t0\n", empty: ""})
+    with pytest.raises(ConfigError, match=f"{empty} holds no ratings"):
+        given(folder / "a.base", folder / "a.test")
+
+
+def test_ratings_without_times_are_not_parted_by_time() -> None:
+    ratings = ratings_of([[5, 4, 3], [1, 2, 3]])
+    timeless = Ratings(ratings.user_ids, ratings.movie_ids, ratings.values, np.zeros(6, np.int64))
+    with pytest.raises(ConfigError, match="they have none, or all the same; choose another split"):
+        by_time(timeless)
+
+
 @pytest.mark.parametrize(
     ("ask", "message"),
     [
