@@ -114,7 +114,7 @@ def command(
 
     cards = compare(chosen, splits, parameters, k=k, relevant_from=relevant_from, on_fit=say)
     if as_json:
-        click.echo(json.dumps({"k": k, "models": [card.as_dict() for card in cards]}))
+        click.echo(json.dumps({"k": k, "models": [_nulled(card.as_dict()) for card in cards]}))
     elif as_csv:
         _print_csv(cards)
     else:
@@ -163,7 +163,7 @@ def _print_table(cards: list[Scorecard], k: int) -> None:
             _estimate(card.ndcg),
             _number(card.mrr.value),
             f"{card.item_coverage:.1%}",
-            f"{card.novelty:.1f}",
+            _number(card.novelty, 1),
             f"{card.fit_s:.1f} s",
             f"{card.recommend_ms:.2f} ms",
             f"{card.memory_mb:,.0f} MB",
@@ -189,8 +189,16 @@ def _print_csv(cards: list[Scorecard]) -> None:
         writer.writerow({**row, **{name: getattr(card, name) for name in (*_COSTS, "remark")}})
 
 
-def _number(value: float) -> str:
-    return "–" if value != value else f"{value:.3f}"
+def _nulled(values: dict[str, Any]) -> dict[str, Any]:
+    """Put null in the place of what could not be measured: JSON knows no NaN."""
+    return {
+        name: _nulled(value) if isinstance(value, dict) else None if value != value else value
+        for name, value in values.items()
+    }
+
+
+def _number(value: float, n_digits: int = 3) -> str:
+    return "–" if value != value else f"{value:.{n_digits}f}"
 
 
 def _estimate(estimate: Estimate) -> str:

@@ -216,6 +216,15 @@ def test_every_split_can_be_typed(rated_home: Path, run: Run, words: list[str]) 
     assert (card["predicted"] > 0) is (words[-1] not in ("cold", "time"))
 
 
+def test_what_cannot_be_measured_is_null_in_json_and_a_dash_in_the_table(rated_home: Path, run: Run) -> None:
+    words = ("evaluate", "baseline", "--split", "cold", "--home", rated_home)
+    printed = run(*words, "--json").out
+    assert "NaN" not in printed
+    (card,) = json.loads(printed)["models"]
+    assert card["novelty"] is card["ndcg"]["value"] is None
+    assert "nan" not in run(*words).out
+
+
 def test_files_of_ones_own_are_read(run: Run, tmp_path: Path) -> None:
     (tmp_path / "a.base").write_text("1\t1\t5\t0\n1\t2\t1\t0\n2\t1\t4\t0\n2\t2\t2\t0\n")
     (tmp_path / "a.test").write_text("3\t1\t4\t0\n1\t3\t4\t0\n")
