@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
-from cf.base import Recommender, rows_of
+from cf.base import BLOCK_CELLS, Recommender, rows_of
 from cf.baseline import fit_biases
 from cf.metrics import Estimate, FloatArray, bootstrap, item_coverage, novelty, ranking_scores
 from cf.ratings import Ratings
@@ -96,6 +96,7 @@ class _Tally:
     squares: list[FloatArray] = field(default_factory=list)
     distances: list[FloatArray] = field(default_factory=list)
     n_ratings: list[FloatArray] = field(default_factory=list)
+    ranked_for: list[npt.NDArray[np.int32]] = field(default_factory=list)
     rankings: list[FloatArray] = field(default_factory=list)
     n_predicted: int = 0
     per_split: list[tuple[float, float, float, float, float]] = field(default_factory=list)
@@ -189,9 +190,8 @@ def _measure(model: Recommender, split: Split, tally: _Tally, k: int, relevant_f
     started = time.perf_counter()
     first = model.recommend(chosen, k)
     recommend_ms = 1000 * (time.perf_counter() - started) / max(1, len(chosen))
-    ranked = [found.movie_ids for found in model.recommend(chosen, max(1, len(matrix.movie_ids)))]
-    scores = ranking_scores(ranked, [relevant[user_id] for user_id in chosen], k)
-    tally.rankings.append(np.stack([scores.recall, scores.ndcg, scores.reciprocal_rank]))
+    tally.ranked_for.append(np.array(chosen, np.int32))
+    tally.rankings.append(_rank(model, chosen, relevant, k))
     movie_ids, n_ratings, _ = split.train.support()
     popularity = dict(zip(movie_ids.tolist(), n_ratings.tolist(), strict=True))
     shown = [found.movie_ids for found in first]
@@ -199,6 +199,20 @@ def _measure(model: Recommender, split: Split, tally: _Tally, k: int, relevant_f
     tally.per_split.append(
         (covered, novelty(shown, k, popularity, len(matrix.user_ids)), fit_s, recommend_ms, peak.megabytes)
     )
+
+
+def _rank(model: Recommender, user_ids: list[int], relevant: Mapping[int, npt.NDArray[np.int32]], k: int) -> FloatArray:
+    """Score the whole ranking of each user: recall, NDCG and reciprocal rank, (3, n_users)."""
+    n_films = max(1, len(model.movie_ids_))
+    # Rankings of all users at once would be as large as the matrix of ratings would be if it were not sparse.
+    size = max(1, BLOCK_CELLS // n_films)
+    parts = [np.zeros((3, 0))]
+    for start in range(0, len(user_ids), size):
+        block = user_ids[start : start + size]
+        ranked = [found.movie_ids for found in model.recommend(block, n_films)]
+        scores = ranking_scores(ranked, [relevant[user_id] for user_id in block], k)
+        parts.append(np.stack([scores.recall, scores.ndcg, scores.reciprocal_rank]))
+    return np.concatenate(parts, axis=1)
 
 
 def _relevant(
@@ -242,18 +256,23 @@ def _scorecard(name: str, tally: _Tally, gives_stars: bool, n_resamples: int) ->
         np.asarray(np.bincount(rows, weights=np.concatenate(parts), minlength=len(user_ids)), np.float64)
         for parts in (tally.squares, tally.distances, tally.n_ratings)
     )
-    recall, ndcg, reciprocal_rank = np.concatenate(tally.rankings, axis=1)
+    # A user of several folds is one user still: drawn with all their rankings, or not at all.
+    ranked_for, rows = np.unique(np.concatenate(tally.ranked_for), return_inverse=True)
+    times = np.bincount(rows, minlength=len(ranked_for)).astype(np.float64)
+    recall, ndcg, reciprocal_rank = (
+        np.asarray(np.bincount(rows, weights=measured, minlength=len(ranked_for)), np.float64)
+        for measured in np.concatenate(tally.rankings, axis=1)
+    )
     covered, surprise, fit_s, recommend_ms, memory_mb = np.array(tally.per_split).T
-    once = np.ones(len(recall))
     return Scorecard(
         name,
         rmse=bootstrap(squares, n_ratings, root=True, n=n_resamples),
         mae=bootstrap(distances, n_ratings, n=n_resamples),
         predicted=tally.n_predicted / max(1.0, float(n_ratings.sum())),
         gives_stars=gives_stars,
-        recall=bootstrap(recall, once, n=n_resamples),
-        ndcg=bootstrap(ndcg, once, n=n_resamples),
-        mrr=bootstrap(reciprocal_rank, once, n=n_resamples),
+        recall=bootstrap(recall, times, n=n_resamples),
+        ndcg=bootstrap(ndcg, times, n=n_resamples),
+        mrr=bootstrap(reciprocal_rank, times, n=n_resamples),
         item_coverage=float(covered.mean()),
         novelty=float(surprise.mean()),
         fit_s=float(fit_s.mean()),

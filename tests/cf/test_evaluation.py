@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from cf import evaluation
 from cf.base import Recommender, Rows, Scores
 from cf.baseline import Baseline
 from cf.evaluation import evaluate, predict_stars
@@ -95,6 +97,22 @@ def test_folds_are_taken_together(stars: list[list[float]]) -> None:
     assert card.rmse.value == pytest.approx(np.sqrt(np.mean(squares)))
     assert card.rmse.low < card.rmse.value < card.rmse.high
     assert [model for model, _ in told] == ["baseline"] * 3
+
+
+def test_a_user_of_several_folds_is_drawn_with_all_of_them(stars: list[list[float]]) -> None:
+    ratings = ratings_of(stars)
+    (fold,) = evaluate({"baseline": Baseline}, [by_user(ratings, 4)])
+    (thrice,) = evaluate({"baseline": Baseline}, [by_user(ratings, 4)] * 3)
+    # The same ranking again tells nothing more of the users.
+    assert dataclasses.astuple(thrice.ndcg) == pytest.approx(dataclasses.astuple(fold.ndcg))
+    assert dataclasses.astuple(thrice.mrr) == pytest.approx(dataclasses.astuple(fold.mrr))
+
+
+def test_rankings_in_blocks_are_the_same(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    (whole,) = evaluate({"baseline": Baseline}, [split])
+    monkeypatch.setattr(evaluation, "BLOCK_CELLS", 90)
+    (blocks,) = evaluate({"baseline": Baseline}, [split])
+    assert (blocks.recall, blocks.ndcg, blocks.mrr) == (whole.recall, whole.ndcg, whole.mrr)
 
 
 def test_only_films_liked_well_enough_count(stars: list[list[float]], split: Split) -> None:
