@@ -13,10 +13,10 @@ from catalog.errors import ConfigError
 from catalog.storage import atomic_path
 
 if TYPE_CHECKING:
-    from cf.exploration import FilmMap
     from matplotlib.figure import Figure
 
     from cf.evaluation import Scorecard
+    from cf.exploration import FilmMap
 
 _SUFFIXES = (".png", ".svg", ".pdf")
 
