@@ -19,7 +19,7 @@ from scipy import sparse
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.storage import write_error
-from cf.base import Recommender, Rows, Scores, cosine_similarities
+from cf.base import Ids, Recommended, Recommender, Rows, Scores, cosine_similarities, rows_of
 from cf.ease import choices
 
 FloatArray = npt.NDArray[np.float32]
@@ -27,6 +27,7 @@ FloatArray = npt.NDArray[np.float32]
 _N_NEWTON_STEPS = 12
 _WIDEST_START = 0.05
 _LARGEST_DIFFERENCE = 1e-4
+_NOTHING = np.empty(0, np.float32), np.empty(0, np.intp)
 
 
 class TwoTower(Recommender):
@@ -87,6 +88,51 @@ class TwoTower(Recommender):
         self.user_factors_: FloatArray
         self.film_factors_: FloatArray
         self.losses_: FloatArray
+        self._index: Any = None
+
+    def retrieve(
+        self, user_ids: Ids, k: int, *, exclude_seen: bool = True, searched_share: float = 0.25
+    ) -> list[Recommended]:
+        """Recommend as `recommend` does, but look at a share of the films only: an approximate index of FAISS.
+
+        Films are parted into cells, about as many as a cell has films, by the direction of their vectors; those whose
+        centres promise most are searched, and all only where these hold fewer than k films. It is for catalogues of
+        many times ten thousand films; the scores of what is found are exact. The index is made at the first call.
+
+        Parameters
+        ----------
+        user_ids : sequence of int
+            Whom.
+        k : int
+            How many films at most.
+        exclude_seen : bool, default True
+            Leave out what the user had rated when the model was fitted.
+        searched_share : float, default 0.25
+            Which share of the cells is searched, above 0; 1 is `recommend`.
+
+        Returns
+        -------
+        list of Recommended
+            One for each user, in their order; empty for a user whom the model does not know.
+
+        Raises
+        ------
+        ValueError
+            k is below 1, or the share is not above 0 and up to 1.
+        """
+        if k < 1 or not 0 < searched_share <= 1:
+            raise ValueError(f"expected k of 1 or more and a share in (0, 1], received {k} and {searched_share}")
+        users = rows_of(self.user_ids_, user_ids)
+        if self._index is None:
+            self._index = _cells_of(self.film_factors_)
+        n_searched = max(1, round(searched_share * self._index.nlist))
+        answers = []
+        for user in users.tolist():
+            known = user >= 0 and not np.isnan(self.user_factors_[user, 0])
+            rated = slice(*self.seen_.indptr[user : user + 2]) if known and exclude_seen else slice(0)
+            scores, films = self._search(user, k, self.seen_.indices[rated], n_searched) if known else _NOTHING
+            answers.append(Recommended(self.movie_ids_[films], scores))
+        return answers
 
     def export_savedmodel(self, folder: Path, titles: Mapping[int, str], k: int = 10) -> None:
         """Write a SavedModel that takes user ids and gives scores and titles; the films' vectors are inside.
@@ -132,6 +178,21 @@ class TwoTower(Recommender):
         except OSError as error:
             raise write_error(folder, error) from error
 
+    def _search(self, user: int, k: int, seen: Rows, n_searched: int) -> tuple[FloatArray, Rows]:
+        """Search the index for what a user has not seen: scores and rows, best first, equal ones in ascending row."""
+        n_wanted = min(k, self._index.ntotal - len(seen))
+        if n_wanted < 1:
+            return _NOTHING
+        for n_cells in (n_searched, self._index.nlist):
+            self._index.nprobe = n_cells
+            found, rows = self._index.search(self.user_factors_[user, None], k + len(seen))
+            kept = (rows[0] >= 0) & ~np.isin(rows[0], seen)
+            if kept.sum() >= n_wanted:
+                break
+        scores, films = found[0][kept], rows[0][kept]
+        order = np.lexsort((films, -scores))[:k]
+        return scores[order], films[order]
+
     def _compare(self, written: Path, k: int) -> None:
         import tensorflow as tf
 
@@ -152,6 +213,7 @@ class TwoTower(Recommender):
         users[n_of_user == 0] = np.nan
         films[n_of_film == 0] = np.nan
         self.user_factors_, self.film_factors_, self.losses_ = users, films, losses
+        self._index = None
 
     def _nothing_learnt(self, shape: tuple[int, int]) -> tuple[FloatArray, FloatArray, FloatArray]:
         users, films = (np.zeros((n, self.n_factors), np.float32) for n in shape)
@@ -236,6 +298,21 @@ class TwoTower(Recommender):
 
     def _similarities(self, films: Rows) -> Scores:
         return cosine_similarities(self.film_factors_, films)
+
+
+def _cells_of(film_factors: FloatArray) -> Any:
+    """Make FAISS' inverted file of the films that have vectors, by their rows."""
+    import faiss
+
+    known = np.flatnonzero(~np.isnan(film_factors[:, 0]))
+    n_factors, n_cells = film_factors.shape[1], max(1, round(len(known) ** 0.5))
+    index = faiss.IndexIVFFlat(faiss.IndexFlatIP(n_factors), n_factors, n_cells, faiss.METRIC_INNER_PRODUCT)
+    # Cells may be small: FAISS warns of fewer than 39 vectors each.
+    index.cp.min_points_per_centroid = 1
+    if len(known):
+        index.train(film_factors[known])
+        index.add_with_ids(film_factors[known], known)
+    return index
 
 
 def _fit_users(chosen: sparse.csr_array, films: FloatArray, offsets: FloatArray, regularization: float) -> FloatArray:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from catalog.errors import ConfigError
 from catalog.films import Catalogue
+from catalog.storage import atomic_path
 from cf import exploration
 from cf.base import Recommender, rows_of
 from cf.ratings import Ratings
@@ -75,6 +78,37 @@ def explore_ratings(workspace: Workspace, ratings: Ratings, topic: Topic, choice
         return list(exploration.most_rated(ratings, titles, choice.k))
     more_than = choice.min_ratings - 1
     return list(exploration.best_rated(ratings, titles, choice.k, more_than=more_than, damping=choice.damping))
+
+
+def write_ratings(workspace: Workspace, ratings: Ratings, path: Path) -> None:
+    """Write the ratings joined with titles, for tools of your own.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace, for titles and genres.
+    ratings : Ratings
+        Its ratings.
+    path : Path
+        A Parquet file: user_id, movie_id, title, genres (parted by |), rating, timestamp.
+
+    Raises
+    ------
+    StoreError
+        The file cannot be written.
+    """
+    titles, genres = _facts(workspace)
+    films = pd.Series(ratings.movie_ids)
+    columns = {
+        "user_id": ratings.user_ids,
+        "movie_id": ratings.movie_ids,
+        "title": films.map(titles),
+        "genres": films.map({movie_id: "|".join(names) for movie_id, names in genres.items()}),
+        "rating": ratings.values,
+        "timestamp": ratings.timestamps,
+    }
+    with atomic_path(path) as temporary_path:
+        pd.DataFrame(columns).to_parquet(temporary_path, index=False)
 
 
 def explore_biases(workspace: Workspace, name: str, choice: Choice) -> list[exploration.BiasedFilm]:
@@ -158,11 +192,13 @@ def explore_map(workspace: Workspace, name: str, choice: Choice) -> tuple[explor
     Raises
     ------
     ConfigError
-        The model learns no factors, or scikit-learn is not installed.
+        The model learns no factors, no film has so many ratings, or scikit-learn is not installed.
     NotBuiltError, DataError
         As `keyart.models.open_model`.
     """
     movie_ids, factors, titles = _factors(workspace, name, choice)
+    if not len(movie_ids):
+        raise ConfigError(f"no film has {choice.min_ratings} ratings; ask for fewer with --min-ratings")
     laid_out = exploration.film_map(movie_ids, factors, titles)
     model, _ = open_model(workspace, name)
     return laid_out, _support(model)[rows_of(model.movie_ids_, laid_out.movie_ids)]

@@ -189,7 +189,10 @@ def open_model(workspace: Workspace, name: str) -> tuple[Recommender, tuple[str,
     DataError
         Its files are damaged.
     """
-    model = model_class(name).open(workspace.model_dir(name))
+    try:
+        model = model_class(name).open(workspace.model_dir(name))
+    except NotBuiltError as error:
+        raise NotBuiltError(f"{name} has not been fitted here; run `keyart fit {name}`") from error
     if model.source == _source(workspace):
         return model, ()
     return model, (f"the ratings have changed since {name} was fitted; run `keyart fit {name}` again",)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from catalog.errors import ConfigError
-from keyart.cli.options import workspace_options
+from keyart.cli.options import say_notes, workspace_options
 
 if TYPE_CHECKING:
     from keyart.exploring import Topic
 
-_TOPICS = ("best", "most-rated", "genres", "biases", "clusters", "map")
+_TOPICS = ("ratings", "best", "most-rated", "genres", "biases", "clusters", "map")
 
 
 @click.command("explore", short_help="See what ratings tell of films: the best, genres, clusters, a map.")
@@ -46,13 +46,15 @@ _TOPICS = ("best", "most-rated", "genres", "biases", "clusters", "map")
 @click.option(
     "--sheet", type=click.Path(path_type=Path), metavar="FILE", help="Draw the map with titles (.png, .svg, .pdf)."
 )
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="The Parquet file of ratings with titles.")
 @workspace_options
 def command(
-    topic: Topic,
+    topic: Topic | Literal["ratings"],
     name: str,
     as_json: bool,
     as_csv: bool,
     sheet: Path | None,
+    out: Path | None,
     home: Path,
     k: int,
     min_ratings: int,
@@ -64,20 +66,31 @@ def command(
     """See what ratings tell of films.
 
     TOPIC is best, most-rated or genres, of the ratings; or biases, clusters or map, of what a model that `keyart fit`
-    has fitted learnt of the films.
+    has fitted learnt of the films; or ratings: all of them, joined with titles, into the Parquet file --out.
     """
     if as_json and as_csv:
         raise ConfigError("--json and --csv both want standard output; name one")
     if sheet and topic != "map":
         raise ConfigError(f"--sheet draws the map; there is no picture of {topic}")
-    from keyart.exploring import Choice
+    if (out is None) is (topic == "ratings"):
+        raise ConfigError("--out and the topic ratings go together: `keyart explore ratings --out ratings.parquet`")
+    from keyart.exploring import OF_A_MODEL, Choice, write_ratings
+    from keyart.models import open_model
+    from keyart.pipeline import open_ratings
     from keyart.plots import check_plot_path
     from keyart.workspace import Workspace
 
     if sheet:
         check_plot_path(sheet)
     choice = Choice(k, min_ratings, damping, by, smallest, n_clusters)
-    rows = _rows(Workspace.open(home), topic, name, choice, sheet)
+    workspace = Workspace.open(home)
+    if topic == "ratings":
+        write_ratings(workspace, open_ratings(workspace), Path(out or ""))
+        click.echo(f"ratings with titles: {out}", err=True)
+        return
+    if topic in OF_A_MODEL:
+        say_notes(open_model(workspace, name)[1])
+    rows = _rows(workspace, topic, name, choice, sheet)
     if as_json:
         click.echo(json.dumps({"topic": topic, "results": rows}, ensure_ascii=False))
     elif as_csv:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
 from cf.base import Recommender
@@ -89,6 +90,54 @@ def test_the_vector_that_leads_training_is_found_for_a_new_user_too(ratings: Rat
     known, new = model._score(np.arange(40)), model._score_new(ratings.values)
     agreement = [np.corrcoef(one, other)[0, 1] for one, other in zip(known, new, strict=True)]
     assert np.median(agreement) > 0.95
+
+
+# The approximate index
+
+
+def test_all_cells_together_hold_what_is_recommended(model: TwoTower) -> None:
+    users = [*model.user_ids_.tolist(), 999_999]
+    for exclude_seen in (True, False):
+        for one, other in zip(
+            model.retrieve(users, 12, exclude_seen=exclude_seen, searched_share=1),
+            model.recommend(users, 12, exclude_seen=exclude_seen),
+            strict=True,
+        ):
+            assert set(one.movie_ids.tolist()) == set(other.movie_ids.tolist())
+            np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
+
+
+def test_a_quarter_of_the_cells_holds_most_of_the_first_ten() -> None:
+    rng = np.random.default_rng(1)
+    model = TwoTower(n_factors=16)
+    model.user_ids_, model.movie_ids_ = np.arange(1, 101, dtype=np.int32), np.arange(1, 5001, dtype=np.int32)
+    model.seen_ = sparse.random_array((100, 5000), density=0.01, rng=rng, format="csr", dtype=np.float32)
+    tastes = rng.standard_normal((20, 16))
+    model.user_factors_, model.film_factors_ = (
+        (tastes[rng.integers(20, size=n)] + 0.5 * rng.standard_normal((n, 16))).astype(np.float32) for n in (100, 5000)
+    )
+    found, exact = model.retrieve(model.user_ids_, 10), model.recommend(model.user_ids_, 10)
+    shared = [np.isin(one.movie_ids, other.movie_ids).mean() for one, other in zip(found, exact, strict=True)]
+    assert np.mean(shared) > 0.9
+    for row, one in enumerate(found):
+        assert len(one.movie_ids) == 10
+        assert not np.isin(one.movie_ids - 1, model.seen_.indices[slice(*model.seen_.indptr[row : row + 2])]).any()
+        np.testing.assert_allclose(one.scores, model.predict([row + 1] * 10, one.movie_ids), atol=1e-4)
+
+
+def test_the_index_is_of_what_was_fitted_last(ratings: RatingMatrix) -> None:
+    model = TwoTower(n_factors=4, n_epochs=1).fit(Ratings.empty().matrix())
+    assert model.retrieve([101], 3)[0].movie_ids.tolist() == []
+    model.fit(ratings)
+    # Whoever has seen all of a cell is shown others.
+    for one, exact in zip(model.retrieve(ratings.user_ids, 3), model.recommend(ratings.user_ids, 3), strict=True):
+        assert len(one.movie_ids) == len(exact.movie_ids)
+
+
+@pytest.mark.parametrize(("k", "share"), [(0, 0.5), (3, 0.0), (3, 1.5)])
+def test_what_cannot_be_retrieved_is_refused(model: TwoTower, k: int, share: float) -> None:
+    with pytest.raises(ValueError, match="expected k of 1 or more and a share"):
+        model.retrieve([101], k, searched_share=share)
 
 
 # The SavedModel

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -120,8 +121,7 @@ def test_an_unknown_user_is_shown_what_people_like_and_told_so(rated_home: Path,
 def test_a_model_that_is_not_fitted_is_said(rated_home: Path, run: Run) -> None:
     outcome = run("recommend", "1", "--model", "baseline", "--home", rated_home)
     assert outcome.code == 1
-    assert "no baseline here yet" in outcome.err
-    assert "`keyart fit baseline`" in outcome.err
+    assert outcome.err == "keyart: baseline has not been fitted here; run `keyart fit baseline`\n"
 
 
 def test_ratings_that_changed_since_are_said(rated_home: Path, run: Run, tmp_path: Path) -> None:
@@ -234,3 +234,54 @@ def test_files_of_ones_own_are_read(run: Run, tmp_path: Path) -> None:
     (tmp_path / "u.data").write_text("\n".join(lines))
     outcome = run("evaluate", "baseline", "--ratings", tmp_path / "u.data", "--json")
     assert json.loads(outcome.out)["models"][0]["predicted"] == 1
+
+
+# Exploring
+
+
+@pytest.mark.parametrize("topic", ["best", "most-rated", "genres", "biases", "clusters", "map"])
+def test_every_topic_is_a_table_and_the_same_in_csv_and_json(rated_home: Path, run: Run, topic: str) -> None:
+    run("fit", "als", "--set", "als.n_factors=4", "--home", rated_home)
+    words = ("explore", topic, "-k", "3", "--clusters", "4", "--home", rated_home)
+    rows = json.loads(run(*words, "--json").out)["results"]
+    assert rows
+    printed = list(csv.DictReader(io.StringIO(run(*words, "--csv").out)))
+    assert [list(row.values()) for row in printed] == [[str(value) for value in row.values()] for row in rows]
+    assert len(run(*words).out.splitlines()) == len(rows) + 1
+
+
+def test_a_map_is_drawn_or_said_to_be_empty(rated_home: Path, run: Run, tmp_path: Path) -> None:
+    run("fit", "als", "--set", "als.n_factors=4", "--home", rated_home)
+    words = ("explore", "map", "--home", rated_home, "--sheet", tmp_path / "map.png")
+    outcome = run(*words, "--min-ratings", "1000")
+    assert "no film has 1000 ratings; ask for fewer with --min-ratings" in outcome.err
+    assert not (tmp_path / "map.png").exists()
+    assert run(*words).code == 0
+    with Image.open(tmp_path / "map.png") as picture:
+        assert picture.size[0] > 500
+
+
+def test_ratings_are_written_with_titles(rated_home: Path, run: Run, tmp_path: Path) -> None:
+    run("explore", "ratings", "--out", tmp_path / "r.parquet", "--home", rated_home)
+    table = pd.read_parquet(tmp_path / "r.parquet")
+    assert list(table) == ["user_id", "movie_id", "title", "genres", "rating", "timestamp"]
+    assert len(table) == len(open_ratings(Workspace.open(rated_home)))
+    assert (table["title"] == [f"Film {film} ({1959 + film})" for film in table["movie_id"]]).all()
+    assert set(table["genres"]) == {"Drama"}
+
+
+@pytest.mark.parametrize("words", [["ratings"], ["best", "--out", "r.parquet"]])
+def test_a_file_and_ratings_with_titles_go_together(rated_home: Path, run: Run, words: list[str]) -> None:
+    outcome = run("explore", *words, "--home", rated_home)
+    assert outcome.code == 1
+    assert "--out and the topic ratings go together" in outcome.err
+
+
+def test_a_model_of_other_ratings_is_said_when_it_is_explored(rated_home: Path, run: Run, tmp_path: Path) -> None:
+    run("fit", "baseline", "--home", rated_home)
+    (tmp_path / "movies.csv").write_text("movieId,title,genres\n1,Film 1 (1960),Drama\n")
+    (tmp_path / "links.csv").write_text("movieId,imdbId,tmdbId\n1,,1\n")
+    (tmp_path / "ratings.csv").write_text("userId,movieId,rating,timestamp\n1,1,4,0\n")
+    load(rated_home, tmp_path)
+    outcome = run("explore", "biases", "--model", "baseline", "--home", rated_home)
+    assert "the ratings have changed since baseline was fitted" in outcome.err
