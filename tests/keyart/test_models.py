@@ -285,3 +285,32 @@ def test_a_model_of_other_ratings_is_said_when_it_is_explored(rated_home: Path, 
     load(rated_home, tmp_path)
     outcome = run("explore", "biases", "--model", "baseline", "--home", rated_home)
     assert "the ratings have changed since baseline was fitted" in outcome.err
+
+
+# Exporting
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["two-tower", "--format", "tflite"], 1, "two-tower does not come as tflite"),
+        (["ranking", "--format", "savedmodel"], 1, "ranking does not come as savedmodel"),
+        (["ranking", "--format", "tflite"], 1, "run `keyart fit ranking`"),
+        (["ease", "--format", "tflite"], 2, "'ease' is not one of"),
+    ],
+)
+def test_what_cannot_be_exported_is_said(
+    rated_home: Path, run: Run, tmp_path: Path, words: list[str], code: int, message: str
+) -> None:
+    outcome = run("export", *words, "--out", tmp_path / "out", "--home", rated_home)
+    assert outcome.code == code
+    assert message in outcome.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_fitted_ranking_model_is_exported(rated_home: Path, run: Run, tmp_path: Path) -> None:
+    run("fit", "ranking", "--set", "ranking.n_epochs=1", "--home", rated_home)
+    outcome = run("export", "ranking", "--format", "tflite", "--out", tmp_path / "r.tflite", "--home", rated_home)
+    assert f"ranking written to {tmp_path / 'r.tflite'} (tflite)" in outcome.out
+    # What a TensorFlow Lite file begins with, after the offset of its root.
+    assert (tmp_path / "r.tflite").read_bytes()[4:8] == b"TFL3"
