@@ -19,8 +19,9 @@ import numpy.typing as npt
 from index.basis import fit_basis
 from index.features import FilmFeatures, Ids
 from index.plan import RANKS, Plan
+from index.projections import Projected, Projections
 from index.rows import Rows
-from index.shortlist import Projected, Projections, ShortlistRows, Sizes
+from index.shortlist import ShortlistRows, Sizes
 from index.vectors import FloatMatrix, unit_rows
 
 RECALLED = (1, 10, 100)
