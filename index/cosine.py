@@ -26,9 +26,10 @@ from index.exact import ExactRows
 from index.features import FilmFeatures, Ids
 from index.generation import Generation, Growth
 from index.plan import Kind, Plan, make_plan
+from index.projections import residuals
 from index.rows import Allowed, Rows
 from index.searching import DUPLICATE_SIMILARITY, Nearest, Scan, Searcher, artwork_groups
-from index.shortlist import ShortlistRows, residuals
+from index.shortlist import ShortlistRows
 from index.vectors import FloatMatrix, Matrix, check_queries, faults, mean_row, unit_rows
 
 # How often the record is read again when its files vanish while they are opened.

@@ -185,6 +185,33 @@ class FilmFeatures:
         return np.stack([self.row(number) for number in numbers.tolist()])
 
 
+def joined(one: FilmFeatures | None, other: FilmFeatures | None) -> FilmFeatures:
+    """Put films together, in ascending order.
+
+    Parameters
+    ----------
+    one, other : FilmFeatures or None
+        No film in both.
+
+    Returns
+    -------
+    FilmFeatures
+        All of them.
+    """
+    if one is None or other is None:
+        return one or other  # type: ignore[return-value]  # an index is never left without films
+    movie_ids = np.concatenate([one.movie_ids, other.movie_ids])
+    order = np.argsort(movie_ids)
+    hashes = [*one.poster_sha256s, *other.poster_sha256s]
+    return FilmFeatures(
+        movie_ids[order],
+        [*one.arrays, *other.arrays],
+        np.concatenate([one.array_numbers, other.array_numbers + len(one.arrays)])[order],
+        np.concatenate([one.row_numbers, other.row_numbers])[order],
+        [hashes[place] for place in order.tolist()],
+    )
+
+
 def single(features: npt.NDArray[Any]) -> npt.NDArray[np.floating]:
     """Take numbers as they can be compared.
 

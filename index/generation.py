@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from catalog.errors import DataError
 from index.features import FilmFeatures, Ids
+from index.projections import residuals
 from index.rows import Allowed, Rows
-from index.shortlist import ShortlistRows, residuals
+from index.shortlist import ShortlistRows
 
 # Films added later fit the basis worse than those it was fitted on; so much worse, and it is fitted anew.
 _DRIFT_BOUND = 1.15

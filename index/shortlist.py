@@ -20,10 +20,11 @@ import numpy.typing as npt
 from catalog.errors import DataError
 from catalog.storage import atomic_path
 from index.basis import project
-from index.features import FilmFeatures, Ids
-from index.rescoring import Rescorer, checksum
+from index.features import FilmFeatures, Ids, joined
+from index.projections import Projected, Projections
+from index.rescoring import Rescorer
 from index.rows import Allowed, Found, as_found, emptied, open_faiss, search_parameters, threads_for, write_faiss
-from index.vectors import FloatMatrix, unit_rows
+from index.vectors import FloatMatrix
 
 _BLOCK_ROWS = 512
 
@@ -61,25 +62,6 @@ class Sizes:
             return -(-k * self.by_k[ks[-1]] // ks[-1])
         size = np.exp(np.interp(np.log(k), np.log(ks), np.log([self.by_k[at] for at in ks])))
         return max(k, int(np.ceil(size - 1e-9)))
-
-
-@dataclass(frozen=True)
-class Projections:
-    """What is computed once of every film, in one pass over the features.
-
-    Parameters
-    ----------
-    codes : faiss.Index
-        The projections.
-    lengths : ndarray of shape (n,), float32
-        Of the rows, less the mean.
-    checksums : ndarray of shape (n,), uint64
-        Of the rows as they are stored.
-    """
-
-    codes: faiss.Index
-    lengths: FloatMatrix
-    checksums: npt.NDArray[np.uint64]
 
 
 class ShortlistRows:
@@ -405,130 +387,3 @@ class ShortlistRows:
         cosines = self.cosines(unit_query, rows)
         order = np.lexsort((rows, -cosines))[:k]
         return rows[order], cosines[order]
-
-
-@dataclass(frozen=True)
-class Projected:
-    """Films' projections before they are stored, and what else is computed in the same pass.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n, rank), float16 or float32
-        The projections.
-    lengths : ndarray of shape (n,), float32
-        As in `Projections`.
-    checksums : ndarray of shape (n,), uint64
-        As in `Projections`.
-    """
-
-    rows: npt.NDArray[np.floating]
-    lengths: FloatMatrix
-    checksums: npt.NDArray[np.uint64]
-
-    @classmethod
-    def of(cls, features: FilmFeatures, basis: FloatMatrix, mean: FloatMatrix | None) -> Projected:
-        """Project films, a block at a time.
-
-        Parameters
-        ----------
-        features : FilmFeatures
-            The films.
-        basis : ndarray of shape (n_features, rank), float32
-            The directions.
-        mean : ndarray of shape (n_features,), float32, or None
-            What is subtracted first.
-
-        Returns
-        -------
-        Projected
-            Of all of them.
-        """
-        projected = cls.none(basis.shape[1], len(features))
-        start = 0
-        for block in features.blocks():
-            units, lengths = unit_rows(block, mean)
-            projected.put(start, block, lengths, units @ basis)
-            start += len(block)
-        return projected
-
-    @classmethod
-    def none(cls, rank: int, n_films: int = 0) -> Projected:
-        """Make room for projections.
-
-        Parameters
-        ----------
-        rank : int
-            Their length.
-        n_films : int, default 0
-            How many.
-
-        Returns
-        -------
-        Projected
-            To be filled by `put`.
-        """
-        # Half floats: of a million films, the projections are the largest thing in memory while an index is built.
-        return cls(np.zeros((n_films, rank), np.float16), np.zeros(n_films, np.float32), np.zeros(n_films, np.uint64))
-
-    def put(self, start: int, block: npt.NDArray[np.floating], lengths: FloatMatrix, rows: FloatMatrix) -> None:
-        """Fill in a block.
-
-        Parameters
-        ----------
-        start : int
-            Its first row.
-        block : ndarray of shape (n, n_features)
-            The features as they are stored.
-        lengths : ndarray of shape (n,), float32
-            Of its rows, less the mean.
-        rows : ndarray of shape (n, rank), float32
-            Their projections.
-        """
-        part = slice(start, start + len(block))
-        self.rows[part], self.lengths[part] = rows, lengths
-        self.checksums[part] = [checksum(row) for row in block]
-
-
-def residuals(projected: npt.NDArray[np.floating]) -> FloatMatrix:
-    """Tell what a basis leaves out of rows of length 1.
-
-    Parameters
-    ----------
-    projected : ndarray of shape (n, rank)
-        Their projections.
-
-    Returns
-    -------
-    ndarray of shape (n,), float32
-        The squared length of the rest, in [0, 1].
-    """
-    kept = np.einsum("ij,ij->i", projected, projected, dtype=np.float32)
-    rest: FloatMatrix = np.clip(1.0 - kept, 0.0, 1.0).astype(np.float32)
-    return rest
-
-
-def joined(one: FilmFeatures | None, other: FilmFeatures | None) -> FilmFeatures:
-    """Put films together, in ascending order.
-
-    Parameters
-    ----------
-    one, other : FilmFeatures or None
-        No film in both.
-
-    Returns
-    -------
-    FilmFeatures
-        All of them.
-    """
-    if one is None or other is None:
-        return one or other  # type: ignore[return-value]  # an index is never left without films
-    movie_ids = np.concatenate([one.movie_ids, other.movie_ids])
-    order = np.argsort(movie_ids)
-    hashes = [*one.poster_sha256s, *other.poster_sha256s]
-    return FilmFeatures(
-        movie_ids[order],
-        [*one.arrays, *other.arrays],
-        np.concatenate([one.array_numbers, other.array_numbers + len(one.arrays)])[order],
-        np.concatenate([one.row_numbers, other.row_numbers])[order],
-        [hashes[place] for place in order.tolist()],
-    )
