@@ -1,16 +1,12 @@
-"""The way out: an open workspace, asked what looks like a film, what is like it, what looks like a picture, and why.
-
-Together with `keyart.pipeline`, the way in, the only module that knows more than one trade.
-"""
+"""The way out: an open workspace, asked what looks like a film, what is like it, what looks like a picture, and why."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +20,12 @@ from cf.neighbors import ItemCosine
 from cf.registry import model_class
 from features.extractor import Extractor, extractor_of
 from features.images import read_image
-from features.store import FeatureRows, FeatureStore
+from features.store import FeatureStore
 from index.cosine import CosineIndex
-from index.explain import contributions
 from index.searching import Scan
+from keyart.answers import Alpha, Explanation, Hit, Query, SimilarFilms
 from keyart.blending import Hybrid, nearest, open_hybrid
+from keyart.explaining import explain
 from keyart.indexing import check_identity, open_index
 from keyart.settings import HOME, keras_models_dir
 from keyart.workspace import Workspace
@@ -36,168 +33,12 @@ from posters.store import PosterStore
 
 _log = logging.getLogger(__name__)
 
-Alpha = float | Literal["auto"]
 Shares = Callable[[npt.NDArray[np.int64]], FloatArray]
 """Tells the visual share of each candidate."""
 Part = TypeVar("Part")
 Place = TypeVar("Place")
 
-
-@dataclass(frozen=True)
-class Query:
-    """What was asked about.
-
-    Parameters
-    ----------
-    movie_id : int or None
-        The film; None where a picture was given.
-    title : str
-        Its title, or the picture's file name.
-    year : int or None
-        Its year of release, where known.
-    poster_path : Path or None
-        Its poster, where there is one.
-    """
-
-    movie_id: int | None
-    title: str
-    year: int | None
-    poster_path: Path | None = None
-
-    @property
-    def label(self) -> str:
-        """Title and year as people write them."""
-        return f"{self.title} ({self.year})" if self.year else self.title
-
-
-@dataclass(frozen=True)
-class Hit:
-    """One film of a result.
-
-    Parameters
-    ----------
-    rank : int
-        From 1.
-    movie_id : int
-        The film.
-    title : str
-        Its title.
-    year : int or None
-        Its year of release, where known.
-    score : float
-        alpha · visual + (1 - alpha) · cf, on the scale of the visual similarity.
-    visual : float or None
-        The cosine of the posters' features, in [-1, 1]; None where the film has no poster.
-    cf : float or None
-        The item similarity of the ratings, calibrated onto the scale of the visual one; None where nothing is known.
-    support : int
-        How many users rated the film.
-    alpha : float
-        The visual share that was used.
-    poster_path : Path or None
-        Its poster, where there is one.
-    same_artwork : tuple of int
-        The movie_ids of films with the same artwork that it stands for, where such were to be folded.
-    """
-
-    rank: int
-    movie_id: int
-    title: str
-    year: int | None
-    score: float
-    visual: float | None
-    cf: float | None
-    support: int
-    alpha: float
-    poster_path: Path | None
-    same_artwork: tuple[int, ...] = ()
-
-    @property
-    def label(self) -> str:
-        """Title and year as people write them."""
-        return f"{self.title} ({self.year})" if self.year else self.title
-
-
-@dataclass(frozen=True)
-class SimilarFilms:
-    """The answer to one question; iterating over it gives its hits.
-
-    Parameters
-    ----------
-    query : Query
-        What was asked about.
-    alpha : float or "auto"
-        The visual share that was asked for.
-    hits : tuple of Hit
-        Best first.
-    notes : tuple of str
-        What a reader of the result should know.
-    """
-
-    query: Query
-    alpha: Alpha
-    hits: tuple[Hit, ...]
-    notes: tuple[str, ...] = ()
-
-    def __iter__(self) -> Iterator[Hit]:
-        return iter(self.hits)
-
-    def __len__(self) -> int:
-        return len(self.hits)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Write the result as plain values, as ``keyart similar --json`` prints it.
-
-        Returns
-        -------
-        dict
-            query, alpha, results.
-        """
-        names = ("rank", "movie_id", "title", "year", "score", "visual", "cf", "alpha", "support", "same_artwork")
-        return {
-            "query": {"movie_id": self.query.movie_id, "title": self.query.title, "year": self.query.year},
-            "alpha": self.alpha,
-            "results": [{name: getattr(hit, name) for name in names} for hit in self.hits],
-        }
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """Why two films' posters look alike: what every place of them contributes to the similarity.
-
-    Parameters
-    ----------
-    films : tuple of (Query, Query)
-        The two films, with their posters.
-    similarity : float
-        The cosine of the posters' features, in [-1, 1].
-    grid : ndarray of shape (height, width), float64
-        What each place contributes; 7 × 7 for VGG16, from the top left of the whole poster to its bottom right. Adds
-        up to the similarity.
-    centred : bool
-        Whether the mean of all features was subtracted, so that places may also speak against the similarity.
-    """
-
-    films: tuple[Query, Query]
-    similarity: float
-    grid: npt.NDArray[np.float64]
-    centred: bool
-
-    def as_dict(self) -> dict[str, Any]:
-        """Write the explanation as plain values, as ``keyart explain --json`` prints it.
-
-        Returns
-        -------
-        dict
-            films, similarity, centred, grid: a list of rows, the top one first. Nothing is rounded.
-        """
-        films = [{"movie_id": film.movie_id, "title": film.title, "year": film.year} for film in self.films]
-        return {
-            "films": films,
-            "similarity": self.similarity,
-            "centred": self.centred,
-            "grid": self.grid.tolist(),
-        }
+_NO_INDEX = "no index of posters here yet; run `keyart extract`, then `keyart build`"
 
 
 class Engine:
@@ -374,7 +215,7 @@ class Engine:
         """
         _check_range(k, 1.0)
         if self._index is None:
-            raise NotBuiltError("no index of posters here yet; run `keyart extract`, then `keyart build`")
+            raise NotBuiltError(_NO_INDEX)
         pixels, _ = read_image(Path(path), self._extractor.resize)
         scan = self._index.scan_features(self._extractor(pixels[None])[0])
         hits = self._hits(scan, Similarities.none(), _looks_alone, k, wanted, fold_artwork)
@@ -404,31 +245,8 @@ class Engine:
         """
         films = self.find(first), self.find(second)
         if self._index is None:
-            raise NotBuiltError("no index of posters here yet; run `keyart extract`, then `keyart build`")
-        store = FeatureStore.open(self._workspace.features_dir)
-        check_identity(store, self._index.identity)
-        map_shape = _map_shape(store)
-        rows = store.rows()
-        (first_query, first_row), (second_query, second_row) = (self._pictured(film, store, rows) for film in films)
-        names = f"the features of {first_query.label}", f"the features of {second_query.label}"
-        parts = contributions(first_row, second_row, map_shape, self._index.mean, names=names)
-        return Explanation((first_query, second_query), parts.similarity, parts.grid, self._index.centred)
-
-    def _pictured(self, film: Film, store: FeatureStore, rows: FeatureRows) -> tuple[Query, npt.NDArray[np.float16]]:
-        """Find a film's poster, and the one row that was computed from it as it is now."""
-        with PosterStore.open_to_read(self._workspace.posters_dir) as posters:
-            poster = posters.poster(film.movie_id)
-        if poster is None:
-            raise NotBuiltError(
-                f"{film.label} has no poster; run `keyart fetch` or `keyart import FOLDER`, then `keyart extract`"
-            )
-        own = rows.of_posters({film.movie_id: poster.sha256})
-        if not len(own):
-            raise NotBuiltError(
-                f"the poster of {film.label} has no features yet; run `keyart extract`, then `keyart build`"
-            )
-        (features,) = next(store.blocks(own, check=True))
-        return Query(film.movie_id, film.title, film.year, poster.path), features
+            raise NotBuiltError(_NO_INDEX)
+        return explain(self._workspace, self._index, *films)
 
     def _scan_of_film(self, film: Film) -> Scan | None:
         if self._index is None or film.movie_id not in self._index:
@@ -561,26 +379,6 @@ def _built(open_part: Callable[[Place], Part], place: Place) -> Part | None:
         return open_part(place)
     except NotBuiltError:
         return None
-
-
-def _map_shape(store: FeatureStore) -> tuple[int, int, int]:
-    if store.identity.pooling != "raw":
-        raise DataError(
-            f"these features are pooled ({store.identity.pooling}): every number is of the whole poster, and of no "
-            "place on it; run `keyart extract --features raw --replace`, then `keyart build`"
-        )
-    if store.map_shape is None:
-        raise DataError(
-            "these features do not tell the shape of the map that they are of, as an earlier keyart computed them; run "
-            "`keyart extract` again, with the same options, which adds it and computes nothing"
-        )
-    if len(store.map_shape) != 3:
-        raise DataError(
-            f"the output of {store.identity.backbone} has the shape {store.map_shape}; expected a map of (height, "
-            "width, channels): run `keyart extract --replace` with a network that gives one, as VGG16 does"
-        )
-    height, width, channels = store.map_shape
-    return height, width, channels
 
 
 def _check_range(k: int, alpha: Alpha) -> None:

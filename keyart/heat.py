@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from keyart.answers import Explanation, Query
 from keyart.drawing import FAINT, INK, MARGIN, PAPER, Box, font, paste_poster, save_sheet, wrapped
-from keyart.engine import Explanation, Query
 
 Floats = npt.NDArray[np.floating]
 

@@ -1,7 +1,4 @@
-"""The way in: a MovieLens folder, posters, features, an index; each step writes one part of the workspace.
-
-Together with `keyart.engine`, the way out, the only module that knows more than one trade.
-"""
+"""The way in: a MovieLens folder, posters, features, an index; each step writes one part of the workspace."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from keyart.answers import Hit, Query, SimilarFilms
 from keyart.drawing import EMPTY, FAINT, INK, MARGIN, PAPER, Box, font, paste_poster, save_sheet, wrapped
-from keyart.engine import Hit, Query, SimilarFilms
 
 _VISUAL_COLOUR, _CF_COLOUR = "#c8553d", "#2f6690"
 _GAP, _COLUMNS = 28, 5

@@ -17,7 +17,9 @@ MAY_IMPORT = {
     "keyart": set(PACKAGES),
 }
 # These, and none but these, know more than one trade.
-COMPOSERS = {"keyart/engine.py", "keyart/pipeline.py", "keyart/indexing.py", "keyart/inventory.py"}
+COMPOSERS = {
+    *("keyart/engine.py", "keyart/explaining.py", "keyart/pipeline.py", "keyart/indexing.py", "keyart/inventory.py"),
+}
 HEAVY = {"tensorflow", "keras", "faiss", "pyspark", "onnxruntime"}
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from keyart.engine import Explanation
+    from keyart.answers import Explanation
 
 _N_LARGEST = 3
 

@@ -15,7 +15,8 @@ from catalog.errors import ConfigError
 from keyart.cli.options import say_notes, workspace_options
 
 if TYPE_CHECKING:
-    from keyart.engine import Alpha, Engine, SimilarFilms
+    from keyart.answers import Alpha, SimilarFilms
+    from keyart.engine import Engine
 
 
 class _AlphaType(click.FloatRange):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from catalog.errors import ConfigError
-from keyart.engine import Explanation, Query
+from keyart.answers import Explanation, Query
 from keyart.heat import draw_heat_sheet, heated, write_heat_sheet
 
 # Where both posters stand on the sheet.

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from catalog.errors import ConfigError
+from keyart.answers import Hit, Query, SimilarFilms
 from keyart.drawing import check_sheet_path
-from keyart.engine import Hit, Query, SimilarFilms
 from keyart.sheet import draw_sheet, write_sheet
 
 RED = (200, 30, 40)
