@@ -10,7 +10,7 @@ from catalog.errors import DataError, NotBuiltError
 from catalog.films import Catalogue
 from cf.neighbors import ItemCosine
 from keyart.indexing import open_index
-from keyart.pipeline import current_features, fingerprint, open_ratings
+from keyart.stock import current_features, fingerprint, open_ratings
 from keyart.workspace import Workspace
 from posters.states import State
 from posters.store import PosterStore

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 Advance = Callable[[int], None]
 """Told how many more units are done."""
@@ -59,3 +59,35 @@ def bar(description: str, total: int, unit: str) -> Iterator[Advance]:
             shown.update(n_units)
 
         yield advance
+
+
+@contextmanager
+def shown(progress: Progress, description: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a function that is told how many are done of how many, and shows it from the first call on.
+
+    Parameters
+    ----------
+    progress : Progress
+        What shows it.
+    description : str
+        What is being done.
+    unit : str
+        What is counted.
+
+    Yields
+    ------
+    callable
+        Takes the number done and the total.
+    """
+    with ExitStack() as on_screen:
+        advance: Advance | None = None
+        n_shown = 0
+
+        def show(n_done: int, n_total: int) -> None:
+            nonlocal advance, n_shown
+            if advance is None:
+                advance = on_screen.enter_context(progress(description, n_total, unit))
+            advance(n_done - n_shown)
+            n_shown = n_done
+
+        yield show

@@ -18,7 +18,8 @@ MAY_IMPORT = {
 }
 # These, and none but these, know more than one trade.
 COMPOSERS = {
-    *("keyart/engine.py", "keyart/explaining.py", "keyart/pipeline.py", "keyart/indexing.py", "keyart/inventory.py"),
+    *("keyart/pipeline.py", "keyart/stock.py", "keyart/indexing.py", "keyart/inventory.py"),
+    *("keyart/engine.py", "keyart/explaining.py", "keyart/content.py"),
 }
 HEAVY = {"tensorflow", "keras", "faiss", "pyspark", "onnxruntime"}
 

@@ -78,7 +78,8 @@ def _prepare(out: Path, seed: int) -> Workspace:
 
 def _extract_and_build(workspace: Workspace) -> None:
     from keyart.cli.quiet import import_tensorflow_quietly
-    from keyart.pipeline import Extraction, build, extract
+    from keyart.extracting import Extraction, extract
+    from keyart.pipeline import build
     from keyart.progress import bar
 
     choice = _choose_weights()

@@ -126,7 +126,7 @@ def command(
 
 def _ratings(path: Path | None, home: Path) -> Ratings:
     from cf.ratings import read_ratings
-    from keyart.pipeline import open_ratings
+    from keyart.stock import open_ratings
     from keyart.workspace import Workspace
 
     return read_ratings(path) if path else open_ratings(Workspace.open(home))

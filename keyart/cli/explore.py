@@ -76,8 +76,8 @@ def command(
         raise ConfigError("--out and the topic ratings go together: `keyart explore ratings --out ratings.parquet`")
     from keyart.exploring import OF_A_MODEL, Choice, write_ratings
     from keyart.models import open_model
-    from keyart.pipeline import open_ratings
     from keyart.plots import check_plot_path
+    from keyart.stock import open_ratings
     from keyart.workspace import Workspace
 
     if sheet:
@@ -105,8 +105,8 @@ def command(
 
 def _rows(workspace: Any, topic: Topic, name: str, choice: Any, sheet: Path | None) -> list[dict[str, Any]]:
     from keyart import exploring
-    from keyart.pipeline import open_ratings
     from keyart.plots import draw_map
+    from keyart.stock import open_ratings
 
     if topic in exploring.OF_RATINGS:
         return [asdict(row) for row in exploring.explore_ratings(workspace, open_ratings(workspace), topic, choice)]

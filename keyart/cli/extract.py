@@ -97,7 +97,7 @@ def command(
     from features.images import Resize
     from features.spark import folder_at, is_table
     from keyart.cli.quiet import import_tensorflow_quietly, spark_session
-    from keyart.pipeline import Extraction, extract, extract_folder, extract_table
+    from keyart.extracting import Extraction, extract, extract_folder, extract_table
     from keyart.progress import bar
     from keyart.workspace import Workspace
 

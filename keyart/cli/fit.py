@@ -25,7 +25,7 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
     from keyart.cli.quiet import import_tensorflow_quietly
     from keyart.cli.tables import table
     from keyart.models import fit
-    from keyart.pipeline import open_ratings
+    from keyart.stock import open_ratings
     from keyart.workspace import Workspace
 
     if not names:

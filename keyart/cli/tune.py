@@ -37,8 +37,8 @@ def command(model: str, calibration: str, n_films: int, seed: int, as_json: bool
     from keyart.cli.tables import table
     from keyart.indexing import open_index
     from keyart.models import ensure_fitted
-    from keyart.pipeline import open_ratings
     from keyart.progress import bar
+    from keyart.stock import open_ratings
     from keyart.workspace import Workspace
 
     check_model(model)

@@ -18,7 +18,8 @@ from catalog.storage import write_bytes
 from features.backbone import BackboneChoice
 from keyart.cli import main
 from keyart.engine import Engine
-from keyart.pipeline import Extraction, build, extract, import_posters, load
+from keyart.extracting import Extraction, extract
+from keyart.pipeline import build, import_posters, load
 from keyart.workspace import Workspace
 from tests.posters.pictures import draw_poster
 

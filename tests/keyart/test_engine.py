@@ -12,7 +12,9 @@ from features.backbone import BackboneChoice
 from features.images import Resize
 from features.store import FeatureStore
 from keyart.engine import Engine
-from keyart.pipeline import Extraction, build, current_features, extract
+from keyart.extracting import Extraction, extract
+from keyart.pipeline import build
+from keyart.stock import current_features
 from keyart.workspace import Workspace
 
 

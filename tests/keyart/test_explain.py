@@ -20,8 +20,9 @@ from features.descriptors import Pooling
 from features.images import Resize
 from features.store import FeatureStore
 from keyart.engine import Engine
+from keyart.extracting import Extraction, extract
 from keyart.indexing import IndexOptions
-from keyart.pipeline import Extraction, build, extract
+from keyart.pipeline import build
 from keyart.workspace import Workspace
 from posters.store import PosterStore
 from tests.keyart.conftest import Run

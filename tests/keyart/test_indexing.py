@@ -17,8 +17,9 @@ from features.backbone import BackboneChoice
 from features.images import Resize
 from index.plan import Plan
 from keyart.engine import Engine
+from keyart.extracting import Extraction, extract
 from keyart.indexing import IndexOptions, open_index
-from keyart.pipeline import Extraction, build, extract
+from keyart.pipeline import build
 from keyart.workspace import Workspace
 from posters.store import Origin, PosterStore, Source, State
 from tests.keyart.conftest import Run

@@ -16,7 +16,8 @@ from PIL import Image
 from catalog.errors import NotBuiltError
 from cf.registry import MODELS
 from keyart.models import open_model
-from keyart.pipeline import load, open_ratings
+from keyart.pipeline import load
+from keyart.stock import open_ratings
 from keyart.workspace import Workspace
 from tests.contracts import checkerboard
 from tests.keyart.conftest import Run

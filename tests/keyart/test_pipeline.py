@@ -10,9 +10,11 @@ from catalog.errors import ConfigError, DataError, NotBuiltError, StoreError
 from catalog.films import Catalogue
 from features.backbone import BackboneChoice
 from keyart.engine import Engine
+from keyart.extracting import Extraction, extract
 from keyart.indexing import IndexOptions
 from keyart.inventory import take_inventory
-from keyart.pipeline import Extraction, build, extract, import_posters, load, open_ratings
+from keyart.pipeline import build, import_posters, load
+from keyart.stock import open_ratings
 from keyart.workspace import Workspace
 
 

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from keyart.engine import Engine
-from keyart.pipeline import Extraction, load
+from keyart.extracting import Extraction
+from keyart.pipeline import load
 from tests.keyart.conftest import Run
 
 N_POSTERS = 300
@@ -16,7 +17,8 @@ N_POSTERS = 300
 @pytest.fixture(scope="module")
 def real_home(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from features.backbone import BackboneChoice
-    from keyart.pipeline import build, extract, import_posters
+    from keyart.extracting import extract
+    from keyart.pipeline import build, import_posters
     from keyart.workspace import Workspace
 
     root = tmp_path_factory.mktemp("real")
