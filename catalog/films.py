@@ -329,6 +329,24 @@ class Catalogue:
             raise _ambiguous(text, matches)
         raise self._unknown(text)
 
+    def suggest(self, text: str, k: int = _N_SUGGESTIONS) -> list[Film]:
+        """List the films that a person who has typed so much of a title may mean.
+
+        Parameters
+        ----------
+        text : str
+            A title, its beginning or some of its words, with or without the year.
+        k : int, default 5
+            How many films at most.
+
+        Returns
+        -------
+        list of Film
+            Titles that hold the words or begin like them, the best known first; then those spelt alike.
+        """
+        text = text.encode("utf-8", "replace").decode().strip()
+        return self._nearest(text, k) if text else []
+
     def titled_by_number(self, text: str) -> tuple[Film, ...]:
         """Tell which films are *titled* with a number that `find` reads as a movie_id.
 
@@ -366,7 +384,7 @@ class Catalogue:
             hint = f", and none has that movie_id{hint}"
         return UnknownFilmError(f"no film is titled {text!r}{hint}", tuple(film.label for film in suggestions))
 
-    def _nearest(self, text: str) -> list[Film]:
+    def _nearest(self, text: str, k: int = _N_SUGGESTIONS) -> list[Film]:
         """Find what the text may have meant: titles that hold its words or begin like it, then those spelt alike."""
         # Imported here: only a miss needs it.
         from rapidfuzz import fuzz, process
@@ -375,7 +393,7 @@ class Catalogue:
         wanted = bare_key(title_key(title))
         titles = self._rows("SELECT bare_key, movie_id FROM titles")
         movie_ids = [film.movie_id for film in self._best_known(_holding(titles, wanted), wanted, year)]
-        if len(movie_ids) < _N_SUGGESTIONS:
+        if len(movie_ids) < k:
             keys = [key for key, _ in titles]
             alike = process.extract(wanted, keys, scorer=fuzz.ratio, limit=_N_ALIKE, score_cutoff=_ALIKE)
             # A part of a longer title, such as "harry poter"; a short text is part of anything.
@@ -387,7 +405,7 @@ class Catalogue:
             }
             alike.sort(key=lambda match: (-match[1], -support[titles[match[2]][1]]))
             movie_ids += [titles[row][1] for _, _, row in alike]
-        nearest = list(dict.fromkeys(movie_ids))[:_N_SUGGESTIONS]
+        nearest = list(dict.fromkeys(movie_ids))[:k]
         films = self.films(nearest)
         return [films[movie_id] for movie_id in nearest]
 

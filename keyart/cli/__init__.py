@@ -20,7 +20,7 @@ from keyart.keys import RedactingFormatter, redact, refuse_keys
 # In the order in which a newcomer needs them.
 _COMMANDS = (
     *("load", "fetch", "import", "extract", "build", "similar", "explain", "neighbors"),
-    *("tune", "fit", "recommend", "evaluate", "explore", "export", "info", "demo"),
+    *("tune", "fit", "recommend", "evaluate", "explore", "export", "info", "serve", "demo"),
 )
 _INTERRUPTED = 130
 

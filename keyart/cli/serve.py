@@ -1,0 +1,29 @@
+"""``keyart serve``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from catalog.errors import ConfigError
+from keyart.cli.options import workspace_options
+from posters.tmdb import NOTICE
+
+
+@click.command("serve", short_help="Serve the web page and its HTTP API.", epilog=NOTICE)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; others than this need --token.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="At which port.")
+@click.option("--token", metavar="TOKEN", help="What clients must show: 16 letters or more.")
+@workspace_options
+def command(host: str, port: int, token: str | None, home: Path) -> None:
+    """Serve the web page and its HTTP API until Ctrl-C."""
+    from keyart.cli.quiet import import_tensorflow_quietly
+
+    try:
+        from keyart.web.app import serve
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{error.name} is not installed; run `pip install 'keyart[web]'`") from error
+    import_tensorflow_quietly()
+    click.echo(f"http://{host}:{port}/  (Ctrl-C ends it)", err=True)
+    serve(home, host, port, token)

@@ -1,0 +1,40 @@
+// One look-alike: its poster, its numbers, and why.
+function element(name, properties, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+}
+
+function bar(value, name, meaning) {
+  const text = value === null ? "unknown" : value.toFixed(3);
+  const made = element("meter", { className: name, min: 0, max: 1, value: Math.max(0, value ?? 0), title: `${meaning}: ${text}` });
+  made.setAttribute("aria-label", `${meaning}: ${text}`);
+  return made;
+}
+
+export function card(hit, film, address, pivot, why) {
+  const label = hit.year ? `${hit.title} (${hit.year})` : hit.title;
+  const frame = element("span", { className: "frame" });
+  if (hit.visual !== null) {
+    const image = element("img", { src: `/posters/${hit.movie_id}?width=320`, alt: "", loading: "lazy" });
+    image.addEventListener("error", () => image.remove());
+    frame.append(image);
+  } else frame.append("no poster");
+  const link = element("a", { className: "hit", href: address(hit.movie_id) }, frame, element("strong", { textContent: label }));
+  link.addEventListener("click", (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    pivot(hit.movie_id);
+  });
+  const numbers = element("span", { className: "numbers" },
+    element("span", { textContent: hit.score.toFixed(3) }), element("span", { textContent: `${hit.support} ratings` }));
+  const made = element("li", {}, link, numbers, bar(hit.visual, "looks", "looks"), bar(hit.cf, "liked", "liked"));
+  if (hit.same_artwork.length) made.append(element("small", { textContent: `+${hit.same_artwork.length} with this artwork` }));
+  if (film && hit.visual !== null) {
+    const button = element("button", { type: "button", textContent: "Why" });
+    button.setAttribute("aria-label", `Why ${label} looks alike`);
+    button.addEventListener("click", () => why(film, hit.movie_id, label));
+    made.append(button);
+  }
+  return made;
+}

@@ -1,0 +1,177 @@
+// The page: its address holds the whole state, and everything shown follows from the address.
+import { combobox } from "./combobox.js";
+import { card } from "./card.js";
+
+const at = (id) => document.getElementById(id);
+const FIELDS = ["genre", "first_year", "last_year", "min_support"];
+const PAGE = 30;
+let asked = 0; // answers to an earlier question are dropped
+let shown = 0;
+let more = false;
+let loading = false;
+let picture = null;
+
+async function get(address, options) {
+  const answer = await fetch(address, options);
+  const content = await answer.json();
+  if (!answer.ok) throw new Error(content.detail);
+  return content;
+}
+
+function state() {
+  return new URLSearchParams(location.search);
+}
+
+function question(offset) {
+  const params = state();
+  params.delete("film");
+  if (picture) params.delete("alpha");
+  params.set("k", PAGE);
+  params.set("offset", offset);
+  return params;
+}
+
+function go(changes, replace = false) {
+  const params = state();
+  for (const [name, value] of Object.entries(changes)) value === "" ? params.delete(name) : params.set(name, value);
+  history[replace ? "replaceState" : "pushState"](null, "", `?${params}`);
+  return show();
+}
+
+function pivot(movieId) {
+  picture = null;
+  scrollTo(0, 0);
+  return go({ film: movieId });
+}
+
+function showChoice() {
+  const params = state();
+  for (const name of FIELDS) at(name).value = params.get(name) ?? "";
+  at("fold").checked = params.get("fold") === "true";
+  at("auto").checked = !params.has("alpha");
+  if (params.has("alpha")) at("alpha").value = params.get("alpha");
+  at("alpha").disabled = at("auto").disabled = picture !== null;
+}
+
+function showFilm(film) {
+  at("film").hidden = false;
+  at("name").textContent = film.year ? `${film.title} (${film.year})` : film.title;
+  document.title = `${at("name").textContent} – keyart`;
+  const rating = film.mean_rating === null ? "" : ` · ${film.mean_rating.toFixed(2)} stars`;
+  at("facts").textContent = `${film.genres.join(", ") || "no genres"} · ${film.n_ratings} ratings${rating}`;
+  at("poster").hidden = !film.has_poster;
+  if (film.has_poster) at("poster").src = `/posters/${film.movie_id}?width=320`;
+  at("poster").alt = `Poster of ${film.title}`;
+  const base = `/api/films/${film.movie_id}`;
+  const params = question(0);
+  at("json").href = `${base}/similar?${params}`;
+  at("csv").href = `${base}/similar.csv?${params}`;
+  at("sheet").href = `${base}/sheet.jpg?${params}`;
+  at("exports").hidden = false;
+}
+
+function showPicture() {
+  at("film").hidden = at("exports").hidden = false;
+  at("exports").hidden = true;
+  at("name").textContent = "Your picture";
+  at("facts").textContent = "by looks alone; it is not kept";
+  at("poster").hidden = false;
+  at("poster").src = URL.createObjectURL(picture);
+  at("poster").alt = "Your picture";
+}
+
+async function load(number) {
+  loading = true;
+  const film = state().get("film");
+  const found = picture
+    ? await get(`/api/similar?${question(shown)}`, { method: "POST", body: picture })
+    : await get(`/api/films/${encodeURIComponent(film)}/similar?${question(shown)}`);
+  if (number !== asked) return;
+  if (shown === 0) at("hits").replaceChildren();
+  at("hits").append(...found.results.map((hit) => card(hit, picture ? null : film, address, pivot, why)));
+  shown += found.results.length;
+  more = found.more;
+  const notes = found.notes.length ? ` ${found.notes.join(". ")}.` : "";
+  at("status").textContent = shown ? `${shown} look-alikes${more ? ", more below" : ""}.${notes}` : `No film found.${notes}`;
+  loading = false;
+}
+
+function address(movieId) {
+  const params = state();
+  params.set("film", movieId);
+  return `?${params}`;
+}
+
+async function show() {
+  const number = ++asked;
+  shown = 0;
+  loading = true;
+  showChoice();
+  try {
+    const film = state().get("film");
+    if (picture) showPicture();
+    else if (film) {
+      const facts = await get(`/api/films/${encodeURIComponent(film)}`);
+      if (number !== asked) return;
+      showFilm(facts);
+    } else return at("random").click();
+    await load(number);
+  } catch (error) {
+    if (number !== asked) return;
+    more = false;
+    loading = false;
+    at("hits").replaceChildren();
+    at("status").textContent = error.message;
+  }
+}
+
+function why(first, second, label) {
+  at("heat").src = `/api/films/${first}/why/${second}.jpg`;
+  at("heat").alt = `Heat map: where the poster and that of ${label} look alike`;
+  at("why").showModal();
+}
+
+function take(file) {
+  if (!file) return;
+  picture = file;
+  scrollTo(0, 0);
+  at("status").textContent = "Looking at the picture …";
+  go({ film: "" });
+}
+
+let timer = 0;
+at("alpha").addEventListener("input", () => {
+  clearTimeout(timer);
+  timer = setTimeout(() => go({ alpha: at("alpha").value }, true), 60);
+});
+at("auto").addEventListener("change", () => go({ alpha: at("auto").checked ? "" : at("alpha").value }));
+for (const name of FIELDS) at(name).addEventListener("change", () => go({ [name]: at(name).value }));
+at("fold").addEventListener("change", () => go({ fold: at("fold").checked ? "true" : "" }));
+at("choice").addEventListener("submit", (event) => event.preventDefault());
+at("random").addEventListener("click", async () => {
+  try {
+    pivot((await get("/api/films/random")).movie_id);
+  } catch (error) {
+    at("status").textContent = error.message;
+  }
+});
+at("picture").addEventListener("change", () => take(at("picture").files[0]));
+addEventListener("dragover", (event) => { event.preventDefault(); document.body.classList.add("dropping"); });
+addEventListener("dragleave", () => document.body.classList.remove("dropping"));
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  document.body.classList.remove("dropping");
+  take(event.dataTransfer.files[0]);
+});
+addEventListener("paste", (event) => take(event.clipboardData.files[0]));
+addEventListener("popstate", () => { picture = null; show(); });
+new IntersectionObserver(([end]) => {
+  if (end.isIntersecting && more && !loading) load(asked).catch((error) => { at("status").textContent = error.message; });
+}, { rootMargin: "600px" }).observe(at("end"));
+
+combobox(at("title"), at("suggestions"), (text) => get(`/api/films?query=${encodeURIComponent(text)}`), pivot);
+get("/api/genres").then((genres) => {
+  at("genre").append(...genres.map((genre) => new Option(genre)));
+  showChoice();
+});
+show();
