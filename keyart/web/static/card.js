@@ -15,11 +15,10 @@ function bar(value, name, meaning) {
 export function card(hit, film, address, pivot, why) {
   const label = hit.year ? `${hit.title} (${hit.year})` : hit.title;
   const frame = element("span", { className: "frame" });
-  if (hit.visual !== null) {
-    const image = element("img", { src: `/posters/${hit.movie_id}?width=320`, alt: "", loading: "lazy" });
-    image.addEventListener("error", () => image.remove());
-    frame.append(image);
-  } else frame.append("no poster");
+  // A film may have a poster although the two cannot be compared by looks.
+  const image = element("img", { src: `/posters/${hit.movie_id}?width=320`, alt: "", loading: "lazy" });
+  image.addEventListener("error", () => frame.replaceChildren("no poster"));
+  frame.append(image);
   const link = element("a", { className: "hit", href: address(hit.movie_id) }, frame, element("strong", { textContent: label }));
   link.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;

@@ -166,7 +166,7 @@ addEventListener("drop", (event) => {
 addEventListener("paste", (event) => take(event.clipboardData.files[0]));
 addEventListener("popstate", () => { picture = null; show(); });
 new IntersectionObserver(([end]) => {
-  if (end.isIntersecting && more && !loading) load(asked).catch((error) => { at("status").textContent = error.message; });
+  if (end.isIntersecting && more && !loading) load(asked).catch((error) => { loading = false; at("status").textContent = error.message; });
 }, { rootMargin: "600px" }).observe(at("end"));
 
 combobox(at("title"), at("suggestions"), (text) => get(`/api/films?query=${encodeURIComponent(text)}`), pivot);

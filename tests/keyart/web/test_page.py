@@ -102,6 +102,12 @@ def test_why_shows_the_heat_map(page: Page) -> None:
     expect(page, "#why").to_be_hidden()
 
 
+def test_a_film_without_poster_shows_those_of_its_look_alikes(page: Page) -> None:
+    page.goto("/?film=4")
+    expect(page, ".hit >> nth=0").to_be_visible()
+    expect(page, ".frame img >> nth=0").to_have_js_property("naturalWidth", 120)
+
+
 def test_an_unknown_film_is_said(page: Page) -> None:
     page.goto("/?film=99")
     expect(page, "#status").to_contain_text("no film has the movie_id 99")
