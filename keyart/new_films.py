@@ -180,14 +180,13 @@ def read_new_films(source: Path, known_genres: Sequence[str], *, titled: bool) -
 
 
 def _of_file(path: Path, known_genres: Sequence[str], *, titled: bool) -> NewFilm:
+    advice = "name the picture as its film is, or list the films in a CSV file"
+    if titled and _NUMBER.fullmatch(path.stem):
+        raise ConfigError(f"{path}: expected a title, such as Heat (1995), received a number; {advice}")
     try:
-        if titled and _NUMBER.fullmatch(path.stem):
-            raise ConfigError("expected a title, such as Heat (1995), received a number")
         return describe(path, path.stem, known_genres=known_genres)
     except ConfigError as error:
-        raise ConfigError(
-            f"{path}: {error}; name the picture as its film is, or list the films in a CSV file"
-        ) from None
+        raise ConfigError(f"{path}: {error}; {advice}") from None
 
 
 def _of_row(row: Row, known_genres: Sequence[str], *, titled: bool) -> NewFilm:
