@@ -15,7 +15,7 @@ from catalog.errors import DataError, NotBuiltError, UnknownFilmError
 from catalog.films import Catalogue, Film
 from catalog.filters import Filter
 from cf.base import Recommender, rows_of
-from cf.hybrid import Blend, FloatArray, Similarities, blend, candidate_ids
+from cf.hybrid import Blend, FloatArray, Similarities, blend, candidate_ids, support_of_pairs
 from cf.neighbors import ItemCosine
 from cf.registry import model_class
 from features.extractor import Extractor, extractor_of
@@ -258,7 +258,7 @@ class Engine:
         return Similarities.none() if self._cf is None else nearest(self._cf, film.movie_id)
 
     def _shares(self, film: Film, scan: Scan | None, cf: Similarities, asked: Alpha) -> Shares:
-        """Give what tells the visual share of each candidate: of two films, the one of fewer ratings decides."""
+        """Give what tells the visual share of each candidate; see `support_of_pairs`."""
 
         def chosen(candidates: npt.NDArray[np.int64]) -> FloatArray:
             if scan is None or not len(cf):
@@ -268,7 +268,8 @@ class Engine:
             movie_ids, n_ratings = self._support
             # A 0 at the end is what row -1, a film that left the catalogue, is taken to have.
             support = np.append(n_ratings, 0)[rows_of(movie_ids, candidates)]
-            return self._hybrid.blending.alphas(np.minimum(support, film.n_ratings))
+            is_known = np.isin(candidates, cf.movie_ids)
+            return self._hybrid.blending.alphas(support_of_pairs(film.n_ratings, support, is_known))
 
         return chosen
 

@@ -1,10 +1,8 @@
-r"""What users think of films that nobody has rated, from what else is known of them: posters, genres, years.
+r"""Predicts factors and mean ratings of films by ridge regression from their content.
 
 Ratings give each user factors and each film factors; a ridge regression leads from a film's content to its factors, and
 another one to its mean rating. Sources of content are taken one after the other, each explaining what those before it
 left over: in one regression the many numbers of a poster would drown the few of genres and years.
-
-May import `catalog` and `cf`; knows plain arrays only.
 """
 
 from __future__ import annotations
@@ -12,27 +10,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.sparse.linalg import svds
 
 from catalog.errors import DataError
 from cf.arrays import open_arrays, save_arrays
-from cf.content import Floats, Standardisation, by_name
-from cf.ratings import RatingMatrix
+from cf.coldstart.base import ColdModel, Counts
+from cf.coldstart.content import Encoding, FilmContent, Floats, Standardisation
+from cf.coldstart.regression import Ridge
 
-_NAME, _KIND, _VERSION = "cold-start", "keyart-cold-start", 1
+_NAME, _KIND, _VERSION = "cold-start", "keyart-cold-start", 2
 # The two-sided 95 % quantile of the normal distribution.
 _WITHIN_95 = 1.96
 _NO_MEAN = 3.5
 # The number of ratings at which a film's mean rating counts half in what is learnt of means.
 _HALF_SUPPORT_OF_MEANS = 10.0
-
-Content = Mapping[str, npt.ArrayLike]
 
 
 @dataclass(frozen=True)
@@ -65,6 +61,8 @@ SOURCES: Mapping[str, Source] = {
     "facts": Source(penalty=10.0, smoothing=3.0),
     "posters": Source(penalty=12.0, smoothing=30.0, damping=0.25, weight=3.35, by_column=True),
 }
+#: What the sources of content are made of.
+_USES = {"facts": {"genres", "years"}, "genres": {"genres"}, "years": {"years"}, "posters": {"posters"}}
 
 
 class ExpectedMeans(NamedTuple):
@@ -96,7 +94,7 @@ class Audience(NamedTuple):
     scores: Floats
 
 
-class ColdStart:
+class ColdStart(ColdModel):
     r"""Predicts preferences and mean ratings of films from their content.
 
     With :math:`A` the matrix of who rated what, each user's row of length 1, and its singular vectors :math:`U` of
@@ -106,8 +104,9 @@ class ColdStart:
 
     Parameters
     ----------
-    sources : mapping of str to Source, default `SOURCES`
-        The kinds of content, by name, in the order in which they are learnt from.
+    sources : mapping of str to Source, optional
+        The kinds of content, as `Encoding` names them, in the order in which they are learnt from; those of the class
+        unless given.
     n_factors : int, default 128
         How many factors at most.
     damping : float, default 0.25
@@ -127,112 +126,37 @@ class ColdStart:
        RecSys 2010: factors of who rated what by singular vectors.
     """
 
+    name = "content"
+    default_sources: ClassVar[Mapping[str, Source]] = SOURCES
+    strengths_: Floats
+    loadings_: Floats
+    learnt_: dict[str, Floats]
+
     def __init__(
         self,
-        sources: Mapping[str, Source] = SOURCES,
+        sources: Mapping[str, Source] | None = None,
         n_factors: int = 128,
         damping: float = 0.25,
         smoothing: float = 3.0,
         half_support: float = 50.0,
         seed: int = 0,
     ) -> None:
-        self.sources = dict(sources)
+        self.sources = dict(self.default_sources if sources is None else sources)
+        self.uses = frozenset[str]().union(*(_USES[name] for name in self.sources))
         self.n_factors = n_factors
         self.damping = damping
         self.smoothing = smoothing
         self.half_support = half_support
         self.seed = seed
         self.source = ""
-        self.user_ids_: npt.NDArray[np.int32]
-        self.user_factors_: Floats
-        self.strengths_: Floats
-        self.loadings_: Floats
-        self.user_levels_: Floats
-        self.learnt_: dict[str, Floats]
 
-    def fit(self, ratings: RatingMatrix, content: Content) -> Self:
-        """Learn from films that have ratings.
-
-        Parameters
-        ----------
-        ratings : RatingMatrix
-            Users × films; films without ratings teach nothing of content.
-        content : mapping of str to array_like of shape (n_films, d)
-            What is known of each film, one array for each of `sources`, in the order of the ratings' films; a row of
-            NaN where nothing is known.
-
-        Returns
-        -------
-        ColdStart
-            Itself.
-
-        Raises
-        ------
-        ValueError
-            Content is missing, or not of as many films.
-        """
-        arrays = by_name(content, self.sources)
-        values = ratings.values
-        if any(len(array) != values.shape[1] for array in arrays.values()):
-            raise ValueError(f"expected content of {values.shape[1]} films, as of ratings")
-        self.user_ids_ = ratings.user_ids
-        self.user_factors_, self.strengths_ = self._factorise(_chosen(values))
-        n_ratings = np.bincount(values.indices, minlength=values.shape[1])
-        self.loadings_ = np.asarray(_chosen(values).T @ self.user_factors_, np.float32)
-        self._regress(arrays, values, n_ratings)
-        predicted = self.factors(content)[n_ratings > 0]
-        self.user_levels_ = _levels(self.user_factors_, predicted)
-        return self
-
-    def factors(self, content: Content, values: sparse.csr_array | None = None) -> Floats:
-        r"""Predict the factors of films; where a film has ratings by now, its own count too.
-
-        .. math:: w \cdot own + (1 - w) \cdot predicted, \quad w = n / (n + \lambda)
-
-        Parameters
-        ----------
-        content : mapping of str to array_like of shape (n, d)
-            As in `fit`.
-        values : csr_array of shape (n_users, n), optional
-            What ratings the films have from the users who were there when the model was fitted.
-
-        Returns
-        -------
-        ndarray of shape (n, n_factors), float32
-            Their products with the users' factors are preferences.
-        """
-        predicted = self._linear(content)[:, :-1] + self._smooth(self.learnt_["base"], self.smoothing)
-        if values is None:
-            return np.asarray(predicted, np.float32)
-        n_ratings = np.bincount(values.indices, minlength=values.shape[1])
-        weights = (n_ratings / (n_ratings + self.half_support))[:, None]
-        return np.asarray(weights * self._own(values, n_ratings) + (1 - weights) * predicted, np.float32)
-
-    def preferences(self, content: Content, values: sparse.csr_array | None = None) -> Floats:
-        """Tell how much every user prefers each film to the films of the catalogue.
-
-        Parameters
-        ----------
-        content : mapping of str to array_like of shape (n, d)
-            As in `factors`.
-        values : csr_array of shape (n_users, n), optional
-            As in `factors`.
-
-        Returns
-        -------
-        ndarray of shape (n_users, n), float32
-            In standard deviations of the user's preferences, 0 for a film that is like the user's average; NaN for a
-            user without ratings.
-        """
-        return self._preferences(self.factors(content, values))
-
-    def expected_means(self, content: Content) -> ExpectedMeans:
+    def expected_means(self, films: FilmContent) -> ExpectedMeans:
         """Predict mean ratings.
 
         Parameters
         ----------
-        content : mapping of str to array_like of shape (n, d)
-            As in `fit`.
+        films : FilmContent
+            Of n films.
 
         Returns
         -------
@@ -240,17 +164,17 @@ class ColdStart:
             Of each film.
         """
         mean, spread, lowest, highest = self.learnt_["mean"]
-        values = self._linear(content)[:, -1] + mean
+        values = self._linear(self.encoding_(films))[:, -1] + mean
         ends = (values + offset * _WITHIN_95 * spread for offset in (0, -1, 1))
         return ExpectedMeans(*(np.asarray(end.clip(lowest, highest), np.float32) for end in ends))
 
-    def audience(self, content: Content, k: int = 1000) -> list[Audience]:
+    def audience(self, films: FilmContent, k: int = 1000) -> list[Audience]:
         """Find the users who would like each film most, never those to whom it is below their own average.
 
         Parameters
         ----------
-        content : mapping of str to array_like of shape (n, d)
-            As in `fit`.
+        films : FilmContent
+            Of n films.
         k : int, default 1000
             How many users at most.
 
@@ -259,7 +183,7 @@ class ColdStart:
         list of Audience
             One for each film.
         """
-        factors = self.factors(content)
+        factors = self.factors(films)
         return [self._audience(factor, k) for factor in factors]
 
     def user_factors(self, values: sparse.csr_array) -> Floats:
@@ -267,8 +191,8 @@ class ColdStart:
 
         Parameters
         ----------
-        values : csr_array of shape (n, n_films)
-            Their ratings of the films that the model was fitted on.
+        values : csr_array of shape (n, n_rated)
+            Their ratings of the films of the fit, `movie_ids_`.
 
         Returns
         -------
@@ -293,7 +217,12 @@ class ColdStart:
         parameters = {name: getattr(self, name) for name in _PARAMETERS}
         sources = {name: asdict(source) for name, source in self.sources.items()}
         learnt = {name: getattr(self, name) for name in _LEARNS}
-        content = {"sources": sources, "parameters": parameters, "source": self.source}
+        content = {
+            "sources": sources,
+            "parameters": parameters,
+            "source": self.source,
+            "encoding": asdict(self.encoding_),
+        }
         save_arrays(folder, _NAME, _KIND, _VERSION, content, {**learnt, **self.learnt_})
 
     @classmethod
@@ -322,12 +251,22 @@ class ColdStart:
             sources = {name: Source(**source) for name, source in content["sources"].items()}
             model = cls(sources, **content["parameters"])
             model.source = content["source"]
+            encoding = content["encoding"]
+            model.encoding_ = Encoding(**{**encoding, "genres": tuple(encoding["genres"])})
             for name in _LEARNS:
                 setattr(model, name, learnt.pop(name))
         except (KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{_NAME} in {folder} is damaged ({error}); fit the model again") from error
         model.learnt_ = learnt
         return model
+
+    def _fit(self, values: sparse.csr_array, content: Mapping[str, Floats]) -> None:
+        self.user_factors_, self.strengths_ = self._factorise(_chosen(values))
+        self.loadings_ = np.asarray(_chosen(values).T @ self.user_factors_, np.float32)
+        self._regress(content, values)
+
+    def _predicted(self, content: Mapping[str, Floats]) -> npt.NDArray[Any]:
+        return np.asarray(self._linear(content)[:, :-1] + self._smooth(self.learnt_["base"], self.smoothing))
 
     def _factorise(self, chosen: sparse.csr_array) -> tuple[Floats, Floats]:
         n_factors = min(self.n_factors, min(chosen.shape) - 1)
@@ -337,27 +276,25 @@ class ColdStart:
         users, singular, _ = svds(chosen.astype(np.float64), n_factors, v0=start)
         return users[:, ::-1].astype(np.float32), np.square(singular[::-1]).astype(np.float32)
 
-    def _regress(self, arrays: Mapping[str, Floats], values: sparse.csr_array, n_ratings: npt.NDArray[Any]) -> None:
-        rated = n_ratings > 0
-        support = n_ratings[rated]
-        own = (self.loadings_[rated] * _damped(support, self.damping)).astype(np.float64)
-        totals = np.bincount(values.indices, weights=values.data, minlength=values.shape[1])
-        means = totals / np.maximum(n_ratings, 1)
+    def _regress(self, content: Mapping[str, Floats], values: sparse.csr_array) -> None:
+        n_films = values.shape[1]
+        support = np.bincount(values.indices, minlength=n_films)
+        own = (self.loadings_ * _damped(support, self.damping)).astype(np.float64)
+        means = np.bincount(values.indices, weights=values.data, minlength=n_films) / support
         weights = support / (support + _HALF_SUPPORT_OF_MEANS)
-        base = own.mean(axis=0) if len(own) else np.zeros(own.shape[1])
-        mean = float(np.average(means[rated], weights=weights)) if len(own) else _NO_MEAN
+        base = own.mean(axis=0) if n_films else np.zeros(own.shape[1])
+        mean = float(np.average(means, weights=weights)) if n_films else _NO_MEAN
         self.learnt_ = {"base": base.astype(np.float32)}
-        left, left_of_means = own - base, means[rated] - mean
+        left, left_of_means = own - base, means - mean
         errors = left_of_means.copy()
         for name, source in self.sources.items():
-            standardisation = Standardisation.fit(arrays[name][rated], by_column=source.by_column)
-            rows = standardisation(arrays[name][rated]).astype(np.float64)
+            standardisation = Standardisation.fit(content[name], by_column=source.by_column)
+            rows = standardisation(content[name]).astype(np.float64)
             told = rows.any(axis=1)
             rows = rows[told]
-            of_factors = _Ridge(rows, np.ones(len(rows)), source.penalty)
-            damped = left[told] * _damped(support[told], source.damping)
-            to_factors = source.weight * of_factors.coefficients(damped)
-            of_means = _Ridge(rows, weights[told], source.penalty)
+            of_factors = Ridge(rows, np.ones(len(rows)), source.penalty)
+            to_factors = source.weight * of_factors.coefficients(left[told] * _damped(support[told], source.damping))
+            of_means = Ridge(rows, weights[told], source.penalty)
             to_mean = of_means.coefficients(left_of_means[told, None])
             left[told] -= rows @ to_factors
             explained = (rows @ to_mean)[:, 0]
@@ -371,26 +308,22 @@ class ColdStart:
                 f"{name}_coefficients": coefficients.astype(np.float32),
             }
         spread = _spread(errors, support, weights, _variance_within(values, means))
-        lowest, highest = (values.data.min(), values.data.max()) if len(own) else (mean, mean)
+        lowest, highest = (values.data.min(), values.data.max()) if n_films else (mean, mean)
         self.learnt_["mean"] = np.array([mean, spread, lowest, highest], np.float32)
 
-    def _linear(self, content: Content) -> Floats:
+    def _linear(self, content: Mapping[str, Floats]) -> Floats:
         total: Any = 0
-        for name, rows in by_name(content, self.sources).items():
+        for name in self.sources:
             standardisation = Standardisation(self.learnt_[f"{name}_centre"], self.learnt_[f"{name}_scale"])
-            total = total + standardisation(rows) @ self.learnt_[f"{name}_coefficients"]
+            total = total + standardisation(content[name]) @ self.learnt_[f"{name}_coefficients"]
         return np.asarray(total, np.float32)
 
-    def _own(self, values: sparse.csr_array, n_ratings: npt.NDArray[Any]) -> Floats:
+    def _own(self, values: sparse.csr_array, n_ratings: Counts) -> npt.NDArray[Any]:
         own = _chosen(values).T @ self.user_factors_ * _damped(n_ratings, self.damping)
         return self._smooth(np.asarray(own, np.float32), self.smoothing)
 
     def _smooth(self, factors: npt.NDArray[Any], smoothing: float) -> npt.NDArray[Any]:
         return np.asarray(factors * (self.strengths_ / np.maximum(self.strengths_ + smoothing, 1e-9)))
-
-    def _preferences(self, factors: Floats) -> Floats:
-        means, spreads = self.user_levels_.T[:, :, None]
-        return np.asarray((self.user_factors_ @ factors.T - means) / spreads, np.float32)
 
     def _audience(self, factor: Floats, k: int) -> Audience:
         scores = self._preferences(factor[None])[:, 0]
@@ -400,8 +333,24 @@ class ColdStart:
         return Audience(self.user_ids_[chosen], scores[chosen])
 
 
+class PostersAlone(ColdStart):
+    """The same from nothing but posters."""
+
+    name = "posters"
+    default_sources: ClassVar[Mapping[str, Source]] = {
+        "posters": Source(penalty=12.0, smoothing=10.0, damping=0.25, by_column=True)
+    }
+
+
+class GenresAndYears(ColdStart):
+    """The same from genres and years, without any poster: what every other model has to beat."""
+
+    name = "genres-years"
+    default_sources: ClassVar[Mapping[str, Source]] = {"facts": SOURCES["facts"]}
+
+
 _PARAMETERS = ("n_factors", "damping", "smoothing", "half_support", "seed")
-_LEARNS = ("user_ids_", "user_factors_", "strengths_", "loadings_", "user_levels_")
+_LEARNS = ("user_ids_", "movie_ids_", "user_factors_", "strengths_", "loadings_", "user_spreads_", "mean_factors_")
 
 
 def _chosen(values: sparse.csr_array) -> sparse.csr_array:
@@ -413,35 +362,6 @@ def _chosen(values: sparse.csr_array) -> sparse.csr_array:
 
 def _damped(n_ratings: npt.NDArray[Any], damping: float) -> npt.NDArray[Any]:
     return np.asarray(np.maximum(n_ratings, 1.0)[:, None] ** -damping)
-
-
-class _Ridge:
-    """A ridge regression of any targets on the same rows."""
-
-    def __init__(self, rows: npt.NDArray[Any], weights: npt.NDArray[Any], penalty: float) -> None:
-        self._rows, self._weights = rows, weights
-        gram = (rows.T * weights) @ rows
-        gram[np.diag_indices_from(gram)] += max(penalty, 1e-9)
-        self._cholesky = cholesky(gram, lower=True)
-
-    def coefficients(self, targets: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Fit targets (n, k): (d, k)."""
-        return np.asarray(cho_solve((self._cholesky, True), (self._rows.T * self._weights) @ targets))
-
-    def leverages(self) -> npt.NDArray[Any]:
-        """Tell the share of each row itself in what it is predicted, (n,), in [0, 1)."""
-        halves = solve_triangular(self._cholesky, self._rows.T, lower=True)
-        return np.asarray(self._weights * np.square(halves).sum(axis=0))
-
-
-def _levels(user_factors: Floats, factors: Floats) -> Floats:
-    """Tell each user's mean preference over films and its standard deviation: (n_users, 2); NaN where all are alike."""
-    if not len(factors):
-        return np.full((len(user_factors), 2), np.nan, np.float32)
-    covariance = np.atleast_2d(np.cov(factors.astype(np.float64), rowvar=False, bias=True))
-    spreads = np.sqrt(np.einsum("uk,kl,ul->u", user_factors, covariance, user_factors, optimize=True).clip(min=0))
-    levels = [user_factors @ factors.mean(axis=0), np.where(spreads > 1e-12, spreads, np.nan)]
-    return np.stack(levels, axis=1).astype(np.float32)
 
 
 def _spread(errors: npt.NDArray[Any], support: npt.NDArray[Any], weights: npt.NDArray[Any], within: float) -> float:

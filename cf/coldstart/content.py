@@ -1,17 +1,15 @@
-"""What is known of a film without any ratings, as numbers that a linear model can use. Plain arrays in and out.
+"""What is known of a film without any ratings, as numbers that a linear model can use.
 
 Unknown content is a row of NaN, or of zeros where something else is known beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-
-from catalog.errors import DataError
 
 Floats = npt.NDArray[np.float32]
 # How far years reach, in years: people rate what came out shortly before they joined, so that decades are too coarse.
@@ -19,8 +17,61 @@ YEAR_STEP = 3
 
 
 @dataclass(frozen=True)
-class GenresAndYears:
-    """Encodes genres, pairs of genres, years, and genres by year; make it with `GenresAndYears.fit`.
+class FilmContent:
+    """What is known of films beside their ratings.
+
+    Parameters
+    ----------
+    genres : sequence of sequence of str, of length n
+        Of each film; none where they are not known.
+    years : sequence of int or None, of length n
+        Of each film, None where it is not known.
+    posters : ndarray of shape (n, d), float32
+        The numbers of each film's poster; a row of NaN where there is none.
+
+    Raises
+    ------
+    ValueError
+        They are not of one number of films.
+    """
+
+    genres: Sequence[Sequence[str]]
+    years: Sequence[int | None]
+    posters: Floats
+
+    def __post_init__(self) -> None:
+        """Check that all is of the same films."""
+        if self.posters.ndim != 2 or not len(self.genres) == len(self.years) == len(self.posters):
+            raise ValueError(
+                "expected genres, years and posters of shape (n_films, d), all of the same films; received "
+                f"{len(self.genres)} genres, {len(self.years)} years and posters of shape {self.posters.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.posters)
+
+    def rows(self, places: slice | Sequence[int] | npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> FilmContent:
+        """Take some of the films.
+
+        Parameters
+        ----------
+        places : slice, sequence of int, or ndarray of int or bool
+            Which.
+
+        Returns
+        -------
+        FilmContent
+            Of those, in that order.
+        """
+        chosen = np.arange(len(self))[places].tolist()
+        return FilmContent(
+            [self.genres[row] for row in chosen], [self.years[row] for row in chosen], self.posters[chosen]
+        )
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Encodes what is known of films; make it with `Encoding.fit`.
 
     A linear model of a year as one number can only say "the later, the better". So a year becomes a few bumps, one
     every `YEAR_STEP` years, as wide as that.
@@ -31,68 +82,67 @@ class GenresAndYears:
         Those that are known.
     first_year, last_year : int
         The years that are known; a year beyond counts as the nearest.
+    n_columns : int
+        How many numbers a poster has.
     """
 
     genres: tuple[str, ...]
     first_year: int
     last_year: int
+    n_columns: int
 
     @classmethod
-    def fit(cls, genres: Iterable[Sequence[str]], years: Iterable[int | None]) -> GenresAndYears:
-        """Learn which genres and years there are; from films with ratings only, or a test is no test.
+    def fit(cls, films: FilmContent) -> Encoding:
+        """Learn which genres and years there are.
 
         Parameters
         ----------
-        genres : iterable of sequence of str
-            Of each film.
-        years : iterable of int or None
-            Of each film, None where it is not known.
+        films : FilmContent
+            Films with ratings only, or a test is no test.
 
         Returns
         -------
-        GenresAndYears
+        Encoding
             The encoding.
         """
-        known_years = [year for year in years if year is not None] or [2000]
-        return cls(
-            tuple(sorted({genre for of_film in genres for genre in of_film})), min(known_years), max(known_years)
-        )
+        years = [year for year in films.years if year is not None] or [2000]
+        genres = {genre for of_film in films.genres for genre in of_film}
+        return cls(tuple(sorted(genres)), min(years), max(years), films.posters.shape[1])
 
-    def __call__(self, genres: Sequence[Sequence[str]], years: Sequence[int | None]) -> Floats:
+    def __call__(self, films: FilmContent) -> dict[str, Floats]:
         """Encode films.
 
         Parameters
         ----------
-        genres : sequence of sequence of str, of length n
-            Of each film; none where they are not known.
-        years : sequence of int or None, of length n
-            Of each film.
+        films : FilmContent
+            A genre that was not there when the encoding was fitted is passed over.
 
         Returns
         -------
-        ndarray of shape (n, d), float32
-            Genres, year and genres by year each of length 1 or, where unknown, 0; NaN where nothing is known.
+        dict of str to ndarray of shape (n, d), float32
+            ``genres`` and ``years``; ``facts``, which are both, genres by year and pairs of genres; ``posters``.
+            Genres, year and genres by year are each of length 1; a row of NaN where nothing is known.
 
         Raises
         ------
-        DataError
-            A genre is not among those that are known.
+        ValueError
+            The posters have another number of columns.
         """
-        kinds, moments = self._genres(genres), self._years(years)
+        if films.posters.shape[1] != self.n_columns:
+            raise ValueError(f"expected posters of {self.n_columns} columns, received {films.posters.shape[1]}")
+        genres, years = self._genres(films.genres), self._years(films.years)
         pairs = np.triu_indices(len(self.genres), 1)
-        by_year = (kinds[:, :, None] * moments[:, None, :]).reshape(len(kinds), -1)
+        by_year = (genres[:, :, None] * years[:, None, :]).reshape(len(genres), genres.shape[1] * years.shape[1])
         # A product of two genres stands twice in the square of the genres, hence the root.
-        rows = np.hstack([kinds, moments, by_year, np.sqrt(2) * kinds[:, pairs[0]] * kinds[:, pairs[1]]])
-        rows[~rows.any(axis=1)] = np.nan
-        return rows.astype(np.float32)
+        facts = np.hstack([genres, years, by_year, np.sqrt(2) * genres[:, pairs[0]] * genres[:, pairs[1]]])
+        encoded = {name: _or_unknown(rows) for name, rows in (("facts", facts), ("genres", genres), ("years", years))}
+        return {**encoded, "posters": np.asarray(films.posters, np.float32)}
 
     def _genres(self, genres: Sequence[Sequence[str]]) -> npt.NDArray[np.float64]:
         places = {genre: place for place, genre in enumerate(self.genres)}
         marks = np.zeros((len(genres), len(places)))
         for row, of_film in zip(marks, genres, strict=True):
-            if strangers := [genre for genre in of_film if genre not in places]:
-                raise DataError(f"no film is of the genre {strangers[0]!r}; expected one of {', '.join(self.genres)}")
-            row[[places[genre] for genre in of_film]] = 1
+            row[[places[genre] for genre in of_film if genre in places]] = 1
         return _unit(marks)
 
     def _years(self, years: Sequence[int | None]) -> npt.NDArray[np.float64]:
@@ -133,7 +183,7 @@ class Standardisation:
             It brings the sample's rows to a mean square length of 1.
         """
         known = rows[np.isfinite(rows).all(axis=1)].astype(np.float64)
-        if not len(known):
+        if not known.size:
             return cls(np.zeros(rows.shape[1], np.float32), np.zeros(rows.shape[1], np.float32))
         spreads = known.std(axis=0)
         # What hardly ever varies would be blown up to noise.
@@ -159,34 +209,8 @@ class Standardisation:
         return np.asarray(np.where(known, (rows - self.centre) * self.scale, 0), np.float32)
 
 
-def by_name(content: Mapping[str, npt.ArrayLike], names: Iterable[str]) -> dict[str, Floats]:
-    """Check that content is of one number of films and all there.
-
-    Parameters
-    ----------
-    content : mapping of str to array_like of shape (n_films, d)
-        What is known of films.
-    names : iterable of str
-        What is expected.
-
-    Returns
-    -------
-    dict of str to ndarray of shape (n_films, d), float32
-        The arrays that are expected.
-
-    Raises
-    ------
-    ValueError
-        One is missing, or they are not of the same films.
-    """
-    wanted = tuple(names)
-    if missing := [name for name in wanted if name not in content]:
-        raise ValueError(f"expected content named {', '.join(wanted)}; {', '.join(missing)} missing")
-    arrays = {name: np.asarray(content[name], np.float32) for name in wanted}
-    shapes = {name: array.shape for name, array in arrays.items()}
-    if any(len(shape) != 2 for shape in shapes.values()) or len({shape[0] for shape in shapes.values()}) > 1:
-        raise ValueError(f"expected content of shape (n_films, d), all of the same films, received {shapes}")
-    return arrays
+def _or_unknown(rows: npt.NDArray[np.float64]) -> Floats:
+    return np.where(rows.any(axis=1, keepdims=True), rows, np.nan).astype(np.float32)
 
 
 def _unit(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
