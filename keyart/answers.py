@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -168,4 +168,81 @@ class Explanation:
             "similarity": self.similarity,
             "centred": self.centred,
             "grid": self.grid.tolist(),
+        }
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The mean rating that a film is expected to get, in stars.
+
+    Parameters
+    ----------
+    mean : float
+        The likeliest.
+    low, high : float
+        Between them it lies with 95 % probability.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Fan:
+    """Somebody who would like a film.
+
+    Parameters
+    ----------
+    user_id : int
+        Who.
+    score : float
+        By how many standard deviations they prefer the film to the films of the catalogue on average; above 0.
+    """
+
+    user_id: int
+    score: float
+
+
+@dataclass(frozen=True)
+class ColdStartAnswer:
+    """What can be told of a film that nobody has rated.
+
+    Parameters
+    ----------
+    look_alikes : SimilarFilms
+        The films whose posters look like its own, and what was asked about.
+    expected : Expected or None
+        Its mean rating; None where there are no ratings to learn from.
+    audience : tuple of Fan
+        Who would like it most, keenest first; never those to whom it is below their own average.
+    notes : tuple of str
+        What a reader should know.
+    """
+
+    look_alikes: SimilarFilms
+    expected: Expected | None
+    audience: tuple[Fan, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def query(self) -> Query:
+        """What was asked about."""
+        return self.look_alikes.query
+
+    def as_dict(self) -> dict[str, Any]:
+        """Write the answer as plain values, as ``keyart coldstart --json`` prints it.
+
+        Returns
+        -------
+        dict
+            poster, title, year, expected, look_alikes, audience.
+        """
+        return {
+            "poster": str(self.query.poster_path),
+            "title": self.query.title,
+            "year": self.query.year,
+            "expected": asdict(self.expected) if self.expected else None,
+            "look_alikes": self.look_alikes.as_dict()["results"],
+            "audience": [asdict(fan) for fan in self.audience],
         }

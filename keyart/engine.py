@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -23,10 +23,12 @@ from features.images import read_image
 from features.store import FeatureStore
 from index.cosine import CosineIndex
 from index.searching import Scan
-from keyart.answers import Alpha, Explanation, Hit, Query, SimilarFilms
+from keyart.answers import Alpha, ColdStartAnswer, Explanation, Hit, Query, SimilarFilms
 from keyart.blending import Hybrid, nearest, open_hybrid
+from keyart.cold_start import ColdStarter, OnBroken, open_cold_start
 from keyart.explaining import explain
 from keyart.indexing import check_identity, open_index
+from keyart.new_films import NewFilm
 from keyart.settings import HOME, keras_models_dir
 from keyart.workspace import Workspace
 from posters.store import PosterStore
@@ -221,6 +223,50 @@ class Engine:
         hits = self._hits(scan, Similarities.none(), _looks_alone, k, wanted, fold_artwork)
         return SimilarFilms(Query(None, Path(path).name, None, Path(path)), 1.0, hits)
 
+    def cold_start(
+        self,
+        films: Sequence[NewFilm],
+        k: int = 10,
+        n_users: int = 1000,
+        *,
+        on_broken: OnBroken | None = None,
+    ) -> list[ColdStartAnswer]:
+        """Tell of films that nobody has rated: what they look like, how they will be rated, who would like them.
+
+        Parameters
+        ----------
+        films : sequence of NewFilm
+            The films, each with a poster; see `keyart.new_films.describe`. Many go through the network, the index and
+            the model together.
+        k : int, default 10
+            How many look-alikes of each.
+        n_users : int, default 1000
+            How large an audience of each at most; never those to whom the film is below their own average.
+        on_broken : callable, optional
+            Is told of every film whose poster cannot be read, which is then passed over; else the first is an error.
+
+        Returns
+        -------
+        list of ColdStartAnswer
+            One for each film whose poster could be read, in their order.
+
+        Raises
+        ------
+        DataError
+            A poster is no picture, and nobody wants to be told.
+        NotBuiltError
+            There is no index of posters.
+        ConfigError, FetchError
+            The network that the index was built with is no longer to be had.
+        ValueError
+            k or n_users is out of range.
+        """
+        _check_range(k, 1.0)
+        if n_users < 0:
+            raise ValueError(f"n_users should be 0 or more, received {n_users}")
+        extractor = self._extractor if len(films) == 1 else self._batch_extractor
+        return self._cold_starter.tell(films, extractor, k, n_users, on_broken)
+
     def explain(self, first: str | int, second: str | int) -> Explanation:
         """Tell why two films' posters look alike: what every place of them contributes to the similarity.
 
@@ -363,12 +409,27 @@ class Engine:
             return {}
 
     @cached_property
-    def _extractor(self) -> Extractor:
+    def _store(self) -> FeatureStore:
         store = FeatureStore.open(self._workspace.features_dir)
         if self._index is not None:
             # Another process may have replaced the features since the index was opened.
             check_identity(store, self._index.identity)
-        return extractor_of(store, keras_models_dir())
+        return store
+
+    @cached_property
+    def _extractor(self) -> Extractor:
+        return extractor_of(self._store, keras_models_dir())
+
+    @cached_property
+    def _batch_extractor(self) -> Extractor:
+        return extractor_of(self._store, keras_models_dir(), batch_size=None)
+
+    @cached_property
+    def _cold_starter(self) -> ColdStarter:
+        if self._index is None:
+            raise NotBuiltError(_NO_INDEX)
+        model = open_cold_start(self._workspace)
+        return ColdStarter(model, self._store, self._index, self._catalogue, self._poster_paths)
 
 
 def _looks_alone(candidates: npt.NDArray[np.int64]) -> FloatArray:
