@@ -28,12 +28,15 @@ class Query:
         Its year of release, where known.
     poster_path : Path or None
         Its poster, where there is one.
+    support : int
+        How many users rated it.
     """
 
     movie_id: int | None
     title: str
     year: int | None
     poster_path: Path | None = None
+    support: int = 0
 
     @property
     def label(self) -> str:
@@ -69,6 +72,8 @@ class Hit:
         Its poster, where there is one.
     same_artwork : tuple of int
         The movie_ids of films with the same artwork that it stands for, where such were to be folded.
+    visual_rank, cf_rank : int or None
+        Its place, from 1, among all films by each side alone; None where that side knows nothing of it.
     """
 
     rank: int
@@ -82,6 +87,8 @@ class Hit:
     alpha: float
     poster_path: Path | None
     same_artwork: tuple[int, ...] = ()
+    visual_rank: int | None = None
+    cf_rank: int | None = None
 
     @property
     def label(self) -> str:
@@ -103,12 +110,16 @@ class SimilarFilms:
         Best first.
     notes : tuple of str
         What a reader of the result should know.
+    n_visual, n_cf : int
+        Of how many films each side knew something.
     """
 
     query: Query
     alpha: Alpha
     hits: tuple[Hit, ...]
     notes: tuple[str, ...] = ()
+    n_visual: int = 0
+    n_cf: int = 0
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)

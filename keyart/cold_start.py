@@ -196,10 +196,12 @@ class ColdStarter:
                 support=one.n_ratings,
                 alpha=1.0,
                 poster_path=self.poster_paths.get(one.movie_id),
+                visual_rank=rank,
             )
             for rank, (one, value) in enumerate(kept, start=1)
         ]
-        return SimilarFilms(Query(None, film.title or film.path.name, film.year, film.path), 1.0, tuple(hits))
+        query = Query(None, film.title or film.path.name, film.year, film.path)
+        return SimilarFilms(query, 1.0, tuple(hits), n_visual=len(self.index))
 
 
 def _read(
@@ -231,10 +233,10 @@ def _fans(audience: Audience) -> tuple[Fan, ...]:
 
 
 def _source(workspace: Workspace, ratings: Ratings, looks: Looks) -> str:
-    """Sum up what a model learns from: the ratings, and the posters of the films that have some."""
+    """Sum up what a model learns from: the ratings, and the looks of the films that have some."""
     with Catalogue.open(workspace.catalogue_path) as catalogue:
-        parts = [catalogue.fact("ratings") or "", str(looks.rows.shape[1])]
-    rated = set(np.unique(ratings.movie_ids).tolist())
-    pairs = zip(looks.movie_ids.tolist(), looks.sha256s, strict=True)
-    parts += [f"{movie_id} {sha256}" for movie_id, sha256 in pairs if movie_id in rated]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        digest = hashlib.sha256((catalogue.fact("ratings") or "").encode())
+    rated = np.isin(looks.movie_ids, ratings.movie_ids)
+    digest.update(looks.movie_ids[rated].tobytes())
+    digest.update(looks.rows[rated].tobytes())
+    return digest.hexdigest()

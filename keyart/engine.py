@@ -181,9 +181,10 @@ class Engine:
                 "run `keyart extract` and `keyart build`"
             )
         shares = self._shares(asked, scan, cf, alpha)
-        query = Query(asked.movie_id, asked.title, asked.year, self._poster_path(asked.movie_id))
+        query = Query(asked.movie_id, asked.title, asked.year, self._poster_path(asked.movie_id), asked.n_ratings)
         notes = tuple(self._notes(asked, scan, cf, alpha))
-        return SimilarFilms(query, alpha, self._hits(scan, cf, shares, k, wanted, fold_artwork), notes)
+        hits = self._hits(scan, cf, shares, k, wanted, fold_artwork)
+        return SimilarFilms(query, alpha, hits, notes, len(scan.movie_ids) if scan else 0, len(cf))
 
     def similar_to_image(
         self, path: str | Path, k: int = 10, *, wanted: Filter | None = None, fold_artwork: bool = False
@@ -221,7 +222,8 @@ class Engine:
         pixels, _ = read_image(Path(path), self._extractor.resize)
         scan = self._index.scan_features(self._extractor(pixels[None])[0])
         hits = self._hits(scan, Similarities.none(), _looks_alone, k, wanted, fold_artwork)
-        return SimilarFilms(Query(None, Path(path).name, None, Path(path)), 1.0, hits)
+        query = Query(None, Path(path).name, None, Path(path))
+        return SimilarFilms(query, 1.0, hits, n_visual=len(scan.movie_ids))
 
     def cold_start(
         self,
@@ -377,7 +379,8 @@ class Engine:
             score, alpha = round(float(ranked.scores[row]), 6), round(float(ranked.alphas[row]), 6)
             path, same = paths.get(film.movie_id), tuple(ranked.movie_ids[others].tolist())
             facts = film.movie_id, film.title, film.year
-            hits.append(Hit(rank, *facts, score, visual, cf, film.n_ratings, alpha, path, same))
+            ranks = _place(ranked.visual, row), _place(ranked.cf, row)
+            hits.append(Hit(rank, *facts, score, visual, cf, film.n_ratings, alpha, path, same, *ranks))
         return tuple(hits)
 
     def _listed(self, ranked: Blend, n: int, allowed: set[int] | None) -> list[int]:
@@ -448,6 +451,11 @@ def _check_range(k: int, alpha: Alpha) -> None:
         raise ValueError(f"k should be 1 or more, received {k}")
     if alpha != "auto" and not (isinstance(alpha, int | float) and 0.0 <= alpha <= 1.0):
         raise ValueError(f"alpha should be 'auto' or a number from 0 to 1, received {alpha!r}")
+
+
+def _place(values: FloatArray, row: int) -> int | None:
+    # Comparisons with what is not known are false.
+    return None if np.isnan(values[row]) else int((values > values[row]).sum()) + 1
 
 
 def _known(value: float) -> float | None:
