@@ -28,6 +28,7 @@ from features.images import Resize, read_image
 from features.store import FeatureStore
 from index.cosine import CosineIndex
 from index.searching import Nearest
+from index.vectors import faults
 from keyart.answers import ColdStartAnswer, Expected, Fan, Hit, Query, SimilarFilms
 from keyart.content import Looks, content_of, looks_of_pictures, open_looks
 from keyart.new_films import NewFilm
@@ -40,6 +41,7 @@ OnBroken = Callable[[NewFilm, DataError], None]
 """Told of a film whose poster cannot be read."""
 
 Pixels = npt.NDArray[np.uint8]
+Features = npt.NDArray[np.float32]
 _N_READERS = 4
 # Pictures of as many films are in memory at once: 150 kB each, and their features as much again.
 _BATCH_FILMS = 256
@@ -100,10 +102,10 @@ class ColdStarter:
     ----------
     model : ColdStart or None
         None where there are no ratings.
-    store : FeatureStore
-        The workspace's features.
-    index : CosineIndex
-        Its index.
+    store : FeatureStore or None
+        The workspace's features; without them genres and years are all that is known of films.
+    index : CosineIndex or None
+        Its index; without it there are no look-alikes.
     catalogue : Catalogue
         Its films.
     poster_paths : mapping of int to Path
@@ -111,13 +113,18 @@ class ColdStarter:
     """
 
     model: ColdStart | None
-    store: FeatureStore
-    index: CosineIndex
+    store: FeatureStore | None
+    index: CosineIndex | None
     catalogue: Catalogue
     poster_paths: Mapping[int, Path]
 
     def tell(
-        self, films: Sequence[NewFilm], extractor: Extractor, k: int, n_users: int, on_broken: OnBroken | None = None
+        self,
+        films: Sequence[NewFilm],
+        extractor: Extractor | None,
+        k: int,
+        n_users: int,
+        on_broken: OnBroken | None = None,
     ) -> list[ColdStartAnswer]:
         """Tell of new films; many of them go through the network and the model together.
 
@@ -125,8 +132,8 @@ class ColdStarter:
         ----------
         films : sequence of NewFilm
             The films.
-        extractor : Extractor
-            The network that the features are of.
+        extractor : Extractor or None
+            The network that the features are of; None where there are no features.
         k : int
             How many look-alikes.
         n_users : int
@@ -145,46 +152,67 @@ class ColdStarter:
             A poster cannot be read, and nobody wants to be told.
         """
         answers: list[ColdStartAnswer] = []
+        resize = extractor.resize if extractor else Resize.ANTIALIAS
         for start in range(0, len(films), _BATCH_FILMS):
-            readable, pixels = _read(films[start : start + _BATCH_FILMS], extractor.resize, on_broken)
+            readable, pixels = _read(films[start : start + _BATCH_FILMS], resize, on_broken)
             if readable:
-                answers += self._answers(readable, pixels, extractor(pixels), k, n_users)
+                features = extractor(pixels) if extractor else None
+                answers += self._answers(readable, pixels, features, k, n_users)
         return answers
 
     def _answers(
-        self, films: Sequence[NewFilm], pixels: Pixels, features: npt.NDArray[np.float32], k: int, n_users: int
+        self, films: Sequence[NewFilm], pixels: Pixels, features: Features | None, k: int, n_users: int
     ) -> list[ColdStartAnswer]:
-        found = self.index.search(features, k + _SPARE_HITS)
-        alike = [self._look_alikes(film, nearest, k) for film, nearest in zip(films, found, strict=True)]
+        alike = self._look_alikes(films, features, k)
+        notes = () if self.index is not None else ("no index of posters here, so no look-alikes; run `keyart build`",)
         if self.model is None:
             note = "no ratings here to learn from: neither a mean rating nor an audience can be told"
-            return [ColdStartAnswer(one, None, (), (note,)) for one in alike]
-        content, notes = self._content(self.model, films, pixels, features)
+            return [ColdStartAnswer(one, None, (), (*notes, note)) for one in alike]
+        content, more_notes = self._content(self.model, films, pixels, features)
         expected = self.model.expected_means(content)
         audiences = self.model.audience(content, n_users)
         triples = zip(*(values.tolist() for values in expected), strict=True)
         return [
-            ColdStartAnswer(one, Expected(*(round(value, 4) for value in triple)), _fans(audience), notes)
+            ColdStartAnswer(
+                one, Expected(*(round(value, 4) for value in triple)), _fans(audience), (*notes, *more_notes)
+            )
             for one, triple, audience in zip(alike, triples, audiences, strict=True)
         ]
 
     def _content(
-        self, model: ColdStart, films: Sequence[NewFilm], pixels: Pixels, features: npt.NDArray[np.float32]
+        self, model: ColdStart, films: Sequence[NewFilm], pixels: Pixels, features: Features | None
     ) -> tuple[FilmContent, tuple[str, ...]]:
-        posters = looks_of_pictures(self.store, features, pixels)
+        # Of a poster that says nothing, as where the model was fitted without any.
+        posters = np.full((len(films), model.encoding_.n_columns), np.nan, np.float32)
         notes: tuple[str, ...] = ()
-        if posters.shape[1] != model.encoding_.n_columns:
-            # It was fitted without any poster.
-            posters = np.full((len(films), model.encoding_.n_columns), np.nan, np.float32)
-            notes = ("no film with ratings has features of a poster: only genres and year tell who would like it",)
+        if self.store is None or features is None:
+            notes = ("no features of posters here: only genres and year tell who would like it; run `keyart extract`",)
+        else:
+            looks = looks_of_pictures(self.store, features, pixels)
+            if looks.shape == posters.shape:
+                posters = looks
+            else:
+                notes = ("no film with ratings has features of a poster: only genres and year tell who would like it",)
         genres, years = [film.genres for film in films], [film.year for film in films]
         return FilmContent(genres, years, posters), notes
 
-    def _look_alikes(self, film: NewFilm, nearest: Nearest, k: int) -> SimilarFilms:
+    def _look_alikes(self, films: Sequence[NewFilm], features: Features | None, k: int) -> list[SimilarFilms]:
+        queries = [Query(None, film.title or film.path.name, film.year, film.path) for film in films]
+        if self.index is None or features is None:
+            return [SimilarFilms(query, 1.0, ()) for query in queries]
+        # A picture of which the network sees nothing looks like no other, and stops no other.
+        wrong = faults(features)
+        rows = [row for row in range(len(films)) if row not in wrong]
+        found = self.index.search(features[rows], k + _SPARE_HITS) if rows else []
+        hits = {row: self._hits(nearest, k) for row, nearest in zip(rows, found, strict=True)}
+        n = len(self.index)
+        return [SimilarFilms(query, 1.0, hits.get(row, ()), n_visual=n) for row, query in enumerate(queries)]
+
+    def _hits(self, nearest: Nearest, k: int) -> tuple[Hit, ...]:
         listed = self.catalogue.films(nearest.movie_ids.tolist())
         pairs = zip(nearest.movie_ids.tolist(), nearest.similarities.tolist(), strict=True)
         kept = [(listed[movie_id], round(value, 6)) for movie_id, value in pairs if movie_id in listed][:k]
-        hits = [
+        return tuple(
             Hit(
                 rank=rank,
                 movie_id=one.movie_id,
@@ -199,9 +227,7 @@ class ColdStarter:
                 visual_rank=rank,
             )
             for rank, (one, value) in enumerate(kept, start=1)
-        ]
-        query = Query(None, film.title or film.path.name, film.year, film.path)
-        return SimilarFilms(query, 1.0, tuple(hits), n_visual=len(self.index))
+        )
 
 
 def _read(

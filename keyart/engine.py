@@ -257,7 +257,7 @@ class Engine:
         DataError
             A poster is no picture, and nobody wants to be told.
         NotBuiltError
-            There is no index of posters.
+            There is neither an index of posters nor a rating.
         ConfigError, FetchError
             The network that the index was built with is no longer to be had.
         ValueError
@@ -266,8 +266,10 @@ class Engine:
         _check_range(k, 1.0)
         if n_users < 0:
             raise ValueError(f"n_users should be 0 or more, received {n_users}")
-        extractor = self._extractor if len(films) == 1 else self._batch_extractor
-        return self._cold_starter.tell(films, extractor, k, n_users, on_broken)
+        starter, extractor = self._cold_starter, None
+        if starter.store is not None:
+            extractor = self._extractor if len(films) == 1 else self._batch_extractor
+        return starter.tell(films, extractor, k, n_users, on_broken)
 
     def explain(self, first: str | int, second: str | int) -> Explanation:
         """Tell why two films' posters look alike: what every place of them contributes to the similarity.
@@ -429,10 +431,11 @@ class Engine:
 
     @cached_property
     def _cold_starter(self) -> ColdStarter:
-        if self._index is None:
-            raise NotBuiltError(_NO_INDEX)
         model = open_cold_start(self._workspace)
-        return ColdStarter(model, self._store, self._index, self._catalogue, self._poster_paths)
+        if self._index is None and model is None:
+            raise NotBuiltError(_NO_INDEX)
+        store = self._store if self._index is not None else _built(FeatureStore.open, self._workspace.features_dir)
+        return ColdStarter(model, store, self._index, self._catalogue, self._poster_paths)
 
 
 def _looks_alone(candidates: npt.NDArray[np.int64]) -> FloatArray:

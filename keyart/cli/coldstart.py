@@ -57,7 +57,8 @@ def command(
 
     engine = Engine.open(home)
     films = _films(engine.catalogue.genres(), source, title, genres, year)
-    import_tensorflow_quietly()
+    if (home / "features").is_dir():
+        import_tensorflow_quietly()
     broken: list[str] = []
 
     def say(_film: NewFilm, error: DataError) -> None:
@@ -101,7 +102,8 @@ def _shown(answer: ColdStartAnswer) -> str:
         (str(hit.rank), hit.label, str(hit.movie_id), f"{hit.score:.3f}", str(hit.support))
         for hit in answer.look_alikes
     ]
-    parts.append(table(("", "looks like", "movie_id", "visual", "ratings"), rows, left=(1,)))
+    if rows:
+        parts.append(table(("", "looks like", "movie_id", "visual", "ratings"), rows, left=(1,)))
     if answer.expected:
         n = len(answer.audience)
         parts.append(f"audience: {n:,} users who would like it better than their average film" + (":" if n else ""))

@@ -3,20 +3,24 @@
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from catalog.errors import DataError
 from catalog.storage import write_bytes
 from cf.coldstart.linear import ColdStart
+from features.extractor import Extractor
 from keyart.cold_start import open_cold_start
 from keyart.engine import Engine
 from keyart.new_films import NewFilm, describe
+from keyart.pipeline import build, load
 from keyart.stock import open_ratings
 from keyart.workspace import Workspace
-from tests.keyart.conftest import Run
+from tests.keyart.conftest import N_USERS, Run
 
 
 @pytest.fixture
@@ -101,8 +105,6 @@ def test_the_model_is_kept_and_fitted_anew_where_ratings_change(home: Path, movi
     again = open_cold_start(workspace)
     assert record.stat().st_mtime_ns == written
     np.testing.assert_array_equal(again.user_factors_, first.user_factors_)
-    from keyart.pipeline import load
-
     load(home, movielens)
     open_cold_start(workspace)
     assert record.stat().st_mtime_ns != written
@@ -123,8 +125,6 @@ def test_without_ratings_only_look_alikes_are_told(home: Path, new_films: list[N
     folder = home.parent / "unrated"
     for name in ("movies.csv", "links.csv"):
         write_bytes(folder / name, (movielens / name).read_bytes())
-    from keyart.pipeline import load
-
     load(home, folder)
     (answer,) = Engine.open(home).cold_start(new_films[:1])
     assert (answer.expected, answer.audience) == (None, ())
@@ -202,3 +202,62 @@ def test_broken_posters_of_a_folder_are_told_and_the_others_answered(
     assert "passed over" in told.err
     assert "bad.jpg" in told.err
     assert told.out.startswith("good\n")
+
+
+# In a world of two tastes
+
+
+@pytest.fixture
+def poster(tastes: Path) -> Path:
+    return tastes / "posters" / "12.jpg"
+
+
+def test_the_audience_is_who_rates_such_films_and_the_mean_that_of_such_films(tastes_home: Path, poster: Path) -> None:
+    films = [NewFilm(poster, "A", 1999, ("Drama",)), NewFilm(poster, "B", 1965, ("Comedy",))]
+    drama, comedy = Engine.open(tastes_home).cold_start(films, k=3)
+    assert [answer.look_alikes.hits[0].movie_id for answer in (drama, comedy)] == [12, 12]
+    assert {fan.user_id for fan in drama.audience} == set(range(2, N_USERS + 1, 2))
+    assert {fan.user_id for fan in comedy.audience} == set(range(1, N_USERS + 1, 2))
+    # The later films are those that are liked.
+    assert comedy.expected.mean < 3.5 < drama.expected.mean
+
+
+def test_without_features_genres_and_years_are_all_there_is(
+    tastes: Path, poster: Path, run: Run, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    load(home, tastes)
+    build(Workspace.open(home))
+    outcome = run("coldstart", poster, "--genres", "drama", "--json", "--home", home)
+    assert "no index of posters here, so no look-alikes; run `keyart build`" in outcome.err
+    assert "no features of posters here: only genres and year tell who would like it" in outcome.err
+    told = json.loads(outcome.out)
+    assert told["look_alikes"] == []
+    assert {fan["user_id"] for fan in told["audience"]} == set(range(2, N_USERS + 1, 2))
+    lines = run("coldstart", poster, "--genres", "drama", "--home", home).out.splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["12.jpg", "expected", "audience:"]
+
+
+def test_without_an_index_there_are_no_look_alikes(tastes_home: Path, poster: Path) -> None:
+    film = NewFilm(poster, "A", 1999, ("Drama",))
+    (whole,) = Engine.open(tastes_home).cold_start([film])
+    shutil.rmtree(tastes_home / "index")
+    (answer,) = Engine.open(tastes_home).cold_start([film])
+    assert answer.look_alikes.hits == ()
+    assert (answer.expected, answer.audience) == (whole.expected, whole.audience)
+
+
+def test_a_picture_of_which_the_network_sees_nothing_stops_no_other(tastes_home: Path, poster: Path) -> None:
+    class Blind:
+        """The network of a workspace, to which every second picture is nothing."""
+
+        def __init__(self, extractor: Extractor) -> None:
+            self.extractor, self.resize = extractor, extractor.resize
+
+        def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+            return self.extractor(pixels) * (np.arange(len(pixels)) % 2 == 0)[:, None]
+
+    engine = Engine.open(tastes_home)
+    seeing = Blind(engine._batch_extractor)
+    answers = engine._cold_starter.tell([NewFilm(poster), NewFilm(poster)], seeing, 3, 5)  # type: ignore[arg-type]
+    assert [len(answer.look_alikes) for answer in answers] == [3, 0]
