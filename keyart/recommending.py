@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -140,12 +141,13 @@ def recommend(workspace: Workspace, name: str, user_id: int, k: int, fresh: floa
     model, notes = open_model(workspace, name)
     newcomers = _newcomers(workspace, model) if fresh != 0 else None
     if user_id not in model.user_ids_:
-        note = f"{name} knows no user {user_id}: these are the films that people like best, and new ones"
-        return _for_strangers(workspace, model, newcomers, k, fresh, (*notes, note))
+        return _for_strangers(workspace, model, newcomers, k, fresh, (*notes, f"{name} knows no user {user_id}"))
     (found,) = model.recommend([user_id], max(k, len(model.movie_ids_)))
     new = newcomers.by_taste(newcomers.taste_of(user_id), found) if newcomers else []
     ranked = _with_new(found, new, k, fresh or 0.0)
-    return _answer(workspace, name, model.predicts_stars, ranked, (*notes, *_remarks(found, new, k, fresh)))
+    # Of somebody who has rated everything, new films are told on the cold start's own scale.
+    gives_stars = model.predicts_stars and len(found.movie_ids) > 0
+    return _answer(workspace, name, gives_stars, ranked, (*notes, *_remarks(found, new, k, fresh)))
 
 
 def recommend_new(
@@ -188,8 +190,7 @@ def recommend_new(
     newcomers = _newcomers(workspace, model, without=history.movie_ids.tolist()) if fresh != 0 else None
     (found,) = model.recommend_new(history, max(k, len(model.movie_ids_)))
     if not len(found.movie_ids):
-        note = f"{name} can say nothing: these are the films that people like best, and new ones"
-        return _for_strangers(workspace, model, newcomers, k, fresh, (*notes, note))
+        return _for_strangers(workspace, model, newcomers, k, fresh, (*notes, f"{name} can say nothing"))
     new = newcomers.by_taste(newcomers.taste_of_new(history), found) if newcomers else []
     ranked = _with_new(found, new, k, fresh or 0.0)
     return _answer(workspace, name, model.predicts_stars, ranked, (*notes, *_remarks(found, new, k, fresh)))
@@ -261,11 +262,14 @@ class _Newcomers:
         return taste
 
     def by_taste(self, taste: Floats, found: Recommended) -> list[_Entry]:
-        """Rank new films for somebody, on the scale of the known films that were found for them."""
+        """Rank new films for somebody, on the scale of the known films that were found for them, if there are some."""
+        if not taste.any():
+            return []
         unseen = set(found.movie_ids.tolist())
         candidates = [film for film in self.known if film.movie_id in unseen]
-        if not taste.any() or not candidates:
-            return []
+        if not candidates:
+            of_new = self.cold.factors(self._content(self.films)) @ taste
+            return self._ranked(of_new, of_new)
         sample = candidates[:: max(1, len(candidates) // _SAMPLE)]
         of_known, of_new = (self.cold.factors(self._content(films)) @ taste for films in (sample, self.films))
         ahead = 1 - np.searchsorted(np.sort(of_known), of_new, side="right") / len(sample)
@@ -311,36 +315,47 @@ def _for_strangers(
     fresh: float | None,
     notes: tuple[str, ...],
 ) -> Recommendation:
-    """Recommend what people like best, and among it the new films that are expected to be liked best."""
+    """Recommend what people like best, and among it the new films that are expected to be liked best; say why."""
     liked = DampedMean().fit(RatingMatrix(fitted.user_ids_, fitted.movie_ids_, fitted.seen_))
     nobody = RatingMatrix(np.ones(1, np.int32), fitted.movie_ids_, sparse.csr_array((1, len(fitted.movie_ids_))))
     (found,) = liked.recommend_new(nobody, k)
     new = newcomers.by_mean() if newcomers else []
+    *others, why = notes
+    notes = (*others, f"{why}: these are the films that people like best" + (", and new ones" if new else ""))
     ranked = _with_new(found, new, k, _FRESH_FOR_STRANGERS if fresh is None else fresh)
     remarks = _remarks(found, new, k, fresh)
     return _answer(workspace, liked.name, liked.predicts_stars, ranked, (*notes, *remarks))
 
 
 def _with_new(found: Recommended, new: list[_Entry], k: int, fresh: float) -> list[_Entry]:
-    """Put new films where they belong in a list; if these are fewer than there shall be, one every so many places."""
+    """Put new films where they belong in a list; where these are too few, the next one ends every so many places."""
     pairs = zip(found.movie_ids.tolist(), found.scores.tolist(), strict=True)
     known = [_Entry(movie_id, score, new=False) for movie_id, score in pairs]
     # A stable sort leaves known films before new ones of the same score.
-    merged = sorted([*known, *new], key=lambda entry: -entry.score)[:k]
-    n_fresh = min(round(fresh * k), len(new))
-    if sum(entry.new for entry in merged) >= n_fresh:
-        return merged
-    rest = known[: k - n_fresh]
-    n = len(rest) + n_fresh
-    places = {round((turn + 1) * n / n_fresh) - 1 for turn in range(n_fresh)}
-    one, other = iter(new), iter(rest)
-    return [next(one if place in places else other) for place in range(n)]
+    waiting = sorted([*known, *new], key=lambda entry: -entry.score)
+    n = min(k, len(waiting))
+    n_fresh = min(_n_fresh(fresh, k), len(new), n)
+    due = {round((turn + 1) * n / n_fresh) for turn in range(n_fresh)}
+    listed: list[_Entry] = []
+    n_new = n_due = 0
+    for place in range(1, n + 1):
+        n_due += place in due
+        entry = new[n_new] if n_new < n_due else waiting[0]
+        waiting.remove(entry)
+        listed.append(entry)
+        n_new += entry.new
+    return listed
+
+
+def _n_fresh(fresh: float, k: int) -> int:
+    # 0.1 · 30 is a little more than 3 in floating point.
+    return ceil(round(fresh * k, 9))
 
 
 def _remarks(found: Recommended, new: list[_Entry], k: int, fresh: float | None) -> Iterator[str]:
     if not len(found.movie_ids):
         yield "every film that the model knows has been rated already"
-    wanted = round((fresh or 0.0) * k)
+    wanted = _n_fresh(fresh or 0.0, k)
     if wanted and not new:
         yield "no film here is new and known by poster, genres or year; `keyart add` brings some in"
     elif len(new) < wanted:
