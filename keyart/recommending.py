@@ -1,9 +1,7 @@
 """Films for one user of a workspace, or for somebody who brings their ratings: known films and new ones together.
 
-A model of ratings knows nothing of a film that nobody has rated. The cold start knows what such films are like, on a
-scale of its own. So a new film enters the model's list where it would stand among the films that the user has not seen,
-were all of them known by their content alone: behind a tenth of them, it gets the score that a tenth of the list is
-above.
+A model of ratings knows nothing of a film that nobody has rated; the cold start knows what such films are like.
+`cf.coldstart.placing` brings the two onto one scale.
 """
 
 from __future__ import annotations
@@ -24,6 +22,7 @@ from catalog.tables import read_rows
 from cf.base import Recommended, Recommender, rows_of
 from cf.coldstart.content import FilmContent
 from cf.coldstart.linear import ColdStart
+from cf.coldstart.placing import place
 from cf.popularity import DampedMean
 from cf.ratings import HIGHEST, LOWEST, RatingMatrix, Ratings
 from keyart.cold_start import open_cold_start
@@ -272,9 +271,7 @@ class _Newcomers:
             return self._ranked(of_new, of_new)
         sample = candidates[:: max(1, len(candidates) // _SAMPLE)]
         of_known, of_new = (self.cold.factors(self._content(films)) @ taste for films in (sample, self.films))
-        ahead = 1 - np.searchsorted(np.sort(of_known), of_new, side="right") / len(sample)
-        n = len(found.scores)
-        return self._ranked(of_new, np.interp(ahead * n, np.arange(n), found.scores))
+        return self._ranked(of_new, place(found.scores, of_known, of_new))
 
     def by_mean(self) -> list[_Entry]:
         """Rank new films by the mean rating that they are expected to get."""

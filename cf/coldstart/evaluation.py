@@ -17,6 +17,7 @@ from scipy.stats import rankdata
 
 from cf.coldstart.base import ColdModel
 from cf.coldstart.holdout import Draw, Half, Holdout, RatedFilms, hold_out
+from cf.coldstart.placing import place
 from cf.metrics import Estimate, FloatArray, bootstrap, ranking_scores
 
 #: What every model is compared to.
@@ -235,8 +236,19 @@ def _tallies(model: ColdModel, films: RatedFilms, holdout: Holdout, kind: Candid
     kept = np.concatenate([np.ones(len(holdout.warm), bool), ~holdout.copies])
     # By ascending movie_id again, which decides between equal scores.
     order = np.argsort(rows)
-    scores = model.preferences(films.content.rows(rows), values)
-    return _both(holdout, scores[:, order], relevant[:, order], excluded[:, order], kept[order])
+    content = films.content.rows(rows)
+    placed = _placed(model.preferences(content, values), model.preferences(content), rated)
+    return _both(holdout, placed[:, order], relevant[:, order], excluded[:, order], kept[order])
+
+
+def _placed(scores: npt.NDArray[np.floating], by_content: npt.NDArray[np.floating], rated: Marks) -> FloatArray:
+    """Put new films, which stand behind the known ones, where `cf.coldstart.placing` has them come."""
+    n_known = rated.shape[1]
+    placed = scores.astype(np.float64)
+    for row, seen in enumerate(rated):
+        unseen = np.flatnonzero(~seen & np.isfinite(scores[row, :n_known]))
+        placed[row, n_known:] = place(scores[row, unseen], by_content[row, unseen], by_content[row, n_known:])
+    return placed
 
 
 def _both(
