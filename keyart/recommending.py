@@ -332,11 +332,11 @@ def _with_new(found: Recommended, new: list[_Entry], k: int, fresh: float) -> li
     waiting = sorted([*known, *new], key=lambda entry: -entry.score)
     n = min(k, len(waiting))
     n_fresh = min(_n_fresh(fresh, k), len(new), n)
-    due = {round((turn + 1) * n / n_fresh) for turn in range(n_fresh)}
+    ends = {round((turn + 1) * n / n_fresh) for turn in range(n_fresh)}
     listed: list[_Entry] = []
     n_new = n_due = 0
-    for place in range(1, n + 1):
-        n_due += place in due
+    for rank in range(1, n + 1):
+        n_due += rank in ends
         entry = new[n_new] if n_new < n_due else waiting[0]
         waiting.remove(entry)
         listed.append(entry)
