@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
+Scalar = TypeVar("Scalar", np.float32, np.float64)
 # How far years reach, in years: people rate what came out shortly before they joined, so that decades are too coarse.
 YEAR_STEP = 3
 
@@ -143,14 +145,14 @@ class Encoding:
         marks = np.zeros((len(genres), len(places)))
         for row, of_film in zip(marks, genres, strict=True):
             row[[places[genre] for genre in of_film if genre in places]] = 1
-        return _unit(marks)
+        return unit(marks)
 
     def _years(self, years: Sequence[int | None]) -> npt.NDArray[np.float64]:
         centres = np.arange(self.first_year, self.last_year + YEAR_STEP, YEAR_STEP)
         given = np.array([np.nan if year is None else year for year in years], float)
         known = given.clip(self.first_year, self.last_year)
         bumps = np.exp(-np.square((known[:, None] - centres) / YEAR_STEP) / 2)
-        return _unit(np.nan_to_num(bumps))
+        return unit(np.nan_to_num(bumps))
 
 
 @dataclass(frozen=True)
@@ -213,6 +215,18 @@ def _or_unknown(rows: npt.NDArray[np.float64]) -> Floats:
     return np.where(rows.any(axis=1, keepdims=True), rows, np.nan).astype(np.float32)
 
 
-def _unit(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def unit(rows: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+    """Bring rows to length 1.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, d), float32 or float64
+        Any.
+
+    Returns
+    -------
+    ndarray of shape (n, d)
+        Of the same type; a row of 0 stays one.
+    """
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.where(lengths > 0, lengths, 1))

@@ -15,13 +15,13 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from scipy.sparse.linalg import svds
 
 from catalog.errors import DataError
 from cf.arrays import open_arrays, save_arrays
-from cf.coldstart.base import ColdModel, Counts
-from cf.coldstart.content import Encoding, FilmContent, Floats, Standardisation
+from cf.coldstart.base import Counts
+from cf.coldstart.content import Encoding, FilmContent, Floats, Standardisation, unit
 from cf.coldstart.regression import Ridge
+from cf.coldstart.tastes import FloatArray, TasteModel, chosen, damped
 
 _NAME, _KIND, _VERSION = "cold-start", "keyart-cold-start", 2
 # The two-sided 95 % quantile of the normal distribution.
@@ -47,6 +47,8 @@ class Source:
         What the predicted factors are multiplied by; above 1 where ridge, smoothing and damping take away too much.
     by_column : bool, default False
         Bring every column to the same spread first, as for features of a network.
+    by_row : bool, default False
+        Bring every film to the same length after that, so that no loud poster drowns others.
     """
 
     penalty: float
@@ -54,12 +56,31 @@ class Source:
     damping: float = 0.0
     weight: float = 1.0
     by_column: bool = False
+    by_row: bool = False
+
+    def rows(self, standardisation: Standardisation, content: Floats) -> Floats:
+        """Bring content to the form that is learnt from.
+
+        Parameters
+        ----------
+        standardisation : Standardisation
+            Of the films that were learnt from.
+        content : ndarray of shape (n, d), float32
+            Encoded.
+
+        Returns
+        -------
+        ndarray of shape (n, d), float32
+            0 where nothing is known.
+        """
+        rows = standardisation(content)
+        return unit(rows) if self.by_row else rows
 
 
 #: Genres and years first, then what the poster adds. Chosen on films held out of the training films of ml-latest-small.
 SOURCES: Mapping[str, Source] = {
     "facts": Source(penalty=10.0, smoothing=3.0),
-    "posters": Source(penalty=12.0, smoothing=30.0, damping=0.25, weight=3.35, by_column=True),
+    "posters": Source(penalty=3.0, smoothing=30.0, damping=0.25, weight=2.0, by_column=True, by_row=True),
 }
 #: What the sources of content are made of.
 _USES = {"facts": {"genres", "years"}, "genres": {"genres"}, "years": {"years"}, "posters": {"posters"}}
@@ -94,42 +115,25 @@ class Audience(NamedTuple):
     scores: Floats
 
 
-class ColdStart(ColdModel):
-    r"""Predicts preferences and mean ratings of films from their content.
-
-    With :math:`A` the matrix of who rated what, each user's row of length 1, and its singular vectors :math:`U` of
-    strengths :math:`e` (the squares of the singular values), film i has the factors
-    :math:`q_i = n_i^{-p} U^\top a_i`, and user u prefers it by :math:`U_u \cdot \frac{e}{e + \mu} q_i`. What users
-    chose to rate says more of their taste than the stars they gave, so the stars only serve for the mean.
+class ColdStart(TasteModel):
+    """Predicts preferences and mean ratings of films from their content.
 
     Parameters
     ----------
     sources : mapping of str to Source, optional
         The kinds of content, as `Encoding` names them, in the order in which they are learnt from; those of the class
         unless given.
-    n_factors : int, default 128
-        How many factors at most.
-    damping : float, default 0.25
-        p: 0 leaves the most rated films the most to say, 0.5 none.
-    smoothing : float, default 3
-        μ of a film's own factors.
-    half_support : float, default 50
-        λ, in ratings: the number of ratings of a film at which its own factors count as much as predicted ones.
-    seed : int, default 0
-        Where the search for the singular vectors starts.
+    n_factors, damping, smoothing, half_support, seed
+        As `TasteModel` has them.
 
     References
     ----------
     .. [1] A. van den Oord, S. Dieleman, B. Schrauwen, "Deep content-based music recommendation", NIPS 2013: from
        content to factors.
-    .. [2] P. Cremonesi, Y. Koren, R. Turrin, "Performance of recommender algorithms on top-n recommendation tasks",
-       RecSys 2010: factors of who rated what by singular vectors.
     """
 
     name = "content"
     default_sources: ClassVar[Mapping[str, Source]] = SOURCES
-    strengths_: Floats
-    loadings_: Floats
     learnt_: dict[str, Floats]
 
     def __init__(
@@ -141,13 +145,9 @@ class ColdStart(ColdModel):
         half_support: float = 50.0,
         seed: int = 0,
     ) -> None:
+        super().__init__(n_factors, damping, smoothing, half_support, seed)
         self.sources = dict(self.default_sources if sources is None else sources)
         self.uses = frozenset[str]().union(*(_USES[name] for name in self.sources))
-        self.n_factors = n_factors
-        self.damping = damping
-        self.smoothing = smoothing
-        self.half_support = half_support
-        self.seed = seed
         self.source = ""
 
     def expected_means(self, films: FilmContent) -> ExpectedMeans:
@@ -199,7 +199,7 @@ class ColdStart(ColdModel):
         ndarray of shape (n, n_factors), float32
             0 for who has rated nothing.
         """
-        return np.asarray(_chosen(values) @ self.loadings_ / np.maximum(self.strengths_, 1e-9), np.float32)
+        return np.asarray(chosen(values) @ self.loadings_ / np.maximum(self.strengths_, 1e-9), np.float32)
 
     def save(self, folder: Path) -> None:
         """Write what was learnt.
@@ -261,25 +261,15 @@ class ColdStart(ColdModel):
         return model
 
     def _fit(self, values: sparse.csr_array, content: Mapping[str, Floats]) -> None:
-        self.user_factors_, self.strengths_ = self._factorise(_chosen(values))
-        self.loadings_ = np.asarray(_chosen(values).T @ self.user_factors_, np.float32)
-        self._regress(content, values)
+        self._regress(content, values, *self._factorise(values))
 
     def _predicted(self, content: Mapping[str, Floats]) -> npt.NDArray[Any]:
         return np.asarray(self._linear(content)[:, :-1] + self._smooth(self.learnt_["base"], self.smoothing))
 
-    def _factorise(self, chosen: sparse.csr_array) -> tuple[Floats, Floats]:
-        n_factors = min(self.n_factors, min(chosen.shape) - 1)
-        if n_factors < 1 or not chosen.nnz:
-            return np.zeros((chosen.shape[0], 1), np.float32), np.zeros(1, np.float32)
-        start = np.random.default_rng(self.seed).standard_normal(min(chosen.shape))
-        users, singular, _ = svds(chosen.astype(np.float64), n_factors, v0=start)
-        return users[:, ::-1].astype(np.float32), np.square(singular[::-1]).astype(np.float32)
-
-    def _regress(self, content: Mapping[str, Floats], values: sparse.csr_array) -> None:
+    def _regress(
+        self, content: Mapping[str, Floats], values: sparse.csr_array, own: FloatArray, support: Counts
+    ) -> None:
         n_films = values.shape[1]
-        support = np.bincount(values.indices, minlength=n_films)
-        own = (self.loadings_ * _damped(support, self.damping)).astype(np.float64)
         means = np.bincount(values.indices, weights=values.data, minlength=n_films) / support
         weights = support / (support + _HALF_SUPPORT_OF_MEANS)
         base = own.mean(axis=0) if n_films else np.zeros(own.shape[1])
@@ -289,11 +279,11 @@ class ColdStart(ColdModel):
         errors = left_of_means.copy()
         for name, source in self.sources.items():
             standardisation = Standardisation.fit(content[name], by_column=source.by_column)
-            rows = standardisation(content[name]).astype(np.float64)
+            rows = source.rows(standardisation, content[name]).astype(np.float64)
             told = rows.any(axis=1)
             rows = rows[told]
             of_factors = Ridge(rows, np.ones(len(rows)), source.penalty)
-            to_factors = source.weight * of_factors.coefficients(left[told] * _damped(support[told], source.damping))
+            to_factors = source.weight * of_factors.coefficients(left[told] * damped(support[told], source.damping))
             of_means = Ridge(rows, weights[told], source.penalty)
             to_mean = of_means.coefficients(left_of_means[told, None])
             left[told] -= rows @ to_factors
@@ -313,17 +303,10 @@ class ColdStart(ColdModel):
 
     def _linear(self, content: Mapping[str, Floats]) -> Floats:
         total: Any = 0
-        for name in self.sources:
+        for name, source in self.sources.items():
             standardisation = Standardisation(self.learnt_[f"{name}_centre"], self.learnt_[f"{name}_scale"])
-            total = total + standardisation(content[name]) @ self.learnt_[f"{name}_coefficients"]
+            total = total + source.rows(standardisation, content[name]) @ self.learnt_[f"{name}_coefficients"]
         return np.asarray(total, np.float32)
-
-    def _own(self, values: sparse.csr_array, n_ratings: Counts) -> npt.NDArray[Any]:
-        own = _chosen(values).T @ self.user_factors_ * _damped(n_ratings, self.damping)
-        return self._smooth(np.asarray(own, np.float32), self.smoothing)
-
-    def _smooth(self, factors: npt.NDArray[Any], smoothing: float) -> npt.NDArray[Any]:
-        return np.asarray(factors * (self.strengths_ / np.maximum(self.strengths_ + smoothing, 1e-9)))
 
     def _audience(self, factor: Floats, k: int) -> Audience:
         scores = self._preferences(factor[None])[:, 0]
@@ -338,7 +321,7 @@ class PostersAlone(ColdStart):
 
     name = "posters"
     default_sources: ClassVar[Mapping[str, Source]] = {
-        "posters": Source(penalty=12.0, smoothing=10.0, damping=0.25, by_column=True)
+        "posters": Source(penalty=6.0, smoothing=10.0, damping=0.25, by_column=True, by_row=True)
     }
 
 
@@ -351,17 +334,6 @@ class GenresAndYears(ColdStart):
 
 _PARAMETERS = ("n_factors", "damping", "smoothing", "half_support", "seed")
 _LEARNS = ("user_ids_", "movie_ids_", "user_factors_", "strengths_", "loadings_", "user_spreads_", "mean_factors_")
-
-
-def _chosen(values: sparse.csr_array) -> sparse.csr_array:
-    """Mark who rated what, each user's row of length 1."""
-    n_of_user = np.diff(values.indptr)
-    data = 1 / np.sqrt(np.repeat(n_of_user, n_of_user))
-    return sparse.csr_array((data.astype(np.float32), values.indices, values.indptr), shape=values.shape)
-
-
-def _damped(n_ratings: npt.NDArray[Any], damping: float) -> npt.NDArray[Any]:
-    return np.asarray(np.maximum(n_ratings, 1.0)[:, None] ** -damping)
 
 
 def _spread(errors: npt.NDArray[Any], support: npt.NDArray[Any], weights: npt.NDArray[Any], within: float) -> float:

@@ -159,3 +159,15 @@ def test_a_damaged_record_is_a_data_error(model: ColdStart, tmp_path: Path) -> N
     record.write_text(record.read_text().replace("encoding", "encodin"))
     with pytest.raises(DataError, match="damaged"):
         ColdStart.open(tmp_path)
+
+
+def test_how_loud_a_poster_is_counts_only_until_films_are_brought_to_one_length() -> None:
+    ratings, content, _ = world()
+    posters = content.posters - content.posters[N_NEW:].mean(axis=0)
+    louder = replace(content, posters=np.vstack([posters[:N_NEW] * 3, posters[N_NEW:]]))
+    quiet = replace(content, posters=posters)
+    for by_row in (True, False):
+        sources = {"posters": Source(1.0, 0.1, by_row=by_row)}
+        fitted = ColdStart(sources, n_factors=8).fit(warm(ratings), quiet.rows(slice(N_NEW, None)))
+        one, other = (fitted.factors(films.rows(slice(N_NEW))) for films in (quiet, louder))
+        assert np.allclose(one, other, atol=1e-5) == by_row
