@@ -1,24 +1,29 @@
 """The catalogue: an SQLite file of films, looked up by id or by what a person types.
 
-Owns ``catalog.sqlite``: one row a film, one row for each of its titles, and a few facts about the whole (where the
-films came from, which ratings file belongs to them). It is written whole, under a temporary name, so that a load
-that fails leaves the catalogue that was there. May import `catalog` only.
+Owns ``catalog.sqlite``: one row a film, one row for each of its titles, which films were added to those of MovieLens,
+and a few facts about the whole (where the films came from, which ratings file belongs to them). It is written whole,
+under a temporary name, so that a load that fails leaves the catalogue that was there. May import `catalog` only.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from catalog.errors import AmbiguousFilmError, ConfigError, DataError, NotBuiltError, UnknownFilmError
+from catalog.errors import AmbiguousFilmError, DataError, NotBuiltError, UnknownFilmError
 from catalog.filters import Filter
+from catalog.genres import spelt_as_known
 from catalog.storage import atomic_path, sqlite_errors
 from catalog.titles import bare_key, parse_title, split_bare_year, title_key
+
+FIRST_ADDED_ID = 1_000_000_001
+"""Films that are added get numbers from here on, which MovieLens does not reach for as long as it counts films."""
 
 _VERSION = 1
 _N_SUGGESTIONS = 5
@@ -57,6 +62,8 @@ CREATE INDEX films_by_imdb ON films (imdb_id);
 CREATE INDEX films_by_tmdb ON films (tmdb_id);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
+# Apart from the rest, so that a catalogue of before there were added films is read, and added to, like any other.
+_ADDED = "CREATE TABLE IF NOT EXISTS added (movie_id INTEGER PRIMARY KEY REFERENCES films)"
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,7 @@ class Catalogue:
         self._connection = connection
 
     @classmethod
-    def create(cls, path: Path, films: Iterable[Film], facts: Mapping[str, str]) -> None:
+    def create(cls, path: Path, films: Iterable[Film], facts: Mapping[str, str], added: Iterable[Film] = ()) -> None:
         """Write a whole catalogue, in place of the one that was there.
 
         Parameters
@@ -125,24 +132,41 @@ class Catalogue:
         path : Path
             Where the file shall stand.
         films : iterable of Film
-            All films; their movie_ids differ.
+            The films of MovieLens.
         facts : mapping of str to str
             What else is known of the whole, such as where it came from.
+        added : iterable of Film, optional
+            Films beside those of MovieLens. All movie_ids differ.
 
         Raises
         ------
         StoreError
             The file cannot be written; the earlier catalogue is untouched.
         """
-        with atomic_path(path) as temporary_path, sqlite_errors(path):
-            connection = sqlite3.connect(temporary_path)
-            try:
-                with connection:
-                    connection.executescript(_SCHEMA)
-                    _insert_films(connection, films)
-                    connection.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
-            finally:
-                connection.close()
+        with _writing(path) as connection:
+            connection.executescript(_SCHEMA)
+            _insert_films(connection, films)
+            _insert_added(connection, added)
+            connection.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
+
+    @classmethod
+    def add(cls, path: Path, films: Iterable[Film]) -> None:
+        """Add films to a catalogue; whoever has it open keeps it as it was.
+
+        Parameters
+        ----------
+        path : Path
+            The file that `create` wrote.
+        films : iterable of Film
+            Films with movie_ids that are not there.
+
+        Raises
+        ------
+        StoreError
+            The file cannot be written; the catalogue is untouched.
+        """
+        with _writing(path, path) as connection:
+            _insert_added(connection, films)
 
     @classmethod
     def open(cls, path: Path) -> Catalogue:
@@ -258,6 +282,44 @@ class Catalogue:
             found.update({film.movie_id: film for film in map(_film, rows)})
         return found
 
+    def added(self) -> list[Film]:
+        """List the films that were added to those of MovieLens.
+
+        Returns
+        -------
+        list of Film
+            By movie_id.
+        """
+        if not self._rows("SELECT 1 FROM sqlite_master WHERE name = 'added'"):
+            return []
+        return [_film(row) for row in self._rows("SELECT films.* FROM films JOIN added USING (movie_id) ORDER BY 1")]
+
+    def same_as(self, title: str, year: int | None, tmdb_id: int | None, imdb_id: str | None) -> list[Film]:
+        """List the films that are one with a film: of its title and year, or of a number that only it should have.
+
+        Parameters
+        ----------
+        title : str
+            In any spelling.
+        year : int or None
+            Of release; None is the same as None only.
+        tmdb_id : int or None
+            TMDB's number, where known.
+        imdb_id : str or None
+            IMDb's, where known.
+
+        Returns
+        -------
+        list of Film
+            By movie_id.
+        """
+        rows = self._rows(
+            "SELECT * FROM films WHERE tmdb_id = ? OR imdb_id = ? OR year IS ? AND movie_id IN "
+            "(SELECT movie_id FROM titles WHERE key = ? AND NOT alternative) ORDER BY movie_id",
+            (tmdb_id, imdb_id, year, title_key(title)),
+        )
+        return [_film(row) for row in rows]
+
     def movie_ids(self, wanted: Filter) -> set[int]:
         """List the films that pass a filter.
 
@@ -276,8 +338,7 @@ class Catalogue:
         ConfigError
             No film of this catalogue is of a genre that the filter names.
         """
-        if strangers := {genre.lower() for genre in wanted.genres}.difference(map(str.lower, self.genres())):
-            raise ConfigError(f"no film is of the genre {min(strangers)!r}; there are {', '.join(self.genres())}")
+        spelt_as_known(wanted.genres, self.genres())
         clause, values = wanted.as_sql()
         found = {movie_id for (movie_id,) in self._rows(f"SELECT movie_id FROM films WHERE {clause}", values)}
         return found if wanted.movie_ids is None else found.intersection(wanted.movie_ids)
@@ -320,7 +381,7 @@ class Catalogue:
         text = text.encode("utf-8", "replace").decode().strip()
         if not text:
             raise UnknownFilmError("no film is named; give a title such as 'Heat (1995)' or a movie_id")
-        if text.isascii() and text.isdigit() and len(text) < 10 and (film := self.films([int(text)])):
+        if text.isascii() and text.isdigit() and len(text) <= 10 and (film := self.films([int(text)])):
             return film[int(text)]
         matches = self._matches(text)
         if len(matches) == 1:
@@ -470,6 +531,23 @@ def _listed(films: list[Film]) -> str:
     if len(films) > _N_LISTED:
         names.append(f"and {len(films) - _N_LISTED} more")
     return ", ".join(names)
+
+
+@contextmanager
+def _writing(path: Path, earlier: Path | None = None) -> Iterator[sqlite3.Connection]:
+    """Give a connection to a file that takes the place of a catalogue once all is written: an empty one, or a copy."""
+    with atomic_path(path) as temporary_path, sqlite_errors(path):
+        if earlier:
+            shutil.copyfile(earlier, temporary_path)
+        with closing(sqlite3.connect(temporary_path)) as connection, connection:
+            yield connection
+
+
+def _insert_added(connection: sqlite3.Connection, films: Iterable[Film]) -> None:
+    listed = list(films)
+    connection.execute(_ADDED)
+    _insert_films(connection, listed)
+    connection.executemany("INSERT INTO added VALUES (?)", [(film.movie_id,) for film in listed])
 
 
 def _insert_films(connection: sqlite3.Connection, films: Iterable[Film]) -> None:

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from catalog.errors import DataError
 from catalog.films import Film
+from catalog.genres import split_genres
 from catalog.tables import Row, read_rows, read_text
 from catalog.titles import parse_title
 
-_NO_GENRES = "(no genres listed)"
 _MOVIE_ID = "a movieId, a whole number above 0"
 _100K_GENRES = (
     "unknown Action Adventure Animation Children Comedy Crime Documentary Drama Fantasy Film-Noir Horror "
@@ -104,7 +104,7 @@ def _film(row: Row) -> Film:
     parsed = parse_title(row["title"])
     if not parsed.title:
         raise row.error("title", "a title")
-    genres = tuple(genre for genre in row["genres"].split("|") if genre and genre != _NO_GENRES)
+    genres = split_genres(row["genres"])
     movie_id = row.integer("movieId", _MOVIE_ID)
     return Film(movie_id, parsed.title, parsed.year, genres=genres, alternative_titles=parsed.alternatives)
 
@@ -121,11 +121,35 @@ def _read_links(path: Path) -> dict[int, tuple[str | None, int | None]]:
 
 
 def _imdb_id(row: Row) -> str | None:
-    digits = row["imdbId"].lower().removeprefix("tt").removesuffix(".0")
+    try:
+        return parse_imdb_id(row["imdbId"])
+    except ValueError:
+        raise row.error("imdbId", "an IMDb id such as 0113277 or tt0113277, or nothing") from None
+
+
+def parse_imdb_id(text: str) -> str | None:
+    """Read an IMDb id as people and tables write it.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``"tt0113277"``, ``"113277"`` or ``"113277.0"``.
+
+    Returns
+    -------
+    str or None
+        ``"0113277"``; None for a blank text.
+
+    Raises
+    ------
+    ValueError
+        It is something else.
+    """
+    digits = text.strip().lower().removeprefix("tt").removesuffix(".0")
     if not digits:
         return None
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 12):
-        raise row.error("imdbId", "an IMDb id such as 0113277 or tt0113277, or nothing")
+        raise ValueError(f"expected an IMDb id such as tt0113277, received {text!r}")
     return format_imdb_id(int(digits))
 
 

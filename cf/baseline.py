@@ -87,7 +87,12 @@ class Biases:
         return _damped_means(left, _users_of(values), values.shape[0], damping)
 
 
-def fit_biases(values: sparse.csr_array, user_damping: float = 5.0, film_damping: float = 5.0) -> Biases:
+def fit_biases(
+    values: sparse.csr_array,
+    user_damping: float = 5.0,
+    film_damping: float = 5.0,
+    film_means: FloatArray | None = None,
+) -> Biases:
     r"""Fit the biases of users and films by turns.
 
     Each is the damped mean of what the others leave, :math:`b_u = \sum_i (r_{ui} - \mu - b_i) / (n_u + \lambda)`,
@@ -99,6 +104,8 @@ def fit_biases(values: sparse.csr_array, user_damping: float = 5.0, film_damping
         Ratings, in stars; without any, all is 0 about the middle of the scale.
     user_damping, film_damping : float, default 5
         λ, in ratings: the number of ratings at which a bias counts half.
+    film_means : ndarray of shape (n_films,), float32, optional
+        Towards what films' biases are damped, in stars; by default towards 0.
 
     Returns
     -------
@@ -115,7 +122,7 @@ def fit_biases(values: sparse.csr_array, user_damping: float = 5.0, film_damping
     centred = values.data - np.float32(mean)
     of_users, of_films = np.zeros(n_users, np.float32), np.zeros(n_films, np.float32)
     for _ in range(_N_SWEEPS):
-        of_films = _damped_means(centred - of_users[users], films, n_films, film_damping)
+        of_films = _damped_means(centred - of_users[users], films, n_films, film_damping, film_means)
         of_users = _damped_means(centred - of_films[films], users, n_users, user_damping)
     return Biases(mean, of_users, of_films)
 
@@ -163,7 +170,11 @@ def _users_of(values: sparse.csr_array) -> Rows:
     return np.repeat(np.arange(values.shape[0]), np.diff(values.indptr))
 
 
-def _damped_means(values: Scores, groups: Rows, n_groups: int, damping: float) -> FloatArray:
+def _damped_means(
+    values: Scores, groups: Rows, n_groups: int, damping: float, means: FloatArray | None = None
+) -> FloatArray:
     totals = np.bincount(groups, weights=values, minlength=n_groups)
+    if means is not None:
+        totals = totals + damping * means
     counts = np.bincount(groups, minlength=n_groups)
     return np.asarray(totals / np.maximum(counts + damping, 1e-9), np.float32)

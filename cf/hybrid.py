@@ -167,6 +167,33 @@ def alpha_by_support(
     return 1.0 - cf_share * n_ratings / (n_ratings + half_support)
 
 
+def support_of_pairs(
+    support: int, supports: npt.NDArray[np.integer], is_known: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.int64]:
+    """Tell by how many ratings the visual share of each candidate goes.
+
+    A similarity of ratings is as sure as the rarer of the two films lets it be. Where there is none, nothing is the
+    surer for the candidate's ratings being few: were such a film shown by its looks alone, it would pass those that are
+    known to be liked alike, whose looks count less. So it is weighed as the film asked about is, and its unknown side
+    stands at the value of a typical film.
+
+    Parameters
+    ----------
+    support : int
+        The number of ratings of the film asked about.
+    supports : ndarray of shape (n_candidates,), int
+        Of the candidates.
+    is_known : ndarray of shape (n_candidates,), bool
+        Of which candidates the CF similarity is known.
+
+    Returns
+    -------
+    ndarray of shape (n_candidates,), int64
+        n of `alpha_by_support`; all 0 for a film that nobody has rated.
+    """
+    return np.where(is_known, np.minimum(supports, support), support).astype(np.int64)
+
+
 def blend(
     visual: Similarities,
     cf: Similarities,

@@ -91,7 +91,7 @@ def by_user(ratings: Ratings, held_out: int | float = 10, seed: int = 0) -> Spli
         _check_share(float(held_out))
         mask, said = _share_of_each(ratings.user_ids, float(held_out), seed), f"{held_out:.0%}"
     else:
-        ranks, counts = _ranks_in_groups(ratings.user_ids, seed)
+        ranks, counts = ranks_in_groups(ratings.user_ids, seed)
         mask, said = ranks < np.minimum(int(held_out), counts - 1), f"{int(held_out)}"
     return _parted(f"{said} of each user, seed {seed}", ratings, mask)
 
@@ -225,6 +225,30 @@ def item_cold(
     return _parted(f"{n_cold} films cold, seed {seed}", ratings, np.isin(ratings.movie_ids, cold))
 
 
+def ranks_in_groups(
+    groups: npt.NDArray[np.generic], seed: int = 0
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Give each entry a random rank within its group, and the group's size.
+
+    Parameters
+    ----------
+    groups : ndarray of shape (n,)
+        Which group each entry is of.
+    seed : int, default 0
+        Which draw.
+
+    Returns
+    -------
+    ranks, sizes : ndarray of shape (n,), intp
+        From 0, each once in a group; and of how many entries each one's group is.
+    """
+    _, places, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    order = np.lexsort((np.random.default_rng(seed).random(len(groups)), places))
+    ranks = np.empty(len(groups), np.intp)
+    ranks[order] = np.arange(len(groups)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return ranks, sizes[places]
+
+
 def _parted(name: str, ratings: Ratings, held_out: Mask) -> Split:
     if not held_out.any() or held_out.all():
         raise ConfigError(
@@ -235,17 +259,8 @@ def _parted(name: str, ratings: Ratings, held_out: Mask) -> Split:
 
 
 def _share_of_each(groups: npt.NDArray[np.generic], share: float, seed: int) -> Mask:
-    ranks, counts = _ranks_in_groups(groups, seed)
+    ranks, counts = ranks_in_groups(groups, seed)
     return np.asarray(ranks < np.minimum(np.round(share * counts), counts - 1))
-
-
-def _ranks_in_groups(groups: npt.NDArray[np.generic], seed: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Give each entry a random rank within its group, and the group's size."""
-    _, places, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    order = np.lexsort((np.random.default_rng(seed).random(len(groups)), places))
-    ranks = np.empty(len(groups), np.intp)
-    ranks[order] = np.arange(len(groups)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return ranks, sizes[places]
 
 
 def _pairs(ratings: Ratings) -> npt.NDArray[np.int64]:

@@ -18,7 +18,16 @@ import numpy.typing as npt
 from scipy import sparse
 
 from cf.base import rows_of
-from cf.hybrid import Blending, Calibration, FloatArray, Similarities, alpha_by_support, calibrated_sides, candidate_ids
+from cf.hybrid import (
+    Blending,
+    Calibration,
+    FloatArray,
+    Similarities,
+    alpha_by_support,
+    calibrated_sides,
+    candidate_ids,
+    support_of_pairs,
+)
 from cf.metrics import Estimate, bootstrap
 from cf.ratings import Ratings
 
@@ -175,7 +184,7 @@ def _scores(
     gains = np.zeros(len(candidates))
     gains[places[places >= 0]] = question.gains.values[places >= 0]
     ideal = _dcg(np.sort(question.gains.values)[::-1][None, :_K])[0]
-    support = np.minimum(question.support, question.supports)
+    support = support_of_pairs(question.support, question.supports, ~np.isnan(sides.cf))
     shares = [alpha_by_support(support, *pair) for pair in grid]
     unknown = np.isnan(sides.visual), np.isnan(sides.cf)
     ranked = [share * sides.looks + (1 - share) * sides.liked for share in shares]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,12 +28,15 @@ class Query:
         Its year of release, where known.
     poster_path : Path or None
         Its poster, where there is one.
+    support : int
+        How many users rated it.
     """
 
     movie_id: int | None
     title: str
     year: int | None
     poster_path: Path | None = None
+    support: int = 0
 
     @property
     def label(self) -> str:
@@ -69,6 +72,8 @@ class Hit:
         Its poster, where there is one.
     same_artwork : tuple of int
         The movie_ids of films with the same artwork that it stands for, where such were to be folded.
+    visual_rank, cf_rank : int or None
+        Its place, from 1, among all films by each side alone; None where that side knows nothing of it.
     """
 
     rank: int
@@ -82,6 +87,8 @@ class Hit:
     alpha: float
     poster_path: Path | None
     same_artwork: tuple[int, ...] = ()
+    visual_rank: int | None = None
+    cf_rank: int | None = None
 
     @property
     def label(self) -> str:
@@ -103,12 +110,16 @@ class SimilarFilms:
         Best first.
     notes : tuple of str
         What a reader of the result should know.
+    n_visual, n_cf : int
+        Of how many films each side knew something.
     """
 
     query: Query
     alpha: Alpha
     hits: tuple[Hit, ...]
     notes: tuple[str, ...] = ()
+    n_visual: int = 0
+    n_cf: int = 0
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
@@ -168,4 +179,81 @@ class Explanation:
             "similarity": self.similarity,
             "centred": self.centred,
             "grid": self.grid.tolist(),
+        }
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The mean rating that a film is expected to get, in stars.
+
+    Parameters
+    ----------
+    mean : float
+        The likeliest.
+    low, high : float
+        Between them it lies with 95 % probability.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Fan:
+    """Somebody who would like a film.
+
+    Parameters
+    ----------
+    user_id : int
+        Who.
+    score : float
+        By how many standard deviations they prefer the film to the films of the catalogue on average; above 0.
+    """
+
+    user_id: int
+    score: float
+
+
+@dataclass(frozen=True)
+class ColdStartAnswer:
+    """What can be told of a film that nobody has rated.
+
+    Parameters
+    ----------
+    look_alikes : SimilarFilms
+        The films whose posters look like its own, and what was asked about.
+    expected : Expected or None
+        Its mean rating; None where there are no ratings to learn from.
+    audience : tuple of Fan
+        Who would like it most, keenest first; never those to whom it is below their own average.
+    notes : tuple of str
+        What a reader should know.
+    """
+
+    look_alikes: SimilarFilms
+    expected: Expected | None
+    audience: tuple[Fan, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def query(self) -> Query:
+        """What was asked about."""
+        return self.look_alikes.query
+
+    def as_dict(self) -> dict[str, Any]:
+        """Write the answer as plain values, as ``keyart coldstart --json`` prints it.
+
+        Returns
+        -------
+        dict
+            poster, title, year, expected, look_alikes, audience.
+        """
+        return {
+            "poster": str(self.query.poster_path),
+            "title": self.query.title,
+            "year": self.query.year,
+            "expected": asdict(self.expected) if self.expected else None,
+            "look_alikes": self.look_alikes.as_dict()["results"],
+            "audience": [asdict(fan) for fan in self.audience],
         }

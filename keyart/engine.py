@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -15,7 +15,7 @@ from catalog.errors import DataError, NotBuiltError, UnknownFilmError
 from catalog.films import Catalogue, Film
 from catalog.filters import Filter
 from cf.base import Recommender, rows_of
-from cf.hybrid import Blend, FloatArray, Similarities, blend, candidate_ids
+from cf.hybrid import Blend, FloatArray, Similarities, blend, candidate_ids, support_of_pairs
 from cf.neighbors import ItemCosine
 from cf.registry import model_class
 from features.extractor import Extractor, extractor_of
@@ -23,10 +23,12 @@ from features.images import read_image
 from features.store import FeatureStore
 from index.cosine import CosineIndex
 from index.searching import Scan
-from keyart.answers import Alpha, Explanation, Hit, Query, SimilarFilms
+from keyart.answers import Alpha, ColdStartAnswer, Explanation, Hit, Query, SimilarFilms
 from keyart.blending import Hybrid, nearest, open_hybrid
+from keyart.cold_start import ColdStarter, OnBroken, open_cold_start
 from keyart.explaining import explain
 from keyart.indexing import check_identity, open_index
+from keyart.new_films import NewFilm
 from keyart.settings import HOME, keras_models_dir
 from keyart.workspace import Workspace
 from posters.store import PosterStore
@@ -179,9 +181,10 @@ class Engine:
                 "run `keyart extract` and `keyart build`"
             )
         shares = self._shares(asked, scan, cf, alpha)
-        query = Query(asked.movie_id, asked.title, asked.year, self._poster_path(asked.movie_id))
+        query = Query(asked.movie_id, asked.title, asked.year, self._poster_path(asked.movie_id), asked.n_ratings)
         notes = tuple(self._notes(asked, scan, cf, alpha))
-        return SimilarFilms(query, alpha, self._hits(scan, cf, shares, k, wanted, fold_artwork), notes)
+        hits = self._hits(scan, cf, shares, k, wanted, fold_artwork)
+        return SimilarFilms(query, alpha, hits, notes, len(scan.movie_ids) if scan else 0, len(cf))
 
     def similar_to_image(
         self, path: str | Path, k: int = 10, *, wanted: Filter | None = None, fold_artwork: bool = False
@@ -219,7 +222,54 @@ class Engine:
         pixels, _ = read_image(Path(path), self._extractor.resize)
         scan = self._index.scan_features(self._extractor(pixels[None])[0])
         hits = self._hits(scan, Similarities.none(), _looks_alone, k, wanted, fold_artwork)
-        return SimilarFilms(Query(None, Path(path).name, None, Path(path)), 1.0, hits)
+        query = Query(None, Path(path).name, None, Path(path))
+        return SimilarFilms(query, 1.0, hits, n_visual=len(scan.movie_ids))
+
+    def cold_start(
+        self,
+        films: Sequence[NewFilm],
+        k: int = 10,
+        n_users: int = 1000,
+        *,
+        on_broken: OnBroken | None = None,
+    ) -> list[ColdStartAnswer]:
+        """Tell of films that nobody has rated: what they look like, how they will be rated, who would like them.
+
+        Parameters
+        ----------
+        films : sequence of NewFilm
+            The films, each with a poster; see `keyart.new_films.describe`. Many go through the network, the index and
+            the model together.
+        k : int, default 10
+            How many look-alikes of each.
+        n_users : int, default 1000
+            How large an audience of each at most; never those to whom the film is below their own average.
+        on_broken : callable, optional
+            Is told of every film whose poster cannot be read, which is then passed over; else the first is an error.
+
+        Returns
+        -------
+        list of ColdStartAnswer
+            One for each film whose poster could be read, in their order.
+
+        Raises
+        ------
+        DataError
+            A poster is no picture, and nobody wants to be told.
+        NotBuiltError
+            There is neither an index of posters nor a rating.
+        ConfigError, FetchError
+            The network that the index was built with is no longer to be had.
+        ValueError
+            k or n_users is out of range.
+        """
+        _check_range(k, 1.0)
+        if n_users < 0:
+            raise ValueError(f"n_users should be 0 or more, received {n_users}")
+        starter, extractor = self._cold_starter, None
+        if starter.store is not None:
+            extractor = self._extractor if len(films) == 1 else self._batch_extractor
+        return starter.tell(films, extractor, k, n_users, on_broken)
 
     def explain(self, first: str | int, second: str | int) -> Explanation:
         """Tell why two films' posters look alike: what every place of them contributes to the similarity.
@@ -258,7 +308,7 @@ class Engine:
         return Similarities.none() if self._cf is None else nearest(self._cf, film.movie_id)
 
     def _shares(self, film: Film, scan: Scan | None, cf: Similarities, asked: Alpha) -> Shares:
-        """Give what tells the visual share of each candidate: of two films, the one of fewer ratings decides."""
+        """Give what tells the visual share of each candidate; see `support_of_pairs`."""
 
         def chosen(candidates: npt.NDArray[np.int64]) -> FloatArray:
             if scan is None or not len(cf):
@@ -268,7 +318,8 @@ class Engine:
             movie_ids, n_ratings = self._support
             # A 0 at the end is what row -1, a film that left the catalogue, is taken to have.
             support = np.append(n_ratings, 0)[rows_of(movie_ids, candidates)]
-            return self._hybrid.blending.alphas(np.minimum(support, film.n_ratings))
+            is_known = np.isin(candidates, cf.movie_ids)
+            return self._hybrid.blending.alphas(support_of_pairs(film.n_ratings, support, is_known))
 
         return chosen
 
@@ -330,7 +381,8 @@ class Engine:
             score, alpha = round(float(ranked.scores[row]), 6), round(float(ranked.alphas[row]), 6)
             path, same = paths.get(film.movie_id), tuple(ranked.movie_ids[others].tolist())
             facts = film.movie_id, film.title, film.year
-            hits.append(Hit(rank, *facts, score, visual, cf, film.n_ratings, alpha, path, same))
+            ranks = _place(ranked.visual, row), _place(ranked.cf, row)
+            hits.append(Hit(rank, *facts, score, visual, cf, film.n_ratings, alpha, path, same, *ranks))
         return tuple(hits)
 
     def _listed(self, ranked: Blend, n: int, allowed: set[int] | None) -> list[int]:
@@ -362,12 +414,28 @@ class Engine:
             return {}
 
     @cached_property
-    def _extractor(self) -> Extractor:
+    def _store(self) -> FeatureStore:
         store = FeatureStore.open(self._workspace.features_dir)
         if self._index is not None:
             # Another process may have replaced the features since the index was opened.
             check_identity(store, self._index.identity)
-        return extractor_of(store, keras_models_dir())
+        return store
+
+    @cached_property
+    def _extractor(self) -> Extractor:
+        return extractor_of(self._store, keras_models_dir())
+
+    @cached_property
+    def _batch_extractor(self) -> Extractor:
+        return extractor_of(self._store, keras_models_dir(), batch_size=None)
+
+    @cached_property
+    def _cold_starter(self) -> ColdStarter:
+        model = open_cold_start(self._workspace)
+        if self._index is None and model is None:
+            raise NotBuiltError(_NO_INDEX)
+        store = self._store if self._index is not None else _built(FeatureStore.open, self._workspace.features_dir)
+        return ColdStarter(model, store, self._index, self._catalogue, self._poster_paths)
 
 
 def _looks_alone(candidates: npt.NDArray[np.int64]) -> FloatArray:
@@ -386,6 +454,11 @@ def _check_range(k: int, alpha: Alpha) -> None:
         raise ValueError(f"k should be 1 or more, received {k}")
     if alpha != "auto" and not (isinstance(alpha, int | float) and 0.0 <= alpha <= 1.0):
         raise ValueError(f"alpha should be 'auto' or a number from 0 to 1, received {alpha!r}")
+
+
+def _place(values: FloatArray, row: int) -> int | None:
+    # Comparisons with what is not known are false.
+    return None if np.isnan(values[row]) else int((values > values[row]).sum()) + 1
 
 
 def _known(value: float) -> float | None:

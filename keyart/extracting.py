@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +14,10 @@ from features.backbone import IMAGENET, VGG16, BackboneChoice
 from features.computation import Picture
 from features.descriptors import Pooling
 from features.extraction import ExtractionReport, extract_features, open_store, spread_out, whiten
-from features.extractor import load_extractor
+from features.extractor import Extractor, extractor_of, load_extractor
 from features.folder import pictures_in
 from features.images import Resize
+from features.store import FeatureStore
 from features.weights import imagenet_weights_path
 from keyart.progress import Progress, shown, silent
 from keyart.settings import keras_models_dir
@@ -25,6 +26,9 @@ from keyart.workspace import Workspace
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+# A batch that is not full takes as long as a full one.
+_FEW_PICTURES = 8
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,84 @@ def extract(
         raise NotBuiltError("no posters here yet; run `keyart fetch` or `keyart import FOLDER`")
     pictures = [Picture(poster.movie_id, poster.path, poster.sha256) for poster in posters]
     return _extract(pictures, workspace.features_dir, how, progress, "posters", spark)
+
+
+@dataclass(frozen=True)
+class OwnNetwork:
+    """The network that the features of a workspace are of; open it with `open_own_network`.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace.
+    store : FeatureStore
+        Its features.
+    extractor : Extractor
+        What computes more of them.
+    """
+
+    workspace: Workspace
+    store: FeatureStore
+    extractor: Extractor
+
+    def extract(self, movie_ids: Collection[int], *, progress: Progress = silent) -> ExtractionReport:
+        """Compute the features of some films' posters; those of others stay as they are.
+
+        Parameters
+        ----------
+        movie_ids : collection of int
+            Films with posters.
+        progress : Progress, optional
+            Shows how far it is.
+
+        Returns
+        -------
+        ExtractionReport
+            What was computed, what was there, what could not be read.
+
+        Raises
+        ------
+        StoreError
+            The disk is full, or another process is writing.
+        """
+        # What could not be read before is listed anew by every run.
+        wanted = {*movie_ids, *(one.picture_id for one in self.store.skipped())}
+        posters = [poster for poster in posters_of(self.workspace) if poster.movie_id in wanted]
+        pictures = [Picture(poster.movie_id, poster.path, poster.sha256) for poster in posters]
+        with exclusive(self.workspace.features_dir), progress("extract", len(pictures), "posters") as advance:
+            return extract_features(
+                pictures, self.extractor, self.store, drop_gone=False, on_picture=lambda: advance(1)
+            )
+
+
+def open_own_network(workspace: Workspace, n_pictures: int) -> OwnNetwork | None:
+    """Open the network that the features of a workspace are of.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace.
+    n_pictures : int
+        About how many pictures it will be given.
+
+    Returns
+    -------
+    OwnNetwork or None
+        None where there are no features.
+
+    Raises
+    ------
+    DataError
+        The network is no longer the one that the features are of.
+    ConfigError, FetchError
+        The network is no longer to be had.
+    """
+    try:
+        store = FeatureStore.open(workspace.features_dir)
+    except NotBuiltError:
+        return None
+    batch_size = 1 if n_pictures < _FEW_PICTURES else None
+    return OwnNetwork(workspace, store, extractor_of(store, keras_models_dir(), batch_size=batch_size))
 
 
 def extract_folder(

@@ -88,6 +88,28 @@ def film_features(store: FeatureStore, rows: FeatureRows) -> FilmFeatures:
     return FilmFeatures(rows.movie_ids, arrays, array_numbers, rows.rows, rows.poster_sha256s)
 
 
+def has_index(workspace: Workspace) -> bool:
+    """Tell whether an index was built, whatever its state.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace.
+
+    Returns
+    -------
+    bool
+        Also true of one that is damaged.
+    """
+    try:
+        files.read(workspace.index_dir)
+    except NotBuiltError:
+        return False
+    except DataError:
+        return True
+    return True
+
+
 def open_index(workspace: Workspace) -> CosineIndex:
     """Open the index of a workspace beside the features it reads.
 

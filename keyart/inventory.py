@@ -26,8 +26,8 @@ class Inventory:
         The workspace.
     source : str
         The MovieLens folder that was loaded.
-    n_films, n_ratings, n_rated : int
-        Films; ratings; films with ratings.
+    n_films, n_added, n_ratings, n_rated : int
+        Films; those of them that were added to MovieLens'; ratings; films with ratings.
     posters : dict of str to int
         How many films are in each state; they add up to the number of films.
     n_features : int
@@ -55,6 +55,7 @@ class Inventory:
     home: Path
     source: str
     n_films: int
+    n_added: int
     n_ratings: int
     n_rated: int
     posters: dict[str, int]
@@ -130,7 +131,7 @@ def take_inventory(workspace: Workspace) -> Inventory:
     """
     damaged: list[str] = []
     with Catalogue.open(workspace.catalogue_path) as catalogue:
-        films = list(catalogue)
+        films, n_added = list(catalogue), len(catalogue.added())
         source, ratings_name = catalogue.fact("source") or "", catalogue.fact("ratings") or ""
     n_features, n_skipped, backbone, current = _features(workspace, damaged)
     n_indexed, indexed, index = _index(workspace, damaged)
@@ -140,6 +141,7 @@ def take_inventory(workspace: Workspace) -> Inventory:
         home=workspace.home,
         source=source,
         n_films=len(films),
+        n_added=n_added,
         n_ratings=n_ratings,
         n_rated=sum(film.n_ratings > 0 for film in films),
         posters=_poster_counts(workspace, [film.movie_id for film in films], damaged),

@@ -12,6 +12,7 @@ from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.films import Catalogue, Film
 from catalog.lock import exclusive
 from catalog.movielens import FilmFiles, read_films
+from catalog.titles import title_key
 from cf.neighbors import ItemCosine
 from cf.ratings import Ratings, read_movielens
 from features.backbone import BackboneChoice
@@ -78,7 +79,7 @@ class BuildReport:
 def load(home: Path, folder: Path) -> LoadReport:
     """Bring the films, links and ratings of a MovieLens folder into a workspace, in place of those that were there.
 
-    Posters, features and index stay: another size of MovieLens numbers its films alike.
+    Posters, features and index stay: another size of MovieLens numbers its films alike. So do films that were added.
 
     Parameters
     ----------
@@ -107,8 +108,7 @@ def load(home: Path, folder: Path) -> LoadReport:
     n_read = len(ratings)
     ratings = ratings.of_films([film.movie_id for film in files.films])
     with exclusive(workspace.home):
-        _write_catalogue(workspace, folder, files, ratings)
-    notes = [*files.notes]
+        notes = [*files.notes, *_write_catalogue(workspace, folder, files, ratings)]
     if n_read > len(ratings):
         notes.append(f"{n_read - len(ratings)} ratings are of films that the folder does not list; passed over")
     if not any(film.tmdb_id or film.imdb_id for film in files.films):
@@ -186,7 +186,7 @@ def build(
     """
     notes = []
     ratings = open_ratings(workspace)
-    indexed = _build_index(workspace, options or IndexOptions(), progress, on_plan)
+    indexed = build_index(workspace, options or IndexOptions(), progress=progress, on_plan=on_plan)
     if indexed is None:
         if not len(ratings):
             raise NotBuiltError("neither features nor ratings here yet; run `keyart import`, then `keyart extract`")
@@ -201,11 +201,43 @@ def build(
     return BuildReport(indexed.index.report, indexed.how, n_similar, (*notes, *_index_notes(indexed.index.report)))
 
 
-def _build_index(
-    workspace: Workspace, options: IndexOptions, progress: Progress, on_plan: Callable[[Plan], None]
+def build_index(
+    workspace: Workspace,
+    options: IndexOptions,
+    *,
+    check: bool = True,
+    progress: Progress = silent,
+    on_plan: Callable[[Plan], None] = lambda _: None,
 ) -> IndexChange | None:
+    """Bring the index up to date with the features.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace.
+    options : IndexOptions
+        What is wanted of the index.
+    check : bool, default True
+        Hold all features to their checksums first, which reads them whole.
+    progress : Progress, optional
+        Shows how far it is.
+    on_plan : callable, optional
+        Is told what will be built and how long it takes, before the index is built anew.
+
+    Returns
+    -------
+    IndexChange or None
+        None where there are no features; of an index whose posters are all gone nothing is left.
+
+    Raises
+    ------
+    DataError
+        A shard of features is damaged.
+    StoreError
+        The disk is full; what was built before is untouched.
+    """
     try:
-        store, rows = current_features(workspace, check=True)
+        store, rows = current_features(workspace, check=check)
     except NotBuiltError:
         return None
     if not len(rows):
@@ -249,38 +281,57 @@ def _build_item_similarities(workspace: Workspace, ratings: Ratings, progress: P
     return len(matrix.movie_ids)
 
 
-def _write_catalogue(workspace: Workspace, folder: Path, files: FilmFiles, ratings: Ratings) -> None:
-    _check_numbering(workspace, files.numbering)
+def _write_catalogue(workspace: Workspace, folder: Path, files: FilmFiles, ratings: Ratings) -> list[str]:
+    """Write films and ratings; films that were added before stay. Returns notes on these."""
+    added, notes = _added_before(workspace, files)
     # The catalogue names its ratings, so the rename that puts it in place changes both at once.
     name = f"ratings-{secrets.token_hex(4)}.parquet"
     ratings.save(workspace.ratings_path(name))
     try:
         facts = {"numbering": files.numbering, "ratings": name, "source": folder.absolute().name}
-        Catalogue.create(workspace.catalogue_path, _with_support(files.films, ratings), facts)
+        Catalogue.create(workspace.catalogue_path, _with_support(files.films, ratings), facts, added)
     except BaseException:
         workspace.ratings_path(name).unlink(missing_ok=True)
         raise
     for path in workspace.home.glob("ratings-*.parquet"):
         if path.name != name:
             path.unlink(missing_ok=True)
+    return notes
 
 
-def _check_numbering(workspace: Workspace, numbering: str) -> None:
-    """Refuse films whose numbers mean other films than those that are there."""
+def _added_before(workspace: Workspace, files: FilmFiles) -> tuple[list[Film], list[str]]:
+    """List the films that were added to those of an earlier load, and that this one does not bring itself."""
     if not workspace.catalogue_path.is_file():
-        return
+        return [], []
     try:
         catalogue = Catalogue.open(workspace.catalogue_path)
     except DataError:
-        # Of an older version or damaged: loading again is the way out.
-        return
+        # Loading again is the way out.
+        return [], [
+            "the catalogue that was there could not be read; films that were added to it have to be added again"
+        ]
     with catalogue:
-        there = catalogue.fact("numbering")
-        if there != numbering:
-            raise ConfigError(
-                f"{workspace.home} holds films numbered as in {there}, this folder numbers them as {numbering}, so "
-                "posters would go to the wrong films; name another workspace with --home DIR"
-            )
+        _check_numbering(workspace, catalogue.fact("numbering"), files.numbering)
+        added = catalogue.added()
+    loaded = {film.movie_id for film in files.films}
+    return [film for film in added if film.movie_id not in loaded], list(_double_notes(added, files.films))
+
+
+def _check_numbering(workspace: Workspace, there: str | None, numbering: str) -> None:
+    """Refuse films whose numbers mean other films than those that are there."""
+    if there != numbering:
+        raise ConfigError(
+            f"{workspace.home} holds films numbered as in {there}, this folder numbers them as {numbering}, so "
+            "posters would go to the wrong films; name another workspace with --home DIR"
+        )
+
+
+def _double_notes(added: Sequence[Film], films: Sequence[Film]) -> Iterator[str]:
+    keys = {(title_key(film.title), film.year): film for film in films} if added else {}
+    for film in added:
+        other = keys.get((title_key(film.title), film.year))
+        if other and other.movie_id != film.movie_id:
+            yield f"{film.label} was added as movie_id {film.movie_id}, and is in this folder as {other.movie_id}"
 
 
 def _with_support(films: Sequence[Film], ratings: Ratings) -> list[Film]:

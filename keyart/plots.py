@@ -15,6 +15,7 @@ from catalog.storage import atomic_path
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from cf.coldstart.fewshot import FewShotCurve
     from cf.evaluation import Scorecard
     from cf.exploration import FilmMap
 
@@ -73,6 +74,41 @@ def draw_scorecards(cards: Sequence[Scorecard], k: int, path: Path) -> None:
         axes.annotate(card.name, (x.value, y.value), xytext=(6, 5), textcoords="offset points", fontsize=8)
     axes.set_xlabel("RMSE in stars (left is better; hollow: stars fitted by a line)")
     axes.set_ylabel(f"NDCG@{k} (up is better)")
+    axes.grid(alpha=0.3)
+    write_figure(figure, path)
+
+
+def draw_crossover(curve: FewShotCurve, path: Path) -> None:
+    """Draw how a new film's own ratings overtake its content.
+
+    Parameters
+    ----------
+    curve : FewShotCurve
+        The curve.
+    path : Path
+        A .png, .svg or .pdf file.
+
+    Raises
+    ------
+    StoreError
+        It cannot be written.
+    """
+    figure = _figure(8, 5)
+    axes = figure.add_subplot()
+    ways = (("content alone", curve.content), ("ratings alone", curve.ratings), ("both", curve.mixed))
+    for name, way in ways:
+        line = axes.plot(curve.steps, [estimate.value for estimate in way], marker="o", markersize=4, label=name)
+        ends = [estimate.low for estimate in way], [estimate.high for estimate in way]
+        axes.fill_between(curve.steps, *ends, alpha=0.15, color=line[0].get_color(), linewidth=0)
+    if curve.crossover is not None:
+        axes.axvline(curve.crossover, color="grey", linestyle=":")
+    # Logarithmic from 1 on, so that 0 has a place.
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set_xlim(left=-0.3)
+    axes.set_xticks(curve.steps, [str(n) for n in curve.steps])
+    axes.set_xlabel("ratings known of the film")
+    axes.set_ylabel("NDCG@10, with 95 % intervals")
+    axes.legend()
     axes.grid(alpha=0.3)
     write_figure(figure, path)
 

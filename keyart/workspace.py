@@ -133,6 +133,11 @@ class Workspace:
         return self.home / "features"
 
     @property
+    def looks_dir(self) -> Path:
+        """Posters summed up for the cold start."""
+        return self.home / "looks"
+
+    @property
     def index_dir(self) -> Path:
         """The cosine index."""
         return self.home / "index"

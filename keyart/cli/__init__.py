@@ -19,7 +19,7 @@ from keyart.keys import RedactingFormatter, redact, refuse_keys
 
 # In the order in which a newcomer needs them.
 _COMMANDS = (
-    *("load", "fetch", "import", "extract", "build", "similar", "explain", "neighbors"),
+    *("load", "fetch", "import", "extract", "build", "add", "similar", "explain", "neighbors", "coldstart"),
     *("tune", "fit", "recommend", "evaluate", "explore", "export", "info", "serve", "demo"),
 )
 _INTERRUPTED = 130

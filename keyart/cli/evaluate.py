@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from catalog.errors import ConfigError
+from keyart.cli.cold import COLD_OPTIONS, check_options, cold_options, evaluate_cold_start
+from keyart.cli.estimates import cells, estimate, nulled, number
 from keyart.cli.options import workspace_options
 from keyart.cli.parameters import set_option
 
 if TYPE_CHECKING:
     from cf.evaluation import Scorecard
-    from cf.metrics import Estimate
     from cf.ratings import Ratings
     from cf.splits import Split
 
@@ -63,14 +64,19 @@ _ESTIMATES = ("rmse", "mae", "recall", "ndcg", "mrr")
     help="A film is relevant from so many stars on.  [default: whatever was rated]",
 )
 @set_option
+@cold_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @click.option(
     "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw rating against ranking (.png, .svg, .pdf)."
 )
 @workspace_options
+@click.pass_context
 def command(
+    context: click.Context,
+    /,
     names: tuple[str, ...],
+    cold: bool,
     ratings_path: Path | None,
     train: Path | None,
     test: Path | None,
@@ -88,9 +94,17 @@ def command(
     MODEL is a name that `keyart fit` lists, or all. Without any, all models are compared that need neither TensorFlow
     nor Spark. Rankings are full, films already rated are left out, and every interval holds 95 of 100 resamples of the
     users.
+
+    With --cold, MODEL is a model of the cold start, and all are compared without any: AUC, Recall@20 and NDCG@10 of
+    films hidden with all their ratings, beside genres and years alone.
     """
     if as_json and as_csv:
         raise ConfigError("--json and --csv both want standard output; name one")
+    check_options(context, cold=cold)
+    asked = {name: split.pop(name) for name in COLD_OPTIONS}
+    if cold:
+        evaluate_cold_start(names, home, as_json=as_json, as_csv=as_csv, plot=plot, **asked)
+        return
     if (train is None) != (test is None):
         raise ConfigError("--train and --test go together: name both files of your split")
     from cf.registry import MODELS, model_class
@@ -114,7 +128,7 @@ def command(
 
     cards = compare(chosen, splits, parameters, k=k, relevant_from=relevant_from, on_fit=say)
     if as_json:
-        click.echo(json.dumps({"k": k, "models": [_nulled(card.as_dict()) for card in cards]}))
+        click.echo(json.dumps({"k": k, "models": [nulled(card.as_dict()) for card in cards]}))
     elif as_csv:
         _print_csv(cards)
     else:
@@ -156,14 +170,14 @@ def _print_table(cards: list[Scorecard], k: int) -> None:
     rows = [
         (
             card.name,
-            _estimate(card.rmse) + ("" if card.gives_stars else "*"),
-            _number(card.mae.value),
+            estimate(card.rmse) + ("" if card.gives_stars else "*"),
+            number(card.mae.value),
             f"{card.predicted:.1%}",
-            _number(card.recall.value),
-            _estimate(card.ndcg),
-            _number(card.mrr.value),
+            number(card.recall.value),
+            estimate(card.ndcg),
+            number(card.mrr.value),
             f"{card.item_coverage:.1%}",
-            _number(card.novelty, 1),
+            number(card.novelty, ".1f"),
             f"{card.fit_s:.1f} s",
             f"{card.recommend_ms:.2f} ms",
             f"{card.memory_mb:,.0f} MB",
@@ -184,24 +198,5 @@ def _print_csv(cards: list[Scorecard]) -> None:
     for card in cards:
         row: dict[str, Any] = {"model": card.name, "gives_stars": card.gives_stars, "predicted": card.predicted}
         for name in _ESTIMATES:
-            estimate: Estimate = getattr(card, name)
-            row |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+            row |= cells(name, getattr(card, name))
         writer.writerow({**row, **{name: getattr(card, name) for name in (*_COSTS, "remark")}})
-
-
-def _nulled(values: dict[str, Any]) -> dict[str, Any]:
-    """Put null in the place of what could not be measured: JSON knows no NaN."""
-    return {
-        name: _nulled(value) if isinstance(value, dict) else None if value != value else value
-        for name, value in values.items()
-    }
-
-
-def _number(value: float, n_digits: int = 3) -> str:
-    return "–" if value != value else f"{value:.{n_digits}f}"
-
-
-def _estimate(estimate: Estimate) -> str:
-    if estimate.value != estimate.value:
-        return "–"
-    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"

@@ -25,9 +25,10 @@ def command(as_json: bool, home: Path) -> None:
     others = ", ".join(f"{n:,} {state}" for state, n in found.posters.items() if n and state != "ok")
     stale = " (out of date)"
     skipped = f", {found.n_skipped:,} could not be read" if found.n_skipped else ""
+    added = f", {found.n_added:,} added" if found.n_added else ""
     lines = {
         "workspace": found.home,
-        "films": f"{found.n_films:,} from {found.source}",
+        "films": f"{found.n_films - found.n_added:,} from {found.source}" + added,
         "ratings": f"{found.n_ratings:,} of {found.n_rated:,} films",
         "posters": f"{found.n_posters:,}" + (f"; {others}" if others else ""),
         "features": f"{found.n_features:,}" + (f" of {found.backbone}" if found.backbone else "") + skipped,

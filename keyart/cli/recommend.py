@@ -15,7 +15,7 @@ from catalog.errors import ConfigError
 from keyart.cli.options import say_notes, workspace_options
 
 if TYPE_CHECKING:
-    from keyart.models import Recommendation
+    from keyart.recommending import Recommendation
 
 
 @click.command("recommend", short_help="Recommend films to a user.")
@@ -29,30 +29,46 @@ if TYPE_CHECKING:
 )
 @click.option("--model", "name", default="ease", show_default=True, metavar="MODEL", help="Which model; `keyart fit`.")
 @click.option("-k", default=30, show_default=True, type=click.IntRange(min=1), help="How many films.")
+@click.option(
+    "--fresh",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="The share of new films at least; 0 for none.  [default: they take the places they earn]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @workspace_options
 def command(
-    user: int | None, ratings_path: Path | None, name: str, k: int, as_json: bool, as_csv: bool, home: Path
+    user: int | None,
+    ratings_path: Path | None,
+    name: str,
+    k: int,
+    fresh: float | None,
+    as_json: bool,
+    as_csv: bool,
+    home: Path,
 ) -> None:
-    """Recommend films that USER, a userId of the ratings, has not rated."""
+    """Recommend films that USER, a userId of the ratings, has not rated: known films and new ones.
+
+    New films, which nobody has rated, are marked. They are recommended for what they are like: posters, genres, years.
+    """
     if (user is None) == (ratings_path is None):
         raise ConfigError("name either a user, as in `keyart recommend 42`, or --ratings FILE")
     if as_json and as_csv:
         raise ConfigError("--json and --csv both want standard output; name one")
-    from keyart.models import recommend, recommend_new
+    from keyart.recommending import recommend, recommend_new
     from keyart.workspace import Workspace
 
     workspace = Workspace.open(home)
     if ratings_path is not None:
-        found = recommend_new(workspace, name, ratings_path, k)
+        found = recommend_new(workspace, name, ratings_path, k, fresh)
     else:
-        found = recommend(workspace, name, user or 0, k)
+        found = recommend(workspace, name, user or 0, k, fresh)
     say_notes(found.notes)
     if as_json:
         click.echo(json.dumps(found.as_dict(), ensure_ascii=False))
     elif as_csv:
-        names = ["rank", "movie_id", "title", "year", "score", "mean_rating", "n_ratings"]
+        names = ["rank", "movie_id", "title", "year", "score", "mean_rating", "n_ratings", "new"]
         writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(film) for film in found.films)
@@ -67,7 +83,7 @@ def _print_table(found: Recommendation) -> None:
     rows = [
         (
             str(film.rank),
-            film.label,
+            film.label + ("  (new)" if film.new else ""),
             str(film.movie_id),
             f"{film.score:.2f}" if found.gives_stars else f"{film.score:.3f}",
             "–" if film.mean_rating is None else f"{film.mean_rating:.2f}",

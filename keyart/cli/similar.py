@@ -67,6 +67,7 @@ def _years(_context: click.Context, _parameter: click.Parameter, value: str | No
     help="Only films of this list, one movie_id a line.",
 )
 @click.option("--fold", is_flag=True, help="Show films with the same artwork once.")
+@click.option("--explain", is_flag=True, help="Say in words why each film was found.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @click.option(
@@ -83,6 +84,7 @@ def command(
     min_ratings: int,
     movie_ids: Path | None,
     fold: bool,
+    explain: bool,
     as_json: bool,
     as_csv: bool,
     sheet: Path | None,
@@ -100,6 +102,8 @@ def command(
         raise ConfigError("a picture has no ratings, so --alpha does not go with --image")
     if as_json and as_csv:
         raise ConfigError("--json and --csv both want standard output; name one")
+    if explain and as_csv:
+        raise ConfigError("--explain speaks in sentences, which do not go into CSV; take --json")
     from catalog.filters import Filter, read_movie_ids
     from keyart.cli.quiet import import_tensorflow_quietly
     from keyart.drawing import check_sheet_path
@@ -118,11 +122,13 @@ def command(
         result = engine.similar(film, k, alpha, wanted=wanted, fold_artwork=fold)
     say_notes([*number_notes(engine, film), *result.notes])
     if as_json:
-        click.echo(json.dumps(result.as_dict(), ensure_ascii=False))
+        click.echo(json.dumps(_explained(result) if explain else result.as_dict(), ensure_ascii=False))
     elif as_csv:
         _print_csv(result)
     else:
         print_table(result)
+        if explain:
+            _print_reasons(result)
     if sheet:
         write_sheet(result, sheet)
         click.echo(f"contact sheet: {sheet}", err=True)
@@ -171,6 +177,25 @@ def print_table(result: SimilarFilms) -> None:
         for hit in result
     ]
     click.echo(table(("", "film", "movie_id", "score", "visual", "cf", "ratings"), rows, left=(1,)))
+
+
+def _print_reasons(result: SimilarFilms) -> None:
+    from keyart.why import reasons
+
+    for hit in result:
+        click.echo(f"\n{hit.rank}  {hit.label}")
+        for reason in reasons(result, hit):
+            click.echo(f"   {reason}")
+
+
+def _explained(result: SimilarFilms) -> dict[str, Any]:
+    from keyart.why import reasons
+
+    answer = result.as_dict()
+    answer["results"] = [
+        {**found, "why": reasons(result, hit)} for found, hit in zip(answer["results"], result, strict=True)
+    ]
+    return answer
 
 
 def _print_csv(result: SimilarFilms) -> None:

@@ -13,7 +13,7 @@ from catalog.films import Film
 from keyart.answers import Alpha, SimilarFilms
 from keyart.engine import Engine
 from keyart.heat import draw_heat_sheet
-from keyart.models import Recommendation, recommend
+from keyart.recommending import Recommendation, recommend
 from keyart.sheet import draw_sheet
 from keyart.web.schemas import FilmFacts, Found, PictureQuestion, Question
 from keyart.web.thumbnails import Thumbnails

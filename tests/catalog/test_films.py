@@ -6,13 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.errors import AmbiguousFilmError, DataError, NotBuiltError, StoreError, UnknownFilmError
-from catalog.films import Catalogue, Film
+from catalog.films import FIRST_ADDED_ID, Catalogue, Film
 from catalog.titles import parse_title
 
 TITLES = {
@@ -382,3 +383,50 @@ def test_part_of_a_title_is_answered_with_the_best_known_that_have_it(
     with pytest.raises(UnknownFilmError) as raised:
         well_known.find(text)
     assert list(raised.value.suggestions[:2]) == suggestions
+
+
+# Films that are added
+
+
+def test_added_films_are_told_from_the_others_and_found_like_them(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    Catalogue.create(path, [Film(6, "Heat", 1995)], {"ratings": "r"})
+    new = Film(FIRST_ADDED_ID, "Heat Again", 2030, "0000007", 7, ("Drama",), ("La Chaleur",))
+    with Catalogue.open(path) as before:
+        Catalogue.add(path, [new])
+        assert (len(before), before.added()) == (1, [])
+    with Catalogue.open(path) as catalogue:
+        assert catalogue.added() == [new]
+        assert [catalogue.find(text) for text in ("heat again", "la chaleur", str(FIRST_ADDED_ID))] == [new] * 3
+        assert (len(catalogue), catalogue.fact("ratings")) == (2, "r")
+    Catalogue.create(path, [Film(6, "Heat", 1995)], {}, [new])
+    with Catalogue.open(path) as catalogue:
+        assert catalogue.added() == [new]
+
+
+def test_a_catalogue_of_before_there_were_added_films_takes_them(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    Catalogue.create(path, [Film(6, "Heat", 1995)], {})
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DROP TABLE added")
+    with Catalogue.open(path) as catalogue:
+        assert catalogue.added() == []
+    Catalogue.add(path, [Film(7, "Ran", 1985)])
+    with Catalogue.open(path) as catalogue:
+        assert [film.movie_id for film in catalogue.added()] == [7]
+
+
+def test_films_are_one_by_title_and_year_or_by_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    films = [Film(1, "Heat", 1995, "0000011", 11), Film(2, "Heat", 1986), Film(3, "Heat"), Film(4, "Ran", 1985)]
+    Catalogue.create(path, films, {})
+    with Catalogue.open(path) as catalogue:
+
+        def same(*facts: Any) -> list[int]:
+            return [film.movie_id for film in catalogue.same_as(*facts)]
+
+        assert same("heat!", 1995, None, None) == [1]
+        assert same("Heat", None, None, None) == [3]
+        assert same("Heat", 2001, None, None) == []
+        assert same("Other", 2001, 11, None) == same("Other", 2001, None, "0000011") == [1]
+        assert same("Ran", 1985, 11, None) == [1, 4]

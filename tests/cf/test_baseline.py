@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from cf.base import Recommender
 from cf.baseline import Baseline, fit_biases
@@ -43,3 +44,10 @@ def test_a_new_user_is_as_generous_as_an_old_one_of_the_same_ratings() -> None:
     values = ratings_of(random_stars(3)).matrix().values
     biases = fit_biases(values)
     np.testing.assert_allclose(biases.of_new_users(values), biases.users, atol=1e-5)
+
+
+def test_biases_are_damped_towards_their_means() -> None:
+    values = sparse.csr_array(np.array([[4.0, 0.0], [5.0, 0.0]], np.float32))
+    biases = fit_biases(values, 1e9, 2.0, np.array([1.0, -0.5], np.float32))
+    # Two ratings of 0 on average and two of the prior's 1; and no rating at all.
+    np.testing.assert_allclose(biases.films, [0.5, -0.5], atol=1e-5)

@@ -5,7 +5,16 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from cf.hybrid import Blend, Blending, Calibration, Similarities, alpha_by_support, blend, candidate_ids
+from cf.hybrid import (
+    Blend,
+    Blending,
+    Calibration,
+    Similarities,
+    alpha_by_support,
+    blend,
+    candidate_ids,
+    support_of_pairs,
+)
 
 SHARES = st.floats(0, 1)
 VALUES = st.floats(-1, 1, width=32)
@@ -258,6 +267,20 @@ def test_reciprocal_ranks_are_added() -> None:
 
 def test_a_blending_gives_the_share_of_its_numbers() -> None:
     assert Blending(0.8, 10).alphas([0, 10]).tolist() == [1, 0.6]
+
+
+def test_the_rarer_film_decides_where_liking_is_known_and_the_one_asked_about_where_it_is_not() -> None:
+    is_known = np.array([True, True, False, False])
+    assert support_of_pairs(20, np.array([5, 100, 0, 100]), is_known).tolist() == [5, 20, 20, 20]
+    assert support_of_pairs(0, np.array([5, 100, 0, 100]), is_known).tolist() == [0, 0, 0, 0]
+
+
+def test_a_film_of_looks_alone_does_not_pass_one_that_is_liked_alike_and_looks_the_same() -> None:
+    visual, cf = _measure({1: 0.8, 2: 0.8, 3: 0.1, 4: 0.2}), _measure({1: 0.5, 3: 0.1})
+    candidates = candidate_ids(visual, cf)
+    support = support_of_pairs(100, np.array([3, 0, 50, 0]), np.isin(candidates, cf.movie_ids))
+    found = blend(visual, cf, Blending(1.0, 3.0).alphas(support), candidates)
+    assert found.movie_ids[0] == 1
 
 
 # Ties

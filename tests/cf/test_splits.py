@@ -8,7 +8,7 @@ import pytest
 
 from catalog.errors import ConfigError
 from cf.ratings import Ratings
-from cf.splits import Split, by_time, by_user, given, item_cold, k_fold, random_split
+from cf.splits import Split, by_time, by_user, given, item_cold, k_fold, random_split, ranks_in_groups
 from tests.contracts import random_stars, ratings_of
 
 SPLITS: dict[str, Callable[[Ratings, int], Split]] = {
@@ -133,3 +133,11 @@ def test_ratings_without_times_are_not_parted_by_time() -> None:
 def test_what_cannot_be_parted_is_said(ratings: Ratings, ask: Callable[[Ratings], Split], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         ask(ratings)
+
+
+def test_every_entry_has_a_rank_of_its_own_in_its_group() -> None:
+    groups = np.array([3, 1, 3, 3, 1, 7])
+    ranks, sizes = ranks_in_groups(groups, seed=4)
+    assert sizes.tolist() == [3, 2, 3, 3, 2, 1]
+    for group in np.unique(groups):
+        assert sorted(ranks[groups == group]) == list(range((groups == group).sum()))

@@ -164,3 +164,47 @@ def home(_built_home: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def engine(home: Path) -> Engine:
     return Engine.open(home)
+
+
+# A world of two tastes: users of even numbers rate dramas, the others comedies; the later half of the films is liked.
+N_USERS, N_FILMS = 40, 40
+
+
+def write_tastes(folder: Path) -> Path:
+    """Write films of two genres as a MovieLens folder, each with a poster; film 41 is a drama that nobody has rated."""
+    rng = Random(0)
+    genres = {film: "Drama" if film % 2 == 0 else "Comedy" for film in range(1, N_FILMS + 1)} | {N_FILMS + 1: "Drama"}
+    films = [f"{film},Film {film} ({1960 + film}),{genre}" for film, genre in genres.items()]
+    write_bytes(folder / "movies.csv", "\n".join(["movieId,title,genres", *films]).encode())
+    ratings = [
+        f"{user},{film},{4.5 if film > N_FILMS // 2 else 2.5},{film}"
+        for user in range(1, N_USERS + 1)
+        for film in range(1, N_FILMS + 1)
+        if rng.random() < (0.6 if user % 2 == film % 2 else 0.05)
+    ]
+    write_bytes(folder / "ratings.csv", "\n".join(["userId,movieId,rating,timestamp", *ratings]).encode())
+    for film in genres:
+        write_bytes(folder / "posters" / f"{film}.jpg", draw_poster(film, size=(60, 90)))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tastes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tastes(tmp_path_factory.mktemp("tastes"))
+
+
+@pytest.fixture(scope="session")
+def _built_tastes(tastes: Path, backbone_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("built-tastes") / "workspace"
+    load(home, tastes)
+    workspace = Workspace.open(home)
+    import_posters(workspace, tastes / "posters", "movie")
+    extract(workspace, Extraction(BackboneChoice(str(backbone_path))))
+    build(workspace)
+    return home
+
+
+@pytest.fixture
+def tastes_home(_built_tastes: Path, tmp_path: Path) -> Path:
+    """A workspace of two tastes, taken the whole way; each test's own copy."""
+    return Path(shutil.copytree(_built_tastes, tmp_path / "tastes"))

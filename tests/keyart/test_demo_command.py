@@ -1,7 +1,10 @@
 """The demonstration as a newcomer sees it: one run, looked at from several sides."""
 
+import csv
+import io
 import json
 import re
+from pathlib import Path
 
 from PIL import Image
 
@@ -55,3 +58,39 @@ def test_ratings_group_the_films_by_audience(demonstration: Demonstration) -> No
     rated = [film.movie_id for film in films() if film.n_ratings >= 50]
     nearest = {movie_id: engine.similar(movie_id, 1, alpha=0).hits[0].movie_id for movie_id in rated}
     assert sum(audience[movie_id] == audience[hit] for movie_id, hit in nearest.items()) >= 0.9 * len(rated)
+
+
+def test_the_cold_start_is_measured_in_a_table(demonstration: Demonstration, run: Run) -> None:
+    words = ("--cold", "content", "--seeds", "2", "--candidates", "cold", "--ratings-prior")
+    outcome = run("evaluate", *words, "--home", demonstration.folder / "workspace")
+    lines = outcome.out.splitlines()
+    assert lines[0] == "Among the hidden films alone:"
+    assert [line.split()[0] for line in lines[2:4]] == ["content", "genres-years"]
+    assert "2 draws; of 11 hidden films, the 6 of the test half were ranked" in outcome.out
+    assert "Ratings of hidden films that were learnt from: 0." in outcome.out
+    assert [line.split()[0] for line in lines[-6:]] == ["both"] * 6
+    assert "Among all films" not in outcome.out
+
+
+def test_the_cold_start_is_measured_in_json_and_drawn(demonstration: Demonstration, run: Run, tmp_path: Path) -> None:
+    words = ("--cold", "content", "--seeds", "2", "--few-shot", "--json", "--plot", tmp_path / "curve.svg")
+    outcome = run("evaluate", *words, "--home", demonstration.folder / "workspace")
+    measured = json.loads(outcome.out)
+    assert [draw["n_leaks"] for draw in measured["draws"]] == [0, 0]
+    places = [(card["candidates"], card["name"]) for card in measured["cards"]]
+    assert places == [(kind, name) for kind in ("cold", "all") for name in ("content", "genres-years")]
+    for card in measured["cards"]:
+        assert card["auc"]["low"] <= card["auc"]["value"] <= card["auc"]["high"]
+    curve = measured["few_shot"]
+    assert curve["model"] == "content"
+    assert curve["ratings"][0]["value"] is None
+    assert len(curve["mixed"]) == len(curve["steps"])
+    assert (tmp_path / "curve.svg").read_text().startswith("<?xml")
+
+
+def test_the_cold_start_is_measured_in_csv(demonstration: Demonstration, run: Run) -> None:
+    words = ("--cold", "genres-years", "--seeds", "1", "--on", "validation", "--csv")
+    outcome = run("evaluate", *words, "--home", demonstration.folder / "workspace")
+    rows = list(csv.DictReader(io.StringIO(outcome.out)))
+    assert [(row["candidates"], row["model"]) for row in rows] == [("cold", "genres-years"), ("all", "genres-years")]
+    assert 0 <= float(rows[0]["auc_low"]) <= float(rows[0]["auc"]) <= float(rows[0]["auc_high"]) <= 1

@@ -86,7 +86,7 @@ def test_somebody_new_is_taken_in_by_a_file(rated_home: Path, run: Run, tmp_path
     (tmp_path / "mine.csv").write_text("movieId,rating\n2,5\n4,4.5\n1,1\n999,3\n")
     words = ("recommend", "--ratings", tmp_path / "mine.csv", "--model", "item-cosine", "--home", rated_home)
     outcome = run(*words, "-k", "4", "--json")
-    assert "1 films of mine.csv have no ratings here, passed over: 999" in outcome.err
+    assert "1 film of mine.csv without ratings here, passed over: 999" in outcome.err
     movie_ids = [film["movie_id"] for film in json.loads(outcome.out)["results"]]
     assert len(movie_ids) == 4
     assert all(movie_id % 2 == 0 and movie_id not in (2, 4) for movie_id in movie_ids)

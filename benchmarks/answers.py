@@ -1,0 +1,144 @@
+"""How fast an open engine answers on a catalogue of ten thousand films: the blend, and new films alone and in a batch.
+
+The films and ratings are ml-latest-small's; its films without a poster get one of the shared posters, cropped and
+mirrored, so that every film has its own. Peer of the blend is what it cannot do without: the scan of all features by
+FAISS' flat index. Peer of a new film is the network that its poster has to go through::
+
+    python benchmarks/answers.py --shared ../shared --work DIR
+
+DIR keeps the workspace between runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+# benchmarks/index.py is not the package of that name.
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+N_QUERIES, N_NEW, N_BATCH = 300, 60, 1000
+NETWORK = "weights/squeezenet_v1_1_imagenet.keras"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shared", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    arguments = parser.parse_args()
+    from keyart.engine import Engine
+
+    home = arguments.work / "workspace"
+    if not (home / "index" / "index.json").is_file():
+        prepare(arguments.shared, arguments.work, home)
+    engine = Engine.open(home)
+    print("| what | median | 95th percentile | beside |\n|---|---|---|---|")
+    measure_blend(engine)
+    measure_new_films(engine, sorted((arguments.work / "posters").glob("*.jpg")))
+
+
+def prepare(shared: Path, work: Path, home: Path) -> None:
+    """Make a workspace in which every film has a poster."""
+    from features.backbone import BackboneChoice
+    from keyart.extracting import Extraction, extract
+    from keyart.pipeline import build, import_posters, load
+    from keyart.progress import bar
+    from keyart.workspace import Workspace
+
+    folder, posters = shared / "data" / "ml-latest-small", work / "posters"
+    posters.mkdir(parents=True, exist_ok=True)
+    with (folder / "links.csv").open() as stream:
+        imdb_ids = {int(row["movieId"]): row["imdbId"] for row in csv.DictReader(stream)}
+    own = {movie_id: shared / "data" / "posters" / f"{imdb_id}.jpg" for movie_id, imdb_id in imdb_ids.items()}
+    real = [path for path in own.values() if path.is_file()]
+    rng = np.random.default_rng(0)
+    for place, (movie_id, path) in enumerate(sorted(own.items())):
+        with Image.open(path if path.is_file() else real[place % len(real)]) as picture:
+            drawn = picture.convert("RGB") if path.is_file() else altered(picture.convert("RGB"), rng)
+            drawn.save(posters / f"{movie_id}.jpg", quality=90)
+    load(home, folder)
+    workspace = Workspace.open(home)
+    import_posters(workspace, posters, "movie", progress=bar)
+    extract(workspace, Extraction(BackboneChoice(str(shared / NETWORK))), progress=bar)
+    build(workspace, progress=bar)
+
+
+def altered(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Crop a fifth or so off, and mirror."""
+    width, height = picture.size
+    left, top, right, bottom = (rng.random(4) * 0.2 * np.array([width, height, width, height])).tolist()
+    return ImageOps.mirror(picture.crop((left, top, width - right, height - bottom)))
+
+
+def measure_blend(engine) -> None:
+    """Ask about films with posters and ratings; beside it, the scan alone."""
+    import faiss
+
+    films = [film.movie_id for film in engine.catalogue if film.n_ratings > 1]
+    asked = np.random.default_rng(1).permutation(films)[:N_QUERIES].tolist()
+    engine.similar(asked[0])
+    index = engine._index  # What is measured is what lies under it.
+    units = np.random.default_rng(2).random((1, index.n_features), dtype=np.float32)
+    flat = faiss.IndexFlatIP(index.n_features)
+    flat.add(np.random.default_rng(3).random((len(index), index.n_features), dtype=np.float32))
+    scan = times(lambda _: flat.search(units, len(index)), asked[:60])
+    for label, ask in (
+        ("`similar`, blended", lambda movie_id: engine.similar(movie_id)),
+        ("`similar`, looks alone", lambda movie_id: engine.similar(movie_id, alpha=1.0)),
+        ("`similar`, ratings alone", lambda movie_id: engine.similar(movie_id, alpha=0.0)),
+    ):
+        found = times(ask, asked)
+        say(label, found, f"{np.median(found) / np.median(scan):.2f} × a scan of {len(index):,} rows by FAISS flat")
+    say("FAISS flat, all rows", scan, "")
+
+
+def measure_new_films(engine, posters: Sequence[Path]) -> None:
+    """Ask about new films one by one and a thousand at once; beside it, the network alone."""
+    from features.images import read_image
+    from keyart.new_films import describe
+
+    known = engine.catalogue.genres()
+    films = [describe(path, "New", 1999, "Comedy", known_genres=known) for path in posters[:N_BATCH]]
+    engine.cold_start(films[:1])
+    engine.cold_start(films[:2])
+    network = engine._extractor  # What is measured is what lies under it.
+    pictures = [read_image(film.path)[0][None] for film in films[:N_NEW]]
+    alone = times(lambda picture: network(picture), pictures)
+    found = times(lambda film: engine.cold_start([film]), films[:N_NEW])
+    say(
+        "`cold_start`, one film",
+        found,
+        f"network {np.median(alone):.1f} ms; all else {np.median(found) - np.median(alone):.1f} ms",
+    )
+    (whole,) = times(lambda batch: engine.cold_start(batch), [films])
+    each = whole / len(films)
+    say(
+        f"`cold_start`, {len(films):,} at once, a film",
+        [each],
+        f"{np.median(found) / each:.1f} × as fast as one by one",
+    )
+
+
+def times(ask: Callable, questions: Sequence) -> list[float]:
+    """Time every question, in milliseconds."""
+    found = []
+    for question in questions:
+        started = time.perf_counter()
+        ask(question)
+        found.append(1000 * (time.perf_counter() - started))
+    return found
+
+
+def say(label: str, found: Sequence[float], beside: str) -> None:
+    print(f"| {label} | {np.median(found):.1f} ms | {np.percentile(found, 95):.1f} ms | {beside} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

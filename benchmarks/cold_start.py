@@ -1,0 +1,96 @@
+"""How well the cold start does on films of ml-latest-small that are hidden with all their ratings.
+
+    python benchmarks/cold_start.py --home DIR [--curve docs/cold-start-crossover.svg] [--seeds 5]
+
+DIR is a workspace with ratings, features and an index. Prints the tables of docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+# benchmarks/index.py is not the package of that name.
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+if TYPE_CHECKING:
+    from cf.coldstart.evaluation import ColdReport
+    from cf.coldstart.fewshot import FewShotCurve
+    from cf.coldstart.prior_evaluation import PriorScore
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--home", type=Path, required=True, help="the workspace")
+    parser.add_argument("--curve", type=Path, help="where the curve is drawn: .png, .svg, .pdf")
+    parser.add_argument("--seeds", type=int, default=5, help="draws of hidden films")
+    arguments = parser.parse_args()
+    from keyart.cold_report import ColdQuestion, measure_cold_start
+    from keyart.plots import check_plot_path, draw_crossover
+    from keyart.workspace import Workspace
+
+    if arguments.curve:
+        check_plot_path(arguments.curve)
+    question = ColdQuestion(n_seeds=arguments.seeds, few_shot=True, ratings_prior=True)
+    answer = measure_cold_start(Workspace.open(arguments.home), question)
+    for kind in question.candidates:
+        say_ranking(answer.report, kind)
+    say_draws(answer.report)
+    assert answer.curve is not None
+    say_curve(answer.curve)
+    say_prior(answer.prior or [])
+    if arguments.curve:
+        draw_crossover(answer.curve, arguments.curve)
+
+
+def say_ranking(report: ColdReport, kind: str) -> None:
+    from cf.coldstart.evaluation import BASELINE
+    from keyart.cli.estimates import estimate
+
+    say_header(f"Candidates: {kind}", "model", "AUC", "Recall@20", "NDCG@10", f"over {BASELINE}", "by draw")
+    for card in report.cards:
+        if card.candidates == kind:
+            gain = "" if card.name == BASELINE else estimate(card.gain, "+.1f", " %")
+            by_draw = " ".join(f"{value:.3f}" for value in card.ndcg_by_seed)
+            measures = (estimate(measure) for measure in (card.auc, card.recall, card.ndcg))
+            say_row(f"`{card.name}`", *measures, gain, by_draw)
+
+
+def say_draws(report: ColdReport) -> None:
+    print(f"\n{report.n_users} users")
+    say_header("Draws", "draw", "hidden", "ranked", "copies", "leaks", "strangers")
+    for draw in report.draws:
+        say_row(draw.seed, draw.n_hidden, draw.n_cold, draw.n_copies, draw.n_leaks, draw.n_strangers)
+
+
+def say_curve(curve: FewShotCurve) -> None:
+    from keyart.cli.cold import crossover_line
+    from keyart.cli.estimates import estimate
+
+    say_header("Few ratings", "ratings", "content alone", "ratings alone", "both")
+    for place, n in enumerate(curve.steps):
+        say_row(n, *(estimate(way[place]) for way in (curve.content, curve.ratings, curve.mixed)))
+    print(f"\n{crossover_line(curve)}")
+
+
+def say_prior(scores: list[PriorScore]) -> None:
+    from keyart.cli.estimates import estimate
+
+    say_header("Content as a prior", "prior", "ratings of the film", "predicted", "RMSE", "over none")
+    for score in scores:
+        difference = "" if score.source == "none" else estimate(score.difference, "+.4f")
+        say_row(score.source, score.support, f"{score.n_ratings:,}", estimate(score.rmse, ".4f"), difference)
+
+
+def say_header(title: str, *columns: str) -> None:
+    print(f"\n{title}\n\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+
+
+def say_row(*cells: object) -> None:
+    print(f"| {' | '.join(map(str, cells))} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

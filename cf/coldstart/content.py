@@ -1,0 +1,232 @@
+"""What is known of a film without any ratings, as numbers that a linear model can use.
+
+Unknown content is a row of NaN, or of zeros where something else is known beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Scalar = TypeVar("Scalar", np.float32, np.float64)
+# How far years reach, in years: people rate what came out shortly before they joined, so that decades are too coarse.
+YEAR_STEP = 3
+
+
+@dataclass(frozen=True)
+class FilmContent:
+    """What is known of films beside their ratings.
+
+    Parameters
+    ----------
+    genres : sequence of sequence of str, of length n
+        Of each film; none where they are not known.
+    years : sequence of int or None, of length n
+        Of each film, None where it is not known.
+    posters : ndarray of shape (n, d), float32
+        The numbers of each film's poster; a row of NaN where there is none.
+
+    Raises
+    ------
+    ValueError
+        They are not of one number of films.
+    """
+
+    genres: Sequence[Sequence[str]]
+    years: Sequence[int | None]
+    posters: Floats
+
+    def __post_init__(self) -> None:
+        """Check that all is of the same films."""
+        if self.posters.ndim != 2 or not len(self.genres) == len(self.years) == len(self.posters):
+            raise ValueError(
+                "expected genres, years and posters of shape (n_films, d), all of the same films; received "
+                f"{len(self.genres)} genres, {len(self.years)} years and posters of shape {self.posters.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.posters)
+
+    def rows(self, places: slice | Sequence[int] | npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> FilmContent:
+        """Take some of the films.
+
+        Parameters
+        ----------
+        places : slice, sequence of int, or ndarray of int or bool
+            Which.
+
+        Returns
+        -------
+        FilmContent
+            Of those, in that order.
+        """
+        chosen = np.arange(len(self))[places].tolist()
+        return FilmContent(
+            [self.genres[row] for row in chosen], [self.years[row] for row in chosen], self.posters[chosen]
+        )
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Encodes what is known of films; make it with `Encoding.fit`.
+
+    A linear model of a year as one number can only say "the later, the better". So a year becomes a few bumps, one
+    every `YEAR_STEP` years, as wide as that.
+
+    Parameters
+    ----------
+    genres : tuple of str
+        Those that are known.
+    first_year, last_year : int
+        The years that are known; a year beyond counts as the nearest.
+    n_columns : int
+        How many numbers a poster has.
+    """
+
+    genres: tuple[str, ...]
+    first_year: int
+    last_year: int
+    n_columns: int
+
+    @classmethod
+    def fit(cls, films: FilmContent) -> Encoding:
+        """Learn which genres and years there are.
+
+        Parameters
+        ----------
+        films : FilmContent
+            Films with ratings only, or a test is no test.
+
+        Returns
+        -------
+        Encoding
+            The encoding.
+        """
+        years = [year for year in films.years if year is not None] or [2000]
+        genres = {genre for of_film in films.genres for genre in of_film}
+        return cls(tuple(sorted(genres)), min(years), max(years), films.posters.shape[1])
+
+    def __call__(self, films: FilmContent) -> dict[str, Floats]:
+        """Encode films.
+
+        Parameters
+        ----------
+        films : FilmContent
+            A genre that was not there when the encoding was fitted is passed over.
+
+        Returns
+        -------
+        dict of str to ndarray of shape (n, d), float32
+            ``genres`` and ``years``; ``facts``, which are both, genres by year and pairs of genres; ``posters``.
+            Genres, year and genres by year are each of length 1; a row of NaN where nothing is known.
+
+        Raises
+        ------
+        ValueError
+            The posters have another number of columns.
+        """
+        if films.posters.shape[1] != self.n_columns:
+            raise ValueError(f"expected posters of {self.n_columns} columns, received {films.posters.shape[1]}")
+        genres, years = self._genres(films.genres), self._years(films.years)
+        pairs = np.triu_indices(len(self.genres), 1)
+        by_year = (genres[:, :, None] * years[:, None, :]).reshape(len(genres), genres.shape[1] * years.shape[1])
+        # A product of two genres stands twice in the square of the genres, hence the root.
+        facts = np.hstack([genres, years, by_year, np.sqrt(2) * genres[:, pairs[0]] * genres[:, pairs[1]]])
+        encoded = {name: _or_unknown(rows) for name, rows in (("facts", facts), ("genres", genres), ("years", years))}
+        return {**encoded, "posters": np.asarray(films.posters, np.float32)}
+
+    def _genres(self, genres: Sequence[Sequence[str]]) -> npt.NDArray[np.float64]:
+        places = {genre: place for place, genre in enumerate(self.genres)}
+        marks = np.zeros((len(genres), len(places)))
+        for row, of_film in zip(marks, genres, strict=True):
+            row[[places[genre] for genre in of_film if genre in places]] = 1
+        return unit(marks)
+
+    def _years(self, years: Sequence[int | None]) -> npt.NDArray[np.float64]:
+        centres = np.arange(self.first_year, self.last_year + YEAR_STEP, YEAR_STEP)
+        given = np.array([np.nan if year is None else year for year in years], float)
+        known = given.clip(self.first_year, self.last_year)
+        bumps = np.exp(-np.square((known[:, None] - centres) / YEAR_STEP) / 2)
+        return unit(np.nan_to_num(bumps))
+
+
+@dataclass(frozen=True)
+class Standardisation:
+    """Brings columns to mean 0 and one spread, as learnt from a sample; make it with `Standardisation.fit`.
+
+    Parameters
+    ----------
+    centre, scale : ndarray of shape (d,), float32
+        What is taken off a row, and what it is then multiplied by; 0 for a column that does not vary.
+    """
+
+    centre: Floats
+    scale: Floats
+
+    @classmethod
+    def fit(cls, rows: Floats, *, by_column: bool) -> Standardisation:
+        """Learn from a sample.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n, d), float32
+            The sample; rows of NaN are passed over.
+        by_column : bool
+            Bring every column to the same spread; else the columns keep their proportions, for numbers of one make.
+
+        Returns
+        -------
+        Standardisation
+            It brings the sample's rows to a mean square length of 1.
+        """
+        known = rows[np.isfinite(rows).all(axis=1)].astype(np.float64)
+        if not known.size:
+            return cls(np.zeros(rows.shape[1], np.float32), np.zeros(rows.shape[1], np.float32))
+        spreads = known.std(axis=0)
+        # What hardly ever varies would be blown up to noise.
+        varies = spreads > 1e-3 * spreads.max()
+        size = np.sqrt(varies.sum()) * spreads if by_column else np.full(len(spreads), np.linalg.norm(spreads))
+        scale = np.divide(1, size, out=np.zeros(len(spreads)), where=varies)
+        return cls(known.mean(axis=0).astype(np.float32), scale.astype(np.float32))
+
+    def __call__(self, rows: Floats) -> Floats:
+        """Standardise rows.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n, d), float32
+            As the sample's.
+
+        Returns
+        -------
+        ndarray of shape (n, d), float32
+            A row of which nothing, or not all, is known becomes 0: it says nothing.
+        """
+        known = np.isfinite(rows).all(axis=1, keepdims=True)
+        return np.asarray(np.where(known, (rows - self.centre) * self.scale, 0), np.float32)
+
+
+def _or_unknown(rows: npt.NDArray[np.float64]) -> Floats:
+    return np.where(rows.any(axis=1, keepdims=True), rows, np.nan).astype(np.float32)
+
+
+def unit(rows: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+    """Bring rows to length 1.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, d), float32 or float64
+        Any.
+
+    Returns
+    -------
+    ndarray of shape (n, d)
+        Of the same type; a row of 0 stays one.
+    """
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.where(lengths > 0, lengths, 1))

@@ -1,0 +1,184 @@
+"""Films that a model of the cold start is not to know: drawn from those with posters, hidden with all their ratings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from catalog.errors import ConfigError, NotBuiltError
+from cf.base import rows_of
+from cf.coldstart.content import FilmContent
+from cf.ratings import RatingMatrix, Ratings
+
+Half = Literal["validation", "test"]
+_SHARE = 0.2
+# A fifth of them, halved, still leaves two films to be ranked.
+_FEWEST_FILMS = 20
+
+
+@dataclass(frozen=True)
+class RatedFilms:
+    """Films that have ratings, and what is known of them besides.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        All.
+    movie_ids : ndarray of shape (n_films,), int32
+        Every film that has ratings, ascending.
+    content : FilmContent
+        Of each of them.
+    artwork : ndarray of shape (n_films,), int
+        Films of one number show the same artwork.
+    """
+
+    ratings: Ratings
+    movie_ids: npt.NDArray[np.int32]
+    content: FilmContent
+    artwork: npt.NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What one draw of hidden films came to.
+
+    Parameters
+    ----------
+    seed : int
+        Which draw.
+    n_hidden, n_cold : int
+        How many films are hidden, and how many of them are tested.
+    n_copies : int
+        How many tested films show nearly the artwork of a film that is learnt from.
+    n_leaks : int
+        How many ratings of hidden films are learnt from, counted; 0, or the test is none.
+    n_strangers : int
+        How many ratings of tested films are passed over, as their users rated nothing else.
+    """
+
+    seed: int
+    n_hidden: int
+    n_cold: int
+    n_copies: int
+    n_leaks: int
+    n_strangers: int
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """What a model learns from, and the films that it is tested on.
+
+    Parameters
+    ----------
+    train : RatingMatrix
+        All ratings of the warm films.
+    warm, cold : ndarray of shape (n_warm,) and (n_cold,), intp
+        Rows of the films that are learnt from, in the order of `train`, and of those that are tested.
+    held_out : csr_array of shape (n_users, n_cold), float32
+        What the users of `train` gave the cold films, in stars.
+    copies : ndarray of shape (n_cold,), bool
+        Which cold films show the artwork of a warm one.
+    draw : Draw
+        How many there are of everything.
+    """
+
+    train: RatingMatrix
+    warm: npt.NDArray[np.intp]
+    cold: npt.NDArray[np.intp]
+    held_out: sparse.csr_array
+    copies: npt.NDArray[np.bool_]
+    draw: Draw
+
+
+def hold_out(films: RatedFilms, seed: int = 0, on: Half = "test") -> Holdout:
+    """Hide a fifth of the films with posters; half of them are for choosing, half for the report.
+
+    Both halves are hidden together, so that one fit serves both, and what was chosen on one has not seen the other.
+
+    Parameters
+    ----------
+    films : RatedFilms
+        All.
+    seed : int, default 0
+        Which draw.
+    on : {'test', 'validation'}, default 'test'
+        Which half is tested.
+
+    Returns
+    -------
+    Holdout
+        Its films in ascending order of movie_id.
+
+    Raises
+    ------
+    NotBuiltError
+        There are no ratings, or no posters with features.
+    ConfigError
+        There are too few films with both, or nothing is left to learn from.
+    """
+    with_poster = np.flatnonzero(have_posters(films))
+    if len(with_poster) < _FEWEST_FILMS:
+        raise ConfigError(
+            f"the cold start is measured on {_FEWEST_FILMS} films or more with ratings and features of a poster, "
+            f"received {len(with_poster)}; fetch more posters with `keyart fetch`, then run `keyart extract`"
+        )
+    drawn = np.random.default_rng(seed).permutation(with_poster)
+    hidden = drawn[: round(_SHARE * len(drawn))]
+    middle = len(hidden) // 2
+    cold = np.sort(hidden[:middle] if on == "validation" else hidden[middle:])
+    unseen = np.isin(films.ratings.movie_ids, films.movie_ids[hidden])
+    if unseen.all():
+        raise ConfigError(f"all ratings are of the {len(hidden)} films that are hidden; load ratings of more films")
+    train = films.ratings.where(~unseen).matrix()
+    warm = np.searchsorted(films.movie_ids, train.movie_ids)
+    held_out, n_strangers = _held_out(films, train, cold)
+    copies = np.isin(films.artwork[cold], films.artwork[warm])
+    n_leaks = int(np.isin(warm, hidden)[train.values.indices].sum())
+    draw = Draw(seed, len(hidden), len(cold), int(copies.sum()), n_leaks, n_strangers)
+    return Holdout(train, warm, cold, held_out, copies, draw)
+
+
+def have_posters(films: RatedFilms) -> npt.NDArray[np.bool_]:
+    """Tell which films have a poster that is known.
+
+    Parameters
+    ----------
+    films : RatedFilms
+        The films.
+
+    Returns
+    -------
+    ndarray of shape (n_films,), bool
+        One or more do.
+
+    Raises
+    ------
+    NotBuiltError
+        There are no ratings, or no posters with features.
+    """
+    if not len(films.ratings):
+        raise NotBuiltError(
+            "the cold start is measured on ratings, and there are none; load them with `keyart load DIR`"
+        )
+    posters = films.content.posters
+    known = np.isfinite(posters).all(axis=1) if posters.shape[1] else np.zeros(len(posters), bool)
+    if not known.any():
+        raise NotBuiltError(
+            "the cold start is measured on films with posters, and no film with ratings has features of one; run "
+            "`keyart fetch` or `keyart import`, then `keyart extract`"
+        )
+    return np.asarray(known)
+
+
+def _held_out(films: RatedFilms, train: RatingMatrix, cold: npt.NDArray[np.intp]) -> tuple[sparse.csr_array, int]:
+    ratings = films.ratings.of_films(films.movie_ids[cold])
+    users = rows_of(train.user_ids, ratings.user_ids)
+    known = users >= 0
+    columns = np.searchsorted(films.movie_ids[cold], ratings.movie_ids)
+    cells = (ratings.values[known], (users[known], columns[known]))
+    shape = (len(train.user_ids), len(cold))
+    return sparse.coo_array(cells, shape=shape).tocsr(), int((~known).sum())

@@ -1,0 +1,151 @@
+"""What films' content is worth as the prior of their factors: RMSE with and without it, by films' support."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from catalog.errors import ConfigError
+from cf.base import rows_of
+from cf.coldstart.holdout import Half, RatedFilms, have_posters
+from cf.coldstart.prior import SOURCES, PriorALS
+from cf.metrics import Estimate, FloatArray, bootstrap
+from cf.ratings import RatingMatrix, Ratings
+from cf.splits import random_split
+
+#: Least numbers of training ratings of the films of each bucket.
+BUCKETS = (0, 1, 5, 20, 100)
+_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class PriorScore:
+    """How stars are predicted for films of about one support.
+
+    Parameters
+    ----------
+    source : str
+        What the prior looks at; none is 0 for every film.
+    support : str
+        How many training ratings the films have.
+    n_ratings : int
+        How many ratings were predicted, over all draws.
+    rmse : Estimate
+        In stars.
+    difference : Estimate
+        The RMSE less that without content, on the same ratings, in stars; below 0 content helps.
+    """
+
+    source: str
+    support: str
+    n_ratings: int
+    rmse: Estimate
+    difference: Estimate
+
+    def as_dict(self) -> dict[str, Any]:
+        """Write the score as plain values.
+
+        Returns
+        -------
+        dict
+            The fields by name; an estimate as value, low and high.
+        """
+        return asdict(self)
+
+
+def evaluate_prior(
+    films: RatedFilms,
+    *,
+    seeds: Sequence[int] = range(5),
+    on: Half = "test",
+    on_fit: Callable[[str, int], None] = lambda _source, _seed: None,
+) -> list[PriorScore]:
+    """Fit factors to four fifths of the ratings, and predict those of the others that are of films with posters.
+
+    Parameters
+    ----------
+    films : RatedFilms
+        The films.
+    seeds : sequence of int, default 0 to 4
+        Draws. A user of several is one user still.
+    on : {'test', 'validation'}, default 'test'
+        Which half of the films with posters is predicted.
+    on_fit : callable, optional
+        Is told which source is about to be fitted on which draw.
+
+    Returns
+    -------
+    list of PriorScore
+        By source and support, all films together last.
+
+    Raises
+    ------
+    NotBuiltError
+        There are no ratings, or no posters with features.
+    ConfigError
+        There are too few ratings to part.
+    """
+    chosen = np.flatnonzero(have_posters(films))
+    chosen = chosen[np.random.default_rng(0).permutation(len(chosen)) % 2 == (on == "test")]
+    squares: dict[str, list[FloatArray]] = {source: [] for source in SOURCES}
+    user_ids, supports = [], []
+    for seed in seeds:
+        split = random_split(films.ratings, _SHARE, seed)
+        test = split.test.of_films(films.movie_ids[chosen])
+        test = test.where(np.isin(test.user_ids, split.train.user_ids))
+        if not len(test):
+            raise ConfigError("no rating of a film with a poster was held out; load more ratings")
+        matrix = _matrix(split.train, films.movie_ids)
+        support = np.bincount(matrix.values.indices, minlength=len(films.movie_ids))
+        user_ids.append(test.user_ids)
+        supports.append(support[rows_of(films.movie_ids, test.movie_ids)])
+        for source, parts in SOURCES.items():
+            on_fit(source, seed)
+            predicted = PriorALS(films.content, parts, seed=seed).fit(matrix).predict(test.user_ids, test.movie_ids)
+            stars = np.clip(predicted, split.train.values.min(), split.train.values.max())
+            squares[source].append(np.square(stars.astype(np.float64) - test.values))
+    _, users = np.unique(np.concatenate(user_ids), return_inverse=True)
+    support = np.concatenate(supports)
+    errors = {source: np.concatenate(parts) for source, parts in squares.items()}
+    return [
+        _score(source, name, errors[source][rows], errors["none"][rows], users[rows])
+        for source in SOURCES
+        for name, rows in _buckets(support)
+    ]
+
+
+def _matrix(train: Ratings, movie_ids: npt.NDArray[np.int32]) -> RatingMatrix:
+    """Arrange ratings with a column for every film, those that nobody rates here too."""
+    user_ids, users = np.unique(train.user_ids, return_inverse=True)
+    cells = (train.values, (users, rows_of(movie_ids, train.movie_ids)))
+    return RatingMatrix(user_ids, movie_ids, sparse.coo_array(cells, shape=(len(user_ids), len(movie_ids))).tocsr())
+
+
+def _buckets(support: npt.NDArray[Any]) -> list[tuple[str, npt.NDArray[np.bool_]]]:
+    names = [*(_span(low, after - 1) for low, after in pairwise(BUCKETS)), f"{BUCKETS[-1]}+"]
+    places = np.searchsorted(BUCKETS, support, side="right") - 1
+    return [*((name, places == place) for place, name in enumerate(names)), ("all", np.ones(len(support), bool))]
+
+
+def _span(least: int, most: int) -> str:
+    return f"{least}" if least == most else f"{least}–{most}"
+
+
+def _score(
+    source: str, support: str, squares: FloatArray, without: FloatArray, users: npt.NDArray[np.intp]
+) -> PriorScore:
+    totals, of_none, times = (
+        np.bincount(users, weights=weights).astype(np.float64) for weights in (squares, without, np.ones(len(users)))
+    )
+    rmse = bootstrap(totals, times, root=True)
+    # A difference of squares over the sum of the roots is the difference of the roots.
+    both = rmse.value + float(np.sqrt(without.mean())) if len(users) else float("nan")
+    squared = bootstrap(totals - of_none, times)
+    difference = Estimate(*(end / max(both, 1e-12) for end in (squared.value, squared.low, squared.high)))
+    return PriorScore(source, support, len(users), rmse, difference)

@@ -1,0 +1,280 @@
+"""``keyart evaluate --cold``: its options, and what it prints."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from catalog.errors import ConfigError
+from keyart.cli.estimates import cells, estimate, nulled, number
+
+if TYPE_CHECKING:
+    from cf.coldstart.evaluation import ColdReport
+    from cf.coldstart.fewshot import FewShotCurve
+    from cf.coldstart.prior_evaluation import PriorScore
+    from keyart.cold_report import ColdAnswer
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+#: What goes with ``--cold`` only, by the parameter's name.
+COLD_OPTIONS = {
+    "n_seeds": "--seeds",
+    "on": "--on",
+    "candidates": "--candidates",
+    "few_shot": "--few-shot",
+    "ratings_prior": "--ratings-prior",
+}
+_WARM_OPTIONS = {
+    **{"kind": "--split", "share": "--share", "held_out": "--held-out", "folds": "--folds", "seed": "--seed"},
+    **{"ratings_path": "--ratings", "train": "--train", "test": "--test"},
+    **{"k": "-k", "relevant_from": "--relevant-from", "parameters": "--set"},
+}
+_MEASURES = ("auc", "recall", "ndcg", "difference", "gain", "auc_distinct", "recall_distinct", "ndcg_distinct")
+_AMONG = {"cold": "Among the hidden films alone", "all": "Among all films that the user has not rated"}
+
+
+def cold_options(command: Command) -> Command:
+    """Add ``--cold`` and what goes with it to a command.
+
+    Parameters
+    ----------
+    command : callable
+        The command's function; receives `cold`, `n_seeds`, `on`, `candidates`, `few_shot` and `ratings_prior`.
+
+    Returns
+    -------
+    callable
+        The same, with the options.
+    """
+    options = (
+        click.option(
+            "--cold",
+            is_flag=True,
+            help="Compare models of the cold start: a fifth of the films with posters is hidden with all ratings, and "
+            "found by content. (--split cold hides films from models of ratings, which know nothing else of them.)",
+        ),
+        click.option(
+            "--seeds",
+            "n_seeds",
+            default=5,
+            show_default=True,
+            type=click.IntRange(min=1),
+            help="--cold: how many draws.",
+        ),
+        click.option(
+            "--on",
+            type=click.Choice(["test", "validation"]),
+            default="test",
+            show_default=True,
+            help="--cold: which half of the hidden films; validation is for choosing.",
+        ),
+        click.option(
+            "--candidates",
+            type=click.Choice(["cold", "all", "both"]),
+            default="both",
+            show_default=True,
+            help="--cold: look for a user's hidden films among these alone, or among all.",
+        ),
+        click.option("--few-shot", is_flag=True, help="--cold: how ratings overtake content as they come in."),
+        click.option("--ratings-prior", is_flag=True, help="--cold: content as the prior of predicted stars."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def check_options(context: click.Context, *, cold: bool) -> None:
+    """Refuse options of the other kind of comparison.
+
+    Parameters
+    ----------
+    context : click.Context
+        Of the command.
+    cold : bool
+        Whether ``--cold`` was typed.
+
+    Raises
+    ------
+    ConfigError
+        An option was typed that has no meaning here.
+    """
+    for name, option in (_WARM_OPTIONS if cold else COLD_OPTIONS).items():
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise ConfigError(
+                f"{option} does not go with --cold; leave one of the two out" if cold else f"{option} goes with --cold"
+            )
+
+
+def evaluate_cold_start(
+    names: tuple[str, ...],
+    home: Path,
+    *,
+    as_json: bool,
+    as_csv: bool,
+    plot: Path | None,
+    candidates: str,
+    **asked: Any,
+) -> None:
+    """Measure, and print.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Models of the cold start.
+    home : Path
+        The workspace.
+    as_json, as_csv : bool
+        In which form; a table for people without either.
+    plot : Path or None
+        Where the curve is drawn.
+    candidates : str
+        cold, all or both.
+    **asked
+        The other fields of `ColdQuestion`.
+    """
+    if as_csv and (asked["few_shot"] or asked["ratings_prior"]):
+        raise ConfigError("--csv holds the ranking alone; take --json with --few-shot or --ratings-prior")
+    if plot and not asked["few_shot"]:
+        raise ConfigError("with --cold, --plot draws the curve of --few-shot; add it")
+    from cf.coldstart.evaluation import CANDIDATES
+    from cf.coldstart.registry import make_cold
+    from keyart.cold_report import ColdQuestion, measure_cold_start
+    from keyart.plots import check_plot_path, draw_crossover
+    from keyart.progress import bar
+    from keyart.workspace import Workspace
+
+    if plot:
+        check_plot_path(plot)
+    kinds = [kind for kind in CANDIDATES if candidates in (kind, "both")]
+    question = ColdQuestion(() if names == ("all",) else names, candidates=kinds, **asked)
+    for name in question.names:
+        make_cold(name)
+    answer = measure_cold_start(Workspace.open(home), question, progress=bar, on_fit=_say)
+    if as_json:
+        click.echo(json.dumps(nulled(answer.as_dict())))
+    elif as_csv:
+        _print_csv(answer)
+    else:
+        _print_tables(answer)
+    if plot and answer.curve:
+        draw_crossover(answer.curve, plot)
+        click.echo(f"plot: {plot}", err=True)
+
+
+def _say(model: str, seed: int) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"draw {seed}: {model}", err=True)
+
+
+def _print_tables(answer: ColdAnswer) -> None:
+    report = answer.report
+    for kind in dict.fromkeys(card.candidates for card in report.cards):
+        click.echo(f"{_AMONG[kind]}:\n{_ranking_table(report, kind)}\n")
+    for note in _notes(report):
+        click.echo(note)
+    if answer.curve:
+        click.echo(f"\n{_curve_table(answer.curve)}")
+    if answer.prior is not None:
+        click.echo(f"\n{_prior_table(answer.prior)}")
+
+
+def _ranking_table(report: ColdReport, kind: str) -> str:
+    from cf.coldstart.evaluation import BASELINE
+    from keyart.cli.tables import table
+
+    rows = [
+        (
+            card.name,
+            *(estimate(measure) for measure in (card.auc, card.recall, card.ndcg)),
+            "" if card.name == BASELINE else estimate(card.gain, "+.1f", " %"),
+            number(card.ndcg_distinct.value),
+        )
+        for card in report.cards
+        if card.candidates == kind
+    ]
+    header = ("model", "AUC", "Recall@20", "NDCG@10", f"NDCG over {BASELINE}", "NDCG@10, new artwork")
+    return table(header, rows, left=(0,))
+
+
+def _notes(report: ColdReport) -> Iterable[str]:
+    draws = report.draws
+    hidden, ranked = _range([draw.n_hidden for draw in draws]), _range([draw.n_cold for draw in draws])
+    copies, n_strangers = _range([draw.n_copies for draw in draws]), sum(draw.n_strangers for draw in draws)
+    yield (
+        f"{len(draws)} draws; of {hidden} hidden films, the {ranked} of the {report.on} half were ranked for "
+        f"{report.n_users:,} users."
+    )
+    yield f"Ratings of hidden films that were learnt from: {sum(draw.n_leaks for draw in draws)}."
+    yield f"Ranked films with nearly the artwork of a film that was learnt from: {copies}; the last column is without."
+    if n_strangers:
+        yield f"Ratings of users who had rated nothing else, passed over: {n_strangers}."
+
+
+def _curve_table(curve: FewShotCurve) -> str:
+    from keyart.cli.tables import table
+
+    rows = [
+        (str(n), *(estimate(way[place]) for way in (curve.content, curve.ratings, curve.mixed)))
+        for place, n in enumerate(curve.steps)
+    ]
+    header = ("ratings", "NDCG@10 by content", "by ratings", "by both")
+    return f"{table(header, rows)}\n{crossover_line(curve)}"
+
+
+def crossover_line(curve: FewShotCurve) -> str:
+    """Say from how many ratings on these tell more than content.
+
+    Parameters
+    ----------
+    curve : FewShotCurve
+        The curve.
+
+    Returns
+    -------
+    str
+        A sentence.
+    """
+    first = next((n for n in curve.steps if n), 0)
+    if curve.crossover is None:
+        said = f"Ratings alone never beat content alone within {curve.steps[-1]}"
+    elif curve.crossover <= first:
+        said = f"Ratings alone beat content alone from the first step, {first}, on"
+    else:
+        said = f"Ratings alone beat content alone from {curve.crossover:.0f} on"
+    return f"{said} ({curve.model}, {curve.n_films} films)."
+
+
+def _prior_table(scores: list[PriorScore]) -> str:
+    from keyart.cli.tables import table
+
+    rows = [
+        (
+            score.source,
+            score.support,
+            f"{score.n_ratings:,}",
+            estimate(score.rmse),
+            "" if score.source == "none" else estimate(score.difference, "+.4f"),
+        )
+        for score in scores
+    ]
+    return table(("prior", "ratings of the film", "predicted", "RMSE", "RMSE over none"), rows, left=(0,))
+
+
+def _print_csv(answer: ColdAnswer) -> None:
+    names = ["candidates", "model", *(f"{name}{end}" for name in _MEASURES for end in ("", "_low", "_high"))]
+    writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
+    writer.writeheader()
+    for card in answer.report.cards:
+        row: dict[str, Any] = {"candidates": card.candidates, "model": card.name}
+        for name in _MEASURES:
+            row |= cells(name, getattr(card, name))
+        writer.writerow(row)
+
+
+def _range(counts: list[int]) -> str:
+    return f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"

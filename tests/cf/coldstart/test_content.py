@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from cf.coldstart.content import Encoding, FilmContent, Standardisation
+
+
+def films(genres: Sequence[Sequence[str]], years: Sequence[int | None]) -> FilmContent:
+    return FilmContent(genres, years, np.zeros((len(years), 0), np.float32))
+
+
+def test_genres_and_years_that_are_near_are_alike() -> None:
+    encoding = Encoding.fit(films([["Comedy"], ["Drama", "War"]], [1950, 2000]))
+    rows = encoding(films([["Comedy"], ["Comedy"], ["War"], [], ["Comedy"]], [1960, 1962, 1990, None, None]))["facts"]
+    products = rows @ rows.T
+    assert products[0, 0] == pytest.approx(3)
+    assert products[0, 1] > products[0, 4] > products[0, 2]
+    assert np.isnan(rows[3]).all()
+
+
+def test_a_year_beyond_those_known_counts_as_the_nearest() -> None:
+    encoding = Encoding.fit(films([["Comedy"]] * 2, [1950, 2000]))
+    one, other = encoding(films([["Comedy"]] * 2, [2000, 2030]))["years"]
+    np.testing.assert_array_equal(one, other)
+
+
+def test_a_genre_that_was_not_there_says_nothing() -> None:
+    rows = Encoding.fit(films([["Comedy"]], [1950]))(films([["Western"], ["Western", "Comedy"]], [None, None]))
+    assert np.isnan(rows["genres"][0]).all()
+    np.testing.assert_array_equal(rows["genres"][1], [1])
+
+
+def test_films_are_taken_by_place() -> None:
+    content = FilmContent([["A"], ["B"], []], [1, None, 3], np.eye(3, dtype=np.float32))
+    taken = content.rows([2, 0])
+    assert (list(taken.genres), list(taken.years)) == ([[], ["A"]], [3, 1])
+    np.testing.assert_array_equal(taken.posters, np.eye(3)[[2, 0]])
+    assert len(content.rows(np.array([True, False, True]))) == 2
+
+
+def test_content_is_of_one_number_of_films() -> None:
+    with pytest.raises(ValueError, match="2 genres, 1 years"):
+        FilmContent([["A"], ["B"]], [1], np.zeros((2, 1), np.float32))
+
+
+@pytest.mark.parametrize("by_column", [False, True])
+def test_a_standardised_sample_is_of_mean_0_and_length_1(by_column: bool) -> None:
+    rows = np.random.default_rng(1).normal(3, [1, 5, 0], (50, 3)).astype(np.float32)
+    rows[7, 1] = np.nan
+    standardised = Standardisation.fit(rows, by_column=by_column)(rows)
+    assert not standardised[7].any()
+    known = np.delete(standardised, 7, axis=0)
+    np.testing.assert_allclose(known.mean(axis=0), 0, atol=1e-6)
+    assert np.square(known).sum(axis=1).mean() == pytest.approx(1, rel=1e-5)
+    assert (known[:, 0].std() == pytest.approx(known[:, 1].std(), rel=1e-5)) == by_column

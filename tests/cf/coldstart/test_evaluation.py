@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cf.coldstart.base import ColdModel
+from cf.coldstart.evaluation import ColdReport, ColdScorecard, evaluate_cold, rank
+from cf.coldstart.holdout import RatedFilms, hold_out
+from cf.coldstart.linear import ColdStart, GenresAndYears, PostersAlone
+from tests.cf.coldstart.world import rated_films
+
+
+class Blind(ColdModel):
+    """Draws factors, whatever the content: what a model is worth that does not look."""
+
+    name = "blind"
+    uses = frozenset()
+
+    def _fit(self, values: Any, content: Any) -> None:
+        self.user_factors_ = np.random.default_rng(1).standard_normal((values.shape[0], 3)).astype(np.float32)
+
+    def _predicted(self, content: Any) -> Any:
+        return np.random.default_rng(2).standard_normal((len(content["posters"]), 3)).astype(np.float32)
+
+    def _own(self, values: Any, n_ratings: Any) -> Any:
+        return np.zeros((values.shape[1], 3), np.float32)
+
+
+MODELS: dict[str, Any] = {
+    "content": ColdStart,
+    "posters": PostersAlone,
+    "genres-years": GenresAndYears,
+    "blind": Blind,
+}
+
+
+@pytest.fixture(scope="module")
+def films() -> RatedFilms:
+    return rated_films()
+
+
+@pytest.fixture(scope="module")
+def report(films: RatedFilms) -> ColdReport:
+    return evaluate_cold(MODELS, films, seeds=range(3))
+
+
+def cards(report: ColdReport, kind: str) -> dict[str, ColdScorecard]:
+    return {card.name: card for card in report.cards if card.candidates == kind}
+
+
+@pytest.mark.parametrize("kind", ["cold", "all"])
+def test_who_looks_finds_taste_and_who_does_not_is_as_good_as_chance(report: ColdReport, kind: str) -> None:
+    found = cards(report, kind)
+    assert found["blind"].auc.value == pytest.approx(0.5, abs=0.06)
+    for name in ("posters", "genres-years"):
+        assert found[name].auc.low > 0.6
+
+
+def test_who_looks_at_all_finds_more_than_who_looks_at_a_part(report: ColdReport) -> None:
+    found = cards(report, "cold")
+    assert found["content"].auc.low > max(found["posters"].auc.value, found["genres-years"].auc.value)
+
+
+def test_gains_are_paired_and_in_percent_of_the_baseline(report: ColdReport) -> None:
+    found = cards(report, "cold")
+    content, baseline = found["content"], found["genres-years"]
+    assert content.gain.low > 0
+    assert content.difference.value == pytest.approx(content.ndcg.value - baseline.ndcg.value)
+    assert content.gain.value == pytest.approx(100 * content.difference.value / baseline.ndcg.value)
+    # Pairs differ less than users do.
+    assert content.difference.high - content.difference.low < content.ndcg.high - content.ndcg.low
+    assert (baseline.difference.low, baseline.difference.high, baseline.gain.value) == (0, 0, 0)
+    assert np.mean(content.ndcg_by_seed) == pytest.approx(content.ndcg.value, abs=0.02)
+
+
+def test_nothing_leaks_and_every_draw_is_told(report: ColdReport) -> None:
+    assert [draw.seed for draw in report.draws] == [0, 1, 2]
+    assert {(draw.n_hidden, draw.n_cold, draw.n_leaks) for draw in report.draws} == {(24, 12, 0)}
+    assert json.loads(json.dumps(report.as_dict()))["draws"][0]["n_hidden"] == 24
+
+
+def test_what_copies_the_artwork_of_a_warm_film_is_left_out_of_the_distinct_figures(films: RatedFilms) -> None:
+    holdout = hold_out(films)
+    artwork = films.artwork.copy()
+    artwork[holdout.cold[:6]] = artwork[holdout.warm[0]]
+    (card,) = evaluate_cold(
+        {"genres-years": GenresAndYears}, replace(films, artwork=artwork), seeds=[0], candidates=["cold"]
+    ).cards
+    model = GenresAndYears().fit(holdout.train, films.content.rows(holdout.warm))
+    scores, relevant = model.preferences(films.content.rows(holdout.cold)), holdout.held_out.toarray() > 0
+    assert card.ndcg.value == pytest.approx(rank(scores, relevant).measures[2].mean())
+    assert card.ndcg_distinct.value == pytest.approx(rank(scores[:, 6:], relevant[:, 6:]).measures[2].mean())
+    assert card.ndcg_distinct.value != card.ndcg.value
+
+
+def test_the_halves_give_figures_of_their_own(films: RatedFilms) -> None:
+    models = {"genres-years": GenresAndYears}
+    test, validation = (evaluate_cold(models, films, seeds=[0], on=on) for on in ("test", "validation"))  # type: ignore[arg-type]
+    assert (test.on, validation.on) == ("test", "validation")
+    assert test.cards[0].auc != validation.cards[0].auc
+
+
+def test_the_baseline_has_to_be_there(films: RatedFilms) -> None:
+    with pytest.raises(ValueError, match="genres-years"):
+        evaluate_cold({"content": ColdStart}, films)
+
+
+def test_rankings_are_measured_by_hand() -> None:
+    scores = np.array([[4, 3, 2, 1, 9], [1, 1, 1, 1, 9], [np.nan, 2, 1, 1, 0], [1, 2, 3, 4, 5]], np.float32)
+    relevant = np.array([[0, 1, 0, 0, 0], [1, 0, 0, 0, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 0]], bool)
+    excluded = np.array([[0, 0, 0, 0, 1], [0, 0, 0, 0, 1], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]], bool)
+    ranked = rank(scores, relevant, excluded)
+    # The last user wanted nothing; ties count half for the AUC and stand in order of their ids in the list.
+    assert ranked.users.tolist() == [0, 1, 2]
+    auc, recall, ndcg = ranked.measures
+    np.testing.assert_allclose(auc, [2 / 3, 1 / 2, 0])
+    np.testing.assert_allclose(recall, 1)
+    np.testing.assert_allclose(ndcg, [1 / np.log2(3), 1, 1 / np.log2(6)])
+
+
+def test_the_auc_is_the_share_of_pairs_in_order() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.integers(0, 6, (20, 15)).astype(np.float32)
+    kinds = rng.integers(0, 3, scores.shape)
+    ranked = rank(scores, kinds == 1, kinds == 2)
+    for place, user in enumerate(ranked.users):
+        wanted, others = (scores[user, kinds[user] == kind][:, None] for kind in (1, 0))
+        pairs = (wanted > others.T) + (wanted == others.T) / 2
+        assert ranked.measures[0, place] == pytest.approx(pairs.mean())
+
+
+def test_who_rated_all_candidates_or_none_is_not_measured() -> None:
+    assert not len(rank(np.ones((2, 3)), np.array([[1, 1, 1], [0, 0, 0]], bool)).users)

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from catalog.errors import ConfigError, NotBuiltError
+from cf.coldstart.holdout import RatedFilms, hold_out
+from cf.coldstart.linear import ColdStart
+from cf.ratings import Ratings
+from tests.cf.coldstart.world import N_FILMS, rated_films
+
+
+@pytest.fixture(scope="module")
+def films() -> RatedFilms:
+    return rated_films()
+
+
+def without_posters(films: RatedFilms, rows: slice) -> RatedFilms:
+    posters = films.content.posters.copy()
+    posters[rows] = np.nan
+    return replace(films, content=replace(films.content, posters=posters))
+
+
+@pytest.mark.parametrize("on", ["test", "validation"])
+def test_no_rating_of_a_hidden_film_is_learnt_from(films: RatedFilms, on: str) -> None:
+    holdout = hold_out(films, 3, on)  # type: ignore[arg-type]
+    assert (holdout.draw.n_hidden, holdout.draw.n_cold) == (24, 12)
+    assert not set(holdout.train.movie_ids) & set(films.movie_ids[holdout.cold])
+    assert holdout.draw.n_leaks == 0
+    assert len(holdout.warm) == N_FILMS - 24
+    np.testing.assert_array_equal(films.movie_ids[holdout.warm], holdout.train.movie_ids)
+
+
+def test_what_is_held_out_is_what_the_users_gave_these_films(films: RatedFilms) -> None:
+    holdout = hold_out(films)
+    ratings = films.ratings
+    given = {
+        (user, film): stars
+        for user, film, stars in zip(ratings.user_ids.tolist(), ratings.movie_ids.tolist(), ratings.values, strict=True)
+        if film in set(films.movie_ids[holdout.cold].tolist())
+    }
+    cells = holdout.held_out.tocoo()
+    users, cold = holdout.train.user_ids[cells.row].tolist(), films.movie_ids[holdout.cold][cells.col].tolist()
+    assert dict(zip(zip(users, cold, strict=True), cells.data, strict=True)) == given
+
+
+def test_the_halves_are_apart_and_hidden_from_the_same_fit(films: RatedFilms) -> None:
+    test, validation = hold_out(films, 1), hold_out(films, 1, "validation")
+    assert not set(test.cold) & set(validation.cold)
+    np.testing.assert_array_equal(test.warm, validation.warm)
+    assert set(hold_out(films, 2).cold) != set(test.cold)
+
+
+def test_only_films_with_posters_are_hidden(films: RatedFilms) -> None:
+    holdout = hold_out(without_posters(films, slice(0, 60)))
+    assert (holdout.cold >= 60).all()
+    assert holdout.draw.n_hidden == 12
+
+
+def test_what_hidden_films_are_like_changes_nothing_that_is_learnt(films: RatedFilms) -> None:
+    holdout = hold_out(films)
+    hidden = np.setdiff1d(np.arange(N_FILMS), holdout.warm)
+    posters = films.content.posters.copy()
+    posters[hidden] = 1e9
+    genres, years = list(films.content.genres), list(films.content.years)
+    for row in hidden:
+        genres[row], years[row] = ["Absurd"], 99999
+    absurd = replace(films.content, genres=genres, years=years, posters=posters)
+    other = hold_out(replace(films, content=absurd))
+    asked = films.content.rows(holdout.cold)
+    one, two = (
+        ColdStart(n_factors=8).fit(split.train, content.rows(split.warm)).preferences(asked)
+        for split, content in ((holdout, films.content), (other, absurd))
+    )
+    np.testing.assert_array_equal(one, two)
+
+
+def test_films_with_the_artwork_of_a_warm_one_are_counted(films: RatedFilms) -> None:
+    holdout = hold_out(films)
+    artwork = films.artwork.copy()
+    artwork[holdout.cold[:3]] = artwork[holdout.warm[:3]]
+    artwork[holdout.cold[4]] = artwork[holdout.cold[5]]
+    again = hold_out(replace(films, artwork=artwork))
+    assert again.copies.nonzero()[0].tolist() == [0, 1, 2]
+    assert again.draw.n_copies == 3
+
+
+def test_users_who_rated_hidden_films_alone_are_passed_over(films: RatedFilms) -> None:
+    ratings, cold = films.ratings, films.movie_ids[hold_out(films).cold]
+    with_stranger = Ratings(
+        np.append(ratings.user_ids, np.int32(9999)),
+        np.append(ratings.movie_ids, cold[0]),
+        np.append(ratings.values, np.float32(4)),
+        np.append(ratings.timestamps, np.int64(0)),
+    )
+    holdout = hold_out(replace(films, ratings=with_stranger))
+    assert holdout.draw.n_strangers == 1
+    assert 9999 not in holdout.train.user_ids
+
+
+def test_too_little_is_said(films: RatedFilms) -> None:
+    with pytest.raises(ConfigError, match=r"20 films or more .* received 5"):
+        hold_out(without_posters(films, slice(5, None)))
+    with pytest.raises(NotBuiltError, match="keyart extract"):
+        hold_out(without_posters(films, slice(None)))
+    with pytest.raises(NotBuiltError, match="keyart load"):
+        hold_out(replace(films, ratings=Ratings.empty()))
