@@ -75,7 +75,7 @@ def command(
     elif as_csv:
         _print_csv(answers)
     else:
-        click.echo("\n\n".join(_shown(answer) for answer in answers))
+        click.echo("\n\n".join(_shown(answer, n_users) for answer in answers))
 
 
 def _films(known: Sequence[str], source: Path, title: str, genres: str, year: int | None) -> list[NewFilm]:
@@ -91,7 +91,7 @@ def _films(known: Sequence[str], source: Path, title: str, genres: str, year: in
     return read_new_films(source, known, titled=False)
 
 
-def _shown(answer: ColdStartAnswer) -> str:
+def _shown(answer: ColdStartAnswer, n_users: int) -> str:
     from keyart.cli.tables import table
 
     parts = [answer.query.label]
@@ -106,7 +106,8 @@ def _shown(answer: ColdStartAnswer) -> str:
         parts.append(table(("", "looks like", "movie_id", "visual", "ratings"), rows, left=(1,)))
     if answer.expected:
         n = len(answer.audience)
-        parts.append(f"audience: {n:,} users who would like it better than their average film" + (":" if n else ""))
+        who = f"the {n:,} keenest of the users" if n and n == n_users else f"{n:,} users"
+        parts.append(f"audience: {who} who would like it better than their average film" + (":" if n else ""))
         fans = [(str(rank), str(fan.user_id), f"{fan.score:+.2f}") for rank, fan in enumerate(answer.audience, start=1)]
         if fans:
             parts.append(table(("", "userId", "score"), fans[:_N_SHOWN]))

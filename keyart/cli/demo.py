@@ -118,9 +118,26 @@ def _look_up(engine: Engine, title: str, out: Path) -> None:
         for alpha, meaning in ((1.0, "by looks alone  "), (0.0, "by ratings alone")):
             hits = engine.similar(title, 3, alpha)
             click.echo(f"   {meaning} (--alpha {alpha:g}): " + ", ".join(hit.label for hit in hits))
+    _tell_cold_start(engine, title)
     sheet_path = out / f"{_file_name(title)}.png"
     write_sheet(engine.similar(title, 10), sheet_path)
     click.echo(f"   sheet: {sheet_path}")
+
+
+def _tell_cold_start(engine: Engine, title: str) -> None:
+    """Tell of a film that nobody has rated what else its poster, genres and year say."""
+    from keyart.new_films import NewFilm
+
+    film, path = engine.find(title), engine.similar(title, 1).query.poster_path
+    if film.n_ratings or path is None:
+        return
+    (answer,) = engine.cold_start([NewFilm(path, film.title, film.year, film.genres)])
+    if answer.expected:
+        expected, keenest = answer.expected, ", ".join(str(fan.user_id) for fan in answer.audience[:3])
+        click.echo(
+            f"   expected mean rating {expected.mean:.1f} ({expected.low:.1f} to {expected.high:.1f}); of "
+            f"{len(answer.audience)} users who would like it, most: {keenest}"
+        )
 
 
 def _file_name(title: str) -> str:

@@ -29,6 +29,13 @@ def test_it_prints_three_look_ups_with_a_sheet_each(demonstration: Demonstration
             assert sheet.width > 1600
 
 
+def test_it_tells_what_to_expect_of_the_film_that_nobody_has_rated(demonstration: Demonstration) -> None:
+    told = re.findall(r"expected mean rating (.+) \((.+) to (.+)\); of (\d+) users who would", demonstration.printed)
+    ((mean, low, high, n_users),) = told
+    assert 0.5 <= float(low) < float(mean) < float(high) <= 5
+    assert int(n_users) > 0
+
+
 def test_it_says_what_to_type_next_and_that_works(demonstration: Demonstration, run: Run) -> None:
     home = demonstration.folder / "workspace"
     (line,) = re.findall(r'  keyart (similar "[^"]+") --home', demonstration.printed)
