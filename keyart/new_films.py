@@ -116,9 +116,9 @@ def describe(
         The year is not plausible or not that of the title, a genre is unknown, or the IMDb id is none.
     """
     parsed = parse_title(title)
-    if year and parsed.year and year != parsed.year:
+    if year is not None and parsed.year and year != parsed.year:
         raise _Wrong("title", f"{title!r} is of {parsed.year}, but {year} is given as the year; leave one of them out")
-    year = year or parsed.year
+    year = parsed.year if year is None else year
     if year is not None and not FIRST_YEAR <= year <= last_year():
         raise _Wrong("year", f"expected a year from {FIRST_YEAR} to {last_year()}, received {year}")
     named = split_genres(genres)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from catalog.errors import DataError
+from catalog.errors import DataError, NotBuiltError
 from catalog.films import Catalogue, Film
 from catalog.tables import read_rows
 from cf.base import Recommended, Recommender, rows_of
@@ -28,6 +28,7 @@ from cf.ratings import HIGHEST, LOWEST, RatingMatrix, Ratings
 from keyart.cold_start import open_cold_start
 from keyart.content import Looks, content_of, open_looks
 from keyart.models import open_model
+from keyart.stock import open_ratings
 from keyart.workspace import Workspace
 
 # To place a new film among known ones, so many of these will do.
@@ -137,11 +138,18 @@ def recommend(workspace: Workspace, name: str, user_id: int, k: int, fresh: floa
     ConfigError, NotBuiltError, DataError
         As `keyart.models.open_model`.
     """
+    ratings = _some_ratings(workspace)
     model, notes = open_model(workspace, name)
+    own = ratings.where(ratings.user_ids == user_id)
     newcomers = _newcomers(workspace, model) if fresh != 0 else None
-    if user_id not in model.user_ids_:
+    if user_id in model.user_ids_:
+        (found,) = model.recommend([user_id], max(k, len(model.movie_ids_)))
+        # What was rated since the model was fitted has been seen as well.
+        found = _without(found, own.movie_ids)
+    elif len(own):
+        return _for_history(workspace, name, own.matrix(), k, fresh, (model, newcomers, notes))
+    else:
         return _for_strangers(workspace, model, newcomers, k, fresh, (*notes, f"{name} knows no user {user_id}"))
-    (found,) = model.recommend([user_id], max(k, len(model.movie_ids_)))
     new = newcomers.by_taste(newcomers.taste_of(user_id), found) if newcomers else []
     ranked = _with_new(found, new, k, fresh or 0.0)
     # Of somebody who has rated everything, new films are told on the cold start's own scale.
@@ -179,6 +187,7 @@ def recommend_new(
     NotBuiltError, DataError
         As `keyart.models.open_model`; or a line of the file is malformed.
     """
+    _some_ratings(workspace)
     model, notes = open_model(workspace, name)
     history = read_history(ratings_path)
     unknown = np.setdiff1d(history.movie_ids, model.movie_ids_).tolist()
@@ -187,12 +196,7 @@ def recommend_new(
         films = "1 film" if len(unknown) == 1 else f"{len(unknown)} films"
         notes = (*notes, f"{films} of {ratings_path.name} without ratings here, passed over: {listed}")
     newcomers = _newcomers(workspace, model, without=history.movie_ids.tolist()) if fresh != 0 else None
-    (found,) = model.recommend_new(history, max(k, len(model.movie_ids_)))
-    if not len(found.movie_ids):
-        return _for_strangers(workspace, model, newcomers, k, fresh, (*notes, f"{name} can say nothing"))
-    new = newcomers.by_taste(newcomers.taste_of_new(history), found) if newcomers else []
-    ranked = _with_new(found, new, k, fresh or 0.0)
-    return _answer(workspace, name, model.predicts_stars, ranked, (*notes, *_remarks(found, new, k, fresh)))
+    return _for_history(workspace, name, history, k, fresh, (model, newcomers, notes))
 
 
 def read_history(path: Path) -> RatingMatrix:
@@ -299,9 +303,40 @@ def _newcomers(workspace: Workspace, model: Recommender, *, without: Iterable[in
     pictured, known = set(looks.movie_ids.tolist()), set(model.movie_ids_.tolist())
     passed_over = known.union(without)
     told = (film for film in films if film.movie_id in pictured or film.genres or film.year)
-    new = [film for film in told if film.movie_id not in passed_over]
+    # A film that was rated since the model was fitted is not new; it waits for the model to be fitted again.
+    new = [film for film in told if film.movie_id not in passed_over and not film.n_ratings]
     cold = open_cold_start(workspace) if new else None
     return None if cold is None else _Newcomers(cold, looks, new, [film for film in films if film.movie_id in known])
+
+
+def _some_ratings(workspace: Workspace) -> Ratings:
+    ratings = open_ratings(workspace)
+    if not len(ratings):
+        raise NotBuiltError("no ratings here, so nothing is known of anybody's taste; run `keyart load DIR` with some")
+    return ratings
+
+
+def _without(found: Recommended, movie_ids: npt.NDArray[np.int32]) -> Recommended:
+    kept = ~np.isin(found.movie_ids, movie_ids)
+    return Recommended(found.movie_ids[kept], found.scores[kept])
+
+
+def _for_history(
+    workspace: Workspace,
+    name: str,
+    history: RatingMatrix,
+    k: int,
+    fresh: float | None,
+    known: tuple[Recommender, _Newcomers | None, tuple[str, ...]],
+) -> Recommendation:
+    """Recommend films to somebody whom the model was not fitted on, from what they have rated."""
+    model, newcomers, notes = known
+    (found,) = model.recommend_new(history, max(k, len(model.movie_ids_)))
+    if not len(found.movie_ids):
+        return _for_strangers(workspace, model, newcomers, k, fresh, (*notes, f"{name} can say nothing"))
+    new = newcomers.by_taste(newcomers.taste_of_new(history), found) if newcomers else []
+    ranked = _with_new(found, new, k, fresh or 0.0)
+    return _answer(workspace, name, model.predicts_stars, ranked, (*notes, *_remarks(found, new, k, fresh)))
 
 
 def _for_strangers(

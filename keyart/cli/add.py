@@ -50,7 +50,7 @@ def command(
     if not source.exists():
         raise DataError(f"{source} does not exist; expected a poster, a folder of posters or a CSV file")
     many = source.is_dir() or source.suffix.lower() == ".csv"
-    if many and (title or year or genres or movie_id or tmdb_id or imdb_id):
+    if many and (title or year is not None or genres or movie_id or tmdb_id or imdb_id):
         raise ConfigError(f"{source} tells of every film itself; options such as --title are for one poster")
     if not many and not title:
         raise ConfigError('say what the film is called: --title "Heat (1995)"')

@@ -52,11 +52,15 @@ def command(
     """
     if as_json and as_csv:
         raise ConfigError("--json and --csv both want standard output; name one")
+    from features.images import decode_image
     from keyart.cli.quiet import import_tensorflow_quietly
     from keyart.engine import Engine
 
     engine = Engine.open(home)
     films = _films(engine.catalogue.genres(), source, title, genres, year)
+    if len(films) == 1:
+        # Said before the network is loaded, which takes seconds.
+        decode_image(films[0].path)
     if (home / "features").is_dir():
         import_tensorflow_quietly()
     broken: list[str] = []
@@ -83,7 +87,7 @@ def _films(known: Sequence[str], source: Path, title: str, genres: str, year: in
 
     if not source.is_dir() and source.suffix.lower() != ".csv":
         return [describe(source, title, year, genres, known_genres=known)]
-    if title or genres or year:
+    if title or genres or year is not None:
         raise ConfigError(
             "--title, --genres and --year are of one film; for many, put them into a CSV file with the columns path, "
             "title, year, genres"
@@ -124,3 +128,6 @@ def _print_csv(answers: Sequence[ColdStartAnswer]) -> None:
         means = (expected.mean, expected.low, expected.high) if expected else (None, None, None)
         for rank, fan in enumerate(answer.audience, start=1):
             writer.writerow([query.poster_path, query.title, query.year, *means, rank, fan.user_id, fan.score])
+        if not answer.audience:
+            # Its mean rating is worth a row all the same.
+            writer.writerow([query.poster_path, query.title, query.year, *means, None, None, None])

@@ -19,6 +19,34 @@ DEBUG = Event()
 """Set by --debug, wherever on the line it stands."""
 
 
+class Share(click.FloatRange):
+    """A number from 0 to 1."""
+
+    name = "0..1"
+
+    def __init__(self) -> None:
+        super().__init__(0, 1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read what was typed.
+
+        Parameters
+        ----------
+        value : str or float
+            What was typed.
+        param, ctx
+            For messages.
+
+        Returns
+        -------
+        float
+            The share.
+        """
+        number: float = super().convert(value, param, ctx)
+        # Not a number passes every comparison.
+        return number if number == number else self.fail(f"expected a number from 0 to 1, received {value}", param, ctx)
+
+
 def debug_option(command: Command) -> Command:
     """Add ``--debug`` to a command.
 

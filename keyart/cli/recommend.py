@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from catalog.errors import ConfigError
-from keyart.cli.options import say_notes, workspace_options
+from keyart.cli.options import Share, say_notes, workspace_options
 
 if TYPE_CHECKING:
     from keyart.recommending import Recommendation
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("-k", default=30, show_default=True, type=click.IntRange(min=1), help="How many films.")
 @click.option(
     "--fresh",
-    type=click.FloatRange(0, 1),
+    type=Share(),
     metavar="SHARE",
     help="The share of new films at least; 0 for none.  [default: they take the places they earn]",
 )

@@ -168,9 +168,17 @@ def test_csv_has_a_row_for_each_film_and_user(run: Run, home: Path, poster_folde
     ]
 
 
+def test_csv_has_a_row_for_a_film_without_an_audience(run: Run, home: Path, poster_folder: Path) -> None:
+    told = run("coldstart", poster_folder / "1.jpg", "--csv", "--users", "0", "--home", home)
+    (row,) = csv.DictReader(io.StringIO(told.out))
+    assert float(row["low"]) <= float(row["expected_mean"]) <= float(row["high"])
+    assert (row["rank"], row["user_id"], row["score"]) == ("", "", "")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["{posters}/1.jpg", "--year", "0"], "received 0"),
         (["{posters}/1.jpg", "--year", "19999"], "received 19999"),
         (["{text}/text.jpg"], "text.jpg is not a picture"),
         (["{text}/none.jpg"], "no such picture"),

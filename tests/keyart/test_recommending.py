@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from catalog.errors import NotBuiltError
 from catalog.storage import write_bytes
 from cf.base import Recommended
+from keyart.pipeline import load
 from keyart.recommending import RecommendedFilm, _Entry, _with_new, recommend, recommend_new
 from keyart.stock import open_ratings
 from keyart.workspace import Workspace
@@ -106,6 +108,34 @@ def test_a_new_film_that_the_person_has_rated_is_not_recommended(home: Path, tmp
     assert UNRATED not in [one.movie_id for one in found.films]
 
 
+def test_what_was_rated_since_the_model_was_fitted_is_not_recommended(
+    home: Path, movielens: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "later"
+    for path in movielens.iterdir():
+        write_bytes(folder / path.name, path.read_bytes())
+    with (folder / "ratings.csv").open("a") as stream:
+        # User 2 has rated the film that was new, and user 99 came.
+        stream.write(f"2,{UNRATED},5,9\n99,1,5,9\n")
+    load(home, folder)
+    workspace = Workspace.open(home)
+    for fresh in (None, 1.0):
+        found = recommend(workspace, "item-cosine", 2, 10, fresh)
+        assert UNRATED not in [one.movie_id for one in found.films]
+    later = recommend(workspace, "item-cosine", 99, 10)
+    assert 1 not in [one.movie_id for one in later.films]
+    assert not any("no user" in note for note in later.notes)
+
+
+def test_without_ratings_nobody_is_recommended_anything(home: Path, movielens: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "unrated"
+    for name in ("movies.csv", "links.csv"):
+        write_bytes(folder / name, (movielens / name).read_bytes())
+    load(home, folder)
+    with pytest.raises(NotBuiltError, match="no ratings here"):
+        recommend(Workspace.open(home), "item-cosine", 2, 10)
+
+
 def test_the_list_is_the_same_every_time(home: Path) -> None:
     one, other = (recommend(Workspace.open(home), "item-cosine", 3, 10, fresh=0.4) for _ in range(2))
     assert one == other
@@ -127,7 +157,7 @@ def test_an_added_film_is_recommended(run: Run, home: Path, poster_folder: Path,
     assert "Added (2001)  (new)" in found.out
 
 
-@pytest.mark.parametrize("share", ["-0.1", "1.5", "much"])
+@pytest.mark.parametrize("share", ["-0.1", "1.5", "much", "nan"])
 def test_a_share_is_between_0_and_1(run: Run, home: Path, share: str) -> None:
     refused = run("recommend", "2", "--fresh", share, "--home", home)
     assert refused.code == 2
