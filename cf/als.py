@@ -177,6 +177,21 @@ class ImplicitALS(Recommender):
         self.user_factors_: FloatArray
         self.film_factors_: FloatArray
 
+    def factors_of_films(self, values: sparse.csr_array) -> FloatArray:
+        """Place films among those of the fit, from who rated them.
+
+        Parameters
+        ----------
+        values : csr_array of shape (n_users, n)
+            Ratings of any films by the users of the fit.
+
+        Returns
+        -------
+        ndarray of shape (n, n_factors), float32
+            0 for a film without ratings.
+        """
+        return self._solve(LeastSquares(values.T.tocsr()), self.user_factors_)
+
     def _fit(self, values: sparse.csr_array) -> None:
         users, films = LeastSquares(values), LeastSquares(values.T.tocsr())
         self.film_factors_ = first_factors(values.shape[1], self.n_factors, self.seed)

@@ -23,7 +23,7 @@ from cf.coldstart.content import Encoding, FilmContent, Floats, Standardisation,
 from cf.coldstart.regression import Ridge
 from cf.coldstart.tastes import FloatArray, TasteModel, chosen, damped
 
-_NAME, _KIND, _VERSION = "cold-start", "keyart-cold-start", 2
+_NAME, _KIND, _VERSION = "cold-start", "keyart-cold-start", 3
 # The two-sided 95 % quantile of the normal distribution.
 _WITHIN_95 = 1.96
 _NO_MEAN = 3.5
@@ -333,7 +333,16 @@ class GenresAndYears(ColdStart):
 
 
 _PARAMETERS = ("n_factors", "damping", "smoothing", "half_support", "seed")
-_LEARNS = ("user_ids_", "movie_ids_", "user_factors_", "strengths_", "loadings_", "user_spreads_", "mean_factors_")
+_LEARNS = (
+    "user_ids_",
+    "movie_ids_",
+    "user_factors_",
+    "user_weights_",
+    "strengths_",
+    "loadings_",
+    "user_spreads_",
+    "mean_factors_",
+)
 
 
 def _spread(errors: npt.NDArray[Any], support: npt.NDArray[Any], weights: npt.NDArray[Any], within: float) -> float:

@@ -7,8 +7,13 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from catalog.errors import ConfigError
+from cf.coldstart.aligned import AlignedEase
 from cf.coldstart.base import ColdModel
+from cf.coldstart.borrowed import RidgeALS, RidgeEase
+from cf.coldstart.floors import MeanFactor, RandomFactors
+from cf.coldstart.kernel import KernelRidge
 from cf.coldstart.linear import ColdStart, GenresAndYears, PostersAlone
+from cf.coldstart.nearest import NearestPosters
 
 
 class ColdEntry(NamedTuple):
@@ -30,6 +35,13 @@ COLD_MODELS: dict[str, ColdEntry] = {
     "content": ColdEntry(ColdStart, "ridge from genres and years to users' tastes, then from posters to what is left"),
     "posters": ColdEntry(PostersAlone, "ridge from posters alone to users' tastes"),
     "genres-years": ColdEntry(GenresAndYears, "ridge from genres and years alone; what posters have to beat"),
+    "nearest-posters": ColdEntry(NearestPosters, "the tastes of the films whose posters are most alike"),
+    "kernel-ridge": ColdEntry(KernelRidge, "ridge from genres and years, then from posters by kernels"),
+    "ridge-als": ColdEntry(RidgeALS, "ridge from content to the factors of alternating least squares"),
+    "ridge-ease": ColdEntry(RidgeEase, "ridge from content to the weights of EASE"),
+    "aligned-ease": ColdEntry(AlignedEase, "similarity of content, aligned to who rates what, smoothed as by EASE"),
+    "mean-factor": ColdEntry(MeanFactor, "every new film is the mean film: a floor"),
+    "random": ColdEntry(RandomFactors, "chance: a floor"),
 }
 
 

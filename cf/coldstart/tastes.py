@@ -42,6 +42,7 @@ class TasteModel(ColdModel):
        RecSys 2010: factors of who rated what by singular vectors.
     """
 
+    user_weights_: Floats
     strengths_: Floats
     loadings_: Floats
 
@@ -62,14 +63,20 @@ class TasteModel(ColdModel):
     def _factorise(self, values: sparse.csr_array) -> tuple[FloatArray, Counts]:
         """Learn the users' factors; give the films' own, damped but not smoothed, and how many ratings each has."""
         users = chosen(values)
+        n_of_user = np.diff(values.indptr)
+        self.user_weights_ = np.where(n_of_user > 0, 1 / np.sqrt(np.maximum(n_of_user, 1)), 0).astype(np.float32)
         self.user_factors_, self.strengths_ = _singular(users, self.n_factors, self.seed)
         self.loadings_ = np.asarray(users.T @ self.user_factors_, np.float32)
         support = np.bincount(values.indices, minlength=values.shape[1])
         return (self.loadings_ * damped(support, self.damping)).astype(np.float64), support
 
     def _own(self, values: sparse.csr_array, n_ratings: Counts) -> npt.NDArray[Any]:
-        own = chosen(values).T @ self.user_factors_ * damped(n_ratings, self.damping)
-        return self._smooth(np.asarray(own, np.float32), self.smoothing)
+        return self._smooth(self._loadings(values) * damped(n_ratings, self.damping), self.smoothing)
+
+    def _loadings(self, values: sparse.csr_array) -> Floats:
+        """Project films on the users' factors; a user counts by the ratings of the fit, however few are given here."""
+        marks = sparse.csr_array((np.ones_like(values.data), values.indices, values.indptr), shape=values.shape)
+        return np.asarray(marks.T @ (self.user_weights_[:, None] * self.user_factors_), np.float32)
 
     def _smooth(self, factors: npt.NDArray[Any], smoothing: float) -> npt.NDArray[Any]:
         return np.asarray(factors * (self.strengths_ / np.maximum(self.strengths_ + smoothing, 1e-9)))
