@@ -29,11 +29,10 @@ class AlignedEase(TasteModel):
 
     .. math:: G = \sum_t w_t S_t, \quad t \in \{g, y, gy, p, pg, py, pgy\}
 
-    where :math:`S_{gy}` is the product of :math:`S_g` and :math:`S_y` cell by cell, and so on; without a poster, what
-    it is part of is 0. The weights :math:`w_t \ge 0` are those by which G comes nearest, in least squares, to the
-    cosines of rated films' own factors. With X who rated what, a film without ratings gets the interest X G of
-    everybody, and what EASE with a penalty μ makes of that is :math:`X (X^\top X + \mu I)^{-1} X^\top X G`: a
-    smoothing of factors.
+    where :math:`S_{gy}` is the product of :math:`S_g` and :math:`S_y` cell by cell, and so on; without a poster its
+    terms are 0. The weights :math:`w_t \ge 0` are those by which G comes nearest, in least squares, to the cosines of
+    rated films' own factors. With X who rated what, a film without ratings gets the interest X G of everybody, and
+    what EASE with a penalty μ makes of that is :math:`X (X^\top X + \mu I)^{-1} X^\top X G`: a smoothing of factors.
 
     Parameters
     ----------
