@@ -147,7 +147,7 @@ def alpha_by_support(
 ) -> FloatArray:
     r"""Choose the visual share by how many ratings there are to go by.
 
-    .. math:: 1 - \\alpha = a \\cdot \\frac{n}{n + \\lambda}
+    .. math:: 1 - \alpha = a \cdot \frac{n}{n + \lambda}
 
     Parameters
     ----------
