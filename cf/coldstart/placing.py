@@ -33,5 +33,8 @@ def place(
     """
     if not len(known) or not len(known_by_content):
         return np.full(len(new), np.nan)
-    ahead = 1 - np.searchsorted(np.sort(known_by_content), new, side="right") / len(known_by_content)
+    ordered = np.sort(known_by_content)
+    # Of equals, half are before it: where content tells nothing, a new film is no better than the others.
+    behind = (np.searchsorted(ordered, new, side="left") + np.searchsorted(ordered, new, side="right")) / 2
+    ahead = 1 - behind / len(ordered)
     return np.interp(ahead * len(known), np.arange(len(known)), np.sort(known)[::-1])

@@ -12,6 +12,10 @@ def test_a_new_film_comes_where_its_content_puts_it_among_known_ones() -> None:
     np.testing.assert_allclose(placed, [0.9, 0.5, 0.3, 0.1])
 
 
+def test_where_content_tells_nothing_a_new_film_stands_in_the_middle() -> None:
+    np.testing.assert_allclose(place(KNOWN, np.zeros(4), np.zeros(1)), [0.3])
+
+
 def test_scales_do_not_matter() -> None:
     content, new = np.array([1.0, 2.0, 3.0, 4.0]), np.array([3.5, 0.5])
     np.testing.assert_array_equal(place(KNOWN, content, new), place(KNOWN, content * 7 - 3, new * 7 - 3))
