@@ -20,6 +20,8 @@ _KINDS = ("genres", "years", "posters")
 _TERMS = tuple(chain.from_iterable(combinations(_KINDS, n) for n in (1, 2, 3)))
 # Weights are learnt from so many films at most, each compared to each: the most rated.
 _N_ALIGNED = 2000
+# Bounds memory, and does not change the result.
+_N_AT_ONCE = 512
 
 
 class AlignedEase(TasteModel):
@@ -29,10 +31,11 @@ class AlignedEase(TasteModel):
 
     .. math:: G = \sum_t w_t S_t, \quad t \in \{g, y, gy, p, pg, py, pgy\}
 
-    where :math:`S_{gy}` is the product of :math:`S_g` and :math:`S_y` cell by cell, and so on; without a poster its
-    terms are 0. The weights :math:`w_t \ge 0` are those by which G comes nearest, in least squares, to the cosines of
-    rated films' own factors. With X who rated what, a film without ratings gets the interest X G of everybody, and
-    what EASE with a penalty μ makes of that is :math:`X (X^\top X + \mu I)^{-1} X^\top X G`: a smoothing of factors.
+    where :math:`S_{gy}` is the product of :math:`S_g` and :math:`S_y` cell by cell, and so on; terms of a poster are 0
+    where there is none. The weights :math:`w_t \ge 0` are those by which G comes nearest, in least squares, to the
+    cosines of rated films' own factors. With X who rated what, a film without ratings gets the interest X G of
+    everybody, and what EASE with a penalty μ makes of that is :math:`X (X^\top X + \mu I)^{-1} X^\top X G`: a smoothing
+    of factors.
 
     Parameters
     ----------
@@ -76,9 +79,16 @@ class AlignedEase(TasteModel):
         self.film_factors_ = np.asarray(self._smooth(own - mean, self.smoothing), np.float32)
 
     def _predicted(self, content: Mapping[str, Floats]) -> npt.NDArray[Any]:
-        similarities = _similarities(self._rows(content), self.warm_)
-        pairs = zip(self.weights_.astype(np.float32), similarities, strict=True)
-        return np.asarray(self.film_factor_ + sum(w * (similarity @ self.film_factors_) for w, similarity in pairs))
+        rows = self._rows(content)
+        predicted = np.empty((len(rows["genres"]), self.film_factors_.shape[1]), np.float32)
+        for start in range(0, len(predicted), _N_AT_ONCE):
+            block = slice(start, start + _N_AT_ONCE)
+            similarities = _similarities({kind: of_kind[block] for kind, of_kind in rows.items()}, self.warm_)
+            weighted = (
+                weight * one for weight, one in zip(self.weights_.astype(np.float32), similarities, strict=True)
+            )
+            predicted[block] = self.film_factor_ + reduce(np.add, weighted) @ self.film_factors_
+        return predicted
 
     def _rows(self, content: Mapping[str, Floats]) -> dict[str, Floats]:
         posters = self.standardisation_(content["posters"])

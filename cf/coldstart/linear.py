@@ -80,7 +80,7 @@ class Source:
 #: Genres and years first, then what the poster adds. Chosen on films held out of the training films of ml-latest-small.
 SOURCES: Mapping[str, Source] = {
     "facts": Source(penalty=10.0, smoothing=3.0),
-    "posters": Source(penalty=3.0, smoothing=30.0, damping=0.25, weight=2.0, by_column=True, by_row=True),
+    "posters": Source(penalty=12.0, smoothing=30.0, damping=0.25, weight=3.35, by_column=True),
 }
 #: What the sources of content are made of.
 _USES = {"facts": {"genres", "years"}, "genres": {"genres"}, "years": {"years"}, "posters": {"posters"}}
@@ -321,7 +321,7 @@ class PostersAlone(ColdStart):
 
     name = "posters"
     default_sources: ClassVar[Mapping[str, Source]] = {
-        "posters": Source(penalty=6.0, smoothing=10.0, damping=0.25, by_column=True, by_row=True)
+        "posters": Source(penalty=12.0, smoothing=10.0, damping=0.25, by_column=True)
     }
 
 
