@@ -50,6 +50,6 @@ def test_a_filter_that_says_nothing_is_false() -> None:
 
 
 def test_a_genre_that_there_is_not_is_named(catalogue: Catalogue) -> None:
-    with pytest.raises(ConfigError, match="no film is of the genre 'western'; there are Drama, Film-Noir, Noir"):
+    with pytest.raises(ConfigError, match="no film is of the genre 'Western'; there are Drama, Film-Noir, Noir"):
         catalogue.movie_ids(Filter(genres=("Drama", "Western")))
     assert catalogue.genres() == ("Drama", "Film-Noir", "Noir")

@@ -105,7 +105,7 @@ def test_a_filter_of_few_films(many: Workspace) -> None:
     engine = Engine.open(many.home)
     assert {movie_id for movie_id, _ in looks(engine, 3, wanted=Filter(movie_ids={5, 9, 3, 999}))} == {5, 9}
     assert list(looks(engine, 3, wanted=Filter(first_year=2050))) == []
-    with pytest.raises(ConfigError, match="no film is of the genre 'western'; there are Comedy, Drama, Film-Noir"):
+    with pytest.raises(ConfigError, match="no film is of the genre 'Western'; there are Comedy, Drama, Film-Noir"):
         engine.similar(3, wanted=Filter(genres=("Western",)))
 
 
