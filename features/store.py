@@ -471,6 +471,28 @@ class FeatureStore:
         for shard in shards:
             remove(self.folder, shard)
 
+    def row_shape(self) -> tuple[int, ...] | None:
+        """Tell the shape of the map that a row of features is.
+
+        Returns
+        -------
+        tuple of int or None
+            None where features are pooled, so that no number is of a place.
+
+        Raises
+        ------
+        DataError
+            The record does not tell.
+        """
+        if self.identity.pooling != "raw":
+            return None
+        if self.map_shape is None:
+            raise DataError(
+                "these features do not tell the shape of the map that they are of, as an earlier keyart computed them; "
+                "run `keyart extract` again, with the same options, which adds it and computes nothing"
+            )
+        return self.map_shape
+
     def whitening(self) -> Whitening | None:
         """Open the whitening that the identity names.
 

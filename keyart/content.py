@@ -151,18 +151,7 @@ def looks_of_pictures(
     DataError
         The features do not tell of which map they are.
     """
-    return looks(features, _map_shape(store), colours(pixels))
-
-
-def _map_shape(store: FeatureStore) -> tuple[int, ...] | None:
-    if store.identity.pooling != "raw":
-        return None
-    if store.map_shape is None:
-        raise DataError(
-            "these features do not tell the shape of the map that they are of, as an earlier keyart computed them; run "
-            "`keyart extract` again, with the same options, which adds it and computes nothing"
-        )
-    return store.map_shape
+    return looks(features, store.row_shape(), colours(pixels))
 
 
 def _summed_up(workspace: Workspace, store: FeatureStore, rows: FeatureRows, progress: Progress) -> Looks:
@@ -172,7 +161,7 @@ def _summed_up(workspace: Workspace, store: FeatureStore, rows: FeatureRows, pro
     with progress("sum posters up", len(rows), "posters") as advance, ThreadPoolExecutor(_N_READERS) as threads:
         shares = threads.map(_colours, (paths[movie_id] for movie_id in movie_ids.tolist()))
         for features in store.blocks(rows):
-            blocks.append(looks(features, _map_shape(store), np.stack(list(islice(shares, len(features))))))
+            blocks.append(looks(features, store.row_shape(), np.stack(list(islice(shares, len(features))))))
             advance(len(features))
     return Looks(movie_ids, np.vstack(blocks), rows.poster_sha256s) if blocks else _nothing()
 

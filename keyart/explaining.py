@@ -72,20 +72,16 @@ def _pictured(
 
 
 def _map_shape(store: FeatureStore) -> tuple[int, int, int]:
-    if store.identity.pooling != "raw":
+    shape = store.row_shape()
+    if shape is None:
         raise DataError(
             f"these features are pooled ({store.identity.pooling}): every number is of the whole poster, and of no "
             "place on it; run `keyart extract --features raw --replace`, then `keyart build`"
         )
-    if store.map_shape is None:
+    if len(shape) != 3:
         raise DataError(
-            "these features do not tell the shape of the map that they are of, as an earlier keyart computed them; run "
-            "`keyart extract` again, with the same options, which adds it and computes nothing"
-        )
-    if len(store.map_shape) != 3:
-        raise DataError(
-            f"the output of {store.identity.backbone} has the shape {store.map_shape}; expected a map of (height, "
+            f"the output of {store.identity.backbone} has the shape {shape}; expected a map of (height, "
             "width, channels): run `keyart extract --replace` with a network that gives one, as VGG16 does"
         )
-    height, width, channels = store.map_shape
+    height, width, channels = shape
     return height, width, channels
