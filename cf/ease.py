@@ -82,7 +82,8 @@ class Ease(Recommender):
         weights[np.diag_indices_from(weights)] += 1
         # Of a film that nobody chose nothing is known; its column would be 0.
         weights[:, chosen.sum(axis=0) == 0] = np.nan
-        self.weights_ = weights.astype(np.float32)
+        # By rows, or every question would have SciPy turn the whole matrix first.
+        self.weights_ = weights.astype(np.float32, order="C")
 
     def _score(self, users: Rows) -> Scores:
         return self._score_new(self.seen_[users])

@@ -1,42 +1,37 @@
 """Films for one user of a workspace, or for somebody who brings their ratings: known films and new ones together.
 
 A model of ratings knows nothing of a film that nobody has rated; the cold start knows what such films are like.
-`cf.coldstart.placing` brings the two onto one scale.
+`UserRecommender` opens both once and is asked many times, for a page as for a command.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import ceil
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
 from catalog.errors import DataError, NotBuiltError
-from catalog.films import Catalogue, Film
+from catalog.films import Film
 from catalog.tables import read_rows
-from cf.base import Recommended, Recommender, rows_of
-from cf.coldstart.content import FilmContent
-from cf.coldstart.linear import ColdStart
-from cf.coldstart.placing import place
+from cf.base import Ids, Recommended, Recommender, rows_of
 from cf.popularity import DampedMean
-from cf.ratings import HIGHEST, LOWEST, RatingMatrix, Ratings
+from cf.ratings import HIGHEST, LOWEST, RatingMatrix
 from keyart.cold_start import open_cold_start
-from keyart.content import Looks, content_of, open_looks
+from keyart.content import open_looks
 from keyart.models import open_model
-from keyart.stock import open_ratings
+from keyart.newcomers import Entry, Newcomers, merged, n_new_wanted
+from keyart.stamps import Stamps
+from keyart.stock import films_of, open_ratings
 from keyart.workspace import Workspace
 
-# To place a new film among known ones, so many of these will do.
-_SAMPLE = 5000
 # The share of new films for somebody of whom nothing is known, where nothing is asked for.
 _FRESH_FOR_STRANGERS = 0.2
-
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -111,8 +106,237 @@ class Recommendation:
         return {"model": self.model, "gives_stars": self.gives_stars, "results": results}
 
 
+class UserRecommender:
+    """A model of a workspace and all that goes with it, opened once; make it with `open`.
+
+    It only reads what it holds, so several threads may ask it at once. An answer takes milliseconds; to open it takes
+    seconds, and memory for the model: `ease` holds four bytes for each pair of films.
+
+    Parameters
+    ----------
+    model : Recommender
+        Fitted.
+    notes : tuple of str
+        What a reader should know of it, first of all notes.
+    ratings : RatingMatrix
+        The workspace's ratings as they are, which the model may not have seen.
+    films : mapping of int to Film
+        The workspace's films, by movie_id.
+    newcomers : Newcomers or None
+        The films that nobody has rated and of which something else is known; None where there are none.
+    stamps : Stamps
+        Of the files that all this was read from.
+    """
+
+    def __init__(
+        self,
+        model: Recommender,
+        notes: tuple[str, ...],
+        ratings: RatingMatrix,
+        films: Mapping[int, Film],
+        newcomers: Newcomers | None,
+        stamps: Stamps,
+    ) -> None:
+        self.model = model
+        self._notes = notes
+        self._ratings = ratings
+        self._films = films
+        self._newcomers = newcomers
+        self._stamps = stamps
+
+    @classmethod
+    def open(cls, workspace: Workspace, name: str, *, with_new: bool = True) -> Self:
+        """Open a model of a workspace, and the cold start beside it.
+
+        Parameters
+        ----------
+        workspace : Workspace
+            The workspace.
+        name : str
+            Which model, fitted.
+        with_new : bool, default True
+            Whether new films may come up; without them there is no need of the cold start.
+
+        Returns
+        -------
+        UserRecommender
+            Ready to be asked.
+
+        Raises
+        ------
+        ConfigError
+            There is no such model.
+        NotBuiltError
+            It has not been fitted, or there are no ratings.
+        DataError
+            A part of the workspace is damaged.
+        """
+        model_record = workspace.model_dir(name) / f"{name}.json"
+        # Before anything is read: what changes meanwhile makes it old, not wrong.
+        stamps = Stamps.of((workspace.catalogue_path, workspace.features_dir, model_record))
+        ratings = open_ratings(workspace)
+        if not len(ratings):
+            raise NotBuiltError(
+                "no ratings here, so nothing is known of anybody's taste; run `keyart load DIR` with some"
+            )
+        model, notes = open_model(workspace, name)
+        films = films_of(workspace)
+        newcomers = _newcomers(workspace, films, model) if with_new else None
+        return cls(model, notes, ratings.matrix(), {film.movie_id: film for film in films}, newcomers, stamps)
+
+    def is_current(self) -> bool:
+        """Tell whether it still answers as one that is opened now would.
+
+        Returns
+        -------
+        bool
+            False once ratings were loaded, films added, posters extracted, or the model was fitted again.
+        """
+        return self._stamps.hold()
+
+    def for_user(self, user_id: int, k: int, fresh: float | None = None) -> Recommendation:
+        """Recommend films to a user of the workspace.
+
+        Parameters
+        ----------
+        user_id : int
+            Whom. Somebody without ratings is recommended what people like best, and told so.
+        k : int
+            How many films at most.
+        fresh : float in [0, 1], optional
+            The share of the list that goes to new films at least; 0 for known films only. By default they take the
+            places they earn.
+
+        Returns
+        -------
+        Recommendation
+            Films that the user has not rated, best first.
+
+        Raises
+        ------
+        ConfigError
+            The model would have to be fitted again for a user who came since.
+        """
+        own = self._own(user_id)
+        if user_id not in self.model.user_ids_:
+            if len(own.movie_ids):
+                return self._for_history(own, k, fresh, self._notes)
+            return self._for_strangers(f"{self.model.name} knows no user {user_id}", k, fresh, self._notes)
+        (found,) = self.model.recommend([user_id], max(k, len(self.model.movie_ids_)))
+        # What was rated since the model was fitted has been seen as well.
+        found = _without(found, own.movie_ids)
+        newcomers = self._newcomers if fresh != 0 else None
+        new = newcomers.by_taste(newcomers.taste_of(user_id), found) if newcomers else []
+        # Of somebody who has rated everything, new films are told on the cold start's own scale.
+        gives_stars = self.model.predicts_stars and len(found.movie_ids) > 0
+        notes = (*self._notes, *_remarks(found, new, k, fresh))
+        return self._answer(self.model.name, gives_stars, merged(found, new, k, fresh or 0.0), notes)
+
+    def for_ratings(
+        self,
+        history: RatingMatrix,
+        k: int,
+        fresh: float | None = None,
+        *,
+        source: str = "what was rated",
+        liked_from: float = 0.0,
+    ) -> Recommendation:
+        """Recommend films to somebody who is no user of the workspace, from what they have rated.
+
+        Parameters
+        ----------
+        history : RatingMatrix
+            One row, as `history_of` makes it.
+        k : int
+            How many films at most.
+        fresh : float in [0, 1], optional
+            As in `for_user`.
+        source : str, optional
+            Where the ratings come from, for a note on films that the model does not know.
+        liked_from : float, default 0
+            The stars from which a film counts as chosen where choices are all that is looked at: by the cold start, and
+            by models that give no stars. Users of the ratings chose all that they rated; who is shown films to rate
+            did not.
+
+        Returns
+        -------
+        Recommendation
+            Films that are not in the history, best first.
+
+        Raises
+        ------
+        ConfigError
+            The model takes no new users.
+        """
+        notes = (*self._notes, *self._remarks_on(history, source, liked_from))
+        return self._for_history(history, k, fresh, notes, liked_from)
+
+    def _for_history(
+        self, history: RatingMatrix, k: int, fresh: float | None, notes: tuple[str, ...], liked_from: float = 0.0
+    ) -> Recommendation:
+        """Recommend films to somebody whom the model was not fitted on, from what they have rated."""
+        chosen = _where(history, history.values.data >= liked_from)
+        told = history if self.model.predicts_stars else chosen
+        (found,) = self.model.recommend_new(told, max(k, len(self.model.movie_ids_)))
+        if not len(found.movie_ids):
+            return self._for_strangers(f"{self.model.name} can say nothing", k, fresh, notes, history.movie_ids)
+        found = _without(found, history.movie_ids)
+        newcomers = self._newcomers if fresh != 0 else None
+        seen = set(history.movie_ids.tolist())
+        new = newcomers.by_taste(newcomers.taste_of_new(chosen), found, seen) if newcomers else []
+        ranked = merged(found, new, k, fresh or 0.0)
+        notes = (*notes, *_remarks(found, new, k, fresh))
+        return self._answer(self.model.name, self.model.predicts_stars, ranked, notes)
+
+    def _for_strangers(
+        self, why: str, k: int, fresh: float | None, notes: tuple[str, ...], seen: Ids = ()
+    ) -> Recommendation:
+        """Recommend what people like best, and among it the new films that are expected to be liked best; say why."""
+        found = _without(self._liked_by_all, seen)
+        new = self._newcomers.by_mean(set(seen)) if self._newcomers and fresh != 0 else []
+        ranked = merged(found, new, k, _FRESH_FOR_STRANGERS if fresh is None else fresh)
+        why += ": these are the films that people like best" + (", and new ones" if new else "")
+        return self._answer(DampedMean.name, True, ranked, (*notes, why, *_remarks(found, new, k, fresh)))
+
+    @cached_property
+    def _liked_by_all(self) -> Recommended:
+        model = self.model
+        liked = DampedMean().fit(RatingMatrix(model.user_ids_, model.movie_ids_, model.seen_))
+        nobody = RatingMatrix(np.ones(1, np.int32), model.movie_ids_, sparse.csr_array((1, len(model.movie_ids_))))
+        (found,) = liked.recommend_new(nobody, max(1, len(model.movie_ids_)))
+        return found
+
+    def _own(self, user_id: int) -> RatingMatrix:
+        """Gather what a user has rated by now, which may be nothing."""
+        (row,) = rows_of(self._ratings.user_ids, [user_id])
+        own = self._ratings.values[[row] if row >= 0 else []]
+        return history_of(self._ratings.movie_ids[own.indices], own.data)
+
+    def _remarks_on(self, history: RatingMatrix, source: str, liked_from: float) -> Iterator[str]:
+        if unknown := np.setdiff1d(history.movie_ids, self.model.movie_ids_).tolist():
+            listed = ", ".join(map(str, unknown[:10])) + (", …" if len(unknown) > 10 else "")
+            films = "1 film" if len(unknown) == 1 else f"{len(unknown)} films"
+            yield f"{films} of {source} without ratings here, passed over: {listed}"
+        n_disliked = np.count_nonzero(history.values.data < liked_from)
+        if n_disliked and not self.model.predicts_stars:
+            yield (
+                f"{self.model.name} goes by what somebody chose, not by stars: "
+                f"films rated below {liked_from:g} stars ({n_disliked}) do not count as chosen"
+            )
+
+    def _answer(self, name: str, gives_stars: bool, ranked: list[Entry], notes: tuple[str, ...]) -> Recommendation:
+        # Another load may have left a film out of the catalogue.
+        there = [entry for entry in ranked if entry.movie_id in self._films]
+        listed = []
+        for rank, entry in enumerate(there, start=1):
+            film = self._films[entry.movie_id]
+            facts = film.movie_id, film.title, film.year, entry.score, film.mean_rating, film.n_ratings
+            listed.append(RecommendedFilm(rank, *facts, new=entry.new))
+        return Recommendation(name, gives_stars, tuple(listed), notes)
+
+
 def recommend(workspace: Workspace, name: str, user_id: int, k: int, fresh: float | None = None) -> Recommendation:
-    """Recommend films to a user of the workspace.
+    """Recommend films to a user of the workspace, once; to ask again, keep a `UserRecommender`.
 
     Parameters
     ----------
@@ -121,12 +345,11 @@ def recommend(workspace: Workspace, name: str, user_id: int, k: int, fresh: floa
     name : str
         Which model, fitted.
     user_id : int
-        Whom. Somebody without ratings is recommended what people like best, and told so.
+        Whom.
     k : int
         How many films at most.
     fresh : float in [0, 1], optional
-        The share of the list that goes to new films at least; 0 for known films only. By default they take the places
-        they earn.
+        As in `UserRecommender.for_user`.
 
     Returns
     -------
@@ -136,31 +359,15 @@ def recommend(workspace: Workspace, name: str, user_id: int, k: int, fresh: floa
     Raises
     ------
     ConfigError, NotBuiltError, DataError
-        As `keyart.models.open_model`.
+        As `UserRecommender`.
     """
-    ratings = _some_ratings(workspace)
-    model, notes = open_model(workspace, name)
-    own = ratings.where(ratings.user_ids == user_id)
-    newcomers = _newcomers(workspace, model) if fresh != 0 else None
-    if user_id in model.user_ids_:
-        (found,) = model.recommend([user_id], max(k, len(model.movie_ids_)))
-        # What was rated since the model was fitted has been seen as well.
-        found = _without(found, own.movie_ids)
-    elif len(own):
-        return _for_history(workspace, name, own.matrix(), k, fresh, (model, newcomers, notes))
-    else:
-        return _for_strangers(workspace, model, newcomers, k, fresh, (*notes, f"{name} knows no user {user_id}"))
-    new = newcomers.by_taste(newcomers.taste_of(user_id), found) if newcomers else []
-    ranked = _with_new(found, new, k, fresh or 0.0)
-    # Of somebody who has rated everything, new films are told on the cold start's own scale.
-    gives_stars = model.predicts_stars and len(found.movie_ids) > 0
-    return _answer(workspace, name, gives_stars, ranked, (*notes, *_remarks(found, new, k, fresh)))
+    return UserRecommender.open(workspace, name, with_new=fresh != 0).for_user(user_id, k, fresh)
 
 
 def recommend_new(
     workspace: Workspace, name: str, ratings_path: Path, k: int, fresh: float | None = None
 ) -> Recommendation:
-    """Recommend films to somebody who is no user of the workspace, from what they have rated.
+    """Recommend films to somebody who is no user of the workspace, from a file of what they have rated.
 
     Parameters
     ----------
@@ -173,7 +380,7 @@ def recommend_new(
     k : int
         How many films at most.
     fresh : float in [0, 1], optional
-        As in `recommend`.
+        As in `UserRecommender.for_user`.
 
     Returns
     -------
@@ -182,21 +389,33 @@ def recommend_new(
 
     Raises
     ------
-    ConfigError
-        There is no such model, or it takes no new users.
-    NotBuiltError, DataError
-        As `keyart.models.open_model`; or a line of the file is malformed.
+    ConfigError, NotBuiltError, DataError
+        As `UserRecommender`; or a line of the file is malformed.
     """
-    _some_ratings(workspace)
-    model, notes = open_model(workspace, name)
     history = read_history(ratings_path)
-    unknown = np.setdiff1d(history.movie_ids, model.movie_ids_).tolist()
-    if unknown:
-        listed = ", ".join(map(str, unknown[:10])) + (", …" if len(unknown) > 10 else "")
-        films = "1 film" if len(unknown) == 1 else f"{len(unknown)} films"
-        notes = (*notes, f"{films} of {ratings_path.name} without ratings here, passed over: {listed}")
-    newcomers = _newcomers(workspace, model, without=history.movie_ids.tolist()) if fresh != 0 else None
-    return _for_history(workspace, name, history, k, fresh, (model, newcomers, notes))
+    opened = UserRecommender.open(workspace, name, with_new=fresh != 0)
+    return opened.for_ratings(history, k, fresh, source=ratings_path.name)
+
+
+def history_of(movie_ids: Ids, stars: Sequence[float] | npt.NDArray[np.floating]) -> RatingMatrix:
+    """Arrange what one person has rated as the models take it.
+
+    Parameters
+    ----------
+    movie_ids : sequence of int, of length n
+        The films, each once.
+    stars : sequence of float, of length n
+        0.5 to 5.
+
+    Returns
+    -------
+    RatingMatrix
+        One row; without any film it is a row all the same.
+    """
+    order = np.argsort(np.asarray(movie_ids, np.int32))
+    ids, values = np.asarray(movie_ids, np.int32)[order], np.asarray(stars, np.float32)[order]
+    row = sparse.csr_array((values, np.arange(len(ids)), [0, len(ids)]), shape=(1, len(ids)))
+    return RatingMatrix(np.ones(1, np.int32), ids, row)
 
 
 def read_history(path: Path) -> RatingMatrix:
@@ -229,181 +448,37 @@ def read_history(path: Path) -> RatingMatrix:
         stars[movie_id] = rating
     if not stars:
         raise DataError(f"{path} holds no ratings; expected lines of movieId and rating")
-    n = len(stars)
-    movie_ids, values = np.fromiter(stars, np.int32, n), np.fromiter(stars.values(), np.float32, n)
-    return Ratings(np.ones(n, np.int32), movie_ids, values, np.zeros(n, np.int64)).matrix()
+    return history_of(list(stars), list(stars.values()))
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """One film of a list in the making."""
-
-    movie_id: int
-    score: float
-    new: bool
-
-
-@dataclass(frozen=True)
-class _Newcomers:
-    """Films that a model does not know, what is known of them, and the films that it does know."""
-
-    cold: ColdStart
-    looks: Looks
-    films: list[Film]
-    known: list[Film]
-
-    def taste_of(self, user_id: int) -> Floats:
-        """Tell a user's factors; 0 for somebody unknown."""
-        (row,) = rows_of(self.cold.user_ids_, [user_id])
-        return self.cold.user_factors_[row] if row >= 0 else np.zeros_like(self.cold.user_factors_[0])
-
-    def taste_of_new(self, history: RatingMatrix) -> Floats:
-        """Tell the factors of somebody who brings ratings."""
-        # A 0 at the end is what column -1, a film that is not in the file, is taken to have.
-        rated = np.append(history.values.toarray()[0], 0)[rows_of(history.movie_ids, self.cold.movie_ids_)]
-        taste: Floats = self.cold.user_factors(sparse.csr_array(rated[None]))[0]
-        return taste
-
-    def by_taste(self, taste: Floats, found: Recommended) -> list[_Entry]:
-        """Rank new films for somebody, on the scale of the known films that were found for them, if there are some."""
-        if not taste.any():
-            return []
-        unseen = set(found.movie_ids.tolist())
-        candidates = [film for film in self.known if film.movie_id in unseen]
-        if not candidates:
-            of_new = self.cold.factors(self._content(self.films)) @ taste
-            return self._ranked(of_new, of_new)
-        sample = candidates[:: max(1, len(candidates) // _SAMPLE)]
-        of_known, of_new = (self.cold.factors(self._content(films)) @ taste for films in (sample, self.films))
-        return self._ranked(of_new, place(found.scores, of_known, of_new))
-
-    def by_mean(self) -> list[_Entry]:
-        """Rank new films by the mean rating that they are expected to get."""
-        means = self.cold.expected_means(self._content(self.films)).values
-        return self._ranked(means, means)
-
-    def _ranked(self, values: npt.NDArray[np.floating], scores: npt.NDArray[np.floating]) -> list[_Entry]:
-        # The films stand in ascending movie_id, which a stable sort keeps between equal values.
-        rows = np.argsort(-values, kind="stable").tolist()
-        return [_Entry(self.films[row].movie_id, float(scores[row]), new=True) for row in rows]
-
-    def _content(self, films: list[Film]) -> FilmContent:
-        rows = self.looks.of([film.movie_id for film in films])
-        if rows.shape[1] != self.cold.encoding_.n_columns:
-            # It was fitted without any poster.
-            rows = np.full((len(films), self.cold.encoding_.n_columns), np.nan, np.float32)
-        return content_of(films, rows)
-
-
-def _newcomers(workspace: Workspace, model: Recommender, *, without: Iterable[int] = ()) -> _Newcomers | None:
+def _newcomers(workspace: Workspace, films: Sequence[Film], model: Recommender) -> Newcomers | None:
     """Gather the films that a model does not know and of which something else is known; None where there are none."""
-    with Catalogue.open(workspace.catalogue_path) as catalogue:
-        films = list(catalogue)
     looks = open_looks(workspace)
     pictured, known = set(looks.movie_ids.tolist()), set(model.movie_ids_.tolist())
-    passed_over = known.union(without)
     told = (film for film in films if film.movie_id in pictured or film.genres or film.year)
     # A film that was rated since the model was fitted is not new; it waits for the model to be fitted again.
-    new = [film for film in told if film.movie_id not in passed_over and not film.n_ratings]
+    new = [film for film in told if film.movie_id not in known and not film.n_ratings]
     cold = open_cold_start(workspace) if new else None
-    return None if cold is None else _Newcomers(cold, looks, new, [film for film in films if film.movie_id in known])
+    if cold is None:
+        return None
+    return Newcomers.gather(cold, looks, new, [film for film in films if film.movie_id in known])
 
 
-def _some_ratings(workspace: Workspace) -> Ratings:
-    ratings = open_ratings(workspace)
-    if not len(ratings):
-        raise NotBuiltError("no ratings here, so nothing is known of anybody's taste; run `keyart load DIR` with some")
-    return ratings
+def _where(history: RatingMatrix, kept: npt.NDArray[np.bool_]) -> RatingMatrix:
+    """Keep some of one person's ratings."""
+    return history_of(history.movie_ids[history.values.indices[kept]], history.values.data[kept])
 
 
-def _without(found: Recommended, movie_ids: npt.NDArray[np.int32]) -> Recommended:
-    kept = ~np.isin(found.movie_ids, movie_ids)
+def _without(found: Recommended, movie_ids: Ids) -> Recommended:
+    kept = ~np.isin(found.movie_ids, np.asarray(movie_ids, np.int32))
     return Recommended(found.movie_ids[kept], found.scores[kept])
 
 
-def _for_history(
-    workspace: Workspace,
-    name: str,
-    history: RatingMatrix,
-    k: int,
-    fresh: float | None,
-    known: tuple[Recommender, _Newcomers | None, tuple[str, ...]],
-) -> Recommendation:
-    """Recommend films to somebody whom the model was not fitted on, from what they have rated."""
-    model, newcomers, notes = known
-    (found,) = model.recommend_new(history, max(k, len(model.movie_ids_)))
-    if not len(found.movie_ids):
-        return _for_strangers(workspace, model, newcomers, k, fresh, (*notes, f"{name} can say nothing"))
-    new = newcomers.by_taste(newcomers.taste_of_new(history), found) if newcomers else []
-    ranked = _with_new(found, new, k, fresh or 0.0)
-    return _answer(workspace, name, model.predicts_stars, ranked, (*notes, *_remarks(found, new, k, fresh)))
-
-
-def _for_strangers(
-    workspace: Workspace,
-    fitted: Recommender,
-    newcomers: _Newcomers | None,
-    k: int,
-    fresh: float | None,
-    notes: tuple[str, ...],
-) -> Recommendation:
-    """Recommend what people like best, and among it the new films that are expected to be liked best; say why."""
-    liked = DampedMean().fit(RatingMatrix(fitted.user_ids_, fitted.movie_ids_, fitted.seen_))
-    nobody = RatingMatrix(np.ones(1, np.int32), fitted.movie_ids_, sparse.csr_array((1, len(fitted.movie_ids_))))
-    (found,) = liked.recommend_new(nobody, k)
-    new = newcomers.by_mean() if newcomers else []
-    *others, why = notes
-    notes = (*others, f"{why}: these are the films that people like best" + (", and new ones" if new else ""))
-    ranked = _with_new(found, new, k, _FRESH_FOR_STRANGERS if fresh is None else fresh)
-    remarks = _remarks(found, new, k, fresh)
-    return _answer(workspace, liked.name, liked.predicts_stars, ranked, (*notes, *remarks))
-
-
-def _with_new(found: Recommended, new: list[_Entry], k: int, fresh: float) -> list[_Entry]:
-    """Put new films where they belong in a list; where these are too few, the next one ends every so many places."""
-    pairs = zip(found.movie_ids.tolist(), found.scores.tolist(), strict=True)
-    known = [_Entry(movie_id, score, new=False) for movie_id, score in pairs]
-    # A stable sort leaves known films before new ones of the same score.
-    waiting = sorted([*known, *new], key=lambda entry: -entry.score)
-    n = min(k, len(waiting))
-    n_fresh = min(_n_fresh(fresh, k), len(new), n)
-    ends = {round((turn + 1) * n / n_fresh) for turn in range(n_fresh)}
-    listed: list[_Entry] = []
-    n_new = n_due = 0
-    for rank in range(1, n + 1):
-        n_due += rank in ends
-        entry = new[n_new] if n_new < n_due else waiting[0]
-        waiting.remove(entry)
-        listed.append(entry)
-        n_new += entry.new
-    return listed
-
-
-def _n_fresh(fresh: float, k: int) -> int:
-    # 0.1 · 30 is a little more than 3 in floating point.
-    return ceil(round(fresh * k, 9))
-
-
-def _remarks(found: Recommended, new: list[_Entry], k: int, fresh: float | None) -> Iterator[str]:
+def _remarks(found: Recommended, new: list[Entry], k: int, fresh: float | None) -> Iterator[str]:
     if not len(found.movie_ids):
         yield "every film that the model knows has been rated already"
-    wanted = _n_fresh(fresh or 0.0, k)
+    wanted = n_new_wanted(fresh or 0.0, k)
     if wanted and not new:
         yield "no film here is new and known by poster, genres or year; `keyart add` brings some in"
     elif len(new) < wanted:
         yield f"new films asked for: {wanted}; there are {len(new)}"
-
-
-def _answer(
-    workspace: Workspace, name: str, gives_stars: bool, ranked: list[_Entry], notes: tuple[str, ...]
-) -> Recommendation:
-    with Catalogue.open(workspace.catalogue_path) as catalogue:
-        films = catalogue.films(entry.movie_id for entry in ranked)
-    # Another load may have left a film out of the catalogue.
-    there = [entry for entry in ranked if entry.movie_id in films]
-    listed = []
-    for rank, entry in enumerate(there, start=1):
-        film = films[entry.movie_id]
-        facts = film.movie_id, film.title, film.year, entry.score, film.mean_rating, film.n_ratings
-        listed.append(RecommendedFilm(rank, *facts, new=entry.new))
-    return Recommendation(name, gives_stars, tuple(listed), notes)

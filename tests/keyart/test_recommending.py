@@ -4,63 +4,24 @@ import csv
 import io
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from catalog.errors import NotBuiltError
 from catalog.storage import write_bytes
-from cf.base import Recommended
 from keyart.pipeline import load
-from keyart.recommending import RecommendedFilm, _Entry, _with_new, recommend, recommend_new
+from keyart.recommending import RecommendedFilm, UserRecommender, history_of, recommend, recommend_new
 from keyart.stock import open_ratings
 from keyart.workspace import Workspace
 from tests.keyart.conftest import N_FILMS, Run
 
 UNRATED = 6
-KNOWN = Recommended(np.arange(1, 9, dtype=np.int32), np.linspace(0.8, 0.1, 8).astype(np.float32))
-
-
-def new(*scores: float) -> list[_Entry]:
-    return [_Entry(100 + place, score, new=True) for place, score in enumerate(scores)]
-
-
-def movie_ids(entries: list[_Entry]) -> list[int]:
-    return [entry.movie_id for entry in entries]
 
 
 def film(films: tuple[RecommendedFilm, ...], movie_id: int) -> RecommendedFilm:
     return next(one for one in films if one.movie_id == movie_id)
-
-
-# How lists are merged
-
-
-def test_a_new_film_takes_the_place_that_it_earns() -> None:
-    assert movie_ids(_with_new(KNOWN, new(0.75, 0.05), 5, 0.0)) == [1, 100, 2, 3, 4]
-
-
-def test_of_equal_scores_the_known_film_stands_first() -> None:
-    assert movie_ids(_with_new(KNOWN, new(float(KNOWN.scores[1])), 3, 0.0)) == [1, 2, 100]
-
-
-def test_a_share_of_new_films_is_spread_through_the_list() -> None:
-    assert movie_ids(_with_new(KNOWN, new(0.0, 0.0, 0.0), 6, 0.33)) == [1, 2, 100, 3, 4, 101]
-
-
-def test_who_earns_more_than_the_share_keeps_it() -> None:
-    assert movie_ids(_with_new(KNOWN, new(0.9, 0.85), 4, 0.25)) == [100, 101, 1, 2]
-
-
-def test_a_share_is_reached_and_takes_no_earned_place_away() -> None:
-    assert movie_ids(_with_new(KNOWN, new(0.9, 0.0, 0.0), 6, 0.34)) == [100, 1, 2, 101, 3, 102]
-    assert sum(entry.new for entry in _with_new(KNOWN, new(0.0, 0.0, 0.0), 8, 0.13)) == 2
-
-
-def test_fewer_new_films_than_asked_for_are_all_there_are() -> None:
-    assert movie_ids(_with_new(KNOWN, new(0.0), 4, 1.0)) == [1, 2, 3, 100]
-    assert movie_ids(_with_new(KNOWN, [], 4, 0.5)) == [1, 2, 3, 4]
 
 
 # In a workspace
@@ -225,3 +186,56 @@ def test_a_file_of_a_users_ratings_is_answered_as_the_user(fitted: Path, tmp_pat
     as_user = recommend(Workspace.open(fitted), "ease", 2, N_FILMS)
     as_new = recommend_new(Workspace.open(fitted), "ease", tmp_path / "mine.csv", N_FILMS)
     assert [one.movie_id for one in as_user.films] == [one.movie_id for one in as_new.films]
+
+
+# Opened once, asked many times
+
+
+def test_one_that_is_opened_once_answers_as_one_that_is_opened_each_time(fitted: Path) -> None:
+    workspace = Workspace.open(fitted)
+    opened = UserRecommender.open(workspace, "ease")
+    for user in (2, 3, 4242):
+        for fresh in (None, 0.0, 0.3):
+            assert opened.for_user(user, 10, fresh) == recommend(workspace, "ease", user, 10, fresh)
+
+
+def test_threads_get_the_same_answers_as_one_after_the_other(fitted: Path) -> None:
+    opened = UserRecommender.open(Workspace.open(fitted), "ease")
+    users = [*range(1, 41), 4242] * 3
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(lambda user: opened.for_user(user, 10), users))
+    assert together == [opened.for_user(user, 10) for user in users]
+
+
+def test_it_knows_when_it_is_old(fitted: Path, tastes: Path, run: Run, tmp_path: Path) -> None:
+    def is_old_after(*words: str | Path) -> bool:
+        opened = UserRecommender.open(Workspace.open(fitted), "ease")
+        assert opened.is_current()
+        opened.for_user(2, 10)
+        assert opened.is_current()
+        assert run(*words, "--home", fitted).code == 0
+        return not opened.is_current()
+
+    write_bytes(tmp_path / "poster.jpg", (tastes / "posters" / "7.jpg").read_bytes())
+    assert is_old_after("fit", "ease")
+    assert is_old_after("add", tmp_path / "poster.jpg", "--title", "Added", "--genres", "Drama")
+    assert is_old_after("load", tastes)
+    assert not is_old_after("fit", "most-rated")
+
+
+def test_what_was_disliked_is_no_choice(fitted: Path) -> None:
+    opened = UserRecommender.open(Workspace.open(fitted), "ease")
+    dramas, comedies = [22, 24, 26, 28], [21, 23, 25, 27]
+    both = history_of([*dramas, *comedies], [5.0] * 4 + [0.5] * 4)
+    found = opened.for_ratings(both, 10, fresh=0, liked_from=3)
+    assert not {*dramas, *comedies}.intersection(one.movie_id for one in found.films)
+    assert sum(one.movie_id % 2 == 0 for one in found.films) > sum(one.movie_id % 2 for one in found.films)
+    assert any("below 3 stars (4)" in note for note in found.notes)
+
+
+def test_who_dislikes_all_is_shown_what_others_like_and_nothing_disliked(fitted: Path) -> None:
+    opened = UserRecommender.open(Workspace.open(fitted), "ease")
+    found = opened.for_ratings(history_of([22, 24], [1.0, 1.0]), N_FILMS, liked_from=3)
+    assert found.gives_stars
+    assert not {22, 24}.intersection(one.movie_id for one in found.films)
+    assert any("can say nothing" in note for note in found.notes)
