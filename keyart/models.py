@@ -247,6 +247,40 @@ def light_models() -> list[str]:
     return [name for name, entry in MODELS.items() if not entry.needs]
 
 
+def fitted_models(workspace: Workspace) -> list[str]:
+    """List the models that were fitted, without opening any.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace.
+
+    Returns
+    -------
+    list of str
+        In the order of the registry.
+    """
+    return [name for name in MODELS if record_path(workspace, name).is_file()]
+
+
+def record_path(workspace: Workspace, name: str) -> Path:
+    """Locate the record of a model, which is replaced when it is fitted again.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace.
+    name : str
+        Which model.
+
+    Returns
+    -------
+    Path
+        The record, there or not.
+    """
+    return workspace.model_dir(name) / f"{name}.json"
+
+
 def _source(workspace: Workspace) -> str:
     with Catalogue.open(workspace.catalogue_path) as catalogue:
         return catalogue.fact("ratings") or ""

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from catalog.errors import DataError, NotBuiltError
+from catalog.errors import DataError
 from catalog.films import Film
 from catalog.tables import read_rows
 from cf.base import Ids, Recommended, Recommender, rows_of
@@ -24,10 +24,10 @@ from cf.popularity import DampedMean
 from cf.ratings import HIGHEST, LOWEST, RatingMatrix
 from keyart.cold_start import open_cold_start
 from keyart.content import open_looks
-from keyart.models import open_model
+from keyart.models import open_model, record_path
 from keyart.newcomers import Entry, Newcomers, merged, n_new_wanted
 from keyart.stamps import Stamps
-from keyart.stock import films_of, open_ratings
+from keyart.stock import films_of, rating_matrix
 from keyart.workspace import Workspace
 
 # The share of new films for somebody of whom nothing is known, where nothing is asked for.
@@ -171,18 +171,13 @@ class UserRecommender:
         DataError
             A part of the workspace is damaged.
         """
-        model_record = workspace.model_dir(name) / f"{name}.json"
         # Before anything is read: what changes meanwhile makes it old, not wrong.
-        stamps = Stamps.of((workspace.catalogue_path, workspace.features_dir, model_record))
-        ratings = open_ratings(workspace)
-        if not len(ratings):
-            raise NotBuiltError(
-                "no ratings here, so nothing is known of anybody's taste; run `keyart load DIR` with some"
-            )
+        stamps = Stamps.of((workspace.catalogue_path, workspace.features_dir, record_path(workspace, name)))
+        ratings = rating_matrix(workspace)
         model, notes = open_model(workspace, name)
         films = films_of(workspace)
         newcomers = _newcomers(workspace, films, model) if with_new else None
-        return cls(model, notes, ratings.matrix(), {film.movie_id: film for film in films}, newcomers, stamps)
+        return cls(model, notes, ratings, {film.movie_id: film for film in films}, newcomers, stamps)
 
     def is_current(self) -> bool:
         """Tell whether it still answers as one that is opened now would.

@@ -6,7 +6,7 @@ import hashlib
 
 from catalog.errors import NotBuiltError
 from catalog.films import Catalogue, Film
-from cf.ratings import Ratings
+from cf.ratings import RatingMatrix, Ratings
 from features.store import FeatureRows, FeatureStore
 from keyart.workspace import Workspace
 from posters.store import Poster, PosterStore
@@ -83,6 +83,32 @@ def open_ratings(workspace: Workspace) -> Ratings:
     with Catalogue.open(workspace.catalogue_path) as catalogue:
         name = catalogue.fact("ratings")
     return Ratings.open(workspace.ratings_path(name)) if name else Ratings.empty()
+
+
+def rating_matrix(workspace: Workspace) -> RatingMatrix:
+    """Open the ratings of a workspace as users × films, for what makes no sense without any.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace, with films.
+
+    Returns
+    -------
+    RatingMatrix
+        As loaded.
+
+    Raises
+    ------
+    NotBuiltError
+        There are none.
+    DataError
+        The file is damaged.
+    """
+    ratings = open_ratings(workspace)
+    if not len(ratings):
+        raise NotBuiltError("no ratings here, so nothing is known of anybody's taste; run `keyart load DIR` with some")
+    return ratings.matrix()
 
 
 def current_features(workspace: Workspace, *, check: bool = False) -> tuple[FeatureStore, FeatureRows]:

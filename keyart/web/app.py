@@ -16,9 +16,11 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from catalog.errors import ConfigError
 from keyart.web.gate import LOOPBACK, Gate
 from keyart.web.lines import Line
+from keyart.web.people import people
 from keyart.web.problems import add_problems
 from keyart.web.routes import api
 from keyart.web.service import Service
+from keyart.web.tastes import Tastes
 
 _STATIC = Path(__file__).parent / "static"
 _LIMIT_S, _NETWORK_LIMIT_S, _SHUTDOWN_S = 15.0, 60.0, 20
@@ -46,6 +48,7 @@ def make_app(home: Path, token: str | None = None) -> FastAPI:
     """
     service = Service.open(home)
     quick, network = Line(2, 256, _LIMIT_S), Line(1, 8, _NETWORK_LIMIT_S)
+    tastes, tasting = Tastes(home, lambda movie_id: movie_id in service.thumbnails), Line(2, 64, _NETWORK_LIMIT_S)
     registry = CollectorRegistry()
 
     @asynccontextmanager
@@ -53,16 +56,22 @@ def make_app(home: Path, token: str | None = None) -> FastAPI:
         yield
         quick.close()
         network.close()
+        tasting.close()
 
     # FastAPI's own pages of documentation load scripts from elsewhere; the description itself does not.
     app = FastAPI(title="keyart", lifespan=lifespan, docs_url=None, redoc_url=None)
     add_problems(app)
     app.middleware("http")(Gate(token, registry))
+    app.include_router(people(lambda: tastes, tasting))
     app.include_router(api(lambda: service, quick, network))
 
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
         return FileResponse(_STATIC / "index.html")
+
+    @app.get("/user", include_in_schema=False)
+    async def user_page() -> FileResponse:
+        return FileResponse(_STATIC / "user.html")
 
     @app.get("/healthz", summary="Whether the process lives")
     @app.get("/readyz", summary="Whether it can answer: the engine is open")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -77,15 +76,6 @@ def _add_films(router: APIRouter, service: Callable[[], Service], quick: Line) -
     async def similar_csv(movie_id: MovieId, question: Annotated[Question, Query()]) -> Response:
         found = await quick.run(service().similar, movie_id, _checked(question))
         return Response(_as_csv(found.results), media_type="text/csv; charset=utf-8")
-
-    @router.get("/api/users/{user_id}/recommendations", summary="Films that a user should see")
-    async def recommendations(
-        user_id: Annotated[int, Path(ge=1, lt=_LARGEST)],
-        model: Annotated[str, Query(pattern="^[a-z0-9-]{1,40}$")] = "ease",
-        k: Annotated[int, Query(ge=1, le=200)] = 30,
-    ) -> dict[str, Any]:
-        found = await quick.run(service().recommended, user_id, model, k)
-        return asdict(found)
 
 
 def _add_pictures(router: APIRouter, service: Callable[[], Service], quick: Line, network: Line) -> None:

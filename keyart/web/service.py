@@ -13,7 +13,6 @@ from catalog.films import Film
 from keyart.answers import Alpha, SimilarFilms
 from keyart.engine import Engine
 from keyart.heat import draw_heat_sheet
-from keyart.recommending import Recommendation, recommend
 from keyart.sheet import draw_sheet
 from keyart.web.schemas import FilmFacts, Found, PictureQuestion, Question
 from keyart.web.thumbnails import Thumbnails
@@ -217,30 +216,6 @@ class Service:
             n = question.offset + question.k + 1
             found = self._engine.similar_to_image(kept.name, n, wanted=question.wanted(), fold_artwork=question.fold)
         return _page(found, question).model_copy(update={"query": {"movie_id": None, "title": "", "year": None}})
-
-    def recommended(self, user_id: int, model: str, k: int) -> Recommendation:
-        """Recommend films to a user.
-
-        Parameters
-        ----------
-        user_id : int
-            Whom.
-        model : str
-            Which model, fitted.
-        k : int
-            How many films at most.
-
-        Returns
-        -------
-        Recommendation
-            Best first.
-
-        Raises
-        ------
-        KeyartError
-            As `keyart.models.recommend`.
-        """
-        return recommend(self._workspace, model, user_id, k)
 
     def _asked(self, movie_id: int, question: Question, n_beyond: int) -> SimilarFilms:
         alpha: Alpha = question.alpha

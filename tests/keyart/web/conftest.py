@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from keyart.models import fit
+from keyart.stock import open_ratings
+from keyart.workspace import Workspace
 
 pytest.importorskip("fastapi")
 uvicorn = pytest.importorskip("uvicorn")
@@ -39,4 +44,20 @@ def serving(home: Path, token: str | None = None) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def address(_built_home: Path) -> Iterator[str]:
     with serving(_built_home) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def fitted_home(_built_tastes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The workspace of two tastes, with a model that gives stars and one that does not."""
+    home = Path(shutil.copytree(_built_tastes, tmp_path_factory.mktemp("fitted") / "workspace"))
+    workspace = Workspace.open(home)
+    for name in ("ease", "als"):
+        fit(workspace, name, open_ratings(workspace))
+    return home
+
+
+@pytest.fixture(scope="session")
+def people_address(fitted_home: Path) -> Iterator[str]:
+    with serving(fitted_home) as url:
         yield url
