@@ -1,0 +1,80 @@
+// The films that a newcomer is asked about: who has not seen one is asked about the next.
+import { ask } from "./ask.js";
+import { element, poster, titled } from "./element.js";
+import { stars } from "./stars.js";
+
+const AT_LEAST = 10; // films on the page
+const SPARE = 2; // of them to be rated still
+const PAGE = 20;
+
+export class Rating {
+  constructor(list, rate) {
+    this.list = list;
+    this.rate = rate;
+    this.cards = new Map(); // by movie_id, in the order of the page
+    this.passed = new Set();
+    this.waiting = [];
+    this.offset = 0;
+    this.work = Promise.resolve();
+  }
+
+  // Shows what was rated, and enough besides; one call after the other, or two would show a film twice.
+  show(rated) {
+    this.work = this.work.catch(() => {}).then(() => this.fill(rated));
+    return this.work;
+  }
+
+  async fill(rated) {
+    const missing = [...rated.keys()].filter((movieId) => !this.cards.has(movieId));
+    // A link may name a film that is not here.
+    const films = await Promise.all(missing.map((movieId) => ask(`/api/films/${movieId}`).catch(() => null)));
+    for (const film of films) if (film) this.list.append(this.card(film));
+    for (const [movieId, card] of this.cards) card.show(rated.get(movieId) ?? 0);
+    while (this.cards.size < Math.max(AT_LEAST, rated.size + SPARE)) {
+      const film = await this.next();
+      if (!film) return;
+      this.list.append(this.card(film));
+    }
+  }
+
+  async next() {
+    while (true) {
+      if (!this.waiting.length) {
+        this.waiting = await ask(`/api/films/to-rate?k=${PAGE}&offset=${this.offset}`);
+        this.offset += PAGE;
+        if (!this.waiting.length) return null;
+      }
+      const film = this.waiting.shift();
+      if (!this.cards.has(film.movie_id) && !this.passed.has(film.movie_id)) return film;
+    }
+  }
+
+  card(film) {
+    const { made, input, show } = stars(titled(film), 0, (value) => this.rate(film.movie_id, value));
+    const unseen = element("button", { type: "button", textContent: "Not seen" });
+    unseen.setAttribute("aria-label", `Not seen: ${titled(film)}`);
+    unseen.addEventListener("click", () => this.pass(film.movie_id));
+    const place = element("li", {}, poster(film), element("strong", { textContent: titled(film) }), made, unseen);
+    this.cards.set(film.movie_id, { place, input, show: (value) => { show(value); unseen.hidden = value > 0; } });
+    return place;
+  }
+
+  async pass(movieId) {
+    const { place } = this.cards.get(movieId);
+    this.passed.add(movieId);
+    const film = await this.next();
+    this.cards.delete(movieId);
+    if (!film) return place.remove();
+    place.replaceWith(this.card(film));
+    this.focus(film.movie_id);
+  }
+
+  async add(movieId) {
+    if (!this.cards.has(movieId)) this.list.prepend(this.card(await ask(`/api/films/${movieId}`)));
+    this.focus(movieId);
+  }
+
+  focus(movieId) {
+    this.cards.get(movieId).input.focus();
+  }
+}

@@ -1,0 +1,25 @@
+// Half stars as a slider, after the ARIA Authoring Practices' rating slider: mouse, touch and keys come with the element.
+import { element } from "./element.js";
+
+export function inWords(value) {
+  return value ? `${value} ${value === 1 ? "star" : "stars"}` : "not rated";
+}
+
+export function stars(label, value, rate) {
+  const input = element("input", { type: "range", min: 0, max: 5, step: 0.5 });
+  const said = element("output", {});
+  const made = element("div", { className: "stars" }, element("span", { className: "drawn" }, input), said);
+  input.setAttribute("aria-label", `Your stars for ${label}`);
+
+  function show(now) {
+    input.value = now;
+    input.setAttribute("aria-valuetext", inWords(now));
+    said.textContent = inWords(now);
+    made.style.setProperty("--share", `${now * 20}%`);
+  }
+
+  input.addEventListener("input", () => show(input.valueAsNumber));
+  input.addEventListener("change", () => rate(input.valueAsNumber));
+  show(value);
+  return { made, input, show };
+}

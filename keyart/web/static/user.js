@@ -1,0 +1,162 @@
+// The page for a user: its address holds who asks, what they rated and how, and everything shown follows from it.
+import { ask } from "./ask.js";
+import { combobox } from "./combobox.js";
+import { Rating } from "./rating.js";
+import { liked, recommended } from "./recommended.js";
+
+const at = (id) => document.getElementById(id);
+const ENOUGH = 10;
+const FIRST = 3; // ratings from which there is something to recommend
+const LENGTH = 30;
+let asked = 0; // answers to an earlier question are dropped
+let lastRated = null;
+let models = [];
+
+function state() {
+  return new URLSearchParams(location.search);
+}
+
+// "6-4.5,318-5": films and stars.
+function ratedIn(params) {
+  const pairs = (params.get("rated") ?? "").matchAll(/(?:^|,)(\d{1,10})-([0-5](?:\.5)?)(?=,|$)/g);
+  return new Map([...pairs].map(([, movieId, stars]) => [Number(movieId), Number(stars)]).filter(([, stars]) => stars > 0 && stars <= 5));
+}
+
+function written(rated) {
+  return [...rated].map((pair) => pair.join("-")).join(",");
+}
+
+function go(changes, replace = false) {
+  const params = state();
+  for (const [name, value] of Object.entries(changes)) value === "" ? params.delete(name) : params.set(name, value);
+  // A comma may stand in an address as it is, and is easier to read.
+  history[replace ? "replaceState" : "pushState"](null, "", `?${params}`.replaceAll("%2C", ","));
+  return show();
+}
+
+function rate(movieId, stars) {
+  const rated = ratedIn(state());
+  stars ? rated.set(movieId, stars) : rated.delete(movieId);
+  // Every step of a slider is a rating; back undoes a film, not a step.
+  const again = movieId === lastRated;
+  lastRated = movieId;
+  return go({ rated: written(rated), user: "" }, again);
+}
+
+const rating = new Rating(at("films"), rate);
+
+function showChoice(user) {
+  const params = state();
+  at("model").replaceChildren(...models.map((model) => {
+    const option = new Option(model.name, model.name, model.default);
+    option.title = model.summary;
+    option.disabled = !user && !model.takes_new_users;
+    return option;
+  }));
+  if (params.has("model")) at("model").value = params.get("model");
+  at("auto").checked = !params.has("fresh");
+  if (params.has("fresh")) at("fresh").value = params.get("fresh");
+  at("share").textContent = at("auto").checked ? "" : `${Math.round(100 * at("fresh").value)} %`;
+}
+
+async function showUser(user) {
+  const facts = await ask(`/api/users/${encodeURIComponent(user)}`);
+  at("user-name").textContent = `User ${facts.user_id}`;
+  at("facts").textContent = `${facts.n_ratings} ratings, ${facts.mean_rating.toFixed(2)} stars on average. Liked best:`;
+  at("best").replaceChildren(...facts.best_rated.map(liked));
+}
+
+function showProgress(rated) {
+  at("count").textContent = `${rated.size} of ${ENOUGH}`;
+  at("progress").value = Math.min(rated.size, ENOUGH);
+  at("again").disabled = !rated.size;
+}
+
+function question(user, rated) {
+  const params = state();
+  const wanted = { k: LENGTH };
+  for (const name of ["model", "fresh"]) if (params.has(name)) wanted[name] = params.get(name);
+  if (user) return ask(`/api/users/${encodeURIComponent(user)}/recommendations?${new URLSearchParams(wanted)}`);
+  const ratings = [...rated].map(([movie_id, stars]) => ({ movie_id, rating: stars }));
+  return ask("/api/recommendations", { ...wanted, ratings });
+}
+
+function showFound(found, user) {
+  const who = user ? "this user is" : "you are";
+  at("meaning").textContent = found.gives_stars
+    ? `The number is how many stars, of 5, ${who} expected to give.`
+    : `The number is a preference on ${found.model}’s own scale: only the order counts.`;
+  at("hits").replaceChildren(...found.results.map((film) => recommended(film, found.gives_stars)));
+  const notes = found.notes.length ? ` ${found.notes.join(". ")}.` : "";
+  at("status").textContent = `${found.results.length} films by ${found.model}.${notes}`;
+}
+
+function showNothing(why) {
+  at("meaning").textContent = "";
+  at("hits").replaceChildren();
+  at("status").textContent = why;
+}
+
+async function show() {
+  const number = ++asked;
+  const user = state().get("user");
+  const rated = ratedIn(state());
+  at("user").hidden = !user;
+  at("rating").hidden = Boolean(user);
+  at("hits-name").textContent = user ? `Recommended to user ${user}` : "Recommended to you";
+  document.title = `${user ? `User ${user}` : "For you"} – keyart`;
+  showChoice(user);
+  showProgress(rated);
+  try {
+    const shown = user ? showUser(user) : rating.show(rated);
+    // The films to rate need not be waited for, but a mistake in them must be heard of.
+    if (user) await shown;
+    else shown.catch((error) => { at("status").textContent = error.message; });
+    const missing = FIRST - rated.size;
+    if (!user && missing > 0) {
+      showNothing(`Rate ${missing} ${missing < FIRST ? "more " : ""}${missing === 1 ? "film" : "films"} for first recommendations.`);
+      return;
+    }
+    if (!at("hits").children.length) at("status").textContent = "Looking for films …";
+    const found = await question(user, rated);
+    if (number === asked) showFound(found, user);
+  } catch (error) {
+    if (number === asked) showNothing(error.message);
+  }
+}
+
+function toUser(userId) {
+  scrollTo(0, 0);
+  return go({ user: userId, rated: "" });
+}
+
+async function users(digits) {
+  const found = await ask(`/api/users?query=${encodeURIComponent(digits)}`);
+  // A combobox lists what has an id and a title.
+  return found.map((user) => ({ movie_id: user.user_id, title: `User ${user.user_id}: ${user.n_ratings} ratings` }));
+}
+
+let timer = 0;
+at("fresh").addEventListener("input", () => {
+  at("auto").checked = false;
+  at("share").textContent = `${Math.round(100 * at("fresh").value)} %`;
+  clearTimeout(timer);
+  timer = setTimeout(() => go({ fresh: at("fresh").value }, true), 60);
+});
+at("auto").addEventListener("change", () => go({ fresh: at("auto").checked ? "" : at("fresh").value }));
+at("model").addEventListener("change", () => go({ model: at("model").value }));
+at("choice").addEventListener("submit", (event) => event.preventDefault());
+at("again").addEventListener("click", () => go({ rated: "" }));
+at("any").addEventListener("click", async () => {
+  try {
+    toUser((await ask("/api/users/random")).user_id);
+  } catch (error) {
+    at("status").textContent = error.message;
+  }
+});
+addEventListener("popstate", () => { lastRated = null; show(); });
+
+combobox(at("number"), at("numbers"), users, toUser);
+combobox(at("title"), at("titles"), (text) => ask(`/api/films?query=${encodeURIComponent(text)}`), (movieId) => rating.add(movieId));
+models = await ask("/api/models").catch(() => []);
+show();
