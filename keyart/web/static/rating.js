@@ -12,24 +12,33 @@ export class Rating {
     this.list = list;
     this.rate = rate;
     this.cards = new Map(); // by movie_id, in the order of the page
+    this.rated = new Map();
     this.passed = new Set();
     this.waiting = [];
     this.offset = 0;
     this.work = Promise.resolve();
   }
 
-  // Shows what was rated, and enough besides; one call after the other, or two would show a film twice.
-  show(rated) {
-    this.work = this.work.catch(() => {}).then(() => this.fill(rated));
+  // One piece of work after the other, or two would show a film twice.
+  after(work) {
+    this.work = this.work.catch(() => {}).then(work);
     return this.work;
   }
 
-  async fill(rated) {
+  // Shows what was rated, and enough besides.
+  show(rated) {
+    this.rated = rated;
+    return this.after(() => this.fill());
+  }
+
+  async fill() {
+    // What was rated last counts, even if earlier ratings still wait for their films.
+    const rated = this.rated;
     const missing = [...rated.keys()].filter((movieId) => !this.cards.has(movieId));
     // A link may name a film that is not here.
     const films = await Promise.all(missing.map((movieId) => ask(`/api/films/${movieId}`).catch(() => null)));
     for (const film of films) if (film) this.list.append(this.card(film));
-    for (const [movieId, card] of this.cards) card.show(rated.get(movieId) ?? 0);
+    for (const [movieId, card] of this.cards) card.show(this.rated.get(movieId) ?? 0);
     while (this.cards.size < Math.max(AT_LEAST, rated.size + SPARE)) {
       const film = await this.next();
       if (!film) return;
@@ -53,7 +62,7 @@ export class Rating {
     const { made, input, show } = stars(titled(film), 0, (value) => this.rate(film.movie_id, value));
     const unseen = element("button", { type: "button", textContent: "Not seen" });
     unseen.setAttribute("aria-label", `Not seen: ${titled(film)}`);
-    unseen.addEventListener("click", () => this.pass(film.movie_id));
+    unseen.addEventListener("click", () => this.after(() => this.pass(film.movie_id)));
     const place = element("li", {}, poster(film), element("strong", { textContent: titled(film) }), made, unseen);
     this.cards.set(film.movie_id, { place, input, show: (value) => { show(value); unseen.hidden = value > 0; } });
     return place;
@@ -69,7 +78,11 @@ export class Rating {
     this.focus(film.movie_id);
   }
 
-  async add(movieId) {
+  add(movieId) {
+    return this.after(() => this.find(movieId));
+  }
+
+  async find(movieId) {
     if (!this.cards.has(movieId)) this.list.prepend(this.card(await ask(`/api/films/${movieId}`)));
     this.focus(movieId);
   }

@@ -8,7 +8,8 @@ export function inWords(value) {
 export function stars(label, value, rate) {
   const input = element("input", { type: "range", min: 0, max: 5, step: 0.5 });
   const said = element("output", {});
-  const made = element("div", { className: "stars" }, element("span", { className: "drawn" }, input), said);
+  const drawn = element("span", { className: "drawn" }, input);
+  const made = element("div", { className: "stars" }, drawn, said);
   input.setAttribute("aria-label", `Your stars for ${label}`);
 
   function show(now) {
@@ -20,6 +21,12 @@ export function stars(label, value, rate) {
 
   input.addEventListener("input", () => show(input.valueAsNumber));
   input.addEventListener("change", () => rate(input.valueAsNumber));
+  // The slider lies a quarter of a star to the left (user.css), so that the last quarter is beyond its end.
+  drawn.addEventListener("click", (event) => {
+    if (event.target !== drawn) return;
+    show(5);
+    rate(5);
+  });
   show(value);
   return { made, input, show };
 }

@@ -1,0 +1,63 @@
+"""How long an answer of `keyart recommend` takes: the first, which opens the model, and those after it.
+
+Run it as ``python benchmarks/recommend.py --home WORKSPACE --models ease item-cosine``. Users are drawn at random; so are
+ten films, with stars, for somebody new. All is asked for in one thread of this process, without HTTP.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from keyart.recommending import UserRecommender, history_of
+from keyart.stock import rating_matrix
+from keyart.workspace import Workspace
+
+_K = 30
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--models", nargs="+", default=["ease"])
+    parser.add_argument("--answers", type=int, default=300)
+    chosen = parser.parse_args()
+    print(
+        "| model | first answer (s) | a user, p50 (ms) | p99 | ten ratings, p50 (ms) | p99 |\n|---|---|---|---|---|---|"
+    )
+    for name in chosen.models:
+        print(_row(Workspace.open(chosen.home), name, chosen.answers))
+
+
+def _row(workspace: Workspace, name: str, n: int) -> str:
+    rng = np.random.default_rng(0)
+    ratings = rating_matrix(workspace)
+    users = rng.choice(ratings.user_ids, n).tolist()
+    started = time.perf_counter()
+    opened = UserRecommender.open(workspace, name)
+    opened.for_user(users[0], _K)
+    first_s = time.perf_counter() - started
+    histories = [
+        history_of(rng.choice(ratings.movie_ids, 10, replace=False), rng.integers(1, 11, 10) / 2) for _ in users
+    ]
+    of_user = _times_ms(lambda place: opened.for_user(users[place], _K), n)
+    of_ratings = _times_ms(lambda place: opened.for_ratings(histories[place], _K, liked_from=3), n)
+    times = " | ".join(f"{value:.1f}" for one in (of_user, of_ratings) for value in np.percentile(one, [50, 99]))
+    return f"| {name} | {first_s:.2f} | {times} |"
+
+
+def _times_ms(ask: Callable[[int], object], n: int) -> list[float]:
+    times = []
+    for place in range(n):
+        started = time.perf_counter()
+        ask(place)
+        times.append(1000 * (time.perf_counter() - started))
+    return times
+
+
+if __name__ == "__main__":
+    main()

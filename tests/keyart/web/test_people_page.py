@@ -1,0 +1,215 @@
+"""The page for a user, in a real Chromium."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.keyart.conftest import N_FILMS
+from tests.test_layers import ROOT
+
+playwright = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium")
+AXE = ROOT / "tests" / ".cache" / "axe.min.js"
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed; .ci/run installs it")
+
+NEW = N_FILMS + 1
+DRAMAS = "22-4.5,24-5,26-4"
+
+Page = Any
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser: Any, people_address: str, tmp_path: Path) -> Iterator[Page]:
+    opened = browser.new_page(base_url=people_address)
+    opened.set_default_timeout(15_000)
+    faults: list[str] = []
+    opened.on("pageerror", lambda error: faults.append(str(error)))
+    yield opened
+    opened.screenshot(path=tmp_path / "page.png", full_page=True)
+    opened.close()
+    assert not faults
+
+
+def expect(page: Page, selector: str) -> Any:
+    return playwright.expect(page.locator(selector))
+
+
+def slider(page: Page, movie_id: int) -> Any:
+    return page.get_by_role("slider", name=f"Your stars for Film {movie_id} (")
+
+
+def test_a_user_is_picked_by_keyboard(page: Page) -> None:
+    page.goto("/user")
+    page.get_by_role("combobox", name="Show a user").focus()
+    page.keyboard.type("3")
+    expect(page, "#numbers li >> nth=0").to_contain_text("User 3:")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page, "#user-name").to_have_text("User 3")
+    expect(page, "#best li >> nth=0").to_contain_text("4.5 stars")
+    expect(page, "#hits-name").to_have_text("Recommended to user 3")
+    expect(page, "#hits li >> nth=0").to_be_visible()
+    assert page.url.endswith("/user?user=3")
+
+
+def test_any_user_will_do_and_back_returns(page: Page) -> None:
+    page.goto("/user")
+    page.get_by_role("button", name="Any user").click()
+    expect(page, "#user-name").to_have_text(re.compile(r"User \d+"))
+    expect(page, "#rating").to_be_hidden()
+    page.go_back()
+    expect(page, "#rating").to_be_visible()
+    expect(page, "#user").to_be_hidden()
+
+
+def test_films_are_rated_by_keyboard_alone(page: Page) -> None:
+    page.goto("/user")
+    expect(page, "#films li").to_have_count(10)
+    expect(page, "#status").to_contain_text("Rate 3 films")
+    page.locator("#films input").first.focus()
+    for n_rated in (1, 2, 3):
+        page.keyboard.press("End")
+        page.keyboard.press("ArrowLeft")
+        expect(page, "#count").to_have_text(f"{n_rated} of 10")
+        # The film's own "Not seen" goes once it is rated, so the next stop is the next film.
+        page.keyboard.press("Tab")
+    expect(page, "#films input >> nth=2").to_have_attribute("aria-valuetext", "4.5 stars")
+    expect(page, "#hits li >> nth=0").to_be_visible()
+    assert page.url.count("-4.5") == 3
+
+
+def test_stars_are_given_by_pointing_at_them(page: Page) -> None:
+    page.goto("/user")
+    drawn = page.locator(".drawn").first
+    box = drawn.bounding_box()
+    for star, share, stars in (
+        (3, 0.25, "2.5 stars"),
+        (3, 0.75, "3 stars"),
+        (1, 0.25, "0.5 stars"),
+        (5, 0.9, "5 stars"),
+    ):
+        page.mouse.click(box["x"] + box["width"] * (star - 1 + share) / 5, box["y"] + box["height"] / 2)
+        expect(page, "#films output >> nth=0").to_have_text(stars)
+
+
+def test_a_link_shows_the_same_and_back_takes_a_rating_off(page: Page, browser: Any) -> None:
+    page.goto(f"/user?rated={DRAMAS}")
+    expect(page, "#count").to_have_text("3 of 10")
+    playwright.expect(slider(page, 24)).to_have_value("5")
+    page.locator("#films input[aria-valuetext='not rated']").first.press("End")
+    expect(page, "#count").to_have_text("4 of 10")
+    page.wait_for_function("document.querySelectorAll('#hits li').length")
+    assert f"rated={DRAMAS}," in page.url
+    linked = browser.new_page()
+    linked.goto(page.url)
+    expect(linked, "#count").to_have_text("4 of 10")
+    expect(linked, "#hits li >> nth=0").to_be_visible()
+    playwright.expect(page.locator("#hits")).to_have_text(linked.locator("#hits").text_content())
+    linked.close()
+    page.go_back()
+    expect(page, "#count").to_have_text("3 of 10")
+
+
+def test_who_has_not_seen_a_film_is_asked_about_another(page: Page) -> None:
+    page.goto("/user")
+    expect(page, "#films li").to_have_count(10)
+    before = page.locator("#films strong").all_inner_texts()
+    page.get_by_role("button", name=f"Not seen: {before[0]}").click()
+    expect(page, "#films strong >> nth=0").not_to_have_text(before[0])
+    expect(page, "#films input >> nth=0").to_be_focused()
+    after = page.locator("#films strong").all_inner_texts()
+    assert after[0] not in before
+    assert after[1:] == before[1:]
+
+
+def test_another_film_is_found_by_title_and_rated(page: Page) -> None:
+    page.goto("/user")
+    expect(page, "#films li").to_have_count(10)
+    page.get_by_role("combobox", name="Search a film to rate").fill(f"Film {NEW}")
+    page.locator("#titles li", has_text=f"Film {NEW} ").click()
+    playwright.expect(slider(page, NEW)).to_be_focused()
+    page.keyboard.press("End")
+    expect(page, "#count").to_have_text("1 of 10")
+    assert page.url.endswith(f"rated={NEW}-5")
+
+
+def test_new_films_are_marked_with_a_word_of_why_and_can_be_left_out(page: Page) -> None:
+    page.goto(f"/user?rated={DRAMAS}&fresh=0.1")
+    hit = page.locator("#hits li", has=page.locator(f"a[href='/?film={NEW}']"))
+    playwright.expect(hit).to_contain_text("new")
+    playwright.expect(hit).to_contain_text("Nobody has rated it yet")
+    expect(page, "#hits .new").to_have_count(1)
+    page.locator("#fresh").focus()
+    page.keyboard.press("Home")
+    page.wait_for_url("**fresh=0")
+    expect(page, "#hits .new").to_have_count(0)
+    page.get_by_label("where they earn a place").check()
+    page.wait_for_url(f"**/user?rated={DRAMAS}")
+
+
+def test_a_model_that_gives_stars_says_so(page: Page) -> None:
+    page.goto(f"/user?rated={DRAMAS}")
+    expect(page, "#meaning").to_contain_text("only the order counts")
+    page.get_by_label("Model").select_option("als")
+    expect(page, "#meaning").to_contain_text("how many stars, of 5, you are expected to give")
+    expect(page, "#hits .numbers >> nth=0").to_contain_text("stars")
+    assert page.url.endswith("&model=als")
+
+
+def test_a_click_leads_to_the_look_alikes(page: Page) -> None:
+    page.goto("/user?user=2")
+    first = page.locator("#hits a").first
+    title = first.locator("strong").inner_text()
+    first.click()
+    expect(page, "#name").to_have_text(title)
+
+
+def test_starting_again_forgets_all(page: Page) -> None:
+    page.goto(f"/user?rated={DRAMAS}")
+    expect(page, "#count").to_have_text("3 of 10")
+    page.get_by_role("button", name="Start again").click()
+    expect(page, "#count").to_have_text("0 of 10")
+    expect(page, "#hits li").to_have_count(0)
+    playwright.expect(slider(page, 24)).to_have_attribute("aria-valuetext", "not rated")
+
+
+@pytest.mark.parametrize("rated", ["nonsense,22-9,-1-3,22", "22-4.7,,x", "999-5,998-5,997-5"])
+def test_what_makes_no_sense_in_an_address_does_no_harm(page: Page, rated: str) -> None:
+    page.goto(f"/user?rated={rated}")
+    expect(page, "#films li").to_have_count(10)
+    expect(page, "#status").not_to_be_empty()
+
+
+def test_an_unknown_user_is_said(page: Page) -> None:
+    page.goto("/user?user=999")
+    expect(page, "#status").to_have_text("user 999 has rated nothing here")
+
+
+@pytest.mark.parametrize(("query", "width"), [("user=2", 390), (f"rated={DRAMAS}&fresh=0.2", 1280)])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there; .ci/run fetches it")
+def test_no_serious_barrier(page: Page, scheme: str, query: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    page.emulate_media(color_scheme=scheme)
+    page.goto(f"/user?{query}")
+    page.locator("#hits .hit").first.wait_for()
+    # The page's own policy lets in no script of others; the debugger may still run one.
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run()")
+    serious = [each for each in found["violations"] if each["impact"] in ("serious", "critical")]
+    assert not [(each["id"], [node["html"] for node in each["nodes"]]) for each in serious]
+    assert page.evaluate("document.documentElement.scrollWidth") == width
