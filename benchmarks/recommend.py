@@ -1,21 +1,25 @@
 """How long an answer of `keyart recommend` takes: the first, which opens the model, and those after it.
 
-Run it as ``python benchmarks/recommend.py --home WORKSPACE --models ease item-cosine``. Users are drawn at random; so are
-ten films, with stars, for somebody new. All is asked for in one thread of this process, without HTTP.
+Run it as ``python benchmarks/recommend.py --home WORKSPACE --models ease item-cosine``. Users are drawn at random; so
+are ten films, with stars, for somebody new. All is asked for in one thread of this process, without HTTP.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keyart.recommending import UserRecommender, history_of
-from keyart.stock import rating_matrix
-from keyart.workspace import Workspace
+# benchmarks/index.py is not the package of that name.
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+if TYPE_CHECKING:
+    from keyart.workspace import Workspace
 
 _K = 30
 
@@ -26,6 +30,8 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["ease"])
     parser.add_argument("--answers", type=int, default=300)
     chosen = parser.parse_args()
+    from keyart.workspace import Workspace
+
     print(
         "| model | first answer (s) | a user, p50 (ms) | p99 | ten ratings, p50 (ms) | p99 |\n|---|---|---|---|---|---|"
     )
@@ -34,6 +40,9 @@ def main() -> None:
 
 
 def _row(workspace: Workspace, name: str, n: int) -> str:
+    from keyart.recommending import UserRecommender, history_of
+    from keyart.stock import rating_matrix
+
     rng = np.random.default_rng(0)
     ratings = rating_matrix(workspace)
     users = rng.choice(ratings.user_ids, n).tolist()
