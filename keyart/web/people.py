@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from starlette.exceptions import HTTPException
 
+from keyart.web.bounds import BoundedRoute
 from keyart.web.lines import Line
 from keyart.web.people_schemas import (
     FittedModel,
@@ -38,7 +39,7 @@ def people(tastes: Callable[[], Tastes], line: Line) -> APIRouter:
     APIRouter
         To be included before that of the films, whose ``/api/films/{movie_id}`` would take ``to-rate`` for a number.
     """
-    router = APIRouter()
+    router = APIRouter(route_class=BoundedRoute)
     _add_users(router, tastes, line)
     _add_recommendations(router, tastes, line)
     return router

@@ -7,7 +7,9 @@ export function inWords(value) {
 
 export function stars(label, value, rate) {
   const input = element("input", { type: "range", min: 0, max: 5, step: 0.5 });
-  const said = element("output", {});
+  // For the eye; a screen reader is told by the slider.
+  const said = element("span", { className: "said" });
+  said.setAttribute("aria-hidden", "true");
   const drawn = element("span", { className: "drawn" }, input);
   const made = element("div", { className: "stars" }, drawn, said);
   input.setAttribute("aria-label", `Your stars for ${label}`);

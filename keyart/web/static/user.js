@@ -45,6 +45,12 @@ function rate(movieId, stars) {
 
 const rating = new Rating(at("films"), rate);
 
+function showShare() {
+  const share = `${Math.round(100 * at("fresh").value)} %`;
+  at("fresh").setAttribute("aria-valuetext", share);
+  at("share").textContent = at("auto").checked ? "" : share;
+}
+
 function showChoice(user) {
   const params = state();
   at("model").replaceChildren(...models.map((model) => {
@@ -56,7 +62,7 @@ function showChoice(user) {
   if (params.has("model")) at("model").value = params.get("model");
   at("auto").checked = !params.has("fresh");
   if (params.has("fresh")) at("fresh").value = params.get("fresh");
-  at("share").textContent = at("auto").checked ? "" : `${Math.round(100 * at("fresh").value)} %`;
+  showShare();
 }
 
 async function showUser(user) {
@@ -139,7 +145,7 @@ async function users(digits) {
 let timer = 0;
 at("fresh").addEventListener("input", () => {
   at("auto").checked = false;
-  at("share").textContent = `${Math.round(100 * at("fresh").value)} %`;
+  showShare();
   clearTimeout(timer);
   timer = setTimeout(() => go({ fresh: at("fresh").value }, true), 60);
 });

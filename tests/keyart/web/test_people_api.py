@@ -97,6 +97,14 @@ def test_no_number_is_no_rating(people_address: str) -> None:
     assert answer.status_code == 422
 
 
+def test_no_more_of_a_body_is_read_than_ratings_can_take(people_address: str) -> None:
+    # Sent in parts, so that no length is said beforehand.
+    parts = (b" " * (64 << 10) for _ in range(64))
+    answer = requests.post(f"{people_address}/api/recommendations", parts, timeout=60)
+    assert answer.status_code == 413
+    assert answer.json()["detail"] == "expected a body of at most 256 KiB"
+
+
 def test_users_are_found_by_how_their_number_begins(people_address: str) -> None:
     found = get(people_address, "users", query="3", k=4)
     assert [user["user_id"] for user in found] == [3, 30, 31, 32]

@@ -103,7 +103,7 @@ def test_stars_are_given_by_pointing_at_them(page: Page) -> None:
         (5, 0.9, "5 stars"),
     ):
         page.mouse.click(box["x"] + box["width"] * (star - 1 + share) / 5, box["y"] + box["height"] / 2)
-        expect(page, "#films output >> nth=0").to_have_text(stars)
+        expect(page, ".said >> nth=0").to_have_text(stars)
 
 
 def test_a_link_shows_the_same_and_back_takes_a_rating_off(page: Page, browser: Any) -> None:
