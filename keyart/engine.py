@@ -18,8 +18,7 @@ from cf.base import Recommender, rows_of
 from cf.hybrid import Blend, FloatArray, Similarities, blend, candidate_ids, support_of_pairs
 from cf.neighbors import ItemCosine
 from cf.registry import model_class
-from features.extractor import Extractor, extractor_of
-from features.images import read_image
+from features.images import SIDE, Resize, read_image
 from features.store import FeatureStore
 from index.cosine import CosineIndex
 from index.searching import Scan
@@ -28,8 +27,9 @@ from keyart.blending import Hybrid, nearest, open_hybrid
 from keyart.cold_start import ColdStarter, OnBroken, open_cold_start
 from keyart.explaining import explain
 from keyart.indexing import check_identity, open_index
+from keyart.network import Network
 from keyart.new_films import NewFilm
-from keyart.settings import HOME, keras_models_dir
+from keyart.settings import HOME
 from keyart.workspace import Workspace
 from posters.store import PosterStore
 
@@ -108,10 +108,48 @@ class Engine:
             )
         return cls(workspace, catalogue, index, cf, hybrid)
 
+    def reopened(self) -> Engine:
+        """Open the workspace as it has become; a network that is still the same is not loaded again.
+
+        Returns
+        -------
+        Engine
+            Another one; this one keeps what it has.
+
+        Raises
+        ------
+        NotBuiltError, DataError
+            As `open`.
+        """
+        newer = Engine.open(self._workspace.home)
+        if "_network" in vars(self) and newer._index is not None and newer._store.identity == self._network.identity:
+            newer._network = self._network
+        return newer
+
+    def warm_up(self) -> None:
+        """Load what the first question about a picture would wait for: the network, and the cold start's model.
+
+        Raises
+        ------
+        NotBuiltError
+            There is neither an index of posters nor a rating.
+        DataError, ConfigError, FetchError
+            The network is not to be had.
+        """
+        starter = self._cold_starter
+        if self._index is not None and starter.store is not None:
+            blank = np.zeros((1, SIDE, SIDE, 3), np.uint8)
+            self._network(blank)
+
     @property
     def catalogue(self) -> Catalogue:
         """The films."""
         return self._catalogue
+
+    @property
+    def has_index(self) -> bool:
+        """Whether there is an index of posters."""
+        return self._index is not None
 
     def find(self, film: str | int) -> Film:
         """Find the film that a person means.
@@ -216,14 +254,89 @@ class Engine:
         ConfigError, FetchError
             The network that the index was built with is no longer to be had; or as in `similar`.
         """
+        features = self.network(self.read_picture(Path(path))[None])[0]
+        return self.similar_to_features(features, k, wanted=wanted, fold_artwork=fold_artwork, path=Path(path))
+
+    def read_picture(self, source: Path | bytes) -> npt.NDArray[np.uint8]:
+        """Read a picture for `network`, and for `cold_start_seen`.
+
+        Parameters
+        ----------
+        source : Path or bytes
+            A picture file, or what stands in one.
+
+        Returns
+        -------
+        ndarray of shape (224, 224, 3), uint8
+            The picture.
+
+        Raises
+        ------
+        DataError
+            It is no picture.
+        """
+        return read_image(source, self._network.resize if self._index is not None else Resize.ANTIALIAS)[0]
+
+    def similar_to_features(
+        self,
+        features: npt.NDArray[np.float32],
+        k: int = 10,
+        *,
+        wanted: Filter | None = None,
+        fold_artwork: bool = False,
+        path: Path | None = None,
+    ) -> SimilarFilms:
+        """Find the films whose posters look like a picture that went through `network` already.
+
+        Parameters
+        ----------
+        features : ndarray of shape (n_features,), float32
+            What `network` gave.
+        k : int
+            How many films.
+        wanted : Filter, optional
+            Which films may be found.
+        fold_artwork : bool, default False
+            Show films with the same artwork once.
+        path : Path, optional
+            Where the picture is, for the answer.
+
+        Returns
+        -------
+        SimilarFilms
+            Best first, by looks alone.
+
+        Raises
+        ------
+        DataError
+            The network saw nothing, or something that is no number.
+        NotBuiltError
+            There is no index of posters.
+        ConfigError
+            As in `similar`.
+        """
         _check_range(k, 1.0)
         if self._index is None:
             raise NotBuiltError(_NO_INDEX)
-        pixels, _ = read_image(Path(path), self._extractor.resize)
-        scan = self._index.scan_features(self._extractor(pixels[None])[0])
+        scan = self._index.scan_features(features)
         hits = self._hits(scan, Similarities.none(), _looks_alone, k, wanted, fold_artwork)
-        query = Query(None, Path(path).name, None, Path(path))
+        query = Query(None, path.name if path else "", None, path)
         return SimilarFilms(query, 1.0, hits, n_visual=len(scan.movie_ids))
+
+    @property
+    def network(self) -> Network:
+        """The network that pictures go through to be compared.
+
+        Raises
+        ------
+        NotBuiltError
+            There is no index of posters.
+        DataError
+            Index and features are of two networks.
+        """
+        if self._index is None:
+            raise NotBuiltError(_NO_INDEX)
+        return self._network
 
     def cold_start(
         self,
@@ -266,10 +379,43 @@ class Engine:
         _check_range(k, 1.0)
         if n_users < 0:
             raise ValueError(f"n_users should be 0 or more, received {n_users}")
-        starter, extractor = self._cold_starter, None
-        if starter.store is not None:
-            extractor = self._extractor if len(films) == 1 else self._batch_extractor
-        return starter.tell(films, extractor, k, n_users, on_broken)
+        starter = self._cold_starter
+        return starter.tell(films, self._network if starter.store else None, k, n_users, on_broken)
+
+    def cold_start_seen(
+        self,
+        films: Sequence[NewFilm],
+        pixels: npt.NDArray[np.uint8],
+        features: npt.NDArray[np.float32] | None,
+        k: int = 10,
+        n_users: int = 1000,
+    ) -> list[ColdStartAnswer]:
+        """Tell of films that nobody has rated, whose posters went through `network` already.
+
+        Parameters
+        ----------
+        films : sequence of NewFilm
+            The films; their posters are not read.
+        pixels : ndarray of shape (n, 224, 224, 3), uint8
+            The posters, as `features.images.read_image` gives them.
+        features : ndarray of shape (n, n_features), float32, or None
+            What `network` gave; None where the workspace has no features.
+        k : int, default 10
+            How many look-alikes of each.
+        n_users : int, default 1000
+            How large an audience of each at most.
+
+        Returns
+        -------
+        list of ColdStartAnswer
+            One a film.
+
+        Raises
+        ------
+        NotBuiltError
+            There is neither an index of posters nor a rating.
+        """
+        return self._cold_starter.answers(films, pixels, features, k, n_users)
 
     def explain(self, first: str | int, second: str | int) -> Explanation:
         """Tell why two films' posters look alike: what every place of them contributes to the similarity.
@@ -422,12 +568,8 @@ class Engine:
         return store
 
     @cached_property
-    def _extractor(self) -> Extractor:
-        return extractor_of(self._store, keras_models_dir())
-
-    @cached_property
-    def _batch_extractor(self) -> Extractor:
-        return extractor_of(self._store, keras_models_dir(), batch_size=None)
+    def _network(self) -> Network:
+        return Network(self._store)
 
     @cached_property
     def _cold_starter(self) -> ColdStarter:
