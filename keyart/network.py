@@ -12,7 +12,7 @@ from features.images import Resize
 from features.store import FeatureStore, Identity
 from keyart.settings import keras_models_dir
 
-# A batch costs the same however many of its pictures are padding; from so many on it is worth it.
+# A batch that is not full takes as long as a full one; from so many pictures on it is worth it.
 _FEW = 8
 
 
@@ -58,7 +58,27 @@ class Network:
         ConfigError, FetchError
             It is no longer to be had.
         """
-        return (self._single if len(pixels) < _FEW else self._batch)(pixels)
+        return self.extractor(len(pixels))(pixels)
+
+    def extractor(self, n_pictures: int) -> Extractor:
+        """Give what is best for so many pictures.
+
+        Parameters
+        ----------
+        n_pictures : int
+            About how many it will be given.
+
+        Returns
+        -------
+        Extractor
+            Of one picture after the other, or of whole batches.
+
+        Raises
+        ------
+        DataError, ConfigError, FetchError
+            As when it is called.
+        """
+        return self._single if n_pictures < _FEW else self._batch
 
     @cached_property
     def _single(self) -> Extractor:

@@ -199,5 +199,7 @@ def _as_csv(results: list[Hit]) -> str:
     writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
     writer.writeheader()
     for hit in results:
-        writer.writerow({**hit.model_dump(), "same_artwork": " ".join(map(str, hit.same_artwork))})
+        writer.writerow(
+            {**hit.model_dump(exclude={"has_poster"}), "same_artwork": " ".join(map(str, hit.same_artwork))}
+        )
     return text.getvalue()

@@ -63,6 +63,7 @@ class Hit(BaseModel):
     alpha: float = Field(description="The visual share.", examples=[0.36])
     support: int = Field(description="How many users rated the film.", examples=[133])
     same_artwork: list[int] = Field(description="Films with the same artwork, folded into this one.", examples=[[]])
+    has_poster: bool
 
 
 class Found(BaseModel):

@@ -6,6 +6,7 @@ import io
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -167,7 +168,7 @@ class Service:
         KeyartError
             As `Engine.similar`.
         """
-        return _page(self._asked(movie_id, question, 1), question)
+        return self._page(self._asked(movie_id, question, 1), question)
 
     def sheet(self, movie_id: int, question: Question) -> bytes:
         """Draw look-alikes of a film as a contact sheet.
@@ -278,7 +279,7 @@ class Service:
             raise NotBuiltError("no index of posters here yet; run `keyart extract`, then `keyart build`")
         n = question.offset + question.k + 1
         found = self._engine.similar_to_features(features, n, wanted=question.wanted(), fold_artwork=question.fold)
-        return _page(found, question)
+        return self._page(found, question)
 
     def cold_start(self, pixels: Pixels, features: Features | None, question: ColdQuestion) -> ColdAnswer:
         """Tell of a film that nobody has rated.
@@ -306,6 +307,7 @@ class Service:
         rows = None if features is None else features[None]
         (answer,) = self._engine.cold_start_seen([film], pixels[None], rows, question.k, question.n_users)
         told = answer.as_dict() | {"title": film.title, "notes": list(answer.notes)}
+        told["look_alikes"] = self._pictured(told["look_alikes"])
         return ColdAnswer.model_validate(told, extra="ignore")
 
     def add(self, picture: bytes, told: AddedFilmFacts) -> Added:
@@ -333,7 +335,9 @@ class Service:
             path = Path(folder) / f"poster{facts.suffix}"
             path.write_bytes(picture)
             try:
-                report = add(self._workspace, [self._described(path, told, told.tmdb_id, told.imdb_id)])
+                film = self._described(path, told, told.tmdb_id, told.imdb_id)
+                network = self._engine.network if self._engine.has_index else None
+                report = add(self._workspace, [film], open_network=network)
             except DataError as error:
                 if str(self._workspace.home) in str(error):
                     raise
@@ -341,8 +345,8 @@ class Service:
                 raise RefusedFilmError(str(error).replace(str(path), "this poster")) from error
         self._engine = self._engine.reopened()
         self.thumbnails = Thumbnails.open(self._workspace.posters_dir)
-        (film,) = (*report.added, *report.known)
-        return Added(film=self.film(film.movie_id), new=bool(report.added), notes=list(report.notes))
+        (added,) = (*report.added, *report.known)
+        return Added(film=self.film(added.movie_id), new=bool(report.added), notes=list(report.notes))
 
     def warm_up(self) -> None:
         """Load what the first picture would wait for.
@@ -364,17 +368,19 @@ class Service:
         genres = "|".join(told.genre)
         return describe(path, told.title, told.year, genres, known_genres=known, tmdb_id=tmdb_id, imdb_id=imdb_id)
 
+    def _page(self, found: SimilarFilms, question: PictureQuestion) -> Found:
+        """Cut a page out of an answer that goes one film beyond it."""
+        end = question.offset + question.k
+        answer = found.as_dict()
+        results = answer["results"]
+        answer["results"] = self._pictured(results[question.offset : end])
+        return Found.model_validate({**answer, "notes": list(found.notes), "more": len(results) > end})
+
+    def _pictured(self, results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{**hit, "has_poster": hit["movie_id"] in self.thumbnails} for hit in results]
+
     def _facts(self, film: Film) -> FilmFacts:
         return FilmFacts.of(film, film.movie_id in self.thumbnails)
-
-
-def _page(found: SimilarFilms, question: PictureQuestion) -> Found:
-    """Cut a page out of an answer that goes one film beyond it."""
-    end = question.offset + question.k
-    answer = found.as_dict()
-    results = answer["results"]
-    answer["results"] = results[question.offset : end]
-    return Found.model_validate({**answer, "notes": list(found.notes), "more": len(results) > end})
 
 
 def _jpeg(picture: Image.Image) -> bytes:
