@@ -167,6 +167,8 @@ addEventListener("drop", (event) => {
   take(event.dataTransfer.files[0]);
 });
 addEventListener("paste", (event) => take(event.clipboardData.files[0]));
+// A leap inside the page must not become a part of its address, which would be shown anew.
+document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); at("hits").focus(); });
 addEventListener("popstate", () => { picture = null; show(); });
 new IntersectionObserver(([end]) => {
   if (end.isIntersecting && more && !loading) load(asked).catch((error) => { loading = false; at("status").textContent = error.message; });

@@ -1,7 +1,8 @@
-"""The page's server, really listening on the loopback."""
+"""The page's server, really listening on the loopback, and a real Chromium that looks at it."""
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,8 +11,20 @@ from typing import Any
 
 import pytest
 
+from tests.keyart.conftest import Demonstration
+from tests.test_layers import ROOT
+
 pytest.importorskip("fastapi")
 uvicorn = pytest.importorskip("uvicorn")
+
+CHROMIUM = shutil.which("chromium")
+NEEDS_CHROMIUM = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed; .ci/run installs it")
+AXE = ROOT / "tests" / ".cache" / "axe.min.js"
+NEEDS_AXE = pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there; .ci/run fetches it")
+SCREENSHOTS = ROOT / "tests" / ".cache" / "screenshots"
+"""One of every test of a page, as it was left."""
+
+Page = Any
 
 
 _SERVERS: dict[str, Any] = {}
@@ -53,3 +66,54 @@ def serving(home: Path, token: str | None = None, *, read_only: bool = False) ->
 def address(_built_home: Path) -> Iterator[str]:
     with serving(_built_home) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def demo_address(demonstration: Demonstration) -> Iterator[str]:
+    """The demo catalogue, served."""
+    with serving(demonstration.folder / "workspace") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        # Whoever tests as root, as containers do, has no sandbox.
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@contextmanager
+def looking(browser: Any, address: str, request: pytest.FixtureRequest, **options: Any) -> Iterator[Page]:
+    """Open an empty page that may show what a server has, and keep a picture of how the test leaves it."""
+    page = browser.new_page(base_url=address, **options)
+    page.set_default_timeout(15_000)
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    # Also what the page's own policy forbids.
+    page.on("console", lambda said: faults.append(said.text) if "Content Security Policy" in said.text else None)
+    yield page
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    path = SCREENSHOTS / f"{request.node.name}.png"
+    page.screenshot(path=path)
+    request.node.user_properties.append(("screenshot", str(path)))
+    page.close()
+    assert not faults
+
+
+@pytest.fixture
+def page(browser: Any, demo_address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """An empty page of the demo catalogue."""
+    with looking(browser, demo_address, request) as opened:
+        yield opened
+
+
+def serious_barriers(page: Page) -> list[tuple[str, list[str]]]:
+    """Name what axe finds that keeps people out: rules, and the elements that break them."""
+    # The page's own policy lets in no script of others; the debugger may still run one.
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run()")
+    serious = [each for each in found["violations"] if each["impact"] in ("serious", "critical")]
+    return [(each["id"], [node["html"] for node in each["nodes"]]) for each in serious]
