@@ -31,9 +31,15 @@ _SERVERS: dict[str, Any] = {}
 
 
 def stopper(url: str) -> Callable[[], None]:
-    """Give what tells a server to stop, as SIGTERM does."""
+    """Give what tells a server to stop, as SIGTERM does, once it is at work on a request."""
     server = _SERVERS[url]
-    return lambda: setattr(server, "should_exit", True)
+
+    def stop() -> None:
+        while not server.server_state.tasks:
+            pass
+        server.should_exit = True
+
+    return stop
 
 
 @contextmanager
@@ -63,15 +69,20 @@ def serving(home: Path, token: str | None = None, *, read_only: bool = False) ->
 
 
 @pytest.fixture(scope="session")
-def address(_built_home: Path) -> Iterator[str]:
-    with serving(_built_home) as url:
+def address(_built_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving(copied(_built_home, tmp_path_factory)) as url:
         yield url
 
 
+def copied(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy a workspace that other tests copy too: what is open must not change under their hands."""
+    return Path(shutil.copytree(home, tmp_path_factory.mktemp("served") / "workspace"))
+
+
 @pytest.fixture(scope="session")
-def demo_address(demonstration: Demonstration) -> Iterator[str]:
+def demo_address(demonstration: Demonstration, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The demo catalogue, served."""
-    with serving(demonstration.folder / "workspace") as url:
+    with serving(copied(demonstration.folder / "workspace", tmp_path_factory)) as url:
         yield url
 
 
