@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -36,7 +37,7 @@ _N_TOGETHER, _N_PICTURES = 16, 32
 _log = logging.getLogger(__name__)
 
 
-def make_app(home: Path, token: str | None = None, *, read_only: bool = False) -> FastAPI:
+def make_app(home: Path, token: str | None = None, *, read_only: bool = False, is_alone: bool = False) -> FastAPI:
     """Make the application, with the engine opened once.
 
     Parameters
@@ -47,6 +48,8 @@ def make_app(home: Path, token: str | None = None, *, read_only: bool = False) -
         What clients must show; without one only this machine is served.
     read_only : bool, default False
         Whether nothing may be added.
+    is_alone : bool, default False
+        Whether the process does nothing else, so that its garbage collector may be told what stays.
 
     Returns
     -------
@@ -62,7 +65,7 @@ def make_app(home: Path, token: str | None = None, *, read_only: bool = False) -
     lines = Lines(Line(1, 256, _LIMIT_S), Line(2, 256, _LIMIT_S), Line(1, 4, _WRITING_LIMIT_S))
     network = BatchLine(service.look, _N_TOGETHER, _N_PICTURES, _NETWORK_LIMIT_S)
     registry = CollectorRegistry()
-    warming = _WarmUp(service)
+    warming = _WarmUp(service, is_alone=is_alone)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -93,8 +96,9 @@ def _add_page(app: FastAPI, path: str, name: str) -> None:
 class _WarmUp:
     """Loads the network in a thread of its own, while questions that need none are answered."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, *, is_alone: bool) -> None:
         self._service = service
+        self._is_alone = is_alone
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -113,6 +117,11 @@ class _WarmUp:
             self._service.warm_up()
         except KeyartError as error:
             _log.warning("pictures cannot be compared: %s", redact(str(error)))
+        if self._is_alone:
+            # What is loaded by now stays. Else the collector would look through all that TensorFlow made, again and
+            # again, and everybody would wait a fifth of a second for it.
+            gc.collect()
+            gc.freeze()
 
 
 def _add_states(app: FastAPI, warming: _WarmUp, registry: CollectorRegistry) -> None:
@@ -176,6 +185,6 @@ def serve(home: Path, host: str, port: int, token: str | None, *, read_only: boo
     check_host(host, token)
     # The access log would write down every search; failures are logged all the same.
     uvicorn.run(
-        make_app(home, token, read_only=read_only), host=host, port=port, log_level="warning", access_log=False,
+        make_app(home, token, read_only=read_only, is_alone=True), host=host, port=port, log_level="warning", access_log=False,
         timeout_graceful_shutdown=_SHUTDOWN_S, server_header=False,
     )  # fmt: skip
