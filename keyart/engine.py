@@ -15,28 +15,27 @@ from catalog.errors import DataError, NotBuiltError, UnknownFilmError
 from catalog.films import Catalogue, Film
 from catalog.filters import Filter
 from cf.base import Recommender, rows_of
-from cf.hybrid import Blend, FloatArray, Similarities, blend, candidate_ids, support_of_pairs
+from cf.hybrid import FloatArray, Similarities, support_of_pairs
 from cf.neighbors import ItemCosine
 from cf.registry import model_class
 from features.images import SIDE, Resize, read_image
 from features.store import FeatureStore
 from index.cosine import CosineIndex
 from index.searching import Scan
-from keyart.answers import Alpha, ColdStartAnswer, Explanation, Hit, Query, SimilarFilms
+from keyart.answers import Alpha, ColdStartAnswer, Explanation, Query, SimilarFilms
 from keyart.blending import Hybrid, nearest, open_hybrid
 from keyart.cold_start import ColdStarter, OnBroken, open_cold_start
 from keyart.explaining import explain
 from keyart.indexing import check_identity, open_index
 from keyart.network import Network
 from keyart.new_films import NewFilm
+from keyart.ranking import Ranking, Shares
 from keyart.settings import HOME
 from keyart.workspace import Workspace
 from posters.store import PosterStore
 
 _log = logging.getLogger(__name__)
 
-Shares = Callable[[npt.NDArray[np.int64]], FloatArray]
-"""Tells the visual share of each candidate."""
 Part = TypeVar("Part")
 Place = TypeVar("Place")
 
@@ -221,7 +220,7 @@ class Engine:
         shares = self._shares(asked, scan, cf, alpha)
         query = Query(asked.movie_id, asked.title, asked.year, self._poster_path(asked.movie_id), asked.n_ratings)
         notes = tuple(self._notes(asked, scan, cf, alpha))
-        hits = self._hits(scan, cf, shares, k, wanted, fold_artwork)
+        hits = self._ranking.hits(scan, cf, shares, k, wanted, fold_artwork)
         return SimilarFilms(query, alpha, hits, notes, len(scan.movie_ids) if scan else 0, len(cf))
 
     def similar_to_image(
@@ -319,7 +318,7 @@ class Engine:
         if self._index is None:
             raise NotBuiltError(_NO_INDEX)
         scan = self._index.scan_features(features)
-        hits = self._hits(scan, Similarities.none(), _looks_alone, k, wanted, fold_artwork)
+        hits = self._ranking.hits(scan, Similarities.none(), _looks_alone, k, wanted, fold_artwork)
         query = Query(None, path.name if path else "", None, path)
         return SimilarFilms(query, 1.0, hits, n_visual=len(scan.movie_ids))
 
@@ -485,64 +484,9 @@ class Engine:
             why = "too few ratings to compare by" if film.n_ratings else "no ratings"
             yield f"{film.label} has {why}: compared by looks alone"
 
-    def _hits(
-        self, scan: Scan | None, cf: Similarities, shares: Shares, k: int, wanted: Filter | None, fold_artwork: bool
-    ) -> tuple[Hit, ...]:
-        """Blend looks and ratings, until the similarities of looks are exact for all that might be shown."""
-        allowed = self._catalogue.movie_ids(wanted) if wanted else None
-        if scan is not None and (shares(cf.movie_ids.astype(np.int64)) < 1).any():
-            scan.settle(cf.movie_ids)
-        n = k
-        while True:
-            ranked = self._blended(scan, cf, shares)
-            rows = self._listed(ranked, scan.n_listed(n) if scan else n, allowed)
-            if scan is not None and scan.settle(ranked.movie_ids[rows]):
-                continue
-            places = self._artwork_groups(ranked.movie_ids[rows], fold_artwork)
-            firsts = [row for row, place in enumerate(places) if row == place][:k]
-            if len(firsts) == k or len(rows) < n:
-                break
-            n *= 2
-        same = {first: [rows[at] for at, place in enumerate(places) if place == first != at] for first in firsts}
-        return self._as_hits(ranked, [rows[first] for first in firsts], [same[first] for first in firsts])
-
-    def _blended(self, scan: Scan | None, cf: Similarities, shares: Shares) -> Blend:
-        visual = Similarities(scan.movie_ids, scan.similarities) if scan is not None else Similarities.none()
-        candidates = candidate_ids(visual, cf)
-        return blend(visual, cf, shares(candidates), candidates, self._hybrid.blending.calibration)
-
-    def _artwork_groups(self, movie_ids: npt.NDArray[np.int64], fold_artwork: bool) -> list[int]:
-        if self._index is None or not fold_artwork:
-            return list(range(len(movie_ids)))
-        groups: list[int] = self._index.artwork_groups(movie_ids).tolist()
-        return groups
-
-    def _as_hits(self, ranked: Blend, kept: list[int], same_artwork: list[list[int]]) -> tuple[Hit, ...]:
-        films = self._catalogue.films(ranked.movie_ids[kept].tolist())
-        paths = self._poster_paths
-        hits = []
-        for rank, (row, others) in enumerate(zip(kept, same_artwork, strict=True), start=1):
-            film = films[int(ranked.movie_ids[row])]
-            visual, cf = _known(ranked.visual[row]), _known(ranked.cf[row])
-            score, alpha = round(float(ranked.scores[row]), 6), round(float(ranked.alphas[row]), 6)
-            path, same = paths.get(film.movie_id), tuple(ranked.movie_ids[others].tolist())
-            facts = film.movie_id, film.title, film.year
-            ranks = _place(ranked.visual, row), _place(ranked.cf, row)
-            hits.append(Hit(rank, *facts, score, visual, cf, film.n_ratings, alpha, path, same, *ranks))
-        return tuple(hits)
-
-    def _listed(self, ranked: Blend, n: int, allowed: set[int] | None) -> list[int]:
-        """Name the first n rows whose films may be shown; another load may have left some out of the catalogue."""
-        if allowed is not None:
-            return [row for row, movie_id in enumerate(ranked.movie_ids.tolist()) if movie_id in allowed][:n]
-        kept: list[int] = []
-        for start in range(0, len(ranked.movie_ids), 2 * n):
-            movie_ids = ranked.movie_ids[start : start + 2 * n].tolist()
-            listed = self._catalogue.films(movie_ids)
-            kept += [start + row for row, movie_id in enumerate(movie_ids) if movie_id in listed]
-            if len(kept) >= n:
-                break
-        return kept[:n]
+    @cached_property
+    def _ranking(self) -> Ranking:
+        return Ranking(self._catalogue, self._index, self._hybrid.blending.calibration, self._poster_paths)
 
     def _poster_path(self, movie_id: int) -> Path | None:
         return self._poster_paths.get(movie_id)
@@ -596,12 +540,3 @@ def _check_range(k: int, alpha: Alpha) -> None:
         raise ValueError(f"k should be 1 or more, received {k}")
     if alpha != "auto" and not (isinstance(alpha, int | float) and 0.0 <= alpha <= 1.0):
         raise ValueError(f"alpha should be 'auto' or a number from 0 to 1, received {alpha!r}")
-
-
-def _place(values: FloatArray, row: int) -> int | None:
-    # Comparisons with what is not known are false.
-    return None if np.isnan(values[row]) else int((values > values[row]).sum()) + 1
-
-
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else round(float(value), 6)

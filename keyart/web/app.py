@@ -184,7 +184,8 @@ def serve(home: Path, host: str, port: int, token: str | None, *, read_only: boo
     """
     check_host(host, token)
     # The access log would write down every search; failures are logged all the same.
+    app = make_app(home, token, read_only=read_only, is_alone=True)
     uvicorn.run(
-        make_app(home, token, read_only=read_only, is_alone=True), host=host, port=port, log_level="warning", access_log=False,
-        timeout_graceful_shutdown=_SHUTDOWN_S, server_header=False,
+        app, host=host, port=port, log_level="warning", access_log=False, server_header=False,
+        timeout_graceful_shutdown=_SHUTDOWN_S,
     )  # fmt: skip
