@@ -27,6 +27,7 @@ from keyart.web.routes import Lines, api
 from keyart.web.schemas import ServerState
 from keyart.web.service import Service
 from keyart.web.sight import Sight
+from keyart.web.uploads import Uploads
 
 _STATIC = Path(__file__).parent / "static"
 _PAGES = {"/": "index.html"}
@@ -62,7 +63,7 @@ def make_app(home: Path, token: str | None = None, *, read_only: bool = False, i
         As `Engine.open`.
     """
     service = Service.open(home)
-    lines = Lines(Line(1, 256, _LIMIT_S), Line(2, 256, _LIMIT_S), Line(1, 4, _WRITING_LIMIT_S))
+    lines = Lines(Line(1, 256, _LIMIT_S), Line(2, 256, _LIMIT_S), Line(1, 4, _WRITING_LIMIT_S), Uploads())
     network = BatchLine(service.look, _N_TOGETHER, _N_PICTURES, _NETWORK_LIMIT_S)
     registry = CollectorRegistry()
     warming = _WarmUp(service, is_alone=is_alone)

@@ -26,9 +26,7 @@ from keyart.web.schemas import (
 )
 from keyart.web.service import RefusedFilmError, Service
 from keyart.web.sight import Sight
-
-MAX_UPLOAD_BYTES = 10 << 20
-"""A picture that is sent may be no larger."""
+from keyart.web.uploads import Uploads
 
 MovieId = Annotated[int, Path(ge=1, lt=2**31, description="MovieLens' number of a film.", examples=[6])]
 # A query is text, which no literal number equals.
@@ -59,11 +57,14 @@ class Lines:
         For pictures, which are decoded and drawn by Pillow, several at once.
     writing : Line
         For what changes the workspace, one at a time.
+    uploads : Uploads
+        Where bodies are read.
     """
 
     asking: Line
     drawing: Line
     writing: Line
+    uploads: Uploads
 
 
 def api(service: Service, sight: Sight, lines: Lines, *, read_only: bool) -> APIRouter:
@@ -88,8 +89,8 @@ def api(service: Service, sight: Sight, lines: Lines, *, read_only: bool) -> API
     router = APIRouter(responses=PROBLEMS)
     _add_films(router, service, lines.asking)
     _add_files(router, service, lines)
-    _add_pictures(router, service, sight, lines.asking)
-    _add_adding(router, service, lines.writing, read_only=read_only)
+    _add_pictures(router, service, sight, lines)
+    _add_adding(router, service, lines, read_only=read_only)
     return router
 
 
@@ -152,40 +153,30 @@ def _add_files(router: APIRouter, service: Service, lines: Lines) -> None:
         return Response(drawn, media_type="image/jpeg", headers=headers)
 
 
-def _add_pictures(router: APIRouter, service: Service, sight: Sight, asking: Line) -> None:
+def _add_pictures(router: APIRouter, service: Service, sight: Sight, lines: Lines) -> None:
     @router.post("/api/similar", summary="Films whose posters look like a picture", openapi_extra=_IMAGE_BODY)
     async def similar_to_picture(request: Request, question: Annotated[PictureQuestion, Query()]) -> Found:
-        seen = await sight.see(await _body(request))
-        return await asking.run(service.similar_to_picture, seen.features, question)
+        seen = await sight.see(await lines.uploads.read(request))
+        return await lines.asking.run(service.similar_to_picture, seen.features, question)
 
     @router.post("/api/cold-start", summary="Who would like a film that nobody has rated", openapi_extra=_IMAGE_BODY)
     async def cold_start(request: Request, question: Annotated[ColdQuestion, Query()]) -> ColdAnswer:
-        seen = await sight.see(await _body(request))
-        return await asking.run(service.cold_start, seen.pixels, seen.features, question)
+        seen = await sight.see(await lines.uploads.read(request))
+        return await lines.asking.run(service.cold_start, seen.pixels, seen.features, question)
 
 
-def _add_adding(router: APIRouter, service: Service, writing: Line, *, read_only: bool) -> None:
+def _add_adding(router: APIRouter, service: Service, lines: Lines, *, read_only: bool) -> None:
     @router.post("/api/films", summary="Add a film with its poster", status_code=201, openapi_extra=_IMAGE_BODY)
     async def add_film(request: Request, told: Annotated[AddedFilmFacts, Query()], response: Response) -> Added:
         if read_only:
             raise HTTPException(403, "this server adds no films; start it without --read-only")
-        picture = await _body(request)
+        picture = await lines.uploads.read(request)
         try:
-            added = await writing.run(service.add, picture, told)
+            added = await lines.writing.run(service.add, picture, told)
         except RefusedFilmError as error:
             raise HTTPException(422, str(error)) from error
         response.status_code = 201 if added.new else 200
         return added
-
-
-async def _body(request: Request) -> bytes:
-    """Read what was sent, and no more than is allowed: a length that is said may be a lie."""
-    content = bytearray()
-    async for part in request.stream():
-        content += part
-        if len(content) > MAX_UPLOAD_BYTES:
-            raise HTTPException(413, f"expected a picture of at most {MAX_UPLOAD_BYTES >> 20} MiB")
-    return bytes(content)
 
 
 def _checked(question: Question) -> Question:
