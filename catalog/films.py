@@ -1,8 +1,9 @@
 """The catalogue: an SQLite file of films, looked up by id or by what a person types.
 
 Owns ``catalog.sqlite``: one row a film, one row for each of its titles, which films were added to those of MovieLens,
-and a few facts about the whole (where the films came from, which ratings file belongs to them). It is written whole,
-under a temporary name, so that a load that fails leaves the catalogue that was there. May import `catalog` only.
+what users tagged films with, and a few facts about the whole (where the films came from, which ratings file belongs to
+them). It is written whole, under a temporary name, so that a load that fails leaves the catalogue that was there. May
+import `catalog` only.
 """
 
 from __future__ import annotations
@@ -64,6 +65,13 @@ CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 # Apart from the rest, so that a catalogue of before there were added films is read, and added to, like any other.
 _ADDED = "CREATE TABLE IF NOT EXISTS added (movie_id INTEGER PRIMARY KEY REFERENCES films)"
+# Apart for the same reason: a catalogue of before tags were loaded has none.
+_TAGS = """CREATE TABLE tags (
+    movie_id INTEGER NOT NULL REFERENCES films,
+    tag TEXT NOT NULL,
+    n_users INTEGER NOT NULL,
+    PRIMARY KEY (movie_id, tag)
+) WITHOUT ROWID"""
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,25 @@ class Film:
         return f"{self.title} ({self.year})" if self.year else self.title
 
 
+@dataclass(frozen=True)
+class FilmTag:
+    """A word or two that users tagged a film with.
+
+    Parameters
+    ----------
+    movie_id : int
+        The film.
+    tag : str
+        In lower case: users do not agree on capitals.
+    n_users : int
+        How many users chose it.
+    """
+
+    movie_id: int
+    tag: str
+    n_users: int
+
+
 class Catalogue:
     """Films by id and by title, from one SQLite file; open it with `Catalogue.open`.
 
@@ -124,7 +151,14 @@ class Catalogue:
         self._connection = connection
 
     @classmethod
-    def create(cls, path: Path, films: Iterable[Film], facts: Mapping[str, str], added: Iterable[Film] = ()) -> None:
+    def create(
+        cls,
+        path: Path,
+        films: Iterable[Film],
+        facts: Mapping[str, str],
+        added: Iterable[Film] = (),
+        tags: Iterable[FilmTag] = (),
+    ) -> None:
         """Write a whole catalogue, in place of the one that was there.
 
         Parameters
@@ -137,6 +171,8 @@ class Catalogue:
             What else is known of the whole, such as where it came from.
         added : iterable of Film, optional
             Films beside those of MovieLens. All movie_ids differ.
+        tags : iterable of FilmTag, optional
+            Of these films, each once.
 
         Raises
         ------
@@ -147,6 +183,9 @@ class Catalogue:
             connection.executescript(_SCHEMA)
             _insert_films(connection, films)
             _insert_added(connection, added)
+            connection.execute(_TAGS)
+            rows = ((tag.movie_id, tag.tag, tag.n_users) for tag in tags)
+            connection.executemany("INSERT INTO tags VALUES (?, ?, ?)", rows)
             connection.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
 
     @classmethod
@@ -290,9 +329,21 @@ class Catalogue:
         list of Film
             By movie_id.
         """
-        if not self._rows("SELECT 1 FROM sqlite_master WHERE name = 'added'"):
+        if not self._has("added"):
             return []
         return [_film(row) for row in self._rows("SELECT films.* FROM films JOIN added USING (movie_id) ORDER BY 1")]
+
+    def tags(self) -> list[FilmTag]:
+        """List what users tagged films with.
+
+        Returns
+        -------
+        list of FilmTag
+            By movie_id, then by tag; empty where the films came without tags.
+        """
+        if not self._has("tags"):
+            return []
+        return [FilmTag(*row) for row in self._rows("SELECT movie_id, tag, n_users FROM tags ORDER BY 1, 2")]
 
     def same_as(self, title: str, year: int | None, tmdb_id: int | None, imdb_id: str | None) -> list[Film]:
         """List the films that are one with a film: of its title and year, or of a number that only it should have.
@@ -422,6 +473,9 @@ class Catalogue:
             The films with that title; empty where the text is no number.
         """
         return tuple(self._matches(text.strip())) if text.strip().isdigit() else ()
+
+    def _has(self, table: str) -> bool:
+        return bool(self._rows("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)))
 
     def _matches(self, text: str) -> list[Film]:
         for title, year in _readings(text):
