@@ -1,21 +1,23 @@
 """MovieLens' own files to films; every quirk of the files is dealt with here, once.
 
-Two layouts are read: ``movies.csv`` with ``links.csv`` (ml-latest and its sizes, ml-20m to ml-32m), and ml-100k's
-``u.item``. May import `catalog` only.
+Two layouts are read: ``movies.csv`` with ``links.csv`` and ``tags.csv`` (ml-latest and its sizes, ml-20m to ml-32m),
+and ml-100k's ``u.item``. May import `catalog` only.
 
-The quirks: titles with the article at the end, alternative titles and years in parentheses (`catalog.titles`);
-blank ``tmdbId``; one ``tmdbId`` for two films; IMDb ids that lost their leading zeros; ids that became floats;
-"(no genres listed)"; ``u.item`` in Latin-1, with or without a header line, with an "unknown" film without a date.
+The quirks: titles with the article at the end, alternative titles and years in parentheses (`catalog.titles`); blank
+``tmdbId``; one ``tmdbId`` for two films; IMDb ids that lost their leading zeros; ids that became floats; "(no genres
+listed)"; tags that differ in capitals and blanks alone; ``u.item`` in Latin-1, with or without a header line, with an
+"unknown" film without a date.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from catalog.errors import DataError
-from catalog.films import Film
+from catalog.films import Film, FilmTag
 from catalog.genres import split_genres
 from catalog.tables import Row, read_rows, read_text
 from catalog.titles import parse_title
@@ -40,11 +42,14 @@ class FilmFiles:
         Whose numbers the movie_ids are: ``"movielens"``, or ``"movielens-100k"`` which has its own.
     notes : tuple of str
         What a user should know: what is missing, what was passed over.
+    tags : tuple of FilmTag, default empty
+        What users tagged the films with, by movie_id, then by tag.
     """
 
     films: tuple[Film, ...]
     numbering: str
     notes: tuple[str, ...]
+    tags: tuple[FilmTag, ...] = ()
 
 
 def read_films(folder: Path) -> FilmFiles:
@@ -78,9 +83,10 @@ def read_films(folder: Path) -> FilmFiles:
 def _read_movies_csv(folder: Path) -> FilmFiles:
     path = folder / "movies.csv"
     films = _sorted(((row, _film(row)) for row in read_rows(path, ("movieId", "title", "genres"))), path)
+    tags = tuple(_read_tags(folder / "tags.csv", {film.movie_id for film in films}))
     links_path = folder / "links.csv"
     if not links_path.is_file():
-        return FilmFiles(films, "movielens", (f"no links.csv in {folder}",))
+        return FilmFiles(films, "movielens", (f"no links.csv in {folder}",), tags)
     links = _read_links(links_path)
     linked = tuple(
         replace(film, imdb_id=links[film.movie_id][0], tmdb_id=links[film.movie_id][1])
@@ -88,7 +94,7 @@ def _read_movies_csv(folder: Path) -> FilmFiles:
         else film
         for film in films
     )
-    return FilmFiles(linked, "movielens", tuple(_link_notes(linked, links)))
+    return FilmFiles(linked, "movielens", tuple(_link_notes(linked, links)), tags)
 
 
 def _link_notes(films: tuple[Film, ...], links: dict[int, tuple[str | None, int | None]]) -> Iterator[str]:
@@ -118,6 +124,19 @@ def _read_links(path: Path) -> dict[int, tuple[str | None, int | None]]:
         tmdb_id = row.optional_integer("tmdbId", "a TMDB number or nothing")
         links[movie_id] = (_imdb_id(row), tmdb_id)
     return links
+
+
+def _read_tags(path: Path, movie_ids: Collection[int]) -> Iterator[FilmTag]:
+    """Count the users behind each tag of each of the films; without a file there are no tags, as in many sizes."""
+    if not path.is_file():
+        return
+    users: defaultdict[tuple[int, str], set[str]] = defaultdict(set)
+    for row in read_rows(path, ("userId", "movieId", "tag")):
+        movie_id, tag = row.integer("movieId", _MOVIE_ID), " ".join(row["tag"].casefold().split())
+        if tag and movie_id in movie_ids:
+            users[movie_id, tag].add(row["userId"])
+    for (movie_id, tag), of in sorted(users.items()):
+        yield FilmTag(movie_id, tag, len(of))
 
 
 def _imdb_id(row: Row) -> str | None:

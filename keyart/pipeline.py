@@ -34,6 +34,8 @@ class LoadReport:
     ----------
     n_films, n_ratings, n_users : int
         How many of each.
+    n_tags : int
+        How many tags, each counted once a film.
     notes : tuple of str
         What a user should know of the files.
     """
@@ -41,6 +43,7 @@ class LoadReport:
     n_films: int
     n_ratings: int
     n_users: int
+    n_tags: int
     notes: tuple[str, ...]
 
 
@@ -77,7 +80,7 @@ class BuildReport:
 
 
 def load(home: Path, folder: Path) -> LoadReport:
-    """Bring the films, links and ratings of a MovieLens folder into a workspace, in place of those that were there.
+    """Bring the films, links, tags and ratings of a MovieLens folder into a workspace, in place of those there.
 
     Posters, features and index stay: another size of MovieLens numbers its films alike. So do films that were added.
 
@@ -115,7 +118,8 @@ def load(home: Path, folder: Path) -> LoadReport:
         notes.append("no film has a TMDB or IMDb id: posters cannot be fetched, only imported")
     if not n_read:
         notes.append(f"no ratings in {folder}: films will be compared by their posters alone")
-    return LoadReport(len(files.films), len(ratings), len(set(ratings.user_ids.tolist())), tuple(notes))
+    n_users = len(set(ratings.user_ids.tolist()))
+    return LoadReport(len(files.films), len(ratings), n_users, len(files.tags), tuple(notes))
 
 
 def import_posters(workspace: Workspace, source: Path, by: By | None, *, progress: Progress = silent) -> ImportReport:
@@ -289,7 +293,7 @@ def _write_catalogue(workspace: Workspace, folder: Path, files: FilmFiles, ratin
     ratings.save(workspace.ratings_path(name))
     try:
         facts = {"numbering": files.numbering, "ratings": name, "source": folder.absolute().name}
-        Catalogue.create(workspace.catalogue_path, _with_support(files.films, ratings), facts, added)
+        Catalogue.create(workspace.catalogue_path, _with_support(files.films, ratings), facts, added, files.tags)
     except BaseException:
         workspace.ratings_path(name).unlink(missing_ok=True)
         raise

@@ -4,7 +4,7 @@
 
     keyart-data/
       workspace.json        kind and version
-      catalog.sqlite        films, titles, links
+      catalog.sqlite        films, titles, links, tags
       ratings-*.parquet     the ratings; the catalogue names the one that counts
       posters/              poster files and the state of every film's poster
       features/             shards of features

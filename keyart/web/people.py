@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
@@ -18,19 +17,20 @@ from keyart.web.people_schemas import (
     UserListed,
     UserQuestion,
 )
+from keyart.web.problems import PROBLEMS
 from keyart.web.schemas import FilmFacts
 from keyart.web.tastes import Tastes
 
 UserId = Annotated[int, Path(ge=1, lt=2**31, description="A user's number in the ratings.", examples=[42])]
 
 
-def people(tastes: Callable[[], Tastes], line: Line) -> APIRouter:
+def people(tastes: Tastes, line: Line) -> APIRouter:
     """Make the routes.
 
     Parameters
     ----------
-    tastes : callable
-        Gives what is known of people.
+    tastes : Tastes
+        What is known of people.
     line : Line
         Of their own: the first question opens a model, which takes seconds.
 
@@ -39,27 +39,27 @@ def people(tastes: Callable[[], Tastes], line: Line) -> APIRouter:
     APIRouter
         To be included before that of the films, whose ``/api/films/{movie_id}`` would take ``to-rate`` for a number.
     """
-    router = APIRouter(route_class=BoundedRoute)
+    router = APIRouter(route_class=BoundedRoute, responses=PROBLEMS)
     _add_users(router, tastes, line)
     _add_recommendations(router, tastes, line)
     return router
 
 
-def _add_users(router: APIRouter, tastes: Callable[[], Tastes], line: Line) -> None:
+def _add_users(router: APIRouter, tastes: Tastes, line: Line) -> None:
     @router.get("/api/users", summary="Users whose number begins so")
     async def users(
         query: Annotated[str, Query(pattern="^[0-9]{1,10}$", examples=["42"])],
         k: Annotated[int, Query(ge=1, le=50)] = 8,
     ) -> list[UserListed]:
-        return await line.run(tastes().users, query, k)
+        return await line.run(tastes.users, query, k)
 
     @router.get("/api/users/random", summary="Any user")
     async def random_user() -> UserListed:
-        return await line.run(tastes().random_user)
+        return await line.run(tastes.random_user)
 
     @router.get("/api/users/{user_id}", summary="One user: how much they rated, and what they liked best")
     async def user(user_id: UserId) -> UserFacts:
-        found = await line.run(tastes().user, user_id)
+        found = await line.run(tastes.user, user_id)
         if found is None:
             raise HTTPException(404, f"user {user_id} has rated nothing here")
         return found
@@ -76,18 +76,18 @@ def _add_users(router: APIRouter, tastes: Callable[[], Tastes], line: Line) -> N
         the entropy of the stars: Rashid et al., "Getting to know you", IUI 2002), each as unlike those before it as may
         be, by genres and by the looks of posters.
         """
-        return await line.run(tastes().films_to_rate, k, offset, seed)
+        return await line.run(tastes.films_to_rate, k, offset, seed)
 
 
-def _add_recommendations(router: APIRouter, tastes: Callable[[], Tastes], line: Line) -> None:
+def _add_recommendations(router: APIRouter, tastes: Tastes, line: Line) -> None:
     @router.get("/api/models", summary="The recommenders that were fitted")
     async def models() -> list[FittedModel]:
-        return await line.run(tastes().models)
+        return await line.run(tastes.models)
 
     @router.get("/api/users/{user_id}/recommendations", summary="Films that a user should see")
     async def recommendations(user_id: UserId, question: Annotated[UserQuestion, Query()]) -> Recommendations:
-        return await line.run(tastes().for_user, user_id, question)
+        return await line.run(tastes.for_user, user_id, question)
 
     @router.post("/api/recommendations", summary="Films that somebody should see, by what they have rated")
     async def recommendations_for_ratings(question: RatingsQuestion) -> Recommendations:
-        return await line.run(tastes().for_ratings, question)
+        return await line.run(tastes.for_ratings, question)

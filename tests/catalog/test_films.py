@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.errors import AmbiguousFilmError, DataError, NotBuiltError, StoreError, UnknownFilmError
-from catalog.films import FIRST_ADDED_ID, Catalogue, Film
+from catalog.films import FIRST_ADDED_ID, Catalogue, Film, FilmTag
 from catalog.titles import parse_title
 
 TITLES = {
@@ -414,6 +414,18 @@ def test_a_catalogue_of_before_there_were_added_films_takes_them(tmp_path: Path)
     Catalogue.add(path, [Film(7, "Ran", 1985)])
     with Catalogue.open(path) as catalogue:
         assert [film.movie_id for film in catalogue.added()] == [7]
+
+
+def test_tags_are_kept_beside_added_films_and_are_none_in_a_catalogue_of_before(tmp_path: Path) -> None:
+    path, tags = tmp_path / "catalog.sqlite", [FilmTag(6, "heist", 3), FilmTag(6, "los angeles", 1)]
+    Catalogue.create(path, [Film(6, "Heat", 1995)], {}, tags=reversed(tags))
+    Catalogue.add(path, [Film(7, "Ran", 1985)])
+    with Catalogue.open(path) as catalogue:
+        assert catalogue.tags() == tags
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DROP TABLE tags")
+    with Catalogue.open(path) as catalogue:
+        assert catalogue.tags() == []
 
 
 def test_films_are_one_by_title_and_year_or_by_a_number(tmp_path: Path) -> None:

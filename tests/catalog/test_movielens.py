@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import DataError
-from catalog.films import Film
+from catalog.films import Film, FilmTag
 from catalog.movielens import read_films
 
 FolderOf = Callable[[Mapping[str, str | bytes]], Path]
@@ -261,3 +261,23 @@ def test_u_item_may_end_its_lines_with_crlf(folder_of: FolderOf) -> None:
 def test_a_malformed_u_item_is_refused_and_says_where(folder_of: FolderOf, content: str, message: str) -> None:
     with pytest.raises(DataError, match=rf"u\.item(, | ){message}"):
         read_films(folder_of({"u.item": content}))
+
+
+# Tags
+
+
+def test_tags_are_counted_by_user_whatever_their_capitals_and_blanks(folder_of: FolderOf) -> None:
+    tags = (
+        "userId,movieId,tag,timestamp\n1,6,Heist,1\n2,6,heist,2\n2,6, HEIST ,3\n2,6,Los  Angeles,4\n1,1,  ,5\n1,9,x,6\n"
+    )
+    files = read_films(folder_of({"movies.csv": MOVIES, "links.csv": LINKS, "tags.csv": tags}))
+    assert files.tags == (FilmTag(6, "heist", 2), FilmTag(6, "los angeles", 1))
+
+
+def test_a_folder_without_tags_has_none(folder_of: FolderOf) -> None:
+    assert read_films(folder_of({"movies.csv": MOVIES})).tags == ()
+
+
+def test_tags_without_their_columns_are_refused(folder_of: FolderOf) -> None:
+    with pytest.raises(DataError, match=r"tags\.csv, line 1: expected the columns userId, movieId, tag"):
+        read_films(folder_of({"movies.csv": MOVIES, "tags.csv": "movieId,tag\n1,fun\n"}))

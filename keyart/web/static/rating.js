@@ -1,6 +1,6 @@
 // The films that a newcomer is asked about: who has not seen one is asked about the next.
-import { ask } from "./ask.js";
-import { element, poster, titled } from "./element.js";
+import { poster, titled } from "./film.js";
+import { element, get } from "./parts.js";
 import { stars } from "./stars.js";
 
 const AT_LEAST = 10; // films on the page
@@ -36,7 +36,7 @@ export class Rating {
     const rated = this.rated;
     const missing = [...rated.keys()].filter((movieId) => !this.cards.has(movieId));
     // A link may name a film that is not here.
-    const films = await Promise.all(missing.map((movieId) => ask(`/api/films/${movieId}`).catch(() => null)));
+    const films = await Promise.all(missing.map((movieId) => get(`/api/films/${movieId}`).catch(() => null)));
     for (const film of films) if (film) this.list.append(this.card(film));
     for (const [movieId, card] of this.cards) card.show(this.rated.get(movieId) ?? 0);
     while (this.cards.size < Math.max(AT_LEAST, rated.size + SPARE)) {
@@ -49,7 +49,7 @@ export class Rating {
   async next() {
     while (true) {
       if (!this.waiting.length) {
-        this.waiting = await ask(`/api/films/to-rate?k=${PAGE}&offset=${this.offset}`);
+        this.waiting = await get(`/api/films/to-rate?k=${PAGE}&offset=${this.offset}`);
         this.offset += PAGE;
         if (!this.waiting.length) return null;
       }
@@ -83,7 +83,7 @@ export class Rating {
   }
 
   async find(movieId) {
-    if (!this.cards.has(movieId)) this.list.prepend(this.card(await ask(`/api/films/${movieId}`)));
+    if (!this.cards.has(movieId)) this.list.prepend(this.card(await get(`/api/films/${movieId}`)));
     this.focus(movieId);
   }
 

@@ -1,5 +1,6 @@
 // Films that are shown, not rated: a recommendation, and what a user liked.
-import { element, poster, titled } from "./element.js";
+import { poster, titled } from "./film.js";
+import { element } from "./parts.js";
 
 function link(film) {
   return element("a", { className: "hit", href: `/?film=${film.movie_id}` }, poster(film), element("strong", { textContent: titled(film) }));

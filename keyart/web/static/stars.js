@@ -1,5 +1,5 @@
 // Half stars as a slider, after the ARIA Authoring Practices' rating slider: mouse, touch and keys come with the element.
-import { element } from "./element.js";
+import { element } from "./parts.js";
 
 export function inWords(value) {
   return value ? `${value} ${value === 1 ? "star" : "stars"}` : "not rated";

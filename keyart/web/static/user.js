@@ -1,10 +1,9 @@
 // The page for a user: its address holds who asks, what they rated and how, and everything shown follows from it.
-import { ask } from "./ask.js";
 import { combobox } from "./combobox.js";
+import { at, get } from "./parts.js";
 import { Rating } from "./rating.js";
 import { liked, recommended } from "./recommended.js";
 
-const at = (id) => document.getElementById(id);
 const ENOUGH = 10;
 const FIRST = 3; // ratings from which there is something to recommend
 const LENGTH = 30;
@@ -66,7 +65,7 @@ function showChoice(user) {
 }
 
 async function showUser(user) {
-  const facts = await ask(`/api/users/${encodeURIComponent(user)}`);
+  const facts = await get(`/api/users/${encodeURIComponent(user)}`);
   at("user-name").textContent = `User ${facts.user_id}`;
   at("facts").textContent = `${facts.n_ratings} ratings, ${facts.mean_rating.toFixed(2)} stars on average. Liked best:`;
   at("best").replaceChildren(...facts.best_rated.map(liked));
@@ -82,9 +81,10 @@ function question(user, rated) {
   const params = state();
   const wanted = { k: LENGTH };
   for (const name of ["model", "fresh"]) if (params.has(name)) wanted[name] = params.get(name);
-  if (user) return ask(`/api/users/${encodeURIComponent(user)}/recommendations?${new URLSearchParams(wanted)}`);
+  if (user) return get(`/api/users/${encodeURIComponent(user)}/recommendations?${new URLSearchParams(wanted)}`);
   const ratings = [...rated].map(([movie_id, stars]) => ({ movie_id, rating: stars }));
-  return ask("/api/recommendations", { ...wanted, ratings });
+  const body = JSON.stringify({ ...wanted, ratings });
+  return get("/api/recommendations", { method: "POST", headers: { "Content-Type": "application/json" }, body });
 }
 
 function showFound(found, user) {
@@ -137,7 +137,7 @@ function toUser(userId) {
 }
 
 async function users(digits) {
-  const found = await ask(`/api/users?query=${encodeURIComponent(digits)}`);
+  const found = await get(`/api/users?query=${encodeURIComponent(digits)}`);
   // A combobox lists what has an id and a title.
   return found.map((user) => ({ movie_id: user.user_id, title: `User ${user.user_id}: ${user.n_ratings} ratings` }));
 }
@@ -155,7 +155,7 @@ at("choice").addEventListener("submit", (event) => event.preventDefault());
 at("again").addEventListener("click", () => go({ rated: "" }));
 at("any").addEventListener("click", async () => {
   try {
-    toUser((await ask("/api/users/random")).user_id);
+    toUser((await get("/api/users/random")).user_id);
   } catch (error) {
     at("status").textContent = error.message;
   }
@@ -163,6 +163,6 @@ at("any").addEventListener("click", async () => {
 addEventListener("popstate", () => { lastRated = null; show(); });
 
 combobox(at("number"), at("numbers"), users, toUser);
-combobox(at("title"), at("titles"), (text) => ask(`/api/films?query=${encodeURIComponent(text)}`), (movieId) => rating.add(movieId));
-models = await ask("/api/models").catch(() => []);
+combobox(at("title"), at("titles"), (text) => get(`/api/films?query=${encodeURIComponent(text)}`), (movieId) => rating.add(movieId));
+models = await get("/api/models").catch(() => []);
 show();

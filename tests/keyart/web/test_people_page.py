@@ -3,45 +3,26 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.keyart.conftest import N_FILMS
-from tests.test_layers import ROOT
+from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, looking, serious_barriers
 
 playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium")
-AXE = ROOT / "tests" / ".cache" / "axe.min.js"
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed; .ci/run installs it")
+pytestmark = NEEDS_CHROMIUM
 
 NEW = N_FILMS + 1
 DRAMAS = "22-4.5,24-5,26-4"
 
-Page = Any
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
 
 @pytest.fixture
-def page(browser: Any, people_address: str, tmp_path: Path) -> Iterator[Page]:
-    opened = browser.new_page(base_url=people_address)
-    opened.set_default_timeout(15_000)
-    faults: list[str] = []
-    opened.on("pageerror", lambda error: faults.append(str(error)))
-    yield opened
-    opened.screenshot(path=tmp_path / "page.png", full_page=True)
-    opened.close()
-    assert not faults
+def page(browser: Any, people_address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """An empty page of the workspace of two tastes."""
+    with looking(browser, people_address, request) as opened:
+        yield opened
 
 
 def expect(page: Page, selector: str) -> Any:
@@ -201,15 +182,11 @@ def test_an_unknown_user_is_said(page: Page) -> None:
 
 @pytest.mark.parametrize(("query", "width"), [("user=2", 390), (f"rated={DRAMAS}&fresh=0.2", 1280)])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there; .ci/run fetches it")
+@NEEDS_AXE
 def test_no_serious_barrier(page: Page, scheme: str, query: str, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 844})
     page.emulate_media(color_scheme=scheme)
     page.goto(f"/user?{query}")
     page.locator("#hits .hit").first.wait_for()
-    # The page's own policy lets in no script of others; the debugger may still run one.
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run()")
-    serious = [each for each in found["violations"] if each["impact"] in ("serious", "critical")]
-    assert not [(each["id"], [node["html"] for node in each["nodes"]]) for each in serious]
+    assert not serious_barriers(page)
     assert page.evaluate("document.documentElement.scrollWidth") == width

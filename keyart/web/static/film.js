@@ -1,9 +1,5 @@
-// An element with its properties and children, in one line.
-export function element(name, properties, ...children) {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
-  return made;
-}
+// A film as every card shows it.
+import { element } from "./parts.js";
 
 export function titled(film) {
   return film.year ? `${film.title} (${film.year})` : film.title;
