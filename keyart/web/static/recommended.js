@@ -12,7 +12,8 @@ export function recommended(film, givesStars) {
   const made = element("li", {}, link(film), numbers);
   if (film.new) {
     made.querySelector("strong").prepend(element("span", { className: "new", textContent: "new" }), " ");
-    made.append(element("small", { className: "faint", textContent: "Nobody has rated it yet: it is here for its genres, year and poster." }));
+    const known = film.has_poster ? "genres, year and poster" : "genres and year";
+    made.append(element("small", { className: "faint", textContent: `Nobody has rated it yet: it is here for its ${known}.` }));
   } else numbers.append(element("span", { textContent: `${film.n_ratings} ratings` }));
   return made;
 }
