@@ -14,6 +14,7 @@ export class Rating {
     this.cards = new Map(); // by movie_id, in the order of the page
     this.rated = new Map();
     this.passed = new Set();
+    this.unknown = new Set(); // a link may name a film that is not here
     this.waiting = [];
     this.offset = 0;
     this.work = Promise.resolve();
@@ -34,9 +35,8 @@ export class Rating {
   async fill() {
     // What was rated last counts, even if earlier ratings still wait for their films.
     const rated = this.rated;
-    const missing = [...rated.keys()].filter((movieId) => !this.cards.has(movieId));
-    // A link may name a film that is not here.
-    const films = await Promise.all(missing.map((movieId) => get(`/api/films/${movieId}`).catch(() => null)));
+    const missing = [...rated.keys()].filter((movieId) => !this.cards.has(movieId) && !this.unknown.has(movieId));
+    const films = await Promise.all(missing.map((movieId) => get(`/api/films/${movieId}`).catch(() => this.unknown.add(movieId) && null)));
     for (const film of films) if (film) this.list.append(this.card(film));
     for (const [movieId, card] of this.cards) card.show(this.rated.get(movieId) ?? 0);
     while (this.cards.size < Math.max(AT_LEAST, rated.size + SPARE)) {

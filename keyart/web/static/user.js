@@ -29,7 +29,8 @@ function go(changes, replace = false) {
   const params = state();
   for (const [name, value] of Object.entries(changes)) value === "" ? params.delete(name) : params.set(name, value);
   // A comma may stand in an address as it is, and is easier to read.
-  history[replace ? "replaceState" : "pushState"](null, "", `?${params}`.replaceAll("%2C", ","));
+  const text = `${params}`.replaceAll("%2C", ",");
+  history[replace ? "replaceState" : "pushState"](null, "", location.pathname + (text && `?${text}`));
   return show();
 }
 
@@ -64,8 +65,7 @@ function showChoice(user) {
   showShare();
 }
 
-async function showUser(user) {
-  const facts = await get(`/api/users/${encodeURIComponent(user)}`);
+function showUser(facts) {
   at("user-name").textContent = `User ${facts.user_id}`;
   at("facts").textContent = `${facts.n_ratings} ratings, ${facts.mean_rating.toFixed(2)} stars on average. Liked best:`;
   at("best").replaceChildren(...facts.best_rated.map(liked));
@@ -103,6 +103,10 @@ function showNothing(why) {
   at("status").textContent = why;
 }
 
+function invitation(n) {
+  return `Rate ${n} ${n < FIRST ? "more " : ""}${n === 1 ? "film" : "films"} for first recommendations.`;
+}
+
 async function show() {
   const number = ++asked;
   const user = state().get("user");
@@ -114,14 +118,14 @@ async function show() {
   showChoice(user);
   showProgress(rated);
   try {
-    const shown = user ? showUser(user) : rating.show(rated);
-    // The films to rate need not be waited for, but a mistake in them must be heard of.
-    if (user) await shown;
-    else shown.catch((error) => { at("status").textContent = error.message; });
-    const missing = FIRST - rated.size;
-    if (!user && missing > 0) {
-      showNothing(`Rate ${missing} ${missing < FIRST ? "more " : ""}${missing === 1 ? "film" : "films"} for first recommendations.`);
-      return;
+    if (user) {
+      const facts = await get(`/api/users/${encodeURIComponent(user)}`);
+      if (number !== asked) return;
+      showUser(facts);
+    } else {
+      // The films to rate need not be waited for, but a mistake in them must be heard of.
+      rating.show(rated).catch((error) => { at("status").textContent = error.message; });
+      if (rated.size < FIRST) return showNothing(invitation(FIRST - rated.size));
     }
     if (!at("hits").children.length) at("status").textContent = "Looking for films …";
     const found = await question(user, rated);
