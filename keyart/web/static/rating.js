@@ -36,13 +36,22 @@ export class Rating {
     // What was rated last counts, even if earlier ratings still wait for their films.
     const rated = this.rated;
     const missing = [...rated.keys()].filter((movieId) => !this.cards.has(movieId) && !this.unknown.has(movieId));
-    const films = await Promise.all(missing.map((movieId) => get(`/api/films/${movieId}`).catch(() => this.unknown.add(movieId) && null)));
+    const films = await Promise.all(missing.map((movieId) => this.film(movieId)));
     for (const film of films) if (film) this.list.append(this.card(film));
     for (const [movieId, card] of this.cards) card.show(this.rated.get(movieId) ?? 0);
     while (this.cards.size < Math.max(AT_LEAST, rated.size + SPARE)) {
       const film = await this.next();
       if (!film) return;
       this.list.append(this.card(film));
+    }
+  }
+
+  async film(movieId) {
+    try {
+      return await get(`/api/films/${movieId}`);
+    } catch {
+      this.unknown.add(movieId);
+      return null;
     }
   }
 
