@@ -14,11 +14,13 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from catalog.errors import ConfigError
+from keyart.web.atlas import atlas_pages
 from keyart.web.gate import LOOPBACK, Gate
 from keyart.web.lines import Line
 from keyart.web.problems import add_problems
 from keyart.web.routes import api
 from keyart.web.service import Service
+from keyart.workspace import Workspace
 
 _STATIC = Path(__file__).parent / "static"
 _LIMIT_S, _NETWORK_LIMIT_S, _SHUTDOWN_S = 15.0, 60.0, 20
@@ -59,6 +61,7 @@ def make_app(home: Path, token: str | None = None) -> FastAPI:
     add_problems(app)
     app.middleware("http")(Gate(token, registry))
     app.include_router(api(lambda: service, quick, network))
+    app.include_router(atlas_pages(Workspace.open(home), quick))
 
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
