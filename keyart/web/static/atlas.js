@@ -18,7 +18,7 @@ const FLIGHT_MS = 450;
 
 function begin(films) {
   const canvas = at("canvas");
-  const camera = new Camera(films.n);
+  const camera = new Camera(films.n, films.reach(films.x), films.reach(films.y));
   const grid = new Grid(films.x, films.y);
   let waiting = false;
   const repaint = () => {
@@ -26,8 +26,10 @@ function begin(films) {
     waiting = true;
     requestAnimationFrame((now) => { waiting = false; painter.paint(now); });
   };
-  const painter = new Painter(canvas, films, grid, camera, new Pictures(films, repaint));
-  const selection = new Selection(at, films, (rows) => { painter.selected = rows; repaint(); });
+  const change = (what) => { painter.change(what); repaint(); };
+  const pictures = new Pictures(films, change);
+  const painter = new Painter(canvas, films, grid, camera, pictures, repaint);
+  const selection = new Selection(at, films, (rows) => change({ selected: rows }));
 
   // The address
 
@@ -67,10 +69,10 @@ function begin(films) {
 
   function colourBy(name) {
     const { entries, has, colour } = COLOURINGS[name](films);
-    painter.colour = colour;
+    pictures.tint(colour);
+    change({ colour });
     showLegend(at("legend"), entries, (number) => {
-      painter.shown = number === null ? null : (row) => has(row, number);
-      repaint();
+      change({ shown: number === null ? null : (row) => has(row, number) });
     });
   }
 
@@ -190,7 +192,7 @@ function begin(films) {
   at("colour").addEventListener("change", () => { colourBy(at("colour").value); remember({ colour: at("colour").value }, true); });
   addEventListener("popstate", follow);
   combobox(at("title"), at("suggestions"), suggest, find);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => change());
   new ResizeObserver(([{ contentRect: { width, height } }]) => { painter.resize(width, height); repaint(); }).observe(canvas);
   painter.resize(canvas.clientWidth, canvas.clientHeight);
   listClusters(at("clusters").querySelector("ul"), films);

@@ -5,10 +5,13 @@ const GROWTH = 0.75;
 const WIDEST = 150;
 
 export class Camera {
-  constructor(nFilms) {
+  // `across` and `down` are the half sides of the part of the map where films are, about its middle.
+  constructor(nFilms, across, down) {
+    this.across = Math.max(across, 0.1);
+    this.down = Math.max(down, 0.1);
     this.x = this.y = 0;
     this.zoom = 1;
-    this.width = this.height = 1;
+    this.width = this.height = this.fitting = 1;
     // So wide that all posters together would cover a disc as large as the map.
     this.posterWidth = Math.sqrt(Math.PI / 1.5 / Math.max(nFilms, 1));
   }
@@ -16,11 +19,16 @@ export class Camera {
   resize(width, height) {
     this.width = width;
     this.height = height;
+    this.fitting = (Math.min(width / this.across, height / this.down) / 2) * MARGIN;
     this.look(this.x, this.y, this.zoom);
   }
 
-  get fitting() {
-    return (Math.min(this.width, this.height) / 2) * MARGIN;
+  // The same view with more around it.
+  widened(times) {
+    const wide = Object.assign(Object.create(Camera.prototype), this);
+    wide.width *= times;
+    wide.height *= times;
+    return wide;
   }
 
   // Pixels for each unit of the map.

@@ -23,6 +23,11 @@ export class Films {
     this.rows = new Map(map.movie_ids.map((movieId, row) => [movieId, row]));
   }
 
+  // How far films go to either side.
+  reach(places) {
+    return places.reduce((most, place) => Math.max(most, Math.abs(place)), 0);
+  }
+
   label(row) {
     return this.year[row] ? `${this.title[row]} (${this.year[row]})` : this.title[row];
   }
