@@ -9,6 +9,7 @@ hands off. It needs Chromium and Playwright.
   time a little brighter, around the places that they have. Chromium runs without a graphics card, as it does in tests.
 """
 
+# ruff: noqa: E402 - the path has to be right before anything is imported
 from __future__ import annotations
 
 import argparse
@@ -26,7 +27,7 @@ import numpy as np
 from PIL import Image, ImageEnhance
 
 # benchmarks/index.py is not the package of that name.
-sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
+sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from catalog.films import Film
 from index.vectors import unit_rows
@@ -120,7 +121,9 @@ def repeated(workspace: Workspace, folder: Path) -> Path:
 
 def write_movielens(folder: Path, films: list[Film]) -> None:
     folder.mkdir()
-    rows = [f'{number},"{film.label.replace(chr(34), "")}",{"|".join(film.genres)}' for number, film in enumerate(films, 1)]
+    rows = [
+        f'{number},"{film.label.replace(chr(34), "")}",{"|".join(film.genres)}' for number, film in enumerate(films, 1)
+    ]
     (folder / "movies.csv").write_text("\n".join(["movieId,title,genres", *rows]), encoding="utf-8")
     # The server wants something to compare films by; the page of the atlas does not ask for it.
     (folder / "ratings.csv").write_text("userId,movieId,rating,timestamp\n1,1,4,1\n1,2,4,1\n2,1,3,1\n2,2,5,1\n")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 from importlib import import_module
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -219,11 +220,10 @@ def apart(positions: FloatMatrix, *, taken: FloatMatrix | None = None, gap: floa
     moved = positions.copy()
     settled = np.empty((0, 2), np.float32) if taken is None else taken
     crowded = _crowded(moved, settled, gap)
-    free = np.setdiff1d(np.arange(len(moved)), crowded)
-    settled = np.concatenate([settled, moved[free]])
-    for place_ in crowded.tolist():
-        moved[place_] = _free_place(moved[place_], settled, gap)
-        settled = np.concatenate([settled, moved[place_ : place_ + 1]])
+    alone = np.setdiff1d(np.arange(len(moved)), crowded)
+    tree = cKDTree(np.concatenate([settled, moved[alone]]))
+    for number, film in enumerate(crowded.tolist()):
+        moved[film] = _free_place(moved[film], tree, moved[crowded[:number]], gap)
     return moved
 
 
@@ -291,7 +291,8 @@ def nearest_centroid(rows: FloatMatrix, centroids: FloatMatrix) -> Labels:
         Rows of `centroids`.
     """
     # Of |row - centroid|² the row's own length is the same for all centroids.
-    return np.argmax(rows @ centroids.T - (centroids**2).sum(axis=1) / 2, axis=1).astype(np.int32)
+    nearest: Labels = np.argmax(rows @ centroids.T - (centroids**2).sum(axis=1) / 2, axis=1).astype(np.int32)
+    return nearest
 
 
 def _principal_plane(rows: FloatMatrix) -> FloatMatrix:
@@ -342,11 +343,12 @@ def _crowded(positions: FloatMatrix, settled: FloatMatrix, gap: float) -> npt.ND
     return np.array(sorted(near), np.intp)
 
 
-def _free_place(position: FloatMatrix, settled: FloatMatrix, gap: float) -> FloatMatrix:
-    tree = cKDTree(settled)
-    for step in range(1, len(settled) + 2):
+def _free_place(position: FloatMatrix, tree: cKDTree, others: FloatMatrix, gap: float) -> FloatMatrix:
+    """Find the nearest place on a spiral that neither the films of the tree nor the others are near."""
+    for step in count(1):
         angle, radius = step * _GOLDEN_ANGLE, 1.2 * gap * np.sqrt(step)
-        tried = (position + radius * np.array([np.cos(angle), np.sin(angle)])).astype(np.float32)
-        if tree.query(tried)[0] >= gap:
+        tried: FloatMatrix = position + np.float32(radius) * np.array([np.cos(angle), np.sin(angle)], np.float32)
+        away = np.linalg.norm(others - tried, axis=1).min(initial=np.inf)
+        if away >= gap and tree.query(tried)[0] >= gap:
             return tried
-    return tried
+    raise AssertionError("a spiral has no end")

@@ -202,7 +202,6 @@ def _laid_out(
 
 def _grown(before: Atlas, features: FilmFeatures, progress: Progress) -> tuple[_Films, str]:
     stay = _Films.of(before).take(_stays(before, features))
-    n_dropped = len(before) - len(stay.movie_ids)
     films, n_placed = stay, 0
     new = np.flatnonzero(~np.isin(features.movie_ids, stay.movie_ids))
     if len(new):
@@ -213,6 +212,7 @@ def _grown(before: Atlas, features: FilmFeatures, progress: Progress) -> tuple[_
         positions = layout.place(rows, stay.rows, stay.positions)
         hashes = np.array(chosen.poster_sha256s, "S64")
         films = stay.joined(_Films(chosen.movie_ids, hashes, rows, positions, np.ones(len(rows), bool)))
+    n_dropped = len(np.setdiff1d(before.movie_ids, films.movie_ids))
     if not n_placed and not n_dropped:
         return films, "up to date"
     return films, f"{n_placed:,} placed, {n_dropped:,} dropped, {len(stay.movie_ids):,} where they were"

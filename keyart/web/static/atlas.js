@@ -154,10 +154,10 @@ function begin(films) {
     zoom: (left, top, factor) => { cancelAnimationFrame(flight); camera.zoomAt(left, top, factor); mark(null); moved(); },
     point: (left, top) => mark(under(left, top), true),
     away: () => mark(null),
-    press: (left, top, event) => {
+    press: (left, top, pointer) => {
       const row = under(left, top);
       if (row === null) mark(null);
-      else if (event.pointerType === "touch" && painter.marked !== row) mark(row);
+      else if (pointer === "touch" && painter.marked !== row) mark(row);
       else open(row);
     },
     box: (box) => { painter.box = box; repaint(); },

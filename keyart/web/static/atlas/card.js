@@ -16,8 +16,15 @@ export function showCard(card, films, camera, row, hovering) {
   facts.textContent = films.genresOf(row).join(", ") || "no genres";
   cluster.textContent = films.clusterOf(row);
   const [x, y] = camera.toScreen(films.x[row], films.y[row]);
+  const [width, height] = [card.offsetWidth, card.offsetHeight];
   const away = Math.max(camera.poster * 0.75, 18) + GAP;
-  const left = x + away + card.offsetWidth <= camera.width ? x + away : x - away - card.offsetWidth;
-  card.style.left = `${Math.max(4, Math.min(left, camera.width - card.offsetWidth - 4))}px`;
-  card.style.top = `${Math.max(4, Math.min(y - card.offsetHeight / 2, camera.height - card.offsetHeight - 4))}px`;
+  const within = (place, size, end) => Math.max(4, Math.min(place, end - size - 4));
+  // Beside the film; above or below it where the screen is too narrow for that.
+  const beside = x + away + width <= camera.width || x - away - width >= 0;
+  const below = Math.max(camera.poster * 1.2, 18) + GAP;
+  const [left, top] = beside
+    ? [x + away + width <= camera.width ? x + away : x - away - width, y - height / 2]
+    : [x - width / 2, y + below + height <= camera.height ? y + below : y - below - height];
+  card.style.left = `${within(left, width, camera.width)}px`;
+  card.style.top = `${within(top, height, camera.height)}px`;
 }

@@ -6,6 +6,7 @@ export function gestures(canvas, say, isBoxing) {
   const down = new Map(); // pointers by their ids, where they are
   let start = null; // where the first came down
   let boxing = false;
+  let pressed = null; // a press that a click will follow
   let spread = 0;
 
   function at(event) {
@@ -21,6 +22,7 @@ export function gestures(canvas, say, isBoxing) {
   canvas.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
     canvas.setPointerCapture(event.pointerId);
+    pressed = null;
     down.set(event.pointerId, at(event));
     if (down.size === 1) {
       start = at(event);
@@ -69,12 +71,17 @@ export function gestures(canvas, say, isBoxing) {
     if (boxing) {
       if (cancelled || !moved) say.box(null);
       else say.boxed([...start, left, top]);
-    } else if (start && !moved && !cancelled) say.press(left, top, event);
+    } else if (start && !moved && !cancelled) pressed = [left, top, event.pointerType];
     start = null;
     boxing = false;
   }
   canvas.addEventListener("pointerup", (event) => up(event, false));
   canvas.addEventListener("pointercancel", (event) => up(event, true));
+  // Not before the click: what a press brings up must not be what is clicked.
+  canvas.addEventListener("click", () => {
+    if (pressed) say.press(...pressed);
+    pressed = null;
+  });
   canvas.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") say.away(); });
 
   canvas.addEventListener("wheel", (event) => {
