@@ -4,9 +4,11 @@ Run it as ``python benchmarks/atlas.py --home WORKSPACE``, a workspace with post
 hands off. It needs Chromium and Playwright.
 
 - ``map``: time and memory of `keyart atlas`, in a process of its own; the share of a film's ten nearest by cosine that
-  are among its 30 nearest on the map, beside a plane of the first two principal components and beside chance.
-- ``page``: frames a second while a mouse drags the map of 10,000 posters: those of the workspace five times over, each
-  time a little brighter, around the places that they have. Chromium runs without a graphics card, as it does in tests.
+  are among its 30 nearest on the map, beside a plane of the first two principal components and beside chance; and the
+  same of films that were placed on a map that was laid out without them.
+- ``page``: frames a second while a mouse drags, or its wheel zooms, the map of 10,000 posters: those of the workspace
+  five times over, each time a little brighter, around the places that they have. Chromium runs without a graphics card,
+  as it does in tests.
 """
 
 # ruff: noqa: E402 - the path has to be right before anything is imported
@@ -31,6 +33,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from catalog.films import Film
 from index.vectors import unit_rows
+from keyart.atlas.layout import Method, lay_out, place
 from keyart.atlas.making import AtlasOptions, make_atlas
 from keyart.atlas.record import Atlas
 from keyart.atlas.sheets import along_the_map, assign, draw
@@ -40,6 +43,7 @@ from keyart.stock import current_features, films_of, posters_of
 from keyart.workspace import Workspace
 
 _N_TIMES = 5
+_N_PLACED = 200
 _ZOOMS = (1, 2, 5, 15)
 _COMMAND = [sys.executable, "-c", "from keyart.cli import main; main()"]
 _COUNT_FRAMES = """
@@ -51,17 +55,17 @@ requestAnimationFrame(function tell(now) { frames_.push(now - before); before = 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["map", "page"], nargs="*", default=["map", "page"])
+    parser.add_argument("what", choices=["map", "page", "both"], nargs="?", default="both")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=5)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "workspace"
         shutil.copytree(chosen.home, home, ignore=shutil.ignore_patterns("atlas", "index", "cf"))
-        if "map" in chosen.what:
+        if chosen.what != "page":
             measure_cost(home)
             measure_map(Workspace.open(home))
-        if "page" in chosen.what:
+        if chosen.what != "map":
             make_atlas(Workspace.open(home), AtlasOptions())
             measure_page(repeated(Workspace.open(home), Path(folder)), chosen.seconds)
 
@@ -70,7 +74,9 @@ def measure_cost(home: Path) -> None:
     print("| command | seconds | peak memory (MB) |\n|---|---|---|")
     for name, options in (("keyart atlas", []), ("keyart atlas, nothing new", []), ("keyart atlas --anew", ["--anew"])):
         started = time.perf_counter()
-        child = subprocess.Popen([*_COMMAND, "atlas", "--home", str(home), *options], stdout=subprocess.DEVNULL)
+        child = subprocess.Popen(
+            [*_COMMAND, "atlas", "--home", str(home), *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         _, status, usage = os.wait4(child.pid, 0)
         if status:
             raise SystemExit(f"{name} failed")
@@ -84,13 +90,46 @@ def measure_map(workspace: Workspace) -> None:
     nearest = _nearest(units @ units.T, 10)
     centred = atlas.rows - atlas.rows.mean(axis=0)
     plane = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
-    placed = np.random.default_rng(0).uniform(size=plane.shape)
-    print("| places by | share of the 10 nearest among the 30 nearest on the map |\n|---|---|")
-    for name, positions in ((atlas.method, atlas.positions), ("two principal components", plane), ("chance", placed)):
-        away = ((positions[:, None] - positions[None]) ** 2).sum(axis=2)
-        around = _nearest(-away, 30)
-        shares = [len(set(one) & set(other)) / 10 for one, other in zip(nearest, around, strict=True)]
-        print(f"| {name} | {np.mean(shares):.3f} |")
+    by_chance = np.random.default_rng(0).uniform(size=plane.shape)
+    print("| places by | share of the 10 nearest among the 30 nearest there |\n|---|---|")
+    for n in (len(atlas.basis.T), 50):
+        rows = unit_rows(atlas.rows[:, :n], None)[0]
+        print(f"| {n} directions, no map yet | {_kept(nearest, rows @ rows.T):.3f} |")
+    for name, positions in (
+        (atlas.method, atlas.positions),
+        ("two principal components", plane),
+        ("chance", by_chance),
+    ):
+        print(f"| {name} | {_kept(nearest, -_squares(positions, positions)):.3f} |")
+    measure_placing(atlas)
+
+
+def measure_placing(atlas: Atlas) -> None:
+    """Leave films out of a map, place them, and look whether they are among those that they are like."""
+    new = np.random.default_rng(1).choice(len(atlas), _N_PLACED, replace=False)
+    old = np.setdiff1d(np.arange(len(atlas)), new)
+    rows, positions = atlas.rows[old], lay_out(atlas.rows[old], Method(atlas.method), atlas.seed)
+    nearest = np.argsort(-(atlas.rows[new] @ rows.T), axis=1)[:, :10]
+    print(f"| {_N_PLACED} films placed | share of the 10 nearest among the 30 nearest on the map |\n|---|---|")
+    ways = {
+        "where neighbours crowd": place(atlas.rows[new], rows, positions),
+        "in their mean": positions[nearest].mean(axis=1),
+    }
+    for name, placed in ways.items():
+        around = np.argsort(_squares(placed, positions), axis=1)[:, :30]
+        print(f"| {name} | {_shared(nearest.tolist(), around.tolist()):.3f} |")
+
+
+def _squares(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return ((one[:, None] - other[None]) ** 2).sum(axis=2)
+
+
+def _kept(nearest: list[list[int]], likeness: np.ndarray) -> float:
+    return _shared(nearest, _nearest(likeness, 30))
+
+
+def _shared(nearest: list[list[int]], around: list[list[int]]) -> float:
+    return float(np.mean([len(set(one) & set(other)) / 10 for one, other in zip(nearest, around, strict=True)]))
 
 
 def _nearest(likeness: np.ndarray, k: int) -> list[list[int]]:
@@ -157,37 +196,42 @@ def measure_page(home: Path, seconds: float) -> None:
     server = subprocess.Popen([*_COMMAND, "serve", "--home", str(home), "--port", str(port)], stderr=subprocess.DEVNULL)
     try:
         _wait(port)
-        print("| zoom | posters in view | median frame (ms) | 95th percentile (ms) | frames/s |\n|---|---|---|---|---|")
+        print("| hand | zoom | posters in view | median frame (ms) | 95th percentile (ms) | frames/s |")
+        print("|---|---|---|---|---|---|")
         with sync_playwright() as driver:
             browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            for zoom in _ZOOMS:
-                print(_row(browser, f"http://127.0.0.1:{port}/atlas?x=0&y=0&z={zoom}", zoom, seconds), flush=True)
+            for hand, zoom in [*(("drags", zoom) for zoom in _ZOOMS), ("turns the wheel", 1)]:
+                print(_row(browser, f"http://127.0.0.1:{port}/atlas?x=0&y=0&z={zoom}", hand, zoom, seconds), flush=True)
             browser.close()
     finally:
         server.terminate()
         server.wait(30)
 
 
-def _row(browser: object, url: str, zoom: int, seconds: float) -> str:
+def _row(browser: object, url: str, hand: str, zoom: int, seconds: float) -> str:
     page = browser.new_page(viewport={"width": 1280, "height": 900})  # type: ignore[attr-defined]
     page.goto(url, wait_until="networkidle")
+    # The pictures are decoded after they have come.
     page.wait_for_timeout(4000)
     page.get_by_role("button", name="Select all in view").click()
     n = page.locator("#count").inner_text().split(" ")[0]
     page.get_by_role("button", name="Clear").click()
     page.mouse.move(500, 450)
-    page.mouse.down()
+    if hand == "drags":
+        page.mouse.down()
     page.evaluate(_COUNT_FRAMES)
     end, step = time.perf_counter() + seconds, 0
     while time.perf_counter() < end:
         step += 1
         # To and fro, so that the map stays in view.
-        page.mouse.move(500 + 150 * np.sin(step / 40), 450 + 60 * np.cos(step / 55))
+        if hand == "drags":
+            page.mouse.move(500 + 150 * np.sin(step / 40), 450 + 60 * np.cos(step / 55))
+        else:
+            page.mouse.wheel(0, -40 if step // 40 % 2 == 0 else 40)
     frames = np.array(page.evaluate("frames_")[1:])
-    page.mouse.up()
     page.close()
     median, late = np.percentile(frames, [50, 95])
-    return f"| {zoom} | {n} | {median:.1f} | {late:.1f} | {1000 * len(frames) / frames.sum():.0f} |"
+    return f"| {hand} | {zoom} | {n} | {median:.1f} | {late:.1f} | {1000 * len(frames) / frames.sum():.0f} |"
 
 
 def _wait(port: int) -> None:

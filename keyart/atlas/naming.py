@@ -13,7 +13,7 @@ _N_CANDIDATES = 8
 _SMOOTHING = 10
 _LEAST_FILMS = 3
 # In standard deviations of what chance gives: a word may be commoner by accident, and there are many words.
-_LEAST_DEVIATION = 2.0
+_LEAST_DEVIATION = 2.5
 
 
 def name_clusters(clusters: Sequence[int], words: Sequence[Sequence[str]], n_clusters: int) -> list[str]:

@@ -19,7 +19,9 @@ export class Camera {
   resize(width, height) {
     this.width = width;
     this.height = height;
-    this.fitting = (Math.min(width / this.across, height / this.down) / 2) * MARGIN;
+    // The films at the edge with their whole posters.
+    const [across, down] = [this.across + this.posterWidth / 2, this.down + 0.75 * this.posterWidth];
+    this.fitting = (Math.min(width / across, height / down) / 2) * MARGIN;
     this.look(this.x, this.y, this.zoom);
   }
 
