@@ -23,7 +23,7 @@ from index.vectors import FloatMatrix, faults, unit_rows
 
 Labels = npt.NDArray[np.int32]
 
-# Of 2,000 real posters, 100 directions keep 88 of 100 nearest neighbours and 50 keep 75; what more of them keep is
+# Of 2,000 real posters, 100 directions keep 88 of 100 nearest neighbours and 50 keep 76; what more of them keep is
 # hardly seen on the map.
 _RANK = 100
 _PERPLEXITY = 30
@@ -189,7 +189,7 @@ def _densest(places: FloatMatrix, weights: FloatMatrix) -> FloatMatrix:
     """Find where places crowd: (m, k, 2) and their (m, k) weights to (m, 2).
 
     The neighbours of a film often lie in two or three parts of the map, and their plain mean amid none of these: of 200
-    real posters placed so, 23 of 100 nearest were found among the 30 nearest on the map, and 41 of 100 placed thus.
+    real posters placed so, 21 of 100 nearest were found among the 30 nearest on the map, and 42 of 100 placed thus.
     """
     found = np.median(places, axis=1)
     for _ in range(_N_SHIFTS):
