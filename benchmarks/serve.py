@@ -1,84 +1,198 @@
-"""How fast `keyart serve` finds look-alikes by movie_id: requests a second and times, over the loopback.
+"""How fast `keyart serve` answers over the loopback, and how soon its page can be used.
 
-Run it as ``python benchmarks/serve.py --home WORKSPACE``. The server is a process of its own; the client, with as many
-threads as connections, shares its cores. Every request asks about a film drawn at random.
+Run it as ``python benchmarks/serve.py --home WORKSPACE``, with wrk and Chromium installed. The server is a process of
+its own; wrk, with one thread, shares its cores. Look-alikes are asked of films drawn at random. Beside them stand
+`/healthz`, what HTTP alone costs, and, for pictures, the network alone: the bounds. The page is opened anew, with
+nothing kept, for films drawn at random; it is usable when every poster in the window is painted.
 """
 
 from __future__ import annotations
 
 import argparse
 import http.client
+import json
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
 import numpy as np
 
-from keyart.workspace import Workspace
-from posters.store import PosterStore
+# Else `benchmarks/index.py` would stand for the package `index`.
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+N_PAGES = 20
+# Draws an address anew for every request, and tells at the end what wrk itself only rounds.
+SCRIPT = """
+local paths = {PATHS}
+math.randomseed(1)
+request = function() return wrk.format("GET", paths[math.random(#paths)]) end
+done = function(summary, latency)
+  local errors = summary.errors
+  local wrong = errors.connect + errors.read + errors.write + errors.status + errors.timeout
+  io.write(string.format('{"n": %d, "us": %d, "p50": %d, "p99": %d, "errors": %d}\\n', summary.requests,
+    summary.duration, latency:percentile(50), latency:percentile(99), wrong))
+end
+"""
+USABLE = """() => new Promise((tell) => {
+  const look = () => {
+    const isSeen = (image) => image.getBoundingClientRect().top < innerHeight;
+    const images = [...document.querySelectorAll(".hit img")].filter(isSeen);
+    if (images.length && images.every((one) => one.complete)) requestAnimationFrame(() => tell(performance.now()));
+    else requestAnimationFrame(look);
+  };
+  look();
+})"""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 64])
     chosen = parser.parse_args()
+    from keyart.workspace import Workspace
+    from posters.store import PosterStore
+
     with PosterStore.open_to_read(Workspace.open(chosen.home).posters_dir) as store:
-        movie_ids = [poster.movie_id for poster in store.posters()]
+        posters = {poster.movie_id: poster.path for poster in store.posters()}
+    with serving(chosen.home) as port:
+        measure_requests(port, list(posters), chosen.connections, chosen.seconds)
+        measure_pictures(port, list(posters.values()), chosen.connections, chosen.seconds)
+        measure_page(port, list(posters))
+    measure_network(chosen.home, list(posters.values()))
+
+
+@contextmanager
+def serving(home: Path) -> Iterator[int]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    words = ["-c", "from keyart.cli import main; main()", "serve", "--home", str(chosen.home), "--port", str(port)]
+    words = ["-c", "from keyart.cli import main; main()", "serve", "--home", str(home), "--port", str(port)]
     server = subprocess.Popen([sys.executable, *words])
     try:
-        _wait(port)
-        print("| connections | requests/s | p50 (ms) | p99 (ms) | errors |\n|---|---|---|---|---|")
-        for n in chosen.connections:
-            print(_row(port, movie_ids, n, chosen.seconds))
+        wait_until_ready(port)
+        yield port
     finally:
         server.terminate()
         server.wait(30)
 
 
-def _wait(port: int) -> None:
-    deadline = time.monotonic() + 60
+def wait_until_ready(port: int) -> None:
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+            connection.request("GET", "/readyz")
+            if connection.getresponse().status == 200:
+                return
         except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise SystemExit("the server did not start within a minute")
+            pass
+        finally:
+            connection.close()
+        time.sleep(0.2)
+    raise SystemExit("the server was not ready within two minutes")
 
 
-def _row(port: int, movie_ids: list[int], n: int, seconds: float) -> str:
-    started = time.perf_counter()
-    with ThreadPoolExecutor(n) as threads:
-        asked = list(threads.map(lambda seed: _ask(port, movie_ids, seed, seconds), range(n)))
-    lasted = time.perf_counter() - started
-    times_ms = 1000 * np.concatenate([times for times, _ in asked])
-    p50, p99 = np.percentile(times_ms, [50, 99])
-    return f"| {n} | {len(times_ms) / lasted:.0f} | {p50:.1f} | {p99:.1f} | {sum(errors for _, errors in asked)} |"
+def measure_requests(port: int, movie_ids: list[int], connections: list[int], seconds: float) -> None:
+    print("| asked | connections | requests/s | p50 (ms) | p99 (ms) | errors |\n|---|---|---|---|---|---|")
+    similar = [f"/api/films/{movie_id}/similar?k=30" for movie_id in movie_ids]
+    posters = [f"/posters/{movie_id}?width=320" for movie_id in movie_ids]
+    for label, paths in (("30 look-alikes", similar), ("a poster", posters), ("`/healthz`", ["/healthz"])):
+        for n in connections:
+            found = load(port, paths, n, seconds)
+            rate = found["n"] / (found["us"] / 1e6)
+            times = f"{found['p50'] / 1e3:.1f} | {found['p99'] / 1e3:.1f}"
+            print(f"| {label} | {n} | {rate:.0f} | {times} | {found['errors']} |", flush=True)
 
 
-def _ask(port: int, movie_ids: list[int], seed: int, seconds: float) -> tuple[list[float], int]:
-    rng, times, n_errors = Random(seed), [], 0
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+def load(port: int, paths: list[str], n: int, seconds: float) -> dict[str, int]:
+    """Have wrk ask for addresses drawn at random."""
+    if not (wrk := shutil.which("wrk")):
+        raise SystemExit("wrk is not installed; on Debian: apt-get install wrk")
+    listed = "{" + ", ".join(json.dumps(path) for path in paths) + "}"
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write(SCRIPT.replace("{PATHS}", listed))
+        script.flush()
+        words = [wrk, "-t1", f"-c{n}", f"-d{seconds:.0f}s", "--timeout", "30s", "-s", script.name]
+        said = subprocess.run([*words, f"http://127.0.0.1:{port}"], capture_output=True, text=True, check=True).stdout
+    return json.loads(said.splitlines()[-1])
+
+
+def measure_pictures(port: int, paths: list[Path], connections: list[int], seconds: float) -> None:
+    """Send pictures, none of them twice, from as many threads as there are connections; some may be sent away."""
+    print("\n| pictures sent by | answered/s | p50 (ms) | p99 (ms) | sent away (503) | other errors |")
+    print("|---|---|---|---|---|---|")
+    for n in connections:
+        with ThreadPoolExecutor(n) as threads:
+            asked = list(threads.map(lambda seed: send(port, paths, seed, seconds), range(n)))
+        times_ms = 1000 * np.concatenate([times for times, _ in asked])
+        statuses = [status for _, others in asked for status in others]
+        p50, p99 = np.percentile(times_ms, [50, 99])
+        n_busy = statuses.count(503)
+        print(
+            f"| {n} | {len(times_ms) / seconds:.1f} | {p50:.0f} | {p99:.0f} | {n_busy} | {len(statuses) - n_busy} |",
+            flush=True,
+        )
+
+
+def send(port: int, paths: list[Path], seed: int, seconds: float) -> tuple[list[float], list[int]]:
+    rng, times, others = Random(seed), [], []
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=90)
     end = time.perf_counter() + seconds
     while (started := time.perf_counter()) < end:
-        connection.request("GET", f"/api/films/{rng.choice(movie_ids)}/similar?k=30")
+        # What follows the end of a JPEG is no part of the picture, but makes it one that was never seen before.
+        content = rng.choice(paths).read_bytes() + rng.randbytes(8)
+        connection.request("POST", "/api/similar?k=30", content)
         answer = connection.getresponse()
         answer.read()
-        times.append(time.perf_counter() - started)
-        n_errors += answer.status != 200
+        if answer.status == 200:
+            times.append(time.perf_counter() - started)
+        else:
+            others.append(answer.status)
+            time.sleep(float(answer.headers.get("Retry-After", 0)))
     connection.close()
-    return times, n_errors
+    return times, others
+
+
+def measure_network(home: Path, paths: list[Path]) -> None:
+    """Time decoding and network without a server: one picture after the other, and 16 at once."""
+    from features.images import read_image
+    from keyart.engine import Engine
+
+    engine = Engine.open(home)
+    pixels = np.stack([read_image(path)[0] for path in paths[:64]])
+    print("\n| the network alone | pictures/s |\n|---|---|")
+    for label, size in (("one by one", 1), ("16 at once", 16)):
+        engine.network(pixels[:size])
+        started = time.perf_counter()
+        for start in range(0, len(pixels), size):
+            engine.network(pixels[start : start + size])
+        print(f"| {label} | {len(pixels) / (time.perf_counter() - started):.1f} |")
+
+
+def measure_page(port: int, movie_ids: list[int]) -> None:
+    from playwright.sync_api import sync_playwright
+
+    rng, times = Random(2), []
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        for _ in range(N_PAGES):
+            context = browser.new_context(viewport={"width": 1280, "height": 900})
+            page = context.new_page()
+            page.goto(f"http://127.0.0.1:{port}/?film={rng.choice(movie_ids)}", wait_until="commit")
+            times.append(page.evaluate(USABLE))
+            context.close()
+        browser.close()
+    p50, p95 = np.percentile(times, [50, 95])
+    print(f"\nThe page is usable after {p50:.0f} ms (median), {p95:.0f} ms (95th percentile of {N_PAGES}).")
 
 
 if __name__ == "__main__":

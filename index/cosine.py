@@ -197,7 +197,7 @@ class CosineIndex:
         usable: Allowed = None
         rows: Rows
         if record["type"] == ExactRows.kind:
-            rows = ExactRows.open(folder / names["rows"], mean)
+            rows = ExactRows.open(folder, names, mean)
         elif features is None:
             raise NotBuiltError(f"the index in {folder} reads features, and there are none; run `keyart extract`")
         else:

@@ -1,10 +1,12 @@
 """Exact search: a FAISS flat inner-product index over rows of length 1. The oracle for every other kind.
 
-Memory: 4 bytes a number, one gigabyte for 10,000 films of 25,088 numbers, in pages that processes share.
+Memory: 4 bytes a number, one gigabyte for 10,000 films of 25,088 numbers, in pages that processes share; and the
+cosines of `index.pairs`, where they are worth it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,7 +14,10 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
+from catalog.errors import DataError
+from catalog.storage import atomic_path
 from index.features import FilmFeatures, Ids
+from index.pairs import all_pairs, extended_pairs, pairs_bytes
 from index.rows import Allowed, Found, as_found, open_faiss, search_parameters, write_faiss
 from index.vectors import FloatMatrix, unit_rows
 
@@ -28,12 +33,15 @@ class ExactRows:
         Rows of length 1.
     mean : ndarray of shape (n_features,), float32, or None
         What was subtracted before; None for plain cosines.
+    pairs : ndarray of shape (n, n), float32, optional
+        The cosine of every two rows.
     """
 
     kind: ClassVar[str] = "exact"
 
-    def __init__(self, flat: faiss.Index, mean: FloatMatrix | None) -> None:
+    def __init__(self, flat: faiss.Index, mean: FloatMatrix | None, pairs: FloatMatrix | None = None) -> None:
         self._flat = flat
+        self._pairs = pairs
         self.mean = mean
 
     @classmethod
@@ -55,16 +63,18 @@ class ExactRows:
         flat = faiss.IndexFlatIP(features.n_features)
         for block in features.blocks():
             flat.add(unit_rows(block, mean)[0])
-        return cls(flat, mean)
+        return cls(flat, mean, all_pairs(flat.reconstruct_batch, flat.ntotal) if _has_pairs(flat) else None)
 
     @classmethod
-    def open(cls, path: Path, mean: FloatMatrix | None) -> ExactRows:
+    def open(cls, folder: Path, names: Mapping[str, str], mean: FloatMatrix | None) -> ExactRows:
         """Map what `save` wrote.
 
         Parameters
         ----------
-        path : Path
-            The FAISS file.
+        folder : Path
+            The index folder.
+        names : mapping of str to str
+            What `save` returned.
         mean : ndarray of shape (n_features,), float32, or None
             What was subtracted when it was built.
 
@@ -76,11 +86,17 @@ class ExactRows:
         Raises
         ------
         FileNotFoundError
-            The file is missing.
+            A file is missing.
         DataError
-            It is damaged.
+            One is damaged.
         """
-        return cls(open_faiss(path), mean)
+        flat = open_faiss(folder / names["rows"])
+        if "pairs" not in names:
+            return cls(flat, mean)
+        pairs = np.asarray(np.load(folder / names["pairs"], mmap_mode="r", allow_pickle=False))
+        if pairs.shape != (flat.ntotal, flat.ntotal):
+            raise DataError(f"cosines of {len(pairs)} films for {flat.ntotal}")
+        return cls(flat, mean, pairs)
 
     def __len__(self) -> int:
         return int(self._flat.ntotal)
@@ -124,7 +140,9 @@ class ExactRows:
         """
         return k
 
-    def scan(self, unit_query: FloatMatrix, allowed: Allowed = None) -> tuple[FloatMatrix, npt.NDArray[np.bool_]]:
+    def scan(
+        self, unit_query: FloatMatrix, allowed: Allowed = None, own_row: int | None = None
+    ) -> tuple[FloatMatrix, npt.NDArray[np.bool_]]:
         """Tell every row's cosine, all of them exact.
 
         Parameters
@@ -133,6 +151,8 @@ class ExactRows:
             Of length 1, less the mean.
         allowed : ndarray of shape (n_rows,), bool, or None
             Which rows are asked about; what is told of the others means nothing. None for all of them.
+        own_row : int, optional
+            Where the query is a row itself, its number.
 
         Returns
         -------
@@ -142,6 +162,8 @@ class ExactRows:
             Which of them are exact.
         """
         del allowed  # no row costs more than another
+        if self._pairs is not None and own_row is not None:
+            return self._pairs[own_row].copy(), np.ones(len(self), bool)
         ((rows, cosines),) = self.search(unit_query[None], len(self), None)
         scanned: FloatMatrix = np.empty(len(self), np.float32)
         scanned[rows] = cosines
@@ -209,7 +231,12 @@ class ExactRows:
                 new = added.read(part[~old] - len(kept))
                 block[~old] = unit_rows(new, self.mean)[0]
             flat.add(block)
-        return ExactRows(flat, self.mean)
+        return ExactRows(flat, self.mean, self._pairs_of(flat, kept, order) if _has_pairs(flat) else None)
+
+    def _pairs_of(self, flat: faiss.Index, kept: Ids, order: Ids) -> FloatMatrix:
+        if self._pairs is None:
+            return all_pairs(flat.reconstruct_batch, flat.ntotal)
+        return extended_pairs(self._pairs, kept, order, flat.reconstruct_batch)
 
     def save(self, folder: Path, generation: str) -> dict[str, str]:
         """Write the rows.
@@ -224,16 +251,20 @@ class ExactRows:
         Returns
         -------
         dict of str to str
-            Its name.
+            The names of its files.
 
         Raises
         ------
         StoreError
-            The file cannot be written.
+            A file cannot be written.
         """
-        name = f"{generation}.faiss"
-        write_faiss(self._flat, folder / name)
-        return {"rows": name}
+        names = {"rows": f"{generation}.faiss"}
+        write_faiss(self._flat, folder / names["rows"])
+        if self._pairs is not None:
+            names["pairs"] = f"{generation}.npy"
+            with atomic_path(folder / names["pairs"]) as temporary_path, temporary_path.open("wb") as stream:
+                np.save(stream, self._pairs, allow_pickle=False)
+        return names
 
     def settings(self) -> dict[str, Any]:
         """Tell what `open` must know besides the files: nothing.
@@ -244,3 +275,7 @@ class ExactRows:
             What JSON can hold.
         """
         return {}
+
+
+def _has_pairs(flat: faiss.Index) -> bool:
+    return pairs_bytes(flat.ntotal, flat.d) > 0

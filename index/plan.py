@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from catalog.errors import ConfigError
+from index.pairs import pairs_bytes
 
 Kind = Literal["exact", "shortlist"]
 Codec = Literal["SQfp16", "SQ8", "PQ"]
@@ -95,14 +96,15 @@ def make_plan(
         Nothing fits into so little memory.
     """
     budget_bytes = _quarter_of_memory_bytes() if max_memory_bytes is None else max_memory_bytes
-    exact_bytes = n_films * (n_features * 4 + _FILM_BYTES)
+    exact_bytes = n_films * (n_features * 4 + _FILM_BYTES) + pairs_bytes(n_films, n_features)
     size = f"{n_films:,} films of {n_features:,} numbers are {exact_bytes / 1e6:,.0f} MB"
     small = exact_bytes <= _EXACT_BYTES
     if kind == "exact" or (kind == "auto" and small and exact_bytes <= budget_bytes):
         if exact_bytes > budget_bytes:
             raise ConfigError(_too_little(budget_bytes, exact_bytes, "an exact index") + "; or build a shortlist")
         reason = "as asked for" if kind == "exact" else f"{size}, few enough to compare with all of them"
-        return Plan("exact", reason, exact_bytes, n_films * n_features * 2 / _READ_BYTES_S)
+        pairs_s = n_films**2 * n_features / _FLOPS if pairs_bytes(n_films, n_features) else 0.0
+        return Plan("exact", reason, exact_bytes, n_films * n_features * 2 / _READ_BYTES_S + pairs_s)
     why = "as asked for" if kind == "shortlist" else f"{size}, too many to compare with all of them"
     return _shortlist_plan(n_films, n_features, budget_bytes, why)
 

@@ -68,7 +68,9 @@ class Rows(Protocol):
             At most as many as there are rows.
         """
 
-    def scan(self, unit_query: FloatMatrix, allowed: Allowed = None) -> tuple[FloatMatrix, npt.NDArray[np.bool_]]:
+    def scan(
+        self, unit_query: FloatMatrix, allowed: Allowed = None, own_row: int | None = None
+    ) -> tuple[FloatMatrix, npt.NDArray[np.bool_]]:
         """Tell every row's cosine, and which of them are exact; of rows that are not allowed, any number.
 
         Parameters
@@ -77,6 +79,8 @@ class Rows(Protocol):
             Of length 1, less the mean.
         allowed : ndarray of shape (n_rows,), bool, or None
             Which rows are asked about; what is told of the others means nothing. None for all of them.
+        own_row : int, optional
+            Where the query is a row itself, its number.
 
         Returns
         -------

@@ -93,7 +93,7 @@ class Scan:
         Scan
             Of all films but that one.
         """
-        similarities, is_exact = now.rows.scan(unit, now.usable)
+        similarities, is_exact = now.rows.scan(unit, now.usable, own_row)
         told = np.ones(len(similarities), bool) if now.usable is None else now.usable.copy()
         if own_row is not None:
             told[own_row] = False

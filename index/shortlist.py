@@ -216,7 +216,9 @@ class ShortlistRows:
         """
         return min(self.sizes.for_hits(k), len(self))
 
-    def scan(self, unit_query: FloatMatrix, allowed: Allowed = None) -> tuple[FloatMatrix, npt.NDArray[np.bool_]]:
+    def scan(
+        self, unit_query: FloatMatrix, allowed: Allowed = None, own_row: int | None = None
+    ) -> tuple[FloatMatrix, npt.NDArray[np.bool_]]:
         """Tell every row's cosine: exactly for those of a shortlist, as the projection has it for the others.
 
         Parameters
@@ -225,6 +227,8 @@ class ShortlistRows:
             Of length 1, less the mean.
         allowed : ndarray of shape (n_rows,), bool, or None
             Which rows are asked about; what is told of the others means nothing. None for all of them.
+        own_row : int, optional
+            Where the query is a row itself, its number: its projection is there already.
 
         Returns
         -------
@@ -233,7 +237,8 @@ class ShortlistRows:
         is_exact : ndarray of shape (n_rows,), bool
             Which of them are exact.
         """
-        ((rows, values),) = self._nearest(project(unit_query[None], self.basis), len(self), None, whole=True)
+        projected = project(unit_query[None], self.basis) if own_row is None else self.projected(np.array([own_row]))
+        ((rows, values),) = self._nearest(projected, len(self), None, whole=True)
         scanned, is_exact = np.zeros(len(self), np.float32), np.zeros(len(self), bool)
         scanned[rows] = values
         listed = (rows if allowed is None else rows[allowed[rows]])[: self.sizes.for_hits(10)]

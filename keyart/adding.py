@@ -18,6 +18,7 @@ from catalog.lock import exclusive
 from catalog.titles import title_key
 from keyart.extracting import open_own_network
 from keyart.indexing import IndexOptions, has_index
+from keyart.network import Network
 from keyart.new_films import NewFilm
 from keyart.pipeline import build_index
 from keyart.progress import Progress, silent
@@ -61,7 +62,13 @@ class _Plan:
     pictures: tuple[tuple[int, Path], ...]
 
 
-def add(workspace: Workspace, films: Sequence[NewFilm], *, progress: Progress = silent) -> AddReport:
+def add(
+    workspace: Workspace,
+    films: Sequence[NewFilm],
+    *,
+    open_network: Network | None = None,
+    progress: Progress = silent,
+) -> AddReport:
     """Make films part of a workspace, so that they are found by title and by looks; an open engine keeps what it has.
 
     Parameters
@@ -70,6 +77,8 @@ def add(workspace: Workspace, films: Sequence[NewFilm], *, progress: Progress = 
         The workspace, with films.
     films : sequence of NewFilm
         Films with titles.
+    open_network : Network, optional
+        The workspace's network, where it is open already.
     progress : Progress, optional
         Shows how far it is.
 
@@ -91,7 +100,7 @@ def add(workspace: Workspace, films: Sequence[NewFilm], *, progress: Progress = 
     """
     hashes = _verified(films)
     # Opened before anything is changed: a network may be no longer to be had.
-    network = open_own_network(workspace, len(films))
+    network = open_own_network(workspace, len(films), open_network)
     with exclusive(workspace.home):
         plan = _planned(workspace, films, hashes)
         _write(workspace, plan)

@@ -23,7 +23,6 @@ from catalog.lock import exclusive
 from cf.coldstart.content import FilmContent
 from cf.coldstart.linear import Audience, ColdStart
 from cf.ratings import Ratings
-from features.extractor import Extractor
 from features.images import Resize, read_image
 from features.store import FeatureStore
 from index.cosine import CosineIndex
@@ -31,6 +30,7 @@ from index.searching import Nearest
 from index.vectors import faults
 from keyart.answers import ColdStartAnswer, Expected, Fan, Hit, Query, SimilarFilms
 from keyart.content import Looks, content_of, looks_of_pictures, open_looks
+from keyart.network import Network
 from keyart.new_films import NewFilm
 from keyart.progress import Progress, silent
 from keyart.stock import films_of, open_ratings
@@ -121,7 +121,7 @@ class ColdStarter:
     def tell(
         self,
         films: Sequence[NewFilm],
-        extractor: Extractor | None,
+        network: Network | None,
         k: int,
         n_users: int,
         on_broken: OnBroken | None = None,
@@ -132,7 +132,7 @@ class ColdStarter:
         ----------
         films : sequence of NewFilm
             The films.
-        extractor : Extractor or None
+        network : Network or None
             The network that the features are of; None where there are no features.
         k : int
             How many look-alikes.
@@ -152,17 +152,37 @@ class ColdStarter:
             A poster cannot be read, and nobody wants to be told.
         """
         answers: list[ColdStartAnswer] = []
-        resize = extractor.resize if extractor else Resize.ANTIALIAS
+        resize = network.resize if network else Resize.ANTIALIAS
         for start in range(0, len(films), _BATCH_FILMS):
             readable, pixels = _read(films[start : start + _BATCH_FILMS], resize, on_broken)
             if readable:
-                features = extractor(pixels) if extractor else None
-                answers += self._answers(readable, pixels, features, k, n_users)
+                features = network(pixels) if network else None
+                answers += self.answers(readable, pixels, features, k, n_users)
         return answers
 
-    def _answers(
+    def answers(
         self, films: Sequence[NewFilm], pixels: Pixels, features: Features | None, k: int, n_users: int
     ) -> list[ColdStartAnswer]:
+        """Tell of new films whose posters have been read and gone through the network.
+
+        Parameters
+        ----------
+        films : sequence of NewFilm, of length n
+            The films.
+        pixels : ndarray of shape (n, 224, 224, 3), uint8
+            Their posters.
+        features : ndarray of shape (n, n_features), float32, or None
+            What the network gave; None where there are no features.
+        k : int
+            How many look-alikes.
+        n_users : int
+            How large an audience at most.
+
+        Returns
+        -------
+        list of ColdStartAnswer
+            One a film.
+        """
         alike = self._look_alikes(films, features, k)
         notes = () if self.index is not None else ("no index of posters here, so no look-alikes; run `keyart build`",)
         if self.model is None:

@@ -15,28 +15,27 @@ from catalog.errors import DataError, NotBuiltError, UnknownFilmError
 from catalog.films import Catalogue, Film
 from catalog.filters import Filter
 from cf.base import Recommender, rows_of
-from cf.hybrid import Blend, FloatArray, Similarities, blend, candidate_ids, support_of_pairs
+from cf.hybrid import FloatArray, Similarities, support_of_pairs
 from cf.neighbors import ItemCosine
 from cf.registry import model_class
-from features.extractor import Extractor, extractor_of
-from features.images import read_image
+from features.images import SIDE, Resize, read_image
 from features.store import FeatureStore
 from index.cosine import CosineIndex
 from index.searching import Scan
-from keyart.answers import Alpha, ColdStartAnswer, Explanation, Hit, Query, SimilarFilms
+from keyart.answers import Alpha, ColdStartAnswer, Explanation, Query, SimilarFilms
 from keyart.blending import Hybrid, nearest, open_hybrid
 from keyart.cold_start import ColdStarter, OnBroken, open_cold_start
 from keyart.explaining import explain
 from keyart.indexing import check_identity, open_index
+from keyart.network import Network
 from keyart.new_films import NewFilm
-from keyart.settings import HOME, keras_models_dir
+from keyart.ranking import Ranking, Shares
+from keyart.settings import HOME
 from keyart.workspace import Workspace
 from posters.store import PosterStore
 
 _log = logging.getLogger(__name__)
 
-Shares = Callable[[npt.NDArray[np.int64]], FloatArray]
-"""Tells the visual share of each candidate."""
 Part = TypeVar("Part")
 Place = TypeVar("Place")
 
@@ -108,10 +107,48 @@ class Engine:
             )
         return cls(workspace, catalogue, index, cf, hybrid)
 
+    def reopened(self) -> Engine:
+        """Open the workspace as it has become; a network that is still the same is not loaded again.
+
+        Returns
+        -------
+        Engine
+            Another one; this one keeps what it has.
+
+        Raises
+        ------
+        NotBuiltError, DataError
+            As `open`.
+        """
+        newer = Engine.open(self._workspace.home)
+        if "_network" in vars(self) and newer._index is not None and newer._store.identity == self._network.identity:
+            newer._network = self._network
+        return newer
+
+    def warm_up(self) -> None:
+        """Load what the first question about a picture would wait for: the network, and the cold start's model.
+
+        Raises
+        ------
+        NotBuiltError
+            There is neither an index of posters nor a rating.
+        DataError, ConfigError, FetchError
+            The network is not to be had.
+        """
+        starter = self._cold_starter
+        if self._index is not None and starter.store is not None:
+            blank = np.zeros((1, SIDE, SIDE, 3), np.uint8)
+            self._network(blank)
+
     @property
     def catalogue(self) -> Catalogue:
         """The films."""
         return self._catalogue
+
+    @property
+    def has_index(self) -> bool:
+        """Whether there is an index of posters."""
+        return self._index is not None
 
     def find(self, film: str | int) -> Film:
         """Find the film that a person means.
@@ -183,7 +220,7 @@ class Engine:
         shares = self._shares(asked, scan, cf, alpha)
         query = Query(asked.movie_id, asked.title, asked.year, self._poster_path(asked.movie_id), asked.n_ratings)
         notes = tuple(self._notes(asked, scan, cf, alpha))
-        hits = self._hits(scan, cf, shares, k, wanted, fold_artwork)
+        hits = self._ranking.hits(scan, cf, shares, k, wanted, fold_artwork)
         return SimilarFilms(query, alpha, hits, notes, len(scan.movie_ids) if scan else 0, len(cf))
 
     def similar_to_image(
@@ -216,14 +253,89 @@ class Engine:
         ConfigError, FetchError
             The network that the index was built with is no longer to be had; or as in `similar`.
         """
+        features = self.network(self.read_picture(Path(path))[None])[0]
+        return self.similar_to_features(features, k, wanted=wanted, fold_artwork=fold_artwork, path=Path(path))
+
+    def read_picture(self, source: Path | bytes) -> npt.NDArray[np.uint8]:
+        """Read a picture for `network`, and for `cold_start_seen`.
+
+        Parameters
+        ----------
+        source : Path or bytes
+            A picture file, or what stands in one.
+
+        Returns
+        -------
+        ndarray of shape (224, 224, 3), uint8
+            The picture.
+
+        Raises
+        ------
+        DataError
+            It is no picture.
+        """
+        return read_image(source, self._network.resize if self._index is not None else Resize.ANTIALIAS)[0]
+
+    def similar_to_features(
+        self,
+        features: npt.NDArray[np.float32],
+        k: int = 10,
+        *,
+        wanted: Filter | None = None,
+        fold_artwork: bool = False,
+        path: Path | None = None,
+    ) -> SimilarFilms:
+        """Find the films whose posters look like a picture that went through `network` already.
+
+        Parameters
+        ----------
+        features : ndarray of shape (n_features,), float32
+            What `network` gave.
+        k : int
+            How many films.
+        wanted : Filter, optional
+            Which films may be found.
+        fold_artwork : bool, default False
+            Show films with the same artwork once.
+        path : Path, optional
+            Where the picture is, for the answer.
+
+        Returns
+        -------
+        SimilarFilms
+            Best first, by looks alone.
+
+        Raises
+        ------
+        DataError
+            The network saw nothing, or something that is no number.
+        NotBuiltError
+            There is no index of posters.
+        ConfigError
+            As in `similar`.
+        """
         _check_range(k, 1.0)
         if self._index is None:
             raise NotBuiltError(_NO_INDEX)
-        pixels, _ = read_image(Path(path), self._extractor.resize)
-        scan = self._index.scan_features(self._extractor(pixels[None])[0])
-        hits = self._hits(scan, Similarities.none(), _looks_alone, k, wanted, fold_artwork)
-        query = Query(None, Path(path).name, None, Path(path))
+        scan = self._index.scan_features(features)
+        hits = self._ranking.hits(scan, Similarities.none(), _looks_alone, k, wanted, fold_artwork)
+        query = Query(None, path.name if path else "", None, path)
         return SimilarFilms(query, 1.0, hits, n_visual=len(scan.movie_ids))
+
+    @property
+    def network(self) -> Network:
+        """The network that pictures go through to be compared.
+
+        Raises
+        ------
+        NotBuiltError
+            There is no index of posters.
+        DataError
+            Index and features are of two networks.
+        """
+        if self._index is None:
+            raise NotBuiltError(_NO_INDEX)
+        return self._network
 
     def cold_start(
         self,
@@ -266,10 +378,43 @@ class Engine:
         _check_range(k, 1.0)
         if n_users < 0:
             raise ValueError(f"n_users should be 0 or more, received {n_users}")
-        starter, extractor = self._cold_starter, None
-        if starter.store is not None:
-            extractor = self._extractor if len(films) == 1 else self._batch_extractor
-        return starter.tell(films, extractor, k, n_users, on_broken)
+        starter = self._cold_starter
+        return starter.tell(films, self._network if starter.store else None, k, n_users, on_broken)
+
+    def cold_start_seen(
+        self,
+        films: Sequence[NewFilm],
+        pixels: npt.NDArray[np.uint8],
+        features: npt.NDArray[np.float32] | None,
+        k: int = 10,
+        n_users: int = 1000,
+    ) -> list[ColdStartAnswer]:
+        """Tell of films that nobody has rated, whose posters went through `network` already.
+
+        Parameters
+        ----------
+        films : sequence of NewFilm
+            The films; their posters are not read.
+        pixels : ndarray of shape (n, 224, 224, 3), uint8
+            The posters, as `features.images.read_image` gives them.
+        features : ndarray of shape (n, n_features), float32, or None
+            What `network` gave; None where the workspace has no features.
+        k : int, default 10
+            How many look-alikes of each.
+        n_users : int, default 1000
+            How large an audience of each at most.
+
+        Returns
+        -------
+        list of ColdStartAnswer
+            One a film.
+
+        Raises
+        ------
+        NotBuiltError
+            There is neither an index of posters nor a rating.
+        """
+        return self._cold_starter.answers(films, pixels, features, k, n_users)
 
     def explain(self, first: str | int, second: str | int) -> Explanation:
         """Tell why two films' posters look alike: what every place of them contributes to the similarity.
@@ -339,64 +484,9 @@ class Engine:
             why = "too few ratings to compare by" if film.n_ratings else "no ratings"
             yield f"{film.label} has {why}: compared by looks alone"
 
-    def _hits(
-        self, scan: Scan | None, cf: Similarities, shares: Shares, k: int, wanted: Filter | None, fold_artwork: bool
-    ) -> tuple[Hit, ...]:
-        """Blend looks and ratings, until the similarities of looks are exact for all that might be shown."""
-        allowed = self._catalogue.movie_ids(wanted) if wanted else None
-        if scan is not None and (shares(cf.movie_ids.astype(np.int64)) < 1).any():
-            scan.settle(cf.movie_ids)
-        n = k
-        while True:
-            ranked = self._blended(scan, cf, shares)
-            rows = self._listed(ranked, scan.n_listed(n) if scan else n, allowed)
-            if scan is not None and scan.settle(ranked.movie_ids[rows]):
-                continue
-            places = self._artwork_groups(ranked.movie_ids[rows], fold_artwork)
-            firsts = [row for row, place in enumerate(places) if row == place][:k]
-            if len(firsts) == k or len(rows) < n:
-                break
-            n *= 2
-        same = {first: [rows[at] for at, place in enumerate(places) if place == first != at] for first in firsts}
-        return self._as_hits(ranked, [rows[first] for first in firsts], [same[first] for first in firsts])
-
-    def _blended(self, scan: Scan | None, cf: Similarities, shares: Shares) -> Blend:
-        visual = Similarities(scan.movie_ids, scan.similarities) if scan is not None else Similarities.none()
-        candidates = candidate_ids(visual, cf)
-        return blend(visual, cf, shares(candidates), candidates, self._hybrid.blending.calibration)
-
-    def _artwork_groups(self, movie_ids: npt.NDArray[np.int64], fold_artwork: bool) -> list[int]:
-        if self._index is None or not fold_artwork:
-            return list(range(len(movie_ids)))
-        groups: list[int] = self._index.artwork_groups(movie_ids).tolist()
-        return groups
-
-    def _as_hits(self, ranked: Blend, kept: list[int], same_artwork: list[list[int]]) -> tuple[Hit, ...]:
-        films = self._catalogue.films(ranked.movie_ids[kept].tolist())
-        paths = self._poster_paths
-        hits = []
-        for rank, (row, others) in enumerate(zip(kept, same_artwork, strict=True), start=1):
-            film = films[int(ranked.movie_ids[row])]
-            visual, cf = _known(ranked.visual[row]), _known(ranked.cf[row])
-            score, alpha = round(float(ranked.scores[row]), 6), round(float(ranked.alphas[row]), 6)
-            path, same = paths.get(film.movie_id), tuple(ranked.movie_ids[others].tolist())
-            facts = film.movie_id, film.title, film.year
-            ranks = _place(ranked.visual, row), _place(ranked.cf, row)
-            hits.append(Hit(rank, *facts, score, visual, cf, film.n_ratings, alpha, path, same, *ranks))
-        return tuple(hits)
-
-    def _listed(self, ranked: Blend, n: int, allowed: set[int] | None) -> list[int]:
-        """Name the first n rows whose films may be shown; another load may have left some out of the catalogue."""
-        if allowed is not None:
-            return [row for row, movie_id in enumerate(ranked.movie_ids.tolist()) if movie_id in allowed][:n]
-        kept: list[int] = []
-        for start in range(0, len(ranked.movie_ids), 2 * n):
-            movie_ids = ranked.movie_ids[start : start + 2 * n].tolist()
-            listed = self._catalogue.films(movie_ids)
-            kept += [start + row for row, movie_id in enumerate(movie_ids) if movie_id in listed]
-            if len(kept) >= n:
-                break
-        return kept[:n]
+    @cached_property
+    def _ranking(self) -> Ranking:
+        return Ranking(self._catalogue, self._index, self._hybrid.blending.calibration, self._poster_paths)
 
     def _poster_path(self, movie_id: int) -> Path | None:
         return self._poster_paths.get(movie_id)
@@ -422,12 +512,8 @@ class Engine:
         return store
 
     @cached_property
-    def _extractor(self) -> Extractor:
-        return extractor_of(self._store, keras_models_dir())
-
-    @cached_property
-    def _batch_extractor(self) -> Extractor:
-        return extractor_of(self._store, keras_models_dir(), batch_size=None)
+    def _network(self) -> Network:
+        return Network(self._store)
 
     @cached_property
     def _cold_starter(self) -> ColdStarter:
@@ -454,12 +540,3 @@ def _check_range(k: int, alpha: Alpha) -> None:
         raise ValueError(f"k should be 1 or more, received {k}")
     if alpha != "auto" and not (isinstance(alpha, int | float) and 0.0 <= alpha <= 1.0):
         raise ValueError(f"alpha should be 'auto' or a number from 0 to 1, received {alpha!r}")
-
-
-def _place(values: FloatArray, row: int) -> int | None:
-    # Comparisons with what is not known are false.
-    return None if np.isnan(values[row]) else int((values > values[row]).sum()) + 1
-
-
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else round(float(value), 6)

@@ -14,11 +14,12 @@ from features.backbone import IMAGENET, VGG16, BackboneChoice
 from features.computation import Picture
 from features.descriptors import Pooling
 from features.extraction import ExtractionReport, extract_features, open_store, spread_out, whiten
-from features.extractor import Extractor, extractor_of, load_extractor
+from features.extractor import Extractor, load_extractor
 from features.folder import pictures_in
 from features.images import Resize
 from features.store import FeatureStore
 from features.weights import imagenet_weights_path
+from keyart.network import Network
 from keyart.progress import Progress, shown, silent
 from keyart.settings import keras_models_dir
 from keyart.stock import posters_of
@@ -26,9 +27,6 @@ from keyart.workspace import Workspace
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-# A batch that is not full takes as long as a full one.
-_FEW_PICTURES = 8
 
 
 @dataclass(frozen=True)
@@ -148,7 +146,7 @@ class OwnNetwork:
             )
 
 
-def open_own_network(workspace: Workspace, n_pictures: int) -> OwnNetwork | None:
+def open_own_network(workspace: Workspace, n_pictures: int, network: Network | None = None) -> OwnNetwork | None:
     """Open the network that the features of a workspace are of.
 
     Parameters
@@ -157,6 +155,8 @@ def open_own_network(workspace: Workspace, n_pictures: int) -> OwnNetwork | None
         The workspace.
     n_pictures : int
         About how many pictures it will be given.
+    network : Network, optional
+        One that is open; it is used if it is still that of the features.
 
     Returns
     -------
@@ -174,8 +174,9 @@ def open_own_network(workspace: Workspace, n_pictures: int) -> OwnNetwork | None
         store = FeatureStore.open(workspace.features_dir)
     except NotBuiltError:
         return None
-    batch_size = 1 if n_pictures < _FEW_PICTURES else None
-    return OwnNetwork(workspace, store, extractor_of(store, keras_models_dir(), batch_size=batch_size))
+    if network is None or network.identity != store.identity:
+        network = Network(store)
+    return OwnNetwork(workspace, store, network.extractor(n_pictures))
 
 
 def extract_folder(

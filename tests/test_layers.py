@@ -19,7 +19,8 @@ MAY_IMPORT = {
 # These, and none but these, know more than one trade.
 COMPOSERS = {
     *("keyart/pipeline.py", "keyart/stock.py", "keyart/indexing.py", "keyart/inventory.py"),
-    *("keyart/engine.py", "keyart/explaining.py", "keyart/content.py", "keyart/cold_start.py"),
+    *("keyart/engine.py", "keyart/ranking.py", "keyart/explaining.py", "keyart/content.py"),
+    "keyart/cold_start.py",
 }
 HEAVY = {"tensorflow", "keras", "faiss", "pyspark", "onnxruntime"}
 

@@ -55,7 +55,8 @@ def command(out: Path, seed: int) -> None:
         _look_up(engine, lookup.title, out)
     home = shlex.quote(str(out / "workspace"))
     click.echo(
-        f'\nNow try:\n  keyart similar "Midnight Ledger (1947)" --home {home} --sheet look-alikes.png'
+        f"\nNow try:\n  keyart serve --home {home}"
+        f'\n  keyart similar "Midnight Ledger (1947)" --home {home} --sheet look-alikes.png'
         f"\n  keyart info --home {home}"
         "\nand with films of your own: keyart load ml-latest-small/"
     )

@@ -14,8 +14,9 @@ from keyart.cli.options import workspace_options
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; others than this need --token.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="At which port.")
 @click.option("--token", metavar="TOKEN", help="What clients must show: 16 letters or more.")
+@click.option("--read-only", is_flag=True, help="Add no films, whoever asks.")
 @workspace_options
-def command(host: str, port: int, token: str | None, home: Path) -> None:
+def command(host: str, port: int, token: str | None, read_only: bool, home: Path) -> None:
     """Serve the web page and its HTTP API until Ctrl-C."""
     from keyart.cli.quiet import import_tensorflow_quietly
 
@@ -25,4 +26,4 @@ def command(host: str, port: int, token: str | None, home: Path) -> None:
         raise ConfigError(f"{error.name} is not installed; run `pip install 'keyart[web]'`") from error
     import_tensorflow_quietly()
     click.echo(f"http://{host}:{port}/  (Ctrl-C ends it)", err=True)
-    serve(home, host, port, token)
+    serve(home, host, port, token, read_only=read_only)

@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI, Response
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException
 
-from catalog.errors import ConfigError
-from keyart.web.atlas import atlas_pages
+from catalog.errors import ConfigError, KeyartError
+from keyart.keys import redact
+from keyart.web.atlas import atlas_api
 from keyart.web.gate import LOOPBACK, Gate
-from keyart.web.lines import Line
-from keyart.web.problems import add_problems
-from keyart.web.routes import api
+from keyart.web.lines import BatchLine, Line
+from keyart.web.problems import PROBLEMS, add_problems
+from keyart.web.routes import Lines, api
+from keyart.web.schemas import ServerState
 from keyart.web.service import Service
+from keyart.web.sight import Sight
+from keyart.web.uploads import Uploads
 from keyart.workspace import Workspace
 
 _STATIC = Path(__file__).parent / "static"
-_LIMIT_S, _NETWORK_LIMIT_S, _SHUTDOWN_S = 15.0, 60.0, 20
+_PAGES = {"/": "index.html", "/atlas": "atlas.html"}
+_LIMIT_S, _NETWORK_LIMIT_S, _WRITING_LIMIT_S, _SHUTDOWN_S = 15.0, 60.0, 300.0, 20
+# Pictures that the network is given at once, and that may wait for it.
+_N_TOGETHER, _N_PICTURES = 16, 32
+
+_log = logging.getLogger(__name__)
 
 
-def make_app(home: Path, token: str | None = None) -> FastAPI:
-    """Make the application; it opens the engine when it is started.
+def make_app(home: Path, token: str | None = None, *, read_only: bool = False, is_alone: bool = False) -> FastAPI:
+    """Make the application, with the engine opened once.
 
     Parameters
     ----------
@@ -35,6 +49,10 @@ def make_app(home: Path, token: str | None = None) -> FastAPI:
         The workspace folder.
     token : str, optional
         What clients must show; without one only this machine is served.
+    read_only : bool, default False
+        Whether nothing may be added.
+    is_alone : bool, default False
+        Whether the process does nothing else, so that its garbage collector may be told what stays.
 
     Returns
     -------
@@ -47,37 +65,83 @@ def make_app(home: Path, token: str | None = None) -> FastAPI:
         As `Engine.open`.
     """
     service = Service.open(home)
-    quick, network = Line(2, 256, _LIMIT_S), Line(1, 8, _NETWORK_LIMIT_S)
+    lines = Lines(Line(1, 256, _LIMIT_S), Line(2, 256, _LIMIT_S), Line(1, 4, _WRITING_LIMIT_S), Uploads())
+    network = BatchLine(service.look, _N_TOGETHER, _N_PICTURES, _NETWORK_LIMIT_S)
     registry = CollectorRegistry()
+    warming = _WarmUp(service, is_alone=is_alone)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        warming.start()
         yield
-        quick.close()
-        network.close()
+        for line in (lines.asking, lines.drawing, lines.writing, network):
+            line.close()
+        await warming.end()
 
     # FastAPI's own pages of documentation load scripts from elsewhere; the description itself does not.
-    app = FastAPI(title="keyart", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(title="keyart", version=version("keyart"), lifespan=lifespan, docs_url=None, redoc_url=None)
     add_problems(app)
     app.middleware("http")(Gate(token, registry))
-    app.include_router(api(lambda: service, quick, network))
-    app.include_router(atlas_pages(Workspace.open(home), quick))
-
-    @app.get("/", include_in_schema=False)
-    async def page() -> FileResponse:
-        return FileResponse(_STATIC / "index.html")
-
-    @app.get("/healthz", summary="Whether the process lives")
-    @app.get("/readyz", summary="Whether it can answer: the engine is open")
-    async def state() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @app.get("/metrics", summary="Counts and times, for Prometheus")
-    async def metrics() -> Response:
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
-
+    app.include_router(api(service, Sight(service, lines.drawing, network), lines, read_only=read_only))
+    app.include_router(atlas_api(Workspace.open(home), lines.drawing))
+    _add_states(app, warming, registry)
+    for path, name in _PAGES.items():
+        _add_page(app, path, name)
     app.mount("/static", StaticFiles(directory=_STATIC))
     return app
+
+
+def _add_page(app: FastAPI, path: str, name: str) -> None:
+    @app.get(path, include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(_STATIC / name)
+
+
+class _WarmUp:
+    """Loads the network in a thread of its own, while questions that need none are answered."""
+
+    def __init__(self, service: Service, *, is_alone: bool) -> None:
+        self._service = service
+        self._is_alone = is_alone
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(asyncio.to_thread(self._load))
+
+    @property
+    def is_over(self) -> bool:
+        return self._task is not None and self._task.done()
+
+    async def end(self) -> None:
+        if self._task is not None:
+            await self._task
+
+    def _load(self) -> None:
+        try:
+            self._service.warm_up()
+        except KeyartError as error:
+            _log.warning("pictures cannot be compared: %s", redact(str(error)))
+        if self._is_alone:
+            # What is loaded by now stays. Else the collector would look through all that TensorFlow made, again and
+            # again, and everybody would wait a fifth of a second for it.
+            gc.collect()
+            gc.freeze()
+
+
+def _add_states(app: FastAPI, warming: _WarmUp, registry: CollectorRegistry) -> None:
+    @app.get("/healthz", summary="Whether the process lives")
+    async def health() -> ServerState:
+        return ServerState(status="ok")
+
+    @app.get("/readyz", summary="Whether it is ready: the engine is open, the network loaded", responses=PROBLEMS)
+    async def readiness() -> ServerState:
+        if not warming.is_over:
+            raise HTTPException(503, "the network is being loaded", {"Retry-After": "2"})
+        return ServerState(status="ok")
+
+    @app.get("/metrics", summary="Counts and times, for Prometheus", response_class=PlainTextResponse)
+    async def metrics() -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
 def check_host(host: str, token: str | None) -> None:
@@ -101,7 +165,7 @@ def check_host(host: str, token: str | None) -> None:
         raise ConfigError(f"--token should have 16 letters or more, received {len(token)}")
 
 
-def serve(home: Path, host: str, port: int, token: str | None) -> None:
+def serve(home: Path, host: str, port: int, token: str | None, *, read_only: bool = False) -> None:
     """Serve until the process is told to stop; what is being answered is answered first.
 
     Parameters
@@ -114,6 +178,8 @@ def serve(home: Path, host: str, port: int, token: str | None) -> None:
         At which port.
     token : str or None
         What clients must show.
+    read_only : bool, default False
+        Whether nothing may be added.
 
     Raises
     ------
@@ -122,7 +188,8 @@ def serve(home: Path, host: str, port: int, token: str | None) -> None:
     """
     check_host(host, token)
     # The access log would write down every search; failures are logged all the same.
+    app = make_app(home, token, read_only=read_only, is_alone=True)
     uvicorn.run(
-        make_app(home, token), host=host, port=port, log_level="warning", access_log=False,
-        timeout_graceful_shutdown=_SHUTDOWN_S, server_header=False,
+        app, host=host, port=port, log_level="warning", access_log=False, server_header=False,
+        timeout_graceful_shutdown=_SHUTDOWN_S,
     )  # fmt: skip

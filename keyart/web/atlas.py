@@ -1,4 +1,4 @@
-"""The atlas over HTTP: the map in compact columns, its sheets of small posters, and the page that shows them."""
+"""The atlas over HTTP: the map in compact columns, and its sheets of small posters."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from catalog.films import Catalogue
 from keyart.atlas.record import Atlas, record_path
 from keyart.atlas.sheets import CELL_HEIGHT, CELL_WIDTH, N_COLUMNS
 from keyart.web.lines import Line
+from keyart.web.problems import PROBLEMS
 from keyart.workspace import Workspace
 
-_PAGE = Path(__file__).parent / "static" / "atlas.html"
 # Of the side of the map, which is 2: a ten-thousandth of it is less than any screen shows.
 _N_DIGITS = 5
 
@@ -131,30 +131,26 @@ class AtlasReader:
         return [(stat.st_ino, stat.st_mtime_ns) for stat in (path.stat() for path in paths if path.is_file())]
 
 
-def atlas_pages(workspace: Workspace, quick: Line) -> APIRouter:
+def atlas_api(workspace: Workspace, drawing: Line) -> APIRouter:
     """Make the routes of the atlas.
 
     Parameters
     ----------
     workspace : Workspace
         The workspace.
-    quick : Line
-        For reading the map.
+    drawing : Line
+        For reading the map, and what else takes the disk.
 
     Returns
     -------
     APIRouter
         To be included in an application.
     """
-    router, reader = APIRouter(), AtlasReader(workspace)
-
-    @router.get("/atlas", include_in_schema=False)
-    async def page() -> FileResponse:
-        return FileResponse(_PAGE)
+    router, reader = APIRouter(responses=PROBLEMS), AtlasReader(workspace)
 
     @router.get("/api/atlas", summary="All posters on one map", response_model=AtlasMap)
     async def atlas(request: Request) -> Response:
-        edition = await quick.run(reader.edition)
+        edition = await drawing.run(reader.edition)
         headers = {"ETag": edition.etag, "Cache-Control": "private, no-cache"}
         if request.headers.get("if-none-match") == edition.etag:
             return Response(status_code=304, headers=headers)
@@ -162,7 +158,7 @@ def atlas_pages(workspace: Workspace, quick: Line) -> APIRouter:
 
     @router.get("/atlas/sheets/{name}", summary="A sheet of small posters", response_class=FileResponse)
     async def sheet(name: Annotated[str, PathParameter(max_length=80)]) -> FileResponse:
-        path = await quick.run(reader.sheet_path, name)
+        path = await drawing.run(reader.sheet_path, name)
         if path is None or not path.is_file():
             raise HTTPException(404, "the atlas has no such sheet; /api/atlas lists those it has")
         # It is named by what is on it.

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from http.cookies import CookieError, SimpleCookie
+from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
@@ -75,6 +76,9 @@ class Gate:
         return response
 
     def _refusal(self, request: Request) -> Response | None:
+        if (origin := request.headers.get("origin")) and urlsplit(origin).netloc != request.headers.get("host"):
+            # A foreign page may make a browser send things, but not without saying whose page it is.
+            return problem(403, f"expected a page of this server to ask, received one of {origin[:100]!r}")
         if self._token is None:
             # A foreign page may lead its own name to 127.0.0.1; the browser then still says that name.
             local = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -13,10 +14,31 @@ from starlette.exceptions import HTTPException
 
 from catalog.errors import ConfigError, FetchError, KeyartError, NotBuiltError, UnknownFilmError
 from keyart.keys import redact
+from keyart.web.schemas import Problem
 
 _log = logging.getLogger(__name__)
 
+MEDIA_TYPE = "application/problem+json"
 _STATUS = ((UnknownFilmError, 404), (NotBuiltError, 409), (ConfigError, 400), (FetchError, 502))
+
+
+def _described(status: int) -> dict[str, Any]:
+    example = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": _EXAMPLES[status]}
+    return {
+        "description": HTTPStatus(status).phrase,
+        "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema(), "example": example}},
+    }
+
+
+_EXAMPLES = {
+    400: "no film has the genre 'Westen'; did you mean Western?",
+    404: "no film has the movie_id 99",
+    409: "no index of posters here yet; run `keyart extract`, then `keyart build`",
+    422: "k: Input should be greater than or equal to 1",
+    503: "the server is busy; ask again in a second",
+}
+PROBLEMS: dict[int | str, dict[str, Any]] = {status: _described(status) for status in _EXAMPLES}
+"""What OpenAPI says of errors."""
 
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
@@ -41,7 +63,7 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
     M. Nottingham, E. Wilde, S. Dalal, "Problem Details for HTTP APIs", RFC 9457, 2023.
     """
     content = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    return JSONResponse(content, status, headers, media_type="application/problem+json")
+    return JSONResponse(content, status, headers, media_type=MEDIA_TYPE)
 
 
 def add_problems(app: FastAPI) -> None:

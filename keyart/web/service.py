@@ -4,21 +4,43 @@ from __future__ import annotations
 
 import io
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
-from catalog.errors import UnknownFilmError
+from catalog.errors import DataError, NotBuiltError, UnknownFilmError
 from catalog.films import Film
+from keyart.adding import add
 from keyart.answers import Alpha, SimilarFilms
 from keyart.engine import Engine
 from keyart.heat import draw_heat_sheet
-from keyart.recommending import Recommendation, recommend
+from keyart.new_films import NewFilm, describe
 from keyart.sheet import draw_sheet
-from keyart.web.schemas import FilmFacts, Found, PictureQuestion, Question
+from keyart.web.schemas import (
+    Added,
+    AddedFilmFacts,
+    ColdAnswer,
+    ColdQuestion,
+    FilmFacts,
+    Found,
+    NewFilmFacts,
+    PictureQuestion,
+    Question,
+)
 from keyart.web.thumbnails import Thumbnails
 from keyart.workspace import Workspace
 from posters.verify import verify_image
+
+Pixels = npt.NDArray[np.uint8]
+Features = npt.NDArray[np.float32]
+
+
+class RefusedFilmError(DataError):
+    """A film cannot be added as it was sent."""
 
 
 class Service:
@@ -146,7 +168,7 @@ class Service:
         KeyartError
             As `Engine.similar`.
         """
-        return _page(self._asked(movie_id, question, 1), question)
+        return self._page(self._asked(movie_id, question, 1), question)
 
     def sheet(self, movie_id: int, question: Question) -> bytes:
         """Draw look-alikes of a film as a contact sheet.
@@ -190,13 +212,56 @@ class Service:
         """
         return _jpeg(draw_heat_sheet(self._engine.explain(first, second)))
 
-    def similar_to_picture(self, picture: bytes, question: PictureQuestion) -> Found:
-        """Find the films whose posters look like a picture.
+    def read(self, picture: bytes) -> Pixels:
+        """Read a picture for the network.
 
         Parameters
         ----------
         picture : bytes
             What stands in an image file; it is held to the bounds of a poster before it is used.
+
+        Returns
+        -------
+        ndarray of shape (224, 224, 3), uint8
+            The picture.
+
+        Raises
+        ------
+        DataError
+            It is no picture, or unpacks to an absurd size.
+        """
+        verify_image(picture)
+        return self._engine.read_picture(picture)
+
+    def look(self, pictures: list[Pixels]) -> Sequence[Features | None]:
+        """Put pictures through the network together.
+
+        Parameters
+        ----------
+        pictures : list of ndarray of shape (224, 224, 3), uint8
+            What `read` gave.
+
+        Returns
+        -------
+        sequence of ndarray of shape (n_features,), float32, or None
+            What it saw in each; None where there is nothing to compare with.
+
+        Raises
+        ------
+        DataError, ConfigError, FetchError
+            The network is not to be had.
+        """
+        if not self._engine.has_index:
+            return [None] * len(pictures)
+        return list(self._engine.network(np.stack(pictures)))
+
+    def similar_to_picture(self, features: Features | None, question: PictureQuestion) -> Found:
+        """Find the films whose posters look like a picture.
+
+        Parameters
+        ----------
+        features : ndarray of shape (n_features,), float32, or None
+            What the network saw in it.
         question : PictureQuestion
             How many, and which.
 
@@ -208,56 +273,114 @@ class Service:
         Raises
         ------
         KeyartError
-            As `posters.verify.verify_image` and `Engine.similar_to_image`.
+            As `Engine.similar_to_features`.
         """
-        facts = verify_image(picture)
-        with tempfile.NamedTemporaryFile(suffix=facts.suffix) as kept:
-            kept.write(picture)
-            kept.flush()
-            n = question.offset + question.k + 1
-            found = self._engine.similar_to_image(kept.name, n, wanted=question.wanted(), fold_artwork=question.fold)
-        return _page(found, question).model_copy(update={"query": {"movie_id": None, "title": "", "year": None}})
+        if features is None:
+            raise NotBuiltError("no index of posters here yet; run `keyart extract`, then `keyart build`")
+        n = question.offset + question.k + 1
+        found = self._engine.similar_to_features(features, n, wanted=question.wanted(), fold_artwork=question.fold)
+        return self._page(found, question)
 
-    def recommended(self, user_id: int, model: str, k: int) -> Recommendation:
-        """Recommend films to a user.
+    def cold_start(self, pixels: Pixels, features: Features | None, question: ColdQuestion) -> ColdAnswer:
+        """Tell of a film that nobody has rated.
 
         Parameters
         ----------
-        user_id : int
-            Whom.
-        model : str
-            Which model, fitted.
-        k : int
-            How many films at most.
+        pixels : ndarray of shape (224, 224, 3), uint8
+            Its poster.
+        features : ndarray of shape (n_features,), float32, or None
+            What the network saw in it.
+        question : ColdQuestion
+            What else is known of it, and how much is to be told.
 
         Returns
         -------
-        Recommendation
-            Best first.
+        ColdAnswer
+            Expected rating, audience, look-alikes.
 
         Raises
         ------
         KeyartError
-            As `keyart.models.recommend`.
+            As `Engine.cold_start`; or a genre or the year makes no sense.
         """
-        return recommend(self._workspace, model, user_id, k)
+        film = self._described(Path(), question)
+        rows = None if features is None else features[None]
+        (answer,) = self._engine.cold_start_seen([film], pixels[None], rows, question.k, question.n_users)
+        told = answer.as_dict() | {"title": film.title, "notes": list(answer.notes)}
+        told["look_alikes"] = self._pictured(told["look_alikes"])
+        return ColdAnswer.model_validate(told, extra="ignore")
+
+    def add(self, picture: bytes, told: AddedFilmFacts) -> Added:
+        """Make a new film part of the workspace, and find it from then on.
+
+        Parameters
+        ----------
+        picture : bytes
+            Its poster: what stands in an image file.
+        told : AddedFilmFacts
+            What else is known of it.
+
+        Returns
+        -------
+        Added
+            The film, as the catalogue has it.
+
+        Raises
+        ------
+        KeyartError
+            As `keyart.adding.add`.
+        """
+        facts = verify_image(picture)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"poster{facts.suffix}"
+            path.write_bytes(picture)
+            try:
+                film = self._described(path, told, told.tmdb_id, told.imdb_id)
+                network = self._engine.network if self._engine.has_index else None
+                report = add(self._workspace, [film], open_network=network)
+            except DataError as error:
+                if str(self._workspace.home) in str(error):
+                    raise
+                # Where the picture lies for a moment is nobody's business.
+                raise RefusedFilmError(str(error).replace(str(path), "this poster")) from error
+        self._engine = self._engine.reopened()
+        self.thumbnails = Thumbnails.open(self._workspace.posters_dir)
+        (added,) = (*report.added, *report.known)
+        return Added(film=self.film(added.movie_id), new=bool(report.added), notes=list(report.notes))
+
+    def warm_up(self) -> None:
+        """Load what the first picture would wait for.
+
+        Raises
+        ------
+        KeyartError
+            It cannot be loaded; everything else works.
+        """
+        self._engine.warm_up()
 
     def _asked(self, movie_id: int, question: Question, n_beyond: int) -> SimilarFilms:
         alpha: Alpha = question.alpha
         n = question.offset + question.k + n_beyond
         return self._engine.similar(movie_id, n, alpha, wanted=question.wanted(), fold_artwork=question.fold)
 
+    def _described(self, path: Path, told: NewFilmFacts, tmdb_id: int | None = None, imdb_id: str = "") -> NewFilm:
+        known = self._engine.catalogue.genres()
+        genres = "|".join(told.genre)
+        return describe(path, told.title, told.year, genres, known_genres=known, tmdb_id=tmdb_id, imdb_id=imdb_id)
+
+    def _page(self, found: SimilarFilms, question: PictureQuestion) -> Found:
+        """Cut a page out of an answer that goes one film beyond it."""
+        end = question.offset + question.k
+        answer = found.as_dict()
+        results = answer["results"]
+        answer["results"] = self._pictured(results[question.offset : end])
+        return Found.model_validate({**answer, "notes": list(found.notes), "more": len(results) > end})
+
+    def _pictured(self, results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{**hit, "has_poster": hit["movie_id"] in self.thumbnails} for hit in results]
+
     def _facts(self, film: Film) -> FilmFacts:
         return FilmFacts.of(film, film.movie_id in self.thumbnails)
-
-
-def _page(found: SimilarFilms, question: PictureQuestion) -> Found:
-    """Cut a page out of an answer that goes one film beyond it."""
-    end = question.offset + question.k
-    answer = found.as_dict()
-    results = answer["results"]
-    answer["results"] = results[question.offset : end]
-    return Found(**answer, notes=list(found.notes), more=len(results) > end)
 
 
 def _jpeg(picture: Image.Image) -> bytes:

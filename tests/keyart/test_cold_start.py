@@ -13,9 +13,9 @@ import pytest
 from catalog.errors import DataError
 from catalog.storage import write_bytes
 from cf.coldstart.linear import ColdStart
-from features.extractor import Extractor
 from keyart.cold_start import open_cold_start
 from keyart.engine import Engine
+from keyart.network import Network
 from keyart.new_films import NewFilm, describe
 from keyart.pipeline import build, load
 from keyart.stock import open_ratings
@@ -259,13 +259,13 @@ def test_a_picture_of_which_the_network_sees_nothing_stops_no_other(tastes_home:
     class Blind:
         """The network of a workspace, to which every second picture is nothing."""
 
-        def __init__(self, extractor: Extractor) -> None:
-            self.extractor, self.resize = extractor, extractor.resize
+        def __init__(self, network: Network) -> None:
+            self.network, self.resize = network, network.resize
 
         def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-            return self.extractor(pixels) * (np.arange(len(pixels)) % 2 == 0)[:, None]
+            return self.network(pixels) * (np.arange(len(pixels)) % 2 == 0)[:, None]
 
     engine = Engine.open(tastes_home)
-    seeing = Blind(engine._batch_extractor)
+    seeing = Blind(engine.network)
     answers = engine._cold_starter.tell([NewFilm(poster), NewFilm(poster)], seeing, 3, 5)  # type: ignore[arg-type]
     assert [len(answer.look_alikes) for answer in answers] == [3, 0]

@@ -1,9 +1,5 @@
 // One look-alike: its poster, its numbers, and why.
-function element(name, properties, ...children) {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
-  return made;
-}
+import { element } from "./parts.js";
 
 function bar(value, name, meaning) {
   const text = value === null ? "unknown" : value.toFixed(3);
@@ -14,11 +10,8 @@ function bar(value, name, meaning) {
 
 export function card(hit, film, address, pivot, why) {
   const label = hit.year ? `${hit.title} (${hit.year})` : hit.title;
-  const frame = element("span", { className: "frame" });
-  // A film may have a poster although the two cannot be compared by looks.
-  const image = element("img", { src: `/posters/${hit.movie_id}?width=320`, alt: "", loading: "lazy" });
-  image.addEventListener("error", () => frame.replaceChildren("no poster"));
-  frame.append(image);
+  const frame = element("span", { className: "frame" }, hit.has_poster
+    ? element("img", { src: `/posters/${hit.movie_id}?width=320`, alt: "", loading: "lazy" }) : "no poster");
   const link = element("a", { className: "hit", href: address(hit.movie_id) }, frame, element("strong", { textContent: label }));
   link.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;

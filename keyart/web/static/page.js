@@ -1,22 +1,17 @@
 // The page: its address holds the whole state, and everything shown follows from the address.
 import { combobox } from "./combobox.js";
 import { card } from "./card.js";
+import { newFilm } from "./newfilm.js";
+import { at, get } from "./parts.js";
 
-const at = (id) => document.getElementById(id);
 const FIELDS = ["genre", "first_year", "last_year", "min_support"];
 const PAGE = 30;
+const MARGIN = 600; // pixels below the window, from where on more is asked for
 let asked = 0; // answers to an earlier question are dropped
 let shown = 0;
 let more = false;
 let loading = false;
 let picture = null;
-
-async function get(address, options) {
-  const answer = await fetch(address, options);
-  const content = await answer.json();
-  if (!answer.ok) throw new Error(content.detail);
-  return content;
-}
 
 function state() {
   return new URLSearchParams(location.search);
@@ -51,6 +46,7 @@ function showChoice() {
   at("auto").checked = !params.has("alpha");
   if (params.has("alpha")) at("alpha").value = params.get("alpha");
   at("alpha").disabled = at("auto").disabled = picture !== null;
+  if (!picture) at("new").hidden = true;
 }
 
 function showFilm(film) {
@@ -67,6 +63,8 @@ function showFilm(film) {
   at("json").href = `${base}/similar?${params}`;
   at("csv").href = `${base}/similar.csv?${params}`;
   at("sheet").href = `${base}/sheet.jpg?${params}`;
+  at("place").href = `/atlas?film=${film.movie_id}`;
+  at("place").hidden = !film.has_poster;
   at("exports").hidden = false;
 }
 
@@ -74,7 +72,7 @@ function showPicture() {
   at("film").hidden = at("exports").hidden = false;
   at("exports").hidden = true;
   at("name").textContent = "Your picture";
-  at("facts").textContent = "by looks alone; it is not kept";
+  at("facts").textContent = "by looks alone; it is not kept, unless you add it";
   at("poster").hidden = false;
   at("poster").src = URL.createObjectURL(picture);
   at("poster").alt = "Your picture";
@@ -94,6 +92,8 @@ async function load(number) {
   const notes = found.notes.length ? ` ${found.notes.join(". ")}.` : "";
   at("status").textContent = shown ? `${shown} look-alikes${more ? ", more below" : ""}.${notes}` : `No film found.${notes}`;
   loading = false;
+  // On a tall screen one page may not reach the bottom.
+  if (more && at("end").getBoundingClientRect().top < innerHeight + MARGIN) await load(number);
 }
 
 function address(movieId) {
@@ -137,7 +137,10 @@ function take(file) {
   scrollTo(0, 0);
   at("status").textContent = "Looking at the picture …";
   go({ film: "" });
+  film.about(file);
 }
+
+const film = newFilm(pivot);
 
 let timer = 0;
 at("alpha").addEventListener("input", () => {
@@ -164,14 +167,17 @@ addEventListener("drop", (event) => {
   take(event.dataTransfer.files[0]);
 });
 addEventListener("paste", (event) => take(event.clipboardData.files[0]));
+// A leap inside the page must not become a part of its address, which would be shown anew.
+document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); at("hits").focus(); });
 addEventListener("popstate", () => { picture = null; show(); });
 new IntersectionObserver(([end]) => {
   if (end.isIntersecting && more && !loading) load(asked).catch((error) => { loading = false; at("status").textContent = error.message; });
-}, { rootMargin: "600px" }).observe(at("end"));
+}, { rootMargin: `${MARGIN}px` }).observe(at("end"));
 
 combobox(at("title"), at("suggestions"), (text) => get(`/api/films?query=${encodeURIComponent(text)}`), pivot);
 get("/api/genres").then((genres) => {
   at("genre").append(...genres.map((genre) => new Option(genre)));
+  film.offer(genres);
   showChoice();
 });
 show();

@@ -1,20 +1,49 @@
-"""The page's server, really listening on the loopback."""
+"""The page's server, really listening on the loopback, and a real Chromium that looks at it."""
 
 from __future__ import annotations
 
+import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.keyart.conftest import Demonstration
+from tests.test_layers import ROOT
 
 pytest.importorskip("fastapi")
 uvicorn = pytest.importorskip("uvicorn")
 
+CHROMIUM = shutil.which("chromium")
+NEEDS_CHROMIUM = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed; .ci/run installs it")
+AXE = ROOT / "tests" / ".cache" / "axe.min.js"
+NEEDS_AXE = pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there; .ci/run fetches it")
+SCREENSHOTS = ROOT / "tests" / ".cache" / "screenshots"
+"""One of every test of a page, as it was left."""
+
+Page = Any
+
+
+_SERVERS: dict[str, Any] = {}
+
+
+def stopper(url: str) -> Callable[[], None]:
+    """Give what tells a server to stop, as SIGTERM does, once it is at work on a request."""
+    server = _SERVERS[url]
+
+    def stop() -> None:
+        while not server.server_state.tasks:
+            pass
+        server.should_exit = True
+
+    return stop
+
 
 @contextmanager
-def serving(home: Path, token: str | None = None) -> Iterator[str]:
+def serving(home: Path, token: str | None = None, *, read_only: bool = False) -> Iterator[str]:
     """Serve a workspace on any free port, and give its address."""
     from keyart.web.app import make_app
 
@@ -25,18 +54,77 @@ def serving(home: Path, token: str | None = None) -> Iterator[str]:
             await super().startup(sockets)
             listening.set()
 
-    server = Server(uvicorn.Config(make_app(home, token), port=0, log_level="warning"))
+    app = make_app(home, token, read_only=read_only)
+    server = Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=20))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
         assert listening.wait(30)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        _SERVERS[url] = server
+        yield url
     finally:
         server.should_exit = True
         thread.join(30)
 
 
 @pytest.fixture(scope="session")
-def address(_built_home: Path) -> Iterator[str]:
-    with serving(_built_home) as url:
+def address(_built_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving(copied(_built_home, tmp_path_factory)) as url:
         yield url
+
+
+def copied(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy a workspace that other tests copy too: what is open must not change under their hands."""
+    return Path(shutil.copytree(home, tmp_path_factory.mktemp("served") / "workspace"))
+
+
+@pytest.fixture(scope="session")
+def demo_address(demonstration: Demonstration, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The demo catalogue, served."""
+    with serving(copied(demonstration.folder / "workspace", tmp_path_factory)) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        # Whoever tests as root, as containers do, has no sandbox.
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@contextmanager
+def looking(browser: Any, address: str, request: pytest.FixtureRequest, **options: Any) -> Iterator[Page]:
+    """Open an empty page that may show what a server has, and keep a picture of how the test leaves it."""
+    page = browser.new_page(base_url=address, **options)
+    page.set_default_timeout(15_000)
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    # Also what the page's own policy forbids.
+    page.on("console", lambda said: faults.append(said.text) if "Content Security Policy" in said.text else None)
+    yield page
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    path = SCREENSHOTS / f"{request.node.name}.png"
+    page.screenshot(path=path)
+    request.node.user_properties.append(("screenshot", str(path)))
+    page.close()
+    assert not faults
+
+
+@pytest.fixture
+def page(browser: Any, demo_address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """An empty page of the demo catalogue."""
+    with looking(browser, demo_address, request) as opened:
+        yield opened
+
+
+def serious_barriers(page: Page) -> list[tuple[str, list[str]]]:
+    """Name what axe finds that keeps people out: rules, and the elements that break them."""
+    # The page's own policy lets in no script of others; the debugger may still run one.
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run()")
+    serious = [each for each in found["violations"] if each["impact"] in ("serious", "critical")]
+    return [(each["id"], [node["html"] for node in each["nodes"]]) for each in serious]

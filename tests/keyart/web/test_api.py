@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,9 @@ import requests
 from PIL import Image
 
 from keyart.engine import Engine
+from keyart.new_films import NewFilm
 from tests.keyart.conftest import Run
-from tests.keyart.web.conftest import serving
+from tests.keyart.web.conftest import serving, stopper
 from tests.posters.pictures import draw_poster
 
 TOKEN = "a-token-of-more-than-sixteen-letters"
@@ -28,6 +31,7 @@ def test_a_title_is_suggested_from_its_beginning(address: str) -> None:
 def test_look_alikes_are_those_of_the_engine(address: str, home: Path) -> None:
     found = requests.get(f"{address}/api/films/1/similar", {"k": 3, "alpha": 0.5}, timeout=10).json()
     expected = Engine.open(home).similar(1, 3, 0.5).as_dict()["results"]
+    assert [hit.pop("has_poster") for hit in found["results"]] == [True, True, True]
     assert found["results"] == json.loads(json.dumps(expected))
 
 
@@ -80,8 +84,6 @@ def test_a_poster_that_is_kept_is_not_sent_again(address: str) -> None:
         ("api/films/1/similar?alpha=nan", 422),
         ("api/films/1/similar?genre=Nonsense", 400),
         ("api/films/1/why/4.jpg", 409),
-        ("api/users/1/recommendations", 409),
-        ("api/users/1/recommendations?model=../..", 422),
         ("posters/4", 404),
         ("posters/..%2Fcatalog.sqlite", 404),
         ("static/..%2Fapp.py", 404),
@@ -105,6 +107,122 @@ def test_bad_pictures_are_refused(address: str, picture: bytes, status: int) -> 
     assert answer.status_code == status
 
 
+def png_of(width: int, height: int) -> bytes:
+    """A picture of one colour, small as a file and large once it is unpacked."""
+    drawn = io.BytesIO()
+    Image.new("RGB", (width, height)).save(drawn, "PNG")
+    return drawn.getvalue()
+
+
+def test_a_picture_that_unpacks_to_too_many_pixels_is_refused(address: str) -> None:
+    answer = requests.post(f"{address}/api/similar", png_of(5_001, 5_000), timeout=30)
+    assert answer.status_code == 422
+    assert "pixels" in answer.json()["detail"]
+
+
+def test_cold_start_is_that_of_the_engine(address: str, home: Path, poster_folder: Path) -> None:
+    path = poster_folder / "6.jpg"
+    question = {"title": "New One (2001)", "genre": ["Drama"], "k": 3, "n_users": 5}
+    found = requests.post(f"{address}/api/cold-start", path.read_bytes(), params=question, timeout=60).json()
+    film = NewFilm(path, "New One", 2001, ("Drama",))
+    expected = Engine.open(home).cold_start([film], 3, 5)[0].as_dict()
+    assert (found["title"], found["year"]) == ("New One", 2001)
+    assert found["expected"] == pytest.approx(expected["expected"])
+    assert found["audience"] == expected["audience"]
+    assert [hit["movie_id"] for hit in found["look_alikes"]] == [hit["movie_id"] for hit in expected["look_alikes"]]
+
+
+@pytest.mark.parametrize(
+    ("question", "status"), [({"genre": "Nonsense"}, 400), ({"year": 1}, 400), ({"n_users": -1}, 422)]
+)
+def test_what_makes_no_sense_of_a_new_film_is_said(
+    address: str, poster_folder: Path, question: dict[str, str], status: int
+) -> None:
+    picture = (poster_folder / "6.jpg").read_bytes()
+    assert requests.post(f"{address}/api/cold-start", picture, params=question, timeout=60).status_code == status
+
+
+def test_a_film_that_is_added_is_found_at_once(home: Path) -> None:
+    told = {"title": "Brand New (2020)", "genre": "Drama", "tmdb_id": 4711}
+    with serving(home) as url:
+        picture = draw_poster(77)
+        added = requests.post(f"{url}/api/films", picture, params=told, timeout=60)
+        assert added.status_code == 201
+        film = added.json()["film"]
+        assert (film["title"], film["year"], film["has_poster"]) == ("Brand New", 2020, True)
+        movie_id = film["movie_id"]
+        assert requests.get(f"{url}/api/films", {"query": "brand"}, timeout=10).json() == [film]
+        assert requests.get(f"{url}/posters/{movie_id}", timeout=10).status_code == 200
+        assert requests.post(f"{url}/api/similar", picture, timeout=60).json()["results"][0]["movie_id"] == movie_id
+        assert requests.get(f"{url}/api/films/{movie_id}/similar", timeout=10).json()["results"]
+        again = requests.post(f"{url}/api/films", picture, params=told, timeout=60)
+        assert (again.status_code, again.json()["new"]) == (200, False)
+        refused = requests.post(f"{url}/api/films", draw_poster(5), params=told, timeout=60)
+        assert refused.status_code == 422
+        assert refused.json()["detail"].startswith("this poster: the tmdb_id 4711 is in the catalogue already")
+
+
+def test_a_server_that_only_reads_adds_nothing(home: Path) -> None:
+    with serving(home, read_only=True) as url:
+        refused = requests.post(f"{url}/api/films", draw_poster(7), params={"title": "X"}, timeout=10)
+        assert refused.status_code == 403
+        assert "--read-only" in refused.json()["detail"]
+
+
+def test_the_pages_of_others_may_not_ask(address: str) -> None:
+    foreign = {"Origin": "http://evil.example"}
+    sent = requests.post(f"{address}/api/films", draw_poster(7), params={"title": "X"}, headers=foreign, timeout=10)
+    assert sent.status_code == 403
+    own = requests.post(f"{address}/api/similar", draw_poster(7), headers={"Origin": address}, timeout=60)
+    assert own.status_code == 200
+
+
+def test_it_is_ready_once_the_network_is_loaded(address: str) -> None:
+    # Each refusal is a request of its own, so this does not turn in vain.
+    states = iter(lambda: requests.get(f"{address}/readyz", timeout=10).status_code, 200)
+    assert set(states) <= {503}
+    assert requests.get(f"{address}/readyz", timeout=10).json() == {"status": "ok"}
+
+
+def test_the_description_has_an_example_of_every_answer(address: str) -> None:
+    described = requests.get(f"{address}/openapi.json", timeout=10).json()
+    assert described["openapi"].startswith("3.1")
+    schemas = described["components"]["schemas"]
+    for name in ("FilmFacts", "Hit", "ExpectedRating", "FanFacts"):
+        fields = schemas[name]["properties"]
+        assert [
+            field for field, facts in fields.items() if "examples" not in facts and facts["type"] != "boolean"
+        ] == []
+    for path, methods in described["paths"].items():
+        for method in methods.values():
+            if path.startswith("/api"):
+                assert "application/problem+json" in method["responses"]["422"]["content"], path
+
+
+def is_listening(url: str) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), 10).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+def test_what_is_being_answered_is_answered_before_the_end(home: Path, poster_folder: Path) -> None:
+    picture = (poster_folder / "2.jpg").read_bytes()
+
+    def parts() -> Iterator[bytes]:
+        yield picture[:100]
+        # The server is told to stop, and lets nobody in any more, while this very request is on its way.
+        stop()
+        while is_listening(url):
+            pass
+        yield picture[100:]
+
+    with serving(home) as url, requests.Session() as client:
+        stop = stopper(url)
+        assert client.post(f"{url}/api/similar", parts(), timeout=60).json()["results"][0]["movie_id"] == 2
+
+
 def test_requests_are_counted_by_route(address: str) -> None:
     requests.get(f"{address}/api/films/5", timeout=10)
     text = requests.get(f"{address}/metrics", timeout=10).text
@@ -126,7 +244,7 @@ def test_a_foreign_name_for_this_machine_is_refused(address: str) -> None:
 def test_a_token_is_demanded(home: Path) -> None:
     with serving(home, TOKEN) as url:
         assert requests.get(f"{url}/api/genres", timeout=10).status_code == 401
-        assert requests.get(f"{url}/readyz", timeout=10).status_code == 200
+        assert requests.get(f"{url}/healthz", timeout=10).status_code == 200
         shown = {"Authorization": f"Bearer {TOKEN}"}
         assert requests.get(f"{url}/api/genres", headers=shown, timeout=10).status_code == 200
         with requests.Session() as browser:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,10 @@ import pytest
 from keyart.atlas.making import AtlasOptions, make_atlas
 from keyart.pipeline import build
 from tests.keyart.groups import N_FILMS, make_groups
-from tests.keyart.web.conftest import serving
-from tests.test_layers import ROOT
+from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, looking, serious_barriers, serving
 
 playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium")
-AXE = ROOT / "tests" / ".cache" / "axe.min.js"
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed; .ci/run installs it")
-
-Page = Any
+pytestmark = NEEDS_CHROMIUM
 
 
 @pytest.fixture(scope="module")
@@ -36,24 +30,10 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
 @pytest.fixture
-def page(browser: Any, url: str, tmp_path: Path) -> Iterator[Page]:
-    opened = browser.new_page(base_url=url, viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-    opened.set_default_timeout(15_000)
-    faults: list[str] = []
-    opened.on("pageerror", lambda error: faults.append(str(error)))
-    yield opened
-    opened.screenshot(path=tmp_path / "page.png", full_page=True)
-    opened.close()
-    assert not faults
+def page(browser: Any, url: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+    with looking(browser, url, request, viewport={"width": 1280, "height": 900}, reduced_motion="reduce") as opened:
+        yield opened
 
 
 def expect(page: Page, selector: str) -> Any:
@@ -275,13 +255,9 @@ def test_without_an_atlas_the_page_says_what_to_do(browser: Any, home: Path) -> 
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there; .ci/run fetches it")
+@NEEDS_AXE
 def test_no_serious_barrier(page: Page, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)
     look(page)
     page.get_by_role("button", name="Select all in view").click()
-    # The page's own policy lets in no script of others; the debugger may still run one.
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run()")
-    serious = [each for each in found["violations"] if each["impact"] in ("serious", "critical")]
-    assert not [(each["id"], [node["html"] for node in each["nodes"]]) for each in serious]
+    assert not serious_barriers(page)

@@ -1,111 +1,213 @@
-"""The page, in a real Chromium."""
+"""The page of look-alikes, in a real Chromium, on the demo catalogue."""
 
 from __future__ import annotations
 
+import base64
+import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.test_layers import ROOT
+from tests.keyart.conftest import Demonstration
+from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, looking, serious_barriers, serving
+from tests.posters.pictures import draw_poster
 
 playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium")
-AXE = ROOT / "tests" / ".cache" / "axe.min.js"
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed; .ci/run installs it")
+pytestmark = NEEDS_CHROMIUM
 
-Page = Any
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def page(browser: Any, address: str, tmp_path: Path) -> Iterator[Page]:
-    opened = browser.new_page(base_url=address)
-    opened.set_default_timeout(15_000)
-    faults: list[str] = []
-    opened.on("pageerror", lambda error: faults.append(str(error)))
-    yield opened
-    opened.screenshot(path=tmp_path / "page.png", full_page=True)
-    opened.close()
-    assert not faults
+# Of the demo catalogue.
+LEDGER, CIPHER, VELVET, WHISPER = 9, 13, 15, 46
 
 
 def expect(page: Page, selector: str) -> Any:
     return playwright.expect(page.locator(selector))
 
 
-def test_a_film_is_searched_by_keyboard_alone(page: Page) -> None:
-    page.goto("/?film=1")
+@pytest.fixture
+def poster(demonstration: Demonstration) -> Path:
+    """The poster of Midnight Ledger (1947)."""
+    (path,) = (demonstration.folder / "movielens" / "posters").glob(f"{LEDGER}.*")
+    return path
+
+
+def test_a_film_is_searched_and_left_by_keyboard_alone(page: Page) -> None:
+    page.goto(f"/?film={CIPHER}")
+    expect(page, ".hit >> nth=0").to_be_visible()
     page.get_by_role("combobox", name="Search a film by title").focus()
-    page.keyboard.type("twin")
+    page.keyboard.type("midnight")
     expect(page, "#suggestions li").to_have_count(2)
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
     expect(page, "#title").to_have_attribute("aria-activedescendant", "suggestion-1")
+    page.keyboard.press("ArrowUp")
     page.keyboard.press("Enter")
-    expect(page, "#name").to_have_text("Twin (1992)")
-    assert page.url.endswith("?film=3")
+    expect(page, "#name").to_have_text("Midnight Ledger (1947)")
+    assert page.url.endswith(f"?film={LEDGER}")
+    # From the top of the page to the look-alikes at one leap, then into the first of them.
+    expect(page, ".hit >> nth=0").to_be_visible()
+    page.get_by_role("link", name="Skip to the look-alikes").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    name = page.evaluate("document.activeElement.querySelector('strong').textContent")
+    page.keyboard.press("Enter")
+    expect(page, "#name").to_have_text(name)
 
 
 def test_a_click_pivots_and_back_returns(page: Page) -> None:
-    page.goto("/?film=1")
-    page.locator(".hit", has_text="Seldom Seen").click()
-    expect(page, "#name").to_have_text("Seldom Seen (1994)")
+    page.goto(f"/?film={LEDGER}")
+    page.locator(".hit", has_text="The Umbrella Cipher").click()
+    expect(page, "#name").to_have_text("The Umbrella Cipher (1962)")
     page.go_back()
-    expect(page, "#name").to_have_text("The Harbour (1990)")
+    expect(page, "#name").to_have_text("Midnight Ledger (1947)")
 
 
-def test_the_slider_ranks_anew_and_a_link_shows_the_same(page: Page, browser: Any, address: str) -> None:
-    page.goto("/?film=1&alpha=0.5")
-    expect(page, "#alpha").to_have_value("0.5")
-    first = page.locator(".numbers").first.inner_text()
+def test_the_slider_ranks_anew_and_a_link_shows_the_same(page: Page, browser: Any) -> None:
+    page.goto(f"/?film={LEDGER}&alpha=0")
+    expect(page, "#alpha").to_have_value("0")
+    by_ratings = page.locator("#hits").text_content()
     page.locator("#alpha").focus()
     page.keyboard.press("End")
-    expect(page, ".numbers >> nth=0").not_to_have_text(first, use_inner_text=True)
     page.wait_for_url("**alpha=1")
+    expect(page, "#hits").not_to_have_text(by_ratings)
     linked = browser.new_page()
     linked.goto(page.url)
     expect(linked, "#alpha").to_have_value("1")
-    playwright.expect(linked.locator("#hits")).to_have_text(page.locator("#hits").text_content())
+    expect(linked, "#hits").to_have_text(page.locator("#hits").text_content())
     linked.close()
 
 
-def test_a_filter_keeps_to_a_genre(page: Page) -> None:
-    page.goto("/?film=1")
-    page.get_by_label("Genre").select_option("Comedy")
+def test_filters_keep_to_a_genre_and_to_years(page: Page) -> None:
+    page.goto(f"/?film={LEDGER}")
+    page.get_by_label("Genre").and_(page.locator("select")).select_option("Musical")
     expect(page, ".hit").to_have_count(1)
-    expect(page, ".hit").to_contain_text("Twin (1992)")
+    expect(page, ".hit").to_contain_text("The Hedgehog Who Hummed (2001)")
+    page.goto(f"/?film={LEDGER}")
+    page.get_by_label("From", exact=True).fill("2019")
+    page.keyboard.press("Tab")
+    expect(page, ".hit").to_have_count(1)
+    expect(page, ".hit").to_contain_text("Rocket Beneath the Stairs (2019)")
 
 
-def test_a_picture_finds_its_film(page: Page, poster_folder: Path) -> None:
-    page.goto("/?film=1")
-    page.set_input_files("#picture", poster_folder / "2.jpg")
+def test_more_come_as_one_scrolls_until_there_are_no_more(page: Page) -> None:
+    page.goto(f"/?film={LEDGER}&alpha=1")
+    expect(page, ".hit").to_have_count(30)
+    page.locator("footer").scroll_into_view_if_needed()
+    expect(page, "#status").not_to_contain_text("more below")
+    assert page.locator(".hit").count() > 50
+    titles = page.locator(".hit").all_text_contents()
+    assert len(set(titles)) == len(titles)
+
+
+def test_a_tall_screen_is_filled_without_scrolling(
+    browser: Any, demo_address: str, request: pytest.FixtureRequest
+) -> None:
+    with looking(browser, demo_address, request, viewport={"width": 1200, "height": 6000}) as page:
+        page.goto(f"/?film={LEDGER}&alpha=1")
+        page.locator(".hit >> nth=50").wait_for()
+        expect(page, "#status").not_to_contain_text("more below")
+
+
+def test_what_is_shown_is_exported(page: Page) -> None:
+    page.goto(f"/?film={LEDGER}&alpha=1&genre=Thriller")
+    expect(page, ".hit >> nth=0").to_be_visible()
+    shown = page.locator(".hit strong").all_text_contents()
+    for name in ("json", "csv"):
+        content = page.request.get(page.locator(f"#{name}").get_attribute("href")).text()
+        if name == "json":
+            titles = [hit["title"] for hit in json.loads(content)["results"]]
+        else:
+            titles = [line.split(",")[2].strip('"') for line in content.splitlines()[1:]]
+        assert [f"{title} (" in label for title, label in zip(titles, shown, strict=True)] == [True] * len(shown)
+    sheet = page.request.get(page.locator("#sheet").get_attribute("href"))
+    assert sheet.headers["content-type"] == "image/jpeg"
+
+
+def test_a_random_film_is_drawn(page: Page) -> None:
+    page.goto("/")
+    page.wait_for_url("**film=*")
+    expect(page, ".hit >> nth=0").to_be_visible()
+
+
+def test_a_picture_tells_its_film_its_rating_and_its_audience(page: Page, poster: Path) -> None:
+    page.goto(f"/?film={CIPHER}")
+    page.set_input_files("#picture", poster)
     expect(page, "#name").to_have_text("Your picture")
-    page.locator(".hit >> nth=0", has_text="Twin (1991)").wait_for()
+    page.locator(".hit >> nth=0", has_text="Midnight Ledger (1947)").wait_for()
+    expect(page, "#expected").to_contain_text("stars expected")
+    before = page.locator("#expected").text_content()
+    page.get_by_text("Tell more of it").click()
+    page.get_by_role("checkbox", name="Horror").check()
+    expect(page, "#expected").not_to_have_text(before)
+    expect(page, "#expected").to_contain_text("stars expected")
+    page.locator("#audience-size").click()
+    expect(page, "#fans a >> nth=0").to_have_attribute(
+        "href", f"/user?user={page.locator('#fans a').first.text_content()[5:]}"
+    )
+    page.go_back()
+    expect(page, "#name").to_have_text("The Umbrella Cipher (1962)")
+    expect(page, "#new").to_be_hidden()
+
+
+@pytest.mark.parametrize("way", ["drop", "paste"])
+def test_a_picture_may_be_dropped_and_pasted(page: Page, poster: Path, way: str) -> None:
+    page.goto(f"/?film={CIPHER}")
+    expect(page, ".hit >> nth=0").to_be_visible()
+    page.evaluate(
+        """([way, content]) => {
+            const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+            const brought = new DataTransfer();
+            brought.items.add(new File([bytes], "poster.png", { type: "image/png" }));
+            document.body.dispatchEvent(way === "drop"
+                ? new DragEvent("drop", { dataTransfer: brought, bubbles: true, cancelable: true })
+                : new ClipboardEvent("paste", { clipboardData: brought, bubbles: true }));
+        }""",
+        [way, base64.b64encode(poster.read_bytes()).decode()],
+    )
+    page.locator(".hit >> nth=0", has_text="Midnight Ledger (1947)").wait_for()
+
+
+def test_what_is_no_picture_is_said(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "letter.jpg").write_text("Dear Sir")
+    page.goto(f"/?film={CIPHER}")
+    page.set_input_files("#picture", tmp_path / "letter.jpg")
+    expect(page, "#status").to_contain_text("received a text file")
+    expect(page, ".hit").to_have_count(0)
+
+
+def test_a_film_is_added_by_its_form(
+    browser: Any, demonstration: Demonstration, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    home = shutil.copytree(demonstration.folder / "workspace", tmp_path / "workspace")
+    (tmp_path / "poster.jpg").write_bytes(draw_poster(3))
+    with serving(home) as url, looking(browser, url, request) as page:
+        page.goto(f"/?film={LEDGER}")
+        page.set_input_files("#picture", tmp_path / "poster.jpg")
+        expect(page, "#expected").to_contain_text("stars expected")
+        page.get_by_text("Tell more of it").click()
+        page.get_by_label("Title", exact=True).fill("The Page Turner (2026)")
+        page.get_by_role("checkbox", name="Mystery").check()
+        page.get_by_role("button", name="Add to the catalogue").click()
+        expect(page, "#name").to_have_text("The Page Turner (2026)")
+        expect(page, "#facts").to_contain_text("Mystery · 0 ratings")
+        expect(page, ".hit >> nth=0").to_be_visible()
 
 
 def test_why_shows_the_heat_map(page: Page) -> None:
-    page.goto("/?film=1")
-    page.get_by_role("button", name="Why Twin (1991) looks alike").click()
+    page.goto(f"/?film={LEDGER}&alpha=1")
+    page.get_by_role("button", name="Why The Umbrella Cipher (1962) looks alike").click()
     expect(page, "#why").to_be_visible()
-    expect(page, "#heat").to_have_js_property("naturalWidth", 1112)
+    expect(page, "#heat").to_have_js_property("complete", True)
+    expect(page, "#heat").not_to_have_js_property("naturalWidth", 0)
     page.keyboard.press("Escape")
     expect(page, "#why").to_be_hidden()
 
 
 def test_a_film_without_poster_shows_those_of_its_look_alikes(page: Page) -> None:
-    page.goto("/?film=4")
-    expect(page, ".hit >> nth=0").to_be_visible()
-    expect(page, ".frame img >> nth=0").to_have_js_property("naturalWidth", 120)
+    page.goto(f"/?film={VELVET}")
+    expect(page, "#poster").to_be_hidden()
+    expect(page, ".frame img >> nth=0").not_to_have_js_property("naturalWidth", 0)
 
 
 def test_an_unknown_film_is_said(page: Page) -> None:
@@ -114,13 +216,26 @@ def test_an_unknown_film_is_said(page: Page) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there; .ci/run fetches it")
-def test_no_serious_barrier(page: Page, scheme: str) -> None:
+@NEEDS_AXE
+def test_no_serious_barrier(page: Page, poster: Path, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)
-    page.goto("/?film=1")
+    page.goto(f"/?film={LEDGER}")
     page.locator(".hit").first.wait_for()
-    # The page's own policy lets in no script of others; the debugger may still run one.
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run()")
-    serious = [each for each in found["violations"] if each["impact"] in ("serious", "critical")]
-    assert not [(each["id"], [node["html"] for node in each["nodes"]]) for each in serious]
+    assert serious_barriers(page) == []
+    page.set_input_files("#picture", poster)
+    expect(page, "#expected").to_contain_text("stars expected")
+    page.get_by_text("Tell more of it").click()
+    assert serious_barriers(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_it_without_scrolling_sideways(
+    browser: Any, demo_address: str, request: pytest.FixtureRequest, scheme: str
+) -> None:
+    phone = {"viewport": {"width": 390, "height": 844}, "color_scheme": scheme, "has_touch": True}
+    with looking(browser, demo_address, request, **phone) as page:
+        page.goto(f"/?film={LEDGER}")
+        expect(page, ".hit >> nth=0").to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.locator(".hit", has_text="The Umbrella Cipher").tap()
+        expect(page, "#name").to_have_text("The Umbrella Cipher (1962)")

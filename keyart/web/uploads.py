@@ -1,0 +1,68 @@
+"""What clients send: read in bounds of bytes, of time, and of how many send at once."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import Request
+from starlette.exceptions import HTTPException
+
+MAX_UPLOAD_BYTES = 10 << 20
+"""A picture that is sent may be no larger."""
+
+
+class Uploads:
+    """Reads the bodies of requests.
+
+    Parameters
+    ----------
+    n_places : int, default 32
+        How many may be on their way at once; who comes then is sent away with 503.
+    limit_s : float, default 30
+        How long one may take, in seconds; its sender then gets 408.
+    """
+
+    def __init__(self, n_places: int = 32, limit_s: float = 30.0) -> None:
+        self._n_free = n_places
+        self._limit_s = limit_s
+
+    async def read(self, request: Request) -> bytes:
+        """Read what was sent.
+
+        Parameters
+        ----------
+        request : Request
+            The request.
+
+        Returns
+        -------
+        bytes
+            Its body.
+
+        Raises
+        ------
+        HTTPException
+            It is too large (413) or too slow (408), or too many others send (503).
+        """
+        if not self._n_free:
+            raise HTTPException(
+                503, "too many pictures are on their way; send it again in a second", {"Retry-After": "1"}
+            )
+        self._n_free -= 1
+        try:
+            async with asyncio.timeout(self._limit_s):
+                return await _body(request)
+        except TimeoutError as error:
+            raise HTTPException(408, f"expected the whole picture within {self._limit_s:g} s") from error
+        finally:
+            self._n_free += 1
+
+
+async def _body(request: Request) -> bytes:
+    content = bytearray()
+    # A length that is said may be a lie.
+    async for part in request.stream():
+        content += part
+        if len(content) > MAX_UPLOAD_BYTES:
+            raise HTTPException(413, f"expected a picture of at most {MAX_UPLOAD_BYTES >> 20} MiB")
+    return bytes(content)
