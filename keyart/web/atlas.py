@@ -60,8 +60,18 @@ class AtlasMap(BaseModel):
 
 
 @dataclass(frozen=True)
-class _Edition:
-    """The map as it stood on the disk, written down once for all who ask."""
+class Edition:
+    """The map as it stood on the disk, written down once for all who ask.
+
+    Parameters
+    ----------
+    body : bytes
+        An `AtlasMap` as JSON.
+    etag : str
+        What names this state of it, for HTTP's ETag, quoted.
+    sheet_names : frozenset of str
+        Its sheets.
+    """
 
     body: bytes
     etag: str
@@ -81,15 +91,15 @@ class AtlasReader:
         self._workspace = workspace
         self._lock = Lock()
         self._state: object = None
-        self._edition: _Edition | None = None
+        self._edition: Edition | None = None
 
-    def edition(self) -> _Edition:
+    def edition(self) -> Edition:
         """Give the map as it is now.
 
         Returns
         -------
-        _Edition
-            Its JSON, what names this state of it, and its sheets.
+        Edition
+            Of the atlas that the record names.
 
         Raises
         ------
@@ -168,11 +178,11 @@ def atlas_api(workspace: Workspace, drawing: Line) -> APIRouter:
     return router
 
 
-def _written(workspace: Workspace) -> _Edition:
+def _written(workspace: Workspace) -> Edition:
     atlas = Atlas.open(workspace.atlas_dir)
     body = _columns(workspace, atlas).model_dump_json().encode()
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    return _Edition(body, etag, frozenset(sheet.name for sheet in atlas.sheets))
+    return Edition(body, etag, frozenset(sheet.name for sheet in atlas.sheets))
 
 
 def _columns(workspace: Workspace, atlas: Atlas) -> AtlasMap:

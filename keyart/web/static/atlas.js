@@ -34,6 +34,7 @@ function begin(films) {
   // The address
 
   let timer = 0;
+  let flight = 0;
   function remember(changes = {}, step = false) {
     clearTimeout(timer);
     const params = new URLSearchParams(location.search);
@@ -51,6 +52,8 @@ function begin(films) {
   }
 
   function follow() {
+    clearTimeout(timer);
+    cancelAnimationFrame(flight);
     const params = new URLSearchParams(location.search);
     const colour = Object.hasOwn(COLOURINGS, params.get("colour")) ? params.get("colour") : "cluster";
     at("colour").value = colour;
@@ -102,7 +105,6 @@ function begin(films) {
 
   const near = () => Math.max(camera.zoom, Math.min(camera.nearest, (70 / (camera.posterWidth * camera.fitting)) ** (1 / 0.75)));
 
-  let flight = 0;
   function fly(x, y, zoom, then = () => {}) {
     cancelAnimationFrame(flight);
     const from = [camera.x, camera.y, Math.log(camera.zoom)];
@@ -128,8 +130,9 @@ function begin(films) {
       return;
     }
     painter.found = row;
-    fly(films.x[row], films.y[row], near(), () => { remember({}, false); mark(row); });
+    // First of all, so that back returns to where one was.
     remember({ film: movieId }, true);
+    fly(films.x[row], films.y[row], near(), () => { remember(); mark(row); });
   }
 
   function toBox(box) {

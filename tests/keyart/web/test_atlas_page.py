@@ -179,14 +179,16 @@ def test_the_map_is_used_by_keyboard_alone(page: Page) -> None:
     expect(page, "#name").to_have_text(title)
 
 
-def test_a_search_flies_to_the_film(page: Page) -> None:
-    look(page)
+def test_a_search_flies_to_the_film_and_back_returns(page: Page) -> None:
+    look(page, "/atlas?x=0.3000&y=0.1000&z=2.000")
     page.get_by_role("combobox", name="Find a film on the map").fill("film 23")
     page.locator("#suggestions li", has_text="Film 23").click()
     expect(page, "#card strong").to_have_text("Film 23 (1973)")
     assert state(page)["film"] == "23"
+    assert state(page)["x"] != "0.3000"
     page.go_back()
     expect(page, "#card").to_be_hidden()
+    assert state(page) == {"x": "0.3000", "y": "0.1000", "z": "2.000"}
 
 
 def test_a_film_that_is_not_on_the_map_is_said(page: Page) -> None:

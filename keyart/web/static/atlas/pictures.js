@@ -3,6 +3,7 @@ const SMALL = 4; // times smaller: what is drawn while thousands are seen
 const RIM = 1; // pixels of colour about each of the small ones, drawn once, as thousands a frame would take too long
 const MOST_SHEETS = 12; // decoded at full size, 25 MB each
 const MOST_POSTERS = 200;
+const AT_ONCE = 3;
 
 export class Pictures {
   constructor(films, changed) {
@@ -22,7 +23,14 @@ export class Pictures {
     }));
     this.posters = new Map();
     this.colour = [];
-    this.sheets.forEach((sheet) => this.#fetch(sheet));
+    this.#fetchAll();
+  }
+
+  // A few at a time: a sheet takes 25 MB while it is decoded.
+  async #fetchAll() {
+    const waiting = [...this.sheets];
+    const next = async () => { while (waiting.length) await this.#fetch(waiting.shift()); };
+    await Promise.all(Array.from({ length: AT_ONCE }, next));
   }
 
   tint(colour) {
