@@ -9,6 +9,7 @@
       posters/              poster files and the state of every film's poster
       features/             shards of features
       index/                the cosine index
+      atlas/                the map of all posters, and sheets of small ones
       cf/                   a folder for every model of the ratings
       hybrid.json           how much ratings count beside looks, where that was fitted
 """
@@ -141,6 +142,11 @@ class Workspace:
     def index_dir(self) -> Path:
         """The cosine index."""
         return self.home / "index"
+
+    @property
+    def atlas_dir(self) -> Path:
+        """The map of all posters, and sheets of small ones."""
+        return self.home / "atlas"
 
     @property
     def hybrid_path(self) -> Path:

@@ -20,7 +20,7 @@ from keyart.keys import RedactingFormatter, redact, refuse_keys
 # In the order in which a newcomer needs them.
 _COMMANDS = (
     *("load", "fetch", "import", "extract", "build", "add", "similar", "explain", "neighbors", "coldstart"),
-    *("tune", "fit", "recommend", "evaluate", "explore", "export", "info", "serve", "demo"),
+    *("tune", "fit", "recommend", "evaluate", "explore", "export", "info", "atlas", "serve", "demo"),
 )
 _INTERRUPTED = 130
 

@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 
 from catalog.errors import ConfigError, KeyartError
 from keyart.keys import redact
+from keyart.web.atlas import atlas_api
 from keyart.web.gate import LOOPBACK, Gate
 from keyart.web.lines import BatchLine, Line
 from keyart.web.people import people
@@ -30,9 +31,10 @@ from keyart.web.service import Service
 from keyart.web.sight import Sight
 from keyart.web.tastes import Tastes
 from keyart.web.uploads import Uploads
+from keyart.workspace import Workspace
 
 _STATIC = Path(__file__).parent / "static"
-_PAGES = {"/": "index.html", "/user": "user.html"}
+_PAGES = {"/": "index.html", "/atlas": "atlas.html", "/user": "user.html"}
 _LIMIT_S, _NETWORK_LIMIT_S, _WRITING_LIMIT_S, _SHUTDOWN_S = 15.0, 60.0, 300.0, 20
 # Pictures that the network is given at once, and that may wait for it.
 _N_TOGETHER, _N_PICTURES = 16, 32
@@ -87,6 +89,7 @@ def make_app(home: Path, token: str | None = None, *, read_only: bool = False, i
     # Before the films, whose /api/films/{movie_id} would take "to-rate" for a number.
     app.include_router(people(tastes, tasting))
     app.include_router(api(service, Sight(service, lines.drawing, network), lines, read_only=read_only))
+    app.include_router(atlas_api(Workspace.open(home), lines.drawing))
     _add_states(app, warming, registry)
     for path, name in _PAGES.items():
         _add_page(app, path, name)

@@ -1,0 +1,250 @@
+"""How good a map of posters is, what it costs, and how smoothly its page moves with 10,000 of them.
+
+Run it as ``python benchmarks/atlas.py --home WORKSPACE``, a workspace with posters and features, of which it keeps its
+hands off. It needs Chromium and Playwright.
+
+- ``map``: time and memory of `keyart atlas`, in a process of its own; the share of a film's ten nearest by cosine that
+  are among its 30 nearest on the map, beside a plane of the first two principal components and beside chance; and the
+  same of films that were placed on a map that was laid out without them.
+- ``page``: frames a second while a mouse drags, or its wheel zooms, the map of 10,000 posters: those of the workspace
+  five times over, each time a little brighter, around the places that they have. Chromium runs without a graphics card,
+  as it does in tests.
+"""
+
+# ruff: noqa: E402 - the path has to be right before anything is imported
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageEnhance
+
+# benchmarks/index.py is not the package of that name.
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from catalog.films import Film
+from index.vectors import unit_rows
+from keyart.atlas.layout import Method, lay_out, place
+from keyart.atlas.making import AtlasOptions, make_atlas
+from keyart.atlas.record import Atlas
+from keyart.atlas.sheets import along_the_map, assign, draw
+from keyart.indexing import film_features
+from keyart.pipeline import build, import_posters, load
+from keyart.stock import current_features, films_of, posters_of
+from keyart.workspace import Workspace
+
+_N_TIMES = 5
+_N_PLACED = 200
+_ZOOMS = (1, 2, 5, 15)
+_COMMAND = [sys.executable, "-c", "from keyart.cli import main; main()"]
+_COUNT_FRAMES = """
+window.frames_ = [];
+let before = performance.now();
+requestAnimationFrame(function tell(now) { frames_.push(now - before); before = now; requestAnimationFrame(tell); });
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=["map", "page", "both"], nargs="?", default="both")
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--seconds", type=float, default=5)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "workspace"
+        shutil.copytree(chosen.home, home, ignore=shutil.ignore_patterns("atlas", "index", "cf"))
+        if chosen.what != "page":
+            measure_cost(home)
+            measure_map(Workspace.open(home))
+        if chosen.what != "map":
+            make_atlas(Workspace.open(home), AtlasOptions())
+            measure_page(repeated(Workspace.open(home), Path(folder)), chosen.seconds)
+
+
+def measure_cost(home: Path) -> None:
+    print("| command | seconds | peak memory (MB) |\n|---|---|---|")
+    for name, options in (("keyart atlas", []), ("keyart atlas, nothing new", []), ("keyart atlas --anew", ["--anew"])):
+        started = time.perf_counter()
+        child = subprocess.Popen(
+            [*_COMMAND, "atlas", "--home", str(home), *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        _, status, usage = os.wait4(child.pid, 0)
+        if status:
+            raise SystemExit(f"{name} failed")
+        print(f"| {name} | {time.perf_counter() - started:.1f} | {usage.ru_maxrss / 1024:.0f} |", flush=True)
+
+
+def measure_map(workspace: Workspace) -> None:
+    features = film_features(*current_features(workspace))
+    atlas = Atlas.open(workspace.atlas_dir)
+    units = np.concatenate([unit_rows(block, None)[0] for block in features.blocks()])
+    nearest = _nearest(units @ units.T, 10)
+    centred = atlas.rows - atlas.rows.mean(axis=0)
+    plane = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
+    by_chance = np.random.default_rng(0).uniform(size=plane.shape)
+    print("| places by | share of the 10 nearest among the 30 nearest there |\n|---|---|")
+    for n in (len(atlas.basis.T), 50):
+        rows = unit_rows(atlas.rows[:, :n], None)[0]
+        print(f"| {n} directions, no map yet | {_kept(nearest, rows @ rows.T):.3f} |")
+    for name, positions in (
+        (atlas.method, atlas.positions),
+        ("two principal components", plane),
+        ("chance", by_chance),
+    ):
+        print(f"| {name} | {_kept(nearest, -_squares(positions, positions)):.3f} |")
+    measure_placing(atlas)
+
+
+def measure_placing(atlas: Atlas) -> None:
+    """Leave films out of a map, place them, and look whether they are among those that they are like."""
+    new = np.random.default_rng(1).choice(len(atlas), _N_PLACED, replace=False)
+    old = np.setdiff1d(np.arange(len(atlas)), new)
+    rows, positions = atlas.rows[old], lay_out(atlas.rows[old], Method(atlas.method), atlas.seed)
+    nearest = np.argsort(-(atlas.rows[new] @ rows.T), axis=1)[:, :10]
+    print(f"| {_N_PLACED} films placed | share of the 10 nearest among the 30 nearest on the map |\n|---|---|")
+    ways = {
+        "where neighbours crowd": place(atlas.rows[new], rows, positions),
+        "in their mean": positions[nearest].mean(axis=1),
+    }
+    for name, placed in ways.items():
+        around = np.argsort(_squares(placed, positions), axis=1)[:, :30]
+        print(f"| {name} | {_shared(nearest.tolist(), around.tolist()):.3f} |")
+
+
+def _squares(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return ((one[:, None] - other[None]) ** 2).sum(axis=2)
+
+
+def _kept(nearest: list[list[int]], likeness: np.ndarray) -> float:
+    return _shared(nearest, _nearest(likeness, 30))
+
+
+def _shared(nearest: list[list[int]], around: list[list[int]]) -> float:
+    return float(np.mean([len(set(one) & set(other)) / 10 for one, other in zip(nearest, around, strict=True)]))
+
+
+def _nearest(likeness: np.ndarray, k: int) -> list[list[int]]:
+    np.fill_diagonal(likeness, -np.inf)
+    return np.argsort(-likeness, axis=1)[:, :k].tolist()
+
+
+def repeated(workspace: Workspace, folder: Path) -> Path:
+    """Make a workspace of the same posters five times over, with an atlas."""
+    atlas, films = Atlas.open(workspace.atlas_dir), {film.movie_id: film for film in films_of(workspace)}
+    paths = {poster.movie_id: poster.path for poster in posters_of(workspace)}
+    n = len(atlas)
+    movie_ids = np.arange(1, n * _N_TIMES + 1)
+    sources = [int(atlas.movie_ids[number % n]) for number in range(len(movie_ids))]
+    write_movielens(folder / "movielens", [films[source] for source in sources])
+    (folder / "posters").mkdir()
+    for number, source in enumerate(sources):
+        with Image.open(paths[source]) as poster:
+            brighter = ImageEnhance.Brightness(poster.convert("RGB")).enhance(1 + 0.05 * (number // n))
+        brighter.save(folder / "posters" / f"{number + 1}.jpg", quality=85)
+    home = folder / "repeated"
+    load(home, folder / "movielens")
+    import_posters(Workspace.open(home), folder / "posters", "movie")
+    build(Workspace.open(home))
+    save_repeated(atlas, Workspace.open(home), movie_ids)
+    return home
+
+
+def write_movielens(folder: Path, films: list[Film]) -> None:
+    folder.mkdir()
+    rows = [
+        f'{number},"{film.label.replace(chr(34), "")}",{"|".join(film.genres)}' for number, film in enumerate(films, 1)
+    ]
+    (folder / "movies.csv").write_text("\n".join(["movieId,title,genres", *rows]), encoding="utf-8")
+    # The server wants something to compare films by; the page of the atlas does not ask for it.
+    (folder / "ratings.csv").write_text("userId,movieId,rating,timestamp\n1,1,4,1\n1,2,4,1\n2,1,3,1\n2,2,5,1\n")
+
+
+def save_repeated(atlas: Atlas, workspace: Workspace, movie_ids: np.ndarray) -> None:
+    rng, posters = np.random.default_rng(0), {poster.movie_id: poster for poster in posters_of(workspace)}
+    around = np.tile(atlas.positions, (_N_TIMES, 1)) + rng.normal(0, 0.02, (len(movie_ids), 2))
+    positions = np.clip(around, -1, 1).astype(np.float32)
+    hashes = {movie_id: posters[movie_id].sha256 for movie_id in movie_ids.tolist()}
+    sheets = tuple(assign((), set(), movie_ids[along_the_map(positions)].tolist(), hashes))
+    draw(sheets, workspace.atlas_dir, {movie_id: poster.path for movie_id, poster in posters.items()})
+    dataclasses.replace(
+        atlas,
+        movie_ids=movie_ids,
+        poster_sha256s=np.array([hashes[movie_id] for movie_id in movie_ids.tolist()], "S64"),
+        rows=np.tile(atlas.rows, (_N_TIMES, 1)),
+        positions=positions,
+        is_placed=np.tile(atlas.is_placed, _N_TIMES),
+        labels=np.tile(atlas.labels, _N_TIMES),
+        sheets=sheets,
+    ).save(workspace.atlas_dir)
+
+
+def measure_page(home: Path, seconds: float) -> None:
+    from playwright.sync_api import sync_playwright
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen([*_COMMAND, "serve", "--home", str(home), "--port", str(port)], stderr=subprocess.DEVNULL)
+    try:
+        _wait(port)
+        print("| hand | zoom | posters in view | median frame (ms) | 95th percentile (ms) | frames/s |")
+        print("|---|---|---|---|---|---|")
+        with sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            for hand, zoom in [*(("drags", zoom) for zoom in _ZOOMS), ("turns the wheel", 1)]:
+                print(_row(browser, f"http://127.0.0.1:{port}/atlas?x=0&y=0&z={zoom}", hand, zoom, seconds), flush=True)
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def _row(browser: object, url: str, hand: str, zoom: int, seconds: float) -> str:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})  # type: ignore[attr-defined]
+    page.goto(url, wait_until="networkidle")
+    # The pictures are decoded after they have come.
+    page.wait_for_timeout(4000)
+    page.get_by_role("button", name="Select all in view").click()
+    n = page.locator("#count").inner_text().split(" ")[0]
+    page.get_by_role("button", name="Clear").click()
+    page.mouse.move(500, 450)
+    if hand == "drags":
+        page.mouse.down()
+    page.evaluate(_COUNT_FRAMES)
+    end, step = time.perf_counter() + seconds, 0
+    while time.perf_counter() < end:
+        step += 1
+        # To and fro, so that the map stays in view.
+        if hand == "drags":
+            page.mouse.move(500 + 150 * np.sin(step / 40), 450 + 60 * np.cos(step / 55))
+        else:
+            page.mouse.wheel(0, -40 if step // 40 % 2 == 0 else 40)
+    frames = np.array(page.evaluate("frames_")[1:])
+    page.close()
+    median, late = np.percentile(frames, [50, 95])
+    return f"| {hand} | {zoom} | {n} | {median:.1f} | {late:.1f} | {1000 * len(frames) / frames.sum():.0f} |"
+
+
+def _wait(port: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise SystemExit("the server did not start within a minute")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""An atlas as it is kept: a record that names its sheets and its arrays, written last.
+
+Owns the folder ``atlas``: ``atlas.json``, ``atlas-….npz`` and ``sheet-….webp``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from catalog.errors import DataError, NotBuiltError
+from cf.arrays import open_arrays, save_arrays
+from keyart.atlas.sheets import Sheet
+
+_NAME, _KIND, _VERSION = "atlas", "keyart-atlas", 1
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Films with posters that are alike.
+
+    Parameters
+    ----------
+    name : str
+        By genres and tags; no two clusters share one.
+    n_films : int
+        How many.
+    typical : tuple of int
+        The movie_ids of a few films, the most typical first.
+    """
+
+    name: str
+    n_films: int
+    typical: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """All posters of a workspace on one map.
+
+    Parameters
+    ----------
+    identity : dict
+        Of the features that it was made from: the network and what else decides about the numbers.
+    method : str
+        How rows became positions: ``"tsne"`` or ``"umap"``.
+    seed : int
+        What was drawn by.
+    movie_ids : ndarray of shape (n,), int64
+        Ascending, each film once.
+    poster_sha256s : ndarray of shape (n,), bytes of length 64
+        The hash of the poster of each film.
+    rows : ndarray of shape (n, rank), float32
+        The films in the basis, of length 1.
+    positions : ndarray of shape (n, 2), float32
+        In [-1, 1], no two the same.
+    is_placed : ndarray of shape (n,), bool
+        Which films came after the map was laid out, and were placed among the others.
+    labels : ndarray of shape (n,), int32
+        Places in `clusters`.
+    basis : ndarray of shape (n_features, rank), float32
+        Orthonormal.
+    centroids : ndarray of shape (n_clusters, rank), float32
+        The means of the clusters when they were made.
+    clusters : tuple of Cluster
+        What they are called.
+    sheets : tuple of Sheet
+        The small posters of all films.
+    """
+
+    identity: dict[str, Any]
+    method: str
+    seed: int
+    movie_ids: npt.NDArray[np.int64]
+    poster_sha256s: npt.NDArray[np.bytes_]
+    rows: npt.NDArray[np.float32]
+    positions: npt.NDArray[np.float32]
+    is_placed: npt.NDArray[np.bool_]
+    labels: npt.NDArray[np.int32]
+    basis: npt.NDArray[np.float32]
+    centroids: npt.NDArray[np.float32]
+    clusters: tuple[Cluster, ...]
+    sheets: tuple[Sheet, ...]
+
+    def __len__(self) -> int:
+        return len(self.movie_ids)
+
+    def save(self, folder: Path) -> None:
+        """Write the atlas in place of the one that was there; its sheets are there already.
+
+        Parameters
+        ----------
+        folder : Path
+            Where.
+
+        Raises
+        ------
+        StoreError
+            The disk is full; the earlier atlas is untouched.
+        """
+        content = {
+            "identity": self.identity,
+            "method": self.method,
+            "seed": self.seed,
+            "clusters": [{**vars(cluster), "typical": list(cluster.typical)} for cluster in self.clusters],
+            "sheets": [{"name": sheet.name, "movie_ids": list(sheet.movie_ids)} for sheet in self.sheets],
+        }
+        save_arrays(folder, _NAME, _KIND, _VERSION, content, {name: getattr(self, name) for name in _ARRAYS})
+
+    @classmethod
+    def open(cls, folder: Path) -> Atlas:
+        """Open the atlas of a workspace.
+
+        Parameters
+        ----------
+        folder : Path
+            Where it is.
+
+        Returns
+        -------
+        Atlas
+            As it was saved.
+
+        Raises
+        ------
+        NotBuiltError
+            There is none.
+        DataError
+            It is damaged or of another version.
+        """
+        try:
+            content, arrays = open_arrays(folder, _NAME, _KIND, _VERSION)
+            return cls(
+                identity=content["identity"],
+                method=content["method"],
+                seed=content["seed"],
+                clusters=tuple(
+                    Cluster(each["name"], each["n_films"], tuple(each["typical"])) for each in content["clusters"]
+                ),
+                sheets=tuple(Sheet(each["name"], tuple(each["movie_ids"])) for each in content["sheets"]),
+                **{name: arrays[name] for name in _ARRAYS},
+            )
+        except NotBuiltError as error:
+            raise NotBuiltError("no atlas here yet; run `keyart atlas`") from error
+        except (DataError, KeyError, TypeError) as error:
+            raise DataError(
+                f"the atlas in {folder} is damaged, or of another version of keyart; `keyart atlas` makes it anew"
+            ) from error
+
+
+_ARRAYS = ("movie_ids", "poster_sha256s", "rows", "positions", "is_placed", "labels", "basis", "centroids")
+
+
+def record_path(folder: Path) -> Path:
+    """Locate the record, which changes whenever the atlas does.
+
+    Parameters
+    ----------
+    folder : Path
+        The atlas' folder.
+
+    Returns
+    -------
+    Path
+        The file; it need not be there.
+    """
+    return folder / f"{_NAME}.json"

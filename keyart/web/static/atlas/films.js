@@ -1,0 +1,50 @@
+// The films of the map, as columns; a film is known by its row here and by its movie_id to everybody else.
+export async function load() {
+  const answer = await fetch("/api/atlas");
+  const map = await answer.json();
+  if (!answer.ok) throw new Error(map.detail);
+  return new Films(map);
+}
+
+export class Films {
+  constructor(map) {
+    this.n = map.movie_ids.length;
+    this.movieIds = map.movie_ids;
+    this.x = Float32Array.from(map.x);
+    this.y = Float32Array.from(map.y);
+    this.cluster = map.cluster;
+    this.year = map.year;
+    this.title = map.title;
+    this.genres = map.genres;
+    this.genreNames = map.genre_names;
+    this.clusters = map.clusters;
+    this.sheets = map.sheets;
+    this.cell = { width: map.cell_width, height: map.cell_height, nColumns: map.n_columns };
+    this.rows = new Map(map.movie_ids.map((movieId, row) => [movieId, row]));
+  }
+
+  // How far films go to either side.
+  reach(places) {
+    return places.reduce((most, place) => Math.max(most, Math.abs(place)), 0);
+  }
+
+  label(row) {
+    return this.year[row] ? `${this.title[row]} (${this.year[row]})` : this.title[row];
+  }
+
+  genresOf(row) {
+    return this.genres[row].map((genre) => this.genreNames[genre]);
+  }
+
+  clusterOf(row) {
+    return this.clusters[this.cluster[row]].name;
+  }
+
+  // What is told of a film to whoever takes it away.
+  record(row) {
+    return {
+      movie_id: this.movieIds[row], title: this.title[row], year: this.year[row],
+      genres: this.genresOf(row), cluster: this.clusterOf(row),
+    };
+  }
+}

@@ -1,0 +1,24 @@
+// What the colours mean; pointing at an entry shows its films, pressing it keeps them shown.
+export function showLegend(list, entries, show) {
+  let kept = null;
+
+  function refresh(pointed = null) {
+    show(pointed ?? kept);
+    [...list.querySelectorAll("button")].forEach((button, number) => button.setAttribute("aria-pressed", number === kept));
+  }
+
+  list.replaceChildren(...entries.map((entry, number) => {
+    const button = Object.assign(document.createElement("button"), { type: "button" });
+    const swatch = document.createElement("i");
+    swatch.style.backgroundColor = entry.colour;
+    const name = Object.assign(document.createElement("span"), { textContent: entry.name });
+    button.append(swatch, name, Object.assign(document.createElement("small"), { textContent: entry.n.toLocaleString("en") }));
+    button.addEventListener("click", () => { kept = kept === number ? null : number; refresh(); });
+    button.addEventListener("pointerenter", () => refresh(number));
+    button.addEventListener("pointerleave", () => refresh());
+    const item = document.createElement("li");
+    item.append(button);
+    return item;
+  }));
+  refresh();
+}

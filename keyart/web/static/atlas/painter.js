@@ -1,0 +1,115 @@
+// Draws the part of the map that is seen, in as much detail as its posters are large on the screen.
+import { Backdrop } from "./backdrop.js";
+
+const MANY = 1500; // films in view, from which on a backdrop moves instead of them
+const DOT = 4; // pixels wide: below, a poster is a dot of its colour
+const SMALL = 20; // below, it comes from the small sheets
+const NEAR = 90; // above, a poster of its own is fetched
+const FADED = 0.12;
+const LARGER = 1.5; // the film that is pointed at
+
+export class Painter {
+  constructor(canvas, films, grid, camera, pictures, repaint) {
+    this.context = canvas.getContext("2d", { alpha: false });
+    this.canvas = canvas;
+    this.films = films;
+    this.grid = grid;
+    this.camera = camera;
+    this.pictures = pictures;
+    this.backdrop = new Backdrop((context, seen, now) => this.#films(context, seen, now), repaint);
+    this.density = 1;
+    this.colour = [];
+    this.shown = null; // tells of a film whether it is of the legend's entry
+    this.selected = new Set();
+    this.marked = null; // the film that is pointed at
+    this.found = null; // the film that the address names
+    this.box = null;
+  }
+
+  resize(width, height) {
+    this.density = Math.min(devicePixelRatio || 1, 2);
+    this.canvas.width = Math.round(width * this.density);
+    this.canvas.height = Math.round(height * this.density);
+    this.context.setTransform(this.density, 0, 0, this.density, 0, 0);
+    this.camera.resize(width, height);
+  }
+
+  // Changes what is on the films: `colour`, `shown`, `selected`; or nothing but their pictures.
+  change(what = {}) {
+    Object.assign(this, what);
+    this.backdrop.forget();
+  }
+
+  paint(now) {
+    const { context, camera } = this;
+    const style = getComputedStyle(this.canvas);
+    this.ink = style.color;
+    context.fillStyle = style.backgroundColor;
+    context.fillRect(0, 0, camera.width, camera.height);
+    let n = 0;
+    this.grid.within(...camera.seen(camera.poster), () => { n += 1; });
+    if (n > MANY) this.backdrop.paint(context, camera, this.density, style.backgroundColor, now);
+    else this.#films(context, camera, now);
+    const width = Math.max(camera.poster * LARGER, 36);
+    for (const row of [this.found, this.marked]) {
+      if (row === null) continue;
+      this.#film(context, camera, row, width, now);
+      this.#frame(context, camera, row, width);
+    }
+    if (this.box) this.#band();
+  }
+
+  // All films that a camera sees: those that the legend or the selection is about over the others.
+  #films(context, camera, now) {
+    const { shown, selected } = this;
+    const width = camera.poster;
+    const above = [];
+    context.globalAlpha = shown ? FADED : 1;
+    this.grid.within(...camera.seen(width), (row) => {
+      if (shown ? shown(row) : selected.has(row)) above.push(row);
+      else this.#film(context, camera, row, width, now);
+    });
+    context.globalAlpha = 1;
+    for (const row of above) {
+      this.#film(context, camera, row, width, now);
+      if (selected.has(row)) this.#frame(context, camera, row, width);
+    }
+  }
+
+  #film(context, camera, row, width, now) {
+    const { films, pictures } = this;
+    const [x, y] = camera.toScreen(films.x[row], films.y[row]);
+    if (width >= DOT && width < SMALL && pictures.drawSmall(context, row, x, y, width)) return;
+    context.fillStyle = this.colour[row];
+    if (width < DOT) {
+      context.fillRect(x - width / 2, y - width / 2, width, width);
+      return;
+    }
+    const [left, top, height, rim] = [x - width / 2, y - width * 0.75, width * 1.5, Math.min(4, width / 16)];
+    context.fillRect(left - rim, top - rim, width + 2 * rim, height + 2 * rim);
+    const poster = width > NEAR ? pictures.poster(row) : null;
+    const sheet = poster ? null : pictures.full(row, now);
+    if (poster) context.drawImage(poster, left, top, width, height);
+    else if (sheet) {
+      const { cell } = films;
+      context.drawImage(sheet, pictures.left[row], pictures.top[row], cell.width, cell.height, left, top, width, height);
+    } else pictures.drawSmall(context, row, x, y, width);
+  }
+
+  #frame(context, camera, row, width) {
+    const [x, y] = camera.toScreen(this.films.x[row], this.films.y[row]);
+    context.strokeStyle = this.ink;
+    context.lineWidth = width < SMALL ? 1.5 : 3;
+    context.strokeRect(x - width / 2 - 2, y - width * 0.75 - 2, width + 4, width * 1.5 + 4);
+  }
+
+  #band() {
+    const { context } = this;
+    const [left, top, right, bottom] = this.box;
+    context.strokeStyle = this.ink;
+    context.lineWidth = 1.5;
+    context.setLineDash([5, 4]);
+    context.strokeRect(left, top, right - left, bottom - top);
+    context.setLineDash([]);
+  }
+}

@@ -1,0 +1,49 @@
+// The films that were selected: how many, which, and as a file.
+const LISTED = 300;
+const COLUMNS = ["movie_id", "title", "year", "genres", "cluster"];
+
+function cell(value) {
+  const text = Array.isArray(value) ? value.join("|") : String(value ?? "");
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+function asCsv(records) {
+  return [COLUMNS, ...records.map((record) => COLUMNS.map((name) => record[name]))].map((row) => `${row.map(cell).join(",")}\n`).join("");
+}
+
+function hand(text, name, type) {
+  const address = URL.createObjectURL(new Blob([text], { type }));
+  Object.assign(document.createElement("a"), { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 1000);
+}
+
+export class Selection {
+  constructor(at, films, changed) {
+    this.rows = [];
+    this.at = at;
+    this.films = films;
+    this.changed = changed;
+    at("csv").addEventListener("click", () => hand(asCsv(this.#records()), "films.csv", "text/csv"));
+    at("json").addEventListener("click", () => hand(`${JSON.stringify(this.#records(), null, 2)}\n`, "films.json", "application/json"));
+    at("clear").addEventListener("click", () => { this.take([]); at("view").focus(); });
+  }
+
+  #records() {
+    return this.rows.map((row) => this.films.record(row));
+  }
+
+  take(rows) {
+    this.rows = [...rows].sort((one, other) => this.films.title[one].localeCompare(this.films.title[other]));
+    const n = rows.length;
+    this.at("count").textContent = n ? `${n.toLocaleString("en")} ${n === 1 ? "film is" : "films are"} selected.` : "No film is selected.";
+    for (const id of ["csv", "json", "clear", "titles"]) this.at(id).hidden = !n;
+    this.at("titles").replaceChildren(...this.rows.slice(0, LISTED).map((row) => {
+      const link = Object.assign(document.createElement("a"), { href: `/?film=${this.films.movieIds[row]}`, textContent: this.films.label(row) });
+      const item = document.createElement("li");
+      item.append(link);
+      return item;
+    }));
+    if (n > LISTED) this.at("count").textContent += ` The first ${LISTED} are listed; the files hold all.`;
+    this.changed(new Set(rows));
+  }
+}

@@ -1,0 +1,77 @@
+"""Films in groups that are known: of one genre each, with features around one point each; every poster of a colour."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from PIL import Image
+
+from catalog.films import Catalogue, Film, FilmTag
+from features.store import FeatureStore, Identity
+from keyart.workspace import Workspace
+from posters.store import Origin, PosterStore, Source
+
+GENRES = ("Horror", "Comedy", "Western")
+N_FILMS = 60
+N_COLUMNS = 64
+IDENTITY = Identity("made-up", "ab" * 32, "ef" * 32, "antialias", N_COLUMNS)
+ORIGIN = {"backbone": "made-up", "weights": "imagenet", "seed": 0, "engine": "keras"}
+
+
+def group(movie_id: int) -> int:
+    return movie_id % len(GENRES)
+
+
+def features_of(movie_id: int) -> npt.NDArray[np.float32]:
+    """Numbers near those of the film's group, the same in every run."""
+    centre = np.random.default_rng(group(movie_id)).random(N_COLUMNS)
+    return (centre + 0.15 * np.random.default_rng(1000 + movie_id).random(N_COLUMNS)).astype(np.float32)
+
+
+def colour_of(movie_id: int) -> tuple[int, int, int]:
+    return (movie_id * 37 % 256, movie_id * 91 % 256, movie_id * 151 % 256)
+
+
+def poster_of(movie_id: int) -> bytes:
+    stream = io.BytesIO()
+    picture = Image.new("RGB", (100, 150), colour_of(movie_id))
+    # A picture of one colour all over is taken for none.
+    picture.paste("white", (0, 0, 100, 30))
+    picture.paste("black", (0, 120, 100, 150))
+    picture.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def bring(workspace: Workspace, movie_ids: Iterable[int], looking_like: int | None = None) -> None:
+    """Give films posters and features, their own or those of another film."""
+    store = FeatureStore.create(workspace.features_dir, IDENTITY, ORIGIN)
+    rows = []
+    with PosterStore.open(workspace.posters_dir) as posters, posters.writing():
+        for movie_id in movie_ids:
+            poster = posters.put(movie_id, poster_of(looking_like or movie_id), Origin(Source.IMPORT))
+            rows.append((movie_id, poster.sha256, 100, 150, poster.path.name))
+        posters.confirm()
+    table = pd.DataFrame(rows, columns=["movie_id", "poster_sha256", "width", "height", "source"])
+    table = table.astype({"movie_id": np.int64, "width": np.int32, "height": np.int32})
+    numbers = [features_of(looking_like or movie_id) for movie_id in table["movie_id"]]
+    store.append(table, np.stack(numbers).astype(np.float16))
+
+
+def list_films(workspace: Workspace, movie_ids: Iterable[int]) -> None:
+    """Write the catalogue; every third horror film is tagged, by two users."""
+    films = [Film(number, f"Film {number}", 1950 + number, genres=(GENRES[group(number)],)) for number in movie_ids]
+    tags = [FilmTag(film.movie_id, "creepy", 2) for film in films if film.movie_id % 9 == 0]
+    tags += [FilmTag(film.movie_id, "my shelf", 1) for film in films if group(film.movie_id) == 1]
+    Catalogue.create(workspace.catalogue_path, films, {"numbering": "movielens", "source": "test"}, tags=tags)
+
+
+def make_groups(home: Path) -> Workspace:
+    workspace = Workspace.create(home)
+    list_films(workspace, range(1, N_FILMS + 1))
+    bring(workspace, range(1, N_FILMS + 1))
+    return workspace

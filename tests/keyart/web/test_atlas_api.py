@@ -1,0 +1,122 @@
+"""The atlas over HTTP."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from PIL import Image
+
+from keyart.atlas.making import AtlasOptions, make_atlas
+from keyart.atlas.record import Atlas
+from keyart.pipeline import build
+from keyart.workspace import Workspace
+from tests.keyart.groups import GENRES, N_FILMS, bring, colour_of, group, list_films, make_groups
+from tests.keyart.web.conftest import serving
+
+
+@pytest.fixture(scope="module")
+def mapped(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    workspace = make_groups(tmp_path_factory.mktemp("groups") / "workspace")
+    build(workspace)
+    make_atlas(workspace, AtlasOptions(n_clusters=3))
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def url(mapped: Workspace) -> Iterator[str]:
+    with serving(mapped.home) as address:
+        yield address
+
+
+def test_the_map_is_that_of_the_record(url: str, mapped: Workspace) -> None:
+    found, atlas = requests.get(f"{url}/api/atlas", timeout=10).json(), Atlas.open(mapped.atlas_dir)
+    assert found["movie_ids"] == list(range(1, N_FILMS + 1))
+    columns = ("x", "y", "cluster", "year", "title", "genres")
+    assert {len(found[name]) for name in columns} == {N_FILMS}
+    assert found["x"] == pytest.approx(atlas.positions[:, 0].tolist(), abs=1e-5)
+    assert found["cluster"] == atlas.labels.tolist()
+    assert (found["title"][4], found["year"][4]) == ("Film 5", 1955)
+    for movie_id, genres in zip(found["movie_ids"], found["genres"], strict=True):
+        assert [found["genre_names"][genre] for genre in genres] == [GENRES[group(movie_id)]]
+    assert [cluster["n_films"] for cluster in found["clusters"]] == [20, 20, 20]
+    assert {cluster["name"] for cluster in found["clusters"]} == {"Horror · creepy", "Comedy", "Western"}
+
+
+def test_a_sheet_shows_the_films_that_it_names(url: str) -> None:
+    found = requests.get(f"{url}/api/atlas", timeout=10).json()
+    (sheet,) = found["sheets"]
+    answer = requests.get(url + sheet["url"], timeout=10)
+    assert answer.headers["content-type"] == "image/webp"
+    assert "immutable" in answer.headers["cache-control"]
+    with Image.open(io.BytesIO(answer.content)) as opened:
+        picture = opened.convert("RGB")
+    width, height = found["cell_width"], found["cell_height"]
+    for cell, movie_id in enumerate(sheet["movie_ids"]):
+        row, column = divmod(cell, found["n_columns"])
+        middle = (column * width + width // 2, row * height + height // 2)
+        assert picture.getpixel(middle) == pytest.approx(colour_of(movie_id), abs=12)
+
+
+def test_a_map_that_is_kept_is_not_sent_again(url: str) -> None:
+    etag = requests.get(f"{url}/api/atlas", timeout=10).headers["etag"]
+    again = requests.get(f"{url}/api/atlas", headers={"If-None-Match": etag}, timeout=10)
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["etag"] == etag
+
+
+@pytest.mark.parametrize(
+    "name", ["sheet-0.webp", "atlas.json", "..%2Fcatalog.sqlite", "%2e%2e/catalog.sqlite", "a" * 81, "%00"]
+)
+def test_nothing_but_its_sheets_is_given(url: str, name: str) -> None:
+    answer = requests.get(f"{url}/atlas/sheets/{name}", timeout=10)
+    assert answer.status_code in (404, 422)
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_without_an_atlas_there_is_advice(mapped: Workspace, tmp_path: Path) -> None:
+    home = Path(shutil.copytree(mapped.home, tmp_path / "workspace"))
+    shutil.rmtree(home / "atlas")
+    with serving(home) as url:
+        for path in ("api/atlas", "atlas/sheets/sheet-0.webp"):
+            answer = requests.get(f"{url}/{path}", timeout=10)
+            assert answer.status_code == 409
+            assert answer.json()["detail"] == "no atlas here yet; run `keyart atlas`"
+        # Who makes one meanwhile need not start the server again.
+        make_atlas(Workspace.open(home), AtlasOptions())
+        assert requests.get(f"{url}/api/atlas", timeout=10).status_code == 200
+
+
+def test_an_atlas_that_changes_is_read_again(mapped: Workspace, tmp_path: Path) -> None:
+    workspace = Workspace.open(Path(shutil.copytree(mapped.home, tmp_path / "workspace")))
+    with serving(workspace.home) as url:
+        before = requests.get(f"{url}/api/atlas", timeout=10)
+        list_films(workspace, range(1, N_FILMS + 2))
+        bring(workspace, [N_FILMS + 1])
+        make_atlas(workspace, AtlasOptions())
+        after = requests.get(f"{url}/api/atlas", headers={"If-None-Match": before.headers["etag"]}, timeout=10)
+        assert after.json()["movie_ids"] == list(range(1, N_FILMS + 2))
+        old, new = before.json()["sheets"][0]["url"], after.json()["sheets"][0]["url"]
+        assert requests.get(url + old, timeout=10).status_code == 404
+        assert requests.get(url + new, timeout=10).status_code == 200
+
+
+def test_a_damaged_atlas_says_nothing_of_this_machine(mapped: Workspace, tmp_path: Path) -> None:
+    home = Path(shutil.copytree(mapped.home, tmp_path / "workspace"))
+    (home / "atlas" / "atlas.json").write_text("{}")
+    with serving(home) as url:
+        answer = requests.get(f"{url}/api/atlas", timeout=10)
+    assert answer.status_code == 500
+    assert str(tmp_path) not in json.dumps(answer.json())
+
+
+def test_the_description_tells_of_the_map(url: str) -> None:
+    description = requests.get(f"{url}/openapi.json", timeout=10).json()
+    answer = description["paths"]["/api/atlas"]["get"]["responses"]["200"]["content"]["application/json"]
+    assert answer["schema"]["$ref"].endswith("/AtlasMap")
+    assert "examples" in description["components"]["schemas"]["AtlasMap"]["properties"]["title"]

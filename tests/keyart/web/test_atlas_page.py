@@ -1,0 +1,265 @@
+"""The page of the atlas, in a real Chromium."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from keyart.atlas.making import AtlasOptions, make_atlas
+from keyart.pipeline import build
+from tests.keyart.groups import N_FILMS, make_groups
+from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, looking, serious_barriers, serving
+
+playwright = pytest.importorskip("playwright.sync_api")
+pytestmark = NEEDS_CHROMIUM
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    workspace = make_groups(tmp_path_factory.mktemp("groups") / "workspace")
+    build(workspace)
+    make_atlas(workspace, AtlasOptions(n_clusters=3))
+    with serving(workspace.home) as address:
+        yield address
+
+
+@pytest.fixture
+def page(browser: Any, url: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+    with looking(browser, url, request, viewport={"width": 1280, "height": 900}, reduced_motion="reduce") as opened:
+        yield opened
+
+
+def expect(page: Page, selector: str) -> Any:
+    return playwright.expect(page.locator(selector))
+
+
+def look(page: Page, address: str = "/atlas") -> None:
+    page.goto(address, wait_until="networkidle")
+    expect(page, "#legend button >> nth=0").to_be_visible()
+
+
+def state(page: Page) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(urlsplit(page.url).query).items()}
+
+
+def until(page: Page, reached: Callable[[dict[str, str]], bool]) -> None:
+    """Wait for the address; the page's own policy forbids to wait for an expression."""
+    page.wait_for_url(lambda url: reached({name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}))
+
+
+def middle(page: Page) -> tuple[float, float]:
+    frame = page.locator("#canvas").bounding_box()
+    return frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2
+
+
+def drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
+    page.mouse.move(*start)
+    page.mouse.down()
+    page.mouse.move(*end, steps=5)
+    page.mouse.up()
+
+
+def box_all(page: Page) -> None:
+    frame = page.locator("#canvas").bounding_box()
+    # Within its round corners.
+    left, top, right, bottom = 10, 10, frame["width"] - 10, frame["height"] - 10
+    drag(page, (frame["x"] + left, frame["y"] + top), (frame["x"] + right, frame["y"] + bottom))
+
+
+def colours(page: Page) -> int:
+    """Count the colours that the canvas shows; one where nothing is drawn."""
+    script = """() => {
+      const canvas = document.getElementById("canvas");
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      return new Set(new Uint32Array(data.buffer)).size;
+    }"""
+    return int(page.evaluate(script))
+
+
+def test_posters_are_drawn_in_the_colours_of_the_legend(page: Page) -> None:
+    look(page)
+    expect(page, "#status").to_have_text(f"{N_FILMS} films in 3 clusters.")
+    playwright.expect(page.locator("#legend span")).to_have_count(3)
+    assert set(page.locator("#legend span").all_inner_texts()) == {"Horror · creepy", "Comedy", "Western"}
+    assert colours(page) > N_FILMS
+
+
+def test_a_film_is_pointed_at_and_pressed(page: Page) -> None:
+    look(page, "/atlas?film=7")
+    page.mouse.move(*middle(page))
+    expect(page, "#card").to_be_visible()
+    expect(page, "#card strong").to_have_text("Film 7 (1957)")
+    expect(page, "#card").to_contain_text("Comedy")
+    page.mouse.click(*middle(page))
+    page.wait_for_url("**/?film=7")
+    expect(page, "#name").to_have_text("Film 7 (1957)")
+    page.go_back()
+    page.wait_for_url("**/atlas?film=7*")
+
+
+def test_a_link_shows_the_same_and_back_returns(page: Page) -> None:
+    look(page, "/atlas?x=0.2000&y=-0.1000&z=3.000&colour=genre")
+    expect(page, "#colour").to_have_value("genre")
+    page.locator("#colour").select_option("decade")
+    playwright.expect(page.locator("#legend span").first).to_have_text("1950s")
+    assert state(page) == {"x": "0.2000", "y": "-0.1000", "z": "3.000", "colour": "decade"}
+    page.go_back()
+    expect(page, "#colour").to_have_value("genre")
+
+
+def test_dragging_and_the_wheel_move_the_map_and_the_address(page: Page) -> None:
+    look(page, "/atlas?x=0&y=0&z=2")
+    x, y = middle(page)
+    drag(page, (x, y), (x - 120, y - 60))
+    until(page, lambda state: float(state["x"]) > 0.05)
+    page.mouse.wheel(0, -300)
+    until(page, lambda state: float(state["z"]) > 2.2)
+    assert float(state(page)["y"]) > 0
+
+
+def test_a_pinch_zooms(page: Page) -> None:
+    look(page, "/atlas?x=0&y=0&z=1")
+    page.evaluate(
+        """() => {
+      const canvas = document.getElementById("canvas");
+      // Fingers that no screen felt cannot be captured.
+      canvas.setPointerCapture = () => {};
+      const frame = canvas.getBoundingClientRect();
+      const finger = (kind, pointerId, left) => canvas.dispatchEvent(new PointerEvent(kind, {
+        pointerId, pointerType: "touch", button: kind === "pointermove" ? -1 : 0, bubbles: true,
+        clientX: frame.left + left, clientY: frame.top + 200 }));
+      finger("pointerdown", 11, 200); finger("pointerdown", 12, 300);
+      finger("pointermove", 11, 100); finger("pointermove", 12, 400);
+      finger("pointerup", 11, 100); finger("pointerup", 12, 400);
+    }"""
+    )
+    until(page, lambda state: state.get("z") == "3.000")
+
+
+def test_a_finger_shows_the_card_first(browser: Any, url: str) -> None:
+    context = browser.new_context(base_url=url, viewport={"width": 390, "height": 844}, has_touch=True)
+    page = context.new_page()
+    look(page, "/atlas?film=7")
+    page.locator("#canvas").focus()
+    page.keyboard.press("Escape")
+    expect(page, "#card").to_be_hidden()
+    page.touchscreen.tap(*middle(page))
+    expect(page, "#card").to_be_visible()
+    assert "/atlas" in page.url
+    page.touchscreen.tap(*middle(page))
+    page.wait_for_url("**/?film=7")
+    context.close()
+
+
+def test_the_map_is_used_by_keyboard_alone(page: Page) -> None:
+    look(page)
+    page.get_by_role("application", name="Map of all posters").focus()
+    page.keyboard.press("+")
+    until(page, lambda state: state.get("z") == "1.600")
+    page.keyboard.press("-")
+    page.keyboard.press("ArrowRight")
+    until(page, lambda state: float(state["x"]) > 0)
+    page.keyboard.press("0")
+    page.keyboard.press("Shift+ArrowLeft")
+    expect(page, "#card").to_be_visible()
+    first = page.locator("#card strong").inner_text()
+    page.keyboard.press("Shift+ArrowDown")
+    expect(page, "#card strong").not_to_have_text(first)
+    title = page.locator("#card strong").inner_text()
+    expect(page, "#status").to_contain_text(title)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/?film=*")
+    expect(page, "#name").to_have_text(title)
+
+
+def test_a_search_flies_to_the_film_and_back_returns(page: Page) -> None:
+    look(page, "/atlas?x=0.3000&y=0.1000&z=2.000")
+    page.get_by_role("combobox", name="Find a film on the map").fill("film 23")
+    page.locator("#suggestions li", has_text="Film 23").click()
+    expect(page, "#card strong").to_have_text("Film 23 (1973)")
+    assert state(page)["film"] == "23"
+    assert state(page)["x"] != "0.3000"
+    page.go_back()
+    expect(page, "#card").to_be_hidden()
+    assert state(page) == {"x": "0.3000", "y": "0.1000", "z": "2.000"}
+
+
+def test_a_film_that_is_not_on_the_map_is_said(page: Page) -> None:
+    look(page, "/atlas?film=999")
+    expect(page, "#status").to_contain_text("999 is not on the map")
+
+
+def test_a_box_selects_and_what_it_holds_is_taken_away(page: Page) -> None:
+    look(page)
+    page.get_by_role("button", name="Select films with a box").click()
+    box_all(page)
+    expect(page, "#count").to_contain_text(f"{N_FILMS} films are selected")
+    playwright.expect(page.locator("#titles li")).to_have_count(N_FILMS)
+    with page.expect_download() as handed:
+        page.get_by_role("button", name="CSV").click()
+    with handed.value.path().open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {int(row["movie_id"]) for row in rows} == set(range(1, N_FILMS + 1))
+    assert next(row for row in rows if row["movie_id"] == "9") == {
+        "movie_id": "9", "title": "Film 9", "year": "1959", "genres": "Horror", "cluster": "Horror · creepy",
+    }  # fmt: skip
+    with page.expect_download() as handed:
+        page.get_by_role("button", name="JSON").click()
+    films = json.loads(handed.value.path().read_text(encoding="utf-8"))
+    assert {"movie_id": 9, "title": "Film 9", "year": 1959, "genres": ["Horror"], "cluster": "Horror · creepy"} in films
+    page.get_by_role("button", name="Clear").click()
+    expect(page, "#titles").to_be_hidden()
+
+
+def test_shift_and_drag_selects_what_the_legend_shows(page: Page) -> None:
+    look(page, "/atlas?colour=genre")
+    page.locator("#legend button", has_text="Western").click()
+    page.keyboard.down("Shift")
+    box_all(page)
+    page.keyboard.up("Shift")
+    expect(page, "#count").to_contain_text("20 films are selected")
+    assert "z" not in state(page)
+
+
+def test_the_legend_shows_its_films(page: Page) -> None:
+    look(page)
+    entry = page.locator("#legend button").first
+    entry.click()
+    assert entry.get_attribute("aria-pressed") == "true"
+    page.get_by_role("button", name="Select all in view").click()
+    expect(page, "#count").to_contain_text("20 films are selected")
+    entry.click()
+    assert entry.get_attribute("aria-pressed") == "false"
+
+
+def test_the_clusters_are_a_list_too(page: Page) -> None:
+    look(page)
+    playwright.expect(page.locator("#clusters li")).to_have_count(3)
+    item = page.locator("#clusters li", has_text="Western")
+    playwright.expect(item).to_contain_text("20 films")
+    item.get_by_role("link").first.click()
+    page.wait_for_url("**/?film=*")
+
+
+def test_without_an_atlas_the_page_says_what_to_do(browser: Any, home: Path) -> None:
+    with serving(home) as url:
+        page = browser.new_page()
+        page.goto(f"{url}/atlas")
+        expect(page, "#status").to_have_text(re.compile("run `keyart atlas`"))
+        page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@NEEDS_AXE
+def test_no_serious_barrier(page: Page, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    look(page)
+    page.get_by_role("button", name="Select all in view").click()
+    assert not serious_barriers(page)
