@@ -13,7 +13,7 @@ _N_CANDIDATES = 8
 _SMOOTHING = 10
 _LEAST_FILMS = 3
 # In standard deviations of what chance gives: a word may be commoner by accident, and there are many words.
-_LEAST_DEVIATION = 2.5
+_SURE_DEVIATION = 2.5
 
 
 def name_clusters(clusters: Sequence[int], words: Sequence[Sequence[str]], n_clusters: int) -> list[str]:
@@ -21,6 +21,7 @@ def name_clusters(clusters: Sequence[int], words: Sequence[Sequence[str]], n_clu
 
     Words are ordered by what they tell of a cluster: their share there, times the logarithm of how much commoner they
     are there than in all films. The share keeps out what three films in a thousand have, the logarithm what all have.
+    Words that chance does not explain make the name by themselves, where there are some.
 
     Parameters
     ----------
@@ -42,28 +43,34 @@ def name_clusters(clusters: Sequence[int], words: Sequence[Sequence[str]], n_clu
         inside[cluster].update(of_film)
     sizes = Counter(clusters)
     names: list[str] = []
+    taken: list[set[str]] = []
     for cluster in range(n_clusters):
-        telling = _telling(inside[cluster], sizes[cluster], overall, len(clusters))
-        free = (name for name in _names(telling) if name not in names)
-        names.append(next(free, f"cluster {cluster + 1}"))
+        sure, others = _telling(inside[cluster], sizes[cluster], overall, len(clusters))
+        # The same words in another order are no other name.
+        words_of_name = next((chosen for chosen in _choices(sure, others) if set(chosen) not in taken), ())
+        taken.append(set(words_of_name))
+        names.append(" · ".join(words_of_name) or f"cluster {cluster + 1}")
     return names
 
 
-def _telling(inside: Counter[str], size: int, overall: Counter[str], n_films: int) -> list[str]:
-    """List the words that set a cluster apart, the most telling first."""
-    scores = {}
+def _telling(inside: Counter[str], size: int, overall: Counter[str], n_films: int) -> tuple[list[str], list[str]]:
+    """List the words that are commoner in a cluster, most telling first: those that chance does not explain, others."""
+    scores, sure = {}, set()
     for word, n in inside.items():
         usual = overall[word] / n_films
         share = (n + _SMOOTHING * usual) / (size + _SMOOTHING)
-        beyond_chance = n - size * usual > _LEAST_DEVIATION * sqrt(size * usual * (1 - usual))
-        if n >= _LEAST_FILMS and beyond_chance:
+        if n >= _LEAST_FILMS and n > size * usual:
             scores[word] = share * log(share / usual)
-    return sorted(scores, key=lambda word: (-scores[word], word))
+            if n - size * usual > _SURE_DEVIATION * sqrt(size * usual * (1 - usual)):
+                sure.add(word)
+    ordered = sorted(scores, key=lambda word: (-scores[word], word))
+    return [word for word in ordered if word in sure], [word for word in ordered if word not in sure]
 
 
-def _names(telling: list[str]) -> Iterator[str]:
-    """Give the names that these words make, the best first; a second cluster of the same words gets others."""
-    if telling:
-        yield " · ".join(telling[:_N_WORDS])
-    for chosen in combinations(telling[:_N_CANDIDATES], _N_WORDS):
-        yield " · ".join(chosen)
+def _choices(sure: list[str], others: list[str]) -> Iterator[Sequence[str]]:
+    """Give the words that may make a name, the best first; a second cluster of the same words gets others."""
+    if sure:
+        yield sure[:_N_WORDS]
+    words = [*sure, *others][:_N_CANDIDATES]
+    for n_words in range(min(2, len(words)), _N_WORDS + 1):
+        yield from combinations(words, n_words)

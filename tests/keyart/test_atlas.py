@@ -275,6 +275,19 @@ def test_what_two_films_have_names_nothing() -> None:
     assert name_clusters([0] * 10 + [1] * 90, words, 2) == ["cluster 1", "cluster 2"]
 
 
+def test_what_chance_may_explain_names_a_cluster_only_where_nothing_else_does() -> None:
+    words = [("Comedy", "Drama")] * 6 + [("Drama",)] * 4 + [("Comedy", "War")] * 5 + [("War",)] * 5 + [("Drama",)] * 10
+    names = name_clusters([0] * 10 + [1] * 10 + [2] * 10, words, 3)
+    assert names[0] == "Drama · Comedy"
+    assert names[1] == "War"
+
+
+def test_the_same_words_in_another_order_are_no_other_name() -> None:
+    words = [("Comedy", "Romance")] * 10 + [("Comedy", "Romance")] * 9 + [("Comedy",)] + [("Drama",)] * 40
+    names = name_clusters([0] * 10 + [1] * 10 + [2] * 40, words, 3)
+    assert len({frozenset(name.split(" · ")) for name in names}) == 3
+
+
 def test_no_two_clusters_are_called_the_same() -> None:
     words = [("War", "Drama")] * 20 + [("Comedy",)] * 20
     names = name_clusters([0] * 10 + [1] * 10 + [2] * 20, words, 3)
