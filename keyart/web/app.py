@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 from catalog.errors import ConfigError, KeyartError
 from keyart.keys import redact
 from keyart.web.atlas import atlas_api
+from keyart.web.bodies import Uploads
 from keyart.web.gate import LOOPBACK, Gate
 from keyart.web.lines import BatchLine, Line
 from keyart.web.people import people
@@ -30,7 +31,6 @@ from keyart.web.schemas import ServerState
 from keyart.web.service import Service
 from keyart.web.sight import Sight
 from keyart.web.tastes import Tastes
-from keyart.web.uploads import Uploads
 from keyart.workspace import Workspace
 
 _STATIC = Path(__file__).parent / "static"

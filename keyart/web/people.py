@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from starlette.exceptions import HTTPException
 
-from keyart.web.bounds import BoundedRoute
+from keyart.web.bodies import BoundedRoute
 from keyart.web.lines import Line
 from keyart.web.people_schemas import (
     FittedModel,

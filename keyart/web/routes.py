@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
 
+from keyart.web.bodies import Uploads
 from keyart.web.lines import Line
 from keyart.web.problems import PROBLEMS
 from keyart.web.schemas import (
@@ -26,7 +27,6 @@ from keyart.web.schemas import (
 )
 from keyart.web.service import RefusedFilmError, Service
 from keyart.web.sight import Sight
-from keyart.web.uploads import Uploads
 
 MovieId = Annotated[int, Path(ge=1, lt=2**31, description="MovieLens' number of a film.", examples=[6])]
 # A query is text, which no literal number equals.
