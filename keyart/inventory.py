@@ -9,6 +9,7 @@ from typing import Any
 from catalog.errors import DataError, NotBuiltError
 from catalog.films import Catalogue
 from cf.neighbors import ItemCosine
+from keyart.atlas.record import Atlas
 from keyart.indexing import open_index
 from keyart.stock import current_features, fingerprint, open_ratings
 from keyart.workspace import Workspace
@@ -42,6 +43,8 @@ class Inventory:
         What kind of index it is, in words; empty where there is none.
     index_is_current : bool
         Whether the index holds just the features there are.
+    n_mapped : int
+        Films on the atlas.
     n_similar : int
         Films with item similarities.
     n_linked : int
@@ -65,6 +68,7 @@ class Inventory:
     n_indexed: int
     index: str
     index_is_current: bool
+    n_mapped: int
     n_similar: int
     n_linked: int
     similarities_are_current: bool
@@ -98,7 +102,7 @@ class Inventory:
             return "`keyart build`: the item similarities are " + ("out of date" if self.n_similar else "not built yet")
         if not self.n_posters:
             return f"`keyart similar TITLE`, by ratings alone; for looks, {bring}"
-        return "`keyart similar TITLE`"
+        return "`keyart similar TITLE`, or `keyart serve` to look and click"
 
     def as_dict(self) -> dict[str, Any]:
         """Write the inventory as plain values.
@@ -151,6 +155,7 @@ def take_inventory(workspace: Workspace) -> Inventory:
         n_indexed=n_indexed,
         index=index,
         index_is_current=indexed == current,
+        n_mapped=_n_mapped(workspace, damaged),
         n_similar=n_similar,
         n_linked=sum(bool(film.tmdb_id or film.imdb_id) for film in films),
         similarities_are_current=similarities_of == ratings_name or not n_ratings,
@@ -191,6 +196,16 @@ def _index(workspace: Workspace, damaged: list[str]) -> tuple[int, str | None, s
         return 0, None, ""
     # Whatever is stale is out of date, by fingerprint too.
     return len(index), index.fingerprint, index.kind
+
+
+def _n_mapped(workspace: Workspace, damaged: list[str]) -> int:
+    try:
+        return len(Atlas.open(workspace.atlas_dir))
+    except NotBuiltError:
+        pass
+    except DataError as error:
+        damaged.append(str(error))
+    return 0
 
 
 def _similarities(workspace: Workspace, damaged: list[str]) -> tuple[int, str | None]:

@@ -35,6 +35,7 @@ def command(as_json: bool, home: Path) -> None:
         "index": f"{found.n_indexed:,} films"
         + (f" ({found.index})" if found.index else "")
         + (stale if found.n_indexed and not found.index_is_current else ""),
+        "atlas": f"{found.n_mapped:,} films",
         "similarities": f"{found.n_similar:,} films by ratings"
         + (stale if found.n_similar and not found.similarities_are_current else ""),
     }

@@ -18,6 +18,7 @@ from keyart.atlas.making import AtlasOptions, AtlasReport, make_atlas
 from keyart.atlas.naming import name_clusters
 from keyart.atlas.record import Atlas
 from keyart.atlas.sheets import CELL_HEIGHT, CELL_WIDTH, N_COLUMNS, SHEET_FILMS, Sheet, along_the_map, assign
+from keyart.inventory import take_inventory
 from keyart.workspace import Workspace
 from posters.store import PosterStore
 from tests.keyart.conftest import Run
@@ -263,6 +264,10 @@ def test_clusters_are_the_groups_named_by_what_sets_them_apart(mapped: Workspace
     for label, cluster in enumerate(atlas.clusters):
         assert {GENRES[group(movie_id)] for movie_id in cluster.typical} == {cluster.name.split(" · ")[0]}
         assert set(cluster.typical) <= set(atlas.movie_ids[atlas.labels == label].tolist())
+
+
+def test_the_inventory_counts_the_films_on_it(mapped: Workspace) -> None:
+    assert take_inventory(mapped).n_mapped == N_FILMS
 
 
 def test_what_all_films_have_names_nothing() -> None:

@@ -90,7 +90,7 @@ def test_a_number_that_is_also_a_title_is_said_to_be_an_id(run: Run, movielens: 
 def test_info_as_json(run: Run, home: Path) -> None:
     found = json.loads(run("info", "--json", "--home", home).out)
     assert (found["n_films"], found["n_posters"], found["n_indexed"]) == (6, 5, 5)
-    assert found["next"] == "`keyart similar TITLE`"
+    assert found["next"] == "`keyart similar TITLE`, or `keyart serve` to look and click"
 
 
 def test_fetch_from_tmdb(run: Run, movielens: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -199,7 +199,7 @@ def test_the_inventory_names_the_next_step(
     extract(workspace, Extraction(BackboneChoice(str(backbone_path))))
     assert "keyart build" in next_step()
     build(workspace)
-    assert next_step() == "`keyart similar TITLE`"
+    assert next_step() == "`keyart similar TITLE`, or `keyart serve` to look and click"
     found = take_inventory(workspace)
     assert sum(found.posters.values()) == found.n_films == 6
     assert (found.n_posters, found.n_features, found.n_indexed, found.n_similar) == (5, 5, 5, 5)
@@ -222,7 +222,10 @@ def test_ratings_loaded_since_the_build_are_noticed(home: Path, movielens: Path,
     assert take_inventory(Workspace.open(home)).next_step() == "`keyart build`: the item similarities are out of date"
     assert "loaded earlier" in Engine.open(home).similar(1).notes[0]
     build(Workspace.open(home))
-    assert take_inventory(Workspace.open(home)).next_step() == "`keyart similar TITLE`"
+    assert (
+        take_inventory(Workspace.open(home)).next_step()
+        == "`keyart similar TITLE`, or `keyart serve` to look and click"
+    )
     assert 6 in [hit.movie_id for hit in Engine.open(home).similar(1, alpha=0)]
 
 

@@ -34,13 +34,15 @@ _SERVERS: dict[str, Any] = {}
 
 
 def stopper(url: str) -> Callable[[], None]:
-    """Give what tells a server to stop, as SIGTERM does, once it is at work on a request."""
+    """Give what tells a server that is at work on a request to stop, as SIGTERM does, and sees it close its doors."""
     server = _SERVERS[url]
 
     def stop() -> None:
         while not server.server_state.tasks:
             pass
         server.should_exit = True
+        while any(door.is_serving() for door in server.servers):
+            pass
 
     return stop
 
