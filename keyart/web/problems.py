@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from catalog.errors import ConfigError, FetchError, KeyartError, NotBuiltError, UnknownFilmError
+from catalog.errors import ConfigError, FetchError, KeyartError, NotBuiltError, StoreError, UnknownFilmError
 from keyart.keys import redact
 from keyart.web.schemas import Problem
 
@@ -82,6 +82,11 @@ def add_problems(app: FastAPI) -> None:
 
 async def _of_keyart(_request: Request, error: Exception) -> JSONResponse:
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    if isinstance(error, StoreError):
+        _log.error("%s", redact(str(error)))
+        return problem(
+            503, "the workspace cannot be written just now; the server's log says why", {"Retry-After": "10"}
+        )
     if status == 500:
         # Its message names paths of this machine, which are the operator's business.
         _log.error("%s", redact(str(error)))

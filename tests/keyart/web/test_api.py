@@ -12,6 +12,7 @@ import pytest
 import requests
 from PIL import Image
 
+from catalog.lock import exclusive
 from keyart.engine import Engine
 from keyart.new_films import NewFilm
 from tests.keyart.conftest import Run
@@ -159,6 +160,13 @@ def test_a_film_that_is_added_is_found_at_once(home: Path) -> None:
         refused = requests.post(f"{url}/api/films", draw_poster(5), params=told, timeout=60)
         assert refused.status_code == 422
         assert refused.json()["detail"].startswith("this poster: the tmdb_id 4711 is in the catalogue already")
+
+
+def test_a_workspace_that_another_process_writes_is_said(home: Path) -> None:
+    with serving(home) as url, exclusive(home):
+        refused = requests.post(f"{url}/api/films", draw_poster(7), params={"title": "Waiting"}, timeout=60)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")
+        assert str(home) not in refused.text
 
 
 def test_a_server_that_only_reads_adds_nothing(home: Path) -> None:
