@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 MAX_UPLOAD_BYTES = 10 << 20
@@ -59,6 +60,8 @@ class Uploads:
         try:
             async with asyncio.timeout(self._limit_s):
                 return await _body(request)
+        except ClientDisconnect as error:
+            raise HTTPException(400, "the picture did not come to its end") from error
         except TimeoutError as error:
             raise HTTPException(408, f"expected the whole picture within {self._limit_s:g} s") from error
         finally:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
 from fastapi import Request, Response
@@ -13,6 +13,8 @@ from fastapi.responses import RedirectResponse
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from keyart.web.problems import problem
+
+_log = logging.getLogger(__name__)
 
 Next = Callable[[Request], Awaitable[Response]]
 
@@ -65,7 +67,7 @@ class Gate:
             With headers.
         """
         started = time.perf_counter()
-        response = self._refusal(request) or await answer(request)
+        response = self._refusal(request) or await _answered(request, answer)
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         # The route, not the path: a client must not be able to make up names of counters.
@@ -83,25 +85,32 @@ class Gate:
             # A foreign page may lead its own name to 127.0.0.1; the browser then still says that name.
             local = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
             return None if local in LOOPBACK else problem(403, f"expected the host {LOOPBACK[0]}, received {local!r}")
-        if request.url.path in _OPEN or self._matches(_shown(request)):
-            return None
-        if request.url.path == "/" and self._matches(request.query_params.get("token", "")):
+        if request.method == "GET" and self._matches(request.query_params.get("token", "")):
             # The address bar, and with it the history, must not keep the token.
-            response = RedirectResponse("/", 303)
+            url = request.url.remove_query_params("token")
+            # Of "//elsewhere" a browser would make another host.
+            path = "/" + url.path.lstrip("/")
+            response = RedirectResponse(f"{path}?{url.query}" if url.query else path, 303)
             response.set_cookie(_COOKIE, self._token, httponly=True, samesite="strict")
             return response
+        if request.url.path in _OPEN or self._matches(_shown(request)):
+            return None
         return problem(401, "expected the token as `Authorization: Bearer …`", {"WWW-Authenticate": "Bearer"})
 
     def _matches(self, shown: str) -> bool:
         return secrets.compare_digest(shown.encode(), (self._token or "").encode())
 
 
+async def _answered(request: Request, answer: Next) -> Response:
+    try:
+        return await answer(request)
+    except Exception:  # a mistake of ours is an answer as well, with headers, and is counted
+        _log.exception("%s %s failed", request.method, getattr(request.scope.get("route"), "path", "other"))
+        return problem(500, "something unexpected went wrong; the server's log says what")
+
+
 def _shown(request: Request) -> str:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return token.strip()
-    try:
-        cookie = SimpleCookie(request.headers.get("cookie", "")).get(_COOKIE)
-    except CookieError:
-        return ""
-    return cookie.value if cookie else ""
+    return request.cookies.get(_COOKIE, "")

@@ -77,7 +77,6 @@ def add_problems(app: FastAPI) -> None:
     app.add_exception_handler(KeyartError, _of_keyart)
     app.add_exception_handler(HTTPException, _of_http)
     app.add_exception_handler(RequestValidationError, _of_validation)
-    app.add_exception_handler(Exception, _of_mistake)
 
 
 async def _of_keyart(_request: Request, error: Exception) -> JSONResponse:
@@ -105,7 +104,3 @@ async def _of_validation(_request: Request, error: Exception) -> JSONResponse:
         raise error
     faults = (f"{'.'.join(map(str, fault['loc'][1:]))}: {fault['msg']}" for fault in error.errors())
     return problem(422, "; ".join(faults))
-
-
-async def _of_mistake(_request: Request, _error: Exception) -> JSONResponse:
-    return problem(500, "something unexpected went wrong; the server's log says what")

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from catalog.films import Film
 from catalog.filters import Filter
 
+_PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+
 
 class FilmFacts(BaseModel):
     """What is told of a film."""
@@ -111,7 +113,7 @@ class NewFilmFacts(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    title: str = Field("", max_length=300, examples=["Heat (1995)"])
+    title: str = Field("", max_length=300, pattern=_PRINTABLE, examples=["Heat (1995)"])
     year: int | None = Field(None, description="The year of release.", examples=[1995])
     genre: list[str] = Field([], max_length=30, description="A genre of the catalogue; may be repeated.")
 
@@ -126,7 +128,7 @@ class ColdQuestion(NewFilmFacts):
 class AddedFilmFacts(NewFilmFacts):
     """What is said of a film that is to be added."""
 
-    title: str = Field(min_length=1, max_length=300, examples=["Heat (1995)"])
+    title: str = Field(min_length=1, max_length=300, pattern=_PRINTABLE, examples=["Heat (1995)"])
     tmdb_id: int | None = Field(None, ge=1, lt=2**31, description="TMDB's number of the film.", examples=[949])
     imdb_id: str = Field("", max_length=20, description="IMDb's id of the film.", examples=["tt0113277"])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from catalog.errors import DataError, NotBuiltError, UnknownFilmError
+from catalog.errors import ConfigError, DataError, NotBuiltError, UnknownFilmError
 from catalog.films import Film
 from keyart.adding import add
 from keyart.answers import Alpha, SimilarFilms
@@ -190,7 +191,8 @@ class Service:
         KeyartError
             As `Engine.similar`.
         """
-        return _jpeg(draw_sheet(self._asked(movie_id, question, 0)))
+        found = self._asked(movie_id, question, 0)
+        return _jpeg(draw_sheet(replace(found, hits=found.hits[question.offset :])))
 
     def heat(self, first: int, second: int) -> bytes:
         """Draw where two posters look alike.
@@ -330,15 +332,20 @@ class Service:
         KeyartError
             As `keyart.adding.add`.
         """
-        facts = verify_image(picture)
+        try:
+            suffix = verify_image(picture).suffix
+        except DataError as error:
+            raise RefusedFilmError(str(error)) from error
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"poster{facts.suffix}"
+            path = Path(folder) / f"poster{suffix}"
             path.write_bytes(picture)
+            film = self._described(path, told, told.tmdb_id, told.imdb_id)
+            if not film.title:
+                raise ConfigError("expected a title, such as Heat (1995)")
+            network = self._engine.network if self._engine.has_index else None
             try:
-                film = self._described(path, told, told.tmdb_id, told.imdb_id)
-                network = self._engine.network if self._engine.has_index else None
                 report = add(self._workspace, [film], open_network=network)
-            except DataError as error:
+            except (DataError, ConfigError) as error:
                 if str(self._workspace.home) in str(error):
                     raise
                 # Where the picture lies for a moment is nobody's business.

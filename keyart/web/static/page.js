@@ -5,6 +5,7 @@ import { newFilm } from "./newfilm.js";
 import { at, get } from "./parts.js";
 
 const FIELDS = ["genre", "first_year", "last_year", "min_support"];
+const ASKED = [...FIELDS, "alpha", "fold"];
 const PAGE = 30;
 const MARGIN = 600; // pixels below the window, from where on more is asked for
 let asked = 0; // answers to an earlier question are dropped
@@ -12,14 +13,15 @@ let shown = 0;
 let more = false;
 let loading = false;
 let picture = null;
+const pictures = new Map(); // those of this visit, by what the history calls them
 
 function state() {
   return new URLSearchParams(location.search);
 }
 
 function question(offset) {
-  const params = state();
-  params.delete("film");
+  // What others added to a link is none of the question.
+  const params = new URLSearchParams([...state()].filter(([name]) => ASKED.includes(name)));
   if (picture) params.delete("alpha");
   params.set("k", PAGE);
   params.set("offset", offset);
@@ -29,14 +31,23 @@ function question(offset) {
 function go(changes, replace = false) {
   const params = state();
   for (const [name, value] of Object.entries(changes)) value === "" ? params.delete(name) : params.set(name, value);
-  history[replace ? "replaceState" : "pushState"](null, "", `?${params}`);
+  const entry = picture && { picture: [...pictures].find(([, file]) => file === picture)[0] };
+  history[replace ? "replaceState" : "pushState"](entry, "", `?${params}`);
   return show();
 }
 
-function pivot(movieId) {
+function pivot(movieId, replace = false) {
   picture = null;
   scrollTo(0, 0);
-  return go({ film: movieId });
+  return go({ film: movieId }, replace);
+}
+
+async function drawFilm(replace) {
+  try {
+    await pivot((await get("/api/films/random")).movie_id, replace);
+  } catch (error) {
+    at("status").textContent = error.message;
+  }
 }
 
 function showChoice() {
@@ -54,7 +65,7 @@ function showFilm(film) {
   at("name").textContent = film.year ? `${film.title} (${film.year})` : film.title;
   document.title = `${at("name").textContent} – keyart`;
   const rating = film.mean_rating === null ? "" : ` · ${film.mean_rating.toFixed(2)} stars`;
-  at("facts").textContent = `${film.genres.join(", ") || "no genres"} · ${film.n_ratings} ratings${rating}`;
+  at("facts").textContent = `${film.genres.join(", ") || "no genres"} · ${film.n_ratings} ${film.n_ratings === 1 ? "rating" : "ratings"}${rating}`;
   at("poster").hidden = !film.has_poster;
   if (film.has_poster) at("poster").src = `/posters/${film.movie_id}?width=320`;
   at("poster").alt = `Poster of ${film.title}`;
@@ -72,6 +83,7 @@ function showPicture() {
   at("film").hidden = at("exports").hidden = false;
   at("exports").hidden = true;
   at("name").textContent = "Your picture";
+  document.title = "Your picture – keyart";
   at("facts").textContent = "by looks alone; it is not kept, unless you add it";
   at("poster").hidden = false;
   at("poster").src = URL.createObjectURL(picture);
@@ -114,13 +126,16 @@ async function show() {
       const facts = await get(`/api/films/${encodeURIComponent(film)}`);
       if (number !== asked) return;
       showFilm(facts);
-    } else return at("random").click();
+    } else if (history.state?.picture) throw new Error("The picture was not kept; choose it again.");
+    // Nobody asked for this film, so back must not lead to it.
+    else return drawFilm(true);
     await load(number);
   } catch (error) {
     if (number !== asked) return;
     more = false;
     loading = false;
     at("hits").replaceChildren();
+    if (!picture) at("film").hidden = true;
     at("status").textContent = error.message;
   }
 }
@@ -134,6 +149,7 @@ function why(first, second, label) {
 function take(file) {
   if (!file) return;
   picture = file;
+  pictures.set(`${performance.timeOrigin}-${pictures.size}`, file);
   scrollTo(0, 0);
   at("status").textContent = "Looking at the picture …";
   go({ film: "" });
@@ -151,14 +167,11 @@ at("auto").addEventListener("change", () => go({ alpha: at("auto").checked ? "" 
 for (const name of FIELDS) at(name).addEventListener("change", () => go({ [name]: at(name).value }));
 at("fold").addEventListener("change", () => go({ fold: at("fold").checked ? "true" : "" }));
 at("choice").addEventListener("submit", (event) => event.preventDefault());
-at("random").addEventListener("click", async () => {
-  try {
-    pivot((await get("/api/films/random")).movie_id);
-  } catch (error) {
-    at("status").textContent = error.message;
-  }
+at("random").addEventListener("click", () => drawFilm(false));
+at("picture").addEventListener("change", () => {
+  take(at("picture").files[0]);
+  at("picture").value = ""; // or the same file could not be chosen again
 });
-at("picture").addEventListener("change", () => take(at("picture").files[0]));
 addEventListener("dragover", (event) => { event.preventDefault(); document.body.classList.add("dropping"); });
 addEventListener("dragleave", () => document.body.classList.remove("dropping"));
 addEventListener("drop", (event) => {
@@ -169,7 +182,11 @@ addEventListener("drop", (event) => {
 addEventListener("paste", (event) => take(event.clipboardData.files[0]));
 // A leap inside the page must not become a part of its address, which would be shown anew.
 document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); at("hits").focus(); });
-addEventListener("popstate", () => { picture = null; show(); });
+addEventListener("popstate", () => {
+  picture = pictures.get(history.state?.picture) ?? null;
+  if (picture) film.about(picture);
+  show();
+});
 new IntersectionObserver(([end]) => {
   if (end.isIntersecting && more && !loading) load(asked).catch((error) => { loading = false; at("status").textContent = error.message; });
 }, { rootMargin: `${MARGIN}px` }).observe(at("end"));
@@ -179,5 +196,5 @@ get("/api/genres").then((genres) => {
   at("genre").append(...genres.map((genre) => new Option(genre)));
   film.offer(genres);
   showChoice();
-});
+}).catch((error) => { at("status").textContent = error.message; });
 show();

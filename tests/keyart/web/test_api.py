@@ -15,6 +15,7 @@ from PIL import Image
 from catalog.lock import exclusive
 from keyart.engine import Engine
 from keyart.new_films import NewFilm
+from keyart.web.service import Service
 from tests.keyart.conftest import Run
 from tests.keyart.web.conftest import serving, stopper
 from tests.posters.pictures import draw_poster
@@ -101,9 +102,10 @@ def test_errors_have_one_shape(address: str, path: str, status: int) -> None:
 @pytest.mark.parametrize(
     ("picture", "status"), [(b"no picture", 422), (draw_poster(1)[:500], 422), (bytes(11 << 20), 413)]
 )
-def test_bad_pictures_are_refused(address: str, picture: bytes, status: int) -> None:
+@pytest.mark.parametrize("path", ["api/similar", "api/cold-start", "api/films?title=New"])
+def test_bad_pictures_are_refused(address: str, picture: bytes, status: int, path: str) -> None:
     # Sent in parts, so that no length is said beforehand.
-    answer = requests.post(f"{address}/api/similar", iter([picture]), timeout=30)
+    answer = requests.post(f"{address}/{path}", iter([picture]), timeout=30)
     assert answer.status_code == status
 
 
@@ -160,6 +162,31 @@ def test_a_film_that_is_added_is_found_at_once(home: Path) -> None:
         refused = requests.post(f"{url}/api/films", draw_poster(5), params=told, timeout=60)
         assert refused.status_code == 422
         assert refused.json()["detail"].startswith("this poster: the tmdb_id 4711 is in the catalogue already")
+
+
+@pytest.mark.parametrize("title", [" ", "(2001)", "a\x00b"])
+def test_a_film_without_a_title_is_not_added(address: str, title: str) -> None:
+    refused = requests.post(f"{address}/api/films", draw_poster(7), params={"title": title}, timeout=60)
+    assert refused.status_code in (400, 422)
+    assert "/tmp" not in refused.json()["detail"]
+
+
+def test_a_sheet_passes_over_what_it_is_told_to(address: str) -> None:
+    def height(**question: int) -> int:
+        content = requests.get(f"{address}/api/films/1/sheet.jpg", question, timeout=10).content
+        with Image.open(io.BytesIO(content)) as sheet:
+            return sheet.height
+
+    assert height(k=4, offset=3) <= height(k=1)
+
+
+def test_a_mistake_is_answered_with_headers_and_counted(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Service, "genres", lambda self: 1 // 0)
+    with serving(home) as url:
+        answer = requests.get(f"{url}/api/genres", timeout=10)
+        assert (answer.status_code, answer.json()["status"]) == (500, 500)
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert 'route="/api/genres",status="500"' in requests.get(f"{url}/metrics", timeout=10).text
 
 
 def test_a_workspace_that_another_process_writes_is_said(home: Path) -> None:
@@ -247,6 +274,9 @@ def test_a_token_is_demanded(home: Path) -> None:
         with requests.Session() as browser:
             assert browser.get(f"{url}/?token={TOKEN}", timeout=10).url == f"{url}/"
             assert browser.get(f"{url}/api/genres", timeout=10).status_code == 200
+            assert browser.get(f"{url}/?film=1&token={TOKEN}", timeout=10).url == f"{url}/?film=1"
+        foreign = {"Cookie": f'prefs={{"a":1}}; keyart-token={TOKEN}'}
+        assert requests.get(f"{url}/api/genres", headers=foreign, timeout=10).status_code == 200
 
 
 def test_other_machines_are_not_served_without_a_token(run: Run, home: Path) -> None:

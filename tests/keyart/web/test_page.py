@@ -124,10 +124,13 @@ def test_what_is_shown_is_exported(page: Page) -> None:
     assert sheet.headers["content-type"] == "image/jpeg"
 
 
-def test_a_random_film_is_drawn(page: Page) -> None:
-    page.goto("/")
+def test_a_random_film_is_drawn_and_left_by_back(page: Page) -> None:
+    page.goto("/user")
+    page.goto("/?utm_source=letter")
     page.wait_for_url("**film=*")
     expect(page, ".hit >> nth=0").to_be_visible()
+    page.go_back()
+    page.wait_for_url("**/user")
 
 
 def test_a_picture_tells_its_film_its_rating_and_its_audience(page: Page, poster: Path) -> None:
@@ -145,6 +148,11 @@ def test_a_picture_tells_its_film_its_rating_and_its_audience(page: Page, poster
     expect(page, "#fans a >> nth=0").to_have_attribute(
         "href", f"/user?user={page.locator('#fans a').first.text_content()[5:]}"
     )
+    page.locator(".hit >> nth=0").click()
+    expect(page, "#name").to_have_text("Midnight Ledger (1947)")
+    page.go_back()
+    expect(page, "#name").to_have_text("Your picture")
+    expect(page, "#expected").to_contain_text("stars expected")
     page.go_back()
     expect(page, "#name").to_have_text("The Umbrella Cipher (1962)")
     expect(page, "#new").to_be_hidden()
@@ -213,6 +221,7 @@ def test_a_film_without_poster_shows_those_of_its_look_alikes(page: Page) -> Non
 def test_an_unknown_film_is_said(page: Page) -> None:
     page.goto("/?film=99")
     expect(page, "#status").to_contain_text("no film has the movie_id 99")
+    expect(page, "#film").to_be_hidden()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
