@@ -191,7 +191,13 @@ new IntersectionObserver(([end]) => {
   if (end.isIntersecting && more && !loading) load(asked).catch((error) => { loading = false; at("status").textContent = error.message; });
 }, { rootMargin: `${MARGIN}px` }).observe(at("end"));
 
-combobox(at("title"), at("suggestions"), (text) => get(`/api/films?query=${encodeURIComponent(text)}`), pivot);
+async function suggest(text) {
+  const films = await get(`/api/films?query=${encodeURIComponent(text)}`);
+  if (!films.length) at("status").textContent = `No film is titled like “${text}”.`;
+  return films;
+}
+
+combobox(at("title"), at("suggestions"), suggest, (movieId) => pivot(movieId));
 get("/api/genres").then((genres) => {
   at("genre").append(...genres.map((genre) => new Option(genre)));
   film.offer(genres);

@@ -55,6 +55,13 @@ def test_a_film_is_searched_and_left_by_keyboard_alone(page: Page) -> None:
     expect(page, "#name").to_have_text(name)
 
 
+def test_a_title_that_no_film_has_is_said(page: Page) -> None:
+    page.goto(f"/?film={LEDGER}")
+    expect(page, ".hit >> nth=0").to_be_visible()
+    page.get_by_role("combobox", name="Search a film by title").fill("zzzzqqq")
+    expect(page, "#status").to_contain_text("No film is titled like “zzzzqqq”")
+
+
 def test_a_click_pivots_and_back_returns(page: Page) -> None:
     page.goto(f"/?film={LEDGER}")
     page.locator(".hit", has_text="The Umbrella Cipher").click()
