@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import click
@@ -18,6 +19,15 @@ from keyart.cli.options import workspace_options
 @workspace_options
 def command(host: str, port: int, token: str | None, read_only: bool, home: Path) -> None:
     """Serve the web page and its HTTP API until Ctrl-C."""
+    # Until it serves, there is nothing to bring to an end; what is being imported may swallow an interrupt in Python.
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        _serve(host, port, token, home, read_only=read_only)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _serve(host: str, port: int, token: str | None, home: Path, *, read_only: bool) -> None:
     from keyart.cli.quiet import import_tensorflow_quietly
 
     try:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,6 +23,7 @@ from keyart.web.service import Service
 from tests.keyart.conftest import Run
 from tests.keyart.web.conftest import serving, stopper
 from tests.posters.pictures import draw_poster
+from tests.test_layers import ROOT
 
 TOKEN = "a-token-of-more-than-sixteen-letters"
 
@@ -283,3 +288,15 @@ def test_other_machines_are_not_served_without_a_token(run: Run, home: Path) -> 
     outcome = run("serve", "--home", home, "--host", "0.0.0.0")
     assert outcome.code == 1
     assert "--token" in outcome.err
+
+
+def test_an_interrupt_ends_it_while_it_is_still_being_opened(home: Path) -> None:
+    words = [sys.executable, "-c", "from keyart.cli import main; main()", "serve", "--port", "0", "--home", str(home)]
+    # A shell's background jobs ignore the interrupt, and so would their children.
+    heedful = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    with subprocess.Popen(words, stderr=subprocess.PIPE, cwd=ROOT, preexec_fn=heedful) as server:
+        assert server.stderr is not None
+        while not server.stderr.readline().startswith(b"http://"):
+            pass
+        server.send_signal(signal.SIGINT)
+        assert server.wait(60) in (-signal.SIGINT, 128 + signal.SIGINT)
