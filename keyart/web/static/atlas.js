@@ -11,8 +11,8 @@ import { Painter } from "./atlas/painter.js";
 import { Pictures } from "./atlas/pictures.js";
 import { Selection } from "./atlas/selection.js";
 import { combobox } from "./combobox.js";
+import { at, get } from "./parts.js";
 
-const at = (id) => document.getElementById(id);
 const CLOSE = 1.6; // times as near, or as far
 const FLIGHT_MS = 450;
 
@@ -194,7 +194,7 @@ function begin(films) {
   at("view").addEventListener("click", () => select(grid.rowsWithin(...camera.seen())));
   at("colour").addEventListener("change", () => { colourBy(at("colour").value); remember({ colour: at("colour").value }, true); });
   addEventListener("popstate", follow);
-  combobox(at("title"), at("suggestions"), suggest, find);
+  combobox(at("title"), at("suggestions"), (text) => get(`/api/films?query=${encodeURIComponent(text)}`), find);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => change());
   new ResizeObserver(([{ contentRect: { width, height } }]) => { painter.resize(width, height); repaint(); }).observe(canvas);
   painter.resize(canvas.clientWidth, canvas.clientHeight);
@@ -215,11 +215,6 @@ function nextFilm(films, from, along, across) {
     if (ahead > 0 && away < least) [best, least] = [row, away];
   }
   return best;
-}
-
-async function suggest(text) {
-  const answer = await fetch(`/api/films?query=${encodeURIComponent(text)}`);
-  return answer.ok ? answer.json() : [];
 }
 
 load().then(begin).catch((error) => { at("status").textContent = error.message; });

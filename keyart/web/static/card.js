@@ -1,4 +1,5 @@
 // One look-alike: its poster, its numbers, and why.
+import { poster, titled } from "./film.js";
 import { element } from "./parts.js";
 
 function bar(value, name, meaning) {
@@ -9,10 +10,8 @@ function bar(value, name, meaning) {
 }
 
 export function card(hit, film, address, pivot, why) {
-  const label = hit.year ? `${hit.title} (${hit.year})` : hit.title;
-  const frame = element("span", { className: "frame" }, hit.has_poster
-    ? element("img", { src: `/posters/${hit.movie_id}?width=320`, alt: "", loading: "lazy" }) : "no poster");
-  const link = element("a", { className: "hit", href: address(hit.movie_id) }, frame, element("strong", { textContent: label }));
+  const label = titled(hit);
+  const link = element("a", { className: "hit", href: address(hit.movie_id) }, poster(hit), element("strong", { textContent: label }));
   link.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();

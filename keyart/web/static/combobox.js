@@ -1,4 +1,6 @@
 // A text field with suggestions, after the ARIA Authoring Practices' combobox with a list.
+import { titled } from "./film.js";
+
 export function combobox(input, list, suggest, choose) {
   let found = [];
   let active = -1;
@@ -17,7 +19,7 @@ export function combobox(input, list, suggest, choose) {
       const item = document.createElement("li");
       item.id = `suggestion-${row}`;
       item.role = "option";
-      item.textContent = film.year ? `${film.title} (${film.year})` : film.title;
+      item.textContent = titled(film);
       item.addEventListener("mousedown", (event) => { event.preventDefault(); take(row); });
       return item;
     }));

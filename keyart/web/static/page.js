@@ -1,6 +1,7 @@
 // The page: its address holds the whole state, and everything shown follows from the address.
 import { combobox } from "./combobox.js";
 import { card } from "./card.js";
+import { titled } from "./film.js";
 import { newFilm } from "./newfilm.js";
 import { at, get } from "./parts.js";
 
@@ -62,7 +63,7 @@ function showChoice() {
 
 function showFilm(film) {
   at("film").hidden = false;
-  at("name").textContent = film.year ? `${film.title} (${film.year})` : film.title;
+  at("name").textContent = titled(film);
   document.title = `${at("name").textContent} – keyart`;
   const rating = film.mean_rating === null ? "" : ` · ${film.mean_rating.toFixed(2)} stars`;
   at("facts").textContent = `${film.genres.join(", ") || "no genres"} · ${film.n_ratings} ${film.n_ratings === 1 ? "rating" : "ratings"}${rating}`;

@@ -1,9 +1,8 @@
 // The films of the map, as columns; a film is known by its row here and by its movie_id to everybody else.
+import { get } from "../parts.js";
+
 export async function load() {
-  const answer = await fetch("/api/atlas");
-  const map = await answer.json();
-  if (!answer.ok) throw new Error(map.detail);
-  return new Films(map);
+  return new Films(await get("/api/atlas"));
 }
 
 export class Films {
