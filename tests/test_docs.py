@@ -1,17 +1,21 @@
 """Documentation that cannot rot: what it names exists, and what exists is named."""
 
-import ast
+import inspect
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
-from keyart.cli import keyart
+import keyart
+import keyart.pipeline
+from keyart.cli import keyart as command_line
 from keyart.workspace import settings
 from posters.tmdb import NOTICE
-from tests.test_layers import ROOT, modules
+from tests.test_layers import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -27,14 +31,14 @@ def commands(text: str) -> list[str]:
 @pytest.mark.parametrize(("page", "line"), [(page.name, line) for page in PAGES for line in commands(page.read_text())])
 def test_every_command_can_be_typed(page: str, line: str) -> None:
     words = shlex.split(line)[1:]
-    command = keyart.get_command(click.Context(keyart), words[0])
+    command = command_line.get_command(click.Context(command_line), words[0])
     assert command is not None
     # Parses options and arguments without running anything.
     command.make_context(words[0], words[1:])
 
 
 def test_every_command_is_in_the_readme() -> None:
-    for name in keyart.list_commands(click.Context(keyart)):
+    for name in command_line.list_commands(click.Context(command_line)):
         assert f"keyart {name}" in README or f"make {name}" in README
 
 
@@ -52,39 +56,45 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def test_the_readme_shows_what_tmdb_asks_for() -> None:
     assert NOTICE in README
-    fetch = keyart.get_command(click.Context(keyart), "fetch")
+    fetch = command_line.get_command(click.Context(command_line), "fetch")
     assert fetch is not None
     assert NOTICE in (fetch.epilog or "")
 
 
 def test_every_command_and_option_has_help() -> None:
-    for name in keyart.list_commands(click.Context(keyart)):
-        command = keyart.get_command(click.Context(keyart), name)
+    for name in command_line.list_commands(click.Context(command_line)):
+        command = command_line.get_command(click.Context(command_line), name)
         assert command is not None
         assert command.help
         for parameter in command.params:
             assert isinstance(parameter, click.Argument) or parameter.help, (name, parameter.name)
 
 
-def public_functions(module: str) -> list[ast.FunctionDef]:
-    tree = ast.parse((ROOT / module).read_text(encoding="utf-8"))
-    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
-    bodies = [tree.body, *(node.body for node in classes)]
-    found = [node for body in bodies for node in body if isinstance(node, ast.FunctionDef)]
-    return [function for function in found if not function.name.startswith("_")]
+def public_objects() -> Iterator[tuple[str, Any]]:
+    """List what users import: the names of `keyart` and `keyart.pipeline`, with the public methods of classes."""
+    for module in (keyart, keyart.pipeline):
+        for name in module.__all__:
+            value = getattr(module, name)
+            if isinstance(value, type) or inspect.isfunction(value):
+                yield f"{module.__name__}.{name}", value
+            if isinstance(value, type):
+                yield from _public_methods(f"{module.__name__}.{name}", value)
 
 
-@pytest.mark.parametrize("module", [module for module in modules() if not module.startswith("keyart/cli/")])
-def test_docstrings_name_parameters_and_results(module: str) -> None:
-    for function in public_functions(module):
-        text = ast.get_docstring(function) or ""
-        arguments = [*function.args.args, *function.args.kwonlyargs]
-        named = re.findall(r"^([\w, *]+) :", text, re.MULTILINE)
-        documented = {name.strip(" *") for names in named for name in names.split(",")}
-        wanted = {argument.arg for argument in arguments} - {"self", "cls"}
-        place = f"{module}: {function.name}"
-        assert wanted <= documented, (place, wanted - documented)
-        decorators = {ast.unparse(decorator).split("(")[0] for decorator in function.decorator_list}
-        returns = function.returns is not None and ast.unparse(function.returns) != "None"
-        if returns and not decorators & {"property", "cached_property"}:
-            assert "Returns\n---" in text or "Yields\n---" in text, place
+def _public_methods(name: str, owner: type) -> Iterator[tuple[str, Any]]:
+    for attribute, value in vars(owner).items():
+        method = value.__func__ if isinstance(value, classmethod | staticmethod) else value
+        if not attribute.startswith("_") and inspect.isfunction(method):
+            yield f"{name}.{attribute}", method
+
+
+@pytest.mark.parametrize(("name", "value"), list(public_objects()))
+def test_docstrings_of_the_public_api_name_parameters_and_results(name: str, value: Any) -> None:
+    text = inspect.getdoc(value) or ""
+    assert text, name
+    signature = inspect.signature(value)
+    named = re.findall(r"^([\w, *]+) :", text, re.MULTILINE)
+    documented = {one.strip(" *") for names in named for one in names.split(",")}
+    assert set(signature.parameters) - {"self", "cls"} <= documented, name
+    if inspect.isfunction(value) and signature.return_annotation not in ("None", None):
+        assert "Returns\n---" in text or "Yields\n---" in text, name

@@ -1,1 +1,3 @@
 """The steps that fill a workspace: load, fetch, import, extract, build, add."""
+
+__all__: list[str] = []
