@@ -17,21 +17,21 @@ import pytest
 from PIL import Image
 
 from catalog.errors import ConfigError
-from catalog.films import Catalogue
+from catalog.films import Catalog
 from cf.registry import MODELS
 from index.neighbors import write_neighbors
-from keyart.adding import add
-from keyart.answers import SimilarFilms
 from keyart.atlas.record import Atlas
+from keyart.cold_start.new_film import NewFilm
 from keyart.engine import Engine
-from keyart.indexing import open_index
-from keyart.inventory import take_inventory
-from keyart.models import open_model
-from keyart.new_films import NewFilm
-from keyart.recommending import UserRecommender, history_of
-from keyart.stock import open_ratings
-from keyart.viewers import Viewers
-from keyart.workspace import Workspace
+from keyart.pipeline.additions import add
+from keyart.pipeline.index import open_index
+from keyart.recommend.models import open_model
+from keyart.recommend.recommendations import UserRecommender, history_of
+from keyart.recommend.users import Viewers
+from keyart.results import SimilarFilms
+from keyart.workspace.contents import open_ratings
+from keyart.workspace.layout import Workspace
+from keyart.workspace.status import take_inventory
 from posters.store import PosterStore
 from tests.keyart.conftest import Run
 
@@ -91,7 +91,7 @@ def hits(found: SimilarFilms) -> dict[str, list[float | None]]:
     """Every film with its ratings, its score, and what that is made of."""
     scores((hit.movie_id, hit.score) for hit in found)
     return {
-        str(hit.movie_id): [hit.support, *map(rounded, (hit.score, hit.visual, hit.cf, hit.alpha))] for hit in found
+        str(hit.movie_id): [hit.n_ratings, *map(rounded, (hit.score, hit.visual, hit.cf, hit.alpha))] for hit in found
     }
 
 
@@ -109,7 +109,7 @@ def use_shortlist(workspace: Workspace) -> None:
 
 
 def films(workspace: Workspace) -> Answer:
-    with Catalogue.open(workspace.catalogue_path) as catalog:
+    with Catalog.open(workspace.catalog_path) as catalog:
         facts = ("title", "year", "imdb_id", "tmdb_id", "n_ratings")
         return {
             "films": {
@@ -178,7 +178,7 @@ def explanations(workspace: Workspace) -> Answer:
     engine = Engine.open(workspace.home)
     explained = {f"{first} {second}": engine.explain(first, second) for first, second in ((5, 8), (5, 6), (5, ADDED))}
     return {
-        pair: [one.centred, round(one.similarity, 5), one.grid.round(5).tolist()] for pair, one in explained.items()
+        pair: [one.centered, round(one.similarity, 5), one.grid.round(5).tolist()] for pair, one in explained.items()
     }
 
 
