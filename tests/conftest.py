@@ -10,6 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no reason to fail.
+settings.register_profile("keyart", deadline=None)
+settings.load_profile("keyart")
 
 _SHARED_DIR = Path(__file__).parents[2] / "shared"
 

@@ -1,0 +1,84 @@
+"""Ids with a score each: the one type for neighbors, recommendations and audiences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredIds:
+    """Ids with a score each, aligned by position.
+
+    Parameters
+    ----------
+    ids : ndarray of shape (n,), int32 or int64
+        movie_ids or user_ids.
+    scores : ndarray of shape (n,), float32 or float64
+        Higher is better: a similarity, predicted stars or a preference.
+
+    Raises
+    ------
+    ValueError
+        The two are not one-dimensional, or of different lengths.
+    """
+
+    ids: npt.NDArray[Any]
+    scores: npt.NDArray[Any]
+
+    def __post_init__(self) -> None:
+        if self.ids.ndim != 1 or self.ids.shape != self.scores.shape:
+            raise ValueError(
+                f"expected as many scores as ids, received shapes {self.scores.shape} and {self.ids.shape}"
+            )
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Return no ids.
+
+        Returns
+        -------
+        ScoredIds
+            Of length 0.
+        """
+        return cls(np.empty(0, np.int32), np.empty(0, np.float32))
+
+    @classmethod
+    def ranked(cls, ids: npt.NDArray[Any], scores: npt.NDArray[Any], k: int | None = None) -> Self:
+        """Order ids by score, best first; ties by ascending id.
+
+        Parameters
+        ----------
+        ids, scores : ndarray of shape (n,)
+            In any order.
+        k : int, optional
+            Keep the first k only.
+
+        Returns
+        -------
+        ScoredIds
+            At most k of them.
+        """
+        order = np.lexsort((ids, -scores))[:k]
+        return cls(ids[order], scores[order])
+
+    def take(self, rows: npt.NDArray[Any] | slice) -> Self:
+        """Select by position or by a boolean mask.
+
+        Parameters
+        ----------
+        rows : ndarray of int or bool, or slice
+            Which to keep.
+
+        Returns
+        -------
+        ScoredIds
+            In the order of `rows`.
+        """
+        return type(self)(self.ids[rows], self.scores[rows])
+
+    def __len__(self) -> int:
+        return len(self.ids)
