@@ -1,0 +1,336 @@
+"""A workspace written by keyart 0.1 opens, answers as it did, and is left unchanged by reading."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from catalog.errors import ConfigError
+from catalog.films import Catalog
+from cf.registry import MODELS
+from index.neighbors import write_neighbors
+from keyart.atlas.record import Atlas
+from keyart.cold_start.new_film import NewFilm
+from keyart.engine import Engine
+from keyart.pipeline.additions import add
+from keyart.pipeline.index import open_index
+from keyart.recommend.models import open_model
+from keyart.recommend.recommendations import UserRecommender, history_of
+from keyart.recommend.users import Viewers
+from keyart.results import SimilarFilms
+from keyart.workspace.contents import open_ratings
+from keyart.workspace.layout import Workspace
+from keyart.workspace.status import take_inventory
+from posters.store import PosterStore
+from tests.keyart.conftest import Run
+
+DATA = Path(__file__).parents[1] / "data"
+ANSWERS = json.loads((DATA / "workspace-0.1.json").read_text("utf-8"))
+ALL = 1000
+ADDED = 1_000_000_001
+
+Answer: TypeAlias = Any
+"""What JSON can hold; films and users are keys, as text."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The unpacked workspace, its network beside it: the workspace names that by a relative path."""
+    shutil.unpack_archive(DATA / "workspace-0.1.zip", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def workspace(folder: Path) -> Workspace:
+    return Workspace.open(folder / "keyart-data")
+
+
+def differences(now: Answer, then: Answer, at: str = "") -> list[str]:
+    """Say where an answer differs; numbers may, as much as processors let them."""
+    match then:
+        case dict() if isinstance(now, dict) and now.keys() == then.keys():
+            return [each for key in then for each in differences(now[key], then[key], f"{at}/{key}")]
+        case list() if isinstance(now, list) and len(now) == len(then):
+            pairs = enumerate(zip(now, then, strict=True))
+            return [each for number, pair in pairs for each in differences(*pair, f"{at}/{number}")]
+        case float() if isinstance(now, float) and abs(now - then) < 2e-4:
+            return []
+        case _:
+            return [] if now == then else [f"{at}: {now!r}, recorded was {then!r}"]
+
+
+def states(folder: Path) -> dict[str, tuple[str, int]]:
+    """Content and time of change of every file."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {
+        str(path.relative_to(folder)): (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns)
+        for path in files
+    }
+
+
+def scores(pairs: Iterable[tuple[int, float]]) -> dict[str, float]:
+    """Ids with scores, which have to be ranked by them."""
+    listed = list(pairs)
+    assert listed == sorted(listed, key=lambda pair: -pair[1])
+    return {str(number): round(float(score), 5) for number, score in listed}
+
+
+def hits(found: SimilarFilms) -> dict[str, list[float | None]]:
+    """Every film with its ratings, its score, and what that is made of."""
+    scores((hit.movie_id, hit.score) for hit in found)
+    return {
+        str(hit.movie_id): [hit.n_ratings, *map(rounded, (hit.score, hit.visual, hit.cf, hit.alpha))] for hit in found
+    }
+
+
+def rounded(value: float | None) -> float | None:
+    return None if value is None else round(float(value), 5)
+
+
+def use_shortlist(workspace: Workspace) -> None:
+    """Put the other index, of the same films and without centering, in place of the exact one."""
+    shutil.rmtree(workspace.index_dir)
+    shutil.copytree(workspace.home.parent / "index-shortlist", workspace.index_dir)
+
+
+# What is compared: each of these was recorded with 0.1.
+
+
+def films(workspace: Workspace) -> Answer:
+    with Catalog.open(workspace.catalog_path) as catalog:
+        facts = ("title", "year", "imdb_id", "tmdb_id", "n_ratings")
+        return {
+            "films": {
+                str(film.movie_id): [
+                    *(getattr(film, name) for name in facts),
+                    rounded(film.mean_rating),
+                    list(film.genres),
+                    list(film.alternative_titles),
+                ]
+                for film in catalog
+            },
+            "added": [film.movie_id for film in catalog.added()],
+            "tags": [[tag.movie_id, tag.tag, tag.n_users] for tag in catalog.tags()],
+            "found": {text: catalog.find(text).movie_id for text in ("cafe zurich", "Coffee", "the harbour", "7")},
+        }
+
+
+def ratings(workspace: Workspace) -> Answer:
+    read, users = open_ratings(workspace), Viewers.open(workspace)
+    user = users.find(30)
+    assert user
+    return {
+        "n": len(read),
+        "stars": float(read.values.sum()),
+        "timestamps": [int(read.timestamps.min()), int(read.timestamps.max())],
+        "user": [user.n_ratings, user.mean_rating],
+        "best": [[film.movie_id, stars] for film, stars in users.best_rated(30, 5)],
+    }
+
+
+def posters(workspace: Workspace) -> Answer:
+    with PosterStore.open_to_read(workspace.posters_dir) as store:
+        facts = ("state", "reason", "source", "poster_path", "size", "language", "sha256", "width", "height")
+        for poster in store.posters():
+            assert hashlib.sha256(poster.path.read_bytes()).hexdigest() == poster.sha256
+        return {
+            str(record.movie_id): [getattr(record, name) for name in (*facts, "fetched_at", "attempts")]
+            for record in store.records()
+        }
+
+
+def similar(workspace: Workspace) -> Answer:
+    engine = Engine.open(workspace.home)
+    asked: list[tuple[str | int, Any]] = [("Film 5", "auto"), (5, 1.0), (5, 0.0), (5, 0.4), (38, "auto"), (41, "auto")]
+    return {f"{film} {alpha}": hits(engine.similar(film, ALL, alpha)) for film, alpha in asked}
+
+
+def neighbors(workspace: Workspace) -> Answer:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "neighbors.parquet"
+        write_neighbors(open_index(workspace), ALL, path)
+        table = pd.read_parquet(path)
+    few = table[table["movie_id"] <= 5]
+    return {
+        str(movie_id): scores(zip(rows["neighbor_id"].tolist(), rows["similarity"].tolist(), strict=True))
+        for movie_id, rows in few.groupby("movie_id")
+    }
+
+
+def same_artwork(workspace: Workspace) -> Answer:
+    found = Engine.open(workspace.home).similar(5, ALL, fold_artwork=True)
+    return {str(hit.movie_id): list(hit.same_artwork) for hit in found if hit.same_artwork}
+
+
+def explanations(workspace: Workspace) -> Answer:
+    engine = Engine.open(workspace.home)
+    explained = {f"{first} {second}": engine.explain(first, second) for first, second in ((5, 8), (5, 6), (5, ADDED))}
+    return {
+        pair: [one.centered, round(one.similarity, 5), one.grid.round(5).tolist()] for pair, one in explained.items()
+    }
+
+
+def picture(workspace: Workspace) -> Answer:
+    engine = Engine.open(workspace.home)
+    path = workspace.home.parent / "new.jpg"
+    new = NewFilm(path, "New", 1985, ("Comedy",))
+    (answer,) = engine.cold_start([new], ALL)
+    expected = answer.expected
+    assert expected
+    return {
+        "similar": hits(engine.similar_to_image(path, ALL)),
+        "look_alikes": hits(answer.look_alikes),
+        "expected": [rounded(value) for value in (expected.mean, expected.low, expected.high)],
+        "audience": scores((fan.user_id, fan.score) for fan in answer.audience),
+    }
+
+
+def atlas(workspace: Workspace) -> Answer:
+    opened = Atlas.open(workspace.atlas_dir)
+    films_of_map = zip(opened.movie_ids.tolist(), opened.positions, opened.labels, opened.is_placed, strict=True)
+    return {
+        "method": [opened.method, opened.seed],
+        "films": {
+            str(movie_id): [*position.astype(float).round(5).tolist(), int(label), bool(is_placed)]
+            for movie_id, position, label, is_placed in films_of_map
+        },
+        "clusters": [[one.name, one.n_films, list(one.typical)] for one in opened.clusters],
+        "sheets": [
+            [sheet.name, list(sheet.movie_ids), size(workspace.atlas_dir / sheet.name)] for sheet in opened.sheets
+        ],
+    }
+
+
+def size(path: Path) -> list[int]:
+    with Image.open(path) as image:
+        image.load()
+        return list(image.size)
+
+
+def info(workspace: Workspace) -> Answer:
+    found = take_inventory(workspace)
+    flags = ("n_films", "n_added", "n_ratings", "n_rated", "n_features", "n_skipped", "n_indexed", "n_mapped")
+    more = ("n_similar", "n_linked", "posters", "source", "backbone", "index", "index_is_current")
+    names = (*flags, *more, "similarities_are_current")
+    assert found.damaged == ()
+    return {name: getattr(found, name) for name in names}
+
+
+def model(workspace: Workspace, name: str) -> Answer:
+    """Films for users, for one with new films among them, for somebody new; stars; and films that are alike."""
+    opened = UserRecommender.open(workspace, name)
+    known = UserRecommender.open(workspace, name, with_new=False)
+    recommender, notes = open_model(workspace, name)
+    assert notes == ()
+    answers = {
+        "user 30": known.for_user(30, ALL),
+        "user 55 and new films": opened.for_user(55, ALL, fresh=0.1),
+    }
+    # Of some models a new user would have to be learned.
+    with suppress(ConfigError):
+        answers["somebody new"] = known.for_ratings(history_of([5, 8, 12], [5.0, 4.5, 1.0]), ALL)
+    (alike,) = recommender.similar_items([5], ALL)
+    return {
+        **{
+            asked: [one.model, {str(film.movie_id): [rounded(film.score), film.new] for film in one.films}]
+            for asked, one in answers.items()
+        },
+        "predicted": [
+            rounded(value) for value in recommender.predict([30, 30, 55], [5, 6, 7]).astype(float) if np.isfinite(value)
+        ],
+        "alike": scores(zip(alike.movie_ids.tolist(), alike.similarities.tolist(), strict=True)),
+    }
+
+
+RECORDED: dict[str, Callable[[Workspace], Answer]] = {
+    function.__name__: function
+    for function in (films, ratings, posters, similar, neighbors, same_artwork, explanations, picture, atlas, info)
+}
+OF_INDEX = ("similar", "neighbors", "explanations", "picture", "info")
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_answers_as_recorded(workspace: Workspace, name: str) -> None:
+    assert not differences(RECORDED[name](workspace), ANSWERS[name])
+
+
+@pytest.mark.parametrize("name", OF_INDEX)
+def test_answers_as_recorded_by_a_shortlist(workspace: Workspace, name: str) -> None:
+    use_shortlist(workspace)
+    assert not differences(RECORDED[name](workspace), ANSWERS["shortlist"][name])
+
+
+@pytest.mark.parametrize("name", ANSWERS["models"])
+def test_every_recommender_answers_as_recorded(workspace: Workspace, name: str) -> None:
+    assert not differences(model(workspace, name), ANSWERS["models"][name])
+
+
+def test_every_recommender_is_in_the_old_workspace(workspace: Workspace) -> None:
+    assert {path.name for path in (workspace.home / "cf").iterdir()} == {*ANSWERS["models"], "cold-start"}
+    assert set(ANSWERS["models"]) <= set(MODELS)
+
+
+def test_reading_changes_nothing(folder: Path, workspace: Workspace) -> None:
+    before = states(folder)
+    for answer in RECORDED.values():
+        answer(workspace)
+    model(workspace, "ease")
+    assert states(folder) == before
+
+
+def test_reading_a_shortlist_changes_nothing(folder: Path, workspace: Workspace) -> None:
+    use_shortlist(workspace)
+    before = states(folder)
+    for name in OF_INDEX:
+        RECORDED[name](workspace)
+    assert states(folder) == before
+
+
+def test_commands_read_it(run: Run, workspace: Workspace) -> None:
+    home = "--home", workspace.home
+    found = json.loads(run("similar", "Film 5", "-k", "1000", "--json", *home).out)["results"]
+    recorded = ANSWERS["similar"]["Film 5 auto"]
+    assert not differences(
+        {str(hit["movie_id"]): hit["score"] for hit in found}, {key: hit[1] for key, hit in recorded.items()}
+    )
+    told = run("info", *home)
+    assert (told.code, told.err) == (0, "")
+    assert "damaged" not in told.out
+    assert "out of date" not in told.out
+
+
+def test_nothing_has_to_be_computed_again(run: Run, workspace: Workspace) -> None:
+    before = states(workspace.index_dir)
+    home = "--home", workspace.home
+    assert "features of 0 posters computed" in run("extract", "--backbone", "tiny.keras", *home).out
+    for command in ("build", "atlas"):
+        assert "up to date)" in run(command, *home).out
+    assert states(workspace.index_dir) == before
+    assert not differences(atlas(workspace), ANSWERS["atlas"])
+
+
+@pytest.mark.parametrize("kind", ["exact", "shortlist"])
+def test_it_takes_new_films(workspace: Workspace, kind: str) -> None:
+    if kind == "shortlist":
+        use_shortlist(workspace)
+    report = add(workspace, [NewFilm(workspace.home.parent / "new.jpg", "New", 1985, ("Comedy",))])
+    assert [film.movie_id for film in report.added] == [ADDED + 1]
+    assert (report.n_indexed, report.notes) == (ANSWERS["info"]["n_indexed"] + 1, ())
+    # Half floats are stored of what the recorded picture was compared by.
+    recorded = (ANSWERS if kind == "exact" else ANSWERS["shortlist"])["picture"]["similar"]
+    similar_to_it = Engine.open(workspace.home).similar(ADDED + 1, ALL)
+    assert {str(hit.movie_id): hit.visual for hit in similar_to_it} == pytest.approx(
+        {movie_id: visual for movie_id, (_, _, visual, *_) in recorded.items()}, abs=5e-3
+    )
