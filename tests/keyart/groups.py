@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image
 from catalog.film import Film, FilmTag
 from catalog.films import Catalog
 from features.store import FeatureStore, Identity
+from keyart.atlas.record import Atlas
 from keyart.workspace.layout import Workspace
 from posters.store import Origin, PosterStore, Source
 
@@ -69,6 +71,15 @@ def list_films(workspace: Workspace, movie_ids: Iterable[int]) -> None:
     tags = [FilmTag(film.movie_id, "creepy", 2) for film in films if film.movie_id % 9 == 0]
     tags += [FilmTag(film.movie_id, "my shelf", 1) for film in films if group(film.movie_id) == 1]
     Catalog.create(workspace.catalog_path, films, {"numbering": "movielens", "source": "test"}, tags=tags)
+
+
+def arrange(workspace: Workspace) -> None:
+    """Give the films of an atlas the same positions on every machine: a block for each group, and film 8 beside 7."""
+    atlas = Atlas.open(workspace.atlas_dir)
+    block, number = atlas.movie_ids % len(GENRES), atlas.movie_ids // len(GENRES)
+    positions = np.stack([0.75 * (block - 1) + 0.12 * (number % 4), 0.3 * (number // 4) - 0.75], axis=1)
+    positions[atlas.movie_ids == 8] = positions[atlas.movie_ids == 7] + [0.02, 0]
+    replace(atlas, positions=positions.astype(np.float32)).save(workspace.atlas_dir)
 
 
 def make_groups(home: Path) -> Workspace:

@@ -90,6 +90,7 @@ function begin(films) {
   }
 
   function under(left, top) {
+    if (painter.isOnFound(left, top)) return painter.found;
     return grid.nearest(...camera.toMap(left, top), Math.max(camera.poster, 8) / 2 / camera.scale);
   }
 
@@ -194,7 +195,7 @@ function begin(films) {
   at("view").addEventListener("click", () => select(grid.rowsWithin(...camera.seen())));
   at("color").addEventListener("change", () => { colorBy(at("color").value); remember({ color: at("color").value }, true); });
   addEventListener("popstate", follow);
-  combobox(at("title"), at("suggestions"), (text) => get(`/api/films?query=${encodeURIComponent(text)}`), find);
+  combobox(at("title"), at("suggestions"), (text, signal) => get(`/api/films?query=${encodeURIComponent(text)}`, { signal }), find);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => change());
   new ResizeObserver(([{ contentRect: { width, height } }]) => { painter.resize(width, height); repaint(); }).observe(canvas);
   painter.resize(canvas.clientWidth, canvas.clientHeight);

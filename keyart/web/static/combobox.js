@@ -1,10 +1,13 @@
 // A text field with suggestions, after the ARIA Authoring Practices' combobox with a list.
 import { titled } from "./film.js";
 
+const STEPS = { ArrowDown: 1, ArrowUp: -1 };
+
 export function combobox(input, list, suggest, choose) {
   let found = [];
   let active = -1;
-  let asked = 0;
+  let request = new AbortController(); // for the text that is in the field
+  let answered = Promise.resolve(); // once the list is of that text
 
   function mark(place) {
     active = place;
@@ -28,27 +31,42 @@ export function combobox(input, list, suggest, choose) {
     mark(-1);
   }
 
+  function close() {
+    request.abort();
+    open([]);
+  }
+
   function take(row) {
     const film = found[row];
-    asked += 1;
-    open([]);
+    close();
     input.value = "";
     choose(film.movie_id);
   }
 
-  input.addEventListener("input", async () => {
-    const number = ++asked;
+  async function fill({ signal }) {
     const text = input.value.trim();
-    const films = text ? await suggest(text).catch(() => []) : [];
-    if (number === asked) open(films);
+    const films = text ? await suggest(text, signal).catch(() => []) : [];
+    if (!signal.aborted) open(films);
+  }
+
+  // What the list still shows may be of an earlier text: the keys mean the films of the text that is there.
+  async function press(key) {
+    const { signal } = request;
+    await answered;
+    if (signal.aborted || !found.length) return;
+    if (key === "Enter") take(Math.max(active, 0));
+    else mark((active + STEPS[key] + found.length) % found.length);
+  }
+
+  input.addEventListener("input", () => {
+    request.abort();
+    request = new AbortController();
+    answered = fill(request);
   });
   input.addEventListener("keydown", (event) => {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (step && found.length) {
-      event.preventDefault();
-      mark((active + step + found.length) % found.length);
-    } else if (event.key === "Enter" && found.length) take(Math.max(active, 0));
-    else if (event.key === "Escape") open([]);
+    if (event.key in STEPS) event.preventDefault();
+    if (event.key in STEPS || event.key === "Enter") press(event.key);
+    else if (event.key === "Escape") close();
   });
-  input.addEventListener("blur", () => open([]));
+  input.addEventListener("blur", close);
 }

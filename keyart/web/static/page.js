@@ -192,8 +192,8 @@ new IntersectionObserver(([end]) => {
   if (end.isIntersecting && more && !loading) load(asked).catch((error) => { loading = false; at("status").textContent = error.message; });
 }, { rootMargin: `${MARGIN}px` }).observe(at("end"));
 
-async function suggest(text) {
-  const films = await get(`/api/films?query=${encodeURIComponent(text)}`);
+async function suggest(text, signal) {
+  const films = await get(`/api/films?query=${encodeURIComponent(text)}`, { signal });
   if (!films.length) at("status").textContent = `No film is titled like “${text}”.`;
   return films;
 }

@@ -140,8 +140,8 @@ function toUser(userId) {
   return go({ user: userId, rated: "" });
 }
 
-async function users(digits) {
-  const found = await get(`/api/users?query=${encodeURIComponent(digits)}`);
+async function users(digits, signal) {
+  const found = await get(`/api/users?query=${encodeURIComponent(digits)}`, { signal });
   // A combobox lists what has an id and a title.
   return found.map((user) => ({ movie_id: user.user_id, title: `User ${user.user_id}: ${user.n_ratings} ratings` }));
 }
@@ -167,6 +167,6 @@ at("any").addEventListener("click", async () => {
 addEventListener("popstate", () => { lastRated = null; show(); });
 
 combobox(at("number"), at("numbers"), users, toUser);
-combobox(at("title"), at("titles"), (text) => get(`/api/films?query=${encodeURIComponent(text)}`), (movieId) => rating.add(movieId));
+combobox(at("title"), at("titles"), (text, signal) => get(`/api/films?query=${encodeURIComponent(text)}`, { signal }), (movieId) => rating.add(movieId));
 models = await get("/api/models").catch(() => []);
 show();

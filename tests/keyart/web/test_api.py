@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -292,9 +291,7 @@ def test_other_machines_are_not_served_without_a_token(run: Run, home: Path) -> 
 
 def test_an_interrupt_ends_it_while_it_is_still_being_opened(home: Path) -> None:
     words = [sys.executable, "-c", "from keyart.cli import main; main()", "serve", "--port", "0", "--home", str(home)]
-    # A shell's background jobs ignore the interrupt, and so would their children.
-    heedful = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
-    with subprocess.Popen(words, stderr=subprocess.PIPE, cwd=ROOT, preexec_fn=heedful) as server:
+    with subprocess.Popen(words, stderr=subprocess.PIPE, cwd=ROOT) as server:
         assert server.stderr is not None
         while not server.stderr.readline().startswith(b"http://"):
             pass

@@ -55,6 +55,34 @@ def test_a_film_is_searched_and_left_by_keyboard_alone(page: Page) -> None:
     expect(page, "#name").to_have_text(name)
 
 
+def test_keys_mean_the_suggestions_of_the_text_that_is_there(page: Page) -> None:
+    def answer_late(route: Any) -> None:
+        for key in ("ArrowDown", "ArrowDown", "ArrowUp", "Enter"):
+            page.keyboard.press(key)
+        route.continue_()
+
+    page.goto(f"/?film={CIPHER}")
+    expect(page, ".hit >> nth=0").to_be_visible()
+    page.route("**/api/films?query=midnight", answer_late)
+    search = page.get_by_role("combobox", name="Search a film by title")
+    search.fill("velvet")
+    expect(page, "#suggestions li").to_have_text("Velvet Stairwell (1950)")
+    search.fill("midnight")
+    expect(page, "#name").to_have_text("Midnight Ledger (1947)")
+    expect(page, "#suggestions").to_be_hidden()
+
+
+def test_an_earlier_text_is_not_answered(page: Page) -> None:
+    page.goto(f"/?film={CIPHER}")
+    expect(page, ".hit >> nth=0").to_be_visible()
+    search = page.get_by_role("combobox", name="Search a film by title")
+    page.route("**/api/films?query=zzzzqqq", lambda route: search.fill("velvet"))
+    with page.expect_event("requestfailed", lambda request: request.url.endswith("zzzzqqq")):
+        search.fill("zzzzqqq")
+    expect(page, "#suggestions li").to_have_text("Velvet Stairwell (1950)")
+    expect(page, "#status").not_to_contain_text("No film is titled")
+
+
 def test_a_title_that_no_film_has_is_said(page: Page) -> None:
     page.goto(f"/?film={LEDGER}")
     expect(page, ".hit >> nth=0").to_be_visible()

@@ -50,13 +50,24 @@ export class Painter {
     this.grid.within(...camera.seen(camera.poster), () => { n += 1; });
     if (n > MANY) this.backdrop.paint(context, camera, this.density, style.backgroundColor, now);
     else this.#films(context, camera, now);
-    const width = Math.max(camera.poster * LARGER, 36);
+    const width = this.#larger();
     for (const row of [this.found, this.marked]) {
       if (row === null) continue;
       this.#film(context, camera, row, width, now);
       this.#frame(context, camera, row, width);
     }
     if (this.box) this.#band();
+  }
+
+  #larger() {
+    return Math.max(this.camera.poster * LARGER, 36);
+  }
+
+  // Whether a point of the screen is on the film that the address names, which covers its neighbors.
+  isOnFound(left, top) {
+    if (this.found === null) return false;
+    const [x, y] = this.camera.toScreen(this.films.x[this.found], this.films.y[this.found]);
+    return Math.abs(left - x) <= this.#larger() / 2 && Math.abs(top - y) <= this.#larger() * 0.75;
   }
 
   // All films that a camera sees: those that the legend or the selection is about over the others.
