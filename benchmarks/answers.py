@@ -49,7 +49,9 @@ def prepare(shared: Path, work: Path, home: Path) -> None:
     from catalog.io.progress import bar
     from features.encoders.keras import BackboneChoice
     from keyart.pipeline.features import Extraction, extract
-    from keyart.pipeline.loading import build, import_posters, load
+    from keyart.pipeline.index import build
+    from keyart.pipeline.movielens import load
+    from keyart.pipeline.posters import import_posters
     from keyart.workspace.layout import Workspace
 
     folder, posters = shared / "data" / "ml-latest-small", work / "posters"

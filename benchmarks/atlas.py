@@ -37,9 +37,11 @@ from keyart.atlas.build import AtlasOptions, make_atlas
 from keyart.atlas.layout import Method, lay_out, place
 from keyart.atlas.record import Atlas
 from keyart.atlas.sprites import along_the_map, assign, draw
-from keyart.pipeline.index import film_features
-from keyart.pipeline.loading import build, import_posters, load
+from keyart.pipeline.index import build
+from keyart.pipeline.movielens import load
+from keyart.pipeline.posters import import_posters
 from keyart.workspace.contents import current_features, films_of, posters_of
+from keyart.workspace.index import film_features
 from keyart.workspace.layout import Workspace
 
 _N_TIMES = 5

@@ -342,9 +342,10 @@ class Keyart:
     def build(self, rows: Matrix, folder: Path) -> Callable[[], None]:
         """Build in memory; what is returned writes it."""
         from index import cosine
+        from index.options import IndexOptions
 
         identity = {"backbone": "squeezenet_v1_1", "n_features": rows.shape[1]}
-        index = cosine.CosineIndex.build(films(rows), identity, kind=self.kind, target_recall=0.99)
+        index = cosine.CosineIndex.build(films(rows), identity, IndexOptions(kind=self.kind, target_recall=0.99))
         return lambda: index.save(folder)
 
     def open(self, rows: Matrix, folder: Path) -> Opened:

@@ -11,8 +11,9 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -27,7 +28,8 @@ from index.backends.projection import residuals
 from index.backends.shortlist import ShortlistRows
 from index.build import build_shortlist, make_trial, measured
 from index.generation import Generation, Growth
-from index.plan import Kind, Plan, make_plan
+from index.options import IndexOptions
+from index.plan import Plan, make_plan
 from index.search import DUPLICATE_SIMILARITY, Nearest, Scan, Searcher, artwork_groups
 from index.source import FilmFeatures, Ids
 from index.vectors import FloatMatrix, Matrix, check_queries, faults, mean_row, unit_rows
@@ -67,44 +69,34 @@ class CosineIndex:
         cls,
         features: FilmFeatures,
         identity: Mapping[str, Any],
+        options: IndexOptions | None = None,
         *,
-        kind: Kind | Literal["auto"] = "auto",
-        center: bool = False,
-        target_recall: float = 0.99,
-        max_memory_bytes: int | None = None,
         plan: Plan | None = None,
         fingerprint: str = "",
         seed: int = 0,
         advance: Callable[[int], None] = lambda _: None,
     ) -> CosineIndex:
-        """Build an index, and measure it.
+        """Build an index in memory, and measure it.
 
         Films whose features are all zero or not finite are left out; `left_out` says which and why.
 
         Parameters
         ----------
         features : FilmFeatures
-            Where the films' features lie. A shortlist reads them there whenever it is asked.
+            Where the films' features lie. A shortlist reads them there whenever it is searched.
         identity : mapping
-            What the features are of: ``backbone``, ``n_features`` and whatever else tells them from others. Features
-            of another identity are not compared with these.
-        kind : "auto", "exact" or "shortlist", default "auto"
-            Compare with all films, or with a shortlist; by default what size and memory ask for.
-        center : bool, default False
-            Subtract the mean of all features before they are compared. Right for a network without training, whose
-            features all point much the same way; the similarities are then cosines of centered features.
-        target_recall : float, default 0.99
-            The share of the truly nearest films that a shortlist should find.
-        max_memory_bytes : int, optional
-            What a query may need.
+            What the features are of: ``backbone``, ``n_features`` and whatever else distinguishes them. Features of
+            another identity are not compared with these.
+        options : IndexOptions, optional
+            Kind, recall, memory, centering; None stands for the default.
         plan : Plan, optional
-            In place of `kind` and `max_memory_bytes`.
+            In place of the one that follows from `options`.
         fingerprint : str, optional
             Which films and posters these are; lets a caller see that an index is out of date.
         seed : int, default 0
             Draws samples.
         advance : callable, optional
-            Is told of films that are done, all of them once.
+            Receives numbers of films that are done, all of them once.
 
         Returns
         -------
@@ -118,15 +110,15 @@ class CosineIndex:
         ConfigError
             Nothing fits into so little memory.
         """
+        options = options or IndexOptions()
+        target = options.target()
         if features.n_features != int(identity["n_features"]):
             raise DataError(f"expected features of {identity['n_features']} columns, received {features.n_features}")
-        if not 0 < target_recall < 1:
-            raise ValueError(f"the recall should lie between 0 and 1, received {target_recall}")
         began = time.perf_counter()
         left_out = _faulty(features)
         good = _without(features, left_out)
-        plan = plan or make_plan(len(good), good.n_features, kind, max_memory_bytes)
-        mean, rng = mean_row(good) if center else None, np.random.default_rng(seed)
+        plan = plan or make_plan(len(good), good.n_features, target.kind, target.max_memory_bytes)
+        mean, rng = mean_row(good) if options.center else None, np.random.default_rng(seed)
         rows: ExactRows | ShortlistRows
         if plan.kind == "exact":
             rows = ExactRows.build(good, mean)
@@ -135,16 +127,15 @@ class CosineIndex:
             growth = Growth(len(good))
         else:
             advance(len(left_out))
-            rows, trial = build_shortlist(good, plan, mean, rng, target_recall, advance)
+            rows, trial = build_shortlist(good, plan, mean, rng, target.target_recall, advance)
             growth = Growth(len(good), float(residuals(rows.projected(trial.rows)).mean()))
         build_s = time.perf_counter() - began
-        asked = {"kind": kind, "target_recall": target_recall, "max_memory_bytes": max_memory_bytes}
         report = {
-            "asked": asked,
+            "asked": asdict(target),
             "kind_because": plan.reason,
             "memory_bytes": plan.n_bytes,
             "build_s": round(build_s, 2),
-            **measured(rows, trial, target_recall),
+            **measured(rows, trial, target.target_recall),
         }
         generation = Generation(good.movie_ids, tuple(good.poster_sha256s), rows, growth, left_out)
         return cls(generation, identity, fingerprint, report)

@@ -25,12 +25,12 @@ from index.cosine import CosineIndex
 from index.search import Scan
 from keyart.cold_start.new_film import NewFilm
 from keyart.cold_start.predictor import ColdStarter, OnBroken, open_cold_start
-from keyart.pipeline.index import check_identity, open_index
 from keyart.results import Alpha, ColdStartAnswer, Explanation, Query, SimilarFilms
 from keyart.similarity.attribution import explain
 from keyart.similarity.blending import Hybrid, nearest, open_hybrid
 from keyart.similarity.hits import Ranking, Shares
 from keyart.workspace.encoder import Network
+from keyart.workspace.index import check_identity, open_index
 from keyart.workspace.layout import Workspace
 from keyart.workspace.settings import HOME
 from posters.store import PosterStore

@@ -20,8 +20,8 @@ from keyart.atlas.labels import name_clusters
 from keyart.atlas.layout import Method
 from keyart.atlas.record import Atlas, Cluster
 from keyart.atlas.sprites import Sheet, along_the_map, assign, draw, remove_others
-from keyart.pipeline.index import film_features
 from keyart.workspace.contents import current_features, posters_of
+from keyart.workspace.index import film_features
 from keyart.workspace.layout import Workspace
 
 # A film that was placed among others moves none of them; when many were, those that belong together may lie apart.

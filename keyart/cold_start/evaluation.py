@@ -17,8 +17,8 @@ from cf.coldstart.holdout import Half, RatedFilms, have_posters
 from cf.coldstart.prior_evaluation import PriorScore, evaluate_prior
 from cf.coldstart.registry import COLD_MODELS, make_cold
 from keyart.cold_start.content import content_of, open_looks
-from keyart.pipeline.index import open_index
 from keyart.workspace.contents import films_of, open_ratings
+from keyart.workspace.index import open_index
 from keyart.workspace.layout import Workspace
 
 #: Which model's curve is drawn where none is named.

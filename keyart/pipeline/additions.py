@@ -18,13 +18,14 @@ from catalog.films import FIRST_ADDED_ID, Catalog
 from catalog.io.locks import exclusive
 from catalog.io.progress import Progress, silent
 from catalog.titles import title_key
+from index.options import IndexOptions
 from keyart.cold_start.new_film import NewFilm
 from keyart.pipeline.features import open_own_network
-from keyart.pipeline.index import IndexOptions, has_index
-from keyart.pipeline.loading import build_index
+from keyart.pipeline.index import build_index
 from keyart.workspace.contents import posters_of
 from keyart.workspace.encoder import Network
-from keyart.workspace.layout import Workspace
+from keyart.workspace.index import has_index
+from keyart.workspace.layout import Home, Workspace
 from posters.database import Origin, Source
 from posters.store import PosterStore
 from posters.validation import MAX_POSTER_BYTES, too_many_bytes, verify_image
@@ -64,7 +65,7 @@ class _Plan:
 
 
 def add(
-    workspace: Workspace,
+    home: Home,
     films: Sequence[NewFilm],
     *,
     open_network: Network | None = None,
@@ -74,7 +75,7 @@ def add(
 
     Parameters
     ----------
-    workspace : Workspace
+    home : str, Path or Workspace
         The workspace, with films.
     films : sequence of NewFilm
         Films with titles.
@@ -99,7 +100,7 @@ def add(
     StoreError
         Something cannot be written; run the same command again.
     """
-    hashes = _verified(films)
+    workspace, hashes = Workspace.open(home), _verified(films)
     # Opened before anything is changed: a network may be no longer to be had.
     network = open_own_network(workspace, len(films), open_network)
     with exclusive(workspace.home):

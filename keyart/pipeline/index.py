@@ -1,51 +1,33 @@
-"""The index of a workspace: built from its features, brought up to date as they change, opened beside them."""
+"""Build the index of a workspace, or bring it up to date with the features."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from catalog.errors import DataError, NotBuiltError
+from catalog.films import Catalog
 from catalog.io.locks import exclusive
 from catalog.io.progress import Progress, silent
+from cf.models.neighbors import ItemCosine
+from cf.ratings import Ratings
+from features.encoders.keras import BackboneChoice
 from features.store import FeatureRows, FeatureStore
 from index import manifest
 from index.cosine import CosineIndex
+from index.options import IndexOptions, Target
 from index.plan import Kind, Plan, make_plan
 from index.source import FilmFeatures
-from keyart.workspace.layout import Workspace
+from keyart.workspace.contents import current_features, fingerprint, open_ratings
+from keyart.workspace.index import film_features
+from keyart.workspace.layout import Home, Workspace
 
 # When more than this share of the films is new, fitting anew costs little more than adding.
 _MOSTLY_NEW = 0.5
-
-
-@dataclass(frozen=True)
-class IndexOptions:
-    """What is wanted of an index; what is None stays as it was.
-
-    Parameters
-    ----------
-    kind : "auto", "exact", "shortlist" or None
-        Compare with all films, or with a shortlist.
-    center : bool or None
-        Subtract the mean of all features before they are compared.
-    target_recall : float or None
-        The share of the truly nearest films that a shortlist should find.
-    max_memory_bytes : int or None
-        What a query may need.
-    rebuild : bool
-        Build anew, also where it would do to add and remove films.
-    """
-
-    kind: Kind | Literal["auto"] | None = None
-    center: bool | None = None
-    target_recall: float | None = None
-    max_memory_bytes: int | None = None
-    rebuild: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,106 +46,166 @@ class IndexChange:
     how: str
 
 
-def film_features(store: FeatureStore, rows: FeatureRows) -> FilmFeatures:
-    """Tell the index where features lie.
+@dataclass(frozen=True)
+class BuildReport:
+    """What a build made.
 
     Parameters
     ----------
-    store : FeatureStore
-        The features.
-    rows : FeatureRows
-        Those that count; one at least.
-
-    Returns
-    -------
-    FilmFeatures
-        Memory-mapped; nothing is read.
-
-    Raises
-    ------
-    DataError
-        A shard is damaged, or the features are none of films.
+    index : dict
+        What is known of the index, as ``index.json`` holds it; empty where there is none.
+    how : str
+        What became of it, in plain words.
+    n_similar : int
+        Films with item similarities.
+    notes : tuple of str
+        What a user should know.
     """
-    arrays, array_numbers = store.arrays(rows)
-    return FilmFeatures(rows.movie_ids, arrays, array_numbers, rows.rows, rows.poster_sha256s)
+
+    index: dict[str, Any]
+    how: str
+    n_similar: int
+    notes: tuple[str, ...]
+
+    @property
+    def n_indexed(self) -> int:
+        """Films in the index."""
+        return int(self.index.get("n_films", 0))
+
+    @property
+    def centered(self) -> bool:
+        """Whether the mean of all features is subtracted before they are compared."""
+        return bool(self.index.get("centred", False))
 
 
-def has_index(workspace: Workspace) -> bool:
-    """Tell whether an index was built, whatever its state.
-
-    Parameters
-    ----------
-    workspace : Workspace
-        The workspace.
-
-    Returns
-    -------
-    bool
-        Also true of one that is damaged.
-    """
-    try:
-        manifest.read(workspace.index_dir)
-    except NotBuiltError:
-        return False
-    except DataError:
-        return True
-    return True
-
-
-def open_index(workspace: Workspace) -> CosineIndex:
-    """Open the index of a workspace beside the features it reads.
+def build(
+    home: Home,
+    options: IndexOptions | None = None,
+    *,
+    progress: Progress = silent,
+    on_plan: Callable[[Plan], None] = lambda _: None,
+) -> BuildReport:
+    """Bring the index up to date with the features, and the item similarities with the ratings.
 
     Parameters
     ----------
-    workspace : Workspace
-        The workspace.
+    home : str, Path or Workspace
+        The workspace, with features or ratings.
+    options : IndexOptions, optional
+        What is wanted of the index. Where nothing is said and nothing is there yet, its kind is chosen by its size,
+        and the mean of all features is subtracted for random weights, whose features all point much the same way.
+    progress : Progress, optional
+        Shows how far it is.
+    on_plan : callable, optional
+        Is told what will be built and how long it takes, before the index is built anew.
 
     Returns
     -------
-    CosineIndex
-        The index.
+    BuildReport
+        What was made.
 
     Raises
     ------
     NotBuiltError
-        There is no index, or there are no features any more that it could read.
-    DataError
-        A part is damaged, of another version, or of another network than the others.
+        There are neither features nor ratings.
+    StoreError
+        The disk is full; what was built before is untouched.
     """
-    features = None
-    # Also without an index that can be read, whatever is wrong with the features is no concern of this one.
-    record = manifest.read(workspace.index_dir)
-    try:
-        store = FeatureStore.open(workspace.features_dir)
-    except NotBuiltError:
-        pass
-    else:
-        check_identity(store, record["identity"])
-        if record["type"] != "exact" and len(rows := store.rows()):
-            features = film_features(store, rows)
-    return CosineIndex.open(workspace.index_dir, features)
+    workspace, notes = Workspace.open(home), []
+    ratings = open_ratings(workspace)
+    indexed = build_index(workspace, options or IndexOptions(), progress=progress, on_plan=on_plan)
+    if indexed is None:
+        if not len(ratings):
+            raise NotBuiltError("neither features nor ratings here yet; run `keyart import`, then `keyart extract`")
+        notes.append(
+            "no features yet, so films will be compared by ratings alone; run `keyart extract` for their looks"
+        )
+    n_similar = _build_item_similarities(workspace, ratings, progress)
+    if not n_similar:
+        notes.append("no ratings, so films will be compared by looks alone")
+    if indexed is None:
+        return BuildReport({}, "", n_similar, tuple(notes))
+    return BuildReport(indexed.index.report, indexed.how, n_similar, (*notes, *_index_notes(indexed.index.report)))
 
 
-def check_identity(store: FeatureStore, identity: Mapping[str, Any]) -> None:
-    """Refuse features of another network than that of an index.
+def build_index(
+    workspace: Workspace,
+    options: IndexOptions,
+    *,
+    check: bool = True,
+    progress: Progress = silent,
+    on_plan: Callable[[Plan], None] = lambda _: None,
+) -> IndexChange | None:
+    """Bring the index up to date with the features.
 
     Parameters
     ----------
-    store : FeatureStore
-        The features.
-    identity : mapping
-        That of the index.
+    workspace : Workspace
+        The workspace.
+    options : IndexOptions
+        What is wanted of the index.
+    check : bool, default True
+        Hold all features to their checksums first, which reads them whole.
+    progress : Progress, optional
+        Shows how far it is.
+    on_plan : callable, optional
+        Is told what will be built and how long it takes, before the index is built anew.
+
+    Returns
+    -------
+    IndexChange or None
+        None where there are no features; of an index whose posters are all gone nothing is left.
 
     Raises
     ------
     DataError
-        They are of two networks.
+        A shard of features is damaged.
+    StoreError
+        The disk is full; what was built before is untouched.
     """
-    if store.identity.as_dict() != identity:
-        raise DataError(
-            f"features are of {store.identity}, this index was built from {identity.get('backbone')} "
-            f"({identity.get('n_features')} columns); run `keyart build` again"
+    try:
+        store, rows = current_features(workspace, check=check)
+    except NotBuiltError:
+        return None
+    if not len(rows):
+        # No poster is left of those that it was built from.
+        with exclusive(workspace.index_dir):
+            manifest.remove_all(workspace.index_dir)
+        return None
+    return bring_up_to_date(
+        workspace,
+        store,
+        rows,
+        fingerprint(rows),
+        options,
+        center_by_default=BackboneChoice(**store.origin).is_random,
+        progress=progress,
+        on_plan=on_plan,
+    )
+
+
+def _index_notes(report: dict[str, Any]) -> Iterator[str]:
+    for movie_id, reason in report["left_out"].items():
+        yield f"movie_id {movie_id} is not in the index: {reason}"
+    measured = report["report"]
+    if not measured["target_met"]:
+        reached = ", ".join(f"{value:.3f} of {k}" for k, value in measured["recall"].items())
+        yield (
+            f"the shortlist finds {reached} truly nearest films, wanted were {measured['target_recall']:g}; allow more "
+            "with --max-memory, or name --index exact"
         )
+
+
+def _build_item_similarities(workspace: Workspace, ratings: Ratings, progress: Progress) -> int:
+    with Catalog.open(workspace.catalog_path) as catalog:
+        source = catalog.fact("ratings") or ""
+    matrix = ratings.matrix()
+    with progress("item similarity", len(matrix.movie_ids), "films") as advance:
+        model = ItemCosine(source=source).fit(matrix)
+        advance(len(matrix.movie_ids))
+    with exclusive(workspace.model_dir(ItemCosine.name)):
+        model.save(workspace.model_dir(ItemCosine.name))
+    return len(matrix.movie_ids)
 
 
 def bring_up_to_date(
@@ -219,13 +261,12 @@ def bring_up_to_date(
             if change.how != _NOTHING_NEW:
                 change.index.save(workspace.index_dir)
             return change
-        wanted = _completed(workspace, store, options, center_by_default=center_by_default)
-        plan = make_plan(len(features), features.n_features, wanted["kind"], wanted["max_memory_bytes"])
+        identity = store.identity.as_dict()
+        options = _completed(options, workspace, identity, center_by_default=center_by_default)
+        plan = make_plan(len(features), features.n_features, options.target().kind, options.max_memory_bytes)
         on_plan(plan)
         with progress("index", len(features), "films") as advance:
-            index = CosineIndex.build(
-                features, store.identity.as_dict(), plan=plan, fingerprint=fingerprint, advance=advance, **wanted
-            )
+            index = CosineIndex.build(features, identity, options, plan=plan, fingerprint=fingerprint, advance=advance)
         index.save(workspace.index_dir)
         return IndexChange(index, "built")
 
@@ -234,19 +275,19 @@ _NOTHING_NEW = "up to date"
 
 
 def _completed(
-    workspace: Workspace, store: FeatureStore, options: IndexOptions, *, center_by_default: bool
-) -> dict[str, Any]:
-    """Say what is left open as it was said for the index that is there, or as it is by default."""
-    said: dict[str, Any] = {"kind": "auto", "target_recall": 0.99, "max_memory_bytes": None}
-    said["center"] = center_by_default
-    # What is damaged, or of an earlier version, has nothing to say.
+    options: IndexOptions, workspace: Workspace, identity: Mapping[str, Any], *, center_by_default: bool
+) -> IndexOptions:
+    """Replace what is None by that of the earlier index, else by the defaults."""
+    earlier, center = Target(), center_by_default
+    # An index that is damaged, or of another version, is built anew.
     with suppress(NotBuiltError, DataError, KeyError):
         record = manifest.read(workspace.index_dir)
-        said |= record["report"]["asked"]
-        if record["identity"] == store.identity.as_dict():
-            said["center"] = record["centred"]
-    named = {**_wanted(options), "center": options.center}
-    return said | {name: value for name, value in named.items() if value is not None}
+        earlier = Target(**record["report"]["asked"])
+        if record["identity"] == identity:
+            center = record["centred"]
+    if options.center is not None:
+        center = options.center
+    return replace(options, center=center, **asdict(options.target(earlier)))
 
 
 def _comparable(workspace: Workspace, store: FeatureStore, features: FilmFeatures) -> CosineIndex | None:
@@ -261,10 +302,8 @@ def _comparable(workspace: Workspace, store: FeatureStore, features: FilmFeature
 
 def _updated(index: CosineIndex, features: FilmFeatures, fingerprint: str, options: IndexOptions) -> IndexChange | None:
     """Add and remove films; None where the index should rather be built anew."""
-    asked = index.report["report"]["asked"]
-    if any(wanted not in (None, asked[name]) for name, wanted in _wanted(options).items()):
-        return None
-    if options.center not in (None, index.centered):
+    target = Target(**index.report["report"]["asked"])
+    if options.target(target) != target or options.center not in (None, index.centered):
         return None
     if index.fingerprint == fingerprint and not index.n_stale:
         return IndexChange(index, _NOTHING_NEW)
@@ -277,7 +316,7 @@ def _updated(index: CosineIndex, features: FilmFeatures, fingerprint: str, optio
     gone = np.setdiff1d([*there, *index.left_out], features.movie_ids)
     if len(new) > _MOSTLY_NEW * len(features) or (len(gone) and not len(index)):
         return None
-    if asked["kind"] == "auto" and _planned(features, asked) != index.kind:
+    if target.kind == "auto" and _planned_kind(features, target) != index.kind:
         return None
     if new:
         index.add(features.take(np.array(new)))
@@ -288,13 +327,5 @@ def _updated(index: CosineIndex, features: FilmFeatures, fingerprint: str, optio
     return IndexChange(index, f"{len(new):,} added, {len(gone):,} removed")
 
 
-def _wanted(options: IndexOptions) -> dict[str, object]:
-    return {
-        "kind": options.kind,
-        "target_recall": options.target_recall,
-        "max_memory_bytes": options.max_memory_bytes,
-    }
-
-
-def _planned(features: FilmFeatures, asked: dict[str, int | None]) -> str:
-    return make_plan(len(features), features.n_features, "auto", asked["max_memory_bytes"]).kind
+def _planned_kind(features: FilmFeatures, target: Target) -> Kind:
+    return make_plan(len(features), features.n_features, "auto", target.max_memory_bytes).kind

@@ -1,6 +1,6 @@
 """Posters from TMDB into a workspace: the key, the choice of films, the run and its statistics.
 
-Apart from `keyart.pipeline.loading`, so that a run of days does not carry the networks and the index in its memory.
+Apart from `keyart.pipeline.index`, so that a run of days does not carry the networks and the index in its memory.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from catalog.film import Film
 from features.store import FeatureRows, FeatureStore
 from index.attribution import contributions
 from index.cosine import CosineIndex
-from keyart.pipeline.index import check_identity
 from keyart.results import Explanation, Query
+from keyart.workspace.index import check_identity
 from keyart.workspace.layout import Workspace
 from posters.store import PosterStore
 

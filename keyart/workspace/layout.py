@@ -33,18 +33,18 @@ class Workspace:
         The folder.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: str | Path) -> None:
         # A program may change its folder while the workspace is open.
-        self.home = home.absolute()
+        self.home = Path(home).absolute()
 
     @classmethod
-    def create(cls, home: Path) -> Workspace:
-        """Open a workspace, or make one.
+    def create(cls, home: Home) -> Workspace:
+        """Open a workspace, or create one.
 
         Parameters
         ----------
-        home : Path
-            The folder: a workspace, empty, or not there yet.
+        home : str, Path or Workspace
+            The folder: a workspace, empty, or not existing yet.
 
         Returns
         -------
@@ -60,6 +60,9 @@ class Workspace:
         StoreError
             The folder cannot be written to.
         """
+        if isinstance(home, Workspace):
+            return home
+        home = Path(home)
         if _record_path(home).is_file():
             return cls.open(home)
         if (home / "catalog.sqlite").is_file():
@@ -74,12 +77,12 @@ class Workspace:
         return cls(home)
 
     @classmethod
-    def open(cls, home: Path) -> Workspace:
-        """Open a workspace that is there.
+    def open(cls, home: Home) -> Workspace:
+        """Open an existing workspace; one that is open already is returned as it is.
 
         Parameters
         ----------
-        home : Path
+        home : str, Path or Workspace
             The folder.
 
         Returns
@@ -94,6 +97,9 @@ class Workspace:
         DataError
             It is of another version.
         """
+        if isinstance(home, Workspace):
+            return home
+        home = Path(home)
         try:
             read_record(_record_path(home), _KIND, _VERSION)
         except (FileNotFoundError, NotADirectoryError) as error:
@@ -167,6 +173,10 @@ class Workspace:
             Its folder.
         """
         return self.home / "cf" / name
+
+
+Home = str | Path | Workspace
+"""How the functions of `keyart.pipeline` accept a workspace."""
 
 
 def _record_path(home: Path) -> Path:

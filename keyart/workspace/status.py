@@ -10,8 +10,8 @@ from catalog.errors import DataError, NotBuiltError
 from catalog.films import Catalog
 from cf.models.neighbors import ItemCosine
 from keyart.atlas.record import Atlas
-from keyart.pipeline.index import open_index
 from keyart.workspace.contents import current_features, fingerprint, open_ratings
+from keyart.workspace.index import open_index
 from keyart.workspace.layout import Workspace
 from posters.database import State
 from posters.store import PosterStore

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from index.cosine import CosineIndex
+from index.options import IndexOptions
 from index.plan import Codec, Plan
 from index.search import Nearest
 from index.source import FilmFeatures
@@ -39,9 +40,10 @@ class Kind:
         # Of so few lists, no more than a quarter of them is looked into: too few for any promise.
         return 0.5 if self.n_lists else 0.96
 
-    def build(self, films: FilmFeatures, **options: Any) -> CosineIndex:
+    def build(self, films: FilmFeatures, target_recall: float | None = None, **options: Any) -> CosineIndex:
         identity = {**IDENTITY, "n_features": films.n_features}
-        return CosineIndex.build(films, identity, center=self.center, plan=self.plan(len(films)), **options)
+        wanted = IndexOptions(center=self.center, target_recall=target_recall)
+        return CosineIndex.build(films, identity, wanted, plan=self.plan(len(films)), **options)
 
 
 KINDS = {

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -10,14 +12,17 @@ import pytest
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
 from index.cosine import CosineIndex
+from index.options import IndexOptions
 from index.source import FilmFeatures
 from tests.contracts import Build, IndexContract, films_of, ids_of, random_features
 from tests.index.kinds import IDENTITY, KINDS, SHORTLISTS, Kind, dense_cosines, n_nearest
 
 
-def build(films: FilmFeatures, **options: object) -> CosineIndex:
+def build(
+    films: FilmFeatures, options: IndexOptions | None = None, advance: Callable[[int], None] = lambda _: None
+) -> CosineIndex:
     """Build an index of whatever kind the options ask for."""
-    return CosineIndex.build(films, {**IDENTITY, "n_features": films.n_features}, **options)  # type: ignore[arg-type]
+    return CosineIndex.build(films, {**IDENTITY, "n_features": films.n_features}, options, advance=advance)
 
 
 @pytest.fixture(params=KINDS)
@@ -99,7 +104,7 @@ def test_the_layout_of_the_rows_does_not_matter(kind: Kind) -> None:
 
 def test_centring_spreads_features_that_all_point_one_way() -> None:
     features = 5 + 0.1 * random_features(5)
-    plain, centered = (build(films_of(features), center=center) for center in (False, True))
+    plain, centered = (build(films_of(features), IndexOptions(center=center)) for center in (False, True))
     assert min(found.similarities.min() for found in plain.search(features, 60)) > 0.99
     assert max(found.similarities.min() for found in centered.search(features, 60)) < 0
     assert (plain.centered, centered.centered) == (False, True)
@@ -183,15 +188,17 @@ def test_features_that_are_not_as_wide_as_the_identity_says_are_refused() -> Non
 @pytest.mark.parametrize("target_recall", [0, 1, -0.5, 1.5, np.nan])
 def test_a_recall_that_cannot_be_is_refused(target_recall: float) -> None:
     with pytest.raises(ValueError, match="the recall should lie between 0 and 1, received"):
-        build(films_of(random_features(1)), target_recall=target_recall)
+        IndexOptions(target_recall=target_recall)
 
 
 @pytest.mark.parametrize("kind", ["exact", "shortlist", "auto"])
 @pytest.mark.parametrize("max_memory_bytes", [0, 1, 1000])
-def test_too_little_memory_is_refused_before_anything_is_done(kind: str, max_memory_bytes: int) -> None:
+def test_too_little_memory_is_refused_before_anything_is_done(
+    kind: Literal["exact", "shortlist", "auto"], max_memory_bytes: int
+) -> None:
     done: list[int] = []
     with pytest.raises(ConfigError, match=r"0 MB are too little: .* needs \d+ MB; allow it with --max-memory \d+MB"):
-        build(films_of(random_features(1, 200)), kind=kind, max_memory_bytes=max_memory_bytes, advance=done.append)
+        build(films_of(random_features(1, 200)), IndexOptions(kind, max_memory_bytes=max_memory_bytes), done.append)
     assert done == []
 
 

@@ -17,6 +17,7 @@ from catalog.io.locks import exclusive
 from index import neighbors
 from index.cosine import CosineIndex
 from index.neighbors import write_neighbors
+from index.options import IndexOptions
 from index.source import FilmFeatures
 
 N_FILMS, N_FEATURES = 900, 64
@@ -29,7 +30,7 @@ def features_of(seed: int) -> FilmFeatures:
 
 def build(seed: int = 1) -> CosineIndex:
     identity = {"backbone": "vgg16", "n_features": N_FEATURES}
-    return CosineIndex.build(features_of(seed), identity, kind="exact", fingerprint=f"posters {seed}")
+    return CosineIndex.build(features_of(seed), identity, IndexOptions("exact"), fingerprint=f"posters {seed}")
 
 
 def test_every_film_gets_what_a_search_finds(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from catalog.errors import ConfigError
+from index.options import IndexOptions
 from index.plan import Kind, make_plan
 from tests.contracts import films_of, random_features
 from tests.index import kinds
@@ -90,7 +91,9 @@ def test_the_forecast_is_not_less_than_what_is_written_and_not_much_more(name: s
     kind = kinds.KINDS[name]
     films = films_of(random_features(1, 600, 256).astype(kind.dtype))
     plan = make_plan(600, 256, "shortlist" if kind.rank else "exact")
-    index = kinds.CosineIndex.build(films, {**kinds.IDENTITY, "n_features": 256}, center=kind.center, plan=plan)
+    index = kinds.CosineIndex.build(
+        films, {**kinds.IDENTITY, "n_features": 256}, IndexOptions(center=kind.center), plan=plan
+    )
     index.save(tmp_path)
     n_bytes = sum(path.stat().st_size for path in tmp_path.iterdir() if path.suffix != ".json")
     # A basis may turn out shorter than the longest that was planned for.

@@ -19,7 +19,9 @@ from features.encoders.keras import BackboneChoice
 from keyart.cli import main
 from keyart.engine import Engine
 from keyart.pipeline.features import Extraction, extract
-from keyart.pipeline.loading import build, import_posters, load
+from keyart.pipeline.index import build
+from keyart.pipeline.movielens import load
+from keyart.pipeline.posters import import_posters
 from keyart.workspace.layout import Workspace
 from tests.posters.pictures import draw_poster
 

@@ -13,7 +13,7 @@ from features.images import Resize
 from features.store import FeatureStore
 from keyart.engine import Engine
 from keyart.pipeline.features import Extraction, extract
-from keyart.pipeline.loading import build
+from keyart.pipeline.index import build
 from keyart.workspace.contents import current_features
 from keyart.workspace.layout import Workspace
 

@@ -24,12 +24,12 @@ from keyart.atlas.record import Atlas
 from keyart.cold_start.new_film import NewFilm
 from keyart.engine import Engine
 from keyart.pipeline.additions import add
-from keyart.pipeline.index import open_index
 from keyart.recommend.models import open_model
 from keyart.recommend.recommendations import UserRecommender, history_of
 from keyart.recommend.users import Viewers
 from keyart.results import SimilarFilms
 from keyart.workspace.contents import open_ratings
+from keyart.workspace.index import open_index
 from keyart.workspace.layout import Workspace
 from keyart.workspace.status import take_inventory
 from posters.store import PosterStore

@@ -8,7 +8,7 @@ from PIL import Image
 
 from keyart.engine import Engine
 from keyart.pipeline.features import Extraction
-from keyart.pipeline.loading import load
+from keyart.pipeline.movielens import load
 from tests.keyart.conftest import Run
 
 N_POSTERS = 300
@@ -18,7 +18,8 @@ N_POSTERS = 300
 def real_home(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from features.encoders.keras import BackboneChoice
     from keyart.pipeline.features import extract
-    from keyart.pipeline.loading import build, import_posters
+    from keyart.pipeline.index import build
+    from keyart.pipeline.posters import import_posters
     from keyart.workspace.layout import Workspace
 
     root = tmp_path_factory.mktemp("real")

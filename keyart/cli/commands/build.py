@@ -12,7 +12,7 @@ from keyart.cli.options import say_notes, workspace_options
 
 if TYPE_CHECKING:
     from index.plan import Plan
-    from keyart.pipeline.loading import BuildReport
+    from keyart.pipeline.index import BuildReport
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 # An exact index that takes less is over before a forecast is read, and says nothing new.
@@ -66,12 +66,11 @@ def command(
     What was measured is written beside the index, in index.json.
     """
     from catalog.io.progress import bar
-    from keyart.pipeline.index import IndexOptions
-    from keyart.pipeline.loading import build
-    from keyart.workspace.layout import Workspace
+    from index.options import IndexOptions
+    from keyart.pipeline.index import build
 
     options = IndexOptions(kind, center, target_recall, max_memory_bytes, rebuild)
-    report = build(Workspace.open(home), options, progress=bar, on_plan=_say_plan)
+    report = build(home, options, progress=bar, on_plan=_say_plan)
     say_notes(report.notes)
     click.echo(f"{_indexed(report)}, {report.n_similar:,} compared by ratings")
 

@@ -65,7 +65,8 @@ def command(out: Path, seed: int) -> None:
 
 def _prepare(out: Path, seed: int) -> Workspace:
     from keyart.demo.catalog import write_demo
-    from keyart.pipeline.loading import import_posters, load
+    from keyart.pipeline.movielens import load
+    from keyart.pipeline.posters import import_posters
     from keyart.workspace.layout import Workspace
 
     click.echo(f"Drawing 60 posters in eight styles into {out / 'movielens'} …")
@@ -82,7 +83,7 @@ def _extract_and_build(workspace: Workspace) -> None:
     from catalog.io.progress import bar
     from keyart.cli.quiet import import_tensorflow_quietly
     from keyart.pipeline.features import Extraction, extract
-    from keyart.pipeline.loading import build
+    from keyart.pipeline.index import build
 
     choice = _choose_weights()
     import_tensorflow_quietly()

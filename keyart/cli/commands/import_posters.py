@@ -34,8 +34,7 @@ def command(folder: Path | None, by: By | None, csv_path: Path | None, home: Pat
     tt0113277.png or 6.webp are understood.
     """
     from catalog.io.progress import bar
-    from keyart.pipeline.loading import import_posters
-    from keyart.workspace.layout import Workspace
+    from keyart.pipeline.posters import import_posters
 
     if (folder is None) == (csv_path is None):
         raise ConfigError("name either a folder of posters (with --by imdb, movie or tmdb) or --csv FILE")
@@ -43,7 +42,7 @@ def command(folder: Path | None, by: By | None, csv_path: Path | None, home: Pat
         raise ConfigError("--by is for a folder; the column movie_id of a CSV file says whose each poster is")
     if folder is not None and by is None:
         raise ConfigError(f"say whose ids the files in {folder} are named by: --by imdb, --by movie or --by tmdb")
-    report = import_posters(Workspace.open(home), folder or csv_path or Path(), by if folder else None, progress=bar)
+    report = import_posters(home, folder or csv_path or Path(), by if folder else None, progress=bar)
     click.echo(f"{report.n_imported:,} posters imported, {report.n_unchanged:,} already here")
     _list("match no film", [str(path) for path in report.unmatched])
     _list("are no posters", [f"{path}: {reason}" for path, reason in report.rejected])

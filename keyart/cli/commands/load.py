@@ -18,7 +18,7 @@ def command(folder: Path, home: Path) -> None:
     FOLDER is an unpacked MovieLens archive: ml-latest-small, ml-25m, ml-32m … with movies.csv, links.csv,
     tags.csv and ratings.csv; or ml-100k with u.item and u.data.
     """
-    from keyart.pipeline.loading import load
+    from keyart.pipeline.movielens import load
 
     report = load(home, folder)
     say_notes(report.notes)

@@ -29,7 +29,7 @@ def command(k: int, out: Path, fold: bool, home: Path) -> None:
     from catalog.io.progress import bar
     from index.neighbors import write_neighbors
     from index.search import DUPLICATE_SIMILARITY
-    from keyart.pipeline.index import open_index
+    from keyart.workspace.index import open_index
     from keyart.workspace.layout import Workspace
 
     index = open_index(Workspace.open(home))

@@ -16,7 +16,8 @@ from cf.coldstart.ridge import ColdStart
 from keyart.cold_start.new_film import NewFilm, describe
 from keyart.cold_start.predictor import open_cold_start
 from keyart.engine import Engine
-from keyart.pipeline.loading import build, load
+from keyart.pipeline.index import build
+from keyart.pipeline.movielens import load
 from keyart.workspace.contents import open_ratings
 from keyart.workspace.encoder import Network
 from keyart.workspace.layout import Workspace

@@ -9,7 +9,7 @@ import pytest
 
 from catalog.films import FIRST_ADDED_ID
 from keyart.engine import Engine
-from keyart.pipeline.loading import load
+from keyart.pipeline.movielens import load
 from keyart.workspace.layout import Workspace
 from keyart.workspace.status import take_inventory
 from tests.keyart.conftest import Run

@@ -16,11 +16,12 @@ from catalog.films import Catalog
 from catalog.filters import Filter
 from features.encoders.keras import BackboneChoice
 from features.images import Resize
+from index.options import IndexOptions
 from index.plan import Plan
 from keyart.engine import Engine
 from keyart.pipeline.features import Extraction, extract
-from keyart.pipeline.index import IndexOptions, open_index
-from keyart.pipeline.loading import build
+from keyart.pipeline.index import build
+from keyart.workspace.index import open_index
 from keyart.workspace.layout import Workspace
 from posters.store import Origin, PosterStore, Source, State
 from tests.keyart.conftest import Run

@@ -9,10 +9,12 @@ import pytest
 from catalog.errors import ConfigError, DataError, NotBuiltError, StoreError
 from catalog.films import Catalog
 from features.encoders.keras import BackboneChoice
+from index.options import IndexOptions
 from keyart.engine import Engine
 from keyart.pipeline.features import Extraction, extract
-from keyart.pipeline.index import IndexOptions
-from keyart.pipeline.loading import build, import_posters, load
+from keyart.pipeline.index import build
+from keyart.pipeline.movielens import load
+from keyart.pipeline.posters import import_posters
 from keyart.workspace.contents import open_ratings
 from keyart.workspace.layout import Workspace
 from keyart.workspace.status import take_inventory

@@ -15,7 +15,7 @@ from PIL import Image
 
 from catalog.errors import NotBuiltError
 from cf.registry import MODELS
-from keyart.pipeline.loading import load
+from keyart.pipeline.movielens import load
 from keyart.recommend.models import open_model
 from keyart.workspace.contents import open_ratings
 from keyart.workspace.layout import Workspace

@@ -11,7 +11,7 @@ import pytest
 
 from catalog.errors import NotBuiltError
 from catalog.io.files import write_bytes
-from keyart.pipeline.loading import load
+from keyart.pipeline.movielens import load
 from keyart.recommend.recommendations import RecommendedFilm, UserRecommender, history_of, recommend, recommend_new
 from keyart.workspace.contents import open_ratings
 from keyart.workspace.layout import Workspace

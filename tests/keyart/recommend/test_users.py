@@ -10,7 +10,7 @@ from catalog.errors import NotBuiltError
 from catalog.film import Film
 from catalog.io.files import write_bytes
 from cf.ratings import RatingMatrix
-from keyart.pipeline.loading import load
+from keyart.pipeline.movielens import load
 from keyart.recommend.users import Viewer, Viewers
 from keyart.workspace.changes import Stamps
 from keyart.workspace.layout import Workspace

@@ -19,10 +19,10 @@ from features.encoders.keras import BackboneChoice
 from features.images import Resize
 from features.pooling import Pooling
 from features.store import FeatureStore
+from index.options import IndexOptions
 from keyart.engine import Engine
 from keyart.pipeline.features import Extraction, extract
-from keyart.pipeline.index import IndexOptions
-from keyart.pipeline.loading import build
+from keyart.pipeline.index import build
 from keyart.workspace.layout import Workspace
 from posters.store import PosterStore
 from tests.keyart.conftest import Run

@@ -14,7 +14,7 @@ from PIL import Image
 
 from keyart.atlas.build import AtlasOptions, make_atlas
 from keyart.atlas.record import Atlas
-from keyart.pipeline.loading import build
+from keyart.pipeline.index import build
 from keyart.workspace.layout import Workspace
 from tests.keyart.groups import GENRES, N_FILMS, bring, color_of, group, list_films, make_groups
 from tests.keyart.web.conftest import serving

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from keyart.atlas.build import AtlasOptions, make_atlas
-from keyart.pipeline.loading import build
+from keyart.pipeline.index import build
 from tests.keyart.groups import N_FILMS, arrange, make_groups
 from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, looking, serious_barriers, serving
 
