@@ -127,7 +127,7 @@ class SimilarFilms:
     def __len__(self) -> int:
         return len(self.hits)
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Write the result as plain values, as ``keyart similar --json`` prints it.
 
         Returns
@@ -165,7 +165,7 @@ class Explanation:
     grid: npt.NDArray[np.float64]
     centered: bool
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Write the explanation as plain values, as ``keyart explain --json`` prints it.
 
         Returns
@@ -241,7 +241,7 @@ class ColdStartAnswer:
         """What was asked about."""
         return self.look_alikes.query
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Write the answer as plain values, as ``keyart coldstart --json`` prints it.
 
         Returns
@@ -254,6 +254,6 @@ class ColdStartAnswer:
             "title": self.query.title,
             "year": self.query.year,
             "expected": asdict(self.expected) if self.expected else None,
-            "look_alikes": self.look_alikes.as_dict()["results"],
+            "look_alikes": self.look_alikes.to_dict()["results"],
             "audience": [asdict(fan) for fan in self.audience],
         }

@@ -52,7 +52,6 @@ def command(
     """
     if as_json and as_csv:
         raise ConfigError("--json and --csv both want standard output; name one")
-    from features.images import decode_image
     from keyart.cli.quiet import import_tensorflow_quietly
     from keyart.engine import Engine
 
@@ -60,7 +59,7 @@ def command(
     films = _films(engine.catalog.genres(), source, title, genres, year)
     if len(films) == 1:
         # Said before the network is loaded, which takes seconds.
-        decode_image(films[0].path)
+        films[0].image.pixels()
     if (home / "features").is_dir():
         import_tensorflow_quietly()
     broken: list[str] = []
@@ -75,7 +74,7 @@ def command(
     say_notes(f"passed over: {message}" for message in broken)
     if as_json:
         for answer in answers:
-            click.echo(json.dumps(answer.as_dict(), ensure_ascii=False))
+            click.echo(json.dumps(answer.to_dict(), ensure_ascii=False))
     elif as_csv:
         _print_csv(answers)
     else:
