@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from keyart.cold_start.new_film import NewFilm
     from keyart.engine import Engine
     from keyart.recommend.recommendations import Recommendation, RecommendedFilm
-    from keyart.results import ColdStartAnswer, Explanation, Hit, SimilarFilms
+    from keyart.results import ColdStartResult, Explanation, Hit, SimilarFilms
     from keyart.similarity.query import Image, SimilarOptions
 
 __version__ = "0.1.0"
@@ -44,12 +44,12 @@ _MODULES = {
     "NewFilm": "keyart.cold_start.new_film",
     "Engine": "keyart.engine",
     **dict.fromkeys(("Recommendation", "RecommendedFilm"), "keyart.recommend.recommendations"),
-    **dict.fromkeys(("ColdStartAnswer", "Explanation", "Hit", "SimilarFilms"), "keyart.results"),
+    **dict.fromkeys(("ColdStartResult", "Explanation", "Hit", "SimilarFilms"), "keyart.results"),
     **dict.fromkeys(("Image", "SimilarOptions"), "keyart.similarity.query"),
 }
 
 __all__ = [
-    "ColdStartAnswer",
+    "ColdStartResult",
     "ConfigError",
     "DataError",
     "Engine",

@@ -26,7 +26,7 @@ from keyart.cold_start.new_film import NewFilm, checked
 from keyart.cold_start.predictor import ColdStarter, OnBroken, open_cold_start
 from keyart.pipeline.index import check_identity, open_index
 from keyart.recommend.recommendations import Recommendation, UserRecommender, history_of
-from keyart.results import Alpha, ColdStartAnswer, Explanation, Query, SimilarFilms
+from keyart.results import Alpha, ColdStartResult, Explanation, Query, SimilarFilms
 from keyart.similarity.attribution import explain
 from keyart.similarity.blending import Hybrid, open_hybrid
 from keyart.similarity.look_alikes import NO_INDEX, LookAlikes
@@ -355,7 +355,7 @@ class Engine:
         n_users: int = 1000,
         *,
         on_broken: OnBroken | None = None,
-    ) -> list[ColdStartAnswer]:
+    ) -> list[ColdStartResult]:
         """Predict how films that nobody has rated would be received, and which films they look like.
 
         Parameters
@@ -372,7 +372,7 @@ class Engine:
 
         Returns
         -------
-        list of ColdStartAnswer
+        list of ColdStartResult
             One per film whose poster could be read, in their order.
 
         Raises

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from catalog.errors import ConfigError, DataError
+from catalog.film import Titled
 from catalog.genres import spelt_as_known, split_genres
 from catalog.io.tables import Row, read_rows
 from catalog.movielens import parse_imdb_id
@@ -28,7 +29,7 @@ _NUMBER = re.compile(r"(tt)?[0-9]{5,}")
 
 
 @dataclass(frozen=True)
-class NewFilm:
+class NewFilm(Titled):
     """A film that has a poster and no ratings.
 
     Parameters
@@ -76,9 +77,7 @@ class NewFilm:
     @property
     def label(self) -> str:
         """Title and year as people write them; the poster's file name where there is no title."""
-        if not self.title:
-            return self.image.name
-        return f"{self.title} ({self.year})" if self.year else self.title
+        return super().label if self.title else self.image.name
 
 
 class _Wrong(ConfigError):

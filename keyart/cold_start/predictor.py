@@ -31,7 +31,7 @@ from index.search import Nearest
 from index.vectors import faults
 from keyart.cold_start.content import Looks, content_of, looks_of_pictures, open_looks
 from keyart.cold_start.new_film import NewFilm
-from keyart.results import ColdStartAnswer, Expected, Fan, Hit, Query, SimilarFilms
+from keyart.results import ColdStartResult, ExpectedRating, Hit, LikelyFan, Query, SimilarFilms
 from keyart.similarity.query import Image
 from keyart.workspace.contents import films_of, open_ratings
 from keyart.workspace.layout import Workspace
@@ -111,9 +111,9 @@ class ColdStarter:
 
     def answers(
         self, films: Sequence[NewFilm], k: int, n_users: int, on_broken: OnBroken | None = None
-    ) -> list[ColdStartAnswer]:
+    ) -> list[ColdStartResult]:
         """Answer for each film whose poster can be read; batches of them are embedded and predicted together."""
-        answers: list[ColdStartAnswer] = []
+        answers: list[ColdStartResult] = []
         for start in range(0, len(films), _BATCH_FILMS):
             readable, pixels = self._read(films[start : start + _BATCH_FILMS], on_broken)
             if readable:
@@ -148,20 +148,20 @@ class ColdStarter:
         self.embed(images)
         return np.stack([image.embedding_of(self.store.identity) for image in images])  # type: ignore[misc]
 
-    def _answers(self, films: Sequence[NewFilm], pixels: Pixels, k: int, n_users: int) -> list[ColdStartAnswer]:
+    def _answers(self, films: Sequence[NewFilm], pixels: Pixels, k: int, n_users: int) -> list[ColdStartResult]:
         features = self._features(films)
         alike = self._look_alikes(films, features, k)
         notes = () if self.index is not None else ("no index of posters here, so no look-alikes; run `keyart build`",)
         if self.model is None:
             note = "no ratings here to learn from: neither a mean rating nor an audience can be told"
-            return [ColdStartAnswer(one, None, (), (*notes, note)) for one in alike]
+            return [ColdStartResult(one, None, (), (*notes, note)) for one in alike]
         content, more_notes = self._content(self.model, films, pixels, features)
         expected = self.model.expected_means(content)
         audiences = self.model.audience(content, n_users)
         triples = zip(*(values.tolist() for values in expected), strict=True)
         return [
-            ColdStartAnswer(
-                one, Expected(*(round(value, 4) for value in triple)), _fans(audience), (*notes, *more_notes)
+            ColdStartResult(
+                one, ExpectedRating(*(round(value, 4) for value in triple)), _fans(audience), (*notes, *more_notes)
             )
             for one, triple, audience in zip(alike, triples, audiences, strict=True)
         ]
@@ -217,9 +217,9 @@ class ColdStarter:
         )
 
 
-def _fans(audience: Audience) -> tuple[Fan, ...]:
+def _fans(audience: Audience) -> tuple[LikelyFan, ...]:
     pairs = zip(audience.user_ids.tolist(), audience.scores.tolist(), strict=True)
-    return tuple(Fan(user_id, round(score, 4)) for user_id, score in pairs)
+    return tuple(LikelyFan(user_id, round(score, 4)) for user_id, score in pairs)
 
 
 def _source(workspace: Workspace, ratings: Ratings, looks: Looks) -> str:

@@ -16,7 +16,7 @@ from keyart.cli.options import say_notes, workspace_options
 
 if TYPE_CHECKING:
     from keyart.cold_start.new_film import NewFilm
-    from keyart.results import ColdStartAnswer
+    from keyart.results import ColdStartResult
 
 _N_SHOWN = 10
 
@@ -94,7 +94,7 @@ def _films(known: Sequence[str], source: Path, title: str, genres: str, year: in
     return read_new_films(source, known, titled=False)
 
 
-def _shown(answer: ColdStartAnswer, n_users: int) -> str:
+def _shown(answer: ColdStartResult, n_users: int) -> str:
     from keyart.cli.tables import table
 
     parts = [answer.query.label]
@@ -119,7 +119,7 @@ def _shown(answer: ColdStartAnswer, n_users: int) -> str:
     return "\n".join(parts)
 
 
-def _print_csv(answers: Sequence[ColdStartAnswer]) -> None:
+def _print_csv(answers: Sequence[ColdStartResult]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["poster", "title", "year", "expected_mean", "low", "high", "rank", "user_id", "score"])
     for answer in answers:
