@@ -112,7 +112,7 @@ def test_pooled_features_have_no_regions(home: Path, backbone_path: Path) -> Non
     workspace = Workspace.open(home)
     extract(workspace, Extraction(BackboneChoice(str(backbone_path)), pooling=Pooling.GEM, replace_others=True))
     build(workspace)
-    with pytest.raises(DataError, match=r"pooled \(gem\).* no place on it; run `keyart extract --features raw --repl"):
+    with pytest.raises(DataError, match=r"pooled \(gem\).* no region of it; run `keyart extract --features raw --repl"):
         Engine.open(home).explain(1, 2)
 
 
