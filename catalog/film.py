@@ -5,8 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+class Titled:
+    """What has a title and perhaps a year."""
+
+    title: str
+    year: int | None
+
+    @property
+    def label(self) -> str:
+        """Title and year as people write them: "Heat (1995)"."""
+        return f"{self.title} ({self.year})" if self.year else self.title
+
+
 @dataclass(frozen=True)
-class Film:
+class Film(Titled):
     """One film.
 
     Parameters
@@ -40,11 +52,6 @@ class Film:
     alternative_titles: tuple[str, ...] = ()
     n_ratings: int = 0
     mean_rating: float | None = None
-
-    @property
-    def label(self) -> str:
-        """Title and year as people write them: "Heat (1995)"."""
-        return f"{self.title} ({self.year})" if self.year else self.title
 
 
 @dataclass(frozen=True)

@@ -1,34 +1,35 @@
-"""The way out: an open workspace, asked what looks like a film, what is like it, what looks like a picture, and why."""
+"""An open workspace: similar films, embeddings, explanations, cold start and recommendations."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from threading import Lock
+from types import TracebackType
+from typing import Self, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import DataError, NotBuiltError, UnknownFilmError
+from catalog.errors import DataError, NotBuiltError
 from catalog.film import Film
 from catalog.films import Catalog
 from catalog.filters import Filter
-from cf.base import Recommender, rows_of
-from cf.hybrid.blend import FloatArray, Similarities, support_of_pairs
-from cf.models.neighbors import ItemCosine
+from catalog.lazy import lazy
+from cf.base import Recommender
 from cf.registry import model_class
-from features.images import SIDE, Resize, read_image
+from features.images import SIDE, Resize
 from features.store import FeatureStore
 from index.cosine import CosineIndex
-from index.search import Scan
-from keyart.cold_start.new_film import NewFilm
+from keyart.cold_start.new_film import NewFilm, checked
 from keyart.cold_start.predictor import ColdStarter, OnBroken, open_cold_start
-from keyart.results import Alpha, ColdStartAnswer, Explanation, Query, SimilarFilms
+from keyart.recommend.recommendations import Recommendation, UserRecommender, history_of
+from keyart.results import Alpha, ColdStartResult, Explanation, Query, SimilarFilms
 from keyart.similarity.attribution import explain
-from keyart.similarity.blending import Hybrid, nearest, open_hybrid
-from keyart.similarity.hits import Ranking, Shares
+from keyart.similarity.blending import Hybrid, open_hybrid
+from keyart.similarity.look_alikes import NO_INDEX, LookAlikes
+from keyart.similarity.query import Embedding, Image, ImageSource, SimilarOptions, as_image
 from keyart.workspace.encoder import Network
 from keyart.workspace.index import check_identity, open_index
 from keyart.workspace.layout import Workspace
@@ -40,11 +41,15 @@ _log = logging.getLogger(__name__)
 Part = TypeVar("Part")
 Place = TypeVar("Place")
 
-_NO_INDEX = "no index of posters here yet; run `keyart extract`, then `keyart build`"
+FilmOrImage = str | int | Image | Embedding
+"""A title, a movie_id, an image, or an embedding of shape (n_features,)."""
+
+# Pixels and features of as many images are in memory at once: 150 kB each, and 100 kB.
+_BATCH_IMAGES = 256
 
 
 class Engine:
-    """An open workspace; make it with `Engine.open`. Safe to use from several threads once open.
+    """An open workspace; make it with `keyart.open`. Safe to use from several threads.
 
     Parameters
     ----------
@@ -55,9 +60,14 @@ class Engine:
     index : CosineIndex or None
         Its index, where one is built.
     cf : Recommender or None
-        The model that tells which films are liked by the same people, where it is fitted.
+        The model that supplies rating similarities, where it is fitted.
     hybrid : Hybrid
         How the two are blended.
+
+    Examples
+    --------
+    >>> with keyart.open("keyart-data") as engine:  # doctest: +SKIP
+    ...     engine.similar("Heat (1995)", k=10).to_frame()
     """
 
     def __init__(
@@ -73,12 +83,14 @@ class Engine:
         self._index = index
         self._cf = cf
         self._hybrid = hybrid
-        films = [(film.movie_id, film.n_ratings) for film in catalog]
-        self._support = np.array(films, np.int32).reshape(-1, 2).T
+        self._recommenders: dict[str, UserRecommender] = {}
+        self._recommenders_lock = Lock()
+        self._encoder_lock = Lock()
+        self._loaded_encoder: Network | None = None
 
     @classmethod
-    def open(cls, home: str | Path | None = None) -> Engine:
-        """Open a workspace for questions.
+    def open(cls, home: str | Path | None = None) -> Self:
+        """Open a workspace.
 
         Parameters
         ----------
@@ -88,58 +100,70 @@ class Engine:
         Returns
         -------
         Engine
-            Ready to be asked.
+            Close it, or use it in a ``with`` statement.
 
         Raises
         ------
         NotBuiltError
-            There is no workspace, or nothing has been built in it.
+            The workspace does not exist, or nothing has been built in it.
         DataError
-            A part is damaged, of another version, or the index and the features are of two networks.
+            A part is damaged, of another version, or the index and the features come from two encoders.
         """
         workspace = Workspace.open(Path(home or HOME.value() or ""))
         catalog = Catalog.open(workspace.catalog_path)
-        index = _built(open_index, workspace)
+        index = _if_built(open_index, workspace)
         hybrid = open_hybrid(workspace)
-        cf = _built(model_class(hybrid.model).open, workspace.model_dir(hybrid.model))
+        cf = _if_built(model_class(hybrid.model).open, workspace.model_dir(hybrid.model))
         if index is None and cf is None:
             raise NotBuiltError(
                 f"nothing is built in {workspace.home} yet; run `keyart info` to see which step is next"
             )
         return cls(workspace, catalog, index, cf, hybrid)
 
-    def reopened(self) -> Engine:
-        """Open the workspace as it has become; a network that is still the same is not loaded again.
+    def reopened(self) -> Self:
+        """Open the workspace as it is now; an encoder that is still the right one is not loaded again.
 
         Returns
         -------
         Engine
-            Another one; this one keeps what it has.
+            A new one; this one keeps what it has.
 
         Raises
         ------
         NotBuiltError, DataError
             As `open`.
         """
-        newer = Engine.open(self._workspace.home)
-        if "_network" in vars(self) and newer._index is not None and newer._store.identity == self._network.identity:
-            newer._network = self._network
+        newer = type(self).open(self._workspace.home)
+        loaded = self._loaded_encoder
+        if loaded is not None and newer._index is not None and newer._store.identity == loaded.identity:
+            newer._loaded_encoder = loaded
         return newer
 
+    def close(self) -> None:
+        """Close the files of the workspace. The engine answers nothing after that."""
+        self._catalog.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
     def warm_up(self) -> None:
-        """Load what the first question about a picture would wait for: the network, and the cold start's model.
+        """Load what the first question about an image would wait for: the encoder and the cold-start model.
 
         Raises
         ------
         NotBuiltError
-            There is neither an index of posters nor a rating.
+            The workspace has neither an index of posters nor ratings.
         DataError, ConfigError, FetchError
-            The network is not to be had.
+            The encoder cannot be loaded.
         """
         starter = self._cold_starter
         if self._index is not None and starter.store is not None:
-            blank = np.zeros((1, SIDE, SIDE, 3), np.uint8)
-            self._network(blank)
+            self.encoder(np.zeros((1, SIDE, SIDE, 3), np.uint8))
 
     @property
     def catalog(self) -> Catalog:
@@ -148,11 +172,11 @@ class Engine:
 
     @property
     def has_index(self) -> bool:
-        """Whether there is an index of posters."""
+        """Whether an index of posters is built."""
         return self._index is not None
 
     def find(self, film: str | int) -> Film:
-        """Find the film that a person means.
+        """Find a film by title or id.
 
         Parameters
         ----------
@@ -167,258 +191,138 @@ class Engine:
         Raises
         ------
         UnknownFilmError
-            No film answers, or several do.
+            No film matches, or several do; the message lists close matches.
         """
         return self._catalog.find(film) if isinstance(film, str) else self._catalog.film(film)
 
-    def similar(
+    @overload
+    def similar(  # type: ignore[overload-overlap]  # a str is a sequence of str
         self,
-        film: str | int,
+        query: FilmOrImage,
         k: int = 10,
         alpha: Alpha = "auto",
+        filter: Filter | None = None,
         *,
-        wanted: Filter | None = None,
         fold_artwork: bool = False,
-    ) -> SimilarFilms:
-        """Find the films that look like a film and are liked like it.
+        options: SimilarOptions | None = None,
+    ) -> SimilarFilms: ...
+    @overload
+    def similar(
+        self,
+        query: Sequence[FilmOrImage],
+        k: int = 10,
+        alpha: Alpha = "auto",
+        filter: Filter | None = None,
+        *,
+        fold_artwork: bool = False,
+        options: SimilarOptions | None = None,
+    ) -> list[SimilarFilms]: ...
+    def similar(
+        self,
+        query: FilmOrImage | Sequence[FilmOrImage],
+        k: int = 10,
+        alpha: Alpha = "auto",
+        filter: Filter | None = None,  # noqa: A002 - what everybody would guess
+        *,
+        fold_artwork: bool = False,
+        options: SimilarOptions | None = None,
+    ) -> SimilarFilms | list[SimilarFilms]:
+        """Find the films that look like a film and are liked like it, or that look like an image.
 
         Parameters
         ----------
-        film : str or int
-            A title, with or without year, or a movie_id.
+        query : str, int, Image, ndarray of shape (n_features,), or a sequence of these
+            A title (with or without year), a movie_id, an image, or an embedding as `embed` returns it. An array of
+            shape (n, n_features) holds n embeddings. The images of a sequence are embedded in batches.
         k : int, default 10
             How many films; fewer are returned where there are fewer.
-        alpha : float in [0, 1] or "auto"
-            The visual share: 1 for looks alone, 0 for ratings alone. By default it grows as the film's ratings thin
-            out, and is 1 for a film that nobody has rated.
-        wanted : Filter, optional
-            Which films may be found; k of them are, where there are k.
+        alpha : float in [0, 1] or "auto", default "auto"
+            The visual share of a film's score; see `SimilarOptions`.
+        filter : Filter, optional
+            Which films may be found.
         fold_artwork : bool, default False
             Show films with the same artwork once, as the best of them.
+        options : SimilarOptions, optional
+            The four above in one object, in place of them.
 
         Returns
         -------
-        SimilarFilms
-            Best first.
+        SimilarFilms or list of SimilarFilms
+            Best first, ties by ascending movie_id; a list for a sequence. A film is never among its own look-alikes.
 
         Raises
         ------
         UnknownFilmError
-            No film answers to the title, or several do; or nothing is known of this one.
+            No film matches a title, or several do; or nothing is known of a film.
+        DataError
+            An image cannot be read, or an embedding is of another width or not finite.
+        NotBuiltError
+            An image or embedding is asked about and no index of posters is built.
         ConfigError
-            The filter names a genre that there is not.
+            The filter names an unknown genre.
         ValueError
-            k or alpha is out of range.
+            `k` or `alpha` is out of range.
         """
-        _check_range(k, alpha)
-        asked = self.find(film)
-        scan, cf = self._scan_of_film(asked), self._cf_of_film(asked)
-        if scan is None and not len(cf):
-            raise UnknownFilmError(
-                f"{asked.label} has neither features nor ratings in common with other films; import its poster, then "
-                "run `keyart extract` and `keyart build`"
-            )
-        shares = self._shares(asked, scan, cf, alpha)
-        query = Query(asked.movie_id, asked.title, asked.year, self._poster_path(asked.movie_id), asked.n_ratings)
-        notes = tuple(self._notes(asked, scan, cf, alpha))
-        hits = self._ranking.hits(scan, cf, shares, k, wanted, fold_artwork)
-        return SimilarFilms(query, alpha, hits, notes, len(scan.movie_ids) if scan else 0, len(cf))
+        wanted = options or SimilarOptions(k, alpha, filter, fold_artwork)
+        if isinstance(query, str | int | np.integer | Image) or (isinstance(query, np.ndarray) and query.ndim == 1):
+            return self._similar(query, wanted)
+        return self._similar_to_each(list(query), wanted)
 
-    def similar_to_image(
-        self, path: str | Path, k: int = 10, *, wanted: Filter | None = None, fold_artwork: bool = False
-    ) -> SimilarFilms:
-        """Find the films whose posters look like a picture.
+    def embed(self, images: Sequence[ImageSource]) -> npt.NDArray[np.float32]:
+        """Compute the embeddings of images: the features that posters are compared by.
 
         Parameters
         ----------
-        path : str or Path
-            A picture file.
-        k : int, default 10
-            How many films.
-        wanted : Filter, optional
-            Which films may be found; k of them are, where there are k.
-        fold_artwork : bool, default False
-            Show films with the same artwork once, as the best of them.
+        images : sequence of Image, str, Path or bytes
+            Images, paths of image files, or their content. An `Image` remembers its embedding.
 
         Returns
         -------
-        SimilarFilms
-            Best first, by looks alone.
+        ndarray of shape (n, n_features), float32
+            One row per image; n_features is 25,088 for VGG16.
 
         Raises
         ------
         DataError
-            The file is no picture.
+            An image cannot be read, or the encoder is no longer the one that the features were computed with.
         NotBuiltError
-            There is no index of posters.
+            The workspace has no features, so no encoder is chosen yet.
         ConfigError, FetchError
-            The network that the index was built with is no longer to be had; or as in `similar`.
+            The encoder cannot be loaded.
         """
-        features = self.network(self.read_picture(Path(path))[None])[0]
-        return self.similar_to_features(features, k, wanted=wanted, fold_artwork=fold_artwork, path=Path(path))
+        identity = self.encoder.identity
+        rows = np.empty((len(images), identity.n_features), np.float32)
+        for start in range(0, len(images), _BATCH_IMAGES):
+            batch = [as_image(source) for source in images[start : start + _BATCH_IMAGES]]
+            self._embed_batch(batch)
+            for row, image in enumerate(batch, start):
+                rows[row] = image.embedding_of(identity)
+        return rows
 
-    def read_picture(self, source: Path | bytes) -> npt.NDArray[np.uint8]:
-        """Read a picture for `network`, and for `cold_start_seen`.
+    def load_image(self, source: ImageSource) -> Image:
+        """Decode an image ahead of `embed`, `similar` or `cold_start`, which then need not.
 
         Parameters
         ----------
-        source : Path or bytes
-            A picture file, or what stands in one.
+        source : Image, str, Path or bytes
+            An image, the path of its file, or its content.
 
         Returns
         -------
-        ndarray of shape (224, 224, 3), uint8
-            The picture.
+        Image
+            With its pixels as the encoder takes them.
 
         Raises
         ------
         DataError
-            It is no picture.
+            It cannot be read.
         """
-        return read_image(source, self._network.resize if self._index is not None else Resize.ANTIALIAS)[0]
-
-    def similar_to_features(
-        self,
-        features: npt.NDArray[np.float32],
-        k: int = 10,
-        *,
-        wanted: Filter | None = None,
-        fold_artwork: bool = False,
-        path: Path | None = None,
-    ) -> SimilarFilms:
-        """Find the films whose posters look like a picture that went through `network` already.
-
-        Parameters
-        ----------
-        features : ndarray of shape (n_features,), float32
-            What `network` gave.
-        k : int
-            How many films.
-        wanted : Filter, optional
-            Which films may be found.
-        fold_artwork : bool, default False
-            Show films with the same artwork once.
-        path : Path, optional
-            Where the picture is, for the answer.
-
-        Returns
-        -------
-        SimilarFilms
-            Best first, by looks alone.
-
-        Raises
-        ------
-        DataError
-            The network saw nothing, or something that is no number.
-        NotBuiltError
-            There is no index of posters.
-        ConfigError
-            As in `similar`.
-        """
-        _check_range(k, 1.0)
-        if self._index is None:
-            raise NotBuiltError(_NO_INDEX)
-        scan = self._index.scan_features(features)
-        hits = self._ranking.hits(scan, Similarities.none(), _looks_alone, k, wanted, fold_artwork)
-        query = Query(None, path.name if path else "", None, path)
-        return SimilarFilms(query, 1.0, hits, n_visual=len(scan.movie_ids))
-
-    @property
-    def network(self) -> Network:
-        """The network that pictures go through to be compared.
-
-        Raises
-        ------
-        NotBuiltError
-            There is no index of posters.
-        DataError
-            Index and features are of two networks.
-        """
-        if self._index is None:
-            raise NotBuiltError(_NO_INDEX)
-        return self._network
-
-    def cold_start(
-        self,
-        films: Sequence[NewFilm],
-        k: int = 10,
-        n_users: int = 1000,
-        *,
-        on_broken: OnBroken | None = None,
-    ) -> list[ColdStartAnswer]:
-        """Tell of films that nobody has rated: what they look like, how they will be rated, who would like them.
-
-        Parameters
-        ----------
-        films : sequence of NewFilm
-            The films, each with a poster; see `keyart.cold_start.new_film.describe`. Many go through the
-            network, the index and the model together.
-        k : int, default 10
-            How many look-alikes of each.
-        n_users : int, default 1000
-            How large an audience of each at most; never those to whom the film is below their own average.
-        on_broken : callable, optional
-            Is told of every film whose poster cannot be read, which is then passed over; else the first is an error.
-
-        Returns
-        -------
-        list of ColdStartAnswer
-            One for each film whose poster could be read, in their order.
-
-        Raises
-        ------
-        DataError
-            A poster is no picture, and nobody wants to be told.
-        NotBuiltError
-            There is neither an index of posters nor a rating.
-        ConfigError, FetchError
-            The network that the index was built with is no longer to be had.
-        ValueError
-            k or n_users is out of range.
-        """
-        _check_range(k, 1.0)
-        if n_users < 0:
-            raise ValueError(f"n_users should be 0 or more, received {n_users}")
-        starter = self._cold_starter
-        return starter.tell(films, self._network if starter.store else None, k, n_users, on_broken)
-
-    def cold_start_seen(
-        self,
-        films: Sequence[NewFilm],
-        pixels: npt.NDArray[np.uint8],
-        features: npt.NDArray[np.float32] | None,
-        k: int = 10,
-        n_users: int = 1000,
-    ) -> list[ColdStartAnswer]:
-        """Tell of films that nobody has rated, whose posters went through `network` already.
-
-        Parameters
-        ----------
-        films : sequence of NewFilm
-            The films; their posters are not read.
-        pixels : ndarray of shape (n, 224, 224, 3), uint8
-            The posters, as `features.images.read_image` gives them.
-        features : ndarray of shape (n, n_features), float32, or None
-            What `network` gave; None where the workspace has no features.
-        k : int, default 10
-            How many look-alikes of each.
-        n_users : int, default 1000
-            How large an audience of each at most.
-
-        Returns
-        -------
-        list of ColdStartAnswer
-            One a film.
-
-        Raises
-        ------
-        NotBuiltError
-            There is neither an index of posters nor a rating.
-        """
-        return self._cold_starter.answers(films, pixels, features, k, n_users)
+        image = as_image(source)
+        image.pixels(self.encoder.resize if self._index is not None else Resize.ANTIALIAS)
+        return image
 
     def explain(self, first: str | int, second: str | int) -> Explanation:
-        """Tell why two films' posters look alike: what every place of them contributes to the similarity.
+        """Explain why two posters look alike: what each region contributes to their similarity.
 
         Parameters
         ----------
@@ -428,71 +332,158 @@ class Engine:
         Returns
         -------
         Explanation
-            Of the similarity that `similar` shows as ``visual``, once the index is built from these posters.
+            Its grid adds up to the similarity that `similar` shows as ``visual``.
 
         Raises
         ------
         UnknownFilmError
-            No film answers to a title, or several do.
+            No film matches a title, or several do.
         NotBuiltError
-            A film has no poster or no features, or there is no index.
+            A film has no poster or no features, or no index is built.
         DataError
-            The features are pooled or damaged, or a row has no direction.
+            The features are pooled or damaged, or a row is zero.
         """
         films = self.find(first), self.find(second)
         if self._index is None:
-            raise NotBuiltError(_NO_INDEX)
+            raise NotBuiltError(NO_INDEX)
         return explain(self._workspace, self._index, *films)
 
-    def _scan_of_film(self, film: Film) -> Scan | None:
-        if self._index is None or film.movie_id not in self._index:
-            return None
-        scan = self._index.scan(film.movie_id)
-        return scan if len(scan.movie_ids) else None
+    def cold_start(
+        self,
+        films: Sequence[NewFilm],
+        k: int = 10,
+        n_users: int = 1000,
+        *,
+        on_broken: OnBroken | None = None,
+    ) -> list[ColdStartResult]:
+        """Predict how films that nobody has rated would be received, and which films they look like.
 
-    def _cf_of_film(self, film: Film) -> Similarities:
-        return Similarities.none() if self._cf is None else nearest(self._cf, film.movie_id)
+        Parameters
+        ----------
+        films : sequence of NewFilm
+            Films with posters. Many are embedded and predicted together.
+        k : int, default 10
+            How many look-alikes of each.
+        n_users : int, default 1000
+            The size of each audience at most; users who would like the film less than their average are left out.
+        on_broken : callable, optional
+            Called with each film whose poster cannot be read and the error; the film is then left out. By default the
+            error is raised.
 
-    def _shares(self, film: Film, scan: Scan | None, cf: Similarities, asked: Alpha) -> Shares:
-        """Give what tells the visual share of each candidate; see `support_of_pairs`."""
+        Returns
+        -------
+        list of ColdStartResult
+            One per film whose poster could be read, in their order.
 
-        def chosen(candidates: npt.NDArray[np.int64]) -> FloatArray:
-            if scan is None or not len(cf):
-                return np.full(len(candidates), 0.0 if len(cf) else 1.0)
-            if asked != "auto":
-                return np.full(len(candidates), float(asked))
-            movie_ids, n_ratings = self._support
-            # A 0 at the end is what row -1, a film that left the catalog, is taken to have.
-            support = np.append(n_ratings, 0)[rows_of(movie_ids, candidates)]
-            is_known = np.isin(candidates, cf.movie_ids)
-            return self._hybrid.blending.alphas(support_of_pairs(film.n_ratings, support, is_known))
+        Raises
+        ------
+        DataError
+            A poster cannot be read.
+        ConfigError
+            A genre is unknown to the catalog or a year is not plausible; or the encoder cannot be loaded.
+        NotBuiltError
+            The workspace has neither an index of posters nor ratings.
+        FetchError
+            The encoder's weights cannot be downloaded.
+        ValueError
+            `k` or `n_users` is out of range.
+        """
+        SimilarOptions(k)
+        if n_users < 0:
+            raise ValueError(f"n_users should be 0 or more, received {n_users}")
+        known = self._catalog.genres()
+        return self._cold_starter.answers([checked(film, known) for film in films], k, n_users, on_broken)
 
-        return chosen
+    def recommend(
+        self, user: int | Mapping[int, float], k: int = 30, *, model: str = "ease", fresh: float | None = None
+    ) -> Recommendation:
+        """Recommend films to a user, or to somebody who brings their own ratings.
 
-    def _notes(self, film: Film, scan: Scan | None, cf: Similarities, alpha: Alpha) -> Iterator[str]:
-        if self._index is not None and self._index.n_stale:
-            yield (
-                f"{self._index.n_stale} films of the index have no features any more, or another poster, and are "
-                "passed over; run `keyart build`"
-            )
-        if self._cf is not None and self._cf.source != (self._catalog.fact("ratings") or ""):
-            again = "keyart build" if self._cf.name == ItemCosine.name else f"keyart fit {self._hybrid.model}"
-            yield f"similarities of ratings are of ratings loaded earlier; run `{again}`"
-        if scan is None:
-            why = "is not in the index" if self._poster_path(film.movie_id) else "has no poster"
-            yield f"{film.label} {why}: compared by ratings alone"
-        elif not len(cf) and alpha != 1.0:
-            why = "too few ratings to compare by" if film.n_ratings else "no ratings"
-            yield f"{film.label} has {why}: compared by looks alone"
+        Parameters
+        ----------
+        user : int or mapping of int to float
+            A user_id of the ratings; or stars, 0.5 to 5, by movie_id.
+        k : int, default 30
+            How many films at most.
+        model : str, default "ease"
+            A fitted recommender; see `keyart.pipeline.fit`. It stays open until the engine is closed.
+        fresh : float in [0, 1], optional
+            The share of films that nobody has rated, at least; 0 for none. By default they take the ranks they earn.
 
-    @cached_property
-    def _ranking(self) -> Ranking:
-        return Ranking(self._catalog, self._index, self._hybrid.blending.calibration, self._poster_paths)
+        Returns
+        -------
+        Recommendation
+            Films that the user has not rated, best first.
 
-    def _poster_path(self, movie_id: int) -> Path | None:
-        return self._poster_paths.get(movie_id)
+        Raises
+        ------
+        NotBuiltError
+            The model is not fitted, or there are no ratings.
+        ConfigError
+            There is no such model, or it takes no new users.
+        ValueError
+            A rating, `k` or `fresh` is out of range.
+        """
+        SimilarOptions(k)
+        if fresh is not None and not 0 <= fresh <= 1:
+            raise ValueError(f"fresh should be from 0 to 1, received {fresh}")
+        recommender = self._recommender(model)
+        if not isinstance(user, Mapping):
+            return recommender.for_user(int(user), k, fresh)
+        for movie_id, stars in user.items():
+            if not 0.5 <= stars <= 5:
+                raise ValueError(f"expected a rating from 0.5 to 5, received {stars} for the film {movie_id}")
+        return recommender.for_ratings(history_of(list(user), list(user.values())), k, fresh)
 
-    @cached_property
+    def _similar(self, query: FilmOrImage, options: SimilarOptions) -> SimilarFilms:
+        if isinstance(query, str | int | np.integer):
+            film = self.find(query if isinstance(query, str) else int(query))
+            return self._look_alikes.of_film(film, options)
+        if self._index is None:
+            raise NotBuiltError(NO_INDEX)
+        if isinstance(query, Image):
+            (embedding,) = self.embed([query])
+            return self._look_alikes.of_embedding(embedding, options, Query(None, query.name, None, query.path))
+        return self._look_alikes.of_embedding(query, options, Query(None, "", None))
+
+    def _similar_to_each(self, queries: list[FilmOrImage], options: SimilarOptions) -> list[SimilarFilms]:
+        results: list[SimilarFilms] = []
+        for start in range(0, len(queries), _BATCH_IMAGES):
+            batch = queries[start : start + _BATCH_IMAGES]
+            if images := [query for query in batch if isinstance(query, Image)]:
+                self._embed_batch(images)
+            results += [self._similar(query, options) for query in batch]
+        return results
+
+    def _embed_batch(self, images: Sequence[Image]) -> None:
+        """Run the images that have no embedding yet through the encoder together."""
+        encoder = self.encoder
+        new = [image for image in images if image.embedding_of(encoder.identity) is None]
+        if new:
+            rows = encoder(np.stack([image.pixels(encoder.resize) for image in new]))
+            for image, row in zip(new, rows, strict=True):
+                image.remember(encoder.identity, row)
+
+    def _recommender(self, name: str) -> UserRecommender:
+        with self._recommenders_lock:
+            found = self._recommenders.get(name)
+            if found is None or not found.is_current():
+                found = self._recommenders[name] = UserRecommender.open(self._workspace, name)
+            return found
+
+    @property
+    def encoder(self) -> Network:
+        """The encoder that the features of the workspace were computed with."""
+        with self._encoder_lock:
+            if self._loaded_encoder is None:
+                self._loaded_encoder = Network(self._store)
+            return self._loaded_encoder
+
+    @lazy
+    def _look_alikes(self) -> LookAlikes:
+        return LookAlikes(self._catalog, self._index, self._cf, self._hybrid, self._poster_paths)
+
+    @lazy
     def _poster_paths(self) -> dict[int, Path]:
         try:
             with PosterStore.open_to_read(self._workspace.posters_dir) as store:
@@ -500,11 +491,11 @@ class Engine:
         except NotBuiltError:
             return {}
         except DataError as error:
-            # Pictures are only an addition to an answer.
+            # Posters only illustrate a result.
             _log.warning("results come without posters: %s", error)
             return {}
 
-    @cached_property
+    @lazy
     def _store(self) -> FeatureStore:
         store = FeatureStore.open(self._workspace.features_dir)
         if self._index is not None:
@@ -512,32 +503,17 @@ class Engine:
             check_identity(store, self._index.identity)
         return store
 
-    @cached_property
-    def _network(self) -> Network:
-        return Network(self._store)
-
-    @cached_property
+    @lazy
     def _cold_starter(self) -> ColdStarter:
         model = open_cold_start(self._workspace)
         if self._index is None and model is None:
-            raise NotBuiltError(_NO_INDEX)
-        store = self._store if self._index is not None else _built(FeatureStore.open, self._workspace.features_dir)
-        return ColdStarter(model, store, self._index, self._catalog, self._poster_paths)
+            raise NotBuiltError(NO_INDEX)
+        store = self._store if self._index is not None else _if_built(FeatureStore.open, self._workspace.features_dir)
+        return ColdStarter(model, store, self._index, self._catalog, self._poster_paths, self._embed_batch)
 
 
-def _looks_alone(candidates: npt.NDArray[np.int64]) -> FloatArray:
-    return np.ones(len(candidates))
-
-
-def _built(open_part: Callable[[Place], Part], place: Place) -> Part | None:
+def _if_built(open_part: Callable[[Place], Part], place: Place) -> Part | None:
     try:
         return open_part(place)
     except NotBuiltError:
         return None
-
-
-def _check_range(k: int, alpha: Alpha) -> None:
-    if k < 1:
-        raise ValueError(f"k should be 1 or more, received {k}")
-    if alpha != "auto" and not (isinstance(alpha, int | float) and 0.0 <= alpha <= 1.0):
-        raise ValueError(f"alpha should be 'auto' or a number from 0 to 1, received {alpha!r}")

@@ -1,29 +1,36 @@
-"""What the engine answers with: plain, frozen, ready to be printed, drawn or sent."""
+"""What the engine returns: frozen records that convert to plain values and to data frames."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from catalog.film import Titled
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 Alpha = float | Literal["auto"]
-"""The visual share, or that it shall go by the ratings there are."""
+"""The visual share of a score, or "auto": by the number of ratings."""
+
+_HIT_COLUMNS = ("rank", "movie_id", "title", "year", "score", "visual", "cf", "alpha", "n_ratings", "same_artwork")
 
 
 @dataclass(frozen=True)
-class Query:
-    """What was asked about.
+class Query(Titled):
+    """The film, image or embedding that was asked about.
 
     Parameters
     ----------
     movie_id : int or None
-        The film; None where a picture was given.
+        The film; None for an image or an embedding.
     title : str
-        Its title, or the picture's file name.
+        Its title, or the image's file name.
     year : int or None
         Its year of release, where known.
     poster_path : Path or None
@@ -38,14 +45,9 @@ class Query:
     poster_path: Path | None = None
     n_ratings: int = 0
 
-    @property
-    def label(self) -> str:
-        """Title and year as people write them."""
-        return f"{self.title} ({self.year})" if self.year else self.title
-
 
 @dataclass(frozen=True)
-class Hit:
+class Hit(Titled):
     """One film of a result.
 
     Parameters
@@ -63,17 +65,17 @@ class Hit:
     visual : float or None
         The cosine of the posters' features, in [-1, 1]; None where the film has no poster.
     cf : float or None
-        The item similarity of the ratings, calibrated onto the scale of the visual one; None where nothing is known.
+        The item similarity of the ratings, calibrated onto the scale of the visual one; None where it is not known.
     n_ratings : int
         How many users rated the film.
     alpha : float
-        The visual share that was used.
+        The visual share that was used, in [0, 1].
     poster_path : Path or None
         Its poster, where there is one.
     same_artwork : tuple of int
-        The movie_ids of films with the same artwork that it stands for, where such were to be folded.
+        The movie_ids of films with the same artwork that this hit stands for, where those are folded.
     visual_rank, cf_rank : int or None
-        Its place, from 1, among all films by each side alone; None where that side knows nothing of it.
+        Its rank, from 1, among all films by each similarity alone; None where that similarity is not known.
     """
 
     rank: int
@@ -90,15 +92,20 @@ class Hit:
     visual_rank: int | None = None
     cf_rank: int | None = None
 
-    @property
-    def label(self) -> str:
-        """Title and year as people write them."""
-        return f"{self.title} ({self.year})" if self.year else self.title
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to plain values, ready for JSON.
+
+        Returns
+        -------
+        dict
+            rank, movie_id, title, year, score, visual, cf, alpha, n_ratings, same_artwork.
+        """
+        return {name: getattr(self, name) for name in _HIT_COLUMNS}
 
 
 @dataclass(frozen=True)
 class SimilarFilms:
-    """The answer to one question; iterating over it gives its hits.
+    """The films that look like a film, an image or an embedding. Iterating gives the hits.
 
     Parameters
     ----------
@@ -107,11 +114,11 @@ class SimilarFilms:
     alpha : float or "auto"
         The visual share that was asked for.
     hits : tuple of Hit
-        Best first.
+        Best first, ties by ascending movie_id.
     notes : tuple of str
-        What a reader of the result should know.
+        What a reader of the result should know, a sentence each.
     n_visual, n_cf : int
-        Of how many films each side knew something.
+        How many films have a visual similarity, and an item similarity, to the query.
     """
 
     query: Query
@@ -127,25 +134,34 @@ class SimilarFilms:
     def __len__(self) -> int:
         return len(self.hits)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Write the result as plain values, as ``keyart similar --json`` prints it.
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to plain values, as ``keyart similar --json`` prints them.
 
         Returns
         -------
         dict
-            query, alpha, results.
+            query (movie_id, title, year), alpha, results: a list of hits.
         """
-        names = ("rank", "movie_id", "title", "year", "score", "visual", "cf", "alpha", "n_ratings", "same_artwork")
         return {
             "query": {"movie_id": self.query.movie_id, "title": self.query.title, "year": self.query.year},
             "alpha": self.alpha,
-            "results": [{name: getattr(hit, name) for name in names} for hit in self.hits],
+            "results": [hit.to_dict() for hit in self.hits],
         }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Convert to a data frame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per hit, the columns of `Hit.to_dict`.
+        """
+        return _frame([hit.to_dict() for hit in self.hits], _HIT_COLUMNS)
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why two films' posters look alike: what every place of them contributes to the similarity.
+    """What each region of two posters contributes to their similarity.
 
     Parameters
     ----------
@@ -154,10 +170,10 @@ class Explanation:
     similarity : float
         The cosine of the posters' features, in [-1, 1].
     grid : ndarray of shape (height, width), float64
-        What each place contributes; 7 × 7 for VGG16, from the top left of the whole poster to its bottom right. Adds
+        The contribution of each region, 7 × 7 for VGG16, from the top left of the poster to its bottom right. It adds
         up to the similarity.
     centered : bool
-        Whether the mean of all features was subtracted, so that places may also speak against the similarity.
+        Whether the mean of all features was subtracted, so that regions may also count against the similarity.
     """
 
     films: tuple[Query, Query]
@@ -165,8 +181,8 @@ class Explanation:
     grid: npt.NDArray[np.float64]
     centered: bool
 
-    def as_dict(self) -> dict[str, Any]:
-        """Write the explanation as plain values, as ``keyart explain --json`` prints it.
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to plain values, as ``keyart explain --json`` prints them.
 
         Returns
         -------
@@ -177,21 +193,34 @@ class Explanation:
         return {
             "films": films,
             "similarity": self.similarity,
-            "centred": self.centered,
+            "centered": self.centered,
             "grid": self.grid.tolist(),
         }
 
+    def to_frame(self) -> pd.DataFrame:
+        """Convert to a data frame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per region, with the columns row, column (both from 0, the top left) and contribution.
+        """
+        rows, columns = np.indices(self.grid.shape)
+        cells = zip(rows.ravel().tolist(), columns.ravel().tolist(), self.grid.ravel().tolist(), strict=True)
+        names = ("row", "column", "contribution")
+        return _frame([dict(zip(names, cell, strict=True)) for cell in cells], names)
+
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedRating:
     """The mean rating that a film is expected to get, in stars.
 
     Parameters
     ----------
     mean : float
-        The likeliest.
+        The most likely mean.
     low, high : float
-        Between them it lies with 95 % probability.
+        The bounds of a 95 % interval.
     """
 
     mean: float
@@ -200,15 +229,15 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class Fan:
-    """Somebody who would like a film.
+class LikelyFan:
+    """A user who is likely to like a film.
 
     Parameters
     ----------
     user_id : int
-        Who.
+        The user.
     score : float
-        By how many standard deviations they prefer the film to the films of the catalog on average; above 0.
+        By how many standard deviations they prefer the film to the average film of the catalog; above 0.
     """
 
     user_id: int
@@ -216,44 +245,61 @@ class Fan:
 
 
 @dataclass(frozen=True)
-class ColdStartAnswer:
-    """What can be told of a film that nobody has rated.
+class ColdStartResult:
+    """What is predicted of a film that nobody has rated.
 
     Parameters
     ----------
     look_alikes : SimilarFilms
-        The films whose posters look like its own, and what was asked about.
-    expected : Expected or None
-        Its mean rating; None where there are no ratings to learn from.
-    audience : tuple of Fan
-        Who would like it most, keenest first; never those to whom it is below their own average.
+        The films whose posters look like its own, and the film itself as the query.
+    expected : ExpectedRating or None
+        Its mean rating; None without ratings to learn from.
+    audience : tuple of LikelyFan
+        Who would like it most, best first; never those who would like it less than their average film.
     notes : tuple of str
-        What a reader should know.
+        What a reader should know, a sentence each.
     """
 
     look_alikes: SimilarFilms
-    expected: Expected | None
-    audience: tuple[Fan, ...]
+    expected: ExpectedRating | None
+    audience: tuple[LikelyFan, ...]
     notes: tuple[str, ...] = ()
 
     @property
     def query(self) -> Query:
-        """What was asked about."""
+        """The film that was asked about."""
         return self.look_alikes.query
 
-    def as_dict(self) -> dict[str, Any]:
-        """Write the answer as plain values, as ``keyart coldstart --json`` prints it.
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to plain values, as ``keyart coldstart --json`` prints them.
 
         Returns
         -------
         dict
-            poster, title, year, expected, look_alikes, audience.
+            poster, title, year, expected (mean, low, high), look_alikes, audience.
         """
         return {
             "poster": str(self.query.poster_path),
             "title": self.query.title,
             "year": self.query.year,
             "expected": asdict(self.expected) if self.expected else None,
-            "look_alikes": self.look_alikes.as_dict()["results"],
+            "look_alikes": self.look_alikes.to_dict()["results"],
             "audience": [asdict(fan) for fan in self.audience],
         }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Convert the audience to a data frame; `look_alikes` has a frame of its own.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per user, best first, with the columns user_id and score.
+        """
+        return _frame([asdict(fan) for fan in self.audience], ("user_id", "score"))
+
+
+def _frame(records: list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame:
+    # pandas takes half a second to import, which only those wait for who want a frame.
+    import pandas as pd
+
+    return pd.DataFrame(records, columns=list(columns))

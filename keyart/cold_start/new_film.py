@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from catalog.errors import ConfigError, DataError
+from catalog.film import Titled
 from catalog.genres import spelt_as_known, split_genres
 from catalog.io.tables import Row, read_rows
 from catalog.movielens import parse_imdb_id
 from catalog.titles import parse_title
 from features.folder import pictures_in
+from keyart.similarity.query import Image, ImageSource, as_image
 
 FIRST_YEAR = 1870
 """Of the first moving pictures."""
@@ -27,44 +29,55 @@ _NUMBER = re.compile(r"(tt)?[0-9]{5,}")
 
 
 @dataclass(frozen=True)
-class NewFilm:
-    """A film that has a poster and no ratings; make one with `describe`, many with `read_new_films`.
+class NewFilm(Titled):
+    """A film that has a poster and no ratings.
 
     Parameters
     ----------
-    path : Path
-        Its poster.
-    title : str
-        As a reader expects it; empty where nothing was said.
-    year : int or None
-        The year of release, where known.
-    genres : tuple of str
-        As the catalog spells them.
-    alternative_titles : tuple of str
+    poster : Image, str, Path or bytes
+        Its poster: an image, the path of its file, or its content.
+    title : str, optional
+        As a reader expects it.
+    year : int, optional
+        The year of release.
+    genres : sequence of str, optional
+        In any spelling that the catalog knows.
+    alternative_titles : sequence of str, optional
         Other titles.
-    movie_id : int or None
-        The number that it shall have; None for the next that is free.
-    tmdb_id : int or None
-        TMDB's number.
-    imdb_id : str or None
+    movie_id : int, optional
+        Its id once it is added; by default the next free one.
+    tmdb_id : int, optional
+        TMDB's id.
+    imdb_id : str, optional
         Zero-padded, without ``tt``.
     """
 
-    path: Path
+    poster: ImageSource
     title: str = ""
     year: int | None = None
-    genres: tuple[str, ...] = ()
-    alternative_titles: tuple[str, ...] = ()
+    genres: Sequence[str] = ()
+    alternative_titles: Sequence[str] = ()
     movie_id: int | None = None
     tmdb_id: int | None = None
     imdb_id: str | None = None
 
+    def __post_init__(self) -> None:
+        # Frozen, so set once here: what follows may rely on one type each.
+        object.__setattr__(self, "poster", as_image(self.poster))
+        for name in ("genres", "alternative_titles"):
+            if isinstance(getattr(self, name), str):
+                raise TypeError(f"{name} should be a sequence of str, received a str")
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
+    @property
+    def image(self) -> Image:
+        """The poster, which remembers its pixels and embedding."""
+        return as_image(self.poster)
+
     @property
     def label(self) -> str:
-        """Title and year as people write them; the picture's file name where there is no title."""
-        if not self.title:
-            return self.path.name
-        return f"{self.title} ({self.year})" if self.year else self.title
+        """Title and year as people write them; the poster's file name where there is no title."""
+        return super().label if self.title else self.image.name
 
 
 class _Wrong(ConfigError):
@@ -76,7 +89,7 @@ class _Wrong(ConfigError):
 
 
 def describe(
-    path: Path,
+    poster: ImageSource,
     title: str = "",
     year: int | None = None,
     genres: str = "",
@@ -90,7 +103,7 @@ def describe(
 
     Parameters
     ----------
-    path : Path
+    poster : Image, Path or bytes
         Its poster.
     title : str, default ""
         In any spelling of `catalog.titles.parse_title`, also with the year behind it.
@@ -119,18 +132,31 @@ def describe(
     if year is not None and parsed.year and year != parsed.year:
         raise _Wrong("title", f"{title!r} is of {parsed.year}, but {year} is given as the year; leave one of them out")
     year = parsed.year if year is None else year
-    if year is not None and not FIRST_YEAR <= year <= last_year():
-        raise _Wrong("year", f"expected a year from {FIRST_YEAR} to {last_year()}, received {year}")
-    named = split_genres(genres)
-    try:
-        spelt = spelt_as_known(named, known_genres) if known_genres else named
-    except ConfigError as error:
-        raise _Wrong("genres", str(error)) from None
+    _check_year(year)
+    spelled = _spelled(split_genres(genres), known_genres)
     try:
         imdb = parse_imdb_id(imdb_id)
     except ValueError as error:
         raise _Wrong("imdb_id", str(error)) from None
-    return NewFilm(path, parsed.title, year, spelt, parsed.alternatives, movie_id, tmdb_id, imdb)
+    return NewFilm(poster, parsed.title, year, spelled, parsed.alternatives, movie_id, tmdb_id, imdb)
+
+
+def checked(film: NewFilm, known_genres: Sequence[str]) -> NewFilm:
+    """Check a film's year and bring its genres to the catalog's spelling."""
+    _check_year(film.year)
+    return replace(film, genres=_spelled(tuple(film.genres), known_genres))
+
+
+def _check_year(year: int | None) -> None:
+    if year is not None and not FIRST_YEAR <= year <= last_year():
+        raise _Wrong("year", f"expected a year from {FIRST_YEAR} to {last_year()}, received {year}")
+
+
+def _spelled(genres: tuple[str, ...], known_genres: Sequence[str]) -> tuple[str, ...]:
+    try:
+        return spelt_as_known(genres, known_genres) if known_genres else genres
+    except ConfigError as error:
+        raise _Wrong("genres", str(error)) from None
 
 
 def last_year() -> int:

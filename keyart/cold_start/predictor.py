@@ -8,7 +8,7 @@ not be noticed.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,21 +24,21 @@ from catalog.io.progress import Progress, silent
 from cf.coldstart.content import FilmContent
 from cf.coldstart.ridge import Audience, ColdStart
 from cf.ratings import Ratings
-from features.images import Resize, read_image
+from features.images import Resize
 from features.store import FeatureStore
 from index.cosine import CosineIndex
 from index.search import Nearest
 from index.vectors import faults
 from keyart.cold_start.content import Looks, content_of, looks_of_pictures, open_looks
 from keyart.cold_start.new_film import NewFilm
-from keyart.results import ColdStartAnswer, Expected, Fan, Hit, Query, SimilarFilms
+from keyart.results import ColdStartResult, ExpectedRating, Hit, LikelyFan, Query, SimilarFilms
+from keyart.similarity.query import Image
 from keyart.workspace.contents import films_of, open_ratings
-from keyart.workspace.encoder import Network
 from keyart.workspace.layout import Workspace
 
 MODEL = "cold-start"
 OnBroken = Callable[[NewFilm, DataError], None]
-"""Told of a film whose poster cannot be read."""
+"""Called with a film whose poster cannot be read."""
 
 Pixels = npt.NDArray[np.uint8]
 Features = npt.NDArray[np.float32]
@@ -96,20 +96,10 @@ def open_cold_start(workspace: Workspace, *, progress: Progress = silent) -> Col
 
 @dataclass(frozen=True)
 class ColdStarter:
-    """All that it takes to tell of new films.
+    """Predicts how new films would be received and finds their look-alikes, in the opened parts of a workspace.
 
-    Parameters
-    ----------
-    model : ColdStart or None
-        None where there are no ratings.
-    store : FeatureStore or None
-        The workspace's features; without them genres and years are all that is known of films.
-    index : CosineIndex or None
-        Its index; without it there are no look-alikes.
-    catalog : Catalog
-        Its films.
-    poster_paths : mapping of int to Path
-        Their posters.
+    Without a model there are no ratings to learn from, without a store genres and years are all that is known of
+    films, without an index there are no look-alikes. `embed` computes the embeddings of images that have none.
     """
 
     model: ColdStart | None
@@ -117,84 +107,61 @@ class ColdStarter:
     index: CosineIndex | None
     catalog: Catalog
     poster_paths: Mapping[int, Path]
-
-    def tell(
-        self,
-        films: Sequence[NewFilm],
-        network: Network | None,
-        k: int,
-        n_users: int,
-        on_broken: OnBroken | None = None,
-    ) -> list[ColdStartAnswer]:
-        """Tell of new films; many of them go through the network and the model together.
-
-        Parameters
-        ----------
-        films : sequence of NewFilm
-            The films.
-        network : Network or None
-            The network that the features are of; None where there are no features.
-        k : int
-            How many look-alikes.
-        n_users : int
-            How large an audience at most.
-        on_broken : callable, optional
-            Is told of every film whose poster cannot be read, which is then passed over; else the first is an error.
-
-        Returns
-        -------
-        list of ColdStartAnswer
-            One for each film whose poster could be read, in their order.
-
-        Raises
-        ------
-        DataError
-            A poster cannot be read, and nobody wants to be told.
-        """
-        answers: list[ColdStartAnswer] = []
-        resize = network.resize if network else Resize.ANTIALIAS
-        for start in range(0, len(films), _BATCH_FILMS):
-            readable, pixels = _read(films[start : start + _BATCH_FILMS], resize, on_broken)
-            if readable:
-                features = network(pixels) if network else None
-                answers += self.answers(readable, pixels, features, k, n_users)
-        return answers
+    embed: Callable[[Sequence[Image]], None]
 
     def answers(
-        self, films: Sequence[NewFilm], pixels: Pixels, features: Features | None, k: int, n_users: int
-    ) -> list[ColdStartAnswer]:
-        """Tell of new films whose posters have been read and gone through the network.
+        self, films: Sequence[NewFilm], k: int, n_users: int, on_broken: OnBroken | None = None
+    ) -> list[ColdStartResult]:
+        """Answer for each film whose poster can be read; batches of them are embedded and predicted together."""
+        answers: list[ColdStartResult] = []
+        for start in range(0, len(films), _BATCH_FILMS):
+            readable, pixels = self._read(films[start : start + _BATCH_FILMS], on_broken)
+            if readable:
+                answers += self._answers(readable, pixels, k, n_users)
+        return answers
 
-        Parameters
-        ----------
-        films : sequence of NewFilm, of length n
-            The films.
-        pixels : ndarray of shape (n, 224, 224, 3), uint8
-            Their posters.
-        features : ndarray of shape (n, n_features), float32, or None
-            What the network gave; None where there are no features.
-        k : int
-            How many look-alikes.
-        n_users : int
-            How large an audience at most.
+    def _read(self, films: Sequence[NewFilm], on_broken: OnBroken | None) -> tuple[list[NewFilm], Pixels]:
+        resize = self.store.identity.resize if self.store else Resize.ANTIALIAS
 
-        Returns
-        -------
-        list of ColdStartAnswer
-            One a film.
-        """
+        def read(film: NewFilm) -> Pixels | DataError:
+            try:
+                return film.image.pixels(resize)
+            except DataError as error:
+                return error
+
+        readable, pictures = [], []
+        with ThreadPoolExecutor(_N_READERS) as threads:
+            for film, pixels in zip(films, threads.map(read, films), strict=True):
+                if not isinstance(pixels, DataError):
+                    readable.append(film)
+                    pictures.append(pixels)
+                elif on_broken is None:
+                    raise pixels
+                else:
+                    on_broken(film, pixels)
+        return readable, np.stack(pictures) if pictures else np.empty((0, 0, 0, 3), np.uint8)
+
+    def _features(self, films: Sequence[NewFilm]) -> Features | None:
+        if self.store is None:
+            return None
+        images = [film.image for film in films]
+        self.embed(images)
+        return np.stack([image.embedding_of(self.store.identity) for image in images])  # type: ignore[misc]
+
+    def _answers(self, films: Sequence[NewFilm], pixels: Pixels, k: int, n_users: int) -> list[ColdStartResult]:
+        features = self._features(films)
         alike = self._look_alikes(films, features, k)
         notes = () if self.index is not None else ("no index of posters here, so no look-alikes; run `keyart build`",)
         if self.model is None:
             note = "no ratings here to learn from: neither a mean rating nor an audience can be told"
-            return [ColdStartAnswer(one, None, (), (*notes, note)) for one in alike]
+            return [ColdStartResult(one, None, (), (*notes, note)) for one in alike]
         content, more_notes = self._content(self.model, films, pixels, features)
         expected = self.model.expected_means(content)
         audiences = self.model.audience(content, n_users)
         triples = zip(*(values.tolist() for values in expected), strict=True)
         return [
-            ColdStartAnswer(
-                one, Expected(*(round(value, 4) for value in triple)), _fans(audience), (*notes, *more_notes)
+            ColdStartResult(
+                one, ExpectedRating(*(round(value, 4) for value in triple)), _fans(audience), (*notes, *more_notes)
             )
             for one, triple, audience in zip(alike, triples, audiences, strict=True)
         ]
@@ -213,11 +180,11 @@ class ColdStarter:
                 posters = looks
             else:
                 notes = ("no film with ratings has features of a poster: only genres and year tell who would like it",)
-        genres, years = [film.genres for film in films], [film.year for film in films]
+        genres, years = [tuple(film.genres) for film in films], [film.year for film in films]
         return FilmContent(genres, years, posters), notes
 
     def _look_alikes(self, films: Sequence[NewFilm], features: Features | None, k: int) -> list[SimilarFilms]:
-        queries = [Query(None, film.title or film.path.name, film.year, film.path) for film in films]
+        queries = [Query(None, film.title or film.image.name, film.year, film.image.path) for film in films]
         if self.index is None or features is None:
             return [SimilarFilms(query, 1.0, ()) for query in queries]
         # A picture of which the network sees nothing looks like no other, and stops no other.
@@ -250,32 +217,9 @@ class ColdStarter:
         )
 
 
-def _read(
-    films: Iterable[NewFilm], resize: Resize, on_broken: OnBroken | None
-) -> tuple[list[NewFilm], npt.NDArray[np.uint8]]:
-    def one(film: NewFilm) -> Pixels | DataError:
-        try:
-            return read_image(film.path, resize)[0]
-        except DataError as error:
-            return error
-
-    listed = list(films)
-    readable, pictures = [], []
-    with ThreadPoolExecutor(_N_READERS) as threads:
-        for film, read in zip(listed, threads.map(one, listed), strict=True):
-            if not isinstance(read, DataError):
-                readable.append(film)
-                pictures.append(read)
-            elif on_broken is None:
-                raise read
-            else:
-                on_broken(film, read)
-    return readable, np.stack(pictures) if pictures else np.empty((0, 0, 0, 3), np.uint8)
-
-
-def _fans(audience: Audience) -> tuple[Fan, ...]:
+def _fans(audience: Audience) -> tuple[LikelyFan, ...]:
     pairs = zip(audience.user_ids.tolist(), audience.scores.tolist(), strict=True)
-    return tuple(Fan(user_id, round(score, 4)) for user_id, score in pairs)
+    return tuple(LikelyFan(user_id, round(score, 4)) for user_id, score in pairs)
 
 
 def _source(workspace: Workspace, ratings: Ratings, looks: Looks) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 
 from catalog.errors import ConfigError, DataError
 from catalog.film import Film
@@ -22,6 +21,7 @@ from index.options import IndexOptions
 from keyart.cold_start.new_film import NewFilm
 from keyart.pipeline.features import open_own_network
 from keyart.pipeline.index import build_index
+from keyart.similarity.query import Image
 from keyart.workspace.contents import posters_of
 from keyart.workspace.encoder import Network
 from keyart.workspace.index import has_index
@@ -61,7 +61,7 @@ class _Plan:
 
     new: tuple[Film, ...]
     known: tuple[Film, ...]
-    pictures: tuple[tuple[int, Path], ...]
+    pictures: tuple[tuple[int, Image], ...]
 
 
 def add(
@@ -125,8 +125,8 @@ def _write(workspace: Workspace, plan: _Plan) -> None:
     """Write posters, then films: a poster without a film is no more than a file, and is overwritten by the next one."""
     if plan.pictures:
         with PosterStore.open(workspace.posters_dir) as store, store.writing(), store.together():
-            for movie_id, path in plan.pictures:
-                store.put(movie_id, _read(path), Origin(Source.IMPORT))
+            for movie_id, image in plan.pictures:
+                store.put(movie_id, _read(image), Origin(Source.IMPORT))
     if plan.new:
         Catalog.add(workspace.catalog_path, plan.new)
 
@@ -136,24 +136,25 @@ def _verified(films: Sequence[NewFilm]) -> list[str]:
     if not films:
         raise ConfigError("no film is named; expected one at least")
     if untitled := [film for film in films if not film.title]:
-        raise ConfigError(f"{untitled[0].path} has no title; say it with --title, or in the column title")
+        raise ConfigError(f"{untitled[0].image} has no title; say it with --title, or in the column title")
     hashes, wrong = [], []
     for film in films:
         try:
-            hashes.append(verify_image(_read(film.path)).sha256)
+            hashes.append(verify_image(_read(film.image)).sha256)
         except DataError as error:
-            wrong.append(f"{film.path}: {error}")
+            wrong.append(f"{film.image}: {error}")
     if wrong:
         more = f"; and {len(wrong) - _N_LISTED} more" if len(wrong) > _N_LISTED else ""
         raise DataError("; ".join(wrong[:_N_LISTED]) + f"{more}; nothing was added")
     return hashes
 
 
-def _read(path: Path) -> bytes:
+def _read(image: Image) -> bytes:
     try:
-        if (n_bytes := path.stat().st_size) > MAX_POSTER_BYTES:
+        # The size is looked up first: a file may be far too large to read.
+        if image.path and (n_bytes := image.path.stat().st_size) > MAX_POSTER_BYTES:
             raise DataError(too_many_bytes(n_bytes))
-        return path.read_bytes()
+        return image.read_bytes()
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}") from error
 
@@ -163,7 +164,7 @@ def _planned(workspace: Workspace, films: Sequence[NewFilm], hashes: Sequence[st
     posters = {poster.movie_id: poster.sha256 for poster in posters_of(workspace)}
     new: list[Film] = []
     known: list[Film] = []
-    pictures: list[tuple[int, Path]] = []
+    pictures: list[tuple[int, Image]] = []
     with Catalog.open(workspace.catalog_path) as catalog:
         _refuse_doubles(films)
         _refuse_taken(films, catalog)
@@ -180,12 +181,13 @@ def _planned(workspace: Workspace, films: Sequence[NewFilm], hashes: Sequence[st
             listed = there[0] if there else _film(film, film.movie_id or next(free))
             (known if there else new).append(listed)
             if listed.movie_id not in posters or not there:
-                pictures.append((listed.movie_id, film.path))
+                pictures.append((listed.movie_id, film.image))
     return _Plan(tuple(new), tuple(known), tuple(pictures))
 
 
 def _film(film: NewFilm, movie_id: int) -> Film:
-    return Film(movie_id, film.title, film.year, film.imdb_id, film.tmdb_id, film.genres, film.alternative_titles)
+    names = tuple(film.genres), tuple(film.alternative_titles)
+    return Film(movie_id, film.title, film.year, film.imdb_id, film.tmdb_id, *names)
 
 
 def _free_numbers(added: Collection[int], asked: Collection[int | None]) -> Iterator[int]:
@@ -202,7 +204,7 @@ def _refuse_doubles(films: Sequence[NewFilm]) -> None:
         for mark in marks:
             if other := seen.get(mark):
                 raise DataError(
-                    f"{film.path} and {other.path} are both of the {mark[0]} "
+                    f"{film.image} and {other.image} are both of the {mark[0]} "
                     f"{film.label if mark[0] == 'title' else mark[1]!r}; name every film once"
                 )
             seen[mark] = film
@@ -225,6 +227,6 @@ def _there_already(film: NewFilm, other: Film) -> str:
         which = f"the imdb_id {film.imdb_id}"
     same = "" if which == other.label else f", {other.label}"
     return (
-        f"{film.path}: {which} is in the catalog already, as movie_id {other.movie_id}{same}; to give that film this "
+        f"{film.image}: {which} is in the catalog already, as movie_id {other.movie_id}{same}; to give that film this "
         "poster, name both in a CSV file for `keyart import --csv`"
     )

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from catalog.errors import DataError
-from catalog.film import Film
+from catalog.film import Film, Titled
 from catalog.io.tables import read_rows
 from cf.base import Ids, Recommended, Recommender, rows_of
 from cf.models.popularity import DampedMean
@@ -35,7 +35,7 @@ _FRESH_FOR_STRANGERS = 0.2
 
 
 @dataclass(frozen=True)
-class RecommendedFilm:
+class RecommendedFilm(Titled):
     """One film for one user.
 
     Parameters
@@ -66,11 +66,6 @@ class RecommendedFilm:
     mean_rating: float | None
     n_ratings: int
     new: bool = False
-
-    @property
-    def label(self) -> str:
-        """Title and year as people write them."""
-        return f"{self.title} ({self.year})" if self.year else self.title
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Why two films' posters look alike: their rows of features taken apart, place by place."""
+"""Why two films' posters look alike: the similarity of their features, split by region."""
 
 from __future__ import annotations
 
@@ -17,45 +17,23 @@ from posters.store import PosterStore
 
 
 def explain(workspace: Workspace, index: CosineIndex, first: Film, second: Film) -> Explanation:
-    """Tell what every place of two posters contributes to their similarity.
-
-    Parameters
-    ----------
-    workspace : Workspace
-        The workspace.
-    index : CosineIndex
-        Its index.
-    first, second : Film
-        The two.
-
-    Returns
-    -------
-    Explanation
-        Of their posters as they are now.
-
-    Raises
-    ------
-    NotBuiltError
-        A film has no poster or no features.
-    DataError
-        The features are pooled or damaged, of another network than the index, or a row has no direction.
-    """
+    """Compute what each region of two posters contributes to their similarity."""
     store = FeatureStore.open(workspace.features_dir)
     check_identity(store, index.identity)
     map_shape = _map_shape(store)
     rows = store.rows()
     (first_query, first_row), (second_query, second_row) = (
-        _pictured(workspace, film, store, rows) for film in (first, second)
+        _features(workspace, film, store, rows) for film in (first, second)
     )
     names = f"the features of {first_query.label}", f"the features of {second_query.label}"
     parts = contributions(first_row, second_row, map_shape, index.mean, names=names)
     return Explanation((first_query, second_query), parts.similarity, parts.grid, index.centered)
 
 
-def _pictured(
+def _features(
     workspace: Workspace, film: Film, store: FeatureStore, rows: FeatureRows
 ) -> tuple[Query, npt.NDArray[np.float16]]:
-    """Find a film's poster, and the one row that was computed from it as it is now."""
+    """Find a film's poster and the row of features computed from it as it is now."""
     with PosterStore.open_to_read(workspace.posters_dir) as posters:
         poster = posters.poster(film.movie_id)
     if poster is None:
@@ -75,8 +53,8 @@ def _map_shape(store: FeatureStore) -> tuple[int, int, int]:
     shape = store.row_shape()
     if shape is None:
         raise DataError(
-            f"these features are pooled ({store.identity.pooling}): every number is of the whole poster, and of no "
-            "place on it; run `keyart extract --features raw --replace`, then `keyart build`"
+            f"these features are pooled ({store.identity.pooling}): every number describes the whole poster, no "
+            "region of it; run `keyart extract --features raw --replace`, then `keyart build`"
         )
     if len(shape) != 3:
         raise DataError(

@@ -1,4 +1,4 @@
-"""What is shown of two lists, of looks and of ratings: blended, filtered, folded, and exact where it is shown."""
+"""Ranked hits from visual and rating similarities: blended, filtered, and exact where they are shown."""
 
 from __future__ import annotations
 
@@ -9,30 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.films import Catalog
-from catalog.filters import Filter
 from cf.hybrid.blend import Blend, Calibration, FloatArray, Similarities, blend, candidate_ids
 from index.cosine import CosineIndex
 from index.search import Scan
 from keyart.results import Hit
+from keyart.similarity.query import SimilarOptions
 
 Shares = Callable[[npt.NDArray[np.int64]], FloatArray]
-"""Tells the visual share of each candidate."""
+"""Maps candidate movie_ids to their visual shares."""
 
 
 class Ranking:
-    """Makes hits of similarities. Safe to use from several threads.
-
-    Parameters
-    ----------
-    catalog : Catalog
-        The films.
-    index : CosineIndex or None
-        The index that scans are of, where there is one.
-    calibration : Calibration
-        What brings the similarities of ratings onto the scale of looks.
-    poster_paths : mapping of int to Path
-        The posters, by movie_id.
-    """
+    """Turns visual and rating similarities into ranked hits. Safe to use from several threads."""
 
     def __init__(
         self,
@@ -46,37 +34,10 @@ class Ranking:
         self._calibration = calibration
         self._poster_paths = poster_paths
 
-    def hits(
-        self, scan: Scan | None, cf: Similarities, shares: Shares, k: int, wanted: Filter | None, fold_artwork: bool
-    ) -> tuple[Hit, ...]:
-        """Blend looks and ratings, until the similarities of looks are exact for all that might be shown.
-
-        Parameters
-        ----------
-        scan : Scan or None
-            How near every film is by looks; None where that is not known.
-        cf : Similarities
-            How near films are by ratings.
-        shares : callable
-            Tells the visual share of each candidate.
-        k : int
-            How many films.
-        wanted : Filter or None
-            Which films may be found.
-        fold_artwork : bool
-            Whether films with the same artwork are shown once, as the best of them.
-
-        Returns
-        -------
-        tuple of Hit
-            Best first.
-
-        Raises
-        ------
-        ConfigError
-            The filter names a genre that there is not.
-        """
-        allowed = self._catalog.movie_ids(wanted) if wanted else None
+    def hits(self, scan: Scan | None, cf: Similarities, shares: Shares, options: SimilarOptions) -> tuple[Hit, ...]:
+        """Blend looks and ratings until the visual similarities are exact for every film that may be shown."""
+        k = options.k
+        allowed = self._catalog.movie_ids(options.filter) if options.filter else None
         if scan is not None and (shares(cf.movie_ids.astype(np.int64)) < 1).any():
             scan.settle(cf.movie_ids)
         n = k
@@ -85,12 +46,12 @@ class Ranking:
             rows = self._listed(ranked, scan.n_listed(n) if scan else n, allowed)
             if scan is not None and scan.settle(ranked.movie_ids[rows]):
                 continue
-            places = self._artwork_groups(ranked.movie_ids[rows], fold_artwork)
-            firsts = [row for row, place in enumerate(places) if row == place][:k]
+            groups = self._artwork_groups(ranked.movie_ids[rows], options.fold_artwork)
+            firsts = [row for row, group in enumerate(groups) if row == group][:k]
             if len(firsts) == k or len(rows) < n:
                 break
             n *= 2
-        same = {first: [rows[at] for at, place in enumerate(places) if place == first != at] for first in firsts}
+        same = {first: [rows[at] for at, group in enumerate(groups) if group == first != at] for first in firsts}
         return self._as_hits(ranked, [rows[first] for first in firsts], [same[first] for first in firsts])
 
     def _blended(self, scan: Scan | None, cf: Similarities, shares: Shares) -> Blend:
@@ -114,12 +75,12 @@ class Ranking:
             score, alpha = round(float(ranked.scores[row]), 6), round(float(ranked.alphas[row]), 6)
             path, same = paths.get(film.movie_id), tuple(ranked.movie_ids[others].tolist())
             facts = film.movie_id, film.title, film.year
-            ranks = _place(ranked.visual, row), _place(ranked.cf, row)
+            ranks = _rank(ranked.visual, row), _rank(ranked.cf, row)
             hits.append(Hit(rank, *facts, score, visual, cf, film.n_ratings, alpha, path, same, *ranks))
         return tuple(hits)
 
     def _listed(self, ranked: Blend, n: int, allowed: set[int] | None) -> list[int]:
-        """Name the first n rows whose films may be shown; another load may have left some out of the catalog."""
+        """List the first n rows whose films may be shown; a later load may have removed some from the catalog."""
         if allowed is not None:
             return [row for row, movie_id in enumerate(ranked.movie_ids.tolist()) if movie_id in allowed][:n]
         kept: list[int] = []
@@ -132,7 +93,7 @@ class Ranking:
         return kept[:n]
 
 
-def _place(values: FloatArray, row: int) -> int | None:
+def _rank(values: FloatArray, row: int) -> int | None:
     # Comparisons with what is not known are false.
     return None if np.isnan(values[row]) else int((values > values[row]).sum()) + 1
 

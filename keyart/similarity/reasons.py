@@ -1,4 +1,4 @@
-"""Why a film was found, in words: from what its hit holds and from nothing else."""
+"""Why a film was found, in sentences made from its hit alone."""
 
 from __future__ import annotations
 
@@ -8,24 +8,11 @@ from keyart.results import Hit, SimilarFilms
 
 
 def reasons(result: SimilarFilms, hit: Hit) -> tuple[str, ...]:
-    """Say why a film stands where it does.
-
-    Parameters
-    ----------
-    result : SimilarFilms
-        What was asked and found.
-    hit : Hit
-        One of its hits.
-
-    Returns
-    -------
-    tuple of str
-        A sentence each: on looks, on liking, on how much each counts.
-    """
-    return (_of_looks(result, hit), _of_liking(result, hit), *_of_shares(result, hit))
+    """Explain a hit in sentences: its visual similarity, its rating similarity, how much each counts."""
+    return (_visual_reason(result, hit), _rating_reason(result, hit), *_share_reasons(result, hit))
 
 
-def _of_looks(result: SimilarFilms, hit: Hit) -> str:
+def _visual_reason(result: SimilarFilms, hit: Hit) -> str:
     if hit.visual is None:
         without = result.query.label if not result.n_visual else hit.label
         return f"Looks: not known; {without} has no features of a poster."
@@ -34,7 +21,7 @@ def _of_looks(result: SimilarFilms, hit: Hit) -> str:
     return f"Looks: number {hit.visual_rank:,} of {result.n_visual:,} posters (cosine {hit.visual:.3f})."
 
 
-def _of_liking(result: SimilarFilms, hit: Hit) -> str:
+def _rating_reason(result: SimilarFilms, hit: Hit) -> str:
     if result.query.movie_id is None:
         return "Liking: not known; a picture has no ratings."
     if hit.cf is None:
@@ -52,7 +39,7 @@ def _of_liking(result: SimilarFilms, hit: Hit) -> str:
     return f"Liking: {place} (similarity {hit.cf:.3f})."
 
 
-def _of_shares(result: SimilarFilms, hit: Hit) -> Iterator[str]:
+def _share_reasons(result: SimilarFilms, hit: Hit) -> Iterator[str]:
     of_ratings = 1 - hit.alpha
     if of_ratings == 0:
         yield "Looks alone count."

@@ -5,37 +5,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 from starlette.exceptions import HTTPException
 
 from catalog.errors import DataError
+from keyart.similarity.query import Image
 from keyart.web.service import Service
 from keyart.web.workers import BatchLine, Line
 
 # A page asks for more of the same picture, and what may be expected of it; a quarter of a megabyte each.
 _N_KEPT = 32
-
-Pixels = npt.NDArray[np.uint8]
-Features = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A picture, and what the network sees in it.
-
-    Parameters
-    ----------
-    pixels : ndarray of shape (224, 224, 3), uint8
-        As the network was given it.
-    features : ndarray of shape (n_features,), float32, or None
-        None where the workspace has no features to compare with.
-    """
-
-    pixels: Pixels
-    features: Features | None
 
 
 class Sight:
@@ -51,13 +30,13 @@ class Sight:
         Where they go through the network.
     """
 
-    def __init__(self, service: Service, reading: Line, network: BatchLine[Pixels, Features | None]) -> None:
+    def __init__(self, service: Service, reading: Line, network: BatchLine[Image, Image]) -> None:
         self._service = service
         self._reading = reading
         self._network = network
-        self._kept: OrderedDict[bytes, asyncio.Task[Seen]] = OrderedDict()
+        self._kept: OrderedDict[bytes, asyncio.Task[Image]] = OrderedDict()
 
-    async def see(self, picture: bytes) -> Seen:
+    async def see(self, picture: bytes) -> Image:
         """See a picture.
 
         Parameters
@@ -67,8 +46,8 @@ class Sight:
 
         Returns
         -------
-        Seen
-            What there is to it.
+        Image
+            Decoded and embedded.
 
         Raises
         ------
@@ -85,14 +64,14 @@ class Sight:
             task.add_done_callback(lambda done: self._settle(key, done))
         return await asyncio.shield(task)
 
-    async def _look(self, picture: bytes) -> Seen:
+    async def _look(self, picture: bytes) -> Image:
         try:
-            pixels = await self._reading.run(self._service.read, picture)
+            image = await self._reading.run(self._service.read, picture)
         except DataError as error:
             raise HTTPException(422, str(error)) from error
-        return Seen(pixels, await self._network.run(pixels))
+        return await self._network.run(image)
 
-    def _settle(self, key: bytes, task: asyncio.Task[Seen]) -> None:
+    def _settle(self, key: bytes, task: asyncio.Task[Image]) -> None:
         if task.cancelled() or task.exception():
             self._kept.pop(key, None)
         while len(self._kept) > _N_KEPT:

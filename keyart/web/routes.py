@@ -156,13 +156,13 @@ def _add_files(router: APIRouter, service: Service, lines: Lines) -> None:
 def _add_pictures(router: APIRouter, service: Service, sight: Sight, lines: Lines) -> None:
     @router.post("/api/similar", summary="Films whose posters look like a picture", openapi_extra=_IMAGE_BODY)
     async def similar_to_picture(request: Request, question: Annotated[PictureQuestion, Query()]) -> Found:
-        seen = await sight.see(await lines.uploads.read(request))
-        return await lines.asking.run(service.similar_to_picture, seen.features, question)
+        image = await sight.see(await lines.uploads.read(request))
+        return await lines.asking.run(service.similar_to_picture, image, question)
 
     @router.post("/api/cold-start", summary="Who would like a film that nobody has rated", openapi_extra=_IMAGE_BODY)
     async def cold_start(request: Request, question: Annotated[ColdQuestion, Query()]) -> ColdAnswer:
-        seen = await sight.see(await lines.uploads.read(request))
-        return await lines.asking.run(service.cold_start, seen.pixels, seen.features, question)
+        image = await sight.see(await lines.uploads.read(request))
+        return await lines.asking.run(service.cold_start, image, question)
 
 
 def _add_adding(router: APIRouter, service: Service, lines: Lines, *, read_only: bool) -> None:

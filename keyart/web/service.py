@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
+from PIL import Image as Picture
 
-from catalog.errors import ConfigError, DataError, NotBuiltError, UnknownFilmError
+from catalog.errors import ConfigError, DataError, UnknownFilmError
 from catalog.film import Film
 from keyart.cold_start.new_film import NewFilm, describe
 from keyart.engine import Engine
@@ -21,6 +18,7 @@ from keyart.pipeline.additions import add
 from keyart.render.contact_sheet import draw_sheet
 from keyart.render.heat_map import draw_heat_sheet
 from keyart.results import Alpha, SimilarFilms
+from keyart.similarity.query import Image, ImageSource
 from keyart.web.schemas import (
     Added,
     AddedFilmFacts,
@@ -35,9 +33,6 @@ from keyart.web.schemas import (
 from keyart.web.thumbnails import Thumbnails
 from keyart.workspace.layout import Workspace
 from posters.validation import verify_image
-
-Pixels = npt.NDArray[np.uint8]
-Features = npt.NDArray[np.float32]
 
 
 class RefusedFilmError(DataError):
@@ -214,7 +209,7 @@ class Service:
         """
         return _jpeg(draw_heat_sheet(self._engine.explain(first, second)))
 
-    def read(self, picture: bytes) -> Pixels:
+    def read(self, picture: bytes) -> Image:
         """Read a picture for the network.
 
         Parameters
@@ -233,9 +228,9 @@ class Service:
             It is no picture, or unpacks to an absurd size.
         """
         verify_image(picture)
-        return self._engine.read_picture(picture)
+        return self._engine.load_image(picture)
 
-    def look(self, pictures: list[Pixels]) -> Sequence[Features | None]:
+    def look(self, pictures: list[Image]) -> list[Image]:
         """Put pictures through the network together.
 
         Parameters
@@ -253,11 +248,11 @@ class Service:
         DataError, ConfigError, FetchError
             The network is not to be had.
         """
-        if not self._engine.has_index:
-            return [None] * len(pictures)
-        return list(self._engine.network(np.stack(pictures)))
+        if self._engine.has_index:
+            self._engine.embed(pictures)
+        return pictures
 
-    def similar_to_picture(self, features: Features | None, question: PictureQuestion) -> Found:
+    def similar_to_picture(self, image: Image, question: PictureQuestion) -> Found:
         """Find the films whose posters look like a picture.
 
         Parameters
@@ -277,13 +272,11 @@ class Service:
         KeyartError
             As `Engine.similar_to_features`.
         """
-        if features is None:
-            raise NotBuiltError("no index of posters here yet; run `keyart extract`, then `keyart build`")
         n = question.offset + question.k + 1
-        found = self._engine.similar_to_features(features, n, wanted=question.wanted(), fold_artwork=question.fold)
+        found = self._engine.similar(image, n, filter=question.wanted(), fold_artwork=question.fold)
         return self._page(found, question)
 
-    def cold_start(self, pixels: Pixels, features: Features | None, question: ColdQuestion) -> ColdAnswer:
+    def cold_start(self, image: Image, question: ColdQuestion) -> ColdAnswer:
         """Tell of a film that nobody has rated.
 
         Parameters
@@ -305,10 +298,9 @@ class Service:
         KeyartError
             As `Engine.cold_start`; or a genre or the year makes no sense.
         """
-        film = self._described(Path(), question)
-        rows = None if features is None else features[None]
-        (answer,) = self._engine.cold_start_seen([film], pixels[None], rows, question.k, question.n_users)
-        told = answer.as_dict() | {"title": film.title, "notes": list(answer.notes)}
+        film = self._described(image, question)
+        (answer,) = self._engine.cold_start([film], question.k, question.n_users)
+        told = answer.to_dict() | {"title": film.title, "notes": list(answer.notes)}
         told["look_alikes"] = self._pictured(told["look_alikes"])
         return ColdAnswer.model_validate(told, extra="ignore")
 
@@ -342,7 +334,7 @@ class Service:
             film = self._described(path, told, told.tmdb_id, told.imdb_id)
             if not film.title:
                 raise ConfigError("expected a title, such as Heat (1995)")
-            network = self._engine.network if self._engine.has_index else None
+            network = self._engine.encoder if self._engine.has_index else None
             try:
                 report = add(self._workspace, [film], open_network=network)
             except (DataError, ConfigError) as error:
@@ -368,17 +360,19 @@ class Service:
     def _asked(self, movie_id: int, question: Question, n_beyond: int) -> SimilarFilms:
         alpha: Alpha = question.alpha
         n = question.offset + question.k + n_beyond
-        return self._engine.similar(movie_id, n, alpha, wanted=question.wanted(), fold_artwork=question.fold)
+        return self._engine.similar(movie_id, n, alpha, filter=question.wanted(), fold_artwork=question.fold)
 
-    def _described(self, path: Path, told: NewFilmFacts, tmdb_id: int | None = None, imdb_id: str = "") -> NewFilm:
+    def _described(
+        self, poster: ImageSource, told: NewFilmFacts, tmdb_id: int | None = None, imdb_id: str = ""
+    ) -> NewFilm:
         known = self._engine.catalog.genres()
         genres = "|".join(told.genre)
-        return describe(path, told.title, told.year, genres, known_genres=known, tmdb_id=tmdb_id, imdb_id=imdb_id)
+        return describe(poster, told.title, told.year, genres, known_genres=known, tmdb_id=tmdb_id, imdb_id=imdb_id)
 
     def _page(self, found: SimilarFilms, question: PictureQuestion) -> Found:
         """Cut a page out of an answer that goes one film beyond it."""
         end = question.offset + question.k
-        answer = found.as_dict()
+        answer = found.to_dict()
         results = answer["results"]
         answer["results"] = self._pictured(results[question.offset : end])
         return Found.model_validate({**answer, "notes": list(found.notes), "more": len(results) > end})
@@ -390,7 +384,7 @@ class Service:
         return FilmFacts.of(film, film.movie_id in self.thumbnails)
 
 
-def _jpeg(picture: Image.Image) -> bytes:
+def _jpeg(picture: Picture.Image) -> bytes:
     drawn = io.BytesIO()
     picture.save(drawn, "JPEG", quality=88)
     return drawn.getvalue()

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import keyart
 from catalog.errors import AmbiguousFilmError, DataError, NotBuiltError, UnknownFilmError
 from catalog.films import Catalog
 from cf.models.neighbors import ItemCosine
@@ -110,7 +111,7 @@ def test_every_hit_tells_its_support(engine: Engine) -> None:
 
 
 def test_a_picture_finds_its_own_film_first(engine: Engine, poster_folder: Path) -> None:
-    result = engine.similar_to_image(poster_folder / "5.jpg", k=2)
+    result = engine.similar(keyart.Image(poster_folder / "5.jpg"), k=2)
     assert ids(result)[0] == 5
     assert result.hits[0].score == pytest.approx(1, abs=1e-3)
     assert result.query.movie_id is None
@@ -178,7 +179,7 @@ def test_a_backbone_that_changed_since_is_not_used(home: Path, backbone_path: Pa
     network.save(changed_path)
     FeatureStore.create(home / "features", store.identity, {**store.origin, "backbone": str(changed_path)})
     with pytest.raises(DataError, match="is not the one"):
-        engine.similar_to_image(poster_folder / "1.jpg")
+        engine.similar(keyart.Image(poster_folder / "1.jpg"))
 
 
 def test_neighbors_that_left_the_catalog_are_passed_over(home: Path) -> None:

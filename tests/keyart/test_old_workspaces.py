@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+import keyart
 from catalog.errors import ConfigError
 from catalog.films import Catalog
 from cf.registry import MODELS
@@ -190,7 +191,7 @@ def picture(workspace: Workspace) -> Answer:
     expected = answer.expected
     assert expected
     return {
-        "similar": hits(engine.similar_to_image(path, ALL)),
+        "similar": hits(engine.similar(keyart.Image(path), ALL)),
         "look_alikes": hits(answer.look_alikes),
         "expected": [rounded(value) for value in (expected.mean, expected.low, expected.high)],
         "audience": scores((fan.user_id, fan.score) for fan in answer.audience),

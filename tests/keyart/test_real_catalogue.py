@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import keyart
 from keyart.engine import Engine
 from keyart.pipeline.features import Extraction
 from keyart.pipeline.movielens import load
@@ -65,5 +66,5 @@ def test_a_copy_of_a_poster_finds_its_film(real_home: Path, tmp_path: Path) -> N
             width, height = poster.size
             copy = poster.convert("RGB").crop((4, 6, width - 4, height - 6)).resize((140, 205))
         copy.point(lambda value: round(0.9 * value)).save(tmp_path / "copy.jpg", quality=60)
-        found += engine.similar_to_image(tmp_path / "copy.jpg", k=1).hits[0].movie_id == int(path.stem)
+        found += engine.similar(keyart.Image(tmp_path / "copy.jpg"), k=1).hits[0].movie_id == int(path.stem)
     assert found >= 0.9 * len(paths)

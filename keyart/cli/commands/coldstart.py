@@ -16,7 +16,7 @@ from keyart.cli.options import say_notes, workspace_options
 
 if TYPE_CHECKING:
     from keyart.cold_start.new_film import NewFilm
-    from keyart.results import ColdStartAnswer
+    from keyart.results import ColdStartResult
 
 _N_SHOWN = 10
 
@@ -52,7 +52,6 @@ def command(
     """
     if as_json and as_csv:
         raise ConfigError("--json and --csv both want standard output; name one")
-    from features.images import decode_image
     from keyart.cli.quiet import import_tensorflow_quietly
     from keyart.engine import Engine
 
@@ -60,7 +59,7 @@ def command(
     films = _films(engine.catalog.genres(), source, title, genres, year)
     if len(films) == 1:
         # Said before the network is loaded, which takes seconds.
-        decode_image(films[0].path)
+        films[0].image.pixels()
     if (home / "features").is_dir():
         import_tensorflow_quietly()
     broken: list[str] = []
@@ -75,7 +74,7 @@ def command(
     say_notes(f"passed over: {message}" for message in broken)
     if as_json:
         for answer in answers:
-            click.echo(json.dumps(answer.as_dict(), ensure_ascii=False))
+            click.echo(json.dumps(answer.to_dict(), ensure_ascii=False))
     elif as_csv:
         _print_csv(answers)
     else:
@@ -95,7 +94,7 @@ def _films(known: Sequence[str], source: Path, title: str, genres: str, year: in
     return read_new_films(source, known, titled=False)
 
 
-def _shown(answer: ColdStartAnswer, n_users: int) -> str:
+def _shown(answer: ColdStartResult, n_users: int) -> str:
     from keyart.cli.tables import table
 
     parts = [answer.query.label]
@@ -120,7 +119,7 @@ def _shown(answer: ColdStartAnswer, n_users: int) -> str:
     return "\n".join(parts)
 
 
-def _print_csv(answers: Sequence[ColdStartAnswer]) -> None:
+def _print_csv(answers: Sequence[ColdStartResult]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["poster", "title", "year", "expected_mean", "low", "high", "rank", "user_id", "score"])
     for answer in answers:

@@ -49,7 +49,7 @@ def command(films: tuple[str, ...], as_json: bool, sheet: Path | None, home: Pat
     explanation = engine.explain(*films)
     say_notes(note for film in films for note in number_notes(engine, film))
     if as_json:
-        click.echo(json.dumps(explanation.as_dict(), ensure_ascii=False))
+        click.echo(json.dumps(explanation.to_dict(), ensure_ascii=False))
     else:
         _print_explanation(explanation)
     if sheet:

@@ -109,6 +109,7 @@ def command(
     from keyart.engine import Engine
     from keyart.render.contact_sheet import write_sheet
     from keyart.render.drawing import check_sheet_path
+    from keyart.similarity.query import Image, SimilarOptions
 
     if sheet:
         check_sheet_path(sheet)
@@ -116,13 +117,10 @@ def command(
     if image:
         import_tensorflow_quietly()
     wanted = Filter(*years, genres, min_ratings, read_movie_ids(movie_ids) if movie_ids else None)
-    if image:
-        result = engine.similar_to_image(image, k, wanted=wanted, fold_artwork=fold)
-    else:
-        result = engine.similar(film, k, alpha, wanted=wanted, fold_artwork=fold)
+    result = engine.similar(Image(image) if image else film, options=SimilarOptions(k, alpha, wanted, fold))
     say_notes([*number_notes(engine, film), *result.notes])
     if as_json:
-        click.echo(json.dumps(_explained(result) if explain else result.as_dict(), ensure_ascii=False))
+        click.echo(json.dumps(_explained(result) if explain else result.to_dict(), ensure_ascii=False))
     elif as_csv:
         _print_csv(result)
     else:
@@ -191,7 +189,7 @@ def _print_reasons(result: SimilarFilms) -> None:
 def _explained(result: SimilarFilms) -> dict[str, Any]:
     from keyart.similarity.reasons import reasons
 
-    answer = result.as_dict()
+    answer = result.to_dict()
     answer["results"] = [
         {**found, "why": reasons(result, hit)} for found, hit in zip(answer["results"], result, strict=True)
     ]
@@ -202,7 +200,7 @@ def _print_csv(result: SimilarFilms) -> None:
     names = ["rank", "movie_id", "title", "year", "score", "visual", "cf", "alpha", "n_ratings", "same_artwork"]
     writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
     writer.writeheader()
-    for hit in result.as_dict()["results"]:
+    for hit in result.to_dict()["results"]:
         writer.writerow({**hit, "same_artwork": " ".join(map(str, hit["same_artwork"]))})
 
 

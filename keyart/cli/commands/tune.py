@@ -36,7 +36,8 @@ def command(model: str, calibration: str, n_films: int, seed: int, as_json: bool
     from cf.hybrid.tuning import BUCKETS
     from keyart.cli.tables import table
     from keyart.recommend.models import ensure_fitted
-    from keyart.similarity.blending import check_model, fit_hybrid, save_hybrid
+    from keyart.similarity.blending import check_model, save_hybrid
+    from keyart.similarity.tuning import fit_hybrid
     from keyart.workspace.contents import open_ratings
     from keyart.workspace.index import open_index
     from keyart.workspace.layout import Workspace

@@ -48,7 +48,7 @@ def test_json_is_one_object_and_nothing_else(engine: Engine, home: Path, run: Ru
     assert result["films"][1] == {"movie_id": 6, "title": "Café Zürich", "year": 1995}
     assert [len(row) for row in result["grid"]] == [7] * 7
     assert np.sum(result["grid"]) == pytest.approx(result["similarity"], abs=1e-14)
-    assert result == engine.explain(1, 6).as_dict()
+    assert result == engine.explain(1, 6).to_dict()
 
 
 @pytest.mark.parametrize("words", [[], ["1"], ["The", "Harbour", "Twin"]])

@@ -78,7 +78,7 @@ def test_a_folder_names_films_by_its_pictures(tmp_path: Path) -> None:
     for name in ("Ran (1985).jpg", "Heat.jpg"):
         (tmp_path / name).write_bytes(draw_poster(1))
     found = read_new_films(tmp_path, GENRES, titled=True)
-    assert [(film.title, film.year, film.path.name) for film in found] == [
+    assert [(film.title, film.year, film.image.name) for film in found] == [
         ("Heat", None, "Heat.jpg"),
         ("Ran", 1985, "Ran (1985).jpg"),
     ]

@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+import keyart
 from catalog.errors import DataError
 from catalog.io.files import write_bytes
 from cf.coldstart.ridge import ColdStart
@@ -19,7 +19,6 @@ from keyart.engine import Engine
 from keyart.pipeline.index import build
 from keyart.pipeline.movielens import load
 from keyart.workspace.contents import open_ratings
-from keyart.workspace.encoder import Network
 from keyart.workspace.layout import Workspace
 from tests.keyart.conftest import N_USERS, Run
 
@@ -32,14 +31,14 @@ def new_films(poster_folder: Path) -> list[NewFilm]:
 def test_a_new_film_looks_like_the_film_whose_poster_it_has(engine: Engine, new_films: list[NewFilm]) -> None:
     for film, answer in zip(new_films, engine.cold_start(new_films), strict=True):
         best = answer.look_alikes.hits[0]
-        assert best.movie_id == int(film.path.stem)
+        assert best.movie_id == int(Path(film.image.name).stem)
         assert best.visual == pytest.approx(1, abs=1e-3)
-        assert (answer.query.label, best.alpha, best.cf) == (f"Film {film.path.stem} (1999)", 1.0, None)
+        assert (answer.query.label, best.alpha, best.cf) == (f"Film {Path(film.image.name).stem} (1999)", 1.0, None)
 
 
 def test_the_look_alikes_are_those_that_a_picture_is_asked_for(engine: Engine, new_films: list[NewFilm]) -> None:
     (answer,) = engine.cold_start(new_films[:1], k=3)
-    assert answer.look_alikes.hits == engine.similar_to_image(new_films[0].path, 3).hits
+    assert answer.look_alikes.hits == engine.similar(new_films[0].image, 3).hits
 
 
 def test_a_batch_is_answered_as_one_by_one(engine: Engine, new_films: list[NewFilm]) -> None:
@@ -90,7 +89,7 @@ def test_a_poster_that_is_no_picture_is_named_or_passed_over(
     with pytest.raises(DataError, match=r"text\.jpg is not a picture"):
         engine.cold_start(mixed)
     broken: list[str] = []
-    answers = engine.cold_start(mixed, on_broken=lambda film, _error: broken.append(film.path.name))
+    answers = engine.cold_start(mixed, on_broken=lambda film, _error: broken.append(film.image.name))
     assert broken == ["text.jpg"]
     assert [answer.query.title for answer in answers] == [new_films[0].title, new_films[1].title]
 
@@ -256,17 +255,9 @@ def test_without_an_index_there_are_no_look_alikes(tastes_home: Path, poster: Pa
     assert (answer.expected, answer.audience) == (whole.expected, whole.audience)
 
 
-def test_a_picture_of_which_the_network_sees_nothing_stops_no_other(tastes_home: Path, poster: Path) -> None:
-    class Blind:
-        """The network of a workspace, to which every second picture is nothing."""
-
-        def __init__(self, network: Network) -> None:
-            self.network, self.resize = network, network.resize
-
-        def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-            return self.network(pixels) * (np.arange(len(pixels)) % 2 == 0)[:, None]
-
+def test_an_image_without_an_embedding_direction_has_no_look_alikes(tastes_home: Path, poster: Path) -> None:
     engine = Engine.open(tastes_home)
-    seeing = Blind(engine.network)
-    answers = engine._cold_starter.tell([NewFilm(poster), NewFilm(poster)], seeing, 3, 5)  # type: ignore[arg-type]
+    blank = keyart.Image(poster)
+    blank.remember(engine.encoder.identity, np.zeros(engine.encoder.identity.n_features, np.float32))
+    answers = engine.cold_start([NewFilm(poster), NewFilm(blank)], 3, 5)
     assert [len(answer.look_alikes) for answer in answers] == [3, 0]

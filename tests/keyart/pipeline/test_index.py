@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import keyart
 from catalog.errors import ConfigError
 from catalog.film import Film
 from catalog.films import Catalog
@@ -96,7 +97,7 @@ def test_a_filter_gives_k_films_where_there_are_k(many: Workspace) -> None:
     wanted = Filter(first_year=1970, last_year=1979, genres=("comedy", "FILM-NOIR"), min_support=30)
     films = {film.movie_id for film in engine.catalog if 1970 <= (film.year or 0) <= 1979}
     films &= {film.movie_id for film in engine.catalog if film.n_ratings >= 30 and film.genres[0] != "Drama"}
-    found = [movie_id for movie_id, _ in looks(engine, 3, k=200, wanted=wanted)]
+    found = [movie_id for movie_id, _ in looks(engine, 3, k=200, filter=wanted)]
     assert set(found) == films - {3}
     build(many, IndexOptions(kind="exact"))
     ranked = [movie_id for movie_id, _ in looks(Engine.open(many.home), 3, k=N_FILMS)]
@@ -105,10 +106,10 @@ def test_a_filter_gives_k_films_where_there_are_k(many: Workspace) -> None:
 
 def test_a_filter_of_few_films(many: Workspace) -> None:
     engine = Engine.open(many.home)
-    assert {movie_id for movie_id, _ in looks(engine, 3, wanted=Filter(movie_ids={5, 9, 3, 999}))} == {5, 9}
-    assert list(looks(engine, 3, wanted=Filter(first_year=2050))) == []
+    assert {movie_id for movie_id, _ in looks(engine, 3, filter=Filter(movie_ids={5, 9, 3, 999}))} == {5, 9}
+    assert list(looks(engine, 3, filter=Filter(first_year=2050))) == []
     with pytest.raises(ConfigError, match="no film is of the genre 'Western'; there are Comedy, Drama, Film-Noir"):
-        engine.similar(3, wanted=Filter(genres=("Western",)))
+        engine.similar(3, filter=Filter(genres=("Western",)))
 
 
 def test_films_with_one_artwork_are_shown_once(many: Workspace) -> None:
@@ -125,7 +126,7 @@ def test_films_with_one_artwork_are_shown_once(many: Workspace) -> None:
 def test_a_picture_is_asked_about_as_a_film_is(many: Workspace, tmp_path: Path) -> None:
     (tmp_path / "seen.jpg").write_bytes(draw_poster(17, size=(120, 180)))
     engine = Engine.open(many.home)
-    found = engine.similar_to_image(tmp_path / "seen.jpg", k=3, wanted=Filter(genres=("Film-Noir",)))
+    found = engine.similar(keyart.Image(tmp_path / "seen.jpg"), k=3, filter=Filter(genres=("Film-Noir",)))
     assert found.hits[0].movie_id == 17
     assert found.hits[0].visual == pytest.approx(1, abs=1e-3)
     assert {hit.movie_id % 3 for hit in found} == {2}

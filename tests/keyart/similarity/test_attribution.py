@@ -108,11 +108,11 @@ def test_a_poster_that_changed_since_it_was_seen_by_the_network(home: Path, run:
         Engine.open(home).explain(1, 2)
 
 
-def test_pooled_features_have_no_places(home: Path, backbone_path: Path) -> None:
+def test_pooled_features_have_no_regions(home: Path, backbone_path: Path) -> None:
     workspace = Workspace.open(home)
     extract(workspace, Extraction(BackboneChoice(str(backbone_path)), pooling=Pooling.GEM, replace_others=True))
     build(workspace)
-    with pytest.raises(DataError, match=r"pooled \(gem\).* no place on it; run `keyart extract --features raw --repl"):
+    with pytest.raises(DataError, match=r"pooled \(gem\).* no region of it; run `keyart extract --features raw --repl"):
         Engine.open(home).explain(1, 2)
 
 

@@ -35,7 +35,7 @@ def test_a_title_is_suggested_from_its_beginning(address: str) -> None:
 
 def test_look_alikes_are_those_of_the_engine(address: str, home: Path) -> None:
     found = requests.get(f"{address}/api/films/1/similar", {"k": 3, "alpha": 0.5}, timeout=10).json()
-    expected = Engine.open(home).similar(1, 3, 0.5).as_dict()["results"]
+    expected = Engine.open(home).similar(1, 3, 0.5).to_dict()["results"]
     assert [hit.pop("has_poster") for hit in found["results"]] == [True, True, True]
     assert found["results"] == json.loads(json.dumps(expected))
 
@@ -131,7 +131,7 @@ def test_cold_start_is_that_of_the_engine(address: str, home: Path, poster_folde
     question = {"title": "New One (2001)", "genre": ["Drama"], "k": 3, "n_users": 5}
     found = requests.post(f"{address}/api/cold-start", path.read_bytes(), params=question, timeout=60).json()
     film = NewFilm(path, "New One", 2001, ("Drama",))
-    expected = Engine.open(home).cold_start([film], 3, 5)[0].as_dict()
+    expected = Engine.open(home).cold_start([film], 3, 5)[0].to_dict()
     assert (found["title"], found["year"]) == ("New One", 2001)
     assert found["expected"] == pytest.approx(expected["expected"])
     assert found["audience"] == expected["audience"]

@@ -1,0 +1,112 @@
+"""Look-alikes of a film or of an embedding: visual and rating similarities fetched, blended and explained in notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from catalog.errors import NotBuiltError, UnknownFilmError
+from catalog.film import Film
+from catalog.films import Catalog
+from catalog.lazy import lazy
+from cf.base import Recommender, rows_of
+from cf.hybrid.blend import FloatArray, Similarities, support_of_pairs
+from cf.models.neighbors import ItemCosine
+from index.cosine import CosineIndex
+from index.search import Scan
+from keyart.results import Alpha, Query, SimilarFilms
+from keyart.similarity.blending import Hybrid, nearest
+from keyart.similarity.hits import Ranking, Shares
+from keyart.similarity.query import Embedding, SimilarOptions
+
+NO_INDEX = "no index of posters here yet; run `keyart extract`, then `keyart build`"
+
+
+@dataclass(frozen=True)
+class LookAlikes:
+    """Finds look-alikes in the opened parts of a workspace. Safe to use from several threads."""
+
+    catalog: Catalog
+    index: CosineIndex | None
+    cf: Recommender | None
+    hybrid: Hybrid
+    poster_paths: Mapping[int, Path]
+
+    def of_film(self, film: Film, options: SimilarOptions) -> SimilarFilms:
+        """Find the films that look like a film and are liked like it."""
+        scan, cf = self._scan(film), Similarities.none() if self.cf is None else nearest(self.cf, film.movie_id)
+        if scan is None and not len(cf):
+            raise UnknownFilmError(
+                f"{film.label} has neither features nor ratings in common with other films; import its poster, then "
+                "run `keyart extract` and `keyart build`"
+            )
+        shares = self._shares(film, scan, cf, options.alpha)
+        query = Query(film.movie_id, film.title, film.year, self.poster_paths.get(film.movie_id), film.n_ratings)
+        notes = tuple(self._notes(film, scan, cf, options.alpha))
+        hits = self._ranking.hits(scan, cf, shares, options)
+        return SimilarFilms(query, options.alpha, hits, notes, len(scan.movie_ids) if scan else 0, len(cf))
+
+    def of_embedding(self, embedding: Embedding, options: SimilarOptions, query: Query) -> SimilarFilms:
+        """Find the films whose posters look like an image, by looks alone."""
+        if self.index is None:
+            raise NotBuiltError(NO_INDEX)
+        scan = self.index.scan_features(embedding)
+        hits = self._ranking.hits(scan, Similarities.none(), _looks_alone, replace(options, alpha=1.0))
+        return SimilarFilms(query, 1.0, hits, n_visual=len(scan.movie_ids))
+
+    @lazy
+    def _ranking(self) -> Ranking:
+        return Ranking(self.catalog, self.index, self.hybrid.blending.calibration, self.poster_paths)
+
+    @lazy
+    def _n_ratings(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        """Return the movie_ids of all films, ascending, and their numbers of ratings."""
+        counts = [(film.movie_id, film.n_ratings) for film in self.catalog]
+        movie_ids, n_ratings = np.array(counts, np.int32).reshape(-1, 2).T
+        # A 0 at the end is what row -1, a film that left the catalog, is taken to have.
+        return movie_ids, np.append(n_ratings, np.int32(0))
+
+    def _scan(self, film: Film) -> Scan | None:
+        if self.index is None or film.movie_id not in self.index:
+            return None
+        scan = self.index.scan(film.movie_id)
+        return scan if len(scan.movie_ids) else None
+
+    def _shares(self, film: Film, scan: Scan | None, cf: Similarities, alpha: Alpha) -> Shares:
+        """Return the function that computes each candidate's visual share; see `support_of_pairs`."""
+
+        def shares(candidates: npt.NDArray[np.int64]) -> FloatArray:
+            if scan is None or not len(cf):
+                return np.full(len(candidates), 0.0 if len(cf) else 1.0)
+            if alpha != "auto":
+                return np.full(len(candidates), float(alpha))
+            movie_ids, n_ratings = self._n_ratings
+            is_known = np.isin(candidates, cf.movie_ids)
+            pairs = support_of_pairs(film.n_ratings, n_ratings[rows_of(movie_ids, candidates)], is_known)
+            return self.hybrid.blending.alphas(pairs)
+
+        return shares
+
+    def _notes(self, film: Film, scan: Scan | None, cf: Similarities, alpha: Alpha) -> Iterator[str]:
+        if self.index is not None and self.index.n_stale:
+            yield (
+                f"{self.index.n_stale} films of the index have no features any more, or another poster, and are "
+                "left out; run `keyart build`"
+            )
+        if self.cf is not None and self.cf.source != (self.catalog.fact("ratings") or ""):
+            again = "keyart build" if self.cf.name == ItemCosine.name else f"keyart fit {self.hybrid.model}"
+            yield f"rating similarities are of ratings loaded earlier; run `{again}`"
+        if scan is None:
+            why = "is not in the index" if film.movie_id in self.poster_paths else "has no poster"
+            yield f"{film.label} {why}: compared by ratings alone"
+        elif not len(cf) and alpha != 1.0:
+            why = "too few ratings to compare by" if film.n_ratings else "no ratings"
+            yield f"{film.label} has {why}: compared by looks alone"
+
+
+def _looks_alone(candidates: npt.NDArray[np.int64]) -> FloatArray:
+    return np.ones(len(candidates))

@@ -1,0 +1,164 @@
+"""What similarity is asked about: images, and the options of a query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from threading import RLock
+
+import numpy as np
+import numpy.typing as npt
+
+from catalog.filters import Filter
+from features.images import Resize, read_image
+from features.store import Identity
+from keyart.results import Alpha
+
+Embedding = npt.NDArray[np.float32]
+
+
+class Image:
+    """An image file. It remembers its pixels and its embedding once they are computed.
+
+    Parameters
+    ----------
+    source : str, Path or bytes
+        The path of a JPEG, PNG, WebP or GIF file, or the content of one.
+    name : str, optional
+        What messages and results call it; by default the file's name, or "image" for content.
+
+    Examples
+    --------
+    >>> engine.similar(keyart.Image("poster.jpg"))  # doctest: +SKIP
+    """
+
+    def __init__(self, source: str | Path | bytes, name: str | None = None) -> None:
+        self._source = source if isinstance(source, bytes) else Path(source)
+        self.path = None if isinstance(self._source, bytes) else self._source
+        self.name = name or (self.path.name if self.path else "image")
+        self._lock = RLock()
+        self._pixels: dict[Resize, npt.NDArray[np.uint8]] = {}
+        self._embedding: tuple[Identity, Embedding] | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Image) and self._source == other._source
+
+    def __hash__(self) -> int:
+        return hash(self._source)
+
+    def __str__(self) -> str:
+        return str(self.path or self.name)
+
+    def __repr__(self) -> str:
+        return f"Image({self.name!r})"
+
+    def read_bytes(self) -> bytes:
+        """Return the content of the file.
+
+        Returns
+        -------
+        bytes
+            As it is, not decoded.
+
+        Raises
+        ------
+        OSError
+            The file cannot be read.
+        """
+        return self._source if isinstance(self._source, bytes) else self._source.read_bytes()
+
+    def pixels(self, resize: str = "antialias") -> npt.NDArray[np.uint8]:
+        """Decode the image and bring it to the size that networks take.
+
+        Parameters
+        ----------
+        resize : {"antialias", "nearest"}, default "antialias"
+            How it is resized; the aspect ratio is not kept.
+
+        Returns
+        -------
+        ndarray of shape (224, 224, 3), uint8
+            Red, green, blue.
+
+        Raises
+        ------
+        DataError
+            The file is missing or no image, is cut short, or unpacks to an absurd size.
+        """
+        kind = Resize(resize)
+        with self._lock:
+            if kind not in self._pixels:
+                name = None if self.path else self.name
+                self._pixels[kind] = read_image(self._source, kind, name)[0]
+            return self._pixels[kind]
+
+    def embedding_of(self, identity: Identity) -> Embedding | None:
+        """Return the remembered embedding.
+
+        Parameters
+        ----------
+        identity : Identity
+            Of the encoder.
+
+        Returns
+        -------
+        ndarray of shape (n_features,), float32, or None
+            None where that encoder has not seen the image yet.
+        """
+        remembered = self._embedding
+        return remembered[1] if remembered and remembered[0] == identity else None
+
+    def remember(self, identity: Identity, embedding: Embedding) -> None:
+        """Remember an embedding.
+
+        Parameters
+        ----------
+        identity : Identity
+            Of the encoder.
+        embedding : ndarray of shape (n_features,), float32
+            What it gave.
+        """
+        self._embedding = identity, embedding
+
+
+ImageSource = Image | str | Path | bytes
+"""An image, the path of its file, or its content."""
+
+
+def as_image(source: ImageSource) -> Image:
+    """Wrap a path or content as an image."""
+    return source if isinstance(source, Image) else Image(source)
+
+
+@dataclass(frozen=True)
+class SimilarOptions:
+    """How many similar films are wanted, which ones, and how much their looks count.
+
+    Parameters
+    ----------
+    k : int, default 10
+        How many films; fewer are returned where there are fewer.
+    alpha : float in [0, 1] or "auto", default "auto"
+        The visual share: 1 for looks alone, 0 for ratings alone. "auto" grows as a film's ratings thin out and is 1
+        for a film that nobody has rated. Images and embeddings have no ratings, so looks alone count for them.
+    filter : Filter, optional
+        Which films may be found; k of them are, where there are k.
+    fold_artwork : bool, default False
+        Show films with the same artwork once, as the best of them.
+
+    Raises
+    ------
+    ValueError
+        `k` or `alpha` is out of range.
+    """
+
+    k: int = 10
+    alpha: Alpha = "auto"
+    filter: Filter | None = None
+    fold_artwork: bool = False
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ValueError(f"k should be 1 or more, received {self.k}")
+        if self.alpha != "auto" and not (isinstance(self.alpha, int | float) and 0.0 <= self.alpha <= 1.0):
+            raise ValueError(f"alpha should be 'auto' or a number from 0 to 1, received {self.alpha!r}")
