@@ -100,7 +100,7 @@ class Hit(Titled):
         dict
             rank, movie_id, title, year, score, visual, cf, alpha, n_ratings, same_artwork.
         """
-        return {name: getattr(self, name) for name in _HIT_COLUMNS}
+        return {name: getattr(self, name) for name in _HIT_COLUMNS} | {"same_artwork": list(self.same_artwork)}
 
 
 @dataclass(frozen=True)

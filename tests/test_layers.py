@@ -1,6 +1,7 @@
-"""Imports run downward: the floor knows nobody, the trades know the floor, the roof knows all."""
+"""Imports run downward: packages are held to the picture in ARCHITECTURE.md."""
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,19 @@ MAY_IMPORT = {
     "cf": {"catalog", "cf"},
     "keyart": set(PACKAGES),
 }
+# Inside keyart/, from the bottom; those of one line know nothing of each other.
+LAYERS = (
+    {"results"},
+    {"workspace"},
+    {"similarity", "render", "atlas"},
+    {"cold_start"},
+    {"recommend"},
+    {"pipeline"},
+    {"engine"},
+    {"demo", "web"},
+    {"cli"},
+    {"__init__"},
+)
 HEAVY = {"tensorflow", "keras", "faiss", "pyspark", "onnxruntime"}
 
 
@@ -31,7 +45,7 @@ def imported(module: str, *, anywhere: bool) -> set[str]:
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
+            names.update((node.module, *(f"{node.module}.{alias.name}" for alias in node.names)))
     return names
 
 
@@ -50,10 +64,48 @@ def tops(names: set[str]) -> set[str]:
     return {name.split(".")[0] for name in names}
 
 
+def dotted(module: str) -> str:
+    return module.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def dependencies() -> dict[str, set[str]]:
+    """Map each module to the modules of the project that it imports, also inside functions."""
+    known = {dotted(module) for module in modules()}
+    return {dotted(module): imported(module, anywhere=True) & known - {dotted(module)} for module in modules()}
+
+
+def circles(graph: dict[str, set[str]]) -> Iterator[set[str]]:
+    """Remove what depends on nothing, then what nothing depends on; circles remain."""
+    left = {name: set(targets) for name, targets in graph.items()}
+    while free := {name for name, targets in left.items() if not targets & left.keys()}:
+        left = {name: targets for name, targets in left.items() if name not in free}
+    if left:
+        yield set(left)
+
+
+def layer_of(module: str) -> int:
+    part = module.split("/")[1].removesuffix(".py")
+    (layer,) = [number for number, parts in enumerate(LAYERS) if part in parts]
+    return layer
+
+
 @pytest.mark.parametrize("module", modules())
 def test_imports_run_downward(module: str) -> None:
     package = module.split("/")[0]
     assert tops(imported(module, anywhere=True)) & set(PACKAGES) <= MAY_IMPORT[package]
+
+
+@pytest.mark.parametrize("module", [module for module in modules() if module.startswith("keyart/")])
+def test_imports_inside_keyart_run_downward(module: str) -> None:
+    own = module.split("/")[1].removesuffix(".py")
+    for name in imported(module, anywhere=True):
+        part = name.split(".")[1] if name.startswith("keyart.") else own
+        if part != own and any(part in parts for parts in LAYERS):
+            assert layer_of(f"keyart/{part}") < layer_of(module), name
+
+
+def test_no_modules_import_each_other() -> None:
+    assert list(circles(dependencies())) == []
 
 
 @pytest.mark.parametrize("module", modules())
@@ -79,3 +131,8 @@ def test_only_the_command_line_prints(module: str) -> None:
 @pytest.mark.parametrize("module", modules())
 def test_nothing_is_pickled(module: str) -> None:
     assert not tops(imported(module, anywhere=True)) & {"pickle", "joblib", "dill", "shelve", "marshal"}
+
+
+def test_no_folder_of_keyart_outgrows_a_screen() -> None:
+    entries = [path for path in (ROOT / "keyart").iterdir() if path.name != "__pycache__"]
+    assert len(entries) <= 14

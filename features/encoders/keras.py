@@ -20,17 +20,13 @@ from catalog.errors import ConfigError, DataError
 from features.encoders.architecture import architecture_sha256
 from features.encoders.weights import imagenet_weights_path, random_kernels
 from features.images import SIDE
+from features.preprocessing import CAFFE_MEAN, Infer
 
 BATCH_SIZE = 16
 GPU_BATCH_SIZE = 128
 VGG16 = "vgg16"
 IMAGENET, RANDOM = "imagenet", "random"
 KERAS, ONNX = "keras", "onnx"
-CAFFE_MEAN = (103.939, 116.779, 123.68)
-"""Of ImageNet's blue, green and red, as ``keras.applications.vgg16.preprocess_input`` subtracts it."""
-
-Infer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
-"""A full batch of pictures, red, green, blue, to the network's output."""
 
 
 @dataclass(frozen=True)

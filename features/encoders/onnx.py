@@ -11,7 +11,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,7 @@ import numpy.typing as npt
 from catalog.errors import ConfigError, DataError
 from catalog.io.files import write_bytes
 from features.images import SIDE
-
-if TYPE_CHECKING:
-    from features.encoders.keras import Infer
+from features.preprocessing import CAFFE_MEAN, Infer
 
 # The lowest version with all that is used here, so that older runtimes read the file too.
 _OPSET = 17
@@ -189,8 +187,6 @@ class _Graph:
         return name
 
     def preprocess(self, pixels: str) -> str:
-        from features.encoders.keras import CAFFE_MEAN
-
         channels_first = self.add("Transpose", pixels, perm=[0, 3, 1, 2])
         blue_first = self.add("Gather", channels_first, self.constant([2, 1, 0], np.int64), axis=1)
         floats = self.add("Cast", blue_first, to=1)

@@ -25,6 +25,7 @@ from keyart.atlas.record import Atlas
 from keyart.cold_start.new_film import NewFilm
 from keyart.engine import Engine
 from keyart.pipeline.additions import add
+from keyart.pipeline.status import take_inventory
 from keyart.recommend.models import open_model
 from keyart.recommend.recommendations import UserRecommender, history_of
 from keyart.recommend.users import Viewers
@@ -32,7 +33,6 @@ from keyart.results import SimilarFilms
 from keyart.workspace.contents import open_ratings
 from keyart.workspace.index import open_index
 from keyart.workspace.layout import Workspace
-from keyart.workspace.status import take_inventory
 from posters.store import PosterStore
 from tests.keyart.conftest import Run
 

@@ -15,8 +15,8 @@ from keyart.cli.options import workspace_options
 @workspace_options
 def command(as_json: bool, home: Path) -> None:
     """Tell what is in the workspace, what is missing, and which command comes next."""
+    from keyart.pipeline.status import take_inventory
     from keyart.workspace.layout import Workspace
-    from keyart.workspace.status import take_inventory
 
     found = take_inventory(Workspace.open(home))
     if as_json:

@@ -18,8 +18,8 @@ from keyart.atlas.labels import name_clusters
 from keyart.atlas.layout import Method, apart, default_n_clusters, lay_out, nearest_centroid, place
 from keyart.atlas.record import Atlas
 from keyart.atlas.sprites import CELL_HEIGHT, CELL_WIDTH, N_COLUMNS, SHEET_FILMS, Sheet, along_the_map, assign
+from keyart.pipeline.status import take_inventory
 from keyart.workspace.layout import Workspace
-from keyart.workspace.status import take_inventory
 from posters.store import PosterStore
 from tests.keyart.conftest import Run
 from tests.keyart.groups import GENRES, N_FILMS, bring, color_of, group, list_films, make_groups

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from keyart.pipeline.status import take_inventory
 from keyart.workspace.layout import Workspace
-from keyart.workspace.status import take_inventory
 from tests.keyart.conftest import Run
 from tests.posters.pictures import draw_poster
 from tests.posters.tmdb_server import V3_KEY, V4_TOKEN, Fault, TmdbServer

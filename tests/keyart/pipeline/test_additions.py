@@ -10,8 +10,8 @@ import pytest
 from catalog.films import FIRST_ADDED_ID
 from keyart.engine import Engine
 from keyart.pipeline.movielens import load
+from keyart.pipeline.status import take_inventory
 from keyart.workspace.layout import Workspace
-from keyart.workspace.status import take_inventory
 from tests.keyart.conftest import Run
 from tests.posters.pictures import draw_poster
 

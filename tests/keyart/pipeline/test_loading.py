@@ -15,9 +15,9 @@ from keyart.pipeline.features import Extraction, extract
 from keyart.pipeline.index import build
 from keyart.pipeline.movielens import load
 from keyart.pipeline.posters import import_posters
+from keyart.pipeline.status import take_inventory
 from keyart.workspace.contents import open_ratings
 from keyart.workspace.layout import Workspace
-from keyart.workspace.status import take_inventory
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

@@ -1,0 +1,157 @@
+"""The public API: `import keyart` is all that a program needs."""
+
+import json
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import keyart
+from keyart.cold_start import predictor
+from keyart.recommend.models import fit
+from keyart.workspace.contents import open_ratings
+from keyart.workspace.layout import Workspace
+
+
+def test_importing_it_loads_nothing_heavy() -> None:
+    code = "import sys, keyart; dir(keyart); print(*sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"numpy", "pandas", "faiss", "tensorflow", "keras", "PIL", "click"} & set(loaded)
+
+
+@pytest.mark.parametrize("name", keyart.__all__)
+def test_every_name_it_offers_exists(name: str) -> None:
+    assert getattr(keyart, name) is getattr(keyart, name)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'simular'"):
+        keyart.simular  # noqa: B018
+
+
+def test_a_title_an_id_an_image_and_an_embedding_are_asked_by_one_verb(
+    home: Path, poster_folder: Path, tmp_path: Path
+) -> None:
+    path = poster_folder / "5.jpg"
+    with keyart.open(home) as engine:
+        by_title, by_id = engine.similar("The Harbour", k=3), engine.similar(1, k=3)
+        assert by_title.hits == by_id.hits
+        by_path, by_bytes = engine.similar(keyart.Image(path)), engine.similar(keyart.Image(path.read_bytes()))
+        (embedding,) = engine.embed([path])
+        assert by_path.hits == by_bytes.hits == engine.similar(embedding).hits
+        assert by_path.hits[0].movie_id == 5
+
+
+def test_a_list_gives_the_results_of_each(home: Path, poster_folder: Path) -> None:
+    queries = ["The Harbour", 5, keyart.Image(poster_folder / "2.jpg"), keyart.Image(poster_folder / "3.jpg")]
+    with keyart.open(home) as engine:
+        assert engine.similar(queries, k=2) == [engine.similar(query, k=2) for query in queries]
+        embeddings = engine.embed(queries[2:])
+        assert embeddings.dtype == np.float32
+        assert [found.hits for found in engine.similar(embeddings)] == [
+            found.hits for found in engine.similar(queries[2:])
+        ]
+        assert engine.similar([]) == []
+        assert engine.embed([]).shape == (0, embeddings.shape[1])
+
+
+def test_options_are_the_arguments_in_one_object(home: Path) -> None:
+    wanted = keyart.Filter(min_support=1)
+    with keyart.open(home) as engine:
+        apart = engine.similar(1, 2, 0.3, wanted, fold_artwork=True)
+        assert engine.similar(1, options=keyart.SimilarOptions(2, 0.3, wanted, fold_artwork=True)) == apart
+
+
+@pytest.mark.parametrize("wrong", [{"k": 0}, {"alpha": 1.5}, {"alpha": float("nan")}, {"alpha": "most"}])
+def test_options_out_of_range_are_a_mistake(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="should be"):
+        keyart.SimilarOptions(**wrong)  # type: ignore[arg-type]
+
+
+def test_an_image_is_decoded_and_embedded_once(
+    home: Path, poster_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = keyart.Image((poster_folder / "5.jpg").read_bytes(), "sent")
+    with keyart.open(home) as engine:
+        engine.similar(image)
+        monkeypatch.setattr("keyart.similarity.query.read_image", None)
+        monkeypatch.setattr("features.encoders.encoder.pool", None)
+        assert engine.similar([image])[0].query.title == "sent"
+        assert len(engine.cold_start([keyart.NewFilm(image)], n_users=0)) == 1
+
+
+@pytest.mark.parametrize("source", [b"no image", "nowhere.jpg"])
+def test_what_is_no_image_is_said(home: Path, source: str | bytes) -> None:
+    with keyart.open(home) as engine, pytest.raises(keyart.DataError, match=r"not a picture|no such picture"):
+        engine.similar(keyart.Image(source))
+
+
+def test_results_convert_to_plain_values_and_to_frames(home: Path, poster_folder: Path) -> None:
+    with keyart.open(home) as engine:
+        found = engine.similar(1)
+        frame = found.to_frame()
+        assert frame["movie_id"].tolist() == [hit.movie_id for hit in found]
+        assert json.loads(json.dumps(found.to_dict()))["results"] == found.to_dict()["results"]
+        explanation = engine.explain(1, 3)
+        assert explanation.to_frame()["contribution"].sum() == pytest.approx(explanation.similarity)
+        film = keyart.NewFilm(poster_folder / "2.jpg", title="Brand New", genres=["drama"], year=2019)
+        (prediction,) = engine.cold_start([film], k=2, n_users=3)
+        assert prediction.to_frame()["user_id"].tolist() == [fan.user_id for fan in prediction.audience]
+        assert len(prediction.look_alikes.to_frame()) == 2
+        json.dumps(prediction.to_dict())
+
+
+def test_a_new_film_is_checked_as_on_the_command_line(home: Path, poster_folder: Path) -> None:
+    poster = poster_folder / "2.jpg"
+    with keyart.open(home) as engine:
+        with pytest.raises(keyart.ConfigError, match="Wombat"):
+            engine.cold_start([keyart.NewFilm(poster, genres=["Wombat"])])
+        with pytest.raises(keyart.ConfigError, match="expected a year"):
+            engine.cold_start([keyart.NewFilm(poster, year=1066)])
+    with pytest.raises(TypeError, match="sequence of str"):
+        keyart.NewFilm(poster, genres="Drama")
+
+
+def test_ratings_of_ones_own_out_of_range_are_a_mistake(home: Path) -> None:
+    with keyart.open(home) as engine, pytest.raises(keyart.NotBuiltError, match="ease"):
+        engine.recommend(1)
+    fit(Workspace.open(home), "ease", open_ratings(Workspace.open(home)))
+    with keyart.open(home) as engine:
+        assert engine.recommend(1, k=3).model == "ease"
+        with pytest.raises(ValueError, match=r"from 0\.5 to 5"):
+            engine.recommend({1: 9.0})
+        with pytest.raises(ValueError, match="fresh"):
+            engine.recommend(1, fresh=2)
+
+
+def test_threads_that_ask_at_once_load_each_part_once(
+    home: Path, poster_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str] = []
+    real = predictor.open_cold_start
+    monkeypatch.setattr("keyart.engine.open_cold_start", lambda workspace: loaded.append("model") or real(workspace))
+    barrier = threading.Barrier(8)
+    with keyart.open(home) as engine:
+
+        def ask(number: int) -> tuple[object, ...]:
+            image = keyart.Image(poster_folder / "5.jpg")
+            barrier.wait()
+            found = engine.similar(image if number % 2 else 1, k=3)
+            (prediction,) = engine.cold_start([keyart.NewFilm(image)], k=2)
+            return number % 2, found.hits, prediction.expected
+
+        with ThreadPoolExecutor(8) as pool:
+            answers = set(pool.map(ask, range(8)))
+    assert loaded == ["model"]
+    assert len(answers) == 2
+
+
+def test_a_closed_engine_answers_nothing(home: Path) -> None:
+    with keyart.open(home) as engine:
+        pass
+    with pytest.raises(Exception, match="closed"):
+        engine.similar("The Harbour")
