@@ -325,7 +325,7 @@ class Catalog:
             No film of this catalog is of a genre that the filter names.
         """
         match_genres(wanted.genres, self.genres())
-        clause, values = wanted.as_sql()
+        clause, values = _condition(wanted)
         found = {movie_id for (movie_id,) in self._rows(f"SELECT movie_id FROM films WHERE {clause}", values)}
         return found if wanted.movie_ids is None else found.intersection(wanted.movie_ids)
 
@@ -440,6 +440,20 @@ def _insert_films(connection: sqlite3.Connection, films: Iterable[Film]) -> None
             key = title_key(title)
             title_row = (film.movie_id, key, bare_key(key), int(alternative > 0))
             connection.execute("INSERT INTO titles VALUES (?, ?, ?, ?)", title_row)
+
+
+def _condition(wanted: Filter) -> tuple[str, list[object]]:
+    """Return a filter but for its `movie_ids` as a condition on the table ``films``, and the parameters of that."""
+    clauses: list[str] = ["n_ratings >= ?"]
+    values: list[object] = [wanted.min_ratings]
+    for sign, year in zip((">=", "<="), wanted.years, strict=True):
+        if year is not None:
+            clauses.append(f"year {sign} ?")
+            values.append(year)
+    if wanted.genres:
+        clauses.append("(" + " OR ".join(["instr('|' || lower(genres) || '|', ?)"] * len(wanted.genres)) + ")")
+        values += [f"|{genre.lower()}|" for genre in wanted.genres]
+    return " AND ".join(clauses), values
 
 
 def _film(row: tuple) -> Film:  # type: ignore[type-arg]

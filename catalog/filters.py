@@ -64,19 +64,6 @@ class Filter:
         """Return whether any condition is set."""
         return self != Filter()
 
-    def as_sql(self) -> tuple[str, list[object]]:
-        """Return a condition on the table ``films`` and its parameters; `movie_ids` are left to the caller."""
-        clauses: list[str] = ["n_ratings >= ?"]
-        values: list[object] = [self.min_ratings]
-        for sign, year in zip((">=", "<="), self.years, strict=True):
-            if year is not None:
-                clauses.append(f"year {sign} ?")
-                values.append(year)
-        if self.genres:
-            clauses.append("(" + " OR ".join(["instr('|' || lower(genres) || '|', ?)"] * len(self.genres)) + ")")
-            values += [f"|{genre.lower()}|" for genre in self.genres]
-        return " AND ".join(clauses), values
-
 
 def read_movie_ids(path: Path) -> frozenset[int]:
     """Read a list of films: one movie_id a line; blank lines and what follows a ``#`` are ignored."""
