@@ -60,7 +60,7 @@ def of_more_iterations(fit: Callable[[int], Any], many: int = MANY) -> float:
 
 
 def keyart(values: sparse.csr_array, n_factors: int) -> float:
-    from cf.als import ImplicitALS
+    from cf.models.als import ImplicitALS
     from cf.ratings import RatingMatrix
 
     ids = (np.arange(1, n + 1, dtype=np.int32) for n in values.shape)
@@ -86,7 +86,7 @@ def spark(values: sparse.csr_array, n_factors: int) -> float:
     import pyarrow as pa
     from pyspark.ml.recommendation import ALS
 
-    from catalog.spark import session
+    from catalog.io.spark import session
 
     cells = values.tocoo()
     columns = {"user": cells.row.astype(np.int32), "item": cells.col.astype(np.int32), "rating": cells.data}

@@ -1,4 +1,4 @@
-"""How fast an open engine answers on a catalogue of ten thousand films: the blend, and new films alone and in a batch.
+"""How fast an open engine answers on a catalog of ten thousand films: the blend, and new films alone and in a batch.
 
 The films and ratings are ml-latest-small's; its films without a poster get one of the shared posters, cropped and
 mirrored, so that every film has its own. Peer of the blend is what it cannot do without: the scan of all features by
@@ -46,11 +46,11 @@ def main() -> None:
 
 def prepare(shared: Path, work: Path, home: Path) -> None:
     """Make a workspace in which every film has a poster."""
-    from features.backbone import BackboneChoice
-    from keyart.extracting import Extraction, extract
-    from keyart.pipeline import build, import_posters, load
-    from keyart.progress import bar
-    from keyart.workspace import Workspace
+    from catalog.io.progress import bar
+    from features.encoders.keras import BackboneChoice
+    from keyart.pipeline.features import Extraction, extract
+    from keyart.pipeline.loading import build, import_posters, load
+    from keyart.workspace.layout import Workspace
 
     folder, posters = shared / "data" / "ml-latest-small", work / "posters"
     posters.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def measure_blend(engine) -> None:
     """Ask about films with posters and ratings; beside it, the scan alone."""
     import faiss
 
-    films = [film.movie_id for film in engine.catalogue if film.n_ratings > 1]
+    films = [film.movie_id for film in engine.catalog if film.n_ratings > 1]
     asked = np.random.default_rng(1).permutation(films)[:N_QUERIES].tolist()
     engine.similar(asked[0])
     index = engine._index  # What is measured is what lies under it.
@@ -102,9 +102,9 @@ def measure_blend(engine) -> None:
 def measure_new_films(engine, posters: Sequence[Path]) -> None:
     """Ask about new films one by one and a thousand at once; beside it, the network alone."""
     from features.images import read_image
-    from keyart.new_films import describe
+    from keyart.cold_start.new_film import describe
 
-    known = engine.catalogue.genres()
+    known = engine.catalog.genres()
     films = [describe(path, "New", 1999, "Comedy", known_genres=known) for path in posters[:N_BATCH]]
     engine.cold_start(films[:1])
     engine.cold_start(films[:2])

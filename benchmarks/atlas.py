@@ -31,16 +31,16 @@ from PIL import Image, ImageEnhance
 # benchmarks/index.py is not the package of that name.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from catalog.films import Film
+from catalog.film import Film
 from index.vectors import unit_rows
+from keyart.atlas.build import AtlasOptions, make_atlas
 from keyart.atlas.layout import Method, lay_out, place
-from keyart.atlas.making import AtlasOptions, make_atlas
 from keyart.atlas.record import Atlas
-from keyart.atlas.sheets import along_the_map, assign, draw
-from keyart.indexing import film_features
-from keyart.pipeline import build, import_posters, load
-from keyart.stock import current_features, films_of, posters_of
-from keyart.workspace import Workspace
+from keyart.atlas.sprites import along_the_map, assign, draw
+from keyart.pipeline.index import film_features
+from keyart.pipeline.loading import build, import_posters, load
+from keyart.workspace.contents import current_features, films_of, posters_of
+from keyart.workspace.layout import Workspace
 
 _N_TIMES = 5
 _N_PLACED = 200
@@ -88,8 +88,8 @@ def measure_map(workspace: Workspace) -> None:
     atlas = Atlas.open(workspace.atlas_dir)
     units = np.concatenate([unit_rows(block, None)[0] for block in features.blocks()])
     nearest = _nearest(units @ units.T, 10)
-    centred = atlas.rows - atlas.rows.mean(axis=0)
-    plane = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
+    centered = atlas.rows - atlas.rows.mean(axis=0)
+    plane = centered @ np.linalg.svd(centered, full_matrices=False)[2][:2].T
     by_chance = np.random.default_rng(0).uniform(size=plane.shape)
     print("| places by | share of the 10 nearest among the 30 nearest there |\n|---|---|")
     for n in (len(atlas.basis.T), 50):
@@ -112,7 +112,7 @@ def measure_placing(atlas: Atlas) -> None:
     nearest = np.argsort(-(atlas.rows[new] @ rows.T), axis=1)[:, :10]
     print(f"| {_N_PLACED} films placed | share of the 10 nearest among the 30 nearest on the map |\n|---|---|")
     ways = {
-        "where neighbours crowd": place(atlas.rows[new], rows, positions),
+        "where neighbors crowd": place(atlas.rows[new], rows, positions),
         "in their mean": positions[nearest].mean(axis=1),
     }
     for name, placed in ways.items():

@@ -17,7 +17,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 if TYPE_CHECKING:
     from cf.coldstart.evaluation import ColdReport
-    from cf.coldstart.fewshot import FewShotCurve
+    from cf.coldstart.few_shot import FewShotCurve
     from cf.coldstart.prior_evaluation import PriorScore
 
 
@@ -27,9 +27,9 @@ def main() -> None:
     parser.add_argument("--curve", type=Path, help="where the curve is drawn: .png, .svg, .pdf")
     parser.add_argument("--seeds", type=int, default=5, help="draws of hidden films")
     arguments = parser.parse_args()
-    from keyart.cold_report import ColdQuestion, measure_cold_start
-    from keyart.plots import check_plot_path, draw_crossover
-    from keyart.workspace import Workspace
+    from keyart.cold_start.evaluation import ColdQuestion, measure_cold_start
+    from keyart.render.plots import check_plot_path, draw_crossover
+    from keyart.workspace.layout import Workspace
 
     if arguments.curve:
         check_plot_path(arguments.curve)

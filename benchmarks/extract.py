@@ -24,10 +24,10 @@ from typing import Any
 
 import numpy as np
 
-from features.backbone import BATCH_SIZE, BackboneChoice
-from features.computation import Picture
+from features.encoders.encoder import Extractor, load_extractor
+from features.encoders.keras import BATCH_SIZE, BackboneChoice
 from features.extraction import extract_features, open_store
-from features.extractor import Extractor, load_extractor
+from features.pipeline import Picture
 
 GFLOP_A_POSTER = 30.7
 SIDE = 3072

@@ -31,8 +31,9 @@ from typing import ClassVar
 
 from PIL import Image
 
-from catalog.films import Catalogue, Film
-from keyart.workspace import Workspace
+from catalog.film import Film
+from catalog.films import Catalog
+from keyart.workspace.layout import Workspace
 
 KEY = "0" * 32
 N_DRAWN = 64
@@ -127,7 +128,7 @@ def run_keyart(address: str, n_films: int, *words: str) -> tuple[float, int, dic
             Film(number, f"The Film with the Number {number}", 1990, f"{number:07}", number)
             for number in range(1, n_films + 1)
         ]
-        Catalogue.create(workspace.catalogue_path, films, {"numbering": "movielens", "source": "benchmark"})
+        Catalog.create(workspace.catalog_path, films, {"numbering": "movielens", "source": "benchmark"})
         environment = {**os.environ, "TMDB_API_KEY": KEY, "KEYART_TMDB_URL": f"{address}/3"}
         began_s = time.monotonic()
         process = subprocess.Popen(

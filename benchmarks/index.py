@@ -1,7 +1,7 @@
 """How fast, how large and how exact the index is beside its peers, on features of real posters, and how that grows.
 
 Every way builds and saves in one process and answers in another, so that its memory is its own; all run one after the
-other. The features are of real posters and of the same cropped, mirrored, recoloured and compressed, by the small
+other. The features are of real posters and of the same cropped, mirrored, recolored and compressed, by the small
 network of the shared folder; half of the queries are of posters that are in the index in another form, half of posters
 that are not in it at all. They are kept in the working folder, and a run that was killed goes on where it was;
 after a change of the network or of what is done to the posters, begin with an empty folder. The peers are keyart's
@@ -64,7 +64,7 @@ FLAT, HNSW, OURS, SCAN = "FAISS flat float32", "hnswlib", "keyart shortlist", "F
 
 
 def augment(data: bytes, rng: np.random.Generator) -> bytes:
-    """Crop, mirror, recolour and compress a poster."""
+    """Crop, mirror, recolor and compress a poster."""
     from PIL import Image, ImageEnhance, ImageOps
 
     image = Image.open(io.BytesIO(data)).convert("RGB")
@@ -119,8 +119,8 @@ def grow(path: Path, n: int, width: int, make: Callable[[range], Matrix]) -> Non
 
 def extract(shared: Path, folder: Path, n: int) -> None:
     """Compute n rows and the queries, unless they are there."""
-    from features.backbone import BackboneChoice
-    from features.extractor import load_extractor, to_float16
+    from features.encoders.encoder import load_extractor, to_float16
+    from features.encoders.keras import BackboneChoice
 
     choice = BackboneChoice(str(shared / "weights" / "squeezenet_v1_1_imagenet.keras"))
     extractor = load_extractor(choice, folder, batch_size=32)
@@ -154,7 +154,7 @@ def project(folder: Path, prefix: str, n_real: int, n: int) -> None:
     """
     rows = mapped(folder / "rows.npy", n_real)
     sample = unit(rows[sample_of(n_real)])
-    # The basis is that of the sample's second moments, uncentred; its Gram matrix is the smaller way there.
+    # The basis is that of the sample's second moments, uncentered; its Gram matrix is the smaller way there.
     values, vectors = np.linalg.eigh(sample @ sample.T)
     basis = (sample.T @ vectors[:, -PROJECTED:]) / np.sqrt(values[-PROJECTED:])
     parents = np.concatenate([block @ basis for block in unit_blocks(rows)])
@@ -314,7 +314,7 @@ class Usearch(InFloat32):
 
 
 class ScikitLearn(InFloat32):
-    """scikit-learn's brute force, which normalises the whole matrix for every question."""
+    """scikit-learn's brute force, which normalizes the whole matrix for every question."""
 
     modules = ("sklearn.neighbors",)
     copies = 2.0
@@ -323,15 +323,15 @@ class ScikitLearn(InFloat32):
         """Open what was written."""
         from sklearn.neighbors import NearestNeighbors
 
-        neighbours = NearestNeighbors(n_neighbors=K, algorithm="brute", metric="cosine")
-        neighbours.fit(np.load(folder / "matrix.npy"))
-        yield "", lambda queries: neighbours.kneighbors(queries, return_distance=False), {}
+        neighbors = NearestNeighbors(n_neighbors=K, algorithm="brute", metric="cosine")
+        neighbors.fit(np.load(folder / "matrix.npy"))
+        yield "", lambda queries: neighbors.kneighbors(queries, return_distance=False), {}
 
 
 class Keyart:
     """Ours, of either kind."""
 
-    modules = ("index.cosine", "index.features")
+    modules = ("index.cosine", "index.source")
     # The features are read when it is asked, and are on disk anyway.
     reads_features = True
 
@@ -361,7 +361,7 @@ class Keyart:
 
 def films(rows: Matrix) -> Any:
     """Give each row the next number as its film, from 1: whoever takes a row for a movie_id is found out."""
-    from index.features import FilmFeatures
+    from index.source import FilmFeatures
 
     return FilmFeatures.of(np.arange(1, len(rows) + 1), rows)
 
@@ -688,13 +688,13 @@ def plot(real: Bench, projected: Bench, path: Path) -> None:
         (projected, SCAN, "C7", "--", f"{SCAN}, {PROJECTED} made-up numbers"),
         (projected, OURS, "C0", "--", f"{OURS}, {PROJECTED} made-up numbers"),
     )
-    for bench, way, colour, style, label in lines:
+    for bench, way, color, style, label in lines:
         found = bench.of(way)
         for axis, values in (
             (axes[0], [one.single_ms for one in found]),
             (axes[1], [one.own_bytes / 1e6 for one in found]),
         ):
-            axis.plot([one.n for one in found], values, marker="o", color=colour, linestyle=style, label=label)
+            axis.plot([one.n for one in found], values, marker="o", color=color, linestyle=style, label=label)
     for axis, title in zip(axes, ("one query, ms", "own memory, MB"), strict=True):
         axis.set(xscale="log", yscale="log", xlabel="films", title=title)
         axis.grid(alpha=0.3)

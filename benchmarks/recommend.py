@@ -19,7 +19,7 @@ import numpy as np
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 if TYPE_CHECKING:
-    from keyart.workspace import Workspace
+    from keyart.workspace.layout import Workspace
 
 _K = 30
 
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["ease"])
     parser.add_argument("--answers", type=int, default=300)
     chosen = parser.parse_args()
-    from keyart.workspace import Workspace
+    from keyart.workspace.layout import Workspace
 
     print(
         "| model | first answer (s) | a user, p50 (ms) | p99 | ten ratings, p50 (ms) | p99 |\n|---|---|---|---|---|---|"
@@ -40,8 +40,8 @@ def main() -> None:
 
 
 def _row(workspace: Workspace, name: str, n: int) -> str:
-    from keyart.recommending import UserRecommender, history_of
-    from keyart.stock import rating_matrix
+    from keyart.recommend.recommendations import UserRecommender, history_of
+    from keyart.workspace.contents import rating_matrix
 
     rng = np.random.default_rng(0)
     ratings = rating_matrix(workspace)

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from cf.evaluation import Scorecard, evaluate, predict_stars
+from cf.evaluation.evaluation import Scorecard, evaluate, predict_stars
+from cf.evaluation.splits import Split, by_user, given, k_fold, random_split
 from cf.ratings import Ratings, read_movielens, read_ratings
 from cf.registry import MODELS, make
-from cf.splits import Split, by_user, given, k_fold, random_split
 
 RATING = [
     *("damped-mean", "baseline", "user-cosine", "item-cosine", "sgd", "als", "spark-als", "bayesian"),

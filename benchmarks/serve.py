@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 64])
     chosen = parser.parse_args()
-    from keyart.workspace import Workspace
+    from keyart.workspace.layout import Workspace
     from posters.store import PosterStore
 
     with PosterStore.open_to_read(Workspace.open(chosen.home).posters_dir) as store:

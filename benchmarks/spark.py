@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from features.backbone import BackboneChoice
-from features.computation import Picture
+from features.encoders.encoder import Extractor, load_extractor
+from features.encoders.keras import BackboneChoice
 from features.extraction import extract_features, open_store
-from features.extractor import Extractor, load_extractor
+from features.pipeline import Picture
 from features.spark import extract_features as extract_on_spark
 from features.spark import frame_of, session
 from features.store import FeatureStore

@@ -1,8 +1,8 @@
-"""The catalogue: an SQLite file of films, looked up by id or by what a person types.
+"""The catalog: an SQLite file of films, looked up by id or by what a person types.
 
 Owns ``catalog.sqlite``: one row a film, one row for each of its titles, which films were added to those of MovieLens,
 what users tagged films with, and a few facts about the whole (where the films came from, which ratings file belongs to
-them). It is written whole, under a temporary name, so that a load that fails leaves the catalogue that was there. May
+them). It is written whole, under a temporary name, so that a load that fails leaves the catalog that was there. May
 import `catalog` only.
 """
 
@@ -13,15 +13,15 @@ import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from catalog.errors import DataError, NotBuiltError, UnknownFilmError
+from catalog.film import Film, FilmTag
 from catalog.filters import Filter
 from catalog.genres import spelt_as_known
-from catalog.lookup import Lookup
-from catalog.storage import atomic_path, sqlite_errors
+from catalog.io.files import atomic_path, sqlite_errors
+from catalog.search import Lookup
 from catalog.titles import bare_key, title_key
 
 FIRST_ADDED_ID = 1_000_000_001
@@ -58,9 +58,9 @@ CREATE INDEX films_by_imdb ON films (imdb_id);
 CREATE INDEX films_by_tmdb ON films (tmdb_id);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
-# Apart from the rest, so that a catalogue of before there were added films is read, and added to, like any other.
+# Apart from the rest, so that a catalog of before there were added films is read, and added to, like any other.
 _ADDED = "CREATE TABLE IF NOT EXISTS added (movie_id INTEGER PRIMARY KEY REFERENCES films)"
-# Apart for the same reason: a catalogue of before tags were loaded has none.
+# Apart for the same reason: a catalog of before tags were loaded has none.
 _TAGS = """CREATE TABLE tags (
     movie_id INTEGER NOT NULL REFERENCES films,
     tag TEXT NOT NULL,
@@ -69,69 +69,8 @@ _TAGS = """CREATE TABLE tags (
 ) WITHOUT ROWID"""
 
 
-@dataclass(frozen=True)
-class Film:
-    """One film.
-
-    Parameters
-    ----------
-    movie_id : int
-        MovieLens' number.
-    title : str
-        As a reader expects it: "The Matrix".
-    year : int or None
-        The year of release, where known.
-    imdb_id : str or None
-        Zero-padded to seven digits or more, without ``tt``.
-    tmdb_id : int or None
-        TMDB's number.
-    genres : tuple of str
-        Empty where none is listed.
-    alternative_titles : tuple of str
-        Other titles, article first.
-    n_ratings : int
-        The film's support: how many users rated it.
-    mean_rating : float or None
-        Their mean, in stars; None without ratings.
-    """
-
-    movie_id: int
-    title: str
-    year: int | None = None
-    imdb_id: str | None = None
-    tmdb_id: int | None = None
-    genres: tuple[str, ...] = ()
-    alternative_titles: tuple[str, ...] = ()
-    n_ratings: int = 0
-    mean_rating: float | None = None
-
-    @property
-    def label(self) -> str:
-        """Title and year as people write them: "Heat (1995)"."""
-        return f"{self.title} ({self.year})" if self.year else self.title
-
-
-@dataclass(frozen=True)
-class FilmTag:
-    """A word or two that users tagged a film with.
-
-    Parameters
-    ----------
-    movie_id : int
-        The film.
-    tag : str
-        In lower case: users do not agree on capitals.
-    n_users : int
-        How many users chose it.
-    """
-
-    movie_id: int
-    tag: str
-    n_users: int
-
-
-class Catalogue:
-    """Films by id and by title, from one SQLite file; open it with `Catalogue.open`.
+class Catalog:
+    """Films by id and by title, from one SQLite file; open it with `Catalog.open`.
 
     Parameters
     ----------
@@ -155,7 +94,7 @@ class Catalogue:
         added: Iterable[Film] = (),
         tags: Iterable[FilmTag] = (),
     ) -> None:
-        """Write a whole catalogue, in place of the one that was there.
+        """Write a whole catalog, in place of the one that was there.
 
         Parameters
         ----------
@@ -173,7 +112,7 @@ class Catalogue:
         Raises
         ------
         StoreError
-            The file cannot be written; the earlier catalogue is untouched.
+            The file cannot be written; the earlier catalog is untouched.
         """
         with _writing(path) as connection:
             connection.executescript(_SCHEMA)
@@ -186,7 +125,7 @@ class Catalogue:
 
     @classmethod
     def add(cls, path: Path, films: Iterable[Film]) -> None:
-        """Add films to a catalogue; whoever has it open keeps it as it was.
+        """Add films to a catalog; whoever has it open keeps it as it was.
 
         Parameters
         ----------
@@ -198,14 +137,14 @@ class Catalogue:
         Raises
         ------
         StoreError
-            The file cannot be written; the catalogue is untouched.
+            The file cannot be written; the catalog is untouched.
         """
         with _writing(path, path) as connection:
             _insert_added(connection, films)
 
     @classmethod
-    def open(cls, path: Path) -> Catalogue:
-        """Open a catalogue for reading.
+    def open(cls, path: Path) -> Catalog:
+        """Open a catalog for reading.
 
         Parameters
         ----------
@@ -214,15 +153,15 @@ class Catalogue:
 
         Returns
         -------
-        Catalogue
-            The catalogue; it may be read from several threads.
+        Catalog
+            The catalog; it may be read from several threads.
 
         Raises
         ------
         NotBuiltError
             There is no such file.
         DataError
-            It is not a catalogue of this version.
+            It is not a catalog of this version.
         """
         if not path.is_file():
             raise NotBuiltError(f"no films here yet ({path} is missing); run `keyart load DIR` on a MovieLens folder")
@@ -232,13 +171,13 @@ class Catalogue:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version != _VERSION:
                 raise DataError(
-                    f"{path} is a catalogue of version {version}, this keyart reads version {_VERSION}; "
+                    f"{path} is a catalog of version {version}, this keyart reads version {_VERSION}; "
                     "run `keyart load DIR` again"
                 )
             on_failure.pop_all()
         return cls(path, connection)
 
-    def __enter__(self) -> Catalogue:
+    def __enter__(self) -> Catalog:
         return self
 
     def __exit__(
@@ -257,7 +196,7 @@ class Catalogue:
         return (_film(row) for row in self._rows("SELECT * FROM films ORDER BY movie_id"))
 
     def fact(self, name: str) -> str | None:
-        """Tell one fact about the whole catalogue.
+        """Tell one fact about the whole catalog.
 
         Parameters
         ----------
@@ -292,7 +231,7 @@ class Catalogue:
         """
         found = self.films([movie_id])
         if not found:
-            raise UnknownFilmError(f"no film has the movie_id {movie_id}; this catalogue holds {len(self)} films")
+            raise UnknownFilmError(f"no film has the movie_id {movie_id}; this catalog holds {len(self)} films")
         return found[movie_id]
 
     def films(self, movie_ids: Iterable[int]) -> dict[int, Film]:
@@ -383,7 +322,7 @@ class Catalogue:
         Raises
         ------
         ConfigError
-            No film of this catalogue is of a genre that the filter names.
+            No film of this catalog is of a genre that the filter names.
         """
         spelt_as_known(wanted.genres, self.genres())
         clause, values = wanted.as_sql()
@@ -468,7 +407,7 @@ class Catalogue:
 
 @contextmanager
 def _writing(path: Path, earlier: Path | None = None) -> Iterator[sqlite3.Connection]:
-    """Give a connection to a file that takes the place of a catalogue once all is written: an empty one, or a copy."""
+    """Give a connection to a file that takes the place of a catalog once all is written: an empty one, or a copy."""
     with atomic_path(path) as temporary_path, sqlite_errors(path):
         if earlier:
             shutil.copyfile(earlier, temporary_path)

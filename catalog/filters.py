@@ -1,4 +1,4 @@
-"""Which films of a catalogue are meant: by year, genre, support or a list. May import `catalog.errors` only."""
+"""Which films of a catalog are meant: by year, genre, support or a list. May import `catalog.errors` only."""
 
 from __future__ import annotations
 

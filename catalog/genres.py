@@ -1,4 +1,4 @@
-"""Genres as people type them, brought to the spelling of a catalogue. May import `catalog.errors` only."""
+"""Genres as people type them, brought to the spelling of a catalog. May import `catalog.errors` only."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def split_genres(text: str) -> tuple[str, ...]:
 
 
 def spelt_as_known(genres: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:
-    """Spell genres as a catalogue does; capitals do not matter.
+    """Spell genres as a catalog does; capitals do not matter.
 
     Parameters
     ----------
     genres : iterable of str
         As typed.
     known : sequence of str
-        The genres of the catalogue.
+        The genres of the catalog.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def spelt_as_known(genres: Iterable[str], known: Sequence[str]) -> tuple[str, ..
     Raises
     ------
     ConfigError
-        A genre is none of the catalogue's; the message names the nearest.
+        A genre is none of the catalog's; the message names the nearest.
     """
     spellings = {genre.lower(): genre for genre in known}
     spelt = []

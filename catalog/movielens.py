@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from catalog.errors import DataError
-from catalog.films import Film, FilmTag
+from catalog.film import Film, FilmTag
 from catalog.genres import split_genres
-from catalog.tables import Row, read_rows, read_text
+from catalog.io.tables import Row, read_rows, read_text
 from catalog.titles import parse_title
 
 _MOVIE_ID = "a movieId, a whole number above 0"

@@ -3,7 +3,7 @@
 A model is made with its parameters, learns in ``fit``, and answers four questions: which stars (or what preference) a
 user gives a film, which films a user should see, which films somebody new should see, and which films are like a film.
 What ``fit`` learns ends in ``_``. Results come as ids and scores, in this order, best first; ties stand in ascending
-movie_id; fewer results than k are a shorter list, never padding; a film is never its own neighbour. What a model does
+movie_id; fewer results than k are a shorter list, never padding; a film is never its own neighbor. What a model does
 not know is NaN and is never recommended. Nothing is pickled.
 
 A subclass names itself and what it learns, and fills in the hooks `_fit`, `_score` and, where it can, `_score_new`,
@@ -23,13 +23,13 @@ import numpy.typing as npt
 from scipy import sparse
 
 from catalog.errors import ConfigError, DataError
-from cf.arrays import open_arrays, save_arrays
+from catalog.io.arrays import open_arrays, save_arrays
 from cf.ratings import RatingMatrix
 
 Ids = Sequence[int] | npt.NDArray[np.integer]
 Rows = npt.NDArray[np.integer]
 Scores = npt.NDArray[np.floating]
-# Cells of one block of users (or films) × films, so that memory is bounded whatever the catalogue's size.
+# Cells of one block of users (or films) × films, so that memory is bounded whatever the catalog's size.
 BLOCK_CELLS = 8_000_000
 
 
@@ -203,7 +203,7 @@ class Recommender(ABC):
         movie_ids : sequence of int
             The films asked about.
         k : int
-            How many neighbours at most.
+            How many neighbors at most.
 
         Returns
         -------
@@ -239,7 +239,7 @@ class Recommender(ABC):
         return sparse.coo_array((kept.data, (kept.row, columns[columns >= 0][kept.col])), shape=shape).tocsr()
 
     def save(self, folder: Path) -> None:
-        """Write what was learnt.
+        """Write what was learned.
 
         Parameters
         ----------
@@ -251,10 +251,10 @@ class Recommender(ABC):
         StoreError
             The files cannot be written; what was there before is untouched.
         """
-        learnt = {name: getattr(self, name) for name in ("user_ids_", "movie_ids_", "seen_", *self._learns)}
+        learned = {name: getattr(self, name) for name in ("user_ids_", "movie_ids_", "seen_", *self._learns)}
         sizes = {"n_users": len(self.user_ids_), "n_films": len(self.movie_ids_)}
         content = {"parameters": self.parameters, "source": self.source, **sizes}
-        save_arrays(folder, self.name, _kind(self), self.version, content, learnt)
+        save_arrays(folder, self.name, _kind(self), self.version, content, learned)
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -277,14 +277,14 @@ class Recommender(ABC):
         DataError
             It is of another kind or version, or damaged.
         """
-        content, learnt = open_arrays(folder, cls.name, _kind(cls), cls.version)
+        content, learned = open_arrays(folder, cls.name, _kind(cls), cls.version)
         try:
             model = cls(**content["parameters"])
             if set(model.parameters) != set(content["parameters"]):
                 raise DataError(f"{cls.name} in {folder} is damaged (a parameter is missing); fit the model again")
             model.source = content["source"]
             for name in ("user_ids_", "movie_ids_", "seen_", *cls._learns):
-                setattr(model, name, learnt[name])
+                setattr(model, name, learned[name])
         except (KeyError, TypeError) as error:
             raise DataError(f"{cls.name} in {folder} is damaged ({error}); fit the model again") from error
         return model

@@ -19,8 +19,8 @@ from pyarrow import csv
 from scipy import sparse
 
 from catalog.errors import DataError
-from catalog.storage import atomic_path
-from catalog.tables import MOST_ID, Row, read_rows, read_text
+from catalog.io.files import atomic_path
+from catalog.io.tables import MOST_ID, Row, read_rows, read_text
 
 LOWEST, HIGHEST = 0.5, 5.0
 _COLUMNS = ("userId", "movieId", "rating", "timestamp")
@@ -86,7 +86,7 @@ class Ratings:
 
     @classmethod
     def empty(cls) -> Ratings:
-        """Make a table without rows, for a catalogue without ratings.
+        """Make a table without rows, for a catalog without ratings.
 
         Returns
         -------

@@ -39,15 +39,15 @@ MODELS: dict[str, Entry] = {
     "damped-mean": Entry("popularity", "DampedMean", "the films rated best, damped where few rated"),
     "most-rated": Entry("popularity", "MostRated", "the films that most users rated"),
     "baseline": Entry("baseline", "Baseline", "the mean, corrected by user and film"),
-    "item-cosine": Entry("neighbors", "ItemCosine", "cosine of two films' ratings, centred and shrunk"),
-    "user-cosine": Entry("neighbors", "UserCosine", "cosine of two users' ratings, centred and shrunk"),
+    "item-cosine": Entry("neighbors", "ItemCosine", "cosine of two films' ratings, centered and shrunk"),
+    "user-cosine": Entry("neighbors", "UserCosine", "cosine of two users' ratings, centered and shrunk"),
     "article-item-cosine": Entry("neighbors", "ArticleItemCosine", "the article's: unrated films count as 0 stars"),
     "article-user-cosine": Entry("neighbors", "ArticleUserCosine", "the article's: unrated films count as 0 stars"),
-    "sgd": Entry("sgd", "SGD", "factorisation with biases by stochastic gradient descent"),
-    "bayesian": Entry("bayesian", "BayesianFactors", "Bayesian factorisation by Gibbs sampling, with who rated what"),
+    "sgd": Entry("sgd", "SGD", "factorization with biases by stochastic gradient descent"),
+    "bayesian": Entry("bpmf", "BayesianFactors", "Bayesian factorization by Gibbs sampling, with who rated what"),
     "als": Entry("als", "ALS", "biases and factors by alternating least squares"),
     "implicit-als": Entry("als", "ImplicitALS", "factors of who rated what, by alternating least squares"),
-    "spark-als": Entry("spark", "SparkALS", "biases and factors, fitted by Spark's ALS", needs="spark"),
+    "spark-als": Entry("spark_als", "SparkALS", "biases and factors, fitted by Spark's ALS", needs="spark"),
     "ease": Entry("ease", "Ease", "what goes with what was seen: a linear autoencoder in closed form"),
     "ease-plain": Entry(
         "ease",
@@ -63,18 +63,18 @@ MODELS: dict[str, Entry] = {
     ),
     "two-tower": Entry("two_tower", "TwoTower", "vectors of users and films, fitted to choices", needs="tensorflow"),
     "keras-sigmoid": Entry(
-        "factors", "KerasFactors", "factors and biases by Keras, within the scale", {"output": "sigmoid"}, "tensorflow"
+        "keras_mf", "KerasFactors", "factors and biases by Keras, within the scale", {"output": "sigmoid"}, "tensorflow"
     ),
     # As published, for comparison: trained as keras-sigmoid is, it does as well (docs/benchmarks.md).
     "keras-relu": Entry(
-        "factors",
+        "keras_mf",
         "KerasFactors",
         "factors and biases by Keras, none below 0, with the published settings",
         {"output": "relu", "n_epochs": 3, "batch_size": 512, "decay": False}
         | {"regularization": 0.0, "bias_regularization": 0.0},
         "tensorflow",
     ),
-    "ranking": Entry("ranking", "Ranking", "a network on user and film, trained on stars", {}, "tensorflow"),
+    "ranking": Entry("ranking_network", "Ranking", "a network on user and film, trained on stars", {}, "tensorflow"),
 }
 
 
@@ -101,7 +101,7 @@ def model_class(name: str) -> type[Recommender]:
         advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(MODELS)}"
         raise ConfigError(f"no model is called {name!r}; {advice}")
     entry = MODELS[name]
-    found: type[Recommender] = getattr(import_module(f".{entry.module}", __package__), entry.class_name)
+    found: type[Recommender] = getattr(import_module(f".models.{entry.module}", __package__), entry.class_name)
     return found
 
 

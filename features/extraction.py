@@ -1,4 +1,4 @@
-"""Batch extraction: what `features.computation` makes of pictures, into the store, while the network goes on.
+"""Batch extraction: what `features.pipeline` makes of pictures, into the store, while the network goes on.
 
 Restartable: what the store holds of the same file is not computed again, and a shard counts once it is complete. Shards
 are cut by the pictures that could be read, so a run that was killed and one that was not write the same bytes. A
@@ -17,17 +17,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from catalog.errors import DataError, NotBuiltError
-from catalog.lock import exclusive
-from catalog.remote import AnyPath, place
-from features.backbone import IMAGENET, KERAS, VGG16, BackboneChoice
-from features.computation import Broken, Computed, Known, Picture, Row, compute
-from features.descriptors import Pooling, Whitening
-from features.extractor import Extractor, load_extractor
+from catalog.io.locks import exclusive
+from catalog.io.remote import AnyPath, place
+from features.encoders.encoder import Extractor, load_extractor
+from features.encoders.keras import IMAGENET, KERAS, VGG16, BackboneChoice
 from features.images import Resize
+from features.pipeline import Broken, Computed, Known, Picture, Row, compute
+from features.pooling import Pooling, Whitening
 from features.store import SHARD_ROWS, FeatureStore, PictureId, Skipped
 
 WHITENING_SAMPLE = 2000
-"""From how many pictures a whitening is learnt: some for each of 512 numbers."""
+"""From how many pictures a whitening is learned: some for each of 512 numbers."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def extract(
         An id and a file, or what stands in one. The ids are all integers or all texts. It is read as it is needed, in
         a thread of its own, and never held as a whole.
     out : str or Path
-        The folder of features; or the URI of one, as `catalog.remote.place` knows them.
+        The folder of features; or the URI of one, as `catalog.io.remote.place` knows them.
     backbone : str, default "vgg16"
         ``"vgg16"``, or the path of a Keras file.
     weights : str, default "imagenet"
@@ -301,7 +301,7 @@ def open_store(folder: AnyPath, choice: BackboneChoice, extractor: Extractor, *,
 
 
 def spread_out(pictures: Sequence[Picture]) -> Sequence[Picture]:
-    """Choose the pictures that a whitening is learnt from.
+    """Choose the pictures that a whitening is learned from.
 
     Parameters
     ----------
@@ -320,7 +320,7 @@ def spread_out(pictures: Sequence[Picture]) -> Sequence[Picture]:
 def whiten(
     extractor: Extractor, sample: Iterable[Picture], folder: AnyPath, *, lost_is_none: bool = False
 ) -> Extractor:
-    """Add a whitening to an extractor: the one that a folder of features has, else one learnt from some pictures.
+    """Add a whitening to an extractor: the one that a folder of features has, else one learned from some pictures.
 
     Parameters
     ----------

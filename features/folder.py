@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from catalog.errors import ConfigError, DataError
-from features.computation import Picture, printable
 from features.images import SUFFIXES
+from features.pipeline import Picture, printable
 
 
 def pictures_in(folder: Path) -> list[Picture]:

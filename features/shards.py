@@ -25,8 +25,8 @@ import pandas as pd
 import pyarrow as pa
 
 from catalog.errors import DataError, KeyartError, StoreError
-from catalog.remote import AnyPath, RemotePath
-from catalog.storage import read_record, sha256_file
+from catalog.io.files import read_record, sha256_file
+from catalog.io.remote import AnyPath, RemotePath
 
 KIND, VERSION = "keyart-features-shard", 1
 COLUMNS = ("poster_sha256", "width", "height", "source")

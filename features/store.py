@@ -23,9 +23,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from catalog.errors import DataError, NotBuiltError
-from catalog.remote import AnyPath
-from catalog.storage import read_record, write_bytes, write_record
-from features.descriptors import Whitening
+from catalog.io.files import read_record, write_bytes, write_record
+from catalog.io.remote import AnyPath
+from features.pooling import Whitening
 from features.shards import (
     ID_COLUMNS,
     damaged,
@@ -264,7 +264,7 @@ class FeatureStore:
             # Also without a record: what an interrupted `clear` left must not count as this network's.
             store.clear()
         if whitening is not None:
-            # Also where it should be there already: it may have been lost, and the same have been learnt again.
+            # Also where it should be there already: it may have been lost, and the same have been learned again.
             whitening.save(folder / _WHITENING)
         if there is None or (there.origin, there.map_shape) != (store.origin, store.map_shape):
             content = {"identity": identity.as_dict(), "origin": store.origin, "map_shape": map_shape}

@@ -19,17 +19,17 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError, NotBuiltError, UnknownFilmError
-from catalog.storage import atomic_path
-from index import files
-from index.building import build_shortlist, make_trial, measured
-from index.exact import ExactRows
-from index.features import FilmFeatures, Ids
+from catalog.io.files import atomic_path
+from index import manifest
+from index.backends.base import Allowed, Rows
+from index.backends.exact import ExactRows
+from index.backends.projection import residuals
+from index.backends.shortlist import ShortlistRows
+from index.build import build_shortlist, make_trial, measured
 from index.generation import Generation, Growth
 from index.plan import Kind, Plan, make_plan
-from index.projections import residuals
-from index.rows import Allowed, Rows
-from index.searching import DUPLICATE_SIMILARITY, Nearest, Scan, Searcher, artwork_groups
-from index.shortlist import ShortlistRows
+from index.search import DUPLICATE_SIMILARITY, Nearest, Scan, Searcher, artwork_groups
+from index.source import FilmFeatures, Ids
 from index.vectors import FloatMatrix, Matrix, check_queries, faults, mean_row, unit_rows
 
 # How often the record is read again when its files vanish while they are opened.
@@ -69,7 +69,7 @@ class CosineIndex:
         identity: Mapping[str, Any],
         *,
         kind: Kind | Literal["auto"] = "auto",
-        centre: bool = False,
+        center: bool = False,
         target_recall: float = 0.99,
         max_memory_bytes: int | None = None,
         plan: Plan | None = None,
@@ -90,9 +90,9 @@ class CosineIndex:
             of another identity are not compared with these.
         kind : "auto", "exact" or "shortlist", default "auto"
             Compare with all films, or with a shortlist; by default what size and memory ask for.
-        centre : bool, default False
+        center : bool, default False
             Subtract the mean of all features before they are compared. Right for a network without training, whose
-            features all point much the same way; the similarities are then cosines of centred features.
+            features all point much the same way; the similarities are then cosines of centered features.
         target_recall : float, default 0.99
             The share of the truly nearest films that a shortlist should find.
         max_memory_bytes : int, optional
@@ -126,7 +126,7 @@ class CosineIndex:
         left_out = _faulty(features)
         good = _without(features, left_out)
         plan = plan or make_plan(len(good), good.n_features, kind, max_memory_bytes)
-        mean, rng = mean_row(good) if centre else None, np.random.default_rng(seed)
+        mean, rng = mean_row(good) if center else None, np.random.default_rng(seed)
         rows: ExactRows | ShortlistRows
         if plan.kind == "exact":
             rows = ExactRows.build(good, mean)
@@ -173,23 +173,23 @@ class CosineIndex:
         DataError
             It is of another version, or damaged.
         """
-        record = files.read(folder)
+        record = manifest.read(folder)
         for _ in range(_N_ATTEMPTS):
             try:
                 return cls._of(folder, record, features)
             except FileNotFoundError as error:
                 # Another generation may have taken its place between the record and the files.
-                newer = files.read(folder)
+                newer = manifest.read(folder)
                 if newer == record:
                     raise NotBuiltError(f"no index here ({error.filename} is missing); run `keyart build`") from error
                 record = newer
             except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
-                raise files.damaged(folder, error) from error
+                raise manifest.damaged(folder, error) from error
         raise NotBuiltError(f"the index in {folder} changes faster than it can be opened; try again")
 
     @classmethod
     def _of(cls, folder: Path, record: Mapping[str, Any], features: FilmFeatures | None) -> CosineIndex:
-        names = files.check(folder, record["files"])
+        names = manifest.check(folder, record["files"])
         # Opened here: of a damaged file that it opened itself, NumPy leaves the handle open.
         with (folder / names["films"]).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             movie_ids, mean = arrays["movie_ids"], arrays["mean"] if record["centred"] else None
@@ -215,7 +215,7 @@ class CosineIndex:
     def save(self, folder: Path) -> None:
         """Write the index as a new generation; whoever has the earlier one open keeps it.
 
-        One process at a time may write into a folder; see `catalog.lock.exclusive`.
+        One process at a time may write into a folder; see `catalog.io.locks.exclusive`.
 
         Parameters
         ----------
@@ -227,16 +227,16 @@ class CosineIndex:
         StoreError
             The files cannot be written; the earlier index is untouched.
         """
-        now, generation, before = self._now, secrets.token_hex(4), files.names_of(folder)
+        now, generation, before = self._now, secrets.token_hex(4), manifest.names_of(folder)
         try:
             names = {"films": f"{generation}.npz", **now.rows.save(folder, generation)}
             with atomic_path(folder / names["films"]) as temporary_path, temporary_path.open("wb") as stream:
                 np.savez(stream, allow_pickle=False, **_arrays(now))
-            files.write(folder, names, self._description(now))
+            manifest.write(folder, names, self._description(now))
         except BaseException:
-            files.remove_others(folder, before)
+            manifest.remove_others(folder, before)
             raise
-        files.remove_others(folder, names.values())
+        manifest.remove_others(folder, names.values())
 
     def __len__(self) -> int:
         return len(self.movie_ids)
@@ -261,7 +261,7 @@ class CosineIndex:
         return self._now.rows.mean
 
     @property
-    def centred(self) -> bool:
+    def centered(self) -> bool:
         """Whether the mean of all features is subtracted before they are compared."""
         return self.mean is not None
 
@@ -290,7 +290,7 @@ class CosineIndex:
     def needs_refit(self) -> bool:
         """Whether so much was added, or so different, that the index should be built anew."""
         # Without a basis or a mean there is nothing to fit.
-        return self._now.growth.is_too_much and (self.kind != ExactRows.kind or self.centred)
+        return self._now.growth.is_too_much and (self.kind != ExactRows.kind or self.centered)
 
     @property
     def report(self) -> dict[str, Any]:

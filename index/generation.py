@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError
-from index.features import FilmFeatures, Ids
-from index.projections import residuals
-from index.rows import Allowed, Rows
-from index.shortlist import ShortlistRows
+from index.backends.base import Allowed, Rows
+from index.backends.projection import residuals
+from index.backends.shortlist import ShortlistRows
+from index.source import FilmFeatures, Ids
 
 # Films added later fit the basis worse than those it was fitted on; so much worse, and it is fitted anew.
 _DRIFT_BOUND = 1.15

@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 import xxhash
 
 from catalog.errors import ConfigError, DataError, StoreError
-from catalog.lock import exclusive
-from catalog.storage import atomic_path, read_record, write_bytes, write_error, write_record, xxh3_file
+from catalog.io.files import atomic_path, read_record, write_bytes, write_error, write_record, xxh3_file
+from catalog.io.locks import exclusive
 from index.cosine import CosineIndex
-from index.searching import Nearest
+from index.search import Nearest
 
 _KIND, _VERSION, _RECORD = "keyart-neighbors", 1, "parts.json"
 _BLOCK_FILMS = 256
@@ -29,7 +29,7 @@ _BLOCK_FILMS = 256
 SCHEMA = pa.schema(
     [("movie_id", pa.int64()), ("rank", pa.int32()), ("neighbor_id", pa.int64()), ("similarity", pa.float32())]
 )
-"""One row a pair: a film, its neighbour's rank from 1, the neighbour, and their exact cosine."""
+"""One row a pair: a film, its neighbor's rank from 1, the neighbor, and their exact cosine."""
 
 
 def write_neighbors(
@@ -50,7 +50,7 @@ def write_neighbors(
     index : CosineIndex
         The films.
     k : int
-        How many neighbours each; fewer are written where there are fewer.
+        How many neighbors each; fewer are written where there are fewer.
     path : Path
         The Parquet file; it appears when all is done, in place of an earlier one.
     duplicate_similarity : float, optional

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from catalog.errors import ConfigError
-from index.pairs import pairs_bytes
+from index.backends.pairwise import pairs_bytes
 
 Kind = Literal["exact", "shortlist"]
 Codec = Literal["SQfp16", "SQ8", "PQ"]

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError
-from index.features import FilmFeatures, single
+from index.source import FilmFeatures, single
 
 # Beyond these, the squares and products of single-precision numbers are not what they should be.
 _SMALLEST, _LARGEST = 1e-30, 1e30

@@ -12,26 +12,27 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError, NotBuiltError, UnknownFilmError
-from catalog.films import Catalogue, Film
+from catalog.film import Film
+from catalog.films import Catalog
 from catalog.filters import Filter
 from cf.base import Recommender, rows_of
-from cf.hybrid import FloatArray, Similarities, support_of_pairs
-from cf.neighbors import ItemCosine
+from cf.hybrid.blend import FloatArray, Similarities, support_of_pairs
+from cf.models.neighbors import ItemCosine
 from cf.registry import model_class
 from features.images import SIDE, Resize, read_image
 from features.store import FeatureStore
 from index.cosine import CosineIndex
-from index.searching import Scan
-from keyart.answers import Alpha, ColdStartAnswer, Explanation, Query, SimilarFilms
-from keyart.blending import Hybrid, nearest, open_hybrid
-from keyart.cold_start import ColdStarter, OnBroken, open_cold_start
-from keyart.explaining import explain
-from keyart.indexing import check_identity, open_index
-from keyart.network import Network
-from keyart.new_films import NewFilm
-from keyart.ranking import Ranking, Shares
-from keyart.settings import HOME
-from keyart.workspace import Workspace
+from index.search import Scan
+from keyart.cold_start.new_film import NewFilm
+from keyart.cold_start.predictor import ColdStarter, OnBroken, open_cold_start
+from keyart.pipeline.index import check_identity, open_index
+from keyart.results import Alpha, ColdStartAnswer, Explanation, Query, SimilarFilms
+from keyart.similarity.attribution import explain
+from keyart.similarity.blending import Hybrid, nearest, open_hybrid
+from keyart.similarity.hits import Ranking, Shares
+from keyart.workspace.encoder import Network
+from keyart.workspace.layout import Workspace
+from keyart.workspace.settings import HOME
 from posters.store import PosterStore
 
 _log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class Engine:
     ----------
     workspace : Workspace
         The workspace.
-    catalogue : Catalogue
+    catalog : Catalog
         Its films.
     index : CosineIndex or None
         Its index, where one is built.
@@ -62,17 +63,17 @@ class Engine:
     def __init__(
         self,
         workspace: Workspace,
-        catalogue: Catalogue,
+        catalog: Catalog,
         index: CosineIndex | None,
         cf: Recommender | None,
         hybrid: Hybrid,
     ) -> None:
         self._workspace = workspace
-        self._catalogue = catalogue
+        self._catalog = catalog
         self._index = index
         self._cf = cf
         self._hybrid = hybrid
-        films = [(film.movie_id, film.n_ratings) for film in catalogue]
+        films = [(film.movie_id, film.n_ratings) for film in catalog]
         self._support = np.array(films, np.int32).reshape(-1, 2).T
 
     @classmethod
@@ -97,7 +98,7 @@ class Engine:
             A part is damaged, of another version, or the index and the features are of two networks.
         """
         workspace = Workspace.open(Path(home or HOME.value() or ""))
-        catalogue = Catalogue.open(workspace.catalogue_path)
+        catalog = Catalog.open(workspace.catalog_path)
         index = _built(open_index, workspace)
         hybrid = open_hybrid(workspace)
         cf = _built(model_class(hybrid.model).open, workspace.model_dir(hybrid.model))
@@ -105,7 +106,7 @@ class Engine:
             raise NotBuiltError(
                 f"nothing is built in {workspace.home} yet; run `keyart info` to see which step is next"
             )
-        return cls(workspace, catalogue, index, cf, hybrid)
+        return cls(workspace, catalog, index, cf, hybrid)
 
     def reopened(self) -> Engine:
         """Open the workspace as it has become; a network that is still the same is not loaded again.
@@ -141,9 +142,9 @@ class Engine:
             self._network(blank)
 
     @property
-    def catalogue(self) -> Catalogue:
+    def catalog(self) -> Catalog:
         """The films."""
-        return self._catalogue
+        return self._catalog
 
     @property
     def has_index(self) -> bool:
@@ -168,7 +169,7 @@ class Engine:
         UnknownFilmError
             No film answers, or several do.
         """
-        return self._catalogue.find(film) if isinstance(film, str) else self._catalogue.film(film)
+        return self._catalog.find(film) if isinstance(film, str) else self._catalog.film(film)
 
     def similar(
         self,
@@ -350,8 +351,8 @@ class Engine:
         Parameters
         ----------
         films : sequence of NewFilm
-            The films, each with a poster; see `keyart.new_films.describe`. Many go through the network, the index and
-            the model together.
+            The films, each with a poster; see `keyart.cold_start.new_film.describe`. Many go through the
+            network, the index and the model together.
         k : int, default 10
             How many look-alikes of each.
         n_users : int, default 1000
@@ -461,7 +462,7 @@ class Engine:
             if asked != "auto":
                 return np.full(len(candidates), float(asked))
             movie_ids, n_ratings = self._support
-            # A 0 at the end is what row -1, a film that left the catalogue, is taken to have.
+            # A 0 at the end is what row -1, a film that left the catalog, is taken to have.
             support = np.append(n_ratings, 0)[rows_of(movie_ids, candidates)]
             is_known = np.isin(candidates, cf.movie_ids)
             return self._hybrid.blending.alphas(support_of_pairs(film.n_ratings, support, is_known))
@@ -474,7 +475,7 @@ class Engine:
                 f"{self._index.n_stale} films of the index have no features any more, or another poster, and are "
                 "passed over; run `keyart build`"
             )
-        if self._cf is not None and self._cf.source != (self._catalogue.fact("ratings") or ""):
+        if self._cf is not None and self._cf.source != (self._catalog.fact("ratings") or ""):
             again = "keyart build" if self._cf.name == ItemCosine.name else f"keyart fit {self._hybrid.model}"
             yield f"similarities of ratings are of ratings loaded earlier; run `{again}`"
         if scan is None:
@@ -486,7 +487,7 @@ class Engine:
 
     @cached_property
     def _ranking(self) -> Ranking:
-        return Ranking(self._catalogue, self._index, self._hybrid.blending.calibration, self._poster_paths)
+        return Ranking(self._catalog, self._index, self._hybrid.blending.calibration, self._poster_paths)
 
     def _poster_path(self, movie_id: int) -> Path | None:
         return self._poster_paths.get(movie_id)
@@ -521,7 +522,7 @@ class Engine:
         if self._index is None and model is None:
             raise NotBuiltError(_NO_INDEX)
         store = self._store if self._index is not None else _built(FeatureStore.open, self._workspace.features_dir)
-        return ColdStarter(model, store, self._index, self._catalogue, self._poster_paths)
+        return ColdStarter(model, store, self._index, self._catalog, self._poster_paths)
 
 
 def _looks_alone(candidates: npt.NDArray[np.int64]) -> FloatArray:

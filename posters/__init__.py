@@ -3,9 +3,9 @@
 May import `catalog` only.
 """
 
+from posters.database import Origin, Source, State
 from posters.fetch import Choice, FetchProgress, FetchReport, choose_films, fetch_posters
-from posters.folder import ImportReport, import_csv, import_folder
-from posters.states import Origin, Source, State
+from posters.importing import ImportReport, import_csv, import_folder
 from posters.store import Poster, PosterStore
 from posters.tmdb import TmdbClient
 

@@ -19,12 +19,12 @@ from queue import Empty, Queue
 from typing import TypeVar
 
 from catalog.errors import DataError, FetchError, StoreError
-from catalog.films import Film
-from posters.pace import InterruptedFetchError
-from posters.states import Origin, Source, State
+from catalog.film import Film
+from posters.database import Origin, Source, State
+from posters.http import UnavailableError
+from posters.rate_limit import InterruptedFetchError
 from posters.store import PosterStore, WrittenPoster
 from posters.tmdb import TmdbClient, TmdbFilm
-from posters.transport import UnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ def choose_films(films: Iterable[Film], store: PosterStore | None, choice: Choic
     Parameters
     ----------
     films : iterable of Film
-        The catalogue.
+        The catalog.
     store : PosterStore or None
         What came already; None for nothing.
     choice : Choice
@@ -169,7 +169,7 @@ def choose_films(films: Iterable[Film], store: PosterStore | None, choice: Choic
         rank = _RANKS.get(states.get(film.movie_id, State.MISSING), _STALE_RANK if film.movie_id in stale else None)
         if rank is not None and _is_linked(film):
             ranked.append((rank, attempts.get(film.movie_id, 0), film))
-    # Sorting is stable: within a rank and a number of attempts, the order is that of the catalogue.
+    # Sorting is stable: within a rank and a number of attempts, the order is that of the catalog.
     ranked.sort(key=lambda entry: entry[:2])
     return [film for _, _, film in ranked[: choice.limit]]
 
@@ -192,14 +192,14 @@ def fetch_posters(
     """Fetch the posters that are still missing from TMDB.
 
     A film is looked up by its tmdb_id; where that is blank or dead, or TMDB's answer names another imdb_id than the
-    catalogue, by its imdb_id. Films that share an answer share one download. As many films are on their way at a time
+    catalog, by its imdb_id. Films that share an answer share one download. As many films are on their way at a time
     as the client has connections. `TmdbClient.interrupt`, also from a signal's handler, ends the run within some
     seconds.
 
     Parameters
     ----------
     films : sequence of Film
-        The catalogue; films that have a poster, or of which TMDB said that there is none, are passed over.
+        The catalog; films that have a poster, or of which TMDB said that there is none, are passed over.
     store : PosterStore
         Where posters and states are kept. Its table is written by the calling thread only.
     client : TmdbClient
@@ -268,7 +268,7 @@ def _is_linked(film: Film) -> bool:
 def _live(live_tmdb_ids: LiveIds | None, films: Iterable[Film]) -> Collection[int] | None:
     if not callable(live_tmdb_ids):
         return live_tmdb_ids
-    # Of the whole catalogue: an export that lists none of these is another file, not the news of their death.
+    # Of the whole catalog: an export that lists none of these is another file, not the news of their death.
     return live_tmdb_ids(frozenset(film.tmdb_id for film in films if film.tmdb_id is not None))
 
 
@@ -408,7 +408,7 @@ class _Lookup:
 
 
 def _is_another(answer: TmdbFilm | None, film: Film) -> bool:
-    """Tell whether TMDB's answer is none, or of another film than the catalogue means, as far as both say."""
+    """Tell whether TMDB's answer is none, or of another film than the catalog means, as far as both say."""
     if answer is None:
         return True
     return None not in (answer.imdb_id, film.imdb_id) and answer.imdb_id != film.imdb_id

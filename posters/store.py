@@ -1,11 +1,11 @@
 """Poster files, kept in step with the table of their states.
 
 Owns one folder: the posters as they came, ``{movie_id}.jpg`` (or ``.png``, ``.webp``, ``.gif``, by what the bytes
-are), beside ``posters.sqlite``, which `posters.states` owns. A file appears before its row is committed, so that a row
-never speaks of a file that was not written; and a row whose file has vanished since is not believed. One that replaces
-another is written beside it, as ``{movie_id}-{sha256[:8]}.jpg`` where the plain name is taken: the commit of the row
-is the switch. The old file stays, with its row, until `PosterStore.confirm`: should the new one turn out to be no
-poster, the old one counts again. ``writer.pid`` names the one process that writes, while it does.
+are), beside ``posters.sqlite``, which `posters.database` owns. A file appears before its row is committed, so that a
+row never speaks of a file that was not written; and a row whose file has vanished since is not believed. One that
+replaces another is written beside it, as ``{movie_id}-{sha256[:8]}.jpg`` where the plain name is taken: the commit of
+the row is the switch. The old file stays, with its row, until `PosterStore.confirm`: should the new one turn out to be
+no poster, the old one counts again. ``writer.pid`` names the one process that writes, while it does.
 May import `catalog` only.
 """
 
@@ -21,10 +21,10 @@ from pathlib import Path
 from types import TracebackType
 
 from catalog.errors import DataError, StoreError
-from catalog.lock import exclusive
-from catalog.storage import write_error, write_unflushed
-from posters.states import DATABASE_NAME, Origin, Record, Source, State, StateTable
-from posters.verify import ImageFacts, verify_image
+from catalog.io.files import write_error, write_unflushed
+from catalog.io.locks import exclusive
+from posters.database import DATABASE_NAME, Origin, Record, Source, State, StateTable
+from posters.validation import ImageFacts, verify_image
 
 _FILE_NAME = re.compile(r"([0-9]+)(-[0-9a-f]{8})?\.(jpg|png|webp|gif)")
 
@@ -342,7 +342,7 @@ class PosterStore:
         Parameters
         ----------
         movie_ids : iterable of int
-            The films of the catalogue.
+            The films of the catalog.
 
         Raises
         ------
@@ -473,7 +473,7 @@ class PosterStore:
         return dict(self._table.rows("SELECT movie_id, attempts FROM posters"))
 
     def counts(self, movie_ids: Iterable[int]) -> dict[State, int]:
-        """Count the films of a catalogue by state.
+        """Count the films of a catalog by state.
 
         Parameters
         ----------

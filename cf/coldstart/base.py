@@ -116,7 +116,7 @@ class ColdModel(ABC):
         return np.asarray(weights * self._own(values, n_ratings) + (1 - weights) * predicted, np.float32)
 
     def preferences(self, films: FilmContent, values: sparse.csr_array | None = None) -> Floats:
-        """Tell how much every user prefers each film to the films of the catalogue.
+        """Tell how much every user prefers each film to the films of the catalog.
 
         Parameters
         ----------

@@ -148,28 +148,28 @@ class Encoding:
         return unit(marks)
 
     def _years(self, years: Sequence[int | None]) -> npt.NDArray[np.float64]:
-        centres = np.arange(self.first_year, self.last_year + YEAR_STEP, YEAR_STEP)
+        centers = np.arange(self.first_year, self.last_year + YEAR_STEP, YEAR_STEP)
         given = np.array([np.nan if year is None else year for year in years], float)
         known = given.clip(self.first_year, self.last_year)
-        bumps = np.exp(-np.square((known[:, None] - centres) / YEAR_STEP) / 2)
+        bumps = np.exp(-np.square((known[:, None] - centers) / YEAR_STEP) / 2)
         return unit(np.nan_to_num(bumps))
 
 
 @dataclass(frozen=True)
-class Standardisation:
-    """Brings columns to mean 0 and one spread, as learnt from a sample; make it with `Standardisation.fit`.
+class Standardization:
+    """Brings columns to mean 0 and one spread, as learned from a sample; make it with `Standardization.fit`.
 
     Parameters
     ----------
-    centre, scale : ndarray of shape (d,), float32
+    center, scale : ndarray of shape (d,), float32
         What is taken off a row, and what it is then multiplied by; 0 for a column that does not vary.
     """
 
-    centre: Floats
+    center: Floats
     scale: Floats
 
     @classmethod
-    def fit(cls, rows: Floats, *, by_column: bool) -> Standardisation:
+    def fit(cls, rows: Floats, *, by_column: bool) -> Standardization:
         """Learn from a sample.
 
         Parameters
@@ -181,7 +181,7 @@ class Standardisation:
 
         Returns
         -------
-        Standardisation
+        Standardization
             It brings the sample's rows to a mean square length of 1.
         """
         known = rows[np.isfinite(rows).all(axis=1)].astype(np.float64)
@@ -195,7 +195,7 @@ class Standardisation:
         return cls(known.mean(axis=0).astype(np.float32), scale.astype(np.float32))
 
     def __call__(self, rows: Floats) -> Floats:
-        """Standardise rows.
+        """Standardize rows.
 
         Parameters
         ----------
@@ -208,7 +208,7 @@ class Standardisation:
             A row of which nothing, or not all, is known becomes 0: it says nothing.
         """
         known = np.isfinite(rows).all(axis=1, keepdims=True)
-        return np.asarray(np.where(known, (rows - self.centre) * self.scale, 0), np.float32)
+        return np.asarray(np.where(known, (rows - self.center) * self.scale, 0), np.float32)
 
 
 def _or_unknown(rows: npt.NDArray[np.float64]) -> Floats:

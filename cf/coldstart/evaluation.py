@@ -17,8 +17,8 @@ from scipy.stats import rankdata
 
 from cf.coldstart.base import ColdModel
 from cf.coldstart.holdout import Draw, Half, Holdout, RatedFilms, hold_out
-from cf.coldstart.placing import place
-from cf.metrics import Estimate, FloatArray, bootstrap, ranking_scores
+from cf.coldstart.merging import place
+from cf.evaluation.metrics import Estimate, FloatArray, bootstrap, ranking_scores
 
 #: What every model is compared to.
 BASELINE = "genres-years"
@@ -47,7 +47,7 @@ class ColdScorecard:
     gain : Estimate
         The same in percent of the baseline's NDCG.
     auc_distinct, recall_distinct, ndcg_distinct : Estimate
-        As above, without the hidden films that show the artwork of a film that was learnt from.
+        As above, without the hidden films that show the artwork of a film that was learned from.
     ndcg_by_seed : tuple of float
         The mean NDCG of each draw of hidden films.
     """
@@ -242,7 +242,7 @@ def _tallies(model: ColdModel, films: RatedFilms, holdout: Holdout, kind: Candid
 
 
 def _placed(scores: npt.NDArray[np.floating], by_content: npt.NDArray[np.floating], rated: Marks) -> FloatArray:
-    """Put new films, which stand behind the known ones, where `cf.coldstart.placing` has them come."""
+    """Put new films, which stand behind the known ones, where `cf.coldstart.merging` has them come."""
     n_known = rated.shape[1]
     placed = scores.astype(np.float64)
     for row, seen in enumerate(rated):

@@ -53,9 +53,9 @@ class Draw:
     n_hidden, n_cold : int
         How many films are hidden, and how many of them are tested.
     n_copies : int
-        How many tested films show nearly the artwork of a film that is learnt from.
+        How many tested films show nearly the artwork of a film that is learned from.
     n_leaks : int
-        How many ratings of hidden films are learnt from, counted; 0, or the test is none.
+        How many ratings of hidden films are learned from, counted; 0, or the test is none.
     n_strangers : int
         How many ratings of tested films are passed over, as their users rated nothing else.
     """
@@ -77,7 +77,7 @@ class Holdout:
     train : RatingMatrix
         All ratings of the warm films.
     warm, cold : ndarray of shape (n_warm,) and (n_cold,), intp
-        Rows of the films that are learnt from, in the order of `train`, and of those that are tested.
+        Rows of the films that are learned from, in the order of `train`, and of those that are tested.
     held_out : csr_array of shape (n_users, n_cold), float32
         What the users of `train` gave the cold films, in stars.
     copies : ndarray of shape (n_cold,), bool

@@ -13,11 +13,11 @@ from scipy import sparse
 
 from catalog.errors import ConfigError
 from cf.base import rows_of
+from cf.coldstart.content_prior import SOURCES, PriorALS
 from cf.coldstart.holdout import Half, RatedFilms, have_posters
-from cf.coldstart.prior import SOURCES, PriorALS
-from cf.metrics import Estimate, FloatArray, bootstrap
+from cf.evaluation.metrics import Estimate, FloatArray, bootstrap
+from cf.evaluation.splits import random_split
 from cf.ratings import RatingMatrix, Ratings
-from cf.splits import random_split
 
 #: Least numbers of training ratings of the films of each bucket.
 BUCKETS = (0, 1, 5, 20, 100)

@@ -7,13 +7,13 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from catalog.errors import ConfigError
-from cf.coldstart.aligned import AlignedEase
+from cf.coldstart.aligned_ease import AlignedEase
 from cf.coldstart.base import ColdModel
-from cf.coldstart.borrowed import RidgeALS, RidgeEase
-from cf.coldstart.floors import MeanFactor, RandomFactors
-from cf.coldstart.kernel import KernelRidge
-from cf.coldstart.linear import ColdStart, GenresAndYears, PostersAlone
-from cf.coldstart.nearest import NearestPosters
+from cf.coldstart.baselines import MeanFactor, RandomFactors
+from cf.coldstart.kernel_ridge import KernelRidge
+from cf.coldstart.nearest_posters import NearestPosters
+from cf.coldstart.ridge import ColdStart, GenresAndYears, PostersAlone
+from cf.coldstart.transfer import RidgeALS, RidgeEase
 
 
 class ColdEntry(NamedTuple):

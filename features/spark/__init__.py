@@ -16,7 +16,7 @@ is ids, paths or files' bytes one way, and a line a picture the other.
 is done before and behind them. May import `catalog` only; importing it does not import PySpark.
 """
 
-from catalog.spark import session
+from catalog.io.spark import session
 from features.spark.cluster import folder_at
 from features.spark.driver import extract, extract_features
 from features.spark.tables import frame_of, is_table, read_table, sample_of

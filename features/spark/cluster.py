@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from catalog import errors
 from catalog.errors import KeyartError, StoreError
-from catalog.remote import AnyPath, place
-from catalog.spark import reason_of
+from catalog.io.remote import AnyPath, place
+from catalog.io.spark import reason_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

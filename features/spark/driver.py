@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog.errors import StoreError
-from catalog.lock import exclusive
-from catalog.spark import quietly
-from features.backbone import IMAGENET, KERAS, VGG16, BackboneChoice
-from features.descriptors import Pooling, Whitening
+from catalog.io.locks import exclusive
+from catalog.io.spark import quietly
+from features.encoders.encoder import Extractor, load_extractor
+from features.encoders.keras import IMAGENET, KERAS, VGG16, BackboneChoice
+from features.encoders.weights import imagenet_weights_path
 from features.extraction import ExtractionReport, is_current, kept_whitening, open_store
-from features.extractor import Extractor, load_extractor
 from features.images import Resize
+from features.pooling import Pooling, Whitening
 from features.shards import number_of
 from features.spark.cluster import changed_settings, folder_at, reworded, watched
 from features.spark.tables import checked, joined_with_known
 from features.spark.tasks import BROKEN, KNOWN, NEW, Recipe, Task
 from features.store import SHARD_ROWS, FeatureStore, Skipped
-from features.weights import imagenet_weights_path
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

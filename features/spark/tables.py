@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from catalog.errors import DataError
-from catalog.spark import quietly, reason_of
-from features.computation import Picture, printable
+from catalog.io.spark import quietly, reason_of
 from features.extraction import WHITENING_SAMPLE
+from features.pipeline import Picture, printable
 from features.spark.cluster import reworded
 from features.store import SHARD_ROWS, FeatureStore
 
@@ -63,7 +63,7 @@ def frame_of(spark: SparkSession, pictures: Sequence[Picture], shard_rows: int =
 
 @quietly()
 def sample_of(df: DataFrame) -> Iterator[Picture]:
-    """Bring to the driver the pictures that a whitening is learnt from.
+    """Bring to the driver the pictures that a whitening is learned from.
 
     Parameters
     ----------

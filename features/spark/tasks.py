@@ -19,14 +19,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from catalog.errors import DataError
-from catalog.remote import AnyPath
-from catalog.storage import write_bytes
-from features.backbone import VGG16, BackboneChoice
-from features.computation import Broken, Computed, Known, Picture, Row, compute
-from features.descriptors import Pooling, Whitening
+from catalog.io.files import write_bytes
+from catalog.io.remote import AnyPath
+from features.encoders.encoder import Extractor, load_extractor
+from features.encoders.keras import VGG16, BackboneChoice
 from features.extraction import table_of
-from features.extractor import Extractor, load_extractor
 from features.images import Resize
+from features.pipeline import Broken, Computed, Known, Picture, Row, compute
+from features.pooling import Pooling, Whitening
 from features.shards import shard_files
 from features.store import Identity, PictureId
 

@@ -17,17 +17,17 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from catalog.errors import ConfigError
-from index.basis import fit_basis, project
-from index.features import FilmFeatures
+from index.backends.basis import fit_basis, project
+from index.source import FilmFeatures
 from index.vectors import FloatMatrix, faults, unit_rows
 
 Labels = npt.NDArray[np.int32]
 
-# Of 2,000 real posters, 100 directions keep 88 of 100 nearest neighbours and 50 keep 76; what more of them keep is
+# Of 2,000 real posters, 100 directions keep 88 of 100 nearest neighbors and 50 keep 76; what more of them keep is
 # hardly seen on the map.
 _RANK = 100
 _PERPLEXITY = 30
-_N_NEIGHBOURS = 10
+_N_NEIGHBORS = 10
 # Of the map, whose half side is 1: what counts as the same part of it.
 _BANDWIDTH = 0.1
 _N_SHIFTS = 5
@@ -114,7 +114,7 @@ def reduce(features: FilmFeatures, basis: FloatMatrix, advance: Callable[[int], 
 def lay_out(rows: FloatMatrix, method: Method, seed: int) -> FloatMatrix:
     """Lay films out in a plane, so that those alike are near each other.
 
-    Of rows of length 1, Euclidean neighbours are those of the cosine. The first layout is that of the two directions in
+    Of rows of length 1, Euclidean neighbors are those of the cosine. The first layout is that of the two directions in
     which the rows vary most, which keeps the large shape of the map the same from one run to the next.
 
     Parameters
@@ -175,7 +175,7 @@ def place(new: FloatMatrix, rows: FloatMatrix, positions: FloatMatrix) -> FloatM
     .. [1] D. Comaniciu, P. Meer, "Mean shift: a robust approach toward feature space analysis", PAMI 24(5), 2002.
     """
     placed = np.empty((len(new), 2), np.float32)
-    k = min(_N_NEIGHBOURS, len(rows))
+    k = min(_N_NEIGHBORS, len(rows))
     for start in range(0, len(new), _BLOCK_ROWS):
         cosines = new[start : start + _BLOCK_ROWS] @ rows.T
         nearest = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
@@ -188,7 +188,7 @@ def place(new: FloatMatrix, rows: FloatMatrix, positions: FloatMatrix) -> FloatM
 def _densest(places: FloatMatrix, weights: FloatMatrix) -> FloatMatrix:
     """Find where places crowd: (m, k, 2) and their (m, k) weights to (m, 2).
 
-    The neighbours of a film often lie in two or three parts of the map, and their plain mean amid none of these: of 200
+    The neighbors of a film often lie in two or three parts of the map, and their plain mean amid none of these: of 200
     real posters placed so, 21 of 100 nearest were found among the 30 nearest on the map, and 42 of 100 placed thus.
     """
     found = np.median(places, axis=1)
@@ -297,13 +297,13 @@ def nearest_centroid(rows: FloatMatrix, centroids: FloatMatrix) -> Labels:
 
 def _principal_plane(rows: FloatMatrix) -> FloatMatrix:
     """Project rows onto the two directions in which they vary most, as small as t-SNE wants its beginning."""
-    centred = rows - rows.mean(axis=0)
-    values, vectors = np.linalg.eigh(centred.T @ centred)
+    centered = rows - rows.mean(axis=0)
+    values, vectors = np.linalg.eigh(centered.T @ centered)
     axes = vectors[:, np.argsort(-values)[:2]]
     # Which way an axis points is left open by the decomposition, and must not turn the map around.
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
     plane = np.zeros((len(rows), 2), np.float32)
-    plane[:, : axes.shape[1]] = centred @ axes
+    plane[:, : axes.shape[1]] = centered @ axes
     return plane * (1e-4 / max(float(plane[:, 0].std()), 1e-12))
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError, NotBuiltError
-from cf.arrays import open_arrays, save_arrays
-from keyart.atlas.sheets import Sheet
+from catalog.io.arrays import open_arrays, save_arrays
+from keyart.atlas.sprites import Sheet
 
 _NAME, _KIND, _VERSION = "atlas", "keyart-atlas", 1
 

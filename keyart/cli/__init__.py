@@ -15,7 +15,7 @@ import click
 
 from catalog.errors import KeyartError
 from keyart.cli.options import DEBUG, debug_option
-from keyart.keys import RedactingFormatter, redact, refuse_keys
+from keyart.workspace.api_keys import RedactingFormatter, redact, refuse_keys
 
 # In the order in which a newcomer needs them.
 _COMMANDS = (
@@ -35,7 +35,7 @@ class _Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         # "import" is a word of Python's own.
-        module = import_module(f"keyart.cli.{cmd_name.replace('import', 'import_posters')}")
+        module = import_module(f"keyart.cli.commands.{cmd_name.replace('import', 'import_posters')}")
         command: click.Command = module.command
         return command
 

@@ -16,9 +16,9 @@ from keyart.cli.estimates import cells, estimate, nulled, number
 
 if TYPE_CHECKING:
     from cf.coldstart.evaluation import ColdReport
-    from cf.coldstart.fewshot import FewShotCurve
+    from cf.coldstart.few_shot import FewShotCurve
     from cf.coldstart.prior_evaluation import PriorScore
-    from keyart.cold_report import ColdAnswer
+    from keyart.cold_start.evaluation import ColdAnswer
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 #: What goes with ``--cold`` only, by the parameter's name.
@@ -141,12 +141,12 @@ def evaluate_cold_start(
         raise ConfigError("--csv holds the ranking alone; take --json with --few-shot or --ratings-prior")
     if plot and not asked["few_shot"]:
         raise ConfigError("with --cold, --plot draws the curve of --few-shot; add it")
+    from catalog.io.progress import bar
     from cf.coldstart.evaluation import CANDIDATES
     from cf.coldstart.registry import make_cold
-    from keyart.cold_report import ColdQuestion, measure_cold_start
-    from keyart.plots import check_plot_path, draw_crossover
-    from keyart.progress import bar
-    from keyart.workspace import Workspace
+    from keyart.cold_start.evaluation import ColdQuestion, measure_cold_start
+    from keyart.render.plots import check_plot_path, draw_crossover
+    from keyart.workspace.layout import Workspace
 
     if plot:
         check_plot_path(plot)
@@ -209,8 +209,8 @@ def _notes(report: ColdReport) -> Iterable[str]:
         f"{len(draws)} draws; of {hidden} hidden films, the {ranked} of the {report.on} half were ranked for "
         f"{report.n_users:,} users."
     )
-    yield f"Ratings of hidden films that were learnt from: {sum(draw.n_leaks for draw in draws)}."
-    yield f"Ranked films with nearly the artwork of a film that was learnt from: {copies}; the last column is without."
+    yield f"Ratings of hidden films that were learned from: {sum(draw.n_leaks for draw in draws)}."
+    yield f"Ranked films with nearly the artwork of a film that was learned from: {copies}; the last column is without."
     if n_strangers:
         yield f"Ratings of users who had rated nothing else, passed over: {n_strangers}."
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cf.metrics import Estimate
+    from cf.evaluation.metrics import Estimate
 
 
 def number(value: float, form: str = ".3f") -> str:

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import click
 
 from catalog.errors import ConfigError
-from keyart.keys import redact
-from keyart.settings import HOME
+from keyart.workspace.api_keys import redact
+from keyart.workspace.settings import HOME
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

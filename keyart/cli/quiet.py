@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from keyart.cli.options import DEBUG
-from keyart.settings import silence_tensorflow
+from keyart.workspace.settings import silence_tensorflow
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

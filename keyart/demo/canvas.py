@@ -1,6 +1,6 @@
 """A sheet to draw a poster on: measured in poster pixels, drawn larger, made smaller once at the end.
 
-Drawing at twice the size and averaging down gives smooth edges, which Pillow's own drawing does not. Colours are
+Drawing at twice the size and averaging down gives smooth edges, which Pillow's own drawing does not. Colors are
 hexadecimal text, ``"#rrggbb"``, or ``"#rrggbbaa"`` where a shape shall let through what lies below it. May import
 `keyart.demo.shapes` only.
 """
@@ -31,7 +31,7 @@ class Canvas:
     Parameters
     ----------
     paper : str
-        The colour of the empty sheet.
+        The color of the empty sheet.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Canvas:
     def __init__(self, paper: str) -> None:
         self.image = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE), paper)
         self.lettered: list[Box] = []
-        # "RGBA" on an RGB image: a colour's fourth pair is its opacity.
+        # "RGBA" on an RGB image: a color's fourth pair is its opacity.
         self._draw = ImageDraw.Draw(self.image, "RGBA")
 
     def polygon(self, points: Sequence[Point], fill: str) -> None:
@@ -55,7 +55,7 @@ class Canvas:
         points : sequence of (x, y)
             Its corners.
         fill : str
-            Its colour.
+            Its color.
         """
         self._draw.polygon(_scaled(points), fill=fill)
 
@@ -67,7 +67,7 @@ class Canvas:
         box : tuple of float
             Left, top, right, bottom.
         fill : str
-            Its colour.
+            Its color.
         """
         left, top, right, bottom = box
         self.polygon([(left, top), (right, top), (right, bottom), (left, bottom)], fill)
@@ -78,11 +78,11 @@ class Canvas:
         Parameters
         ----------
         x, y : float
-            Its centre.
+            Its center.
         radius_x, radius_y : float
             Half its width and half its height.
         fill : str
-            Its colour.
+            Its color.
         """
         self._draw.ellipse(_bounds(x, y, radius_x, radius_y), fill=fill)
 
@@ -92,11 +92,11 @@ class Canvas:
         Parameters
         ----------
         x, y : float
-            Its centre.
+            Its center.
         radius : float
             Its radius.
         fill : str
-            Its colour.
+            Its color.
         """
         self.ellipse(x, y, radius, radius, fill)
 
@@ -106,7 +106,7 @@ class Canvas:
         Parameters
         ----------
         x, y : float
-            The circle's centre.
+            The circle's center.
         radius : float
             Its outer radius.
         angles : tuple of float
@@ -114,7 +114,7 @@ class Canvas:
         width : float
             The width of the line, inward.
         fill : str
-            Its colour.
+            Its color.
         """
         self._draw.arc(_bounds(x, y, radius, radius), *angles, fill=fill, width=max(1, round(width * SCALE)))
 
@@ -128,7 +128,7 @@ class Canvas:
         width : float
             Its width.
         fill : str
-            Its colour.
+            Its color.
         """
         self._draw.line(_scaled(points), fill=fill, width=max(1, round(width * SCALE)), joint="curve")
 
@@ -138,15 +138,15 @@ class Canvas:
         Parameters
         ----------
         stops : sequence of (float, str)
-            Colours and where they stand, from 0 at the top to 1 at the bottom.
+            Colors and where they stand, from 0 at the top to 1 at the bottom.
         top, bottom : float
             Where the gradient begins and ends.
         """
         first, last = round(top * SCALE), round(bottom * SCALE)
         places = [place for place, _ in stops]
-        colours = np.array([ImageColor.getrgb(colour)[:3] for _, colour in stops], dtype=float)
+        colors = np.array([ImageColor.getrgb(color)[:3] for _, color in stops], dtype=float)
         heights = np.linspace(0, 1, last - first)
-        column = np.stack([np.interp(heights, places, channel) for channel in colours.T], axis=1)
+        column = np.stack([np.interp(heights, places, channel) for channel in colors.T], axis=1)
         # Half a level of fixed noise: without it the wide bands of a slow gradient show.
         noise = np.random.default_rng(0).uniform(-0.5, 0.5, (last - first, WIDTH * SCALE, 1))
         self.image.paste(_image(column[:, None, :] + noise), (0, first))
@@ -161,7 +161,7 @@ class Canvas:
         radius : float
             How far it reaches.
         fill : str
-            Its colour.
+            Its color.
         strength : float
             The opacity in its middle, at most 1.
         """
@@ -179,11 +179,11 @@ class Canvas:
         Parameters
         ----------
         x, y : float
-            Its centre.
+            Its center.
         radius : float
             Its radius.
         lit, dark : str
-            The colours of its lit side and of its shadow.
+            The colors of its lit side and of its shadow.
         light : tuple of float
             The direction of the light in the plane of the sheet, each part in [-1, 1].
         ambient : float
@@ -194,7 +194,7 @@ class Canvas:
         towards = np.sqrt(np.clip(1 - across[:, None] ** 2 - across[None, :] ** 2, 0, 1))
         lambert = across[None, :] * light[0] + across[:, None] * light[1] + ambient * towards
         bright = np.clip(lambert, 0, 1)[:, :, None] ** 0.8
-        low, high = (np.array(ImageColor.getrgb(colour)[:3]) for colour in (dark, lit))
+        low, high = (np.array(ImageColor.getrgb(color)[:3]) for color in (dark, lit))
         mask = Image.new("L", (side, side))
         ImageDraw.Draw(mask).ellipse((0, 0, side - 1, side - 1), fill=255)
         corner = (round((x - radius) * SCALE), round((y - radius) * SCALE))
@@ -208,7 +208,7 @@ class Canvas:
         points : sequence of (x, y)
             Its corners.
         fill : str
-            Its colour.
+            Its color.
         softness : float
             How far the edge spreads.
         strength : float
@@ -229,7 +229,7 @@ class Canvas:
         left, top : float
             Its upper left corner.
         fill : str
-            Its colour.
+            Its color.
 
         Raises
         ------
@@ -245,7 +245,7 @@ class Canvas:
         corner = (round(left * SCALE), round(top * SCALE))
         self.image.paste(_solid(type_.size, fill), corner, type_)
 
-    def centre(self, type_: Image.Image, top: float, fill: str) -> None:
+    def center(self, type_: Image.Image, top: float, fill: str) -> None:
         """Print type in the middle of the sheet's breadth.
 
         Parameters
@@ -255,7 +255,7 @@ class Canvas:
         top : float
             Its upper edge.
         fill : str
-            Its colour.
+            Its color.
         """
         self.letter(type_, (WIDTH - type_.width / SCALE) / 2, top, fill)
 
@@ -288,12 +288,12 @@ class Canvas:
 
 
 def mix(first: str, second: str, share: float) -> str:
-    """Mix two colours.
+    """Mix two colors.
 
     Parameters
     ----------
     first, second : str
-        The colours.
+        The colors.
     share : float
         How much of the second, from 0 to 1.
 

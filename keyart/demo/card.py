@@ -37,14 +37,14 @@ class Card:
     names: tuple[str, ...]
     take: int
 
-    def billing(self, width: float, align: Literal["left", "centre", "right"] = "centre") -> Image.Image:
+    def billing(self, width: float, align: Literal["left", "center", "right"] = "center") -> Image.Image:
         """Set the names as the block of small type that makes a picture a poster.
 
         Parameters
         ----------
         width : float
             The room, in poster pixels.
-        align : {"left", "centre", "right"}
+        align : {"left", "center", "right"}
             Where short lines stand.
 
         Returns

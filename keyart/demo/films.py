@@ -12,7 +12,7 @@ from catalog.titles import parse_title
 _FILMS = {
     "swiss": (
         ("Glass Harbour, The (1987)", "Drama|Mystery", "festival", 131),
-        ("Nine Grey Chairs (1969)", "Comedy|Drama", "festival", 22),
+        ("Nine Gray Chairs (1969)", "Comedy|Drama", "festival", 22),
         ("Parallel Tuesday (2016)", "Romance|Sci-Fi", "romantics", 64),
         ("Zürich by Night Train (1974)", "Thriller", "nightowls", 118),
         ("Little Square Who Ran, The (1998)", "Animation|Children", "families", 41),
@@ -97,7 +97,7 @@ class DemoFilm:
     Parameters
     ----------
     movie_id : int
-        Its number in the demonstration's catalogue, from 1.
+        Its number in the demonstration's catalog, from 1.
     title : str
         As MovieLens writes it: "Glass Harbour, The (1987)".
     year : int

@@ -93,7 +93,7 @@ def set_block(
     width: float,
     height: float,
     *,
-    align: Literal["left", "centre", "right"] = "centre",
+    align: Literal["left", "center", "right"] = "center",
     leading: float = 0.95,
     rng: np.random.Generator | None = None,
 ) -> Image.Image:
@@ -107,7 +107,7 @@ def set_block(
         The letters.
     width, height : float
         The room, in poster pixels.
-    align : {"left", "centre", "right"}
+    align : {"left", "center", "right"}
         Where short lines stand.
     leading : float
         From baseline to baseline, in em.
@@ -124,7 +124,7 @@ def set_block(
     step = round(leading * _EM)
     block = Image.new("L", (breadth, _LINE_HEIGHT + step * (len(lines) - 1)))
     for n, line in enumerate(set_lines):
-        left = {"left": 0, "centre": (breadth - line.width) // 2, "right": breadth - line.width}[align]
+        left = {"left": 0, "center": (breadth - line.width) // 2, "right": breadth - line.width}[align]
         block.paste(255, (left, n * step), line)
     return _fit(block, width, height)
 

@@ -56,14 +56,14 @@ def outline(corners: str) -> list[Point]:
 
 
 def ring(x: float, y: float, radii: Sequence[float] | NDArray[np.float64], turn: float = 0.0) -> list[Point]:
-    """Place points around a centre, evenly spread.
+    """Place points around a center, evenly spread.
 
     Parameters
     ----------
     x, y : float
-        The centre.
+        The center.
     radii : sequence or array of float
-        The distance of each point from the centre.
+        The distance of each point from the center.
     turn : float
         The direction of the first point, in radians clockwise from three o'clock.
 

@@ -19,19 +19,19 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
 from catalog.errors import ConfigError, KeyartError
-from keyart.keys import redact
-from keyart.web.atlas import atlas_api
-from keyart.web.bodies import Uploads
-from keyart.web.gate import LOOPBACK, Gate
-from keyart.web.lines import BatchLine, Line
-from keyart.web.people import people
-from keyart.web.problems import PROBLEMS, add_problems
+from keyart.web.atlas_routes import atlas_api
+from keyart.web.body_limits import Uploads
+from keyart.web.errors import PROBLEMS, add_problems
+from keyart.web.inference import Sight
+from keyart.web.middleware import LOOPBACK, Gate
 from keyart.web.routes import Lines, api
 from keyart.web.schemas import ServerState
 from keyart.web.service import Service
-from keyart.web.sight import Sight
-from keyart.web.tastes import Tastes
-from keyart.workspace import Workspace
+from keyart.web.user_routes import people
+from keyart.web.user_service import Tastes
+from keyart.web.workers import BatchLine, Line
+from keyart.workspace.api_keys import redact
+from keyart.workspace.layout import Workspace
 
 _STATIC = Path(__file__).parent / "static"
 _PAGES = {"/": "index.html", "/atlas": "atlas.html", "/user": "user.html"}

@@ -11,9 +11,9 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
 
-from keyart.web.bodies import Uploads
-from keyart.web.lines import Line
-from keyart.web.problems import PROBLEMS
+from keyart.web.body_limits import Uploads
+from keyart.web.errors import PROBLEMS
+from keyart.web.inference import Sight
 from keyart.web.schemas import (
     Added,
     AddedFilmFacts,
@@ -26,13 +26,13 @@ from keyart.web.schemas import (
     Question,
 )
 from keyart.web.service import RefusedFilmError, Service
-from keyart.web.sight import Sight
+from keyart.web.workers import Line
 
 MovieId = Annotated[int, Path(ge=1, lt=2**31, description="MovieLens' number of a film.", examples=[6])]
 # A query is text, which no literal number equals.
 Width = Annotated[Literal[160, 320, 640], BeforeValidator(int)]
 _LARGEST = 2**31
-_COLUMNS = ("rank", "movie_id", "title", "year", "score", "visual", "cf", "alpha", "support", "same_artwork")
+_COLUMNS = ("rank", "movie_id", "title", "year", "score", "visual", "cf", "alpha", "n_ratings", "same_artwork")
 
 
 _PICTURE = {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}
@@ -52,7 +52,7 @@ class Lines:
     Parameters
     ----------
     asking : Line
-        For questions to index and catalogue, which Python answers: more threads would only wait for each other.
+        For questions to index and catalog, which Python answers: more threads would only wait for each other.
     drawing : Line
         For pictures, which are decoded and drawn by Pillow, several at once.
     writing : Line

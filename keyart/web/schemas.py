@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from catalog.films import Film
+from catalog.film import Film
 from catalog.filters import Filter
 
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
@@ -53,7 +53,7 @@ class Asked(BaseModel):
 
 
 class Hit(BaseModel):
-    """One look-alike; see `keyart.answers.Hit`."""
+    """One look-alike; see `keyart.results.Hit`."""
 
     rank: int = Field(examples=[1])
     movie_id: int = Field(examples=[293])
@@ -63,7 +63,7 @@ class Hit(BaseModel):
     visual: float | None = Field(description="How alike the posters look, a cosine.", examples=[0.478])
     cf: float | None = Field(description="How alike they are liked, on the same scale.", examples=[0.531])
     alpha: float = Field(description="The visual share.", examples=[0.36])
-    support: int = Field(description="How many users rated the film.", examples=[133])
+    n_ratings: int = Field(description="How many users rated the film.", examples=[133])
     same_artwork: list[int] = Field(description="Films with the same artwork, folded into this one.", examples=[[]])
     has_poster: bool
 
@@ -109,13 +109,13 @@ class Question(PictureQuestion):
 
 
 class NewFilmFacts(BaseModel):
-    """What is said of a film that the catalogue does not have."""
+    """What is said of a film that the catalog does not have."""
 
     model_config = ConfigDict(extra="forbid")
 
     title: str = Field("", max_length=300, pattern=_PRINTABLE, examples=["Heat (1995)"])
     year: int | None = Field(None, description="The year of release.", examples=[1995])
-    genre: list[str] = Field([], max_length=30, description="A genre of the catalogue; may be repeated.")
+    genre: list[str] = Field([], max_length=30, description="A genre of the catalog; may be repeated.")
 
 
 class ColdQuestion(NewFilmFacts):

@@ -14,13 +14,13 @@ import numpy.typing as npt
 from PIL import Image
 
 from catalog.errors import ConfigError, DataError, NotBuiltError, UnknownFilmError
-from catalog.films import Film
-from keyart.adding import add
-from keyart.answers import Alpha, SimilarFilms
+from catalog.film import Film
+from keyart.cold_start.new_film import NewFilm, describe
 from keyart.engine import Engine
-from keyart.heat import draw_heat_sheet
-from keyart.new_films import NewFilm, describe
-from keyart.sheet import draw_sheet
+from keyart.pipeline.additions import add
+from keyart.render.contact_sheet import draw_sheet
+from keyart.render.heat_map import draw_heat_sheet
+from keyart.results import Alpha, SimilarFilms
 from keyart.web.schemas import (
     Added,
     AddedFilmFacts,
@@ -33,8 +33,8 @@ from keyart.web.schemas import (
     Question,
 )
 from keyart.web.thumbnails import Thumbnails
-from keyart.workspace import Workspace
-from posters.verify import verify_image
+from keyart.workspace.layout import Workspace
+from posters.validation import verify_image
 
 Pixels = npt.NDArray[np.uint8]
 Features = npt.NDArray[np.float32]
@@ -99,7 +99,7 @@ class Service:
         list of FilmFacts
             Best first.
         """
-        return [self._facts(film) for film in self._engine.catalogue.suggest(text, k)]
+        return [self._facts(film) for film in self._engine.catalog.suggest(text, k)]
 
     def film(self, movie_id: int) -> FilmFacts:
         """Tell of a film.
@@ -147,7 +147,7 @@ class Service:
         list of str
             In alphabetical order.
         """
-        return list(self._engine.catalogue.genres())
+        return list(self._engine.catalog.genres())
 
     def similar(self, movie_id: int, question: Question) -> Found:
         """Find look-alikes of a film.
@@ -325,12 +325,12 @@ class Service:
         Returns
         -------
         Added
-            The film, as the catalogue has it.
+            The film, as the catalog has it.
 
         Raises
         ------
         KeyartError
-            As `keyart.adding.add`.
+            As `keyart.pipeline.additions.add`.
         """
         try:
             suffix = verify_image(picture).suffix
@@ -371,7 +371,7 @@ class Service:
         return self._engine.similar(movie_id, n, alpha, wanted=question.wanted(), fold_artwork=question.fold)
 
     def _described(self, path: Path, told: NewFilmFacts, tmdb_id: int | None = None, imdb_id: str = "") -> NewFilm:
-        known = self._engine.catalogue.genres()
+        known = self._engine.catalog.genres()
         genres = "|".join(told.genre)
         return describe(path, told.title, told.year, genres, known_genres=known, tmdb_id=tmdb_id, imdb_id=imdb_id)
 

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.errors import AmbiguousFilmError, DataError, NotBuiltError, StoreError, UnknownFilmError
-from catalog.films import FIRST_ADDED_ID, Catalogue, Film, FilmTag
+from catalog.film import Film, FilmTag
+from catalog.films import FIRST_ADDED_ID, Catalog
 from catalog.titles import parse_title
 
 TITLES = {
@@ -49,10 +50,10 @@ def _film(movie_id: int, text: str) -> Film:
 
 
 @pytest.fixture(scope="module")
-def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
-    path = tmp_path_factory.mktemp("catalogue") / "catalog.sqlite"
-    Catalogue.create(path, [_film(*pair) for pair in TITLES.items()], {"numbering": "movielens"})
-    with Catalogue.open(path) as opened:
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
+    path = tmp_path_factory.mktemp("catalog") / "catalog.sqlite"
+    Catalog.create(path, [_film(*pair) for pair in TITLES.items()], {"numbering": "movielens"})
+    with Catalog.open(path) as opened:
         yield opened
 
 
@@ -97,47 +98,47 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
         ("big hero 6", 115617),
     ],
 )
-def test_a_film_is_found_by_what_a_person_types(catalogue: Catalogue, text: str, movie_id: int) -> None:
-    assert catalogue.find(text).movie_id == movie_id
+def test_a_film_is_found_by_what_a_person_types(catalog: Catalog, text: str, movie_id: int) -> None:
+    assert catalog.find(text).movie_id == movie_id
 
 
 @pytest.mark.parametrize("movie_id", [6, 300, 176371])
-def test_a_film_is_found_by_its_movie_id(catalogue: Catalogue, movie_id: int) -> None:
-    assert catalogue.find(f" {movie_id} ").movie_id == movie_id
+def test_a_film_is_found_by_its_movie_id(catalog: Catalog, movie_id: int) -> None:
+    assert catalog.find(f" {movie_id} ").movie_id == movie_id
 
 
-def test_a_number_is_a_movie_id_before_it_is_a_title(catalogue: Catalogue) -> None:
-    assert catalogue.find("300").title == "Quiz Show"
-    assert [film.movie_id for film in catalogue.titled_by_number("300")] == [51662]
+def test_a_number_is_a_movie_id_before_it_is_a_title(catalog: Catalog) -> None:
+    assert catalog.find("300").title == "Quiz Show"
+    assert [film.movie_id for film in catalog.titled_by_number("300")] == [51662]
 
 
-def test_a_number_that_is_no_movie_id_may_be_a_title(catalogue: Catalogue) -> None:
-    assert catalogue.find("300 (2007)").movie_id == 51662
+def test_a_number_that_is_no_movie_id_may_be_a_title(catalog: Catalog) -> None:
+    assert catalog.find("300 (2007)").movie_id == 51662
 
 
 @pytest.mark.parametrize("text", ["heat", "7", ""])
-def test_what_titles_no_film_by_a_number_gives_nothing(catalogue: Catalogue, text: str) -> None:
-    assert catalogue.titled_by_number(text) == ()
+def test_what_titles_no_film_by_a_number_gives_nothing(catalog: Catalog, text: str) -> None:
+    assert catalog.titled_by_number(text) == ()
 
 
 @pytest.mark.parametrize("text", ["emma", "Emma (1996)", "EMMA 1996"])
-def test_films_with_the_same_title_are_listed_with_their_ids(catalogue: Catalogue, text: str) -> None:
+def test_films_with_the_same_title_are_listed_with_their_ids(catalog: Catalog, text: str) -> None:
     with pytest.raises(
         AmbiguousFilmError, match=r"2 films are titled .* Emma \(1996\) \[838\], .* \[26958\]; name one"
     ):
-        catalogue.find(text)
+        catalog.find(text)
 
 
-def test_films_of_several_years_are_listed_with_their_years(catalogue: Catalogue) -> None:
+def test_films_of_several_years_are_listed_with_their_years(catalog: Catalog) -> None:
     with pytest.raises(AmbiguousFilmError) as error:
-        catalogue.find("Hamlet")
+        catalog.find("Hamlet")
     assert error.value.suggestions == ("Hamlet (1996)", "Hamlet (1948)", "Hamlet (2000)")
 
 
 def test_a_long_list_of_namesakes_is_cut(tmp_path: Path) -> None:
-    Catalogue.create(tmp_path / "c.sqlite", [Film(movie_id, "Twin") for movie_id in range(1, 31)], {})
+    Catalog.create(tmp_path / "c.sqlite", [Film(movie_id, "Twin") for movie_id in range(1, 31)], {})
     with (
-        Catalogue.open(tmp_path / "c.sqlite") as twins,
+        Catalog.open(tmp_path / "c.sqlite") as twins,
         pytest.raises(AmbiguousFilmError, match=r"\[20\], and 10 more;"),
     ):
         twins.find("twin")
@@ -156,63 +157,63 @@ def test_a_long_list_of_namesakes_is_cut(tmp_path: Path) -> None:
         ("titanic 1954", "Titanic (1997)"),
     ],
 )
-def test_an_unknown_title_is_answered_with_the_nearest(catalogue: Catalogue, text: str, nearest: str) -> None:
+def test_an_unknown_title_is_answered_with_the_nearest(catalog: Catalog, text: str, nearest: str) -> None:
     with pytest.raises(UnknownFilmError, match=r"no film is titled .*; did you mean ") as error:
-        catalogue.find(text)
+        catalog.find(text)
     assert error.value.suggestions[0] == nearest
 
 
-def test_what_is_like_no_title_is_answered_without_a_suggestion(catalogue: Catalogue) -> None:
+def test_what_is_like_no_title_is_answered_without_a_suggestion(catalog: Catalog) -> None:
     with pytest.raises(UnknownFilmError, match=r"^no film is titled 'qqqqqqqqqq'$") as error:
-        catalogue.find("qqqqqqqqqq")
+        catalog.find("qqqqqqqqqq")
     assert error.value.suggestions == ()
 
 
 @pytest.mark.parametrize("text", ["", "   "])
-def test_nothing_typed_is_answered_with_an_example(catalogue: Catalogue, text: str) -> None:
+def test_nothing_typed_is_answered_with_an_example(catalog: Catalog, text: str) -> None:
     with pytest.raises(UnknownFilmError, match=r"no film is named; give a title such as 'Heat \(1995\)'"):
-        catalogue.find(text)
+        catalog.find(text)
 
 
 @given(text=st.text(st.characters(), max_size=30))
-def test_whatever_is_typed_finds_a_film_or_says_why_not(catalogue: Catalogue, text: str) -> None:
+def test_whatever_is_typed_finds_a_film_or_says_why_not(catalog: Catalog, text: str) -> None:
     try:
-        found = catalogue.find(text)
+        found = catalog.find(text)
     except UnknownFilmError as error:
         assert str(error)  # noqa: PT017 -- either answer is right
     else:
         assert found.movie_id in TITLES
 
 
-def test_bytes_that_are_no_text_name_no_film(catalogue: Catalogue) -> None:
+def test_bytes_that_are_no_text_name_no_film(catalog: Catalog) -> None:
     with pytest.raises(UnknownFilmError):
-        catalogue.find("\udcff")
+        catalog.find("\udcff")
 
 
-def test_an_unknown_film_is_also_a_lookup_error(catalogue: Catalogue) -> None:
-    with pytest.raises(LookupError, match=r"no film has the movie_id 7; this catalogue holds 23 films"):
-        catalogue.film(7)
+def test_an_unknown_film_is_also_a_lookup_error(catalog: Catalog) -> None:
+    with pytest.raises(LookupError, match=r"no film has the movie_id 7; this catalog holds 23 films"):
+        catalog.film(7)
 
 
-def test_films_are_given_by_their_ids_and_strangers_left_out(catalogue: Catalogue) -> None:
-    found = catalogue.films([6, 7, 1, 6])
+def test_films_are_given_by_their_ids_and_strangers_left_out(catalog: Catalog) -> None:
+    found = catalog.films([6, 7, 1, 6])
     assert {movie_id: film.label for movie_id, film in found.items()} == {6: "Heat (1995)", 1: "Toy Story (1995)"}
 
 
 def test_more_films_than_a_statement_has_parameters_are_given(tmp_path: Path) -> None:
-    Catalogue.create(tmp_path / "c.sqlite", [Film(movie_id, f"Film {movie_id}") for movie_id in range(1, 2001)], {})
-    with Catalogue.open(tmp_path / "c.sqlite") as opened:
+    Catalog.create(tmp_path / "c.sqlite", [Film(movie_id, f"Film {movie_id}") for movie_id in range(1, 2001)], {})
+    with Catalog.open(tmp_path / "c.sqlite") as opened:
         assert len(opened.films(range(1, 3000))) == 2000
 
 
-def test_iterating_gives_all_films_in_the_order_of_their_ids(catalogue: Catalogue) -> None:
-    assert [film.movie_id for film in catalogue] == sorted(TITLES)
-    assert len(catalogue) == len(TITLES)
+def test_iterating_gives_all_films_in_the_order_of_their_ids(catalog: Catalog) -> None:
+    assert [film.movie_id for film in catalog] == sorted(TITLES)
+    assert len(catalog) == len(TITLES)
 
 
-def test_several_threads_may_look_up_at_once(catalogue: Catalogue) -> None:
+def test_several_threads_may_look_up_at_once(catalog: Catalog) -> None:
     with ThreadPoolExecutor(4) as threads:
-        found = list(threads.map(lambda _: catalogue.find("heat").movie_id, range(40)))
+        found = list(threads.map(lambda _: catalog.find("heat").movie_id, range(40)))
     assert found == [6] * 40
 
 
@@ -221,8 +222,8 @@ def test_several_threads_may_look_up_at_once(catalogue: Catalogue) -> None:
 
 def test_a_film_comes_back_as_it_was_written(tmp_path: Path) -> None:
     film = Film(7, 'Åse, "B"|C', 1995, "0114709", 862, ("Crime", "Drama"), ("L'Un", "Zwei|Drei"), 12, 3.5)
-    Catalogue.create(tmp_path / "c.sqlite", [film], {})
-    with Catalogue.open(tmp_path / "c.sqlite") as opened:
+    Catalog.create(tmp_path / "c.sqlite", [film], {})
+    with Catalog.open(tmp_path / "c.sqlite") as opened:
         assert opened.film(7) == film
 
 
@@ -230,24 +231,24 @@ def test_a_label_is_title_and_year() -> None:
     assert (Film(1, "Heat", 1995).label, Film(1, "Cosmos").label) == ("Heat (1995)", "Cosmos")
 
 
-def test_facts_are_kept(catalogue: Catalogue) -> None:
-    assert catalogue.fact("numbering") == "movielens"
-    assert catalogue.fact("ratings") is None
+def test_facts_are_kept(catalog: Catalog) -> None:
+    assert catalog.fact("numbering") == "movielens"
+    assert catalog.fact("ratings") is None
 
 
-def test_a_new_catalogue_takes_the_place_of_the_old(tmp_path: Path) -> None:
+def test_a_new_catalog_takes_the_place_of_the_old(tmp_path: Path) -> None:
     path = tmp_path / "c.sqlite"
     for title in ("Heat", "Emma"):
-        Catalogue.create(path, [Film(1, title)], {"title": title})
-    with Catalogue.open(path) as opened:
+        Catalog.create(path, [Film(1, title)], {"title": title})
+    with Catalog.open(path) as opened:
         assert ([film.title for film in opened], opened.fact("title")) == (["Emma"], "Emma")
 
 
-def test_who_has_the_old_catalogue_open_keeps_it(tmp_path: Path) -> None:
+def test_who_has_the_old_catalog_open_keeps_it(tmp_path: Path) -> None:
     path = tmp_path / "c.sqlite"
-    Catalogue.create(path, [Film(1, "Heat")], {})
-    with Catalogue.open(path) as opened:
-        Catalogue.create(path, [Film(1, "Emma")], {})
+    Catalog.create(path, [Film(1, "Heat")], {})
+    with Catalog.open(path) as opened:
+        Catalog.create(path, [Film(1, "Emma")], {})
         assert opened.film(1).title == "Heat"
 
 
@@ -256,68 +257,66 @@ def _films_that_break_off() -> Iterator[Film]:
     raise DataError("the file ends here")
 
 
-def test_a_load_that_breaks_off_keeps_the_old_catalogue(tmp_path: Path) -> None:
+def test_a_load_that_breaks_off_keeps_the_old_catalog(tmp_path: Path) -> None:
     path = tmp_path / "c.sqlite"
-    Catalogue.create(path, [Film(1, "Heat")], {})
+    Catalog.create(path, [Film(1, "Heat")], {})
     with pytest.raises(DataError, match="the file ends here"):
-        Catalogue.create(path, _films_that_break_off(), {})
+        Catalog.create(path, _films_that_break_off(), {})
     assert [file.name for file in tmp_path.iterdir()] == ["c.sqlite"]
-    with Catalogue.open(path) as opened:
+    with Catalog.open(path) as opened:
         assert opened.film(1).title == "Heat"
 
 
 @pytest.mark.parametrize("n_bytes", [100, 30_000, 100_000])
-def test_a_full_disk_keeps_the_old_catalogue(
+def test_a_full_disk_keeps_the_old_catalog(
     tmp_path: Path, full_disk: Callable[[int], AbstractContextManager[None]], n_bytes: int
 ) -> None:
     path = tmp_path / "c.sqlite"
-    Catalogue.create(path, [Film(1, "Heat")], {})
+    Catalog.create(path, [Film(1, "Heat")], {})
     many = [Film(movie_id, f"Film {movie_id}" * 5) for movie_id in range(1, 2001)]
     with pytest.raises(StoreError, match=r"cannot write .*c\.sqlite: .*run the same command again"), full_disk(n_bytes):
-        Catalogue.create(path, many, {})
+        Catalog.create(path, many, {})
     assert [file.name for file in tmp_path.iterdir()] == ["c.sqlite"]
-    with Catalogue.open(path) as opened:
+    with Catalog.open(path) as opened:
         assert opened.film(1).title == "Heat"
 
 
-def test_a_missing_catalogue_says_which_command_makes_it(tmp_path: Path) -> None:
+def test_a_missing_catalog_says_which_command_makes_it(tmp_path: Path) -> None:
     with pytest.raises(NotBuiltError, match=r"no films here yet .*; run `keyart load DIR`"):
-        Catalogue.open(tmp_path / "c.sqlite")
+        Catalog.open(tmp_path / "c.sqlite")
 
 
-def test_a_catalogue_of_another_version_is_refused(tmp_path: Path) -> None:
+def test_a_catalog_of_another_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "c.sqlite"
-    Catalogue.create(path, [Film(1, "Heat")], {})
+    Catalog.create(path, [Film(1, "Heat")], {})
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 2")
-    with pytest.raises(
-        DataError, match=r"a catalogue of version 2, this keyart reads version 1; run `keyart load DIR`"
-    ):
-        Catalogue.open(path)
+    with pytest.raises(DataError, match=r"a catalog of version 2, this keyart reads version 1; run `keyart load DIR`"):
+        Catalog.open(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"once upon a time " * 100], ids=["empty", "text"])
-def test_another_file_is_no_catalogue(tmp_path: Path, content: bytes) -> None:
+def test_another_file_is_no_catalog(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "c.sqlite"
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"c\.sqlite is "):
-        Catalogue.open(path)
+        Catalog.open(path)
 
 
-def test_a_catalogue_is_open_for_reading_only(catalogue: Catalogue) -> None:
+def test_a_catalog_is_open_for_reading_only(catalog: Catalog) -> None:
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
-        catalogue._connection.execute("DELETE FROM films")
+        catalog._connection.execute("DELETE FROM films")
 
 
-def test_a_folder_with_signs_of_an_address_holds_a_catalogue(tmp_path: Path) -> None:
+def test_a_folder_with_signs_of_an_address_holds_a_catalog(tmp_path: Path) -> None:
     path = tmp_path / "100% #1?" / "c.sqlite"
-    Catalogue.create(path, [Film(1, "Heat")], {})
-    with Catalogue.open(path) as opened:
+    Catalog.create(path, [Film(1, "Heat")], {})
+    with Catalog.open(path) as opened:
         assert len(opened) == 1
 
 
 @pytest.fixture(scope="module")
-def well_known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
+def well_known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
     texts = {
         1: "L.A. Confidential (1997)",
         2: "Spider-Man (2002)",
@@ -334,8 +333,8 @@ def well_known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
     n_ratings = {8: 100, 9: 90, 4: 80, 7: 70}
     films = [replace(_film(*pair), n_ratings=n_ratings.get(pair[0], 1)) for pair in texts.items()]
     path = tmp_path_factory.mktemp("well_known") / "catalog.sqlite"
-    Catalogue.create(path, films, {})
-    with Catalogue.open(path) as opened:
+    Catalog.create(path, films, {})
+    with Catalog.open(path) as opened:
         yield opened
 
 
@@ -353,11 +352,11 @@ def well_known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
         ("den", 6),
     ],
 )
-def test_words_may_be_written_together_or_apart(well_known: Catalogue, text: str, movie_id: int) -> None:
+def test_words_may_be_written_together_or_apart(well_known: Catalog, text: str, movie_id: int) -> None:
     assert well_known.find(text).movie_id == movie_id
 
 
-def test_an_article_alone_is_no_title(well_known: Catalogue) -> None:
+def test_an_article_alone_is_no_title(well_known: Catalog) -> None:
     with pytest.raises(UnknownFilmError):
         well_known.find("the")
 
@@ -378,7 +377,7 @@ def test_an_article_alone_is_no_title(well_known: Catalogue) -> None:
     ],
 )
 def test_part_of_a_title_is_answered_with_the_best_known_that_have_it(
-    well_known: Catalogue, text: str, suggestions: list[str]
+    well_known: Catalog, text: str, suggestions: list[str]
 ) -> None:
     with pytest.raises(UnknownFilmError) as raised:
         well_known.find(text)
@@ -390,52 +389,52 @@ def test_part_of_a_title_is_answered_with_the_best_known_that_have_it(
 
 def test_added_films_are_told_from_the_others_and_found_like_them(tmp_path: Path) -> None:
     path = tmp_path / "catalog.sqlite"
-    Catalogue.create(path, [Film(6, "Heat", 1995)], {"ratings": "r"})
+    Catalog.create(path, [Film(6, "Heat", 1995)], {"ratings": "r"})
     new = Film(FIRST_ADDED_ID, "Heat Again", 2030, "0000007", 7, ("Drama",), ("La Chaleur",))
-    with Catalogue.open(path) as before:
-        Catalogue.add(path, [new])
+    with Catalog.open(path) as before:
+        Catalog.add(path, [new])
         assert (len(before), before.added()) == (1, [])
-    with Catalogue.open(path) as catalogue:
-        assert catalogue.added() == [new]
-        assert [catalogue.find(text) for text in ("heat again", "la chaleur", str(FIRST_ADDED_ID))] == [new] * 3
-        assert (len(catalogue), catalogue.fact("ratings")) == (2, "r")
-    Catalogue.create(path, [Film(6, "Heat", 1995)], {}, [new])
-    with Catalogue.open(path) as catalogue:
-        assert catalogue.added() == [new]
+    with Catalog.open(path) as catalog:
+        assert catalog.added() == [new]
+        assert [catalog.find(text) for text in ("heat again", "la chaleur", str(FIRST_ADDED_ID))] == [new] * 3
+        assert (len(catalog), catalog.fact("ratings")) == (2, "r")
+    Catalog.create(path, [Film(6, "Heat", 1995)], {}, [new])
+    with Catalog.open(path) as catalog:
+        assert catalog.added() == [new]
 
 
-def test_a_catalogue_of_before_there_were_added_films_takes_them(tmp_path: Path) -> None:
+def test_a_catalog_of_before_there_were_added_films_takes_them(tmp_path: Path) -> None:
     path = tmp_path / "catalog.sqlite"
-    Catalogue.create(path, [Film(6, "Heat", 1995)], {})
+    Catalog.create(path, [Film(6, "Heat", 1995)], {})
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DROP TABLE added")
-    with Catalogue.open(path) as catalogue:
-        assert catalogue.added() == []
-    Catalogue.add(path, [Film(7, "Ran", 1985)])
-    with Catalogue.open(path) as catalogue:
-        assert [film.movie_id for film in catalogue.added()] == [7]
+    with Catalog.open(path) as catalog:
+        assert catalog.added() == []
+    Catalog.add(path, [Film(7, "Ran", 1985)])
+    with Catalog.open(path) as catalog:
+        assert [film.movie_id for film in catalog.added()] == [7]
 
 
-def test_tags_are_kept_beside_added_films_and_are_none_in_a_catalogue_of_before(tmp_path: Path) -> None:
+def test_tags_are_kept_beside_added_films_and_are_none_in_a_catalog_of_before(tmp_path: Path) -> None:
     path, tags = tmp_path / "catalog.sqlite", [FilmTag(6, "heist", 3), FilmTag(6, "los angeles", 1)]
-    Catalogue.create(path, [Film(6, "Heat", 1995)], {}, tags=reversed(tags))
-    Catalogue.add(path, [Film(7, "Ran", 1985)])
-    with Catalogue.open(path) as catalogue:
-        assert catalogue.tags() == tags
+    Catalog.create(path, [Film(6, "Heat", 1995)], {}, tags=reversed(tags))
+    Catalog.add(path, [Film(7, "Ran", 1985)])
+    with Catalog.open(path) as catalog:
+        assert catalog.tags() == tags
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DROP TABLE tags")
-    with Catalogue.open(path) as catalogue:
-        assert catalogue.tags() == []
+    with Catalog.open(path) as catalog:
+        assert catalog.tags() == []
 
 
 def test_films_are_one_by_title_and_year_or_by_a_number(tmp_path: Path) -> None:
     path = tmp_path / "catalog.sqlite"
     films = [Film(1, "Heat", 1995, "0000011", 11), Film(2, "Heat", 1986), Film(3, "Heat"), Film(4, "Ran", 1985)]
-    Catalogue.create(path, films, {})
-    with Catalogue.open(path) as catalogue:
+    Catalog.create(path, films, {})
+    with Catalog.open(path) as catalog:
 
         def same(*facts: Any) -> list[int]:
-            return [film.movie_id for film in catalogue.same_as(*facts)]
+            return [film.movie_id for film in catalog.same_as(*facts)]
 
         assert same("heat!", 1995, None, None) == [1]
         assert same("Heat", None, None, None) == [3]

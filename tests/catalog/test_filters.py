@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import ConfigError
-from catalog.films import Catalogue, Film
+from catalog.film import Film
+from catalog.films import Catalog
 from catalog.filters import Filter
 
 FILMS = [
@@ -17,9 +18,9 @@ FILMS = [
 
 
 @pytest.fixture
-def catalogue(tmp_path: Path) -> Catalogue:
-    Catalogue.create(tmp_path / "catalog.sqlite", FILMS, {})
-    return Catalogue.open(tmp_path / "catalog.sqlite")
+def catalog(tmp_path: Path) -> Catalog:
+    Catalog.create(tmp_path / "catalog.sqlite", FILMS, {})
+    return Catalog.open(tmp_path / "catalog.sqlite")
 
 
 @pytest.mark.parametrize(
@@ -39,8 +40,8 @@ def catalogue(tmp_path: Path) -> Catalogue:
         (Filter(first_year=1990, genres=("Drama",), min_support=5, movie_ids={1, 2}), {1}),
     ],
 )
-def test_films_pass_by_all_that_is_said(catalogue: Catalogue, wanted: Filter, movie_ids: set[int]) -> None:
-    assert catalogue.movie_ids(wanted) == movie_ids
+def test_films_pass_by_all_that_is_said(catalog: Catalog, wanted: Filter, movie_ids: set[int]) -> None:
+    assert catalog.movie_ids(wanted) == movie_ids
 
 
 def test_a_filter_that_says_nothing_is_false() -> None:
@@ -49,7 +50,7 @@ def test_a_filter_that_says_nothing_is_false() -> None:
     assert Filter(min_support=1)
 
 
-def test_a_genre_that_there_is_not_is_named(catalogue: Catalogue) -> None:
+def test_a_genre_that_there_is_not_is_named(catalog: Catalog) -> None:
     with pytest.raises(ConfigError, match="no film is of the genre 'Western'; there are Drama, Film-Noir, Noir"):
-        catalogue.movie_ids(Filter(genres=("Drama", "Western")))
-    assert catalogue.genres() == ("Drama", "Film-Noir", "Noir")
+        catalog.movie_ids(Filter(genres=("Drama", "Western")))
+    assert catalog.genres() == ("Drama", "Film-Noir", "Noir")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import DataError
-from catalog.films import Film, FilmTag
+from catalog.film import Film, FilmTag
 from catalog.movielens import read_films
 
 FolderOf = Callable[[Mapping[str, str | bytes]], Path]

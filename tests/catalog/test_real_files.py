@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import AmbiguousFilmError, DataError
-from catalog.films import Catalogue
+from catalog.films import Catalog
 from catalog.movielens import FilmFiles, read_films
 
 
@@ -20,10 +20,10 @@ def small(shared: Path) -> FilmFiles:
 
 
 @pytest.fixture(scope="module")
-def catalogue(small: FilmFiles, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
+def catalog(small: FilmFiles, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
     path = tmp_path_factory.mktemp("real") / "catalog.sqlite"
-    Catalogue.create(path, small.films, {})
-    with Catalogue.open(path) as opened:
+    Catalog.create(path, small.films, {})
+    with Catalog.open(path) as opened:
         yield opened
 
 
@@ -74,13 +74,13 @@ def test_more_than_a_thousand_films_have_another_title(small: FilmFiles) -> None
     assert "Birdman: Or (The Unexpected Virtue of Ignorance)" in {film.title for film in small.films}
 
 
-def test_every_film_is_found_by_its_own_title(shared: Path, catalogue: Catalogue) -> None:
+def test_every_film_is_found_by_its_own_title(shared: Path, catalog: Catalog) -> None:
     with (shared / "data/ml-latest-small/movies.csv").open(encoding="utf-8", newline="") as stream:
         rows = [(int(row["movieId"]), row["title"]) for row in csv.DictReader(stream)]
     ambiguous = []
     for movie_id, title in rows:
         try:
-            assert catalogue.find(title).movie_id == movie_id
+            assert catalog.find(title).movie_id == movie_id
         except AmbiguousFilmError as error:
             ambiguous.append(movie_id)
             assert f"[{movie_id}]" in str(error)  # noqa: PT017 -- the rest of the loop must go on
@@ -90,12 +90,12 @@ def test_every_film_is_found_by_its_own_title(shared: Path, catalogue: Catalogue
 @pytest.mark.parametrize(
     ("text", "movie_id"), [("matrix", 2571), ("amelie", 4973), ("birdman", None), ("city of god", 6016), ("Léon", 293)]
 )
-def test_well_known_films_are_found(catalogue: Catalogue, text: str, movie_id: int | None) -> None:
+def test_well_known_films_are_found(catalog: Catalog, text: str, movie_id: int | None) -> None:
     if movie_id is None:
         with pytest.raises(LookupError, match="Birdman: Or"):
-            catalogue.find(text)
+            catalog.find(text)
     else:
-        assert catalogue.find(text).movie_id == movie_id
+        assert catalog.find(text).movie_id == movie_id
 
 
 def test_ml_100k_is_read(shared: Path) -> None:

@@ -7,7 +7,7 @@ from scipy import sparse
 from catalog.errors import ConfigError
 from cf import base
 from cf.base import best, cosine_similarities, rows_of
-from cf.baseline import Baseline
+from cf.models.baseline import Baseline
 from cf.registry import MODELS, make, model_class
 from tests.contracts import random_stars, ratings_of
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from features.backbone import Backbone, BackboneChoice, load_backbone
-from features.computation import Picture
+from features.encoders.keras import Backbone, BackboneChoice, load_backbone
+from features.pipeline import Picture
 
 
 def draw_poster(path: Path, seed: int, size: tuple[int, int] = (60, 90), mode: str = "RGB") -> Path:

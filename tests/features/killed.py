@@ -24,10 +24,10 @@ import pyarrow.dataset
 import pyarrow.parquet  # noqa: F401
 from PIL import Image
 
-from features.backbone import Backbone
-from features.computation import Picture
+from features.encoders.encoder import Extractor
+from features.encoders.keras import Backbone
 from features.extraction import extract_features
-from features.extractor import Extractor
+from features.pipeline import Picture
 from features.store import FeatureStore
 
 SHARD_ROWS = 3

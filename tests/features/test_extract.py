@@ -15,12 +15,12 @@ import pytest
 
 from catalog.errors import ConfigError, DataError
 from features import extract
-from features.backbone import Backbone, BackboneChoice
-from features.computation import Computed, Picture, compute
-from features.descriptors import Pooling, Whitening
+from features.encoders.encoder import Extractor, extractor_of, load_extractor, to_float16
+from features.encoders.keras import Backbone, BackboneChoice
 from features.extraction import WHITENING_SAMPLE, kept_whitening, open_store, spread_out, whiten
-from features.extractor import Extractor, extractor_of, load_extractor, to_float16
 from features.images import read_image
+from features.pipeline import Computed, Picture, compute
+from features.pooling import Pooling, Whitening
 from features.store import FeatureStore
 from tests.features.conftest import draw_poster
 
@@ -140,7 +140,7 @@ def test_an_unknown_engine_is_named(tmp_path: Path, network: str) -> None:
         extract([], tmp_path / "f", backbone=network, engine="openvino")
 
 
-def test_a_whitening_is_learnt_once_and_kept_with_its_features(
+def test_a_whitening_is_learned_once_and_kept_with_its_features(
     tmp_path: Path, network: str, posters: list[Path]
 ) -> None:
     out, choice = tmp_path / "f", BackboneChoice(network)
@@ -166,12 +166,12 @@ def test_a_whitening_is_learnt_once_and_kept_with_its_features(
     with pytest.raises(DataError, match=r"whitening\.npz is missing; run `keyart extract --replace`"):
         whiten(plain, pictures, out)
     # What the message advises.
-    relearnt = whiten(plain, pictures, out, lost_is_none=True)
-    assert open_store(out, choice, relearnt, replace=True).whitening() is not None
+    relearned = whiten(plain, pictures, out, lost_is_none=True)
+    assert open_store(out, choice, relearned, replace=True).whitening() is not None
 
 
 @pytest.mark.parametrize("n_pictures", [0, 1, 2000, 2001, 3999, 5000])
-def test_a_whitening_is_learnt_from_all_over_the_pictures(n_pictures: int) -> None:
+def test_a_whitening_is_learned_from_all_over_the_pictures(n_pictures: int) -> None:
     pictures = [Picture(number, b"") for number in range(n_pictures)]
     sample = [picture.picture_id for picture in spread_out(pictures)]
     assert len(set(sample)) == len(sample) == min(n_pictures, WHITENING_SAMPLE)
@@ -232,7 +232,7 @@ def test_the_network_goes_on_while_a_batch_is_pooled_and_halved(
         begun.append(network.begins(min(len(begun) + 2, 4)))
         return to_float16(features, what)
 
-    monkeypatch.setattr("features.computation.to_float16", halve)
+    monkeypatch.setattr("features.pipeline.to_float16", halve)
     list(compute([Picture(number, posters[0]) for number in range(8)], _watched(network)))
     assert begun == [True] * 4
 

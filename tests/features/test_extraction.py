@@ -9,11 +9,11 @@ import numpy.typing as npt
 import pytest
 
 from catalog.errors import DataError, StoreError
-from features.backbone import Backbone, BackboneChoice
-from features.computation import Picture
+from features.encoders.encoder import Extractor, load_extractor
+from features.encoders.keras import Backbone, BackboneChoice
 from features.extraction import ExtractionReport, extract_features
-from features.extractor import Extractor, load_extractor
 from features.images import Resize, read_image
+from features.pipeline import Picture
 from features.store import FeatureStore
 from tests.features.conftest import draw_poster, picture_of
 

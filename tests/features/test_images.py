@@ -67,13 +67,13 @@ def test_a_cmyk_jpeg_is_read_as_keras_reads_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["I;16", "RGB;16"])
 def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path: Path, mode: str) -> None:
-    grey = np.linspace(0, 65_535, 224 * 224).astype(np.uint16).reshape(224, 224)
+    gray = np.linspace(0, 65_535, 224 * 224).astype(np.uint16).reshape(224, 224)
     if mode == "I;16":
-        Image.fromarray(grey).save(tmp_path / "p.png")
+        Image.fromarray(gray).save(tmp_path / "p.png")
     else:
-        (tmp_path / "p.png").write_bytes(_png(224, 224, 16, np.repeat(grey[:, :, None], 3, axis=2).astype(">u2")))
+        (tmp_path / "p.png").write_bytes(_png(224, 224, 16, np.repeat(gray[:, :, None], 3, axis=2).astype(">u2")))
     pixels = read_image(tmp_path / "p.png", Resize.NEAREST)[0]
-    np.testing.assert_array_equal(pixels, np.repeat((grey >> 8).astype(np.uint8)[:, :, None], 3, axis=2))
+    np.testing.assert_array_equal(pixels, np.repeat((gray >> 8).astype(np.uint8)[:, :, None], 3, axis=2))
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_what_is_transparent_is_seen_on_white(tmp_path: Path, mode: str, suffix:
 
 
 def test_the_first_frame_of_a_gif_counts(tmp_path: Path) -> None:
-    frames = [Image.new("RGB", (30, 30), colour) for colour in ("red", "blue")]
+    frames = [Image.new("RGB", (30, 30), color) for color in ("red", "blue")]
     frames[0].save(tmp_path / "p.gif", save_all=True, append_images=frames[1:])
     assert read_image(tmp_path / "p.gif")[0][100, 100].tolist() == [255, 0, 0]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.computation import Picture
 from features.extraction import extract_features
+from features.pipeline import Picture
 from features.store import FeatureStore
 from tests.features import killed
 from tests.features.killed import EXTRACTOR, FIRST, LATER, SHARD_ROWS

@@ -19,11 +19,11 @@ import pytest
 
 import features
 from catalog.errors import ConfigError, DataError, StoreError
-from catalog.remote import RemotePath, place
-from features.backbone import Backbone, BackboneChoice
-from features.computation import Picture
+from catalog.io.remote import RemotePath, place
+from features.encoders.encoder import Extractor, load_extractor
+from features.encoders.keras import Backbone, BackboneChoice
 from features.extraction import open_store
-from features.extractor import Extractor, load_extractor
+from features.pipeline import Picture
 from features.spark import extract, extract_features, folder_at, frame_of, read_table, sample_of, session
 from features.spark.cluster import _s3_options
 from features.spark.tasks import Recipe, Task, _extractor, _seeing_cores
@@ -324,7 +324,7 @@ def test_it_is_shown_how_many_tasks_are_done(
 
 
 @needs_java
-def test_a_whitening_is_learnt_from_a_table_once(
+def test_a_whitening_is_learned_from_a_table_once(
     spark: SparkSession,
     folder: Path,
     network: Path,

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from catalog.lock import exclusive
-from index import files
+from catalog.io.locks import exclusive
+from index import manifest
 from index.cosine import CosineIndex
 from tests.contracts import films_of, random_features
 from tests.features.killed import in_child, kill_at
@@ -69,7 +69,7 @@ def hold_to_one_generation(folder: Path, work: Callable[[Path], None], old: Answ
     assert received in (old, new), folder
     assert in_child(partial(work, folder)) == 0
     assert answers(folder) == new, folder
-    named = {facts["name"] for facts in files.read(folder)["files"].values()}
+    named = {facts["name"] for facts in manifest.read(folder)["files"].values()}
     # What a killed process leaves of its lock is no concern of an index.
     left = {path.name for path in folder.iterdir() if not path.name.startswith("writer.pid")}
     assert left == named | {"index.json"}, folder

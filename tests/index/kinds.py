@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from index.cosine import CosineIndex
-from index.features import FilmFeatures
 from index.plan import Codec, Plan
-from index.searching import Nearest
+from index.search import Nearest
+from index.source import FilmFeatures
 
 IDENTITY = {"backbone": "vgg16", "weights_sha256": "f00d"}
 
@@ -20,7 +20,7 @@ IDENTITY = {"backbone": "vgg16", "weights_sha256": "f00d"}
 class Kind:
     """How an index is built."""
 
-    centre: bool = False
+    center: bool = False
     rank: int = 0
     codec: Codec = "SQfp16"
     n_lists: int = 0
@@ -41,32 +41,32 @@ class Kind:
 
     def build(self, films: FilmFeatures, **options: Any) -> CosineIndex:
         identity = {**IDENTITY, "n_features": films.n_features}
-        return CosineIndex.build(films, identity, centre=self.centre, plan=self.plan(len(films)), **options)
+        return CosineIndex.build(films, identity, center=self.center, plan=self.plan(len(films)), **options)
 
 
 KINDS = {
     "exact": Kind(),
-    "exact, centred": Kind(centre=True),
+    "exact, centered": Kind(center=True),
     "whole basis": Kind(rank=512),
     "short basis": Kind(rank=12),
-    "short basis, centred, half floats": Kind(centre=True, rank=12, dtype=np.float16),
+    "short basis, centered, half floats": Kind(center=True, rank=12, dtype=np.float16),
     "inverted lists": Kind(rank=16, n_lists=8),
-    "bytes in inverted lists, centred, half floats": Kind(True, 16, "SQ8", 8, np.float16),
+    "bytes in inverted lists, centered, half floats": Kind(True, 16, "SQ8", 8, np.float16),
 }
 # Of each sort one, for what takes long.
 SOME = {
     name: KINDS[name]
-    for name in ("exact, centred", "short basis", "inverted lists", "bytes in inverted lists, centred, half floats")
+    for name in ("exact, centered", "short basis", "inverted lists", "bytes in inverted lists, centered, half floats")
 }
 SHORTLISTS = {name: kind for name, kind in KINDS.items() if kind.rank}
 
 
 def dense_cosines(
-    features: npt.NDArray[np.floating], queries: npt.NDArray[np.floating], *, centre: bool = False
+    features: npt.NDArray[np.floating], queries: npt.NDArray[np.floating], *, center: bool = False
 ) -> npt.NDArray[np.float64]:
     """Compute all cosines the plain way."""
     rows, asked = features.astype(np.float64), queries.astype(np.float64)
-    if centre:
+    if center:
         rows, asked = rows - rows.mean(axis=0), asked - rows.mean(axis=0)
     lengths = np.linalg.norm(asked, axis=1)[:, None] * np.linalg.norm(rows, axis=1)[None]
     cosines: npt.NDArray[np.float64] = np.divide(

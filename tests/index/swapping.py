@@ -7,7 +7,7 @@ import sys
 from itertools import cycle
 from pathlib import Path
 
-from catalog.lock import exclusive
+from catalog.io.locks import exclusive
 from index.cosine import CosineIndex
 from tests.contracts import films_of, random_features
 from tests.index.kinds import KINDS

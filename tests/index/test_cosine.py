@@ -10,7 +10,7 @@ import pytest
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
 from index.cosine import CosineIndex
-from index.features import FilmFeatures
+from index.source import FilmFeatures
 from tests.contracts import Build, IndexContract, films_of, ids_of, random_features
 from tests.index.kinds import IDENTITY, KINDS, SHORTLISTS, Kind, dense_cosines, n_nearest
 
@@ -51,7 +51,7 @@ class TestCosineIndex(IndexContract):
 
 def test_it_finds_what_a_plain_computation_finds(kind: Kind) -> None:
     features, queries = random_features(1, 400, 96).astype(kind.dtype), random_features(2, 60, 96)
-    cosines = dense_cosines(features, queries, centre=kind.centre)
+    cosines = dense_cosines(features, queries, center=kind.center)
     index = kind.build(films_of(features))
     for k in (1, 10, 100):
         found = index.search(queries, k)
@@ -61,7 +61,7 @@ def test_it_finds_what_a_plain_computation_finds(kind: Kind) -> None:
 
 def test_similar_is_the_plain_computation_without_the_film(kind: Kind) -> None:
     features = random_features(3, 250, 96).astype(kind.dtype)
-    cosines, movie_ids = dense_cosines(features, features, centre=kind.centre), ids_of(features)
+    cosines, movie_ids = dense_cosines(features, features, center=kind.center), ids_of(features)
     n_found = 0
     for row, found in enumerate(kind.build(films_of(features)).similar(movie_ids.tolist(), 10)):
         n_found += n_nearest(found, np.delete(movie_ids, row), np.delete(cosines[row], row), 10)
@@ -71,7 +71,7 @@ def test_similar_is_the_plain_computation_without_the_film(kind: Kind) -> None:
 @pytest.mark.parametrize("n_films", [2, 3, 5, 16])
 def test_few_films_are_all_found(kind: Kind, n_films: int) -> None:
     features = random_features(4, n_films).astype(kind.dtype)
-    cosines, movie_ids = dense_cosines(features, features, centre=kind.centre), ids_of(features)
+    cosines, movie_ids = dense_cosines(features, features, center=kind.center), ids_of(features)
     for row, found in enumerate(kind.build(films_of(features)).similar(movie_ids.tolist(), n_films)):
         n_nearest(found, np.delete(movie_ids, row), np.delete(cosines[row], row), n_films - 1)
 
@@ -99,17 +99,17 @@ def test_the_layout_of_the_rows_does_not_matter(kind: Kind) -> None:
 
 def test_centring_spreads_features_that_all_point_one_way() -> None:
     features = 5 + 0.1 * random_features(5)
-    plain, centred = (build(films_of(features), centre=centre) for centre in (False, True))
+    plain, centered = (build(films_of(features), center=center) for center in (False, True))
     assert min(found.similarities.min() for found in plain.search(features, 60)) > 0.99
-    assert max(found.similarities.min() for found in centred.search(features, 60)) < 0
-    assert (plain.centred, centred.centred) == (False, True)
+    assert max(found.similarities.min() for found in centered.search(features, 60)) < 0
+    assert (plain.centered, centered.centered) == (False, True)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
-def test_centred_cosines_of_features_that_all_point_one_way_are_exact(dtype: type[np.floating]) -> None:
+def test_centered_cosines_of_features_that_all_point_one_way_are_exact(dtype: type[np.floating]) -> None:
     features = (50 + random_features(5, 200, 64)).astype(dtype)
-    cosines = dense_cosines(features, features, centre=True)
-    index = Kind(centre=True, rank=512).build(films_of(features))
+    cosines = dense_cosines(features, features, center=True)
+    index = Kind(center=True, rank=512).build(films_of(features))
     for found, row in zip(index.search(features, 10), cosines, strict=True):
         # A hundred-fold offset costs two digits.
         n_nearest(found, ids_of(features), row, 10, atol=1e-4)
@@ -119,7 +119,7 @@ def test_a_film_that_is_just_the_mean_is_like_no_other() -> None:
     # Of whole numbers, so that the mean is one too.
     features = np.random.default_rng(1).integers(0, 9, (60, 16)).astype(np.float32) * 60
     features[59] = features[:59].mean(axis=0)
-    for kind in (Kind(centre=True), Kind(centre=True, rank=512)):
+    for kind in (Kind(center=True), Kind(center=True, rank=512)):
         index = kind.build(films_of(features))
         others = index.similar([10], 59)[0]
         assert np.abs(others.similarities[others.movie_ids == 10 + 3 * 59]).max() < 1e-2
@@ -148,7 +148,7 @@ def test_films_that_cannot_be_compared_are_left_out_and_named(
     assert sum(n_done) == 100
     index.save(tmp_path)
     movie_ids = np.delete(ids_of(features), [0, 41, 99])
-    cosines = dense_cosines(good, good, centre=kind.centre)
+    cosines = dense_cosines(good, good, center=kind.center)
     for one in (index, CosineIndex.open(tmp_path, films_of(features))):
         assert one.left_out == dict.fromkeys((10, 10 + 3 * 41, 10 + 3 * 99), reason)
         np.testing.assert_array_equal(one.movie_ids, movie_ids)
@@ -217,7 +217,7 @@ def test_the_record_says_what_was_measured(kind: Kind, tmp_path: Path) -> None:
     index = kind.build(films_of(random_features(1, 400, 64).astype(kind.dtype)), target_recall=0.95)
     index.save(tmp_path)
     record = json.loads((tmp_path / "index.json").read_text())
-    assert (record["n_films"], record["n_features"], record["centred"]) == (400, 64, kind.centre)
+    assert (record["n_films"], record["n_features"], record["centred"]) == (400, 64, kind.center)
     report = record["report"]
     assert report["n_queries"] == 40
     assert list(report["recall"]) == ["1", "10", "100"]
@@ -238,7 +238,7 @@ def test_what_it_was_built_of_is_kept(kind: Kind, tmp_path: Path) -> None:
     built.save(tmp_path)
     opened = CosineIndex.open(tmp_path, films)
     assert opened.identity == {**IDENTITY, "n_features": 32}
-    assert (opened.fingerprint, opened.centred, opened.n_features) == ("posters of Tuesday", kind.centre, 32)
+    assert (opened.fingerprint, opened.centered, opened.n_features) == ("posters of Tuesday", kind.center, 32)
     assert opened.poster_sha256s == dict(zip(ids_of(features).tolist(), hashes, strict=True))
     assert opened.report == built.report
     assert opened.kind == built.kind == ("shortlist" if kind.rank else "exact")
@@ -273,7 +273,7 @@ def test_films_whose_features_are_gone_or_of_another_poster_are_not_found(
     assert 13 not in index
     with pytest.raises(LookupError, match="no features of movie_id 13 in this index of 95 films"):
         index.similar([13], 5)
-    cosines = dense_cosines(films.arrays[0], films.arrays[0], centre=shortlist.centre)[:, there]
+    cosines = dense_cosines(films.arrays[0], films.arrays[0], center=shortlist.center)[:, there]
     for found, row in zip(index.search(films.arrays[0], 95), cosines, strict=True):
         assert n_nearest(found, films.movie_ids[there], row, 95) == 95
     scan = index.scan(films.movie_ids[2])

@@ -15,9 +15,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from catalog.errors import DataError, UnknownFilmError
 from index.cosine import CosineIndex
-from index.features import FilmFeatures
 from index.generation import Growth
-from index.searching import Nearest
+from index.search import Nearest
+from index.source import FilmFeatures
 from tests.contracts import ids_of, random_features
 from tests.index.kinds import KINDS, SHORTLISTS, SOME, Kind, dense_cosines, n_nearest
 
@@ -30,7 +30,7 @@ def films(rows: npt.ArrayLike, kind: Kind) -> FilmFeatures:
     return FilmFeatures.of(IDS[chosen], FEATURES[chosen].astype(kind.dtype))
 
 
-def centred_cosines(
+def centered_cosines(
     rows: npt.NDArray[np.floating], queries: npt.NDArray[np.floating], mean: npt.NDArray[np.float32] | None
 ) -> npt.NDArray[np.float64]:
     subtracted = np.zeros(rows.shape[1]) if mean is None else mean.astype(np.float64)
@@ -43,7 +43,7 @@ def assert_is_of(index: CosineIndex, rows: npt.ArrayLike, kind: Kind) -> None:
     assert len(index) == len(there)
     np.testing.assert_array_equal(index.movie_ids, IDS[there])
     features = FEATURES[there].astype(kind.dtype)
-    cosines = centred_cosines(features, features, index.mean)
+    cosines = centered_cosines(features, features, index.mean)
     n_found = 0
     k = min(10, len(there) - 1)
     asked = range(0, len(there), 4)
@@ -81,7 +81,7 @@ def test_what_was_added_has_the_cosines_of_an_index_built_of_all(kind: Kind) -> 
     grown = kind.build(films(FIRST, kind))
     grown.add(films(LATER, kind))
     assert_is_of(grown, np.arange(300), kind)
-    if not kind.centre:
+    if not kind.center:
         assert_is_of(kind.build(films(np.arange(300), kind)), np.arange(300), kind)
 
 
@@ -92,7 +92,7 @@ def test_a_film_that_is_added_again_is_replaced(kind: Kind) -> None:
     index.add(FilmFeatures.of(IDS[changed], FEATURES[changed].astype(kind.dtype), ["b" * 64] * 100))
     assert len(index) == 300
     expected[changed] = FEATURES[changed]
-    cosines = centred_cosines(expected.astype(kind.dtype), expected.astype(kind.dtype), index.mean)
+    cosines = centered_cosines(expected.astype(kind.dtype), expected.astype(kind.dtype), index.mean)
     for row, found in enumerate(index.search(expected.astype(kind.dtype), 5)):
         n_nearest(found, IDS, cosines[row], 5)
         assert found.movie_ids[0] == IDS[row]
@@ -234,7 +234,7 @@ def test_readers_of_older_generations_go_on(kind: Kind, tmp_path: Path) -> None:
 # Drift
 
 
-@pytest.mark.parametrize("name", ["short basis", "inverted lists", "bytes in inverted lists, centred, half floats"])
+@pytest.mark.parametrize("name", ["short basis", "inverted lists", "bytes in inverted lists, centered, half floats"])
 def test_films_of_another_sort_call_for_another_basis(name: str) -> None:
     kind = KINDS[name]
     index = kind.build(films(np.arange(300), kind))
@@ -303,7 +303,7 @@ def test_searches_go_on_while_films_are_added_and_removed(kind: Kind) -> None:
             index.remove(IDS[rows])
             index.add(films(rows, kind))
         finished.set()
-    cosines = centred_cosines(features, features, index.mean)
+    cosines = centered_cosines(features, features, index.mean)
     for movie_id, answers in zip(asked, answered, strict=True):
         row = int(np.searchsorted(IDS, movie_id))
         for found in answers.result():
@@ -378,13 +378,13 @@ class Life(RuleBasedStateMachine):
         np.testing.assert_array_equal(self.index.movie_ids, expected.movie_ids)
         assert self.index.poster_sha256s == dict(zip(expected.movie_ids.tolist(), expected.poster_sha256s, strict=True))
         rows = expected.arrays[0]
-        cosines = centred_cosines(rows, rows, self.index.mean)
+        cosines = centered_cosines(rows, rows, self.index.mean)
         for row, found in enumerate(self.index.similar(expected.movie_ids[:5].tolist(), 100)):
             others = np.arange(len(rows)) != row
             assert n_nearest(found, expected.movie_ids[others], cosines[row, others], 100) == others.sum()
 
 
-@pytest.mark.parametrize("name", ["exact, centred", "short basis", "bytes in inverted lists, centred, half floats"])
+@pytest.mark.parametrize("name", ["exact, centered", "short basis", "bytes in inverted lists, centered, half floats"])
 def test_whatever_is_done_to_it_an_index_holds_what_it_should(name: str, tmp_path: Path) -> None:
     machine = type("Life", (Life,), {"kind": KINDS[name], "folder": tmp_path})
     machine.TestCase.settings = settings(max_examples=6, stateful_step_count=7, deadline=None)

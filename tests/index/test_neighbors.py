@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 
 from catalog.errors import ConfigError, StoreError
-from catalog.lock import exclusive
+from catalog.io.locks import exclusive
 from index import neighbors
 from index.cosine import CosineIndex
-from index.features import FilmFeatures
 from index.neighbors import write_neighbors
+from index.source import FilmFeatures
 
 N_FILMS, N_FEATURES = 900, 64
 

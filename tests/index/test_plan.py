@@ -90,7 +90,7 @@ def test_the_forecast_is_not_less_than_what_is_written_and_not_much_more(name: s
     kind = kinds.KINDS[name]
     films = films_of(random_features(1, 600, 256).astype(kind.dtype))
     plan = make_plan(600, 256, "shortlist" if kind.rank else "exact")
-    index = kinds.CosineIndex.build(films, {**kinds.IDENTITY, "n_features": 256}, centre=kind.centre, plan=plan)
+    index = kinds.CosineIndex.build(films, {**kinds.IDENTITY, "n_features": 256}, center=kind.center, plan=plan)
     index.save(tmp_path)
     n_bytes = sum(path.stat().st_size for path in tmp_path.iterdir() if path.suffix != ".json")
     # A basis may turn out shorter than the longest that was planned for.

@@ -1,4 +1,4 @@
-"""A small catalogue, taken the whole way once: what the tests of the roof share."""
+"""A small catalog, taken the whole way once: what the tests of the roof share."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from random import Random
 import pytest
 from PIL import Image
 
-from catalog.storage import write_bytes
-from features.backbone import BackboneChoice
+from catalog.io.files import write_bytes
+from features.encoders.keras import BackboneChoice
 from keyart.cli import main
 from keyart.engine import Engine
-from keyart.extracting import Extraction, extract
-from keyart.pipeline import build, import_posters, load
-from keyart.workspace import Workspace
+from keyart.pipeline.features import Extraction, extract
+from keyart.pipeline.loading import build, import_posters, load
+from keyart.workspace.layout import Workspace
 from tests.posters.pictures import draw_poster
 
 # Films 1 to 4 are rated by everyone, 5 by one user, 6 by nobody; 4 has no poster; two share a title.
@@ -68,7 +68,7 @@ def run(capfd: pytest.CaptureFixture[str]) -> Run:
 
 
 def write_movielens(folder: Path) -> Path:
-    """Write the small catalogue as a MovieLens folder, its ratings seeded."""
+    """Write the small catalog as a MovieLens folder, its ratings seeded."""
     rng = Random(0)
     write_bytes(folder / "movies.csv", MOVIES.encode())
     write_bytes(folder / "links.csv", LINKS.encode())

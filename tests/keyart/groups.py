@@ -1,4 +1,4 @@
-"""Films in groups that are known: of one genre each, with features around one point each; every poster of a colour."""
+"""Films in groups that are known: of one genre each, with features around one point each; every poster of a color."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
-from catalog.films import Catalogue, Film, FilmTag
+from catalog.film import Film, FilmTag
+from catalog.films import Catalog
 from features.store import FeatureStore, Identity
-from keyart.workspace import Workspace
+from keyart.workspace.layout import Workspace
 from posters.store import Origin, PosterStore, Source
 
 GENRES = ("Horror", "Comedy", "Western")
@@ -29,18 +30,18 @@ def group(movie_id: int) -> int:
 
 def features_of(movie_id: int) -> npt.NDArray[np.float32]:
     """Numbers near those of the film's group, the same in every run."""
-    centre = np.random.default_rng(group(movie_id)).random(N_COLUMNS)
-    return (centre + 0.15 * np.random.default_rng(1000 + movie_id).random(N_COLUMNS)).astype(np.float32)
+    center = np.random.default_rng(group(movie_id)).random(N_COLUMNS)
+    return (center + 0.15 * np.random.default_rng(1000 + movie_id).random(N_COLUMNS)).astype(np.float32)
 
 
-def colour_of(movie_id: int) -> tuple[int, int, int]:
+def color_of(movie_id: int) -> tuple[int, int, int]:
     return (movie_id * 37 % 256, movie_id * 91 % 256, movie_id * 151 % 256)
 
 
 def poster_of(movie_id: int) -> bytes:
     stream = io.BytesIO()
-    picture = Image.new("RGB", (100, 150), colour_of(movie_id))
-    # A picture of one colour all over is taken for none.
+    picture = Image.new("RGB", (100, 150), color_of(movie_id))
+    # A picture of one color all over is taken for none.
     picture.paste("white", (0, 0, 100, 30))
     picture.paste("black", (0, 120, 100, 150))
     picture.save(stream, "PNG")
@@ -63,11 +64,11 @@ def bring(workspace: Workspace, movie_ids: Iterable[int], looking_like: int | No
 
 
 def list_films(workspace: Workspace, movie_ids: Iterable[int]) -> None:
-    """Write the catalogue; every third horror film is tagged, by two users."""
+    """Write the catalog; every third horror film is tagged, by two users."""
     films = [Film(number, f"Film {number}", 1950 + number, genres=(GENRES[group(number)],)) for number in movie_ids]
     tags = [FilmTag(film.movie_id, "creepy", 2) for film in films if film.movie_id % 9 == 0]
     tags += [FilmTag(film.movie_id, "my shelf", 1) for film in films if group(film.movie_id) == 1]
-    Catalogue.create(workspace.catalogue_path, films, {"numbering": "movielens", "source": "test"}, tags=tags)
+    Catalog.create(workspace.catalog_path, films, {"numbering": "movielens", "source": "test"}, tags=tags)
 
 
 def make_groups(home: Path) -> Workspace:

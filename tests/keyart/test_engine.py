@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from catalog.errors import AmbiguousFilmError, DataError, NotBuiltError, UnknownFilmError
-from catalog.films import Catalogue
-from cf.neighbors import ItemCosine
-from features.backbone import BackboneChoice
+from catalog.films import Catalog
+from cf.models.neighbors import ItemCosine
+from features.encoders.keras import BackboneChoice
 from features.images import Resize
 from features.store import FeatureStore
 from keyart.engine import Engine
-from keyart.extracting import Extraction, extract
-from keyart.pipeline import build
-from keyart.stock import current_features
-from keyart.workspace import Workspace
+from keyart.pipeline.features import Extraction, extract
+from keyart.pipeline.loading import build
+from keyart.workspace.contents import current_features
+from keyart.workspace.layout import Workspace
 
 
 def ids(result) -> list[int]:
@@ -23,7 +23,7 @@ def ids(result) -> list[int]:
 
 
 def test_a_film_is_never_among_its_own_look_alikes(engine: Engine) -> None:
-    for film in engine.catalogue:
+    for film in engine.catalog:
         assert film.movie_id not in ids(engine.similar(film.movie_id, k=10))
 
 
@@ -67,7 +67,7 @@ def test_alpha_is_chosen_by_the_support_of_the_rarer_of_two_films(engine: Engine
 def test_where_nothing_is_known_of_liking_the_film_asked_about_decides(engine: Engine) -> None:
     hits = {hit.movie_id: hit for hit in engine.similar(1)}
     assert hits[6].cf is None
-    assert hits[6].support == 0
+    assert hits[6].n_ratings == 0
     assert hits[6].alpha == hits[2].alpha < 1
 
 
@@ -106,7 +106,7 @@ def test_fewer_films_than_asked_for_are_a_shorter_list(engine: Engine) -> None:
 
 
 def test_every_hit_tells_its_support(engine: Engine) -> None:
-    assert {hit.movie_id: hit.support for hit in engine.similar(1)} == {2: 40, 3: 40, 5: 1, 6: 0}
+    assert {hit.movie_id: hit.n_ratings for hit in engine.similar(1)} == {2: 40, 3: 40, 5: 1, 6: 0}
 
 
 def test_a_picture_finds_its_own_film_first(engine: Engine, poster_folder: Path) -> None:
@@ -181,9 +181,9 @@ def test_a_backbone_that_changed_since_is_not_used(home: Path, backbone_path: Pa
         engine.similar_to_image(poster_folder / "1.jpg")
 
 
-def test_neighbours_that_left_the_catalogue_are_passed_over(home: Path) -> None:
-    films = [film for film in Catalogue.open(home / "catalog.sqlite") if film.movie_id != 3]
+def test_neighbors_that_left_the_catalog_are_passed_over(home: Path) -> None:
+    films = [film for film in Catalog.open(home / "catalog.sqlite") if film.movie_id != 3]
     facts = {"numbering": "movielens"}
-    Catalogue.create(home / "catalog.sqlite", films, facts)
+    Catalog.create(home / "catalog.sqlite", films, facts)
     assert 3 not in ids(Engine.open(home).similar(1))
     assert 3 in ItemCosine.open(home / "cf/item-cosine").movie_ids_

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from keyart.engine import Engine
-from keyart.extracting import Extraction
-from keyart.pipeline import load
+from keyart.pipeline.features import Extraction
+from keyart.pipeline.loading import load
 from tests.keyart.conftest import Run
 
 N_POSTERS = 300
@@ -16,10 +16,10 @@ N_POSTERS = 300
 
 @pytest.fixture(scope="module")
 def real_home(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from features.backbone import BackboneChoice
-    from keyart.extracting import extract
-    from keyart.pipeline import build, import_posters
-    from keyart.workspace import Workspace
+    from features.encoders.keras import BackboneChoice
+    from keyart.pipeline.features import extract
+    from keyart.pipeline.loading import build, import_posters
+    from keyart.workspace.layout import Workspace
 
     root = tmp_path_factory.mktemp("real")
     folder = root / "posters"
@@ -37,7 +37,7 @@ def real_home(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_film_by_title_has_real_look_alikes(real_home: Path, run: Run) -> None:
     engine = Engine.open(real_home)
-    known = [film for film in engine.catalogue if (real_home / "posters" / f"{film.movie_id}.jpg").exists()]
+    known = [film for film in engine.catalog if (real_home / "posters" / f"{film.movie_id}.jpg").exists()]
     most_rated = sorted(known, key=lambda film: -film.n_ratings)[:5]
     for film in most_rated:
         result = json.loads(run("similar", film.label, "--json", "--home", real_home).out)

@@ -13,11 +13,11 @@ from PIL import Image, ImageDraw
 def draw_poster(seed: int = 0, image_format: str = "JPEG", size: tuple[int, int] = (92, 138)) -> bytes:
     """A made-up poster; another seed gives another picture."""
     rng = random.Random(seed)
-    image = Image.new("RGB", size, _colour(rng))
+    image = Image.new("RGB", size, _color(rng))
     draw = ImageDraw.Draw(image)
     for _ in range(6):
         corner = (rng.randrange(size[0]), rng.randrange(size[1]))
-        draw.ellipse((*corner, corner[0] + size[0] // 2, corner[1] + size[1] // 3), fill=_colour(rng))
+        draw.ellipse((*corner, corner[0] + size[0] // 2, corner[1] + size[1] // 3), fill=_color(rng))
     stream = io.BytesIO()
     image.save(stream, image_format)
     return stream.getvalue()
@@ -41,5 +41,5 @@ def declare_png(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
-def _colour(rng: random.Random) -> tuple[int, int, int]:
+def _color(rng: random.Random) -> tuple[int, int, int]:
     return rng.randrange(256), rng.randrange(256), rng.randrange(256)

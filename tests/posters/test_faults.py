@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from catalog.films import Film
+from catalog.film import Film
 from posters.fetch import fetch_posters
 from posters.store import PosterStore
 from posters.tmdb import TmdbClient
@@ -40,7 +40,7 @@ ON_IMAGES = {
     Fault.HTML_AS_IMAGE: "received a web page",
     Fault.REDIRECT: "HTTP 302 instead of the poster",
     Fault.PIXEL: "received 1 x 1: a placeholder",
-    Fault.BLANK: "one colour all over: a placeholder",
+    Fault.BLANK: "one color all over: a placeholder",
     Fault.BOMB: "received a decompression bomb",
     Fault.CUT_IMAGE: "cut off or damaged",
     Fault.SHORT_LENGTH: "cut off or damaged",

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import ConfigError, FetchError, StoreError
-from catalog.films import Film
+from catalog.film import Film
+from posters.database import DATABASE_NAME, State
 from posters.fetch import Choice, FetchProgress, choose_films, fetch_posters
-from posters.pace import Pace
-from posters.states import DATABASE_NAME, State
+from posters.http import UnavailableError
+from posters.rate_limit import Pace
 from posters.store import PosterStore
 from posters.tmdb import TmdbClient, TmdbFilm
-from posters.transport import UnavailableError
 from tests.posters.pictures import declare_png, draw_poster
 from tests.posters.tmdb_server import V3_KEY, Fault, TmdbServer
 

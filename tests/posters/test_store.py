@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import DataError, NotBuiltError, StoreError
-from posters.states import DATABASE_NAME, Origin, Source, State
+from posters.database import DATABASE_NAME, Origin, Source, State
 from posters.store import PosterStore
 from tests.posters.pictures import draw_poster
 
@@ -427,7 +427,7 @@ def test_reading_makes_no_store(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from posters.states import State
+from posters.database import State
 from posters.store import PosterStore
 store = PosterStore.open(Path(sys.argv[1]))
 for movie_id in range(1, 4):

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from catalog.errors import ConfigError, FetchError
-from posters.pace import InterruptedFetchError
+from posters.http import UnavailableError
+from posters.rate_limit import InterruptedFetchError
 from posters.tmdb import Finding, TmdbClient, TmdbFilm
-from posters.transport import UnavailableError
 from tests.posters.tmdb_server import SIZES, V3_KEY, V4_TOKEN, Fault, TmdbServer
 
 RETRIED = [Fault.TOO_MANY, Fault.SERVER_ERROR, Fault.TRUNCATED, Fault.RESET]

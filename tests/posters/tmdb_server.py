@@ -46,7 +46,7 @@ class Fault(Enum):
     CUT_IMAGE = "half an image, of the length that is promised"
     SHORT_LENGTH = "a whole body, and half its length promised"
     BOMB = "a PNG that declares 60,000 x 60,000 pixels"
-    BLANK = "a picture of one colour"
+    BLANK = "a picture of one color"
     DRIP = "a byte now and then, until the client has gone"
 
 

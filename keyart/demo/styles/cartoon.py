@@ -1,4 +1,4 @@
-"""Children's cartoon: bright flat colours, round creatures with large eyes, letters that bounce."""
+"""Children's cartoon: bright flat colors, round creatures with large eyes, letters that bounce."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def draw(card: Card, rng: np.random.Generator) -> Canvas:
     Canvas
         The poster.
     """
-    colours = _PALETTES[card.take % len(_PALETTES)]
-    canvas = Canvas(colours[0])
-    canvas.wash([(0, colours[0]), (1, mix(colours[0], "#ffffff", 0.55))], 0, 400)
+    colors = _PALETTES[card.take % len(_PALETTES)]
+    canvas = Canvas(colors[0])
+    canvas.wash([(0, colors[0]), (1, mix(colors[0], "#ffffff", 0.55))], 0, 400)
     again, which = divmod(card.take, len(_COMPOSITIONS))
-    _COMPOSITIONS[which](canvas, colours, rng)
+    _COMPOSITIONS[which](canvas, colors, rng)
     if again:
         canvas.mirror()
     lines = break_title(card.title, 2 if len(card.title) < 18 else 3)
@@ -48,8 +48,8 @@ def draw(card: Card, rng: np.random.Generator) -> Canvas:
     left = (WIDTH - title.width / SCALE) / 2
     canvas.letter(swell(title, 6), left - 6, 26 - 6 + 3, _INK)
     canvas.letter(swell(title, 3.5), left - 3.5, 26 - 3.5, "#ffffff")
-    canvas.letter(title, left, 26, colours[4])
-    canvas.centre(card.billing(200), 477, _INK)
+    canvas.letter(title, left, 26, colors[4])
+    canvas.center(card.billing(200), 477, _INK)
     return canvas
 
 
@@ -123,29 +123,29 @@ def _meadow(canvas: Canvas, fill: str, rng: np.random.Generator) -> None:
         canvas.disc(float(x), float(y), 2, "#ffb300")
 
 
-def _giant(canvas: Canvas, colours: tuple[str, ...], rng: np.random.Generator) -> None:
+def _giant(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generator) -> None:
     for _ in range(3):
         _cloud(canvas, rng.uniform(20, WIDTH - 20), rng.uniform(140, 220), rng.uniform(18, 30))
-    _meadow(canvas, colours[1], rng)
-    _creature(canvas, rng.uniform(150, 192), 320, rng.uniform(104, 116), colours[2], rng)
-    _creature(canvas, rng.choice([52.0, 290.0]), 430, 26, colours[3], rng)
+    _meadow(canvas, colors[1], rng)
+    _creature(canvas, rng.uniform(150, 192), 320, rng.uniform(104, 116), colors[2], rng)
+    _creature(canvas, rng.choice([52.0, 290.0]), 430, 26, colors[3], rng)
 
 
-def _friends(canvas: Canvas, colours: tuple[str, ...], rng: np.random.Generator) -> None:
+def _friends(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generator) -> None:
     x = rng.choice([70.0, 272.0])
     for a, b in ring(x, 190, [64.0] * 14, rng.uniform(0, 1)):
         canvas.line([(x, 190), (a, b)], 7, "#fff2a0")
     canvas.disc(x, 190, 44, "#ffe45c")
-    _meadow(canvas, colours[1], rng)
-    _creature(canvas, 112 + rng.uniform(-8, 8), 352, rng.uniform(62, 74), colours[2], rng)
-    _creature(canvas, 240 + rng.uniform(-8, 8), 382, rng.uniform(44, 56), colours[3], rng)
+    _meadow(canvas, colors[1], rng)
+    _creature(canvas, 112 + rng.uniform(-8, 8), 352, rng.uniform(62, 74), colors[2], rng)
+    _creature(canvas, 240 + rng.uniform(-8, 8), 382, rng.uniform(44, 56), colors[3], rng)
 
 
-def _balloons(canvas: Canvas, colours: tuple[str, ...], rng: np.random.Generator) -> None:
-    _meadow(canvas, colours[1], rng)
+def _balloons(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generator) -> None:
+    _meadow(canvas, colors[1], rng)
     for n, (x, y) in enumerate(((88, 240), (250, 222), (172, 330))):
         at, up, size = x + rng.uniform(-12, 12), y + rng.uniform(-12, 12), rng.uniform(44, 56)
-        fill = colours[2 + n % 2] if n < 2 else mix(colours[2], colours[3], 0.5)
+        fill = colors[2 + n % 2] if n < 2 else mix(colors[2], colors[3], 0.5)
         canvas.line([(at - 8, up + size * 0.9), (at - 8, up + size * 1.55)], 1.4, _INK)
         canvas.line([(at + 8, up + size * 0.9), (at + 8, up + size * 1.55)], 1.4, _INK)
         canvas.disc(at, up, size, fill)
@@ -158,13 +158,13 @@ def _balloons(canvas: Canvas, colours: tuple[str, ...], rng: np.random.Generator
         _cloud(canvas, rng.uniform(20, WIDTH - 20), rng.uniform(150, 380), rng.uniform(13, 22))
 
 
-def _sea(canvas: Canvas, colours: tuple[str, ...], rng: np.random.Generator) -> None:
+def _sea(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generator) -> None:
     _cloud(canvas, rng.uniform(40, 120), 180, 24)
     _cloud(canvas, rng.uniform(220, 300), 215, 18)
     boat = rng.uniform(150, 190)
     canvas.line([(boat + 44, 372), (boat + 44, 190)], 6, "#8a5a2b")
-    canvas.polygon([(boat + 50, 196), (boat + 50, 300), (boat + 122, 286)], colours[3])
-    _creature(canvas, boat - 24, 312, rng.uniform(58, 66), colours[2], rng)
+    canvas.polygon([(boat + 50, 196), (boat + 50, 300), (boat + 122, 286)], colors[3])
+    _creature(canvas, boat - 24, 312, rng.uniform(58, 66), colors[2], rng)
     hull = [(boat - 112, 352), (boat + 118, 352), (boat + 84, 432), (boat - 78, 432)]
     canvas.polygon(hull, "#b5652a")
     canvas.rectangle((boat - 100, 366, boat + 106, 376), "#ffe9c9")

@@ -1,4 +1,4 @@
-"""Cut paper: flat strong colours, shapes cut out by hand and laid askew, letters on torn strips."""
+"""Cut paper: flat strong colors, shapes cut out by hand and laid askew, letters on torn strips."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def draw(card: Card, rng: np.random.Generator) -> Canvas:
     if again:
         canvas.mirror()
     _print_title(canvas, card, papers[2], letters, rng)
-    canvas.centre(card.billing(210), 479, papers[2])
+    canvas.center(card.billing(210), 479, papers[2])
     canvas.roughen(rng, 3)
     return canvas
 
@@ -105,9 +105,9 @@ def _spiral(canvas: Canvas, papers: tuple[str, str, str], rng: np.random.Generat
     pitch = rng.uniform(17, 27)
     for n in range(int(158 / pitch)):
         radius = 158 - n * pitch
-        centre = (x + drift[0] * n * 2.4, y + drift[1] * n * 2.4)
+        center = (x + drift[0] * n * 2.4, y + drift[1] * n * 2.4)
         canvas.polygon(
-            ragged(ring(*centre, rng.uniform(0.93, 1.05, 13) * radius, rng.uniform(0, 1)), rng, 2.5, 20),
+            ragged(ring(*center, rng.uniform(0.93, 1.05, 13) * radius, rng.uniform(0, 1)), rng, 2.5, 20),
             (black, first)[n % 2],
         )
     fall, turn = rng.uniform(0.3, 0.9), rng.choice([-1, 1])

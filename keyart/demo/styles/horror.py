@@ -46,8 +46,8 @@ def draw(card: Card, rng: np.random.Generator) -> Canvas:
     canvas.haze([(-40, 420), (WIDTH + 40, 420), (WIDTH + 40, 560), (-40, 560)], black, 22, 0.95)
     canvas.roughen(rng, 8)
     title = set_justified(break_title(card.title, 2 if len(card.title) > 9 else 1), _NARROW, WIDTH - 48, 72, 6)
-    canvas.centre(_running(title, rng), 388, mix(blood, "#ff4a2e", 0.55))
-    canvas.centre(card.billing(200), 479, mix(black, pale, 0.75))
+    canvas.center(_running(title, rng), 388, mix(blood, "#ff4a2e", 0.55))
+    canvas.center(card.billing(200), 479, mix(black, pale, 0.75))
     return canvas
 
 
@@ -78,8 +78,8 @@ def _drip_from_above(canvas: Canvas, black: str, rng: np.random.Generator) -> No
         x += rng.uniform(13, 26)
 
 
-def _eye(canvas: Canvas, colours: tuple[str, str, str], rng: np.random.Generator) -> None:
-    black, blood, pale = colours
+def _eye(canvas: Canvas, colors: tuple[str, str, str], rng: np.random.Generator) -> None:
+    black, blood, pale = colors
     x, y, half = rng.uniform(155, 187), rng.uniform(175, 235), rng.uniform(96, 146)
     canvas.wash([(0, mix(black, blood, 0.55)), (0.5, blood), (1, black)], 0, 420)
     for n in range(5):
@@ -115,8 +115,8 @@ def _eye(canvas: Canvas, colours: tuple[str, str, str], rng: np.random.Generator
     canvas.disc(x - radius * 0.4, y - 4 - radius * 0.45, radius * 0.15, "#ffffff")
 
 
-def _claws(canvas: Canvas, colours: tuple[str, str, str], rng: np.random.Generator) -> None:
-    black, blood, pale = colours
+def _claws(canvas: Canvas, colors: tuple[str, str, str], rng: np.random.Generator) -> None:
+    black, blood, pale = colors
     canvas.wash([(0, mix(black, blood, 0.35)), (0.6, mix(black, blood, 0.75)), (1, black)], 0, 430)
     n_claws, lean = int(rng.integers(3, 6)), rng.uniform(0.05, 0.4)
     pitch = 220 / n_claws
@@ -143,8 +143,8 @@ def _claws(canvas: Canvas, colours: tuple[str, str, str], rng: np.random.Generat
         canvas.ellipse(x, y, 2.4, 8, black)
 
 
-def _house(canvas: Canvas, colours: tuple[str, str, str], rng: np.random.Generator) -> None:
-    black, blood, pale = colours
+def _house(canvas: Canvas, colors: tuple[str, str, str], rng: np.random.Generator) -> None:
+    black, blood, pale = colors
     moon, far = rng.uniform(70, 272), rng.uniform(52, 96)
     canvas.wash([(0, mix(black, blood, 0.4)), (0.7, blood), (1, mix(black, blood, 0.3))], 0, 430)
     canvas.glow(moon, 150, 190, mix(blood, pale, 0.4), 0.8)
@@ -207,8 +207,8 @@ def _bare_tree(
         _bare_tree(canvas, *tip, reach * rng.uniform(0.64, 0.8), angle + turn, fill, rng)
 
 
-def _maw(canvas: Canvas, colours: tuple[str, str, str], rng: np.random.Generator) -> None:
-    black, blood, pale = colours
+def _maw(canvas: Canvas, colors: tuple[str, str, str], rng: np.random.Generator) -> None:
+    black, blood, pale = colors
     x, y = rng.uniform(155, 187), rng.uniform(205, 225)
     canvas.wash([(0, black), (0.5, blood), (1, black)], 0, 430)
     wide, tall = rng.uniform(128, 142), rng.uniform(104, 124)

@@ -1,4 +1,4 @@
-"""Linocut: black ink on cream paper, one more colour, every tone made of gouge marks, heavy uneven capitals."""
+"""Linocut: black ink on cream paper, one more color, every tone made of gouge marks, heavy uneven capitals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keyart.demo.lettering import Face, break_title, set_justified
 from keyart.demo.shapes import Point, outline, ragged, smooth
 
 _FRAME = (18.0, 18.0, WIDTH - 18.0, 392.0)
-# Paper, ink, second colour.
+# Paper, ink, second color.
 _PALETTES = (
     ("#efe3c8", "#1c1712", "#b8391f"),
     ("#ece4d0", "#17231f", "#c98a1b"),
@@ -48,8 +48,8 @@ def draw(card: Card, rng: np.random.Generator) -> Canvas:
     _trim(canvas, paper, rng)
     lines = break_title(card.title, 2 if len(card.title) > 9 else 1)
     title = set_justified(lines, _HEAVY, WIDTH - 36, 66, 5)
-    canvas.centre(title, 402 + (68 - title.height / SCALE) / 2, ink)
-    canvas.centre(card.billing(220), 477, ink)
+    canvas.center(title, 402 + (68 - title.height / SCALE) / 2, ink)
+    canvas.center(card.billing(220), 477, ink)
     canvas.roughen(rng, 5)
     return canvas
 
@@ -106,8 +106,8 @@ def _hatch(canvas: Canvas, ridge: list[Point], fill: str, lean: float, rng: np.r
             )
 
 
-def _mountains(canvas: Canvas, colours: tuple[str, str, str], rng: np.random.Generator) -> None:
-    paper, ink, second = colours
+def _mountains(canvas: Canvas, colors: tuple[str, str, str], rng: np.random.Generator) -> None:
+    paper, ink, second = colors
     x, y = rng.uniform(110, 232), rng.uniform(110, 150)
     _rays(canvas, x, y, 58, paper, rng)
     canvas.disc(x, y, 48, second)
@@ -120,8 +120,8 @@ def _mountains(canvas: Canvas, colours: tuple[str, str, str], rng: np.random.Gen
         _hatch(canvas, fine, paper, (-1, 1)[row % 2] * 0.7, rng)
 
 
-def _sea(canvas: Canvas, colours: tuple[str, str, str], rng: np.random.Generator) -> None:
-    paper, ink, second = colours
+def _sea(canvas: Canvas, colors: tuple[str, str, str], rng: np.random.Generator) -> None:
+    paper, ink, second = colors
     moon, boat, deck = rng.uniform(90, 250), rng.uniform(110, 230), rng.uniform(228, 248)
     canvas.disc(moon, 100, 44, paper)
     for y in np.arange(30, 215, 9.5):
@@ -144,8 +144,8 @@ def _sea(canvas: Canvas, colours: tuple[str, str, str], rng: np.random.Generator
             _gouge(canvas, a, b + 8, 0.25, 13, 2.4, paper)
 
 
-def _forest(canvas: Canvas, colours: tuple[str, str, str], rng: np.random.Generator) -> None:
-    paper, ink, second = colours
+def _forest(canvas: Canvas, colors: tuple[str, str, str], rng: np.random.Generator) -> None:
+    paper, ink, second = colors
     x, y = rng.uniform(110, 232), rng.uniform(120, 170)
     for radius in np.arange(70, 400, 12.5):
         for angle in np.linspace(0, 2 * np.pi, int(radius / 6), endpoint=False):
@@ -175,17 +175,17 @@ def _forest(canvas: Canvas, colours: tuple[str, str, str], rng: np.random.Genera
     )
 
 
-def _boughs(canvas: Canvas, trunk: float, lean: float, colours: tuple[str, str], rng: np.random.Generator) -> None:
+def _boughs(canvas: Canvas, trunk: float, lean: float, colors: tuple[str, str], rng: np.random.Generator) -> None:
     for bough in np.arange(70, 300, 58) + rng.uniform(-16, 16):
         side, reach = rng.choice([-1, 1]), rng.uniform(26, 54)
         root = trunk + lean * (1 - bough / 400)
-        for cut, fill in zip((2.6, 0.0), colours, strict=True):
+        for cut, fill in zip((2.6, 0.0), colors, strict=True):
             tip = (root + side * (reach + cut), bough - reach * 0.75 - cut)
             canvas.polygon([(root, bough + 7 + cut), tip, (root, bough - 3 - cut)], fill)
 
 
-def _raven(canvas: Canvas, colours: tuple[str, str, str], rng: np.random.Generator) -> None:
-    paper, ink, second = colours
+def _raven(canvas: Canvas, colors: tuple[str, str, str], rng: np.random.Generator) -> None:
+    paper, ink, second = colors
     turn, x, y = rng.choice([-1, 1]), rng.uniform(150, 190), rng.uniform(195, 215)
 
     def at(across: float, down: float) -> Point:

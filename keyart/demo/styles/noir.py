@@ -54,9 +54,9 @@ def draw(card: Card, rng: np.random.Generator) -> Canvas:
     canvas.haze([(-40, -40), (WIDTH + 40, -40), (WIDTH + 40, 34), (-40, 34)], night, 8)
     canvas.roughen(rng, 9)
     title = set_block(break_title(card.title, 2), _SLANTED, WIDTH - 44, 84, leading=0.86, align="left")
-    canvas.centre(title, 468 - title.height / SCALE, accent)
-    canvas.centre(set_block([f"{card.names[1]}   {card.names[2]}"], _THIN, 250, 9), 18, light)
-    canvas.centre(card.billing(210), 479, mix(night, light, 0.7))
+    canvas.center(title, 468 - title.height / SCALE, accent)
+    canvas.center(set_block([f"{card.names[1]}   {card.names[2]}"], _THIN, 250, 9), 18, light)
+    canvas.center(card.billing(210), 479, mix(night, light, 0.7))
     return canvas
 
 

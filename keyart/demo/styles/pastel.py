@@ -35,24 +35,24 @@ def draw(card: Card, rng: np.random.Generator) -> Canvas:
     Canvas
         The poster.
     """
-    colours = _PALETTES[card.take % len(_PALETTES)]
-    above, below, _, land = colours
+    colors = _PALETTES[card.take % len(_PALETTES)]
+    above, below, _, land = colors
     canvas = Canvas(above)
     canvas.wash([(0, above), (0.6, below), (1, mix(below, above, 0.5))])
     again, which = divmod(card.take, len(_COMPOSITIONS))
-    _COMPOSITIONS[which](canvas, colours, rng)
+    _COMPOSITIONS[which](canvas, colors, rng)
     if again:
         canvas.mirror()
     dark = mix(land, "#3b2a4a", 0.55)
     title = set_block(break_title(card.title, 2 if len(card.title) < 22 else 3), _SCRIPT, WIDTH - 60, 92, leading=0.98)
-    canvas.centre(title, 40, dark)
-    canvas.centre(
+    canvas.center(title, 40, dark)
+    canvas.center(
         set_block([card.tagline], Face(width=0.9, slant=0.2, capitals=False, tracking=0.02), 230, 10),
         50 + title.height / SCALE,
         dark,
     )
     canvas.haze([(-30, 478), (WIDTH + 30, 478), (WIDTH + 30, 540), (-30, 540)], below, 14, 0.75)
-    canvas.centre(card.billing(200), 478, dark)
+    canvas.center(card.billing(200), 478, dark)
     return canvas
 
 
@@ -87,8 +87,8 @@ def _gulls(canvas: Canvas, fill: str, rng: np.random.Generator) -> None:
         )
 
 
-def _sun_on_water(canvas: Canvas, colours: tuple[str, ...], rng: np.random.Generator) -> None:
-    above, below, light, land = colours
+def _sun_on_water(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generator) -> None:
+    above, below, light, land = colors
     x, horizon, radius = rng.uniform(110, 232), rng.uniform(318, 345), rng.uniform(50, 66)
     _clouds(canvas, light, 170, 290, rng)
     canvas.glow(x, horizon - 14, 190, light, 0.95)
@@ -123,8 +123,8 @@ def _couple(canvas: Canvas, x: float, foot: float, tall: float, fill: str) -> No
         )
 
 
-def _misty_hills(canvas: Canvas, colours: tuple[str, ...], rng: np.random.Generator) -> None:
-    _, below, light, land = colours
+def _misty_hills(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generator) -> None:
+    _, below, light, land = colors
     x = rng.uniform(90, 250)
     canvas.glow(x, 235, 170, light, 0.9)
     canvas.disc(x, 235, rng.uniform(34, 46), light)
@@ -147,8 +147,8 @@ def _misty_hills(canvas: Canvas, colours: tuple[str, ...], rng: np.random.Genera
     _couple(canvas, WIDTH - tree, 470, 74, mix(land, "#3b2a4a", 0.5))
 
 
-def _boat(canvas: Canvas, colours: tuple[str, ...], rng: np.random.Generator) -> None:
-    above, below, light, land = colours
+def _boat(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generator) -> None:
+    above, below, light, land = colors
     horizon, x, moon = rng.uniform(300, 330), rng.uniform(120, 222), rng.uniform(80, 262)
     canvas.glow(moon, 210, 120, light, 0.8)
     canvas.disc(moon, 210, 30, light)
@@ -172,8 +172,8 @@ def _boat(canvas: Canvas, colours: tuple[str, ...], rng: np.random.Generator) ->
     canvas.haze([(x - 50, y + 22), (x + 50, y + 22), (x + 24, y + 60), (x - 24, y + 60)], dark, 5, 0.35)
 
 
-def _petals(canvas: Canvas, colours: tuple[str, ...], rng: np.random.Generator) -> None:
-    above, _, light, land = colours
+def _petals(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generator) -> None:
+    above, _, light, land = colors
     for _ in range(16):
         canvas.disc(rng.uniform(0, WIDTH), rng.uniform(150, 470), rng.uniform(10, 44), light + "38")
     stem = rng.uniform(140, 200)

@@ -45,20 +45,18 @@ def draw(card: Card, rng: np.random.Generator) -> Canvas:
     if again:
         canvas.mirror()
     title = set_block(break_title(card.title, 2 if len(card.title) < 20 else 3), _WIDE, WIDTH - 56, 74, leading=1.15)
-    canvas.centre(title, 34, "#ffffff")
-    canvas.centre(set_block([card.tagline], Face(width=0.95, tracking=0.12), 240, 8), 46 + title.height / SCALE, second)
+    canvas.center(title, 34, "#ffffff")
+    canvas.center(set_block([card.tagline], Face(width=0.95, tracking=0.12), 240, 8), 46 + title.height / SCALE, second)
     canvas.haze([(-20, 476), (WIDTH + 20, 476), (WIDTH + 20, 550), (-20, 550)], deep, 10)
-    canvas.centre(card.billing(200), 475, "#e6ecff")
+    canvas.center(card.billing(200), 475, "#e6ecff")
     return canvas
 
 
 def _nebula(canvas: Canvas, haze: str, second: str, rng: np.random.Generator) -> None:
     x, y, drift = rng.uniform(0, WIDTH), rng.uniform(80, 200), rng.uniform(-0.9, 0.9)
     for n in range(9):
-        colour = mix(haze, second, rng.uniform(0, 0.5))
-        canvas.glow(
-            x + (n - 4) * 38, y + (n - 4) * 38 * drift + rng.uniform(-30, 30), rng.uniform(60, 120), colour, 0.4
-        )
+        color = mix(haze, second, rng.uniform(0, 0.5))
+        canvas.glow(x + (n - 4) * 38, y + (n - 4) * 38 * drift + rng.uniform(-30, 30), rng.uniform(60, 120), color, 0.4)
 
 
 def _stars(canvas: Canvas, lit: str, rng: np.random.Generator) -> None:
@@ -74,8 +72,8 @@ def _stars(canvas: Canvas, lit: str, rng: np.random.Generator) -> None:
         canvas.polygon([(x, y - reach), (x + 0.9, y), (x, y + reach), (x - 0.9, y)], "#ffffff")
 
 
-def _rising_world(canvas: Canvas, colours: tuple[str, ...], rng: np.random.Generator) -> None:
-    deep, haze, lit, second = colours
+def _rising_world(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generator) -> None:
+    deep, haze, lit, second = colors
     x, radius = rng.uniform(40, 302), rng.uniform(150, 290)
     y = rng.uniform(285, 325) + radius
     canvas.glow(x, y, radius * 1.28, lit, 0.95)
@@ -86,8 +84,8 @@ def _rising_world(canvas: Canvas, colours: tuple[str, ...], rng: np.random.Gener
     _rocket(canvas, WIDTH - moon, 272, lit)
 
 
-def _grid_horizon(canvas: Canvas, colours: tuple[str, ...], rng: np.random.Generator) -> None:
-    deep, haze, lit, second = colours
+def _grid_horizon(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generator) -> None:
+    deep, haze, lit, second = colors
     horizon, x, radius = rng.uniform(318, 345), rng.uniform(130, 212), rng.uniform(86, 104)
     canvas.glow(x, horizon - 40, radius * 1.9, second, 0.8)
     canvas.sphere(x, horizon - 46, radius, lit, second, (0, -0.8))
@@ -102,8 +100,8 @@ def _grid_horizon(canvas: Canvas, colours: tuple[str, ...], rng: np.random.Gener
         canvas.line([(x + n * 13, horizon), (x + n * 78, HEIGHT)], 1.1, second)
 
 
-def _ringed_world(canvas: Canvas, colours: tuple[str, ...], rng: np.random.Generator) -> None:
-    deep, haze, lit, second = colours
+def _ringed_world(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generator) -> None:
+    deep, haze, lit, second = colors
     x, y, radius, tilt = rng.uniform(140, 200), rng.uniform(285, 320), rng.uniform(78, 94), rng.uniform(-0.55, 0.55)
     canvas.glow(x, y, radius * 2.0, haze, 0.9)
     for front in (False, True):
@@ -126,8 +124,8 @@ def _half_ring(x: float, y: float, inner: float, outer: float, tilt: float, fron
     return [(float(a), float(b)) for a, b in points]
 
 
-def _procession(canvas: Canvas, colours: tuple[str, ...], rng: np.random.Generator) -> None:
-    deep, haze, lit, second = colours
+def _procession(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generator) -> None:
+    deep, haze, lit, second = colors
     side = rng.choice([-1, 1])
     for n in range(6):
         share = n / 5

@@ -72,13 +72,13 @@ def _tiles(canvas: Canvas, first: str, second: str, rng: np.random.Generator) ->
     side = (WIDTH - 2 * _EDGE) / 3
     for n in range(9):
         left, top = _EDGE + n % 3 * side, 66 + n // 3 * side
-        colour = (first, second, first)[int(rng.integers(3))]
+        color = (first, second, first)[int(rng.integers(3))]
         turn = int(rng.integers(4))
         if rng.random() < 0.16:
-            canvas.disc(left + side / 2, top + side / 2, side * 0.28, colour)
+            canvas.disc(left + side / 2, top + side / 2, side * 0.28, color)
             continue
         x, y = left + side * (turn in (1, 2)), top + side * (turn in (2, 3))
-        canvas.arc(x, y, side, (90.0 * turn, 90.0 * turn + 90), side if rng.random() < 0.7 else side / 3, colour)
+        canvas.arc(x, y, side, (90.0 * turn, 90.0 * turn + 90), side if rng.random() < 0.7 else side / 3, color)
 
 
 def _bars(canvas: Canvas, first: str, second: str, rng: np.random.Generator) -> None:
@@ -88,10 +88,10 @@ def _bars(canvas: Canvas, first: str, second: str, rng: np.random.Generator) -> 
     for n in range(n_bars):
         left, thick = _EDGE + n * pitch, pitch * (0.25 + 0.6 * n / n_bars)
         top, bottom = 70 + lean * 14 * n, 352 - lean * 22 * (n_bars - n)
-        colour = second if n == accent else first
+        color = second if n == accent else first
         canvas.polygon(
             [(left, top + pitch * lean), (left + thick, top), (left + thick, bottom - pitch * lean), (left, bottom)],
-            colour,
+            color,
         )
 
 

@@ -1,8 +1,8 @@
-// The atlas: its address holds view, colouring and film; what is shown follows from these.
+// The atlas: its address holds view, coloring and film; what is shown follows from these.
 import { Camera } from "./atlas/camera.js";
 import { showCard } from "./atlas/card.js";
 import { listClusters } from "./atlas/clusters.js";
-import { COLOURINGS } from "./atlas/colouring.js";
+import { COLORINGS } from "./atlas/coloring.js";
 import { load } from "./atlas/films.js";
 import { gestures } from "./atlas/gestures.js";
 import { Grid } from "./atlas/grid.js";
@@ -55,9 +55,9 @@ function begin(films) {
     clearTimeout(timer);
     cancelAnimationFrame(flight);
     const params = new URLSearchParams(location.search);
-    const colour = Object.hasOwn(COLOURINGS, params.get("colour")) ? params.get("colour") : "cluster";
-    at("colour").value = colour;
-    colourBy(colour);
+    const color = Object.hasOwn(COLORINGS, params.get("color")) ? params.get("color") : "cluster";
+    at("color").value = color;
+    colorBy(color);
     const film = films.rows.get(Number(params.get("film"))) ?? null;
     painter.found = film;
     mark(null);
@@ -70,10 +70,10 @@ function begin(films) {
     repaint();
   }
 
-  function colourBy(name) {
-    const { entries, has, colour } = COLOURINGS[name](films);
-    pictures.tint(colour);
-    change({ colour });
+  function colorBy(name) {
+    const { entries, has, color } = COLORINGS[name](films);
+    pictures.tint(color);
+    change({ color });
     showLegend(at("legend"), entries, (number) => {
       change({ shown: number === null ? null : (row) => has(row, number) });
     });
@@ -192,7 +192,7 @@ function begin(films) {
   at("fit").addEventListener("click", () => fly(0, 0, 1));
   at("box").addEventListener("click", () => setBoxing(!isBoxing()));
   at("view").addEventListener("click", () => select(grid.rowsWithin(...camera.seen())));
-  at("colour").addEventListener("change", () => { colourBy(at("colour").value); remember({ colour: at("colour").value }, true); });
+  at("color").addEventListener("change", () => { colorBy(at("color").value); remember({ color: at("color").value }, true); });
   addEventListener("popstate", follow);
   combobox(at("title"), at("suggestions"), (text) => get(`/api/films?query=${encodeURIComponent(text)}`), find);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => change());

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from cf.coldstart.content import Encoding, FilmContent, Standardisation
+from cf.coldstart.content import Encoding, FilmContent, Standardization
 
 
 def films(genres: Sequence[Sequence[str]], years: Sequence[int | None]) -> FilmContent:
@@ -47,12 +47,12 @@ def test_content_is_of_one_number_of_films() -> None:
 
 
 @pytest.mark.parametrize("by_column", [False, True])
-def test_a_standardised_sample_is_of_mean_0_and_length_1(by_column: bool) -> None:
+def test_a_standardized_sample_is_of_mean_0_and_length_1(by_column: bool) -> None:
     rows = np.random.default_rng(1).normal(3, [1, 5, 0], (50, 3)).astype(np.float32)
     rows[7, 1] = np.nan
-    standardised = Standardisation.fit(rows, by_column=by_column)(rows)
-    assert not standardised[7].any()
-    known = np.delete(standardised, 7, axis=0)
+    standardized = Standardization.fit(rows, by_column=by_column)(rows)
+    assert not standardized[7].any()
+    known = np.delete(standardized, 7, axis=0)
     np.testing.assert_allclose(known.mean(axis=0), 0, atol=1e-6)
     assert np.square(known).sum(axis=1).mean() == pytest.approx(1, rel=1e-5)
     assert (known[:, 0].std() == pytest.approx(known[:, 1].std(), rel=1e-5)) == by_column

@@ -10,7 +10,7 @@ import pytest
 from cf.coldstart.base import ColdModel
 from cf.coldstart.evaluation import ColdReport, ColdScorecard, evaluate_cold, rank
 from cf.coldstart.holdout import RatedFilms, hold_out
-from cf.coldstart.linear import ColdStart, GenresAndYears, PostersAlone
+from cf.coldstart.ridge import ColdStart, GenresAndYears, PostersAlone
 from tests.cf.coldstart.world import rated_films
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from catalog.errors import ConfigError, NotBuiltError
 from cf.coldstart.holdout import RatedFilms, hold_out
-from cf.coldstart.linear import ColdStart
+from cf.coldstart.ridge import ColdStart
 from cf.ratings import Ratings
 from tests.cf.coldstart.world import N_FILMS, rated_films
 
@@ -24,7 +24,7 @@ def without_posters(films: RatedFilms, rows: slice) -> RatedFilms:
 
 
 @pytest.mark.parametrize("on", ["test", "validation"])
-def test_no_rating_of_a_hidden_film_is_learnt_from(films: RatedFilms, on: str) -> None:
+def test_no_rating_of_a_hidden_film_is_learned_from(films: RatedFilms, on: str) -> None:
     holdout = hold_out(films, 3, on)  # type: ignore[arg-type]
     assert (holdout.draw.n_hidden, holdout.draw.n_cold) == (24, 12)
     assert not set(holdout.train.movie_ids) & set(films.movie_ids[holdout.cold])
@@ -59,7 +59,7 @@ def test_only_films_with_posters_are_hidden(films: RatedFilms) -> None:
     assert holdout.draw.n_hidden == 12
 
 
-def test_what_hidden_films_are_like_changes_nothing_that_is_learnt(films: RatedFilms) -> None:
+def test_what_hidden_films_are_like_changes_nothing_that_is_learned(films: RatedFilms) -> None:
     holdout = hold_out(films)
     hidden = np.setdiff1d(np.arange(N_FILMS), holdout.warm)
     posters = films.content.posters.copy()

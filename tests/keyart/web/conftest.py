@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from keyart.models import fit
-from keyart.stock import open_ratings
-from keyart.workspace import Workspace
+from keyart.recommend.models import fit
+from keyart.workspace.contents import open_ratings
+from keyart.workspace.layout import Workspace
 from tests.keyart.conftest import Demonstration
 from tests.test_layers import ROOT
 
@@ -86,7 +86,7 @@ def copied(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def demo_address(demonstration: Demonstration, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The demo catalogue, served."""
+    """The demo catalog, served."""
     with serving(copied(demonstration.folder / "workspace", tmp_path_factory)) as url:
         yield url
 
@@ -139,7 +139,7 @@ def looking(browser: Any, address: str, request: pytest.FixtureRequest, **option
 
 @pytest.fixture
 def page(browser: Any, demo_address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """An empty page of the demo catalogue."""
+    """An empty page of the demo catalog."""
     with looking(browser, demo_address, request) as opened:
         yield opened
 

@@ -16,9 +16,9 @@ import pytest
 import requests
 from PIL import Image
 
-from catalog.lock import exclusive
+from catalog.io.locks import exclusive
+from keyart.cold_start.new_film import NewFilm
 from keyart.engine import Engine
-from keyart.new_films import NewFilm
 from keyart.web.service import Service
 from tests.keyart.conftest import Run
 from tests.keyart.web.conftest import serving, stopper
@@ -115,7 +115,7 @@ def test_bad_pictures_are_refused(address: str, picture: bytes, status: int, pat
 
 
 def png_of(width: int, height: int) -> bytes:
-    """A picture of one colour, small as a file and large once it is unpacked."""
+    """A picture of one color, small as a file and large once it is unpacked."""
     drawn = io.BytesIO()
     Image.new("RGB", (width, height)).save(drawn, "PNG")
     return drawn.getvalue()
@@ -166,7 +166,7 @@ def test_a_film_that_is_added_is_found_at_once(home: Path) -> None:
         assert (again.status_code, again.json()["new"]) == (200, False)
         refused = requests.post(f"{url}/api/films", draw_poster(5), params=told, timeout=60)
         assert refused.status_code == 422
-        assert refused.json()["detail"].startswith("this poster: the tmdb_id 4711 is in the catalogue already")
+        assert refused.json()["detail"].startswith("this poster: the tmdb_id 4711 is in the catalog already")
 
 
 @pytest.mark.parametrize("title", [" ", "(2001)", "a\x00b"])

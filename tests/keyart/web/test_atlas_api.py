@@ -12,11 +12,11 @@ import pytest
 import requests
 from PIL import Image
 
-from keyart.atlas.making import AtlasOptions, make_atlas
+from keyart.atlas.build import AtlasOptions, make_atlas
 from keyart.atlas.record import Atlas
-from keyart.pipeline import build
-from keyart.workspace import Workspace
-from tests.keyart.groups import GENRES, N_FILMS, bring, colour_of, group, list_films, make_groups
+from keyart.pipeline.loading import build
+from keyart.workspace.layout import Workspace
+from tests.keyart.groups import GENRES, N_FILMS, bring, color_of, group, list_films, make_groups
 from tests.keyart.web.conftest import serving
 
 
@@ -60,7 +60,7 @@ def test_a_sheet_shows_the_films_that_it_names(url: str) -> None:
     for cell, movie_id in enumerate(sheet["movie_ids"]):
         row, column = divmod(cell, found["n_columns"])
         middle = (column * width + width // 2, row * height + height // 2)
-        assert picture.getpixel(middle) == pytest.approx(colour_of(movie_id), abs=12)
+        assert picture.getpixel(middle) == pytest.approx(color_of(movie_id), abs=12)
 
 
 def test_a_map_that_is_kept_is_not_sent_again(url: str) -> None:

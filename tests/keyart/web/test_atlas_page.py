@@ -12,8 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from keyart.atlas.making import AtlasOptions, make_atlas
-from keyart.pipeline import build
+from keyart.atlas.build import AtlasOptions, make_atlas
+from keyart.pipeline.loading import build
 from tests.keyart.groups import N_FILMS, make_groups
 from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, looking, serious_barriers, serving
 
@@ -73,8 +73,8 @@ def box_all(page: Page) -> None:
     drag(page, (frame["x"] + left, frame["y"] + top), (frame["x"] + right, frame["y"] + bottom))
 
 
-def colours(page: Page) -> int:
-    """Count the colours that the canvas shows; one where nothing is drawn."""
+def colors(page: Page) -> int:
+    """Count the colors that the canvas shows; one where nothing is drawn."""
     script = """() => {
       const canvas = document.getElementById("canvas");
       const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -83,12 +83,12 @@ def colours(page: Page) -> int:
     return int(page.evaluate(script))
 
 
-def test_posters_are_drawn_in_the_colours_of_the_legend(page: Page) -> None:
+def test_posters_are_drawn_in_the_colors_of_the_legend(page: Page) -> None:
     look(page)
     expect(page, "#status").to_have_text(f"{N_FILMS} films in 3 clusters.")
     playwright.expect(page.locator("#legend span")).to_have_count(3)
     assert set(page.locator("#legend span").all_inner_texts()) == {"Horror · creepy", "Comedy", "Western"}
-    assert colours(page) > N_FILMS
+    assert colors(page) > N_FILMS
 
 
 def test_a_film_is_pointed_at_and_pressed(page: Page) -> None:
@@ -105,13 +105,13 @@ def test_a_film_is_pointed_at_and_pressed(page: Page) -> None:
 
 
 def test_a_link_shows_the_same_and_back_returns(page: Page) -> None:
-    look(page, "/atlas?x=0.2000&y=-0.1000&z=3.000&colour=genre")
-    expect(page, "#colour").to_have_value("genre")
-    page.locator("#colour").select_option("decade")
+    look(page, "/atlas?x=0.2000&y=-0.1000&z=3.000&color=genre")
+    expect(page, "#color").to_have_value("genre")
+    page.locator("#color").select_option("decade")
     playwright.expect(page.locator("#legend span").first).to_have_text("1950s")
-    assert state(page) == {"x": "0.2000", "y": "-0.1000", "z": "3.000", "colour": "decade"}
+    assert state(page) == {"x": "0.2000", "y": "-0.1000", "z": "3.000", "color": "decade"}
     page.go_back()
-    expect(page, "#colour").to_have_value("genre")
+    expect(page, "#color").to_have_value("genre")
 
 
 def test_dragging_and_the_wheel_move_the_map_and_the_address(page: Page) -> None:
@@ -219,7 +219,7 @@ def test_a_box_selects_and_what_it_holds_is_taken_away(page: Page) -> None:
 
 
 def test_shift_and_drag_selects_what_the_legend_shows(page: Page) -> None:
-    look(page, "/atlas?colour=genre")
+    look(page, "/atlas?color=genre")
     page.locator("#legend button", has_text="Western").click()
     page.keyboard.down("Shift")
     box_all(page)

@@ -11,7 +11,7 @@ pytest.importorskip("fastapi")
 
 from starlette.exceptions import HTTPException
 
-from keyart.web.bodies import MAX_UPLOAD_BYTES, Uploads
+from keyart.web.body_limits import MAX_UPLOAD_BYTES, Uploads
 
 
 class Sender:

@@ -11,7 +11,7 @@ pytest.importorskip("fastapi")
 
 from starlette.exceptions import HTTPException
 
-from keyart.web.lines import BatchLine, Line
+from keyart.web.workers import BatchLine, Line
 
 
 def test_who_comes_to_a_full_line_is_sent_away_and_may_come_again() -> None:

@@ -1,4 +1,4 @@
-"""The page of look-alikes, in a real Chromium, on the demo catalogue."""
+"""The page of look-alikes, in a real Chromium, on the demo catalog."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.posters.pictures import draw_poster
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = NEEDS_CHROMIUM
 
-# Of the demo catalogue.
+# Of the demo catalog.
 LEDGER, CIPHER, VELVET, WHISPER = 9, 13, 15, 46
 
 
@@ -203,7 +203,7 @@ def test_a_film_is_added_by_its_form(
         page.get_by_text("Tell more of it").click()
         page.get_by_label("Title", exact=True).fill("The Page Turner (2026)")
         page.get_by_role("checkbox", name="Mystery").check()
-        page.get_by_role("button", name="Add to the catalogue").click()
+        page.get_by_role("button", name="Add to the catalog").click()
         expect(page, "#name").to_have_text("The Page Turner (2026)")
         expect(page, "#facts").to_contain_text("Mystery · 0 ratings")
         expect(page, ".hit >> nth=0").to_be_visible()

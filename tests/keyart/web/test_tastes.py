@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip("fastapi")
 
 from catalog.errors import NotBuiltError
-from keyart.web.people_schemas import UserQuestion
-from keyart.web.tastes import Kept, Tastes
+from keyart.web.user_schemas import UserQuestion
+from keyart.web.user_service import Kept, Tastes
 
 
 class Opened:

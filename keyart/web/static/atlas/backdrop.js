@@ -14,7 +14,7 @@ export class Backdrop {
     this.timer = 0;
   }
 
-  // What is on the films has changed: their colours, their pictures, which are shown.
+  // What is on the films has changed: their colors, their pictures, which are shown.
   forget() {
     this.camera = null;
   }

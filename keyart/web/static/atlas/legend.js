@@ -1,4 +1,4 @@
-// What the colours mean; pointing at an entry shows its films, pressing it keeps them shown.
+// What the colors mean; pointing at an entry shows its films, pressing it keeps them shown.
 export function showLegend(list, entries, show) {
   let kept = null;
 
@@ -10,7 +10,7 @@ export function showLegend(list, entries, show) {
   list.replaceChildren(...entries.map((entry, number) => {
     const button = Object.assign(document.createElement("button"), { type: "button" });
     const swatch = document.createElement("i");
-    swatch.style.backgroundColor = entry.colour;
+    swatch.style.backgroundColor = entry.color;
     const name = Object.assign(document.createElement("span"), { textContent: entry.name });
     button.append(swatch, name, Object.assign(document.createElement("small"), { textContent: entry.n.toLocaleString("en") }));
     button.addEventListener("click", () => { kept = kept === number ? null : number; refresh(); });

@@ -2,7 +2,7 @@
 import { Backdrop } from "./backdrop.js";
 
 const MANY = 1500; // films in view, from which on a backdrop moves instead of them
-const DOT = 4; // pixels wide: below, a poster is a dot of its colour
+const DOT = 4; // pixels wide: below, a poster is a dot of its color
 const SMALL = 20; // below, it comes from the small sheets
 const NEAR = 90; // above, a poster of its own is fetched
 const FADED = 0.12;
@@ -18,7 +18,7 @@ export class Painter {
     this.pictures = pictures;
     this.backdrop = new Backdrop((context, seen, now) => this.#films(context, seen, now), repaint);
     this.density = 1;
-    this.colour = [];
+    this.color = [];
     this.shown = null; // tells of a film whether it is of the legend's entry
     this.selected = new Set();
     this.marked = null; // the film that is pointed at
@@ -34,7 +34,7 @@ export class Painter {
     this.camera.resize(width, height);
   }
 
-  // Changes what is on the films: `colour`, `shown`, `selected`; or nothing but their pictures.
+  // Changes what is on the films: `color`, `shown`, `selected`; or nothing but their pictures.
   change(what = {}) {
     Object.assign(this, what);
     this.backdrop.forget();
@@ -80,7 +80,7 @@ export class Painter {
     const { films, pictures } = this;
     const [x, y] = camera.toScreen(films.x[row], films.y[row]);
     if (width >= DOT && width < SMALL && pictures.drawSmall(context, row, x, y, width)) return;
-    context.fillStyle = this.colour[row];
+    context.fillStyle = this.color[row];
     if (width < DOT) {
       context.fillRect(x - width / 2, y - width / 2, width, width);
       return;

@@ -1,6 +1,6 @@
 // The pictures of films: cells of sheets, small ones for afar, and larger posters for whoever is very near.
 const SMALL = 4; // times smaller: what is drawn while thousands are seen
-const RIM = 1; // pixels of colour about each of the small ones, drawn once, as thousands a frame would take too long
+const RIM = 1; // pixels of color about each of the small ones, drawn once, as thousands a frame would take too long
 const MOST_SHEETS = 12; // decoded at full size, 25 MB each
 const MOST_POSTERS = 200;
 const AT_ONCE = 3;
@@ -22,7 +22,7 @@ export class Pictures {
       this.top[row] = Math.floor(cell / nColumns) * height;
     }));
     this.posters = new Map();
-    this.colour = [];
+    this.color = [];
     this.#fetchAll();
   }
 
@@ -33,14 +33,14 @@ export class Pictures {
     await Promise.all(Array.from({ length: AT_ONCE }, next));
   }
 
-  tint(colour) {
-    this.colour = colour;
+  tint(color) {
+    this.color = color;
     this.sheets.forEach((sheet) => this.#rim(sheet));
   }
 
-  // Draws a small sheet anew, with the films' colours about them.
+  // Draws a small sheet anew, with the films' colors about them.
   #rim(sheet) {
-    if (!sheet.small || !this.colour.length) return;
+    if (!sheet.small || !this.color.length) return;
     const { cell: { width, height, nColumns }, rows } = this.films;
     const [across, down] = [width / SMALL, height / SMALL];
     const drawn = new OffscreenCanvas(nColumns * (across + 2 * RIM), Math.ceil(sheet.movie_ids.length / nColumns) * (down + 2 * RIM));
@@ -48,7 +48,7 @@ export class Pictures {
     sheet.movie_ids.forEach((movieId, cell) => {
       const [column, line] = [cell % nColumns, Math.floor(cell / nColumns)];
       const [left, top] = [column * (across + 2 * RIM), line * (down + 2 * RIM)];
-      context.fillStyle = this.colour[rows.get(movieId)];
+      context.fillStyle = this.color[rows.get(movieId)];
       context.fillRect(left, top, across + 2 * RIM, down + 2 * RIM);
       context.drawImage(sheet.small, column * across, line * down, across, down, left + RIM, top + RIM, across, down);
     });
@@ -58,7 +58,7 @@ export class Pictures {
 
   async #fetch(sheet) {
     const answer = await fetch(sheet.url).catch(() => null);
-    if (!answer?.ok) return; // its films stay plain rectangles of their colours
+    if (!answer?.ok) return; // its films stay plain rectangles of their colors
     sheet.file = await answer.blob();
     const whole = await createImageBitmap(sheet.file);
     const size = { resizeWidth: whole.width / SMALL, resizeHeight: whole.height / SMALL, resizeQuality: "high" };

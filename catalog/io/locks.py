@@ -1,0 +1,62 @@
+"""One process at a time writes into a folder; readers are never kept waiting.
+
+May import `catalog` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import portalocker
+
+from catalog.errors import StoreError
+from catalog.io.files import clear_partial, write_error
+from catalog.io.remote import AnyPath, RemotePath
+
+LOCK_NAME = "writer.pid"
+
+
+@contextmanager
+def exclusive(folder: AnyPath) -> Iterator[None]:
+    """Keep other processes from writing for as long as the block lasts, and clear up after one that was killed.
+
+    On another file system nobody is kept away: none of these has locks that end with their holder.
+
+    Parameters
+    ----------
+    folder : Path or RemotePath
+        What is written into; made if it is missing.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    StoreError
+        Another process is at it; the message names it. Or the folder cannot be written to.
+    """
+    if isinstance(folder, RemotePath):
+        yield
+        return
+    path = folder / LOCK_NAME
+    with ExitStack() as held:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            # The system lets go of the lock however its holder ends.
+            holder_pid = held.enter_context(portalocker.PidFileLock(path))
+        except portalocker.AlreadyLocked:
+            raise _busy(folder, None) from None
+        except OSError as error:
+            raise write_error(path, error) from error
+        if holder_pid is not None:
+            raise _busy(folder, holder_pid)
+        clear_partial(folder)
+        yield
+
+
+def _busy(folder: Path, holder_pid: int | None) -> StoreError:
+    who = "another process" if holder_pid is None else f"process {holder_pid}"
+    return StoreError(f"{who} is writing into {folder}; let it finish, or stop it first")

@@ -1,0 +1,189 @@
+"""How many ratings a new film needs until they tell more of it than its content does.
+
+Hidden films are given their ratings back step by step. The ratings that are predicted are the same at every step, those
+that no step gives back, so that the steps can be compared; content alone is then one level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from catalog.errors import ConfigError
+from cf.coldstart.base import ColdModel
+from cf.coldstart.evaluation import Ranked, rank
+from cf.coldstart.holdout import Half, Holdout, RatedFilms, hold_out
+from cf.evaluation.metrics import Estimate, FloatArray, bootstrap
+from cf.evaluation.splits import ranks_in_groups
+
+STEPS = (0, 1, 2, 5, 10, 20, 50)
+WAYS = ("content", "ratings", "mixed")
+_NDCG = 2
+
+
+@dataclass(frozen=True)
+class FewShotCurve:
+    """How well hidden films are ranked once some of their ratings are known.
+
+    Parameters
+    ----------
+    model : str
+        Which model supplies all three ways.
+    steps : tuple of int
+        How many ratings of each film are known.
+    content, ratings, mixed : tuple of Estimate
+        The NDCG of the first 10 at each step: by content alone, by the film's own ratings alone, by both, w = n/(n+λ).
+        Without ratings, these alone can say nothing: NaN.
+    crossover : float or None
+        The number of ratings from which these alone beat content alone, interpolated on log n; the first step where
+        they do so at once, None where they never do.
+    n_films : int
+        How many films had ratings enough for all steps and for being predicted, over all draws.
+    """
+
+    model: str
+    steps: tuple[int, ...]
+    content: tuple[Estimate, ...]
+    ratings: tuple[Estimate, ...]
+    mixed: tuple[Estimate, ...]
+    crossover: float | None
+    n_films: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Write the curve as plain values.
+
+        Returns
+        -------
+        dict
+            The fields by name; an estimate as value, low and high.
+        """
+        return asdict(self)
+
+
+def few_shot(
+    model: tuple[str, Callable[[], ColdModel]],
+    films: RatedFilms,
+    *,
+    seeds: Sequence[int] = range(5),
+    on: Half = "test",
+    steps: Sequence[int] = STEPS,
+) -> FewShotCurve:
+    """Give hidden films ratings back, and rank those films among each other.
+
+    Parameters
+    ----------
+    model : tuple of str and callable
+        A name, and what makes a model that has not been fitted.
+    films : RatedFilms
+        The films.
+    seeds : sequence of int, default 0 to 4
+        Draws of hidden films, and of the ratings that are given back first.
+    on : {'test', 'validation'}, default 'test'
+        Which half of the hidden films.
+    steps : sequence of int, default `STEPS`
+        Ascending; the first is 0.
+
+    Returns
+    -------
+    FewShotCurve
+        The curve.
+
+    Raises
+    ------
+    ConfigError
+        No draw has two films with more ratings than the last step.
+    NotBuiltError
+        As `hold_out`.
+    """
+    name, make = model
+    parts: dict[tuple[str, int], list[tuple[npt.NDArray[np.int32], Ranked]]] = {}
+    n_films = 0
+    for seed in seeds:
+        holdout = hold_out(films, seed, on)
+        kept = np.flatnonzero(np.bincount(holdout.held_out.indices, minlength=len(holdout.cold)) > steps[-1])
+        if len(kept) < 2:
+            continue
+        n_films += len(kept)
+        fitted = make().fit(holdout.train, films.content.rows(holdout.warm))
+        for key, ranked in _ranked(fitted, films, holdout, kept, steps).items():
+            parts.setdefault(key, []).append((holdout.train.user_ids, ranked))
+    if not parts:
+        raise ConfigError(
+            f"the curve needs two hidden films or more with over {steps[-1]} ratings each, and no draw has them; leave "
+            "--few-shot out, or load more ratings"
+        )
+    curves = {way: tuple(_pooled(parts[way, n]) if (way, n) in parts else _UNKNOWN for n in steps) for way in WAYS}
+    values = ([estimate.value for estimate in curves[way]] for way in ("content", "ratings"))
+    return FewShotCurve(name, tuple(steps), **curves, crossover=crossover(steps, *values), n_films=n_films)
+
+
+def crossover(steps: Sequence[int], content: Sequence[float], ratings: Sequence[float]) -> float | None:
+    """Find the number of ratings from which these alone beat content alone, and go on doing so.
+
+    Parameters
+    ----------
+    steps : sequence of int, of length n
+        Ascending numbers of ratings.
+    content, ratings : sequence of float, of length n
+        How well either does at each step; steps without ratings are passed over.
+
+    Returns
+    -------
+    float or None
+        Where the difference passes 0, in a straight line over log n between two steps; the first step if it is never
+        below 0; None if it is not above 0 at the last.
+    """
+    pairs = zip(steps, content, ratings, strict=True)
+    ahead = [(np.log(n), by_ratings - by_content) for n, by_content, by_ratings in pairs if n]
+    behind = [place for place, (_, difference) in enumerate(ahead) if not difference > 0]
+    if not behind:
+        return float(np.exp(ahead[0][0]))
+    if behind[-1] == len(ahead) - 1:
+        return None
+    (at, below), (then, above) = ahead[behind[-1] : behind[-1] + 2]
+    return float(np.exp(at - below * (then - at) / (above - below)))
+
+
+_UNKNOWN = Estimate(*[float("nan")] * 3)
+
+
+def _ranked(
+    model: ColdModel, films: RatedFilms, holdout: Holdout, kept: npt.NDArray[np.intp], steps: Sequence[int]
+) -> dict[tuple[str, int], Ranked]:
+    content = films.content.rows(holdout.cold[kept])
+    cells = sparse.csr_array(holdout.held_out[:, kept]).tocoo()
+    places, _ = ranks_in_groups(cells.col, holdout.draw.seed)
+    predicted = _marks(cells, places >= steps[-1])
+    # Who has given one of the ratings that are given back is not asked about that film, at any step.
+    known = _marks(cells, places < steps[-1])
+    alone = copy(model)
+    alone.half_support = 0.0
+    by_content = rank(model.preferences(content), predicted, known)
+    found = {}
+    for n in steps:
+        given = places < n
+        revealed = sparse.coo_array((cells.data[given], (cells.row[given], cells.col[given])), shape=cells.shape)
+        found["content", n] = by_content
+        found["mixed", n] = rank(model.preferences(content, revealed.tocsr()), predicted, known)
+        if n:
+            found["ratings", n] = rank(alone.preferences(content, revealed.tocsr()), predicted, known)
+    return found
+
+
+def _marks(cells: sparse.coo_array, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    marks = np.zeros(cells.shape, bool)
+    marks[cells.row[chosen], cells.col[chosen]] = True
+    return marks
+
+
+def _pooled(parts: Sequence[tuple[npt.NDArray[np.int32], Ranked]]) -> Estimate:
+    user_ids = np.concatenate([ids[ranked.users] for ids, ranked in parts])
+    ndcg: FloatArray = np.concatenate([ranked.measures[_NDCG] for _, ranked in parts])
+    _, rows = np.unique(user_ids, return_inverse=True)
+    return bootstrap(np.bincount(rows, weights=ndcg).astype(np.float64), np.bincount(rows).astype(np.float64))

@@ -1,0 +1,1 @@
+"""Splits, metrics, and models compared on the same splits."""

@@ -1,0 +1,1 @@
+"""Blends visual similarity with item similarity: blending, calibration and tuning."""

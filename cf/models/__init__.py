@@ -1,0 +1,1 @@
+"""The recommenders, a module each; `cf.registry` lists them by name."""

@@ -1,0 +1,109 @@
+"""How networks of Keras are trained here: on arrays in memory, the same for the same seed, nothing said on the way.
+
+Keras' backend takes seconds to import, so that happens in the functions. Keras' own seeds are the whole process's;
+these are not touched. Weights are drawn, and ratings shuffled, by a generator of the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from catalog.errors import ConfigError
+
+_BATCH_SIZE = 1024
+# With fewer steps an epoch, a small set of ratings would hardly be learned.
+_LEAST_STEPS = 32
+_SMALLEST_BATCH = 16
+
+
+def import_keras() -> Any:
+    """Import Keras.
+
+    Returns
+    -------
+    module
+        Keras.
+
+    Raises
+    ------
+    ConfigError
+        It does not start, as its backend is not installed.
+    """
+    try:
+        import keras
+    except (ImportError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError(
+            f"Keras does not start: {reason}; let KERAS_BACKEND name what is installed: tensorflow, jax or torch"
+        ) from error
+    return keras
+
+
+def train(
+    model: Any,
+    inputs: Sequence[npt.NDArray[Any]],
+    stars: npt.NDArray[np.float32],
+    rng: np.random.Generator,
+    *,
+    n_epochs: int,
+    batch_size: int | None,
+    learning_rate: float,
+    decay: bool,
+    optimizer: str = "adam",
+) -> None:
+    """Train a network on ratings, with the mean squared error as loss.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Trained in place.
+    inputs : sequence of ndarray of shape (n_ratings, ...)
+        The network's inputs.
+    stars : ndarray of shape (n_ratings,), float32
+        What it shall give.
+    rng : numpy.random.Generator
+        Shuffles.
+    n_epochs : int
+        How many times all ratings are seen.
+    batch_size : int or None
+        How many ratings a step takes; by default 1,024, or less where an epoch would have fewer than 32 steps.
+    learning_rate : float
+        The size of the first step.
+    decay : bool
+        Let it fall to 0, along half a cosine.
+    optimizer : str, default "adam"
+        As Keras calls it.
+
+    Raises
+    ------
+    ConfigError
+        Keras does not start, or knows no such optimizer.
+    """
+    keras = import_keras()
+    size = batch_size or min(_BATCH_SIZE, max(_SMALLEST_BATCH, len(stars) // _LEAST_STEPS))
+    n_steps = -(-len(stars) // size)
+    model.compile(
+        _optimizer(optimizer, learning_rate, n_steps * n_epochs if decay else None),
+        loss="mse",
+        # XLA takes longer to compile such small networks than to train them; JAX knows no other compiler.
+        jit_compile=keras.backend.backend() == "jax",
+    )
+    for _ in range(n_epochs):
+        order = rng.permutation(len(stars))
+        model.fit([part[order] for part in inputs], stars[order], batch_size=size, shuffle=False, verbose=0)
+
+
+def _optimizer(name: str, learning_rate: float, n_decay_steps: int | None) -> Any:
+    keras = import_keras()
+    try:
+        optimizer = keras.optimizers.get(name)
+    except ValueError as error:
+        raise ConfigError(f"Keras knows no optimizer {name!r}; name one such as adam or adagrad") from error
+    rate = learning_rate
+    if n_decay_steps:
+        rate = keras.optimizers.schedules.CosineDecay(learning_rate, n_decay_steps)
+    return type(optimizer)(rate)

@@ -1,0 +1,362 @@
+"""Backbones: VGG16, or any Keras file, from pictures to maps of numbers. The only module that imports Keras.
+
+Keras' backend (TensorFlow, JAX or PyTorch) takes seconds to import, so that happens in `load_backbone` and not before.
+Whatever runs the network, it is one compiled function with a fixed batch shape.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from catalog.errors import ConfigError, DataError
+from features.encoders.architecture import architecture_sha256
+from features.encoders.weights import imagenet_weights_path, random_kernels
+from features.images import SIDE
+
+BATCH_SIZE = 16
+GPU_BATCH_SIZE = 128
+VGG16 = "vgg16"
+IMAGENET, RANDOM = "imagenet", "random"
+KERAS, ONNX = "keras", "onnx"
+CAFFE_MEAN = (103.939, 116.779, 123.68)
+"""Of ImageNet's blue, green and red, as ``keras.applications.vgg16.preprocess_input`` subtracts it."""
+
+Infer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+"""A full batch of pictures, red, green, blue, to the network's output."""
+
+
+@dataclass(frozen=True)
+class BackboneChoice:
+    """Which network, with which weights, run by what; as a user says it.
+
+    Parameters
+    ----------
+    backbone : str, default "vgg16"
+        ``"vgg16"``, or the path of a Keras file with input (224, 224, 3) after caffe preprocessing.
+    weights : str, default "imagenet"
+        For VGG16: ``"imagenet"``, ``"random"``, or the path of a ``.h5`` or ``.weights.h5`` file without the top.
+    seed : int, default 0
+        For random weights.
+    engine : str, default "keras"
+        ``"keras"``, or ``"onnx"`` for ONNX Runtime, which is faster on many CPUs.
+    """
+
+    backbone: str = VGG16
+    weights: str = IMAGENET
+    seed: int = 0
+    engine: str = KERAS
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the network has never been trained."""
+        return self.backbone == VGG16 and self.weights == RANDOM
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network that turns pictures into maps; make it with `load_backbone`.
+
+    Parameters
+    ----------
+    name : str
+        The network's name.
+    weights_sha256 : str
+        The hash of its weights.
+    architecture_sha256 : str
+        The hash of what is done with them.
+    output_shape : tuple of int
+        Of one picture's output: height, width, channels.
+    infer : callable
+        Computes a full batch of pictures.
+    batch_size : int, default 16
+        How many pictures a full batch has.
+    """
+
+    name: str
+    weights_sha256: str
+    architecture_sha256: str
+    output_shape: tuple[int, ...]
+    infer: Infer
+    batch_size: int = BATCH_SIZE
+
+    def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Compute the maps of pictures.
+
+        Parameters
+        ----------
+        pixels : ndarray of shape (n, 224, 224, 3), uint8
+            Red, green, blue.
+
+        Returns
+        -------
+        ndarray of shape (n, height, width, channels), float32
+            The network's output.
+        """
+        starts = range(0, len(pixels), self.batch_size)
+        parts = [self._batch(pixels[start : start + self.batch_size]) for start in starts]
+        return np.concatenate(parts) if parts else np.empty((0, *self.output_shape), np.float32)
+
+    def _batch(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        n_pictures = len(pixels)
+        if n_pictures < self.batch_size:
+            padding = np.zeros((self.batch_size - n_pictures, *pixels.shape[1:]), np.uint8)
+            pixels = np.concatenate([pixels, padding])
+        return self.infer(pixels)[:n_pictures]
+
+
+def load_backbone(
+    choice: BackboneChoice,
+    cache_dir: Path,
+    find_imagenet: Callable[[Path], Path] = imagenet_weights_path,
+    *,
+    batch_size: int | None = None,
+) -> Backbone:
+    """Load a network.
+
+    Parameters
+    ----------
+    choice : BackboneChoice
+        Which one.
+    cache_dir : Path
+        Keras' folder for models, where ImageNet weights are looked for and kept, and ONNX files beside them.
+    find_imagenet : callable, optional
+        Gives the path of VGG16's ImageNet weights, given the cache.
+    batch_size : int, optional
+        How many pictures are computed at once; by default 16, or 128 on a GPU.
+
+    Returns
+    -------
+    Backbone
+        Ready to be called.
+
+    Raises
+    ------
+    ConfigError
+        The choice makes no sense: weights for a Keras file, a path that is not there, an engine that is not installed
+        or that does not know a layer.
+    DataError
+        The file does not hold such a network, or such weights.
+    FetchError
+        The ImageNet weights are not here and cannot be downloaded.
+    """
+    _require_keras()
+    if choice.engine not in (KERAS, ONNX):
+        raise ConfigError(f"--engine {choice.engine}: expected {KERAS} or {ONNX}")
+    name, model = _load_vgg16(choice, cache_dir, find_imagenet) if choice.backbone == VGG16 else _load_file(choice)
+    return of_model(name, model, choice.engine, cache_dir, batch_size)
+
+
+def of_model(
+    name: str, model: Any, engine: str = KERAS, cache_dir: Path | None = None, batch_size: int | None = None
+) -> Backbone:
+    """Make a backbone of a Keras model that is in memory.
+
+    Parameters
+    ----------
+    name : str
+        The network's name.
+    model : keras.Model
+        Input (n, 224, 224, 3) after caffe preprocessing; not to be used for anything else from here on.
+    engine : {"keras", "onnx"}
+        What runs it.
+    cache_dir : Path, optional
+        Where an ONNX file is kept; by default nowhere.
+    batch_size : int, optional
+        How many pictures are computed at once; by default 16, or 128 on a GPU.
+
+    Returns
+    -------
+    Backbone
+        Ready to be called.
+
+    Raises
+    ------
+    ConfigError
+        ONNX Runtime is not installed, or the network has a layer that the export does not know.
+    DataError
+        ONNX Runtime gives other numbers than Keras.
+    """
+    # As it was chosen, before it is fitted to a GPU.
+    hashes = _weights_sha256(model), architecture_sha256(model.to_json())
+    output_shape = tuple(model.output_shape[1:])
+    if engine == ONNX:
+        from features.encoders.onnx import onnx_infer
+
+        size = batch_size or BATCH_SIZE
+        path = cache_dir and cache_dir / f"keyart-{_fingerprint(hashes)}.onnx"
+        infer = onnx_infer(_as_written(model), keras_infer(model, 1), path)
+        return Backbone(name, *hashes, output_shape, infer, size)
+    on_gpu = _has_gpu()
+    if on_gpu:
+        use_mixed_precision(model)
+    size = batch_size or (GPU_BATCH_SIZE if on_gpu else BATCH_SIZE)
+    return Backbone(name, *hashes, output_shape, keras_infer(model, size), size)
+
+
+def keras_infer(model: Any, batch_size: int) -> Infer:
+    """Compile a network with its preprocessing for batches of one size, under whichever backend Keras has.
+
+    Pictures go in as bytes, a quarter of what they are as floats, which is what has to reach a GPU.
+    ``predict_on_batch`` keeps its compiled function, where ``predict`` in a loop leaks and traces again.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Input (n, 224, 224, 3) after caffe preprocessing.
+    batch_size : int
+        The size of every batch.
+
+    Returns
+    -------
+    callable
+        Computes a batch.
+    """
+    import keras
+
+    pixels = keras.Input((SIDE, SIDE, 3), batch_size, dtype="uint8")
+    caffe = keras.ops.flip(keras.ops.cast(pixels, "float32"), axis=-1) - np.array(CAFFE_MEAN, np.float32)
+    network = keras.Model(pixels, keras.ops.cast(model(caffe, training=False), "float32"))
+    # XLA is left to Keras: asked for on a CPU, it gained nothing (docs/benchmarks.md).
+
+    def infer(batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        return np.asarray(network.predict_on_batch(batch), np.float32)
+
+    return infer
+
+
+def use_mixed_precision(model: Any) -> None:
+    """Let a network compute in float16 with float32 weights, which is what a GPU's matrix units are fast at.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Changed in place.
+    """
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            use_mixed_precision(layer)
+        else:
+            layer.dtype_policy = "mixed_float16"
+
+
+def _require_keras() -> None:
+    try:
+        import keras  # noqa: F401 - for what it says of its backend
+    except (ImportError, ValueError) as error:
+        raise ConfigError(
+            f"Keras does not start: {_first_line(error)}; let KERAS_BACKEND name what is installed: tensorflow, jax or "
+            "torch"
+        ) from error
+
+
+def _has_gpu() -> bool:
+    import keras
+
+    match keras.backend.backend():
+        case "tensorflow":
+            import tensorflow as tf
+
+            return bool(tf.config.list_physical_devices("GPU"))
+        case "jax":
+            import jax
+
+            return bool(jax.default_backend() == "gpu")
+        case "torch":
+            import torch
+
+            return bool(torch.cuda.is_available())
+        case _:
+            return False
+
+
+def _load_vgg16(choice: BackboneChoice, cache_dir: Path, find_imagenet: Callable[[Path], Path]) -> tuple[str, Any]:
+    path = None
+    if choice.weights == IMAGENET:
+        path = find_imagenet(cache_dir)
+    elif choice.weights != RANDOM:
+        path = _existing(Path(choice.weights), "--weights", "a VGG16 weights file (.h5 or .weights.h5)")
+    return VGG16, _vgg16(path, choice.seed)
+
+
+def _vgg16(weights_path: Path | None, seed: int) -> Any:
+    import keras
+
+    model = keras.applications.VGG16(include_top=False, weights=None, input_shape=(SIDE, SIDE, 3))
+    if weights_path is None:
+        model.set_weights(random_kernels([tuple(weight.shape) for weight in model.weights], seed))
+        return model
+    try:
+        # Keras only warns where it leaves layers as they were drawn.
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            model.load_weights(weights_path)
+    except (OSError, ValueError, KeyError, TypeError, UserWarning) as error:
+        raise DataError(
+            f"{weights_path} does not hold the weights of VGG16 without its top (13 convolutions): "
+            f"{_first_line(error)}; expected a file such as keras.applications' *_notop.h5"
+        ) from error
+    return model
+
+
+def _load_file(choice: BackboneChoice) -> tuple[str, Any]:
+    if choice.weights not in (IMAGENET, RANDOM):
+        raise ConfigError(f"--weights {choice.weights} is for VGG16; the file {choice.backbone} brings its own weights")
+    if choice.weights == RANDOM:
+        raise ConfigError("--weights random is for VGG16; a Keras file brings its own weights")
+    path = _existing(Path(choice.backbone), "--backbone", "vgg16 or a Keras file (.keras)")
+    import keras
+
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is not a Keras model file: {_first_line(error)}; expected a .keras file") from error
+    shape = getattr(model, "input_shape", None)
+    if not isinstance(shape, tuple) or tuple(shape[1:]) != (SIDE, SIDE, 3):
+        raise DataError(f"{path} takes input of shape {shape}; expected one picture of (224, 224, 3)")
+    output = getattr(model, "output_shape", None)
+    if not isinstance(output, tuple) or None in output[1:]:
+        raise DataError(f"{path} gives output of shape {output}; expected one array of fixed size")
+    return str(model.name), model
+
+
+def _as_written(model: Any) -> Any:
+    """Undo what Keras does to a Sequential from a file: it uses the first layer twice."""
+    import keras
+
+    if not isinstance(model, keras.Sequential):
+        return model
+    twin = keras.models.clone_model(model)
+    twin.set_weights(model.get_weights())
+    return twin
+
+
+def _existing(path: Path, option: str, expected: str) -> Path:
+    if not path.is_file():
+        raise ConfigError(f"{option} {path}: no such file; expected {expected}")
+    return path
+
+
+def _weights_sha256(model: Any) -> str:
+    """Hash the numbers themselves, so that a network is the same whichever file it came from."""
+    digest = hashlib.sha256()
+    for weight in model.get_weights():
+        digest.update(str(weight.shape).encode())
+        digest.update(np.ascontiguousarray(weight, np.float32).tobytes())
+    return digest.hexdigest()
+
+
+def _fingerprint(hashes: Iterable[str]) -> str:
+    # Thirty-two digits would be taken for a TMDB key, and blanked in messages.
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()[:24]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:200]

@@ -1,0 +1,293 @@
+"""ONNX Runtime in place of Keras: the same network, written as an ONNX graph once, checked, and run.
+
+Keras' own export goes by way of another package for every backend, of which TensorFlow's is not maintained. The layers
+of convolutional networks are few, so they are written down here, from what Keras tells of them in public. May import
+`catalog` only, and not Keras: a model comes in as an object.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from catalog.errors import ConfigError, DataError
+from catalog.io.files import write_bytes
+from features.images import SIDE
+
+if TYPE_CHECKING:
+    from features.encoders.keras import Infer
+
+# The lowest version with all that is used here, so that older runtimes read the file too.
+_OPSET = 17
+_IR_VERSION = 8
+# Of the largest number; what float32 leaves after twenty layers that add in another order is a hundredth of it.
+_TOLERANCE = 1e-3
+_log = logging.getLogger(__name__)
+
+
+def onnx_infer(model: Any, reference: Infer, path: Path | None = None) -> Infer:
+    """Run a Keras model by ONNX Runtime.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Input (n, 224, 224, 3) after caffe preprocessing.
+    reference : callable
+        The same network by Keras, for one picture, to hold the export to.
+    path : Path, optional
+        Where the file is kept. What stands there is held to the reference too: it may be damaged, or be the work of
+        another version of this module.
+
+    Returns
+    -------
+    callable
+        Computes a batch of any size.
+
+    Raises
+    ------
+    ConfigError
+        The packages are not installed, or the network has a layer that is not known here.
+    DataError
+        The numbers are not those of Keras.
+    StoreError
+        The file cannot be written.
+    """
+    try:
+        import onnx  # noqa: F401 - asked for before anything is done
+        import onnxruntime as ort
+    except ImportError as error:
+        raise ConfigError("--engine onnx needs ONNX Runtime: pip install 'keyart[onnx]'") from error
+    if path is not None and path.is_file():
+        try:
+            infer = _session(ort, path.read_bytes())
+            _hold_to(reference, infer, model.name)
+        except Exception as error:
+            # The runtime's own errors have no base of their own.
+            _log.warning("%s is written anew: %s", path, str(error).partition("\n")[0][:200])
+        else:
+            return infer
+    content = export(model)
+    infer = _session(ort, content)
+    _hold_to(reference, infer, model.name)
+    if path is not None:
+        write_bytes(path, content)
+    return infer
+
+
+def export(model: Any) -> bytes:
+    """Write a Keras model, with its caffe preprocessing, as an ONNX file.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional or sequential, of the layers that convolutional networks are made of.
+
+    Returns
+    -------
+    bytes
+        The file: ``pixels``, uint8 (n, 224, 224, 3), red, green, blue, to ``maps``, float32, as Keras gives them.
+
+    Raises
+    ------
+    ConfigError
+        A layer is not known here; the message names it.
+    """
+    from onnx import TensorProto, helper
+
+    graph = _Graph()
+    names = {id(model.inputs[0]): graph.preprocess("pixels")}
+    for layer in model.layers:
+        kind = type(layer).__name__
+        if kind == "InputLayer":
+            continue
+        write = _LAYERS.get(kind)
+        if write is None or not isinstance(getattr(layer, "output", None), type(model.inputs[0])):
+            raise ConfigError(f"--engine onnx does not know {layer.name}, a {kind}; take --engine keras")
+        inputs = layer.input if isinstance(layer.input, list) else [layer.input]
+        names[id(layer.output)] = write(graph, layer, *(_known(names, one, layer.name) for one in inputs))
+    output = _known(names, model.outputs[0], "its output")
+    shape = model.output_shape[1:]
+    if len(shape) == 3:
+        graph.add("Transpose", output, out="maps", perm=[0, 2, 3, 1])
+    else:
+        graph.add("Identity", output, out="maps")
+    described = helper.make_graph(
+        graph.nodes,
+        "keyart",
+        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", SIDE, SIDE, 3])],
+        [helper.make_tensor_value_info("maps", TensorProto.FLOAT, ["n", *shape])],
+        graph.constants,
+    )
+    whole = helper.make_model(described, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION)
+    return bytes(whole.SerializeToString())
+
+
+def _known(names: dict[int, str], value: Any, what: str) -> str:
+    # Keras tells of a layer's first use only.
+    if id(value) not in names:
+        raise ConfigError(f"--engine onnx knows no layer that is used twice, as before {what}; take --engine keras")
+    return names[id(value)]
+
+
+def _session(ort: Any, content: bytes) -> Infer:
+    options = ort.SessionOptions()
+    # Said outright, the number keeps the runtime from binding threads to cores that a container may not have.
+    options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    session = ort.InferenceSession(content, options, providers=ort.get_available_providers())
+
+    def infer(batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        (maps,) = session.run(["maps"], {"pixels": batch})
+        return np.asarray(maps, np.float32)
+
+    return infer
+
+
+def _hold_to(reference: Infer, infer: Infer, name: str) -> None:
+    for picture in _trial_pictures():
+        expected, received = reference(picture[None]), infer(picture[None])
+        difference = float(np.abs(expected - received).max() / max(np.abs(expected).max(), 1e-6))
+        if not difference < _TOLERANCE:
+            raise DataError(
+                f"ONNX Runtime gives other numbers than Keras for {name}: they differ by {difference:.1e} of the "
+                f"largest, expected less than {_TOLERANCE:.0e}; take --engine keras"
+            )
+
+
+def _trial_pictures() -> Iterator[npt.NDArray[np.uint8]]:
+    """Draw noise, white, and slopes of color: noise alone evens out, so that what bounds large numbers goes unseen."""
+    yield np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+    yield np.full((SIDE, SIDE, 3), 255, np.uint8)
+    down, across = np.mgrid[:SIDE, :SIDE]
+    yield np.stack([down, across, SIDE - down], axis=-1).astype(np.uint8)
+
+
+class _Graph:
+    """Nodes and constants of a graph in the making; pictures are (n, channels, height, width) inside it."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def add(self, kind: str, *inputs: str, out: str | None = None, **attributes: Any) -> str:
+        from onnx import helper
+
+        name = out or f"v{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
+        return name
+
+    def constant(self, values: npt.ArrayLike, dtype: type = np.float32) -> str:
+        from onnx import numpy_helper
+
+        name = f"c{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values, dtype), name))
+        return name
+
+    def preprocess(self, pixels: str) -> str:
+        from features.encoders.keras import CAFFE_MEAN
+
+        channels_first = self.add("Transpose", pixels, perm=[0, 3, 1, 2])
+        blue_first = self.add("Gather", channels_first, self.constant([2, 1, 0], np.int64), axis=1)
+        floats = self.add("Cast", blue_first, to=1)
+        return self.add("Sub", floats, self.constant(np.reshape(CAFFE_MEAN, (1, 3, 1, 1))))
+
+    def activate(self, value: str, layer: Any) -> str:
+        name = layer.activation.__name__
+        if name == "linear":
+            return value
+        if name not in ("relu", "sigmoid", "tanh", "softplus"):
+            raise ConfigError(f"--engine onnx does not know the activation {name} of {layer.name}; take --engine keras")
+        return self.add({"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "softplus": "Softplus"}[name], value)
+
+
+def _window(layer: Any, size: Any) -> dict[str, Any]:
+    if layer.data_format != "channels_last":
+        raise ConfigError(f"--engine onnx wants channels last, unlike {layer.name}; take --engine keras")
+    padding = {"valid": "VALID", "same": "SAME_UPPER"}[layer.padding]
+    return {"kernel_shape": list(size), "strides": list(layer.strides), "auto_pad": padding}
+
+
+def _convolution(graph: _Graph, layer: Any, value: str) -> str:
+    # Keras: height, width, in, out. ONNX: out, in, height, width.
+    return _convolve(graph, layer, value, layer.kernel.numpy().transpose(3, 2, 0, 1), layer.groups)
+
+
+def _depthwise(graph: _Graph, layer: Any, value: str) -> str:
+    # Keras: height, width, in, multiplier; the outputs of one channel stand side by side in both.
+    kernel = layer.kernel.numpy()
+    high, wide, n_channels, multiplier = kernel.shape
+    first = kernel.transpose(2, 3, 0, 1).reshape(n_channels * multiplier, 1, high, wide)
+    return _convolve(graph, layer, value, first, n_channels)
+
+
+def _convolve(graph: _Graph, layer: Any, value: str, kernel: npt.NDArray[np.float32], groups: int) -> str:
+    inputs = [value, graph.constant(kernel)]
+    if layer.use_bias:
+        inputs.append(graph.constant(layer.bias.numpy()))
+    dilations = list(layer.dilation_rate)
+    convolved = graph.add("Conv", *inputs, group=groups, dilations=dilations, **_window(layer, kernel.shape[2:]))
+    return graph.activate(convolved, layer)
+
+
+def _max_pooling(graph: _Graph, layer: Any, value: str) -> str:
+    return graph.add("MaxPool", value, **_window(layer, layer.pool_size))
+
+
+def _average_pooling(graph: _Graph, layer: Any, value: str) -> str:
+    return graph.add("AveragePool", value, count_include_pad=0, **_window(layer, layer.pool_size))
+
+
+def _global_pooling(kind: str) -> Callable[..., str]:
+    def write(graph: _Graph, layer: Any, value: str) -> str:
+        pooled = graph.add(kind, value)
+        return pooled if layer.keepdims else graph.add("Flatten", pooled)
+
+    return write
+
+
+def _normalization(graph: _Graph, layer: Any, value: str) -> str:
+    mean, variance = layer.moving_mean.numpy(), layer.moving_variance.numpy()
+    scale = layer.gamma.numpy() if layer.scale else np.ones_like(mean)
+    shift = layer.beta.numpy() if layer.center else np.zeros_like(mean)
+    constants = (graph.constant(values) for values in (scale, shift, mean, variance))
+    return graph.add("BatchNormalization", value, *constants, epsilon=layer.epsilon)
+
+
+def _padding(graph: _Graph, layer: Any, value: str) -> str:
+    (top, bottom), (left, right) = layer.padding
+    return graph.add("Pad", value, graph.constant([0, 0, top, left, 0, 0, bottom, right], np.int64))
+
+
+def _rectification(graph: _Graph, layer: Any, value: str) -> str:
+    if layer.threshold:
+        raise ConfigError(f"--engine onnx does not know the threshold of {layer.name}; take --engine keras")
+    slope = float(layer.negative_slope)
+    rectified = graph.add("LeakyRelu", value, alpha=slope) if slope else graph.add("Relu", value)
+    return rectified if layer.max_value is None else graph.add("Min", rectified, graph.constant(layer.max_value))
+
+
+def _simple(kind: str, **attributes: Any) -> Callable[..., str]:
+    return lambda graph, _layer, *values: graph.add(kind, *values, **attributes)
+
+
+_LAYERS: dict[str, Callable[..., str]] = {
+    "Activation": lambda graph, layer, value: graph.activate(value, layer),
+    "Add": _simple("Sum"),
+    "AveragePooling2D": _average_pooling,
+    "BatchNormalization": _normalization,
+    "Concatenate": _simple("Concat", axis=1),
+    "Conv2D": _convolution,
+    "DepthwiseConv2D": _depthwise,
+    "Dropout": _simple("Identity"),
+    "GlobalAveragePooling2D": _global_pooling("GlobalAveragePool"),
+    "GlobalMaxPooling2D": _global_pooling("GlobalMaxPool"),
+    "MaxPooling2D": _max_pooling,
+    "ReLU": _rectification,
+    "ZeroPadding2D": _padding,
+}
+"""How each layer is written down, by the name of its class."""

@@ -1,0 +1,97 @@
+"""Why two rows are similar: how much every place of the picture contributes to their cosine.
+
+A row of raw features is a map, flattened in the order height, width, channel. The cosine of two rows is a sum over
+their numbers, so it is, exactly, a sum over the places of the map. Pure functions of arrays; may import `catalog` only.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from catalog.errors import DataError
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """How much every place contributes to one cosine.
+
+    Parameters
+    ----------
+    grid : ndarray of shape (height, width), float64
+        At row i and column j, what the two pictures have in common at that place of both; the top left place first.
+        Never below 0 for features that are never below 0, as those of VGG16; centered ones may contribute less than 0.
+    """
+
+    grid: Floats
+
+    @property
+    def similarity(self) -> float:
+        """The cosine, in [-1, 1]: the sum of the grid."""
+        # Rounding may carry the cosine of a row with itself past 1.
+        return min(max(math.fsum(self.grid.flat), -1.0), 1.0)
+
+
+def contributions(
+    first: npt.NDArray[np.floating],
+    second: npt.NDArray[np.floating],
+    map_shape: tuple[int, int, int],
+    mean: npt.NDArray[np.floating] | None = None,
+    *,
+    names: tuple[str, str] = ("the first row", "the second row"),
+) -> Contributions:
+    """Take the cosine of two rows apart, place by place.
+
+    A place is compared with the same place only, as in the cosine itself: the same face at the left of one poster and
+    at the right of the other adds nothing. Computed in float64, so that the parts add up to the cosine.
+
+    Parameters
+    ----------
+    first, second : ndarray of shape (n_features,), float16 or float32
+        Features as they came from the network, flattened in the order height, width, channel.
+    map_shape : tuple of (int, int, int)
+        Height, width and channels of the map; their product is n_features.
+    mean : ndarray of shape (n_features,), optional
+        What the index subtracts from features before it compares them.
+    names : tuple of (str, str), optional
+        What messages call the two rows.
+
+    Returns
+    -------
+    Contributions
+        One number a place.
+
+    Raises
+    ------
+    DataError
+        A row or the mean is of another width or not finite, or a row has no direction: it is zero or equals the mean.
+    """
+    center = np.zeros(math.prod(map_shape)) if mean is None else _checked(mean, map_shape, "the mean")
+    products = np.ones(map_shape)
+    for row, name in zip((first, second), names, strict=True):
+        products *= _unit(_checked(row, map_shape, name) - center, name, centered=mean is not None).reshape(map_shape)
+    return Contributions(products.sum(axis=2))
+
+
+def _checked(row: npt.NDArray[np.floating], map_shape: tuple[int, int, int], name: str) -> Floats:
+    n_features = math.prod(map_shape)
+    if row.shape != (n_features,):
+        shape = " × ".join(map(str, map_shape))
+        raise DataError(f"expected {n_features} numbers ({shape}) of {name}, received the shape {row.shape}")
+    n_odd = n_features - int(np.isfinite(row).sum())
+    if n_odd:
+        raise DataError(f"{n_odd} of the {n_features} numbers of {name} are not finite, so there is no cosine")
+    return row.astype(np.float64)
+
+
+def _unit(row: Floats, name: str, *, centered: bool) -> Floats:
+    length = np.linalg.norm(row)
+    if length == 0.0:
+        value = "those of the mean that is subtracted" if centered else "zero"
+        raise DataError(f"all {len(row)} numbers of {name} are {value}, so there is no cosine")
+    return np.asarray(row / length)

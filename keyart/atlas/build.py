@@ -1,0 +1,291 @@
+"""The atlas of a workspace made, or brought up to date: films that stay keep their places."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from catalog.errors import DataError, NotBuiltError
+from catalog.films import Catalog
+from catalog.io.locks import exclusive
+from catalog.io.progress import Progress, silent
+from index.source import FilmFeatures
+from keyart.atlas import layout
+from keyart.atlas.labels import name_clusters
+from keyart.atlas.layout import Method
+from keyart.atlas.record import Atlas, Cluster
+from keyart.atlas.sprites import Sheet, along_the_map, assign, draw, remove_others
+from keyart.pipeline.index import film_features
+from keyart.workspace.contents import current_features, posters_of
+from keyart.workspace.layout import Workspace
+
+# A film that was placed among others moves none of them; when many were, those that belong together may lie apart.
+_MANY_PLACED = 0.2
+_N_TYPICAL = 6
+
+
+@dataclass(frozen=True)
+class AtlasOptions:
+    """What is wanted of an atlas; what is None stays as it was.
+
+    Parameters
+    ----------
+    method : Method or None
+        t-SNE where there is no atlas yet.
+    n_clusters : int or None
+        Of a map that is computed anew, by the number of films.
+    seed : int or None
+        0 where there is no atlas yet.
+    anew : bool
+        Compute all positions anew, also where it would do to place new films.
+    """
+
+    method: Method | None = None
+    n_clusters: int | None = None
+    seed: int | None = None
+    anew: bool = False
+
+
+@dataclass(frozen=True)
+class AtlasReport:
+    """What became of an atlas.
+
+    Parameters
+    ----------
+    atlas : Atlas
+        As it is now.
+    how : str
+        In plain words.
+    n_drawn : int
+        How many sheets were drawn.
+    notes : tuple of str
+        What a user should know.
+    """
+
+    atlas: Atlas
+    how: str
+    n_drawn: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Films:
+    """Films on a map; arrays as `Atlas` describes them."""
+
+    movie_ids: npt.NDArray[np.int64]
+    poster_sha256s: npt.NDArray[np.bytes_]
+    rows: npt.NDArray[np.float32]
+    positions: npt.NDArray[np.float32]
+    is_placed: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, atlas: Atlas) -> _Films:
+        return cls(atlas.movie_ids, atlas.poster_sha256s, atlas.rows, atlas.positions, atlas.is_placed)
+
+    def take(self, chosen: npt.NDArray[Any]) -> _Films:
+        return _Films(*(values[chosen] for values in vars(self).values()))
+
+    def joined(self, other: _Films) -> _Films:
+        both = zip(vars(self).values(), vars(other).values(), strict=True)
+        films = _Films(*(np.concatenate(pair) for pair in both))
+        return films.take(np.argsort(films.movie_ids))
+
+    def posters(self) -> dict[int, str]:
+        return dict(zip(self.movie_ids.tolist(), self.poster_sha256s.astype(str).tolist(), strict=True))
+
+
+def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progress = silent) -> AtlasReport:
+    """Bring the atlas up to date with the posters: what is new is placed, what went is dropped, the rest stays.
+
+    Features are read in blocks, so that memory hardly grows with the catalog. Whatever interrupts it, the atlas is
+    the old one or the new one.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace, with features.
+    options : AtlasOptions
+        What is wanted.
+    progress : Progress, optional
+        Shows how far it is.
+
+    Returns
+    -------
+    AtlasReport
+        The atlas, saved, and what became of it.
+
+    Raises
+    ------
+    NotBuiltError
+        There are no features of any poster.
+    ConfigError
+        A library is not installed.
+    DataError
+        A shard of features is damaged, or no poster's features can be compared.
+    StoreError
+        The disk is full, or another process is writing; the earlier atlas is untouched.
+    """
+    store, rows = current_features(workspace)
+    if not len(rows):
+        raise NotBuiltError("no poster has features yet; run `keyart extract`")
+    features, identity = film_features(store, rows), store.identity.as_dict()
+    with exclusive(workspace.atlas_dir):
+        there = _there(workspace, identity)
+        method, seed = _said(there, options)
+        before = there if there and _can_grow(there, features, method, seed, options) else None
+        if before:
+            basis, (films, how) = before.basis, _grown(before, features, progress)
+        else:
+            basis, films = _laid_out(features, method, seed, progress)
+            how = "computed anew"
+        centroids = _centroids(films, before, options, seed)
+        labels = layout.nearest_centroid(films.rows, centroids)
+        clusters = _clusters(workspace, films, labels, centroids)
+        sheets = _sheets(films, before)
+        atlas = Atlas(identity, method, seed, **vars(films), labels=labels, basis=basis, centroids=centroids,
+                      clusters=clusters, sheets=sheets)  # fmt: skip
+        n_drawn = _drawn(workspace, sheets, progress)
+        atlas.save(workspace.atlas_dir)
+        remove_others(sheets, workspace.atlas_dir)
+    return AtlasReport(atlas, how, n_drawn, tuple(_notes(atlas, len(features))))
+
+
+def _there(workspace: Workspace, identity: dict[str, Any]) -> Atlas | None:
+    """Open the atlas that is there, if it is of the features that are."""
+    try:
+        atlas = Atlas.open(workspace.atlas_dir)
+    except (NotBuiltError, DataError):
+        # What is damaged, or of another version, is made anew.
+        return None
+    return atlas if atlas.identity == identity else None
+
+
+def _said(there: Atlas | None, options: AtlasOptions) -> tuple[Method, int]:
+    """Say what is left open as it was said before, or as it is by default."""
+    method = options.method or (there.method if there else Method.TSNE)
+    seed = options.seed if options.seed is not None else there.seed if there else 0
+    return Method(method), seed
+
+
+def _can_grow(there: Atlas, features: FilmFeatures, method: Method, seed: int, options: AtlasOptions) -> bool:
+    as_before = (there.method, there.seed) == (method, seed)
+    return as_before and not options.anew and bool(_stays(there, features).any())
+
+
+def _stays(there: Atlas, features: FilmFeatures) -> npt.NDArray[np.bool_]:
+    """Tell which films of an atlas are still there with the poster they had."""
+    sha256s = dict(zip(features.movie_ids.tolist(), features.poster_sha256s, strict=True))
+    posters = _Films.of(there).posters().items()
+    return np.array([sha256s.get(movie_id) == sha256 for movie_id, sha256 in posters], bool)
+
+
+def _laid_out(
+    features: FilmFeatures, method: Method, seed: int, progress: Progress
+) -> tuple[npt.NDArray[np.float32], _Films]:
+    usable = layout.sound(features)
+    if not len(usable):
+        raise DataError("no poster has features that can be compared; run `keyart extract` with another network")
+    chosen = features.take(usable)
+    basis = layout.find_basis(chosen, seed)
+    rows = _reduced(chosen, basis, progress)
+    with progress(f"lay out by {method}", len(rows), "posters") as advance:
+        positions = layout.lay_out(rows, method, seed)
+        advance(len(rows))
+    hashes = np.array(chosen.poster_sha256s, "S64")
+    return basis, _Films(chosen.movie_ids, hashes, rows, positions, np.zeros(len(rows), bool))
+
+
+def _grown(before: Atlas, features: FilmFeatures, progress: Progress) -> tuple[_Films, str]:
+    stay = _Films.of(before).take(_stays(before, features))
+    films, n_placed = stay, 0
+    new = np.flatnonzero(~np.isin(features.movie_ids, stay.movie_ids))
+    if len(new):
+        new = new[layout.sound(features.take(new))]
+    if len(new):
+        chosen, n_placed = features.take(new), len(new)
+        rows = _reduced(chosen, before.basis, progress)
+        positions = layout.place(rows, stay.rows, stay.positions)
+        hashes = np.array(chosen.poster_sha256s, "S64")
+        films = stay.joined(_Films(chosen.movie_ids, hashes, rows, positions, np.ones(len(rows), bool)))
+    n_dropped = len(np.setdiff1d(before.movie_ids, films.movie_ids))
+    if not n_placed and not n_dropped:
+        return films, "up to date"
+    return films, f"{n_placed:,} placed, {n_dropped:,} dropped, {len(stay.movie_ids):,} where they were"
+
+
+def _reduced(features: FilmFeatures, basis: npt.NDArray[np.float32], progress: Progress) -> npt.NDArray[np.float32]:
+    with progress("reduce", len(features), "posters") as advance:
+        return layout.reduce(features, basis, advance)
+
+
+def _centroids(films: _Films, before: Atlas | None, options: AtlasOptions, seed: int) -> npt.NDArray[np.float32]:
+    if before and options.n_clusters in (None, len(before.centroids)):
+        return before.centroids
+    wanted = options.n_clusters or layout.default_n_clusters(len(films.movie_ids))
+    return layout.find_centroids(films.rows, wanted, seed)
+
+
+def _clusters(
+    workspace: Workspace, films: _Films, labels: layout.Labels, centroids: npt.NDArray[np.float32]
+) -> tuple[Cluster, ...]:
+    words = _words(workspace)
+    movie_ids = films.movie_ids.tolist()
+    of_films = [words.get(movie_id, ()) for movie_id in movie_ids]
+    names = name_clusters(labels.tolist(), of_films, len(centroids))
+    nearness = (films.rows * centroids[labels]).sum(axis=1)
+    clusters = []
+    for label, name in enumerate(names):
+        inside = np.flatnonzero(labels == label)
+        typical = inside[np.argsort(-nearness[inside], kind="stable")[:_N_TYPICAL]]
+        clusters.append(Cluster(name, len(inside), tuple(films.movie_ids[typical].tolist())))
+    return tuple(clusters)
+
+
+def _words(workspace: Workspace) -> dict[int, tuple[str, ...]]:
+    """List what each film may lend to a cluster's name: its genres, and what users tagged it with.
+
+    A tag that no two users ever gave to one film is one person's own, such as "in my queue".
+    """
+    of_films: defaultdict[int, set[str]] = defaultdict(set)
+    with Catalog.open(workspace.catalog_path) as catalog:
+        films, tags = list(catalog), catalog.tags()
+    shared = {tag.tag for tag in tags if tag.n_users > 1}
+    for tag in tags:
+        if tag.tag in shared:
+            of_films[tag.movie_id].add(tag.tag)
+    # A tag that is also a genre of the film says nothing new.
+    return {
+        film.movie_id: (*film.genres, *sorted(of_films[film.movie_id] - {genre.casefold() for genre in film.genres}))
+        for film in films
+    }
+
+
+def _sheets(films: _Films, before: Atlas | None) -> tuple[Sheet, ...]:
+    posters = films.posters()
+    earlier = _Films.of(before).posters() if before else {}
+    unchanged = {movie_id for movie_id, sha256 in posters.items() if earlier.get(movie_id) == sha256}
+    along = films.movie_ids[along_the_map(films.positions)].tolist()
+    new = [movie_id for movie_id in along if movie_id not in unchanged]
+    return tuple(assign(before.sheets if before else (), unchanged, new, posters))
+
+
+def _drawn(workspace: Workspace, sheets: tuple[Sheet, ...], progress: Progress) -> int:
+    paths = {poster.movie_id: poster.path for poster in posters_of(workspace)}
+    with progress("draw small", sum(len(sheet.movie_ids) for sheet in sheets), "posters") as advance:
+        return draw(sheets, workspace.atlas_dir, paths, advance)
+
+
+def _notes(atlas: Atlas, n_posters: int) -> Iterator[str]:
+    if n_posters > len(atlas):
+        yield f"{n_posters - len(atlas):,} posters are not on the map: their features cannot be compared"
+    share = float(atlas.is_placed.mean())
+    if share > _MANY_PLACED:
+        yield (
+            f"{share:.0%} of the films came after the map was laid out, and were placed among the others; "
+            "`keyart atlas --anew` lays out all"
+        )

@@ -1,0 +1,192 @@
+"""Sheets of small posters: a thousand pictures in one file, for a page that shows all of them at once.
+
+A sheet is named by what is on it, so that one whose films and posters stay is neither drawn nor sent again. Which film
+stands in which cell, its list of movie_ids says; a row of another table never does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from catalog.errors import DataError
+from catalog.io.files import atomic_path
+from features.images import decode_image
+
+CELL_WIDTH, CELL_HEIGHT = 64, 96
+"""Of a small poster, in pixels."""
+N_COLUMNS = 32
+"""Posters in a row of a sheet."""
+SHEET_FILMS = N_COLUMNS * N_COLUMNS
+"""Posters on a full sheet."""
+
+_EMPTY = "#8d8a84"
+_QUALITY = 80
+_N_READERS = 4
+# What the pictures look like is part of what a sheet is named by; another way of drawing gets another number.
+_RECIPE = f"1 {CELL_WIDTH}x{CELL_HEIGHT} webp {_QUALITY}"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A sheet of small posters.
+
+    Parameters
+    ----------
+    name : str
+        Of its file.
+    movie_ids : tuple of int
+        The film in each cell, row by row from the top left.
+    """
+
+    name: str
+    movie_ids: tuple[int, ...]
+
+
+def assign(
+    before: Iterable[Sheet], unchanged: set[int], new: Sequence[int], poster_sha256s: Mapping[int, str]
+) -> list[Sheet]:
+    """Give each film a cell: the one it has, or the next free one.
+
+    Parameters
+    ----------
+    before : iterable of Sheet
+        The sheets that are there.
+    unchanged : set of int
+        The films that stay on the map with the poster they had.
+    new : sequence of int
+        The other films of the map, in the order in which they shall fill sheets.
+    poster_sha256s : mapping of int to str
+        The poster of each film of the map.
+
+    Returns
+    -------
+    list of Sheet
+        All films of the map, each once.
+    """
+    filled = [[movie_id for movie_id in sheet.movie_ids if movie_id in unchanged] for sheet in before]
+    waiting = list(reversed(new))
+    for movie_ids in filled:
+        while waiting and len(movie_ids) < SHEET_FILMS:
+            movie_ids.append(waiting.pop())
+    waiting.reverse()
+    filled += [waiting[start : start + SHEET_FILMS] for start in range(0, len(waiting), SHEET_FILMS)]
+    return [Sheet(_name(movie_ids, poster_sha256s), tuple(movie_ids)) for movie_ids in filled if movie_ids]
+
+
+def draw(
+    sheets: Iterable[Sheet],
+    folder: Path,
+    poster_paths: Mapping[int, Path],
+    advance: Callable[[int], None] = lambda _: None,
+) -> int:
+    """Draw the sheets that are not there yet.
+
+    Parameters
+    ----------
+    sheets : iterable of Sheet
+        All that shall be there.
+    folder : Path
+        Where.
+    poster_paths : mapping of int to Path
+        The posters by movie_id; a cell without a readable one stays gray.
+    advance : callable, optional
+        Told how many more posters are done.
+
+    Returns
+    -------
+    int
+        How many sheets were drawn.
+
+    Raises
+    ------
+    StoreError
+        The disk is full, or the folder cannot be written to.
+    """
+    n_drawn = 0
+    for sheet in sheets:
+        if not (folder / sheet.name).is_file():
+            picture = _drawn([poster_paths.get(movie_id) for movie_id in sheet.movie_ids])
+            with atomic_path(folder / sheet.name) as temporary_path:
+                picture.save(temporary_path, "WEBP", quality=_QUALITY, method=2)
+            n_drawn += 1
+        advance(len(sheet.movie_ids))
+    return n_drawn
+
+
+def remove_others(sheets: Iterable[Sheet], folder: Path) -> None:
+    """Remove sheets that no record names any more.
+
+    Parameters
+    ----------
+    sheets : iterable of Sheet
+        Those that stay.
+    folder : Path
+        Where they are.
+    """
+    kept = {sheet.name for sheet in sheets}
+    for path in folder.glob("sheet-*.webp"):
+        if path.name not in kept:
+            path.unlink(missing_ok=True)
+
+
+def along_the_map(positions: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
+    """Order films so that those near each other on the map get onto the same sheet.
+
+    Whoever looks at a part of the map closely then needs few sheets.
+
+    Parameters
+    ----------
+    positions : ndarray of shape (n, 2)
+        In [-1, 1].
+
+    Returns
+    -------
+    ndarray of shape (n,), intp
+        Rows of `positions`, along a curve that fills the plane.
+
+    References
+    ----------
+    .. [1] G. M. Morton, "A computer oriented geodetic data base and a new technique in file sequencing", IBM, 1966.
+    """
+    cells = np.clip((positions + 1) * (1 << 15), 0, (1 << 16) - 1).astype(np.uint64)
+    code = np.zeros(len(cells), np.uint64)
+    for bit in range(16):
+        for axis in range(2):
+            code |= (cells[:, axis] >> np.uint64(bit) & np.uint64(1)) << np.uint64(2 * bit + axis)
+    return np.argsort(code, kind="stable")
+
+
+def _name(movie_ids: Iterable[int], poster_sha256s: Mapping[int, str]) -> str:
+    lines = (f"{movie_id} {poster_sha256s[movie_id]}" for movie_id in movie_ids)
+    return f"sheet-{hashlib.sha256(chr(10).join([_RECIPE, *lines]).encode()).hexdigest()[:24]}.webp"
+
+
+def _drawn(paths: Sequence[Path | None]) -> Image.Image:
+    n_rows = -(-len(paths) // N_COLUMNS)
+    picture = Image.new("RGB", (N_COLUMNS * CELL_WIDTH, n_rows * CELL_HEIGHT), _EMPTY)
+    for number, poster in enumerate(_posters(paths)):
+        if poster is not None:
+            row, column = divmod(number, N_COLUMNS)
+            picture.paste(poster, (column * CELL_WIDTH, row * CELL_HEIGHT))
+    return picture
+
+
+def _posters(paths: Sequence[Path | None]) -> Iterator[Image.Image | None]:
+    with ThreadPoolExecutor(_N_READERS) as threads:
+        yield from threads.map(_small, paths)
+
+
+def _small(path: Path | None) -> Image.Image | None:
+    with suppress(DataError):
+        if path is not None:
+            return ImageOps.fit(decode_image(path), (CELL_WIDTH, CELL_HEIGHT), Image.Resampling.LANCZOS)
+    return None

@@ -1,0 +1,86 @@
+"""``keyart add``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from catalog.errors import ConfigError, DataError
+from keyart.cli.options import say_notes, workspace_options
+
+if TYPE_CHECKING:
+    from catalog.film import Film
+
+_MOST_ID = 2**31 - 1
+_N_LISTED = 20
+
+
+@click.command("add", short_help="Add new films to the catalog, with their posters.")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--title", default="", metavar="TITLE", help="The film's title; its year may stand behind it.")
+@click.option("--year", type=int, metavar="YEAR", help="The year of release.")
+@click.option("--genres", default="", metavar="GENRES", help='Genres of the catalog: "Comedy|Drama".')
+@click.option(
+    "--movie-id",
+    type=click.IntRange(1, _MOST_ID),
+    metavar="N",
+    help="The film's number.  [default: the next from 1000000001 on]",
+)
+@click.option("--tmdb-id", type=click.IntRange(1, _MOST_ID), metavar="N", help="TMDB's number of the film.")
+@click.option("--imdb-id", default="", metavar="ID", help="IMDb's id of the film: tt0113277.")
+@workspace_options
+def command(
+    source: Path,
+    title: str,
+    year: int | None,
+    genres: str,
+    movie_id: int | None,
+    tmdb_id: int | None,
+    imdb_id: str,
+    home: Path,
+) -> None:
+    """Add films that MovieLens does not have, so that they are found by title and by looks; nothing is built anew.
+
+    SOURCE is a poster; or a CSV file with the columns path, title and, as far as they are known, year, genres,
+    movie_id, tmdb_id, imdb_id; or a folder of posters named as their films are: "Heat (1995).jpg". Added films stay
+    through every `keyart load`. The same command again finishes what was interrupted.
+    """
+    if not source.exists():
+        raise DataError(f"{source} does not exist; expected a poster, a folder of posters or a CSV file")
+    many = source.is_dir() or source.suffix.lower() == ".csv"
+    if many and (title or year is not None or genres or movie_id or tmdb_id or imdb_id):
+        raise ConfigError(f"{source} tells of every film itself; options such as --title are for one poster")
+    if not many and not title:
+        raise ConfigError('say what the film is called: --title "Heat (1995)"')
+    from catalog.films import Catalog
+    from catalog.io.progress import bar
+    from keyart.cli.quiet import import_tensorflow_quietly
+    from keyart.cold_start.new_film import describe, read_new_films
+    from keyart.pipeline.additions import add
+    from keyart.workspace.layout import Workspace
+
+    workspace = Workspace.open(home)
+    with Catalog.open(workspace.catalog_path) as catalog:
+        known_genres = catalog.genres()
+    numbers = {"movie_id": movie_id, "tmdb_id": tmdb_id}
+    if many:
+        films = read_new_films(source, known_genres, titled=True)
+    else:
+        films = [describe(source, title, year, genres, known_genres=known_genres, imdb_id=imdb_id, **numbers)]
+    if workspace.features_dir.is_dir():
+        import_tensorflow_quietly()
+    report = add(workspace, films, progress=bar)
+    say_notes(report.notes)
+    _list("added", report.added)
+    _list("already here", report.known)
+    if report.n_indexed:
+        click.echo(f"{report.n_indexed:,} films indexed by looks")
+
+
+def _list(what: str, films: tuple[Film, ...]) -> None:
+    for film in films[:_N_LISTED]:
+        click.echo(f"{what}: {film.label}  [{film.movie_id}]")
+    if len(films) > _N_LISTED:
+        click.echo(f"{what}: {len(films) - _N_LISTED:,} more, up to [{films[-1].movie_id}]")

@@ -1,0 +1,60 @@
+"""``keyart atlas``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from keyart.cli.options import say_notes, workspace_options
+
+if TYPE_CHECKING:
+    from keyart.atlas.build import AtlasReport
+
+
+@click.command("atlas", short_help="Lay all posters out on one map, for the page of `keyart serve`.")
+@click.option(
+    "--method",
+    type=click.Choice(["tsne", "umap"]),
+    help="t-SNE, or UMAP where umap-learn is installed.  [default: as before, else tsne]",
+)
+@click.option(
+    "--clusters",
+    "n_clusters",
+    type=click.IntRange(1, 200),
+    metavar="N",
+    help="How many clusters.  [default: as before, else by the number of films]",
+)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**32 - 1), help="Another seed, another map.  [default: as before, else 0]"
+)
+@click.option("--anew", is_flag=True, help="Compute all anew, also where placing new films would do.")
+@workspace_options
+def command(method: str | None, n_clusters: int | None, seed: int | None, anew: bool, home: Path) -> None:
+    """Lay all posters out on one map, those that look alike near each other, in clusters named by genres and tags.
+
+    Run it again after posters came or went: films that stay keep their places.
+    """
+    from catalog.io.progress import bar
+    from keyart.atlas.build import AtlasOptions, make_atlas
+    from keyart.atlas.layout import Method
+    from keyart.workspace.layout import Workspace
+
+    started = time.monotonic()
+    wanted = AtlasOptions(Method(method) if method else None, n_clusters, seed, anew)
+    report = make_atlas(Workspace.open(home), wanted, progress=bar)
+    say_notes(report.notes)
+    _print(report, time.monotonic() - started)
+
+
+def _print(report: AtlasReport, lasted_s: float) -> None:
+    from keyart.cli.tables import table
+
+    clusters = report.atlas.clusters
+    cells = [(str(number), cluster.name, f"{cluster.n_films:,}") for number, cluster in enumerate(clusters, start=1)]
+    click.echo(table(("", "cluster", "films"), cells, left=[1]))
+    sheets = f"{report.n_drawn} of {len(report.atlas.sheets)} sheets of small posters drawn"
+    click.echo(f"{len(report.atlas):,} films on the map ({report.how}), {sheets}, in {lasted_s:.1f} s")
+    click.echo("next: `keyart serve`, then the page /atlas", err=True)

@@ -1,0 +1,92 @@
+"""``keyart build``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from keyart.cli.options import say_notes, workspace_options
+
+if TYPE_CHECKING:
+    from index.plan import Plan
+    from keyart.pipeline.loading import BuildReport
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+# An exact index that takes less is over before a forecast is read, and says nothing new.
+_LONG_S = 30.0
+
+
+def _bytes(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?I?B?)", value.strip().upper())
+    if not found or found[2] not in _UNITS or not (n_bytes := int(float(found[1]) * _UNITS[found[2]])):
+        raise click.BadParameter(f"expected a size such as 500MB or 2GB, received {value!r}")
+    return n_bytes
+
+
+@click.command("build", short_help="Build the index of posters and the item similarities of ratings.")
+@click.option(
+    "--index",
+    "kind",
+    type=click.Choice(["auto", "exact", "shortlist"]),
+    help="Compare with all films, or with a shortlist.  [default: as built before, else by size]",
+)
+@click.option(
+    "--target-recall",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="0..1",
+    help="The share of the truly nearest films that a shortlist finds.  [default: as built before, else 0.99]",
+)
+@click.option(
+    "--max-memory",
+    "max_memory_bytes",
+    callback=_bytes,
+    metavar="SIZE",
+    help="What a query may need, such as 500MB.  [default: a quarter of the machine's memory]",
+)
+@click.option(
+    "--center/--no-center", default=None, help="Subtract the mean of all features.  [default: for random weights only]"
+)
+@click.option("--rebuild", is_flag=True, help="Build anew, also where adding and removing films would do.")
+@workspace_options
+def command(
+    kind: Any,
+    target_recall: float | None,
+    max_memory_bytes: int | None,
+    center: bool | None,
+    rebuild: bool,
+    home: Path,
+) -> None:
+    """Build the index of posters and the item similarities of ratings, or bring them up to date.
+
+    What was measured is written beside the index, in index.json.
+    """
+    from catalog.io.progress import bar
+    from keyart.pipeline.index import IndexOptions
+    from keyart.pipeline.loading import build
+    from keyart.workspace.layout import Workspace
+
+    options = IndexOptions(kind, center, target_recall, max_memory_bytes, rebuild)
+    report = build(Workspace.open(home), options, progress=bar, on_plan=_say_plan)
+    say_notes(report.notes)
+    click.echo(f"{_indexed(report)}, {report.n_similar:,} compared by ratings")
+
+
+def _say_plan(plan: Plan) -> None:
+    if plan.kind != "exact" or plan.build_s > _LONG_S:
+        click.echo(f"index: {plan}", err=True)
+
+
+def _indexed(report: BuildReport) -> str:
+    films = f"{report.n_indexed:,} films indexed by looks"
+    if not report.index:
+        return films
+    kind = [report.index["type"], *(["mean removed"] if report.centered else []), report.how]
+    measured = report.index["report"]
+    if report.index["type"] == "shortlist" and "10" in measured["recall"]:
+        kind.append(f"recall@10 {measured['recall']['10']:.3f}")
+    return f"{films} ({', '.join(kind)})"

@@ -1,0 +1,133 @@
+"""``keyart coldstart``."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from catalog.errors import ConfigError, DataError
+from keyart.cli.options import say_notes, workspace_options
+
+if TYPE_CHECKING:
+    from keyart.cold_start.new_film import NewFilm
+    from keyart.results import ColdStartAnswer
+
+_N_SHOWN = 10
+
+
+@click.command("coldstart", short_help="Tell of a film that nobody has rated: look-alikes, mean rating, audience.")
+@click.argument("source", type=click.Path(path_type=Path), metavar="POSTER|FOLDER|CSV")
+@click.option("--title", default="", metavar="TITLE", help="Its title, for the reader.")
+@click.option("--genres", default="", metavar="GENRES", help='Its genres: "Comedy|Drama".')
+@click.option("--year", type=int, metavar="YEAR", help="Its year of release.")
+@click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="How many look-alikes.")
+@click.option(
+    "--users", "n_users", default=1000, show_default=True, type=click.IntRange(min=0), help="The audience at most."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a film, a line each.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print the audience as CSV: one row a film and user.")
+@workspace_options
+def command(
+    source: Path,
+    title: str,
+    genres: str,
+    year: int | None,
+    k: int,
+    n_users: int,
+    as_json: bool,
+    as_csv: bool,
+    home: Path,
+) -> None:
+    """Tell of a film that nobody has rated, from its poster and, better, its genres and year too.
+
+    POSTER is a picture. A FOLDER of pictures, or a CSV file with the columns path, title, year, genres, tells of many
+    films at once. The audience are the users who would like the film most, never those to whom it is below their own
+    average.
+    """
+    if as_json and as_csv:
+        raise ConfigError("--json and --csv both want standard output; name one")
+    from features.images import decode_image
+    from keyart.cli.quiet import import_tensorflow_quietly
+    from keyart.engine import Engine
+
+    engine = Engine.open(home)
+    films = _films(engine.catalog.genres(), source, title, genres, year)
+    if len(films) == 1:
+        # Said before the network is loaded, which takes seconds.
+        decode_image(films[0].path)
+    if (home / "features").is_dir():
+        import_tensorflow_quietly()
+    broken: list[str] = []
+
+    def say(_film: NewFilm, error: DataError) -> None:
+        broken.append(str(error))
+
+    answers = engine.cold_start(films, k, n_users, on_broken=say if len(films) > 1 else None)
+    if not answers:
+        raise DataError(f"none of the {len(films)} posters of {source} can be read; the first: {broken[0]}")
+    say_notes(dict.fromkeys(note for answer in answers for note in answer.notes))
+    say_notes(f"passed over: {message}" for message in broken)
+    if as_json:
+        for answer in answers:
+            click.echo(json.dumps(answer.as_dict(), ensure_ascii=False))
+    elif as_csv:
+        _print_csv(answers)
+    else:
+        click.echo("\n\n".join(_shown(answer, n_users) for answer in answers))
+
+
+def _films(known: Sequence[str], source: Path, title: str, genres: str, year: int | None) -> list[NewFilm]:
+    from keyart.cold_start.new_film import describe, read_new_films
+
+    if not source.is_dir() and source.suffix.lower() != ".csv":
+        return [describe(source, title, year, genres, known_genres=known)]
+    if title or genres or year is not None:
+        raise ConfigError(
+            "--title, --genres and --year are of one film; for many, put them into a CSV file with the columns path, "
+            "title, year, genres"
+        )
+    return read_new_films(source, known, titled=False)
+
+
+def _shown(answer: ColdStartAnswer, n_users: int) -> str:
+    from keyart.cli.tables import table
+
+    parts = [answer.query.label]
+    if answer.expected:
+        one = answer.expected
+        parts.append(f"expected mean rating  {one.mean:.2f}  (95 of 100: {one.low:.2f} to {one.high:.2f})")
+    rows = [
+        (str(hit.rank), hit.label, str(hit.movie_id), f"{hit.score:.3f}", str(hit.n_ratings))
+        for hit in answer.look_alikes
+    ]
+    if rows:
+        parts.append(table(("", "looks like", "movie_id", "visual", "ratings"), rows, left=(1,)))
+    if answer.expected:
+        n = len(answer.audience)
+        who = f"the {n:,} keenest of the users" if n and n == n_users else f"{n:,} users"
+        parts.append(f"audience: {who} who would like it better than their average film" + (":" if n else ""))
+        fans = [(str(rank), str(fan.user_id), f"{fan.score:+.2f}") for rank, fan in enumerate(answer.audience, start=1)]
+        if fans:
+            parts.append(table(("", "userId", "score"), fans[:_N_SHOWN]))
+        if n > _N_SHOWN:
+            parts.append(f"… and {n - _N_SHOWN:,} more; --json or --csv has all")
+    return "\n".join(parts)
+
+
+def _print_csv(answers: Sequence[ColdStartAnswer]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["poster", "title", "year", "expected_mean", "low", "high", "rank", "user_id", "score"])
+    for answer in answers:
+        query, expected = answer.query, answer.expected
+        means = (expected.mean, expected.low, expected.high) if expected else (None, None, None)
+        for rank, fan in enumerate(answer.audience, start=1):
+            writer.writerow([query.poster_path, query.title, query.year, *means, rank, fan.user_id, fan.score])
+        if not answer.audience:
+            # Its mean rating is worth a row all the same.
+            writer.writerow([query.poster_path, query.title, query.year, *means, None, None, None])

@@ -1,0 +1,146 @@
+"""``keyart demo``."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from keyart.cli.options import debug_option
+
+if TYPE_CHECKING:
+    from features.encoders.keras import BackboneChoice
+    from keyart.engine import Engine
+    from keyart.workspace.layout import Workspace
+
+# Long enough for a fast connection, short enough for a demonstration.
+_DOWNLOAD_S = 10.0
+_K = 5
+
+
+@click.command("demo", short_help="Show all of it on films that the program draws itself.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("keyart-demo"),
+    show_default=True,
+    metavar="DIR",
+    help="Where films, posters, workspace and sheets are written.",
+)
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Another seed draws other posters and users.",
+)
+@debug_option
+def command(out: Path, seed: int) -> None:
+    """Show all of it on 60 films that the program draws itself: offline, in about a minute.
+
+    The posters come in eight styles of design; the ratings are by made-up users whose tastes follow other lines than
+    the styles, so that looking alike and being liked alike differ.
+    """
+    from keyart.demo.catalog import LOOKUPS
+    from keyart.engine import Engine
+
+    workspace = _prepare(out, seed)
+    _extract_and_build(workspace)
+    engine = Engine.open(workspace.home)
+    for number, lookup in enumerate(LOOKUPS, start=1):
+        click.echo(f"\n{number}. {lookup.title}: {lookup.reason}")
+        _look_up(engine, lookup.title, out)
+    home = shlex.quote(str(out / "workspace"))
+    click.echo(
+        f"\nNow try:\n  keyart atlas --home {home}"
+        f"\n  keyart serve --home {home}"
+        f'\n  keyart similar "Midnight Ledger (1947)" --home {home} --sheet look-alikes.png'
+        f"\n  keyart info --home {home}"
+        "\nand with films of your own: keyart load ml-latest-small/"
+    )
+
+
+def _prepare(out: Path, seed: int) -> Workspace:
+    from keyart.demo.catalog import write_demo
+    from keyart.pipeline.loading import import_posters, load
+    from keyart.workspace.layout import Workspace
+
+    click.echo(f"Drawing 60 posters in eight styles into {out / 'movielens'} …")
+    write_demo(out / "movielens", seed)
+    workspace = Workspace(out / "workspace")
+    loaded = load(workspace.home, out / "movielens")
+    imported = import_posters(workspace, out / "movielens" / "posters", "movie")
+    n_posters = imported.n_imported + imported.n_unchanged
+    click.echo(f"{loaded.n_films} films, {loaded.n_ratings:,} ratings, {n_posters} posters in {workspace.home}")
+    return workspace
+
+
+def _extract_and_build(workspace: Workspace) -> None:
+    from catalog.io.progress import bar
+    from keyart.cli.quiet import import_tensorflow_quietly
+    from keyart.pipeline.features import Extraction, extract
+    from keyart.pipeline.loading import build
+
+    choice = _choose_weights()
+    import_tensorflow_quietly()
+    extract(workspace, Extraction(choice, replace_others=True), progress=bar)
+    build(workspace, progress=bar)
+
+
+def _choose_weights() -> BackboneChoice:
+    from catalog.errors import FetchError, StoreError
+    from features.encoders.keras import RANDOM, BackboneChoice
+    from features.encoders.weights import imagenet_weights_path
+    from keyart.workspace.settings import keras_models_dir
+
+    try:
+        imagenet_weights_path(keras_models_dir(), deadline_s=_DOWNLOAD_S)
+    except (FetchError, StoreError):
+        click.echo(
+            "Features: VGG16 with RANDOM weights, the mean removed, as ImageNet's are not on this machine and did not "
+            "come; they see layout and palette only."
+        )
+        return BackboneChoice(weights=RANDOM)
+    click.echo("Features: VGG16 with ImageNet weights.")
+    return BackboneChoice()
+
+
+def _look_up(engine: Engine, title: str, out: Path) -> None:
+    from keyart.cli.commands.similar import print_table
+    from keyart.render.contact_sheet import write_sheet
+
+    result = engine.similar(title, _K)
+    print_table(result)
+    for note in result.notes:
+        click.echo(f"   ({note})")
+    if any(hit.visual is not None and hit.cf is not None for hit in result):
+        for alpha, meaning in ((1.0, "by looks alone  "), (0.0, "by ratings alone")):
+            hits = engine.similar(title, 3, alpha)
+            click.echo(f"   {meaning} (--alpha {alpha:g}): " + ", ".join(hit.label for hit in hits))
+    _tell_cold_start(engine, title)
+    sheet_path = out / f"{_file_name(title)}.png"
+    write_sheet(engine.similar(title, 10), sheet_path)
+    click.echo(f"   sheet: {sheet_path}")
+
+
+def _tell_cold_start(engine: Engine, title: str) -> None:
+    """Tell of a film that nobody has rated what else its poster, genres and year say."""
+    from keyart.cold_start.new_film import NewFilm
+
+    film, path = engine.find(title), engine.similar(title, 1).query.poster_path
+    if film.n_ratings or path is None:
+        return
+    (answer,) = engine.cold_start([NewFilm(path, film.title, film.year, film.genres)])
+    if answer.expected:
+        expected, keenest = answer.expected, ", ".join(str(fan.user_id) for fan in answer.audience[:3])
+        click.echo(
+            f"   expected mean rating {expected.mean:.1f} ({expected.low:.1f} to {expected.high:.1f}); of "
+            f"{len(answer.audience)} users who would like it, most: {keenest}"
+        )
+
+
+def _file_name(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")

@@ -1,0 +1,202 @@
+"""``keyart evaluate``."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from catalog.errors import ConfigError
+from keyart.cli.cold import COLD_OPTIONS, check_options, cold_options, evaluate_cold_start
+from keyart.cli.estimates import cells, estimate, nulled, number
+from keyart.cli.options import workspace_options
+from keyart.cli.parameters import set_option
+
+if TYPE_CHECKING:
+    from cf.evaluation.evaluation import Scorecard
+    from cf.evaluation.splits import Split
+    from cf.ratings import Ratings
+
+_COSTS = ("item_coverage", "novelty", "fit_s", "recommend_ms", "memory_mb")
+_ESTIMATES = ("rmse", "mae", "recall", "ndcg", "mrr")
+
+
+@click.command("evaluate", short_help="Compare recommenders: how they rate, how they rank, what they cost.")
+@click.argument("names", nargs=-1, metavar="[MODEL]...")
+@click.option(
+    "--split",
+    "kind",
+    type=click.Choice(["user", "random", "time", "folds", "cold"]),
+    default="user",
+    show_default=True,
+    help="Hold out: a share of each user's ratings, of all, the latest, each of five folds, whole films.",
+)
+@click.option(
+    "--share",
+    default=0.2,
+    show_default=True,
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="The share that is held out.",
+)
+@click.option("--held-out", type=click.IntRange(min=1), metavar="N", help="Hold out N ratings of each user, no share.")
+@click.option("--folds", default=5, show_default=True, type=click.IntRange(min=2), help="How many folds.")
+@click.option("--seed", default=0, show_default=True, type=int, help="Which random draw.")
+@click.option(
+    "--ratings",
+    "ratings_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Ratings in place of the workspace's: CSV, tab-separated as u.data, or Parquet.",
+)
+@click.option("--train", type=click.Path(path_type=Path), metavar="FILE", help="With --test: a split of your own.")
+@click.option("--test", type=click.Path(path_type=Path), metavar="FILE", help="With --train: a split of your own.")
+@click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="How many films of a list count.")
+@click.option(
+    "--relevant-from",
+    default=0.0,
+    type=click.FloatRange(0, 5),
+    metavar="STARS",
+    help="A film is relevant from so many stars on.  [default: whatever was rated]",
+)
+@set_option
+@cold_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@click.option(
+    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw rating against ranking (.png, .svg, .pdf)."
+)
+@workspace_options
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    names: tuple[str, ...],
+    cold: bool,
+    ratings_path: Path | None,
+    train: Path | None,
+    test: Path | None,
+    k: int,
+    relevant_from: float,
+    parameters: dict[str, dict[str, Any]],
+    as_json: bool,
+    as_csv: bool,
+    plot: Path | None,
+    home: Path,
+    **split: Any,
+) -> None:
+    """Compare recommenders on the same splits: RMSE and MAE, Recall, NDCG and MRR, coverage and cost.
+
+    MODEL is a name that `keyart fit` lists, or all. Without any, all models are compared that need neither TensorFlow
+    nor Spark. Rankings are full, films already rated are left out, and every interval holds 95 of 100 resamples of the
+    users.
+
+    With --cold, MODEL is a model of the cold start, and all are compared without any: AUC, Recall@20 and NDCG@10 of
+    films hidden with all their ratings, beside genres and years alone.
+    """
+    if as_json and as_csv:
+        raise ConfigError("--json and --csv both want standard output; name one")
+    check_options(context, cold=cold)
+    asked = {name: split.pop(name) for name in COLD_OPTIONS}
+    if cold:
+        evaluate_cold_start(names, home, as_json=as_json, as_csv=as_csv, plot=plot, **asked)
+        return
+    if (train is None) != (test is None):
+        raise ConfigError("--train and --test go together: name both files of your split")
+    from cf.evaluation.splits import given
+    from cf.registry import MODELS, model_class
+    from keyart.cli.quiet import import_tensorflow_quietly
+    from keyart.recommend.models import compare, light_models
+    from keyart.render.plots import check_plot_path, draw_scorecards
+
+    chosen = list(MODELS) if names == ("all",) else list(names) or light_models()
+    for name in chosen:
+        model_class(name)
+    if plot:
+        check_plot_path(plot)
+    if any(MODELS[name].needs == "tensorflow" for name in chosen):
+        import_tensorflow_quietly()
+    splits = [given(train, test)] if train and test else _splits(_ratings(ratings_path, home), **split)
+
+    def say(model: str, split_name: str) -> None:
+        if sys.stderr.isatty():
+            click.echo(f"{split_name}: {model}", err=True)
+
+    cards = compare(chosen, splits, parameters, k=k, relevant_from=relevant_from, on_fit=say)
+    if as_json:
+        click.echo(json.dumps({"k": k, "models": [nulled(card.as_dict()) for card in cards]}))
+    elif as_csv:
+        _print_csv(cards)
+    else:
+        _print_table(cards, k)
+    if plot:
+        draw_scorecards(cards, k, plot)
+        click.echo(f"plot: {plot}", err=True)
+
+
+def _ratings(path: Path | None, home: Path) -> Ratings:
+    from cf.ratings import read_ratings
+    from keyart.workspace.contents import open_ratings
+    from keyart.workspace.layout import Workspace
+
+    return read_ratings(path) if path else open_ratings(Workspace.open(home))
+
+
+def _splits(ratings: Ratings, kind: str, share: float, held_out: int | None, folds: int, seed: int) -> Iterable[Split]:
+    from cf.evaluation import splits
+
+    if held_out and kind != "user":
+        raise ConfigError(f"--held-out goes with --split user, not with --split {kind}")
+    if kind == "folds":
+        return splits.k_fold(ratings, folds, seed)
+    one = {
+        "user": lambda: splits.by_user(ratings, held_out or share, seed),
+        "random": lambda: splits.random_split(ratings, share, seed),
+        "time": lambda: splits.by_time(ratings, share),
+        "cold": lambda: splits.item_cold(ratings, share, seed),
+    }
+    return [one[kind]()]
+
+
+def _print_table(cards: list[Scorecard], k: int) -> None:
+    from keyart.cli.tables import table
+
+    measures = ("RMSE", "MAE", "predicted", f"Recall@{k}", f"NDCG@{k}", "MRR", "films", "novelty")
+    header = ("model", *measures, "fit", "a user", "memory", "")
+    rows = [
+        (
+            card.name,
+            estimate(card.rmse) + ("" if card.gives_stars else "*"),
+            number(card.mae.value),
+            f"{card.predicted:.1%}",
+            number(card.recall.value),
+            estimate(card.ndcg),
+            number(card.mrr.value),
+            f"{card.item_coverage:.1%}",
+            number(card.novelty, ".1f"),
+            f"{card.fit_s:.1f} s",
+            f"{card.recommend_ms:.2f} ms",
+            f"{card.memory_mb:,.0f} MB",
+            card.remark,
+        )
+        for card in cards
+    ]
+    click.echo(table(header, rows, left=(0, 12)))
+    if not all(card.gives_stars for card in cards):
+        click.echo("* gives no stars: its scores were brought onto stars by a straight line")
+
+
+def _print_csv(cards: list[Scorecard]) -> None:
+    names = ["model", "gives_stars", "predicted"]
+    names += [f"{name}{end}" for name in _ESTIMATES for end in ("", "_low", "_high")]
+    writer = csv.DictWriter(sys.stdout, [*names, *_COSTS, "remark"], lineterminator="\n")
+    writer.writeheader()
+    for card in cards:
+        row: dict[str, Any] = {"model": card.name, "gives_stars": card.gives_stars, "predicted": card.predicted}
+        for name in _ESTIMATES:
+            row |= cells(name, getattr(card, name))
+        writer.writerow({**row, **{name: getattr(card, name) for name in (*_COSTS, "remark")}})

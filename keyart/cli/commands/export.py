@@ -1,0 +1,36 @@
+"""``keyart export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from keyart.cli.options import say_notes, workspace_options
+
+
+@click.command("export", short_help="Write a fitted model for TensorFlow's own servers and phones.")
+@click.argument("name", metavar="MODEL", type=click.Choice(["two-tower", "ranking"]))
+@click.option(
+    "--format",
+    "form",
+    required=True,
+    type=click.Choice(["savedmodel", "tflite"]),
+    help="savedmodel: the two-tower model with its index, a folder; tflite: the ranking model, a file.",
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="PATH", help="Where it shall stand.")
+@workspace_options
+def command(name: str, form: Literal["savedmodel", "tflite"], out: Path, home: Path) -> None:
+    """Write a model that `keyart fit MODEL` has fitted for use without keyart.
+
+    The SavedModel takes user ids and gives scores and titles; the TensorFlow Lite file takes a user id and a movie id
+    and gives stars. Both are loaded back and compared with the model before they take their place.
+    """
+    from keyart.cli.quiet import import_tensorflow_quietly
+    from keyart.recommend.models import export
+    from keyart.workspace.layout import Workspace
+
+    import_tensorflow_quietly()
+    say_notes(export(Workspace.open(home), name, form, out))
+    click.echo(f"{name} written to {out} ({form})")

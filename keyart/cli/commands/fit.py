@@ -1,0 +1,48 @@
+"""``keyart fit``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from keyart.cli.options import workspace_options
+from keyart.cli.parameters import set_option
+
+
+@click.command("fit", short_help="Fit recommenders on the ratings and keep them.")
+@click.argument("names", nargs=-1, metavar="[MODEL]...")
+@set_option
+@workspace_options
+def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home: Path) -> None:
+    """Fit recommenders on the workspace's ratings and keep them there, ready for `keyart recommend`.
+
+    Without MODEL, list the models there are.
+    """
+    from catalog.errors import ConfigError
+    from cf.registry import MODELS, model_class
+    from keyart.cli.quiet import import_tensorflow_quietly
+    from keyart.cli.tables import table
+    from keyart.recommend.models import fit
+    from keyart.workspace.contents import open_ratings
+    from keyart.workspace.layout import Workspace
+
+    if not names:
+        rows = [(name, entry.summary) for name, entry in MODELS.items()]
+        click.echo(table(("model", "what it is"), rows, left=(0, 1)))
+        return
+    for name in names:
+        model_class(name)
+    if strange := set(parameters) - set(names):
+        raise ConfigError(f"--set names {', '.join(sorted(strange))}, which is not among the models to fit")
+    workspace = Workspace.open(home)
+    ratings = open_ratings(workspace)
+    for name in names:
+        if MODELS[name].needs == "tensorflow":
+            import_tensorflow_quietly()
+        report = fit(workspace, name, ratings, parameters.get(name))
+        click.echo(
+            f"{name}: fitted on {report.n_ratings:,} ratings of {report.n_films:,} films by {report.n_users:,} users "
+            f"in {report.fit_s:.1f} s"
+        )

@@ -1,0 +1,62 @@
+"""``keyart import``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from catalog.errors import ConfigError, DataError
+from keyart.cli.options import workspace_options
+
+if TYPE_CHECKING:
+    from posters.importing import By
+
+_N_LISTED = 20
+
+
+@click.command("import")
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
+@click.option("--by", type=click.Choice(["imdb", "movie", "tmdb"]), help="Whose ids the files in FOLDER are named by.")
+@click.option(
+    "--csv",
+    "csv_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A CSV file with the columns movie_id and path, in place of FOLDER.",
+)
+@workspace_options
+def command(folder: Path | None, by: By | None, csv_path: Path | None, home: Path) -> None:
+    """Copy posters that you already have into the workspace.
+
+    Every file is verified and matched to its film; what matches none is listed. Names such as 0113277.jpg,
+    tt0113277.png or 6.webp are understood.
+    """
+    from catalog.io.progress import bar
+    from keyart.pipeline.loading import import_posters
+    from keyart.workspace.layout import Workspace
+
+    if (folder is None) == (csv_path is None):
+        raise ConfigError("name either a folder of posters (with --by imdb, movie or tmdb) or --csv FILE")
+    if csv_path is not None and by is not None:
+        raise ConfigError("--by is for a folder; the column movie_id of a CSV file says whose each poster is")
+    if folder is not None and by is None:
+        raise ConfigError(f"say whose ids the files in {folder} are named by: --by imdb, --by movie or --by tmdb")
+    report = import_posters(Workspace.open(home), folder or csv_path or Path(), by if folder else None, progress=bar)
+    click.echo(f"{report.n_imported:,} posters imported, {report.n_unchanged:,} already here")
+    _list("match no film", [str(path) for path in report.unmatched])
+    _list("are no posters", [f"{path}: {reason}" for path, reason in report.rejected])
+    _list("are a second poster of a film, not used", [str(path) for path in report.duplicates])
+    if not report.n_imported + report.n_unchanged:
+        reason = "no file matches a film; try another --by" if report.unmatched else "no file is a poster"
+        raise DataError(f"nothing imported from {folder or csv_path}: {reason}")
+
+
+def _list(what: str, lines: list[str]) -> None:
+    if lines:
+        click.echo(f"{len(lines):,} files {what}:", err=True)
+    for line in lines[:_N_LISTED]:
+        click.echo(f"  {line}", err=True)
+    if len(lines) > _N_LISTED:
+        click.echo(f"  … and {len(lines) - _N_LISTED:,} more", err=True)

@@ -1,0 +1,39 @@
+"""``keyart neighbors``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from keyart.cli.options import workspace_options
+
+
+@click.command("neighbors", short_help="Write the nearest films of every film, by looks, into a Parquet file.")
+@click.option("-k", default=50, show_default=True, type=click.IntRange(min=1), help="How many neighbors a film.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("neighbors.parquet"),
+    show_default=True,
+    metavar="FILE",
+    help="The file: movie_id, rank, neighbor_id, similarity.",
+)
+@click.option("--fold", is_flag=True, help="Name films with the same artwork once.")
+@workspace_options
+def command(k: int, out: Path, fold: bool, home: Path) -> None:
+    """Write the nearest films of every film, by looks alone, into a Parquet file.
+
+    Broken off, it goes on where it was when the same command is run again.
+    """
+    from catalog.io.progress import bar
+    from index.neighbors import write_neighbors
+    from index.search import DUPLICATE_SIMILARITY
+    from keyart.pipeline.index import open_index
+    from keyart.workspace.layout import Workspace
+
+    index = open_index(Workspace.open(home))
+    with bar("neighbors", len(index), "films") as advance:
+        bound = DUPLICATE_SIMILARITY if fold else None
+        n_pairs = write_neighbors(index, k, out, duplicate_similarity=bound, advance=advance)
+    click.echo(f"{n_pairs:,} pairs of {len(index):,} films written to {out}")

@@ -1,0 +1,94 @@
+"""``keyart recommend``."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from catalog.errors import ConfigError
+from keyart.cli.options import Share, say_notes, workspace_options
+
+if TYPE_CHECKING:
+    from keyart.recommend.recommendations import Recommendation
+
+
+@click.command("recommend", short_help="Recommend films to a user.")
+@click.argument("user", required=False, type=click.IntRange(min=1), metavar="[USER]")
+@click.option(
+    "--ratings",
+    "ratings_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="What somebody new has rated, in place of USER: CSV with the columns movieId and rating.",
+)
+@click.option("--model", "name", default="ease", show_default=True, metavar="MODEL", help="Which model; `keyart fit`.")
+@click.option("-k", default=30, show_default=True, type=click.IntRange(min=1), help="How many films.")
+@click.option(
+    "--fresh",
+    type=Share(),
+    metavar="SHARE",
+    help="The share of new films at least; 0 for none.  [default: they take the places they earn]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@workspace_options
+def command(
+    user: int | None,
+    ratings_path: Path | None,
+    name: str,
+    k: int,
+    fresh: float | None,
+    as_json: bool,
+    as_csv: bool,
+    home: Path,
+) -> None:
+    """Recommend films that USER, a userId of the ratings, has not rated: known films and new ones.
+
+    New films, which nobody has rated, are marked. They are recommended for what they are like: posters, genres, years.
+    """
+    if (user is None) == (ratings_path is None):
+        raise ConfigError("name either a user, as in `keyart recommend 42`, or --ratings FILE")
+    if as_json and as_csv:
+        raise ConfigError("--json and --csv both want standard output; name one")
+    from keyart.recommend.recommendations import recommend, recommend_new
+    from keyart.workspace.layout import Workspace
+
+    workspace = Workspace.open(home)
+    if ratings_path is not None:
+        found = recommend_new(workspace, name, ratings_path, k, fresh)
+    else:
+        found = recommend(workspace, name, user or 0, k, fresh)
+    say_notes(found.notes)
+    if as_json:
+        click.echo(json.dumps(found.as_dict(), ensure_ascii=False))
+    elif as_csv:
+        names = ["rank", "movie_id", "title", "year", "score", "mean_rating", "n_ratings", "new"]
+        writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(film) for film in found.films)
+    else:
+        _print_table(found)
+
+
+def _print_table(found: Recommendation) -> None:
+    from keyart.cli.tables import table
+
+    header = ("", "film", "movie_id", "predicted" if found.gives_stars else "score", "average", "ratings")
+    rows = [
+        (
+            str(film.rank),
+            film.label + ("  (new)" if film.new else ""),
+            str(film.movie_id),
+            f"{film.score:.2f}" if found.gives_stars else f"{film.score:.3f}",
+            "–" if film.mean_rating is None else f"{film.mean_rating:.2f}",
+            str(film.n_ratings),
+        )
+        for film in found.films
+    ]
+    click.echo(table(header, rows, left=(1,)))

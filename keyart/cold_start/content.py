@@ -1,0 +1,209 @@
+"""What is known of films besides ratings, for the cold start: genres, years, and the looks of their posters.
+
+Owns ``looks/``: a row of `features.summary` for every poster that has features, with the hash of the poster, and the
+identity of the network. What is there is not computed again. A workspace that cannot be written is read all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from catalog.errors import DataError, NotBuiltError, StoreError
+from catalog.film import Film
+from catalog.io.arrays import open_arrays, save_arrays
+from catalog.io.locks import exclusive
+from catalog.io.progress import Progress, silent
+from cf.base import rows_of
+from cf.coldstart.content import FilmContent
+from features.images import read_image
+from features.store import FeatureRows, FeatureStore
+from features.summary import N_COLORS, colors, looks
+from keyart.workspace.contents import current_features, posters_of
+from keyart.workspace.layout import Workspace
+
+_NAME, _KIND, _VERSION = "looks", "keyart-looks", 1
+_N_READERS = 4
+
+
+@dataclass(frozen=True)
+class Looks:
+    """The looks of posters, by film.
+
+    Parameters
+    ----------
+    movie_ids : ndarray of shape (n,), int32
+        Ascending.
+    rows : ndarray of shape (n, d), float32
+        As `features.summary.looks` gives them; d is 0 where there are no features.
+    sha256s : tuple of str, of length n
+        The hash of the poster that each row is of.
+    """
+
+    movie_ids: npt.NDArray[np.int32]
+    rows: npt.NDArray[np.float32]
+    sha256s: tuple[str, ...]
+
+    def of(self, movie_ids: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Give the rows of films.
+
+        Parameters
+        ----------
+        movie_ids : sequence of int, of length m
+            Any films.
+
+        Returns
+        -------
+        ndarray of shape (m, d), float32
+            NaN for a film without features.
+        """
+        unknown = np.full((1, self.rows.shape[1]), np.nan, np.float32)
+        # A row at the end is what row -1, a film without features, is taken to have.
+        return np.vstack([self.rows, unknown])[rows_of(self.movie_ids, movie_ids)]
+
+
+def open_looks(workspace: Workspace, *, progress: Progress = silent) -> Looks:
+    """Open the looks of a workspace's posters; compute those that are missing.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace.
+    progress : Progress, optional
+        Shows how far it is, where posters have to be summed up.
+
+    Returns
+    -------
+    Looks
+        Of every poster whose features count; of none where there are no features.
+
+    Raises
+    ------
+    NotBuiltError
+        Nothing has been loaded.
+    DataError
+        A shard of features is damaged.
+    """
+    try:
+        store, rows = current_features(workspace)
+    except NotBuiltError:
+        return _nothing()
+    kept = _kept(workspace, store)
+    there = dict(zip(kept.movie_ids.tolist(), kept.sha256s, strict=True))
+    pairs = zip(rows.movie_ids.tolist(), rows.poster_sha256s, strict=True)
+    new = {movie_id: sha256 for movie_id, sha256 in pairs if there.get(movie_id) != sha256}
+    if not new and len(rows) == len(there):
+        return kept
+    merged = _merged(rows, kept, _summed_up(workspace, store, rows.of_posters(new), progress))
+    # Who may only read a workspace computes them every time.
+    with suppress(StoreError), exclusive(workspace.looks_dir):
+        _keep(workspace, store, merged)
+    return merged
+
+
+def content_of(films: Iterable[Film], posters: npt.NDArray[np.float32]) -> FilmContent:
+    """Put together what is known of films.
+
+    Parameters
+    ----------
+    films : iterable of Film
+        The films.
+    posters : ndarray of shape (n_films, d), float32
+        The looks of their posters, in the same order; NaN where there is none.
+
+    Returns
+    -------
+    FilmContent
+        In their order.
+    """
+    listed = list(films)
+    return FilmContent([film.genres for film in listed], [film.year for film in listed], posters)
+
+
+def looks_of_pictures(
+    store: FeatureStore, features: npt.NDArray[np.floating], pixels: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.float32]:
+    """Sum pictures up that are no films of the workspace yet.
+
+    Parameters
+    ----------
+    store : FeatureStore
+        The workspace's features, whose network gave these too.
+    features : ndarray of shape (n, n_features), float16 or float32
+        Of the pictures.
+    pixels : ndarray of shape (n, 224, 224, 3), uint8
+        The pictures, as the network was given them.
+
+    Returns
+    -------
+    ndarray of shape (n, d), float32
+        Comparable to the rows of `open_looks`.
+
+    Raises
+    ------
+    DataError
+        The features do not tell of which map they are.
+    """
+    return looks(features, store.row_shape(), colors(pixels))
+
+
+def _summed_up(workspace: Workspace, store: FeatureStore, rows: FeatureRows, progress: Progress) -> Looks:
+    paths = {poster.movie_id: poster.path for poster in posters_of(workspace)}
+    movie_ids = rows.movie_ids.astype(np.int32)
+    blocks = []
+    with progress("sum posters up", len(rows), "posters") as advance, ThreadPoolExecutor(_N_READERS) as threads:
+        shares = threads.map(_colors, (paths[movie_id] for movie_id in movie_ids.tolist()))
+        for features in store.blocks(rows):
+            blocks.append(looks(features, store.row_shape(), np.stack(list(islice(shares, len(features))))))
+            advance(len(features))
+    return Looks(movie_ids, np.vstack(blocks), rows.poster_sha256s) if blocks else _nothing()
+
+
+def _colors(path: Path) -> npt.NDArray[np.float32]:
+    try:
+        pixels, _ = read_image(path)
+    except DataError:
+        # It had features once. Of what is not wholly known nothing is learned.
+        return np.full(N_COLORS, np.nan, np.float32)
+    shares: npt.NDArray[np.float32] = colors(pixels[None])[0]
+    return shares
+
+
+def _merged(rows: FeatureRows, one: Looks, other: Looks) -> Looks:
+    """Put looks that were there and new ones together, of the posters that count."""
+    found = {
+        (movie_id, sha256): row
+        for part in (one, other)
+        for movie_id, sha256, row in zip(part.movie_ids.tolist(), part.sha256s, part.rows, strict=True)
+    }
+    pairs = zip(rows.movie_ids.tolist(), rows.poster_sha256s, strict=True)
+    matrix = np.stack([found[pair] for pair in pairs]) if len(rows) else _nothing().rows
+    return Looks(rows.movie_ids.astype(np.int32), matrix, rows.poster_sha256s)
+
+
+def _kept(workspace: Workspace, store: FeatureStore) -> Looks:
+    try:
+        content, arrays = open_arrays(workspace.looks_dir, _NAME, _KIND, _VERSION)
+        if content["identity"] == store.identity.as_dict():
+            return Looks(arrays["movie_ids"], arrays["rows"], tuple(content["sha256s"]))
+    except (NotBuiltError, DataError, KeyError):
+        # What is damaged, or of an earlier version, is computed anew.
+        pass
+    return _nothing()
+
+
+def _keep(workspace: Workspace, store: FeatureStore, kept: Looks) -> None:
+    content = {"identity": store.identity.as_dict(), "sha256s": list(kept.sha256s)}
+    arrays = {"movie_ids": kept.movie_ids, "rows": kept.rows}
+    save_arrays(workspace.looks_dir, _NAME, _KIND, _VERSION, content, arrays)
+
+
+def _nothing() -> Looks:
+    return Looks(np.empty(0, np.int32), np.empty((0, 0), np.float32), ())

@@ -1,0 +1,213 @@
+"""Films that the catalog does not have: what somebody says of them, checked before anything is done with it.
+
+One film comes from the words of a command, many from a CSV file or from a folder of pictures named as their films are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from catalog.errors import ConfigError, DataError
+from catalog.genres import spelt_as_known, split_genres
+from catalog.io.tables import Row, read_rows
+from catalog.movielens import parse_imdb_id
+from catalog.titles import parse_title
+from features.folder import pictures_in
+
+FIRST_YEAR = 1870
+"""Of the first moving pictures."""
+
+_YEARS_AHEAD = 5
+# What posters are often named by, and what hardly a film is titled.
+_NUMBER = re.compile(r"(tt)?[0-9]{5,}")
+
+
+@dataclass(frozen=True)
+class NewFilm:
+    """A film that has a poster and no ratings; make one with `describe`, many with `read_new_films`.
+
+    Parameters
+    ----------
+    path : Path
+        Its poster.
+    title : str
+        As a reader expects it; empty where nothing was said.
+    year : int or None
+        The year of release, where known.
+    genres : tuple of str
+        As the catalog spells them.
+    alternative_titles : tuple of str
+        Other titles.
+    movie_id : int or None
+        The number that it shall have; None for the next that is free.
+    tmdb_id : int or None
+        TMDB's number.
+    imdb_id : str or None
+        Zero-padded, without ``tt``.
+    """
+
+    path: Path
+    title: str = ""
+    year: int | None = None
+    genres: tuple[str, ...] = ()
+    alternative_titles: tuple[str, ...] = ()
+    movie_id: int | None = None
+    tmdb_id: int | None = None
+    imdb_id: str | None = None
+
+    @property
+    def label(self) -> str:
+        """Title and year as people write them; the picture's file name where there is no title."""
+        if not self.title:
+            return self.path.name
+        return f"{self.title} ({self.year})" if self.year else self.title
+
+
+class _Wrong(ConfigError):
+    """Says which part of what was said of a film makes no sense."""
+
+    def __init__(self, what: str, message: str) -> None:
+        super().__init__(message)
+        self.what = what
+
+
+def describe(
+    path: Path,
+    title: str = "",
+    year: int | None = None,
+    genres: str = "",
+    *,
+    known_genres: Sequence[str] = (),
+    movie_id: int | None = None,
+    tmdb_id: int | None = None,
+    imdb_id: str = "",
+) -> NewFilm:
+    """Take down what is said of a film.
+
+    Parameters
+    ----------
+    path : Path
+        Its poster.
+    title : str, default ""
+        In any spelling of `catalog.titles.parse_title`, also with the year behind it.
+    year : int, optional
+        The year of release.
+    genres : str, default ""
+        Such as ``"Comedy|Drama"``.
+    known_genres : sequence of str, default ()
+        Those of the catalog; a catalog without genres takes any.
+    movie_id, tmdb_id : int, optional
+        Numbers of the film.
+    imdb_id : str, default ""
+        Such as ``"tt0113277"``.
+
+    Returns
+    -------
+    NewFilm
+        The film.
+
+    Raises
+    ------
+    ConfigError
+        The year is not plausible or not that of the title, a genre is unknown, or the IMDb id is none.
+    """
+    parsed = parse_title(title)
+    if year is not None and parsed.year and year != parsed.year:
+        raise _Wrong("title", f"{title!r} is of {parsed.year}, but {year} is given as the year; leave one of them out")
+    year = parsed.year if year is None else year
+    if year is not None and not FIRST_YEAR <= year <= last_year():
+        raise _Wrong("year", f"expected a year from {FIRST_YEAR} to {last_year()}, received {year}")
+    named = split_genres(genres)
+    try:
+        spelt = spelt_as_known(named, known_genres) if known_genres else named
+    except ConfigError as error:
+        raise _Wrong("genres", str(error)) from None
+    try:
+        imdb = parse_imdb_id(imdb_id)
+    except ValueError as error:
+        raise _Wrong("imdb_id", str(error)) from None
+    return NewFilm(path, parsed.title, year, spelt, parsed.alternatives, movie_id, tmdb_id, imdb)
+
+
+def last_year() -> int:
+    """Tell the last year that is plausible for a film: some are announced years ahead.
+
+    Returns
+    -------
+    int
+        Five years from now.
+    """
+    return datetime.now(UTC).year + _YEARS_AHEAD
+
+
+def read_new_films(source: Path, known_genres: Sequence[str], *, titled: bool) -> list[NewFilm]:
+    """Read many new films: of a CSV file, or of a folder of pictures.
+
+    Parameters
+    ----------
+    source : Path
+        A CSV file with the columns path (from the CSV's own folder), title and, as far as they are known, year, genres,
+        movie_id, tmdb_id, imdb_id; or a folder of pictures named as their films are: ``Heat (1995).jpg``.
+    known_genres : sequence of str
+        Those of the catalog.
+    titled : bool
+        Whether every film must have a title; of a CSV file else the column path is enough.
+
+    Returns
+    -------
+    list of NewFilm
+        In the order of the lines, or of the names.
+
+    Raises
+    ------
+    ConfigError
+        There is no such folder, or a file's name tells of an implausible year.
+    DataError
+        The file lacks a column or holds no film, or a line is wrong, and where; or the folder holds no pictures.
+    """
+    if source.is_dir():
+        paths = [Path(str(picture.source)) for picture in pictures_in(source)]
+        return [_of_file(path, known_genres, titled=titled) for path in paths]
+    columns = ("path", "title") if titled else ("path",)
+    films = [_of_row(row, known_genres, titled=titled) for row in read_rows(source, columns)]
+    if not films:
+        raise DataError(f"{source} holds no line below its header; expected one for every film")
+    return films
+
+
+def _of_file(path: Path, known_genres: Sequence[str], *, titled: bool) -> NewFilm:
+    advice = "name the picture as its film is, or list the films in a CSV file"
+    if titled and _NUMBER.fullmatch(path.stem):
+        raise ConfigError(f"{path}: expected a title, such as Heat (1995), received a number; {advice}")
+    try:
+        return describe(path, path.stem, known_genres=known_genres)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}; {advice}") from None
+
+
+def _of_row(row: Row, known_genres: Sequence[str], *, titled: bool) -> NewFilm:
+    if not row["path"]:
+        raise row.error("path", "the path of a poster")
+    if titled and not row["title"]:
+        raise row.error("title", "a title")
+    try:
+        return describe(
+            row.path.parent / row["path"],
+            row.values.get("title", ""),
+            _number(row, "year"),
+            row.values.get("genres", ""),
+            known_genres=known_genres,
+            movie_id=_number(row, "movie_id"),
+            tmdb_id=_number(row, "tmdb_id"),
+            imdb_id=row.values.get("imdb_id", ""),
+        )
+    except _Wrong as error:
+        raise DataError(f"{row.path}, line {row.line}, column {error.what}: {error}") from None
+
+
+def _number(row: Row, column: str) -> int | None:
+    return row.optional_integer(column, "a whole number above 0, or nothing") if column in row.values else None

@@ -1,0 +1,288 @@
+"""The cold start of a workspace: the model that is told what its films are like, and what it says of new ones.
+
+The model is kept in ``cf/cold-start``, with the identity of the ratings and posters that it learned from. It is fitted
+anew by itself where these have changed: unlike other models it takes seconds, and answers about the wrong posters would
+not be noticed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from catalog.errors import DataError, NotBuiltError, StoreError
+from catalog.films import Catalog
+from catalog.io.locks import exclusive
+from catalog.io.progress import Progress, silent
+from cf.coldstart.content import FilmContent
+from cf.coldstart.ridge import Audience, ColdStart
+from cf.ratings import Ratings
+from features.images import Resize, read_image
+from features.store import FeatureStore
+from index.cosine import CosineIndex
+from index.search import Nearest
+from index.vectors import faults
+from keyart.cold_start.content import Looks, content_of, looks_of_pictures, open_looks
+from keyart.cold_start.new_film import NewFilm
+from keyart.results import ColdStartAnswer, Expected, Fan, Hit, Query, SimilarFilms
+from keyart.workspace.contents import films_of, open_ratings
+from keyart.workspace.encoder import Network
+from keyart.workspace.layout import Workspace
+
+MODEL = "cold-start"
+OnBroken = Callable[[NewFilm, DataError], None]
+"""Told of a film whose poster cannot be read."""
+
+Pixels = npt.NDArray[np.uint8]
+Features = npt.NDArray[np.float32]
+_N_READERS = 4
+# Pictures of as many films are in memory at once: 150 kB each, and their features as much again.
+_BATCH_FILMS = 256
+# Films of the index that left the catalog are passed over.
+_SPARE_HITS = 20
+
+
+def open_cold_start(workspace: Workspace, *, progress: Progress = silent) -> ColdStart | None:
+    """Open the model of a workspace, or fit it where it is missing or of other ratings or posters.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace.
+    progress : Progress, optional
+        Shows how far it is.
+
+    Returns
+    -------
+    ColdStart or None
+        None where there are no ratings to learn from.
+
+    Raises
+    ------
+    NotBuiltError
+        Nothing has been loaded.
+    DataError
+        Ratings or features are damaged.
+    """
+    by_id = {film.movie_id: film for film in films_of(workspace)}
+    ratings = open_ratings(workspace).of_films(list(by_id))
+    if not len(ratings):
+        return None
+    looks = open_looks(workspace, progress=progress)
+    source = _source(workspace, ratings, looks)
+    with suppress(NotBuiltError, DataError):
+        kept = ColdStart.open(workspace.model_dir(MODEL))
+        if kept.source == source:
+            return kept
+    matrix = ratings.matrix()
+    movie_ids = matrix.movie_ids.tolist()
+    model = ColdStart()
+    model.source = source
+    with progress("cold start", 1, "models") as advance:
+        model.fit(matrix, content_of((by_id[movie_id] for movie_id in movie_ids), looks.of(movie_ids)))
+        advance(1)
+    # Who may only read a workspace fits it every time.
+    with suppress(StoreError), exclusive(workspace.model_dir(MODEL)):
+        model.save(workspace.model_dir(MODEL))
+    return model
+
+
+@dataclass(frozen=True)
+class ColdStarter:
+    """All that it takes to tell of new films.
+
+    Parameters
+    ----------
+    model : ColdStart or None
+        None where there are no ratings.
+    store : FeatureStore or None
+        The workspace's features; without them genres and years are all that is known of films.
+    index : CosineIndex or None
+        Its index; without it there are no look-alikes.
+    catalog : Catalog
+        Its films.
+    poster_paths : mapping of int to Path
+        Their posters.
+    """
+
+    model: ColdStart | None
+    store: FeatureStore | None
+    index: CosineIndex | None
+    catalog: Catalog
+    poster_paths: Mapping[int, Path]
+
+    def tell(
+        self,
+        films: Sequence[NewFilm],
+        network: Network | None,
+        k: int,
+        n_users: int,
+        on_broken: OnBroken | None = None,
+    ) -> list[ColdStartAnswer]:
+        """Tell of new films; many of them go through the network and the model together.
+
+        Parameters
+        ----------
+        films : sequence of NewFilm
+            The films.
+        network : Network or None
+            The network that the features are of; None where there are no features.
+        k : int
+            How many look-alikes.
+        n_users : int
+            How large an audience at most.
+        on_broken : callable, optional
+            Is told of every film whose poster cannot be read, which is then passed over; else the first is an error.
+
+        Returns
+        -------
+        list of ColdStartAnswer
+            One for each film whose poster could be read, in their order.
+
+        Raises
+        ------
+        DataError
+            A poster cannot be read, and nobody wants to be told.
+        """
+        answers: list[ColdStartAnswer] = []
+        resize = network.resize if network else Resize.ANTIALIAS
+        for start in range(0, len(films), _BATCH_FILMS):
+            readable, pixels = _read(films[start : start + _BATCH_FILMS], resize, on_broken)
+            if readable:
+                features = network(pixels) if network else None
+                answers += self.answers(readable, pixels, features, k, n_users)
+        return answers
+
+    def answers(
+        self, films: Sequence[NewFilm], pixels: Pixels, features: Features | None, k: int, n_users: int
+    ) -> list[ColdStartAnswer]:
+        """Tell of new films whose posters have been read and gone through the network.
+
+        Parameters
+        ----------
+        films : sequence of NewFilm, of length n
+            The films.
+        pixels : ndarray of shape (n, 224, 224, 3), uint8
+            Their posters.
+        features : ndarray of shape (n, n_features), float32, or None
+            What the network gave; None where there are no features.
+        k : int
+            How many look-alikes.
+        n_users : int
+            How large an audience at most.
+
+        Returns
+        -------
+        list of ColdStartAnswer
+            One a film.
+        """
+        alike = self._look_alikes(films, features, k)
+        notes = () if self.index is not None else ("no index of posters here, so no look-alikes; run `keyart build`",)
+        if self.model is None:
+            note = "no ratings here to learn from: neither a mean rating nor an audience can be told"
+            return [ColdStartAnswer(one, None, (), (*notes, note)) for one in alike]
+        content, more_notes = self._content(self.model, films, pixels, features)
+        expected = self.model.expected_means(content)
+        audiences = self.model.audience(content, n_users)
+        triples = zip(*(values.tolist() for values in expected), strict=True)
+        return [
+            ColdStartAnswer(
+                one, Expected(*(round(value, 4) for value in triple)), _fans(audience), (*notes, *more_notes)
+            )
+            for one, triple, audience in zip(alike, triples, audiences, strict=True)
+        ]
+
+    def _content(
+        self, model: ColdStart, films: Sequence[NewFilm], pixels: Pixels, features: Features | None
+    ) -> tuple[FilmContent, tuple[str, ...]]:
+        # Of a poster that says nothing, as where the model was fitted without any.
+        posters = np.full((len(films), model.encoding_.n_columns), np.nan, np.float32)
+        notes: tuple[str, ...] = ()
+        if self.store is None or features is None:
+            notes = ("no features of posters here: only genres and year tell who would like it; run `keyart extract`",)
+        else:
+            looks = looks_of_pictures(self.store, features, pixels)
+            if looks.shape == posters.shape:
+                posters = looks
+            else:
+                notes = ("no film with ratings has features of a poster: only genres and year tell who would like it",)
+        genres, years = [film.genres for film in films], [film.year for film in films]
+        return FilmContent(genres, years, posters), notes
+
+    def _look_alikes(self, films: Sequence[NewFilm], features: Features | None, k: int) -> list[SimilarFilms]:
+        queries = [Query(None, film.title or film.path.name, film.year, film.path) for film in films]
+        if self.index is None or features is None:
+            return [SimilarFilms(query, 1.0, ()) for query in queries]
+        # A picture of which the network sees nothing looks like no other, and stops no other.
+        wrong = faults(features)
+        rows = [row for row in range(len(films)) if row not in wrong]
+        found = self.index.search(features[rows], k + _SPARE_HITS) if rows else []
+        hits = {row: self._hits(nearest, k) for row, nearest in zip(rows, found, strict=True)}
+        n = len(self.index)
+        return [SimilarFilms(query, 1.0, hits.get(row, ()), n_visual=n) for row, query in enumerate(queries)]
+
+    def _hits(self, nearest: Nearest, k: int) -> tuple[Hit, ...]:
+        listed = self.catalog.films(nearest.movie_ids.tolist())
+        pairs = zip(nearest.movie_ids.tolist(), nearest.similarities.tolist(), strict=True)
+        kept = [(listed[movie_id], round(value, 6)) for movie_id, value in pairs if movie_id in listed][:k]
+        return tuple(
+            Hit(
+                rank=rank,
+                movie_id=one.movie_id,
+                title=one.title,
+                year=one.year,
+                score=value,
+                visual=value,
+                cf=None,
+                n_ratings=one.n_ratings,
+                alpha=1.0,
+                poster_path=self.poster_paths.get(one.movie_id),
+                visual_rank=rank,
+            )
+            for rank, (one, value) in enumerate(kept, start=1)
+        )
+
+
+def _read(
+    films: Iterable[NewFilm], resize: Resize, on_broken: OnBroken | None
+) -> tuple[list[NewFilm], npt.NDArray[np.uint8]]:
+    def one(film: NewFilm) -> Pixels | DataError:
+        try:
+            return read_image(film.path, resize)[0]
+        except DataError as error:
+            return error
+
+    listed = list(films)
+    readable, pictures = [], []
+    with ThreadPoolExecutor(_N_READERS) as threads:
+        for film, read in zip(listed, threads.map(one, listed), strict=True):
+            if not isinstance(read, DataError):
+                readable.append(film)
+                pictures.append(read)
+            elif on_broken is None:
+                raise read
+            else:
+                on_broken(film, read)
+    return readable, np.stack(pictures) if pictures else np.empty((0, 0, 0, 3), np.uint8)
+
+
+def _fans(audience: Audience) -> tuple[Fan, ...]:
+    pairs = zip(audience.user_ids.tolist(), audience.scores.tolist(), strict=True)
+    return tuple(Fan(user_id, round(score, 4)) for user_id, score in pairs)
+
+
+def _source(workspace: Workspace, ratings: Ratings, looks: Looks) -> str:
+    """Sum up what a model learns from: the ratings, and the looks of the films that have some."""
+    with Catalog.open(workspace.catalog_path) as catalog:
+        digest = hashlib.sha256((catalog.fact("ratings") or "").encode())
+    rated = np.isin(looks.movie_ids, ratings.movie_ids)
+    digest.update(looks.movie_ids[rated].tobytes())
+    digest.update(looks.rows[rated].tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""The steps that fill a workspace: load, fetch, import, extract, build, add."""

@@ -1,0 +1,1 @@
+"""Recommendations for one user: fitted models, new films among known ones, onboarding."""

@@ -1,0 +1,185 @@
+"""What all sheets are drawn with: paper and ink, lettering, posters in their places, the file; on Pillow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from catalog.errors import ConfigError, DataError
+from catalog.io.files import atomic_path
+from features.images import decode_image
+
+PAPER, INK, FAINT, EMPTY = "#f6f4ef", "#1d1d1f", "#77736b", "#dcd8cf"
+MARGIN = 56
+
+_FONT_PATH = Path(__file__).parent / "fonts" / "Inter-Regular.otf"
+_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".pdf": "PDF"}
+
+
+@dataclass(frozen=True)
+class Box:
+    """A place on a sheet.
+
+    Parameters
+    ----------
+    left, top, width, height : int
+        In pixels.
+    """
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+def check_sheet_path(path: Path) -> None:
+    """Refuse a sheet of a kind that cannot be drawn, before any work is done.
+
+    Parameters
+    ----------
+    path : Path
+        Where the sheet shall stand.
+
+    Raises
+    ------
+    ConfigError
+        The name ends in none of the known ways, or is a folder's.
+    """
+    if path.suffix.lower() not in _FORMATS:
+        raise ConfigError(f"--sheet {path}: expected a name ending in {', '.join(_FORMATS)}")
+    if path.is_dir():
+        raise ConfigError(f"--sheet {path} is a folder; expected the name of a file")
+
+
+def save_sheet(sheet: Image.Image, path: Path) -> None:
+    """Write a sheet; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    sheet : PIL.Image.Image
+        What was drawn.
+    path : Path
+        Where it shall stand; its ending names the format.
+
+    Raises
+    ------
+    ConfigError
+        The name ends in none of the known ways.
+    StoreError
+        The file cannot be written.
+    """
+    check_sheet_path(path)
+    with atomic_path(path) as temporary_path:
+        sheet.save(temporary_path, _FORMATS[path.suffix.lower()])
+
+
+def paste_poster(
+    sheet: Image.Image,
+    path: Path | None,
+    label: str,
+    box: Box,
+    tint: Callable[[Image.Image], Image.Image] | None = None,
+) -> None:
+    """Fit the whole poster into its place; where there is none, an empty place with the title.
+
+    Parameters
+    ----------
+    sheet : PIL.Image.Image
+        Is drawn on.
+    path : Path or None
+        The poster's file.
+    label : str
+        The title.
+    box : Box
+        The place.
+    tint : callable, optional
+        Draws something over the poster once it has its size.
+    """
+    size, corner = (box.width, box.height), (box.left, box.top)
+    poster = _read_poster(path)
+    if poster is not None:
+        fitted = ImageOps.contain(poster, size, Image.Resampling.LANCZOS)
+        left, top = (box.width - fitted.width) // 2, (box.height - fitted.height) // 2
+        sheet.paste(tint(fitted) if tint else fitted, (box.left + left, box.top + top))
+        return
+    pen = ImageDraw.Draw(sheet)
+    pen.rectangle((*corner, box.left + box.width - 1, box.top + box.height - 1), fill=EMPTY)
+    lines = [*wrapped(label, 18, box.width - 32, n_lines=4), "no poster"]
+    top = box.top + (box.height - 24 * len(lines)) // 2
+    for line in lines:
+        pen.text((box.left + box.width // 2, top), line, fill=FAINT, font=font(18), anchor="ma")
+        top += 24
+
+
+def wrapped(text: str, size: int, width: int, n_lines: int, tail: str = "") -> list[str]:
+    """Break a text and its tail into lines that fit; what does not fit is cut before the tail, with an ellipsis.
+
+    Parameters
+    ----------
+    text : str
+        What to write.
+    size : int
+        Of the letters, in pixels.
+    width : int
+        Of the lines, in pixels.
+    n_lines : int
+        How many lines there may be.
+    tail : str, optional
+        What shall stand at the end in any case, such as a year.
+
+    Returns
+    -------
+    list of str
+        The lines, at most `n_lines`.
+    """
+    lines: list[str] = []
+    for word in f"{text} {tail}".split():
+        joined = f"{lines[-1]} {word}" if lines else word
+        if lines and font(size).getlength(joined) <= width:
+            lines[-1] = joined
+        else:
+            lines.append(word)
+    if len(lines) > n_lines:
+        lines = [*lines[: n_lines - 1], " ".join(lines[n_lines - 1 :])]
+    return [_cut(line, size, width, tail if line is lines[-1] else "") for line in lines]
+
+
+def _cut(line: str, size: int, width: int, tail: str) -> str:
+    if font(size).getlength(line) <= width:
+        return line
+    kept, end = line.removesuffix(tail), f"… {tail}".rstrip()
+    while kept and font(size).getlength(kept + end) > width:
+        kept = kept[:-1]
+    return kept.rstrip() + end
+
+
+@cache
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """Give the letters that every sheet is written in.
+
+    Parameters
+    ----------
+    size : int
+        In pixels.
+
+    Returns
+    -------
+    PIL.ImageFont.FreeTypeFont
+        Inter.
+    """
+    # Pillow's own font has no accents, and no system font is on every machine.
+    return ImageFont.truetype(_FONT_PATH, size)
+
+
+def _read_poster(path: Path | None) -> Image.Image | None:
+    if path is None:
+        return None
+    try:
+        return decode_image(path)
+    except DataError:
+        # A sheet with a gap is worth more than no sheet.
+        return None

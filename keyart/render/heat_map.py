@@ -1,0 +1,149 @@
+"""Heat maps: where two posters look alike, drawn over both of them.
+
+The network saw each poster squashed to a square, so its map of places covers the whole poster, whatever the shape of
+that. The poster turns gray, and color says what a place contributes: orange for the similarity, blue against it, none
+for nothing. People who confuse red and green tell orange from blue, and over a picture a hue is read where a brightness
+is not.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw
+
+from keyart.render.drawing import FAINT, INK, MARGIN, PAPER, Box, font, paste_poster, save_sheet, wrapped
+from keyart.results import Explanation, Query
+
+Floats = npt.NDArray[np.floating]
+
+_FOR, _AGAINST = np.array([255, 106, 0]), np.array([0, 110, 255])
+# Neither black nor white shows a color.
+_DARKEST, _BRIGHTEST = 60, 235
+_STRONGEST = 0.8
+_POSTER_SIZE, _THUMB_SIZE, _GAP = (480, 720), (120, 180), 40
+_SECOND_LEFT = MARGIN + _POSTER_SIZE[0] + _GAP
+_WIDTH = _SECOND_LEFT + _POSTER_SIZE[0] + MARGIN
+
+
+def write_heat_sheet(explanation: Explanation, path: Path) -> None:
+    """Draw an explanation and write it.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Of which two films, and why.
+    path : Path
+        Where the sheet shall stand; its ending names the format.
+
+    Raises
+    ------
+    ConfigError
+        The name ends in none of the known ways.
+    StoreError
+        The file cannot be written.
+    """
+    save_sheet(draw_heat_sheet(explanation), path)
+
+
+def draw_heat_sheet(explanation: Explanation) -> Image.Image:
+    """Draw an explanation: both posters under the same map, the posters as they are, the similarity and the scale.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Of which two films, and why.
+
+    Returns
+    -------
+    PIL.Image.Image
+        RGB, 1,112 pixels wide.
+    """
+    caption_top = MARGIN + _POSTER_SIZE[1] + 24
+    legend_top = caption_top + _THUMB_SIZE[1] + 36
+    sheet = Image.new("RGB", (_WIDTH, legend_top + 96 + MARGIN), PAPER)
+    tint = partial(heated, grid=explanation.grid)
+    for film, left in zip(explanation.films, (MARGIN, _SECOND_LEFT), strict=True):
+        paste_poster(sheet, film.poster_path, film.label, Box(left, MARGIN, *_POSTER_SIZE), tint)
+        _draw_caption(sheet, film, (left, caption_top))
+    _draw_similarity(ImageDraw.Draw(sheet), explanation, legend_top)
+    _draw_scale(sheet, explanation.grid, Box(_SECOND_LEFT, legend_top + 8, _POSTER_SIZE[0], 36))
+    return sheet
+
+
+def heated(poster: Image.Image, grid: npt.NDArray[np.float64]) -> Image.Image:
+    """Lay the contributions of its places over a poster.
+
+    Parameters
+    ----------
+    poster : PIL.Image.Image
+        RGB, of any size; is not changed.
+    grid : ndarray of shape (height, width)
+        What each place of the whole poster contributes.
+
+    Returns
+    -------
+    PIL.Image.Image
+        RGB, of the same size: the poster in gray, the more orange the more a place speaks for the similarity, the more
+        blue the more against it; the strongest contribution has the strongest color.
+    """
+    smooth = Image.fromarray(grid.astype(np.float32)).resize(poster.size, Image.Resampling.BICUBIC)
+    # Bicubic overshoots at steep slopes, even below 0 where no place is.
+    values = np.clip(np.asarray(smooth), grid.min(), grid.max())
+    return _colored(np.asarray(poster.convert("L")) / 255, values / _limit(grid))
+
+
+def _limit(grid: npt.NDArray[np.float64]) -> float:
+    # Two posters may have nothing in common anywhere.
+    return float(np.abs(grid).max()) or 1.0
+
+
+def _colored(brightness: Floats, strength: Floats) -> Image.Image:
+    """Color a gray picture, both of shape (height, width): brightness in [0, 1], strength in [-1, 1]."""
+    gray = (_DARKEST + (_BRIGHTEST - _DARKEST) * brightness)[..., None]
+    color = np.where(strength[..., None] > 0, _FOR, _AGAINST)
+    share = _STRONGEST * np.abs(strength)[..., None]
+    return Image.fromarray(np.rint((1 - share) * gray + share * color).astype(np.uint8))
+
+
+def _draw_caption(sheet: Image.Image, film: Query, corner: tuple[int, int]) -> None:
+    """Set the poster as it is beside the film's title."""
+    pen, (left, top) = ImageDraw.Draw(sheet), corner
+    paste_poster(sheet, film.poster_path, "", Box(left, top, *_THUMB_SIZE))
+    text_left = left + _THUMB_SIZE[0] + 24
+    width = _POSTER_SIZE[0] - _THUMB_SIZE[0] - 24
+    for line in wrapped(film.title, 30, width, n_lines=4, tail=f"({film.year})" if film.year else ""):
+        pen.text((text_left, top), line, fill=INK, font=font(30))
+        top += 38
+
+
+def _draw_similarity(pen: ImageDraw.ImageDraw, explanation: Explanation, top: int) -> None:
+    pen.text((MARGIN, top), _number(explanation.similarity), fill=INK, font=font(48))
+    lines = [f"similarity of looks, the sum of {explanation.grid.size} places"]
+    if explanation.centered:
+        lines.append("less what all posters have in common")
+    for place, line in enumerate(lines):
+        pen.text((MARGIN, top + 58 + 24 * place), line, fill=FAINT, font=font(18))
+
+
+def _draw_scale(sheet: Image.Image, grid: npt.NDArray[np.float64], box: Box) -> None:
+    """Draw the colors from black to white downwards: as they look over dark and over bright parts of a poster."""
+    pen, limit = ImageDraw.Draw(sheet), _limit(grid)
+    lowest = -limit if grid.min() < 0 else 0.0
+    brightness, strength = np.meshgrid(
+        np.linspace(0.0, 1.0, box.height), np.linspace(lowest / limit, 1.0, box.width), indexing="ij"
+    )
+    sheet.paste(_colored(brightness, strength), (box.left, box.top))
+    middle, below = box.left + box.width // 2, box.top + box.height + 6
+    ticks = ((box.left, lowest, "la"), (middle, (lowest + limit) / 2, "ma"), (box.left + box.width, limit, "ra"))
+    for left, value, anchor in ticks:
+        pen.text((left, below), _number(value), fill=FAINT, font=font(16), anchor=anchor)
+    meaning = "against  –  what a place contributes  –  for" if lowest else "what a place contributes"
+    pen.text((middle, below + 24), meaning, fill=FAINT, font=font(16), anchor="ma")
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}".replace("-", "−")

@@ -1,0 +1,178 @@
+"""Plots, by Matplotlib: an extra, imported where something is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from catalog.errors import ConfigError
+from catalog.io.files import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cf.analysis import FilmMap
+    from cf.coldstart.few_shot import FewShotCurve
+    from cf.evaluation.evaluation import Scorecard
+
+_SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def check_plot_path(path: Path) -> None:
+    """Refuse a file that no plot can be written to, before anything is computed.
+
+    Parameters
+    ----------
+    path : Path
+        Where the plot shall stand.
+
+    Raises
+    ------
+    ConfigError
+        Its ending is not that of a picture, or Matplotlib is not installed.
+    """
+    if path.suffix.lower() not in _SUFFIXES:
+        raise ConfigError(f"{path} should end in {', '.join(_SUFFIXES)}")
+    try:
+        import matplotlib  # noqa: F401 - only whether it is there
+    except ImportError as error:
+        raise ConfigError("plots need Matplotlib; install it with `pip install 'keyart[plots]'`") from error
+
+
+def draw_scorecards(cards: Sequence[Scorecard], k: int, path: Path) -> None:
+    """Draw how models rate against how they rank; the best would stand at the top left.
+
+    Parameters
+    ----------
+    cards : sequence of Scorecard
+        The models.
+    k : int
+        How many films of a list counted.
+    path : Path
+        A .png, .svg or .pdf file.
+
+    Raises
+    ------
+    StoreError
+        It cannot be written.
+    """
+    figure = _figure(8, 6)
+    axes = figure.add_subplot()
+    for card in cards:
+        x, y = card.rmse, card.ndcg
+        spread: dict[str, Any] = {
+            "xerr": [[x.value - x.low], [x.high - x.value]],
+            "yerr": [[y.value - y.low], [y.high - y.value]],
+        }
+        # Hollow: its stars were fitted by a line.
+        fill = "full" if card.gives_stars else "none"
+        axes.errorbar(x.value, y.value, **spread, fmt="o", fillstyle=fill, elinewidth=0.8, capsize=2)
+        axes.annotate(card.name, (x.value, y.value), xytext=(6, 5), textcoords="offset points", fontsize=8)
+    axes.set_xlabel("RMSE in stars (left is better; hollow: stars fitted by a line)")
+    axes.set_ylabel(f"NDCG@{k} (up is better)")
+    axes.grid(alpha=0.3)
+    write_figure(figure, path)
+
+
+def draw_crossover(curve: FewShotCurve, path: Path) -> None:
+    """Draw how a new film's own ratings overtake its content.
+
+    Parameters
+    ----------
+    curve : FewShotCurve
+        The curve.
+    path : Path
+        A .png, .svg or .pdf file.
+
+    Raises
+    ------
+    StoreError
+        It cannot be written.
+    """
+    figure = _figure(8, 5)
+    axes = figure.add_subplot()
+    ways = (("content alone", curve.content), ("ratings alone", curve.ratings), ("both", curve.mixed))
+    for name, way in ways:
+        line = axes.plot(curve.steps, [estimate.value for estimate in way], marker="o", markersize=4, label=name)
+        ends = [estimate.low for estimate in way], [estimate.high for estimate in way]
+        axes.fill_between(curve.steps, *ends, alpha=0.15, color=line[0].get_color(), linewidth=0)
+    if curve.crossover is not None:
+        axes.axvline(curve.crossover, color="gray", linestyle=":")
+    # Logarithmic from 1 on, so that 0 has a place.
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set_xlim(left=-0.3)
+    axes.set_xticks(curve.steps, [str(n) for n in curve.steps])
+    axes.set_xlabel("ratings known of the film")
+    axes.set_ylabel("NDCG@10, with 95 % intervals")
+    axes.legend()
+    axes.grid(alpha=0.3)
+    write_figure(figure, path)
+
+
+def draw_map(laid_out: FilmMap, n_ratings: npt.NDArray[np.intp], path: Path) -> None:
+    """Draw films where they lie, the most rated of every neighborhood with its title.
+
+    Parameters
+    ----------
+    laid_out : FilmMap
+        The films and where they lie.
+    n_ratings : ndarray of shape (n_films,), intp
+        How many ratings each has: the area of its dot.
+    path : Path
+        A .png, .svg or .pdf file.
+
+    Raises
+    ------
+    StoreError
+        It cannot be written.
+    """
+    figure = _figure(16, 12)
+    axes = figure.add_subplot()
+    x, y = laid_out.positions.T
+    axes.scatter(x, y, s=2 + n_ratings / 8, alpha=0.35, linewidths=0)
+    axes.set_axis_off()
+    for row in _with_room(laid_out.positions, n_ratings):
+        title = laid_out.titles[row]
+        axes.annotate(title, laid_out.positions[row], fontsize=6, ha="center", va="bottom", parse_math=False)
+    write_figure(figure, path)
+
+
+def _with_room(positions: npt.NDArray[np.float32], n_ratings: npt.NDArray[np.intp]) -> list[int]:
+    """Choose the films whose titles do not run into each other, the most rated first."""
+    width, height = np.ptp(positions, axis=0) * (0.09, 0.012) if len(positions) else (0, 0)
+    chosen: list[int] = []
+    for row in np.argsort(-n_ratings, kind="stable").tolist():
+        gaps = np.abs(positions[chosen] - positions[row])
+        if not ((gaps[:, 0] < width) & (gaps[:, 1] < height)).any():
+            chosen.append(row)
+    return chosen
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write a figure whole or not at all.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+    path : Path
+        A .png, .svg or .pdf file.
+
+    Raises
+    ------
+    StoreError
+        It cannot be written.
+    """
+    with atomic_path(path) as temporary_path:
+        figure.savefig(temporary_path, format=path.suffix.lower().removeprefix("."), bbox_inches="tight", dpi=150)
+
+
+def _figure(width_in: float, height_in: float) -> Figure:
+    # Not pyplot: that would look for a screen, and keep every figure.
+    from matplotlib.figure import Figure
+
+    return Figure((width_in, height_in))

@@ -1,0 +1,1 @@
+"""Look-alikes of a film: blending, hits, reasons and attribution."""

@@ -1,0 +1,87 @@
+"""Why two films' posters look alike: their rows of features taken apart, place by place."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from catalog.errors import DataError, NotBuiltError
+from catalog.film import Film
+from features.store import FeatureRows, FeatureStore
+from index.attribution import contributions
+from index.cosine import CosineIndex
+from keyart.pipeline.index import check_identity
+from keyart.results import Explanation, Query
+from keyart.workspace.layout import Workspace
+from posters.store import PosterStore
+
+
+def explain(workspace: Workspace, index: CosineIndex, first: Film, second: Film) -> Explanation:
+    """Tell what every place of two posters contributes to their similarity.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace.
+    index : CosineIndex
+        Its index.
+    first, second : Film
+        The two.
+
+    Returns
+    -------
+    Explanation
+        Of their posters as they are now.
+
+    Raises
+    ------
+    NotBuiltError
+        A film has no poster or no features.
+    DataError
+        The features are pooled or damaged, of another network than the index, or a row has no direction.
+    """
+    store = FeatureStore.open(workspace.features_dir)
+    check_identity(store, index.identity)
+    map_shape = _map_shape(store)
+    rows = store.rows()
+    (first_query, first_row), (second_query, second_row) = (
+        _pictured(workspace, film, store, rows) for film in (first, second)
+    )
+    names = f"the features of {first_query.label}", f"the features of {second_query.label}"
+    parts = contributions(first_row, second_row, map_shape, index.mean, names=names)
+    return Explanation((first_query, second_query), parts.similarity, parts.grid, index.centered)
+
+
+def _pictured(
+    workspace: Workspace, film: Film, store: FeatureStore, rows: FeatureRows
+) -> tuple[Query, npt.NDArray[np.float16]]:
+    """Find a film's poster, and the one row that was computed from it as it is now."""
+    with PosterStore.open_to_read(workspace.posters_dir) as posters:
+        poster = posters.poster(film.movie_id)
+    if poster is None:
+        raise NotBuiltError(
+            f"{film.label} has no poster; run `keyart fetch` or `keyart import FOLDER`, then `keyart extract`"
+        )
+    own = rows.of_posters({film.movie_id: poster.sha256})
+    if not len(own):
+        raise NotBuiltError(
+            f"the poster of {film.label} has no features yet; run `keyart extract`, then `keyart build`"
+        )
+    (features,) = next(store.blocks(own, check=True))
+    return Query(film.movie_id, film.title, film.year, poster.path), features
+
+
+def _map_shape(store: FeatureStore) -> tuple[int, int, int]:
+    shape = store.row_shape()
+    if shape is None:
+        raise DataError(
+            f"these features are pooled ({store.identity.pooling}): every number is of the whole poster, and of no "
+            "place on it; run `keyart extract --features raw --replace`, then `keyart build`"
+        )
+    if len(shape) != 3:
+        raise DataError(
+            f"the output of {store.identity.backbone} has the shape {shape}; expected a map of (height, "
+            "width, channels): run `keyart extract --replace` with a network that gives one, as VGG16 does"
+        )
+    height, width, channels = shape
+    return height, width, channels

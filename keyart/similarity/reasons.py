@@ -1,0 +1,76 @@
+"""Why a film was found, in words: from what its hit holds and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from keyart.results import Hit, SimilarFilms
+
+
+def reasons(result: SimilarFilms, hit: Hit) -> tuple[str, ...]:
+    """Say why a film stands where it does.
+
+    Parameters
+    ----------
+    result : SimilarFilms
+        What was asked and found.
+    hit : Hit
+        One of its hits.
+
+    Returns
+    -------
+    tuple of str
+        A sentence each: on looks, on liking, on how much each counts.
+    """
+    return (_of_looks(result, hit), _of_liking(result, hit), *_of_shares(result, hit))
+
+
+def _of_looks(result: SimilarFilms, hit: Hit) -> str:
+    if hit.visual is None:
+        without = result.query.label if not result.n_visual else hit.label
+        return f"Looks: not known; {without} has no features of a poster."
+    if hit.visual_rank == 1:
+        return f"Looks: the most alike of {result.n_visual:,} posters (cosine {hit.visual:.3f})."
+    return f"Looks: number {hit.visual_rank:,} of {result.n_visual:,} posters (cosine {hit.visual:.3f})."
+
+
+def _of_liking(result: SimilarFilms, hit: Hit) -> str:
+    if result.query.movie_id is None:
+        return "Liking: not known; a picture has no ratings."
+    if hit.cf is None:
+        if not result.query.n_ratings:
+            return f"Liking: not known; nobody has rated {result.query.label}."
+        if not hit.n_ratings:
+            return "Liking: not known; nobody has rated it."
+        return f"Liking: not known; it is not among the {result.n_cf:,} films nearest by ratings."
+    if hit.cf_rank == 1:
+        place = f"the nearest of {result.n_cf:,} films by ratings"
+    else:
+        place = f"number {hit.cf_rank:,} of the {result.n_cf:,} films nearest by ratings"
+    if result.n_visual:
+        return f"Liking: {place}, which is worth {hit.cf:.3f} on the scale of looks."
+    return f"Liking: {place} (similarity {hit.cf:.3f})."
+
+
+def _of_shares(result: SimilarFilms, hit: Hit) -> Iterator[str]:
+    of_ratings = 1 - hit.alpha
+    if of_ratings == 0:
+        yield "Looks alone count."
+    elif of_ratings == 1:
+        yield "Ratings alone count."
+    elif result.alpha != "auto":
+        yield f"Ratings count {of_ratings:.0%}, as was asked for."
+    elif hit.cf is None:
+        yield (
+            f"Ratings count {of_ratings:.0%}, as {result.query.label} has {_ratings(result.query.n_ratings)}; what is "
+            "not known of liking counts as for a typical film."
+        )
+    else:
+        rarer = min(hit.n_ratings, result.query.n_ratings)
+        yield f"Ratings count {of_ratings:.0%}: the rarer of the two films has {_ratings(rarer)}."
+        if hit.visual is None:
+            yield "What is not known of looks counts as for a typical film."
+
+
+def _ratings(n: int) -> str:
+    return "1 rating" if n == 1 else f"{n:,} ratings"

@@ -1,0 +1,106 @@
+"""Errors as one JSON shape: ``application/problem+json``, with type, title, status and detail (RFC 9457)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from catalog.errors import ConfigError, FetchError, KeyartError, NotBuiltError, StoreError, UnknownFilmError
+from keyart.web.schemas import Problem
+from keyart.workspace.api_keys import redact
+
+_log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+_STATUS = ((UnknownFilmError, 404), (NotBuiltError, 409), (ConfigError, 400), (FetchError, 502))
+
+
+def _described(status: int) -> dict[str, Any]:
+    example = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": _EXAMPLES[status]}
+    return {
+        "description": HTTPStatus(status).phrase,
+        "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema(), "example": example}},
+    }
+
+
+_EXAMPLES = {
+    400: "no film has the genre 'Westen'; did you mean Western?",
+    404: "no film has the movie_id 99",
+    409: "no index of posters here yet; run `keyart extract`, then `keyart build`",
+    422: "k: Input should be greater than or equal to 1",
+    503: "the server is busy; ask again in a second",
+}
+PROBLEMS: dict[int | str, dict[str, Any]] = {status: _described(status) for status in _EXAMPLES}
+"""What OpenAPI says of errors."""
+
+
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """Word an error.
+
+    Parameters
+    ----------
+    status : int
+        The HTTP status.
+    detail : str
+        What was expected, what was received and what to do.
+    headers : mapping of str to str, optional
+        Further headers, such as Retry-After.
+
+    Returns
+    -------
+    JSONResponse
+        The response.
+
+    References
+    ----------
+    M. Nottingham, E. Wilde, S. Dalal, "Problem Details for HTTP APIs", RFC 9457, 2023.
+    """
+    content = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return JSONResponse(content, status, headers, media_type=MEDIA_TYPE)
+
+
+def add_problems(app: FastAPI) -> None:
+    """Have an application answer every error in this shape.
+
+    Parameters
+    ----------
+    app : FastAPI
+        The application.
+    """
+    app.add_exception_handler(KeyartError, _of_keyart)
+    app.add_exception_handler(HTTPException, _of_http)
+    app.add_exception_handler(RequestValidationError, _of_validation)
+
+
+async def _of_keyart(_request: Request, error: Exception) -> JSONResponse:
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    if isinstance(error, StoreError):
+        _log.error("%s", redact(str(error)))
+        return problem(
+            503, "the workspace cannot be written just now; the server's log says why", {"Retry-After": "10"}
+        )
+    if status == 500:
+        # Its message names paths of this machine, which are the operator's business.
+        _log.error("%s", redact(str(error)))
+        return problem(500, "a part of the workspace cannot be read; the server's log says which")
+    return problem(status, redact(str(error)))
+
+
+async def _of_http(_request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, HTTPException):
+        raise error
+    return problem(error.status_code, str(error.detail), error.headers)
+
+
+async def _of_validation(_request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    faults = (f"{'.'.join(map(str, fault['loc'][1:]))}: {fault['msg']}" for fault in error.errors())
+    return problem(422, "; ".join(faults))

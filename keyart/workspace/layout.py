@@ -1,0 +1,173 @@
+"""One folder holds everything: where each part lies, and which version the whole is of.
+
+::
+
+    keyart-data/
+      workspace.json        kind and version
+      catalog.sqlite        films, titles, links, tags
+      ratings-*.parquet     the ratings; the catalog names the one that counts
+      posters/              poster files and the state of every film's poster
+      features/             shards of features
+      index/                the cosine index
+      atlas/                the map of all posters, and sheets of small ones
+      cf/                   a folder for every model of the ratings
+      hybrid.json           how much ratings count beside looks, where that was fitted
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from catalog.errors import ConfigError, NotBuiltError
+from catalog.io.files import read_record, write_record
+
+_KIND, _VERSION = "keyart-workspace", 1
+
+
+class Workspace:
+    """A workspace folder; make it with `create` or `open`.
+
+    Parameters
+    ----------
+    home : Path
+        The folder.
+    """
+
+    def __init__(self, home: Path) -> None:
+        # A program may change its folder while the workspace is open.
+        self.home = home.absolute()
+
+    @classmethod
+    def create(cls, home: Path) -> Workspace:
+        """Open a workspace, or make one.
+
+        Parameters
+        ----------
+        home : Path
+            The folder: a workspace, empty, or not there yet.
+
+        Returns
+        -------
+        Workspace
+            The workspace.
+
+        Raises
+        ------
+        ConfigError
+            The folder is in other use.
+        DataError
+            The workspace is of another version.
+        StoreError
+            The folder cannot be written to.
+        """
+        if _record_path(home).is_file():
+            return cls.open(home)
+        if (home / "catalog.sqlite").is_file():
+            # Only the record is lost; films, posters and features are worth more than it.
+            write_record(_record_path(home), _KIND, _VERSION, {})
+            return cls(home)
+        if home.exists() and (not home.is_dir() or any(home.iterdir())):
+            raise ConfigError(
+                f"{home} is neither empty nor a keyart workspace; name a new or empty folder with --home DIR"
+            )
+        write_record(_record_path(home), _KIND, _VERSION, {})
+        return cls(home)
+
+    @classmethod
+    def open(cls, home: Path) -> Workspace:
+        """Open a workspace that is there.
+
+        Parameters
+        ----------
+        home : Path
+            The folder.
+
+        Returns
+        -------
+        Workspace
+            The workspace.
+
+        Raises
+        ------
+        NotBuiltError
+            There is none.
+        DataError
+            It is of another version.
+        """
+        try:
+            read_record(_record_path(home), _KIND, _VERSION)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise NotBuiltError(
+                f"no workspace at {home}; make one with `keyart load DIR` on a MovieLens folder, or name yours with "
+                "--home DIR or KEYART_HOME"
+            ) from error
+        return cls(home)
+
+    @property
+    def catalog_path(self) -> Path:
+        """The films."""
+        return self.home / "catalog.sqlite"
+
+    def ratings_path(self, name: str) -> Path:
+        """Locate a ratings file.
+
+        Parameters
+        ----------
+        name : str
+            Its name, as the catalog records it.
+
+        Returns
+        -------
+        Path
+            Where it is.
+        """
+        return self.home / name
+
+    @property
+    def posters_dir(self) -> Path:
+        """Poster files and their states."""
+        return self.home / "posters"
+
+    @property
+    def features_dir(self) -> Path:
+        """Shards of features."""
+        return self.home / "features"
+
+    @property
+    def looks_dir(self) -> Path:
+        """Posters summed up for the cold start."""
+        return self.home / "looks"
+
+    @property
+    def index_dir(self) -> Path:
+        """The cosine index."""
+        return self.home / "index"
+
+    @property
+    def atlas_dir(self) -> Path:
+        """The map of all posters, and sheets of small ones."""
+        return self.home / "atlas"
+
+    @property
+    def hybrid_path(self) -> Path:
+        """How looks and ratings are blended."""
+        return self.home / "hybrid.json"
+
+    def model_dir(self, name: str) -> Path:
+        """Locate a model of the ratings.
+
+        Parameters
+        ----------
+        name : str
+            What the model is called.
+
+        Returns
+        -------
+        Path
+            Its folder.
+        """
+        return self.home / "cf" / name
+
+
+def _record_path(home: Path) -> Path:
+    return home / "workspace.json"

@@ -1,0 +1,263 @@
+"""Posters that a user already has: a folder of files named by an id, or a CSV that names file and film.
+
+All that is written about the files is checked before the first is copied. The posters themselves are checked one by
+one: one that is no image is listed and passed over. Files are read and copied, never moved or changed. May import
+`catalog` only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+from catalog.errors import DataError
+from catalog.film import Film
+from catalog.io.files import sha256_file
+from catalog.io.tables import read_rows
+from posters.database import Origin, Source
+from posters.store import PosterStore
+from posters.validation import MAX_POSTER_BYTES, too_many_bytes
+
+By = Literal["imdb", "movie", "tmdb"]
+"""Which of a film's three numbers the files are named by."""
+
+OnProgress = Callable[[int, int], None]
+
+# A file, and the films that it is said to be the poster of.
+_Claim = tuple[Path, tuple[int, ...]]
+
+_IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
+_STEM = re.compile(r"(?:tt)?([0-9]{1,12})", re.IGNORECASE)
+# Only IMDb's ids begin with tt, or are filled with zeros to seven digits.
+_IMDB_STEM = re.compile(r"tt[0-9]+|0[0-9]{6}", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import did.
+
+    Parameters
+    ----------
+    n_imported : int
+        Films that got a poster, or another than they had.
+    n_unchanged : int
+        Films that had this very poster already.
+    unmatched : tuple of Path
+        Files that belong to no film of the catalog.
+    rejected : tuple of (Path, str)
+        Files that are no poster, each with the reason.
+    duplicates : tuple of Path
+        Files whose film had got its poster from an earlier file of this import.
+    """
+
+    n_imported: int
+    n_unchanged: int
+    unmatched: tuple[Path, ...]
+    rejected: tuple[tuple[Path, str], ...]
+    duplicates: tuple[Path, ...]
+
+
+def import_folder(
+    folder: Path,
+    films: Iterable[Film],
+    store: PosterStore,
+    by: By = "imdb",
+    *,
+    on_progress: OnProgress | None = None,
+) -> ImportReport:
+    """Copy posters from a folder and all below it, matched to films by the files' names.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds files such as ``0113277.jpg``, ``tt0113277.PNG`` or ``6.webp``; hidden ones are passed over.
+    films : iterable of Film
+        The films that they may belong to. Films that share the number share the poster.
+    store : PosterStore
+        Where the posters are kept.
+    by : {"imdb", "movie", "tmdb"}
+        Which number the files are named by. IMDb ids may lack their zeros or ``tt``.
+    on_progress : callable, optional
+        Is told, after every file, how many of how many are done.
+
+    Returns
+    -------
+    ImportReport
+        What was imported, and what was not and why.
+
+    Raises
+    ------
+    DataError
+        The folder is missing, or holds no images; nothing is changed.
+    StoreError
+        The disk is full or cannot be written to; what was imported before stays. Or another process is writing.
+    """
+    if by not in get_args(By):
+        raise ValueError(f"expected by to be one of {', '.join(get_args(By))}; received {by!r}")
+    paths = _image_paths(folder)
+    movie_ids = _movie_ids_by(by, films)
+    claims = [(path, movie_ids.get(_number(path, by), ())) for path in paths]
+    return _import(claims, store, on_progress)
+
+
+def import_csv(
+    csv_path: Path, films: Iterable[Film], store: PosterStore, *, on_progress: OnProgress | None = None
+) -> ImportReport:
+    """Copy posters that a CSV file names.
+
+    Parameters
+    ----------
+    csv_path : Path
+        A table with the columns ``movie_id`` and ``path``; a path is taken from the CSV's own folder.
+    films : iterable of Film
+        The films that they may belong to.
+    store : PosterStore
+        Where the posters are kept.
+    on_progress : callable, optional
+        Is told, after every line, how many of how many are done.
+
+    Returns
+    -------
+    ImportReport
+        What was imported, and what was not and why.
+
+    Raises
+    ------
+    DataError
+        The file is missing or empty, lacks a column, or a line of it is wrong; nothing is changed.
+    StoreError
+        The disk is full or cannot be written to; what was imported before stays. Or another process is writing.
+    """
+    known = {film.movie_id for film in films}
+    claims: list[_Claim] = []
+    for row in read_rows(csv_path, ("movie_id", "path")):
+        movie_id = row.integer("movie_id", "a movie_id, a whole number above 0")
+        if not row["path"]:
+            raise row.error("path", "the path of a poster")
+        claims.append((csv_path.parent / row["path"], (movie_id,) if movie_id in known else ()))
+    if not claims:
+        raise DataError(f"{csv_path} holds no line below its header; expected one for every poster")
+    return _import(claims, store, on_progress)
+
+
+def _image_paths(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise DataError(f"expected a folder of posters; {folder} {what}")
+    paths = sorted(path for path in _visible_files(folder) if path.suffix.lower() in _IMAGE_SUFFIXES)
+    if not paths:
+        raise DataError(
+            f"{folder} holds no images; expected files such as 0113277.jpg, also .jpeg, .png, .webp or .gif"
+        )
+    return paths
+
+
+def _visible_files(folder: Path) -> Iterator[Path]:
+    """List all files below a folder but hidden ones; links are followed, and no folder is entered twice."""
+    entered: set[str] = set()
+    for parent, folder_names, file_names in os.walk(folder, onerror=_raise, followlinks=True):
+        if (real_parent := os.path.realpath(parent)) in entered:
+            folder_names.clear()
+            continue
+        entered.add(real_parent)
+        folder_names[:] = sorted(name for name in folder_names if not name.startswith("."))
+        yield from (Path(parent, name) for name in file_names if not name.startswith("."))
+
+
+def _raise(error: OSError) -> None:
+    raise DataError(f"cannot read {error.filename}: {error.strerror}") from error
+
+
+def _number(path: Path, by: By) -> int | None:
+    found = _STEM.fullmatch(path.stem)
+    # Taken for another id, an IMDb id would bring a poster to the wrong film.
+    if not found or (by != "imdb" and _IMDB_STEM.fullmatch(path.stem)):
+        return None
+    return int(found[1])
+
+
+def _movie_ids_by(by: By, films: Iterable[Film]) -> Mapping[int | None, tuple[int, ...]]:
+    """Map the number that files are named by to the films that have it."""
+    movie_ids: dict[int | None, tuple[int, ...]] = {}
+    for film in films:
+        imdb_number = int(film.imdb_id) if film.imdb_id else None
+        number = {"imdb": imdb_number, "movie": film.movie_id, "tmdb": film.tmdb_id}[by]
+        if number is not None:
+            movie_ids[number] = (*movie_ids.get(number, ()), film.movie_id)
+    return movie_ids
+
+
+@dataclass
+class _Tally:
+    """What an import has come to so far."""
+
+    imported: set[int] = field(default_factory=set)
+    unchanged: set[int] = field(default_factory=set)
+    unmatched: list[Path] = field(default_factory=list)
+    rejected: list[tuple[Path, str]] = field(default_factory=list)
+    duplicates: list[Path] = field(default_factory=list)
+
+    def has(self, movie_id: int) -> bool:
+        """Tell whether a film has got its poster from this import."""
+        return movie_id in self.imported or movie_id in self.unchanged
+
+    def report(self) -> ImportReport:
+        """Close the tally."""
+        return ImportReport(
+            len(self.imported),
+            len(self.unchanged),
+            tuple(self.unmatched),
+            tuple(self.rejected),
+            tuple(self.duplicates),
+        )
+
+
+def _import(claims: list[_Claim], store: PosterStore, on_progress: OnProgress | None) -> ImportReport:
+    """Import files for the films that each is claimed to be of; the first good file of a film wins."""
+    tally = _Tally()
+    with store.writing():
+        for n_done, (path, movie_ids) in enumerate(claims, start=1):
+            _import_file(path, movie_ids, store, tally)
+            if on_progress:
+                on_progress(n_done, len(claims))
+    return tally.report()
+
+
+def _import_file(path: Path, movie_ids: tuple[int, ...], store: PosterStore, tally: _Tally) -> None:
+    waiting = [movie_id for movie_id in movie_ids if not tally.has(movie_id)]
+    if not movie_ids:
+        tally.unmatched.append(path)
+    elif not waiting:
+        tally.duplicates.append(path)
+    else:
+        try:
+            _keep(_read(path), waiting, store, tally)
+        except DataError as error:
+            tally.rejected.append((path, str(error)))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        n_bytes = path.stat().st_size
+        if n_bytes > MAX_POSTER_BYTES:
+            raise DataError(too_many_bytes(n_bytes))
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}") from error
+
+
+def _keep(content: bytes, movie_ids: list[int], store: PosterStore, tally: _Tally) -> None:
+    sha256 = hashlib.sha256(content).hexdigest()
+    for movie_id in movie_ids:
+        poster = store.poster(movie_id)
+        # The file itself is asked: an import is how one mends a poster that was damaged.
+        if poster and poster.sha256 == sha256 == sha256_file(poster.path):
+            tally.unchanged.add(movie_id)
+        else:
+            store.put(movie_id, content, Origin(Source.IMPORT))
+            tally.imported.add(movie_id)

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog.errors import DataError, StoreError
+from catalog.io.files import atomic_path, read_record, sha256_file, sqlite_errors, write_bytes, write_record
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+CONTENT = st.dictionaries(st.text().filter(lambda name: name not in ("kind", "version")), JSON, max_size=4)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Iterator[Path]:
+    """A file that says "before"; afterwards nothing else may lie beside it."""
+    path = tmp_path / "folder" / "file.txt"
+    write_bytes(path, b"before")
+    yield path
+    assert [file.name for file in path.parent.iterdir()] == ["file.txt"]
+
+
+def test_the_new_file_takes_the_place_of_the_old(path: Path) -> None:
+    write_bytes(path, b"after")
+    assert path.read_bytes() == b"after"
+
+
+def test_the_old_file_stands_until_the_new_one_is_whole(path: Path) -> None:
+    with atomic_path(path) as temporary_path:
+        temporary_path.write_bytes(b"after")
+        assert path.read_bytes() == b"before"
+    assert path.read_bytes() == b"after"
+
+
+def test_the_temporary_file_lies_in_the_same_folder(path: Path) -> None:
+    with atomic_path(path) as temporary_path:
+        temporary_path.write_bytes(b"after")
+    assert temporary_path.parent == path.parent
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a mistake"), DataError("a bad file"), KeyboardInterrupt()])
+def test_whatever_is_raised_half_way_keeps_the_old_file_and_is_raised_on(path: Path, error: BaseException) -> None:
+    def write_half() -> None:
+        with atomic_path(path) as temporary_path:
+            temporary_path.write_bytes(b"aft")
+            raise error
+
+    with pytest.raises(type(error)) as raised:
+        write_half()
+    assert raised.value is error
+    assert path.read_bytes() == b"before"
+
+
+def test_a_full_disk_keeps_the_old_file_and_asks_for_space(
+    path: Path, full_disk: Callable[[int], AbstractContextManager[None]]
+) -> None:
+    with pytest.raises(StoreError, match=r"cannot write .*file\.txt: .*; free some space and run"), full_disk(1000):
+        write_bytes(path, bytes(5000))
+    assert path.read_bytes() == b"before"
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "free some space"),
+        (errno.EDQUOT, "free some space"),
+        (errno.EACCES, "check that the folder can be written to"),
+        (errno.EROFS, "check that the folder can be written to"),
+    ],
+)
+def test_what_the_system_says_becomes_advice(path: Path, number: int, advice: str) -> None:
+    with pytest.raises(StoreError, match=rf"{os.strerror(number)}; {advice}"), atomic_path(path):
+        raise OSError(number, os.strerror(number))
+
+
+def test_a_block_that_writes_nothing_leaves_the_old_file(path: Path) -> None:
+    with pytest.raises(StoreError), atomic_path(path):
+        pass
+    assert path.read_bytes() == b"before"
+
+
+def test_a_folder_in_the_way_is_a_store_error(tmp_path: Path) -> None:
+    (tmp_path / "file.txt" / "inside").mkdir(parents=True)
+    with pytest.raises(StoreError, match=r"cannot write .*file\.txt"):
+        write_bytes(tmp_path / "file.txt", b"after")
+    assert [file.name for file in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_a_file_where_the_folder_should_be_is_a_store_error(path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot write"):
+        write_bytes(path / "deeper", b"after")
+
+
+@given(content=CONTENT)
+def test_a_record_says_what_was_written(content: dict[str, object]) -> None:
+    with TemporaryDirectory() as folder:
+        write_record(Path(folder) / "record.json", "kind", 1, content)
+        assert read_record(Path(folder) / "record.json", "kind", 1) == content
+
+
+def test_a_record_of_another_kind_is_refused(tmp_path: Path) -> None:
+    write_record(tmp_path / "r.json", "shopping-list", 1, {})
+    with pytest.raises(DataError, match=r"r\.json should be a record of kind 'keyart-index'; another program's file"):
+        read_record(tmp_path / "r.json", "keyart-index", 1)
+
+
+def test_a_record_of_another_version_is_refused(tmp_path: Path) -> None:
+    write_record(tmp_path / "r.json", "keyart-index", 2, {})
+    with pytest.raises(DataError, match=r"r\.json is of version 2, this keyart reads version 1; use the keyart that"):
+        read_record(tmp_path / "r.json", "keyart-index", 1)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b'{"kind": ', b"\xff\xfe", b"[" * 3], ids=["empty", "cut off", "binary", "open"]
+)
+def test_what_is_no_json_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "r.json").write_bytes(content)
+    with pytest.raises(DataError, match=r"r\.json is not a JSON record"):
+        read_record(tmp_path / "r.json", "kind", 1)
+
+
+@pytest.mark.parametrize("content", [b"[]", b"7", b'"kind"', b"{}", b"null"])
+def test_json_of_another_shape_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "r.json").write_bytes(content)
+    with pytest.raises(DataError, match="should be a record of kind 'kind'"):
+        read_record(tmp_path / "r.json", "kind", 1)
+
+
+def test_a_missing_record_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        read_record(tmp_path / "r.json", "kind", 1)
+
+
+@pytest.mark.parametrize("n_bytes", [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1])
+def test_the_checksum_of_a_file_is_that_of_its_bytes(tmp_path: Path, n_bytes: int) -> None:
+    content = bytes(range(256)) * (n_bytes // 256 + 1)
+    (tmp_path / "file").write_bytes(content[:n_bytes])
+    assert sha256_file(tmp_path / "file") == hashlib.sha256(content[:n_bytes]).hexdigest()
+
+
+def test_a_locked_database_is_a_store_error(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="database is locked; check that"), sqlite_errors(tmp_path / "c.sqlite"):
+        raise sqlite3.OperationalError("database is locked")
+
+
+def test_a_damaged_database_is_a_data_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is not a readable SQLite database"), sqlite_errors(tmp_path / "c.sqlite"):
+        raise sqlite3.DatabaseError("database disk image is malformed")

@@ -1,0 +1,53 @@
+"""One process at a time writes into a folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from catalog.errors import StoreError
+from catalog.io.locks import exclusive
+
+HOLDER = """
+import sys
+from pathlib import Path
+from catalog.io.locks import exclusive
+with exclusive(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdin
+        assert holder.stdout
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(StoreError, match=f"process {holder.pid} is writing into"), exclusive(tmp_path):
+            pass
+        # Killed, not asked to leave: the system lets go of the lock.
+        holder.kill()
+        holder.wait()
+        with exclusive(tmp_path):
+            pass
+
+
+def test_what_a_killed_process_left_is_cleared_up(tmp_path: Path) -> None:
+    (tmp_path / ".index.faiss.12ab.partial").write_bytes(b"half")
+    (tmp_path / "index.faiss").write_bytes(b"whole")
+    with exclusive(tmp_path):
+        pass
+    assert (tmp_path / "index.faiss").read_bytes() == b"whole"
+    assert not list(tmp_path.glob("*.partial"))
+    assert not list(tmp_path.glob(".*.partial"))
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot write"), exclusive(tmp_path / "file" / "folder"):
+        pass

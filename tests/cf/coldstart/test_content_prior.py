@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from cf.coldstart.content import FilmContent
+from cf.coldstart.content_prior import SOURCES, PriorALS
+from cf.coldstart.prior_evaluation import BUCKETS, evaluate_prior
+from cf.models.als import ALS
+from cf.ratings import RatingMatrix
+from tests.cf.coldstart.world import rated_films
+
+
+@pytest.fixture(scope="module")
+def matrix() -> RatingMatrix:
+    """All ratings but those of the first ten films, whose columns are there and empty."""
+    films = rated_films()
+    whole = films.ratings.matrix()
+    kept = sparse.csr_array(whole.values.multiply(np.arange(whole.values.shape[1]) >= 10))
+    kept.eliminate_zeros()
+    return RatingMatrix(whole.user_ids, whole.movie_ids, kept)
+
+
+def test_without_content_it_is_als(matrix: RatingMatrix) -> None:
+    plain, prior = ALS().fit(matrix), PriorALS(rated_films().content).fit(matrix)
+    np.testing.assert_allclose(prior.film_factors_, plain.film_factors_, atol=1e-5)
+    np.testing.assert_array_equal(prior.film_biases_, plain.film_biases_)
+
+
+@pytest.mark.parametrize(("source", "share"), [("genres-years", 0.9), ("posters", 0.9), ("both", 0.75)])
+def test_films_without_ratings_are_told_by_their_content(matrix: RatingMatrix, source: str, share: float) -> None:
+    films = rated_films()
+    whole = films.ratings.matrix().values.tocoo()
+    cold = whole.col < 10
+    users, movie_ids = matrix.user_ids[whole.row[cold]], matrix.movie_ids[whole.col[cold]]
+    errors = {}
+    for name in ("none", source):
+        model = PriorALS(films.content, SOURCES[name], ridge=1.0).fit(matrix)
+        errors[name] = np.sqrt(np.mean((model.predict(users, movie_ids) - whole.data[cold]) ** 2))
+    assert errors[source] < share * errors["none"]
+
+
+def test_what_films_without_ratings_are_like_teaches_nothing(matrix: RatingMatrix) -> None:
+    content = rated_films().content
+    posters = content.posters.copy()
+    posters[:10] = 1e6
+    genres = [["Absurd"]] * 10 + list(content.genres[10:])
+    absurd = FilmContent(genres, [9999] * 10 + list(content.years[10:]), posters)
+    one, other = (PriorALS(known, SOURCES["both"]).fit(matrix) for known in (content, absurd))
+    np.testing.assert_array_equal(one.film_factors_[10:], other.film_factors_[10:])
+    np.testing.assert_array_equal(one.film_biases_[10:], other.film_biases_[10:])
+
+
+def test_a_film_of_which_nothing_is_known_keeps_the_prior_of_als(matrix: RatingMatrix) -> None:
+    content = rated_films().content
+    nothing = FilmContent([[]] * len(content), [None] * len(content), np.full_like(content.posters, np.nan))
+    np.testing.assert_allclose(
+        PriorALS(nothing, SOURCES["both"]).fit(matrix).film_factors_, ALS().fit(matrix).film_factors_, atol=1e-5
+    )
+
+
+def test_rmse_is_told_by_support_and_content_helps_where_it_carries_taste() -> None:
+    scores = evaluate_prior(rated_films(density=0.3), seeds=range(2))
+    found = {(score.source, score.support): score for score in scores}
+    assert len(found) == len(SOURCES) * (len(BUCKETS) + 1)
+    assert found["both", "all"].difference.high < 0
+    assert found["none", "all"].difference.value == 0
+    for score in scores:
+        baseline = found["none", score.support].rmse.value
+        if score.n_ratings:
+            assert score.difference.value == pytest.approx(score.rmse.value - baseline)
+    whole = found["none", "all"].n_ratings
+    assert whole == sum(found["none", bucket].n_ratings for bucket in ("0", "1–4", "5–19", "20–99", "100+"))

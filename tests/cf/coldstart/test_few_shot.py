@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from catalog.errors import ConfigError
+from cf.coldstart.few_shot import FewShotCurve, crossover, few_shot
+from cf.coldstart.ridge import ColdStart, GenresAndYears
+from tests.cf.coldstart.world import rated_films
+
+STEPS = (0, 1, 2, 5, 10)
+
+
+@pytest.fixture(scope="module")
+def curve() -> FewShotCurve:
+    return few_shot(("genres-years", GenresAndYears), rated_films(), seeds=range(3), steps=STEPS)
+
+
+def test_ratings_overtake_content_that_tells_only_half(curve: FewShotCurve) -> None:
+    ratings = [estimate.value for estimate in curve.ratings]
+    assert np.isnan(ratings[0])
+    assert ratings[1] < ratings[-1]
+    assert curve.crossover is not None
+    assert 1 <= curve.crossover <= STEPS[-1]
+    assert ratings[-1] > curve.content[-1].value
+
+
+def test_content_alone_is_one_level_and_both_begin_there(curve: FewShotCurve) -> None:
+    assert len(set(curve.content)) == 1
+    assert curve.mixed[0] == curve.content[0]
+    assert curve.mixed[-1].value > curve.content[0].value
+
+
+def test_only_films_with_ratings_enough_are_asked_about() -> None:
+    films = rated_films()
+    curves = [few_shot(("c", ColdStart), films, seeds=[0], steps=(0, last)) for last in (5, 20)]
+    assert curves[0].n_films >= curves[1].n_films > 1
+    with pytest.raises(ConfigError, match="over 500 ratings each"):
+        few_shot(("c", ColdStart), films, seeds=[0], steps=(0, 500))
+
+
+def test_the_same_seeds_give_the_same_curve(curve: FewShotCurve) -> None:
+    again = few_shot(("genres-years", GenresAndYears), rated_films(), seeds=range(3), steps=STEPS)
+    np.testing.assert_equal(again.as_dict(), curve.as_dict())
+
+
+@pytest.mark.parametrize(
+    ("ratings", "expected"),
+    [
+        ([np.nan, 0.1, 0.3, 0.5], 4.0),  # half way between 2 and 8, on a scale of logarithms
+        ([np.nan, 0.5, 0.6, 0.7], 1.0),
+        ([np.nan, 0.1, 0.2, 0.3], None),
+        ([np.nan, 0.5, 0.3, 0.5], 4.0),  # a first lead that is lost again does not count
+        ([np.nan, 0.5, 0.5, 0.4], None),
+    ],
+)
+def test_the_crossover_lies_where_the_lines_cross(ratings: list[float], expected: float | None) -> None:
+    found = crossover((0, 1, 2, 8), [0.4] * 4, ratings)
+    assert found == (None if expected is None else pytest.approx(expected))

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from cf.base import Recommender, Rows, Scores
+from cf.evaluation import evaluation
+from cf.evaluation.evaluation import evaluate, predict_stars
+from cf.evaluation.splits import Split, by_user, k_fold
+from cf.models.baseline import Baseline
+from cf.models.popularity import DampedMean, MostRated
+from cf.ratings import Ratings
+from tests.contracts import random_stars, ratings_of
+
+
+class Oracle(Recommender):
+    """Knows the stars of all films from the beginning, and gives them multiplied and shifted."""
+
+    name = "oracle"
+
+    def __init__(self, stars: list[list[float]], slope: float = 1.0, level: float = 0.0) -> None:
+        self.stars, self.slope, self.level = stars, slope, level
+
+    def _fit(self, values: sparse.csr_array) -> None:
+        pass
+
+    def _score(self, users: Rows) -> Scores:
+        table = np.array(self.stars)[users]
+        return np.where(table > 0, self.level + self.slope * table, np.nan)
+
+
+class Preferring(Oracle):
+    name = "preferring"
+    predicts_stars = False
+
+
+@pytest.fixture
+def stars() -> list[list[float]]:
+    return random_stars(1, n_users=50, n_films=30, density=0.6).tolist()
+
+
+@pytest.fixture
+def split(stars: list[list[float]]) -> Split:
+    return by_user(ratings_of(stars), 4)
+
+
+def test_an_oracle_makes_no_mistake_and_ranks_all_it_knows_first(stars: list[list[float]], split: Split) -> None:
+    (card,) = evaluate({"oracle": lambda: Oracle(stars)}, [split])
+    assert card.rmse.value == card.mae.value == 0
+    assert card.predicted == 1
+    # Unseen films with stars are exactly the films held out.
+    assert card.recall.value == card.ndcg.value == card.mrr.value == 1
+
+
+def test_scores_that_are_no_stars_are_brought_onto_stars(stars: list[list[float]], split: Split) -> None:
+    (card,) = evaluate({"preferring": lambda: Preferring(stars, slope=-20.0, level=7.0)}, [split])
+    assert card.rmse.value == pytest.approx(0, abs=1e-4)
+    assert not card.gives_stars
+
+
+def test_predictions_are_clipped_to_the_scale(stars: list[list[float]], split: Split) -> None:
+    model = Oracle(stars, slope=100.0).fit(split.train.matrix())
+    predicted, _ = predict_stars(model, split.train, split.test)
+    assert set(predicted) == {5.0}
+
+
+def test_what_a_model_does_not_know_is_the_baselines() -> None:
+    train = ratings_of([[5, 4, 0], [3, 2, 0], [4, 0, 1]])
+    test = Ratings(
+        np.array([101, 101, 999, 999], np.int32),
+        np.array([13, 777, 11, 777], np.int32),
+        np.full(4, 3.0, np.float32),
+        np.zeros(4, np.int64),
+    )
+    baseline = Baseline().fit(train.matrix())
+    stars, by_itself = predict_stars(baseline, train, test)
+    assert by_itself.tolist() == [True, False, False, False]
+    mean, user, film = baseline.mean_[0], baseline.user_biases_[0], baseline.film_biases_[0]
+    np.testing.assert_allclose(stars[1:], [mean + user, mean + film, mean], rtol=1e-6)
+
+
+def test_folds_are_taken_together(stars: list[list[float]]) -> None:
+    ratings = ratings_of(stars)
+    told: list[tuple[str, str]] = []
+    (card,) = evaluate(
+        {"baseline": Baseline}, k_fold(ratings, 3), on_fit=lambda model, split: told.append((model, split))
+    )
+    squares = []
+    for fold in k_fold(ratings, 3):
+        predicted, _ = predict_stars(Baseline().fit(fold.train.matrix()), fold.train, fold.test)
+        squares.extend((predicted - fold.test.values) ** 2)
+    assert card.rmse.value == pytest.approx(np.sqrt(np.mean(squares)))
+    assert card.rmse.low < card.rmse.value < card.rmse.high
+    assert [model for model, _ in told] == ["baseline"] * 3
+
+
+def test_a_user_of_several_folds_is_drawn_with_all_of_them(stars: list[list[float]]) -> None:
+    ratings = ratings_of(stars)
+    (fold,) = evaluate({"baseline": Baseline}, [by_user(ratings, 4)])
+    (thrice,) = evaluate({"baseline": Baseline}, [by_user(ratings, 4)] * 3)
+    # The same ranking again tells nothing more of the users.
+    assert dataclasses.astuple(thrice.ndcg) == pytest.approx(dataclasses.astuple(fold.ndcg))
+    assert dataclasses.astuple(thrice.mrr) == pytest.approx(dataclasses.astuple(fold.mrr))
+
+
+def test_rankings_in_blocks_are_the_same(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    (whole,) = evaluate({"baseline": Baseline}, [split])
+    monkeypatch.setattr(evaluation, "BLOCK_CELLS", 90)
+    (blocks,) = evaluate({"baseline": Baseline}, [split])
+    assert (blocks.recall, blocks.ndcg, blocks.mrr) == (whole.recall, whole.ndcg, whole.mrr)
+
+
+def test_only_films_liked_well_enough_count(stars: list[list[float]], split: Split) -> None:
+    (card,) = evaluate({"oracle": lambda: Oracle(stars)}, [split], relevant_from=4.5, k=4)
+    # Four were held out of each user, so the first four hold all that they liked, at the head.
+    assert card.recall.value == card.ndcg.value == card.mrr.value == 1
+
+
+def test_good_ratings_with_a_bad_ranking_are_remarked_upon(stars: list[list[float]], split: Split) -> None:
+    class Bold(Oracle):
+        """Rates without a mistake and hides what it likes, which costs it no star of its RMSE."""
+
+        def _score(self, users: Rows) -> Scores:
+            return -super()._score(users)
+
+        def _predict(self, users: Rows, films: Rows) -> Scores:
+            return np.array(self.stars)[users, films]
+
+    class Crude(Preferring):
+        """Ranks without a mistake; its scores have next to nothing to do with stars."""
+
+        def _predict(self, users: Rows, films: Rows) -> Scores:
+            return ((users * 7 + films * 13) % 11).astype(float)
+
+    makers: dict[str, Callable[[], Recommender]] = {
+        "bold": partial(Bold, stars),
+        "crude": partial(Crude, stars),
+        "most-rated": MostRated,
+        "damped-mean": DampedMean,
+    }
+    remarks = {card.name: card.remark for card in evaluate(makers, [split], k=1, relevant_from=5.0)}
+    assert remarks["crude"] == "ranks well, rates badly"
+    assert remarks["bold"] == "rates well, ranks badly"
+
+
+def test_costs_are_measured(split: Split) -> None:
+    (card,) = evaluate({"baseline": Baseline}, [split])
+    assert card.fit_s > 0
+    assert card.recommend_ms > 0
+    assert card.memory_mb >= 0
+
+
+def test_a_scorecard_is_plain_values(split: Split) -> None:
+    (card,) = evaluate({"most-rated": MostRated}, [split])
+    assert set(card.as_dict()["rmse"]) == {"value", "low", "high"}
+    assert card.as_dict()["name"] == "most-rated"

@@ -1,0 +1,312 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from cf.hybrid.blend import (
+    Blend,
+    Blending,
+    Calibration,
+    Similarities,
+    alpha_by_support,
+    blend,
+    candidate_ids,
+    support_of_pairs,
+)
+
+SHARES = st.floats(0, 1)
+VALUES = st.floats(-1, 1, width=32)
+
+
+def _measure(values: dict[int, float]) -> Similarities:
+    return Similarities(np.array(list(values), np.int64), np.array(list(values.values()), np.float64))
+
+
+def similarities(min_size: int = 0, values: st.SearchStrategy[float] = VALUES) -> st.SearchStrategy[Similarities]:
+    """Draw what a measure knows of some of the films 1 to 40."""
+    return st.dictionaries(st.integers(1, 40), values, min_size=min_size, max_size=40).map(_measure)
+
+
+def _blend(visual: Similarities, cf: Similarities, alpha: object) -> Blend:
+    return blend(visual, cf, alpha, candidate_ids(visual, cf))  # type: ignore[arg-type]
+
+
+def _of(side: Similarities, movie_ids: np.ndarray) -> np.ndarray:
+    """Give one measure's values of some films, NaN where it knows nothing."""
+    known = dict(zip(side.movie_ids.tolist(), side.values.tolist(), strict=True))
+    return np.array([known.get(movie_id, np.nan) for movie_id in movie_ids.tolist()], np.float64)
+
+
+def _nearest_first(side: Similarities) -> list[int]:
+    return side.movie_ids[np.lexsort((side.movie_ids, -side.values))].tolist()
+
+
+# The share
+
+
+def test_a_film_without_ratings_is_judged_by_looks_alone() -> None:
+    assert alpha_by_support(0) == 1
+
+
+def test_the_share_of_cf_is_half_of_its_most_at_the_half_support() -> None:
+    assert alpha_by_support(20, cf_share=0.5, half_support=20) == 0.75
+
+
+@given(st.lists(st.integers(0, 10**7), min_size=1), st.floats(0, 1), st.floats(0.1, 1000))
+def test_the_visual_share_never_grows_with_support_and_leaves_cf_no_more_than_its_share(
+    support: list[int], cf_share: float, half_support: float
+) -> None:
+    alphas = alpha_by_support(sorted(support), cf_share, half_support)
+    assert (np.diff(alphas) <= 0).all()
+    assert (alphas >= 1 - cf_share).all()
+    assert (alphas <= 1).all()
+
+
+# The score
+
+
+@given(similarities(1), similarities(1), SHARES)
+def test_a_score_is_the_weighted_sum_where_both_sides_know_something(
+    visual: Similarities, cf: Similarities, alpha: float
+) -> None:
+    found = _blend(visual, cf, alpha)
+    both = ~np.isnan(found.visual) & ~np.isnan(found.cf)
+    expected = alpha * found.visual[both] + (1 - alpha) * found.cf[both]
+    np.testing.assert_allclose(found.scores[both], expected, atol=1e-12)
+
+
+@given(similarities(1), similarities(1), st.randoms(use_true_random=False))
+def test_every_candidate_may_have_a_share_of_its_own(visual: Similarities, cf: Similarities, random) -> None:  # type: ignore[no-untyped-def]
+    candidates = candidate_ids(visual, cf)
+    alphas = np.array([random.random() for _ in candidates])
+    found = blend(visual, cf, alphas, candidates)
+    np.testing.assert_array_equal(found.alphas, alphas[np.searchsorted(candidates, found.movie_ids)])
+    both = ~np.isnan(found.visual) & ~np.isnan(found.cf)
+    expected = found.alphas * found.visual + (1 - found.alphas) * found.cf
+    np.testing.assert_allclose(found.scores[both], expected[both], atol=1e-12)
+
+
+@given(similarities(), similarities(), SHARES)
+def test_the_visual_side_is_shown_as_it_is_and_the_unknown_stays_unknown(
+    visual: Similarities, cf: Similarities, alpha: float
+) -> None:
+    found = _blend(visual, cf, alpha)
+    np.testing.assert_array_equal(found.visual, _of(visual, found.movie_ids))
+    np.testing.assert_array_equal(np.isnan(found.cf), np.isnan(_of(cf, found.movie_ids)))
+    assert np.isfinite(found.scores).all()
+
+
+@given(similarities(1), similarities(1), st.floats(0.01, 0.99))
+def test_every_candidate_of_which_something_counts_is_ranked_once(
+    visual: Similarities, cf: Similarities, alpha: float
+) -> None:
+    assert sorted(_blend(visual, cf, alpha).movie_ids.tolist()) == candidate_ids(visual, cf).tolist()
+
+
+@given(similarities(), similarities(), SHARES)
+def test_scores_descend(visual: Similarities, cf: Similarities, alpha: float) -> None:
+    assert (np.diff(_blend(visual, cf, alpha).scores) <= 0).all()
+
+
+# The ends
+
+
+@given(similarities(), similarities())
+def test_an_alpha_of_1_ranks_by_looks_alone(visual: Similarities, cf: Similarities) -> None:
+    found = _blend(visual, cf, 1.0)
+    assert found.movie_ids.tolist() == _nearest_first(visual)
+    np.testing.assert_array_equal(found.scores, found.visual)
+
+
+@given(similarities(), similarities())
+def test_an_alpha_of_0_ranks_by_ratings_alone(visual: Similarities, cf: Similarities) -> None:
+    found = _blend(visual, cf, 0.0)
+    assert found.movie_ids.tolist() == _nearest_first(cf)
+    np.testing.assert_array_equal(found.scores, found.cf)
+
+
+@given(similarities(), SHARES)
+def test_without_ratings_looks_rank_alone(visual: Similarities, alpha: float) -> None:
+    assume(alpha > 1e-6)
+    found = _blend(visual, Similarities.none(), alpha)
+    assert np.isnan(found.cf).all()
+    assert sorted(found.movie_ids.tolist()) == sorted(visual.movie_ids.tolist())
+    assert (np.diff(found.visual) <= 1e-6).all()
+
+
+@given(similarities(), st.floats(0, 0.999))
+def test_without_posters_ratings_rank_alone_on_their_own_scale(cf: Similarities, alpha: float) -> None:
+    found = _blend(Similarities.none(), cf, alpha)
+    assert found.movie_ids.tolist() == _nearest_first(cf)
+    np.testing.assert_array_equal(found.cf, _of(cf, found.movie_ids))
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
+def test_nothing_known_ranks_nothing(alpha: float) -> None:
+    assert len(_blend(Similarities.none(), Similarities.none(), alpha).movie_ids) == 0
+
+
+def test_a_film_known_only_by_a_side_that_does_not_count_is_left_out() -> None:
+    visual, cf = _measure({1: 0.5, 2: 0.4}), _measure({2: 0.1, 3: 0.2})
+    assert _blend(visual, cf, 1.0).movie_ids.tolist() == [1, 2]
+    assert _blend(visual, cf, 0.0).movie_ids.tolist() == [3, 2]
+
+
+# What is not known
+
+
+def test_an_unknown_rating_is_neither_for_nor_against() -> None:
+    # All looks are equal; film 1 is liked, film 3 is liked least of three, of the others nothing is known.
+    looks = {1: 0.9, 2: 0.8, 3: 0.7, 4: 0.6, 5: 0.5, 6: 0.4}
+    found = _blend(_measure(looks), _measure({1: 0.3}), 0.0001)
+    assert found.movie_ids[0] == 1
+    unknown = np.isnan(found.cf)
+    # Nearly all of the score of an unknown film is the mean of what film 1 left over, and not 0.
+    np.testing.assert_allclose(found.scores[unknown], np.mean([0.8, 0.7, 0.6, 0.5, 0.4]), atol=1e-3)
+
+
+def test_an_unknown_look_is_neither_for_nor_against() -> None:
+    looks = {movie_id: -0.5 - movie_id / 100 for movie_id in range(1, 11)}
+    found = _blend(_measure(looks), _measure({20: 0.3}), 0.9999)
+    score = found.scores[found.movie_ids == 20][0]
+    assert np.isclose(score, np.mean(list(looks.values())), atol=1e-3)
+
+
+@given(similarities(1), similarities(1), SHARES)
+def test_scores_stay_within_the_scale_of_looks(visual: Similarities, cf: Similarities, alpha: float) -> None:
+    found = _blend(visual, cf, alpha)
+    assert (found.scores >= visual.values.min() - 1e-9).all()
+    assert (found.scores <= visual.values.max() + 1e-9).all()
+
+
+# Calibration
+
+
+@given(similarities(1), similarities(1))
+def test_calibrated_ratings_stay_within_the_scale_of_looks(visual: Similarities, cf: Similarities) -> None:
+    calibrated = _blend(visual, cf, 0.0).cf
+    assert (calibrated >= visual.values.min() - 1e-9).all()
+    assert (calibrated <= visual.values.max() + 1e-9).all()
+
+
+@given(similarities(1), similarities(1))
+def test_calibration_keeps_order_and_ties(visual: Similarities, cf: Similarities) -> None:
+    found = _blend(visual, cf, 0.0)
+    raw = _of(cf, found.movie_ids)
+    order = np.argsort(-raw, kind="stable")
+    assert (np.diff(found.cf[order]) <= 1e-12).all()
+    for value in set(raw.tolist()):
+        assert len(set(found.cf[raw == value].tolist())) == 1
+
+
+def test_the_nearest_by_ratings_receives_the_cosine_of_the_nearest_by_looks() -> None:
+    visual = _measure({1: 0.9, 2: 0.5, 3: 0.1})
+    found = _blend(visual, _measure({1: 0.001, 2: 0.002, 3: 0.003}), 0.0)
+    assert (found.movie_ids.tolist(), found.cf.tolist()) == ([3, 2, 1], [0.9, 0.5, 0.1])
+
+
+@given(similarities(1), similarities(1), SHARES, st.floats(0.001, 1000))
+def test_the_unit_of_ratings_does_not_matter(visual: Similarities, cf: Similarities, alpha: float, unit: float) -> None:
+    # Whole numbers: no two of them become one when they are multiplied.
+    whole = Similarities(cf.movie_ids, np.round(cf.values * 100))
+    one, other = (_blend(visual, Similarities(cf.movie_ids, whole.values * factor), alpha) for factor in (1.0, unit))
+    np.testing.assert_array_equal(one.movie_ids, other.movie_ids)
+    np.testing.assert_array_equal(one.scores, other.scores)
+
+
+@given(similarities(1), similarities(1), SHARES, st.sampled_from(Calibration))
+def test_every_calibration_keeps_order_ranks_all_and_leaves_the_unknown_unknown(
+    visual: Similarities, cf: Similarities, alpha: float, calibration: Calibration
+) -> None:
+    candidates = candidate_ids(visual, cf)
+    found = blend(visual, cf, alpha, candidates, calibration)
+    assert (np.diff(found.scores) <= 0).all()
+    assert np.isfinite(found.scores).all()
+    raw = _of(cf, found.movie_ids)
+    np.testing.assert_array_equal(np.isnan(found.cf), np.isnan(raw))
+    order = np.argsort(-raw[~np.isnan(raw)], kind="stable")
+    assert (np.diff(found.cf[~np.isnan(raw)][order]) <= 1e-9).all()
+
+
+@given(similarities(2), similarities(1), st.sampled_from(Calibration))
+def test_who_is_known_to_be_liked_alike_is_never_behind_who_is_not_known(
+    visual: Similarities, cf: Similarities, calibration: Calibration
+) -> None:
+    # All look alike, so that only the ratings tell.
+    alike = Similarities(visual.movie_ids, np.full(len(visual), 0.5))
+    found = blend(alike, cf, 0.5, candidate_ids(alike, cf), calibration)
+    known = ~np.isnan(found.cf) & ~np.isnan(found.visual)
+    unknown = np.isnan(found.cf)
+    if known.any() and unknown.any():
+        assert found.scores[known].min() >= found.scores[unknown].max() - 1e-9
+
+
+def test_calibrations_by_hand() -> None:
+    visual, cf = _measure({1: 0.9, 2: 0.5, 3: 0.1}), _measure({1: 10.0, 2: 20.0, 3: 60.0})
+    candidates = candidate_ids(visual, cf)
+
+    def calibrated(calibration: Calibration) -> list[float]:
+        found = blend(visual, cf, 0.5, candidates, calibration)
+        return [float(found.cf[found.movie_ids == movie_id][0]) for movie_id in (1, 2, 3)]
+
+    assert calibrated(Calibration.PERCENTILE) == pytest.approx([0.1, 0.5, 0.9])
+    assert calibrated(Calibration.MIN_MAX) == pytest.approx([0.1, 0.1 + 0.8 / 5, 0.9])
+    spread = np.std([0.9, 0.5, 0.1]) / np.std([10, 20, 60])
+    assert calibrated(Calibration.Z_SCORE) == pytest.approx([0.5 + (value - 30) * spread for value in (10, 20, 60)])
+    assert calibrated(Calibration.RECIPROCAL_RANK) == pytest.approx([1 / 63, 1 / 62, 1 / 61])
+
+
+def test_reciprocal_ranks_are_added() -> None:
+    visual, cf = _measure({1: 0.9, 2: 0.5}), _measure({2: 7.0, 3: 5.0})
+    found = blend(visual, cf, 0.5, candidate_ids(visual, cf), Calibration.RECIPROCAL_RANK)
+    assert found.movie_ids[0] == 2
+    np.testing.assert_allclose(found.scores[0], 0.5 / 62 + 0.5 / 61)
+
+
+def test_a_blending_gives_the_share_of_its_numbers() -> None:
+    assert Blending(0.8, 10).alphas([0, 10]).tolist() == [1, 0.6]
+
+
+def test_the_rarer_film_decides_where_liking_is_known_and_the_one_asked_about_where_it_is_not() -> None:
+    is_known = np.array([True, True, False, False])
+    assert support_of_pairs(20, np.array([5, 100, 0, 100]), is_known).tolist() == [5, 20, 20, 20]
+    assert support_of_pairs(0, np.array([5, 100, 0, 100]), is_known).tolist() == [0, 0, 0, 0]
+
+
+def test_a_film_of_looks_alone_does_not_pass_one_that_is_liked_alike_and_looks_the_same() -> None:
+    visual, cf = _measure({1: 0.8, 2: 0.8, 3: 0.1, 4: 0.2}), _measure({1: 0.5, 3: 0.1})
+    candidates = candidate_ids(visual, cf)
+    support = support_of_pairs(100, np.array([3, 0, 50, 0]), np.isin(candidates, cf.movie_ids))
+    found = blend(visual, cf, Blending(1.0, 3.0).alphas(support), candidates)
+    assert found.movie_ids[0] == 1
+
+
+# Ties
+
+
+def test_equal_scores_stand_in_ascending_movie_id() -> None:
+    visual, cf = _measure({9: 0.5, 3: 0.5, 7: 0.5}), _measure({7: 0.1, 9: 0.1, 3: 0.1})
+    for alpha in (0.0, 0.5, 1.0):
+        assert _blend(visual, cf, alpha).movie_ids.tolist() == [3, 7, 9]
+
+
+def test_a_scale_shorter_than_the_list_keeps_the_order_of_ratings() -> None:
+    visual, cf = _measure({1: 0.9, 2: 0.1}), _measure({movie_id: movie_id / 100 for movie_id in range(10, 20)})
+    assert _blend(visual, cf, 0.0).movie_ids.tolist() == list(range(19, 9, -1))
+
+
+def test_the_inputs_are_not_changed() -> None:
+    visual, cf = _measure({1: 0.9, 2: 0.5}), _measure({2: 0.2, 3: 0.1})
+    candidates, alphas = candidate_ids(visual, cf), np.array([0.1, 0.2, 0.3])
+    for array in (visual.movie_ids, visual.values, cf.movie_ids, cf.values, candidates, alphas):
+        array.flags.writeable = False
+    before = [array.copy() for array in (visual.values, cf.values, candidates, alphas)]
+    blend(visual, cf, alphas, candidates)
+    for array, copy in zip((visual.values, cf.values, candidates, alphas), before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+def test_candidates_are_the_films_of_both_sides_ascending() -> None:
+    assert candidate_ids(_measure({5: 0.1, 2: 0.3}), _measure({9: 0.1, 2: 0.2})).tolist() == [2, 5, 9]

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from catalog.errors import ConfigError
+from cf.base import Recommender
+from cf.evaluation.evaluation import evaluate
+from cf.evaluation.splits import by_user
+from cf.models import ease
+from cf.models.ease import Ease
+from cf.ratings import RatingMatrix, read_movielens
+from cf.registry import make as make_model
+from tests.contracts import RecommenderContract, random_stars, ratings_of
+
+
+class TestEase(RecommenderContract):
+    @pytest.fixture
+    def make(self) -> Callable[[], Recommender]:
+        return Ease
+
+
+def plain(regularization: float) -> Ease:
+    return Ease(regularization, popularity_exponent=0, activity_exponent=0, largest_diagonal=0)
+
+
+def random_ratings(seed: int = 1) -> RatingMatrix:
+    return ratings_of(random_stars(seed, n_users=60, n_films=20)).matrix()
+
+
+def ridge_without(gram: npt.NDArray[np.float64], film: int, regularization: float) -> npt.NDArray[np.float64]:
+    """Explain one film by all others."""
+    others = np.arange(len(gram)) != film
+    weights = np.zeros(len(gram))
+    system = gram[np.ix_(others, others)] + regularization * np.eye(others.sum())
+    weights[others] = np.linalg.solve(system, gram[others, film])
+    return weights
+
+
+def test_without_a_diagonal_each_film_is_a_ridge_regression_on_the_others() -> None:
+    ratings = random_ratings()
+    chosen = (ratings.values.toarray() > 0).astype(float)
+    expected = np.stack([ridge_without(chosen.T @ chosen, film, 7.0) for film in range(20)], axis=1)
+    np.testing.assert_allclose(plain(7.0).fit(ratings).weights_, expected, atol=1e-6)
+
+
+def test_with_a_free_diagonal_it_is_one_ridge_regression() -> None:
+    ratings = random_ratings()
+    chosen = (ratings.values.toarray() > 0).astype(float)
+    gram = chosen.T @ chosen
+    model = Ease(7.0, popularity_exponent=0, activity_exponent=0, largest_diagonal=1).fit(ratings)
+    np.testing.assert_allclose(model.weights_, np.linalg.solve(gram + 7.0 * np.eye(20), gram), atol=1e-6)
+
+
+def test_users_and_films_are_weighed_as_the_formula_says() -> None:
+    ratings = random_ratings()
+    chosen = (ratings.values.toarray() > 0).astype(float)
+    n_of_user, n_of_film = chosen.sum(axis=1), chosen.sum(axis=0)
+    users, films = n_of_user**-0.5, n_of_film**-0.25
+    users /= np.average(users, weights=n_of_user)
+    films /= np.sqrt(np.average(films**2, weights=n_of_film))
+    scaled = chosen * films
+    gram = scaled.T @ (users[:, None] * scaled)
+    within = np.linalg.solve(gram + 3.0 * np.eye(20), gram) * films[:, None] / films
+    model = Ease(3.0, popularity_exponent=0.25, activity_exponent=0.5, largest_diagonal=1).fit(ratings)
+    np.testing.assert_allclose(model.weights_, within, atol=1e-6)
+
+
+@pytest.mark.parametrize("largest", [0.0, 0.1, 0.4])
+def test_no_film_speaks_for_itself_beyond_the_bound(largest: float) -> None:
+    diagonal = np.diag(Ease(2.0, largest_diagonal=largest).fit(random_ratings()).weights_)
+    assert diagonal.max() == pytest.approx(largest, abs=1e-6)
+
+
+def test_stars_do_not_matter() -> None:
+    stars = random_stars(3)
+    one, other = (plain(5.0).fit(ratings_of(table).matrix()) for table in (stars, np.where(stars > 0, 3, 0)))
+    np.testing.assert_array_equal(one.weights_, other.weights_)
+
+
+def test_a_new_user_is_answered_as_an_old_one_who_saw_the_same() -> None:
+    ratings = random_ratings()
+    model = Ease().fit(ratings)
+    for known, new in zip(model.recommend(ratings.user_ids, 5), model.recommend_new(ratings, 5), strict=True):
+        np.testing.assert_array_equal(known.movie_ids, new.movie_ids)
+        np.testing.assert_array_equal(known.scores, new.scores)
+
+
+def test_more_films_than_fit_into_memory_are_refused_before_it_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ease, "_BYTES_OF_A_PAIR", 10**13)
+    with pytest.raises(ConfigError, match=r"20 films need 4,000,000\.0 GB of memory, and .* GB are free; name another"):
+        Ease().fit(random_ratings())
+
+
+def test_without_a_penalty_ratings_that_leave_it_open_are_refused() -> None:
+    with pytest.raises(ConfigError, match="set regularization above 0"):
+        plain(0.0).fit(ratings_of([[5, 5]] * 4).matrix())
+
+
+def test_relaxed_and_weighted_it_ranks_real_films_better_than_plain(shared) -> None:
+    ratings = read_movielens(shared / "data/ml-100k")
+    makers = {name: lambda name=name: make_model(name) for name in ("ease-plain", "ease")}
+    before, after = evaluate(makers, [by_user(ratings, 0.25, seed=0)], n_resamples=1)
+    assert before.ndcg.value > 0.475
+    assert after.ndcg.value > before.ndcg.value + 0.002

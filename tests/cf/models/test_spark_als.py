@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from shutil import which
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from catalog.errors import ConfigError
+from catalog.io.spark import session
+from cf.base import Recommender
+from cf.models.als import ALS
+from cf.models.spark_als import SparkALS, grid_search
+from cf.ratings import Ratings
+from tests.contracts import RecommenderContract, checkerboard, random_stars, ratings_of
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+needs_java = pytest.mark.skipif(
+    which("java") is None and "JAVA_HOME" not in os.environ, reason="Spark needs Java 17 (openjdk-17-jre-headless)"
+)
+
+
+@pytest.fixture(scope="module")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    with session("local[2]") as opened:
+        opened.sparkContext.setCheckpointDir(str(tmp_path_factory.mktemp("checkpoints")))
+        # Spark's 200 partitions are for other sizes than these.
+        opened.conf.set("spark.sql.shuffle.partitions", "2")
+        yield opened
+
+
+@needs_java
+@pytest.mark.usefixtures("spark")
+class TestSparkALS(RecommenderContract):
+    @pytest.fixture
+    def make(self) -> Callable[[], Recommender]:
+        return partial(SparkALS, n_factors=2, n_iterations=5)
+
+
+@needs_java
+def test_it_predicts_what_the_local_form_predicts(spark: SparkSession) -> None:
+    # There is one pattern to find, and penalized it is the same wherever the two begin.
+    ratings = ratings_of(checkerboard()).matrix()
+    users, films = np.nonzero(np.ones(ratings.values.shape))
+    local, there = (
+        model.predict(ratings.user_ids[users], ratings.movie_ids[films])
+        for model in (ALS(2, 12, 0.1, frequency_power=1.0).fit(ratings), SparkALS(2, 12, 0.1).fit(ratings, spark))
+    )
+    np.testing.assert_allclose(there, local, atol=0.02)
+
+
+@needs_java
+def test_a_session_that_was_there_is_left_open(spark: SparkSession) -> None:
+    model = SparkALS(2, 1)
+    model.fit(ratings_of(random_stars(seed=1)).matrix(), spark)
+    assert spark.range(3).count() == 3
+    assert set(model.parameters) == {"n_factors", "n_iterations", "penalty", "bias_damping", "seed"}
+
+
+@needs_java
+def test_the_grid_search_tries_every_combination_and_gives_the_best_first(spark: SparkSession) -> None:
+    stars = random_stars(seed=1)
+    # A film of a single rating: in one fold it is not known.
+    stars[:, 5] = 0
+    stars[2, 5] = 4
+    points = grid_search(ratings_of(stars), [1, 2], [2], [0.05, 5.0], n_folds=2, spark=spark)
+    assert {(point.n_factors, point.n_iterations, point.penalty) for point in points} == {
+        *((1, 2, 0.05), (2, 2, 0.05), (1, 2, 5.0), (2, 2, 5.0))
+    }
+    assert [point.mse for point in points] == sorted(point.mse for point in points)
+    n_ratings = np.count_nonzero(stars)
+    assert all(point.coverage == pytest.approx(1 - 1 / n_ratings) for point in points)
+    assert all(point.fit_s > 0 and point.mae < point.mse**0.5 for point in points)
+
+
+@needs_java
+def test_what_spark_cannot_do_is_said_in_a_line(spark: SparkSession) -> None:
+    with pytest.raises(ConfigError, match=r"Spark gave up fitting: .*rank given invalid value -1"):
+        SparkALS(-1).fit(ratings_of(random_stars(seed=1)).matrix(), spark)
+
+
+def test_what_is_opened_needs_no_spark(tmp_path: Path) -> None:
+    model = SparkALS(3)
+    # Without ratings there is nothing to fit.
+    model.fit(Ratings.empty().matrix()).save(tmp_path)
+    code = (
+        "import sys; from pathlib import Path; from cf.models.spark_als import SparkALS; "
+        f"SparkALS.open(Path({str(tmp_path)!r})).recommend([1], 3); print('pyspark' in sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
+    assert said.stdout.strip() == "False"
+
+
+def test_without_pyspark_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "pyspark"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "pyspark", None)
+    with pytest.raises(ConfigError, match=r"pip install 'keyart\[spark\]'"):
+        SparkALS(3).fit(ratings_of(random_stars(seed=1)).matrix())
+
+
+def test_without_java_the_way_out_is_named(tmp_path: Path) -> None:
+    code = (
+        "from cf.models.spark_als import SparkALS; from tests.contracts import ratings_of; "
+        "SparkALS(3).fit(ratings_of([[1, 2], [3, 4]]).matrix())"
+    )
+    environment = {"PATH": str(tmp_path), "HOME": str(tmp_path), "PYTHONPATH": str(Path.cwd())}
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path.cwd(), env=environment
+    )
+    assert "ConfigError: Spark needs Java 17 or newer" in said.stderr

@@ -1,0 +1,304 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from catalog.errors import ConfigError, DataError, FetchError
+from features.encoders.encoder import to_float16
+from features.encoders.keras import Backbone, BackboneChoice, keras_infer, load_backbone, of_model
+from features.images import Resize, read_image
+from tests.features.conftest import draw_poster, small_model
+
+RANDOM = BackboneChoice(weights="random")
+SIZES = [(182, 268), (500, 751), (333, 217), (31, 47), (225, 223)]
+
+
+@pytest.fixture(scope="module")
+def vgg16(tmp_path_factory: pytest.TempPathFactory) -> Backbone:
+    return load_backbone(RANDOM, tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def vgg16_model() -> Any:
+    """VGG16 as a user of Keras has it, with the numbers that seed 0 draws."""
+    import keras
+
+    from features.encoders.weights import random_kernels
+
+    model = keras.applications.VGG16(include_top=False, weights=None, input_shape=(224, 224, 3))
+    model.set_weights(random_kernels([tuple(weight.shape) for weight in model.weights], 0))
+    return model
+
+
+@pytest.fixture(scope="module")
+def posters(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("posters")
+    return [draw_poster(folder / f"{seed}.jpg", seed, size) for seed, size in enumerate(SIZES)]
+
+
+def _pixels(n_pictures: int) -> npt.NDArray[np.uint8]:
+    return np.random.default_rng(n_pictures).integers(0, 256, (n_pictures, 224, 224, 3), np.uint8)
+
+
+# VGG16
+
+
+def _articles_input(path: Path) -> npt.NDArray[np.float32]:
+    import keras
+
+    image = keras.utils.load_img(path, target_size=(224, 224))
+    batch = np.expand_dims(keras.utils.img_to_array(image), axis=0)
+    return np.asarray(keras.applications.vgg16.preprocess_input(batch))
+
+
+def test_the_network_is_given_bit_for_bit_what_the_article_gives_it(posters: list[Path]) -> None:
+    import keras
+
+    picture = keras.Input((224, 224, 3))
+    infer = keras_infer(keras.Model(picture, keras.layers.Identity()(picture)), 1)
+    for path in posters:
+        ours = infer(read_image(path, Resize.NEAREST)[0][None])
+        np.testing.assert_array_equal(ours, _articles_input(path))
+
+
+def test_features_are_number_by_number_those_of_the_article(
+    vgg16: Backbone, vgg16_model: Any, posters: list[Path]
+) -> None:
+    ours = vgg16(np.stack([read_image(path, Resize.NEAREST)[0] for path in posters])).reshape(len(posters), -1)
+    for row, path in zip(ours, posters, strict=True):
+        article = vgg16_model.predict(_articles_input(path), verbose=0).ravel()
+        assert (row.shape, article.shape) == ((25_088,), (25_088,))
+        # The order of additions differs with the size of the batch, and nothing else does.
+        np.testing.assert_allclose(row, article, rtol=1e-4, atol=1e-5 * article.max())
+        kept = to_float16(row[None], "vgg16")[0].astype(np.float32)
+        np.testing.assert_allclose(kept, article, rtol=2**-10, atol=1e-5 * article.max())
+
+
+def test_random_vgg16_has_25088_features_and_a_name(vgg16: Backbone) -> None:
+    assert (vgg16.name, vgg16.output_shape) == ("vgg16", (7, 7, 512))
+
+
+def test_the_seed_decides_random_weights(vgg16: Backbone, tmp_path: Path) -> None:
+    same, other = (load_backbone(BackboneChoice(weights="random", seed=seed), tmp_path) for seed in (0, 1))
+    assert same.weights_sha256 == vgg16.weights_sha256 != other.weights_sha256
+
+
+def test_only_random_vgg16_is_random() -> None:
+    choices = [RANDOM, BackboneChoice(), BackboneChoice(weights="w.h5"), BackboneChoice("net.keras", "random")]
+    assert [choice.is_random for choice in choices] == [True, False, False, False]
+
+
+@pytest.mark.parametrize("file_name", ["saved.weights.h5", "legacy.h5"])
+def test_weights_from_a_file_are_those_that_were_saved(
+    vgg16: Backbone, vgg16_model: Any, tmp_path: Path, file_name: str
+) -> None:
+    path = tmp_path / file_name
+    if file_name.endswith(".weights.h5"):
+        vgg16_model.save_weights(path)
+    else:
+        _save_as_keras_2_did(vgg16_model, path)
+    # One picture a batch: VGG16 takes seconds for sixteen.
+    loaded = load_backbone(BackboneChoice(weights=str(path)), tmp_path, batch_size=1)
+    in_memory = of_model("vgg16", vgg16_model, batch_size=1)
+    assert loaded.weights_sha256 == in_memory.weights_sha256 == vgg16.weights_sha256
+    np.testing.assert_array_equal(loaded(_pixels(1)), in_memory(_pixels(1)))
+
+
+def _save_as_keras_2_did(model: Any, path: Path) -> None:
+    """Write the layout of keras.applications' *_notop.h5: a group a layer, its weights named in an attribute."""
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [layer.name.encode() for layer in model.layers]
+        for layer in model.layers:
+            group = file.create_group(layer.name)
+            names = [f"{layer.name}/{weight.name}:0" for weight in layer.weights]
+            group.attrs["weight_names"] = [name.encode() for name in names]
+            for name, weight in zip(names, layer.weights, strict=True):
+                group[name] = weight.numpy()
+
+
+def test_imagenet_weights_are_looked_for_in_the_cache(vgg16: Backbone, vgg16_model: Any, tmp_path: Path) -> None:
+    asked: list[Path] = []
+
+    def find(cache_dir: Path) -> Path:
+        asked.append(cache_dir)
+        vgg16_model.save_weights(cache_dir / "found.weights.h5")
+        return cache_dir / "found.weights.h5"
+
+    found = load_backbone(BackboneChoice(), tmp_path, find)
+    assert asked == [tmp_path]
+    assert found.weights_sha256 == vgg16.weights_sha256
+
+
+def test_where_imagenet_weights_cannot_be_had_nothing_else_takes_their_place(tmp_path: Path) -> None:
+    def refuse(cache_dir: Path) -> Path:
+        raise FetchError("no network")
+
+    with pytest.raises(FetchError, match="no network"):
+        load_backbone(BackboneChoice(), tmp_path, refuse)
+
+
+def _text(path: Path) -> None:
+    path.write_text("once upon a time")
+
+
+def _nothing(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _other_network(path: Path) -> None:
+    small_model().save_weights(path.with_suffix(".weights.h5"))
+    path.with_suffix(".weights.h5").rename(path)
+
+
+def _other_legacy_network(path: Path) -> None:
+    _save_as_keras_2_did(small_model(), path)
+
+
+def _empty_hdf5(path: Path) -> None:
+    import h5py
+
+    h5py.File(path, "w").close()
+
+
+def _cut_off(path: Path) -> None:
+    _other_network(path)
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".weights.h5", ".bin"])
+@pytest.mark.parametrize(
+    "write", [_text, _nothing, _other_network, _other_legacy_network, _empty_hdf5, _cut_off], ids=lambda w: w.__name__
+)
+def test_a_file_without_the_weights_of_vgg16_is_refused(
+    tmp_path: Path, write: Callable[[Path], None], suffix: str
+) -> None:
+    path = tmp_path / f"wrong{suffix}"
+    write(path)
+    with pytest.raises(DataError, match=rf"wrong{suffix} does not hold the weights of VGG16 without its top"):
+        load_backbone(BackboneChoice(weights=str(path)), tmp_path)
+
+
+def test_a_missing_weights_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--weights .*w\.h5: no such file; expected a VGG16 weights file"):
+        load_backbone(BackboneChoice(weights=str(tmp_path / "w.h5")), tmp_path)
+
+
+# Keras files
+
+
+def test_a_keras_file_gives_its_output(tiny: Backbone) -> None:
+    import keras
+
+    pixels = _pixels(3)
+    output = small_model().predict(keras.applications.vgg16.preprocess_input(pixels.astype(np.float32)), verbose=0)
+    assert (tiny.name, tiny.output_shape, output.shape) == ("tiny", (4, 4, 3), (3, 4, 4, 3))
+    np.testing.assert_allclose(tiny(pixels), output, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("n_pictures", [0, 1, 15, 16, 17, 33])
+def test_a_batch_answers_as_single_pictures_do(tiny: Backbone, n_pictures: int) -> None:
+    pixels = _pixels(n_pictures)
+    features = tiny(pixels)
+    assert (features.shape, features.dtype) == ((n_pictures, 4, 4, 3), np.float32)
+    for row in range(n_pictures):
+        np.testing.assert_array_equal(tiny(pixels[row : row + 1])[0], features[row])
+
+
+def test_pictures_are_not_changed(tiny: Backbone) -> None:
+    pixels = _pixels(2)
+    pixels.flags.writeable = False
+    tiny(pixels)
+    np.testing.assert_array_equal(pixels, _pixels(2))
+
+
+def test_the_hash_is_of_the_weights_and_not_of_the_file(keras_file: Callable[..., Path], tiny: Backbone) -> None:
+    again = load_backbone(BackboneChoice(str(keras_file(name="again"))), Path())
+    assert (again.weights_sha256, again.name) == (tiny.weights_sha256, "again")
+
+
+@pytest.mark.parametrize("shape", [(112, 112, 3), (224, 224, 1)])
+def test_a_network_of_another_input_is_refused(keras_file: Callable[..., Path], shape: tuple[int, ...]) -> None:
+    with pytest.raises(DataError, match=r"takes input of shape \(None, .*\); expected one picture of \(224, 224, 3\)"):
+        load_backbone(BackboneChoice(str(keras_file(shape=shape))), Path())
+
+
+def _two_inputs() -> Any:
+    import keras
+
+    pictures = [keras.Input((224, 224, 3)), keras.Input((224, 224, 3))]
+    return keras.Model(pictures, keras.layers.Add()(pictures))
+
+
+def _two_outputs() -> Any:
+    import keras
+
+    picture = keras.Input((224, 224, 3))
+    return keras.Model(picture, [keras.layers.Flatten()(picture), keras.layers.ReLU()(picture)])
+
+
+@pytest.mark.parametrize(("make", "what"), [(_two_inputs, "takes input"), (_two_outputs, "gives output")])
+def test_a_network_of_two_inputs_or_outputs_is_refused(tmp_path: Path, make: Callable[[], Any], what: str) -> None:
+    make().save(tmp_path / "two.keras")
+    with pytest.raises(DataError, match=rf"two\.keras {what} of shape \["):
+        load_backbone(BackboneChoice(str(tmp_path / "two.keras")), tmp_path)
+
+
+@pytest.mark.parametrize("file_name", ["net.keras", "net.h5", "net.jpg"])
+@pytest.mark.parametrize("content", [b"", b"once upon a time", b"PK\x03\x04" + bytes(100)])
+def test_another_file_is_no_network(tmp_path: Path, file_name: str, content: bytes) -> None:
+    (tmp_path / file_name).write_bytes(content)
+    with pytest.raises(DataError, match=rf"{file_name} is not a Keras model file: .*; expected a \.keras file"):
+        load_backbone(BackboneChoice(str(tmp_path / file_name)), tmp_path)
+
+
+def test_a_keras_file_cut_off_is_no_network(keras_file: Callable[..., Path]) -> None:
+    path = keras_file()
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(DataError, match="is not a Keras model file"):
+        load_backbone(BackboneChoice(str(path)), path.parent)
+
+
+@pytest.mark.parametrize("weights", ["random", "other.h5"])
+def test_weights_for_a_keras_file_make_no_sense(keras_file: Callable[..., Path], weights: str) -> None:
+    with pytest.raises(ConfigError, match=rf"--weights {weights} is for VGG16; .* brings its own weights"):
+        load_backbone(BackboneChoice(str(keras_file()), weights), Path())
+
+
+def test_a_missing_keras_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--backbone .*net\.keras: no such file; expected vgg16 or a Keras file"):
+        load_backbone(BackboneChoice(str(tmp_path / "net.keras")), tmp_path)
+
+
+def test_the_real_network_says_which_posters_are_of_one_film(shared: Path) -> None:
+    path = shared / "weights/squeezenet_v1_1_imagenet.keras"
+    backbone = load_backbone(BackboneChoice(str(path)), Path())
+    posters = sorted((shared / "data/posters").glob("*.jpg"))[:4]
+    features = backbone(np.stack([read_image(poster, resize)[0] for resize in Resize for poster in posters]))
+    assert features.shape == (8, 7, 7, 512)
+    features = features.reshape(8, -1)
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    # Each poster, resized the one way, is nearest to itself, resized the other way.
+    assert (unit[:4] @ unit[4:].T).argmax(axis=1).tolist() == [0, 1, 2, 3]
+
+
+# float16
+
+
+def test_halving_rounds_to_the_nearest_float16() -> None:
+    features = np.random.default_rng(0).random((3, 50), np.float32) * 1000
+    kept = to_float16(features, "tiny")
+    assert kept.dtype == np.float16
+    np.testing.assert_allclose(kept.astype(np.float32), features, rtol=2**-11)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 65_521, -70_000])
+def test_what_float16_cannot_hold_is_refused(number: float) -> None:
+    with pytest.raises(DataError, match="tiny gives numbers that are not finite or exceed 65504"):
+        to_float16(np.array([[1, number]], np.float32), "tiny")

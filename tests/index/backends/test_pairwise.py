@@ -1,0 +1,95 @@
+"""The cosines of every two films, which an exact index answers from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index.backends.pairwise import all_pairs, extended_pairs, pairs_bytes
+from index.cosine import CosineIndex
+from index.source import FilmFeatures
+from tests.contracts import films_of, ids_of, random_features
+from tests.index.kinds import Kind, dense_cosines
+
+WIDTH = 128
+
+
+def assert_scans(index: CosineIndex, movie_ids: np.ndarray, features: np.ndarray, *, center: bool = False) -> None:
+    cosines = dense_cosines(features, features, center=center)
+    for row, movie_id in enumerate(movie_ids.tolist()):
+        scan = index.scan(movie_id)
+        np.testing.assert_array_equal(scan.movie_ids, np.delete(movie_ids, row))
+        np.testing.assert_allclose(scan.similarities, np.delete(cosines[row], row), atol=2e-6)
+        assert scan.is_exact.all()
+
+
+def forbid_reading(index: CosineIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    def search(*_: object) -> None:
+        raise AssertionError("the features were read")
+
+    monkeypatch.setattr(index._now.rows, "search", search)
+
+
+@pytest.mark.parametrize("center", [False, True])
+def test_scans_of_films_are_looked_up(center: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    features = random_features(1, 30, WIDTH)
+    built = Kind(center=center).build(films_of(features))
+    built.save(tmp_path)
+    for index in (built, CosineIndex.open(tmp_path)):
+        forbid_reading(index, monkeypatch)
+        assert_scans(index, ids_of(features), features, center=center)
+
+
+def test_they_follow_films_that_come_go_and_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    features, newer = random_features(2, 24, WIDTH), random_features(3, 6, WIDTH)
+    movie_ids = ids_of(features)
+    index = Kind().build(films_of(features))
+    index.remove(movie_ids[[0, 7]])
+    # One film is replaced, the others are new: before, between and behind those that are there.
+    added = np.array([1, movie_ids[3], movie_ids[3] + 1, movie_ids[12] + 1, 900, 901])
+    index.add(FilmFeatures.of(added, newer))
+    gone = np.isin(movie_ids, [*movie_ids[[0, 7]], movie_ids[3]])
+    order = np.argsort(merged_ids := np.concatenate([movie_ids[~gone], added]))
+    merged = np.concatenate([features[~gone], newer])[order]
+    index.save(tmp_path)
+    for one in (index, CosineIndex.open(tmp_path)):
+        forbid_reading(one, monkeypatch)
+        assert_scans(one, merged_ids[order], merged)
+
+
+def test_a_catalog_that_outgrows_them_does_without() -> None:
+    features = random_features(4, 40, WIDTH)
+    index = Kind().build(films_of(features[:30]))
+    index.add(FilmFeatures.of(ids_of(features)[30:], features[30:]))
+    assert_scans(index, ids_of(features), features)
+    index.remove(ids_of(features)[20:])
+    assert_scans(index, ids_of(features)[:20], features[:20])
+
+
+def test_rows_that_are_equal_tie_to_the_last_bit() -> None:
+    rows = random_features(5, 700, 512)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    rows[[3, 350, 699]] = rows[0]
+    pairs = all_pairs(rows.__getitem__, len(rows))
+    for row in (3, 350, 699):
+        np.testing.assert_array_equal(pairs[:, row], pairs[:, 0])
+        np.testing.assert_array_equal(pairs[row], pairs[0])
+
+
+def test_extended_are_as_computed_at_once() -> None:
+    rows = random_features(6, 90, WIDTH)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    kept = np.delete(np.arange(60), [5, 59])
+    order = np.random.default_rng(0).permutation(88)
+    merged = np.concatenate([rows[kept], rows[60:]])[order]
+    units: Callable[[np.ndarray], np.ndarray] = merged.__getitem__
+    found = extended_pairs(all_pairs(rows[:60].__getitem__, 60), kept, order, units)
+    np.testing.assert_allclose(found, all_pairs(units, 88), atol=1e-6)
+
+
+def test_they_never_add_more_than_a_quarter() -> None:
+    assert pairs_bytes(6_273, 25_088) == 0
+    assert 0 < pairs_bytes(6_272, 25_088) <= 6_272 * 25_088 * 4 / 4

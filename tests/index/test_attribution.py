@@ -1,0 +1,122 @@
+"""The parts of a cosine: they add up to it, and they stand where they belong."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from catalog.errors import DataError
+from index.attribution import contributions
+from index.source import FilmFeatures
+from tests.index.kinds import Kind
+
+SHAPE = (7, 7, 16)
+WIDTH = 7 * 7 * 16
+
+
+def rows(n: int, dtype: type[np.floating] = np.float16) -> npt.NDArray[np.floating]:
+    """Make rows as a network gives them: never below 0, mostly 0."""
+    return np.maximum(np.random.default_rng(0).normal(-1, 1, (n, WIDTH)), 0).astype(dtype)
+
+
+def cosine(first: npt.NDArray[np.floating], second: npt.NDArray[np.floating]) -> float:
+    first, second = first.astype(np.float64), second.astype(np.float64)
+    return float(first @ second / np.sqrt((first @ first) * (second @ second)))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_the_parts_add_up_to_the_cosine(dtype: type[np.floating]) -> None:
+    first, second = rows(2, dtype)
+    found = contributions(first, second, SHAPE)
+    assert (found.grid.shape, found.grid.dtype) == ((7, 7), np.float64)
+    assert found.grid.sum() == pytest.approx(cosine(first, second), abs=1e-14)
+    assert found.similarity == pytest.approx(found.grid.sum(), abs=1e-15)
+    assert (found.grid >= 0).all()
+
+
+def test_centered_parts_add_up_to_the_centered_cosine_and_may_be_negative() -> None:
+    features = rows(9, np.float32)
+    mean = features.mean(axis=0)
+    found = contributions(features[0], features[1], SHAPE, mean)
+    centered = features.astype(np.float64) - mean.astype(np.float64)
+    assert found.similarity == pytest.approx(cosine(centered[0], centered[1]), abs=1e-14)
+    assert found.grid.min() < 0 < found.grid.max()
+
+
+@pytest.mark.parametrize("center", [False, True])
+def test_the_cosine_is_the_one_that_the_index_finds(center: bool) -> None:
+    features = rows(9)
+    index = Kind(center=center).build(FilmFeatures.of(np.arange(9), features))
+    mean = features.astype(np.float32).mean(axis=0) if center else None
+    (found,) = index.similar([0], k=8)
+    for movie_id, similarity in zip(found.movie_ids, found.similarities, strict=True):
+        parts = contributions(features[0], features[movie_id], SHAPE, mean)
+        assert parts.similarity == pytest.approx(similarity, abs=1e-6)
+
+
+def test_the_order_is_height_width_channel() -> None:
+    maps = np.zeros((2, *SHAPE), np.float32)
+    maps[:, 0, 6, 3] = 2.0
+    first, second = maps.reshape(2, -1)
+    expected = np.zeros((7, 7))
+    expected[0, 6] = 1.0
+    np.testing.assert_array_equal(contributions(first, second, SHAPE).grid, expected)
+
+
+def test_a_map_need_not_be_square() -> None:
+    maps = np.zeros((2, 2, 3, 4), np.float32)
+    maps[:, 1, 2] = 1.0
+    maps[:, 0, 0] = [[1.0], [-1.0]]
+    first, second = maps.reshape(2, -1)
+    np.testing.assert_allclose(contributions(first, second, (2, 3, 4)).grid, [[-0.5, 0, 0], [0, 0, 0.5]], atol=1e-15)
+
+
+def test_the_same_thing_at_two_places_has_nothing_in_common() -> None:
+    maps = np.zeros((2, *SHAPE), np.float32)
+    maps[0, 0, 0], maps[1, 6, 6] = 1.0, 1.0
+    first, second = maps.reshape(2, -1)
+    assert contributions(first, second, SHAPE).similarity == 0
+
+
+def test_both_orders_agree_and_a_row_is_like_itself() -> None:
+    first, second = rows(2)
+    np.testing.assert_array_equal(contributions(first, second, SHAPE).grid, contributions(second, first, SHAPE).grid)
+    assert contributions(first, first, SHAPE).similarity == pytest.approx(1)
+    assert contributions(first, first, SHAPE).similarity <= 1
+
+
+def test_the_rows_are_not_changed() -> None:
+    first, second, mean = rows(3, np.float64)
+    for row in (first, second, mean):
+        row.setflags(write=False)
+    contributions(first, second, SHAPE, mean)
+
+
+def test_a_zero_row_is_refused() -> None:
+    (row,) = rows(1)
+    with pytest.raises(DataError, match=f"all {WIDTH} numbers of the second row are zero"):
+        contributions(row, np.zeros_like(row), SHAPE)
+    with pytest.raises(DataError, match="numbers of Heat are those of the mean that is subtracted"):
+        contributions(row, 2 * row, SHAPE, row, names=("Heat", "Ran"))
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_a_row_that_is_not_finite_is_refused(odd: float) -> None:
+    first, second = rows(2)
+    mean = first.copy()
+    first[[3, 5]] = odd
+    with pytest.raises(DataError, match=f"2 of the {WIDTH} numbers of the first row are not finite"):
+        contributions(first, second, SHAPE)
+    with pytest.raises(DataError, match="numbers of the mean are not finite"):
+        contributions(second, mean, SHAPE, first)
+
+
+def test_another_width_is_refused() -> None:
+    first, second = rows(2)
+    with pytest.raises(DataError, match=rf"expected {WIDTH} numbers \(7 × 7 × 16\) of the second row, .*\(100,\)"):
+        contributions(first, second[:100], SHAPE)
+    with pytest.raises(DataError, match="of the mean"):
+        contributions(first, second, SHAPE, first[:100])
+    with pytest.raises(DataError, match="received the shape"):
+        contributions(first[None], second, SHAPE)

@@ -1,0 +1,379 @@
+"""The atlas: alike posters near each other, places that stay, names, and pictures that belong to their films."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from catalog.errors import ConfigError, DataError, NotBuiltError
+from keyart.atlas.build import AtlasOptions, AtlasReport, make_atlas
+from keyart.atlas.labels import name_clusters
+from keyart.atlas.layout import Method, apart, default_n_clusters, lay_out, nearest_centroid, place
+from keyart.atlas.record import Atlas
+from keyart.atlas.sprites import CELL_HEIGHT, CELL_WIDTH, N_COLUMNS, SHEET_FILMS, Sheet, along_the_map, assign
+from keyart.workspace.layout import Workspace
+from keyart.workspace.status import take_inventory
+from posters.store import PosterStore
+from tests.keyart.conftest import Run
+from tests.keyart.groups import GENRES, N_FILMS, bring, color_of, group, list_films, make_groups
+
+THREE = AtlasOptions(n_clusters=3)
+
+
+@pytest.fixture(scope="module")
+def _mapped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    workspace = make_groups(tmp_path_factory.mktemp("groups") / "workspace")
+    make_atlas(workspace, THREE)
+    return workspace.home
+
+
+@pytest.fixture
+def mapped(_mapped: Path, tmp_path: Path) -> Workspace:
+    """Sixty films in three groups, with an atlas; each test's own copy."""
+    return Workspace.open(Path(shutil.copytree(_mapped, tmp_path / "workspace")))
+
+
+def groups_of(atlas: Atlas) -> np.ndarray:
+    return np.array([group(movie_id) for movie_id in atlas.movie_ids.tolist()])
+
+
+def place_of(atlas: Atlas, movie_id: int) -> np.ndarray:
+    position: np.ndarray = atlas.positions[np.searchsorted(atlas.movie_ids, movie_id)]
+    return position
+
+
+def drawn_colors(workspace: Workspace, atlas: Atlas) -> dict[int, tuple[int, ...]]:
+    """Look at the middle of every cell of every sheet."""
+    seen = {}
+    for sheet in atlas.sheets:
+        with Image.open(workspace.atlas_dir / sheet.name) as picture:
+            for number, movie_id in enumerate(sheet.movie_ids):
+                row, column = divmod(number, N_COLUMNS)
+                middle = (column * CELL_WIDTH + CELL_WIDTH // 2, row * CELL_HEIGHT + CELL_HEIGHT // 2)
+                seen[movie_id] = picture.convert("RGB").getpixel(middle)
+    return seen
+
+
+# The map
+
+
+def test_alike_posters_are_near_each_other(mapped: Workspace) -> None:
+    atlas = Atlas.open(mapped.atlas_dir)
+    away = np.linalg.norm(atlas.positions[:, None] - atlas.positions[None], axis=2)
+    np.fill_diagonal(away, np.inf)
+    groups = groups_of(atlas)
+    assert (groups[away.argmin(axis=1)] == groups).mean() > 0.95
+    assert np.abs(atlas.positions).max() == pytest.approx(1, abs=0.01)
+
+
+def test_the_same_seed_gives_the_same_map_and_another_another(mapped: Workspace) -> None:
+    first = Atlas.open(mapped.atlas_dir)
+    again = make_atlas(mapped, AtlasOptions(anew=True, n_clusters=3)).atlas
+    np.testing.assert_array_equal(again.positions, first.positions)
+    np.testing.assert_array_equal(again.labels, first.labels)
+    other = make_atlas(mapped, AtlasOptions(seed=5)).atlas
+    assert not np.array_equal(other.positions, first.positions)
+    assert make_atlas(mapped, AtlasOptions()).atlas.seed == 5
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 8])
+def test_a_few_films_are_laid_out_too(n: int) -> None:
+    rows = np.random.default_rng(0).standard_normal((n, 4)).astype(np.float32)
+    positions = lay_out(rows / np.linalg.norm(rows, axis=1, keepdims=True), Method.TSNE, 0)
+    assert len(np.unique(positions, axis=0)) == n
+    assert np.isfinite(positions).all()
+
+
+def test_films_that_are_all_the_same_are_apart() -> None:
+    positions = lay_out(np.full((12, 4), 0.5, np.float32), Method.TSNE, 0)
+    assert len(np.unique(positions, axis=0)) == 12
+
+
+def test_a_new_film_goes_where_most_of_its_neighbors_are() -> None:
+    rng = np.random.default_rng(0)
+    here, there = rng.normal([-0.8, 0], 0.02, (7, 2)), rng.normal([0.8, 0], 0.02, (3, 2))
+    rows = np.ones((10, 3), np.float32) / np.sqrt(3, dtype=np.float32)
+    (placed,) = place(rows[:1], rows, np.concatenate([here, there]).astype(np.float32))
+    assert np.linalg.norm(placed - [-0.8, 0]) < 0.1
+
+
+def test_nobody_stands_on_anybody() -> None:
+    moved = apart(np.zeros((50, 2), np.float32), taken=np.zeros((1, 2), np.float32), gap=0.01)
+    everybody = np.concatenate([moved, np.zeros((1, 2))])
+    away = np.linalg.norm(everybody[:, None] - everybody[None], axis=2)
+    np.fill_diagonal(away, np.inf)
+    assert away.min() >= 0.0099
+    assert np.abs(moved).max() < 0.2
+
+
+def test_who_is_alone_stays() -> None:
+    positions = np.array([[0, 0], [0.5, 0.5]], np.float32)
+    np.testing.assert_array_equal(apart(positions), positions)
+
+
+def test_the_number_of_clusters_grows_with_the_films() -> None:
+    assert [default_n_clusters(n) for n in (1, 60, 2_000, 60_000)] == [2, 4, 22, 30]
+
+
+def test_a_film_belongs_to_the_nearest_centroid() -> None:
+    rng = np.random.default_rng(0)
+    rows, centroids = rng.random((30, 5), np.float32), rng.random((4, 5), np.float32)
+    away = np.linalg.norm(rows[:, None] - centroids[None], axis=2)
+    np.testing.assert_array_equal(nearest_centroid(rows, centroids), away.argmin(axis=1))
+
+
+def test_umap_that_is_missing_is_said(mapped: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "umap", None)
+    with pytest.raises(ConfigError, match="pip install umap-learn"):
+        make_atlas(mapped, AtlasOptions(method=Method.UMAP))
+    assert Atlas.open(mapped.atlas_dir).method == "tsne"
+
+
+def test_scikit_learn_that_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.manifold", None)
+    with pytest.raises(ConfigError, match=r"pip install 'keyart\[atlas\]'"):
+        make_atlas(make_groups(tmp_path / "workspace"), AtlasOptions())
+
+
+# Brought up to date
+
+
+def test_nothing_new_changes_nothing(mapped: Workspace) -> None:
+    before = {path.name: path.stat().st_mtime_ns for path in mapped.atlas_dir.glob("sheet-*")}
+    report = make_atlas(mapped, AtlasOptions())
+    assert (report.how, report.n_drawn, report.notes) == ("up to date", 0, ())
+    assert {path.name: path.stat().st_mtime_ns for path in mapped.atlas_dir.glob("sheet-*")} == before
+
+
+def test_new_films_are_placed_among_those_alike_and_nobody_else_moves(mapped: Workspace) -> None:
+    before = Atlas.open(mapped.atlas_dir)
+    list_films(mapped, range(1, N_FILMS + 4))
+    bring(mapped, range(N_FILMS + 1, N_FILMS + 4))
+    report = make_atlas(mapped, AtlasOptions())
+    atlas = report.atlas
+    assert report.how == "3 placed, 0 dropped, 60 where they were"
+    kept = np.isin(atlas.movie_ids, before.movie_ids)
+    np.testing.assert_array_equal(atlas.positions[kept], before.positions)
+    np.testing.assert_array_equal(atlas.labels[kept], before.labels)
+    assert atlas.is_placed.tolist() == [False] * N_FILMS + [True] * 3
+    for movie_id in atlas.movie_ids[~kept].tolist():
+        away = np.linalg.norm(before.positions - place_of(atlas, movie_id), axis=1)
+        assert group(int(before.movie_ids[away.argmin()])) == group(movie_id)
+        assert away.min() > 0
+
+
+def test_films_that_went_are_dropped(mapped: Workspace) -> None:
+    before = Atlas.open(mapped.atlas_dir)
+    list_films(mapped, [number for number in range(1, N_FILMS + 1) if number not in (7, 8)])
+    report = make_atlas(mapped, AtlasOptions())
+    assert report.how == "0 placed, 2 dropped, 58 where they were"
+    np.testing.assert_array_equal(place_of(report.atlas, 9), place_of(before, 9))
+    assert not {7, 8} & {movie_id for sheet in report.atlas.sheets for movie_id in sheet.movie_ids}
+
+
+def test_a_film_with_another_poster_is_placed_anew(mapped: Workspace) -> None:
+    before = Atlas.open(mapped.atlas_dir)
+    bring(mapped, [1], looking_like=2)
+    report = make_atlas(mapped, AtlasOptions())
+    assert report.how == "1 placed, 0 dropped, 59 where they were"
+    away = np.linalg.norm(report.atlas.positions - place_of(report.atlas, 1), axis=1)
+    alike = [group(int(movie_id)) for movie_id in report.atlas.movie_ids[np.argsort(away)[1:6]]]
+    assert alike.count(group(2)) >= 4
+    assert not np.array_equal(place_of(report.atlas, 1), place_of(before, 1))
+    assert drawn_colors(mapped, report.atlas)[1] == pytest.approx(color_of(2), abs=12)
+
+
+def test_many_new_films_are_said(mapped: Workspace) -> None:
+    list_films(mapped, range(1, N_FILMS + 31))
+    bring(mapped, range(N_FILMS + 1, N_FILMS + 31))
+    (note,) = make_atlas(mapped, AtlasOptions()).notes
+    assert "33%" in note
+    assert "--anew" in note
+    assert make_atlas(mapped, AtlasOptions(anew=True)).notes == ()
+
+
+def test_other_clusters_move_nobody(mapped: Workspace) -> None:
+    before = Atlas.open(mapped.atlas_dir)
+    atlas = make_atlas(mapped, AtlasOptions(n_clusters=6)).atlas
+    np.testing.assert_array_equal(atlas.positions, before.positions)
+    assert len(atlas.clusters) == 6
+
+
+@pytest.mark.parametrize("damage", ["", "{}", '{"kind": "keyart-atlas", "version": 99}'])
+def test_a_record_that_cannot_be_read_is_said_and_made_anew(mapped: Workspace, damage: str) -> None:
+    (mapped.atlas_dir / "atlas.json").write_text(damage)
+    with pytest.raises(DataError, match="`keyart atlas` makes it anew"):
+        Atlas.open(mapped.atlas_dir)
+    assert make_atlas(mapped, THREE).how == "computed anew"
+    assert len(Atlas.open(mapped.atlas_dir)) == N_FILMS
+
+
+def test_damaged_arrays_are_found(mapped: Workspace) -> None:
+    (path,) = mapped.atlas_dir.glob("atlas-*.npz")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="damaged"):
+        Atlas.open(mapped.atlas_dir)
+
+
+def test_what_is_not_there_is_said(mapped: Workspace, tmp_path: Path) -> None:
+    shutil.rmtree(mapped.atlas_dir)
+    with pytest.raises(NotBuiltError, match="run `keyart atlas`"):
+        Atlas.open(mapped.atlas_dir)
+    shutil.rmtree(mapped.features_dir)
+    with pytest.raises(NotBuiltError, match="run `keyart extract`"):
+        make_atlas(mapped, AtlasOptions())
+
+
+def test_an_interrupted_command_leaves_the_atlas_that_was_there(
+    mapped: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = Atlas.open(mapped.atlas_dir)
+    list_films(mapped, range(1, N_FILMS + 2))
+    bring(mapped, [N_FILMS + 1])
+    # The sheets are drawn by then, the record is not written yet.
+    monkeypatch.setattr(Atlas, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        make_atlas(mapped, AtlasOptions())
+    monkeypatch.undo()
+    there = Atlas.open(mapped.atlas_dir)
+    assert (len(there), there.sheets) == (len(before), before.sheets)
+    assert all((mapped.atlas_dir / sheet.name).is_file() for sheet in there.sheets)
+    report = make_atlas(mapped, AtlasOptions())
+    assert {path.name for path in mapped.atlas_dir.glob("sheet-*")} == {sheet.name for sheet in report.atlas.sheets}
+
+
+# Clusters and their names
+
+
+def test_clusters_are_the_groups_named_by_what_sets_them_apart(mapped: Workspace) -> None:
+    atlas = Atlas.open(mapped.atlas_dir)
+    assert {cluster.n_films for cluster in atlas.clusters} == {20}
+    assert {cluster.name for cluster in atlas.clusters} == {"Horror · creepy", "Comedy", "Western"}
+    for label, cluster in enumerate(atlas.clusters):
+        assert {GENRES[group(movie_id)] for movie_id in cluster.typical} == {cluster.name.split(" · ")[0]}
+        assert set(cluster.typical) <= set(atlas.movie_ids[atlas.labels == label].tolist())
+
+
+def test_the_inventory_counts_the_films_on_it(mapped: Workspace) -> None:
+    assert take_inventory(mapped).n_mapped == N_FILMS
+
+
+def test_what_all_films_have_names_nothing() -> None:
+    words = [("Drama",)] * 20
+    assert name_clusters([0] * 10 + [1] * 10, words, 2) == ["cluster 1", "cluster 2"]
+
+
+def test_what_two_films_have_names_nothing() -> None:
+    words = [("Drama", "rare")] * 2 + [("Drama",)] * 98
+    assert name_clusters([0] * 10 + [1] * 90, words, 2) == ["cluster 1", "cluster 2"]
+
+
+def test_what_chance_may_explain_names_a_cluster_only_where_nothing_else_does() -> None:
+    words = [("Comedy", "Drama")] * 6 + [("Drama",)] * 4 + [("Comedy", "War")] * 5 + [("War",)] * 5 + [("Drama",)] * 10
+    names = name_clusters([0] * 10 + [1] * 10 + [2] * 10, words, 3)
+    assert names[0] == "Drama · Comedy"
+    assert names[1] == "War"
+
+
+def test_the_same_words_in_another_order_are_no_other_name() -> None:
+    words = [("Comedy", "Romance")] * 10 + [("Comedy", "Romance")] * 9 + [("Comedy",)] + [("Drama",)] * 40
+    names = name_clusters([0] * 10 + [1] * 10 + [2] * 40, words, 3)
+    assert len({frozenset(name.split(" · ")) for name in names}) == 3
+
+
+def test_no_two_clusters_are_called_the_same() -> None:
+    words = [("War", "Drama")] * 20 + [("Comedy",)] * 20
+    names = name_clusters([0] * 10 + [1] * 10 + [2] * 20, words, 3)
+    assert len(set(names)) == 3
+    assert names[2] == "Comedy"
+
+
+# Sheets
+
+
+def test_every_picture_is_of_the_film_that_the_sheet_names(mapped: Workspace) -> None:
+    colors = drawn_colors(mapped, Atlas.open(mapped.atlas_dir))
+    assert sorted(colors) == list(range(1, N_FILMS + 1))
+    for movie_id, color in colors.items():
+        assert color == pytest.approx(color_of(movie_id), abs=12)
+
+
+def test_only_sheets_that_changed_get_another_name() -> None:
+    hashes = {movie_id: f"{movie_id:064}" for movie_id in range(3 * SHEET_FILMS)}
+    first = assign((), set(), range(2 * SHEET_FILMS + 10), hashes)
+    assert [len(sheet.movie_ids) for sheet in first] == [SHEET_FILMS, SHEET_FILMS, 10]
+    stay = set(range(2 * SHEET_FILMS + 10)) - {SHEET_FILMS}
+    new = [2 * SHEET_FILMS + 10, 2 * SHEET_FILMS + 11]
+    second = assign(first, stay, new, hashes)
+    assert second[0] == first[0]
+    # The first new film takes the place that became free.
+    assert second[1].movie_ids[-1] == new[0]
+    assert second[2].movie_ids[-1] == new[1]
+    assert {second[1].name, second[2].name}.isdisjoint({sheet.name for sheet in first})
+
+
+def test_a_sheet_without_films_is_dropped() -> None:
+    assert assign([Sheet("sheet-x.webp", (1,))], set(), [], {}) == []
+
+
+def test_neighbors_share_a_sheet() -> None:
+    x, y = np.meshgrid(np.linspace(-1, 1, 32), np.linspace(-1, 1, 32))
+    positions = np.stack([x.ravel(), y.ravel()], axis=1)
+    first = positions[along_the_map(positions)[:256]]
+    # A quarter of the films fills a quarter of the map, not a stripe along it.
+    assert np.ptp(first, axis=0).max() < 1.1
+
+
+def test_a_poster_that_cannot_be_read_leaves_a_gray_cell(mapped: Workspace) -> None:
+    with PosterStore.open_to_read(mapped.posters_dir) as store:
+        poster = store.poster(5)
+    assert poster
+    poster.path.write_bytes(bytes(poster.n_bytes))
+    for path in mapped.atlas_dir.glob("sheet-*"):
+        path.unlink()
+    report = make_atlas(mapped, AtlasOptions())
+    colors = drawn_colors(mapped, report.atlas)
+    assert np.ptp(colors[5]) < 20
+    assert colors[6] == pytest.approx(color_of(6), abs=12)
+
+
+# The command
+
+
+def test_the_command_tells_what_it_made(run: Run, mapped: Workspace) -> None:
+    outcome = run("atlas", "--home", mapped.home, "--anew", "--clusters", "3")
+    assert outcome.code == 0
+    assert re.search(r"Horror · creepy +20\n", outcome.out)
+    assert "60 films on the map (computed anew)" in outcome.out
+    assert "keyart serve" in outcome.err
+    assert "up to date" in run("atlas", "--home", mapped.home).out
+
+
+def test_the_command_without_features_is_one_line(run: Run, mapped: Workspace) -> None:
+    shutil.rmtree(mapped.features_dir)
+    outcome = run("atlas", "--home", mapped.home)
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+    assert "keyart extract" in outcome.err
+
+
+def test_the_record_holds_ids_and_no_rows(mapped: Workspace) -> None:
+    record = json.loads((mapped.atlas_dir / "atlas.json").read_text())
+    assert (record["kind"], record["version"]) == ("keyart-atlas", 1)
+    assert sorted(movie_id for sheet in record["sheets"] for movie_id in sheet["movie_ids"]) == list(range(1, 61))
+
+
+def test_a_report_is_of_what_was_saved(mapped: Workspace) -> None:
+    report: AtlasReport = make_atlas(mapped, AtlasOptions())
+    assert report.atlas.clusters == Atlas.open(mapped.atlas_dir).clusters

@@ -1,0 +1,307 @@
+"""The command line as a user types it."""
+
+import csv
+import io
+import json
+import os
+import pty
+import shutil
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from keyart.workspace.layout import Workspace
+from keyart.workspace.status import take_inventory
+from tests.keyart.conftest import Run
+from tests.posters.pictures import draw_poster
+from tests.posters.tmdb_server import V3_KEY, V4_TOKEN, Fault, TmdbServer
+
+KEYART = (sys.executable, "-c", "from keyart.cli import main; main()")
+
+
+def test_the_whole_way(
+    run: Run, movielens: Path, poster_folder: Path, backbone_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEYART_HOME", str(tmp_path / "data"))
+    assert run("load", movielens).out == f"6 films and 161 ratings by 40 users loaded into {tmp_path / 'data'}\n"
+    assert run("import", poster_folder, "--by", "movie").out == "5 posters imported, 0 already here\n"
+    assert run("extract", "--backbone", backbone_path).out == "features of 5 posters computed, 0 already here\n"
+    assert run("build").out == "5 films indexed by looks (exact, built), 5 compared by ratings\n"
+    assert "The Harbour (1990)  [1]" in run("similar", "the", "harbour").out
+    assert "next          `keyart similar TITLE`" in run("info").out
+
+
+def test_json_is_one_object_and_nothing_else(run: Run, home: Path) -> None:
+    outcome = run("similar", "Café Zürich", "-k", "2", "--json", "--home", home)
+    result = json.loads(outcome.out)
+    assert outcome.out.count("\n") == 1
+    assert list(result) == ["query", "alpha", "results"]
+    assert result["query"] == {"movie_id": 6, "title": "Café Zürich", "year": 1995}
+    assert result["alpha"] == "auto"
+    assert [list(hit) for hit in result["results"]] == [
+        ["rank", "movie_id", "title", "year", "score", "visual", "cf", "alpha", "n_ratings", "same_artwork"]
+    ] * 2
+    assert [hit["rank"] for hit in result["results"]] == [1, 2]
+    assert result["results"][0]["cf"] is None
+    assert "no ratings" in outcome.err
+
+
+def test_json_names_the_alpha_that_was_asked_for(run: Run, home: Path) -> None:
+    assert json.loads(run("similar", "1", "--alpha", "0.25", "--json", "--home", home).out)["alpha"] == 0.25
+
+
+def test_csv_reads_back(run: Run, home: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(run("similar", "1", "--csv", "--home", home).out)))
+    assert [row["rank"] for row in rows] == ["1", "2", "3", "4"]
+    assert {row["movie_id"] for row in rows} == {"2", "3", "5", "6"}
+
+
+def test_a_sheet_is_a_picture(run: Run, home: Path, tmp_path: Path) -> None:
+    for name, kind in (("s.png", "PNG"), ("s.jpg", "JPEG"), ("s.webp", "WEBP")):
+        run("similar", "1", "--sheet", tmp_path / name, "--home", home)
+        with Image.open(tmp_path / name) as sheet:
+            assert (sheet.format, sheet.mode) == (kind, "RGB")
+
+
+def test_a_picture_in_place_of_a_title(run: Run, home: Path, poster_folder: Path) -> None:
+    outcome = run("similar", "--image", poster_folder / "2.jpg", "--json", "--home", home)
+    result = json.loads(outcome.out)
+    assert result["query"] == {"movie_id": None, "title": "2.jpg", "year": None}
+    assert result["results"][0]["movie_id"] == 2
+
+
+def test_a_number_that_is_also_a_title_is_said_to_be_an_id(run: Run, movielens: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(movielens, tmp_path / "movielens"))
+    with (folder / "movies.csv").open("a") as stream:
+        stream.write("300,Quiz (1994),Drama\n51662,300 (2007),War\n")
+    with (folder / "ratings.csv").open("a") as stream:
+        stream.writelines(f"{user},300,{5 if user % 2 else 1},1\n" for user in range(1, 41))
+    run("load", folder, "--home", tmp_path / "w")
+    run("build", "--home", tmp_path / "w")
+    outcome = run("similar", "300", "--home", tmp_path / "w")
+    assert outcome.out.startswith("Quiz (1994)  [300]")
+    assert "300 was read as a movie_id; for the film of that title, type '300 (2007)'" in outcome.err
+
+
+def test_info_as_json(run: Run, home: Path) -> None:
+    found = json.loads(run("info", "--json", "--home", home).out)
+    assert (found["n_films"], found["n_posters"], found["n_indexed"]) == (6, 5, 5)
+    assert found["next"] == "`keyart similar TITLE`, or `keyart serve` to look and click"
+
+
+def test_fetch_from_tmdb(run: Run, movielens: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("load", movielens, "--home", tmp_path / "w")
+    with TmdbServer() as server:
+        server.add_film(101, imdb_id="0000011")
+        server.add_film(905, imdb_id="0000015")
+        monkeypatch.setenv("TMDB_API_KEY", V4_TOKEN)
+        monkeypatch.setenv("KEYART_TMDB_URL", server.base_url)
+        outcome = run("fetch", "--home", tmp_path / "w")
+    assert outcome.code == 0
+    counts = take_inventory(Workspace.open(tmp_path / "w")).posters
+    assert (counts["ok"], counts["not_found"], sum(counts.values())) == (2, 4, 6)
+    assert "2 posters came" in outcome.out
+
+
+# What goes wrong is one line that says what, where and what to do.
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["load", "nowhere"], "nowhere is not a folder"),
+        (["load", "empty"], "empty should hold movies.csv (or ml-100k's u.item); found nothing"),
+        (["import", "nowhere", "--by", "imdb"], "nowhere does not exist"),
+        (["import", "empty", "--by", "imdb"], "empty holds no images"),
+        (["import", "texts", "--by", "movie"], "nothing imported from texts: no file is a poster"),
+        (["import", "pictures"], "--by imdb, --by movie or --by tmdb"),
+        (["import"], "name either a folder of posters"),
+        (["import", "--csv", "bad.csv"], "bad.csv, line 1: expected the columns movie_id, path"),
+        (["extract", "--backbone", "nowhere.keras"], "nowhere.keras: no such file"),
+        (["extract", "--backbone", "text.jpg"], "text.jpg is not a Keras model file"),
+        (["extract", "--weights", "nowhere.h5"], "nowhere.h5: no such file"),
+        (["extract", "--weights", "random"], "features of two networks never mix"),
+        (["similar", "harbur"], "no film is titled 'harbur'; did you mean The Harbour (1990) [1]?"),
+        (["similar", "Twin"], "2 films are titled 'Twin': Twin (1991) [2], Twin (1992) [3]; name one by its movie_id"),
+        (["similar", "999"], "no film is titled '999', and none has that movie_id"),
+        (["similar"], "name either a film"),
+        (["similar", "1", "--image", "text.jpg"], "name either a film"),
+        (["similar", "--image", "text.jpg"], "text.jpg is not a picture"),
+        (["similar", "--image", "nowhere.jpg"], "no such picture: nowhere.jpg"),
+        (["similar", "1", "--sheet", "sheet.bmp"], "expected a name ending in .png"),
+        (["similar", "1", "--sheet", "text.jpg/sheet.png"], "cannot write text.jpg/sheet.png"),
+        (["similar", "1", "--json", "--csv"], "name one"),
+        (["similar", "1", "--home", "nowhere"], "no workspace at nowhere; make one with `keyart load DIR`"),
+        (["info", "--home", "other-version"], "version 2, this keyart reads version 1"),
+        (["fetch"], "no TMDB key: set TMDB_API_KEY"),
+    ],
+)
+def test_bad_input_is_one_line(
+    run: Run, home: Path, words: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(home.parent)
+    monkeypatch.delenv("TMDB_API_KEY", raising=False)
+    monkeypatch.setenv("KEYART_HOME", "workspace")
+    for folder in ("empty", "texts", "other-version"):
+        Path(folder).mkdir()
+    Path("text.jpg").write_text("no picture")
+    Path("texts/1.jpg").write_text("no picture")
+    Path("bad.csv").write_text("film,file\n1,1.jpg\n")
+    Path("other-version/workspace.json").write_text('{"kind": "keyart-workspace", "version": 2}')
+    outcome = run(*words)
+    assert outcome.code == 1
+    (line,) = [line for line in outcome.err.splitlines() if line.startswith("keyart: ")]
+    assert message in line
+    assert "Traceback" not in outcome.err
+
+
+def test_a_refused_key_and_an_unreachable_network(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMDB_API_KEY", V3_KEY)
+    with TmdbServer() as server:
+        server.inject("/3/configuration", Fault.UNAUTHORIZED)
+        monkeypatch.setenv("KEYART_TMDB_URL", server.base_url)
+        refused = run("fetch", "--home", home)
+    unreachable = run("fetch", "--home", home)
+    for outcome, word in ((refused, "key"), (unreachable, "reach")):
+        assert outcome.code == 1
+        assert word in outcome.err
+        assert V3_KEY not in outcome.err + outcome.out
+        assert outcome.err.count("\n") == 1
+
+
+def test_debug_shows_the_traceback(run: Run, home: Path) -> None:
+    for words in (["--debug", "similar", "nothing"], ["similar", "nothing", "--debug"]):
+        outcome = run(*words, "--home", home)
+        assert outcome.code == 1
+        assert outcome.err.startswith("Traceback")
+        assert "UnknownFilmError: no film is titled" in outcome.err.splitlines()[-1]
+
+
+def test_a_wrong_option_is_a_usage_error(run: Run) -> None:
+    assert run("similar", "1", "--alpha", "2").code == 2
+    assert run("similar", "1", "-k", "0").code == 2
+    assert run("nothing").code == 2
+
+
+def test_help_is_free_of_what_is_heavy() -> None:
+    code = (
+        "import sys\nfrom keyart.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'tensorflow', 'keras', 'faiss', 'numpy', 'pandas', 'PIL', 'requests'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "Find films that look like FILM" in shown.stdout
+
+
+def test_a_reader_that_goes_away_is_no_error(home: Path) -> None:
+    line = f'"{KEYART[0]}" -c "{KEYART[2]}" similar 1 --csv --home "{home}" | head -n 1'
+    shown = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
+    assert shown.stderr == ""
+
+
+def test_a_full_disk_is_one_line_and_keeps_what_was_there(home: Path) -> None:
+    """With a real limit on the size of files, in a process of its own."""
+    before = (home / "index" / "index.json").read_bytes()
+    code = (
+        "import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
+        f"from keyart.cli import main\nmain(['build', '--rebuild', '--home', {str(home)!r}])\n"
+    )
+    left = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert left.returncode == 1
+    assert left.stderr.startswith("keyart: cannot write ")
+    assert "free some space" in left.stderr
+    assert left.stderr.count("\n") == 1
+    assert (home / "index" / "index.json").read_bytes() == before
+    assert not list(home.rglob("*.partial"))
+
+
+def test_a_bar_is_shown_on_a_terminal_only(home: Path, poster_folder: Path) -> None:
+    (home / "index" / "index.json").unlink()
+    quiet = subprocess.run([*KEYART, "build", "--home", str(home)], capture_output=True, text=True, check=True)
+    assert quiet.stderr == ""
+    terminal, end = pty.openpty()
+    termios.tcsetwinsize(end, (24, 100))
+    subprocess.run([*KEYART, "build", "--rebuild", "--home", str(home)], stdout=subprocess.PIPE, stderr=end, check=True)
+    os.close(end)
+    shown = os.read(terminal, 65536).decode()
+    os.close(terminal)
+    assert "index: 100%" in shown
+    assert "films/s" in shown
+
+
+def test_an_import_lists_what_it_could_not_use(run: Run, movielens: Path, tmp_path: Path) -> None:
+    run("load", movielens, "--home", tmp_path / "w")
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    (folder / "1.jpg").write_bytes(draw_poster())
+    (folder / "2.jpg").write_text("no picture")
+    (folder / "77.jpg").write_bytes(draw_poster())
+    outcome = run("import", folder, "--by", "movie", "--home", tmp_path / "w")
+    assert (outcome.code, outcome.out) == (0, "1 posters imported, 0 already here\n")
+    assert "1 files match no film:\n  " in outcome.err
+    assert "2.jpg: " in outcome.err
+
+
+def test_a_corrupt_poster_is_recorded_and_skipped(run: Run, home: Path, backbone_path: Path) -> None:
+    poster = home / "posters" / "5.jpg"
+    # As long as before, so that only decoding it tells.
+    poster.write_bytes(b"x" * poster.stat().st_size)
+    outcome = run("extract", "--backbone", backbone_path, "--replace", "--resize", "nearest", "--home", home)
+    assert outcome.code == 0
+    assert "features of 4 posters computed" in outcome.out
+    assert "movie_id 5: " in outcome.err
+    assert take_inventory(Workspace.open(home)).n_skipped == 1
+
+
+def test_a_damaged_part_is_an_error_and_no_interruption(run: Run, home: Path) -> None:
+    next(home.glob("index/*.npz")).write_bytes(b"")
+    outcome = run("similar", "1", "--home", home)
+    assert outcome.code == 1
+    assert "is damaged" in outcome.err
+    assert "interrupted" not in outcome.err
+
+
+def test_the_end_of_a_file_is_not_taken_for_an_interruption(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise EOFError("cut off")
+
+    monkeypatch.setattr("keyart.workspace.layout.Workspace.open", fail)
+    outcome = run("info")
+    assert outcome.code == 1
+    assert "unexpected EOFError: cut off" in outcome.err
+
+
+def test_a_workspace_that_lost_its_record_is_mended_by_load(run: Run, home: Path, movielens: Path) -> None:
+    (home / "workspace.json").unlink()
+    assert run("info", "--home", home).code == 1
+    assert run("load", movielens, "--home", home).code == 0
+    assert run("similar", "1", "--home", home).code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["similar", "1", "--home", ""], "--home is blank"),
+        (["similar", "--image", "x.jpg", "--alpha", "0.5"], "--alpha does not go with --image"),
+        (["import", "--csv", "x.csv", "--by", "imdb"], "--by is for a folder"),
+        (["similar", "1", "--sheet", "."], "expected a name ending in"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(run: Run, words: list[str], message: str) -> None:
+    outcome = run(*words)
+    assert outcome.code == 1
+    assert message in outcome.err
+
+
+@pytest.mark.parametrize("words", [["--alpha", "nan"], ["--alpha", "2"], ["-k", "0"], ["--nothing"]])
+def test_a_usage_error_is_one_line_too(run: Run, words: list[str]) -> None:
+    outcome = run("similar", "1", *words)
+    assert outcome.code == 2
+    assert outcome.err.count("\n") == 1
+    assert "See `keyart similar --help`." in outcome.err

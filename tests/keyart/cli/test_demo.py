@@ -1,0 +1,103 @@
+"""The demonstration as a newcomer sees it: one run, looked at from several sides."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+from PIL import Image
+
+from keyart.demo.catalog import LOOKUPS, films
+from keyart.engine import Engine
+from tests.keyart.conftest import Demonstration, Run
+
+
+def test_it_says_plainly_which_weights_it_used(demonstration: Demonstration) -> None:
+    (line,) = [line for line in demonstration.printed.splitlines() if line.startswith("Features:")]
+    assert "RANDOM weights, the mean removed" in line
+
+
+def test_it_prints_three_look_ups_with_a_sheet_each(demonstration: Demonstration) -> None:
+    for number, lookup in enumerate(LOOKUPS, start=1):
+        assert f"\n{number}. {lookup.title}: {lookup.reason}\n" in demonstration.printed
+    sheets = sorted(demonstration.folder.glob("*.png"))
+    assert len(sheets) == 3
+    for path in sheets:
+        assert str(path) in demonstration.printed
+        with Image.open(path) as sheet:
+            assert sheet.width > 1600
+
+
+def test_it_tells_what_to_expect_of_the_film_that_nobody_has_rated(demonstration: Demonstration) -> None:
+    told = re.findall(r"expected mean rating (.+) \((.+) to (.+)\); of (\d+) users who would", demonstration.printed)
+    ((mean, low, high, n_users),) = told
+    assert 0.5 <= float(low) < float(mean) < float(high) <= 5
+    assert int(n_users) > 0
+
+
+def test_it_says_what_to_type_next_and_that_works(demonstration: Demonstration, run: Run) -> None:
+    home = demonstration.folder / "workspace"
+    (line,) = re.findall(r'  keyart (similar "[^"]+") --home', demonstration.printed)
+    title = line.split('"')[1]
+    result = json.loads(run("similar", title, "--json", "--home", home).out)
+    assert len(result["results"]) == 10
+
+
+def test_looking_alike_and_being_liked_alike_differ(demonstration: Demonstration) -> None:
+    engine = Engine.open(demonstration.folder / "workspace")
+    looks = [hit.movie_id for hit in engine.similar(LOOKUPS[0].title, 5, alpha=1)]
+    liked = [hit.movie_id for hit in engine.similar(LOOKUPS[0].title, 5, alpha=0)]
+    assert len(set(looks) & set(liked)) <= 1
+
+
+def test_random_weights_group_the_posters_by_style(demonstration: Demonstration) -> None:
+    engine = Engine.open(demonstration.folder / "workspace")
+    style = {film.movie_id: film.style for film in films()}
+    with_poster = [film.movie_id for film in films() if film.has_poster]
+    nearest = {movie_id: engine.similar(movie_id, 1, alpha=1).hits[0].movie_id for movie_id in with_poster}
+    assert sum(style[movie_id] == style[hit] for movie_id, hit in nearest.items()) >= 0.75 * len(with_poster)
+
+
+def test_ratings_group_the_films_by_audience(demonstration: Demonstration) -> None:
+    engine = Engine.open(demonstration.folder / "workspace")
+    audience = {film.movie_id: film.audience for film in films()}
+    rated = [film.movie_id for film in films() if film.n_ratings >= 50]
+    nearest = {movie_id: engine.similar(movie_id, 1, alpha=0).hits[0].movie_id for movie_id in rated}
+    assert sum(audience[movie_id] == audience[hit] for movie_id, hit in nearest.items()) >= 0.9 * len(rated)
+
+
+def test_the_cold_start_is_measured_in_a_table(demonstration: Demonstration, run: Run) -> None:
+    words = ("--cold", "content", "--seeds", "2", "--candidates", "cold", "--ratings-prior")
+    outcome = run("evaluate", *words, "--home", demonstration.folder / "workspace")
+    lines = outcome.out.splitlines()
+    assert lines[0] == "Among the hidden films alone:"
+    assert [line.split()[0] for line in lines[2:4]] == ["content", "genres-years"]
+    assert "2 draws; of 11 hidden films, the 6 of the test half were ranked" in outcome.out
+    assert "Ratings of hidden films that were learned from: 0." in outcome.out
+    assert [line.split()[0] for line in lines[-6:]] == ["both"] * 6
+    assert "Among all films" not in outcome.out
+
+
+def test_the_cold_start_is_measured_in_json_and_drawn(demonstration: Demonstration, run: Run, tmp_path: Path) -> None:
+    words = ("--cold", "content", "--seeds", "2", "--few-shot", "--json", "--plot", tmp_path / "curve.svg")
+    outcome = run("evaluate", *words, "--home", demonstration.folder / "workspace")
+    measured = json.loads(outcome.out)
+    assert [draw["n_leaks"] for draw in measured["draws"]] == [0, 0]
+    places = [(card["candidates"], card["name"]) for card in measured["cards"]]
+    assert places == [(kind, name) for kind in ("cold", "all") for name in ("content", "genres-years")]
+    for card in measured["cards"]:
+        assert card["auc"]["low"] <= card["auc"]["value"] <= card["auc"]["high"]
+    curve = measured["few_shot"]
+    assert curve["model"] == "content"
+    assert curve["ratings"][0]["value"] is None
+    assert len(curve["mixed"]) == len(curve["steps"])
+    assert (tmp_path / "curve.svg").read_text().startswith("<?xml")
+
+
+def test_the_cold_start_is_measured_in_csv(demonstration: Demonstration, run: Run) -> None:
+    words = ("--cold", "genres-years", "--seeds", "1", "--on", "validation", "--csv")
+    outcome = run("evaluate", *words, "--home", demonstration.folder / "workspace")
+    rows = list(csv.DictReader(io.StringIO(outcome.out)))
+    assert [(row["candidates"], row["model"]) for row in rows] == [("cold", "genres-years"), ("all", "genres-years")]
+    assert 0 <= float(rows[0]["auc_low"]) <= float(rows[0]["auc"]) <= float(rows[0]["auc_high"]) <= 1

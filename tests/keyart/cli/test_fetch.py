@@ -1,0 +1,602 @@
+"""``keyart fetch`` as a user runs it: real processes, real signals, a server on the loopback."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from catalog.film import Film
+from catalog.films import Catalog
+from catalog.io.files import sha256_file
+from keyart.workspace.layout import Workspace
+from posters.database import DATABASE_NAME, State
+from posters.store import PosterStore
+from tests.posters.pictures import draw_poster
+from tests.posters.tmdb_server import V3_KEY, V4_TOKEN, Fault, TmdbServer
+
+N_CONNECTIONS = 8
+COMMAND = (sys.executable, "-c", "from keyart.cli import main; main()", "fetch")
+
+
+@pytest.fixture
+def server() -> Iterator[TmdbServer]:
+    with TmdbServer() as server:
+        yield server
+
+
+def of_length(image: bytes, n_bytes: int) -> bytes:
+    """Pad a JPEG, which no reader minds: images of one length cannot be told apart by it."""
+    assert len(image) <= n_bytes
+    return image + b"\0" * (n_bytes - len(image))
+
+
+class Desk:
+    """A workspace of some films, and a shell to type in."""
+
+    def __init__(self, home: Path, server: TmdbServer, films: list[Film]) -> None:
+        self.home = home
+        self.server = server
+        self.films = films
+        workspace = Workspace.create(home)
+        Catalog.create(workspace.catalog_path, films, {"numbering": "movielens", "source": "test"})
+        self.posters_dir = workspace.posters_dir
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("TMDB", "KEYART"))},
+            "TMDB_API_KEY": V3_KEY,
+            "KEYART_TMDB_URL": server.base_url,
+            "KEYART_HOME": str(home),
+        }
+
+    def start(
+        self, *words: str, environment: dict[str, str] | None = None, before: Callable[[], None] | None = None
+    ) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*COMMAND, *words],
+            env={**self.environment, **(environment or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=before,
+        )
+
+    def type(
+        self, *words: str, environment: dict[str, str] | None = None, before: Callable[[], None] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        process = self.start(*words, environment=environment, before=before)
+        out, err = process.communicate(timeout=60)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def outcome(self) -> dict[int, tuple[object, ...]]:
+        """What is known of every film, but when and in how many tries."""
+        columns = "movie_id, state, reason, source, poster_path, size, language, file_name, n_bytes, sha256"
+        connection = sqlite3.connect(self.posters_dir / DATABASE_NAME)
+        rows = connection.execute(f"SELECT {columns} FROM posters").fetchall()
+        connection.close()
+        return {movie_id: tuple(rest) for movie_id, *rest in rows}
+
+    def n_ok(self) -> int:
+        if not self.posters_dir.is_dir():
+            return 0
+        with PosterStore.open(self.posters_dir) as store:
+            return len(store.posters())
+
+    def n_left(self, refresh: bool) -> int:
+        """How many of the posters that there are have not come yet, or not again."""
+        if not refresh:
+            return -self.n_ok()
+        with PosterStore.open(self.posters_dir) as store:
+            stale = store.older_than(datetime.now(UTC) - timedelta(days=180))
+            return len(stale.intersection(poster.movie_id for poster in store.posters()))
+
+    def grow_old(self) -> None:
+        connection = sqlite3.connect(self.posters_dir / DATABASE_NAME)
+        connection.execute("UPDATE posters SET fetched_at = '2020-01-01T00:00:00+00:00'")
+        connection.commit()
+        connection.close()
+
+    def redraw(self) -> None:
+        """Let TMDB have another poster of every film, of the same length."""
+        for film in self.films:
+            if film.tmdb_id and film.movie_id % 5:
+                self.server.add_film(film.tmdb_id, of_length(draw_poster(5000 + film.movie_id), 4000))
+
+    def check_rows(self) -> None:
+        """Hold every poster that counts to its row, byte for byte."""
+        if self.posters_dir.is_dir():
+            with PosterStore.open_to_read(self.posters_dir) as store:
+                assert len(store.posters()) == sum(record.state is State.OK for record in store.records())
+                assert all(sha256_file(poster.path) == poster.sha256 for poster in store.posters())
+
+    def wait_for_images(self, n_images: int, process: subprocess.Popen[str]) -> None:
+        while len(self.server.paths("/t/p")) < n_images and process.poll() is None:
+            # The server shares this process: a loop that never rests would starve it until its clients try again.
+            _PAUSE.wait(0.002)
+
+
+_PAUSE = threading.Event()
+
+
+@pytest.fixture
+def desk(tmp_path: Path, server: TmdbServer) -> Callable[..., Desk]:
+    def make(n_films: int, name: str = "workspace") -> Desk:
+        films = []
+        for movie_id in range(1, n_films + 1):
+            if movie_id % 10:
+                image = None if movie_id % 10 == 5 else of_length(draw_poster(movie_id), 4000)
+                server.add_film(1000 + movie_id, image)
+            films.append(Film(movie_id, f"Film {movie_id}", tmdb_id=1000 + movie_id))
+        return Desk(tmp_path / name, server, films)
+
+    return make
+
+
+def test_a_run_its_report_and_its_statistics(desk: Callable[..., Desk]) -> None:
+    here = desk(20)
+    before = json.loads(here.type("--report", "--json").stdout)
+    assert (before["n_films"], before["states"]["missing"]) == (20, 20)
+    assert not here.posters_dir.exists()
+    run = here.type("--rate", "0")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "16 posters came of 20 films asked for" in run.stdout
+    assert here.type("--report").stdout.splitlines()[-1].startswith("  together        20 films")
+    report = json.loads(here.type("--report", "--json").stdout)
+    assert report["states"] == {"ok": 16, "no_link": 0, "no_poster": 2, "not_found": 2, "failed": 0, "missing": 0}
+    assert sum(report["states"].values()) == report["n_films"]
+    statistics = json.loads((here.posters_dir / "last-fetch.json").read_text())
+    assert (statistics["kind"], statistics["n_asked"], statistics["n_ok"]) == ("keyart-fetch", 20, 16)
+    assert (statistics["n_requests"], statistics["success_rate"]) == (1 + 20 + 16, 0.8)
+    again = json.loads(here.type("--json").stdout)
+    assert (again["n_asked"], again["counts"]["ok"]) == (0, 16)
+
+
+def test_the_report_tells_which_films_failed_and_why(desk: Callable[..., Desk]) -> None:
+    here = desk(9)
+    for movie_id in (2, 3, 4):
+        here.server.inject(f"/3/movie/{1000 + movie_id}", Fault.HTML, lasting=True)
+    here.server.inject("/t/p/w342/poster1006.jpg", Fault.BLANK, lasting=True)
+    for _ in range(2):
+        here.type("--rate", "0")
+    (here.posters_dir / "1.jpg").unlink()
+    report = json.loads(here.type("--report", "--json").stdout)
+    assert (report["states"]["failed"], report["states"]["missing"], report["n_bytes"]) == (4, 1, 3 * 4000)
+    assert [(failure["movie_id"], failure["title"]) for failure in report["failed"]] == [
+        (movie_id, f"Film {movie_id}") for movie_id in (2, 3, 4, 6)
+    ]
+    assert {failure["attempts"] for failure in report["failed"]} == {2}
+    assert report["failed"][3]["reason"] == "expected a poster, received one color all over: a placeholder"
+    lines = [line for line in here.type("--report").stdout.splitlines() if line.startswith("failed")]
+    # What differs from film to film is no part of the reason, or every reason would be of one film.
+    assert [line.partition(":")[0] for line in lines] == ["failed, 3 films", "failed, 1 film"]
+    assert "expected TMDB's JSON for /movie, received something else" in lines[0]
+
+
+def test_the_choice_of_films(desk: Callable[..., Desk], tmp_path: Path) -> None:
+    here = desk(30)
+    plan = here.type("--dry-run", "--limit", "7")
+    assert "would ask for 7 films: about 14 requests, 0 s at least" in plan.stdout
+    slow = here.type("--dry-run", "--limit", "7", "--rate", "0.1")
+    assert "would ask for 7 films: about 14 requests, 70 s at least" in slow.stdout
+    assert here.server.requests == []
+    (tmp_path / "ids.txt").write_text("# favorites\n3\n 21 # another\n\n999\n")
+    run = json.loads(here.type("--movie-ids", str(tmp_path / "ids.txt"), "--size", "w185", "--json").stdout)
+    assert (run["n_asked"], run["counts"]["ok"], run["counts"]["missing"]) == (2, 2, 28)
+    # Asked for side by side, either may come first.
+    assert sorted(here.server.paths("/t/p")) == ["/t/p/w185/poster1003.jpg", "/t/p/w185/poster1021.jpg"]
+    (tmp_path / "long.txt").write_text("9" * 5000)
+    assert "long.txt, line 1: expected a movie_id" in here.type("--movie-ids", str(tmp_path / "long.txt")).stderr
+    (tmp_path / "bad.txt").write_text("3\nHeat\n")
+    bad = here.type("--movie-ids", str(tmp_path / "bad.txt"))
+    assert (bad.returncode, bad.stderr.count("\n")) == (1, 1)
+    assert "bad.txt, line 2: expected a movie_id, a whole number; received 'Heat'" in bad.stderr
+
+
+def test_what_is_old_is_told_and_fetched_again(desk: Callable[..., Desk]) -> None:
+    here = desk(4)
+    here.type("--rate", "0")
+    connection = sqlite3.connect(here.posters_dir / DATABASE_NAME)
+    connection.execute("UPDATE posters SET fetched_at = '2020-01-01T00:00:00+00:00' WHERE movie_id < 4")
+    connection.commit()
+    connection.close()
+    told = here.type()
+    assert "fetched more than 180 days ago: 3 films; that is the longest" in told.stderr
+    here.server.inject("/3/movie/1002", Fault.HTML)
+    refreshed = json.loads(here.type("--refresh-older-than", "180d", "--json").stdout)
+    assert (refreshed["n_asked"], refreshed["n_ok"], refreshed["outcomes"]["failed"]) == (3, 2, 1)
+    # The one that failed keeps what it had, and its age.
+    assert refreshed["counts"]["ok"] == 4
+    assert json.loads(here.type("--report", "--json").stdout)["n_stale"] == 1
+    assert here.type("--refresh-older-than", "soon").returncode == 2
+
+
+def test_dead_ids_are_marked_without_a_request(desk: Callable[..., Desk], tmp_path: Path) -> None:
+    here = desk(10)
+    lines = [json.dumps({"id": tmdb_id, "original_title": "…"}) for tmdb_id in (1001, 1002, 1003, 5)]
+    export = gzip.compress("\n".join(lines).encode())
+    (tmp_path / "cut.json.gz").write_bytes(export[:-12])
+    cut = here.type("--id-export", str(tmp_path / "cut.json.gz"))
+    assert (cut.returncode, cut.stderr.count("\n")) == (1, 1)
+    assert "cut off" in cut.stderr
+    run = here.type("--id-export", here.server.add_file("/movie_ids.json.gz", export), "--json")
+    assert json.loads(run.stdout)["counts"] | {"failed": 0} == {
+        "ok": 3, "no_link": 0, "no_poster": 0, "not_found": 7, "failed": 0, "missing": 0,
+    }  # fmt: skip
+    assert len(here.server.paths("/3/movie")) == 3
+    assert here.outcome()[4][2] == "tmdb_export"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_run_in_good_order(desk: Callable[..., Desk], number: int, code: int) -> None:
+    here = desk(2000)
+    process = here.start("--rate", "0", "--connections", str(N_CONNECTIONS))
+    here.wait_for_images(30, process)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "run the same command again to go on" in err
+    assert "Traceback" not in err
+    # All that was sent has been kept, and is told.
+    n_came = len(here.server.paths("/t/p"))
+    assert 30 <= here.n_ok() == n_came < 1600
+    assert out.startswith(f"{n_came:,} posters came of ")
+    assert json.loads((here.posters_dir / "last-fetch.json").read_text())["interrupted"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_second_signal_ends_it_at_once(desk: Callable[..., Desk], number: int, code: int) -> None:
+    here = desk(5)
+    # Silent until the client has gone: a run that waited would wait for its time-out.
+    here.server.inject("/3/configuration", Fault.STALL, lasting=True)
+    process = here.start()
+    while not here.server.requests:
+        _PAUSE.wait(0.002)
+    process.send_signal(number)
+    assert process.stderr
+    while "what is on its way" not in process.stderr.readline():
+        pass
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == code
+
+
+def test_a_run_that_fails_leaves_its_own_statistics(desk: Callable[..., Desk]) -> None:
+    here = desk(5)
+    here.server.inject("/3/configuration", Fault.UNAUTHORIZED, lasting=True)
+    assert here.type().returncode == 1
+    left = json.loads((here.posters_dir / "last-fetch.json").read_text())
+    assert "key" in left["error"]
+    assert sum(left["counts"].values()) == 5
+
+
+def test_ids_that_belong_to_no_film_are_told(desk: Callable[..., Desk], tmp_path: Path) -> None:
+    here = desk(5)
+    (tmp_path / "ids.txt").write_text("1\n990\n991\n")
+    assert "2 ids belong to no film, such as 990" in here.type("--movie-ids", tmp_path / "ids.txt", "--dry-run").stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_the_export_is_downloaded(desk: Callable[..., Desk], number: int, code: int) -> None:
+    here = desk(5)
+    here.server.inject("/ids.json.gz", Fault.DRIP)
+    process = here.start("--id-export", f"{here.server.address}/ids.json.gz")
+    while not here.server.paths("/ids"):
+        pass
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert "run the same command again" in err
+
+
+def test_a_signal_before_the_first_answer(desk: Callable[..., Desk]) -> None:
+    here = desk(5)
+    here.server.inject("/3/configuration", Fault.OVERLOADED, lasting=True)
+    process = here.start()
+    while not here.server.requests:
+        _PAUSE.wait(0.002)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "run the same command again" in err
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
+@pytest.mark.parametrize("refresh", [False, True], ids=["new", "refreshed"])
+def test_killed_at_any_moment_it_loses_only_what_was_in_flight(
+    desk: Callable[..., Desk], seed: int, refresh: bool
+) -> None:
+    rng = Random(seed)
+    words = ["--rate", "0", "--connections", str(N_CONNECTIONS)]
+    undisturbed, here = desk(600, "undisturbed"), desk(600)
+    if refresh:
+        for each in (undisturbed, here):
+            assert each.type(*words).returncode == 0
+            each.grow_old()
+        here.redraw()
+        words += ["--refresh-older-than", "180d"]
+    assert undisturbed.type(*words).returncode == 0
+    for _ in range(20):
+        n_before, n_left = len(here.server.paths("/t/p")), here.n_left(refresh)
+        process = here.start(*words)
+        here.wait_for_images(n_before + rng.randint(1, 20), process)
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        # What the dead process had sent may be on its way to the server still.
+        here.server.wait_until_idle()
+        here.check_rows()
+        n_asked, n_new = len(set(here.server.paths("/t/p")[n_before:])), n_left - here.n_left(refresh)
+        # A connection has one poster on its way at most, and one that came and is not entered.
+        assert 0 <= n_asked - n_new <= 2 * N_CONNECTIONS
+    assert here.type(*words).returncode == 0
+    assert here.outcome() == undisturbed.outcome()
+    for path in undisturbed.posters_dir.glob("*.jpg"):
+        assert (here.posters_dir / path.name).read_bytes() == path.read_bytes()
+    left = {path.name for path in here.posters_dir.iterdir()}
+    assert left == {path.name for path in undisturbed.posters_dir.iterdir()}
+
+
+def test_killed_while_one_picture_comes_in_place_of_all_it_loses_no_poster(desk: Callable[..., Desk]) -> None:
+    here = desk(100)
+    assert here.type("--rate", "0").returncode == 0
+    before = here.outcome()
+    here.grow_old()
+    for film in here.films:
+        if film.movie_id % 5:
+            here.server.add_film(film.tmdb_id, of_length(draw_poster(0), 4000))
+    words = ("--rate", "0", "--connections", "1", "--refresh-older-than", "180d")
+    n_before = len(here.server.paths("/t/p"))
+    # Once before it can be known for what it is, and once after.
+    for n_images in (5, 30):
+        process = here.start(*words)
+        here.wait_for_images(n_before + n_images, process)
+        process.kill()
+        process.communicate()
+        here.check_rows()
+        assert here.n_ok() == 80
+    assert here.type(*words).returncode == 0
+    assert here.outcome() == before
+    here.check_rows()
+    assert len(list(here.posters_dir.glob("*.jpg"))) == 80
+
+
+def test_a_second_fetch_is_refused_with_the_pid_of_the_first(desk: Callable[..., Desk]) -> None:
+    here = desk(200)
+    first = here.start("--rate", "20")
+    here.wait_for_images(1, first)
+    second = here.type()
+    first.kill()
+    first.communicate()
+    assert (second.returncode, second.stderr.count("\n")) == (1, 1)
+    assert f"process {first.pid} is writing into" in second.stderr
+    # Killed, the first one is no obstacle any more.
+    assert here.type("--rate", "0").returncode == 0
+
+
+def test_a_full_disk_ends_the_run_and_keeps_what_came(desk: Callable[..., Desk]) -> None:
+    def fill() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    here = desk(300)
+    full = here.type("--rate", "0", before=fill)
+    assert (full.returncode, full.stderr.count("\n")) == (1, 1)
+    assert "free some space" in full.stderr
+    assert not list(here.posters_dir.glob(".*"))
+    assert here.type("--rate", "0").returncode == 0
+    assert here.n_ok() == 240
+
+
+def test_a_full_disk_leaves_every_poster_old_or_new(desk: Callable[..., Desk]) -> None:
+    def fill() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+
+    here = desk(300)
+    here.type("--rate", "0")
+    here.redraw()
+    here.grow_old()
+    words = ("--rate", "0", "--refresh-older-than", "180d")
+    full = here.type(*words, before=fill)
+    assert (full.returncode, full.stderr.count("\n")) == (1, 1)
+    assert "free some space" in full.stderr
+    assert here.n_ok() == 240
+    here.check_rows()
+    assert here.type(*words).returncode == 0
+    here.check_rows()
+    assert here.n_left(refresh=True) == 0
+    assert len(list(here.posters_dir.glob("*.jpg"))) == 240
+
+
+def test_a_dry_run_changes_nothing(desk: Callable[..., Desk], tmp_path: Path) -> None:
+    here = desk(10)
+    before = {path: path.stat().st_mtime_ns for path in here.home.rglob("*")}
+    (tmp_path / "ids.json").write_text('{"id": 1001}\n{"id": 1002}\n')
+    assert json.loads(here.type("--dry-run", "--json").stdout)["n_films"] == 10
+    export = ("--id-export", str(tmp_path / "ids.json"))
+    assert json.loads(here.type("--dry-run", *export, "--json").stdout)["n_films"] == 2
+    refused = here.type("--dry-run", "--id-export", "https://example.org/ids.json.gz")
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "so it does not download the export" in refused.stderr
+    assert {path: path.stat().st_mtime_ns for path in here.home.rglob("*")} == before
+    assert here.server.requests == []
+
+
+def test_a_refused_key_is_one_line(desk: Callable[..., Desk]) -> None:
+    here = desk(50)
+    here.server.inject("/3/movie/1020", Fault.UNAUTHORIZED)
+    run = here.type("--rate", "0")
+    assert (run.returncode, run.stderr.count("\n")) == (1, 1)
+    assert "refuses the key (HTTP 401)" in run.stderr
+
+
+def test_the_key_appears_nowhere(desk: Callable[..., Desk]) -> None:
+    here = desk(30)
+    for tmdb_id, fault in enumerate((Fault.RESET, Fault.HTML, Fault.TRUNCATED, Fault.REDIRECT, Fault.STALL), 1001):
+        here.server.inject(f"/3/movie/{tmdb_id}", fault)
+    here.server.inject("/3/movie/1025", Fault.UNAUTHORIZED)
+    process = here.start("--debug", "--rate", "20")
+    here.wait_for_images(3, process)
+    command_line = Path(f"/proc/{process.pid}/cmdline")
+    assert not command_line.exists() or V3_KEY.encode() not in command_line.read_bytes()
+    out, err = process.communicate(timeout=60)
+    assert "Traceback" in err
+    assert V3_KEY not in out + err
+    for path in here.home.rglob("*"):
+        assert path.is_dir() or V3_KEY.encode() not in path.read_bytes()
+
+
+@pytest.mark.parametrize("words", [("--api-key", V3_KEY), (f"--api-key={V3_KEY}",), ("--token", V3_KEY)])
+def test_a_key_on_the_command_line_is_refused(desk: Callable[..., Desk], words: tuple[str, ...]) -> None:
+    run = desk(1).type(*words)
+    assert (run.returncode, run.stderr.count("\n")) == (1, 1)
+    assert "can be read by everyone on this machine (ps)" in run.stderr
+    assert V3_KEY not in run.stdout + run.stderr
+
+
+def test_a_key_that_is_typed_in_the_wrong_place_is_not_repeated(desk: Callable[..., Desk]) -> None:
+    here = desk(1)
+    export = f"http://127.0.0.1/ids?api_key={V3_KEY}"
+    for words in ((V4_TOKEN,), (f"--key-is={V3_KEY}",), ("--language", V3_KEY.upper()), ("--id-export", export)):
+        run = here.type(*words)
+        assert (run.returncode, run.stderr.count("\n")) == (1, 1)
+        assert "looks like a TMDB key" in run.stderr
+        assert "set TMDB_API_KEY" in run.stderr
+        assert words[-1] not in run.stdout + run.stderr
+    assert here.server.requests == []
+
+
+def test_a_key_that_is_set_in_the_wrong_place_is_not_repeated(desk: Callable[..., Desk]) -> None:
+    here = desk(1)
+    at_the_end, on_the_way = f"{here.server.base_url}?api_key={V3_KEY}", f"{here.server.address}/{V3_KEY}/3"
+    wrong = (
+        {"KEYART_TMDB_URL": at_the_end},
+        {"KEYART_TMDB_URL": on_the_way},
+        {"KEYART_HOME": V3_KEY},
+        {"TMDB_API_KEY": "", "TMDB_API_KEY_FILE": V4_TOKEN},
+    )
+    for environment in wrong:
+        run = here.type("--debug", environment=environment)
+        assert run.returncode == 1
+        assert "Traceback" in run.stderr
+        assert not [key for key in (V3_KEY, V4_TOKEN) if key in run.stdout + run.stderr]
+    # Each in a record of its own, where there is one.
+    for path in here.posters_dir.iterdir():
+        assert V3_KEY.encode() not in path.read_bytes()
+
+
+PLANTED = """
+import logging, os
+from keyart.cli import main
+from posters.tmdb import TmdbClient
+
+def fail(*arguments):
+    key = os.environ["TMDB_API_KEY"]
+    logging.getLogger("somebody").warning("asks with %s", key)
+    try:
+        raise OSError(f"https://h/3?api_key={key}")
+    except OSError as error:
+        logging.getLogger("somebody").exception("failed")
+        error.add_note(f"of {key}")
+        raise RuntimeError(key) from error
+
+TmdbClient.check_size = fail
+main()
+"""
+
+
+@pytest.mark.parametrize("key", [V3_KEY, V4_TOKEN])
+def test_a_key_in_anybodys_error_or_log_is_blanked(desk: Callable[..., Desk], key: str) -> None:
+    command = [sys.executable, "-c", PLANTED, "fetch"]
+    environment = {**desk(1).environment, "TMDB_API_KEY": key}
+    for words in ([], ["--debug"]):
+        run = subprocess.run([*command, *words], env=environment, capture_output=True, text=True, check=False)
+        assert run.returncode == 1
+        assert "asks with ***" in run.stderr
+        assert ("of ***" in run.stderr, "RuntimeError: ***" in run.stderr) == (bool(words), True)
+        assert key not in run.stdout + run.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--language", ""),
+        ("--language", "english"),
+        ("--language", "en-US\n"),
+        ("--id-export", " "),
+        ("--rate", "0.001"),
+        ("--rate", "-1"),
+        ("--rate", "nan"),
+        ("--rate", "fast"),
+        ("--retries", "-1"),
+        ("--limit", "0"),
+        ("--connections", "21"),
+    ],
+)
+def test_what_is_typed_wrongly_asks_nobody(desk: Callable[..., Desk], words: tuple[str, str]) -> None:
+    here = desk(1)
+    run = here.type(*words)
+    assert (run.returncode, run.stderr.count("\n"), here.server.requests) == (2, 1, [])
+    assert words[0] in run.stderr
+
+
+def test_no_retries_are_no_retries(desk: Callable[..., Desk]) -> None:
+    here = desk(4)
+    here.server.inject("/3/movie/1002", Fault.OVERLOADED)
+    run = json.loads(here.type("--retries", "0", "--json").stdout)
+    assert (run["n_ok"], run["reasons"]) == (3, {"127.0.0.1: HTTP 503": 1})
+    assert run["n_requests"] == len(here.server.requests) == 1 + 4 + 3
+
+
+def test_a_run_in_which_nothing_comes_ends_with_one_line(desk: Callable[..., Desk]) -> None:
+    here = desk(300)
+    for movie_id in range(101, 301):
+        here.server.inject(f"/3/movie/{1000 + movie_id}", Fault.OVERLOADED, lasting=True)
+    run = here.type("--rate", "0", "--retries", "0")
+    assert (run.returncode, run.stderr.count("\n")) == (1, 1)
+    assert "in a row failed, mostly because of this: 127.0.0.1: HTTP 503; what came is kept" in run.stderr
+    left = json.loads((here.posters_dir / "last-fetch.json").read_text())
+    assert "HTTP 503" in left["error"]
+    assert (left["counts"]["ok"], sum(left["counts"].values())) == (80, 300)
+
+
+def test_a_network_that_is_gone_for_a_while_is_waited_for(desk: Callable[..., Desk]) -> None:
+    here = desk(200)
+    process = here.start("--rate", "0", "--connections", str(N_CONNECTIONS))
+    here.wait_for_images(50, process)
+    here.server.go_away()
+    here.server.come_back()
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert here.n_ok() == 160
+
+
+def test_a_run_in_which_everything_fails_is_an_error(desk: Callable[..., Desk]) -> None:
+    here = desk(2)
+    for movie_id in (1, 2):
+        here.server.inject(f"/3/movie/{1000 + movie_id}", Fault.HTML)
+    assert here.type().returncode == 1
+    assert here.type().returncode == 0
+
+
+def test_a_key_in_a_file(desk: Callable[..., Desk], tmp_path: Path) -> None:
+    here = desk(2)
+    path = tmp_path / "key"
+    path.write_text(f"{V3_KEY}\n")
+    environment = {"TMDB_API_KEY": "", "TMDB_API_KEY_FILE": str(path)}
+    path.chmod(0o640)
+    refused = here.type(environment=environment)
+    assert f"others can read the key in {path}; type: chmod 600 {path}" in refused.stderr
+    path.chmod(0o600)
+    assert here.type(environment=environment).returncode == 0
+    path.unlink()
+    assert "cannot be read as text" in here.type(environment=environment).stderr

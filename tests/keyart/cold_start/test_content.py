@@ -1,0 +1,81 @@
+"""What the cold start is told of films: kept in the workspace, computed once, of the posters as they are."""
+
+from pathlib import Path
+
+import numpy as np
+
+from catalog.film import Film
+from features.images import read_image
+from features.store import FeatureStore
+from keyart.cold_start.content import content_of, looks_of_pictures, open_looks
+from keyart.workspace.contents import current_features, posters_of
+from keyart.workspace.layout import Workspace
+
+
+def test_every_poster_with_features_is_summed_up(home: Path) -> None:
+    workspace = Workspace.open(home)
+    found = open_looks(workspace)
+    _, rows = current_features(workspace)
+    assert found.movie_ids.tolist() == rows.movie_ids.tolist()
+    assert np.isfinite(found.rows).all()
+    assert len(np.unique(found.rows, axis=0)) == len(found.rows)
+
+
+def test_a_film_without_features_is_not_known(home: Path) -> None:
+    found = open_looks(Workspace.open(home))
+    movie_id = int(found.movie_ids[1])
+    known, unknown = found.of([movie_id, 999_999])
+    np.testing.assert_array_equal(known, found.rows[1])
+    assert np.isnan(unknown).all()
+
+
+def test_what_was_computed_is_kept_and_not_computed_again(home: Path) -> None:
+    workspace = Workspace.open(home)
+    first = open_looks(workspace)
+    for poster in posters_of(workspace):
+        # Of the same length, so that it still counts, but nothing that could be decoded.
+        poster.path.write_bytes(bytes(poster.path.stat().st_size))
+    again = open_looks(workspace)
+    np.testing.assert_array_equal(again.rows, first.rows)
+
+
+def test_what_is_damaged_is_computed_anew(home: Path) -> None:
+    workspace = Workspace.open(home)
+    first = open_looks(workspace)
+    for path in workspace.looks_dir.iterdir():
+        path.write_bytes(b"damaged")
+    np.testing.assert_array_equal(open_looks(workspace).rows, first.rows)
+
+
+def test_a_poster_that_is_gone_is_forgotten(home: Path) -> None:
+    workspace = Workspace.open(home)
+    first = open_looks(workspace)
+    gone = int(first.movie_ids[0])
+    for poster in posters_of(workspace):
+        if poster.movie_id == gone:
+            poster.path.unlink()
+    assert gone not in open_looks(workspace).movie_ids
+
+
+def test_without_features_nothing_is_known_of_posters(home: Path) -> None:
+    workspace = Workspace.open(home)
+    FeatureStore.open(workspace.features_dir).clear()
+    for path in workspace.features_dir.iterdir():
+        path.unlink()
+    found = open_looks(workspace)
+    assert found.of([1, 2]).shape == (2, 0)
+
+
+def test_a_new_picture_is_summed_up_as_a_poster_is(home: Path) -> None:
+    workspace = Workspace.open(home)
+    store, rows = current_features(workspace)
+    (features,) = list(store.blocks(rows))
+    paths = {poster.movie_id: poster.path for poster in posters_of(workspace)}
+    pixels = np.stack([read_image(paths[movie_id])[0] for movie_id in rows.movie_ids.tolist()])
+    np.testing.assert_allclose(looks_of_pictures(store, features, pixels), open_looks(workspace).rows, rtol=1e-5)
+
+
+def test_content_is_in_the_order_of_the_films() -> None:
+    films = [Film(2, "B", 1999, genres=("Drama",)), Film(1, "A")]
+    content = content_of(films, np.eye(2, dtype=np.float32))
+    assert (list(content.genres), list(content.years)) == ([("Drama",), ()], [1999, None])

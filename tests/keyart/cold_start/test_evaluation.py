@@ -1,0 +1,48 @@
+"""``keyart evaluate --cold`` as a user types it, where there is not enough for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.keyart.conftest import Run
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--cold", "nobody"], "no model of the cold start is called 'nobody'"),
+        (["--cold", "--split", "time"], "--split does not go with --cold"),
+        (["--cold", "--set", "als.n_factors=3"], "--set does not go with --cold"),
+        (["--few-shot"], "--few-shot goes with --cold"),
+        (["--on", "validation"], "--on goes with --cold"),
+        (["--cold", "--json", "--csv"], "--json and --csv both want standard output"),
+        (["--cold", "--csv", "--few-shot"], "--csv holds the ranking alone"),
+        (["--cold", "--plot", "curve.svg"], "--plot draws the curve of --few-shot"),
+        (["--cold", "--few-shot", "--plot", "curve.txt"], "curve.txt should end in .png, .svg, .pdf"),
+        (["--cold"], "no workspace at"),
+    ],
+)
+def test_what_makes_no_sense_is_said_in_a_line(tmp_path: Path, run: Run, words: list[str], message: str) -> None:
+    outcome = run("evaluate", *words, "--home", tmp_path / "nowhere")
+    assert outcome.code == 1
+    assert message in outcome.err
+    assert len(outcome.err.splitlines()) == 1
+
+
+def test_a_catalog_without_posters_is_told_so(movielens: Path, tmp_path: Path, run: Run) -> None:
+    run("load", movielens, "--home", tmp_path / "home")
+    outcome = run("evaluate", "--cold", "--home", tmp_path / "home")
+    assert outcome.code == 1
+    assert "no film with ratings has features of one; run `keyart fetch` or `keyart import`" in outcome.err
+
+
+def test_a_catalog_without_ratings_is_told_so(movielens: Path, tmp_path: Path, run: Run) -> None:
+    (tmp_path / "films").mkdir()
+    for name in ("movies.csv", "links.csv"):
+        (tmp_path / "films" / name).write_bytes((movielens / name).read_bytes())
+    run("load", tmp_path / "films", "--home", tmp_path / "home")
+    outcome = run("evaluate", "--cold", "--home", tmp_path / "home")
+    assert outcome.code == 1
+    assert "there are none; load them with `keyart load DIR`" in outcome.err

@@ -1,0 +1,213 @@
+"""The demonstration's films, posters and ratings, and the folder made of them."""
+
+import csv
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from catalog.titles import parse_title
+from keyart.demo.canvas import HEIGHT, MARGIN, WIDTH, Canvas
+from keyart.demo.catalog import LOOKUPS, draw_poster, films, ratings, write_demo
+from keyart.demo.lettering import Face, break_title, set_block, set_justified
+from keyart.demo.styles import STYLES
+from tests.keyart.conftest import Demonstration
+
+_FACE = Face(weight=0.03, tracking=0.05)
+
+
+@pytest.fixture(scope="module")
+def posters() -> dict[int, Image.Image]:
+    return {film.movie_id: draw_poster(film) for film in films()}
+
+
+@pytest.fixture
+def demo_dir(demonstration: Demonstration) -> Path:
+    return demonstration.folder / "movielens"
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+# Films
+
+
+def test_there_are_sixty_films_in_eight_styles() -> None:
+    assert [film.movie_id for film in films()] == list(range(1, 61))
+    assert len({film.title for film in films()}) == 60
+    assert {film.style for film in films()} == set(STYLES)
+    assert len(STYLES) == 8
+
+
+def test_styles_and_audiences_are_crossed() -> None:
+    audiences, styles = defaultdict(set), defaultdict(set)
+    for film in films():
+        audiences[film.style].add(film.audience)
+        styles[film.audience].add(film.style)
+    assert 4 <= len(styles) <= 6
+    assert min(map(len, audiences.values())) >= 3
+    assert min(map(len, styles.values())) >= 3
+
+
+def test_every_title_holds_the_year_of_its_film() -> None:
+    assert all(parse_title(film.title).year == film.year for film in films())
+
+
+def test_one_title_belongs_to_two_films() -> None:
+    n_films = Counter(parse_title(film.title).title for film in films())
+    assert [title for title, n in n_films.items() if n > 1] == ["Midnight Ledger"]
+
+
+def test_the_lookups_name_what_they_promise() -> None:
+    by_label = {f"{parse_title(film.title).title} ({film.year})": film for film in films()}
+    rated, cold, without_poster = (by_label[lookup.title] for lookup in LOOKUPS)
+    assert rated.n_ratings == max(film.n_ratings for film in films())
+    assert cold.n_ratings == 0
+    assert not without_poster.has_poster
+    assert without_poster.n_ratings > 0
+
+
+# Ratings
+
+
+def test_ratings_are_half_stars_of_some_three_hundred_users() -> None:
+    rated = ratings()
+    assert set(np.unique(rated.stars)) <= set(np.arange(0.5, 5.5, 0.5))
+    assert 280 <= len(np.unique(rated.user_ids)) <= 300
+    pairs = np.stack([rated.user_ids, rated.movie_ids], axis=1)
+    assert len(np.unique(pairs, axis=0)) == len(pairs)
+
+
+def test_every_film_has_as_many_ratings_as_it_says() -> None:
+    n_ratings = Counter(ratings().movie_ids.tolist())
+    assert all(n_ratings[film.movie_id] == film.n_ratings for film in films())
+    assert sum(film.n_ratings == 0 for film in films()) == 4
+    assert max(film.n_ratings for film in films()) <= 200
+
+
+def test_popularity_has_a_long_tail() -> None:
+    support = [film.n_ratings for film in films()]
+    assert np.median(support) < np.mean(support)
+
+
+def test_users_agree_within_an_audience_and_not_within_a_style() -> None:
+    rated, listed = ratings(), [film for film in films() if film.n_ratings]
+    centered = np.zeros((int(rated.user_ids.max()) + 1, 61))
+    centered[rated.user_ids, rated.movie_ids] = rated.stars - rated.stars.mean()
+    centered /= np.maximum(np.linalg.norm(centered, axis=0), 1e-9)
+    similarity = centered.T @ centered
+    alike: dict[str, list[float]] = {"audience": [], "style": [], "neither": []}
+    for a, b in combinations(listed, 2):
+        same_audience, same_style = a.audience == b.audience, a.style == b.style
+        if not (same_audience and same_style):
+            kind = "audience" if same_audience else "style" if same_style else "neither"
+            alike[kind].append(float(similarity[a.movie_id, b.movie_id]))
+    by_audience, by_style, by_neither = (float(np.mean(alike[kind])) for kind in ("audience", "style", "neither"))
+    assert by_audience > by_style + 0.2
+    assert abs(by_style - by_neither) < 0.05
+
+
+def test_another_seed_makes_up_other_users() -> None:
+    assert np.array_equal(ratings(3).stars, ratings(3).stars)
+    assert not np.array_equal(ratings(3).stars, ratings(4).stars)
+
+
+# Posters
+
+
+def test_posters_are_rgb_of_one_size(posters: dict[int, Image.Image]) -> None:
+    assert {(poster.mode, poster.size) for poster in posters.values()} == {("RGB", (342, 513))}
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_seed_draws_the_same_poster_to_the_last_bit(style: str, posters: dict[int, Image.Image]) -> None:
+    film = next(film for film in films() if film.style == style)
+    assert draw_poster(film).tobytes() == posters[film.movie_id].tobytes()
+    assert draw_poster(film, seed=1).tobytes() != posters[film.movie_id].tobytes()
+
+
+def test_no_two_posters_are_nearly_the_same(posters: dict[int, Image.Image]) -> None:
+    small = {n: np.asarray(poster.resize((38, 57)), dtype=float) for n, poster in posters.items()}
+    nearest = min(float(np.abs(small[a] - small[b]).mean()) for a, b in combinations(small, 2))
+    assert nearest > 8
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_all_type_stands_inside_the_sheet(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    sheets: list[Canvas] = []
+    finished = Canvas.finished
+    monkeypatch.setattr(Canvas, "finished", lambda sheet: sheets.append(sheet) or finished(sheet))
+    for film in films():
+        draw_poster(film, seed)
+    for sheet in sheets:
+        assert len(sheet.lettered) >= 2
+        for left, top, right, bottom in sheet.lettered:
+            assert min(left, top, WIDTH - right, HEIGHT - bottom) >= MARGIN - 0.5
+
+
+def test_type_that_would_be_cut_off_is_refused() -> None:
+    type_ = set_block(["Wide"], _FACE, 200, 60)
+    with pytest.raises(ValueError, match="to the edge"):
+        Canvas("#ffffff").letter(type_, 200, 100, "#000000")
+
+
+# Lettering
+
+
+@pytest.mark.parametrize("lines", [["I"], ["A much longer line", "and another"], ["ÉÑÜ", "àê"]])
+def test_type_keeps_to_its_room_and_is_cropped_to_its_ink(lines: list[str]) -> None:
+    for type_ in (set_block(lines, _FACE, 100, 40), set_justified(lines, _FACE, 100, 40)):
+        assert type_.width <= 200
+        assert type_.height <= 80
+        left, top, right, bottom = type_.getbbox() or (0, 0, 0, 0)
+        assert right - left >= type_.width - 4
+        assert bottom - top >= type_.height - 4
+
+
+def test_accents_are_drawn() -> None:
+    plain, accented = (set_block([text], _FACE, 1000, 100) for text in ("ELOI", "ÉLOI"))
+    # The mark takes room above the capitals, so the letters are smaller in the same height.
+    assert accented.width < plain.width
+
+
+def test_a_title_breaks_into_even_lines() -> None:
+    assert break_title("Captain Noodle and the Sea of Socks", 3) == ["Captain Noodle", "and the Sea", "of Socks"]
+    assert break_title("Love", 3) == ["Love"]
+
+
+# The folder
+
+
+def test_the_folder_is_in_movielens_format(demo_dir: Path) -> None:
+    movies, links, rated = (_rows(demo_dir / name) for name in ("movies.csv", "links.csv", "ratings.csv"))
+    assert list(movies[0]) == ["movieId", "title", "genres"]
+    assert list(links[0]) == ["movieId", "imdbId", "tmdbId"]
+    assert list(rated[0]) == ["userId", "movieId", "rating", "timestamp"]
+    assert [row["title"] for row in movies] == [film.title for film in films()]
+    # Nobody may ask TMDB for a film that does not exist.
+    assert {(row["imdbId"], row["tmdbId"]) for row in links} == {("", "")}
+    assert len(rated) == sum(film.n_ratings for film in films())
+
+
+def test_the_folder_holds_every_poster_but_one(demo_dir: Path) -> None:
+    names = {path.name for path in (demo_dir / "posters").iterdir()}
+    assert names == {f"{film.movie_id}.jpg" for film in films() if film.has_poster}
+    assert len(names) == 59
+
+
+def test_written_twice_is_the_same_bytes(demo_dir: Path, tmp_path: Path) -> None:
+    write_demo(tmp_path)
+    for path in sorted(demo_dir.rglob("*.*")):
+        assert (tmp_path / path.relative_to(demo_dir)).read_bytes() == path.read_bytes(), path.name
+
+
+def test_the_package_itself_loads_neither_numpy_nor_pillow() -> None:
+    program = "import sys, keyart.demo; sys.exit('numpy' in sys.modules or 'PIL' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -1,0 +1,178 @@
+"""New films made part of a workspace, as a user adds them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from catalog.films import FIRST_ADDED_ID
+from keyart.engine import Engine
+from keyart.pipeline.loading import load
+from keyart.workspace.layout import Workspace
+from keyart.workspace.status import take_inventory
+from tests.keyart.conftest import Run
+from tests.posters.pictures import draw_poster
+
+
+@pytest.fixture
+def poster(tmp_path: Path) -> Path:
+    """A poster that looks like the one of film 2."""
+    path = tmp_path / "new.jpg"
+    path.write_bytes(draw_poster(2, size=(124, 186)))
+    return path
+
+
+def state_of(home: Path) -> tuple[object, ...]:
+    found = take_inventory(Workspace.open(home))
+    return found.n_films, found.n_added, found.n_posters, found.n_features, found.n_indexed
+
+
+def test_a_film_is_searchable_at_once_and_found_by_others(home: Path, poster: Path, run: Run) -> None:
+    outcome = run("add", poster, "--title", "Brand New (2029)", "--genres", "drama", "--home", home)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out == f"added: Brand New (2029)  [{FIRST_ADDED_ID}]\n6 films indexed by looks\n"
+    engine = Engine.open(home)
+    film = engine.find("brand new")
+    assert (film.movie_id, film.year, film.genres) == (FIRST_ADDED_ID, 2029, ("Drama",))
+    assert next(iter(engine.similar("Brand New"))).movie_id == 2
+    assert next(iter(engine.similar(2, alpha=1))).movie_id == FIRST_ADDED_ID
+    assert state_of(home) == (7, 1, 6, 6, 6)
+
+
+def test_the_same_again_changes_nothing(home: Path, poster: Path, run: Run) -> None:
+    words = ("add", poster, "--title", "Brand New (2029)", "--home", home)
+    run(*words)
+    before = (home / "catalog.sqlite").stat().st_ino
+    outcome = run(*words)
+    assert outcome.out.startswith(f"already here: Brand New (2029)  [{FIRST_ADDED_ID}]\n")
+    assert (home / "catalog.sqlite").stat().st_ino == before
+    assert state_of(home) == (7, 1, 6, 6, 6)
+
+
+@pytest.mark.parametrize(
+    "reached", [("posters",), ("posters", "catalog.sqlite"), ("posters", "catalog.sqlite", "features")]
+)
+def test_the_same_again_finishes_what_was_interrupted(
+    home: Path, poster: Path, run: Run, tmp_path: Path, reached: tuple[str, ...]
+) -> None:
+    """As a process leaves a workspace that was killed between two parts."""
+    whole = Path(shutil.copytree(home, tmp_path / "whole"))
+    words = ("add", poster, "--title", "Brand New (2029)")
+    run(*words, "--home", whole)
+    for name in reached:
+        if (whole / name).is_dir():
+            shutil.rmtree(home / name)
+            shutil.copytree(whole / name, home / name)
+        else:
+            shutil.copy(whole / name, home / name)
+    assert state_of(home) != state_of(whole)
+    assert run(*words, "--home", home).code == 0
+    assert state_of(home) == state_of(whole)
+    hits = [[(hit.movie_id, hit.visual) for hit in Engine.open(place).similar("Brand New")] for place in (home, whole)]
+    assert hits[0] == hits[1]
+
+
+def test_added_films_stay_through_a_load(home: Path, poster: Path, movielens: Path, run: Run, tmp_path: Path) -> None:
+    run("add", poster, "--title", "Brand New (2029)", "--movie-id", "7", "--home", home)
+    run("add", poster, "--title", "Newer Still (2030)", "--home", home)
+    load(home, movielens)
+    assert state_of(home) == (8, 2, 7, 7, 7)
+    larger = Path(shutil.copytree(movielens, tmp_path / "larger"))
+    with (larger / "movies.csv").open("a") as stream:
+        stream.write("7,Brand New (2029),Drama\n8,Newer Still (2030),Drama\n")
+    report = load(home, larger)
+    assert f"Newer Still (2030) was added as movie_id {FIRST_ADDED_ID}, and is in this folder as 8" in report.notes
+    # What MovieLens brings itself under the same number is no addition any more.
+    assert state_of(home)[:2] == (9, 1)
+    assert run("info", "--home", home).out.splitlines()[1] == "films         8 from larger, 1 added"
+
+
+def test_many_films_are_added_at_once(home: Path, run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    for name, seed in (("Alpha (2001).jpg", 11), ("Beta (2002).jpg", 12)):
+        (folder / name).write_bytes(draw_poster(seed))
+    (tmp_path / "films.csv").write_text("path,title,year,movie_id\nfilms/Beta (2002).jpg,Gamma,2003,77\n")
+    assert run("add", folder, "--home", home).out.splitlines()[:2] == [
+        f"added: Alpha (2001)  [{FIRST_ADDED_ID}]",
+        f"added: Beta (2002)  [{FIRST_ADDED_ID + 1}]",
+    ]
+    assert run("add", tmp_path / "films.csv", "--home", home).out.splitlines()[0] == "added: Gamma (2003)  [77]"
+    assert state_of(home) == (9, 3, 8, 8, 8)
+    assert next(iter(Engine.open(home).similar("Gamma"))).title == "Beta"
+
+
+def test_a_workspace_without_features_takes_films_too(movielens: Path, poster: Path, run: Run, tmp_path: Path) -> None:
+    shutil.copytree(movielens, tmp_path / "movielens")
+    (tmp_path / "movielens" / "ratings.csv").unlink()
+    home = tmp_path / "bare"
+    load(home, tmp_path / "movielens")
+    outcome = run("add", poster, "--title", "Brand New (2029)", "--home", home)
+    assert outcome.code == 0
+    assert "no features here yet: found by title only; run `keyart extract` and `keyart build`" in outcome.err
+    assert state_of(home) == (7, 1, 1, 0, 0)
+
+
+def test_a_workspace_without_an_index_takes_films_too(home: Path, poster: Path, run: Run) -> None:
+    shutil.rmtree(home / "index")
+    outcome = run("add", poster, "--title", "Brand New (2029)", "--home", home)
+    assert outcome.err == "note: no index here yet: found by title only; run `keyart build`\n"
+    assert state_of(home) == (7, 1, 6, 6, 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--title", "Harbour, The (1990)"], "The Harbour (1990) is in the catalog already, as movie_id 1; to give"),
+        (
+            ["--title", "X", "--tmdb-id", "102"],
+            "the tmdb_id 102 is in the catalog already, as movie_id 2, Twin (1991)",
+        ),
+        (["--title", "X", "--imdb-id", "tt13"], "the imdb_id 0000013 is in the catalog already, as movie_id 3, Twin"),
+        (["--title", "X", "--movie-id", "5"], "the movie_id 5 is that of Seldom Seen (1994); leave it out"),
+        (["--title", "X", "--year", "19999"], "expected a year from 1870 to"),
+        (["--title", "X", "--genres", "Dramma"], "no film is of the genre 'Dramma' (did you mean Drama?); there are"),
+        ([], 'say what the film is called: --title "Heat (1995)"'),
+    ],
+)
+def test_what_cannot_be_added_is_said_and_nothing_is_changed(
+    home: Path, poster: Path, run: Run, words: list[str], message: str
+) -> None:
+    before = state_of(home)
+    outcome = run("add", poster, *words, "--home", home)
+    assert outcome.code == 1
+    assert message in outcome.err
+    assert len(outcome.err.splitlines()) == 1
+    assert state_of(home) == before
+
+
+def test_of_many_films_all_or_none_are_added(home: Path, run: Run, tmp_path: Path) -> None:
+    for seed in (11, 12):
+        (tmp_path / f"{seed}.jpg").write_bytes(draw_poster(seed))
+    (tmp_path / "bad.jpg").write_text("hello")
+    path, before = tmp_path / "films.csv", state_of(home)
+    for lines, message in (
+        (
+            "11.jpg,Alpha\nbad.jpg,Beta\n",
+            "bad.jpg: expected a JPEG, PNG, WebP or GIF image, received a text file; noth",
+        ),
+        ("11.jpg,Alpha\n12.jpg,alpha!\n", "12.jpg and "),
+        ("11.jpg,Alpha\nmissing.jpg,Beta\n", "missing.jpg: cannot be read: No such file"),
+        ("11.jpg,Alpha\n12.jpg,The Harbour (1990)\n", "12.jpg: The Harbour (1990) is in the catalog already"),
+    ):
+        path.write_text("path,title\n" + lines)
+        outcome = run("add", path, "--home", home)
+        assert (outcome.code, state_of(home)) == (1, before)
+        assert message in outcome.err
+    assert run("add", path, "--title", "X", "--home", home).err.startswith(f"keyart: {path} tells of every film itself")
+    assert "does not exist; expected a poster" in run("add", tmp_path / "none", "--home", home).err
+
+
+def test_a_film_that_was_added_keeps_its_poster(home: Path, poster: Path, run: Run) -> None:
+    run("add", poster, "--title", "Brand New (2029)", "--home", home)
+    poster.write_bytes(draw_poster(9))
+    outcome = run("add", poster, "--title", "Brand New (2029)", "--home", home)
+    assert outcome.code == 1
+    assert f"is in the catalog already, as movie_id {FIRST_ADDED_ID}" in outcome.err

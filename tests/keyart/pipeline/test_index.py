@@ -1,0 +1,269 @@
+"""The index of a workspace: which kind, brought up to date, asked through the engine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from catalog.errors import ConfigError
+from catalog.film import Film
+from catalog.films import Catalog
+from catalog.filters import Filter
+from features.encoders.keras import BackboneChoice
+from features.images import Resize
+from index.plan import Plan
+from keyart.engine import Engine
+from keyart.pipeline.features import Extraction, extract
+from keyart.pipeline.index import IndexOptions, open_index
+from keyart.pipeline.loading import build
+from keyart.workspace.layout import Workspace
+from posters.store import Origin, PosterStore, Source, State
+from tests.keyart.conftest import Run
+from tests.posters.pictures import draw_poster
+
+N_FILMS = 240
+GENRES = ("Drama", "Comedy", "Film-Noir")
+# These two have the poster of film 1.
+TWINS = (201, 202)
+
+
+def _add_posters(workspace: Workspace, seeds: dict[int, int]) -> None:
+    with PosterStore.open(workspace.posters_dir) as posters, posters.writing(), posters.together():
+        for movie_id, seed in seeds.items():
+            posters.put(movie_id, draw_poster(seed, size=(120, 180)), Origin(Source.IMPORT))
+
+
+def _extract(workspace: Workspace, backbone_path: Path) -> None:
+    extract(workspace, Extraction(BackboneChoice(str(backbone_path))))
+
+
+@pytest.fixture(scope="session")
+def _many(backbone_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    workspace = Workspace.create(tmp_path_factory.mktemp("many") / "workspace")
+    films = [
+        Film(number, f"Film {number}", year=1950 + number % 50, genres=(GENRES[number % 3],), n_ratings=number)
+        for number in range(1, N_FILMS + 1)
+    ]
+    Catalog.create(workspace.catalog_path, films, {"numbering": "movielens", "source": "test"})
+    _add_posters(workspace, {film.movie_id: 1 if film.movie_id in TWINS else film.movie_id for film in films})
+    _extract(workspace, backbone_path)
+    build(workspace, IndexOptions(kind="shortlist"))
+    return workspace.home
+
+
+@pytest.fixture
+def many(_many: Path, tmp_path: Path) -> Workspace:
+    """240 films with posters and an index by shortlist; each test's own copy."""
+    return Workspace.open(Path(shutil.copytree(_many, tmp_path / "many")))
+
+
+def record_of(workspace: Workspace) -> dict[str, object]:
+    record: dict[str, object] = json.loads((workspace.index_dir / "index.json").read_text())
+    return record
+
+
+def looks(engine: Engine, movie_id: int, **how: object) -> Iterator[tuple[int, float]]:
+    for hit in engine.similar(movie_id, alpha=1, **how):  # type: ignore[arg-type]
+        assert hit.visual is not None
+        yield hit.movie_id, hit.visual
+
+
+# Asked through the engine
+
+
+def test_a_shortlist_answers_as_an_exact_index_does(many: Workspace) -> None:
+    short = Engine.open(many.home)
+    build(many, IndexOptions(kind="exact"))
+    exact = Engine.open(many.home)
+    n_found = 0
+    for movie_id in range(1, N_FILMS, 7):
+        expected, found = dict(looks(exact, movie_id)), dict(looks(short, movie_id))
+        assert len(found) == 10
+        n_found += len(expected.keys() & found.keys())
+        for other in expected.keys() & found.keys():
+            assert found[other] == pytest.approx(expected[other], abs=2e-6)
+    assert n_found >= 0.97 * 10 * len(range(1, N_FILMS, 7))
+
+
+def test_a_filter_gives_k_films_where_there_are_k(many: Workspace) -> None:
+    engine = Engine.open(many.home)
+    wanted = Filter(first_year=1970, last_year=1979, genres=("comedy", "FILM-NOIR"), min_support=30)
+    films = {film.movie_id for film in engine.catalog if 1970 <= (film.year or 0) <= 1979}
+    films &= {film.movie_id for film in engine.catalog if film.n_ratings >= 30 and film.genres[0] != "Drama"}
+    found = [movie_id for movie_id, _ in looks(engine, 3, k=200, wanted=wanted)]
+    assert set(found) == films - {3}
+    build(many, IndexOptions(kind="exact"))
+    ranked = [movie_id for movie_id, _ in looks(Engine.open(many.home), 3, k=N_FILMS)]
+    assert found == [movie_id for movie_id in ranked if movie_id in films]
+
+
+def test_a_filter_of_few_films(many: Workspace) -> None:
+    engine = Engine.open(many.home)
+    assert {movie_id for movie_id, _ in looks(engine, 3, wanted=Filter(movie_ids={5, 9, 3, 999}))} == {5, 9}
+    assert list(looks(engine, 3, wanted=Filter(first_year=2050))) == []
+    with pytest.raises(ConfigError, match="no film is of the genre 'Western'; there are Comedy, Drama, Film-Noir"):
+        engine.similar(3, wanted=Filter(genres=("Western",)))
+
+
+def test_films_with_one_artwork_are_shown_once(many: Workspace) -> None:
+    engine = Engine.open(many.home)
+    plain = engine.similar(1, alpha=1, k=10)
+    assert [hit.movie_id for hit in plain][:2] == list(TWINS)
+    assert not any(hit.same_artwork for hit in plain)
+    folded = engine.similar(1, alpha=1, k=10, fold_artwork=True)
+    assert (folded.hits[0].movie_id, folded.hits[0].same_artwork) == (TWINS[0], (TWINS[1],))
+    assert len(folded) == 10
+    assert [hit.movie_id for hit in folded][1:9] == [hit.movie_id for hit in plain][2:10]
+
+
+def test_a_picture_is_asked_about_as_a_film_is(many: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "seen.jpg").write_bytes(draw_poster(17, size=(120, 180)))
+    engine = Engine.open(many.home)
+    found = engine.similar_to_image(tmp_path / "seen.jpg", k=3, wanted=Filter(genres=("Film-Noir",)))
+    assert found.hits[0].movie_id == 17
+    assert found.hits[0].visual == pytest.approx(1, abs=1e-3)
+    assert {hit.movie_id % 3 for hit in found} == {2}
+
+
+# Up to date
+
+
+def test_nothing_new_writes_nothing(many: Workspace) -> None:
+    before = {path: path.stat().st_mtime_ns for path in many.index_dir.iterdir() if path.suffix != ".pid"}
+    assert build(many).how == "up to date"
+    assert {path: path.stat().st_mtime_ns for path in many.index_dir.iterdir() if path.suffix != ".pid"} == before
+
+
+def test_new_and_lost_posters_are_added_and_removed_without_fitting_anew(many: Workspace, backbone_path: Path) -> None:
+    fitted = record_of(many)["files"]["basis"]  # type: ignore[index]
+    _add_posters(many, {5: 1005})
+    with PosterStore.open(many.posters_dir) as posters:
+        for movie_id in (8, 9):
+            posters.mark(movie_id, State.NO_POSTER, "gone")
+    _extract(many, backbone_path)
+    report = build(many)
+    assert (report.how, report.n_indexed) == ("1 added, 2 removed", N_FILMS - 2)
+    assert record_of(many)["files"]["basis"] == fitted  # type: ignore[index]
+    added = dict(looks(Engine.open(many.home), 5, k=N_FILMS))
+    build(many, IndexOptions(kind="exact"))
+    exact = dict(looks(Engine.open(many.home), 5, k=N_FILMS))
+    assert added.keys() == exact.keys()
+    assert 8 not in added
+    for movie_id, similarity in added.items():
+        assert similarity == pytest.approx(exact[movie_id], abs=2e-6)
+
+
+def test_posters_that_changed_are_not_found_until_the_next_build(many: Workspace, backbone_path: Path) -> None:
+    _add_posters(many, {5: 1005, 6: 1006})
+    _extract(many, backbone_path)
+    engine = Engine.open(many.home)
+    result = engine.similar(1, alpha=1, k=N_FILMS)
+    assert not {5, 6} & {hit.movie_id for hit in result}
+    assert any("2 films of the index have no features any more, or another poster" in note for note in result.notes)
+    build(many)
+    result = Engine.open(many.home).similar(1, alpha=1, k=N_FILMS)
+    assert {5, 6} < {hit.movie_id for hit in result}
+    assert not result.notes or "another poster" not in " ".join(result.notes)
+
+
+def test_what_was_asked_for_is_remembered(many: Workspace, backbone_path: Path) -> None:
+    build(many, IndexOptions(kind="exact", center=True))
+    _add_posters(many, {5: 1005})
+    _extract(many, backbone_path)
+    report = build(many)
+    assert (report.index["type"], report.centered, report.how) == ("exact", True, "1 added, 0 removed")
+    assert build(many, IndexOptions(rebuild=True)).index["type"] == "exact"
+    assert build(many, IndexOptions(kind="auto")).index["report"]["asked"]["kind"] == "auto"
+
+
+def test_another_network_builds_anew(many: Workspace, backbone_path: Path) -> None:
+    again = Extraction(BackboneChoice(str(backbone_path)), Resize.NEAREST, replace_others=True)
+    extract(many, again)
+    assert build(many).how == "built"
+
+
+def test_mostly_new_films_build_anew(many: Workspace, backbone_path: Path) -> None:
+    _add_posters(many, {movie_id: 2000 + movie_id for movie_id in range(1, 150)})
+    _extract(many, backbone_path)
+    assert build(many).how == "built"
+
+
+def test_a_damaged_index_is_built_anew(many: Workspace) -> None:
+    path = next(many.index_dir.glob("*.faiss"))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert build(many).how == "built"
+    assert len(open_index(many)) == N_FILMS
+
+
+def test_a_plan_is_told_before_a_build(many: Workspace) -> None:
+    plans: list[Plan] = []
+    build(many, on_plan=plans.append)
+    assert not plans
+    build(many, IndexOptions(rebuild=True), on_plan=plans.append)
+    assert [plan.kind for plan in plans] == ["shortlist"]
+
+
+# Typed
+
+
+def test_the_options_of_build(many: Workspace, run: Run) -> None:
+    home = ("--home", many.home)
+    assert "(shortlist, up to date, recall@10 " in run("build", *home).out
+    assert "(exact, built)" in run("build", "--index", "exact", *home).out
+    assert "(exact, mean removed, built)" in run("build", "--center", *home).out
+    told = run("build", "--index", "shortlist", *home)
+    assert told.err.startswith("index: shortlist, ")
+    assert " s: as asked for\n" in told.err
+    tight = run("build", "--index", "shortlist", "--max-memory", "10KB", *home)
+    assert (tight.code, tight.err.count("\n")) == (1, 1)
+    assert "0 MB are too little: the smallest shortlist needs " in tight.err
+    assert record_of(many)["type"] == "shortlist"
+    assert run("build", "--max-memory", "lots", *home).code == 2
+    assert "240 films (shortlist)" in run("info", *home).out
+
+
+@pytest.mark.parametrize(
+    ("typed", "years"),
+    [("1960", {1960}), ("1960-1962", {1960, 1961, 1962}), ("1998-", {1998, 1999}), ("-1951", {1950, 1951})],
+)
+def test_years_are_typed_in_several_ways(many: Workspace, run: Run, typed: str, years: set[int]) -> None:
+    out = run("similar", "3", "--years", typed, "-k", "100", "--json", "--home", many.home).out
+    assert {hit["year"] for hit in json.loads(out)["results"]} == years
+
+
+@pytest.mark.parametrize("typed", ["", "-", "19", "1999-1990", "then"])
+def test_years_that_are_none(many: Workspace, run: Run, typed: str) -> None:
+    outcome = run("similar", "3", f"--years={typed}", "--home", many.home)
+    assert outcome.code == 2
+    assert "--years" in outcome.err
+
+
+def test_the_filters_of_similar(many: Workspace, run: Run, tmp_path: Path) -> None:
+    listed = tmp_path / "ids.txt"
+    listed.write_text("# ours\n4\n7\n10\n13\n16\n")
+    words = ("--genre", "comedy", "--min-ratings", "10", "--movie-ids", listed, "--fold", "--json")
+    results = json.loads(run("similar", "3", *words, "--home", many.home).out)["results"]
+    assert {hit["movie_id"] for hit in results} == {10, 13, 16}
+
+
+def test_neighbors_are_written_as_a_table(many: Workspace, run: Run, tmp_path: Path) -> None:
+    import pandas as pd
+
+    out = tmp_path / "neighbors.parquet"
+    outcome = run("neighbors", "-k", "5", "--out", out, "--home", many.home)
+    assert outcome.out == f"1,200 pairs of 240 films written to {out}\n"
+    table = pd.read_parquet(out)
+    assert list(table.columns) == ["movie_id", "rank", "neighbor_id", "similarity"]
+    engine = Engine.open(many.home)
+    for movie_id in (1, 77, 240):
+        own = table[table["movie_id"] == movie_id]
+        found = dict(looks(engine, movie_id, k=5))
+        assert own["neighbor_id"].tolist() == list(found)
+        np.testing.assert_allclose(own["similarity"], list(found.values()), atol=2e-6)

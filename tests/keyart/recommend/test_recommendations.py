@@ -1,0 +1,241 @@
+"""Known films and new ones in one list."""
+
+import csv
+import io
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from catalog.errors import NotBuiltError
+from catalog.io.files import write_bytes
+from keyart.pipeline.loading import load
+from keyart.recommend.recommendations import RecommendedFilm, UserRecommender, history_of, recommend, recommend_new
+from keyart.workspace.contents import open_ratings
+from keyart.workspace.layout import Workspace
+from tests.keyart.conftest import N_FILMS, Run
+
+UNRATED = 6
+
+
+def film(films: tuple[RecommendedFilm, ...], movie_id: int) -> RecommendedFilm:
+    return next(one for one in films if one.movie_id == movie_id)
+
+
+# In a workspace
+
+
+def test_a_film_that_nobody_rated_is_recommended_and_marked(home: Path) -> None:
+    found = recommend(Workspace.open(home), "item-cosine", 2, 10, fresh=0.2)
+    assert film(found.films, UNRATED).new
+    assert film(found.films, UNRATED).n_ratings == 0
+    assert sum(one.new for one in found.films) == sum(one.n_ratings == 0 for one in found.films)
+    assert not film(found.films, 5).new
+    assert [one.rank for one in found.films] == list(range(1, len(found.films) + 1))
+
+
+def test_new_films_can_be_left_out(home: Path) -> None:
+    found = recommend(Workspace.open(home), "item-cosine", 2, 10, fresh=0)
+    assert found.films
+    assert not any(one.new for one in found.films)
+
+
+def test_who_is_unknown_is_shown_what_people_like_and_what_is_new_and_told_so(home: Path) -> None:
+    found = recommend(Workspace.open(home), "item-cosine", 4242, 5)
+    assert film(found.films, UNRATED).new
+    assert any(not one.new for one in found.films)
+    assert "no user 4242" in found.notes[0]
+
+
+def test_who_has_rated_everything_is_not_called_unknown(home: Path) -> None:
+    found = recommend(Workspace.open(home), "item-cosine", 1, 5)
+    assert not any("no user" in note for note in found.notes)
+    assert any("rated already" in note for note in found.notes) == (not any(not one.new for one in found.films))
+
+
+def test_somebody_new_is_placed_by_what_they_rated(home: Path, tmp_path: Path) -> None:
+    write_bytes(tmp_path / "mine.csv", b"movieId,rating\n1,5\n999,4\n")
+    found = recommend_new(Workspace.open(home), "item-cosine", tmp_path / "mine.csv", 10, fresh=0.3)
+    assert film(found.films, UNRATED).new
+    assert 1 not in [one.movie_id for one in found.films]
+    assert any("1 film of mine.csv" in note and "999" in note for note in found.notes)
+
+
+def test_a_new_film_that_the_person_has_rated_is_not_recommended(home: Path, tmp_path: Path) -> None:
+    write_bytes(tmp_path / "mine.csv", f"movieId,rating\n1,5\n{UNRATED},4\n".encode())
+    found = recommend_new(Workspace.open(home), "item-cosine", tmp_path / "mine.csv", 10, fresh=0.5)
+    assert UNRATED not in [one.movie_id for one in found.films]
+
+
+def test_what_was_rated_since_the_model_was_fitted_is_not_recommended(
+    home: Path, movielens: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "later"
+    for path in movielens.iterdir():
+        write_bytes(folder / path.name, path.read_bytes())
+    with (folder / "ratings.csv").open("a") as stream:
+        # User 2 has rated the film that was new, and user 99 came.
+        stream.write(f"2,{UNRATED},5,9\n99,1,5,9\n")
+    load(home, folder)
+    workspace = Workspace.open(home)
+    for fresh in (None, 1.0):
+        found = recommend(workspace, "item-cosine", 2, 10, fresh)
+        assert UNRATED not in [one.movie_id for one in found.films]
+    later = recommend(workspace, "item-cosine", 99, 10)
+    assert 1 not in [one.movie_id for one in later.films]
+    assert not any("no user" in note for note in later.notes)
+
+
+def test_without_ratings_nobody_is_recommended_anything(home: Path, movielens: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "unrated"
+    for name in ("movies.csv", "links.csv"):
+        write_bytes(folder / name, (movielens / name).read_bytes())
+    load(home, folder)
+    with pytest.raises(NotBuiltError, match="no ratings here"):
+        recommend(Workspace.open(home), "item-cosine", 2, 10)
+
+
+def test_the_list_is_the_same_every_time(home: Path) -> None:
+    one, other = (recommend(Workspace.open(home), "item-cosine", 3, 10, fresh=0.4) for _ in range(2))
+    assert one == other
+
+
+def test_the_command_marks_new_films(run: Run, home: Path) -> None:
+    words = ("recommend", "2", "--model", "item-cosine", "--fresh", "0.3", "--home", home)
+    assert "Café Zürich (1995)  (new)" in run(*words).out
+    results = json.loads(run(*words, "--json").out)["results"]
+    assert {one["movie_id"]: one["new"] for one in results}[UNRATED] is True
+    rows = list(csv.DictReader(io.StringIO(run(*words, "--csv").out)))
+    assert {row["movie_id"]: row["new"] for row in rows}[str(UNRATED)] == "True"
+
+
+def test_an_added_film_is_recommended(run: Run, home: Path, poster_folder: Path, tmp_path: Path) -> None:
+    write_bytes(tmp_path / "poster.jpg", (poster_folder / "2.jpg").read_bytes())
+    assert run("add", tmp_path / "poster.jpg", "--title", "Added", "--year", "2001", "--home", home).code == 0
+    found = run("recommend", "2", "--model", "item-cosine", "--fresh", "0.5", "--home", home)
+    assert "Added (2001)  (new)" in found.out
+
+
+@pytest.mark.parametrize("share", ["-0.1", "1.5", "much", "nan"])
+def test_a_share_is_between_0_and_1(run: Run, home: Path, share: str) -> None:
+    refused = run("recommend", "2", "--fresh", share, "--home", home)
+    assert refused.code == 2
+    assert "--fresh" in refused.err
+
+
+# In a world of two tastes, in which film 41 is a drama that nobody has rated
+
+
+@pytest.fixture
+def fitted(tastes_home: Path, run: Run) -> Path:
+    assert run("fit", "ease", "--home", tastes_home).code == 0
+    return tastes_home
+
+
+def places_of(films: tuple[RecommendedFilm, ...]) -> list[int]:
+    return [place for place, one in enumerate(films) if one.new]
+
+
+def test_a_new_film_comes_sooner_for_those_whose_taste_it_suits(fitted: Path) -> None:
+    places: dict[int, list[int]] = {0: [], 1: []}
+    for user in range(1, 11):
+        films = recommend(Workspace.open(fitted), "ease", user, N_FILMS + 1).films
+        places[user % 2] += places_of(films)
+        scores = [one.score for one in films]
+        assert scores == sorted(scores, reverse=True)
+    assert len(places[0]) == len(places[1]) == 5
+    assert max(places[0]) < min(places[1])
+
+
+def test_who_has_rated_everything_is_shown_what_is_new(fitted: Path, tastes: Path, run: Run, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tastes, tmp_path / "more"))
+    with (folder / "ratings.csv").open("a") as stream:
+        stream.writelines(f"\n500,{movie_id},4,1" for movie_id in range(1, N_FILMS + 1))
+    run("load", folder, "--home", fitted)
+    run("fit", "ease", "--home", fitted)
+    found = recommend(Workspace.open(fitted), "ease", 500, 10)
+    assert [(one.movie_id, one.new) for one in found.films] == [(N_FILMS + 1, True)]
+    assert found.notes == ("every film that the model knows has been rated already",)
+    assert recommend(Workspace.open(fitted), "ease", 500, 10, fresh=0).films == ()
+
+
+def test_new_films_are_only_spoken_of_where_there_are_some(fitted: Path) -> None:
+    liked = "ease knows no user 4242: these are the films that people like best"
+    assert recommend(Workspace.open(fitted), "ease", 4242, 10).notes == (f"{liked}, and new ones",)
+    assert recommend(Workspace.open(fitted), "ease", 4242, 10, fresh=0).notes == (liked,)
+
+
+def test_a_file_of_films_that_nobody_knows_is_no_taste(fitted: Path, tmp_path: Path) -> None:
+    write_bytes(tmp_path / "mine.csv", b"movieId,rating\n999,5\n")
+    found = recommend_new(Workspace.open(fitted), "ease", tmp_path / "mine.csv", 10)
+    assert found.notes == (
+        "1 film of mine.csv without ratings here, passed over: 999",
+        "ease can say nothing: these are the films that people like best, and new ones",
+    )
+    assert len(found.films) == 10
+
+
+def test_a_file_of_a_users_ratings_is_answered_as_the_user(fitted: Path, tmp_path: Path) -> None:
+    ratings = open_ratings(Workspace.open(fitted))
+    mine = ratings.where(ratings.user_ids == 2)
+    pairs = zip(mine.movie_ids.tolist(), mine.values.tolist(), strict=True)
+    lines = ["movieId,rating", *(f"{movie_id},{stars}" for movie_id, stars in pairs)]
+    write_bytes(tmp_path / "mine.csv", "\n".join(lines).encode())
+    as_user = recommend(Workspace.open(fitted), "ease", 2, N_FILMS)
+    as_new = recommend_new(Workspace.open(fitted), "ease", tmp_path / "mine.csv", N_FILMS)
+    assert [one.movie_id for one in as_user.films] == [one.movie_id for one in as_new.films]
+
+
+# Opened once, asked many times
+
+
+def test_one_that_is_opened_once_answers_as_one_that_is_opened_each_time(fitted: Path) -> None:
+    workspace = Workspace.open(fitted)
+    opened = UserRecommender.open(workspace, "ease")
+    for user in (2, 3, 4242):
+        for fresh in (None, 0.0, 0.3):
+            assert opened.for_user(user, 10, fresh) == recommend(workspace, "ease", user, 10, fresh)
+
+
+def test_threads_get_the_same_answers_as_one_after_the_other(fitted: Path) -> None:
+    opened = UserRecommender.open(Workspace.open(fitted), "ease")
+    users = [*range(1, 41), 4242] * 3
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(lambda user: opened.for_user(user, 10), users))
+    assert together == [opened.for_user(user, 10) for user in users]
+
+
+def test_it_knows_when_it_is_old(fitted: Path, tastes: Path, run: Run, tmp_path: Path) -> None:
+    def is_old_after(*words: str | Path) -> bool:
+        opened = UserRecommender.open(Workspace.open(fitted), "ease")
+        assert opened.is_current()
+        opened.for_user(2, 10)
+        assert opened.is_current()
+        assert run(*words, "--home", fitted).code == 0
+        return not opened.is_current()
+
+    write_bytes(tmp_path / "poster.jpg", (tastes / "posters" / "7.jpg").read_bytes())
+    assert is_old_after("fit", "ease")
+    assert is_old_after("add", tmp_path / "poster.jpg", "--title", "Added", "--genres", "Drama")
+    assert is_old_after("load", tastes)
+    assert not is_old_after("fit", "most-rated")
+
+
+def test_what_was_disliked_is_no_choice(fitted: Path) -> None:
+    opened = UserRecommender.open(Workspace.open(fitted), "ease")
+    dramas, comedies = [22, 24, 26, 28], [21, 23, 25, 27]
+    both = history_of([*dramas, *comedies], [5.0] * 4 + [0.5] * 4)
+    found = opened.for_ratings(both, 10, fresh=0, liked_from=3)
+    assert not {*dramas, *comedies}.intersection(one.movie_id for one in found.films)
+    assert sum(one.movie_id % 2 == 0 for one in found.films) > sum(one.movie_id % 2 for one in found.films)
+    assert any("below 3 stars (4)" in note for note in found.notes)
+
+
+def test_who_dislikes_all_is_shown_what_others_like_and_nothing_disliked(fitted: Path) -> None:
+    opened = UserRecommender.open(Workspace.open(fitted), "ease")
+    found = opened.for_ratings(history_of([22, 24], [1.0, 1.0]), N_FILMS, liked_from=3)
+    assert found.gives_stars
+    assert not {22, 24}.intersection(one.movie_id for one in found.films)
+    assert any("can say nothing" in note for note in found.notes)

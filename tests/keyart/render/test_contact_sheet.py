@@ -1,0 +1,73 @@
+"""Contact sheets, looked at pixel by pixel where a person would look as a whole."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from catalog.errors import ConfigError
+from keyart.render.contact_sheet import draw_sheet, write_sheet
+from keyart.render.drawing import check_sheet_path
+from keyart.results import Hit, Query, SimilarFilms
+
+RED = (200, 30, 40)
+
+
+@pytest.fixture
+def poster_path(tmp_path: Path) -> Path:
+    path = tmp_path / "poster.png"
+    Image.new("RGB", (342, 513), RED).save(path)
+    return path
+
+
+def result(n_hits: int, poster_path: Path | None, title: str = "Amélie") -> SimilarFilms:
+    hits = tuple(
+        Hit(rank, rank, title, 2001, 0.5, 0.5, None if rank % 2 else 0.25, rank, 0.7, poster_path)
+        for rank in range(1, n_hits + 1)
+    )
+    return SimilarFilms(Query(99, title, 2001, poster_path), "auto", hits)
+
+
+def n_red(sheet: Image.Image) -> int:
+    return int((np.asarray(sheet) == RED).all(axis=2).sum())
+
+
+@pytest.mark.parametrize("n_hits", [0, 1, 5, 6, 12])
+def test_every_poster_stands_on_the_sheet_whole(n_hits: int, poster_path: Path) -> None:
+    assert n_red(draw_sheet(result(n_hits, poster_path))) == 400 * 600 + n_hits * 208 * 312
+
+
+def test_posters_of_other_shapes_keep_their_shape(tmp_path: Path) -> None:
+    path = tmp_path / "square.png"
+    Image.new("RGB", (50, 50), RED).save(path)
+    assert n_red(draw_sheet(result(1, path))) == 400 * 400 + 208 * 208
+
+
+@pytest.mark.parametrize("path", [None, Path("nowhere.jpg"), Path(__file__)])
+def test_a_missing_or_broken_poster_leaves_a_marked_gap(path: Path | None) -> None:
+    sheet = draw_sheet(result(3, path))
+    colors = {color for _, color in sheet.getcolors(1 << 20) or []}
+    assert (0xDC, 0xD8, 0xCF) in colors
+
+
+@pytest.mark.parametrize("title", ["", "A", "word " * 60, "unbreakable" * 20, "Amélie – Ωmega Ж½…", "千と千尋の神隠し"])
+def test_any_title_can_be_drawn(title: str, poster_path: Path) -> None:
+    assert draw_sheet(result(2, poster_path, title)).size == draw_sheet(result(2, poster_path)).size
+
+
+def test_accents_are_letters_and_not_boxes(poster_path: Path) -> None:
+    drawn = {title: draw_sheet(result(0, poster_path, title)).tobytes() for title in ("é", "ñ", "ő", "Ж", "\uffff")}
+    assert len(set(drawn.values())) == 5
+
+
+def test_long_results_are_cut_at_fifty(poster_path: Path) -> None:
+    assert draw_sheet(result(70, poster_path)).size == draw_sheet(result(50, poster_path)).size
+
+
+def test_unknown_kinds_are_refused_and_nothing_is_written(poster_path: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"expected a name ending in \.png"):
+        check_sheet_path(tmp_path / "sheet")
+    with pytest.raises(ConfigError):
+        write_sheet(result(1, poster_path), tmp_path / "sheet.gif")
+    assert not (tmp_path / "sheet.gif").exists()

@@ -1,0 +1,170 @@
+"""Why two films look alike: the stored features taken apart."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+
+from catalog.errors import DataError, NotBuiltError, UnknownFilmError
+from features.encoders.keras import BackboneChoice
+from features.images import Resize
+from features.pooling import Pooling
+from features.store import FeatureStore
+from keyart.engine import Engine
+from keyart.pipeline.features import Extraction, extract
+from keyart.pipeline.index import IndexOptions
+from keyart.pipeline.loading import build
+from keyart.workspace.layout import Workspace
+from posters.store import PosterStore
+from tests.keyart.conftest import Run
+
+
+def replace_features(home: Path, rows: dict[int, npt.NDArray[np.floating]]) -> None:
+    """Give films other features, as if the network had seen their posters so, and build the index of them."""
+    workspace = Workspace.open(home)
+    with PosterStore.open_to_read(workspace.posters_dir) as posters:
+        hashes = {poster.movie_id: poster.sha256 for poster in posters.posters()}
+    table = pd.DataFrame(
+        {
+            "movie_id": np.array(list(rows), np.int64),
+            "poster_sha256": [hashes[movie_id] for movie_id in rows],
+            "width": np.int32(120),
+            "height": np.int32(180),
+            "source": "",
+        }
+    )
+    FeatureStore.open(workspace.features_dir).append(table, np.stack(list(rows.values())).astype(np.float16))
+    build(workspace, IndexOptions(rebuild=True))
+
+
+def top_right() -> npt.NDArray[np.float32]:
+    features = np.zeros((7, 7, 8), np.float32)
+    features[0, 6] = range(8)
+    return features.ravel()
+
+
+def rewrite_record(home: Path, **changes: object) -> None:
+    path = home / "features" / "features.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+@pytest.mark.parametrize("center", [False, True])
+def test_the_parts_add_up_to_what_similar_shows(home: Path, center: bool) -> None:
+    build(Workspace.open(home), IndexOptions(center=center))
+    engine = Engine.open(home)
+    hits = engine.similar(1, alpha=1).hits
+    assert len(hits) == 4
+    for hit in hits:
+        found = engine.explain(1, hit.movie_id)
+        assert found.grid.shape == (7, 7)
+        assert found.similarity == pytest.approx(found.grid.sum(), abs=1e-14)
+        assert found.similarity == pytest.approx(hit.visual, abs=2e-6)
+        assert found.centered == center
+        assert center or (found.grid >= 0).all()
+
+
+def test_films_are_named_by_title_or_id_and_come_with_their_posters(engine: Engine, home: Path) -> None:
+    found = engine.explain("harbour", 3)
+    assert [film.label for film in found.films] == ["The Harbour (1990)", "Twin (1992)"]
+    assert [film.poster_path for film in found.films] == [home / "posters" / "1.jpg", home / "posters" / "3.jpg"]
+    np.testing.assert_array_equal(found.grid, engine.explain(3, 1).grid)
+    with pytest.raises(UnknownFilmError, match="did you mean"):
+        engine.explain(1, "harbor")
+
+
+def test_a_film_is_like_itself(engine: Engine) -> None:
+    assert engine.explain(1, 1).similarity == pytest.approx(1)
+
+
+def test_what_is_alike_at_the_top_right_only_is_found_there(home: Path) -> None:
+    replace_features(home, {1: top_right(), 2: top_right()})
+    expected = np.zeros((7, 7))
+    expected[0, 6] = 1
+    np.testing.assert_allclose(Engine.open(home).explain(1, 2).grid, expected, atol=1e-15)
+
+
+# Refusals
+
+
+def test_a_film_without_a_poster(engine: Engine) -> None:
+    with pytest.raises(NotBuiltError, match=r"No Poster \(1993\) has no poster; run `keyart fetch` or `keyart import"):
+        engine.explain(1, 4)
+
+
+def test_a_poster_that_changed_since_it_was_seen_by_the_network(home: Path, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    shutil.copy(home / "posters" / "5.jpg", tmp_path / "new" / "2.jpg")
+    assert run("import", tmp_path / "new", "--by", "movie", "--home", home).code == 0
+    with pytest.raises(NotBuiltError, match=r"the poster of Twin \(1991\) has no features yet; run `keyart extract`"):
+        Engine.open(home).explain(1, 2)
+
+
+def test_pooled_features_have_no_places(home: Path, backbone_path: Path) -> None:
+    workspace = Workspace.open(home)
+    extract(workspace, Extraction(BackboneChoice(str(backbone_path)), pooling=Pooling.GEM, replace_others=True))
+    build(workspace)
+    with pytest.raises(DataError, match=r"pooled \(gem\).* no place on it; run `keyart extract --features raw --repl"):
+        Engine.open(home).explain(1, 2)
+
+
+def test_without_an_index_nobody_knows_whether_to_center(home: Path) -> None:
+    (home / "index" / "index.json").unlink()
+    with pytest.raises(NotBuiltError, match="no index of posters here yet; run `keyart extract`, then `keyart build`"):
+        Engine.open(home).explain(1, 2)
+
+
+def test_features_of_an_earlier_version_learn_their_shape(home: Path, backbone_path: Path) -> None:
+    rewrite_record(home, map_shape=None)
+    engine = Engine.open(home)
+    with pytest.raises(DataError, match=r"do not tell the shape of the map .* run `keyart extract` again"):
+        engine.explain(1, 2)
+    assert extract(Workspace.open(home), Extraction(BackboneChoice(str(backbone_path)))).n_new == 0
+    assert engine.explain(1, 2).grid.shape == (7, 7)
+
+
+def test_a_network_that_gives_no_map_is_named(home: Path) -> None:
+    rewrite_record(home, map_shape=[392])
+    with pytest.raises(DataError, match=r"the output of tiny has the shape \(392,\); expected a map"):
+        Engine.open(home).explain(1, 2)
+
+
+def test_features_replaced_under_an_open_engine_do_not_mix(home: Path, backbone_path: Path) -> None:
+    engine = Engine.open(home)
+    extract(Workspace.open(home), Extraction(BackboneChoice(str(backbone_path)), Resize.NEAREST, replace_others=True))
+    with pytest.raises(DataError, match="run `keyart build` again"):
+        engine.explain(1, 2)
+
+
+def test_a_poster_that_the_network_sees_nothing_in(home: Path) -> None:
+    replace_features(home, {2: np.zeros(7 * 7 * 8)})
+    with pytest.raises(DataError, match=r"all 392 numbers of the features of Twin \(1991\) are zero"):
+        Engine.open(home).explain(1, 2)
+
+
+@pytest.mark.parametrize("kind", ["exact", "shortlist"])
+def test_damaged_features_are_not_taken_apart(home: Path, kind: Any) -> None:
+    build(Workspace.open(home), IndexOptions(kind=kind, rebuild=True))
+    engine = Engine.open(home)
+    path = home / "features" / "features-00000.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"features-00000\.\* is damaged .*; run `keyart extract` again"):
+        engine.explain(1, 2)
+
+
+def test_no_network_is_loaded(home: Path) -> None:
+    program = (
+        "import sys; from keyart import Engine; Engine.open(sys.argv[1]).explain(1, 3); "
+        "sys.exit(bool({'tensorflow', 'keras'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", program, str(home)], check=False).returncode == 0
