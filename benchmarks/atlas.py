@@ -40,7 +40,7 @@ from keyart.atlas.sprites import along_the_map, assign, draw
 from keyart.pipeline.index import build
 from keyart.pipeline.movielens import load
 from keyart.pipeline.posters import import_posters
-from keyart.workspace.contents import current_features, films_of, posters_of
+from keyart.workspace.contents import current_features, list_films, list_posters
 from keyart.workspace.index import film_features
 from keyart.workspace.layout import Workspace
 
@@ -141,8 +141,8 @@ def _nearest(likeness: np.ndarray, k: int) -> list[list[int]]:
 
 def repeated(workspace: Workspace, folder: Path) -> Path:
     """Make a workspace of the same posters five times over, with an atlas."""
-    atlas, films = Atlas.open(workspace.atlas_dir), {film.movie_id: film for film in films_of(workspace)}
-    paths = {poster.movie_id: poster.path for poster in posters_of(workspace)}
+    atlas, films = Atlas.open(workspace.atlas_dir), {film.movie_id: film for film in list_films(workspace)}
+    paths = {poster.movie_id: poster.path for poster in list_posters(workspace)}
     n = len(atlas)
     movie_ids = np.arange(1, n * _N_TIMES + 1)
     sources = [int(atlas.movie_ids[number % n]) for number in range(len(movie_ids))]
@@ -171,7 +171,7 @@ def write_movielens(folder: Path, films: list[Film]) -> None:
 
 
 def save_repeated(atlas: Atlas, workspace: Workspace, movie_ids: np.ndarray) -> None:
-    rng, posters = np.random.default_rng(0), {poster.movie_id: poster for poster in posters_of(workspace)}
+    rng, posters = np.random.default_rng(0), {poster.movie_id: poster for poster in list_posters(workspace)}
     around = np.tile(atlas.positions, (_N_TIMES, 1)) + rng.normal(0, 0.02, (len(movie_ids), 2))
     positions = np.clip(around, -1, 1).astype(np.float32)
     hashes = {movie_id: posters[movie_id].sha256 for movie_id in movie_ids.tolist()}

@@ -41,10 +41,10 @@ def main() -> None:
 
 def _row(workspace: Workspace, name: str, n: int) -> str:
     from keyart.recommend.recommendations import UserRecommender, history_of
-    from keyart.workspace.contents import rating_matrix
+    from keyart.workspace.contents import open_rating_matrix
 
     rng = np.random.default_rng(0)
-    ratings = rating_matrix(workspace)
+    ratings = open_rating_matrix(workspace)
     users = rng.choice(ratings.user_ids, n).tolist()
     started = time.perf_counter()
     opened = UserRecommender.open(workspace, name)

@@ -19,9 +19,9 @@ from types import TracebackType
 from catalog.errors import DataError, NotBuiltError, UnknownFilmError
 from catalog.film import Film, FilmTag
 from catalog.filters import Filter
-from catalog.genres import spelt_as_known
+from catalog.genres import match_genres
 from catalog.io.files import atomic_path, sqlite_errors
-from catalog.search import Lookup
+from catalog.search import TitleSearch
 from catalog.titles import bare_key, title_key
 
 FIRST_ADDED_ID = 1_000_000_001
@@ -83,7 +83,7 @@ class Catalog:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self._path = path
         self._connection = connection
-        self._lookup = Lookup(self._rows, self.films)
+        self._search = TitleSearch(self._rows, self.films)
 
     @classmethod
     def create(
@@ -280,7 +280,7 @@ class Catalog:
             return []
         return [FilmTag(*row) for row in self._rows("SELECT movie_id, tag, n_users FROM tags ORDER BY 1, 2")]
 
-    def same_as(self, title: str, year: int | None, tmdb_id: int | None, imdb_id: str | None) -> list[Film]:
+    def duplicates_of(self, title: str, year: int | None, tmdb_id: int | None, imdb_id: str | None) -> list[Film]:
         """List the films that are one with a film: of its title and year, or of a number that only it should have.
 
         Parameters
@@ -324,8 +324,8 @@ class Catalog:
         ConfigError
             No film of this catalog is of a genre that the filter names.
         """
-        spelt_as_known(wanted.genres, self.genres())
-        clause, values = wanted.as_sql()
+        match_genres(wanted.genres, self.genres())
+        clause, values = _condition(wanted)
         found = {movie_id for (movie_id,) in self._rows(f"SELECT movie_id FROM films WHERE {clause}", values)}
         return found if wanted.movie_ids is None else found.intersection(wanted.movie_ids)
 
@@ -363,7 +363,7 @@ class Catalog:
         UnknownFilmError
             None does; the message lists the nearest titles.
         """
-        return self._lookup.find(text)
+        return self._search.find(text)
 
     def suggest(self, text: str, k: int = 5) -> list[Film]:
         """List the films that a person who has typed so much of a title may mean.
@@ -380,7 +380,7 @@ class Catalog:
         list of Film
             Titles that hold the words or begin like them, the best known first; then those spelt alike.
         """
-        return self._lookup.suggest(text, k)
+        return self._search.suggest(text, k)
 
     def titled_by_number(self, text: str) -> tuple[Film, ...]:
         """Tell which films are *titled* with a number that `find` reads as a movie_id.
@@ -395,7 +395,7 @@ class Catalog:
         tuple of Film
             The films with that title; empty where the text is no number.
         """
-        return self._lookup.titled_by_number(text)
+        return self._search.titled_by_number(text)
 
     def _has(self, table: str) -> bool:
         return bool(self._rows("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)))
@@ -440,6 +440,20 @@ def _insert_films(connection: sqlite3.Connection, films: Iterable[Film]) -> None
             key = title_key(title)
             title_row = (film.movie_id, key, bare_key(key), int(alternative > 0))
             connection.execute("INSERT INTO titles VALUES (?, ?, ?, ?)", title_row)
+
+
+def _condition(wanted: Filter) -> tuple[str, list[object]]:
+    """Return a filter but for its `movie_ids` as a condition on the table ``films``, and the parameters of that."""
+    clauses: list[str] = ["n_ratings >= ?"]
+    values: list[object] = [wanted.min_ratings]
+    for sign, year in zip((">=", "<="), wanted.years, strict=True):
+        if year is not None:
+            clauses.append(f"year {sign} ?")
+            values.append(year)
+    if wanted.genres:
+        clauses.append("(" + " OR ".join(["instr('|' || lower(genres) || '|', ?)"] * len(wanted.genres)) + ")")
+        values += [f"|{genre.lower()}|" for genre in wanted.genres]
+    return " AND ".join(clauses), values
 
 
 def _film(row: tuple) -> Film:  # type: ignore[type-arg]

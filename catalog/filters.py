@@ -1,4 +1,4 @@
-"""Which films of a catalog are meant: by year, genre, support or a list. May import `catalog.errors` only."""
+"""Which films of a catalog are wanted: by year, genre, number of ratings or a list of ids."""
 
 from __future__ import annotations
 
@@ -6,75 +6,67 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from catalog.errors import DataError
+from catalog.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
 class Filter:
-    """A choice of films; what is not said is not asked.
+    """Which films are wanted; a film has to meet every condition that is set.
 
     Parameters
     ----------
-    first_year, last_year : int, optional
-        The years of release, both included. A film without a year passes only where neither is given.
-    genres : tuple of str
-        A film passes by any of them; capitals do not matter.
-    min_support : int, default 0
-        How many users must have rated it.
+    years : tuple of (int or None, int or None), default (None, None)
+        The first and the last year of release, both included; None leaves that end open. A film of unknown year is
+        included only where both ends are open.
+    genres : sequence of str, default ()
+        A film has to be of one of them; case is ignored, and none means any genre. Stored as a tuple.
+    min_ratings : int, default 0
+        The least number of ratings of a film.
     movie_ids : collection of int, optional
-        Only these.
-    """
-
-    first_year: int | None = None
-    last_year: int | None = None
-    genres: tuple[str, ...] = ()
-    min_support: int = 0
-    movie_ids: Collection[int] | None = None
-
-    def __bool__(self) -> bool:
-        """Whether it says anything."""
-        return self != Filter()
-
-    def as_sql(self) -> tuple[str, list[object]]:
-        """Write it as the condition of a query; `movie_ids` are left to the caller.
-
-        Returns
-        -------
-        clause : str
-            On the columns of the table ``films``.
-        values : list
-            For its question marks.
-        """
-        clauses: list[str] = ["n_ratings >= ?"]
-        values: list[object] = [self.min_support]
-        for sign, year in ((">=", self.first_year), ("<=", self.last_year)):
-            if year is not None:
-                clauses.append(f"year {sign} ?")
-                values.append(year)
-        if self.genres:
-            clauses.append("(" + " OR ".join(["instr('|' || lower(genres) || '|', ?)"] * len(self.genres)) + ")")
-            values += [f"|{genre.lower()}|" for genre in self.genres]
-        return " AND ".join(clauses), values
-
-
-def read_movie_ids(path: Path) -> frozenset[int]:
-    """Read a list of films: one movie_id a line; blank lines and what follows a ``#`` do not count.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    frozenset of int
-        The ids.
+        Only these films; ids that the catalog does not have are ignored. None means all films, an empty collection
+        means none.
 
     Raises
     ------
-    DataError
-        It cannot be read, or a line is no movie_id.
+    ConfigError
+        The first year is later than the last, or `min_ratings` is negative.
+    TypeError
+        `years` is not a pair, or `genres` is a single string.
+
+    Examples
+    --------
+    >>> Filter(years=(1990, 1999), genres=["Crime", "Thriller"], min_ratings=20)
+    Filter(years=(1990, 1999), genres=('Crime', 'Thriller'), min_ratings=20, movie_ids=None)
+    >>> bool(Filter())
+    False
     """
+
+    years: tuple[int | None, int | None] = (None, None)
+    genres: Collection[str] = ()
+    min_ratings: int = 0
+    movie_ids: Collection[int] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.years, tuple | list) or len(self.years) != 2:
+            raise TypeError(f"years should be a pair such as (1990, 1999) or (1990, None), received {self.years!r}")
+        if isinstance(self.genres, str):
+            raise TypeError(f"genres should be a sequence such as [{self.genres!r}], received {self.genres!r}")
+        first, last = self.years
+        if first is not None and last is not None and first > last:
+            raise ConfigError(f"the first year should not be later than the last, received {first} and {last}")
+        if self.min_ratings < 0:
+            raise ConfigError(f"min_ratings should be 0 or more, received {self.min_ratings}")
+        # Lists would make two filters differ that mean the same, and a filter unhashable.
+        object.__setattr__(self, "years", (first, last))
+        object.__setattr__(self, "genres", tuple(self.genres))
+
+    def __bool__(self) -> bool:
+        """Return whether any condition is set."""
+        return self != Filter()
+
+
+def read_movie_ids(path: Path) -> frozenset[int]:
+    """Read a list of films: one movie_id a line; blank lines and what follows a ``#`` are ignored."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -84,7 +76,7 @@ def read_movie_ids(path: Path) -> frozenset[int]:
         text = line.partition("#")[0].strip()
         if not text:
             continue
-        # Longer numbers are none of SQLite's, and Python refuses to read those of some thousand digits.
+        # SQLite has no longer integers, and Python refuses to parse those of some thousand digits.
         if not (text.isascii() and text.isdigit() and len(text) < 19):
             raise DataError(f"{path}, line {number}: expected a movie_id, a whole number; received {text[:40]!r}")
         movie_ids.add(int(text))

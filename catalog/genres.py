@@ -30,7 +30,7 @@ def split_genres(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(genre for genre in named if genre and genre != NO_GENRES))
 
 
-def spelt_as_known(genres: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:
+def match_genres(genres: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:
     """Spell genres as a catalog does; capitals do not matter.
 
     Parameters

@@ -25,7 +25,7 @@ Rows = Callable[[str, Sequence[object]], list[tuple[Any, ...]]]
 Films = Callable[[Iterable[int]], "dict[int, Film]"]
 
 
-class Lookup:
+class TitleSearch:
     """Finds films by what people type; `catalog.films.Catalog` says how.
 
     Parameters

@@ -30,7 +30,7 @@ from keyart.similarity.attribution import explain
 from keyart.similarity.blending import Hybrid, open_hybrid
 from keyart.similarity.look_alikes import NO_INDEX, LookAlikes
 from keyart.similarity.query import Embedding, Image, ImageSource, SimilarOptions, as_image
-from keyart.workspace.encoder import Network
+from keyart.workspace.encoder import WorkspaceEncoder
 from keyart.workspace.index import check_identity, open_index
 from keyart.workspace.layout import Workspace
 from keyart.workspace.settings import HOME
@@ -86,7 +86,7 @@ class Engine:
         self._recommenders: dict[str, UserRecommender] = {}
         self._recommenders_lock = Lock()
         self._encoder_lock = Lock()
-        self._loaded_encoder: Network | None = None
+        self._loaded_encoder: WorkspaceEncoder | None = None
 
     @classmethod
     def open(cls, home: str | Path | None = None) -> Self:
@@ -472,11 +472,11 @@ class Engine:
             return found
 
     @property
-    def encoder(self) -> Network:
+    def encoder(self) -> WorkspaceEncoder:
         """The encoder that the features of the workspace were computed with."""
         with self._encoder_lock:
             if self._loaded_encoder is None:
-                self._loaded_encoder = Network(self._store)
+                self._loaded_encoder = WorkspaceEncoder(self._store)
             return self._loaded_encoder
 
     @lazy

@@ -20,7 +20,7 @@ from keyart.atlas.labels import name_clusters
 from keyart.atlas.layout import Method
 from keyart.atlas.record import Atlas, Cluster
 from keyart.atlas.sprites import Sheet, along_the_map, assign, draw, remove_others
-from keyart.workspace.contents import current_features, posters_of
+from keyart.workspace.contents import current_features, list_posters
 from keyart.workspace.index import film_features
 from keyart.workspace.layout import Workspace
 
@@ -275,7 +275,7 @@ def _sheets(films: _Films, before: Atlas | None) -> tuple[Sheet, ...]:
 
 
 def _drawn(workspace: Workspace, sheets: tuple[Sheet, ...], progress: Progress) -> int:
-    paths = {poster.movie_id: poster.path for poster in posters_of(workspace)}
+    paths = {poster.movie_id: poster.path for poster in list_posters(workspace)}
     with progress("draw small", sum(len(sheet.movie_ids) for sheet in sheets), "posters") as advance:
         return draw(sheets, workspace.atlas_dir, paths, advance)
 

@@ -26,7 +26,7 @@ from cf.coldstart.content import FilmContent
 from features.images import read_image
 from features.store import FeatureRows, FeatureStore
 from features.summary import N_COLORS, colors, looks
-from keyart.workspace.contents import current_features, posters_of
+from keyart.workspace.contents import current_features, list_posters
 from keyart.workspace.layout import Workspace
 
 _NAME, _KIND, _VERSION = "looks", "keyart-looks", 1
@@ -155,7 +155,7 @@ def looks_of_pictures(
 
 
 def _summed_up(workspace: Workspace, store: FeatureStore, rows: FeatureRows, progress: Progress) -> Looks:
-    paths = {poster.movie_id: poster.path for poster in posters_of(workspace)}
+    paths = {poster.movie_id: poster.path for poster in list_posters(workspace)}
     movie_ids = rows.movie_ids.astype(np.int32)
     blocks = []
     with progress("sum posters up", len(rows), "posters") as advance, ThreadPoolExecutor(_N_READERS) as threads:

@@ -17,7 +17,7 @@ from cf.coldstart.holdout import Half, RatedFilms, have_posters
 from cf.coldstart.prior_evaluation import PriorScore, evaluate_prior
 from cf.coldstart.registry import COLD_MODELS, make_cold
 from keyart.cold_start.content import content_of, open_looks
-from keyart.workspace.contents import films_of, open_ratings
+from keyart.workspace.contents import list_films, open_ratings
 from keyart.workspace.index import open_index
 from keyart.workspace.layout import Workspace
 
@@ -161,7 +161,7 @@ def open_rated_films(workspace: Workspace, *, progress: Progress = silent) -> Ra
     DataError
         A part of the workspace is damaged.
     """
-    by_id = {film.movie_id: film for film in films_of(workspace)}
+    by_id = {film.movie_id: film for film in list_films(workspace)}
     ratings = open_ratings(workspace).of_films(list(by_id))
     movie_ids = np.unique(ratings.movie_ids)
     content = content_of(

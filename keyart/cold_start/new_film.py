@@ -13,7 +13,7 @@ from pathlib import Path
 
 from catalog.errors import ConfigError, DataError
 from catalog.film import Titled
-from catalog.genres import spelt_as_known, split_genres
+from catalog.genres import match_genres, split_genres
 from catalog.io.tables import Row, read_rows
 from catalog.movielens import parse_imdb_id
 from catalog.titles import parse_title
@@ -154,7 +154,7 @@ def _check_year(year: int | None) -> None:
 
 def _spelled(genres: tuple[str, ...], known_genres: Sequence[str]) -> tuple[str, ...]:
     try:
-        return spelt_as_known(genres, known_genres) if known_genres else genres
+        return match_genres(genres, known_genres) if known_genres else genres
     except ConfigError as error:
         raise _Wrong("genres", str(error)) from None
 

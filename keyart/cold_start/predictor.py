@@ -33,7 +33,7 @@ from keyart.cold_start.content import Looks, content_of, looks_of_pictures, open
 from keyart.cold_start.new_film import NewFilm
 from keyart.results import ColdStartResult, ExpectedRating, Hit, LikelyFan, Query, SimilarFilms
 from keyart.similarity.query import Image
-from keyart.workspace.contents import films_of, open_ratings
+from keyart.workspace.contents import list_films, open_ratings
 from keyart.workspace.layout import Workspace
 
 MODEL = "cold-start"
@@ -71,7 +71,7 @@ def open_cold_start(workspace: Workspace, *, progress: Progress = silent) -> Col
     DataError
         Ratings or features are damaged.
     """
-    by_id = {film.movie_id: film for film in films_of(workspace)}
+    by_id = {film.movie_id: film for film in list_films(workspace)}
     ratings = open_ratings(workspace).of_films(list(by_id))
     if not len(ratings):
         return None

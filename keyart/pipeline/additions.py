@@ -22,8 +22,8 @@ from keyart.cold_start.new_film import NewFilm
 from keyart.pipeline.features import open_own_network
 from keyart.pipeline.index import build_index
 from keyart.similarity.query import Image
-from keyart.workspace.contents import posters_of
-from keyart.workspace.encoder import Network
+from keyart.workspace.contents import list_posters
+from keyart.workspace.encoder import WorkspaceEncoder
 from keyart.workspace.index import has_index
 from keyart.workspace.layout import Home, Workspace
 from posters.database import Origin, Source
@@ -68,7 +68,7 @@ def add(
     home: Home,
     films: Sequence[NewFilm],
     *,
-    open_network: Network | None = None,
+    open_network: WorkspaceEncoder | None = None,
     progress: Progress = silent,
 ) -> AddReport:
     """Make films part of a workspace, so that they are found by title and by looks; an open engine keeps what it has.
@@ -79,7 +79,7 @@ def add(
         The workspace, with films.
     films : sequence of NewFilm
         Films with titles.
-    open_network : Network, optional
+    open_network : WorkspaceEncoder, optional
         The workspace's network, where it is open already.
     progress : Progress, optional
         Shows how far it is.
@@ -161,7 +161,7 @@ def _read(image: Image) -> bytes:
 
 def _planned(workspace: Workspace, films: Sequence[NewFilm], hashes: Sequence[str]) -> _Plan:
     """Hold the films to those that are there, and to each other; give those that are new their numbers."""
-    posters = {poster.movie_id: poster.sha256 for poster in posters_of(workspace)}
+    posters = {poster.movie_id: poster.sha256 for poster in list_posters(workspace)}
     new: list[Film] = []
     known: list[Film] = []
     pictures: list[tuple[int, Image]] = []
@@ -171,7 +171,7 @@ def _planned(workspace: Workspace, films: Sequence[NewFilm], hashes: Sequence[st
         added = {film.movie_id for film in catalog.added()}
         free = _free_numbers(added, {film.movie_id for film in films})
         for film, sha256 in zip(films, hashes, strict=True):
-            there = catalog.same_as(film.title, film.year, film.tmdb_id, film.imdb_id)
+            there = catalog.duplicates_of(film.title, film.year, film.tmdb_id, film.imdb_id)
             if there and not (
                 there[0].movie_id in added
                 and film.movie_id in (None, there[0].movie_id)

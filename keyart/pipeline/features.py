@@ -20,8 +20,8 @@ from features.images import Resize
 from features.pipeline import Picture
 from features.pooling import Pooling
 from features.store import FeatureStore
-from keyart.workspace.contents import posters_of
-from keyart.workspace.encoder import Network
+from keyart.workspace.contents import list_posters
+from keyart.workspace.encoder import WorkspaceEncoder
 from keyart.workspace.layout import Workspace
 from keyart.workspace.settings import keras_models_dir
 
@@ -91,7 +91,7 @@ def extract(
     StoreError
         The disk is full; complete shards are kept.
     """
-    posters = posters_of(workspace)
+    posters = list_posters(workspace)
     if not posters:
         raise NotBuiltError("no posters here yet; run `keyart fetch` or `keyart import FOLDER`")
     pictures = [Picture(poster.movie_id, poster.path, poster.sha256) for poster in posters]
@@ -138,7 +138,7 @@ class OwnNetwork:
         """
         # What could not be read before is listed anew by every run.
         wanted = {*movie_ids, *(one.picture_id for one in self.store.skipped())}
-        posters = [poster for poster in posters_of(self.workspace) if poster.movie_id in wanted]
+        posters = [poster for poster in list_posters(self.workspace) if poster.movie_id in wanted]
         pictures = [Picture(poster.movie_id, poster.path, poster.sha256) for poster in posters]
         with exclusive(self.workspace.features_dir), progress("extract", len(pictures), "posters") as advance:
             return extract_features(
@@ -146,7 +146,9 @@ class OwnNetwork:
             )
 
 
-def open_own_network(workspace: Workspace, n_pictures: int, network: Network | None = None) -> OwnNetwork | None:
+def open_own_network(
+    workspace: Workspace, n_pictures: int, network: WorkspaceEncoder | None = None
+) -> OwnNetwork | None:
     """Open the network that the features of a workspace are of.
 
     Parameters
@@ -155,7 +157,7 @@ def open_own_network(workspace: Workspace, n_pictures: int, network: Network | N
         The workspace.
     n_pictures : int
         About how many pictures it will be given.
-    network : Network, optional
+    network : WorkspaceEncoder, optional
         One that is open; it is used if it is still that of the features.
 
     Returns
@@ -175,7 +177,7 @@ def open_own_network(workspace: Workspace, n_pictures: int, network: Network | N
     except NotBuiltError:
         return None
     if network is None or network.identity != store.identity:
-        network = Network(store)
+        network = WorkspaceEncoder(store)
     return OwnNetwork(workspace, store, network.extractor(n_pictures))
 
 

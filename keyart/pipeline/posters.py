@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from catalog.io.progress import Progress, shown, silent
-from keyart.workspace.contents import films_of
+from keyart.workspace.contents import list_films
 from keyart.workspace.layout import Home, Workspace
 from posters.importing import By, ImportReport, import_csv, import_folder
 from posters.store import PosterStore
@@ -40,7 +40,7 @@ def import_posters(
         The disk is full; what was copied is kept.
     """
     workspace, source = Workspace.open(home), Path(source)
-    films = films_of(workspace)
+    films = list_films(workspace)
     with PosterStore.open(workspace.posters_dir) as store, shown(progress, "import", "posters") as show:
         if by is None:
             return import_csv(source, films, store, on_progress=show)

@@ -18,7 +18,7 @@ from posters.store import PosterStore
 
 
 @dataclass(frozen=True)
-class Inventory:
+class Status:
     """What is in a workspace.
 
     Parameters
@@ -104,7 +104,7 @@ class Inventory:
             return f"`keyart similar TITLE`, by ratings alone; for looks, {bring}"
         return "`keyart similar TITLE`, or `keyart serve` to look and click"
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Write the inventory as plain values.
 
         Returns
@@ -115,7 +115,7 @@ class Inventory:
         return {**asdict(self), "home": str(self.home), "n_posters": self.n_posters, "next": self.next_step()}
 
 
-def take_inventory(workspace: Workspace) -> Inventory:
+def read_status(workspace: Workspace) -> Status:
     """Look at every part of a workspace.
 
     Parameters
@@ -125,7 +125,7 @@ def take_inventory(workspace: Workspace) -> Inventory:
 
     Returns
     -------
-    Inventory
+    Status
         What is there.
 
     Raises
@@ -141,7 +141,7 @@ def take_inventory(workspace: Workspace) -> Inventory:
     n_indexed, indexed, index = _index(workspace, damaged)
     n_ratings = _n_ratings(workspace, damaged)
     n_similar, similarities_of = _similarities(workspace, damaged)
-    return Inventory(
+    return Status(
         home=workspace.home,
         source=source,
         n_films=len(films),

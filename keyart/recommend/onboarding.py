@@ -27,8 +27,8 @@ import numpy.typing as npt
 from catalog.film import Film
 from cf.ratings import RatingMatrix
 from keyart.cold_start.content import open_looks
-from keyart.workspace.changes import Stamps
-from keyart.workspace.contents import films_of, posters_of, rating_matrix
+from keyart.workspace.changes import Snapshot
+from keyart.workspace.contents import list_films, list_posters, open_rating_matrix
 from keyart.workspace.layout import Workspace
 
 # So many films are worth a question; who has seen none of them is asked better by a search.
@@ -52,15 +52,15 @@ class FilmsToRate:
         What each is worth by itself, in [0, 1].
     likeness : ndarray of shape (n, n)
         How alike any two are, in [0, 1].
-    stamps : Stamps
+    snapshot : Snapshot
         Of the files that this was made from.
     """
 
-    def __init__(self, films: Sequence[Film], worth: Floats, likeness: Floats, stamps: Stamps) -> None:
+    def __init__(self, films: Sequence[Film], worth: Floats, likeness: Floats, snapshot: Snapshot) -> None:
         self._films = films
         self._worth = worth
         self._likeness = likeness
-        self._stamps = stamps
+        self._snapshot = snapshot
 
     @classmethod
     def open(cls, workspace: Workspace) -> Self:
@@ -84,11 +84,11 @@ class FilmsToRate:
             A part of the workspace is damaged.
         """
         posters_path = workspace.posters_dir / "posters.sqlite"
-        stamps = Stamps.of((workspace.catalog_path, workspace.features_dir, posters_path))
-        ratings = rating_matrix(workspace)
+        snapshot = Snapshot.take((workspace.catalog_path, workspace.features_dir, posters_path))
+        ratings = open_rating_matrix(workspace)
         worth = worth_of(ratings)
-        pictured = {poster.movie_id for poster in posters_of(workspace)}
-        by_id = {film.movie_id: film for film in films_of(workspace)}
+        pictured = {poster.movie_id for poster in list_posters(workspace)}
+        by_id = {film.movie_id: film for film in list_films(workspace)}
         n_ratings = np.bincount(ratings.values.indices, minlength=len(worth))
         # Where nobody differs about anything, what most people know is asked about.
         ranked = np.lexsort((ratings.movie_ids, -n_ratings, -worth))
@@ -98,7 +98,7 @@ class FilmsToRate:
         films = [film for film, _ in chosen]
         looks = open_looks(workspace).of([film.movie_id for film in films])
         best = worth[[row for _, row in chosen]] / max(worth.max(initial=0), 1e-9)
-        return cls(films, best, likeness_of(films, looks), stamps)
+        return cls(films, best, likeness_of(films, looks), snapshot)
 
     def is_current(self) -> bool:
         """Tell whether it still speaks of the ratings and posters that there are.
@@ -108,7 +108,7 @@ class FilmsToRate:
         bool
             False once others came.
         """
-        return self._stamps.hold()
+        return self._snapshot.is_current()
 
     def listed(self, k: int, offset: int = 0, seed: int = 0) -> list[Film]:
         """List films to ask about.

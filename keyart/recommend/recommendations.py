@@ -26,8 +26,8 @@ from keyart.cold_start.content import open_looks
 from keyart.cold_start.predictor import open_cold_start
 from keyart.recommend.models import open_model, record_path
 from keyart.recommend.new_films import Entry, Newcomers, merged, n_new_wanted
-from keyart.workspace.changes import Stamps
-from keyart.workspace.contents import films_of, rating_matrix
+from keyart.workspace.changes import Snapshot
+from keyart.workspace.contents import list_films, open_rating_matrix
 from keyart.workspace.layout import Workspace
 
 # The share of new films for somebody of whom nothing is known, where nothing is asked for.
@@ -119,7 +119,7 @@ class UserRecommender:
         The workspace's films, by movie_id.
     newcomers : Newcomers or None
         The films that nobody has rated and of which something else is known; None where there are none.
-    stamps : Stamps
+    snapshot : Snapshot
         Of the files that all this was read from.
     """
 
@@ -130,14 +130,14 @@ class UserRecommender:
         ratings: RatingMatrix,
         films: Mapping[int, Film],
         newcomers: Newcomers | None,
-        stamps: Stamps,
+        snapshot: Snapshot,
     ) -> None:
         self.model = model
         self._notes = notes
         self._ratings = ratings
         self._films = films
         self._newcomers = newcomers
-        self._stamps = stamps
+        self._snapshot = snapshot
 
     @classmethod
     def open(cls, workspace: Workspace, name: str, *, with_new: bool = True) -> Self:
@@ -167,12 +167,12 @@ class UserRecommender:
             A part of the workspace is damaged.
         """
         # Before anything is read: what changes meanwhile makes it old, not wrong.
-        stamps = Stamps.of((workspace.catalog_path, workspace.features_dir, record_path(workspace, name)))
-        ratings = rating_matrix(workspace)
+        snapshot = Snapshot.take((workspace.catalog_path, workspace.features_dir, record_path(workspace, name)))
+        ratings = open_rating_matrix(workspace)
         model, notes = open_model(workspace, name)
-        films = films_of(workspace)
+        films = list_films(workspace)
         newcomers = _newcomers(workspace, films, model) if with_new else None
-        return cls(model, notes, ratings, {film.movie_id: film for film in films}, newcomers, stamps)
+        return cls(model, notes, ratings, {film.movie_id: film for film in films}, newcomers, snapshot)
 
     def is_current(self) -> bool:
         """Tell whether it still answers as one that is opened now would.
@@ -182,7 +182,7 @@ class UserRecommender:
         bool
             False once ratings were loaded, films added, posters extracted, or the model was fitted again.
         """
-        return self._stamps.hold()
+        return self._snapshot.is_current()
 
     def for_user(self, user_id: int, k: int, fresh: float | None = None) -> Recommendation:
         """Recommend films to a user of the workspace.

@@ -12,8 +12,8 @@ import numpy as np
 from catalog.film import Film
 from cf.base import rows_of
 from cf.ratings import RatingMatrix
-from keyart.workspace.changes import Stamps
-from keyart.workspace.contents import films_of, rating_matrix
+from keyart.workspace.changes import Snapshot
+from keyart.workspace.contents import list_films, open_rating_matrix
 from keyart.workspace.layout import Workspace
 
 # A user_id is an int32, which has ten digits at most.
@@ -48,14 +48,14 @@ class Viewers:
         What they rated.
     films : mapping of int to Film
         The films, by movie_id.
-    stamps : Stamps
+    snapshot : Snapshot
         Of the file that names both.
     """
 
-    def __init__(self, ratings: RatingMatrix, films: Mapping[int, Film], stamps: Stamps) -> None:
+    def __init__(self, ratings: RatingMatrix, films: Mapping[int, Film], snapshot: Snapshot) -> None:
         self._ratings = ratings
         self._films = films
-        self._stamps = stamps
+        self._snapshot = snapshot
 
     @classmethod
     def open(cls, workspace: Workspace) -> Self:
@@ -78,8 +78,8 @@ class Viewers:
         DataError
             They are damaged.
         """
-        stamps = Stamps.of([workspace.catalog_path])
-        return cls(rating_matrix(workspace), {film.movie_id: film for film in films_of(workspace)}, stamps)
+        snapshot = Snapshot.take([workspace.catalog_path])
+        return cls(open_rating_matrix(workspace), {film.movie_id: film for film in list_films(workspace)}, snapshot)
 
     def is_current(self) -> bool:
         """Tell whether the ratings are still those that were read.
@@ -89,7 +89,7 @@ class Viewers:
         bool
             False once others were loaded.
         """
-        return self._stamps.hold()
+        return self._snapshot.is_current()
 
     def beginning_with(self, digits: str, k: int) -> list[Viewer]:
         """List the users whose number begins with what somebody has typed.

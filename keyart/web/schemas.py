@@ -99,7 +99,7 @@ class PictureQuestion(BaseModel):
         Filter
             Of years, genres and support.
         """
-        return Filter(self.first_year, self.last_year, tuple(self.genre), self.min_support)
+        return Filter((self.first_year, self.last_year), tuple(self.genre), self.min_support)
 
 
 class Question(PictureQuestion):

@@ -1,4 +1,4 @@
-"""Whether files have changed since they were read: what is opened once and asked often must know when it is old."""
+"""Detect whether files have changed since they were read."""
 
 from __future__ import annotations
 
@@ -11,50 +11,29 @@ _Stamp = tuple[int, int, int] | None
 
 
 @dataclass(frozen=True)
-class Stamps:
-    """How files and folders stood at a time; make them with `of`, before the files are read.
+class Snapshot:
+    """The state of files and folders at one moment; take it before they are read.
 
-    Every part of a workspace changes by a new file that takes a name, so what stands there tells a change, and nothing
-    has to be read.
-
-    Parameters
-    ----------
-    stamps : dict of Path to tuple of int, or None
-        Inode, time of change and length; None where there was nothing.
+    Every part of a workspace changes by a new file that takes a name, so a `stat` shows a change and nothing has to be
+    read.
     """
 
+    # Inode, time of modification in ns, size; None for a missing file.
     stamps: dict[Path, _Stamp]
 
     @classmethod
-    def of(cls, paths: Iterable[Path]) -> Self:
-        """Look at files.
-
-        Parameters
-        ----------
-        paths : iterable of Path
-            Files; or folders, which change when a file in them comes, goes or is replaced.
-
-        Returns
-        -------
-        Stamps
-            How they stand.
-        """
+    def take(cls, paths: Iterable[Path]) -> Self:
+        """Record the state of files; a folder changes when a file in it is added, removed or replaced."""
         return cls({path: _stamp(path) for path in paths})
 
-    def hold(self) -> bool:
-        """Tell whether all stands as it did, in microseconds.
-
-        Returns
-        -------
-        bool
-            False where a file has changed, come or gone.
-        """
+    def is_current(self) -> bool:
+        """Return whether all files are unchanged, in microseconds."""
         return all(_stamp(path) == stamp for path, stamp in self.stamps.items())
 
 
 def _stamp(path: Path) -> _Stamp:
     try:
-        found = path.stat()
+        stat = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size

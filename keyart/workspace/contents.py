@@ -13,7 +13,7 @@ from keyart.workspace.layout import Workspace
 from posters.store import Poster, PosterStore
 
 
-def films_of(workspace: Workspace) -> list[Film]:
+def list_films(workspace: Workspace) -> list[Film]:
     """List the films of a workspace.
 
     Parameters
@@ -35,7 +35,7 @@ def films_of(workspace: Workspace) -> list[Film]:
         return list(catalog)
 
 
-def posters_of(workspace: Workspace) -> list[Poster]:
+def list_posters(workspace: Workspace) -> list[Poster]:
     """List the posters of the films of a workspace.
 
     Parameters
@@ -53,7 +53,7 @@ def posters_of(workspace: Workspace) -> list[Poster]:
     NotBuiltError
         Nothing has been loaded.
     """
-    known = {film.movie_id for film in films_of(workspace)}
+    known = {film.movie_id for film in list_films(workspace)}
     try:
         with PosterStore.open_to_read(workspace.posters_dir) as store:
             return [poster for poster in store.posters() if poster.movie_id in known]
@@ -86,7 +86,7 @@ def open_ratings(workspace: Workspace) -> Ratings:
     return Ratings.open(workspace.ratings_path(name)) if name else Ratings.empty()
 
 
-def rating_matrix(workspace: Workspace) -> RatingMatrix:
+def open_rating_matrix(workspace: Workspace) -> RatingMatrix:
     """Open the ratings of a workspace as users × films, for what makes no sense without any.
 
     Parameters
@@ -138,7 +138,7 @@ def current_features(workspace: Workspace, *, check: bool = False) -> tuple[Feat
     """
     store = FeatureStore.open(workspace.features_dir)
     return store, store.rows(check=check).of_posters(
-        {poster.movie_id: poster.sha256 for poster in posters_of(workspace)}
+        {poster.movie_id: poster.sha256 for poster in list_posters(workspace)}
     )
 
 

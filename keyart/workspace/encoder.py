@@ -16,7 +16,7 @@ from keyart.workspace.settings import keras_models_dir
 _FEW = 8
 
 
-class Network:
+class WorkspaceEncoder:
     """A workspace's network; it is loaded when it is first asked.
 
     Parameters

@@ -434,7 +434,7 @@ def test_films_are_one_by_title_and_year_or_by_a_number(tmp_path: Path) -> None:
     with Catalog.open(path) as catalog:
 
         def same(*facts: Any) -> list[int]:
-            return [film.movie_id for film in catalog.same_as(*facts)]
+            return [film.movie_id for film in catalog.duplicates_of(*facts)]
 
         assert same("heat!", 1995, None, None) == [1]
         assert same("Heat", None, None, None) == [3]

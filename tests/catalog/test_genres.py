@@ -1,7 +1,7 @@
 import pytest
 
 from catalog.errors import ConfigError
-from catalog.genres import spelt_as_known, split_genres
+from catalog.genres import match_genres, split_genres
 
 KNOWN = ("Comedy", "Drama", "Film-Noir")
 
@@ -12,13 +12,13 @@ def test_genres_are_split_as_movielens_writes_them() -> None:
 
 
 def test_capitals_do_not_matter() -> None:
-    assert spelt_as_known(["drama", "FILM-NOIR"], KNOWN) == ("Drama", "Film-Noir")
+    assert match_genres(["drama", "FILM-NOIR"], KNOWN) == ("Drama", "Film-Noir")
 
 
 def test_the_nearest_genre_is_suggested_if_any_is_near() -> None:
     with pytest.raises(
         ConfigError, match=r"no film is of the genre 'comdy' \(did you mean Comedy\?\); there are Comedy"
     ):
-        spelt_as_known(["Drama", "comdy"], KNOWN)
+        match_genres(["Drama", "comdy"], KNOWN)
     with pytest.raises(ConfigError, match="no film is of the genre 'Xyz'; there are Comedy, Drama, Film-Noir"):
-        spelt_as_known(["Xyz"], KNOWN)
+        match_genres(["Xyz"], KNOWN)

@@ -60,7 +60,7 @@ def test_a_list_gives_the_results_of_each(home: Path, poster_folder: Path) -> No
 
 
 def test_options_are_the_arguments_in_one_object(home: Path) -> None:
-    wanted = keyart.Filter(min_support=1)
+    wanted = keyart.Filter(min_ratings=1)
     with keyart.open(home) as engine:
         apart = engine.similar(1, 2, 0.3, wanted, fold_artwork=True)
         assert engine.similar(1, options=keyart.SimilarOptions(2, 0.3, wanted, fold_artwork=True)) == apart

@@ -25,7 +25,7 @@ from keyart.atlas.record import Atlas
 from keyart.cold_start.new_film import NewFilm
 from keyart.engine import Engine
 from keyart.pipeline.additions import add
-from keyart.pipeline.status import take_inventory
+from keyart.pipeline.status import read_status
 from keyart.recommend.models import open_model
 from keyart.recommend.recommendations import UserRecommender, history_of
 from keyart.recommend.users import Viewers
@@ -221,7 +221,7 @@ def size(path: Path) -> list[int]:
 
 
 def info(workspace: Workspace) -> Answer:
-    found = take_inventory(workspace)
+    found = read_status(workspace)
     flags = ("n_films", "n_added", "n_ratings", "n_rated", "n_features", "n_skipped", "n_indexed", "n_mapped")
     more = ("n_similar", "n_linked", "posters", "source", "backbone", "index", "index_is_current")
     names = (*flags, *more, "similarities_are_current")

@@ -15,12 +15,12 @@ from keyart.cli.options import workspace_options
 @workspace_options
 def command(as_json: bool, home: Path) -> None:
     """Tell what is in the workspace, what is missing, and which command comes next."""
-    from keyart.pipeline.status import take_inventory
+    from keyart.pipeline.status import read_status
     from keyart.workspace.layout import Workspace
 
-    found = take_inventory(Workspace.open(home))
+    found = read_status(Workspace.open(home))
     if as_json:
-        click.echo(json.dumps(found.as_dict(), ensure_ascii=False))
+        click.echo(json.dumps(found.to_dict(), ensure_ascii=False))
         return
     others = ", ".join(f"{n:,} {state}" for state, n in found.posters.items() if n and state != "ok")
     stale = " (out of date)"

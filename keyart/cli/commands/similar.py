@@ -116,7 +116,7 @@ def command(
     engine = Engine.open(home)
     if image:
         import_tensorflow_quietly()
-    wanted = Filter(*years, genres, min_ratings, read_movie_ids(movie_ids) if movie_ids else None)
+    wanted = Filter(years, genres, min_ratings, read_movie_ids(movie_ids) if movie_ids else None)
     result = engine.similar(Image(image) if image else film, options=SimilarOptions(k, alpha, wanted, fold))
     say_notes([*number_notes(engine, film), *result.notes])
     if as_json:

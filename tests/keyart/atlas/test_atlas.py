@@ -18,7 +18,7 @@ from keyart.atlas.labels import name_clusters
 from keyart.atlas.layout import Method, apart, default_n_clusters, lay_out, nearest_centroid, place
 from keyart.atlas.record import Atlas
 from keyart.atlas.sprites import CELL_HEIGHT, CELL_WIDTH, N_COLUMNS, SHEET_FILMS, Sheet, along_the_map, assign
-from keyart.pipeline.status import take_inventory
+from keyart.pipeline.status import read_status
 from keyart.workspace.layout import Workspace
 from posters.store import PosterStore
 from tests.keyart.conftest import Run
@@ -267,7 +267,7 @@ def test_clusters_are_the_groups_named_by_what_sets_them_apart(mapped: Workspace
 
 
 def test_the_inventory_counts_the_films_on_it(mapped: Workspace) -> None:
-    assert take_inventory(mapped).n_mapped == N_FILMS
+    assert read_status(mapped).n_mapped == N_FILMS
 
 
 def test_what_all_films_have_names_nothing() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from keyart.pipeline.status import take_inventory
+from keyart.pipeline.status import read_status
 from keyart.workspace.layout import Workspace
 from tests.keyart.conftest import Run
 from tests.posters.pictures import draw_poster
@@ -102,7 +102,7 @@ def test_fetch_from_tmdb(run: Run, movielens: Path, tmp_path: Path, monkeypatch:
         monkeypatch.setenv("KEYART_TMDB_URL", server.base_url)
         outcome = run("fetch", "--home", tmp_path / "w")
     assert outcome.code == 0
-    counts = take_inventory(Workspace.open(tmp_path / "w")).posters
+    counts = read_status(Workspace.open(tmp_path / "w")).posters
     assert (counts["ok"], counts["not_found"], sum(counts.values())) == (2, 4, 6)
     assert "2 posters came" in outcome.out
 
@@ -256,7 +256,7 @@ def test_a_corrupt_poster_is_recorded_and_skipped(run: Run, home: Path, backbone
     assert outcome.code == 0
     assert "features of 4 posters computed" in outcome.out
     assert "movie_id 5: " in outcome.err
-    assert take_inventory(Workspace.open(home)).n_skipped == 1
+    assert read_status(Workspace.open(home)).n_skipped == 1
 
 
 def test_a_damaged_part_is_an_error_and_no_interruption(run: Run, home: Path) -> None:

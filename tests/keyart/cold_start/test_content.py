@@ -8,7 +8,7 @@ from catalog.film import Film
 from features.images import read_image
 from features.store import FeatureStore
 from keyart.cold_start.content import content_of, looks_of_pictures, open_looks
-from keyart.workspace.contents import current_features, posters_of
+from keyart.workspace.contents import current_features, list_posters
 from keyart.workspace.layout import Workspace
 
 
@@ -32,7 +32,7 @@ def test_a_film_without_features_is_not_known(home: Path) -> None:
 def test_what_was_computed_is_kept_and_not_computed_again(home: Path) -> None:
     workspace = Workspace.open(home)
     first = open_looks(workspace)
-    for poster in posters_of(workspace):
+    for poster in list_posters(workspace):
         # Of the same length, so that it still counts, but nothing that could be decoded.
         poster.path.write_bytes(bytes(poster.path.stat().st_size))
     again = open_looks(workspace)
@@ -51,7 +51,7 @@ def test_a_poster_that_is_gone_is_forgotten(home: Path) -> None:
     workspace = Workspace.open(home)
     first = open_looks(workspace)
     gone = int(first.movie_ids[0])
-    for poster in posters_of(workspace):
+    for poster in list_posters(workspace):
         if poster.movie_id == gone:
             poster.path.unlink()
     assert gone not in open_looks(workspace).movie_ids
@@ -70,7 +70,7 @@ def test_a_new_picture_is_summed_up_as_a_poster_is(home: Path) -> None:
     workspace = Workspace.open(home)
     store, rows = current_features(workspace)
     (features,) = list(store.blocks(rows))
-    paths = {poster.movie_id: poster.path for poster in posters_of(workspace)}
+    paths = {poster.movie_id: poster.path for poster in list_posters(workspace)}
     pixels = np.stack([read_image(paths[movie_id])[0] for movie_id in rows.movie_ids.tolist()])
     np.testing.assert_allclose(looks_of_pictures(store, features, pixels), open_looks(workspace).rows, rtol=1e-5)
 

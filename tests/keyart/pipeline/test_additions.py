@@ -10,7 +10,7 @@ import pytest
 from catalog.films import FIRST_ADDED_ID
 from keyart.engine import Engine
 from keyart.pipeline.movielens import load
-from keyart.pipeline.status import take_inventory
+from keyart.pipeline.status import read_status
 from keyart.workspace.layout import Workspace
 from tests.keyart.conftest import Run
 from tests.posters.pictures import draw_poster
@@ -25,7 +25,7 @@ def poster(tmp_path: Path) -> Path:
 
 
 def state_of(home: Path) -> tuple[object, ...]:
-    found = take_inventory(Workspace.open(home))
+    found = read_status(Workspace.open(home))
     return found.n_films, found.n_added, found.n_posters, found.n_features, found.n_indexed
 
 

@@ -94,7 +94,7 @@ def test_a_shortlist_answers_as_an_exact_index_does(many: Workspace) -> None:
 
 def test_a_filter_gives_k_films_where_there_are_k(many: Workspace) -> None:
     engine = Engine.open(many.home)
-    wanted = Filter(first_year=1970, last_year=1979, genres=("comedy", "FILM-NOIR"), min_support=30)
+    wanted = Filter(years=(1970, 1979), genres=("comedy", "FILM-NOIR"), min_ratings=30)
     films = {film.movie_id for film in engine.catalog if 1970 <= (film.year or 0) <= 1979}
     films &= {film.movie_id for film in engine.catalog if film.n_ratings >= 30 and film.genres[0] != "Drama"}
     found = [movie_id for movie_id, _ in looks(engine, 3, k=200, filter=wanted)]
@@ -107,7 +107,7 @@ def test_a_filter_gives_k_films_where_there_are_k(many: Workspace) -> None:
 def test_a_filter_of_few_films(many: Workspace) -> None:
     engine = Engine.open(many.home)
     assert {movie_id for movie_id, _ in looks(engine, 3, filter=Filter(movie_ids={5, 9, 3, 999}))} == {5, 9}
-    assert list(looks(engine, 3, filter=Filter(first_year=2050))) == []
+    assert list(looks(engine, 3, filter=Filter(years=(2050, None)))) == []
     with pytest.raises(ConfigError, match="no film is of the genre 'Western'; there are Comedy, Drama, Film-Noir"):
         engine.similar(3, filter=Filter(genres=("Western",)))
 

@@ -15,7 +15,7 @@ from keyart.pipeline.features import Extraction, extract
 from keyart.pipeline.index import build
 from keyart.pipeline.movielens import load
 from keyart.pipeline.posters import import_posters
-from keyart.pipeline.status import take_inventory
+from keyart.pipeline.status import read_status
 from keyart.workspace.contents import open_ratings
 from keyart.workspace.layout import Workspace
 
@@ -116,7 +116,7 @@ def test_only_new_or_changed_posters_are_extracted(home: Path, poster_folder: Pa
 
 def test_a_poster_that_is_gone_leaves_the_index_at_the_next_build(home: Path) -> None:
     (home / "posters" / "3.jpg").unlink()
-    assert not take_inventory(Workspace.open(home)).index_is_current
+    assert not read_status(Workspace.open(home)).index_is_current
     build(Workspace.open(home))
     assert 3 not in [hit.movie_id for hit in Engine.open(home).similar(1, alpha=1)]
 
@@ -193,7 +193,7 @@ def test_the_inventory_names_the_next_step(
     workspace = Workspace.open(tmp_path / "new")
 
     def next_step() -> str:
-        return take_inventory(workspace).next_step()
+        return read_status(workspace).next_step()
 
     assert "keyart fetch" in next_step()
     import_posters(workspace, poster_folder, "movie")
@@ -202,7 +202,7 @@ def test_the_inventory_names_the_next_step(
     assert "keyart build" in next_step()
     build(workspace)
     assert next_step() == "`keyart similar TITLE`, or `keyart serve` to look and click"
-    found = take_inventory(workspace)
+    found = read_status(workspace)
     assert sum(found.posters.values()) == found.n_films == 6
     assert (found.n_posters, found.n_features, found.n_indexed, found.n_similar) == (5, 5, 5, 5)
 
@@ -211,7 +211,7 @@ def test_the_inventory_tells_what_is_damaged(home: Path) -> None:
     next(home.glob("index/*.faiss")).write_bytes(b"no index")
     next(home.glob("features/*.npy")).write_bytes(b"no array")
     next(home.glob("ratings-*.parquet")).write_bytes(b"no table")
-    found = take_inventory(Workspace.open(home))
+    found = read_status(Workspace.open(home))
     assert len(found.damaged) == 3
     assert all("run `keyart" in reason for reason in found.damaged)
 
@@ -221,12 +221,11 @@ def test_ratings_loaded_since_the_build_are_noticed(home: Path, movielens: Path,
     with (folder / "ratings.csv").open("a") as stream:
         stream.writelines(f"{user},6,{5 if user % 2 else 1},1\n" for user in range(1, 41))
     load(home, folder)
-    assert take_inventory(Workspace.open(home)).next_step() == "`keyart build`: the item similarities are out of date"
+    assert read_status(Workspace.open(home)).next_step() == "`keyart build`: the item similarities are out of date"
     assert "loaded earlier" in Engine.open(home).similar(1).notes[0]
     build(Workspace.open(home))
     assert (
-        take_inventory(Workspace.open(home)).next_step()
-        == "`keyart similar TITLE`, or `keyart serve` to look and click"
+        read_status(Workspace.open(home)).next_step() == "`keyart similar TITLE`, or `keyart serve` to look and click"
     )
     assert 6 in [hit.movie_id for hit in Engine.open(home).similar(1, alpha=0)]
 
@@ -235,7 +234,7 @@ def test_an_index_of_which_no_poster_is_left_goes(home: Path) -> None:
     for path in (home / "posters").glob("*.jpg"):
         path.unlink()
     assert build(Workspace.open(home)).n_indexed == 0
-    assert take_inventory(Workspace.open(home)).next_step().startswith("`keyart similar TITLE`, by ratings alone")
+    assert read_status(Workspace.open(home)).next_step().startswith("`keyart similar TITLE`, by ratings alone")
     assert Engine.open(home).similar(1).hits[0].visual is None
 
 
@@ -244,7 +243,7 @@ def test_films_without_links_are_not_sent_to_tmdb(tmp_path: Path) -> None:
     (tmp_path / "films" / "movies.csv").write_text("movieId,title,genres\n1,Alone (1990),Drama\n")
     report = load(tmp_path / "home", tmp_path / "films")
     assert any("only imported" in note for note in report.notes)
-    assert "fetch" not in take_inventory(Workspace.open(tmp_path / "home")).next_step()
+    assert "fetch" not in read_status(Workspace.open(tmp_path / "home")).next_step()
 
 
 def test_hits_are_found_however_many_films_left_the_catalog(home: Path) -> None:

@@ -12,7 +12,7 @@ from catalog.io.files import write_bytes
 from cf.ratings import RatingMatrix
 from keyart.pipeline.movielens import load
 from keyart.recommend.users import Viewer, Viewers
-from keyart.workspace.changes import Stamps
+from keyart.workspace.changes import Snapshot
 from keyart.workspace.layout import Workspace
 
 USER_IDS = [1, 4, 9, 40, 41, 49, 50, 401, 4_000, 2_000_000_000]
@@ -26,7 +26,7 @@ def viewers() -> Viewers:
     values[:, 0] = 4
     values[0] = [3, 5, 5, 5]
     matrix = RatingMatrix(np.array(USER_IDS, np.int32), np.arange(1, 5, dtype=np.int32), sparse.csr_array(values))
-    return Viewers(matrix, {number: FILMS[number] for number in (1, 2, 3)}, Stamps.of([]))
+    return Viewers(matrix, {number: FILMS[number] for number in (1, 2, 3)}, Snapshot.take([]))
 
 
 def found(viewers: Viewers, digits: str, k: int = 50) -> list[int]:
