@@ -101,7 +101,7 @@ def model_class(name: str) -> type[Recommender]:
         advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(MODELS)}"
         raise ConfigError(f"no model is called {name!r}; {advice}")
     entry = MODELS[name]
-    found: type[Recommender] = getattr(import_module(f"cf.models.{entry.module}"), entry.class_name)
+    found: type[Recommender] = getattr(import_module(f".models.{entry.module}", __package__), entry.class_name)
     return found
 
 

@@ -63,7 +63,18 @@ class IndexOptions:
             raise ValueError(f"the recall should lie between 0 and 1, received {self.target_recall}")
 
     def target(self, earlier: Target | None = None) -> Target:
-        """Replace what is None by that of an earlier index, else by the defaults."""
+        """Replace what is None by that of an earlier index, else by the defaults.
+
+        Parameters
+        ----------
+        earlier : Target, optional
+            What the workspace's index was built for.
+
+        Returns
+        -------
+        Target
+            Complete.
+        """
         earlier = earlier or Target()
         given = {field.name: getattr(self, field.name) for field in fields(Target)}
         return replace(earlier, **{name: value for name, value in given.items() if value is not None})

@@ -159,7 +159,8 @@ def reworded() -> Iterator[None]:
     try:
         yield
     except (PySparkException, Py4JJavaError) as error:
-        for name, message in re.findall(r"^catalog\.errors\.(\w+): (.+)$", str(error), re.MULTILINE):
+        pattern = rf"^{re.escape(errors.__name__)}\.(\w+): (.+)$"
+        for name, message in re.findall(pattern, str(error), re.MULTILINE):
             kind = getattr(errors, name, None)
             if isinstance(kind, type) and issubclass(kind, KeyartError):
                 raise kind(message) from error

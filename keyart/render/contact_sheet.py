@@ -16,7 +16,7 @@ _CAPTION_HEIGHT = 116
 _MOST_HITS = 50
 
 
-def write_sheet(result: SimilarFilms, path: Path) -> None:
+def write_contact_sheet(result: SimilarFilms, path: Path) -> None:
     """Draw a result and write it.
 
     Parameters

@@ -29,7 +29,7 @@ _SECOND_LEFT = MARGIN + _POSTER_SIZE[0] + _GAP
 _WIDTH = _SECOND_LEFT + _POSTER_SIZE[0] + MARGIN
 
 
-def write_heat_sheet(explanation: Explanation, path: Path) -> None:
+def write_heat_map(explanation: Explanation, path: Path) -> None:
     """Draw an explanation and write it.
 
     Parameters

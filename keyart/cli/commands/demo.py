@@ -111,7 +111,7 @@ def _choose_weights() -> BackboneChoice:
 
 def _look_up(engine: Engine, title: str, out: Path) -> None:
     from keyart.cli.commands.similar import print_table
-    from keyart.render.contact_sheet import write_sheet
+    from keyart.render.contact_sheet import write_contact_sheet
 
     result = engine.similar(title, _K)
     print_table(result)
@@ -123,7 +123,7 @@ def _look_up(engine: Engine, title: str, out: Path) -> None:
             click.echo(f"   {meaning} (--alpha {alpha:g}): " + ", ".join(hit.label for hit in hits))
     _tell_cold_start(engine, title)
     sheet_path = out / f"{_file_name(title)}.png"
-    write_sheet(engine.similar(title, 10), sheet_path)
+    write_contact_sheet(engine.similar(title, 10), sheet_path)
     click.echo(f"   sheet: {sheet_path}")
 
 

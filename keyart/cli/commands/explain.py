@@ -41,7 +41,7 @@ def command(films: tuple[str, ...], as_json: bool, sheet: Path | None, home: Pat
     from keyart.cli.commands.similar import number_notes
     from keyart.engine import Engine
     from keyart.render.drawing import check_sheet_path
-    from keyart.render.heat_map import write_heat_sheet
+    from keyart.render.heat_map import write_heat_map
 
     if sheet:
         check_sheet_path(sheet)
@@ -53,7 +53,7 @@ def command(films: tuple[str, ...], as_json: bool, sheet: Path | None, home: Pat
     else:
         _print_explanation(explanation)
     if sheet:
-        write_heat_sheet(explanation, sheet)
+        write_heat_map(explanation, sheet)
         click.echo(f"heat map: {sheet}", err=True)
 
 

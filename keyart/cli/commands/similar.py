@@ -107,7 +107,7 @@ def command(
     from catalog.filters import Filter, read_movie_ids
     from keyart.cli.quiet import import_tensorflow_quietly
     from keyart.engine import Engine
-    from keyart.render.contact_sheet import write_sheet
+    from keyart.render.contact_sheet import write_contact_sheet
     from keyart.render.drawing import check_sheet_path
     from keyart.similarity.query import Image, SimilarOptions
 
@@ -128,7 +128,7 @@ def command(
         if explain:
             _print_reasons(result)
     if sheet:
-        write_sheet(result, sheet)
+        write_contact_sheet(result, sheet)
         click.echo(f"contact sheet: {sheet}", err=True)
 
 
