@@ -53,7 +53,7 @@ def test_what_waits_is_answered_together() -> None:
         open_ = threading.Event()
 
         def doubled(items: list[int]) -> list[int]:
-            open_.wait(30)
+            open_.wait(60)
             batches.append(items)
             return [2 * item for item in items]
 
@@ -95,7 +95,7 @@ def test_who_has_lost_patience_is_not_computed_for() -> None:
         open_ = threading.Event()
 
         def look(items: list[str]) -> list[str]:
-            open_.wait(30)
+            open_.wait(60)
             seen.extend(items)
             return items
 

@@ -35,7 +35,7 @@ def test_it_is_opened_once_by_whoever_comes_first() -> None:
     kept = Kept(open_)
 
     def ask(_: int) -> Opened:
-        all_are_here.wait(30)
+        all_are_here.wait(60)
         return kept()
 
     with ThreadPoolExecutor(8) as threads:
