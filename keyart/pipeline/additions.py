@@ -124,7 +124,7 @@ def add(
 def _write(workspace: Workspace, plan: _Plan) -> None:
     """Write posters, then films: a poster without a film is no more than a file, and is overwritten by the next one."""
     if plan.pictures:
-        with PosterStore.open(workspace.posters_dir) as store, store.writing(), store.together():
+        with PosterStore.open(workspace.posters_dir) as store, store.writer_lock(), store.transaction():
             for movie_id, image in plan.pictures:
                 store.put(movie_id, _read(image), Origin(Source.IMPORT))
     if plan.new:
