@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keyart.cli.options import say_notes, workspace_options
+from keyart.cli.options import workspace_options
+from keyart.cli.output import print_notes
 
 if TYPE_CHECKING:
     from index.plan import Plan
@@ -71,7 +72,7 @@ def command(
 
     options = IndexOptions(kind, center, target_recall, max_memory_bytes, rebuild)
     report = build(home, options, progress=bar, on_plan=_say_plan)
-    say_notes(report.notes)
+    print_notes(report.notes)
     click.echo(f"{_indexed(report)}, {report.n_similar:,} compared by ratings")
 
 

@@ -34,7 +34,7 @@ def command(model: str, calibration: str, n_films: int, seed: int, as_json: bool
     from catalog.io.progress import bar
     from cf.hybrid.blend import Calibration
     from cf.hybrid.tuning import BUCKETS
-    from keyart.cli.tables import table
+    from keyart.cli.output import table
     from keyart.recommend.models import ensure_fitted
     from keyart.similarity.blending import check_model, save_hybrid
     from keyart.similarity.tuning import fit_hybrid
