@@ -20,7 +20,7 @@ from scipy import sparse
 
 from catalog.errors import DataError
 from catalog.io.files import atomic_path
-from catalog.io.tables import MOST_ID, Row, read_rows, read_text
+from catalog.io.tables import MAX_ID, Row, read_rows, read_text
 
 LOWEST, HIGHEST = 0.5, 5.0
 _COLUMNS = ("userId", "movieId", "rating", "timestamp")
@@ -29,8 +29,8 @@ _ARROW_TYPES = {"userId": pa.int32(), "movieId": pa.int32(), "rating": pa.float3
 # Some 3,000 years: a timestamp in milliseconds is not taken for seconds.
 _MOST_SECONDS = 10**11
 _BOUNDS = {
-    "userId": (1, MOST_ID),
-    "movieId": (1, MOST_ID),
+    "userId": (1, MAX_ID),
+    "movieId": (1, MAX_ID),
     "rating": (LOWEST, HIGHEST),
     "timestamp": (0, _MOST_SECONDS),
 }

@@ -18,7 +18,7 @@ import pandas as pd
 
 from catalog.errors import DataError, NotBuiltError
 from catalog.io.locks import exclusive
-from catalog.io.remote import AnyPath, place
+from catalog.io.remote import AnyPath, as_path
 from features.encoders.encoder import Extractor, load_extractor
 from features.encoders.keras import IMAGENET, KERAS, VGG16, BackboneChoice
 from features.images import Resize
@@ -84,7 +84,7 @@ def extract(
         An id and a file, or what stands in one. The ids are all integers or all texts. It is read as it is needed, in
         a thread of its own, and never held as a whole.
     out : str or Path
-        The folder of features; or the URI of one, as `catalog.io.remote.place` knows them.
+        The folder of features; or the URI of one, as `catalog.io.remote.as_path` knows them.
     backbone : str, default "vgg16"
         ``"vgg16"``, or the path of a Keras file.
     weights : str, default "imagenet"
@@ -135,7 +135,7 @@ def extract(
     choice = BackboneChoice(backbone, weights, seed, engine)
     cache_dir = cache_dir or Path.home() / ".keras" / "models"
     extractor = load_extractor(choice, cache_dir, Resize(resize), Pooling(pooling), whitening)
-    folder = place(out)
+    folder = as_path(out)
     if whitening is None:
         extractor = extractor.whitened_by(kept_whitening(folder, extractor, lost_is_none=replace))
     pictures = (Picture(_plain(name), source if isinstance(source, bytes) else Path(source)) for name, source in items)

@@ -79,15 +79,7 @@ class Source(StrEnum):
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a poster, or the news that there is none, came from.
-
-    Parameters
-    ----------
-    source : Source
-        Who was asked.
-    poster_path, size, language : str or None
-        What was asked of TMDB; None for an imported poster, and where the asking did not get that far.
-    """
+    """Where a poster, or the news that there is none, came from."""
 
     source: Source
     poster_path: str | None = None
@@ -101,27 +93,7 @@ def _now() -> str:
 
 @dataclass(frozen=True)
 class Record:
-    """All that is kept about one film's poster: a row of ``posters.sqlite``.
-
-    Parameters
-    ----------
-    movie_id : int
-        The film.
-    state : State
-        How things stand.
-    reason : str or None
-        Why there is no poster; None where there is one, and where nothing was tried yet.
-    source, poster_path, size, language : Source or str, or None
-        As in `Origin`.
-    file_name : str or None
-        The poster's name in the store's folder.
-    n_bytes, sha256, width, height : int or str, or None
-        As in `Poster`.
-    fetched_at : str or None
-        When, ISO 8601 in UTC; None where nothing was tried yet.
-    attempts : int
-        How often this film's poster was asked for, well or badly.
-    """
+    """All that is kept about one film's poster: a row of ``posters.sqlite``."""
 
     movie_id: int
     state: State
@@ -157,13 +129,6 @@ class StateTable:
     """The rows of all films; open it with `StateTable.open`.
 
     One thread at a time uses the connection. What is changed counts once `commit` was called.
-
-    Parameters
-    ----------
-    path : Path
-        The database file.
-    connection : sqlite3.Connection
-        An open connection to it; `close` closes it.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
@@ -175,25 +140,7 @@ class StateTable:
 
     @classmethod
     def open(cls, path: Path) -> StateTable:
-        """Open a table; an empty one is made where there is none.
-
-        Parameters
-        ----------
-        path : Path
-            The database file.
-
-        Returns
-        -------
-        StateTable
-            The table.
-
-        Raises
-        ------
-        StoreError
-            It cannot be written to.
-        DataError
-            It is damaged, or of another version.
-        """
+        """Open a table; an empty one is made where there is none."""
         with sqlite_errors(path):
             connection = sqlite3.connect(path, check_same_thread=False)
             try:
@@ -205,25 +152,7 @@ class StateTable:
 
     @classmethod
     def open_to_read(cls, path: Path) -> StateTable:
-        """Open a table without the right to write, and without the need of it.
-
-        Parameters
-        ----------
-        path : Path
-            The database file.
-
-        Returns
-        -------
-        StateTable
-            The table; what would change it fails.
-
-        Raises
-        ------
-        NotBuiltError
-            There is none.
-        DataError
-            It is damaged, or of another version.
-        """
+        """Open a table without the right to write, and without the need of it."""
         if not path.is_file():
             raise NotBuiltError(
                 f"no posters here yet ({path} is missing); run `keyart fetch` or `keyart import FOLDER`"
@@ -244,55 +173,25 @@ class StateTable:
             self._connection.close()
 
     def put(self, record: Record) -> None:
-        """Write a film's row in place of the one that it had; the attempts add up.
-
-        Parameters
-        ----------
-        record : Record
-            The row.
-        """
+        """Write a film's row in place of the one that it had; the attempts add up."""
         self._execute(_UPSERT, vars(record))
 
     def count_attempt(self, movie_id: int) -> None:
-        """Note that a film was asked for in vain, and change nothing else.
-
-        Parameters
-        ----------
-        movie_id : int
-            The film.
-        """
+        """Note that a film was asked for in vain, and change nothing else."""
         self._execute("UPDATE posters SET attempts = attempts + 1 WHERE movie_id = ?", (movie_id,))
 
     def keep_replaced(self, movie_id: int) -> None:
-        """Keep a film's row, which is about to be replaced, until `confirm`; one that is kept already stays instead.
-
-        Parameters
-        ----------
-        movie_id : int
-            The film.
-        """
+        """Keep a film's row, which is about to be replaced, until `confirm`; one that is kept already stays instead."""
         # What is kept already was confirmed once, which the present row is not yet.
         statement = f"INSERT OR IGNORE INTO replaced ({_COLUMNS}) SELECT {_COLUMNS} FROM posters WHERE movie_id = ?"
         self._execute(statement, (movie_id,))
 
     def forget_replaced(self, movie_id: int) -> None:
-        """Keep no earlier row of a film any more.
-
-        Parameters
-        ----------
-        movie_id : int
-            The film.
-        """
+        """Keep no earlier row of a film any more."""
         self._execute("DELETE FROM replaced WHERE movie_id = ?", (movie_id,))
 
     def confirm(self) -> bool:
-        """Forget the rows that were replaced by pictures which came from one address of TMDB's alone.
-
-        Returns
-        -------
-        bool
-            Whether there were any.
-        """
+        """Forget the rows that were replaced by pictures which came from one address of TMDB's alone."""
         shared = "SELECT sha256 FROM posters GROUP BY sha256 HAVING COUNT(DISTINCT poster_path) > 1"
         doubtful = f"SELECT movie_id FROM posters WHERE sha256 IN ({shared})"
         return self._execute(f"DELETE FROM replaced WHERE movie_id NOT IN ({doubtful})") > 0
@@ -301,13 +200,6 @@ class StateTable:
         """Take a picture from all films that got it from TMDB, and remember that it is no poster.
 
         They get back the rows that it replaced; those that had none before are marked as failed.
-
-        Parameters
-        ----------
-        sha256 : str
-            The picture's checksum.
-        reason : str
-            Why it is no poster.
         """
         self._execute("INSERT OR IGNORE INTO placeholders VALUES (?)", (sha256,))
         self._execute("DELETE FROM replaced WHERE sha256 = ? AND poster_path IS NOT NULL", (sha256,))
@@ -327,41 +219,18 @@ class StateTable:
         )
 
     def is_placeholder(self, sha256: str) -> bool:
-        """Tell whether a picture was disowned.
-
-        Parameters
-        ----------
-        sha256 : str
-            The picture's checksum.
-
-        Returns
-        -------
-        bool
-            True where it is known to be no poster.
-        """
+        """Tell whether a picture was disowned."""
         return bool(self.rows("SELECT 1 FROM placeholders WHERE sha256 = ?", (sha256,)))
 
     def expect(self, movie_ids: Iterable[int]) -> None:
-        """Give every film a row, and commit; those that have one keep it.
-
-        Parameters
-        ----------
-        movie_ids : iterable of int
-            The films of the catalog.
-        """
+        """Give every film a row, and commit; those that have one keep it."""
         rows = ((movie_id, State.MISSING) for movie_id in movie_ids)
         statement = "INSERT OR IGNORE INTO posters (movie_id, state, attempts) VALUES (?, ?, 0)"
         with self._at_database(), self._connection:
             self._connection.executemany(statement, rows)
 
     def commit(self) -> None:
-        """Commit what was changed, or undo it.
-
-        Raises
-        ------
-        StoreError
-            The disk is full or cannot be written to.
-        """
+        """Commit what was changed, or undo it."""
         with self.turn:
             try:
                 with self._at_database():
@@ -372,103 +241,33 @@ class StateTable:
                     self._connection.rollback()
 
     def records(self, clause: str, *values: object) -> Iterator[Record]:
-        """Read whole rows, as they are written.
-
-        Parameters
-        ----------
-        clause : str
-            What follows the table's name in SQL.
-        *values : object
-            What stands for its question marks.
-
-        Yields
-        ------
-        Record
-            One a film.
-        """
+        """Read whole rows, as they are written."""
         for movie_id, state, reason, source, *rest in self.rows(f"SELECT {_COLUMNS} FROM posters {clause}", values):
             yield Record(movie_id, State(state), reason, source and Source(source), *rest)
 
     def file_of(self, movie_id: int) -> tuple[str | None, str | None]:
-        """Tell the name and the checksum of a film's file.
-
-        Parameters
-        ----------
-        movie_id : int
-            The film.
-
-        Returns
-        -------
-        tuple of str or None
-            Both None where there is none.
-        """
+        """Tell the name and the checksum of a film's file."""
         rows = self.rows("SELECT file_name, sha256 FROM posters WHERE movie_id = ?", (movie_id,))
         return (rows[0][0], rows[0][1]) if rows else (None, None)
 
     def files_of(self, movie_id: int) -> set[str]:
-        """Tell the names of all files that a film may need: of its row, and of one that was replaced.
-
-        Parameters
-        ----------
-        movie_id : int
-            The film.
-
-        Returns
-        -------
-        set of str
-            None, one or two.
-        """
+        """Tell the names of all files that a film may need: of its row, and of one that was replaced."""
         statement = "SELECT file_name FROM {} WHERE movie_id = ?"
         both = " UNION ".join(statement.format(name) for name in ("posters", "replaced"))
         return {name for (name,) in self.rows(both, (movie_id, movie_id)) if name}
 
     def files_with(self, sha256: str) -> list[tuple[int, str | None]]:
-        """List the files that hold one picture, of rows and of those that were replaced.
-
-        Parameters
-        ----------
-        sha256 : str
-            The picture's checksum.
-
-        Returns
-        -------
-        list of tuple
-            movie_id and the file's name; None where the picture is known, but was not kept.
-        """
+        """List the files that hold one picture, of rows and of those that were replaced."""
         statement = "SELECT movie_id, file_name FROM {} WHERE sha256 = ?"
         both = " UNION ".join(statement.format(name) for name in ("posters", "replaced"))
         return [(movie_id, name) for movie_id, name in self.rows(both, (sha256, sha256))]
 
     def n_paths(self, sha256: str) -> int:
-        """Count TMDB's addresses from which one picture came.
-
-        Parameters
-        ----------
-        sha256 : str
-            The picture's checksum.
-
-        Returns
-        -------
-        int
-            How many.
-        """
+        """Count TMDB's addresses from which one picture came."""
         return int(self.rows("SELECT COUNT(DISTINCT poster_path) FROM posters WHERE sha256 = ?", (sha256,))[0][0])
 
     def rows(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """Read anything.
-
-        Parameters
-        ----------
-        statement : str
-            SQL.
-        values : sequence of object
-            What stands for its question marks.
-
-        Returns
-        -------
-        list of tuple
-            All rows.
-        """
+        """Read anything."""
         with self._at_database():
             return self._connection.execute(statement, values).fetchall()
 

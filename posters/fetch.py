@@ -47,17 +47,7 @@ _PATIENCE_S = 20.0
 
 @dataclass(frozen=True)
 class Choice:
-    """Which films a run asks for, out of those that are still open.
-
-    Parameters
-    ----------
-    limit : int, optional
-        So many at most: first those never tried, then those that failed, then old ones; the least tried first.
-    movie_ids : collection of int, optional
-        Only these.
-    older_than : timedelta, optional
-        Those as well of which TMDB was asked longer ago than this, whatever it answered.
-    """
+    """Which films a run asks for, out of those that are still open."""
 
     limit: int | None = None
     movie_ids: Collection[int] | None = None
@@ -66,17 +56,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class FetchProgress:
-    """How far a run has come.
-
-    Parameters
-    ----------
-    n_done, n_asked : int
-        Films settled, and films that this run asks for.
-    n_ok : int
-        Posters that came.
-    n_bytes : int
-        Their length together.
-    """
+    """How far a run has come."""
 
     n_done: int
     n_asked: int
@@ -86,31 +66,7 @@ class FetchProgress:
 
 @dataclass(frozen=True)
 class FetchReport:
-    """What a run leaves behind.
-
-    Parameters
-    ----------
-    n_films : int
-        The films that were given; ``counts`` adds up to it.
-    counts : dict of State to int
-        How things stand with them now, every state named.
-    n_asked : int
-        The films among them that this run asked for; the others had their answer, or were not chosen.
-    outcomes : dict of State to int
-        What this run found out about these; less than ``n_asked`` together if it was interrupted.
-    reasons : dict of str to int
-        Why it failed, the most frequent reasons first.
-    n_bytes : int
-        The length of the posters that came.
-    n_requests : int
-        Requests sent, with those that were sent again.
-    n_slowed : int
-        How often TMDB asked for less.
-    elapsed_s : float
-        How long it took, in seconds.
-    interrupted : bool
-        Whether the run was ended before all was asked for.
-    """
+    """What a run leaves behind."""
 
     n_films: int
     counts: dict[State, int]
@@ -144,20 +100,6 @@ def choose_films(films: Iterable[Film], store: PosterStore | None, choice: Choic
 
     What was never tried comes first, and what was tried least often among the rest, so that films which fail for ever
     do not use up every `Choice.limit`. Films without any link cannot be asked for.
-
-    Parameters
-    ----------
-    films : iterable of Film
-        The catalog.
-    store : PosterStore or None
-        What came already; None for nothing.
-    choice : Choice
-        Which of the open ones.
-
-    Returns
-    -------
-    list of Film
-        In the order in which they are asked for.
     """
     states = store.states() if store else {}
     attempts = store.attempts() if store else {}
@@ -195,44 +137,6 @@ def fetch_posters(
     catalog, by its imdb_id. Films that share an answer share one download. As many films are on their way at a time
     as the client has connections. `TmdbClient.interrupt`, also from a signal's handler, ends the run within some
     seconds.
-
-    Parameters
-    ----------
-    films : sequence of Film
-        The catalog; films that have a poster, or of which TMDB said that there is none, are passed over.
-    store : PosterStore
-        Where posters and states are kept. Its table is written by the calling thread only.
-    client : TmdbClient
-        Whom to ask. After an error or Ctrl-C it asks no more.
-    size : str
-        One of TMDB's poster sizes; w342 is the smallest that need not be enlarged to 224 pixels.
-    choice : Choice, optional
-        Which films to ask for; by default all that are open.
-    live_tmdb_ids : collection of int, or callable, optional
-        The ids that TMDB knows, as its daily export lists them; others are not asked for. By default all are. A
-        callable is given the ids that matter, and is called only once the key is known to be good and there is
-        something to ask for.
-    on_progress : callable, optional
-        Is told how far the run has come, after every film, in the calling thread.
-
-    Returns
-    -------
-    FetchReport
-        What came, and how things stand now.
-
-    Raises
-    ------
-    ConfigError
-        TMDB has no posters of this size.
-    UnavailableError
-        TMDB refuses the key, a host stays out of reach, or one film after the other fails. As with Ctrl-C, all that
-        came is kept.
-    InterruptedFetchError
-        The run was ended before the first film was asked for.
-    FetchError
-        What answers in TMDB's place is not TMDB.
-    StoreError
-        The disk is full or cannot be written to; all that came before is kept. Or another process is writing.
     """
     began_s = time.monotonic()
     with store.writing():

@@ -69,17 +69,7 @@ class UnavailableError(FetchError):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server answered, whole.
-
-    Parameters
-    ----------
-    status : int
-        The HTTP status; never one that is worth another try.
-    content_type : str
-        Such as ``"image/jpeg"``, in lower case; empty where the server names none.
-    content : bytes
-        The body.
-    """
+    """What a server answered, whole."""
 
     status: int
     content_type: str
@@ -97,31 +87,7 @@ class _Trouble:
 
 
 class Transport:
-    """Asks one server, again where it is worth it; may be used from several threads.
-
-    Parameters
-    ----------
-    params, headers : mapping of str to str, optional
-        What goes out with every request: the credentials.
-    pace : Pace, optional
-        How fast it may ask; by default as fast as it can.
-    timeout_s : float
-        How long the server may be silent, in seconds.
-    total_s : float
-        How long a whole answer may take, in seconds: some send a byte now and then for ever.
-    max_bytes : int
-        How long a body may be.
-    n_retries : int
-        How many more times a failed request is sent. One that could not even be sent, to a server that answered
-        before, does not count: the network is gone, which is no matter of the request's.
-    patience_s : float
-        How long it is waited for a network that is gone, in seconds.
-    backoff_s : float
-        The pause before the first of these, in seconds; it doubles each time up to a minute, give or take half. A
-        ``Retry-After`` holds for all threads, up to ten minutes.
-    n_connections : int
-        How many are open at a time; a thread beyond that waits.
-    """
+    """Asks one server, again where it is worth it; may be used from several threads."""
 
     def __init__(
         self,
@@ -156,29 +122,7 @@ class Transport:
         self._heard_s = -math.inf
 
     def get(self, url: str, params: Mapping[str, str] | None = None) -> Answer:
-        """Ask for one address until the server gives an answer that counts.
-
-        Parameters
-        ----------
-        url : str
-            The address, without any key.
-        params : mapping of str to str, optional
-            What is appended to it.
-
-        Returns
-        -------
-        Answer
-            Whatever its status; redirects are not followed.
-
-        Raises
-        ------
-        UnavailableError
-            The server cannot be reached.
-        InterruptedFetchError
-            `interrupt` was called before there was an answer.
-        FetchError
-            It was reached, and every try went wrong.
-        """
+        """Ask for one address until the server gives an answer that counts."""
         tries = _Tries()
         while True:
             pause_s = self._pause_s(tries.n_all + 1)

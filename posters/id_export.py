@@ -31,27 +31,6 @@ def read_live_ids(source: str, tmdb_ids: Collection[int], download: Callable[[st
     The export is read to its end before anything is said: one that was cut off would make live films look dead. It
     lists films that are not for adults, as they were when it was made. One that was unzipped is read as well, but then
     nothing tells whether its last lines are there.
-
-    Parameters
-    ----------
-    source : str
-        A file, or an address that begins with ``http://`` or ``https://``.
-    tmdb_ids : collection of int
-        The ids that matter; only these are kept in memory.
-    download : callable
-        Gets the file at an address; such as `TmdbClient.download`.
-
-    Returns
-    -------
-    frozenset of int
-        Those that TMDB knows.
-
-    Raises
-    ------
-    DataError
-        It is no such export, is cut off, or lists none of these ids.
-    FetchError
-        It cannot be downloaded.
     """
     wanted = frozenset(tmdb_ids)
     try:
@@ -67,18 +46,7 @@ def read_live_ids(source: str, tmdb_ids: Collection[int], download: Callable[[st
 
 
 def is_address(source: str) -> bool:
-    """Tell an address from a file's path.
-
-    Parameters
-    ----------
-    source : str
-        What the user named.
-
-    Returns
-    -------
-    bool
-        True where it would be downloaded.
-    """
+    """Tell an address from a file's path."""
     return source.lower().startswith(("http://", "https://"))
 
 

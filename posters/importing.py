@@ -39,21 +39,7 @@ _IMDB_STEM = re.compile(r"tt[0-9]+|0[0-9]{6}", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What an import did.
-
-    Parameters
-    ----------
-    n_imported : int
-        Films that got a poster, or another than they had.
-    n_unchanged : int
-        Films that had this very poster already.
-    unmatched : tuple of Path
-        Files that belong to no film of the catalog.
-    rejected : tuple of (Path, str)
-        Files that are no poster, each with the reason.
-    duplicates : tuple of Path
-        Files whose film had got its poster from an earlier file of this import.
-    """
+    """What an import did."""
 
     n_imported: int
     n_unchanged: int
@@ -70,33 +56,7 @@ def import_folder(
     *,
     on_progress: OnProgress | None = None,
 ) -> ImportReport:
-    """Copy posters from a folder and all below it, matched to films by the files' names.
-
-    Parameters
-    ----------
-    folder : Path
-        Holds files such as ``0113277.jpg``, ``tt0113277.PNG`` or ``6.webp``; hidden ones are passed over.
-    films : iterable of Film
-        The films that they may belong to. Films that share the number share the poster.
-    store : PosterStore
-        Where the posters are kept.
-    by : {"imdb", "movie", "tmdb"}
-        Which number the files are named by. IMDb ids may lack their zeros or ``tt``.
-    on_progress : callable, optional
-        Is told, after every file, how many of how many are done.
-
-    Returns
-    -------
-    ImportReport
-        What was imported, and what was not and why.
-
-    Raises
-    ------
-    DataError
-        The folder is missing, or holds no images; nothing is changed.
-    StoreError
-        The disk is full or cannot be written to; what was imported before stays. Or another process is writing.
-    """
+    """Copy posters from a folder and all below it, matched to films by the files' names."""
     if by not in get_args(By):
         raise ValueError(f"expected by to be one of {', '.join(get_args(By))}; received {by!r}")
     paths = _image_paths(folder)
@@ -108,31 +68,7 @@ def import_folder(
 def import_csv(
     csv_path: Path, films: Iterable[Film], store: PosterStore, *, on_progress: OnProgress | None = None
 ) -> ImportReport:
-    """Copy posters that a CSV file names.
-
-    Parameters
-    ----------
-    csv_path : Path
-        A table with the columns ``movie_id`` and ``path``; a path is taken from the CSV's own folder.
-    films : iterable of Film
-        The films that they may belong to.
-    store : PosterStore
-        Where the posters are kept.
-    on_progress : callable, optional
-        Is told, after every line, how many of how many are done.
-
-    Returns
-    -------
-    ImportReport
-        What was imported, and what was not and why.
-
-    Raises
-    ------
-    DataError
-        The file is missing or empty, lacks a column, or a line of it is wrong; nothing is changed.
-    StoreError
-        The disk is full or cannot be written to; what was imported before stays. Or another process is writing.
-    """
+    """Copy posters that a CSV file names."""
     known = {film.movie_id for film in films}
     claims: list[_Claim] = []
     for row in read_rows(csv_path, ("movie_id", "path")):

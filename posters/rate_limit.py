@@ -25,13 +25,7 @@ class InterruptedFetchError(FetchError):
 
 @dataclass(frozen=True)
 class Turn:
-    """The right to send one request.
-
-    Parameters
-    ----------
-    began_s : float
-        When it was given, on the clock of `time.monotonic`.
-    """
+    """The right to send one request."""
 
     began_s: float
 
@@ -48,11 +42,6 @@ class Pace:
     is small: at a rate of 35 and answers after 40 ms, 33.7 requests a second.
 
     Turns are also spread evenly over the second.
-
-    Parameters
-    ----------
-    rate : float, optional
-        Requests a second, above 0; by default there is no limit, and only pauses are kept.
     """
 
     def __init__(self, rate: float | None = None) -> None:
@@ -77,18 +66,7 @@ class Pace:
         return min(self._limit, self._reduced * math.pow(2.0, max(n_doublings, 0.0)))
 
     def take(self) -> Turn:
-        """Wait until a request may be sent; `give_back` must follow.
-
-        Returns
-        -------
-        Turn
-            The right to send it.
-
-        Raises
-        ------
-        InterruptedFetchError
-            The run is being ended.
-        """
+        """Wait until a request may be sent; `give_back` must follow."""
         with self._changed:
             while (wait_s := self._wait_s(now_s := time.monotonic())) != 0:
                 self._wait(wait_s)
@@ -111,13 +89,6 @@ class Pace:
         """Halve the rate, and let everyone pause; the rate then recovers within about half a minute.
 
         Requests that were on their way together are objected to together, which counts once.
-
-        Parameters
-        ----------
-        turn : Turn
-            The request that the server objected to.
-        pause_s : float
-            How long nobody shall send anything, in seconds.
         """
         with self._changed:
             now_s = time.monotonic()
@@ -128,18 +99,7 @@ class Pace:
             self._resumes_s = max(self._resumes_s, now_s + pause_s)
 
     def rest(self, pause_s: float) -> None:
-        """Let this thread alone pause.
-
-        Parameters
-        ----------
-        pause_s : float
-            How long, in seconds.
-
-        Raises
-        ------
-        InterruptedFetchError
-            The run is being ended.
-        """
+        """Let this thread alone pause."""
         ends_s = time.monotonic() + pause_s
         with self._changed:
             while (wait_s := ends_s - time.monotonic()) > 0:

@@ -35,23 +35,7 @@ _N_ALIKE = 10
 
 @dataclass(frozen=True)
 class Poster:
-    """A poster that is here.
-
-    Parameters
-    ----------
-    movie_id : int
-        The film.
-    path : Path
-        The file.
-    sha256 : str
-        Its checksum, 64 hexadecimal digits.
-    n_bytes : int
-        Its length.
-    width, height : int
-        In pixels.
-    source : Source
-        Where it came from.
-    """
+    """A poster that is here."""
 
     movie_id: int
     path: Path
@@ -64,15 +48,7 @@ class Poster:
 
 @dataclass(frozen=True)
 class WrittenPoster:
-    """A poster whose file was written, and that does not count yet.
-
-    Parameters
-    ----------
-    file_name : str
-        The file's name in the store's folder.
-    facts : ImageFacts
-        What decoding told of it.
-    """
+    """A poster whose file was written, and that does not count yet."""
 
     file_name: str
     facts: ImageFacts
@@ -82,13 +58,6 @@ class PosterStore:
     """A folder of posters with their states; open it with `PosterStore.open`.
 
     Reading is safe from several threads, and so is `write_file`; one thread writes all else.
-
-    Parameters
-    ----------
-    posters_dir : Path
-        The folder.
-    table : StateTable
-        The state of every film in it; `close` closes it.
     """
 
     def __init__(self, posters_dir: Path, table: StateTable) -> None:
@@ -100,25 +69,7 @@ class PosterStore:
 
     @classmethod
     def open(cls, posters_dir: Path) -> PosterStore:
-        """Open a store; an empty one is made where there is none.
-
-        Parameters
-        ----------
-        posters_dir : Path
-            The folder.
-
-        Returns
-        -------
-        PosterStore
-            The store.
-
-        Raises
-        ------
-        StoreError
-            The folder cannot be made or written to.
-        DataError
-            Its database is damaged, or of another version.
-        """
+        """Open a store; an empty one is made where there is none."""
         try:
             posters_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -127,25 +78,7 @@ class PosterStore:
 
     @classmethod
     def open_to_read(cls, posters_dir: Path) -> PosterStore:
-        """Open a store without the right to write, and without the need of it.
-
-        Parameters
-        ----------
-        posters_dir : Path
-            The folder.
-
-        Returns
-        -------
-        PosterStore
-            The store; what would change it fails.
-
-        Raises
-        ------
-        NotBuiltError
-            There is none.
-        DataError
-            Its database is damaged, or of another version.
-        """
+        """Open a store without the right to write, and without the need of it."""
         return cls(posters_dir, StateTable.open_to_read(posters_dir / DATABASE_NAME))
 
     def __enter__(self) -> PosterStore:
@@ -165,34 +98,14 @@ class PosterStore:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Keep other processes from writing for as long as the block lasts, and clear up after one that was killed.
-
-        Yields
-        ------
-        None
-
-        Raises
-        ------
-        StoreError
-            Another process is at it; the message names it. Or the folder cannot be written to.
-        """
+        """Keep other processes from writing for as long as the block lasts, and clear up after one that was killed."""
         with exclusive(self._posters_dir):
             self._sweep()
             yield
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Commit at once what is entered in the block, also if it is broken off.
-
-        Yields
-        ------
-        None
-
-        Raises
-        ------
-        StoreError
-            The disk is full or cannot be written to.
-        """
+        """Commit at once what is entered in the block, also if it is broken off."""
         self._together = True
         try:
             yield
@@ -201,51 +114,11 @@ class PosterStore:
             self._commit()
 
     def put(self, movie_id: int, content: bytes, origin: Origin) -> Poster:
-        """Keep a poster verbatim, once it has been decoded completely: `write_file` and `enter` in one.
-
-        Parameters
-        ----------
-        movie_id : int
-            The film. A poster that it had before is replaced.
-        content : bytes
-            The image file.
-        origin : Origin
-            Where it came from.
-
-        Returns
-        -------
-        Poster
-            The poster as kept.
-
-        Raises
-        ------
-        DataError
-            The bytes are no poster; the message is a bare reason, and an earlier poster stays.
-        StoreError
-            The disk is full or cannot be written to; an earlier poster stays.
-        """
+        """Keep a poster verbatim, once it has been decoded completely: `write_file` and `enter` in one."""
         return self.enter(movie_id, self.write_file(movie_id, content), origin)
 
     def write_file(self, movie_id: int, content: bytes) -> WrittenPoster:
-        """Verify a poster and write its file; it counts once `enter` was told. May be called from any thread.
-
-        Parameters
-        ----------
-        movie_id : int
-            The film.
-        content : bytes
-            The image file.
-
-        Returns
-        -------
-        WrittenPoster
-            What `enter` wants to know.
-
-        Raises
-        ------
-        DataError, StoreError
-            As `put`.
-        """
+        """Verify a poster and write its file; it counts once `enter` was told. May be called from any thread."""
         facts = verify_image(content)
         written = WrittenPoster(self._name_for(movie_id, facts), facts)
         # A row whose file lost its bytes in a power cut is not believed.
@@ -257,28 +130,6 @@ class PosterStore:
 
         One that came from TMDB before is kept beside it until `confirm`, or comes back if this one turns out to be a
         picture that many films get.
-
-        Parameters
-        ----------
-        movie_id : int
-            The film.
-        written : WrittenPoster
-            What `write_file` told.
-        origin : Origin
-            Where it came from.
-
-        Returns
-        -------
-        Poster
-            The poster as kept.
-
-        Raises
-        ------
-        DataError
-            The same picture came from many other addresses: it is no poster. The films that have it get back what
-            they had before, or are marked as this one is; a poster that this one had before stays.
-        StoreError
-            The disk is full or cannot be written to. What was known before stays known.
         """
         facts = written.facts
         if origin.poster_path and self._is_placeholder(facts.sha256):
@@ -325,11 +176,6 @@ class PosterStore:
 
         One whose replacement came from a second address as well is kept on: that may be what an image host sends in
         place of posters, and be found out yet by the next films that get it.
-
-        Raises
-        ------
-        StoreError
-            The disk is full or cannot be written to. What was known before stays known.
         """
         with self.together():
             any_replaced = self._table.confirm()
@@ -337,39 +183,11 @@ class PosterStore:
             self._sweep()
 
     def expect(self, movie_ids: Iterable[int]) -> None:
-        """Give every film a row; those that have one keep it.
-
-        Parameters
-        ----------
-        movie_ids : iterable of int
-            The films of the catalog.
-
-        Raises
-        ------
-        StoreError
-            The disk is full or cannot be written to.
-        """
+        """Give every film a row; those that have one keep it."""
         self._table.expect(movie_ids)
 
     def mark(self, movie_id: int, state: State, reason: str, origin: Origin | None = None) -> None:
-        """Note why a film has no poster; one that it had goes, unless the asking only failed.
-
-        Parameters
-        ----------
-        movie_id : int
-            The film.
-        state : State
-            Any but ``ok`` and ``missing``.
-        reason : str
-            In plain words.
-        origin : Origin, optional
-            Who said so.
-
-        Raises
-        ------
-        StoreError
-            The note cannot be written.
-        """
+        """Note why a film has no poster; one that it had goes, unless the asking only failed."""
         if state in (State.OK, State.MISSING):
             raise ValueError(f"expected a state that says why there is no poster, received {state}")
         # Nobody is asked for a film without a link.
@@ -386,73 +204,27 @@ class PosterStore:
                 )
 
     def poster(self, movie_id: int) -> Poster | None:
-        """Tell one film's poster.
-
-        Parameters
-        ----------
-        movie_id : int
-            The film.
-
-        Returns
-        -------
-        Poster or None
-            None where there is none.
-        """
+        """Tell one film's poster."""
         return next(self._posters("AND movie_id = ?", movie_id), None)
 
     def posters(self) -> list[Poster]:
-        """List the posters that are here.
-
-        Returns
-        -------
-        list of Poster
-            In ascending order of movie_id.
-        """
+        """List the posters that are here."""
         return list(self._posters("ORDER BY movie_id"))
 
     def record(self, movie_id: int) -> Record | None:
-        """Tell all that is kept about one film's poster.
-
-        Parameters
-        ----------
-        movie_id : int
-            The film.
-
-        Returns
-        -------
-        Record or None
-            None where nothing was tried yet.
-        """
+        """Tell all that is kept about one film's poster."""
         return next(self._records("WHERE movie_id = ?", movie_id), None)
 
     def records(self) -> list[Record]:
-        """List all that is kept.
-
-        Returns
-        -------
-        list of Record
-            In ascending order of movie_id.
-        """
+        """List all that is kept."""
         return list(self._records("ORDER BY movie_id"))
 
     def failed(self) -> list[Record]:
-        """List what is kept about the films whose last try failed.
-
-        Returns
-        -------
-        list of Record
-            In ascending order of movie_id.
-        """
+        """List what is kept about the films whose last try failed."""
         return list(self._records("WHERE state = 'failed' ORDER BY movie_id"))
 
     def states(self) -> dict[int, State]:
-        """Tell how things stand with every film that has a row.
-
-        Returns
-        -------
-        dict of int to State
-            By movie_id, ascending; a film that is not in it is ``missing``.
-        """
+        """Tell how things stand with every film that has a row."""
         states = {}
         # Not by way of `records`: of 90,000 films those would be the largest thing in memory.
         for movie_id, state, file_name, n_bytes in self._table.rows(
@@ -463,45 +235,17 @@ class PosterStore:
         return states
 
     def attempts(self) -> dict[int, int]:
-        """Tell how often every film's poster was asked for.
-
-        Returns
-        -------
-        dict of int to int
-            By movie_id; a film that is not in it was never asked for.
-        """
+        """Tell how often every film's poster was asked for."""
         return dict(self._table.rows("SELECT movie_id, attempts FROM posters"))
 
     def counts(self, movie_ids: Iterable[int]) -> dict[State, int]:
-        """Count the films of a catalog by state.
-
-        Parameters
-        ----------
-        movie_ids : iterable of int
-            The films to count.
-
-        Returns
-        -------
-        dict of State to int
-            Every state, also those of no film; the numbers add up to that of the movie_ids.
-        """
+        """Count the films of a catalog by state."""
         states = self.states()
         counted = Counter(states.get(movie_id, State.MISSING) for movie_id in movie_ids)
         return {state: counted[state] for state in State}
 
     def n_bytes(self, movie_ids: Iterable[int]) -> int:
-        """Add up the lengths of the posters that are here.
-
-        Parameters
-        ----------
-        movie_ids : iterable of int
-            The films whose posters count.
-
-        Returns
-        -------
-        int
-            In bytes.
-        """
+        """Add up the lengths of the posters that are here."""
         wanted = frozenset(movie_ids)
         return sum(poster.n_bytes for poster in self._posters("") if poster.movie_id in wanted)
 
@@ -509,16 +253,6 @@ class PosterStore:
         """List the films of which TMDB was asked before a moment; what a user imported has no age.
 
         A time to come is that of a clock which was wrong; such a film may be of any age, and is listed as well.
-
-        Parameters
-        ----------
-        moment : datetime
-            With its time zone.
-
-        Returns
-        -------
-        set of int
-            Their movie_ids.
         """
         text = moment.astimezone(UTC).isoformat(timespec="seconds")
         # A clock may well go back by an hour.

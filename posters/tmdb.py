@@ -46,15 +46,7 @@ _POSTER_PATH = re.compile(r"/[\w-]+(\.[\w-]+)*", re.ASCII)
 
 @dataclass(frozen=True)
 class Configuration:
-    """Where TMDB's images lie.
-
-    Parameters
-    ----------
-    image_base_url : str
-        What an image's address begins with; ends in a slash.
-    poster_sizes : tuple of str
-        The sizes that posters come in, such as ``"w342"``.
-    """
+    """Where TMDB's images lie."""
 
     image_base_url: str
     poster_sizes: tuple[str, ...]
@@ -62,17 +54,7 @@ class Configuration:
 
 @dataclass(frozen=True)
 class TmdbFilm:
-    """A film as TMDB knows it.
-
-    Parameters
-    ----------
-    tmdb_id : int
-        TMDB's number.
-    poster_path : str or None
-        The poster's name on the image host, with a leading slash; None where TMDB has no poster.
-    imdb_id : str or None
-        IMDb's number as TMDB knows it, zero-padded, without ``tt``; None where it was not told.
-    """
+    """A film as TMDB knows it."""
 
     tmdb_id: int
     poster_path: str | None
@@ -81,50 +63,14 @@ class TmdbFilm:
 
 @dataclass(frozen=True)
 class Finding:
-    """What TMDB knows by an IMDb number.
-
-    Parameters
-    ----------
-    film : TmdbFilm or None
-        The film.
-    is_other : bool
-        Whether it knows something by it that is no film: a series, an episode, a person.
-    """
+    """What TMDB knows by an IMDb number."""
 
     film: TmdbFilm | None = None
     is_other: bool = False
 
 
 class TmdbClient:
-    """Asks TMDB; may be used from several threads, and is closed by `close` or a ``with`` block.
-
-    Parameters
-    ----------
-    key : str
-        A v3 API key (32 hexadecimal digits) or a v4 read access token (begins with ``eyJ``); its form tells which.
-    base_url : str
-        The API's address.
-    language : str
-        Which poster of a film is wanted, such as ``"en-US"``.
-    rate : float or None
-        Requests a second, of the API and of the image host each; None for no limit, which only a mirror of one's own
-        should meet.
-    n_connections : int
-        Connections at a time, to each of the two.
-    timeout_s : float
-        How long a server may be silent, in seconds.
-    n_retries : int
-        How many more times a request is sent after 429, 5xx, a timeout or a broken connection.
-    patience_s : float
-        How long it is waited for a network that is gone, in seconds.
-    backoff_s : float
-        The pause before the first of these, in seconds; it doubles each time.
-
-    Raises
-    ------
-    ConfigError
-        The key has neither form, or the address is none.
-    """
+    """Asks TMDB; may be used from several threads, and is closed by `close` or a ``with`` block."""
 
     def __init__(
         self,
@@ -204,86 +150,24 @@ class TmdbClient:
             transport.interrupt()
 
     def configuration(self) -> Configuration:
-        """Ask where the images lie; once, the answer is kept.
-
-        Returns
-        -------
-        Configuration
-            TMDB's own.
-
-        Raises
-        ------
-        UnavailableError
-            TMDB refuses the key, or cannot be reached.
-        FetchError
-            What answers is not TMDB's API.
-        """
+        """Ask where the images lie; once, the answer is kept."""
         if self._configuration is None:
             self._configuration = self._read_configuration(self._ask("/configuration"))
         return self._configuration
 
     def check_size(self, size: str) -> None:
-        """Make sure that posters come in this size.
-
-        Parameters
-        ----------
-        size : str
-            Such as ``"w342"``.
-
-        Raises
-        ------
-        ConfigError
-            They do not; the message lists the sizes that they come in.
-        UnavailableError, FetchError
-            As `configuration`.
-        """
+        """Make sure that posters come in this size."""
         sizes = self.configuration().poster_sizes
         if size not in sizes:
             raise ConfigError(f"expected a poster size out of {', '.join(sizes)}; received {size!r}")
 
     def movie(self, tmdb_id: int) -> TmdbFilm | None:
-        """Look a film up by TMDB's number.
-
-        Parameters
-        ----------
-        tmdb_id : int
-            The number.
-
-        Returns
-        -------
-        TmdbFilm or None
-            None where TMDB knows no such film.
-
-        Raises
-        ------
-        UnavailableError
-            TMDB refuses the key, or cannot be reached.
-        InterruptedFetchError
-            `interrupt` was called before the answer came.
-        FetchError
-            No answer that counts came for this film.
-        """
+        """Look a film up by TMDB's number."""
         content = self._ask(f"/movie/{tmdb_id}", language=self.language)
         return None if content is None else TmdbFilm(tmdb_id, self._poster_path(content), _imdb_id(content))
 
     def find(self, imdb_id: str) -> Finding:
-        """Look a film up by IMDb's number.
-
-        Parameters
-        ----------
-        imdb_id : str
-            Zero-padded, without ``tt``.
-
-        Returns
-        -------
-        Finding
-            The film, or why there is none.
-
-        Raises
-        ------
-        UnavailableError, FetchError
-            As `movie`.
-        """
+        """Look a film up by IMDb's number."""
         path = f"/find/tt{imdb_id}"
         content = self._ask(path, external_source="imdb_id", language=self.language)
         match content or {"movie_results": []}:
@@ -294,27 +178,7 @@ class TmdbClient:
         raise self._malformed(path)
 
     def image(self, poster_path: str, size: str) -> bytes:
-        """Download a poster; its bytes are not looked at here.
-
-        Parameters
-        ----------
-        poster_path : str
-            As `movie` or `find` told it.
-        size : str
-            One of the configuration's poster sizes.
-
-        Returns
-        -------
-        bytes
-            The file.
-
-        Raises
-        ------
-        UnavailableError
-            The image host cannot be reached.
-        FetchError
-            It sends something else than an image.
-        """
+        """Download a poster; its bytes are not looked at here."""
         url = f"{self.configuration().image_base_url}{size}{poster_path}"
         answer = self._images.get(url)
         if answer.status != 200:
@@ -325,25 +189,7 @@ class TmdbClient:
         return answer.content
 
     def download(self, url: str, what: str) -> bytes:
-        """Download a file from anywhere, without the key; `interrupt` ends this too.
-
-        Parameters
-        ----------
-        url : str
-            Its address.
-        what : str
-            What it should be, for the message.
-
-        Returns
-        -------
-        bytes
-            The file; at most 256 MiB, within ten minutes.
-
-        Raises
-        ------
-        FetchError
-            It cannot be downloaded.
-        """
+        """Download a file from anywhere, without the key; `interrupt` ends this too."""
         answer = self._files.get(url)
         if answer.status != 200:
             raise FetchError(f"{urlsplit(url).hostname}: HTTP {answer.status} instead of {what}")
@@ -448,18 +294,7 @@ def _checked_url(base_url: str) -> str:
 
 
 def is_web_address(url: str) -> bool:
-    """Tell whether a text is a plain address of the web: no user or password, no query, no fragment.
-
-    Parameters
-    ----------
-    url : str
-        Any text.
-
-    Returns
-    -------
-    bool
-        True for such as ``https://api.themoviedb.org/3``.
-    """
+    """Tell whether a text is a plain address of the web: no user or password, no query, no fragment."""
     try:
         parts = urlsplit(url)
         # Reading the port checks it.

@@ -43,19 +43,7 @@ _READABLE = ("JPEG", "PNG", "WEBP", "GIF")
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What decoding tells of an image.
-
-    Parameters
-    ----------
-    suffix : str
-        ``.jpg``, ``.png``, ``.webp`` or ``.gif``, by what the bytes are.
-    width, height : int
-        In pixels.
-    n_bytes : int
-        The length of the file.
-    sha256 : str
-        64 hexadecimal digits.
-    """
+    """What decoding tells of an image."""
 
     suffix: str
     width: int
@@ -65,24 +53,7 @@ class ImageFacts:
 
 
 def verify_image(content: bytes) -> ImageFacts:
-    """Decode an image completely, and tell what it is.
-
-    Parameters
-    ----------
-    content : bytes
-        A whole image file.
-
-    Returns
-    -------
-    ImageFacts
-        Format, size and checksum.
-
-    Raises
-    ------
-    DataError
-        It is no JPEG, PNG, WebP or GIF image, is cut off or damaged, or is too small or too large for a poster. The
-        message is a bare reason; the caller knows which film or file it is about.
-    """
+    """Decode an image completely, and tell what it is."""
     if not content:
         raise DataError("expected an image, received an empty file")
     if len(content) > MAX_POSTER_BYTES:
@@ -94,18 +65,7 @@ def verify_image(content: bytes) -> ImageFacts:
 
 
 def too_many_bytes(n_bytes: int) -> str:
-    """Word that a file is too large to be read.
-
-    Parameters
-    ----------
-    n_bytes : int
-        Its length.
-
-    Returns
-    -------
-    str
-        A bare reason.
-    """
+    """Word that a file is too large to be read."""
     return f"expected a poster of at most {MAX_POSTER_BYTES >> 20} MiB, received {n_bytes / (1 << 20):.0f} MiB"
 
 

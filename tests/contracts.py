@@ -21,9 +21,9 @@ import numpy.typing as npt
 import pytest
 
 from catalog.errors import ConfigError, DataError, NotBuiltError, UnknownFilmError
+from catalog.scored_ids import ScoredIds
 from cf.base import Neighbors, Recommender
 from cf.ratings import RatingMatrix, Ratings
-from index.search import Nearest
 from index.source import FilmFeatures
 
 # Ratings
@@ -301,8 +301,8 @@ class Index(Protocol):
 
     @property
     def movie_ids(self) -> npt.NDArray[np.int64]: ...
-    def search(self, features: npt.NDArray[np.floating], k: int) -> list[Nearest]: ...
-    def similar(self, movie_ids: Sequence[int], k: int) -> list[Nearest]: ...
+    def search(self, features: npt.NDArray[np.floating], k: int) -> list[ScoredIds]: ...
+    def similar(self, movie_ids: Sequence[int], k: int) -> list[ScoredIds]: ...
     def save(self, folder: Path) -> None: ...
     @classmethod
     def open(cls, folder: Path, features: FilmFeatures | None = None) -> Self: ...
@@ -332,11 +332,11 @@ def films_of(features: npt.NDArray[np.floating]) -> FilmFeatures:
     return FilmFeatures.of(ids_of(features), features)
 
 
-def assert_same_nearest(one: list[Nearest], other: list[Nearest]) -> None:
+def assert_same_nearest(one: list[ScoredIds], other: list[ScoredIds]) -> None:
     assert len(one) == len(other)
     for left, right in zip(one, other, strict=True):
-        np.testing.assert_array_equal(left.movie_ids, right.movie_ids)
-        np.testing.assert_allclose(left.similarities, right.similarities, atol=1e-6)
+        np.testing.assert_array_equal(left.ids, right.ids)
+        np.testing.assert_allclose(left.scores, right.scores, atol=1e-6)
 
 
 class IndexContract:
@@ -379,8 +379,8 @@ class IndexContract:
 
     def test_a_film_is_nearest_to_its_own_features(self, index: Index, features: npt.NDArray[np.floating]) -> None:
         for movie_id, found in zip(ids_of(features), index.search(features, 1), strict=True):
-            np.testing.assert_array_equal(found.movie_ids, [movie_id])
-            np.testing.assert_allclose(found.similarities, [1], atol=1e-6)
+            np.testing.assert_array_equal(found.ids, [movie_id])
+            np.testing.assert_allclose(found.scores, [1], atol=1e-6)
 
     def test_the_type_and_the_layout_of_numbers_do_not_matter(
         self, index: Index, features: npt.NDArray[np.floating]
@@ -401,8 +401,8 @@ class IndexContract:
             [*opened.search(features, 9), *opened.similar(films.movie_ids.tolist(), 9)],
             strict=True,
         ):
-            np.testing.assert_array_equal(after.movie_ids, before.movie_ids)
-            np.testing.assert_array_equal(after.similarities, before.similarities)
+            np.testing.assert_array_equal(after.ids, before.ids)
+            np.testing.assert_array_equal(after.scores, before.scores)
 
     def test_saving_again_replaces_and_leaves_nothing_over(
         self, index: Index, films: FilmFeatures, tmp_path: Path
@@ -459,11 +459,11 @@ class IndexContract:
         movie_ids = index.movie_ids.tolist()
         for movie_id, found in zip(movie_ids, index.similar(movie_ids, 10), strict=True):
             assert len(found) == 10
-            assert movie_id not in found.movie_ids
+            assert movie_id not in found.ids
 
     def test_no_film_is_found_twice(self, index: Index, features: npt.NDArray[np.floating]) -> None:
         for found in index.search(features, 50):
-            assert len(np.unique(found.movie_ids)) == len(found.movie_ids) == 50
+            assert len(np.unique(found.ids)) == len(found.ids) == 50
 
     def test_a_film_among_copies_of_its_poster_is_not_like_itself_but_like_these(
         self, build: Build, dtype: type[np.floating]
@@ -475,7 +475,7 @@ class IndexContract:
             build(films_of(features.astype(dtype))).similar(movie_ids[:30].tolist(), 5),
             strict=True,
         ):
-            np.testing.assert_array_equal(found.movie_ids, [copy for copy in movie_ids[:6] if copy != movie_id][:5])
+            np.testing.assert_array_equal(found.ids, [copy for copy in movie_ids[:6] if copy != movie_id][:5])
 
     @pytest.mark.parametrize("n_queries", [1, 21])
     def test_of_many_copies_the_smallest_ids_are_found(
@@ -489,7 +489,7 @@ class IndexContract:
         copies = movie_ids[np.arange(300) % 3 > 0]
         for k in (4, 199):
             for found in index.search(np.repeat(features[1:2], n_queries, axis=0), k):
-                np.testing.assert_array_equal(found.movie_ids, copies[:k])
+                np.testing.assert_array_equal(found.ids, copies[:k])
 
     @pytest.mark.parametrize("k", [1, 4, 17, 39])
     def test_ties_stand_in_ascending_movie_id_and_the_smallest_ids_are_kept(
@@ -497,7 +497,7 @@ class IndexContract:
     ) -> None:
         features = np.repeat(random_features(seed=5, n_films=2), 20, axis=0).astype(dtype)
         (found,) = build(films_of(features)).search(features[:1], k)
-        np.testing.assert_array_equal(found.movie_ids, ids_of(features)[:k])
+        np.testing.assert_array_equal(found.ids, ids_of(features)[:k])
 
     @pytest.mark.parametrize("k", [3, 6, 11])
     def test_of_ties_behind_nearer_films_the_smallest_ids_are_kept(
@@ -508,7 +508,7 @@ class IndexContract:
         features = np.stack([near + far] * 20 + [near] * 2 + [-near] * 20).astype(dtype)
         movie_ids = ids_of(features)
         (found,) = build(films_of(features)).search(features[20], k)
-        np.testing.assert_array_equal(found.movie_ids, [*movie_ids[20:22], *movie_ids[: k - 2]])
+        np.testing.assert_array_equal(found.ids, [*movie_ids[20:22], *movie_ids[: k - 2]])
 
     def test_a_k_beyond_all_films_gives_a_shorter_list(self, index: Index, features: npt.NDArray[np.floating]) -> None:
         assert [len(found) for found in index.search(features[:2], 10_000)] == [len(features)] * 2
@@ -524,18 +524,18 @@ class IndexContract:
     def test_films_that_are_all_alike_stand_in_ascending_movie_id(self, build: Build, dtype: type[np.floating]) -> None:
         features = np.repeat(random_features(seed=9, n_films=1), 30, axis=0).astype(dtype)
         (found,) = build(films_of(features)).similar([16], 5)
-        np.testing.assert_array_equal(found.movie_ids, [10, 13, 19, 22, 25])
+        np.testing.assert_array_equal(found.ids, [10, 13, 19, 22, 25])
 
     def test_similarities_descend_within_minus_one_and_one(
         self, index: Index, features: npt.NDArray[np.floating]
     ) -> None:
         for found in index.search(features, len(features)):
-            assert (np.diff(found.similarities) <= 0).all()
-            assert np.abs(found.similarities).max() <= 1
+            assert (np.diff(found.scores) <= 0).all()
+            assert np.abs(found.scores).max() <= 1
 
     def test_ids_and_similarities_keep_their_types(self, index: Index, features: npt.NDArray[np.floating]) -> None:
         for found in [*index.search(features[:2], 5), *index.similar([10], 5)]:
-            assert (found.movie_ids.dtype, found.similarities.dtype) == (np.int64, np.float32)
+            assert (found.ids.dtype, found.scores.dtype) == (np.int64, np.float32)
 
     def test_a_film_that_is_not_there_is_an_error(self, index: Index) -> None:
         for stranger in (9, 11, 10_000):

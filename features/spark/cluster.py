@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from catalog import errors
 from catalog.errors import KeyartError, StoreError
-from catalog.io.remote import AnyPath, place
+from catalog.io.remote import AnyPath, as_path
 from catalog.io.spark import reason_of
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def folder_at(spark: SparkSession, name: str | Path) -> AnyPath:
     ConfigError
         There is no such file system, its client is missing, or it does not answer.
     """
-    return place(name, **_s3_options(spark.sparkContext._jsc.hadoopConfiguration().get))
+    return as_path(name, **_s3_options(spark.sparkContext._jsc.hadoopConfiguration().get))
 
 
 def _s3_options(setting: Callable[[str], str | None]) -> dict[str, str]:

@@ -9,76 +9,24 @@ if TYPE_CHECKING:
 
 
 def number(value: float, form: str = ".3f") -> str:
-    """Write a number.
-
-    Parameters
-    ----------
-    value : float
-        The number; NaN becomes a dash.
-    form : str, default '.3f'
-        As in a format string.
-
-    Returns
-    -------
-    str
-        The text.
-    """
+    """Write a number."""
     return "–" if value != value else f"{value:{form}}"
 
 
 def estimate(measured: Estimate, form: str = ".3f", unit: str = "") -> str:
-    """Write an estimate with its interval.
-
-    Parameters
-    ----------
-    measured : Estimate
-        The estimate; NaN becomes a dash.
-    form : str, default '.3f'
-        As in a format string.
-    unit : str, default ''
-        What follows the value.
-
-    Returns
-    -------
-    str
-        The text.
-    """
+    """Write an estimate with its interval."""
     if measured.value != measured.value:
         return "–"
     return f"{measured.value:{form}}{unit} [{measured.low:{form}}, {measured.high:{form}}]"
 
 
 def cells(name: str, measured: Estimate) -> dict[str, float]:
-    """Lay an estimate out in three columns of CSV.
-
-    Parameters
-    ----------
-    name : str
-        The column of the value; the others are named after it.
-    measured : Estimate
-        The estimate.
-
-    Returns
-    -------
-    dict of str to float
-        By column.
-    """
+    """Lay an estimate out in three columns of CSV."""
     return {name: measured.value, f"{name}_low": measured.low, f"{name}_high": measured.high}
 
 
 def nulled(value: Any) -> Any:
-    """Put null in the place of what could not be measured: JSON knows no NaN.
-
-    Parameters
-    ----------
-    value : object
-        Plain values: dicts, lists, tuples, numbers, text.
-
-    Returns
-    -------
-    object
-        The same, None for NaN.
-    """
+    """Put null in the place of what could not be measured: JSON knows no NaN."""
     if isinstance(value, dict):
         return {name: nulled(part) for name, part in value.items()}
     if isinstance(value, list | tuple):

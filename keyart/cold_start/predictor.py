@@ -21,13 +21,13 @@ from catalog.errors import DataError, NotBuiltError, StoreError
 from catalog.films import Catalog
 from catalog.io.locks import exclusive
 from catalog.io.progress import Progress, silent
+from catalog.scored_ids import ScoredIds
 from cf.coldstart.content import FilmContent
 from cf.coldstart.ridge import Audience, ColdStart
 from cf.ratings import Ratings
 from features.images import Resize
 from features.store import FeatureStore
 from index.cosine import CosineIndex
-from index.search import Nearest
 from index.vectors import faults
 from keyart.cold_start.content import Looks, content_of, looks_of_pictures, open_looks
 from keyart.cold_start.new_film import NewFilm
@@ -195,9 +195,9 @@ class ColdStarter:
         n = len(self.index)
         return [SimilarFilms(query, 1.0, hits.get(row, ()), n_visual=n) for row, query in enumerate(queries)]
 
-    def _hits(self, nearest: Nearest, k: int) -> tuple[Hit, ...]:
-        listed = self.catalog.films(nearest.movie_ids.tolist())
-        pairs = zip(nearest.movie_ids.tolist(), nearest.similarities.tolist(), strict=True)
+    def _hits(self, nearest: ScoredIds, k: int) -> tuple[Hit, ...]:
+        listed = self.catalog.films(nearest.ids.tolist())
+        pairs = zip(nearest.ids.tolist(), nearest.scores.tolist(), strict=True)
         kept = [(listed[movie_id], round(value, 6)) for movie_id, value in pairs if movie_id in listed][:k]
         return tuple(
             Hit(

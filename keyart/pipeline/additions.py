@@ -115,7 +115,7 @@ def add(
     n_indexed = 0
     if has_index(workspace):
         change = build_index(workspace, IndexOptions(), check=False, progress=progress)
-        n_indexed = len(change.index) if change else 0
+        n_indexed = change.record.n_films if change else 0
     elif network is not None:
         notes.append("no index here yet: found by title only; run `keyart build`")
     return AddReport(plan.new, plan.known, n_indexed, tuple(notes))

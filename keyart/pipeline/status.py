@@ -19,41 +19,7 @@ from posters.store import PosterStore
 
 @dataclass(frozen=True)
 class Status:
-    """What is in a workspace.
-
-    Parameters
-    ----------
-    home : Path
-        The workspace.
-    source : str
-        The MovieLens folder that was loaded.
-    n_films, n_added, n_ratings, n_rated : int
-        Films; those of them that were added to MovieLens'; ratings; films with ratings.
-    posters : dict of str to int
-        How many films are in each state; they add up to the number of films.
-    n_features : int
-        Posters whose features are there.
-    n_skipped : int
-        Posters that could not be read.
-    backbone : str or None
-        The network that the features are of.
-    n_indexed : int
-        Films in the index.
-    index : str
-        What kind of index it is, in words; empty where there is none.
-    index_is_current : bool
-        Whether the index holds just the features there are.
-    n_mapped : int
-        Films on the atlas.
-    n_similar : int
-        Films with item similarities.
-    n_linked : int
-        Films that TMDB can be asked about.
-    similarities_are_current : bool
-        Whether the item similarities are of the ratings there are.
-    damaged : tuple of str
-        What is wrong with parts that cannot be read.
-    """
+    """What is in a workspace."""
 
     home: Path
     source: str
@@ -80,13 +46,7 @@ class Status:
         return self.posters[State.OK]
 
     def next_step(self) -> str:
-        """Tell which command comes next.
-
-        Returns
-        -------
-        str
-            A command, and why.
-        """
+        """Tell which command comes next."""
         bring = "`keyart import FOLDER --by imdb` for posters you have"
         if self.n_linked:
             bring = f"`keyart fetch` for posters from TMDB, or {bring}"
@@ -105,34 +65,12 @@ class Status:
         return "`keyart similar TITLE`, or `keyart serve` to look and click"
 
     def to_dict(self) -> dict[str, Any]:
-        """Write the inventory as plain values.
-
-        Returns
-        -------
-        dict
-            What JSON can hold.
-        """
+        """Write the inventory as plain values."""
         return {**asdict(self), "home": str(self.home), "n_posters": self.n_posters, "next": self.next_step()}
 
 
 def read_status(workspace: Workspace) -> Status:
-    """Look at every part of a workspace.
-
-    Parameters
-    ----------
-    workspace : Workspace
-        The workspace.
-
-    Returns
-    -------
-    Status
-        What is there.
-
-    Raises
-    ------
-    NotBuiltError
-        Nothing has been loaded.
-    """
+    """Look at every part of a workspace."""
     damaged: list[str] = []
     with Catalog.open(workspace.catalog_path) as catalog:
         films, n_added = list(catalog), len(catalog.added())

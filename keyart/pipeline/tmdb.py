@@ -32,19 +32,7 @@ _KIND, _VERSION = "keyart-fetch", 1
 
 @dataclass(frozen=True)
 class Failure:
-    """A film whose poster did not come.
-
-    Parameters
-    ----------
-    movie_id : int
-        The film.
-    title : str
-        Its title, with the year where that is known.
-    reason : str
-        What went wrong the last time.
-    attempts : int
-        How often its poster was asked for.
-    """
+    """A film whose poster did not come."""
 
     movie_id: int
     title: str
@@ -54,21 +42,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Standing:
-    """How things stand with the posters of a workspace.
-
-    Parameters
-    ----------
-    n_films : int
-        Films in the catalog.
-    counts : dict of State to int
-        How many are in each state; they add up to ``n_films``.
-    n_bytes : int
-        The length of the posters that are here.
-    n_stale : int
-        Films that were asked for longer ago than TMDB's terms allow to keep what they answer.
-    failed : tuple of Failure
-        The films that are ``failed``, in ascending order of movie_id.
-    """
+    """How things stand with the posters of a workspace."""
 
     n_films: int
     counts: dict[State, int]
@@ -82,13 +56,7 @@ class Standing:
         return dict(Counter(failure.reason for failure in self.failed).most_common())
 
     def as_dict(self) -> dict[str, Any]:
-        """Write it as plain values.
-
-        Returns
-        -------
-        dict
-            What JSON can hold.
-        """
+        """Write it as plain values."""
         return {
             "n_films": self.n_films,
             "states": _plain(self.counts),
@@ -99,18 +67,7 @@ class Standing:
 
 
 def read_key() -> str:
-    """Read the TMDB key from the environment, or from the file that the environment names.
-
-    Returns
-    -------
-    str
-        The key; its form is not looked at.
-
-    Raises
-    ------
-    ConfigError
-        There is none; or others can read the file.
-    """
+    """Read the TMDB key from the environment, or from the file that the environment names."""
     key = TMDB_API_KEY.value()
     if key:
         return key
@@ -125,23 +82,7 @@ def read_key() -> str:
 
 
 def take_standing(workspace: Workspace) -> Standing:
-    """Count the films of a workspace by how things stand with their posters; nothing is asked or changed.
-
-    Parameters
-    ----------
-    workspace : Workspace
-        The workspace, with films.
-
-    Returns
-    -------
-    Standing
-        The count.
-
-    Raises
-    ------
-    NotBuiltError
-        Nothing has been loaded.
-    """
+    """Count the films of a workspace by how things stand with their posters; nothing is asked or changed."""
     labels = {film.movie_id: film.label for film in _films(workspace)}
     try:
         store = PosterStore.open_to_read(workspace.posters_dir)
@@ -163,31 +104,7 @@ def take_standing(workspace: Workspace) -> Standing:
 
 
 def plan(workspace: Workspace, choice: Choice, id_export: str | None = None) -> list[Film]:
-    """List the films that a run would ask for; nothing is asked or changed.
-
-    Parameters
-    ----------
-    workspace : Workspace
-        The workspace, with films.
-    choice : Choice
-        Which of those that are open.
-    id_export : str, optional
-        TMDB's daily export of ids, a file: films that need no request because of it are left out.
-
-    Returns
-    -------
-    list of Film
-        In the order in which they would be asked for.
-
-    Raises
-    ------
-    ConfigError
-        The export would have to be downloaded.
-    DataError
-        The export is none.
-    NotBuiltError
-        Nothing has been loaded.
-    """
+    """List the films that a run would ask for; nothing is asked or changed."""
     if id_export and is_address(id_export):
         raise ConfigError(
             "--dry-run asks nobody, so it does not download the export; download it yourself, and give --id-export "
@@ -223,37 +140,7 @@ def fetch(
     id_export: str | None = None,
     on_progress: Callable[[FetchProgress], None] | None = None,
 ) -> FetchReport:
-    """Fetch the posters that are missing from TMDB, and write the run's statistics beside them.
-
-    Parameters
-    ----------
-    workspace : Workspace
-        The workspace, with films.
-    client : TmdbClient
-        Whom to ask.
-    size : str, default "w342"
-        One of TMDB's poster sizes.
-    choice : Choice, optional
-        Which films; by default all that are open.
-    id_export : str, optional
-        TMDB's daily export of ids, a file or an address: what it does not list is not asked for.
-    on_progress : callable, optional
-        Is told how far the run has come.
-
-    Returns
-    -------
-    FetchReport
-        What came.
-
-    Raises
-    ------
-    DataError
-        The export is none.
-    FetchError
-        The key is refused, or TMDB cannot be reached; what came is kept.
-    StoreError
-        The disk is full, or another process is fetching; what came is kept.
-    """
+    """Fetch the posters that are missing from TMDB, and write the run's statistics beside them."""
     films = _films(workspace)
     began = datetime.now(UTC).isoformat(timespec="seconds")
     facts = {"began_at": began, "size": size, "language": client.language}
@@ -279,20 +166,7 @@ def fetch(
 
 
 def unknown_ids(workspace: Workspace, movie_ids: frozenset[int]) -> frozenset[int]:
-    """Tell which ids belong to no film of the catalog.
-
-    Parameters
-    ----------
-    workspace : Workspace
-        The workspace, with films.
-    movie_ids : frozenset of int
-        The ids.
-
-    Returns
-    -------
-    frozenset of int
-        Those that are unknown.
-    """
+    """Tell which ids belong to no film of the catalog."""
     with Catalog.open(workspace.catalog_path) as catalog:
         return movie_ids - catalog.films(movie_ids).keys()
 
@@ -302,34 +176,12 @@ def _write_statistics(workspace: Workspace, content: dict[str, Any]) -> None:
 
 
 def statistics_path(workspace: Workspace) -> Path:
-    """Locate the statistics of the last run.
-
-    Parameters
-    ----------
-    workspace : Workspace
-        The workspace.
-
-    Returns
-    -------
-    Path
-        A JSON record, once there was a run.
-    """
+    """Locate the statistics of the last run."""
     return workspace.posters_dir / "last-fetch.json"
 
 
 def statistics(report: FetchReport) -> dict[str, Any]:
-    """Write a run's report as plain values.
-
-    Parameters
-    ----------
-    report : FetchReport
-        The report.
-
-    Returns
-    -------
-    dict
-        What JSON can hold.
-    """
+    """Write a run's report as plain values."""
     return {
         **asdict(report),
         "counts": _plain(report.counts),

@@ -23,34 +23,12 @@ REFUSAL = (
 
 
 def redact(text: str) -> str:
-    """Blank all that has the form of a key.
-
-    Parameters
-    ----------
-    text : str
-        What is about to be shown.
-
-    Returns
-    -------
-    str
-        The same, with ``***`` in place of every key.
-    """
+    """Blank all that has the form of a key."""
     return _KEY.sub("***", text)
 
 
 def refuse_keys(arguments: Iterable[str]) -> None:
-    """Refuse a command line with a key on it: as a size or a language, it would get into records and addresses.
-
-    Parameters
-    ----------
-    arguments : iterable of str
-        What was typed.
-
-    Raises
-    ------
-    ConfigError
-        One of them has the form of a key; the message says where to put it.
-    """
+    """Refuse a command line with a key on it: as a size or a language, it would get into records and addresses."""
     if any(_KEY_ARGUMENT.fullmatch(argument) for argument in arguments):
         raise ConfigError(f"an argument looks like a TMDB key: {REFUSAL}")
 
@@ -59,16 +37,5 @@ class RedactingFormatter(logging.Formatter):
     """Words log records, with their tracebacks, as `logging.Formatter` does, and blanks keys in them."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Word a record.
-
-        Parameters
-        ----------
-        record : logging.LogRecord
-            The record.
-
-        Returns
-        -------
-        str
-            Its text, without keys.
-        """
+        """Word a record."""
         return redact(super().format(record))

@@ -17,13 +17,7 @@ _FEW = 8
 
 
 class WorkspaceEncoder:
-    """A workspace's network; it is loaded when it is first asked.
-
-    Parameters
-    ----------
-    store : FeatureStore
-        The workspace's features.
-    """
+    """A workspace's network; it is loaded when it is first asked."""
 
     def __init__(self, store: FeatureStore) -> None:
         self._store = store
@@ -39,45 +33,11 @@ class WorkspaceEncoder:
         return Resize(self.identity.resize)
 
     def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Compute the features of pictures.
-
-        Parameters
-        ----------
-        pixels : ndarray of shape (n, 224, 224, 3), uint8
-            As `features.images.read_image` gives them.
-
-        Returns
-        -------
-        ndarray of shape (n, n_features), float32
-            One row a picture.
-
-        Raises
-        ------
-        DataError
-            The network is no longer the one that the features are of.
-        ConfigError, FetchError
-            It is no longer to be had.
-        """
+        """Compute the features of pictures."""
         return self.extractor(len(pixels))(pixels)
 
     def extractor(self, n_pictures: int) -> Extractor:
-        """Give what is best for so many pictures.
-
-        Parameters
-        ----------
-        n_pictures : int
-            About how many it will be given.
-
-        Returns
-        -------
-        Extractor
-            Of one picture after the other, or of whole batches.
-
-        Raises
-        ------
-        DataError, ConfigError, FetchError
-            As when it is called.
-        """
+        """Give what is best for so many pictures."""
         return self._single if n_pictures < _FEW else self._batch
 
     @cached_property

@@ -14,42 +14,13 @@ from keyart.workspace.layout import Workspace
 
 
 def film_features(store: FeatureStore, rows: FeatureRows) -> FilmFeatures:
-    """Tell the index where features lie.
-
-    Parameters
-    ----------
-    store : FeatureStore
-        The features.
-    rows : FeatureRows
-        Those that count; one at least.
-
-    Returns
-    -------
-    FilmFeatures
-        Memory-mapped; nothing is read.
-
-    Raises
-    ------
-    DataError
-        A shard is damaged, or the features are none of films.
-    """
+    """Tell the index where features lie."""
     arrays, array_numbers = store.arrays(rows)
     return FilmFeatures(rows.movie_ids, arrays, array_numbers, rows.rows, rows.poster_sha256s)
 
 
 def has_index(workspace: Workspace) -> bool:
-    """Tell whether an index was built, whatever its state.
-
-    Parameters
-    ----------
-    workspace : Workspace
-        The workspace.
-
-    Returns
-    -------
-    bool
-        Also true of one that is damaged.
-    """
+    """Tell whether an index was built, whatever its state."""
     try:
         manifest.read(workspace.index_dir)
     except NotBuiltError:
@@ -60,25 +31,7 @@ def has_index(workspace: Workspace) -> bool:
 
 
 def open_index(workspace: Workspace) -> CosineIndex:
-    """Open the index of a workspace beside the features it reads.
-
-    Parameters
-    ----------
-    workspace : Workspace
-        The workspace.
-
-    Returns
-    -------
-    CosineIndex
-        The index.
-
-    Raises
-    ------
-    NotBuiltError
-        There is no index, or there are no features any more that it could read.
-    DataError
-        A part is damaged, of another version, or of another network than the others.
-    """
+    """Open the index of a workspace beside the features it reads."""
     features = None
     # Also without an index that can be read, whatever is wrong with the features is no concern of this one.
     record = manifest.read(workspace.index_dir)
@@ -94,20 +47,7 @@ def open_index(workspace: Workspace) -> CosineIndex:
 
 
 def check_identity(store: FeatureStore, identity: Mapping[str, Any]) -> None:
-    """Refuse features of another network than that of an index.
-
-    Parameters
-    ----------
-    store : FeatureStore
-        The features.
-    identity : mapping
-        That of the index.
-
-    Raises
-    ------
-    DataError
-        They are of two networks.
-    """
+    """Refuse features of another network than that of an index."""
     if store.identity.as_dict() != identity:
         raise DataError(
             f"features are of {store.identity}, this index was built from {identity.get('backbone')} "

@@ -25,13 +25,7 @@ _KIND, _VERSION = "keyart-workspace", 1
 
 
 class Workspace:
-    """A workspace folder; make it with `create` or `open`.
-
-    Parameters
-    ----------
-    home : Path
-        The folder.
-    """
+    """A workspace folder; make it with `create` or `open`."""
 
     def __init__(self, home: str | Path) -> None:
         # A program may change its folder while the workspace is open.
@@ -39,27 +33,7 @@ class Workspace:
 
     @classmethod
     def create(cls, home: Home) -> Workspace:
-        """Open a workspace, or create one.
-
-        Parameters
-        ----------
-        home : str, Path or Workspace
-            The folder: a workspace, empty, or not existing yet.
-
-        Returns
-        -------
-        Workspace
-            The workspace.
-
-        Raises
-        ------
-        ConfigError
-            The folder is in other use.
-        DataError
-            The workspace is of another version.
-        StoreError
-            The folder cannot be written to.
-        """
+        """Open a workspace, or create one."""
         if isinstance(home, Workspace):
             return home
         home = Path(home)
@@ -78,25 +52,7 @@ class Workspace:
 
     @classmethod
     def open(cls, home: Home) -> Workspace:
-        """Open an existing workspace; one that is open already is returned as it is.
-
-        Parameters
-        ----------
-        home : str, Path or Workspace
-            The folder.
-
-        Returns
-        -------
-        Workspace
-            The workspace.
-
-        Raises
-        ------
-        NotBuiltError
-            There is none.
-        DataError
-            It is of another version.
-        """
+        """Open an existing workspace; one that is open already is returned as it is."""
         if isinstance(home, Workspace):
             return home
         home = Path(home)
@@ -115,18 +71,7 @@ class Workspace:
         return self.home / "catalog.sqlite"
 
     def ratings_path(self, name: str) -> Path:
-        """Locate a ratings file.
-
-        Parameters
-        ----------
-        name : str
-            Its name, as the catalog records it.
-
-        Returns
-        -------
-        Path
-            Where it is.
-        """
+        """Locate a ratings file."""
         return self.home / name
 
     @property
@@ -160,18 +105,7 @@ class Workspace:
         return self.home / "hybrid.json"
 
     def model_dir(self, name: str) -> Path:
-        """Locate a model of the ratings.
-
-        Parameters
-        ----------
-        name : str
-            What the model is called.
-
-        Returns
-        -------
-        Path
-            Its folder.
-        """
+        """Locate a model of the ratings."""
         return self.home / "cf" / name
 
 

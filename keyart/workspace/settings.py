@@ -9,30 +9,14 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Setting:
-    """One environment variable.
-
-    Parameters
-    ----------
-    variable : str
-        Its name.
-    default : str or None
-        What holds where it is not set; None where nothing does.
-    meaning : str
-        One line for the documentation.
-    """
+    """One environment variable."""
 
     variable: str
     default: str | None
     meaning: str
 
     def value(self) -> str | None:
-        """Read the setting.
-
-        Returns
-        -------
-        str or None
-            The environment's value, where it is set and not blank; else the default.
-        """
+        """Read the setting."""
         return os.environ.get(self.variable, "").strip() or self.default
 
 
@@ -47,13 +31,7 @@ ALL = (HOME, TMDB_API_KEY, TMDB_API_KEY_FILE, TMDB_URL, KERAS_HOME, KERAS_BACKEN
 
 
 def keras_models_dir() -> Path:
-    """Find the folder in which Keras keeps downloaded weights.
-
-    Returns
-    -------
-    Path
-        It need not exist yet.
-    """
+    """Find the folder in which Keras keeps downloaded weights."""
     return Path(KERAS_HOME.value() or "").expanduser() / "models"
 
 

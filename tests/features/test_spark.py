@@ -19,7 +19,7 @@ import pytest
 
 import features
 from catalog.errors import ConfigError, DataError, StoreError
-from catalog.io.remote import RemotePath, place
+from catalog.io.remote import RemotePath, as_path
 from features.encoders.encoder import Extractor, load_extractor
 from features.encoders.keras import Backbone, BackboneChoice
 from features.extraction import open_store
@@ -436,7 +436,7 @@ def test_a_task_that_runs_again_writes_the_same_files_over(
 ) -> None:
     extractor = Extractor(tiny)
     monkeypatch.setattr("features.spark.tasks._extractor", lambda recipe: extractor)
-    out = place(f"s3://bucket/{tmp_path.name}", **s3)
+    out = as_path(f"s3://bucket/{tmp_path.name}", **s3)
     assert isinstance(out, RemotePath)
     recipe = Recipe(BackboneChoice(), extractor.identity, None, None, None, 1)
     paths = [str(drawn / f"{movie_id}.png") for movie_id in range(1, 11)]

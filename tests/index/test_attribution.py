@@ -50,7 +50,7 @@ def test_the_cosine_is_the_one_that_the_index_finds(center: bool) -> None:
     index = Kind(center=center).build(FilmFeatures.of(np.arange(9), features))
     mean = features.astype(np.float32).mean(axis=0) if center else None
     (found,) = index.similar([0], k=8)
-    for movie_id, similarity in zip(found.movie_ids, found.similarities, strict=True):
+    for movie_id, similarity in zip(found.ids, found.scores, strict=True):
         parts = contributions(features[0], features[movie_id], SHAPE, mean)
         assert parts.similarity == pytest.approx(similarity, abs=1e-6)
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from index.backends.exact import ExactRows
 from index.backends.shortlist import Sizes
-from index.build import build_shortlist, make_trial, measured, recall_of
+from index.build import build_shortlist
 from index.plan import Plan
+from index.recall import make_trial, measure, recall_of
 from index.vectors import unit_rows
 from tests.contracts import films_of, random_features
 from tests.index.kinds import KINDS, SHORTLISTS, Kind, dense_cosines
@@ -37,8 +38,8 @@ def test_the_recall_that_is_reported_is_that_of_the_films_held_out(name: str, ta
     for k, reported in recall.items():
         found = rows.search(unit_rows(features[trial.rows], mean)[0], k + 1, None)
         n_found = 0
-        for own, (hits, _), best in zip(trial.rows, found, truth, strict=True):
-            n_found += min(k, int((cosines[own, hits[hits != own]] >= best[k - 1] - 1e-5).sum()))
+        for own, hits, best in zip(trial.rows, found, truth, strict=True):
+            n_found += min(k, int((cosines[own, hits.ids[hits.ids != own]] >= best[k - 1] - 1e-5).sum()))
         assert reported == pytest.approx(n_found / (50 * k), abs=1e-9)
 
 
@@ -47,14 +48,14 @@ def test_what_was_measured_holds_for_all_films(name: str) -> None:
     kind = KINDS[name]
     features = random_features(2, 400, 128).astype(kind.dtype)
     index = kind.build(films_of(features), target_recall=0.9)
-    reported = index.report["report"]["recall"]
+    reported = index.record.build.quality.recall
     cosines = dense_cosines(features, features, center=kind.center)
     np.fill_diagonal(cosines, -2)
     for k in (10, 100):
         n_found = 0
         for row, found in zip(cosines, index.similar(index.movie_ids.tolist(), k), strict=True):
-            n_found += int((row[np.searchsorted(index.movie_ids, found.movie_ids)] >= np.sort(row)[-k] - 1e-5).sum())
-        assert n_found / (400 * k) == pytest.approx(reported[str(k)], abs=0.05)
+            n_found += int((row[np.searchsorted(index.movie_ids, found.ids)] >= np.sort(row)[-k] - 1e-5).sum())
+        assert n_found / (400 * k) == pytest.approx(reported[k], abs=0.05)
 
 
 def test_a_higher_recall_takes_longer_shortlists() -> None:
@@ -62,8 +63,8 @@ def test_a_higher_recall_takes_longer_shortlists() -> None:
     listed = []
     for target_recall in (0.5, 0.9, 0.999):
         index = Kind(rank=8).build(films, target_recall=target_recall)
-        assert index.report["report"]["target_met"] is True
-        listed.append(index.report["settings"]["shortlist"]["10"])
+        assert index.record.build.quality.target_met is True
+        listed.append(index.record.settings["shortlist"]["10"])
     assert listed[0] < listed[1] < listed[2]
 
 
@@ -72,10 +73,10 @@ def test_a_recall_that_is_not_had_is_said_not_to_be_met() -> None:
     films = films_of(np.random.default_rng(4).standard_normal((300, 64)).astype(np.float32))
     rows, trial = build_shortlist(films, Kind(rank=1).plan(300), None, np.random.default_rng(0), 0.5)
     short = rows.with_sizes(Sizes({1: 60, 10: 60, 100: 103}))
-    report = measured(short, trial, 0.9)
-    assert report["recall"]["10"] < 0.9
-    assert (report["target_recall"], report["target_met"]) == (0.9, False)
-    assert measured(short, trial, 0.01)["target_met"] is True
+    quality = measure(short, trial, 0.9)
+    assert quality.recall[10] < 0.9
+    assert (quality.target_recall, quality.target_met) == (0.9, False)
+    assert measure(short, trial, 0.01).target_met is True
 
 
 @pytest.mark.parametrize("center", [False, True])
@@ -102,7 +103,7 @@ def test_coarse_codes_of_any_length_can_be_trained() -> None:
 def test_films_of_few_directions_need_a_basis_of_no_more() -> None:
     rng = np.random.default_rng(7)
     features = (np.abs(rng.standard_normal((300, 3))) @ np.abs(rng.standard_normal((3, 80)))).astype(np.float32)
-    settings = Kind(rank=64).build(films_of(features)).report["settings"]
+    settings = Kind(rank=64).build(films_of(features)).record.settings
     assert settings["rank"] <= 8
 
 

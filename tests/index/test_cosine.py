@@ -90,8 +90,8 @@ def test_films_of_several_arrays_are_as_films_of_one(kind: Kind) -> None:
     films = FilmFeatures(ids_of(features), arrays, numbers, places - np.array([0, 80, 81])[numbers], [""] * 200)
     expected = kind.build(films_of(features)).similar(ids_of(features).tolist(), 5)
     for one, other in zip(kind.build(films).similar(ids_of(features).tolist(), 5), expected, strict=True):
-        np.testing.assert_array_equal(one.movie_ids, other.movie_ids)
-        np.testing.assert_array_equal(one.similarities, other.similarities)
+        np.testing.assert_array_equal(one.ids, other.ids)
+        np.testing.assert_array_equal(one.scores, other.scores)
 
 
 def test_the_layout_of_the_rows_does_not_matter(kind: Kind) -> None:
@@ -99,14 +99,14 @@ def test_the_layout_of_the_rows_does_not_matter(kind: Kind) -> None:
     expected = kind.build(films_of(features)).similar(ids_of(features).tolist(), 5)
     for laid in (np.asfortranarray(features), np.repeat(features, 2, axis=1)[:, ::2], features[::-1].copy()[::-1]):
         for one, other in zip(kind.build(films_of(laid)).similar(ids_of(features).tolist(), 5), expected, strict=True):
-            np.testing.assert_array_equal(one.movie_ids, other.movie_ids)
+            np.testing.assert_array_equal(one.ids, other.ids)
 
 
 def test_centring_spreads_features_that_all_point_one_way() -> None:
     features = 5 + 0.1 * random_features(5)
     plain, centered = (build(films_of(features), IndexOptions(center=center)) for center in (False, True))
-    assert min(found.similarities.min() for found in plain.search(features, 60)) > 0.99
-    assert max(found.similarities.min() for found in centered.search(features, 60)) < 0
+    assert min(found.scores.min() for found in plain.search(features, 60)) > 0.99
+    assert max(found.scores.min() for found in centered.search(features, 60)) < 0
     assert (plain.centered, centered.centered) == (False, True)
 
 
@@ -127,8 +127,8 @@ def test_a_film_that_is_just_the_mean_is_like_no_other() -> None:
     for kind in (Kind(center=True), Kind(center=True, rank=512)):
         index = kind.build(films_of(features))
         others = index.similar([10], 59)[0]
-        assert np.abs(others.similarities[others.movie_ids == 10 + 3 * 59]).max() < 1e-2
-        assert np.isfinite(index.similar([10 + 3 * 59], 59)[0].similarities).all()
+        assert np.abs(others.scores[others.ids == 10 + 3 * 59]).max() < 1e-2
+        assert np.isfinite(index.similar([10 + 3 * 59], 59)[0].scores).all()
 
 
 # Building
@@ -206,15 +206,15 @@ def test_too_little_memory_is_refused_before_anything_is_done(
 def test_the_same_seed_builds_the_same(name: str) -> None:
     films = films_of(random_features(1, 200).astype(KINDS[name].dtype))
     one, other = (KINDS[name].build(films, seed=7) for _ in range(2))
-    assert one.report["settings"] == other.report["settings"]
+    assert one.record.settings == other.record.settings
     for left, right in zip(one.similar([10, 13], 20), other.similar([10, 13], 20), strict=True):
-        np.testing.assert_array_equal(left.movie_ids, right.movie_ids)
+        np.testing.assert_array_equal(left.ids, right.ids)
 
 
 def test_by_default_few_films_are_all_compared() -> None:
     index = build(films_of(random_features(1)))
     assert index.kind == "exact"
-    assert "few enough to compare with all of them" in index.report["report"]["kind_because"]
+    assert "few enough to compare with all of them" in index.record.build.reason
 
 
 # The report
@@ -247,7 +247,7 @@ def test_what_it_was_built_of_is_kept(kind: Kind, tmp_path: Path) -> None:
     assert opened.identity == {**IDENTITY, "n_features": 32}
     assert (opened.fingerprint, opened.centered, opened.n_features) == ("posters of Tuesday", kind.center, 32)
     assert opened.poster_sha256s == dict(zip(ids_of(features).tolist(), hashes, strict=True))
-    assert opened.report == built.report
+    assert opened.record == built.record
     assert opened.kind == built.kind == ("shortlist" if kind.rank else "exact")
 
 
@@ -316,7 +316,7 @@ def test_a_shortlist_without_features_says_to_extract_them(shortlist: Kind, tmp_
 def test_an_exact_index_needs_no_features(tmp_path: Path) -> None:
     features = random_features(1)
     Kind().build(films_of(features)).save(tmp_path)
-    assert CosineIndex.open(tmp_path).similar([10], 5)[0].movie_ids.shape == (5,)
+    assert CosineIndex.open(tmp_path).similar([10], 5)[0].ids.shape == (5,)
 
 
 @pytest.mark.parametrize("change", ["width", "numbers", "type"])

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from catalog.errors import DataError, UnknownFilmError
+from catalog.scored_ids import ScoredIds
 from index.cosine import CosineIndex
 from index.generation import Growth
-from index.search import Nearest
 from index.source import FilmFeatures
 from tests.contracts import ids_of, random_features
 from tests.index.kinds import KINDS, SHORTLISTS, SOME, Kind, dense_cosines, n_nearest
@@ -73,8 +73,8 @@ def test_one_film_at_a_time_is_as_good_as_all_at_once(kind: Kind) -> None:
         one.add(films([row], kind))
     other.add(films(LATER[:20], kind))
     for left, right in zip(one.similar(IDS[:40].tolist(), 10), other.similar(IDS[:40].tolist(), 10), strict=True):
-        np.testing.assert_array_equal(left.movie_ids, right.movie_ids)
-        np.testing.assert_array_equal(left.similarities, right.similarities)
+        np.testing.assert_array_equal(left.ids, right.ids)
+        np.testing.assert_array_equal(left.scores, right.scores)
 
 
 def test_what_was_added_has_the_cosines_of_an_index_built_of_all(kind: Kind) -> None:
@@ -95,7 +95,7 @@ def test_a_film_that_is_added_again_is_replaced(kind: Kind) -> None:
     cosines = centered_cosines(expected.astype(kind.dtype), expected.astype(kind.dtype), index.mean)
     for row, found in enumerate(index.search(expected.astype(kind.dtype), 5)):
         n_nearest(found, IDS, cosines[row], 5)
-        assert found.movie_ids[0] == IDS[row]
+        assert found.ids[0] == IDS[row]
     assert [index.poster_sha256s[film][0] for film in IDS[:4].tolist()] == ["b", "a", "a", "b"]
 
 
@@ -187,7 +187,7 @@ def test_what_was_changed_is_there_when_it_is_opened_and_can_be_changed_again(ki
     rows = np.sort([*FIRST[30:], *LATER[:70]])
     again = CosineIndex.open(tmp_path, everything)
     assert_is_of(again, rows, kind)
-    assert again.report == index.report
+    assert again.record == index.record
     again.add(films(LATER[70:], kind))
     again.save(tmp_path)
     assert_is_of(CosineIndex.open(tmp_path, everything), np.sort([*rows, *LATER[70:]]), kind)
@@ -242,11 +242,11 @@ def test_films_of_another_sort_call_for_another_basis(name: str) -> None:
     # Noise in all directions is not what the basis was fitted on.
     strange = np.random.default_rng(1).standard_normal((60, 48)).astype(kind.dtype)
     index.add(FilmFeatures.of(10_000 + np.arange(40), strange[:40]))
-    assert index.report["drift"] > 1.15
+    assert index.record.growth.drift > 1.15
     assert index.needs_refit is False
     index.add(FilmFeatures.of(20_000 + np.arange(20), strange[40:]))
     assert index.needs_refit is True
-    assert index.report["growth"]["n_added"] == 60
+    assert index.record.growth.n_added == 60
 
 
 def test_films_of_the_same_sort_do_not(kind: Kind, tmp_path: Path) -> None:
@@ -257,8 +257,8 @@ def test_films_of_the_same_sort_do_not(kind: Kind, tmp_path: Path) -> None:
     index.add(FilmFeatures.of(movie_ids[n_fitted:], features[n_fitted:]))
     index.save(tmp_path)
     opened = CosineIndex.open(tmp_path, FilmFeatures.of(movie_ids, features))
-    assert opened.report["growth"]["n_added"] == 300
-    assert opened.report["drift"] == pytest.approx(1, abs=0.15)
+    assert opened.record.growth.n_added == 300
+    assert opened.record.growth.drift == pytest.approx(1, abs=0.15)
     assert opened.needs_refit is False
 
 
@@ -285,7 +285,7 @@ def test_searches_go_on_while_films_are_added_and_removed(kind: Kind) -> None:
     asked = [*IDS[FIRST[:3]].tolist(), int(IDS[LATER[0]]), int(IDS[LATER[75]])]
     finished = threading.Event()
 
-    def ask(movie_id: int) -> list[Nearest]:
+    def ask(movie_id: int) -> list[ScoredIds]:
         answers = []
         while not finished.is_set():
             try:
@@ -308,8 +308,8 @@ def test_searches_go_on_while_films_are_added_and_removed(kind: Kind) -> None:
         row = int(np.searchsorted(IDS, movie_id))
         for found in answers.result():
             # Whatever the state that was asked, it is of films of one state, with their own cosines.
-            rows = np.searchsorted(IDS, found.movie_ids)
-            np.testing.assert_allclose(found.similarities, cosines[row, rows], atol=2e-6)
+            rows = np.searchsorted(IDS, found.ids)
+            np.testing.assert_allclose(found.scores, cosines[row, rows], atol=2e-6)
             assert len(set(rows)) == 5
             assert row not in rows
         n_nearest(answers.result()[-1], np.delete(IDS, row), np.delete(cosines[row], row), 5)

@@ -41,8 +41,8 @@ def test_every_film_gets_what_a_search_finds(tmp_path: Path) -> None:
     found = index.similar(index.movie_ids.tolist(), 7)
     np.testing.assert_array_equal(table["movie_id"], np.repeat(index.movie_ids, 7))
     np.testing.assert_array_equal(table["rank"], np.tile(np.arange(1, 8), N_FILMS))
-    np.testing.assert_array_equal(table["neighbor_id"], np.concatenate([nearest.movie_ids for nearest in found]))
-    np.testing.assert_allclose(table["similarity"], np.concatenate([nearest.similarities for nearest in found]))
+    np.testing.assert_array_equal(table["neighbor_id"], np.concatenate([nearest.ids for nearest in found]))
+    np.testing.assert_allclose(table["similarity"], np.concatenate([nearest.scores for nearest in found]))
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -117,7 +117,7 @@ def test_parts_of_another_question_do_not_count(tmp_path: Path, change: str) -> 
     write_neighbors(index, k, path)
     table = pd.read_parquet(path)
     found = index.similar(index.movie_ids.tolist(), k)
-    np.testing.assert_array_equal(table["neighbor_id"], np.concatenate([nearest.movie_ids for nearest in found]))
+    np.testing.assert_array_equal(table["neighbor_id"], np.concatenate([nearest.ids for nearest in found]))
 
 
 def test_a_folder_in_the_files_place_is_refused(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def test_few_films_are_all_compared_and_many_are_not() -> None:
 def test_what_is_asked_for_is_what_is_planned() -> None:
     assert make_plan(10, 64, "shortlist").kind == "shortlist"
     assert make_plan(10_000, 2_000, "exact", GIGABYTE).kind == "exact"
-    assert make_plan(10, 64, "exact").reason == "as asked for"
+    assert make_plan(10, 64, "exact").reason == "as requested"
 
 
 def test_very_many_films_are_sorted_into_lists() -> None:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from index import search
 from index.cosine import CosineIndex
-from index.search import Nearest
 from index.source import FilmFeatures
 from tests.contracts import films_of, ids_of, random_features
 from tests.index.kinds import KINDS, SHORTLISTS, Kind, dense_cosines, n_nearest
@@ -83,8 +82,8 @@ def test_a_batch_with_filters_answers_as_single_questions_do(name: str) -> None:
     batch = index.similar(movie_ids.tolist(), 5, among=among)
     for movie_id, one in zip(movie_ids.tolist(), batch, strict=True):
         (single,) = index.similar([movie_id], 5, among=among)
-        np.testing.assert_array_equal(one.movie_ids, single.movie_ids)
-        np.testing.assert_allclose(one.similarities, single.similarities, atol=1e-6)
+        np.testing.assert_array_equal(one.ids, single.ids)
+        np.testing.assert_allclose(one.scores, single.scores, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -92,7 +91,7 @@ def test_no_film_may_be_found_where_none_is_allowed(name: str) -> None:
     index, movie_ids, _ = built(name)
     for rules in ({"among": []}, {"among": [1, 2]}, {"without": movie_ids}, {"among": [16], "without": [16]}):
         found = index.similar([10, 13], 5, **rules)
-        assert [(len(one), one.movie_ids.dtype) for one in found] == [(0, np.int64)] * 2
+        assert [(len(one), one.ids.dtype) for one in found] == [(0, np.int64)] * 2
         assert len(index.search(random_features(11, 3, 48), 5, **rules)) == 3
 
 
@@ -151,14 +150,10 @@ def test_folding_is_a_plain_pass_over_the_films_in_order(
     order = others[np.lexsort((others, -np.round(cosines[row, others], 6)))]
     assert (np.abs(cosines[np.ix_(others, others)] - bound) > 1e-6).all()
     groups = plainly_folded(order.tolist(), cosines, hashes, bound)
-    assert found.movie_ids.tolist() == [movie_ids[first] for first, _ in groups[:k]]
-    np.testing.assert_allclose(found.similarities, [cosines[row, first] for first, _ in groups[:k]], atol=2e-6)
-    assert len(found.folded) == len(found)
-    for (_, expected), folded in zip(groups, found.folded, strict=False):
-        named = [movie_ids.tolist().index(movie_id) for movie_id in folded]
-        # Whatever comes before the last hit is told; of what comes after, some may be.
-        assert set(named) <= set(expected)
-        assert {other for other in expected if cosines[row, other] > found.similarities[-1] + 1e-5} <= set(named)
+    assert found.ids.tolist() == [movie_ids[first] for first, _ in groups[:k]]
+    np.testing.assert_allclose(found.scores, [cosines[row, first] for first, _ in groups[:k]], atol=2e-6)
+    firsts = {other: first for first, folded in groups for other in (first, *folded)}
+    assert order[index.artwork_groups(movie_ids[order], bound)].tolist() == [firsts[other] for other in order.tolist()]
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -167,16 +162,13 @@ def test_as_many_distinct_hits_are_returned_as_there_are_whatever_is_folded(name
     rows_asked = range(0, 180, 3)
     found = index.similar(films.movie_ids[rows_asked].tolist(), 20, duplicate_similarity=0.985)
     for row, one in zip(rows_asked, found, strict=True):
-        assert len(one) == len(set(one.movie_ids.tolist())) == 20
-        rows = np.searchsorted(films.movie_ids, one.movie_ids)
+        assert len(one) == len(set(one.ids.tolist())) == 20
+        rows = np.searchsorted(films.movie_ids, one.ids)
         assert row not in rows
         between = cosines[np.ix_(rows, rows)]
         assert (between[~np.eye(20, dtype=bool)] < 0.985 + 1e-6).all()
         hashes = [films.poster_sha256s[hit] for hit in rows if films.poster_sha256s[hit]]
         assert len(set(hashes)) == len(hashes)
-        folded = [movie_id for group in one.folded for movie_id in group]
-        assert len(set(folded)) == len(folded)
-        assert not set(folded) & {films.movie_ids[row], *one.movie_ids.tolist()}
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -185,28 +177,28 @@ def test_the_copies_of_the_film_asked_about_are_one_hit(name: str) -> None:
     films = films_of(features.astype(KINDS[name].dtype))
     index = KINDS[name].build(films)
     (found,) = index.similar([10], 3, duplicate_similarity=0.99)
-    assert found.movie_ids[0] == 13
-    assert found.folded[0] == tuple(films.movie_ids[2:70].tolist())
-    assert found.folded[1:] == ((), ())
-    assert (found.movie_ids[1:] >= films.movie_ids[70]).all()
+    assert found.ids[0] == 13
+    assert (found.ids[1:] >= films.movie_ids[70]).all()
+    assert index.artwork_groups(films.movie_ids[1:73], 0.99).tolist() == [0] * 69 + [69, 70, 71]
 
 
-def test_nothing_is_folded_unless_asked_for() -> None:
-    index, films, _ = artworks("exact")
-    assert [found.folded for found in index.similar(films.movie_ids[:3].tolist(), 5)] == [()] * 3
+def test_nothing_is_folded_by_default() -> None:
+    features = np.repeat(random_features(13, 1), 7, axis=0)
+    (found,) = Kind().build(films_of(features)).similar([10], 5)
+    assert found.ids.tolist() == [13, 16, 19, 22, 25]
 
 
 def test_films_of_unknown_posters_do_not_have_the_same() -> None:
     features = random_features(15, 30)
     found = Kind().build(films_of(features)).similar([10], 29, duplicate_similarity=0.9999)[0]
-    assert (len(found), set(found.folded)) == (29, {()})
+    assert len(found) == 29
 
 
 def test_when_all_films_are_one_artwork_one_hit_stands_for_all() -> None:
     features = np.repeat(random_features(16, 1), 40, axis=0)
     for name in ("exact", "short basis", "inverted lists"):
         (found,) = KINDS[name].build(films_of(features)).similar([10], 5, duplicate_similarity=0.9)
-        assert (found.movie_ids.tolist(), found.folded) == ([13], (tuple(range(16, 130, 3)),))
+        assert found.ids.tolist() == [13]
 
 
 def test_groups_of_the_same_artwork_are_named_by_their_first_film() -> None:
@@ -251,7 +243,3 @@ def test_a_scan_of_features_tells_every_film(name: str) -> None:
     np.testing.assert_array_equal(scan.movie_ids, movie_ids)
     scan.settle(movie_ids)
     np.testing.assert_allclose(scan.similarities, cosines[7], atol=2e-6)
-
-
-def test_an_answer_is_as_long_as_its_films() -> None:
-    assert len(Nearest(np.arange(3), np.zeros(3, np.float32))) == 3

@@ -83,10 +83,10 @@ def _say_plan(plan: Plan) -> None:
 
 def _indexed(report: BuildReport) -> str:
     films = f"{report.n_indexed:,} films indexed by looks"
-    if not report.index:
+    if report.index is None:
         return films
-    kind = [report.index["type"], *(["mean removed"] if report.centered else []), report.how]
-    measured = report.index["report"]
-    if report.index["type"] == "shortlist" and "10" in measured["recall"]:
-        kind.append(f"recall@10 {measured['recall']['10']:.3f}")
+    kind = [report.index.kind, *(["mean removed"] if report.index.centered else []), report.change]
+    recall = report.index.build.quality.recall
+    if report.index.kind == "shortlist" and 10 in recall:
+        kind.append(f"recall@10 {recall[10]:.3f}")
     return f"{films} ({', '.join(kind)})"

@@ -93,7 +93,7 @@ def command(
     than half cannot, the exit code is 1.
     """
     from catalog.io.progress import bar
-    from catalog.io.remote import place
+    from catalog.io.remote import as_path
     from features.encoders.keras import BackboneChoice
     from features.images import Resize
     from features.pooling import Pooling
@@ -122,7 +122,7 @@ def command(
     warnings.filterwarnings("ignore", module="PIL")
     how = Extraction(choice, Resize(resize), Pooling(features), whiten, replace)
     with nullcontext() if spark is None else spark_session(spark) as session:
-        folder = None if out is None else folder_at(session, out) if session else place(out)
+        folder = None if out is None else folder_at(session, out) if session else as_path(out)
         if images and folder and session and is_table(images):
             report = extract_table(session, images, folder, how, progress=bar)
         elif images and folder:

@@ -30,7 +30,7 @@ def forbid_reading(index: CosineIndex, monkeypatch: pytest.MonkeyPatch) -> None:
     def search(*_: object) -> None:
         raise AssertionError("the features were read")
 
-    monkeypatch.setattr(index._now.rows, "search", search)
+    monkeypatch.setattr(index._generation.rows, "search", search)
 
 
 @pytest.mark.parametrize("center", [False, True])

@@ -137,7 +137,7 @@ def test_a_picture_is_asked_about_as_a_film_is(many: Workspace, tmp_path: Path) 
 
 def test_nothing_new_writes_nothing(many: Workspace) -> None:
     before = {path: path.stat().st_mtime_ns for path in many.index_dir.iterdir() if path.suffix != ".pid"}
-    assert build(many).how == "up to date"
+    assert build(many).change == "up to date"
     assert {path: path.stat().st_mtime_ns for path in many.index_dir.iterdir() if path.suffix != ".pid"} == before
 
 
@@ -149,7 +149,7 @@ def test_new_and_lost_posters_are_added_and_removed_without_fitting_anew(many: W
             posters.mark(movie_id, State.NO_POSTER, "gone")
     _extract(many, backbone_path)
     report = build(many)
-    assert (report.how, report.n_indexed) == ("1 added, 2 removed", N_FILMS - 2)
+    assert (report.change, report.n_indexed) == ("1 added, 2 removed", N_FILMS - 2)
     assert record_of(many)["files"]["basis"] == fitted  # type: ignore[index]
     added = dict(looks(Engine.open(many.home), 5, k=N_FILMS))
     build(many, IndexOptions(kind="exact"))
@@ -178,21 +178,21 @@ def test_what_was_asked_for_is_remembered(many: Workspace, backbone_path: Path) 
     _add_posters(many, {5: 1005})
     _extract(many, backbone_path)
     report = build(many)
-    assert (report.index["type"], report.centered, report.how) == ("exact", True, "1 added, 0 removed")
-    assert build(many, IndexOptions(rebuild=True)).index["type"] == "exact"
-    assert build(many, IndexOptions(kind="auto")).index["report"]["asked"]["kind"] == "auto"
+    assert (report.index.kind, report.index.centered, report.change) == ("exact", True, "1 added, 0 removed")
+    assert build(many, IndexOptions(rebuild=True)).index.kind == "exact"
+    assert build(many, IndexOptions(kind="auto")).index.build.target.kind == "auto"
 
 
 def test_another_network_builds_anew(many: Workspace, backbone_path: Path) -> None:
     again = Extraction(BackboneChoice(str(backbone_path)), Resize.NEAREST, replace_others=True)
     extract(many, again)
-    assert build(many).how == "built"
+    assert build(many).change == "built"
 
 
 def test_mostly_new_films_build_anew(many: Workspace, backbone_path: Path) -> None:
     _add_posters(many, {movie_id: 2000 + movie_id for movie_id in range(1, 150)})
     _extract(many, backbone_path)
-    assert build(many).how == "built"
+    assert build(many).change == "built"
 
 
 def test_a_damaged_index_is_built_anew(many: Workspace) -> None:
@@ -200,7 +200,7 @@ def test_a_damaged_index_is_built_anew(many: Workspace) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    assert build(many).how == "built"
+    assert build(many).change == "built"
     assert len(open_index(many)) == N_FILMS
 
 
@@ -222,7 +222,7 @@ def test_the_options_of_build(many: Workspace, run: Run) -> None:
     assert "(exact, mean removed, built)" in run("build", "--center", *home).out
     told = run("build", "--index", "shortlist", *home)
     assert told.err.startswith("index: shortlist, ")
-    assert " s: as asked for\n" in told.err
+    assert " s: as requested\n" in told.err
     tight = run("build", "--index", "shortlist", "--max-memory", "10KB", *home)
     assert (tight.code, tight.err.count("\n")) == (1, 1)
     assert "0 MB are too little: the smallest shortlist needs " in tight.err

@@ -124,9 +124,9 @@ def test_a_poster_that_is_gone_leaves_the_index_at_the_next_build(home: Path) ->
 def test_random_weights_are_centered_unless_told_otherwise(home: Path) -> None:
     workspace = Workspace.open(home)
     extract(workspace, Extraction(BackboneChoice(weights="random"), replace_others=True))
-    assert build(workspace).centered
+    assert build(workspace).index.centered
     centered = Engine.open(home).similar(1, alpha=1)
-    assert not build(workspace, IndexOptions(center=False)).centered
+    assert not build(workspace, IndexOptions(center=False)).index.centered
     raw = Engine.open(home).similar(1, alpha=1)
     assert min(hit.score for hit in raw) > 0.5 > min(hit.score for hit in centered)
 

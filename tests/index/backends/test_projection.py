@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.backends.basis import fit_basis, project
+from index.backends.projection import fit_basis, project
 from index.vectors import mean_row, unit_rows
 from tests.contracts import films_of, random_features
 
