@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from catalog.errors import ConfigError, DataError
-from keyart.cli.options import say_notes, workspace_options
+from keyart.cli.options import workspace_options
+from keyart.cli.output import print_notes
 
 if TYPE_CHECKING:
     from catalog.film import Film
@@ -72,7 +73,7 @@ def command(
     if workspace.features_dir.is_dir():
         import_tensorflow_quietly()
     report = add(workspace, films, progress=bar)
-    say_notes(report.notes)
+    print_notes(report.notes)
     _list("added", report.added)
     _list("already here", report.known)
     if report.n_indexed:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keyart.cli.options import say_notes, workspace_options
+from keyart.cli.options import workspace_options
+from keyart.cli.output import print_notes
 
 if TYPE_CHECKING:
     from index.plan import Plan
@@ -70,12 +71,12 @@ def command(
     from keyart.pipeline.index import build
 
     options = IndexOptions(kind, center, target_recall, max_memory_bytes, rebuild)
-    report = build(home, options, progress=bar, on_plan=_show_plan)
-    say_notes(report.notes)
+    report = build(home, options, progress=bar, on_plan=_print_plan)
+    print_notes(report.notes)
     click.echo(f"{_describe(report)}, {report.n_similar:,} compared by ratings")
 
 
-def _show_plan(plan: Plan) -> None:
+def _print_plan(plan: Plan) -> None:
     if plan.kind != "exact" or plan.build_s > _LONG_S:
         click.echo(f"index: {plan}", err=True)
 
