@@ -55,13 +55,7 @@ def keyart() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and leave with its exit code.
-
-    Parameters
-    ----------
-    arguments : list of str, optional
-        What was typed after ``keyart``; by default the process's own arguments.
-    """
+    """Run the command line and leave with its exit code."""
     handler = logging.StreamHandler()
     handler.setFormatter(RedactingFormatter("keyart: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])

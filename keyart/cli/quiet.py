@@ -34,16 +34,6 @@ def spark_session(master: str) -> Iterator[SparkSession]:
     """Open a Spark session whose processes have nowhere to write remarks to; with ``--debug`` they may speak.
 
     What goes wrong there comes back as an exception either way.
-
-    Parameters
-    ----------
-    master : str
-        Spark's master; empty for what Spark's own configuration says.
-
-    Yields
-    ------
-    SparkSession
-        The session.
     """
     from features.spark import session
 

@@ -38,18 +38,7 @@ def write_contact_sheet(result: SimilarFilms, path: Path) -> None:
 
 
 def draw_sheet(result: SimilarFilms) -> Image.Image:
-    """Draw a result: the film at the left, its look-alikes in rows of five, each with its scores.
-
-    Parameters
-    ----------
-    result : SimilarFilms
-        What was asked and what was found.
-
-    Returns
-    -------
-    PIL.Image.Image
-        RGB, 1,700 pixels wide.
-    """
+    """Draw a result: the film at the left, its look-alikes in rows of five, each with its scores."""
     hits = result.hits[:_MOST_HITS]
     n_rows = max(1, -(-len(hits) // _COLUMNS))
     row_height = _HIT_SIZE[1] + _CAPTION_HEIGHT

@@ -22,13 +22,7 @@ _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".p
 
 @dataclass(frozen=True)
 class Box:
-    """A place on a sheet.
-
-    Parameters
-    ----------
-    left, top, width, height : int
-        In pixels.
-    """
+    """A place on a sheet."""
 
     left: int
     top: int
@@ -37,18 +31,7 @@ class Box:
 
 
 def check_sheet_path(path: Path) -> None:
-    """Refuse a sheet of a kind that cannot be drawn, before any work is done.
-
-    Parameters
-    ----------
-    path : Path
-        Where the sheet shall stand.
-
-    Raises
-    ------
-    ConfigError
-        The name ends in none of the known ways, or is a folder's.
-    """
+    """Refuse a sheet of a kind that cannot be drawn, before any work is done."""
     if path.suffix.lower() not in _FORMATS:
         raise ConfigError(f"--sheet {path}: expected a name ending in {', '.join(_FORMATS)}")
     if path.is_dir():
@@ -56,22 +39,7 @@ def check_sheet_path(path: Path) -> None:
 
 
 def save_sheet(sheet: Image.Image, path: Path) -> None:
-    """Write a sheet; the file appears whole or not at all.
-
-    Parameters
-    ----------
-    sheet : PIL.Image.Image
-        What was drawn.
-    path : Path
-        Where it shall stand; its ending names the format.
-
-    Raises
-    ------
-    ConfigError
-        The name ends in none of the known ways.
-    StoreError
-        The file cannot be written.
-    """
+    """Write a sheet; the file appears whole or not at all."""
     check_sheet_path(path)
     with atomic_path(path) as temporary_path:
         sheet.save(temporary_path, _FORMATS[path.suffix.lower()])
@@ -84,21 +52,7 @@ def paste_poster(
     box: Box,
     tint: Callable[[Image.Image], Image.Image] | None = None,
 ) -> None:
-    """Fit the whole poster into its place; where there is none, an empty place with the title.
-
-    Parameters
-    ----------
-    sheet : PIL.Image.Image
-        Is drawn on.
-    path : Path or None
-        The poster's file.
-    label : str
-        The title.
-    box : Box
-        The place.
-    tint : callable, optional
-        Draws something over the poster once it has its size.
-    """
+    """Fit the whole poster into its place; where there is none, an empty place with the title."""
     size, corner = (box.width, box.height), (box.left, box.top)
     poster = _read_poster(path)
     if poster is not None:
@@ -116,26 +70,7 @@ def paste_poster(
 
 
 def wrapped(text: str, size: int, width: int, n_lines: int, tail: str = "") -> list[str]:
-    """Break a text and its tail into lines that fit; what does not fit is cut before the tail, with an ellipsis.
-
-    Parameters
-    ----------
-    text : str
-        What to write.
-    size : int
-        Of the letters, in pixels.
-    width : int
-        Of the lines, in pixels.
-    n_lines : int
-        How many lines there may be.
-    tail : str, optional
-        What shall stand at the end in any case, such as a year.
-
-    Returns
-    -------
-    list of str
-        The lines, at most `n_lines`.
-    """
+    """Break a text and its tail into lines that fit; what does not fit is cut before the tail, with an ellipsis."""
     lines: list[str] = []
     for word in f"{text} {tail}".split():
         joined = f"{lines[-1]} {word}" if lines else word
@@ -159,18 +94,7 @@ def _cut(line: str, size: int, width: int, tail: str) -> str:
 
 @cache
 def font(size: int) -> ImageFont.FreeTypeFont:
-    """Give the letters that every sheet is written in.
-
-    Parameters
-    ----------
-    size : int
-        In pixels.
-
-    Returns
-    -------
-    PIL.ImageFont.FreeTypeFont
-        Inter.
-    """
+    """Give the letters that every sheet is written in."""
     # Pillow's own font has no accents, and no system font is on every machine.
     return ImageFont.truetype(_FONT_PATH, size)
 

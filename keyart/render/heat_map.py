@@ -50,18 +50,7 @@ def write_heat_map(explanation: Explanation, path: Path) -> None:
 
 
 def draw_heat_sheet(explanation: Explanation) -> Image.Image:
-    """Draw an explanation: both posters under the same map, the posters as they are, the similarity and the scale.
-
-    Parameters
-    ----------
-    explanation : Explanation
-        Of which two films, and why.
-
-    Returns
-    -------
-    PIL.Image.Image
-        RGB, 1,112 pixels wide.
-    """
+    """Draw an explanation: both posters under the same map, the posters as they are, the similarity and the scale."""
     caption_top = MARGIN + _POSTER_SIZE[1] + 24
     legend_top = caption_top + _THUMB_SIZE[1] + 36
     sheet = Image.new("RGB", (_WIDTH, legend_top + 96 + MARGIN), PAPER)
@@ -75,21 +64,7 @@ def draw_heat_sheet(explanation: Explanation) -> Image.Image:
 
 
 def heated(poster: Image.Image, grid: npt.NDArray[np.float64]) -> Image.Image:
-    """Lay the contributions of its places over a poster.
-
-    Parameters
-    ----------
-    poster : PIL.Image.Image
-        RGB, of any size; is not changed.
-    grid : ndarray of shape (height, width)
-        What each place of the whole poster contributes.
-
-    Returns
-    -------
-    PIL.Image.Image
-        RGB, of the same size: the poster in gray, the more orange the more a place speaks for the similarity, the more
-        blue the more against it; the strongest contribution has the strongest color.
-    """
+    """Lay the contributions of its places over a poster."""
     smooth = Image.fromarray(grid.astype(np.float32)).resize(poster.size, Image.Resampling.BICUBIC)
     # Bicubic overshoots at steep slopes, even below 0 where no place is.
     values = np.clip(np.asarray(smooth), grid.min(), grid.max())

@@ -23,18 +23,7 @@ _SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def check_plot_path(path: Path) -> None:
-    """Refuse a file that no plot can be written to, before anything is computed.
-
-    Parameters
-    ----------
-    path : Path
-        Where the plot shall stand.
-
-    Raises
-    ------
-    ConfigError
-        Its ending is not that of a picture, or Matplotlib is not installed.
-    """
+    """Refuse a file that no plot can be written to, before anything is computed."""
     if path.suffix.lower() not in _SUFFIXES:
         raise ConfigError(f"{path} should end in {', '.join(_SUFFIXES)}")
     try:
@@ -44,22 +33,7 @@ def check_plot_path(path: Path) -> None:
 
 
 def draw_scorecards(cards: Sequence[Scorecard], k: int, path: Path) -> None:
-    """Draw how models rate against how they rank; the best would stand at the top left.
-
-    Parameters
-    ----------
-    cards : sequence of Scorecard
-        The models.
-    k : int
-        How many films of a list counted.
-    path : Path
-        A .png, .svg or .pdf file.
-
-    Raises
-    ------
-    StoreError
-        It cannot be written.
-    """
+    """Draw how models rate against how they rank; the best would stand at the top left."""
     figure = _figure(8, 6)
     axes = figure.add_subplot()
     for card in cards:
@@ -79,20 +53,7 @@ def draw_scorecards(cards: Sequence[Scorecard], k: int, path: Path) -> None:
 
 
 def draw_crossover(curve: FewShotCurve, path: Path) -> None:
-    """Draw how a new film's own ratings overtake its content.
-
-    Parameters
-    ----------
-    curve : FewShotCurve
-        The curve.
-    path : Path
-        A .png, .svg or .pdf file.
-
-    Raises
-    ------
-    StoreError
-        It cannot be written.
-    """
+    """Draw how a new film's own ratings overtake its content."""
     figure = _figure(8, 5)
     axes = figure.add_subplot()
     ways = (("content alone", curve.content), ("ratings alone", curve.ratings), ("both", curve.mixed))
@@ -114,22 +75,7 @@ def draw_crossover(curve: FewShotCurve, path: Path) -> None:
 
 
 def draw_map(laid_out: FilmMap, n_ratings: npt.NDArray[np.intp], path: Path) -> None:
-    """Draw films where they lie, the most rated of every neighborhood with its title.
-
-    Parameters
-    ----------
-    laid_out : FilmMap
-        The films and where they lie.
-    n_ratings : ndarray of shape (n_films,), intp
-        How many ratings each has: the area of its dot.
-    path : Path
-        A .png, .svg or .pdf file.
-
-    Raises
-    ------
-    StoreError
-        It cannot be written.
-    """
+    """Draw films where they lie, the most rated of every neighborhood with its title."""
     figure = _figure(16, 12)
     axes = figure.add_subplot()
     x, y = laid_out.positions.T
@@ -153,20 +99,7 @@ def _with_room(positions: npt.NDArray[np.float32], n_ratings: npt.NDArray[np.int
 
 
 def write_figure(figure: Figure, path: Path) -> None:
-    """Write a figure whole or not at all.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-        The figure.
-    path : Path
-        A .png, .svg or .pdf file.
-
-    Raises
-    ------
-    StoreError
-        It cannot be written.
-    """
+    """Write a figure whole or not at all."""
     with atomic_path(path) as temporary_path:
         figure.savefig(temporary_path, format=path.suffix.lower().removeprefix("."), bbox_inches="tight", dpi=150)
 

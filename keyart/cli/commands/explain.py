@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from keyart.cli.options import say_notes, workspace_options
+from keyart.cli.options import workspace_options
+from keyart.cli.output import print_notes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +48,7 @@ def command(films: tuple[str, ...], as_json: bool, sheet: Path | None, home: Pat
         check_sheet_path(sheet)
     engine = Engine.open(home)
     explanation = engine.explain(*films)
-    say_notes(note for film in films for note in number_notes(engine, film))
+    print_notes(note for film in films for note in number_notes(engine, film))
     if as_json:
         click.echo(json.dumps(explanation.to_dict(), ensure_ascii=False))
     else:
@@ -58,7 +59,7 @@ def command(films: tuple[str, ...], as_json: bool, sheet: Path | None, home: Pat
 
 
 def _print_explanation(explanation: Explanation) -> None:
-    from keyart.cli.tables import table
+    from keyart.cli.output import table
 
     for film in explanation.films:
         click.echo(f"{film.label}  [{film.movie_id}]")

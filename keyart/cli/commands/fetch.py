@@ -17,7 +17,8 @@ import click
 
 from catalog.errors import ConfigError
 from catalog.text import plural
-from keyart.cli.options import say_notes, workspace_options
+from keyart.cli.options import workspace_options
+from keyart.cli.output import print_notes
 from keyart.workspace.api_keys import REFUSAL
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def _read_options(
 
     movie_ids = read_movie_ids(movie_ids_path) if movie_ids_path else None
     if movie_ids and (unknown := unknown_ids(workspace, movie_ids)):
-        say_notes([f"of {movie_ids_path}, {plural(len(unknown), 'id')} belong to no film, such as {min(unknown)}"])
+        print_notes([f"of {movie_ids_path}, {plural(len(unknown), 'id')} belong to no film, such as {min(unknown)}"])
     return FetchOptions(movie_ids=movie_ids, rate=rate or None, n_connections=connections, n_retries=retries, **others)
 
 
@@ -302,15 +303,15 @@ def _print_notes(report: FetchReport, n_stale: int) -> None:
             err=True,
         )
     elif report.n_failed:
-        say_notes([f"{plural(report.n_failed, 'film')} failed; run the same command again to retry"])
+        print_notes([f"{plural(report.n_failed, 'film')} failed; run the same command again to retry"])
     if report.n_slowed:
-        say_notes([f"rate-limited by TMDB {plural(report.n_slowed, 'time')}; a lower --rate may be faster"])
+        print_notes([f"rate-limited by TMDB {plural(report.n_slowed, 'time')}; a lower --rate may be faster"])
     _print_stale(n_stale)
 
 
 def _print_stale(n_stale: int) -> None:
     if n_stale:
-        say_notes(
+        print_notes(
             [
                 f"fetched more than 180 days ago: {plural(n_stale, 'film')}; that is the longest that TMDB's terms "
                 "allow, and `keyart fetch --refresh-older-than 180d` fetches them again"

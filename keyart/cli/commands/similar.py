@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from catalog.errors import ConfigError
-from keyart.cli.options import say_notes, workspace_options
+from keyart.cli.options import workspace_options
+from keyart.cli.output import print_notes
 
 if TYPE_CHECKING:
     from keyart.engine import Engine
@@ -118,7 +119,7 @@ def command(
         import_tensorflow_quietly()
     wanted = Filter(years, genres, min_ratings, read_movie_ids(movie_ids) if movie_ids else None)
     result = engine.similar(Image(image) if image else film, options=SimilarOptions(k, alpha, wanted, fold))
-    say_notes([*number_notes(engine, film), *result.notes])
+    print_notes([*number_notes(engine, film), *result.notes])
     if as_json:
         click.echo(json.dumps(_explained(result) if explain else result.to_dict(), ensure_ascii=False))
     elif as_csv:
@@ -133,33 +134,14 @@ def command(
 
 
 def number_notes(engine: Engine, film: str) -> list[str]:
-    """Say so when a number was read as a movie_id although a film is titled with it, as "300" is.
-
-    Parameters
-    ----------
-    engine : Engine
-        Who was asked.
-    film : str
-        What was typed.
-
-    Returns
-    -------
-    list of str
-        The notes; mostly none.
-    """
+    """Say so when a number was read as a movie_id although a film is titled with it, as "300" is."""
     titled = engine.catalog.titled_by_number(film)
     return [f"{film} was read as a movie_id; for the film of that title, type {one.label!r}" for one in titled]
 
 
 def print_table(result: SimilarFilms) -> None:
-    """Print a result for people.
-
-    Parameters
-    ----------
-    result : SimilarFilms
-        What was asked and what was found.
-    """
-    from keyart.cli.tables import table
+    """Print a result for people."""
+    from keyart.cli.output import table
 
     click.echo(f"{result.query.label}" + (f"  [{result.query.movie_id}]" if result.query.movie_id else ""))
     rows = [
