@@ -238,9 +238,13 @@ def test_the_folder_is_hostile(installation: Installation) -> None:
             installation.run("python", "-c", f"import keyart, {package}")
 
 
-def test_the_installed_package_is_imported(installation: Installation) -> None:
-    path = Path(installation.run("python", "-c", "import keyart; print(keyart.__file__)"))
+def test_the_public_api_is_imported_from_the_wheel(installation: Installation) -> None:
+    code = "import keyart; [getattr(keyart, name) for name in keyart.__all__]; print(keyart.__file__)"
+    path = Path(installation.run("python", "-c", code))
     assert installation.bin.parent in path.parents
+
+
+def test_help_is_shown(installation: Installation) -> None:
     assert "similar" in installation.run("keyart", "--help")
 
 
