@@ -68,6 +68,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 csv_option = click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 
 
+def check_one_format(*, as_json: bool, as_csv: bool) -> None:
+    """Raise ConfigError if both ``--json`` and ``--csv`` are set."""
+    if as_json and as_csv:
+        raise ConfigError("--json and --csv both write to standard output; choose one")
+
+
 def k_option(default: int, meaning: str = "How many films.") -> Callable[[Command], Command]:
     """Add ``-k``, the length of a result."""
     return click.option("-k", default=default, show_default=True, type=click.IntRange(min=1), help=meaning)
