@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from catalog.errors import DataError
 from catalog.film import Film
@@ -43,15 +43,15 @@ class ImportReport:
     Parameters
     ----------
     n_imported : int
-        Films that got a poster, or another one than before.
+        Number of films that received a poster, or another one than before.
     n_unchanged : int
-        Films that had this very poster already.
+        Number of films that had this very poster already.
     unmatched : tuple of Path
         Files that belong to no film of the catalog.
     rejected : tuple of (Path, str)
-        Files that are no valid poster, each with the reason.
+        Files that are no poster, each with the reason.
     duplicates : tuple of Path
-        Files whose film had got its poster from an earlier file of this import.
+        Files whose film received its poster from an earlier file of the same import.
     """
 
     n_imported: int
@@ -59,6 +59,22 @@ class ImportReport:
     unmatched: tuple[Path, ...]
     rejected: tuple[tuple[Path, str], ...]
     duplicates: tuple[Path, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to what JSON can hold.
+
+        Returns
+        -------
+        dict
+            The fields by name; paths as text, a rejected file as ``{"path": …, "reason": …}``.
+        """
+        return {
+            "n_imported": self.n_imported,
+            "n_unchanged": self.n_unchanged,
+            "unmatched": [str(path) for path in self.unmatched],
+            "rejected": [{"path": str(path), "reason": reason} for path, reason in self.rejected],
+            "duplicates": [str(path) for path in self.duplicates],
+        }
 
 
 def import_folder(

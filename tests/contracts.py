@@ -323,7 +323,7 @@ def random_features(seed: int, n_films: int = 60, n_features: int = 32) -> npt.N
 
 
 def ids_of(features: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
-    """Give ids with gaps, so that an id is never its row."""
+    """Return ids with gaps, so that an id is never its row."""
     return 10 + 3 * np.arange(len(features), dtype=np.int64)
 
 
@@ -349,7 +349,7 @@ class IndexContract:
 
     @pytest.fixture
     def dtype(self) -> type[np.floating]:
-        """Tell what features are stored as."""
+        """The type that features are stored as."""
         return np.float32
 
     @pytest.fixture

@@ -363,7 +363,7 @@ def test_hits_are_found_after_films_left_the_catalog(home: Path) -> None:
 
 
 def _fill_disk(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Let every file that is written into a folder end in the system's own refusal."""
+    """Make every write into a folder fail as on a full disk."""
     import errno
     import os
 
