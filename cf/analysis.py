@@ -24,23 +24,7 @@ _MOST_PERPLEXITY = 30.0
 
 @dataclass(frozen=True)
 class RatedFilm:
-    """A film and what users think of it.
-
-    Parameters
-    ----------
-    rank : int
-        From 1.
-    movie_id : int
-        The film.
-    title : str
-        Its title.
-    n_ratings : int
-        How many users rated it.
-    mean_rating : float
-        Their mean, in stars.
-    damped_mean : float
-        The mean with as many ratings of the overall mean added as were asked for, in stars.
-    """
+    """A film and what users think of it."""
 
     rank: int
     movie_id: int
@@ -52,19 +36,7 @@ class RatedFilm:
 
 @dataclass(frozen=True)
 class RatedGenre:
-    """A genre and what users think of its films.
-
-    Parameters
-    ----------
-    genre : str
-        Its name.
-    n_films : int
-        How many films of it were rated.
-    n_ratings : int
-        How many ratings these have.
-    mean_rating : float
-        The mean of these ratings, in stars.
-    """
+    """A genre and what users think of its films."""
 
     genre: str
     n_films: int
@@ -74,19 +46,7 @@ class RatedGenre:
 
 @dataclass(frozen=True)
 class BiasedFilm:
-    """A film that is liked more, or less, than its users' generosity and taste explain.
-
-    Parameters
-    ----------
-    rank : int
-        From 1.
-    movie_id : int
-        The film.
-    title : str
-        Its title.
-    bias : float
-        On the scale of the model that learned it.
-    """
+    """A film that is liked more, or less, than its users' generosity and taste explain."""
 
     rank: int
     movie_id: int
@@ -96,17 +56,7 @@ class BiasedFilm:
 
 @dataclass(frozen=True)
 class ClusteredFilm:
-    """A film of a cluster.
-
-    Parameters
-    ----------
-    movie_id : int
-        The film.
-    title : str
-        Its title.
-    distance : float
-        From the cluster's center; lower is nearer.
-    """
+    """A film of a cluster."""
 
     movie_id: int
     title: str
@@ -115,17 +65,7 @@ class ClusteredFilm:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Films whose factors are near to each other.
-
-    Parameters
-    ----------
-    number : int
-        From 1.
-    films : tuple of ClusteredFilm
-        Nearest to the center first.
-    spread : float
-        The mean of their distances from the center.
-    """
+    """Films whose factors are near to each other."""
 
     number: int
     films: tuple[ClusteredFilm, ...]
@@ -134,17 +74,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class FilmMap:
-    """Films in a plane, near to each other where their factors are.
-
-    Parameters
-    ----------
-    movie_ids : ndarray of shape (n_films,), int32
-        The films.
-    titles : tuple of str
-        Theirs.
-    positions : ndarray of shape (n_films, 2), float32
-        Where they lie; the unit means nothing.
-    """
+    """Films in a plane, near to each other where their factors are."""
 
     movie_ids: npt.NDArray[np.int32]
     titles: tuple[str, ...]
@@ -158,24 +88,6 @@ def best_rated(
 
     The damped mean, :math:`(\sum_u r_{ui} + \lambda \mu) / (n_i + \lambda)`, needs no threshold: a film of few ratings
     stays near the overall mean μ.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        All.
-    titles : mapping of int to str
-        By movie_id.
-    k : int
-        How many films at most.
-    more_than : int, default 10
-        Only films with more ratings than these.
-    damping : float, default 0
-        λ, in ratings; 0 for the plain mean.
-
-    Returns
-    -------
-    list of RatedFilm
-        By damped mean; the film of more ratings first where it is equal.
     """
     movie_ids, n_ratings, means = ratings.support()
     overall = float(ratings.values.mean()) if len(ratings) else 0.0
@@ -185,22 +97,7 @@ def best_rated(
 
 
 def most_rated(ratings: Ratings, titles: Titles, k: int) -> list[RatedFilm]:
-    """List the films that most users rated.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        All.
-    titles : mapping of int to str
-        By movie_id.
-    k : int
-        How many films at most.
-
-    Returns
-    -------
-    list of RatedFilm
-        By number of ratings; the better rated first where it is equal.
-    """
+    """List the films that most users rated."""
     movie_ids, n_ratings, means = ratings.support()
     return _listed(np.lexsort((movie_ids, -means, -n_ratings))[:k], movie_ids, n_ratings, means, means, titles)
 
@@ -208,22 +105,7 @@ def most_rated(ratings: Ratings, titles: Titles, k: int) -> list[RatedFilm]:
 def rated_genres(
     ratings: Ratings, genres: Mapping[int, Sequence[str]], by: Literal["mean", "votes"] = "mean"
 ) -> list[RatedGenre]:
-    """Tell how each genre is rated; a rating counts for every genre of its film.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        All.
-    genres : mapping of int to sequence of str
-        Each film's genres, by movie_id.
-    by : {"mean", "votes"}
-        What they are ordered by, the highest first.
-
-    Returns
-    -------
-    list of RatedGenre
-        All genres that have ratings; in the order of their names where the rest is equal.
-    """
+    """Tell how each genre is rated; a rating counts for every genre of its film."""
     movie_ids, n_ratings, means = ratings.support()
     pairs = [(genre, row) for row, movie_id in enumerate(movie_ids.tolist()) for genre in genres.get(movie_id, ())]
     if not pairs:
@@ -244,26 +126,7 @@ def largest_biases(
     *,
     smallest: bool = False,
 ) -> list[BiasedFilm]:
-    """List the films with the largest bias.
-
-    Parameters
-    ----------
-    movie_ids : ndarray of shape (n_films,), int32
-        The films.
-    biases : ndarray of shape (n_films,), float
-        What a model with biases learned of them: its ``film_biases_``.
-    titles : mapping of int to str
-        By movie_id.
-    k : int
-        How many films at most.
-    smallest : bool, default False
-        List the smallest instead, which is liked least first.
-
-    Returns
-    -------
-    list of BiasedFilm
-        In ascending movie_id where biases are equal.
-    """
+    """List the films with the largest bias."""
     order = np.lexsort((movie_ids, biases if smallest else -biases))[:k]
     return [
         BiasedFilm(rank, int(movie_ids[row]), _title(titles, movie_ids[row]), float(biases[row]))
@@ -283,29 +146,6 @@ def clusters(
 
     Directions, and not factors as they are: those of films with few ratings are short, and would all fall into one
     cluster about 0.
-
-    Parameters
-    ----------
-    movie_ids : ndarray of shape (n_films,), int32
-        The films, ascending.
-    factors : ndarray of shape (n_films, n_factors), float
-        What a model learned of them; films of which nothing was learned are left out.
-    titles : mapping of int to str
-        By movie_id.
-    n_clusters : int, default 100
-        How many; fewer where there are not so many films.
-    seed : int, default 0
-        Draws the first centers.
-
-    Returns
-    -------
-    list of Cluster
-        The tightest first; clusters of one film last.
-
-    Raises
-    ------
-    ConfigError
-        scikit-learn is not installed.
     """
     movie_ids, directions = _directions(movie_ids, factors)
     n_distinct = len(np.unique(directions, axis=0))
@@ -337,26 +177,6 @@ def film_map(
 ) -> FilmMap:
     """Lay films out in a plane by the direction of their factors, by t-SNE.
 
-    Parameters
-    ----------
-    movie_ids : ndarray of shape (n_films,), int32
-        The films: some hundreds to some thousands, as it takes seconds a thousand.
-    factors : ndarray of shape (n_films, n_factors), float
-        What a model learned of them; films of which nothing was learned are left out.
-    titles : mapping of int to str
-        By movie_id.
-    seed : int, default 0
-        Draws the first layout.
-
-    Returns
-    -------
-    FilmMap
-        In the order given.
-
-    Raises
-    ------
-    ConfigError
-        scikit-learn is not installed.
 
     References
     ----------

@@ -34,30 +34,14 @@ BLOCK_CELLS = 8_000_000
 
 
 class Neighbors(NamedTuple):
-    """The films nearest to one film.
-
-    Parameters
-    ----------
-    movie_ids : ndarray of shape (n,), int32
-        Nearest first; n is k or less.
-    similarities : ndarray of shape (n,), float32
-        Higher is nearer.
-    """
+    """The films nearest to one film."""
 
     movie_ids: npt.NDArray[np.int32]
     similarities: npt.NDArray[np.float32]
 
 
 class Recommended(NamedTuple):
-    """The films that one user should see.
-
-    Parameters
-    ----------
-    movie_ids : ndarray of shape (n,), int32
-        Best first; n is k or less.
-    scores : ndarray of shape (n,), float32
-        Stars where the model predicts stars, else preference on a scale of the model's own; higher is better.
-    """
+    """The films that one user should see."""
 
     movie_ids: npt.NDArray[np.int32]
     scores: npt.NDArray[np.float32]
@@ -328,20 +312,7 @@ class Recommender(ABC):
 
 
 def rows_of(ids: npt.NDArray[np.int32], wanted: Ids) -> Rows:
-    """Look ids up.
-
-    Parameters
-    ----------
-    ids : ndarray of shape (n_ids,), int32
-        Ascending.
-    wanted : sequence of int, of length n
-        The ids to look up.
-
-    Returns
-    -------
-    ndarray of shape (n,), intp
-        The place of each in `ids`, or -1.
-    """
+    """Look ids up."""
     asked = np.asarray(wanted, np.int64).reshape(-1)
     if not len(ids):
         return np.full(len(asked), -1, np.intp)
@@ -350,27 +321,7 @@ def rows_of(ids: npt.NDArray[np.int32], wanted: Ids) -> Rows:
 
 
 def best(scores: Scores, k: int, *, without: sparse.csr_array | None = None) -> list[Rows]:
-    """Choose the k highest scores of each row; equal scores stand in ascending column.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n, n_films), float
-        NaN is never chosen.
-    k : int
-        How many at most.
-    without : csr_array of shape (n, n_films), optional
-        What it stores is not chosen either.
-
-    Returns
-    -------
-    list of ndarray of intp
-        The columns, best first.
-
-    Raises
-    ------
-    ValueError
-        k is below 1.
-    """
+    """Choose the k highest scores of each row; equal scores stand in ascending column."""
     if k < 1:
         raise ValueError(f"k should be 1 or more, received {k}")
     candidates = np.where(np.isnan(scores), -np.inf, scores)
@@ -391,20 +342,7 @@ def _ordered(row: Scores, columns: Rows, k: int) -> Rows:
 
 
 def cosine_similarities(factors: Scores, films: Rows) -> npt.NDArray[np.float32]:
-    """Compare films by the direction of their factors.
-
-    Parameters
-    ----------
-    factors : ndarray of shape (n_films, n_factors), float
-        A row a film.
-    films : ndarray of shape (n,), intp
-        The films asked about.
-
-    Returns
-    -------
-    ndarray of shape (n, n_films), float32
-        Cosines in [-1, 1]; NaN where a film has no direction.
-    """
+    """Compare films by the direction of their factors."""
     lengths = np.linalg.norm(factors, axis=1, keepdims=True)
     directions = (factors / np.where(lengths > 0, lengths, np.nan)).astype(np.float32)
     return np.asarray(directions[films] @ directions.T, np.float32)

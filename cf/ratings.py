@@ -45,17 +45,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RatingMatrix:
-    """Ratings as a sparse matrix whose rows and columns have ids.
-
-    Parameters
-    ----------
-    user_ids : ndarray of shape (n_users,), int32
-        Whose ratings stand in each row, ascending.
-    movie_ids : ndarray of shape (n_films,), int32
-        Which film each column is of, ascending.
-    values : scipy.sparse.csr_array of shape (n_users, n_films), float32
-        Stars; what is not stored is not known.
-    """
+    """Ratings as a sparse matrix whose rows and columns have ids."""
 
     user_ids: npt.NDArray[np.int32]
     movie_ids: npt.NDArray[np.int32]
@@ -64,17 +54,7 @@ class RatingMatrix:
 
 @dataclass(frozen=True)
 class Ratings:
-    """Who rated what, when and how: one row a rating, a user rates a film once.
-
-    Parameters
-    ----------
-    user_ids, movie_ids : ndarray of shape (n_ratings,), int32
-        Who and what.
-    values : ndarray of shape (n_ratings,), float32
-        Stars, 0.5 to 5.
-    timestamps : ndarray of shape (n_ratings,), int64
-        Seconds since 1970.
-    """
+    """Who rated what, when and how: one row a rating, a user rates a film once."""
 
     user_ids: npt.NDArray[np.int32]
     movie_ids: npt.NDArray[np.int32]
@@ -86,69 +66,25 @@ class Ratings:
 
     @classmethod
     def empty(cls) -> Ratings:
-        """Make a table without rows, for a catalog without ratings.
-
-        Returns
-        -------
-        Ratings
-            No ratings at all.
-        """
+        """Make a table without rows, for a catalog without ratings."""
         return cls(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.int64))
 
     def of_films(self, movie_ids: Sequence[int] | npt.NDArray[np.int32]) -> Ratings:
-        """Keep the ratings of some films.
-
-        Parameters
-        ----------
-        movie_ids : sequence of int
-            The films.
-
-        Returns
-        -------
-        Ratings
-            Their ratings, in the order they were.
-        """
+        """Keep the ratings of some films."""
         return self.where(np.isin(self.movie_ids, np.asarray(movie_ids, np.int32)))
 
     def where(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.integer]) -> Ratings:
-        """Keep some of the ratings.
-
-        Parameters
-        ----------
-        rows : ndarray of bool, of shape (n_ratings,), or of int
-            Which, as a mask or as places.
-
-        Returns
-        -------
-        Ratings
-            Those, in the order asked for.
-        """
+        """Keep some of the ratings."""
         return Ratings(self.user_ids[rows], self.movie_ids[rows], self.values[rows], self.timestamps[rows])
 
     def support(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """Count and average each film's ratings.
-
-        Returns
-        -------
-        movie_ids : ndarray of shape (n_films,), int32
-            The films that have ratings, ascending.
-        n_ratings : ndarray of shape (n_films,), int64
-            How many each has.
-        mean_ratings : ndarray of shape (n_films,), float64
-            Their mean, in stars.
-        """
+        """Count and average each film's ratings."""
         movie_ids, rows, n_ratings = np.unique(self.movie_ids, return_inverse=True, return_counts=True)
         totals = np.bincount(rows, weights=self.values, minlength=len(movie_ids))
         return movie_ids, n_ratings, totals / n_ratings
 
     def matrix(self) -> RatingMatrix:
-        """Arrange the ratings as users × films.
-
-        Returns
-        -------
-        RatingMatrix
-            One row a user, one column a film.
-        """
+        """Arrange the ratings as users × films."""
         user_ids, users = np.unique(self.user_ids, return_inverse=True)
         movie_ids, films = np.unique(self.movie_ids, return_inverse=True)
         shape = (len(user_ids), len(movie_ids))
@@ -156,18 +92,7 @@ class Ratings:
         return RatingMatrix(user_ids, movie_ids, values)
 
     def save(self, path: Path) -> None:
-        """Write the ratings as Parquet.
-
-        Parameters
-        ----------
-        path : Path
-            Where the file shall stand.
-
-        Raises
-        ------
-        StoreError
-            The file cannot be written.
-        """
+        """Write the ratings as Parquet."""
         columns = {
             "user_id": self.user_ids,
             "movie_id": self.movie_ids,
@@ -179,23 +104,7 @@ class Ratings:
 
     @classmethod
     def open(cls, path: Path) -> Ratings:
-        """Read what `save` wrote.
-
-        Parameters
-        ----------
-        path : Path
-            The Parquet file.
-
-        Returns
-        -------
-        Ratings
-            The ratings.
-
-        Raises
-        ------
-        DataError
-            The file is missing or not such a file.
-        """
+        """Read what `save` wrote."""
         try:
             table = pd.read_parquet(path)
             return cls(*(table[name].to_numpy() for name in ("user_id", "movie_id", "rating", "timestamp")))
@@ -209,21 +118,6 @@ def read_movielens(folder: Path) -> Ratings:
     """Read the ratings of a MovieLens folder: ``ratings.csv``, or ml-100k's ``u.data``.
 
     Where a user rates a film twice, the last line counts.
-
-    Parameters
-    ----------
-    folder : Path
-        The unpacked folder.
-
-    Returns
-    -------
-    Ratings
-        All ratings; none if the folder holds neither file, as films can be looked up by their posters alone.
-
-    Raises
-    ------
-    DataError
-        A line is malformed; the message names file, line and column.
     """
     for name in ("ratings.csv", "u.data"):
         if (folder / name).exists():
@@ -235,23 +129,6 @@ def read_ratings(path: Path) -> Ratings:
     """Read one file of ratings: CSV as MovieLens', tab-separated as ml-100k's ``u.data`` and ``u1.base``, or Parquet.
 
     Where a user rates a film twice, the last line counts.
-
-    Parameters
-    ----------
-    path : Path
-        ``*.csv`` and ``*.parquet`` are known by their names; anything else is read as tab-separated. CSV and Parquet
-        have the columns userId, movieId, rating and timestamp; CSV may lack the last, Parquet may spell the first two
-        user_id and movie_id.
-
-    Returns
-    -------
-    Ratings
-        All ratings.
-
-    Raises
-    ------
-    DataError
-        The file is missing or a line is malformed; the message names file, line and column.
     """
     readers = {".csv": _read_csv, ".parquet": _read_parquet}
     table = readers.get(path.suffix.lower(), _read_u_data)(path)

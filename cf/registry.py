@@ -14,19 +14,7 @@ from cf.base import Recommender
 
 
 class Entry(NamedTuple):
-    """Where a model is.
-
-    Parameters
-    ----------
-    module, class_name : str
-        Its place in the code.
-    summary : str
-        What it is, in a line.
-    parameters : mapping
-        What the class is made with, where the name stands for a variant of it.
-    needs : str
-        What takes seconds to start, if it needs such: tensorflow or spark.
-    """
+    """Where a model is."""
 
     module: str
     class_name: str
@@ -79,23 +67,7 @@ MODELS: dict[str, Entry] = {
 
 
 def model_class(name: str) -> type[Recommender]:
-    """Import a model's class.
-
-    Parameters
-    ----------
-    name : str
-        One of `MODELS`.
-
-    Returns
-    -------
-    type
-        The class.
-
-    Raises
-    ------
-    ConfigError
-        There is no model of that name.
-    """
+    """Import a model's class."""
     if name not in MODELS:
         near = get_close_matches(name, MODELS, 1)
         advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(MODELS)}"
@@ -106,25 +78,7 @@ def model_class(name: str) -> type[Recommender]:
 
 
 def make(name: str, **parameters: Any) -> Recommender:
-    """Make a model that has not been fitted.
-
-    Parameters
-    ----------
-    name : str
-        One of `MODELS`.
-    **parameters
-        What its class is made with, over the defaults of the name.
-
-    Returns
-    -------
-    Recommender
-        The model.
-
-    Raises
-    ------
-    ConfigError
-        There is no model of that name, it has no such parameter, or the parameter takes no such value.
-    """
+    """Make a model that has not been fitted."""
     made_by = model_class(name)
     hints = get_type_hints(made_by.__init__)
     takes = {parameter: hints[parameter] for parameter in inspect.signature(made_by).parameters}

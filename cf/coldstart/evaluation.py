@@ -32,25 +32,7 @@ Marks = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class ColdScorecard:
-    """How one model ranked hidden films.
-
-    Parameters
-    ----------
-    name : str
-        Which model.
-    candidates : {'cold', 'all'}
-        Among which films.
-    auc, recall, ndcg : Estimate
-        The area under each user's ROC curve, recall of the first 20, NDCG of the first 10; in [0, 1].
-    difference : Estimate
-        The NDCG less the baseline's, user by user.
-    gain : Estimate
-        The same in percent of the baseline's NDCG.
-    auc_distinct, recall_distinct, ndcg_distinct : Estimate
-        As above, without the hidden films that show the artwork of a film that was learned from.
-    ndcg_by_seed : tuple of float
-        The mean NDCG of each draw of hidden films.
-    """
+    """How one model ranked hidden films."""
 
     name: str
     candidates: Candidates
@@ -67,19 +49,7 @@ class ColdScorecard:
 
 @dataclass(frozen=True)
 class ColdReport:
-    """How models ranked films that nobody had rated.
-
-    Parameters
-    ----------
-    on : {'test', 'validation'}
-        Which half of the hidden films was ranked.
-    draws : tuple of Draw
-        What each draw of hidden films came to.
-    n_users : int
-        How many users something was ranked for, over all draws.
-    cards : tuple of ColdScorecard
-        For each kind of candidates, the models in their order.
-    """
+    """How models ranked films that nobody had rated."""
 
     on: Half
     draws: tuple[Draw, ...]
@@ -87,27 +57,13 @@ class ColdReport:
     cards: tuple[ColdScorecard, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Write the report as plain values.
-
-        Returns
-        -------
-        dict
-            The fields by name; an estimate as value, low and high.
-        """
+        """Write the report as plain values."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """How well films were ranked for the users who rated some, but not all, of them.
-
-    Parameters
-    ----------
-    users : ndarray of shape (n,), intp
-        Rows of the users.
-    measures : ndarray of shape (3, n), float64
-        AUC, recall and NDCG of each.
-    """
+    """How well films were ranked for the users who rated some, but not all, of them."""
 
     users: npt.NDArray[np.intp]
     measures: FloatArray
@@ -122,35 +78,7 @@ def evaluate_cold(
     candidates: Sequence[Candidates] = CANDIDATES,
     on_fit: Callable[[str, int], None] = lambda _model, _seed: None,
 ) -> ColdReport:
-    """Fit models on all but hidden films, and let them rank these.
-
-    Parameters
-    ----------
-    models : mapping of str to callable
-        By name, what makes a model that has not been fitted; the baseline among them.
-    films : RatedFilms
-        The films.
-    seeds : sequence of int, default 0 to 4
-        Draws of hidden films. A user of several is one user still.
-    on : {'test', 'validation'}, default 'test'
-        Which half of the hidden films is ranked.
-    candidates : sequence of {'cold', 'all'}, default both
-        Among which films.
-    on_fit : callable, optional
-        Is told which model is about to be fitted on which draw.
-
-    Returns
-    -------
-    ColdReport
-        What came out.
-
-    Raises
-    ------
-    ValueError
-        The baseline is not among the models.
-    NotBuiltError, ConfigError
-        As `hold_out`.
-    """
+    """Fit models on all but hidden films, and let them rank these."""
     if BASELINE not in models:
         raise ValueError(f"models are compared to {BASELINE}, which is not among {', '.join(models)}")
     holdouts = [hold_out(films, seed, on) for seed in seeds]
@@ -174,19 +102,6 @@ def rank(scores: npt.NDArray[np.floating], relevant: Marks, excluded: Marks | No
 
     The AUC of a user is the chance that a film they rated stands before one they did not, ties counting half.
 
-    Parameters
-    ----------
-    scores : ndarray of shape (n_users, n)
-        Of films by ascending movie_id; NaN stands last.
-    relevant : ndarray of shape (n_users, n), bool
-        Which films each user turned out to choose.
-    excluded : ndarray of shape (n_users, n), bool, optional
-        Which films are no candidates, as the user has rated them; by default none.
-
-    Returns
-    -------
-    Ranked
-        Of the users who have relevant films and others.
 
     References
     ----------

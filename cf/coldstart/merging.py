@@ -14,23 +14,7 @@ import numpy.typing as npt
 def place(
     known: npt.NDArray[np.floating], known_by_content: npt.NDArray[np.floating], new: npt.NDArray[np.floating]
 ) -> npt.NDArray[np.float64]:
-    """Give new films scores on the scale of the known ones, for one user.
-
-    Parameters
-    ----------
-    known : ndarray of shape (n,)
-        The scores of known films that may be recommended, in any order.
-    known_by_content : ndarray of shape (m,)
-        What their content alone leads to expect, of all of them or of a sample.
-    new : ndarray of shape (k,)
-        What their content leads to expect of new films, on the scale of `known_by_content`.
-
-    Returns
-    -------
-    ndarray of shape (k,), float64
-        A new film that stands behind a tenth of the sample gets the score that a tenth of the known films are above;
-        NaN where there is nothing to compare to.
-    """
+    """Give new films scores on the scale of the known ones, for one user."""
     if not len(known) or not len(known_by_content):
         return np.full(len(new), np.nan)
     ordered = np.sort(known_by_content)

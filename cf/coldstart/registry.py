@@ -17,15 +17,7 @@ from cf.coldstart.transfer import RidgeALS, RidgeEase
 
 
 class ColdEntry(NamedTuple):
-    """One model.
-
-    Parameters
-    ----------
-    make : callable
-        Makes it, not yet fitted.
-    summary : str
-        What it is, in a line.
-    """
+    """One model."""
 
     make: Callable[[], ColdModel]
     summary: str
@@ -46,23 +38,7 @@ COLD_MODELS: dict[str, ColdEntry] = {
 
 
 def make_cold(name: str) -> ColdModel:
-    """Make a model that has not been fitted.
-
-    Parameters
-    ----------
-    name : str
-        One of `COLD_MODELS`.
-
-    Returns
-    -------
-    ColdModel
-        The model.
-
-    Raises
-    ------
-    ConfigError
-        There is no model of that name.
-    """
+    """Make a model that has not been fitted."""
     if name not in COLD_MODELS:
         near = get_close_matches(name, COLD_MODELS, 1)
         advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(COLD_MODELS)}"

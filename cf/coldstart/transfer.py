@@ -25,15 +25,7 @@ SOURCES: Mapping[str, Source] = {
 
 
 class ContentRegression:
-    """Ridge regression of any targets on content, one source after the other, each on what those before it left over.
-
-    Parameters
-    ----------
-    sources : mapping of str to Source
-        The kinds of content. Only penalties, weights and how rows are brought to one scale count here.
-    half_support : float, default 0
-        The number of ratings at which a film counts half; at 0 all count alike.
-    """
+    """Ridge regression of any targets on content, one source after the other, each on what those before it left over."""
 
     def __init__(self, sources: Mapping[str, Source], half_support: float = 0.0) -> None:
         self.sources = dict(sources)
@@ -42,22 +34,7 @@ class ContentRegression:
         self.fitted_: dict[str, tuple[Standardization, Floats]]
 
     def fit(self, content: Mapping[str, Floats], targets: FloatArray, support: Counts) -> ContentRegression:
-        """Learn from films.
-
-        Parameters
-        ----------
-        content : mapping of str to ndarray of shape (n, d), float32
-            Encoded.
-        targets : ndarray of shape (n, k), float64
-            What is to be predicted.
-        support : ndarray of shape (n,), int
-            How many ratings each film has, above 0.
-
-        Returns
-        -------
-        ContentRegression
-            Itself.
-        """
+        """Learn from films."""
         weights = support / (support + self.half_support)
         self.mean_ = np.average(targets, axis=0, weights=weights) if len(targets) else np.zeros(targets.shape[1])
         self.fitted_ = {}
@@ -72,18 +49,7 @@ class ContentRegression:
         return self
 
     def __call__(self, content: Mapping[str, Floats]) -> Floats:
-        """Predict.
-
-        Parameters
-        ----------
-        content : mapping of str to ndarray of shape (n, d), float32
-            Encoded.
-
-        Returns
-        -------
-        ndarray of shape (n, k), float32
-            The targets that films of such content would have.
-        """
+        """Predict."""
         total: Any = self.mean_
         for name, (standardization, coefficients) in self.fitted_.items():
             total = total + self.sources[name].rows(standardization, content[name]) @ coefficients

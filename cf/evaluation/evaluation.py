@@ -37,30 +37,7 @@ _WELL_NDCG, _BADLY_NDCG = 0.8, 0.5
 
 @dataclass(frozen=True)
 class Scorecard:
-    """How one model did.
-
-    Parameters
-    ----------
-    name : str
-        Which model.
-    rmse, mae : Estimate
-        In stars; NaN where there was nothing to predict.
-    predicted : float
-        The share of the test ratings that the model could predict by itself, in [0, 1].
-    gives_stars : bool
-        Whether it predicts stars; else its scores were brought onto stars by a straight line.
-    recall, ndcg, mrr : Estimate
-        Of the first k films, and of the whole ranking for mrr; in [0, 1].
-    item_coverage : float
-        The share of the films that is recommended to anybody, in [0, 1].
-    novelty : float
-        In bits.
-    fit_s, recommend_ms, memory_mb : float
-        Seconds to fit a split, milliseconds to recommend k films to one user among all users at once, megabytes beyond
-        what the process had before; the mean, the mean and the most over splits.
-    remark : str
-        Where it rates well but ranks badly, or the other way round.
-    """
+    """How one model did."""
 
     name: str
     rmse: Estimate
@@ -78,13 +55,7 @@ class Scorecard:
     remark: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Write the scorecard as plain values.
-
-        Returns
-        -------
-        dict
-            The fields by name; an estimate as value, low and high.
-        """
+        """Write the scorecard as plain values."""
         return asdict(self)
 
 
@@ -111,28 +82,7 @@ def evaluate(
     n_resamples: int = 1000,
     on_fit: Callable[[str, str], None] = lambda _model, _split: None,
 ) -> list[Scorecard]:
-    """Fit models on the training part of each split and test them on the other part.
-
-    Parameters
-    ----------
-    models : mapping of str to callable
-        By name, what makes a model that has not been fitted.
-    splits : iterable of Split
-        The same for every model; several, as folds, are taken together.
-    k : int, default 10
-        How many recommended films count.
-    relevant_from : float, default 0
-        The stars from which a test rating counts as relevant; by default whatever was rated.
-    n_resamples : int, default 1000
-        For the intervals.
-    on_fit : callable, optional
-        Is told which model is about to be fitted on which split.
-
-    Returns
-    -------
-    list of Scorecard
-        One for each model, in their order.
-    """
+    """Fit models on the training part of each split and test them on the other part."""
     tallies = {name: _Tally() for name in models}
     gives_stars = {}
     for split in splits:
@@ -146,22 +96,7 @@ def evaluate(
 
 
 def predict_stars(model: Recommender, train: Ratings, test: Ratings) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-    """Predict test ratings in stars, whatever the model's own scale, clipped to the scale of the training ratings.
-
-    Parameters
-    ----------
-    model : Recommender
-        Fitted on `train`.
-    train, test : Ratings
-        What it was fitted on, and what it is asked.
-
-    Returns
-    -------
-    stars : ndarray of shape (n_test,), float64
-        For each test rating; the baseline's where the model can say nothing.
-    by_itself : ndarray of shape (n_test,), bool
-        Which of them the model could predict.
-    """
+    """Predict test ratings in stars, whatever the model's own scale, clipped to the scale of the training ratings."""
     predicted = model.predict(test.user_ids, test.movie_ids).astype(np.float64)
     by_itself = ~np.isnan(predicted)
     if not model.predicts_stars:

@@ -20,15 +20,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Split:
-    """Ratings to learn from and ratings to be tested on.
-
-    Parameters
-    ----------
-    name : str
-        Which split it is, for a reader of the results.
-    train, test : Ratings
-        The two; no rating is in both.
-    """
+    """Ratings to learn from and ratings to be tested on."""
 
     name: str
     train: Ratings
@@ -36,29 +28,7 @@ class Split:
 
 
 def random_split(ratings: Ratings, test_share: float = 0.2, seed: int = 0, *, stratified: bool = True) -> Split:
-    """Hold a share of all ratings out, at random.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        All.
-    test_share : float, default 0.2
-        The share that is held out, between 0 and 1.
-    seed : int, default 0
-        Which draw.
-    stratified : bool, default True
-        Draw the same share of every number of stars.
-
-    Returns
-    -------
-    Split
-        The two parts.
-
-    Raises
-    ------
-    ConfigError
-        There are too few ratings to part, or the share is out of range.
-    """
+    """Hold a share of all ratings out, at random."""
     _check_share(test_share)
     strata = ratings.values if stratified else np.zeros(len(ratings))
     held_out = _share_of_each(strata, test_share, seed)
@@ -66,27 +36,7 @@ def random_split(ratings: Ratings, test_share: float = 0.2, seed: int = 0, *, st
 
 
 def by_user(ratings: Ratings, held_out: int | float = 10, seed: int = 0) -> Split:
-    """Hold some ratings of every user out, at random.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        All.
-    held_out : int or float, default 10
-        How many of each user's ratings; or, below 1, which share of them. A user of too few ratings keeps one.
-    seed : int, default 0
-        Which draw.
-
-    Returns
-    -------
-    Split
-        The two parts.
-
-    Raises
-    ------
-    ConfigError
-        There are too few ratings to part, or `held_out` is out of range.
-    """
+    """Hold some ratings of every user out, at random."""
     if held_out < 1:
         _check_share(float(held_out))
         mask, said = _share_of_each(ratings.user_ids, float(held_out), seed), f"{held_out:.0%}"
@@ -97,25 +47,7 @@ def by_user(ratings: Ratings, held_out: int | float = 10, seed: int = 0) -> Spli
 
 
 def by_time(ratings: Ratings, test_share: float = 0.2) -> Split:
-    """Hold the latest ratings out: learn from the past, be tested on what came after.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        All.
-    test_share : float, default 0.2
-        The share that is held out; ratings of the same second stay together.
-
-    Returns
-    -------
-    Split
-        The two parts.
-
-    Raises
-    ------
-    ConfigError
-        There are too few ratings to part, all are of the same second, or the share is out of range.
-    """
+    """Hold the latest ratings out: learn from the past, be tested on what came after."""
     _check_share(test_share)
     if not len(ratings):
         return _parted("latest", ratings, np.zeros(0, bool))
@@ -129,27 +61,7 @@ def by_time(ratings: Ratings, test_share: float = 0.2) -> Split:
 
 
 def k_fold(ratings: Ratings, n_folds: int = 5, seed: int = 0) -> Iterator[Split]:
-    """Hold each of k equal parts out in turn.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        All.
-    n_folds : int, default 5
-        k, 2 or more.
-    seed : int, default 0
-        Which draw.
-
-    Yields
-    ------
-    Split
-        One a fold.
-
-    Raises
-    ------
-    ConfigError
-        There are fewer ratings than folds.
-    """
+    """Hold each of k equal parts out in turn."""
     if n_folds < 2:
         raise ConfigError(f"expected 2 folds or more, received {n_folds}")
     folds = np.random.default_rng(seed).permutation(len(ratings)) % n_folds
@@ -158,25 +70,7 @@ def k_fold(ratings: Ratings, n_folds: int = 5, seed: int = 0) -> Iterator[Split]
 
 
 def given(train_path: Path, test_path: Path) -> Split:
-    """Read a split that somebody else has made, such as ml-100k's ``u1.base`` and ``u1.test``.
-
-    Parameters
-    ----------
-    train_path, test_path : Path
-        Files that `read_ratings` reads.
-
-    Returns
-    -------
-    Split
-        The two.
-
-    Raises
-    ------
-    DataError
-        A file is malformed.
-    ConfigError
-        A file holds no ratings; or a rating is in both: the model would be tested on what it has learned.
-    """
+    """Read a split that somebody else has made, such as ml-100k's ``u1.base`` and ``u1.test``."""
     train, test = read_ratings(train_path), read_ratings(test_path)
     for path, ratings in ((train_path, train), (test_path, test)):
         if not len(ratings):
@@ -194,29 +88,7 @@ def given(train_path: Path, test_path: Path) -> Split:
 def item_cold(
     ratings: Ratings, test_share: float = 0.2, seed: int = 0, *, of_films: Sequence[int] | None = None
 ) -> Split:
-    """Hold all ratings of some films out: to the model these films do not exist.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        All.
-    test_share : float, default 0.2
-        The share of the films.
-    seed : int, default 0
-        Which draw.
-    of_films : sequence of int, optional
-        Draw from these films only, such as those with a poster; by default from all.
-
-    Returns
-    -------
-    Split
-        The two parts; no film is in both.
-
-    Raises
-    ------
-    ConfigError
-        There are too few films to part, or the share is out of range.
-    """
+    """Hold all ratings of some films out: to the model these films do not exist."""
     _check_share(test_share)
     rated = np.unique(ratings.movie_ids)
     candidates = rated if of_films is None else np.intersect1d(rated, np.asarray(of_films, np.int32))
@@ -228,20 +100,7 @@ def item_cold(
 def ranks_in_groups(
     groups: npt.NDArray[np.generic], seed: int = 0
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Give each entry a random rank within its group, and the group's size.
-
-    Parameters
-    ----------
-    groups : ndarray of shape (n,)
-        Which group each entry is of.
-    seed : int, default 0
-        Which draw.
-
-    Returns
-    -------
-    ranks, sizes : ndarray of shape (n,), intp
-        From 0, each once in a group; and of how many entries each one's group is.
-    """
+    """Give each entry a random rank within its group, and the group's size."""
     _, places, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     order = np.lexsort((np.random.default_rng(seed).random(len(groups)), places))
     ranks = np.empty(len(groups), np.intp)

@@ -41,49 +41,20 @@ class Calibration(StrEnum):
 
 @dataclass(frozen=True)
 class Blending:
-    """How the two sides are blended; what `cf.hybrid.tuning` fits.
-
-    Parameters
-    ----------
-    cf_share : float, default 0.5
-        a, the share of CF between films with very many ratings.
-    half_support : float, default 50
-        λ, in ratings: where CF counts half of that.
-    calibration : Calibration, default percentile
-        How the two are brought onto one scale.
-    """
+    """How the two sides are blended; what `cf.hybrid.tuning` fits."""
 
     cf_share: float = CF_SHARE
     half_support: float = CF_HALF_SUPPORT
     calibration: Calibration = Calibration.PERCENTILE
 
     def alphas(self, support: npt.ArrayLike) -> FloatArray:
-        """Choose the visual share; see `alpha_by_support`.
-
-        Parameters
-        ----------
-        support : array_like of int
-            The number of ratings there are to go by.
-
-        Returns
-        -------
-        ndarray of float64
-            α in [0, 1].
-        """
+        """Choose the visual share; see `alpha_by_support`."""
         return alpha_by_support(support, self.cf_share, self.half_support)
 
 
 @dataclass(frozen=True)
 class Similarities:
-    """How near some films are to one film, by one measure.
-
-    Parameters
-    ----------
-    movie_ids : ndarray of shape (n,), int
-        The films of which the measure knows something, each once.
-    values : ndarray of shape (n,), float
-        Higher is nearer.
-    """
+    """How near some films are to one film, by one measure."""
 
     movie_ids: npt.NDArray[np.integer]
     values: npt.NDArray[np.floating]
@@ -93,28 +64,13 @@ class Similarities:
 
     @classmethod
     def none(cls) -> Similarities:
-        """Make a measure that knows nothing.
-
-        Returns
-        -------
-        Similarities
-            Of no film.
-        """
+        """Make a measure that knows nothing."""
         return cls(np.empty(0, np.int64), np.empty(0))
 
 
 @dataclass(frozen=True)
 class Blend:
-    """Candidates ranked by their blended score, best first.
-
-    Parameters
-    ----------
-    movie_ids : ndarray of shape (n,), int64
-        The films.
-    scores, visual, cf, alphas : ndarray of shape (n,), float64
-        The blended score; the visual similarity as given and the CF similarity as calibrated, NaN where unknown;
-        and the visual share that was used for each.
-    """
+    """Candidates ranked by their blended score, best first."""
 
     movie_ids: npt.NDArray[np.int64]
     scores: FloatArray
@@ -125,15 +81,7 @@ class Blend:
 
 @dataclass(frozen=True)
 class Sides:
-    """What both sides say of all candidates.
-
-    Parameters
-    ----------
-    visual, cf, calibrated : ndarray of shape (n_candidates,), float64
-        The visual similarity and the CF similarity as given, and the latter on the common scale; NaN where unknown.
-    looks, liked : ndarray of shape (n_candidates,), float64
-        What counts in the score, on the common scale: a typical film's value where something is unknown.
-    """
+    """What both sides say of all candidates."""
 
     visual: FloatArray
     cf: FloatArray
@@ -148,20 +96,6 @@ def alpha_by_support(
     r"""Choose the visual share by how many ratings there are to go by.
 
     .. math:: 1 - \alpha = a \cdot \frac{n}{n + \lambda}
-
-    Parameters
-    ----------
-    support : array_like of int
-        n, the number of ratings there are to go by: of one film, or of the one of two that has fewer.
-    cf_share : float, default 0.5
-        a, the share of CF between films with very many ratings.
-    half_support : float, default 50
-        λ, in ratings.
-
-    Returns
-    -------
-    ndarray of float64
-        α in [0, 1]: 1, looks alone, for a film without ratings.
     """
     n_ratings = np.asarray(support, dtype=np.float64)
     return 1.0 - cf_share * n_ratings / (n_ratings + half_support)
@@ -176,20 +110,6 @@ def support_of_pairs(
     surer for the candidate's ratings being few: were such a film shown by its looks alone, it would pass those that are
     known to be liked alike, whose looks count less. So it is weighed as the film asked about is, and its unknown side
     stands at the value of a typical film.
-
-    Parameters
-    ----------
-    support : int
-        The number of ratings of the film asked about.
-    supports : ndarray of shape (n_candidates,), int
-        Of the candidates.
-    is_known : ndarray of shape (n_candidates,), bool
-        Of which candidates the CF similarity is known.
-
-    Returns
-    -------
-    ndarray of shape (n_candidates,), int64
-        n of `alpha_by_support`; all 0 for a film that nobody has rated.
     """
     return np.where(is_known, np.minimum(supports, support), support).astype(np.int64)
 
@@ -203,24 +123,6 @@ def blend(
 ) -> Blend:
     """Blend two similarities of the same candidates to one film.
 
-    Parameters
-    ----------
-    visual : Similarities
-        Cosines of posters; its scale is the scale of the result. None known: the CF similarity stays as it is.
-    cf : Similarities
-        Item similarities of ratings, on any scale.
-    alphas : float or ndarray of shape (n_candidates,)
-        The visual share, one for all or one for each candidate.
-    candidates : ndarray of shape (n_candidates,), int64
-        What `candidate_ids` returned for these two.
-    calibration : Calibration, default percentile
-        How the two are brought onto one scale.
-
-    Returns
-    -------
-    Blend
-        The candidates of which something is known that counts, best first; equal scores in the order of the CF
-        similarity where it counts, then in ascending movie_id.
 
     References
     ----------
@@ -244,22 +146,7 @@ def blend(
 def calibrated_sides(
     visual: Similarities, cf: Similarities, candidates: npt.NDArray[np.int64], calibration: Calibration
 ) -> Sides:
-    """Bring both sides of all candidates onto one scale; see `blend`.
-
-    Parameters
-    ----------
-    visual, cf : Similarities
-        The two sides.
-    candidates : ndarray of shape (n_candidates,), int64
-        What `candidate_ids` returned for these two.
-    calibration : Calibration
-        How.
-
-    Returns
-    -------
-    Sides
-        In the order of the candidates.
-    """
+    """Bring both sides of all candidates onto one scale; see `blend`."""
     looks, raw = _spread(visual, candidates), _spread(cf, candidates)
     scale = _reciprocal_ranks(looks) if calibration == Calibration.RECIPROCAL_RANK else looks
     liked, liked_unknown = _calibrated(raw, scale, calibration)
@@ -274,18 +161,7 @@ def calibrated_sides(
 
 
 def candidate_ids(visual: Similarities, cf: Similarities) -> npt.NDArray[np.int64]:
-    """List the films of which at least one side knows something.
-
-    Parameters
-    ----------
-    visual, cf : Similarities
-        The two sides.
-
-    Returns
-    -------
-    ndarray of shape (n_candidates,), int64
-        Ascending.
-    """
+    """List the films of which at least one side knows something."""
     return np.union1d(visual.movie_ids, cf.movie_ids).astype(np.int64)
 
 

@@ -41,19 +41,7 @@ _K = 10
 
 @dataclass(frozen=True)
 class Question:
-    """A film asked about, with what is known of it and what turned out to be liked with it.
-
-    Parameters
-    ----------
-    support : int
-        Its number of training ratings.
-    visual, cf : Similarities
-        Of other films to it; the CF side from training ratings only.
-    supports : ndarray of shape (n_candidates,), int
-        The training ratings of each candidate, in the order of `cf.hybrid.blend.candidate_ids`.
-    gains : Similarities
-        How often each film was liked by somebody who liked this one, among the held-out ratings.
-    """
+    """A film asked about, with what is known of it and what turned out to be liked with it."""
 
     support: int
     visual: Similarities
@@ -64,19 +52,7 @@ class Question:
 
 @dataclass(frozen=True)
 class BucketScore:
-    """How well films of so many ratings are answered.
-
-    Parameters
-    ----------
-    least, most : int
-        The bucket, in ratings.
-    n_films : int
-        How many films were asked about.
-    visual, cf, blended : float
-        NDCG@10 by looks alone, by ratings alone, and blended.
-    gain : Estimate
-        Of blended over ratings alone, film by film.
-    """
+    """How well films of so many ratings are answered."""
 
     least: int
     most: int
@@ -89,35 +65,14 @@ class BucketScore:
 
 @dataclass(frozen=True)
 class Tuning:
-    """What was fitted, and how it does.
-
-    Parameters
-    ----------
-    blending : Blending
-        The best.
-    buckets : tuple of BucketScore
-        Those in which films could be asked about.
-    """
+    """What was fitted, and how it does."""
 
     blending: Blending
     buckets: tuple[BucketScore, ...]
 
 
 def co_likes(held_out: Ratings) -> tuple[npt.NDArray[np.int32], sparse.csr_array]:
-    """Count how many users liked two films.
-
-    Parameters
-    ----------
-    held_out : Ratings
-        Ratings that no model has learned from.
-
-    Returns
-    -------
-    movie_ids : ndarray of shape (n_films,), int32
-        The films that somebody liked, ascending.
-    counts : csr_array of shape (n_films, n_films), float32
-        For each pair; the diagonal is 0.
-    """
+    """Count how many users liked two films."""
     liked = held_out.where(held_out.values >= LIKED_FROM).matrix()
     ones = sparse.csr_array(
         (np.ones(len(liked.values.data), np.float32), liked.values.indices, liked.values.indptr),
@@ -131,26 +86,7 @@ def co_likes(held_out: Ratings) -> tuple[npt.NDArray[np.int32], sparse.csr_array
 
 
 def tune(questions: Iterable[Question], calibration: Calibration = Calibration.PERCENTILE) -> Tuning:
-    """Choose how much CF counts at most, and at how many ratings it counts half of that.
-
-    Parameters
-    ----------
-    questions : iterable of Question
-        Films of all buckets.
-    calibration : Calibration, default percentile
-        How the two sides are brought onto one scale.
-
-    Returns
-    -------
-    Tuning
-        The pair of a grid with the best NDCG@10, each bucket counting alike; among equals the smaller share, so that
-        ratings must earn theirs.
-
-    Raises
-    ------
-    ValueError
-        There are no questions.
-    """
+    """Choose how much CF counts at most, and at how many ratings it counts half of that."""
     grid = list(product(CF_SHARES, HALF_SUPPORTS))
     supports, scores, alone = [], [], []
     for question in questions:

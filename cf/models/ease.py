@@ -122,18 +122,7 @@ class Ease(Recommender):
 
 
 def choices(values: sparse.csr_array) -> sparse.csr_array:
-    """Mark what somebody has rated.
-
-    Parameters
-    ----------
-    values : csr_array of shape (n_users, n_films)
-        Ratings.
-
-    Returns
-    -------
-    csr_array of shape (n_users, n_films), float32
-        1 in the same places.
-    """
+    """Mark what somebody has rated."""
     return sparse.csr_array((np.ones(len(values.data), np.float32), values.indices, values.indptr), shape=values.shape)
 
 
