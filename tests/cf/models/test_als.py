@@ -107,7 +107,7 @@ def test_a_film_that_nobody_rated_has_its_bias_and_is_like_no_other() -> None:
     model = ALS(n_factors=8).fit(bare)
     film = int(ratings.movie_ids[3])
     assert np.isfinite(model.predict([101], [film])).all()
-    assert len(model.similar_items([film], 5)[0].movie_ids) == 0
+    assert len(model.similar_items([film], 5)[0].ids) == 0
 
 
 def test_another_seed_gives_other_factors() -> None:

@@ -91,8 +91,8 @@ def test_a_film_that_nobody_rated_is_like_no_other() -> None:
     values = whole.values.tolil()
     values[:, 2] = 0
     model = BayesianFactors(2, 2, 10).fit(RatingMatrix(whole.user_ids, whole.movie_ids, values.tocsr()))
-    assert model.similar_items([13], 5)[0].movie_ids.tolist() == []
-    assert len(model.similar_items([11], 6)[0].movie_ids) == 4
+    assert model.similar_items([13], 5)[0].ids.tolist() == []
+    assert len(model.similar_items([11], 6)[0].ids) == 4
     assert np.isfinite(model.predict([101], [13])).all()
 
 

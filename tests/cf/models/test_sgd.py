@@ -73,8 +73,8 @@ def test_of_a_film_that_nobody_rated_only_the_mean_and_the_user_are_known() -> N
     values = whole.values.tolil()
     values[:, 2] = 0
     model = few().fit(RatingMatrix(whole.user_ids, whole.movie_ids, values.tocsr()))
-    assert model.similar_items([13], 5)[0].movie_ids.tolist() == []
-    assert 13 not in model.similar_items([11], 5)[0].movie_ids
+    assert model.similar_items([13], 5)[0].ids.tolist() == []
+    assert 13 not in model.similar_items([11], 5)[0].ids
     np.testing.assert_allclose(model.predict([101], [13]), model.mean_ + model.users_[0, -1], rtol=1e-6)
 
 

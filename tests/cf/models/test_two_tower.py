@@ -127,11 +127,11 @@ def test_a_quarter_of_the_cells_holds_most_of_the_first_ten() -> None:
 
 def test_the_index_is_of_what_was_fitted_last(ratings: RatingMatrix) -> None:
     model = TwoTower(n_factors=4, n_epochs=1).fit(Ratings.empty().matrix())
-    assert model.retrieve([101], 3)[0].movie_ids.tolist() == []
+    assert model.retrieve([101], 3)[0].ids.tolist() == []
     model.fit(ratings)
     # Whoever has seen all of a cell is shown others.
     for one, exact in zip(model.retrieve(ratings.user_ids, 3), model.recommend(ratings.user_ids, 3), strict=True):
-        assert len(one.movie_ids) == len(exact.movie_ids)
+        assert len(one.movie_ids) == len(exact.ids)
 
 
 @pytest.mark.parametrize(("k", "share"), [(0, 0.5), (3, 0.0), (3, 1.5)])
@@ -170,10 +170,10 @@ def test_exported_it_answers_the_same_in_a_process_of_its_own(model: TwoTower, t
     for answers in answers_of(tmp_path / "served", users):
         for row, expected in enumerate(model.recommend(users, 12)):
             n_found = len(expected.scores)
-            assert answers["movie_ids"][row] == expected.movie_ids.tolist() + [-1] * (12 - n_found)
+            assert answers["movie_ids"][row] == expected.ids.tolist() + [-1] * (12 - n_found)
             np.testing.assert_allclose(answers["scores"][row][:n_found], expected.scores, atol=1e-4)
             assert set(answers["scores"][row][n_found:]) <= {-np.inf}
-            named = [TITLES.get(movie_id, f"film {movie_id}") for movie_id in expected.movie_ids.tolist()]
+            named = [TITLES.get(movie_id, f"film {movie_id}") for movie_id in expected.ids.tolist()]
             assert answers["titles"][row] == named + [""] * (12 - n_found)
     assert n_found == 0
 
