@@ -89,7 +89,7 @@ def ranking(data_dir: Path) -> None:
 def autoencoder(data_dir: Path) -> None:
     # The 500 most rated films alone, for both models.
     ratings = read_movielens(data_dir / "ml-100k")
-    movie_ids, n_ratings, _ = ratings.support()
+    movie_ids, n_ratings, _ = ratings.film_statistics()
     kept = ratings.of_films(movie_ids[np.argsort(-n_ratings, kind="stable")[:500]])
     stars, _ = fitted("autoencoder", kept)
     print(f"\nThe 500 most rated films of ML-100k: loss of the autoencoder {stars.losses_[-1]:.4f}", flush=True)

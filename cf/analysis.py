@@ -89,7 +89,7 @@ def best_rated(
     The damped mean, :math:`(\sum_u r_{ui} + \lambda \mu) / (n_i + \lambda)`, needs no threshold: a film of few ratings
     stays near the overall mean μ.
     """
-    movie_ids, n_ratings, means = ratings.support()
+    movie_ids, n_ratings, means = ratings.film_statistics()
     overall = float(ratings.values.mean()) if len(ratings) else 0.0
     damped = (n_ratings * means + damping * overall) / (n_ratings + damping)
     order = np.lexsort((movie_ids, -n_ratings, -damped))
@@ -98,7 +98,7 @@ def best_rated(
 
 def most_rated(ratings: Ratings, titles: Titles, k: int) -> list[RatedFilm]:
     """List the films that most users rated."""
-    movie_ids, n_ratings, means = ratings.support()
+    movie_ids, n_ratings, means = ratings.film_statistics()
     return _listed(np.lexsort((movie_ids, -means, -n_ratings))[:k], movie_ids, n_ratings, means, means, titles)
 
 
@@ -106,7 +106,7 @@ def rated_genres(
     ratings: Ratings, genres: Mapping[int, Sequence[str]], by: Literal["mean", "votes"] = "mean"
 ) -> list[RatedGenre]:
     """Tell how each genre is rated; a rating counts for every genre of its film."""
-    movie_ids, n_ratings, means = ratings.support()
+    movie_ids, n_ratings, means = ratings.film_statistics()
     pairs = [(genre, row) for row, movie_id in enumerate(movie_ids.tolist()) for genre in genres.get(movie_id, ())]
     if not pairs:
         return []

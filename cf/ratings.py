@@ -77,7 +77,7 @@ class Ratings:
         """Keep some of the ratings."""
         return Ratings(self.user_ids[rows], self.movie_ids[rows], self.values[rows], self.timestamps[rows])
 
-    def support(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    def film_statistics(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """Count and average each film's ratings."""
         movie_ids, rows, n_ratings = np.unique(self.movie_ids, return_inverse=True, return_counts=True)
         totals = np.bincount(rows, weights=self.values, minlength=len(movie_ids))

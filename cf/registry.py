@@ -32,14 +32,14 @@ MODELS: dict[str, Entry] = {
     "article-item-cosine": Entry("neighbors", "ArticleItemCosine", "the article's: unrated films count as 0 stars"),
     "article-user-cosine": Entry("neighbors", "ArticleUserCosine", "the article's: unrated films count as 0 stars"),
     "sgd": Entry("sgd", "SGD", "factorization with biases by stochastic gradient descent"),
-    "bayesian": Entry("bpmf", "BayesianFactors", "Bayesian factorization by Gibbs sampling, with who rated what"),
+    "bayesian": Entry("bpmf", "BPMF", "Bayesian factorization by Gibbs sampling, with who rated what"),
     "als": Entry("als", "ALS", "biases and factors by alternating least squares"),
     "implicit-als": Entry("als", "ImplicitALS", "factors of who rated what, by alternating least squares"),
     "spark-als": Entry("spark_als", "SparkALS", "biases and factors, fitted by Spark's ALS", needs="spark"),
-    "ease": Entry("ease", "Ease", "what goes with what was seen: a linear autoencoder in closed form"),
+    "ease": Entry("ease", "EASE", "what goes with what was seen: a linear autoencoder in closed form"),
     "ease-plain": Entry(
         "ease",
-        "Ease",
+        "EASE",
         "EASE as first published: no film speaks for itself, all users and films count alike",
         {"regularization": 500.0, "popularity_exponent": 0.0, "activity_exponent": 0.0, "largest_diagonal": 0.0},
     ),
@@ -51,18 +51,20 @@ MODELS: dict[str, Entry] = {
     ),
     "two-tower": Entry("two_tower", "TwoTower", "vectors of users and films, fitted to choices", needs="tensorflow"),
     "keras-sigmoid": Entry(
-        "keras_mf", "KerasFactors", "factors and biases by Keras, within the scale", {"output": "sigmoid"}, "tensorflow"
+        "keras_mf", "KerasMF", "factors and biases by Keras, within the scale", {"output": "sigmoid"}, "tensorflow"
     ),
     # As published, for comparison: trained as keras-sigmoid is, it does as well (docs/benchmarks.md).
     "keras-relu": Entry(
         "keras_mf",
-        "KerasFactors",
+        "KerasMF",
         "factors and biases by Keras, none below 0, with the published settings",
         {"output": "relu", "n_epochs": 3, "batch_size": 512, "decay": False}
         | {"regularization": 0.0, "bias_regularization": 0.0},
         "tensorflow",
     ),
-    "ranking": Entry("ranking_network", "Ranking", "a network on user and film, trained on stars", {}, "tensorflow"),
+    "ranking": Entry(
+        "ranking_network", "RankingNetwork", "a network on user and film, trained on stars", {}, "tensorflow"
+    ),
 }
 
 

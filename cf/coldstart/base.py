@@ -21,7 +21,7 @@ from cf.ratings import RatingMatrix
 Counts = npt.NDArray[np.int64]
 
 
-class ColdModel(ABC):
+class ColdStartModel(ABC):
     r"""Predicts what users think of films from the films' content.
 
     Attributes

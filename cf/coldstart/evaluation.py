@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.stats import rankdata
 
-from cf.coldstart.base import ColdModel
+from cf.coldstart.base import ColdStartModel
 from cf.coldstart.holdout import Draw, Half, Holdout, RatedFilms, hold_out
 from cf.coldstart.merging import place
 from cf.evaluation.metrics import Estimate, FloatArray, bootstrap, ranking_scores
@@ -31,7 +31,7 @@ Marks = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class ColdScorecard:
+class ColdStartScorecard:
     """How one model ranked hidden films."""
 
     name: str
@@ -48,13 +48,13 @@ class ColdScorecard:
 
 
 @dataclass(frozen=True)
-class ColdReport:
+class ColdStartReport:
     """How models ranked films that nobody had rated."""
 
     on: Half
     draws: tuple[Draw, ...]
     n_users: int
-    cards: tuple[ColdScorecard, ...]
+    cards: tuple[ColdStartScorecard, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Write the report as plain values."""
@@ -70,14 +70,14 @@ class Ranked:
 
 
 def evaluate_cold(
-    models: Mapping[str, Callable[[], ColdModel]],
+    models: Mapping[str, Callable[[], ColdStartModel]],
     films: RatedFilms,
     *,
     seeds: Sequence[int] = range(5),
     on: Half = "test",
     candidates: Sequence[Candidates] = CANDIDATES,
     on_fit: Callable[[str, int], None] = lambda _model, _seed: None,
-) -> ColdReport:
+) -> ColdStartReport:
     """Fit models on all but hidden films, and let them rank these."""
     if BASELINE not in models:
         raise ValueError(f"models are compared to {BASELINE}, which is not among {', '.join(models)}")
@@ -94,7 +94,7 @@ def evaluate_cold(
     cards = [_scorecard(name, kind, ranked) for kind in candidates for name in models]
     user_ids = np.concatenate([tally.user_ids for tally in ranked[BASELINE, candidates[0], False]])
     draws = tuple(holdout.draw for holdout in holdouts)
-    return ColdReport(on, draws, n_users=len(np.unique(user_ids)), cards=tuple(cards))
+    return ColdStartReport(on, draws, n_users=len(np.unique(user_ids)), cards=tuple(cards))
 
 
 def rank(scores: npt.NDArray[np.floating], relevant: Marks, excluded: Marks | None = None) -> Ranked:
@@ -136,7 +136,7 @@ def _first(scores: FloatArray) -> npt.NDArray[np.intp]:
     return np.argsort(-scores, axis=1, kind="stable")[:, : max(N_RECALL, N_NDCG)]
 
 
-def _tallies(model: ColdModel, films: RatedFilms, holdout: Holdout, kind: Candidates) -> tuple[_Tally, _Tally]:
+def _tallies(model: ColdStartModel, films: RatedFilms, holdout: Holdout, kind: Candidates) -> tuple[_Tally, _Tally]:
     """Rank the hidden films of a draw: all of them, and those alone whose artwork is new."""
     held_out = np.asarray(holdout.held_out.toarray() > 0)
     if kind == "cold":
@@ -177,14 +177,14 @@ def _both(
 
 def _scorecard(
     name: str, kind: Candidates, ranked: Mapping[tuple[str, Candidates, bool], Sequence[_Tally]]
-) -> ColdScorecard:
+) -> ColdStartScorecard:
     totals, times = _pooled(ranked[name, kind, False])
     of_baseline, _ = _pooled(ranked[BASELINE, kind, False])
     distinct, times_distinct = _pooled(ranked[name, kind, True])
     auc, recall, ndcg = (bootstrap(measure, times) for measure in totals)
     auc_distinct, recall_distinct, ndcg_distinct = (bootstrap(measure, times_distinct) for measure in distinct)
     more = totals[_NDCG] - of_baseline[_NDCG]
-    return ColdScorecard(
+    return ColdStartScorecard(
         name,
         kind,
         auc,

@@ -9,13 +9,13 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse.linalg import svds
 
-from cf.coldstart.base import ColdModel, Counts
+from cf.coldstart.base import ColdStartModel, Counts
 from cf.coldstart.content import Floats
 
 FloatArray = npt.NDArray[np.float64]
 
 
-class TasteModel(ColdModel):
+class FactorModel(ColdStartModel):
     r"""Predicts the factors that a truncated singular value decomposition gives to films.
 
     With :math:`A` the matrix of who rated what, each user's row of length 1, and its singular vectors :math:`U` of

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from catalog.errors import ConfigError
-from cf.coldstart.base import ColdModel
+from cf.coldstart.base import ColdStartModel
 from cf.coldstart.evaluation import Ranked, rank
 from cf.coldstart.holdout import Half, Holdout, RatedFilms, hold_out
 from cf.evaluation.metrics import Estimate, FloatArray, bootstrap
@@ -45,7 +45,7 @@ class FewShotCurve:
 
 
 def few_shot(
-    model: tuple[str, Callable[[], ColdModel]],
+    model: tuple[str, Callable[[], ColdStartModel]],
     films: RatedFilms,
     *,
     seeds: Sequence[int] = range(5),
@@ -92,7 +92,7 @@ _UNKNOWN = Estimate(*[float("nan")] * 3)
 
 
 def _ranked(
-    model: ColdModel, films: RatedFilms, holdout: Holdout, kept: npt.NDArray[np.intp], steps: Sequence[int]
+    model: ColdStartModel, films: RatedFilms, holdout: Holdout, kept: npt.NDArray[np.intp], steps: Sequence[int]
 ) -> dict[tuple[str, int], Ranked]:
     content = films.content.rows(holdout.cold[kept])
     cells = sparse.csr_array(holdout.held_out[:, kept]).tocoo()

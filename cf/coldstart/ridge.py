@@ -21,7 +21,7 @@ from catalog.io.arrays import open_arrays, save_arrays
 from catalog.scored_ids import ScoredIds
 from cf.coldstart.base import Counts
 from cf.coldstart.content import Encoding, FilmContent, Floats, Standardization, unit
-from cf.coldstart.factor_model import FloatArray, TasteModel, chosen, damped
+from cf.coldstart.factor_model import FactorModel, FloatArray, chosen, damped
 from cf.coldstart.regression import Ridge
 
 _NAME, _KIND, _VERSION = "cold-start", "keyart-cold-start", 3
@@ -66,7 +66,7 @@ class ExpectedMeans(NamedTuple):
     high: Floats
 
 
-class ColdStart(TasteModel):
+class ContentRidge(FactorModel):
     """Predicts preferences and mean ratings of films from their content.
 
     Parameters
@@ -75,7 +75,7 @@ class ColdStart(TasteModel):
         The kinds of content, as `Encoding` names them, in the order in which they are learned from; those of the class
         unless given.
     n_factors, damping, smoothing, half_support, seed
-        As `TasteModel` has them.
+        As `FactorModel` has them.
 
     References
     ----------
@@ -203,7 +203,7 @@ class ColdStart(TasteModel):
         return ScoredIds(self.user_ids_[chosen], scores[chosen])
 
 
-class PostersAlone(ColdStart):
+class PostersOnly(ContentRidge):
     """The same from nothing but posters."""
 
     name = "posters"
@@ -212,7 +212,7 @@ class PostersAlone(ColdStart):
     }
 
 
-class GenresAndYears(ColdStart):
+class GenresAndYears(ContentRidge):
     """The same from genres and years, without any poster: what every other model has to beat."""
 
     name = "genres-years"

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from cf.coldstart.base import ColdModel, Counts
+from cf.coldstart.base import ColdStartModel, Counts
 from cf.coldstart.content import Floats, Standardization
-from cf.coldstart.factor_model import FloatArray, TasteModel
+from cf.coldstart.factor_model import FactorModel, FloatArray
 from cf.coldstart.regression import Ridge
 from cf.coldstart.ridge import Source
 from cf.models.als import ImplicitALS
@@ -56,7 +56,7 @@ class ContentRegression:
         return np.asarray(total, np.float32)
 
 
-class RidgeALS(ColdModel):
+class RidgeALS(ColdStartModel):
     """Predicts the factors that alternating least squares of who rated what gives to films.
 
     Parameters
@@ -66,7 +66,7 @@ class RidgeALS(ColdModel):
     n_factors : int, default 32
         As `cf.models.als.ImplicitALS` has it.
     half_support : float, default 50
-        See `ColdModel`.
+        See `ColdStartModel`.
     seed : int, default 0
         Which first factors.
 
@@ -109,7 +109,7 @@ class RidgeALS(ColdModel):
         return self.als_.factors_of_films(values)
 
 
-class RidgeEase(TasteModel):
+class RidgeEASE(FactorModel):
     r"""Predicts the weights of EASE, in the space of users' factors.
 
     Of EASE's weights :math:`B = I - P / \mathrm{diag}(P)`, what who has not seen a film i thinks of it is, with the
@@ -121,7 +121,7 @@ class RidgeEase(TasteModel):
     sources : mapping of str to Source, default `SOURCES`
         As `ContentRegression` takes them.
     n_factors, damping, smoothing, half_support, seed
-        As `TasteModel` has them; the smoothing is EASE's penalty.
+        As `FactorModel` has them; the smoothing is EASE's penalty.
 
     References
     ----------

@@ -127,7 +127,7 @@ def _measure(model: Recommender, split: Split, tally: _Tally, k: int, relevant_f
     recommend_ms = 1000 * (time.perf_counter() - started) / max(1, len(chosen))
     tally.ranked_for.append(np.array(chosen, np.int32))
     tally.rankings.append(_rank(model, chosen, relevant, k))
-    movie_ids, n_ratings, _ = split.train.support()
+    movie_ids, n_ratings, _ = split.train.film_statistics()
     popularity = dict(zip(movie_ids.tolist(), n_ratings.tolist(), strict=True))
     shown = [found.ids for found in first]
     covered = item_coverage(shown, k, len(movie_ids))

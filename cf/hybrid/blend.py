@@ -50,8 +50,8 @@ class Blending:
     calibration: Calibration = Calibration.PERCENTILE
 
     def alphas(self, support: npt.ArrayLike) -> FloatArray:
-        """Choose the visual share; see `alpha_by_support`."""
-        return alpha_by_support(support, self.cf_share, self.half_support)
+        """Choose the visual share; see `visual_share`."""
+        return visual_share(support, self.cf_share, self.half_support)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Sides:
     liked: FloatArray
 
 
-def alpha_by_support(
+def visual_share(
     support: npt.ArrayLike, cf_share: float = CF_SHARE, half_support: float = CF_HALF_SUPPORT
 ) -> FloatArray:
     r"""Choose the visual share by how many ratings there are to go by.
@@ -87,7 +87,7 @@ def alpha_by_support(
     return 1.0 - cf_share * n_ratings / (n_ratings + half_support)
 
 
-def support_of_pairs(
+def n_ratings_of_pairs(
     support: int, supports: npt.NDArray[np.integer], is_known: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.int64]:
     """Tell by how many ratings the visual share of each candidate goes.

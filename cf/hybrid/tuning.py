@@ -24,10 +24,10 @@ from cf.hybrid.blend import (
     Blending,
     Calibration,
     FloatArray,
-    alpha_by_support,
     calibrated_sides,
     candidate_ids,
-    support_of_pairs,
+    n_ratings_of_pairs,
+    visual_share,
 )
 from cf.ratings import Ratings
 
@@ -120,8 +120,8 @@ def _scores(
     gains = np.zeros(len(candidates))
     gains[places[places >= 0]] = question.gains.scores[places >= 0]
     ideal = _dcg(np.sort(question.gains.scores)[::-1][None, :_K])[0]
-    support = support_of_pairs(question.support, question.supports, ~np.isnan(sides.cf))
-    shares = [alpha_by_support(support, *pair) for pair in grid]
+    support = n_ratings_of_pairs(question.support, question.supports, ~np.isnan(sides.cf))
+    shares = [visual_share(support, *pair) for pair in grid]
     unknown = np.isnan(sides.visual), np.isnan(sides.cf)
     ranked = [share * sides.looks + (1 - share) * sides.liked for share in shares]
     ranked += [np.where(unknown[0], -np.inf, sides.looks), np.where(unknown[1], -np.inf, sides.liked)]

@@ -15,7 +15,7 @@ FloatArray = npt.NDArray[np.float64]
 _BYTES_OF_A_PAIR = 21
 
 
-class Ease(Recommender):
+class EASE(Recommender):
     r"""Recommends what goes with what a user has seen; every rating counts as a yes, whatever its stars.
 
     With X the users × films that are 1 where there is a rating, D the users' weights and S the films' scales,

@@ -29,7 +29,7 @@ _EXPORT_TOLERANCE = 1e-4
 _N_PAIRS_COMPARED = 1_000
 
 
-class Ranking(Recommender):
+class RankingNetwork(Recommender):
     r"""Predicts ratings by a network on the embeddings of user and film, laid end to end.
 
     .. math:: \hat r_{ui} = W_3 \, \sigma(W_2 \, \sigma(W_1 [x_u; y_i] + b_1) + b_2) + b_3
@@ -226,7 +226,7 @@ class Ranking(Recommender):
 def run_tflite(
     content: bytes, user_ids: npt.NDArray[np.int32], movie_ids: npt.NDArray[np.int32]
 ) -> npt.NDArray[np.float32]:
-    """Ask a file that `Ranking.export_tflite` wrote."""
+    """Ask a file that `RankingNetwork.export_tflite` wrote."""
     import tensorflow as tf
 
     with warnings.catch_warnings():

@@ -134,7 +134,7 @@ def _double_notes(added: Sequence[Film], films: Sequence[Film]) -> Iterator[str]
 
 
 def _with_support(films: Sequence[Film], ratings: Ratings) -> list[Film]:
-    movie_ids, n_ratings, means = (values.tolist() for values in ratings.support())
+    movie_ids, n_ratings, means = (values.tolist() for values in ratings.film_statistics())
     support = {movie_id: (n, mean) for movie_id, n, mean in zip(movie_ids, n_ratings, means, strict=True)}
     rated = (support.get(film.movie_id, (0, None)) for film in films)
     return [replace(film, n_ratings=n, mean_rating=mean) for film, (n, mean) in zip(films, rated, strict=True)]

@@ -20,7 +20,7 @@ from catalog.scored_ids import ScoredIds
 from cf.base import rows_of
 from cf.coldstart.content import FilmContent
 from cf.coldstart.merging import place
-from cf.coldstart.ridge import ColdStart
+from cf.coldstart.ridge import ContentRidge
 from cf.ratings import RatingMatrix
 from keyart.cold_start.content import Looks, content_of
 
@@ -57,7 +57,7 @@ class Newcomers:
 
     Parameters
     ----------
-    cold : ColdStart
+    cold : ContentRidge
         Tells preferences from content.
     new_ids : ndarray of shape (n,), int32
         The new films, ascending.
@@ -71,7 +71,7 @@ class Newcomers:
         The mean ratings that the new films are expected to get, in stars.
     """
 
-    cold: ColdStart
+    cold: ContentRidge
     new_ids: npt.NDArray[np.int32]
     known_ids: npt.NDArray[np.int32]
     of_new: Floats
@@ -79,12 +79,12 @@ class Newcomers:
     means: Floats
 
     @classmethod
-    def gather(cls, cold: ColdStart, looks: Looks, new: Sequence[Film], known: Sequence[Film]) -> Self:
+    def gather(cls, cold: ContentRidge, looks: Looks, new: Sequence[Film], known: Sequence[Film]) -> Self:
         """Tell once what films are like.
 
         Parameters
         ----------
-        cold : ColdStart
+        cold : ContentRidge
             Fitted.
         looks : Looks
             Of posters.
@@ -249,7 +249,7 @@ def n_new_wanted(fresh: float, k: int) -> int:
     return ceil(round(fresh * k, 9))
 
 
-def _contents(cold: ColdStart, looks: Looks, films: Sequence[Film]) -> Iterator[FilmContent]:
+def _contents(cold: ContentRidge, looks: Looks, films: Sequence[Film]) -> Iterator[FilmContent]:
     n_columns = cold.encoding_.n_columns
     for start in range(0, len(films), _BLOCK_FILMS):
         block = films[start : start + _BLOCK_FILMS]
@@ -260,6 +260,6 @@ def _contents(cold: ColdStart, looks: Looks, films: Sequence[Film]) -> Iterator[
         yield content_of(block, rows)
 
 
-def _factors(cold: ColdStart, looks: Looks, films: Sequence[Film]) -> Floats:
+def _factors(cold: ContentRidge, looks: Looks, films: Sequence[Film]) -> Floats:
     blocks = [cold.factors(content) for content in _contents(cold, looks, films)]
     return np.vstack(blocks) if blocks else np.empty((0, cold.user_factors_.shape[1]), np.float32)

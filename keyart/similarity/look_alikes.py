@@ -15,7 +15,7 @@ from catalog.films import Catalog
 from catalog.lazy import lazy
 from catalog.scored_ids import ScoredIds
 from cf.base import Recommender, rows_of
-from cf.hybrid.blend import FloatArray, support_of_pairs
+from cf.hybrid.blend import FloatArray, n_ratings_of_pairs
 from cf.models.neighbors import ItemCosine
 from index.cosine import CosineIndex
 from index.search import Scan
@@ -78,7 +78,7 @@ class LookAlikes:
         return scan if len(scan.movie_ids) else None
 
     def _shares(self, film: Film, scan: Scan | None, cf: ScoredIds, alpha: Alpha) -> Shares:
-        """Return the function that computes each candidate's visual share; see `support_of_pairs`."""
+        """Return the function that computes each candidate's visual share; see `n_ratings_of_pairs`."""
 
         def shares(candidates: npt.NDArray[np.int64]) -> FloatArray:
             if scan is None or not len(cf):
@@ -87,7 +87,7 @@ class LookAlikes:
                 return np.full(len(candidates), float(alpha))
             movie_ids, n_ratings = self._n_ratings
             is_known = np.isin(candidates, cf.ids)
-            pairs = support_of_pairs(film.n_ratings, n_ratings[rows_of(movie_ids, candidates)], is_known)
+            pairs = n_ratings_of_pairs(film.n_ratings, n_ratings[rows_of(movie_ids, candidates)], is_known)
             return self.hybrid.blending.alphas(pairs)
 
         return shares

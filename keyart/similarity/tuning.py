@@ -86,6 +86,6 @@ def _questions(
 
 
 def _n_ratings(ratings: Ratings, movie_ids: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-    rated, n_ratings, _ = ratings.support()
+    rated, n_ratings, _ = ratings.film_statistics()
     # A 0 at the end is what row -1, a film without ratings, is taken to have.
     return np.append(n_ratings, 0)[rows_of(rated, movie_ids)]

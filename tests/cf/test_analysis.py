@@ -97,7 +97,7 @@ def test_there_are_no_more_clusters_than_films_and_those_of_one_film_are_last() 
 def test_a_map_lays_films_near_to_each_other_where_their_factors_are() -> None:
     movie_ids, factors = sagas(n_parts=12)
     found = film_map(movie_ids, factors, TITLES)
-    np.testing.assert_array_equal(found.ids, movie_ids[:-1])
+    np.testing.assert_array_equal(found.movie_ids, movie_ids[:-1])
     assert found.titles[1:4] == ("Heat (1995)", "Ran (1985)", "Ronin (1998)")
     assert (found.positions.shape, found.positions.dtype) == ((36, 2), np.float32)
     apart = np.linalg.norm(found.positions[:, None] - found.positions, axis=2)

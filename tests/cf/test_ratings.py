@@ -155,12 +155,12 @@ def test_real_files_are_read(
 
 
 def test_support_counts_and_averages_each_film() -> None:
-    movie_ids, n_ratings, means = ratings_of([[5, 0, 1], [2, 0, 1], [2, 3, 0]], movie_ids=[7, 9, 20]).support()
+    movie_ids, n_ratings, means = ratings_of([[5, 0, 1], [2, 0, 1], [2, 3, 0]], movie_ids=[7, 9, 20]).film_statistics()
     assert (movie_ids.tolist(), n_ratings.tolist(), means.tolist()) == ([7, 9, 20], [3, 1, 2], [3.0, 3.0, 1.0])
 
 
 def test_without_ratings_no_film_has_support() -> None:
-    assert [len(column) for column in Ratings.empty().support()] == [0, 0, 0]
+    assert [len(column) for column in Ratings.empty().film_statistics()] == [0, 0, 0]
 
 
 def test_the_matrix_holds_each_rating_in_its_place() -> None:

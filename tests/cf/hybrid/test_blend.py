@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from catalog.scored_ids import ScoredIds
-from cf.hybrid.blend import Blend, Blending, Calibration, alpha_by_support, blend, candidate_ids, support_of_pairs
+from cf.hybrid.blend import Blend, Blending, Calibration, blend, candidate_ids, n_ratings_of_pairs, visual_share
 
 SHARES = st.floats(0, 1)
 VALUES = st.floats(-1, 1, width=32)
@@ -39,18 +39,18 @@ def _nearest_first(side: ScoredIds) -> list[int]:
 
 
 def test_a_film_without_ratings_is_judged_by_looks_alone() -> None:
-    assert alpha_by_support(0) == 1
+    assert visual_share(0) == 1
 
 
 def test_the_share_of_cf_is_half_of_its_most_at_the_half_support() -> None:
-    assert alpha_by_support(20, cf_share=0.5, half_support=20) == 0.75
+    assert visual_share(20, cf_share=0.5, half_support=20) == 0.75
 
 
 @given(st.lists(st.integers(0, 10**7), min_size=1), st.floats(0, 1), st.floats(0.1, 1000))
 def test_the_visual_share_never_grows_with_support_and_leaves_cf_no_more_than_its_share(
     support: list[int], cf_share: float, half_support: float
 ) -> None:
-    alphas = alpha_by_support(sorted(support), cf_share, half_support)
+    alphas = visual_share(sorted(support), cf_share, half_support)
     assert (np.diff(alphas) <= 0).all()
     assert (alphas >= 1 - cf_share).all()
     assert (alphas <= 1).all()
@@ -263,14 +263,14 @@ def test_a_blending_gives_the_share_of_its_numbers() -> None:
 
 def test_the_rarer_film_decides_where_liking_is_known_and_the_one_asked_about_where_it_is_not() -> None:
     is_known = np.array([True, True, False, False])
-    assert support_of_pairs(20, np.array([5, 100, 0, 100]), is_known).tolist() == [5, 20, 20, 20]
-    assert support_of_pairs(0, np.array([5, 100, 0, 100]), is_known).tolist() == [0, 0, 0, 0]
+    assert n_ratings_of_pairs(20, np.array([5, 100, 0, 100]), is_known).tolist() == [5, 20, 20, 20]
+    assert n_ratings_of_pairs(0, np.array([5, 100, 0, 100]), is_known).tolist() == [0, 0, 0, 0]
 
 
 def test_a_film_of_looks_alone_does_not_pass_one_that_is_liked_alike_and_looks_the_same() -> None:
     visual, cf = _measure({1: 0.8, 2: 0.8, 3: 0.1, 4: 0.2}), _measure({1: 0.5, 3: 0.1})
     candidates = candidate_ids(visual, cf)
-    support = support_of_pairs(100, np.array([3, 0, 50, 0]), np.isin(candidates, cf.ids))
+    support = n_ratings_of_pairs(100, np.array([3, 0, 50, 0]), np.isin(candidates, cf.ids))
     found = blend(visual, cf, Blending(1.0, 3.0).alphas(support), candidates)
     assert found.movie_ids[0] == 1
 

@@ -12,7 +12,7 @@ from cf.evaluation.evaluation import evaluate
 from cf.evaluation.splits import by_user
 from cf.models import autoencoder
 from cf.models.autoencoder import Autoencoder, ImplicitAutoencoder
-from cf.models.ease import Ease
+from cf.models.ease import EASE
 from cf.ratings import RatingMatrix, Ratings, read_movielens
 from tests.contracts import RecommenderContract, random_stars, ratings_of
 
@@ -116,8 +116,8 @@ def test_somebody_who_loves_star_wars_and_jurassic_park_is_predicted_to_love_its
 
 def test_on_choices_it_ranks_nearly_as_well_as_ease(shared: Path) -> None:
     ratings = read_movielens(shared / "data/ml-100k")
-    movie_ids, n_ratings, _ = ratings.support()
+    movie_ids, n_ratings, _ = ratings.film_statistics()
     kept = ratings.of_films(movie_ids[np.argsort(-n_ratings, kind="stable")[:500]])
-    makers = {"implicit-autoencoder": ImplicitAutoencoder, "ease": Ease}
+    makers = {"implicit-autoencoder": ImplicitAutoencoder, "ease": EASE}
     learned, closed_form = evaluate(makers, [by_user(kept, 0.25, seed=0)], n_resamples=1)
     assert learned.ndcg.value > 0.95 * closed_form.ndcg.value

@@ -176,8 +176,8 @@ def test_the_size_of_the_blocks_does_not_matter(monkeypatch: pytest.MonkeyPatch,
     whole = fit(stars).similar_items(range(11, 36), 50)
     monkeypatch.setattr(neighbors, "_BLOCK_CELLS", n_cells)
     for one, other in zip(fit(stars).similar_items(range(11, 36), 50), whole, strict=True):
-        np.testing.assert_array_equal(one.movie_ids, other.movie_ids)
-        np.testing.assert_array_equal(one.similarities, other.similarities)
+        np.testing.assert_array_equal(one.ids, other.ids)
+        np.testing.assert_array_equal(one.scores, other.scores)
 
 
 # Real ratings
@@ -185,7 +185,7 @@ def test_the_size_of_the_blocks_does_not_matter(monkeypatch: pytest.MonkeyPatch,
 
 def test_similar_tastes_are_found_in_real_ratings(shared: Path) -> None:
     ratings = read_movielens(shared / "data/ml-latest-small")
-    movie_ids, n_ratings, _ = ratings.support()
+    movie_ids, n_ratings, _ = ratings.film_statistics()
     model = ItemCosine().fit(ratings.of_films(movie_ids[n_ratings >= 20]).matrix())
     # Star Wars is near to The Empire Strikes Back and Return of the Jedi.
     assert {1196, 1210} <= set(model.similar_items([260], 5)[0].ids.tolist())

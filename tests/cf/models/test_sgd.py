@@ -61,7 +61,7 @@ def test_somebody_new_is_given_what_an_old_user_of_the_same_ratings_is() -> None
     model = SGD(n_factors=2, n_epochs=200, batch_size=1000, learning_rate=0.01).fit(ratings)
     old, new = model.recommend(ratings.user_ids, 25), model.recommend_new(ratings, 25)
     differences = [
-        one.scores[np.argsort(one.movie_ids)] - other.scores[np.argsort(other.movie_ids)]
+        one.scores[np.argsort(one.ids)] - other.scores[np.argsort(other.ids)]
         for one, other in zip(old, new, strict=True)
     ]
     # As near as the descent came to the minimum.

@@ -103,7 +103,7 @@ def test_all_cells_together_hold_what_is_recommended(model: TwoTower) -> None:
             model.recommend(users, 12, exclude_seen=exclude_seen),
             strict=True,
         ):
-            assert set(one.movie_ids.tolist()) == set(other.movie_ids.tolist())
+            assert set(one.ids.tolist()) == set(other.ids.tolist())
             np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
 
 
@@ -117,12 +117,12 @@ def test_a_quarter_of_the_cells_holds_most_of_the_first_ten() -> None:
         (tastes[rng.integers(20, size=n)] + 0.5 * rng.standard_normal((n, 16))).astype(np.float32) for n in (100, 5000)
     )
     found, exact = model.retrieve(model.user_ids_, 10), model.recommend(model.user_ids_, 10)
-    shared = [np.isin(one.movie_ids, other.movie_ids).mean() for one, other in zip(found, exact, strict=True)]
+    shared = [np.isin(one.ids, other.ids).mean() for one, other in zip(found, exact, strict=True)]
     assert np.mean(shared) > 0.9
     for row, one in enumerate(found):
-        assert len(one.movie_ids) == 10
-        assert not np.isin(one.movie_ids - 1, model.seen_.indices[slice(*model.seen_.indptr[row : row + 2])]).any()
-        np.testing.assert_allclose(one.scores, model.predict([row + 1] * 10, one.movie_ids), atol=1e-4)
+        assert len(one.ids) == 10
+        assert not np.isin(one.ids - 1, model.seen_.indices[slice(*model.seen_.indptr[row : row + 2])]).any()
+        np.testing.assert_allclose(one.scores, model.predict([row + 1] * 10, one.ids), atol=1e-4)
 
 
 def test_the_index_is_of_what_was_fitted_last(ratings: RatingMatrix) -> None:
@@ -131,7 +131,7 @@ def test_the_index_is_of_what_was_fitted_last(ratings: RatingMatrix) -> None:
     model.fit(ratings)
     # Whoever has seen all of a cell is shown others.
     for one, exact in zip(model.retrieve(ratings.user_ids, 3), model.recommend(ratings.user_ids, 3), strict=True):
-        assert len(one.movie_ids) == len(exact.ids)
+        assert len(one.ids) == len(exact.ids)
 
 
 @pytest.mark.parametrize(("k", "share"), [(0, 0.5), (3, 0.0), (3, 1.5)])
@@ -216,5 +216,5 @@ def test_three_of_ten_films_are_found_among_the_first_hundred(shared: Path) -> N
     train, test = ratings.where(order[:80_000]), ratings.where(order[80_000:])
     # Against all films, those that a user has seen among them: a user's own films stand before those of the test.
     found = TwoTower().fit(train.matrix()).recommend(test.user_ids, 100, exclude_seen=False)
-    hits = [film in one.movie_ids for one, film in zip(found, test.movie_ids, strict=True)]
+    hits = [film in one.ids for one, film in zip(found, test.movie_ids, strict=True)]
     assert np.mean(hits) >= 0.38
