@@ -119,3 +119,20 @@ class ColdStartModel(ABC):
 
 def _n_ratings(values: sparse.csr_array) -> Counts:
     return np.bincount(values.indices, minlength=values.shape[1])
+
+
+def scores_by_rank(
+    known: npt.NDArray[np.floating], known_by_content: npt.NDArray[np.floating], new: npt.NDArray[np.floating]
+) -> npt.NDArray[np.float64]:
+    """Map one user's scores of new films onto the scale of their scores of known films; NaN where none is known.
+
+    What content predicts of a film varies far less than what many ratings say of another: on one scale, no new film
+    would ever rank high. So a new film takes the rank that it has among the known films when all are scored by content.
+    """
+    if not len(known) or not len(known_by_content):
+        return np.full(len(new), np.nan)
+    ordered = np.sort(known_by_content)
+    # Of equals, half are before it: where content says nothing, a new film is no better than the others.
+    behind = (np.searchsorted(ordered, new, side="left") + np.searchsorted(ordered, new, side="right")) / 2
+    ahead = 1 - behind / len(ordered)
+    return np.interp(ahead * len(known), np.arange(len(known)), np.sort(known)[::-1])

@@ -15,9 +15,8 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.stats import rankdata
 
-from cf.coldstart.base import ColdStartModel
+from cf.coldstart.base import ColdStartModel, scores_by_rank
 from cf.coldstart.holdout import Draw, Half, Holdout, RatedFilms, hold_out
-from cf.coldstart.merging import place
 from cf.evaluation.metrics import Estimate, FloatArray, bootstrap, ranking_scores
 
 #: What every model is compared to.
@@ -152,18 +151,20 @@ def _tallies(model: ColdStartModel, films: RatedFilms, holdout: Holdout, kind: C
     # By ascending movie_id again, which decides between equal scores.
     order = np.argsort(rows)
     content = films.content.rows(rows)
-    placed = _placed(model.preferences(content, values), model.preferences(content), rated)
-    return _both(holdout, placed[:, order], relevant[:, order], excluded[:, order], kept[order])
+    rescaled = _on_one_scale(model.preferences(content, values), model.preferences(content), rated)
+    return _both(holdout, rescaled[:, order], relevant[:, order], excluded[:, order], kept[order])
 
 
-def _placed(scores: npt.NDArray[np.floating], by_content: npt.NDArray[np.floating], rated: Marks) -> FloatArray:
-    """Put new films, which stand behind the known ones, where `cf.coldstart.merging` has them come."""
+def _on_one_scale(scores: npt.NDArray[np.floating], by_content: npt.NDArray[np.floating], rated: Marks) -> FloatArray:
+    """Bring the scores of new films, the last columns, onto the scale of the known ones, user by user."""
     n_known = rated.shape[1]
-    placed = scores.astype(np.float64)
+    rescaled = scores.astype(np.float64)
     for row, seen in enumerate(rated):
         unseen = np.flatnonzero(~seen & np.isfinite(scores[row, :n_known]))
-        placed[row, n_known:] = place(scores[row, unseen], by_content[row, unseen], by_content[row, n_known:])
-    return placed
+        rescaled[row, n_known:] = scores_by_rank(
+            scores[row, unseen], by_content[row, unseen], by_content[row, n_known:]
+        )
+    return rescaled
 
 
 def _both(

@@ -12,8 +12,7 @@ from scipy.linalg import solve
 
 from cf.coldstart.content import Floats, Standardization
 from cf.coldstart.factor_model import FactorModel, damped
-from cf.coldstart.regression import Ridge
-from cf.coldstart.ridge import SOURCES
+from cf.coldstart.ridge import SOURCES, Ridge
 
 
 class KernelRidge(FactorModel):

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
+from scipy.linalg import cho_solve, cholesky, solve_triangular
 
 from catalog.errors import DataError
 from catalog.io.arrays import open_arrays, save_arrays
@@ -22,7 +23,6 @@ from catalog.scored_ids import ScoredIds
 from cf.coldstart.base import Counts
 from cf.coldstart.content import Encoding, FilmContent, Floats, Standardization, unit
 from cf.coldstart.factor_model import FactorModel, FloatArray, chosen, damped
-from cf.coldstart.regression import Ridge
 
 _NAME, _KIND, _VERSION = "cold-start", "keyart-cold-start", 3
 # The two-sided 95 % quantile of the normal distribution.
@@ -30,6 +30,24 @@ _WITHIN_95 = 1.96
 _NO_MEAN = 3.5
 # The number of ratings at which a film's mean rating counts half in what is learned of means.
 _HALF_SUPPORT_OF_MEANS = 10.0
+
+
+class Ridge:
+    r"""Ridge regression of many targets on the same rows: :math:`(X^\top W X + \lambda I)^{-1} X^\top W Y`."""
+
+    def __init__(self, rows: npt.NDArray[Any], weights: npt.NDArray[Any], penalty: float) -> None:
+        self._rows, self._weights = rows, weights
+        gram = (rows.T * weights) @ rows
+        gram[np.diag_indices_from(gram)] += max(penalty, 1e-9)
+        self._cholesky = cholesky(gram, lower=True)
+
+    def coefficients(self, targets: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.asarray(cho_solve((self._cholesky, True), (self._rows.T * self._weights) @ targets))
+
+    def leverages(self) -> npt.NDArray[Any]:
+        """Return the weight of each row in its own prediction."""
+        halves = solve_triangular(self._cholesky, self._rows.T, lower=True)
+        return np.asarray(self._weights * np.square(halves).sum(axis=0))
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from scipy import sparse
 from cf.coldstart.base import ColdStartModel, Counts
 from cf.coldstart.content import Floats, Standardization
 from cf.coldstart.factor_model import FactorModel, FloatArray
-from cf.coldstart.regression import Ridge
-from cf.coldstart.ridge import Source
+from cf.coldstart.ridge import Ridge, Source
 from cf.models.als import ImplicitALS
 from cf.ratings import RatingMatrix
 

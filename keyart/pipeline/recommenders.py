@@ -12,7 +12,7 @@ from catalog.io.progress import Progress, silent
 from cf.evaluation import splits
 from cf.evaluation.evaluation import Scorecard
 from cf.evaluation.splits import Split
-from cf.hybrid.blend import Calibration
+from cf.hybrid.calibration import Calibration
 from cf.hybrid.tuning import BUCKETS, Tuning
 from cf.models.neighbors import ItemCosine
 from cf.ratings import Ratings

@@ -1,7 +1,7 @@
 """Films that nobody has rated yet, ranked for one user, and put among the films that a model of ratings knows.
 
 All that is known of films by their content is computed once, when they are gathered; what is left for one user is a
-product of two small matrices. `cf.coldstart.merging` brings new films onto the scale of the known ones.
+product of two small matrices. `cf.coldstart.base.scores_by_rank` brings new films onto the scale of the known ones.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from scipy import sparse
 from catalog.film import Film
 from catalog.scored_ids import ScoredIds
 from cf.base import rows_of
+from cf.coldstart.base import scores_by_rank
 from cf.coldstart.content import FilmContent
-from cf.coldstart.merging import place
 from cf.coldstart.ridge import ContentRidge
 from cf.ratings import RatingMatrix
 from keyart.cold_start.content import Looks, content_of
@@ -166,7 +166,7 @@ class Newcomers:
         unseen = np.isin(self.known_ids, found.ids)
         if not unseen.any():
             return self._ranked(of_new, of_new, without)
-        return self._ranked(of_new, place(found.scores, self.of_known[unseen] @ taste, of_new), without)
+        return self._ranked(of_new, scores_by_rank(found.scores, self.of_known[unseen] @ taste, of_new), without)
 
     def by_mean(self, without: Collection[int] = ()) -> list[Entry]:
         """Rank new films by the mean rating that they are expected to get.

@@ -11,7 +11,8 @@ from catalog.errors import DataError
 from catalog.io.files import read_record, write_record
 from catalog.scored_ids import ScoredIds
 from cf.base import Recommender
-from cf.hybrid.blend import Blending, Calibration
+from cf.hybrid.blend import Blending
+from cf.hybrid.calibration import Calibration
 from cf.hybrid.tuning import Tuning
 from cf.models.neighbors import ItemCosine
 from cf.registry import model_class

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from catalog.films import Catalog
 from catalog.scored_ids import ScoredIds
-from cf.hybrid.blend import Blend, Calibration, FloatArray, blend, candidate_ids
+from cf.hybrid.blend import Blend, blend, candidate_ids
+from cf.hybrid.calibration import Calibration, FloatArray
 from index.cosine import CosineIndex
 from index.search import Scan
 from keyart.results import Hit

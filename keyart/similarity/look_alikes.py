@@ -15,7 +15,8 @@ from catalog.films import Catalog
 from catalog.lazy import lazy
 from catalog.scored_ids import ScoredIds
 from cf.base import Recommender, rows_of
-from cf.hybrid.blend import FloatArray, n_ratings_of_pairs
+from cf.hybrid.blend import n_ratings_of_pairs
+from cf.hybrid.calibration import FloatArray
 from cf.models.neighbors import ItemCosine
 from index.cosine import CosineIndex
 from index.search import Scan

@@ -13,8 +13,9 @@ from catalog.io.progress import Advance
 from catalog.scored_ids import ScoredIds
 from cf.base import Recommender, rows_of
 from cf.evaluation.splits import by_user
-from cf.hybrid.blend import Calibration, candidate_ids
-from cf.hybrid.tuning import BUCKETS, Question, Tuning, co_likes, tune
+from cf.hybrid.blend import candidate_ids
+from cf.hybrid.calibration import Calibration
+from cf.hybrid.tuning import BUCKETS, Query, Tuning, co_likes, tune
 from cf.models.neighbors import ItemCosine
 from cf.ratings import Ratings
 from cf.registry import make
@@ -42,7 +43,7 @@ def fit_hybrid(
     seed: int = 0,
     advance: Advance = lambda _: None,
 ) -> Tuning:
-    """Fit the blend on up to `n_films` films of each bucket of support."""
+    """Fit the blend on up to `n_films` films of each bucket of numbers of ratings."""
     split = by_user(ratings, _HELD_OUT, seed)
     fitted = make(model).fit(split.train.matrix())
     if not any(len(found.ids) for found in fitted.similar_items(fitted.movie_ids_[:100].tolist(), 1)):
@@ -77,11 +78,11 @@ def _questions(
     train: Ratings,
     films: list[tuple[int, int, ScoredIds]],
     advance: Advance,
-) -> Iterator[Question]:
+) -> Iterator[Query]:
     for movie_id, n_ratings, gains in films:
         scan = index.scan(movie_id)
         visual, cf = ScoredIds(scan.movie_ids, scan.similarities), nearest(model, movie_id)
-        yield Question(n_ratings, visual, cf, _n_ratings(train, candidate_ids(visual, cf)), gains)
+        yield Query(n_ratings, visual, cf, _n_ratings(train, candidate_ids(visual, cf)), gains)
         advance(1)
 
 

@@ -6,7 +6,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from catalog.scored_ids import ScoredIds
-from cf.hybrid.blend import Blend, Blending, Calibration, blend, candidate_ids, n_ratings_of_pairs, visual_share
+from cf.hybrid.blend import Blend, Blending, blend, candidate_ids, n_ratings_of_pairs, visual_share
+from cf.hybrid.calibration import Calibration
 
 SHARES = st.floats(0, 1)
 VALUES = st.floats(-1, 1, width=32)
