@@ -177,7 +177,6 @@ def film_map(
 ) -> FilmMap:
     """Lay films out in a plane by the direction of their factors, by t-SNE.
 
-
     References
     ----------
     .. [1] L. van der Maaten and G. Hinton, "Visualizing data using t-SNE", JMLR 9, 2008.

@@ -16,7 +16,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from scipy import sparse
 
 from catalog.errors import ConfigError, DataError
 from catalog.io.arrays import open_arrays, save_arrays
+from catalog.scored_ids import ScoredIds
 from cf.ratings import RatingMatrix
 
 Ids = Sequence[int] | npt.NDArray[np.integer]
@@ -31,20 +32,6 @@ Rows = npt.NDArray[np.integer]
 Scores = npt.NDArray[np.floating]
 # Cells of one block of users (or films) × films, so that memory is bounded whatever the catalog's size.
 BLOCK_CELLS = 8_000_000
-
-
-class Neighbors(NamedTuple):
-    """The films nearest to one film."""
-
-    movie_ids: npt.NDArray[np.int32]
-    similarities: npt.NDArray[np.float32]
-
-
-class Recommended(NamedTuple):
-    """The films that one user should see."""
-
-    movie_ids: npt.NDArray[np.int32]
-    scores: npt.NDArray[np.float32]
 
 
 class Recommender(ABC):
@@ -121,7 +108,7 @@ class Recommender(ABC):
             predicted[known] = self._predict(users[known], films[known])
         return predicted
 
-    def recommend(self, user_ids: Ids, k: int, *, exclude_seen: bool = True) -> list[Recommended]:
+    def recommend(self, user_ids: Ids, k: int, *, exclude_seen: bool = True) -> list[ScoredIds]:
         """Recommend films to users.
 
         Parameters
@@ -135,20 +122,20 @@ class Recommender(ABC):
 
         Returns
         -------
-        list of Recommended
+        list of ScoredIds
             One for each user, in their order; empty for a user whom the model does not know.
         """
         users = rows_of(self.user_ids_, user_ids)
-        answers = [_nothing() for _ in users]
+        answers = [ScoredIds.empty() for _ in users]
         known = np.flatnonzero(users >= 0)
         for block in self._blocks(known):
             scores = self._score(users[block])
             seen = self.seen_[users[block]] if exclude_seen else None
             for place, row, found in zip(block, scores, best(scores, k, without=seen), strict=True):
-                answers[place] = Recommended(self.movie_ids_[found], row[found].astype(np.float32))
+                answers[place] = ScoredIds(self.movie_ids_[found], row[found].astype(np.float32))
         return answers
 
-    def recommend_new(self, histories: RatingMatrix, k: int, *, exclude_seen: bool = True) -> list[Recommended]:
+    def recommend_new(self, histories: RatingMatrix, k: int, *, exclude_seen: bool = True) -> list[ScoredIds]:
         """Recommend films to people who were not there when the model was fitted, from what they have rated.
 
         Parameters
@@ -162,7 +149,7 @@ class Recommender(ABC):
 
         Returns
         -------
-        list of Recommended
+        list of ScoredIds
             One for each row; empty where the model can say nothing.
 
         Raises
@@ -176,10 +163,10 @@ class Recommender(ABC):
             seen = values[block]
             scores = self._score_new(seen)
             for row, found in zip(scores, best(scores, k, without=seen if exclude_seen else None), strict=True):
-                answers.append(Recommended(self.movie_ids_[found], row[found].astype(np.float32)))
+                answers.append(ScoredIds(self.movie_ids_[found], row[found].astype(np.float32)))
         return answers
 
-    def similar_items(self, movie_ids: Ids, k: int) -> list[Neighbors]:
+    def similar_items(self, movie_ids: Ids, k: int) -> list[ScoredIds]:
         """Find the films nearest to each of some films.
 
         Parameters
@@ -191,17 +178,17 @@ class Recommender(ABC):
 
         Returns
         -------
-        list of Neighbors
+        list of ScoredIds
             One for each film asked about; empty for a film of which nothing is known.
         """
         films = rows_of(self.movie_ids_, movie_ids)
-        answers = [Neighbors(*_nothing()) for _ in films]
+        answers = [ScoredIds.empty() for _ in films]
         known = np.flatnonzero(films >= 0)
         for block in self._blocks(known):
             scores = self._similarities(films[block])
             scores[np.arange(len(block)), films[block]] = np.nan
             for place, row, found in zip(block, scores, best(scores, k), strict=True):
-                answers[place] = Neighbors(self.movie_ids_[found], row[found].astype(np.float32))
+                answers[place] = ScoredIds(self.movie_ids_[found], row[found].astype(np.float32))
         return answers
 
     def aligned(self, histories: RatingMatrix) -> sparse.csr_array:
@@ -350,7 +337,3 @@ def cosine_similarities(factors: Scores, films: Rows) -> npt.NDArray[np.float32]
 
 def _kind(model: Recommender | type[Recommender]) -> str:
     return f"keyart-{model.name}"
-
-
-def _nothing() -> Recommended:
-    return Recommended(np.empty(0, np.int32), np.empty(0, np.float32))

@@ -7,11 +7,10 @@ import `catalog` and `cf`; knows plain arrays only.
 from cf.coldstart.base import ColdModel
 from cf.coldstart.content import Encoding, FilmContent
 from cf.coldstart.registry import COLD_MODELS, make_cold
-from cf.coldstart.ridge import Audience, ColdStart, ExpectedMeans, Source
+from cf.coldstart.ridge import ColdStart, ExpectedMeans, Source
 
 __all__ = [
     "COLD_MODELS",
-    "Audience",
     "ColdModel",
     "ColdStart",
     "Encoding",

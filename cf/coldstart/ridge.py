@@ -18,6 +18,7 @@ from scipy import sparse
 
 from catalog.errors import DataError
 from catalog.io.arrays import open_arrays, save_arrays
+from catalog.scored_ids import ScoredIds
 from cf.coldstart.base import Counts
 from cf.coldstart.content import Encoding, FilmContent, Floats, Standardization, unit
 from cf.coldstart.factor_model import FloatArray, TasteModel, chosen, damped
@@ -65,13 +66,6 @@ class ExpectedMeans(NamedTuple):
     high: Floats
 
 
-class Audience(NamedTuple):
-    """The users who would like a film most."""
-
-    user_ids: npt.NDArray[np.int32]
-    scores: Floats
-
-
 class ColdStart(TasteModel):
     """Predicts preferences and mean ratings of films from their content.
 
@@ -114,7 +108,7 @@ class ColdStart(TasteModel):
         ends = (values + offset * _WITHIN_95 * spread for offset in (0, -1, 1))
         return ExpectedMeans(*(np.asarray(end.clip(lowest, highest), np.float32) for end in ends))
 
-    def audience(self, films: FilmContent, k: int = 1000) -> list[Audience]:
+    def audience(self, films: FilmContent, k: int = 1000) -> list[ScoredIds]:
         """Find the users who would like each film most, never those to whom it is below their own average."""
         factors = self.factors(films)
         return [self._audience(factor, k) for factor in factors]
@@ -201,12 +195,12 @@ class ColdStart(TasteModel):
             total = total + source.rows(standardization, content[name]) @ self.learned_[f"{name}_coefficients"]
         return np.asarray(total, np.float32)
 
-    def _audience(self, factor: Floats, k: int) -> Audience:
+    def _audience(self, factor: Floats, k: int) -> ScoredIds:
         scores = self._preferences(factor[None])[:, 0]
         keen = np.flatnonzero(scores > 0)
         # A stable sort leaves equal scores in ascending user_id.
         chosen = keen[np.argsort(-scores[keen], kind="stable")[:k]]
-        return Audience(self.user_ids_[chosen], scores[chosen])
+        return ScoredIds(self.user_ids_[chosen], scores[chosen])
 
 
 class PostersAlone(ColdStart):

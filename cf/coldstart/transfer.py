@@ -25,7 +25,7 @@ SOURCES: Mapping[str, Source] = {
 
 
 class ContentRegression:
-    """Ridge regression of any targets on content, one source after the other, each on what those before it left over."""
+    """Ridge regression of targets on content, source by source, each on the residuals of those before it."""
 
     def __init__(self, sources: Mapping[str, Source], half_support: float = 0.0) -> None:
         self.sources = dict(sources)

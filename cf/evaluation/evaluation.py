@@ -129,7 +129,7 @@ def _measure(model: Recommender, split: Split, tally: _Tally, k: int, relevant_f
     tally.rankings.append(_rank(model, chosen, relevant, k))
     movie_ids, n_ratings, _ = split.train.support()
     popularity = dict(zip(movie_ids.tolist(), n_ratings.tolist(), strict=True))
-    shown = [found.movie_ids for found in first]
+    shown = [found.ids for found in first]
     covered = item_coverage(shown, k, len(movie_ids))
     tally.per_split.append(
         (covered, novelty(shown, k, popularity, len(matrix.user_ids)), fit_s, recommend_ms, peak.megabytes)
@@ -144,7 +144,7 @@ def _rank(model: Recommender, user_ids: list[int], relevant: Mapping[int, npt.ND
     parts = [np.zeros((3, 0))]
     for start in range(0, len(user_ids), size):
         block = user_ids[start : start + size]
-        ranked = [found.movie_ids for found in model.recommend(block, n_films)]
+        ranked = [found.ids for found in model.recommend(block, n_films)]
         scores = ranking_scores(ranked, [relevant[user_id] for user_id in block], k)
         parts.append(np.stack([scores.recall, scores.ndcg, scores.reciprocal_rank]))
     return np.concatenate(parts, axis=1)

@@ -87,7 +87,6 @@ def novelty(rankings: Sequence[Films], k: int, popularity: dict[int, int], n_use
 def bootstrap(totals: FloatArray, weights: FloatArray, *, root: bool = False, n: int = 1000, seed: int = 0) -> Estimate:
     """Estimate a mean and its 95 % interval by drawing users again and again.
 
-
     References
     ----------
     .. [1] B. Efron and R. Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13; each user is drawn a number

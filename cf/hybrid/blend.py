@@ -17,6 +17,8 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
+from catalog.scored_ids import ScoredIds
+
 FloatArray = npt.NDArray[np.float64]
 
 # Until they are fitted on validation ratings: the most that CF may count, and the support at which it counts half that.
@@ -50,22 +52,6 @@ class Blending:
     def alphas(self, support: npt.ArrayLike) -> FloatArray:
         """Choose the visual share; see `alpha_by_support`."""
         return alpha_by_support(support, self.cf_share, self.half_support)
-
-
-@dataclass(frozen=True)
-class Similarities:
-    """How near some films are to one film, by one measure."""
-
-    movie_ids: npt.NDArray[np.integer]
-    values: npt.NDArray[np.floating]
-
-    def __len__(self) -> int:
-        return len(self.movie_ids)
-
-    @classmethod
-    def none(cls) -> Similarities:
-        """Make a measure that knows nothing."""
-        return cls(np.empty(0, np.int64), np.empty(0))
 
 
 @dataclass(frozen=True)
@@ -115,14 +101,13 @@ def support_of_pairs(
 
 
 def blend(
-    visual: Similarities,
-    cf: Similarities,
+    visual: ScoredIds,
+    cf: ScoredIds,
     alphas: FloatArray | float,
     candidates: npt.NDArray[np.int64],
     calibration: Calibration = Calibration.PERCENTILE,
 ) -> Blend:
     """Blend two similarities of the same candidates to one film.
-
 
     References
     ----------
@@ -144,7 +129,7 @@ def blend(
 
 
 def calibrated_sides(
-    visual: Similarities, cf: Similarities, candidates: npt.NDArray[np.int64], calibration: Calibration
+    visual: ScoredIds, cf: ScoredIds, candidates: npt.NDArray[np.int64], calibration: Calibration
 ) -> Sides:
     """Bring both sides of all candidates onto one scale; see `blend`."""
     looks, raw = _spread(visual, candidates), _spread(cf, candidates)
@@ -160,14 +145,14 @@ def calibrated_sides(
     )
 
 
-def candidate_ids(visual: Similarities, cf: Similarities) -> npt.NDArray[np.int64]:
+def candidate_ids(visual: ScoredIds, cf: ScoredIds) -> npt.NDArray[np.int64]:
     """List the films of which at least one side knows something."""
-    return np.union1d(visual.movie_ids, cf.movie_ids).astype(np.int64)
+    return np.union1d(visual.ids, cf.ids).astype(np.int64)
 
 
-def _spread(side: Similarities, candidates: npt.NDArray[np.int64]) -> FloatArray:
+def _spread(side: ScoredIds, candidates: npt.NDArray[np.int64]) -> FloatArray:
     values = np.full(len(candidates), np.nan)
-    values[np.searchsorted(candidates, side.movie_ids)] = side.values
+    values[np.searchsorted(candidates, side.ids)] = side.scores
     return values
 
 

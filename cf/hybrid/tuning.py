@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from catalog.scored_ids import ScoredIds
 from cf.base import rows_of
 from cf.evaluation.metrics import Estimate, bootstrap
 from cf.hybrid.blend import (
     Blending,
     Calibration,
     FloatArray,
-    Similarities,
     alpha_by_support,
     calibrated_sides,
     candidate_ids,
@@ -44,10 +44,10 @@ class Question:
     """A film asked about, with what is known of it and what turned out to be liked with it."""
 
     support: int
-    visual: Similarities
-    cf: Similarities
+    visual: ScoredIds
+    cf: ScoredIds
     supports: npt.NDArray[np.integer]
-    gains: Similarities
+    gains: ScoredIds
 
 
 @dataclass(frozen=True)
@@ -116,10 +116,10 @@ def _scores(
     """Score one film: blended for every pair of the grid, by looks alone, by ratings alone."""
     candidates = candidate_ids(question.visual, question.cf)
     sides = calibrated_sides(question.visual, question.cf, candidates, calibration)
-    places = rows_of(candidates.astype(np.int32), question.gains.movie_ids)
+    places = rows_of(candidates.astype(np.int32), question.gains.ids)
     gains = np.zeros(len(candidates))
-    gains[places[places >= 0]] = question.gains.values[places >= 0]
-    ideal = _dcg(np.sort(question.gains.values)[::-1][None, :_K])[0]
+    gains[places[places >= 0]] = question.gains.scores[places >= 0]
+    ideal = _dcg(np.sort(question.gains.scores)[::-1][None, :_K])[0]
     support = support_of_pairs(question.support, question.supports, ~np.isnan(sides.cf))
     shares = [alpha_by_support(support, *pair) for pair in grid]
     unknown = np.isnan(sides.visual), np.isnan(sides.cf)

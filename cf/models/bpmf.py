@@ -261,7 +261,6 @@ def _shares(values: sparse.csr_array) -> sparse.csr_array:
 def _principal_directions(matrix: sparse.csr_array, n: int, rng: Rng) -> FloatArray:
     """Find the n directions in which rows differ most, (n_columns, n or fewer), by a randomized SVD.
 
-
     References
     ----------
     .. [1] N. Halko, P. Martinsson, J. Tropp, "Finding structure with randomness", SIAM Review 53(2), 2011.

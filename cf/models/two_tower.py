@@ -19,7 +19,8 @@ from scipy import sparse
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.io.files import write_error
-from cf.base import Ids, Recommended, Recommender, Rows, Scores, cosine_similarities, rows_of
+from catalog.scored_ids import ScoredIds
+from cf.base import Ids, Recommender, Rows, Scores, cosine_similarities, rows_of
 from cf.models.ease import choices
 
 FloatArray = npt.NDArray[np.float32]
@@ -92,7 +93,7 @@ class TwoTower(Recommender):
 
     def retrieve(
         self, user_ids: Ids, k: int, *, exclude_seen: bool = True, searched_share: float = 0.25
-    ) -> list[Recommended]:
+    ) -> list[ScoredIds]:
         """Recommend as `recommend` does, but look at a share of the films only: an approximate index of FAISS.
 
         Films are parted into cells, about as many as a cell has films, by the direction of their vectors; those whose
@@ -110,7 +111,7 @@ class TwoTower(Recommender):
             known = user >= 0 and not np.isnan(self.user_factors_[user, 0])
             rated = slice(*self.seen_.indptr[user : user + 2]) if known and exclude_seen else slice(0)
             scores, films = self._search(user, k, self.seen_.indices[rated], n_searched) if known else _NOTHING
-            answers.append(Recommended(self.movie_ids_[films], scores))
+            answers.append(ScoredIds(self.movie_ids_[films], scores))
         return answers
 
     def export_savedmodel(self, folder: Path, titles: Mapping[int, str], k: int = 10) -> None:

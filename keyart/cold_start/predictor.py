@@ -23,7 +23,7 @@ from catalog.io.locks import exclusive
 from catalog.io.progress import Progress, silent
 from catalog.scored_ids import ScoredIds
 from cf.coldstart.content import FilmContent
-from cf.coldstart.ridge import Audience, ColdStart
+from cf.coldstart.ridge import ColdStart
 from cf.ratings import Ratings
 from features.images import Resize
 from features.store import FeatureStore
@@ -217,8 +217,8 @@ class ColdStarter:
         )
 
 
-def _fans(audience: Audience) -> tuple[LikelyFan, ...]:
-    pairs = zip(audience.user_ids.tolist(), audience.scores.tolist(), strict=True)
+def _fans(audience: ScoredIds) -> tuple[LikelyFan, ...]:
+    pairs = zip(audience.ids.tolist(), audience.scores.tolist(), strict=True)
     return tuple(LikelyFan(user_id, round(score, 4)) for user_id, score in pairs)
 
 

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from scipy import sparse
 
 from catalog.film import Film
-from cf.base import Recommended, rows_of
+from catalog.scored_ids import ScoredIds
+from cf.base import rows_of
 from cf.coldstart.content import FilmContent
 from cf.coldstart.merging import place
 from cf.coldstart.ridge import ColdStart
@@ -142,14 +143,14 @@ class Newcomers:
         taste: Floats = self.cold.user_factors(sparse.csr_array(rated[None]))[0]
         return taste
 
-    def by_taste(self, taste: Floats, found: Recommended, without: Collection[int] = ()) -> list[Entry]:
+    def by_taste(self, taste: Floats, found: ScoredIds, without: Collection[int] = ()) -> list[Entry]:
         """Rank new films for somebody, on the scale of the known films that were found for them, if there are some.
 
         Parameters
         ----------
         taste : ndarray of shape (n_factors,), float32
             As `taste_of` tells it.
-        found : Recommended
+        found : ScoredIds
             All known films that may be recommended.
         without : collection of int, optional
             New films that the person has seen.
@@ -162,7 +163,7 @@ class Newcomers:
         if not taste.any():
             return []
         of_new = self.of_new @ taste
-        unseen = np.isin(self.known_ids, found.movie_ids)
+        unseen = np.isin(self.known_ids, found.ids)
         if not unseen.any():
             return self._ranked(of_new, of_new, without)
         return self._ranked(of_new, place(found.scores, self.of_known[unseen] @ taste, of_new), without)
@@ -191,12 +192,12 @@ class Newcomers:
         return [Entry(movie_id, score, new=True) for movie_id, score in pairs if movie_id not in without]
 
 
-def merged(found: Recommended, new: Sequence[Entry], k: int, fresh: float) -> list[Entry]:
+def merged(found: ScoredIds, new: Sequence[Entry], k: int, fresh: float) -> list[Entry]:
     """Put new films where they belong in a list; where these are too few, the next one ends every so many places.
 
     Parameters
     ----------
-    found : Recommended
+    found : ScoredIds
         Known films, best first.
     new : sequence of Entry
         New films on the same scale, best first.
@@ -211,7 +212,7 @@ def merged(found: Recommended, new: Sequence[Entry], k: int, fresh: float) -> li
         Best first, but for new films that came up to make the share.
     """
     # No film beyond the k-th of either kind can come into a list of k.
-    pairs = zip(found.movie_ids[:k].tolist(), found.scores[:k].tolist(), strict=True)
+    pairs = zip(found.ids[:k].tolist(), found.scores[:k].tolist(), strict=True)
     known = [Entry(movie_id, score, new=False) for movie_id, score in pairs]
     # A stable sort leaves known films before new ones of the same score.
     waiting = sorted([*known, *new[:k]], key=lambda entry: -entry.score)

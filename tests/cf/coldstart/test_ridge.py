@@ -50,10 +50,10 @@ def test_films_without_ratings_go_to_the_users_whom_they_suit(model: ColdStart) 
 def test_the_audience_is_who_likes_the_film_better_than_the_average_one(model: ColdStart) -> None:
     _, content, liked = world()
     for film, audience in enumerate(model.audience(content.rows(slice(3)))):
-        assert set(audience.user_ids - 101) == set(np.flatnonzero(liked[:, film]))
+        assert set(audience.ids - 101) == set(np.flatnonzero(liked[:, film]))
         assert (audience.scores > 0).all()
         assert (np.diff(audience.scores) <= 0).all()
-    assert [len(audience.user_ids) for audience in model.audience(content.rows(slice(3)), k=7)] == [7, 7, 7]
+    assert [len(audience.ids) for audience in model.audience(content.rows(slice(3)), k=7)] == [7, 7, 7]
 
 
 def test_the_poster_tells_the_mean_rating_that_the_facts_do_not(model: ColdStart) -> None:
@@ -139,7 +139,7 @@ def test_without_ratings_it_knows_nobody() -> None:
     ids = np.arange(1, N_FILMS + 1, dtype=np.int32)
     nothing = RatingMatrix(np.arange(3, dtype=np.int32), ids, sparse.csr_array((3, N_FILMS), dtype=np.float32))
     silent = ColdStart(SOURCES).fit(nothing, content)
-    assert [len(audience.user_ids) for audience in silent.audience(content.rows(slice(2)))] == [0, 0]
+    assert [len(audience.ids) for audience in silent.audience(content.rows(slice(2)))] == [0, 0]
     assert np.isfinite(silent.expected_means(content.rows(slice(2))).values).all()
 
 

@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cf.hybrid.blend import Calibration, Similarities
+from catalog.scored_ids import ScoredIds
+from cf.hybrid.blend import Calibration
 from cf.hybrid.tuning import Question, co_likes, tune
 from tests.contracts import ratings_of
 
 
-def measure(values: list[float], first_id: int = 1) -> Similarities:
-    return Similarities(np.arange(first_id, first_id + len(values)), np.array(values, float))
+def measure(values: list[float], first_id: int = 1) -> ScoredIds:
+    return ScoredIds(np.arange(first_id, first_id + len(values)), np.array(values, float))
 
 
 # By looks films 1 to 5 are nearest, by ratings films 11 to 15.
@@ -20,7 +21,7 @@ LIKED = measure(np.linspace(1, 0.9, 5).tolist(), 11)
 LOOKS_ARE_RIGHT, RATINGS_ARE_RIGHT = measure([3, 2, 1, 1, 1]), measure([3, 2, 1, 1, 1], 11)
 
 
-def question(support: int, gains: Similarities) -> Question:
+def question(support: int, gains: ScoredIds) -> Question:
     return Question(support, LOOKS, LIKED, np.full(15, 1000), gains)
 
 

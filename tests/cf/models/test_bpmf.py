@@ -79,7 +79,7 @@ def test_somebody_new_is_given_nearly_what_an_old_user_of_the_same_ratings_is(n_
     old = model.recommend(ratings.user_ids, 100, exclude_seen=False)
     new = model.recommend_new(ratings, 100, exclude_seen=False)
     differences = [
-        one.scores[np.argsort(one.movie_ids)] - other.scores[np.argsort(other.movie_ids)]
+        one.scores[np.argsort(one.ids)] - other.scores[np.argsort(other.ids)]
         for one, other in zip(old, new, strict=True)
     ]
     # The old users' factors are drawn, a new user's are the mean of what would be.
@@ -91,8 +91,8 @@ def test_a_film_that_nobody_rated_is_like_no_other() -> None:
     values = whole.values.tolil()
     values[:, 2] = 0
     model = BayesianFactors(2, 2, 10).fit(RatingMatrix(whole.user_ids, whole.movie_ids, values.tocsr()))
-    assert model.similar_items([13], 5)[0].movie_ids.tolist() == []
-    assert len(model.similar_items([11], 6)[0].movie_ids) == 4
+    assert model.similar_items([13], 5)[0].ids.tolist() == []
+    assert len(model.similar_items([11], 6)[0].ids) == 4
     assert np.isfinite(model.predict([101], [13])).all()
 
 

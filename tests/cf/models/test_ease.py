@@ -85,7 +85,7 @@ def test_a_new_user_is_answered_as_an_old_one_who_saw_the_same() -> None:
     ratings = random_ratings()
     model = Ease().fit(ratings)
     for known, new in zip(model.recommend(ratings.user_ids, 5), model.recommend_new(ratings, 5), strict=True):
-        np.testing.assert_array_equal(known.movie_ids, new.movie_ids)
+        np.testing.assert_array_equal(known.ids, new.ids)
         np.testing.assert_array_equal(known.scores, new.scores)
 
 

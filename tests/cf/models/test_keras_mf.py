@@ -62,7 +62,7 @@ def test_somebody_without_ratings_is_given_what_films_are_worth_by_themselves(mo
     nobody = RatingMatrix(np.ones(1, np.int32), model.movie_ids_, ratings_of(np.zeros((1, 1))).matrix().values)
     nobody.values.resize(1, 20)
     (found,) = model.recommend_new(nobody, 20)
-    np.testing.assert_array_equal(found.movie_ids, model.movie_ids_[np.argsort(-model.film_biases_, kind="stable")])
+    np.testing.assert_array_equal(found.ids, model.movie_ids_[np.argsort(-model.film_biases_, kind="stable")])
 
 
 def test_published_settings_without_regularization_still_take_new_users(ratings: RatingMatrix) -> None:
@@ -75,7 +75,7 @@ def test_of_a_film_without_ratings_only_the_user_is_known() -> None:
     ratings.values.resize(40, 21)
     wider = RatingMatrix(ratings.user_ids, np.append(ratings.movie_ids, 99).astype(np.int32), ratings.values)
     model = QUICK(n_epochs=1).fit(wider)
-    assert not len(model.similar_items([99], 5)[0].movie_ids)
+    assert not len(model.similar_items([99], 5)[0].ids)
     assert np.isfinite(model.predict([101], [99])).all()
 
 
