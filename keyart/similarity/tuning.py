@@ -53,7 +53,7 @@ def fit_hybrid(
         raise NotBuiltError(
             "no film has both a poster in the index and held-out likes; import more posters, or ratings"
         )
-    return tune(_questions(index, fitted, split.train, films, advance), calibration)
+    return tune(_queries(index, fitted, split.train, films, advance), calibration)
 
 
 def _draw_films(
@@ -72,7 +72,7 @@ def _draw_films(
             yield int(movie_ids[row]), int(n_ratings[row]), gains
 
 
-def _questions(
+def _queries(
     index: VisualIndex,
     model: Recommender,
     train: Ratings,

@@ -31,7 +31,7 @@ def test_co_likes_are_counted() -> None:
     assert counts.toarray().tolist() == [[0, 2, 1], [2, 0, 0], [1, 0, 0]]
 
 
-def test_where_ratings_tell_they_count() -> None:
+def test_ratings_count_where_they_predict() -> None:
     tuned = tune([query(50, RATINGS_ARE_RIGHT)] * 3)
     (bucket,) = tuned.buckets
     assert (bucket.least, bucket.n_films) == (20, 3)
@@ -40,7 +40,7 @@ def test_where_ratings_tell_they_count() -> None:
     assert float(tuned.blending.alphas(50)) < 0.5
 
 
-def test_where_looks_tell_ratings_do_not_count() -> None:
+def test_ratings_do_not_count_where_looks_predict() -> None:
     tuned = tune([query(50, LOOKS_ARE_RIGHT)])
     assert tuned.buckets[0].blended == tuned.buckets[0].visual == 1
     assert tuned.blending.cf_share == 0
@@ -69,6 +69,6 @@ def test_every_calibration_can_be_tuned(calibration: Calibration) -> None:
     assert tuned.buckets[0].blended > 0.9
 
 
-def test_nothing_asked_is_a_mistake() -> None:
-    with pytest.raises(ValueError, match="one question or more"):
+def test_without_queries_tuning_is_refused() -> None:
+    with pytest.raises(ValueError, match="one query or more"):
         tune([])
