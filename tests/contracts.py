@@ -366,7 +366,7 @@ class IndexContract:
     def index(self, build: Build, films: FilmFeatures) -> Index:
         return build(films)
 
-    def test_it_holds_the_films_it_was_built_of(self, index: Index, films: FilmFeatures) -> None:
+    def test_contains_the_films_it_was_built_from(self, index: Index, films: FilmFeatures) -> None:
         assert len(index) == len(films)
         np.testing.assert_array_equal(index.movie_ids, films.movie_ids)
         assert [movie_id for movie_id in range(200) if movie_id in index] == films.movie_ids.tolist()
@@ -384,7 +384,7 @@ class IndexContract:
             np.testing.assert_array_equal(found.ids, [movie_id])
             np.testing.assert_allclose(found.scores, [1], atol=1e-6)
 
-    def test_the_type_and_the_layout_of_numbers_do_not_matter(
+    def test_number_type_and_memory_layout_do_not_matter(
         self, index: Index, features: npt.NDArray[np.floating]
     ) -> None:
         halved = features.astype(np.float16)
@@ -393,7 +393,7 @@ class IndexContract:
         assert_same_nearest(index.search(np.asfortranarray(halved), 5), expected)
         assert_same_nearest(index.search(halved[::-1], 5), expected[::-1])
 
-    def test_saved_then_opened_answers_the_same(
+    def test_saved_then_opened_equals_before(
         self, index: Index, features: npt.NDArray[np.floating], films: FilmFeatures, tmp_path: Path
     ) -> None:
         index.save(tmp_path / "index")
@@ -406,16 +406,14 @@ class IndexContract:
             np.testing.assert_array_equal(after.ids, before.ids)
             np.testing.assert_array_equal(after.scores, before.scores)
 
-    def test_saving_again_replaces_and_leaves_nothing_over(
-        self, index: Index, films: FilmFeatures, tmp_path: Path
-    ) -> None:
+    def test_saving_again_leaves_no_old_files(self, index: Index, films: FilmFeatures, tmp_path: Path) -> None:
         index.save(tmp_path)
         n_files = len(list(tmp_path.iterdir()))
         index.save(tmp_path)
         type(index).open(tmp_path, films).save(tmp_path)
         assert len(list(tmp_path.iterdir())) == n_files
 
-    def test_who_has_the_old_index_open_keeps_it(
+    def test_open_index_survives_a_later_save(
         self, build: Build, index: Index, features: npt.NDArray[np.floating], films: FilmFeatures, tmp_path: Path
     ) -> None:
         index.save(tmp_path)
@@ -424,7 +422,7 @@ class IndexContract:
         assert_same_nearest(opened.search(features, 9), index.search(features, 9))
         assert len(type(index).open(tmp_path, films)) == 5
 
-    def test_opening_an_empty_folder_says_that_nothing_is_built(self, index: Index, tmp_path: Path) -> None:
+    def test_opening_an_empty_folder_is_not_built(self, index: Index, tmp_path: Path) -> None:
         with pytest.raises(NotBuiltError, match="run `keyart build`"):
             type(index).open(tmp_path)
 
@@ -441,35 +439,31 @@ class IndexContract:
             path.write_bytes(content)
         type(index).open(tmp_path, films)
 
-    def test_a_batch_answers_as_single_questions_do(self, index: Index, features: npt.NDArray[np.floating]) -> None:
+    def test_batch_equals_single_queries(self, index: Index, features: npt.NDArray[np.floating]) -> None:
         assert_same_nearest(index.search(features, 7), [index.search(row, 7)[0] for row in features])
 
-    def test_a_batch_of_films_answers_as_single_films_do(self, index: Index) -> None:
+    def test_batch_of_films_equals_single_films(self, index: Index) -> None:
         movie_ids = index.movie_ids.tolist()
         singles = [index.similar([movie_id], 7)[0] for movie_id in movie_ids]
         assert_same_nearest(index.similar(movie_ids, 7), singles)
 
-    def test_a_single_question_gives_what_a_batch_of_one_gives(
-        self, index: Index, features: npt.NDArray[np.floating]
-    ) -> None:
+    def test_single_query_equals_batch_of_one(self, index: Index, features: npt.NDArray[np.floating]) -> None:
         assert_same_nearest(index.search(features[0], 7), index.search(features[:1], 7))
 
-    def test_no_question_gives_no_answer(self, index: Index, features: npt.NDArray[np.floating]) -> None:
+    def test_no_query_gives_no_result(self, index: Index, features: npt.NDArray[np.floating]) -> None:
         assert index.search(features[:0], 5) == index.similar([], 5) == []
 
-    def test_a_film_is_never_like_itself(self, index: Index) -> None:
+    def test_film_is_not_similar_to_itself(self, index: Index) -> None:
         movie_ids = index.movie_ids.tolist()
         for movie_id, found in zip(movie_ids, index.similar(movie_ids, 10), strict=True):
             assert len(found) == 10
             assert movie_id not in found.ids
 
-    def test_no_film_is_found_twice(self, index: Index, features: npt.NDArray[np.floating]) -> None:
+    def test_no_film_is_returned_twice(self, index: Index, features: npt.NDArray[np.floating]) -> None:
         for found in index.search(features, 50):
             assert len(np.unique(found.ids)) == len(found.ids) == 50
 
-    def test_a_film_among_copies_of_its_poster_is_not_like_itself_but_like_these(
-        self, build: Build, dtype: type[np.floating]
-    ) -> None:
+    def test_film_among_copies_returns_the_copies_without_itself(self, build: Build, dtype: type[np.floating]) -> None:
         features = np.concatenate([np.repeat(random_features(seed=3, n_films=1), 30, axis=0), random_features(seed=4)])
         movie_ids = ids_of(features)
         for movie_id, found in zip(
@@ -480,7 +474,7 @@ class IndexContract:
             np.testing.assert_array_equal(found.ids, [copy for copy in movie_ids[:6] if copy != movie_id][:5])
 
     @pytest.mark.parametrize("n_queries", [1, 21])
-    def test_of_many_copies_the_smallest_ids_are_found(
+    def test_smallest_ids_of_many_copies_are_returned(
         self, build: Build, dtype: type[np.floating], n_queries: int
     ) -> None:
         # Far more of them than a shortlist holds, and not one after the other.
@@ -494,15 +488,13 @@ class IndexContract:
                 np.testing.assert_array_equal(found.ids, copies[:k])
 
     @pytest.mark.parametrize("k", [1, 4, 17, 39])
-    def test_ties_stand_in_ascending_movie_id_and_the_smallest_ids_are_kept(
-        self, build: Build, dtype: type[np.floating], k: int
-    ) -> None:
+    def test_ties_are_in_ascending_movie_id(self, build: Build, dtype: type[np.floating], k: int) -> None:
         features = np.repeat(random_features(seed=5, n_films=2), 20, axis=0).astype(dtype)
         (found,) = build(films_of(features)).search(features[:1], k)
         np.testing.assert_array_equal(found.ids, ids_of(features)[:k])
 
     @pytest.mark.parametrize("k", [3, 6, 11])
-    def test_of_ties_behind_nearer_films_the_smallest_ids_are_kept(
+    def test_ties_after_nearer_films_keep_the_smallest_ids(
         self, build: Build, dtype: type[np.floating], k: int
     ) -> None:
         near, far = random_features(seed=6, n_films=2)
@@ -512,18 +504,18 @@ class IndexContract:
         (found,) = build(films_of(features)).search(features[20], k)
         np.testing.assert_array_equal(found.ids, [*movie_ids[20:22], *movie_ids[: k - 2]])
 
-    def test_a_k_beyond_all_films_gives_a_shorter_list(self, index: Index, features: npt.NDArray[np.floating]) -> None:
+    def test_k_beyond_all_films_gives_fewer_hits(self, index: Index, features: npt.NDArray[np.floating]) -> None:
         assert [len(found) for found in index.search(features[:2], 10_000)] == [len(features)] * 2
         assert [len(found) for found in index.similar([10, 13], 10_000)] == [len(features) - 1] * 2
 
-    def test_a_single_film_is_like_no_other(self, build: Build, dtype: type[np.floating], tmp_path: Path) -> None:
+    def test_single_film_has_no_neighbors(self, build: Build, dtype: type[np.floating], tmp_path: Path) -> None:
         films = films_of(random_features(seed=8, n_films=1).astype(dtype))
         index = build(films)
         index.save(tmp_path)
         for one in (index, type(index).open(tmp_path, films)):
             assert [len(found) for found in one.similar([10], 5)] == [0]
 
-    def test_films_that_are_all_alike_stand_in_ascending_movie_id(self, build: Build, dtype: type[np.floating]) -> None:
+    def test_identical_films_are_in_ascending_movie_id(self, build: Build, dtype: type[np.floating]) -> None:
         features = np.repeat(random_features(seed=9, n_films=1), 30, axis=0).astype(dtype)
         (found,) = build(films_of(features)).similar([16], 5)
         np.testing.assert_array_equal(found.ids, [10, 13, 19, 22, 25])
@@ -539,7 +531,7 @@ class IndexContract:
         for found in [*index.search(features[:2], 5), *index.similar([10], 5)]:
             assert (found.ids.dtype, found.scores.dtype) == (np.int64, np.float32)
 
-    def test_a_film_that_is_not_there_is_an_error(self, index: Index) -> None:
+    def test_unknown_film_is_an_error(self, index: Index) -> None:
         for stranger in (9, 11, 10_000):
             with pytest.raises(UnknownFilmError, match=f"no features of movie_id {stranger} in this index of 60 films"):
                 index.similar([10, stranger], 5)
@@ -560,7 +552,7 @@ class IndexContract:
             (1e-40, "its features are all below 1e"),
         ],
     )
-    def test_what_cannot_be_compared_is_refused(
+    def test_faulty_query_is_refused(
         self, index: Index, features: npt.NDArray[np.floating], number: float, reason: str
     ) -> None:
         queries = features[:3].astype(np.float64)
@@ -569,7 +561,7 @@ class IndexContract:
             index.search(queries, 5)
 
     @pytest.mark.parametrize("k", [0, -1])
-    def test_no_hits_cannot_be_asked_for(self, index: Index, features: npt.NDArray[np.floating], k: int) -> None:
+    def test_k_below_1_is_refused(self, index: Index, features: npt.NDArray[np.floating], k: int) -> None:
         with pytest.raises(ValueError, match=f"k should be 1 or more, received {k}"):
             index.search(features, k)
         with pytest.raises(ValueError, match=f"k should be 1 or more, received {k}"):

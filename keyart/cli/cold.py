@@ -185,7 +185,7 @@ def _print_tables(answer: ColdAnswer) -> None:
 
 def _ranking_table(report: ColdStartReport, kind: str) -> str:
     from cf.coldstart.evaluation import BASELINE
-    from keyart.cli.tables import table
+    from keyart.cli.output import table
 
     rows = [
         (
@@ -216,7 +216,7 @@ def _notes(report: ColdStartReport) -> Iterable[str]:
 
 
 def _curve_table(curve: FewShotCurve) -> str:
-    from keyart.cli.tables import table
+    from keyart.cli.output import table
 
     rows = [
         (str(n), *(estimate(way[place]) for way in (curve.content, curve.ratings, curve.mixed)))
@@ -250,7 +250,7 @@ def crossover_line(curve: FewShotCurve) -> str:
 
 
 def _prior_table(scores: list[PriorScore]) -> str:
-    from keyart.cli.tables import table
+    from keyart.cli.output import table
 
     rows = [
         (

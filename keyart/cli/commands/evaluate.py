@@ -14,8 +14,7 @@ import click
 from catalog.errors import ConfigError
 from keyart.cli.cold import COLD_OPTIONS, check_options, cold_options, evaluate_cold_start
 from keyart.cli.estimates import cells, estimate, nulled, number
-from keyart.cli.options import workspace_options
-from keyart.cli.parameters import set_option
+from keyart.cli.options import set_option, workspace_options
 
 if TYPE_CHECKING:
     from cf.evaluation.evaluation import Scorecard
@@ -163,7 +162,7 @@ def _splits(ratings: Ratings, kind: str, share: float, held_out: int | None, fol
 
 
 def _print_table(cards: list[Scorecard], k: int) -> None:
-    from keyart.cli.tables import table
+    from keyart.cli.output import table
 
     measures = ("RMSE", "MAE", "predicted", f"Recall@{k}", f"NDCG@{k}", "MRR", "films", "novelty")
     header = ("model", *measures, "fit", "a user", "memory", "")

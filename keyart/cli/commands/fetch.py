@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from catalog.errors import ConfigError
-from keyart.cli.options import say_notes, workspace_options
+from keyart.cli.options import workspace_options
+from keyart.cli.output import print_notes
 from keyart.workspace.api_keys import REFUSAL
 from keyart.workspace.settings import TMDB_URL
 
@@ -162,7 +163,7 @@ def command(
     movie_ids = read_movie_ids(movie_ids_path) if movie_ids_path else None
     if movie_ids and (unknown := unknown_ids(workspace, movie_ids)):
         ids = "1 id" if len(unknown) == 1 else f"{len(unknown):,} ids"
-        say_notes([f"of {movie_ids_path}, {ids} belong to no film, such as {min(unknown)}"])
+        print_notes([f"of {movie_ids_path}, {ids} belong to no film, such as {min(unknown)}"])
     choice = Choice(asking.pop("limit"), movie_ids, asking.pop("older_than"))
     if dry_run:
         _print_plan(len(plan(workspace, choice, asking["id_export"])), asking["rate"], as_json)
@@ -321,15 +322,15 @@ def _say_what_is_left(report: FetchReport, n_stale: int) -> None:
             err=True,
         )
     elif report.n_failed:
-        say_notes([f"{_films(report.n_failed)} failed; run the same command again to try once more"])
+        print_notes([f"{_films(report.n_failed)} failed; run the same command again to try once more"])
     if report.n_slowed:
-        say_notes([f"TMDB asked for less {report.n_slowed:,} times, and got it; a lower --rate may be faster"])
+        print_notes([f"TMDB asked for less {report.n_slowed:,} times, and got it; a lower --rate may be faster"])
     _say_stale(n_stale)
 
 
 def _say_stale(n_stale: int) -> None:
     if n_stale:
-        say_notes(
+        print_notes(
             [
                 f"fetched more than 180 days ago: {_films(n_stale)}; that is the longest that TMDB's terms allow, and "
                 "`keyart fetch --refresh-older-than 180d` fetches them again"

@@ -30,8 +30,8 @@ _N_LISTED = 20
 def command(folder: Path | None, by: By | None, csv_path: Path | None, home: Path) -> None:
     """Copy posters that you already have into the workspace.
 
-    Every file is verified and matched to its film; what matches none is listed. Names such as 0113277.jpg,
-    tt0113277.png or 6.webp are understood.
+    Every file is verified and matched to its film by its name, such as 0113277.jpg, tt0113277.png or 6.webp; files
+    without a film are listed.
     """
     from catalog.io.progress import bar
     from keyart.pipeline.posters import import_posters
