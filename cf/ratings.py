@@ -1,7 +1,7 @@
-"""Ratings: from CSV, ``u.data`` or Parquet to columns, to Parquet, to a sparse matrix with ids.
+"""Ratings: read from CSV, ``u.data`` or Parquet, stored as Parquet, arranged as a sparse matrix with ids.
 
-Owns the ratings file of the workspace: Parquet with the columns user_id (int32), movie_id (int32), rating (float32,
-stars) and timestamp (int64, seconds since 1970).
+The Parquet file of a workspace has the columns user_id (int32), movie_id (int32), rating (float32, stars) and timestamp
+(int64, seconds since 1970).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LOWEST, HIGHEST = 0.5, 5.0
 _COLUMNS = ("userId", "movieId", "rating", "timestamp")
 _TYPES = {"userId": "int32", "movieId": "int32", "rating": "float32", "timestamp": "int64"}
 _ARROW_TYPES = {"userId": pa.int32(), "movieId": pa.int32(), "rating": pa.float32(), "timestamp": pa.int64()}
-# Some 3,000 years: a timestamp in milliseconds is not taken for seconds.
+# About 3,000 years: rejects timestamps in milliseconds.
 _MOST_SECONDS = 10**11
 _BOUNDS = {
     "userId": (1, MAX_ID),
@@ -45,40 +45,40 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RatingMatrix:
-    """Ratings as a sparse matrix whose rows and columns have ids."""
+    """Ratings as a sparse matrix whose rows and columns have ids, ascending."""
 
     user_ids: npt.NDArray[np.int32]
     movie_ids: npt.NDArray[np.int32]
-    values: sparse.csr_array
+    values: sparse.csr_array  # (n_users, n_films), float32 stars; what is not stored is unknown
 
 
 @dataclass(frozen=True)
 class Ratings:
-    """Who rated what, when and how: one row a rating, a user rates a film once."""
+    """A table of ratings, one row each; a user rates a film at most once."""
 
     user_ids: npt.NDArray[np.int32]
     movie_ids: npt.NDArray[np.int32]
-    values: npt.NDArray[np.float32]
-    timestamps: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float32]  # stars, 0.5 to 5
+    timestamps: npt.NDArray[np.int64]  # seconds since 1970
 
     def __len__(self) -> int:
         return len(self.values)
 
     @classmethod
     def empty(cls) -> Ratings:
-        """Make a table without rows, for a catalog without ratings."""
+        """Return a table without rows."""
         return cls(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.int64))
 
     def of_films(self, movie_ids: Sequence[int] | npt.NDArray[np.int32]) -> Ratings:
-        """Keep the ratings of some films."""
+        """Select the ratings of films."""
         return self.where(np.isin(self.movie_ids, np.asarray(movie_ids, np.int32)))
 
     def where(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.integer]) -> Ratings:
-        """Keep some of the ratings."""
+        """Select rows by mask or position."""
         return Ratings(self.user_ids[rows], self.movie_ids[rows], self.values[rows], self.timestamps[rows])
 
     def film_statistics(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """Count and average each film's ratings."""
+        """Return rated movie_ids, ascending, with the number and the mean of their ratings."""
         movie_ids, rows, n_ratings = np.unique(self.movie_ids, return_inverse=True, return_counts=True)
         totals = np.bincount(rows, weights=self.values, minlength=len(movie_ids))
         return movie_ids, n_ratings, totals / n_ratings
@@ -104,7 +104,7 @@ class Ratings:
 
     @classmethod
     def open(cls, path: Path) -> Ratings:
-        """Read what `save` wrote."""
+        """Open ratings that `save` wrote."""
         try:
             table = pd.read_parquet(path)
             return cls(*(table[name].to_numpy() for name in ("user_id", "movie_id", "rating", "timestamp")))
@@ -150,7 +150,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     for name in _COLUMNS:
         numbers = pd.to_numeric(table[name], errors="coerce").astype("float64")
         least, most = _BOUNDS[name]
-        # Not a number is not between any two, and so is found here as well.
+        # NaN is not between any two numbers, so it is found as well.
         wrong = ~numbers.between(least, most) | ((numbers % 1 != 0) if name != "rating" else False)
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
@@ -160,8 +160,8 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    # Millions of lines: read at once where all is well, row by row only to find what is not. Arrow's reader and not
-    # pandas': that one cuts off cells beyond the last column and wraps numbers that are too large.
+    # Row by row, which is slow, only to locate a malformed line. Arrow's reader and not pandas', which drops cells
+    # beyond the last column and wraps numbers that are too large.
     options = csv.ConvertOptions(
         column_types=_ARROW_TYPES, include_columns=_COLUMNS, null_values=[], include_missing_columns=_is_timeless(path)
     )
@@ -174,7 +174,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 
 def _is_timeless(path: Path) -> bool:
-    """Tell whether a file has all columns but the times, as ml-small-2016 has."""
+    """Return whether a file has all columns but the timestamp, as ml-small-2016 has."""
     try:
         with path.open(encoding="utf-8-sig") as stream:
             header = [name.strip() for name in stream.readline().split(",")]
@@ -201,7 +201,8 @@ def _read_u_data(path: Path) -> pd.DataFrame:
             continue
         if len(cells) != len(_COLUMNS):
             raise DataError(
-                f"{path}, line {line}: expected 4 cells parted by tabs ({', '.join(_COLUMNS)}), received {len(cells)}"
+                f"{path}, line {line}: expected 4 cells separated by tabs ({', '.join(_COLUMNS)}), "
+                f"received {len(cells)}"
             )
         rows.append(_parse(Row(path, line, dict(zip(_COLUMNS, (cell.strip() for cell in cells), strict=True)))))
     return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_TYPES)
@@ -217,6 +218,6 @@ def _parse(row: Row) -> tuple[int, int, float, int]:
     user_id = row.integer("userId", _EXPECTED["userId"])
     movie_id = row.integer("movieId", _EXPECTED["movieId"])
     expected = f"{_EXPECTED['timestamp']}, or nothing"
-    timed = "timestamp" in row.values
-    seconds = row.optional_integer("timestamp", expected, most=_MOST_SECONDS, least=0) if timed else 0
+    has_time = "timestamp" in row.values
+    seconds = row.optional_integer("timestamp", expected, most=_MOST_SECONDS, least=0) if has_time else 0
     return user_id, movie_id, rating, seconds or 0

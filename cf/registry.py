@@ -1,4 +1,4 @@
-"""All recommenders by name; a model's module is imported only when it is asked for."""
+"""All recommenders by name; a model's module is imported on first use."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from cf.base import Recommender
 
 
 class Entry(NamedTuple):
-    """Where a model is."""
+    """One recommender."""
 
-    module: str
+    module: str  # of cf.models
     class_name: str
     summary: str
+    #: Arguments of the class, where the name is a variant of it.
     parameters: Mapping[str, Any] = {}
+    #: "tensorflow" or "spark", where it needs one.
     needs: str = ""
 
 
@@ -69,33 +71,33 @@ MODELS: dict[str, Entry] = {
 
 
 def model_class(name: str) -> type[Recommender]:
-    """Import a model's class."""
+    """Import the class of a recommender."""
     if name not in MODELS:
         near = get_close_matches(name, MODELS, 1)
         advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(MODELS)}"
         raise ConfigError(f"no model is called {name!r}; {advice}")
     entry = MODELS[name]
-    found: type[Recommender] = getattr(import_module(f".models.{entry.module}", __package__), entry.class_name)
-    return found
+    cls: type[Recommender] = getattr(import_module(f".models.{entry.module}", __package__), entry.class_name)
+    return cls
 
 
 def make(name: str, **parameters: Any) -> Recommender:
-    """Make a model that has not been fitted."""
-    made_by = model_class(name)
-    hints = get_type_hints(made_by.__init__)
-    takes = {parameter: hints[parameter] for parameter in inspect.signature(made_by).parameters}
+    """Construct an unfitted recommender; `parameters` override the defaults of its name."""
+    cls = model_class(name)
+    hints = get_type_hints(cls.__init__)
+    accepted = {parameter: hints[parameter] for parameter in inspect.signature(cls).parameters}
     for parameter, value in parameters.items():
-        if parameter not in takes:
-            known = f"its parameters are {', '.join(takes)}" if takes else "it has none"
+        if parameter not in accepted:
+            known = f"its parameters are {', '.join(accepted)}" if accepted else "it has none"
             raise ConfigError(f"{name} has no parameter {parameter!r}; {known}")
-        expected = _expected(parameter, takes[parameter], value)
+        expected = _expected(parameter, accepted[parameter], value)
         if expected:
             raise ConfigError(f"{name}.{parameter}: expected {expected}, received {value!r}")
-    return made_by(**{**MODELS[name].parameters, **parameters})
+    return cls(**{**MODELS[name].parameters, **parameters})
 
 
 def _expected(parameter: str, hint: Any, value: object) -> str:
-    """Say what a parameter takes, if it does not take a value; none of any model takes numbers below 0."""
+    """Return what a parameter accepts if it rejects the value, else ""; no parameter accepts negative numbers."""
     if get_origin(hint) is Literal:
         return "" if value in get_args(hint) else " or ".join(map(str, get_args(hint)))
     kinds = get_args(hint) or (hint,)

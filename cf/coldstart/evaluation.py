@@ -55,8 +55,8 @@ class ColdStartReport:
     n_users: int
     cards: tuple[ColdStartScorecard, ...]
 
-    def as_dict(self) -> dict[str, Any]:
-        """Write the report as plain values."""
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to plain values."""
         return asdict(self)
 
 

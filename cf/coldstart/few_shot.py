@@ -39,8 +39,8 @@ class FewShotCurve:
     crossover: float | None
     n_films: int
 
-    def as_dict(self) -> dict[str, Any]:
-        """Write the curve as plain values."""
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to plain values."""
         return asdict(self)
 
 

@@ -34,8 +34,8 @@ class PriorScore:
     rmse: Estimate
     difference: Estimate
 
-    def as_dict(self) -> dict[str, Any]:
-        """Write the score as plain values."""
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to plain values."""
         return asdict(self)
 
 

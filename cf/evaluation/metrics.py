@@ -1,6 +1,6 @@
-"""How good predictions and recommendations are, user by user; means, and how sure they are.
+"""Measures of predictions and recommendations, user by user, with bootstrap intervals.
 
-Rankings are full: the place of a film is its place among all films, never among a sample of them.
+Rankings are full: ranks count among all films, never among a sample of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _RESAMPLES_AT_ONCE = 50
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over users, and where it lies in 95 of 100 resamples of the users."""
+    """A mean over users with its 95 % bootstrap interval."""
 
     value: float
     low: float
@@ -28,7 +28,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class RankingScores:
-    """How well films were ranked for each user."""
+    """The measures of each user's ranking, (n_users,) each."""
 
     recall: FloatArray
     ndcg: FloatArray
@@ -36,7 +36,7 @@ class RankingScores:
 
 
 def ranking_scores(rankings: Sequence[Films], relevant: Sequence[Films], k: int) -> RankingScores:
-    r"""Score rankings by where the relevant films stand.
+    r"""Score rankings by the ranks of the relevant films.
 
     Of user u with relevant films :math:`R_u`, all alike in relevance: recall is the share of :math:`R_u` among the
     first k; NDCG is :math:`\sum_{p \le k} [f_p \in R_u] / \log_2(p + 1)` over its largest possible value; the
@@ -60,13 +60,13 @@ def ranking_scores(rankings: Sequence[Films], relevant: Sequence[Films], k: int)
 
 
 def item_coverage(rankings: Sequence[Films], k: int, n_films: int) -> float:
-    """Tell which share of the films is recommended to anybody."""
+    """Return the share of films that are among the first k of any user."""
     shown = np.unique(np.concatenate([ranked[:k] for ranked in rankings])) if len(rankings) else np.empty(0)
     return len(shown) / max(1, n_films)
 
 
 def novelty(rankings: Sequence[Films], k: int, popularity: dict[int, int], n_users: int) -> float:
-    r"""Tell how far from obvious recommendations are: the mean self-information of what is shown.
+    r"""Return how far from obvious recommendations are: the mean self-information of the films among the first k.
 
     .. math:: -\log_2 (n_i / n)
 
@@ -85,7 +85,7 @@ def novelty(rankings: Sequence[Films], k: int, popularity: dict[int, int], n_use
 
 
 def bootstrap(totals: FloatArray, weights: FloatArray, *, root: bool = False, n: int = 1000, seed: int = 0) -> Estimate:
-    """Estimate a mean and its 95 % interval by drawing users again and again.
+    """Estimate a weighted mean, or its root, and its 95 % interval by resampling users.
 
     References
     ----------

@@ -84,11 +84,11 @@ class ColdAnswer:
         dict
             The report's fields, and ``few_shot`` and ``ratings_prior`` where they were asked for.
         """
-        values = self.report.as_dict()
+        values = self.report.to_dict()
         if self.curve:
-            values["few_shot"] = self.curve.as_dict()
+            values["few_shot"] = self.curve.to_dict()
         if self.prior is not None:
-            values["ratings_prior"] = [score.as_dict() for score in self.prior]
+            values["ratings_prior"] = [score.to_dict() for score in self.prior]
         return values
 
 

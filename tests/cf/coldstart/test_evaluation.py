@@ -80,7 +80,7 @@ def test_gains_are_paired_and_in_percent_of_the_baseline(report: ColdStartReport
 def test_nothing_leaks_and_every_draw_is_told(report: ColdStartReport) -> None:
     assert [draw.seed for draw in report.draws] == [0, 1, 2]
     assert {(draw.n_hidden, draw.n_cold, draw.n_leaks) for draw in report.draws} == {(24, 12, 0)}
-    assert json.loads(json.dumps(report.as_dict()))["draws"][0]["n_hidden"] == 24
+    assert json.loads(json.dumps(report.to_dict()))["draws"][0]["n_hidden"] == 24
 
 
 def test_what_copies_the_artwork_of_a_warm_film_is_left_out_of_the_distinct_figures(films: RatedFilms) -> None:

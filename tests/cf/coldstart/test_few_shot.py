@@ -41,7 +41,7 @@ def test_only_films_with_ratings_enough_are_asked_about() -> None:
 
 def test_the_same_seeds_give_the_same_curve(curve: FewShotCurve) -> None:
     again = few_shot(("genres-years", GenresAndYears), rated_films(), seeds=range(3), steps=STEPS)
-    np.testing.assert_equal(again.as_dict(), curve.as_dict())
+    np.testing.assert_equal(again.to_dict(), curve.to_dict())
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from catalog.errors import ConfigError
-from cf.evaluation.splits import Split, by_time, by_user, given, item_cold, k_fold, random_split, ranks_in_groups
+from cf.evaluation.splits import Split, by_time, by_user, item_cold, k_fold, random_split, ranks_in_groups, read_split
 from cf.ratings import Ratings
 from tests.contracts import random_stars, ratings_of
 
@@ -94,21 +94,21 @@ def test_only_films_of_a_list_go_cold(ratings: Ratings) -> None:
 
 
 def test_a_given_split_is_read(shared: Path) -> None:
-    parted = given(shared / "data/ml-100k/u1.base", shared / "data/ml-100k/u1.test")
+    parted = read_split(shared / "data/ml-100k/u1.base", shared / "data/ml-100k/u1.test")
     assert (len(parted.train), len(parted.test)) == (80_000, 20_000)
 
 
 def test_files_that_share_a_rating_are_refused(folder_of: Callable[[Mapping[str, str | bytes]], Path]) -> None:
     folder = folder_of({"a.base": "1\t2\t3\t0\n1\t3\t3\t0\n", "a.test": "1\t3\t5\t0\n"})
     with pytest.raises(ConfigError, match=r"1 ratings are in .* the first of user 1 and film 3"):
-        given(folder / "a.base", folder / "a.test")
+        read_split(folder / "a.base", folder / "a.test")
 
 
 @pytest.mark.parametrize("empty", ["a.base", "a.test"])
 def test_a_file_without_ratings_is_refused(folder_of: Callable[[Mapping[str, str | bytes]], Path], empty: str) -> None:
     folder = folder_of({"a.base": "1\t2\t3\t0\n", "a.test": "1\t3\t3\t0\n", empty: ""})
     with pytest.raises(ConfigError, match=f"{empty} holds no ratings"):
-        given(folder / "a.base", folder / "a.test")
+        read_split(folder / "a.base", folder / "a.test")
 
 
 def test_ratings_without_times_are_not_parted_by_time() -> None:
