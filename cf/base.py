@@ -1,9 +1,9 @@
 """The contract of all recommenders.
 
 A model is constructed with its parameters, learns in ``fit``, and then predicts ratings, recommends to known and new
-users, and finds similar films. What ``fit`` learns ends in ``_``. Results are `ScoredIds`, best first; ties by ascending
-movie_id; fewer results than k are a shorter list; a film is never its own neighbor. Unknown scores are NaN and never
-recommended. Nothing is pickled.
+users, and finds similar films. What ``fit`` learns ends in ``_``. Results are `ScoredIds`, best first; ties by
+ascending movie_id; fewer results than k are a shorter list; a film is never its own neighbor. Unknown scores are NaN
+and never recommended. Nothing is pickled.
 
 A subclass declares its name and what it learns, and implements the hooks `_fit`, `_score` and, where it can,
 `_score_new`, `_predict` and `_similarities`. Hooks work on rows; ids are mapped here, once.
