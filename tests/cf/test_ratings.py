@@ -127,8 +127,8 @@ def test_a_malformed_line_is_refused_and_says_where(read: Read, content: str | b
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("1\t6\t4", r"line 2: expected 4 cells parted by tabs \(userId, .*\), received 3"),
-        ("1,6,4,5", "line 2: expected 4 cells parted by tabs .*, received 1"),
+        ("1\t6\t4", r"line 2: expected 4 cells separated by tabs \(userId, .*\), received 3"),
+        ("1,6,4,5", "line 2: expected 4 cells separated by tabs .*, received 1"),
         ("1\t6\t9\t5", "line 2, column rating: expected a rating"),
         ("1\tx\t4\t5", "line 2, column movieId: expected a movieId"),
     ],
