@@ -156,7 +156,7 @@ class _Tally:
 def _import(claims: list[_Claim], store: PosterStore, on_progress: OnProgress | None) -> ImportReport:
     """Import files for the films that each is claimed to be of; the first good file of a film wins."""
     tally = _Tally()
-    with store.writing():
+    with store.writer_lock():
         for n_done, (path, movie_ids) in enumerate(claims, start=1):
             _import_file(path, movie_ids, store, tally)
             if on_progress:

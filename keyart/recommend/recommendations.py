@@ -20,6 +20,7 @@ from catalog.errors import DataError
 from catalog.film import Film, Titled
 from catalog.io.tables import read_rows
 from catalog.scored_ids import ScoredIds
+from catalog.text import plural
 from cf.base import Ids, Recommender, rows_of
 from cf.models.popularity import DampedMean
 from cf.ratings import HIGHEST, LOWEST, RatingMatrix
@@ -306,8 +307,7 @@ class UserRecommender:
     def _remarks_on(self, history: RatingMatrix, source: str, liked_from: float) -> Iterator[str]:
         if unknown := np.setdiff1d(history.movie_ids, self.model.movie_ids_).tolist():
             listed = ", ".join(map(str, unknown[:10])) + (", …" if len(unknown) > 10 else "")
-            films = "1 film" if len(unknown) == 1 else f"{len(unknown)} films"
-            yield f"{films} of {source} without ratings here, passed over: {listed}"
+            yield f"{plural(len(unknown), 'film')} of {source} without ratings here, passed over: {listed}"
         n_disliked = np.count_nonzero(history.values.data < liked_from)
         if n_disliked and not self.model.predicts_stars:
             yield (

@@ -40,7 +40,7 @@ TWINS = (201, 202)
 
 
 def _add_posters(workspace: Workspace, seeds: dict[int, int]) -> None:
-    with PosterStore.open(workspace.posters_dir) as posters, posters.writing(), posters.together():
+    with PosterStore.open(workspace.posters_dir) as posters, posters.writer_lock(), posters.transaction():
         for movie_id, seed in seeds.items():
             posters.put(movie_id, draw_poster(seed, size=(120, 180)), Origin(Source.IMPORT))
 
