@@ -35,12 +35,14 @@ def test_who_comes_to_a_full_line_is_sent_away_and_may_come_again() -> None:
 def test_what_takes_too_long_keeps_its_place_until_it_ends() -> None:
     async def scenario() -> None:
         line, open_ = Line(1, 1, 0.01), threading.Event()
-        with pytest.raises(HTTPException) as late:
-            await line.run(open_.wait)
-        assert late.value.status_code == 504
-        with pytest.raises(HTTPException) as refused:
-            await line.run(int)
-        assert refused.value.status_code == 503
+        answers: list[int] = []
+        # On a busy machine, the time may be up before a thread begins: such a call has no place to keep.
+        while 503 not in answers and len(answers) < 1000:
+            with pytest.raises(HTTPException) as refused:
+                await line.run(open_.wait)
+            answers.append(refused.value.status_code)
+        assert set(answers[:-1]) == {504}
+        assert answers[-1] == 503
         open_.set()
         line.close()
 
