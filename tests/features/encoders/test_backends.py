@@ -17,6 +17,8 @@ from features.encoders.keras import of_model, use_mixed_precision
 from features.store import FeatureStore
 from tests.features.conftest import draw_poster
 
+pytestmark = pytest.mark.heavy
+
 # Keras chooses its backend when it is imported, so another one needs another process.
 _UNDER_ANOTHER = """
 import os

@@ -14,6 +14,8 @@ from features.encoders.keras import Backbone, BackboneChoice, keras_infer, load_
 from features.images import Resize, read_image
 from tests.features.conftest import draw_poster, small_model
 
+pytestmark = pytest.mark.heavy
+
 RANDOM = BackboneChoice(weights="random")
 SIZES = [(182, 268), (500, 751), (333, 217), (31, 47), (225, 223)]
 

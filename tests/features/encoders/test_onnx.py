@@ -12,6 +12,8 @@ from catalog.errors import ConfigError, DataError
 from features.encoders import onnx
 from features.encoders.keras import BackboneChoice, keras_infer, load_backbone, of_model
 
+pytestmark = pytest.mark.heavy
+
 pytest.importorskip("onnxruntime")
 
 
