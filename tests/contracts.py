@@ -22,7 +22,7 @@ import pytest
 
 from catalog.errors import ConfigError, DataError, NotBuiltError, UnknownFilmError
 from catalog.scored_ids import ScoredIds
-from cf.base import Neighbors, Recommender
+from cf.base import Recommender
 from cf.ratings import RatingMatrix, Ratings
 from index.source import FilmFeatures
 
@@ -64,7 +64,8 @@ Answers = Sequence[tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]]
 def assert_same_answers(one: Answers, other: Answers, *, exactly: bool = False) -> None:
     """Hold two lists of ids and scores to each other; nearly equal scores may stand in either order."""
     assert len(one) == len(other)
-    for (ids, scores), (other_ids, other_scores) in zip(one, other, strict=True):
+    for found, expected in zip(one, other, strict=True):
+        ids, scores, other_ids, other_scores = found.ids, found.scores, expected.ids, expected.scores
         if exactly:
             np.testing.assert_array_equal(ids, other_ids)
             np.testing.assert_array_equal(scores, other_scores)
@@ -162,10 +163,10 @@ class RecommenderContract:
 
     def test_pairs_are_predicted_as_they_are_scored(self, model: Recommender, ratings: RatingMatrix) -> None:
         users, films = ratings.user_ids[:8], ratings.movie_ids
-        for user, (ids, scores) in zip(users, model.recommend(users, len(films), exclude_seen=False), strict=True):
-            predicted = model.predict(np.full(len(ids), user), ids)
+        for user, found in zip(users, model.recommend(users, len(films), exclude_seen=False), strict=True):
+            predicted = model.predict(np.full(len(found), user), found.ids)
             assert predicted.dtype == np.float32
-            np.testing.assert_allclose(predicted, scores, rtol=1e-4, atol=1e-4)
+            np.testing.assert_allclose(predicted, found.scores, rtol=1e-4, atol=1e-4)
 
     def test_an_unknown_user_or_film_is_predicted_as_not_a_number(
         self, model: Recommender, ratings: RatingMatrix
@@ -180,7 +181,8 @@ class RecommenderContract:
     # Recommending
 
     def test_recommended_are_the_best_first_once_and_not_seen(self, model: Recommender, ratings: RatingMatrix) -> None:
-        for row, (ids, scores) in enumerate(model.recommend(ratings.user_ids, 10_000)):
+        for row, found in enumerate(model.recommend(ratings.user_ids, 10_000)):
+            ids, scores = found.ids, found.scores
             seen = ratings.movie_ids[ratings.values[[row]].indices]
             assert len(ids) == len(scores) == len(np.unique(ids))
             assert not np.isin(ids, seen).any()
@@ -191,7 +193,7 @@ class RecommenderContract:
     def test_seen_films_may_be_recommended(self, model: Recommender, ratings: RatingMatrix) -> None:
         found = model.recommend(ratings.user_ids, 10_000, exclude_seen=False)
         without = model.recommend(ratings.user_ids, 10_000)
-        assert all(set(ids) > set(fewer) for (ids, _), (fewer, _) in zip(found, without, strict=True))
+        assert all(set(more.ids) > set(fewer.ids) for more, fewer in zip(found, without, strict=True))
 
     def test_a_batch_of_users_is_answered_as_one_by_one(self, model: Recommender, ratings: RatingMatrix) -> None:
         singles = [model.recommend([user], 7)[0] for user in ratings.user_ids]
@@ -199,8 +201,8 @@ class RecommenderContract:
 
     def test_an_unknown_user_is_recommended_nothing(self, model: Recommender, ratings: RatingMatrix) -> None:
         unknown, known = model.recommend([999_999, ratings.user_ids[0]], 5)
-        assert len(unknown.movie_ids) == len(unknown.scores) == 0
-        assert len(known.movie_ids)
+        assert len(unknown.ids) == len(unknown.scores) == 0
+        assert len(known.ids)
 
     def test_a_k_below_one_is_a_mistake(self, model: Recommender, ratings: RatingMatrix) -> None:
         for ask in (model.recommend, model.similar_items):
@@ -213,17 +215,17 @@ class RecommenderContract:
             with pytest.raises(ConfigError, match="fit it again"):
                 model.recommend_new(histories, 5)
             return
-        for (ids, scores), seen in zip(model.recommend_new(histories, 100), ([11, 13], [12, 13]), strict=True):
-            assert len(ids) == len(scores) > 0
-            assert not np.isin(ids, [*seen, 999_999]).any()
+        for found, seen in zip(model.recommend_new(histories, 100), ([11, 13], [12, 13]), strict=True):
+            assert len(found) > 0
+            assert not np.isin(found.ids, [*seen, 999_999]).any()
         (both, _) = model.recommend_new(histories, 100, exclude_seen=False)
-        assert len(both.movie_ids) >= len(model.recommend_new(histories, 100)[0].movie_ids)
+        assert len(both.ids) >= len(model.recommend_new(histories, 100)[0].ids)
 
     # Similar films
 
     def test_similar_films_are_learned(self, model: Recommender, ratings: RatingMatrix) -> None:
         found = model.similar_items(ratings.movie_ids.tolist(), 5)
-        assert all(len(one.movie_ids) > 0 for one in found) is self.finds_similar
+        assert all(len(one.ids) > 0 for one in found) is self.finds_similar
 
     def test_a_batch_answers_as_single_questions_do(self, model: Recommender, ratings: RatingMatrix) -> None:
         movie_ids = ratings.movie_ids.tolist()
@@ -240,22 +242,22 @@ class RecommenderContract:
     ) -> None:
         movie_ids = ratings.movie_ids.tolist()
         for movie_id, found in zip(movie_ids, model.similar_items(movie_ids, 10_000), strict=True):
-            assert (np.diff(found.similarities) <= 0).all()
-            assert len(np.unique(found.movie_ids)) == len(found.movie_ids) == len(found.similarities) < len(movie_ids)
-            assert movie_id not in found.movie_ids
+            assert (np.diff(found.scores) <= 0).all()
+            assert len(np.unique(found.ids)) == len(found.ids) == len(found.scores) < len(movie_ids)
+            assert movie_id not in found.ids
 
     def test_a_smaller_k_is_the_beginning_of_a_larger(self, model: Recommender, ratings: RatingMatrix) -> None:
         movie_ids = ratings.movie_ids.tolist()
-        beginning = [Neighbors(*(part[:3] for part in found)) for found in model.similar_items(movie_ids, 10)]
+        beginning = [found.take(slice(3)) for found in model.similar_items(movie_ids, 10)]
         assert_same_answers(model.similar_items(movie_ids, 3), beginning, exactly=True)
 
     def test_an_unknown_film_has_no_neighbors(self, model: Recommender) -> None:
         (found,) = model.similar_items([999_999], 5)
-        assert (len(found.movie_ids), len(found.similarities)) == (0, 0)
+        assert (len(found.ids), len(found.scores)) == (0, 0)
 
     def test_ids_and_similarities_keep_their_types(self, model: Recommender) -> None:
         for found in model.similar_items([11, 999_999], 5):
-            assert (found.movie_ids.dtype, found.similarities.dtype) == (np.int32, np.float32)
+            assert (found.ids.dtype, found.scores.dtype) == (np.int32, np.float32)
 
     # The whole
 
@@ -263,8 +265,8 @@ class RecommenderContract:
         model = make().fit(Ratings.empty().matrix())
         model.save(tmp_path)
         for one in (model, type(model).open(tmp_path)):
-            assert [len(found.movie_ids) for found in one.similar_items([1, 2], 5)] == [0, 0]
-            assert [len(found.movie_ids) for found in one.recommend([1, 2], 5)] == [0, 0]
+            assert [len(found.ids) for found in one.similar_items([1, 2], 5)] == [0, 0]
+            assert [len(found.ids) for found in one.recommend([1, 2], 5)] == [0, 0]
             assert np.isnan(one.predict([1], [2])).all()
 
     def test_the_pattern_of_a_checkerboard_is_recovered(self, make: Callable[[], Recommender]) -> None:
@@ -272,15 +274,15 @@ class RecommenderContract:
         model = make().fit(ratings)
         users, movie_ids = ratings.user_ids, ratings.movie_ids
         if not self.personal:
-            everyone = {tuple(ids) for ids, _ in model.recommend(users, len(movie_ids), exclude_seen=False)}
+            everyone = {tuple(found.ids) for found in model.recommend(users, len(movie_ids), exclude_seen=False)}
             assert len(everyone) == 1
             return
         for user, found in zip(users, model.recommend(users, 3), strict=True):
             # Ids of users and films both begin at odd numbers, so that loved films are of the user's own parity.
-            assert set(found.movie_ids % 2) == {user % 2}
+            assert set(found.ids % 2) == {user % 2}
         if self.finds_similar:
             for movie_id, near in zip(movie_ids, model.similar_items(movie_ids.tolist(), 9), strict=True):
-                assert set(near.movie_ids.tolist()) == set(movie_ids[movie_ids % 2 == movie_id % 2]) - {movie_id}
+                assert set(near.ids.tolist()) == set(movie_ids[movie_ids % 2 == movie_id % 2]) - {movie_id}
 
 
 def check_ties(make: Callable[[], Recommender]) -> None:
@@ -289,8 +291,8 @@ def check_ties(make: Callable[[], Recommender]) -> None:
     stars = random_stars(seed=3, n_films=300)
     stars[:, ::2] = random_stars(seed=2, n_films=1, density=0.9)
     (found,) = make().fit(ratings_of(stars).matrix()).similar_items([15], 100)
-    np.testing.assert_array_equal(found.movie_ids, [11, 13, *range(17, 17 + 2 * 98, 2)])
-    assert len(set(found.similarities.tolist())) == 1
+    np.testing.assert_array_equal(found.ids, [11, 13, *range(17, 17 + 2 * 98, 2)])
+    assert len(set(found.scores.tolist())) == 1
 
 
 # Indexes
@@ -323,7 +325,7 @@ def random_features(seed: int, n_films: int = 60, n_features: int = 32) -> npt.N
 
 
 def ids_of(features: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
-    """Give ids with gaps, so that an id is never its row."""
+    """Return ids with gaps, so that an id is never its row."""
     return 10 + 3 * np.arange(len(features), dtype=np.int64)
 
 
@@ -349,7 +351,7 @@ class IndexContract:
 
     @pytest.fixture
     def dtype(self) -> type[np.floating]:
-        """Tell what features are stored as."""
+        """The type that features are stored as."""
         return np.float32
 
     @pytest.fixture

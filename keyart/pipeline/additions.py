@@ -138,7 +138,7 @@ def add(
 def _write(workspace: Workspace, plan: _Plan) -> None:
     """Write posters, then films: a poster without a film does no harm, and is overwritten by the next one."""
     if plan.posters:
-        with PosterStore.open(workspace.posters_dir) as store, store.writing(), store.together():
+        with PosterStore.open(workspace.posters_dir) as store, store.writer_lock(), store.transaction():
             for movie_id, image in plan.posters:
                 store.put(movie_id, _read(image), Origin(Source.IMPORT))
     if plan.new:

@@ -151,7 +151,7 @@ def _duplicate_notes(added: Sequence[Film], films: Sequence[Film]) -> Iterator[s
 
 
 def _with_ratings(films: Sequence[Film], ratings: Ratings) -> list[Film]:
-    movie_ids, n_ratings, means = (values.tolist() for values in ratings.support())
+    movie_ids, n_ratings, means = (values.tolist() for values in ratings.film_statistics())
     by_film = {movie_id: (n, mean) for movie_id, n, mean in zip(movie_ids, n_ratings, means, strict=True)}
     rated = (by_film.get(film.movie_id, (0, None)) for film in films)
     return [replace(film, n_ratings=n, mean_rating=mean) for film, (n, mean) in zip(films, rated, strict=True)]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from catalog.text import plural
 from keyart.render.drawing import EMPTY, FAINT, INK, MARGIN, PAPER, Box, font, paste_poster, save_sheet, wrapped
 from keyart.results import Hit, Query, SimilarFilms
 
@@ -94,7 +95,7 @@ def _draw_hit(sheet: Image.Image, hit: Hit, corner: tuple[int, int]) -> None:
     # Scores are at the same height under every poster, whether the title takes one line or two.
     line_top = top + _HIT_SIZE[1] + 10 + 2 * 23 + 8
     pen.text((left, line_top), f"{hit.score:.3f}", fill=INK, font=font(20))
-    ratings = "1 rating" if hit.n_ratings == 1 else f"{hit.n_ratings} ratings"
+    ratings = plural(hit.n_ratings, "rating")
     pen.text((left + _HIT_SIZE[0], line_top + 3), ratings, fill=FAINT, font=font(15), anchor="ra")
     for n, (value, color) in enumerate(((hit.visual, _VISUAL_COLOR), (hit.cf, _CF_COLOR))):
         _draw_bar(pen, Box(left, line_top + 28 + 9 * n, _HIT_SIZE[0], 5), value, color)

@@ -16,7 +16,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from catalog.errors import DataError, UnknownFilmError
 from catalog.scored_ids import ScoredIds
 from index.cosine import CosineIndex
-from index.generation import Growth
 from index.source import FilmFeatures
 from tests.contracts import ids_of, random_features
 from tests.index.kinds import KINDS, SHORTLISTS, SOME, Kind, dense_cosines, n_nearest
@@ -266,14 +265,6 @@ def test_more_films_added_than_fitted_require_a_refit(kind: Kind) -> None:
     index = kind.build(films(np.arange(100), kind))
     index.add(films(np.arange(100, 201), kind))
     assert index.needs_refit is True
-
-
-def test_residuals_are_averaged_over_all_added_films() -> None:
-    growth = Growth(100, 0.2).after(np.array([0.1, 0.3])).after(np.array([0.6])).after(np.empty(0))
-    assert (growth.n_added, growth.n_fitted) == (3, 100)
-    assert growth.residual_added == pytest.approx(1 / 3)
-    assert growth.drift == pytest.approx(5 / 3)
-    assert (Growth(100).drift, Growth(100, 0.2).drift) == (1.0, 1.0)
 
 
 # Threads

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from index.options import IndexOptions, Target
-from index.record import IndexRecord
+from index.record import Growth, IndexRecord
 from tests.contracts import films_of, random_features
 from tests.index.kinds import KINDS
 
@@ -49,6 +50,17 @@ def test_record_keeps_the_keys_of_version_0_1() -> None:
     ]
     assert list(record["report"]["asked"]) == ["kind", "target_recall", "max_memory_bytes"]
     assert list(record["report"]["latency_ms"]) == ["average", "p99", "batched"]
+
+
+# Growth
+
+
+def test_residuals_are_averaged_over_all_added_films() -> None:
+    growth = Growth(100, 0.2).after(np.array([0.1, 0.3])).after(np.array([0.6])).after(np.empty(0))
+    assert (growth.n_added, growth.n_fitted) == (3, 100)
+    assert growth.residual_added == pytest.approx(1 / 3)
+    assert growth.drift == pytest.approx(5 / 3)
+    assert (Growth(100).drift, Growth(100, 0.2).drift) == (1.0, 1.0)
 
 
 # Options

@@ -101,7 +101,7 @@ def test_filter_that_allows_no_film_returns_none(name: str) -> None:
 def plainly_folded(
     rows: list[int], cosines: npt.NDArray[np.float64], hashes: list[str], bound: float
 ) -> list[tuple[int, list[int]]]:
-    """Let each film, nearest first, stand for itself or join the first one with the same artwork."""
+    """Group films, nearest first, with the first one of the same artwork."""
     groups: list[tuple[int, list[int]]] = []
     for row in rows:
         for first, folded in groups:

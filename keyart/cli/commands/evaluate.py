@@ -106,7 +106,7 @@ def command(
         return
     if (train is None) != (test is None):
         raise ConfigError("--train and --test go together: name both files of your split")
-    from cf.evaluation.splits import given
+    from cf.evaluation.splits import read_split
     from cf.registry import MODELS, model_class
     from keyart.cli.quiet import import_tensorflow_quietly
     from keyart.recommend.models import compare, light_models
@@ -119,7 +119,7 @@ def command(
         check_plot_path(plot)
     if any(MODELS[name].needs == "tensorflow" for name in chosen):
         import_tensorflow_quietly()
-    splits = [given(train, test)] if train and test else _splits(_ratings(ratings_path, home), **split)
+    splits = [read_split(train, test)] if train and test else _splits(_ratings(ratings_path, home), **split)
 
     def say(model: str, split_name: str) -> None:
         if sys.stderr.isatty():
@@ -127,7 +127,7 @@ def command(
 
     cards = compare(chosen, splits, parameters, k=k, relevant_from=relevant_from, on_fit=say)
     if as_json:
-        click.echo(json.dumps({"k": k, "models": [nulled(card.as_dict()) for card in cards]}))
+        click.echo(json.dumps({"k": k, "models": [nulled(card.to_dict()) for card in cards]}))
     elif as_csv:
         _print_csv(cards)
     else:

@@ -25,7 +25,7 @@ def assert_orthonormal(basis: npt.NDArray[np.float32]) -> None:
 
 
 def captured(features: npt.NDArray[np.floating], basis: npt.NDArray[np.floating], mean: object = None) -> float:
-    """Tell what share of the squared lengths a basis keeps."""
+    """Return the share of the squared lengths that a basis keeps."""
     units = unit_rows(features, mean)[0].astype(np.float64)  # type: ignore[arg-type]
     return float(((units @ basis) ** 2).sum() / (units**2).sum())
 

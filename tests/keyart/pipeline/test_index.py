@@ -40,7 +40,7 @@ TWINS = (201, 202)
 
 
 def _add_posters(workspace: Workspace, seeds: dict[int, int]) -> None:
-    with PosterStore.open(workspace.posters_dir) as posters, posters.writing(), posters.together():
+    with PosterStore.open(workspace.posters_dir) as posters, posters.writer_lock(), posters.transaction():
         for movie_id, seed in seeds.items():
             posters.put(movie_id, draw_poster(seed, size=(120, 180)), Origin(Source.IMPORT))
 
@@ -363,7 +363,7 @@ def test_hits_are_found_after_films_left_the_catalog(home: Path) -> None:
 
 
 def _fill_disk(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Let every file that is written into a folder end in the system's own refusal."""
+    """Make every write into a folder fail as on a full disk."""
     import errno
     import os
 
