@@ -19,7 +19,7 @@ from catalog.io.progress import Progress, silent
 from catalog.titles import title_key
 from index.options import IndexOptions
 from keyart.cold_start.new_film import NewFilm
-from keyart.pipeline.features import open_own_network
+from keyart.pipeline.features import open_poster_extraction
 from keyart.pipeline.index import build_index
 from keyart.similarity.query import Image
 from keyart.workspace.contents import list_posters
@@ -68,7 +68,7 @@ def add(
     home: Home,
     films: Sequence[NewFilm],
     *,
-    open_network: WorkspaceEncoder | None = None,
+    open_encoder: WorkspaceEncoder | None = None,
     progress: Progress = silent,
 ) -> AddReport:
     """Make films part of a workspace, so that they are found by title and by looks; an open engine keeps what it has.
@@ -79,8 +79,8 @@ def add(
         The workspace, with films.
     films : sequence of NewFilm
         Films with titles.
-    open_network : WorkspaceEncoder, optional
-        The workspace's network, where it is open already.
+    open_encoder : WorkspaceEncoder, optional
+        The workspace's encoder, where it is open already.
     progress : Progress, optional
         Shows how far it is.
 
@@ -102,21 +102,21 @@ def add(
     """
     workspace, hashes = Workspace.open(home), _verified(films)
     # Opened before anything is changed: a network may be no longer to be had.
-    network = open_own_network(workspace, len(films), open_network)
+    extraction = open_poster_extraction(workspace, len(films), open_encoder)
     with exclusive(workspace.home):
         plan = _planned(workspace, films, hashes)
         _write(workspace, plan)
     notes = []
-    if network is None:
+    if extraction is None:
         notes.append("no features here yet: found by title only; run `keyart extract` and `keyart build`")
     else:
-        report = network.extract([film.movie_id for film in (*plan.new, *plan.known)], progress=progress)
+        report = extraction.run([film.movie_id for film in (*plan.new, *plan.known)], progress=progress)
         notes += [f"movie_id {one.picture_id} has no features: {one.reason}" for one in report.skipped]
     n_indexed = 0
     if has_index(workspace):
         change = build_index(workspace, IndexOptions(), check=False, progress=progress)
         n_indexed = len(change.index) if change else 0
-    elif network is not None:
+    elif extraction is not None:
         notes.append("no index here yet: found by title only; run `keyart build`")
     return AddReport(plan.new, plan.known, n_indexed, tuple(notes))
 

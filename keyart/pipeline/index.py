@@ -15,7 +15,6 @@ from catalog.io.locks import exclusive
 from catalog.io.progress import Progress, silent
 from cf.models.neighbors import ItemCosine
 from cf.ratings import Ratings
-from features.encoders.keras import BackboneChoice
 from features.store import FeatureRows, FeatureStore
 from index import manifest
 from index.cosine import CosineIndex
@@ -178,7 +177,7 @@ def build_index(
         rows,
         fingerprint(rows),
         options,
-        center_by_default=BackboneChoice(**store.origin).is_random,
+        center_by_default=store.options().is_random,
         progress=progress,
         on_plan=on_plan,
     )

@@ -7,9 +7,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from features.encoders.encoder import Extractor, extractor_of
+from features.encoders.encoder import Encoder, encoder_for
+from features.identity import Identity
 from features.images import Resize
-from features.store import FeatureStore, Identity
+from features.store import FeatureStore
 from keyart.workspace.settings import keras_models_dir
 
 # A batch that is not full takes as long as a full one; from so many pictures on it is worth it.
@@ -58,9 +59,9 @@ class WorkspaceEncoder:
         ConfigError, FetchError
             It is no longer to be had.
         """
-        return self.extractor(len(pixels))(pixels)
+        return self.encoder(len(pixels))(pixels)
 
-    def extractor(self, n_pictures: int) -> Extractor:
+    def encoder(self, n_pictures: int) -> Encoder:
         """Give what is best for so many pictures.
 
         Parameters
@@ -70,7 +71,7 @@ class WorkspaceEncoder:
 
         Returns
         -------
-        Extractor
+        Encoder
             Of one picture after the other, or of whole batches.
 
         Raises
@@ -81,9 +82,9 @@ class WorkspaceEncoder:
         return self._single if n_pictures < _FEW else self._batch
 
     @cached_property
-    def _single(self) -> Extractor:
-        return extractor_of(self._store, keras_models_dir())
+    def _single(self) -> Encoder:
+        return encoder_for(self._store, keras_models_dir())
 
     @cached_property
-    def _batch(self) -> Extractor:
-        return extractor_of(self._store, keras_models_dir(), batch_size=None)
+    def _batch(self) -> Encoder:
+        return encoder_for(self._store, keras_models_dir(), batch_size=None)

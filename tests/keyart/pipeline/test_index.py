@@ -15,12 +15,11 @@ from catalog.errors import ConfigError
 from catalog.film import Film
 from catalog.films import Catalog
 from catalog.filters import Filter
-from features.encoders.keras import BackboneChoice
-from features.images import Resize
+from features.options import ExtractOptions
 from index.options import IndexOptions
 from index.plan import Plan
 from keyart.engine import Engine
-from keyart.pipeline.features import Extraction, extract
+from keyart.pipeline.features import extract
 from keyart.pipeline.index import build
 from keyart.workspace.index import open_index
 from keyart.workspace.layout import Workspace
@@ -41,7 +40,7 @@ def _add_posters(workspace: Workspace, seeds: dict[int, int]) -> None:
 
 
 def _extract(workspace: Workspace, backbone_path: Path) -> None:
-    extract(workspace, Extraction(BackboneChoice(str(backbone_path))))
+    extract(workspace, ExtractOptions(str(backbone_path)))
 
 
 @pytest.fixture(scope="session")
@@ -184,7 +183,7 @@ def test_what_was_asked_for_is_remembered(many: Workspace, backbone_path: Path) 
 
 
 def test_another_network_builds_anew(many: Workspace, backbone_path: Path) -> None:
-    again = Extraction(BackboneChoice(str(backbone_path)), Resize.NEAREST, replace_others=True)
+    again = ExtractOptions(str(backbone_path), resize="nearest", replace=True)
     extract(many, again)
     assert build(many).how == "built"
 

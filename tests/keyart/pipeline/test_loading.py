@@ -8,10 +8,10 @@ import pytest
 
 from catalog.errors import ConfigError, DataError, NotBuiltError, StoreError
 from catalog.films import Catalog
-from features.encoders.keras import BackboneChoice
+from features.options import ExtractOptions
 from index.options import IndexOptions
 from keyart.engine import Engine
-from keyart.pipeline.features import Extraction, extract
+from keyart.pipeline.features import extract
 from keyart.pipeline.index import build
 from keyart.pipeline.movielens import load
 from keyart.pipeline.posters import import_posters
@@ -85,7 +85,7 @@ def test_a_catalog_without_ratings_goes_by_looks(
     assert any("by their posters alone" in note for note in report.notes)
     workspace = Workspace.open(tmp_path / "new")
     import_posters(workspace, poster_folder, "movie")
-    extract(workspace, Extraction(BackboneChoice(str(backbone_path))))
+    extract(workspace, ExtractOptions(str(backbone_path)))
     assert build(workspace).n_similar == 0
     assert len(open_ratings(workspace)) == 0
     assert Engine.open(tmp_path / "new").similar(1).hits[0].movie_id == 3
@@ -96,11 +96,11 @@ def test_steps_out_of_order_name_the_step_before(movielens: Path, tmp_path: Path
         Workspace.open(tmp_path / "new")
     load(tmp_path / "new", movielens)
     with pytest.raises(NotBuiltError, match=r"keyart fetch.*keyart import"):
-        extract(Workspace.open(tmp_path / "new"), Extraction(BackboneChoice(weights="random")))
+        extract(Workspace.open(tmp_path / "new"), ExtractOptions(weights="random"))
 
 
 def test_only_new_or_changed_posters_are_extracted(home: Path, poster_folder: Path, backbone_path: Path) -> None:
-    workspace, how = Workspace.open(home), Extraction(BackboneChoice(str(backbone_path)))
+    workspace, how = Workspace.open(home), ExtractOptions(str(backbone_path))
     assert extract(workspace, how).n_new == 0
     folder = home / "more"
     folder.mkdir()
@@ -123,7 +123,7 @@ def test_a_poster_that_is_gone_leaves_the_index_at_the_next_build(home: Path) ->
 
 def test_random_weights_are_centered_unless_told_otherwise(home: Path) -> None:
     workspace = Workspace.open(home)
-    extract(workspace, Extraction(BackboneChoice(weights="random"), replace_others=True))
+    extract(workspace, ExtractOptions(weights="random", replace=True))
     assert build(workspace).centered
     centered = Engine.open(home).similar(1, alpha=1)
     assert not build(workspace, IndexOptions(center=False)).centered
@@ -145,7 +145,7 @@ def test_a_full_disk_while_building_loses_nothing(
         import_posters(workspace, home / "more", "movie")
     _fill_disk(monkeypatch, home / part)
     step = (
-        partial(extract, workspace, Extraction(BackboneChoice(str(backbone_path))))
+        partial(extract, workspace, ExtractOptions(str(backbone_path)))
         if part == "features"
         else partial(build, workspace, IndexOptions(rebuild=True))
     )
@@ -198,7 +198,7 @@ def test_the_inventory_names_the_next_step(
     assert "keyart fetch" in next_step()
     import_posters(workspace, poster_folder, "movie")
     assert next_step() == "`keyart extract`: 5 posters have no features yet"
-    extract(workspace, Extraction(BackboneChoice(str(backbone_path))))
+    extract(workspace, ExtractOptions(str(backbone_path)))
     assert "keyart build" in next_step()
     build(workspace)
     assert next_step() == "`keyart similar TITLE`, or `keyart serve` to look and click"
