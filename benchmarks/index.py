@@ -355,8 +355,8 @@ class Keyart:
         index = cosine.CosineIndex.open(folder, films(rows))
         yield (
             "",
-            lambda queries: np.stack([found.movie_ids for found in index.search(queries, K)]) - 1,
-            {"report": dict(index.report)},
+            lambda queries: np.stack([found.ids for found in index.search(queries, K)]) - 1,
+            {"report": index.record.to_dict()},
         )
 
 

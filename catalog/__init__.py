@@ -1,4 +1,1 @@
-"""The floor: what a film is, how anything about films is kept, and what can go wrong.
-
-Every other package may import this one; it imports none of them.
-"""
+"""What a film is, how films are stored and searched, and the errors and storage primitives that all packages share."""

@@ -1,43 +1,43 @@
-"""What can go wrong, as a tree.
+"""The errors that a user can do something about.
 
 ::
 
     KeyartError
-    ├── ConfigError          a setting is missing or makes no sense (a key, an option)
-    ├── DataError            a file or an array is not what it should be
-    ├── UnknownFilmError     no film, or more than one, answers to what was asked (also a LookupError)
+    ├── ConfigError          a setting is missing or invalid (a key, an option)
+    ├── DataError            a file or an array is invalid
+    ├── UnknownFilmError     no film, or more than one, matches (also a LookupError)
     │   └── AmbiguousFilmError
-    ├── NotBuiltError        a step that comes before has not been taken yet
+    ├── NotBuiltError        an earlier step has not been run yet
     ├── FetchError           a remote service refused, or cannot be reached
     └── StoreError           something could not be written or read on this machine
 
 Every message says what was expected, what was received and what to do. A programmer's mistake stays a
-``ValueError`` or ``TypeError``. This module imports nothing.
+``ValueError`` or ``TypeError``.
 """
 
 from __future__ import annotations
 
 
 class KeyartError(Exception):
-    """Is the root of everything that a user can mend."""
+    """Base of all errors that a user can do something about; a programmer's mistake stays ValueError or TypeError."""
 
 
 class ConfigError(KeyartError):
-    """Says that a setting is missing or makes no sense."""
+    """A setting or an option is missing or invalid."""
 
 
 class DataError(KeyartError):
-    """Says that a file or an array is not what it should be, and where."""
+    """A file or an array is invalid, damaged or of another version; the message says where."""
 
 
 class UnknownFilmError(KeyartError, LookupError):
-    """Says that no film answers to what was asked.
+    """No film matches a title or a movie_id.
 
     Parameters
     ----------
     message : str
-        The whole message, as a user reads it.
-    suggestions : tuple of str, optional
+        The message for the user.
+    suggestions : tuple of str, default ()
         The nearest titles, best first, each as "Title (year)".
     """
 
@@ -47,16 +47,16 @@ class UnknownFilmError(KeyartError, LookupError):
 
 
 class AmbiguousFilmError(UnknownFilmError):
-    """Says that several films answer to what was asked; ``suggestions`` lists them with their ids."""
+    """Several films match a title; ``suggestions`` and the message list them, the message with their ids."""
 
 
 class NotBuiltError(KeyartError):
-    """Says that a step that comes before has not been taken yet."""
+    """An earlier step has not been run yet; the message names the command."""
 
 
 class FetchError(KeyartError):
-    """Says that a remote service refused, or cannot be reached."""
+    """A remote service refused a request, or cannot be reached."""
 
 
 class StoreError(KeyartError):
-    """Says that something could not be written or read on this machine."""
+    """Something could not be written or read on this machine: the disk is full, or another process is writing."""

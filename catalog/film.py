@@ -1,4 +1,4 @@
-"""A film, and a tag of one."""
+"""A film, and a tag of a film."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 class Titled:
-    """What has a title and perhaps a year."""
+    """Base of records with a title and perhaps a year."""
 
     title: str
     year: int | None
@@ -19,28 +19,33 @@ class Titled:
 
 @dataclass(frozen=True)
 class Film(Titled):
-    """One film.
+    """A film of the catalog.
 
     Parameters
     ----------
     movie_id : int
-        MovieLens' number.
+        MovieLens' number; added films have numbers from 1,000,000,001 on.
     title : str
-        As a reader expects it: "The Matrix".
-    year : int or None
+        Article first, without the year: "The Matrix".
+    year : int, optional
         The year of release, where known.
-    imdb_id : str or None
+    imdb_id : str, optional
         Zero-padded to seven digits or more, without ``tt``.
-    tmdb_id : int or None
+    tmdb_id : int, optional
         TMDB's number.
-    genres : tuple of str
-        Empty where none is listed.
-    alternative_titles : tuple of str
+    genres : tuple of str, default ()
+        As the catalog spells them; empty where none is listed.
+    alternative_titles : tuple of str, default ()
         Other titles, article first.
-    n_ratings : int
-        The film's support: how many users rated it.
-    mean_rating : float or None
+    n_ratings : int, default 0
+        Number of ratings.
+    mean_rating : float, optional
         Their mean, in stars; None without ratings.
+
+    Attributes
+    ----------
+    label : str
+        Title and year: "The Matrix (1999)".
     """
 
     movie_id: int
@@ -56,17 +61,7 @@ class Film(Titled):
 
 @dataclass(frozen=True)
 class FilmTag:
-    """A word or two that users tagged a film with.
-
-    Parameters
-    ----------
-    movie_id : int
-        The film.
-    tag : str
-        In lower case: users do not agree on capitals.
-    n_users : int
-        How many users chose it.
-    """
+    """A tag of a film in lower case, with the number of users who gave it."""
 
     movie_id: int
     tag: str

@@ -1,12 +1,10 @@
-"""MovieLens' own files to films; every quirk of the files is dealt with here, once.
+"""Read films, links and tags from the files of MovieLens.
 
 Two layouts are read: ``movies.csv`` with ``links.csv`` and ``tags.csv`` (ml-latest and its sizes, ml-20m to ml-32m),
-and ml-100k's ``u.item``. May import `catalog` only.
-
-The quirks: titles with the article at the end, alternative titles and years in parentheses (`catalog.titles`); blank
-``tmdbId``; one ``tmdbId`` for two films; IMDb ids that lost their leading zeros; ids that became floats; "(no genres
-listed)"; tags that differ in capitals and blanks alone; ``u.item`` in Latin-1, with or without a header line, with an
-"unknown" film without a date.
+and ml-100k's ``u.item``. Their quirks: titles with the article at the end, alternative titles and
+years in parentheses (`catalog.titles`); blank ``tmdbId``; one ``tmdbId`` for two films; IMDb ids without their leading
+zeros; ids as floats; "(no genres listed)"; tags that differ in case and blanks only; ``u.item`` in Latin-1, with or
+without a header line, with an "unknown" film without a date.
 """
 
 from __future__ import annotations
@@ -32,19 +30,7 @@ _100K_COLUMNS = ["movieId", "title", "release date", "video release date", "IMDb
 
 @dataclass(frozen=True)
 class FilmFiles:
-    """What a MovieLens folder says of films.
-
-    Parameters
-    ----------
-    films : tuple of Film
-        In ascending order of movie_id, without support.
-    numbering : str
-        Whose numbers the movie_ids are: ``"movielens"``, or ``"movielens-100k"`` which has its own.
-    notes : tuple of str
-        What a user should know: what is missing, what was passed over.
-    tags : tuple of FilmTag, default empty
-        What users tagged the films with, by movie_id, then by tag.
-    """
+    """The films of a MovieLens folder by movie_id, their tags, which numbers they have, and notes for the user."""
 
     films: tuple[Film, ...]
     numbering: str
@@ -53,23 +39,7 @@ class FilmFiles:
 
 
 def read_films(folder: Path) -> FilmFiles:
-    """Read the films of a MovieLens folder.
-
-    Parameters
-    ----------
-    folder : Path
-        The unpacked folder.
-
-    Returns
-    -------
-    FilmFiles
-        Films, whose numbers they bear, and notes.
-
-    Raises
-    ------
-    DataError
-        The folder is missing, empty or of another kind; or a file is malformed, and where.
-    """
+    """Read the films of a MovieLens folder; DataError names the file, line and column that is wrong."""
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; name the unpacked MovieLens folder, the one with movies.csv in it")
     if (folder / "movies.csv").is_file():
@@ -101,9 +71,9 @@ def _link_notes(films: tuple[Film, ...], links: dict[int, tuple[str | None, int 
     n_blank = sum(film.tmdb_id is None for film in films)
     if n_blank:
         yield f"{n_blank} films have no tmdbId; their posters are looked for by IMDb id"
-    n_strangers = len(links.keys() - {film.movie_id for film in films})
-    if n_strangers:
-        yield f"{n_strangers} rows of links.csv belong to no film of movies.csv; passed over"
+    n_unknown = len(links.keys() - {film.movie_id for film in films})
+    if n_unknown:
+        yield f"{n_unknown} rows of links.csv belong to no film of movies.csv; passed over"
 
 
 def _film(row: Row) -> Film:
@@ -127,7 +97,7 @@ def _read_links(path: Path) -> dict[int, tuple[str | None, int | None]]:
 
 
 def _read_tags(path: Path, movie_ids: Collection[int]) -> Iterator[FilmTag]:
-    """Count the users behind each tag of each of the films; without a file there are no tags, as in many sizes."""
+    """Count the users of each tag of each film; many editions of MovieLens come without the file."""
     if not path.is_file():
         return
     users: defaultdict[tuple[int, str], set[str]] = defaultdict(set)
@@ -135,8 +105,8 @@ def _read_tags(path: Path, movie_ids: Collection[int]) -> Iterator[FilmTag]:
         movie_id, tag = row.integer("movieId", _MOVIE_ID), " ".join(row["tag"].casefold().split())
         if tag and movie_id in movie_ids:
             users[movie_id, tag].add(row["userId"])
-    for (movie_id, tag), of in sorted(users.items()):
-        yield FilmTag(movie_id, tag, len(of))
+    for (movie_id, tag), user_ids in sorted(users.items()):
+        yield FilmTag(movie_id, tag, len(user_ids))
 
 
 def _imdb_id(row: Row) -> str | None:
@@ -147,23 +117,7 @@ def _imdb_id(row: Row) -> str | None:
 
 
 def parse_imdb_id(text: str) -> str | None:
-    """Read an IMDb id as people and tables write it.
-
-    Parameters
-    ----------
-    text : str
-        Such as ``"tt0113277"``, ``"113277"`` or ``"113277.0"``.
-
-    Returns
-    -------
-    str or None
-        ``"0113277"``; None for a blank text.
-
-    Raises
-    ------
-    ValueError
-        It is something else.
-    """
+    """Parse an IMDb id as people and tables write it, such as tt0113277; None if blank, ValueError if it is none."""
     digits = text.strip().lower().removeprefix("tt").removesuffix(".0")
     if not digits:
         return None
@@ -173,18 +127,7 @@ def parse_imdb_id(text: str) -> str | None:
 
 
 def format_imdb_id(number: int) -> str:
-    """Write an IMDb number the one way it is written here.
-
-    Parameters
-    ----------
-    number : int
-        Such as 113277.
-
-    Returns
-    -------
-    str
-        Zero-padded to seven digits, without ``tt``: ``"0113277"``. Newer films have eight.
-    """
+    """Format an IMDb number as keyart stores it: zero-padded, without ``tt``."""
     return f"{number:07d}"
 
 

@@ -11,20 +11,7 @@ import numpy.typing as npt
 
 @dataclass(frozen=True, eq=False)
 class ScoredIds:
-    """Ids with a score each, aligned by position.
-
-    Parameters
-    ----------
-    ids : ndarray of shape (n,), int32 or int64
-        movie_ids or user_ids.
-    scores : ndarray of shape (n,), float32 or float64
-        Higher is better: a similarity, predicted stars or a preference.
-
-    Raises
-    ------
-    ValueError
-        The two are not one-dimensional, or of different lengths.
-    """
+    """Ids with a score each, aligned by position."""
 
     ids: npt.NDArray[Any]
     scores: npt.NDArray[Any]
@@ -37,47 +24,17 @@ class ScoredIds:
 
     @classmethod
     def empty(cls) -> Self:
-        """Return no ids.
-
-        Returns
-        -------
-        ScoredIds
-            Of length 0.
-        """
+        """Return no ids."""
         return cls(np.empty(0, np.int32), np.empty(0, np.float32))
 
     @classmethod
     def ranked(cls, ids: npt.NDArray[Any], scores: npt.NDArray[Any], k: int | None = None) -> Self:
-        """Order ids by score, best first; ties by ascending id.
-
-        Parameters
-        ----------
-        ids, scores : ndarray of shape (n,)
-            In any order.
-        k : int, optional
-            Keep the first k only.
-
-        Returns
-        -------
-        ScoredIds
-            At most k of them.
-        """
+        """Order ids by score, best first; ties by ascending id."""
         order = np.lexsort((ids, -scores))[:k]
         return cls(ids[order], scores[order])
 
     def take(self, rows: npt.NDArray[Any] | slice) -> Self:
-        """Select by position or by a boolean mask.
-
-        Parameters
-        ----------
-        rows : ndarray of int or bool, or slice
-            Which to keep.
-
-        Returns
-        -------
-        ScoredIds
-            In the order of `rows`.
-        """
+        """Select by position or by a boolean mask."""
         return type(self)(self.ids[rows], self.scores[rows])
 
     def __len__(self) -> int:

@@ -1,64 +1,34 @@
-"""Which film a person means who types a title: as it is written, or as it is nearly written.
-
-May import `catalog` only; reads the tables of `catalog.films`.
-"""
+"""Find films by title: exact lookup of a normalized title, and suggestions by words and spelling."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from catalog.errors import AmbiguousFilmError, UnknownFilmError
+from catalog.film import Film
 from catalog.titles import bare_key, parse_title, split_bare_year, title_key
-
-if TYPE_CHECKING:
-    from catalog.film import Film
 
 _N_SUGGESTIONS = 5
 _N_LISTED = 20
-_N_ALIKE = 15
-# The least likeness of spelling, of 100, that is worth suggesting: of a whole title, and of a part of one, which is
-# worth a little less and asks for a text that is not too short.
-_ALIKE, _PART_ALIKE, _PART_WORTH, _LONG_ENOUGH = 60, 85, 0.9, 5
+_N_SIMILAR = 15
+# The least similarity of spelling, of 100, that is worth suggesting, to a whole title and to a part of one. A part
+# weighs a little less, and only texts that are not too short are compared with parts.
+_MIN_SIMILARITY, _MIN_PART_SIMILARITY, _PART_WEIGHT, _MIN_PART_LENGTH = 60, 85, 0.9, 5
 
 Rows = Callable[[str, Sequence[object]], list[tuple[Any, ...]]]
-Films = Callable[[Iterable[int]], "dict[int, Film]"]
+Films = Callable[[Iterable[int]], dict[int, Film]]
 
 
 class TitleSearch:
-    """Finds films by what people type; `catalog.films.Catalog` says how.
-
-    Parameters
-    ----------
-    rows : callable
-        Runs a statement of SQL with its values.
-    films : callable
-        Gives films by their movie_ids, ascending.
-    """
+    """Searches the tables of a catalog; `Catalog.find` and `Catalog.suggest` describe the results."""
 
     def __init__(self, rows: Rows, films: Films) -> None:
         self._rows = rows
         self._films = films
 
     def find(self, text: str) -> Film:
-        """Find the one film that a person means; see `Catalog.find`.
-
-        Parameters
-        ----------
-        text : str
-            What they typed.
-
-        Returns
-        -------
-        Film
-            The film.
-
-        Raises
-        ------
-        AmbiguousFilmError, UnknownFilmError
-            Several films answer, or none.
-        """
-        # A command line hands over bytes that are no UTF-8 as lone surrogates, which SQLite refuses.
+        # Python decodes invalid UTF-8 on a command line to lone surrogates, which SQLite refuses.
         text = text.encode("utf-8", "replace").decode().strip()
         if not text:
             raise UnknownFilmError("no film is named; give a title such as 'Heat (1995)' or a movie_id")
@@ -72,36 +42,10 @@ class TitleSearch:
         raise self._unknown(text)
 
     def suggest(self, text: str, k: int) -> list[Film]:
-        """List the films that a person may mean; see `Catalog.suggest`.
-
-        Parameters
-        ----------
-        text : str
-            What they have typed so far.
-        k : int
-            How many films at most.
-
-        Returns
-        -------
-        list of Film
-            Likeliest first.
-        """
         text = text.encode("utf-8", "replace").decode().strip()
         return self._nearest(text, k) if text else []
 
     def titled_by_number(self, text: str) -> tuple[Film, ...]:
-        """Tell which films are titled with a number; see `Catalog.titled_by_number`.
-
-        Parameters
-        ----------
-        text : str
-            What a person typed.
-
-        Returns
-        -------
-        tuple of Film
-            Empty where the text is no number.
-        """
         return tuple(self._matches(text.strip())) if text.strip().isdigit() else ()
 
     def _matches(self, text: str) -> list[Film]:
@@ -127,32 +71,37 @@ class TitleSearch:
         return UnknownFilmError(f"no film is titled {text!r}{hint}", tuple(film.label for film in suggestions))
 
     def _nearest(self, text: str, k: int = _N_SUGGESTIONS) -> list[Film]:
-        """Find what the text may have meant: titles that hold its words or begin like it, then those spelt alike."""
-        # Imported here: only a miss needs it.
-        from rapidfuzz import fuzz, process
-
+        """Return the films of titles that contain the words or begin like them, then those with similar spelling."""
         title, year = _readings(text)[-1]
         wanted = bare_key(title_key(title))
         titles = self._rows("SELECT bare_key, movie_id FROM titles", ())
-        movie_ids = [film.movie_id for film in self._best_known(_holding(titles, wanted), wanted, year)]
+        movie_ids = [film.movie_id for film in self._best_known_first(_containing(titles, wanted), wanted, year)]
         if len(movie_ids) < k:
-            keys = [key for key, _ in titles]
-            alike = process.extract(wanted, keys, scorer=fuzz.ratio, limit=_N_ALIKE, score_cutoff=_ALIKE)
-            # A part of a longer title, such as "harry poter"; a short text is part of anything.
-            longer = {row: key for row, key in enumerate(keys) if len(key) > len(wanted) >= _LONG_ENOUGH}
-            part = process.extract(wanted, longer, scorer=fuzz.partial_ratio, limit=_N_ALIKE, score_cutoff=_PART_ALIKE)
-            alike += [(key, _PART_WORTH * score, row) for key, score, row in part]
-            support = {
-                film.movie_id: film.n_ratings for film in self._films(titles[row][1] for _, _, row in alike).values()
-            }
-            alike.sort(key=lambda match: (-match[1], -support[titles[match[2]][1]]))
-            movie_ids += [titles[row][1] for _, _, row in alike]
+            movie_ids += self._similar(titles, wanted)
         nearest = list(dict.fromkeys(movie_ids))[:k]
         films = self._films(nearest)
         return [films[movie_id] for movie_id in nearest]
 
-    def _best_known(self, movie_ids: list[int], wanted: str, year: int | None) -> list[Film]:
-        """Put first who bears just this title, then who is of this year, then whom most people know."""
+    def _similar(self, titles: list[tuple[str, int]], wanted: str) -> list[int]:
+        """Return the movie_ids of titles with similar spelling, the most similar first, then the best known."""
+        # Imported here: only a text that matches too few titles needs it.
+        from rapidfuzz import fuzz, process
+
+        keys = [key for key, _ in titles]
+        whole = process.extract(wanted, keys, scorer=fuzz.ratio, limit=_N_SIMILAR, score_cutoff=_MIN_SIMILARITY)
+        # A part of a longer title, such as "harry poter"; a short text is part of anything.
+        longer = {row: key for row, key in enumerate(keys) if len(key) > len(wanted) >= _MIN_PART_LENGTH}
+        part = process.extract(
+            wanted, longer, scorer=fuzz.partial_ratio, limit=_N_SIMILAR, score_cutoff=_MIN_PART_SIMILARITY
+        )
+        scores = [(titles[row][1], score) for _, score, row in whole]
+        scores += [(titles[row][1], _PART_WEIGHT * score) for _, score, row in part]
+        films = self._films(movie_id for movie_id, _ in scores)
+        scores.sort(key=lambda scored: (-scored[1], -films[scored[0]].n_ratings))
+        return [movie_id for movie_id, _ in scores]
+
+    def _best_known_first(self, movie_ids: list[int], wanted: str, year: int | None) -> list[Film]:
+        """Sort films: those with exactly this title first, then those of this year, then by number of ratings."""
         films = self._films(movie_ids).values()
         return sorted(
             films,
@@ -166,7 +115,7 @@ class TitleSearch:
 
 
 def _readings(text: str) -> list[tuple[str, int | None]]:
-    """List the ways to read a text as title and year: "Blade Runner 2049" is a title before it is a year."""
+    """Return the ways to read a text as title and year: "Blade Runner 2049" is a title before it is a year."""
     parsed = parse_title(text)
     readings: list[tuple[str, int | None]] = [(text, None), (parsed.title, parsed.year)]
     if parsed.year is None and (split := split_bare_year(text)):
@@ -174,10 +123,10 @@ def _readings(text: str) -> list[tuple[str, int | None]]:
     return readings
 
 
-def _holding(titles: list[tuple[str, int]], wanted: str) -> list[int]:
-    """Name the films with a title that holds all words of a text, or begins like it."""
+def _containing(titles: list[tuple[str, int]], wanted: str) -> list[int]:
+    """Return the movie_ids of titles that contain all words of a text, or begin like it."""
     words, closed = [f" {word} " for word in wanted.split()], wanted.replace(" ", "")
-    # Most titles lack the first word, and are passed over for one look.
+    # Most titles lack the first word and need no second comparison.
     return [
         movie_id
         for key, movie_id in titles
@@ -190,7 +139,7 @@ def _holding(titles: list[tuple[str, int]], wanted: str) -> list[int]:
 
 
 def _spellings(key: str) -> list[tuple[str, str]]:
-    """List what a key may stand for, surest first: with its article or without, and written together or apart."""
+    """Return the columns and values to look a key up by: with its article or without, then without spaces."""
     bare = bare_key(key)
     # "la confidential" is "L.A. Confidential", "walle" is "WALL·E".
     closed, closed_bare = key.replace(" ", ""), bare.replace(" ", "")

@@ -1,8 +1,8 @@
-"""Titles: from MovieLens' spelling to a reader's, and from what a person types to a key that can be looked up.
+"""Parse MovieLens' titles, and normalize titles to keys for lookup.
 
 MovieLens writes ``"City of Lost Children, The (Cité des enfants perdus, La) (1995)"``; a reader expects "The City
-of Lost Children", 1995, also known as "La Cité des enfants perdus". Accents, case, punctuation and the article's
-place carry no meaning when a film is looked up. Imports nothing of the project.
+of Lost Children", 1995, also known as "La Cité des enfants perdus". Accents, case, punctuation and the position of
+the article are ignored when a film is looked up.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _ARTICLES = (
     "the a an la le les l' el los las il lo gli i der die das un une uno una ein eine "
     "de het den det en ett et o os as um uma"
 ).split()
-# As they stand in a key, where no apostrophe is left.
+# Keys have no apostrophes.
 _KEY_ARTICLES = frozenset(article.rstrip("'") for article in _ARTICLES)
 _ARTICLE_AT_END = re.compile(rf"^(?P<rest>.+), (?P<article>{'|'.join(_ARTICLES)})$", re.IGNORECASE)
 # "(1995)", and the oddities "(2006–2007)", "(2007-)" and "(1983))".
@@ -31,17 +31,7 @@ _NOT_WORD = re.compile(r"[^\w]+|_")
 
 @dataclass(frozen=True)
 class ParsedTitle:
-    """A MovieLens title, taken apart.
-
-    Parameters
-    ----------
-    title : str
-        The title as a reader expects it, article first, without year and alternatives.
-    alternatives : tuple of str
-        Other titles of the film, article first.
-    year : int or None
-        The year of release; None where the text names none.
-    """
+    """The parts of a MovieLens title; titles are written article first."""
 
     title: str
     alternatives: tuple[str, ...]
@@ -49,20 +39,8 @@ class ParsedTitle:
 
 
 def parse_title(text: str) -> ParsedTitle:
-    """Take a MovieLens title apart.
+    """Split a MovieLens title into title, alternative titles and year.
 
-    Parameters
-    ----------
-    text : str
-        Such as ``"Matrix, The (1999)"`` or ``"Seven (a.k.a. Se7en) (1995)"``.
-
-    Returns
-    -------
-    ParsedTitle
-        Title, alternatives and year.
-
-    Examples
-    --------
     >>> parse_title("City of Lost Children, The (Cité des enfants perdus, La) (1995)")
     ParsedTitle(title='The City of Lost Children', alternatives=('La Cité des enfants perdus',), year=1995)
     """
@@ -79,18 +57,7 @@ def parse_title(text: str) -> ParsedTitle:
 
 
 def article_first(title: str) -> str:
-    """Move an article from the end of a title to its beginning.
-
-    Parameters
-    ----------
-    title : str
-        Such as ``"Matrix, The"`` or ``"Avventura, L'"``.
-
-    Returns
-    -------
-    str
-        ``"The Matrix"``, ``"L'Avventura"``; any other title as it was.
-    """
+    """Move an article from the end of a title to its beginning: "Matrix, The", "Avventura, L'"."""
     found = _ARTICLE_AT_END.match(title)
     if not found:
         return title
@@ -99,55 +66,25 @@ def article_first(title: str) -> str:
 
 
 def split_bare_year(text: str) -> tuple[str, int] | None:
-    """Split ``"heat 1995"`` into a title and a year.
-
-    Parameters
-    ----------
-    text : str
-        What a person typed.
-
-    Returns
-    -------
-    tuple of (str, int) or None
-        None where the text does not end in a year after something else.
-    """
+    """Split a text such as ``"heat 1995"`` into a title and a year; None without a year after a title."""
     found = _BARE_YEAR_AT_END.search(text)
     return (text[: found.start()], int(found["year"])) if found else None
 
 
 def title_key(title: str) -> str:
-    """Reduce a title to what identifies it: lower-case words without accents or punctuation, article first.
+    """Normalize a title without year: lower-case words without accents or punctuation, article first.
 
-    Parameters
-    ----------
-    title : str
-        A title in any spelling, without year.
-
-    Returns
-    -------
-    str
-        Words parted by single blanks; for a title made of punctuation only, that punctuation.
+    A title of punctuation only is its own key.
     """
     words = _words(title)
-    # "The Den" has its article already; that "den" is one in Danish does not concern it.
+    # "The Den" begins with its article: "den", a Danish article, is a word here.
     if len(words) > 1 and words[-1] in _KEY_ARTICLES and words[0] not in _KEY_ARTICLES:
         words = [words[-1], *words[:-1]]
     return " ".join(words) or title.strip()
 
 
 def bare_key(key: str) -> str:
-    """Drop the leading article of a `title_key`, so that "matrix" finds "the matrix".
-
-    Parameters
-    ----------
-    key : str
-        What `title_key` returned.
-
-    Returns
-    -------
-    str
-        The key without its article; unchanged if nothing else would be left.
-    """
+    """Drop the leading article of a `title_key`, so that "matrix" finds "the matrix"."""
     first, _, rest = key.partition(" ")
     return rest if rest and first in _KEY_ARTICLES else key
 
@@ -156,6 +93,6 @@ def _words(title: str) -> list[str]:
     decomposed = unicodedata.normalize("NFKD", title).casefold()
     plain = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
     plain = plain.translate(_UNDECOMPOSED).replace("&", " and ")
-    # "l'avventura" keeps its article apart; any other apostrophe just closes up: "schindler's" is "schindlers".
+    # "l'avventura" keeps its article apart; any other apostrophe is dropped: "schindler's" is "schindlers".
     plain = re.sub(r"(?:^|(?<=\s))l['’]", "l ", plain)
     return _NOT_WORD.sub(" ", _APOSTROPHES.sub("", plain)).split()

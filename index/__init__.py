@@ -1,4 +1,1 @@
-"""The index: films by the cosine of their features.
-
-May import `catalog`; never `posters`, `features`, `cf` or `keyart`. It exchanges ids and arrays only.
-"""
+"""Nearest films by the cosine of their features: `index.cosine.CosineIndex`, exact or by a shortlist."""

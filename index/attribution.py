@@ -1,7 +1,7 @@
-"""Why two rows are similar: how much every place of the picture contributes to their cosine.
+"""Why two rows are similar: how much every cell of the feature map contributes to their cosine.
 
 A row of raw features is a map, flattened in the order height, width, channel. The cosine of two rows is a sum over
-their numbers, so it is, exactly, a sum over the places of the map. Pure functions of arrays; may import `catalog` only.
+their numbers, so it is, exactly, a sum over the cells of the map.
 """
 
 from __future__ import annotations
@@ -19,15 +19,10 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Contributions:
-    """How much every place contributes to one cosine.
+    """How much every cell contributes to one cosine."""
 
-    Parameters
-    ----------
-    grid : ndarray of shape (height, width), float64
-        At row i and column j, what the two pictures have in common at that place of both; the top left place first.
-        Never below 0 for features that are never below 0, as those of VGG16; centered ones may contribute less than 0.
-    """
-
+    # Of shape (height, width), the top left cell first. Never below 0 for features that are never below 0, as those of
+    # VGG16; centered ones may contribute less than 0.
     grid: Floats
 
     @property
@@ -45,31 +40,11 @@ def contributions(
     *,
     names: tuple[str, str] = ("the first row", "the second row"),
 ) -> Contributions:
-    """Take the cosine of two rows apart, place by place.
+    """Decompose the cosine of two rows of features, cell by cell; `map_shape` is (height, width, channels).
 
-    A place is compared with the same place only, as in the cosine itself: the same face at the left of one poster and
-    at the right of the other adds nothing. Computed in float64, so that the parts add up to the cosine.
-
-    Parameters
-    ----------
-    first, second : ndarray of shape (n_features,), float16 or float32
-        Features as they came from the network, flattened in the order height, width, channel.
-    map_shape : tuple of (int, int, int)
-        Height, width and channels of the map; their product is n_features.
-    mean : ndarray of shape (n_features,), optional
-        What the index subtracts from features before it compares them.
-    names : tuple of (str, str), optional
-        What messages call the two rows.
-
-    Returns
-    -------
-    Contributions
-        One number a place.
-
-    Raises
-    ------
-    DataError
-        A row or the mean is of another width or not finite, or a row has no direction: it is zero or equals the mean.
+    A cell is compared with the same cell only, as in the cosine itself: the same face at the left of one poster and at
+    the right of the other adds nothing. Computed in float64, so that the parts add up to the cosine. `mean` is what the
+    index subtracts; `names` stand for the rows in messages.
     """
     center = np.zeros(math.prod(map_shape)) if mean is None else _checked(mean, map_shape, "the mean")
     products = np.ones(map_shape)

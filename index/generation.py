@@ -1,172 +1,90 @@
-"""One state of an index, and how the next one comes of it.
-
-A generation never changes: a search sees one of them from beginning to end, whatever is added meanwhile. May import
-`catalog` only.
-"""
+"""One state of an index. It never changes: a search sees one generation from beginning to end."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import DataError
+from catalog.errors import DataError, NotBuiltError
+from catalog.io.files import atomic_path
 from index.backends.base import Allowed, Rows
+from index.backends.exact import ExactRows
 from index.backends.projection import residuals
 from index.backends.shortlist import ShortlistRows
+from index.record import Growth, IndexRecord
 from index.source import FilmFeatures, Ids
-
-# Films added later fit the basis worse than those it was fitted on; so much worse, and it is fitted anew.
-_DRIFT_BOUND = 1.15
-_DRIFT_FILMS = 50
-
-
-@dataclass(frozen=True)
-class Growth:
-    """How well a basis fits the films that came after it.
-
-    Parameters
-    ----------
-    n_fitted, n_added : int
-        Films that were there when it was fitted, and films added since.
-    residual_fitted, residual_added : float
-        What it leaves out, as the mean of the squared length of the rest, in [0, 1]: of films that were there but held
-        out from fitting it (it suits those that it was fitted on better than any others), and of those added.
-    """
-
-    n_fitted: int
-    residual_fitted: float = 0.0
-    n_added: int = 0
-    residual_added: float = 0.0
-
-    @property
-    def drift(self) -> float:
-        """How much more it leaves out of the films added than of the others; 1 for no more."""
-        if not self.n_added or not self.residual_fitted:
-            return 1.0
-        return self.residual_added / self.residual_fitted
-
-    @property
-    def is_too_much(self) -> bool:
-        """Whether the index should be built anew."""
-        drifted = self.n_added >= _DRIFT_FILMS and self.drift > _DRIFT_BOUND
-        return drifted or self.n_added > self.n_fitted
-
-    def after(self, added: npt.NDArray[np.floating]) -> Growth:
-        """Count films that were added.
-
-        Parameters
-        ----------
-        added : ndarray of shape (n,), float
-            What the basis leaves out of each.
-
-        Returns
-        -------
-        Growth
-            With these.
-        """
-        n_added = self.n_added + len(added)
-        total = self.residual_added * self.n_added + float(added.sum())
-        return replace(self, n_added=n_added, residual_added=total / max(n_added, 1))
 
 
 @dataclass(frozen=True)
 class Generation:
-    """All that changes when films are added or removed.
+    """All that changes when films are added or removed."""
 
-    Parameters
-    ----------
-    movie_ids : ndarray of shape (n,), int64
-        The film of each row, ascending.
-    poster_sha256s : tuple of str, of length n
-        The posters they were indexed by; empty texts where that is not known.
-    rows : Rows
-        The vectors.
-    growth : Growth
-        How well the basis fits.
-    left_out : mapping of int to str
-        Films that cannot be compared, and why.
-    usable : ndarray of shape (n,), bool, or None
-        Which rows still have their features; None for all.
-    """
-
+    # The film of each row, ascending.
     movie_ids: Ids
+    # The poster each film was indexed by; empty texts where unknown.
     poster_sha256s: tuple[str, ...]
     rows: Rows
     growth: Growth
+    # Why films are not in the index, by movie_id.
     left_out: Mapping[int, str] = field(default_factory=dict)
+    # Which rows still have their features; None for all.
     usable: Allowed = None
 
+    @classmethod
+    def open(
+        cls, folder: Path, names: Mapping[str, str], record: IndexRecord, features: FilmFeatures | None
+    ) -> Generation:
+        """Memory-map files by their names; films without features of the same poster are not usable."""
+        # Opened here: NumPy leaves the handle of a damaged file open if it opened the file itself.
+        with (folder / names["films"]).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            movie_ids, mean = arrays["movie_ids"], arrays["mean"] if record.centered else None
+            hashes = tuple("" if not row.any() else row.tobytes().hex() for row in arrays["poster_sha256s"])
+        usable: Allowed = None
+        rows: Rows
+        if record.kind == ExactRows.kind:
+            rows = ExactRows.open(folder, names, mean)
+        elif features is None:
+            raise NotBuiltError(f"the index in {folder} reads features, and there are none; run `keyart extract`")
+        else:
+            n_features = int(record.identity["n_features"])
+            if features.n_features != n_features:
+                raise ValueError(f"it is of {n_features} columns, not {features.n_features}")
+            aligned, exists = features.aligned(movie_ids, hashes)
+            usable = None if exists.all() else exists
+            rows = ShortlistRows.open(folder, names, record.settings, aligned, mean)
+        if len(rows) != len(movie_ids):
+            raise ValueError(f"{len(rows)} rows for {len(movie_ids)} films")
+        return cls(movie_ids, hashes, rows, record.growth, record.left_out, usable)
+
+    def save(self, folder: Path, prefix: str) -> dict[str, str]:
+        """Write files whose names begin with a prefix; returns their names by what they hold."""
+        names = {"films": f"{prefix}.npz", **self.rows.save(folder, prefix)}
+        with atomic_path(folder / names["films"]) as temporary_path, temporary_path.open("wb") as stream:
+            np.savez(stream, allow_pickle=False, **self._arrays())
+        return names
+
     def with_films(self, added: FilmFeatures | None, faulty: Mapping[int, str]) -> Generation:
-        """Add films; those that are there already are replaced.
-
-        Parameters
-        ----------
-        added : FilmFeatures or None
-            Films that can be compared.
-        faulty : mapping of int to str
-            Films that cannot, and why.
-
-        Returns
-        -------
-        Generation
-            The next one.
-        """
+        """Add films, replacing those of the same movie_id; `faulty` are films that cannot be compared, and why."""
         named = [*(added.movie_ids.tolist() if added else ()), *faulty]
         return self._with_left_out(named, faulty)._merged(~np.isin(self.movie_ids, named), added)
 
     def without_films(self, movie_ids: Ids) -> Generation:
-        """Remove films; those that are not there are passed over.
-
-        Parameters
-        ----------
-        movie_ids : ndarray of shape (m,), int64
-            The films.
-
-        Returns
-        -------
-        Generation
-            The next one.
-
-        Raises
-        ------
-        DataError
-            None would be left.
-        """
+        """Remove films; unknown ones are ignored. Raises DataError if none would be left."""
         return self._with_left_out(movie_ids.tolist(), {})._merged(~np.isin(self.movie_ids, movie_ids), None)
 
     def row_of(self, movie_id: int) -> int | None:
-        """Find a film's row.
-
-        Parameters
-        ----------
-        movie_id : int
-            The film.
-
-        Returns
-        -------
-        int or None
-            None where it cannot be found.
-        """
+        """Return a film's row; None where it cannot be returned by a search."""
         row = int(np.searchsorted(self.movie_ids, movie_id))
-        there = row < len(self.movie_ids) and int(self.movie_ids[row]) == movie_id
-        return row if there and (self.usable is None or bool(self.usable[row])) else None
+        exists = row < len(self.movie_ids) and int(self.movie_ids[row]) == movie_id
+        return row if exists and (self.usable is None or bool(self.usable[row])) else None
 
     def allowed(self, among: npt.ArrayLike | None, without: npt.ArrayLike | None) -> Allowed:
-        """Tell which rows a search may find.
-
-        Parameters
-        ----------
-        among, without : array_like of int or None
-            The movie_ids that may, and that may not be found; None for no such rule.
-
-        Returns
-        -------
-        ndarray of shape (n,), bool, or None
-            None for all of them.
-        """
+        """Return which rows a search may return, by the movie_ids that may and may not; None for no such rule."""
         rules = [] if self.usable is None else [self.usable]
         if among is not None:
             rules.append(np.isin(self.movie_ids, np.asarray(among, np.int64)))
@@ -190,11 +108,19 @@ class Generation:
         rows, growth = self.rows.merged(kept, added, order), self.growth
         if added:
             growth = growth.after(_residuals_of(rows, np.flatnonzero(order >= len(kept))))
-        ordered = tuple(hashes[place] for place in order.tolist())
+        ordered = tuple(hashes[position] for position in order.tolist())
         return Generation(movie_ids[order], ordered, rows, growth, self.left_out)
 
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        hashes = b"".join(bytes.fromhex(sha256) if sha256 else bytes(32) for sha256 in self.poster_sha256s)
+        return {
+            "movie_ids": self.movie_ids,
+            "poster_sha256s": np.frombuffer(hashes, np.uint8).reshape(len(self.movie_ids), 32),
+            "mean": np.empty(0, np.float32) if self.rows.mean is None else self.rows.mean,
+        }
 
-def _residuals_of(rows: Rows, places: Ids) -> npt.NDArray[np.floating]:
+
+def _residuals_of(rows: Rows, positions: Ids) -> npt.NDArray[np.floating]:
     if not isinstance(rows, ShortlistRows):
-        return np.zeros(len(places))
-    return residuals(rows.projected(places))
+        return np.zeros(len(positions))
+    return residuals(rows.projected(positions))

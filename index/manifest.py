@@ -1,7 +1,4 @@
-"""The files of an index: a record that names the others with their checksums, written last.
-
-May import `catalog` only.
-"""
+"""The files of an index: a record that names the others with their checksums, written last."""
 
 from __future__ import annotations
 
@@ -19,24 +16,9 @@ _KIND, _VERSION, _RECORD = "keyart-index", 2, "index.json"
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Read the record of an index, and hold it to its own checksum.
+    """Read the record of an index, with the entry ``files``, and verify its checksum.
 
-    Parameters
-    ----------
-    folder : Path
-        The index folder.
-
-    Returns
-    -------
-    dict
-        What `write` was given.
-
-    Raises
-    ------
-    NotBuiltError
-        There is none.
-    DataError
-        It is of another version, or damaged.
+    Raises NotBuiltError where there is none, DataError where it is damaged or of another version.
     """
     try:
         record = read_record(folder / _RECORD, _KIND, _VERSION)
@@ -48,24 +30,12 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def write(folder: Path, names: Mapping[str, str], content: Mapping[str, Any]) -> None:
-    """Write the record of a generation, whose other files are there; it counts from then on.
+    """Write the record of a generation, whose other files exist; it takes effect at once.
 
-    Parameters
-    ----------
-    folder : Path
-        The index folder.
-    names : mapping of str to str
-        The names of the other files, by what they are.
-    content : mapping
-        What else it says; what JSON can hold.
-
-    Raises
-    ------
-    StoreError
-        It cannot be written.
+    `names` are the other files by what they hold, `content` is what else the record contains.
     """
-    # A file of the generation before keeps its checksum: damage that came in between must not pass for its content.
-    known = _known(folder)
+    # A file of an earlier generation keeps its checksum: damage since then must not pass for its content.
+    known = _files_by_name(folder)
     files = {
         what: known.get(name)
         or {"name": name, "n_bytes": (folder / name).stat().st_size, "xxh3": xxh3_file(folder / name)}
@@ -76,101 +46,46 @@ def write(folder: Path, names: Mapping[str, str], content: Mapping[str, Any]) ->
 
 
 def check(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Hold the files of a generation to their checksums.
+    """Verify the checksums of files, as recorded under ``files``; returns their names by what they hold.
 
-    Parameters
-    ----------
-    folder : Path
-        The index folder.
-    files : mapping
-        As the record has them under ``files``.
-
-    Returns
-    -------
-    dict of str to str
-        Their names, by what they are.
-
-    Raises
-    ------
-    FileNotFoundError
-        One is missing.
-    ValueError
-        One is not as it was written.
+    Raises FileNotFoundError where one is missing, ValueError where one has changed.
     """
-    for facts in files.values():
-        path = folder / facts["name"]
-        if (n_bytes := path.stat().st_size) != facts["n_bytes"]:
-            raise ValueError(f"{path.name} has {n_bytes} bytes, expected {facts['n_bytes']}")
-        if xxh3_file(path) != facts["xxh3"]:
+    for entry in files.values():
+        path = folder / entry["name"]
+        if (n_bytes := path.stat().st_size) != entry["n_bytes"]:
+            raise ValueError(f"{path.name} has {n_bytes} bytes, expected {entry['n_bytes']}")
+        if xxh3_file(path) != entry["xxh3"]:
             raise ValueError(f"{path.name} has another checksum than when it was written")
-    return {what: facts["name"] for what, facts in files.items()}
+    return {what: entry["name"] for what, entry in files.items()}
 
 
 def damaged(folder: Path, reason: object) -> DataError:
-    """Word what is wrong with an index.
-
-    Parameters
-    ----------
-    folder : Path
-        The index folder.
-    reason : object
-        What was found.
-
-    Returns
-    -------
-    DataError
-        The error to raise; it is not raised here.
-    """
+    """Return the error of a damaged index."""
     return DataError(f"the index in {folder} is damaged ({reason}); run `keyart build` again")
 
 
 def remove_all(folder: Path) -> None:
-    """Remove an index, if there is one.
-
-    Parameters
-    ----------
-    folder : Path
-        The index folder.
-    """
-    # The record first: without it the rest does not count.
+    """Remove an index; other files in its folder stay."""
+    # The record first: without it, the other files have no effect.
     (folder / _RECORD).unlink(missing_ok=True)
     remove_others(folder, ())
 
 
 def names_of(folder: Path) -> set[str]:
-    """List the files of all generations.
-
-    Parameters
-    ----------
-    folder : Path
-        The index folder.
-
-    Returns
-    -------
-    set of str
-        Their names; the record is not among them.
-    """
+    """Return the names of all generations' files, without the record."""
     return {path.name for suffix in ("faiss", "npz", "npy") for path in folder.glob(f"*.{suffix}")}
 
 
 def remove_others(folder: Path, kept: Iterable[str]) -> None:
-    """Remove the files of other generations; a process that has them open keeps them until it ends.
-
-    Parameters
-    ----------
-    folder : Path
-        The index folder.
-    kept : iterable of str
-        The names of those that stay.
-    """
+    """Remove the files of other generations; processes that have them open can read them until they close them."""
     for name in names_of(folder).difference(kept):
         (folder / name).unlink(missing_ok=True)
 
 
-def _known(folder: Path) -> dict[str, Mapping[str, Any]]:
-    """Tell what the record that is there says of each file, by its name."""
+def _files_by_name(folder: Path) -> dict[str, Mapping[str, Any]]:
+    """Return what the existing record holds of each file, by its name."""
     try:
-        return {facts["name"]: facts for facts in read(folder)["files"].values()}
+        return {entry["name"]: entry for entry in read(folder)["files"].values()}
     except (NotBuiltError, DataError):
         return {}
 

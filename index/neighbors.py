@@ -1,14 +1,13 @@
-"""The nearest films of every film, as a table; a block of films at a time, resumable.
+"""The nearest films of every film, as a table; computed a block of films at a time, resumable.
 
-Owns a folder beside the table while it is made: ``NAME.parts/parts.json`` says what it is of,
-``part-00000-CHECKSUM.parquet`` and so on are the blocks that are done. May import `catalog` only.
+While the table is being made, a folder beside it holds ``NAME.parts/parts.json``, which identifies index and options,
+and the finished blocks as ``part-00000-CHECKSUM.parquet`` and so on.
 """
 
 from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,9 @@ import xxhash
 from catalog.errors import ConfigError, DataError, StoreError
 from catalog.io.files import atomic_path, read_record, write_bytes, write_error, write_record, xxh3_file
 from catalog.io.locks import exclusive
+from catalog.io.progress import Advance
+from catalog.scored_ids import ScoredIds
 from index.cosine import CosineIndex
-from index.search import Nearest
 
 _KIND, _VERSION, _RECORD = "keyart-neighbors", 1, "parts.json"
 _BLOCK_FILMS = 256
@@ -38,39 +38,12 @@ def write_neighbors(
     path: Path,
     *,
     duplicate_similarity: float | None = None,
-    advance: Callable[[int], None] = lambda _: None,
+    advance: Advance = lambda _: None,
 ) -> int:
     """Write the k nearest films of every film into a Parquet file.
 
-    What was done by a run that was broken off is not done again, as long as the index is the same and what was written
-    is as it was. Memory: a block of features.
-
-    Parameters
-    ----------
-    index : CosineIndex
-        The films.
-    k : int
-        How many neighbors each; fewer are written where there are fewer.
-    path : Path
-        The Parquet file; it appears when all is done, in place of an earlier one.
-    duplicate_similarity : float, optional
-        As in `CosineIndex.search`.
-    advance : callable, optional
-        Is told of films that are done.
-
-    Returns
-    -------
-    int
-        How many pairs were written.
-
-    Raises
-    ------
-    ConfigError
-        There is a folder where the file should be.
-    DataError
-        The features of a film are not those that the index was built from.
-    StoreError
-        The disk is full, or another process writes the same file; what is done is kept.
+    Resumes an interrupted run of the same index and options. The file appears when all is done, in place of an earlier
+    one. Returns the number of pairs. Memory: a block of features.
     """
     if path.is_dir():
         raise ConfigError(f"{path} is a folder; name the Parquet file to write")
@@ -83,8 +56,8 @@ def write_neighbors(
             block = movie_ids[start : start + _BLOCK_FILMS]
             part = _done(parts_dir, number)
             if part is None:
-                found = index.similar(block.tolist(), k, duplicate_similarity=duplicate_similarity)
-                part = _write_part(parts_dir, number, _table(block.tolist(), found))
+                results = index.similar(block.tolist(), k, duplicate_similarity=duplicate_similarity)
+                part = _write_part(parts_dir, number, _table(block.tolist(), results))
             parts.append(part)
             advance(len(block))
         n_pairs = _join(parts, path, _origin(index) | {"k": k})
@@ -96,13 +69,14 @@ def write_neighbors(
 
 
 def _origin(index: CosineIndex) -> dict[str, Any]:
-    # Not what was measured: an index that is built again of the same films answers the same.
+    # Without measurements: an index built again from the same films gives the same results.
     names = ("type", "settings", "centred", "fingerprint", "identity")
-    return {"n_films": len(index), **{name: index.report[name] for name in names}}
+    record = index.record.to_dict()
+    return {"n_films": len(index), **{name: record[name] for name in names}}
 
 
 def _begin(parts_dir: Path, origin: dict[str, Any]) -> None:
-    """Keep the parts of an earlier run only if they are of the same index and the same question."""
+    """Keep the parts of an earlier run only if index and options are the same."""
     try:
         if read_record(parts_dir / _RECORD, _KIND, _VERSION) == origin:
             return
@@ -114,8 +88,8 @@ def _begin(parts_dir: Path, origin: dict[str, Any]) -> None:
 
 
 def _done(parts_dir: Path, number: int) -> Path | None:
-    """Find a part that is as it was written; one that is not is computed anew."""
-    # Parquet itself would read changed numbers without a word.
+    """Return a finished part; removes one that has changed since it was written."""
+    # Parquet itself would read changed numbers without an error.
     for part in parts_dir.glob(f"part-{number:05d}-*.parquet"):
         if part.stem.endswith(f"-{xxh3_file(part)}"):
             return part
@@ -132,13 +106,13 @@ def _write_part(parts_dir: Path, number: int, table: pa.Table) -> Path:
     return part
 
 
-def _table(movie_ids: list[int], found: list[Nearest]) -> pa.Table:
-    lengths = [len(nearest) for nearest in found]
+def _table(movie_ids: list[int], results: list[ScoredIds]) -> pa.Table:
+    lengths = [len(nearest) for nearest in results]
     columns = [
         np.repeat(np.array(movie_ids, np.int64), lengths),
         np.concatenate([np.arange(1, length + 1, dtype=np.int32) for length in lengths]),
-        np.concatenate([nearest.movie_ids for nearest in found]),
-        np.concatenate([nearest.similarities for nearest in found]),
+        np.concatenate([nearest.ids for nearest in results]),
+        np.concatenate([nearest.scores for nearest in results]),
     ]
     return pa.table(columns, schema=SCHEMA)
 

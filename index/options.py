@@ -1,4 +1,4 @@
-"""What can be asked of an index when it is built."""
+"""How to build an index."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ from index.plan import Kind
 
 @dataclass(frozen=True)
 class Target:
-    """What an index is built for; the record of an index holds it under ``asked``."""
+    """The options an index was built with, defaults filled in; recorded as ``asked`` in ``index.json``."""
 
     kind: Kind | Literal["auto"] = "auto"
     target_recall: float = 0.99
     max_memory_bytes: int | None = None
+
+    @classmethod
+    def of(cls, options: IndexOptions, earlier: Target | None = None) -> Target:
+        """Fill unset options from an earlier index, else with the defaults."""
+        given = {field.name: getattr(options, field.name) for field in fields(cls)}
+        return replace(earlier or cls(), **{name: value for name, value in given.items() if value is not None})
 
 
 @dataclass(frozen=True)
@@ -61,9 +67,3 @@ class IndexOptions:
             raise ValueError(f"expected the kind auto, exact or shortlist, received {self.kind!r}")
         if self.target_recall is not None and not 0 < self.target_recall < 1:
             raise ValueError(f"the recall should lie between 0 and 1, received {self.target_recall}")
-
-    def target(self, earlier: Target | None = None) -> Target:
-        """Replace what is None by that of an earlier index, else by the defaults."""
-        earlier = earlier or Target()
-        given = {field.name: getattr(self, field.name) for field in fields(Target)}
-        return replace(earlier, **{name: value for name, value in given.items() if value is not None})

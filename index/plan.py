@@ -1,7 +1,4 @@
-"""Which kind of index, and how large: decided before a long build, from the number of films and the memory to spend.
-
-May import `catalog` only.
-"""
+"""Choose the kind and size of an index before a long build, by the number of films and the memory available."""
 
 from __future__ import annotations
 
@@ -16,55 +13,43 @@ Kind = Literal["exact", "shortlist"]
 Codec = Literal["SQfp16", "SQ8", "PQ"]
 
 RANKS = (512, 384, 256, 192, 128, 64)
-"""The lengths that a basis may have, longest first."""
+"""The ranks that a basis may have, longest first."""
 
-# Beyond so much, an exact index takes longer than a person notices and more memory than its answer is worth.
+# Beyond this, queries of an exact index take noticeably long, and more memory than exactness is worth.
 _EXACT_BYTES = 256 << 20
-# Up to so many films, looking at every projection takes a few milliseconds. Inverted lists took longer for 60,000: with
-# some hundred directions, a good part of them must be looked into for the recall that is wanted.
+# Up to this many films, comparing every projection takes a few milliseconds. Inverted lists took longer for 60,000:
+# with some hundred directions, many of them must be searched for the target recall.
 _FLAT_FILMS = 200_000
 # Bytes a number of the projection: half floats, bytes, and eight numbers to a byte.
 _CODEC_BYTES: dict[Codec, float] = {"SQfp16": 2.0, "SQ8": 1.0, "PQ": 0.125}
-# Rather a coarser code than a basis so short that it says little.
+# A coarser code is better than a basis so short that it explains little.
 _N_LONG = 3
 # To train, codes of 8 bits for several numbers at once need many films.
 _PQ_FILMS = 10_000
-# An inverted list keeps each film's number, and FAISS a place for it to be found by.
+# An inverted list stores each film's number, and FAISS where to find it.
 _LISTED_BYTES = 16
 # Ids, the poster's hash, length and checksum of the row.
 _FILM_BYTES = 52
-# What a core of some years' age computes, and what it reads from a disk that is not idle.
+# Per second, of one core that is some years old and of a disk that is not idle.
 _FLOPS, _READ_BYTES_S = 5e10, 5e8
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How an index is to be built.
-
-    Parameters
-    ----------
-    kind : "exact" or "shortlist"
-        Every cosine computed, or those of a shortlist.
-    reason : str
-        Why, in plain words.
-    n_bytes : int
-        The memory that a query needs at most, with the shared pages of its files.
-    build_s : float
-        How long building takes, roughly, in seconds.
-    rank : int
-        The longest basis that may be used; 0 for an exact index.
-    codec : str
-        How projections are stored: ``"SQfp16"``, ``"SQ8"`` or ``"PQ"``.
-    n_lists : int
-        Into how many inverted lists they are sorted; 0 for none, where every one is looked at.
-    """
+    """How an index will be built."""
 
     kind: Kind
+    # Why it is of this kind.
     reason: str
+    # The memory that a query needs at most, with the shared pages of its files.
     n_bytes: int
+    # A rough forecast.
     build_s: float
+    # The longest basis that may be used; 0 for an exact index.
     rank: int = 0
+    # How projections are stored.
     codec: Codec = "SQfp16"
+    # How many inverted lists they are sorted into; 0 where every projection is compared.
     n_lists: int = 0
 
     def __str__(self) -> str:
@@ -74,26 +59,9 @@ class Plan:
 def make_plan(
     n_films: int, n_features: int, kind: Kind | Literal["auto"] = "auto", max_memory_bytes: int | None = None
 ) -> Plan:
-    """Choose the kind and the size of an index.
+    """Plan an index of n_films × n_features numbers within a memory limit, by default a quarter of the machine's.
 
-    Parameters
-    ----------
-    n_films, n_features : int
-        Rows and columns.
-    kind : "auto", "exact" or "shortlist", default "auto"
-        Which kind; by default the exact one while it is small.
-    max_memory_bytes : int, optional
-        What a query may need; by default a quarter of the machine's memory.
-
-    Returns
-    -------
-    Plan
-        What to build.
-
-    Raises
-    ------
-    ConfigError
-        Nothing fits into so little memory.
+    Raises ConfigError where nothing fits.
     """
     budget_bytes = _quarter_of_memory_bytes() if max_memory_bytes is None else max_memory_bytes
     exact_bytes = n_films * (n_features * 4 + _FILM_BYTES) + pairs_bytes(n_films, n_features)
@@ -102,10 +70,10 @@ def make_plan(
     if kind == "exact" or (kind == "auto" and small and exact_bytes <= budget_bytes):
         if exact_bytes > budget_bytes:
             raise ConfigError(_too_little(budget_bytes, exact_bytes, "an exact index") + "; or build a shortlist")
-        reason = "as asked for" if kind == "exact" else f"{size}, few enough to compare with all of them"
+        reason = "as requested" if kind == "exact" else f"{size}, few enough to compare with all of them"
         pairs_s = n_films**2 * n_features / _FLOPS if pairs_bytes(n_films, n_features) else 0.0
         return Plan("exact", reason, exact_bytes, n_films * n_features * 2 / _READ_BYTES_S + pairs_s)
-    why = "as asked for" if kind == "shortlist" else f"{size}, too many to compare with all of them"
+    why = "as requested" if kind == "shortlist" else f"{size}, too many to compare with all of them"
     return _shortlist_plan(n_films, n_features, budget_bytes, why)
 
 

@@ -1,4 +1,4 @@
-"""What is done to features before they are compared: the mean removed, if it is, and the length brought to 1."""
+"""What happens to features before they are compared: the mean subtracted, if wanted, and the length scaled to 1."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy.typing as npt
 from catalog.errors import DataError
 from index.source import FilmFeatures, single
 
-# Beyond these, the squares and products of single-precision numbers are not what they should be.
+# Beyond these, squares and products overflow or underflow in single precision.
 _SMALLEST, _LARGEST = 1e-30, 1e30
 
 Matrix = npt.NDArray[np.floating]
@@ -16,21 +16,9 @@ FloatMatrix = npt.NDArray[np.float32]
 
 
 def unit_rows(features: Matrix, mean: FloatMatrix | None) -> tuple[FloatMatrix, FloatMatrix]:
-    """Bring rows to length 1.
+    """Subtract the mean and scale rows to length 1; returns the rows and their lengths before.
 
-    Parameters
-    ----------
-    features : ndarray of shape (n, n_features)
-        As they came from the network.
-    mean : ndarray of shape (n_features,), float32, or None
-        What is subtracted first.
-
-    Returns
-    -------
-    rows : ndarray of shape (n, n_features), float32
-        Of length 1, or 0 where there is nothing to compare.
-    lengths : ndarray of shape (n,), float32
-        What they were before.
+    A row of length 0 stays 0.
     """
     rows = np.array(features, dtype=np.float32, order="C", ndmin=2)
     if mean is not None:
@@ -41,18 +29,7 @@ def unit_rows(features: Matrix, mean: FloatMatrix | None) -> tuple[FloatMatrix, 
 
 
 def mean_row(features: FilmFeatures) -> FloatMatrix:
-    """Compute the mean of all rows.
-
-    Parameters
-    ----------
-    features : FilmFeatures
-        The rows.
-
-    Returns
-    -------
-    ndarray of shape (n_features,), float32
-        Their mean, summed up in float64.
-    """
+    """Compute the mean of all rows, summed in float64."""
     total = np.zeros(features.n_features)
     for block in features.blocks():
         total += block.sum(axis=0, dtype=np.float64)
@@ -60,18 +37,7 @@ def mean_row(features: FilmFeatures) -> FloatMatrix:
 
 
 def faults(block: Matrix) -> dict[int, str]:
-    """Name the rows that cannot be compared with anything.
-
-    Parameters
-    ----------
-    block : ndarray of shape (n, n_features)
-        As they came from the network.
-
-    Returns
-    -------
-    dict of int to str
-        What is wrong, in plain words, by the row's number from 0.
-    """
+    """Return what is wrong with each row that cannot be compared, by its number from 0."""
     largest = _largest(block).astype(np.float32)
     is_finite = np.isfinite(largest)
     wrong = {
@@ -84,38 +50,18 @@ def faults(block: Matrix) -> dict[int, str]:
 
 
 def _largest(block: Matrix) -> Matrix:
-    """Tell the largest magnitude of each row; not a number or without end where one of them is."""
+    """Return the largest magnitude of each row; NaN or infinite where any number of the row is."""
     if block.dtype != np.float16:
         largest: Matrix = np.abs(block).max(axis=1)
         return largest
-    # Without their sign, half floats are ordered as the whole numbers of the same bits, which are compared far faster.
+    # Without their sign, half floats sort like the unsigned integers of the same bits, which compare far faster.
     bits = block.view(np.uint16) & np.uint16(0x7FFF)
     largest_half: Matrix = bits.max(axis=1).view(np.float16)
     return largest_half
 
 
 def check_queries(features: Matrix, n_features: int, backbone: str) -> Matrix:
-    """Refuse what cannot be asked about.
-
-    Parameters
-    ----------
-    features : ndarray of shape (n, n_features), or (n_features,) for one
-        Features as they came from the network.
-    n_features : int
-        How many columns they should have.
-    backbone : str
-        The network that the index is of, for the message.
-
-    Returns
-    -------
-    ndarray of shape (n, n_features)
-        The same.
-
-    Raises
-    ------
-    DataError
-        They have another number of columns, or a row is zero or not finite.
-    """
+    """Return queries as rows; raise DataError where one has another width or cannot be compared."""
     queries = np.atleast_2d(single(np.asarray(features)))
     if queries.ndim != 2 or queries.shape[1] != n_features:
         raise DataError(f"expected features of {n_features} columns (of {backbone}), received {queries.shape[1]}")

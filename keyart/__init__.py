@@ -13,39 +13,45 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from catalog.errors import (
+    ConfigError,
+    DataError,
+    FetchError,
+    KeyartError,
+    NotBuiltError,
+    StoreError,
+    UnknownFilmError,
+)
+from catalog.film import Film
+from catalog.filters import Filter
+from features.options import ExtractOptions
+
 if TYPE_CHECKING:
-    from catalog.errors import (
-        ConfigError,
-        DataError,
-        FetchError,
-        KeyartError,
-        NotBuiltError,
-        StoreError,
-        UnknownFilmError,
-    )
-    from catalog.film import Film
-    from catalog.filters import Filter
+    from index.options import IndexOptions
     from keyart import pipeline
     from keyart.cold_start.new_film import NewFilm
     from keyart.engine import Engine
+    from keyart.pipeline.tmdb import FetchOptions
     from keyart.recommend.recommendations import Recommendation, RecommendedFilm
-    from keyart.results import ColdStartResult, Explanation, Hit, SimilarFilms
+    from keyart.render.contact_sheet import write_contact_sheet
+    from keyart.render.heat_map import write_heat_map
+    from keyart.results import ColdStartResult, ExpectedRating, Explanation, Hit, LikelyFan, Query, SimilarFilms
     from keyart.similarity.query import Image, SimilarOptions
 
 __version__ = "0.1.0"
 
+# Where the names are that take time to load.
 _MODULES = {
-    **dict.fromkeys(
-        ("ConfigError", "DataError", "FetchError", "KeyartError", "NotBuiltError", "StoreError", "UnknownFilmError"),
-        "catalog.errors",
+    "keyart.cold_start.new_film": ("NewFilm",),
+    "keyart.engine": ("Engine",),
+    "keyart.pipeline.tmdb": ("FetchOptions",),
+    "keyart.recommend.recommendations": ("Recommendation", "RecommendedFilm"),
+    "keyart.render.contact_sheet": ("write_contact_sheet",),
+    "keyart.render.heat_map": ("write_heat_map",),
+    "keyart.results": (
+        *("ColdStartResult", "ExpectedRating", "Explanation", "Hit", "LikelyFan", "Query", "SimilarFilms"),
     ),
-    "Film": "catalog.film",
-    "Filter": "catalog.filters",
-    "NewFilm": "keyart.cold_start.new_film",
-    "Engine": "keyart.engine",
-    **dict.fromkeys(("Recommendation", "RecommendedFilm"), "keyart.recommend.recommendations"),
-    **dict.fromkeys(("ColdStartResult", "Explanation", "Hit", "SimilarFilms"), "keyart.results"),
-    **dict.fromkeys(("Image", "SimilarOptions"), "keyart.similarity.query"),
+    "keyart.similarity.query": ("Image", "SimilarOptions"),
 }
 
 __all__ = [
@@ -53,15 +59,21 @@ __all__ = [
     "ConfigError",
     "DataError",
     "Engine",
+    "ExpectedRating",
     "Explanation",
+    "ExtractOptions",
     "FetchError",
+    "FetchOptions",
     "Film",
     "Filter",
     "Hit",
     "Image",
+    "IndexOptions",
     "KeyartError",
+    "LikelyFan",
     "NewFilm",
     "NotBuiltError",
+    "Query",
     "Recommendation",
     "RecommendedFilm",
     "SimilarFilms",
@@ -70,6 +82,8 @@ __all__ = [
     "UnknownFilmError",
     "open",
     "pipeline",
+    "write_contact_sheet",
+    "write_heat_map",
 ]
 
 
@@ -101,8 +115,13 @@ def open(home: str | Path | None = None) -> Engine:  # noqa: A001 - used as keya
 def __getattr__(name: str) -> Any:
     if name == "pipeline":
         return import_module("keyart.pipeline")
-    if name in _MODULES:
-        return getattr(import_module(_MODULES[name]), name)
+    if name == "IndexOptions":
+        from index.options import IndexOptions
+
+        return IndexOptions
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(module), name)
     raise AttributeError(f"module 'keyart' has no attribute {name!r}")
 
 

@@ -1,9 +1,7 @@
-"""How anything is kept: whole files or none, JSON records, checksums.
+"""Atomic files, JSON records with kind and version, and checksums.
 
-A file is written under a temporary name beside its place, flushed to the disk and renamed, so that a reader sees
-the old file or the new one and never a part. A JSON record carries its kind and version, and is written last: what
-it describes is complete once it is there. Bytes and records may also lie on other file systems. May import only
-`catalog.errors` and `catalog.io.remote`.
+A file is written under a temporary name in the same folder, flushed to the disk and renamed, so that a reader sees the
+old file or the new one and never a part. A record is written last: once it exists, what it describes is complete.
 """
 
 from __future__ import annotations
@@ -30,23 +28,7 @@ _CHUNK_BYTES = 1 << 20
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary path that becomes `path` when the block ends well, and disappears when it does not.
-
-    Parameters
-    ----------
-    path : Path
-        Where the finished file shall stand. Its folder is made if it is missing.
-
-    Yields
-    ------
-    Path
-        The temporary path to write to, in the same folder.
-
-    Raises
-    ------
-    StoreError
-        The disk is full, or the folder cannot be written to; `path` is as it was before.
-    """
+    """Yield a temporary path that is renamed to `path` when the block succeeds, and removed when it fails."""
     temporary_path = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_TEMPORARY_SUFFIX}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,28 +39,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except (OSError, sqlite3.OperationalError) as error:
         raise write_error(path, error) from error
     finally:
-        # Where the folder is no folder, there is nothing to remove.
+        # If the folder is a file, there is nothing to remove.
         with suppress(OSError):
             temporary_path.unlink(missing_ok=True)
 
 
 def write_error(path: Path, error: OSError | sqlite3.OperationalError) -> StoreError:
-    """Word the failure of a write so that a user knows what to do.
-
-    Parameters
-    ----------
-    path : Path
-        What was being written.
-    error : OSError or sqlite3.OperationalError
-        What the system said.
-
-    Returns
-    -------
-    StoreError
-        The error to raise; it is not raised here.
-    """
+    """Convert a failed write to an error that says what to do."""
     reason = getattr(error, "strerror", None) or str(error)
-    # NumPy and SQLite do not pass the system's reason on when the disk is full.
+    # NumPy and SQLite do not pass on the system's error number when the disk is full.
     full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or any(
         words in str(error) for words in ("full", "disk I/O error", "requested and")
     )
@@ -95,18 +64,7 @@ def _flush_to_disk(path: Path) -> None:
 
 
 def clear_partial(folder: Path) -> None:
-    """Remove what killed processes left half-written; nobody may be writing there.
-
-    Parameters
-    ----------
-    folder : Path
-        Where files were written.
-
-    Raises
-    ------
-    StoreError
-        The folder cannot be written to.
-    """
+    """Remove the partial files of killed processes; nobody may be writing into the folder."""
     for path in folder.glob(f".*{_TEMPORARY_SUFFIX}"):
         try:
             path.unlink(missing_ok=True)
@@ -115,22 +73,10 @@ def clear_partial(folder: Path) -> None:
 
 
 def write_unflushed(path: Path, content: bytes) -> None:
-    """Write one of very many small files whole, or leave what was there; only one thread may write it.
+    """Write a small file atomically, but without waiting for the disk, which would take longer than all else.
 
-    It is not waited for until the file is on the disk, which takes longer than all else. A killed process does no
-    harm; after a power cut the file may be empty, so whoever reads it must hold it to its length.
-
-    Parameters
-    ----------
-    path : Path
-        Where the file shall stand; its folder is there.
-    content : bytes
-        What it shall hold.
-
-    Raises
-    ------
-    StoreError
-        The file cannot be written.
+    Safe against a killed process. After a power failure the file may be empty, so readers have to check its length.
+    Only one thread may write a file.
     """
     temporary_path = path.with_name(f".{path.name}{_TEMPORARY_SUFFIX}")
     try:
@@ -143,20 +89,7 @@ def write_unflushed(path: Path, content: bytes) -> None:
 
 
 def write_bytes(path: AnyPath, content: bytes) -> None:
-    """Write a whole file, or leave what was there.
-
-    Parameters
-    ----------
-    path : Path or RemotePath
-        Where the file shall stand.
-    content : bytes
-        What it shall hold.
-
-    Raises
-    ------
-    StoreError
-        The file cannot be written.
-    """
+    """Write a whole file, or leave the earlier one."""
     if isinstance(path, RemotePath):
         path.write_bytes(content)
         return
@@ -165,58 +98,19 @@ def write_bytes(path: AnyPath, content: bytes) -> None:
 
 
 def write_record(path: AnyPath, kind: str, version: int, content: dict[str, Any]) -> None:
-    """Write a JSON record that names its own kind and version.
-
-    Parameters
-    ----------
-    path : Path or RemotePath
-        Where the record shall stand.
-    kind : str
-        What it is a record of, such as ``"keyart-workspace"``.
-    version : int
-        The version of this kind's layout.
-    content : dict
-        What it says; anything that JSON can hold.
-
-    Raises
-    ------
-    StoreError
-        The file cannot be written.
-    """
+    """Write a JSON record with its kind and version."""
     text = json.dumps({"kind": kind, "version": version, **content}, indent=2, ensure_ascii=False)
     write_bytes(path, text.encode() + b"\n")
 
 
 def read_record(path: AnyPath, kind: str, version: int) -> dict[str, Any]:
-    """Read a record that `write_record` wrote, and hold it to its kind and version.
-
-    Parameters
-    ----------
-    path : Path or RemotePath
-        Where the record stands.
-    kind : str
-        The kind that is expected.
-    version : int
-        The version that is expected.
-
-    Returns
-    -------
-    dict
-        What it says, without kind and version.
-
-    Raises
-    ------
-    FileNotFoundError
-        There is no such record.
-    DataError
-        It is not a record of this kind and version.
-    """
+    """Read a record that `write_record` wrote; DataError if its kind or version is another."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(f"{path} is not a JSON record ({error}); remove it and build that part again") from error
     if not isinstance(content, dict) or content.get("kind") != kind:
-        raise DataError(f"{path} should be a record of kind {kind!r}; another program's file stands there")
+        raise DataError(f"{path} should be a record of kind {kind!r}; this file belongs to another program")
     if content.get("version") != version:
         raise DataError(
             f"{path} is of version {content.get('version')!r}, this keyart reads version {version}; "
@@ -226,18 +120,7 @@ def read_record(path: AnyPath, kind: str, version: int) -> dict[str, Any]:
 
 
 def sha256_file(path: AnyPath) -> str:
-    """Compute the SHA-256 of a file, a megabyte at a time.
-
-    Parameters
-    ----------
-    path : Path or RemotePath
-        The file.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-    """
+    """Compute the SHA-256 of a file, in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while chunk := stream.read(_CHUNK_BYTES):
@@ -246,18 +129,7 @@ def sha256_file(path: AnyPath) -> str:
 
 
 def xxh3_file(path: Path) -> str:
-    """Compute the XXH3 checksum of a file: against damage, not against malice, and many times as fast as a hash.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    str
-        16 hexadecimal digits.
-    """
+    """Compute the XXH3 checksum of a file: many times faster than SHA-256, but only a protection against damage."""
     digest = xxhash.xxh3_64()
     with path.open("rb") as stream:
         while chunk := stream.read(_CHUNK_BYTES):
@@ -267,24 +139,7 @@ def xxh3_file(path: Path) -> str:
 
 @contextmanager
 def sqlite_errors(path: Path) -> Iterator[None]:
-    """Turn what SQLite says about a file into errors that a user can act on.
-
-    Parameters
-    ----------
-    path : Path
-        The database file, for the message.
-
-    Yields
-    ------
-    None
-
-    Raises
-    ------
-    StoreError
-        The disk is full, or the database is locked or read-only.
-    DataError
-        The file is not an SQLite database, or is damaged.
-    """
+    """Convert SQLite's errors about a file to errors that say what to do."""
     try:
         yield
     except sqlite3.OperationalError as error:

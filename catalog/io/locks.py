@@ -1,7 +1,4 @@
-"""One process at a time writes into a folder; readers are never kept waiting.
-
-May import `catalog` only.
-"""
+"""A lock that lets one process at a time write into a folder; readers never wait."""
 
 from __future__ import annotations
 
@@ -20,23 +17,9 @@ LOCK_NAME = "writer.pid"
 
 @contextmanager
 def exclusive(folder: AnyPath) -> Iterator[None]:
-    """Keep other processes from writing for as long as the block lasts, and clear up after one that was killed.
+    """Keep other processes from writing during the block; partial files of killed processes are removed.
 
-    On another file system nobody is kept away: none of these has locks that end with their holder.
-
-    Parameters
-    ----------
-    folder : Path or RemotePath
-        What is written into; made if it is missing.
-
-    Yields
-    ------
-    None
-
-    Raises
-    ------
-    StoreError
-        Another process is at it; the message names it. Or the folder cannot be written to.
+    Remote file systems are not locked: none of them has locks that end with their holder.
     """
     if isinstance(folder, RemotePath):
         yield
@@ -45,7 +28,7 @@ def exclusive(folder: AnyPath) -> Iterator[None]:
     with ExitStack() as held:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            # The system lets go of the lock however its holder ends.
+            # The operating system releases the lock however its holder ends.
             holder_pid = held.enter_context(portalocker.PidFileLock(path))
         except portalocker.AlreadyLocked:
             raise _busy(folder, None) from None

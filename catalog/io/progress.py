@@ -1,4 +1,4 @@
-"""How long work shows that it goes on: a bar with rate and time left on a terminal, nothing anywhere else."""
+"""Progress of long work: a bar with rate and time left on a terminal, nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -6,51 +6,21 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 Advance = Callable[[int], None]
-"""Told how many more units are done."""
+"""Called with the number of further units that are done."""
 
 Progress = Callable[[str, int, str], AbstractContextManager[Advance]]
-"""Given a description, the total and the unit; gives the function to advance with."""
+"""Called with a description, the total and the unit; a context manager that yields the function to advance with."""
 
 
 @contextmanager
-def silent(description: str, total: int, unit: str) -> Iterator[Advance]:  # noqa: ARG001 - the face of Progress
-    """Show nothing: for libraries and tests.
-
-    Parameters
-    ----------
-    description : str
-        What is being done.
-    total : int
-        How many units there are.
-    unit : str
-        What is counted.
-
-    Yields
-    ------
-    callable
-        Does nothing.
-    """
+def silent(description: str, total: int, unit: str) -> Iterator[Advance]:  # noqa: ARG001 - the signature of Progress
+    """Show nothing: for libraries and tests."""
     yield lambda _: None
 
 
 @contextmanager
 def bar(description: str, total: int, unit: str) -> Iterator[Advance]:
-    """Show a bar on standard error, if that is a terminal.
-
-    Parameters
-    ----------
-    description : str
-        What is being done.
-    total : int
-        How many units there are.
-    unit : str
-        What is counted.
-
-    Yields
-    ------
-    callable
-        Advances the bar.
-    """
+    """Show a progress bar on standard error, if that is a terminal."""
     from tqdm import tqdm
 
     with tqdm(desc=description, total=total, unit=f" {unit}", disable=None, dynamic_ncols=True) as shown:
@@ -63,22 +33,7 @@ def bar(description: str, total: int, unit: str) -> Iterator[Advance]:
 
 @contextmanager
 def shown(progress: Progress, description: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a function that is told how many are done of how many, and shows it from the first call on.
-
-    Parameters
-    ----------
-    progress : Progress
-        What shows it.
-    description : str
-        What is being done.
-    unit : str
-        What is counted.
-
-    Yields
-    ------
-    callable
-        Takes the number done and the total.
-    """
+    """Yield a function that is called with the number done and the total, and shows both from the first call on."""
     with ExitStack() as on_screen:
         advance: Advance | None = None
         n_shown = 0

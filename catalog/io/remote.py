@@ -1,7 +1,7 @@
-"""Folders on other file systems, S3, Google Cloud Storage, Azure, HDFS: as much of a path as a folder of files needs.
+"""Paths on S3, Google Cloud Storage, Azure and HDFS, with the part of the interface of `pathlib.Path` that keyart uses.
 
-Arrow's file systems do the work: they know what Spark's know, need no Java but for HDFS, and can be sent to a worker.
-May import `catalog.errors` only.
+Arrow's file systems are used: they cover the same ones as Spark's, need Java for HDFS only, and can be pickled to a
+worker.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
     from pyarrow.lib import NativeFile
 
-# Hadoop's names of it, of which Arrow knows the first only.
+# Hadoop's schemes for S3, of which Arrow knows the first only.
 _S3 = ("s3", "s3a", "s3n")
 _HDFS = ("hdfs", "viewfs")
 _HDFS_ADVICE = (
     ", for which every machine needs Hadoop's native client: JAVA_HOME, HADOOP_HOME, and CLASSPATH as "
     "`hadoop classpath --glob` prints it"
 )
-# Here an object is seen once it is whole, and renaming would be to write it twice.
+# An object becomes visible when it is complete; to rename it would be to write it twice.
 _OBJECT_STORES = ("s3", "gcs", "abfs")
 
 
@@ -41,19 +41,10 @@ class _Status:
 
 @dataclass(frozen=True)
 class RemotePath:
-    """A place on another file system; make it with `place`. What it has in common with a Path has the same names.
+    """A path on a remote file system; make it with `as_path`. Methods have the names of `pathlib.Path`.
 
-    What goes wrong there is a StoreError, except that a file is missing: whoever takes a file that cannot be read for
-    a damaged one shall not take a broken connection for that.
-
-    Parameters
-    ----------
-    system : pyarrow.fs.FileSystem
-        Where it is.
-    path : str
-        What the system calls it.
-    uri : str
-        What the user calls it.
+    Errors are StoreErrors, except FileNotFoundError: a caller that takes OSError for a damaged file must not take a
+    broken connection for one.
     """
 
     system: FileSystem
@@ -68,109 +59,38 @@ class RemotePath:
 
     @property
     def name(self) -> str:
-        """The last part."""
         return PurePosixPath(self.path).name
 
     @property
     def stem(self) -> str:
-        """The last part, without its ending."""
         return PurePosixPath(self.path).stem
 
     @property
     def suffix(self) -> str:
-        """The ending, with its dot."""
         return PurePosixPath(self.path).suffix
 
     def absolute(self) -> RemotePath:
-        """Give the same: what has a URI does not depend on where a process stands.
-
-        Returns
-        -------
-        RemotePath
-            This one.
-        """
+        """Return the same path: a URI does not depend on the working directory."""
         return self
 
     @contextmanager
     def open(self, mode: str = "rb") -> Iterator[NativeFile]:
-        """Open the file to read parts of it.
-
-        Parameters
-        ----------
-        mode : {"rb"}
-            As a Path has it.
-
-        Yields
-        ------
-        pyarrow.NativeFile
-            The file.
-
-        Raises
-        ------
-        FileNotFoundError
-            There is none.
-        StoreError
-            It cannot be read.
-        """
+        """Open the file for reading; parts can be read."""
         if mode != "rb":
             raise ValueError(f"expected the mode rb, received {mode}")
-        with _told(self), self.system.open_input_file(self.path) as stream:
+        with _store_errors(self), self.system.open_input_file(self.path) as stream:
             yield stream
 
     def read_bytes(self) -> bytes:
-        """Read the file whole.
-
-        Returns
-        -------
-        bytes
-            What stands in it.
-
-        Raises
-        ------
-        FileNotFoundError
-            There is none.
-        StoreError
-            It cannot be read.
-        """
         with self.open() as stream:
             return bytes(stream.read())
 
     def read_text(self, encoding: str) -> str:
-        """Read a text file whole.
-
-        Parameters
-        ----------
-        encoding : str
-            Such as ``"utf-8"``.
-
-        Returns
-        -------
-        str
-            What stands in it.
-
-        Raises
-        ------
-        FileNotFoundError
-            There is none.
-        StoreError
-            It cannot be read.
-        """
         return self.read_bytes().decode(encoding)
 
     def write_bytes(self, content: bytes) -> None:
-        """Write the file whole, or leave what was there; the folders above it are made.
-
-        Parameters
-        ----------
-        content : bytes
-            What it shall hold.
-
-        Raises
-        ------
-        StoreError
-            It cannot be written.
-        """
-        with _told(self):
+        """Write the whole file, or leave the earlier one; parent folders are created."""
+        with _store_errors(self):
             if self.system.type_name in _OBJECT_STORES:
                 self._send(self.path, content)
                 return
@@ -190,79 +110,23 @@ class RemotePath:
             stream.write(content)
 
     def unlink(self, *, missing_ok: bool = False) -> None:
-        """Remove the file.
-
-        Parameters
-        ----------
-        missing_ok : bool, default False
-            Whether it need not be there.
-
-        Raises
-        ------
-        FileNotFoundError
-            There is none, and that is not all right.
-        StoreError
-            It cannot be removed.
-        """
-        with _told(self), suppress(*(FileNotFoundError,) if missing_ok else ()):
+        with _store_errors(self), suppress(*(FileNotFoundError,) if missing_ok else ()):
             self.system.delete_file(self.path)
 
     def glob(self, pattern: str) -> Iterator[RemotePath]:
-        """List files in this folder; not below it.
-
-        Parameters
-        ----------
-        pattern : str
-            Of their names, such as ``"features-*.json"``.
-
-        Yields
-        ------
-        RemotePath
-            A file.
-
-        Raises
-        ------
-        StoreError
-            The folder cannot be listed.
-        """
+        """Yield the files of this folder, not of those below it."""
         from pyarrow.fs import FileSelector
 
-        with _told(self):
+        with _store_errors(self):
             found = self.system.get_file_info(FileSelector(self.path, allow_not_found=True))
         yield from (self / info.base_name for info in found if info.is_file and fnmatchcase(info.base_name, pattern))
 
     def is_file(self) -> bool:
-        """Tell whether there is such a file.
-
-        Returns
-        -------
-        bool
-            Whether it is there, and no folder.
-
-        Raises
-        ------
-        StoreError
-            It cannot be found out.
-        """
-        with _told(self):
+        with _store_errors(self):
             return bool(self.system.get_file_info(self.path).is_file)
 
     def stat(self) -> _Status:
-        """Tell the file's size.
-
-        Returns
-        -------
-        object
-            With ``st_size``, in bytes.
-
-        Raises
-        ------
-        FileNotFoundError
-            There is none.
-        StoreError
-            It cannot be found out.
-        """
-        with _told(self):
+        with _store_errors(self):
             info = self.system.get_file_info(self.path)
         if not info.is_file:
             raise FileNotFoundError(f"no such file: {self}")
@@ -270,30 +134,11 @@ class RemotePath:
 
 
 AnyPath = Path | RemotePath
-"""A place on this machine or on another file system."""
+"""A local or a remote path."""
 
 
-def place(name: str | Path, **s3: Any) -> AnyPath:
-    """Find the folder that a user names by a path or a URI.
-
-    Parameters
-    ----------
-    name : str or Path
-        A path; or as text a URI, such as ``s3a://bucket/features`` or ``hdfs://host:8020/features``. One that begins
-        with ``file:`` is a path of this machine.
-    **s3
-        Options of `pyarrow.fs.S3FileSystem`, for S3; by default what AWS's own variables and files say.
-
-    Returns
-    -------
-    Path or RemotePath
-        The folder; it need not exist.
-
-    Raises
-    ------
-    ConfigError
-        There is no such file system, its client is missing, or it does not answer.
-    """
+def as_path(name: str | Path, **s3: Any) -> AnyPath:
+    """Convert a path or a URI; `s3` are options of `pyarrow.fs.S3FileSystem`."""
     found = re.match(r"(\w[\w+.-]+):/", str(name))
     if found is None:
         return Path(name)
@@ -303,7 +148,7 @@ def place(name: str | Path, **s3: Any) -> AnyPath:
         return _local(name)
     if "://" not in name:
         raise ConfigError(f"{name}: expected {found[1]}:// in full")
-    # What stands in the query, such as an endpoint, is the file system's and not the path's; passwords are nobody's.
+    # The query holds options of the file system, such as an endpoint; passwords must not be shown.
     shown = re.sub(r"//[^/@:]*:[^/@]*@", "//", name.partition("?")[0].rstrip("/"))
     try:
         system, path = _s3(name, s3) if found[1] in _S3 else _any(name)
@@ -341,8 +186,8 @@ def _any(uri: str) -> tuple[FileSystem, str]:
 
 
 @contextmanager
-def _told(path: RemotePath) -> Iterator[None]:
-    """Say in one line what the file system said in many words."""
+def _store_errors(path: RemotePath) -> Iterator[None]:
+    """Convert the errors of a file system, which take many lines, to one line."""
     try:
         yield
     except FileNotFoundError:

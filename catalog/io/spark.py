@@ -1,7 +1,4 @@
-"""A Spark session: opening one, and what it says when something goes wrong.
-
-Importing this does not import PySpark.
-"""
+"""Open a Spark session, and report its errors in one line; PySpark is imported when a session is opened."""
 
 from __future__ import annotations
 
@@ -23,24 +20,7 @@ _CONNECT_S = 5.0
 
 @contextmanager
 def session(master: str | None = None) -> Iterator[SparkSession]:
-    """Open a Spark session, and stop it in the end unless it was there before.
-
-    Parameters
-    ----------
-    master : str, optional
-        Such as ``local[4]`` or ``spark://host:7077``; by default what Spark's own configuration says, else all cores
-        of this machine.
-
-    Yields
-    ------
-    SparkSession
-        The session.
-
-    Raises
-    ------
-    ConfigError
-        PySpark or Java is not there, or there is no such master.
-    """
+    """Open a Spark session; it is stopped at the end unless it existed before."""
     with quietly():
         try:
             from pyspark.errors import PySparkException
@@ -49,7 +29,7 @@ def session(master: str | None = None) -> Iterator[SparkSession]:
             raise ConfigError("Spark needs PySpark: pip install 'keyart[spark]'") from error
     from py4j.protocol import Py4JError
 
-    there = SparkSession.getActiveSession()
+    existing = SparkSession.getActiveSession()
     builder = SparkSession.builder.appName("keyart")
     if master:
         _reach(master)
@@ -66,48 +46,32 @@ def session(master: str | None = None) -> Iterator[SparkSession]:
         raise ConfigError(f"Spark does not start{named}: {reason_of(error)}") from error
     context = spark.sparkContext
     if context.master.startswith("local") and context.pythonExec == "python3":
-        # Whatever PATH has first need not be the Python that keyart is installed in.
+        # The first Python in PATH need not be the one that keyart is installed in.
         context.pythonExec = sys.executable
     try:
         yield spark
     finally:
-        if there is None:
+        if existing is None:
             spark.stop()
 
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Let PySpark not warn of a pandas that is newer than itself: nothing here goes through pandas.
-
-    Yields
-    ------
-    None
-    """
+    """Suppress PySpark's warning of a newer pandas, which keyart does not use with Spark."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
         yield
 
 
 def reason_of(error: Exception) -> str:
-    """Find the line that says what is wrong.
-
-    Parameters
-    ----------
-    error : Exception
-        Of PySpark or Py4J, whose messages hold the tracebacks of several machines.
-
-    Returns
-    -------
-    str
-        One line, of 300 characters at most.
-    """
+    """Return the line of an error of Spark's that names the cause."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if re.match(r"(?:[\w.]+(?:Error|Exception)): ", line)]
-    return (told or lines or [type(error).__name__])[-1 if told else 0][:300]
+    named = [line for line in lines if re.match(r"(?:[\w.]+(?:Error|Exception)): ", line)]
+    return (named or lines or [type(error).__name__])[-1 if named else 0][:300]
 
 
 def _reach(master: str) -> None:
-    """Ask whether a standalone master answers, for Spark itself would try for minutes."""
+    """Check that a standalone master answers; Spark itself would try for minutes."""
     if not master.startswith("spark://"):
         return
     for address in master.removeprefix("spark://").split(","):

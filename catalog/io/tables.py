@@ -1,7 +1,4 @@
-"""Delimited text files, read row by row so that an error names file, line, column and what was expected.
-
-May import only `catalog.errors`.
-"""
+"""Read delimited text files; errors name file, line, column and what was expected."""
 
 from __future__ import annotations
 
@@ -13,23 +10,13 @@ from pathlib import Path
 
 from catalog.errors import DataError
 
-# Ids are kept in arrays of 32 bits.
-MOST_ID = 2**31 - 1
+# Ids are stored in arrays of int32.
+MAX_ID = 2**31 - 1
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table, with where it stands.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    line : int
-        The line it ends on, counted from 1.
-    values : dict of str to str
-        The cells by column, as text without surrounding blanks.
-    """
+    """One row of a table, with its file and line."""
 
     path: Path
     line: int
@@ -39,101 +26,33 @@ class Row:
         return self.values[column]
 
     def error(self, column: str, expected: str) -> DataError:
-        """Word what is wrong with one cell.
-
-        Parameters
-        ----------
-        column : str
-            The column.
-        expected : str
-            What should stand there.
-
-        Returns
-        -------
-        DataError
-            The error to raise; it is not raised here.
-        """
+        """Make the error for an invalid cell."""
         received = self.values[column]
         return DataError(f"{self.path}, line {self.line}, column {column}: expected {expected}, received {received!r}")
 
     def integer(self, column: str, expected: str) -> int:
-        """Read a cell as a whole number above zero.
-
-        Parameters
-        ----------
-        column : str
-            The column.
-        expected : str
-            What should stand there, for the message.
-
-        Returns
-        -------
-        int
-            The number.
-
-        Raises
-        ------
-        DataError
-            The cell holds something else.
-        """
+        """Parse a cell as an integer above zero."""
         number = self.optional_integer(column, expected)
         if number is None:
             raise self.error(column, expected)
         return number
 
-    def optional_integer(self, column: str, expected: str, most: int = MOST_ID, least: int = 1) -> int | None:
-        """Read a cell as a whole number, by default one above zero, or as blank.
+    def optional_integer(self, column: str, expected: str, most: int = MAX_ID, least: int = 1) -> int | None:
+        """Parse a cell as an integer, by default one above zero; None if it is blank.
 
         Spreadsheets and data frames turn a column with blanks into floats: ``862.0`` reads as 862.
-
-        Parameters
-        ----------
-        column : str
-            The column.
-        expected : str
-            What should stand there, for the message.
-        most, least : int, optional
-            The bounds of the number.
-
-        Returns
-        -------
-        int or None
-            None for a blank cell.
-
-        Raises
-        ------
-        DataError
-            The cell holds something else.
         """
         text = self.values[column].removesuffix(".0")
         if not text:
             return None
-        # The length first: Python refuses to read a number of thousands of digits.
+        # The length first: Python refuses to parse a number of thousands of digits.
         if not (text.isascii() and text.isdigit() and len(text) <= 12 and least <= int(text) <= most):
             raise self.error(column, expected)
         return int(text)
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    """Read a CSV file with a header.
-
-    Parameters
-    ----------
-    path : Path
-        The file, UTF-8 with or without a byte-order mark.
-    columns : sequence of str
-        The columns that must be there; others are passed over.
-
-    Yields
-    ------
-    Row
-        One row after another; blank lines are passed over.
-
-    Raises
-    ------
-    DataError
-        The file is no text, lacks a column, or a row has another number of cells than the header.
-    """
+    """Yield the rows of a CSV file with a header; `columns` have to be among its columns."""
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
@@ -158,25 +77,7 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
 
 
 def read_text(path: Path, encodings: Sequence[str] = ("utf-8-sig",)) -> str:
-    """Read a whole text file.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    encodings : sequence of str
-        The encodings to try, in this order.
-
-    Returns
-    -------
-    str
-        The text, its line ends as they are.
-
-    Raises
-    ------
-    DataError
-        The file cannot be read, or is in none of these encodings.
-    """
+    """Read a text file in the first encoding that fits."""
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from catalog import errors
 from catalog.errors import KeyartError, StoreError
-from catalog.io.remote import AnyPath, place
+from catalog.io.remote import AnyPath, as_path
 from catalog.io.spark import reason_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def folder_at(spark: SparkSession, name: str | Path) -> AnyPath:
     Workers have no way to Hadoop's file systems, so Arrow's take their place, with what Spark knows of S3: keys,
     endpoint and region of ``spark.hadoop.fs.s3a.*``.
     """
-    return place(name, **_s3_options(spark.sparkContext._jsc.hadoopConfiguration().get))
+    return as_path(name, **_s3_options(spark.sparkContext._jsc.hadoopConfiguration().get))
 
 
 def _s3_options(setting: Callable[[str], str | None]) -> dict[str, str]:
@@ -106,7 +106,8 @@ def worker_errors() -> Iterator[None]:
     try:
         yield
     except (PySparkException, Py4JJavaError) as error:
-        for name, message in re.findall(r"^catalog\.errors\.(\w+): (.+)$", str(error), re.MULTILINE):
+        pattern = rf"^{re.escape(errors.__name__)}\.(\w+): (.+)$"
+        for name, message in re.findall(pattern, str(error), re.MULTILINE):
             kind = getattr(errors, name, None)
             if isinstance(kind, type) and issubclass(kind, KeyartError):
                 raise kind(message) from error

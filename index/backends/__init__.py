@@ -1,1 +1,1 @@
-"""Kinds of index behind one contract: exact search and a shortlist that is rescored exactly."""
+"""Kinds of index behind one contract, `base.Rows`: exact search, and a shortlist rescored exactly."""

@@ -1,7 +1,7 @@
-"""Exact cosines of a few films, straight from where their features lie.
+"""Exact cosines of a few films, computed from their stored features without a copy.
 
 NumPy converts float16 to float32 in software; FAISS does it in hardware, and computes with the stored bytes as they
-are, so nothing is copied. May import `catalog` only.
+are.
 """
 
 from __future__ import annotations
@@ -17,35 +17,12 @@ from index.vectors import FloatMatrix, unit_rows
 
 
 def checksum(row: npt.NDArray[np.floating]) -> int:
-    """Sum up the bytes of a row.
-
-    Parameters
-    ----------
-    row : ndarray of shape (n_features,)
-        One film's features.
-
-    Returns
-    -------
-    int
-        Their XXH3 checksum, of 64 bits.
-    """
+    """Return the 64-bit XXH3 checksum of a row's bytes."""
     return xxhash.xxh3_64_intdigest(np.ascontiguousarray(row).data)
 
 
 class Rescorer:
-    """Exact cosines between queries and films.
-
-    Parameters
-    ----------
-    features : FilmFeatures
-        The films' rows.
-    lengths : ndarray of shape (n,), float32
-        Of each row, less the mean.
-    checksums : ndarray of shape (n,), uint64
-        Of each row. A row is held to it when it is first read.
-    mean : ndarray of shape (n_features,), float32, or None
-        What is subtracted before rows are compared.
-    """
+    """Exact cosines between queries and films; each row's checksum is verified when it is first read."""
 
     def __init__(
         self,
@@ -64,66 +41,32 @@ class Rescorer:
         self._codes = [faiss.swig_ptr(array.view(np.uint8)) for array in features.arrays]
 
     def cosines(self, unit_query: FloatMatrix, numbers: Ids) -> FloatMatrix:
-        """Compare one query with some films.
-
-        Parameters
-        ----------
-        unit_query : ndarray of shape (n_features,), float32
-            Of length 1, less the mean.
-        numbers : ndarray of shape (m,), int64
-            The films' places in the features.
-
-        Returns
-        -------
-        ndarray of shape (m,), float32
-            Cosines in [-1, 1].
-
-        Raises
-        ------
-        DataError
-            A film's features are not those that the index was built from.
-        """
+        """Compare one query of length 1 with some films, by their positions in the features."""
         computer = self._codec.get_FlatCodesDistanceComputer()  # type: ignore[attr-defined]  # FAISS' stubs lack it
         query = np.ascontiguousarray(unit_query, np.float32)
         computer.set_query(faiss.swig_ptr(query))
         self._check(numbers)
         products = np.empty(len(numbers), np.float32)
         array_numbers, row_numbers = self.features.array_numbers[numbers], self.features.row_numbers[numbers]
-        at = -1
-        for place, (array, row) in enumerate(zip(array_numbers.tolist(), row_numbers.tolist(), strict=True)):
-            if array != at:
-                computer.codes, at = self._codes[array], array
-            products[place] = computer(row)
+        current = -1
+        for position, (array, row) in enumerate(zip(array_numbers.tolist(), row_numbers.tolist(), strict=True)):
+            if array != current:
+                computer.codes, current = self._codes[array], array
+            products[position] = computer(row)
         if self._mean is not None:
             products -= np.float32(query.astype(np.float64) @ self._mean)
         lengths = self.lengths[numbers]
-        # A film that is just the mean is like no other.
+        # A film that equals the mean is similar to no other.
         cosines = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
         return np.clip(cosines, -1.0, 1.0)
 
     def units(self, numbers: Ids) -> FloatMatrix:
-        """Read films' features, brought to length 1.
-
-        Parameters
-        ----------
-        numbers : ndarray of shape (m,), int64
-            The films' places in the features.
-
-        Returns
-        -------
-        ndarray of shape (m, n_features), float32
-            Less the mean.
-
-        Raises
-        ------
-        DataError
-            As `cosines`.
-        """
+        """Read films' features, less the mean and of length 1."""
         self._check(numbers)
         return unit_rows(self.features.read(numbers), self._mean)[0]
 
     def _check(self, numbers: Ids) -> None:
-        """Hold rows to their checksums, unless that has been done."""
+        """Verify the checksums of rows that have not been read before."""
         for number in numbers[~self._seen[numbers]].tolist():
             if checksum(self.features.row(number)) != self.checksums[number]:
                 raise DataError(
@@ -134,7 +77,7 @@ class Rescorer:
 
 
 def _codec(features: FilmFeatures) -> faiss.IndexFlatCodes:
-    """Make an empty FAISS index of which only the arithmetic is used: inner products with rows as they are stored."""
+    """Make an empty FAISS index, used only for inner products with rows as they are stored."""
     if features.dtype == np.float32:
         return faiss.IndexFlatIP(features.n_features)
     half = faiss.IndexScalarQuantizer(features.n_features, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)

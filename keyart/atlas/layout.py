@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from catalog.errors import ConfigError
-from index.backends.basis import fit_basis, project
+from index.backends.projection import fit_basis, project
 from index.source import FilmFeatures
 from index.vectors import FloatMatrix, faults, unit_rows
 

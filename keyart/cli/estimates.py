@@ -1,4 +1,4 @@
-"""Estimates as people, CSV and JSON have them."""
+"""Format estimates for tables, CSV and JSON."""
 
 from __future__ import annotations
 
@@ -9,76 +9,24 @@ if TYPE_CHECKING:
 
 
 def number(value: float, form: str = ".3f") -> str:
-    """Write a number.
-
-    Parameters
-    ----------
-    value : float
-        The number; NaN becomes a dash.
-    form : str, default '.3f'
-        As in a format string.
-
-    Returns
-    -------
-    str
-        The text.
-    """
+    """Format a number; NaN as a dash."""
     return "–" if value != value else f"{value:{form}}"
 
 
 def estimate(measured: Estimate, form: str = ".3f", unit: str = "") -> str:
-    """Write an estimate with its interval.
-
-    Parameters
-    ----------
-    measured : Estimate
-        The estimate; NaN becomes a dash.
-    form : str, default '.3f'
-        As in a format string.
-    unit : str, default ''
-        What follows the value.
-
-    Returns
-    -------
-    str
-        The text.
-    """
+    """Format an estimate with its interval; NaN as a dash."""
     if measured.value != measured.value:
         return "–"
     return f"{measured.value:{form}}{unit} [{measured.low:{form}}, {measured.high:{form}}]"
 
 
 def cells(name: str, measured: Estimate) -> dict[str, float]:
-    """Lay an estimate out in three columns of CSV.
-
-    Parameters
-    ----------
-    name : str
-        The column of the value; the others are named after it.
-    measured : Estimate
-        The estimate.
-
-    Returns
-    -------
-    dict of str to float
-        By column.
-    """
+    """Return an estimate as three columns: `name`, and its lower and upper bound."""
     return {name: measured.value, f"{name}_low": measured.low, f"{name}_high": measured.high}
 
 
 def nulled(value: Any) -> Any:
-    """Put null in the place of what could not be measured: JSON knows no NaN.
-
-    Parameters
-    ----------
-    value : object
-        Plain values: dicts, lists, tuples, numbers, text.
-
-    Returns
-    -------
-    object
-        The same, None for NaN.
-    """
+    """Replace NaN by None in plain values, since JSON has no NaN."""
     if isinstance(value, dict):
         return {name: nulled(part) for name, part in value.items()}
     if isinstance(value, list | tuple):

@@ -1,3 +1,51 @@
-"""The steps that fill a workspace: load, fetch, import, extract, build, add."""
+"""The steps that fill a workspace, in their order: load, fetch or import, extract, build, fit, tune, evaluate, add.
 
-__all__: list[str] = []
+Each takes the workspace folder first and returns a report. Importing this loads nothing; a step's module is loaded when
+the step is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from keyart.pipeline.additions import add
+    from keyart.pipeline.features import extract, extract_images, extract_table
+    from keyart.pipeline.index import build
+    from keyart.pipeline.movielens import load
+    from keyart.pipeline.posters import import_posters
+    from keyart.pipeline.recommenders import evaluate, fit, tune
+    from keyart.pipeline.tmdb import fetch
+
+__all__ = [
+    "add",
+    "build",
+    "evaluate",
+    "extract",
+    "extract_images",
+    "extract_table",
+    "fetch",
+    "fit",
+    "import_posters",
+    "load",
+    "tune",
+]
+
+_MODULES = {
+    "add": "additions",
+    "build": "index",
+    "evaluate": "recommenders",
+    **dict.fromkeys(("extract", "extract_images", "extract_table"), "features"),
+    "fetch": "tmdb",
+    "fit": "recommenders",
+    "import_posters": "posters",
+    "load": "movielens",
+    "tune": "recommenders",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

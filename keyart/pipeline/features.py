@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from catalog.errors import NotBuiltError
 from catalog.io.locks import exclusive
 from catalog.io.progress import Progress, shown, silent
-from catalog.io.remote import place
+from catalog.io.remote import as_path
 from features import extraction
 from features.encoders.encoder import Encoder
 from features.encoders.weights import imagenet_weights_path
@@ -260,7 +260,7 @@ def _extract(
 
 def _folder(out: str | Path, spark: SparkSession | None) -> AnyPath:
     if spark is None:
-        return place(out)
+        return as_path(out)
     from features.spark import folder_at
 
     return folder_at(spark, out)

@@ -1,8 +1,8 @@
-"""Build the index of a workspace, or bring it up to date with the features."""
+"""Build the index of a workspace and its item similarities, or bring them up to date."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -19,7 +19,8 @@ from features.store import FeatureRows, FeatureStore
 from index import manifest
 from index.cosine import CosineIndex
 from index.options import IndexOptions, Target
-from index.plan import Kind, Plan, make_plan
+from index.plan import Plan, make_plan
+from index.record import IndexRecord
 from index.source import FilmFeatures
 from keyart.workspace.contents import current_features, fingerprint, open_ratings
 from keyart.workspace.index import film_features
@@ -27,54 +28,52 @@ from keyart.workspace.layout import Home, Workspace
 
 # When more than this share of the films is new, fitting anew costs little more than adding.
 _MOSTLY_NEW = 0.5
-
-
-@dataclass(frozen=True)
-class IndexChange:
-    """What became of an index.
-
-    Parameters
-    ----------
-    index : CosineIndex
-        As it is now.
-    how : str
-        In plain words.
-    """
-
-    index: CosineIndex
-    how: str
+_UNCHANGED = "up to date"
 
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What a build made.
+    """What `build` did.
 
     Parameters
     ----------
-    index : dict
-        What is known of the index, as ``index.json`` holds it; empty where there is none.
-    how : str
-        What became of it, in plain words.
+    index : IndexRecord or None
+        What the index contains, how it was built and what was measured, as ``index.json`` records it; None where the
+        workspace has no features.
+    change : str
+        How the index was brought up to date: ``"built"``, ``"up to date"`` or how many films were added and removed;
+        empty where there is no index.
     n_similar : int
-        Films with item similarities.
+        Number of films with item similarities, which are computed from ratings.
     notes : tuple of str
-        What a user should know.
+        What a user should know, a sentence each.
     """
 
-    index: dict[str, Any]
-    how: str
+    index: IndexRecord | None
+    change: str
     n_similar: int
     notes: tuple[str, ...]
 
     @property
     def n_indexed(self) -> int:
-        """Films in the index."""
-        return int(self.index.get("n_films", 0))
+        """Number of films in the index."""
+        return self.index.n_films if self.index else 0
 
-    @property
-    def centered(self) -> bool:
-        """Whether the mean of all features is subtracted before they are compared."""
-        return bool(self.index.get("centred", False))
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to what JSON can hold.
+
+        Returns
+        -------
+        dict
+            The fields by name; ``"index"`` as in ``index.json``, or None.
+        """
+        return {
+            "index": self.index.to_dict() if self.index else None,
+            "change": self.change,
+            "n_indexed": self.n_indexed,
+            "n_similar": self.n_similar,
+            "notes": list(self.notes),
+        }
 
 
 def build(
@@ -86,34 +85,40 @@ def build(
 ) -> BuildReport:
     """Bring the index up to date with the features, and the item similarities with the ratings.
 
+    Films are added to an existing index and removed from it where that is enough; otherwise it is built anew.
+
     Parameters
     ----------
     home : str, Path or Workspace
         The workspace, with features or ratings.
     options : IndexOptions, optional
-        What is wanted of the index. Where nothing is said and nothing is there yet, its kind is chosen by its size,
-        and the mean of all features is subtracted for random weights, whose features all point much the same way.
-    progress : Progress, optional
-        Shows how far it is.
+        How to build the index; what is unset stays as it was built before.
+    progress : callable, optional
+        Opens a progress display, given a description, the total and the unit; `keyart.pipeline` shows nothing by
+        default.
     on_plan : callable, optional
-        Is told what will be built and how long it takes, before the index is built anew.
+        Receives the plan (kind, memory, forecast of the time in seconds) before the index is built anew.
 
     Returns
     -------
     BuildReport
-        What was made.
+        What was done.
 
     Raises
     ------
     NotBuiltError
-        There are neither features nor ratings.
+        The workspace does not exist, or has neither features nor ratings.
+    ConfigError
+        No index fits into `max_memory_bytes`.
+    DataError
+        A file of features or ratings is damaged, or no film can be compared.
     StoreError
-        The disk is full; what was built before is untouched.
+        The disk is full, or another process is writing; what was built before is untouched.
     """
     workspace, notes = Workspace.open(home), []
     ratings = open_ratings(workspace)
-    indexed = build_index(workspace, options or IndexOptions(), progress=progress, on_plan=on_plan)
-    if indexed is None:
+    index = build_index(workspace, options or IndexOptions(), progress=progress, on_plan=on_plan)
+    if index is None:
         if not len(ratings):
             raise NotBuiltError("neither features nor ratings here yet; run `keyart import`, then `keyart extract`")
         notes.append(
@@ -122,9 +127,17 @@ def build(
     n_similar = _build_item_similarities(workspace, ratings, progress)
     if not n_similar:
         notes.append("no ratings, so films will be compared by looks alone")
-    if indexed is None:
-        return BuildReport({}, "", n_similar, tuple(notes))
-    return BuildReport(indexed.index.report, indexed.how, n_similar, (*notes, *_index_notes(indexed.index.report)))
+    if index is None:
+        return BuildReport(None, "", n_similar, tuple(notes))
+    return BuildReport(index.record, index.change, n_similar, (*notes, *_index_notes(index.record)))
+
+
+@dataclass(frozen=True)
+class IndexChange:
+    """An index that was brought up to date, and how, in plain words."""
+
+    record: IndexRecord
+    change: str
 
 
 def build_index(
@@ -135,63 +148,112 @@ def build_index(
     progress: Progress = silent,
     on_plan: Callable[[Plan], None] = lambda _: None,
 ) -> IndexChange | None:
-    """Bring the index up to date with the features.
+    """Bring the index up to date with the features; None where there are none.
 
-    Parameters
-    ----------
-    workspace : Workspace
-        The workspace.
-    options : IndexOptions
-        What is wanted of the index.
-    check : bool, default True
-        Hold all features to their checksums first, which reads them whole.
-    progress : Progress, optional
-        Shows how far it is.
-    on_plan : callable, optional
-        Is told what will be built and how long it takes, before the index is built anew.
-
-    Returns
-    -------
-    IndexChange or None
-        None where there are no features; of an index whose posters are all gone nothing is left.
-
-    Raises
-    ------
-    DataError
-        A shard of features is damaged.
-    StoreError
-        The disk is full; what was built before is untouched.
+    `check` verifies the checksums of all features first, which reads them whole. An index whose posters are all gone is
+    removed.
     """
     try:
         store, rows = current_features(workspace, check=check)
     except NotBuiltError:
         return None
-    if not len(rows):
-        # No poster is left of those that it was built from.
-        with exclusive(workspace.index_dir):
+    with exclusive(workspace.index_dir):
+        if not len(rows):
             manifest.remove_all(workspace.index_dir)
-        return None
-    return bring_up_to_date(
-        workspace,
-        store,
-        rows,
-        fingerprint(rows),
-        options,
-        center_by_default=store.options().is_random,
-        progress=progress,
-        on_plan=on_plan,
-    )
+            return None
+        return _IndexUpdate(workspace, store, rows, options).run(progress, on_plan)
 
 
-def _index_notes(report: dict[str, Any]) -> Iterator[str]:
-    for movie_id, reason in report["left_out"].items():
+class _IndexUpdate:
+    """Makes the index hold just the films whose features are current."""
+
+    def __init__(self, workspace: Workspace, store: FeatureStore, rows: FeatureRows, options: IndexOptions) -> None:
+        self._folder = workspace.index_dir
+        self._features = film_features(store, rows)
+        self._fingerprint = fingerprint(rows)
+        self._identity = store.identity.as_dict()
+        # Features of random weights all point in nearly the same direction.
+        self._center_by_default = store.options().is_random
+        self._options = options
+
+    def run(self, progress: Progress, on_plan: Callable[[Plan], None]) -> IndexChange:
+        """Add and remove films where that is enough, else build anew; saves the index."""
+        if not self._options.rebuild and (index := self._existing()) is not None:
+            with index:
+                if change := self._update(index):
+                    if change != _UNCHANGED:
+                        index.save(self._folder)
+                    return IndexChange(index.record, change)
+        options = self._completed_options()
+        plan = _plan(self._features, Target.of(options))
+        on_plan(plan)
+        with progress("index", len(self._features), "films") as advance:
+            index = CosineIndex.build(
+                self._features, self._identity, options, plan=plan, fingerprint=self._fingerprint, advance=advance
+            )
+        with index:
+            index.save(self._folder)
+            return IndexChange(index.record, "built")
+
+    def _existing(self) -> CosineIndex | None:
+        """Open the existing index, if films can be added to it."""
+        try:
+            index = CosineIndex.open(self._folder, self._features)
+        except (NotBuiltError, DataError):
+            # An index that is damaged, or of another version, is built anew.
+            return None
+        return index if index.identity == self._identity else None
+
+    def _update(self, index: CosineIndex) -> str | None:
+        """Add and remove films; None where the index should be built anew instead."""
+        target, features = index.record.build.target, self._features
+        if Target.of(self._options, target) != target or self._options.center not in (None, index.centered):
+            return None
+        if index.fingerprint == self._fingerprint and not index.n_stale:
+            return _UNCHANGED
+        before = index.poster_sha256s
+        hashes = zip(features.movie_ids.tolist(), features.poster_sha256s, strict=True)
+        new = [row for row, (movie_id, sha256) in enumerate(hashes) if before.get(movie_id) != sha256]
+        gone = np.setdiff1d([*before, *index.left_out], features.movie_ids)
+        if len(new) > _MOSTLY_NEW * len(features) or (len(gone) and not len(index)):
+            return None
+        if target.kind == "auto" and _plan(features, target).kind != index.kind:
+            return None
+        if new:
+            index.add(features.take(np.array(new)))
+        index.remove(gone)
+        if index.needs_refit:
+            return None
+        index.fingerprint = self._fingerprint
+        return f"{len(new):,} added, {len(gone):,} removed"
+
+    def _completed_options(self) -> IndexOptions:
+        """Fill unset options from the existing index, else with the defaults."""
+        earlier, center = Target(), self._center_by_default
+        # An index that is damaged, or of another version, has no options to keep.
+        with suppress(NotBuiltError, DataError):
+            record = IndexRecord.read(self._folder)
+            earlier = record.build.target
+            if record.identity == self._identity:
+                center = record.centered
+        if self._options.center is not None:
+            center = self._options.center
+        return replace(self._options, center=center, **asdict(Target.of(self._options, earlier)))
+
+
+def _plan(features: FilmFeatures, target: Target) -> Plan:
+    return make_plan(len(features), features.n_features, target.kind, target.max_memory_bytes)
+
+
+def _index_notes(record: IndexRecord) -> Iterator[str]:
+    for movie_id, reason in record.left_out.items():
         yield f"movie_id {movie_id} is not in the index: {reason}"
-    measured = report["report"]
-    if not measured["target_met"]:
-        reached = ", ".join(f"{value:.3f} of {k}" for k, value in measured["recall"].items())
+    quality = record.build.quality
+    if not quality.target_met:
+        reached = ", ".join(f"{value:.3f} of {k}" for k, value in quality.recall.items())
         yield (
-            f"the shortlist finds {reached} truly nearest films, wanted were {measured['target_recall']:g}; allow more "
-            "with --max-memory, or name --index exact"
+            f"the shortlist finds {reached} truly nearest films, less than the target of {quality.target_recall:g}; "
+            "raise --max-memory, or use --index exact"
         )
 
 
@@ -205,126 +267,3 @@ def _build_item_similarities(workspace: Workspace, ratings: Ratings, progress: P
     with exclusive(workspace.model_dir(ItemCosine.name)):
         model.save(workspace.model_dir(ItemCosine.name))
     return len(matrix.movie_ids)
-
-
-def bring_up_to_date(
-    workspace: Workspace,
-    store: FeatureStore,
-    rows: FeatureRows,
-    fingerprint: str,
-    options: IndexOptions,
-    *,
-    center_by_default: bool,
-    progress: Progress = silent,
-    on_plan: Callable[[Plan], None] = lambda _: None,
-) -> IndexChange:
-    """Make the index hold just the films whose features count: by adding and removing films where that will do.
-
-    Parameters
-    ----------
-    workspace : Workspace
-        The workspace.
-    store : FeatureStore
-        Its features.
-    rows : FeatureRows
-        Those that count; one at least.
-    fingerprint : str
-        Which films and posters these are.
-    options : IndexOptions
-        What is wanted.
-    center_by_default : bool
-        Whether to center where nothing is said and nothing was built.
-    progress : Progress, optional
-        Shows how far it is.
-    on_plan : callable, optional
-        Is told what will be built and how long it takes, before a build.
-
-    Returns
-    -------
-    IndexChange
-        The index, saved.
-
-    Raises
-    ------
-    ConfigError
-        Nothing fits into so little memory.
-    DataError
-        No film can be compared.
-    StoreError
-        The disk is full, or another process is writing; the earlier index is untouched.
-    """
-    features = film_features(store, rows)
-    with exclusive(workspace.index_dir):
-        there = None if options.rebuild else _comparable(workspace, store, features)
-        if there is not None and (change := _updated(there, features, fingerprint, options)):
-            if change.how != _NOTHING_NEW:
-                change.index.save(workspace.index_dir)
-            return change
-        identity = store.identity.as_dict()
-        options = _completed(options, workspace, identity, center_by_default=center_by_default)
-        plan = make_plan(len(features), features.n_features, options.target().kind, options.max_memory_bytes)
-        on_plan(plan)
-        with progress("index", len(features), "films") as advance:
-            index = CosineIndex.build(features, identity, options, plan=plan, fingerprint=fingerprint, advance=advance)
-        index.save(workspace.index_dir)
-        return IndexChange(index, "built")
-
-
-_NOTHING_NEW = "up to date"
-
-
-def _completed(
-    options: IndexOptions, workspace: Workspace, identity: Mapping[str, Any], *, center_by_default: bool
-) -> IndexOptions:
-    """Replace what is None by that of the earlier index, else by the defaults."""
-    earlier, center = Target(), center_by_default
-    # An index that is damaged, or of another version, is built anew.
-    with suppress(NotBuiltError, DataError, KeyError):
-        record = manifest.read(workspace.index_dir)
-        earlier = Target(**record["report"]["asked"])
-        if record["identity"] == identity:
-            center = record["centred"]
-    if options.center is not None:
-        center = options.center
-    return replace(options, center=center, **asdict(options.target(earlier)))
-
-
-def _comparable(workspace: Workspace, store: FeatureStore, features: FilmFeatures) -> CosineIndex | None:
-    """Open the index that is there, if films can be added to it."""
-    try:
-        index = CosineIndex.open(workspace.index_dir, features)
-    except (NotBuiltError, DataError):
-        # What is damaged, or of an earlier version, is built anew.
-        return None
-    return index if index.identity == store.identity.as_dict() else None
-
-
-def _updated(index: CosineIndex, features: FilmFeatures, fingerprint: str, options: IndexOptions) -> IndexChange | None:
-    """Add and remove films; None where the index should rather be built anew."""
-    target = Target(**index.report["report"]["asked"])
-    if options.target(target) != target or options.center not in (None, index.centered):
-        return None
-    if index.fingerprint == fingerprint and not index.n_stale:
-        return IndexChange(index, _NOTHING_NEW)
-    there = index.poster_sha256s
-    new = [
-        row
-        for row, (movie_id, sha256) in enumerate(zip(features.movie_ids.tolist(), features.poster_sha256s, strict=True))
-        if there.get(movie_id) != sha256
-    ]
-    gone = np.setdiff1d([*there, *index.left_out], features.movie_ids)
-    if len(new) > _MOSTLY_NEW * len(features) or (len(gone) and not len(index)):
-        return None
-    if target.kind == "auto" and _planned_kind(features, target) != index.kind:
-        return None
-    if new:
-        index.add(features.take(np.array(new)))
-    index.remove(gone)
-    if index.needs_refit:
-        return None
-    index.fingerprint = fingerprint
-    return IndexChange(index, f"{len(new):,} added, {len(gone):,} removed")
-
-
-def _planned_kind(features: FilmFeatures, target: Target) -> Kind:
-    return make_plan(len(features), features.n_features, "auto", target.max_memory_bytes).kind

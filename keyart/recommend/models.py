@@ -47,7 +47,9 @@ class FitReport:
     fit_s: float
 
 
-def fit(workspace: Workspace, name: str, ratings: Ratings, parameters: Mapping[str, Any] | None = None) -> FitReport:
+def fit_model(
+    workspace: Workspace, name: str, ratings: Ratings, parameters: Mapping[str, Any] | None = None
+) -> FitReport:
     """Fit a model on the ratings of a workspace and keep it there.
 
     Parameters
@@ -139,14 +141,14 @@ def ensure_fitted(workspace: Workspace, name: str, ratings: Ratings) -> None:
     Raises
     ------
     ConfigError, StoreError
-        As `fit`.
+        As `fit_model`.
     """
     try:
         _, notes = open_model(workspace, name)
     except (NotBuiltError, DataError):
         notes = ("not there",)
     if notes:
-        fit(workspace, name, ratings)
+        fit_model(workspace, name, ratings)
 
 
 def compare(
@@ -278,7 +280,8 @@ def record_path(workspace: Workspace, name: str) -> Path:
     Path
         The record, there or not.
     """
-    return workspace.model_dir(name) / f"{name}.json"
+    # Models that differ by parameters alone, such as ease-plain, are stored under the name of their class.
+    return workspace.model_dir(name) / f"{model_class(name).name}.json"
 
 
 def _source(workspace: Workspace) -> str:

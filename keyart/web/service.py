@@ -336,7 +336,7 @@ class Service:
                 raise ConfigError("expected a title, such as Heat (1995)")
             network = self._engine.encoder if self._engine.has_index else None
             try:
-                report = add(self._workspace, [film], open_encoder=network)
+                report = add(self._workspace, [film], encoder=network)
             except (DataError, ConfigError) as error:
                 if str(self._workspace.home) in str(error):
                     raise

@@ -1,90 +1,48 @@
-"""The network that the features of a workspace are of, for pictures that come one by one or many at once."""
+"""The encoder of a workspace's features, for single images and for batches."""
 
 from __future__ import annotations
-
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from catalog.lazy import lazy
 from features.encoders.encoder import Encoder, encoder_for
 from features.identity import Identity
 from features.images import Resize
 from features.store import FeatureStore
 from keyart.workspace.settings import keras_models_dir
 
-# A batch that is not full takes as long as a full one; from so many pictures on it is worth it.
-_FEW = 8
+# From this many images on a whole batch is faster; it takes as long if it is not full.
+_MIN_BATCH = 8
 
 
 class WorkspaceEncoder:
-    """A workspace's network; it is loaded when it is first asked.
-
-    Parameters
-    ----------
-    store : FeatureStore
-        The workspace's features.
-    """
+    """Computes features like those of a store; the network is loaded on first use."""
 
     def __init__(self, store: FeatureStore) -> None:
         self._store = store
 
     @property
     def identity(self) -> Identity:
-        """What its features are of."""
         return self._store.identity
 
     @property
     def resize(self) -> Resize:
-        """How pictures are brought to its size."""
+        """How images are resized to the size of the network's input."""
         return Resize(self.identity.resize)
 
     def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Compute the features of pictures.
-
-        Parameters
-        ----------
-        pixels : ndarray of shape (n, 224, 224, 3), uint8
-            As `features.images.read_image` gives them.
-
-        Returns
-        -------
-        ndarray of shape (n, n_features), float32
-            One row a picture.
-
-        Raises
-        ------
-        DataError
-            The network is no longer the one that the features are of.
-        ConfigError, FetchError
-            It is no longer to be had.
-        """
+        """Compute features of shape (n, n_features) from pixels of shape (n, 224, 224, 3)."""
         return self.encoder(len(pixels))(pixels)
 
-    def encoder(self, n_pictures: int) -> Encoder:
-        """Give what is best for so many pictures.
+    def encoder(self, n_images: int) -> Encoder:
+        """Return the encoder that is fastest for about this many images."""
+        return self._single if n_images < _MIN_BATCH else self._batch
 
-        Parameters
-        ----------
-        n_pictures : int
-            About how many it will be given.
-
-        Returns
-        -------
-        Encoder
-            Of one picture after the other, or of whole batches.
-
-        Raises
-        ------
-        DataError, ConfigError, FetchError
-            As when it is called.
-        """
-        return self._single if n_pictures < _FEW else self._batch
-
-    @cached_property
+    @lazy
     def _single(self) -> Encoder:
         return encoder_for(self._store, keras_models_dir())
 
-    @cached_property
+    @lazy
     def _batch(self) -> Encoder:
         return encoder_for(self._store, keras_models_dir(), batch_size=None)

@@ -11,7 +11,7 @@ def test_genres_are_split_as_movielens_writes_them() -> None:
     assert split_genres("(no genres listed)") == split_genres("") == ()
 
 
-def test_capitals_do_not_matter() -> None:
+def test_case_is_ignored() -> None:
     assert match_genres(["drama", "FILM-NOIR"], KNOWN) == ("Drama", "Film-Noir")
 
 

@@ -31,7 +31,7 @@ class Counted:
         return self.value
 
 
-def test_threads_that_come_at_once_compute_it_once() -> None:
+def test_concurrent_threads_compute_it_once() -> None:
     counted = Counted()
     with ThreadPoolExecutor(8) as pool:
         values = set(pool.map(lambda _: counted.read_together(), range(8)))
@@ -39,16 +39,16 @@ def test_threads_that_come_at_once_compute_it_once() -> None:
     assert len(values) == 1
 
 
-def test_one_may_use_another() -> None:
+def test_a_lazy_property_may_use_another() -> None:
     counted = Counted()
     assert counted.nested is counted.value
 
 
-def test_each_instance_has_its_own() -> None:
+def test_instances_are_independent() -> None:
     assert Counted().value is not Counted().value
 
 
-def test_a_failure_is_not_kept() -> None:
+def test_a_failure_is_not_stored() -> None:
     counted = Counted()
     for _ in range(2):
         with pytest.raises(OSError, match="not now"):

@@ -54,16 +54,16 @@ def test_films_come_in_the_order_of_their_ids(read: ReadFilms) -> None:
     ],
     ids=["byte-order mark", "CRLF", "blanks", "blank lines", "no last line end", "one more column"],
 )
-def test_the_spelling_of_a_file_does_not_matter(read: ReadFilms, respell: Callable[[str], str]) -> None:
+def test_variants_of_csv_are_read_alike(read: ReadFilms, respell: Callable[[str], str]) -> None:
     assert read(respell(MOVIES), respell(LINKS)) == (TOY_STORY, HEAT)
 
 
-def test_a_quoted_title_may_hold_commas_and_quotes(read: ReadFilms) -> None:
+def test_a_quoted_title_may_contain_commas_and_quotes(read: ReadFilms) -> None:
     (film,) = read('movieId,title,genres\n1,"Good, ""the"" Bad, The (1966)",Western\n')
     assert film.title == 'The Good, "the" Bad'
 
 
-def test_titles_are_taken_apart(read: ReadFilms) -> None:
+def test_titles_are_split(read: ReadFilms) -> None:
     (film,) = read('movieId,title,genres\n1,"Postman, The (Postino, Il) (1994)",Drama\n')
     assert (film.title, film.alternative_titles, film.year) == ("The Postman", ("Il Postino",), 1994)
 
@@ -114,7 +114,7 @@ def test_notes_count_blank_tmdb_ids_and_links_without_a_film(folder_of: FolderOf
     )
 
 
-def test_without_links_the_films_are_there_and_a_note_says_so(folder_of: FolderOf) -> None:
+def test_missing_links_are_noted(folder_of: FolderOf) -> None:
     files = read_films(folder_of({"movies.csv": MOVIES}))
     assert [film.movie_id for film in files.films] == [1, 6]
     assert "no links.csv" in files.notes[0]
@@ -149,7 +149,7 @@ def test_without_links_the_films_are_there_and_a_note_says_so(folder_of: FolderO
     ],
     ids=lambda value: value[-30:] if isinstance(value, str) else "bytes",
 )
-def test_a_malformed_movies_csv_is_refused_and_says_where(read: ReadFilms, movies: str | bytes, message: str) -> None:
+def test_errors_in_movies_csv_name_line_and_column(read: ReadFilms, movies: str | bytes, message: str) -> None:
     with pytest.raises(DataError, match=rf"movies\.csv(, | ){message}"):
         read(movies)
 
@@ -172,22 +172,22 @@ def test_a_malformed_movies_csv_is_refused_and_says_where(read: ReadFilms, movie
     ],
     ids=["columns", "cells", "imdbId", "tmdbId", "fraction", "movieId", "twice", "endless imdbId", "endless tmdbId"],
 )
-def test_a_malformed_links_csv_is_refused_and_says_where(read: ReadFilms, links: str, message: str) -> None:
+def test_errors_in_links_csv_name_line_and_column(read: ReadFilms, links: str, message: str) -> None:
     with pytest.raises(DataError, match=rf"links\.csv, {message}"):
         read(links=links)
 
 
-def test_the_line_of_an_error_counts_the_lines_inside_quotes(read: ReadFilms) -> None:
+def test_the_line_of_an_error_counts_line_breaks_inside_quotes(read: ReadFilms) -> None:
     with pytest.raises(DataError, match=r"movies\.csv, line 4, column movieId"):
         read('movieId,title,genres\n1,"Toy\nStory (1995)",Animation\nx,Heat (1995),Crime\n')
 
 
-def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere is not a folder; name the unpacked MovieLens folder"):
         read_films(tmp_path / "nowhere")
 
 
-def test_a_file_in_place_of_the_folder_is_refused(folder_of: FolderOf) -> None:
+def test_a_file_instead_of_a_folder_is_refused(folder_of: FolderOf) -> None:
     with pytest.raises(DataError, match=r"movies\.csv is not a folder"):
         read_films(folder_of({"movies.csv": MOVIES}) / "movies.csv")
 
@@ -195,7 +195,7 @@ def test_a_file_in_place_of_the_folder_is_refused(folder_of: FolderOf) -> None:
 @pytest.mark.parametrize(
     ("files", "found"), [({}, "nothing"), ({"readme.txt": "", "links.csv": LINKS}, "links.csv, readme")]
 )
-def test_a_folder_of_another_kind_is_refused_and_says_what_is_there(
+def test_a_folder_without_movielens_files_is_refused_with_its_contents(
     folder_of: FolderOf, files: Mapping[str, str], found: str
 ) -> None:
     with pytest.raises(DataError, match=re.escape(f"should hold movies.csv (or ml-100k's u.item); found {found}")):
@@ -232,11 +232,11 @@ def test_the_unknown_film_of_u_item_has_neither_year_nor_genre(folder_of: Folder
     assert read_films(folder_of({"u.item": _u_item((267, "unknown", "", (0,)))})).films == (Film(267, "unknown"),)
 
 
-def test_a_title_of_u_item_without_a_year_takes_that_of_its_release(folder_of: FolderOf) -> None:
+def test_u_item_falls_back_to_the_year_of_the_release_date(folder_of: FolderOf) -> None:
     assert read_films(folder_of({"u.item": _u_item((1, "Good Morning", "4-Feb-1971", ()))})).films[0].year == 1971
 
 
-def test_a_control_sign_of_latin_1_ends_no_line(folder_of: FolderOf) -> None:
+def test_a_control_character_of_latin_1_ends_no_line(folder_of: FolderOf) -> None:
     content = _u_item((1, "And so on\x85 (1995)", "", ())).encode("latin-1")
     assert len(read_films(folder_of({"u.item": content})).films) == 1
 
@@ -258,7 +258,7 @@ def test_u_item_may_end_its_lines_with_crlf(folder_of: FolderOf) -> None:
     ],
     ids=["cells", "title", "movieId", "twice", "empty", "binary"],
 )
-def test_a_malformed_u_item_is_refused_and_says_where(folder_of: FolderOf, content: str, message: str) -> None:
+def test_errors_in_u_item_name_the_line(folder_of: FolderOf, content: str, message: str) -> None:
     with pytest.raises(DataError, match=rf"u\.item(, | ){message}"):
         read_films(folder_of({"u.item": content}))
 
@@ -266,7 +266,7 @@ def test_a_malformed_u_item_is_refused_and_says_where(folder_of: FolderOf, conte
 # Tags
 
 
-def test_tags_are_counted_by_user_whatever_their_capitals_and_blanks(folder_of: FolderOf) -> None:
+def test_tags_are_counted_by_user_ignoring_case_and_blanks(folder_of: FolderOf) -> None:
     tags = (
         "userId,movieId,tag,timestamp\n1,6,Heist,1\n2,6,heist,2\n2,6, HEIST ,3\n2,6,Los  Angeles,4\n1,1,  ,5\n1,9,x,6\n"
     )
@@ -274,7 +274,7 @@ def test_tags_are_counted_by_user_whatever_their_capitals_and_blanks(folder_of: 
     assert files.tags == (FilmTag(6, "heist", 2), FilmTag(6, "los angeles", 1))
 
 
-def test_a_folder_without_tags_has_none(folder_of: FolderOf) -> None:
+def test_tags_are_optional(folder_of: FolderOf) -> None:
     assert read_films(folder_of({"movies.csv": MOVIES})).tags == ()
 
 

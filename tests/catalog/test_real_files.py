@@ -27,7 +27,7 @@ def catalog(small: FilmFiles, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield opened
 
 
-def test_all_films_are_there(small: FilmFiles) -> None:
+def test_all_films_are_read(small: FilmFiles) -> None:
     assert (len(small.films), small.numbering) == (9742, "movielens")
 
 

@@ -52,7 +52,7 @@ LATIN = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x24F, categorie
         ),
     ],
 )
-def test_a_title_without_alternatives_is_taken_apart(text: str, title: str, year: int | None) -> None:
+def test_a_title_without_alternatives_is_split(text: str, title: str, year: int | None) -> None:
     assert parse_title(text) == ParsedTitle(title, (), year)
 
 
@@ -73,7 +73,7 @@ def test_a_title_without_alternatives_is_taken_apart(text: str, title: str, year
         ("Nothing () (1999)", "Nothing", ()),
     ],
 )
-def test_alternative_titles_are_told_apart(text: str, title: str, alternatives: tuple[str, ...]) -> None:
+def test_alternative_titles_are_split_off(text: str, title: str, alternatives: tuple[str, ...]) -> None:
     parsed = parse_title(text)
     assert (parsed.title, parsed.alternatives) == (title, alternatives)
 
@@ -83,7 +83,7 @@ def test_a_year_alone_leaves_no_title() -> None:
 
 
 @given(PLAIN_WORDS, st.integers(1874, 2030), st.sampled_from(["The", "A", "An", "Le", "L'"]))
-def test_what_movielens_writes_is_read_back(words: list[str], year: int, article: str) -> None:
+def test_titles_in_movielens_form_round_trip(words: list[str], year: int, article: str) -> None:
     gap = "" if article == "L'" else " "
     rest = " ".join(words)
     assert parse_title(f"{rest}, {article} ({year})") == ParsedTitle(f"{article}{gap}{rest}", (), year)
@@ -98,7 +98,7 @@ def test_any_text_has_a_title_without_blanks_around_it(text: str) -> None:
     assert all(parsed.alternatives)
 
 
-def test_a_title_that_only_ends_like_an_article_stays() -> None:
+def test_a_title_that_only_ends_like_an_article_is_unchanged() -> None:
     assert article_first("Theatre, Theirs") == "Theatre, Theirs"
 
 
@@ -136,7 +136,7 @@ def test_a_bare_year_is_split_off(text: str, split: tuple[str, int] | None) -> N
         ("Mission: Impossible – Fallout", "mission impossible_fallout"),
     ],
 )
-def test_spellings_of_one_title_share_a_key(one: str, other: str) -> None:
+def test_spellings_of_a_title_share_a_key(one: str, other: str) -> None:
     assert title_key(one) == title_key(other)
 
 
@@ -152,7 +152,7 @@ def test_a_title_of_punctuation_is_its_own_key() -> None:
 
 
 @given(LATIN)
-def test_case_does_not_matter_to_a_key(text: str) -> None:
+def test_a_key_ignores_case(text: str) -> None:
     assert title_key(text.upper()) == title_key(text.lower())
 
 
@@ -162,18 +162,18 @@ def test_composed_and_decomposed_accents_share_a_key(text: str) -> None:
 
 
 @given(PLAIN_WORDS, st.text(' .,:;!?-–()[]"/', min_size=1, max_size=3))
-def test_punctuation_between_words_does_not_matter_to_a_key(words: list[str], gap: str) -> None:
+def test_a_key_ignores_punctuation_between_words(words: list[str], gap: str) -> None:
     assert title_key(gap.join(words) + gap) == " ".join(words)
 
 
 @given(PLAIN_WORDS, st.sampled_from("the a an la le les el il der die das".split()))
-def test_the_place_of_the_article_does_not_matter_to_a_key(words: list[str], article: str) -> None:
+def test_a_key_ignores_the_position_of_the_article(words: list[str], article: str) -> None:
     rest = " ".join(words)
     assert title_key(f"{rest}, {article}") == title_key(f"{article} {rest}")
 
 
 @given(st.text(max_size=40))
-def test_a_key_is_words_parted_by_single_blanks(text: str) -> None:
+def test_a_key_is_words_separated_by_single_blanks(text: str) -> None:
     key = title_key(text)
     assume(any(letter.isalnum() for letter in key))
     assert key == " ".join(key.split())

@@ -1,4 +1,4 @@
-"""The public face: `from features import extract`, and what its choices leave in the folder."""
+"""Extraction of any images into a folder, and what its options leave there."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -268,6 +269,31 @@ def test_what_the_network_raises_arrives_and_ends_the_threads(posters: list[Path
     assert threading.active_count() == n_threads
 
 
-def test_importing_features_loads_nothing_heavy() -> None:
-    code = "import sys, features; sys.exit(bool({'tensorflow', 'keras', 'numpy', 'PIL'} & set(sys.modules)))"
+def test_options_load_nothing_heavy() -> None:
+    code = "import sys, features.options; sys.exit(bool({'tensorflow', 'keras', 'numpy', 'PIL'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_command_has_the_defaults_of_the_options() -> None:
+    from keyart.cli.commands.extract import command
+
+    typed = {parameter.name: parameter.default for parameter in command.params}
+    options = ExtractOptions()
+    for name in ("backbone", "weights", "seed", "engine", "resize"):
+        assert typed[name] == getattr(options, name)
+    assert typed["features"] == options.pooling
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"pooling": "max"}, "pooling: expected raw or gem or rmac, received 'max'"),
+        ({"resize": "bilinear"}, "resize: expected antialias or nearest"),
+        ({"seed": -1}, "seed: expected 0 or more"),
+        ({"batch_size": 0}, "batch_size: expected 1 or more"),
+        ({"whiten": True}, "whiten: expected pooling gem or rmac"),
+    ],
+)
+def test_wrong_options_are_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ExtractOptions(**wrong)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pytest
 
 from catalog.errors import ConfigError, DataError, StoreError
-from catalog.io.remote import RemotePath, place
+from catalog.io.remote import RemotePath, as_path
 from features.encoders.encoder import Encoder, load_encoder
 from features.encoders.keras import Backbone
 from features.extraction import open_store
@@ -440,7 +440,7 @@ def test_a_task_that_runs_again_writes_the_same_files_over(
 ) -> None:
     encoder = Encoder(tiny)
     monkeypatch.setattr("features.spark.tasks._encoder", lambda recipe: encoder)
-    out = place(f"s3://bucket/{tmp_path.name}", **s3)
+    out = as_path(f"s3://bucket/{tmp_path.name}", **s3)
     assert isinstance(out, RemotePath)
     recipe = Recipe(ExtractOptions(), encoder.identity, None, None, None, 1)
     paths = [str(drawn / f"{movie_id}.png") for movie_id in range(1, 11)]

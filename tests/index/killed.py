@@ -34,9 +34,9 @@ Answers = list[tuple[list[int], bytes]]
 
 
 def answers(folder: Path) -> Answers:
-    """Say all that an index says, to the bit."""
+    """Return all that an index returns, to the bit."""
     found = CosineIndex.open(folder, ALL).search(ALL.arrays[0][::7], 10)
-    return [(one.movie_ids.tolist(), one.similarities.tobytes()) for one in found]
+    return [(one.ids.tolist(), one.scores.tobytes()) for one in found]
 
 
 def build(kind: Kind, folder: Path) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from catalog.scored_ids import ScoredIds
 from index.cosine import CosineIndex
 from index.options import IndexOptions
 from index.plan import Codec, Plan
-from index.search import Nearest
 from index.source import FilmFeatures
 
 IDENTITY = {"backbone": "vgg16", "weights_sha256": "f00d"}
@@ -78,15 +78,15 @@ def dense_cosines(
 
 
 def n_nearest(
-    found: Nearest, movie_ids: npt.NDArray[np.int64], cosines: npt.NDArray[np.float64], k: int, atol: float = 2e-6
+    found: ScoredIds, movie_ids: npt.NDArray[np.int64], cosines: npt.NDArray[np.float64], k: int, atol: float = 2e-6
 ) -> int:
     """Hold one answer to the true cosines of the films that it may name; tell how many of the k nearest it has."""
-    assert len(found) == len(np.unique(found.movie_ids)) == min(k, len(movie_ids))
+    assert len(found) == len(np.unique(found.ids)) == min(k, len(movie_ids))
     if not len(found):
         return 0
-    rows = np.searchsorted(movie_ids, found.movie_ids)
-    np.testing.assert_array_equal(movie_ids[np.minimum(rows, len(movie_ids) - 1)], found.movie_ids)
-    np.testing.assert_allclose(found.similarities, cosines[rows], atol=atol)
-    pairs = list(zip(-found.similarities, found.movie_ids, strict=True))
+    rows = np.searchsorted(movie_ids, found.ids)
+    np.testing.assert_array_equal(movie_ids[np.minimum(rows, len(movie_ids) - 1)], found.ids)
+    np.testing.assert_allclose(found.scores, cosines[rows], atol=atol)
+    pairs = list(zip(-found.scores, found.ids, strict=True))
     assert pairs == sorted(pairs)
     return int((cosines[rows] >= np.sort(cosines)[-len(found)] - atol).sum())

@@ -12,9 +12,6 @@ import pytest
 
 import keyart
 from keyart.cold_start import predictor
-from keyart.recommend.models import fit
-from keyart.workspace.contents import open_ratings
-from keyart.workspace.layout import Workspace
 
 
 def test_importing_it_loads_nothing_heavy() -> None:
@@ -119,7 +116,7 @@ def test_a_new_film_is_checked_as_on_the_command_line(home: Path, poster_folder:
 def test_ratings_of_ones_own_out_of_range_are_a_mistake(home: Path) -> None:
     with keyart.open(home) as engine, pytest.raises(keyart.NotBuiltError, match="ease"):
         engine.recommend(1)
-    fit(Workspace.open(home), "ease", open_ratings(Workspace.open(home)))
+    keyart.pipeline.fit(home, "ease")
     with keyart.open(home) as engine:
         assert engine.recommend(1, k=3).model == "ease"
         with pytest.raises(ValueError, match=r"from 0\.5 to 5"):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from keyart.cli.options import say_notes, workspace_options
+from keyart.cli.options import workspace_options
+from keyart.cli.output import print_notes
 
 if TYPE_CHECKING:
     from features.extraction import ExtractReport
@@ -125,7 +126,7 @@ def _run(source: str | Workspace, out: str | None, options: ExtractOptions, spar
     from keyart.pipeline.features import extract, extract_images, extract_table
 
     if options.is_random:
-        say_notes(["random weights see layout and palette only; use ImageNet's for anything but a trial"])
+        print_notes(["random weights see layout and palette only; use ImageNet's for anything but a trial"])
     import_tensorflow_quietly()
     # Pillow warns of odd but readable files; what cannot be read is reported anyway.
     warnings.filterwarnings("ignore", module="PIL")
@@ -140,7 +141,7 @@ def _run(source: str | Workspace, out: str | None, options: ExtractOptions, spar
 
 def _print(report: ExtractReport, out: str | None) -> None:
     unit = "posters" if out is None else "images"
-    say_notes(f"computed again: {reason}" for reason in report.damaged)
+    print_notes(f"computed again: {reason}" for reason in report.damaged)
     dropped = f", {report.n_dropped:,} dropped" if report.n_dropped else ""
     click.echo(f"features of {report.n_new:,} {unit} computed, {report.n_known:,} already here{dropped}")
     if not report.skipped:

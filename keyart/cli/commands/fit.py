@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from keyart.cli.options import workspace_options
-from keyart.cli.parameters import set_option
+from keyart.cli.options import set_option, workspace_options
 
 
 @click.command("fit", short_help="Fit recommenders on the ratings and keep them.")
@@ -22,9 +21,9 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
     """
     from catalog.errors import ConfigError
     from cf.registry import MODELS, model_class
+    from keyart.cli.output import table
     from keyart.cli.quiet import import_tensorflow_quietly
-    from keyart.cli.tables import table
-    from keyart.recommend.models import fit
+    from keyart.recommend.models import fit_model
     from keyart.workspace.contents import open_ratings
     from keyart.workspace.layout import Workspace
 
@@ -41,7 +40,7 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
     for name in names:
         if MODELS[name].needs == "tensorflow":
             import_tensorflow_quietly()
-        report = fit(workspace, name, ratings, parameters.get(name))
+        report = fit_model(workspace, name, ratings, parameters.get(name))
         click.echo(
             f"{name}: fitted on {report.n_ratings:,} ratings of {report.n_films:,} films by {report.n_users:,} users "
             f"in {report.fit_s:.1f} s"

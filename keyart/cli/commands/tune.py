@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -32,27 +31,14 @@ def command(model: str, calibration: str, n_films: int, seed: int, as_json: bool
     Three tenths of each user's ratings are held out; a blend is good if it puts first what the same users liked there.
     """
     from catalog.io.progress import bar
-    from cf.hybrid.blend import Calibration
     from cf.hybrid.tuning import BUCKETS
-    from keyart.cli.tables import table
-    from keyart.recommend.models import ensure_fitted
-    from keyart.similarity.blending import check_model, save_hybrid
-    from keyart.similarity.tuning import fit_hybrid
-    from keyart.workspace.contents import open_ratings
-    from keyart.workspace.index import open_index
-    from keyart.workspace.layout import Workspace
+    from keyart.cli.output import table
+    from keyart.pipeline.recommenders import tune
 
-    check_model(model)
-    workspace = Workspace.open(home)
-    ratings = open_ratings(workspace)
-    with bar("tune", n_films * len(BUCKETS), "films") as advance:
-        tuning = fit_hybrid(
-            open_index(workspace), ratings, model, Calibration(calibration), n_films=n_films, seed=seed, advance=advance
-        )
-    ensure_fitted(workspace, model, ratings)
-    save_hybrid(workspace, model, tuning)
+    report = tune(home, model, calibration=calibration, n_films=n_films, seed=seed, progress=bar)
+    tuning = report.tuning
     if as_json:
-        click.echo(json.dumps({"model": model, **asdict(tuning)}))
+        click.echo(json.dumps(report.to_dict()))
         return
     blending = tuning.blending
     click.echo(f"1 − alpha = {blending.cf_share:g} · n / (n + {blending.half_support:g}), ratings by {model}")

@@ -33,26 +33,26 @@ def path(tmp_path: Path) -> Iterator[Path]:
     assert [file.name for file in path.parent.iterdir()] == ["file.txt"]
 
 
-def test_the_new_file_takes_the_place_of_the_old(path: Path) -> None:
+def test_the_new_file_replaces_the_old(path: Path) -> None:
     write_bytes(path, b"after")
     assert path.read_bytes() == b"after"
 
 
-def test_the_old_file_stands_until_the_new_one_is_whole(path: Path) -> None:
+def test_the_old_file_remains_until_the_new_one_is_complete(path: Path) -> None:
     with atomic_path(path) as temporary_path:
         temporary_path.write_bytes(b"after")
         assert path.read_bytes() == b"before"
     assert path.read_bytes() == b"after"
 
 
-def test_the_temporary_file_lies_in_the_same_folder(path: Path) -> None:
+def test_the_temporary_file_is_in_the_same_folder(path: Path) -> None:
     with atomic_path(path) as temporary_path:
         temporary_path.write_bytes(b"after")
     assert temporary_path.parent == path.parent
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a mistake"), DataError("a bad file"), KeyboardInterrupt()])
-def test_whatever_is_raised_half_way_keeps_the_old_file_and_is_raised_on(path: Path, error: BaseException) -> None:
+def test_an_exception_keeps_the_old_file_and_propagates(path: Path, error: BaseException) -> None:
     def write_half() -> None:
         with atomic_path(path) as temporary_path:
             temporary_path.write_bytes(b"aft")
@@ -81,7 +81,7 @@ def test_a_full_disk_keeps_the_old_file_and_asks_for_space(
         (errno.EROFS, "check that the folder can be written to"),
     ],
 )
-def test_what_the_system_says_becomes_advice(path: Path, number: int, advice: str) -> None:
+def test_errors_of_the_system_become_advice(path: Path, number: int, advice: str) -> None:
     with pytest.raises(StoreError, match=rf"{os.strerror(number)}; {advice}"), atomic_path(path):
         raise OSError(number, os.strerror(number))
 
@@ -105,7 +105,7 @@ def test_a_file_where_the_folder_should_be_is_a_store_error(path: Path) -> None:
 
 
 @given(content=CONTENT)
-def test_a_record_says_what_was_written(content: dict[str, object]) -> None:
+def test_a_record_round_trips(content: dict[str, object]) -> None:
     with TemporaryDirectory() as folder:
         write_record(Path(folder) / "record.json", "kind", 1, content)
         assert read_record(Path(folder) / "record.json", "kind", 1) == content
@@ -113,7 +113,7 @@ def test_a_record_says_what_was_written(content: dict[str, object]) -> None:
 
 def test_a_record_of_another_kind_is_refused(tmp_path: Path) -> None:
     write_record(tmp_path / "r.json", "shopping-list", 1, {})
-    with pytest.raises(DataError, match=r"r\.json should be a record of kind 'keyart-index'; another program's file"):
+    with pytest.raises(DataError, match=r"r\.json should be a record of kind 'keyart-index'; this file belongs"):
         read_record(tmp_path / "r.json", "keyart-index", 1)
 
 
@@ -126,7 +126,7 @@ def test_a_record_of_another_version_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b'{"kind": ', b"\xff\xfe", b"[" * 3], ids=["empty", "cut off", "binary", "open"]
 )
-def test_what_is_no_json_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_invalid_json_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "r.json").write_bytes(content)
     with pytest.raises(DataError, match=r"r\.json is not a JSON record"):
         read_record(tmp_path / "r.json", "kind", 1)
@@ -139,7 +139,7 @@ def test_json_of_another_shape_is_refused(tmp_path: Path, content: bytes) -> Non
         read_record(tmp_path / "r.json", "kind", 1)
 
 
-def test_a_missing_record_is_missing(tmp_path: Path) -> None:
+def test_a_missing_record_is_file_not_found(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_record(tmp_path / "r.json", "kind", 1)
 

@@ -21,7 +21,7 @@ with exclusive(Path(sys.argv[1])):
 """
 
 
-def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path: Path) -> None:
+def test_a_second_process_is_refused_with_the_id_of_the_first(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as holder:
@@ -37,7 +37,7 @@ def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path: Path) -> No
             pass
 
 
-def test_what_a_killed_process_left_is_cleared_up(tmp_path: Path) -> None:
+def test_partial_files_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     (tmp_path / ".index.faiss.12ab.partial").write_bytes(b"half")
     (tmp_path / "index.faiss").write_bytes(b"whole")
     with exclusive(tmp_path):
@@ -47,7 +47,7 @@ def test_what_a_killed_process_left_is_cleared_up(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*.partial"))
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_a_store_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="cannot write"), exclusive(tmp_path / "file" / "folder"):
         pass

@@ -14,7 +14,7 @@ from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 from catalog.errors import ConfigError, DataError, StoreError
 from catalog.io.files import read_record, sha256_file, write_bytes, write_record
 from catalog.io.locks import exclusive
-from catalog.io.remote import RemotePath, place
+from catalog.io.remote import RemotePath, as_path
 
 
 @pytest.fixture(params=["s3", "renaming"])
@@ -24,7 +24,7 @@ def remote(request: pytest.FixtureRequest, tmp_path: Path) -> RemotePath:
         return RemotePath(
             SubTreeFileSystem(str(tmp_path), LocalFileSystem()), "above/folder", "hdfs://host/above/folder"
         )
-    found = place(f"s3a://bucket/{tmp_path.name}/folder", **request.getfixturevalue("s3"))
+    found = as_path(f"s3a://bucket/{tmp_path.name}/folder", **request.getfixturevalue("s3"))
     assert isinstance(found, RemotePath)
     return found
 
@@ -33,7 +33,7 @@ def _names(folder: RemotePath, pattern: str = "*") -> list[str]:
     return sorted(path.name for path in folder.glob(pattern))
 
 
-def test_what_is_written_is_read_listed_and_removed(remote: RemotePath) -> None:
+def test_files_are_written_read_listed_and_removed(remote: RemotePath) -> None:
     assert _names(remote) == []
     content = os.urandom(20_000)
     for name in ("a-1.npy", "a-2.npy", "b.json"):
@@ -52,7 +52,7 @@ def test_what_is_written_is_read_listed_and_removed(remote: RemotePath) -> None:
     assert [(remote / name).is_file() for name in ("a-1.npy", "a-2.npy", "below")] == [False, True, False]
 
 
-def test_it_is_named_as_a_path_is(remote: RemotePath) -> None:
+def test_names_are_those_of_a_path(remote: RemotePath) -> None:
     one = remote / "a-1.tar.gz"
     assert (one.name, one.stem, one.suffix, one.absolute()) == ("a-1.tar.gz", "a-1.tar", ".gz", one)
     assert str(one) == f"{remote.uri}/a-1.tar.gz"
@@ -60,7 +60,7 @@ def test_it_is_named_as_a_path_is(remote: RemotePath) -> None:
         pass
 
 
-def test_records_are_held_to_kind_and_version(remote: RemotePath) -> None:
+def test_records_are_checked_for_kind_and_version(remote: RemotePath) -> None:
     write_record(remote / "r.json", "kind", 1, {"ü": [1]})
     assert read_record(remote / "r.json", "kind", 1) == {"ü": [1]}
     with pytest.raises(DataError, match=r"//.*/folder/r\.json is of version 1"):
@@ -70,13 +70,13 @@ def test_records_are_held_to_kind_and_version(remote: RemotePath) -> None:
 @pytest.mark.parametrize(
     "look", [RemotePath.read_bytes, RemotePath.stat, RemotePath.unlink, lambda path: read_record(path, "kind", 1)]
 )
-def test_what_is_missing_is_missing_as_on_this_machine(remote: RemotePath, look: Callable[[RemotePath], Any]) -> None:
+def test_a_missing_file_is_file_not_found_as_with_a_path(remote: RemotePath, look: Callable[[RemotePath], Any]) -> None:
     write_bytes(remote / "b", b"")
     with pytest.raises(FileNotFoundError):
         look(remote / "a")
 
 
-def test_a_write_that_fails_leaves_what_was_there(
+def test_a_failed_write_keeps_the_old_file(
     tmp_path: Path, full_disk: Callable[[int], AbstractContextManager[None]]
 ) -> None:
     remote = RemotePath(SubTreeFileSystem(str(tmp_path), LocalFileSystem()), "f", "hdfs://host/f")
@@ -94,15 +94,13 @@ def test_a_write_that_fails_leaves_what_was_there(
         lambda path: read_record(path, "kind", 1),
     ],
 )
-def test_a_place_that_cannot_be_reached_is_not_taken_for_an_empty_or_damaged_one(
-    s3: dict[str, Any], look: Callable[[Any], Any]
-) -> None:
-    nobody = place("s3://bucket/f", **{**s3, "endpoint_override": "127.0.0.1:1"}) / "a"
+def test_an_unreachable_file_system_is_a_store_error(s3: dict[str, Any], look: Callable[[Any], Any]) -> None:
+    nobody = as_path("s3://bucket/f", **{**s3, "endpoint_override": "127.0.0.1:1"}) / "a"
     with pytest.raises(StoreError, match=r"^s3://bucket/f/a cannot be reached: [^\n]*; check address and rights"):
         look(nobody)
 
 
-def test_nobody_is_kept_from_writing_there(remote: RemotePath) -> None:
+def test_remote_folders_are_not_locked(remote: RemotePath) -> None:
     with exclusive(remote), exclusive(remote):
         write_bytes(remote / "a", b"")
     assert _names(remote) == ["a"]
@@ -112,22 +110,22 @@ def test_nobody_is_kept_from_writing_there(remote: RemotePath) -> None:
 
 
 @pytest.mark.parametrize("form", ["{}", "file://{}", "file:{}", "file://localhost{}"])
-def test_a_path_of_this_machine_stays_a_path(tmp_path: Path, form: str) -> None:
-    assert place(form.format(tmp_path / "a b")) == tmp_path / "a b"
-    assert place(tmp_path) == tmp_path
+def test_a_local_path_remains_a_path(tmp_path: Path, form: str) -> None:
+    assert as_path(form.format(tmp_path / "a b")) == tmp_path / "a b"
+    assert as_path(tmp_path) == tmp_path
 
 
 @pytest.mark.parametrize("name", ["s3a:b", "10:20/x", "a/b:c", ":/", "c:/windows"])
 def test_a_name_with_a_colon_is_a_path(name: str) -> None:
-    assert place(name) == Path(name)
+    assert as_path(name) == Path(name)
 
 
-def test_a_question_mark_tells_the_file_system_and_not_the_name(s3: dict[str, Any]) -> None:
+def test_options_in_the_query_are_not_part_of_the_name(s3: dict[str, Any]) -> None:
     endpoint = f"endpoint_override={s3['endpoint_override']}&scheme=http&region=us-east-1"
-    found = place(f"s3a://who:what@bucket/query/?{endpoint}")
+    found = as_path(f"s3a://who:what@bucket/query/?{endpoint}")
     write_bytes(found / "a", b"1")
     assert str(found / "a") == "s3a://bucket/query/a"
-    assert (place("s3://bucket/query", **s3) / "a").is_file()
+    assert (as_path("s3://bucket/query", **s3) / "a").is_file()
 
 
 @pytest.mark.parametrize(
@@ -140,7 +138,7 @@ def test_a_question_mark_tells_the_file_system_and_not_the_name(s3: dict[str, An
         (Path("s3a://bucket/x"), "give it as text"),
     ],
 )
-def test_what_cannot_be_opened_is_one_line(name: str | Path, message: str) -> None:
+def test_an_invalid_uri_is_a_config_error_of_one_line(name: str | Path, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as raised:
-        place(name)
+        as_path(name)
     assert "\n" not in str(raised.value)

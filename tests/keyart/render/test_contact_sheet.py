@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from catalog.errors import ConfigError
-from keyart.render.contact_sheet import draw_sheet, write_sheet
+from keyart.render.contact_sheet import draw_sheet, write_contact_sheet
 from keyart.render.drawing import check_sheet_path
 from keyart.results import Hit, Query, SimilarFilms
 
@@ -69,5 +69,5 @@ def test_unknown_kinds_are_refused_and_nothing_is_written(poster_path: Path, tmp
     with pytest.raises(ConfigError, match=r"expected a name ending in \.png"):
         check_sheet_path(tmp_path / "sheet")
     with pytest.raises(ConfigError):
-        write_sheet(result(1, poster_path), tmp_path / "sheet.gif")
+        write_contact_sheet(result(1, poster_path), tmp_path / "sheet.gif")
     assert not (tmp_path / "sheet.gif").exists()

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from catalog.errors import ConfigError
-from keyart.render.heat_map import draw_heat_sheet, heated, write_heat_sheet
+from keyart.render.heat_map import draw_heat_sheet, heated, write_heat_map
 from keyart.results import Explanation, Query
 
 # Where both posters stand on the sheet.
@@ -114,8 +114,8 @@ def test_the_scale_has_blue_only_where_the_map_may_have_it(poster_path: Path) ->
 
 def test_it_is_written_as_its_name_says(poster_path: Path, tmp_path: Path) -> None:
     for name, kind in (("why.png", "PNG"), ("why.jpg", "JPEG"), ("why.webp", "WEBP")):
-        write_heat_sheet(explanation(only(0, 6), poster_path), tmp_path / name)
+        write_heat_map(explanation(only(0, 6), poster_path), tmp_path / name)
         with Image.open(tmp_path / name) as sheet:
             assert (sheet.format, sheet.mode) == (kind, "RGB")
     with pytest.raises(ConfigError, match=r"expected a name ending in \.png"):
-        write_heat_sheet(explanation(only(0, 6), poster_path), tmp_path / "why.gif")
+        write_heat_map(explanation(only(0, 6), poster_path), tmp_path / "why.gif")

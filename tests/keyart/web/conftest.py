@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from keyart.recommend.models import fit
+from keyart.recommend.models import fit_model
 from keyart.workspace.contents import open_ratings
 from keyart.workspace.layout import Workspace
 from tests.keyart.conftest import Demonstration
@@ -97,7 +97,7 @@ def fitted_home(_built_tastes: Path, tmp_path_factory: pytest.TempPathFactory) -
     home = copied(_built_tastes, tmp_path_factory)
     workspace = Workspace.open(home)
     for name in ("ease", "als"):
-        fit(workspace, name, open_ratings(workspace))
+        fit_model(workspace, name, open_ratings(workspace))
     return home
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from keyart.recommend.models import fit
+from keyart.recommend.models import fit_model
 from keyart.recommend.recommendations import recommend
 from keyart.workspace.contents import open_ratings
 from keyart.workspace.layout import Workspace
@@ -174,10 +174,10 @@ def test_a_model_that_is_fitted_meanwhile_answers(tastes_home: Path) -> None:
     ratings = open_ratings(workspace)
     with serving(tastes_home) as url:
         assert get(url, "users/2/recommendations", k=3)["model"] == "item-cosine"
-        fit(workspace, "ease", ratings)
+        fit_model(workspace, "ease", ratings)
         first = get(url, "users/2/recommendations", k=3)
         assert first["model"] == "ease"
-        fit(workspace, "ease", ratings, {"regularization": 5.0})
+        fit_model(workspace, "ease", ratings, {"regularization": 5.0})
         again = get(url, "users/2/recommendations", k=3)
         assert [film["score"] for film in again["results"]] != [film["score"] for film in first["results"]]
 

@@ -1,0 +1,84 @@
+"""FAISS indexes written, memory-mapped and searched, in the types of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+
+from catalog.errors import DataError
+from catalog.io.files import atomic_path
+from catalog.scored_ids import ScoredIds
+from index.backends.base import Allowed
+from index.vectors import FloatMatrix
+
+# FAISS' own stubs know neither the arguments nor the attributes that its Python layer adds.
+_faiss: Any = faiss
+
+
+def search_parameters(allowed: Allowed, n_probe: int = 0) -> Any:
+    """Translate a filter, and how many inverted lists to search, into FAISS' parameters; None where there are none."""
+    rules: dict[str, Any] = {"nprobe": n_probe} if n_probe else {}
+    if allowed is not None:
+        bits = np.packbits(allowed, bitorder="little")
+        rules["sel"] = _faiss.IDSelectorBitmap(bits)
+        # FAISS keeps the address only.
+        rules["sel"].bits_kept_alive = bits
+    if n_probe:
+        return _faiss.SearchParametersIVF(**rules)
+    return _faiss.SearchParameters(**rules) if rules else None
+
+
+@contextmanager
+def threads_for(n_queries: int) -> Iterator[None]:
+    """Keep FAISS from waking other threads for a single query, which costs more than they save on a busy machine.
+
+    The number of threads changes for the calling thread only.
+    """
+    n_threads = _faiss.omp_get_max_threads()
+    _faiss.omp_set_num_threads(1 if n_queries == 1 else n_threads)
+    try:
+        yield
+    finally:
+        _faiss.omp_set_num_threads(n_threads)
+
+
+def as_scored(rows: npt.NDArray[np.int64], values: FloatMatrix) -> list[ScoredIds]:
+    """Drop the positions where FAISS found nothing, which it marks with row -1."""
+    return [ScoredIds(row, value).take(row >= 0) for row, value in zip(rows, values, strict=True)]
+
+
+def write_faiss(index: faiss.Index, path: Path) -> None:
+    """Write a FAISS index, whole or not at all."""
+    # Through Python's stream: FAISS' own reports no error for the last few kilobytes that do not fit on the disk.
+    with atomic_path(path) as temporary_path, temporary_path.open("wb") as stream:
+        _faiss.write_index(index, _faiss.PyCallbackIOWriter(stream.write))
+
+
+def open_faiss(path: Path) -> faiss.Index:
+    """Memory-map a FAISS index, which cannot be added to; processes that open the same file share its pages.
+
+    FAISS trusts what it reads, so the file's checksum must have been verified.
+    """
+    damaged = DataError(f"{path} is damaged; run `keyart build` again")
+    if not path.stat().st_size:
+        # Mapping an empty file would end the process.
+        raise damaged
+    try:
+        return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+    except RuntimeError as error:
+        # Raises FileNotFoundError if the file has been removed meanwhile.
+        path.stat()
+        raise damaged from error
+
+
+def emptied(index: faiss.Index) -> faiss.Index:
+    """Copy the kind and training of an index, without its rows; a mapped one stays as it is."""
+    own = faiss.deserialize_index(faiss.serialize_index(index))
+    own.reset()
+    return own

@@ -1,0 +1,263 @@
+"""The steps that learn from ratings: fit recommenders, tune their weight in the blend, evaluate them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from catalog.errors import ConfigError
+from catalog.io.progress import Progress, silent
+from cf.evaluation import splits
+from cf.evaluation.evaluation import Scorecard
+from cf.evaluation.splits import Split
+from cf.hybrid.calibration import Calibration
+from cf.hybrid.tuning import BUCKETS, Tuning
+from cf.models.neighbors import ItemCosine
+from cf.ratings import Ratings
+from keyart.recommend.models import FitReport, compare, ensure_fitted, fit_model, light_models
+from keyart.render.plots import draw_scorecards
+from keyart.similarity.blending import check_model, save_hybrid
+from keyart.similarity.tuning import fit_hybrid
+from keyart.workspace.contents import open_ratings
+from keyart.workspace.index import open_index
+from keyart.workspace.layout import Home, Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SplitKind = Literal["user", "random", "time", "cold", "folds"]
+
+
+def fit(home: Home, model: str, parameters: Mapping[str, Any] | None = None) -> FitReport:
+    """Fit a recommender on the ratings of a workspace and store it there.
+
+    Parameters
+    ----------
+    home : str, Path or Workspace
+        The workspace.
+    model : str
+        A recommender's name, as ``keyart fit`` lists them: "ease", "als", …
+    parameters : mapping of str to object, optional
+        Parameters of the recommender, in place of its defaults.
+
+    Returns
+    -------
+    FitReport
+        How many users, films and ratings it learned from, and the seconds that took.
+
+    Raises
+    ------
+    ConfigError
+        There is no such recommender or parameter, or what it needs is not installed.
+    NotBuiltError
+        There is no workspace, or it has no ratings.
+    StoreError
+        The model cannot be written; an earlier one is untouched.
+    """
+    workspace = Workspace.open(home)
+    return fit_model(workspace, model, open_ratings(workspace), parameters)
+
+
+@dataclass(frozen=True)
+class TuneReport:
+    """The tuned weight of ratings, and how well the blend does by the number of ratings.
+
+    Parameters
+    ----------
+    model : str
+        The recommender that supplies item similarities.
+    tuning : Tuning
+        The blend, and its scores for films with so many ratings.
+    """
+
+    model: str
+    tuning: Tuning
+
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to plain values, as ``keyart tune --json`` prints them.
+
+        Returns
+        -------
+        dict
+            model, blending (cf_share, half_support, calibration), buckets.
+        """
+        return {"model": self.model, **asdict(self.tuning)}
+
+
+def tune(
+    home: Home,
+    model: str = ItemCosine.name,
+    *,
+    calibration: str = "percentile",
+    n_films: int = 200,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> TuneReport:
+    """Tune how much ratings count beside looks, by how many there are, and store it in the workspace.
+
+    Three tenths of each user's ratings are held out; a blend is good if it ranks first what the same users liked there.
+
+    Parameters
+    ----------
+    home : str, Path or Workspace
+        The workspace.
+    model : str, default "item-cosine"
+        The recommender that supplies item similarities; it is fitted if it is not yet.
+    calibration : {"percentile", "z-score", "min-max", "reciprocal-rank"}, default "percentile"
+        How item similarities are brought to the scale of visual ones.
+    n_films : int, default 200
+        How many films are judged for each range of numbers of ratings.
+    seed : int, default 0
+        Draws what is held out.
+    progress : Progress, optional
+        Shows how far it is.
+
+    Returns
+    -------
+    TuneReport
+        The blend and its scores.
+
+    Raises
+    ------
+    ConfigError
+        There is no such recommender or calibration, or it has no item similarities.
+    NotBuiltError
+        There are no ratings, no index of posters, or no film has both.
+    """
+    check_model(model)
+    try:
+        chosen = Calibration(calibration)
+    except ValueError as error:
+        raise ConfigError(f"expected a calibration of {', '.join(Calibration)}; received {calibration!r}") from error
+    workspace = Workspace.open(home)
+    ratings = open_ratings(workspace)
+    with progress("tune", n_films * len(BUCKETS), "films") as advance:
+        tuning = fit_hybrid(open_index(workspace), ratings, model, chosen, n_films=n_films, seed=seed, advance=advance)
+    ensure_fitted(workspace, model, ratings)
+    save_hybrid(workspace, model, tuning)
+    return TuneReport(model, tuning)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Recommenders compared on the same splits.
+
+    Parameters
+    ----------
+    scorecards : tuple of Scorecard
+        One per recommender: RMSE, MAE, Recall, NDCG, MRR with 95 % intervals, coverage, novelty and cost.
+    k : int
+        How many recommended films count.
+    """
+
+    scorecards: tuple[Scorecard, ...]
+    k: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to plain values.
+
+        Returns
+        -------
+        dict
+            k, models: a list of scorecards, estimates as value, low and high; NaN where there is nothing to measure.
+        """
+        return {"k": self.k, "models": [card.to_dict() for card in self.scorecards]}
+
+    def to_frame(self) -> pd.DataFrame:
+        """Convert to a data frame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per recommender, indexed by name; an estimate has the columns rmse, rmse.low and rmse.high.
+        """
+        import pandas as pd
+
+        frame = pd.json_normalize([card.to_dict() for card in self.scorecards])
+        return frame.rename(columns=lambda name: name.removesuffix(".value")).set_index("name")
+
+    def plot(self, path: str | Path) -> None:
+        """Plot RMSE against NDCG.
+
+        Parameters
+        ----------
+        path : str or Path
+            A .png, .svg or .pdf file.
+
+        Raises
+        ------
+        ConfigError
+            Matplotlib is not installed, or the ending is another one.
+        StoreError
+            The file cannot be written.
+        """
+        draw_scorecards(self.scorecards, self.k, Path(path))
+
+
+def evaluate(
+    home: Home,
+    models: Sequence[str] = (),
+    split: SplitKind | Iterable[Split] = "user",
+    *,
+    k: int = 10,
+    relevant_from: float = 0.0,
+    test_share: float = 0.2,
+    seed: int = 0,
+    on_fit: Callable[[str, str], None] = lambda _model, _split: None,
+) -> Evaluation:
+    """Compare recommenders on the ratings of a workspace: all on the same splits, with full rankings.
+
+    Parameters
+    ----------
+    home : str, Path or Workspace
+        The workspace.
+    models : sequence of str, optional
+        Names as ``keyart fit`` lists them; by default all that need neither TensorFlow nor Spark.
+    split : {"user", "random", "time", "cold", "folds"} or iterable of Split, default "user"
+        How ratings are held out: a share of each user's, of all, the latest, all of some films, or each fifth in turn.
+    k : int, default 10
+        How many recommended films count.
+    relevant_from : float, default 0
+        The stars from which a held-out rating counts as relevant.
+    test_share : float, default 0.2
+        The share that is held out.
+    seed : int, default 0
+        Draws what is held out.
+    on_fit : callable, optional
+        Called with the name of a recommender and of a split before each fit.
+
+    Returns
+    -------
+    Evaluation
+        A scorecard per recommender, in their order.
+
+    Raises
+    ------
+    ConfigError
+        There is no such recommender, or what it needs is not installed.
+    NotBuiltError
+        There is no workspace.
+    DataError
+        There are too few ratings to split.
+    """
+    parts = _splits(home, split, test_share, seed) if isinstance(split, str) else split
+    names = list(models) or light_models()
+    return Evaluation(tuple(compare(names, parts, {}, k=k, relevant_from=relevant_from, on_fit=on_fit)), k)
+
+
+def _splits(home: Home, kind: str, share: float, seed: int) -> Iterable[Split]:
+    ratings = open_ratings(Workspace.open(home))
+    if kind == "folds":
+        return splits.k_fold(ratings, seed=seed)
+    if kind == "time":
+        return [splits.by_time(ratings, share)]
+    seeded: Mapping[str, Callable[[Ratings, float, int], Split]] = {
+        "user": splits.by_user,
+        "random": splits.random_split,
+        "cold": splits.item_cold,
+    }
+    if kind not in seeded:
+        raise ConfigError(f"expected one of the splits {', '.join(get_args(SplitKind))}; received {kind!r}")
+    return [seeded[kind](ratings, share, seed)]

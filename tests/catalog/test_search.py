@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog.errors import AmbiguousFilmError, UnknownFilmError
+from catalog.film import Film
+from catalog.films import Catalog
+from tests.catalog.conftest import TITLES, film_of
+
+
+@pytest.mark.parametrize(
+    ("text", "movie_id"),
+    [
+        ("Heat (1995)", 6),
+        ("heat", 6),
+        ("  HEAT  ", 6),
+        ("heat 1995", 6),
+        ("Matrix, The (1999)", 2571),
+        ("The Matrix (1999)", 2571),
+        ("the matrix 1999", 2571),
+        ("matrix", 2571),
+        ("schindlers list", 527),
+        ("Schindler’s List", 527),
+        ("monsters inc", 4886),
+        ("wall-e", 60069),
+        ("amélie", 4973),
+        ("amelie 2001", 4973),
+        ("Le fabuleux destin d'Amélie Poulain", 4973),
+        ("fabuleux destin d'amelie poulain", 4973),
+        ("Amelie (Fabuleux destin d'Amélie Poulain, Le) (2001)", 4973),
+        ("se7en", 47),
+        ("Seven (a.k.a. Se7en) (1995)", 47),
+        ("l'avventura", 7327),
+        ("Avventura, L'", 7327),
+        ("avventura", 7327),
+        ("the adventure", 7327),
+        ("$", 97250),
+        ("dollars", 97250),
+        ("hamlet (1948)", 1941),
+        ("hamlet 2000", 3598),
+        ("titanic 1953", 3404),
+        ("Black Mirror", 120000),
+        ("Blade Runner 2049", 176371),
+        ("Blade Runner 2049 (2017)", 176371),
+        ("blade runner 1982", 541),
+        ("big hero 6", 115617),
+    ],
+)
+def test_finds_a_film_by_title(catalog: Catalog, text: str, movie_id: int) -> None:
+    assert catalog.find(text).movie_id == movie_id
+
+
+@pytest.mark.parametrize("movie_id", [6, 300, 176371])
+def test_a_film_is_found_by_its_movie_id(catalog: Catalog, movie_id: int) -> None:
+    assert catalog.find(f" {movie_id} ").movie_id == movie_id
+
+
+def test_a_number_is_a_movie_id_before_it_is_a_title(catalog: Catalog) -> None:
+    assert catalog.find("300").title == "Quiz Show"
+    assert [film.movie_id for film in catalog.titled_by_number("300")] == [51662]
+
+
+def test_a_number_that_is_no_movie_id_may_be_a_title(catalog: Catalog) -> None:
+    assert catalog.find("300 (2007)").movie_id == 51662
+
+
+@pytest.mark.parametrize("text", ["heat", "7", ""])
+def test_other_texts_are_titled_by_no_number(catalog: Catalog, text: str) -> None:
+    assert catalog.titled_by_number(text) == ()
+
+
+@pytest.mark.parametrize("text", ["emma", "Emma (1996)", "EMMA 1996"])
+def test_films_with_the_same_title_are_listed_with_their_ids(catalog: Catalog, text: str) -> None:
+    with pytest.raises(
+        AmbiguousFilmError, match=r"2 films are titled .* Emma \(1996\) \[838\], .* \[26958\]; name one"
+    ):
+        catalog.find(text)
+
+
+def test_films_of_several_years_are_listed_with_their_years(catalog: Catalog) -> None:
+    with pytest.raises(AmbiguousFilmError) as error:
+        catalog.find("Hamlet")
+    assert error.value.suggestions == ("Hamlet (1996)", "Hamlet (1948)", "Hamlet (2000)")
+
+
+def test_a_long_list_of_equal_titles_is_cut(tmp_path: Path) -> None:
+    Catalog.create(tmp_path / "c.sqlite", [Film(movie_id, "Twin") for movie_id in range(1, 31)], {})
+    with (
+        Catalog.open(tmp_path / "c.sqlite") as twins,
+        pytest.raises(AmbiguousFilmError, match=r"\[20\], and 10 more;"),
+    ):
+        twins.find("twin")
+
+
+@pytest.mark.parametrize(
+    ("text", "nearest"),
+    [
+        ("Heatt", "Heat (1995)"),
+        ("The Matrx", "The Matrix (1999)"),
+        ("shindlers list", "Schindler's List (1993)"),
+        ("toy", "Toy Story (1995)"),
+        ("poulain", "Amelie (2001)"),
+        ("heat 1996", "Heat (1995)"),
+        ("Heat (1996)", "Heat (1995)"),
+        ("titanic 1954", "Titanic (1997)"),
+    ],
+)
+def test_an_unknown_title_is_answered_with_the_nearest(catalog: Catalog, text: str, nearest: str) -> None:
+    with pytest.raises(UnknownFilmError, match=r"no film is titled .*; did you mean ") as error:
+        catalog.find(text)
+    assert error.value.suggestions[0] == nearest
+
+
+def test_a_text_similar_to_no_title_gets_no_suggestion(catalog: Catalog) -> None:
+    with pytest.raises(UnknownFilmError, match=r"^no film is titled 'qqqqqqqqqq'$") as error:
+        catalog.find("qqqqqqqqqq")
+    assert error.value.suggestions == ()
+
+
+@pytest.mark.parametrize("text", ["", "   "])
+def test_an_empty_text_is_answered_with_an_example(catalog: Catalog, text: str) -> None:
+    with pytest.raises(UnknownFilmError, match=r"no film is named; give a title such as 'Heat \(1995\)'"):
+        catalog.find(text)
+
+
+@given(text=st.text(st.characters(), max_size=30))
+def test_any_text_finds_a_film_or_raises_unknown_film(catalog: Catalog, text: str) -> None:
+    try:
+        found = catalog.find(text)
+    except UnknownFilmError as error:
+        assert str(error)  # noqa: PT017 -- either answer is right
+    else:
+        assert found.movie_id in TITLES
+
+
+def test_invalid_utf8_matches_no_film(catalog: Catalog) -> None:
+    with pytest.raises(UnknownFilmError):
+        catalog.find("\udcff")
+
+
+def test_an_unknown_film_is_also_a_lookup_error(catalog: Catalog) -> None:
+    with pytest.raises(LookupError, match=r"no film has the movie_id 7; this catalog holds 23 films"):
+        catalog.film(7)
+
+
+@pytest.fixture(scope="module")
+def well_known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
+    texts = {
+        1: "L.A. Confidential (1997)",
+        2: "Spider-Man (2002)",
+        3: "M*A*S*H (a.k.a. MASH) (1970)",
+        4: "E.T. the Extra-Terrestrial (1982)",
+        5: "Avventura, L' (1960)",
+        6: "Den, The (2013)",
+        7: "Harry Potter and the Chamber of Secrets (2002)",
+        8: "Harry Potter and the Sorcerer's Stone (2001)",
+        9: "Eternal Sunshine of the Spotless Mind (2004)",
+        10: "Party Monster (2003)",
+        11: "Eternal Return (1943)",
+    }
+    n_ratings = {8: 100, 9: 90, 4: 80, 7: 70}
+    films = [replace(film_of(*pair), n_ratings=n_ratings.get(pair[0], 1)) for pair in texts.items()]
+    path = tmp_path_factory.mktemp("well_known") / "catalog.sqlite"
+    Catalog.create(path, films, {})
+    with Catalog.open(path) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("text", "movie_id"),
+    [
+        ("la confidential", 1),
+        ("LA Confidential (1997)", 1),
+        ("spiderman", 2),
+        ("mash", 3),
+        ("m a s h", 3),
+        ("et the extraterrestrial", 4),
+        ("lavventura", 5),
+        ("the den", 6),
+        ("den", 6),
+    ],
+)
+def test_words_may_be_written_together_or_apart(well_known: Catalog, text: str, movie_id: int) -> None:
+    assert well_known.find(text).movie_id == movie_id
+
+
+def test_an_article_alone_is_no_title(well_known: Catalog) -> None:
+    with pytest.raises(UnknownFilmError):
+        well_known.find("the")
+
+
+@pytest.mark.parametrize(
+    ("text", "suggestions"),
+    [
+        (
+            "harry poter",
+            ["Harry Potter and the Sorcerer's Stone (2001)", "Harry Potter and the Chamber of Secrets (2002)"],
+        ),
+        (
+            "harry potter",
+            ["Harry Potter and the Sorcerer's Stone (2001)", "Harry Potter and the Chamber of Secrets (2002)"],
+        ),
+        ("ET", ["Eternal Sunshine of the Spotless Mind (2004)", "E.T. the Extra-Terrestrial (1982)"]),
+        ("eternal 1943", ["Eternal Return (1943)", "Eternal Sunshine of the Spotless Mind (2004)"]),
+    ],
+)
+def test_part_of_a_title_suggests_the_best_known_films_first(
+    well_known: Catalog, text: str, suggestions: list[str]
+) -> None:
+    with pytest.raises(UnknownFilmError) as raised:
+        well_known.find(text)
+    assert list(raised.value.suggestions[:2]) == suggestions

@@ -1,0 +1,62 @@
+import json
+from pathlib import Path
+
+import pytest
+
+import keyart
+from keyart import pipeline
+from keyart.recommend.models import fitted_models
+from keyart.workspace.layout import Workspace
+
+
+def test_a_fitted_model_recommends(tastes_home: Path) -> None:
+    report = pipeline.fit(tastes_home, "ease")
+    assert (report.name, report.n_users, report.n_films) == ("ease", 40, 40)
+    with keyart.open(tastes_home) as engine:
+        recommended = engine.recommend(2, k=5)
+        assert recommended.model == "ease"
+        # Users of even numbers rate dramas, which have even numbers too.
+        assert all(film.movie_id % 2 == 0 for film in recommended.films[:3])
+
+
+def test_parameters_take_the_place_of_defaults(tastes_home: Path) -> None:
+    with pytest.raises(keyart.ConfigError, match="n_wombats"):
+        pipeline.fit(tastes_home, "ease", {"n_wombats": 2})
+    assert pipeline.fit(tastes_home, "als", {"n_factors": 2}).n_films == 40
+
+
+@pytest.mark.parametrize("name", ["ease", "ease-plain"])
+def test_every_fitted_model_is_listed(tastes_home: Path, name: str) -> None:
+    pipeline.fit(tastes_home, name)
+    assert name in fitted_models(Workspace.open(tastes_home))
+
+
+def test_tuning_is_stored_and_reported(tastes_home: Path) -> None:
+    report = pipeline.tune(tastes_home, n_films=5)
+    assert (tastes_home / "hybrid.json").is_file()
+    assert json.loads(json.dumps(report.to_dict()))["model"] == "item-cosine"
+    assert report.tuning.buckets
+
+
+def test_an_unknown_calibration_is_refused(tastes_home: Path) -> None:
+    with pytest.raises(keyart.ConfigError, match=r"percentile.*received 'wombat'"):
+        pipeline.tune(tastes_home, calibration="wombat")
+
+
+@pytest.mark.parametrize("split", ["user", "random", "time", "cold", "folds"])
+def test_every_split_is_evaluated(tastes_home: Path, split: str) -> None:
+    result = pipeline.evaluate(tastes_home, ["most-rated", "baseline"], split, k=5)  # type: ignore[arg-type]
+    frame = result.to_frame()
+    assert frame.index.tolist() == ["most-rated", "baseline"]
+    assert {"rmse", "rmse.low", "rmse.high", "ndcg", "fit_s"} <= set(frame.columns)
+    assert [model["name"] for model in result.to_dict()["models"]] == ["most-rated", "baseline"]
+
+
+def test_an_unknown_split_is_refused(tastes_home: Path) -> None:
+    with pytest.raises(keyart.ConfigError, match="received 'halves'"):
+        pipeline.evaluate(tastes_home, ["baseline"], "halves")  # type: ignore[arg-type]
+
+
+def test_a_plot_is_written(tastes_home: Path, tmp_path: Path) -> None:
+    pipeline.evaluate(tastes_home, ["most-rated", "baseline"]).plot(tmp_path / "models.png")
+    assert (tmp_path / "models.png").stat().st_size > 1000
