@@ -43,29 +43,7 @@ _log = logging.getLogger(__name__)
 
 
 def make_app(home: Path, token: str | None = None, *, read_only: bool = False, is_alone: bool = False) -> FastAPI:
-    """Make the application, with the engine opened once.
-
-    Parameters
-    ----------
-    home : Path
-        The workspace folder.
-    token : str, optional
-        What clients must show; without one only this machine is served.
-    read_only : bool, default False
-        Whether nothing may be added.
-    is_alone : bool, default False
-        Whether the process does nothing else, so that its garbage collector may be told what stays.
-
-    Returns
-    -------
-    FastAPI
-        For any ASGI server.
-
-    Raises
-    ------
-    NotBuiltError, DataError
-        As `Engine.open`.
-    """
+    """Make the application, with the engine opened once."""
     service = Service.open(home)
     lines = Lines(Line(1, 256, _LIMIT_S), Line(2, 256, _LIMIT_S), Line(1, 4, _WRITING_LIMIT_S), Uploads())
     network = BatchLine(service.look, _N_TOGETHER, _N_PICTURES, _NETWORK_LIMIT_S)
@@ -151,20 +129,7 @@ def _add_states(app: FastAPI, warming: _WarmUp, registry: CollectorRegistry) -> 
 
 
 def check_host(host: str, token: str | None) -> None:
-    """Refuse to serve other machines without a token.
-
-    Parameters
-    ----------
-    host : str
-        Where to listen.
-    token : str or None
-        What clients must show.
-
-    Raises
-    ------
-    ConfigError
-        The host is not the loopback, and there is no token, or a short one.
-    """
+    """Refuse to serve other machines without a token."""
     if host not in LOOPBACK and not token:
         raise ConfigError(f"--host {host} is open to other machines; name a --token that they must show")
     if token is not None and len(token) < 16:
@@ -172,26 +137,7 @@ def check_host(host: str, token: str | None) -> None:
 
 
 def serve(home: Path, host: str, port: int, token: str | None, *, read_only: bool = False) -> None:
-    """Serve until the process is told to stop; what is being answered is answered first.
-
-    Parameters
-    ----------
-    home : Path
-        The workspace folder.
-    host : str
-        Where to listen.
-    port : int
-        At which port.
-    token : str or None
-        What clients must show.
-    read_only : bool, default False
-        Whether nothing may be added.
-
-    Raises
-    ------
-    KeyartError
-        As `check_host` and `make_app`.
-    """
+    """Serve until the process is told to stop; what is being answered is answered first."""
     check_host(host, token)
     # The access log would write down every search; failures are logged all the same.
     app = make_app(home, token, read_only=read_only, is_alone=True)

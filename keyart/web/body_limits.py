@@ -20,38 +20,14 @@ MAX_BODY_BYTES = 256 << 10
 
 
 class Uploads:
-    """Reads the bodies of requests.
-
-    Parameters
-    ----------
-    n_places : int, default 32
-        How many may be on their way at once; who comes then is sent away with 503.
-    limit_s : float, default 30
-        How long one may take, in seconds; its sender then gets 408.
-    """
+    """Reads the bodies of requests."""
 
     def __init__(self, n_places: int = 32, limit_s: float = 30.0) -> None:
         self._n_free = n_places
         self._limit_s = limit_s
 
     async def read(self, request: Request) -> bytes:
-        """Read what was sent.
-
-        Parameters
-        ----------
-        request : Request
-            The request.
-
-        Returns
-        -------
-        bytes
-            Its body.
-
-        Raises
-        ------
-        HTTPException
-            It is too large (413) or too slow (408), or too many others send (503).
-        """
+        """Read what was sent."""
         if not self._n_free:
             raise HTTPException(
                 503, "too many pictures are on their way; send it again in a second", {"Retry-After": "1"}
@@ -81,13 +57,7 @@ class BoundedRoute(APIRoute):
     """A route that reads no more than `MAX_BODY_BYTES`, where FastAPI would read all; who sends more gets 413."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Make what answers requests.
-
-        Returns
-        -------
-        callable
-            As FastAPI's, behind the bound.
-        """
+        """Make what answers requests."""
         handle = super().get_route_handler()
 
         async def bounded(request: Request) -> Response:

@@ -44,19 +44,6 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {status: _described(status) for stat
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """Word an error.
 
-    Parameters
-    ----------
-    status : int
-        The HTTP status.
-    detail : str
-        What was expected, what was received and what to do.
-    headers : mapping of str to str, optional
-        Further headers, such as Retry-After.
-
-    Returns
-    -------
-    JSONResponse
-        The response.
 
     References
     ----------
@@ -67,13 +54,7 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
 
 
 def add_problems(app: FastAPI) -> None:
-    """Have an application answer every error in this shape.
-
-    Parameters
-    ----------
-    app : FastAPI
-        The application.
-    """
+    """Have an application answer every error in this shape."""
     app.add_exception_handler(KeyartError, _of_keyart)
     app.add_exception_handler(HTTPException, _of_http)
     app.add_exception_handler(RequestValidationError, _of_validation)

@@ -18,17 +18,7 @@ _N_KEPT = 32
 
 
 class Sight:
-    """Sees pictures; what was seen a moment ago is remembered.
-
-    Parameters
-    ----------
-    service : Service
-        The open engine.
-    reading : Line
-        Where pictures are decoded.
-    network : BatchLine
-        Where they go through the network.
-    """
+    """Sees pictures; what was seen a moment ago is remembered."""
 
     def __init__(self, service: Service, reading: Line, network: BatchLine[Image, Image]) -> None:
         self._service = service
@@ -37,25 +27,7 @@ class Sight:
         self._kept: OrderedDict[bytes, asyncio.Task[Image]] = OrderedDict()
 
     async def see(self, picture: bytes) -> Image:
-        """See a picture.
-
-        Parameters
-        ----------
-        picture : bytes
-            An image file.
-
-        Returns
-        -------
-        Image
-            Decoded and embedded.
-
-        Raises
-        ------
-        HTTPException
-            It is no picture (422), or too many wait (503, 504).
-        KeyartError
-            The network is not to be had.
-        """
+        """See a picture."""
         key = hashlib.sha256(picture).digest()
         task = self._kept.get(key)
         if task is None:

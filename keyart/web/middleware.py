@@ -35,15 +35,7 @@ _COOKIE = "keyart-token"
 
 
 class Gate:
-    """Guards, dresses and counts; used as FastAPI's middleware.
-
-    Parameters
-    ----------
-    token : str or None
-        What a client must show; without one only this machine is served.
-    registry : prometheus_client.CollectorRegistry
-        Where requests are counted.
-    """
+    """Guards, dresses and counts; used as FastAPI's middleware."""
 
     def __init__(self, token: str | None, registry: CollectorRegistry) -> None:
         self._token = token
@@ -52,20 +44,7 @@ class Gate:
         self._seconds = Histogram("keyart_request_seconds", "Time to answer.", labels, registry=registry)
 
     async def __call__(self, request: Request, answer: Next) -> Response:
-        """Let a request pass, or not.
-
-        Parameters
-        ----------
-        request : Request
-            What came.
-        answer : callable
-            The rest of the application.
-
-        Returns
-        -------
-        Response
-            With headers.
-        """
+        """Let a request pass, or not."""
         started = time.perf_counter()
         response = self._refusal(request) or await _answered(request, answer)
         for name, value in HEADERS.items():

@@ -20,17 +20,7 @@ Item = TypeVar("Item")
 
 
 class Line:
-    """Threads with a bounded line in front of them.
-
-    Parameters
-    ----------
-    n_threads : int
-        How many calls run at once.
-    n_places : int
-        How many calls may run or wait; who comes then is sent away with 503.
-    limit_s : float
-        How long a call may wait and run, in seconds; its caller then gets 504.
-    """
+    """Threads with a bounded line in front of them."""
 
     def __init__(self, n_threads: int, n_places: int, limit_s: float) -> None:
         self._threads = ThreadPoolExecutor(n_threads)
@@ -39,25 +29,7 @@ class Line:
         self._n_taken = 0
 
     async def run(self, call: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        """Call a function in a thread.
-
-        Parameters
-        ----------
-        call : callable
-            The function.
-        *args, **kwargs
-            What it is called with.
-
-        Returns
-        -------
-        object
-            What it returns.
-
-        Raises
-        ------
-        HTTPException
-            The line is full (503), or the time is up (504).
-        """
+        """Call a function in a thread."""
         if self._n_taken >= self._n_places:
             raise _busy()
         self._n_taken += 1
@@ -79,19 +51,7 @@ class Line:
 
 
 class BatchLine(Generic[Item, Result]):
-    """One thread that answers whatever waits for it together, as a network does best.
-
-    Parameters
-    ----------
-    call : callable
-        Given a list of items, returns a list of their results.
-    n_together : int
-        How many items it is given at most.
-    n_places : int
-        How many items may wait or be in work; who comes then is sent away with 503.
-    limit_s : float
-        How long an item may wait and be in work, in seconds; its caller then gets 504.
-    """
+    """One thread that answers whatever waits for it together, as a network does best."""
 
     def __init__(
         self, call: Callable[[list[Item]], Sequence[Result]], n_together: int, n_places: int, limit_s: float
@@ -106,23 +66,7 @@ class BatchLine(Generic[Item, Result]):
         self._working: asyncio.Task[None] | None = None
 
     async def run(self, item: Item) -> Result:
-        """Have an item answered, with others if others wait.
-
-        Parameters
-        ----------
-        item : object
-            What is asked.
-
-        Returns
-        -------
-        object
-            Its result.
-
-        Raises
-        ------
-        HTTPException
-            The line is full (503), or the time is up (504).
-        """
+        """Have an item answered, with others if others wait."""
         if len(self._waiting) + self._n_in_work >= self._n_places:
             raise _busy()
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()

@@ -61,17 +61,7 @@ class AtlasMap(BaseModel):
 
 @dataclass(frozen=True)
 class Edition:
-    """The map as it stood on the disk, written down once for all who ask.
-
-    Parameters
-    ----------
-    body : bytes
-        An `AtlasMap` as JSON.
-    etag : str
-        What names this state of it, for HTTP's ETag, quoted.
-    sheet_names : frozenset of str
-        Its sheets.
-    """
+    """The map as it stood on the disk, written down once for all who ask."""
 
     body: bytes
     etag: str
@@ -79,13 +69,7 @@ class Edition:
 
 
 class AtlasReader:
-    """The atlas of a workspace, read when it is first asked for and again whenever it, or the catalog, changes.
-
-    Parameters
-    ----------
-    workspace : Workspace
-        The workspace.
-    """
+    """The atlas of a workspace, read when it is first asked for and again whenever it, or the catalog, changes."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
@@ -94,20 +78,7 @@ class AtlasReader:
         self._edition: Edition | None = None
 
     def edition(self) -> Edition:
-        """Give the map as it is now.
-
-        Returns
-        -------
-        Edition
-            Of the atlas that the record names.
-
-        Raises
-        ------
-        NotBuiltError
-            No atlas was made yet.
-        DataError
-            It is damaged.
-        """
+        """Give the map as it is now."""
         with self._lock:
             state = self._on_disk()
             if self._edition is None or state != self._state:
@@ -116,23 +87,7 @@ class AtlasReader:
             return self._edition
 
     def sheet_path(self, name: str) -> Path | None:
-        """Locate a sheet.
-
-        Parameters
-        ----------
-        name : str
-            What a client asks for; it is compared with the names of the record, and never becomes a path unknown.
-
-        Returns
-        -------
-        Path or None
-            The file; None where the record names no such sheet.
-
-        Raises
-        ------
-        NotBuiltError, DataError
-            As `edition`.
-        """
+        """Locate a sheet."""
         return self._workspace.atlas_dir / name if name in self.edition().sheet_names else None
 
     def _on_disk(self) -> object:
@@ -142,20 +97,7 @@ class AtlasReader:
 
 
 def atlas_api(workspace: Workspace, drawing: Line) -> APIRouter:
-    """Make the routes of the atlas.
-
-    Parameters
-    ----------
-    workspace : Workspace
-        The workspace.
-    drawing : Line
-        For reading the map, and what else takes the disk.
-
-    Returns
-    -------
-    APIRouter
-        To be included in an application.
-    """
+    """Make the routes of the atlas."""
     router, reader = APIRouter(responses=PROBLEMS), AtlasReader(workspace)
 
     @router.get("/api/atlas", summary="All posters on one map", response_model=AtlasMap)

@@ -25,20 +25,7 @@ class FilmFacts(BaseModel):
 
     @classmethod
     def of(cls, film: Film, has_poster: bool) -> FilmFacts:
-        """Tell of a film.
-
-        Parameters
-        ----------
-        film : Film
-            The film.
-        has_poster : bool
-            Whether ``/posters/{movie_id}`` shows it.
-
-        Returns
-        -------
-        FilmFacts
-            The facts.
-        """
+        """Tell of a film."""
         names = ("movie_id", "title", "year", "n_ratings", "mean_rating")
         facts = {name: getattr(film, name) for name in names}
         return cls(**facts, genres=list(film.genres), has_poster=has_poster)
@@ -92,13 +79,7 @@ class PictureQuestion(BaseModel):
     fold: bool = Field(False, description="Show films with the same artwork once.")
 
     def wanted(self) -> Filter:
-        """Write the choice of films as a filter.
-
-        Returns
-        -------
-        Filter
-            Of years, genres and support.
-        """
+        """Write the choice of films as a filter."""
         return Filter((self.first_year, self.last_year), tuple(self.genre), self.min_support)
 
 

@@ -47,19 +47,7 @@ _IMAGE_BODY = {
 
 @dataclass(frozen=True)
 class Lines:
-    """Where requests wait.
-
-    Parameters
-    ----------
-    asking : Line
-        For questions to index and catalog, which Python answers: more threads would only wait for each other.
-    drawing : Line
-        For pictures, which are decoded and drawn by Pillow, several at once.
-    writing : Line
-        For what changes the workspace, one at a time.
-    uploads : Uploads
-        Where bodies are read.
-    """
+    """Where requests wait."""
 
     asking: Line
     drawing: Line
@@ -68,24 +56,7 @@ class Lines:
 
 
 def api(service: Service, sight: Sight, lines: Lines, *, read_only: bool) -> APIRouter:
-    """Make the routes.
-
-    Parameters
-    ----------
-    service : Service
-        The open engine.
-    sight : Sight
-        Sees pictures.
-    lines : Lines
-        Where requests wait.
-    read_only : bool
-        Whether nothing may be added.
-
-    Returns
-    -------
-    APIRouter
-        To be included in an application.
-    """
+    """Make the routes."""
     router = APIRouter(responses=PROBLEMS)
     _add_films(router, service, lines.asking)
     _add_files(router, service, lines)

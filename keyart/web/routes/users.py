@@ -25,20 +25,7 @@ UserId = Annotated[int, Path(ge=1, lt=2**31, description="A user's number in the
 
 
 def people(tastes: Tastes, line: Line) -> APIRouter:
-    """Make the routes.
-
-    Parameters
-    ----------
-    tastes : Tastes
-        What is known of people.
-    line : Line
-        Of their own: the first question opens a model, which takes seconds.
-
-    Returns
-    -------
-    APIRouter
-        To be included before that of the films, whose ``/api/films/{movie_id}`` would take ``to-rate`` for a number.
-    """
+    """Make the routes."""
     router = APIRouter(route_class=BoundedRoute, responses=PROBLEMS)
     _add_users(router, tastes, line)
     _add_recommendations(router, tastes, line)

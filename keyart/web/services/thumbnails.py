@@ -18,13 +18,7 @@ _N_KEPT = 4096
 
 
 class Thumbnails:
-    """The posters of a workspace in a few sizes; make it with `open`.
-
-    Parameters
-    ----------
-    posters : dict of int to Poster
-        By movie_id.
-    """
+    """The posters of a workspace in a few sizes; make it with `open`."""
 
     def __init__(self, posters: dict[int, Poster]) -> None:
         self._posters = posters
@@ -32,23 +26,7 @@ class Thumbnails:
 
     @classmethod
     def open(cls, posters_dir: Path) -> Thumbnails:
-        """Look which posters there are.
-
-        Parameters
-        ----------
-        posters_dir : Path
-            The posters of a workspace; without any there are no thumbnails.
-
-        Returns
-        -------
-        Thumbnails
-            Of all posters that are there.
-
-        Raises
-        ------
-        DataError
-            The table of posters is damaged.
-        """
+        """Look which posters there are."""
         try:
             with PosterStore.open_to_read(posters_dir) as store:
                 return cls({poster.movie_id: poster for poster in store.posters()})
@@ -59,52 +37,15 @@ class Thumbnails:
         return movie_id in self._posters
 
     def drawn(self) -> int | None:
-        """Draw a film that has a poster.
-
-        Returns
-        -------
-        int or None
-            Its movie_id; None where no film has one.
-        """
+        """Draw a film that has a poster."""
         return secrets.choice(list(self._posters)) if self._posters else None
 
     def etag(self, movie_id: int, width: int) -> str:
-        """Name a thumbnail by what it was drawn from.
-
-        Parameters
-        ----------
-        movie_id : int
-            A film with a poster.
-        width : int
-            One of `WIDTHS`.
-
-        Returns
-        -------
-        str
-            For HTTP's ETag, quoted.
-        """
+        """Name a thumbnail by what it was drawn from."""
         return f'"{self._posters[movie_id].sha256[:32]}-{width}"'
 
     def jpeg(self, movie_id: int, width: int) -> bytes:
-        """Draw a poster small.
-
-        Parameters
-        ----------
-        movie_id : int
-            A film with a poster.
-        width : int
-            One of `WIDTHS`, in pixels; a smaller poster keeps its size.
-
-        Returns
-        -------
-        bytes
-            A JPEG file.
-
-        Raises
-        ------
-        StoreError
-            The poster is gone or cannot be decoded.
-        """
+        """Draw a poster small."""
         return self._small(self._posters[movie_id].path, width)
 
 

@@ -40,17 +40,7 @@ class RefusedFilmError(DataError):
 
 
 class Service:
-    """What the page and the API ask; make it with `open`. Safe to use from several threads.
-
-    Parameters
-    ----------
-    workspace : Workspace
-        The workspace.
-    engine : Engine
-        Opened on it.
-    thumbnails : Thumbnails
-        Its posters.
-    """
+    """What the page and the API ask; make it with `open`. Safe to use from several threads."""
 
     def __init__(self, workspace: Workspace, engine: Engine, thumbnails: Thumbnails) -> None:
         self._workspace = workspace
@@ -59,245 +49,61 @@ class Service:
 
     @classmethod
     def open(cls, home: Path) -> Service:
-        """Open a workspace once, for all requests.
-
-        Parameters
-        ----------
-        home : Path
-            The workspace folder.
-
-        Returns
-        -------
-        Service
-            Ready to be asked.
-
-        Raises
-        ------
-        NotBuiltError, DataError
-            As `Engine.open`.
-        """
+        """Open a workspace once, for all requests."""
         workspace = Workspace.open(home)
         return cls(workspace, Engine.open(home), Thumbnails.open(workspace.posters_dir))
 
     def suggestions(self, text: str, k: int) -> list[FilmFacts]:
-        """List the films that a person who has typed so much may mean.
-
-        Parameters
-        ----------
-        text : str
-            A title or its beginning.
-        k : int
-            How many films at most.
-
-        Returns
-        -------
-        list of FilmFacts
-            Best first.
-        """
+        """List the films that a person who has typed so much may mean."""
         return [self._facts(film) for film in self._engine.catalog.suggest(text, k)]
 
     def film(self, movie_id: int) -> FilmFacts:
-        """Tell of a film.
-
-        Parameters
-        ----------
-        movie_id : int
-            The film.
-
-        Returns
-        -------
-        FilmFacts
-            The facts.
-
-        Raises
-        ------
-        UnknownFilmError
-            There is none.
-        """
+        """Tell of a film."""
         return self._facts(self._engine.find(movie_id))
 
     def random_film(self) -> FilmFacts:
-        """Draw a film that has a poster, anew each time.
-
-        Returns
-        -------
-        FilmFacts
-            The facts.
-
-        Raises
-        ------
-        UnknownFilmError
-            No film has a poster.
-        """
+        """Draw a film that has a poster, anew each time."""
         movie_id = self.thumbnails.drawn()
         if movie_id is None:
             raise UnknownFilmError("no film has a poster; run `keyart fetch` or `keyart import FOLDER`")
         return self.film(movie_id)
 
     def genres(self) -> list[str]:
-        """List the genres of all films.
-
-        Returns
-        -------
-        list of str
-            In alphabetical order.
-        """
+        """List the genres of all films."""
         return list(self._engine.catalog.genres())
 
     def similar(self, movie_id: int, question: Question) -> Found:
-        """Find look-alikes of a film.
-
-        Parameters
-        ----------
-        movie_id : int
-            The film.
-        question : Question
-            How many, and which.
-
-        Returns
-        -------
-        Found
-            A page of them.
-
-        Raises
-        ------
-        KeyartError
-            As `Engine.similar`.
-        """
+        """Find look-alikes of a film."""
         return self._page(self._asked(movie_id, question, 1), question)
 
     def sheet(self, movie_id: int, question: Question) -> bytes:
-        """Draw look-alikes of a film as a contact sheet.
-
-        Parameters
-        ----------
-        movie_id : int
-            The film.
-        question : Question
-            How many, and which.
-
-        Returns
-        -------
-        bytes
-            A JPEG file.
-
-        Raises
-        ------
-        KeyartError
-            As `Engine.similar`.
-        """
+        """Draw look-alikes of a film as a contact sheet."""
         found = self._asked(movie_id, question, 0)
         return _jpeg(draw_sheet(replace(found, hits=found.hits[question.offset :])))
 
     def heat(self, first: int, second: int) -> bytes:
-        """Draw where two posters look alike.
-
-        Parameters
-        ----------
-        first, second : int
-            The films' movie_ids.
-
-        Returns
-        -------
-        bytes
-            A JPEG file.
-
-        Raises
-        ------
-        KeyartError
-            As `Engine.explain`.
-        """
+        """Draw where two posters look alike."""
         return _jpeg(draw_heat_sheet(self._engine.explain(first, second)))
 
     def read(self, picture: bytes) -> Image:
-        """Read a picture for the network.
-
-        Parameters
-        ----------
-        picture : bytes
-            What stands in an image file; it is held to the bounds of a poster before it is used.
-
-        Returns
-        -------
-        ndarray of shape (224, 224, 3), uint8
-            The picture.
-
-        Raises
-        ------
-        DataError
-            It is no picture, or unpacks to an absurd size.
-        """
+        """Read a picture for the network."""
         verify_image(picture)
         return self._engine.load_image(picture)
 
     def look(self, pictures: list[Image]) -> list[Image]:
-        """Put pictures through the network together.
-
-        Parameters
-        ----------
-        pictures : list of ndarray of shape (224, 224, 3), uint8
-            What `read` gave.
-
-        Returns
-        -------
-        sequence of ndarray of shape (n_features,), float32, or None
-            What it saw in each; None where there is nothing to compare with.
-
-        Raises
-        ------
-        DataError, ConfigError, FetchError
-            The network is not to be had.
-        """
+        """Put pictures through the network together."""
         if self._engine.has_index:
             self._engine.embed(pictures)
         return pictures
 
     def similar_to_picture(self, image: Image, question: PictureQuestion) -> Found:
-        """Find the films whose posters look like a picture.
-
-        Parameters
-        ----------
-        features : ndarray of shape (n_features,), float32, or None
-            What the network saw in it.
-        question : PictureQuestion
-            How many, and which.
-
-        Returns
-        -------
-        Found
-            A page of them, by looks alone.
-
-        Raises
-        ------
-        KeyartError
-            As `Engine.similar_to_features`.
-        """
+        """Find the films whose posters look like a picture."""
         n = question.offset + question.k + 1
         found = self._engine.similar(image, n, filter=question.wanted(), fold_artwork=question.fold)
         return self._page(found, question)
 
     def cold_start(self, image: Image, question: ColdQuestion) -> ColdAnswer:
-        """Tell of a film that nobody has rated.
-
-        Parameters
-        ----------
-        pixels : ndarray of shape (224, 224, 3), uint8
-            Its poster.
-        features : ndarray of shape (n_features,), float32, or None
-            What the network saw in it.
-        question : ColdQuestion
-            What else is known of it, and how much is to be told.
-
-        Returns
-        -------
-        ColdAnswer
-            Expected rating, audience, look-alikes.
-
-        Raises
-        ------
-        KeyartError
-            As `Engine.cold_start`; or a genre or the year makes no sense.
-        """
+        """Tell of a film that nobody has rated."""
         film = self._described(image, question)
         (answer,) = self._engine.cold_start([film], question.k, question.n_users)
         told = answer.to_dict() | {"title": film.title, "notes": list(answer.notes)}
@@ -305,25 +111,7 @@ class Service:
         return ColdAnswer.model_validate(told, extra="ignore")
 
     def add(self, picture: bytes, told: AddedFilmFacts) -> Added:
-        """Make a new film part of the workspace, and find it from then on.
-
-        Parameters
-        ----------
-        picture : bytes
-            Its poster: what stands in an image file.
-        told : AddedFilmFacts
-            What else is known of it.
-
-        Returns
-        -------
-        Added
-            The film, as the catalog has it.
-
-        Raises
-        ------
-        KeyartError
-            As `keyart.pipeline.additions.add`.
-        """
+        """Make a new film part of the workspace, and find it from then on."""
         try:
             suffix = verify_image(picture).suffix
         except DataError as error:
@@ -348,13 +136,7 @@ class Service:
         return Added(film=self.film(added.movie_id), new=bool(report.added), notes=list(report.notes))
 
     def warm_up(self) -> None:
-        """Load what the first picture would wait for.
-
-        Raises
-        ------
-        KeyartError
-            It cannot be loaded; everything else works.
-        """
+        """Load what the first picture would wait for."""
         self._engine.warm_up()
 
     def _asked(self, movie_id: int, question: Question, n_beyond: int) -> SimilarFilms:

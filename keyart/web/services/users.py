@@ -43,13 +43,7 @@ class Ageing(Protocol):
     """What can tell that it is old."""
 
     def is_current(self) -> bool:
-        """Tell whether it still holds.
-
-        Returns
-        -------
-        bool
-            False once it has to be opened anew.
-        """
+        """Tell whether it still holds."""
         ...
 
 
@@ -57,13 +51,7 @@ Opened = TypeVar("Opened", bound=Ageing)
 
 
 class Kept(Generic[Opened]):
-    """Something that takes long to open: opened when it is first asked for, by one thread at a time, and anew when old.
-
-    Parameters
-    ----------
-    open_ : callable
-        Opens it.
-    """
+    """Something that takes long to open: opened when it is first asked for, by one thread at a time, and anew when old."""
 
     def __init__(self, open_: Callable[[], Opened]) -> None:
         self._open = open_
@@ -71,18 +59,7 @@ class Kept(Generic[Opened]):
         self._opening = threading.Lock()
 
     def __call__(self) -> Opened:
-        """Give it, opened.
-
-        Returns
-        -------
-        object
-            As it stands in the workspace now.
-
-        Raises
-        ------
-        KeyartError
-            It cannot be opened; the next call tries again.
-        """
+        """Give it, opened."""
         opened = self._opened
         if opened is not None and opened.is_current():
             return opened
@@ -96,15 +73,7 @@ class Kept(Generic[Opened]):
 
 
 class Tastes:
-    """What the page for a user and its API ask. Safe to use from several threads; nothing is opened before it is asked.
-
-    Parameters
-    ----------
-    home : Path
-        The workspace folder.
-    has_poster : callable
-        Tells of a movie_id whether a poster can be shown.
-    """
+    """What the page for a user and its API ask. Safe to use from several threads; nothing is opened before it is asked."""
 
     def __init__(self, home: Path, has_poster: Callable[[int], bool]) -> None:
         self._workspace = Workspace.open(home)
@@ -115,13 +84,7 @@ class Tastes:
         self._choosing = threading.Lock()
 
     def models(self) -> list[FittedModel]:
-        """List the recommenders that were fitted, the default first.
-
-        Returns
-        -------
-        list of FittedModel
-            Maybe none.
-        """
+        """List the recommenders that were fitted, the default first."""
         names = fitted_models(self._workspace)
         return [
             FittedModel(
@@ -135,60 +98,15 @@ class Tastes:
         ]
 
     def users(self, digits: str, k: int) -> list[UserListed]:
-        """List the users whose number begins so.
-
-        Parameters
-        ----------
-        digits : str
-            What somebody has typed.
-        k : int
-            How many at most.
-
-        Returns
-        -------
-        list of UserListed
-            By number.
-
-        Raises
-        ------
-        NotBuiltError
-            There are no ratings.
-        """
+        """List the users whose number begins so."""
         return [_listed(viewer) for viewer in self._viewers().beginning_with(digits, k)]
 
     def random_user(self) -> UserListed:
-        """Draw any user.
-
-        Returns
-        -------
-        UserListed
-            Another each time.
-
-        Raises
-        ------
-        NotBuiltError
-            There are no ratings.
-        """
+        """Draw any user."""
         return _listed(self._viewers().drawn())
 
     def user(self, user_id: int) -> UserFacts | None:
-        """Tell of a user.
-
-        Parameters
-        ----------
-        user_id : int
-            Whom.
-
-        Returns
-        -------
-        UserFacts or None
-            None where there is nobody of that number.
-
-        Raises
-        ------
-        NotBuiltError
-            There are no ratings.
-        """
+        """Tell of a user."""
         viewers = self._viewers()
         viewer = viewers.find(user_id)
         if viewer is None:
@@ -200,69 +118,15 @@ class Tastes:
         return UserFacts(**_listed(viewer).model_dump(), best_rated=best)
 
     def films_to_rate(self, k: int, offset: int, seed: int) -> list[FilmFacts]:
-        """List films that are worth asking a newcomer about.
-
-        Parameters
-        ----------
-        k : int
-            How many.
-        offset : int
-            How many to pass over.
-        seed : int
-            Another seed asks about other films.
-
-        Returns
-        -------
-        list of FilmFacts
-            The most telling first.
-
-        Raises
-        ------
-        NotBuiltError
-            There are no ratings.
-        """
+        """List films that are worth asking a newcomer about."""
         return [self._facts(film) for film in self._films_to_rate().listed(k, offset, seed)]
 
     def for_user(self, user_id: int, question: UserQuestion) -> Recommendations:
-        """Recommend films to a user.
-
-        Parameters
-        ----------
-        user_id : int
-            Whom.
-        question : UserQuestion
-            How many films, and by which model.
-
-        Returns
-        -------
-        Recommendations
-            Best first.
-
-        Raises
-        ------
-        KeyartError
-            As `UserRecommender`.
-        """
+        """Recommend films to a user."""
         return self._answer(self._recommender(question.model).for_user(user_id, question.k, question.fresh))
 
     def for_ratings(self, question: RatingsQuestion) -> Recommendations:
-        """Recommend films to somebody new.
-
-        Parameters
-        ----------
-        question : RatingsQuestion
-            What they rated, how many films they want, and by which model.
-
-        Returns
-        -------
-        Recommendations
-            Best first.
-
-        Raises
-        ------
-        KeyartError
-            As `UserRecommender`.
-        """
+        """Recommend films to somebody new."""
         stars = {rated.movie_id: rated.rating for rated in question.ratings}
         history = history_of(list(stars), list(stars.values()))
         recommender = self._recommender(question.model)
