@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import secrets
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,42 +15,47 @@ from posters.store import Poster, PosterStore
 
 WIDTHS = (160, 320, 640)
 """Pixels; a page asks for one of these."""
-_N_KEPT = 4096
+_N_CACHED = 4096
+
+_Draw = Callable[[Path, str, int], bytes]
 
 
 class Thumbnails:
-    """The posters of a workspace in a few sizes; make it with `open`."""
+    """The posters of a workspace in a few sizes."""
 
-    def __init__(self, posters: dict[int, Poster]) -> None:
+    def __init__(self, posters: Mapping[int, Poster], draw: _Draw) -> None:
         self._posters = posters
-        self._small = lru_cache(_N_KEPT)(_draw)
+        self._draw = draw
 
     @classmethod
-    def open(cls, posters_dir: Path) -> Thumbnails:
-        """Look which posters there are."""
+    def open(cls, posters_dir: Path, before: Thumbnails | None = None) -> Thumbnails:
+        """List the posters; those that `before` has drawn are not drawn again."""
+        draw: _Draw = before._draw if before else lru_cache(_N_CACHED)(_draw)
         try:
             with PosterStore.open_to_read(posters_dir) as store:
-                return cls({poster.movie_id: poster for poster in store.posters()})
+                return cls({poster.movie_id: poster for poster in store.posters()}, draw)
         except NotBuiltError:
-            return cls({})
+            return cls({}, draw)
 
     def __contains__(self, movie_id: int) -> bool:
         return movie_id in self._posters
 
-    def drawn(self) -> int | None:
-        """Draw a film that has a poster."""
+    def random_movie_id(self) -> int | None:
+        """Choose a film that has a poster; None where no film has one."""
         return secrets.choice(list(self._posters)) if self._posters else None
 
     def etag(self, movie_id: int, width: int) -> str:
-        """Name a thumbnail by what it was drawn from."""
+        """Identify a thumbnail by the poster it is drawn from."""
         return f'"{self._posters[movie_id].sha256[:32]}-{width}"'
 
     def jpeg(self, movie_id: int, width: int) -> bytes:
-        """Draw a poster small."""
-        return self._small(self._posters[movie_id].path, width)
+        """Draw a poster at a width in pixels."""
+        poster = self._posters[movie_id]
+        return self._draw(poster.path, poster.sha256, width)
 
 
-def _draw(path: Path, width: int) -> bytes:
+def _draw(path: Path, _sha256: str, width: int) -> bytes:
+    """Draw a poster; its hash is part of the key under which the result is cached."""
     drawn = io.BytesIO()
     try:
         with Image.open(path, formats=("JPEG", "PNG", "WEBP", "GIF")) as poster:

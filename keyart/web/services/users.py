@@ -1,163 +1,157 @@
-"""What is known of people's tastes, behind the routes: each part opened when it is first asked for, and anew when old.
-
-Plain calls, made in threads, that know nothing of HTTP.
-"""
+"""Users, films to rate and recommendations; each part is opened on first use and follows the workspace."""
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from threading import Lock
 
 from catalog.errors import NotBuiltError
 from catalog.film import Film
 from cf.registry import MODELS, model_class
-from keyart.recommend.models import fitted_models
+from keyart.recommend.models import fitted_models, record_path
 from keyart.recommend.onboarding import FilmsToRate
 from keyart.recommend.recommendations import Recommendation, UserRecommender, history_of
 from keyart.recommend.users import Viewer, Viewers
-from keyart.web.schemas import FilmFacts
-from keyart.web.user_schemas import (
+from keyart.web.schemas.films import FilmFacts
+from keyart.web.schemas.users import (
     FittedModel,
     RatedFilm,
-    RatingsQuestion,
+    RatingsQuery,
+    RecommendationQuery,
     Recommendations,
-    RecommendedTo,
+    RecommendedFilm,
     UserFacts,
-    UserListed,
-    UserQuestion,
+    UserSummary,
 )
 from keyart.workspace.layout import Workspace
+from keyart.workspace.reloading import OnReload, Reloading
 
-# A model of many films takes much memory, so those that were asked last stay open, and no more.
-_N_OPEN = 2
-# Who is shown films to rate has not chosen them: what gets fewer stars was not liked.
+# A model of many films takes much memory, so only the most recently used ones stay open.
+_MAX_OPEN_MODELS = 2
+# A visitor who is shown films to rate has not chosen them: fewer stars than this mean that they did not like it.
 _LIKED_FROM = 3.0
 _N_BEST = 12
 
 
-class Ageing(Protocol):
-    """What can tell that it is old."""
+class UserService:
+    """Answers about users, and recommends films. Safe to use from several threads."""
 
-    def is_current(self) -> bool:
-        """Tell whether it still holds."""
-        ...
-
-
-Opened = TypeVar("Opened", bound=Ageing)
-
-
-class Kept(Generic[Opened]):
-    """Something that takes long to open: opened when it is first asked for, by one thread at a time, and anew when old."""
-
-    def __init__(self, open_: Callable[[], Opened]) -> None:
-        self._open = open_
-        self._opened: Opened | None = None
-        self._opening = threading.Lock()
-
-    def __call__(self) -> Opened:
-        """Give it, opened."""
-        opened = self._opened
-        if opened is not None and opened.is_current():
-            return opened
-        with self._opening:
-            # Another thread may have opened it while this one waited.
-            if self._opened is None or not self._opened.is_current():
-                # Two of them at once would take twice the memory.
-                self._opened = None
-                self._opened = self._open()
-            return self._opened
-
-
-class Tastes:
-    """What the page for a user and its API ask. Safe to use from several threads; nothing is opened before it is asked."""
-
-    def __init__(self, home: Path, has_poster: Callable[[int], bool]) -> None:
-        self._workspace = Workspace.open(home)
+    def __init__(
+        self,
+        home: Path,
+        has_poster: Callable[[int], bool],
+        on_reload: OnReload = lambda _name, _succeeded: None,
+    ) -> None:
+        self._workspace = workspace = Workspace.open(home)
         self._has_poster = has_poster
-        self._viewers = Kept(lambda: Viewers.open(self._workspace))
-        self._films_to_rate = Kept(lambda: FilmsToRate.open(self._workspace))
-        self._recommenders: OrderedDict[str, Kept[UserRecommender]] = OrderedDict()
-        self._choosing = threading.Lock()
+        self._on_reload = on_reload
+        self._users = Reloading(
+            "users", lambda: Viewers.open(workspace), lambda: [workspace.catalog_path], on_reload=on_reload
+        )
+        self._films_to_rate = Reloading(
+            "films to rate",
+            lambda: FilmsToRate.open(workspace),
+            lambda: (workspace.catalog_path, workspace.features_dir, workspace.posters_dir / "posters.sqlite"),
+            on_reload=on_reload,
+        )
+        self._models: OrderedDict[str, Reloading[UserRecommender]] = OrderedDict()
+        self._lock = Lock()
+
+    def close(self) -> None:
+        """Stop following the workspace."""
+        for part in (self._users, self._films_to_rate, *self._models.values()):
+            part.close()
 
     def models(self) -> list[FittedModel]:
-        """List the recommenders that were fitted, the default first."""
-        names = fitted_models(self._workspace)
+        """List the fitted recommenders, the default first."""
+        names = sorted(fitted_models(self._workspace), key=lambda name: name != "ease")
         return [
             FittedModel(
                 name=name,
                 summary=MODELS[name].summary,
                 gives_stars=model_class(name).predicts_stars,
                 takes_new_users=model_class(name).takes_new_users,
-                default=place == 0,
+                default=name == names[0],
             )
-            for place, name in enumerate(sorted(names, key=lambda name: name != "ease"))
+            for name in names
         ]
 
-    def users(self, digits: str, k: int) -> list[UserListed]:
-        """List the users whose number begins so."""
-        return [_listed(viewer) for viewer in self._viewers().beginning_with(digits, k)]
+    def users(self, digits: str, k: int) -> list[UserSummary]:
+        """List the users whose user_id begins with some digits."""
+        with self._users.use() as users:
+            return [_summary(user) for user in users.beginning_with(digits, k)]
 
-    def random_user(self) -> UserListed:
-        """Draw any user."""
-        return _listed(self._viewers().drawn())
+    def random_user(self) -> UserSummary:
+        """Choose a random user."""
+        with self._users.use() as users:
+            return _summary(users.drawn())
 
     def user(self, user_id: int) -> UserFacts | None:
-        """Tell of a user."""
-        viewers = self._viewers()
-        viewer = viewers.find(user_id)
-        if viewer is None:
-            return None
-        best = [
-            RatedFilm(rating=stars, **self._facts(film).model_dump())
-            for film, stars in viewers.best_rated(user_id, _N_BEST, self._has_poster)
-        ]
-        return UserFacts(**_listed(viewer).model_dump(), best_rated=best)
+        """Describe a user; None for one without ratings."""
+        with self._users.use() as users:
+            user = users.find(user_id)
+            if user is None:
+                return None
+            best = users.best_rated(user_id, _N_BEST, self._has_poster)
+        rated = [RatedFilm(rating=stars, **self._facts(film).model_dump()) for film, stars in best]
+        return UserFacts(**_summary(user).model_dump(), best_rated=rated)
 
     def films_to_rate(self, k: int, offset: int, seed: int) -> list[FilmFacts]:
-        """List films that are worth asking a newcomer about."""
-        return [self._facts(film) for film in self._films_to_rate().listed(k, offset, seed)]
+        """List films to ask a new user about."""
+        with self._films_to_rate.use() as films:
+            return [self._facts(film) for film in films.listed(k, offset, seed)]
 
-    def for_user(self, user_id: int, question: UserQuestion) -> Recommendations:
+    def for_user(self, user_id: int, query: RecommendationQuery) -> Recommendations:
         """Recommend films to a user."""
-        return self._answer(self._recommender(question.model).for_user(user_id, question.k, question.fresh))
+        with self._model(query.model).use() as recommender:
+            return self._answer(recommender.for_user(user_id, query.k, query.fresh))
 
-    def for_ratings(self, question: RatingsQuestion) -> Recommendations:
-        """Recommend films to somebody new."""
-        stars = {rated.movie_id: rated.rating for rated in question.ratings}
+    def for_ratings(self, query: RatingsQuery) -> Recommendations:
+        """Recommend films to somebody who brings their own ratings."""
+        stars = {rated.movie_id: rated.rating for rated in query.ratings}
         history = history_of(list(stars), list(stars.values()))
-        recommender = self._recommender(question.model)
-        found = recommender.for_ratings(history, question.k, question.fresh, liked_from=_LIKED_FROM)
-        return self._answer(found)
+        with self._model(query.model).use() as recommender:
+            return self._answer(recommender.for_ratings(history, query.k, query.fresh, liked_from=_LIKED_FROM))
 
-    def _recommender(self, name: str | None) -> UserRecommender:
-        """Give the model of a name, or the default one."""
+    def _model(self, name: str | None) -> Reloading[UserRecommender]:
+        """Return a model, by default the first of `models`; opening one may close the least recently used."""
         if name is None:
             models = self.models()
             if not models:
                 raise NotBuiltError("no recommender has been fitted here; run `keyart fit ease`")
             name = models[0].name
-        with self._choosing:
-            kept = self._recommenders.setdefault(name, Kept(partial(UserRecommender.open, self._workspace, name)))
-            self._recommenders.move_to_end(name)
-            while len(self._recommenders) > _N_OPEN:
-                self._recommenders.popitem(last=False)
-        return kept()
+        if name not in fitted_models(self._workspace):
+            # Raises what is wrong; a model that cannot be opened displaces none that is open.
+            UserRecommender.open(self._workspace, name)
+        with self._lock:
+            model = self._models.setdefault(name, self._watched_model(name))
+            self._models.move_to_end(name)
+            evicted = [self._models.popitem(last=False)[1] for _ in range(len(self._models) - _MAX_OPEN_MODELS)]
+        for one in evicted:
+            one.close(wait=False)
+        return model
+
+    def _watched_model(self, name: str) -> Reloading[UserRecommender]:
+        workspace = self._workspace
+        return Reloading(
+            f"model {name}",
+            lambda: UserRecommender.open(workspace, name),
+            lambda: (workspace.catalog_path, workspace.features_dir, record_path(workspace, name)),
+            on_reload=self._on_reload,
+        )
 
     def _answer(self, found: Recommendation) -> Recommendations:
-        results = [
-            RecommendedTo(**row, has_poster=self._has_poster(row["movie_id"])) for row in found.as_dict()["results"]
+        answer = found.as_dict() | {"notes": list(found.notes)}
+        answer["results"] = [
+            RecommendedFilm(**row, has_poster=self._has_poster(row["movie_id"])) for row in answer["results"]
         ]
-        return Recommendations(
-            model=found.model, gives_stars=found.gives_stars, results=results, notes=list(found.notes)
-        )
+        return Recommendations(**answer)
 
     def _facts(self, film: Film) -> FilmFacts:
         return FilmFacts.of(film, self._has_poster(film.movie_id))
 
 
-def _listed(viewer: Viewer) -> UserListed:
-    return UserListed(user_id=viewer.user_id, n_ratings=viewer.n_ratings, mean_rating=viewer.mean_rating)
+def _summary(user: Viewer) -> UserSummary:
+    return UserSummary(user_id=user.user_id, n_ratings=user.n_ratings, mean_rating=user.mean_rating)
