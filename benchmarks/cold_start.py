@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 if TYPE_CHECKING:
-    from cf.coldstart.evaluation import ColdReport
+    from cf.coldstart.evaluation import ColdStartReport
     from cf.coldstart.few_shot import FewShotCurve
     from cf.coldstart.prior_evaluation import PriorScore
 
@@ -45,7 +45,7 @@ def main() -> None:
         draw_crossover(answer.curve, arguments.curve)
 
 
-def say_ranking(report: ColdReport, kind: str) -> None:
+def say_ranking(report: ColdStartReport, kind: str) -> None:
     from cf.coldstart.evaluation import BASELINE
     from keyart.cli.estimates import estimate
 
@@ -58,7 +58,7 @@ def say_ranking(report: ColdReport, kind: str) -> None:
             say_row(f"`{card.name}`", *measures, gain, by_draw)
 
 
-def say_draws(report: ColdReport) -> None:
+def say_draws(report: ColdStartReport) -> None:
     print(f"\n{report.n_users} users")
     say_header("Draws", "draw", "hidden", "ranked", "copies", "leaks", "strangers")
     for draw in report.draws:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from cf.evaluation.evaluation import Scorecard, evaluate, predict_stars
-from cf.evaluation.splits import Split, by_user, given, k_fold, random_split
+from cf.evaluation.splits import Split, by_user, k_fold, random_split, read_split
 from cf.ratings import Ratings, read_movielens, read_ratings
 from cf.registry import MODELS, make
 
@@ -44,7 +44,7 @@ def five_fold(data_dir: Path) -> None:
 def canonical(data_dir: Path) -> None:
     # The splits that come with ML-100k: u1 stands beside GC-MC .905 and GLocal-K .889.
     folder = data_dir / "ml-100k"
-    splits = [given(folder / f"u{fold}.base", folder / f"u{fold}.test") for fold in range(1, 6)]
+    splits = [read_split(folder / f"u{fold}.base", folder / f"u{fold}.test") for fold in range(1, 6)]
     say_rating("ML-100k, u1 to u5", RATING, splits)
 
 
@@ -89,7 +89,7 @@ def ranking(data_dir: Path) -> None:
 def autoencoder(data_dir: Path) -> None:
     # The 500 most rated films alone, for both models.
     ratings = read_movielens(data_dir / "ml-100k")
-    movie_ids, n_ratings, _ = ratings.support()
+    movie_ids, n_ratings, _ = ratings.film_statistics()
     kept = ratings.of_films(movie_ids[np.argsort(-n_ratings, kind="stable")[:500]])
     stars, _ = fitted("autoencoder", kept)
     print(f"\nThe 500 most rated films of ML-100k: loss of the autoencoder {stars.losses_[-1]:.4f}", flush=True)

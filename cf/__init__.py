@@ -1,4 +1,1 @@
-"""Collaborative filtering: ratings, item similarity, and the blend with what posters look like.
-
-May import `catalog`; never `posters`, `features`, `index` or `keyart`. It exchanges ids and arrays only.
-"""
+"""Collaborative filtering: recommenders, their evaluation, the blend with visual similarity, and cold start."""

@@ -1,7 +1,6 @@
-"""What ratings and factors tell of films: the best, the most rated, genres, biases, clusters, a map.
+"""Statistics of ratings and factors: the best and most rated films, genres, biases, clusters and a map.
 
-Knows no catalog: titles and genres are given by movie_id. Clusters and the map need scikit-learn (the extra
-``atlas``), which is imported where it is used.
+Titles and genres are passed by movie_id. Clusters and the map need scikit-learn (the extra ``atlas``).
 """
 
 from __future__ import annotations
@@ -17,30 +16,14 @@ from catalog.errors import ConfigError
 from cf.ratings import Ratings
 
 Titles = Mapping[int, str]
-"""Titles by movie_id; a film that is not in it has none."""
+"""Titles by movie_id; a missing film is named by its id."""
 
 _MOST_PERPLEXITY = 30.0
 
 
 @dataclass(frozen=True)
 class RatedFilm:
-    """A film and what users think of it.
-
-    Parameters
-    ----------
-    rank : int
-        From 1.
-    movie_id : int
-        The film.
-    title : str
-        Its title.
-    n_ratings : int
-        How many users rated it.
-    mean_rating : float
-        Their mean, in stars.
-    damped_mean : float
-        The mean with as many ratings of the overall mean added as were asked for, in stars.
-    """
+    """A film and its ratings; means in stars."""
 
     rank: int
     movie_id: int
@@ -52,19 +35,7 @@ class RatedFilm:
 
 @dataclass(frozen=True)
 class RatedGenre:
-    """A genre and what users think of its films.
-
-    Parameters
-    ----------
-    genre : str
-        Its name.
-    n_films : int
-        How many films of it were rated.
-    n_ratings : int
-        How many ratings these have.
-    mean_rating : float
-        The mean of these ratings, in stars.
-    """
+    """A genre and the ratings of its films."""
 
     genre: str
     n_films: int
@@ -74,19 +45,7 @@ class RatedGenre:
 
 @dataclass(frozen=True)
 class BiasedFilm:
-    """A film that is liked more, or less, than its users' generosity and taste explain.
-
-    Parameters
-    ----------
-    rank : int
-        From 1.
-    movie_id : int
-        The film.
-    title : str
-        Its title.
-    bias : float
-        On the scale of the model that learned it.
-    """
+    """A film and its bias: how far it is liked beyond what its users' generosity and taste explain, in stars."""
 
     rank: int
     movie_id: int
@@ -96,17 +55,7 @@ class BiasedFilm:
 
 @dataclass(frozen=True)
 class ClusteredFilm:
-    """A film of a cluster.
-
-    Parameters
-    ----------
-    movie_id : int
-        The film.
-    title : str
-        Its title.
-    distance : float
-        From the cluster's center; lower is nearer.
-    """
+    """A film of a cluster, and its distance to the center."""
 
     movie_id: int
     title: str
@@ -115,17 +64,7 @@ class ClusteredFilm:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Films whose factors are near to each other.
-
-    Parameters
-    ----------
-    number : int
-        From 1.
-    films : tuple of ClusteredFilm
-        Nearest to the center first.
-    spread : float
-        The mean of their distances from the center.
-    """
+    """Films with similar factors, nearest to the center first; the spread is their mean distance."""
 
     number: int
     films: tuple[ClusteredFilm, ...]
@@ -134,17 +73,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class FilmMap:
-    """Films in a plane, near to each other where their factors are.
-
-    Parameters
-    ----------
-    movie_ids : ndarray of shape (n_films,), int32
-        The films.
-    titles : tuple of str
-        Theirs.
-    positions : ndarray of shape (n_films, 2), float32
-        Where they lie; the unit means nothing.
-    """
+    """Films in a plane, near each other where their factors are similar; positions (n_films, 2)."""
 
     movie_ids: npt.NDArray[np.int32]
     titles: tuple[str, ...]
@@ -154,30 +83,12 @@ class FilmMap:
 def best_rated(
     ratings: Ratings, titles: Titles, k: int, *, more_than: int = 10, damping: float = 0.0
 ) -> list[RatedFilm]:
-    r"""List the films that are rated best.
+    r"""List the best rated films of more than `more_than` ratings.
 
     The damped mean, :math:`(\sum_u r_{ui} + \lambda \mu) / (n_i + \lambda)`, needs no threshold: a film of few ratings
     stays near the overall mean μ.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        All.
-    titles : mapping of int to str
-        By movie_id.
-    k : int
-        How many films at most.
-    more_than : int, default 10
-        Only films with more ratings than these.
-    damping : float, default 0
-        λ, in ratings; 0 for the plain mean.
-
-    Returns
-    -------
-    list of RatedFilm
-        By damped mean; the film of more ratings first where it is equal.
     """
-    movie_ids, n_ratings, means = ratings.support()
+    movie_ids, n_ratings, means = ratings.film_statistics()
     overall = float(ratings.values.mean()) if len(ratings) else 0.0
     damped = (n_ratings * means + damping * overall) / (n_ratings + damping)
     order = np.lexsort((movie_ids, -n_ratings, -damped))
@@ -185,53 +96,23 @@ def best_rated(
 
 
 def most_rated(ratings: Ratings, titles: Titles, k: int) -> list[RatedFilm]:
-    """List the films that most users rated.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        All.
-    titles : mapping of int to str
-        By movie_id.
-    k : int
-        How many films at most.
-
-    Returns
-    -------
-    list of RatedFilm
-        By number of ratings; the better rated first where it is equal.
-    """
-    movie_ids, n_ratings, means = ratings.support()
+    """List the films with the most ratings."""
+    movie_ids, n_ratings, means = ratings.film_statistics()
     return _listed(np.lexsort((movie_ids, -means, -n_ratings))[:k], movie_ids, n_ratings, means, means, titles)
 
 
 def rated_genres(
     ratings: Ratings, genres: Mapping[int, Sequence[str]], by: Literal["mean", "votes"] = "mean"
 ) -> list[RatedGenre]:
-    """Tell how each genre is rated; a rating counts for every genre of its film.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        All.
-    genres : mapping of int to sequence of str
-        Each film's genres, by movie_id.
-    by : {"mean", "votes"}
-        What they are ordered by, the highest first.
-
-    Returns
-    -------
-    list of RatedGenre
-        All genres that have ratings; in the order of their names where the rest is equal.
-    """
-    movie_ids, n_ratings, means = ratings.support()
+    """List genres by their mean rating or number of ratings; a rating counts for every genre of its film."""
+    movie_ids, n_ratings, means = ratings.film_statistics()
     pairs = [(genre, row) for row, movie_id in enumerate(movie_ids.tolist()) for genre in genres.get(movie_id, ())]
     if not pairs:
         return []
     of_pairs, rows = np.array([genre for genre, _ in pairs]), np.array([row for _, row in pairs])
-    names, places, n_films = np.unique(of_pairs, return_inverse=True, return_counts=True)
-    votes = np.bincount(places, weights=n_ratings[rows])
-    mean = np.bincount(places, weights=(n_ratings * means)[rows]) / votes
+    names, groups, n_films = np.unique(of_pairs, return_inverse=True, return_counts=True)
+    votes = np.bincount(groups, weights=n_ratings[rows])
+    mean = np.bincount(groups, weights=(n_ratings * means)[rows]) / votes
     order = np.argsort(-(mean if by == "mean" else votes), kind="stable")
     return [RatedGenre(str(names[row]), int(n_films[row]), int(votes[row]), float(mean[row])) for row in order]
 
@@ -244,26 +125,7 @@ def largest_biases(
     *,
     smallest: bool = False,
 ) -> list[BiasedFilm]:
-    """List the films with the largest bias.
-
-    Parameters
-    ----------
-    movie_ids : ndarray of shape (n_films,), int32
-        The films.
-    biases : ndarray of shape (n_films,), float
-        What a model with biases learned of them: its ``film_biases_``.
-    titles : mapping of int to str
-        By movie_id.
-    k : int
-        How many films at most.
-    smallest : bool, default False
-        List the smallest instead, which is liked least first.
-
-    Returns
-    -------
-    list of BiasedFilm
-        In ascending movie_id where biases are equal.
-    """
+    """List the films with the largest, or smallest, bias."""
     order = np.lexsort((movie_ids, biases if smallest else -biases))[:k]
     return [
         BiasedFilm(rank, int(movie_ids[row]), _title(titles, movie_ids[row]), float(biases[row]))
@@ -279,33 +141,9 @@ def clusters(
     *,
     seed: int = 0,
 ) -> list[Cluster]:
-    """Group films by the direction of their factors, by k-means.
+    """Cluster films by the direction of their factors, by k-means; the tightest first, single films last.
 
-    Directions, and not factors as they are: those of films with few ratings are short, and would all fall into one
-    cluster about 0.
-
-    Parameters
-    ----------
-    movie_ids : ndarray of shape (n_films,), int32
-        The films, ascending.
-    factors : ndarray of shape (n_films, n_factors), float
-        What a model learned of them; films of which nothing was learned are left out.
-    titles : mapping of int to str
-        By movie_id.
-    n_clusters : int, default 100
-        How many; fewer where there are not so many films.
-    seed : int, default 0
-        Draws the first centers.
-
-    Returns
-    -------
-    list of Cluster
-        The tightest first; clusters of one film last.
-
-    Raises
-    ------
-    ConfigError
-        scikit-learn is not installed.
+    Factors of films with few ratings are short: as they are, all would fall into one cluster about 0.
     """
     movie_ids, directions = _directions(movie_ids, factors)
     n_distinct = len(np.unique(directions, axis=0))
@@ -313,12 +151,12 @@ def clusters(
         return []
     means = _scikit_learn("cluster").KMeans(min(n_clusters, n_distinct), n_init=1, random_state=seed).fit(directions)
     distances = np.linalg.norm(directions - means.cluster_centers_[means.labels_], axis=1)
-    found = []
+    groups = []
     for label in np.unique(means.labels_):
         rows = np.flatnonzero(means.labels_ == label)
         rows = rows[np.argsort(distances[rows], kind="stable")]
-        found.append((len(rows) == 1, float(distances[rows].mean()), rows))
-    found.sort(key=lambda one: (one[0], one[1], one[2][0]))
+        groups.append((len(rows) == 1, float(distances[rows].mean()), rows))
+    groups.sort(key=lambda group: (group[0], group[1], group[2][0]))
     return [
         Cluster(
             number,
@@ -328,35 +166,14 @@ def clusters(
             ),
             spread,
         )
-        for number, (_, spread, rows) in enumerate(found, start=1)
+        for number, (_, spread, rows) in enumerate(groups, start=1)
     ]
 
 
 def film_map(
     movie_ids: npt.NDArray[np.int32], factors: npt.NDArray[np.floating], titles: Titles, *, seed: int = 0
 ) -> FilmMap:
-    """Lay films out in a plane by the direction of their factors, by t-SNE.
-
-    Parameters
-    ----------
-    movie_ids : ndarray of shape (n_films,), int32
-        The films: some hundreds to some thousands, as it takes seconds a thousand.
-    factors : ndarray of shape (n_films, n_factors), float
-        What a model learned of them; films of which nothing was learned are left out.
-    titles : mapping of int to str
-        By movie_id.
-    seed : int, default 0
-        Draws the first layout.
-
-    Returns
-    -------
-    FilmMap
-        In the order given.
-
-    Raises
-    ------
-    ConfigError
-        scikit-learn is not installed.
+    """Map films to a plane by the direction of their factors, by t-SNE.
 
     References
     ----------
@@ -367,7 +184,7 @@ def film_map(
     if n_films < 2:
         positions = np.zeros((n_films, 2), np.float32)
     else:
-        # Each film needs some others than its neighbors about it.
+        # t-SNE requires more films than neighbors of each.
         perplexity = min(_MOST_PERPLEXITY, (n_films - 1) / 3)
         layout = _scikit_learn("manifold").TSNE(2, perplexity=perplexity, init="random", random_state=seed)
         positions = layout.fit_transform(directions).astype(np.float32)

@@ -1,13 +1,12 @@
-"""The contract that every recommender keeps, and what all of them share.
+"""The contract of all recommenders.
 
-A model is made with its parameters, learns in ``fit``, and answers four questions: which stars (or what preference) a
-user gives a film, which films a user should see, which films somebody new should see, and which films are like a film.
-What ``fit`` learns ends in ``_``. Results come as ids and scores, in this order, best first; ties stand in ascending
-movie_id; fewer results than k are a shorter list, never padding; a film is never its own neighbor. What a model does
-not know is NaN and is never recommended. Nothing is pickled.
+A model is constructed with its parameters, learns in ``fit``, and then predicts ratings, recommends to known and new
+users, and finds similar films. What ``fit`` learns ends in ``_``. Results are `ScoredIds`, best first; ties by
+ascending movie_id; fewer results than k are a shorter list; a film is never its own neighbor. Unknown scores are NaN
+and never recommended. Nothing is pickled.
 
-A subclass names itself and what it learns, and fills in the hooks `_fit`, `_score` and, where it can, `_score_new`,
-`_predict` and `_similarities`. They speak of rows; ids are dealt with here, once.
+A subclass declares its name and what it learns, and implements the hooks `_fit`, `_score` and, where it can,
+`_score_new`, `_predict` and `_similarities`. Hooks work on rows; ids are mapped here, once.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -24,62 +23,33 @@ from scipy import sparse
 
 from catalog.errors import ConfigError, DataError
 from catalog.io.arrays import open_arrays, save_arrays
+from catalog.scored_ids import ScoredIds
 from cf.ratings import RatingMatrix
 
 Ids = Sequence[int] | npt.NDArray[np.integer]
 Rows = npt.NDArray[np.integer]
 Scores = npt.NDArray[np.floating]
-# Cells of one block of users (or films) × films, so that memory is bounded whatever the catalog's size.
+# Cells of one block of users (or films) × films: bounds memory.
 BLOCK_CELLS = 8_000_000
 
 
-class Neighbors(NamedTuple):
-    """The films nearest to one film.
-
-    Parameters
-    ----------
-    movie_ids : ndarray of shape (n,), int32
-        Nearest first; n is k or less.
-    similarities : ndarray of shape (n,), float32
-        Higher is nearer.
-    """
-
-    movie_ids: npt.NDArray[np.int32]
-    similarities: npt.NDArray[np.float32]
-
-
-class Recommended(NamedTuple):
-    """The films that one user should see.
-
-    Parameters
-    ----------
-    movie_ids : ndarray of shape (n,), int32
-        Best first; n is k or less.
-    scores : ndarray of shape (n,), float32
-        Stars where the model predicts stars, else preference on a scale of the model's own; higher is better.
-    """
-
-    movie_ids: npt.NDArray[np.int32]
-    scores: npt.NDArray[np.float32]
-
-
 class Recommender(ABC):
-    """What a model of ratings can be asked.
+    """A model of ratings.
 
     A subclass's constructor takes parameters that JSON can hold, stores each under its own name, and does nothing else.
     """
 
-    #: How commands and files call it.
+    #: Its name in commands and files.
     name: ClassVar[str]
-    #: Whether `predict` gives stars; else a preference on a scale of its own.
+    #: Whether `predict` returns stars; otherwise a preference on a scale of its own.
     predicts_stars: ClassVar[bool] = True
-    #: Whether it can recommend to somebody who was not there when it was fitted.
+    #: Whether it recommends to users that it was not fitted on.
     takes_new_users: ClassVar[bool] = True
-    #: The version of the layout of its files.
+    #: The version of its file format.
     version: ClassVar[int] = 1
-    #: Which ratings it was fitted on, as its owner names them; kept with it, so that a model out of date can be told.
+    #: Identifies the ratings it was fitted on; saved, so that an outdated model is detected.
     source: str = ""
-    #: What `_fit` learns, by name: the attributes that are saved, arrays or csr_arrays.
+    #: The names of the attributes that `_fit` learns and `save` writes: arrays or csr_arrays.
     _learns: ClassVar[tuple[str, ...]] = ()
 
     user_ids_: npt.NDArray[np.int32]
@@ -88,7 +58,7 @@ class Recommender(ABC):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What the model was made with, by name."""
+        """The arguments of the constructor, by name."""
         names = list(inspect.signature(type(self).__init__).parameters)[1:]
         return {name: getattr(self, name) for name in names}
 
@@ -98,7 +68,7 @@ class Recommender(ABC):
         Parameters
         ----------
         ratings : RatingMatrix
-            Users × films; it is not changed. Columns may be of films that nobody rated.
+            Users × films; it is not changed. Films without ratings may have columns.
 
         Returns
         -------
@@ -126,102 +96,102 @@ class Recommender(ABC):
         Raises
         ------
         ValueError
-            The two are of different lengths.
+            The lengths differ.
         """
         users, films = rows_of(self.user_ids_, user_ids), rows_of(self.movie_ids_, movie_ids)
         if users.shape != films.shape:
-            raise ValueError(f"predict wants as many users as films, received {len(users)} and {len(films)}")
+            raise ValueError(f"predict expects as many users as films, received {len(users)} and {len(films)}")
         predicted = np.full(len(users), np.nan, np.float32)
         known = (users >= 0) & (films >= 0)
         if known.any():
             predicted[known] = self._predict(users[known], films[known])
         return predicted
 
-    def recommend(self, user_ids: Ids, k: int, *, exclude_seen: bool = True) -> list[Recommended]:
+    def recommend(self, user_ids: Ids, k: int, *, exclude_seen: bool = True) -> list[ScoredIds]:
         """Recommend films to users.
 
         Parameters
         ----------
         user_ids : sequence of int
-            Whom.
+            The users.
         k : int
-            How many films at most.
+            The largest number of films for each.
         exclude_seen : bool, default True
-            Leave out what the user had rated when the model was fitted.
+            Leave out the films that the user had rated when the model was fitted.
 
         Returns
         -------
-        list of Recommended
-            One for each user, in their order; empty for a user whom the model does not know.
+        list of ScoredIds
+            One for each user, in order; empty for an unknown user.
         """
         users = rows_of(self.user_ids_, user_ids)
-        answers = [_nothing() for _ in users]
+        results = [ScoredIds.empty() for _ in users]
         known = np.flatnonzero(users >= 0)
         for block in self._blocks(known):
             scores = self._score(users[block])
             seen = self.seen_[users[block]] if exclude_seen else None
-            for place, row, found in zip(block, scores, best(scores, k, without=seen), strict=True):
-                answers[place] = Recommended(self.movie_ids_[found], row[found].astype(np.float32))
-        return answers
+            for position, row, films in zip(block, scores, best(scores, k, without=seen), strict=True):
+                results[position] = ScoredIds(self.movie_ids_[films], row[films].astype(np.float32))
+        return results
 
-    def recommend_new(self, histories: RatingMatrix, k: int, *, exclude_seen: bool = True) -> list[Recommended]:
-        """Recommend films to people who were not there when the model was fitted, from what they have rated.
+    def recommend_new(self, histories: RatingMatrix, k: int, *, exclude_seen: bool = True) -> list[ScoredIds]:
+        """Recommend films to new users from their ratings.
 
         Parameters
         ----------
         histories : RatingMatrix
-            Their ratings, a row a person; films that the model does not know are passed over.
+            Their ratings, one row per user; films that the model does not know are ignored.
         k : int
-            How many films at most.
+            The largest number of films for each.
         exclude_seen : bool, default True
-            Leave out what they have rated.
+            Leave out the films that they have rated.
 
         Returns
         -------
-        list of Recommended
-            One for each row; empty where the model can say nothing.
+        list of ScoredIds
+            One for each row; empty where nothing can be predicted.
 
         Raises
         ------
         ConfigError
-            The model would have to be fitted again.
+            The model takes no new users.
         """
         values = self.aligned(histories)
-        answers = []
+        results = []
         for block in self._blocks(np.arange(values.shape[0])):
             seen = values[block]
             scores = self._score_new(seen)
-            for row, found in zip(scores, best(scores, k, without=seen if exclude_seen else None), strict=True):
-                answers.append(Recommended(self.movie_ids_[found], row[found].astype(np.float32)))
-        return answers
+            for row, films in zip(scores, best(scores, k, without=seen if exclude_seen else None), strict=True):
+                results.append(ScoredIds(self.movie_ids_[films], row[films].astype(np.float32)))
+        return results
 
-    def similar_items(self, movie_ids: Ids, k: int) -> list[Neighbors]:
-        """Find the films nearest to each of some films.
+    def similar_items(self, movie_ids: Ids, k: int) -> list[ScoredIds]:
+        """Find the nearest films of each film.
 
         Parameters
         ----------
         movie_ids : sequence of int
-            The films asked about.
+            The films.
         k : int
-            How many neighbors at most.
+            The largest number of neighbors for each.
 
         Returns
         -------
-        list of Neighbors
-            One for each film asked about; empty for a film of which nothing is known.
+        list of ScoredIds
+            One for each film, in order; scores are similarities. Empty for an unknown film.
         """
         films = rows_of(self.movie_ids_, movie_ids)
-        answers = [Neighbors(*_nothing()) for _ in films]
+        results = [ScoredIds.empty() for _ in films]
         known = np.flatnonzero(films >= 0)
         for block in self._blocks(known):
             scores = self._similarities(films[block])
             scores[np.arange(len(block)), films[block]] = np.nan
-            for place, row, found in zip(block, scores, best(scores, k), strict=True):
-                answers[place] = Neighbors(self.movie_ids_[found], row[found].astype(np.float32))
-        return answers
+            for position, row, nearest in zip(block, scores, best(scores, k), strict=True):
+                results[position] = ScoredIds(self.movie_ids_[nearest], row[nearest].astype(np.float32))
+        return results
 
     def aligned(self, histories: RatingMatrix) -> sparse.csr_array:
-        """Bring ratings onto the model's columns.
+        """Arrange ratings by the model's columns.
 
         Parameters
         ----------
@@ -231,25 +201,25 @@ class Recommender(ABC):
         Returns
         -------
         csr_array of shape (n_histories, n_films), float32
-            The ratings of films that the model knows.
+            The ratings of the films that the model knows.
         """
         columns = rows_of(self.movie_ids_, histories.movie_ids)
-        kept = sparse.csc_array(histories.values)[:, columns >= 0].tocoo()
+        cells = sparse.csc_array(histories.values)[:, columns >= 0].tocoo()
         shape = (histories.values.shape[0], len(self.movie_ids_))
-        return sparse.coo_array((kept.data, (kept.row, columns[columns >= 0][kept.col])), shape=shape).tocsr()
+        return sparse.coo_array((cells.data, (cells.row, columns[columns >= 0][cells.col])), shape=shape).tocsr()
 
     def save(self, folder: Path) -> None:
-        """Write what was learned.
+        """Save the fitted model.
 
         Parameters
         ----------
         folder : Path
-            A folder of this model's own.
+            A folder for this model alone.
 
         Raises
         ------
         StoreError
-            The files cannot be written; what was there before is untouched.
+            The files cannot be written; an earlier model is untouched.
         """
         learned = {name: getattr(self, name) for name in ("user_ids_", "movie_ids_", "seen_", *self._learns)}
         sizes = {"n_users": len(self.user_ids_), "n_films": len(self.movie_ids_)}
@@ -258,7 +228,7 @@ class Recommender(ABC):
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Read what `save` wrote.
+        """Open a saved model.
 
         Parameters
         ----------
@@ -268,14 +238,14 @@ class Recommender(ABC):
         Returns
         -------
         Recommender
-            A model that answers as the saved one did.
+            The fitted model.
 
         Raises
         ------
         NotBuiltError
             Nothing was saved there.
         DataError
-            It is of another kind or version, or damaged.
+            It is damaged, or of another kind or version.
         """
         content, learned = open_arrays(folder, cls.name, _kind(cls), cls.version)
         try:
@@ -293,84 +263,51 @@ class Recommender(ABC):
 
     @abstractmethod
     def _fit(self, values: sparse.csr_array) -> None:
-        """Learn from users × films, float32 stars; no ratings, users or films at all are a case like any other."""
+        """Learn from users × films, float32 stars; it may have no ratings, users or films at all."""
 
     @abstractmethod
     def _score(self, users: Rows) -> Scores:
-        """Score all films for known users: (n, n_films), NaN where nothing is known; a new array."""
+        """Score all films for known users: a new array (n, n_films), NaN where unknown."""
 
-    def _score_new(self, values: sparse.csr_array) -> Scores:  # noqa: ARG002 - what a subclass is given
-        """Score all films for new users from their ratings, (n, n_films): (n, n_films), a new array."""
+    def _score_new(self, values: sparse.csr_array) -> Scores:  # noqa: ARG002 - for subclasses
+        """Score all films for new users from their ratings, (n, n_films): a new array of the same shape."""
         raise ConfigError(
-            f"{self.name} cannot recommend to somebody whom it was not fitted on; fit it again with their ratings, or "
+            f"{self.name} cannot recommend to a user that it was not fitted on; fit it again with their ratings, or "
             "choose a model that takes new users, such as item-cosine, als or ease"
         )
 
     def _predict(self, users: Rows, films: Rows) -> Scores:
-        """Predict pairs of known users and films: (n,). Here by scoring all films; factors do it in less."""
+        """Predict pairs of known users and films: (n,). Factor models override it, as this scores all films."""
         predicted = np.empty(len(users), np.float32)
-        distinct, places = np.unique(users, return_inverse=True)
-        order = np.argsort(places, kind="stable")
-        starts = np.searchsorted(places[order], np.arange(len(distinct) + 1))
+        distinct, groups = np.unique(users, return_inverse=True)
+        order = np.argsort(groups, kind="stable")
+        starts = np.searchsorted(groups[order], np.arange(len(distinct) + 1))
         for block in self._blocks(np.arange(len(distinct))):
             pairs = order[starts[block[0]] : starts[block[-1] + 1]]
-            predicted[pairs] = self._score(distinct[block])[places[pairs] - block[0], films[pairs]]
+            predicted[pairs] = self._score(distinct[block])[groups[pairs] - block[0], films[pairs]]
         return predicted
 
     def _similarities(self, films: Rows) -> Scores:
-        """Tell how near all films are to known films: (n, n_films), NaN where nothing is known; a new array."""
+        """Return the similarities of all films to known films: a new array (n, n_films), NaN where unknown."""
         return np.full((len(films), len(self.movie_ids_)), np.nan, np.float32)
 
-    def _blocks(self, places: Rows) -> Iterator[Rows]:
+    def _blocks(self, positions: Rows) -> Iterator[Rows]:
         size = max(1, BLOCK_CELLS // max(1, len(self.movie_ids_)))
-        for start in range(0, len(places), size):
-            yield places[start : start + size]
+        for start in range(0, len(positions), size):
+            yield positions[start : start + size]
 
 
 def rows_of(ids: npt.NDArray[np.int32], wanted: Ids) -> Rows:
-    """Look ids up.
-
-    Parameters
-    ----------
-    ids : ndarray of shape (n_ids,), int32
-        Ascending.
-    wanted : sequence of int, of length n
-        The ids to look up.
-
-    Returns
-    -------
-    ndarray of shape (n,), intp
-        The place of each in `ids`, or -1.
-    """
-    asked = np.asarray(wanted, np.int64).reshape(-1)
+    """Return the row of each wanted id in ascending `ids`, -1 where it is missing."""
+    targets = np.asarray(wanted, np.int64).reshape(-1)
     if not len(ids):
-        return np.full(len(asked), -1, np.intp)
-    rows = np.minimum(np.searchsorted(ids, asked), len(ids) - 1)
-    return np.where(ids[rows] == asked, rows, -1)
+        return np.full(len(targets), -1, np.intp)
+    rows = np.minimum(np.searchsorted(ids, targets), len(ids) - 1)
+    return np.where(ids[rows] == targets, rows, -1)
 
 
 def best(scores: Scores, k: int, *, without: sparse.csr_array | None = None) -> list[Rows]:
-    """Choose the k highest scores of each row; equal scores stand in ascending column.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n, n_films), float
-        NaN is never chosen.
-    k : int
-        How many at most.
-    without : csr_array of shape (n, n_films), optional
-        What it stores is not chosen either.
-
-    Returns
-    -------
-    list of ndarray of intp
-        The columns, best first.
-
-    Raises
-    ------
-    ValueError
-        k is below 1.
-    """
+    """Return the columns of the k highest scores of each row, but NaN and cells of `without`; ties by column."""
     if k < 1:
         raise ValueError(f"k should be 1 or more, received {k}")
     candidates = np.where(np.isnan(scores), -np.inf, scores)
@@ -391,20 +328,7 @@ def _ordered(row: Scores, columns: Rows, k: int) -> Rows:
 
 
 def cosine_similarities(factors: Scores, films: Rows) -> npt.NDArray[np.float32]:
-    """Compare films by the direction of their factors.
-
-    Parameters
-    ----------
-    factors : ndarray of shape (n_films, n_factors), float
-        A row a film.
-    films : ndarray of shape (n,), intp
-        The films asked about.
-
-    Returns
-    -------
-    ndarray of shape (n, n_films), float32
-        Cosines in [-1, 1]; NaN where a film has no direction.
-    """
+    """Return the cosines of films with all films, (n, n_films); NaN where a film has no factors."""
     lengths = np.linalg.norm(factors, axis=1, keepdims=True)
     directions = (factors / np.where(lengths > 0, lengths, np.nan)).astype(np.float32)
     return np.asarray(directions[films] @ directions.T, np.float32)
@@ -412,7 +336,3 @@ def cosine_similarities(factors: Scores, films: Rows) -> npt.NDArray[np.float32]
 
 def _kind(model: Recommender | type[Recommender]) -> str:
     return f"keyart-{model.name}"
-
-
-def _nothing() -> Recommended:
-    return Recommended(np.empty(0, np.int32), np.empty(0, np.float32))

@@ -1,7 +1,7 @@
-"""Ratings: from CSV, ``u.data`` or Parquet to columns, to Parquet, to a sparse matrix with ids.
+"""Ratings: read from CSV, ``u.data`` or Parquet, stored as Parquet, arranged as a sparse matrix with ids.
 
-Owns the ratings file of the workspace: Parquet with the columns user_id (int32), movie_id (int32), rating (float32,
-stars) and timestamp (int64, seconds since 1970).
+The Parquet file of a workspace has the columns user_id (int32), movie_id (int32), rating (float32, stars) and timestamp
+(int64, seconds since 1970).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LOWEST, HIGHEST = 0.5, 5.0
 _COLUMNS = ("userId", "movieId", "rating", "timestamp")
 _TYPES = {"userId": "int32", "movieId": "int32", "rating": "float32", "timestamp": "int64"}
 _ARROW_TYPES = {"userId": pa.int32(), "movieId": pa.int32(), "rating": pa.float32(), "timestamp": pa.int64()}
-# Some 3,000 years: a timestamp in milliseconds is not taken for seconds.
+# About 3,000 years: rejects timestamps in milliseconds.
 _MOST_SECONDS = 10**11
 _BOUNDS = {
     "userId": (1, MAX_ID),
@@ -45,110 +45,46 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RatingMatrix:
-    """Ratings as a sparse matrix whose rows and columns have ids.
-
-    Parameters
-    ----------
-    user_ids : ndarray of shape (n_users,), int32
-        Whose ratings stand in each row, ascending.
-    movie_ids : ndarray of shape (n_films,), int32
-        Which film each column is of, ascending.
-    values : scipy.sparse.csr_array of shape (n_users, n_films), float32
-        Stars; what is not stored is not known.
-    """
+    """Ratings as a sparse matrix whose rows and columns have ids, ascending."""
 
     user_ids: npt.NDArray[np.int32]
     movie_ids: npt.NDArray[np.int32]
-    values: sparse.csr_array
+    values: sparse.csr_array  # (n_users, n_films), float32 stars; what is not stored is unknown
 
 
 @dataclass(frozen=True)
 class Ratings:
-    """Who rated what, when and how: one row a rating, a user rates a film once.
-
-    Parameters
-    ----------
-    user_ids, movie_ids : ndarray of shape (n_ratings,), int32
-        Who and what.
-    values : ndarray of shape (n_ratings,), float32
-        Stars, 0.5 to 5.
-    timestamps : ndarray of shape (n_ratings,), int64
-        Seconds since 1970.
-    """
+    """A table of ratings, one row each; a user rates a film at most once."""
 
     user_ids: npt.NDArray[np.int32]
     movie_ids: npt.NDArray[np.int32]
-    values: npt.NDArray[np.float32]
-    timestamps: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float32]  # stars, 0.5 to 5
+    timestamps: npt.NDArray[np.int64]  # seconds since 1970
 
     def __len__(self) -> int:
         return len(self.values)
 
     @classmethod
     def empty(cls) -> Ratings:
-        """Make a table without rows, for a catalog without ratings.
-
-        Returns
-        -------
-        Ratings
-            No ratings at all.
-        """
+        """Return a table without rows."""
         return cls(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.int64))
 
     def of_films(self, movie_ids: Sequence[int] | npt.NDArray[np.int32]) -> Ratings:
-        """Keep the ratings of some films.
-
-        Parameters
-        ----------
-        movie_ids : sequence of int
-            The films.
-
-        Returns
-        -------
-        Ratings
-            Their ratings, in the order they were.
-        """
+        """Select the ratings of films."""
         return self.where(np.isin(self.movie_ids, np.asarray(movie_ids, np.int32)))
 
     def where(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.integer]) -> Ratings:
-        """Keep some of the ratings.
-
-        Parameters
-        ----------
-        rows : ndarray of bool, of shape (n_ratings,), or of int
-            Which, as a mask or as places.
-
-        Returns
-        -------
-        Ratings
-            Those, in the order asked for.
-        """
+        """Select rows by mask or position."""
         return Ratings(self.user_ids[rows], self.movie_ids[rows], self.values[rows], self.timestamps[rows])
 
-    def support(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """Count and average each film's ratings.
-
-        Returns
-        -------
-        movie_ids : ndarray of shape (n_films,), int32
-            The films that have ratings, ascending.
-        n_ratings : ndarray of shape (n_films,), int64
-            How many each has.
-        mean_ratings : ndarray of shape (n_films,), float64
-            Their mean, in stars.
-        """
+    def film_statistics(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Return rated movie_ids, ascending, with the number and the mean of their ratings."""
         movie_ids, rows, n_ratings = np.unique(self.movie_ids, return_inverse=True, return_counts=True)
         totals = np.bincount(rows, weights=self.values, minlength=len(movie_ids))
         return movie_ids, n_ratings, totals / n_ratings
 
     def matrix(self) -> RatingMatrix:
-        """Arrange the ratings as users × films.
-
-        Returns
-        -------
-        RatingMatrix
-            One row a user, one column a film.
-        """
+        """Arrange the ratings as users × films."""
         user_ids, users = np.unique(self.user_ids, return_inverse=True)
         movie_ids, films = np.unique(self.movie_ids, return_inverse=True)
         shape = (len(user_ids), len(movie_ids))
@@ -156,18 +92,7 @@ class Ratings:
         return RatingMatrix(user_ids, movie_ids, values)
 
     def save(self, path: Path) -> None:
-        """Write the ratings as Parquet.
-
-        Parameters
-        ----------
-        path : Path
-            Where the file shall stand.
-
-        Raises
-        ------
-        StoreError
-            The file cannot be written.
-        """
+        """Write the ratings as Parquet."""
         columns = {
             "user_id": self.user_ids,
             "movie_id": self.movie_ids,
@@ -179,23 +104,7 @@ class Ratings:
 
     @classmethod
     def open(cls, path: Path) -> Ratings:
-        """Read what `save` wrote.
-
-        Parameters
-        ----------
-        path : Path
-            The Parquet file.
-
-        Returns
-        -------
-        Ratings
-            The ratings.
-
-        Raises
-        ------
-        DataError
-            The file is missing or not such a file.
-        """
+        """Open ratings that `save` wrote."""
         try:
             table = pd.read_parquet(path)
             return cls(*(table[name].to_numpy() for name in ("user_id", "movie_id", "rating", "timestamp")))
@@ -209,21 +118,6 @@ def read_movielens(folder: Path) -> Ratings:
     """Read the ratings of a MovieLens folder: ``ratings.csv``, or ml-100k's ``u.data``.
 
     Where a user rates a film twice, the last line counts.
-
-    Parameters
-    ----------
-    folder : Path
-        The unpacked folder.
-
-    Returns
-    -------
-    Ratings
-        All ratings; none if the folder holds neither file, as films can be looked up by their posters alone.
-
-    Raises
-    ------
-    DataError
-        A line is malformed; the message names file, line and column.
     """
     for name in ("ratings.csv", "u.data"):
         if (folder / name).exists():
@@ -235,23 +129,6 @@ def read_ratings(path: Path) -> Ratings:
     """Read one file of ratings: CSV as MovieLens', tab-separated as ml-100k's ``u.data`` and ``u1.base``, or Parquet.
 
     Where a user rates a film twice, the last line counts.
-
-    Parameters
-    ----------
-    path : Path
-        ``*.csv`` and ``*.parquet`` are known by their names; anything else is read as tab-separated. CSV and Parquet
-        have the columns userId, movieId, rating and timestamp; CSV may lack the last, Parquet may spell the first two
-        user_id and movie_id.
-
-    Returns
-    -------
-    Ratings
-        All ratings.
-
-    Raises
-    ------
-    DataError
-        The file is missing or a line is malformed; the message names file, line and column.
     """
     readers = {".csv": _read_csv, ".parquet": _read_parquet}
     table = readers.get(path.suffix.lower(), _read_u_data)(path)
@@ -273,7 +150,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     for name in _COLUMNS:
         numbers = pd.to_numeric(table[name], errors="coerce").astype("float64")
         least, most = _BOUNDS[name]
-        # Not a number is not between any two, and so is found here as well.
+        # NaN is not between any two numbers, so it is found as well.
         wrong = ~numbers.between(least, most) | ((numbers % 1 != 0) if name != "rating" else False)
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
@@ -283,8 +160,8 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    # Millions of lines: read at once where all is well, row by row only to find what is not. Arrow's reader and not
-    # pandas': that one cuts off cells beyond the last column and wraps numbers that are too large.
+    # Row by row, which is slow, only to locate a malformed line. Arrow's reader and not pandas', which drops cells
+    # beyond the last column and wraps numbers that are too large.
     options = csv.ConvertOptions(
         column_types=_ARROW_TYPES, include_columns=_COLUMNS, null_values=[], include_missing_columns=_is_timeless(path)
     )
@@ -297,7 +174,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 
 def _is_timeless(path: Path) -> bool:
-    """Tell whether a file has all columns but the times, as ml-small-2016 has."""
+    """Return whether a file has all columns but the timestamp, as ml-small-2016 has."""
     try:
         with path.open(encoding="utf-8-sig") as stream:
             header = [name.strip() for name in stream.readline().split(",")]
@@ -324,7 +201,8 @@ def _read_u_data(path: Path) -> pd.DataFrame:
             continue
         if len(cells) != len(_COLUMNS):
             raise DataError(
-                f"{path}, line {line}: expected 4 cells parted by tabs ({', '.join(_COLUMNS)}), received {len(cells)}"
+                f"{path}, line {line}: expected 4 cells separated by tabs ({', '.join(_COLUMNS)}), "
+                f"received {len(cells)}"
             )
         rows.append(_parse(Row(path, line, dict(zip(_COLUMNS, (cell.strip() for cell in cells), strict=True)))))
     return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_TYPES)
@@ -340,6 +218,6 @@ def _parse(row: Row) -> tuple[int, int, float, int]:
     user_id = row.integer("userId", _EXPECTED["userId"])
     movie_id = row.integer("movieId", _EXPECTED["movieId"])
     expected = f"{_EXPECTED['timestamp']}, or nothing"
-    timed = "timestamp" in row.values
-    seconds = row.optional_integer("timestamp", expected, most=_MOST_SECONDS, least=0) if timed else 0
+    has_time = "timestamp" in row.values
+    seconds = row.optional_integer("timestamp", expected, most=_MOST_SECONDS, least=0) if has_time else 0
     return user_id, movie_id, rating, seconds or 0

@@ -1,4 +1,4 @@
-"""All recommenders by name; a model's module is imported only when it is asked for."""
+"""All recommenders by name; a model's module is imported on first use."""
 
 from __future__ import annotations
 
@@ -14,24 +14,14 @@ from cf.base import Recommender
 
 
 class Entry(NamedTuple):
-    """Where a model is.
+    """One recommender."""
 
-    Parameters
-    ----------
-    module, class_name : str
-        Its place in the code.
-    summary : str
-        What it is, in a line.
-    parameters : mapping
-        What the class is made with, where the name stands for a variant of it.
-    needs : str
-        What takes seconds to start, if it needs such: tensorflow or spark.
-    """
-
-    module: str
+    module: str  # of cf.models
     class_name: str
     summary: str
+    #: Arguments of the class, where the name is a variant of it.
     parameters: Mapping[str, Any] = {}
+    #: "tensorflow" or "spark", where it needs one.
     needs: str = ""
 
 
@@ -44,14 +34,14 @@ MODELS: dict[str, Entry] = {
     "article-item-cosine": Entry("neighbors", "ArticleItemCosine", "the article's: unrated films count as 0 stars"),
     "article-user-cosine": Entry("neighbors", "ArticleUserCosine", "the article's: unrated films count as 0 stars"),
     "sgd": Entry("sgd", "SGD", "factorization with biases by stochastic gradient descent"),
-    "bayesian": Entry("bpmf", "BayesianFactors", "Bayesian factorization by Gibbs sampling, with who rated what"),
+    "bayesian": Entry("bpmf", "BPMF", "Bayesian factorization by Gibbs sampling, with who rated what"),
     "als": Entry("als", "ALS", "biases and factors by alternating least squares"),
     "implicit-als": Entry("als", "ImplicitALS", "factors of who rated what, by alternating least squares"),
     "spark-als": Entry("spark_als", "SparkALS", "biases and factors, fitted by Spark's ALS", needs="spark"),
-    "ease": Entry("ease", "Ease", "what goes with what was seen: a linear autoencoder in closed form"),
+    "ease": Entry("ease", "EASE", "what goes with what was seen: a linear autoencoder in closed form"),
     "ease-plain": Entry(
         "ease",
-        "Ease",
+        "EASE",
         "EASE as first published: no film speaks for itself, all users and films count alike",
         {"regularization": 500.0, "popularity_exponent": 0.0, "activity_exponent": 0.0, "largest_diagonal": 0.0},
     ),
@@ -63,83 +53,51 @@ MODELS: dict[str, Entry] = {
     ),
     "two-tower": Entry("two_tower", "TwoTower", "vectors of users and films, fitted to choices", needs="tensorflow"),
     "keras-sigmoid": Entry(
-        "keras_mf", "KerasFactors", "factors and biases by Keras, within the scale", {"output": "sigmoid"}, "tensorflow"
+        "keras_mf", "KerasMF", "factors and biases by Keras, within the scale", {"output": "sigmoid"}, "tensorflow"
     ),
     # As published, for comparison: trained as keras-sigmoid is, it does as well (docs/benchmarks.md).
     "keras-relu": Entry(
         "keras_mf",
-        "KerasFactors",
+        "KerasMF",
         "factors and biases by Keras, none below 0, with the published settings",
         {"output": "relu", "n_epochs": 3, "batch_size": 512, "decay": False}
         | {"regularization": 0.0, "bias_regularization": 0.0},
         "tensorflow",
     ),
-    "ranking": Entry("ranking_network", "Ranking", "a network on user and film, trained on stars", {}, "tensorflow"),
+    "ranking": Entry(
+        "ranking_network", "RankingNetwork", "a network on user and film, trained on stars", {}, "tensorflow"
+    ),
 }
 
 
 def model_class(name: str) -> type[Recommender]:
-    """Import a model's class.
-
-    Parameters
-    ----------
-    name : str
-        One of `MODELS`.
-
-    Returns
-    -------
-    type
-        The class.
-
-    Raises
-    ------
-    ConfigError
-        There is no model of that name.
-    """
+    """Import the class of a recommender."""
     if name not in MODELS:
         near = get_close_matches(name, MODELS, 1)
         advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(MODELS)}"
         raise ConfigError(f"no model is called {name!r}; {advice}")
     entry = MODELS[name]
-    found: type[Recommender] = getattr(import_module(f".models.{entry.module}", __package__), entry.class_name)
-    return found
+    cls: type[Recommender] = getattr(import_module(f".models.{entry.module}", __package__), entry.class_name)
+    return cls
 
 
 def make(name: str, **parameters: Any) -> Recommender:
-    """Make a model that has not been fitted.
-
-    Parameters
-    ----------
-    name : str
-        One of `MODELS`.
-    **parameters
-        What its class is made with, over the defaults of the name.
-
-    Returns
-    -------
-    Recommender
-        The model.
-
-    Raises
-    ------
-    ConfigError
-        There is no model of that name, it has no such parameter, or the parameter takes no such value.
-    """
-    made_by = model_class(name)
-    hints = get_type_hints(made_by.__init__)
-    takes = {parameter: hints[parameter] for parameter in inspect.signature(made_by).parameters}
+    """Construct an unfitted recommender; `parameters` override the defaults of its name."""
+    cls = model_class(name)
+    hints = get_type_hints(cls.__init__)
+    accepted = {parameter: hints[parameter] for parameter in inspect.signature(cls).parameters}
     for parameter, value in parameters.items():
-        if parameter not in takes:
-            known = f"its parameters are {', '.join(takes)}" if takes else "it has none"
+        if parameter not in accepted:
+            known = f"its parameters are {', '.join(accepted)}" if accepted else "it has none"
             raise ConfigError(f"{name} has no parameter {parameter!r}; {known}")
-        expected = _expected(parameter, takes[parameter], value)
+        expected = _expected(parameter, accepted[parameter], value)
         if expected:
             raise ConfigError(f"{name}.{parameter}: expected {expected}, received {value!r}")
-    return made_by(**{**MODELS[name].parameters, **parameters})
+    return cls(**{**MODELS[name].parameters, **parameters})
 
 
 def _expected(parameter: str, hint: Any, value: object) -> str:
-    """Say what a parameter takes, if it does not take a value; none of any model takes numbers below 0."""
+    """Return what a parameter accepts if it rejects the value, else ""; no parameter accepts negative numbers."""
     if get_origin(hint) is Literal:
         return "" if value in get_args(hint) else " or ".join(map(str, get_args(hint)))
     kinds = get_args(hint) or (hint,)

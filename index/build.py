@@ -7,7 +7,7 @@ that projects them; shortlists are then made just long enough for the target rec
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import faiss
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError
+from catalog.io.progress import Advance
 from index.backends.exact import ExactRows
 from index.backends.projection import Projected, Projections, fit_basis, residuals
 from index.backends.shortlist import ShortlistRows, Sizes
@@ -25,9 +26,6 @@ from index.recall import RECALL_KS, TIE, Trial, TrueNeighbors, hold_out, make_tr
 from index.record import BuildRecord, Growth
 from index.source import FilmFeatures, Ids
 from index.vectors import FloatMatrix, faults, mean_row, unit_rows
-
-Advance = Callable[[int], None]
-"""Receives numbers of films that are done."""
 
 # The recall measured on some hundred films may be off by some thousandths, so shortlists aim so much of the way higher.
 _MARGIN = 0.3

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError, NotBuiltError, UnknownFilmError
+from catalog.io.progress import Advance
 from catalog.scored_ids import ScoredIds
 from index import manifest
 from index.backends.exact import ExactRows
@@ -60,7 +61,7 @@ class CosineIndex:
         plan: Plan | None = None,
         fingerprint: str = "",
         seed: int = 0,
-        advance: Callable[[int], None] = lambda _: None,
+        advance: Advance = lambda _: None,
     ) -> CosineIndex:
         """Build an index in memory, and measure it; a shortlist reads `features` whenever it is searched.
 

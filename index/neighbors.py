@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import xxhash
 from catalog.errors import ConfigError, DataError, StoreError
 from catalog.io.files import atomic_path, read_record, write_bytes, write_error, write_record, xxh3_file
 from catalog.io.locks import exclusive
+from catalog.io.progress import Advance
 from catalog.scored_ids import ScoredIds
 from index.cosine import CosineIndex
 
@@ -38,7 +38,7 @@ def write_neighbors(
     path: Path,
     *,
     duplicate_similarity: float | None = None,
-    advance: Callable[[int], None] = lambda _: None,
+    advance: Advance = lambda _: None,
 ) -> int:
     """Write the k nearest films of every film into a Parquet file.
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from keyart import pipeline
     from keyart.cold_start.new_film import NewFilm
     from keyart.engine import Engine
+    from keyart.pipeline.tmdb import FetchOptions
     from keyart.recommend.recommendations import Recommendation, RecommendedFilm
     from keyart.render.contact_sheet import write_contact_sheet
     from keyart.render.heat_map import write_heat_map
@@ -42,6 +43,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "keyart.cold_start.new_film": ("NewFilm",),
     "keyart.engine": ("Engine",),
+    "keyart.pipeline.tmdb": ("FetchOptions",),
     "keyart.recommend.recommendations": ("Recommendation", "RecommendedFilm"),
     "keyart.render.contact_sheet": ("write_contact_sheet",),
     "keyart.render.heat_map": ("write_heat_map",),
@@ -59,6 +61,7 @@ __all__ = [
     "ExpectedRating",
     "Explanation",
     "FetchError",
+    "FetchOptions",
     "Film",
     "Filter",
     "Hit",

@@ -142,6 +142,8 @@ class Engine:
     def close(self) -> None:
         """Close the files of the workspace. The engine answers nothing after that."""
         self._catalog.close()
+        if self._index is not None:
+            self._index.close()
 
     def __enter__(self) -> Self:
         return self

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 Alpha = float | Literal["auto"]
 """The visual share of a score, or "auto": by the number of ratings."""
 
-_HIT_COLUMNS = ("rank", "movie_id", "title", "year", "score", "visual", "cf", "alpha", "n_ratings", "same_artwork")
+HIT_COLUMNS = ("rank", "movie_id", "title", "year", "score", "visual", "cf", "alpha", "n_ratings", "same_artwork")
+"""What JSON, CSV and data frames show of a hit, in this order."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Hit(Titled):
         dict
             rank, movie_id, title, year, score, visual, cf, alpha, n_ratings, same_artwork.
         """
-        return {name: getattr(self, name) for name in _HIT_COLUMNS} | {"same_artwork": list(self.same_artwork)}
+        return {name: getattr(self, name) for name in HIT_COLUMNS} | {"same_artwork": list(self.same_artwork)}
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ class SimilarFilms:
         pandas.DataFrame
             One row per hit, the columns of `Hit.to_dict`.
         """
-        return _frame([hit.to_dict() for hit in self.hits], _HIT_COLUMNS)
+        return _frame([hit.to_dict() for hit in self.hits], HIT_COLUMNS)
 
 
 @dataclass(frozen=True)

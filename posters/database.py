@@ -125,8 +125,8 @@ _UPSERT = (
 )
 
 
-class StateTable:
-    """The rows of all films; open it with `StateTable.open`.
+class PosterDatabase:
+    """The rows of all films; open it with `PosterDatabase.open`.
 
     One thread at a time uses the connection. What is changed counts once `commit` was called.
     """
@@ -136,10 +136,10 @@ class StateTable:
         self._connection = connection
         # Not left to SQLite, whose connection keeps one error message for all threads: read by one of them while
         # another's failure replaces it, it ends the process.
-        self.turn = threading.RLock()
+        self.lock = threading.RLock()
 
     @classmethod
-    def open(cls, path: Path) -> StateTable:
+    def open(cls, path: Path) -> PosterDatabase:
         """Open a table; an empty one is made where there is none."""
         with sqlite_errors(path):
             connection = sqlite3.connect(path, check_same_thread=False)
@@ -151,7 +151,7 @@ class StateTable:
         return cls(path, connection)
 
     @classmethod
-    def open_to_read(cls, path: Path) -> StateTable:
+    def open_to_read(cls, path: Path) -> PosterDatabase:
         """Open a table without the right to write, and without the need of it."""
         if not path.is_file():
             raise NotBuiltError(
@@ -169,7 +169,7 @@ class StateTable:
     def close(self) -> None:
         """Close the database."""
         # A thread that is still reading would find it gone, and end the process.
-        with self.turn:
+        with self.lock:
             self._connection.close()
 
     def put(self, record: Record) -> None:
@@ -222,7 +222,7 @@ class StateTable:
         """Tell whether a picture was disowned."""
         return bool(self.rows("SELECT 1 FROM placeholders WHERE sha256 = ?", (sha256,)))
 
-    def expect(self, movie_ids: Iterable[int]) -> None:
+    def add_films(self, movie_ids: Iterable[int]) -> None:
         """Give every film a row, and commit; those that have one keep it."""
         rows = ((movie_id, State.MISSING) for movie_id in movie_ids)
         statement = "INSERT OR IGNORE INTO posters (movie_id, state, attempts) VALUES (?, ?, 0)"
@@ -231,7 +231,7 @@ class StateTable:
 
     def commit(self) -> None:
         """Commit what was changed, or undo it."""
-        with self.turn:
+        with self.lock:
             try:
                 with self._at_database():
                     self._connection.commit()
@@ -279,7 +279,7 @@ class StateTable:
     @contextmanager
     def _at_database(self) -> Iterator[None]:
         """Give one thread at a time the connection, and say in words what SQLite says about it."""
-        with self.turn, sqlite_errors(self._path):
+        with self.lock, sqlite_errors(self._path):
             yield
 
 

@@ -1,12 +1,10 @@
-"""One polite GET: a pace that is kept, connections that stay open, retries with back-off, failures in plain words.
+"""Rate-limited GET requests over connections that stay open, with retries and errors in plain words.
 
-requests finds the way out (proxies and certificates, from the environment), once for each host; what is sent goes
-straight to urllib3's pool of connections below it, which costs a third of the time that a session takes for cookies,
-redirects and for looking at the environment again.
+requests finds proxies and certificates in the environment, once per host. Requests go straight to urllib3's connection
+pool below it, which saves the time that a session spends on cookies, redirects and the environment, a third of all.
 
-An API key may travel in the address of a request, and urllib3 puts addresses into its errors and log records. Nothing
-of it therefore leaves this module: an error is worded anew, outside the handler that caught it, and its loggers are
-held to silence about keys. May import `catalog` only.
+An API key may be part of a request's address, and urllib3 puts addresses into its errors and log records. Therefore no
+error of urllib3 leaves this module, not even as the cause of another, and its log records are redacted.
 """
 
 from __future__ import annotations
@@ -37,136 +35,144 @@ from urllib3.exceptions import (
 )
 
 from catalog.errors import FetchError
-from posters.rate_limit import Pace, Turn
+from posters.rate_limit import Permit, RateLimiter
 
 logger = logging.getLogger(__name__)
 
-N_CONNECTIONS = 20
-"""What TMDB allows one address to hold open."""
-
-PATIENCE_S = 300.0
-"""How long a server that was there may be out of reach: as long as it takes to start a router anew."""
-
 _RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
 _MAX_PAUSE_S = 60.0
-# A server may well mean minutes; a date in the next century is a mistake.
+# Minutes are plausible; a date in the next century is a mistake.
 _MAX_RETRY_AFTER_S = 600.0
-# What a body may still take once the run is being ended, so that the end is near whatever the server does.
+# How long a body is still read after an interruption.
 _GRACE_S = 5.0
 _CHUNK_BYTES = 1 << 16
 
-# Compressed bodies would hide how long they are, and posters are compressed already.
+# The length of a compressed body is unknown, and posters are compressed already.
 _HEADERS = {"User-Agent": "keyart", "Accept-Encoding": "identity"}
 
 _KEY = re.compile(r"(api_key=)[^&\s'\"]+")
-# A filter is asked only about what is logged under the very name that it was given to.
-_TALKATIVE = ("urllib3.connection", "urllib3.connectionpool", "urllib3.poolmanager", "urllib3.util.retry")
+# A filter applies to its own logger only, not to those below.
+_LOGGERS_WITH_ADDRESSES = ("urllib3.connection", "urllib3.connectionpool", "urllib3.poolmanager", "urllib3.util.retry")
 
 
 class UnavailableError(FetchError):
-    """Says that a whole service refuses or cannot be reached: asking on would fail for every film alike."""
+    """A whole service refuses requests or cannot be reached, so every further request would fail."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a server answered, whole."""
+class Response:
+    """A complete response; its status is never one that is retried."""
 
     status: int
+    # Such as "image/jpeg", in lower case; empty if the server names none.
     content_type: str
     content: bytes
 
 
 @dataclass(frozen=True)
-class _Trouble:
-    """One try that went wrong, and whether it may go better the next time."""
+class _Failure:
+    """A failed attempt, and whether another may succeed."""
 
     reason: str
     unreachable: bool = False
+    # Nothing listens at the address, as opposed to a timeout.
     absent: bool = False
-    passing: bool = True
+    transient: bool = True
 
 
-class Transport:
-    """Asks one server, again where it is worth it; may be used from several threads."""
+@dataclass(frozen=True)
+class HttpOptions:
+    """Limits and retries of an `HttpClient`."""
+
+    # How long the server may be silent, and how long a whole response may take: some servers send a byte now and then
+    # for ever.
+    timeout_s: float = 10.0
+    total_s: float = 60.0
+    max_bytes: int = 64 << 20
+    # How often a failed request is sent again. A request that could not be sent, to a server that answered before, is
+    # not counted: the network is down, which is waited for up to `patience_s`.
+    n_retries: int = 6
+    patience_s: float = 300.0
+    # The pause before the first retry; it doubles up to a minute, plus or minus half. A ``Retry-After`` pauses all
+    # threads, up to ten minutes.
+    backoff_s: float = 0.5
+    # TMDB allows an address this many; further threads wait.
+    n_connections: int = 20
+
+
+class HttpClient:
+    """Sends rate-limited GET requests with retries to one server; safe from several threads.
+
+    `params` and `headers` are sent with every request: the credentials.
+    """
 
     def __init__(
         self,
+        options: HttpOptions | None = None,
         *,
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        pace: Pace | None = None,
-        timeout_s: float = 10.0,
-        total_s: float = 60.0,
-        max_bytes: int = 64 << 20,
-        n_retries: int = 6,
-        patience_s: float = PATIENCE_S,
-        backoff_s: float = 0.5,
-        n_connections: int = N_CONNECTIONS,
+        limiter: RateLimiter | None = None,
     ) -> None:
-        for name in _TALKATIVE:
+        for name in _LOGGERS_WITH_ADDRESSES:
             # Adding the same filter again changes nothing.
             logging.getLogger(name).addFilter(_key_filter)
-        self.pace = pace or Pace()
+        self.limiter = limiter or RateLimiter()
+        self._options = options or HttpOptions()
         self._params = dict(params or {})
         self._headers = _HEADERS | dict(headers or {})
-        self._timeout_s = timeout_s
-        self._total_s = total_s
-        self._max_bytes = max_bytes
-        self._n_retries = n_retries
-        self._patience_s = patience_s
-        self._backoff_s = backoff_s
+        n_connections = self._options.n_connections
         self._adapter = HTTPAdapter(pool_connections=1, pool_maxsize=n_connections, pool_block=True)
         self._pools: dict[str, HTTPConnectionPool] = {}
         self._interrupted_s = math.inf
         # When the server last answered anything.
         self._heard_s = -math.inf
 
-    def get(self, url: str, params: Mapping[str, str] | None = None) -> Answer:
-        """Ask for one address until the server gives an answer that counts."""
-        tries = _Tries()
+    def get(self, url: str, params: Mapping[str, str] | None = None) -> Response:
+        """Return the response of an address, whatever its status; redirects are not followed."""
+        attempts = _Attempts()
         while True:
-            pause_s = self._pause_s(tries.n_all + 1)
+            pause_s = self._pause_s(attempts.n_all + 1)
             result = self._attempt(url, params, pause_s)
-            if isinstance(result, Answer):
+            if isinstance(result, Response):
                 return result
-            tries.count(result, was_reached=self._was_reached)
+            attempts.count(result, was_reached=self._was_reached)
             host = urlsplit(url).hostname or url
-            logger.debug("%s: %s (try %d)", host, result.reason, tries.n_all)
-            if not self._is_worth_another(result, tries):
-                # While others hear of the server, it is there, and this is one request's matter.
-                gone = result.unreachable and time.monotonic() >= self._heard_s + self._patience_s
-                raise _error(host, result, tries.n_all, gone=gone)
-            self.pace.rest(pause_s)
+            logger.debug("%s: %s (try %d)", host, result.reason, attempts.n_all)
+            if not self._is_worth_retrying(result, attempts):
+                # If other threads reach the server, only this request failed.
+                unavailable = result.unreachable and time.monotonic() >= self._heard_s + self._options.patience_s
+                raise _error(host, result, attempts.n_all, unavailable=unavailable)
+            self.limiter.sleep(pause_s)
 
     def interrupt(self) -> None:
-        """End all pauses, now and from now on: only what is on its way is waited for, and not for long."""
+        """Send no more requests and end all pauses; responses on their way are waited for, but not for long."""
         self._interrupted_s = min(self._interrupted_s, time.monotonic())
-        self.pace.interrupt()
+        self.limiter.interrupt()
 
     def close(self) -> None:
-        """Close all connections."""
         self._adapter.close()
 
-    def _attempt(self, url: str, params: Mapping[str, str] | None, pause_s: float) -> Answer | _Trouble:
-        """Try once; should the server ask for less, everyone pauses as long as it says, or else `pause_s`."""
+    def _attempt(self, url: str, params: Mapping[str, str] | None, pause_s: float) -> Response | _Failure:
+        """Send the request once; if the server throttles, all threads pause as long as it says, or else `pause_s`."""
         pool, target = self._pool(url), self._target(url, params)
-        turn = self.pace.take()
+        permit = self.limiter.acquire()
         began_s = time.monotonic()
         try:
             response = self._send(pool, target)
         except HTTPError as error:
-            return self._trouble(error)
+            return self._failure(error)
         self._heard_s = time.monotonic()
         try:
             if response.status in _RETRIED_STATUSES:
-                self._obey(response, turn, pause_s)
-                return _Trouble(f"HTTP {response.status}")
-            return self._answer(response, began_s)
+                self._slow_down(response, permit, pause_s)
+                return _Failure(f"HTTP {response.status}")
+            return self._read(response, began_s)
         except HTTPError as error:
-            return self._trouble(error)
+            return self._failure(error)
         finally:
-            # A connection whose answer was read to its end is back in the pool already, and stays open. Any other is
-            # closed, and its place in the pool given back.
+            # After a complete response the connection is back in the pool already, and stays open. Any other is closed,
+            # and replaced in the pool.
             response.close()
             response.release_conn()
 
@@ -177,81 +183,83 @@ class Transport:
                 target,
                 headers=self._headers,
                 redirect=False,
-                # Of a proxy, another host's address is asked for.
+                # A proxy is asked for the address of another host.
                 assert_same_host=False,
                 retries=False,
-                timeout=self._timeout_s,
+                timeout=self._options.timeout_s,
                 preload_content=False,
             )
         finally:
-            self.pace.give_back()
+            self.limiter.release()
 
     def _target(self, url: str, params: Mapping[str, str] | None) -> str:
         query = urlencode({**(params or {}), **self._params})
         parts = urlsplit(url)
-        # A proxy is told the whole address, unless it is to let TLS through.
-        place = url if parts.scheme == "http" and self._pool(url).proxy else parts.path
-        return f"{place}?{query}" if query else place
+        # A proxy needs the whole address, unless it tunnels TLS.
+        target = url if parts.scheme == "http" and self._pool(url).proxy else parts.path
+        return f"{target}?{query}" if query else target
 
     def _pool(self, url: str) -> HTTPConnectionPool:
-        """Give the connections to a host, by the proxies and certificates that the environment wants for it."""
+        """Return the connections to a host, with the proxies and certificates of the environment."""
         host = urlsplit(url).netloc
         if host not in self._pools:
             with requests.Session() as session:
-                way = session.merge_environment_settings(url, {}, None, None, None)
+                settings = session.merge_environment_settings(url, {}, None, None, None)
             request = requests.Request("GET", url).prepare()
-            pool = self._adapter.get_connection_with_tls_context(request, way["verify"], way["proxies"], way["cert"])
-            # For http and https it is never a plain ConnectionPool, which is what the types say.
+            pool = self._adapter.get_connection_with_tls_context(
+                request, settings["verify"], settings["proxies"], settings["cert"]
+            )
+            # The declared type is wider than what http and https return.
             self._pools[host] = cast(HTTPConnectionPool, pool)
         return self._pools[host]
 
-    def _obey(self, response: BaseHTTPResponse, turn: Turn, pause_s: float) -> None:
+    def _slow_down(self, response: BaseHTTPResponse, permit: Permit, pause_s: float) -> None:
         retry_after_s = min(_retry_after_s(response.headers.get("Retry-After", "")), _MAX_RETRY_AFTER_S)
         if response.status == 429 or retry_after_s > 0:
-            self.pace.slow_down(turn, retry_after_s if retry_after_s > 0 else pause_s)
+            self.limiter.slow_down(permit, retry_after_s if retry_after_s > 0 else pause_s)
 
-    def _answer(self, response: BaseHTTPResponse, began_s: float) -> Answer | _Trouble:
-        """Read the body, but neither too much of it nor for too long."""
+    def _read(self, response: BaseHTTPResponse, began_s: float) -> Response | _Failure:
+        """Read the body, within the limits of size and time."""
         parts: list[bytes] = []
         n_bytes = 0
-        # What is there, not what was asked for: that could take for ever.
+        # read1 returns what has arrived; read would wait for a whole chunk, perhaps forever.
         while part := response.read1(_CHUNK_BYTES):
             parts.append(part)
             n_bytes += len(part)
-            if n_bytes > self._max_bytes:
-                return _Trouble(f"expected at most {self._max_bytes >> 20} MiB, received more", passing=False)
-            if time.monotonic() > min(began_s + self._total_s, self._interrupted_s + _GRACE_S):
-                return _Trouble(f"no whole answer within {self._total_s:g} s")
-        # There is nothing left; this is how urllib3 comes to know, and keeps the connection open.
+            if n_bytes > self._options.max_bytes:
+                return _Failure(f"expected at most {self._options.max_bytes >> 20} MiB, received more", transient=False)
+            if time.monotonic() > min(began_s + self._options.total_s, self._interrupted_s + _GRACE_S):
+                return _Failure(f"no whole answer within {self._options.total_s:g} s")
+        # Nothing is left, but only so does urllib3 notice, and keep the connection open.
         response.read()
         content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        return Answer(response.status, content_type, b"".join(parts))
+        return Response(response.status, content_type, b"".join(parts))
 
     def _pause_s(self, n_tries: int) -> float:
-        # Spread, so that threads which failed together do not come back together.
-        pause_s = self._backoff_s * 2.0 ** min(n_tries - 1, 64) * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
-        return min(pause_s, _MAX_PAUSE_S)
+        # Randomized, so that threads which failed together do not retry together.
+        jitter = random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+        return min(self._options.backoff_s * 2.0 ** min(n_tries - 1, 64) * jitter, _MAX_PAUSE_S)
 
     @property
     def _was_reached(self) -> bool:
         return self._heard_s > -math.inf
 
-    def _is_worth_another(self, trouble: _Trouble, tries: _Tries) -> bool:
-        if trouble.unreachable and self._was_reached:
-            # It will come back.
-            return time.monotonic() < tries.lost_s + self._patience_s
-        # A server that never answered is misspelt or cut off, and is reported at once.
-        return trouble.passing and not trouble.absent and tries.n_counted <= self._n_retries
+    def _is_worth_retrying(self, failure: _Failure, attempts: _Attempts) -> bool:
+        if failure.unreachable and self._was_reached:
+            # The network will come back.
+            return time.monotonic() < attempts.lost_s + self._options.patience_s
+        # A server that never answered is misspelled or cut off, and is reported at once.
+        return failure.transient and not failure.absent and attempts.n_counted <= self._options.n_retries
 
-    def _trouble(self, error: HTTPError) -> _Trouble:
+    def _failure(self, error: HTTPError) -> _Failure:
         absent = isinstance(error, NewConnectionError | SSLError | ProxyError)
         slow = isinstance(error, ConnectTimeoutError)
-        return _Trouble(_words(error, self._timeout_s), unreachable=absent or slow, absent=absent)
+        return _Failure(_words(error, self._options.timeout_s), unreachable=absent or slow, absent=absent)
 
 
 @dataclass
-class _Tries:
-    """How often one request was tried."""
+class _Attempts:
+    """Counts the failed attempts of one request."""
 
     n_all: int = 0
     # Without those that could not be sent.
@@ -259,10 +267,9 @@ class _Tries:
     # Since when the server, which had answered before, is out of reach.
     lost_s: float = math.inf
 
-    def count(self, trouble: _Trouble, *, was_reached: bool) -> None:
-        """Count a try that went wrong."""
+    def count(self, failure: _Failure, *, was_reached: bool) -> None:
         self.n_all += 1
-        if trouble.unreachable and was_reached:
+        if failure.unreachable and was_reached:
             self.lost_s = min(self.lost_s, time.monotonic())
         else:
             self.n_counted += 1
@@ -270,7 +277,7 @@ class _Tries:
 
 
 class _KeyFilter(logging.Filter):
-    """Blanks keys in log records."""
+    """Redacts keys in log records."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = _KEY.sub(r"\1***", record.getMessage()), ()
@@ -280,20 +287,20 @@ class _KeyFilter(logging.Filter):
 _key_filter = _KeyFilter()
 
 
-def _error(host: str, trouble: _Trouble, n_tries: int, *, gone: bool) -> FetchError:
-    if gone:
+def _error(host: str, failure: _Failure, n_tries: int, *, unavailable: bool) -> FetchError:
+    if unavailable:
         return UnavailableError(
-            f"cannot reach {host}: {trouble.reason}; check the network (and the proxy, if there is one), "
+            f"cannot reach {host}: {failure.reason}; check the network (and the proxy, if there is one), "
             "then run the same command again"
         )
     return FetchError(
-        f"{host}: {trouble.reason}, after {n_tries} tries" if n_tries > 1 else f"{host}: {trouble.reason}"
+        f"{host}: {failure.reason}, after {n_tries} tries" if n_tries > 1 else f"{host}: {failure.reason}"
     )
 
 
 def _words(error: HTTPError, timeout_s: float) -> str:
-    """Say what went wrong without quoting the error, which may hold an address and with it a key."""
-    # It counts as a timeout to urllib3, and is anything but one: nobody listens, or the name is not known.
+    """Describe an error without quoting it: it may contain an address, and that a key."""
+    # A subclass of the timeout, but no timeout: nothing listens, or the name is unknown.
     if isinstance(error, NewConnectionError):
         return "no connection"
     if isinstance(error, ReadTimeoutError | ConnectTimeoutError):
@@ -308,11 +315,11 @@ def _words(error: HTTPError, timeout_s: float) -> str:
 
 
 def _retry_after_s(text: str) -> float:
-    """Read a ``Retry-After`` header, seconds or a date; 0 where it says nothing that can be read."""
+    """Parse a ``Retry-After`` header, seconds or a date; 0 if it is neither."""
     if text.isascii() and text.isdigit():
         return float(text)
     try:
         date = parsedate_to_datetime(text)
         return ((date if date.tzinfo else date.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds()
-    except (ValueError, OverflowError):  # no date; or none that a calendar holds, as in the year 1 or a zone of years
+    except (ValueError, OverflowError):  # no date, or one out of range
         return 0.0

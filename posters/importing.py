@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from catalog.errors import DataError
 from catalog.film import Film
@@ -39,13 +39,43 @@ _IMDB_STEM = re.compile(r"tt[0-9]+|0[0-9]{6}", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What an import did."""
+    """What an import did.
+
+    Parameters
+    ----------
+    n_imported : int
+        Number of films that received a poster, or another one than before.
+    n_unchanged : int
+        Number of films that had this very poster already.
+    unmatched : tuple of Path
+        Files that belong to no film of the catalog.
+    rejected : tuple of (Path, str)
+        Files that are no poster, each with the reason.
+    duplicates : tuple of Path
+        Files whose film received its poster from an earlier file of the same import.
+    """
 
     n_imported: int
     n_unchanged: int
     unmatched: tuple[Path, ...]
     rejected: tuple[tuple[Path, str], ...]
     duplicates: tuple[Path, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to what JSON can hold.
+
+        Returns
+        -------
+        dict
+            The fields by name; paths as text, a rejected file as ``{"path": …, "reason": …}``.
+        """
+        return {
+            "n_imported": self.n_imported,
+            "n_unchanged": self.n_unchanged,
+            "unmatched": [str(path) for path in self.unmatched],
+            "rejected": [{"path": str(path), "reason": reason} for path, reason in self.rejected],
+            "duplicates": [str(path) for path in self.duplicates],
+        }
 
 
 def import_folder(
@@ -156,7 +186,7 @@ class _Tally:
 def _import(claims: list[_Claim], store: PosterStore, on_progress: OnProgress | None) -> ImportReport:
     """Import files for the films that each is claimed to be of; the first good file of a film wins."""
     tally = _Tally()
-    with store.writing():
+    with store.writer_lock():
         for n_done, (path, movie_ids) in enumerate(claims, start=1):
             _import_file(path, movie_ids, store, tally)
             if on_progress:

@@ -23,7 +23,7 @@ from types import TracebackType
 from catalog.errors import DataError, StoreError
 from catalog.io.files import write_error, write_unflushed
 from catalog.io.locks import exclusive
-from posters.database import DATABASE_NAME, Origin, Record, Source, State, StateTable
+from posters.database import DATABASE_NAME, Origin, PosterDatabase, Record, Source, State
 from posters.validation import ImageFacts, verify_image
 
 _FILE_NAME = re.compile(r"([0-9]+)(-[0-9a-f]{8})?\.(jpg|png|webp|gif)")
@@ -60,10 +60,10 @@ class PosterStore:
     Reading is safe from several threads, and so is `write_file`; one thread writes all else.
     """
 
-    def __init__(self, posters_dir: Path, table: StateTable) -> None:
+    def __init__(self, posters_dir: Path, table: PosterDatabase) -> None:
         self._posters_dir = posters_dir
-        self._table = table
-        self._together = False
+        self._database = table
+        self._in_transaction = False
         # Of the films that were changed since the last commit: the files that may be theirs no more after it.
         self._rivals: defaultdict[int, set[str]] = defaultdict(set)
 
@@ -74,12 +74,12 @@ class PosterStore:
             posters_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise write_error(posters_dir, error) from error
-        return cls(posters_dir, StateTable.open(posters_dir / DATABASE_NAME))
+        return cls(posters_dir, PosterDatabase.open(posters_dir / DATABASE_NAME))
 
     @classmethod
     def open_to_read(cls, posters_dir: Path) -> PosterStore:
         """Open a store without the right to write, and without the need of it."""
-        return cls(posters_dir, StateTable.open_to_read(posters_dir / DATABASE_NAME))
+        return cls(posters_dir, PosterDatabase.open_to_read(posters_dir / DATABASE_NAME))
 
     def __enter__(self) -> PosterStore:
         return self
@@ -94,28 +94,28 @@ class PosterStore:
 
     def close(self) -> None:
         """Close the database."""
-        self._table.close()
+        self._database.close()
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writer_lock(self) -> Iterator[None]:
         """Keep other processes from writing for as long as the block lasts, and clear up after one that was killed."""
         with exclusive(self._posters_dir):
             self._sweep()
             yield
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
         """Commit at once what is entered in the block, also if it is broken off."""
-        self._together = True
+        self._in_transaction = True
         try:
             yield
         finally:
-            self._together = False
+            self._in_transaction = False
             self._commit()
 
     def put(self, movie_id: int, content: bytes, origin: Origin) -> Poster:
         """Keep a poster verbatim, once it has been decoded completely: `write_file` and `enter` in one."""
-        return self.enter(movie_id, self.write_file(movie_id, content), origin)
+        return self.register(movie_id, self.write_file(movie_id, content), origin)
 
     def write_file(self, movie_id: int, content: bytes) -> WrittenPoster:
         """Verify a poster and write its file; it counts once `enter` was told. May be called from any thread."""
@@ -125,7 +125,7 @@ class PosterStore:
         write_unflushed(self._posters_dir / written.file_name, content)
         return written
 
-    def enter(self, movie_id: int, written: WrittenPoster, origin: Origin) -> Poster:
+    def register(self, movie_id: int, written: WrittenPoster, origin: Origin) -> Poster:
         """Enter a poster whose file was written.
 
         One that came from TMDB before is kept beside it until `confirm`, or comes back if this one turns out to be a
@@ -150,25 +150,25 @@ class PosterStore:
         with self._entering((movie_id, path.name)):
             if not origin.poster_path:
                 # What a user imports is meant.
-                self._table.forget_replaced(movie_id)
+                self._database.forget_replaced(movie_id)
             elif earlier and earlier.sha256 != facts.sha256:
-                self._table.keep_replaced(movie_id)
-            self._table.put(record)
+                self._database.keep_replaced(movie_id)
+            self._database.put(record)
         return Poster(movie_id, path, facts.sha256, facts.n_bytes, facts.width, facts.height, origin.source)
 
     def _is_placeholder(self, sha256: str) -> bool:
-        return self._table.is_placeholder(sha256) or self._table.n_paths(sha256) >= _N_ALIKE
+        return self._database.is_placeholder(sha256) or self._database.n_paths(sha256) >= _N_ALIKE
 
     def _refused(self, movie_id: int, written: WrittenPoster, origin: Origin) -> DataError:
         """Take a picture that is no poster from all films that have it."""
         reason = f"expected a poster, received a picture that {_N_ALIKE} other films got as well: a placeholder"
         sha256 = written.facts.sha256
-        with self._entering((movie_id, written.file_name), *self._table.files_with(sha256)):
-            self._table.disown(sha256, reason)
+        with self._entering((movie_id, written.file_name), *self._database.files_with(sha256)):
+            self._database.disown(sha256, reason)
             if self.poster(movie_id):
-                self._table.count_attempt(movie_id)
+                self._database.count_attempt(movie_id)
             else:
-                self._table.put(Record(movie_id, State.FAILED, reason, **asdict(origin)))
+                self._database.put(Record(movie_id, State.FAILED, reason, **asdict(origin)))
         return DataError(reason)
 
     def confirm(self) -> None:
@@ -177,14 +177,14 @@ class PosterStore:
         One whose replacement came from a second address as well is kept on: that may be what an image host sends in
         place of posters, and be found out yet by the next films that get it.
         """
-        with self.together():
-            any_replaced = self._table.confirm()
+        with self.transaction():
+            any_replaced = self._database.confirm()
         if any_replaced:
             self._sweep()
 
-    def expect(self, movie_ids: Iterable[int]) -> None:
+    def add_films(self, movie_ids: Iterable[int]) -> None:
         """Give every film a row; those that have one keep it."""
-        self._table.expect(movie_ids)
+        self._database.add_films(movie_ids)
 
     def mark(self, movie_id: int, state: State, reason: str, origin: Origin | None = None) -> None:
         """Note why a film has no poster; one that it had goes, unless the asking only failed."""
@@ -194,12 +194,12 @@ class PosterStore:
         attempts = 0 if state is State.NO_LINK else 1
         if state is State.FAILED and self.poster(movie_id):
             with self._entering():
-                self._table.count_attempt(movie_id)
+                self._database.count_attempt(movie_id)
         else:
             with self._entering((movie_id, None)):
                 if state is not State.FAILED:
-                    self._table.forget_replaced(movie_id)
-                self._table.put(
+                    self._database.forget_replaced(movie_id)
+                self._database.put(
                     Record(movie_id, state, reason, **(asdict(origin) if origin else {}), attempts=attempts)
                 )
 
@@ -227,7 +227,7 @@ class PosterStore:
         """Tell how things stand with every film that has a row."""
         states = {}
         # Not by way of `records`: of 90,000 films those would be the largest thing in memory.
-        for movie_id, state, file_name, n_bytes in self._table.rows(
+        for movie_id, state, file_name, n_bytes in self._database.rows(
             "SELECT movie_id, state, file_name, n_bytes FROM posters ORDER BY movie_id"
         ):
             gone = file_name and not _is_whole(self._posters_dir / file_name, n_bytes)
@@ -236,7 +236,7 @@ class PosterStore:
 
     def attempts(self) -> dict[int, int]:
         """Tell how often every film's poster was asked for."""
-        return dict(self._table.rows("SELECT movie_id, attempts FROM posters"))
+        return dict(self._database.rows("SELECT movie_id, attempts FROM posters"))
 
     def counts(self, movie_ids: Iterable[int]) -> dict[State, int]:
         """Count the films of a catalog by state."""
@@ -258,19 +258,19 @@ class PosterStore:
         # A clock may well go back by an hour.
         tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
         clause = "WHERE (fetched_at < ? OR fetched_at > ?) AND source IS NOT NULL AND source != 'import'"
-        rows = self._table.rows(f"SELECT movie_id FROM posters {clause}", (text, tomorrow))
+        rows = self._database.rows(f"SELECT movie_id FROM posters {clause}", (text, tomorrow))
         return {movie_id for (movie_id,) in rows}
 
     def _posters(self, clause: str, *values: object) -> Iterator[Poster]:
         columns = "movie_id, file_name, sha256, n_bytes, width, height, source"
         statement = f"SELECT {columns} FROM posters WHERE state = 'ok' {clause}"
-        for movie_id, file_name, sha256, n_bytes, width, height, source in self._table.rows(statement, values):
+        for movie_id, file_name, sha256, n_bytes, width, height, source in self._database.rows(statement, values):
             path = self._posters_dir / file_name
             if _is_whole(path, n_bytes):
                 yield Poster(movie_id, path, sha256, n_bytes, width, height, Source(source))
 
     def _records(self, clause: str, *values: object) -> Iterator[Record]:
-        for record in self._table.records(clause, *values):
+        for record in self._database.records(clause, *values):
             if record.file_name and not _is_whole(self._posters_dir / record.file_name, record.n_bytes):
                 yield replace(record, state=State.MISSING, reason=f"{record.file_name} is gone or changed")
             else:
@@ -280,10 +280,10 @@ class PosterStore:
         """Name the file of a poster so that it overwrites none that a row speaks of, but for one of the same bytes."""
         # The name is made of our own number and what was decoded: nothing that the network said is part of it.
         plain = f"{movie_id}{facts.suffix}"
-        with self._table.turn:
-            name, sha256 = self._table.file_of(movie_id)
+        with self._database.lock:
+            name, sha256 = self._database.file_of(movie_id)
             # A film that is entered twice before a commit still has the file of the row that counts until then.
-            taken = self._table.files_of(movie_id) | self._rivals.get(movie_id, set())
+            taken = self._database.files_of(movie_id) | self._rivals.get(movie_id, set())
         if name and sha256 == facts.sha256 and Path(name).suffix == facts.suffix:
             return name
         return plain if plain not in taken else f"{movie_id}-{facts.sha256[:8]}{facts.suffix}"
@@ -294,21 +294,21 @@ class PosterStore:
 
         Of the films that are named, the files named, and those that the table has now, go then if it has them no more.
         """
-        with self._table.turn:
+        with self._database.lock:
             for movie_id, name in files:
-                self._rivals[movie_id].update(self._table.files_of(movie_id), [name] if name else [])
+                self._rivals[movie_id].update(self._database.files_of(movie_id), [name] if name else [])
         try:
             yield
         finally:
             # Also after an error, which undid the row: its file goes then.
-            if not self._together:
+            if not self._in_transaction:
                 self._commit()
 
     def _commit(self) -> None:
         """Commit what was entered, or undo it; then remove the files that have lost their row, or got none."""
-        with self._table.turn:
+        with self._database.lock:
             try:
-                self._table.commit()
+                self._database.commit()
             finally:
                 self._remove_losers()
 
@@ -318,7 +318,7 @@ class PosterStore:
         with suppress(OSError, StoreError):
             while self._rivals:
                 movie_id, names = self._rivals.popitem()
-                for name in names - self._table.files_of(movie_id):
+                for name in names - self._database.files_of(movie_id):
                     (self._posters_dir / name).unlink(missing_ok=True)
 
     def _sweep(self) -> None:
@@ -327,9 +327,12 @@ class PosterStore:
         Only those of films whose row speaks of another file, or of none: where the database was lost, the posters are
         all there is.
         """
-        known = {movie_id for (movie_id,) in self._table.rows("SELECT movie_id FROM posters WHERE state != 'missing'")}
+        known = {
+            movie_id for (movie_id,) in self._database.rows("SELECT movie_id FROM posters WHERE state != 'missing'")
+        }
         needed = {
-            name for (name,) in self._table.rows("SELECT file_name FROM posters UNION SELECT file_name FROM replaced")
+            name
+            for (name,) in self._database.rows("SELECT file_name FROM posters UNION SELECT file_name FROM replaced")
         }
         try:
             for path in self._posters_dir.iterdir():

@@ -22,7 +22,7 @@ import pytest
 
 from catalog.errors import ConfigError, DataError, NotBuiltError, UnknownFilmError
 from catalog.scored_ids import ScoredIds
-from cf.base import Neighbors, Recommender
+from cf.base import Recommender
 from cf.ratings import RatingMatrix, Ratings
 from index.source import FilmFeatures
 
@@ -64,7 +64,8 @@ Answers = Sequence[tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]]
 def assert_same_answers(one: Answers, other: Answers, *, exactly: bool = False) -> None:
     """Hold two lists of ids and scores to each other; nearly equal scores may stand in either order."""
     assert len(one) == len(other)
-    for (ids, scores), (other_ids, other_scores) in zip(one, other, strict=True):
+    for found, expected in zip(one, other, strict=True):
+        ids, scores, other_ids, other_scores = found.ids, found.scores, expected.ids, expected.scores
         if exactly:
             np.testing.assert_array_equal(ids, other_ids)
             np.testing.assert_array_equal(scores, other_scores)
@@ -162,10 +163,10 @@ class RecommenderContract:
 
     def test_pairs_are_predicted_as_they_are_scored(self, model: Recommender, ratings: RatingMatrix) -> None:
         users, films = ratings.user_ids[:8], ratings.movie_ids
-        for user, (ids, scores) in zip(users, model.recommend(users, len(films), exclude_seen=False), strict=True):
-            predicted = model.predict(np.full(len(ids), user), ids)
+        for user, found in zip(users, model.recommend(users, len(films), exclude_seen=False), strict=True):
+            predicted = model.predict(np.full(len(found), user), found.ids)
             assert predicted.dtype == np.float32
-            np.testing.assert_allclose(predicted, scores, rtol=1e-4, atol=1e-4)
+            np.testing.assert_allclose(predicted, found.scores, rtol=1e-4, atol=1e-4)
 
     def test_an_unknown_user_or_film_is_predicted_as_not_a_number(
         self, model: Recommender, ratings: RatingMatrix
@@ -180,7 +181,8 @@ class RecommenderContract:
     # Recommending
 
     def test_recommended_are_the_best_first_once_and_not_seen(self, model: Recommender, ratings: RatingMatrix) -> None:
-        for row, (ids, scores) in enumerate(model.recommend(ratings.user_ids, 10_000)):
+        for row, found in enumerate(model.recommend(ratings.user_ids, 10_000)):
+            ids, scores = found.ids, found.scores
             seen = ratings.movie_ids[ratings.values[[row]].indices]
             assert len(ids) == len(scores) == len(np.unique(ids))
             assert not np.isin(ids, seen).any()
@@ -191,7 +193,7 @@ class RecommenderContract:
     def test_seen_films_may_be_recommended(self, model: Recommender, ratings: RatingMatrix) -> None:
         found = model.recommend(ratings.user_ids, 10_000, exclude_seen=False)
         without = model.recommend(ratings.user_ids, 10_000)
-        assert all(set(ids) > set(fewer) for (ids, _), (fewer, _) in zip(found, without, strict=True))
+        assert all(set(more.ids) > set(fewer.ids) for more, fewer in zip(found, without, strict=True))
 
     def test_a_batch_of_users_is_answered_as_one_by_one(self, model: Recommender, ratings: RatingMatrix) -> None:
         singles = [model.recommend([user], 7)[0] for user in ratings.user_ids]
@@ -199,8 +201,8 @@ class RecommenderContract:
 
     def test_an_unknown_user_is_recommended_nothing(self, model: Recommender, ratings: RatingMatrix) -> None:
         unknown, known = model.recommend([999_999, ratings.user_ids[0]], 5)
-        assert len(unknown.movie_ids) == len(unknown.scores) == 0
-        assert len(known.movie_ids)
+        assert len(unknown.ids) == len(unknown.scores) == 0
+        assert len(known.ids)
 
     def test_a_k_below_one_is_a_mistake(self, model: Recommender, ratings: RatingMatrix) -> None:
         for ask in (model.recommend, model.similar_items):
@@ -213,17 +215,17 @@ class RecommenderContract:
             with pytest.raises(ConfigError, match="fit it again"):
                 model.recommend_new(histories, 5)
             return
-        for (ids, scores), seen in zip(model.recommend_new(histories, 100), ([11, 13], [12, 13]), strict=True):
-            assert len(ids) == len(scores) > 0
-            assert not np.isin(ids, [*seen, 999_999]).any()
+        for found, seen in zip(model.recommend_new(histories, 100), ([11, 13], [12, 13]), strict=True):
+            assert len(found) > 0
+            assert not np.isin(found.ids, [*seen, 999_999]).any()
         (both, _) = model.recommend_new(histories, 100, exclude_seen=False)
-        assert len(both.movie_ids) >= len(model.recommend_new(histories, 100)[0].movie_ids)
+        assert len(both.ids) >= len(model.recommend_new(histories, 100)[0].ids)
 
     # Similar films
 
     def test_similar_films_are_learned(self, model: Recommender, ratings: RatingMatrix) -> None:
         found = model.similar_items(ratings.movie_ids.tolist(), 5)
-        assert all(len(one.movie_ids) > 0 for one in found) is self.finds_similar
+        assert all(len(one.ids) > 0 for one in found) is self.finds_similar
 
     def test_a_batch_answers_as_single_questions_do(self, model: Recommender, ratings: RatingMatrix) -> None:
         movie_ids = ratings.movie_ids.tolist()
@@ -240,22 +242,22 @@ class RecommenderContract:
     ) -> None:
         movie_ids = ratings.movie_ids.tolist()
         for movie_id, found in zip(movie_ids, model.similar_items(movie_ids, 10_000), strict=True):
-            assert (np.diff(found.similarities) <= 0).all()
-            assert len(np.unique(found.movie_ids)) == len(found.movie_ids) == len(found.similarities) < len(movie_ids)
-            assert movie_id not in found.movie_ids
+            assert (np.diff(found.scores) <= 0).all()
+            assert len(np.unique(found.ids)) == len(found.ids) == len(found.scores) < len(movie_ids)
+            assert movie_id not in found.ids
 
     def test_a_smaller_k_is_the_beginning_of_a_larger(self, model: Recommender, ratings: RatingMatrix) -> None:
         movie_ids = ratings.movie_ids.tolist()
-        beginning = [Neighbors(*(part[:3] for part in found)) for found in model.similar_items(movie_ids, 10)]
+        beginning = [found.take(slice(3)) for found in model.similar_items(movie_ids, 10)]
         assert_same_answers(model.similar_items(movie_ids, 3), beginning, exactly=True)
 
     def test_an_unknown_film_has_no_neighbors(self, model: Recommender) -> None:
         (found,) = model.similar_items([999_999], 5)
-        assert (len(found.movie_ids), len(found.similarities)) == (0, 0)
+        assert (len(found.ids), len(found.scores)) == (0, 0)
 
     def test_ids_and_similarities_keep_their_types(self, model: Recommender) -> None:
         for found in model.similar_items([11, 999_999], 5):
-            assert (found.movie_ids.dtype, found.similarities.dtype) == (np.int32, np.float32)
+            assert (found.ids.dtype, found.scores.dtype) == (np.int32, np.float32)
 
     # The whole
 
@@ -263,8 +265,8 @@ class RecommenderContract:
         model = make().fit(Ratings.empty().matrix())
         model.save(tmp_path)
         for one in (model, type(model).open(tmp_path)):
-            assert [len(found.movie_ids) for found in one.similar_items([1, 2], 5)] == [0, 0]
-            assert [len(found.movie_ids) for found in one.recommend([1, 2], 5)] == [0, 0]
+            assert [len(found.ids) for found in one.similar_items([1, 2], 5)] == [0, 0]
+            assert [len(found.ids) for found in one.recommend([1, 2], 5)] == [0, 0]
             assert np.isnan(one.predict([1], [2])).all()
 
     def test_the_pattern_of_a_checkerboard_is_recovered(self, make: Callable[[], Recommender]) -> None:
@@ -272,15 +274,15 @@ class RecommenderContract:
         model = make().fit(ratings)
         users, movie_ids = ratings.user_ids, ratings.movie_ids
         if not self.personal:
-            everyone = {tuple(ids) for ids, _ in model.recommend(users, len(movie_ids), exclude_seen=False)}
+            everyone = {tuple(found.ids) for found in model.recommend(users, len(movie_ids), exclude_seen=False)}
             assert len(everyone) == 1
             return
         for user, found in zip(users, model.recommend(users, 3), strict=True):
             # Ids of users and films both begin at odd numbers, so that loved films are of the user's own parity.
-            assert set(found.movie_ids % 2) == {user % 2}
+            assert set(found.ids % 2) == {user % 2}
         if self.finds_similar:
             for movie_id, near in zip(movie_ids, model.similar_items(movie_ids.tolist(), 9), strict=True):
-                assert set(near.movie_ids.tolist()) == set(movie_ids[movie_ids % 2 == movie_id % 2]) - {movie_id}
+                assert set(near.ids.tolist()) == set(movie_ids[movie_ids % 2 == movie_id % 2]) - {movie_id}
 
 
 def check_ties(make: Callable[[], Recommender]) -> None:
@@ -289,8 +291,8 @@ def check_ties(make: Callable[[], Recommender]) -> None:
     stars = random_stars(seed=3, n_films=300)
     stars[:, ::2] = random_stars(seed=2, n_films=1, density=0.9)
     (found,) = make().fit(ratings_of(stars).matrix()).similar_items([15], 100)
-    np.testing.assert_array_equal(found.movie_ids, [11, 13, *range(17, 17 + 2 * 98, 2)])
-    assert len(set(found.similarities.tolist())) == 1
+    np.testing.assert_array_equal(found.ids, [11, 13, *range(17, 17 + 2 * 98, 2)])
+    assert len(set(found.scores.tolist())) == 1
 
 
 # Indexes
@@ -323,7 +325,7 @@ def random_features(seed: int, n_films: int = 60, n_features: int = 32) -> npt.N
 
 
 def ids_of(features: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
-    """Give ids with gaps, so that an id is never its row."""
+    """Return ids with gaps, so that an id is never its row."""
     return 10 + 3 * np.arange(len(features), dtype=np.int64)
 
 
@@ -349,7 +351,7 @@ class IndexContract:
 
     @pytest.fixture
     def dtype(self) -> type[np.floating]:
-        """Tell what features are stored as."""
+        """The type that features are stored as."""
         return np.float32
 
     @pytest.fixture
@@ -364,7 +366,7 @@ class IndexContract:
     def index(self, build: Build, films: FilmFeatures) -> Index:
         return build(films)
 
-    def test_it_holds_the_films_it_was_built_of(self, index: Index, films: FilmFeatures) -> None:
+    def test_contains_the_films_it_was_built_from(self, index: Index, films: FilmFeatures) -> None:
         assert len(index) == len(films)
         np.testing.assert_array_equal(index.movie_ids, films.movie_ids)
         assert [movie_id for movie_id in range(200) if movie_id in index] == films.movie_ids.tolist()
@@ -382,7 +384,7 @@ class IndexContract:
             np.testing.assert_array_equal(found.ids, [movie_id])
             np.testing.assert_allclose(found.scores, [1], atol=1e-6)
 
-    def test_the_type_and_the_layout_of_numbers_do_not_matter(
+    def test_number_type_and_memory_layout_do_not_matter(
         self, index: Index, features: npt.NDArray[np.floating]
     ) -> None:
         halved = features.astype(np.float16)
@@ -391,7 +393,7 @@ class IndexContract:
         assert_same_nearest(index.search(np.asfortranarray(halved), 5), expected)
         assert_same_nearest(index.search(halved[::-1], 5), expected[::-1])
 
-    def test_saved_then_opened_answers_the_same(
+    def test_saved_then_opened_equals_before(
         self, index: Index, features: npt.NDArray[np.floating], films: FilmFeatures, tmp_path: Path
     ) -> None:
         index.save(tmp_path / "index")
@@ -404,16 +406,14 @@ class IndexContract:
             np.testing.assert_array_equal(after.ids, before.ids)
             np.testing.assert_array_equal(after.scores, before.scores)
 
-    def test_saving_again_replaces_and_leaves_nothing_over(
-        self, index: Index, films: FilmFeatures, tmp_path: Path
-    ) -> None:
+    def test_saving_again_leaves_no_old_files(self, index: Index, films: FilmFeatures, tmp_path: Path) -> None:
         index.save(tmp_path)
         n_files = len(list(tmp_path.iterdir()))
         index.save(tmp_path)
         type(index).open(tmp_path, films).save(tmp_path)
         assert len(list(tmp_path.iterdir())) == n_files
 
-    def test_who_has_the_old_index_open_keeps_it(
+    def test_open_index_survives_a_later_save(
         self, build: Build, index: Index, features: npt.NDArray[np.floating], films: FilmFeatures, tmp_path: Path
     ) -> None:
         index.save(tmp_path)
@@ -422,7 +422,7 @@ class IndexContract:
         assert_same_nearest(opened.search(features, 9), index.search(features, 9))
         assert len(type(index).open(tmp_path, films)) == 5
 
-    def test_opening_an_empty_folder_says_that_nothing_is_built(self, index: Index, tmp_path: Path) -> None:
+    def test_opening_an_empty_folder_is_not_built(self, index: Index, tmp_path: Path) -> None:
         with pytest.raises(NotBuiltError, match="run `keyart build`"):
             type(index).open(tmp_path)
 
@@ -439,35 +439,31 @@ class IndexContract:
             path.write_bytes(content)
         type(index).open(tmp_path, films)
 
-    def test_a_batch_answers_as_single_questions_do(self, index: Index, features: npt.NDArray[np.floating]) -> None:
+    def test_batch_equals_single_queries(self, index: Index, features: npt.NDArray[np.floating]) -> None:
         assert_same_nearest(index.search(features, 7), [index.search(row, 7)[0] for row in features])
 
-    def test_a_batch_of_films_answers_as_single_films_do(self, index: Index) -> None:
+    def test_batch_of_films_equals_single_films(self, index: Index) -> None:
         movie_ids = index.movie_ids.tolist()
         singles = [index.similar([movie_id], 7)[0] for movie_id in movie_ids]
         assert_same_nearest(index.similar(movie_ids, 7), singles)
 
-    def test_a_single_question_gives_what_a_batch_of_one_gives(
-        self, index: Index, features: npt.NDArray[np.floating]
-    ) -> None:
+    def test_single_query_equals_batch_of_one(self, index: Index, features: npt.NDArray[np.floating]) -> None:
         assert_same_nearest(index.search(features[0], 7), index.search(features[:1], 7))
 
-    def test_no_question_gives_no_answer(self, index: Index, features: npt.NDArray[np.floating]) -> None:
+    def test_no_query_gives_no_result(self, index: Index, features: npt.NDArray[np.floating]) -> None:
         assert index.search(features[:0], 5) == index.similar([], 5) == []
 
-    def test_a_film_is_never_like_itself(self, index: Index) -> None:
+    def test_film_is_not_similar_to_itself(self, index: Index) -> None:
         movie_ids = index.movie_ids.tolist()
         for movie_id, found in zip(movie_ids, index.similar(movie_ids, 10), strict=True):
             assert len(found) == 10
             assert movie_id not in found.ids
 
-    def test_no_film_is_found_twice(self, index: Index, features: npt.NDArray[np.floating]) -> None:
+    def test_no_film_is_returned_twice(self, index: Index, features: npt.NDArray[np.floating]) -> None:
         for found in index.search(features, 50):
             assert len(np.unique(found.ids)) == len(found.ids) == 50
 
-    def test_a_film_among_copies_of_its_poster_is_not_like_itself_but_like_these(
-        self, build: Build, dtype: type[np.floating]
-    ) -> None:
+    def test_film_among_copies_returns_the_copies_without_itself(self, build: Build, dtype: type[np.floating]) -> None:
         features = np.concatenate([np.repeat(random_features(seed=3, n_films=1), 30, axis=0), random_features(seed=4)])
         movie_ids = ids_of(features)
         for movie_id, found in zip(
@@ -478,7 +474,7 @@ class IndexContract:
             np.testing.assert_array_equal(found.ids, [copy for copy in movie_ids[:6] if copy != movie_id][:5])
 
     @pytest.mark.parametrize("n_queries", [1, 21])
-    def test_of_many_copies_the_smallest_ids_are_found(
+    def test_smallest_ids_of_many_copies_are_returned(
         self, build: Build, dtype: type[np.floating], n_queries: int
     ) -> None:
         # Far more of them than a shortlist holds, and not one after the other.
@@ -492,15 +488,13 @@ class IndexContract:
                 np.testing.assert_array_equal(found.ids, copies[:k])
 
     @pytest.mark.parametrize("k", [1, 4, 17, 39])
-    def test_ties_stand_in_ascending_movie_id_and_the_smallest_ids_are_kept(
-        self, build: Build, dtype: type[np.floating], k: int
-    ) -> None:
+    def test_ties_are_in_ascending_movie_id(self, build: Build, dtype: type[np.floating], k: int) -> None:
         features = np.repeat(random_features(seed=5, n_films=2), 20, axis=0).astype(dtype)
         (found,) = build(films_of(features)).search(features[:1], k)
         np.testing.assert_array_equal(found.ids, ids_of(features)[:k])
 
     @pytest.mark.parametrize("k", [3, 6, 11])
-    def test_of_ties_behind_nearer_films_the_smallest_ids_are_kept(
+    def test_ties_after_nearer_films_keep_the_smallest_ids(
         self, build: Build, dtype: type[np.floating], k: int
     ) -> None:
         near, far = random_features(seed=6, n_films=2)
@@ -510,18 +504,18 @@ class IndexContract:
         (found,) = build(films_of(features)).search(features[20], k)
         np.testing.assert_array_equal(found.ids, [*movie_ids[20:22], *movie_ids[: k - 2]])
 
-    def test_a_k_beyond_all_films_gives_a_shorter_list(self, index: Index, features: npt.NDArray[np.floating]) -> None:
+    def test_k_beyond_all_films_gives_fewer_hits(self, index: Index, features: npt.NDArray[np.floating]) -> None:
         assert [len(found) for found in index.search(features[:2], 10_000)] == [len(features)] * 2
         assert [len(found) for found in index.similar([10, 13], 10_000)] == [len(features) - 1] * 2
 
-    def test_a_single_film_is_like_no_other(self, build: Build, dtype: type[np.floating], tmp_path: Path) -> None:
+    def test_single_film_has_no_neighbors(self, build: Build, dtype: type[np.floating], tmp_path: Path) -> None:
         films = films_of(random_features(seed=8, n_films=1).astype(dtype))
         index = build(films)
         index.save(tmp_path)
         for one in (index, type(index).open(tmp_path, films)):
             assert [len(found) for found in one.similar([10], 5)] == [0]
 
-    def test_films_that_are_all_alike_stand_in_ascending_movie_id(self, build: Build, dtype: type[np.floating]) -> None:
+    def test_identical_films_are_in_ascending_movie_id(self, build: Build, dtype: type[np.floating]) -> None:
         features = np.repeat(random_features(seed=9, n_films=1), 30, axis=0).astype(dtype)
         (found,) = build(films_of(features)).similar([16], 5)
         np.testing.assert_array_equal(found.ids, [10, 13, 19, 22, 25])
@@ -537,7 +531,7 @@ class IndexContract:
         for found in [*index.search(features[:2], 5), *index.similar([10], 5)]:
             assert (found.ids.dtype, found.scores.dtype) == (np.int64, np.float32)
 
-    def test_a_film_that_is_not_there_is_an_error(self, index: Index) -> None:
+    def test_unknown_film_is_an_error(self, index: Index) -> None:
         for stranger in (9, 11, 10_000):
             with pytest.raises(UnknownFilmError, match=f"no features of movie_id {stranger} in this index of 60 films"):
                 index.similar([10, stranger], 5)
@@ -558,7 +552,7 @@ class IndexContract:
             (1e-40, "its features are all below 1e"),
         ],
     )
-    def test_what_cannot_be_compared_is_refused(
+    def test_faulty_query_is_refused(
         self, index: Index, features: npt.NDArray[np.floating], number: float, reason: str
     ) -> None:
         queries = features[:3].astype(np.float64)
@@ -567,7 +561,7 @@ class IndexContract:
             index.search(queries, 5)
 
     @pytest.mark.parametrize("k", [0, -1])
-    def test_no_hits_cannot_be_asked_for(self, index: Index, features: npt.NDArray[np.floating], k: int) -> None:
+    def test_k_below_1_is_refused(self, index: Index, features: npt.NDArray[np.floating], k: int) -> None:
         with pytest.raises(ValueError, match=f"k should be 1 or more, received {k}"):
             index.search(features, k)
         with pytest.raises(ValueError, match=f"k should be 1 or more, received {k}"):

@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -20,23 +21,26 @@ import urllib3
 from hatchling.builders.wheel import WheelBuilder
 
 from hatch_build import rewrite_imports
-from tests.features.test_spark import needs_java
+from tests.features.conftest import draw_poster
 from tests.test_layers import PACKAGES, ROOT
 
 NESTED = [package for package in PACKAGES if package != "keyart"]
 MOVED = {"catalog": "keyart.catalog", "features": "keyart.features"}
 MODULES = {"catalog", "catalog.errors", "features", "features.store"}
+HAS_JAVA = shutil.which("java") is not None or "JAVA_HOME" in os.environ
+needs_java = pytest.mark.skipif(not HAS_JAVA, reason="Spark needs Java 17 (openjdk-17-jre-headless)")
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "HTTPS_PROXY": "http://127.0.0.1:9"}
 
-# Saves a network of three numbers, and extracts with it in the same process.
-EXTRACT_ON_SPARK = """
-import sys
-import keras
-picture = keras.Input((224, 224, 3))
-pooled = keras.layers.AveragePooling2D(56)(picture)
-keras.Model(picture, keras.layers.Dense(3)(pooled)).save("tiny.keras")
+# Several commands in one process, so that TensorFlow is imported once.
+TYPE = """
+import json, sys
 from keyart.cli import main
-main(["extract", "--images", sys.argv[1], "--out", "features", "--backbone", "tiny.keras", "--spark", "local[2]"])
+for words in json.loads(sys.argv[1]):
+    try:
+        main(words)
+    except SystemExit as left:
+        if left.code:
+            raise
 """
 
 
@@ -104,11 +108,26 @@ def _hostile(folder: Path) -> Path:
     return folder
 
 
+@dataclass(frozen=True)
+class Demonstration:
+    """What `keyart demo` wrote, and what it and an extraction on Spark printed."""
+
+    workspace: Path
+    printed: str
+
+
 @pytest.fixture(scope="module")
-def demo(installation: Installation) -> Path:
-    """The folder of `keyart demo`, which is also the test that it runs."""
-    assert "Now try:" in installation.run("keyart", "demo", "--out", "demo")
-    return installation.folder / "demo"
+def demonstration(installation: Installation) -> Demonstration:
+    """The demo, run from the wheel; where Java is installed, followed by an extraction on Spark."""
+    pictures = installation.folder / "pictures"
+    pictures.mkdir()
+    for seed in range(3):
+        draw_poster(pictures / f"{seed}.png", seed)
+    demo = ["demo", "--out", "demo"]
+    on_spark = ["extract", "--weights", "random", "--images", "pictures", "--out", "features", "--spark", "local[2]"]
+    commands = [demo, on_spark] if HAS_JAVA else [demo]
+    printed = installation.run("python", "-c", TYPE, json.dumps(commands))
+    return Demonstration(installation.folder / "demo" / "workspace", printed)
 
 
 def test_the_wheel_takes_one_top_level_name(wheel: Path) -> None:
@@ -219,42 +238,42 @@ def test_the_folder_is_hostile(installation: Installation) -> None:
             installation.run("python", "-c", f"import keyart, {package}")
 
 
-def test_the_installed_package_is_imported(installation: Installation) -> None:
-    path = Path(installation.run("python", "-c", "import keyart; print(keyart.__file__)"))
+def test_the_public_api_is_imported_from_the_wheel(installation: Installation) -> None:
+    code = "import keyart; [getattr(keyart, name) for name in keyart.__all__]; print(keyart.__file__)"
+    path = Path(installation.run("python", "-c", code))
     assert installation.bin.parent in path.parents
+
+
+def test_help_is_shown(installation: Installation) -> None:
     assert "similar" in installation.run("keyart", "--help")
 
 
-def test_look_alikes_are_found(installation: Installation, demo: Path) -> None:
-    printed = installation.run(
-        "keyart", "similar", "Midnight Ledger (1947)", "-k", "3", "--json", "--home", demo / "workspace"
-    )
-    assert len(json.loads(printed)["results"]) == 3
-
-
-def test_a_recommender_is_fitted(installation: Installation, demo: Path) -> None:
-    assert installation.run("keyart", "fit", "ease", "--home", demo / "workspace").startswith("ease: fitted")
+def test_the_demo_runs(demonstration: Demonstration) -> None:
+    assert "Now try:" in demonstration.printed
 
 
 @needs_java
-def test_spark_extracts(installation: Installation, demo: Path) -> None:
-    pictures = installation.folder / "pictures"
-    pictures.mkdir()
-    for path in sorted((demo / "movielens" / "posters").iterdir())[:3]:
-        (pictures / path.name).write_bytes(path.read_bytes())
-    printed = installation.run("python", "-c", EXTRACT_ON_SPARK, pictures)
-    assert "features of 3 images computed" in printed
+def test_spark_extracts(demonstration: Demonstration) -> None:
+    assert "features of 3 images computed" in demonstration.printed
+
+
+def test_look_alikes_are_found(installation: Installation, demonstration: Demonstration) -> None:
+    words = ("similar", "Midnight Ledger (1947)", "-k", "3", "--json", "--home", demonstration.workspace)
+    assert len(json.loads(installation.run("keyart", *words))["results"]) == 3
+
+
+def test_a_recommender_is_fitted(installation: Installation, demonstration: Demonstration) -> None:
+    printed = installation.run("keyart", "fit", "ease", "--home", demonstration.workspace)
+    assert printed.startswith("ease: fitted")
 
 
 @pytest.fixture
-def address(installation: Installation, demo: Path) -> Iterator[str]:
+def address(installation: Installation, demonstration: Demonstration) -> Iterator[str]:
     """A server of the demo's workspace."""
     with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    words = ["serve", "--port", str(port), "--home", demo / "workspace"]
-    with subprocess.Popen(
-        [installation.bin / "keyart", *words], cwd=installation.folder, env=installation.environment
-    ) as server:
+        port = str(free.getsockname()[1])
+    words = [installation.bin / "keyart", "serve", "--port", port, "--home", demonstration.workspace]
+    with subprocess.Popen(words, cwd=installation.folder, env=installation.environment) as server:
         yield f"http://127.0.0.1:{port}"
         server.terminate()
 

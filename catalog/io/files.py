@@ -144,9 +144,6 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         raise write_error(path, error) from error
-    except sqlite3.ProgrammingError:
-        # Such as the use of a closed connection, which says nothing about the file.
-        raise
     except sqlite3.DatabaseError as error:
         raise DataError(
             f"{path} is not a readable SQLite database ({error}); restore it, or begin anew in another folder"

@@ -4,19 +4,18 @@
 import `catalog` and `cf`; knows plain arrays only.
 """
 
-from cf.coldstart.base import ColdModel
+from cf.coldstart.base import ColdStartModel
 from cf.coldstart.content import Encoding, FilmContent
-from cf.coldstart.registry import COLD_MODELS, make_cold
-from cf.coldstart.ridge import Audience, ColdStart, ExpectedMeans, Source
+from cf.coldstart.registry import COLD_START_MODELS, make_cold_start
+from cf.coldstart.ridge import ContentRidge, ExpectedMeans, Source
 
 __all__ = [
-    "COLD_MODELS",
-    "Audience",
-    "ColdModel",
-    "ColdStart",
+    "COLD_START_MODELS",
+    "ColdStartModel",
+    "ContentRidge",
     "Encoding",
     "ExpectedMeans",
     "FilmContent",
     "Source",
-    "make_cold",
+    "make_cold_start",
 ]

@@ -13,7 +13,7 @@ from scipy import sparse
 from scipy.optimize import nnls
 
 from cf.coldstart.content import Floats, Standardization, unit
-from cf.coldstart.factor_model import FloatArray, TasteModel
+from cf.coldstart.factor_model import FactorModel, FloatArray
 
 # Films are alike by each kind of content, and by each product of kinds.
 _KINDS = ("genres", "years", "posters")
@@ -24,7 +24,7 @@ _N_ALIGNED = 2000
 _N_AT_ONCE = 512
 
 
-class AlignedEase(TasteModel):
+class AlignedEASE(FactorModel):
     r"""Predicts a film's factors from those of all films, each by how alike their content is.
 
     With :math:`S_p, S_g, S_y` the cosines of posters, genres and years, the similarity of two films is
@@ -40,7 +40,7 @@ class AlignedEase(TasteModel):
     Parameters
     ----------
     n_factors, damping, half_support, seed
-        As `TasteModel` has them.
+        As `FactorModel` has them.
     smoothing : float, default 10
         μ.
 

@@ -21,7 +21,7 @@ from cf.ratings import RatingMatrix
 Counts = npt.NDArray[np.int64]
 
 
-class ColdModel(ABC):
+class ColdStartModel(ABC):
     r"""Predicts what users think of films from the films' content.
 
     Attributes
@@ -53,25 +53,7 @@ class ColdModel(ABC):
     encoding_: Encoding
 
     def fit(self, ratings: RatingMatrix, films: FilmContent) -> Self:
-        """Learn from films that have ratings.
-
-        Parameters
-        ----------
-        ratings : RatingMatrix
-            Users × films.
-        films : FilmContent
-            In the order of the ratings' films; films without ratings teach nothing.
-
-        Returns
-        -------
-        ColdModel
-            Itself.
-
-        Raises
-        ------
-        ValueError
-            The films are not as many as the ratings'.
-        """
+        """Learn from films that have ratings."""
         values = ratings.values
         if len(films) != values.shape[1]:
             raise ValueError(f"expected content of {values.shape[1]} films, as of ratings; received {len(films)}")
@@ -88,23 +70,6 @@ class ColdModel(ABC):
         r"""Predict the factors of films; where a film has ratings by now, its own count too.
 
         .. math:: w \cdot own + (1 - w) \cdot predicted, \quad w = n / (n + \lambda)
-
-        Parameters
-        ----------
-        films : FilmContent
-            Of n films.
-        values : csr_array of shape (n_users, n), optional
-            What ratings the films have from the users of the fit.
-
-        Returns
-        -------
-        ndarray of shape (n, n_factors), float32
-            Their products with the users' factors are preferences.
-
-        Raises
-        ------
-        ValueError
-            The ratings are not of these users and films, or the posters not of as many columns as those of the fit.
         """
         predicted = self._predicted(self.encoding_(films))
         if values is None:
@@ -116,26 +81,7 @@ class ColdModel(ABC):
         return np.asarray(weights * self._own(values, n_ratings) + (1 - weights) * predicted, np.float32)
 
     def preferences(self, films: FilmContent, values: sparse.csr_array | None = None) -> Floats:
-        """Tell how much every user prefers each film to the films of the catalog.
-
-        Parameters
-        ----------
-        films : FilmContent
-            Of n films.
-        values : csr_array of shape (n_users, n), optional
-            What ratings the films have from the users of the fit.
-
-        Returns
-        -------
-        ndarray of shape (n_users, n), float32
-            In standard deviations of the user's preferences, 0 for a film that is like the user's average; NaN for a
-            user without ratings.
-
-        Raises
-        ------
-        ValueError
-            As `factors`.
-        """
+        """Tell how much every user prefers each film to the films of the catalog."""
         return self._preferences(self.factors(films, values))
 
     @abstractmethod
@@ -173,3 +119,20 @@ class ColdModel(ABC):
 
 def _n_ratings(values: sparse.csr_array) -> Counts:
     return np.bincount(values.indices, minlength=values.shape[1])
+
+
+def scores_by_rank(
+    known: npt.NDArray[np.floating], known_by_content: npt.NDArray[np.floating], new: npt.NDArray[np.floating]
+) -> npt.NDArray[np.float64]:
+    """Map one user's scores of new films onto the scale of their scores of known films; NaN where none is known.
+
+    What content predicts of a film varies far less than what many ratings say of another: on one scale, no new film
+    would ever rank high. So a new film takes the rank that it has among the known films when all are scored by content.
+    """
+    if not len(known) or not len(known_by_content):
+        return np.full(len(new), np.nan)
+    ordered = np.sort(known_by_content)
+    # Of equals, half are before it: where content says nothing, a new film is no better than the others.
+    behind = (np.searchsorted(ordered, new, side="left") + np.searchsorted(ordered, new, side="right")) / 2
+    ahead = 1 - behind / len(ordered)
+    return np.interp(ahead * len(known), np.arange(len(known)), np.sort(known)[::-1])

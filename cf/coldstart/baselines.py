@@ -10,12 +10,12 @@ import numpy.typing as npt
 import xxhash
 from scipy import sparse
 
-from cf.coldstart.base import ColdModel, Counts
+from cf.coldstart.base import ColdStartModel, Counts
 from cf.coldstart.content import Floats
-from cf.coldstart.factor_model import TasteModel
+from cf.coldstart.factor_model import FactorModel
 
 
-class MeanFactor(TasteModel):
+class MeanFactor(FactorModel):
     """Takes every film without ratings for the mean film, so that nobody prefers any to another."""
 
     name = "mean-factor"
@@ -31,7 +31,7 @@ class MeanFactor(TasteModel):
         return np.tile(self.film_factor_, (len(content["posters"]), 1))
 
 
-class RandomFactors(ColdModel):
+class RandomFactors(ColdStartModel):
     """Draws what users think of films.
 
     Films of the same content get the same, so that an answer depends on the film and not on what else is asked.

@@ -20,22 +20,7 @@ YEAR_STEP = 3
 
 @dataclass(frozen=True)
 class FilmContent:
-    """What is known of films beside their ratings.
-
-    Parameters
-    ----------
-    genres : sequence of sequence of str, of length n
-        Of each film; none where they are not known.
-    years : sequence of int or None, of length n
-        Of each film, None where it is not known.
-    posters : ndarray of shape (n, d), float32
-        The numbers of each film's poster; a row of NaN where there is none.
-
-    Raises
-    ------
-    ValueError
-        They are not of one number of films.
-    """
+    """What is known of films beside their ratings."""
 
     genres: Sequence[Sequence[str]]
     years: Sequence[int | None]
@@ -53,18 +38,7 @@ class FilmContent:
         return len(self.posters)
 
     def rows(self, places: slice | Sequence[int] | npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> FilmContent:
-        """Take some of the films.
-
-        Parameters
-        ----------
-        places : slice, sequence of int, or ndarray of int or bool
-            Which.
-
-        Returns
-        -------
-        FilmContent
-            Of those, in that order.
-        """
+        """Take some of the films."""
         chosen = np.arange(len(self))[places].tolist()
         return FilmContent(
             [self.genres[row] for row in chosen], [self.years[row] for row in chosen], self.posters[chosen]
@@ -77,15 +51,6 @@ class Encoding:
 
     A linear model of a year as one number can only say "the later, the better". So a year becomes a few bumps, one
     every `YEAR_STEP` years, as wide as that.
-
-    Parameters
-    ----------
-    genres : tuple of str
-        Those that are known.
-    first_year, last_year : int
-        The years that are known; a year beyond counts as the nearest.
-    n_columns : int
-        How many numbers a poster has.
     """
 
     genres: tuple[str, ...]
@@ -95,41 +60,13 @@ class Encoding:
 
     @classmethod
     def fit(cls, films: FilmContent) -> Encoding:
-        """Learn which genres and years there are.
-
-        Parameters
-        ----------
-        films : FilmContent
-            Films with ratings only, or a test is no test.
-
-        Returns
-        -------
-        Encoding
-            The encoding.
-        """
+        """Learn which genres and years there are."""
         years = [year for year in films.years if year is not None] or [2000]
         genres = {genre for of_film in films.genres for genre in of_film}
         return cls(tuple(sorted(genres)), min(years), max(years), films.posters.shape[1])
 
     def __call__(self, films: FilmContent) -> dict[str, Floats]:
-        """Encode films.
-
-        Parameters
-        ----------
-        films : FilmContent
-            A genre that was not there when the encoding was fitted is passed over.
-
-        Returns
-        -------
-        dict of str to ndarray of shape (n, d), float32
-            ``genres`` and ``years``; ``facts``, which are both, genres by year and pairs of genres; ``posters``.
-            Genres, year and genres by year are each of length 1; a row of NaN where nothing is known.
-
-        Raises
-        ------
-        ValueError
-            The posters have another number of columns.
-        """
+        """Encode films."""
         if films.posters.shape[1] != self.n_columns:
             raise ValueError(f"expected posters of {self.n_columns} columns, received {films.posters.shape[1]}")
         genres, years = self._genres(films.genres), self._years(films.years)
@@ -157,33 +94,14 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Standardization:
-    """Brings columns to mean 0 and one spread, as learned from a sample; make it with `Standardization.fit`.
-
-    Parameters
-    ----------
-    center, scale : ndarray of shape (d,), float32
-        What is taken off a row, and what it is then multiplied by; 0 for a column that does not vary.
-    """
+    """Brings columns to mean 0 and one spread, as learned from a sample; make it with `Standardization.fit`."""
 
     center: Floats
     scale: Floats
 
     @classmethod
     def fit(cls, rows: Floats, *, by_column: bool) -> Standardization:
-        """Learn from a sample.
-
-        Parameters
-        ----------
-        rows : ndarray of shape (n, d), float32
-            The sample; rows of NaN are passed over.
-        by_column : bool
-            Bring every column to the same spread; else the columns keep their proportions, for numbers of one make.
-
-        Returns
-        -------
-        Standardization
-            It brings the sample's rows to a mean square length of 1.
-        """
+        """Learn from a sample."""
         known = rows[np.isfinite(rows).all(axis=1)].astype(np.float64)
         if not known.size:
             return cls(np.zeros(rows.shape[1], np.float32), np.zeros(rows.shape[1], np.float32))
@@ -195,18 +113,7 @@ class Standardization:
         return cls(known.mean(axis=0).astype(np.float32), scale.astype(np.float32))
 
     def __call__(self, rows: Floats) -> Floats:
-        """Standardize rows.
-
-        Parameters
-        ----------
-        rows : ndarray of shape (n, d), float32
-            As the sample's.
-
-        Returns
-        -------
-        ndarray of shape (n, d), float32
-            A row of which nothing, or not all, is known becomes 0: it says nothing.
-        """
+        """Standardize rows."""
         known = np.isfinite(rows).all(axis=1, keepdims=True)
         return np.asarray(np.where(known, (rows - self.center) * self.scale, 0), np.float32)
 
@@ -216,17 +123,6 @@ def _or_unknown(rows: npt.NDArray[np.float64]) -> Floats:
 
 
 def unit(rows: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
-    """Bring rows to length 1.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n, d), float32 or float64
-        Any.
-
-    Returns
-    -------
-    ndarray of shape (n, d)
-        Of the same type; a row of 0 stays one.
-    """
+    """Bring rows to length 1."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.where(lengths > 0, lengths, 1))

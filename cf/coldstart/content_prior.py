@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from cf.coldstart.content import Encoding, FilmContent, Standardization
-from cf.coldstart.regression import Ridge
+from cf.coldstart.ridge import Ridge
 from cf.models.als import ALS, first_factors
 from cf.models.baseline import fit_biases
 from cf.models.least_squares import FloatArray, LeastSquares

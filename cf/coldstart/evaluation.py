@@ -15,9 +15,8 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.stats import rankdata
 
-from cf.coldstart.base import ColdModel
+from cf.coldstart.base import ColdStartModel, scores_by_rank
 from cf.coldstart.holdout import Draw, Half, Holdout, RatedFilms, hold_out
-from cf.coldstart.merging import place
 from cf.evaluation.metrics import Estimate, FloatArray, bootstrap, ranking_scores
 
 #: What every model is compared to.
@@ -31,26 +30,8 @@ Marks = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class ColdScorecard:
-    """How one model ranked hidden films.
-
-    Parameters
-    ----------
-    name : str
-        Which model.
-    candidates : {'cold', 'all'}
-        Among which films.
-    auc, recall, ndcg : Estimate
-        The area under each user's ROC curve, recall of the first 20, NDCG of the first 10; in [0, 1].
-    difference : Estimate
-        The NDCG less the baseline's, user by user.
-    gain : Estimate
-        The same in percent of the baseline's NDCG.
-    auc_distinct, recall_distinct, ndcg_distinct : Estimate
-        As above, without the hidden films that show the artwork of a film that was learned from.
-    ndcg_by_seed : tuple of float
-        The mean NDCG of each draw of hidden films.
-    """
+class ColdStartScorecard:
+    """How one model ranked hidden films."""
 
     name: str
     candidates: Candidates
@@ -66,91 +47,37 @@ class ColdScorecard:
 
 
 @dataclass(frozen=True)
-class ColdReport:
-    """How models ranked films that nobody had rated.
-
-    Parameters
-    ----------
-    on : {'test', 'validation'}
-        Which half of the hidden films was ranked.
-    draws : tuple of Draw
-        What each draw of hidden films came to.
-    n_users : int
-        How many users something was ranked for, over all draws.
-    cards : tuple of ColdScorecard
-        For each kind of candidates, the models in their order.
-    """
+class ColdStartReport:
+    """How models ranked films that nobody had rated."""
 
     on: Half
     draws: tuple[Draw, ...]
     n_users: int
-    cards: tuple[ColdScorecard, ...]
+    cards: tuple[ColdStartScorecard, ...]
 
-    def as_dict(self) -> dict[str, Any]:
-        """Write the report as plain values.
-
-        Returns
-        -------
-        dict
-            The fields by name; an estimate as value, low and high.
-        """
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to plain values."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """How well films were ranked for the users who rated some, but not all, of them.
-
-    Parameters
-    ----------
-    users : ndarray of shape (n,), intp
-        Rows of the users.
-    measures : ndarray of shape (3, n), float64
-        AUC, recall and NDCG of each.
-    """
+    """How well films were ranked for the users who rated some, but not all, of them."""
 
     users: npt.NDArray[np.intp]
     measures: FloatArray
 
 
 def evaluate_cold(
-    models: Mapping[str, Callable[[], ColdModel]],
+    models: Mapping[str, Callable[[], ColdStartModel]],
     films: RatedFilms,
     *,
     seeds: Sequence[int] = range(5),
     on: Half = "test",
     candidates: Sequence[Candidates] = CANDIDATES,
     on_fit: Callable[[str, int], None] = lambda _model, _seed: None,
-) -> ColdReport:
-    """Fit models on all but hidden films, and let them rank these.
-
-    Parameters
-    ----------
-    models : mapping of str to callable
-        By name, what makes a model that has not been fitted; the baseline among them.
-    films : RatedFilms
-        The films.
-    seeds : sequence of int, default 0 to 4
-        Draws of hidden films. A user of several is one user still.
-    on : {'test', 'validation'}, default 'test'
-        Which half of the hidden films is ranked.
-    candidates : sequence of {'cold', 'all'}, default both
-        Among which films.
-    on_fit : callable, optional
-        Is told which model is about to be fitted on which draw.
-
-    Returns
-    -------
-    ColdReport
-        What came out.
-
-    Raises
-    ------
-    ValueError
-        The baseline is not among the models.
-    NotBuiltError, ConfigError
-        As `hold_out`.
-    """
+) -> ColdStartReport:
+    """Fit models on all but hidden films, and let them rank these."""
     if BASELINE not in models:
         raise ValueError(f"models are compared to {BASELINE}, which is not among {', '.join(models)}")
     holdouts = [hold_out(films, seed, on) for seed in seeds]
@@ -166,7 +93,7 @@ def evaluate_cold(
     cards = [_scorecard(name, kind, ranked) for kind in candidates for name in models]
     user_ids = np.concatenate([tally.user_ids for tally in ranked[BASELINE, candidates[0], False]])
     draws = tuple(holdout.draw for holdout in holdouts)
-    return ColdReport(on, draws, n_users=len(np.unique(user_ids)), cards=tuple(cards))
+    return ColdStartReport(on, draws, n_users=len(np.unique(user_ids)), cards=tuple(cards))
 
 
 def rank(scores: npt.NDArray[np.floating], relevant: Marks, excluded: Marks | None = None) -> Ranked:
@@ -174,19 +101,6 @@ def rank(scores: npt.NDArray[np.floating], relevant: Marks, excluded: Marks | No
 
     The AUC of a user is the chance that a film they rated stands before one they did not, ties counting half.
 
-    Parameters
-    ----------
-    scores : ndarray of shape (n_users, n)
-        Of films by ascending movie_id; NaN stands last.
-    relevant : ndarray of shape (n_users, n), bool
-        Which films each user turned out to choose.
-    excluded : ndarray of shape (n_users, n), bool, optional
-        Which films are no candidates, as the user has rated them; by default none.
-
-    Returns
-    -------
-    Ranked
-        Of the users who have relevant films and others.
 
     References
     ----------
@@ -221,7 +135,7 @@ def _first(scores: FloatArray) -> npt.NDArray[np.intp]:
     return np.argsort(-scores, axis=1, kind="stable")[:, : max(N_RECALL, N_NDCG)]
 
 
-def _tallies(model: ColdModel, films: RatedFilms, holdout: Holdout, kind: Candidates) -> tuple[_Tally, _Tally]:
+def _tallies(model: ColdStartModel, films: RatedFilms, holdout: Holdout, kind: Candidates) -> tuple[_Tally, _Tally]:
     """Rank the hidden films of a draw: all of them, and those alone whose artwork is new."""
     held_out = np.asarray(holdout.held_out.toarray() > 0)
     if kind == "cold":
@@ -237,18 +151,20 @@ def _tallies(model: ColdModel, films: RatedFilms, holdout: Holdout, kind: Candid
     # By ascending movie_id again, which decides between equal scores.
     order = np.argsort(rows)
     content = films.content.rows(rows)
-    placed = _placed(model.preferences(content, values), model.preferences(content), rated)
-    return _both(holdout, placed[:, order], relevant[:, order], excluded[:, order], kept[order])
+    rescaled = _on_one_scale(model.preferences(content, values), model.preferences(content), rated)
+    return _both(holdout, rescaled[:, order], relevant[:, order], excluded[:, order], kept[order])
 
 
-def _placed(scores: npt.NDArray[np.floating], by_content: npt.NDArray[np.floating], rated: Marks) -> FloatArray:
-    """Put new films, which stand behind the known ones, where `cf.coldstart.merging` has them come."""
+def _on_one_scale(scores: npt.NDArray[np.floating], by_content: npt.NDArray[np.floating], rated: Marks) -> FloatArray:
+    """Bring the scores of new films, the last columns, onto the scale of the known ones, user by user."""
     n_known = rated.shape[1]
-    placed = scores.astype(np.float64)
+    rescaled = scores.astype(np.float64)
     for row, seen in enumerate(rated):
         unseen = np.flatnonzero(~seen & np.isfinite(scores[row, :n_known]))
-        placed[row, n_known:] = place(scores[row, unseen], by_content[row, unseen], by_content[row, n_known:])
-    return placed
+        rescaled[row, n_known:] = scores_by_rank(
+            scores[row, unseen], by_content[row, unseen], by_content[row, n_known:]
+        )
+    return rescaled
 
 
 def _both(
@@ -262,14 +178,14 @@ def _both(
 
 def _scorecard(
     name: str, kind: Candidates, ranked: Mapping[tuple[str, Candidates, bool], Sequence[_Tally]]
-) -> ColdScorecard:
+) -> ColdStartScorecard:
     totals, times = _pooled(ranked[name, kind, False])
     of_baseline, _ = _pooled(ranked[BASELINE, kind, False])
     distinct, times_distinct = _pooled(ranked[name, kind, True])
     auc, recall, ndcg = (bootstrap(measure, times) for measure in totals)
     auc_distinct, recall_distinct, ndcg_distinct = (bootstrap(measure, times_distinct) for measure in distinct)
     more = totals[_NDCG] - of_baseline[_NDCG]
-    return ColdScorecard(
+    return ColdStartScorecard(
         name,
         kind,
         auc,

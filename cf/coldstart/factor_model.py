@@ -9,13 +9,13 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse.linalg import svds
 
-from cf.coldstart.base import ColdModel, Counts
+from cf.coldstart.base import ColdStartModel, Counts
 from cf.coldstart.content import Floats
 
 FloatArray = npt.NDArray[np.float64]
 
 
-class TasteModel(ColdModel):
+class FactorModel(ColdStartModel):
     r"""Predicts the factors that a truncated singular value decomposition gives to films.
 
     With :math:`A` the matrix of who rated what, each user's row of length 1, and its singular vectors :math:`U` of
@@ -83,38 +83,14 @@ class TasteModel(ColdModel):
 
 
 def chosen(values: sparse.csr_array) -> sparse.csr_array:
-    """Mark who rated what, each user's row of length 1.
-
-    Parameters
-    ----------
-    values : csr_array of shape (n_users, n_films)
-        Ratings.
-
-    Returns
-    -------
-    csr_array of shape (n_users, n_films), float32
-        Above 0 in the same places.
-    """
+    """Mark who rated what, each user's row of length 1."""
     n_of_user = np.diff(values.indptr)
     data = 1 / np.sqrt(np.repeat(n_of_user, n_of_user))
     return sparse.csr_array((data.astype(np.float32), values.indices, values.indptr), shape=values.shape)
 
 
 def damped(n_ratings: npt.NDArray[Any], damping: float) -> npt.NDArray[Any]:
-    """Tell what the factors of films of so many ratings are multiplied by.
-
-    Parameters
-    ----------
-    n_ratings : ndarray of shape (n,), int
-        Of each film.
-    damping : float
-        0 leaves the most rated films the most to say, 0.5 none.
-
-    Returns
-    -------
-    ndarray of shape (n, 1), float64
-        In (0, 1].
-    """
+    """Tell what the factors of films of so many ratings are multiplied by."""
     return np.asarray(np.maximum(n_ratings, 1.0)[:, None] ** -damping)
 
 

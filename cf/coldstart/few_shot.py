@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from catalog.errors import ConfigError
-from cf.coldstart.base import ColdModel
+from cf.coldstart.base import ColdStartModel
 from cf.coldstart.evaluation import Ranked, rank
 from cf.coldstart.holdout import Half, Holdout, RatedFilms, hold_out
 from cf.evaluation.metrics import Estimate, FloatArray, bootstrap
@@ -29,23 +29,7 @@ _NDCG = 2
 
 @dataclass(frozen=True)
 class FewShotCurve:
-    """How well hidden films are ranked once some of their ratings are known.
-
-    Parameters
-    ----------
-    model : str
-        Which model supplies all three ways.
-    steps : tuple of int
-        How many ratings of each film are known.
-    content, ratings, mixed : tuple of Estimate
-        The NDCG of the first 10 at each step: by content alone, by the film's own ratings alone, by both, w = n/(n+λ).
-        Without ratings, these alone can say nothing: NaN.
-    crossover : float or None
-        The number of ratings from which these alone beat content alone, interpolated on log n; the first step where
-        they do so at once, None where they never do.
-    n_films : int
-        How many films had ratings enough for all steps and for being predicted, over all draws.
-    """
+    """How well hidden films are ranked once some of their ratings are known."""
 
     model: str
     steps: tuple[int, ...]
@@ -55,52 +39,20 @@ class FewShotCurve:
     crossover: float | None
     n_films: int
 
-    def as_dict(self) -> dict[str, Any]:
-        """Write the curve as plain values.
-
-        Returns
-        -------
-        dict
-            The fields by name; an estimate as value, low and high.
-        """
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to plain values."""
         return asdict(self)
 
 
 def few_shot(
-    model: tuple[str, Callable[[], ColdModel]],
+    model: tuple[str, Callable[[], ColdStartModel]],
     films: RatedFilms,
     *,
     seeds: Sequence[int] = range(5),
     on: Half = "test",
     steps: Sequence[int] = STEPS,
 ) -> FewShotCurve:
-    """Give hidden films ratings back, and rank those films among each other.
-
-    Parameters
-    ----------
-    model : tuple of str and callable
-        A name, and what makes a model that has not been fitted.
-    films : RatedFilms
-        The films.
-    seeds : sequence of int, default 0 to 4
-        Draws of hidden films, and of the ratings that are given back first.
-    on : {'test', 'validation'}, default 'test'
-        Which half of the hidden films.
-    steps : sequence of int, default `STEPS`
-        Ascending; the first is 0.
-
-    Returns
-    -------
-    FewShotCurve
-        The curve.
-
-    Raises
-    ------
-    ConfigError
-        No draw has two films with more ratings than the last step.
-    NotBuiltError
-        As `hold_out`.
-    """
+    """Give hidden films ratings back, and rank those films among each other."""
     name, make = model
     parts: dict[tuple[str, int], list[tuple[npt.NDArray[np.int32], Ranked]]] = {}
     n_films = 0
@@ -124,21 +76,7 @@ def few_shot(
 
 
 def crossover(steps: Sequence[int], content: Sequence[float], ratings: Sequence[float]) -> float | None:
-    """Find the number of ratings from which these alone beat content alone, and go on doing so.
-
-    Parameters
-    ----------
-    steps : sequence of int, of length n
-        Ascending numbers of ratings.
-    content, ratings : sequence of float, of length n
-        How well either does at each step; steps without ratings are passed over.
-
-    Returns
-    -------
-    float or None
-        Where the difference passes 0, in a straight line over log n between two steps; the first step if it is never
-        below 0; None if it is not above 0 at the last.
-    """
+    """Find the number of ratings from which these alone beat content alone, and go on doing so."""
     pairs = zip(steps, content, ratings, strict=True)
     ahead = [(np.log(n), by_ratings - by_content) for n, by_content, by_ratings in pairs if n]
     behind = [place for place, (_, difference) in enumerate(ahead) if not difference > 0]
@@ -154,7 +92,7 @@ _UNKNOWN = Estimate(*[float("nan")] * 3)
 
 
 def _ranked(
-    model: ColdModel, films: RatedFilms, holdout: Holdout, kept: npt.NDArray[np.intp], steps: Sequence[int]
+    model: ColdStartModel, films: RatedFilms, holdout: Holdout, kept: npt.NDArray[np.intp], steps: Sequence[int]
 ) -> dict[tuple[str, int], Ranked]:
     content = films.content.rows(holdout.cold[kept])
     cells = sparse.csr_array(holdout.held_out[:, kept]).tocoo()

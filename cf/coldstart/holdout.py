@@ -22,19 +22,7 @@ _FEWEST_FILMS = 20
 
 @dataclass(frozen=True)
 class RatedFilms:
-    """Films that have ratings, and what is known of them besides.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        All.
-    movie_ids : ndarray of shape (n_films,), int32
-        Every film that has ratings, ascending.
-    content : FilmContent
-        Of each of them.
-    artwork : ndarray of shape (n_films,), int
-        Films of one number show the same artwork.
-    """
+    """Films that have ratings, and what is known of them besides."""
 
     ratings: Ratings
     movie_ids: npt.NDArray[np.int32]
@@ -44,21 +32,7 @@ class RatedFilms:
 
 @dataclass(frozen=True)
 class Draw:
-    """What one draw of hidden films came to.
-
-    Parameters
-    ----------
-    seed : int
-        Which draw.
-    n_hidden, n_cold : int
-        How many films are hidden, and how many of them are tested.
-    n_copies : int
-        How many tested films show nearly the artwork of a film that is learned from.
-    n_leaks : int
-        How many ratings of hidden films are learned from, counted; 0, or the test is none.
-    n_strangers : int
-        How many ratings of tested films are passed over, as their users rated nothing else.
-    """
+    """What one draw of hidden films came to."""
 
     seed: int
     n_hidden: int
@@ -70,21 +44,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Holdout:
-    """What a model learns from, and the films that it is tested on.
-
-    Parameters
-    ----------
-    train : RatingMatrix
-        All ratings of the warm films.
-    warm, cold : ndarray of shape (n_warm,) and (n_cold,), intp
-        Rows of the films that are learned from, in the order of `train`, and of those that are tested.
-    held_out : csr_array of shape (n_users, n_cold), float32
-        What the users of `train` gave the cold films, in stars.
-    copies : ndarray of shape (n_cold,), bool
-        Which cold films show the artwork of a warm one.
-    draw : Draw
-        How many there are of everything.
-    """
+    """What a model learns from, and the films that it is tested on."""
 
     train: RatingMatrix
     warm: npt.NDArray[np.intp]
@@ -98,27 +58,6 @@ def hold_out(films: RatedFilms, seed: int = 0, on: Half = "test") -> Holdout:
     """Hide a fifth of the films with posters; half of them are for choosing, half for the report.
 
     Both halves are hidden together, so that one fit serves both, and what was chosen on one has not seen the other.
-
-    Parameters
-    ----------
-    films : RatedFilms
-        All.
-    seed : int, default 0
-        Which draw.
-    on : {'test', 'validation'}, default 'test'
-        Which half is tested.
-
-    Returns
-    -------
-    Holdout
-        Its films in ascending order of movie_id.
-
-    Raises
-    ------
-    NotBuiltError
-        There are no ratings, or no posters with features.
-    ConfigError
-        There are too few films with both, or nothing is left to learn from.
     """
     with_poster = np.flatnonzero(have_posters(films))
     if len(with_poster) < _FEWEST_FILMS:
@@ -143,23 +82,7 @@ def hold_out(films: RatedFilms, seed: int = 0, on: Half = "test") -> Holdout:
 
 
 def have_posters(films: RatedFilms) -> npt.NDArray[np.bool_]:
-    """Tell which films have a poster that is known.
-
-    Parameters
-    ----------
-    films : RatedFilms
-        The films.
-
-    Returns
-    -------
-    ndarray of shape (n_films,), bool
-        One or more do.
-
-    Raises
-    ------
-    NotBuiltError
-        There are no ratings, or no posters with features.
-    """
+    """Tell which films have a poster that is known."""
     if not len(films.ratings):
         raise NotBuiltError(
             "the cold start is measured on ratings, and there are none; load them with `keyart load DIR`"

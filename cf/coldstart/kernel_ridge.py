@@ -11,12 +11,11 @@ from scipy import sparse
 from scipy.linalg import solve
 
 from cf.coldstart.content import Floats, Standardization
-from cf.coldstart.factor_model import TasteModel, damped
-from cf.coldstart.regression import Ridge
-from cf.coldstart.ridge import SOURCES
+from cf.coldstart.factor_model import FactorModel, damped
+from cf.coldstart.ridge import SOURCES, Ridge
 
 
-class KernelRidge(TasteModel):
+class KernelRidge(FactorModel):
     r"""Predicts a film's factors from genres and years by ridge, and what these leave of them from posters by kernels.
 
     Of what is left over, R, posters predict :math:`w \, k(x, X) (K + \lambda I)^{-1} R` with
@@ -36,7 +35,7 @@ class KernelRidge(TasteModel):
     n_films : int, default 5000
         How many films with posters are learned from at most: the most rated.
     n_factors, damping, smoothing, half_support, seed
-        As `TasteModel` has them.
+        As `FactorModel` has them.
 
     References
     ----------

@@ -10,10 +10,10 @@ import numpy.typing as npt
 from scipy import sparse
 
 from cf.coldstart.content import Floats, Standardization, unit
-from cf.coldstart.factor_model import TasteModel
+from cf.coldstart.factor_model import FactorModel
 
 
-class NearestPosters(TasteModel):
+class NearestPosters(FactorModel):
     r"""Predicts a film's factors from those of the films whose posters are most alike.
 
     .. math:: \hat q_i = \bar q + \frac{\sum_{j \in N_k(i)} s_{ij} (q_j - \bar q)}{\sum_{j \in N_k(i)} s_{ij}}
@@ -26,7 +26,7 @@ class NearestPosters(TasteModel):
     k : int, default 100
         How many films count.
     n_factors, damping, smoothing, half_support, seed
-        As `TasteModel` has them.
+        As `FactorModel` has them.
 
     References
     ----------

@@ -26,21 +26,7 @@ _SHARE = 0.2
 
 @dataclass(frozen=True)
 class PriorScore:
-    """How stars are predicted for films of about one support.
-
-    Parameters
-    ----------
-    source : str
-        What the prior looks at; none is 0 for every film.
-    support : str
-        How many training ratings the films have.
-    n_ratings : int
-        How many ratings were predicted, over all draws.
-    rmse : Estimate
-        In stars.
-    difference : Estimate
-        The RMSE less that without content, on the same ratings, in stars; below 0 content helps.
-    """
+    """How stars are predicted for films of about one support."""
 
     source: str
     support: str
@@ -48,14 +34,8 @@ class PriorScore:
     rmse: Estimate
     difference: Estimate
 
-    def as_dict(self) -> dict[str, Any]:
-        """Write the score as plain values.
-
-        Returns
-        -------
-        dict
-            The fields by name; an estimate as value, low and high.
-        """
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to plain values."""
         return asdict(self)
 
 
@@ -66,31 +46,7 @@ def evaluate_prior(
     on: Half = "test",
     on_fit: Callable[[str, int], None] = lambda _source, _seed: None,
 ) -> list[PriorScore]:
-    """Fit factors to four fifths of the ratings, and predict those of the others that are of films with posters.
-
-    Parameters
-    ----------
-    films : RatedFilms
-        The films.
-    seeds : sequence of int, default 0 to 4
-        Draws. A user of several is one user still.
-    on : {'test', 'validation'}, default 'test'
-        Which half of the films with posters is predicted.
-    on_fit : callable, optional
-        Is told which source is about to be fitted on which draw.
-
-    Returns
-    -------
-    list of PriorScore
-        By source and support, all films together last.
-
-    Raises
-    ------
-    NotBuiltError
-        There are no ratings, or no posters with features.
-    ConfigError
-        There are too few ratings to part.
-    """
+    """Fit factors to four fifths of the ratings, and predict those of the others that are of films with posters."""
     chosen = np.flatnonzero(have_posters(films))
     chosen = chosen[np.random.default_rng(0).permutation(len(chosen)) % 2 == (on == "test")]
     squares: dict[str, list[FloatArray]] = {source: [] for source in SOURCES}

@@ -7,64 +7,44 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from catalog.errors import ConfigError
-from cf.coldstart.aligned_ease import AlignedEase
-from cf.coldstart.base import ColdModel
+from cf.coldstart.aligned_ease import AlignedEASE
+from cf.coldstart.base import ColdStartModel
 from cf.coldstart.baselines import MeanFactor, RandomFactors
 from cf.coldstart.kernel_ridge import KernelRidge
 from cf.coldstart.nearest_posters import NearestPosters
-from cf.coldstart.ridge import ColdStart, GenresAndYears, PostersAlone
-from cf.coldstart.transfer import RidgeALS, RidgeEase
+from cf.coldstart.ridge import ContentRidge, GenresAndYears, PostersOnly
+from cf.coldstart.transfer import RidgeALS, RidgeEASE
 
 
-class ColdEntry(NamedTuple):
-    """One model.
+class ColdStartEntry(NamedTuple):
+    """One model."""
 
-    Parameters
-    ----------
-    make : callable
-        Makes it, not yet fitted.
-    summary : str
-        What it is, in a line.
-    """
-
-    make: Callable[[], ColdModel]
+    make: Callable[[], ColdStartModel]
     summary: str
 
 
-COLD_MODELS: dict[str, ColdEntry] = {
-    "content": ColdEntry(ColdStart, "ridge from genres and years to users' tastes, then from posters to what is left"),
-    "posters": ColdEntry(PostersAlone, "ridge from posters alone to users' tastes"),
-    "genres-years": ColdEntry(GenresAndYears, "ridge from genres and years alone; what posters have to beat"),
-    "nearest-posters": ColdEntry(NearestPosters, "the tastes of the films whose posters are most alike"),
-    "kernel-ridge": ColdEntry(KernelRidge, "ridge from genres and years, then from posters by kernels"),
-    "ridge-als": ColdEntry(RidgeALS, "ridge from content to the factors of alternating least squares"),
-    "ridge-ease": ColdEntry(RidgeEase, "ridge from content to the weights of EASE"),
-    "aligned-ease": ColdEntry(AlignedEase, "similarity of content, aligned to who rates what, smoothed as by EASE"),
-    "mean-factor": ColdEntry(MeanFactor, "every new film is the mean film: a floor"),
-    "random": ColdEntry(RandomFactors, "chance: a floor"),
+COLD_START_MODELS: dict[str, ColdStartEntry] = {
+    "content": ColdStartEntry(
+        ContentRidge, "ridge from genres and years to users' tastes, then from posters to what is left"
+    ),
+    "posters": ColdStartEntry(PostersOnly, "ridge from posters alone to users' tastes"),
+    "genres-years": ColdStartEntry(GenresAndYears, "ridge from genres and years alone; what posters have to beat"),
+    "nearest-posters": ColdStartEntry(NearestPosters, "the tastes of the films whose posters are most alike"),
+    "kernel-ridge": ColdStartEntry(KernelRidge, "ridge from genres and years, then from posters by kernels"),
+    "ridge-als": ColdStartEntry(RidgeALS, "ridge from content to the factors of alternating least squares"),
+    "ridge-ease": ColdStartEntry(RidgeEASE, "ridge from content to the weights of EASE"),
+    "aligned-ease": ColdStartEntry(
+        AlignedEASE, "similarity of content, aligned to who rates what, smoothed as by EASE"
+    ),
+    "mean-factor": ColdStartEntry(MeanFactor, "every new film is the mean film: a floor"),
+    "random": ColdStartEntry(RandomFactors, "chance: a floor"),
 }
 
 
-def make_cold(name: str) -> ColdModel:
-    """Make a model that has not been fitted.
-
-    Parameters
-    ----------
-    name : str
-        One of `COLD_MODELS`.
-
-    Returns
-    -------
-    ColdModel
-        The model.
-
-    Raises
-    ------
-    ConfigError
-        There is no model of that name.
-    """
-    if name not in COLD_MODELS:
-        near = get_close_matches(name, COLD_MODELS, 1)
-        advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(COLD_MODELS)}"
+def make_cold_start(name: str) -> ColdStartModel:
+    """Make a model that has not been fitted."""
+    if name not in COLD_START_MODELS:
+        near = get_close_matches(name, COLD_START_MODELS, 1)
+        advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(COLD_START_MODELS)}"
         raise ConfigError(f"no model of the cold start is called {name!r}; {advice}")
-    return COLD_MODELS[name].make()
+    return COLD_START_MODELS[name].make()

@@ -15,13 +15,14 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
+from scipy.linalg import cho_solve, cholesky, solve_triangular
 
 from catalog.errors import DataError
 from catalog.io.arrays import open_arrays, save_arrays
+from catalog.scored_ids import ScoredIds
 from cf.coldstart.base import Counts
 from cf.coldstart.content import Encoding, FilmContent, Floats, Standardization, unit
-from cf.coldstart.factor_model import FloatArray, TasteModel, chosen, damped
-from cf.coldstart.regression import Ridge
+from cf.coldstart.factor_model import FactorModel, FloatArray, chosen, damped
 
 _NAME, _KIND, _VERSION = "cold-start", "keyart-cold-start", 3
 # The two-sided 95 % quantile of the normal distribution.
@@ -31,25 +32,27 @@ _NO_MEAN = 3.5
 _HALF_SUPPORT_OF_MEANS = 10.0
 
 
+class Ridge:
+    r"""Ridge regression of many targets on the same rows: :math:`(X^\top W X + \lambda I)^{-1} X^\top W Y`."""
+
+    def __init__(self, rows: npt.NDArray[Any], weights: npt.NDArray[Any], penalty: float) -> None:
+        self._rows, self._weights = rows, weights
+        gram = (rows.T * weights) @ rows
+        gram[np.diag_indices_from(gram)] += max(penalty, 1e-9)
+        self._cholesky = cholesky(gram, lower=True)
+
+    def coefficients(self, targets: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.asarray(cho_solve((self._cholesky, True), (self._rows.T * self._weights) @ targets))
+
+    def leverages(self) -> npt.NDArray[Any]:
+        """Return the weight of each row in its own prediction."""
+        halves = solve_triangular(self._cholesky, self._rows.T, lower=True)
+        return np.asarray(self._weights * np.square(halves).sum(axis=0))
+
+
 @dataclass(frozen=True)
 class Source:
-    """How one kind of content is learned from.
-
-    Parameters
-    ----------
-    penalty : float
-        The ridge, in films: so many films of mean length are needed before content counts half.
-    smoothing : float
-        How far predictions keep to the tastes that many users share: a factor of strength s counts s / (s + smoothing).
-    damping : float, default 0
-        How much less the most rated films have to say than by the model's own damping, as an exponent.
-    weight : float, default 1
-        What the predicted factors are multiplied by; above 1 where ridge, smoothing and damping take away too much.
-    by_column : bool, default False
-        Bring every column to the same spread first, as for features of a network.
-    by_row : bool, default False
-        Bring every film to the same length after that, so that no loud poster drowns others.
-    """
+    """How one kind of content is learned from."""
 
     penalty: float
     smoothing: float
@@ -59,20 +62,7 @@ class Source:
     by_row: bool = False
 
     def rows(self, standardization: Standardization, content: Floats) -> Floats:
-        """Bring content to the form that is learned from.
-
-        Parameters
-        ----------
-        standardization : Standardization
-            Of the films that were learned from.
-        content : ndarray of shape (n, d), float32
-            Encoded.
-
-        Returns
-        -------
-        ndarray of shape (n, d), float32
-            0 where nothing is known.
-        """
+        """Bring content to the form that is learned from."""
         rows = standardization(content)
         return unit(rows) if self.by_row else rows
 
@@ -87,35 +77,14 @@ _USES = {"facts": {"genres", "years"}, "genres": {"genres"}, "years": {"years"},
 
 
 class ExpectedMeans(NamedTuple):
-    """The mean ratings that films are expected to get, and between which they lie with 95 % probability.
-
-    Parameters
-    ----------
-    values, low, high : ndarray of shape (n,), float32
-        In stars, within the scale of the ratings.
-    """
+    """The mean ratings that films are expected to get, and between which they lie with 95 % probability."""
 
     values: Floats
     low: Floats
     high: Floats
 
 
-class Audience(NamedTuple):
-    """The users who would like a film most.
-
-    Parameters
-    ----------
-    user_ids : ndarray of shape (n,), int32
-        Keenest first; n is k or less.
-    scores : ndarray of shape (n,), float32
-        By how many standard deviations the user prefers the film to the films of the catalog on average; above 0.
-    """
-
-    user_ids: npt.NDArray[np.int32]
-    scores: Floats
-
-
-class ColdStart(TasteModel):
+class ContentRidge(FactorModel):
     """Predicts preferences and mean ratings of films from their content.
 
     Parameters
@@ -124,7 +93,7 @@ class ColdStart(TasteModel):
         The kinds of content, as `Encoding` names them, in the order in which they are learned from; those of the class
         unless given.
     n_factors, damping, smoothing, half_support, seed
-        As `TasteModel` has them.
+        As `FactorModel` has them.
 
     References
     ----------
@@ -151,69 +120,23 @@ class ColdStart(TasteModel):
         self.source = ""
 
     def expected_means(self, films: FilmContent) -> ExpectedMeans:
-        """Predict mean ratings.
-
-        Parameters
-        ----------
-        films : FilmContent
-            Of n films.
-
-        Returns
-        -------
-        ExpectedMeans
-            Of each film.
-        """
+        """Predict mean ratings."""
         mean, spread, lowest, highest = self.learned_["mean"]
         values = self._linear(self.encoding_(films))[:, -1] + mean
         ends = (values + offset * _WITHIN_95 * spread for offset in (0, -1, 1))
         return ExpectedMeans(*(np.asarray(end.clip(lowest, highest), np.float32) for end in ends))
 
-    def audience(self, films: FilmContent, k: int = 1000) -> list[Audience]:
-        """Find the users who would like each film most, never those to whom it is below their own average.
-
-        Parameters
-        ----------
-        films : FilmContent
-            Of n films.
-        k : int, default 1000
-            How many users at most.
-
-        Returns
-        -------
-        list of Audience
-            One for each film.
-        """
+    def audience(self, films: FilmContent, k: int = 1000) -> list[ScoredIds]:
+        """Find the users who would like each film most, never those to whom it is below their own average."""
         factors = self.factors(films)
         return [self._audience(factor, k) for factor in factors]
 
     def user_factors(self, values: sparse.csr_array) -> Floats:
-        """Place new users among the users, from what they have rated.
-
-        Parameters
-        ----------
-        values : csr_array of shape (n, n_rated)
-            Their ratings of the films of the fit, `movie_ids_`.
-
-        Returns
-        -------
-        ndarray of shape (n, n_factors), float32
-            0 for who has rated nothing.
-        """
+        """Place new users among the users, from what they have rated."""
         return np.asarray(chosen(values) @ self.loadings_ / np.maximum(self.strengths_, 1e-9), np.float32)
 
     def save(self, folder: Path) -> None:
-        """Write what was learned.
-
-        Parameters
-        ----------
-        folder : Path
-            A folder of this model's own.
-
-        Raises
-        ------
-        StoreError
-            The files cannot be written; what was there before is untouched.
-        """
+        """Write what was learned."""
         parameters = {name: getattr(self, name) for name in _PARAMETERS}
         sources = {name: asdict(source) for name, source in self.sources.items()}
         learned = {name: getattr(self, name) for name in _LEARNS}
@@ -227,25 +150,7 @@ class ColdStart(TasteModel):
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Read what `save` wrote.
-
-        Parameters
-        ----------
-        folder : Path
-            The model's folder.
-
-        Returns
-        -------
-        ColdStart
-            A model that answers as the saved one did.
-
-        Raises
-        ------
-        NotBuiltError
-            Nothing was saved there.
-        DataError
-            It is of another kind or version, or damaged.
-        """
+        """Read what `save` wrote."""
         content, learned = open_arrays(folder, _NAME, _KIND, _VERSION)
         try:
             sources = {name: Source(**source) for name, source in content["sources"].items()}
@@ -308,15 +213,15 @@ class ColdStart(TasteModel):
             total = total + source.rows(standardization, content[name]) @ self.learned_[f"{name}_coefficients"]
         return np.asarray(total, np.float32)
 
-    def _audience(self, factor: Floats, k: int) -> Audience:
+    def _audience(self, factor: Floats, k: int) -> ScoredIds:
         scores = self._preferences(factor[None])[:, 0]
         keen = np.flatnonzero(scores > 0)
         # A stable sort leaves equal scores in ascending user_id.
         chosen = keen[np.argsort(-scores[keen], kind="stable")[:k]]
-        return Audience(self.user_ids_[chosen], scores[chosen])
+        return ScoredIds(self.user_ids_[chosen], scores[chosen])
 
 
-class PostersAlone(ColdStart):
+class PostersOnly(ContentRidge):
     """The same from nothing but posters."""
 
     name = "posters"
@@ -325,7 +230,7 @@ class PostersAlone(ColdStart):
     }
 
 
-class GenresAndYears(ColdStart):
+class GenresAndYears(ContentRidge):
     """The same from genres and years, without any poster: what every other model has to beat."""
 
     name = "genres-years"

@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from cf.coldstart.base import ColdModel, Counts
+from cf.coldstart.base import ColdStartModel, Counts
 from cf.coldstart.content import Floats, Standardization
-from cf.coldstart.factor_model import FloatArray, TasteModel
-from cf.coldstart.regression import Ridge
-from cf.coldstart.ridge import Source
+from cf.coldstart.factor_model import FactorModel, FloatArray
+from cf.coldstart.ridge import Ridge, Source
 from cf.models.als import ImplicitALS
 from cf.ratings import RatingMatrix
 
@@ -25,15 +24,7 @@ SOURCES: Mapping[str, Source] = {
 
 
 class ContentRegression:
-    """Ridge regression of any targets on content, one source after the other, each on what those before it left over.
-
-    Parameters
-    ----------
-    sources : mapping of str to Source
-        The kinds of content. Only penalties, weights and how rows are brought to one scale count here.
-    half_support : float, default 0
-        The number of ratings at which a film counts half; at 0 all count alike.
-    """
+    """Ridge regression of targets on content, source by source, each on the residuals of those before it."""
 
     def __init__(self, sources: Mapping[str, Source], half_support: float = 0.0) -> None:
         self.sources = dict(sources)
@@ -42,22 +33,7 @@ class ContentRegression:
         self.fitted_: dict[str, tuple[Standardization, Floats]]
 
     def fit(self, content: Mapping[str, Floats], targets: FloatArray, support: Counts) -> ContentRegression:
-        """Learn from films.
-
-        Parameters
-        ----------
-        content : mapping of str to ndarray of shape (n, d), float32
-            Encoded.
-        targets : ndarray of shape (n, k), float64
-            What is to be predicted.
-        support : ndarray of shape (n,), int
-            How many ratings each film has, above 0.
-
-        Returns
-        -------
-        ContentRegression
-            Itself.
-        """
+        """Learn from films."""
         weights = support / (support + self.half_support)
         self.mean_ = np.average(targets, axis=0, weights=weights) if len(targets) else np.zeros(targets.shape[1])
         self.fitted_ = {}
@@ -72,25 +48,14 @@ class ContentRegression:
         return self
 
     def __call__(self, content: Mapping[str, Floats]) -> Floats:
-        """Predict.
-
-        Parameters
-        ----------
-        content : mapping of str to ndarray of shape (n, d), float32
-            Encoded.
-
-        Returns
-        -------
-        ndarray of shape (n, k), float32
-            The targets that films of such content would have.
-        """
+        """Predict."""
         total: Any = self.mean_
         for name, (standardization, coefficients) in self.fitted_.items():
             total = total + self.sources[name].rows(standardization, content[name]) @ coefficients
         return np.asarray(total, np.float32)
 
 
-class RidgeALS(ColdModel):
+class RidgeALS(ColdStartModel):
     """Predicts the factors that alternating least squares of who rated what gives to films.
 
     Parameters
@@ -100,7 +65,7 @@ class RidgeALS(ColdModel):
     n_factors : int, default 32
         As `cf.models.als.ImplicitALS` has it.
     half_support : float, default 50
-        See `ColdModel`.
+        See `ColdStartModel`.
     seed : int, default 0
         Which first factors.
 
@@ -143,7 +108,7 @@ class RidgeALS(ColdModel):
         return self.als_.factors_of_films(values)
 
 
-class RidgeEase(TasteModel):
+class RidgeEASE(FactorModel):
     r"""Predicts the weights of EASE, in the space of users' factors.
 
     Of EASE's weights :math:`B = I - P / \mathrm{diag}(P)`, what who has not seen a film i thinks of it is, with the
@@ -155,7 +120,7 @@ class RidgeEase(TasteModel):
     sources : mapping of str to Source, default `SOURCES`
         As `ContentRegression` takes them.
     n_factors, damping, smoothing, half_support, seed
-        As `TasteModel` has them; the smoothing is EASE's penalty.
+        As `FactorModel` has them; the smoothing is EASE's penalty.
 
     References
     ----------

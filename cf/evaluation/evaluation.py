@@ -1,12 +1,12 @@
-"""Models on the same splits under the same measures: how they rate, how they rank, what they cost.
+"""Evaluate recommenders on the same splits by the same measures: rating, ranking and cost.
 
-Models that are trained to rate are poor at ranking and the other way round, so both are always measured:
+Models trained to predict ratings often rank poorly and the reverse, so both are always measured:
 
 - **Rating**: RMSE and MAE over all test ratings, predictions clipped to the scale. What a model cannot predict is
-  filled in by the baseline (mean, user, film), and the share that it could predict is told. A model that gives no stars
-  has its scores brought onto stars by a straight line, fitted on ratings that it was trained on.
-- **Ranking**: Recall, NDCG, reciprocal rank, against all films that the training ratings know, seen ones excluded.
-- **Cost**: seconds to fit, milliseconds to recommend to one user, memory beyond what the process had.
+  imputed by the baseline (mean, user, film), and the share that it could predict is reported. Scores of a model that
+  predicts no stars are mapped to stars by a straight line, fitted on ratings that it was trained on.
+- **Ranking**: Recall, NDCG, reciprocal rank among all films of the training ratings, without those that the user rated.
+- **Cost**: seconds to fit, milliseconds to recommend to one user, megabytes beyond the memory used before.
 """
 
 from __future__ import annotations
@@ -37,35 +37,12 @@ _WELL_NDCG, _BADLY_NDCG = 0.8, 0.5
 
 @dataclass(frozen=True)
 class Scorecard:
-    """How one model did.
-
-    Parameters
-    ----------
-    name : str
-        Which model.
-    rmse, mae : Estimate
-        In stars; NaN where there was nothing to predict.
-    predicted : float
-        The share of the test ratings that the model could predict by itself, in [0, 1].
-    gives_stars : bool
-        Whether it predicts stars; else its scores were brought onto stars by a straight line.
-    recall, ndcg, mrr : Estimate
-        Of the first k films, and of the whole ranking for mrr; in [0, 1].
-    item_coverage : float
-        The share of the films that is recommended to anybody, in [0, 1].
-    novelty : float
-        In bits.
-    fit_s, recommend_ms, memory_mb : float
-        Seconds to fit a split, milliseconds to recommend k films to one user among all users at once, megabytes beyond
-        what the process had before; the mean, the mean and the most over splits.
-    remark : str
-        Where it rates well but ranks badly, or the other way round.
-    """
+    """The results of one model: means over users, and costs per split."""
 
     name: str
     rmse: Estimate
     mae: Estimate
-    predicted: float
+    predicted: float  # share of the test ratings that it could predict by itself
     gives_stars: bool
     recall: Estimate
     ndcg: Estimate
@@ -77,20 +54,14 @@ class Scorecard:
     memory_mb: float
     remark: str = ""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Write the scorecard as plain values.
-
-        Returns
-        -------
-        dict
-            The fields by name; an estimate as value, low and high.
-        """
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to plain values."""
         return asdict(self)
 
 
 @dataclass
 class _Tally:
-    """What a model contributes user by user, over all splits."""
+    """The measures of one model, user by user, over all splits."""
 
     user_ids: list[npt.NDArray[np.int32]] = field(default_factory=list)
     squares: list[FloatArray] = field(default_factory=list)
@@ -111,28 +82,7 @@ def evaluate(
     n_resamples: int = 1000,
     on_fit: Callable[[str, str], None] = lambda _model, _split: None,
 ) -> list[Scorecard]:
-    """Fit models on the training part of each split and test them on the other part.
-
-    Parameters
-    ----------
-    models : mapping of str to callable
-        By name, what makes a model that has not been fitted.
-    splits : iterable of Split
-        The same for every model; several, as folds, are taken together.
-    k : int, default 10
-        How many recommended films count.
-    relevant_from : float, default 0
-        The stars from which a test rating counts as relevant; by default whatever was rated.
-    n_resamples : int, default 1000
-        For the intervals.
-    on_fit : callable, optional
-        Is told which model is about to be fitted on which split.
-
-    Returns
-    -------
-    list of Scorecard
-        One for each model, in their order.
-    """
+    """Fit models on the training ratings of each split and measure them on the test ratings."""
     tallies = {name: _Tally() for name in models}
     gives_stars = {}
     for split in splits:
@@ -146,22 +96,7 @@ def evaluate(
 
 
 def predict_stars(model: Recommender, train: Ratings, test: Ratings) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-    """Predict test ratings in stars, whatever the model's own scale, clipped to the scale of the training ratings.
-
-    Parameters
-    ----------
-    model : Recommender
-        Fitted on `train`.
-    train, test : Ratings
-        What it was fitted on, and what it is asked.
-
-    Returns
-    -------
-    stars : ndarray of shape (n_test,), float64
-        For each test rating; the baseline's where the model can say nothing.
-    by_itself : ndarray of shape (n_test,), bool
-        Which of them the model could predict.
-    """
+    """Predict test ratings in stars, clipped to the scale; and which of them the model could predict by itself."""
     predicted = model.predict(test.user_ids, test.movie_ids).astype(np.float64)
     by_itself = ~np.isnan(predicted)
     if not model.predicts_stars:
@@ -192,9 +127,9 @@ def _measure(model: Recommender, split: Split, tally: _Tally, k: int, relevant_f
     recommend_ms = 1000 * (time.perf_counter() - started) / max(1, len(chosen))
     tally.ranked_for.append(np.array(chosen, np.int32))
     tally.rankings.append(_rank(model, chosen, relevant, k))
-    movie_ids, n_ratings, _ = split.train.support()
+    movie_ids, n_ratings, _ = split.train.film_statistics()
     popularity = dict(zip(movie_ids.tolist(), n_ratings.tolist(), strict=True))
-    shown = [found.movie_ids for found in first]
+    shown = [films.ids for films in first]
     covered = item_coverage(shown, k, len(movie_ids))
     tally.per_split.append(
         (covered, novelty(shown, k, popularity, len(matrix.user_ids)), fit_s, recommend_ms, peak.megabytes)
@@ -204,12 +139,12 @@ def _measure(model: Recommender, split: Split, tally: _Tally, k: int, relevant_f
 def _rank(model: Recommender, user_ids: list[int], relevant: Mapping[int, npt.NDArray[np.int32]], k: int) -> FloatArray:
     """Score the whole ranking of each user: recall, NDCG and reciprocal rank, (3, n_users)."""
     n_films = max(1, len(model.movie_ids_))
-    # Rankings of all users at once would be as large as the matrix of ratings would be if it were not sparse.
+    # All rankings at once would take the memory of a dense matrix of ratings.
     size = max(1, BLOCK_CELLS // n_films)
     parts = [np.zeros((3, 0))]
     for start in range(0, len(user_ids), size):
         block = user_ids[start : start + size]
-        ranked = [found.movie_ids for found in model.recommend(block, n_films)]
+        ranked = [films.ids for films in model.recommend(block, n_films)]
         scores = ranking_scores(ranked, [relevant[user_id] for user_id in block], k)
         parts.append(np.stack([scores.recall, scores.ndcg, scores.reciprocal_rank]))
     return np.concatenate(parts, axis=1)
@@ -218,7 +153,7 @@ def _rank(model: Recommender, user_ids: list[int], relevant: Mapping[int, npt.ND
 def _relevant(
     split: Split, user_ids: npt.NDArray[np.int32], rows: npt.NDArray[np.intp], relevant_from: float
 ) -> dict[int, npt.NDArray[np.int32]]:
-    """List, for each user who was there before, the test films that count: those that a model can know."""
+    """List the relevant test films of each user: users and films of the training ratings only."""
     known = np.isin(split.test.movie_ids, split.train.movie_ids) & np.isin(split.test.user_ids, split.train.user_ids)
     counts = known & (split.test.values >= relevant_from)
     order = np.argsort(rows[counts], kind="stable")
@@ -245,7 +180,7 @@ def _baseline_stars(train: Ratings, test: Ratings) -> FloatArray:
     matrix = train.matrix()
     biases = fit_biases(matrix.values)
     users, films = rows_of(matrix.user_ids, test.user_ids), rows_of(matrix.movie_ids, test.movie_ids)
-    # A 0 at the end is what row -1, somebody unknown, is taken to be.
+    # Row -1, which stands for an unknown user or film, has the bias 0.
     of_users, of_films = np.append(biases.users, 0.0), np.append(biases.films, 0.0)
     return np.asarray(biases.mean + of_users[users] + of_films[films])
 
@@ -256,7 +191,7 @@ def _scorecard(name: str, tally: _Tally, gives_stars: bool, n_resamples: int) ->
         np.asarray(np.bincount(rows, weights=np.concatenate(parts), minlength=len(user_ids)), np.float64)
         for parts in (tally.squares, tally.distances, tally.n_ratings)
     )
-    # A user of several folds is one user still: drawn with all their rankings, or not at all.
+    # A user of several folds is resampled as one user, with all their rankings.
     ranked_for, rows = np.unique(np.concatenate(tally.ranked_for), return_inverse=True)
     times = np.bincount(rows, minlength=len(ranked_for)).astype(np.float64)
     recall, ndcg, reciprocal_rank = (
@@ -304,7 +239,7 @@ class _Peak:
 
 @contextmanager
 def _peak_memory() -> Iterator[_Peak]:
-    """Watch how far the process's memory grows; a hundred looks a second, as BLAS and TensorFlow tell nobody."""
+    """Sample how far the memory of the process grows, as BLAS and TensorFlow do not report theirs."""
     process, peak, over = psutil.Process(), _Peak(), threading.Event()
     before = process.memory_info().rss
 

@@ -1,6 +1,6 @@
-"""How good predictions and recommendations are, user by user; means, and how sure they are.
+"""Measures of predictions and recommendations, user by user, with bootstrap intervals.
 
-Rankings are full: the place of a film is its place among all films, never among a sample of them.
+Rankings are full: ranks count among all films, never among a sample of them.
 """
 
 from __future__ import annotations
@@ -19,13 +19,7 @@ _RESAMPLES_AT_ONCE = 50
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over users, and where it lies in 95 of 100 resamples of the users.
-
-    Parameters
-    ----------
-    value, low, high : float
-        The mean and the ends of the interval.
-    """
+    """A mean over users with its 95 % bootstrap interval."""
 
     value: float
     low: float
@@ -34,13 +28,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class RankingScores:
-    """How well films were ranked for each user.
-
-    Parameters
-    ----------
-    recall, ndcg, reciprocal_rank : ndarray of shape (n_users,), float64
-        In [0, 1].
-    """
+    """The measures of each user's ranking, (n_users,) each."""
 
     recall: FloatArray
     ndcg: FloatArray
@@ -48,25 +36,12 @@ class RankingScores:
 
 
 def ranking_scores(rankings: Sequence[Films], relevant: Sequence[Films], k: int) -> RankingScores:
-    r"""Score rankings by where the relevant films stand.
+    r"""Score rankings by the ranks of the relevant films.
 
     Of user u with relevant films :math:`R_u`, all alike in relevance: recall is the share of :math:`R_u` among the
     first k; NDCG is :math:`\sum_{p \le k} [f_p \in R_u] / \log_2(p + 1)` over its largest possible value; the
     reciprocal rank is 1 / p of the first relevant film, wherever it stands, and 0 where none stands anywhere.
 
-    Parameters
-    ----------
-    rankings : sequence of ndarray of int
-        The films recommended to each user, best first.
-    relevant : sequence of ndarray of int
-        The films that each user turned out to choose; one or more.
-    k : int
-        How many places count.
-
-    Returns
-    -------
-    RankingScores
-        Of each user.
 
     References
     ----------
@@ -85,48 +60,18 @@ def ranking_scores(rankings: Sequence[Films], relevant: Sequence[Films], k: int)
 
 
 def item_coverage(rankings: Sequence[Films], k: int, n_films: int) -> float:
-    """Tell which share of the films is recommended to anybody.
-
-    Parameters
-    ----------
-    rankings : sequence of ndarray of int
-        The films recommended to each user, best first.
-    k : int
-        How many places count.
-    n_films : int
-        How many films there are.
-
-    Returns
-    -------
-    float
-        In [0, 1].
-    """
+    """Return the share of films that are among the first k of any user."""
     shown = np.unique(np.concatenate([ranked[:k] for ranked in rankings])) if len(rankings) else np.empty(0)
     return len(shown) / max(1, n_films)
 
 
 def novelty(rankings: Sequence[Films], k: int, popularity: dict[int, int], n_users: int) -> float:
-    r"""Tell how far from obvious recommendations are: the mean self-information of what is shown.
+    r"""Return how far from obvious recommendations are: the mean self-information of the films among the first k.
 
     .. math:: -\log_2 (n_i / n)
 
     where :math:`n_i` of n users rated film i; a film that nobody rated counts as rated by one.
 
-    Parameters
-    ----------
-    rankings : sequence of ndarray of int
-        The films recommended to each user, best first.
-    k : int
-        How many places count.
-    popularity : dict of int to int
-        How many users rated each film.
-    n_users : int
-        How many users there are.
-
-    Returns
-    -------
-    float
-        In bits; NaN where nothing is recommended.
 
     References
     ----------
@@ -140,25 +85,7 @@ def novelty(rankings: Sequence[Films], k: int, popularity: dict[int, int], n_use
 
 
 def bootstrap(totals: FloatArray, weights: FloatArray, *, root: bool = False, n: int = 1000, seed: int = 0) -> Estimate:
-    """Estimate a mean and its 95 % interval by drawing users again and again.
-
-    Parameters
-    ----------
-    totals : ndarray of shape (n_users,), float64
-        What each user contributes: a score, or the sum of the squares of many errors.
-    weights : ndarray of shape (n_users,), float64
-        How much each user counts: 1, or the number of those errors.
-    root : bool, default False
-        Take the root of the mean, as for RMSE.
-    n : int, default 1000
-        How many resamples.
-    seed : int, default 0
-        Which draw; the same seed draws the same users, so that two models can be compared pair by pair.
-
-    Returns
-    -------
-    Estimate
-        NaN where there is nothing to take the mean of.
+    """Estimate a weighted mean, or its root, and its 95 % interval by resampling users.
 
     References
     ----------

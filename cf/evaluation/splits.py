@@ -1,6 +1,6 @@
-"""How ratings are parted into those that a model learns from and those that it is tested on.
+"""Split ratings into those to train on and those to test on.
 
-Every split is seeded, parts each rating exactly once, and changes no rating.
+Splits are seeded and put each rating on exactly one side.
 """
 
 from __future__ import annotations
@@ -20,15 +20,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Split:
-    """Ratings to learn from and ratings to be tested on.
-
-    Parameters
-    ----------
-    name : str
-        Which split it is, for a reader of the results.
-    train, test : Ratings
-        The two; no rating is in both.
-    """
+    """Training and test ratings."""
 
     name: str
     train: Ratings
@@ -36,151 +28,53 @@ class Split:
 
 
 def random_split(ratings: Ratings, test_share: float = 0.2, seed: int = 0, *, stratified: bool = True) -> Split:
-    """Hold a share of all ratings out, at random.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        All.
-    test_share : float, default 0.2
-        The share that is held out, between 0 and 1.
-    seed : int, default 0
-        Which draw.
-    stratified : bool, default True
-        Draw the same share of every number of stars.
-
-    Returns
-    -------
-    Split
-        The two parts.
-
-    Raises
-    ------
-    ConfigError
-        There are too few ratings to part, or the share is out of range.
-    """
+    """Hold out a random share of all ratings; stratified: the same share of each number of stars."""
     _check_share(test_share)
     strata = ratings.values if stratified else np.zeros(len(ratings))
     held_out = _share_of_each(strata, test_share, seed)
-    return _parted(f"random {test_share:.0%}, seed {seed}", ratings, held_out)
+    return _split(f"random {test_share:.0%}, seed {seed}", ratings, held_out)
 
 
 def by_user(ratings: Ratings, held_out: int | float = 10, seed: int = 0) -> Split:
-    """Hold some ratings of every user out, at random.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        All.
-    held_out : int or float, default 10
-        How many of each user's ratings; or, below 1, which share of them. A user of too few ratings keeps one.
-    seed : int, default 0
-        Which draw.
-
-    Returns
-    -------
-    Split
-        The two parts.
-
-    Raises
-    ------
-    ConfigError
-        There are too few ratings to part, or `held_out` is out of range.
-    """
+    """Hold out random ratings of every user: a share below 1, or a number from 1."""
     if held_out < 1:
         _check_share(float(held_out))
-        mask, said = _share_of_each(ratings.user_ids, float(held_out), seed), f"{held_out:.0%}"
+        mask, amount = _share_of_each(ratings.user_ids, float(held_out), seed), f"{held_out:.0%}"
     else:
         ranks, counts = ranks_in_groups(ratings.user_ids, seed)
-        mask, said = ranks < np.minimum(int(held_out), counts - 1), f"{int(held_out)}"
-    return _parted(f"{said} of each user, seed {seed}", ratings, mask)
+        mask, amount = ranks < np.minimum(int(held_out), counts - 1), f"{int(held_out)}"
+    return _split(f"{amount} of each user, seed {seed}", ratings, mask)
 
 
 def by_time(ratings: Ratings, test_share: float = 0.2) -> Split:
-    """Hold the latest ratings out: learn from the past, be tested on what came after.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        All.
-    test_share : float, default 0.2
-        The share that is held out; ratings of the same second stay together.
-
-    Returns
-    -------
-    Split
-        The two parts.
-
-    Raises
-    ------
-    ConfigError
-        There are too few ratings to part, all are of the same second, or the share is out of range.
-    """
+    """Hold out the latest ratings."""
     _check_share(test_share)
     if not len(ratings):
-        return _parted("latest", ratings, np.zeros(0, bool))
+        return _split("latest", ratings, np.zeros(0, bool))
     if np.ptp(ratings.timestamps) == 0:
         raise ConfigError(
-            f"the {len(ratings):,} ratings cannot be parted by time: they have none, or all the same; choose another "
-            "split"
+            f"the {len(ratings):,} ratings cannot be split by time: their timestamps are missing or all the same; "
+            "choose another split"
         )
     moment = np.quantile(ratings.timestamps, 1 - test_share, method="higher")
-    return _parted(f"latest {test_share:.0%}", ratings, ratings.timestamps >= moment)
+    return _split(f"latest {test_share:.0%}", ratings, ratings.timestamps >= moment)
 
 
 def k_fold(ratings: Ratings, n_folds: int = 5, seed: int = 0) -> Iterator[Split]:
-    """Hold each of k equal parts out in turn.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        All.
-    n_folds : int, default 5
-        k, 2 or more.
-    seed : int, default 0
-        Which draw.
-
-    Yields
-    ------
-    Split
-        One a fold.
-
-    Raises
-    ------
-    ConfigError
-        There are fewer ratings than folds.
-    """
+    """Hold out each of k equal parts in turn."""
     if n_folds < 2:
         raise ConfigError(f"expected 2 folds or more, received {n_folds}")
     folds = np.random.default_rng(seed).permutation(len(ratings)) % n_folds
     for fold in range(n_folds):
-        yield _parted(f"fold {fold + 1} of {n_folds}, seed {seed}", ratings, folds == fold)
+        yield _split(f"fold {fold + 1} of {n_folds}, seed {seed}", ratings, folds == fold)
 
 
-def given(train_path: Path, test_path: Path) -> Split:
-    """Read a split that somebody else has made, such as ml-100k's ``u1.base`` and ``u1.test``.
-
-    Parameters
-    ----------
-    train_path, test_path : Path
-        Files that `read_ratings` reads.
-
-    Returns
-    -------
-    Split
-        The two.
-
-    Raises
-    ------
-    DataError
-        A file is malformed.
-    ConfigError
-        A file holds no ratings; or a rating is in both: the model would be tested on what it has learned.
-    """
+def read_split(train_path: Path, test_path: Path) -> Split:
+    """Read a split from two files, such as ml-100k's ``u1.base`` and ``u1.test``."""
     train, test = read_ratings(train_path), read_ratings(test_path)
     for path, ratings in ((train_path, train), (test_path, test)):
         if not len(ratings):
-            raise ConfigError(f"{path} holds no ratings; a split needs some to learn from and some to be tested on")
+            raise ConfigError(f"{path} holds no ratings; a split needs ratings to train on and to test on")
     both = np.intersect1d(_pairs(train), _pairs(test))
     if len(both):
         user_id, movie_id = divmod(int(both[0]), 2**32)
@@ -194,65 +88,30 @@ def given(train_path: Path, test_path: Path) -> Split:
 def item_cold(
     ratings: Ratings, test_share: float = 0.2, seed: int = 0, *, of_films: Sequence[int] | None = None
 ) -> Split:
-    """Hold all ratings of some films out: to the model these films do not exist.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        All.
-    test_share : float, default 0.2
-        The share of the films.
-    seed : int, default 0
-        Which draw.
-    of_films : sequence of int, optional
-        Draw from these films only, such as those with a poster; by default from all.
-
-    Returns
-    -------
-    Split
-        The two parts; no film is in both.
-
-    Raises
-    ------
-    ConfigError
-        There are too few films to part, or the share is out of range.
-    """
+    """Hold out all ratings of a random share of films, which the model never sees."""
     _check_share(test_share)
     rated = np.unique(ratings.movie_ids)
     candidates = rated if of_films is None else np.intersect1d(rated, np.asarray(of_films, np.int32))
     n_cold = round(test_share * len(candidates))
     cold = np.random.default_rng(seed).permutation(candidates)[:n_cold]
-    return _parted(f"{n_cold} films cold, seed {seed}", ratings, np.isin(ratings.movie_ids, cold))
+    return _split(f"{n_cold} films cold, seed {seed}", ratings, np.isin(ratings.movie_ids, cold))
 
 
 def ranks_in_groups(
     groups: npt.NDArray[np.generic], seed: int = 0
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Give each entry a random rank within its group, and the group's size.
-
-    Parameters
-    ----------
-    groups : ndarray of shape (n,)
-        Which group each entry is of.
-    seed : int, default 0
-        Which draw.
-
-    Returns
-    -------
-    ranks, sizes : ndarray of shape (n,), intp
-        From 0, each once in a group; and of how many entries each one's group is.
-    """
-    _, places, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    order = np.lexsort((np.random.default_rng(seed).random(len(groups)), places))
+    """Return a random rank of each entry within its group, and the size of its group."""
+    _, rows, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    order = np.lexsort((np.random.default_rng(seed).random(len(groups)), rows))
     ranks = np.empty(len(groups), np.intp)
     ranks[order] = np.arange(len(groups)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return ranks, sizes[places]
+    return ranks, sizes[rows]
 
 
-def _parted(name: str, ratings: Ratings, held_out: Mask) -> Split:
+def _split(name: str, ratings: Ratings, held_out: Mask) -> Split:
     if not held_out.any() or held_out.all():
         raise ConfigError(
-            f"{len(ratings)} ratings cannot be parted ({name}): one side would be empty; hold another share out, or "
+            f"{len(ratings)} ratings cannot be split ({name}): one side would be empty; hold another share out, or "
             "take more ratings"
         )
     return Split(name, ratings.where(~held_out), ratings.where(held_out))

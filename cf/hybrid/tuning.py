@@ -1,10 +1,8 @@
-"""How much ratings shall count in the blend, by how many there are: fitted on ratings that were held out.
+"""Tune how much ratings count in the blend, by their number, on ratings that were held out.
 
-What is to be predicted is which films are liked by the same people: two films are a **co-like** of a user who gave
-both four stars or more among the held-out ratings. For a film, every candidate is worth its number of co-likes, and a
-blend is good if the worthiest stand first (NDCG@10 with these as gains). Films of few ratings are far outnumbered in
-what is rated, and are what the blend is for; so films are put into buckets by their support, and each bucket counts
-alike.
+Two films are **co-liked** by a user who gave both four stars or more among the held-out ratings. A candidate's gain is
+its number of co-likes, and blends are compared by NDCG@10. Films with few ratings, which the blend is for, are
+outnumbered in ratings; so films are put into buckets by their number of ratings, and each bucket has the same weight.
 """
 
 from __future__ import annotations
@@ -17,22 +15,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from catalog.scored_ids import ScoredIds
 from cf.base import rows_of
 from cf.evaluation.metrics import Estimate, bootstrap
-from cf.hybrid.blend import (
-    Blending,
-    Calibration,
-    FloatArray,
-    Similarities,
-    alpha_by_support,
-    calibrated_sides,
-    candidate_ids,
-    support_of_pairs,
-)
+from cf.hybrid.blend import Blending, calibrated_sides, candidate_ids, n_ratings_of_pairs, visual_share
+from cf.hybrid.calibration import Calibration, FloatArray
 from cf.ratings import Ratings
 
 BUCKETS = ((0, 0), (1, 4), (5, 19), (20, 99), (100, 10**9))
-"""Of films, by their number of ratings, both ends included."""
+"""Ranges of a film's number of ratings, both ends included."""
 LIKED_FROM = 4.0
 CF_SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
 HALF_SUPPORTS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
@@ -40,43 +31,20 @@ _K = 10
 
 
 @dataclass(frozen=True)
-class Question:
-    """A film asked about, with what is known of it and what turned out to be liked with it.
+class Query:
+    """A film with the similarities of its candidates and their gains."""
 
-    Parameters
-    ----------
-    support : int
-        Its number of training ratings.
-    visual, cf : Similarities
-        Of other films to it; the CF side from training ratings only.
-    supports : ndarray of shape (n_candidates,), int
-        The training ratings of each candidate, in the order of `cf.hybrid.blend.candidate_ids`.
-    gains : Similarities
-        How often each film was liked by somebody who liked this one, among the held-out ratings.
-    """
-
-    support: int
-    visual: Similarities
-    cf: Similarities
-    supports: npt.NDArray[np.integer]
-    gains: Similarities
+    n_ratings: int  # in training
+    visual: ScoredIds
+    cf: ScoredIds
+    # Of each candidate in training, in the order of `cf.hybrid.blend.candidate_ids`.
+    candidate_n_ratings: npt.NDArray[np.integer]
+    gains: ScoredIds  # co-likes by movie_id
 
 
 @dataclass(frozen=True)
 class BucketScore:
-    """How well films of so many ratings are answered.
-
-    Parameters
-    ----------
-    least, most : int
-        The bucket, in ratings.
-    n_films : int
-        How many films were asked about.
-    visual, cf, blended : float
-        NDCG@10 by looks alone, by ratings alone, and blended.
-    gain : Estimate
-        Of blended over ratings alone, film by film.
-    """
+    """NDCG@10 for the films of one bucket."""
 
     least: int
     most: int
@@ -84,40 +52,19 @@ class BucketScore:
     visual: float
     cf: float
     blended: float
-    gain: Estimate
+    gain: Estimate  # of blended over ratings alone, film by film
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """What was fitted, and how it does.
-
-    Parameters
-    ----------
-    blending : Blending
-        The best.
-    buckets : tuple of BucketScore
-        Those in which films could be asked about.
-    """
+    """The best blend, and its scores for each bucket that has films."""
 
     blending: Blending
     buckets: tuple[BucketScore, ...]
 
 
 def co_likes(held_out: Ratings) -> tuple[npt.NDArray[np.int32], sparse.csr_array]:
-    """Count how many users liked two films.
-
-    Parameters
-    ----------
-    held_out : Ratings
-        Ratings that no model has learned from.
-
-    Returns
-    -------
-    movie_ids : ndarray of shape (n_films,), int32
-        The films that somebody liked, ascending.
-    counts : csr_array of shape (n_films, n_films), float32
-        For each pair; the diagonal is 0.
-    """
+    """Return the films that somebody liked, ascending, and a matrix of how many users liked both of two."""
     liked = held_out.where(held_out.values >= LIKED_FROM).matrix()
     ones = sparse.csr_array(
         (np.ones(len(liked.values.data), np.float32), liked.values.indices, liked.values.indptr),
@@ -125,77 +72,60 @@ def co_likes(held_out: Ratings) -> tuple[npt.NDArray[np.int32], sparse.csr_array
     )
     counts = sparse.lil_array(ones.T @ ones)
     counts.setdiag(0)
-    found = sparse.csr_array(counts)
-    found.eliminate_zeros()
-    return liked.movie_ids, found
+    pairs = sparse.csr_array(counts)
+    pairs.eliminate_zeros()
+    return liked.movie_ids, pairs
 
 
-def tune(questions: Iterable[Question], calibration: Calibration = Calibration.PERCENTILE) -> Tuning:
-    """Choose how much CF counts at most, and at how many ratings it counts half of that.
+def tune(queries: Iterable[Query], calibration: Calibration = Calibration.PERCENTILE) -> Tuning:
+    """Choose the CF share and half support with the best NDCG@10; among equals the smaller share.
 
-    Parameters
-    ----------
-    questions : iterable of Question
-        Films of all buckets.
-    calibration : Calibration, default percentile
-        How the two sides are brought onto one scale.
-
-    Returns
-    -------
-    Tuning
-        The pair of a grid with the best NDCG@10, each bucket counting alike; among equals the smaller share, so that
-        ratings must earn theirs.
-
-    Raises
-    ------
-    ValueError
-        There are no questions.
+    Raises ValueError without queries.
     """
     grid = list(product(CF_SHARES, HALF_SUPPORTS))
-    supports, scores, alone = [], [], []
-    for question in questions:
-        supports.append(question.support)
-        blended, by_looks, by_ratings = _scores(question, grid, calibration)
+    counts, scores, alone = [], [], []
+    for query in queries:
+        counts.append(query.n_ratings)
+        blended, by_visual, by_cf = _scores(query, grid, calibration)
         scores.append(blended)
-        alone.append((by_looks, by_ratings))
+        alone.append((by_visual, by_cf))
     if not scores:
-        raise ValueError("tune wants one question or more")
-    table, ends, n_ratings = np.array(scores), np.array(alone), np.array(supports)
+        raise ValueError("tune expects one query or more")
+    table, ends, n_ratings = np.array(scores), np.array(alone), np.array(counts)
     buckets = [(least, most, (n_ratings >= least) & (n_ratings <= most)) for least, most in BUCKETS]
     present = [(least, most, rows) for least, most, rows in buckets if rows.any()]
     best = int(np.argmax(np.mean([table[rows].mean(axis=0) for _, _, rows in present], axis=0).round(6)))
-    judged = tuple(_judged(least, most, table[rows, best], ends[rows]) for least, most, rows in present)
-    return Tuning(Blending(*grid[best], calibration), judged)
+    bucket_scores = tuple(_bucket_score(least, most, table[rows, best], ends[rows]) for least, most, rows in present)
+    return Tuning(Blending(*grid[best], calibration), bucket_scores)
 
 
-def _judged(least: int, most: int, blended: FloatArray, ends: FloatArray) -> BucketScore:
+def _bucket_score(least: int, most: int, blended: FloatArray, ends: FloatArray) -> BucketScore:
     gain = bootstrap(blended - ends[:, 1], np.ones(len(blended)))
-    by_looks, by_ratings = ends.mean(axis=0).tolist()
-    return BucketScore(least, most, len(blended), by_looks, by_ratings, float(blended.mean()), gain)
+    by_visual, by_cf = ends.mean(axis=0).tolist()
+    return BucketScore(least, most, len(blended), by_visual, by_cf, float(blended.mean()), gain)
 
 
-def _scores(
-    question: Question, grid: list[tuple[float, float]], calibration: Calibration
-) -> tuple[FloatArray, float, float]:
+def _scores(query: Query, grid: list[tuple[float, float]], calibration: Calibration) -> tuple[FloatArray, float, float]:
     """Score one film: blended for every pair of the grid, by looks alone, by ratings alone."""
-    candidates = candidate_ids(question.visual, question.cf)
-    sides = calibrated_sides(question.visual, question.cf, candidates, calibration)
-    places = rows_of(candidates.astype(np.int32), question.gains.movie_ids)
+    candidates = candidate_ids(query.visual, query.cf)
+    sides = calibrated_sides(query.visual, query.cf, candidates, calibration)
+    rows = rows_of(candidates.astype(np.int32), query.gains.ids)
     gains = np.zeros(len(candidates))
-    gains[places[places >= 0]] = question.gains.values[places >= 0]
-    ideal = _dcg(np.sort(question.gains.values)[::-1][None, :_K])[0]
-    support = support_of_pairs(question.support, question.supports, ~np.isnan(sides.cf))
-    shares = [alpha_by_support(support, *pair) for pair in grid]
-    unknown = np.isnan(sides.visual), np.isnan(sides.cf)
-    ranked = [share * sides.looks + (1 - share) * sides.liked for share in shares]
-    ranked += [np.where(unknown[0], -np.inf, sides.looks), np.where(unknown[1], -np.inf, sides.liked)]
-    found = np.stack([_first(values, gains) for values in ranked])
-    scores = _dcg(found) / ideal
+    gains[rows[rows >= 0]] = query.gains.scores[rows >= 0]
+    ideal = _dcg(np.sort(query.gains.scores)[::-1][None, :_K])[0]
+    n_ratings = n_ratings_of_pairs(query.n_ratings, query.candidate_n_ratings, ~np.isnan(sides.cf))
+    shares = [visual_share(n_ratings, *pair) for pair in grid]
+    ranked = [share * sides.imputed_visual + (1 - share) * sides.imputed_cf for share in shares]
+    ranked += [
+        np.where(np.isnan(sides.visual), -np.inf, sides.imputed_visual),
+        np.where(np.isnan(sides.cf), -np.inf, sides.imputed_cf),
+    ]
+    scores = _dcg(np.stack([_first(values, gains) for values in ranked])) / ideal
     return scores[:-2], float(scores[-2]), float(scores[-1])
 
 
 def _first(values: FloatArray, gains: FloatArray) -> FloatArray:
-    """Take the gains of the first ten, none for what is unknown."""
+    """Return the gains of the first ten, 0 for unknown ones."""
     order = np.argsort(-values, kind="stable")[:_K]
     first = np.zeros(_K)
     first[: len(order)] = np.where(np.isinf(values[order]), 0, gains[order])

@@ -178,18 +178,7 @@ class ImplicitALS(Recommender):
         self.film_factors_: FloatArray
 
     def factors_of_films(self, values: sparse.csr_array) -> FloatArray:
-        """Place films among those of the fit, from who rated them.
-
-        Parameters
-        ----------
-        values : csr_array of shape (n_users, n)
-            Ratings of any films by the users of the fit.
-
-        Returns
-        -------
-        ndarray of shape (n, n_factors), float32
-            0 for a film without ratings.
-        """
+        """Place films among those of the fit, from who rated them."""
         return self._solve(LeastSquares(values.T.tocsr()), self.user_factors_)
 
     def _fit(self, values: sparse.csr_array) -> None:
@@ -225,19 +214,6 @@ class ImplicitALS(Recommender):
 
 
 def first_factors(n: int, n_factors: int, seed: int) -> FloatArray:
-    """Draw what the alternation begins with.
-
-    Parameters
-    ----------
-    n, n_factors : int
-        Rows and columns.
-    seed : int
-        Which draw.
-
-    Returns
-    -------
-    ndarray of shape (n, n_factors), float32
-        Independent, normal, of standard deviation ``0.1 / √n_factors``.
-    """
+    """Draw what the alternation begins with."""
     drawn = np.random.default_rng(seed).standard_normal((n, n_factors), np.float32)
     return drawn * np.float32(_FIRST_FACTOR / np.sqrt(max(1, n_factors)))

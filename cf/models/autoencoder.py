@@ -94,18 +94,7 @@ class Autoencoder(Recommender):
         self.losses_: FloatArray
 
     def distances(self, movie_ids: Ids, others: Ids) -> FloatArray:
-        """Tell how far films lie apart in the latent space, pair by pair.
-
-        Parameters
-        ----------
-        movie_ids, others : sequence of int, of the same length n
-            The pairs.
-
-        Returns
-        -------
-        ndarray of shape (n,), float32
-            1 minus the cosine of their factors, from 0 to 2; NaN where a film is not known.
-        """
+        """Tell how far films lie apart in the latent space, pair by pair."""
         films, to = rows_of(self.movie_ids_, movie_ids), rows_of(self.movie_ids_, others)
         known = (films >= 0) & (to >= 0)
         apart = np.full(len(films), np.nan, np.float32)

@@ -38,51 +38,16 @@ class Biases:
     films: FloatArray
 
     def of(self, users: Rows, films: Rows) -> FloatArray:
-        """Add the three up, pair by pair.
-
-        Parameters
-        ----------
-        users, films : ndarray of shape (n,), intp
-            Which pairs.
-
-        Returns
-        -------
-        ndarray of shape (n,), float32
-            In stars.
-        """
+        """Add the three up, pair by pair."""
         return np.asarray(self.mean + self.users[users] + self.films[films], np.float32)
 
     def residuals(self, values: sparse.csr_array) -> sparse.csr_array:
-        """Take them off ratings.
-
-        Parameters
-        ----------
-        values : csr_array of shape (n_users, n_films)
-            Ratings, in stars.
-
-        Returns
-        -------
-        csr_array of shape (n_users, n_films), float32
-            What is left over, in the same places; zeros are stored.
-        """
+        """Take them off ratings."""
         data = values.data - self.of(_users_of(values), values.indices)
         return sparse.csr_array((data, values.indices, values.indptr), shape=values.shape)
 
     def of_new_users(self, values: sparse.csr_array, damping: float = 5.0) -> FloatArray:
-        """Estimate how generous somebody new is, the films' biases being known.
-
-        Parameters
-        ----------
-        values : csr_array of shape (n, n_films)
-            Their ratings, in stars.
-        damping : float, default 5
-            In ratings; see `fit_biases`.
-
-        Returns
-        -------
-        ndarray of shape (n,), float32
-            In stars.
-        """
+        """Estimate how generous somebody new is, the films' biases being known."""
         left = values.data - self.mean - self.films[values.indices]
         return _damped_means(left, _users_of(values), values.shape[0], damping)
 
@@ -98,19 +63,6 @@ def fit_biases(
     Each is the damped mean of what the others leave, :math:`b_u = \sum_i (r_{ui} - \mu - b_i) / (n_u + \lambda)`,
     which is what regularized least squares gives.
 
-    Parameters
-    ----------
-    values : csr_array of shape (n_users, n_films), float32
-        Ratings, in stars; without any, all is 0 about the middle of the scale.
-    user_damping, film_damping : float, default 5
-        λ, in ratings: the number of ratings at which a bias counts half.
-    film_means : ndarray of shape (n_films,), float32, optional
-        Towards what films' biases are damped, in stars; by default towards 0.
-
-    Returns
-    -------
-    Biases
-        Of all rows and columns.
 
     References
     ----------

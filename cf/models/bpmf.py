@@ -28,7 +28,7 @@ _MOST_PRECISE = 48.0
 _MORE_DIRECTIONS, _N_PASSES = 10, 4
 
 
-class BayesianFactors(Recommender):
+class BPMF(Recommender):
     r"""Predicts the mean over draws of factors and biases from their posterior.
 
     .. math:: r_{ui} \sim N(\mu + b_u + c_i + p_u \cdot q_i,\ \alpha_u^{-1}), \qquad

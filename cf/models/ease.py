@@ -15,7 +15,7 @@ FloatArray = npt.NDArray[np.float64]
 _BYTES_OF_A_PAIR = 21
 
 
-class Ease(Recommender):
+class EASE(Recommender):
     r"""Recommends what goes with what a user has seen; every rating counts as a yes, whatever its stars.
 
     With X the users × films that are 1 where there is a rating, D the users' weights and S the films' scales,
@@ -122,18 +122,7 @@ class Ease(Recommender):
 
 
 def choices(values: sparse.csr_array) -> sparse.csr_array:
-    """Mark what somebody has rated.
-
-    Parameters
-    ----------
-    values : csr_array of shape (n_users, n_films)
-        Ratings.
-
-    Returns
-    -------
-    csr_array of shape (n_users, n_films), float32
-        1 in the same places.
-    """
+    """Mark what somebody has rated."""
     return sparse.csr_array((np.ones(len(values.data), np.float32), values.indices, values.indptr), shape=values.shape)
 
 

@@ -24,7 +24,7 @@ _LEAST_REGULARIZATION = 0.02
 _N_NEWTON_STEPS = 6
 
 
-class KerasFactors(Recommender):
+class KerasMF(Recommender):
     r"""Predicts ratings by factors and biases of users and films, through an output that bends.
 
     .. math:: \hat r_{ui} = g(w (x_u \cdot y_i + b_u + b_i) + c)

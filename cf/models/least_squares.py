@@ -74,41 +74,7 @@ class LeastSquares:
         noise: npt.ArrayLike | None = None,
         start: FloatArray | None = None,
     ) -> FloatArray:
-        r"""Solve all rows.
-
-        Parameters
-        ----------
-        factors : ndarray of shape (n_columns, d), float32
-            y, a row for each column of the matrix.
-        penalties : array_like of shape (n_rows,), or float
-            p; positive, unless S makes up for it.
-        targets : array_like of shape (n_cells,), optional
-            t, in the order of ``values.data``; by default these.
-        weights : array_like of shape (n_cells,), or float, optional
-            w, not negative; by default 1.
-        shared : array_like of shape (d, d), optional
-            S, symmetric, the same for all rows; by default 0.
-        right : array_like of shape (n_rows, d) or (d,), optional
-            s; by default 0.
-        noise : array_like of shape (n_rows, d), optional
-            Draws z from a standard normal distribution. The answer then is a draw from the normal distribution of mean
-            :math:`x_u` and precision :math:`A_u`, the matrix of row u's normal equations, as
-            :math:`A_u^{-1} (b_u + L_u z_u)` with :math:`A_u = L_u L_u^\top`. Not together with a start.
-        start : ndarray of shape (n_rows, d), float32, optional
-            Goes from these towards the answer by three steps of conjugate gradients; by default answers exactly.
-
-        Returns
-        -------
-        ndarray of shape (n_rows, d), float32
-            x; a row without cells and without s is 0.
-
-        Raises
-        ------
-        ValueError
-            Both noise and a start are given.
-        numpy.linalg.LinAlgError
-            A row's equations are singular: its penalty is 0 and it has too few cells. Not raised with a start.
-        """
+        r"""Solve all rows."""
         if noise is not None and start is not None:
             raise ValueError("a draw needs the exact equations: give noise or a start, not both")
         n_rows, n_cells, d = self.values.shape[0], self.values.nnz, factors.shape[1]

@@ -29,7 +29,7 @@ _EXPORT_TOLERANCE = 1e-4
 _N_PAIRS_COMPARED = 1_000
 
 
-class Ranking(Recommender):
+class RankingNetwork(Recommender):
     r"""Predicts ratings by a network on the embeddings of user and film, laid end to end.
 
     .. math:: \hat r_{ui} = W_3 \, \sigma(W_2 \, \sigma(W_1 [x_u; y_i] + b_1) + b_2) + b_3
@@ -190,20 +190,6 @@ class Ranking(Recommender):
         It takes ``user_id`` and ``movie_id``, int32 of shape (n,), and gives ``rating``, float32 of shape (n,), in
         stars; NaN where it does not know one of them. The file takes its place only once it has been loaded and
         compared with the model.
-
-        Parameters
-        ----------
-        path : Path
-            Where it shall stand.
-
-        Raises
-        ------
-        NotBuiltError
-            The model was fitted on no ratings.
-        DataError
-            It gives other numbers than the model.
-        StoreError
-            It cannot be written.
         """
         if not self.seen_.nnz:
             raise NotBuiltError("the ranking model was fitted on no ratings; load some and run `keyart fit ranking`")
@@ -240,20 +226,7 @@ class Ranking(Recommender):
 def run_tflite(
     content: bytes, user_ids: npt.NDArray[np.int32], movie_ids: npt.NDArray[np.int32]
 ) -> npt.NDArray[np.float32]:
-    """Ask a file that `Ranking.export_tflite` wrote.
-
-    Parameters
-    ----------
-    content : bytes
-        The file's.
-    user_ids, movie_ids : ndarray of shape (n,), int32
-        Who, and which film.
-
-    Returns
-    -------
-    ndarray of shape (n,), float32
-        Stars.
-    """
+    """Ask a file that `RankingNetwork.export_tflite` wrote."""
     import tensorflow as tf
 
     with warnings.catch_warnings():

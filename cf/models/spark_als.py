@@ -64,26 +64,7 @@ class SparkALS(ALS):
         self._spark: SparkSession | None = None
 
     def fit(self, ratings: RatingMatrix, spark: SparkSession | None = None) -> Self:
-        """Learn from ratings.
-
-        Parameters
-        ----------
-        ratings : RatingMatrix
-            Users × films; it is not changed.
-        spark : SparkSession, optional
-            Where; by default the one that is active, else one that is opened for it and stopped in the end, with the
-            master that Spark's own configuration says or all cores of this machine.
-
-        Returns
-        -------
-        SparkALS
-            Itself.
-
-        Raises
-        ------
-        ConfigError
-            PySpark or Java is not there, or Spark gives up.
-        """
+        """Learn from ratings."""
         self._spark = spark
         try:
             return super().fit(ratings)
@@ -158,31 +139,6 @@ def grid_search(
 
     By splits of our own and not by Spark's ``CrossValidator``: it knows no biases, which are fitted on each fold's
     training ratings here, and it tells nothing of what could not be predicted.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        All that may be seen; a test set is held out by whoever wants one.
-    n_factors, n_iterations : sequence of int
-        Which to try.
-    penalties : sequence of float
-        Which to try.
-    n_folds : int, default 3
-        Each is held out once.
-    seed : int, default 0
-        Which folds.
-    spark : SparkSession, optional
-        Where, as in `SparkALS.fit`; one for all.
-
-    Returns
-    -------
-    list of GridPoint
-        The one of the least mean squared error first.
-
-    Raises
-    ------
-    ConfigError
-        PySpark or Java is not there, Spark gives up, or there are fewer ratings than folds.
     """
     folds = list(k_fold(ratings, n_folds, seed))
     with _opened(spark) as opened:

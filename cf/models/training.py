@@ -21,18 +21,7 @@ _SMALLEST_BATCH = 16
 
 
 def import_keras() -> Any:
-    """Import Keras.
-
-    Returns
-    -------
-    module
-        Keras.
-
-    Raises
-    ------
-    ConfigError
-        It does not start, as its backend is not installed.
-    """
+    """Import Keras."""
     try:
         import keras
     except (ImportError, ValueError) as error:
@@ -55,34 +44,7 @@ def train(
     decay: bool,
     optimizer: str = "adam",
 ) -> None:
-    """Train a network on ratings, with the mean squared error as loss.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Trained in place.
-    inputs : sequence of ndarray of shape (n_ratings, ...)
-        The network's inputs.
-    stars : ndarray of shape (n_ratings,), float32
-        What it shall give.
-    rng : numpy.random.Generator
-        Shuffles.
-    n_epochs : int
-        How many times all ratings are seen.
-    batch_size : int or None
-        How many ratings a step takes; by default 1,024, or less where an epoch would have fewer than 32 steps.
-    learning_rate : float
-        The size of the first step.
-    decay : bool
-        Let it fall to 0, along half a cosine.
-    optimizer : str, default "adam"
-        As Keras calls it.
-
-    Raises
-    ------
-    ConfigError
-        Keras does not start, or knows no such optimizer.
-    """
+    """Train a network on ratings, with the mean squared error as loss."""
     keras = import_keras()
     size = batch_size or min(_BATCH_SIZE, max(_SMALLEST_BATCH, len(stars) // _LEAST_STEPS))
     n_steps = -(-len(stars) // size)

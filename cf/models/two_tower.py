@@ -19,7 +19,8 @@ from scipy import sparse
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.io.files import write_error
-from cf.base import Ids, Recommended, Recommender, Rows, Scores, cosine_similarities, rows_of
+from catalog.scored_ids import ScoredIds
+from cf.base import Ids, Recommender, Rows, Scores, cosine_similarities, rows_of
 from cf.models.ease import choices
 
 FloatArray = npt.NDArray[np.float32]
@@ -92,33 +93,12 @@ class TwoTower(Recommender):
 
     def retrieve(
         self, user_ids: Ids, k: int, *, exclude_seen: bool = True, searched_share: float = 0.25
-    ) -> list[Recommended]:
+    ) -> list[ScoredIds]:
         """Recommend as `recommend` does, but look at a share of the films only: an approximate index of FAISS.
 
         Films are parted into cells, about as many as a cell has films, by the direction of their vectors; those whose
         centers promise most are searched, and all only where these hold fewer than k films. It is for catalogs of
         many times ten thousand films; the scores of what is found are exact. The index is made at the first call.
-
-        Parameters
-        ----------
-        user_ids : sequence of int
-            Whom.
-        k : int
-            How many films at most.
-        exclude_seen : bool, default True
-            Leave out what the user had rated when the model was fitted.
-        searched_share : float, default 0.25
-            Which share of the cells is searched, above 0; 1 is `recommend`.
-
-        Returns
-        -------
-        list of Recommended
-            One for each user, in their order; empty for a user whom the model does not know.
-
-        Raises
-        ------
-        ValueError
-            k is below 1, or the share is not above 0 and up to 1.
         """
         if k < 1 or not 0 < searched_share <= 1:
             raise ValueError(f"expected k of 1 or more and a share in (0, 1], received {k} and {searched_share}")
@@ -131,7 +111,7 @@ class TwoTower(Recommender):
             known = user >= 0 and not np.isnan(self.user_factors_[user, 0])
             rated = slice(*self.seen_.indptr[user : user + 2]) if known and exclude_seen else slice(0)
             scores, films = self._search(user, k, self.seen_.indices[rated], n_searched) if known else _NOTHING
-            answers.append(Recommended(self.movie_ids_[films], scores))
+            answers.append(ScoredIds(self.movie_ids_[films], scores))
         return answers
 
     def export_savedmodel(self, folder: Path, titles: Mapping[int, str], k: int = 10) -> None:
@@ -141,26 +121,6 @@ class TwoTower(Recommender):
         (float32), movie_ids (int32) and titles (string). Films that a user had rated are left out; where there are
         fewer than k others, and for users it does not know, scores are -inf, movie_ids -1 and titles empty. It is
         loaded back and compared with this model before it takes its place.
-
-        Parameters
-        ----------
-        folder : Path
-            Where; what TensorFlow wrote there before gives way, anything else does not.
-        titles : mapping of int to str
-            Of films by movie_id; a film without a title is called by its number.
-        k : int, default 10
-            How many films it gives.
-
-        Raises
-        ------
-        NotBuiltError
-            The model knows no films.
-        ConfigError
-            Something else stands in the folder's place.
-        DataError
-            What was loaded back answers otherwise.
-        StoreError
-            The folder cannot be written.
         """
         if not len(self.movie_ids_):
             raise NotBuiltError("the two-tower model knows no films to export; fit it on ratings first")

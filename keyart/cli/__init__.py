@@ -1,6 +1,6 @@
-"""The command line: one file a command, and the one place where an error becomes a line and an exit code.
+"""The command line: loads commands when they are needed, and turns errors into one line and an exit code.
 
-Exit codes: 0 done; 1 something is wrong that a message explains; 2 the command was typed wrongly; 130 interrupted.
+Exit codes: 0 success, 1 failure that a message explains, 2 wrong usage, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from catalog.errors import KeyartError
 from keyart.cli.options import DEBUG, debug_option
 from keyart.workspace.api_keys import RedactingFormatter, redact, refuse_keys
 
-# In the order in which a newcomer needs them.
+# In the order in which a new user needs them.
 _COMMANDS = (
     *("load", "fetch", "import", "extract", "build", "add", "similar", "explain", "neighbors", "coldstart"),
     *("tune", "fit", "recommend", "evaluate", "explore", "export", "info", "atlas", "serve", "demo"),
@@ -26,15 +26,15 @@ _INTERRUPTED = 130
 
 
 class _Commands(click.Group):
-    """Keeps the commands in the order of the work, not of the alphabet."""
+    """Lists the commands in the order of use, and imports each when it is needed."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's face
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's face
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         if cmd_name not in _COMMANDS:
             return None
-        # "import" is a word of Python's own.
+        # "import" is a keyword.
         module = import_module(f"keyart.cli.commands.{cmd_name.replace('import', 'import_posters')}")
         command: click.Command = module.command
         return command
@@ -55,13 +55,7 @@ def keyart() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and leave with its exit code.
-
-    Parameters
-    ----------
-    arguments : list of str, optional
-        What was typed after ``keyart``; by default the process's own arguments.
-    """
+    """Run the command line, with the process's arguments by default, and exit with its exit code."""
     handler = logging.StreamHandler()
     handler.setFormatter(RedactingFormatter("keyart: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
@@ -77,25 +71,25 @@ def _run(arguments: list[str]) -> int:
         return exit_.exit_code
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "keyart"
-        _say(f"{error.format_message()} See `{command} --help`.")
+        _print_error(f"{error.format_message()} See `{command} --help`.")
         return error.exit_code
     except (click.Abort, KeyboardInterrupt) as error:
-        # Click takes the end of any file for an interruption.
+        # Click turns an EOFError from any file into Abort.
         if isinstance(error.__context__, EOFError):
-            _say(_one_line(error.__context__))
+            _print_error(_one_line(error.__context__))
             return 1
-        _say("interrupted; what was finished is kept, run the same command again to go on")
+        _print_error("interrupted; finished work is kept, run the same command again to resume")
         return _INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output went away, as `head` does. Python would complain again while it shuts down.
+        # The reader of standard output is gone, as with `head`. Python would report it again while it shuts down.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
         if DEBUG.is_set():
-            # Not left to Python, which would quote the error, and what it was raised from, as they are.
+            # Python itself would print API keys that the errors quote.
             click.echo(redact("".join(traceback.format_exception(error)).rstrip()), err=True)
         else:
-            _say(_one_line(error))
+            _print_error(_one_line(error))
         return 1
     return code if isinstance(code, int) else 0
 
@@ -108,6 +102,6 @@ def _one_line(error: Exception) -> str:
     return " ".join(text.split())
 
 
-def _say(text: str) -> None:
-    # What was set in the wrong place may be a key, and messages quote what they received.
+def _print_error(text: str) -> None:
+    # Messages quote what they received, which may be an API key set for the wrong option.
     click.echo(redact(f"keyart: {text}"), err=True)

@@ -15,7 +15,7 @@ from catalog.errors import ConfigError
 from keyart.cli.estimates import cells, estimate, nulled, number
 
 if TYPE_CHECKING:
-    from cf.coldstart.evaluation import ColdReport
+    from cf.coldstart.evaluation import ColdStartReport
     from cf.coldstart.few_shot import FewShotCurve
     from cf.coldstart.prior_evaluation import PriorScore
     from keyart.cold_start.evaluation import ColdAnswer
@@ -143,7 +143,7 @@ def evaluate_cold_start(
         raise ConfigError("with --cold, --plot draws the curve of --few-shot; add it")
     from catalog.io.progress import bar
     from cf.coldstart.evaluation import CANDIDATES
-    from cf.coldstart.registry import make_cold
+    from cf.coldstart.registry import make_cold_start
     from keyart.cold_start.evaluation import ColdQuestion, measure_cold_start
     from keyart.render.plots import check_plot_path, draw_crossover
     from keyart.workspace.layout import Workspace
@@ -153,7 +153,7 @@ def evaluate_cold_start(
     kinds = [kind for kind in CANDIDATES if candidates in (kind, "both")]
     question = ColdQuestion(() if names == ("all",) else names, candidates=kinds, **asked)
     for name in question.names:
-        make_cold(name)
+        make_cold_start(name)
     answer = measure_cold_start(Workspace.open(home), question, progress=bar, on_fit=_say)
     if as_json:
         click.echo(json.dumps(nulled(answer.as_dict())))
@@ -183,9 +183,9 @@ def _print_tables(answer: ColdAnswer) -> None:
         click.echo(f"\n{_prior_table(answer.prior)}")
 
 
-def _ranking_table(report: ColdReport, kind: str) -> str:
+def _ranking_table(report: ColdStartReport, kind: str) -> str:
     from cf.coldstart.evaluation import BASELINE
-    from keyart.cli.tables import table
+    from keyart.cli.output import table
 
     rows = [
         (
@@ -201,7 +201,7 @@ def _ranking_table(report: ColdReport, kind: str) -> str:
     return table(header, rows, left=(0,))
 
 
-def _notes(report: ColdReport) -> Iterable[str]:
+def _notes(report: ColdStartReport) -> Iterable[str]:
     draws = report.draws
     hidden, ranked = _range([draw.n_hidden for draw in draws]), _range([draw.n_cold for draw in draws])
     copies, n_strangers = _range([draw.n_copies for draw in draws]), sum(draw.n_strangers for draw in draws)
@@ -216,7 +216,7 @@ def _notes(report: ColdReport) -> Iterable[str]:
 
 
 def _curve_table(curve: FewShotCurve) -> str:
-    from keyart.cli.tables import table
+    from keyart.cli.output import table
 
     rows = [
         (str(n), *(estimate(way[place]) for way in (curve.content, curve.ratings, curve.mixed)))
@@ -250,7 +250,7 @@ def crossover_line(curve: FewShotCurve) -> str:
 
 
 def _prior_table(scores: list[PriorScore]) -> str:
-    from keyart.cli.tables import table
+    from keyart.cli.output import table
 
     rows = [
         (

@@ -1,8 +1,9 @@
-"""What several commands share: the workspace option, --debug, notes."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import ast
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 from typing import Any, TypeVar
@@ -10,13 +11,12 @@ from typing import Any, TypeVar
 import click
 
 from catalog.errors import ConfigError
-from keyart.workspace.api_keys import redact
 from keyart.workspace.settings import HOME
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEBUG = Event()
-"""Set by --debug, wherever on the line it stands."""
+"""Set by --debug, before or after the command's name."""
 
 
 class Share(click.FloatRange):
@@ -28,38 +28,13 @@ class Share(click.FloatRange):
         super().__init__(0, 1)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read what was typed.
-
-        Parameters
-        ----------
-        value : str or float
-            What was typed.
-        param, ctx
-            For messages.
-
-        Returns
-        -------
-        float
-            The share.
-        """
         number: float = super().convert(value, param, ctx)
-        # Not a number passes every comparison.
+        # NaN passes every comparison.
         return number if number == number else self.fail(f"expected a number from 0 to 1, received {value}", param, ctx)
 
 
 def debug_option(command: Command) -> Command:
-    """Add ``--debug`` to a command.
-
-    Parameters
-    ----------
-    command : callable
-        The command's function.
-
-    Returns
-    -------
-    callable
-        The same, with the option.
-    """
+    """Add ``--debug`` to a command; it sets `DEBUG`."""
 
     def remember(_context: click.Context, _parameter: click.Parameter, value: bool) -> None:
         if value:
@@ -71,18 +46,7 @@ def debug_option(command: Command) -> Command:
 
 
 def workspace_options(command: Command) -> Command:
-    """Add ``--home`` and ``--debug`` to a command.
-
-    Parameters
-    ----------
-    command : callable
-        The command's function; receives `home`, a Path.
-
-    Returns
-    -------
-    callable
-        The same, with the options.
-    """
+    """Add ``--home`` (the parameter `home`, a Path) and ``--debug`` to a command."""
     home_option = click.option(
         "--home",
         default=HOME.value,
@@ -94,19 +58,63 @@ def workspace_options(command: Command) -> Command:
 
 
 def _folder(_context: click.Context, _parameter: click.Parameter, value: str) -> Path:
-    # Blank is an unset variable in somebody's script, not the current folder.
+    # Blank is an unset variable in a script, not the current folder.
     if not value.strip():
         raise ConfigError("--home is blank; name the workspace folder, or leave the option out")
     return Path(value)
 
 
-def say_notes(notes: Iterable[str]) -> None:
-    """Write notes to standard error, where they do not mix with results.
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+csv_option = click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 
-    Parameters
-    ----------
-    notes : iterable of str
-        One line each.
-    """
-    for note in notes:
-        click.echo(redact(f"note: {note}"), err=True)
+
+def check_one_format(*, as_json: bool, as_csv: bool) -> None:
+    """Raise ConfigError if both ``--json`` and ``--csv`` are set."""
+    if as_json and as_csv:
+        raise ConfigError("--json and --csv both write to standard output; choose one")
+
+
+def k_option(default: int, meaning: str = "How many films.") -> Callable[[Command], Command]:
+    """Add ``-k``, the length of a result."""
+    return click.option("-k", default=default, show_default=True, type=click.IntRange(min=1), help=meaning)
+
+
+def file_option(name: str, meaning: str) -> Callable[[Command], Command]:
+    """Add an option that takes the path of a file."""
+    return click.option(name, type=click.Path(path_type=Path), metavar="FILE", help=meaning)
+
+
+def set_option(command: Command) -> Command:
+    """Add ``--set als.n_factors=20``; the parameter `parameters` maps model and name to a value."""
+    return click.option(
+        "--set",
+        "parameters",
+        multiple=True,
+        callback=_parse_parameters,
+        metavar="MODEL.NAME=VALUE",
+        help="A parameter of a model, as in als.n_factors=20; may be repeated.",
+    )(command)
+
+
+def _parse_parameters(
+    _context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]
+) -> dict[str, dict[str, Any]]:
+    parameters: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        path, equals, value = text.partition("=")
+        model, dot, name = path.strip().partition(".")
+        if not (equals and dot and model and name and value.strip()):
+            raise click.BadParameter(f"expected MODEL.NAME=VALUE, as in als.n_factors=20; received {text!r}")
+        parameters.setdefault(model, {})[name] = _value(value.strip())
+    return parameters
+
+
+def _value(text: str) -> Any:
+    """Read a number, true, false or none; anything else is text."""
+    if text.lower() in ("true", "false", "none"):
+        return {"true": True, "false": False}.get(text.lower())
+    try:
+        number = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+    return number if isinstance(number, int | float) else text

@@ -1,4 +1,4 @@
-"""Keeps start-up remarks of TensorFlow and Spark, which no setting silences, off a user's terminal."""
+"""Suppress the messages that TensorFlow and Spark print when they start, which no setting silences."""
 
 from __future__ import annotations
 
@@ -16,34 +16,23 @@ if TYPE_CHECKING:
 
 
 def import_tensorflow_quietly() -> None:
-    """Import TensorFlow with standard error closed to it; with ``--debug`` it may speak.
+    """Import TensorFlow with standard error closed, except with ``--debug``.
 
-    Its C++ part writes to the file descriptor itself before it has read any of its settings. Keras imports it under
-    every backend.
+    Its C++ part writes to the file descriptor before it reads any setting. Keras imports it under every backend.
     """
     if DEBUG.is_set() or "tensorflow" in sys.modules:
         return
     silence_tensorflow()
-    # Whoever needs it will say that it is not there, or that Keras has no such backend.
+    # A missing TensorFlow or an unknown Keras backend is reported where it is needed.
     with _standard_error_closed(), suppress(ImportError, ValueError):
-        import tensorflow  # noqa: F401 - for what it prints
+        import tensorflow  # noqa: F401 - for its side effects
 
 
 @contextmanager
 def spark_session(master: str) -> Iterator[SparkSession]:
-    """Open a Spark session whose processes have nowhere to write remarks to; with ``--debug`` they may speak.
+    """Open a Spark session with standard error closed to its processes, except with ``--debug``.
 
-    What goes wrong there comes back as an exception either way.
-
-    Parameters
-    ----------
-    master : str
-        Spark's master; empty for what Spark's own configuration says.
-
-    Yields
-    ------
-    SparkSession
-        The session.
+    An empty `master` means that of Spark's own configuration. Errors arrive as exceptions either way.
     """
     from features.spark import session
 
@@ -56,11 +45,11 @@ def spark_session(master: str) -> Iterator[SparkSession]:
 @contextmanager
 def _standard_error_closed() -> Iterator[None]:
     sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    saved, devnull = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(devnull, 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(devnull)

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.io.progress import Progress, silent
-from cf.coldstart.evaluation import BASELINE, CANDIDATES, Candidates, ColdReport, evaluate_cold
+from cf.coldstart.evaluation import BASELINE, CANDIDATES, Candidates, ColdStartReport, evaluate_cold
 from cf.coldstart.few_shot import FewShotCurve, few_shot
 from cf.coldstart.holdout import Half, RatedFilms, have_posters
 from cf.coldstart.prior_evaluation import PriorScore, evaluate_prior
-from cf.coldstart.registry import COLD_MODELS, make_cold
+from cf.coldstart.registry import COLD_START_MODELS, make_cold_start
 from keyart.cold_start.content import content_of, open_looks
 from keyart.workspace.contents import list_films, open_ratings
 from keyart.workspace.index import open_index
@@ -55,7 +55,7 @@ class ColdQuestion:
     @property
     def names(self) -> list[str]:
         """The models to be measured, the baseline among them."""
-        return list(dict.fromkeys([*self.models, BASELINE])) if self.models else list(COLD_MODELS)
+        return list(dict.fromkeys([*self.models, BASELINE])) if self.models else list(COLD_START_MODELS)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class ColdAnswer:
 
     Parameters
     ----------
-    report : ColdReport
+    report : ColdStartReport
         How models ranked films without ratings.
     curve : FewShotCurve or None
         How that goes on as ratings come in, if asked for.
@@ -72,7 +72,7 @@ class ColdAnswer:
         What content is worth for predicting stars, if asked for.
     """
 
-    report: ColdReport
+    report: ColdStartReport
     curve: FewShotCurve | None = None
     prior: list[PriorScore] | None = None
 
@@ -84,11 +84,11 @@ class ColdAnswer:
         dict
             The report's fields, and ``few_shot`` and ``ratings_prior`` where they were asked for.
         """
-        values = self.report.as_dict()
+        values = self.report.to_dict()
         if self.curve:
-            values["few_shot"] = self.curve.as_dict()
+            values["few_shot"] = self.curve.to_dict()
         if self.prior is not None:
-            values["ratings_prior"] = [score.as_dict() for score in self.prior]
+            values["ratings_prior"] = [score.to_dict() for score in self.prior]
         return values
 
 
@@ -126,7 +126,7 @@ def measure_cold_start(
     DataError
         A part of the workspace is damaged.
     """
-    models = {name: partial(make_cold, name) for name in question.names}
+    models = {name: partial(make_cold_start, name) for name in question.names}
     films = open_rated_films(workspace, progress=progress)
     seeds = range(question.n_seeds)
     report = evaluate_cold(models, films, seeds=seeds, on=question.on, candidates=question.candidates, on_fit=on_fit)

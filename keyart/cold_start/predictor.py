@@ -23,7 +23,7 @@ from catalog.io.locks import exclusive
 from catalog.io.progress import Progress, silent
 from catalog.scored_ids import ScoredIds
 from cf.coldstart.content import FilmContent
-from cf.coldstart.ridge import Audience, ColdStart
+from cf.coldstart.ridge import ContentRidge
 from cf.ratings import Ratings
 from features.images import Resize
 from features.store import FeatureStore
@@ -49,7 +49,7 @@ _BATCH_FILMS = 256
 _SPARE_HITS = 20
 
 
-def open_cold_start(workspace: Workspace, *, progress: Progress = silent) -> ColdStart | None:
+def open_cold_start(workspace: Workspace, *, progress: Progress = silent) -> ContentRidge | None:
     """Open the model of a workspace, or fit it where it is missing or of other ratings or posters.
 
     Parameters
@@ -61,7 +61,7 @@ def open_cold_start(workspace: Workspace, *, progress: Progress = silent) -> Col
 
     Returns
     -------
-    ColdStart or None
+    ContentRidge or None
         None where there are no ratings to learn from.
 
     Raises
@@ -78,12 +78,12 @@ def open_cold_start(workspace: Workspace, *, progress: Progress = silent) -> Col
     looks = open_looks(workspace, progress=progress)
     source = _source(workspace, ratings, looks)
     with suppress(NotBuiltError, DataError):
-        kept = ColdStart.open(workspace.model_dir(MODEL))
+        kept = ContentRidge.open(workspace.model_dir(MODEL))
         if kept.source == source:
             return kept
     matrix = ratings.matrix()
     movie_ids = matrix.movie_ids.tolist()
-    model = ColdStart()
+    model = ContentRidge()
     model.source = source
     with progress("cold start", 1, "models") as advance:
         model.fit(matrix, content_of((by_id[movie_id] for movie_id in movie_ids), looks.of(movie_ids)))
@@ -102,7 +102,7 @@ class ColdStarter:
     films, without an index there are no look-alikes. `embed` computes the embeddings of images that have none.
     """
 
-    model: ColdStart | None
+    model: ContentRidge | None
     store: FeatureStore | None
     index: CosineIndex | None
     catalog: Catalog
@@ -167,7 +167,7 @@ class ColdStarter:
         ]
 
     def _content(
-        self, model: ColdStart, films: Sequence[NewFilm], pixels: Pixels, features: Features | None
+        self, model: ContentRidge, films: Sequence[NewFilm], pixels: Pixels, features: Features | None
     ) -> tuple[FilmContent, tuple[str, ...]]:
         # Of a poster that says nothing, as where the model was fitted without any.
         posters = np.full((len(films), model.encoding_.n_columns), np.nan, np.float32)
@@ -217,8 +217,8 @@ class ColdStarter:
         )
 
 
-def _fans(audience: Audience) -> tuple[LikelyFan, ...]:
-    pairs = zip(audience.user_ids.tolist(), audience.scores.tolist(), strict=True)
+def _fans(audience: ScoredIds) -> tuple[LikelyFan, ...]:
+    pairs = zip(audience.ids.tolist(), audience.scores.tolist(), strict=True)
     return tuple(LikelyFan(user_id, round(score, 4)) for user_id, score in pairs)
 
 

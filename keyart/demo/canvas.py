@@ -26,20 +26,7 @@ Stops = Sequence[tuple[float, str]]
 
 
 class Canvas:
-    """A poster in the making.
-
-    Parameters
-    ----------
-    paper : str
-        The color of the empty sheet.
-
-    Attributes
-    ----------
-    image : PIL.Image.Image
-        The sheet, `SCALE` times the size of the poster.
-    lettered : list of tuple of float
-        Where type stands: left, top, right, bottom, in poster pixels.
-    """
+    """A poster in the making."""
 
     def __init__(self, paper: str) -> None:
         self.image = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE), paper)
@@ -48,100 +35,32 @@ class Canvas:
         self._draw = ImageDraw.Draw(self.image, "RGBA")
 
     def polygon(self, points: Sequence[Point], fill: str) -> None:
-        """Fill a polygon.
-
-        Parameters
-        ----------
-        points : sequence of (x, y)
-            Its corners.
-        fill : str
-            Its color.
-        """
+        """Fill a polygon."""
         self._draw.polygon(_scaled(points), fill=fill)
 
     def rectangle(self, box: Box, fill: str) -> None:
-        """Fill an upright rectangle.
-
-        Parameters
-        ----------
-        box : tuple of float
-            Left, top, right, bottom.
-        fill : str
-            Its color.
-        """
+        """Fill an upright rectangle."""
         left, top, right, bottom = box
         self.polygon([(left, top), (right, top), (right, bottom), (left, bottom)], fill)
 
     def ellipse(self, x: float, y: float, radius_x: float, radius_y: float, fill: str) -> None:
-        """Fill an ellipse.
-
-        Parameters
-        ----------
-        x, y : float
-            Its center.
-        radius_x, radius_y : float
-            Half its width and half its height.
-        fill : str
-            Its color.
-        """
+        """Fill an ellipse."""
         self._draw.ellipse(_bounds(x, y, radius_x, radius_y), fill=fill)
 
     def disc(self, x: float, y: float, radius: float, fill: str) -> None:
-        """Fill a circle.
-
-        Parameters
-        ----------
-        x, y : float
-            Its center.
-        radius : float
-            Its radius.
-        fill : str
-            Its color.
-        """
+        """Fill a circle."""
         self.ellipse(x, y, radius, radius, fill)
 
     def arc(self, x: float, y: float, radius: float, angles: Point, width: float, fill: str) -> None:
-        """Draw a part of a circle's line.
-
-        Parameters
-        ----------
-        x, y : float
-            The circle's center.
-        radius : float
-            Its outer radius.
-        angles : tuple of float
-            From and to, in degrees, clockwise from three o'clock.
-        width : float
-            The width of the line, inward.
-        fill : str
-            Its color.
-        """
+        """Draw a part of a circle's line."""
         self._draw.arc(_bounds(x, y, radius, radius), *angles, fill=fill, width=max(1, round(width * SCALE)))
 
     def line(self, points: Sequence[Point], width: float, fill: str) -> None:
-        """Draw a line with rounded joints.
-
-        Parameters
-        ----------
-        points : sequence of (x, y)
-            What it runs through.
-        width : float
-            Its width.
-        fill : str
-            Its color.
-        """
+        """Draw a line with rounded joints."""
         self._draw.line(_scaled(points), fill=fill, width=max(1, round(width * SCALE)), joint="curve")
 
     def wash(self, stops: Stops, top: float = 0.0, bottom: float = HEIGHT) -> None:
-        """Lay a gradient over the whole breadth of the sheet.
-
-        Parameters
-        ----------
-        stops : sequence of (float, str)
-            Colors and where they stand, from 0 at the top to 1 at the bottom.
-        top, bottom : float
-            Where the gradient begins and ends.
-        """
+        """Lay a gradient over the whole breadth of the sheet."""
         first, last = round(top * SCALE), round(bottom * SCALE)
         places = [place for place, _ in stops]
         colors = np.array([ImageColor.getrgb(color)[:3] for _, color in stops], dtype=float)
@@ -152,19 +71,7 @@ class Canvas:
         self.image.paste(_image(column[:, None, :] + noise), (0, first))
 
     def glow(self, x: float, y: float, radius: float, fill: str, strength: float = 1.0) -> None:
-        """Let a light shine from a point.
-
-        Parameters
-        ----------
-        x, y : float
-            Where the light is.
-        radius : float
-            How far it reaches.
-        fill : str
-            Its color.
-        strength : float
-            The opacity in its middle, at most 1.
-        """
+        """Let a light shine from a point."""
         side = round(2 * radius * SCALE)
         away = np.linspace(-1, 1, side) ** 2
         light = np.clip(1 - np.sqrt(away[:, None] + away[None, :]), 0, 1) ** 2 * strength * 255
@@ -174,21 +81,7 @@ class Canvas:
     def sphere(
         self, x: float, y: float, radius: float, lit: str, dark: str, light: Point, ambient: float = 0.45
     ) -> None:
-        """Draw a ball that is lit from one side.
-
-        Parameters
-        ----------
-        x, y : float
-            Its center.
-        radius : float
-            Its radius.
-        lit, dark : str
-            The colors of its lit side and of its shadow.
-        light : tuple of float
-            The direction of the light in the plane of the sheet, each part in [-1, 1].
-        ambient : float
-            How much of the light comes from where the onlooker is.
-        """
+        """Draw a ball that is lit from one side."""
         side = round(2 * radius * SCALE)
         across = np.linspace(-1, 1, side)
         towards = np.sqrt(np.clip(1 - across[:, None] ** 2 - across[None, :] ** 2, 0, 1))
@@ -201,41 +94,14 @@ class Canvas:
         self.image.paste(_image(low + (high - low) * bright), corner, mask)
 
     def haze(self, points: Sequence[Point], fill: str, softness: float, strength: float = 1.0) -> None:
-        """Fill a polygon with soft edges.
-
-        Parameters
-        ----------
-        points : sequence of (x, y)
-            Its corners.
-        fill : str
-            Its color.
-        softness : float
-            How far the edge spreads.
-        strength : float
-            Its opacity, at most 1.
-        """
+        """Fill a polygon with soft edges."""
         mask = Image.new("L", self.image.size)
         ImageDraw.Draw(mask).polygon(_scaled(points), fill=round(255 * strength))
         mask = mask.filter(ImageFilter.GaussianBlur(softness * SCALE))
         self.image.paste(_solid(self.image.size, fill), (0, 0), mask)
 
     def letter(self, type_: Image.Image, left: float, top: float, fill: str) -> None:
-        """Print type.
-
-        Parameters
-        ----------
-        type_ : PIL.Image.Image
-            What `keyart.demo.lettering` set: a mask at the size of `image`.
-        left, top : float
-            Its upper left corner.
-        fill : str
-            Its color.
-
-        Raises
-        ------
-        ValueError
-            The type would come nearer than `MARGIN` to the edge of the sheet.
-        """
+        """Print type."""
         width, height = type_.width / SCALE, type_.height / SCALE
         box = (left, top, left + width, top + height)
         # Half a pixel of grace: masks have whole pixels, places do not.
@@ -246,17 +112,7 @@ class Canvas:
         self.image.paste(_solid(type_.size, fill), corner, type_)
 
     def center(self, type_: Image.Image, top: float, fill: str) -> None:
-        """Print type in the middle of the sheet's breadth.
-
-        Parameters
-        ----------
-        type_ : PIL.Image.Image
-            What `keyart.demo.lettering` set.
-        top : float
-            Its upper edge.
-        fill : str
-            Its color.
-        """
+        """Print type in the middle of the sheet's breadth."""
         self.letter(type_, (WIDTH - type_.width / SCALE) / 2, top, fill)
 
     def mirror(self) -> None:
@@ -264,44 +120,17 @@ class Canvas:
         self.image.paste(self.image.transpose(Image.Transpose.FLIP_LEFT_RIGHT))
 
     def roughen(self, rng: np.random.Generator, amount: float) -> None:
-        """Strew the grain of film or of paper over the whole sheet.
-
-        Parameters
-        ----------
-        rng : numpy.random.Generator
-            Where chance comes from.
-        amount : float
-            The standard deviation of the grain, in levels of 255.
-        """
+        """Strew the grain of film or of paper over the whole sheet."""
         grain = rng.standard_normal((HEIGHT * SCALE, WIDTH * SCALE, 1), dtype=np.float32) * amount
         self.image.paste(_image(np.asarray(self.image) + grain))
 
     def finished(self) -> Image.Image:
-        """Make the poster from the sheet.
-
-        Returns
-        -------
-        PIL.Image.Image
-            RGB, `WIDTH` by `HEIGHT`.
-        """
+        """Make the poster from the sheet."""
         return self.image.reduce(SCALE)
 
 
 def mix(first: str, second: str, share: float) -> str:
-    """Mix two colors.
-
-    Parameters
-    ----------
-    first, second : str
-        The colors.
-    share : float
-        How much of the second, from 0 to 1.
-
-    Returns
-    -------
-    str
-        The mixture.
-    """
+    """Mix two colors."""
     pairs = zip(ImageColor.getrgb(first)[:3], ImageColor.getrgb(second)[:3], strict=True)
     return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in pairs)
 

@@ -51,15 +51,7 @@ _SURNAMES = (
 
 @dataclass(frozen=True)
 class Lookup:
-    """A look-up worth showing.
-
-    Parameters
-    ----------
-    title : str
-        What to type.
-    reason : str
-        Why it is worth a look.
-    """
+    """A look-up worth showing."""
 
     title: str
     reason: str
@@ -73,20 +65,7 @@ LOOKUPS = (
 
 
 def draw_poster(film: DemoFilm, seed: int = 0) -> Image.Image:
-    """Draw the poster of a film.
-
-    Parameters
-    ----------
-    film : DemoFilm
-        The film.
-    seed : int
-        Another seed draws other posters; the same one draws the same, to the last bit.
-
-    Returns
-    -------
-    PIL.Image.Image
-        RGB, 342 by 513.
-    """
+    """Draw the poster of a film."""
     rng = np.random.default_rng([seed, film.movie_id])
     return STYLES[film.style](_card(film, rng), rng).finished()
 
@@ -98,18 +77,7 @@ def _card(film: DemoFilm, rng: np.random.Generator) -> Card:
 
 
 def ratings(seed: int = 0) -> Ratings:
-    """Let the made-up users rate the films.
-
-    Parameters
-    ----------
-    seed : int
-        Another seed makes up other users.
-
-    Returns
-    -------
-    Ratings
-        As many for each film as its `DemoFilm.n_ratings` says.
-    """
+    """Let the made-up users rate the films."""
     listed = films()
     return draw_ratings(
         [film.movie_id for film in listed],
@@ -120,20 +88,7 @@ def ratings(seed: int = 0) -> Ratings:
 
 
 def write_demo(folder: Path, seed: int = 0) -> None:
-    """Write the demonstration as a MovieLens folder with posters in it.
-
-    Parameters
-    ----------
-    folder : Path
-        Where ``movies.csv``, ``links.csv``, ``ratings.csv`` and ``posters/`` shall stand; made if it is missing.
-    seed : int
-        For posters and ratings.
-
-    Raises
-    ------
-    StoreError
-        A file cannot be written.
-    """
+    """Write the demonstration as a MovieLens folder with posters in it."""
     listed, rated = films(), ratings(seed)
     columns = (rated.user_ids, rated.movie_ids, rated.stars, rated.timestamps)
     _write_table(

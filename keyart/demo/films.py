@@ -92,29 +92,7 @@ _WITHOUT_POSTER = "Velvet Stairwell (1950)"
 
 @dataclass(frozen=True)
 class DemoFilm:
-    """A film that does not exist.
-
-    Parameters
-    ----------
-    movie_id : int
-        Its number in the demonstration's catalog, from 1.
-    title : str
-        As MovieLens writes it: "Glass Harbour, The (1987)".
-    year : int
-        The year of release.
-    genres : tuple of str
-        MovieLens genres.
-    style : str
-        How its poster looks: a key of `keyart.demo.styles.STYLES`.
-    audience : str
-        Who likes it, whatever the poster looks like.
-    n_ratings : int
-        How many users rate it; 0 for a cold start.
-    has_poster : bool
-        False for the one film that can only be looked up by its ratings.
-    take : int
-        Its position among the films of its style.
-    """
+    """A film that does not exist."""
 
     movie_id: int
     title: str
@@ -129,13 +107,7 @@ class DemoFilm:
 
 @cache
 def films() -> tuple[DemoFilm, ...]:
-    """List the films of the demonstration.
-
-    Returns
-    -------
-    tuple of DemoFilm
-        By ascending movie_id, the films of a style together.
-    """
+    """List the films of the demonstration."""
     rows = [(style, take, *row) for style, listed in _FILMS.items() for take, row in enumerate(listed)]
     return tuple(
         DemoFilm(

@@ -42,21 +42,7 @@ _MARKS = {
 
 @dataclass(frozen=True)
 class Face:
-    """How letters look.
-
-    Parameters
-    ----------
-    weight : float
-        What is added around each stroke, in em; 0.03 is bold.
-    width : float
-        Below 1 condensed, above 1 wide.
-    tracking : float
-        Space added between letters, in em.
-    slant : float
-        How far a letter leans to the right, for each unit of its height.
-    capitals : bool
-        Whether all letters are capitals.
-    """
+    """How letters look."""
 
     weight: float = 0.0
     width: float = 1.0
@@ -66,20 +52,7 @@ class Face:
 
 
 def break_title(title: str, n_lines: int) -> list[str]:
-    """Break a title into lines that are as even as its words allow.
-
-    Parameters
-    ----------
-    title : str
-        The title.
-    n_lines : int
-        How many lines there shall be; fewer if the title has fewer words.
-
-    Returns
-    -------
-    list of str
-        The lines.
-    """
+    """Break a title into lines that are as even as its words allow."""
     words = title.split()
     n_lines = min(n_lines, len(words))
     breaks = ([0, *inner, len(words)] for inner in combinations(range(1, len(words)), n_lines - 1))
@@ -97,28 +70,7 @@ def set_block(
     leading: float = 0.95,
     rng: np.random.Generator | None = None,
 ) -> Image.Image:
-    """Set lines of one size, as large as the room allows.
-
-    Parameters
-    ----------
-    lines : sequence of str
-        The lines.
-    face : Face
-        The letters.
-    width, height : float
-        The room, in poster pixels.
-    align : {"left", "center", "right"}
-        Where short lines stand.
-    leading : float
-        From baseline to baseline, in em.
-    rng : numpy.random.Generator, optional
-        Where given, each letter is turned and shifted a little.
-
-    Returns
-    -------
-    PIL.Image.Image
-        The mask, no larger than the room in either direction.
-    """
+    """Set lines of one size, as large as the room allows."""
     set_lines = [_set_line(line, face, rng) for line in lines]
     breadth = max(line.width for line in set_lines)
     step = round(leading * _EM)
@@ -130,24 +82,7 @@ def set_block(
 
 
 def set_justified(lines: Sequence[str], face: Face, width: float, height: float, gap: float = 6.0) -> Image.Image:
-    """Set lines that all fill the same breadth, short ones taller.
-
-    Parameters
-    ----------
-    lines : sequence of str
-        The lines.
-    face : Face
-        The letters.
-    width, height : float
-        The room, in poster pixels.
-    gap : float
-        Between the lines, in poster pixels.
-
-    Returns
-    -------
-    PIL.Image.Image
-        The mask, no larger than the room in either direction.
-    """
+    """Set lines that all fill the same breadth, short ones taller."""
     breadth = round(width * SCALE)
     scaled = [_inked(_set_line(line, face, None)) for line in lines]
     # A short line is widened rather than let tower over the others.
@@ -163,20 +98,7 @@ def set_justified(lines: Sequence[str], face: Face, width: float, height: float,
 
 
 def swell(type_: Image.Image, by: float) -> Image.Image:
-    """Thicken type all around, for an outline that is printed beneath it.
-
-    Parameters
-    ----------
-    type_ : PIL.Image.Image
-        The mask.
-    by : float
-        How far, in poster pixels.
-
-    Returns
-    -------
-    PIL.Image.Image
-        A mask that is larger by `by` on each side.
-    """
+    """Thicken type all around, for an outline that is printed beneath it."""
     edge = round(by * SCALE)
     larger = Image.new("L", (type_.width + 2 * edge, type_.height + 2 * edge))
     larger.paste(type_, (edge, edge))
@@ -185,20 +107,7 @@ def swell(type_: Image.Image, by: float) -> Image.Image:
 
 
 def turned(type_: Image.Image, degrees: float) -> Image.Image:
-    """Turn type.
-
-    Parameters
-    ----------
-    type_ : PIL.Image.Image
-        The mask.
-    degrees : float
-        Counter-clockwise.
-
-    Returns
-    -------
-    PIL.Image.Image
-        The mask, as large as it has become.
-    """
+    """Turn type."""
     return _inked(type_.rotate(degrees, Image.Resampling.BICUBIC, expand=True))
 
 

@@ -25,19 +25,7 @@ Stars = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Ratings:
-    """Ratings as columns, by ascending user and film.
-
-    Parameters
-    ----------
-    user_ids : numpy.ndarray of int64, shape (n_ratings,)
-        Who.
-    movie_ids : numpy.ndarray of int64, shape (n_ratings,)
-        Which film.
-    stars : numpy.ndarray of float64, shape (n_ratings,)
-        How many stars: 0.5 to 5 in halves.
-    timestamps : numpy.ndarray of int64, shape (n_ratings,)
-        When, in seconds since 1970.
-    """
+    """Ratings as columns, by ascending user and film."""
 
     user_ids: Ids
     movie_ids: Ids
@@ -48,24 +36,7 @@ class Ratings:
 def draw_ratings(
     movie_ids: Sequence[int], audiences: Sequence[str], n_ratings: Sequence[int], rng: np.random.Generator
 ) -> Ratings:
-    """Let the made-up users rate films.
-
-    Parameters
-    ----------
-    movie_ids : sequence of int
-        The films.
-    audiences : sequence of str
-        The audience of each.
-    n_ratings : sequence of int
-        How many users rate each; at most `N_USERS`.
-    rng : numpy.random.Generator
-        Where chance comes from.
-
-    Returns
-    -------
-    Ratings
-        Exactly as many for each film as was asked.
-    """
+    """Let the made-up users rate films."""
     user_audiences = rng.choice(sorted(set(audiences)), N_USERS)
     eagerness = rng.lognormal(0, 0.7, N_USERS)
     leniency = rng.normal(0, _SPREAD_OF_USERS, N_USERS)

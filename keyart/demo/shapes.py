@@ -12,20 +12,7 @@ Point = tuple[float, float]
 
 
 def smooth(points: Sequence[Point], closed: bool = True) -> list[Point]:
-    """Draw a curve through points (Catmull-Rom).
-
-    Parameters
-    ----------
-    points : sequence of (x, y)
-        What it runs through; at least three.
-    closed : bool
-        Whether it returns to its beginning.
-
-    Returns
-    -------
-    list of (x, y)
-        Twelve points of the curve for each of the given ones.
-    """
+    """Draw a curve through points (Catmull-Rom)."""
     at = np.array([points[-1], *points, *points[:2]] if closed else [points[0], *points, points[-1]], dtype=float)
     before, start, end, after = at[:-3, None], at[1:-2, None], at[2:-1, None], at[3:, None]
     t = np.linspace(0, 1, 12, endpoint=False)[None, :, None]
@@ -39,62 +26,19 @@ def smooth(points: Sequence[Point], closed: bool = True) -> list[Point]:
 
 
 def outline(corners: str) -> list[Point]:
-    """Read a shape that is too long to be written as pairs.
-
-    Parameters
-    ----------
-    corners : str
-        As in SVG: ``"0,0 10,0 10,5"``.
-
-    Returns
-    -------
-    list of (x, y)
-        Its corners.
-    """
+    """Read a shape that is too long to be written as pairs."""
     pairs = (corner.split(",") for corner in corners.split())
     return [(float(x), float(y)) for x, y in pairs]
 
 
 def ring(x: float, y: float, radii: Sequence[float] | NDArray[np.float64], turn: float = 0.0) -> list[Point]:
-    """Place points around a center, evenly spread.
-
-    Parameters
-    ----------
-    x, y : float
-        The center.
-    radii : sequence or array of float
-        The distance of each point from the center.
-    turn : float
-        The direction of the first point, in radians clockwise from three o'clock.
-
-    Returns
-    -------
-    list of (x, y)
-        As many points as there are radii.
-    """
+    """Place points around a center, evenly spread."""
     angles = turn + np.arange(len(radii)) * 2 * np.pi / len(radii)
     return _points(np.stack([x + np.cos(angles) * radii, y + np.sin(angles) * radii], axis=1))
 
 
 def ragged(points: Sequence[Point], rng: np.random.Generator, amount: float, step: float = 14.0) -> list[Point]:
-    """Cut a polygon out by hand: break its edges up and let the scissors stray.
-
-    Parameters
-    ----------
-    points : sequence of (x, y)
-        Its corners.
-    rng : numpy.random.Generator
-        Where chance comes from.
-    amount : float
-        How far a cut strays.
-    step : float
-        The length of a cut.
-
-    Returns
-    -------
-    list of (x, y)
-        The corners of the cut-out.
-    """
+    """Cut a polygon out by hand: break its edges up and let the scissors stray."""
     cuts: list[NDArray[np.float64]] = []
     corners = np.array([*points, points[0]], dtype=float)
     for start, end in pairwise(corners):

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from keyart.pipeline.movielens import load
     from keyart.pipeline.posters import import_posters
     from keyart.pipeline.recommenders import evaluate, fit, tune
+    from keyart.pipeline.tmdb import fetch
 
-__all__ = ["add", "build", "evaluate", "fit", "import_posters", "load", "tune"]
+__all__ = ["add", "build", "evaluate", "fetch", "fit", "import_posters", "load", "tune"]
 
 _MODULES = {
     "add": "additions",
     "build": "index",
     "evaluate": "recommenders",
+    "fetch": "tmdb",
     "fit": "recommenders",
     "import_posters": "posters",
     "load": "movielens",

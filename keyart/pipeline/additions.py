@@ -1,15 +1,16 @@
-"""New films made part of a workspace: films, posters, features, index; nothing is built anew.
+"""Add new films to a workspace: to its catalog, posters, features and index, without building anything anew.
 
-All that is said of the films is checked before anything is changed. Then posters are written, and the catalog names
-the films, all at once; features and index follow. Whatever interrupts that, the same command finishes it: a film that
-was added with this very poster is passed over, and gets what it lacks.
+All films are checked before anything is changed. Then the posters are written, the catalog takes up all films at once,
+and features and index follow. After an interruption, the same call finishes the work: a film that was added before with
+the same poster gets only what it lacks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import count
+from typing import Any
 
 from catalog.errors import ConfigError, DataError
 from catalog.film import Film
@@ -35,18 +36,18 @@ _N_LISTED = 5
 
 @dataclass(frozen=True)
 class AddReport:
-    """What became of new films.
+    """What `add` did.
 
     Parameters
     ----------
     added : tuple of Film
-        Those that are in the catalog now.
+        Films that are new in the catalog.
     known : tuple of Film
-        Those that had been added before, with the same posters.
+        Films that had been added before, with the same posters.
     n_indexed : int
-        Films in the index; 0 where there is none.
+        Number of films in the index afterwards; 0 where there is none.
     notes : tuple of str
-        What a user should know.
+        What a user should know, a sentence each.
     """
 
     added: tuple[Film, ...]
@@ -54,35 +55,48 @@ class AddReport:
     n_indexed: int
     notes: tuple[str, ...]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to what JSON can hold.
+
+        Returns
+        -------
+        dict
+            The fields by name; a film as a mapping of its fields.
+        """
+        return {**asdict(self), "notes": list(self.notes)}
+
 
 @dataclass(frozen=True)
 class _Plan:
-    """Which films are to be added, which were before, and the pictures of those without a poster."""
+    """Which films to add, which exist, and the posters to write."""
 
     new: tuple[Film, ...]
     known: tuple[Film, ...]
-    pictures: tuple[tuple[int, Image], ...]
+    posters: tuple[tuple[int, Image], ...]
 
 
 def add(
     home: Home,
     films: Sequence[NewFilm],
     *,
-    open_network: WorkspaceEncoder | None = None,
+    encoder: WorkspaceEncoder | None = None,
     progress: Progress = silent,
 ) -> AddReport:
-    """Make films part of a workspace, so that they are found by title and by looks; an open engine keeps what it has.
+    """Add films to a workspace, so that they are found by title and by looks. They are kept through later loads.
+
+    Features and index are extended where the workspace has them, nothing is built anew. An engine that is open does not
+    change; open another one to see the new films. Adding the same films again finishes what was interrupted.
 
     Parameters
     ----------
     home : str, Path or Workspace
         The workspace, with films.
     films : sequence of NewFilm
-        Films with titles.
-    open_network : WorkspaceEncoder, optional
-        The workspace's network, where it is open already.
-    progress : Progress, optional
-        Shows how far it is.
+        Films with titles and posters. Those without a movie_id get the next free one from 1000000001 on.
+    encoder : WorkspaceEncoder, optional
+        The workspace's encoder, where it is loaded already.
+    progress : callable, optional
+        Opens a progress display, given a description, the total and the unit; shows nothing by default.
 
     Returns
     -------
@@ -92,17 +106,17 @@ def add(
     Raises
     ------
     NotBuiltError
-        Nothing has been loaded.
+        The workspace does not exist, or no films have been loaded.
     ConfigError
-        A film has no title; or a number is taken, or too large.
+        A film has no title, or its movie_id belongs to another film; nothing is changed.
     DataError
-        A picture is no poster, or a film is there already; nothing is changed.
+        A poster is no image, or a film is in the catalog already with another poster; nothing is changed.
     StoreError
-        Something cannot be written; run the same command again.
+        Something cannot be written; run the same call again.
     """
     workspace, hashes = Workspace.open(home), _verified(films)
-    # Opened before anything is changed: a network may be no longer to be had.
-    network = open_own_network(workspace, len(films), open_network)
+    # Before anything is changed: the encoder may not be available any more.
+    network = open_own_network(workspace, len(films), encoder)
     with exclusive(workspace.home):
         plan = _planned(workspace, films, hashes)
         _write(workspace, plan)
@@ -122,21 +136,21 @@ def add(
 
 
 def _write(workspace: Workspace, plan: _Plan) -> None:
-    """Write posters, then films: a poster without a film is no more than a file, and is overwritten by the next one."""
-    if plan.pictures:
-        with PosterStore.open(workspace.posters_dir) as store, store.writing(), store.together():
-            for movie_id, image in plan.pictures:
+    """Write posters, then films: a poster without a film does no harm, and is overwritten by the next one."""
+    if plan.posters:
+        with PosterStore.open(workspace.posters_dir) as store, store.writer_lock(), store.transaction():
+            for movie_id, image in plan.posters:
                 store.put(movie_id, _read(image), Origin(Source.IMPORT))
     if plan.new:
         Catalog.add(workspace.catalog_path, plan.new)
 
 
 def _verified(films: Sequence[NewFilm]) -> list[str]:
-    """Decode all pictures: their hashes."""
+    """Decode all posters; returns their hashes."""
     if not films:
-        raise ConfigError("no film is named; expected one at least")
+        raise ConfigError("expected at least one film, received none")
     if untitled := [film for film in films if not film.title]:
-        raise ConfigError(f"{untitled[0].image} has no title; say it with --title, or in the column title")
+        raise ConfigError(f"{untitled[0].image} has no title; set it with --title, or in the column title")
     hashes, wrong = [], []
     for film in films:
         try:
@@ -160,29 +174,29 @@ def _read(image: Image) -> bytes:
 
 
 def _planned(workspace: Workspace, films: Sequence[NewFilm], hashes: Sequence[str]) -> _Plan:
-    """Hold the films to those that are there, and to each other; give those that are new their numbers."""
+    """Compare the films with the catalog and with each other, and number the new ones."""
     posters = {poster.movie_id: poster.sha256 for poster in list_posters(workspace)}
     new: list[Film] = []
     known: list[Film] = []
-    pictures: list[tuple[int, Image]] = []
+    new_posters: list[tuple[int, Image]] = []
     with Catalog.open(workspace.catalog_path) as catalog:
-        _refuse_doubles(films)
+        _refuse_duplicates(films)
         _refuse_taken(films, catalog)
         added = {film.movie_id for film in catalog.added()}
         free = _free_numbers(added, {film.movie_id for film in films})
         for film, sha256 in zip(films, hashes, strict=True):
-            there = catalog.duplicates_of(film.title, film.year, film.tmdb_id, film.imdb_id)
-            if there and not (
-                there[0].movie_id in added
-                and film.movie_id in (None, there[0].movie_id)
-                and posters.get(there[0].movie_id, sha256) == sha256
+            existing = next(iter(catalog.duplicates_of(film.title, film.year, film.tmdb_id, film.imdb_id)), None)
+            if existing and not (
+                existing.movie_id in added
+                and film.movie_id in (None, existing.movie_id)
+                and posters.get(existing.movie_id, sha256) == sha256
             ):
-                raise DataError(_there_already(film, there[0]))
-            listed = there[0] if there else _film(film, film.movie_id or next(free))
-            (known if there else new).append(listed)
-            if listed.movie_id not in posters or not there:
-                pictures.append((listed.movie_id, film.image))
-    return _Plan(tuple(new), tuple(known), tuple(pictures))
+                raise DataError(_exists_message(film, existing))
+            listed = existing or _film(film, film.movie_id or next(free))
+            (known if existing else new).append(listed)
+            if listed.movie_id not in posters or not existing:
+                new_posters.append((listed.movie_id, film.image))
+    return _Plan(tuple(new), tuple(known), tuple(new_posters))
 
 
 def _film(film: NewFilm, movie_id: int) -> Film:
@@ -190,28 +204,28 @@ def _film(film: NewFilm, movie_id: int) -> Film:
     return Film(movie_id, film.title, film.year, film.imdb_id, film.tmdb_id, *names)
 
 
-def _free_numbers(added: Collection[int], asked: Collection[int | None]) -> Iterator[int]:
+def _free_numbers(added: Collection[int], requested: Collection[int | None]) -> Iterator[int]:
     first = max((movie_id + 1 for movie_id in added), default=FIRST_ADDED_ID)
-    return (movie_id for movie_id in count(max(first, FIRST_ADDED_ID)) if movie_id not in asked)
+    return (movie_id for movie_id in count(max(first, FIRST_ADDED_ID)) if movie_id not in requested)
 
 
-def _refuse_doubles(films: Sequence[NewFilm]) -> None:
-    """Refuse films that are one with each other."""
+def _refuse_duplicates(films: Sequence[NewFilm]) -> None:
+    """Refuse films that are the same as each other, by title or by an id."""
     seen: dict[tuple[str, object], NewFilm] = {}
     for film in films:
         numbers = (("movie_id", film.movie_id), ("tmdb_id", film.tmdb_id), ("imdb_id", film.imdb_id))
-        marks = [("title", (title_key(film.title), film.year)), *(one for one in numbers if one[1])]
-        for mark in marks:
-            if other := seen.get(mark):
+        keys = [("title", (title_key(film.title), film.year)), *(one for one in numbers if one[1])]
+        for key in keys:
+            if other := seen.get(key):
                 raise DataError(
-                    f"{film.image} and {other.image} are both of the {mark[0]} "
-                    f"{film.label if mark[0] == 'title' else mark[1]!r}; name every film once"
+                    f"{film.image} and {other.image} are both of the {key[0]} "
+                    f"{film.label if key[0] == 'title' else key[1]!r}; name every film once"
                 )
-            seen[mark] = film
+            seen[key] = film
 
 
 def _refuse_taken(films: Sequence[NewFilm], catalog: Catalog) -> None:
-    """Refuse a movie_id that another film has."""
+    """Refuse a movie_id that belongs to another film."""
     taken = catalog.films(film.movie_id for film in films if film.movie_id)
     for film in films:
         other = taken.get(film.movie_id or 0)
@@ -219,7 +233,7 @@ def _refuse_taken(films: Sequence[NewFilm], catalog: Catalog) -> None:
             raise ConfigError(f"the movie_id {film.movie_id} is that of {other.label}; leave it out, or name another")
 
 
-def _there_already(film: NewFilm, other: Film) -> str:
+def _exists_message(film: NewFilm, other: Film) -> str:
     which = film.label
     if film.tmdb_id and film.tmdb_id == other.tmdb_id:
         which = f"the tmdb_id {film.tmdb_id}"

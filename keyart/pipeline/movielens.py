@@ -1,11 +1,12 @@
-"""Load a MovieLens folder into a workspace."""
+"""Load films, links, tags and ratings from a MovieLens folder into a workspace."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from catalog.errors import ConfigError, DataError
 from catalog.film import Film
@@ -19,16 +20,20 @@ from keyart.workspace.layout import Home, Workspace
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What a load brought in.
+    """What `load` read from a MovieLens folder.
 
     Parameters
     ----------
-    n_films, n_ratings, n_users : int
-        How many of each.
+    n_films : int
+        Number of films.
+    n_ratings : int
+        Number of ratings of these films.
+    n_users : int
+        Number of users who gave them.
     n_tags : int
-        How many tags, each counted once a film.
+        Number of tags, each counted once per film.
     notes : tuple of str
-        What a user should know of the files.
+        What a user should know of the files, a sentence each.
     """
 
     n_films: int
@@ -37,32 +42,44 @@ class LoadReport:
     n_tags: int
     notes: tuple[str, ...]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to what JSON can hold.
+
+        Returns
+        -------
+        dict
+            The fields by name.
+        """
+        return {**asdict(self), "notes": list(self.notes)}
+
 
 def load(home: Home, folder: str | Path) -> LoadReport:
-    """Bring the films, links, tags and ratings of a MovieLens folder into a workspace, in place of those there.
+    """Load films, links, tags and ratings from a MovieLens folder, replacing those of an earlier load.
 
-    Posters, features and index stay: another size of MovieLens numbers its films alike. So do films that were added.
+    Posters, features, the index and films added with `add` are kept: all sizes of MovieLens share their movie_ids.
+    On any error, the workspace is left unchanged.
 
     Parameters
     ----------
     home : str, Path or Workspace
         The workspace; created if it does not exist.
     folder : str or Path
-        The unpacked MovieLens folder.
+        The unpacked archive: ml-latest-small, ml-25m, ml-32m and the like with ``movies.csv``, ``links.csv``,
+        ``tags.csv`` and ``ratings.csv``, or ml-100k with ``u.item`` and ``u.data``. Ratings and links may be missing.
 
     Returns
     -------
     LoadReport
-        What came in.
+        What was read.
 
     Raises
     ------
     DataError
-        A file is malformed, and where.
+        The folder is not of MovieLens, or a file is malformed; the message names file and line.
     ConfigError
-        The workspace holds films with other numbers.
+        The workspace holds films whose movie_ids mean other films, or `home` is another folder in use.
     StoreError
-        The workspace cannot be written. Whatever goes wrong, what was there before stays as it was.
+        The workspace cannot be written.
     """
     folder = Path(folder)
     files = read_films(folder)
@@ -73,7 +90,7 @@ def load(home: Home, folder: str | Path) -> LoadReport:
     with exclusive(workspace.home):
         notes = [*files.notes, *_write_catalog(workspace, folder, files, ratings)]
     if n_read > len(ratings):
-        notes.append(f"{n_read - len(ratings)} ratings are of films that the folder does not list; passed over")
+        notes.append(f"{n_read - len(ratings)} ratings are of films that the folder does not list; ignored")
     if not any(film.tmdb_id or film.imdb_id for film in files.films):
         notes.append("no film has a TMDB or IMDb id: posters cannot be fetched, only imported")
     if not n_read:
@@ -83,14 +100,14 @@ def load(home: Home, folder: str | Path) -> LoadReport:
 
 
 def _write_catalog(workspace: Workspace, folder: Path, files: FilmFiles, ratings: Ratings) -> list[str]:
-    """Write films and ratings; films that were added before stay. Returns notes on these."""
+    """Write films and ratings, and keep the films added before; returns notes on these."""
     added, notes = _added_before(workspace, files)
     # The catalog names its ratings, so the rename that puts it in place changes both at once.
     name = f"ratings-{secrets.token_hex(4)}.parquet"
     ratings.save(workspace.ratings_path(name))
     try:
         facts = {"numbering": files.numbering, "ratings": name, "source": folder.absolute().name}
-        Catalog.create(workspace.catalog_path, _with_support(files.films, ratings), facts, added, files.tags)
+        Catalog.create(workspace.catalog_path, _with_ratings(files.films, ratings), facts, added, files.tags)
     except BaseException:
         workspace.ratings_path(name).unlink(missing_ok=True)
         raise
@@ -101,31 +118,31 @@ def _write_catalog(workspace: Workspace, folder: Path, files: FilmFiles, ratings
 
 
 def _added_before(workspace: Workspace, files: FilmFiles) -> tuple[list[Film], list[str]]:
-    """List the films that were added to those of an earlier load, and that this one does not bring itself."""
+    """Return the added films that are not in this folder, and notes on them."""
     if not workspace.catalog_path.is_file():
         return [], []
     try:
         catalog = Catalog.open(workspace.catalog_path)
     except DataError:
-        # Loading again is the way out.
-        return [], ["the catalog that was there could not be read; films that were added to it have to be added again"]
+        # Loading again is how a damaged catalog is repaired.
+        return [], ["the earlier catalog could not be read; films that were added to it have to be added again"]
     with catalog:
         _check_numbering(workspace, catalog.fact("numbering"), files.numbering)
         added = catalog.added()
     loaded = {film.movie_id for film in files.films}
-    return [film for film in added if film.movie_id not in loaded], list(_double_notes(added, files.films))
+    return [film for film in added if film.movie_id not in loaded], list(_duplicate_notes(added, files.films))
 
 
-def _check_numbering(workspace: Workspace, there: str | None, numbering: str) -> None:
-    """Refuse films whose numbers mean other films than those that are there."""
-    if there != numbering:
+def _check_numbering(workspace: Workspace, existing: str | None, numbering: str) -> None:
+    """Refuse films whose movie_ids mean other films than those of the workspace."""
+    if existing != numbering:
         raise ConfigError(
-            f"{workspace.home} holds films numbered as in {there}, this folder numbers them as {numbering}, so "
+            f"{workspace.home} holds films numbered as in {existing}, this folder numbers them as {numbering}, so "
             "posters would go to the wrong films; name another workspace with --home DIR"
         )
 
 
-def _double_notes(added: Sequence[Film], films: Sequence[Film]) -> Iterator[str]:
+def _duplicate_notes(added: Sequence[Film], films: Sequence[Film]) -> Iterator[str]:
     keys = {(title_key(film.title), film.year): film for film in films} if added else {}
     for film in added:
         other = keys.get((title_key(film.title), film.year))
@@ -133,8 +150,8 @@ def _double_notes(added: Sequence[Film], films: Sequence[Film]) -> Iterator[str]
             yield f"{film.label} was added as movie_id {film.movie_id}, and is in this folder as {other.movie_id}"
 
 
-def _with_support(films: Sequence[Film], ratings: Ratings) -> list[Film]:
-    movie_ids, n_ratings, means = (values.tolist() for values in ratings.support())
-    support = {movie_id: (n, mean) for movie_id, n, mean in zip(movie_ids, n_ratings, means, strict=True)}
-    rated = (support.get(film.movie_id, (0, None)) for film in films)
+def _with_ratings(films: Sequence[Film], ratings: Ratings) -> list[Film]:
+    movie_ids, n_ratings, means = (values.tolist() for values in ratings.film_statistics())
+    by_film = {movie_id: (n, mean) for movie_id, n, mean in zip(movie_ids, n_ratings, means, strict=True)}
+    rated = (by_film.get(film.movie_id, (0, None)) for film in films)
     return [replace(film, n_ratings=n, mean_rating=mean) for film, (n, mean) in zip(films, rated, strict=True)]

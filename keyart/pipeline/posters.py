@@ -1,4 +1,4 @@
-"""Import posters that a user already has."""
+"""Import poster files that a user already has."""
 
 from __future__ import annotations
 
@@ -14,26 +14,31 @@ from posters.store import PosterStore
 def import_posters(
     home: Home, source: str | Path, by: By | None = None, *, progress: Progress = silent
 ) -> ImportReport:
-    """Copy posters that a user already has into the workspace.
+    """Copy poster files that you already have into the workspace.
+
+    Every file is verified and matched to its film. Files that match no film, or are no image, are reported and skipped.
 
     Parameters
     ----------
     home : str, Path or Workspace
         The workspace, with films.
     source : str or Path
-        A folder of picture files named by id; or a CSV file with the columns movie_id and path.
-    by : {"movie", "imdb", "tmdb"} or None
-        Whose ids the files are named by; None for a CSV file.
-    progress : Progress, optional
-        Shows how far it is.
+        A folder of image files named by id, such as ``0113277.jpg``, ``tt0113277.png`` or ``6.webp``; or a CSV file
+        with the columns ``movie_id`` and ``path``.
+    by : "movie", "imdb" or "tmdb", optional
+        Whose ids name the files of a folder: MovieLens', IMDb's or TMDB's. Leave it out for a CSV file.
+    progress : callable, optional
+        Opens a progress display, given a description, the total and the unit; shows nothing by default.
 
     Returns
     -------
     ImportReport
-        What was copied, what matches no film, what is no picture.
+        What was copied, and what was skipped for which reason.
 
     Raises
     ------
+    NotBuiltError
+        The workspace does not exist, or no films have been loaded.
     DataError
         The folder or file is missing, empty or malformed.
     StoreError

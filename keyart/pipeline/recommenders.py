@@ -12,7 +12,7 @@ from catalog.io.progress import Progress, silent
 from cf.evaluation import splits
 from cf.evaluation.evaluation import Scorecard
 from cf.evaluation.splits import Split
-from cf.hybrid.blend import Calibration
+from cf.hybrid.calibration import Calibration
 from cf.hybrid.tuning import BUCKETS, Tuning
 from cf.models.neighbors import ItemCosine
 from cf.ratings import Ratings
@@ -163,7 +163,7 @@ class Evaluation:
         dict
             k, models: a list of scorecards, estimates as value, low and high; NaN where there is nothing to measure.
         """
-        return {"k": self.k, "models": [card.as_dict() for card in self.scorecards]}
+        return {"k": self.k, "models": [card.to_dict() for card in self.scorecards]}
 
     def to_frame(self) -> pd.DataFrame:
         """Convert to a data frame.
@@ -175,7 +175,7 @@ class Evaluation:
         """
         import pandas as pd
 
-        frame = pd.json_normalize([card.as_dict() for card in self.scorecards])
+        frame = pd.json_normalize([card.to_dict() for card in self.scorecards])
         return frame.rename(columns=lambda name: name.removesuffix(".value")).set_index("name")
 
     def plot(self, path: str | Path) -> None:

@@ -1,7 +1,7 @@
 """Films that nobody has rated yet, ranked for one user, and put among the films that a model of ratings knows.
 
 All that is known of films by their content is computed once, when they are gathered; what is left for one user is a
-product of two small matrices. `cf.coldstart.merging` brings new films onto the scale of the known ones.
+product of two small matrices. `cf.coldstart.base.scores_by_rank` brings new films onto the scale of the known ones.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import numpy.typing as npt
 from scipy import sparse
 
 from catalog.film import Film
-from cf.base import Recommended, rows_of
+from catalog.scored_ids import ScoredIds
+from cf.base import rows_of
+from cf.coldstart.base import scores_by_rank
 from cf.coldstart.content import FilmContent
-from cf.coldstart.merging import place
-from cf.coldstart.ridge import ColdStart
+from cf.coldstart.ridge import ContentRidge
 from cf.ratings import RatingMatrix
 from keyart.cold_start.content import Looks, content_of
 
@@ -56,7 +57,7 @@ class Newcomers:
 
     Parameters
     ----------
-    cold : ColdStart
+    cold : ContentRidge
         Tells preferences from content.
     new_ids : ndarray of shape (n,), int32
         The new films, ascending.
@@ -70,7 +71,7 @@ class Newcomers:
         The mean ratings that the new films are expected to get, in stars.
     """
 
-    cold: ColdStart
+    cold: ContentRidge
     new_ids: npt.NDArray[np.int32]
     known_ids: npt.NDArray[np.int32]
     of_new: Floats
@@ -78,12 +79,12 @@ class Newcomers:
     means: Floats
 
     @classmethod
-    def gather(cls, cold: ColdStart, looks: Looks, new: Sequence[Film], known: Sequence[Film]) -> Self:
+    def gather(cls, cold: ContentRidge, looks: Looks, new: Sequence[Film], known: Sequence[Film]) -> Self:
         """Tell once what films are like.
 
         Parameters
         ----------
-        cold : ColdStart
+        cold : ContentRidge
             Fitted.
         looks : Looks
             Of posters.
@@ -142,14 +143,14 @@ class Newcomers:
         taste: Floats = self.cold.user_factors(sparse.csr_array(rated[None]))[0]
         return taste
 
-    def by_taste(self, taste: Floats, found: Recommended, without: Collection[int] = ()) -> list[Entry]:
+    def by_taste(self, taste: Floats, found: ScoredIds, without: Collection[int] = ()) -> list[Entry]:
         """Rank new films for somebody, on the scale of the known films that were found for them, if there are some.
 
         Parameters
         ----------
         taste : ndarray of shape (n_factors,), float32
             As `taste_of` tells it.
-        found : Recommended
+        found : ScoredIds
             All known films that may be recommended.
         without : collection of int, optional
             New films that the person has seen.
@@ -162,10 +163,10 @@ class Newcomers:
         if not taste.any():
             return []
         of_new = self.of_new @ taste
-        unseen = np.isin(self.known_ids, found.movie_ids)
+        unseen = np.isin(self.known_ids, found.ids)
         if not unseen.any():
             return self._ranked(of_new, of_new, without)
-        return self._ranked(of_new, place(found.scores, self.of_known[unseen] @ taste, of_new), without)
+        return self._ranked(of_new, scores_by_rank(found.scores, self.of_known[unseen] @ taste, of_new), without)
 
     def by_mean(self, without: Collection[int] = ()) -> list[Entry]:
         """Rank new films by the mean rating that they are expected to get.
@@ -191,12 +192,12 @@ class Newcomers:
         return [Entry(movie_id, score, new=True) for movie_id, score in pairs if movie_id not in without]
 
 
-def merged(found: Recommended, new: Sequence[Entry], k: int, fresh: float) -> list[Entry]:
+def merged(found: ScoredIds, new: Sequence[Entry], k: int, fresh: float) -> list[Entry]:
     """Put new films where they belong in a list; where these are too few, the next one ends every so many places.
 
     Parameters
     ----------
-    found : Recommended
+    found : ScoredIds
         Known films, best first.
     new : sequence of Entry
         New films on the same scale, best first.
@@ -211,7 +212,7 @@ def merged(found: Recommended, new: Sequence[Entry], k: int, fresh: float) -> li
         Best first, but for new films that came up to make the share.
     """
     # No film beyond the k-th of either kind can come into a list of k.
-    pairs = zip(found.movie_ids[:k].tolist(), found.scores[:k].tolist(), strict=True)
+    pairs = zip(found.ids[:k].tolist(), found.scores[:k].tolist(), strict=True)
     known = [Entry(movie_id, score, new=False) for movie_id, score in pairs]
     # A stable sort leaves known films before new ones of the same score.
     waiting = sorted([*known, *new[:k]], key=lambda entry: -entry.score)
@@ -248,7 +249,7 @@ def n_new_wanted(fresh: float, k: int) -> int:
     return ceil(round(fresh * k, 9))
 
 
-def _contents(cold: ColdStart, looks: Looks, films: Sequence[Film]) -> Iterator[FilmContent]:
+def _contents(cold: ContentRidge, looks: Looks, films: Sequence[Film]) -> Iterator[FilmContent]:
     n_columns = cold.encoding_.n_columns
     for start in range(0, len(films), _BLOCK_FILMS):
         block = films[start : start + _BLOCK_FILMS]
@@ -259,6 +260,6 @@ def _contents(cold: ColdStart, looks: Looks, films: Sequence[Film]) -> Iterator[
         yield content_of(block, rows)
 
 
-def _factors(cold: ColdStart, looks: Looks, films: Sequence[Film]) -> Floats:
+def _factors(cold: ContentRidge, looks: Looks, films: Sequence[Film]) -> Floats:
     blocks = [cold.factors(content) for content in _contents(cold, looks, films)]
     return np.vstack(blocks) if blocks else np.empty((0, cold.user_factors_.shape[1]), np.float32)

@@ -19,7 +19,9 @@ from scipy import sparse
 from catalog.errors import DataError
 from catalog.film import Film, Titled
 from catalog.io.tables import read_rows
-from cf.base import Ids, Recommended, Recommender, rows_of
+from catalog.scored_ids import ScoredIds
+from catalog.text import plural
+from cf.base import Ids, Recommender, rows_of
 from cf.models.popularity import DampedMean
 from cf.ratings import HIGHEST, LOWEST, RatingMatrix
 from keyart.cold_start.content import open_looks
@@ -218,7 +220,7 @@ class UserRecommender:
         newcomers = self._newcomers if fresh != 0 else None
         new = newcomers.by_taste(newcomers.taste_of(user_id), found) if newcomers else []
         # Of somebody who has rated everything, new films are told on the cold start's own scale.
-        gives_stars = self.model.predicts_stars and len(found.movie_ids) > 0
+        gives_stars = self.model.predicts_stars and len(found.ids) > 0
         notes = (*self._notes, *_remarks(found, new, k, fresh))
         return self._answer(self.model.name, gives_stars, merged(found, new, k, fresh or 0.0), notes)
 
@@ -268,7 +270,7 @@ class UserRecommender:
         chosen = _where(history, history.values.data >= liked_from)
         told = history if self.model.predicts_stars else chosen
         (found,) = self.model.recommend_new(told, max(k, len(self.model.movie_ids_)))
-        if not len(found.movie_ids):
+        if not len(found.ids):
             return self._for_strangers(f"{self.model.name} can say nothing", k, fresh, notes, history.movie_ids)
         found = _without(found, history.movie_ids)
         newcomers = self._newcomers if fresh != 0 else None
@@ -289,7 +291,7 @@ class UserRecommender:
         return self._answer(DampedMean.name, True, ranked, (*notes, why, *_remarks(found, new, k, fresh)))
 
     @cached_property
-    def _liked_by_all(self) -> Recommended:
+    def _liked_by_all(self) -> ScoredIds:
         model = self.model
         liked = DampedMean().fit(RatingMatrix(model.user_ids_, model.movie_ids_, model.seen_))
         nobody = RatingMatrix(np.ones(1, np.int32), model.movie_ids_, sparse.csr_array((1, len(model.movie_ids_))))
@@ -305,8 +307,7 @@ class UserRecommender:
     def _remarks_on(self, history: RatingMatrix, source: str, liked_from: float) -> Iterator[str]:
         if unknown := np.setdiff1d(history.movie_ids, self.model.movie_ids_).tolist():
             listed = ", ".join(map(str, unknown[:10])) + (", …" if len(unknown) > 10 else "")
-            films = "1 film" if len(unknown) == 1 else f"{len(unknown)} films"
-            yield f"{films} of {source} without ratings here, passed over: {listed}"
+            yield f"{plural(len(unknown), 'film')} of {source} without ratings here, passed over: {listed}"
         n_disliked = np.count_nonzero(history.values.data < liked_from)
         if n_disliked and not self.model.predicts_stars:
             yield (
@@ -459,13 +460,13 @@ def _where(history: RatingMatrix, kept: npt.NDArray[np.bool_]) -> RatingMatrix:
     return history_of(history.movie_ids[history.values.indices[kept]], history.values.data[kept])
 
 
-def _without(found: Recommended, movie_ids: Ids) -> Recommended:
-    kept = ~np.isin(found.movie_ids, np.asarray(movie_ids, np.int32))
-    return Recommended(found.movie_ids[kept], found.scores[kept])
+def _without(found: ScoredIds, movie_ids: Ids) -> ScoredIds:
+    kept = ~np.isin(found.ids, np.asarray(movie_ids, np.int32))
+    return ScoredIds(found.ids[kept], found.scores[kept])
 
 
-def _remarks(found: Recommended, new: list[Entry], k: int, fresh: float | None) -> Iterator[str]:
-    if not len(found.movie_ids):
+def _remarks(found: ScoredIds, new: list[Entry], k: int, fresh: float | None) -> Iterator[str]:
+    if not len(found.ids):
         yield "every film that the model knows has been rated already"
     wanted = n_new_wanted(fresh or 0.0, k)
     if wanted and not new:

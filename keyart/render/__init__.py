@@ -1,1 +1,1 @@
-"""Pictures of results: contact sheets, heat maps, plots."""
+"""Images of results: contact sheets, heat maps and plots."""

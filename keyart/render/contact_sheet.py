@@ -1,4 +1,4 @@
-"""Contact sheets: a film and its look-alikes as one picture, with titles and scores; drawn with Pillow."""
+"""Contact sheets: a film and its look-alikes as one image, with titles and scores."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from catalog.text import plural
 from keyart.render.drawing import EMPTY, FAINT, INK, MARGIN, PAPER, Box, font, paste_poster, save_sheet, wrapped
 from keyart.results import Hit, Query, SimilarFilms
 
@@ -13,23 +14,23 @@ _VISUAL_COLOR, _CF_COLOR = "#c8553d", "#2f6690"
 _GAP, _COLUMNS = 28, 5
 _HIT_SIZE, _QUERY_SIZE = (208, 312), (400, 600)
 _CAPTION_HEIGHT = 116
-_MOST_HITS = 50
+_MAX_HITS = 50
 
 
 def write_contact_sheet(result: SimilarFilms, path: Path) -> None:
-    """Draw a result and write it.
+    """Draw a contact sheet of a result to a file.
 
     Parameters
     ----------
     result : SimilarFilms
-        What was asked and what was found; the first 50 hits are drawn.
+        The result of a query; the first 50 hits are drawn.
     path : Path
-        Where the sheet shall stand; its ending names the format.
+        The file to write; its ending, .png, .jpg, .webp or .pdf, sets the format. It appears whole or not at all.
 
     Raises
     ------
     ConfigError
-        The name ends in none of the known ways.
+        The file name has another ending.
     StoreError
         The file cannot be written.
     """
@@ -37,19 +38,8 @@ def write_contact_sheet(result: SimilarFilms, path: Path) -> None:
 
 
 def draw_sheet(result: SimilarFilms) -> Image.Image:
-    """Draw a result: the film at the left, its look-alikes in rows of five, each with its scores.
-
-    Parameters
-    ----------
-    result : SimilarFilms
-        What was asked and what was found.
-
-    Returns
-    -------
-    PIL.Image.Image
-        RGB, 1,700 pixels wide.
-    """
-    hits = result.hits[:_MOST_HITS]
+    """Draw the film at the left and its look-alikes in rows of five, each with its scores; 1,700 pixels wide."""
+    hits = result.hits[:_MAX_HITS]
     n_rows = max(1, -(-len(hits) // _COLUMNS))
     row_height = _HIT_SIZE[1] + _CAPTION_HEIGHT
     grid_left = 2 * MARGIN + _QUERY_SIZE[0]
@@ -57,8 +47,8 @@ def draw_sheet(result: SimilarFilms) -> Image.Image:
     height = 2 * MARGIN + max(_QUERY_SIZE[1] + 200, n_rows * row_height + (n_rows - 1) * _GAP)
     sheet = Image.new("RGB", (width, height), PAPER)
     _draw_query(sheet, result)
-    for place, hit in enumerate(hits):
-        row, column = divmod(place, _COLUMNS)
+    for n, hit in enumerate(hits):
+        row, column = divmod(n, _COLUMNS)
         corner = (grid_left + column * (_HIT_SIZE[0] + _GAP), MARGIN + row * (row_height + _GAP))
         _draw_hit(sheet, hit, corner)
     return sheet
@@ -72,18 +62,18 @@ def _draw_query(sheet: Image.Image, result: SimilarFilms) -> None:
     for line in wrapped(query.title, 34, _QUERY_SIZE[0], n_lines=2, tail=_year(query)):
         pen.text((MARGIN, top), line, fill=INK, font=font(34))
         top += 42
-    for line in result.notes or (_what_was_asked(result),):
+    for line in result.notes or (_weights(result),):
         for part in wrapped(line, 18, _QUERY_SIZE[0], n_lines=3):
             pen.text((MARGIN, top + 6), part, fill=FAINT, font=font(18))
             top += 25
     _draw_legend(pen, (MARGIN, top + 18))
 
 
-def _what_was_asked(result: SimilarFilms) -> str:
+def _weights(result: SimilarFilms) -> str:
     if result.query.movie_id is None:
         return "Posters that look like this picture"
     if result.alpha == "auto":
-        return "Looks alike and liked alike, by support"
+        return "Looks and ratings, weighted by number of ratings"
     return f"Looks {float(result.alpha):.0%}, ratings {1 - float(result.alpha):.0%}"
 
 
@@ -102,13 +92,13 @@ def _draw_hit(sheet: Image.Image, hit: Hit, corner: tuple[int, int]) -> None:
     for line in wrapped(hit.title, 18, _HIT_SIZE[0], n_lines=2, tail=_year(hit)):
         pen.text((left, line_top), line, fill=INK, font=font(18))
         line_top += 23
-    # Scores stand at the same height under every poster, whether the title takes one line or two.
+    # Scores are at the same height under every poster, whether the title takes one line or two.
     line_top = top + _HIT_SIZE[1] + 10 + 2 * 23 + 8
     pen.text((left, line_top), f"{hit.score:.3f}", fill=INK, font=font(20))
-    ratings = "1 rating" if hit.n_ratings == 1 else f"{hit.n_ratings} ratings"
+    ratings = plural(hit.n_ratings, "rating")
     pen.text((left + _HIT_SIZE[0], line_top + 3), ratings, fill=FAINT, font=font(15), anchor="ra")
-    for place, (value, color) in enumerate(((hit.visual, _VISUAL_COLOR), (hit.cf, _CF_COLOR))):
-        _draw_bar(pen, Box(left, line_top + 28 + 9 * place, _HIT_SIZE[0], 5), value, color)
+    for n, (value, color) in enumerate(((hit.visual, _VISUAL_COLOR), (hit.cf, _CF_COLOR))):
+        _draw_bar(pen, Box(left, line_top + 28 + 9 * n, _HIT_SIZE[0], 5), value, color)
 
 
 def _draw_bar(pen: ImageDraw.ImageDraw, box: Box, value: float | None, color: str) -> None:

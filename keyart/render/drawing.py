@@ -1,4 +1,4 @@
-"""What all sheets are drawn with: paper and ink, lettering, posters in their places, the file; on Pillow."""
+"""Colors, fonts, text layout, posters and files of every sheet, drawn with Pillow."""
 
 from __future__ import annotations
 
@@ -22,13 +22,7 @@ _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".p
 
 @dataclass(frozen=True)
 class Box:
-    """A place on a sheet.
-
-    Parameters
-    ----------
-    left, top, width, height : int
-        In pixels.
-    """
+    """A rectangle on a sheet, in pixels."""
 
     left: int
     top: int
@@ -37,18 +31,7 @@ class Box:
 
 
 def check_sheet_path(path: Path) -> None:
-    """Refuse a sheet of a kind that cannot be drawn, before any work is done.
-
-    Parameters
-    ----------
-    path : Path
-        Where the sheet shall stand.
-
-    Raises
-    ------
-    ConfigError
-        The name ends in none of the known ways, or is a folder's.
-    """
+    """Raise ConfigError unless a sheet can be written to a path; call it before any work."""
     if path.suffix.lower() not in _FORMATS:
         raise ConfigError(f"--sheet {path}: expected a name ending in {', '.join(_FORMATS)}")
     if path.is_dir():
@@ -56,22 +39,7 @@ def check_sheet_path(path: Path) -> None:
 
 
 def save_sheet(sheet: Image.Image, path: Path) -> None:
-    """Write a sheet; the file appears whole or not at all.
-
-    Parameters
-    ----------
-    sheet : PIL.Image.Image
-        What was drawn.
-    path : Path
-        Where it shall stand; its ending names the format.
-
-    Raises
-    ------
-    ConfigError
-        The name ends in none of the known ways.
-    StoreError
-        The file cannot be written.
-    """
+    """Write a sheet in the format of the file name's ending."""
     check_sheet_path(path)
     with atomic_path(path) as temporary_path:
         sheet.save(temporary_path, _FORMATS[path.suffix.lower()])
@@ -84,21 +52,7 @@ def paste_poster(
     box: Box,
     tint: Callable[[Image.Image], Image.Image] | None = None,
 ) -> None:
-    """Fit the whole poster into its place; where there is none, an empty place with the title.
-
-    Parameters
-    ----------
-    sheet : PIL.Image.Image
-        Is drawn on.
-    path : Path or None
-        The poster's file.
-    label : str
-        The title.
-    box : Box
-        The place.
-    tint : callable, optional
-        Draws something over the poster once it has its size.
-    """
+    """Fit a poster into a box and apply `tint` to it; without a poster, an empty box with the label."""
     size, corner = (box.width, box.height), (box.left, box.top)
     poster = _read_poster(path)
     if poster is not None:
@@ -116,26 +70,7 @@ def paste_poster(
 
 
 def wrapped(text: str, size: int, width: int, n_lines: int, tail: str = "") -> list[str]:
-    """Break a text and its tail into lines that fit; what does not fit is cut before the tail, with an ellipsis.
-
-    Parameters
-    ----------
-    text : str
-        What to write.
-    size : int
-        Of the letters, in pixels.
-    width : int
-        Of the lines, in pixels.
-    n_lines : int
-        How many lines there may be.
-    tail : str, optional
-        What shall stand at the end in any case, such as a year.
-
-    Returns
-    -------
-    list of str
-        The lines, at most `n_lines`.
-    """
+    """Break text into `n_lines` lines of `width` pixels at most; an ellipsis marks what does not fit before `tail`."""
     lines: list[str] = []
     for word in f"{text} {tail}".split():
         joined = f"{lines[-1]} {word}" if lines else word
@@ -151,26 +86,14 @@ def wrapped(text: str, size: int, width: int, n_lines: int, tail: str = "") -> l
 def _cut(line: str, size: int, width: int, tail: str) -> str:
     if font(size).getlength(line) <= width:
         return line
-    kept, end = line.removesuffix(tail), f"… {tail}".rstrip()
-    while kept and font(size).getlength(kept + end) > width:
-        kept = kept[:-1]
-    return kept.rstrip() + end
+    text, end = line.removesuffix(tail), f"… {tail}".rstrip()
+    while text and font(size).getlength(text + end) > width:
+        text = text[:-1]
+    return text.rstrip() + end
 
 
 @cache
 def font(size: int) -> ImageFont.FreeTypeFont:
-    """Give the letters that every sheet is written in.
-
-    Parameters
-    ----------
-    size : int
-        In pixels.
-
-    Returns
-    -------
-    PIL.ImageFont.FreeTypeFont
-        Inter.
-    """
     # Pillow's own font has no accents, and no system font is on every machine.
     return ImageFont.truetype(_FONT_PATH, size)
 
@@ -181,5 +104,5 @@ def _read_poster(path: Path | None) -> Image.Image | None:
     try:
         return decode_image(path)
     except DataError:
-        # A sheet with a gap is worth more than no sheet.
+        # One unreadable poster should not cost the whole sheet.
         return None

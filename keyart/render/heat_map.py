@@ -1,9 +1,8 @@
-"""Heat maps: where two posters look alike, drawn over both of them.
+"""Heat maps: what each region of two posters contributes to their similarity, drawn over both.
 
-The network saw each poster squashed to a square, so its map of places covers the whole poster, whatever the shape of
-that. The poster turns gray, and color says what a place contributes: orange for the similarity, blue against it, none
-for nothing. People who confuse red and green tell orange from blue, and over a picture a hue is read where a brightness
-is not.
+The network receives each poster resized to a square, so its grid of regions covers the whole poster, whatever its
+shape. The poster is drawn in gray and a region's contribution as a hue: orange if positive, blue if negative. People
+with red-green color blindness can tell orange from blue, and over an image hue reads better than brightness.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from keyart.results import Explanation, Query
 Floats = npt.NDArray[np.floating]
 
 _FOR, _AGAINST = np.array([255, 106, 0]), np.array([0, 110, 255])
-# Neither black nor white shows a color.
+# Neither black nor white would show a color.
 _DARKEST, _BRIGHTEST = 60, 235
 _STRONGEST = 0.8
 _POSTER_SIZE, _THUMB_SIZE, _GAP = (480, 720), (120, 180), 40
@@ -30,19 +29,19 @@ _WIDTH = _SECOND_LEFT + _POSTER_SIZE[0] + MARGIN
 
 
 def write_heat_map(explanation: Explanation, path: Path) -> None:
-    """Draw an explanation and write it.
+    """Draw a heat map of an explanation to a file.
 
     Parameters
     ----------
     explanation : Explanation
-        Of which two films, and why.
+        The result of `Engine.explain`.
     path : Path
-        Where the sheet shall stand; its ending names the format.
+        The file to write; its ending, .png, .jpg, .webp or .pdf, sets the format. It appears whole or not at all.
 
     Raises
     ------
     ConfigError
-        The name ends in none of the known ways.
+        The file name has another ending.
     StoreError
         The file cannot be written.
     """
@@ -50,18 +49,7 @@ def write_heat_map(explanation: Explanation, path: Path) -> None:
 
 
 def draw_heat_sheet(explanation: Explanation) -> Image.Image:
-    """Draw an explanation: both posters under the same map, the posters as they are, the similarity and the scale.
-
-    Parameters
-    ----------
-    explanation : Explanation
-        Of which two films, and why.
-
-    Returns
-    -------
-    PIL.Image.Image
-        RGB, 1,112 pixels wide.
-    """
+    """Draw both posters under the heat map, both as they are, the similarity and the scale; 1,112 pixels wide."""
     caption_top = MARGIN + _POSTER_SIZE[1] + 24
     legend_top = caption_top + _THUMB_SIZE[1] + 36
     sheet = Image.new("RGB", (_WIDTH, legend_top + 96 + MARGIN), PAPER)
@@ -75,34 +63,20 @@ def draw_heat_sheet(explanation: Explanation) -> Image.Image:
 
 
 def heated(poster: Image.Image, grid: npt.NDArray[np.float64]) -> Image.Image:
-    """Lay the contributions of its places over a poster.
-
-    Parameters
-    ----------
-    poster : PIL.Image.Image
-        RGB, of any size; is not changed.
-    grid : ndarray of shape (height, width)
-        What each place of the whole poster contributes.
-
-    Returns
-    -------
-    PIL.Image.Image
-        RGB, of the same size: the poster in gray, the more orange the more a place speaks for the similarity, the more
-        blue the more against it; the strongest contribution has the strongest color.
-    """
+    """Draw the contributions of a grid of regions over a copy of a poster; the largest has the strongest color."""
     smooth = Image.fromarray(grid.astype(np.float32)).resize(poster.size, Image.Resampling.BICUBIC)
-    # Bicubic overshoots at steep slopes, even below 0 where no place is.
+    # Bicubic interpolation overshoots at steep slopes, even below 0 where no region is.
     values = np.clip(np.asarray(smooth), grid.min(), grid.max())
     return _colored(np.asarray(poster.convert("L")) / 255, values / _limit(grid))
 
 
 def _limit(grid: npt.NDArray[np.float64]) -> float:
-    # Two posters may have nothing in common anywhere.
+    # Two posters may have nothing in common.
     return float(np.abs(grid).max()) or 1.0
 
 
 def _colored(brightness: Floats, strength: Floats) -> Image.Image:
-    """Color a gray picture, both of shape (height, width): brightness in [0, 1], strength in [-1, 1]."""
+    """Color a gray image; `brightness` in [0, 1] and `strength` in [-1, 1] have the shape (height, width)."""
     gray = (_DARKEST + (_BRIGHTEST - _DARKEST) * brightness)[..., None]
     color = np.where(strength[..., None] > 0, _FOR, _AGAINST)
     share = _STRONGEST * np.abs(strength)[..., None]
@@ -110,7 +84,7 @@ def _colored(brightness: Floats, strength: Floats) -> Image.Image:
 
 
 def _draw_caption(sheet: Image.Image, film: Query, corner: tuple[int, int]) -> None:
-    """Set the poster as it is beside the film's title."""
+    """Draw a small poster beside the film's title."""
     pen, (left, top) = ImageDraw.Draw(sheet), corner
     paste_poster(sheet, film.poster_path, "", Box(left, top, *_THUMB_SIZE))
     text_left = left + _THUMB_SIZE[0] + 24
@@ -122,15 +96,15 @@ def _draw_caption(sheet: Image.Image, film: Query, corner: tuple[int, int]) -> N
 
 def _draw_similarity(pen: ImageDraw.ImageDraw, explanation: Explanation, top: int) -> None:
     pen.text((MARGIN, top), _number(explanation.similarity), fill=INK, font=font(48))
-    lines = [f"similarity of looks, the sum of {explanation.grid.size} places"]
+    lines = [f"similarity of looks, the sum over {explanation.grid.size} regions"]
     if explanation.centered:
-        lines.append("less what all posters have in common")
-    for place, line in enumerate(lines):
-        pen.text((MARGIN, top + 58 + 24 * place), line, fill=FAINT, font=font(18))
+        lines.append("without what all posters have in common")
+    for n, line in enumerate(lines):
+        pen.text((MARGIN, top + 58 + 24 * n), line, fill=FAINT, font=font(18))
 
 
 def _draw_scale(sheet: Image.Image, grid: npt.NDArray[np.float64], box: Box) -> None:
-    """Draw the colors from black to white downwards: as they look over dark and over bright parts of a poster."""
+    """Draw the colors over black at the top to white at the bottom: over dark and over bright parts of a poster."""
     pen, limit = ImageDraw.Draw(sheet), _limit(grid)
     lowest = -limit if grid.min() < 0 else 0.0
     brightness, strength = np.meshgrid(
@@ -141,7 +115,7 @@ def _draw_scale(sheet: Image.Image, grid: npt.NDArray[np.float64], box: Box) -> 
     ticks = ((box.left, lowest, "la"), (middle, (lowest + limit) / 2, "ma"), (box.left + box.width, limit, "ra"))
     for left, value, anchor in ticks:
         pen.text((left, below), _number(value), fill=FAINT, font=font(16), anchor=anchor)
-    meaning = "against  –  what a place contributes  –  for" if lowest else "what a place contributes"
+    meaning = "lowers  –  similarity per region  –  raises" if lowest else "similarity per region"
     pen.text((middle, below + 24), meaning, fill=FAINT, font=font(16), anchor="ma")
 
 

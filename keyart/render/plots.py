@@ -1,4 +1,4 @@
-"""Plots, by Matplotlib: an extra, imported where something is drawn."""
+"""Plots with Matplotlib, an optional dependency that is imported when something is drawn."""
 
 from __future__ import annotations
 
@@ -23,43 +23,17 @@ _SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def check_plot_path(path: Path) -> None:
-    """Refuse a file that no plot can be written to, before anything is computed.
-
-    Parameters
-    ----------
-    path : Path
-        Where the plot shall stand.
-
-    Raises
-    ------
-    ConfigError
-        Its ending is not that of a picture, or Matplotlib is not installed.
-    """
+    """Raise ConfigError unless a plot can be written to a path; call it before any work."""
     if path.suffix.lower() not in _SUFFIXES:
         raise ConfigError(f"{path} should end in {', '.join(_SUFFIXES)}")
     try:
-        import matplotlib  # noqa: F401 - only whether it is there
+        import matplotlib  # noqa: F401 - checks that it is installed
     except ImportError as error:
         raise ConfigError("plots need Matplotlib; install it with `pip install 'keyart[plots]'`") from error
 
 
 def draw_scorecards(cards: Sequence[Scorecard], k: int, path: Path) -> None:
-    """Draw how models rate against how they rank; the best would stand at the top left.
-
-    Parameters
-    ----------
-    cards : sequence of Scorecard
-        The models.
-    k : int
-        How many films of a list counted.
-    path : Path
-        A .png, .svg or .pdf file.
-
-    Raises
-    ------
-    StoreError
-        It cannot be written.
-    """
+    """Plot the rating error of models against their ranking quality; the top left is best."""
     figure = _figure(8, 6)
     axes = figure.add_subplot()
     for card in cards:
@@ -68,41 +42,28 @@ def draw_scorecards(cards: Sequence[Scorecard], k: int, path: Path) -> None:
             "xerr": [[x.value - x.low], [x.high - x.value]],
             "yerr": [[y.value - y.low], [y.high - y.value]],
         }
-        # Hollow: its stars were fitted by a line.
+        # Hollow: its scores were mapped to stars by a linear fit.
         fill = "full" if card.gives_stars else "none"
         axes.errorbar(x.value, y.value, **spread, fmt="o", fillstyle=fill, elinewidth=0.8, capsize=2)
         axes.annotate(card.name, (x.value, y.value), xytext=(6, 5), textcoords="offset points", fontsize=8)
-    axes.set_xlabel("RMSE in stars (left is better; hollow: stars fitted by a line)")
+    axes.set_xlabel("RMSE in stars (left is better; hollow: stars by a linear fit)")
     axes.set_ylabel(f"NDCG@{k} (up is better)")
     axes.grid(alpha=0.3)
     write_figure(figure, path)
 
 
 def draw_crossover(curve: FewShotCurve, path: Path) -> None:
-    """Draw how a new film's own ratings overtake its content.
-
-    Parameters
-    ----------
-    curve : FewShotCurve
-        The curve.
-    path : Path
-        A .png, .svg or .pdf file.
-
-    Raises
-    ------
-    StoreError
-        It cannot be written.
-    """
+    """Plot the ranking quality of content, ratings and both by the number of ratings known of a new film."""
     figure = _figure(8, 5)
     axes = figure.add_subplot()
-    ways = (("content alone", curve.content), ("ratings alone", curve.ratings), ("both", curve.mixed))
-    for name, way in ways:
-        line = axes.plot(curve.steps, [estimate.value for estimate in way], marker="o", markersize=4, label=name)
-        ends = [estimate.low for estimate in way], [estimate.high for estimate in way]
+    series = (("content alone", curve.content), ("ratings alone", curve.ratings), ("both", curve.mixed))
+    for name, estimates in series:
+        line = axes.plot(curve.steps, [estimate.value for estimate in estimates], marker="o", markersize=4, label=name)
+        ends = [estimate.low for estimate in estimates], [estimate.high for estimate in estimates]
         axes.fill_between(curve.steps, *ends, alpha=0.15, color=line[0].get_color(), linewidth=0)
     if curve.crossover is not None:
         axes.axvline(curve.crossover, color="gray", linestyle=":")
-    # Logarithmic from 1 on, so that 0 has a place.
+    # Logarithmic from 1, so that 0 can be shown.
     axes.set_xscale("symlog", linthresh=1)
     axes.set_xlim(left=-0.3)
     axes.set_xticks(curve.steps, [str(n) for n in curve.steps])
@@ -114,35 +75,20 @@ def draw_crossover(curve: FewShotCurve, path: Path) -> None:
 
 
 def draw_map(laid_out: FilmMap, n_ratings: npt.NDArray[np.intp], path: Path) -> None:
-    """Draw films where they lie, the most rated of every neighborhood with its title.
-
-    Parameters
-    ----------
-    laid_out : FilmMap
-        The films and where they lie.
-    n_ratings : ndarray of shape (n_films,), intp
-        How many ratings each has: the area of its dot.
-    path : Path
-        A .png, .svg or .pdf file.
-
-    Raises
-    ------
-    StoreError
-        It cannot be written.
-    """
+    """Plot films at their positions; a dot's area is the number of ratings, the most rated nearby are labeled."""
     figure = _figure(16, 12)
     axes = figure.add_subplot()
     x, y = laid_out.positions.T
     axes.scatter(x, y, s=2 + n_ratings / 8, alpha=0.35, linewidths=0)
     axes.set_axis_off()
-    for row in _with_room(laid_out.positions, n_ratings):
+    for row in _labeled(laid_out.positions, n_ratings):
         title = laid_out.titles[row]
         axes.annotate(title, laid_out.positions[row], fontsize=6, ha="center", va="bottom", parse_math=False)
     write_figure(figure, path)
 
 
-def _with_room(positions: npt.NDArray[np.float32], n_ratings: npt.NDArray[np.intp]) -> list[int]:
-    """Choose the films whose titles do not run into each other, the most rated first."""
+def _labeled(positions: npt.NDArray[np.float32], n_ratings: npt.NDArray[np.intp]) -> list[int]:
+    """Choose films whose labels do not overlap, the most rated first."""
     width, height = np.ptp(positions, axis=0) * (0.09, 0.012) if len(positions) else (0, 0)
     chosen: list[int] = []
     for row in np.argsort(-n_ratings, kind="stable").tolist():
@@ -153,26 +99,13 @@ def _with_room(positions: npt.NDArray[np.float32], n_ratings: npt.NDArray[np.int
 
 
 def write_figure(figure: Figure, path: Path) -> None:
-    """Write a figure whole or not at all.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-        The figure.
-    path : Path
-        A .png, .svg or .pdf file.
-
-    Raises
-    ------
-    StoreError
-        It cannot be written.
-    """
+    """Write a figure in the format of the file name's ending."""
     with atomic_path(path) as temporary_path:
         figure.savefig(temporary_path, format=path.suffix.lower().removeprefix("."), bbox_inches="tight", dpi=150)
 
 
 def _figure(width_in: float, height_in: float) -> Figure:
-    # Not pyplot: that would look for a screen, and keep every figure.
+    # Not pyplot, which looks for a display and keeps every figure in memory.
     from matplotlib.figure import Figure
 
     return Figure((width_in, height_in))

@@ -9,8 +9,10 @@ from dataclasses import asdict, dataclass, field
 
 from catalog.errors import DataError
 from catalog.io.files import read_record, write_record
+from catalog.scored_ids import ScoredIds
 from cf.base import Recommender
-from cf.hybrid.blend import Blending, Calibration, Similarities
+from cf.hybrid.blend import Blending
+from cf.hybrid.calibration import Calibration
 from cf.hybrid.tuning import Tuning
 from cf.models.neighbors import ItemCosine
 from cf.registry import model_class
@@ -52,10 +54,10 @@ def save_hybrid(workspace: Workspace, model: str, tuning: Tuning) -> None:
     write_record(workspace.hybrid_path, _KIND, _VERSION, content)
 
 
-def nearest(model: Recommender, movie_id: int) -> Similarities:
+def nearest(model: Recommender, movie_id: int) -> ScoredIds:
     """Return the nearest films by ratings, `N_NEAREST` at most."""
     (found,) = model.similar_items([movie_id], N_NEAREST)
-    return Similarities(found.movie_ids, found.similarities)
+    return found
 
 
 def check_model(name: str) -> None:

@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.films import Catalog
-from cf.hybrid.blend import Blend, Calibration, FloatArray, Similarities, blend, candidate_ids
+from catalog.scored_ids import ScoredIds
+from cf.hybrid.blend import Blend, blend, candidate_ids
+from cf.hybrid.calibration import Calibration, FloatArray
 from index.cosine import CosineIndex
 from index.search import Scan
 from keyart.results import Hit
@@ -34,12 +36,12 @@ class Ranking:
         self._calibration = calibration
         self._poster_paths = poster_paths
 
-    def hits(self, scan: Scan | None, cf: Similarities, shares: Shares, options: SimilarOptions) -> tuple[Hit, ...]:
+    def hits(self, scan: Scan | None, cf: ScoredIds, shares: Shares, options: SimilarOptions) -> tuple[Hit, ...]:
         """Blend looks and ratings until the visual similarities are exact for every film that may be shown."""
         k = options.k
         allowed = self._catalog.movie_ids(options.filter) if options.filter else None
-        if scan is not None and (shares(cf.movie_ids.astype(np.int64)) < 1).any():
-            scan.settle(cf.movie_ids)
+        if scan is not None and (shares(cf.ids.astype(np.int64)) < 1).any():
+            scan.settle(cf.ids)
         n = k
         while True:
             ranked = self._blended(scan, cf, shares)
@@ -54,8 +56,8 @@ class Ranking:
         same = {first: [rows[at] for at, group in enumerate(groups) if group == first != at] for first in firsts}
         return self._as_hits(ranked, [rows[first] for first in firsts], [same[first] for first in firsts])
 
-    def _blended(self, scan: Scan | None, cf: Similarities, shares: Shares) -> Blend:
-        visual = Similarities(scan.movie_ids, scan.similarities) if scan is not None else Similarities.none()
+    def _blended(self, scan: Scan | None, cf: ScoredIds, shares: Shares) -> Blend:
+        visual = ScoredIds(scan.movie_ids, scan.similarities) if scan is not None else ScoredIds.empty()
         candidates = candidate_ids(visual, cf)
         return blend(visual, cf, shares(candidates), candidates, self._calibration)
 

@@ -13,8 +13,10 @@ from catalog.errors import NotBuiltError, UnknownFilmError
 from catalog.film import Film
 from catalog.films import Catalog
 from catalog.lazy import lazy
+from catalog.scored_ids import ScoredIds
 from cf.base import Recommender, rows_of
-from cf.hybrid.blend import FloatArray, Similarities, support_of_pairs
+from cf.hybrid.blend import n_ratings_of_pairs
+from cf.hybrid.calibration import FloatArray
 from cf.models.neighbors import ItemCosine
 from index.cosine import CosineIndex
 from index.search import Scan
@@ -38,7 +40,7 @@ class LookAlikes:
 
     def of_film(self, film: Film, options: SimilarOptions) -> SimilarFilms:
         """Find the films that look like a film and are liked like it."""
-        scan, cf = self._scan(film), Similarities.none() if self.cf is None else nearest(self.cf, film.movie_id)
+        scan, cf = self._scan(film), ScoredIds.empty() if self.cf is None else nearest(self.cf, film.movie_id)
         if scan is None and not len(cf):
             raise UnknownFilmError(
                 f"{film.label} has neither features nor ratings in common with other films; import its poster, then "
@@ -55,7 +57,7 @@ class LookAlikes:
         if self.index is None:
             raise NotBuiltError(NO_INDEX)
         scan = self.index.scan_features(embedding)
-        hits = self._ranking.hits(scan, Similarities.none(), _looks_alone, replace(options, alpha=1.0))
+        hits = self._ranking.hits(scan, ScoredIds.empty(), _looks_alone, replace(options, alpha=1.0))
         return SimilarFilms(query, 1.0, hits, n_visual=len(scan.movie_ids))
 
     @lazy
@@ -76,8 +78,8 @@ class LookAlikes:
         scan = self.index.scan(film.movie_id)
         return scan if len(scan.movie_ids) else None
 
-    def _shares(self, film: Film, scan: Scan | None, cf: Similarities, alpha: Alpha) -> Shares:
-        """Return the function that computes each candidate's visual share; see `support_of_pairs`."""
+    def _shares(self, film: Film, scan: Scan | None, cf: ScoredIds, alpha: Alpha) -> Shares:
+        """Return the function that computes each candidate's visual share; see `n_ratings_of_pairs`."""
 
         def shares(candidates: npt.NDArray[np.int64]) -> FloatArray:
             if scan is None or not len(cf):
@@ -85,13 +87,13 @@ class LookAlikes:
             if alpha != "auto":
                 return np.full(len(candidates), float(alpha))
             movie_ids, n_ratings = self._n_ratings
-            is_known = np.isin(candidates, cf.movie_ids)
-            pairs = support_of_pairs(film.n_ratings, n_ratings[rows_of(movie_ids, candidates)], is_known)
+            is_known = np.isin(candidates, cf.ids)
+            pairs = n_ratings_of_pairs(film.n_ratings, n_ratings[rows_of(movie_ids, candidates)], is_known)
             return self.hybrid.blending.alphas(pairs)
 
         return shares
 
-    def _notes(self, film: Film, scan: Scan | None, cf: Similarities, alpha: Alpha) -> Iterator[str]:
+    def _notes(self, film: Film, scan: Scan | None, cf: ScoredIds, alpha: Alpha) -> Iterator[str]:
         if self.index is not None and self.index.n_stale:
             yield (
                 f"{self.index.n_stale} films of the index have no features any more, or another poster, and are "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from catalog.text import plural
 from keyart.results import Hit, SimilarFilms
 
 
@@ -49,15 +50,11 @@ def _share_reasons(result: SimilarFilms, hit: Hit) -> Iterator[str]:
         yield f"Ratings count {of_ratings:.0%}, as was asked for."
     elif hit.cf is None:
         yield (
-            f"Ratings count {of_ratings:.0%}, as {result.query.label} has {_ratings(result.query.n_ratings)}; what is "
-            "not known of liking counts as for a typical film."
+            f"Ratings count {of_ratings:.0%}, as {result.query.label} has "
+            f"{plural(result.query.n_ratings, 'rating')}; what is not known of liking counts as for a typical film."
         )
     else:
         rarer = min(hit.n_ratings, result.query.n_ratings)
-        yield f"Ratings count {of_ratings:.0%}: the rarer of the two films has {_ratings(rarer)}."
+        yield f"Ratings count {of_ratings:.0%}: the rarer of the two films has {plural(rarer, 'rating')}."
         if hit.visual is None:
             yield "What is not known of looks counts as for a typical film."
-
-
-def _ratings(n: int) -> str:
-    return "1 rating" if n == 1 else f"{n:,} ratings"

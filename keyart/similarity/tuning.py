@@ -10,10 +10,12 @@ import numpy.typing as npt
 
 from catalog.errors import ConfigError, NotBuiltError
 from catalog.io.progress import Advance
+from catalog.scored_ids import ScoredIds
 from cf.base import Recommender, rows_of
 from cf.evaluation.splits import by_user
-from cf.hybrid.blend import Calibration, Similarities, candidate_ids
-from cf.hybrid.tuning import BUCKETS, Question, Tuning, co_likes, tune
+from cf.hybrid.blend import candidate_ids
+from cf.hybrid.calibration import Calibration
+from cf.hybrid.tuning import BUCKETS, Query, Tuning, co_likes, tune
 from cf.models.neighbors import ItemCosine
 from cf.ratings import Ratings
 from cf.registry import make
@@ -41,22 +43,22 @@ def fit_hybrid(
     seed: int = 0,
     advance: Advance = lambda _: None,
 ) -> Tuning:
-    """Fit the blend on up to `n_films` films of each bucket of support."""
+    """Fit the blend on up to `n_films` films of each bucket of numbers of ratings."""
     split = by_user(ratings, _HELD_OUT, seed)
     fitted = make(model).fit(split.train.matrix())
-    if not any(len(found.movie_ids) for found in fitted.similar_items(fitted.movie_ids_[:100].tolist(), 1)):
+    if not any(len(found.ids) for found in fitted.similar_items(fitted.movie_ids_[:100].tolist(), 1)):
         raise ConfigError(f"{model} has no item similarities; choose a model that has, such as {ItemCosine.name}")
     films = list(_draw_films(index, split.train, split.test, n_films, seed))
     if not films:
         raise NotBuiltError(
             "no film has both a poster in the index and held-out likes; import more posters, or ratings"
         )
-    return tune(_questions(index, fitted, split.train, films, advance), calibration)
+    return tune(_queries(index, fitted, split.train, films, advance), calibration)
 
 
 def _draw_films(
     index: VisualIndex, train: Ratings, held_out: Ratings, n_films: int, seed: int
-) -> Iterator[tuple[int, int, Similarities]]:
+) -> Iterator[tuple[int, int, ScoredIds]]:
     """Draw films of every bucket: their ids, their training ratings, their co-likes."""
     movie_ids, counts = co_likes(held_out)
     n_ratings = _n_ratings(train, movie_ids)
@@ -66,25 +68,25 @@ def _draw_films(
         rows = candidates[(n_ratings[candidates] >= least) & (n_ratings[candidates] <= most)]
         for row in np.sort(rng.permutation(rows)[:n_films]).tolist():
             start, stop = counts.indptr[row : row + 2]
-            gains = Similarities(movie_ids[counts.indices[start:stop]], counts.data[start:stop])
+            gains = ScoredIds(movie_ids[counts.indices[start:stop]], counts.data[start:stop])
             yield int(movie_ids[row]), int(n_ratings[row]), gains
 
 
-def _questions(
+def _queries(
     index: VisualIndex,
     model: Recommender,
     train: Ratings,
-    films: list[tuple[int, int, Similarities]],
+    films: list[tuple[int, int, ScoredIds]],
     advance: Advance,
-) -> Iterator[Question]:
+) -> Iterator[Query]:
     for movie_id, n_ratings, gains in films:
         scan = index.scan(movie_id)
-        visual, cf = Similarities(scan.movie_ids, scan.similarities), nearest(model, movie_id)
-        yield Question(n_ratings, visual, cf, _n_ratings(train, candidate_ids(visual, cf)), gains)
+        visual, cf = ScoredIds(scan.movie_ids, scan.similarities), nearest(model, movie_id)
+        yield Query(n_ratings, visual, cf, _n_ratings(train, candidate_ids(visual, cf)), gains)
         advance(1)
 
 
 def _n_ratings(ratings: Ratings, movie_ids: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-    rated, n_ratings, _ = ratings.support()
+    rated, n_ratings, _ = ratings.film_statistics()
     # A 0 at the end is what row -1, a film without ratings, is taken to have.
     return np.append(n_ratings, 0)[rows_of(rated, movie_ids)]

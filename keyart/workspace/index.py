@@ -9,18 +9,19 @@ from catalog.errors import DataError, NotBuiltError
 from features.store import FeatureRows, FeatureStore
 from index import manifest
 from index.cosine import CosineIndex
+from index.record import IndexRecord
 from index.source import FilmFeatures
 from keyart.workspace.layout import Workspace
 
 
 def film_features(store: FeatureStore, rows: FeatureRows) -> FilmFeatures:
-    """Tell the index where features lie."""
+    """Locate films' features for an index; memory-mapped, nothing is read."""
     arrays, array_numbers = store.arrays(rows)
     return FilmFeatures(rows.movie_ids, arrays, array_numbers, rows.rows, rows.poster_sha256s)
 
 
 def has_index(workspace: Workspace) -> bool:
-    """Tell whether an index was built, whatever its state."""
+    """Return whether an index was built, even if it is damaged."""
     try:
         manifest.read(workspace.index_dir)
     except NotBuiltError:
@@ -31,23 +32,27 @@ def has_index(workspace: Workspace) -> bool:
 
 
 def open_index(workspace: Workspace) -> CosineIndex:
-    """Open the index of a workspace beside the features it reads."""
+    """Open the index of a workspace beside the features it reads.
+
+    Raises NotBuiltError where there is no index or no features, DataError where a part is damaged or the features are
+    of another encoder.
+    """
     features = None
-    # Also without an index that can be read, whatever is wrong with the features is no concern of this one.
-    record = manifest.read(workspace.index_dir)
+    # First, so that a missing index is reported rather than damaged features.
+    record = IndexRecord.read(workspace.index_dir)
     try:
         store = FeatureStore.open(workspace.features_dir)
     except NotBuiltError:
         pass
     else:
-        check_identity(store, record["identity"])
-        if record["type"] != "exact" and len(rows := store.rows()):
+        check_identity(store, record.identity)
+        if record.kind != "exact" and len(rows := store.rows()):
             features = film_features(store, rows)
     return CosineIndex.open(workspace.index_dir, features)
 
 
 def check_identity(store: FeatureStore, identity: Mapping[str, Any]) -> None:
-    """Refuse features of another network than that of an index."""
+    """Raise DataError where features are of another encoder than an index."""
     if store.identity.as_dict() != identity:
         raise DataError(
             f"features are of {store.identity}, this index was built from {identity.get('backbone')} "

@@ -63,7 +63,7 @@ def test_the_size_of_the_blocks_does_not_matter(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(base, "BLOCK_CELLS", 60)
     np.testing.assert_array_equal(base.Recommender._predict(model, users - 101, films - 11), whole[1])
     for one, other in zip(model.recommend(ratings.user_ids, 5), whole[0], strict=True):
-        np.testing.assert_array_equal(one.movie_ids, other.movie_ids)
+        np.testing.assert_array_equal(one.ids, other.ids)
 
 
 def test_histories_are_brought_onto_the_columns_of_the_model() -> None:

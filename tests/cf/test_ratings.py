@@ -127,8 +127,8 @@ def test_a_malformed_line_is_refused_and_says_where(read: Read, content: str | b
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("1\t6\t4", r"line 2: expected 4 cells parted by tabs \(userId, .*\), received 3"),
-        ("1,6,4,5", "line 2: expected 4 cells parted by tabs .*, received 1"),
+        ("1\t6\t4", r"line 2: expected 4 cells separated by tabs \(userId, .*\), received 3"),
+        ("1,6,4,5", "line 2: expected 4 cells separated by tabs .*, received 1"),
         ("1\t6\t9\t5", "line 2, column rating: expected a rating"),
         ("1\tx\t4\t5", "line 2, column movieId: expected a movieId"),
     ],
@@ -155,12 +155,12 @@ def test_real_files_are_read(
 
 
 def test_support_counts_and_averages_each_film() -> None:
-    movie_ids, n_ratings, means = ratings_of([[5, 0, 1], [2, 0, 1], [2, 3, 0]], movie_ids=[7, 9, 20]).support()
+    movie_ids, n_ratings, means = ratings_of([[5, 0, 1], [2, 0, 1], [2, 3, 0]], movie_ids=[7, 9, 20]).film_statistics()
     assert (movie_ids.tolist(), n_ratings.tolist(), means.tolist()) == ([7, 9, 20], [3, 1, 2], [3.0, 3.0, 1.0])
 
 
 def test_without_ratings_no_film_has_support() -> None:
-    assert [len(column) for column in Ratings.empty().support()] == [0, 0, 0]
+    assert [len(column) for column in Ratings.empty().film_statistics()] == [0, 0, 0]
 
 
 def test_the_matrix_holds_each_rating_in_its_place() -> None:

@@ -34,7 +34,7 @@ Answers = list[tuple[list[int], bytes]]
 
 
 def answers(folder: Path) -> Answers:
-    """Say all that an index says, to the bit."""
+    """Return all that an index returns, to the bit."""
     found = CosineIndex.open(folder, ALL).search(ALL.arrays[0][::7], 10)
     return [(one.ids.tolist(), one.scores.tobytes()) for one in found]
 

@@ -26,7 +26,7 @@ def cosine(first: npt.NDArray[np.floating], second: npt.NDArray[np.floating]) ->
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
-def test_the_parts_add_up_to_the_cosine(dtype: type[np.floating]) -> None:
+def test_cells_add_up_to_the_cosine(dtype: type[np.floating]) -> None:
     first, second = rows(2, dtype)
     found = contributions(first, second, SHAPE)
     assert (found.grid.shape, found.grid.dtype) == ((7, 7), np.float64)
@@ -35,7 +35,7 @@ def test_the_parts_add_up_to_the_cosine(dtype: type[np.floating]) -> None:
     assert (found.grid >= 0).all()
 
 
-def test_centered_parts_add_up_to_the_centered_cosine_and_may_be_negative() -> None:
+def test_centered_cells_add_up_and_may_be_negative() -> None:
     features = rows(9, np.float32)
     mean = features.mean(axis=0)
     found = contributions(features[0], features[1], SHAPE, mean)
@@ -45,7 +45,7 @@ def test_centered_parts_add_up_to_the_centered_cosine_and_may_be_negative() -> N
 
 
 @pytest.mark.parametrize("center", [False, True])
-def test_the_cosine_is_the_one_that_the_index_finds(center: bool) -> None:
+def test_cosine_equals_that_of_the_index(center: bool) -> None:
     features = rows(9)
     index = Kind(center=center).build(FilmFeatures.of(np.arange(9), features))
     mean = features.astype(np.float32).mean(axis=0) if center else None
@@ -72,14 +72,14 @@ def test_a_map_need_not_be_square() -> None:
     np.testing.assert_allclose(contributions(first, second, (2, 3, 4)).grid, [[-0.5, 0, 0], [0, 0, 0.5]], atol=1e-15)
 
 
-def test_the_same_thing_at_two_places_has_nothing_in_common() -> None:
+def test_same_content_in_different_cells_contributes_nothing() -> None:
     maps = np.zeros((2, *SHAPE), np.float32)
     maps[0, 0, 0], maps[1, 6, 6] = 1.0, 1.0
     first, second = maps.reshape(2, -1)
     assert contributions(first, second, SHAPE).similarity == 0
 
 
-def test_both_orders_agree_and_a_row_is_like_itself() -> None:
+def test_contributions_are_symmetric_and_self_similarity_is_one() -> None:
     first, second = rows(2)
     np.testing.assert_array_equal(contributions(first, second, SHAPE).grid, contributions(second, first, SHAPE).grid)
     assert contributions(first, first, SHAPE).similarity == pytest.approx(1)

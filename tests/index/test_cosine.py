@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable
 from functools import cache
@@ -54,7 +55,7 @@ class TestCosineIndex(IndexContract):
 # Exactness
 
 
-def test_it_finds_what_a_plain_computation_finds(kind: Kind) -> None:
+def test_search_matches_plain_computation(kind: Kind) -> None:
     features, queries = random_features(1, 400, 96).astype(kind.dtype), random_features(2, 60, 96)
     cosines = dense_cosines(features, queries, center=kind.center)
     index = kind.build(films_of(features))
@@ -64,7 +65,7 @@ def test_it_finds_what_a_plain_computation_finds(kind: Kind) -> None:
         assert n_found >= kind.recall * k * len(queries)
 
 
-def test_similar_is_the_plain_computation_without_the_film(kind: Kind) -> None:
+def test_similar_matches_plain_computation_without_the_film_itself(kind: Kind) -> None:
     features = random_features(3, 250, 96).astype(kind.dtype)
     cosines, movie_ids = dense_cosines(features, features, center=kind.center), ids_of(features)
     n_found = 0
@@ -74,14 +75,14 @@ def test_similar_is_the_plain_computation_without_the_film(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("n_films", [2, 3, 5, 16])
-def test_few_films_are_all_found(kind: Kind, n_films: int) -> None:
+def test_few_films_are_all_returned(kind: Kind, n_films: int) -> None:
     features = random_features(4, n_films).astype(kind.dtype)
     cosines, movie_ids = dense_cosines(features, features, center=kind.center), ids_of(features)
     for row, found in enumerate(kind.build(films_of(features)).similar(movie_ids.tolist(), n_films)):
         n_nearest(found, np.delete(movie_ids, row), np.delete(cosines[row], row), n_films - 1)
 
 
-def test_films_of_several_arrays_are_as_films_of_one(kind: Kind) -> None:
+def test_several_arrays_equal_one_array(kind: Kind) -> None:
     features = random_features(5, 200).astype(kind.dtype)
     order = np.random.default_rng(5).permutation(200)
     arrays = [features[order[:80]], features[order[80:81]], features[order[81:]]]
@@ -94,7 +95,7 @@ def test_films_of_several_arrays_are_as_films_of_one(kind: Kind) -> None:
         np.testing.assert_array_equal(one.scores, other.scores)
 
 
-def test_the_layout_of_the_rows_does_not_matter(kind: Kind) -> None:
+def test_memory_layout_does_not_matter(kind: Kind) -> None:
     features = random_features(5, 100).astype(kind.dtype)
     expected = kind.build(films_of(features)).similar(ids_of(features).tolist(), 5)
     for laid in (np.asfortranarray(features), np.repeat(features, 2, axis=1)[:, ::2], features[::-1].copy()[::-1]):
@@ -102,7 +103,7 @@ def test_the_layout_of_the_rows_does_not_matter(kind: Kind) -> None:
             np.testing.assert_array_equal(one.ids, other.ids)
 
 
-def test_centring_spreads_features_that_all_point_one_way() -> None:
+def test_centering_spreads_features_of_nearly_one_direction() -> None:
     features = 5 + 0.1 * random_features(5)
     plain, centered = (build(films_of(features), IndexOptions(center=center)) for center in (False, True))
     assert min(found.scores.min() for found in plain.search(features, 60)) > 0.99
@@ -111,7 +112,7 @@ def test_centring_spreads_features_that_all_point_one_way() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
-def test_centered_cosines_of_features_that_all_point_one_way_are_exact(dtype: type[np.floating]) -> None:
+def test_centered_cosines_of_nearly_one_direction_are_exact(dtype: type[np.floating]) -> None:
     features = (50 + random_features(5, 200, 64)).astype(dtype)
     cosines = dense_cosines(features, features, center=True)
     index = Kind(center=True, rank=512).build(films_of(features))
@@ -120,7 +121,7 @@ def test_centered_cosines_of_features_that_all_point_one_way_are_exact(dtype: ty
         n_nearest(found, ids_of(features), row, 10, atol=1e-4)
 
 
-def test_a_film_that_is_just_the_mean_is_like_no_other() -> None:
+def test_film_equal_to_the_mean_has_zero_similarity() -> None:
     # Of whole numbers, so that the mean is one too.
     features = np.random.default_rng(1).integers(0, 9, (60, 16)).astype(np.float32) * 60
     features[59] = features[:59].mean(axis=0)
@@ -141,9 +142,7 @@ def test_a_film_that_is_just_the_mean_is_like_no_other() -> None:
         (np.nan, "its features are not all finite numbers"),
     ],
 )
-def test_films_that_cannot_be_compared_are_left_out_and_named(
-    kind: Kind, number: float, reason: str, tmp_path: Path
-) -> None:
+def test_faulty_films_are_left_out_with_a_reason(kind: Kind, number: float, reason: str, tmp_path: Path) -> None:
     features = random_features(1, 100).astype(kind.dtype)
     good = np.delete(features, [0, 41, 99], axis=0)
     features[[0, 41, 99]] = number if number == 0 else features[[0, 41, 99]]
@@ -163,7 +162,7 @@ def test_films_that_cannot_be_compared_are_left_out_and_named(
             assert n_nearest(found, movie_ids, row, 97) == 97
 
 
-def test_numbers_that_are_too_large_for_half_floats_leave_a_film_out(kind: Kind) -> None:
+def test_overflow_of_half_floats_leaves_a_film_out(kind: Kind) -> None:
     features = random_features(1).astype(np.float64)
     features[3, 5] = 1e6
     with np.errstate(over="ignore"):
@@ -175,25 +174,25 @@ def test_numbers_that_are_too_large_for_half_floats_leave_a_film_out(kind: Kind)
     assert list(kind.build(films_of(features)).left_out) == [19]
 
 
-def test_an_index_of_nothing_that_can_be_compared_is_refused(kind: Kind) -> None:
+def test_index_of_faulty_films_only_is_refused(kind: Kind) -> None:
     with pytest.raises(DataError, match="none of the 5 films can be compared; movie_id 10: its features are all zero"):
         kind.build(films_of(np.zeros((5, 8), kind.dtype)))
 
 
-def test_features_that_are_not_as_wide_as_the_identity_says_are_refused() -> None:
+def test_features_of_another_width_than_the_identity_are_refused() -> None:
     with pytest.raises(DataError, match="expected features of 64 columns, received 32"):
         CosineIndex.build(films_of(random_features(1)), {**IDENTITY, "n_features": 64})
 
 
 @pytest.mark.parametrize("target_recall", [0, 1, -0.5, 1.5, np.nan])
-def test_a_recall_that_cannot_be_is_refused(target_recall: float) -> None:
+def test_target_recall_outside_0_and_1_is_refused(target_recall: float) -> None:
     with pytest.raises(ValueError, match="the recall should lie between 0 and 1, received"):
         IndexOptions(target_recall=target_recall)
 
 
 @pytest.mark.parametrize("kind", ["exact", "shortlist", "auto"])
 @pytest.mark.parametrize("max_memory_bytes", [0, 1, 1000])
-def test_too_little_memory_is_refused_before_anything_is_done(
+def test_too_little_memory_is_refused_before_work_begins(
     kind: Literal["exact", "shortlist", "auto"], max_memory_bytes: int
 ) -> None:
     done: list[int] = []
@@ -203,7 +202,7 @@ def test_too_little_memory_is_refused_before_anything_is_done(
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_the_same_seed_builds_the_same(name: str) -> None:
+def test_same_seed_builds_the_same_index(name: str) -> None:
     films = films_of(random_features(1, 200).astype(KINDS[name].dtype))
     one, other = (KINDS[name].build(films, seed=7) for _ in range(2))
     assert one.record.settings == other.record.settings
@@ -211,7 +210,7 @@ def test_the_same_seed_builds_the_same(name: str) -> None:
         np.testing.assert_array_equal(left.ids, right.ids)
 
 
-def test_by_default_few_films_are_all_compared() -> None:
+def test_small_catalog_gets_an_exact_index_by_default() -> None:
     index = build(films_of(random_features(1)))
     assert index.kind == "exact"
     assert "few enough to compare with all of them" in index.record.build.reason
@@ -220,7 +219,7 @@ def test_by_default_few_films_are_all_compared() -> None:
 # The report
 
 
-def test_the_record_says_what_was_measured(kind: Kind, tmp_path: Path) -> None:
+def test_record_contains_measurements(kind: Kind, tmp_path: Path) -> None:
     index = kind.build(films_of(random_features(1, 400, 64).astype(kind.dtype)), target_recall=0.95)
     index.save(tmp_path)
     record = json.loads((tmp_path / "index.json").read_text())
@@ -237,7 +236,7 @@ def test_the_record_says_what_was_measured(kind: Kind, tmp_path: Path) -> None:
 # The files
 
 
-def test_what_it_was_built_of_is_kept(kind: Kind, tmp_path: Path) -> None:
+def test_saved_index_keeps_identity_fingerprint_and_posters(kind: Kind, tmp_path: Path) -> None:
     features = random_features(1).astype(kind.dtype)
     hashes = [f"{row:064x}" if row % 2 else "" for row in range(60)]
     films = FilmFeatures.of(ids_of(features), features, hashes)
@@ -267,7 +266,7 @@ def without(films: FilmFeatures, gone: list[int], replaced: list[int]) -> FilmFe
     return changed.take(np.setdiff1d(np.arange(len(films)), gone))
 
 
-def test_films_whose_features_are_gone_or_of_another_poster_are_not_found(
+def test_films_with_missing_or_changed_features_are_not_returned(
     shortlist: Kind, hashed: FilmFeatures, tmp_path: Path
 ) -> None:
     films = FilmFeatures.of(hashed.movie_ids, hashed.arrays[0].astype(shortlist.dtype), hashed.poster_sha256s)
@@ -290,7 +289,7 @@ def test_films_whose_features_are_gone_or_of_another_poster_are_not_found(
     np.testing.assert_allclose(scan.similarities, np.delete(cosines[2], np.searchsorted(there, 2)), atol=2e-6)
 
 
-def test_what_is_stale_goes_with_the_next_change(shortlist: Kind, hashed: FilmFeatures, tmp_path: Path) -> None:
+def test_stale_films_are_dropped_by_the_next_change(shortlist: Kind, hashed: FilmFeatures, tmp_path: Path) -> None:
     films = FilmFeatures.of(hashed.movie_ids, hashed.arrays[0].astype(shortlist.dtype), hashed.poster_sha256s)
     shortlist.build(films).save(tmp_path)
     now = without(films, gone=[0], replaced=[7])
@@ -300,20 +299,20 @@ def test_what_is_stale_goes_with_the_next_change(shortlist: Kind, hashed: FilmFe
     assert index.poster_sha256s[31] == "f" * 64
 
 
-def test_an_index_none_of_whose_features_are_there_finds_nothing(hashed: FilmFeatures, tmp_path: Path) -> None:
+def test_index_without_any_current_features_returns_nothing(hashed: FilmFeatures, tmp_path: Path) -> None:
     Kind(rank=16).build(hashed).save(tmp_path)
     index = CosineIndex.open(tmp_path, without(hashed, gone=[], replaced=list(range(100))))
     assert (len(index), index.n_stale) == (0, 100)
     assert [len(found) for found in index.search(hashed.arrays[0][:2], 5)] == [0, 0]
 
 
-def test_a_shortlist_without_features_says_to_extract_them(shortlist: Kind, tmp_path: Path) -> None:
+def test_shortlist_without_features_asks_to_extract(shortlist: Kind, tmp_path: Path) -> None:
     shortlist.build(films_of(random_features(1).astype(shortlist.dtype))).save(tmp_path)
     with pytest.raises(NotBuiltError, match="reads features, and there are none; run `keyart extract`"):
         CosineIndex.open(tmp_path)
 
 
-def test_an_exact_index_needs_no_features(tmp_path: Path) -> None:
+def test_exact_index_needs_no_features(tmp_path: Path) -> None:
     features = random_features(1)
     Kind().build(films_of(features)).save(tmp_path)
     assert CosineIndex.open(tmp_path).similar([10], 5)[0].ids.shape == (5,)
@@ -330,3 +329,38 @@ def test_other_features_of_the_same_posters_are_refused(
     other = {"width": features[:, :16], "numbers": features * 2, "type": features.astype(other_type)}[change]
     with pytest.raises(DataError, match=r"32 columns, not 16|not those that the index was built from"):
         CosineIndex.open(tmp_path, FilmFeatures.of(films.movie_ids, other, films.poster_sha256s)).similar([13], 5)
+
+
+# Closing
+
+
+def test_close_releases_the_files(kind: Kind, tmp_path: Path) -> None:
+    films = films_of(random_features(1, 200).astype(kind.dtype))
+    kind.build(films).save(tmp_path)
+    maps = Path("/proc/self/maps")
+    with CosineIndex.open(tmp_path, films) as index:
+        assert str(tmp_path) in maps.read_text()
+        assert len(index.similar([10], 5)[0]) == 5
+    gc.collect()
+    assert str(tmp_path) not in maps.read_text()
+
+
+def test_closed_index_is_refused(kind: Kind) -> None:
+    films = films_of(random_features(1).astype(kind.dtype))
+    index = kind.build(films)
+    index.close()
+    index.close()
+    for use in (lambda: index.similar([10], 5), lambda: index.search(films.arrays[0], 5), lambda: len(index)):
+        with pytest.raises(ValueError, match="the index is closed"):
+            use()
+
+
+def test_searches_finish_while_the_index_closes(kind: Kind) -> None:
+    films = films_of(random_features(1, 300).astype(kind.dtype))
+    index = kind.build(films)
+    expected = index.similar(films.movie_ids.tolist(), 5)
+    scan = index.scan(10)
+    index.close()
+    scan.settle(films.movie_ids)
+    order = np.lexsort((scan.movie_ids, -scan.similarities))[:5]
+    np.testing.assert_allclose(scan.similarities[order], expected[0].scores, atol=2e-6)

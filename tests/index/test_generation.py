@@ -16,7 +16,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from catalog.errors import DataError, UnknownFilmError
 from catalog.scored_ids import ScoredIds
 from index.cosine import CosineIndex
-from index.generation import Growth
 from index.source import FilmFeatures
 from tests.contracts import ids_of, random_features
 from tests.index.kinds import KINDS, SHORTLISTS, SOME, Kind, dense_cosines, n_nearest
@@ -60,14 +59,14 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 FIRST, LATER = np.arange(0, 300, 2), np.arange(1, 300, 2)
 
 
-def test_films_that_are_added_can_be_found_at_once(kind: Kind) -> None:
+def test_added_films_are_found_at_once(kind: Kind) -> None:
     index = kind.build(films(FIRST, kind))
     for rows in np.split(LATER[:120], 3):
         index.add(films(rows, kind))
     assert_is_of(index, np.sort([*FIRST, *LATER[:120]]), kind)
 
 
-def test_one_film_at_a_time_is_as_good_as_all_at_once(kind: Kind) -> None:
+def test_adding_one_by_one_equals_adding_all_at_once(kind: Kind) -> None:
     one, other = (kind.build(films(FIRST, kind)) for _ in range(2))
     for row in LATER[:20].tolist():
         one.add(films([row], kind))
@@ -77,7 +76,7 @@ def test_one_film_at_a_time_is_as_good_as_all_at_once(kind: Kind) -> None:
         np.testing.assert_array_equal(left.scores, right.scores)
 
 
-def test_what_was_added_has_the_cosines_of_an_index_built_of_all(kind: Kind) -> None:
+def test_grown_index_has_the_cosines_of_a_new_one(kind: Kind) -> None:
     grown = kind.build(films(FIRST, kind))
     grown.add(films(LATER, kind))
     assert_is_of(grown, np.arange(300), kind)
@@ -85,7 +84,7 @@ def test_what_was_added_has_the_cosines_of_an_index_built_of_all(kind: Kind) -> 
         assert_is_of(kind.build(films(np.arange(300), kind)), np.arange(300), kind)
 
 
-def test_a_film_that_is_added_again_is_replaced(kind: Kind) -> None:
+def test_adding_an_existing_film_replaces_it(kind: Kind) -> None:
     expected = random_features(22, 300, 48)
     index = kind.build(FilmFeatures.of(IDS, expected.astype(kind.dtype), ["a" * 64] * 300))
     changed = np.arange(0, 300, 3)
@@ -99,7 +98,7 @@ def test_a_film_that_is_added_again_is_replaced(kind: Kind) -> None:
     assert [index.poster_sha256s[film][0] for film in IDS[:4].tolist()] == ["b", "a", "a", "b"]
 
 
-def test_films_that_are_removed_cannot_be_found(kind: Kind) -> None:
+def test_removed_films_are_not_found(kind: Kind) -> None:
     index = kind.build(films(np.arange(300), kind))
     index.remove([*IDS[LATER], 11, 10**12])
     assert_is_of(index, FIRST, kind)
@@ -108,7 +107,7 @@ def test_films_that_are_removed_cannot_be_found(kind: Kind) -> None:
         index.similar([13], 5)
 
 
-def test_nothing_changes_where_nothing_is_removed(kind: Kind) -> None:
+def test_removing_unknown_films_changes_nothing(kind: Kind) -> None:
     index = kind.build(films(FIRST, kind))
     index.remove([11, 12])
     index.remove([])
@@ -130,7 +129,7 @@ def test_all_films_can_be_replaced_by_others(kind: Kind) -> None:
     assert_is_of(index, FIRST, kind)
 
 
-def test_films_that_cannot_be_compared_are_left_out_of_what_is_added(kind: Kind) -> None:
+def test_faulty_films_are_not_added(kind: Kind) -> None:
     index = kind.build(films(FIRST, kind))
     rows = np.array([0, 1, 3])
     broken = FEATURES[rows].astype(kind.dtype)
@@ -149,7 +148,7 @@ def test_films_that_cannot_be_compared_are_left_out_of_what_is_added(kind: Kind)
     assert_is_of(index, np.sort([*FIRST, 1, 3]), kind)
 
 
-def test_a_film_that_was_left_out_is_forgotten_when_it_is_removed(kind: Kind) -> None:
+def test_removing_a_left_out_film_forgets_it(kind: Kind) -> None:
     index = kind.build(films(FIRST, kind))
     index.add(FilmFeatures.of([11], np.zeros((1, 48), kind.dtype)))
     assert list(index.left_out) == [11]
@@ -165,7 +164,7 @@ def test_features_of_another_width_are_not_added(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("name", SHORTLISTS)
-def test_features_stored_as_other_numbers_are_not_added_to_a_shortlist(name: str) -> None:
+def test_features_of_another_type_are_not_added_to_a_shortlist(name: str) -> None:
     kind = KINDS[name]
     index = kind.build(films(FIRST, kind))
     other = np.float32 if kind.dtype is np.float16 else np.float16
@@ -177,7 +176,7 @@ def test_features_stored_as_other_numbers_are_not_added_to_a_shortlist(name: str
 # Saving what was changed
 
 
-def test_what_was_changed_is_there_when_it_is_opened_and_can_be_changed_again(kind: Kind, tmp_path: Path) -> None:
+def test_changes_are_saved_and_can_be_continued(kind: Kind, tmp_path: Path) -> None:
     everything = films(np.arange(300), kind)
     kind.build(films(FIRST, kind)).save(tmp_path)
     index = CosineIndex.open(tmp_path, everything)
@@ -196,7 +195,7 @@ def test_what_was_changed_is_there_when_it_is_opened_and_can_be_changed_again(ki
 
 
 @pytest.mark.parametrize("name", SHORTLISTS)
-def test_the_basis_is_written_once(name: str, tmp_path: Path) -> None:
+def test_basis_is_written_once(name: str, tmp_path: Path) -> None:
     kind = KINDS[name]
     kind.build(films(FIRST, kind)).save(tmp_path / "one")
     (basis_path,) = (tmp_path / "one").glob("*-basis.npy")
@@ -214,7 +213,7 @@ def test_the_basis_is_written_once(name: str, tmp_path: Path) -> None:
         assert_is_of(CosineIndex.open(tmp_path / folder, films(np.arange(300), kind)), np.arange(300), kind)
 
 
-def test_readers_of_older_generations_go_on(kind: Kind, tmp_path: Path) -> None:
+def test_readers_of_older_generations_keep_working(kind: Kind, tmp_path: Path) -> None:
     everything = films(np.arange(300), kind)
     kind.build(films(FIRST, kind)).save(tmp_path)
     readers = [CosineIndex.open(tmp_path, everything)]
@@ -235,7 +234,7 @@ def test_readers_of_older_generations_go_on(kind: Kind, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["short basis", "inverted lists", "bytes in inverted lists, centered, half floats"])
-def test_films_of_another_sort_call_for_another_basis(name: str) -> None:
+def test_different_films_require_a_refit(name: str) -> None:
     kind = KINDS[name]
     index = kind.build(films(np.arange(300), kind))
     assert index.needs_refit is False
@@ -249,7 +248,7 @@ def test_films_of_another_sort_call_for_another_basis(name: str) -> None:
     assert index.record.growth.n_added == 60
 
 
-def test_films_of_the_same_sort_do_not(kind: Kind, tmp_path: Path) -> None:
+def test_similar_films_do_not_require_a_refit(kind: Kind, tmp_path: Path) -> None:
     n_fitted = 500
     features = random_features(1, n_fitted + 300, 96).astype(kind.dtype)
     movie_ids = ids_of(features)
@@ -262,24 +261,16 @@ def test_films_of_the_same_sort_do_not(kind: Kind, tmp_path: Path) -> None:
     assert opened.needs_refit is False
 
 
-def test_more_films_added_than_fitted_call_for_a_new_index(kind: Kind) -> None:
+def test_more_films_added_than_fitted_require_a_refit(kind: Kind) -> None:
     index = kind.build(films(np.arange(100), kind))
     index.add(films(np.arange(100, 201), kind))
     assert index.needs_refit is True
 
 
-def test_residuals_are_averaged_over_all_that_was_added() -> None:
-    growth = Growth(100, 0.2).after(np.array([0.1, 0.3])).after(np.array([0.6])).after(np.empty(0))
-    assert (growth.n_added, growth.n_fitted) == (3, 100)
-    assert growth.residual_added == pytest.approx(1 / 3)
-    assert growth.drift == pytest.approx(5 / 3)
-    assert (Growth(100).drift, Growth(100, 0.2).drift) == (1.0, 1.0)
-
-
 # Threads
 
 
-def test_searches_go_on_while_films_are_added_and_removed(kind: Kind) -> None:
+def test_searches_run_while_films_are_added_and_removed(kind: Kind) -> None:
     index = kind.build(films(FIRST, kind))
     steps = np.split(LATER, 10)
     asked = [*IDS[FIRST[:3]].tolist(), int(IDS[LATER[0]]), int(IDS[LATER[75]])]
@@ -315,7 +306,7 @@ def test_searches_go_on_while_films_are_added_and_removed(kind: Kind) -> None:
         n_nearest(answers.result()[-1], np.delete(IDS, row), np.delete(cosines[row], row), 5)
 
 
-def test_what_several_threads_add_is_all_there(kind: Kind) -> None:
+def test_several_threads_can_add_and_remove(kind: Kind) -> None:
     index = kind.build(films(FIRST, kind))
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda rows: index.add(films(rows, kind)), np.split(LATER, 30)))
@@ -385,7 +376,7 @@ class Life(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("name", ["exact, centered", "short basis", "bytes in inverted lists, centered, half floats"])
-def test_whatever_is_done_to_it_an_index_holds_what_it_should(name: str, tmp_path: Path) -> None:
+def test_any_sequence_of_changes_keeps_the_index_correct(name: str, tmp_path: Path) -> None:
     machine = type("Life", (Life,), {"kind": KINDS[name], "folder": tmp_path})
     machine.TestCase.settings = settings(max_examples=6, stateful_step_count=7, deadline=None)
     machine.TestCase("runTest").runTest()

@@ -58,7 +58,7 @@ def _flipped(content: bytes, position: int, bit: int) -> bytes:
     return bytes(changed)
 
 
-def test_every_flipped_bit_is_found(kind: Kind, saved_dir: Path) -> None:
+def test_every_flipped_bit_is_detected(kind: Kind, saved_dir: Path) -> None:
     rng = np.random.default_rng(5)
     films = stored_as(FEW, kind)
     expected = CosineIndex.open(saved_dir, films).search(films.arrays[0], 5)
@@ -89,7 +89,7 @@ def _is_equal_json(one: bytes, other: bytes) -> bool:
 
 
 @pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
-def test_every_byte_of_the_record_counts_but_for_white_space(step: int, tmp_path: Path) -> None:
+def test_every_byte_of_the_record_is_verified_except_white_space(step: int, tmp_path: Path) -> None:
     kind = KINDS["inverted lists"]
     films = stored_as(FEW, kind)
     kind.build(films).save(tmp_path)
@@ -105,7 +105,7 @@ def test_every_byte_of_the_record_counts_but_for_white_space(step: int, tmp_path
         assert len(CosineIndex.open(tmp_path, films)) == 40
 
 
-def test_a_file_of_another_length_or_of_another_index_is_found(kind: Kind, saved_dir: Path, tmp_path: Path) -> None:
+def test_file_of_another_length_or_index_is_detected(kind: Kind, saved_dir: Path, tmp_path: Path) -> None:
     kind.build(stored_as(MANY, kind)).save(tmp_path / "other")
     records = [manifest.read(folder)["files"] for folder in (saved_dir, tmp_path / "other")]
     for what, facts in records[0].items():
@@ -148,7 +148,7 @@ def test_an_index_of_another_version_is_refused(kind: Kind, saved_dir: Path) -> 
 
 
 @pytest.mark.parametrize("name", SHORTLISTS)
-def test_damage_to_the_basis_is_not_taken_over_by_the_next_save(name: str, tmp_path: Path) -> None:
+def test_next_save_does_not_hide_damage_to_the_basis(name: str, tmp_path: Path) -> None:
     kind = KINDS[name]
     films = stored_as(MANY, kind)
     kind.build(films.take(np.arange(100))).save(tmp_path)
@@ -165,7 +165,7 @@ def test_damage_to_the_basis_is_not_taken_over_by_the_next_save(name: str, tmp_p
 
 
 @pytest.mark.parametrize("name", SHORTLISTS)
-def test_a_flipped_bit_of_a_films_features_is_found_when_they_are_read(name: str, tmp_path: Path) -> None:
+def test_flipped_bit_of_features_is_detected_when_read(name: str, tmp_path: Path) -> None:
     kind = KINDS[name]
     rows = stored_as(MANY, kind).arrays[0]
     kind.build(films_of(rows)).save(tmp_path / "index")
@@ -195,7 +195,7 @@ def test_a_flipped_bit_of_a_films_features_is_found_when_they_are_read(name: str
 # A full disk
 
 
-def test_a_full_disk_keeps_the_old_index(
+def test_full_disk_keeps_the_old_index(
     kind: Kind, saved_dir: Path, tmp_path: Path, full_disk: Callable[[int], AbstractContextManager[None]]
 ) -> None:
     larger = kind.build(stored_as(MANY, kind))
@@ -211,7 +211,7 @@ def test_a_full_disk_keeps_the_old_index(
     assert len(CosineIndex.open(saved_dir, stored_as(MANY, kind))) == 150
 
 
-def test_a_full_disk_keeps_what_was_there_before_films_were_added(
+def test_full_disk_keeps_the_index_without_added_films(
     kind: Kind, saved_dir: Path, full_disk: Callable[[int], AbstractContextManager[None]]
 ) -> None:
     # The basis is there already; of the rest, the record is the smallest.
@@ -228,7 +228,7 @@ def test_a_full_disk_keeps_what_was_there_before_films_were_added(
         assert 1_000_000 in CosineIndex.open(saved_dir)
 
 
-def test_a_save_that_breaks_off_before_its_record_keeps_the_old_index(kind: Kind, saved_dir: Path) -> None:
+def test_save_that_fails_at_its_record_keeps_the_old_index(kind: Kind, saved_dir: Path) -> None:
     larger = kind.build(stored_as(MANY, kind))
     larger.fingerprint = object()  # type: ignore[assignment]  # no JSON can hold it
     before = contents(saved_dir)
@@ -238,13 +238,13 @@ def test_a_save_that_breaks_off_before_its_record_keeps_the_old_index(kind: Kind
     assert len(CosineIndex.open(saved_dir, stored_as(FEW, kind))) == 40
 
 
-def test_a_folder_that_is_none_is_an_error_of_the_store(kind: Kind, tmp_path: Path) -> None:
+def test_file_at_the_folders_path_is_a_store_error(kind: Kind, tmp_path: Path) -> None:
     (tmp_path / "index").write_bytes(b"")
     with pytest.raises(StoreError, match="cannot write"):
         kind.build(stored_as(FEW, kind)).save(tmp_path / "index")
 
 
-def test_a_removed_index_is_gone_and_leaves_what_is_not_its_own(kind: Kind, saved_dir: Path) -> None:
+def test_removing_an_index_keeps_other_files(kind: Kind, saved_dir: Path) -> None:
     (saved_dir / "notes.txt").write_text("mine")
     manifest.remove_all(saved_dir)
     assert [path.name for path in saved_dir.iterdir()] == ["notes.txt"]
@@ -260,7 +260,7 @@ def test_a_removed_index_is_gone_and_leaves_what_is_not_its_own(kind: Kind, save
     ("name", "step"),
     [("inverted lists", 6), *(pytest.param(name, 1, marks=pytest.mark.slow) for name in KINDS)],
 )
-def test_killed_at_any_moment_a_save_leaves_the_old_or_the_new_generation(name: str, step: int, tmp_path: Path) -> None:
+def test_killed_save_leaves_the_old_or_the_new_generation(name: str, step: int, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.index.killed", str(tmp_path), name, str(step)],
         cwd=ROOT,
@@ -279,7 +279,7 @@ def test_killed_at_any_moment_a_save_leaves_the_old_or_the_new_generation(name: 
 
 
 @pytest.mark.parametrize("name", ["inverted lists", pytest.param("exact", marks=pytest.mark.slow)])
-def test_an_index_can_be_opened_while_another_process_swaps_generations(name: str, tmp_path: Path) -> None:
+def test_opens_while_another_process_swaps_generations(name: str, tmp_path: Path) -> None:
     kind = KINDS[name]
     kind.build(swapping.ALL).save(tmp_path)
     features = swapping.ALL.arrays[0]

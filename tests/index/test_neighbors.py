@@ -33,7 +33,7 @@ def build(seed: int = 1) -> CosineIndex:
     return CosineIndex.build(features_of(seed), identity, IndexOptions("exact"), fingerprint=f"posters {seed}")
 
 
-def test_every_film_gets_what_a_search_finds(tmp_path: Path) -> None:
+def test_table_equals_search_results(tmp_path: Path) -> None:
     index, path = build(), tmp_path / "neighbors.parquet"
     assert write_neighbors(index, 7, path) == 7 * N_FILMS
     table = pd.read_parquet(path)
@@ -46,7 +46,7 @@ def test_every_film_gets_what_a_search_finds(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_more_neighbors_than_films(tmp_path: Path) -> None:
+def test_k_beyond_all_films_gives_fewer_neighbors(tmp_path: Path) -> None:
     rows = np.eye(3, 8, dtype=np.float16)
     index = CosineIndex.build(FilmFeatures.of([1, 2, 3], rows), {"backbone": "tiny", "n_features": 8})
     assert write_neighbors(index, 50, tmp_path / "n.parquet") == 6
@@ -59,7 +59,7 @@ def test_progress_counts_every_film_once(tmp_path: Path) -> None:
     assert len(seen) > 1
 
 
-def test_killed_it_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_resumes_after_kill(tmp_path: Path) -> None:
     index, expected, path = build(), tmp_path / "expected.parquet", tmp_path / "n.parquet"
     write_neighbors(index, 5, expected)
     # Dies after its second part, by the signal that nobody can catch.
@@ -98,7 +98,7 @@ def break_off(index: CosineIndex, k: int, path: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("place", [0.0, 0.2, 0.5, 0.8, 0.99])
-def test_a_part_that_was_damaged_meanwhile_is_computed_anew(tmp_path: Path, place: float) -> None:
+def test_damaged_part_is_recomputed(tmp_path: Path, place: float) -> None:
     index, expected, path = build(), tmp_path / "expected.parquet", tmp_path / "n.parquet"
     write_neighbors(index, 5, expected)
     part = break_off(index, 5, path)[1]
@@ -110,7 +110,7 @@ def test_a_part_that_was_damaged_meanwhile_is_computed_anew(tmp_path: Path, plac
 
 
 @pytest.mark.parametrize("change", ["k", "index"])
-def test_parts_of_another_question_do_not_count(tmp_path: Path, change: str) -> None:
+def test_parts_of_other_options_are_not_reused(tmp_path: Path, change: str) -> None:
     path = tmp_path / "n.parquet"
     assert break_off(build(1), 5, path)
     index, k = (build(1), 6) if change == "k" else (build(2), 5)
@@ -120,12 +120,12 @@ def test_parts_of_another_question_do_not_count(tmp_path: Path, change: str) -> 
     np.testing.assert_array_equal(table["neighbor_id"], np.concatenate([nearest.ids for nearest in found]))
 
 
-def test_a_folder_in_the_files_place_is_refused(tmp_path: Path) -> None:
+def test_folder_at_the_output_path_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is a folder; name the Parquet file to write"):
         write_neighbors(build(), 5, tmp_path)
 
 
-def test_two_at_once_are_refused(tmp_path: Path) -> None:
+def test_concurrent_runs_are_refused(tmp_path: Path) -> None:
     with (
         exclusive(tmp_path / "n.parquet.parts"),
         pytest.raises(StoreError, match=rf"process {os.getpid()} is writing"),

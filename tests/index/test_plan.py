@@ -16,25 +16,25 @@ from tests.index import kinds
 GIGABYTE = 10**9
 
 
-def test_few_films_are_all_compared_and_many_are_not() -> None:
+def test_small_catalogs_get_an_exact_index_and_large_ones_a_shortlist() -> None:
     assert make_plan(2_000, 25_088).kind == "exact"
     plan = make_plan(20_000, 25_088)
     assert (plan.kind, plan.rank, plan.codec, plan.n_lists) == ("shortlist", 512, "SQfp16", 0)
     assert "20,000 films of 25,088 numbers are 2,008 MB, too many to compare with all of them" in plan.reason
 
 
-def test_what_is_asked_for_is_what_is_planned() -> None:
+def test_requested_kind_is_planned() -> None:
     assert make_plan(10, 64, "shortlist").kind == "shortlist"
     assert make_plan(10_000, 2_000, "exact", GIGABYTE).kind == "exact"
     assert make_plan(10, 64, "exact").reason == "as requested"
 
 
-def test_very_many_films_are_sorted_into_lists() -> None:
+def test_very_large_catalogs_use_inverted_lists() -> None:
     assert make_plan(1_000_000, 25_088, max_memory_bytes=4 * GIGABYTE).n_lists == 4_000
     assert make_plan(200_000, 25_088, max_memory_bytes=GIGABYTE).n_lists == 0
 
 
-def test_with_less_memory_codes_get_shorter_and_then_coarser() -> None:
+def test_less_memory_shortens_then_coarsens_codes() -> None:
     plans = [make_plan(200_000, 25_088, max_memory_bytes=n << 20) for n in (400, 200, 130, 100, 60, 40)]
     assert [plan.codec for plan in plans] == ["SQfp16", "SQfp16", "SQ8", "SQ8", "PQ", "PQ"]
     assert [plan.n_bytes for plan in plans] == sorted((plan.n_bytes for plan in plans), reverse=True)
@@ -51,7 +51,7 @@ def test_with_less_memory_codes_get_shorter_and_then_coarser() -> None:
 @example(n_films=50, n_features=64, kind="shortlist", max_memory_bytes=0)
 @example(n_films=5_000, n_features=25_088, kind="auto", max_memory_bytes=10_000_000)
 @example(n_films=50_000, n_features=25_088, kind="auto", max_memory_bytes=10_000_000)
-def test_a_plan_fits_into_its_memory_or_says_how_much_it_needs(
+def test_plan_fits_into_memory_or_error_names_the_memory_needed(
     n_films: int, n_features: int, kind: Kind, max_memory_bytes: int
 ) -> None:
     try:
@@ -76,18 +76,18 @@ def test_a_plan_fits_into_its_memory_or_says_how_much_it_needs(
 
 
 @given(st.integers(1, 10**6), st.integers(1, 10**6))
-def test_more_films_take_longer_and_more_memory(one: int, other: int) -> None:
+def test_more_films_take_more_time_and_memory(one: int, other: int) -> None:
     fewer, more = (make_plan(n, 25_088, "exact", 10**18) for n in sorted((one, other)))
     assert (fewer.n_bytes, fewer.build_s) <= (more.n_bytes, more.build_s)
 
 
-def test_no_memory_is_not_taken_for_the_default() -> None:
+def test_zero_memory_is_not_the_default() -> None:
     with pytest.raises(ConfigError, match="0 MB are too little: the smallest shortlist needs"):
         make_plan(100, 64, max_memory_bytes=0)
 
 
 @pytest.mark.parametrize("name", kinds.KINDS)
-def test_the_forecast_is_not_less_than_what_is_written_and_not_much_more(name: str, tmp_path: Path) -> None:
+def test_memory_forecast_is_close_to_the_files_sizes(name: str, tmp_path: Path) -> None:
     kind = kinds.KINDS[name]
     films = films_of(random_features(1, 600, 256).astype(kind.dtype))
     plan = make_plan(600, 256, "shortlist" if kind.rank else "exact")

@@ -33,7 +33,7 @@ def built(name: str) -> tuple[CosineIndex, npt.NDArray[np.int64], npt.NDArray[np
 @pytest.mark.parametrize("name", KINDS)
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
-def test_filters_leave_k_films_where_there_are_k(name: str, data: st.DataObject) -> None:
+def test_filters_still_return_k_films(name: str, data: st.DataObject) -> None:
     index, movie_ids, cosines = built(name)
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32), "seed"))
     share = data.draw(st.sampled_from([0.0, 0.01, 0.05, 0.2, 0.9, 1.0]), "share")
@@ -55,7 +55,7 @@ def test_filters_leave_k_films_where_there_are_k(name: str, data: st.DataObject)
 
 @pytest.mark.parametrize("name", SHORTLISTS)
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.9])
-def test_filtered_shortlists_find_what_a_plain_computation_finds(name: str, share: float) -> None:
+def test_filtered_shortlist_matches_plain_computation(name: str, share: float) -> None:
     index, movie_ids, cosines = built(name)
     is_allowed = np.random.default_rng(3).random(N_FILMS) < share
     found = index.search(random_features(11, N_FILMS, 48).astype(KINDS[name].dtype), 10, among=movie_ids[is_allowed])
@@ -67,7 +67,7 @@ def test_filtered_shortlists_find_what_a_plain_computation_finds(name: str, shar
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_few_allowed_films_are_all_found(name: str) -> None:
+def test_few_allowed_films_are_all_returned(name: str) -> None:
     index, movie_ids, cosines = built(name)
     for rows in ([], [7], [7, 8], [3, 50, 199]):
         (found,) = index.similar([movie_ids[7]], 5, among=movie_ids[rows])
@@ -76,7 +76,7 @@ def test_few_allowed_films_are_all_found(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_batch_with_filters_answers_as_single_questions_do(name: str) -> None:
+def test_filtered_batch_equals_single_queries(name: str) -> None:
     index, movie_ids, _ = built(name)
     among = movie_ids[::3]
     batch = index.similar(movie_ids.tolist(), 5, among=among)
@@ -87,7 +87,7 @@ def test_a_batch_with_filters_answers_as_single_questions_do(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_no_film_may_be_found_where_none_is_allowed(name: str) -> None:
+def test_filter_that_allows_no_film_returns_none(name: str) -> None:
     index, movie_ids, _ = built(name)
     for rules in ({"among": []}, {"among": [1, 2]}, {"without": movie_ids}, {"among": [16], "without": [16]}):
         found = index.similar([10, 13], 5, **rules)
@@ -101,7 +101,7 @@ def test_no_film_may_be_found_where_none_is_allowed(name: str) -> None:
 def plainly_folded(
     rows: list[int], cosines: npt.NDArray[np.float64], hashes: list[str], bound: float
 ) -> list[tuple[int, list[int]]]:
-    """Let each film, nearest first, stand for itself or join the first one with the same artwork."""
+    """Group films, nearest first, with the first one of the same artwork."""
     groups: list[tuple[int, list[int]]] = []
     for row in rows:
         for first, folded in groups:
@@ -136,7 +136,7 @@ def artworks(name: str) -> tuple[CosineIndex, FilmFeatures, npt.NDArray[np.float
     share=st.sampled_from([0.2, 1.0]),
     block_rows=st.sampled_from([7, 256]),
 )
-def test_folding_is_a_plain_pass_over_the_films_in_order(
+def test_folding_matches_plain_computation(
     name: str, row: int, k: int, bound: float, share: float, block_rows: int
 ) -> None:
     index, films, cosines = artworks(name)
@@ -157,7 +157,7 @@ def test_folding_is_a_plain_pass_over_the_films_in_order(
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_as_many_distinct_hits_are_returned_as_there_are_whatever_is_folded(name: str) -> None:
+def test_folding_still_returns_k_distinct_hits(name: str) -> None:
     index, films, cosines = artworks(name)
     rows_asked = range(0, 180, 3)
     found = index.similar(films.movie_ids[rows_asked].tolist(), 20, duplicate_similarity=0.985)
@@ -172,7 +172,7 @@ def test_as_many_distinct_hits_are_returned_as_there_are_whatever_is_folded(name
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_the_copies_of_the_film_asked_about_are_one_hit(name: str) -> None:
+def test_copies_of_the_query_film_fold_into_one_hit(name: str) -> None:
     features = np.concatenate([np.repeat(random_features(13, 1), 70, axis=0), random_features(14, 60)])
     films = films_of(features.astype(KINDS[name].dtype))
     index = KINDS[name].build(films)
@@ -188,20 +188,20 @@ def test_nothing_is_folded_by_default() -> None:
     assert found.ids.tolist() == [13, 16, 19, 22, 25]
 
 
-def test_films_of_unknown_posters_do_not_have_the_same() -> None:
+def test_unknown_poster_hashes_are_not_equal() -> None:
     features = random_features(15, 30)
     found = Kind().build(films_of(features)).similar([10], 29, duplicate_similarity=0.9999)[0]
     assert len(found) == 29
 
 
-def test_when_all_films_are_one_artwork_one_hit_stands_for_all() -> None:
+def test_catalog_of_one_artwork_folds_into_one_hit() -> None:
     features = np.repeat(random_features(16, 1), 40, axis=0)
     for name in ("exact", "short basis", "inverted lists"):
         (found,) = KINDS[name].build(films_of(features)).similar([10], 5, duplicate_similarity=0.9)
         assert found.ids.tolist() == [13]
 
 
-def test_groups_of_the_same_artwork_are_named_by_their_first_film() -> None:
+def test_artwork_groups_point_to_their_first_film() -> None:
     features = random_features(17, 6)
     features[4] = features[1] * 2
     hashes = [f"{row + 1:064x}" for row in (0, 1, 2, 0, 4, 5)]
@@ -215,7 +215,7 @@ def test_groups_of_the_same_artwork_are_named_by_their_first_film() -> None:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_scan_tells_every_film_and_settles_those_that_are_asked_for(name: str) -> None:
+def test_scan_covers_every_film_and_settles_requested_ones(name: str) -> None:
     index, movie_ids, cosines = built(name)
     scan = index.scan(movie_ids[7])
     others = np.delete(movie_ids, 7)
@@ -237,7 +237,7 @@ def test_a_scan_tells_every_film_and_settles_those_that_are_asked_for(name: str)
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_scan_of_features_tells_every_film(name: str) -> None:
+def test_scan_of_features_covers_every_film(name: str) -> None:
     index, movie_ids, cosines = built(name)
     scan = index.scan_features(random_features(11, N_FILMS, 48)[7].astype(KINDS[name].dtype))
     np.testing.assert_array_equal(scan.movie_ids, movie_ids)

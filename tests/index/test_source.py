@@ -9,24 +9,24 @@ from tests.contracts import films_of, ids_of, random_features
 
 
 @pytest.mark.parametrize("movie_ids", [[], [1, 1, 2], [1, 3, 2]], ids=["none", "twice", "unordered"])
-def test_ids_must_ascend(movie_ids: list[int]) -> None:
+def test_ids_must_be_ascending(movie_ids: list[int]) -> None:
     with pytest.raises(DataError, match=rf"each once and in ascending order; received {len(movie_ids)} movie_ids"):
         FilmFeatures.of(movie_ids, random_features(1, n_films=3))
 
 
-def test_every_film_needs_its_row() -> None:
+def test_every_film_needs_a_row() -> None:
     with pytest.raises(DataError, match="expected features of 4 films, received 3 rows"):
         FilmFeatures.of(np.arange(4), random_features(1, n_films=3))
 
 
 @pytest.mark.parametrize("other", [random_features(1, 3, 16), random_features(1, 3).astype(np.float16)])
-def test_arrays_must_be_alike(other: np.ndarray) -> None:
+def test_arrays_must_share_width_and_type(other: np.ndarray) -> None:
     with pytest.raises(DataError, match="expected arrays of one width, all of them float16 or all of them float32"):
         FilmFeatures(np.arange(2), [random_features(1, 3), other], np.array([0, 1]), np.array([0, 0]), ["", ""])
 
 
 @pytest.mark.parametrize(("dtype", "taken"), [("f2", "f2"), ("f4", "f4"), ("f8", "f4"), (">f4", "f4"), ("i8", "f4")])
-def test_other_numbers_are_taken_as_single_precision(dtype: str, taken: str) -> None:
+def test_other_types_become_single_precision(dtype: str, taken: str) -> None:
     numbers = np.arange(12).reshape(3, 4).astype(dtype)
     films = films_of(numbers)
     assert films.dtype == np.dtype(taken)
@@ -39,7 +39,7 @@ def test_half_and_single_precision_are_not_copied() -> None:
         assert np.shares_memory(films_of(features).row(3), features)
 
 
-def test_rows_that_lie_apart_are_put_together() -> None:
+def test_strided_rows_are_copied() -> None:
     features = random_features(1)
     for part in (features[::2], features[:, 4:20], np.asfortranarray(features)):
         films = films_of(part)
@@ -48,21 +48,21 @@ def test_rows_that_lie_apart_are_put_together() -> None:
 
 
 @pytest.mark.parametrize("block_rows", [1, 7, 60, 100])
-def test_blocks_are_all_rows_in_order(block_rows: int) -> None:
+def test_blocks_cover_all_rows_in_order(block_rows: int) -> None:
     films = films_of(random_features(1))
     blocks = list(films.blocks(block_rows))
     np.testing.assert_array_equal(np.concatenate(blocks), films.arrays[0])
     assert {len(block) for block in blocks[:-1]} <= {block_rows}
 
 
-def test_some_films_are_taken_with_their_rows_and_posters() -> None:
+def test_take_keeps_rows_and_posters() -> None:
     features = random_features(1)
     films = FilmFeatures.of(ids_of(features), features, [str(row) for row in range(60)]).take(np.array([3, 59]))
     assert (films.movie_ids.tolist(), list(films.poster_sha256s), len(films)) == ([19, 187], ["3", "59"], 2)
     np.testing.assert_array_equal(films.read(np.arange(2)), features[[3, 59]])
 
 
-def test_films_are_found_by_id_and_poster() -> None:
+def test_aligned_matches_id_and_poster() -> None:
     features = random_features(1, 4)
     films = FilmFeatures.of([10, 13, 16, 19], features, ["a", "b", "", "d"])
     wanted = np.array([5, 10, 13, 14, 16, 19, 25])

@@ -19,7 +19,7 @@ from tests.contracts import films_of, random_features
         fill=st.just(0.0),
     )
 )
-def test_a_row_is_at_fault_just_if_it_has_no_direction(block: np.ndarray) -> None:
+def test_faults_are_rows_without_a_direction(block: np.ndarray) -> None:
     with np.errstate(over="ignore"):
         magnitudes = np.abs(block.astype(np.float64))
     expected = {
@@ -38,18 +38,18 @@ def test_a_row_is_at_fault_just_if_it_has_no_direction(block: np.ndarray) -> Non
     np.testing.assert_allclose(lengths, np.linalg.norm(magnitudes[good], axis=1), rtol=1e-5)
 
 
-def test_one_row_is_a_batch_of_one() -> None:
+def test_one_row_equals_a_batch_of_one() -> None:
     row = random_features(1, 1)[0]
     assert check_queries(row, 32, "vgg16").shape == unit_rows(row, None)[0].shape == (1, 32)
 
 
-def test_a_row_of_nothing_stays_nothing() -> None:
+def test_zero_rows_stay_zero() -> None:
     units, lengths = unit_rows(np.zeros((2, 3), np.float16), None)
     assert (units.any(), lengths.tolist()) == (False, [0, 0])
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
-def test_the_mean_is_exact_over_many_rows(dtype: type[np.floating]) -> None:
+def test_mean_of_many_rows_is_exact(dtype: type[np.floating]) -> None:
     # Summed up in half floats, so many would overflow.
     features = (1000 + random_features(1, 1200, 8)).astype(dtype)
     np.testing.assert_allclose(mean_row(films_of(features)), features.astype(np.float64).mean(axis=0), rtol=1e-6)

@@ -54,7 +54,7 @@ def bring(workspace: Workspace, movie_ids: Iterable[int], looking_like: int | No
     """Give films posters and features, their own or those of another film."""
     store = FeatureStore.create(workspace.features_dir, IDENTITY, ORIGIN)
     rows = []
-    with PosterStore.open(workspace.posters_dir) as posters, posters.writing():
+    with PosterStore.open(workspace.posters_dir) as posters, posters.writer_lock():
         for movie_id in movie_ids:
             poster = posters.put(movie_id, poster_of(looking_like or movie_id), Origin(Source.IMPORT))
             rows.append((movie_id, poster.sha256, 100, 150, poster.path.name))

@@ -251,7 +251,7 @@ def model(workspace: Workspace, name: str) -> Answer:
         "predicted": [
             rounded(value) for value in recommender.predict([30, 30, 55], [5, 6, 7]).astype(float) if np.isfinite(value)
         ],
-        "alike": scores(zip(alike.movie_ids.tolist(), alike.similarities.tolist(), strict=True)),
+        "alike": scores(zip(alike.ids.tolist(), alike.scores.tolist(), strict=True)),
     }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from posters.http import HttpOptions
 from posters.store import PosterStore
 from posters.tmdb import TmdbClient
 from tests.posters.tmdb_server import V3_KEY, TmdbServer
@@ -23,7 +24,9 @@ def server() -> Iterator[TmdbServer]:
 
 @pytest.fixture
 def client(server: TmdbServer) -> Iterator[TmdbClient]:
-    with TmdbClient(V3_KEY, server.base_url, rate=None, n_connections=4, n_retries=4, backoff_s=0) as client:
+    with TmdbClient(
+        V3_KEY, server.base_url, rate=None, http=HttpOptions(n_connections=4, n_retries=4, backoff_s=0)
+    ) as client:
         yield client
 
 

@@ -9,12 +9,14 @@ import pytest
 
 from catalog.film import Film
 from posters.fetch import fetch_posters
+from posters.http import HttpOptions
 from posters.store import PosterStore
 from posters.tmdb import TmdbClient
 from tests.posters.tmdb_server import V3_KEY, Fault, TmdbServer
 
 N_FILMS = 500
 N_RETRIES = 3
+HTTP = HttpOptions(timeout_s=1.0, n_retries=N_RETRIES, backoff_s=0)
 
 # What may pass is tried again; what a server says with status 200 is believed, and found out.
 PASSING = {
@@ -114,7 +116,9 @@ class Play:
 def test_every_film_ends_where_it_belongs(server: TmdbServer, store: PosterStore, seed: int) -> None:
     play = Play(server, seed)
     assert 0.27 <= play.n_faulty / N_FILMS <= 0.33
-    with TmdbClient(V3_KEY, server.base_url, rate=None, timeout_s=1.0, n_retries=N_RETRIES, backoff_s=0) as client:
+    with TmdbClient(
+        V3_KEY, server.base_url, rate=None, http=HttpOptions(timeout_s=1.0, n_retries=N_RETRIES, backoff_s=0)
+    ) as client:
         report = fetch_posters(play.films, store, client)
     records = {record.movie_id: record for record in store.records()}
     assert list(records) == [film.movie_id for film in play.films]
@@ -131,7 +135,9 @@ def test_every_film_ends_where_it_belongs(server: TmdbServer, store: PosterStore
     assert report.n_settled == report.n_asked == N_FILMS - report.counts["no_link"]
 
     # What goes wrong once does not go wrong again: the second run brings the rest.
-    with TmdbClient(V3_KEY, server.base_url, rate=None, timeout_s=1.0, n_retries=N_RETRIES, backoff_s=0) as client:
+    with TmdbClient(
+        V3_KEY, server.base_url, rate=None, http=HttpOptions(timeout_s=1.0, n_retries=N_RETRIES, backoff_s=0)
+    ) as client:
         again = fetch_posters(play.films, store, client)
     assert again.counts["failed"] == again.outcomes["failed"] == 0
     assert again.n_asked == report.counts["failed"]

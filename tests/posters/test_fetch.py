@@ -15,9 +15,9 @@ import pytest
 from catalog.errors import ConfigError, FetchError, StoreError
 from catalog.film import Film
 from posters.database import DATABASE_NAME, State
-from posters.fetch import Choice, FetchProgress, choose_films, fetch_posters
-from posters.http import UnavailableError
-from posters.rate_limit import Pace
+from posters.fetch import FetchProgress, Selection, fetch_posters, select_films
+from posters.http import HttpOptions, UnavailableError
+from posters.rate_limit import RateLimiter
 from posters.store import PosterStore
 from posters.tmdb import TmdbClient, TmdbFilm
 from tests.posters.pictures import declare_png, draw_poster
@@ -151,11 +151,11 @@ def test_what_fails_for_ever_does_not_block_the_rest(
     for movie_id in range(1, 5):
         server.inject(f"/t/p/w342/poster{1000 + movie_id}.jpg", Fault.PIXEL, lasting=True)
     for _ in range(3):
-        fetch_posters(films, store, client, choice=Choice(limit=4))
+        fetch_posters(films, store, client, selection=Selection(limit=4))
     assert store.counts(film.movie_id for film in films)[State.OK] == 8
     # Then those that failed, the least tried first.
-    fetch_posters(films, store, client, choice=Choice(limit=2))
-    assert [film.movie_id for film in choose_films(films, store, Choice(limit=3))] == [3, 4, 1]
+    fetch_posters(films, store, client, selection=Selection(limit=2))
+    assert [film.movie_id for film in select_films(films, store, Selection(limit=3))] == [3, 4, 1]
 
 
 def test_a_film_that_is_forbidden_is_no_refused_key(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
@@ -217,7 +217,7 @@ def test_tmdbs_no_takes_the_poster_away(server: TmdbServer, client: TmdbClient, 
     fetch_posters(films, store, client)
     server.forget(1001)
     server.add_film(1002, None)
-    report = fetch_posters(films, store, client, choice=Choice(older_than=timedelta(days=-1)))
+    report = fetch_posters(films, store, client, selection=Selection(older_than=timedelta(days=-1)))
     assert report.counts | {State.OK: 1, State.NOT_FOUND: 1, State.NO_POSTER: 1} == report.counts
     assert [poster.movie_id for poster in store.posters()] == [3]
 
@@ -309,27 +309,27 @@ def test_one_picture_in_place_of_all_posters(server: TmdbServer, client: TmdbCli
 def test_one_picture_in_place_of_all_posters_replaces_none(
     server: TmdbServer, client: TmdbClient, store: PosterStore, tmp_path: Path
 ) -> None:
-    films, old = films_of(server, 40), Choice(older_than=timedelta(days=-1))
+    films, old = films_of(server, 40), Selection(older_than=timedelta(days=-1))
     fetch_posters(films, store, client)
     before, files = _bytes_of(store), set((tmp_path / "posters").glob("*.jpg"))
     for movie_id in range(1, 41):
         server.add_film(1000 + movie_id, draw_poster(0))
     # Broken off before it can be known for what it is; what follows asks for nothing, or for a few, and then for all.
-    with TmdbClient(V3_KEY, server.base_url, rate=None, n_connections=1) as brief:
-        report = fetch_posters(films, store, brief, choice=old, on_progress=_after(5, brief.interrupt))
+    with TmdbClient(V3_KEY, server.base_url, rate=None, http=HttpOptions(n_connections=1)) as brief:
+        report = fetch_posters(films, store, brief, selection=old, on_progress=_after(5, brief.interrupt))
         assert report.interrupted
     assert _bytes_of(store) != before
     fetch_posters(films, store, client)
-    fetch_posters(films, store, client, choice=replace(old, limit=2))
-    report = fetch_posters(films, store, client, choice=old)
+    fetch_posters(films, store, client, selection=replace(old, limit=2))
+    report = fetch_posters(films, store, client, selection=old)
     assert (report.counts[State.OK], report.n_asked) == (40, 40)
     assert _bytes_of(store) == before
     assert set((tmp_path / "posters").glob("*.jpg")) == files
     # It is known in the next run as well. When the posters are back, they count.
-    assert fetch_posters(films, store, client, choice=old).n_ok == 0
+    assert fetch_posters(films, store, client, selection=old).n_ok == 0
     for movie_id in range(1, 41):
         server.add_film(1000 + movie_id, draw_poster(5000 + movie_id))
-    assert fetch_posters(films, store, client, choice=old).n_ok == 40
+    assert fetch_posters(films, store, client, selection=old).n_ok == 40
     assert _bytes_of(store) == {movie_id: server.image(1000 + movie_id) for movie_id in before}
     assert len(set((tmp_path / "posters").glob("*.jpg"))) == 40
 
@@ -357,7 +357,7 @@ def test_films_with_one_dead_tmdb_id_are_found_each_by_its_own_imdb_id(
 
 def test_a_limit_leaves_the_rest_missing(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
     films = films_of(server, 5)
-    report = fetch_posters(films, store, client, choice=Choice(limit=2))
+    report = fetch_posters(films, store, client, selection=Selection(limit=2))
     assert (report.n_asked, report.counts[State.OK], report.counts[State.MISSING]) == (2, 2, 3)
     assert fetch_posters(films, store, client).counts[State.OK] == 5
 
@@ -427,23 +427,25 @@ def test_a_network_that_comes_back_costs_no_film(
     server: TmdbServer, client: TmdbClient, store: PosterStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     films = films_of(server, 60)
-    rest, n_rests = Pace.rest, itertools.count()
+    sleep, n_sleeps = RateLimiter.sleep, itertools.count()
 
-    def wait(pace: Pace, pause_s: float) -> None:
-        if next(n_rests) == 20:
+    def wait(limiter: RateLimiter, pause_s: float) -> None:
+        if next(n_sleeps) == 20:
             server.come_back()
-        rest(pace, pause_s)
+        sleep(limiter, pause_s)
 
-    monkeypatch.setattr(Pace, "rest", wait)
+    monkeypatch.setattr(RateLimiter, "sleep", wait)
     report = fetch_posters(films, store, client, on_progress=_after(10, server.go_away))
     assert report.counts[State.OK] == 60
-    assert next(n_rests) > 20
+    assert next(n_sleeps) > 20
 
 
 def test_a_network_that_stays_away_ends_the_run(server: TmdbServer, store: PosterStore) -> None:
     films = films_of(server, 60)
     with (
-        TmdbClient(V3_KEY, server.base_url, rate=None, n_connections=4, patience_s=0, backoff_s=0) as client,
+        TmdbClient(
+            V3_KEY, server.base_url, rate=None, http=HttpOptions(n_connections=4, patience_s=0, backoff_s=0)
+        ) as client,
         pytest.raises(UnavailableError, match=r"cannot reach 127\.0\.0\.1: no connection; check the network"),
     ):
         fetch_posters(films, store, client, on_progress=_after(10, server.go_away))
@@ -457,7 +459,9 @@ def test_a_server_in_no_state_to_answer_ends_the_run(server: TmdbServer, store: 
     for movie_id in range(31, 301):
         server.inject(f"/3/movie/{1000 + movie_id}", fault, lasting=True)
     with (
-        TmdbClient(V3_KEY, server.base_url, rate=None, n_connections=4, n_retries=0, backoff_s=0) as client,
+        TmdbClient(
+            V3_KEY, server.base_url, rate=None, http=HttpOptions(n_connections=4, n_retries=0, backoff_s=0)
+        ) as client,
         pytest.raises(
             UnavailableError, match=r"films in a row failed, mostly because of this: 127\.0\.0\.1: .*run the"
         ),
@@ -503,7 +507,10 @@ def test_ctrl_c_keeps_what_came(server: TmdbServer, client: TmdbClient, store: P
 def test_ctrl_c_does_not_wait_for_retries(server: TmdbServer, store: PosterStore) -> None:
     films = films_of(server, 2)
     server.inject("/3/movie/1002", Fault.SERVER_ERROR, lasting=True)
-    with TmdbClient(V3_KEY, server.base_url, rate=None, backoff_s=3600) as client, pytest.raises(KeyboardInterrupt):
+    with (
+        TmdbClient(V3_KEY, server.base_url, rate=None, http=HttpOptions(backoff_s=3600)) as client,
+        pytest.raises(KeyboardInterrupt),
+    ):
         fetch_posters(films, store, client, on_progress=_interrupt)
     assert store.states()[1] is State.OK
 
@@ -516,7 +523,7 @@ def test_a_server_that_keeps_us_waiting_does_not_keep_us(
     server: TmdbServer, client: TmdbClient, store: PosterStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     films = films_of(server, 12)
-    monkeypatch.setattr("posters.fetch._PATIENCE_S", 0.0)
+    monkeypatch.setattr("posters.workers._PATIENCE_S", 0.0)
     server.inject("/3/movie/1006", Fault.STALL)
     report = fetch_posters(films, store, client, on_progress=_after(9, client.interrupt))
     # The stalled one is left to itself; whether the last two came depends on who was faster.
@@ -539,9 +546,9 @@ def test_what_is_old_is_fetched_again_and_kept_if_that_fails(
 ) -> None:
     films = [*films_of(server, 3), film(9, 1009)]
     fetch_posters(films, store, client)
-    assert choose_films(films, store, Choice(older_than=timedelta(days=1))) == []
+    assert select_films(films, store, Selection(older_than=timedelta(days=1))) == []
     server.inject("/t/p/w342/poster1002.jpg", Fault.BLANK)
-    report = fetch_posters(films, store, client, choice=Choice(older_than=timedelta(days=-1)))
+    report = fetch_posters(films, store, client, selection=Selection(older_than=timedelta(days=-1)))
     assert (report.n_asked, report.n_ok, report.outcomes[State.FAILED], report.counts[State.OK]) == (4, 2, 1, 3)
     assert len(report.reasons) == 1
     assert store.posters()[1].path.read_bytes() == server.image(1002)
@@ -549,7 +556,7 @@ def test_what_is_old_is_fetched_again_and_kept_if_that_fails(
 
 def test_only_the_films_that_were_chosen(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
     films = films_of(server, 6)
-    assert choose_films(films, store, Choice(limit=2, movie_ids=(2, 4, 6, 77))) == [films[1], films[3]]
+    assert select_films(films, store, Selection(limit=2, movie_ids=(2, 4, 6, 77))) == [films[1], films[3]]
 
 
 def test_dead_ids_cost_no_request(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:

@@ -8,22 +8,22 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import FetchError
-from posters.http import Answer, Transport, UnavailableError, _retry_after_s
-from posters.rate_limit import Pace
+from posters.http import HttpClient, HttpOptions, Response, UnavailableError, _retry_after_s
+from posters.rate_limit import RateLimiter
 from tests.posters.tmdb_server import Fault, TmdbServer
 
 
 def test_answers_whatever_the_status(server: TmdbServer) -> None:
-    asker = Transport()
-    assert asker.get(f"{server.address}/t/p/w342/none.jpg") == Answer(404, "text/html", b"<h1>File Not Found</h1>")
+    asker = HttpClient()
+    assert asker.get(f"{server.address}/t/p/w342/none.jpg") == Response(404, "text/html", b"<h1>File Not Found</h1>")
     asker.close()
 
 
 def test_a_network_that_is_gone_is_waited_for(server: TmdbServer, monkeypatch: pytest.MonkeyPatch) -> None:
     url = server.add_file("/x", b"x")
     n_rests = iter(range(9))
-    monkeypatch.setattr(Pace, "rest", lambda pace, pause_s: next(n_rests) == 5 and server.come_back())
-    asker = Transport(n_retries=1, backoff_s=0)
+    monkeypatch.setattr(RateLimiter, "sleep", lambda limiter, pause_s: next(n_rests) == 5 and server.come_back())
+    asker = HttpClient(HttpOptions(n_retries=1, backoff_s=0))
     assert asker.get(url).content == b"x"
     server.go_away()
     # The connection that was open breaks; that counts. What cannot be sent does not.
@@ -34,7 +34,7 @@ def test_a_network_that_is_gone_is_waited_for(server: TmdbServer, monkeypatch: p
 
 def test_a_network_that_stays_away_is_given_up(server: TmdbServer) -> None:
     url = server.add_file("/x", b"x")
-    asker = Transport(patience_s=0, backoff_s=0)
+    asker = HttpClient(HttpOptions(patience_s=0, backoff_s=0))
     asker.get(url)
     server.go_away()
     with pytest.raises(UnavailableError, match="cannot reach"):
@@ -43,12 +43,12 @@ def test_a_network_that_stays_away_is_given_up(server: TmdbServer) -> None:
 
 
 def test_what_others_can_reach_is_not_gone(server: TmdbServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    asker = Transport(n_retries=3, patience_s=60, backoff_s=0)
+    asker = HttpClient(HttpOptions(n_retries=3, patience_s=60, backoff_s=0))
     url = server.add_file("/x", b"x")
     asker.get(url)
     server.go_away()
     # As if the network had been gone for this request alone, and for longer than the patience.
-    monkeypatch.setattr("posters.http._Tries.lost_s", property(lambda tries: -1e9, lambda tries, lost_s: None))
+    monkeypatch.setattr("posters.http._Attempts.lost_s", property(lambda tries: -1e9, lambda tries, lost_s: None))
     with pytest.raises(FetchError, match="no connection") as caught:
         asker.get(url)
     assert not isinstance(caught.value, UnavailableError)
@@ -58,7 +58,7 @@ def test_what_others_can_reach_is_not_gone(server: TmdbServer, monkeypatch: pyte
 def test_a_file_of_passwords_is_not_read(server: TmdbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".netrc").write_text("default login somebody password secret\n")
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
-    asker = Transport()
+    asker = HttpClient()
     asker.get(f"{server.address}/t/p/w342/none.jpg")
     asker.close()
     assert server.requests[0].authorization is None
@@ -66,7 +66,7 @@ def test_a_file_of_passwords_is_not_read(server: TmdbServer, tmp_path: Path, mon
 
 def test_keys_are_blanked_in_what_others_log(server: TmdbServer, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    asker = Transport(backoff_s=0)
+    asker = HttpClient(HttpOptions(backoff_s=0))
     server.inject("/3/movie/1", Fault.RESET)
     asker.get(f"{server.base_url}/movie/1", {"api_key": "secret", "language": "en-US"})
     asker.close()
@@ -94,7 +94,7 @@ def test_reads_retry_after_as_a_date_to_come() -> None:
 
 
 def test_pauses_grow() -> None:
-    asker = Transport(backoff_s=1.0)
+    asker = HttpClient(HttpOptions(backoff_s=1.0))
     for n_tries, base_s in ((1, 1), (2, 2), (3, 4), (9, 60), (2000, 60)):
         assert 0.5 * base_s <= asker._pause_s(n_tries) <= min(1.5 * base_s, 60)
     asker.close()
@@ -102,7 +102,7 @@ def test_pauses_grow() -> None:
 
 def test_a_body_that_drips_is_not_waited_for(server: TmdbServer) -> None:
     server.inject("/t/p/w342/x.jpg", Fault.DRIP)
-    asker = Transport(total_s=0.1, n_retries=0)
+    asker = HttpClient(HttpOptions(total_s=0.1, n_retries=0))
     with pytest.raises(FetchError, match=r"no whole answer within 0\.1 s"):
         asker.get(f"{server.address}/t/p/w342/x.jpg")
     asker.close()
@@ -110,16 +110,16 @@ def test_a_body_that_drips_is_not_waited_for(server: TmdbServer) -> None:
 
 def test_a_body_without_end_is_not_read_on(server: TmdbServer) -> None:
     url = server.add_file("/large", b"x" * (2 << 20))
-    asker = Transport(max_bytes=1 << 20)
+    asker = HttpClient(HttpOptions(max_bytes=1 << 20))
     with pytest.raises(FetchError, match="expected at most 1 MiB, received more"):
         asker.get(url)
     assert server.paths() == ["/large"]
-    assert len(Transport(max_bytes=2 << 20).get(url).content) == 2 << 20
+    assert len(HttpClient(HttpOptions(max_bytes=2 << 20)).get(url).content) == 2 << 20
     asker.close()
 
 
 def test_a_connection_that_broke_makes_room_for_another(server: TmdbServer) -> None:
-    asker = Transport(n_connections=1, n_retries=0)
+    asker = HttpClient(HttpOptions(n_connections=1, n_retries=0))
     for fault in (Fault.TRUNCATED, Fault.OVERLOADED, Fault.RESET, Fault.TOO_MANY):
         server.inject("/t/p/w342/x.jpg", fault)
         with pytest.raises(FetchError):
@@ -130,10 +130,10 @@ def test_a_connection_that_broke_makes_room_for_another(server: TmdbServer) -> N
 
 @pytest.mark.parametrize("fault", [Fault.TOO_MANY, Fault.TOO_MANY_DATE, Fault.TOO_MANY_BARE])
 def test_an_objection_slows_everyone(server: TmdbServer, fault: Fault) -> None:
-    asker = Transport(pace=Pace(40), backoff_s=0)
+    asker = HttpClient(HttpOptions(backoff_s=0), limiter=RateLimiter(40))
     server.inject("/t/p/w342/x.jpg", fault)
     asker.get(f"{server.address}/t/p/w342/x.jpg")
-    assert asker.pace.rate == pytest.approx(20, abs=2)
+    assert asker.limiter.rate == pytest.approx(20, abs=2)
     asker.close()
 
 
@@ -143,9 +143,9 @@ def test_everyone_pauses_as_long_as_a_server_asks(
 ) -> None:
     pauses = []
     monkeypatch.setattr("posters.http._retry_after_s", lambda text: retry_after_s)
-    monkeypatch.setattr(Pace, "slow_down", lambda self, turn, pause_s: pauses.append(pause_s))
+    monkeypatch.setattr(RateLimiter, "slow_down", lambda self, permit, pause_s: pauses.append(pause_s))
     server.inject("/t/p/w342/x.jpg", Fault.TOO_MANY, Fault.OVERLOADED)
-    asker = Transport(backoff_s=0)
+    asker = HttpClient(HttpOptions(backoff_s=0))
     asker.get(f"{server.address}/t/p/w342/x.jpg")
     assert pauses == [expected_s, expected_s]
     asker.close()
@@ -154,7 +154,7 @@ def test_everyone_pauses_as_long_as_a_server_asks(
 def test_a_proxy_of_the_environment_is_used(server: TmdbServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", server.address)
     monkeypatch.setenv("no_proxy", "")
-    asker = Transport(params={"api_key": "secret"})
+    asker = HttpClient(params={"api_key": "secret"})
     asker.get("http://films.invalid/3/movie/1", {"language": "en-US"})
     asker.close()
     (request,) = server.requests

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from posters import rate_limit
-from posters.rate_limit import InterruptedFetchError, Pace
+from posters.http import HttpOptions
+from posters.rate_limit import InterruptedFetchError, RateLimiter
 from posters.tmdb import TmdbClient
 from tests.posters.tmdb_server import V3_KEY, Fault, TmdbServer
 
@@ -41,7 +42,10 @@ def test_the_server_sees_no_second_with_more_than_the_rate(server: TmdbServer, r
     for tmdb_id in range(n_films):
         server.add_film(tmdb_id)
     server.inject("/3/movie/3", Fault.RESET, Fault.TRUNCATED)
-    with TmdbClient(V3_KEY, server.base_url, rate=rate, backoff_s=0) as client, ThreadPoolExecutor(20) as pool:
+    with (
+        TmdbClient(V3_KEY, server.base_url, rate=rate, http=HttpOptions(backoff_s=0)) as client,
+        ThreadPoolExecutor(20) as pool,
+    ):
         client.configuration()
 
         def look_up(tmdb_id: int) -> bytes:
@@ -58,115 +62,115 @@ def test_the_server_sees_no_second_with_more_than_the_rate(server: TmdbServer, r
 
 
 def test_a_request_counts_until_a_second_after_its_answer(clock: Clock) -> None:
-    asked = Pace(2)
-    asked.take()
+    limiter = RateLimiter(2)
+    limiter.acquire()
     clock.now_s += 0.5
-    asked.take()
+    limiter.acquire()
     clock.now_s += 10.0
     # Both are on their way still, and may arrive at any moment.
-    assert asked._wait_s(clock.now_s) > 0
-    asked.give_back()
-    assert asked._wait_s(clock.now_s) == 1.0
+    assert limiter._wait_s(clock.now_s) > 0
+    limiter.release()
+    assert limiter._wait_s(clock.now_s) == 1.0
     clock.now_s += 1.0
-    assert asked._wait_s(clock.now_s) == 0.0
+    assert limiter._wait_s(clock.now_s) == 0.0
 
 
 def test_a_rate_below_one(clock: Clock) -> None:
-    asked = Pace(0.25)
+    limiter = RateLimiter(0.25)
     for _ in range(3):
-        turn = asked.take()
+        permit = limiter.acquire()
         clock.now_s += 1.0
-        asked.give_back()
-        assert asked._wait_s(clock.now_s) == 4.0
+        limiter.release()
+        assert limiter._wait_s(clock.now_s) == 4.0
         clock.now_s += 4.0
-        assert asked._wait_s(clock.now_s) == 0.0
-    asked.slow_down(turn, 0.0)
-    assert asked.rate == 0.125
+        assert limiter._wait_s(clock.now_s) == 0.0
+    limiter.slow_down(permit, 0.0)
+    assert limiter.rate == 0.125
     # Slower still, it comes to no standstill either.
     for _ in range(3):
-        asked.take()
-        asked.give_back()
-        assert 4.0 <= asked._wait_s(clock.now_s) <= 8.0
+        limiter.acquire()
+        limiter.release()
+        assert 4.0 <= limiter._wait_s(clock.now_s) <= 8.0
         clock.now_s += 8.0
 
 
 def test_turns_are_spread_over_the_second(clock: Clock) -> None:
-    asked = Pace(10)
-    # After a silence there is one turn in hand, so that a late thread does not lower the rate.
+    limiter = RateLimiter(10)
+    # After a silence there is one permit in hand, so that a late thread does not lower the rate.
     for _ in range(2):
-        asked.take()
-        asked.give_back()
-    assert asked._wait_s(clock.now_s) == pytest.approx(0.1)
+        limiter.acquire()
+        limiter.release()
+    assert limiter._wait_s(clock.now_s) == pytest.approx(0.1)
     clock.now_s += 0.05
-    assert asked._wait_s(clock.now_s) == pytest.approx(0.05)
+    assert limiter._wait_s(clock.now_s) == pytest.approx(0.05)
 
 
 def test_an_objection_halves_the_rate_and_it_recovers(clock: Clock) -> None:
-    asked = Pace(40)
-    turn = asked.take()
-    asked.slow_down(turn, 0.0)
-    assert asked.rate == 20
+    limiter = RateLimiter(40)
+    permit = limiter.acquire()
+    limiter.slow_down(permit, 0.0)
+    assert limiter.rate == 20
     clock.now_s += 15.0
-    assert asked.rate == pytest.approx(20 * math.sqrt(2))
+    assert limiter.rate == pytest.approx(20 * math.sqrt(2))
     clock.now_s += 15.0
-    assert asked.rate == 40
+    assert limiter.rate == 40
     clock.now_s += 1e9
-    assert asked.rate == 40
+    assert limiter.rate == 40
 
 
 def test_requests_on_their_way_together_are_objected_to_once(clock: Clock) -> None:
-    asked = Pace(40)
+    limiter = RateLimiter(40)
     turns = []
     for _ in range(20):
-        turns.append(asked.take())
+        turns.append(limiter.acquire())
         clock.now_s += 0.1
-    for turn in turns:
-        asked.slow_down(turn, 0.0)
-    assert asked.rate == 20
-    assert asked.n_slowed == 20
+    for permit in turns:
+        limiter.slow_down(permit, 0.0)
+    assert limiter.rate == 20
+    assert limiter.n_slowed == 20
     for _ in turns:
-        asked.give_back()
+        limiter.release()
     clock.now_s += 5.0
-    asked.slow_down(asked.take(), 0.0)
-    assert asked.rate < 20
+    limiter.slow_down(limiter.acquire(), 0.0)
+    assert limiter.rate < 20
 
 
 def test_it_never_comes_to_a_standstill(clock: Clock) -> None:
-    asked = Pace(3)
+    limiter = RateLimiter(3)
     for _ in range(9):
         clock.now_s += 1.0
-        turn = asked.take()
-        asked.give_back()
-        asked.slow_down(turn, 0.0)
+        permit = limiter.acquire()
+        limiter.release()
+        limiter.slow_down(permit, 0.0)
         clock.now_s += 1.0
-    assert 1.0 <= asked.rate < 1.1
+    assert 1.0 <= limiter.rate < 1.1
 
 
 @pytest.mark.parametrize("rate", [None, 40])
 def test_a_pause_holds_for_everyone(clock: Clock, rate: float | None) -> None:
-    asked = Pace(rate)
-    turn = asked.take()
-    asked.slow_down(turn, 7.0)
-    asked.slow_down(turn, 3.0)
-    assert asked._wait_s(clock.now_s) == 7.0
+    limiter = RateLimiter(rate)
+    permit = limiter.acquire()
+    limiter.slow_down(permit, 7.0)
+    limiter.slow_down(permit, 3.0)
+    assert limiter._wait_s(clock.now_s) == 7.0
     clock.now_s += 7.0
-    assert asked._wait_s(clock.now_s) == 0.0
+    assert limiter._wait_s(clock.now_s) == 0.0
 
 
 def test_without_a_limit_nobody_waits() -> None:
-    asked = Pace()
+    limiter = RateLimiter()
     for _ in range(1000):
-        asked.take()
-    assert (asked.n_turns, asked.rate) == (1000, math.inf)
+        limiter.acquire()
+    assert (limiter.n_requests, limiter.rate) == (1000, math.inf)
 
 
 def test_an_interruption_ends_all_waiting() -> None:
-    asked = Pace(1)
-    turn = asked.take()
-    asked.slow_down(turn, 3600.0)
+    limiter = RateLimiter(1)
+    permit = limiter.acquire()
+    limiter.slow_down(permit, 3600.0)
     with ThreadPoolExecutor(2) as pool:
-        waiting = [pool.submit(asked.take), pool.submit(asked.rest, 3600.0)]
-        threading.Timer(0.01, asked.interrupt).start()
+        waiting = [pool.submit(limiter.acquire), pool.submit(limiter.sleep, 3600.0)]
+        threading.Timer(0.01, limiter.interrupt).start()
         assert all(isinstance(future.exception(), InterruptedFetchError) for future in waiting)
     with pytest.raises(InterruptedFetchError):
-        asked.take()
+        limiter.acquire()

@@ -91,7 +91,7 @@ def test_a_replacement_is_written_beside_the_old_poster(store: PosterStore, tmp_
     # Until it is entered, the old one counts, and is as it was.
     assert store.poster(1) == old
     assert old.path.read_bytes() == draw_poster(1)
-    new = store.enter(1, written, FETCHED)
+    new = store.register(1, written, FETCHED)
     assert (new.path.name, new.path.read_bytes()) == (f"1-{new.sha256[:8]}.jpg", draw_poster(2))
     store.confirm()
     assert file_names(tmp_path / "posters") == {new.path.name}
@@ -106,7 +106,7 @@ def test_a_replacement_is_written_beside_the_old_poster(store: PosterStore, tmp_
 def test_the_old_poster_goes_only_with_the_commit(store: PosterStore, tmp_path: Path) -> None:
     old = store.put(1, draw_poster(1), FETCHED)
     with PosterStore.open(tmp_path / "posters") as reader:
-        with store.together():
+        with store.transaction():
             store.put(1, draw_poster(2), FETCHED)
             assert reader.poster(1) == old
         assert reader.poster(1) != old
@@ -123,7 +123,7 @@ def test_what_was_never_entered_is_swept_up(store: PosterStore, tmp_path: Path) 
     # Of film 3 nothing is known: where the database was lost, the posters are all there is.
     store.write_file(3, draw_poster(3))
     (tmp_path / "posters" / "notes.txt").touch()
-    with store.writing():
+    with store.writer_lock():
         pass
     assert file_names(tmp_path / "posters") == {"1.jpg", "3.jpg", "notes.txt"}
 
@@ -220,7 +220,7 @@ def test_what_was_replaced_waits_for_as_long_as_it_takes(store: PosterStore, tmp
         store.put(movie_id, draw_poster(movie_id), FETCHED)
     before = posters_of(store)
     for first in (1, 6):
-        with PosterStore.open(tmp_path / "posters") as once, once.writing():
+        with PosterStore.open(tmp_path / "posters") as once, once.writer_lock():
             put_alike(once, range(first, first + 5))
             once.confirm()
     with pytest.raises(DataError, match="a placeholder"):
@@ -233,7 +233,7 @@ def test_what_was_replaced_goes_once_the_new_one_is_confirmed(store: PosterStore
         store.put(movie_id, draw_poster(movie_id), FETCHED)
     for movie_id in range(1, 4):
         store.put(movie_id, draw_poster(10 + movie_id), FETCHED)
-    with store.writing():
+    with store.writer_lock():
         assert len(list((tmp_path / "posters").glob("*.jpg"))) == 4 + 3
     # What a user imports is meant.
     store.put(2, draw_poster(22), IMPORTED)
@@ -247,7 +247,7 @@ def test_a_poster_that_was_written_while_another_is_disowned(store: PosterStore)
     written = store.write_file(5, draw_poster(5))
     with pytest.raises(DataError, match="a placeholder"):
         put_alike(store, [11])
-    assert store.enter(5, written, FETCHED).path.read_bytes() == draw_poster(5)
+    assert store.register(5, written, FETCHED).path.read_bytes() == draw_poster(5)
     assert store.states()[5] is State.OK
 
 
@@ -272,7 +272,7 @@ def test_a_full_disk_leaves_nothing_behind(
 
 
 def test_a_full_database_is_told(store: PosterStore, tmp_path: Path) -> None:
-    connection: sqlite3.Connection = store._table._connection
+    connection: sqlite3.Connection = store._database._connection
     n_pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {n_pages}")
     with pytest.raises(StoreError, match="free some space"):
@@ -285,7 +285,7 @@ def test_a_full_database_is_told(store: PosterStore, tmp_path: Path) -> None:
     kept = store.put(1, draw_poster(1), FETCHED)
     n_pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {n_pages}")
-    with store.together():
+    with store.transaction():
         store.put(1, draw_poster(2), FETCHED)
         with pytest.raises(StoreError, match="free some space"):
             store.put(1, draw_poster(3), replace(FETCHED, poster_path="x" * 100_000))
@@ -320,12 +320,12 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 def test_one_process_writes_at_a_time(store: PosterStore, tmp_path: Path) -> None:
     with PosterStore.open(tmp_path / "posters") as other:
         with (
-            store.writing(),
+            store.writer_lock(),
             pytest.raises(StoreError, match=f"process {os.getpid()} is writing into"),
-            other.writing(),
+            other.writer_lock(),
         ):
             pass
-        with other.writing():
+        with other.writer_lock():
             pass
     assert file_names(tmp_path / "posters") == set()
 
@@ -333,15 +333,15 @@ def test_one_process_writes_at_a_time(store: PosterStore, tmp_path: Path) -> Non
 def test_what_a_killed_process_left_is_cleared_up(store: PosterStore, tmp_path: Path) -> None:
     store.put(1, draw_poster(1), FETCHED)
     (tmp_path / "posters" / ".2.jpg.partial").write_bytes(b"half")
-    with store.writing():
+    with store.writer_lock():
         pass
     assert file_names(tmp_path / "posters") == {"1.jpg"}
 
 
 def test_every_film_has_a_row(store: PosterStore) -> None:
     store.mark(2, State.NOT_FOUND, "unknown", FETCHED)
-    store.expect([1, 2, 3])
-    store.expect([3, 4])
+    store.add_films([1, 2, 3])
+    store.add_films([3, 4])
     assert store.states() == {1: State.MISSING, 2: State.NOT_FOUND, 3: State.MISSING, 4: State.MISSING}
     record = store.record(1)
     assert record is not None
@@ -357,7 +357,7 @@ def test_tells_what_is_old(store: PosterStore) -> None:
     store.put(2, draw_poster(2), IMPORTED)
     store.mark(3, State.NO_POSTER, "none", FETCHED)
     store.mark(4, State.NO_LINK, "none")
-    store.expect([5])
+    store.add_films([5])
     now = datetime.now(UTC)
     assert store.older_than(now - timedelta(hours=1)) == set()
     assert store.older_than(now + timedelta(hours=1)) == {1, 3}
@@ -367,7 +367,7 @@ def test_a_time_to_come_is_of_a_wrong_clock(store: PosterStore) -> None:
     for movie_id, days in ((1, 365), (2, 0.5)):
         store.put(movie_id, draw_poster(movie_id), FETCHED)
         moment = (datetime.now(UTC) + timedelta(days=days)).isoformat(timespec="seconds")
-        store._table._connection.execute("UPDATE posters SET fetched_at = ? WHERE movie_id = ?", (moment, movie_id))
+        store._database._connection.execute("UPDATE posters SET fetched_at = ? WHERE movie_id = ?", (moment, movie_id))
     assert store.older_than(datetime.now(UTC) - timedelta(days=180)) == {1}
 
 
@@ -389,7 +389,7 @@ def test_writing_while_another_reads(store: PosterStore, tmp_path: Path) -> None
 
 def test_closing_waits_for_who_is_reading(store: PosterStore) -> None:
     store.put(1, draw_poster(1), FETCHED)
-    with store._table.turn:
+    with store._database.lock:
         closing = threading.Thread(target=store.close)
         closing.start()
         # Closed in between, one of these would fail or end the process.

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from catalog.errors import ConfigError, FetchError
-from posters.http import UnavailableError
+from posters.http import HttpOptions, UnavailableError
 from posters.rate_limit import InterruptedFetchError
-from posters.tmdb import Finding, TmdbClient, TmdbFilm
+from posters.tmdb import FindResult, TmdbClient, TmdbFilm
 from tests.posters.tmdb_server import SIZES, V3_KEY, V4_TOKEN, Fault, TmdbServer
 
 RETRIED = [Fault.TOO_MANY, Fault.SERVER_ERROR, Fault.TRUNCATED, Fault.RESET]
@@ -116,9 +116,9 @@ def test_a_film_tells_its_imdb_id(server: TmdbServer, client: TmdbClient, told: 
 def test_finds_films_by_imdb_id_and_nothing_else(server: TmdbServer, client: TmdbClient) -> None:
     server.add_film(949, imdb_id="0113277")
     server.add_series(1396, imdb_id="0903747")
-    assert client.find("0113277") == Finding(TmdbFilm(949, "/poster949.jpg", "0113277"))
-    assert client.find("0903747") == Finding(is_other=True)
-    assert client.find("9999999") == Finding()
+    assert client.find("0113277") == FindResult(TmdbFilm(949, "/poster949.jpg", "0113277"))
+    assert client.find("0903747") == FindResult(is_other=True)
+    assert client.find("9999999") == FindResult()
     assert server.requests[0].query == {"api_key": V3_KEY, "external_source": "imdb_id", "language": "en-US"}
 
 
@@ -153,7 +153,7 @@ def test_what_does_not_pass_is_given_up(server: TmdbServer, fault: Fault) -> Non
     server.add_film(949)
     server.inject("/3/movie/949", fault, lasting=True)
     with (
-        TmdbClient(V3_KEY, server.base_url, n_retries=2, backoff_s=0) as client,
+        TmdbClient(V3_KEY, server.base_url, http=HttpOptions(n_retries=2, backoff_s=0)) as client,
         pytest.raises(FetchError, match=r"127\.0\.0\.1: .*, after 3 tries") as caught,
     ):
         client.movie(949)
@@ -164,7 +164,7 @@ def test_what_does_not_pass_is_given_up(server: TmdbServer, fault: Fault) -> Non
 def test_silence_is_not_waited_for(server: TmdbServer) -> None:
     server.inject("/3/movie/949", Fault.STALL)
     with (
-        TmdbClient(V3_KEY, server.base_url, timeout_s=0.05, n_retries=0) as client,
+        TmdbClient(V3_KEY, server.base_url, http=HttpOptions(timeout_s=0.05, n_retries=0)) as client,
         pytest.raises(FetchError, match=r"no answer within 0\.05 s"),
     ):
         client.movie(949)
@@ -179,7 +179,7 @@ def test_a_refused_key_is_not_tried_again(server: TmdbServer, client: TmdbClient
 
 def test_an_unreachable_network_is_told_at_once(nobody: str) -> None:
     with (
-        TmdbClient(V3_KEY, nobody, backoff_s=60) as client,
+        TmdbClient(V3_KEY, nobody, http=HttpOptions(backoff_s=60)) as client,
         pytest.raises(UnavailableError, match=r"cannot reach 127\.0\.0\.1: no connection; check the network"),
     ):
         client.configuration()
@@ -235,7 +235,7 @@ def test_an_interrupted_client_sends_nothing(server: TmdbServer) -> None:
 
 def test_an_interrupted_client_tries_nothing_again(server: TmdbServer) -> None:
     server.inject("/3/movie/949", Fault.SERVER_ERROR, lasting=True)
-    with TmdbClient(V3_KEY, server.base_url, backoff_s=60) as client, ThreadPoolExecutor(1) as pool:
+    with TmdbClient(V3_KEY, server.base_url, http=HttpOptions(backoff_s=60)) as client, ThreadPoolExecutor(1) as pool:
         asking = pool.submit(client.movie, 949)
         while not server.requests:
             pass
@@ -252,7 +252,7 @@ def test_the_key_is_shown_nowhere(server: TmdbServer, nobody: str, key: str, cap
         server.inject(f"/3/movie/{tmdb_id}", fault, lasting=True)
     texts = []
     for base_url in (server.base_url, nobody):
-        with TmdbClient(key, base_url, n_retries=1, backoff_s=0) as client:
+        with TmdbClient(key, base_url, http=HttpOptions(n_retries=1, backoff_s=0)) as client:
             texts.append(repr(client))
             for tmdb_id in range(len(faults)):
                 with pytest.raises(FetchError) as caught:

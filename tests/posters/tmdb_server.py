@@ -137,7 +137,7 @@ class TmdbServer:
         self._library.by_imdb[imdb_id] = {"movie_results": [], "tv_results": [series]}
 
     def forget(self, tmdb_id: int) -> None:
-        """Answer 404 for a tmdb_id from now on; /find by its imdb_id goes on."""
+        """Response 404 for a tmdb_id from now on; /find by its imdb_id goes on."""
         del self._library.films[tmdb_id]
 
     def change(self, tmdb_id: int, **fields: Any) -> None:
@@ -153,7 +153,7 @@ class TmdbServer:
         return self._library.images[f"/poster{tmdb_id}.jpg"]
 
     def inject(self, path: str, *faults: Fault, lasting: bool = False) -> None:
-        """Answer the next requests for a path with these faults in turn, or all of them with the one."""
+        """Response the next requests for a path with these faults in permit, or all of them with the one."""
         if lasting:
             (self._lasting[path],) = faults
         else:
@@ -165,7 +165,7 @@ class TmdbServer:
 
     def wait_until_idle(self) -> None:
         """Wait until all that was sent by clients which are gone has been counted."""
-        # Connections are accepted in turn: once this one is answered, all that came before it are known.
+        # Connections are accepted in permit: once this one is answered, all that came before it are known.
         with urlopen(self.add_file("/idle", b"")) as answer:
             answer.read()
         while self.n_connections:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from catalog.errors import ConfigError, DataError
-from keyart.cli.options import say_notes, workspace_options
+from keyart.cli.options import workspace_options
+from keyart.cli.output import print_notes
 
 if TYPE_CHECKING:
     from catalog.film import Film
@@ -41,7 +42,7 @@ def command(
     imdb_id: str,
     home: Path,
 ) -> None:
-    """Add films that MovieLens does not have, so that they are found by title and by looks; nothing is built anew.
+    """Add films that MovieLens does not have, so that they are found by title and by looks; no rebuild is needed.
 
     SOURCE is a poster; or a CSV file with the columns path, title and, as far as they are known, year, genres,
     movie_id, tmdb_id, imdb_id; or a folder of posters named as their films are: "Heat (1995).jpg". Added films stay
@@ -51,9 +52,9 @@ def command(
         raise DataError(f"{source} does not exist; expected a poster, a folder of posters or a CSV file")
     many = source.is_dir() or source.suffix.lower() == ".csv"
     if many and (title or year is not None or genres or movie_id or tmdb_id or imdb_id):
-        raise ConfigError(f"{source} tells of every film itself; options such as --title are for one poster")
+        raise ConfigError(f"{source} describes its films itself; options such as --title are for one poster")
     if not many and not title:
-        raise ConfigError('say what the film is called: --title "Heat (1995)"')
+        raise ConfigError('the film needs a title: --title "Heat (1995)"')
     from catalog.films import Catalog
     from catalog.io.progress import bar
     from keyart.cli.quiet import import_tensorflow_quietly
@@ -72,7 +73,7 @@ def command(
     if workspace.features_dir.is_dir():
         import_tensorflow_quietly()
     report = add(workspace, films, progress=bar)
-    say_notes(report.notes)
+    print_notes(report.notes)
     _list("added", report.added)
     _list("already here", report.known)
     if report.n_indexed:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from keyart.cli.options import say_notes, workspace_options
+from keyart.cli.options import workspace_options
+from keyart.cli.output import print_notes
 
 if TYPE_CHECKING:
     from keyart.atlas.build import AtlasReport
@@ -45,12 +46,12 @@ def command(method: str | None, n_clusters: int | None, seed: int | None, anew: 
     started = time.monotonic()
     wanted = AtlasOptions(Method(method) if method else None, n_clusters, seed, anew)
     report = make_atlas(Workspace.open(home), wanted, progress=bar)
-    say_notes(report.notes)
+    print_notes(report.notes)
     _print(report, time.monotonic() - started)
 
 
 def _print(report: AtlasReport, lasted_s: float) -> None:
-    from keyart.cli.tables import table
+    from keyart.cli.output import table
 
     clusters = report.atlas.clusters
     cells = [(str(number), cluster.name, f"{cluster.n_films:,}") for number, cluster in enumerate(clusters, start=1)]

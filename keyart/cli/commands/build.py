@@ -8,22 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keyart.cli.options import say_notes, workspace_options
+from keyart.cli.options import workspace_options
+from keyart.cli.output import print_notes
 
 if TYPE_CHECKING:
     from index.plan import Plan
     from keyart.pipeline.index import BuildReport
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
-# An exact index that takes less is over before a forecast is read, and says nothing new.
+# An exact index that takes less is done before a forecast is read.
 _LONG_S = 30.0
 
 
 def _bytes(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
     if value is None:
         return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?I?B?)", value.strip().upper())
-    if not found or found[2] not in _UNITS or not (n_bytes := int(float(found[1]) * _UNITS[found[2]])):
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?I?B?)", value.strip().upper())
+    if not match or match[2] not in _UNITS or not (n_bytes := int(float(match[1]) * _UNITS[match[2]])):
         raise click.BadParameter(f"expected a size such as 500MB or 2GB, received {value!r}")
     return n_bytes
 
@@ -63,24 +64,24 @@ def command(
 ) -> None:
     """Build the index of posters and the item similarities of ratings, or bring them up to date.
 
-    What was measured is written beside the index, in index.json.
+    Recall and latency are measured, and recorded in index.json beside the index.
     """
     from catalog.io.progress import bar
     from index.options import IndexOptions
     from keyart.pipeline.index import build
 
     options = IndexOptions(kind, center, target_recall, max_memory_bytes, rebuild)
-    report = build(home, options, progress=bar, on_plan=_say_plan)
-    say_notes(report.notes)
-    click.echo(f"{_indexed(report)}, {report.n_similar:,} compared by ratings")
+    report = build(home, options, progress=bar, on_plan=_print_plan)
+    print_notes(report.notes)
+    click.echo(f"{_describe(report)}, {report.n_similar:,} compared by ratings")
 
 
-def _say_plan(plan: Plan) -> None:
+def _print_plan(plan: Plan) -> None:
     if plan.kind != "exact" or plan.build_s > _LONG_S:
         click.echo(f"index: {plan}", err=True)
 
 
-def _indexed(report: BuildReport) -> str:
+def _describe(report: BuildReport) -> str:
     films = f"{report.n_indexed:,} films indexed by looks"
     if report.index is None:
         return films

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from catalog.errors import ConfigError, DataError
-from keyart.cli.options import say_notes, workspace_options
+from keyart.cli.options import workspace_options
+from keyart.cli.output import print_notes
 
 if TYPE_CHECKING:
     from keyart.cold_start.new_film import NewFilm
@@ -70,8 +71,8 @@ def command(
     answers = engine.cold_start(films, k, n_users, on_broken=say if len(films) > 1 else None)
     if not answers:
         raise DataError(f"none of the {len(films)} posters of {source} can be read; the first: {broken[0]}")
-    say_notes(dict.fromkeys(note for answer in answers for note in answer.notes))
-    say_notes(f"passed over: {message}" for message in broken)
+    print_notes(dict.fromkeys(note for answer in answers for note in answer.notes))
+    print_notes(f"passed over: {message}" for message in broken)
     if as_json:
         for answer in answers:
             click.echo(json.dumps(answer.to_dict(), ensure_ascii=False))
@@ -95,7 +96,7 @@ def _films(known: Sequence[str], source: Path, title: str, genres: str, year: in
 
 
 def _shown(answer: ColdStartResult, n_users: int) -> str:
-    from keyart.cli.tables import table
+    from keyart.cli.output import table
 
     parts = [answer.query.label]
     if answer.expected:

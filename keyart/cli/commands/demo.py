@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from keyart.engine import Engine
     from keyart.workspace.layout import Workspace
 
-# Long enough for a fast connection, short enough for a demonstration.
+# Enough for a fast connection.
 _DOWNLOAD_S = 10.0
 _K = 5
 
 
-@click.command("demo", short_help="Show all of it on films that the program draws itself.")
+@click.command("demo", short_help="Run every step on films that the program draws itself.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -35,14 +35,14 @@ _K = 5
     default=0,
     show_default=True,
     type=click.IntRange(min=0),
-    help="Another seed draws other posters and users.",
+    help="Another seed draws other posters and other users.",
 )
 @debug_option
 def command(out: Path, seed: int) -> None:
-    """Show all of it on 60 films that the program draws itself: offline, in about a minute.
+    """Run every step on 60 films that the program draws itself: offline, in about a minute.
 
-    The posters come in eight styles of design; the ratings are by made-up users whose tastes follow other lines than
-    the styles, so that looking alike and being liked alike differ.
+    The posters have eight styles of design. The ratings come from simulated users whose tastes do not depend on the
+    styles, so similar posters and similar ratings differ.
     """
     from keyart.demo.catalog import LOOKUPS
     from keyart.engine import Engine
@@ -101,8 +101,8 @@ def _choose_weights() -> BackboneChoice:
         imagenet_weights_path(keras_models_dir(), deadline_s=_DOWNLOAD_S)
     except (FetchError, StoreError):
         click.echo(
-            "Features: VGG16 with RANDOM weights, the mean removed, as ImageNet's are not on this machine and did not "
-            "come; they see layout and palette only."
+            "Features: VGG16 with RANDOM weights, the mean removed, as ImageNet's are not on this machine and could "
+            "not be downloaded; they capture layout and palette only."
         )
         return BackboneChoice(weights=RANDOM)
     click.echo("Features: VGG16 with ImageNet weights.")
@@ -121,25 +121,25 @@ def _look_up(engine: Engine, title: str, out: Path) -> None:
         for alpha, meaning in ((1.0, "by looks alone  "), (0.0, "by ratings alone")):
             hits = engine.similar(title, 3, alpha)
             click.echo(f"   {meaning} (--alpha {alpha:g}): " + ", ".join(hit.label for hit in hits))
-    _tell_cold_start(engine, title)
+    _print_prediction(engine, title)
     sheet_path = out / f"{_file_name(title)}.png"
     write_contact_sheet(engine.similar(title, 10), sheet_path)
     click.echo(f"   sheet: {sheet_path}")
 
 
-def _tell_cold_start(engine: Engine, title: str) -> None:
-    """Tell of a film that nobody has rated what else its poster, genres and year say."""
+def _print_prediction(engine: Engine, title: str) -> None:
+    """Print what is predicted of a film without ratings, by its poster, genres and year."""
     from keyart.cold_start.new_film import NewFilm
 
     film, path = engine.find(title), engine.similar(title, 1).query.poster_path
     if film.n_ratings or path is None:
         return
-    (answer,) = engine.cold_start([NewFilm(path, film.title, film.year, film.genres)])
-    if answer.expected:
-        expected, keenest = answer.expected, ", ".join(str(fan.user_id) for fan in answer.audience[:3])
+    (prediction,) = engine.cold_start([NewFilm(path, film.title, film.year, film.genres)])
+    if prediction.expected:
+        expected, fans = prediction.expected, ", ".join(str(fan.user_id) for fan in prediction.audience[:3])
         click.echo(
             f"   expected mean rating {expected.mean:.1f} ({expected.low:.1f} to {expected.high:.1f}); of "
-            f"{len(answer.audience)} users who would like it, most: {keenest}"
+            f"{len(prediction.audience)} users who would like it, most: {fans}"
         )
 
 

@@ -14,8 +14,7 @@ import click
 from catalog.errors import ConfigError
 from keyart.cli.cold import COLD_OPTIONS, check_options, cold_options, evaluate_cold_start
 from keyart.cli.estimates import cells, estimate, nulled, number
-from keyart.cli.options import workspace_options
-from keyart.cli.parameters import set_option
+from keyart.cli.options import set_option, workspace_options
 
 if TYPE_CHECKING:
     from cf.evaluation.evaluation import Scorecard
@@ -107,7 +106,7 @@ def command(
         return
     if (train is None) != (test is None):
         raise ConfigError("--train and --test go together: name both files of your split")
-    from cf.evaluation.splits import given
+    from cf.evaluation.splits import read_split
     from cf.registry import MODELS, model_class
     from keyart.cli.quiet import import_tensorflow_quietly
     from keyart.recommend.models import compare, light_models
@@ -120,7 +119,7 @@ def command(
         check_plot_path(plot)
     if any(MODELS[name].needs == "tensorflow" for name in chosen):
         import_tensorflow_quietly()
-    splits = [given(train, test)] if train and test else _splits(_ratings(ratings_path, home), **split)
+    splits = [read_split(train, test)] if train and test else _splits(_ratings(ratings_path, home), **split)
 
     def say(model: str, split_name: str) -> None:
         if sys.stderr.isatty():
@@ -128,7 +127,7 @@ def command(
 
     cards = compare(chosen, splits, parameters, k=k, relevant_from=relevant_from, on_fit=say)
     if as_json:
-        click.echo(json.dumps({"k": k, "models": [nulled(card.as_dict()) for card in cards]}))
+        click.echo(json.dumps({"k": k, "models": [nulled(card.to_dict()) for card in cards]}))
     elif as_csv:
         _print_csv(cards)
     else:
@@ -163,7 +162,7 @@ def _splits(ratings: Ratings, kind: str, share: float, held_out: int | None, fol
 
 
 def _print_table(cards: list[Scorecard], k: int) -> None:
-    from keyart.cli.tables import table
+    from keyart.cli.output import table
 
     measures = ("RMSE", "MAE", "predicted", f"Recall@{k}", f"NDCG@{k}", "MRR", "films", "novelty")
     header = ("model", *measures, "fit", "a user", "memory", "")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from keyart.cli.options import say_notes, workspace_options
+from keyart.cli.options import file_option, json_option, workspace_options
+from keyart.cli.output import print_json, print_notes, table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,19 +21,14 @@ _N_LARGEST = 3
 
 @click.command("explain")
 @click.argument("films", nargs=-1, metavar="FILM FILM")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option(
-    "--sheet",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Draw the contributions over both posters (.png, .jpg, .webp, .pdf).",
-)
+@json_option
+@file_option("--sheet", "Draw the contributions over both posters (.png, .jpg, .webp, .pdf).")
 @workspace_options
 def command(films: tuple[str, ...], as_json: bool, sheet: Path | None, home: Path) -> None:
-    """Tell where the posters of two films look alike.
+    """Show where the posters of two films look alike.
 
-    Each FILM is a title in quotes, with or without its year, or a movie_id. The similarity of looks is taken apart
-    into what every place of the posters contributes to it.
+    Each FILM is a title in quotes, with or without its year, or a movie_id. The visual similarity is split into the
+    contributions of the regions of the posters.
     """
     if len(films) != 2:
         example = 'keyart explain "Heat (1995)" "Ronin (1998)"'
@@ -47,9 +42,9 @@ def command(films: tuple[str, ...], as_json: bool, sheet: Path | None, home: Pat
         check_sheet_path(sheet)
     engine = Engine.open(home)
     explanation = engine.explain(*films)
-    say_notes(note for film in films for note in number_notes(engine, film))
+    print_notes(note for film in films for note in number_notes(engine, film))
     if as_json:
-        click.echo(json.dumps(explanation.to_dict(), ensure_ascii=False))
+        print_json(explanation.to_dict())
     else:
         _print_explanation(explanation)
     if sheet:
@@ -58,14 +53,12 @@ def command(films: tuple[str, ...], as_json: bool, sheet: Path | None, home: Pat
 
 
 def _print_explanation(explanation: Explanation) -> None:
-    from keyart.cli.tables import table
-
     for film in explanation.films:
         click.echo(f"{film.label}  [{film.movie_id}]")
     click.echo(f"\nsimilarity of looks: {explanation.similarity:.3f}")
-    click.echo("\nwhat every place of the posters contributes, in thousandths:")
+    click.echo("\ncontribution of each region of the posters, in thousandths:")
     header = ["", *(str(column + 1) for column in range(explanation.grid.shape[1]))]
-    # Rounded to whole numbers, so that none is written as -0.
+    # Rounded to whole numbers, so that none is printed as -0.
     cells = [[str(round(1000 * value)) for value in row] for row in explanation.grid.tolist()]
     click.echo(table(header, [[str(row + 1), *texts] for row, texts in enumerate(cells)]))
     largest = _largest(explanation.grid)
@@ -74,18 +67,18 @@ def _print_explanation(explanation: Explanation) -> None:
 
 
 def _largest(grid: npt.NDArray[np.float64]) -> list[str]:
-    """Name the places that contribute most, the first one first."""
+    """Name the regions that contribute most, the largest first."""
     height, width = grid.shape
-    places = [divmod(int(place), width) for place in (-grid).argsort(axis=None, kind="stable")[:_N_LARGEST]]
+    regions = [divmod(int(n), width) for n in (-grid).argsort(axis=None, kind="stable")[:_N_LARGEST]]
     return [
         f"{_in_words(row, height, column, width)} (row {row + 1}, column {column + 1})"
-        for row, column in places
+        for row, column in regions
         if grid[row, column] > 0
     ]
 
 
 def _in_words(row: int, height: int, column: int, width: int) -> str:
-    # Of three equal parts, the one in which the middle of the place lies.
+    # The third of the poster that the middle of the region lies in.
     across = ("left", "center", "right")[3 * (2 * column + 1) // (2 * width)]
     down = ("top", "middle", "bottom")[3 * (2 * row + 1) // (2 * height)]
     return across if (down, across) == ("middle", "center") else f"{down} {across}"

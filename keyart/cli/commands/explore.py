@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from catalog.errors import ConfigError
-from keyart.cli.options import say_notes, workspace_options
+from keyart.cli.options import workspace_options
+from keyart.cli.output import print_notes
 
 if TYPE_CHECKING:
     from keyart.recommend.analysis import Topic
@@ -89,7 +90,7 @@ def command(
         click.echo(f"ratings with titles: {out}", err=True)
         return
     if topic in OF_A_MODEL:
-        say_notes(open_model(workspace, name)[1])
+        print_notes(open_model(workspace, name)[1])
     rows = _rows(workspace, topic, name, choice, sheet)
     if as_json:
         click.echo(json.dumps({"topic": topic, "results": rows}, ensure_ascii=False))
@@ -127,7 +128,7 @@ def _rows(workspace: Any, topic: Topic, name: str, choice: Any, sheet: Path | No
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
-    from keyart.cli.tables import table
+    from keyart.cli.output import table
 
     if not rows:
         click.echo("nothing that has so many ratings; ask for fewer with --min-ratings")

@@ -7,7 +7,8 @@ from typing import Literal
 
 import click
 
-from keyart.cli.options import say_notes, workspace_options
+from keyart.cli.options import workspace_options
+from keyart.cli.output import print_notes
 
 
 @click.command("export", short_help="Write a fitted model for TensorFlow's own servers and phones.")
@@ -32,5 +33,5 @@ def command(name: str, form: Literal["savedmodel", "tflite"], out: Path, home: P
     from keyart.workspace.layout import Workspace
 
     import_tensorflow_quietly()
-    say_notes(export(Workspace.open(home), name, form, out))
+    print_notes(export(Workspace.open(home), name, form, out))
     click.echo(f"{name} written to {out} ({form})")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from keyart.cli.options import say_notes, workspace_options
+from keyart.cli.options import workspace_options
+from keyart.cli.output import print_notes
 
 if TYPE_CHECKING:
     from catalog.io.remote import AnyPath
@@ -115,7 +116,7 @@ def command(
     workspace = Workspace(home) if images else Workspace.open(home)
     choice = BackboneChoice(backbone, weights, seed, engine)
     if choice.is_random:
-        say_notes(["random weights see layout and palette only; use ImageNet's for anything but a trial"])
+        print_notes(["random weights see layout and palette only; use ImageNet's for anything but a trial"])
     import_tensorflow_quietly()
     # Of odd but readable files, one line each; what cannot be read is reported anyway.
     warnings.filterwarnings("ignore", module="PIL")
@@ -133,7 +134,7 @@ def command(
 
 
 def _print(report: ExtractionReport, unit: str, folder: AnyPath | None) -> None:
-    say_notes(f"computed again: {reason}" for reason in report.mended)
+    print_notes(f"computed again: {reason}" for reason in report.mended)
     dropped = f", {report.n_dropped:,} dropped" if report.n_dropped else ""
     click.echo(f"features of {report.n_new:,} {unit} computed, {report.n_known:,} already here{dropped}")
     if not report.skipped:

@@ -7,7 +7,7 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from catalog.errors import ConfigError
-from keyart.cli.options import say_notes, workspace_options
+from catalog.text import plural
+from keyart.cli.options import workspace_options
+from keyart.cli.output import print_notes
 from keyart.workspace.api_keys import REFUSAL
-from keyart.workspace.settings import TMDB_URL
 
 if TYPE_CHECKING:
-    from keyart.pipeline.tmdb import Standing
+    from keyart.pipeline.tmdb import FetchOptions, PosterStatus
     from keyart.workspace.layout import Workspace
     from posters.database import State
-    from posters.fetch import Choice, FetchProgress, FetchReport
+    from posters.fetch import FetchProgress, FetchReport
     from posters.tmdb import TmdbClient
 
 _EPILOG = (
@@ -46,21 +47,23 @@ def _read_age(_context: click.Context, _parameter: click.Parameter, value: str |
 
 
 def _read_rate(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
-    # A range of click's lets nan through, and nobody waits a year for the next request.
+    # click's ranges accept nan.
     if value and not 0.01 <= value <= 100_000:
-        raise click.BadParameter(f"expected requests a second, 0.01 to 100,000, or 0 for no limit; received {value:g}")
+        raise click.BadParameter(
+            f"expected requests per second, 0.01 to 100,000, or 0 for no limit; received {value:g}"
+        )
     return value
 
 
 def _read_language(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    # TMDB takes anything, and answers in English.
+    # TMDB accepts anything, and answers in English.
     if not _LANGUAGE.fullmatch(value):
         raise click.BadParameter(f"expected a language such as en-US or fr; received {value!r}")
     return value
 
 
 def _read_export(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    # Blank is an unset variable in somebody's script, not a run without the export.
+    # A blank is an unset variable in a script, not a run without the export.
     if value is not None and not value.strip():
         raise click.BadParameter("expected a file or an address; received a blank")
     return value
@@ -83,24 +86,28 @@ def _refuse_key(_context: click.Context, _parameter: click.Parameter, value: str
     default="en-US",
     show_default=True,
     callback=_read_language,
-    help="Which poster of a film is wanted.",
+    help="Language of the posters.",
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Ask for at most N films.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Request at most N films.")
 @click.option(
-    "--movie-ids", "movie_ids_path", type=click.Path(path_type=Path), metavar="FILE", help="Only these; one id a line."
+    "--movie-ids",
+    "movie_ids_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Only films of this list, one movie_id per line.",
 )
 @click.option(
     "--refresh-older-than",
     "older_than",
     callback=_read_age,
     metavar="AGE",
-    help="Ask again for what is older, such as 180d, the longest that TMDB's terms allow.",
+    help="Request again what is older, such as 180d, the longest that TMDB's terms allow.",
 )
 @click.option(
     "--id-export",
     callback=_read_export,
     metavar="FILE|URL",
-    help="TMDB's daily export of movie ids (.json.gz): ids that it does not list are not asked for.",
+    help="TMDB's daily export of movie ids (.json.gz): ids that it does not list are not requested.",
 )
 @click.option(
     "--rate",
@@ -109,7 +116,7 @@ def _refuse_key(_context: click.Context, _parameter: click.Parameter, value: str
     callback=_read_rate,
     show_default=True,
     metavar="N",
-    help="Requests a second, at most; 0 for no limit (a mirror of your own).",
+    help="Limit of requests per second; 0 for no limit (a mirror of your own).",
 )
 @click.option(
     "--connections",
@@ -117,7 +124,7 @@ def _refuse_key(_context: click.Context, _parameter: click.Parameter, value: str
     default=20,
     show_default=True,
     metavar="N",
-    help="Connections at a time, at most.",
+    help="Limit of connections at a time.",
 )
 @click.option(
     "--retries",
@@ -125,10 +132,10 @@ def _refuse_key(_context: click.Context, _parameter: click.Parameter, value: str
     default=6,
     show_default=True,
     metavar="N",
-    help="How often a request that failed is sent again.",
+    help="How often a failed request is sent again.",
 )
-@click.option("--dry-run", is_flag=True, help="Tell what would be asked for; ask and change nothing.")
-@click.option("--report", "report_only", is_flag=True, help="Tell how things stand; ask and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be requested; request and change nothing.")
+@click.option("--report", "report_only", is_flag=True, help="Show the states of posters; change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
     "--api-key",
@@ -141,95 +148,75 @@ def _refuse_key(_context: click.Context, _parameter: click.Parameter, value: str
     help="Refused: see TMDB_API_KEY.",
 )
 @workspace_options
-def command(
-    home: Path, movie_ids_path: Path | None, dry_run: bool, report_only: bool, as_json: bool, **asking: Any
-) -> int:
+def command(home: Path, dry_run: bool, report_only: bool, as_json: bool, **choices: Any) -> int:
     """Fetch the posters that are missing from TMDB.
 
     The key is read from TMDB_API_KEY (32 hexadecimal digits, or a read access token, eyJ…) or from the file that
-    TMDB_API_KEY_FILE names. End it at any time with Ctrl-C, and run it again: it asks only for what is missing or
-    failed.
+    TMDB_API_KEY_FILE names. Interrupt it at any time with Ctrl-C and run it again: it requests only what is missing
+    or failed.
     """
-    from catalog.filters import read_movie_ids
-    from keyart.pipeline.tmdb import plan, take_standing, unknown_ids
+    from keyart.pipeline.tmdb import plan, read_poster_status
     from keyart.workspace.layout import Workspace
-    from posters.fetch import Choice
 
     workspace = Workspace.open(home)
     if report_only:
-        _print_standing(take_standing(workspace), as_json)
+        _print_status(read_poster_status(workspace), as_json)
         return 0
+    options = _read_options(workspace, **choices)
+    if dry_run:
+        _print_plan(len(plan(workspace, options)), options.rate, as_json)
+        return 0
+    return _fetch(workspace, options, as_json)
+
+
+def _read_options(
+    workspace: Workspace, movie_ids_path: Path | None, rate: float, connections: int, retries: int, **others: Any
+) -> FetchOptions:
+    from catalog.filters import read_movie_ids
+    from keyart.pipeline.tmdb import FetchOptions, unknown_ids
+
     movie_ids = read_movie_ids(movie_ids_path) if movie_ids_path else None
     if movie_ids and (unknown := unknown_ids(workspace, movie_ids)):
-        ids = "1 id" if len(unknown) == 1 else f"{len(unknown):,} ids"
-        say_notes([f"of {movie_ids_path}, {ids} belong to no film, such as {min(unknown)}"])
-    choice = Choice(asking.pop("limit"), movie_ids, asking.pop("older_than"))
-    if dry_run:
-        _print_plan(len(plan(workspace, choice, asking["id_export"])), asking["rate"], as_json)
-        return 0
-    return _fetch(workspace, choice, as_json=as_json, **asking)
+        print_notes([f"of {movie_ids_path}, {plural(len(unknown), 'id')} belong to no film, such as {min(unknown)}"])
+    return FetchOptions(movie_ids=movie_ids, rate=rate or None, n_connections=connections, n_retries=retries, **others)
 
 
-def _fetch(
-    workspace: Workspace,
-    choice: Choice,
-    *,
-    as_json: bool,
-    size: str,
-    language: str,
-    id_export: str | None,
-    rate: float,
-    connections: int,
-    retries: int,
-) -> int:
-    from keyart.pipeline.tmdb import fetch, read_key, statistics, statistics_path, take_standing
+def _fetch(workspace: Workspace, options: FetchOptions, as_json: bool) -> int:
+    from keyart.pipeline.tmdb import fetch_with, open_client, read_poster_status, report_path
     from posters.database import State
     from posters.rate_limit import InterruptedFetchError
-    from posters.tmdb import TmdbClient
 
-    with ExitStack() as open_:
-        client = open_.enter_context(
-            TmdbClient(
-                read_key(),
-                TMDB_URL.value() or "",
-                language,
-                rate=rate or None,
-                n_connections=connections,
-                n_retries=retries,
-            )
-        )
-        signals = open_.enter_context(_ended_by_signals(client))
-        on_progress = open_.enter_context(_bar())
+    with open_client(options) as client, _ended_by_signals(client) as signals, _bar() as on_progress:
         try:
-            report = fetch(workspace, client, size=size, choice=choice, id_export=id_export, on_progress=on_progress)
+            report = fetch_with(client, workspace, options, on_progress)
         except InterruptedFetchError:
-            click.echo("keyart: ended before anything was asked; run the same command again", err=True)
-            return _code(signals)
+            click.echo("keyart: ended before anything was requested; run the same command again", err=True)
+            return _exit_code(signals)
     if as_json:
-        click.echo(json.dumps(statistics(report)))
+        click.echo(json.dumps(report.to_dict()))
     else:
         _print_report(report)
-        click.echo(f"statistics in {statistics_path(workspace)}")
-    _say_what_is_left(report, take_standing(workspace).n_stale)
+        click.echo(f"statistics in {report_path(workspace)}")
+    _print_notes(report, read_poster_status(workspace).n_stale)
     if report.interrupted:
-        return _code(signals)
-    # A script should notice that nothing came; films that TMDB has no poster of are no failure.
+        return _exit_code(signals)
+    # A script should notice if nothing arrived; films that TMDB has no poster of are no failure.
     return 1 if report.n_settled and report.outcomes[State.FAILED] == report.n_settled else 0
 
 
 @contextmanager
 def _ended_by_signals(client: TmdbClient) -> Iterator[list[int]]:
-    """Let the first Ctrl-C or SIGTERM end the run in good order, and the second at once; list what was received."""
+    """End the run properly at the first Ctrl-C or SIGTERM, and at once at the second; yield the signals received."""
     received: list[int] = []
 
     def end(number: int, _frame: FrameType | None) -> None:
         received.append(number)
         if len(received) > 1:
-            # Whatever moment it is, no more is lost than what is on its way.
+            # Safe at any moment: only what is on its way is lost.
             os._exit(128 + number)
         client.interrupt()
-        # Not by way of a stream, which the signal may have interrupted in the middle of a line.
-        os.write(2, b"\nkeyart: ending; what is on its way is waited for (once more: not)\n")
+        # Not through a stream, which the signal may have interrupted in the middle of a line.
+        os.write(2, b"\nkeyart: ending after the downloads on their way (press again to end at once)\n")
 
     earlier = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -239,34 +226,34 @@ def _ended_by_signals(client: TmdbClient) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _code(signals: list[int]) -> int:
-    """Give the exit code that shells know a signal by."""
+def _exit_code(signals: list[int]) -> int:
+    """Return the exit code by which shells report a signal."""
     return 128 + signals[0] if signals else 1
 
 
 @contextmanager
 def _bar() -> Iterator[Callable[[FetchProgress], None]]:
-    """Show rate, time left and success rate on standard error, if that is a terminal."""
+    """Show a progress bar with the success rate on standard error, if that is a terminal."""
     from tqdm import tqdm
 
     with tqdm(desc="fetch", unit=" films", disable=None, dynamic_ncols=True) as shown:
 
         def show(progress: FetchProgress) -> None:
             shown.total = progress.n_asked
-            shown.set_postfix_str(f"{progress.n_ok / progress.n_done:.1%} came", refresh=False)
+            shown.set_postfix_str(f"{progress.n_ok / progress.n_done:.1%} successful", refresh=False)
             shown.update(progress.n_done - shown.n)
 
         yield show
 
 
-def _print_standing(standing: Standing, as_json: bool) -> None:
+def _print_status(status: PosterStatus, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(standing.as_dict()))
+        click.echo(json.dumps(status.to_dict()))
         return
-    _print_states(standing.counts)
-    click.echo(f"  {'together':<10} {standing.n_films:>7,} films, {standing.n_bytes / 1e6:,.1f} MB of posters")
-    _print_reasons(standing.reasons, "--report --json lists film by film")
-    _say_stale(standing.n_stale)
+    _print_states(status.counts)
+    click.echo(f"  {'together':<10} {status.n_films:>7,} films, {status.n_bytes / 1e6:,.1f} MB of posters")
+    _print_reasons(status.reasons, "--report --json lists film by film")
+    _print_stale(status.n_stale)
 
 
 def _print_states(counts: dict[State, int]) -> None:
@@ -274,18 +261,14 @@ def _print_states(counts: dict[State, int]) -> None:
         click.echo(f"  {state.value:<10} {n_films:>7,} films")
 
 
-def _print_plan(n_films: int, rate: float, as_json: bool) -> None:
+def _print_plan(n_films: int, rate: float | None, as_json: bool) -> None:
     n_requests = 2 * n_films
-    # The two hosts are asked side by side, each at the rate.
+    # Requests go to two hosts at the same time, each at the rate.
     least_s = n_films / rate if rate else 0.0
     if as_json:
         click.echo(json.dumps({"n_films": n_films, "n_requests": n_requests, "least_s": round(least_s, 1)}))
         return
-    click.echo(f"would ask for {_films(n_films)}: about {n_requests:,} requests, {_span(least_s)} at least")
-
-
-def _films(n_films: int) -> str:
-    return f"{n_films:,} film" if n_films == 1 else f"{n_films:,} films"
+    click.echo(f"would request {plural(n_films, 'film')}: about {n_requests:,} requests, {_span(least_s)} at least")
 
 
 def _span(seconds: float) -> str:
@@ -296,42 +279,41 @@ def _span(seconds: float) -> str:
 
 def _print_report(report: FetchReport) -> None:
     if report.n_asked:
-        came = f"{report.n_ok:,} {'poster' if report.n_ok == 1 else 'posters'} came"
         speed = f"{report.n_ok / report.elapsed_s:,.1f} posters/s"
-        size_and_time = f"{report.n_bytes / 1e6:,.1f} MB in {_span(report.elapsed_s)}"
-        click.echo(f"{came} of {_films(report.n_settled)} asked for ({size_and_time}, {speed})")
+        size = f"{report.n_bytes / 1e6:,.1f} MB in {_span(report.elapsed_s)}"
+        click.echo(f"{plural(report.n_ok, 'poster')} of {plural(report.n_settled, 'film')} fetched ({size}, {speed})")
     else:
-        click.echo("nothing to ask for: no film that was chosen lacks its poster, as far as TMDB has one")
+        click.echo("nothing to fetch: no selected film lacks a poster that TMDB may have")
     _print_states(report.counts)
     _print_reasons(report.reasons, "the statistics list")
 
 
 def _print_reasons(reasons: dict[str, int], where: str) -> None:
     for reason, n_films in list(reasons.items())[:_N_REASONS]:
-        click.echo(f"failed, {_films(n_films)}: {reason}")
+        click.echo(f"failed, {plural(n_films, 'film')}: {reason}")
     if len(reasons) > _N_REASONS:
         click.echo(f"… and for {len(reasons) - _N_REASONS:,} more reasons, which {where}")
 
 
-def _say_what_is_left(report: FetchReport, n_stale: int) -> None:
+def _print_notes(report: FetchReport, n_stale: int) -> None:
     if report.interrupted:
         n_left = report.n_asked - report.n_settled
         click.echo(
-            f"keyart: ended with {_films(n_left)} left; what came is kept, run the same command again to go on",
+            f"keyart: ended with {plural(n_left, 'film')} left; what came is kept; run the same command to resume",
             err=True,
         )
     elif report.n_failed:
-        say_notes([f"{_films(report.n_failed)} failed; run the same command again to try once more"])
+        print_notes([f"{plural(report.n_failed, 'film')} failed; run the same command again to retry"])
     if report.n_slowed:
-        say_notes([f"TMDB asked for less {report.n_slowed:,} times, and got it; a lower --rate may be faster"])
-    _say_stale(n_stale)
+        print_notes([f"rate-limited by TMDB {plural(report.n_slowed, 'time')}; a lower --rate may be faster"])
+    _print_stale(n_stale)
 
 
-def _say_stale(n_stale: int) -> None:
+def _print_stale(n_stale: int) -> None:
     if n_stale:
-        say_notes(
+        print_notes(
             [
-                f"fetched more than 180 days ago: {_films(n_stale)}; that is the longest that TMDB's terms allow, and "
-                "`keyart fetch --refresh-older-than 180d` fetches them again"
+                f"fetched more than 180 days ago: {plural(n_stale, 'film')}; that is the longest that TMDB's terms "
+                "allow, and `keyart fetch --refresh-older-than 180d` fetches them again"
             ]
         )

@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from keyart.cli.options import workspace_options
-from keyart.cli.parameters import set_option
+from keyart.cli.options import set_option, workspace_options
 
 
 @click.command("fit", short_help="Fit recommenders on the ratings and keep them.")
@@ -22,8 +21,8 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
     """
     from catalog.errors import ConfigError
     from cf.registry import MODELS, model_class
+    from keyart.cli.output import table
     from keyart.cli.quiet import import_tensorflow_quietly
-    from keyart.cli.tables import table
     from keyart.recommend.models import fit_model
     from keyart.workspace.contents import open_ratings
     from keyart.workspace.layout import Workspace

@@ -30,8 +30,8 @@ _N_LISTED = 20
 def command(folder: Path | None, by: By | None, csv_path: Path | None, home: Path) -> None:
     """Copy posters that you already have into the workspace.
 
-    Every file is verified and matched to its film; what matches none is listed. Names such as 0113277.jpg,
-    tt0113277.png or 6.webp are understood.
+    Every file is verified and matched to its film by its name, such as 0113277.jpg, tt0113277.png or 6.webp; files
+    without a film are listed.
     """
     from catalog.io.progress import bar
     from keyart.pipeline.posters import import_posters
@@ -39,9 +39,9 @@ def command(folder: Path | None, by: By | None, csv_path: Path | None, home: Pat
     if (folder is None) == (csv_path is None):
         raise ConfigError("name either a folder of posters (with --by imdb, movie or tmdb) or --csv FILE")
     if csv_path is not None and by is not None:
-        raise ConfigError("--by is for a folder; the column movie_id of a CSV file says whose each poster is")
+        raise ConfigError("--by is for a folder; a CSV file names each poster's film in its column movie_id")
     if folder is not None and by is None:
-        raise ConfigError(f"say whose ids the files in {folder} are named by: --by imdb, --by movie or --by tmdb")
+        raise ConfigError(f"name the ids that the files in {folder} are named by: --by imdb, --by movie or --by tmdb")
     report = import_posters(home, folder or csv_path or Path(), by if folder else None, progress=bar)
     click.echo(f"{report.n_imported:,} posters imported, {report.n_unchanged:,} already here")
     _list("match no film", [str(path) for path in report.unmatched])

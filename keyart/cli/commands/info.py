@@ -2,45 +2,55 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from keyart.cli.options import workspace_options
+from keyart.cli.options import json_option, workspace_options
+from keyart.cli.output import print_json
+
+if TYPE_CHECKING:
+    from keyart.pipeline.status import Status
 
 
-@click.command("info", short_help="Tell what is in the workspace, and which command comes next.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.command("info", short_help="Show what is in the workspace, and which command comes next.")
+@json_option
 @workspace_options
 def command(as_json: bool, home: Path) -> None:
-    """Tell what is in the workspace, what is missing, and which command comes next."""
+    """Show what is in the workspace, what is missing, and which command comes next."""
     from keyart.pipeline.status import read_status
     from keyart.workspace.layout import Workspace
 
-    found = read_status(Workspace.open(home))
+    status = read_status(Workspace.open(home))
     if as_json:
-        click.echo(json.dumps(found.to_dict(), ensure_ascii=False))
+        print_json(status.to_dict())
         return
-    others = ", ".join(f"{n:,} {state}" for state, n in found.posters.items() if n and state != "ok")
-    stale = " (out of date)"
-    skipped = f", {found.n_skipped:,} could not be read" if found.n_skipped else ""
-    added = f", {found.n_added:,} added" if found.n_added else ""
-    lines = {
-        "workspace": found.home,
-        "films": f"{found.n_films - found.n_added:,} from {found.source}" + added,
-        "ratings": f"{found.n_ratings:,} of {found.n_rated:,} films",
-        "posters": f"{found.n_posters:,}" + (f"; {others}" if others else ""),
-        "features": f"{found.n_features:,}" + (f" of {found.backbone}" if found.backbone else "") + skipped,
-        "index": f"{found.n_indexed:,} films"
-        + (f" ({found.index})" if found.index else "")
-        + (stale if found.n_indexed and not found.index_is_current else ""),
-        "atlas": f"{found.n_mapped:,} films",
-        "similarities": f"{found.n_similar:,} films by ratings"
-        + (stale if found.n_similar and not found.similarities_are_current else ""),
-    }
-    for name, value in lines.items():
+    for name, value in _summary(status).items():
         click.echo(f"{name:<13} {value}")
-    for reason in found.damaged:
+    for reason in status.damaged:
         click.echo(f"damaged       {reason}")
-    click.echo(f"next          {found.next_step()}")
+    click.echo(f"next          {status.next_step()}")
+
+
+def _summary(status: Status) -> dict[str, str]:
+    others = ", ".join(f"{n:,} {state}" for state, n in status.posters.items() if n and state != "ok")
+    skipped = f", {status.n_skipped:,} could not be read" if status.n_skipped else ""
+    added = f", {status.n_added:,} added" if status.n_added else ""
+    return {
+        "workspace": str(status.home),
+        "films": f"{status.n_films - status.n_added:,} from {status.source}" + added,
+        "ratings": f"{status.n_ratings:,} of {status.n_rated:,} films",
+        "posters": f"{status.n_posters:,}" + (f"; {others}" if others else ""),
+        "features": f"{status.n_features:,}" + (f" of {status.backbone}" if status.backbone else "") + skipped,
+        "index": f"{status.n_indexed:,} films"
+        + (f" ({status.index})" if status.index else "")
+        + _stale(status.n_indexed, status.index_is_current),
+        "atlas": f"{status.n_mapped:,} films",
+        "similarities": f"{status.n_similar:,} films by ratings"
+        + _stale(status.n_similar, status.similarities_are_current),
+    }
+
+
+def _stale(n: int, is_current: bool) -> str:
+    return " (out of date)" if n and not is_current else ""

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from keyart.cli.options import say_notes, workspace_options
+from keyart.cli.options import workspace_options
+from keyart.cli.output import print_notes
 
 
 @click.command("load")
@@ -21,7 +22,7 @@ def command(folder: Path, home: Path) -> None:
     from keyart.pipeline.movielens import load
 
     report = load(home, folder)
-    say_notes(report.notes)
+    print_notes(report.notes)
     tags = f", {report.n_tags:,} tags" if report.n_tags else ""
     ratings = f"{report.n_ratings:,} ratings by {report.n_users:,} users"
     click.echo(f"{report.n_films:,} films{tags} and {ratings} loaded into {home}")

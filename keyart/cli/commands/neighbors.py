@@ -19,12 +19,12 @@ from keyart.cli.options import workspace_options
     metavar="FILE",
     help="The file: movie_id, rank, neighbor_id, similarity.",
 )
-@click.option("--fold", is_flag=True, help="Name films with the same artwork once.")
+@click.option("--fold", is_flag=True, help="List films with the same artwork once.")
 @workspace_options
 def command(k: int, out: Path, fold: bool, home: Path) -> None:
     """Write the nearest films of every film, by looks alone, into a Parquet file.
 
-    Broken off, it goes on where it was when the same command is run again.
+    Resumes if interrupted: run the same command again.
     """
     from catalog.io.progress import bar
     from index.neighbors import write_neighbors
@@ -32,8 +32,8 @@ def command(k: int, out: Path, fold: bool, home: Path) -> None:
     from keyart.workspace.index import open_index
     from keyart.workspace.layout import Workspace
 
-    index = open_index(Workspace.open(home))
-    with bar("neighbors", len(index), "films") as advance:
+    with open_index(Workspace.open(home)) as index, bar("neighbors", len(index), "films") as advance:
         bound = DUPLICATE_SIMILARITY if fold else None
         n_pairs = write_neighbors(index, k, out, duplicate_similarity=bound, advance=advance)
-    click.echo(f"{n_pairs:,} pairs of {len(index):,} films written to {out}")
+        n_films = len(index)
+    click.echo(f"{n_pairs:,} pairs of {n_films:,} films written to {out}")

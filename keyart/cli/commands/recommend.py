@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from catalog.errors import ConfigError
-from keyart.cli.options import Share, say_notes, workspace_options
+from keyart.cli.options import Share, workspace_options
+from keyart.cli.output import print_notes
 
 if TYPE_CHECKING:
     from keyart.recommend.recommendations import Recommendation
@@ -64,7 +65,7 @@ def command(
         found = recommend_new(workspace, name, ratings_path, k, fresh)
     else:
         found = recommend(workspace, name, user or 0, k, fresh)
-    say_notes(found.notes)
+    print_notes(found.notes)
     if as_json:
         click.echo(json.dumps(found.as_dict(), ensure_ascii=False))
     elif as_csv:
@@ -77,7 +78,7 @@ def command(
 
 
 def _print_table(found: Recommendation) -> None:
-    from keyart.cli.tables import table
+    from keyart.cli.output import table
 
     header = ("", "film", "movie_id", "predicted" if found.gives_stars else "score", "average", "ratings")
     rows = [

@@ -32,7 +32,7 @@ def command(model: str, calibration: str, n_films: int, seed: int, as_json: bool
     """
     from catalog.io.progress import bar
     from cf.hybrid.tuning import BUCKETS
-    from keyart.cli.tables import table
+    from keyart.cli.output import table
     from keyart.pipeline.recommenders import tune
 
     report = tune(home, model, calibration=calibration, n_films=n_films, seed=seed, progress=bar)

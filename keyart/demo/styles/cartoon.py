@@ -22,20 +22,7 @@ _ROUND = Face(weight=0.06, tracking=0.04, width=0.95)
 
 
 def draw(card: Card, rng: np.random.Generator) -> Canvas:
-    """Draw a poster in the style of a children's cartoon.
-
-    Parameters
-    ----------
-    card : Card
-        What is printed on it.
-    rng : numpy.random.Generator
-        Where chance comes from.
-
-    Returns
-    -------
-    Canvas
-        The poster.
-    """
+    """Draw a poster in the style of a children's cartoon."""
     colors = _PALETTES[card.take % len(_PALETTES)]
     canvas = Canvas(colors[0])
     canvas.wash([(0, colors[0]), (1, mix(colors[0], "#ffffff", 0.55))], 0, 400)

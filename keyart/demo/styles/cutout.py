@@ -21,20 +21,7 @@ _BLOCK = Face(weight=0.03, width=0.72, tracking=0.03)
 
 
 def draw(card: Card, rng: np.random.Generator) -> Canvas:
-    """Draw a poster of cut paper.
-
-    Parameters
-    ----------
-    card : Card
-        What is printed on it.
-    rng : numpy.random.Generator
-        Where chance comes from.
-
-    Returns
-    -------
-    Canvas
-        The poster.
-    """
+    """Draw a poster of cut paper."""
     ground, *papers, letters = _PALETTES[card.take % len(_PALETTES)]
     canvas = Canvas(ground)
     again, which = divmod(card.take, len(_COMPOSITIONS))

@@ -22,20 +22,7 @@ _NARROW = Face(weight=0.02, width=0.7, tracking=0.02)
 
 
 def draw(card: Card, rng: np.random.Generator) -> Canvas:
-    """Draw a poster in the style of a horror film.
-
-    Parameters
-    ----------
-    card : Card
-        What is printed on it.
-    rng : numpy.random.Generator
-        Where chance comes from.
-
-    Returns
-    -------
-    Canvas
-        The poster.
-    """
+    """Draw a poster in the style of a horror film."""
     black, blood, pale = _PALETTES[card.take % len(_PALETTES)]
     canvas = Canvas(black)
     again, which = divmod(card.take, len(_COMPOSITIONS))

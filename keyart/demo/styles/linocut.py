@@ -23,20 +23,7 @@ _HEAVY = Face(weight=0.045, width=0.9, tracking=0.03)
 
 
 def draw(card: Card, rng: np.random.Generator) -> Canvas:
-    """Draw a poster as a linocut.
-
-    Parameters
-    ----------
-    card : Card
-        What is printed on it.
-    rng : numpy.random.Generator
-        Where chance comes from.
-
-    Returns
-    -------
-    Canvas
-        The poster.
-    """
+    """Draw a poster as a linocut."""
     paper, ink, second = _PALETTES[card.take % len(_PALETTES)]
     canvas = Canvas(paper)
     left, top, right, bottom = _FRAME

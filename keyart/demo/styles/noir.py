@@ -29,20 +29,7 @@ _SMOKE = outline("98,300 110,250 92,200 120,120 128,205 120,260")
 
 
 def draw(card: Card, rng: np.random.Generator) -> Canvas:
-    """Draw a poster in the style of film noir.
-
-    Parameters
-    ----------
-    card : Card
-        What is printed on it.
-    rng : numpy.random.Generator
-        Where chance comes from.
-
-    Returns
-    -------
-    Canvas
-        The poster.
-    """
+    """Draw a poster in the style of film noir."""
     night, light, accent = _PALETTES[card.take % len(_PALETTES)]
     canvas = Canvas(night)
     again, which = divmod(card.take, len(_COMPOSITIONS))

@@ -21,20 +21,7 @@ _SCRIPT = Face(weight=0.0, width=0.82, slant=0.3, tracking=-0.01, capitals=False
 
 
 def draw(card: Card, rng: np.random.Generator) -> Canvas:
-    """Draw a poster in romantic pastel.
-
-    Parameters
-    ----------
-    card : Card
-        What is printed on it.
-    rng : numpy.random.Generator
-        Where chance comes from.
-
-    Returns
-    -------
-    Canvas
-        The poster.
-    """
+    """Draw a poster in romantic pastel."""
     colors = _PALETTES[card.take % len(_PALETTES)]
     above, below, _, land = colors
     canvas = Canvas(above)

@@ -21,20 +21,7 @@ _WIDE = Face(weight=0.004, width=1.25, tracking=0.22)
 
 
 def draw(card: Card, rng: np.random.Generator) -> Canvas:
-    """Draw a poster in the style of science fiction.
-
-    Parameters
-    ----------
-    card : Card
-        What is printed on it.
-    rng : numpy.random.Generator
-        Where chance comes from.
-
-    Returns
-    -------
-    Canvas
-        The poster.
-    """
+    """Draw a poster in the style of science fiction."""
     deep, haze, lit, second = _PALETTES[card.take % len(_PALETTES)]
     canvas = Canvas(deep)
     canvas.wash([(0, deep), (0.55, mix(deep, haze, 0.45)), (1, deep)])

@@ -22,20 +22,7 @@ _LIGHT = Face(tracking=0.0, capitals=False)
 
 
 def draw(card: Card, rng: np.random.Generator) -> Canvas:
-    """Draw a poster in the Swiss style.
-
-    Parameters
-    ----------
-    card : Card
-        What is printed on it.
-    rng : numpy.random.Generator
-        Where chance comes from.
-
-    Returns
-    -------
-    Canvas
-        The poster.
-    """
+    """Draw a poster in the Swiss style."""
     paper, first, second, ink = _PALETTES[card.take % len(_PALETTES)]
     canvas = Canvas(paper)
     again, which = divmod(card.take, len(_COMPOSITIONS))

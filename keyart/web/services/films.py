@@ -187,7 +187,7 @@ class FilmService:
             if not film.title:
                 raise ConfigError("expected a title, such as Heat (1995)")
             try:
-                return add(self._workspace, [film], open_network=engine.encoder if engine.has_index else None)
+                return add(self._workspace, [film], encoder=engine.encoder if engine.has_index else None)
             except (DataError, ConfigError) as error:
                 if str(self._workspace.home) in str(error):
                     raise

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cf.coldstart.base import ColdModel
-from cf.coldstart.evaluation import ColdReport, ColdScorecard, evaluate_cold, rank
+from cf.coldstart.base import ColdStartModel
+from cf.coldstart.evaluation import ColdStartReport, ColdStartScorecard, evaluate_cold, rank
 from cf.coldstart.holdout import RatedFilms, hold_out
-from cf.coldstart.ridge import ColdStart, GenresAndYears, PostersAlone
+from cf.coldstart.ridge import ContentRidge, GenresAndYears, PostersOnly
 from tests.cf.coldstart.world import rated_films
 
 
-class Blind(ColdModel):
+class Blind(ColdStartModel):
     """Draws factors, whatever the content: what a model is worth that does not look."""
 
     name = "blind"
@@ -31,8 +31,8 @@ class Blind(ColdModel):
 
 
 MODELS: dict[str, Any] = {
-    "content": ColdStart,
-    "posters": PostersAlone,
+    "content": ContentRidge,
+    "posters": PostersOnly,
     "genres-years": GenresAndYears,
     "blind": Blind,
 }
@@ -44,28 +44,28 @@ def films() -> RatedFilms:
 
 
 @pytest.fixture(scope="module")
-def report(films: RatedFilms) -> ColdReport:
+def report(films: RatedFilms) -> ColdStartReport:
     return evaluate_cold(MODELS, films, seeds=range(3))
 
 
-def cards(report: ColdReport, kind: str) -> dict[str, ColdScorecard]:
+def cards(report: ColdStartReport, kind: str) -> dict[str, ColdStartScorecard]:
     return {card.name: card for card in report.cards if card.candidates == kind}
 
 
 @pytest.mark.parametrize("kind", ["cold", "all"])
-def test_who_looks_finds_taste_and_who_does_not_is_as_good_as_chance(report: ColdReport, kind: str) -> None:
+def test_who_looks_finds_taste_and_who_does_not_is_as_good_as_chance(report: ColdStartReport, kind: str) -> None:
     found = cards(report, kind)
     assert found["blind"].auc.value == pytest.approx(0.5, abs=0.06)
     for name in ("posters", "genres-years"):
         assert found[name].auc.low > 0.6
 
 
-def test_who_looks_at_all_finds_more_than_who_looks_at_a_part(report: ColdReport) -> None:
+def test_who_looks_at_all_finds_more_than_who_looks_at_a_part(report: ColdStartReport) -> None:
     found = cards(report, "cold")
     assert found["content"].auc.low > max(found["posters"].auc.value, found["genres-years"].auc.value)
 
 
-def test_gains_are_paired_and_in_percent_of_the_baseline(report: ColdReport) -> None:
+def test_gains_are_paired_and_in_percent_of_the_baseline(report: ColdStartReport) -> None:
     found = cards(report, "cold")
     content, baseline = found["content"], found["genres-years"]
     assert content.gain.low > 0
@@ -77,10 +77,10 @@ def test_gains_are_paired_and_in_percent_of_the_baseline(report: ColdReport) -> 
     assert np.mean(content.ndcg_by_seed) == pytest.approx(content.ndcg.value, abs=0.02)
 
 
-def test_nothing_leaks_and_every_draw_is_told(report: ColdReport) -> None:
+def test_nothing_leaks_and_every_draw_is_told(report: ColdStartReport) -> None:
     assert [draw.seed for draw in report.draws] == [0, 1, 2]
     assert {(draw.n_hidden, draw.n_cold, draw.n_leaks) for draw in report.draws} == {(24, 12, 0)}
-    assert json.loads(json.dumps(report.as_dict()))["draws"][0]["n_hidden"] == 24
+    assert json.loads(json.dumps(report.to_dict()))["draws"][0]["n_hidden"] == 24
 
 
 def test_what_copies_the_artwork_of_a_warm_film_is_left_out_of_the_distinct_figures(films: RatedFilms) -> None:
@@ -106,7 +106,7 @@ def test_the_halves_give_figures_of_their_own(films: RatedFilms) -> None:
 
 def test_the_baseline_has_to_be_there(films: RatedFilms) -> None:
     with pytest.raises(ValueError, match="genres-years"):
-        evaluate_cold({"content": ColdStart}, films)
+        evaluate_cold({"content": ContentRidge}, films)
 
 
 def test_rankings_are_measured_by_hand() -> None:

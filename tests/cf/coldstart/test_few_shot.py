@@ -5,7 +5,7 @@ import pytest
 
 from catalog.errors import ConfigError
 from cf.coldstart.few_shot import FewShotCurve, crossover, few_shot
-from cf.coldstart.ridge import ColdStart, GenresAndYears
+from cf.coldstart.ridge import ContentRidge, GenresAndYears
 from tests.cf.coldstart.world import rated_films
 
 STEPS = (0, 1, 2, 5, 10)
@@ -33,15 +33,15 @@ def test_content_alone_is_one_level_and_both_begin_there(curve: FewShotCurve) ->
 
 def test_only_films_with_ratings_enough_are_asked_about() -> None:
     films = rated_films()
-    curves = [few_shot(("c", ColdStart), films, seeds=[0], steps=(0, last)) for last in (5, 20)]
+    curves = [few_shot(("c", ContentRidge), films, seeds=[0], steps=(0, last)) for last in (5, 20)]
     assert curves[0].n_films >= curves[1].n_films > 1
     with pytest.raises(ConfigError, match="over 500 ratings each"):
-        few_shot(("c", ColdStart), films, seeds=[0], steps=(0, 500))
+        few_shot(("c", ContentRidge), films, seeds=[0], steps=(0, 500))
 
 
 def test_the_same_seeds_give_the_same_curve(curve: FewShotCurve) -> None:
     again = few_shot(("genres-years", GenresAndYears), rated_films(), seeds=range(3), steps=STEPS)
-    np.testing.assert_equal(again.as_dict(), curve.as_dict())
+    np.testing.assert_equal(again.to_dict(), curve.to_dict())
 
 
 @pytest.mark.parametrize(

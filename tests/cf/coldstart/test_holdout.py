@@ -7,7 +7,7 @@ import pytest
 
 from catalog.errors import ConfigError, NotBuiltError
 from cf.coldstart.holdout import RatedFilms, hold_out
-from cf.coldstart.ridge import ColdStart
+from cf.coldstart.ridge import ContentRidge
 from cf.ratings import Ratings
 from tests.cf.coldstart.world import N_FILMS, rated_films
 
@@ -71,7 +71,7 @@ def test_what_hidden_films_are_like_changes_nothing_that_is_learned(films: Rated
     other = hold_out(replace(films, content=absurd))
     asked = films.content.rows(holdout.cold)
     one, two = (
-        ColdStart(n_factors=8).fit(split.train, content.rows(split.warm)).preferences(asked)
+        ContentRidge(n_factors=8).fit(split.train, content.rows(split.warm)).preferences(asked)
         for split, content in ((holdout, films.content), (other, absurd))
     )
     np.testing.assert_array_equal(one, two)

@@ -9,7 +9,7 @@ import pytest
 from scipy import sparse
 
 from catalog.errors import DataError, NotBuiltError
-from cf.coldstart import ColdStart, FilmContent, Source
+from cf.coldstart import ContentRidge, FilmContent, Source
 from cf.ratings import RatingMatrix
 from tests.contracts import ratings_of
 
@@ -35,28 +35,28 @@ def warm(ratings: RatingMatrix) -> RatingMatrix:
 
 
 @pytest.fixture(scope="module")
-def model() -> ColdStart:
+def model() -> ContentRidge:
     ratings, content, _ = world()
-    return ColdStart(SOURCES, n_factors=8).fit(warm(ratings), content.rows(slice(N_NEW, None)))
+    return ContentRidge(SOURCES, n_factors=8).fit(warm(ratings), content.rows(slice(N_NEW, None)))
 
 
-def test_films_without_ratings_go_to_the_users_whom_they_suit(model: ColdStart) -> None:
+def test_films_without_ratings_go_to_the_users_whom_they_suit(model: ContentRidge) -> None:
     _, content, liked = world()
     preferences = model.preferences(content.rows(slice(N_NEW)))
     assert preferences.shape == (N_USERS, N_NEW)
     np.testing.assert_array_equal(preferences > 0, liked[:, :N_NEW])
 
 
-def test_the_audience_is_who_likes_the_film_better_than_the_average_one(model: ColdStart) -> None:
+def test_the_audience_is_who_likes_the_film_better_than_the_average_one(model: ContentRidge) -> None:
     _, content, liked = world()
     for film, audience in enumerate(model.audience(content.rows(slice(3)))):
-        assert set(audience.user_ids - 101) == set(np.flatnonzero(liked[:, film]))
+        assert set(audience.ids - 101) == set(np.flatnonzero(liked[:, film]))
         assert (audience.scores > 0).all()
         assert (np.diff(audience.scores) <= 0).all()
-    assert [len(audience.user_ids) for audience in model.audience(content.rows(slice(3)), k=7)] == [7, 7, 7]
+    assert [len(audience.ids) for audience in model.audience(content.rows(slice(3)), k=7)] == [7, 7, 7]
 
 
-def test_the_poster_tells_the_mean_rating_that_the_facts_do_not(model: ColdStart) -> None:
+def test_the_poster_tells_the_mean_rating_that_the_facts_do_not(model: ContentRidge) -> None:
     ratings, content, _ = world()
     expected = model.expected_means(content.rows(slice(N_NEW)))
     totals = np.asarray(ratings.values[:, :N_NEW].sum(axis=0))
@@ -68,16 +68,16 @@ def test_the_poster_tells_the_mean_rating_that_the_facts_do_not(model: ColdStart
     assert ((expected.low <= means + 1e-6) & (means <= expected.high + 1e-6)).mean() >= 0.9
 
 
-def test_a_batch_gives_what_its_films_give_one_by_one(model: ColdStart) -> None:
+def test_a_batch_gives_what_its_films_give_one_by_one(model: ContentRidge) -> None:
     _, content, _ = world()
     singles = [model.preferences(content.rows([film])) for film in range(N_NEW)]
     np.testing.assert_allclose(model.preferences(content.rows(slice(N_NEW))), np.hstack(singles), rtol=1e-4, atol=1e-5)
 
 
-def test_saved_and_opened_it_answers_as_before(model: ColdStart, tmp_path: Path) -> None:
+def test_saved_and_opened_it_answers_as_before(model: ContentRidge, tmp_path: Path) -> None:
     _, content, _ = world()
     model.save(tmp_path)
-    opened = ColdStart.open(tmp_path)
+    opened = ContentRidge.open(tmp_path)
     new = content.rows(slice(N_NEW))
     np.testing.assert_array_equal(opened.preferences(new), model.preferences(new))
     np.testing.assert_array_equal(opened.expected_means(new), model.expected_means(new))
@@ -86,12 +86,12 @@ def test_saved_and_opened_it_answers_as_before(model: ColdStart, tmp_path: Path)
 
 def test_nothing_saved_is_said(tmp_path: Path) -> None:
     with pytest.raises(NotBuiltError, match="cold-start"):
-        ColdStart.open(tmp_path)
+        ContentRidge.open(tmp_path)
 
 
 def test_fitted_twice_it_is_the_same() -> None:
     ratings, content, _ = world()
-    first, second = (ColdStart(SOURCES, n_factors=8).fit(ratings, content) for _ in range(2))
+    first, second = (ContentRidge(SOURCES, n_factors=8).fit(ratings, content) for _ in range(2))
     np.testing.assert_array_equal(first.preferences(content), second.preferences(content))
 
 
@@ -104,11 +104,11 @@ def test_what_a_film_without_ratings_looks_like_teaches_nothing() -> None:
     empty = sparse.csr_array((N_USERS, N_NEW), dtype=np.float32)
     values = sparse.csr_array(sparse.hstack([empty, ratings.values[:, N_NEW:]]))
     silent = RatingMatrix(ratings.user_ids, ratings.movie_ids, values)
-    one, other = (ColdStart(SOURCES, n_factors=8).fit(silent, known) for known in (content, changed))
+    one, other = (ContentRidge(SOURCES, n_factors=8).fit(silent, known) for known in (content, changed))
     np.testing.assert_array_equal(one.preferences(content), other.preferences(content))
 
 
-def test_a_film_without_a_poster_is_told_by_its_facts(model: ColdStart) -> None:
+def test_a_film_without_a_poster_is_told_by_its_facts(model: ContentRidge) -> None:
     _, content, liked = world()
     new = replace(content.rows(slice(N_NEW)), posters=np.full((N_NEW, 6), np.nan, np.float32))
     np.testing.assert_array_equal(model.preferences(new) > 0, liked[:, :N_NEW])
@@ -116,7 +116,7 @@ def test_a_film_without_a_poster_is_told_by_its_facts(model: ColdStart) -> None:
 
 def test_the_more_ratings_a_film_has_the_less_its_content_counts() -> None:
     ratings, content, liked = world()
-    fitted = ColdStart(SOURCES, n_factors=8, half_support=0.1).fit(warm(ratings), content.rows(slice(N_NEW, None)))
+    fitted = ContentRidge(SOURCES, n_factors=8, half_support=0.1).fit(warm(ratings), content.rows(slice(N_NEW, None)))
     misleading = replace(
         content.rows(slice(N_NEW)), genres=[(GENRES[kind == (GENRES[0],)],) for kind in content.genres[:N_NEW]]
     )
@@ -127,7 +127,7 @@ def test_the_more_ratings_a_film_has_the_less_its_content_counts() -> None:
     assert ((unrated > 0) == liked[:, :N_NEW]).mean() < 0.1
 
 
-def test_a_new_user_stands_where_the_same_ratings_stood(model: ColdStart) -> None:
+def test_a_new_user_stands_where_the_same_ratings_stood(model: ContentRidge) -> None:
     ratings, _, _ = world()
     placed = model.user_factors(warm(ratings).values)
     np.testing.assert_allclose(placed, model.user_factors_, atol=1e-4)
@@ -138,27 +138,27 @@ def test_without_ratings_it_knows_nobody() -> None:
     _, content, _ = world()
     ids = np.arange(1, N_FILMS + 1, dtype=np.int32)
     nothing = RatingMatrix(np.arange(3, dtype=np.int32), ids, sparse.csr_array((3, N_FILMS), dtype=np.float32))
-    silent = ColdStart(SOURCES).fit(nothing, content)
-    assert [len(audience.user_ids) for audience in silent.audience(content.rows(slice(2)))] == [0, 0]
+    silent = ContentRidge(SOURCES).fit(nothing, content)
+    assert [len(audience.ids) for audience in silent.audience(content.rows(slice(2)))] == [0, 0]
     assert np.isfinite(silent.expected_means(content.rows(slice(2))).values).all()
 
 
-def test_content_that_does_not_fit_is_refused(model: ColdStart) -> None:
+def test_content_that_does_not_fit_is_refused(model: ContentRidge) -> None:
     ratings, content, _ = world()
     with pytest.raises(ValueError, match="6 columns, received 5"):
         model.preferences(replace(content, posters=content.posters[:, :5]))
     with pytest.raises(ValueError, match="200 films"):
-        ColdStart(SOURCES).fit(ratings, content.rows(slice(5)))
+        ContentRidge(SOURCES).fit(ratings, content.rows(slice(5)))
     with pytest.raises(ValueError, match="users × films"):
         model.preferences(content, sparse.csr_array((N_USERS, 1), dtype=np.float32))
 
 
-def test_a_damaged_record_is_a_data_error(model: ColdStart, tmp_path: Path) -> None:
+def test_a_damaged_record_is_a_data_error(model: ContentRidge, tmp_path: Path) -> None:
     model.save(tmp_path)
     record = tmp_path / "cold-start.json"
     record.write_text(record.read_text().replace("encoding", "encodin"))
     with pytest.raises(DataError, match="damaged"):
-        ColdStart.open(tmp_path)
+        ContentRidge.open(tmp_path)
 
 
 def test_how_loud_a_poster_is_counts_only_until_films_are_brought_to_one_length() -> None:
@@ -168,6 +168,6 @@ def test_how_loud_a_poster_is_counts_only_until_films_are_brought_to_one_length(
     quiet = replace(content, posters=posters)
     for by_row in (True, False):
         sources = {"posters": Source(1.0, 0.1, by_row=by_row)}
-        fitted = ColdStart(sources, n_factors=8).fit(warm(ratings), quiet.rows(slice(N_NEW, None)))
+        fitted = ContentRidge(sources, n_factors=8).fit(warm(ratings), quiet.rows(slice(N_NEW, None)))
         one, other = (fitted.factors(films.rows(slice(N_NEW))) for films in (quiet, louder))
         assert np.allclose(one, other, atol=1e-5) == by_row

@@ -157,5 +157,5 @@ def test_costs_are_measured(split: Split) -> None:
 
 def test_a_scorecard_is_plain_values(split: Split) -> None:
     (card,) = evaluate({"most-rated": MostRated}, [split])
-    assert set(card.as_dict()["rmse"]) == {"value", "low", "high"}
-    assert card.as_dict()["name"] == "most-rated"
+    assert set(card.to_dict()["rmse"]) == {"value", "low", "high"}
+    assert card.to_dict()["name"] == "most-rated"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from catalog.errors import ConfigError
-from cf.evaluation.splits import Split, by_time, by_user, given, item_cold, k_fold, random_split, ranks_in_groups
+from cf.evaluation.splits import Split, by_time, by_user, item_cold, k_fold, random_split, ranks_in_groups, read_split
 from cf.ratings import Ratings
 from tests.contracts import random_stars, ratings_of
 
@@ -35,9 +35,9 @@ def rows(ratings: Ratings) -> list[tuple[float, ...]]:
 
 @pytest.mark.parametrize("split", SPLITS.values(), ids=SPLITS.keys())
 def test_every_rating_is_in_one_of_the_two(ratings: Ratings, split: Callable[[Ratings, int], Split]) -> None:
-    parted = split(ratings, 1)
-    assert sorted(rows(parted.train) + rows(parted.test)) == rows(ratings)
-    assert len(parted.test)
+    split = split(ratings, 1)
+    assert sorted(rows(split.train) + rows(split.test)) == rows(ratings)
+    assert len(split.test)
 
 
 @pytest.mark.parametrize("split", SPLITS.values(), ids=SPLITS.keys())
@@ -47,9 +47,9 @@ def test_a_seed_gives_a_split(ratings: Ratings, split: Callable[[Ratings, int], 
 
 
 def test_a_stratified_split_keeps_the_stars_in_proportion(ratings: Ratings) -> None:
-    parted = random_split(ratings, 0.25)
+    split = random_split(ratings, 0.25)
     for stars in np.unique(ratings.values):
-        n_all, n_test = (int((part.values == stars).sum()) for part in (ratings, parted.test))
+        n_all, n_test = (int((part.values == stars).sum()) for part in (ratings, split.test))
         assert n_test == round(n_all / 4)
 
 
@@ -70,9 +70,9 @@ def test_a_user_of_too_few_ratings_keeps_one() -> None:
 
 
 def test_the_latest_are_held_out_and_no_second_is_split(ratings: Ratings) -> None:
-    parted = by_time(ratings, 0.25)
-    assert parted.train.timestamps.max() < parted.test.timestamps.min()
-    assert len(parted.test) == pytest.approx(len(ratings) / 4, rel=0.05)
+    split = by_time(ratings, 0.25)
+    assert split.train.timestamps.max() < split.test.timestamps.min()
+    assert len(split.test) == pytest.approx(len(ratings) / 4, rel=0.05)
 
 
 def test_each_rating_is_tested_in_one_fold(ratings: Ratings) -> None:
@@ -83,38 +83,38 @@ def test_each_rating_is_tested_in_one_fold(ratings: Ratings) -> None:
 
 
 def test_a_cold_film_has_no_rating_to_learn_from(ratings: Ratings) -> None:
-    parted = item_cold(ratings, 0.25)
-    assert not np.intersect1d(parted.train.movie_ids, parted.test.movie_ids).size
-    assert len(np.unique(parted.test.movie_ids)) == 10
+    split = item_cold(ratings, 0.25)
+    assert not np.intersect1d(split.train.movie_ids, split.test.movie_ids).size
+    assert len(np.unique(split.test.movie_ids)) == 10
 
 
 def test_only_films_of_a_list_go_cold(ratings: Ratings) -> None:
-    parted = item_cold(ratings, 0.5, of_films=[11, 12, 13, 14, 999])
-    assert len(set(parted.test.movie_ids.tolist()) & {11, 12, 13, 14}) == len(set(parted.test.movie_ids.tolist())) == 2
+    split = item_cold(ratings, 0.5, of_films=[11, 12, 13, 14, 999])
+    assert len(set(split.test.movie_ids.tolist()) & {11, 12, 13, 14}) == len(set(split.test.movie_ids.tolist())) == 2
 
 
 def test_a_given_split_is_read(shared: Path) -> None:
-    parted = given(shared / "data/ml-100k/u1.base", shared / "data/ml-100k/u1.test")
-    assert (len(parted.train), len(parted.test)) == (80_000, 20_000)
+    split = read_split(shared / "data/ml-100k/u1.base", shared / "data/ml-100k/u1.test")
+    assert (len(split.train), len(split.test)) == (80_000, 20_000)
 
 
 def test_files_that_share_a_rating_are_refused(folder_of: Callable[[Mapping[str, str | bytes]], Path]) -> None:
     folder = folder_of({"a.base": "1\t2\t3\t0\n1\t3\t3\t0\n", "a.test": "1\t3\t5\t0\n"})
     with pytest.raises(ConfigError, match=r"1 ratings are in .* the first of user 1 and film 3"):
-        given(folder / "a.base", folder / "a.test")
+        read_split(folder / "a.base", folder / "a.test")
 
 
 @pytest.mark.parametrize("empty", ["a.base", "a.test"])
 def test_a_file_without_ratings_is_refused(folder_of: Callable[[Mapping[str, str | bytes]], Path], empty: str) -> None:
     folder = folder_of({"a.base": "1\t2\t3\t0\n", "a.test": "1\t3\t3\t0\n", empty: ""})
     with pytest.raises(ConfigError, match=f"{empty} holds no ratings"):
-        given(folder / "a.base", folder / "a.test")
+        read_split(folder / "a.base", folder / "a.test")
 
 
-def test_ratings_without_times_are_not_parted_by_time() -> None:
+def test_ratings_without_times_cannot_be_split_by_time() -> None:
     ratings = ratings_of([[5, 4, 3], [1, 2, 3]])
     timeless = Ratings(ratings.user_ids, ratings.movie_ids, ratings.values, np.zeros(6, np.int64))
-    with pytest.raises(ConfigError, match="they have none, or all the same; choose another split"):
+    with pytest.raises(ConfigError, match="timestamps are missing or all the same; choose another split"):
         by_time(timeless)
 
 
@@ -125,12 +125,14 @@ def test_ratings_without_times_are_not_parted_by_time() -> None:
         (lambda ratings: by_user(ratings, 0), "a share between 0 and 1, received 0"),
         (lambda ratings: by_time(ratings, -1), "a share between 0 and 1, received -1"),
         (lambda ratings: next(k_fold(ratings, 1)), "2 folds or more, received 1"),
-        (lambda ratings: item_cold(ratings, 0.01), "cannot be parted"),
-        (lambda _: random_split(Ratings.empty()), "0 ratings cannot be parted"),
-        (lambda _: by_time(Ratings.empty()), "0 ratings cannot be parted"),
+        (lambda ratings: item_cold(ratings, 0.01), "cannot be split"),
+        (lambda _: random_split(Ratings.empty()), "0 ratings cannot be split"),
+        (lambda _: by_time(Ratings.empty()), "0 ratings cannot be split"),
     ],
 )
-def test_what_cannot_be_parted_is_said(ratings: Ratings, ask: Callable[[Ratings], Split], message: str) -> None:
+def test_ratings_that_cannot_be_split_are_refused(
+    ratings: Ratings, ask: Callable[[Ratings], Split], message: str
+) -> None:
     with pytest.raises(ConfigError, match=message):
         ask(ratings)
 

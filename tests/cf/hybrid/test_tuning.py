@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cf.hybrid.blend import Calibration, Similarities
-from cf.hybrid.tuning import Question, co_likes, tune
+from catalog.scored_ids import ScoredIds
+from cf.hybrid.calibration import Calibration
+from cf.hybrid.tuning import Query, co_likes, tune
 from tests.contracts import ratings_of
 
 
-def measure(values: list[float], first_id: int = 1) -> Similarities:
-    return Similarities(np.arange(first_id, first_id + len(values)), np.array(values, float))
+def measure(values: list[float], first_id: int = 1) -> ScoredIds:
+    return ScoredIds(np.arange(first_id, first_id + len(values)), np.array(values, float))
 
 
 # By looks films 1 to 5 are nearest, by ratings films 11 to 15.
@@ -20,8 +21,8 @@ LIKED = measure(np.linspace(1, 0.9, 5).tolist(), 11)
 LOOKS_ARE_RIGHT, RATINGS_ARE_RIGHT = measure([3, 2, 1, 1, 1]), measure([3, 2, 1, 1, 1], 11)
 
 
-def question(support: int, gains: Similarities) -> Question:
-    return Question(support, LOOKS, LIKED, np.full(15, 1000), gains)
+def query(n_ratings: int, gains: ScoredIds) -> Query:
+    return Query(n_ratings, LOOKS, LIKED, np.full(15, 1000), gains)
 
 
 def test_co_likes_are_counted() -> None:
@@ -30,8 +31,8 @@ def test_co_likes_are_counted() -> None:
     assert counts.toarray().tolist() == [[0, 2, 1], [2, 0, 0], [1, 0, 0]]
 
 
-def test_where_ratings_tell_they_count() -> None:
-    tuned = tune([question(50, RATINGS_ARE_RIGHT)] * 3)
+def test_ratings_count_where_they_predict() -> None:
+    tuned = tune([query(50, RATINGS_ARE_RIGHT)] * 3)
     (bucket,) = tuned.buckets
     assert (bucket.least, bucket.n_films) == (20, 3)
     assert bucket.cf == bucket.blended == 1
@@ -39,14 +40,14 @@ def test_where_ratings_tell_they_count() -> None:
     assert float(tuned.blending.alphas(50)) < 0.5
 
 
-def test_where_looks_tell_ratings_do_not_count() -> None:
-    tuned = tune([question(50, LOOKS_ARE_RIGHT)])
+def test_ratings_do_not_count_where_looks_predict() -> None:
+    tuned = tune([query(50, LOOKS_ARE_RIGHT)])
     assert tuned.buckets[0].blended == tuned.buckets[0].visual == 1
     assert tuned.blending.cf_share == 0
 
 
 def test_few_ratings_count_little_and_many_much() -> None:
-    tuned = tune([*[question(2, LOOKS_ARE_RIGHT)] * 5, *[question(500, RATINGS_ARE_RIGHT)] * 5])
+    tuned = tune([*[query(2, LOOKS_ARE_RIGHT)] * 5, *[query(500, RATINGS_ARE_RIGHT)] * 5])
     few, many = tuned.blending.alphas([2, 500])
     assert few > 0.5 > many
     assert [bucket.blended for bucket in tuned.buckets] == [1, 1]
@@ -55,19 +56,19 @@ def test_few_ratings_count_little_and_many_much() -> None:
 
 
 def test_the_rarer_of_two_films_decides() -> None:
-    rare = replace(question(500, LOOKS_ARE_RIGHT), supports=np.array([1000] * 10 + [1] * 5))
-    tuned = tune([rare, question(500, RATINGS_ARE_RIGHT)])
+    rare = replace(query(500, LOOKS_ARE_RIGHT), candidate_n_ratings=np.array([1000] * 10 + [1] * 5))
+    tuned = tune([rare, query(500, RATINGS_ARE_RIGHT)])
     assert [bucket.blended for bucket in tuned.buckets] == [1]
 
 
 @pytest.mark.parametrize("calibration", Calibration)
 def test_every_calibration_can_be_tuned(calibration: Calibration) -> None:
-    tuned = tune([question(50, RATINGS_ARE_RIGHT)], calibration)
+    tuned = tune([query(50, RATINGS_ARE_RIGHT)], calibration)
     assert tuned.blending.calibration == calibration
     # By proportions, the last of those that are known falls to the level of those that are not.
     assert tuned.buckets[0].blended > 0.9
 
 
-def test_nothing_asked_is_a_mistake() -> None:
-    with pytest.raises(ValueError, match="one question or more"):
+def test_without_queries_tuning_is_refused() -> None:
+    with pytest.raises(ValueError, match="one query or more"):
         tune([])

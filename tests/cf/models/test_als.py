@@ -85,8 +85,8 @@ def test_a_new_user_is_recommended_what_an_old_one_of_the_same_ratings_is(make: 
     ratings = ratings_of(random_stars(seed=5)).matrix()
     model = make().fit(ratings)
     for old, new in zip(model.recommend(ratings.user_ids, 10_000), model.recommend_new(ratings, 10_000), strict=True):
-        order = np.argsort(old.movie_ids), np.argsort(new.movie_ids)
-        np.testing.assert_array_equal(old.movie_ids[order[0]], new.movie_ids[order[1]])
+        order = np.argsort(old.ids), np.argsort(new.ids)
+        np.testing.assert_array_equal(old.ids[order[0]], new.ids[order[1]])
         np.testing.assert_allclose(old.scores[order[0]], new.scores[order[1]], atol=0.03)
 
 
@@ -107,7 +107,7 @@ def test_a_film_that_nobody_rated_has_its_bias_and_is_like_no_other() -> None:
     model = ALS(n_factors=8).fit(bare)
     film = int(ratings.movie_ids[3])
     assert np.isfinite(model.predict([101], [film])).all()
-    assert len(model.similar_items([film], 5)[0].movie_ids) == 0
+    assert len(model.similar_items([film], 5)[0].ids) == 0
 
 
 def test_another_seed_gives_other_factors() -> None:

@@ -12,7 +12,7 @@ from cf.evaluation.evaluation import evaluate
 from cf.evaluation.splits import by_user
 from cf.models import autoencoder
 from cf.models.autoencoder import Autoencoder, ImplicitAutoencoder
-from cf.models.ease import Ease
+from cf.models.ease import EASE
 from cf.ratings import RatingMatrix, Ratings, read_movielens
 from tests.contracts import RecommenderContract, random_stars, ratings_of
 
@@ -70,8 +70,8 @@ def test_only_the_most_rated_films_are_learned() -> None:
     ratings = ratings_of(stars).matrix()
     for model in (one(n_films=20, n_epochs=1).fit(ratings) for one in (Autoencoder, ImplicitAutoencoder)):
         everything = model.recommend(ratings.user_ids, 100, exclude_seen=False)
-        assert {tuple(sorted(found.movie_ids)) for found in everything} == {tuple(range(16, 36))}
-        assert len(model.similar_items([11], 5)[0].movie_ids) == 0
+        assert {tuple(sorted(found.ids)) for found in everything} == {tuple(range(16, 36))}
+        assert len(model.similar_items([11], 5)[0].ids) == 0
         assert np.isnan(model.predict([101], [11])).all()
         assert np.isnan(model.distances([11, 999], [16, 16])).all()
 
@@ -101,23 +101,23 @@ def test_star_wars_lies_nearer_to_its_sequel_than_to_american_beauty(fitted: Aut
     sequel, other = fitted.distances([STAR_WARS, STAR_WARS], [EMPIRE, AMERICAN_BEAUTY])
     assert sequel < other / 2
     (near,) = fitted.similar_items([STAR_WARS], 5)
-    assert {EMPIRE, JEDI} <= set(near.movie_ids.tolist())
-    np.testing.assert_allclose(near.similarities[near.movie_ids == EMPIRE], 1 - sequel, atol=1e-5)
+    assert {EMPIRE, JEDI} <= set(near.ids.tolist())
+    np.testing.assert_allclose(near.scores[near.ids == EMPIRE], 1 - sequel, atol=1e-5)
 
 
 def test_somebody_who_loves_star_wars_and_jurassic_park_is_predicted_to_love_its_sequels(fitted: Autoencoder) -> None:
     (lover,) = fitted.recommend_new(history_of([STAR_WARS, JURASSIC_PARK], [5, 5]), 500)
     (hater,) = fitted.recommend_new(history_of([STAR_WARS, JURASSIC_PARK], [0.5, 0.5]), 500)
-    given = {film: lover.scores[lover.movie_ids == film][0] for film in (EMPIRE, JEDI)}
-    refused = {film: hater.scores[hater.movie_ids == film][0] for film in (EMPIRE, JEDI)}
+    given = {film: lover.scores[lover.ids == film][0] for film in (EMPIRE, JEDI)}
+    refused = {film: hater.scores[hater.ids == film][0] for film in (EMPIRE, JEDI)}
     assert all(given[film] > refused[film] + 1 for film in given)
-    assert {EMPIRE, JEDI} <= set(lover.movie_ids[:50].tolist())
+    assert {EMPIRE, JEDI} <= set(lover.ids[:50].tolist())
 
 
 def test_on_choices_it_ranks_nearly_as_well_as_ease(shared: Path) -> None:
     ratings = read_movielens(shared / "data/ml-100k")
-    movie_ids, n_ratings, _ = ratings.support()
+    movie_ids, n_ratings, _ = ratings.film_statistics()
     kept = ratings.of_films(movie_ids[np.argsort(-n_ratings, kind="stable")[:500]])
-    makers = {"implicit-autoencoder": ImplicitAutoencoder, "ease": Ease}
+    makers = {"implicit-autoencoder": ImplicitAutoencoder, "ease": EASE}
     learned, closed_form = evaluate(makers, [by_user(kept, 0.25, seed=0)], n_resamples=1)
     assert learned.ndcg.value > 0.95 * closed_form.ndcg.value

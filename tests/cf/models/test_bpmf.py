@@ -8,7 +8,7 @@ from scipy import sparse
 
 from cf.base import Recommender
 from cf.models import bpmf
-from cf.models.bpmf import BayesianFactors
+from cf.models.bpmf import BPMF
 from cf.ratings import RatingMatrix
 from tests.contracts import RecommenderContract, random_stars, ratings_of
 
@@ -16,7 +16,7 @@ from tests.contracts import RecommenderContract, random_stars, ratings_of
 class TestBayesianFactors(RecommenderContract):
     @pytest.fixture
     def make(self) -> Callable[[], Recommender]:
-        return lambda: BayesianFactors(n_factors=3, n_implicit=4, n_draws=30)
+        return lambda: BPMF(n_factors=3, n_implicit=4, n_draws=30)
 
 
 def low_rank(seed: int, n_users: int = 80, n_films: int = 60) -> tuple[np.ndarray, np.ndarray]:
@@ -34,7 +34,7 @@ def predicted(model: Recommender, shape: tuple[int, int]) -> np.ndarray:
 
 def test_what_is_hidden_is_predicted_to_less_than_the_noise() -> None:
     true, known = low_rank(seed=1)
-    model = BayesianFactors(n_factors=4, n_implicit=0, n_draws=60).fit(ratings_of(known).matrix())
+    model = BPMF(n_factors=4, n_implicit=0, n_draws=60).fit(ratings_of(known).matrix())
     hidden = known == 0
     error = np.sqrt(np.mean((predicted(model, true.shape) - true)[hidden] ** 2))
     assert error < 0.25
@@ -44,7 +44,7 @@ def test_what_is_hidden_is_predicted_to_less_than_the_noise() -> None:
 
 def test_the_mean_of_many_draws_is_better_than_one() -> None:
     true, known = low_rank(seed=2)
-    one, many = (BayesianFactors(4, 0, n_draws).fit(ratings_of(known).matrix()) for n_draws in (1, 60))
+    one, many = (BPMF(4, 0, n_draws).fit(ratings_of(known).matrix()) for n_draws in (1, 60))
     errors = [np.mean((predicted(model, true.shape) - true)[known == 0] ** 2) for model in (one, many)]
     assert errors[1] < 0.8 * errors[0]
 
@@ -59,14 +59,14 @@ def test_who_rated_what_tells_of_a_user_with_few_ratings() -> None:
     ratings = ratings_of(np.where(known, stars, 0)).matrix()
     errors = []
     for n_implicit in (0, 5):
-        model = BayesianFactors(3, n_implicit, n_draws=40).fit(ratings)
+        model = BPMF(3, n_implicit, n_draws=40).fit(ratings)
         errors.append(np.nanmean((predicted(model, loved.shape) - stars) ** 2))
     assert errors[1] < errors[0]
 
 
 def test_the_seed_decides() -> None:
     ratings = ratings_of(random_stars(2)).matrix()
-    one, same, other = (BayesianFactors(2, 2, 3, seed=seed).fit(ratings) for seed in (1, 1, 2))
+    one, same, other = (BPMF(2, 2, 3, seed=seed).fit(ratings) for seed in (1, 1, 2))
     np.testing.assert_allclose(one.user_draws_, same.user_draws_, atol=1e-4)
     assert not np.allclose(one.user_draws_, other.user_draws_, atol=0.1)
 
@@ -75,11 +75,11 @@ def test_the_seed_decides() -> None:
 def test_somebody_new_is_given_nearly_what_an_old_user_of_the_same_ratings_is(n_implicit: int) -> None:
     _, known = low_rank(seed=4)
     ratings = ratings_of(known).matrix()
-    model = BayesianFactors(3, n_implicit, n_draws=80).fit(ratings)
+    model = BPMF(3, n_implicit, n_draws=80).fit(ratings)
     old = model.recommend(ratings.user_ids, 100, exclude_seen=False)
     new = model.recommend_new(ratings, 100, exclude_seen=False)
     differences = [
-        one.scores[np.argsort(one.movie_ids)] - other.scores[np.argsort(other.movie_ids)]
+        one.scores[np.argsort(one.ids)] - other.scores[np.argsort(other.ids)]
         for one, other in zip(old, new, strict=True)
     ]
     # The old users' factors are drawn, a new user's are the mean of what would be.
@@ -90,15 +90,15 @@ def test_a_film_that_nobody_rated_is_like_no_other() -> None:
     whole = ratings_of(random_stars(5, n_films=6)).matrix()
     values = whole.values.tolil()
     values[:, 2] = 0
-    model = BayesianFactors(2, 2, 10).fit(RatingMatrix(whole.user_ids, whole.movie_ids, values.tocsr()))
-    assert model.similar_items([13], 5)[0].movie_ids.tolist() == []
-    assert len(model.similar_items([11], 6)[0].movie_ids) == 4
+    model = BPMF(2, 2, 10).fit(RatingMatrix(whole.user_ids, whole.movie_ids, values.tocsr()))
+    assert model.similar_items([13], 5)[0].ids.tolist() == []
+    assert len(model.similar_items([11], 6)[0].ids) == 4
     assert np.isfinite(model.predict([101], [13])).all()
 
 
 @pytest.mark.parametrize("n_cells", [1, 1000])
 def test_the_size_of_the_blocks_does_not_matter(monkeypatch: pytest.MonkeyPatch, n_cells: int) -> None:
-    model = BayesianFactors(2, 2, 10).fit(ratings_of(random_stars(6)).matrix())
+    model = BPMF(2, 2, 10).fit(ratings_of(random_stars(6)).matrix())
     whole = predicted(model, (40, 25))
     monkeypatch.setattr(bpmf, "BLOCK_CELLS", n_cells)
     np.testing.assert_allclose(predicted(model, (40, 25)), whole, rtol=1e-6)

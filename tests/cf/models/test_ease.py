@@ -11,7 +11,7 @@ from cf.base import Recommender
 from cf.evaluation.evaluation import evaluate
 from cf.evaluation.splits import by_user
 from cf.models import ease
-from cf.models.ease import Ease
+from cf.models.ease import EASE
 from cf.ratings import RatingMatrix, read_movielens
 from cf.registry import make as make_model
 from tests.contracts import RecommenderContract, random_stars, ratings_of
@@ -20,11 +20,11 @@ from tests.contracts import RecommenderContract, random_stars, ratings_of
 class TestEase(RecommenderContract):
     @pytest.fixture
     def make(self) -> Callable[[], Recommender]:
-        return Ease
+        return EASE
 
 
-def plain(regularization: float) -> Ease:
-    return Ease(regularization, popularity_exponent=0, activity_exponent=0, largest_diagonal=0)
+def plain(regularization: float) -> EASE:
+    return EASE(regularization, popularity_exponent=0, activity_exponent=0, largest_diagonal=0)
 
 
 def random_ratings(seed: int = 1) -> RatingMatrix:
@@ -51,7 +51,7 @@ def test_with_a_free_diagonal_it_is_one_ridge_regression() -> None:
     ratings = random_ratings()
     chosen = (ratings.values.toarray() > 0).astype(float)
     gram = chosen.T @ chosen
-    model = Ease(7.0, popularity_exponent=0, activity_exponent=0, largest_diagonal=1).fit(ratings)
+    model = EASE(7.0, popularity_exponent=0, activity_exponent=0, largest_diagonal=1).fit(ratings)
     np.testing.assert_allclose(model.weights_, np.linalg.solve(gram + 7.0 * np.eye(20), gram), atol=1e-6)
 
 
@@ -65,13 +65,13 @@ def test_users_and_films_are_weighed_as_the_formula_says() -> None:
     scaled = chosen * films
     gram = scaled.T @ (users[:, None] * scaled)
     within = np.linalg.solve(gram + 3.0 * np.eye(20), gram) * films[:, None] / films
-    model = Ease(3.0, popularity_exponent=0.25, activity_exponent=0.5, largest_diagonal=1).fit(ratings)
+    model = EASE(3.0, popularity_exponent=0.25, activity_exponent=0.5, largest_diagonal=1).fit(ratings)
     np.testing.assert_allclose(model.weights_, within, atol=1e-6)
 
 
 @pytest.mark.parametrize("largest", [0.0, 0.1, 0.4])
 def test_no_film_speaks_for_itself_beyond_the_bound(largest: float) -> None:
-    diagonal = np.diag(Ease(2.0, largest_diagonal=largest).fit(random_ratings()).weights_)
+    diagonal = np.diag(EASE(2.0, largest_diagonal=largest).fit(random_ratings()).weights_)
     assert diagonal.max() == pytest.approx(largest, abs=1e-6)
 
 
@@ -83,16 +83,16 @@ def test_stars_do_not_matter() -> None:
 
 def test_a_new_user_is_answered_as_an_old_one_who_saw_the_same() -> None:
     ratings = random_ratings()
-    model = Ease().fit(ratings)
+    model = EASE().fit(ratings)
     for known, new in zip(model.recommend(ratings.user_ids, 5), model.recommend_new(ratings, 5), strict=True):
-        np.testing.assert_array_equal(known.movie_ids, new.movie_ids)
+        np.testing.assert_array_equal(known.ids, new.ids)
         np.testing.assert_array_equal(known.scores, new.scores)
 
 
 def test_more_films_than_fit_into_memory_are_refused_before_it_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ease, "_BYTES_OF_A_PAIR", 10**13)
     with pytest.raises(ConfigError, match=r"20 films need 4,000,000\.0 GB of memory, and .* GB are free; name another"):
-        Ease().fit(random_ratings())
+        EASE().fit(random_ratings())
 
 
 def test_without_a_penalty_ratings_that_leave_it_open_are_refused() -> None:

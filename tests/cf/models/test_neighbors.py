@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 from catalog.errors import DataError, StoreError
-from cf.base import Neighbors, Recommender
+from catalog.scored_ids import ScoredIds
+from cf.base import Recommender
 from cf.evaluation.evaluation import predict_stars
 from cf.evaluation.splits import Split
 from cf.models import neighbors
@@ -80,21 +81,21 @@ def test_it_is_the_formula(seed: int, shrinkage: float) -> None:
     stars = random_stars(seed, n_users=50, n_films=30, density=0.3)
     expected = dense_similarities(stars, shrinkage)
     for column, found in enumerate(fit(stars, shrinkage=shrinkage).similar_items(range(11, 41), 30)):
-        columns = found.movie_ids - 11
-        np.testing.assert_allclose(found.similarities, expected[column, columns], atol=1e-6)
+        columns = found.ids - 11
+        np.testing.assert_allclose(found.scores, expected[column, columns], atol=1e-6)
         assert set(np.flatnonzero(expected[column] > 1e-6)) <= set(columns.tolist())
 
 
 def test_opposite_tastes_are_not_neighbors() -> None:
-    assert fit([[5, 1, 5], [1, 5, 1], [5, 1, 5]]).similar_items([11], 5)[0].movie_ids.tolist() == [13]
+    assert fit([[5, 1, 5], [1, 5, 1], [5, 1, 5]]).similar_items([11], 5)[0].ids.tolist() == [13]
 
 
 def test_shrinkage_halves_at_so_many_common_raters() -> None:
     stars = random_stars(4, n_users=20, n_films=8, density=1.0)
     # All 20 users rated all films.
     (full,), (half,) = (fit(stars, shrinkage=shrinkage).similar_items([11], 1) for shrinkage in (0.0, 20.0))
-    np.testing.assert_array_equal(full.movie_ids, half.movie_ids)
-    np.testing.assert_allclose(half.similarities, full.similarities / 2, rtol=1e-6)
+    np.testing.assert_array_equal(full.ids, half.ids)
+    np.testing.assert_allclose(half.scores, full.scores / 2, rtol=1e-6)
 
 
 def test_shrinkage_puts_many_common_raters_before_few() -> None:
@@ -103,21 +104,21 @@ def test_shrinkage_puts_many_common_raters_before_few() -> None:
     stars[:, 3] = 3.5
     stars[:2, 2] = stars[:2, 0]
     found = fit(stars, shrinkage=10.0).similar_items([11], 2)[0]
-    assert found.movie_ids.tolist() == [12, 13]
-    assert found.similarities[0] > 4 * found.similarities[1]
+    assert found.ids.tolist() == [12, 13]
+    assert found.scores[0] > 4 * found.scores[1]
 
 
 def test_no_more_neighbors_than_asked_for_are_kept() -> None:
     stars = random_stars(5)
     few, many = fit(stars, n_neighbors=3), fit(stars)
     for short, long in zip(few.similar_items(range(11, 36), 50), many.similar_items(range(11, 36), 3), strict=True):
-        np.testing.assert_array_equal(short.movie_ids, long.movie_ids)
+        np.testing.assert_array_equal(short.ids, long.ids)
 
 
 def test_a_film_whose_ratings_the_biases_explain_says_nothing() -> None:
     model = fit([[3, 5, 1], [3, 4, 2], [3, 1, 5]])
-    assert model.similar_items([11], 5)[0].movie_ids.tolist() == []
-    assert 11 not in np.concatenate([found.movie_ids for found in model.similar_items([12, 13], 5)])
+    assert model.similar_items([11], 5)[0].ids.tolist() == []
+    assert 11 not in np.concatenate([found.ids for found in model.similar_items([12, 13], 5)])
 
 
 def test_films_of_like_ratings_move_the_prediction_off_the_biases() -> None:
@@ -175,8 +176,8 @@ def test_the_size_of_the_blocks_does_not_matter(monkeypatch: pytest.MonkeyPatch,
     whole = fit(stars).similar_items(range(11, 36), 50)
     monkeypatch.setattr(neighbors, "_BLOCK_CELLS", n_cells)
     for one, other in zip(fit(stars).similar_items(range(11, 36), 50), whole, strict=True):
-        np.testing.assert_array_equal(one.movie_ids, other.movie_ids)
-        np.testing.assert_array_equal(one.similarities, other.similarities)
+        np.testing.assert_array_equal(one.ids, other.ids)
+        np.testing.assert_array_equal(one.scores, other.scores)
 
 
 # Real ratings
@@ -184,10 +185,10 @@ def test_the_size_of_the_blocks_does_not_matter(monkeypatch: pytest.MonkeyPatch,
 
 def test_similar_tastes_are_found_in_real_ratings(shared: Path) -> None:
     ratings = read_movielens(shared / "data/ml-latest-small")
-    movie_ids, n_ratings, _ = ratings.support()
+    movie_ids, n_ratings, _ = ratings.film_statistics()
     model = ItemCosine().fit(ratings.of_films(movie_ids[n_ratings >= 20]).matrix())
     # Star Wars is near to The Empire Strikes Back and Return of the Jedi.
-    assert {1196, 1210} <= set(model.similar_items([260], 5)[0].movie_ids.tolist())
+    assert {1196, 1210} <= set(model.similar_items([260], 5)[0].ids.tolist())
 
 
 @pytest.fixture(scope="module")
@@ -296,5 +297,5 @@ def test_arrays_that_do_not_fit_together_are_refused(saved_dir: Path) -> None:
 
 def test_neighbors_are_a_pair_of_ids_and_similarities() -> None:
     found = fit(random_stars(1)).similar_items([11], 3)[0]
-    assert isinstance(found, Neighbors)
-    assert (found.movie_ids.shape, found.similarities.shape) == ((3,), (3,))
+    assert isinstance(found, ScoredIds)
+    assert (found.ids.shape, found.scores.shape) == ((3,), (3,))

@@ -25,8 +25,8 @@ STARS = [[5, 4, 0], [0, 4, 1], [0, 4, 1], [0, 4, 0]]
 
 def test_one_good_rating_does_not_beat_many() -> None:
     raw, damped = (DampedMean(damping).fit(ratings_of(STARS).matrix()) for damping in (0.0, 10.0))
-    assert raw.recommend([104], 3, exclude_seen=False)[0].movie_ids[0] == 11
-    assert damped.recommend([104], 3, exclude_seen=False)[0].movie_ids[0] == 12
+    assert raw.recommend([104], 3, exclude_seen=False)[0].ids[0] == 11
+    assert damped.recommend([104], 3, exclude_seen=False)[0].ids[0] == 12
 
 
 def test_the_mean_is_damped_towards_the_mean_of_all_ratings() -> None:
@@ -38,4 +38,4 @@ def test_the_mean_is_damped_towards_the_mean_of_all_ratings() -> None:
 
 def test_most_rated_counts() -> None:
     (found,) = MostRated().fit(ratings_of(STARS).matrix()).recommend([101], 3, exclude_seen=False)
-    assert (found.movie_ids.tolist(), found.scores.tolist()) == ([12, 13, 11], [4, 2, 1])
+    assert (found.ids.tolist(), found.scores.tolist()) == ([12, 13, 11], [4, 2, 1])

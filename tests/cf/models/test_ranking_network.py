@@ -12,11 +12,13 @@ import pytest
 from catalog.errors import DataError, NotBuiltError
 from cf.base import Recommender
 from cf.models import ranking_network
-from cf.models.ranking_network import Ranking
+from cf.models.ranking_network import RankingNetwork
 from cf.ratings import Ratings
 from tests.contracts import RecommenderContract, checkerboard, ratings_of
 
-QUICK = partial(Ranking, n_factors=8, n_epochs=6, batch_size=16, learning_rate=0.01, regularization=0.005, dropout=0.1)
+QUICK = partial(
+    RankingNetwork, n_factors=8, n_epochs=6, batch_size=16, learning_rate=0.01, regularization=0.005, dropout=0.1
+)
 
 
 class TestRanking(RecommenderContract):
@@ -26,11 +28,11 @@ class TestRanking(RecommenderContract):
 
 
 @pytest.fixture(scope="module")
-def model() -> Ranking:
+def model() -> RankingNetwork:
     return QUICK(n_epochs=1).fit(ratings_of(checkerboard(), 11 + 7 * np.arange(20)).matrix())
 
 
-def test_the_arrays_predict_what_the_network_does(model: Ranking) -> None:
+def test_the_arrays_predict_what_the_network_does(model: RankingNetwork) -> None:
     network, variables = model._network(40, 20)
     for variable, name in zip(variables, model._learns, strict=True):
         variable.assign(getattr(model, name))
@@ -40,7 +42,7 @@ def test_the_arrays_predict_what_the_network_does(model: Ranking) -> None:
     np.testing.assert_allclose(model._predict(users, films), stars, atol=1e-5)
 
 
-def test_tensorflow_lite_gives_the_same_in_a_process_of_its_own(model: Ranking, tmp_path: Path) -> None:
+def test_tensorflow_lite_gives_the_same_in_a_process_of_its_own(model: RankingNetwork, tmp_path: Path) -> None:
     path = tmp_path / "phone" / "ranking.tflite"
     model.export_tflite(path)
     user_ids, movie_ids = np.repeat(model.user_ids_, 20), np.tile(model.movie_ids_, 40)
@@ -61,7 +63,9 @@ np.save(sys.argv[3], runner(user_id=asked[0], movie_id=asked[1])["rating"])
     assert np.isnan(given[-2:]).all()
 
 
-def test_an_export_that_differs_is_not_written(model: Ranking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_export_that_differs_is_not_written(
+    model: RankingNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(
         ranking_network, "run_tflite", lambda _content, users, films: model.predict(users, films) + 0.001
     )
@@ -72,10 +76,10 @@ def test_an_export_that_differs_is_not_written(model: Ranking, tmp_path: Path, m
 
 def test_what_was_fitted_on_nothing_cannot_be_exported(tmp_path: Path) -> None:
     with pytest.raises(NotBuiltError, match="fitted on no ratings"):
-        Ranking().fit(Ratings.empty().matrix()).export_tflite(tmp_path / "ranking.tflite")
+        RankingNetwork().fit(Ratings.empty().matrix()).export_tflite(tmp_path / "ranking.tflite")
 
 
 def test_the_published_settings_train(tmp_path: Path) -> None:
     published = {"n_epochs": 1, "batch_size": 8192, "optimizer": "adagrad", "learning_rate": 0.1, "decay": False}
-    model = Ranking(**published, regularization=0, dropout=0).fit(ratings_of(checkerboard()).matrix())
+    model = RankingNetwork(**published, regularization=0, dropout=0).fit(ratings_of(checkerboard()).matrix())
     assert np.isfinite(model._score(np.arange(40))).all()

@@ -61,7 +61,7 @@ def test_somebody_new_is_given_what_an_old_user_of_the_same_ratings_is() -> None
     model = SGD(n_factors=2, n_epochs=200, batch_size=1000, learning_rate=0.01).fit(ratings)
     old, new = model.recommend(ratings.user_ids, 25), model.recommend_new(ratings, 25)
     differences = [
-        one.scores[np.argsort(one.movie_ids)] - other.scores[np.argsort(other.movie_ids)]
+        one.scores[np.argsort(one.ids)] - other.scores[np.argsort(other.ids)]
         for one, other in zip(old, new, strict=True)
     ]
     # As near as the descent came to the minimum.
@@ -73,8 +73,8 @@ def test_of_a_film_that_nobody_rated_only_the_mean_and_the_user_are_known() -> N
     values = whole.values.tolil()
     values[:, 2] = 0
     model = few().fit(RatingMatrix(whole.user_ids, whole.movie_ids, values.tocsr()))
-    assert model.similar_items([13], 5)[0].movie_ids.tolist() == []
-    assert 13 not in model.similar_items([11], 5)[0].movie_ids
+    assert model.similar_items([13], 5)[0].ids.tolist() == []
+    assert 13 not in model.similar_items([11], 5)[0].ids
     np.testing.assert_allclose(model.predict([101], [13]), model.mean_ + model.users_[0, -1], rtol=1e-6)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from catalog.errors import ConfigError
-from cf.models.ranking_network import Ranking
+from cf.models.ranking_network import RankingNetwork
 from cf.models.training import import_keras
 from tests.contracts import checkerboard, ratings_of
 
@@ -19,12 +19,12 @@ def test_a_keras_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_an_optimizer_that_keras_does_not_know_is_told() -> None:
     with pytest.raises(ConfigError, match="no optimizer 'magic'; name one such as adam"):
-        Ranking(optimizer="magic").fit(ratings_of(checkerboard()).matrix())
+        RankingNetwork(optimizer="magic").fit(ratings_of(checkerboard()).matrix())
 
 
 def test_the_seeds_of_the_process_are_left_alone() -> None:
     np.random.seed(3)
     expected = np.random.random(3)
     np.random.seed(3)
-    Ranking(n_epochs=1).fit(ratings_of(checkerboard()).matrix())
+    RankingNetwork(n_epochs=1).fit(ratings_of(checkerboard()).matrix())
     np.testing.assert_array_equal(np.random.random(3), expected)

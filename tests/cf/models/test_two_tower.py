@@ -103,7 +103,7 @@ def test_all_cells_together_hold_what_is_recommended(model: TwoTower) -> None:
             model.recommend(users, 12, exclude_seen=exclude_seen),
             strict=True,
         ):
-            assert set(one.movie_ids.tolist()) == set(other.movie_ids.tolist())
+            assert set(one.ids.tolist()) == set(other.ids.tolist())
             np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
 
 
@@ -117,21 +117,21 @@ def test_a_quarter_of_the_cells_holds_most_of_the_first_ten() -> None:
         (tastes[rng.integers(20, size=n)] + 0.5 * rng.standard_normal((n, 16))).astype(np.float32) for n in (100, 5000)
     )
     found, exact = model.retrieve(model.user_ids_, 10), model.recommend(model.user_ids_, 10)
-    shared = [np.isin(one.movie_ids, other.movie_ids).mean() for one, other in zip(found, exact, strict=True)]
+    shared = [np.isin(one.ids, other.ids).mean() for one, other in zip(found, exact, strict=True)]
     assert np.mean(shared) > 0.9
     for row, one in enumerate(found):
-        assert len(one.movie_ids) == 10
-        assert not np.isin(one.movie_ids - 1, model.seen_.indices[slice(*model.seen_.indptr[row : row + 2])]).any()
-        np.testing.assert_allclose(one.scores, model.predict([row + 1] * 10, one.movie_ids), atol=1e-4)
+        assert len(one.ids) == 10
+        assert not np.isin(one.ids - 1, model.seen_.indices[slice(*model.seen_.indptr[row : row + 2])]).any()
+        np.testing.assert_allclose(one.scores, model.predict([row + 1] * 10, one.ids), atol=1e-4)
 
 
 def test_the_index_is_of_what_was_fitted_last(ratings: RatingMatrix) -> None:
     model = TwoTower(n_factors=4, n_epochs=1).fit(Ratings.empty().matrix())
-    assert model.retrieve([101], 3)[0].movie_ids.tolist() == []
+    assert model.retrieve([101], 3)[0].ids.tolist() == []
     model.fit(ratings)
     # Whoever has seen all of a cell is shown others.
     for one, exact in zip(model.retrieve(ratings.user_ids, 3), model.recommend(ratings.user_ids, 3), strict=True):
-        assert len(one.movie_ids) == len(exact.movie_ids)
+        assert len(one.ids) == len(exact.ids)
 
 
 @pytest.mark.parametrize(("k", "share"), [(0, 0.5), (3, 0.0), (3, 1.5)])
@@ -170,10 +170,10 @@ def test_exported_it_answers_the_same_in_a_process_of_its_own(model: TwoTower, t
     for answers in answers_of(tmp_path / "served", users):
         for row, expected in enumerate(model.recommend(users, 12)):
             n_found = len(expected.scores)
-            assert answers["movie_ids"][row] == expected.movie_ids.tolist() + [-1] * (12 - n_found)
+            assert answers["movie_ids"][row] == expected.ids.tolist() + [-1] * (12 - n_found)
             np.testing.assert_allclose(answers["scores"][row][:n_found], expected.scores, atol=1e-4)
             assert set(answers["scores"][row][n_found:]) <= {-np.inf}
-            named = [TITLES.get(movie_id, f"film {movie_id}") for movie_id in expected.movie_ids.tolist()]
+            named = [TITLES.get(movie_id, f"film {movie_id}") for movie_id in expected.ids.tolist()]
             assert answers["titles"][row] == named + [""] * (12 - n_found)
     assert n_found == 0
 
@@ -216,5 +216,5 @@ def test_three_of_ten_films_are_found_among_the_first_hundred(shared: Path) -> N
     train, test = ratings.where(order[:80_000]), ratings.where(order[80_000:])
     # Against all films, those that a user has seen among them: a user's own films stand before those of the test.
     found = TwoTower().fit(train.matrix()).recommend(test.user_ids, 100, exclude_seen=False)
-    hits = [film in one.movie_ids for one, film in zip(found, test.movie_ids, strict=True)]
+    hits = [film in one.ids for one, film in zip(found, test.movie_ids, strict=True)]
     assert np.mean(hits) >= 0.38

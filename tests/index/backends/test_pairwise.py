@@ -34,7 +34,7 @@ def forbid_reading(index: CosineIndex, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("center", [False, True])
-def test_scans_of_films_are_looked_up(center: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_scans_use_the_pairs(center: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     features = random_features(1, 30, WIDTH)
     built = Kind(center=center).build(films_of(features))
     built.save(tmp_path)
@@ -43,7 +43,7 @@ def test_scans_of_films_are_looked_up(center: bool, monkeypatch: pytest.MonkeyPa
         assert_scans(index, ids_of(features), features, center=center)
 
 
-def test_they_follow_films_that_come_go_and_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_follow_added_removed_and_replaced_films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     features, newer = random_features(2, 24, WIDTH), random_features(3, 6, WIDTH)
     movie_ids = ids_of(features)
     index = Kind().build(films_of(features))
@@ -60,7 +60,7 @@ def test_they_follow_films_that_come_go_and_change(tmp_path: Path, monkeypatch: 
         assert_scans(one, merged_ids[order], merged)
 
 
-def test_a_catalog_that_outgrows_them_does_without() -> None:
+def test_pairs_are_dropped_when_the_catalog_outgrows_them() -> None:
     features = random_features(4, 40, WIDTH)
     index = Kind().build(films_of(features[:30]))
     index.add(FilmFeatures.of(ids_of(features)[30:], features[30:]))
@@ -69,7 +69,7 @@ def test_a_catalog_that_outgrows_them_does_without() -> None:
     assert_scans(index, ids_of(features)[:20], features[:20])
 
 
-def test_rows_that_are_equal_tie_to_the_last_bit() -> None:
+def test_equal_rows_tie_to_the_last_bit() -> None:
     rows = random_features(5, 700, 512)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     rows[[3, 350, 699]] = rows[0]
@@ -79,7 +79,7 @@ def test_rows_that_are_equal_tie_to_the_last_bit() -> None:
         np.testing.assert_array_equal(pairs[row], pairs[0])
 
 
-def test_extended_are_as_computed_at_once() -> None:
+def test_extended_pairs_equal_all_pairs() -> None:
     rows = random_features(6, 90, WIDTH)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     kept = np.delete(np.arange(60), [5, 59])
@@ -90,6 +90,6 @@ def test_extended_are_as_computed_at_once() -> None:
     np.testing.assert_allclose(found, all_pairs(units, 88), atol=1e-6)
 
 
-def test_they_never_add_more_than_a_quarter() -> None:
+def test_pairs_add_at_most_a_quarter_of_memory() -> None:
     assert pairs_bytes(6_273, 25_088) == 0
     assert 0 < pairs_bytes(6_272, 25_088) <= 6_272 * 25_088 * 4 / 4

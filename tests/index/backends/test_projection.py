@@ -23,14 +23,14 @@ def assert_orthonormal(basis: npt.NDArray[np.float32]) -> None:
 
 
 def captured(features: npt.NDArray[np.floating], basis: npt.NDArray[np.floating], mean: object = None) -> float:
-    """Tell what share of the squared lengths a basis keeps."""
+    """Return the share of the squared lengths that a basis keeps."""
     units = unit_rows(features, mean)[0].astype(np.float64)  # type: ignore[arg-type]
     return float(((units @ basis) ** 2).sum() / (units**2).sum())
 
 
 @pytest.mark.parametrize("center", [False, True])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
-def test_it_captures_what_the_best_basis_captures(center: bool, dtype: type[np.floating]) -> None:
+def test_basis_captures_nearly_as_much_as_the_best_one(center: bool, dtype: type[np.floating]) -> None:
     features = random_features(1, 600, 128).astype(dtype)
     mean = mean_row(films_of(features)) if center else None
     best = np.linalg.svd(unit_rows(features, mean)[0].astype(np.float64), full_matrices=False)[2].T
@@ -51,7 +51,7 @@ def test_it_captures_what_the_best_basis_captures(center: bool, dtype: type[np.f
     center=st.booleans(),
     seed=st.integers(0, 99),
 )
-def test_whatever_the_films_the_basis_is_orthonormal_and_no_longer_than_it_may_be(
+def test_basis_is_orthonormal_and_of_at_most_the_requested_rank(
     n_films: int, n_features: int, n_directions: int, rank: int, scale: float, center: bool, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -66,13 +66,13 @@ def test_whatever_the_films_the_basis_is_orthonormal_and_no_longer_than_it_may_b
 
 
 @pytest.mark.parametrize("center", [False, True])
-def test_films_that_are_all_alike_have_a_basis(center: bool) -> None:
+def test_identical_films_have_a_basis(center: bool) -> None:
     basis = fit(np.repeat(random_features(2, 1), 50, axis=0), 20, center=center)
     assert basis.shape[1] >= 1
     assert_orthonormal(basis)
 
 
-def test_of_more_films_than_it_looks_at_a_sample_is_drawn() -> None:
+def test_large_catalogs_are_sampled() -> None:
     films = films_of(random_features(3, 300))
     basis, sample = fit_basis(films, 8, None, np.random.default_rng(1), n_sample=100)
     assert len(sample) == len(np.unique(sample)) == 100
@@ -82,7 +82,7 @@ def test_of_more_films_than_it_looks_at_a_sample_is_drawn() -> None:
 
 
 @pytest.mark.parametrize("n_rows", [0, 1, 4, 5, 40])
-def test_few_rows_are_projected_as_many_are(n_rows: int) -> None:
+def test_few_rows_are_projected_like_many(n_rows: int) -> None:
     features = random_features(4, 40, 700)
     # Zeros as a ReLU leaves them, and a row without any.
     features[1:, ::3] = 0

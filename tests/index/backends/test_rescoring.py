@@ -28,7 +28,7 @@ def rescorer_of(films: FilmFeatures, mean: npt.NDArray[np.float32] | None = None
     scale=st.sampled_from([1e-2, 1.0, 1e3]),
     seed=st.integers(0, 10**6),
 )
-def test_it_is_the_plain_computation(
+def test_cosines_match_plain_computation(
     n_features: int, dtype: type[np.floating], center: bool, scale: float, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -43,18 +43,18 @@ def test_it_is_the_plain_computation(
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
-def test_copies_have_the_very_same_cosine(dtype: type[np.floating]) -> None:
+def test_copies_have_identical_cosines(dtype: type[np.floating]) -> None:
     features = np.repeat(random_features(1, 2, 61), 30, axis=0).astype(dtype)
     cosines = rescorer_of(films_of(features)).cosines(unit_rows(features[45], None)[0][0], np.arange(60))
     assert len(set(cosines[:30].tolist())) == len(set(cosines[30:].tolist())) == 1
 
 
-def test_no_film_has_no_cosine() -> None:
+def test_no_films_give_no_cosines() -> None:
     films = films_of(random_features(1, 5))
     assert rescorer_of(films).cosines(unit_rows(films.row(0), None)[0][0], np.empty(0, np.int64)).shape == (0,)
 
 
-def test_a_film_that_is_just_the_mean_is_like_no_other() -> None:
+def test_film_equal_to_the_mean_has_zero_similarity() -> None:
     features = np.array([[1, 2, 3, 4], [3, 2, 1, 0], [2, 2, 2, 2]], np.float32)
     films = films_of(features)
     mean = mean_row(films)
@@ -64,7 +64,7 @@ def test_a_film_that_is_just_the_mean_is_like_no_other() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
-def test_units_are_the_rows_of_length_one(dtype: type[np.floating]) -> None:
+def test_units_have_length_one(dtype: type[np.floating]) -> None:
     films = films_of(random_features(2).astype(dtype))
     mean = mean_row(films)
     rows = films.arrays[0].astype(np.float64)
@@ -74,7 +74,7 @@ def test_units_are_the_rows_of_length_one(dtype: type[np.floating]) -> None:
         np.testing.assert_allclose(units, (expected / lengths)[[5, 0, 5]], atol=1e-6)
 
 
-def test_a_row_that_is_not_what_it_was_is_refused_when_it_is_read() -> None:
+def test_changed_row_is_refused_when_read() -> None:
     features = random_features(3)
     rescorer = rescorer_of(films_of(features))
     query = unit_rows(features[0], None)[0][0]

@@ -44,7 +44,7 @@ def test_json_is_one_object_and_nothing_else(engine: Engine, home: Path, run: Ru
     outcome = run("explain", "1", "Café Zürich", "--json", "--home", home)
     assert outcome.out.count("\n") == 1
     result = json.loads(outcome.out)
-    assert list(result) == ["films", "similarity", "centred", "grid"]
+    assert list(result) == ["films", "similarity", "centered", "grid"]
     assert result["films"][1] == {"movie_id": 6, "title": "Café Zürich", "year": 1995}
     assert [len(row) for row in result["grid"]] == [7] * 7
     assert np.sum(result["grid"]) == pytest.approx(result["similarity"], abs=1e-14)

@@ -150,7 +150,7 @@ def test_a_run_its_report_and_its_statistics(desk: Callable[..., Desk]) -> None:
     assert not here.posters_dir.exists()
     run = here.type("--rate", "0")
     assert (run.returncode, run.stderr) == (0, "")
-    assert "16 posters came of 20 films asked for" in run.stdout
+    assert "16 posters of 20 films fetched" in run.stdout
     assert here.type("--report").stdout.splitlines()[-1].startswith("  together        20 films")
     report = json.loads(here.type("--report", "--json").stdout)
     assert report["states"] == {"ok": 16, "no_link": 0, "no_poster": 2, "not_found": 2, "failed": 0, "missing": 0}
@@ -186,9 +186,9 @@ def test_the_report_tells_which_films_failed_and_why(desk: Callable[..., Desk]) 
 def test_the_choice_of_films(desk: Callable[..., Desk], tmp_path: Path) -> None:
     here = desk(30)
     plan = here.type("--dry-run", "--limit", "7")
-    assert "would ask for 7 films: about 14 requests, 0 s at least" in plan.stdout
+    assert "would request 7 films: about 14 requests, 0 s at least" in plan.stdout
     slow = here.type("--dry-run", "--limit", "7", "--rate", "0.1")
-    assert "would ask for 7 films: about 14 requests, 70 s at least" in slow.stdout
+    assert "would request 7 films: about 14 requests, 70 s at least" in slow.stdout
     assert here.server.requests == []
     (tmp_path / "ids.txt").write_text("# favorites\n3\n 21 # another\n\n999\n")
     run = json.loads(here.type("--movie-ids", str(tmp_path / "ids.txt"), "--size", "w185", "--json").stdout)
@@ -245,12 +245,12 @@ def test_a_signal_ends_the_run_in_good_order(desk: Callable[..., Desk], number: 
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == code
-    assert "run the same command again to go on" in err
+    assert "run the same command to resume" in err
     assert "Traceback" not in err
     # All that was sent has been kept, and is told.
     n_came = len(here.server.paths("/t/p"))
     assert 30 <= here.n_ok() == n_came < 1600
-    assert out.startswith(f"{n_came:,} posters came of ")
+    assert out.startswith(f"{n_came:,} posters of ")
     assert json.loads((here.posters_dir / "last-fetch.json").read_text())["interrupted"]
 
 
@@ -264,7 +264,7 @@ def test_a_second_signal_ends_it_at_once(desk: Callable[..., Desk], number: int,
         _PAUSE.wait(0.002)
     process.send_signal(number)
     assert process.stderr
-    while "what is on its way" not in process.stderr.readline():
+    while "ending after the downloads" not in process.stderr.readline():
         pass
     process.send_signal(number)
     process.communicate(timeout=60)

@@ -12,7 +12,7 @@ import pytest
 import keyart
 from catalog.errors import DataError
 from catalog.io.files import write_bytes
-from cf.coldstart.ridge import ColdStart
+from cf.coldstart.ridge import ContentRidge
 from keyart.cold_start.new_film import NewFilm, describe
 from keyart.cold_start.predictor import open_cold_start
 from keyart.engine import Engine
@@ -116,9 +116,9 @@ def test_a_damaged_model_is_fitted_anew(home: Path) -> None:
     for path in workspace.model_dir("cold-start").glob("*.npz"):
         path.write_bytes(b"damaged")
     with pytest.raises(DataError):
-        ColdStart.open(workspace.model_dir("cold-start"))
+        ContentRidge.open(workspace.model_dir("cold-start"))
     assert open_cold_start(workspace).source == first.source
-    assert ColdStart.open(workspace.model_dir("cold-start")).source == first.source
+    assert ContentRidge.open(workspace.model_dir("cold-start")).source == first.source
 
 
 def test_without_ratings_only_look_alikes_are_told(home: Path, new_films: list[NewFilm], movielens: Path) -> None:

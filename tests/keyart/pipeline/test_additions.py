@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
 from catalog.films import FIRST_ADDED_ID
+from keyart.cold_start.new_film import NewFilm
 from keyart.engine import Engine
+from keyart.pipeline.additions import add
 from keyart.pipeline.movielens import load
 from keyart.pipeline.status import read_status
 from keyart.workspace.layout import Workspace
@@ -29,7 +32,7 @@ def state_of(home: Path) -> tuple[object, ...]:
     return found.n_films, found.n_added, found.n_posters, found.n_features, found.n_indexed
 
 
-def test_a_film_is_searchable_at_once_and_found_by_others(home: Path, poster: Path, run: Run) -> None:
+def test_added_film_is_searchable_at_once(home: Path, poster: Path, run: Run) -> None:
     outcome = run("add", poster, "--title", "Brand New (2029)", "--genres", "drama", "--home", home)
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out == f"added: Brand New (2029)  [{FIRST_ADDED_ID}]\n6 films indexed by looks\n"
@@ -41,7 +44,15 @@ def test_a_film_is_searchable_at_once_and_found_by_others(home: Path, poster: Pa
     assert state_of(home) == (7, 1, 6, 6, 6)
 
 
-def test_the_same_again_changes_nothing(home: Path, poster: Path, run: Run) -> None:
+def test_add_takes_new_films_and_reports_a_dictionary(home: Path, poster: Path) -> None:
+    film = NewFilm(poster, "Brand New", 2029, ["Drama"])
+    report = add(str(home), [film]).to_dict()
+    assert json.loads(json.dumps(report))["added"][0]["movie_id"] == FIRST_ADDED_ID
+    assert (len(report["added"]), report["known"], report["n_indexed"], report["notes"]) == (1, (), 6, [])
+    assert add(Workspace.open(home), [film]).known[0].title == "Brand New"
+
+
+def test_adding_again_changes_nothing(home: Path, poster: Path, run: Run) -> None:
     words = ("add", poster, "--title", "Brand New (2029)", "--home", home)
     run(*words)
     before = (home / "catalog.sqlite").stat().st_ino
@@ -54,7 +65,7 @@ def test_the_same_again_changes_nothing(home: Path, poster: Path, run: Run) -> N
 @pytest.mark.parametrize(
     "reached", [("posters",), ("posters", "catalog.sqlite"), ("posters", "catalog.sqlite", "features")]
 )
-def test_the_same_again_finishes_what_was_interrupted(
+def test_adding_again_finishes_interrupted_work(
     home: Path, poster: Path, run: Run, tmp_path: Path, reached: tuple[str, ...]
 ) -> None:
     """As a process leaves a workspace that was killed between two parts."""
@@ -74,7 +85,7 @@ def test_the_same_again_finishes_what_was_interrupted(
     assert hits[0] == hits[1]
 
 
-def test_added_films_stay_through_a_load(home: Path, poster: Path, movielens: Path, run: Run, tmp_path: Path) -> None:
+def test_added_films_are_kept_by_a_load(home: Path, poster: Path, movielens: Path, run: Run, tmp_path: Path) -> None:
     run("add", poster, "--title", "Brand New (2029)", "--movie-id", "7", "--home", home)
     run("add", poster, "--title", "Newer Still (2030)", "--home", home)
     load(home, movielens)
@@ -89,7 +100,7 @@ def test_added_films_stay_through_a_load(home: Path, poster: Path, movielens: Pa
     assert run("info", "--home", home).out.splitlines()[1] == "films         8 from larger, 1 added"
 
 
-def test_many_films_are_added_at_once(home: Path, run: Run, tmp_path: Path) -> None:
+def test_adds_films_of_a_folder_or_csv(home: Path, run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "films"
     folder.mkdir()
     for name, seed in (("Alpha (2001).jpg", 11), ("Beta (2002).jpg", 12)):
@@ -104,7 +115,7 @@ def test_many_films_are_added_at_once(home: Path, run: Run, tmp_path: Path) -> N
     assert next(iter(Engine.open(home).similar("Gamma"))).title == "Beta"
 
 
-def test_a_workspace_without_features_takes_films_too(movielens: Path, poster: Path, run: Run, tmp_path: Path) -> None:
+def test_adds_to_a_workspace_without_features(movielens: Path, poster: Path, run: Run, tmp_path: Path) -> None:
     shutil.copytree(movielens, tmp_path / "movielens")
     (tmp_path / "movielens" / "ratings.csv").unlink()
     home = tmp_path / "bare"
@@ -115,7 +126,7 @@ def test_a_workspace_without_features_takes_films_too(movielens: Path, poster: P
     assert state_of(home) == (7, 1, 1, 0, 0)
 
 
-def test_a_workspace_without_an_index_takes_films_too(home: Path, poster: Path, run: Run) -> None:
+def test_adds_to_a_workspace_without_an_index(home: Path, poster: Path, run: Run) -> None:
     shutil.rmtree(home / "index")
     outcome = run("add", poster, "--title", "Brand New (2029)", "--home", home)
     assert outcome.err == "note: no index here yet: found by title only; run `keyart build`\n"
@@ -134,12 +145,10 @@ def test_a_workspace_without_an_index_takes_films_too(home: Path, poster: Path, 
         (["--title", "X", "--movie-id", "5"], "the movie_id 5 is that of Seldom Seen (1994); leave it out"),
         (["--title", "X", "--year", "19999"], "expected a year from 1870 to"),
         (["--title", "X", "--genres", "Dramma"], "no film is of the genre 'Dramma' (did you mean Drama?); there are"),
-        ([], 'say what the film is called: --title "Heat (1995)"'),
+        ([], 'the film needs a title: --title "Heat (1995)"'),
     ],
 )
-def test_what_cannot_be_added_is_said_and_nothing_is_changed(
-    home: Path, poster: Path, run: Run, words: list[str], message: str
-) -> None:
+def test_refused_films_change_nothing(home: Path, poster: Path, run: Run, words: list[str], message: str) -> None:
     before = state_of(home)
     outcome = run("add", poster, *words, "--home", home)
     assert outcome.code == 1
@@ -148,7 +157,7 @@ def test_what_cannot_be_added_is_said_and_nothing_is_changed(
     assert state_of(home) == before
 
 
-def test_of_many_films_all_or_none_are_added(home: Path, run: Run, tmp_path: Path) -> None:
+def test_all_films_or_none_are_added(home: Path, run: Run, tmp_path: Path) -> None:
     for seed in (11, 12):
         (tmp_path / f"{seed}.jpg").write_bytes(draw_poster(seed))
     (tmp_path / "bad.jpg").write_text("hello")
@@ -166,11 +175,11 @@ def test_of_many_films_all_or_none_are_added(home: Path, run: Run, tmp_path: Pat
         outcome = run("add", path, "--home", home)
         assert (outcome.code, state_of(home)) == (1, before)
         assert message in outcome.err
-    assert run("add", path, "--title", "X", "--home", home).err.startswith(f"keyart: {path} tells of every film itself")
+    assert run("add", path, "--title", "X", "--home", home).err.startswith(f"keyart: {path} describes its films itself")
     assert "does not exist; expected a poster" in run("add", tmp_path / "none", "--home", home).err
 
 
-def test_a_film_that_was_added_keeps_its_poster(home: Path, poster: Path, run: Run) -> None:
+def test_added_film_keeps_its_poster(home: Path, poster: Path, run: Run) -> None:
     run("add", poster, "--title", "Brand New (2029)", "--home", home)
     poster.write_bytes(draw_poster(9))
     outcome = run("add", poster, "--title", "Brand New (2029)", "--home", home)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import keyart
-from catalog.errors import ConfigError
+from catalog.errors import ConfigError, StoreError
 from catalog.film import Film
 from catalog.films import Catalog
 from catalog.filters import Filter
@@ -22,6 +23,10 @@ from index.plan import Plan
 from keyart.engine import Engine
 from keyart.pipeline.features import Extraction, extract
 from keyart.pipeline.index import build
+from keyart.pipeline.movielens import load
+from keyart.pipeline.posters import import_posters
+from keyart.pipeline.status import read_status
+from keyart.workspace.contents import open_ratings
 from keyart.workspace.index import open_index
 from keyart.workspace.layout import Workspace
 from posters.store import Origin, PosterStore, Source, State
@@ -35,7 +40,7 @@ TWINS = (201, 202)
 
 
 def _add_posters(workspace: Workspace, seeds: dict[int, int]) -> None:
-    with PosterStore.open(workspace.posters_dir) as posters, posters.writing(), posters.together():
+    with PosterStore.open(workspace.posters_dir) as posters, posters.writer_lock(), posters.transaction():
         for movie_id, seed in seeds.items():
             posters.put(movie_id, draw_poster(seed, size=(120, 180)), Origin(Source.IMPORT))
 
@@ -78,7 +83,7 @@ def looks(engine: Engine, movie_id: int, **how: object) -> Iterator[tuple[int, f
 # Asked through the engine
 
 
-def test_a_shortlist_answers_as_an_exact_index_does(many: Workspace) -> None:
+def test_shortlist_agrees_with_exact_index(many: Workspace) -> None:
     short = Engine.open(many.home)
     build(many, IndexOptions(kind="exact"))
     exact = Engine.open(many.home)
@@ -92,7 +97,7 @@ def test_a_shortlist_answers_as_an_exact_index_does(many: Workspace) -> None:
     assert n_found >= 0.97 * 10 * len(range(1, N_FILMS, 7))
 
 
-def test_a_filter_gives_k_films_where_there_are_k(many: Workspace) -> None:
+def test_filter_still_returns_k_films(many: Workspace) -> None:
     engine = Engine.open(many.home)
     wanted = Filter(years=(1970, 1979), genres=("comedy", "FILM-NOIR"), min_ratings=30)
     films = {film.movie_id for film in engine.catalog if 1970 <= (film.year or 0) <= 1979}
@@ -104,7 +109,7 @@ def test_a_filter_gives_k_films_where_there_are_k(many: Workspace) -> None:
     assert found == [movie_id for movie_id in ranked if movie_id in films]
 
 
-def test_a_filter_of_few_films(many: Workspace) -> None:
+def test_filter_of_few_films(many: Workspace) -> None:
     engine = Engine.open(many.home)
     assert {movie_id for movie_id, _ in looks(engine, 3, filter=Filter(movie_ids={5, 9, 3, 999}))} == {5, 9}
     assert list(looks(engine, 3, filter=Filter(years=(2050, None)))) == []
@@ -112,7 +117,7 @@ def test_a_filter_of_few_films(many: Workspace) -> None:
         engine.similar(3, filter=Filter(genres=("Western",)))
 
 
-def test_films_with_one_artwork_are_shown_once(many: Workspace) -> None:
+def test_films_with_the_same_artwork_are_folded(many: Workspace) -> None:
     engine = Engine.open(many.home)
     plain = engine.similar(1, alpha=1, k=10)
     assert [hit.movie_id for hit in plain][:2] == list(TWINS)
@@ -123,7 +128,7 @@ def test_films_with_one_artwork_are_shown_once(many: Workspace) -> None:
     assert [hit.movie_id for hit in folded][1:9] == [hit.movie_id for hit in plain][2:10]
 
 
-def test_a_picture_is_asked_about_as_a_film_is(many: Workspace, tmp_path: Path) -> None:
+def test_image_query_takes_filters(many: Workspace, tmp_path: Path) -> None:
     (tmp_path / "seen.jpg").write_bytes(draw_poster(17, size=(120, 180)))
     engine = Engine.open(many.home)
     found = engine.similar(keyart.Image(tmp_path / "seen.jpg"), k=3, filter=Filter(genres=("Film-Noir",)))
@@ -135,13 +140,19 @@ def test_a_picture_is_asked_about_as_a_film_is(many: Workspace, tmp_path: Path) 
 # Up to date
 
 
-def test_nothing_new_writes_nothing(many: Workspace) -> None:
+def test_build_without_changes_writes_nothing(many: Workspace) -> None:
     before = {path: path.stat().st_mtime_ns for path in many.index_dir.iterdir() if path.suffix != ".pid"}
     assert build(many).change == "up to date"
     assert {path: path.stat().st_mtime_ns for path in many.index_dir.iterdir() if path.suffix != ".pid"} == before
 
 
-def test_new_and_lost_posters_are_added_and_removed_without_fitting_anew(many: Workspace, backbone_path: Path) -> None:
+def test_build_reports_a_dictionary(many: Workspace) -> None:
+    report = build(str(many.home)).to_dict()
+    assert json.loads(json.dumps(report)) == report
+    assert (report["n_indexed"], report["change"], report["index"]["type"]) == (N_FILMS, "up to date", "shortlist")
+
+
+def test_new_and_lost_posters_are_updated_without_refit(many: Workspace, backbone_path: Path) -> None:
     fitted = record_of(many)["files"]["basis"]  # type: ignore[index]
     _add_posters(many, {5: 1005})
     with PosterStore.open(many.posters_dir) as posters:
@@ -160,7 +171,7 @@ def test_new_and_lost_posters_are_added_and_removed_without_fitting_anew(many: W
         assert similarity == pytest.approx(exact[movie_id], abs=2e-6)
 
 
-def test_posters_that_changed_are_not_found_until_the_next_build(many: Workspace, backbone_path: Path) -> None:
+def test_changed_posters_are_not_found_until_the_next_build(many: Workspace, backbone_path: Path) -> None:
     _add_posters(many, {5: 1005, 6: 1006})
     _extract(many, backbone_path)
     engine = Engine.open(many.home)
@@ -173,7 +184,7 @@ def test_posters_that_changed_are_not_found_until_the_next_build(many: Workspace
     assert not result.notes or "another poster" not in " ".join(result.notes)
 
 
-def test_what_was_asked_for_is_remembered(many: Workspace, backbone_path: Path) -> None:
+def test_options_are_kept_by_later_builds(many: Workspace, backbone_path: Path) -> None:
     build(many, IndexOptions(kind="exact", center=True))
     _add_posters(many, {5: 1005})
     _extract(many, backbone_path)
@@ -183,7 +194,7 @@ def test_what_was_asked_for_is_remembered(many: Workspace, backbone_path: Path) 
     assert build(many, IndexOptions(kind="auto")).index.build.target.kind == "auto"
 
 
-def test_another_network_builds_anew(many: Workspace, backbone_path: Path) -> None:
+def test_another_encoder_builds_anew(many: Workspace, backbone_path: Path) -> None:
     again = Extraction(BackboneChoice(str(backbone_path)), Resize.NEAREST, replace_others=True)
     extract(many, again)
     assert build(many).change == "built"
@@ -204,7 +215,7 @@ def test_a_damaged_index_is_built_anew(many: Workspace) -> None:
     assert len(open_index(many)) == N_FILMS
 
 
-def test_a_plan_is_told_before_a_build(many: Workspace) -> None:
+def test_plan_is_reported_before_a_build(many: Workspace) -> None:
     plans: list[Plan] = []
     build(many, on_plan=plans.append)
     assert not plans
@@ -215,7 +226,7 @@ def test_a_plan_is_told_before_a_build(many: Workspace) -> None:
 # Typed
 
 
-def test_the_options_of_build(many: Workspace, run: Run) -> None:
+def test_build_command_options(many: Workspace, run: Run) -> None:
     home = ("--home", many.home)
     assert "(shortlist, up to date, recall@10 " in run("build", *home).out
     assert "(exact, built)" in run("build", "--index", "exact", *home).out
@@ -235,19 +246,19 @@ def test_the_options_of_build(many: Workspace, run: Run) -> None:
     ("typed", "years"),
     [("1960", {1960}), ("1960-1962", {1960, 1961, 1962}), ("1998-", {1998, 1999}), ("-1951", {1950, 1951})],
 )
-def test_years_are_typed_in_several_ways(many: Workspace, run: Run, typed: str, years: set[int]) -> None:
+def test_years_option_formats(many: Workspace, run: Run, typed: str, years: set[int]) -> None:
     out = run("similar", "3", "--years", typed, "-k", "100", "--json", "--home", many.home).out
     assert {hit["year"] for hit in json.loads(out)["results"]} == years
 
 
 @pytest.mark.parametrize("typed", ["", "-", "19", "1999-1990", "then"])
-def test_years_that_are_none(many: Workspace, run: Run, typed: str) -> None:
+def test_malformed_years_are_refused(many: Workspace, run: Run, typed: str) -> None:
     outcome = run("similar", "3", f"--years={typed}", "--home", many.home)
     assert outcome.code == 2
     assert "--years" in outcome.err
 
 
-def test_the_filters_of_similar(many: Workspace, run: Run, tmp_path: Path) -> None:
+def test_similar_command_filters(many: Workspace, run: Run, tmp_path: Path) -> None:
     listed = tmp_path / "ids.txt"
     listed.write_text("# ours\n4\n7\n10\n13\n16\n")
     words = ("--genre", "comedy", "--min-ratings", "10", "--movie-ids", listed, "--fold", "--json")
@@ -255,7 +266,7 @@ def test_the_filters_of_similar(many: Workspace, run: Run, tmp_path: Path) -> No
     assert {hit["movie_id"] for hit in results} == {10, 13, 16}
 
 
-def test_neighbors_are_written_as_a_table(many: Workspace, run: Run, tmp_path: Path) -> None:
+def test_neighbors_command_writes_a_table(many: Workspace, run: Run, tmp_path: Path) -> None:
     import pandas as pd
 
     out = tmp_path / "neighbors.parquet"
@@ -269,3 +280,100 @@ def test_neighbors_are_written_as_a_table(many: Workspace, run: Run, tmp_path: P
         found = dict(looks(engine, movie_id, k=5))
         assert own["neighbor_id"].tolist() == list(found)
         np.testing.assert_allclose(own["similarity"], list(found.values()), atol=2e-6)
+
+
+# Workspaces without some parts
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_catalog_without_ratings_is_compared_by_looks(
+    movielens: Path, poster_folder: Path, backbone_path: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(movielens, tmp_path / "movielens"))
+    (folder / "ratings.csv").unlink()
+    report = load(tmp_path / "new", folder)
+    assert any("by their posters alone" in note for note in report.notes)
+    workspace = Workspace.open(tmp_path / "new")
+    import_posters(workspace, poster_folder, "movie")
+    extract(workspace, Extraction(BackboneChoice(str(backbone_path))))
+    assert build(workspace).n_similar == 0
+    assert len(open_ratings(workspace)) == 0
+    assert Engine.open(tmp_path / "new").similar(1).hits[0].movie_id == 3
+
+
+def test_next_build_removes_films_whose_poster_is_gone(home: Path) -> None:
+    (home / "posters" / "3.jpg").unlink()
+    assert not read_status(Workspace.open(home)).index_is_current
+    build(Workspace.open(home))
+    assert 3 not in [hit.movie_id for hit in Engine.open(home).similar(1, alpha=1)]
+
+
+def test_random_weights_are_centered_by_default(home: Path) -> None:
+    workspace = Workspace.open(home)
+    extract(workspace, Extraction(BackboneChoice(weights="random"), replace_others=True))
+    assert build(workspace).index.centered
+    centered = Engine.open(home).similar(1, alpha=1)
+    assert not build(workspace, IndexOptions(center=False)).index.centered
+    raw = Engine.open(home).similar(1, alpha=1)
+    assert min(hit.score for hit in raw) > 0.5 > min(hit.score for hit in centered)
+
+
+@pytest.mark.parametrize("part", ["index", "cf", "features"])
+def test_full_disk_while_building_loses_nothing(
+    home: Path, backbone_path: Path, poster_folder: Path, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = Workspace.open(home)
+    expected = [hit.movie_id for hit in Engine.open(home).similar(1)]
+    before = files_of(home / part)
+    if part == "features":
+        shutil.copy(poster_folder / "2.jpg", home / "4.jpg")
+        (home / "more").mkdir()
+        shutil.move(home / "4.jpg", home / "more" / "4.jpg")
+        import_posters(workspace, home / "more", "movie")
+    _fill_disk(monkeypatch, home / part)
+    step = (
+        partial(extract, workspace, Extraction(BackboneChoice(str(backbone_path))))
+        if part == "features"
+        else partial(build, workspace, IndexOptions(rebuild=True))
+    )
+    with pytest.raises(StoreError, match=rf"cannot write .*{part}.*; free some space"):
+        step()
+    monkeypatch.undo()
+    assert files_of(home / part) == before
+    assert [hit.movie_id for hit in Engine.open(home).similar(1)] == expected
+
+
+def test_index_is_removed_when_no_poster_is_left(home: Path) -> None:
+    for path in (home / "posters").glob("*.jpg"):
+        path.unlink()
+    assert build(Workspace.open(home)).n_indexed == 0
+    assert read_status(Workspace.open(home)).next_step().startswith("`keyart similar TITLE`, by ratings alone")
+    assert Engine.open(home).similar(1).hits[0].visual is None
+
+
+def test_hits_are_found_after_films_left_the_catalog(home: Path) -> None:
+    # Of the films that look like 1, only the last is still listed.
+    last = [hit.movie_id for hit in Engine.open(home).similar(1, alpha=1)][-1]
+    films = [film for film in Catalog.open(home / "catalog.sqlite") if film.movie_id in (1, last)]
+    Catalog.create(home / "catalog.sqlite", films, {"numbering": "movielens"})
+    assert [hit.movie_id for hit in Engine.open(home).similar(1, k=1, alpha=1)] == [last]
+
+
+def _fill_disk(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Make every write into a folder fail as on a full disk."""
+    import errno
+    import os
+
+    from catalog.io import files
+
+    flush = files._flush_to_disk
+
+    def fail(path: Path) -> None:
+        if path.parent == folder:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        flush(path)
+
+    monkeypatch.setattr(files, "_flush_to_disk", fail)

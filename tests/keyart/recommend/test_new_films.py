@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from cf.base import Recommended
+from catalog.scored_ids import ScoredIds
 from keyart.recommend.new_films import Entry, merged
 
-KNOWN = Recommended(np.arange(1, 9, dtype=np.int32), np.linspace(0.8, 0.1, 8).astype(np.float32))
+KNOWN = ScoredIds(np.arange(1, 9, dtype=np.int32), np.linspace(0.8, 0.1, 8).astype(np.float32))
 
 
 def new(*scores: float) -> list[Entry]:
@@ -43,5 +43,5 @@ def test_fewer_new_films_than_asked_for_are_all_there_are() -> None:
 
 
 def test_only_the_first_k_of_either_kind_are_looked_at() -> None:
-    many = Recommended(np.arange(1, 5001, dtype=np.int32), np.linspace(1, 0, 5000).astype(np.float32))
+    many = ScoredIds(np.arange(1, 5001, dtype=np.int32), np.linspace(1, 0, 5000).astype(np.float32))
     assert movie_ids(merged(many, new(*np.linspace(0.9999, 0.5, 500)), 4, 0.5)) == [1, 100, 2, 101]

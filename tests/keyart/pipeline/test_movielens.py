@@ -1,0 +1,92 @@
+"""Films, links and ratings loaded from a MovieLens folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from catalog.errors import ConfigError, DataError
+from catalog.films import Catalog
+from keyart.engine import Engine
+from keyart.pipeline.movielens import load
+from keyart.workspace.layout import Workspace
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_load_reads_films_links_and_ratings(movielens: Path, tmp_path: Path) -> None:
+    report = load(tmp_path / "new", movielens)
+    assert (report.n_films, report.n_ratings, report.n_users) == (6, 161, 40)
+    film = Catalog.open(tmp_path / "new" / "catalog.sqlite").film(1)
+    assert (film.label, film.imdb_id, film.tmdb_id, film.n_ratings) == ("The Harbour (1990)", "0000011", 101, 40)
+    assert any("1 films have no tmdbId" in note for note in report.notes)
+
+
+def test_load_takes_a_path_as_text_and_reports_a_dictionary(movielens: Path, tmp_path: Path) -> None:
+    report = load(str(tmp_path / "new"), str(movielens)).to_dict()
+    assert json.loads(json.dumps(report)) == report
+    assert (report["n_films"], report["n_ratings"], report["n_tags"]) == (6, 161, 0)
+    # An open workspace will do too.
+    assert load(Workspace.open(tmp_path / "new"), movielens).n_films == 6
+
+
+def test_ratings_of_unlisted_films_are_ignored(movielens: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(movielens, tmp_path / "movielens"))
+    with (folder / "ratings.csv").open("a") as stream:
+        stream.write("1,999,4.0,1\n")
+    report = load(tmp_path / "new", folder)
+    assert report.n_ratings == 161
+    assert any("1 ratings are of films that the folder does not list" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("movies.csv", "movieId,title\n1,A\n", r"movies\.csv, line 1: .*genres missing"),
+        ("links.csv", "movieId,imdbId,tmdbId\n1,x,2\n", r"links\.csv, line 2, column imdbId: expected an IMDb id"),
+        ("ratings.csv", "userId,movieId,rating,timestamp\n1,1,6,1\n", r"ratings\.csv, line 2, column rating"),
+    ],
+)
+def test_malformed_file_leaves_the_workspace_unchanged(
+    home: Path, movielens: Path, tmp_path: Path, name: str, text: str, message: str
+) -> None:
+    folder = Path(shutil.copytree(movielens, tmp_path / "movielens"))
+    (folder / name).write_text(text)
+    before = files_of(home)
+    with pytest.raises(DataError, match=message):
+        load(home, folder)
+    assert files_of(home) == before
+    with pytest.raises(DataError, match=message):
+        load(tmp_path / "new", folder)
+    assert not (tmp_path / "new").exists()
+
+
+def test_loading_again_keeps_posters_and_features(home: Path, movielens: Path) -> None:
+    load(home, movielens)
+    assert len(list(home.glob("ratings-*.parquet"))) == 1
+    assert len(Engine.open(home).similar(1, alpha=1)) == 4
+
+
+def test_films_with_other_movie_ids_are_refused(home: Path, tmp_path: Path) -> None:
+    cells = "1|Toy Story (1995)|01-Jan-1995||http://x|" + "|".join("0" * 19)
+    (tmp_path / "u.item").write_text(cells + "\n")
+    with pytest.raises(ConfigError, match="wrong films"):
+        load(home, tmp_path)
+
+
+def test_workspace_of_another_version_is_refused(home: Path) -> None:
+    record = home / "workspace.json"
+    record.write_text(record.read_text().replace('"version": 1', '"version": 2'))
+    with pytest.raises(DataError, match=r"version 2, this keyart reads version 1.*--home DIR"):
+        Engine.open(home)
+
+
+def test_folder_in_other_use_does_not_become_a_workspace(movielens: Path, tmp_path: Path) -> None:
+    (tmp_path / "letters.txt").write_text("dear")
+    with pytest.raises(ConfigError, match="neither empty nor a keyart workspace"):
+        load(tmp_path, movielens)

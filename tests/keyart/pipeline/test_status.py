@@ -1,0 +1,76 @@
+"""The status of a workspace, and the next step it names."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from catalog.errors import NotBuiltError
+from features.encoders.keras import BackboneChoice
+from keyart.engine import Engine
+from keyart.pipeline.features import Extraction, extract
+from keyart.pipeline.index import build
+from keyart.pipeline.movielens import load
+from keyart.pipeline.posters import import_posters
+from keyart.pipeline.status import read_status
+from keyart.workspace.layout import Workspace
+
+
+def test_steps_out_of_order_name_the_step_before(movielens: Path, tmp_path: Path) -> None:
+    with pytest.raises(NotBuiltError, match="keyart load"):
+        Workspace.open(tmp_path / "new")
+    load(tmp_path / "new", movielens)
+    with pytest.raises(NotBuiltError, match=r"keyart fetch.*keyart import"):
+        extract(Workspace.open(tmp_path / "new"), Extraction(BackboneChoice(weights="random")))
+
+
+def test_status_names_the_next_step(movielens: Path, poster_folder: Path, backbone_path: Path, tmp_path: Path) -> None:
+    load(tmp_path / "new", movielens)
+    workspace = Workspace.open(tmp_path / "new")
+
+    def next_step() -> str:
+        return read_status(workspace).next_step()
+
+    assert "keyart fetch" in next_step()
+    import_posters(workspace, poster_folder, "movie")
+    assert next_step() == "`keyart extract`: 5 posters have no features yet"
+    extract(workspace, Extraction(BackboneChoice(str(backbone_path))))
+    assert "keyart build" in next_step()
+    build(workspace)
+    assert next_step() == "`keyart similar TITLE`, or `keyart serve` to look and click"
+    found = read_status(workspace)
+    assert sum(found.posters.values()) == found.n_films == 6
+    assert (found.n_posters, found.n_features, found.n_indexed, found.n_similar) == (5, 5, 5, 5)
+
+
+def test_status_lists_damage(home: Path) -> None:
+    next(home.glob("index/*.faiss")).write_bytes(b"no index")
+    next(home.glob("features/*.npy")).write_bytes(b"no array")
+    next(home.glob("ratings-*.parquet")).write_bytes(b"no table")
+    found = read_status(Workspace.open(home))
+    assert len(found.damaged) == 3
+    assert all("run `keyart" in reason for reason in found.damaged)
+
+
+def test_status_notices_ratings_loaded_since_the_build(home: Path, movielens: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(movielens, tmp_path / "movielens"))
+    with (folder / "ratings.csv").open("a") as stream:
+        stream.writelines(f"{user},6,{5 if user % 2 else 1},1\n" for user in range(1, 41))
+    load(home, folder)
+    assert read_status(Workspace.open(home)).next_step() == "`keyart build`: the item similarities are out of date"
+    assert "loaded earlier" in Engine.open(home).similar(1).notes[0]
+    build(Workspace.open(home))
+    assert (
+        read_status(Workspace.open(home)).next_step() == "`keyart similar TITLE`, or `keyart serve` to look and click"
+    )
+    assert 6 in [hit.movie_id for hit in Engine.open(home).similar(1, alpha=0)]
+
+
+def test_films_without_links_are_not_to_be_fetched(tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films" / "movies.csv").write_text("movieId,title,genres\n1,Alone (1990),Drama\n")
+    report = load(tmp_path / "home", tmp_path / "films")
+    assert any("only imported" in note for note in report.notes)
+    assert "fetch" not in read_status(Workspace.open(tmp_path / "home")).next_step()
