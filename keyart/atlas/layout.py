@@ -98,7 +98,6 @@ def lay_out(rows: FloatMatrix, method: Method, seed: int) -> FloatMatrix:
 def place(new: FloatMatrix, rows: FloatMatrix, positions: FloatMatrix) -> FloatMatrix:
     """Place new films on a map that is there: among the films that they are most like.
 
-
     References
     ----------
     .. [1] D. Comaniciu, P. Meer, "Mean shift: a robust approach toward feature space analysis", PAMI 24(5), 2002.
@@ -148,7 +147,6 @@ def default_n_clusters(n_films: int) -> int:
 
 def find_centroids(rows: FloatMatrix, n_clusters: int, seed: int) -> FloatMatrix:
     """Part films into clusters of posters that are alike, by k-means.
-
 
     References
     ----------

@@ -69,9 +69,7 @@ def make_app(home: Path, token: str | None = None, *, read_only: bool = False, o
     add_middleware(app, token, registry)
     # Before the films, whose /api/films/{movie_id} would match "to-rate".
     app.include_router(user_routes(users, recommending))
-    app.include_router(
-        film_routes(films, ImageEncoder(films, pools.drawing, encoding), pools, read_only=read_only)
-    )
+    app.include_router(film_routes(films, ImageEncoder(films, pools.drawing, encoding), pools, read_only=read_only))
     app.include_router(atlas_routes(atlas, pools.drawing))
     _add_states(app, warm_up, registry)
     for path, name in _PAGES.items():

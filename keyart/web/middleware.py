@@ -131,7 +131,7 @@ class AuthenticationMiddleware:
 
 
 class ErrorMiddleware:
-    """Answers an unexpected error with a problem, inside the other middleware, so that it has headers and is counted."""
+    """Answers an unexpected error; inside the other middleware, so that the answer has headers and is counted."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

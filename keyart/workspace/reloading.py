@@ -125,16 +125,16 @@ class Reloading(Generic[Part]):
             self.refresh()
 
     def _is_due(self) -> bool:
-        return (
-            self._attempted is None or not self._attempted.is_current() or time.monotonic() >= self._retry_at
-        )
+        return self._attempted is None or not self._attempted.is_current() or time.monotonic() >= self._retry_at
 
     def _replace(self, before: _Opened[Part]) -> None:
         try:
             self._swap(self._opened(lambda: self._reopen(before.value)))
         except Exception as error:  # whatever it is, the old one still answers
             self._retry_at = time.monotonic() + _RETRY_S
-            _log.warning("%s has changed and cannot be opened; the old one stays in use: %s", self.name, redact(str(error)))
+            _log.warning(
+                "%s has changed and cannot be opened; the old one stays in use: %s", self.name, redact(str(error))
+            )
             self._on_reload(self.name, False)
         else:
             self._retry_at = float("inf")

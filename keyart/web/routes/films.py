@@ -144,9 +144,7 @@ def _add_images(router: APIRouter, service: FilmService, encoder: ImageEncoder, 
 
 def _add_new_films(router: APIRouter, service: FilmService, pools: Pools, *, read_only: bool) -> None:
     @router.post("/api/films", summary="Add a film with its poster", status_code=201, openapi_extra=_IMAGE_BODY)
-    async def add_film(
-        request: Request, facts: Annotated[NewFilmRecord, Query()], response: Response
-    ) -> AddedFilm:
+    async def add_film(request: Request, facts: Annotated[NewFilmRecord, Query()], response: Response) -> AddedFilm:
         if read_only:
             raise HTTPException(403, "this server adds no films; start it without --read-only")
         content = await pools.uploads.read(request)

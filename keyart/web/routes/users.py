@@ -72,9 +72,7 @@ def _add_recommendations(router: APIRouter, service: UserService, pool: WorkerPo
         return await pool.run(service.models)
 
     @router.get("/api/users/{user_id}/recommendations", summary="Films that a user should see")
-    async def recommendations(
-        user_id: UserId, query: Annotated[RecommendationQuery, Query()]
-    ) -> Recommendations:
+    async def recommendations(user_id: UserId, query: Annotated[RecommendationQuery, Query()]) -> Recommendations:
         return await pool.run(service.for_user, user_id, query)
 
     @router.post("/api/recommendations", summary="Films that somebody should see, by their ratings")
