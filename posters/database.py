@@ -1,8 +1,7 @@
-"""The state of every film's poster: one row a film in ``posters.sqlite``.
+"""The database of poster states, ``posters.sqlite``: one row per film.
 
-Beside it the database holds the rows that were replaced, for as long as they may have to come back, and which pictures
-were found out to be no posters. Owns that file, and knows nothing of the posters themselves; `posters.store` joins the
-two. May import `catalog` only.
+It also holds replaced rows for as long as they may have to be restored, and which pictures are placeholders instead of
+posters. The files themselves are the matter of `posters.store`.
 """
 
 from __future__ import annotations
@@ -42,34 +41,34 @@ CREATE TABLE IF NOT EXISTS {name} (
     attempts INTEGER NOT NULL
 )
 """
-# Made in a database that lacks them, too: an earlier keyart can do without.
+# Also added to a database without them; an earlier keyart ignores them.
 _ADDITIONS = (
     _SCHEMA.format(name="replaced"),
     "CREATE TABLE IF NOT EXISTS placeholders (sha256 TEXT PRIMARY KEY)",
-    # By which a picture that many films get is recognized.
+    # To recognize a picture that many films got.
     "CREATE INDEX IF NOT EXISTS posters_by_sha256 ON posters (sha256)",
 )
 
 
 class State(StrEnum):
-    """How things stand with one film's poster."""
+    """The state of a film's poster."""
 
     OK = "ok"
-    """The poster is here and was decoded completely."""
+    """The poster is stored and was decoded completely."""
     NO_LINK = "no_link"
     """The film has neither a tmdb_id nor an imdb_id."""
     NO_POSTER = "no_poster"
-    """TMDB knows the film, and has no poster of it."""
+    """TMDB knows the film but has no poster of it."""
     NOT_FOUND = "not_found"
     """TMDB does not know the film."""
     FAILED = "failed"
-    """It went wrong; the reason says how. The next run tries again."""
+    """The last attempt failed; the next run retries."""
     MISSING = "missing"
-    """Nothing was tried yet, or the file has vanished since."""
+    """Nothing was tried yet, or the file has disappeared since."""
 
 
 class Source(StrEnum):
-    """Who was asked for a poster."""
+    """Where a poster was looked for."""
 
     TMDB_MOVIE = "tmdb_movie"
     TMDB_FIND = "tmdb_find"
@@ -79,9 +78,10 @@ class Source(StrEnum):
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a poster, or the news that there is none, came from."""
+    """Where a poster, or the answer that there is none, came from."""
 
     source: Source
+    # What was requested from TMDB; None for an imported poster, or if the lookup did not get that far.
     poster_path: str | None = None
     size: str | None = None
     language: str | None = None
@@ -93,10 +93,11 @@ def _now() -> str:
 
 @dataclass(frozen=True)
 class Record:
-    """All that is kept about one film's poster: a row of ``posters.sqlite``."""
+    """A row of the database, with the same columns."""
 
     movie_id: int
     state: State
+    # Why there is no poster; None if there is one, or if nothing was tried yet.
     reason: str | None = None
     source: Source | None = None
     poster_path: str | None = None
@@ -107,15 +108,16 @@ class Record:
     sha256: str | None = None
     width: int | None = None
     height: int | None = None
+    # ISO 8601 in UTC; None if nothing was tried yet.
     fetched_at: str | None = field(default_factory=_now)
     attempts: int = 1
 
 
-# The columns are the fields of a record. A film's second row replaces its first, and counts the attempts on.
+# The columns are the fields of a record. A new row of a film replaces the old one, and the attempts add up.
 _NAMES = tuple(column.name for column in fields(Record))
 _COLUMNS = ", ".join(_NAMES)
 _VALUES = ", ".join(f":{name}" for name in _NAMES)
-# All that a replaced row brings back: the attempts are counted on.
+# What a replaced row restores: not the attempts, which are never reset.
 _KEPT_NAMES = tuple(name for name in _NAMES if name not in ("movie_id", "attempts"))
 _KEPT = ", ".join(_KEPT_NAMES)
 _CHANGES = ", ".join(f"{name} = excluded.{name}" for name in _KEPT_NAMES)
@@ -126,21 +128,18 @@ _UPSERT = (
 
 
 class PosterDatabase:
-    """The rows of all films; open it with `PosterDatabase.open`.
-
-    One thread at a time uses the connection. What is changed counts once `commit` was called.
-    """
+    """The rows of all films; changes take effect with `commit`. One thread at a time uses the connection."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self._path = path
         self._connection = connection
-        # Not left to SQLite, whose connection keeps one error message for all threads: read by one of them while
-        # another's failure replaces it, it ends the process.
+        # SQLite's own lock does not cover the error message that all threads share: a thread that reads it while
+        # another's error replaces it would crash the process.
         self.lock = threading.RLock()
 
     @classmethod
     def open(cls, path: Path) -> PosterDatabase:
-        """Open a table; an empty one is made where there is none."""
+        """Open a database, and create it if it does not exist."""
         with sqlite_errors(path):
             connection = sqlite3.connect(path, check_same_thread=False)
             try:
@@ -152,7 +151,7 @@ class PosterDatabase:
 
     @classmethod
     def open_to_read(cls, path: Path) -> PosterDatabase:
-        """Open a table without the right to write, and without the need of it."""
+        """Open a database for reading, which needs no write permission."""
         if not path.is_file():
             raise NotBuiltError(
                 f"no posters here yet ({path} is missing); run `keyart fetch` or `keyart import FOLDER`"
@@ -167,39 +166,37 @@ class PosterDatabase:
         return cls(path, connection)
 
     def close(self) -> None:
-        """Close the database."""
-        # A thread that is still reading would find it gone, and end the process.
+        # Closing the connection under a thread that is reading would crash the process.
         with self.lock:
             self._connection.close()
 
     def put(self, record: Record) -> None:
-        """Write a film's row in place of the one that it had; the attempts add up."""
+        """Replace a film's row; the attempts add up."""
         self._execute(_UPSERT, vars(record))
 
     def count_attempt(self, movie_id: int) -> None:
-        """Note that a film was asked for in vain, and change nothing else."""
+        """Count an attempt that changed nothing."""
         self._execute("UPDATE posters SET attempts = attempts + 1 WHERE movie_id = ?", (movie_id,))
 
     def keep_replaced(self, movie_id: int) -> None:
-        """Keep a film's row, which is about to be replaced, until `confirm`; one that is kept already stays instead."""
-        # What is kept already was confirmed once, which the present row is not yet.
+        """Save a film's row, before it is replaced, until `confirm`; an earlier saved row stays instead."""
+        # The saved row was confirmed, which the current one is not.
         statement = f"INSERT OR IGNORE INTO replaced ({_COLUMNS}) SELECT {_COLUMNS} FROM posters WHERE movie_id = ?"
         self._execute(statement, (movie_id,))
 
     def forget_replaced(self, movie_id: int) -> None:
-        """Keep no earlier row of a film any more."""
         self._execute("DELETE FROM replaced WHERE movie_id = ?", (movie_id,))
 
     def confirm(self) -> bool:
-        """Forget the rows that were replaced by pictures which came from one address of TMDB's alone."""
+        """Drop saved rows, except of pictures that came from several addresses; return whether there were any."""
         shared = "SELECT sha256 FROM posters GROUP BY sha256 HAVING COUNT(DISTINCT poster_path) > 1"
         doubtful = f"SELECT movie_id FROM posters WHERE sha256 IN ({shared})"
         return self._execute(f"DELETE FROM replaced WHERE movie_id NOT IN ({doubtful})") > 0
 
-    def disown(self, sha256: str, reason: str) -> None:
-        """Take a picture from all films that got it from TMDB, and remember that it is no poster.
+    def reject_placeholder(self, sha256: str, reason: str) -> None:
+        """Record that a picture is a placeholder, and remove it from all films that got it from TMDB.
 
-        They get back the rows that it replaced; those that had none before are marked as failed.
+        Their saved rows are restored; those without one are marked as failed.
         """
         self._execute("INSERT OR IGNORE INTO placeholders VALUES (?)", (sha256,))
         self._execute("DELETE FROM replaced WHERE sha256 = ? AND poster_path IS NOT NULL", (sha256,))
@@ -219,72 +216,71 @@ class PosterDatabase:
         )
 
     def is_placeholder(self, sha256: str) -> bool:
-        """Tell whether a picture was disowned."""
         return bool(self.rows("SELECT 1 FROM placeholders WHERE sha256 = ?", (sha256,)))
 
     def add_films(self, movie_ids: Iterable[int]) -> None:
-        """Give every film a row, and commit; those that have one keep it."""
+        """Add rows for films that have none, and commit."""
         rows = ((movie_id, State.MISSING) for movie_id in movie_ids)
         statement = "INSERT OR IGNORE INTO posters (movie_id, state, attempts) VALUES (?, ?, 0)"
-        with self._at_database(), self._connection:
+        with self._locked(), self._connection:
             self._connection.executemany(statement, rows)
 
     def commit(self) -> None:
-        """Commit what was changed, or undo it."""
+        """Commit all changes, or roll them back."""
         with self.lock:
             try:
-                with self._at_database():
+                with self._locked():
                     self._connection.commit()
             finally:
-                # What could not be committed must not be half there. After a commit there is nothing to undo.
+                # After a successful commit this does nothing.
                 with suppress(sqlite3.Error):
                     self._connection.rollback()
 
     def records(self, clause: str, *values: object) -> Iterator[Record]:
-        """Read whole rows, as they are written."""
+        """Return whole rows; `clause` is the SQL that follows the table."""
         for movie_id, state, reason, source, *rest in self.rows(f"SELECT {_COLUMNS} FROM posters {clause}", values):
             yield Record(movie_id, State(state), reason, source and Source(source), *rest)
 
     def file_of(self, movie_id: int) -> tuple[str | None, str | None]:
-        """Tell the name and the checksum of a film's file."""
+        """Return the name and the checksum of a film's file; None for a film without one."""
         rows = self.rows("SELECT file_name, sha256 FROM posters WHERE movie_id = ?", (movie_id,))
         return (rows[0][0], rows[0][1]) if rows else (None, None)
 
     def files_of(self, movie_id: int) -> set[str]:
-        """Tell the names of all files that a film may need: of its row, and of one that was replaced."""
+        """Return the file names of a film's row and of its saved row."""
         statement = "SELECT file_name FROM {} WHERE movie_id = ?"
         both = " UNION ".join(statement.format(name) for name in ("posters", "replaced"))
         return {name for (name,) in self.rows(both, (movie_id, movie_id)) if name}
 
     def files_with(self, sha256: str) -> list[tuple[int, str | None]]:
-        """List the files that hold one picture, of rows and of those that were replaced."""
+        """Return movie_id and file name of all rows, saved ones included, that have a picture."""
         statement = "SELECT movie_id, file_name FROM {} WHERE sha256 = ?"
         both = " UNION ".join(statement.format(name) for name in ("posters", "replaced"))
         return [(movie_id, name) for movie_id, name in self.rows(both, (sha256, sha256))]
 
     def n_paths(self, sha256: str) -> int:
-        """Count TMDB's addresses from which one picture came."""
+        """Count the addresses at TMDB that a picture came from."""
         return int(self.rows("SELECT COUNT(DISTINCT poster_path) FROM posters WHERE sha256 = ?", (sha256,))[0][0])
 
     def rows(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """Read anything."""
-        with self._at_database():
+        """Run a query."""
+        with self._locked():
             return self._connection.execute(statement, values).fetchall()
 
     def _execute(self, statement: str, values: Sequence[object] | dict[str, Any] = ()) -> int:
-        """Change rows; tells how many."""
-        with self._at_database():
+        """Run a statement; return the number of rows changed."""
+        with self._locked():
             return self._connection.execute(statement, values).rowcount
 
     @contextmanager
-    def _at_database(self) -> Iterator[None]:
-        """Give one thread at a time the connection, and say in words what SQLite says about it."""
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock, and convert SQLite's errors."""
         with self.lock, sqlite_errors(self._path):
             yield
 
 
 def _connect_to_read(path: Path) -> sqlite3.Connection:
-    # Not mode=ro: after a writer was killed, a reader must be able to take up what it had committed.
+    # Not mode=ro: a reader has to recover what a killed writer had committed.
     address = path.absolute().as_uri()
     connection = sqlite3.connect(f"{address}?mode=rw", uri=True, check_same_thread=False)
     try:
@@ -292,7 +288,7 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA user_version")
     except sqlite3.OperationalError:
         connection.close()
-        # Even to read, WAL wants a file beside the database; where nobody can write, nothing changes either.
+        # Even for reading, WAL needs to write a file beside the database; on a read-only disk nothing changes.
         return sqlite3.connect(f"{address}?mode=ro&immutable=1", uri=True, check_same_thread=False)
     return connection
 
@@ -308,10 +304,10 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Make an empty database ready, and hold any other to its version."""
+    """Create the tables, or check the version of existing ones."""
     version = _check_version(connection, path)
     connection.execute("PRAGMA journal_mode = WAL")
-    # Under WAL this keeps every commit through a killed process; only a power cut may undo the last few.
+    # With WAL, commits survive a killed process; only a power failure may undo the last few.
     connection.execute("PRAGMA synchronous = NORMAL")
     with connection:
         if version == 0:

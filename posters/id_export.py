@@ -1,6 +1,6 @@
-"""TMDB's daily export of all ids it knows: a gzip file of JSON lines, each with an ``id``.
+"""Read TMDB's daily export of movie ids: a gzip file of JSON lines, each with an ``id``.
 
-A film whose tmdb_id it does not list is dead, which saves a request for it. May import `catalog` only.
+Ids that it does not list are unknown to TMDB, which saves requests for them.
 
 References
 ----------
@@ -26,11 +26,10 @@ _GZIP = b"\x1f\x8b"
 
 
 def read_live_ids(source: str, tmdb_ids: Collection[int], download: Callable[[str, str], bytes]) -> frozenset[int]:
-    """Tell which of some ids TMDB knows, by its daily export.
+    """Return those of some ids that an export, a file or an address, lists.
 
-    The export is read to its end before anything is said: one that was cut off would make live films look dead. It
-    lists films that are not for adults, as they were when it was made. One that was unzipped is read as well, but then
-    nothing tells whether its last lines are there.
+    The export is read to its end first: one that was cut off would lack ids that TMDB knows. It lists films that are
+    not for adults. An unzipped export is accepted, but then missing lines at its end go unnoticed.
     """
     wanted = frozenset(tmdb_ids)
     try:
@@ -46,12 +45,12 @@ def read_live_ids(source: str, tmdb_ids: Collection[int], download: Callable[[st
 
 
 def is_address(source: str) -> bool:
-    """Tell an address from a file's path."""
+    """Return whether an export is named by an address, not by a path."""
     return source.lower().startswith(("http://", "https://"))
 
 
 def _ids(lines: IO[bytes], source: str) -> Iterator[int]:
-    # A line has a limit, or a bomb of one endless line would fill the memory.
+    # With a limit, since a decompression bomb of one endless line would fill the memory.
     for number, line in enumerate(iter(lambda: lines.readline(_MAX_LINE_BYTES), b""), start=1):
         if not line.strip():
             continue
@@ -80,7 +79,7 @@ def _open(source: str, download: Callable[[str, str], bytes]) -> IO[bytes]:
 
 
 def _unzipped(stream: IO[bytes]) -> IO[bytes]:
-    """Unzip what is zipped; browsers and curl may have done so already."""
+    """Unzip a stream, unless a browser or curl has done so already."""
     zipped = stream.read(len(_GZIP)) == _GZIP
     stream.seek(0)
     return cast(IO[bytes], gzip.open(stream)) if zipped else stream

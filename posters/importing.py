@@ -1,8 +1,7 @@
-"""Posters that a user already has: a folder of files named by an id, or a CSV that names file and film.
+"""Import existing posters: a folder of files named by an id, or a CSV with file and film.
 
-All that is written about the files is checked before the first is copied. The posters themselves are checked one by
-one: one that is no image is listed and passed over. Files are read and copied, never moved or changed. May import
-`catalog` only.
+File names and the CSV are checked before the first poster is copied. The posters themselves are checked one by one; an
+invalid one is reported and skipped. Files are copied, never moved or changed.
 """
 
 from __future__ import annotations
@@ -24,22 +23,22 @@ from posters.store import PosterStore
 from posters.validation import MAX_POSTER_BYTES, too_many_bytes
 
 By = Literal["imdb", "movie", "tmdb"]
-"""Which of a film's three numbers the files are named by."""
+"""Which of a film's ids the files are named by."""
 
 OnProgress = Callable[[int, int], None]
 
-# A file, and the films that it is said to be the poster of.
+# A file, and the films that it is a poster of.
 _Claim = tuple[Path, tuple[int, ...]]
 
 _IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
 _STEM = re.compile(r"(?:tt)?([0-9]{1,12})", re.IGNORECASE)
-# Only IMDb's ids begin with tt, or are filled with zeros to seven digits.
+# Only IMDb's ids begin with tt, or are zero-padded to seven digits.
 _IMDB_STEM = re.compile(r"tt[0-9]+|0[0-9]{6}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What an import did.
+    """The result of importing posters.
 
     Parameters
     ----------
@@ -86,7 +85,10 @@ def import_folder(
     *,
     on_progress: OnProgress | None = None,
 ) -> ImportReport:
-    """Copy posters from a folder and all below it, matched to films by the files' names."""
+    """Import posters from a folder and all below it, matched to films by the names of the files.
+
+    Files are named as in ``0113277.jpg``, ``tt0113277.PNG`` or ``6.webp``; films that share an id share the poster.
+    """
     if by not in get_args(By):
         raise ValueError(f"expected by to be one of {', '.join(get_args(By))}; received {by!r}")
     paths = _image_paths(folder)
@@ -98,7 +100,7 @@ def import_folder(
 def import_csv(
     csv_path: Path, films: Iterable[Film], store: PosterStore, *, on_progress: OnProgress | None = None
 ) -> ImportReport:
-    """Copy posters that a CSV file names."""
+    """Import posters named by a CSV with the columns ``movie_id`` and ``path``, relative to the CSV's folder."""
     known = {film.movie_id for film in films}
     claims: list[_Claim] = []
     for row in read_rows(csv_path, ("movie_id", "path")):
@@ -124,13 +126,13 @@ def _image_paths(folder: Path) -> list[Path]:
 
 
 def _visible_files(folder: Path) -> Iterator[Path]:
-    """List all files below a folder but hidden ones; links are followed, and no folder is entered twice."""
-    entered: set[str] = set()
+    """Yield all files below a folder except hidden ones; links are followed, and no folder is visited twice."""
+    visited: set[str] = set()
     for parent, folder_names, file_names in os.walk(folder, onerror=_raise, followlinks=True):
-        if (real_parent := os.path.realpath(parent)) in entered:
+        if (real_parent := os.path.realpath(parent)) in visited:
             folder_names.clear()
             continue
-        entered.add(real_parent)
+        visited.add(real_parent)
         folder_names[:] = sorted(name for name in folder_names if not name.startswith("."))
         yield from (Path(parent, name) for name in file_names if not name.startswith("."))
 
@@ -141,14 +143,14 @@ def _raise(error: OSError) -> None:
 
 def _number(path: Path, by: By) -> int | None:
     found = _STEM.fullmatch(path.stem)
-    # Taken for another id, an IMDb id would bring a poster to the wrong film.
+    # An IMDb id that is read as another id would give a poster to the wrong film.
     if not found or (by != "imdb" and _IMDB_STEM.fullmatch(path.stem)):
         return None
     return int(found[1])
 
 
 def _movie_ids_by(by: By, films: Iterable[Film]) -> Mapping[int | None, tuple[int, ...]]:
-    """Map the number that files are named by to the films that have it."""
+    """Map each id to the movie_ids of the films that have it."""
     movie_ids: dict[int | None, tuple[int, ...]] = {}
     for film in films:
         imdb_number = int(film.imdb_id) if film.imdb_id else None
@@ -160,7 +162,7 @@ def _movie_ids_by(by: By, films: Iterable[Film]) -> Mapping[int | None, tuple[in
 
 @dataclass
 class _Tally:
-    """What an import has come to so far."""
+    """Counts an import in progress."""
 
     imported: set[int] = field(default_factory=set)
     unchanged: set[int] = field(default_factory=set)
@@ -169,11 +171,10 @@ class _Tally:
     duplicates: list[Path] = field(default_factory=list)
 
     def has(self, movie_id: int) -> bool:
-        """Tell whether a film has got its poster from this import."""
+        """Return whether this import has given the film a poster."""
         return movie_id in self.imported or movie_id in self.unchanged
 
     def report(self) -> ImportReport:
-        """Close the tally."""
         return ImportReport(
             len(self.imported),
             len(self.unchanged),
@@ -184,7 +185,7 @@ class _Tally:
 
 
 def _import(claims: list[_Claim], store: PosterStore, on_progress: OnProgress | None) -> ImportReport:
-    """Import files for the films that each is claimed to be of; the first good file of a film wins."""
+    """Import files; the first valid file of a film wins."""
     tally = _Tally()
     with store.writer_lock():
         for n_done, (path, movie_ids) in enumerate(claims, start=1):
@@ -221,7 +222,7 @@ def _keep(content: bytes, movie_ids: list[int], store: PosterStore, tally: _Tall
     sha256 = hashlib.sha256(content).hexdigest()
     for movie_id in movie_ids:
         poster = store.poster(movie_id)
-        # The file itself is asked: an import is how one mends a poster that was damaged.
+        # By the content of the file, since an import is the way to repair a damaged poster.
         if poster and poster.sha256 == sha256 == sha256_file(poster.path):
             tally.unchanged.add(movie_id)
         else:

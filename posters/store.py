@@ -1,12 +1,11 @@
-"""Poster files, kept in step with the table of their states.
+"""Poster files, kept consistent with the database of their states.
 
-Owns one folder: the posters as they came, ``{movie_id}.jpg`` (or ``.png``, ``.webp``, ``.gif``, by what the bytes
-are), beside ``posters.sqlite``, which `posters.database` owns. A file appears before its row is committed, so that a
-row never speaks of a file that was not written; and a row whose file has vanished since is not believed. One that
-replaces another is written beside it, as ``{movie_id}-{sha256[:8]}.jpg`` where the plain name is taken: the commit of
-the row is the switch. The old file stays, with its row, until `PosterStore.confirm`: should the new one turn out to be
-no poster, the old one counts again. ``writer.pid`` names the one process that writes, while it does.
-May import `catalog` only.
+A folder holds the posters verbatim, ``{movie_id}.jpg`` (or ``.png``, ``.webp``, ``.gif``, by their content), beside
+``posters.sqlite``. A file is written before its row is committed, so a row never names a file that was not written; a
+row whose file has disappeared counts as missing. A replacement is written beside the old file, as
+``{movie_id}-{sha256[:8]}.jpg`` if the plain name is taken, and takes effect with the commit of its row. The old file
+and row are kept until `PosterStore.confirm`, and restored if the new picture proves to be a placeholder. ``writer.pid``
+holds the id of the process that writes.
 """
 
 from __future__ import annotations
@@ -28,14 +27,13 @@ from posters.validation import ImageFacts, verify_image
 
 _FILE_NAME = re.compile(r"([0-9]+)(-[0-9a-f]{8})?\.(jpg|png|webp|gif)")
 
-# So many addresses at which TMDB's image host has one and the same picture: that is what it sends in place of posters.
-# Two films, or the parts of one, may well share a poster.
-_N_ALIKE = 10
+# A picture that came from this many addresses at TMDB is a placeholder. Two films, or the parts of one, may share one.
+_N_PLACEHOLDER = 10
 
 
 @dataclass(frozen=True)
 class Poster:
-    """A poster that is here."""
+    """A stored poster; width and height in pixels."""
 
     movie_id: int
     path: Path
@@ -48,28 +46,28 @@ class Poster:
 
 @dataclass(frozen=True)
 class WrittenPoster:
-    """A poster whose file was written, and that does not count yet."""
+    """A poster whose file was written but is not registered yet."""
 
     file_name: str
     facts: ImageFacts
 
 
 class PosterStore:
-    """A folder of posters with their states; open it with `PosterStore.open`.
+    """A folder of posters with their states.
 
-    Reading is safe from several threads, and so is `write_file`; one thread writes all else.
+    Reading and `write_file` are safe from several threads; all other writing is for one thread.
     """
 
-    def __init__(self, posters_dir: Path, table: PosterDatabase) -> None:
+    def __init__(self, posters_dir: Path, database: PosterDatabase) -> None:
         self._posters_dir = posters_dir
-        self._database = table
+        self._database = database
         self._in_transaction = False
-        # Of the films that were changed since the last commit: the files that may be theirs no more after it.
-        self._rivals: defaultdict[int, set[str]] = defaultdict(set)
+        # By film, the files that the next commit or rollback may leave without a row.
+        self._candidates: defaultdict[int, set[str]] = defaultdict(set)
 
     @classmethod
     def open(cls, posters_dir: Path) -> PosterStore:
-        """Open a store; an empty one is made where there is none."""
+        """Open a store, and create it if it does not exist."""
         try:
             posters_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -78,7 +76,7 @@ class PosterStore:
 
     @classmethod
     def open_to_read(cls, posters_dir: Path) -> PosterStore:
-        """Open a store without the right to write, and without the need of it."""
+        """Open a store for reading, which needs no write permission."""
         return cls(posters_dir, PosterDatabase.open_to_read(posters_dir / DATABASE_NAME))
 
     def __enter__(self) -> PosterStore:
@@ -93,19 +91,18 @@ class PosterStore:
         return f"PosterStore({str(self._posters_dir)!r})"
 
     def close(self) -> None:
-        """Close the database."""
         self._database.close()
 
     @contextmanager
     def writer_lock(self) -> Iterator[None]:
-        """Keep other processes from writing for as long as the block lasts, and clear up after one that was killed."""
+        """Keep other processes from writing during the block, and clean up after killed ones."""
         with exclusive(self._posters_dir):
             self._sweep()
             yield
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit at once what is entered in the block, also if it is broken off."""
+        """Commit what is registered in the block together, also after an exception."""
         self._in_transaction = True
         try:
             yield
@@ -114,26 +111,26 @@ class PosterStore:
             self._commit()
 
     def put(self, movie_id: int, content: bytes, origin: Origin) -> Poster:
-        """Keep a poster verbatim, once it has been decoded completely: `write_file` and `enter` in one."""
+        """Store a poster: `write_file` and `register` in one."""
         return self.register(movie_id, self.write_file(movie_id, content), origin)
 
     def write_file(self, movie_id: int, content: bytes) -> WrittenPoster:
-        """Verify a poster and write its file; it counts once `enter` was told. May be called from any thread."""
+        """Verify a poster and write its file; it takes effect with `register`. Safe from any thread."""
         facts = verify_image(content)
         written = WrittenPoster(self._name_for(movie_id, facts), facts)
-        # A row whose file lost its bytes in a power cut is not believed.
+        # A file that is lost in a power failure is noticed by its length.
         write_unflushed(self._posters_dir / written.file_name, content)
         return written
 
     def register(self, movie_id: int, written: WrittenPoster, origin: Origin) -> Poster:
-        """Enter a poster whose file was written.
+        """Record a poster whose file was written.
 
-        One that came from TMDB before is kept beside it until `confirm`, or comes back if this one turns out to be a
-        picture that many films get.
+        An earlier poster from TMDB is kept until `confirm`, and restored if this one proves to be a placeholder.
+        DataError if it is known as one, or came from too many addresses.
         """
         facts = written.facts
         if origin.poster_path and self._is_placeholder(facts.sha256):
-            raise self._refused(movie_id, written, origin)
+            raise self._rejected(movie_id, written, origin)
         path = self._posters_dir / written.file_name
         record = Record(
             movie_id=movie_id,
@@ -147,9 +144,9 @@ class PosterStore:
             height=facts.height,
         )
         earlier = self.poster(movie_id)
-        with self._entering((movie_id, path.name)):
+        with self._registering((movie_id, path.name)):
             if not origin.poster_path:
-                # What a user imports is meant.
+                # An imported poster is intended, and needs no confirmation.
                 self._database.forget_replaced(movie_id)
             elif earlier and earlier.sha256 != facts.sha256:
                 self._database.keep_replaced(movie_id)
@@ -157,14 +154,14 @@ class PosterStore:
         return Poster(movie_id, path, facts.sha256, facts.n_bytes, facts.width, facts.height, origin.source)
 
     def _is_placeholder(self, sha256: str) -> bool:
-        return self._database.is_placeholder(sha256) or self._database.n_paths(sha256) >= _N_ALIKE
+        return self._database.is_placeholder(sha256) or self._database.n_paths(sha256) >= _N_PLACEHOLDER
 
-    def _refused(self, movie_id: int, written: WrittenPoster, origin: Origin) -> DataError:
-        """Take a picture that is no poster from all films that have it."""
-        reason = f"expected a poster, received a picture that {_N_ALIKE} other films got as well: a placeholder"
+    def _rejected(self, movie_id: int, written: WrittenPoster, origin: Origin) -> DataError:
+        """Remove a placeholder from all films that have it."""
+        reason = f"expected a poster, received a picture that {_N_PLACEHOLDER} other films got as well: a placeholder"
         sha256 = written.facts.sha256
-        with self._entering((movie_id, written.file_name), *self._database.files_with(sha256)):
-            self._database.disown(sha256, reason)
+        with self._registering((movie_id, written.file_name), *self._database.files_with(sha256)):
+            self._database.reject_placeholder(sha256, reason)
             if self.poster(movie_id):
                 self._database.count_attempt(movie_id)
             else:
@@ -172,10 +169,9 @@ class PosterStore:
         return DataError(reason)
 
     def confirm(self) -> None:
-        """Let go of the posters that were replaced, now that a whole run has come and gone.
+        """Drop the posters that were replaced, after a complete run.
 
-        One whose replacement came from a second address as well is kept on: that may be what an image host sends in
-        place of posters, and be found out yet by the next films that get it.
+        Those whose replacement came from several addresses are kept, since it may yet prove to be a placeholder.
         """
         with self.transaction():
             any_replaced = self._database.confirm()
@@ -183,20 +179,20 @@ class PosterStore:
             self._sweep()
 
     def add_films(self, movie_ids: Iterable[int]) -> None:
-        """Give every film a row; those that have one keep it."""
+        """Add rows for films that have none."""
         self._database.add_films(movie_ids)
 
     def mark(self, movie_id: int, state: State, reason: str, origin: Origin | None = None) -> None:
-        """Note why a film has no poster; one that it had goes, unless the asking only failed."""
+        """Record why a film has no poster; an earlier one is removed, except if the attempt failed."""
         if state in (State.OK, State.MISSING):
             raise ValueError(f"expected a state that says why there is no poster, received {state}")
-        # Nobody is asked for a film without a link.
+        # A film without a link cannot be requested.
         attempts = 0 if state is State.NO_LINK else 1
         if state is State.FAILED and self.poster(movie_id):
-            with self._entering():
+            with self._registering():
                 self._database.count_attempt(movie_id)
         else:
-            with self._entering((movie_id, None)):
+            with self._registering((movie_id, None)):
                 if state is not State.FAILED:
                     self._database.forget_replaced(movie_id)
                 self._database.put(
@@ -204,29 +200,28 @@ class PosterStore:
                 )
 
     def poster(self, movie_id: int) -> Poster | None:
-        """Tell one film's poster."""
         return next(self._posters("AND movie_id = ?", movie_id), None)
 
     def posters(self) -> list[Poster]:
-        """List the posters that are here."""
+        """Return all stored posters by movie_id."""
         return list(self._posters("ORDER BY movie_id"))
 
     def record(self, movie_id: int) -> Record | None:
-        """Tell all that is kept about one film's poster."""
+        """Return a film's row; None if nothing was tried yet."""
         return next(self._records("WHERE movie_id = ?", movie_id), None)
 
     def records(self) -> list[Record]:
-        """List all that is kept."""
+        """Return all rows by movie_id."""
         return list(self._records("ORDER BY movie_id"))
 
     def failed(self) -> list[Record]:
-        """List what is kept about the films whose last try failed."""
+        """Return the rows of films whose last attempt failed, by movie_id."""
         return list(self._records("WHERE state = 'failed' ORDER BY movie_id"))
 
     def states(self) -> dict[int, State]:
-        """Tell how things stand with every film that has a row."""
+        """Return the state of every film that has a row; other films are missing."""
         states = {}
-        # Not by way of `records`: of 90,000 films those would be the largest thing in memory.
+        # Not through `records`, which for 90,000 films would take the most memory of all.
         for movie_id, state, file_name, n_bytes in self._database.rows(
             "SELECT movie_id, state, file_name, n_bytes FROM posters ORDER BY movie_id"
         ):
@@ -235,27 +230,27 @@ class PosterStore:
         return states
 
     def attempts(self) -> dict[int, int]:
-        """Tell how often every film's poster was asked for."""
+        """Return the number of attempts by movie_id."""
         return dict(self._database.rows("SELECT movie_id, attempts FROM posters"))
 
     def counts(self, movie_ids: Iterable[int]) -> dict[State, int]:
-        """Count the films of a catalog by state."""
+        """Count films by state; every state is included."""
         states = self.states()
         counted = Counter(states.get(movie_id, State.MISSING) for movie_id in movie_ids)
         return {state: counted[state] for state in State}
 
     def n_bytes(self, movie_ids: Iterable[int]) -> int:
-        """Add up the lengths of the posters that are here."""
+        """Return the total size of the stored posters of films."""
         wanted = frozenset(movie_ids)
         return sum(poster.n_bytes for poster in self._posters("") if poster.movie_id in wanted)
 
     def older_than(self, moment: datetime) -> set[int]:
-        """List the films of which TMDB was asked before a moment; what a user imported has no age.
+        """Return the films that were requested from TMDB before a moment; imported posters do not age.
 
-        A time to come is that of a clock which was wrong; such a film may be of any age, and is listed as well.
+        Films requested in the future are included: the clock was wrong, and their age is unknown.
         """
         text = moment.astimezone(UTC).isoformat(timespec="seconds")
-        # A clock may well go back by an hour.
+        # A clock may be set back by an hour.
         tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
         clause = "WHERE (fetched_at < ? OR fetched_at > ?) AND source IS NOT NULL AND source != 'import'"
         rows = self._database.rows(f"SELECT movie_id FROM posters {clause}", (text, tomorrow))
@@ -277,55 +272,54 @@ class PosterStore:
                 yield record
 
     def _name_for(self, movie_id: int, facts: ImageFacts) -> str:
-        """Name the file of a poster so that it overwrites none that a row speaks of, but for one of the same bytes."""
-        # The name is made of our own number and what was decoded: nothing that the network said is part of it.
+        """Choose a file name that no row uses, except for a file of the same content."""
+        # The name consists of the movie_id and what was decoded; nothing in it comes from the network.
         plain = f"{movie_id}{facts.suffix}"
         with self._database.lock:
             name, sha256 = self._database.file_of(movie_id)
-            # A film that is entered twice before a commit still has the file of the row that counts until then.
-            taken = self._database.files_of(movie_id) | self._rivals.get(movie_id, set())
+            # A film that is registered twice before a commit still needs the file of the committed row.
+            taken = self._database.files_of(movie_id) | self._candidates.get(movie_id, set())
         if name and sha256 == facts.sha256 and Path(name).suffix == facts.suffix:
             return name
         return plain if plain not in taken else f"{movie_id}-{facts.sha256[:8]}{facts.suffix}"
 
     @contextmanager
-    def _entering(self, *files: tuple[int, str | None]) -> Iterator[None]:
-        """Commit what is entered in the block, at the latest with the block of `together` around it.
+    def _registering(self, *files: tuple[int, str | None]) -> Iterator[None]:
+        """Commit after the block, or after the transaction around it.
 
-        Of the films that are named, the files named, and those that the table has now, go then if it has them no more.
+        The given files, and the current files of these films, are removed then if no row of the film names them.
         """
         with self._database.lock:
             for movie_id, name in files:
-                self._rivals[movie_id].update(self._database.files_of(movie_id), [name] if name else [])
+                self._candidates[movie_id].update(self._database.files_of(movie_id), [name] if name else [])
         try:
             yield
         finally:
-            # Also after an error, which undid the row: its file goes then.
+            # Also after an error, which rolled the row back: its file is removed then.
             if not self._in_transaction:
                 self._commit()
 
     def _commit(self) -> None:
-        """Commit what was entered, or undo it; then remove the files that have lost their row, or got none."""
+        """Commit or roll back, then remove the files without a row."""
         with self._database.lock:
             try:
                 self._database.commit()
             finally:
-                self._remove_losers()
+                self._remove_unused()
 
-    def _remove_losers(self) -> None:
-        # The database is asked, since a full disk undoes more than the last row. What cannot be removed now, the next
-        # `writing` sweeps up.
+    def _remove_unused(self) -> None:
+        # By the database, since a full disk rolls back more than the last row. What cannot be removed now is removed by
+        # the next `writer_lock`.
         with suppress(OSError, StoreError):
-            while self._rivals:
-                movie_id, names = self._rivals.popitem()
+            while self._candidates:
+                movie_id, names = self._candidates.popitem()
                 for name in names - self._database.files_of(movie_id):
                     (self._posters_dir / name).unlink(missing_ok=True)
 
     def _sweep(self) -> None:
-        """Remove the posters that no row speaks of: a killed process did not enter them, or they were replaced.
+        """Remove the files that no row names: a killed process did not register them, or they were replaced.
 
-        Only those of films whose row speaks of another file, or of none: where the database was lost, the posters are
-        all there is.
+        Only files of films with a row: if the database was lost, the posters are all that is left.
         """
         known = {
             movie_id for (movie_id,) in self._database.rows("SELECT movie_id FROM posters WHERE state != 'missing'")
@@ -344,7 +338,7 @@ class PosterStore:
 
 
 def _is_whole(path: Path, n_bytes: int | None) -> bool:
-    """Tell whether a file is there as it was written; its length finds one that was cut off or replaced."""
+    """Return whether a file exists with this length, so that it was neither cut off nor replaced."""
     try:
         return path.stat().st_size == n_bytes
     except OSError:

@@ -1,7 +1,7 @@
-"""The truth of a poster's bytes: an image counts once it has been decoded completely.
+"""Validate poster files by decoding them completely, whatever their name or content type.
 
-A 200 can carry a login page, half a JPEG or a single pixel, and a folder can hold a text file named ``.jpg``. What
-an image is called or said to be plays no part here, only what Pillow makes of it. May import `catalog` only.
+A response with status 200 may be a login page, half a JPEG or a single pixel, and a folder may hold a text file named
+``.jpg``.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ from PIL import Image
 from catalog.errors import DataError
 
 MAX_POSTER_BYTES = 64 << 20
-"""A file larger than this is not read: the largest posters have a tenth of it."""
+"""Larger files are not read; the largest posters have a tenth of it."""
 
 MAX_POSTER_PIXELS = 25_000_000
-"""What is decoded at most: TMDB's largest have 6 million. A PNG of this many takes 100 MB while it is decoded."""
+"""Larger images are not decoded; TMDB's largest have 6 million. Decoding a PNG of this many takes 100 MB."""
 
 MIN_POSTER_SIDE = 16
-"""Pixels; a placeholder has 1, the smallest thumbnails have about 45."""
+"""In pixels; a placeholder has 1, the smallest thumbnails have about 45."""
 
-# What may take much memory waits for its turn, or the threads of a fetch would fill it together. A JPEG's pixels are
-# decoded at an eighth of its size, but a progressive one is held whole before that.
-_TURNS = threading.BoundedSemaphore(2)
+# Limits the images decoded at a time that may take much memory. A JPEG is decoded at an eighth of its size, but a
+# progressive one is held whole before that.
+_LARGE = threading.BoundedSemaphore(2)
 _SMALL_JPEG_PIXELS = 4_000_000
 _JPEG = b"\xff\xd8"
 
-# Of 256 levels, in averages of 8 by 8 pixels: what noise and compression leave of one color. It must stay small, or a
-# dark line of letters on black would be taken for noise.
-_EVEN = 5
+# Of 256 levels, in averages of 8 by 8 pixels: the variation that noise and compression leave of a single color. It has
+# to stay small, or a dark line of letters on black would pass for noise.
+_MAX_NOISE = 5
 _BLOCK = 8
 
-# MPO is a JPEG with a second picture behind the first; some cameras and scanners write posters so.
+# MPO is a JPEG with a second picture behind the first, as some cameras and scanners write.
 _SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif"}
 _READABLE = ("JPEG", "PNG", "WEBP", "GIF")
 
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What decoding tells of an image."""
+    """Format, size and checksum of an image; `suffix` is by content, such as ``.jpg``."""
 
     suffix: str
     width: int
@@ -53,19 +53,19 @@ class ImageFacts:
 
 
 def verify_image(content: bytes) -> ImageFacts:
-    """Decode an image completely, and tell what it is."""
+    """Decode an image completely; DataError, with a bare reason, if it is invalid or no poster."""
     if not content:
         raise DataError("expected an image, received an empty file")
     if len(content) > MAX_POSTER_BYTES:
         raise DataError(too_many_bytes(len(content)))
-    # Some decoders take their memory when the file is opened already.
-    with nullcontext() if content.startswith(_JPEG) else _TURNS:
+    # Some decoders allocate their memory when the file is opened.
+    with nullcontext() if content.startswith(_JPEG) else _LARGE:
         suffix, width, height = _decoded(content)
     return ImageFacts(suffix, width, height, len(content), hashlib.sha256(content).hexdigest())
 
 
 def too_many_bytes(n_bytes: int) -> str:
-    """Word that a file is too large to be read."""
+    """Return the reason for rejecting a file by its size."""
     return f"expected a poster of at most {MAX_POSTER_BYTES >> 20} MiB, received {n_bytes / (1 << 20):.0f} MiB"
 
 
@@ -74,23 +74,23 @@ def _decoded(content: bytes) -> tuple[str, int, int]:
         width, height = image.size
         _check_size(width, height)
         suffix = _SUFFIXES[image.format or "JPEG"]
-        # A JPEG is read to its end at any scale, and an eighth of it in gray shows damage as well for half the time.
+        # At any scale a JPEG is read to its end; an eighth in gray reveals damage in half the time.
         image.draft("L", (width // _BLOCK, height // _BLOCK))
         large = content.startswith(_JPEG) and width * height > _SMALL_JPEG_PIXELS
-        with _TURNS if large else nullcontext():
+        with _LARGE if large else nullcontext():
             _decode(image)
-        # The draft of a JPEG is averaged already.
+        # A JPEG at an eighth of its size is averaged already.
         _check_contents(image if image.size != (width, height) else _averaged(image))
     return suffix, width, height
 
 
 def _opened(content: bytes) -> Image.Image:
-    """Read an image's header; its pixels stay undecoded."""
+    """Read an image's header without decoding pixels."""
     try:
         return Image.open(io.BytesIO(content), formats=_READABLE)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(_bomb()) from error
-    except Exception as error:  # a decoder may raise anything when it is fed just anything
+    except Exception as error:  # decoders raise all kinds of exceptions for invalid data
         raise DataError(f"expected a JPEG, PNG, WebP or GIF image, received {_kind(content)}") from error
 
 
@@ -105,16 +105,16 @@ def _check_size(width: int, height: int) -> None:
 
 
 def _check_contents(image: Image.Image) -> None:
-    """Refuse a picture of nothing, as it is sent where there is no picture."""
+    """Refuse a picture of a single color, which servers send as a placeholder."""
     extrema = image.getextrema()
     bands = extrema if isinstance(extrema[0], tuple) else (extrema,)
-    if all(highest - lowest <= _EVEN for lowest, highest in bands):
+    if all(highest - lowest <= _MAX_NOISE for lowest, highest in bands):
         raise DataError("expected a poster, received one color all over: a placeholder")
 
 
 def _averaged(image: Image.Image) -> Image.Image:
     if image.mode in ("1", "P"):
-        # Neighbors in a palette need not be alike.
+        # Averages of palette indices mean nothing.
         image = image.convert("RGBA")
     return image if image.mode.startswith("I;16") else image.reduce(_BLOCK)
 
@@ -131,7 +131,7 @@ def _bomb() -> str:
 
 
 def _kind(content: bytes) -> str:
-    """Name what stands in an image's place, as far as its first bytes tell."""
+    """Describe what is not an image, by its first bytes."""
     beginning = content[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if beginning.startswith((b"<!doctype", b"<html")):
         return "a web page"

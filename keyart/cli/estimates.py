@@ -1,4 +1,4 @@
-"""Estimates as people, CSV and JSON have them."""
+"""Format estimates for tables, CSV and JSON."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ if TYPE_CHECKING:
 
 
 def number(value: float, form: str = ".3f") -> str:
-    """Write a number."""
+    """Format a number; NaN as a dash."""
     return "–" if value != value else f"{value:{form}}"
 
 
 def estimate(measured: Estimate, form: str = ".3f", unit: str = "") -> str:
-    """Write an estimate with its interval."""
+    """Format an estimate with its interval; NaN as a dash."""
     if measured.value != measured.value:
         return "–"
     return f"{measured.value:{form}}{unit} [{measured.low:{form}}, {measured.high:{form}}]"
 
 
 def cells(name: str, measured: Estimate) -> dict[str, float]:
-    """Lay an estimate out in three columns of CSV."""
+    """Return an estimate as three columns: `name`, and its lower and upper bound."""
     return {name: measured.value, f"{name}_low": measured.low, f"{name}_high": measured.high}
 
 
 def nulled(value: Any) -> Any:
-    """Put null in the place of what could not be measured: JSON knows no NaN."""
+    """Replace NaN by None in plain values, since JSON has no NaN."""
     if isinstance(value, dict):
         return {name: nulled(part) for name, part in value.items()}
     if isinstance(value, list | tuple):

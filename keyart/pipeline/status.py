@@ -1,10 +1,11 @@
-"""What is in a workspace, what is missing, and which command comes next."""
+"""The status of a workspace: what it contains, what is missing, and which command comes next."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from catalog.errors import DataError, NotBuiltError
 from catalog.films import Catalog
@@ -16,28 +17,41 @@ from keyart.workspace.layout import Workspace
 from posters.database import State
 from posters.store import PosterStore
 
+Part = TypeVar("Part")
+
 
 @dataclass(frozen=True)
 class Status:
-    """What is in a workspace."""
+    """What a workspace contains, what is out of date and what is damaged."""
 
     home: Path
+    # The MovieLens folder that was loaded.
     source: str
     n_films: int
+    # Those of them that were added to the films of MovieLens.
     n_added: int
     n_ratings: int
+    # Films with ratings.
     n_rated: int
+    # Films by state; they add up to `n_films`.
     posters: dict[str, int]
     n_features: int
+    # Posters that could not be read.
     n_skipped: int
+    # The encoder of the features.
     backbone: str | None
     n_indexed: int
+    # The kind of index; empty if there is none.
     index: str
     index_is_current: bool
+    # Films on the atlas.
     n_mapped: int
+    # Films with item similarities.
     n_similar: int
+    # Films that can be requested from TMDB.
     n_linked: int
     similarities_are_current: bool
+    # Why parts cannot be read.
     damaged: tuple[str, ...]
 
     @property
@@ -46,12 +60,12 @@ class Status:
         return self.posters[State.OK]
 
     def next_step(self) -> str:
-        """Tell which command comes next."""
+        """Return the command to run next, and why."""
         bring = "`keyart import FOLDER --by imdb` for posters you have"
         if self.n_linked:
             bring = f"`keyart fetch` for posters from TMDB, or {bring}"
         if self.damaged:
-            return "mend what is damaged, as said above"
+            return "repair what is damaged, see above"
         if not self.n_posters and not self.n_indexed and not self.n_similar:
             return bring
         if self.n_features + self.n_skipped < self.n_posters:
@@ -65,19 +79,19 @@ class Status:
         return "`keyart similar TITLE`, or `keyart serve` to look and click"
 
     def to_dict(self) -> dict[str, Any]:
-        """Write the inventory as plain values."""
+        """Convert to plain values, with `n_posters` and the next step."""
         return {**asdict(self), "home": str(self.home), "n_posters": self.n_posters, "next": self.next_step()}
 
 
 def read_status(workspace: Workspace) -> Status:
-    """Look at every part of a workspace."""
+    """Read the status of every part of a workspace; damaged parts are listed."""
     damaged: list[str] = []
     with Catalog.open(workspace.catalog_path) as catalog:
         films, n_added = list(catalog), len(catalog.added())
         source, ratings_name = catalog.fact("source") or "", catalog.fact("ratings") or ""
     n_features, n_skipped, backbone, current = _features(workspace, damaged)
     n_indexed, indexed, index = _index(workspace, damaged)
-    n_ratings = _n_ratings(workspace, damaged)
+    n_ratings = _read(lambda: len(open_ratings(workspace)), 0, damaged)
     n_similar, similarities_of = _similarities(workspace, damaged)
     return Status(
         home=workspace.home,
@@ -93,73 +107,56 @@ def read_status(workspace: Workspace) -> Status:
         n_indexed=n_indexed,
         index=index,
         index_is_current=indexed == current,
-        n_mapped=_n_mapped(workspace, damaged),
+        n_mapped=_read(lambda: len(Atlas.open(workspace.atlas_dir)), 0, damaged),
         n_similar=n_similar,
         n_linked=sum(bool(film.tmdb_id or film.imdb_id) for film in films),
         similarities_are_current=similarities_of == ratings_name or not n_ratings,
-        # What is damaged may stand in the way of several parts.
+        # Without duplicates, since several parts may need the damaged one.
         damaged=tuple(dict.fromkeys(damaged)),
     )
 
 
-def _poster_counts(workspace: Workspace, movie_ids: list[int], damaged: list[str]) -> dict[str, int]:
+def _read(part: Callable[[], Part], missing: Part, damaged: list[str]) -> Part:
+    """Return what a function reads; `missing` if that part does not exist or is damaged."""
     try:
-        with PosterStore.open_to_read(workspace.posters_dir) as store:
-            return {state.value: n for state, n in store.counts(movie_ids).items()}
+        return part()
     except NotBuiltError:
         pass
     except DataError as error:
         damaged.append(str(error))
-    return {state.value: len(movie_ids) if state is State.MISSING else 0 for state in State}
+    return missing
+
+
+def _poster_counts(workspace: Workspace, movie_ids: list[int], damaged: list[str]) -> dict[str, int]:
+    def read() -> dict[str, int]:
+        with PosterStore.open_to_read(workspace.posters_dir) as store:
+            return {state.value: n for state, n in store.counts(movie_ids).items()}
+
+    return _read(read, {state.value: len(movie_ids) if state is State.MISSING else 0 for state in State}, damaged)
 
 
 def _features(workspace: Workspace, damaged: list[str]) -> tuple[int, int, str | None, str | None]:
-    try:
+    def read() -> tuple[int, int, str | None, str | None]:
         store, rows = current_features(workspace)
         return len(rows), len(store.skipped()), str(store.identity), fingerprint(rows) if len(rows) else None
-    except NotBuiltError:
-        pass
-    except DataError as error:
-        damaged.append(str(error))
-    return 0, 0, None, None
+
+    missing: tuple[int, int, str | None, str | None] = (0, 0, None, None)
+    return _read(read, missing, damaged)
 
 
 def _index(workspace: Workspace, damaged: list[str]) -> tuple[int, str | None, str]:
-    try:
-        index = open_index(workspace)
-    except NotBuiltError:
-        return 0, None, ""
-    except DataError as error:
-        damaged.append(str(error))
-        return 0, None, ""
-    # Whatever is stale is out of date, by fingerprint too.
-    return len(index), index.fingerprint, index.kind
+    def read() -> tuple[int, str | None, str]:
+        with open_index(workspace) as index:
+            return len(index), index.fingerprint, index.kind
 
-
-def _n_mapped(workspace: Workspace, damaged: list[str]) -> int:
-    try:
-        return len(Atlas.open(workspace.atlas_dir))
-    except NotBuiltError:
-        pass
-    except DataError as error:
-        damaged.append(str(error))
-    return 0
+    missing: tuple[int, str | None, str] = (0, None, "")
+    return _read(read, missing, damaged)
 
 
 def _similarities(workspace: Workspace, damaged: list[str]) -> tuple[int, str | None]:
-    try:
+    def read() -> tuple[int, str | None]:
         model = ItemCosine.open(workspace.model_dir(ItemCosine.name))
-    except NotBuiltError:
-        return 0, None
-    except DataError as error:
-        damaged.append(str(error))
-        return 0, None
-    return len(model.movie_ids_), model.source
+        return len(model.movie_ids_), model.source
 
-
-def _n_ratings(workspace: Workspace, damaged: list[str]) -> int:
-    try:
-        return len(open_ratings(workspace))
-    except DataError as error:
-        damaged.append(str(error))
-        return 0
+    missing: tuple[int, str | None] = (0, None)
+    return _read(read, missing, damaged)

@@ -1,4 +1,4 @@
-"""Keeps TMDB keys off the screen and out of records, wherever they were typed or set; knows one by its form."""
+"""Keep TMDB keys, recognized by their form, out of output, logs and records."""
 
 from __future__ import annotations
 
@@ -8,34 +8,33 @@ from collections.abc import Iterable
 
 from catalog.errors import ConfigError
 
-# The checksums that keyart prints are longer than a v3 key, and no part of one is blanked. A v4 token is the base64 of
-# a JSON object; Eyjafjallajökull is none.
+# The checksums that keyart prints are longer than a v3 key, so no part of them is redacted. A v4 token is the base64 of
+# a JSON object, and longer than a title such as Eyjafjallajökull.
 _FORM = r"(?i:(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f]))|eyJ[\w.-]{10,}"
 _KEY = re.compile(_FORM)
-# All of a word, or all that follows the last = or blank in it: a name may have 32 such digits somewhere in it.
+# A whole argument, or what follows its last = or blank: a file name may contain 32 such digits.
 _KEY_ARGUMENT = re.compile(rf"(?:.*[=\s])?(?:{_FORM})\s*", re.DOTALL)
 
 REFUSAL = (
     "a key on the command line can be read by everyone on this machine (ps) and stays in the shell's history; "
     "set TMDB_API_KEY, or put it into a file, chmod 600 that, and set TMDB_API_KEY_FILE to its path"
 )
-"""Why a key that was typed is not taken, and where to put it."""
+"""Why a key on the command line is refused, and where to put it."""
 
 
 def redact(text: str) -> str:
-    """Blank all that has the form of a key."""
+    """Replace everything that has the form of a key by ``***``."""
     return _KEY.sub("***", text)
 
 
 def refuse_keys(arguments: Iterable[str]) -> None:
-    """Refuse a command line with a key on it: as a size or a language, it would get into records and addresses."""
+    """Refuse arguments that have the form of a key: as a size or a language, it would be recorded and sent."""
     if any(_KEY_ARGUMENT.fullmatch(argument) for argument in arguments):
         raise ConfigError(f"an argument looks like a TMDB key: {REFUSAL}")
 
 
 class RedactingFormatter(logging.Formatter):
-    """Words log records, with their tracebacks, as `logging.Formatter` does, and blanks keys in them."""
+    """Formats log records, with their tracebacks, and redacts keys in them."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Word a record."""
         return redact(super().format(record))

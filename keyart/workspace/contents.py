@@ -1,4 +1,4 @@
-"""What a workspace holds as it stands: films, posters, ratings, and those features that count."""
+"""The contents of a workspace: films, posters, ratings and features."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from posters.store import Poster, PosterStore
 
 
 def list_films(workspace: Workspace) -> list[Film]:
-    """List the films of a workspace."""
+    """Return all films by movie_id."""
     with Catalog.open(workspace.catalog_path) as catalog:
         return list(catalog)
 
 
 def list_posters(workspace: Workspace) -> list[Poster]:
-    """List the posters of the films of a workspace."""
+    """Return the posters of the catalog's films by movie_id; none if no poster was added yet."""
     known = {film.movie_id for film in list_films(workspace)}
     try:
         with PosterStore.open_to_read(workspace.posters_dir) as store:
@@ -30,14 +30,14 @@ def list_posters(workspace: Workspace) -> list[Poster]:
 
 
 def open_ratings(workspace: Workspace) -> Ratings:
-    """Open the ratings of a workspace."""
+    """Open the ratings that the catalog names; empty if films were loaded without ratings."""
     with Catalog.open(workspace.catalog_path) as catalog:
         name = catalog.fact("ratings")
     return Ratings.open(workspace.ratings_path(name)) if name else Ratings.empty()
 
 
 def open_rating_matrix(workspace: Workspace) -> RatingMatrix:
-    """Open the ratings of a workspace as users × films, for what makes no sense without any."""
+    """Open the ratings as users × films; NotBuiltError if there are none."""
     ratings = open_ratings(workspace)
     if not len(ratings):
         raise NotBuiltError("no ratings here, so nothing is known of anybody's taste; run `keyart load DIR` with some")
@@ -45,7 +45,10 @@ def open_rating_matrix(workspace: Workspace) -> RatingMatrix:
 
 
 def current_features(workspace: Workspace, *, check: bool = False) -> tuple[FeatureStore, FeatureRows]:
-    """Open the features of those posters that are still there and unchanged."""
+    """Open the features, and select the rows whose poster is stored and unchanged.
+
+    `check` verifies all checksums, which reads every shard.
+    """
     store = FeatureStore.open(workspace.features_dir)
     return store, store.rows(check=check).of_posters(
         {poster.movie_id: poster.sha256 for poster in list_posters(workspace)}
@@ -53,6 +56,6 @@ def current_features(workspace: Workspace, *, check: bool = False) -> tuple[Feat
 
 
 def fingerprint(rows: FeatureRows) -> str:
-    """Sum up which posters an index is of, so that one out of date can be told."""
+    """Hash the posters that an index is built from, so that an outdated index is recognized."""
     pairs = zip(rows.movie_ids.tolist(), rows.poster_sha256s, strict=True)
     return hashlib.sha256("\n".join(f"{movie_id} {sha256}" for movie_id, sha256 in pairs).encode()).hexdigest()

@@ -1,49 +1,47 @@
-"""The network that the features of a workspace are of, for pictures that come one by one or many at once."""
+"""The encoder of a workspace's features, for single images and for batches."""
 
 from __future__ import annotations
-
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from catalog.lazy import lazy
 from features.encoders.encoder import Extractor, extractor_of
 from features.images import Resize
 from features.store import FeatureStore, Identity
 from keyart.workspace.settings import keras_models_dir
 
-# A batch that is not full takes as long as a full one; from so many pictures on it is worth it.
-_FEW = 8
+# From this many images on a whole batch is faster; it takes as long if it is not full.
+_MIN_BATCH = 8
 
 
 class WorkspaceEncoder:
-    """A workspace's network; it is loaded when it is first asked."""
+    """Computes features like those of a store; the network is loaded on first use."""
 
     def __init__(self, store: FeatureStore) -> None:
         self._store = store
 
     @property
     def identity(self) -> Identity:
-        """What its features are of."""
         return self._store.identity
 
     @property
     def resize(self) -> Resize:
-        """How pictures are brought to its size."""
+        """How images are resized to the size of the network's input."""
         return Resize(self.identity.resize)
 
     def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Compute the features of pictures."""
+        """Compute features of shape (n, n_features) from pixels of shape (n, 224, 224, 3)."""
         return self.extractor(len(pixels))(pixels)
 
-    def extractor(self, n_pictures: int) -> Extractor:
-        """Give what is best for so many pictures."""
-        return self._single if n_pictures < _FEW else self._batch
+    def extractor(self, n_images: int) -> Extractor:
+        """Return the extractor that is fastest for about this many images."""
+        return self._single if n_images < _MIN_BATCH else self._batch
 
-    @cached_property
+    @lazy
     def _single(self) -> Extractor:
         return extractor_of(self._store, keras_models_dir())
 
-    @cached_property
+    @lazy
     def _batch(self) -> Extractor:
         return extractor_of(self._store, keras_models_dir(), batch_size=None)

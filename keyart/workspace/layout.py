@@ -1,17 +1,17 @@
-"""One folder holds everything: where each part lies, and which version the whole is of.
+"""The layout of a workspace folder, and its version.
 
 ::
 
     keyart-data/
       workspace.json        kind and version
       catalog.sqlite        films, titles, links, tags
-      ratings-*.parquet     the ratings; the catalog names the one that counts
-      posters/              poster files and the state of every film's poster
+      ratings-*.parquet     ratings; the catalog names the current file
+      posters/              poster files, and the state of every film's poster
       features/             shards of features
       index/                the cosine index
-      atlas/                the map of all posters, and sheets of small ones
-      cf/                   a folder for every model of the ratings
-      hybrid.json           how much ratings count beside looks, where that was fitted
+      atlas/                the map of all posters, with sheets of thumbnails
+      cf/                   a folder per fitted recommender
+      hybrid.json           the weight of ratings beside looks, if it was fitted
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ _KIND, _VERSION = "keyart-workspace", 1
 
 
 class Workspace:
-    """A workspace folder; make it with `create` or `open`."""
+    """A workspace folder, opened with `create` or `open`."""
 
     def __init__(self, home: str | Path) -> None:
-        # A program may change its folder while the workspace is open.
+        # Absolute, since a program may change its working directory.
         self.home = Path(home).absolute()
 
     @classmethod
     def create(cls, home: Home) -> Workspace:
-        """Open a workspace, or create one."""
+        """Open a workspace, or create it in a new or empty folder; ConfigError if the folder is in other use."""
         if isinstance(home, Workspace):
             return home
         home = Path(home)
         if _record_path(home).is_file():
             return cls.open(home)
         if (home / "catalog.sqlite").is_file():
-            # Only the record is lost; films, posters and features are worth more than it.
+            # Only the record is lost, which can be restored.
             write_record(_record_path(home), _KIND, _VERSION, {})
             return cls(home)
         if home.exists() and (not home.is_dir() or any(home.iterdir())):
@@ -52,7 +52,7 @@ class Workspace:
 
     @classmethod
     def open(cls, home: Home) -> Workspace:
-        """Open an existing workspace; one that is open already is returned as it is."""
+        """Open an existing workspace; NotBuiltError if there is none."""
         if isinstance(home, Workspace):
             return home
         home = Path(home)
@@ -67,50 +67,42 @@ class Workspace:
 
     @property
     def catalog_path(self) -> Path:
-        """The films."""
         return self.home / "catalog.sqlite"
 
     def ratings_path(self, name: str) -> Path:
-        """Locate a ratings file."""
         return self.home / name
 
     @property
     def posters_dir(self) -> Path:
-        """Poster files and their states."""
         return self.home / "posters"
 
     @property
     def features_dir(self) -> Path:
-        """Shards of features."""
         return self.home / "features"
 
     @property
     def looks_dir(self) -> Path:
-        """Posters summed up for the cold start."""
+        """Low-dimensional features of posters for the cold start."""
         return self.home / "looks"
 
     @property
     def index_dir(self) -> Path:
-        """The cosine index."""
         return self.home / "index"
 
     @property
     def atlas_dir(self) -> Path:
-        """The map of all posters, and sheets of small ones."""
         return self.home / "atlas"
 
     @property
     def hybrid_path(self) -> Path:
-        """How looks and ratings are blended."""
         return self.home / "hybrid.json"
 
     def model_dir(self, name: str) -> Path:
-        """Locate a model of the ratings."""
         return self.home / "cf" / name
 
 
 Home = str | Path | Workspace
-"""How the functions of `keyart.pipeline` accept a workspace."""
+"""How the functions of `keyart.pipeline` accept a workspace: as a folder, or opened."""
 
 
 def _record_path(home: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Every setting that comes from the environment: its name, default and meaning. The environment is read here only."""
+"""All settings from environment variables; nothing else reads the environment."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Setting:
-    """One environment variable."""
+    """An environment variable with its default, and its meaning for the documentation."""
 
     variable: str
     default: str | None
     meaning: str
 
     def value(self) -> str | None:
-        """Read the setting."""
+        """Return the value; the default if it is unset or blank."""
         return os.environ.get(self.variable, "").strip() or self.default
 
 
@@ -31,11 +31,11 @@ ALL = (HOME, TMDB_API_KEY, TMDB_API_KEY_FILE, TMDB_URL, KERAS_HOME, KERAS_BACKEN
 
 
 def keras_models_dir() -> Path:
-    """Find the folder in which Keras keeps downloaded weights."""
+    """Return the folder in which Keras stores downloaded weights; it need not exist."""
     return Path(KERAS_HOME.value() or "").expanduser() / "models"
 
 
 def silence_tensorflow() -> None:
-    """Keep TensorFlow's start-up remarks off the terminal; works only before it is imported."""
+    """Suppress TensorFlow's messages at start-up; has to be called before it is imported."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")

@@ -1,0 +1,34 @@
+"""A researcher's whole job: from MovieLens and a folder of posters to figures and pictures.
+
+python examples/research.py ml-latest-small/ posters/ workspace/ [weights]
+
+The posters are named by movie_id (6.jpg). Weights are "imagenet" by default.
+"""
+
+import sys
+
+import keyart
+from keyart import pipeline
+
+movielens, posters, home = sys.argv[1:4]
+weights = sys.argv[4] if len(sys.argv) > 4 else "imagenet"
+
+print(pipeline.load(home, movielens))
+print(pipeline.import_posters(home, posters, by="movie"))
+print(pipeline.extract(home, keyart.ExtractOptions(weights=weights)))
+print(pipeline.build(home))
+for model in ("ease", "als"):
+    print(pipeline.fit(home, model))
+scores = pipeline.evaluate(home, ["most-rated", "ease", "als"])
+print(scores.to_frame())
+scores.plot("models.png")
+
+with keyart.open(home) as engine:
+    film = max(engine.catalog, key=lambda film: film.n_ratings)
+    result = engine.similar(film.movie_id, k=10)
+    print(result.to_frame())
+    keyart.write_contact_sheet(result, "look-alikes.png")
+    keyart.write_heat_map(engine.explain(film.movie_id, result.hits[0].movie_id), "heat-map.png")
+    print(engine.recommend(1, k=10).to_frame())
+    (prediction,) = engine.cold_start([keyart.NewFilm(f"{posters}/{film.movie_id}.jpg", genres=film.genres)])
+    print(prediction.expected, prediction.to_frame().head())
