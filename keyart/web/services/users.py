@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from catalog.errors import NotBuiltError
 from catalog.film import Film
@@ -61,7 +62,8 @@ class UserService:
 
     def close(self) -> None:
         """Stop following the workspace."""
-        for part in (self._users, self._films_to_rate, *self._models.values()):
+        parts: list[Reloading[Any]] = [self._users, self._films_to_rate, *self._models.values()]
+        for part in parts:
             part.close()
 
     def models(self) -> list[FittedModel]:

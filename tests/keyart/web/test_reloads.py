@@ -81,7 +81,7 @@ def test_films_posters_and_index_of_another_process_are_taken_up(home: Path, tmp
             (film,) = eventually(lambda: get("api/films?query=brand"), bool)
             similar = f"api/films/{film['movie_id']}/similar?alpha=1"
             eventually(lambda: get(similar), lambda answer: bool(answer.get("results")))
-            keyart(home, "import", folder, "--match", "movie")
+            keyart(home, "import", folder, "--by", "movie")
             eventually(lambda: get("api/films/4"), lambda facts: bool(facts["has_poster"]))
             assert requests.get(f"{url}/posters/4", timeout=60).status_code == 200
             keyart(home, "extract")
@@ -107,7 +107,7 @@ def test_models_of_another_process_are_taken_up(tastes_home: Path) -> None:
         with under_load(url, [path, "api/films/22/similar?k=5"]) as statuses:
             keyart(tastes_home, "fit", "ease")
             first = eventually(lambda: get(path), lambda answer: answer["model"] == "ease")
-            keyart(tastes_home, "fit", "ease", "--set", "regularization=5")
+            keyart(tastes_home, "fit", "ease", "--set", "ease.regularization=5")
             eventually(lambda: get(path), lambda answer: answer["results"] != first["results"])
         assert set(statuses) == {200}
 
