@@ -64,7 +64,9 @@ def wait_until_ready(url: str) -> None:
     eventually(lambda: requests.get(f"{url}/readyz", timeout=60).status_code, lambda status: status == 200)
 
 
-def test_films_posters_and_index_of_another_process_are_taken_up(home: Path, tmp_path: Path) -> None:
+def test_films_posters_and_index_of_another_process_are_taken_up(
+    home: Path, backbone_path: Path, tmp_path: Path
+) -> None:
     """A film is added, and the poster of another one is imported, extracted and built."""
     added, folder = tmp_path / "added.jpg", tmp_path / "posters"
     added.write_bytes(draw_poster(77))
@@ -84,7 +86,7 @@ def test_films_posters_and_index_of_another_process_are_taken_up(home: Path, tmp
             keyart(home, "import", folder, "--by", "movie")
             eventually(lambda: get("api/films/4"), lambda facts: bool(facts["has_poster"]))
             assert requests.get(f"{url}/posters/4", timeout=60).status_code == 200
-            keyart(home, "extract")
+            keyart(home, "extract", "--backbone", backbone_path)
             keyart(home, "build")
             page = eventually(
                 lambda: get("api/films/1/similar?alpha=1"),
