@@ -16,23 +16,6 @@ def pictures_in(folder: Path) -> list[Picture]:
 
     Files are known by their names' endings, so that a text file named ``.jpg`` is reported as a broken picture and
     one named ``.txt`` is none. Hidden files and folders are passed over, links to folders are not followed.
-
-    Parameters
-    ----------
-    folder : Path
-        Where to look.
-
-    Returns
-    -------
-    list of Picture
-        In the order of their ids: the paths below `folder`, with ``/`` between the parts on every system.
-
-    Raises
-    ------
-    ConfigError
-        There is no such folder.
-    DataError
-        It holds no pictures, or a folder below it cannot be read.
     """
     if not folder.is_dir():
         raise ConfigError(f"{folder} is not a folder; expected one with images below it")

@@ -43,53 +43,13 @@ _FILTERS = {Resize.ANTIALIAS: Image.Resampling.BICUBIC, Resize.NEAREST: Image.Re
 def read_image(
     source: Path | bytes, resize: Resize = Resize.ANTIALIAS, name: str | None = None
 ) -> tuple[npt.NDArray[np.uint8], tuple[int, int]]:
-    """Read a picture for the network.
-
-    Parameters
-    ----------
-    source : Path or bytes
-        A JPEG, PNG, WebP or GIF file, or what stands in one.
-    resize : Resize, default antialias
-        How it is brought to 224 × 224.
-    name : str, optional
-        What messages call it; by default its path.
-
-    Returns
-    -------
-    pixels : ndarray of shape (224, 224, 3), uint8
-        Red, green, blue.
-    size : tuple of (int, int)
-        Width and height of the picture as people see it, in pixels.
-
-    Raises
-    ------
-    DataError
-        The file is missing, is no picture, is cut short, or unpacks to an absurd size.
-    """
+    """Read a picture for the network."""
     upright = decode_image(source, name)
     return np.asarray(upright.resize((SIDE, SIDE), _FILTERS[resize]), np.uint8), upright.size
 
 
 def decode_image(source: Path | bytes, name: str | None = None) -> Image.Image:
-    """Decode a picture of any kind as people see it: upright, 8 bits of red, green and blue, on white.
-
-    Parameters
-    ----------
-    source : Path or bytes
-        A JPEG, PNG, WebP or GIF file, or what stands in one.
-    name : str, optional
-        What messages call it; by default its path.
-
-    Returns
-    -------
-    PIL.Image.Image
-        RGB, of its own size.
-
-    Raises
-    ------
-    DataError
-        The file is missing, is no picture, is cut short, or unpacks to an absurd size.
-    """
+    """Decode a picture of any kind as people see it: upright, 8 bits of red, green and blue, on white."""
     name = name or ("this" if isinstance(source, bytes) else str(source))
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_FORMATS) as image:

@@ -24,10 +24,10 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError
-from features.encoders.encoder import Extractor, to_float16
+from features.encoders.encoder import Encoder, to_float16
 from features.encoders.keras import Backbone
 from features.images import Resize, read_image
-from features.store import PictureId
+from features.shards import PictureId, Row
 
 _BATCHES_AHEAD = 2
 _BATCHES_READ_AHEAD = 4
@@ -37,57 +37,23 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture to compute features of.
-
-    Parameters
-    ----------
-    picture_id : int or str
-        What it is called: the movie_id of a poster, or a text.
-    source : Path or bytes
-        Its file, or what stands in it.
-    sha256 : str, optional
-        The hash of the file, where it is known; then a picture that was computed before is not even read.
-    """
+    """A picture to compute features of."""
 
     picture_id: PictureId
     source: Path | bytes
     sha256: str | None = None
 
 
-@dataclass(frozen=True)
-class Row:
-    """What a shard's table tells of a picture.
-
-    Parameters
-    ----------
-    picture_id : int or str
-        Which one.
-    poster_sha256 : str
-        The hash of its file.
-    width, height : int
-        Of the picture as people see it, in pixels.
-    source : str
-        The file's name; empty for bytes.
-    """
-
-    picture_id: PictureId
-    poster_sha256: str
-    width: int
-    height: int
-    source: str
+def pictures_of(items: Iterable[tuple[PictureId, str | Path | bytes]]) -> Iterator[Picture]:
+    """Read pairs of an id and a file's path or content as they are needed; ids may be scalars of NumPy."""
+    for picture_id, source in items:
+        plain: PictureId = picture_id.item() if isinstance(picture_id, np.generic) else picture_id
+        yield Picture(plain, source if isinstance(source, bytes) else Path(source))
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """A picture that is ready for the network.
-
-    Parameters
-    ----------
-    row : Row
-        What is known of it.
-    pixels : ndarray of shape (224, 224, 3), uint8
-        Red, green, blue.
-    """
+    """A picture that is ready for the network."""
 
     row: Row
     pixels: npt.NDArray[np.uint8]
@@ -95,15 +61,7 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Known:
-    """A picture whose features are there already.
-
-    Parameters
-    ----------
-    picture_id : int or str
-        Which one.
-    sha256 : str
-        The hash of its file.
-    """
+    """A picture whose features are there already."""
 
     picture_id: PictureId
     sha256: str
@@ -111,17 +69,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Broken:
-    """A picture that could not be read.
-
-    Parameters
-    ----------
-    picture_id : int or str
-        Which one.
-    reason : str
-        What is wrong with it.
-    sha256 : str or None
-        The hash of its file; None where not even that could be read.
-    """
+    """A picture that could not be read."""
 
     picture_id: PictureId
     reason: str
@@ -130,15 +78,7 @@ class Broken:
 
 @dataclass(frozen=True)
 class Computed:
-    """Features of a batch of pictures.
-
-    Parameters
-    ----------
-    rows : tuple of Row, of length n
-        Whose they are.
-    features : ndarray of shape (n, n_features), float16
-        One row a picture.
-    """
+    """Features of a batch of pictures."""
 
     rows: tuple[Row, ...]
     features: npt.NDArray[np.float16]
@@ -162,67 +102,28 @@ class _Maps:
 
 def compute(
     pictures: Iterable[Picture],
-    extractor: Extractor,
+    encoder: Encoder,
     *,
     known: Mapping[Any, str] | None = None,
     shard_rows: int | None = None,
 ) -> Iterator[Computed | Known | Broken]:
-    """Compute the features of pictures in their order; writes nothing.
-
-    Parameters
-    ----------
-    pictures : iterable of Picture
-        Each once. It is read in a thread of its own.
-    extractor : Extractor
-        What computes them.
-    known : mapping of int or str to str, optional
-        The hashes of the files whose features are there already, by picture.
-    shard_rows : int, optional
-        Let no batch cross a multiple of so many rows, so that a shard's numbers do not depend on where a run began.
-
-    Yields
-    ------
-    Computed or Known or Broken
-        A batch of features, in the order of the pictures; or one picture that has none.
-
-    Raises
-    ------
-    DataError
-        The network gives numbers that cannot be kept.
-    TypeError
-        Ids are neither all integers nor all texts.
-    """
-    batch_size = extractor.backbone.batch_size
-    read = _read_ahead(pictures, extractor.resize, {} if known is None else known, _BATCHES_READ_AHEAD * batch_size)
+    """Compute the features of pictures in their order; writes nothing."""
+    batch_size = encoder.backbone.batch_size
+    read = _read_ahead(pictures, encoder.resize, {} if known is None else known, _BATCHES_READ_AHEAD * batch_size)
     with (
         closing(_ahead(_batches(read, batch_size, shard_rows), _BATCHES_AHEAD)) as batches,
         # On a GPU, what is done behind the network takes as long as the network.
-        closing(_ahead(_mapped(batches, extractor.backbone), _MAPS_AHEAD)) as mapped,
+        closing(_ahead(_mapped(batches, encoder.backbone), _MAPS_AHEAD)) as mapped,
     ):
         for one in mapped:
             if not isinstance(one, _Maps):
                 yield one
                 continue
-            yield Computed(one.rows, to_float16(extractor.describe(one.maps), extractor.backbone.name))
+            yield Computed(one.rows, to_float16(encoder.describe(one.maps), encoder.backbone.name))
 
 
 def decode(picture: Picture, resize: Resize, known: Mapping[Any, str] | None = None) -> Decoded | Known | Broken:
-    """Read, hash and decode a picture, unless its features are there already.
-
-    Parameters
-    ----------
-    picture : Picture
-        Which one.
-    resize : Resize
-        How it is brought to 224 × 224.
-    known : mapping of int or str to str, optional
-        The hashes of the files whose features are there already, by picture.
-
-    Returns
-    -------
-    Decoded or Known or Broken
-        What came of it; nothing is raised.
-    """
+    """Read, hash and decode a picture, unless its features are there already."""
     name, sha256, there = picture.picture_id, picture.sha256, (known or {}).get(picture.picture_id)
     path = None if isinstance(picture.source, bytes) else printable(picture.source)
     if sha256 is not None and there == sha256:
@@ -246,18 +147,7 @@ def decode(picture: Picture, resize: Resize, known: Mapping[Any, str] | None = N
 
 
 def printable(path: Path | str) -> str:
-    r"""Write a path so that it can stand in a table or on a terminal, also where it is not UTF-8.
-
-    Parameters
-    ----------
-    path : Path or str
-        As the system has it.
-
-    Returns
-    -------
-    str
-        The same, with ``\x`` before what cannot be written.
-    """
+    r"""Write a path so that it can stand in a table or on a terminal, also where it is not UTF-8."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

@@ -25,9 +25,12 @@ import pandas as pd
 from catalog.errors import DataError, NotBuiltError
 from catalog.io.files import read_record, write_bytes, write_record
 from catalog.io.remote import AnyPath
-from features.pooling import Whitening
+from features.identity import Identity
+from features.options import ExtractOptions
 from features.shards import (
     ID_COLUMNS,
+    SHARD_ROWS,
+    PictureId,
     damaged,
     length_of,
     map_features,
@@ -37,6 +40,7 @@ from features.shards import (
     shard_files,
     verify,
 )
+from features.whitening import Whitening
 
 # Version 1 did not tell networks with the same numbers in other layers apart.
 _VERSION = 2
@@ -45,83 +49,13 @@ _WHITENING = "whitening.npz"
 _BLOCK_ROWS = 512
 # Shards that are looked at side by side: on another file system each is a wait for an answer.
 _READERS = 16
-# A shard is what a crash costs: about a minute of VGG16 on a small machine, 13 MB.
-SHARD_ROWS = 256
 
 Result = TypeVar("Result")
-
-PictureId = int | str
-"""A movie_id, or the text that names a picture in any folder."""
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What features are of: two stores with equal identities may be compared, others never.
-
-    Parameters
-    ----------
-    backbone : str
-        The network's name.
-    weights_sha256 : str
-        The hash of its weights.
-    architecture_sha256 : str
-        The hash of its layers: what is done with the weights.
-    resize : str
-        How pictures were brought to 224 × 224.
-    n_features : int
-        The number of columns.
-    preprocessing : str
-        What was done to the pixels.
-    flatten : str
-        The order in which the output was flattened.
-    pooling : str
-        What was kept of the output: ``"raw"``, ``"gem"`` or ``"rmac"``.
-    whitening_sha256 : str or None
-        The hash of the whitening, where there is one.
-    """
-
-    backbone: str
-    weights_sha256: str
-    architecture_sha256: str
-    resize: str
-    n_features: int
-    preprocessing: str = "caffe"
-    flatten: str = "height,width,channel"
-    pooling: str = "raw"
-    whitening_sha256: str | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Write the identity as plain values.
-
-        Returns
-        -------
-        dict
-            What JSON can hold.
-        """
-        return asdict(self)
-
-    def __str__(self) -> str:
-        kept = "" if self.pooling == "raw" else f", {self.pooling}"
-        whitened = f", whitening {self.whitening_sha256[:8]}" if self.whitening_sha256 else ""
-        return (
-            f"{self.backbone} ({self.n_features} columns, weights {self.weights_sha256[:8]}, layers "
-            f"{self.architecture_sha256[:8]}, resize {self.resize}{kept}{whitened})"
-        )
 
 
 @dataclass(frozen=True)
 class FeatureRows:
-    """Which picture's features stand in which row of which shard; the latest row of each picture.
-
-    Parameters
-    ----------
-    picture_ids : ndarray of shape (n,), int64 or object
-        Ascending, each picture once: movie_ids, or texts.
-    poster_sha256s : tuple of str, of length n
-        The hash of the file that each row was computed from.
-    shards, rows : ndarray of shape (n,), int64
-        Where the row stands.
-    """
+    """Which picture's features stand in which row of which shard; the latest row of each picture."""
 
     picture_ids: npt.NDArray[Any]
     poster_sha256s: tuple[str, ...]
@@ -139,18 +73,7 @@ class FeatureRows:
         return self.picture_ids
 
     def of_posters(self, sha256s: Mapping[Any, str]) -> FeatureRows:
-        """Keep the rows that were computed from given files.
-
-        Parameters
-        ----------
-        sha256s : mapping of int or str to str
-            The hash of each picture's present file, by its id.
-
-        Returns
-        -------
-        FeatureRows
-            Without pictures whose file is gone or another one.
-        """
+        """Keep the rows that were computed from given files."""
         pairs = zip(self.picture_ids.tolist(), self.poster_sha256s, strict=True)
         kept = [row for row, (picture_id, sha256) in enumerate(pairs) if sha256s.get(picture_id) == sha256]
         hashes = tuple(self.poster_sha256s[row] for row in kept)
@@ -159,35 +82,14 @@ class FeatureRows:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A picture that could not be read.
-
-    Parameters
-    ----------
-    picture_id : int or str
-        Which one.
-    reason : str
-        What is wrong with it.
-    """
+    """A picture that could not be read."""
 
     picture_id: PictureId
     reason: str
 
 
 class FeatureStore:
-    """Shards of features of one identity; make it with `create` or `open`. One process writes at a time.
-
-    Parameters
-    ----------
-    folder : Path or RemotePath
-        Where the shards are.
-    identity : Identity
-        What they are of.
-    origin : mapping
-        How the backbone was chosen, so that it can be loaded again: ``backbone``, ``weights``, ``seed``, ``engine``.
-    map_shape : tuple of int, optional
-        The shape of the network's output for one picture, before it was pooled or flattened; None where the folder
-        does not tell. Not a part of the identity, which decides it.
-    """
+    """Shards of features of one identity; make it with `create` or `open`. One process writes at a time."""
 
     def __init__(
         self,
@@ -212,33 +114,7 @@ class FeatureStore:
         replace: bool = False,
         whitening: Whitening | None = None,
     ) -> FeatureStore:
-        """Open a store for writing, or make one.
-
-        Parameters
-        ----------
-        folder : Path or RemotePath
-            Where the shards are or shall be.
-        identity : Identity
-            What they are of.
-        origin : mapping
-            How the backbone was chosen.
-        map_shape : tuple of int, optional
-            The shape of the network's output for one picture.
-        replace : bool, default False
-            Remove features of another identity, if such are there.
-        whitening : Whitening, optional
-            The one that the identity names.
-
-        Returns
-        -------
-        FeatureStore
-            The store.
-
-        Raises
-        ------
-        DataError
-            Features of another identity are there, or shards of none, and `replace` is false.
-        """
+        """Open a store for writing, or make one."""
         store = cls(folder, identity, origin, map_shape)
         try:
             there = cls.open(folder)
@@ -273,25 +149,7 @@ class FeatureStore:
 
     @classmethod
     def open(cls, folder: AnyPath) -> FeatureStore:
-        """Open a store for reading.
-
-        Parameters
-        ----------
-        folder : Path or RemotePath
-            Where the shards are.
-
-        Returns
-        -------
-        FeatureStore
-            The store.
-
-        Raises
-        ------
-        NotBuiltError
-            There are no features.
-        DataError
-            They are of another version.
-        """
+        """Open a store for reading."""
         path = folder / "features.json"
         try:
             record = read_record(path, _STORE, _VERSION)
@@ -308,43 +166,20 @@ class FeatureStore:
                 f"{folder / 'features.json'} is damaged ({error}); run `keyart extract --replace`"
             ) from error
 
+    def options(self) -> ExtractOptions:
+        """Return the options that the features were computed with."""
+        whiten = self.identity.whitening_sha256 is not None
+        chosen: dict[str, Any] = {"resize": self.identity.resize, "pooling": self.identity.pooling, "whiten": whiten}
+        return ExtractOptions(**self.origin, **chosen)
+
     def append(self, table: pd.DataFrame, features: npt.NDArray[np.float16]) -> None:
-        """Write one more shard.
-
-        Parameters
-        ----------
-        table : DataFrame of n rows
-            The columns movie_id or picture_id, poster_sha256, width, height, source.
-        features : ndarray of shape (n, n_features), float16
-            One row a picture.
-
-        Raises
-        ------
-        StoreError
-            The shard cannot be written; it then does not count.
-        """
+        """Write one more shard."""
         number = max(self._shards(), default=-1) + 1
         for name, content in shard_files(number, table, features):
             write_bytes(self.folder / name, content)
 
     def rows(self, *, check: bool = False) -> FeatureRows:
-        """List what is there.
-
-        Parameters
-        ----------
-        check : bool, default False
-            Hold every shard to its checksums, which reads all of it; otherwise to its length only.
-
-        Returns
-        -------
-        FeatureRows
-            The latest row of each picture.
-
-        Raises
-        ------
-        DataError
-            A shard is damaged.
-        """
+        """List what is there."""
         if check:
             for shard in self._shards():
                 verify(self.folder, shard)
@@ -355,25 +190,7 @@ class FeatureStore:
         return FeatureRows(ids, tuple(table["poster_sha256"]), shards, rows)
 
     def blocks(self, rows: FeatureRows, *, check: bool = False) -> Iterator[npt.NDArray[np.float16]]:
-        """Read features, a few hundred rows at a time.
-
-        Parameters
-        ----------
-        rows : FeatureRows
-            Which ones.
-        check : bool, default False
-            Hold the shards that they stand in to their checksums first, which reads these whole.
-
-        Yields
-        ------
-        ndarray of shape (n, n_features), float16
-            In the order of `rows`.
-
-        Raises
-        ------
-        DataError
-            A shard is damaged.
-        """
+        """Read features, a few hundred rows at a time."""
         if check:
             for shard in np.unique(rows.shards).tolist():
                 verify(self.folder, shard)
@@ -384,36 +201,12 @@ class FeatureStore:
             yield np.stack([arrays[number][row] for number, row in pairs])
 
     def arrays(self, rows: FeatureRows) -> tuple[list[npt.NDArray[np.float16]], npt.NDArray[np.int64]]:
-        """Map the shards that hold given rows into memory; nothing is read.
-
-        Parameters
-        ----------
-        rows : FeatureRows
-            Which ones.
-
-        Returns
-        -------
-        arrays : list of ndarray of shape (n, n_features), float16
-            One a shard.
-        numbers : ndarray of shape (len(rows),), int64
-            In which of them each row stands.
-
-        Raises
-        ------
-        DataError
-            A shard is damaged.
-        """
+        """Map the shards that hold given rows into memory; nothing is read."""
         shards, numbers = np.unique(rows.shards, return_inverse=True)
         return [self._features(shard) for shard in shards.tolist()], numbers.astype(np.int64)
 
-    def mend(self) -> tuple[str, ...]:
-        """Remove shards that are not what was written, and what interrupted runs left; before more is written.
-
-        Returns
-        -------
-        tuple of str
-            What was wrong with each shard that is no longer there.
-        """
+    def remove_damaged(self) -> tuple[str, ...]:
+        """Remove shards that are not what was written, and what interrupted runs left; before more is written."""
         shards = self._shards()
         wrong = dict(zip(shards, _side_by_side(self._wrong_with, shards), strict=True))
         self._remove(shard for shard, reason in wrong.items() if reason)
@@ -426,25 +219,6 @@ class FeatureStore:
 
         What is kept is written anew before the old shards are removed; interrupted, it is done again by the next run.
         Memory: one shard.
-
-        Parameters
-        ----------
-        is_current : callable
-            Told a picture's id and its file's hash, says whether the row still counts.
-        shard_rows : int, default 256
-            How many rows make a full shard.
-
-        Returns
-        -------
-        int
-            How many pictures have no row any more.
-
-        Raises
-        ------
-        DataError
-            A shard is damaged.
-        StoreError
-            A shard cannot be written; no row is lost.
         """
         table, name = self._tables()
         current = [is_current(*pair) for pair in zip(table[name].tolist(), table["poster_sha256"], strict=True)]
@@ -472,18 +246,7 @@ class FeatureStore:
             remove(self.folder, shard)
 
     def row_shape(self) -> tuple[int, ...] | None:
-        """Tell the shape of the map that a row of features is.
-
-        Returns
-        -------
-        tuple of int or None
-            None where features are pooled, so that no number is of a place.
-
-        Raises
-        ------
-        DataError
-            The record does not tell.
-        """
+        """Tell the shape of the map that a row of features is."""
         if self.identity.pooling != "raw":
             return None
         if self.map_shape is None:
@@ -494,18 +257,7 @@ class FeatureStore:
         return self.map_shape
 
     def whitening(self) -> Whitening | None:
-        """Open the whitening that the identity names.
-
-        Returns
-        -------
-        Whitening or None
-            None where the features are not whitened.
-
-        Raises
-        ------
-        DataError
-            It is missing, damaged, or another one.
-        """
+        """Open the whitening that the identity names."""
         if self.identity.whitening_sha256 is None:
             return None
         try:
@@ -517,29 +269,12 @@ class FeatureStore:
         return whitening
 
     def write_skipped(self, skipped: Sequence[Skipped]) -> None:
-        """Record which pictures could not be read, in place of the earlier record.
-
-        Parameters
-        ----------
-        skipped : sequence of Skipped
-            All of them.
-
-        Raises
-        ------
-        StoreError
-            The record cannot be written.
-        """
+        """Record which pictures could not be read, in place of the earlier record."""
         content = {"pictures": [asdict(one) for one in skipped]}
         write_record(self.folder / "skipped.json", _SKIPPED, _VERSION, content)
 
     def skipped(self) -> tuple[Skipped, ...]:
-        """Tell which pictures could not be read.
-
-        Returns
-        -------
-        tuple of Skipped
-            As last recorded.
-        """
+        """Tell which pictures could not be read."""
         try:
             record = read_record(self.folder / "skipped.json", _SKIPPED, _VERSION)
         except FileNotFoundError:

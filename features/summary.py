@@ -23,17 +23,6 @@ N_COLORS = 2 ** (_HUE_BITS + _SATURATION_BITS + _VALUE_BITS)
 def colors(pixels: npt.NDArray[np.uint8]) -> Floats:
     """Tell how much of a picture is of each color.
 
-    Parameters
-    ----------
-    pixels : ndarray of shape (n, height, width, 3), uint8
-        Red, green, blue, as `features.images.read_image` gives them.
-
-    Returns
-    -------
-    ndarray of shape (n, 128), float32
-        The root of each color's share, in [0, 1]: eight hues by four saturations by four levels of brightness. Roots
-        make a linear model of shares behave: a little of a color says more than as much more of it.
-
     References
     ----------
     .. [1] M. Swain, D. Ballard, "Color indexing", IJCV 7(1), 1991.
@@ -53,23 +42,7 @@ def colors(pixels: npt.NDArray[np.uint8]) -> Floats:
 def looks(
     features: npt.NDArray[np.floating], map_shape: tuple[int, ...] | None, color_shares: Floats
 ) -> npt.NDArray[np.float32]:
-    """Sum posters up.
-
-    Parameters
-    ----------
-    features : ndarray of shape (n, n_features), float16 or float32
-        Of the network.
-    map_shape : tuple of (int, int, int) or None
-        Height, width, channels of the map that the features are; None where they are no map, such as pooled ones.
-    color_shares : ndarray of shape (n, 128), float32
-        As `colors` tells them.
-
-    Returns
-    -------
-    ndarray of shape (n, d), float32
-        Of a map: each channel's mean, its maxima over regions (R-MAC), the root of its mean, and the colors, so that
-        ``d`` is 1,664 for VGG16. Of other features: these and the colors.
-    """
+    """Sum posters up."""
     numbers = features.astype(np.float32)
     if map_shape is None or len(map_shape) != 3:
         return np.hstack([numbers, color_shares])

@@ -24,6 +24,7 @@ from catalog.errors import (
 )
 from catalog.film import Film
 from catalog.filters import Filter
+from features.options import ExtractOptions
 
 if TYPE_CHECKING:
     from index.options import IndexOptions
@@ -62,6 +63,7 @@ __all__ = [
     "Engine",
     "ExpectedRating",
     "Explanation",
+    "ExtractOptions",
     "FetchError",
     "FetchOptions",
     "Film",

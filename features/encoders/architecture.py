@@ -27,18 +27,7 @@ _OF_TRAINING = ("_initializer", "_regularizer", "_constraint")
 
 
 def architecture_sha256(description: str) -> str:
-    """Hash what a network does.
-
-    Parameters
-    ----------
-    description : str
-        What ``keras.Model.to_json`` gives.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits; the same for layers of other names.
-    """
+    """Hash what a network does."""
     return hashlib.sha256(json.dumps(_canonical(json.loads(description), {}), sort_keys=True).encode()).hexdigest()
 
 

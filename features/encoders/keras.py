@@ -20,61 +20,16 @@ from catalog.errors import ConfigError, DataError
 from features.encoders.architecture import architecture_sha256
 from features.encoders.weights import imagenet_weights_path, random_kernels
 from features.images import SIDE
+from features.options import IMAGENET, RANDOM, VGG16, Engine, ExtractOptions
 from features.preprocessing import CAFFE_MEAN, Infer
 
 BATCH_SIZE = 16
 GPU_BATCH_SIZE = 128
-VGG16 = "vgg16"
-IMAGENET, RANDOM = "imagenet", "random"
-KERAS, ONNX = "keras", "onnx"
-
-
-@dataclass(frozen=True)
-class BackboneChoice:
-    """Which network, with which weights, run by what; as a user says it.
-
-    Parameters
-    ----------
-    backbone : str, default "vgg16"
-        ``"vgg16"``, or the path of a Keras file with input (224, 224, 3) after caffe preprocessing.
-    weights : str, default "imagenet"
-        For VGG16: ``"imagenet"``, ``"random"``, or the path of a ``.h5`` or ``.weights.h5`` file without the top.
-    seed : int, default 0
-        For random weights.
-    engine : str, default "keras"
-        ``"keras"``, or ``"onnx"`` for ONNX Runtime, which is faster on many CPUs.
-    """
-
-    backbone: str = VGG16
-    weights: str = IMAGENET
-    seed: int = 0
-    engine: str = KERAS
-
-    @property
-    def is_random(self) -> bool:
-        """Whether the network has never been trained."""
-        return self.backbone == VGG16 and self.weights == RANDOM
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network that turns pictures into maps; make it with `load_backbone`.
-
-    Parameters
-    ----------
-    name : str
-        The network's name.
-    weights_sha256 : str
-        The hash of its weights.
-    architecture_sha256 : str
-        The hash of what is done with them.
-    output_shape : tuple of int
-        Of one picture's output: height, width, channels.
-    infer : callable
-        Computes a full batch of pictures.
-    batch_size : int, default 16
-        How many pictures a full batch has.
-    """
+    """A network that turns pictures into maps; make it with `load_backbone`."""
 
     name: str
     weights_sha256: str
@@ -84,18 +39,7 @@ class Backbone:
     batch_size: int = BATCH_SIZE
 
     def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Compute the maps of pictures.
-
-        Parameters
-        ----------
-        pixels : ndarray of shape (n, 224, 224, 3), uint8
-            Red, green, blue.
-
-        Returns
-        -------
-        ndarray of shape (n, height, width, channels), float32
-            The network's output.
-        """
+        """Compute the maps of pictures."""
         starts = range(0, len(pixels), self.batch_size)
         parts = [self._batch(pixels[start : start + self.batch_size]) for start in starts]
         return np.concatenate(parts) if parts else np.empty((0, *self.output_shape), np.float32)
@@ -109,81 +53,24 @@ class Backbone:
 
 
 def load_backbone(
-    choice: BackboneChoice,
+    options: ExtractOptions,
     cache_dir: Path,
     find_imagenet: Callable[[Path], Path] = imagenet_weights_path,
-    *,
-    batch_size: int | None = None,
 ) -> Backbone:
-    """Load a network.
-
-    Parameters
-    ----------
-    choice : BackboneChoice
-        Which one.
-    cache_dir : Path
-        Keras' folder for models, where ImageNet weights are looked for and kept, and ONNX files beside them.
-    find_imagenet : callable, optional
-        Gives the path of VGG16's ImageNet weights, given the cache.
-    batch_size : int, optional
-        How many pictures are computed at once; by default 16, or 128 on a GPU.
-
-    Returns
-    -------
-    Backbone
-        Ready to be called.
-
-    Raises
-    ------
-    ConfigError
-        The choice makes no sense: weights for a Keras file, a path that is not there, an engine that is not installed
-        or that does not know a layer.
-    DataError
-        The file does not hold such a network, or such weights.
-    FetchError
-        The ImageNet weights are not here and cannot be downloaded.
-    """
+    """Load a network."""
     _require_keras()
-    if choice.engine not in (KERAS, ONNX):
-        raise ConfigError(f"--engine {choice.engine}: expected {KERAS} or {ONNX}")
-    name, model = _load_vgg16(choice, cache_dir, find_imagenet) if choice.backbone == VGG16 else _load_file(choice)
-    return of_model(name, model, choice.engine, cache_dir, batch_size)
+    name, model = _load_vgg16(options, cache_dir, find_imagenet) if options.backbone == VGG16 else _load_file(options)
+    return of_model(name, model, options.engine, cache_dir, options.batch_size)
 
 
 def of_model(
-    name: str, model: Any, engine: str = KERAS, cache_dir: Path | None = None, batch_size: int | None = None
+    name: str, model: Any, engine: Engine = "keras", cache_dir: Path | None = None, batch_size: int | None = None
 ) -> Backbone:
-    """Make a backbone of a Keras model that is in memory.
-
-    Parameters
-    ----------
-    name : str
-        The network's name.
-    model : keras.Model
-        Input (n, 224, 224, 3) after caffe preprocessing; not to be used for anything else from here on.
-    engine : {"keras", "onnx"}
-        What runs it.
-    cache_dir : Path, optional
-        Where an ONNX file is kept; by default nowhere.
-    batch_size : int, optional
-        How many pictures are computed at once; by default 16, or 128 on a GPU.
-
-    Returns
-    -------
-    Backbone
-        Ready to be called.
-
-    Raises
-    ------
-    ConfigError
-        ONNX Runtime is not installed, or the network has a layer that the export does not know.
-    DataError
-        ONNX Runtime gives other numbers than Keras.
-    """
+    """Make a backbone of a Keras model that is in memory."""
     # As it was chosen, before it is fitted to a GPU.
     hashes = _weights_sha256(model), architecture_sha256(model.to_json())
     output_shape = tuple(model.output_shape[1:])
-    if engine == ONNX:
+    if engine == "onnx":
         from features.encoders.onnx import onnx_infer
 
         size = batch_size or BATCH_SIZE
@@ -202,18 +89,6 @@ def keras_infer(model: Any, batch_size: int) -> Infer:
 
     Pictures go in as bytes, a quarter of what they are as floats, which is what has to reach a GPU.
     ``predict_on_batch`` keeps its compiled function, where ``predict`` in a loop leaks and traces again.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Input (n, 224, 224, 3) after caffe preprocessing.
-    batch_size : int
-        The size of every batch.
-
-    Returns
-    -------
-    callable
-        Computes a batch.
     """
     import keras
 
@@ -229,13 +104,7 @@ def keras_infer(model: Any, batch_size: int) -> Infer:
 
 
 def use_mixed_precision(model: Any) -> None:
-    """Let a network compute in float16 with float32 weights, which is what a GPU's matrix units are fast at.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Changed in place.
-    """
+    """Let a network compute in float16 with float32 weights, which is what a GPU's matrix units are fast at."""
     for layer in model.layers:
         if hasattr(layer, "layers"):
             use_mixed_precision(layer)
@@ -273,13 +142,13 @@ def _has_gpu() -> bool:
             return False
 
 
-def _load_vgg16(choice: BackboneChoice, cache_dir: Path, find_imagenet: Callable[[Path], Path]) -> tuple[str, Any]:
+def _load_vgg16(options: ExtractOptions, cache_dir: Path, find_imagenet: Callable[[Path], Path]) -> tuple[str, Any]:
     path = None
-    if choice.weights == IMAGENET:
+    if options.weights == IMAGENET:
         path = find_imagenet(cache_dir)
-    elif choice.weights != RANDOM:
-        path = _existing(Path(choice.weights), "--weights", "a VGG16 weights file (.h5 or .weights.h5)")
-    return VGG16, _vgg16(path, choice.seed)
+    elif options.weights != RANDOM:
+        path = _existing(Path(options.weights), "--weights", "a VGG16 weights file (.h5 or .weights.h5)")
+    return VGG16, _vgg16(path, options.seed)
 
 
 def _vgg16(weights_path: Path | None, seed: int) -> Any:
@@ -302,12 +171,14 @@ def _vgg16(weights_path: Path | None, seed: int) -> Any:
     return model
 
 
-def _load_file(choice: BackboneChoice) -> tuple[str, Any]:
-    if choice.weights not in (IMAGENET, RANDOM):
-        raise ConfigError(f"--weights {choice.weights} is for VGG16; the file {choice.backbone} brings its own weights")
-    if choice.weights == RANDOM:
+def _load_file(options: ExtractOptions) -> tuple[str, Any]:
+    if options.weights not in (IMAGENET, RANDOM):
+        raise ConfigError(
+            f"--weights {options.weights} is for VGG16; the file {options.backbone} brings its own weights"
+        )
+    if options.weights == RANDOM:
         raise ConfigError("--weights random is for VGG16; a Keras file brings its own weights")
-    path = _existing(Path(choice.backbone), "--backbone", "vgg16 or a Keras file (.keras)")
+    path = _existing(Path(options.backbone), "--backbone", "vgg16 or a Keras file (.keras)")
     import keras
 
     try:

@@ -30,32 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 def onnx_infer(model: Any, reference: Infer, path: Path | None = None) -> Infer:
-    """Run a Keras model by ONNX Runtime.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Input (n, 224, 224, 3) after caffe preprocessing.
-    reference : callable
-        The same network by Keras, for one picture, to hold the export to.
-    path : Path, optional
-        Where the file is kept. What stands there is held to the reference too: it may be damaged, or be the work of
-        another version of this module.
-
-    Returns
-    -------
-    callable
-        Computes a batch of any size.
-
-    Raises
-    ------
-    ConfigError
-        The packages are not installed, or the network has a layer that is not known here.
-    DataError
-        The numbers are not those of Keras.
-    StoreError
-        The file cannot be written.
-    """
+    """Run a Keras model by ONNX Runtime."""
     try:
         import onnx  # noqa: F401 - asked for before anything is done
         import onnxruntime as ort
@@ -79,23 +54,7 @@ def onnx_infer(model: Any, reference: Infer, path: Path | None = None) -> Infer:
 
 
 def export(model: Any) -> bytes:
-    """Write a Keras model, with its caffe preprocessing, as an ONNX file.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Functional or sequential, of the layers that convolutional networks are made of.
-
-    Returns
-    -------
-    bytes
-        The file: ``pixels``, uint8 (n, 224, 224, 3), red, green, blue, to ``maps``, float32, as Keras gives them.
-
-    Raises
-    ------
-    ConfigError
-        A layer is not known here; the message names it.
-    """
+    """Write a Keras model, with its caffe preprocessing, as an ONNX file."""
     from onnx import TensorProto, helper
 
     graph = _Graph()

@@ -42,31 +42,6 @@ def imagenet_weights_path(
 
     Keras' own download has no time limit and leaves a part of a file behind when it is interrupted; this one stops in
     time, and the file appears whole, with the right hash, or not at all.
-
-    Parameters
-    ----------
-    cache_dir : Path
-        Keras' folder for models, usually ``~/.keras/models``.
-    url : str
-        Where the file is to be had; its last part is the file's name in the cache.
-    md5 : str
-        The file's MD5, as ``keras.applications`` records it.
-    deadline_s : float, optional
-        Give up after this many seconds.
-    on_bytes : callable, optional
-        Told the bytes of every part that arrives, and the size of the whole where it is known.
-
-    Returns
-    -------
-    Path
-        The weights file.
-
-    Raises
-    ------
-    FetchError
-        They are not in the cache and cannot be downloaded (in time); the message names the ways out.
-    StoreError
-        The cache cannot be written.
     """
     path = cache_dir / url.rpartition("/")[2]
     if path.is_file():
@@ -82,18 +57,6 @@ def imagenet_weights_path(
 
 def random_kernels(shapes: list[tuple[int, ...]], seed: int) -> list[npt.NDArray[np.float32]]:
     r"""Draw weights for layers that nobody has trained: He normal kernels, biases of 0.
-
-    Parameters
-    ----------
-    shapes : list of tuple of int
-        The shape of each weight: (height, width, channels in, channels out) of a kernel, (channels,) of a bias.
-    seed : int
-        The same seed draws the same numbers, whatever the machine.
-
-    Returns
-    -------
-    list of ndarray, float32
-        One array a shape.
 
     References
     ----------

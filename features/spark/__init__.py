@@ -18,7 +18,7 @@ is done before and behind them. May import `catalog` only; importing it does not
 
 from catalog.io.spark import session
 from features.spark.cluster import folder_at
-from features.spark.driver import extract, extract_features
+from features.spark.driver import Job, extract
 from features.spark.tables import frame_of, is_table, read_table, sample_of
 
-__all__ = ["extract", "extract_features", "folder_at", "frame_of", "is_table", "read_table", "sample_of", "session"]
+__all__ = ["Job", "extract", "folder_at", "frame_of", "is_table", "read_table", "sample_of", "session"]

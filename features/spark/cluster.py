@@ -29,23 +29,6 @@ def folder_at(spark: SparkSession, name: str | Path) -> AnyPath:
 
     Workers have no way to Hadoop's file systems, so Arrow's take their place, with what Spark knows of S3: keys,
     endpoint and region of ``spark.hadoop.fs.s3a.*``.
-
-    Parameters
-    ----------
-    spark : SparkSession
-        The session.
-    name : str or Path
-        A path, or as text a URI of ``s3a://``, ``gs://``, ``abfss://``, ``hdfs://`` or ``file://``.
-
-    Returns
-    -------
-    Path or RemotePath
-        The folder; it need not exist.
-
-    Raises
-    ------
-    ConfigError
-        There is no such file system, its client is missing, or it does not answer.
     """
     return as_path(name, **_s3_options(spark.sparkContext._jsc.hadoopConfiguration().get))
 
@@ -68,19 +51,7 @@ def _s3_options(setting: Callable[[str], str | None]) -> dict[str, str]:
 
 @contextmanager
 def changed_settings(spark: SparkSession, values: dict[str, str]) -> Iterator[None]:
-    """Change settings of a user's session, and change them back.
-
-    Parameters
-    ----------
-    spark : SparkSession
-        The session.
-    values : dict of str to str
-        What is to hold in the meantime, by the settings' names.
-
-    Yields
-    ------
-    None
-    """
+    """Change settings of a user's session, and change them back."""
     before = {name: spark.conf.get(name) for name in values}
     for name, value in values.items():
         spark.conf.set(name, value)
@@ -93,21 +64,7 @@ def changed_settings(spark: SparkSession, values: dict[str, str]) -> Iterator[No
 
 @contextmanager
 def watched(spark: SparkSession, n_tasks: int, on_progress: Callable[[int, int], None]) -> Iterator[None]:
-    """Tell how many tasks are done while Spark is at work, which this thread waits for.
-
-    Parameters
-    ----------
-    spark : SparkSession
-        The session.
-    n_tasks : int
-        How many there are.
-    on_progress : callable
-        Told about once a second, in a thread of its own, how many tasks are done of how many.
-
-    Yields
-    ------
-    None
-    """
+    """Tell how many tasks are done while Spark is at work, which this thread waits for."""
     from py4j.protocol import Py4JError
 
     context, group, done = spark.sparkContext, f"keyart-{secrets.token_hex(4)}", threading.Event()
@@ -141,18 +98,8 @@ def watched(spark: SparkSession, n_tasks: int, on_progress: Callable[[int, int],
 
 
 @contextmanager
-def reworded() -> Iterator[None]:
-    """Raise what a worker raised, without the tracebacks of three languages around it.
-
-    Yields
-    ------
-    None
-
-    Raises
-    ------
-    KeyartError
-        As the worker raised it; or a StoreError with what Spark says.
-    """
+def worker_errors() -> Iterator[None]:
+    """Raise what a worker raised, without the tracebacks of three languages around it."""
     from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
 
