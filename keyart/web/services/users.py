@@ -11,9 +11,10 @@ from typing import Any
 from catalog.errors import NotBuiltError
 from catalog.film import Film
 from cf.registry import MODELS, model_class
+from keyart.recommend.history import history_of
 from keyart.recommend.models import fitted_models, record_path
 from keyart.recommend.onboarding import FilmsToRate
-from keyart.recommend.recommendations import Recommendation, UserRecommender, history_of
+from keyart.recommend.recommendations import Recommendation, UserRecommender
 from keyart.recommend.users import Viewer, Viewers
 from keyart.web.schemas.films import FilmFacts
 from keyart.web.schemas.users import (
@@ -145,7 +146,7 @@ class UserService:
         )
 
     def _answer(self, found: Recommendation) -> Recommendations:
-        answer = found.as_dict() | {"notes": list(found.notes)}
+        answer = found.to_dict() | {"notes": list(found.notes)}
         answer["results"] = [
             RecommendedFilm(**row, has_poster=self._has_poster(row["movie_id"])) for row in answer["results"]
         ]

@@ -35,7 +35,8 @@ def under_load(url: str, paths: list[str]) -> Iterator[list[int]]:
 
     def send() -> None:
         with requests.Session() as client:
-            while not is_over.is_set():
+            # Paced, so that the commands get the processor too.
+            while not is_over.wait(0.05):
                 statuses.extend(client.get(f"{url}/{path}", timeout=60).status_code for path in paths)
 
     threads = [threading.Thread(target=send) for _ in range(2)]
@@ -145,13 +146,13 @@ def test_an_unchanged_encoder_is_not_loaded_again(home: Path, monkeypatch: pytes
     import keyart.workspace.encoder
 
     loaded: list[object] = []
-    load = keyart.workspace.encoder.extractor_of
+    load = keyart.workspace.encoder.encoder_for
 
     def counted(*arguments: Any, **options: Any) -> Any:
         loaded.append(arguments)
         return load(*arguments, **options)
 
-    monkeypatch.setattr(keyart.workspace.encoder, "extractor_of", counted)
+    monkeypatch.setattr(keyart.workspace.encoder, "encoder_for", counted)
     with serving(home) as url:
         wait_until_ready(url)
         n_loaded = len(loaded)
