@@ -35,6 +35,8 @@ from tests.features.conftest import draw_poster, small_model
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+pytestmark = pytest.mark.heavy
+
 needs_java = pytest.mark.skipif(
     which("java") is None and "JAVA_HOME" not in os.environ, reason="Spark needs Java 17 (openjdk-17-jre-headless)"
 )

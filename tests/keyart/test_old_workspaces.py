@@ -36,6 +36,8 @@ from keyart.workspace.layout import Workspace
 from posters.store import PosterStore
 from tests.keyart.conftest import Run
 
+pytestmark = pytest.mark.heavy
+
 DATA = Path(__file__).parents[1] / "data"
 ANSWERS = json.loads((DATA / "workspace-0.1.json").read_text("utf-8"))
 ALL = 1000

@@ -17,6 +17,8 @@ from keyart.workspace.contents import open_ratings
 from keyart.workspace.layout import Workspace
 from tests.keyart.conftest import N_FILMS, Run
 
+pytestmark = pytest.mark.heavy
+
 UNRATED = 6
 
 

@@ -19,6 +19,8 @@ from keyart.workspace.layout import Workspace
 from tests.keyart.groups import GENRES, N_FILMS, bring, color_of, group, list_films, make_groups
 from tests.keyart.web.conftest import serving
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def mapped(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
