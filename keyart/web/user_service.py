@@ -15,9 +15,10 @@ from typing import Generic, Protocol, TypeVar
 from catalog.errors import NotBuiltError
 from catalog.film import Film
 from cf.registry import MODELS, model_class
+from keyart.recommend.history import history_of
 from keyart.recommend.models import fitted_models
 from keyart.recommend.onboarding import FilmsToRate
-from keyart.recommend.recommendations import Recommendation, UserRecommender, history_of
+from keyart.recommend.recommendations import Recommendation, UserRecommender
 from keyart.recommend.users import Viewer, Viewers
 from keyart.web.schemas import FilmFacts
 from keyart.web.user_schemas import (
@@ -285,7 +286,7 @@ class Tastes:
 
     def _answer(self, found: Recommendation) -> Recommendations:
         results = [
-            RecommendedTo(**row, has_poster=self._has_poster(row["movie_id"])) for row in found.as_dict()["results"]
+            RecommendedTo(**row, has_poster=self._has_poster(row["movie_id"])) for row in found.to_dict()["results"]
         ]
         return Recommendations(
             model=found.model, gives_stars=found.gives_stars, results=results, notes=list(found.notes)

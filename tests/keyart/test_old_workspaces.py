@@ -26,8 +26,9 @@ from keyart.cold_start.new_film import NewFilm
 from keyart.engine import Engine
 from keyart.pipeline.additions import add
 from keyart.pipeline.status import read_status
+from keyart.recommend.history import history_of
 from keyart.recommend.models import open_model
-from keyart.recommend.recommendations import UserRecommender, history_of
+from keyart.recommend.recommendations import UserRecommender
 from keyart.recommend.users import Viewers
 from keyart.results import SimilarFilms
 from keyart.workspace.contents import open_ratings

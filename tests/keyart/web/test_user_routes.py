@@ -34,7 +34,7 @@ def post(address: str, **question: Any) -> requests.Response:
 def test_a_user_is_recommended_what_the_command_recommends(people_address: str, fitted_home: Path) -> None:
     for model in ("ease", "als"):
         found = get(people_address, "users/2/recommendations", model=model, k=8, fresh=0.2)
-        expected = recommend(Workspace.open(fitted_home), model, 2, 8, 0.2).as_dict()
+        expected = recommend(Workspace.open(fitted_home), model, 2, 8, 0.2).to_dict()
         for film in found["results"]:
             assert film.pop("has_poster")
         assert found["results"] == [{**film, "score": pytest.approx(film["score"])} for film in expected["results"]]
