@@ -27,6 +27,8 @@ from posters.store import PosterStore
 from tests.posters.pictures import draw_poster
 from tests.posters.tmdb_server import V3_KEY, V4_TOKEN, Fault, TmdbServer
 
+pytestmark = pytest.mark.heavy
+
 N_CONNECTIONS = 8
 COMMAND = (sys.executable, "-c", "from keyart.cli import main; main()", "fetch")
 
