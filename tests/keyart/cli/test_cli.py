@@ -104,7 +104,7 @@ def test_fetch_from_tmdb(run: Run, movielens: Path, tmp_path: Path, monkeypatch:
     assert outcome.code == 0
     counts = read_status(Workspace.open(tmp_path / "w")).posters
     assert (counts["ok"], counts["not_found"], sum(counts.values())) == (2, 4, 6)
-    assert "2 posters came" in outcome.out
+    assert "2 posters of 6 films fetched" in outcome.out
 
 
 # Errors are one line that says what, where and what to do.
