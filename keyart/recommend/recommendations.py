@@ -98,8 +98,6 @@ class Recommendation:
         results = [asdict(film) for film in self.films]
         return {"model": self.model, "gives_stars": self.gives_stars, "results": results}
 
-    as_dict = to_dict
-
 
 class UserRecommender:
     """A recommender of a workspace with its ratings, films and cold-start model; create it with `open`.
