@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Identity:
-    """What features are of: two stores with equal identities may be compared, others never."""
+    """What features were computed by; features can be compared only if their identities are equal."""
 
     backbone: str
     weights_sha256: str
@@ -16,12 +16,12 @@ class Identity:
     resize: str
     n_features: int
     preprocessing: str = "caffe"
-    flatten: str = "height,width,channel"
+    flatten: str = "height,width,channel"  # the order of raw features
     pooling: str = "raw"
     whitening_sha256: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Write the identity as plain values."""
+        """Return plain values for JSON."""
         return asdict(self)
 
     def __str__(self) -> str:

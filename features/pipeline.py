@@ -1,11 +1,10 @@
-"""Pictures to features, overlapped so that the network never waits; nothing is written here.
+"""Compute features of images in overlapping steps, so that the network never waits.
 
 ::
 
     threads: read, hash, decode, resize → thread: batches → thread: network → pooling, float16
 
-Batches are cut by the pictures that could be read, so a run that was killed and one that was not compute the same
-numbers. A picture that cannot be read is told of and passed over. May import `catalog` only.
+Batches are cut by the images that can be read, so that a resumed run computes the same numbers as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture to compute features of."""
+    """An image to compute features of; one whose known hash has features is not even read."""
 
     picture_id: PictureId
     source: Path | bytes
@@ -53,7 +52,7 @@ def pictures_of(items: Iterable[tuple[PictureId, str | Path | bytes]]) -> Iterat
 
 @dataclass(frozen=True)
 class Decoded:
-    """A picture that is ready for the network."""
+    """An image that is ready for the network: pixels (224, 224, 3)."""
 
     row: Row
     pixels: npt.NDArray[np.uint8]
@@ -61,7 +60,7 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Known:
-    """A picture whose features are there already."""
+    """An image whose features are there already."""
 
     picture_id: PictureId
     sha256: str
@@ -69,7 +68,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Broken:
-    """A picture that could not be read."""
+    """An image that could not be read; the hash is None if its file could not be read either."""
 
     picture_id: PictureId
     reason: str
@@ -78,7 +77,7 @@ class Broken:
 
 @dataclass(frozen=True)
 class Computed:
-    """Features of a batch of pictures."""
+    """Features (n, n_features) of a batch of images."""
 
     rows: tuple[Row, ...]
     features: npt.NDArray[np.float16]
@@ -86,7 +85,7 @@ class Computed:
 
 @dataclass(frozen=True)
 class _Batch:
-    """What goes into the network: whose, and pixels of shape (n, 224, 224, 3)."""
+    """Input of the network: pixels (n, 224, 224, 3)."""
 
     rows: tuple[Row, ...]
     pixels: npt.NDArray[np.uint8]
@@ -94,7 +93,7 @@ class _Batch:
 
 @dataclass(frozen=True)
 class _Maps:
-    """What comes out of the network: whose, and maps of shape (n, height, width, channels)."""
+    """Output of the network: maps (n, height, width, channels)."""
 
     rows: tuple[Row, ...]
     maps: npt.NDArray[np.float32]
@@ -107,12 +106,15 @@ def compute(
     known: Mapping[Any, str] | None = None,
     shard_rows: int | None = None,
 ) -> Iterator[Computed | Known | Broken]:
-    """Compute the features of pictures in their order; writes nothing."""
+    """Compute the features of images in their order, except of those whose known hash is unchanged.
+
+    No batch crosses a multiple of `shard_rows`, so that a shard's numbers do not depend on where a run began.
+    """
     batch_size = encoder.backbone.batch_size
     read = _read_ahead(pictures, encoder.resize, {} if known is None else known, _BATCHES_READ_AHEAD * batch_size)
     with (
         closing(_ahead(_batches(read, batch_size, shard_rows), _BATCHES_AHEAD)) as batches,
-        # On a GPU, what is done behind the network takes as long as the network.
+        # On a GPU, pooling and rounding take as long as the network.
         closing(_ahead(_mapped(batches, encoder.backbone), _MAPS_AHEAD)) as mapped,
     ):
         for one in mapped:
@@ -123,13 +125,13 @@ def compute(
 
 
 def decode(picture: Picture, resize: Resize, known: Mapping[Any, str] | None = None) -> Decoded | Known | Broken:
-    """Read, hash and decode a picture, unless its features are there already."""
+    """Read, hash and decode an image, unless its features are there already; raises nothing."""
     name, sha256, there = picture.picture_id, picture.sha256, (known or {}).get(picture.picture_id)
     path = None if isinstance(picture.source, bytes) else printable(picture.source)
     if sha256 is not None and there == sha256:
         return Known(name, sha256)
     try:
-        # Read once: what is hashed is what is decoded.
+        # Read once, so that the hash is of what is decoded.
         content = picture.source if isinstance(picture.source, bytes) else picture.source.read_bytes()
     except FileNotFoundError:
         return Broken(name, f"no such picture: {path}", None)
@@ -147,15 +149,15 @@ def decode(picture: Picture, resize: Resize, known: Mapping[Any, str] | None = N
 
 
 def printable(path: Path | str) -> str:
-    r"""Write a path so that it can stand in a table or on a terminal, also where it is not UTF-8."""
+    r"""Replace what is not UTF-8 in a path by escapes, for tables and terminals."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _read_ahead(
     pictures: Iterable[Picture], resize: Resize, known: Mapping[Any, str], n_ahead: int
 ) -> Iterator[Decoded | Known | Broken]:
-    """Decode pictures in threads, a bounded number ahead, and give them in their order."""
-    # As many as cores: they sleep while the network is slower, and keep up where a GPU is faster.
+    """Decode images in threads, a bounded number ahead, and yield them in their order."""
+    # One per core: they sleep while the network is slower, and keep up with a GPU.
     with ThreadPoolExecutor(os.cpu_count()) as readers:
         waiting: deque[Future[Decoded | Known | Broken]] = deque()
         for picture in _each_once(pictures, known):
@@ -214,7 +216,7 @@ def _mapped(batches: Iterator[_Batch | Known | Broken], backbone: Backbone) -> I
 
 
 def _ahead(items: Iterator[Item], n_ahead: int) -> Generator[Item, None, None]:
-    """Run an iterator in a thread of its own, so many items ahead of whoever asks for them; none is None."""
+    """Run an iterator in a thread of its own, a number of items ahead; no item may be None."""
     thread = ThreadPoolExecutor(1)
     try:
         waiting = deque(thread.submit(next, items, None) for _ in range(n_ahead))

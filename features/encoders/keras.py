@@ -1,7 +1,6 @@
-"""Backbones: VGG16, or any Keras file, from pictures to maps of numbers. The only module that imports Keras.
+"""Backbones run by Keras: VGG16, or the network of any Keras file.
 
-Keras' backend (TensorFlow, JAX or PyTorch) takes seconds to import, so that happens in `load_backbone` and not before.
-Whatever runs the network, it is one compiled function with a fixed batch shape.
+Keras' backend (TensorFlow, JAX or PyTorch) takes seconds to import, so only the functions here import it.
 """
 
 from __future__ import annotations
@@ -29,17 +28,17 @@ GPU_BATCH_SIZE = 128
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network that turns pictures into maps; make it with `load_backbone`."""
+    """A network that turns images into maps; make it with `load_backbone`."""
 
     name: str
     weights_sha256: str
     architecture_sha256: str
-    output_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]  # height, width, channels
     infer: Infer
     batch_size: int = BATCH_SIZE
 
     def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Compute the maps of pictures."""
+        """Compute maps (n, height, width, channels) of RGB images (n, 224, 224, 3)."""
         starts = range(0, len(pixels), self.batch_size)
         parts = [self._batch(pixels[start : start + self.batch_size]) for start in starts]
         return np.concatenate(parts) if parts else np.empty((0, *self.output_shape), np.float32)
@@ -57,7 +56,7 @@ def load_backbone(
     cache_dir: Path,
     find_imagenet: Callable[[Path], Path] = imagenet_weights_path,
 ) -> Backbone:
-    """Load a network."""
+    """Load the network that the options name; `find_imagenet` finds VGG16's ImageNet weights in the cache."""
     _require_keras()
     name, model = _load_vgg16(options, cache_dir, find_imagenet) if options.backbone == VGG16 else _load_file(options)
     return of_model(name, model, options.engine, cache_dir, options.batch_size)
@@ -66,8 +65,8 @@ def load_backbone(
 def of_model(
     name: str, model: Any, engine: Engine = "keras", cache_dir: Path | None = None, batch_size: int | None = None
 ) -> Backbone:
-    """Make a backbone of a Keras model that is in memory."""
-    # As it was chosen, before it is fitted to a GPU.
+    """Wrap a Keras model, which must not be used for anything else from here on."""
+    # Before the model is adapted to a GPU.
     hashes = _weights_sha256(model), architecture_sha256(model.to_json())
     output_shape = tuple(model.output_shape[1:])
     if engine == "onnx":
@@ -85,7 +84,7 @@ def of_model(
 
 
 def keras_infer(model: Any, batch_size: int) -> Infer:
-    """Compile a network with its preprocessing for batches of one size, under whichever backend Keras has.
+    """Compile a network with its preprocessing for batches of one size, under any Keras backend.
 
     Pictures go in as bytes, a quarter of what they are as floats, which is what has to reach a GPU.
     ``predict_on_batch`` keeps its compiled function, where ``predict`` in a loop leaks and traces again.
@@ -95,7 +94,7 @@ def keras_infer(model: Any, batch_size: int) -> Infer:
     pixels = keras.Input((SIDE, SIDE, 3), batch_size, dtype="uint8")
     caffe = keras.ops.flip(keras.ops.cast(pixels, "float32"), axis=-1) - np.array(CAFFE_MEAN, np.float32)
     network = keras.Model(pixels, keras.ops.cast(model(caffe, training=False), "float32"))
-    # XLA is left to Keras: asked for on a CPU, it gained nothing (docs/benchmarks.md).
+    # XLA on a CPU gained nothing (docs/benchmarks.md), so Keras decides.
 
     def infer(batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         return np.asarray(network.predict_on_batch(batch), np.float32)
@@ -104,7 +103,7 @@ def keras_infer(model: Any, batch_size: int) -> Infer:
 
 
 def use_mixed_precision(model: Any) -> None:
-    """Let a network compute in float16 with float32 weights, which is what a GPU's matrix units are fast at."""
+    """Compute in float16 with float32 weights, which the matrix units of GPUs are fast at; changes the model."""
     for layer in model.layers:
         if hasattr(layer, "layers"):
             use_mixed_precision(layer)
@@ -114,7 +113,7 @@ def use_mixed_precision(model: Any) -> None:
 
 def _require_keras() -> None:
     try:
-        import keras  # noqa: F401 - for what it says of its backend
+        import keras  # noqa: F401 - raises for an unusable backend
     except (ImportError, ValueError) as error:
         raise ConfigError(
             f"Keras does not start: {_first_line(error)}; let KERAS_BACKEND name what is installed: tensorflow, jax or "
@@ -159,7 +158,7 @@ def _vgg16(weights_path: Path | None, seed: int) -> Any:
         model.set_weights(random_kernels([tuple(weight.shape) for weight in model.weights], seed))
         return model
     try:
-        # Keras only warns where it leaves layers as they were drawn.
+        # Keras only warns if it leaves layers uninitialized.
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
             model.load_weights(weights_path)
@@ -195,7 +194,7 @@ def _load_file(options: ExtractOptions) -> tuple[str, Any]:
 
 
 def _as_written(model: Any) -> Any:
-    """Undo what Keras does to a Sequential from a file: it uses the first layer twice."""
+    """Clone a Sequential, of which Keras uses the first layer twice if it comes from a file."""
     import keras
 
     if not isinstance(model, keras.Sequential):
@@ -212,7 +211,7 @@ def _existing(path: Path, option: str, expected: str) -> Path:
 
 
 def _weights_sha256(model: Any) -> str:
-    """Hash the numbers themselves, so that a network is the same whichever file it came from."""
+    """Hash the numbers, so that a network's hash does not depend on its file's format."""
     digest = hashlib.sha256()
     for weight in model.get_weights():
         digest.update(str(weight.shape).encode())
@@ -221,7 +220,7 @@ def _weights_sha256(model: Any) -> str:
 
 
 def _fingerprint(hashes: Iterable[str]) -> str:
-    # Thirty-two digits would be taken for a TMDB key, and blanked in messages.
+    # Not 32 digits, which messages would redact as a TMDB key.
     return hashlib.sha256("".join(hashes).encode()).hexdigest()[:24]
 
 

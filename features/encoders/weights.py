@@ -1,7 +1,4 @@
-"""VGG16's weights: ImageNet's, from Keras' cache or the network; a file's; or random ones.
-
-May import `catalog` only, and not Keras: the file itself is loaded by `features.encoders.keras`.
-"""
+"""Weights of VGG16: ImageNet's, from Keras' cache or downloaded, or random ones."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ import urllib3
 from catalog.errors import FetchError
 from catalog.io.files import atomic_path
 
-# As keras.applications.vgg16 names them.
+# The same as in keras.applications.vgg16.
 IMAGENET_URL = (
     "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
     "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
@@ -56,7 +53,7 @@ def imagenet_weights_path(
 
 
 def random_kernels(shapes: list[tuple[int, ...]], seed: int) -> list[npt.NDArray[np.float32]]:
-    r"""Draw weights for layers that nobody has trained: He normal kernels, biases of 0.
+    r"""Draw weights of the given shapes for untrained layers: He normal kernels, zero biases.
 
     References
     ----------
@@ -84,7 +81,7 @@ def _download(
         ):
             response.raise_for_status()
             n_bytes = int(response.headers.get("Content-Length", 0)) or None
-            # What has arrived, and not a whole chunk: a server that sends a byte a second is held to the deadline too.
+            # Whatever has arrived, not a whole chunk: the deadline also ends a download at a byte per second.
             while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
                 stream.write(chunk)
                 if on_bytes:

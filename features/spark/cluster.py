@@ -1,7 +1,4 @@
-"""A Spark session at work: where it writes, what is set and shown meanwhile, what its workers say went wrong.
-
-May import `catalog` only; importing it does not import PySpark.
-"""
+"""A Spark session: folders that it writes to, temporary settings, progress, and errors of workers."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ _GLANCE_S = 1.0
 
 
 def folder_at(spark: SparkSession, name: str | Path) -> AnyPath:
-    """Find a folder to write to, on this machine or on any other file system that Spark writes to.
+    """Return a folder on this machine or on any file system that Spark writes to, from a path or URI.
 
     Workers have no way to Hadoop's file systems, so Arrow's take their place, with what Spark knows of S3: keys,
     endpoint and region of ``spark.hadoop.fs.s3a.*``.
@@ -34,14 +31,14 @@ def folder_at(spark: SparkSession, name: str | Path) -> AnyPath:
 
 
 def _s3_options(setting: Callable[[str], str | None]) -> dict[str, str]:
-    """Say in Arrow's words what Hadoop's settings say of S3."""
+    """Translate Hadoop's settings of S3 to Arrow's options."""
     names = {"access_key": "access.key", "secret_key": "secret.key", "session_token": "session.token"}
     names |= {"region": "endpoint.region", "endpoint_override": "endpoint"}
-    told = {ours: setting(f"fs.s3a.{theirs}") for ours, theirs in names.items()}
-    s3 = {ours: value for ours, value in told.items() if value}
+    values = {ours: setting(f"fs.s3a.{theirs}") for ours, theirs in names.items()}
+    s3 = {ours: value for ours, value in values.items() if value}
     scheme, _, host = s3.get("endpoint_override", "").rpartition("://")
     if host.endswith("amazonaws.com"):
-        # Arrow finds these by itself, from the region.
+        # Arrow derives the endpoint from the region.
         del s3["endpoint_override"]
     elif host:
         plain = setting("fs.s3a.connection.ssl.enabled") == "false"
@@ -51,7 +48,7 @@ def _s3_options(setting: Callable[[str], str | None]) -> dict[str, str]:
 
 @contextmanager
 def changed_settings(spark: SparkSession, values: dict[str, str]) -> Iterator[None]:
-    """Change settings of a user's session, and change them back."""
+    """Change settings of a user's session temporarily."""
     before = {name: spark.conf.get(name) for name in values}
     for name, value in values.items():
         spark.conf.set(name, value)
@@ -64,7 +61,7 @@ def changed_settings(spark: SparkSession, values: dict[str, str]) -> Iterator[No
 
 @contextmanager
 def watched(spark: SparkSession, n_tasks: int, on_progress: Callable[[int, int], None]) -> Iterator[None]:
-    """Tell how many tasks are done while Spark is at work, which this thread waits for."""
+    """Report the numbers of finished and of all tasks about once a second, from a thread of its own."""
     from py4j.protocol import Py4JError
 
     context, group, done = spark.sparkContext, f"keyart-{secrets.token_hex(4)}", threading.Event()
@@ -73,11 +70,11 @@ def watched(spark: SparkSession, n_tasks: int, on_progress: Callable[[int, int],
     def n_done() -> int:
         jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(group)]
         stages = [tracker.getStageInfo(stage) for job in jobs if job for stage in job.stageIds]
-        # What is sent to all workers beforehand is a stage too.
+        # A broadcast is a stage too.
         return max((stage.numCompletedTasks for stage in stages if stage and stage.numTasks == n_tasks), default=0)
 
     def watch() -> None:
-        # Where the session ends first, whoever waits for its results will say so.
+        # If the session ends first, the thread that waits for results raises.
         with suppress(Py4JError, OSError):
             while not done.wait(_GLANCE_S):
                 on_progress(n_done(), n_tasks)
@@ -99,7 +96,7 @@ def watched(spark: SparkSession, n_tasks: int, on_progress: Callable[[int, int],
 
 @contextmanager
 def worker_errors() -> Iterator[None]:
-    """Raise what a worker raised, without the tracebacks of three languages around it."""
+    """Raise what a worker raised, without the tracebacks of three languages; other errors as StoreError."""
     from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
 

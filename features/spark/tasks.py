@@ -1,7 +1,7 @@
-"""What a worker does with its partition: the pipeline of one machine, into shards of numbers of its own.
+"""What a worker does with its partition: run the pipeline, write shards with numbers of their own.
 
-Workers are forked from a process that has never seen TensorFlow, import it after the fork, and keep the network for
-the tasks that follow. May import `catalog` only.
+Workers are forked from a process that has not imported TensorFlow; they import it after the fork and keep the network
+for later tasks.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ if TYPE_CHECKING:
     from pyspark import Broadcast
 
 NEW, KNOWN, BROKEN = "new", "known", "broken"
-"""What came of a picture, as a task tells the driver."""
+"""The state of an image in the results that a task sends to the driver."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a worker needs to make the driver's encoder: files' contents come with it, and need not be there."""
+    """What a worker needs to load the driver's encoder, the content of the weights' file included."""
 
     options: ExtractOptions
     identity: Identity
     whitening: Whitening | None
-    file_name: str | None
+    file_name: str | None  # its suffix decides the format
     content: Broadcast[bytes] | None
     n_cores: int
 
     def load(self) -> Encoder:
-        """Load the network."""
-        with tempfile.TemporaryDirectory() as folder, _seeing_cores(self.n_cores):
+        """Load the encoder, and check that it is the driver's."""
+        with tempfile.TemporaryDirectory() as folder, _limited_cores(self.n_cores):
             options = self.options
             if self.content is not None:
                 path = Path(folder, str(self.file_name))
@@ -66,7 +66,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Task:
-    """What is done with a partition."""
+    """Computes one partition and writes its shards, whose numbers are `n_partitions` apart."""
 
     recipe: Recipe
     out: AnyPath
@@ -75,7 +75,7 @@ class Task:
     shard_rows: int
 
     def run(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Compute the partition that Spark gives to this task."""
+        """Compute Spark's partition: from id, source, sha256, known_sha256 to id, state, sha256, reason."""
         from pyspark import TaskContext
 
         task = TaskContext.get()
@@ -85,7 +85,6 @@ class Task:
         return self.run_partition(partition, batches)
 
     def run_partition(self, partition: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Compute a partition."""
         known: dict[PictureId, str] = {}
         number = self.first_number + partition
         rows: list[Row] = []
@@ -116,7 +115,7 @@ class Task:
 
 
 _loaded: dict[tuple[ExtractOptions, Identity, int], Encoder] = {}
-"""The network of this worker, kept from task to task."""
+"""The encoder of this worker, kept between tasks."""
 
 
 def _encoder(recipe: Recipe) -> Encoder:
@@ -128,8 +127,8 @@ def _encoder(recipe: Recipe) -> Encoder:
 
 
 @contextmanager
-def _seeing_cores(n_cores: int) -> Iterator[None]:
-    """Let libraries start as many threads as a task has cores, so that workers do not fight.
+def _limited_cores(n_cores: int) -> Iterator[None]:
+    """Let libraries that start now use as many threads as a task has cores.
 
     TensorFlow, JAX and ONNX Runtime each have a setting of their own for it; all of them count the cores that they may
     run on when they start. Afterwards every thread may run on any core again. Only Linux lets a process choose.
@@ -138,7 +137,7 @@ def _seeing_cores(n_cores: int) -> Iterator[None]:
         yield
         return
     allowed = os.sched_getaffinity(0)
-    # Workers that start at once have numbers in a row, and so start on different cores.
+    # Workers that start together have consecutive process ids, and so get different cores.
     first = os.getpid() * n_cores
     some = sorted(allowed)
     os.sched_setaffinity(0, {some[(first + more) % len(some)] for more in range(n_cores)})
@@ -151,7 +150,7 @@ def _seeing_cores(n_cores: int) -> Iterator[None]:
 
 
 def _pictures(batches: Iterator[pa.RecordBatch], known: dict[PictureId, str]) -> Iterator[Picture]:
-    """Read pictures as they come, and note the hashes of those that are known before they are asked for."""
+    """Yield images as they arrive, after adding their stored hashes to `known`."""
     for batch in batches:
         columns = (batch[name].to_pylist() for name in ("id", "source", "sha256", "known_sha256"))
         for picture_id, source, sha256, known_sha256 in zip(*columns, strict=True):

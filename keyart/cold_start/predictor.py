@@ -50,27 +50,7 @@ _SPARE_HITS = 20
 
 
 def open_cold_start(workspace: Workspace, *, progress: Progress = silent) -> ContentRidge | None:
-    """Open the model of a workspace, or fit it where it is missing or of other ratings or posters.
-
-    Parameters
-    ----------
-    workspace : Workspace
-        The workspace.
-    progress : Progress, optional
-        Shows how far it is.
-
-    Returns
-    -------
-    ContentRidge or None
-        None where there are no ratings to learn from.
-
-    Raises
-    ------
-    NotBuiltError
-        Nothing has been loaded.
-    DataError
-        Ratings or features are damaged.
-    """
+    """Open the model of a workspace, or fit it where it is missing or of other ratings or posters."""
     by_id = {film.movie_id: film for film in list_films(workspace)}
     ratings = open_ratings(workspace).of_films(list(by_id))
     if not len(ratings):

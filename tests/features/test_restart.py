@@ -13,6 +13,8 @@ from features.store import FeatureStore
 from tests.features import killed
 from tests.features.killed import ENCODER, FIRST, LATER, SHARD_ROWS
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.mark.parametrize("step", [9, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_at_a_write_and_taken_up_again_equals_undisturbed_bit_for_bit(tmp_path: Path, step: int) -> None:

@@ -26,7 +26,7 @@ from features.options import ExtractOptions
 from features.pipeline import Picture
 from features.spark import Job, extract, folder_at, frame_of, read_table, sample_of, session
 from features.spark.cluster import _s3_options
-from features.spark.tasks import Recipe, Task, _encoder, _seeing_cores
+from features.spark.tasks import Recipe, Task, _encoder, _limited_cores
 from features.store import FeatureStore
 from keyart.cli import main
 from keyart.pipeline.features import extract_images
@@ -34,6 +34,8 @@ from tests.features.conftest import draw_poster, small_model
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+pytestmark = pytest.mark.heavy
 
 needs_java = pytest.mark.skipif(
     which("java") is None and "JAVA_HOME" not in os.environ, reason="Spark needs Java 17 (openjdk-17-jre-headless)"
@@ -500,7 +502,7 @@ def test_a_worker_whose_network_is_another_one_refuses(network: Path, tiny: Back
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux lets a process choose its cores")
 def test_a_library_that_starts_counts_the_cores_of_a_task() -> None:
     before = os.sched_getaffinity(0)
-    with _seeing_cores(1):
+    with _limited_cores(1):
         assert len(os.sched_getaffinity(0)) == 1
     assert os.sched_getaffinity(0) == before
 

@@ -26,8 +26,9 @@ from keyart.cold_start.new_film import NewFilm
 from keyart.engine import Engine
 from keyart.pipeline.additions import add
 from keyart.pipeline.status import read_status
+from keyart.recommend.history import history_of
 from keyart.recommend.models import open_model
-from keyart.recommend.recommendations import UserRecommender, history_of
+from keyart.recommend.recommendations import UserRecommender
 from keyart.recommend.users import Viewers
 from keyart.results import SimilarFilms
 from keyart.workspace.contents import open_ratings
@@ -35,6 +36,8 @@ from keyart.workspace.index import open_index
 from keyart.workspace.layout import Workspace
 from posters.store import PosterStore
 from tests.keyart.conftest import Run
+
+pytestmark = pytest.mark.heavy
 
 DATA = Path(__file__).parents[1] / "data"
 ANSWERS = json.loads((DATA / "workspace-0.1.json").read_text("utf-8"))

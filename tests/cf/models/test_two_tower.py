@@ -17,6 +17,8 @@ from cf.models.two_tower import TwoTower, _fit_users
 from cf.ratings import RatingMatrix, Ratings, read_ratings
 from tests.contracts import RecommenderContract, random_stars, ratings_of
 
+pytestmark = pytest.mark.heavy
+
 
 class TestTwoTower(RecommenderContract):
     @pytest.fixture

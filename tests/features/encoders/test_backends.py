@@ -18,6 +18,8 @@ from features.store import FeatureStore
 from keyart.pipeline.features import extract_images
 from tests.features.conftest import draw_poster
 
+pytestmark = pytest.mark.heavy
+
 # Keras chooses its backend when it is imported, so another one needs another process.
 _UNDER_ANOTHER = """
 import os

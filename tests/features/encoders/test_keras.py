@@ -15,6 +15,8 @@ from features.images import Resize, read_image
 from features.options import ExtractOptions
 from tests.features.conftest import draw_poster, small_model
 
+pytestmark = pytest.mark.heavy
+
 RANDOM = ExtractOptions(weights="random")
 SIZES = [(182, 268), (500, 751), (333, 217), (31, 47), (225, 223)]
 

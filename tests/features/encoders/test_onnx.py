@@ -13,6 +13,8 @@ from features.encoders import onnx
 from features.encoders.keras import keras_infer, load_backbone, of_model
 from features.options import ExtractOptions
 
+pytestmark = pytest.mark.heavy
+
 pytest.importorskip("onnxruntime")
 
 
