@@ -1,7 +1,7 @@
-"""What is known of films besides ratings, for the cold start: genres, years, and the looks of their posters.
+"""Content of films for cold-start models: genres, years, and the looks of their posters.
 
-Owns ``looks/``: a row of `features.summary` for every poster that has features, with the hash of the poster, and the
-identity of the network. What is there is not computed again. A workspace that cannot be written is read all the same.
+``looks/`` caches one row of `features.summary` for every poster with features, with the hash of the poster and the
+identity of the encoder. A read-only workspace works, without the cache.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Looks:
     sha256s: tuple[str, ...]
 
     def of(self, movie_ids: Sequence[int]) -> npt.NDArray[np.float32]:
-        """Give the rows of films."""
+        """Return the rows of films; NaN for a film without features."""
         unknown = np.full((1, self.rows.shape[1]), np.nan, np.float32)
         # A row at the end is what row -1, a film without features, is taken to have.
         return np.vstack([self.rows, unknown])[rows_of(self.movie_ids, movie_ids)]
@@ -76,7 +76,7 @@ def content_of(films: Iterable[Film], posters: npt.NDArray[np.float32]) -> FilmC
 def looks_of_pictures(
     store: FeatureStore, features: npt.NDArray[np.floating], pixels: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.float32]:
-    """Sum pictures up that are no films of the workspace yet."""
+    """Summarize images that are not in the workspace, comparable to the rows of `open_looks`."""
     return looks(features, store.row_shape(), colors(pixels))
 
 

@@ -1,4 +1,4 @@
-"""How well the cold start does on the films of a workspace, which are hidden for it."""
+"""Evaluate cold-start models on hidden films of a workspace."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Films that the catalog does not have: what somebody says of them, checked before anything is done with it.
-
-One film comes from the words of a command, many from a CSV file or from a folder of pictures named as their films are.
-"""
+"""New films: described by options, a CSV file, or a folder of images named by their titles; validated when read."""
 
 from __future__ import annotations
 
@@ -81,7 +78,7 @@ class NewFilm(Titled):
 
 
 class _Wrong(ConfigError):
-    """Says which part of what was said of a film makes no sense."""
+    """An invalid description of a film, and its field."""
 
     def __init__(self, what: str, message: str) -> None:
         super().__init__(message)
@@ -99,7 +96,7 @@ def describe(
     tmdb_id: int | None = None,
     imdb_id: str = "",
 ) -> NewFilm:
-    """Take down what is said of a film."""
+    """Validate the description of a film, genres separated by |; ConfigError where a field is invalid."""
     parsed = parse_title(title)
     if year is not None and parsed.year and year != parsed.year:
         raise _Wrong("title", f"{title!r} is of {parsed.year}, but {year} is given as the year; leave one of them out")
@@ -132,7 +129,7 @@ def _spelled(genres: tuple[str, ...], known_genres: Sequence[str]) -> tuple[str,
 
 
 def last_year() -> int:
-    """Tell the last year that is plausible for a film: some are announced years ahead."""
+    """Return the last plausible year of release: films are announced years ahead."""
     return datetime.now(UTC).year + _YEARS_AHEAD
 
 

@@ -1,8 +1,8 @@
-"""The cold start of a workspace: the model that is told what its films are like, and what it says of new ones.
+"""The cold-start model of a workspace, and its predictions for new films.
 
-The model is kept in ``cf/cold-start``, with the identity of the ratings and posters that it learned from. It is fitted
-anew by itself where these have changed: unlike other models it takes seconds, and answers about the wrong posters would
-not be noticed.
+The model is stored in ``cf/cold-start`` with the identity of the ratings and posters that it learned from. It is fitted
+again automatically where these have changed: that takes seconds, and predictions from outdated posters would go
+unnoticed.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ def _fans(audience: ScoredIds) -> tuple[LikelyFan, ...]:
 
 
 def _source(workspace: Workspace, ratings: Ratings, looks: Looks) -> str:
-    """Sum up what a model learns from: the ratings, and the looks of the films that have some."""
+    """Return a hash of what a model learns from: the ratings, and the looks of rated films."""
     with Catalog.open(workspace.catalog_path) as catalog:
         digest = hashlib.sha256((catalog.fact("ratings") or "").encode())
     rated = np.isin(looks.movie_ids, ratings.movie_ids)

@@ -21,7 +21,7 @@ _MOST_DIGITS = 10
 
 
 @dataclass(frozen=True)
-class Viewer:
+class User:
     """A user, and the number and mean of their ratings."""
 
     user_id: int
@@ -29,7 +29,7 @@ class Viewer:
     mean_rating: float
 
 
-class Viewers:
+class Users:
     """All users with ratings; create it with `open`. Safe from several threads."""
 
     def __init__(self, ratings: RatingMatrix, films: Mapping[int, Film], snapshot: Snapshot) -> None:
@@ -47,7 +47,7 @@ class Viewers:
         """Return whether the ratings are unchanged."""
         return self._snapshot.is_current()
 
-    def beginning_with(self, digits: str, k: int) -> list[Viewer]:
+    def beginning_with(self, digits: str, k: int) -> list[User]:
         """List users whose number begins with some digits, by user_id."""
         if not (digits.isascii() and digits.isdigit()) or digits.startswith("0"):
             return []
@@ -59,12 +59,12 @@ class Viewers:
             rows += range(low, min(high, low + k - len(rows)))
         return [self._user(row) for row in rows]
 
-    def find(self, user_id: int) -> Viewer | None:
+    def find(self, user_id: int) -> User | None:
         """Return a user, None if unknown."""
         (row,) = rows_of(self._ratings.user_ids, [user_id])
         return self._user(int(row)) if row >= 0 else None
 
-    def drawn(self) -> Viewer:
+    def drawn(self) -> User:
         """Return a random user."""
         return self._user(secrets.randbelow(len(self._ratings.user_ids)))
 
@@ -83,6 +83,6 @@ class Viewers:
 
         return sorted(rated, key=rank)[:k]
 
-    def _user(self, row: int) -> Viewer:
+    def _user(self, row: int) -> User:
         own = self._ratings.values[[row]].data
-        return Viewer(int(self._ratings.user_ids[row]), len(own), round(float(own.mean()), 4))
+        return User(int(self._ratings.user_ids[row]), len(own), round(float(own.mean()), 4))

@@ -29,7 +29,7 @@ from keyart.pipeline.status import read_status
 from keyart.recommend.history import history_of
 from keyart.recommend.models import open_model
 from keyart.recommend.recommendations import UserRecommender
-from keyart.recommend.users import Viewers
+from keyart.recommend.users import Users
 from keyart.results import SimilarFilms
 from keyart.workspace.contents import open_ratings
 from keyart.workspace.index import open_index
@@ -132,7 +132,7 @@ def films(workspace: Workspace) -> Answer:
 
 
 def ratings(workspace: Workspace) -> Answer:
-    read, users = open_ratings(workspace), Viewers.open(workspace)
+    read, users = open_ratings(workspace), Users.open(workspace)
     user = users.find(30)
     assert user
     return {

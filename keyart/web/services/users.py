@@ -15,7 +15,7 @@ from keyart.recommend.history import history_of
 from keyart.recommend.models import fitted_models, record_path
 from keyart.recommend.onboarding import FilmsToRate
 from keyart.recommend.recommendations import Recommendation, UserRecommender
-from keyart.recommend.users import Viewer, Viewers
+from keyart.recommend.users import User, Users
 from keyart.web.schemas.films import FilmFacts
 from keyart.web.schemas.users import (
     FittedModel,
@@ -50,7 +50,7 @@ class UserService:
         self._has_poster = has_poster
         self._on_reload = on_reload
         self._users = Reloading(
-            "users", lambda: Viewers.open(workspace), lambda: [workspace.catalog_path], on_reload=on_reload
+            "users", lambda: Users.open(workspace), lambda: [workspace.catalog_path], on_reload=on_reload
         )
         self._films_to_rate = Reloading(
             "films to rate",
@@ -156,5 +156,5 @@ class UserService:
         return FilmFacts.of(film, self._has_poster(film.movie_id))
 
 
-def _summary(user: Viewer) -> UserSummary:
+def _summary(user: User) -> UserSummary:
     return UserSummary(user_id=user.user_id, n_ratings=user.n_ratings, mean_rating=user.mean_rating)
