@@ -7,9 +7,9 @@ opens both once for many requests.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from scipy import sparse
@@ -27,6 +27,9 @@ from keyart.recommend.new_films import Entry, UnratedFilms, merge, n_new_wanted
 from keyart.workspace.changes import Snapshot
 from keyart.workspace.contents import list_films, open_rating_matrix
 from keyart.workspace.layout import Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # The default share of new films for a user without ratings.
 _FRESH_WITHOUT_RATINGS = 0.2
@@ -97,6 +100,20 @@ class Recommendation:
         """
         results = [asdict(film) for film in self.films]
         return {"model": self.model, "gives_stars": self.gives_stars, "results": results}
+
+    def to_frame(self) -> pd.DataFrame:
+        """Convert to a data frame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per film, best first: rank, movie_id, title, year, score, mean_rating, n_ratings, new.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(
+            [asdict(film) for film in self.films], columns=[one.name for one in fields(RecommendedFilm)]
+        )
 
 
 class UserRecommender:

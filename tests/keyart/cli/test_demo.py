@@ -4,13 +4,19 @@ import csv
 import io
 import json
 import re
+import runpy
+import shutil
+import sys
 from pathlib import Path
+from typing import Any
 
+import pytest
 from PIL import Image
 
 from keyart.demo.catalog import LOOKUPS, films
 from keyart.engine import Engine
 from tests.keyart.conftest import Demonstration, Run
+from tests.test_layers import ROOT
 
 
 def test_prints_which_weights_it_used(demonstration: Demonstration) -> None:
@@ -101,3 +107,40 @@ def test_evaluates_the_cold_start_as_csv(demonstration: Demonstration, run: Run)
     rows = list(csv.DictReader(io.StringIO(outcome.out)))
     assert [(row["candidates"], row["model"]) for row in rows] == [("cold", "genres-years"), ("all", "genres-years")]
     assert 0 <= float(rows[0]["auc_low"]) <= float(rows[0]["auc"]) <= float(rows[0]["auc_high"]) <= 1
+
+
+@pytest.fixture
+def demo_folder(demonstration: Demonstration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder that holds a copy of the demonstration, as after `make demo`."""
+    shutil.copytree(demonstration.folder, tmp_path / "keyart-demo")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_snippets_of_the_api_page_run(demo_folder: Path) -> None:
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    for snippet in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(snippet, "docs/api.md", "exec"), names)
+    assert names["embeddings"].shape == (2, 25088)
+    assert names["explanation"].grid.sum() == pytest.approx(names["explanation"].similarity)
+    assert all(hit.year in range(1990, 2000) for hit in names["result"])
+    assert (demo_folder / "look-alikes.png").is_file()
+    assert (demo_folder / "my-features" / "features.json").is_file()
+
+
+def test_the_example_does_a_whole_study(
+    demo_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    posters = demo_folder / "keyart-demo" / "movielens" / "posters"
+    # VGG16 takes a quarter of a second for each.
+    for path in sorted(posters.iterdir())[12:]:
+        path.unlink()
+    arguments = [str(ROOT / "examples" / "research.py"), str(posters.parent), str(posters), "study", "random"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    runpy.run_path(arguments[0])
+    printed = capsys.readouterr().out
+    assert "FitReport(name='ease'" in printed
+    assert "movie_id" in printed
+    for name in ("models.png", "look-alikes.png", "heat-map.png"):
+        assert (demo_folder / name).is_file()
