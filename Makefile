@@ -1,24 +1,24 @@
-# Two commands for a newcomer: `make demo` and `make test`. Each sets up its own .venv first.
+# `make` lists the targets. Each sets up its own .venv first.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+# A file's tests stay in one process: TensorFlow and Spark take seconds to start.
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test soak lint types clean
+.PHONY: help setup demo check lint types test test-fast soak clean
 .DELETE_ON_ERROR:
 
-help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.installed ## the whole way on the embedded catalogue, offline
+setup: $(VENV)/.installed-dev ## install keyart for development, with its git hooks
+	[ ! -e .git ] || $(BIN)/pre-commit install
+
+demo: $(VENV)/.installed ## run the whole way on 60 drawn films, offline
 	$(BIN)/keyart demo
 
-# A file's tests stay in one process: TensorFlow and Spark take seconds to start.
-test: lint types ## lint, types and all tests
-	$(BIN)/pytest -n 2 --dist loadfile
-
-soak: $(VENV)/.installed-dev ## the tests that take minutes
-	$(BIN)/pytest -m slow
+check: lint types ## lint and types, under a minute
 
 lint: $(VENV)/.installed-dev ## style and docstrings
 	$(BIN)/ruff check .
@@ -27,12 +27,21 @@ lint: $(VENV)/.installed-dev ## style and docstrings
 types: $(VENV)/.installed-dev ## static types
 	$(BIN)/mypy
 
+test: check ## lint, types and all tests, about 5 minutes
+	$(PYTEST)
+
+test-fast: $(VENV)/.installed-dev ## tests for daily work, under 2 minutes: no Spark, browser, training or real data
+	$(PYTEST) -m "not slow and not heavy"
+
+soak: $(VENV)/.installed-dev ## only the tests that take minutes each
+	$(BIN)/pytest -m slow
+
 clean: ## remove what the targets above made
 	rm -rf $(VENV) keyart-demo .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
-	  { echo "keyart needs Python 3.11 to 3.13; name one: make PYTHON=python3.12 demo" >&2; exit 1; }
+	  { echo "keyart needs Python 3.11 to 3.13; choose one: make PYTHON=python3.12 demo" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python

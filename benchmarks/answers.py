@@ -47,8 +47,8 @@ def main() -> None:
 def prepare(shared: Path, work: Path, home: Path) -> None:
     """Make a workspace in which every film has a poster."""
     from catalog.io.progress import bar
-    from features.encoders.keras import BackboneChoice
-    from keyart.pipeline.features import Extraction, extract
+    from features.options import ExtractOptions
+    from keyart.pipeline.features import extract
     from keyart.pipeline.index import build
     from keyart.pipeline.movielens import load
     from keyart.pipeline.posters import import_posters
@@ -68,7 +68,7 @@ def prepare(shared: Path, work: Path, home: Path) -> None:
     load(home, folder)
     workspace = Workspace.open(home)
     import_posters(workspace, posters, "movie", progress=bar)
-    extract(workspace, Extraction(BackboneChoice(str(shared / NETWORK))), progress=bar)
+    extract(workspace, ExtractOptions(str(shared / NETWORK)), progress=bar)
     build(workspace, progress=bar)
 
 

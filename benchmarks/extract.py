@@ -24,9 +24,10 @@ from typing import Any
 
 import numpy as np
 
-from features.encoders.encoder import Extractor, load_extractor
-from features.encoders.keras import BATCH_SIZE, BackboneChoice
+from features.encoders.encoder import Encoder, load_encoder
+from features.encoders.keras import BATCH_SIZE
 from features.extraction import extract_features, open_store
+from features.options import ExtractOptions
 from features.pipeline import Picture
 
 GFLOP_A_POSTER = 30.7
@@ -60,10 +61,10 @@ def predict_in_batches(model: Any, paths: Sequence[Path]) -> None:
     model.predict(keras.applications.vgg16.preprocess_input(np.stack(images)), batch_size=BATCH_SIZE, verbose=0)
 
 
-def ours(extractor: Extractor, choice: BackboneChoice, paths: Sequence[Path]) -> None:
+def ours(encoder: Encoder, options: ExtractOptions, paths: Sequence[Path]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        store = open_store(Path(folder), choice, extractor)
-        report = extract_features([Picture(path.name, path) for path in paths], extractor, store)
+        store = open_store(Path(folder), encoder, options)
+        report = extract_features([Picture(path.name, path) for path in paths], encoder, store)
         assert report.n_new == len(paths)
 
 
@@ -80,14 +81,14 @@ def speeds(paths: Sequence[Path], weights: str, n_rounds: int) -> dict[str, list
     import keras
 
     cache_dir = Path(tempfile.mkdtemp())
-    choices = {engine: BackboneChoice(weights=weights, engine=engine) for engine in ("keras", "onnx")}
-    extractors = {engine: load_extractor(choice, cache_dir) for engine, choice in choices.items()}
+    options = {engine: ExtractOptions(weights=weights, engine=engine) for engine in ("keras", "onnx")}
+    encoders = {engine: load_encoder(chosen, cache_dir) for engine, chosen in options.items()}
     model = keras.applications.VGG16(include_top=False, weights=None, input_shape=(224, 224, 3))
     ways: dict[str, Callable[[Sequence[Path]], None]] = {
         "(a) the article's loop": lambda paths: articles_loop(model, paths),
         "(b) Keras `predict` in batches": lambda paths: predict_in_batches(model, paths),
-        "(c) ours, files to finished store": lambda paths: ours(extractors["keras"], choices["keras"], paths),
-        "(d) ours with ONNX Runtime": lambda paths: ours(extractors["onnx"], choices["onnx"], paths),
+        "(c) ours, files to finished store": lambda paths: ours(encoders["keras"], options["keras"], paths),
+        "(d) ours with ONNX Runtime": lambda paths: ours(encoders["onnx"], options["onnx"], paths),
     }
     for way in ways.values():
         way(paths[:1])
@@ -116,11 +117,11 @@ def peak_bytes(*arguments: str) -> int:
 def extract_and_tell_peak(paths: Sequence[Path], n_pictures: int, weights: str | None) -> None:
     """Extract so many pictures, by VGG16 or by a small network of as many numbers, and print the peak memory."""
     with tempfile.TemporaryDirectory() as folder:
-        choice = BackboneChoice(weights=weights) if weights else BackboneChoice(str(small_network(Path(folder))))
-        extractor = load_extractor(choice, Path(folder))
-        store = open_store(Path(folder) / "features", choice, extractor)
+        options = ExtractOptions(weights=weights) if weights else ExtractOptions(str(small_network(Path(folder))))
+        encoder = load_encoder(options, Path(folder))
+        store = open_store(Path(folder) / "features", encoder, options)
         pictures = (Picture(number, path) for number, path in enumerate(islice(cycle(paths), n_pictures)))
-        extract_features(pictures, extractor, store)
+        extract_features(pictures, encoder, store)
     # Not getrusage: what a child says there begins with the memory of the process that started it.
     status = Path("/proc/self/status").read_text().splitlines()
     print(next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:")))

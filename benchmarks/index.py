@@ -119,11 +119,11 @@ def grow(path: Path, n: int, width: int, make: Callable[[range], Matrix]) -> Non
 
 def extract(shared: Path, folder: Path, n: int) -> None:
     """Compute n rows and the queries, unless they are there."""
-    from features.encoders.encoder import load_extractor, to_float16
-    from features.encoders.keras import BackboneChoice
+    from features.encoders.encoder import load_encoder, to_float16
+    from features.options import ExtractOptions
 
-    choice = BackboneChoice(str(shared / "weights" / "squeezenet_v1_1_imagenet.keras"))
-    extractor = load_extractor(choice, folder, batch_size=32)
+    options = ExtractOptions(str(shared / "weights" / "squeezenet_v1_1_imagenet.keras"), batch_size=32)
+    encoder = load_encoder(options, folder)
     paths = sorted((shared / "data" / "posters").glob("*.jpg"))
     # In an order of no meaning: file names are in the order of years.
     order = np.random.default_rng(SEED).permutation(len(paths))
@@ -132,7 +132,7 @@ def extract(shared: Path, folder: Path, n: int) -> None:
 
     def features(posters: Iterable[int], variants: Iterable[int]) -> Matrix:
         pictures = list(pool.map(lambda poster, variant: pixels_of(paths, poster, variant), posters, variants))
-        return to_float16(extractor(np.stack(pictures)), choice.backbone)
+        return to_float16(encoder(np.stack(pictures)), encoder.backbone.name)
 
     def of_rows(rows: range) -> Matrix:
         return features([int(known[row % len(known)]) for row in rows], [row // len(known) for row in rows])
@@ -140,7 +140,7 @@ def extract(shared: Path, folder: Path, n: int) -> None:
     def of_queries(rows: range) -> Matrix:
         return features([int(asked[row]) for row in rows], [QUERY_VARIANT for _ in rows])
 
-    width = extractor.identity.n_features
+    width = encoder.identity.n_features
     with ThreadPoolExecutor() as pool:
         grow(folder / "queries.npy", N_QUERIES, width, of_queries)
         grow(folder / "rows.npy", n, width, of_rows)

@@ -40,7 +40,8 @@ def main() -> None:
 
 
 def _row(workspace: Workspace, name: str, n: int) -> str:
-    from keyart.recommend.recommendations import UserRecommender, history_of
+    from keyart.recommend.history import history_of
+    from keyart.recommend.recommendations import UserRecommender
     from keyart.workspace.contents import open_rating_matrix
 
     rng = np.random.default_rng(0)

@@ -18,25 +18,24 @@ from pathlib import Path
 
 import numpy as np
 
-from features.encoders.encoder import Extractor, load_extractor
-from features.encoders.keras import BackboneChoice
+from features.encoders.encoder import Encoder, load_encoder
 from features.extraction import extract_features, open_store
+from features.options import ExtractOptions
 from features.pipeline import Picture
-from features.spark import extract_features as extract_on_spark
-from features.spark import frame_of, session
+from features.spark import Job, frame_of, session
 from features.store import FeatureStore
 
 WAYS = ("one process", "local[1]", "local[2]")
 CACHE = Path(tempfile.gettempdir())
 
 
-def run(way: str, pictures: Sequence[Picture], choice: BackboneChoice, extractor: Extractor, out: Path) -> list[float]:
+def run(way: str, pictures: Sequence[Picture], options: ExtractOptions, encoder: Encoder, out: Path) -> list[float]:
     """Extract in one way; tell how long a first picture a worker and then all pictures took, in seconds."""
     times = []
     if way == "one process":
         for number, part in enumerate((pictures[:1], pictures)):
             begin = time.perf_counter()
-            extract_features(part, extractor, open_store(out / str(number), choice, extractor))
+            extract_features(part, encoder, open_store(out / str(number), encoder, options))
             times.append(time.perf_counter() - begin)
         return times
     with session(way) as spark:
@@ -44,8 +43,8 @@ def run(way: str, pictures: Sequence[Picture], choice: BackboneChoice, extractor
         # One picture a worker loads the network there.
         for number, part in enumerate((pictures[: spark.sparkContext.defaultParallelism], pictures)):
             begin = time.perf_counter()
-            store = open_store(out / str(number), choice, extractor)
-            extract_on_spark(frame_of(spark, part), choice, extractor, store, CACHE)
+            store = open_store(out / str(number), encoder, options)
+            Job(options, encoder, CACHE, store).run(frame_of(spark, part))
             times.append(time.perf_counter() - begin)
     return times
 
@@ -61,24 +60,24 @@ def main() -> None:
     parser.add_argument("--network", help="a Keras file; by default VGG16 with random weights, as fast as with others")
     parser.add_argument("--pictures", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=2)
-    options = parser.parse_args()
-    paths = sorted(options.posters.glob("*.jpg"))[: options.pictures]
+    arguments = parser.parse_args()
+    paths = sorted(arguments.posters.glob("*.jpg"))[: arguments.pictures]
     pictures = [Picture(path.name, path) for path in paths]
-    choice = BackboneChoice(options.network) if options.network else BackboneChoice(weights="random")
-    extractor = load_extractor(choice, CACHE)
+    options = ExtractOptions(arguments.network) if arguments.network else ExtractOptions(weights="random")
+    encoder = load_encoder(options, CACHE)
     speeds: dict[str, list[float]] = {way: [] for way in WAYS}
     starts: dict[str, list[float]] = {way: [] for way in WAYS}
     differing: dict[str, tuple[float, float]] = {}
-    for _ in range(options.rounds):
+    for _ in range(arguments.rounds):
         with tempfile.TemporaryDirectory() as folder:
             for way in WAYS:
-                start, whole = run(way, pictures, choice, extractor, Path(folder, way))
+                start, whole = run(way, pictures, options, encoder, Path(folder, way))
                 starts[way].append(start)
                 speeds[way].append(len(paths) / whole)
                 expected, received = rows(Path(folder, WAYS[0])), rows(Path(folder, way))
                 difference = np.abs(expected.astype(np.float32) - received.astype(np.float32)).max()
                 differing[way] = float((expected != received).mean()), float(difference / np.abs(expected).max())
-    print(f"{len(paths)} posters, {extractor.backbone.name}, {os.cpu_count()} cores, {options.rounds} rounds\n")
+    print(f"{len(paths)} posters, {encoder.backbone.name}, {os.cpu_count()} cores, {arguments.rounds} rounds\n")
     print("| way | images/s | × one process | a first picture, s | numbers that differ | by at most, of the largest |")
     print("|---|---|---|---|---|---|")
     for way, values in speeds.items():

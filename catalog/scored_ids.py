@@ -13,7 +13,9 @@ import numpy.typing as npt
 class ScoredIds:
     """Ids with a score each, aligned by position."""
 
+    # movie_ids or user_ids, shape (n,), int32 or int64.
     ids: npt.NDArray[Any]
+    # A similarity, predicted stars or a preference, higher is better; shape (n,), float32 or float64.
     scores: npt.NDArray[Any]
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ The posters are named by movie_id (6.jpg). Weights are "imagenet" by default.
 """
 
 import sys
+from pathlib import Path
 
 import keyart
 from keyart import pipeline
@@ -24,8 +25,9 @@ print(scores.to_frame())
 scores.plot("models.png")
 
 with keyart.open(home) as engine:
-    film = max(engine.catalog, key=lambda film: film.n_ratings)
-    result = engine.similar(film.movie_id, k=10)
+    pictured = [film for film in engine.catalog if Path(posters, f"{film.movie_id}.jpg").is_file()]
+    film = max(pictured, key=lambda film: film.n_ratings)
+    result = engine.similar(film.movie_id, k=10, alpha=1.0)
     print(result.to_frame())
     keyart.write_contact_sheet(result, "look-alikes.png")
     keyart.write_heat_map(engine.explain(film.movie_id, result.hits[0].movie_id), "heat-map.png")

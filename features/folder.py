@@ -1,4 +1,4 @@
-"""Any folder of images: which files are pictures, and what they are called. May import `catalog` only."""
+"""The image files of a folder."""
 
 from __future__ import annotations
 
@@ -12,27 +12,10 @@ from features.pipeline import Picture, printable
 
 
 def pictures_in(folder: Path) -> list[Picture]:
-    """List the picture files of a folder and of all folders below it.
+    """List the image files of a folder at any depth, in the order of their ids, which are relative POSIX paths.
 
     Files are known by their names' endings, so that a text file named ``.jpg`` is reported as a broken picture and
     one named ``.txt`` is none. Hidden files and folders are passed over, links to folders are not followed.
-
-    Parameters
-    ----------
-    folder : Path
-        Where to look.
-
-    Returns
-    -------
-    list of Picture
-        In the order of their ids: the paths below `folder`, with ``/`` between the parts on every system.
-
-    Raises
-    ------
-    ConfigError
-        There is no such folder.
-    DataError
-        It holds no pictures, or a folder below it cannot be read.
     """
     if not folder.is_dir():
         raise ConfigError(f"{folder} is not a folder; expected one with images below it")
@@ -47,10 +30,10 @@ def pictures_in(folder: Path) -> list[Picture]:
 
 
 def _is_picture(path: Path) -> bool:
-    # A link that leads nowhere is a broken picture; reading a pipe would wait for ever.
+    # A dangling link is a broken image; reading a pipe would block.
     return path.suffix.lower() in SUFFIXES and (path.is_file() or not path.exists())
 
 
 def _refuse(error: OSError) -> NoReturn:
-    # Passing it over would look as if its pictures were gone, and drop their rows.
+    # If the folder were skipped, the features of its images would be dropped.
     raise DataError(f"cannot list {error.filename}: {error.strerror}") from error

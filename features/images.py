@@ -1,8 +1,7 @@
-"""Image files to arrays: what the network's first layer is given, before preprocessing.
+"""Decode image files to the pixels of a network's input.
 
-Every way in which a JPEG, PNG, WebP or GIF file can say what it shows ends as eight bits of red, green and blue:
-turned upright as its EXIF says, transparent parts on white, 16 bits scaled, the first frame of several. May import
-`catalog` only.
+JPEG, PNG, WebP and GIF files of all kinds become 8-bit RGB: turned upright as EXIF says, transparent parts on white,
+16 bits scaled, the first frame of several.
 """
 
 from __future__ import annotations
@@ -20,21 +19,21 @@ from catalog.errors import DataError
 
 SIDE = 224
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif"})
-"""What picture files are named by, in lower case."""
+"""The suffixes of image files, in lower case."""
 
-# Pillow reads many more formats, some by starting other programs; whoever sends a poster shall not choose among them.
+# Pillow reads many more formats, some by starting other programs, which an uploaded file must not choose.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 _MOST_PIXELS = 89_478_485
 
 
 class Resize(StrEnum):
-    """How a picture of any size becomes 224 × 224; the aspect ratio is not kept either way."""
+    """How an image of any size becomes 224 × 224; the aspect ratio is not kept."""
 
     ANTIALIAS = "antialias"
     """Bicubic with a low-pass filter as wide as the reduction: every pixel of the poster counts."""
 
     NEAREST = "nearest"
-    """One pixel out of many, as ``keras.utils.load_img`` does: the original article's way."""
+    """One pixel out of many, as in ``keras.utils.load_img`` and the original article."""
 
 
 _FILTERS = {Resize.ANTIALIAS: Image.Resampling.BICUBIC, Resize.NEAREST: Image.Resampling.NEAREST}
@@ -43,53 +42,16 @@ _FILTERS = {Resize.ANTIALIAS: Image.Resampling.BICUBIC, Resize.NEAREST: Image.Re
 def read_image(
     source: Path | bytes, resize: Resize = Resize.ANTIALIAS, name: str | None = None
 ) -> tuple[npt.NDArray[np.uint8], tuple[int, int]]:
-    """Read a picture for the network.
+    """Read a file or its content: RGB pixels (224, 224, 3), uint8, and the upright image's width and height.
 
-    Parameters
-    ----------
-    source : Path or bytes
-        A JPEG, PNG, WebP or GIF file, or what stands in one.
-    resize : Resize, default antialias
-        How it is brought to 224 × 224.
-    name : str, optional
-        What messages call it; by default its path.
-
-    Returns
-    -------
-    pixels : ndarray of shape (224, 224, 3), uint8
-        Red, green, blue.
-    size : tuple of (int, int)
-        Width and height of the picture as people see it, in pixels.
-
-    Raises
-    ------
-    DataError
-        The file is missing, is no picture, is cut short, or unpacks to an absurd size.
+    `name` replaces the path in messages.
     """
     upright = decode_image(source, name)
     return np.asarray(upright.resize((SIDE, SIDE), _FILTERS[resize]), np.uint8), upright.size
 
 
 def decode_image(source: Path | bytes, name: str | None = None) -> Image.Image:
-    """Decode a picture of any kind as people see it: upright, 8 bits of red, green and blue, on white.
-
-    Parameters
-    ----------
-    source : Path or bytes
-        A JPEG, PNG, WebP or GIF file, or what stands in one.
-    name : str, optional
-        What messages call it; by default its path.
-
-    Returns
-    -------
-    PIL.Image.Image
-        RGB, of its own size.
-
-    Raises
-    ------
-    DataError
-        The file is missing, is no picture, is cut short, or unpacks to an absurd size.
-    """
+    """Decode a file or its content as people see it: upright, 8-bit RGB, transparent parts white."""
     name = name or ("this" if isinstance(source, bytes) else str(source))
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_FORMATS) as image:
@@ -103,7 +65,7 @@ def decode_image(source: Path | bytes, name: str | None = None) -> Image.Image:
     except UnidentifiedImageError as error:
         raise DataError(f"{name} is not a picture; expected JPEG, PNG, WebP or GIF") from error
     except Exception as error:
-        # Pillow's decoders end in whatever a damaged file drives them to: OSError, ValueError, SyntaxError,
+        # Pillow's decoders raise almost anything for a damaged file: OSError, ValueError, SyntaxError,
         # struct.error, EOFError, IndexError, MemoryError and its own bomb warnings have all been seen.
         raise DataError(f"{name} cannot be decoded: {error or type(error).__name__}") from error
 
@@ -116,7 +78,7 @@ def _check_size(image: Image.Image, name: str) -> None:
 
 
 def _turned_upright(image: Image.Image) -> Image.Image:
-    # A damaged EXIF block says nothing; the picture itself may be whole.
+    # The image may be valid even if its EXIF block is damaged.
     with suppress(Exception):
         return ImageOps.exif_transpose(image)
     return image

@@ -1,11 +1,10 @@
-"""Pictures to features, overlapped so that the network never waits; nothing is written here.
+"""Compute features of images in overlapping steps, so that the network never waits.
 
 ::
 
     threads: read, hash, decode, resize → thread: batches → thread: network → pooling, float16
 
-Batches are cut by the pictures that could be read, so a run that was killed and one that was not compute the same
-numbers. A picture that cannot be read is told of and passed over. May import `catalog` only.
+Batches are cut by the images that can be read, so that a resumed run computes the same numbers as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError
-from features.encoders.encoder import Extractor, to_float16
+from features.encoders.encoder import Encoder, to_float16
 from features.encoders.keras import Backbone
 from features.images import Resize, read_image
-from features.store import PictureId
+from features.shards import PictureId, Row
 
 _BATCHES_AHEAD = 2
 _BATCHES_READ_AHEAD = 4
@@ -37,57 +36,23 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture to compute features of.
-
-    Parameters
-    ----------
-    picture_id : int or str
-        What it is called: the movie_id of a poster, or a text.
-    source : Path or bytes
-        Its file, or what stands in it.
-    sha256 : str, optional
-        The hash of the file, where it is known; then a picture that was computed before is not even read.
-    """
+    """An image to compute features of; one whose known hash has features is not even read."""
 
     picture_id: PictureId
     source: Path | bytes
     sha256: str | None = None
 
 
-@dataclass(frozen=True)
-class Row:
-    """What a shard's table tells of a picture.
-
-    Parameters
-    ----------
-    picture_id : int or str
-        Which one.
-    poster_sha256 : str
-        The hash of its file.
-    width, height : int
-        Of the picture as people see it, in pixels.
-    source : str
-        The file's name; empty for bytes.
-    """
-
-    picture_id: PictureId
-    poster_sha256: str
-    width: int
-    height: int
-    source: str
+def pictures_of(items: Iterable[tuple[PictureId, str | Path | bytes]]) -> Iterator[Picture]:
+    """Read pairs of an id and a file's path or content as they are needed; ids may be scalars of NumPy."""
+    for picture_id, source in items:
+        plain: PictureId = picture_id.item() if isinstance(picture_id, np.generic) else picture_id
+        yield Picture(plain, source if isinstance(source, bytes) else Path(source))
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """A picture that is ready for the network.
-
-    Parameters
-    ----------
-    row : Row
-        What is known of it.
-    pixels : ndarray of shape (224, 224, 3), uint8
-        Red, green, blue.
-    """
+    """An image that is ready for the network: pixels (224, 224, 3)."""
 
     row: Row
     pixels: npt.NDArray[np.uint8]
@@ -95,15 +60,7 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Known:
-    """A picture whose features are there already.
-
-    Parameters
-    ----------
-    picture_id : int or str
-        Which one.
-    sha256 : str
-        The hash of its file.
-    """
+    """An image whose features are there already."""
 
     picture_id: PictureId
     sha256: str
@@ -111,17 +68,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Broken:
-    """A picture that could not be read.
-
-    Parameters
-    ----------
-    picture_id : int or str
-        Which one.
-    reason : str
-        What is wrong with it.
-    sha256 : str or None
-        The hash of its file; None where not even that could be read.
-    """
+    """An image that could not be read; the hash is None if its file could not be read either."""
 
     picture_id: PictureId
     reason: str
@@ -130,15 +77,7 @@ class Broken:
 
 @dataclass(frozen=True)
 class Computed:
-    """Features of a batch of pictures.
-
-    Parameters
-    ----------
-    rows : tuple of Row, of length n
-        Whose they are.
-    features : ndarray of shape (n, n_features), float16
-        One row a picture.
-    """
+    """Features (n, n_features) of a batch of images."""
 
     rows: tuple[Row, ...]
     features: npt.NDArray[np.float16]
@@ -146,7 +85,7 @@ class Computed:
 
 @dataclass(frozen=True)
 class _Batch:
-    """What goes into the network: whose, and pixels of shape (n, 224, 224, 3)."""
+    """Input of the network: pixels (n, 224, 224, 3)."""
 
     rows: tuple[Row, ...]
     pixels: npt.NDArray[np.uint8]
@@ -154,7 +93,7 @@ class _Batch:
 
 @dataclass(frozen=True)
 class _Maps:
-    """What comes out of the network: whose, and maps of shape (n, height, width, channels)."""
+    """Output of the network: maps (n, height, width, channels)."""
 
     rows: tuple[Row, ...]
     maps: npt.NDArray[np.float32]
@@ -162,73 +101,37 @@ class _Maps:
 
 def compute(
     pictures: Iterable[Picture],
-    extractor: Extractor,
+    encoder: Encoder,
     *,
     known: Mapping[Any, str] | None = None,
     shard_rows: int | None = None,
 ) -> Iterator[Computed | Known | Broken]:
-    """Compute the features of pictures in their order; writes nothing.
+    """Compute the features of images in their order, except of those whose known hash is unchanged.
 
-    Parameters
-    ----------
-    pictures : iterable of Picture
-        Each once. It is read in a thread of its own.
-    extractor : Extractor
-        What computes them.
-    known : mapping of int or str to str, optional
-        The hashes of the files whose features are there already, by picture.
-    shard_rows : int, optional
-        Let no batch cross a multiple of so many rows, so that a shard's numbers do not depend on where a run began.
-
-    Yields
-    ------
-    Computed or Known or Broken
-        A batch of features, in the order of the pictures; or one picture that has none.
-
-    Raises
-    ------
-    DataError
-        The network gives numbers that cannot be kept.
-    TypeError
-        Ids are neither all integers nor all texts.
+    No batch crosses a multiple of `shard_rows`, so that a shard's numbers do not depend on where a run began.
     """
-    batch_size = extractor.backbone.batch_size
-    read = _read_ahead(pictures, extractor.resize, {} if known is None else known, _BATCHES_READ_AHEAD * batch_size)
+    batch_size = encoder.backbone.batch_size
+    read = _read_ahead(pictures, encoder.resize, {} if known is None else known, _BATCHES_READ_AHEAD * batch_size)
     with (
         closing(_ahead(_batches(read, batch_size, shard_rows), _BATCHES_AHEAD)) as batches,
-        # On a GPU, what is done behind the network takes as long as the network.
-        closing(_ahead(_mapped(batches, extractor.backbone), _MAPS_AHEAD)) as mapped,
+        # On a GPU, pooling and rounding take as long as the network.
+        closing(_ahead(_mapped(batches, encoder.backbone), _MAPS_AHEAD)) as mapped,
     ):
         for one in mapped:
             if not isinstance(one, _Maps):
                 yield one
                 continue
-            yield Computed(one.rows, to_float16(extractor.describe(one.maps), extractor.backbone.name))
+            yield Computed(one.rows, to_float16(encoder.describe(one.maps), encoder.backbone.name))
 
 
 def decode(picture: Picture, resize: Resize, known: Mapping[Any, str] | None = None) -> Decoded | Known | Broken:
-    """Read, hash and decode a picture, unless its features are there already.
-
-    Parameters
-    ----------
-    picture : Picture
-        Which one.
-    resize : Resize
-        How it is brought to 224 × 224.
-    known : mapping of int or str to str, optional
-        The hashes of the files whose features are there already, by picture.
-
-    Returns
-    -------
-    Decoded or Known or Broken
-        What came of it; nothing is raised.
-    """
+    """Read, hash and decode an image, unless its features are there already; raises nothing."""
     name, sha256, there = picture.picture_id, picture.sha256, (known or {}).get(picture.picture_id)
     path = None if isinstance(picture.source, bytes) else printable(picture.source)
     if sha256 is not None and there == sha256:
         return Known(name, sha256)
     try:
-        # Read once: what is hashed is what is decoded.
+        # Read once, so that the hash is of what is decoded.
         content = picture.source if isinstance(picture.source, bytes) else picture.source.read_bytes()
     except FileNotFoundError:
         return Broken(name, f"no such picture: {path}", None)
@@ -246,26 +149,15 @@ def decode(picture: Picture, resize: Resize, known: Mapping[Any, str] | None = N
 
 
 def printable(path: Path | str) -> str:
-    r"""Write a path so that it can stand in a table or on a terminal, also where it is not UTF-8.
-
-    Parameters
-    ----------
-    path : Path or str
-        As the system has it.
-
-    Returns
-    -------
-    str
-        The same, with ``\x`` before what cannot be written.
-    """
+    r"""Replace what is not UTF-8 in a path by escapes, for tables and terminals."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _read_ahead(
     pictures: Iterable[Picture], resize: Resize, known: Mapping[Any, str], n_ahead: int
 ) -> Iterator[Decoded | Known | Broken]:
-    """Decode pictures in threads, a bounded number ahead, and give them in their order."""
-    # As many as cores: they sleep while the network is slower, and keep up where a GPU is faster.
+    """Decode images in threads, a bounded number ahead, and yield them in their order."""
+    # One per core: they sleep while the network is slower, and keep up with a GPU.
     with ThreadPoolExecutor(os.cpu_count()) as readers:
         waiting: deque[Future[Decoded | Known | Broken]] = deque()
         for picture in _each_once(pictures, known):
@@ -324,7 +216,7 @@ def _mapped(batches: Iterator[_Batch | Known | Broken], backbone: Backbone) -> I
 
 
 def _ahead(items: Iterator[Item], n_ahead: int) -> Generator[Item, None, None]:
-    """Run an iterator in a thread of its own, so many items ahead of whoever asks for them; none is None."""
+    """Run an iterator in a thread of its own, a number of items ahead; no item may be None."""
     thread = ThreadPoolExecutor(1)
     try:
         waiting = deque(thread.submit(next, items, None) for _ in range(n_ahead))

@@ -1,4 +1,4 @@
-"""The preprocessing that networks expect, and the type of a network in use."""
+"""The preprocessing that networks expect, and the type of a compiled network."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 CAFFE_MEAN = (103.939, 116.779, 123.68)
-"""Of ImageNet's blue, green and red, as ``keras.applications.vgg16.preprocess_input`` subtracts it."""
+"""The mean blue, green and red of ImageNet, which ``keras.applications.vgg16.preprocess_input`` subtracts."""
 
 Infer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
-"""A full batch of pictures, red, green, blue, to the network's output."""
+"""Computes the network's output of a full batch of RGB images (n, 224, 224, 3)."""

@@ -1,7 +1,6 @@
-"""One shard: three files made of a table and an array, with checksums; and what is wrong with one that is damaged.
+"""Shards of features: files of a table and an array, with checksums.
 
-Making a shard is a pure function of its content, so that a Spark task writes the very bytes that one machine would,
-wherever its files go. May import `catalog` only. Owns the files::
+The same content makes the same bytes, on one machine as in a Spark task::
 
     features-00000.npy       float16 (n, n_features), memory-mappable
     features-00000.parquet   movie_id (integer) or picture_id (text), poster_sha256, width, height, source
@@ -16,7 +15,8 @@ import io
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,70 +30,61 @@ from catalog.io.remote import AnyPath, RemotePath
 
 KIND, VERSION = "keyart-features-shard", 1
 COLUMNS = ("poster_sha256", "width", "height", "source")
-"""What a table holds beside the ids."""
+"""The columns of a shard's table beside the ids."""
 ID_COLUMNS = ("movie_id", "picture_id")
-"""What ids are called: those of films are integers, those of any folder's pictures are text."""
+"""The name of the column of ids: integers of films, or texts of other images."""
+
+SHARD_ROWS = 256
+"""The number of rows of a full shard, 13 MB: a crash loses at most that, a minute of VGG16 on a small machine."""
+PictureId = int | str
+"""A movie_id, or the name of an image of any folder."""
 
 _FILE_NAME = re.compile(r"features-(\d{5,})\.(?:json|npy|parquet)")
 
 
-# NumPy parses a header as Python, which Python 3.11 cannot do in two threads at once (CPython issue 106905).
+# NumPy parses a header as Python code, which is not thread-safe in Python 3.11 (CPython issue 106905).
 _PARSING = threading.Lock()
 
 
+@dataclass(frozen=True)
+class Row:
+    """An image in a shard's table: its size is upright, in pixels; its source a file name, empty for bytes."""
+
+    picture_id: PictureId
+    poster_sha256: str
+    width: int
+    height: int
+    source: str
+
+
+def table_of(rows: Sequence[Row]) -> pd.DataFrame:
+    ids = [row.picture_id for row in rows]
+    name, column = ("movie_id", np.array(ids, np.int64)) if isinstance(ids[0], int) else ("picture_id", ids)
+    return pd.DataFrame(
+        {
+            name: column,
+            "poster_sha256": [row.poster_sha256 for row in rows],
+            "width": np.array([row.width for row in rows], np.int32),
+            "height": np.array([row.height for row in rows], np.int32),
+            "source": [row.source for row in rows],
+        }
+    )
+
+
 def stem_of(number: int) -> str:
-    """Name the files of a shard.
-
-    Parameters
-    ----------
-    number : int
-        From 0.
-
-    Returns
-    -------
-    str
-        The name without ending.
-    """
     return f"features-{number:05d}"
 
 
 def number_of(name: str) -> int | None:
-    """Read a shard's number from the name of one of its files.
-
-    Parameters
-    ----------
-    name : str
-        A file name.
-
-    Returns
-    -------
-    int or None
-        None for any other file: a user's own may lie beside the shards, and may be called much alike.
-    """
+    """Return a shard's number from the name of one of its files; None for any other file, such as a user's own."""
     found = _FILE_NAME.fullmatch(name)
     return int(found[1]) if found else None
 
 
 def shard_files(number: int, table: pd.DataFrame, features: npt.NDArray[np.float16]) -> Iterator[tuple[str, bytes]]:
-    """Make the files of a shard; write them in this order, and the shard counts once the last one stands.
+    """Yield names and contents of a shard's files; a shard is complete once the last one is written.
 
     Memory: a copy of the features. The same content gives the same bytes.
-
-    Parameters
-    ----------
-    number : int
-        From 0.
-    table : DataFrame of n rows
-        The columns movie_id or picture_id, poster_sha256, width, height, source.
-    features : ndarray of shape (n, n_features), float16
-        One row a picture.
-
-    Yields
-    ------
-    name : str
-        The file's name.
-    content : bytes
-        What it holds.
     """
     stem, facts = stem_of(number), {}
     array, rows = io.BytesIO(), io.BytesIO()
@@ -108,58 +99,20 @@ def shard_files(number: int, table: pd.DataFrame, features: npt.NDArray[np.float
 
 
 def read_table(folder: AnyPath, number: int) -> pd.DataFrame:
-    """Read which pictures a shard holds.
-
-    Parameters
-    ----------
-    folder : Path or RemotePath
-        Where the shard is.
-    number : int
-        Which one.
-
-    Returns
-    -------
-    DataFrame
-        As it was written.
-
-    Raises
-    ------
-    DataError
-        The shard is cut short, damaged or incomplete.
-    """
+    """Read the table of a shard."""
     path = folder / f"{stem_of(number)}.parquet"
     record = _record(folder, number, check=_check_length)
     try:
         table = pd.read_parquet(io.BytesIO(path.read_bytes()))
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise _unread(folder, number, error) from error
+        raise _read_error(folder, number, error) from error
     if len(table) != record["n_rows"]:
         raise damaged(folder, number, f"{len(table)} rows, expected {record['n_rows']}")
     return table
 
 
 def map_features(folder: AnyPath, number: int, n_features: int) -> npt.NDArray[np.float16]:
-    """Map the features of a shard into memory; from another file system they are read whole.
-
-    Parameters
-    ----------
-    folder : Path or RemotePath
-        Where the shard is.
-    number : int
-        Which one.
-    n_features : int
-        How many columns they should have.
-
-    Returns
-    -------
-    ndarray of shape (n, n_features), float16
-        Read from the disk where they are looked at.
-
-    Raises
-    ------
-    DataError
-        The file is missing, damaged, or of another shape.
-    """
+    """Memory-map the features (n, n_features) of a shard; a remote shard is read whole."""
     path = folder / f"{stem_of(number)}.npy"
     try:
         features: npt.NDArray[np.float16] = (
@@ -168,104 +121,46 @@ def map_features(folder: AnyPath, number: int, n_features: int) -> npt.NDArray[n
             else np.load(path, mmap_mode="r", allow_pickle=False)
         )
     except (OSError, ValueError, EOFError) as error:
-        raise _unread(folder, number, error) from error
-    _hold_to_shape(folder, number, features.dtype, features.shape, n_features)
+        raise _read_error(folder, number, error) from error
+    _check_shape(folder, number, features.dtype, features.shape, n_features)
     return features
 
 
 def length_of(folder: AnyPath, number: int, n_features: int) -> int:
-    """Read how many rows of features a shard has, from the first bytes of the file.
-
-    Parameters
-    ----------
-    folder : Path or RemotePath
-        Where the shard is.
-    number : int
-        Which one.
-    n_features : int
-        How many columns they should have.
-
-    Returns
-    -------
-    int
-        The number of rows.
-
-    Raises
-    ------
-    DataError
-        The file is missing, damaged, or of another shape.
-    """
+    """Return a shard's number of rows from the first bytes of its array."""
     try:
         with (folder / f"{stem_of(number)}.npy").open("rb") as stream:
             np.lib.format.read_magic(stream)
             with _PARSING:
                 shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
     except (OSError, ValueError, EOFError) as error:
-        raise _unread(folder, number, error) from error
-    _hold_to_shape(folder, number, dtype, shape, n_features)
+        raise _read_error(folder, number, error) from error
+    _check_shape(folder, number, dtype, shape, n_features)
     return int(shape[0])
 
 
 def verify(folder: AnyPath, number: int) -> None:
-    """Hold the files of a shard to their checksums, which reads them whole: about a second for a gigabyte.
-
-    Parameters
-    ----------
-    folder : Path or RemotePath
-        Where the shard is.
-    number : int
-        Which one.
-
-    Raises
-    ------
-    DataError
-        A file is missing or is not what was written.
-    StoreError
-        A file cannot be read now, which says nothing of what stands in it.
-    """
+    """Compare a shard with its checksums, which reads it whole: about a second per gigabyte."""
     _record(folder, number, check=_check_content)
 
 
 def remove(folder: AnyPath, number: int) -> None:
-    """Remove a shard, its record first, so that what is left half-way does not count.
-
-    Parameters
-    ----------
-    folder : Path or RemotePath
-        Where the shard is.
-    number : int
-        Which one.
-    """
+    """Remove a shard, its completion record first, so that an interrupted removal leaves no shard."""
     for suffix in ("json", "npy", "parquet"):
         (folder / f"{stem_of(number)}.{suffix}").unlink(missing_ok=True)
 
 
 def damaged(folder: AnyPath, number: int, reason: object) -> DataError:
-    """Word what is wrong with a shard.
-
-    Parameters
-    ----------
-    folder : Path or RemotePath
-        Where the shard is.
-    number : int
-        Which one.
-    reason : object
-        What was found.
-
-    Returns
-    -------
-    DataError
-        The error to raise; it is not raised here.
-    """
+    """Return the error for a damaged shard."""
     return DataError(
         f"the shard {folder / stem_of(number)}.* is damaged ({reason}); run `keyart extract` again, which computes its "
         "pictures anew"
     )
 
 
-def _unread(folder: AnyPath, number: int, error: Exception) -> KeyartError:
-    # A shared disk that fails for a moment has lost nothing; taken for damage, all its shards would be removed. Arrow
-    # says of a damaged file that it is an OSError, but without a number.
+def _read_error(folder: AnyPath, number: int, error: Exception) -> KeyartError:
+    # A shared disk that fails for a moment must not count as damage, or all its shards would be removed. For a damaged
+    # file Arrow raises an OSError without a number.
     if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
         return StoreError(
             f"cannot read the shard {folder / stem_of(number)}.*: {error.strerror}; check disk and rights and run the "
@@ -274,7 +169,7 @@ def _unread(folder: AnyPath, number: int, error: Exception) -> KeyartError:
     return damaged(folder, number, error)
 
 
-def _hold_to_shape(folder: AnyPath, number: int, dtype: Any, shape: tuple[int, ...], n_features: int) -> None:
+def _check_shape(folder: AnyPath, number: int, dtype: Any, shape: tuple[int, ...], n_features: int) -> None:
     if dtype != np.float16 or shape[1:] != (n_features,):
         raise damaged(folder, number, f"{dtype} {shape}, expected float16 (n, {n_features})")
 
@@ -286,7 +181,7 @@ def _record(folder: AnyPath, number: int, check: Any) -> dict[str, Any]:
             check(folder / f"{stem_of(number)}.{suffix}", facts)
         record["n_rows"] = int(record["n_rows"])
     except (DataError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _unread(folder, number, error) from error
+        raise _read_error(folder, number, error) from error
     return record
 
 

@@ -1,14 +1,13 @@
-"""Shards of features, with the ids beside the numbers and the identity of the network beside both.
+"""A folder of features with their ids and identity.
 
-Owns a folder::
+::
 
-    features.json            the identity of the whole store: backbone, weights' hash, preprocessing, resize, pooling;
-                             the shape of the network's output
-    whitening.npz            the whitening, where the identity names one
-    features-00000.*         the shards, as `features.shards` writes them; numbers may have gaps
-    skipped.json             pictures that could not be read, and why
+    features.json            the identity of the store, how the network was chosen, the shape of its output
+    whitening.npz            the whitening, if the identity names one
+    features-00000.*         the shards, see `features.shards`; numbers may have gaps
+    skipped.json             images that could not be read, and why
 
-Where a picture stands in several shards, the latest counts. May import `catalog` only.
+If an image is in several shards, its latest row is valid.
 """
 
 from __future__ import annotations
@@ -25,9 +24,12 @@ import pandas as pd
 from catalog.errors import DataError, NotBuiltError
 from catalog.io.files import read_record, write_bytes, write_record
 from catalog.io.remote import AnyPath
-from features.pooling import Whitening
+from features.identity import Identity
+from features.options import ExtractOptions
 from features.shards import (
     ID_COLUMNS,
+    SHARD_ROWS,
+    PictureId,
     damaged,
     length_of,
     map_features,
@@ -37,93 +39,24 @@ from features.shards import (
     shard_files,
     verify,
 )
+from features.whitening import Whitening
 
-# Version 1 did not tell networks with the same numbers in other layers apart.
+# Version 1 did not distinguish networks with the same weights in other layers.
 _VERSION = 2
 _STORE, _SKIPPED = "keyart-features", "keyart-features-skipped"
 _WHITENING = "whitening.npz"
 _BLOCK_ROWS = 512
-# Shards that are looked at side by side: on another file system each is a wait for an answer.
+# The number of shards checked at once: on a remote file system each waits for an answer.
 _READERS = 16
-# A shard is what a crash costs: about a minute of VGG16 on a small machine, 13 MB.
-SHARD_ROWS = 256
 
 Result = TypeVar("Result")
-
-PictureId = int | str
-"""A movie_id, or the text that names a picture in any folder."""
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What features are of: two stores with equal identities may be compared, others never.
-
-    Parameters
-    ----------
-    backbone : str
-        The network's name.
-    weights_sha256 : str
-        The hash of its weights.
-    architecture_sha256 : str
-        The hash of its layers: what is done with the weights.
-    resize : str
-        How pictures were brought to 224 × 224.
-    n_features : int
-        The number of columns.
-    preprocessing : str
-        What was done to the pixels.
-    flatten : str
-        The order in which the output was flattened.
-    pooling : str
-        What was kept of the output: ``"raw"``, ``"gem"`` or ``"rmac"``.
-    whitening_sha256 : str or None
-        The hash of the whitening, where there is one.
-    """
-
-    backbone: str
-    weights_sha256: str
-    architecture_sha256: str
-    resize: str
-    n_features: int
-    preprocessing: str = "caffe"
-    flatten: str = "height,width,channel"
-    pooling: str = "raw"
-    whitening_sha256: str | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Write the identity as plain values.
-
-        Returns
-        -------
-        dict
-            What JSON can hold.
-        """
-        return asdict(self)
-
-    def __str__(self) -> str:
-        kept = "" if self.pooling == "raw" else f", {self.pooling}"
-        whitened = f", whitening {self.whitening_sha256[:8]}" if self.whitening_sha256 else ""
-        return (
-            f"{self.backbone} ({self.n_features} columns, weights {self.weights_sha256[:8]}, layers "
-            f"{self.architecture_sha256[:8]}, resize {self.resize}{kept}{whitened})"
-        )
 
 
 @dataclass(frozen=True)
 class FeatureRows:
-    """Which picture's features stand in which row of which shard; the latest row of each picture.
+    """Shard and row of the latest features of each image, ascending by id."""
 
-    Parameters
-    ----------
-    picture_ids : ndarray of shape (n,), int64 or object
-        Ascending, each picture once: movie_ids, or texts.
-    poster_sha256s : tuple of str, of length n
-        The hash of the file that each row was computed from.
-    shards, rows : ndarray of shape (n,), int64
-        Where the row stands.
-    """
-
-    picture_ids: npt.NDArray[Any]
+    picture_ids: npt.NDArray[Any]  # int64 movie_ids, or objects: texts
     poster_sha256s: tuple[str, ...]
     shards: npt.NDArray[np.int64]
     rows: npt.NDArray[np.int64]
@@ -133,24 +66,13 @@ class FeatureRows:
 
     @property
     def movie_ids(self) -> npt.NDArray[np.int64]:
-        """The ids of a store of posters."""
+        """The ids, if they are of films."""
         if self.picture_ids.dtype != np.int64:
-            raise DataError("these features are of a folder's pictures, which have names in place of movie_ids")
+            raise DataError("these features are of a folder's images, which have names in place of movie_ids")
         return self.picture_ids
 
     def of_posters(self, sha256s: Mapping[Any, str]) -> FeatureRows:
-        """Keep the rows that were computed from given files.
-
-        Parameters
-        ----------
-        sha256s : mapping of int or str to str
-            The hash of each picture's present file, by its id.
-
-        Returns
-        -------
-        FeatureRows
-            Without pictures whose file is gone or another one.
-        """
+        """Keep the rows whose image's present file, of the given hash, is the one they were computed from."""
         pairs = zip(self.picture_ids.tolist(), self.poster_sha256s, strict=True)
         kept = [row for row, (picture_id, sha256) in enumerate(pairs) if sha256s.get(picture_id) == sha256]
         hashes = tuple(self.poster_sha256s[row] for row in kept)
@@ -159,35 +81,14 @@ class FeatureRows:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A picture that could not be read.
-
-    Parameters
-    ----------
-    picture_id : int or str
-        Which one.
-    reason : str
-        What is wrong with it.
-    """
+    """An image that could not be read."""
 
     picture_id: PictureId
     reason: str
 
 
 class FeatureStore:
-    """Shards of features of one identity; make it with `create` or `open`. One process writes at a time.
-
-    Parameters
-    ----------
-    folder : Path or RemotePath
-        Where the shards are.
-    identity : Identity
-        What they are of.
-    origin : mapping
-        How the backbone was chosen, so that it can be loaded again: ``backbone``, ``weights``, ``seed``, ``engine``.
-    map_shape : tuple of int, optional
-        The shape of the network's output for one picture, before it was pooled or flattened; None where the folder
-        does not tell. Not a part of the identity, which decides it.
-    """
+    """A folder of features of one identity; make it with `create` or `open`. One process may write at a time."""
 
     def __init__(
         self,
@@ -212,32 +113,9 @@ class FeatureStore:
         replace: bool = False,
         whitening: Whitening | None = None,
     ) -> FeatureStore:
-        """Open a store for writing, or make one.
+        """Create a store, or open one for writing; `replace` removes features of another identity.
 
-        Parameters
-        ----------
-        folder : Path or RemotePath
-            Where the shards are or shall be.
-        identity : Identity
-            What they are of.
-        origin : mapping
-            How the backbone was chosen.
-        map_shape : tuple of int, optional
-            The shape of the network's output for one picture.
-        replace : bool, default False
-            Remove features of another identity, if such are there.
-        whitening : Whitening, optional
-            The one that the identity names.
-
-        Returns
-        -------
-        FeatureStore
-            The store.
-
-        Raises
-        ------
-        DataError
-            Features of another identity are there, or shards of none, and `replace` is false.
+        `origin` records how the network was chosen, `map_shape` the shape of its output for one image.
         """
         store = cls(folder, identity, origin, map_shape)
         try:
@@ -261,10 +139,10 @@ class FeatureStore:
                 )
             there = None
         if there is None:
-            # Also without a record: what an interrupted `clear` left must not count as this network's.
+            # Also without a record: what an interrupted `clear` left is not of this network.
             store.clear()
         if whitening is not None:
-            # Also where it should be there already: it may have been lost, and the same have been learned again.
+            # Also where it should be there already: it may have been lost, and learned again.
             whitening.save(folder / _WHITENING)
         if there is None or (there.origin, there.map_shape) != (store.origin, store.map_shape):
             content = {"identity": identity.as_dict(), "origin": store.origin, "map_shape": map_shape}
@@ -273,25 +151,7 @@ class FeatureStore:
 
     @classmethod
     def open(cls, folder: AnyPath) -> FeatureStore:
-        """Open a store for reading.
-
-        Parameters
-        ----------
-        folder : Path or RemotePath
-            Where the shards are.
-
-        Returns
-        -------
-        FeatureStore
-            The store.
-
-        Raises
-        ------
-        NotBuiltError
-            There are no features.
-        DataError
-            They are of another version.
-        """
+        """Open an existing store."""
         path = folder / "features.json"
         try:
             record = read_record(path, _STORE, _VERSION)
@@ -300,7 +160,7 @@ class FeatureStore:
         except DataError as error:
             raise DataError(f"{error}; or run `keyart extract --replace`") from error
         try:
-            # Folders of earlier versions have none.
+            # Earlier versions wrote none.
             map_shape = record.get("map_shape")
             return cls(folder, Identity(**record["identity"]), record["origin"], map_shape and tuple(map_shape))
         except (KeyError, TypeError) as error:
@@ -308,43 +168,20 @@ class FeatureStore:
                 f"{folder / 'features.json'} is damaged ({error}); run `keyart extract --replace`"
             ) from error
 
+    def options(self) -> ExtractOptions:
+        """Return the options that the features were computed with."""
+        whiten = self.identity.whitening_sha256 is not None
+        chosen: dict[str, Any] = {"resize": self.identity.resize, "pooling": self.identity.pooling, "whiten": whiten}
+        return ExtractOptions(**self.origin, **chosen)
+
     def append(self, table: pd.DataFrame, features: npt.NDArray[np.float16]) -> None:
-        """Write one more shard.
-
-        Parameters
-        ----------
-        table : DataFrame of n rows
-            The columns movie_id or picture_id, poster_sha256, width, height, source.
-        features : ndarray of shape (n, n_features), float16
-            One row a picture.
-
-        Raises
-        ------
-        StoreError
-            The shard cannot be written; it then does not count.
-        """
+        """Write another shard of a table and features (n, n_features)."""
         number = max(self._shards(), default=-1) + 1
         for name, content in shard_files(number, table, features):
             write_bytes(self.folder / name, content)
 
     def rows(self, *, check: bool = False) -> FeatureRows:
-        """List what is there.
-
-        Parameters
-        ----------
-        check : bool, default False
-            Hold every shard to its checksums, which reads all of it; otherwise to its length only.
-
-        Returns
-        -------
-        FeatureRows
-            The latest row of each picture.
-
-        Raises
-        ------
-        DataError
-            A shard is damaged.
-        """
+        """List the latest row of each image; `check` compares all shards with their checksums, not only lengths."""
         if check:
             for shard in self._shards():
                 verify(self.folder, shard)
@@ -355,25 +192,7 @@ class FeatureStore:
         return FeatureRows(ids, tuple(table["poster_sha256"]), shards, rows)
 
     def blocks(self, rows: FeatureRows, *, check: bool = False) -> Iterator[npt.NDArray[np.float16]]:
-        """Read features, a few hundred rows at a time.
-
-        Parameters
-        ----------
-        rows : FeatureRows
-            Which ones.
-        check : bool, default False
-            Hold the shards that they stand in to their checksums first, which reads these whole.
-
-        Yields
-        ------
-        ndarray of shape (n, n_features), float16
-            In the order of `rows`.
-
-        Raises
-        ------
-        DataError
-            A shard is damaged.
-        """
+        """Yield features of rows in blocks (n, n_features) of a few hundred; `check` verifies their shards first."""
         if check:
             for shard in np.unique(rows.shards).tolist():
                 verify(self.folder, shard)
@@ -384,74 +203,31 @@ class FeatureStore:
             yield np.stack([arrays[number][row] for number, row in pairs])
 
     def arrays(self, rows: FeatureRows) -> tuple[list[npt.NDArray[np.float16]], npt.NDArray[np.int64]]:
-        """Map the shards that hold given rows into memory; nothing is read.
-
-        Parameters
-        ----------
-        rows : FeatureRows
-            Which ones.
-
-        Returns
-        -------
-        arrays : list of ndarray of shape (n, n_features), float16
-            One a shard.
-        numbers : ndarray of shape (len(rows),), int64
-            In which of them each row stands.
-
-        Raises
-        ------
-        DataError
-            A shard is damaged.
-        """
+        """Memory-map the shards that hold given rows; the second array names the shard of each row."""
         shards, numbers = np.unique(rows.shards, return_inverse=True)
         return [self._features(shard) for shard in shards.tolist()], numbers.astype(np.int64)
 
-    def mend(self) -> tuple[str, ...]:
-        """Remove shards that are not what was written, and what interrupted runs left; before more is written.
-
-        Returns
-        -------
-        tuple of str
-            What was wrong with each shard that is no longer there.
-        """
+    def remove_damaged(self) -> tuple[str, ...]:
+        """Remove damaged shards and the remains of interrupted runs; returns what was wrong with the shards."""
         shards = self._shards()
-        wrong = dict(zip(shards, _side_by_side(self._wrong_with, shards), strict=True))
+        wrong = dict(zip(shards, _in_parallel(self._wrong_with, shards), strict=True))
         self._remove(shard for shard, reason in wrong.items() if reason)
         for path in (*self._shard_files(but={*self._shards()}), *self.folder.glob(".*.partial")):
             path.unlink()
         return tuple(reason for reason in wrong.values() if reason)
 
     def tidy(self, is_current: Callable[[Any, str], bool], shard_rows: int = SHARD_ROWS) -> int:
-        """Drop rows that no longer count, and join small shards, so that all shards but one are full.
+        """Drop rows that are not current, and join small shards; returns the number of images without a row.
 
-        What is kept is written anew before the old shards are removed; interrupted, it is done again by the next run.
-        Memory: one shard.
-
-        Parameters
-        ----------
-        is_current : callable
-            Told a picture's id and its file's hash, says whether the row still counts.
-        shard_rows : int, default 256
-            How many rows make a full shard.
-
-        Returns
-        -------
-        int
-            How many pictures have no row any more.
-
-        Raises
-        ------
-        DataError
-            A shard is damaged.
-        StoreError
-            A shard cannot be written; no row is lost.
+        `is_current` takes an id and a hash. New shards are written before old ones are removed; if interrupted, the
+        next run does it again. Memory: one shard.
         """
         table, name = self._tables()
         current = [is_current(*pair) for pair in zip(table[name].tolist(), table["poster_sha256"], strict=True)]
         live = table[np.array(current, bool)].drop_duplicates(name, keep="last")
         n_live: dict[int, int] = dict(zip(*np.unique(live["shard"], return_counts=True), strict=True))
         n_rows: dict[int, int] = dict(zip(*np.unique(table["shard"], return_counts=True), strict=True))
-        # Of a run that was interrupted here, the old shards may be left, all of whose rows stand in newer ones.
+        # A run interrupted here leaves old shards whose rows are all in newer ones.
         self._remove(shard for shard in n_rows if shard not in n_live)
         ragged = sorted(shard for shard, n in n_live.items() if n < max(n_rows[shard], shard_rows))
         # Every run leaves one shard that is not full.
@@ -472,40 +248,18 @@ class FeatureStore:
             remove(self.folder, shard)
 
     def row_shape(self) -> tuple[int, ...] | None:
-        """Tell the shape of the map that a row of features is.
-
-        Returns
-        -------
-        tuple of int or None
-            None where features are pooled, so that no number is of a place.
-
-        Raises
-        ------
-        DataError
-            The record does not tell.
-        """
+        """Return the shape of the map that a row of features is; None for pooled features."""
         if self.identity.pooling != "raw":
             return None
         if self.map_shape is None:
             raise DataError(
-                "these features do not tell the shape of the map that they are of, as an earlier keyart computed them; "
+                "the shape of the network's output is not recorded beside these features of an earlier keyart; "
                 "run `keyart extract` again, with the same options, which adds it and computes nothing"
             )
         return self.map_shape
 
     def whitening(self) -> Whitening | None:
-        """Open the whitening that the identity names.
-
-        Returns
-        -------
-        Whitening or None
-            None where the features are not whitened.
-
-        Raises
-        ------
-        DataError
-            It is missing, damaged, or another one.
-        """
+        """Open the whitening that the identity names, if any."""
         if self.identity.whitening_sha256 is None:
             return None
         try:
@@ -517,29 +271,12 @@ class FeatureStore:
         return whitening
 
     def write_skipped(self, skipped: Sequence[Skipped]) -> None:
-        """Record which pictures could not be read, in place of the earlier record.
-
-        Parameters
-        ----------
-        skipped : sequence of Skipped
-            All of them.
-
-        Raises
-        ------
-        StoreError
-            The record cannot be written.
-        """
+        """Record which images could not be read, replacing the earlier record."""
         content = {"pictures": [asdict(one) for one in skipped]}
         write_record(self.folder / "skipped.json", _SKIPPED, _VERSION, content)
 
     def skipped(self) -> tuple[Skipped, ...]:
-        """Tell which pictures could not be read.
-
-        Returns
-        -------
-        tuple of Skipped
-            As last recorded.
-        """
+        """Return the images that the last run could not read."""
         try:
             record = read_record(self.folder / "skipped.json", _SKIPPED, _VERSION)
         except FileNotFoundError:
@@ -547,7 +284,7 @@ class FeatureStore:
         return tuple(Skipped(**one) for one in record["pictures"])
 
     def clear(self) -> None:
-        """Remove all features, the identity first, so that what is left half-way does not count."""
+        """Remove all features, the identity first, so that an interrupted removal leaves no store."""
         for path in (
             self.folder / "features.json",
             *self._shard_files(),
@@ -557,7 +294,7 @@ class FeatureStore:
             path.unlink(missing_ok=True)
 
     def _shard_files(self, but: Collection[int] = ()) -> list[AnyPath]:
-        """List what is of a shard, but for some; whatever else lies in the folder is its owner's."""
+        """List the files of all but some shards; other files in the folder are the user's."""
         named = ((number_of(path.name), path) for path in self.folder.glob("features-*"))
         return [path for number, path in named if number is not None and number not in but and path.is_file()]
 
@@ -566,8 +303,8 @@ class FeatureStore:
         return sorted(number for number in numbers if number is not None)
 
     def _tables(self) -> tuple[pd.DataFrame, str]:
-        """Read the tables of all shards, and tell what their ids are called."""
-        tables = _side_by_side(self._table, self._shards())
+        """Read the tables of all shards, and the name of their column of ids."""
+        tables = _in_parallel(self._table, self._shards())
         if not tables:
             columns = {"movie_id": np.int64, "poster_sha256": str, "shard": np.int64, "row": np.int64}
             return pd.DataFrame({name: pd.Series([], dtype=dtype) for name, dtype in columns.items()}), "movie_id"
@@ -597,6 +334,6 @@ class FeatureStore:
         return map_features(self.folder, shard, self.identity.n_features)
 
 
-def _side_by_side(look: Callable[[int], Result], shards: Sequence[int]) -> list[Result]:
+def _in_parallel(look: Callable[[int], Result], shards: Sequence[int]) -> list[Result]:
     with ThreadPoolExecutor(_READERS) as readers:
         return list(readers.map(look, shards))

@@ -1,8 +1,7 @@
-"""A poster in a few hundred numbers: what a linear model is told of it, to guess who would like the film.
+"""Summaries of posters in a few hundred numbers, for linear models that predict who would like a film.
 
-25,088 numbers are too many to learn from a few thousand films, and the place of a thing on a poster says little of
-taste. What is kept is what the network saw anywhere, and the poster's colors, of which the network says little. May
-import `catalog` only.
+25,088 numbers are too many to learn from a few thousand films, and positions on a poster say little about taste. A
+summary has what the network detected anywhere, and the colors, which the network hardly encodes.
 """
 
 from __future__ import annotations
@@ -15,24 +14,16 @@ from features.pooling import Pooling, pool
 
 Floats = npt.NDArray[np.float32]
 
-# Levels of hue, saturation and brightness: a power of two of each, so that a shift finds the bin.
+# The numbers of levels are powers of two, so that a shift finds the bin.
 _HUE_BITS, _SATURATION_BITS, _VALUE_BITS = 3, 2, 2
 N_COLORS = 2 ** (_HUE_BITS + _SATURATION_BITS + _VALUE_BITS)
 
 
 def colors(pixels: npt.NDArray[np.uint8]) -> Floats:
-    """Tell how much of a picture is of each color.
+    """Return the root of each color's share (n, 128) of RGB images (n, height, width, 3).
 
-    Parameters
-    ----------
-    pixels : ndarray of shape (n, height, width, 3), uint8
-        Red, green, blue, as `features.images.read_image` gives them.
-
-    Returns
-    -------
-    ndarray of shape (n, 128), float32
-        The root of each color's share, in [0, 1]: eight hues by four saturations by four levels of brightness. Roots
-        make a linear model of shares behave: a little of a color says more than as much more of it.
+    The colors are eight hues by four saturations by four levels of brightness. Roots suit a linear model: a small share
+    of a color matters more than the same increase of a large share.
 
     References
     ----------
@@ -53,28 +44,16 @@ def colors(pixels: npt.NDArray[np.uint8]) -> Floats:
 def looks(
     features: npt.NDArray[np.floating], map_shape: tuple[int, ...] | None, color_shares: Floats
 ) -> npt.NDArray[np.float32]:
-    """Sum posters up.
+    """Summarize features (n, n_features) and color shares (n, 128) in (n, d) numbers, 1,664 for raw VGG16.
 
-    Parameters
-    ----------
-    features : ndarray of shape (n, n_features), float16 or float32
-        Of the network.
-    map_shape : tuple of (int, int, int) or None
-        Height, width, channels of the map that the features are; None where they are no map, such as pooled ones.
-    color_shares : ndarray of shape (n, 128), float32
-        As `colors` tells them.
-
-    Returns
-    -------
-    ndarray of shape (n, d), float32
-        Of a map: each channel's mean, its maxima over regions (R-MAC), the root of its mean, and the colors, so that
-        ``d`` is 1,664 for VGG16. Of other features: these and the colors.
+    Of maps: the mean of each channel, its regional maxima (R-MAC), the root of its mean, and the colors. Of other
+    features, for which `map_shape` is None: these and the colors.
     """
     numbers = features.astype(np.float32)
     if map_shape is None or len(map_shape) != 3:
         return np.hstack([numbers, color_shares])
     maps = numbers.reshape(-1, *map_shape)
     means = maps.mean(axis=(1, 2))
-    # Of a map that can be negative, as without ReLU, the root keeps the sign.
+    # Maps of networks without a final ReLU can be negative: the root keeps the sign.
     roots = np.sign(means) * np.sqrt(np.abs(means))
     return np.hstack([means, pool(maps, Pooling.RMAC), roots, color_shares]).astype(np.float32)

@@ -24,6 +24,7 @@ from catalog.errors import (
 )
 from catalog.film import Film
 from catalog.filters import Filter
+from features.options import ExtractOptions
 
 if TYPE_CHECKING:
     from index.options import IndexOptions
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from keyart.engine import Engine
     from keyart.pipeline.tmdb import FetchOptions
     from keyart.recommend.recommendations import Recommendation, RecommendedFilm
+    from keyart.recommend.standalone import make_recommender, read_ratings
     from keyart.render.contact_sheet import write_contact_sheet
     from keyart.render.heat_map import write_heat_map
     from keyart.results import ColdStartResult, ExpectedRating, Explanation, Hit, LikelyFan, Query, SimilarFilms
@@ -44,6 +46,7 @@ _MODULES = {
     "keyart.cold_start.new_film": ("NewFilm",),
     "keyart.engine": ("Engine",),
     "keyart.pipeline.tmdb": ("FetchOptions",),
+    "keyart.recommend.standalone": ("make_recommender", "read_ratings"),
     "keyart.recommend.recommendations": ("Recommendation", "RecommendedFilm"),
     "keyart.render.contact_sheet": ("write_contact_sheet",),
     "keyart.render.heat_map": ("write_heat_map",),
@@ -60,6 +63,7 @@ __all__ = [
     "Engine",
     "ExpectedRating",
     "Explanation",
+    "ExtractOptions",
     "FetchError",
     "FetchOptions",
     "Film",
@@ -78,8 +82,10 @@ __all__ = [
     "SimilarOptions",
     "StoreError",
     "UnknownFilmError",
+    "make_recommender",
     "open",
     "pipeline",
+    "read_ratings",
     "write_contact_sheet",
     "write_heat_map",
 ]

@@ -24,7 +24,8 @@ from features.store import FeatureStore
 from index.cosine import CosineIndex
 from keyart.cold_start.new_film import NewFilm, checked
 from keyart.cold_start.predictor import ColdStarter, OnBroken, open_cold_start
-from keyart.recommend.recommendations import Recommendation, UserRecommender, history_of
+from keyart.recommend.history import history_of
+from keyart.recommend.recommendations import Recommendation, UserRecommender
 from keyart.results import Alpha, ColdStartResult, Explanation, Query, SimilarFilms
 from keyart.similarity.attribution import explain
 from keyart.similarity.blending import Hybrid, open_hybrid

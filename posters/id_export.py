@@ -40,7 +40,7 @@ def read_live_ids(source: str, tmdb_ids: Collection[int], download: Callable[[st
     except OSError as error:
         raise DataError(f"cannot read {source}: {error.strerror or error}; expected {_WHAT}") from error
     if wanted and not live:
-        raise DataError(f"{source} lists none of the {len(wanted):,} tmdb_ids asked about; expected {_WHAT}")
+        raise DataError(f"{source} lists none of the {len(wanted):,} tmdb_ids of the catalog; expected {_WHAT}")
     return live
 
 

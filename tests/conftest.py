@@ -18,6 +18,14 @@ settings.register_profile("keyart", deadline=None, derandomize=True, suppress_he
 settings.load_profile("keyart")
 
 _SHARED_DIR = Path(__file__).parents[2] / "shared"
+# What takes these takes seconds; files that are slow for other reasons are marked in the file.
+_HEAVY_FIXTURES = {"shared", "demonstration"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _HEAVY_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("heavy")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -24,6 +24,8 @@ from hatch_build import rewrite_imports
 from tests.features.conftest import draw_poster
 from tests.test_layers import PACKAGES, ROOT
 
+pytestmark = pytest.mark.heavy
+
 NESTED = [package for package in PACKAGES if package != "keyart"]
 MOVED = {"catalog": "keyart.catalog", "features": "keyart.features"}
 MODULES = {"catalog", "catalog.errors", "features", "features.store"}

@@ -69,11 +69,11 @@ class AlignedEASE(FactorModel):
         super().__init__(n_factors, damping, smoothing, half_support, seed)
 
     def _fit(self, values: sparse.csr_array, content: Mapping[str, Floats]) -> None:
-        own, support = self._factorize(values)
+        own, n_ratings = self._factorize(values)
         mean = own.mean(axis=0) if len(own) else np.zeros(own.shape[1])
         self.standardization_ = Standardization.fit(content["posters"], by_column=True)
         self.warm_ = self._rows(content)
-        best_known = np.argsort(-support, kind="stable")[:_N_ALIGNED]
+        best_known = np.argsort(-n_ratings, kind="stable")[:_N_ALIGNED]
         self.weights_ = _aligned({kind: rows[best_known] for kind, rows in self.warm_.items()}, own[best_known] - mean)
         self.film_factor_ = np.asarray(self._smooth(mean, self.smoothing), np.float32)
         self.film_factors_ = np.asarray(self._smooth(own - mean, self.smoothing), np.float32)

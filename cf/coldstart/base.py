@@ -53,7 +53,7 @@ class ColdStartModel(ABC):
     encoding_: Encoding
 
     def fit(self, ratings: RatingMatrix, films: FilmContent) -> Self:
-        """Learn from films that have ratings."""
+        """Learn from ratings and the content of the films of their columns; films without ratings are ignored."""
         values = ratings.values
         if len(films) != values.shape[1]:
             raise ValueError(f"expected content of {values.shape[1]} films, as of ratings; received {len(films)}")
@@ -81,7 +81,7 @@ class ColdStartModel(ABC):
         return np.asarray(weights * self._own(values, n_ratings) + (1 - weights) * predicted, np.float32)
 
     def preferences(self, films: FilmContent, values: sparse.csr_array | None = None) -> Floats:
-        """Tell how much every user prefers each film to the films of the catalog."""
+        """Return each user's standardized preference for each film, (n_users, n_films)."""
         return self._preferences(self.factors(films, values))
 
     @abstractmethod
@@ -94,7 +94,7 @@ class ColdStartModel(ABC):
 
     @abstractmethod
     def _own(self, values: sparse.csr_array, n_ratings: Counts) -> npt.NDArray[Any]:
-        """Tell the factors of films from their own ratings: (n, n_factors)."""
+        """Compute the factors of films from their own ratings: (n, n_factors)."""
 
     def _level(self, factors: npt.NDArray[Any], n_of_user: npt.NDArray[np.integer]) -> None:
         """Learn each user's mean preference over films and its standard deviation, which is the user's unit."""

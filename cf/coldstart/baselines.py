@@ -1,4 +1,4 @@
-"""What a model of the cold start has to beat, or is none: the mean film, and chance."""
+"""Baselines of cold-start models: the mean film, and chance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a film without any ratings, as numbers that a linear model can use.
+"""Content of films, as features for linear models: genres, years and posters.
 
 Unknown content is a row of NaN, or of zeros where something else is known beside it.
 """
@@ -20,7 +20,7 @@ YEAR_STEP = 3
 
 @dataclass(frozen=True)
 class FilmContent:
-    """What is known of films beside their ratings."""
+    """Genres, years and poster features of films, aligned by position; NaN rows for missing posters."""
 
     genres: Sequence[Sequence[str]]
     years: Sequence[int | None]

@@ -103,7 +103,7 @@ class _Regressions:
             self._parts.append((rows, taught, Ridge(rows[taught], weights, penalty)))
 
     def __call__(self, targets: FloatArray) -> FloatArray:
-        """Tell what content leads to expect of targets (n_films, k): the same shape, about their mean."""
+        """Predict targets (n_films, k), about their mean, from content."""
         expected = np.zeros(targets.shape)
         for rows, taught, ridge in self._parts:
             expected += rows @ ridge.coefficients(targets[taught] - expected[taught])

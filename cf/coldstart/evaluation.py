@@ -1,7 +1,7 @@
-"""Models of the cold start on the same hidden films: how well they rank, beside genres and years alone.
+"""Evaluate cold-start models on the same hidden films, compared with genres and years alone.
 
-Hidden films that a user rated are relevant, whatever the stars. They are looked for among the hidden films alone, and
-among all films that the user has not rated in training. Rankings are full; equal scores stand by ascending movie_id.
+Hidden films that a user rated are relevant, whatever the stars. Candidates are the hidden films alone, or all films
+that the user has not rated in training. Rankings are full; ties by ascending movie_id.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Marks = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class ColdStartScorecard:
-    """How one model ranked hidden films."""
+    """How well one model ranked hidden films."""
 
     name: str
     candidates: Candidates
@@ -48,7 +48,7 @@ class ColdStartScorecard:
 
 @dataclass(frozen=True)
 class ColdStartReport:
-    """How models ranked films that nobody had rated."""
+    """How well models ranked films without ratings."""
 
     on: Half
     draws: tuple[Draw, ...]
@@ -77,7 +77,7 @@ def evaluate_cold(
     candidates: Sequence[Candidates] = CANDIDATES,
     on_fit: Callable[[str, int], None] = lambda _model, _seed: None,
 ) -> ColdStartReport:
-    """Fit models on all but hidden films, and let them rank these."""
+    """Fit models without the hidden films, and measure how they rank these."""
     if BASELINE not in models:
         raise ValueError(f"models are compared to {BASELINE}, which is not among {', '.join(models)}")
     holdouts = [hold_out(films, seed, on) for seed in seeds]

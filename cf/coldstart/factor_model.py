@@ -1,4 +1,4 @@
-"""Factors of users and films from who rated what, and what most models of the cold start have in common by them."""
+"""Factors of users and films from who rated what: the base of most cold-start models."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ class FactorModel(ColdStartModel):
         self.seed = seed
 
     def _factorize(self, values: sparse.csr_array) -> tuple[FloatArray, Counts]:
-        """Learn the users' factors; give the films' own, damped but not smoothed, and how many ratings each has."""
+        """Learn the users' factors; return the films' own, damped but not smoothed, and their numbers of ratings."""
         users = chosen(values)
         n_of_user = np.diff(values.indptr)
         self.user_weights_ = np.where(n_of_user > 0, 1 / np.sqrt(np.maximum(n_of_user, 1)), 0).astype(np.float32)
         self.user_factors_, self.strengths_ = _singular(users, self.n_factors, self.seed)
         self.loadings_ = np.asarray(users.T @ self.user_factors_, np.float32)
-        support = np.bincount(values.indices, minlength=values.shape[1])
-        return (self.loadings_ * damped(support, self.damping)).astype(np.float64), support
+        n_ratings = np.bincount(values.indices, minlength=values.shape[1])
+        return (self.loadings_ * damped(n_ratings, self.damping)).astype(np.float64), n_ratings
 
     def _own(self, values: sparse.csr_array, n_ratings: Counts) -> npt.NDArray[Any]:
         return self._smooth(self._loadings(values) * damped(n_ratings, self.damping), self.smoothing)
@@ -90,7 +90,7 @@ def chosen(values: sparse.csr_array) -> sparse.csr_array:
 
 
 def damped(n_ratings: npt.NDArray[Any], damping: float) -> npt.NDArray[Any]:
-    """Tell what the factors of films of so many ratings are multiplied by."""
+    """Return what the factors of films are multiplied by, (n, 1): n_ratings to the power of -damping."""
     return np.asarray(np.maximum(n_ratings, 1.0)[:, None] ** -damping)
 
 

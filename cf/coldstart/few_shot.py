@@ -1,7 +1,7 @@
-"""How many ratings a new film needs until they tell more of it than its content does.
+"""How many ratings a new film needs until they predict preferences better than its content.
 
-Hidden films are given their ratings back step by step. The ratings that are predicted are the same at every step, those
-that no step gives back, so that the steps can be compared; content alone is then one level.
+Ratings of hidden films are revealed step by step. The predicted ratings are the same at every step, those that no step
+reveals, so that steps are comparable; content alone is then one level.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NDCG = 2
 
 @dataclass(frozen=True)
 class FewShotCurve:
-    """How well hidden films are ranked once some of their ratings are known."""
+    """NDCG@10 of hidden films by the number of their known ratings."""
 
     model: str
     steps: tuple[int, ...]
@@ -52,7 +52,7 @@ def few_shot(
     on: Half = "test",
     steps: Sequence[int] = STEPS,
 ) -> FewShotCurve:
-    """Give hidden films ratings back, and rank those films among each other."""
+    """Reveal ratings of hidden films step by step, and rank these films among each other."""
     name, make = model
     parts: dict[tuple[str, int], list[tuple[npt.NDArray[np.int32], Ranked]]] = {}
     n_films = 0

@@ -1,4 +1,4 @@
-"""Films that a model of the cold start is not to know: drawn from those with posters, hidden with all their ratings."""
+"""Hold out films with posters and all their ratings, to evaluate cold-start models on them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FEWEST_FILMS = 20
 
 @dataclass(frozen=True)
 class RatedFilms:
-    """Films that have ratings, and what is known of them besides."""
+    """Films with ratings, their content, and the group of films that share their artwork."""
 
     ratings: Ratings
     movie_ids: npt.NDArray[np.int32]
@@ -32,7 +32,7 @@ class RatedFilms:
 
 @dataclass(frozen=True)
 class Draw:
-    """What one draw of hidden films came to."""
+    """The counts of one draw of hidden films."""
 
     seed: int
     n_hidden: int
@@ -44,7 +44,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Holdout:
-    """What a model learns from, and the films that it is tested on."""
+    """Training ratings, and the films that a model is tested on."""
 
     train: RatingMatrix
     warm: npt.NDArray[np.intp]
@@ -82,7 +82,7 @@ def hold_out(films: RatedFilms, seed: int = 0, on: Half = "test") -> Holdout:
 
 
 def have_posters(films: RatedFilms) -> npt.NDArray[np.bool_]:
-    """Tell which films have a poster that is known."""
+    """Return which films have a poster with features."""
     if not len(films.ratings):
         raise NotBuiltError(
             "the cold start is measured on ratings, and there are none; load them with `keyart load DIR`"

@@ -68,7 +68,7 @@ class KernelRidge(FactorModel):
         self.n_films = n_films
 
     def _fit(self, values: sparse.csr_array, content: Mapping[str, Floats]) -> None:
-        own, support = self._factorize(values)
+        own, n_ratings = self._factorize(values)
         self.film_factor_ = own.mean(axis=0).astype(np.float32) if len(own) else np.zeros(own.shape[1], np.float32)
         left = own - self.film_factor_
         self.of_facts_ = Standardization.fit(content["facts"], by_column=False)
@@ -78,12 +78,12 @@ class KernelRidge(FactorModel):
         left -= facts @ coefficients
         posters = self.of_posters_(content["posters"])
         known = np.flatnonzero(posters.any(axis=1))
-        # A stable sort leaves films of equal support in ascending movie_id.
-        known = known[np.argsort(-support[known], kind="stable")[: self.n_films]]
+        # A stable sort leaves films of equal n_ratings in ascending movie_id.
+        known = known[np.argsort(-n_ratings[known], kind="stable")[: self.n_films]]
         self.posters_ = posters[known]
         kernel = self._kernel(self.posters_).astype(np.float64)
         kernel[np.diag_indices_from(kernel)] += self.penalty
-        targets = left[known] * damped(support[known], SOURCES["posters"].damping)
+        targets = left[known] * damped(n_ratings[known], SOURCES["posters"].damping)
         duals = solve(kernel, targets, assume_a="pos") if len(known) else targets
         self.duals_ = np.asarray(self.weight * self._smooth(duals, self.poster_smoothing), np.float32)
         self.coefficients_ = np.asarray(self._smooth(coefficients, self.smoothing), np.float32)

@@ -1,4 +1,4 @@
-"""All models of the cold start by name."""
+"""All cold-start models by name."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ COLD_START_MODELS: dict[str, ColdStartEntry] = {
 
 
 def make_cold_start(name: str) -> ColdStartModel:
-    """Make a model that has not been fitted."""
+    """Construct an unfitted cold-start model."""
     if name not in COLD_START_MODELS:
         near = get_close_matches(name, COLD_START_MODELS, 1)
         advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(COLD_START_MODELS)}"

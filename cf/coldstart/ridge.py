@@ -77,7 +77,7 @@ _USES = {"facts": {"genres", "years"}, "genres": {"genres"}, "years": {"years"},
 
 
 class ExpectedMeans(NamedTuple):
-    """The mean ratings that films are expected to get, and between which they lie with 95 % probability."""
+    """The expected mean ratings of films in stars, with their 95 % intervals."""
 
     values: Floats
     low: Floats
@@ -127,16 +127,16 @@ class ContentRidge(FactorModel):
         return ExpectedMeans(*(np.asarray(end.clip(lowest, highest), np.float32) for end in ends))
 
     def audience(self, films: FilmContent, k: int = 1000) -> list[ScoredIds]:
-        """Find the users who would like each film most, never those to whom it is below their own average."""
+        """Find the users who would prefer each film most, without those to whom it is below average."""
         factors = self.factors(films)
         return [self._audience(factor, k) for factor in factors]
 
     def user_factors(self, values: sparse.csr_array) -> Floats:
-        """Place new users among the users, from what they have rated."""
+        """Compute the factors of new users from their ratings."""
         return np.asarray(chosen(values) @ self.loadings_ / np.maximum(self.strengths_, 1e-9), np.float32)
 
     def save(self, folder: Path) -> None:
-        """Write what was learned."""
+        """Save the fitted model."""
         parameters = {name: getattr(self, name) for name in _PARAMETERS}
         sources = {name: asdict(source) for name, source in self.sources.items()}
         learned = {name: getattr(self, name) for name in _LEARNS}
@@ -150,7 +150,7 @@ class ContentRidge(FactorModel):
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
+        """Open a saved model."""
         content, learned = open_arrays(folder, _NAME, _KIND, _VERSION)
         try:
             sources = {name: Source(**source) for name, source in content["sources"].items()}
@@ -172,11 +172,11 @@ class ContentRidge(FactorModel):
         return np.asarray(self._linear(content)[:, :-1] + self._smooth(self.learned_["base"], self.smoothing))
 
     def _regress(
-        self, content: Mapping[str, Floats], values: sparse.csr_array, own: FloatArray, support: Counts
+        self, content: Mapping[str, Floats], values: sparse.csr_array, own: FloatArray, n_ratings: Counts
     ) -> None:
         n_films = values.shape[1]
-        means = np.bincount(values.indices, weights=values.data, minlength=n_films) / support
-        weights = support / (support + _HALF_SUPPORT_OF_MEANS)
+        means = np.bincount(values.indices, weights=values.data, minlength=n_films) / n_ratings
+        weights = n_ratings / (n_ratings + _HALF_SUPPORT_OF_MEANS)
         base = own.mean(axis=0) if n_films else np.zeros(own.shape[1])
         mean = float(np.average(means, weights=weights)) if n_films else _NO_MEAN
         self.learned_ = {"base": base.astype(np.float32)}
@@ -185,24 +185,24 @@ class ContentRidge(FactorModel):
         for name, source in self.sources.items():
             standardization = Standardization.fit(content[name], by_column=source.by_column)
             rows = source.rows(standardization, content[name]).astype(np.float64)
-            told = rows.any(axis=1)
-            rows = rows[told]
+            known = rows.any(axis=1)
+            rows = rows[known]
             of_factors = Ridge(rows, np.ones(len(rows)), source.penalty)
-            to_factors = source.weight * of_factors.coefficients(left[told] * damped(support[told], source.damping))
-            of_means = Ridge(rows, weights[told], source.penalty)
-            to_mean = of_means.coefficients(left_of_means[told, None])
-            left[told] -= rows @ to_factors
+            to_factors = source.weight * of_factors.coefficients(left[known] * damped(n_ratings[known], source.damping))
+            of_means = Ridge(rows, weights[known], source.penalty)
+            to_mean = of_means.coefficients(left_of_means[known, None])
+            left[known] -= rows @ to_factors
             explained = (rows @ to_mean)[:, 0]
-            left_of_means[told] -= explained
+            left_of_means[known] -= explained
             # What the error would be, had the film itself been left out.
-            errors[told] = (errors[told] - explained) / np.maximum(1 - of_means.leverages(), 1e-3)
+            errors[known] = (errors[known] - explained) / np.maximum(1 - of_means.leverages(), 1e-3)
             coefficients = np.hstack([self._smooth(to_factors, source.smoothing), to_mean])
             self.learned_ |= {
                 f"{name}_centre": standardization.center,
                 f"{name}_scale": standardization.scale,
                 f"{name}_coefficients": coefficients.astype(np.float32),
             }
-        spread = _spread(errors, support, weights, _variance_within(values, means))
+        spread = _spread(errors, n_ratings, weights, _variance_within(values, means))
         lowest, highest = (values.data.min(), values.data.max()) if n_films else (mean, mean)
         self.learned_["mean"] = np.array([mean, spread, lowest, highest], np.float32)
 
@@ -250,15 +250,15 @@ _LEARNS = (
 )
 
 
-def _spread(errors: npt.NDArray[Any], support: npt.NDArray[Any], weights: npt.NDArray[Any], within: float) -> float:
-    """Tell how far true means lie from predicted ones: the root of the errors' variance less that of small samples."""
+def _spread(errors: npt.NDArray[Any], n_ratings: npt.NDArray[Any], weights: npt.NDArray[Any], within: float) -> float:
+    """Return the deviation of true from predicted means: the variance of errors less that of sampling, square root."""
     if not len(errors):
         return 0.0
-    return float(np.sqrt(max(np.average(errors**2 - within / support, weights=weights), 0.0)))
+    return float(np.sqrt(max(np.average(errors**2 - within / n_ratings, weights=weights), 0.0)))
 
 
 def _variance_within(values: sparse.csr_array, means: npt.NDArray[Any]) -> float:
-    """Tell the variance of ratings about their film's mean, in stars²."""
+    """Return the variance of ratings about the mean of their film, in stars²."""
     n_films = np.count_nonzero(np.bincount(values.indices))
     left = values.data - means[values.indices]
     return float(np.square(left).sum() / max(1, len(left) - n_films))

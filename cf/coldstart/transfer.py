@@ -32,17 +32,17 @@ class ContentRegression:
         self.mean_: FloatArray
         self.fitted_: dict[str, tuple[Standardization, Floats]]
 
-    def fit(self, content: Mapping[str, Floats], targets: FloatArray, support: Counts) -> ContentRegression:
+    def fit(self, content: Mapping[str, Floats], targets: FloatArray, n_ratings: Counts) -> ContentRegression:
         """Learn from films."""
-        weights = support / (support + self.half_support)
+        weights = n_ratings / (n_ratings + self.half_support)
         self.mean_ = np.average(targets, axis=0, weights=weights) if len(targets) else np.zeros(targets.shape[1])
         self.fitted_ = {}
         left = targets - self.mean_
         for name, source in self.sources.items():
             standardization = Standardization.fit(content[name], by_column=source.by_column)
             rows = source.rows(standardization, content[name]).astype(np.float64)
-            told = rows.any(axis=1)
-            coefficients = source.weight * Ridge(rows[told], weights[told], source.penalty).coefficients(left[told])
+            known = rows.any(axis=1)
+            coefficients = source.weight * Ridge(rows[known], weights[known], source.penalty).coefficients(left[known])
             left -= rows @ coefficients
             self.fitted_[name] = standardization, coefficients.astype(np.float32)
         return self
@@ -96,10 +96,10 @@ class RidgeALS(ColdStartModel):
         self.als_ = ImplicitALS(n_factors=self.n_factors, seed=self.seed)
         self.als_.fit(RatingMatrix(self.user_ids_, self.movie_ids_, values))
         self.user_factors_ = self.als_.user_factors_
-        support = np.bincount(values.indices, minlength=values.shape[1])
+        n_ratings = np.bincount(values.indices, minlength=values.shape[1])
         targets = self.als_.film_factors_.astype(np.float64)
         # Factors of films of few ratings are short, and say little.
-        self.regression_ = ContentRegression(self.sources, half_support=10.0).fit(content, targets, support)
+        self.regression_ = ContentRegression(self.sources, half_support=10.0).fit(content, targets, n_ratings)
 
     def _predicted(self, content: Mapping[str, Floats]) -> npt.NDArray[Any]:
         return self.regression_(content)
@@ -144,9 +144,9 @@ class RidgeEASE(FactorModel):
         self.sources = dict(sources)
 
     def _fit(self, values: sparse.csr_array, content: Mapping[str, Floats]) -> None:
-        own, support = self._factorize(values)
+        own, n_ratings = self._factorize(values)
         targets = own / (1 - self._leverages(self.loadings_))
-        self.regression_ = ContentRegression(self.sources).fit(content, targets, support)
+        self.regression_ = ContentRegression(self.sources).fit(content, targets, n_ratings)
 
     def _predicted(self, content: Mapping[str, Floats]) -> npt.NDArray[Any]:
         return self._smooth(self.regression_(content), self.smoothing)
@@ -156,6 +156,6 @@ class RidgeEASE(FactorModel):
         return np.asarray(super()._own(values, n_ratings) / (1 - self._leverages(loadings)))
 
     def _leverages(self, loadings: Floats) -> npt.NDArray[Any]:
-        """Tell the share of a film's own ratings in what EASE makes of them, (n, 1), below 1."""
+        """Return the leverage of a film's own ratings in EASE, (n, 1), below 1."""
         shares = np.square(loadings.astype(np.float64)) / np.maximum(self.strengths_ + self.smoothing, 1e-9)
         return np.asarray(np.minimum(shares.sum(axis=1, keepdims=True), 0.9))

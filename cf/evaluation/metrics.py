@@ -43,6 +43,7 @@ def ranking_scores(rankings: Sequence[Films], relevant: Sequence[Films], k: int)
     reciprocal rank is 1 / p of the first relevant film, wherever it stands, and 0 where none stands anywhere.
 
 
+
     References
     ----------
     .. [1] K. Järvelin and J. Kekäläinen, "Cumulated gain-based evaluation of IR techniques", ACM TOIS 20(4), 2002.
@@ -71,6 +72,7 @@ def novelty(rankings: Sequence[Films], k: int, popularity: dict[int, int], n_use
     .. math:: -\log_2 (n_i / n)
 
     where :math:`n_i` of n users rated film i; a film that nobody rated counts as rated by one.
+
 
 
     References

@@ -94,7 +94,7 @@ class Autoencoder(Recommender):
         self.losses_: FloatArray
 
     def distances(self, movie_ids: Ids, others: Ids) -> FloatArray:
-        """Tell how far films lie apart in the latent space, pair by pair."""
+        """Return the cosine distances of films in the latent space, pair by pair; NaN where unknown."""
         films, to = rows_of(self.movie_ids_, movie_ids), rows_of(self.movie_ids_, others)
         known = (films >= 0) & (to >= 0)
         apart = np.full(len(films), np.nan, np.float32)
@@ -118,7 +118,7 @@ class Autoencoder(Recommender):
         self.film_biases_[columns] = biases
 
     def _targets(self, kept: sparse.csr_array, columns: Rows) -> tuple[sparse.csr_array, sparse.csr_array | None]:
-        """Give what is to be predicted, and mark with 1 what of it is known; None if all is, 0 where none is stored."""
+        """Return the targets, and a mask of the known ones; None if all cells are known."""
         return self._preferences(kept, self.film_biases_[columns])[0], choices(kept)
 
     def _preferences(self, values: sparse.csr_array, film_biases: FloatArray) -> tuple[sparse.csr_array, FloatArray]:

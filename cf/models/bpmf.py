@@ -100,7 +100,7 @@ class BPMF(Recommender):
         users = _Side(values, self.n_factors, self.n_implicit, rng)
         films = _Side(values.T.tocsr(), self.n_factors, self.n_implicit, rng)
         self.directions_ = users.directions
-        self._make_room(values.shape)
+        self._allocate(values.shape)
         rows = np.repeat(np.arange(values.shape[0]), np.diff(values.indptr))
         noise = _Noise(np.diff(values.indptr), rng)
         for draw in range(-self.burn_in, self.n_draws if values.nnz else -self.burn_in):
@@ -112,7 +112,7 @@ class BPMF(Recommender):
             if draw >= 0:
                 self._keep(draw, users, films, noise.precision)
 
-    def _make_room(self, shape: tuple[int, int]) -> None:
+    def _allocate(self, shape: tuple[int, int]) -> None:
         d = self.n_factors + 1
         self.user_draws_, self.film_draws_ = (np.zeros((n, self.n_draws, d + 1), np.float32) for n in shape)
         self.noise_precisions_ = np.zeros(self.n_draws, np.float32)
@@ -252,7 +252,7 @@ def _drawn_prior(rng: Rng, rows: npt.NDArray[np.floating]) -> _Prior:
 
 
 def _shares(values: sparse.csr_array) -> sparse.csr_array:
-    """Tell who rated what: each row of n ratings holds 1 / sqrt(n) where there is one."""
+    """Return who rated what: each row of n ratings holds 1 / sqrt(n) where there is one."""
     n_of_row = np.diff(values.indptr)
     data = np.repeat(1 / np.sqrt(np.maximum(n_of_row, 1)), n_of_row).astype(np.float32)
     return sparse.csr_array((data, values.indices, values.indptr), shape=values.shape)

@@ -13,7 +13,7 @@ from scipy import sparse
 
 from catalog.errors import ConfigError
 from cf.base import Recommender, Rows, Scores, cosine_similarities
-from cf.models.training import import_keras, train
+from cf.models.training import TrainingOptions, import_keras, train
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -100,16 +100,8 @@ class KerasMF(Recommender):
             model, variables = self._network(*values.shape)
             for variable, weight in zip(variables, weights, strict=True):
                 variable.assign(weight)
-            train(
-                model,
-                pairs,
-                stars,
-                rng,
-                n_epochs=self.n_epochs,
-                batch_size=self.batch_size,
-                learning_rate=self.learning_rate,
-                decay=self.decay,
-            )
+            options = TrainingOptions(self.n_epochs, self.batch_size, self.learning_rate, self.decay)
+            train(model, pairs, stars, rng, options)
             weights = [np.array(variable) for variable in variables]
         self.user_factors_, self.film_factors_, user_biases, film_biases, weight, offset = weights
         self.user_biases_, self.film_biases_ = user_biases[:, 0], film_biases[:, 0]

@@ -2,7 +2,7 @@
 
 Rows of about as many ratings are solved together by batched BLAS and LAPACK, blocks of them on several threads; what
 a block works on stays in a core's cache. Either exactly, or by a few steps from an answer that is nearly right, in
-about half the time. May import nothing of keyart.
+about half the time.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class LeastSquares:
         return solved
 
     def _cells(self, rows: Rows) -> Rows:
-        """Give the places of the rows' cells: (n_rows, n_cells of the first row, which has most)."""
+        """Return the positions of the rows' cells: (n_rows, n_cells of the first row, which has most)."""
         places = np.arange(self.n_cells[rows[0]])
         starts, n_cells = self.values.indptr[rows, None], self.n_cells[rows, None]
         return np.where(places < n_cells, starts + places, self.values.nnz)

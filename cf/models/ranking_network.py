@@ -17,7 +17,7 @@ from scipy import sparse
 from catalog.errors import DataError, NotBuiltError
 from catalog.io.files import atomic_path
 from cf.base import Recommender, Rows, Scores, cosine_similarities
-from cf.models.training import import_keras, train
+from cf.models.training import TrainingOptions, import_keras, train
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -111,17 +111,8 @@ class RankingNetwork(Recommender):
             model, variables = self._network(*values.shape)
             for variable, weight in zip(variables, weights, strict=True):
                 variable.assign(weight)
-            train(
-                model,
-                pairs,
-                values.data,
-                rng,
-                n_epochs=self.n_epochs,
-                batch_size=self.batch_size,
-                learning_rate=self.learning_rate,
-                decay=self.decay,
-                optimizer=self.optimizer,
-            )
+            options = TrainingOptions(self.n_epochs, self.batch_size, self.learning_rate, self.decay, self.optimizer)
+            train(model, pairs, values.data, rng, options)
             weights = [np.array(variable) for variable in variables]
         for name, weight in zip(self._learns, weights, strict=True):
             setattr(self, name, weight)

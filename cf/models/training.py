@@ -7,6 +7,7 @@ these are not touched. Weights are drawn, and ratings shuffled, by a generator o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,29 +33,35 @@ def import_keras() -> Any:
     return keras
 
 
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How a network is trained; without a batch size, a suitable one is chosen."""
+
+    n_epochs: int
+    batch_size: int | None
+    learning_rate: float
+    decay: bool  # to 0, along half a cosine
+    optimizer: str = "adam"
+
+
 def train(
     model: Any,
     inputs: Sequence[npt.NDArray[Any]],
     stars: npt.NDArray[np.float32],
     rng: np.random.Generator,
-    *,
-    n_epochs: int,
-    batch_size: int | None,
-    learning_rate: float,
-    decay: bool,
-    optimizer: str = "adam",
+    options: TrainingOptions,
 ) -> None:
     """Train a network on ratings, with the mean squared error as loss."""
     keras = import_keras()
-    size = batch_size or min(_BATCH_SIZE, max(_SMALLEST_BATCH, len(stars) // _LEAST_STEPS))
+    size = options.batch_size or min(_BATCH_SIZE, max(_SMALLEST_BATCH, len(stars) // _LEAST_STEPS))
     n_steps = -(-len(stars) // size)
     model.compile(
-        _optimizer(optimizer, learning_rate, n_steps * n_epochs if decay else None),
+        _optimizer(options.optimizer, options.learning_rate, n_steps * options.n_epochs if options.decay else None),
         loss="mse",
         # XLA takes longer to compile such small networks than to train them; JAX knows no other compiler.
         jit_compile=keras.backend.backend() == "jax",
     )
-    for _ in range(n_epochs):
+    for _ in range(options.n_epochs):
         order = rng.permutation(len(stars))
         model.fit([part[order] for part in inputs], stars[order], batch_size=size, shuffle=False, verbose=0)
 

@@ -252,7 +252,7 @@ class TwoTower(Recommender):
         return scores
 
     def _popularity(self, known: npt.NDArray[np.bool_]) -> FloatArray:
-        """Give what was added to scores in training, on average: nothing where popularity is corrected for."""
+        """Return what training added to scores on average: nothing where popularity is corrected for."""
         n_ratings = np.bincount(self.seen_.indices, minlength=len(known))[known]
         return np.zeros(len(n_ratings), np.float32) if self.correct_popularity else np.log(n_ratings).astype(np.float32)
 

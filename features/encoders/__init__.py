@@ -1,1 +1,1 @@
-"""Encoders: networks that turn pictures into rows of numbers, run by Keras or ONNX Runtime."""
+"""Networks that turn images into features, run by Keras or ONNX Runtime."""

@@ -1,8 +1,7 @@
-"""What a network computes, apart from its weights: its layers and how they hang together, as one hash.
+"""A hash of what a network computes, apart from its weights: its layers and their connections.
 
-The weights' numbers do not tell a network from one with another stride or activation. Of Keras' own description counts
-what decides about a number that comes out; how layers are called or were drawn and trained does not, nor where Keras'
-classes lie. It is plain JSON, so Keras is not imported. May import nothing of the project.
+Networks with equal weights may differ in a stride or an activation. Only those parts of Keras' description are hashed
+that determine the output, not the names of layers, their training or Keras' module paths.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-# Where classes lie changes with Keras' versions; the rest is of no account once a network is trained.
-_OF_NO_ACCOUNT = {
+# Module paths change with Keras' versions; the rest has no effect once a network is trained.
+_IGNORED = {
     "module",
     "registered_name",
     "name",
@@ -23,51 +22,40 @@ _OF_NO_ACCOUNT = {
     "build_input_shape",
     "compile_config",
 }
-_OF_TRAINING = ("_initializer", "_regularizer", "_constraint")
+_IGNORED_SUFFIXES = ("_initializer", "_regularizer", "_constraint")
 
 
 def architecture_sha256(description: str) -> str:
-    """Hash what a network does.
-
-    Parameters
-    ----------
-    description : str
-        What ``keras.Model.to_json`` gives.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits; the same for layers of other names.
-    """
+    """Hash the layers of a network from the JSON of ``keras.Model.to_json``, ignoring the names of layers."""
     return hashlib.sha256(json.dumps(_canonical(json.loads(description), {}), sort_keys=True).encode()).hexdigest()
 
 
-def _canonical(value: Any, places: Mapping[str, int]) -> Any:
-    """Leave out what is of no account, and call layers by their places in the list of layers."""
+def _canonical(value: Any, positions: Mapping[str, int]) -> Any:
+    """Drop what has no effect, and replace names of layers by their positions in the list of layers."""
     match value:
         case {"class_name": "__keras_tensor__", "config": {"keras_history": origin}}:
-            return _canonical(origin, places)
+            return _canonical(origin, positions)
         case dict():
             if isinstance(value.get("layers"), list):
-                # The layers of a model in a model have names of their own.
-                places = {_name_of(layer): place for place, layer in enumerate(value["layers"])}
-            parts = {key: _canonical(_plain(key, part), places) for key, part in value.items() if _counts(key)}
-            # What a later Keras adds is nothing or false by default.
+                # Layers of a nested model have their own namespace.
+                positions = {_name_of(layer): position for position, layer in enumerate(value["layers"])}
+            parts = {key: _canonical(_plain(key, part), positions) for key, part in value.items() if _has_effect(key)}
+            # Options that a later Keras adds are None or false by default.
             return {key: part for key, part in parts.items() if part is not None and part is not False and part != {}}
-        case [str(layer), int(), int()] if layer in places:
-            return [places[layer], *value[1:]]
+        case [str(layer), int(), int()] if layer in positions:
+            return [positions[layer], *value[1:]]
         case list():
-            return [_canonical(part, places) for part in value]
+            return [_canonical(part, positions) for part in value]
         case _:
             return value
 
 
-def _counts(key: str) -> bool:
-    return key not in _OF_NO_ACCOUNT and not key.endswith(_OF_TRAINING)
+def _has_effect(key: str) -> bool:
+    return key not in _IGNORED and not key.endswith(_IGNORED_SUFFIXES)
 
 
 def _plain(key: str, value: Any) -> Any:
-    """Say in one way what versions of Keras say in two."""
+    """Unify what versions of Keras write differently."""
     match key, value:
         case "dtype", {"config": {"name": policy}}:
             return policy

@@ -1,7 +1,6 @@
-"""Backbones: VGG16, or any Keras file, from pictures to maps of numbers. The only module that imports Keras.
+"""Backbones run by Keras: VGG16, or the network of any Keras file.
 
-Keras' backend (TensorFlow, JAX or PyTorch) takes seconds to import, so that happens in `load_backbone` and not before.
-Whatever runs the network, it is one compiled function with a fixed batch shape.
+Keras' backend (TensorFlow, JAX or PyTorch) takes seconds to import, so only the functions here import it.
 """
 
 from __future__ import annotations
@@ -20,82 +19,26 @@ from catalog.errors import ConfigError, DataError
 from features.encoders.architecture import architecture_sha256
 from features.encoders.weights import imagenet_weights_path, random_kernels
 from features.images import SIDE
+from features.options import IMAGENET, RANDOM, VGG16, Engine, ExtractOptions
 from features.preprocessing import CAFFE_MEAN, Infer
 
 BATCH_SIZE = 16
 GPU_BATCH_SIZE = 128
-VGG16 = "vgg16"
-IMAGENET, RANDOM = "imagenet", "random"
-KERAS, ONNX = "keras", "onnx"
-
-
-@dataclass(frozen=True)
-class BackboneChoice:
-    """Which network, with which weights, run by what; as a user says it.
-
-    Parameters
-    ----------
-    backbone : str, default "vgg16"
-        ``"vgg16"``, or the path of a Keras file with input (224, 224, 3) after caffe preprocessing.
-    weights : str, default "imagenet"
-        For VGG16: ``"imagenet"``, ``"random"``, or the path of a ``.h5`` or ``.weights.h5`` file without the top.
-    seed : int, default 0
-        For random weights.
-    engine : str, default "keras"
-        ``"keras"``, or ``"onnx"`` for ONNX Runtime, which is faster on many CPUs.
-    """
-
-    backbone: str = VGG16
-    weights: str = IMAGENET
-    seed: int = 0
-    engine: str = KERAS
-
-    @property
-    def is_random(self) -> bool:
-        """Whether the network has never been trained."""
-        return self.backbone == VGG16 and self.weights == RANDOM
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network that turns pictures into maps; make it with `load_backbone`.
-
-    Parameters
-    ----------
-    name : str
-        The network's name.
-    weights_sha256 : str
-        The hash of its weights.
-    architecture_sha256 : str
-        The hash of what is done with them.
-    output_shape : tuple of int
-        Of one picture's output: height, width, channels.
-    infer : callable
-        Computes a full batch of pictures.
-    batch_size : int, default 16
-        How many pictures a full batch has.
-    """
+    """A network that turns images into maps; make it with `load_backbone`."""
 
     name: str
     weights_sha256: str
     architecture_sha256: str
-    output_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]  # height, width, channels
     infer: Infer
     batch_size: int = BATCH_SIZE
 
     def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Compute the maps of pictures.
-
-        Parameters
-        ----------
-        pixels : ndarray of shape (n, 224, 224, 3), uint8
-            Red, green, blue.
-
-        Returns
-        -------
-        ndarray of shape (n, height, width, channels), float32
-            The network's output.
-        """
+        """Compute maps (n, height, width, channels) of RGB images (n, 224, 224, 3)."""
         starts = range(0, len(pixels), self.batch_size)
         parts = [self._batch(pixels[start : start + self.batch_size]) for start in starts]
         return np.concatenate(parts) if parts else np.empty((0, *self.output_shape), np.float32)
@@ -109,81 +52,24 @@ class Backbone:
 
 
 def load_backbone(
-    choice: BackboneChoice,
+    options: ExtractOptions,
     cache_dir: Path,
     find_imagenet: Callable[[Path], Path] = imagenet_weights_path,
-    *,
-    batch_size: int | None = None,
 ) -> Backbone:
-    """Load a network.
-
-    Parameters
-    ----------
-    choice : BackboneChoice
-        Which one.
-    cache_dir : Path
-        Keras' folder for models, where ImageNet weights are looked for and kept, and ONNX files beside them.
-    find_imagenet : callable, optional
-        Gives the path of VGG16's ImageNet weights, given the cache.
-    batch_size : int, optional
-        How many pictures are computed at once; by default 16, or 128 on a GPU.
-
-    Returns
-    -------
-    Backbone
-        Ready to be called.
-
-    Raises
-    ------
-    ConfigError
-        The choice makes no sense: weights for a Keras file, a path that is not there, an engine that is not installed
-        or that does not know a layer.
-    DataError
-        The file does not hold such a network, or such weights.
-    FetchError
-        The ImageNet weights are not here and cannot be downloaded.
-    """
+    """Load the network that the options name; `find_imagenet` finds VGG16's ImageNet weights in the cache."""
     _require_keras()
-    if choice.engine not in (KERAS, ONNX):
-        raise ConfigError(f"--engine {choice.engine}: expected {KERAS} or {ONNX}")
-    name, model = _load_vgg16(choice, cache_dir, find_imagenet) if choice.backbone == VGG16 else _load_file(choice)
-    return of_model(name, model, choice.engine, cache_dir, batch_size)
+    name, model = _load_vgg16(options, cache_dir, find_imagenet) if options.backbone == VGG16 else _load_file(options)
+    return of_model(name, model, options.engine, cache_dir, options.batch_size)
 
 
 def of_model(
-    name: str, model: Any, engine: str = KERAS, cache_dir: Path | None = None, batch_size: int | None = None
+    name: str, model: Any, engine: Engine = "keras", cache_dir: Path | None = None, batch_size: int | None = None
 ) -> Backbone:
-    """Make a backbone of a Keras model that is in memory.
-
-    Parameters
-    ----------
-    name : str
-        The network's name.
-    model : keras.Model
-        Input (n, 224, 224, 3) after caffe preprocessing; not to be used for anything else from here on.
-    engine : {"keras", "onnx"}
-        What runs it.
-    cache_dir : Path, optional
-        Where an ONNX file is kept; by default nowhere.
-    batch_size : int, optional
-        How many pictures are computed at once; by default 16, or 128 on a GPU.
-
-    Returns
-    -------
-    Backbone
-        Ready to be called.
-
-    Raises
-    ------
-    ConfigError
-        ONNX Runtime is not installed, or the network has a layer that the export does not know.
-    DataError
-        ONNX Runtime gives other numbers than Keras.
-    """
-    # As it was chosen, before it is fitted to a GPU.
+    """Wrap a Keras model, which must not be used for anything else from here on."""
+    # Before the model is adapted to a GPU.
     hashes = _weights_sha256(model), architecture_sha256(model.to_json())
     output_shape = tuple(model.output_shape[1:])
-    if engine == ONNX:
+    if engine == "onnx":
         from features.encoders.onnx import onnx_infer
 
         size = batch_size or BATCH_SIZE
@@ -198,29 +84,17 @@ def of_model(
 
 
 def keras_infer(model: Any, batch_size: int) -> Infer:
-    """Compile a network with its preprocessing for batches of one size, under whichever backend Keras has.
+    """Compile a network with its preprocessing for batches of one size, under any Keras backend.
 
     Pictures go in as bytes, a quarter of what they are as floats, which is what has to reach a GPU.
     ``predict_on_batch`` keeps its compiled function, where ``predict`` in a loop leaks and traces again.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Input (n, 224, 224, 3) after caffe preprocessing.
-    batch_size : int
-        The size of every batch.
-
-    Returns
-    -------
-    callable
-        Computes a batch.
     """
     import keras
 
     pixels = keras.Input((SIDE, SIDE, 3), batch_size, dtype="uint8")
     caffe = keras.ops.flip(keras.ops.cast(pixels, "float32"), axis=-1) - np.array(CAFFE_MEAN, np.float32)
     network = keras.Model(pixels, keras.ops.cast(model(caffe, training=False), "float32"))
-    # XLA is left to Keras: asked for on a CPU, it gained nothing (docs/benchmarks.md).
+    # XLA on a CPU gained nothing (docs/benchmarks.md), so Keras decides.
 
     def infer(batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         return np.asarray(network.predict_on_batch(batch), np.float32)
@@ -229,13 +103,7 @@ def keras_infer(model: Any, batch_size: int) -> Infer:
 
 
 def use_mixed_precision(model: Any) -> None:
-    """Let a network compute in float16 with float32 weights, which is what a GPU's matrix units are fast at.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Changed in place.
-    """
+    """Compute in float16 with float32 weights, which the matrix units of GPUs are fast at; changes the model."""
     for layer in model.layers:
         if hasattr(layer, "layers"):
             use_mixed_precision(layer)
@@ -245,7 +113,7 @@ def use_mixed_precision(model: Any) -> None:
 
 def _require_keras() -> None:
     try:
-        import keras  # noqa: F401 - for what it says of its backend
+        import keras  # noqa: F401 - raises for an unusable backend
     except (ImportError, ValueError) as error:
         raise ConfigError(
             f"Keras does not start: {_first_line(error)}; let KERAS_BACKEND name what is installed: tensorflow, jax or "
@@ -273,13 +141,13 @@ def _has_gpu() -> bool:
             return False
 
 
-def _load_vgg16(choice: BackboneChoice, cache_dir: Path, find_imagenet: Callable[[Path], Path]) -> tuple[str, Any]:
+def _load_vgg16(options: ExtractOptions, cache_dir: Path, find_imagenet: Callable[[Path], Path]) -> tuple[str, Any]:
     path = None
-    if choice.weights == IMAGENET:
+    if options.weights == IMAGENET:
         path = find_imagenet(cache_dir)
-    elif choice.weights != RANDOM:
-        path = _existing(Path(choice.weights), "--weights", "a VGG16 weights file (.h5 or .weights.h5)")
-    return VGG16, _vgg16(path, choice.seed)
+    elif options.weights != RANDOM:
+        path = _existing(Path(options.weights), "--weights", "a VGG16 weights file (.h5 or .weights.h5)")
+    return VGG16, _vgg16(path, options.seed)
 
 
 def _vgg16(weights_path: Path | None, seed: int) -> Any:
@@ -290,7 +158,7 @@ def _vgg16(weights_path: Path | None, seed: int) -> Any:
         model.set_weights(random_kernels([tuple(weight.shape) for weight in model.weights], seed))
         return model
     try:
-        # Keras only warns where it leaves layers as they were drawn.
+        # Keras only warns if it leaves layers uninitialized.
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
             model.load_weights(weights_path)
@@ -302,12 +170,14 @@ def _vgg16(weights_path: Path | None, seed: int) -> Any:
     return model
 
 
-def _load_file(choice: BackboneChoice) -> tuple[str, Any]:
-    if choice.weights not in (IMAGENET, RANDOM):
-        raise ConfigError(f"--weights {choice.weights} is for VGG16; the file {choice.backbone} brings its own weights")
-    if choice.weights == RANDOM:
+def _load_file(options: ExtractOptions) -> tuple[str, Any]:
+    if options.weights not in (IMAGENET, RANDOM):
+        raise ConfigError(
+            f"--weights {options.weights} is for VGG16; the file {options.backbone} brings its own weights"
+        )
+    if options.weights == RANDOM:
         raise ConfigError("--weights random is for VGG16; a Keras file brings its own weights")
-    path = _existing(Path(choice.backbone), "--backbone", "vgg16 or a Keras file (.keras)")
+    path = _existing(Path(options.backbone), "--backbone", "vgg16 or a Keras file (.keras)")
     import keras
 
     try:
@@ -324,7 +194,7 @@ def _load_file(choice: BackboneChoice) -> tuple[str, Any]:
 
 
 def _as_written(model: Any) -> Any:
-    """Undo what Keras does to a Sequential from a file: it uses the first layer twice."""
+    """Clone a Sequential, of which Keras uses the first layer twice if it comes from a file."""
     import keras
 
     if not isinstance(model, keras.Sequential):
@@ -341,7 +211,7 @@ def _existing(path: Path, option: str, expected: str) -> Path:
 
 
 def _weights_sha256(model: Any) -> str:
-    """Hash the numbers themselves, so that a network is the same whichever file it came from."""
+    """Hash the numbers, so that a network's hash does not depend on its file's format."""
     digest = hashlib.sha256()
     for weight in model.get_weights():
         digest.update(str(weight.shape).encode())
@@ -350,7 +220,7 @@ def _weights_sha256(model: Any) -> str:
 
 
 def _fingerprint(hashes: Iterable[str]) -> str:
-    # Thirty-two digits would be taken for a TMDB key, and blanked in messages.
+    # Not 32 digits, which messages would redact as a TMDB key.
     return hashlib.sha256("".join(hashes).encode()).hexdigest()[:24]
 
 

@@ -1,8 +1,7 @@
-"""ONNX Runtime in place of Keras: the same network, written as an ONNX graph once, checked, and run.
+"""Export of Keras networks to ONNX, run by ONNX Runtime and checked against Keras.
 
-Keras' own export goes by way of another package for every backend, of which TensorFlow's is not maintained. The layers
-of convolutional networks are few, so they are written down here, from what Keras tells of them in public. May import
-`catalog` only, and not Keras: a model comes in as an object.
+Keras' own export needs another package for every backend, of which TensorFlow's is not maintained. Convolutional
+networks have few kinds of layers, so they are written here, from the public attributes of Keras' layers.
 """
 
 from __future__ import annotations
@@ -21,81 +20,40 @@ from catalog.io.files import write_bytes
 from features.images import SIDE
 from features.preprocessing import CAFFE_MEAN, Infer
 
-# The lowest version with all that is used here, so that older runtimes read the file too.
+# The lowest version with all operators used here, so that older runtimes can read the file.
 _OPSET = 17
 _IR_VERSION = 8
-# Of the largest number; what float32 leaves after twenty layers that add in another order is a hundredth of it.
+# Relative to the largest number. Rounding in twenty layers that sum in another order is a hundredth of this.
 _TOLERANCE = 1e-3
 _log = logging.getLogger(__name__)
 
 
 def onnx_infer(model: Any, reference: Infer, path: Path | None = None) -> Infer:
-    """Run a Keras model by ONNX Runtime.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Input (n, 224, 224, 3) after caffe preprocessing.
-    reference : callable
-        The same network by Keras, for one picture, to hold the export to.
-    path : Path, optional
-        Where the file is kept. What stands there is held to the reference too: it may be damaged, or be the work of
-        another version of this module.
-
-    Returns
-    -------
-    callable
-        Computes a batch of any size.
-
-    Raises
-    ------
-    ConfigError
-        The packages are not installed, or the network has a layer that is not known here.
-    DataError
-        The numbers are not those of Keras.
-    StoreError
-        The file cannot be written.
-    """
+    """Run a Keras model by ONNX Runtime, checked against a reference; a file at `path` is reused if it passes."""
     try:
-        import onnx  # noqa: F401 - asked for before anything is done
+        import onnx  # noqa: F401 - fails early
         import onnxruntime as ort
     except ImportError as error:
         raise ConfigError("--engine onnx needs ONNX Runtime: pip install 'keyart[onnx]'") from error
     if path is not None and path.is_file():
         try:
             infer = _session(ort, path.read_bytes())
-            _hold_to(reference, infer, model.name)
+            _check(reference, infer, model.name)
         except Exception as error:
-            # The runtime's own errors have no base of their own.
+            # The errors of ONNX Runtime have no common base class.
             _log.warning("%s is written anew: %s", path, str(error).partition("\n")[0][:200])
         else:
             return infer
     content = export(model)
     infer = _session(ort, content)
-    _hold_to(reference, infer, model.name)
+    _check(reference, infer, model.name)
     if path is not None:
         write_bytes(path, content)
     return infer
 
 
 def export(model: Any) -> bytes:
-    """Write a Keras model, with its caffe preprocessing, as an ONNX file.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Functional or sequential, of the layers that convolutional networks are made of.
-
-    Returns
-    -------
-    bytes
-        The file: ``pixels``, uint8 (n, 224, 224, 3), red, green, blue, to ``maps``, float32, as Keras gives them.
-
-    Raises
-    ------
-    ConfigError
-        A layer is not known here; the message names it.
-    """
+    """Write a Keras model as an ONNX file from ``pixels``, uint8 RGB (n, 224, 224, 3), to ``maps``, float32."""
     from onnx import TensorProto, helper
 
     graph = _Graph()
@@ -127,7 +85,7 @@ def export(model: Any) -> bytes:
 
 
 def _known(names: dict[int, str], value: Any, what: str) -> str:
-    # Keras tells of a layer's first use only.
+    # Keras reports the first use of a layer only.
     if id(value) not in names:
         raise ConfigError(f"--engine onnx knows no layer that is used twice, as before {what}; take --engine keras")
     return names[id(value)]
@@ -135,7 +93,7 @@ def _known(names: dict[int, str], value: Any, what: str) -> str:
 
 def _session(ort: Any, content: bytes) -> Infer:
     options = ort.SessionOptions()
-    # Said outright, the number keeps the runtime from binding threads to cores that a container may not have.
+    # An explicit number keeps the runtime from binding threads to cores that a container does not have.
     options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     session = ort.InferenceSession(content, options, providers=ort.get_available_providers())
 
@@ -146,8 +104,8 @@ def _session(ort: Any, content: bytes) -> Infer:
     return infer
 
 
-def _hold_to(reference: Infer, infer: Infer, name: str) -> None:
-    for picture in _trial_pictures():
+def _check(reference: Infer, infer: Infer, name: str) -> None:
+    for picture in _trial_images():
         expected, received = reference(picture[None]), infer(picture[None])
         difference = float(np.abs(expected - received).max() / max(np.abs(expected).max(), 1e-6))
         if not difference < _TOLERANCE:
@@ -157,8 +115,8 @@ def _hold_to(reference: Infer, infer: Infer, name: str) -> None:
             )
 
 
-def _trial_pictures() -> Iterator[npt.NDArray[np.uint8]]:
-    """Draw noise, white, and slopes of color: noise alone evens out, so that what bounds large numbers goes unseen."""
+def _trial_images() -> Iterator[npt.NDArray[np.uint8]]:
+    """Generate noise, white and color gradients: noise alone averages out and would not reach a bounded ReLU."""
     yield np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
     yield np.full((SIDE, SIDE, 3), 255, np.uint8)
     down, across = np.mgrid[:SIDE, :SIDE]
@@ -166,7 +124,7 @@ def _trial_pictures() -> Iterator[npt.NDArray[np.uint8]]:
 
 
 class _Graph:
-    """Nodes and constants of a graph in the making; pictures are (n, channels, height, width) inside it."""
+    """Builds an ONNX graph, in which images are (n, channels, height, width)."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
@@ -214,7 +172,7 @@ def _convolution(graph: _Graph, layer: Any, value: str) -> str:
 
 
 def _depthwise(graph: _Graph, layer: Any, value: str) -> str:
-    # Keras: height, width, in, multiplier; the outputs of one channel stand side by side in both.
+    # Keras: height, width, in, multiplier; outputs of one channel are adjacent in both.
     kernel = layer.kernel.numpy()
     high, wide, n_channels, multiplier = kernel.shape
     first = kernel.transpose(2, 3, 0, 1).reshape(n_channels * multiplier, 1, high, wide)
@@ -286,4 +244,4 @@ _LAYERS: dict[str, Callable[..., str]] = {
     "ReLU": _rectification,
     "ZeroPadding2D": _padding,
 }
-"""How each layer is written down, by the name of its class."""
+"""The function that writes a layer, by the name of its class."""

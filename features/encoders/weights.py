@@ -1,7 +1,4 @@
-"""VGG16's weights: ImageNet's, from Keras' cache or the network; a file's; or random ones.
-
-May import `catalog` only, and not Keras: the file itself is loaded by `features.encoders.keras`.
-"""
+"""Weights of VGG16: ImageNet's, from Keras' cache or downloaded, or random ones."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ import urllib3
 from catalog.errors import FetchError
 from catalog.io.files import atomic_path
 
-# As keras.applications.vgg16 names them.
+# The same as in keras.applications.vgg16.
 IMAGENET_URL = (
     "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
     "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
@@ -42,31 +39,6 @@ def imagenet_weights_path(
 
     Keras' own download has no time limit and leaves a part of a file behind when it is interrupted; this one stops in
     time, and the file appears whole, with the right hash, or not at all.
-
-    Parameters
-    ----------
-    cache_dir : Path
-        Keras' folder for models, usually ``~/.keras/models``.
-    url : str
-        Where the file is to be had; its last part is the file's name in the cache.
-    md5 : str
-        The file's MD5, as ``keras.applications`` records it.
-    deadline_s : float, optional
-        Give up after this many seconds.
-    on_bytes : callable, optional
-        Told the bytes of every part that arrives, and the size of the whole where it is known.
-
-    Returns
-    -------
-    Path
-        The weights file.
-
-    Raises
-    ------
-    FetchError
-        They are not in the cache and cannot be downloaded (in time); the message names the ways out.
-    StoreError
-        The cache cannot be written.
     """
     path = cache_dir / url.rpartition("/")[2]
     if path.is_file():
@@ -81,19 +53,7 @@ def imagenet_weights_path(
 
 
 def random_kernels(shapes: list[tuple[int, ...]], seed: int) -> list[npt.NDArray[np.float32]]:
-    r"""Draw weights for layers that nobody has trained: He normal kernels, biases of 0.
-
-    Parameters
-    ----------
-    shapes : list of tuple of int
-        The shape of each weight: (height, width, channels in, channels out) of a kernel, (channels,) of a bias.
-    seed : int
-        The same seed draws the same numbers, whatever the machine.
-
-    Returns
-    -------
-    list of ndarray, float32
-        One array a shape.
+    r"""Draw weights of the given shapes for untrained layers: He normal kernels, zero biases.
 
     References
     ----------
@@ -121,7 +81,7 @@ def _download(
         ):
             response.raise_for_status()
             n_bytes = int(response.headers.get("Content-Length", 0)) or None
-            # What has arrived, and not a whole chunk: a server that sends a byte a second is held to the deadline too.
+            # Whatever has arrived, not a whole chunk: the deadline also ends a download at a byte per second.
             while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
                 stream.write(chunk)
                 if on_bytes:

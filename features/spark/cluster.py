@@ -1,7 +1,4 @@
-"""A Spark session at work: where it writes, what is set and shown meanwhile, what its workers say went wrong.
-
-May import `catalog` only; importing it does not import PySpark.
-"""
+"""A Spark session: folders that it writes to, temporary settings, progress, and errors of workers."""
 
 from __future__ import annotations
 
@@ -25,40 +22,23 @@ _GLANCE_S = 1.0
 
 
 def folder_at(spark: SparkSession, name: str | Path) -> AnyPath:
-    """Find a folder to write to, on this machine or on any other file system that Spark writes to.
+    """Return a folder on this machine or on any file system that Spark writes to, from a path or URI.
 
     Workers have no way to Hadoop's file systems, so Arrow's take their place, with what Spark knows of S3: keys,
     endpoint and region of ``spark.hadoop.fs.s3a.*``.
-
-    Parameters
-    ----------
-    spark : SparkSession
-        The session.
-    name : str or Path
-        A path, or as text a URI of ``s3a://``, ``gs://``, ``abfss://``, ``hdfs://`` or ``file://``.
-
-    Returns
-    -------
-    Path or RemotePath
-        The folder; it need not exist.
-
-    Raises
-    ------
-    ConfigError
-        There is no such file system, its client is missing, or it does not answer.
     """
     return as_path(name, **_s3_options(spark.sparkContext._jsc.hadoopConfiguration().get))
 
 
 def _s3_options(setting: Callable[[str], str | None]) -> dict[str, str]:
-    """Say in Arrow's words what Hadoop's settings say of S3."""
+    """Translate Hadoop's settings of S3 to Arrow's options."""
     names = {"access_key": "access.key", "secret_key": "secret.key", "session_token": "session.token"}
     names |= {"region": "endpoint.region", "endpoint_override": "endpoint"}
-    told = {ours: setting(f"fs.s3a.{theirs}") for ours, theirs in names.items()}
-    s3 = {ours: value for ours, value in told.items() if value}
+    values = {ours: setting(f"fs.s3a.{theirs}") for ours, theirs in names.items()}
+    s3 = {ours: value for ours, value in values.items() if value}
     scheme, _, host = s3.get("endpoint_override", "").rpartition("://")
     if host.endswith("amazonaws.com"):
-        # Arrow finds these by itself, from the region.
+        # Arrow derives the endpoint from the region.
         del s3["endpoint_override"]
     elif host:
         plain = setting("fs.s3a.connection.ssl.enabled") == "false"
@@ -68,19 +48,7 @@ def _s3_options(setting: Callable[[str], str | None]) -> dict[str, str]:
 
 @contextmanager
 def changed_settings(spark: SparkSession, values: dict[str, str]) -> Iterator[None]:
-    """Change settings of a user's session, and change them back.
-
-    Parameters
-    ----------
-    spark : SparkSession
-        The session.
-    values : dict of str to str
-        What is to hold in the meantime, by the settings' names.
-
-    Yields
-    ------
-    None
-    """
+    """Change settings of a user's session temporarily."""
     before = {name: spark.conf.get(name) for name in values}
     for name, value in values.items():
         spark.conf.set(name, value)
@@ -93,21 +61,7 @@ def changed_settings(spark: SparkSession, values: dict[str, str]) -> Iterator[No
 
 @contextmanager
 def watched(spark: SparkSession, n_tasks: int, on_progress: Callable[[int, int], None]) -> Iterator[None]:
-    """Tell how many tasks are done while Spark is at work, which this thread waits for.
-
-    Parameters
-    ----------
-    spark : SparkSession
-        The session.
-    n_tasks : int
-        How many there are.
-    on_progress : callable
-        Told about once a second, in a thread of its own, how many tasks are done of how many.
-
-    Yields
-    ------
-    None
-    """
+    """Report the numbers of finished and of all tasks about once a second, from a thread of its own."""
     from py4j.protocol import Py4JError
 
     context, group, done = spark.sparkContext, f"keyart-{secrets.token_hex(4)}", threading.Event()
@@ -116,11 +70,11 @@ def watched(spark: SparkSession, n_tasks: int, on_progress: Callable[[int, int],
     def n_done() -> int:
         jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(group)]
         stages = [tracker.getStageInfo(stage) for job in jobs if job for stage in job.stageIds]
-        # What is sent to all workers beforehand is a stage too.
+        # A broadcast is a stage too.
         return max((stage.numCompletedTasks for stage in stages if stage and stage.numTasks == n_tasks), default=0)
 
     def watch() -> None:
-        # Where the session ends first, whoever waits for its results will say so.
+        # If the session ends first, the thread that waits for results raises.
         with suppress(Py4JError, OSError):
             while not done.wait(_GLANCE_S):
                 on_progress(n_done(), n_tasks)
@@ -141,18 +95,8 @@ def watched(spark: SparkSession, n_tasks: int, on_progress: Callable[[int, int],
 
 
 @contextmanager
-def reworded() -> Iterator[None]:
-    """Raise what a worker raised, without the tracebacks of three languages around it.
-
-    Yields
-    ------
-    None
-
-    Raises
-    ------
-    KeyartError
-        As the worker raised it; or a StoreError with what Spark says.
-    """
+def worker_errors() -> Iterator[None]:
+    """Raise what a worker raised, without the tracebacks of three languages; other errors as StoreError."""
     from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
 

@@ -1,7 +1,4 @@
-"""What goes in: pictures as DataFrames, from files, from Parquet tables, or as a user has them.
-
-Everything ends as the columns id, source (a path or bytes) and sha256. May import `catalog` only.
-"""
+"""DataFrames of images, from files or Parquet tables, with the columns id, source (path or bytes) and sha256."""
 
 from __future__ import annotations
 
@@ -16,35 +13,21 @@ from catalog.errors import DataError
 from catalog.io.spark import quietly, reason_of
 from features.extraction import WHITENING_SAMPLE
 from features.pipeline import Picture, printable
-from features.spark.cluster import reworded
-from features.store import SHARD_ROWS, FeatureStore
+from features.shards import SHARD_ROWS
+from features.spark.cluster import worker_errors
+from features.store import FeatureStore
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-# The driver reads a sample in so many parts, each of which it holds at once.
+# The driver reads a sample in this many parts, one at a time.
 _SAMPLE_PARTS = 8
 
 
 @quietly()
 def frame_of(spark: SparkSession, pictures: Sequence[Picture], shard_rows: int = SHARD_ROWS) -> DataFrame:
-    """Make a DataFrame of picture files, cut so that a task computes a shard, or less where cores would stand idle.
-
-    Parameters
-    ----------
-    spark : SparkSession
-        The session.
-    pictures : sequence of Picture
-        Files, not bytes; each id once.
-    shard_rows : int, default 256
-        How many rows a shard holds at most.
-
-    Returns
-    -------
-    DataFrame
-        The columns id, path, sha256; in the order of `pictures`.
-    """
-    from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
+    """Make a DataFrame of image files, of one shard per task, or of less if cores would be idle."""
+    from pyspark.sql import functions as F  # noqa: N812 - the customary name
 
     table = pa.table(
         {
@@ -55,7 +38,7 @@ def frame_of(spark: SparkSession, pictures: Sequence[Picture], shard_rows: int =
         }
     )
     n_rows = min(shard_rows, -(-len(pictures) // spark.sparkContext.defaultParallelism)) or 1
-    # A range is cut into even slices; a table that is sent to Spark would be cut as it pleases.
+    # Spark cuts a range into even slices, but a table as it chooses.
     positions = spark.range(0, len(pictures), 1, -(-len(pictures) // n_rows)).withColumnRenamed("id", "position")
     joined = positions.join(F.broadcast(spark.createDataFrame(table)), "position")
     return joined.select("id", "path", F.nullif("sha256", F.lit("")).alias("sha256"))
@@ -63,71 +46,26 @@ def frame_of(spark: SparkSession, pictures: Sequence[Picture], shard_rows: int =
 
 @quietly()
 def sample_of(df: DataFrame) -> Iterator[Picture]:
-    """Bring to the driver the pictures that a whitening is learned from.
-
-    Parameters
-    ----------
-    df : DataFrame
-        As `extract` wants it.
-
-    Yields
-    ------
-    Picture
-        Up to 2,000, always the same ones whichever way the table is cut.
-
-    Raises
-    ------
-    DataError
-        The columns are not as they should be, or an id is there twice.
-    """
-    from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
+    """Yield up to 2,000 images to learn a whitening from, the same ones however the table is partitioned."""
+    from pyspark.sql import functions as F  # noqa: N812 - the customary name
 
     pictures = checked(df).select("id", "source")
-    # Ids alone are sorted: pictures would all pass through the driver.
+    # Only ids are sorted: otherwise all images would pass through the driver.
     chosen = pictures.select("id").orderBy(F.xxhash64("id"), "id").limit(WHITENING_SAMPLE)
-    with reworded():
+    with worker_errors():
         rows = pictures.join(F.broadcast(chosen), "id", "left_semi").repartition(_SAMPLE_PARTS).toLocalIterator()
         for picture_id, source in rows:
             yield Picture(picture_id, bytes(source) if isinstance(source, bytearray | bytes) else Path(source))
 
 
 def is_table(name: str) -> bool:
-    """Tell whether a name is of a Parquet table, not of a folder of pictures.
-
-    Parameters
-    ----------
-    name : str
-        A path or URI.
-
-    Returns
-    -------
-    bool
-        Whether it has a scheme, as in ``s3a://``, or ends with ``.parquet``.
-    """
+    """Return whether a name is of a Parquet table: a URI, or ending with ``.parquet``."""
     return "://" in name or name.rstrip("/").endswith(".parquet")
 
 
 @quietly()
 def read_table(spark: SparkSession, name: str) -> DataFrame:
-    """Open a Parquet table of pictures, wherever Spark can read it.
-
-    Parameters
-    ----------
-    spark : SparkSession
-        The session.
-    name : str
-        A path or URI, of a file or of a folder of such files.
-
-    Returns
-    -------
-    DataFrame
-        As `extract` wants it.
-
-    Raises
-    ------
-    DataError
-        There is none.
-    """
+    """Open a Parquet table of images from any path or URI that Spark can read."""
     from pyspark.errors import PySparkException
 
     try:
@@ -137,24 +75,8 @@ def read_table(spark: SparkSession, name: str) -> DataFrame:
 
 
 def checked(df: DataFrame) -> DataFrame:
-    """Bring a user's columns to id, source, sha256.
-
-    Parameters
-    ----------
-    df : DataFrame
-        As `features.spark.extract` wants it.
-
-    Returns
-    -------
-    DataFrame
-        The columns id (long or text), source (text or bytes) and sha256 (text).
-
-    Raises
-    ------
-    DataError
-        A column is missing or of another type, an id is there twice, or a picture has no source.
-    """
-    from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
+    """Check a user's columns and rename them to id, source, sha256."""
+    from pyspark.sql import functions as F  # noqa: N812 - the customary name
     from pyspark.sql.types import BinaryType, IntegralType, StringType
 
     types = {field.name: field.dataType for field in df.schema.fields}
@@ -167,8 +89,8 @@ def checked(df: DataFrame) -> DataFrame:
     picture_id = F.col("id").cast("long" if isinstance(types["id"], IntegralType) else "string")
     sha256 = F.col("sha256") if "sha256" in types else F.lit(None)
     pictures = df.select(picture_id.alias("id"), F.col(source).alias("source"), sha256.cast("string").alias("sha256"))
-    with reworded():
-        # Of a Parquet file this reads the ids alone.
+    with worker_errors():
+        # This reads only the ids of a Parquet file.
         twice = pictures.groupBy("id").count().filter("count > 1 or id is null").head()
         blank = pictures.filter("source is null").select("id").head()
     if twice:
@@ -179,28 +101,8 @@ def checked(df: DataFrame) -> DataFrame:
 
 
 def joined_with_known(pictures: DataFrame, store: FeatureStore) -> tuple[DataFrame, str]:
-    """Put the hash of what the store holds beside every picture; the JVM holds it once a machine, no worker does.
-
-    Parameters
-    ----------
-    pictures : DataFrame
-        As `checked` gives them.
-    store : FeatureStore
-        What is there already.
-
-    Returns
-    -------
-    joined : DataFrame
-        With the column known_sha256.
-    id_type : str
-        What Spark calls the ids' type.
-
-    Raises
-    ------
-    DataError
-        Ids are integers where those in the store are texts, or the other way round.
-    """
-    from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
+    """Add the column known_sha256 of stored features, broadcast once per machine; return also the type of ids."""
+    from pyspark.sql import functions as F  # noqa: N812 - the customary name
 
     rows = store.rows()
     id_type = dict(pictures.dtypes)["id"]
@@ -218,5 +120,5 @@ def joined_with_known(pictures: DataFrame, store: FeatureStore) -> tuple[DataFra
 def _path(picture: Picture) -> str:
     if isinstance(picture.source, bytes):
         raise TypeError("expected a file, received bytes; put these into a DataFrame's column content")
-    # Spark knows no names but UTF-8: another one is reported as a picture that is not there.
+    # Spark knows only UTF-8: a file of another name is reported as missing.
     return printable(picture.source.absolute())

@@ -1,7 +1,7 @@
-"""What a worker does with its partition: the pipeline of one machine, into shards of numbers of its own.
+"""What a worker does with its partition: run the pipeline, write shards with numbers of their own.
 
-Workers are forked from a process that has never seen TensorFlow, import it after the fork, and keep the network for
-the tasks that follow. May import `catalog` only.
+Workers are forked from a process that has not imported TensorFlow; they import it after the fork and keep the network
+for later tasks.
 """
 
 from __future__ import annotations
@@ -21,96 +21,52 @@ import pyarrow as pa
 from catalog.errors import DataError
 from catalog.io.files import write_bytes
 from catalog.io.remote import AnyPath
-from features.encoders.encoder import Extractor, load_extractor
-from features.encoders.keras import VGG16, BackboneChoice
-from features.extraction import table_of
-from features.images import Resize
-from features.pipeline import Broken, Computed, Known, Picture, Row, compute
-from features.pooling import Pooling, Whitening
-from features.shards import shard_files
-from features.store import Identity, PictureId
+from features.encoders.encoder import Encoder, load_encoder
+from features.identity import Identity
+from features.options import VGG16, ExtractOptions
+from features.pipeline import Broken, Computed, Known, Picture, compute
+from features.shards import PictureId, Row, shard_files, table_of
+from features.whitening import Whitening
 
 if TYPE_CHECKING:
     from pyspark import Broadcast
 
 NEW, KNOWN, BROKEN = "new", "known", "broken"
-"""What came of a picture, as a task tells the driver."""
+"""The state of an image in the results that a task sends to the driver."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a worker needs to make the driver's extractor: files' contents come with it, and need not be there.
+    """What a worker needs to load the driver's encoder, the content of the weights' file included."""
 
-    Parameters
-    ----------
-    choice : BackboneChoice
-        How the driver chose the network.
-    identity : Identity
-        What the worker's must be.
-    whitening : Whitening or None
-        What pooled descriptors go through.
-    file_name : str or None
-        Of the file with the weights, whose ending tells its kind; None where there is none.
-    content : Broadcast or None
-        What stands in it.
-    n_cores : int
-        How many cores a task has.
-    """
-
-    choice: BackboneChoice
+    options: ExtractOptions
     identity: Identity
     whitening: Whitening | None
-    file_name: str | None
+    file_name: str | None  # its suffix decides the format
     content: Broadcast[bytes] | None
     n_cores: int
 
-    def load(self) -> Extractor:
-        """Load the network.
-
-        Returns
-        -------
-        Extractor
-            Of the driver's identity.
-
-        Raises
-        ------
-        DataError
-            It is another one: other versions are installed here.
-        """
-        how = (Resize(self.identity.resize), Pooling(self.identity.pooling), self.whitening)
-        with tempfile.TemporaryDirectory() as folder, _seeing_cores(self.n_cores):
-            choice = self.choice
+    def load(self) -> Encoder:
+        """Load the encoder, and check that it is the driver's."""
+        with tempfile.TemporaryDirectory() as folder, _limited_cores(self.n_cores):
+            options = self.options
             if self.content is not None:
                 path = Path(folder, str(self.file_name))
                 path.write_bytes(self.content.value)
-                in_vgg16 = choice.backbone == VGG16
-                choice = replace(choice, weights=str(path)) if in_vgg16 else replace(choice, backbone=str(path))
-            extractor = load_extractor(choice, Path(folder), *how)
-        if extractor.identity != self.identity:
+                in_vgg16 = options.backbone == VGG16
+                options = replace(options, weights=path) if in_vgg16 else replace(options, backbone=path)
+            encoder = load_encoder(options, Path(folder), self.whitening)
+        if encoder.identity != self.identity:
             raise DataError(
-                f"a worker's network is {extractor.identity}, the driver's is {self.identity}; install the same "
+                f"a worker's network is {encoder.identity}, the driver's is {self.identity}; install the same "
                 "versions on all machines"
             )
-        return extractor
+        return encoder
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is done with a partition.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        What computes.
-    out : Path or RemotePath
-        Where shards are written.
-    first_number : int
-        Of the shard that the first partition writes first.
-    n_partitions : int
-        How many there are; the numbers of a partition's shards are so far apart.
-    shard_rows : int
-        How many rows a shard holds at most.
-    """
+    """Computes one partition and writes its shards, whose numbers are `n_partitions` apart."""
 
     recipe: Recipe
     out: AnyPath
@@ -119,18 +75,7 @@ class Task:
     shard_rows: int
 
     def run(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Compute the partition that Spark gives to this task.
-
-        Parameters
-        ----------
-        batches : iterator of RecordBatch
-            The columns id, source, sha256, known_sha256.
-
-        Yields
-        ------
-        RecordBatch
-            The columns id, state, sha256, reason.
-        """
+        """Compute Spark's partition: from id, source, sha256, known_sha256 to id, state, sha256, reason."""
         from pyspark import TaskContext
 
         task = TaskContext.get()
@@ -140,27 +85,13 @@ class Task:
         return self.run_partition(partition, batches)
 
     def run_partition(self, partition: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Compute a partition.
-
-        Parameters
-        ----------
-        partition : int
-            Which one.
-        batches : iterator of RecordBatch
-            As for `run`.
-
-        Yields
-        ------
-        RecordBatch
-            As of `run`.
-        """
         known: dict[PictureId, str] = {}
         number = self.first_number + partition
         rows: list[Row] = []
         parts: list[npt.NDArray[np.float16]] = []
         others: list[tuple[PictureId, str, str | None, str | None]] = []
         pictures = _pictures(batches, known)
-        for event in compute(pictures, _extractor(self.recipe), known=known, shard_rows=self.shard_rows):
+        for event in compute(pictures, _encoder(self.recipe), known=known, shard_rows=self.shard_rows):
             match event:
                 case Computed(new, features):
                     rows += new
@@ -183,12 +114,12 @@ class Task:
         return _results([(row.picture_id, NEW, row.poster_sha256, None) for row in rows])
 
 
-_loaded: dict[tuple[BackboneChoice, Identity, int], Extractor] = {}
-"""The network of this worker, kept from task to task."""
+_loaded: dict[tuple[ExtractOptions, Identity, int], Encoder] = {}
+"""The encoder of this worker, kept between tasks."""
 
 
-def _extractor(recipe: Recipe) -> Extractor:
-    key = (recipe.choice, recipe.identity, recipe.n_cores)
+def _encoder(recipe: Recipe) -> Encoder:
+    key = (recipe.options, recipe.identity, recipe.n_cores)
     if key not in _loaded:
         _loaded.clear()
         _loaded[key] = recipe.load()
@@ -196,8 +127,8 @@ def _extractor(recipe: Recipe) -> Extractor:
 
 
 @contextmanager
-def _seeing_cores(n_cores: int) -> Iterator[None]:
-    """Let libraries start as many threads as a task has cores, so that workers do not fight.
+def _limited_cores(n_cores: int) -> Iterator[None]:
+    """Let libraries that start now use as many threads as a task has cores.
 
     TensorFlow, JAX and ONNX Runtime each have a setting of their own for it; all of them count the cores that they may
     run on when they start. Afterwards every thread may run on any core again. Only Linux lets a process choose.
@@ -206,7 +137,7 @@ def _seeing_cores(n_cores: int) -> Iterator[None]:
         yield
         return
     allowed = os.sched_getaffinity(0)
-    # Workers that start at once have numbers in a row, and so start on different cores.
+    # Workers that start together have consecutive process ids, and so get different cores.
     first = os.getpid() * n_cores
     some = sorted(allowed)
     os.sched_setaffinity(0, {some[(first + more) % len(some)] for more in range(n_cores)})
@@ -219,7 +150,7 @@ def _seeing_cores(n_cores: int) -> Iterator[None]:
 
 
 def _pictures(batches: Iterator[pa.RecordBatch], known: dict[PictureId, str]) -> Iterator[Picture]:
-    """Read pictures as they come, and note the hashes of those that are known before they are asked for."""
+    """Yield images as they arrive, after adding their stored hashes to `known`."""
     for batch in batches:
         columns = (batch[name].to_pylist() for name in ("id", "source", "sha256", "known_sha256"))
         for picture_id, source, sha256, known_sha256 in zip(*columns, strict=True):

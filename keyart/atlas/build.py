@@ -31,19 +31,7 @@ _N_TYPICAL = 6
 
 @dataclass(frozen=True)
 class AtlasOptions:
-    """What is wanted of an atlas; what is None stays as it was.
-
-    Parameters
-    ----------
-    method : Method or None
-        t-SNE where there is no atlas yet.
-    n_clusters : int or None
-        Of a map that is computed anew, by the number of films.
-    seed : int or None
-        0 where there is no atlas yet.
-    anew : bool
-        Compute all positions anew, also where it would do to place new films.
-    """
+    """What is wanted of an atlas; what is None stays as it was."""
 
     method: Method | None = None
     n_clusters: int | None = None
@@ -53,19 +41,7 @@ class AtlasOptions:
 
 @dataclass(frozen=True)
 class AtlasReport:
-    """What became of an atlas.
-
-    Parameters
-    ----------
-    atlas : Atlas
-        As it is now.
-    how : str
-        In plain words.
-    n_drawn : int
-        How many sheets were drawn.
-    notes : tuple of str
-        What a user should know.
-    """
+    """What became of an atlas."""
 
     atlas: Atlas
     how: str
@@ -104,31 +80,6 @@ def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progres
 
     Features are read in blocks, so that memory hardly grows with the catalog. Whatever interrupts it, the atlas is
     the old one or the new one.
-
-    Parameters
-    ----------
-    workspace : Workspace
-        The workspace, with features.
-    options : AtlasOptions
-        What is wanted.
-    progress : Progress, optional
-        Shows how far it is.
-
-    Returns
-    -------
-    AtlasReport
-        The atlas, saved, and what became of it.
-
-    Raises
-    ------
-    NotBuiltError
-        There are no features of any poster.
-    ConfigError
-        A library is not installed.
-    DataError
-        A shard of features is damaged, or no poster's features can be compared.
-    StoreError
-        The disk is full, or another process is writing; the earlier atlas is untouched.
     """
     store, rows = current_features(workspace)
     if not len(rows):

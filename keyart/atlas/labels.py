@@ -22,20 +22,6 @@ def name_clusters(clusters: Sequence[int], words: Sequence[Sequence[str]], n_clu
     Words are ordered by what they tell of a cluster: their share there, times the logarithm of how much commoner they
     are there than in all films. The share keeps out what three films in a thousand have, the logarithm what all have.
     Words that chance does not explain make the name by themselves, where there are some.
-
-    Parameters
-    ----------
-    clusters : sequence of int, of length n
-        The cluster of each film, from 0.
-    words : sequence of sequences of str, of length n
-        The genres and tags of each film, each once.
-    n_clusters : int
-        How many clusters there are.
-
-    Returns
-    -------
-    list of str, of length n_clusters
-        No two the same; "cluster 7" where nothing sets the films apart.
     """
     overall = Counter(word for of_film in words for word in of_film)
     inside = [Counter[str]() for _ in range(n_clusters)]

@@ -46,18 +46,7 @@ class Method(StrEnum):
 
 
 def sound(features: FilmFeatures) -> npt.NDArray[np.intp]:
-    """Name the films whose features can be compared.
-
-    Parameters
-    ----------
-    features : FilmFeatures
-        Any films.
-
-    Returns
-    -------
-    ndarray of shape (m,), intp
-        Their places, ascending: without rows of zeros, infinite or absurd numbers.
-    """
+    """Name the films whose features can be compared."""
     wrong: list[int] = []
     start = 0
     for block in features.blocks():
@@ -67,41 +56,13 @@ def sound(features: FilmFeatures) -> npt.NDArray[np.intp]:
 
 
 def find_basis(features: FilmFeatures, seed: int) -> FloatMatrix:
-    """Find the directions in which posters differ most.
-
-    Parameters
-    ----------
-    features : FilmFeatures
-        Films whose features can be compared.
-    seed : int
-        Draws the films that are looked at, where there are very many.
-
-    Returns
-    -------
-    ndarray of shape (n_features, rank), float32
-        Orthonormal; the rank is 100, or less where there are fewer films or columns.
-    """
+    """Find the directions in which posters differ most."""
     rank = min(_RANK, len(features), features.n_features)
     return fit_basis(features, rank, None, np.random.default_rng(seed))[0]
 
 
 def reduce(features: FilmFeatures, basis: FloatMatrix, advance: Callable[[int], None] = lambda _: None) -> FloatMatrix:
-    """Write posters in few numbers.
-
-    Parameters
-    ----------
-    features : FilmFeatures
-        Films whose features can be compared; read a block at a time.
-    basis : ndarray of shape (n_features, rank), float32
-        As `find_basis` returns it.
-    advance : callable, optional
-        Told how many more are done.
-
-    Returns
-    -------
-    ndarray of shape (n, rank), float32
-        Of length 1, or 0 where the basis holds nothing of a poster.
-    """
+    """Write posters in few numbers."""
     rows = np.zeros((len(features), basis.shape[1]), np.float32)
     start = 0
     for block in features.blocks():
@@ -117,24 +78,6 @@ def lay_out(rows: FloatMatrix, method: Method, seed: int) -> FloatMatrix:
     Of rows of length 1, Euclidean neighbors are those of the cosine. The first layout is that of the two directions in
     which the rows vary most, which keeps the large shape of the map the same from one run to the next.
 
-    Parameters
-    ----------
-    rows : ndarray of shape (n, rank), float32
-        As `reduce` returns them.
-    method : Method
-        t-SNE or UMAP.
-    seed : int
-        Draws what is drawn; on one machine, the same seed gives the same map.
-
-    Returns
-    -------
-    ndarray of shape (n, 2), float32
-        In [-1, 1], no two the same.
-
-    Raises
-    ------
-    ConfigError
-        The library is not installed.
 
     References
     ----------
@@ -154,21 +97,6 @@ def lay_out(rows: FloatMatrix, method: Method, seed: int) -> FloatMatrix:
 
 def place(new: FloatMatrix, rows: FloatMatrix, positions: FloatMatrix) -> FloatMatrix:
     """Place new films on a map that is there: among the films that they are most like.
-
-    Parameters
-    ----------
-    new : ndarray of shape (m, rank), float32
-        The new films.
-    rows : ndarray of shape (n, rank), float32
-        The films of the map.
-    positions : ndarray of shape (n, 2), float32
-        Where these are.
-
-    Returns
-    -------
-    ndarray of shape (m, 2), float32
-        Where most of the ten nearest are: a weighted mean of their places, in which nearer ones count more, and those
-        count little that lie elsewhere. None on another film or on each other.
 
     References
     ----------
@@ -201,22 +129,7 @@ def _densest(places: FloatMatrix, weights: FloatMatrix) -> FloatMatrix:
 
 
 def apart(positions: FloatMatrix, *, taken: FloatMatrix | None = None, gap: float = _GAP) -> FloatMatrix:
-    """Move films off each other: each along a spiral, until it is alone.
-
-    Parameters
-    ----------
-    positions : ndarray of shape (m, 2), float32
-        The films to move.
-    taken : ndarray of shape (n, 2), float32, optional
-        Films that stay where they are.
-    gap : float, optional
-        How far from each other they shall be.
-
-    Returns
-    -------
-    ndarray of shape (m, 2), float32
-        The same where nothing was near.
-    """
+    """Move films off each other: each along a spiral, until it is alone."""
     moved = positions.copy()
     settled = np.empty((0, 2), np.float32) if taken is None else taken
     crowded = _crowded(moved, settled, gap)
@@ -228,42 +141,12 @@ def apart(positions: FloatMatrix, *, taken: FloatMatrix | None = None, gap: floa
 
 
 def default_n_clusters(n_films: int) -> int:
-    """Choose a number of clusters that a legend can hold.
-
-    Parameters
-    ----------
-    n_films : int
-        The films.
-
-    Returns
-    -------
-    int
-        Half the root of the number of films, from 2 to 30: 22 for 2,000 films.
-    """
+    """Choose a number of clusters that a legend can hold."""
     return int(np.clip(round(np.sqrt(n_films) / 2), _FEWEST_CLUSTERS, _MOST_CLUSTERS))
 
 
 def find_centroids(rows: FloatMatrix, n_clusters: int, seed: int) -> FloatMatrix:
     """Part films into clusters of posters that are alike, by k-means.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n, rank), float32
-        As `reduce` returns them.
-    n_clusters : int
-        How many; no more than films that differ are made.
-    seed : int
-        Draws the first centroids.
-
-    Returns
-    -------
-    ndarray of shape (n_clusters, rank), float32
-        The means of the clusters, the largest first.
-
-    Raises
-    ------
-    ConfigError
-        scikit-learn is not installed.
 
     References
     ----------
@@ -276,20 +159,7 @@ def find_centroids(rows: FloatMatrix, n_clusters: int, seed: int) -> FloatMatrix
 
 
 def nearest_centroid(rows: FloatMatrix, centroids: FloatMatrix) -> Labels:
-    """Tell which cluster each film belongs to.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n, rank), float32
-        The films.
-    centroids : ndarray of shape (n_clusters, rank), float32
-        As `find_centroids` returns them.
-
-    Returns
-    -------
-    ndarray of shape (n,), int32
-        Rows of `centroids`.
-    """
+    """Tell which cluster each film belongs to."""
     # Of |row - centroid|² the row's own length is the same for all centroids.
     nearest: Labels = np.argmax(rows @ centroids.T - (centroids**2).sum(axis=1) / 2, axis=1).astype(np.int32)
     return nearest

@@ -21,17 +21,7 @@ _NAME, _KIND, _VERSION = "atlas", "keyart-atlas", 1
 
 @dataclass(frozen=True)
 class Cluster:
-    """Films with posters that are alike.
-
-    Parameters
-    ----------
-    name : str
-        By genres and tags; no two clusters share one.
-    n_films : int
-        How many.
-    typical : tuple of int
-        The movie_ids of a few films, the most typical first.
-    """
+    """Films with posters that are alike."""
 
     name: str
     n_films: int
@@ -40,37 +30,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Atlas:
-    """All posters of a workspace on one map.
-
-    Parameters
-    ----------
-    identity : dict
-        Of the features that it was made from: the network and what else decides about the numbers.
-    method : str
-        How rows became positions: ``"tsne"`` or ``"umap"``.
-    seed : int
-        What was drawn by.
-    movie_ids : ndarray of shape (n,), int64
-        Ascending, each film once.
-    poster_sha256s : ndarray of shape (n,), bytes of length 64
-        The hash of the poster of each film.
-    rows : ndarray of shape (n, rank), float32
-        The films in the basis, of length 1.
-    positions : ndarray of shape (n, 2), float32
-        In [-1, 1], no two the same.
-    is_placed : ndarray of shape (n,), bool
-        Which films came after the map was laid out, and were placed among the others.
-    labels : ndarray of shape (n,), int32
-        Places in `clusters`.
-    basis : ndarray of shape (n_features, rank), float32
-        Orthonormal.
-    centroids : ndarray of shape (n_clusters, rank), float32
-        The means of the clusters when they were made.
-    clusters : tuple of Cluster
-        What they are called.
-    sheets : tuple of Sheet
-        The small posters of all films.
-    """
+    """All posters of a workspace on one map."""
 
     identity: dict[str, Any]
     method: str
@@ -90,18 +50,7 @@ class Atlas:
         return len(self.movie_ids)
 
     def save(self, folder: Path) -> None:
-        """Write the atlas in place of the one that was there; its sheets are there already.
-
-        Parameters
-        ----------
-        folder : Path
-            Where.
-
-        Raises
-        ------
-        StoreError
-            The disk is full; the earlier atlas is untouched.
-        """
+        """Write the atlas in place of the one that was there; its sheets are there already."""
         content = {
             "identity": self.identity,
             "method": self.method,
@@ -113,25 +62,7 @@ class Atlas:
 
     @classmethod
     def open(cls, folder: Path) -> Atlas:
-        """Open the atlas of a workspace.
-
-        Parameters
-        ----------
-        folder : Path
-            Where it is.
-
-        Returns
-        -------
-        Atlas
-            As it was saved.
-
-        Raises
-        ------
-        NotBuiltError
-            There is none.
-        DataError
-            It is damaged or of another version.
-        """
+        """Open the atlas of a workspace."""
         try:
             content, arrays = open_arrays(folder, _NAME, _KIND, _VERSION)
             return cls(
@@ -156,16 +87,5 @@ _ARRAYS = ("movie_ids", "poster_sha256s", "rows", "positions", "is_placed", "lab
 
 
 def record_path(folder: Path) -> Path:
-    """Locate the record, which changes whenever the atlas does.
-
-    Parameters
-    ----------
-    folder : Path
-        The atlas' folder.
-
-    Returns
-    -------
-    Path
-        The file; it need not be there.
-    """
+    """Locate the record, which changes whenever the atlas does."""
     return folder / f"{_NAME}.json"

@@ -37,15 +37,7 @@ _RECIPE = f"1 {CELL_WIDTH}x{CELL_HEIGHT} webp {_QUALITY}"
 
 @dataclass(frozen=True)
 class Sheet:
-    """A sheet of small posters.
-
-    Parameters
-    ----------
-    name : str
-        Of its file.
-    movie_ids : tuple of int
-        The film in each cell, row by row from the top left.
-    """
+    """A sheet of small posters."""
 
     name: str
     movie_ids: tuple[int, ...]
@@ -54,24 +46,7 @@ class Sheet:
 def assign(
     before: Iterable[Sheet], unchanged: set[int], new: Sequence[int], poster_sha256s: Mapping[int, str]
 ) -> list[Sheet]:
-    """Give each film a cell: the one it has, or the next free one.
-
-    Parameters
-    ----------
-    before : iterable of Sheet
-        The sheets that are there.
-    unchanged : set of int
-        The films that stay on the map with the poster they had.
-    new : sequence of int
-        The other films of the map, in the order in which they shall fill sheets.
-    poster_sha256s : mapping of int to str
-        The poster of each film of the map.
-
-    Returns
-    -------
-    list of Sheet
-        All films of the map, each once.
-    """
+    """Give each film a cell: the one it has, or the next free one."""
     filled = [[movie_id for movie_id in sheet.movie_ids if movie_id in unchanged] for sheet in before]
     waiting = list(reversed(new))
     for movie_ids in filled:
@@ -88,29 +63,7 @@ def draw(
     poster_paths: Mapping[int, Path],
     advance: Callable[[int], None] = lambda _: None,
 ) -> int:
-    """Draw the sheets that are not there yet.
-
-    Parameters
-    ----------
-    sheets : iterable of Sheet
-        All that shall be there.
-    folder : Path
-        Where.
-    poster_paths : mapping of int to Path
-        The posters by movie_id; a cell without a readable one stays gray.
-    advance : callable, optional
-        Told how many more posters are done.
-
-    Returns
-    -------
-    int
-        How many sheets were drawn.
-
-    Raises
-    ------
-    StoreError
-        The disk is full, or the folder cannot be written to.
-    """
+    """Draw the sheets that are not there yet."""
     n_drawn = 0
     for sheet in sheets:
         if not (folder / sheet.name).is_file():
@@ -123,15 +76,7 @@ def draw(
 
 
 def remove_others(sheets: Iterable[Sheet], folder: Path) -> None:
-    """Remove sheets that no record names any more.
-
-    Parameters
-    ----------
-    sheets : iterable of Sheet
-        Those that stay.
-    folder : Path
-        Where they are.
-    """
+    """Remove sheets that no record names any more."""
     kept = {sheet.name for sheet in sheets}
     for path in folder.glob("sheet-*.webp"):
         if path.name not in kept:
@@ -143,15 +88,6 @@ def along_the_map(positions: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
 
     Whoever looks at a part of the map closely then needs few sheets.
 
-    Parameters
-    ----------
-    positions : ndarray of shape (n, 2)
-        In [-1, 1].
-
-    Returns
-    -------
-    ndarray of shape (n,), intp
-        Rows of `positions`, along a curve that fills the plane.
 
     References
     ----------

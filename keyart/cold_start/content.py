@@ -1,7 +1,7 @@
-"""What is known of films besides ratings, for the cold start: genres, years, and the looks of their posters.
+"""Content of films for cold-start models: genres, years, and the looks of their posters.
 
-Owns ``looks/``: a row of `features.summary` for every poster that has features, with the hash of the poster, and the
-identity of the network. What is there is not computed again. A workspace that cannot be written is read all the same.
+``looks/`` caches one row of `features.summary` for every poster with features, with the hash of the poster and the
+identity of the encoder. A read-only workspace works, without the cache.
 """
 
 from __future__ import annotations
@@ -35,62 +35,21 @@ _N_READERS = 4
 
 @dataclass(frozen=True)
 class Looks:
-    """The looks of posters, by film.
-
-    Parameters
-    ----------
-    movie_ids : ndarray of shape (n,), int32
-        Ascending.
-    rows : ndarray of shape (n, d), float32
-        As `features.summary.looks` gives them; d is 0 where there are no features.
-    sha256s : tuple of str, of length n
-        The hash of the poster that each row is of.
-    """
+    """The looks of posters, by film."""
 
     movie_ids: npt.NDArray[np.int32]
     rows: npt.NDArray[np.float32]
     sha256s: tuple[str, ...]
 
     def of(self, movie_ids: Sequence[int]) -> npt.NDArray[np.float32]:
-        """Give the rows of films.
-
-        Parameters
-        ----------
-        movie_ids : sequence of int, of length m
-            Any films.
-
-        Returns
-        -------
-        ndarray of shape (m, d), float32
-            NaN for a film without features.
-        """
+        """Return the rows of films; NaN for a film without features."""
         unknown = np.full((1, self.rows.shape[1]), np.nan, np.float32)
         # A row at the end is what row -1, a film without features, is taken to have.
         return np.vstack([self.rows, unknown])[rows_of(self.movie_ids, movie_ids)]
 
 
 def open_looks(workspace: Workspace, *, progress: Progress = silent) -> Looks:
-    """Open the looks of a workspace's posters; compute those that are missing.
-
-    Parameters
-    ----------
-    workspace : Workspace
-        The workspace.
-    progress : Progress, optional
-        Shows how far it is, where posters have to be summed up.
-
-    Returns
-    -------
-    Looks
-        Of every poster whose features count; of none where there are no features.
-
-    Raises
-    ------
-    NotBuiltError
-        Nothing has been loaded.
-    DataError
-        A shard of features is damaged.
-    """
+    """Open the looks of a workspace's posters; compute those that are missing."""
     try:
         store, rows = current_features(workspace)
     except NotBuiltError:
@@ -109,20 +68,7 @@ def open_looks(workspace: Workspace, *, progress: Progress = silent) -> Looks:
 
 
 def content_of(films: Iterable[Film], posters: npt.NDArray[np.float32]) -> FilmContent:
-    """Put together what is known of films.
-
-    Parameters
-    ----------
-    films : iterable of Film
-        The films.
-    posters : ndarray of shape (n_films, d), float32
-        The looks of their posters, in the same order; NaN where there is none.
-
-    Returns
-    -------
-    FilmContent
-        In their order.
-    """
+    """Put together what is known of films."""
     listed = list(films)
     return FilmContent([film.genres for film in listed], [film.year for film in listed], posters)
 
@@ -130,27 +76,7 @@ def content_of(films: Iterable[Film], posters: npt.NDArray[np.float32]) -> FilmC
 def looks_of_pictures(
     store: FeatureStore, features: npt.NDArray[np.floating], pixels: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.float32]:
-    """Sum pictures up that are no films of the workspace yet.
-
-    Parameters
-    ----------
-    store : FeatureStore
-        The workspace's features, whose network gave these too.
-    features : ndarray of shape (n, n_features), float16 or float32
-        Of the pictures.
-    pixels : ndarray of shape (n, 224, 224, 3), uint8
-        The pictures, as the network was given them.
-
-    Returns
-    -------
-    ndarray of shape (n, d), float32
-        Comparable to the rows of `open_looks`.
-
-    Raises
-    ------
-    DataError
-        The features do not tell of which map they are.
-    """
+    """Summarize images that are not in the workspace, comparable to the rows of `open_looks`."""
     return looks(features, store.row_shape(), colors(pixels))
 
 

@@ -1,4 +1,4 @@
-"""How well the cold start does on the films of a workspace, which are hidden for it."""
+"""Evaluate cold-start models on hidden films of a workspace."""
 
 from __future__ import annotations
 
@@ -27,23 +27,7 @@ _CURVE_OF = "content"
 
 @dataclass(frozen=True)
 class ColdQuestion:
-    """What is to be measured.
-
-    Parameters
-    ----------
-    models : sequence of str
-        Which models; the baseline comes along. All where none is named.
-    n_seeds : int
-        How many draws of hidden films.
-    on : {'test', 'validation'}
-        Which half of them: validation for choosing, test for what is reported.
-    candidates : sequence of {'cold', 'all'}
-        Among which films the hidden ones are looked for.
-    few_shot : bool
-        Whether the hidden films are given ratings back, too; by the first model named, else by content.
-    ratings_prior : bool
-        Whether content is tried as the prior of a factorization, too.
-    """
+    """What is to be measured."""
 
     models: Sequence[str] = ()
     n_seeds: int = 5
@@ -60,30 +44,14 @@ class ColdQuestion:
 
 @dataclass(frozen=True)
 class ColdAnswer:
-    """What was measured.
-
-    Parameters
-    ----------
-    report : ColdStartReport
-        How models ranked films without ratings.
-    curve : FewShotCurve or None
-        How that goes on as ratings come in, if asked for.
-    prior : list of PriorScore or None
-        What content is worth for predicting stars, if asked for.
-    """
+    """What was measured."""
 
     report: ColdStartReport
     curve: FewShotCurve | None = None
     prior: list[PriorScore] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Write the answer as plain values.
-
-        Returns
-        -------
-        dict
-            The report's fields, and ``few_shot`` and ``ratings_prior`` where they were asked for.
-        """
+        """Write the answer as plain values."""
         values = self.report.to_dict()
         if self.curve:
             values["few_shot"] = self.curve.to_dict()
@@ -99,33 +67,7 @@ def measure_cold_start(
     progress: Progress = silent,
     on_fit: Callable[[str, int], None] = lambda _model, _seed: None,
 ) -> ColdAnswer:
-    """Hide films of a workspace and tell how well models do on them; nothing in the workspace's models changes.
-
-    Parameters
-    ----------
-    workspace : Workspace
-        Films, ratings, features and an index.
-    question : ColdQuestion
-        What is to be measured.
-    progress : Progress, optional
-        Shows how far it is, where posters have to be summed up.
-    on_fit : callable, optional
-        Is told which model is about to be fitted on which draw.
-
-    Returns
-    -------
-    ColdAnswer
-        What came out.
-
-    Raises
-    ------
-    ConfigError
-        There is no such model, or there are too few films with posters and ratings.
-    NotBuiltError
-        There are no ratings, no posters with features, or no index.
-    DataError
-        A part of the workspace is damaged.
-    """
+    """Hide films of a workspace and tell how well models do on them; nothing in the workspace's models changes."""
     models = {name: partial(make_cold_start, name) for name in question.names}
     films = open_rated_films(workspace, progress=progress)
     seeds = range(question.n_seeds)
@@ -140,27 +82,7 @@ def measure_cold_start(
 
 
 def open_rated_films(workspace: Workspace, *, progress: Progress = silent) -> RatedFilms:
-    """Gather what is known of the films of a workspace that have ratings.
-
-    Parameters
-    ----------
-    workspace : Workspace
-        Films, ratings, features and an index.
-    progress : Progress, optional
-        Shows how far it is, where posters have to be summed up.
-
-    Returns
-    -------
-    RatedFilms
-        Ratings of films that are not in the catalog are left out.
-
-    Raises
-    ------
-    NotBuiltError
-        There are no ratings, no posters with features, or no index.
-    DataError
-        A part of the workspace is damaged.
-    """
+    """Gather what is known of the films of a workspace that have ratings."""
     by_id = {film.movie_id: film for film in list_films(workspace)}
     ratings = open_ratings(workspace).of_films(list(by_id))
     movie_ids = np.unique(ratings.movie_ids)

@@ -1,7 +1,4 @@
-"""Films that the catalog does not have: what somebody says of them, checked before anything is done with it.
-
-One film comes from the words of a command, many from a CSV file or from a folder of pictures named as their films are.
-"""
+"""New films: described by options, a CSV file, or a folder of images named by their titles; validated when read."""
 
 from __future__ import annotations
 
@@ -81,7 +78,7 @@ class NewFilm(Titled):
 
 
 class _Wrong(ConfigError):
-    """Says which part of what was said of a film makes no sense."""
+    """An invalid description of a film, and its field."""
 
     def __init__(self, what: str, message: str) -> None:
         super().__init__(message)
@@ -99,35 +96,7 @@ def describe(
     tmdb_id: int | None = None,
     imdb_id: str = "",
 ) -> NewFilm:
-    """Take down what is said of a film.
-
-    Parameters
-    ----------
-    poster : Image, Path or bytes
-        Its poster.
-    title : str, default ""
-        In any spelling of `catalog.titles.parse_title`, also with the year behind it.
-    year : int, optional
-        The year of release.
-    genres : str, default ""
-        Such as ``"Comedy|Drama"``.
-    known_genres : sequence of str, default ()
-        Those of the catalog; a catalog without genres takes any.
-    movie_id, tmdb_id : int, optional
-        Numbers of the film.
-    imdb_id : str, default ""
-        Such as ``"tt0113277"``.
-
-    Returns
-    -------
-    NewFilm
-        The film.
-
-    Raises
-    ------
-    ConfigError
-        The year is not plausible or not that of the title, a genre is unknown, or the IMDb id is none.
-    """
+    """Validate the description of a film, genres separated by |; ConfigError where a field is invalid."""
     parsed = parse_title(title)
     if year is not None and parsed.year and year != parsed.year:
         raise _Wrong("title", f"{title!r} is of {parsed.year}, but {year} is given as the year; leave one of them out")
@@ -160,41 +129,12 @@ def _spelled(genres: tuple[str, ...], known_genres: Sequence[str]) -> tuple[str,
 
 
 def last_year() -> int:
-    """Tell the last year that is plausible for a film: some are announced years ahead.
-
-    Returns
-    -------
-    int
-        Five years from now.
-    """
+    """Return the last plausible year of release: films are announced years ahead."""
     return datetime.now(UTC).year + _YEARS_AHEAD
 
 
 def read_new_films(source: Path, known_genres: Sequence[str], *, titled: bool) -> list[NewFilm]:
-    """Read many new films: of a CSV file, or of a folder of pictures.
-
-    Parameters
-    ----------
-    source : Path
-        A CSV file with the columns path (from the CSV's own folder), title and, as far as they are known, year, genres,
-        movie_id, tmdb_id, imdb_id; or a folder of pictures named as their films are: ``Heat (1995).jpg``.
-    known_genres : sequence of str
-        Those of the catalog.
-    titled : bool
-        Whether every film must have a title; of a CSV file else the column path is enough.
-
-    Returns
-    -------
-    list of NewFilm
-        In the order of the lines, or of the names.
-
-    Raises
-    ------
-    ConfigError
-        There is no such folder, or a file's name tells of an implausible year.
-    DataError
-        The file lacks a column or holds no film, or a line is wrong, and where; or the folder holds no pictures.
-    """
+    """Read many new films: of a CSV file, or of a folder of pictures."""
     if source.is_dir():
         paths = [Path(str(picture.source)) for picture in pictures_in(source)]
         return [_of_file(path, known_genres, titled=titled) for path in paths]

@@ -1,8 +1,8 @@
-"""The cold start of a workspace: the model that is told what its films are like, and what it says of new ones.
+"""The cold-start model of a workspace, and its predictions for new films.
 
-The model is kept in ``cf/cold-start``, with the identity of the ratings and posters that it learned from. It is fitted
-anew by itself where these have changed: unlike other models it takes seconds, and answers about the wrong posters would
-not be noticed.
+The model is stored in ``cf/cold-start`` with the identity of the ratings and posters that it learned from. It is fitted
+again automatically where these have changed: that takes seconds, and predictions from outdated posters would go
+unnoticed.
 """
 
 from __future__ import annotations
@@ -50,27 +50,7 @@ _SPARE_HITS = 20
 
 
 def open_cold_start(workspace: Workspace, *, progress: Progress = silent) -> ContentRidge | None:
-    """Open the model of a workspace, or fit it where it is missing or of other ratings or posters.
-
-    Parameters
-    ----------
-    workspace : Workspace
-        The workspace.
-    progress : Progress, optional
-        Shows how far it is.
-
-    Returns
-    -------
-    ContentRidge or None
-        None where there are no ratings to learn from.
-
-    Raises
-    ------
-    NotBuiltError
-        Nothing has been loaded.
-    DataError
-        Ratings or features are damaged.
-    """
+    """Open the model of a workspace, or fit it where it is missing or of other ratings or posters."""
     by_id = {film.movie_id: film for film in list_films(workspace)}
     ratings = open_ratings(workspace).of_films(list(by_id))
     if not len(ratings):
@@ -223,7 +203,7 @@ def _fans(audience: ScoredIds) -> tuple[LikelyFan, ...]:
 
 
 def _source(workspace: Workspace, ratings: Ratings, looks: Looks) -> str:
-    """Sum up what a model learns from: the ratings, and the looks of the films that have some."""
+    """Return a hash of what a model learns from: the ratings, and the looks of rated films."""
     with Catalog.open(workspace.catalog_path) as catalog:
         digest = hashlib.sha256((catalog.fact("ratings") or "").encode())
     rated = np.isin(looks.movie_ids, ratings.movie_ids)

@@ -1,5 +1,5 @@
-"""The embedded demonstration: invented films, posters drawn by the program, ratings by made-up users.
+"""The demonstration: invented films, posters drawn by the program, ratings by simulated users.
 
-`keyart.demo.catalog` is its face. Nothing is imported here, so that `keyart --help` pays for neither numpy nor
-Pillow. May import `catalog` only.
+`films.csv` lists the films, `design.json` the palettes of the styles and the words on posters; `keyart.demo.catalog`
+writes all of it as a MovieLens folder.
 """

@@ -1,29 +1,47 @@
-"""What is printed on a poster, and the small type at its foot. May import `keyart.demo.lettering` only."""
+"""What is printed on a poster, in which palette and composition."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 from PIL import Image
 
+from keyart.demo.canvas import Canvas
 from keyart.demo.lettering import Face, set_block
 
 _SMALL_PRINT = Face(width=0.72, tracking=0.05, weight=0.004)
 
+Palette = tuple[str, ...]
+Composition = Callable[[Canvas, Palette, np.random.Generator], None]
+
 
 @dataclass(frozen=True)
 class Card:
-    """What a designer is given."""
+    """The words and the palette of one poster.
 
-    title: str
+    Composition and palette follow from `variant`, the number of the film among those of its style, and not from chance,
+    so that no two films of a style share both.
+    """
+
+    title: str  # as a reader expects it: "The Glass Harbour"
     year: int
     tagline: str
-    names: tuple[str, ...]
-    take: int
+    names: tuple[str, ...]  # director first, then cast
+    palette: Palette
+    variant: int
+
+    def compose(self, canvas: Canvas, compositions: Sequence[Composition], rng: np.random.Generator) -> None:
+        """Draw the composition of the variant; beyond the last one they start again, mirrored."""
+        n_rounds, which = divmod(self.variant, len(compositions))
+        compositions[which](canvas, self.palette, rng)
+        if n_rounds:
+            canvas.mirror()
 
     def billing(self, width: float, align: Literal["left", "center", "right"] = "center") -> Image.Image:
-        """Set the names as the block of small type that makes a picture a poster."""
+        """Set the three lines of names and year at the foot of a poster."""
         director, first, second, third = self.names[:4]
         lines = [
             f"Palisade Pictures presents a film by {director}",

@@ -1,17 +1,19 @@
-"""The films of the demonstration, their posters, and the MovieLens folder made of both.
+"""The films of the demonstration, their posters and ratings, written as a MovieLens folder with posters.
 
-Owns nothing on the disk but the folder that `write_demo` is told: ``movies.csv``, ``links.csv``, ``ratings.csv`` and
-``posters/{movieId}.jpg``, as a user's own would be, so that the demonstration runs the very code that a user runs.
-May import `catalog` and `keyart.demo` only.
+It has the files that a user's own folder has, so the demonstration runs the code that users run.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -25,33 +27,10 @@ from keyart.demo.styles import STYLES
 
 __all__ = ["LOOKUPS", "DemoFilm", "Lookup", "Ratings", "draw_poster", "films", "ratings", "write_demo"]
 
-_TAGLINES = (
-    "Nobody leaves the way they came.",
-    "Some doors remember you.",
-    "The truth was never in the room.",
-    "It began with a small kindness.",
-    "Every hour has its price.",
-    "They were only meant to wait.",
-    "Tonight, the map is wrong.",
-    "A story in three weathers.",
-    "What the water kept.",
-    "Listen twice.",
-    "Bring your own courage.",
-    "The long way round is shorter.",
-)
-_FIRST_NAMES = (
-    *("Anna", "Ilse", "Marcel", "Tomas", "Ingrid", "Rafael", "Noor", "Edith"),
-    *("Jonas", "Mirela", "Oskar", "Petra", "Wanda", "Cyril", "Amara", "Teodor"),
-)
-_SURNAMES = (
-    *("Kovács", "Lindqvist", "Marchetti", "Oyelaran", "Brandt", "Duval"),
-    *("Sörensen", "Vásquez", "Whitlock", "Nakata", "Ferreira", "Aldous"),
-)
-
 
 @dataclass(frozen=True)
 class Lookup:
-    """A look-up worth showing."""
+    """A film to look up, and why it is of interest."""
 
     title: str
     reason: str
@@ -65,19 +44,33 @@ LOOKUPS = (
 
 
 def draw_poster(film: DemoFilm, seed: int = 0) -> Image.Image:
-    """Draw the poster of a film."""
+    """Draw the poster of a film, RGB, 342 by 513 pixels; the same seed draws the same, to the last bit."""
     rng = np.random.default_rng([seed, film.movie_id])
     return STYLES[film.style](_card(film, rng), rng).finished()
 
 
 def _card(film: DemoFilm, rng: np.random.Generator) -> Card:
-    first, last = rng.choice(_FIRST_NAMES, 4, replace=False), rng.choice(_SURNAMES, 4, replace=False)
-    names = tuple(f"{name} {surname}" for name, surname in zip(first, last, strict=True))
-    return Card(parse_title(film.title).title, film.year, _TAGLINES[film.movie_id % len(_TAGLINES)], names, film.take)
+    design = _design()
+    first, last = (rng.choice(design[kind], 4, replace=False) for kind in ("first_names", "surnames"))
+    palettes = design["palettes"][film.style]["palettes"]
+    return Card(
+        title=parse_title(film.title).title,
+        year=film.year,
+        tagline=design["taglines"][film.movie_id % len(design["taglines"])],
+        names=tuple(f"{name} {surname}" for name, surname in zip(first, last, strict=True)),
+        palette=tuple(palettes[film.variant % len(palettes)]),
+        variant=film.variant,
+    )
+
+
+@cache
+def _design() -> dict[str, Any]:
+    design: dict[str, Any] = json.loads(files("keyart.demo").joinpath("design.json").read_text(encoding="utf-8"))
+    return design
 
 
 def ratings(seed: int = 0) -> Ratings:
-    """Let the made-up users rate the films."""
+    """Simulate the ratings of all films."""
     listed = films()
     return draw_ratings(
         [film.movie_id for film in listed],
@@ -88,13 +81,13 @@ def ratings(seed: int = 0) -> Ratings:
 
 
 def write_demo(folder: Path, seed: int = 0) -> None:
-    """Write the demonstration as a MovieLens folder with posters in it."""
+    """Write movies.csv, links.csv, ratings.csv and posters/{movieId}.jpg to a folder."""
     listed, rated = films(), ratings(seed)
     columns = (rated.user_ids, rated.movie_ids, rated.stars, rated.timestamps)
     _write_table(
         folder / "movies.csv", "movieId title genres", ((f.movie_id, f.title, "|".join(f.genres)) for f in listed)
     )
-    # No ids, so that nobody ever asks TMDB for a film that does not exist.
+    # No ids, so that TMDB is never queried for a film that does not exist.
     _write_table(folder / "links.csv", "movieId imdbId tmdbId", ((f.movie_id, "", "") for f in listed))
     _write_table(
         folder / "ratings.csv", "userId movieId rating timestamp", zip(*(c.tolist() for c in columns), strict=True)

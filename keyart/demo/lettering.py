@@ -1,13 +1,10 @@
-"""Type for the posters, from the one font that Pillow carries.
+"""Type for the posters: the Inter font made bold, condensed, wide, slanted, spaced out or shaken.
 
-A single regular sans-serif has to serve eight styles: it is made bold by a stroke, condensed and widened, slanted,
-spaced out and shaken. It has no accented letters, so their marks are drawn here. Type is set as a mask ("L") at the
-size of `Canvas.image`, cropped to its ink. May import `keyart.demo.canvas` only.
+Type is a mask ("L") at the scale of `Canvas.image`, cropped to its ink.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,49 +12,36 @@ from itertools import combinations, pairwise
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFilter
 
 from keyart.demo.canvas import SCALE
+from keyart.render.drawing import font
 
-# Letters are drawn this tall, in pixels, and scaled to their place.
+# Letters are drawn at this height, in pixels, and then scaled.
 _EM = 120
-# The baseline lies below an em's room for capitals with accents.
+# Leaves space for accents above capitals.
 _BASELINE = round(1.05 * _EM)
 _LINE_HEIGHT = round(1.4 * _EM)
-# The font's own stroke, and the height of its capitals and small letters, in em.
-_STEM, _CAPITAL, _SMALL = 0.085, 0.7, 0.53
-# Marks as strokes, in em, from the middle of the letter and from its upper edge; those that the titles need.
-_MARKS = {
-    "\N{COMBINING ACUTE ACCENT}": [((-0.04, -0.09), (0.08, -0.2))],
-    "\N{COMBINING GRAVE ACCENT}": [((0.04, -0.09), (-0.08, -0.2))],
-    "\N{COMBINING CIRCUMFLEX ACCENT}": [((-0.12, -0.09), (0.0, -0.19)), ((0.0, -0.19), (0.12, -0.09))],
-    "\N{COMBINING DIAERESIS}": [((-0.13, -0.14), (-0.12, -0.14)), ((0.12, -0.14), (0.13, -0.14))],
-    "\N{COMBINING TILDE}": [
-        ((-0.14, -0.1), (-0.05, -0.16)),
-        ((-0.05, -0.16), (0.05, -0.11)),
-        ((0.05, -0.11), (0.14, -0.17)),
-    ],
-}
 
 
 @dataclass(frozen=True)
 class Face:
-    """How letters look."""
+    """A variation of the font."""
 
-    weight: float = 0.0
-    width: float = 1.0
-    tracking: float = 0.0
-    slant: float = 0.0
-    capitals: bool = True
+    weight: float = 0.0  # added around each stroke, in em; 0.03 is bold
+    width: float = 1.0  # below 1 condensed, above 1 wide
+    tracking: float = 0.0  # added between letters, in em
+    slant: float = 0.0  # shift to the right per unit of height
+    capitals: bool = True  # all letters as capitals
 
 
 def break_title(title: str, n_lines: int) -> list[str]:
-    """Break a title into lines that are as even as its words allow."""
+    """Break a title into `n_lines` lines, or fewer words, as even in length as possible."""
     words = title.split()
     n_lines = min(n_lines, len(words))
     breaks = ([0, *inner, len(words)] for inner in combinations(range(1, len(words)), n_lines - 1))
-    ways = ([" ".join(words[i:j]) for i, j in pairwise(ends)] for ends in breaks)
-    return min(ways, key=lambda lines: sum(len(line) ** 2 for line in lines))
+    choices = ([" ".join(words[i:j]) for i, j in pairwise(ends)] for ends in breaks)
+    return min(choices, key=lambda lines: sum(len(line) ** 2 for line in lines))
 
 
 def set_block(
@@ -70,7 +54,7 @@ def set_block(
     leading: float = 0.95,
     rng: np.random.Generator | None = None,
 ) -> Image.Image:
-    """Set lines of one size, as large as the room allows."""
+    """Set lines in one size, as large as fits `width` by `height` poster pixels; with `rng`, each letter is shaken."""
     set_lines = [_set_line(line, face, rng) for line in lines]
     breadth = max(line.width for line in set_lines)
     step = round(leading * _EM)
@@ -82,10 +66,10 @@ def set_block(
 
 
 def set_justified(lines: Sequence[str], face: Face, width: float, height: float, gap: float = 6.0) -> Image.Image:
-    """Set lines that all fill the same breadth, short ones taller."""
+    """Set lines that all fill the same width, short ones taller, within `width` by `height` poster pixels."""
     breadth = round(width * SCALE)
     scaled = [_inked(_set_line(line, face, None)) for line in lines]
-    # A short line is widened rather than let tower over the others.
+    # A very short line is stretched in width rather than become much taller than the others.
     tallest = min(0.3, 1.6 / max(len(line) for line in lines)) * breadth
     scaled = [line.resize((breadth, round(min(tallest, line.height * breadth / line.width)))) for line in scaled]
     step = round(gap * SCALE)
@@ -98,7 +82,7 @@ def set_justified(lines: Sequence[str], face: Face, width: float, height: float,
 
 
 def swell(type_: Image.Image, by: float) -> Image.Image:
-    """Thicken type all around, for an outline that is printed beneath it."""
+    """Thicken type by so many poster pixels on each side, for an outline printed beneath it."""
     edge = round(by * SCALE)
     larger = Image.new("L", (type_.width + 2 * edge, type_.height + 2 * edge))
     larger.paste(type_, (edge, edge))
@@ -106,15 +90,15 @@ def swell(type_: Image.Image, by: float) -> Image.Image:
     return blurred.point([min(255, max(0, (level - 8) * 14)) for level in range(256)])
 
 
-def turned(type_: Image.Image, degrees: float) -> Image.Image:
-    """Turn type."""
+def rotated(type_: Image.Image, degrees: float) -> Image.Image:
+    """Rotate type counterclockwise."""
     return _inked(type_.rotate(degrees, Image.Resampling.BICUBIC, expand=True))
 
 
 def _set_line(text: str, face: Face, rng: np.random.Generator | None) -> Image.Image:
     text = text.upper() if face.capitals else text
     gap = round(face.tracking * _EM)
-    glyphs = [_glyph(letter, round(face.weight * _EM)) for letter in unicodedata.normalize("NFC", text)]
+    glyphs = [_glyph(letter, round(face.weight * _EM)) for letter in text]
     edge = round(0.3 * _EM)
     line = Image.new("L", (2 * edge + sum(advance + gap for _, advance in glyphs), _LINE_HEIGHT))
     pen = edge
@@ -130,7 +114,7 @@ def _set_line(text: str, face: Face, rng: np.random.Generator | None) -> Image.I
 def _shaped(line: Image.Image, face: Face) -> Image.Image:
     if face.slant:
         lean = abs(round(face.slant * _LINE_HEIGHT))
-        # Pillow asks where a pixel comes from; the baseline stays where it is.
+        # Pillow maps output pixels to input pixels; the baseline keeps its position.
         shear = (1, face.slant, -lean / 2 - face.slant * _LINE_HEIGHT / 2, 0, 1, 0)
         size = (line.width + lean, line.height)
         line = line.transform(size, Image.Transform.AFFINE, shear, Image.Resampling.BICUBIC)
@@ -142,35 +126,13 @@ def _shaped(line: Image.Image, face: Face) -> Image.Image:
 
 @lru_cache(maxsize=512)
 def _glyph(letter: str, weight: int) -> tuple[Image.Image, int]:
-    font = _font()
-    decomposed = unicodedata.normalize("NFD", letter)
-    base, marks = decomposed[0], decomposed[1:]
+    """Draw a letter with strokes thickened by `weight` pixels; also returns its advance."""
+    advance = round(font(_EM).getlength(letter)) + weight
     edge = round(0.3 * _EM)
-    advance = round(font.getlength(base)) + weight
     glyph = Image.new("L", (advance + 2 * edge, _LINE_HEIGHT))
-    draw = ImageDraw.Draw(glyph)
-    draw.text((edge + weight // 2, _BASELINE), base, 255, font, anchor="ls", stroke_width=weight)
-    middle = edge + advance / 2
-    upper = _BASELINE - (_CAPITAL if base.isupper() else _SMALL) * _EM - weight
-    for mark in marks:
-        for stroke in _MARKS[mark]:
-            ends = [(middle + x * _EM, upper + y * _EM) for x, y in stroke]
-            _stroke(draw, ends, round(_STEM * _EM + weight))
+    origin = (edge + weight // 2, _BASELINE)
+    ImageDraw.Draw(glyph).text(origin, letter, 255, font(_EM), anchor="ls", stroke_width=weight)
     return glyph, advance
-
-
-@lru_cache(maxsize=1)
-def _font() -> ImageFont.FreeTypeFont:
-    font = ImageFont.load_default(_EM)
-    if not isinstance(font, ImageFont.FreeTypeFont):
-        raise TypeError("the demo's posters need a Pillow with FreeType, as its wheels from PyPI are")
-    return font
-
-
-def _stroke(draw: ImageDraw.ImageDraw, ends: list[tuple[float, float]], width: int) -> None:
-    draw.line(ends, fill=255, width=width)
-    for x, y in ends:
-        draw.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), fill=255)
 
 
 def _inked(mask: Image.Image) -> Image.Image:

@@ -1,7 +1,6 @@
-"""The made-up users of the demonstration, and what they think of the films.
+"""The ratings of the demonstration's simulated users.
 
-A user belongs to one audience. She sees the films of her own audience more often and likes them better, whatever
-their posters look like. Imports nothing of the project.
+A user belongs to one audience, sees its films more often and likes them better, whatever their posters look like.
 """
 
 from __future__ import annotations
@@ -13,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 N_USERS = 300
-# A user of the film's own audience is this much more likely to have seen it than another user.
-_OWN_PULL = 5.0
+# How much more likely a user of the film's own audience has seen it.
+_OWN_WEIGHT = 5.0
 _OWN_STARS, _OTHER_STARS = 4.2, 2.6
-_SPREAD_OF_USERS, _SPREAD_OF_FILMS, _SPREAD_OF_MOODS = 0.3, 0.2, 0.55
+_USER_STD, _FILM_STD, _RATING_STD = 0.3, 0.2, 0.55
 _FIRST_SECOND, _LAST_SECOND = 946_684_800, 1_577_836_800  # 2000 to 2020
 
 Ids = NDArray[np.int64]
@@ -25,7 +24,7 @@ Stars = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Ratings:
-    """Ratings as columns, by ascending user and film."""
+    """Ratings as columns of shape (n_ratings,), by ascending user and film; timestamps in seconds since 1970."""
 
     user_ids: Ids
     movie_ids: Ids
@@ -36,19 +35,19 @@ class Ratings:
 def draw_ratings(
     movie_ids: Sequence[int], audiences: Sequence[str], n_ratings: Sequence[int], rng: np.random.Generator
 ) -> Ratings:
-    """Let the made-up users rate films."""
+    """Simulate exactly `n_ratings` ratings of each film, at most `N_USERS`."""
     user_audiences = rng.choice(sorted(set(audiences)), N_USERS)
     eagerness = rng.lognormal(0, 0.7, N_USERS)
-    leniency = rng.normal(0, _SPREAD_OF_USERS, N_USERS)
+    leniency = rng.normal(0, _USER_STD, N_USERS)
     users: list[Ids] = []
     stars: list[Stars] = []
     for audience, n in zip(audiences, n_ratings, strict=True):
         own = user_audiences == audience
-        pull = eagerness * np.where(own, _OWN_PULL, 1.0)
-        raters = rng.choice(N_USERS, n, replace=False, p=pull / pull.sum())
-        opinion = np.where(own, _OWN_STARS, _OTHER_STARS) + leniency + rng.normal(0, _SPREAD_OF_FILMS)
+        weights = eagerness * np.where(own, _OWN_WEIGHT, 1.0)
+        raters = rng.choice(N_USERS, n, replace=False, p=weights / weights.sum())
+        opinion = np.where(own, _OWN_STARS, _OTHER_STARS) + leniency + rng.normal(0, _FILM_STD)
         users.append(raters + 1)
-        stars.append(_halves(opinion[raters] + rng.normal(0, _SPREAD_OF_MOODS, n)))
+        stars.append(_halves(opinion[raters] + rng.normal(0, _RATING_STD, n)))
     user_ids, rated_ids = np.concatenate(users), np.repeat(np.asarray(movie_ids, dtype=np.int64), n_ratings)
     order = np.lexsort((rated_ids, user_ids))
     timestamps = rng.integers(_FIRST_SECOND, _LAST_SECOND, len(order))

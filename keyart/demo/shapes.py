@@ -1,4 +1,4 @@
-"""Shapes as corners: curves, rings, cut paper. Imports nothing of the project."""
+"""Shapes as lists of points: curves, rings, cut paper."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Point = tuple[float, float]
 
 
 def smooth(points: Sequence[Point], closed: bool = True) -> list[Point]:
-    """Draw a curve through points (Catmull-Rom)."""
+    """Return a curve through three or more points (Catmull-Rom), twelve points for each of them."""
     at = np.array([points[-1], *points, *points[:2]] if closed else [points[0], *points, points[-1]], dtype=float)
     before, start, end, after = at[:-3, None], at[1:-2, None], at[2:-1, None], at[3:, None]
     t = np.linspace(0, 1, 12, endpoint=False)[None, :, None]
@@ -26,19 +26,19 @@ def smooth(points: Sequence[Point], closed: bool = True) -> list[Point]:
 
 
 def outline(corners: str) -> list[Point]:
-    """Read a shape that is too long to be written as pairs."""
+    """Parse points written as in SVG: "0,0 10,0 10,5"."""
     pairs = (corner.split(",") for corner in corners.split())
     return [(float(x), float(y)) for x, y in pairs]
 
 
 def ring(x: float, y: float, radii: Sequence[float] | NDArray[np.float64], turn: float = 0.0) -> list[Point]:
-    """Place points around a center, evenly spread."""
+    """Return points around a center at equal angles, the first at `turn` radians clockwise from three o'clock."""
     angles = turn + np.arange(len(radii)) * 2 * np.pi / len(radii)
     return _points(np.stack([x + np.cos(angles) * radii, y + np.sin(angles) * radii], axis=1))
 
 
 def ragged(points: Sequence[Point], rng: np.random.Generator, amount: float, step: float = 14.0) -> list[Point]:
-    """Cut a polygon out by hand: break its edges up and let the scissors stray."""
+    """Make a polygon look cut by hand: split its edges into cuts of length `step` that stray by up to `amount`."""
     cuts: list[NDArray[np.float64]] = []
     corners = np.array([*points, points[0]], dtype=float)
     for start, end in pairwise(corners):

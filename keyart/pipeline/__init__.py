@@ -11,18 +11,32 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from keyart.pipeline.additions import add
+    from keyart.pipeline.features import extract, extract_images, extract_table
     from keyart.pipeline.index import build
     from keyart.pipeline.movielens import load
     from keyart.pipeline.posters import import_posters
     from keyart.pipeline.recommenders import evaluate, fit, tune
     from keyart.pipeline.tmdb import fetch
 
-__all__ = ["add", "build", "evaluate", "fetch", "fit", "import_posters", "load", "tune"]
+__all__ = [
+    "add",
+    "build",
+    "evaluate",
+    "extract",
+    "extract_images",
+    "extract_table",
+    "fetch",
+    "fit",
+    "import_posters",
+    "load",
+    "tune",
+]
 
 _MODULES = {
     "add": "additions",
     "build": "index",
     "evaluate": "recommenders",
+    **dict.fromkeys(("extract", "extract_images", "extract_table"), "features"),
     "fetch": "tmdb",
     "fit": "recommenders",
     "import_posters": "posters",

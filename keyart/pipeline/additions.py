@@ -20,7 +20,7 @@ from catalog.io.progress import Progress, silent
 from catalog.titles import title_key
 from index.options import IndexOptions
 from keyart.cold_start.new_film import NewFilm
-from keyart.pipeline.features import open_own_network
+from keyart.pipeline.features import open_poster_extraction
 from keyart.pipeline.index import build_index
 from keyart.similarity.query import Image
 from keyart.workspace.contents import list_posters
@@ -116,21 +116,21 @@ def add(
     """
     workspace, hashes = Workspace.open(home), _verified(films)
     # Before anything is changed: the encoder may not be available any more.
-    network = open_own_network(workspace, len(films), encoder)
+    extraction = open_poster_extraction(workspace, len(films), encoder)
     with exclusive(workspace.home):
         plan = _planned(workspace, films, hashes)
         _write(workspace, plan)
     notes = []
-    if network is None:
+    if extraction is None:
         notes.append("no features here yet: found by title only; run `keyart extract` and `keyart build`")
     else:
-        report = network.extract([film.movie_id for film in (*plan.new, *plan.known)], progress=progress)
+        report = extraction.run([film.movie_id for film in (*plan.new, *plan.known)], progress=progress)
         notes += [f"movie_id {one.picture_id} has no features: {one.reason}" for one in report.skipped]
     n_indexed = 0
     if has_index(workspace):
         change = build_index(workspace, IndexOptions(), check=False, progress=progress)
         n_indexed = change.record.n_films if change else 0
-    elif network is not None:
+    elif extraction is not None:
         notes.append("no index here yet: found by title only; run `keyart build`")
     return AddReport(plan.new, plan.known, n_indexed, tuple(notes))
 

@@ -1,8 +1,8 @@
-"""Features computed: of the posters of a workspace, of any folder, of a table on Spark."""
+"""Extract features of a workspace's posters, of any images, or of a table on Spark."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,303 +10,274 @@ from typing import TYPE_CHECKING
 from catalog.errors import NotBuiltError
 from catalog.io.locks import exclusive
 from catalog.io.progress import Progress, shown, silent
-from catalog.io.remote import AnyPath
-from features.encoders.encoder import Extractor, load_extractor
-from features.encoders.keras import IMAGENET, VGG16, BackboneChoice
+from catalog.io.remote import as_path
+from features import extraction
+from features.encoders.encoder import Encoder
 from features.encoders.weights import imagenet_weights_path
-from features.extraction import ExtractionReport, extract_features, open_store, spread_out, whiten
+from features.extraction import ExtractReport
 from features.folder import pictures_in
-from features.images import Resize
-from features.pipeline import Picture
-from features.pooling import Pooling
+from features.options import IMAGENET, VGG16, ExtractOptions
+from features.pipeline import Picture, pictures_of
 from features.store import FeatureStore
 from keyart.workspace.contents import list_posters
 from keyart.workspace.encoder import WorkspaceEncoder
-from keyart.workspace.layout import Workspace
+from keyart.workspace.layout import Home, Workspace
 from keyart.workspace.settings import keras_models_dir
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
+    from catalog.io.remote import AnyPath
 
-@dataclass(frozen=True)
-class Extraction:
-    """Which features a user wants.
-
-    Parameters
-    ----------
-    choice : BackboneChoice
-        Of which network.
-    resize : Resize, default antialias
-        How pictures are brought to 224 × 224.
-    pooling : Pooling, default raw
-        What is kept of the network's output.
-    whitened : bool, default False
-        Whiten pooled descriptors: by the whitening that the folder of features has, else by one learned on this machine
-        from up to 2,000 of the pictures.
-    replace_others : bool, default False
-        Remove features of another network or choice, if such are there.
-    """
-
-    choice: BackboneChoice
-    resize: Resize = Resize.ANTIALIAS
-    pooling: Pooling = Pooling.RAW
-    whitened: bool = False
-    replace_others: bool = False
+_DEFAULTS = ExtractOptions()
 
 
 def extract(
-    workspace: Workspace,
-    how: Extraction,
+    home: Home,
+    options: ExtractOptions = _DEFAULTS,
     *,
     progress: Progress = silent,
     spark: SparkSession | None = None,
-) -> ExtractionReport:
-    """Compute the features of all posters that have none yet.
+) -> ExtractReport:
+    """Compute the features of all posters of a workspace that have none yet.
+
+    Features of posters that are gone are removed. An interrupted extraction resumes where it was.
 
     Parameters
     ----------
-    workspace : Workspace
+    home : str, Path or Workspace
         The workspace, with posters.
-    how : Extraction
-        Which features.
+    options : ExtractOptions, optional
+        Which features to compute; by default the raw features of VGG16 with ImageNet weights.
     progress : Progress, optional
-        Shows how far it is; on Spark, how many tasks are done.
+        Shows the number of images that are done; on Spark, of tasks.
     spark : SparkSession, optional
-        Compute there, and not in this process.
+        Compute on Spark instead of in this process.
 
     Returns
     -------
-    ExtractionReport
-        What was computed, what was there, what could not be read.
+    ExtractReport
+        The numbers of features computed, known and removed, and the posters that could not be read.
 
     Raises
     ------
     NotBuiltError
-        There are no posters.
+        The workspace does not exist or has no posters.
+    ConfigError
+        The network's file does not exist, or a package is missing.
     DataError
-        Features of another network are there; or the network's file is not one.
+        The workspace has features of other options, or the file does not hold a suitable network.
     FetchError
         The ImageNet weights cannot be downloaded.
     StoreError
-        The disk is full; complete shards are kept.
+        The disk is full, in which case complete shards are kept; or another process is writing.
+
+    Examples
+    --------
+    >>> import keyart
+    >>> keyart.pipeline.extract("keyart-data", keyart.ExtractOptions(engine="onnx"))  # doctest: +SKIP
+    ExtractReport(n_new=9125, n_known=0, skipped=(), n_dropped=0, damaged=())
     """
+    workspace = Workspace.open(home)
     posters = list_posters(workspace)
     if not posters:
         raise NotBuiltError("no posters here yet; run `keyart fetch` or `keyart import FOLDER`")
     pictures = [Picture(poster.movie_id, poster.path, poster.sha256) for poster in posters]
-    return _extract(pictures, workspace.features_dir, how, progress, "posters", spark)
+    return _extract(pictures, workspace.features_dir, options, drop_missing=True, progress=progress, spark=spark)
 
 
-@dataclass(frozen=True)
-class OwnNetwork:
-    """The network that the features of a workspace are of; open it with `open_own_network`.
+def extract_images(
+    source: str | Path | Iterable[tuple[int | str, str | Path | bytes]],
+    out: str | Path,
+    options: ExtractOptions = _DEFAULTS,
+    *,
+    drop_missing: bool = False,
+    progress: Progress = silent,
+    spark: SparkSession | None = None,
+) -> ExtractReport:
+    """Compute the features of any images into a folder; no workspace is needed.
 
-    Parameters
-    ----------
-    workspace : Workspace
-        The workspace.
-    store : FeatureStore
-        Its features.
-    extractor : Extractor
-        What computes more of them.
-    """
-
-    workspace: Workspace
-    store: FeatureStore
-    extractor: Extractor
-
-    def extract(self, movie_ids: Collection[int], *, progress: Progress = silent) -> ExtractionReport:
-        """Compute the features of some films' posters; those of others stay as they are.
-
-        Parameters
-        ----------
-        movie_ids : collection of int
-            Films with posters.
-        progress : Progress, optional
-            Shows how far it is.
-
-        Returns
-        -------
-        ExtractionReport
-            What was computed, what was there, what could not be read.
-
-        Raises
-        ------
-        StoreError
-            The disk is full, or another process is writing.
-        """
-        # What could not be read before is listed anew by every run.
-        wanted = {*movie_ids, *(one.picture_id for one in self.store.skipped())}
-        posters = [poster for poster in list_posters(self.workspace) if poster.movie_id in wanted]
-        pictures = [Picture(poster.movie_id, poster.path, poster.sha256) for poster in posters]
-        with exclusive(self.workspace.features_dir), progress("extract", len(pictures), "posters") as advance:
-            return extract_features(
-                pictures, self.extractor, self.store, drop_gone=False, on_picture=lambda: advance(1)
-            )
-
-
-def open_own_network(
-    workspace: Workspace, n_pictures: int, network: WorkspaceEncoder | None = None
-) -> OwnNetwork | None:
-    """Open the network that the features of a workspace are of.
+    Images whose features the folder holds already are not computed again, unless the images have changed. An
+    interrupted extraction resumes where it was.
 
     Parameters
     ----------
-    workspace : Workspace
-        The workspace.
-    n_pictures : int
-        About how many pictures it will be given.
-    network : WorkspaceEncoder, optional
-        One that is open; it is used if it is still that of the features.
+    source : str, Path, or iterable of (id, path or bytes)
+        A folder, whose JPEG, PNG, WebP and GIF files at any depth are named by their relative paths; or pairs of an id
+        and a file's path or content. The ids are all integers or all texts. An iterable is read as it is needed, in a
+        thread of its own, and never held as a whole, except on Spark.
+    out : str or Path
+        The folder of features, or its URI such as ``s3a://bucket/features``.
+    options : ExtractOptions, optional
+        Which features to compute; by default the raw features of VGG16 with ImageNet weights.
+    drop_missing : bool, default False
+        Remove features of images that are not in `source`.
+    progress : Progress, optional
+        Shows the number of images that are done; on Spark, of tasks.
+    spark : SparkSession, optional
+        Compute on Spark instead of in this process; all machines must be able to read the files and write to `out`.
 
     Returns
     -------
-    OwnNetwork or None
-        None where there are no features.
+    ExtractReport
+        The numbers of features computed, known and removed, and the images that could not be read.
 
     Raises
     ------
+    ConfigError
+        The folder or the network's file does not exist, or a package is missing.
     DataError
-        The network is no longer the one that the features are of.
-    ConfigError, FetchError
-        The network is no longer to be had.
+        The folder has no images, `out` holds features of other options, or the file does not hold a suitable network.
+    FetchError
+        The ImageNet weights cannot be downloaded.
+    StoreError
+        A shard cannot be written, in which case those before it are kept; or another process is writing.
+    TypeError
+        Ids are neither all integers nor all texts; or, on Spark, images are given as bytes.
+
+    Examples
+    --------
+    >>> import keyart
+    >>> keyart.pipeline.extract_images([("heat", "heat.jpg")], "features")  # doctest: +SKIP
+    ExtractReport(n_new=1, n_known=0, skipped=(), n_dropped=0, damaged=())
+    """
+    pictures: Iterable[Picture] = pictures_in(Path(source)) if isinstance(source, str | Path) else pictures_of(source)
+    folder = _folder(out, spark)
+    return _extract(pictures, folder, options, drop_missing=drop_missing, progress=progress, spark=spark)
+
+
+def extract_table(
+    table: DataFrame,
+    out: str | Path,
+    options: ExtractOptions = _DEFAULTS,
+    *,
+    drop_missing: bool = False,
+    progress: Progress = silent,
+) -> ExtractReport:
+    """Compute on Spark the features of all images in a table, which need never be on this machine.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The columns ``id`` (integers or texts, each once) and either ``path`` (files that every machine can read) or
+        ``content`` (the files' bytes). Images whose hash is in a column ``sha256`` are not even read where their
+        features are known. A partition is a task: some hundreds or thousands of images.
+    out : str or Path
+        The folder of features, which all machines can write to: a shared path, or a URI such as
+        ``s3a://bucket/features``.
+    options : ExtractOptions, optional
+        Which features to compute; by default the raw features of VGG16 with ImageNet weights. The driver reads files
+        of weights and sends them to the workers.
+    drop_missing : bool, default False
+        Remove features of images that are not in `table`.
+    progress : Progress, optional
+        Shows the number of tasks that are done.
+
+    Returns
+    -------
+    ExtractReport
+        The numbers of features computed, known and removed, and the images that could not be read.
+
+    Raises
+    ------
+    ConfigError
+        The network's file or the file system does not exist, or a package is missing.
+    DataError
+        A column is missing, an id is there twice, `out` holds features of other options, or the file does not hold a
+        suitable network.
+    FetchError
+        The ImageNet weights cannot be downloaded.
+    StoreError
+        A shard cannot be written, in which case others are kept; or the driver does not see what the workers wrote.
+
+    Examples
+    --------
+    >>> import keyart
+    >>> table = spark.read.parquet("s3a://bucket/posters.parquet")  # doctest: +SKIP
+    >>> keyart.pipeline.extract_table(table, "s3a://bucket/features")  # doctest: +SKIP
+    ExtractReport(n_new=1000000, n_known=0, skipped=(), n_dropped=0, damaged=())
+    """
+    from features import spark
+
+    cache_dir = _cache_with_weights(options, progress)
+    folder = _folder(out, table.sparkSession)
+    return spark.extract(table, folder, options, cache_dir, drop_missing=drop_missing, progress=progress)
+
+
+@dataclass(frozen=True)
+class PosterExtraction:
+    """Computes features of posters that come to a workspace; make it with `open_poster_extraction`."""
+
+    workspace: Workspace
+    store: FeatureStore
+    encoder: Encoder
+
+    def run(self, movie_ids: Collection[int], *, progress: Progress = silent) -> ExtractReport:
+        """Compute the features of some films' posters; those of others stay as they are."""
+        # Every run replaces the record of images that could not be read, so these are tried again.
+        wanted = {*movie_ids, *(one.picture_id for one in self.store.skipped())}
+        posters = [poster for poster in list_posters(self.workspace) if poster.movie_id in wanted]
+        pictures = [Picture(poster.movie_id, poster.path, poster.sha256) for poster in posters]
+        with exclusive(self.workspace.features_dir), progress("extract", len(pictures), "images") as advance:
+            return extraction.extract_features(
+                pictures, self.encoder, self.store, drop_missing=False, on_picture=lambda: advance(1)
+            )
+
+
+def open_poster_extraction(
+    workspace: Workspace, n_posters: int, encoder: WorkspaceEncoder | None = None
+) -> PosterExtraction | None:
+    """Open the encoder of a workspace's features for about `n_posters` posters; None where there are no features.
+
+    An open encoder is used if it is still that of the features.
     """
     try:
         store = FeatureStore.open(workspace.features_dir)
     except NotBuiltError:
         return None
-    if network is None or network.identity != store.identity:
-        network = WorkspaceEncoder(store)
-    return OwnNetwork(workspace, store, network.extractor(n_pictures))
-
-
-def extract_folder(
-    images_dir: Path,
-    features_dir: AnyPath,
-    how: Extraction,
-    *,
-    progress: Progress = silent,
-    spark: SparkSession | None = None,
-) -> ExtractionReport:
-    """Compute the features of all pictures below a folder; no workspace is needed.
-
-    Parameters
-    ----------
-    images_dir : Path
-        Where the pictures are.
-    features_dir : Path or RemotePath
-        Where their features are or shall be.
-    how : Extraction
-        Which features.
-    progress : Progress, optional
-        Shows how far it is; on Spark, how many tasks are done.
-    spark : SparkSession, optional
-        Compute there, and not in this process.
-
-    Returns
-    -------
-    ExtractionReport
-        What was computed, what was there, what could not be read.
-
-    Raises
-    ------
-    ConfigError
-        There is no such folder, or the choice of network makes no sense.
-    DataError
-        It holds no pictures; or features of another network are there; or the network's file is not one.
-    FetchError
-        The ImageNet weights cannot be downloaded.
-    StoreError
-        The disk is full; complete shards are kept.
-    """
-    return _extract(pictures_in(images_dir), features_dir, how, progress, "images", spark)
-
-
-def extract_table(
-    spark: SparkSession,
-    table: str,
-    features_dir: AnyPath,
-    how: Extraction,
-    *,
-    progress: Progress = silent,
-) -> ExtractionReport:
-    """Compute on Spark the features of all pictures in a Parquet table, which need never lie on this machine.
-
-    Parameters
-    ----------
-    spark : SparkSession
-        Where it is computed.
-    table : str
-        The table's path or URI; its columns are those of `features.spark.extract`.
-    features_dir : Path or RemotePath
-        Where their features are or shall be.
-    how : Extraction
-        Which features.
-    progress : Progress, optional
-        Shows how many tasks are done.
-
-    Returns
-    -------
-    ExtractionReport
-        What was computed, what was there, what could not be read.
-
-    Raises
-    ------
-    ConfigError
-        The choice of network makes no sense.
-    DataError
-        The table is not as it should be; or features of another network are there; or the network's file is not one.
-    FetchError
-        The ImageNet weights cannot be downloaded.
-    StoreError
-        The disk is full; complete shards are kept.
-    """
-    from features import spark as on_spark
-
-    df = on_spark.read_table(spark, table)
-    extractor = load_extractor(how.choice, keras_models_dir(), how.resize, how.pooling)
-    with exclusive(features_dir):
-        if how.whitened:
-            extractor = whiten(extractor, on_spark.sample_of(df), features_dir, lost_is_none=how.replace_others)
-        store = open_store(features_dir, how.choice, extractor, replace=how.replace_others)
-        with shown(progress, "extract", "tasks") as show:
-            return on_spark.extract_features(df, how.choice, extractor, store, keras_models_dir(), on_progress=show)
+    if encoder is None or encoder.identity != store.identity:
+        encoder = WorkspaceEncoder(store)
+    return PosterExtraction(workspace, store, encoder.encoder(n_posters))
 
 
 def _extract(
-    pictures: Sequence[Picture],
-    features_dir: AnyPath,
-    how: Extraction,
+    pictures: Iterable[Picture],
+    folder: AnyPath,
+    options: ExtractOptions,
+    *,
+    drop_missing: bool,
     progress: Progress,
-    unit: str,
     spark: SparkSession | None,
-) -> ExtractionReport:
-    if (how.choice.backbone, how.choice.weights) == (VGG16, IMAGENET):
-        _bring_imagenet_weights(progress)
-    extractor = load_extractor(how.choice, keras_models_dir(), how.resize, how.pooling)
-    with exclusive(features_dir):
-        if how.whitened:
-            extractor = whiten(extractor, spread_out(pictures), features_dir, lost_is_none=how.replace_others)
-        store = open_store(features_dir, how.choice, extractor, replace=how.replace_others)
-        if spark is not None:
-            from features import spark as on_spark
+) -> ExtractReport:
+    cache_dir = _cache_with_weights(options, progress)
+    if spark is None:
+        return extraction.extract(pictures, folder, options, cache_dir, drop_missing=drop_missing, progress=progress)
+    from features import spark as on_spark
 
-            df = on_spark.frame_of(spark, pictures)
-            with shown(progress, "extract", "tasks") as show:
-                return on_spark.extract_features(df, how.choice, extractor, store, keras_models_dir(), on_progress=show)
-        with progress("extract", len(pictures), unit) as advance:
-            return extract_features(pictures, extractor, store, on_picture=lambda: advance(1))
+    df = on_spark.frame_of(spark, pictures if isinstance(pictures, Sequence) else list(pictures))
+    return on_spark.extract(df, folder, options, cache_dir, drop_missing=drop_missing, progress=progress)
 
 
-def _bring_imagenet_weights(progress: Progress) -> None:
-    """Download the weights into Keras' cache, if they are not there, so that it can be seen to go on."""
+def _folder(out: str | Path, spark: SparkSession | None) -> AnyPath:
+    if spark is None:
+        return as_path(out)
+    from features.spark import folder_at
+
+    return folder_at(spark, out)
+
+
+def _cache_with_weights(options: ExtractOptions, progress: Progress) -> Path:
+    """Download ImageNet weights into Keras' cache with a progress bar, if they are needed; return the cache."""
+    cache_dir = keras_models_dir()
+    if (options.backbone, options.weights) != (VGG16, IMAGENET):
+        return cache_dir
     with shown(progress, "weights", "bytes") as show:
-        n_came = 0
+        n_received = 0
 
         def on_bytes(n_bytes: int, n_total: int | None) -> None:
-            nonlocal n_came
-            n_came += n_bytes
-            show(n_came, n_total or 0)
+            nonlocal n_received
+            n_received += n_bytes
+            show(n_received, n_total or 0)
 
-        imagenet_weights_path(keras_models_dir(), on_bytes=on_bytes)
+        imagenet_weights_path(cache_dir, on_bytes=on_bytes)
+    return cache_dir

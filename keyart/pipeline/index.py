@@ -15,7 +15,6 @@ from catalog.io.locks import exclusive
 from catalog.io.progress import Progress, silent
 from cf.models.neighbors import ItemCosine
 from cf.ratings import Ratings
-from features.encoders.keras import BackboneChoice
 from features.store import FeatureRows, FeatureStore
 from index import manifest
 from index.cosine import CosineIndex
@@ -174,7 +173,7 @@ class _IndexUpdate:
         self._fingerprint = fingerprint(rows)
         self._identity = store.identity.as_dict()
         # Features of random weights all point in nearly the same direction.
-        self._center_by_default = BackboneChoice(**store.origin).is_random
+        self._center_by_default = store.options().is_random
         self._options = options
 
     def run(self, progress: Progress, on_plan: Callable[[Plan], None]) -> IndexChange:

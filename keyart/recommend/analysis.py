@@ -1,4 +1,4 @@
-"""What the ratings of a workspace tell of its films, and what a model learned of them."""
+"""Statistics of the ratings of a workspace, and of the factors that a recommender learned."""
 
 from __future__ import annotations
 
@@ -26,23 +26,7 @@ OF_A_MODEL: tuple[Topic, ...] = ("biases", "clusters", "map")
 
 @dataclass(frozen=True)
 class Choice:
-    """What is wanted of an exploration.
-
-    Parameters
-    ----------
-    k : int, default 20
-        How many films or genres; of clusters, how many films each.
-    min_ratings : int, default 11
-        Only films with so many ratings.
-    damping : float, default 0
-        So many ratings of the overall mean are added before films are ordered by their means.
-    by : {"mean", "votes"}
-        What genres are ordered by.
-    smallest : bool, default False
-        The smallest biases first.
-    n_clusters : int, default 100
-        How many clusters.
-    """
+    """The options of an exploration."""
 
     k: int = 20
     min_ratings: int = 11
@@ -53,24 +37,7 @@ class Choice:
 
 
 def explore_ratings(workspace: Workspace, ratings: Ratings, topic: Topic, choice: Choice) -> list[Any]:
-    """Tell what the ratings say.
-
-    Parameters
-    ----------
-    workspace : Workspace
-        The workspace, for titles and genres.
-    ratings : Ratings
-        Its ratings.
-    topic : str
-        One of `OF_RATINGS`.
-    choice : Choice
-        What is wanted.
-
-    Returns
-    -------
-    list of RatedFilm or RatedGenre
-        See `cf.analysis`.
-    """
+    """Compute one of the statistics of ratings."""
     titles, genres = _facts(workspace)
     if topic == "genres":
         return list(analysis.rated_genres(ratings, genres, choice.by)[: choice.k])
@@ -81,22 +48,7 @@ def explore_ratings(workspace: Workspace, ratings: Ratings, topic: Topic, choice
 
 
 def write_ratings(workspace: Workspace, ratings: Ratings, path: Path) -> None:
-    """Write the ratings joined with titles, for tools of your own.
-
-    Parameters
-    ----------
-    workspace : Workspace
-        The workspace, for titles and genres.
-    ratings : Ratings
-        Its ratings.
-    path : Path
-        A Parquet file: user_id, movie_id, title, genres (parted by |), rating, timestamp.
-
-    Raises
-    ------
-    StoreError
-        The file cannot be written.
-    """
+    """Write ratings joined with titles and genres as Parquet."""
     titles, genres = _facts(workspace)
     films = pd.Series(ratings.movie_ids)
     columns = {
@@ -112,29 +64,7 @@ def write_ratings(workspace: Workspace, ratings: Ratings, path: Path) -> None:
 
 
 def explore_biases(workspace: Workspace, name: str, choice: Choice) -> list[analysis.BiasedFilm]:
-    """List the films with the largest or smallest bias.
-
-    Parameters
-    ----------
-    workspace : Workspace
-        The workspace.
-    name : str
-        A model with biases, fitted.
-    choice : Choice
-        What is wanted.
-
-    Returns
-    -------
-    list of BiasedFilm
-        The most extreme first.
-
-    Raises
-    ------
-    ConfigError
-        The model learns no biases.
-    NotBuiltError, DataError
-        As `keyart.recommend.models.open_model`.
-    """
+    """List the films with the largest or smallest biases of a recommender."""
     model, _ = open_model(workspace, name)
     rows = _well_rated(model, choice.min_ratings)
     biases = _learned(model, "film_biases_")[rows]
@@ -143,65 +73,19 @@ def explore_biases(workspace: Workspace, name: str, choice: Choice) -> list[anal
 
 
 def explore_clusters(workspace: Workspace, name: str, choice: Choice) -> list[analysis.Cluster]:
-    """Group films by what a model learned of them.
-
-    Parameters
-    ----------
-    workspace : Workspace
-        The workspace.
-    name : str
-        A model with factors, fitted.
-    choice : Choice
-        What is wanted.
-
-    Returns
-    -------
-    list of Cluster
-        The tightest first.
-
-    Raises
-    ------
-    ConfigError
-        The model learns no factors, or scikit-learn is not installed.
-    NotBuiltError, DataError
-        As `keyart.recommend.models.open_model`.
-    """
+    """Cluster films by the factors of a recommender, the tightest cluster first."""
     movie_ids, factors, titles = _factors(workspace, name, choice)
     return analysis.clusters(movie_ids, factors, titles, choice.n_clusters)
 
 
 def explore_map(workspace: Workspace, name: str, choice: Choice) -> tuple[analysis.FilmMap, npt.NDArray[np.intp]]:
-    """Lay films out in a plane by what a model learned of them.
-
-    Parameters
-    ----------
-    workspace : Workspace
-        The workspace.
-    name : str
-        A model with factors, fitted.
-    choice : Choice
-        What is wanted; `k` does not matter.
-
-    Returns
-    -------
-    laid_out : FilmMap
-        The films and where they lie.
-    n_ratings : ndarray of shape (n_films,), intp
-        How many ratings each has.
-
-    Raises
-    ------
-    ConfigError
-        The model learns no factors, no film has so many ratings, or scikit-learn is not installed.
-    NotBuiltError, DataError
-        As `keyart.recommend.models.open_model`.
-    """
+    """Map films to a plane by the factors of a recommender; with the number of ratings of each."""
     movie_ids, factors, titles = _factors(workspace, name, choice)
     if not len(movie_ids):
         raise ConfigError(f"no film has {choice.min_ratings} ratings; ask for fewer with --min-ratings")
-    laid_out = analysis.film_map(movie_ids, factors, titles)
+    film_map = analysis.film_map(movie_ids, factors, titles)
     model, _ = open_model(workspace, name)
-    return laid_out, _support(model)[rows_of(model.movie_ids_, laid_out.movie_ids)]
+    return film_map, _n_ratings(model)[rows_of(model.movie_ids_, film_map.movie_ids)]
 
 
 def _factors(
@@ -221,12 +105,12 @@ def _learned(model: Recommender, attribute: str) -> npt.NDArray[np.floating]:
     return np.asarray(learned)
 
 
-def _support(model: Recommender) -> npt.NDArray[np.intp]:
+def _n_ratings(model: Recommender) -> npt.NDArray[np.intp]:
     return np.bincount(model.seen_.indices, minlength=len(model.movie_ids_))
 
 
 def _well_rated(model: Recommender, least: int) -> npt.NDArray[np.intp]:
-    return np.flatnonzero(_support(model) >= least)
+    return np.flatnonzero(_n_ratings(model) >= least)
 
 
 def _facts(workspace: Workspace) -> tuple[dict[int, str], dict[int, tuple[str, ...]]]:

@@ -1,13 +1,13 @@
-r"""Which films to ask a newcomer about: ten answers shall tell much of a taste, and most people be able to give them.
+r"""Choose films for a new user to rate: films that most people know and that reveal their preferences.
 
-A film that few have seen wastes a question; one that all rate alike tells nothing. Of ways to choose, popularity times
-entropy asked few questions for what it learned of people [1]_:
+A film that few have seen wastes a question, and one that everybody rates the same reveals nothing. Popularity times
+entropy needs few questions for what it learns [1]_:
 
 .. math:: \log_2 n_i \cdot H_i, \quad H_i = -\sum_s p_i(s) \log_2 p_i(s)
 
-with :math:`n_i` the film's ratings and :math:`p_i(s)` the share of them that are of s stars. By that alone ten
-blockbusters of one kind come first, so the films are taken one after the other, each as much worth asking about *and*
-as unlike those before it as may be [2]_: unlike by genres and by the looks of posters.
+with :math:`n_i` the number of ratings of film i and :math:`p_i(s)` the share of them with s stars. That alone ranks ten
+blockbusters of one kind first, so films are chosen one by one, trading this value against the similarity to those
+before, by genres and posters [2]_.
 
 References
 ----------
@@ -31,126 +31,64 @@ from keyart.workspace.changes import Snapshot
 from keyart.workspace.contents import list_films, list_posters, open_rating_matrix
 from keyart.workspace.layout import Workspace
 
-# So many films are worth a question; who has seen none of them is asked better by a search.
+# Beyond these, a search finds films that the user knows better.
 _MOST_FILMS = 240
-# What a film loses that is wholly like one before it, in parts of the worth of the best film.
-_COST_OF_LIKENESS = 1.0
-# By as much, at most, a seed makes a film look worth less than it is, in the same parts: another asks about others.
-_CHANCE = 0.15
+# Subtracted at a similarity of 1 to an earlier film, relative to the value of the best film.
+_SIMILARITY_COST = 1.0
+# The largest random reduction of a film's value, in the same unit, so that another seed chooses other films.
+_NOISE = 0.15
 
 Floats = npt.NDArray[np.float64]
 
 
 class FilmsToRate:
-    """The films of a workspace that are worth asking about; open them with `open`. May be asked by several threads.
+    """The films of a workspace for a new user to rate; create it with `open`. Safe from several threads."""
 
-    Parameters
-    ----------
-    films : sequence of Film, of length n
-        They, each with a poster.
-    worth : ndarray of shape (n,)
-        What each is worth by itself, in [0, 1].
-    likeness : ndarray of shape (n, n)
-        How alike any two are, in [0, 1].
-    snapshot : Snapshot
-        Of the files that this was made from.
-    """
-
-    def __init__(self, films: Sequence[Film], worth: Floats, likeness: Floats, snapshot: Snapshot) -> None:
+    def __init__(self, films: Sequence[Film], values: Floats, similarities: Floats, snapshot: Snapshot) -> None:
         self._films = films
-        self._worth = worth
-        self._likeness = likeness
+        self._values = values
+        self._similarities = similarities
         self._snapshot = snapshot
 
     @classmethod
     def open(cls, workspace: Workspace) -> Self:
-        """Weigh the films of a workspace.
-
-        Parameters
-        ----------
-        workspace : Workspace
-            The workspace.
-
-        Returns
-        -------
-        FilmsToRate
-            Those that have a poster, for a film is recognized by it, and two ratings or more.
-
-        Raises
-        ------
-        NotBuiltError
-            There are no ratings.
-        DataError
-            A part of the workspace is damaged.
-        """
+        """Value the films of a workspace that have a poster and at least two ratings."""
         posters_path = workspace.posters_dir / "posters.sqlite"
         snapshot = Snapshot.take((workspace.catalog_path, workspace.features_dir, posters_path))
         ratings = open_rating_matrix(workspace)
-        worth = worth_of(ratings)
-        pictured = {poster.movie_id for poster in list_posters(workspace)}
+        values = values_of(ratings)
+        with_poster = {poster.movie_id for poster in list_posters(workspace)}
         by_id = {film.movie_id: film for film in list_films(workspace)}
-        n_ratings = np.bincount(ratings.values.indices, minlength=len(worth))
-        # Where nobody differs about anything, what most people know is asked about.
-        ranked = np.lexsort((ratings.movie_ids, -n_ratings, -worth))
+        n_ratings = np.bincount(ratings.values.indices, minlength=len(values))
+        # Films of equal value: the best known first.
+        ranked = np.lexsort((ratings.movie_ids, -n_ratings, -values))
         rows = ranked[n_ratings[ranked] > 1].tolist()
         known = [(by_id[movie_id], row) for row in rows if (movie_id := int(ratings.movie_ids[row])) in by_id]
-        chosen = [(film, row) for film, row in known if film.movie_id in pictured][:_MOST_FILMS]
+        chosen = [(film, row) for film, row in known if film.movie_id in with_poster][:_MOST_FILMS]
         films = [film for film, _ in chosen]
         looks = open_looks(workspace).of([film.movie_id for film in films])
-        best = worth[[row for _, row in chosen]] / max(worth.max(initial=0), 1e-9)
-        return cls(films, best, likeness_of(films, looks), snapshot)
+        best = values[[row for _, row in chosen]] / max(values.max(initial=0), 1e-9)
+        return cls(films, best, similarities_of(films, looks), snapshot)
 
     def is_current(self) -> bool:
-        """Tell whether it still speaks of the ratings and posters that there are.
-
-        Returns
-        -------
-        bool
-            False once others came.
-        """
+        """Return whether ratings and posters are unchanged."""
         return self._snapshot.is_current()
 
     def listed(self, k: int, offset: int = 0, seed: int = 0) -> list[Film]:
-        """List films to ask about.
-
-        Parameters
-        ----------
-        k : int
-            How many at most.
-        offset : int, default 0
-            How many to pass over: who has not seen a film is asked about the next.
-        seed : int, default 0
-            Another seed asks about other films.
-
-        Returns
-        -------
-        list of Film
-            The same for the same seed.
-        """
-        worth = self._worth - np.random.default_rng(seed).uniform(0, _CHANCE, len(self._films))
+        """List k films from an offset; the same seed gives the same order."""
+        values = self._values - np.random.default_rng(seed).uniform(0, _NOISE, len(self._films))
         nearest = np.zeros(len(self._films))
         order: list[int] = []
         for _ in range(min(offset + k, len(self._films))):
-            row = int(np.argmax(worth - _COST_OF_LIKENESS * nearest))
+            row = int(np.argmax(values - _SIMILARITY_COST * nearest))
             order.append(row)
-            worth[row] = -np.inf
-            nearest = np.maximum(nearest, self._likeness[row])
+            values[row] = -np.inf
+            nearest = np.maximum(nearest, self._similarities[row])
         return [self._films[row] for row in order[offset:]]
 
 
-def worth_of(ratings: RatingMatrix) -> Floats:
-    """Tell how much is learned by asking about films: popularity times entropy.
-
-    Parameters
-    ----------
-    ratings : RatingMatrix
-        Users × films.
-
-    Returns
-    -------
-    ndarray of shape (n_films,), float64
-        In bits, more is better; 0 for a film with one rating, or that all rate alike.
-    """
+def values_of(ratings: RatingMatrix) -> Floats:
+    """Return popularity times entropy of each film, in bits."""
     values, n_films = ratings.values, len(ratings.movie_ids)
     # Half stars, from 1 to 10.
     halves = np.rint(2 * values.data).astype(np.intp)
@@ -161,29 +99,16 @@ def worth_of(ratings: RatingMatrix) -> Floats:
     return np.asarray(np.log2(np.maximum(n_ratings, 1)) * entropy)
 
 
-def likeness_of(films: Sequence[Film], looks: npt.NDArray[np.float32]) -> Floats:
-    """Tell how alike films are by genres and looks.
-
-    Parameters
-    ----------
-    films : sequence of Film, of length n
-        The films.
-    looks : ndarray of shape (n, d), float32
-        Of their posters; NaN where they are not known, which is like nothing.
-
-    Returns
-    -------
-    ndarray of shape (n, n), float64
-        The mean of two cosines, in [0, 1]: of their genres, and of how their posters depart from the average one.
-    """
+def similarities_of(films: Sequence[Film], looks: npt.NDArray[np.float32]) -> Floats:
+    """Return the mean of the cosines of genres and of looks, in [0, 1], (n, n); NaN looks are similar to none."""
     names = sorted({genre for film in films for genre in film.genres})
     marks = [[genre in film.genres for genre in names] for film in films]
     genres = np.array(marks, float).reshape(len(films), len(names))
     known = np.isfinite(looks).all(axis=1) if looks.shape[1] else np.zeros(len(films), bool)
-    departures = np.zeros(looks.shape)
+    deviations = np.zeros(looks.shape)
     if known.any():
-        departures[known] = looks[known] - looks[known].mean(axis=0)
-    return np.asarray((_cosines(genres) + _cosines(departures)).clip(0, 2) / 2)
+        deviations[known] = looks[known] - looks[known].mean(axis=0)
+    return np.asarray((_cosines(genres) + _cosines(deviations)).clip(0, 2) / 2)
 
 
 def _cosines(rows: Floats) -> Floats:

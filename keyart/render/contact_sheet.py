@@ -17,14 +17,14 @@ _CAPTION_HEIGHT = 116
 _MAX_HITS = 50
 
 
-def write_contact_sheet(result: SimilarFilms, path: Path) -> None:
+def write_contact_sheet(result: SimilarFilms, path: str | Path) -> None:
     """Draw a contact sheet of a result to a file.
 
     Parameters
     ----------
     result : SimilarFilms
         The result of a query; the first 50 hits are drawn.
-    path : Path
+    path : str or Path
         The file to write; its ending, .png, .jpg, .webp or .pdf, sets the format. It appears whole or not at all.
 
     Raises
@@ -34,7 +34,7 @@ def write_contact_sheet(result: SimilarFilms, path: Path) -> None:
     StoreError
         The file cannot be written.
     """
-    save_sheet(draw_sheet(result), path)
+    save_sheet(draw_sheet(result), Path(path))
 
 
 def draw_sheet(result: SimilarFilms) -> Image.Image:

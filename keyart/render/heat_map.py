@@ -28,14 +28,14 @@ _SECOND_LEFT = MARGIN + _POSTER_SIZE[0] + _GAP
 _WIDTH = _SECOND_LEFT + _POSTER_SIZE[0] + MARGIN
 
 
-def write_heat_map(explanation: Explanation, path: Path) -> None:
+def write_heat_map(explanation: Explanation, path: str | Path) -> None:
     """Draw a heat map of an explanation to a file.
 
     Parameters
     ----------
     explanation : Explanation
         The result of `Engine.explain`.
-    path : Path
+    path : str or Path
         The file to write; its ending, .png, .jpg, .webp or .pdf, sets the format. It appears whole or not at all.
 
     Raises
@@ -45,7 +45,7 @@ def write_heat_map(explanation: Explanation, path: Path) -> None:
     StoreError
         The file cannot be written.
     """
-    save_sheet(draw_heat_sheet(explanation), path)
+    save_sheet(draw_heat_sheet(explanation), Path(path))
 
 
 def draw_heat_sheet(explanation: Explanation) -> Image.Image:

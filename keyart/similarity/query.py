@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.filters import Filter
+from features.identity import Identity
 from features.images import Resize, read_image
-from features.store import Identity
 from keyart.results import Alpha
 
 Embedding = npt.NDArray[np.float32]

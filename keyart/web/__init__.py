@@ -1,1 +1,1 @@
-"""The page and its HTTP API: what `keyart serve` serves. The only room that imports FastAPI and Uvicorn."""
+"""The HTTP server: JSON API, web pages, and the middleware and workers behind them."""

@@ -1,10 +1,9 @@
-"""The application: an engine that is opened once, its routes, the page's files, and the gate before them."""
+"""The application: services, routes, static pages and middleware."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -14,87 +13,76 @@ import uvicorn
 from fastapi import FastAPI, Response
 from fastapi.responses import FileResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
-from catalog.errors import ConfigError, KeyartError
-from keyart.web.atlas_routes import atlas_api
+from catalog.errors import ConfigError
 from keyart.web.body_limits import Uploads
 from keyart.web.errors import PROBLEMS, add_problems
-from keyart.web.inference import Sight
-from keyart.web.middleware import LOOPBACK, Gate
-from keyart.web.routes import Lines, api
-from keyart.web.schemas import ServerState
-from keyart.web.service import Service
-from keyart.web.user_routes import people
-from keyart.web.user_service import Tastes
-from keyart.web.workers import BatchLine, Line
-from keyart.workspace.api_keys import redact
+from keyart.web.inference import ImageEncoder
+from keyart.web.middleware import LOOPBACK, add_middleware
+from keyart.web.routes.atlas import atlas_routes
+from keyart.web.routes.films import Pools, film_routes
+from keyart.web.routes.users import user_routes
+from keyart.web.schemas.films import ServerState
+from keyart.web.services.atlas import AtlasService
+from keyart.web.services.films import FilmService
+from keyart.web.services.users import UserService
+from keyart.web.workers import MicroBatcher, WorkerPool
 from keyart.workspace.layout import Workspace
+from keyart.workspace.reloading import OnReload
 
 _STATIC = Path(__file__).parent / "static"
 _PAGES = {"/": "index.html", "/atlas": "atlas.html", "/user": "user.html"}
-_LIMIT_S, _NETWORK_LIMIT_S, _WRITING_LIMIT_S, _SHUTDOWN_S = 15.0, 60.0, 300.0, 20
-# Pictures that the network is given at once, and that may wait for it.
-_N_TOGETHER, _N_PICTURES = 16, 32
-
-_log = logging.getLogger(__name__)
+_TIMEOUT_S, _ENCODING_TIMEOUT_S, _WRITING_TIMEOUT_S, _SHUTDOWN_S = 15.0, 60.0, 300.0, 20
+_MAX_BATCH, _MAX_PENDING_IMAGES = 16, 32
 
 
-def make_app(home: Path, token: str | None = None, *, read_only: bool = False, is_alone: bool = False) -> FastAPI:
-    """Make the application, with the engine opened once.
-
-    Parameters
-    ----------
-    home : Path
-        The workspace folder.
-    token : str, optional
-        What clients must show; without one only this machine is served.
-    read_only : bool, default False
-        Whether nothing may be added.
-    is_alone : bool, default False
-        Whether the process does nothing else, so that its garbage collector may be told what stays.
-
-    Returns
-    -------
-    FastAPI
-        For any ASGI server.
-
-    Raises
-    ------
-    NotBuiltError, DataError
-        As `Engine.open`.
-    """
-    service = Service.open(home)
-    lines = Lines(Line(1, 256, _LIMIT_S), Line(2, 256, _LIMIT_S), Line(1, 4, _WRITING_LIMIT_S), Uploads())
-    network = BatchLine(service.look, _N_TOGETHER, _N_PICTURES, _NETWORK_LIMIT_S)
-    # A line of their own: the first question opens a model, which takes seconds.
-    tastes, tasting = Tastes(home, lambda movie_id: movie_id in service.thumbnails), Line(2, 64, _NETWORK_LIMIT_S)
+def make_app(home: Path, token: str | None = None, *, read_only: bool = False, owns_process: bool = False) -> FastAPI:
+    """Create the application; with `owns_process` it tunes the garbage collector of the whole process."""
     registry = CollectorRegistry()
-    warming = _WarmUp(service, is_alone=is_alone)
+    on_reload = _counted_reloads(registry)
+    films, atlas = FilmService.open(home, on_reload), AtlasService(Workspace.open(home), on_reload)
+    users = UserService(home, films.has_poster, on_reload)
+    pools = Pools(
+        WorkerPool(1, 256, _TIMEOUT_S), WorkerPool(2, 256, _TIMEOUT_S), WorkerPool(1, 4, _WRITING_TIMEOUT_S), Uploads()
+    )
+    encoding = MicroBatcher(films.embed, _MAX_BATCH, _MAX_PENDING_IMAGES, _ENCODING_TIMEOUT_S)
+    # A pool of their own: the first request opens a model, which takes seconds.
+    recommending = WorkerPool(2, 64, _ENCODING_TIMEOUT_S)
+    warm_up = _WarmUp(films, owns_process=owns_process)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        warming.start()
+        warm_up.start()
         yield
-        for line in (lines.asking, lines.drawing, lines.writing, network, tasting):
-            line.close()
-        await warming.end()
+        for workers in (pools.querying, pools.drawing, pools.writing, encoding, recommending):
+            workers.close()
+        await warm_up.finish()
+        for service in (films, atlas, users):
+            service.close()
 
     # FastAPI's own pages of documentation load scripts from elsewhere; the description itself does not.
     app = FastAPI(title="keyart", version=version("keyart"), lifespan=lifespan, docs_url=None, redoc_url=None)
     add_problems(app)
-    app.middleware("http")(Gate(token, registry))
-    # Before the films, whose /api/films/{movie_id} would take "to-rate" for a number.
-    app.include_router(people(tastes, tasting))
-    app.include_router(api(service, Sight(service, lines.drawing, network), lines, read_only=read_only))
-    app.include_router(atlas_api(Workspace.open(home), lines.drawing))
-    _add_states(app, warming, registry)
+    add_middleware(app, token, registry)
+    # Before the films, whose /api/films/{movie_id} would match "to-rate".
+    app.include_router(user_routes(users, recommending))
+    app.include_router(film_routes(films, ImageEncoder(films, pools.drawing, encoding), pools, read_only=read_only))
+    app.include_router(atlas_routes(atlas, pools.drawing))
+    _add_states(app, warm_up, registry)
     for path, name in _PAGES.items():
         _add_page(app, path, name)
     app.mount("/static", StaticFiles(directory=_STATIC))
     return app
+
+
+def _counted_reloads(registry: CollectorRegistry) -> OnReload:
+    reloads = Counter(
+        "keyart_reloads", "Parts reopened after their files changed.", ("part", "result"), registry=registry
+    )
+    return lambda part, succeeded: reloads.labels(part, "opened" if succeeded else "failed").inc()
 
 
 def _add_page(app: FastAPI, path: str, name: str) -> None:
@@ -104,11 +92,11 @@ def _add_page(app: FastAPI, path: str, name: str) -> None:
 
 
 class _WarmUp:
-    """Loads the network in a thread of its own, while questions that need none are answered."""
+    """Loads the encoder in a thread, while requests that need none are answered."""
 
-    def __init__(self, service: Service, *, is_alone: bool) -> None:
+    def __init__(self, service: FilmService, *, owns_process: bool) -> None:
         self._service = service
-        self._is_alone = is_alone
+        self._owns_process = owns_process
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -118,30 +106,27 @@ class _WarmUp:
     def is_over(self) -> bool:
         return self._task is not None and self._task.done()
 
-    async def end(self) -> None:
+    async def finish(self) -> None:
         if self._task is not None:
             await self._task
 
     def _load(self) -> None:
-        try:
-            self._service.warm_up()
-        except KeyartError as error:
-            _log.warning("pictures cannot be compared: %s", redact(str(error)))
-        if self._is_alone:
-            # What is loaded by now stays. Else the collector would look through all that TensorFlow made, again and
-            # again, and everybody would wait a fifth of a second for it.
+        self._service.warm_up()
+        if self._owns_process:
+            # What is loaded by now stays. Otherwise the collector would examine all of TensorFlow's objects again and
+            # again, which stops every request for a fifth of a second.
             gc.collect()
             gc.freeze()
 
 
-def _add_states(app: FastAPI, warming: _WarmUp, registry: CollectorRegistry) -> None:
-    @app.get("/healthz", summary="Whether the process lives")
+def _add_states(app: FastAPI, warm_up: _WarmUp, registry: CollectorRegistry) -> None:
+    @app.get("/healthz", summary="Whether the process is alive")
     async def health() -> ServerState:
         return ServerState(status="ok")
 
     @app.get("/readyz", summary="Whether it is ready: the engine is open, the network loaded", responses=PROBLEMS)
     async def readiness() -> ServerState:
-        if not warming.is_over:
+        if not warm_up.is_over:
             raise HTTPException(503, "the network is being loaded", {"Retry-After": "2"})
         return ServerState(status="ok")
 
@@ -151,20 +136,7 @@ def _add_states(app: FastAPI, warming: _WarmUp, registry: CollectorRegistry) -> 
 
 
 def check_host(host: str, token: str | None) -> None:
-    """Refuse to serve other machines without a token.
-
-    Parameters
-    ----------
-    host : str
-        Where to listen.
-    token : str or None
-        What clients must show.
-
-    Raises
-    ------
-    ConfigError
-        The host is not the loopback, and there is no token, or a short one.
-    """
+    """Refuse to serve other machines without a token, or with a short one."""
     if host not in LOOPBACK and not token:
         raise ConfigError(f"--host {host} is open to other machines; name a --token that they must show")
     if token is not None and len(token) < 16:
@@ -172,29 +144,10 @@ def check_host(host: str, token: str | None) -> None:
 
 
 def serve(home: Path, host: str, port: int, token: str | None, *, read_only: bool = False) -> None:
-    """Serve until the process is told to stop; what is being answered is answered first.
-
-    Parameters
-    ----------
-    home : Path
-        The workspace folder.
-    host : str
-        Where to listen.
-    port : int
-        At which port.
-    token : str or None
-        What clients must show.
-    read_only : bool, default False
-        Whether nothing may be added.
-
-    Raises
-    ------
-    KeyartError
-        As `check_host` and `make_app`.
-    """
+    """Serve until SIGTERM or SIGINT; requests in progress are answered first."""
     check_host(host, token)
-    # The access log would write down every search; failures are logged all the same.
-    app = make_app(home, token, read_only=read_only, is_alone=True)
+    # The access log would record every search; failures are logged all the same.
+    app = make_app(home, token, read_only=read_only, owns_process=True)
     uvicorn.run(
         app, host=host, port=port, log_level="warning", access_log=False, server_header=False,
         timeout_graceful_shutdown=_SHUTDOWN_S,

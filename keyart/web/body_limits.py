@@ -1,4 +1,4 @@
-"""What clients send, read in bounds of bytes, of time and of number; a length that is said may be a lie."""
+"""Limits on the bodies of requests, in bytes, time and number; a declared length is not trusted."""
 
 from __future__ import annotations
 
@@ -13,57 +13,33 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 MAX_UPLOAD_BYTES = 10 << 20
-"""A picture that is sent may be no larger."""
+"""The limit of an uploaded image."""
 
 MAX_BODY_BYTES = 256 << 10
-"""Nor may other bodies; a thousand ratings take less than a quarter of it."""
+"""The limit of other bodies; a thousand ratings take less than a quarter of it."""
 
 
 class Uploads:
-    """Reads the bodies of requests.
+    """Reads uploaded images, `max_concurrent` at once."""
 
-    Parameters
-    ----------
-    n_places : int, default 32
-        How many may be on their way at once; who comes then is sent away with 503.
-    limit_s : float, default 30
-        How long one may take, in seconds; its sender then gets 408.
-    """
-
-    def __init__(self, n_places: int = 32, limit_s: float = 30.0) -> None:
-        self._n_free = n_places
-        self._limit_s = limit_s
+    def __init__(self, max_concurrent: int = 32, timeout_s: float = 30.0) -> None:
+        self._n_free = max_concurrent
+        self._timeout_s = timeout_s
 
     async def read(self, request: Request) -> bytes:
-        """Read what was sent.
-
-        Parameters
-        ----------
-        request : Request
-            The request.
-
-        Returns
-        -------
-        bytes
-            Its body.
-
-        Raises
-        ------
-        HTTPException
-            It is too large (413) or too slow (408), or too many others send (503).
-        """
+        """Read the body of a request: 503 if too many are being read, 408 if too slow, 413 if too large."""
         if not self._n_free:
             raise HTTPException(
                 503, "too many pictures are on their way; send it again in a second", {"Retry-After": "1"}
             )
         self._n_free -= 1
         try:
-            async with asyncio.timeout(self._limit_s):
+            async with asyncio.timeout(self._timeout_s):
                 return await _body(request)
         except ClientDisconnect as error:
             raise HTTPException(400, "the picture did not come to its end") from error
         except TimeoutError as error:
-            raise HTTPException(408, f"expected the whole picture within {self._limit_s:g} s") from error
+            raise HTTPException(408, f"expected the whole picture within {self._timeout_s:g} s") from error
         finally:
             self._n_free += 1
 
@@ -78,28 +54,22 @@ async def _body(request: Request) -> bytes:
 
 
 class BoundedRoute(APIRoute):
-    """A route that reads no more than `MAX_BODY_BYTES`, where FastAPI would read all; who sends more gets 413."""
+    """A route that answers bodies over `MAX_BODY_BYTES` with 413, where FastAPI would read all of them."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Make what answers requests.
-
-        Returns
-        -------
-        callable
-            As FastAPI's, behind the bound.
-        """
+        """Wrap FastAPI's handler."""
         handle = super().get_route_handler()
 
         async def bounded(request: Request) -> Response:
-            return await handle(Request(request.scope, _counted(request.receive)))
+            return await handle(Request(request.scope, _limited(request.receive)))
 
         return bounded
 
 
-def _counted(receive: Receive) -> Receive:
+def _limited(receive: Receive) -> Receive:
     n_bytes = 0
 
-    async def counted() -> Message:
+    async def limited() -> Message:
         nonlocal n_bytes
         message = await receive()
         n_bytes += len(message.get("body", b""))
@@ -107,4 +77,4 @@ def _counted(receive: Receive) -> Receive:
             raise HTTPException(413, f"expected a body of at most {MAX_BODY_BYTES >> 10} KiB")
         return message
 
-    return counted
+    return limited

@@ -1,4 +1,4 @@
-"""Errors as one JSON shape: ``application/problem+json``, with type, title, status and detail (RFC 9457)."""
+"""Errors as problem details: ``application/problem+json``, with type, title, status and detail (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from catalog.errors import ConfigError, FetchError, KeyartError, NotBuiltError, StoreError, UnknownFilmError
-from keyart.web.schemas import Problem
+from keyart.web.schemas.films import Problem
 from keyart.workspace.api_keys import redact
 
 _log = logging.getLogger(__name__)
@@ -38,25 +38,11 @@ _EXAMPLES = {
     503: "the server is busy; ask again in a second",
 }
 PROBLEMS: dict[int | str, dict[str, Any]] = {status: _described(status) for status in _EXAMPLES}
-"""What OpenAPI says of errors."""
+"""The errors of all routes, for OpenAPI."""
 
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Word an error.
-
-    Parameters
-    ----------
-    status : int
-        The HTTP status.
-    detail : str
-        What was expected, what was received and what to do.
-    headers : mapping of str to str, optional
-        Further headers, such as Retry-After.
-
-    Returns
-    -------
-    JSONResponse
-        The response.
+    """Create the response for an error; its detail says what was expected, what was received and what to do.
 
     References
     ----------
@@ -67,19 +53,13 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
 
 
 def add_problems(app: FastAPI) -> None:
-    """Have an application answer every error in this shape.
-
-    Parameters
-    ----------
-    app : FastAPI
-        The application.
-    """
-    app.add_exception_handler(KeyartError, _of_keyart)
-    app.add_exception_handler(HTTPException, _of_http)
-    app.add_exception_handler(RequestValidationError, _of_validation)
+    """Register handlers that answer every error with problem details."""
+    app.add_exception_handler(KeyartError, _keyart_problem)
+    app.add_exception_handler(HTTPException, _http_problem)
+    app.add_exception_handler(RequestValidationError, _validation_problem)
 
 
-async def _of_keyart(_request: Request, error: Exception) -> JSONResponse:
+async def _keyart_problem(_request: Request, error: Exception) -> JSONResponse:
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
     if isinstance(error, StoreError):
         _log.error("%s", redact(str(error)))
@@ -93,13 +73,13 @@ async def _of_keyart(_request: Request, error: Exception) -> JSONResponse:
     return problem(status, redact(str(error)))
 
 
-async def _of_http(_request: Request, error: Exception) -> JSONResponse:
+async def _http_problem(_request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
     return problem(error.status_code, str(error.detail), error.headers)
 
 
-async def _of_validation(_request: Request, error: Exception) -> JSONResponse:
+async def _validation_problem(_request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RequestValidationError):
         raise error
     faults = (f"{'.'.join(map(str, fault['loc'][1:]))}: {fault['msg']}" for fault in error.errors())

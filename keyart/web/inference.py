@@ -1,4 +1,4 @@
-"""Pictures from clients: held to bounds, decoded, and put through the network together with others that wait."""
+"""Uploaded images: decoded in a worker pool, embedded in batches, remembered for a while."""
 
 from __future__ import annotations
 
@@ -10,69 +10,41 @@ from starlette.exceptions import HTTPException
 
 from catalog.errors import DataError
 from keyart.similarity.query import Image
-from keyart.web.service import Service
-from keyart.web.workers import BatchLine, Line
+from keyart.web.services.films import FilmService
+from keyart.web.workers import MicroBatcher, WorkerPool
 
-# A page asks for more of the same picture, and what may be expected of it; a quarter of a megabyte each.
-_N_KEPT = 32
+# A page sends the same image again for more results and for the cold start; a quarter of a megabyte each.
+_N_REMEMBERED = 32
 
 
-class Sight:
-    """Sees pictures; what was seen a moment ago is remembered.
+class ImageEncoder:
+    """Decodes and embeds uploaded images."""
 
-    Parameters
-    ----------
-    service : Service
-        The open engine.
-    reading : Line
-        Where pictures are decoded.
-    network : BatchLine
-        Where they go through the network.
-    """
-
-    def __init__(self, service: Service, reading: Line, network: BatchLine[Image, Image]) -> None:
+    def __init__(self, service: FilmService, decoding: WorkerPool, embedding: MicroBatcher[Image, Image]) -> None:
         self._service = service
-        self._reading = reading
-        self._network = network
-        self._kept: OrderedDict[bytes, asyncio.Task[Image]] = OrderedDict()
+        self._decoding = decoding
+        self._embedding = embedding
+        self._tasks: OrderedDict[bytes, asyncio.Task[Image]] = OrderedDict()
 
-    async def see(self, picture: bytes) -> Image:
-        """See a picture.
-
-        Parameters
-        ----------
-        picture : bytes
-            An image file.
-
-        Returns
-        -------
-        Image
-            Decoded and embedded.
-
-        Raises
-        ------
-        HTTPException
-            It is no picture (422), or too many wait (503, 504).
-        KeyartError
-            The network is not to be had.
-        """
-        key = hashlib.sha256(picture).digest()
-        task = self._kept.get(key)
+    async def encode(self, content: bytes) -> Image:
+        """Decode and embed an image; it remembers both."""
+        key = hashlib.sha256(content).digest()
+        task = self._tasks.get(key)
         if task is None:
-            # Two requests for one picture share a task, which the first one's end must not end.
-            task = self._kept[key] = asyncio.create_task(self._look(picture))
-            task.add_done_callback(lambda done: self._settle(key, done))
+            task = self._tasks[key] = asyncio.create_task(self._encode(content))
+            task.add_done_callback(lambda done: self._forget(key, done))
+        # Two requests for one image share a task; the end of the first one must not cancel it.
         return await asyncio.shield(task)
 
-    async def _look(self, picture: bytes) -> Image:
+    async def _encode(self, content: bytes) -> Image:
         try:
-            image = await self._reading.run(self._service.read, picture)
+            image = await self._decoding.run(self._service.decode, content)
         except DataError as error:
             raise HTTPException(422, str(error)) from error
-        return await self._network.run(image)
+        return await self._embedding.run(image)
 
-    def _settle(self, key: bytes, task: asyncio.Task[Image]) -> None:
+    def _forget(self, key: bytes, task: asyncio.Task[Image]) -> None:
         if task.cancelled() or task.exception():
-            self._kept.pop(key, None)
-        while len(self._kept) > _N_KEPT:
-            self._kept.popitem(last=False)
+            self._tasks.pop(key, None)
+        while len(self._tasks) > _N_REMEMBERED:
+            self._tasks.popitem(last=False)

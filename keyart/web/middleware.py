@@ -1,22 +1,21 @@
-"""The gate that every request passes: who may come in, which headers go out, and how long it took."""
+"""Middleware: metrics, security headers, authentication, and an answer to unexpected errors."""
 
 from __future__ import annotations
 
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
-from fastapi import Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import RedirectResponse
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keyart.web.errors import problem
 
 _log = logging.getLogger(__name__)
-
-Next = Callable[[Request], Awaitable[Response]]
 
 LOOPBACK = ("127.0.0.1", "localhost")
 """Hosts that nobody outside this machine reaches."""
@@ -30,86 +29,133 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_OPEN = frozenset({"/healthz", "/readyz"})
+_PUBLIC_PATHS = frozenset({"/healthz", "/readyz"})
 _COOKIE = "keyart-token"
 
 
-class Gate:
-    """Guards, dresses and counts; used as FastAPI's middleware.
+def add_middleware(app: FastAPI, token: str | None, registry: CollectorRegistry) -> None:
+    """Add all middleware to an application; the last one added sees a request first."""
+    app.add_middleware(ErrorMiddleware)
+    app.add_middleware(AuthenticationMiddleware, token=token)
+    app.add_middleware(SecurityHeadersMiddleware)
+    app.add_middleware(MetricsMiddleware, registry=registry)
 
-    Parameters
-    ----------
-    token : str or None
-        What a client must show; without one only this machine is served.
-    registry : prometheus_client.CollectorRegistry
-        Where requests are counted.
-    """
 
-    def __init__(self, token: str | None, registry: CollectorRegistry) -> None:
-        self._token = token
+class MetricsMiddleware:
+    """Counts requests and measures how long they take."""
+
+    def __init__(self, app: ASGIApp, registry: CollectorRegistry) -> None:
+        self._app = app
         labels = ("method", "route")
         self._requests = Counter("keyart_requests", "Requests answered.", (*labels, "status"), registry=registry)
         self._seconds = Histogram("keyart_request_seconds", "Time to answer.", labels, registry=registry)
 
-    async def __call__(self, request: Request, answer: Next) -> Response:
-        """Let a request pass, or not.
-
-        Parameters
-        ----------
-        request : Request
-            What came.
-        answer : callable
-            The rest of the application.
-
-        Returns
-        -------
-        Response
-            With headers.
-        """
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and count it by its route and status."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
         started = time.perf_counter()
-        response = self._refusal(request) or await _answered(request, answer)
-        for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
+
+        async def observed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._observe(scope, message["status"], time.perf_counter() - started)
+            await send(message)
+
+        await self._app(scope, receive, observed)
+
+    def _observe(self, scope: Scope, status: int, seconds: float) -> None:
         # The route, not the path: a client must not be able to make up names of counters.
-        route = getattr(request.scope.get("route"), "path", "other")
-        method = request.method if request.method in ("GET", "HEAD", "POST") else "other"
-        self._requests.labels(method, route, response.status_code).inc()
-        self._seconds.labels(method, route).observe(time.perf_counter() - started)
-        return response
+        route = getattr(scope.get("route"), "path", "other")
+        method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST") else "other"
+        self._requests.labels(method, route, status).inc()
+        self._seconds.labels(method, route).observe(seconds)
+
+
+class SecurityHeadersMiddleware:
+    """Adds `HEADERS` to every response."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and complete the headers of its response."""
+
+        async def completed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, completed)
+
+
+class AuthenticationMiddleware:
+    """Refuses requests without the token; without one it serves this machine only, and no foreign pages."""
+
+    def __init__(self, app: ASGIApp, token: str | None) -> None:
+        self._app = app
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        refusal = self._refusal(Request(scope)) if scope["type"] == "http" else None
+        await (refusal or self._app)(scope, receive, send)
 
     def _refusal(self, request: Request) -> Response | None:
         if (origin := request.headers.get("origin")) and urlsplit(origin).netloc != request.headers.get("host"):
-            # A foreign page may make a browser send things, but not without saying whose page it is.
+            # A foreign page can make a browser send requests, but not without its origin.
             return problem(403, f"expected a page of this server to ask, received one of {origin[:100]!r}")
         if self._token is None:
-            # A foreign page may lead its own name to 127.0.0.1; the browser then still says that name.
+            # A foreign page can resolve its own name to 127.0.0.1; the browser still sends that name.
             local = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
             return None if local in LOOPBACK else problem(403, f"expected the host {LOOPBACK[0]}, received {local!r}")
         if request.method == "GET" and self._matches(request.query_params.get("token", "")):
-            # The address bar, and with it the history, must not keep the token.
-            url = request.url.remove_query_params("token")
-            # Of "//elsewhere" a browser would make another host.
-            path = "/" + url.path.lstrip("/")
-            response = RedirectResponse(f"{path}?{url.query}" if url.query else path, 303)
-            response.set_cookie(_COOKIE, self._token, httponly=True, samesite="strict")
-            return response
-        if request.url.path in _OPEN or self._matches(_shown(request)):
+            return self._redirect(request, self._token)
+        if request.url.path in _PUBLIC_PATHS or self._matches(_token_of(request)):
             return None
         return problem(401, "expected the token as `Authorization: Bearer …`", {"WWW-Authenticate": "Bearer"})
 
-    def _matches(self, shown: str) -> bool:
-        return secrets.compare_digest(shown.encode(), (self._token or "").encode())
+    def _redirect(self, request: Request, token: str) -> Response:
+        """Move the token from the address into a cookie: address bar and history must not keep it."""
+        url = request.url.remove_query_params("token")
+        # Of "//elsewhere" a browser would make another host.
+        path = "/" + url.path.lstrip("/")
+        response = RedirectResponse(f"{path}?{url.query}" if url.query else path, 303)
+        response.set_cookie(_COOKIE, token, httponly=True, samesite="strict")
+        return response
+
+    def _matches(self, token: str) -> bool:
+        return secrets.compare_digest(token.encode(), (self._token or "").encode())
 
 
-async def _answered(request: Request, answer: Next) -> Response:
-    try:
-        return await answer(request)
-    except Exception:  # a mistake of ours is an answer as well, with headers, and is counted
-        _log.exception("%s %s failed", request.method, getattr(request.scope.get("route"), "path", "other"))
-        return problem(500, "something unexpected went wrong; the server's log says what")
+class ErrorMiddleware:
+    """Answers an unexpected error; inside the other middleware, so that the answer has headers and is counted."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and log what it raises."""
+        is_started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal is_started
+            is_started = is_started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception:
+            if scope["type"] != "http" or is_started:
+                raise
+            _log.exception("%s %s failed", scope["method"], getattr(scope.get("route"), "path", "other"))
+            response = problem(500, "something unexpected went wrong; the server's log says what")
+            await response(scope, receive, send)
 
 
-def _shown(request: Request) -> str:
+def _token_of(request: Request) -> str:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return token.strip()

@@ -1,7 +1,4 @@
-"""Lines in front of threads: work that takes the processor leaves the event loop, and no line grows without bound.
-
-`Line` makes calls one by one, `BatchLine` makes one call of whatever waits.
-"""
+"""Worker threads with bounded queues, so that work that takes the processor leaves the event loop free."""
 
 from __future__ import annotations
 
@@ -19,138 +16,85 @@ Result = TypeVar("Result")
 Item = TypeVar("Item")
 
 
-class Line:
-    """Threads with a bounded line in front of them.
+class WorkerPool:
+    """Threads that run one call each; a call over `max_pending` gets 503, one over `timeout_s` gets 504."""
 
-    Parameters
-    ----------
-    n_threads : int
-        How many calls run at once.
-    n_places : int
-        How many calls may run or wait; who comes then is sent away with 503.
-    limit_s : float
-        How long a call may wait and run, in seconds; its caller then gets 504.
-    """
-
-    def __init__(self, n_threads: int, n_places: int, limit_s: float) -> None:
+    def __init__(self, n_threads: int, max_pending: int, timeout_s: float) -> None:
         self._threads = ThreadPoolExecutor(n_threads)
-        self._n_places = n_places
-        self._limit_s = limit_s
-        self._n_taken = 0
+        self._max_pending = max_pending
+        self._timeout_s = timeout_s
+        self._n_pending = 0
 
     async def run(self, call: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        """Call a function in a thread.
-
-        Parameters
-        ----------
-        call : callable
-            The function.
-        *args, **kwargs
-            What it is called with.
-
-        Returns
-        -------
-        object
-            What it returns.
-
-        Raises
-        ------
-        HTTPException
-            The line is full (503), or the time is up (504).
-        """
-        if self._n_taken >= self._n_places:
+        """Call a function in a thread."""
+        if self._n_pending >= self._max_pending:
             raise _busy()
-        self._n_taken += 1
+        self._n_pending += 1
         future = self._threads.submit(partial(call, *args, **kwargs))
         loop = asyncio.get_running_loop()
-        # A place is free when the work is over, not when its caller has lost patience.
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._leave))
+        # The call is pending until the work is over, not until its caller gives up.
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._done))
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), self._limit_s)
+            return await asyncio.wait_for(asyncio.wrap_future(future), self._timeout_s)
         except TimeoutError as error:
-            raise _late(self._limit_s) from error
+            raise _timed_out(self._timeout_s) from error
 
-    def _leave(self) -> None:
-        self._n_taken -= 1
+    def _done(self) -> None:
+        self._n_pending -= 1
 
     def close(self) -> None:
-        """Let what runs come to its end, and forget what waits."""
+        """Wait for the calls that run, and cancel those that wait."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
 
-class BatchLine(Generic[Item, Result]):
-    """One thread that answers whatever waits for it together, as a network does best.
+class MicroBatcher(Generic[Item, Result]):
+    """One thread that processes all items that wait in one call, `max_batch` at most, which is what networks do best.
 
-    Parameters
-    ----------
-    call : callable
-        Given a list of items, returns a list of their results.
-    n_together : int
-        How many items it is given at most.
-    n_places : int
-        How many items may wait or be in work; who comes then is sent away with 503.
-    limit_s : float
-        How long an item may wait and be in work, in seconds; its caller then gets 504.
+    An item over `max_pending` gets 503, one over `timeout_s` gets 504.
     """
 
     def __init__(
-        self, call: Callable[[list[Item]], Sequence[Result]], n_together: int, n_places: int, limit_s: float
+        self, call: Callable[[list[Item]], Sequence[Result]], max_batch: int, max_pending: int, timeout_s: float
     ) -> None:
         self._call = call
-        self._n_together = n_together
-        self._n_places = n_places
-        self._limit_s = limit_s
+        self._max_batch = max_batch
+        self._max_pending = max_pending
+        self._timeout_s = timeout_s
         self._thread = ThreadPoolExecutor(1)
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
-        self._n_in_work = 0
-        self._working: asyncio.Task[None] | None = None
+        self._n_running = 0
+        self._task: asyncio.Task[None] | None = None
 
     async def run(self, item: Item) -> Result:
-        """Have an item answered, with others if others wait.
-
-        Parameters
-        ----------
-        item : object
-            What is asked.
-
-        Returns
-        -------
-        object
-            Its result.
-
-        Raises
-        ------
-        HTTPException
-            The line is full (503), or the time is up (504).
-        """
-        if len(self._waiting) + self._n_in_work >= self._n_places:
+        """Process an item, together with others that wait."""
+        if len(self._waiting) + self._n_running >= self._max_pending:
             raise _busy()
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, answer))
-        if self._working is None:
-            self._working = asyncio.create_task(self._work())
+        if self._task is None:
+            self._task = asyncio.create_task(self._work())
         try:
-            return await asyncio.wait_for(answer, self._limit_s)
+            return await asyncio.wait_for(answer, self._timeout_s)
         except TimeoutError as error:
-            raise _late(self._limit_s) from error
+            raise _timed_out(self._timeout_s) from error
 
     async def _work(self) -> None:
         try:
             while self._waiting:
-                taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._n_together))]
-                # Whoever has lost patience is not computed for.
-                await self._answer([(item, answer) for item, answer in taken if not answer.done()])
+                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._max_batch))]
+                # Nothing is computed for callers that have given up.
+                await self._process([(item, answer) for item, answer in batch if not answer.done()])
         finally:
-            self._working = None
+            self._task = None
 
-    async def _answer(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+    async def _process(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         if not batch:
             return
-        self._n_in_work = len(batch)
+        self._n_running = len(batch)
         loop = asyncio.get_running_loop()
         try:
             results = await loop.run_in_executor(self._thread, self._call, [item for item, _ in batch])
-        except Exception as error:  # whatever it is, it is each caller's
+        except Exception as error:  # whatever it is, each caller gets it
             for _, answer in batch:
                 if not answer.done():
                     answer.set_exception(error)
@@ -159,10 +103,10 @@ class BatchLine(Generic[Item, Result]):
                 if not answer.done():
                     answer.set_result(result)
         finally:
-            self._n_in_work = 0
+            self._n_running = 0
 
     def close(self) -> None:
-        """Let what runs come to its end, and forget what waits."""
+        """Wait for the batch that runs, and cancel the items that wait."""
         for _, answer in self._waiting:
             answer.cancel()
         self._waiting.clear()
@@ -173,5 +117,5 @@ def _busy() -> HTTPException:
     return HTTPException(503, "the server is busy; ask again in a second", {"Retry-After": "1"})
 
 
-def _late(limit_s: float) -> HTTPException:
-    return HTTPException(504, f"this took longer than {limit_s:.0f} s")
+def _timed_out(timeout_s: float) -> HTTPException:
+    return HTTPException(504, f"this took longer than {timeout_s:.0f} s")

@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.lazy import lazy
-from features.encoders.encoder import Extractor, extractor_of
+from features.encoders.encoder import Encoder, encoder_for
+from features.identity import Identity
 from features.images import Resize
-from features.store import FeatureStore, Identity
+from features.store import FeatureStore
 from keyart.workspace.settings import keras_models_dir
 
 # From this many images on a whole batch is faster; it takes as long if it is not full.
@@ -32,16 +33,16 @@ class WorkspaceEncoder:
 
     def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Compute features of shape (n, n_features) from pixels of shape (n, 224, 224, 3)."""
-        return self.extractor(len(pixels))(pixels)
+        return self.encoder(len(pixels))(pixels)
 
-    def extractor(self, n_images: int) -> Extractor:
-        """Return the extractor that is fastest for about this many images."""
+    def encoder(self, n_images: int) -> Encoder:
+        """Return the encoder that is fastest for about this many images."""
         return self._single if n_images < _MIN_BATCH else self._batch
 
     @lazy
-    def _single(self) -> Extractor:
-        return extractor_of(self._store, keras_models_dir())
+    def _single(self) -> Encoder:
+        return encoder_for(self._store, keras_models_dir())
 
     @lazy
-    def _batch(self) -> Extractor:
-        return extractor_of(self._store, keras_models_dir(), batch_size=None)
+    def _batch(self) -> Encoder:
+        return encoder_for(self._store, keras_models_dir(), batch_size=None)

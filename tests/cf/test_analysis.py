@@ -10,6 +10,8 @@ from cf.analysis import best_rated, clusters, film_map, largest_biases, most_rat
 from cf.ratings import Ratings
 from tests.contracts import ratings_of
 
+pytestmark = pytest.mark.heavy
+
 TITLES = {11: "Heat (1995)", 12: "Ran (1985)", 13: "Ronin (1998)"}
 # Film 11: 4.25 from four; 12: 5 from one; 13: 2 from two; 14, without a title: 4.25 from two.
 STARS = [[4, 5, 2, 0], [4, 0, 2, 0], [4, 0, 0, 4], [5, 0, 0, 4.5]]

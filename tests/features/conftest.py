@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from features.encoders.keras import Backbone, BackboneChoice, load_backbone
+from features.encoders.keras import Backbone, load_backbone
+from features.options import ExtractOptions
 from features.pipeline import Picture
 
 
@@ -71,4 +72,4 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Backbone:
     """A small network, loaded as a user's own file is."""
     path = tmp_path_factory.mktemp("network") / "tiny.keras"
     small_model().save(path)
-    return load_backbone(BackboneChoice(str(path)), path.parent)
+    return load_backbone(ExtractOptions(str(path)), path.parent)

@@ -24,7 +24,7 @@ import pyarrow.dataset
 import pyarrow.parquet  # noqa: F401
 from PIL import Image
 
-from features.encoders.encoder import Extractor
+from features.encoders.encoder import Encoder
 from features.encoders.keras import Backbone
 from features.extraction import extract_features
 from features.pipeline import Picture
@@ -46,7 +46,7 @@ def network(batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     return maps + np.arange(len(batch), dtype=np.float32)[:, None, None, None] + maps.mean()
 
 
-EXTRACTOR = Extractor(Backbone("sampler", "ab" * 32, "cd" * 32, (4, 4, 3), network, batch_size=3))
+ENCODER = Encoder(Backbone("sampler", "ab" * 32, "cd" * 32, (4, 4, 3), network, batch_size=3))
 BROKEN = b"once upon a time"
 FIRST = [Picture(number, BROKEN if number in (2, 7) else draw(number)) for number in range(10)]
 # 3 and 4 are gone, 6 is another picture, 2 is mended, 10 to 13 are new.
@@ -54,8 +54,8 @@ LATER = [Picture(number, draw(number + 100 * (number == 6))) for number in range
 
 
 def run(folder: Path, pictures: Sequence[Picture]) -> None:
-    store = FeatureStore.create(folder, EXTRACTOR.identity, {})
-    extract_features(pictures, EXTRACTOR, store, shard_rows=SHARD_ROWS)
+    store = FeatureStore.create(folder, ENCODER.identity, {})
+    extract_features(pictures, ENCODER, store, shard_rows=SHARD_ROWS)
 
 
 def in_child(work: Callable[[], None]) -> int:

@@ -14,6 +14,8 @@ from features.store import FeatureStore
 from keyart.cli import main
 from tests.features.conftest import draw_poster
 
+pytestmark = pytest.mark.heavy
+
 Typed = Callable[..., tuple[int, str, str]]
 
 

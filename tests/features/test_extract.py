@@ -1,4 +1,4 @@
-"""The public face: `from features import extract`, and what its choices leave in the folder."""
+"""Extraction of any images into a folder, and what its options leave there."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from catalog.errors import ConfigError, DataError
-from features import extract
-from features.encoders.encoder import Extractor, extractor_of, load_extractor, to_float16
-from features.encoders.keras import Backbone, BackboneChoice
-from features.extraction import WHITENING_SAMPLE, kept_whitening, open_store, spread_out, whiten
+from catalog.errors import DataError
+from features.encoders.encoder import Encoder, encoder_for, to_float16
+from features.encoders.keras import Backbone
+from features.extraction import WHITENING_SAMPLE, spread_out
 from features.images import read_image
+from features.options import ExtractOptions
 from features.pipeline import Computed, Picture, compute
-from features.pooling import Pooling, Whitening
 from features.store import FeatureStore
+from features.whitening import Whitening
+from keyart.pipeline.features import extract_images
 from tests.features.conftest import draw_poster
 
 KerasFile = Callable[..., Path]
@@ -43,7 +47,7 @@ def posters(tmp_path: Path) -> list[Path]:
 
 def test_paths_and_bytes_become_rows_by_their_names(tmp_path: Path, network: str, posters: list[Path]) -> None:
     items = [("a", posters[0]), ("b", str(posters[1])), ("c", posters[2].read_bytes()), ("d", b"text")]
-    report = extract(iter(items), tmp_path / "f", backbone=network)
+    report = extract_images(iter(items), tmp_path / "f", ExtractOptions(network))
     assert (report.n_new, [(one.picture_id, one.reason) for one in report.skipped]) == (
         3,
         [("d", "this is not a picture; expected JPEG, PNG, WebP or GIF")],
@@ -62,10 +66,12 @@ def test_items_are_added_and_others_stay_unless_told_otherwise(
     tmp_path: Path, network: str, posters: list[Path]
 ) -> None:
     out = tmp_path / "f"
-    extract([(path.stem, path) for path in posters[:3]], out, backbone=network)
-    assert extract([(path.stem, path) for path in posters[2:]], out, backbone=network).n_new == 2
+    extract_images([(path.stem, path) for path in posters[:3]], out, ExtractOptions(network))
+    assert extract_images([(path.stem, path) for path in posters[2:]], out, ExtractOptions(network)).n_new == 2
     assert FeatureStore.open(out).rows().picture_ids.tolist() == list("abcde")
-    report = extract([(path.stem, path) for path in posters[3:]], out, backbone=network, drop_gone=True)
+    report = extract_images(
+        [(path.stem, path) for path in posters[3:]], out, ExtractOptions(network), drop_missing=True
+    )
     assert (report.n_new, report.n_known, report.n_dropped) == (0, 2, 3)
     assert FeatureStore.open(out).rows().picture_ids.tolist() == ["d", "e"]
 
@@ -81,39 +87,48 @@ def test_items_are_read_as_they_are_needed(network: str, tmp_path: Path, posters
 
     n_done = 0
 
-    def count() -> None:
+    def count(n_images: int) -> None:
         nonlocal n_done
-        n_done += 1
+        n_done += n_images
         n_ahead.append(n_given - n_done)
 
-    extract(items(), tmp_path / "f", backbone=network, on_picture=count)
+    def progress(*_: object) -> nullcontext[Callable[[int], None]]:
+        return nullcontext(count)
+
+    extract_images(items(), tmp_path / "f", ExtractOptions(network), progress=progress)
     assert n_done == 400
     assert max(n_ahead) < 200
 
 
 def test_a_name_that_is_given_twice_is_reported(tmp_path: Path, network: str, posters: list[Path]) -> None:
-    report = extract([("a", posters[0]), ("a", posters[1])], tmp_path / "f", backbone=network)
+    report = extract_images([("a", posters[0]), ("a", posters[1])], tmp_path / "f", ExtractOptions(network))
     assert (report.n_new, report.skipped[0].reason) == (1, "a was given twice; the first counts")
 
 
 def test_ids_may_come_out_of_an_array(tmp_path: Path, network: str, posters: list[Path]) -> None:
-    assert extract(zip(np.arange(5), posters, strict=True), tmp_path / "f", backbone=network).n_new == 5
+    options = ExtractOptions(network)
+    assert extract_images(zip(np.arange(5), posters, strict=True), tmp_path / "f", options).n_new == 5
     assert FeatureStore.open(tmp_path / "f").rows().movie_ids.tolist() == [0, 1, 2, 3, 4]
-    assert extract(zip(np.array(list("abcde")), posters, strict=True), tmp_path / "g", backbone=network).n_new == 5
+    assert (
+        extract_images(
+            zip(np.array(list("abcde")), posters, strict=True), tmp_path / "g", ExtractOptions(network)
+        ).n_new
+        == 5
+    )
     assert FeatureStore.open(tmp_path / "g").rows().picture_ids.tolist() == list("abcde")
 
 
 def test_names_are_all_integers_or_all_texts(tmp_path: Path, network: str, posters: list[Path]) -> None:
     with pytest.raises(TypeError, match="all int or all str, received 'b'"):
-        extract([(1, posters[0]), ("b", posters[1])], tmp_path / "f", backbone=network)
-    extract([(1, posters[0])], tmp_path / "f", backbone=network)
+        extract_images([(1, posters[0]), ("b", posters[1])], tmp_path / "f", ExtractOptions(network))
+    extract_images([(1, posters[0])], tmp_path / "f", ExtractOptions(network))
     with pytest.raises(DataError, match="never stand in one folder; name another one"):
-        extract([("b", posters[1])], tmp_path / "f", backbone=network)
+        extract_images([("b", posters[1])], tmp_path / "f", ExtractOptions(network))
     assert FeatureStore.open(tmp_path / "f").rows().movie_ids.tolist() == [1]
 
 
 def test_texts_are_no_movie_ids(tmp_path: Path, network: str, posters: list[Path]) -> None:
-    extract([("a", posters[0])], tmp_path / "f", backbone=network)
+    extract_images([("a", posters[0])], tmp_path / "f", ExtractOptions(network))
     with pytest.raises(DataError, match="names in place of movie_ids"):
         _ = FeatureStore.open(tmp_path / "f").rows().movie_ids
 
@@ -123,40 +138,40 @@ def test_a_choice_of_features_is_an_identity(
     tmp_path: Path, network: str, posters: list[Path], choice: dict[str, str]
 ) -> None:
     items = [(path.stem, path) for path in posters]
-    extract(items, tmp_path / "f", backbone=network, **choice)  # type: ignore[arg-type]
+    extract_images(items, tmp_path / "f", ExtractOptions(network, **choice))  # type: ignore[arg-type]
     store = FeatureStore.open(tmp_path / "f")
     (name,) = choice
     assert getattr(store.identity, name) == choice[name]
     with pytest.raises(DataError, match="never mix"):
-        extract(items, tmp_path / "f", backbone=network)
-    extractor = extractor_of(store, tmp_path)
+        extract_images(items, tmp_path / "f", ExtractOptions(network))
+    encoder = encoder_for(store, tmp_path)
     stored = np.concatenate(list(store.blocks(store.rows())))
-    pixels = np.stack([read_image(path, extractor.resize)[0] for path in posters])
-    np.testing.assert_allclose(extractor(pixels), stored, rtol=2e-3, atol=2e-3)
+    pixels = np.stack([read_image(path, encoder.resize)[0] for path in posters])
+    np.testing.assert_allclose(encoder(pixels), stored, rtol=2e-3, atol=2e-3)
 
 
-def test_an_unknown_engine_is_named(tmp_path: Path, network: str) -> None:
-    with pytest.raises(ConfigError, match="--engine openvino: expected keras or onnx"):
-        extract([], tmp_path / "f", backbone=network, engine="openvino")
+def test_an_unknown_engine_is_named() -> None:
+    with pytest.raises(ValueError, match="engine: expected keras or onnx, received 'openvino'"):
+        ExtractOptions(engine="openvino")  # type: ignore[arg-type]
 
 
 def test_a_whitening_is_learned_once_and_kept_with_its_features(
     tmp_path: Path, network: str, posters: list[Path]
 ) -> None:
-    out, choice = tmp_path / "f", BackboneChoice(network)
-    plain = load_extractor(choice, tmp_path, pooling=Pooling.GEM)
-    pictures = [Picture(path.stem, path) for path in posters]
-    assert kept_whitening(out, plain) is None
-    whitened = whiten(plain, pictures, out)
-    open_store(out, choice, whitened)
-    # Learnt from other pictures it would be another one.
-    again = whiten(plain, pictures[:2], out)
-    assert again.identity == whitened.identity
-    extract([(path.stem, path) for path in posters], out, backbone=network, pooling="gem")
+    out, items = tmp_path / "f", [(path.stem, path) for path in posters]
+    options = ExtractOptions(network, pooling="gem", whiten=True)
+    assert extract_images(iter(items[:3]), out, options).n_new == 3
+    learned = FeatureStore.open(out).identity
+    assert learned.whitening_sha256 is not None
+    # Learned from all five images it would be another one.
+    for again in (options, replace(options, whiten=None)):
+        extract_images(iter(items), out, again)
+        assert FeatureStore.open(out).identity == learned
+    with pytest.raises(DataError, match="never mix"):
+        extract_images(items, out, replace(options, whiten=False))
     store = FeatureStore.open(out)
     assert len(store.rows()) == 5
-    assert store.identity.whitening_sha256 is not None
-    assert extractor_of(store, tmp_path).identity == store.identity
+    assert encoder_for(store, tmp_path).identity == store.identity
     Whitening.fit(np.eye(3, dtype=np.float32)).save(out / "whitening.npz")
     with pytest.raises(DataError, match=r"whitening\.npz is of other features; run `keyart extract --replace`"):
         store.whitening()
@@ -164,10 +179,15 @@ def test_a_whitening_is_learned_once_and_kept_with_its_features(
     with pytest.raises(DataError, match=r"whitening\.npz is missing"):
         store.whitening()
     with pytest.raises(DataError, match=r"whitening\.npz is missing; run `keyart extract --replace`"):
-        whiten(plain, pictures, out)
+        extract_images(items, out, options)
     # What the message advises.
-    relearned = whiten(plain, pictures, out, lost_is_none=True)
-    assert open_store(out, choice, relearned, replace=True).whitening() is not None
+    extract_images(items, out, replace(options, replace=True))
+    assert FeatureStore.open(out).whitening() is not None
+
+
+def test_features_are_not_whitened_by_default(tmp_path: Path, network: str, posters: list[Path]) -> None:
+    extract_images([(path.stem, path) for path in posters], tmp_path / "f", ExtractOptions(network, pooling="gem"))
+    assert FeatureStore.open(tmp_path / "f").whitening() is None
 
 
 @pytest.mark.parametrize("n_pictures", [0, 1, 2000, 2001, 3999, 5000])
@@ -186,9 +206,9 @@ def test_the_network_is_never_given_a_batch_across_a_shards_end(tmp_path: Path, 
         sizes.append(int((batch.reshape(len(batch), -1).any(axis=1)).sum()))
         return batch[:, :1, :1].astype(np.float32)
 
-    extractor = Extractor(Backbone("counter", "00", "00", (1, 1, 3), infer, batch_size=4))
+    encoder = Encoder(Backbone("counter", "00", "00", (1, 1, 3), infer, batch_size=4))
     pictures = [Picture(number, posters[0]) for number in range(23)]
-    list(compute(pictures, extractor, shard_rows=10))
+    list(compute(pictures, encoder, shard_rows=10))
     assert sizes == [4, 4, 2, 4, 4, 2, 3]
 
 
@@ -210,8 +230,8 @@ class _Watched:
             return self._changed.wait_for(lambda: self.n_begun >= n_batches, timeout=60)
 
 
-def _watched(network: _Watched) -> Extractor:
-    return Extractor(Backbone("watched", "00", "00", (1, 1, 3), network, batch_size=2))
+def _watched(network: _Watched) -> Encoder:
+    return Encoder(Backbone("watched", "00", "00", (1, 1, 3), network, batch_size=2))
 
 
 def test_the_network_goes_on_while_its_last_numbers_are_looked_after(posters: list[Path]) -> None:
@@ -242,13 +262,38 @@ def test_what_the_network_raises_arrives_and_ends_the_threads(posters: list[Path
         raise DataError("no such numbers")
 
     before = set(threading.enumerate())
-    extractor = Extractor(Backbone("raising", "00", "00", (1, 1, 3), infer, batch_size=2))
+    encoder = Encoder(Backbone("raising", "00", "00", (1, 1, 3), infer, batch_size=2))
     with pytest.raises(DataError, match="no such numbers"):
-        list(compute([Picture(number, posters[0]) for number in range(100)], extractor))
+        list(compute([Picture(number, posters[0]) for number in range(100)], encoder))
     gc.collect()
     assert set(threading.enumerate()) <= before
 
 
-def test_importing_features_loads_nothing_heavy() -> None:
-    code = "import sys, features; sys.exit(bool({'tensorflow', 'keras', 'numpy', 'PIL'} & set(sys.modules)))"
+def test_options_load_nothing_heavy() -> None:
+    code = "import sys, features.options; sys.exit(bool({'tensorflow', 'keras', 'numpy', 'PIL'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_command_has_the_defaults_of_the_options() -> None:
+    from keyart.cli.commands.extract import command
+
+    typed = {parameter.name: parameter.default for parameter in command.params}
+    options = ExtractOptions()
+    for name in ("backbone", "weights", "seed", "engine", "resize"):
+        assert typed[name] == getattr(options, name)
+    assert typed["features"] == options.pooling
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"pooling": "max"}, "pooling: expected raw or gem or rmac, received 'max'"),
+        ({"resize": "bilinear"}, "resize: expected antialias or nearest"),
+        ({"seed": -1}, "seed: expected 0 or more"),
+        ({"batch_size": 0}, "batch_size: expected 1 or more"),
+        ({"whiten": True}, "whiten: expected pooling gem or rmac"),
+    ],
+)
+def test_wrong_options_are_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ExtractOptions(**wrong)

@@ -7,7 +7,8 @@ import numpy.typing as npt
 import pytest
 
 from catalog.errors import DataError
-from features.pooling import Pooling, Whitening, pool
+from features.pooling import Pooling, pool
+from features.whitening import Whitening
 
 POOLED = [Pooling.GEM, Pooling.RMAC]
 
@@ -55,7 +56,7 @@ def test_a_map_of_zeros_is_no_division_by_zero(pooling: Pooling) -> None:
 
 @pytest.mark.parametrize("pooling", POOLED)
 def test_what_is_no_map_cannot_be_pooled(pooling: Pooling) -> None:
-    with pytest.raises(DataError, match=rf"has the shape \(10,\); {pooling} wants a map .* --features raw"):
+    with pytest.raises(DataError, match=rf"has the shape \(10,\); {pooling} needs a map .* --features raw"):
         pool(np.ones((1, 10), np.float32), pooling)
 
 
@@ -76,12 +77,12 @@ def test_a_sample_smaller_than_the_dimensions_will_do() -> None:
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_whitening_cannot_be_learned_from_nothing(n: int) -> None:
-    with pytest.raises(DataError, match=f"{n} are too few"):
+    with pytest.raises(DataError, match=f"{n} images are too few"):
         Whitening.fit(np.ones((n, 5), np.float32))
 
 
 def test_whitening_cannot_be_learned_from_copies_of_one_picture() -> None:
-    with pytest.raises(DataError, match="the features of these 3 are all the same; expected different pictures"):
+    with pytest.raises(DataError, match="the features of these 3 images are all the same"):
         Whitening.fit(np.repeat(pool(_maps(1), Pooling.GEM), 3, axis=0))
 
 

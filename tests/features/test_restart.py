@@ -11,7 +11,9 @@ from features.extraction import extract_features
 from features.pipeline import Picture
 from features.store import FeatureStore
 from tests.features import killed
-from tests.features.killed import EXTRACTOR, FIRST, LATER, SHARD_ROWS
+from tests.features.killed import ENCODER, FIRST, LATER, SHARD_ROWS
+
+pytestmark = pytest.mark.heavy
 
 
 @pytest.mark.parametrize("step", [9, pytest.param(1, marks=pytest.mark.slow)])
@@ -30,8 +32,8 @@ def test_killed_at_a_write_and_taken_up_again_equals_undisturbed_bit_for_bit(tmp
 
 
 def _run(folder: Path, pictures: list[Picture]) -> FeatureStore:
-    store = FeatureStore.create(folder, EXTRACTOR.identity, {})
-    extract_features(pictures, EXTRACTOR, store, shard_rows=SHARD_ROWS)
+    store = FeatureStore.create(folder, ENCODER.identity, {})
+    extract_features(pictures, ENCODER, store, shard_rows=SHARD_ROWS)
     return store
 
 
@@ -58,11 +60,11 @@ def test_a_damaged_shard_is_found_and_its_pictures_computed_again(tmp_path: Path
         path.unlink()
     else:
         path.write_bytes(after[damage])
-    report = extract_features(FIRST, EXTRACTOR, hurt, shard_rows=SHARD_ROWS)
+    report = extract_features(FIRST, ENCODER, hurt, shard_rows=SHARD_ROWS)
     assert (report.n_new, report.n_known) == (SHARD_ROWS, 8 - SHARD_ROWS)
     # Without its record, a shard was never complete, which is no damage.
-    assert len(report.mended) == (0 if (suffix, damage) == ("json", "gone") else 1)
-    assert all("features-00001" in reason for reason in report.mended)
+    assert len(report.damaged) == (0 if (suffix, damage) == ("json", "gone") else 1)
+    assert all("features-00001" in reason for reason in report.damaged)
     expected, received = whole.rows(check=True), hurt.rows(check=True)
     assert received.poster_sha256s == expected.poster_sha256s
     np.testing.assert_array_equal(
@@ -76,7 +78,7 @@ def test_what_an_interrupted_run_left_is_swept_away(tmp_path: Path) -> None:
     before = killed.files_of(tmp_path)
     for name in ("features-00099.npy", "features-00098.parquet", ".features-00097.npy.12ab34cd.partial"):
         (tmp_path / name).write_bytes(b"half")
-    extract_features(FIRST, EXTRACTOR, store, shard_rows=SHARD_ROWS)
+    extract_features(FIRST, ENCODER, store, shard_rows=SHARD_ROWS)
     assert killed.files_of(tmp_path) == before
 
 

@@ -17,22 +17,25 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-import features
 from catalog.errors import ConfigError, DataError, StoreError
 from catalog.io.remote import RemotePath, as_path
-from features.encoders.encoder import Extractor, load_extractor
-from features.encoders.keras import Backbone, BackboneChoice
+from features.encoders.encoder import Encoder, load_encoder
+from features.encoders.keras import Backbone
 from features.extraction import open_store
+from features.options import ExtractOptions
 from features.pipeline import Picture
-from features.spark import extract, extract_features, folder_at, frame_of, read_table, sample_of, session
+from features.spark import Job, extract, folder_at, frame_of, read_table, sample_of, session
 from features.spark.cluster import _s3_options
-from features.spark.tasks import Recipe, Task, _extractor, _seeing_cores
+from features.spark.tasks import Recipe, Task, _encoder, _limited_cores
 from features.store import FeatureStore
 from keyart.cli import main
+from keyart.pipeline.features import extract_images
 from tests.features.conftest import draw_poster, small_model
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+pytestmark = pytest.mark.heavy
 
 needs_java = pytest.mark.skipif(
     which("java") is None and "JAVA_HOME" not in os.environ, reason="Spark needs Java 17 (openjdk-17-jre-headless)"
@@ -74,7 +77,9 @@ def _pictures(folder: Path) -> list[Picture]:
 
 
 def _extract(df: DataFrame, out: Path | str, network: Path, **how: Any) -> tuple[int, int, int]:
-    report = extract(df, out, backbone=str(network), **{"shard_rows": _SHARD_ROWS, **how})
+    options = ExtractOptions(network, **{name: how.pop(name) for name in ("engine", "resize") if name in how})
+    folder = out if isinstance(out, RemotePath) else folder_at(df.sparkSession, out)
+    report = extract(df, folder, options, network.parent, **{"shard_rows": _SHARD_ROWS, **how})
     return report.n_new, report.n_known, len(report.skipped)
 
 
@@ -109,8 +114,8 @@ def test_two_workers_give_the_bits_of_one_machine(
     df = frame_of(spark, pictures, _SHARD_ROWS)
     assert df.rdd.getNumPartitions() == 6
     assert _extract(df, tmp_path / "spark", network) == (20, 0, 2)
-    features.extract(
-        [(picture.picture_id, picture.source) for picture in pictures], tmp_path / "one", backbone=str(network)
+    extract_images(
+        [(picture.picture_id, picture.source) for picture in pictures], tmp_path / "one", ExtractOptions(network)
     )
     _assert_equal(tmp_path / "spark", tmp_path / "one")
 
@@ -129,7 +134,7 @@ def test_a_table_of_bytes_gives_the_bits_of_files(
         pd.DataFrame(table.take(rows).to_pydict()).to_parquet(tmp_path / f"posters.parquet/{part}.parquet")
     df = read_table(spark, str(tmp_path / "posters.parquet"))
     assert _extract(df, tmp_path / "spark", network) == (20, 0, 1)
-    features.extract(named.items(), tmp_path / "one", backbone=str(network))
+    extract_images(named.items(), tmp_path / "one", ExtractOptions(network))
     _assert_equal(tmp_path / "spark", tmp_path / "one")
 
 
@@ -144,9 +149,9 @@ def test_another_run_computes_what_is_new_or_changed(
     assert _extract(frame_of(spark, pictures[:18], _SHARD_ROWS), out, network) == (0, 18, 0)
     assert _times(out) == before
     draw_poster(folder / "2.png", 99)
-    assert _extract(frame_of(spark, pictures[1:], _SHARD_ROWS), out, network, drop_gone=True) == (4, 16, 0)
-    features.extract(
-        [(picture.picture_id, picture.source) for picture in pictures[1:]], tmp_path / "one", backbone=str(network)
+    assert _extract(frame_of(spark, pictures[1:], _SHARD_ROWS), out, network, drop_missing=True) == (4, 16, 0)
+    extract_images(
+        [(picture.picture_id, picture.source) for picture in pictures[1:]], tmp_path / "one", ExtractOptions(network)
     )
     _assert_equal(out, tmp_path / "one")
 
@@ -225,7 +230,7 @@ def test_other_columns_are_refused(
 @needs_java
 def test_ids_of_another_kind_are_refused(spark: SparkSession, folder: Path, network: Path, tmp_path: Path) -> None:
     out = tmp_path / "features"
-    features.extract([("heat", folder / "1.png")], out, backbone=str(network))
+    extract_images([("heat", folder / "1.png")], out, ExtractOptions(network))
     with pytest.raises(DataError, match="ids of one kind"):
         _extract(frame_of(spark, _pictures(folder)), out, network)
 
@@ -279,7 +284,7 @@ def test_a_folder_that_is_not_shared_is_told(
 
 @needs_java
 def test_onnx_runtime_in_the_workers_gives_the_bits_of_one_machine(
-    spark: SparkSession, folder: Path, tmp_path: Path
+    spark: SparkSession, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import keras
 
@@ -290,7 +295,8 @@ def test_onnx_runtime_in_the_workers_gives_the_bits_of_one_machine(
     pictures = _pictures(folder)
     assert _extract(frame_of(spark, pictures, _SHARD_ROWS), tmp_path / "spark", network, engine="onnx") == (21, 0, 0)
     items = [(picture.picture_id, picture.source) for picture in pictures]
-    features.extract(items, tmp_path / "one", backbone=str(network), engine="onnx", cache_dir=tmp_path / "cache")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "cache"))
+    extract_images(items, tmp_path / "one", ExtractOptions(network, engine="onnx"))
     _assert_equal(tmp_path / "spark", tmp_path / "one")
 
 
@@ -299,9 +305,9 @@ def test_it_is_shown_how_many_tasks_are_done(
     spark: SparkSession, folder: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("features.spark.cluster._GLANCE_S", 0.01)
-    choice = BackboneChoice(str(network))
-    extractor = load_extractor(choice, tmp_path)
-    store = open_store(tmp_path / "features", choice, extractor)
+    options = ExtractOptions(network)
+    encoder = load_encoder(options, tmp_path)
+    job = Job(options, encoder, tmp_path, open_store(tmp_path / "features", encoder, options))
     # At the pipe's end a task will wait, until the others have been seen to be done.
     content, pipe = (folder / "21.png").read_bytes(), tmp_path / "pipe.png"
     os.mkfifo(pipe)
@@ -311,7 +317,7 @@ def test_it_is_shown_how_many_tasks_are_done(
 
     def run() -> None:
         spark.sparkContext.setJobGroup("mine", "of the user")
-        extract_features(df, choice, extractor, store, tmp_path, on_progress=lambda *told: shown.append(told))
+        job.run(df, on_progress=lambda *done: shown.append(done))
         groups.append(spark.sparkContext.getLocalProperty("spark.jobGroup.id"))
 
     thread = threading.Thread(target=run, daemon=True)
@@ -387,7 +393,7 @@ def test_workers_write_the_bits_of_one_machine_into_a_bucket_and_repeat_only_wha
     (folder / "5.png").write_text("once upon a time")
     pictures = _pictures(folder)
     items = [(picture.picture_id, picture.source) for picture in pictures]
-    features.extract(items, tmp_path / "one", backbone=str(network))
+    extract_images(items, tmp_path / "one", ExtractOptions(network))
     df, out = frame_of(spark, pictures, _SHARD_ROWS), folder_at(spark, bucket)
     assert isinstance(out, RemotePath)
     assert _extract(df, bucket, network) == (20, 0, 1)
@@ -401,7 +407,7 @@ def test_workers_write_the_bits_of_one_machine_into_a_bucket_and_repeat_only_wha
     assert _extract(df, bucket, network) == (7, 13, 1)
     _assert_equal(_downloaded(out, tmp_path / "again"), tmp_path / "one")
     draw_poster(folder / "2.png", 99)
-    assert _extract(frame_of(spark, pictures[1:], _SHARD_ROWS), bucket, network, drop_gone=True) == (1, 18, 1)
+    assert _extract(frame_of(spark, pictures[1:], _SHARD_ROWS), bucket, network, drop_missing=True) == (1, 18, 1)
     with pytest.raises(DataError, match=rf"^{bucket} holds features of tiny .* never mix"):
         _extract(df, bucket, network, resize="nearest")
 
@@ -434,11 +440,11 @@ def test_a_bucket_that_is_not_there_is_one_line(spark: SparkSession, bucket: str
 def test_a_task_that_runs_again_writes_the_same_files_over(
     s3: dict[str, Any], drawn: Path, tiny: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    extractor = Extractor(tiny)
-    monkeypatch.setattr("features.spark.tasks._extractor", lambda recipe: extractor)
+    encoder = Encoder(tiny)
+    monkeypatch.setattr("features.spark.tasks._encoder", lambda recipe: encoder)
     out = as_path(f"s3://bucket/{tmp_path.name}", **s3)
     assert isinstance(out, RemotePath)
-    recipe = Recipe(BackboneChoice(), extractor.identity, None, None, None, 1)
+    recipe = Recipe(ExtractOptions(), encoder.identity, None, None, None, 1)
     paths = [str(drawn / f"{movie_id}.png") for movie_id in range(1, 11)]
     nothing = pa.array([None] * 10, pa.string())
     columns = {"id": list(range(1, 11)), "source": paths, "sha256": nothing, "known_sha256": nothing}
@@ -476,27 +482,27 @@ def test_sparks_settings_of_s3_are_those_of_arrow(told: dict[str, str], options:
 
 
 def test_a_network_is_loaded_once_a_worker(tiny: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
-    extractor = Extractor(tiny)
-    recipe = Recipe(BackboneChoice(), extractor.identity, None, None, None, 1)
+    encoder = Encoder(tiny)
+    recipe = Recipe(ExtractOptions(), encoder.identity, None, None, None, 1)
     loaded: list[Recipe] = []
-    monkeypatch.setattr(Recipe, "load", lambda self: loaded.append(self) or extractor)
+    monkeypatch.setattr(Recipe, "load", lambda self: loaded.append(self) or encoder)
     monkeypatch.setattr("features.spark.tasks._loaded", {})
     other = replace(recipe, identity=replace(recipe.identity, weights_sha256="0"))
     for one in (recipe, replace(recipe), other, other):
-        assert _extractor(one) is extractor
+        assert _encoder(one) is encoder
     assert loaded == [recipe, other]
 
 
 def test_a_worker_whose_network_is_another_one_refuses(network: Path, tiny: Backbone) -> None:
-    identity = replace(Extractor(tiny).identity, weights_sha256="0" * 64)
+    identity = replace(Encoder(tiny).identity, weights_sha256="0" * 64)
     with pytest.raises(DataError, match="a worker's network"):
-        Recipe(BackboneChoice(str(network)), identity, None, None, None, 1).load()
+        Recipe(ExtractOptions(str(network)), identity, None, None, None, 1).load()
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux lets a process choose its cores")
 def test_a_library_that_starts_counts_the_cores_of_a_task() -> None:
     before = os.sched_getaffinity(0)
-    with _seeing_cores(1):
+    with _limited_cores(1):
         assert len(os.sched_getaffinity(0)) == 1
     assert os.sched_getaffinity(0) == before
 

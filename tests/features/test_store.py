@@ -13,7 +13,8 @@ import pytest
 
 from catalog.errors import DataError, NotBuiltError, StoreError
 from features import store as store_module
-from features.store import FeatureStore, Identity, Skipped
+from features.identity import Identity
+from features.store import FeatureStore, Skipped
 
 IDENTITY = Identity("vgg16", "ab" * 32, "ef" * 32, "antialias", 6)
 OTHER = Identity("squeezenet", "cd" * 32, "ef" * 32, "antialias", 6)
@@ -229,7 +230,7 @@ def test_files_of_the_users_own_are_never_removed(tmp_path: Path) -> None:
     (tmp_path / "features-old").mkdir()
     store = FeatureStore.create(tmp_path, IDENTITY, ORIGIN)
     append(store, [1])
-    store.mend()
+    store.remove_damaged()
     FeatureStore.create(tmp_path, OTHER, ORIGIN, replace=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*own, "features-old", "features.json"])
     assert {(tmp_path / name).read_text() for name in own} == {"my own"}
@@ -301,11 +302,11 @@ def test_a_shard_that_cannot_be_read_for_once_is_not_taken_for_a_damaged_one(sto
     kept = path.rename(store.folder / "kept")
     # As good as a disk that does not answer: the system refuses to read it, and it is not missing.
     path.symlink_to(path.name)
-    for look in (store.mend, lambda: store.rows(check=True)):
+    for look in (store.remove_damaged, lambda: store.rows(check=True)):
         with pytest.raises(StoreError, match=r"cannot read the shard .*features-00000\.\*: .*; check disk and rights"):
             look()
     kept.replace(path)
-    assert store.mend() == ()
+    assert store.remove_damaged() == ()
     assert store.rows(check=True).movie_ids.tolist() == [1]
 
 

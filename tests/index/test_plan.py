@@ -13,6 +13,8 @@ from index.plan import Kind, make_plan
 from tests.contracts import films_of, random_features
 from tests.index import kinds
 
+pytestmark = pytest.mark.heavy
+
 GIGABYTE = 10**9
 
 

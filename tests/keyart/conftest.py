@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 
 from catalog.io.files import write_bytes
-from features.encoders.keras import BackboneChoice
+from features.options import ExtractOptions
 from keyart.cli import main
 from keyart.engine import Engine
-from keyart.pipeline.features import Extraction, extract
+from keyart.pipeline.features import extract
 from keyart.pipeline.index import build
 from keyart.pipeline.movielens import load
 from keyart.pipeline.posters import import_posters
@@ -152,7 +152,7 @@ def _built_home(
     load(home, movielens)
     workspace = Workspace.open(home)
     import_posters(workspace, poster_folder, "movie")
-    extract(workspace, Extraction(BackboneChoice(str(backbone_path))))
+    extract(workspace, ExtractOptions(str(backbone_path)))
     build(workspace)
     return home
 
@@ -201,7 +201,7 @@ def _built_tastes(tastes: Path, backbone_path: Path, tmp_path_factory: pytest.Te
     load(home, tastes)
     workspace = Workspace.open(home)
     import_posters(workspace, tastes / "posters", "movie")
-    extract(workspace, Extraction(BackboneChoice(str(backbone_path))))
+    extract(workspace, ExtractOptions(str(backbone_path)))
     build(workspace)
     return home
 

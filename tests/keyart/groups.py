@@ -14,7 +14,8 @@ from PIL import Image
 
 from catalog.film import Film, FilmTag
 from catalog.films import Catalog
-from features.store import FeatureStore, Identity
+from features.identity import Identity
+from features.store import FeatureStore
 from keyart.atlas.record import Atlas
 from keyart.workspace.layout import Workspace
 from posters.store import Origin, PosterStore, Source

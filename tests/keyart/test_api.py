@@ -152,3 +152,12 @@ def test_a_closed_engine_answers_nothing(home: Path) -> None:
         pass
     with pytest.raises(Exception, match="closed"):
         engine.similar("The Harbour")
+
+
+@pytest.mark.parametrize("name", ["", "ratings.csv"])
+def test_recommenders_work_without_a_workspace(movielens: Path, name: str) -> None:
+    ratings = keyart.read_ratings(movielens / name)
+    model = keyart.make_recommender("als", n_factors=2).fit(ratings)
+    (found,) = model.similar_items([1], k=1)
+    # Films 1 and 2 are liked by the same users.
+    assert found.ids.tolist() == [2]

@@ -9,11 +9,10 @@ import keyart
 from catalog.errors import AmbiguousFilmError, DataError, NotBuiltError, UnknownFilmError
 from catalog.films import Catalog
 from cf.models.neighbors import ItemCosine
-from features.encoders.keras import BackboneChoice
-from features.images import Resize
+from features.options import ExtractOptions
 from features.store import FeatureStore
 from keyart.engine import Engine
-from keyart.pipeline.features import Extraction, extract
+from keyart.pipeline.features import extract
 from keyart.pipeline.index import build
 from keyart.workspace.contents import current_features
 from keyart.workspace.layout import Workspace
@@ -153,7 +152,7 @@ def test_an_index_alone_or_ratings_alone_answer(home: Path) -> None:
 
 def test_an_index_of_another_network_is_refused(home: Path) -> None:
     workspace = Workspace.open(home)
-    extract(workspace, Extraction(BackboneChoice(weights="random"), replace_others=True))
+    extract(workspace, ExtractOptions(weights="random", replace=True))
     with pytest.raises(DataError, match=r"features are of vgg16 \(25088 columns.*built from tiny.*keyart build"):
         Engine.open(home)
 
@@ -161,8 +160,8 @@ def test_an_index_of_another_network_is_refused(home: Path) -> None:
 def test_another_resize_is_another_identity(home: Path, backbone_path: Path) -> None:
     workspace = Workspace.open(home)
     with pytest.raises(DataError, match="never mix"):
-        extract(workspace, Extraction(BackboneChoice(str(backbone_path)), Resize.NEAREST))
-    extract(workspace, Extraction(BackboneChoice(str(backbone_path)), Resize.NEAREST, replace_others=True))
+        extract(workspace, ExtractOptions(str(backbone_path), resize="nearest"))
+    extract(workspace, ExtractOptions(str(backbone_path), resize="nearest", replace=True))
     build(workspace)
     assert FeatureStore.open(workspace.features_dir).identity.resize == "nearest"
     assert len(Engine.open(home).similar(1, alpha=1)) == 4

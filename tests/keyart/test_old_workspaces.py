@@ -26,15 +26,18 @@ from keyart.cold_start.new_film import NewFilm
 from keyart.engine import Engine
 from keyart.pipeline.additions import add
 from keyart.pipeline.status import read_status
+from keyart.recommend.history import history_of
 from keyart.recommend.models import open_model
-from keyart.recommend.recommendations import UserRecommender, history_of
-from keyart.recommend.users import Viewers
+from keyart.recommend.recommendations import UserRecommender
+from keyart.recommend.users import Users
 from keyart.results import SimilarFilms
 from keyart.workspace.contents import open_ratings
 from keyart.workspace.index import open_index
 from keyart.workspace.layout import Workspace
 from posters.store import PosterStore
 from tests.keyart.conftest import Run
+
+pytestmark = pytest.mark.heavy
 
 DATA = Path(__file__).parents[1] / "data"
 ANSWERS = json.loads((DATA / "workspace-0.1.json").read_text("utf-8"))
@@ -129,7 +132,7 @@ def films(workspace: Workspace) -> Answer:
 
 
 def ratings(workspace: Workspace) -> Answer:
-    read, users = open_ratings(workspace), Viewers.open(workspace)
+    read, users = open_ratings(workspace), Users.open(workspace)
     user = users.find(30)
     assert user
     return {

@@ -8,7 +8,6 @@ from PIL import Image
 
 import keyart
 from keyart.engine import Engine
-from keyart.pipeline.features import Extraction
 from keyart.pipeline.movielens import load
 from tests.keyart.conftest import Run
 
@@ -17,7 +16,7 @@ N_POSTERS = 300
 
 @pytest.fixture(scope="module")
 def real_home(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from features.encoders.keras import BackboneChoice
+    from features.options import ExtractOptions
     from keyart.pipeline.features import extract
     from keyart.pipeline.index import build
     from keyart.pipeline.posters import import_posters
@@ -31,8 +30,8 @@ def real_home(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     load(root / "home", shared / "data" / "ml-latest-small")
     workspace = Workspace.open(root / "home")
     assert import_posters(workspace, folder, "imdb").n_imported == N_POSTERS
-    backbone = BackboneChoice(str(shared / "weights" / "squeezenet_v1_1_imagenet.keras"))
-    assert extract(workspace, Extraction(backbone)).n_new == N_POSTERS
+    options = ExtractOptions(str(shared / "weights" / "squeezenet_v1_1_imagenet.keras"))
+    assert extract(workspace, options).n_new == N_POSTERS
     assert build(workspace).n_indexed == N_POSTERS
     return root / "home"
 

@@ -1,1 +1,1 @@
-"""Tests of `posters`, and the server that plays TMDB for whoever needs it."""
+"""Tests of `posters`, and a fake TMDB server for all tests."""

@@ -1,4 +1,4 @@
-"""What the tests of `posters` share."""
+"""Fixtures for the tests of `posters`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def store(tmp_path: Path) -> Iterator[PosterStore]:
 
 @pytest.fixture
 def nobody() -> str:
-    """An address of the loopback where nobody listens."""
+    """An address of the loopback where nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{probe.getsockname()[1]}/3"
@@ -46,7 +46,7 @@ def nobody() -> str:
 
 @pytest.fixture
 def fill_the_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """From the call on, every file breaks off half-way; `monkeypatch.undo` makes room again."""
+    """From the call on, writing any file fails half-way; `monkeypatch.undo` ends that."""
 
     def fail(path: Path, content: bytes) -> int:
         with path.open("wb") as stream:

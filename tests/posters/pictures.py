@@ -1,4 +1,4 @@
-"""Posters for the tests, drawn on the spot."""
+"""Posters for tests, drawn from a seed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 
 def draw_poster(seed: int = 0, image_format: str = "JPEG", size: tuple[int, int] = (92, 138)) -> bytes:
-    """A made-up poster; another seed gives another picture."""
+    """Draw a poster; another seed gives another picture."""
     rng = random.Random(seed)
     image = Image.new("RGB", size, _color(rng))
     draw = ImageDraw.Draw(image)
@@ -24,14 +24,14 @@ def draw_poster(seed: int = 0, image_format: str = "JPEG", size: tuple[int, int]
 
 
 def draw_blank(size: tuple[int, int] = (92, 138)) -> bytes:
-    """A picture of nothing, as some hosts send it where they have none."""
+    """Draw a single color, as some hosts send for a missing image."""
     stream = io.BytesIO()
     Image.new("RGB", size, (219, 219, 219)).save(stream, "JPEG")
     return stream.getvalue()
 
 
 def declare_png(width: int, height: int) -> bytes:
-    """A PNG of a few bytes whose header declares any size: a decompression bomb."""
+    """Return a PNG of a few bytes whose header declares any size: a decompression bomb."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

@@ -1,4 +1,4 @@
-"""The whole loop against a server that misbehaves as the network does: every film must end where it belongs."""
+"""Fetching from a server with the faults of a real network: every film has to end in the expected state."""
 
 from __future__ import annotations
 
@@ -51,15 +51,15 @@ ON_IMAGES = {
 
 @dataclass(frozen=True)
 class Ending:
-    """How things must stand with one film."""
+    """The expected state of a film."""
 
     state: str
     source: str | None
     reason: str | None
 
 
-class Play:
-    """Writes a seeded play: films, what the server knows of them, what goes wrong, and how each must end."""
+class Scenario:
+    """A seeded scenario: films, what the server knows of them, the faults, and the expected state of each."""
 
     def __init__(self, server: TmdbServer, seed: int) -> None:
         self._server = server
@@ -113,22 +113,24 @@ class Play:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_every_film_ends_where_it_belongs(server: TmdbServer, store: PosterStore, seed: int) -> None:
-    play = Play(server, seed)
-    assert 0.27 <= play.n_faulty / N_FILMS <= 0.33
+def test_every_film_ends_in_the_expected_state(server: TmdbServer, store: PosterStore, seed: int) -> None:
+    scenario = Scenario(server, seed)
+    assert 0.27 <= scenario.n_faulty / N_FILMS <= 0.33
     with TmdbClient(
         V3_KEY, server.base_url, rate=None, http=HttpOptions(timeout_s=1.0, n_retries=N_RETRIES, backoff_s=0)
     ) as client:
-        report = fetch_posters(play.films, store, client)
+        report = fetch_posters(scenario.films, store, client)
     records = {record.movie_id: record for record in store.records()}
-    assert list(records) == [film.movie_id for film in play.films]
-    for movie_id, ending in play.endings.items():
+    assert list(records) == [film.movie_id for film in scenario.films]
+    for movie_id, ending in scenario.endings.items():
         record = records[movie_id]
         assert (record.state, record.source) == (ending.state, ending.source), record
         assert (record.reason is None) == (ending.reason is None)
         assert ending.reason is None or ending.reason in str(record.reason)
     posters = store.posters()
-    assert {poster.movie_id for poster in posters} == {m for m, ending in play.endings.items() if ending.state == "ok"}
+    assert {poster.movie_id for poster in posters} == {
+        m for m, ending in scenario.endings.items() if ending.state == "ok"
+    }
     assert all(poster.path.read_bytes() == server.image(10_000 + poster.movie_id) for poster in posters)
     assert sum(report.counts.values()) == N_FILMS
     # Nobody can be asked for a film without a link.
@@ -138,6 +140,6 @@ def test_every_film_ends_where_it_belongs(server: TmdbServer, store: PosterStore
     with TmdbClient(
         V3_KEY, server.base_url, rate=None, http=HttpOptions(timeout_s=1.0, n_retries=N_RETRIES, backoff_s=0)
     ) as client:
-        again = fetch_posters(play.films, store, client)
+        again = fetch_posters(scenario.films, store, client)
     assert again.counts["failed"] == again.outcomes["failed"] == 0
     assert again.n_asked == report.counts["failed"]

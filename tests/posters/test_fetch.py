@@ -29,7 +29,7 @@ def film(movie_id: int, tmdb_id: int | None = None, imdb_id: str | None = None) 
 
 
 def films_of(server: TmdbServer, n_films: int) -> list[Film]:
-    """So many films, every one with a poster; the tmdb_id is 1000 above the movie_id."""
+    """Add films with posters to the server; the tmdb_id is 1000 above the movie_id."""
     for movie_id in range(1, n_films + 1):
         server.add_film(1000 + movie_id)
     return [film(movie_id, 1000 + movie_id) for movie_id in range(1, n_films + 1)]
@@ -84,7 +84,7 @@ def test_settles_every_kind_of_film(server: TmdbServer, client: TmdbClient, stor
     assert "/3/find/tt0000014" not in server.paths()
 
 
-def test_another_work_under_the_same_number_is_not_taken_for_the_film(
+def test_a_tmdb_id_of_another_film_falls_back_to_the_imdb_id(
     server: TmdbServer, client: TmdbClient, store: PosterStore
 ) -> None:
     # Films 1 to 5 have numbers by which TMDB knows other films.
@@ -116,7 +116,7 @@ def test_another_work_under_the_same_number_is_not_taken_for_the_film(
     assert "a series" in str(next(record.reason for record in store.records() if record.movie_id == 3))
 
 
-def test_of_two_films_with_one_tmdb_id_each_gets_its_own(
+def test_films_that_share_a_tmdb_id_are_told_apart_by_imdb_id(
     server: TmdbServer, client: TmdbClient, store: PosterStore
 ) -> None:
     server.add_film(31, imdb_id="0000031")
@@ -129,7 +129,7 @@ def test_of_two_films_with_one_tmdb_id_each_gets_its_own(
     assert sorted(server.paths("/t/p")) == ["/t/p/w342/poster31.jpg", "/t/p/w342/poster32.jpg"]
 
 
-def test_what_tmdb_does_not_have_is_not_asked_for_again(
+def test_films_unknown_to_tmdb_are_not_requested_again(
     server: TmdbServer, client: TmdbClient, store: PosterStore
 ) -> None:
     server.add_film(1, None)
@@ -144,7 +144,7 @@ def test_what_tmdb_does_not_have_is_not_asked_for_again(
     assert record.attempts == 0
 
 
-def test_what_fails_for_ever_does_not_block_the_rest(
+def test_films_that_always_fail_do_not_use_up_the_limit(
     server: TmdbServer, client: TmdbClient, store: PosterStore
 ) -> None:
     films = [film(100), film(101), *films_of(server, 12)]
@@ -158,13 +158,13 @@ def test_what_fails_for_ever_does_not_block_the_rest(
     assert [film.movie_id for film in select_films(films, store, Selection(limit=3))] == [3, 4, 1]
 
 
-def test_a_film_that_is_forbidden_is_no_refused_key(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+def test_a_403_for_one_film_is_no_refused_key(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
     server.inject("/3/movie/1002", Fault.FORBIDDEN)
     report = fetch_posters(films_of(server, 4), store, client)
     assert (report.n_ok, list(report.reasons)) == (3, ["127.0.0.1: HTTP 403 for /movie"])
 
 
-def test_what_nobody_thought_of_fails_one_film(
+def test_an_unforeseen_exception_fails_one_film(
     server: TmdbServer, client: TmdbClient, store: PosterStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask = client.movie
@@ -179,9 +179,7 @@ def test_what_nobody_thought_of_fails_one_film(
     assert (report.n_ok, list(report.reasons)) == (3, ["unexpected OverflowError; please report it"])
 
 
-def test_the_export_is_read_only_if_there_is_something_to_ask(
-    server: TmdbServer, client: TmdbClient, store: PosterStore
-) -> None:
+def test_the_export_is_read_only_if_needed(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
     read: list[set[int]] = []
 
     def live(tmdb_ids: Collection[int]) -> Collection[int]:
@@ -196,9 +194,7 @@ def test_the_export_is_read_only_if_there_is_something_to_ask(
     assert read == [{1001, 1002}]
 
 
-def test_nobody_goes_on_while_what_came_is_not_entered(
-    server: TmdbServer, client: TmdbClient, store: PosterStore
-) -> None:
+def test_workers_wait_until_outcomes_are_registered(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
     at_first: list[int] = []
 
     def wait(step: FetchProgress) -> None:
@@ -212,7 +208,9 @@ def test_nobody_goes_on_while_what_came_is_not_entered(
     assert all(n_asked - n_kept <= 2 * 4 for n_kept, n_asked in enumerate(at_first))
 
 
-def test_tmdbs_no_takes_the_poster_away(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+def test_a_poster_that_tmdb_no_longer_has_is_removed(
+    server: TmdbServer, client: TmdbClient, store: PosterStore
+) -> None:
     films = films_of(server, 3)
     fetch_posters(films, store, client)
     server.forget(1001)
@@ -222,7 +220,7 @@ def test_tmdbs_no_takes_the_poster_away(server: TmdbServer, client: TmdbClient, 
     assert [poster.movie_id for poster in store.posters()] == [3]
 
 
-def test_what_failed_is_asked_for_again(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+def test_failed_films_are_retried_by_the_next_run(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
     films = films_of(server, 3)
     server.inject("/t/p/w342/poster1002.jpg", Fault.HTML)
     assert fetch_posters(films, store, client).counts[State.FAILED] == 1
@@ -233,7 +231,7 @@ def test_what_failed_is_asked_for_again(server: TmdbServer, client: TmdbClient, 
     assert (record.attempts, record.reason) == (2, None)
 
 
-def test_a_vanished_file_is_fetched_again(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+def test_a_missing_file_is_fetched_again(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
     films = films_of(server, 2)
     fetch_posters(films, store, client)
     store.posters()[0].path.unlink()
@@ -255,7 +253,7 @@ def test_a_vanished_file_is_fetched_again(server: TmdbServer, client: TmdbClient
         (Fault.REDIRECT, "HTTP 302 instead of the poster"),
     ],
 )
-def test_one_bad_poster_never_stops_the_loop(
+def test_an_invalid_poster_fails_one_film_only(
     server: TmdbServer, client: TmdbClient, store: PosterStore, fault: Fault, reason: str
 ) -> None:
     films = films_of(server, 6)
@@ -269,7 +267,7 @@ def test_one_bad_poster_never_stops_the_loop(
     assert record.poster_path == "/poster1003.jpg"
 
 
-def test_a_bomb_is_not_decoded(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+def test_a_decompression_bomb_is_not_decoded(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
     server.add_film(1, declare_png(60_000, 60_000))
     fetch_posters([film(1, 1)], store, client)
     record = store.record(1)
@@ -277,14 +275,14 @@ def test_a_bomb_is_not_decoded(server: TmdbServer, client: TmdbClient, store: Po
     assert "decompression bomb" in str(record.reason)
 
 
-def test_a_film_whose_lookup_fails_stops_nobody(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+def test_a_failed_lookup_fails_one_film_only(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
     films = [*films_of(server, 3), film(4, None, "0000004")]
     server.inject("/3/movie/1001", Fault.HTML)
     server.inject("/3/find/tt0000004", Fault.HTML)
     assert fetch_posters(films, store, client).counts[State.FAILED] == 2
 
 
-def test_what_passes_leaves_no_trace(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+def test_transient_errors_are_retried(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
     films = films_of(server, 4)
     server.inject("/3/movie/1001", Fault.TOO_MANY, Fault.SERVER_ERROR)
     server.inject("/t/p/w342/poster1002.jpg", Fault.TRUNCATED)
@@ -293,7 +291,7 @@ def test_what_passes_leaves_no_trace(server: TmdbServer, client: TmdbClient, sto
     assert {record.attempts for record in store.records()} == {1}
 
 
-def test_one_picture_in_place_of_all_posters(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+def test_a_placeholder_is_recognized(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
     films = films_of(server, 12)
     for movie_id in range(13, 43):
         films.append(film(movie_id, 1000 + movie_id))
@@ -306,7 +304,7 @@ def test_one_picture_in_place_of_all_posters(server: TmdbServer, client: TmdbCli
     assert (again.n_asked, again.n_ok) == (31, 0)
 
 
-def test_one_picture_in_place_of_all_posters_replaces_none(
+def test_a_placeholder_replaces_no_poster(
     server: TmdbServer, client: TmdbClient, store: PosterStore, tmp_path: Path
 ) -> None:
     films, old = films_of(server, 40), Selection(older_than=timedelta(days=-1))
@@ -346,7 +344,7 @@ def test_films_with_one_tmdb_id_share_one_download(server: TmdbServer, client: T
     assert [poster.movie_id for poster in store.posters()] == [1, 3]
 
 
-def test_films_with_one_dead_tmdb_id_are_found_each_by_its_own_imdb_id(
+def test_films_that_share_a_dead_tmdb_id_are_found_by_imdb_id(
     server: TmdbServer, client: TmdbClient, store: PosterStore
 ) -> None:
     server.add_film(21, imdb_id="0000021")
@@ -362,7 +360,7 @@ def test_a_limit_leaves_the_rest_missing(server: TmdbServer, client: TmdbClient,
     assert fetch_posters(films, store, client).counts[State.OK] == 5
 
 
-def test_progress_is_told_in_the_calling_thread(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+def test_progress_is_reported_in_the_calling_thread(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
     told: list[tuple[FetchProgress, threading.Thread]] = []
     films = [*films_of(server, 5), film(9)]
     fetch_posters(films, store, client, on_progress=lambda step: told.append((step, threading.current_thread())))
@@ -387,12 +385,12 @@ def test_an_unknown_size_changes_nothing(server: TmdbServer, client: TmdbClient,
     assert store.records() == []
 
 
-def test_films_without_links_need_no_network(nobody: str, store: PosterStore) -> None:
+def test_films_without_ids_need_no_network(nobody: str, store: PosterStore) -> None:
     with TmdbClient(V3_KEY, nobody) as client:
         assert fetch_posters([film(1)], store, client).counts[State.NO_LINK] == 1
 
 
-def test_a_film_that_gets_a_link_is_asked_for(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+def test_a_film_that_gets_an_id_is_requested(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
     fetch_posters([film(1)], store, client)
     server.add_film(1001)
     assert fetch_posters([film(1, 1001)], store, client).counts[State.OK] == 1
@@ -406,7 +404,9 @@ def test_a_refused_key_stops_at_once(server: TmdbServer, client: TmdbClient, sto
     assert store.records() == []
 
 
-def test_a_key_refused_on_the_way_keeps_what_came(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+def test_a_key_refused_during_a_run_keeps_earlier_posters(
+    server: TmdbServer, client: TmdbClient, store: PosterStore
+) -> None:
     films = films_of(server, 60)
     server.inject("/3/movie/1030", Fault.UNAUTHORIZED, lasting=True)
     with pytest.raises(UnavailableError, match="refuses the key"):
@@ -423,7 +423,7 @@ def test_an_unreachable_network_stops_at_once(nobody: str, store: PosterStore) -
     assert store.records() == []
 
 
-def test_a_network_that_comes_back_costs_no_film(
+def test_a_temporary_network_failure_fails_no_film(
     server: TmdbServer, client: TmdbClient, store: PosterStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     films = films_of(server, 60)
@@ -440,7 +440,7 @@ def test_a_network_that_comes_back_costs_no_film(
     assert next(n_sleeps) > 20
 
 
-def test_a_network_that_stays_away_ends_the_run(server: TmdbServer, store: PosterStore) -> None:
+def test_a_lasting_network_failure_ends_the_run(server: TmdbServer, store: PosterStore) -> None:
     films = films_of(server, 60)
     with (
         TmdbClient(
@@ -454,7 +454,7 @@ def test_a_network_that_stays_away_ends_the_run(server: TmdbServer, store: Poste
 
 
 @pytest.mark.parametrize("fault", [Fault.TOO_MANY, Fault.OVERLOADED, Fault.RESET, Fault.HTML, Fault.FORBIDDEN])
-def test_a_server_in_no_state_to_answer_ends_the_run(server: TmdbServer, store: PosterStore, fault: Fault) -> None:
+def test_many_failures_in_a_row_end_the_run(server: TmdbServer, store: PosterStore, fault: Fault) -> None:
     films = films_of(server, 300)
     for movie_id in range(31, 301):
         server.inject(f"/3/movie/{1000 + movie_id}", fault, lasting=True)
@@ -474,7 +474,7 @@ def test_a_server_in_no_state_to_answer_ends_the_run(server: TmdbServer, store: 
     assert counts[State.MISSING] == 270 - counts[State.FAILED]
 
 
-def test_many_failures_among_posters_that_come_end_nothing(
+def test_many_failures_among_successes_do_not_end_the_run(
     server: TmdbServer, client: TmdbClient, store: PosterStore
 ) -> None:
     films = films_of(server, 150)
@@ -486,7 +486,9 @@ def test_many_failures_among_posters_that_come_end_nothing(
 
 
 @pytest.mark.parametrize("n_before", [1, 7])
-def test_ctrl_c_keeps_what_came(server: TmdbServer, client: TmdbClient, store: PosterStore, n_before: int) -> None:
+def test_ctrl_c_keeps_fetched_posters(
+    server: TmdbServer, client: TmdbClient, store: PosterStore, n_before: int
+) -> None:
     films = films_of(server, 80)
 
     def press_ctrl_c(step: FetchProgress) -> None:
@@ -519,7 +521,7 @@ def _interrupt(step: FetchProgress) -> None:
     raise KeyboardInterrupt
 
 
-def test_a_server_that_keeps_us_waiting_does_not_keep_us(
+def test_an_interruption_does_not_wait_for_a_stalled_server(
     server: TmdbServer, client: TmdbClient, store: PosterStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     films = films_of(server, 12)
@@ -541,7 +543,7 @@ def test_an_interruption_ends_the_run_with_a_report(server: TmdbServer, client: 
     assert report.counts[State.FAILED] == 0
 
 
-def test_what_is_old_is_fetched_again_and_kept_if_that_fails(
+def test_old_posters_are_refreshed_and_kept_if_that_fails(
     server: TmdbServer, client: TmdbClient, store: PosterStore
 ) -> None:
     films = [*films_of(server, 3), film(9, 1009)]
@@ -554,7 +556,7 @@ def test_what_is_old_is_fetched_again_and_kept_if_that_fails(
     assert store.posters()[1].path.read_bytes() == server.image(1002)
 
 
-def test_only_the_films_that_were_chosen(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+def test_requests_only_the_selected_films(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
     films = films_of(server, 6)
     assert select_films(films, store, Selection(limit=2, movie_ids=(2, 4, 6, 77))) == [films[1], films[3]]
 
@@ -569,7 +571,7 @@ def test_dead_ids_cost_no_request(server: TmdbServer, client: TmdbClient, store:
     assert server.paths("/3/movie") == ["/3/movie/2"]
 
 
-def test_a_full_disk_stops_and_keeps_what_came(
+def test_a_full_disk_ends_the_run_and_keeps_earlier_posters(
     server: TmdbServer,
     client: TmdbClient,
     store: PosterStore,
@@ -598,7 +600,7 @@ def _after(n_done: int, action: Callable[[], None]) -> Callable[[FetchProgress],
     return on_progress
 
 
-def test_the_key_is_kept_nowhere(
+def test_the_key_is_stored_nowhere(
     server: TmdbServer, client: TmdbClient, store: PosterStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

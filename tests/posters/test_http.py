@@ -13,13 +13,13 @@ from posters.rate_limit import RateLimiter
 from tests.posters.tmdb_server import Fault, TmdbServer
 
 
-def test_answers_whatever_the_status(server: TmdbServer) -> None:
+def test_returns_responses_of_any_status(server: TmdbServer) -> None:
     asker = HttpClient()
     assert asker.get(f"{server.address}/t/p/w342/none.jpg") == Response(404, "text/html", b"<h1>File Not Found</h1>")
     asker.close()
 
 
-def test_a_network_that_is_gone_is_waited_for(server: TmdbServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waits_for_a_network_that_is_down(server: TmdbServer, monkeypatch: pytest.MonkeyPatch) -> None:
     url = server.add_file("/x", b"x")
     n_rests = iter(range(9))
     monkeypatch.setattr(RateLimiter, "sleep", lambda limiter, pause_s: next(n_rests) == 5 and server.come_back())
@@ -32,7 +32,7 @@ def test_a_network_that_is_gone_is_waited_for(server: TmdbServer, monkeypatch: p
     asker.close()
 
 
-def test_a_network_that_stays_away_is_given_up(server: TmdbServer) -> None:
+def test_gives_up_on_a_network_that_stays_down(server: TmdbServer) -> None:
     url = server.add_file("/x", b"x")
     asker = HttpClient(HttpOptions(patience_s=0, backoff_s=0))
     asker.get(url)
@@ -42,7 +42,7 @@ def test_a_network_that_stays_away_is_given_up(server: TmdbServer) -> None:
     asker.close()
 
 
-def test_what_others_can_reach_is_not_gone(server: TmdbServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_other_threads_reach_is_available(server: TmdbServer, monkeypatch: pytest.MonkeyPatch) -> None:
     asker = HttpClient(HttpOptions(n_retries=3, patience_s=60, backoff_s=0))
     url = server.add_file("/x", b"x")
     asker.get(url)
@@ -55,7 +55,7 @@ def test_what_others_can_reach_is_not_gone(server: TmdbServer, monkeypatch: pyte
     asker.close()
 
 
-def test_a_file_of_passwords_is_not_read(server: TmdbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_netrc_is_not_read(server: TmdbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".netrc").write_text("default login somebody password secret\n")
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
     asker = HttpClient()
@@ -64,7 +64,7 @@ def test_a_file_of_passwords_is_not_read(server: TmdbServer, tmp_path: Path, mon
     assert server.requests[0].authorization is None
 
 
-def test_keys_are_blanked_in_what_others_log(server: TmdbServer, caplog: pytest.LogCaptureFixture) -> None:
+def test_keys_are_redacted_in_logs_of_urllib3(server: TmdbServer, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     asker = HttpClient(HttpOptions(backoff_s=0))
     server.inject("/3/movie/1", Fault.RESET)
@@ -84,11 +84,11 @@ def test_keys_are_blanked_in_what_others_log(server: TmdbServer, caplog: pytest.
         ("Wed, 21 Oct 2015 07:28:00 -0000", pytest.approx(-3e8, rel=1)),
     ],
 )
-def test_reads_retry_after(text: str, expected_s: float) -> None:
+def test_parses_retry_after(text: str, expected_s: float) -> None:
     assert _retry_after_s(text) == pytest.approx(expected_s, abs=60)
 
 
-def test_reads_retry_after_as_a_date_to_come() -> None:
+def test_parses_retry_after_as_a_date() -> None:
     text = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
     assert _retry_after_s(text) == pytest.approx(3600, abs=60)
 
@@ -100,7 +100,7 @@ def test_pauses_grow() -> None:
     asker.close()
 
 
-def test_a_body_that_drips_is_not_waited_for(server: TmdbServer) -> None:
+def test_a_slow_body_is_abandoned(server: TmdbServer) -> None:
     server.inject("/t/p/w342/x.jpg", Fault.DRIP)
     asker = HttpClient(HttpOptions(total_s=0.1, n_retries=0))
     with pytest.raises(FetchError, match=r"no whole answer within 0\.1 s"):
@@ -108,7 +108,7 @@ def test_a_body_that_drips_is_not_waited_for(server: TmdbServer) -> None:
     asker.close()
 
 
-def test_a_body_without_end_is_not_read_on(server: TmdbServer) -> None:
+def test_an_endless_body_is_abandoned(server: TmdbServer) -> None:
     url = server.add_file("/large", b"x" * (2 << 20))
     asker = HttpClient(HttpOptions(max_bytes=1 << 20))
     with pytest.raises(FetchError, match="expected at most 1 MiB, received more"):
@@ -118,7 +118,7 @@ def test_a_body_without_end_is_not_read_on(server: TmdbServer) -> None:
     asker.close()
 
 
-def test_a_connection_that_broke_makes_room_for_another(server: TmdbServer) -> None:
+def test_a_broken_connection_is_replaced(server: TmdbServer) -> None:
     asker = HttpClient(HttpOptions(n_connections=1, n_retries=0))
     for fault in (Fault.TRUNCATED, Fault.OVERLOADED, Fault.RESET, Fault.TOO_MANY):
         server.inject("/t/p/w342/x.jpg", fault)
@@ -129,7 +129,7 @@ def test_a_connection_that_broke_makes_room_for_another(server: TmdbServer) -> N
 
 
 @pytest.mark.parametrize("fault", [Fault.TOO_MANY, Fault.TOO_MANY_DATE, Fault.TOO_MANY_BARE])
-def test_an_objection_slows_everyone(server: TmdbServer, fault: Fault) -> None:
+def test_throttling_slows_all_threads(server: TmdbServer, fault: Fault) -> None:
     asker = HttpClient(HttpOptions(backoff_s=0), limiter=RateLimiter(40))
     server.inject("/t/p/w342/x.jpg", fault)
     asker.get(f"{server.address}/t/p/w342/x.jpg")
@@ -138,7 +138,7 @@ def test_an_objection_slows_everyone(server: TmdbServer, fault: Fault) -> None:
 
 
 @pytest.mark.parametrize(("retry_after_s", "expected_s"), [(7.0, 7), (1e9, 600)])
-def test_everyone_pauses_as_long_as_a_server_asks(
+def test_all_threads_pause_for_retry_after(
     server: TmdbServer, monkeypatch: pytest.MonkeyPatch, retry_after_s: float, expected_s: float
 ) -> None:
     pauses = []

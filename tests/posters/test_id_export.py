@@ -20,14 +20,14 @@ def export(*lines: str) -> bytes:
     return gzip.compress("\n".join(lines).encode() + b"\n")
 
 
-def test_tells_which_ids_live(tmp_path: Path) -> None:
+def test_returns_the_ids_that_the_export_lists(tmp_path: Path) -> None:
     path = tmp_path / "movie_ids.json.gz"
     path.write_bytes(export(*LINES))
     assert read_live_ids(str(path), {949, 950, 951}, nowhere) == {949}
     assert read_live_ids(str(path), set(), nowhere) == frozenset()
 
 
-def test_reads_what_was_unzipped_and_passes_over_blank_lines(tmp_path: Path) -> None:
+def test_reads_an_unzipped_export_with_blank_lines(tmp_path: Path) -> None:
     path = tmp_path / "movie_ids.json"
     path.write_text("\n".join(["", *LINES, "", ""]))
     assert read_live_ids(str(path), {949, 950}, nowhere) == {949}
@@ -40,7 +40,7 @@ def nowhere(url: str, what: str) -> bytes:
 
 
 @pytest.mark.parametrize("source", ["http://[::1", "https://", "http://h:port/x.gz", "HTTP://h:0/x.gz"])
-def test_an_address_that_is_none_is_told(source: str) -> None:
+def test_an_invalid_address_is_reported(source: str) -> None:
     with pytest.raises(DataError, match="expected the address of TMDB's daily export"):
         read_live_ids(source, {949}, nowhere)
 
@@ -65,17 +65,17 @@ def test_downloads_it_without_the_key(server: TmdbServer, client: TmdbClient) ->
         (export("<html>"), 'line 1: expected a JSON object with an "id"'),
         (export(LINES[0], "{}"), "line 2: expected"),
         (export(LINES[0], "[949]"), "line 2: expected"),
-        (export(LINES[0]), "lists none of the 1 tmdb_ids asked about"),
+        (export(LINES[0]), "lists none of the 1 tmdb_ids of the catalog"),
     ],
     ids=["empty", "text", "nested", "endless", "cut", "damaged", "page", "no-id", "no-object", "other"],
 )
-def test_refuses_what_would_make_live_films_look_dead(tmp_path: Path, content: bytes, message: str) -> None:
+def test_refuses_an_incomplete_export(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "movie_ids.json.gz"
     path.write_bytes(content)
     with pytest.raises(DataError, match=message):
         read_live_ids(str(path), {949}, nowhere)
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_export_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot read .*none\.gz: No such file"):
         read_live_ids(str(tmp_path / "none.gz"), {949}, nowhere)

@@ -46,7 +46,7 @@ def test_matches_by_imdb_id(folder: Path, store: PosterStore, name: str) -> None
 
 
 @pytest.mark.parametrize(("by", "name"), [("movie", "6.jpg"), ("tmdb", "949.jpg"), ("imdb", "0113277.jpg")])
-def test_matches_by_the_number_that_is_named(folder: Path, store: PosterStore, by: By, name: str) -> None:
+def test_matches_by_the_chosen_id(folder: Path, store: PosterStore, by: By, name: str) -> None:
     write(folder / name)
     assert import_folder(folder, FILMS, store, by).n_imported == 1
     assert store.states() == {6: State.OK}
@@ -58,18 +58,18 @@ def test_matches_ids_of_eight_digits(folder: Path, store: PosterStore) -> None:
     assert store.states() == {71: State.OK}
 
 
-def test_a_shared_tmdb_id_gives_both_films_the_poster(folder: Path, store: PosterStore) -> None:
+def test_films_that_share_a_tmdb_id_get_the_same_poster(folder: Path, store: PosterStore) -> None:
     write(folder / "500.png", 5, "PNG")
     assert import_folder(folder, FILMS, store, "tmdb").n_imported == 2
     assert [poster.path.name for poster in store.posters()] == ["70.png", "71.png"]
 
 
-def test_another_number_is_a_programmers_mistake(folder: Path, store: PosterStore) -> None:
+def test_an_unknown_kind_of_id_is_a_value_error(folder: Path, store: PosterStore) -> None:
     with pytest.raises(ValueError, match="imdb, movie, tmdb"):
         import_folder(folder, FILMS, store, "title")  # type: ignore[arg-type]
 
 
-def test_looks_below_and_passes_hidden_files_over(folder: Path, store: PosterStore) -> None:
+def test_searches_subfolders_and_skips_hidden_files(folder: Path, store: PosterStore) -> None:
     write(folder / "a" / "b" / "0113277.jpg")
     write(folder / ".0114709.jpg")
     write(folder / ".trash" / "0114709.jpg")
@@ -79,7 +79,7 @@ def test_looks_below_and_passes_hidden_files_over(folder: Path, store: PosterSto
     assert store.states() == {6: State.OK}
 
 
-def test_links_to_elsewhere_are_read(folder: Path, store: PosterStore, tmp_path: Path) -> None:
+def test_links_are_followed(folder: Path, store: PosterStore, tmp_path: Path) -> None:
     (folder / "0113277.jpg").symlink_to(write(tmp_path / "elsewhere" / "heat.jpg"))
     write(tmp_path / "more" / "0114709.jpg", 1)
     (folder / "more").symlink_to(tmp_path / "more", target_is_directory=True)
@@ -90,19 +90,19 @@ def test_links_to_elsewhere_are_read(folder: Path, store: PosterStore, tmp_path:
     assert not poster.path.is_symlink()
 
 
-def test_a_link_to_nowhere_is_rejected(folder: Path, store: PosterStore) -> None:
+def test_a_broken_link_is_rejected(folder: Path, store: PosterStore) -> None:
     (folder / "0113277.jpg").symlink_to(folder / "gone")
     ((_, reason),) = import_folder(folder, FILMS, store).rejected
     assert reason == "cannot be read: No such file or directory"
 
 
-def test_lists_what_matches_no_film(folder: Path, store: PosterStore) -> None:
+def test_lists_unmatched_files(folder: Path, store: PosterStore) -> None:
     write(folder / "0113277.jpg")
     strangers = [write(folder / "7777777.jpg"), write(folder / "cover.jpg"), write(folder / "٣.jpg")]
     assert import_folder(folder, FILMS, store).unmatched == tuple(sorted(strangers))
 
 
-def test_rejects_what_is_no_poster_and_goes_on(folder: Path, store: PosterStore) -> None:
+def test_rejects_invalid_posters_and_continues(folder: Path, store: PosterStore) -> None:
     (folder / "0113277.jpg").write_text("sorry")
     write(folder / "0114709.jpg")
     write(folder / "0000070.bmp", 0, "BMP")
@@ -115,14 +115,14 @@ def test_rejects_what_is_no_poster_and_goes_on(folder: Path, store: PosterStore)
     assert store.states() == {1: State.OK}
 
 
-def test_a_giant_is_rejected_unread(folder: Path, store: PosterStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_huge_file_is_rejected_unread(folder: Path, store: PosterStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("posters.importing.MAX_POSTER_BYTES", 100)
     monkeypatch.setattr(validation, "MAX_POSTER_BYTES", 100)
     write(folder / "0113277.jpg")
     assert len(import_folder(folder, FILMS, store).rejected) == 1
 
 
-def test_the_first_good_file_of_a_film_wins(folder: Path, store: PosterStore) -> None:
+def test_the_first_valid_file_of_a_film_wins(folder: Path, store: PosterStore) -> None:
     (folder / "0113277.gif").write_text("sorry")
     good = write(folder / "0113277.jpg", 1)
     second = write(folder / "tt0113277.jpg", 2)
@@ -143,7 +143,7 @@ def test_a_second_import_changes_nothing(folder: Path, store: PosterStore) -> No
     assert store.records() == before
 
 
-def test_another_poster_replaces_the_one_that_was_there(folder: Path, store: PosterStore) -> None:
+def test_another_poster_replaces_the_earlier_one(folder: Path, store: PosterStore) -> None:
     store.put(6, draw_poster(1), Origin(Source.TMDB_MOVIE))
     store.put(1, draw_poster(1), Origin(Source.TMDB_MOVIE))
     path = write(folder / "0113277.jpg", 2)
@@ -153,7 +153,7 @@ def test_another_poster_replaces_the_one_that_was_there(folder: Path, store: Pos
     assert store.posters()[0].source is Source.TMDB_MOVIE
 
 
-def test_the_files_stay_as_they_are(folder: Path, store: PosterStore) -> None:
+def test_source_files_are_unchanged(folder: Path, store: PosterStore) -> None:
     path = write(folder / "0113277.jpg")
     before = path.stat()
     import_folder(folder, FILMS, store)
@@ -161,7 +161,7 @@ def test_the_files_stay_as_they_are(folder: Path, store: PosterStore) -> None:
     assert (after.st_ino, after.st_mtime_ns, after.st_size) == (before.st_ino, before.st_mtime_ns, before.st_size)
 
 
-def test_progress_is_told(folder: Path, store: PosterStore) -> None:
+def test_progress_is_reported(folder: Path, store: PosterStore) -> None:
     write(folder / "0113277.jpg")
     write(folder / "cover.jpg")
     told: list[tuple[int, int]] = []
@@ -169,7 +169,7 @@ def test_progress_is_told(folder: Path, store: PosterStore) -> None:
     assert told == [(1, 2), (2, 2)]
 
 
-def test_a_missing_or_empty_folder_is_told(folder: Path, store: PosterStore) -> None:
+def test_a_missing_or_empty_folder_is_reported(folder: Path, store: PosterStore) -> None:
     with pytest.raises(DataError, match="does not exist"):
         import_folder(folder / "typo", FILMS, store)
     with pytest.raises(DataError, match="holds no images; expected files such as"):
@@ -178,7 +178,7 @@ def test_a_missing_or_empty_folder_is_told(folder: Path, store: PosterStore) -> 
         import_folder(write(folder / "0113277.jpg"), FILMS, store)
 
 
-def test_a_full_disk_is_told(folder: Path, store: PosterStore, fill_the_disk: Callable[[], None]) -> None:
+def test_a_full_disk_is_reported(folder: Path, store: PosterStore, fill_the_disk: Callable[[], None]) -> None:
     write(folder / "0113277.jpg")
     fill_the_disk()
     with pytest.raises(StoreError, match="free some space"):
@@ -186,7 +186,7 @@ def test_a_full_disk_is_told(folder: Path, store: PosterStore, fill_the_disk: Ca
     assert store.records() == []
 
 
-def test_imports_what_a_csv_names(folder: Path, store: PosterStore, tmp_path: Path) -> None:
+def test_imports_the_posters_of_a_csv(folder: Path, store: PosterStore, tmp_path: Path) -> None:
     write(folder / "pictures" / "heat, final.jpg", 1)
     elsewhere = write(tmp_path / "elsewhere" / "toys.png", 2, "PNG")
     csv_path = folder / "posters.csv"
@@ -217,7 +217,9 @@ def test_imports_what_a_csv_names(folder: Path, store: PosterStore, tmp_path: Pa
         ("movie_id,path\n6,a.jpg,b.jpg\n", "line 2: expected 2 columns"),
     ],
 )
-def test_a_bad_csv_is_told_before_anything_changes(folder: Path, store: PosterStore, text: str, message: str) -> None:
+def test_an_invalid_csv_is_reported_before_anything_changes(
+    folder: Path, store: PosterStore, text: str, message: str
+) -> None:
     write(folder / "a.jpg")
     (folder / "posters.csv").write_text(text)
     with pytest.raises(DataError, match=message):
@@ -225,20 +227,20 @@ def test_a_bad_csv_is_told_before_anything_changes(folder: Path, store: PosterSt
     assert store.records() == []
 
 
-def test_a_missing_csv_is_told(folder: Path, store: PosterStore) -> None:
+def test_a_missing_csv_is_reported(folder: Path, store: PosterStore) -> None:
     with pytest.raises(DataError, match=r"cannot read .*none\.csv"):
         import_csv(folder / "none.csv", FILMS, store)
 
 
 @pytest.mark.parametrize("by", ["movie", "tmdb"])
-def test_imdb_names_are_never_taken_for_other_ids(folder: Path, store: PosterStore, by: By) -> None:
+def test_imdb_ids_are_never_read_as_other_ids(folder: Path, store: PosterStore, by: By) -> None:
     write(folder / "0000006.jpg")
     write(folder / "tt0000949.jpg")
     report = import_folder(folder, FILMS, store, by)
     assert (report.n_imported, len(report.unmatched)) == (0, 2)
 
 
-def test_an_import_mends_a_poster_that_was_damaged(folder: Path, store: PosterStore) -> None:
+def test_an_import_repairs_a_damaged_poster(folder: Path, store: PosterStore) -> None:
     content = write(folder / "0113277.jpg").read_bytes()
     import_folder(folder, FILMS, store)
     poster = store.poster(6)

@@ -14,7 +14,7 @@ from tests.posters.tmdb_server import V3_KEY, Fault, TmdbServer
 
 
 class Clock:
-    """Stands still until it is moved."""
+    """A clock that is set by the test."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -31,13 +31,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def busiest_second(times: list[float]) -> int:
-    """The most that fell into any window of one second; those that begin with a request are enough to look at."""
+    """The most requests in any window of one second; windows that begin with a request suffice."""
     times = sorted(times)
     return max(sum(begin <= time < begin + 1.0 for time in times) for begin in times)
 
 
 @pytest.mark.parametrize("rate", [7.5, 30])
-def test_the_server_sees_no_second_with_more_than_the_rate(server: TmdbServer, rate: float) -> None:
+def test_the_server_sees_at_most_the_rate_in_any_second(server: TmdbServer, rate: float) -> None:
     n_films = int(2.5 * rate)
     for tmdb_id in range(n_films):
         server.add_film(tmdb_id)
@@ -61,7 +61,7 @@ def test_the_server_sees_no_second_with_more_than_the_rate(server: TmdbServer, r
     assert busiest_second(images) <= rate
 
 
-def test_a_request_counts_until_a_second_after_its_answer(clock: Clock) -> None:
+def test_a_permit_counts_until_a_second_after_its_response(clock: Clock) -> None:
     limiter = RateLimiter(2)
     limiter.acquire()
     clock.now_s += 0.5
@@ -94,7 +94,7 @@ def test_a_rate_below_one(clock: Clock) -> None:
         clock.now_s += 8.0
 
 
-def test_turns_are_spread_over_the_second(clock: Clock) -> None:
+def test_permits_are_spread_evenly(clock: Clock) -> None:
     limiter = RateLimiter(10)
     # After a silence there is one permit in hand, so that a late thread does not lower the rate.
     for _ in range(2):
@@ -105,7 +105,7 @@ def test_turns_are_spread_over_the_second(clock: Clock) -> None:
     assert limiter._wait_s(clock.now_s) == pytest.approx(0.05)
 
 
-def test_an_objection_halves_the_rate_and_it_recovers(clock: Clock) -> None:
+def test_throttling_halves_the_rate_until_it_recovers(clock: Clock) -> None:
     limiter = RateLimiter(40)
     permit = limiter.acquire()
     limiter.slow_down(permit, 0.0)
@@ -118,7 +118,7 @@ def test_an_objection_halves_the_rate_and_it_recovers(clock: Clock) -> None:
     assert limiter.rate == 40
 
 
-def test_requests_on_their_way_together_are_objected_to_once(clock: Clock) -> None:
+def test_requests_throttled_together_halve_the_rate_once(clock: Clock) -> None:
     limiter = RateLimiter(40)
     turns = []
     for _ in range(20):
@@ -135,7 +135,7 @@ def test_requests_on_their_way_together_are_objected_to_once(clock: Clock) -> No
     assert limiter.rate < 20
 
 
-def test_it_never_comes_to_a_standstill(clock: Clock) -> None:
+def test_the_rate_has_a_minimum(clock: Clock) -> None:
     limiter = RateLimiter(3)
     for _ in range(9):
         clock.now_s += 1.0
@@ -147,7 +147,7 @@ def test_it_never_comes_to_a_standstill(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("rate", [None, 40])
-def test_a_pause_holds_for_everyone(clock: Clock, rate: float | None) -> None:
+def test_a_pause_holds_for_all_threads(clock: Clock, rate: float | None) -> None:
     limiter = RateLimiter(rate)
     permit = limiter.acquire()
     limiter.slow_down(permit, 7.0)
@@ -157,7 +157,7 @@ def test_a_pause_holds_for_everyone(clock: Clock, rate: float | None) -> None:
     assert limiter._wait_s(clock.now_s) == 0.0
 
 
-def test_without_a_limit_nobody_waits() -> None:
+def test_without_a_limit_no_thread_waits() -> None:
     limiter = RateLimiter()
     for _ in range(1000):
         limiter.acquire()

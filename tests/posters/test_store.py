@@ -26,7 +26,7 @@ def file_names(store_dir: Path) -> set[str]:
     return {path.name for path in store_dir.iterdir() if not path.name.startswith(DATABASE_NAME)}
 
 
-def test_keeps_the_bytes_verbatim_and_a_row(store: PosterStore, tmp_path: Path) -> None:
+def test_stores_the_file_verbatim_and_a_row(store: PosterStore, tmp_path: Path) -> None:
     content = draw_poster(1)
     poster = store.put(6, content, FETCHED)
     assert poster.path == tmp_path / "posters" / "6.jpg"
@@ -39,7 +39,7 @@ def test_keeps_the_bytes_verbatim_and_a_row(store: PosterStore, tmp_path: Path) 
     assert datetime.fromisoformat(record.fetched_at).utcoffset() == timedelta(0)
 
 
-def test_names_the_file_by_what_it_is(store: PosterStore) -> None:
+def test_names_the_file_by_its_content(store: PosterStore) -> None:
     for movie_id, image_format in enumerate(["JPEG", "PNG", "WEBP", "GIF"], start=1):
         store.put(movie_id, draw_poster(movie_id, image_format), FETCHED)
     assert [poster.path.name for poster in store.posters()] == ["1.jpg", "2.png", "3.webp", "4.gif"]
@@ -51,7 +51,7 @@ def test_lists_posters_by_ascending_movie_id(store: PosterStore) -> None:
     assert [poster.movie_id for poster in store.posters()] == [4, 30, 100]
 
 
-def test_opened_again_it_is_the_same(store: PosterStore, tmp_path: Path) -> None:
+def test_a_reopened_store_is_the_same(store: PosterStore, tmp_path: Path) -> None:
     store.put(1, draw_poster(1), FETCHED)
     store.mark(2, State.NOT_FOUND, "unknown", FETCHED)
     with PosterStore.open(tmp_path / "posters") as again:
@@ -68,7 +68,7 @@ def test_another_format_replaces_the_file(store: PosterStore, tmp_path: Path) ->
     assert (record.source, record.poster_path, record.attempts) == ("import", None, 2)
 
 
-def test_a_bad_poster_never_replaces_a_good_one(store: PosterStore) -> None:
+def test_an_invalid_poster_never_replaces_a_valid_one(store: PosterStore) -> None:
     poster = store.put(1, draw_poster(1), FETCHED)
     with pytest.raises(DataError, match="a web page"):
         store.put(1, b"<html>", FETCHED)
@@ -77,7 +77,7 @@ def test_a_bad_poster_never_replaces_a_good_one(store: PosterStore) -> None:
     assert store.states() == {1: State.OK}
 
 
-def test_a_definite_no_removes_the_poster(store: PosterStore, tmp_path: Path) -> None:
+def test_a_final_answer_without_poster_removes_the_poster(store: PosterStore, tmp_path: Path) -> None:
     for movie_id, state in ((1, State.NO_POSTER), (2, State.NOT_FOUND)):
         store.put(movie_id, draw_poster(movie_id), FETCHED)
         store.mark(movie_id, state, "TMDB says so", FETCHED)
@@ -103,7 +103,7 @@ def test_a_replacement_is_written_beside_the_old_poster(store: PosterStore, tmp_
     assert file_names(tmp_path / "posters") == {"1.jpg"}
 
 
-def test_the_old_poster_goes_only_with_the_commit(store: PosterStore, tmp_path: Path) -> None:
+def test_the_old_poster_is_removed_only_by_the_commit(store: PosterStore, tmp_path: Path) -> None:
     old = store.put(1, draw_poster(1), FETCHED)
     with PosterStore.open(tmp_path / "posters") as reader:
         with store.transaction():
@@ -115,7 +115,7 @@ def test_the_old_poster_goes_only_with_the_commit(store: PosterStore, tmp_path: 
     assert not old.path.exists()
 
 
-def test_what_was_never_entered_is_swept_up(store: PosterStore, tmp_path: Path) -> None:
+def test_unregistered_files_are_removed(store: PosterStore, tmp_path: Path) -> None:
     store.put(1, draw_poster(1), FETCHED)
     store.write_file(1, draw_poster(2))
     store.mark(2, State.NOT_FOUND, "unknown", FETCHED)
@@ -128,7 +128,7 @@ def test_what_was_never_entered_is_swept_up(store: PosterStore, tmp_path: Path) 
     assert file_names(tmp_path / "posters") == {"1.jpg", "3.jpg", "notes.txt"}
 
 
-def test_a_vanished_file_is_not_ok(store: PosterStore) -> None:
+def test_a_missing_file_is_not_ok(store: PosterStore) -> None:
     store.put(1, draw_poster(1), FETCHED).path.unlink()
     store.put(2, draw_poster(2), FETCHED).path.write_bytes(b"cut")
     assert store.posters() == []
@@ -167,7 +167,7 @@ def put_alike(store: PosterStore, movie_ids: Iterable[int]) -> None:
         store.put(movie_id, draw_poster(0), replace(FETCHED, poster_path=f"/{movie_id}.jpg"))
 
 
-def test_a_picture_that_many_films_get_is_no_poster(store: PosterStore, tmp_path: Path) -> None:
+def test_a_picture_of_many_films_is_a_placeholder(store: PosterStore, tmp_path: Path) -> None:
     good = store.put(50, draw_poster(50), FETCHED)
     put_alike(store, range(1, 11))
     # The same, under the same number or from a user's own folder, is another matter.
@@ -188,12 +188,12 @@ def test_a_picture_that_many_films_get_is_no_poster(store: PosterStore, tmp_path
 
 
 def posters_of(store: PosterStore) -> dict[int, tuple[bytes, str | None]]:
-    """What every film has, and how old it is."""
+    """The content and the age of every film's poster."""
     fetched_at = {record.movie_id: record.fetched_at for record in store.records()}
     return {poster.movie_id: (poster.path.read_bytes(), fetched_at[poster.movie_id]) for poster in store.posters()}
 
 
-def test_a_picture_that_many_films_get_gives_back_what_it_replaced(store: PosterStore, tmp_path: Path) -> None:
+def test_posters_replaced_by_a_placeholder_are_restored(store: PosterStore, tmp_path: Path) -> None:
     for movie_id in range(1, 13):
         store.put(movie_id, draw_poster(movie_id), FETCHED)
     before, names = posters_of(store), file_names(tmp_path / "posters")
@@ -215,7 +215,7 @@ def test_a_picture_that_many_films_get_gives_back_what_it_replaced(store: Poster
         put_alike(again, [3])
 
 
-def test_what_was_replaced_waits_for_as_long_as_it_takes(store: PosterStore, tmp_path: Path) -> None:
+def test_replaced_posters_are_kept_while_in_doubt(store: PosterStore, tmp_path: Path) -> None:
     for movie_id in range(1, 12):
         store.put(movie_id, draw_poster(movie_id), FETCHED)
     before = posters_of(store)
@@ -228,7 +228,7 @@ def test_what_was_replaced_waits_for_as_long_as_it_takes(store: PosterStore, tmp
     assert posters_of(store) == before
 
 
-def test_what_was_replaced_goes_once_the_new_one_is_confirmed(store: PosterStore, tmp_path: Path) -> None:
+def test_replaced_posters_are_removed_by_confirm(store: PosterStore, tmp_path: Path) -> None:
     for movie_id in range(1, 5):
         store.put(movie_id, draw_poster(movie_id), FETCHED)
     for movie_id in range(1, 4):
@@ -242,7 +242,7 @@ def test_what_was_replaced_goes_once_the_new_one_is_confirmed(store: PosterStore
     assert len(store.posters()) == 4
 
 
-def test_a_poster_that_was_written_while_another_is_disowned(store: PosterStore) -> None:
+def test_a_poster_written_while_a_placeholder_is_rejected(store: PosterStore) -> None:
     put_alike(store, range(1, 11))
     written = store.write_file(5, draw_poster(5))
     with pytest.raises(DataError, match="a placeholder"):
@@ -271,7 +271,7 @@ def test_a_full_disk_leaves_nothing_behind(
     assert store.states() == {1: State.OK}
 
 
-def test_a_full_database_is_told(store: PosterStore, tmp_path: Path) -> None:
+def test_a_full_database_is_reported(store: PosterStore, tmp_path: Path) -> None:
     connection: sqlite3.Connection = store._database._connection
     n_pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {n_pages}")
@@ -305,13 +305,13 @@ def test_refuses_another_version(tmp_path: Path) -> None:
         PosterStore.open(tmp_path)
 
 
-def test_refuses_what_is_no_database(tmp_path: Path) -> None:
+def test_refuses_a_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / DATABASE_NAME).write_text("hello " * 1000)
     with pytest.raises(DataError, match="not a readable SQLite database"):
         PosterStore.open(tmp_path)
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="cannot write"):
         PosterStore.open(tmp_path / "file" / "posters")
@@ -330,7 +330,7 @@ def test_one_process_writes_at_a_time(store: PosterStore, tmp_path: Path) -> Non
     assert file_names(tmp_path / "posters") == set()
 
 
-def test_what_a_killed_process_left_is_cleared_up(store: PosterStore, tmp_path: Path) -> None:
+def test_partial_files_of_a_killed_process_are_removed(store: PosterStore, tmp_path: Path) -> None:
     store.put(1, draw_poster(1), FETCHED)
     (tmp_path / "posters" / ".2.jpg.partial").write_bytes(b"half")
     with store.writer_lock():
@@ -352,7 +352,7 @@ def test_every_film_has_a_row(store: PosterStore) -> None:
     assert record.attempts == 1
 
 
-def test_tells_what_is_old(store: PosterStore) -> None:
+def test_returns_films_older_than_a_moment(store: PosterStore) -> None:
     store.put(1, draw_poster(1), FETCHED)
     store.put(2, draw_poster(2), IMPORTED)
     store.mark(3, State.NO_POSTER, "none", FETCHED)
@@ -363,7 +363,7 @@ def test_tells_what_is_old(store: PosterStore) -> None:
     assert store.older_than(now + timedelta(hours=1)) == {1, 3}
 
 
-def test_a_time_to_come_is_of_a_wrong_clock(store: PosterStore) -> None:
+def test_films_fetched_in_the_future_count_as_old(store: PosterStore) -> None:
     for movie_id, days in ((1, 365), (2, 0.5)):
         store.put(movie_id, draw_poster(movie_id), FETCHED)
         moment = (datetime.now(UTC) + timedelta(days=days)).isoformat(timespec="seconds")
@@ -371,7 +371,7 @@ def test_a_time_to_come_is_of_a_wrong_clock(store: PosterStore) -> None:
     assert store.older_than(datetime.now(UTC) - timedelta(days=180)) == {1}
 
 
-def test_adds_up_the_posters_that_are_here(store: PosterStore) -> None:
+def test_sums_the_size_of_stored_posters(store: PosterStore) -> None:
     for movie_id in (1, 2, 3):
         store.put(movie_id, draw_poster(movie_id), FETCHED)
     store.mark(4, State.FAILED, "HTTP 500", FETCHED)
@@ -387,7 +387,7 @@ def test_writing_while_another_reads(store: PosterStore, tmp_path: Path) -> None
         assert [poster.movie_id for poster in reader.posters()] == [1]
 
 
-def test_closing_waits_for_who_is_reading(store: PosterStore) -> None:
+def test_closing_waits_for_readers(store: PosterStore) -> None:
     store.put(1, draw_poster(1), FETCHED)
     with store._database.lock:
         closing = threading.Thread(target=store.close)
@@ -400,11 +400,11 @@ def test_closing_waits_for_who_is_reading(store: PosterStore) -> None:
         store.poster(1)
 
 
-def test_its_repr_tells_where_it_is(store: PosterStore, tmp_path: Path) -> None:
+def test_repr_shows_the_folder(store: PosterStore, tmp_path: Path) -> None:
     assert repr(store) == f"PosterStore({str(tmp_path / 'posters')!r})"
 
 
-def test_reading_asks_for_no_right_to_write(store: PosterStore, tmp_path: Path) -> None:
+def test_reading_needs_no_write_permission(store: PosterStore, tmp_path: Path) -> None:
     store.put(1, draw_poster(1), FETCHED)
     store.close()
     folder = tmp_path / "posters"
@@ -418,7 +418,7 @@ def test_reading_asks_for_no_right_to_write(store: PosterStore, tmp_path: Path) 
     assert before.items() <= after.items()
 
 
-def test_reading_makes_no_store(tmp_path: Path) -> None:
+def test_reading_creates_no_store(tmp_path: Path) -> None:
     with pytest.raises(NotBuiltError, match="no posters here yet"):
         PosterStore.open_to_read(tmp_path / "posters")
     assert not (tmp_path / "posters").exists()

@@ -16,7 +16,7 @@ RETRIED = [Fault.TOO_MANY, Fault.SERVER_ERROR, Fault.TRUNCATED, Fault.RESET]
 
 
 @pytest.mark.parametrize("key", [V3_KEY, f"  {V3_KEY.upper()}\n"])
-def test_a_v3_key_travels_in_the_query(server: TmdbServer, key: str) -> None:
+def test_a_v3_key_is_sent_in_the_query(server: TmdbServer, key: str) -> None:
     server.add_film(949)
     with TmdbClient(key, server.base_url) as client:
         if key == V3_KEY:
@@ -29,7 +29,7 @@ def test_a_v3_key_travels_in_the_query(server: TmdbServer, key: str) -> None:
     assert request.authorization is None
 
 
-def test_a_v4_token_travels_in_the_header(server: TmdbServer) -> None:
+def test_a_v4_token_is_sent_in_a_header(server: TmdbServer) -> None:
     server.add_film(949)
     with TmdbClient(V4_TOKEN, server.base_url) as client:
         assert client.movie(949) == TmdbFilm(949, "/poster949.jpg")
@@ -57,13 +57,13 @@ def test_any_other_key_is_refused_without_being_shown(key: str) -> None:
         f"https://h/3?api_key={V3_KEY}",
     ],
 )
-def test_an_address_that_is_none_is_refused(base_url: str) -> None:
+def test_an_invalid_address_is_refused(base_url: str) -> None:
     with pytest.raises(ConfigError, match=r"such as https://api\.themoviedb\.org/3"):
         TmdbClient(V3_KEY, base_url)
 
 
 @pytest.mark.parametrize("base_url", ["", "http://[::1", "file:///etc/", "http://h:port/", "//h/t/p/"])
-def test_images_lie_at_an_address_of_the_web(server: TmdbServer, client: TmdbClient, base_url: str) -> None:
+def test_the_image_host_needs_a_web_address(server: TmdbServer, client: TmdbClient, base_url: str) -> None:
     server.image_base_url = base_url
     with pytest.raises(FetchError, match="expected /configuration to name the image host's address"):
         client.configuration()
@@ -75,7 +75,7 @@ def test_a_key_without_rights_is_refused(server: TmdbServer, client: TmdbClient)
         client.configuration()
 
 
-def test_asks_for_the_configuration_once(server: TmdbServer, client: TmdbClient) -> None:
+def test_requests_the_configuration_once(server: TmdbServer, client: TmdbClient) -> None:
     assert client.configuration().poster_sizes == SIZES
     assert client.configuration().image_base_url == f"{server.address}/t/p/"
     assert server.paths() == ["/3/configuration"]
@@ -107,7 +107,7 @@ def test_a_film_without_a_poster(server: TmdbServer, client: TmdbClient) -> None
         (None, None),
     ],
 )
-def test_a_film_tells_its_imdb_id(server: TmdbServer, client: TmdbClient, told: object, imdb_id: str | None) -> None:
+def test_a_film_has_its_imdb_id(server: TmdbServer, client: TmdbClient, told: object, imdb_id: str | None) -> None:
     server.add_film(949)
     server.change(949, imdb_id=told)
     assert client.movie(949) == TmdbFilm(949, "/poster949.jpg", imdb_id)
@@ -122,7 +122,7 @@ def test_finds_films_by_imdb_id_and_nothing_else(server: TmdbServer, client: Tmd
     assert server.requests[0].query == {"api_key": V3_KEY, "external_source": "imdb_id", "language": "en-US"}
 
 
-def test_the_language_is_pinned(server: TmdbServer) -> None:
+def test_the_language_is_sent(server: TmdbServer) -> None:
     server.add_film(949)
     with TmdbClient(V3_KEY, server.base_url, "de-DE") as client:
         client.movie(949)
@@ -139,7 +139,7 @@ def test_downloads_a_poster_without_showing_the_key(server: TmdbServer) -> None:
 
 
 @pytest.mark.parametrize("fault", RETRIED)
-def test_what_may_pass_is_tried_again(server: TmdbServer, client: TmdbClient, fault: Fault) -> None:
+def test_transient_failures_are_retried(server: TmdbServer, client: TmdbClient, fault: Fault) -> None:
     server.add_film(949)
     server.inject("/3/movie/949", fault, fault)
     server.inject("/t/p/w342/poster949.jpg", fault, fault)
@@ -149,7 +149,7 @@ def test_what_may_pass_is_tried_again(server: TmdbServer, client: TmdbClient, fa
 
 
 @pytest.mark.parametrize("fault", RETRIED)
-def test_what_does_not_pass_is_given_up(server: TmdbServer, fault: Fault) -> None:
+def test_lasting_failures_are_given_up(server: TmdbServer, fault: Fault) -> None:
     server.add_film(949)
     server.inject("/3/movie/949", fault, lasting=True)
     with (
@@ -161,7 +161,7 @@ def test_what_does_not_pass_is_given_up(server: TmdbServer, fault: Fault) -> Non
     assert len(server.requests) == 3
 
 
-def test_silence_is_not_waited_for(server: TmdbServer) -> None:
+def test_a_silent_server_times_out(server: TmdbServer) -> None:
     server.inject("/3/movie/949", Fault.STALL)
     with (
         TmdbClient(V3_KEY, server.base_url, http=HttpOptions(timeout_s=0.05, n_retries=0)) as client,
@@ -170,14 +170,14 @@ def test_silence_is_not_waited_for(server: TmdbServer) -> None:
         client.movie(949)
 
 
-def test_a_refused_key_is_not_tried_again(server: TmdbServer, client: TmdbClient) -> None:
+def test_a_refused_key_is_not_retried(server: TmdbServer, client: TmdbClient) -> None:
     server.inject("/3/movie/949", Fault.UNAUTHORIZED)
     with pytest.raises(UnavailableError, match=r"refuses the key \(HTTP 401\)"):
         client.movie(949)
     assert len(server.requests) == 1
 
 
-def test_an_unreachable_network_is_told_at_once(nobody: str) -> None:
+def test_an_unreachable_network_is_reported_at_once(nobody: str) -> None:
     with (
         TmdbClient(V3_KEY, nobody, http=HttpOptions(backoff_s=60)) as client,
         pytest.raises(UnavailableError, match=r"cannot reach 127\.0\.0\.1: no connection; check the network"),
@@ -186,7 +186,7 @@ def test_an_unreachable_network_is_told_at_once(nobody: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/3/movie/949", "/3/find/tt0113277"])
-def test_a_page_in_tmdbs_place_is_told(server: TmdbServer, client: TmdbClient, path: str) -> None:
+def test_a_page_served_in_place_of_the_api_is_reported(server: TmdbServer, client: TmdbClient, path: str) -> None:
     server.inject(path, Fault.HTML)
     with pytest.raises(FetchError, match="expected TMDB's JSON") as caught:
         client.movie(949) if "movie" in path else client.find("0113277")
@@ -218,7 +218,7 @@ def test_a_poster_path_cannot_lead_elsewhere(server: TmdbServer, client: TmdbCli
         client.movie(949)
 
 
-def test_a_page_in_a_posters_place_is_told(server: TmdbServer, client: TmdbClient) -> None:
+def test_a_page_served_in_place_of_a_poster_is_reported(server: TmdbServer, client: TmdbClient) -> None:
     server.add_film(949)
     server.inject("/t/p/w342/poster949.jpg", Fault.HTML)
     with pytest.raises(FetchError, match="expected an image, received text/html"):
@@ -233,7 +233,7 @@ def test_an_interrupted_client_sends_nothing(server: TmdbServer) -> None:
     assert server.requests == []
 
 
-def test_an_interrupted_client_tries_nothing_again(server: TmdbServer) -> None:
+def test_an_interrupted_client_retries_nothing(server: TmdbServer) -> None:
     server.inject("/3/movie/949", Fault.SERVER_ERROR, lasting=True)
     with TmdbClient(V3_KEY, server.base_url, http=HttpOptions(backoff_s=60)) as client, ThreadPoolExecutor(1) as pool:
         asking = pool.submit(client.movie, 949)

@@ -19,7 +19,7 @@ from tests.posters.pictures import declare_png, draw_blank, draw_poster
 @pytest.mark.parametrize(
     ("image_format", "suffix"), [("JPEG", ".jpg"), ("PNG", ".png"), ("WEBP", ".webp"), ("GIF", ".gif")]
 )
-def test_tells_format_size_and_checksum(image_format: str, suffix: str) -> None:
+def test_returns_format_size_and_checksum(image_format: str, suffix: str) -> None:
     content = draw_poster(1, image_format, (60, 90))
     facts = verify_image(content)
     assert (facts.suffix, facts.width, facts.height, facts.n_bytes) == (suffix, 60, 90, len(content))
@@ -35,7 +35,7 @@ def test_a_jpeg_with_a_second_picture_is_a_jpeg() -> None:
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "GIF"])
 @pytest.mark.parametrize("part", [0.3, 0.5, 0.9])
-def test_refuses_what_is_cut_off(image_format: str, part: float) -> None:
+def test_refuses_truncated_images(image_format: str, part: float) -> None:
     content = draw_poster(2, image_format, (120, 180))
     with pytest.raises(DataError, match=r"cut off or damaged|received something else"):
         verify_image(content[: int(part * len(content))])
@@ -72,13 +72,13 @@ def test_refuses_what_is_cut_off(image_format: str, part: float) -> None:
         "above-error",
     ],
 )
-def test_refuses_what_is_no_poster(content: bytes, reason: str) -> None:
+def test_refuses_files_that_are_no_poster(content: bytes, reason: str) -> None:
     with pytest.raises(DataError, match=reason):
         verify_image(content)
 
 
 def noise(mode: str, image_format: str, *, around: tuple[float, float], size: tuple[int, int] = (138, 207)) -> bytes:
-    """A picture of grains, none of which says anything."""
+    """A picture of noise."""
     rng = random.Random(0)
     grains = bytes(round(min(max(rng.gauss(*around), 0), 255)) for _ in range(size[0] * size[1]))
     stream = io.BytesIO()
@@ -88,13 +88,13 @@ def noise(mode: str, image_format: str, *, around: tuple[float, float], size: tu
 
 @pytest.mark.parametrize(("mode", "image_format"), [("L", "JPEG"), ("RGB", "PNG"), ("RGB", "WEBP"), ("P", "GIF")])
 @pytest.mark.parametrize("level", [0, 219])
-def test_refuses_noise_on_one_color(mode: str, image_format: str, level: int) -> None:
+def test_refuses_a_single_color_with_noise(mode: str, image_format: str, level: int) -> None:
     with pytest.raises(DataError, match="one color all over"):
         verify_image(noise(mode, image_format, around=(level, 2.5)))
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP"])
-def test_a_dark_poster_is_a_poster(image_format: str) -> None:
+def test_accepts_a_dark_poster(image_format: str) -> None:
     image = Image.new("RGB", (342, 513), (2, 2, 4))
     # A line of dark letters, all that there is to see.
     ImageDraw.Draw(image).text((120, 400), "THE NIGHT", fill=(60, 0, 0), font_size=24)
@@ -104,7 +104,7 @@ def test_a_dark_poster_is_a_poster(image_format: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "I;16", "CMYK", "LA"])
-def test_a_poster_of_few_colors_is_a_poster(mode: str) -> None:
+def test_accepts_a_poster_of_few_colors(mode: str) -> None:
     image = Image.new("L", (92, 138), 0)
     ImageDraw.Draw(image).rectangle((20, 20, 70, 70), fill=255)
     if mode == "P":
@@ -116,7 +116,7 @@ def test_a_poster_of_few_colors_is_a_poster(mode: str) -> None:
     assert verify_image(stream.getvalue()).height == 138
 
 
-def test_no_more_than_two_large_ones_are_decoded_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_most_two_large_images_are_decoded_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     n_at_once, most, counting = 0, 0, threading.Lock()
     load = PngImageFile.load
 
@@ -139,7 +139,7 @@ def test_no_more_than_two_large_ones_are_decoded_at_a_time(monkeypatch: pytest.M
     assert 1 <= most <= 2
 
 
-def test_refuses_a_giant_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refuses_a_huge_image_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(validation, "MAX_POSTER_BYTES", 1 << 20)
     with pytest.raises(DataError, match="at most 1 MiB, received 2 MiB"):
         verify_image(b"\0" * (2 << 20))

@@ -1,4 +1,4 @@
-"""A real HTTP server on the loopback that plays TMDB: API and image host in one, with faults to order."""
+"""A fake TMDB on the loopback: API and image host in one HTTP server, with faults to inject."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SIZES = ("w92", "w154", "w185", "w342", "w500", "w780", "original")
 
 
 class Fault(Enum):
-    """What can be made to go wrong with one request."""
+    """A fault to inject into a request."""
 
     TOO_MANY = "429 with Retry-After: 0"
     TOO_MANY_DATE = "429 with a date that has passed"
@@ -52,7 +52,7 @@ class Fault(Enum):
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it came in."""
+    """A received request."""
 
     path: str
     query: dict[str, str]
@@ -69,7 +69,7 @@ class _Library:
 
 
 class TmdbServer:
-    """Plays TMDB; runs inside a ``with`` block.
+    """A fake TMDB that runs inside a ``with`` block.
 
     >>> with TmdbServer() as server:
     ...     server.add_film(949, imdb_id="0113277")
@@ -99,14 +99,14 @@ class TmdbServer:
         self.go_away()
 
     def go_away(self) -> None:
-        """Break all connections, and take no more: a network that is gone."""
+        """Break all connections and accept no more, as if the network were down."""
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
         self._http.break_connections()
 
     def come_back(self) -> None:
-        """Listen at the same address as before."""
+        """Listen again at the same address."""
         self._http = _Server(self, self._http.server_port if self._http else 0)
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
@@ -117,11 +117,11 @@ class TmdbServer:
 
     @property
     def base_url(self) -> str:
-        """What KEYART_TMDB_URL would be set to."""
+        """The value for KEYART_TMDB_URL."""
         return f"{self.address}/3"
 
     def add_film(self, tmdb_id: int, image: bytes | None = b"", *, imdb_id: str | None = None) -> str | None:
-        """Know a film; by default with a drawn poster, with None without any. Returns its poster_path."""
+        """Add a film, by default with a drawn poster, with None without one; return its poster_path."""
         poster_path = None if image is None else f"/poster{tmdb_id}.jpg"
         if poster_path:
             self._library.images[poster_path] = image or draw_poster(tmdb_id)
@@ -132,20 +132,20 @@ class TmdbServer:
         return poster_path
 
     def add_series(self, tmdb_id: int, imdb_id: str) -> None:
-        """Know a television series, which is no film."""
+        """Add a television series, which is no film."""
         series = {"id": tmdb_id, "name": f"Series {tmdb_id}", "poster_path": "/series.jpg"}
         self._library.by_imdb[imdb_id] = {"movie_results": [], "tv_results": [series]}
 
     def forget(self, tmdb_id: int) -> None:
-        """Response 404 for a tmdb_id from now on; /find by its imdb_id goes on."""
+        """Answer 404 for a tmdb_id from now on; /find by its imdb_id still works."""
         del self._library.films[tmdb_id]
 
     def change(self, tmdb_id: int, **fields: Any) -> None:
-        """Let a film tell anything of itself, also what makes no sense."""
+        """Set fields of a film in the API's answers, also to invalid values."""
         self._library.films[tmdb_id].update(fields)
 
     def add_file(self, path: str, content: bytes) -> str:
-        """Serve any bytes; returns their address."""
+        """Serve a file; return its address."""
         self._library.files[path] = content
         return self.address + path
 
@@ -153,19 +153,19 @@ class TmdbServer:
         return self._library.images[f"/poster{tmdb_id}.jpg"]
 
     def inject(self, path: str, *faults: Fault, lasting: bool = False) -> None:
-        """Response the next requests for a path with these faults in permit, or all of them with the one."""
+        """Answer the next requests for a path with these faults in turn, or, if lasting, all with one."""
         if lasting:
             (self._lasting[path],) = faults
         else:
             self._faults[path].extend(faults)
 
     def paths(self, beginning: str = "") -> list[str]:
-        """The paths that were asked for, in the order they came in."""
+        """The requested paths, in the order of arrival."""
         return [request.path for request in self.requests if request.path.startswith(beginning)]
 
     def wait_until_idle(self) -> None:
-        """Wait until all that was sent by clients which are gone has been counted."""
-        # Connections are accepted in permit: once this one is answered, all that came before it are known.
+        """Wait until all requests of clients that have ended are counted."""
+        # Connections are accepted in turn: once this one is answered, all before it are counted.
         with urlopen(self.add_file("/idle", b"")) as answer:
             answer.read()
         while self.n_connections:
@@ -241,7 +241,7 @@ class _Server(ThreadingHTTPServer):
         self.tmdb.count_connection(-1)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is part of the play."""
+        """Clients that disconnect are expected."""
 
 
 class _Handler(BaseHTTPRequestHandler):

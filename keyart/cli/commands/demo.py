@@ -12,7 +12,7 @@ import click
 from keyart.cli.options import debug_option
 
 if TYPE_CHECKING:
-    from features.encoders.keras import BackboneChoice
+    from features.options import ExtractOptions
     from keyart.engine import Engine
     from keyart.workspace.layout import Workspace
 
@@ -82,19 +82,19 @@ def _prepare(out: Path, seed: int) -> Workspace:
 def _extract_and_build(workspace: Workspace) -> None:
     from catalog.io.progress import bar
     from keyart.cli.quiet import import_tensorflow_quietly
-    from keyart.pipeline.features import Extraction, extract
+    from keyart.pipeline.features import extract
     from keyart.pipeline.index import build
 
-    choice = _choose_weights()
+    options = _choose_options()
     import_tensorflow_quietly()
-    extract(workspace, Extraction(choice, replace_others=True), progress=bar)
+    extract(workspace, options, progress=bar)
     build(workspace, progress=bar)
 
 
-def _choose_weights() -> BackboneChoice:
+def _choose_options() -> ExtractOptions:
     from catalog.errors import FetchError, StoreError
-    from features.encoders.keras import RANDOM, BackboneChoice
     from features.encoders.weights import imagenet_weights_path
+    from features.options import RANDOM, ExtractOptions
     from keyart.workspace.settings import keras_models_dir
 
     try:
@@ -104,9 +104,9 @@ def _choose_weights() -> BackboneChoice:
             "Features: VGG16 with RANDOM weights, the mean removed, as ImageNet's are not on this machine and could "
             "not be downloaded; they capture layout and palette only."
         )
-        return BackboneChoice(weights=RANDOM)
+        return ExtractOptions(weights=RANDOM, replace=True)
     click.echo("Features: VGG16 with ImageNet weights.")
-    return BackboneChoice()
+    return ExtractOptions(replace=True)
 
 
 def _look_up(engine: Engine, title: str, out: Path) -> None:

@@ -126,15 +126,19 @@ def command(
             click.echo(f"{split_name}: {model}", err=True)
 
     cards = compare(chosen, splits, parameters, k=k, relevant_from=relevant_from, on_fit=say)
+    _print(cards, k, as_json=as_json, as_csv=as_csv)
+    if plot:
+        draw_scorecards(cards, k, plot)
+        click.echo(f"plot: {plot}", err=True)
+
+
+def _print(cards: list[Scorecard], k: int, *, as_json: bool, as_csv: bool) -> None:
     if as_json:
         click.echo(json.dumps({"k": k, "models": [nulled(card.to_dict()) for card in cards]}))
     elif as_csv:
         _print_csv(cards)
     else:
         _print_table(cards, k)
-    if plot:
-        draw_scorecards(cards, k, plot)
-        click.echo(f"plot: {plot}", err=True)
 
 
 def _ratings(path: Path | None, home: Path) -> Ratings:

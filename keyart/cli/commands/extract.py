@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -13,8 +13,9 @@ from keyart.cli.options import workspace_options
 from keyart.cli.output import print_notes
 
 if TYPE_CHECKING:
-    from catalog.io.remote import AnyPath
-    from features.extraction import ExtractionReport
+    from features.extraction import ExtractReport
+    from features.options import ExtractOptions
+    from keyart.workspace.layout import Workspace
 
 _N_LISTED = 20
 
@@ -78,72 +79,78 @@ def command(
     backbone: str,
     weights: str,
     seed: int,
-    features: str,
+    features: Literal["raw", "gem", "rmac"],
     whiten: bool,
-    resize: str,
-    engine: str,
+    resize: Literal["antialias", "nearest"],
+    engine: Literal["keras", "onnx"],
     spark: str | None,
     replace: bool,
     home: Path,
 ) -> int:
     """Turn each poster into 25,088 numbers with VGG16.
 
-    Posters whose features are there already are not computed again, so it may be stopped and started at will, also by
-    force. Features whose poster is gone are dropped. A poster that cannot be read is named and passed over; where more
-    than half cannot, the exit code is 1.
+    Resumes if interrupted: posters whose features are there already are not computed again. Features whose poster is
+    gone are dropped. Posters that cannot be read are listed and skipped; if more than half cannot, the exit code is 1.
     """
-    from catalog.io.progress import bar
-    from catalog.io.remote import as_path
-    from features.encoders.keras import BackboneChoice
-    from features.images import Resize
-    from features.pooling import Pooling
-    from features.spark import folder_at, is_table
-    from keyart.cli.quiet import import_tensorflow_quietly, spark_session
-    from keyart.pipeline.features import Extraction, extract, extract_folder, extract_table
+    from features.options import ExtractOptions
     from keyart.workspace.layout import Workspace
+
+    _check(images, out, spark)
+    if whiten and features == "raw":
+        raise click.UsageError("--whiten is for --features gem or rmac")
+    # A missing workspace is reported before TensorFlow is imported, which takes seconds.
+    source = images or Workspace.open(home)
+    options = ExtractOptions(backbone, weights, seed, engine, resize, features, whiten, replace=replace)
+    report = _run(source, out, options, spark)
+    _print(report, out)
+    return 1 if report.mostly_broken else 0
+
+
+def _check(images: str | None, out: str | None, spark: str | None) -> None:
+    from features.spark import is_table
 
     if (images is None) != (out is None):
         raise click.UsageError("--images DIR and --out DIR go together")
     for name, value in (("--images", images), ("--out", out)):
-        # An unset variable in somebody's script; as a path it is the current folder.
+        # An unset variable in a script; as a path it is the current folder.
         if value is not None and not value.strip():
             raise click.UsageError(f"{name} is blank; name a folder, or leave both out for the workspace's posters.")
     if images and spark is None and is_table(images):
         raise click.UsageError(f"--images {images}: a table or a URI is read by --spark only.")
-    if whiten and features == "raw":
-        raise click.UsageError("--whiten is for --features gem or rmac")
-    # Told before TensorFlow is imported, which takes seconds.
-    workspace = Workspace(home) if images else Workspace.open(home)
-    choice = BackboneChoice(backbone, weights, seed, engine)
-    if choice.is_random:
+
+
+def _run(source: str | Workspace, out: str | None, options: ExtractOptions, spark: str | None) -> ExtractReport:
+    from catalog.io.progress import bar
+    from features.spark import is_table, read_table
+    from keyart.cli.quiet import import_tensorflow_quietly, spark_session
+    from keyart.pipeline.features import extract, extract_images, extract_table
+
+    if options.is_random:
         print_notes(["random weights see layout and palette only; use ImageNet's for anything but a trial"])
     import_tensorflow_quietly()
-    # Of odd but readable files, one line each; what cannot be read is reported anyway.
+    # Pillow warns of odd but readable files; what cannot be read is reported anyway.
     warnings.filterwarnings("ignore", module="PIL")
-    how = Extraction(choice, Resize(resize), Pooling(features), whiten, replace)
     with nullcontext() if spark is None else spark_session(spark) as session:
-        folder = None if out is None else folder_at(session, out) if session else as_path(out)
-        if images and folder and session and is_table(images):
-            report = extract_table(session, images, folder, how, progress=bar)
-        elif images and folder:
-            report = extract_folder(Path(images), folder, how, progress=bar, spark=session)
-        else:
-            report = extract(workspace, how, progress=bar, spark=session)
-    _print(report, "images" if images else "posters", folder)
-    return 1 if report.mostly_broken else 0
+        if not isinstance(source, str) or out is None:
+            return extract(source, options, progress=bar, spark=session)
+        if session and is_table(source):
+            table = read_table(session, source)
+            return extract_table(table, out, options, drop_missing=True, progress=bar)
+        return extract_images(source, out, options, drop_missing=True, progress=bar, spark=session)
 
 
-def _print(report: ExtractionReport, unit: str, folder: AnyPath | None) -> None:
-    print_notes(f"computed again: {reason}" for reason in report.mended)
+def _print(report: ExtractReport, out: str | None) -> None:
+    unit = "posters" if out is None else "images"
+    print_notes(f"computed again: {reason}" for reason in report.damaged)
     dropped = f", {report.n_dropped:,} dropped" if report.n_dropped else ""
     click.echo(f"features of {report.n_new:,} {unit} computed, {report.n_known:,} already here{dropped}")
     if not report.skipped:
         return
     click.echo(f"{len(report.skipped):,} {unit} could not be read:", err=True)
-    name = "movie_id " if folder is None else ""
+    name = "movie_id " if out is None else ""
     for skipped in report.skipped[:_N_LISTED]:
-        # A line each, whatever stands in a file's name.
+        # One line each, even if a file's name has line ends.
         click.echo("  " + " ".join(f"{name}{skipped.picture_id}: {skipped.reason}".split()), err=True)
     if len(report.skipped) > _N_LISTED:
-        where = folder / "skipped.json" if folder else "features/skipped.json in the workspace"
+        where = "features/skipped.json in the workspace" if out is None else f"{out.rstrip('/')}/skipped.json"
         click.echo(f"  and {len(report.skipped) - _N_LISTED:,} more: see {where}", err=True)

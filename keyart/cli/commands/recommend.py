@@ -67,7 +67,7 @@ def command(
         found = recommend(workspace, name, user or 0, k, fresh)
     print_notes(found.notes)
     if as_json:
-        click.echo(json.dumps(found.as_dict(), ensure_ascii=False))
+        click.echo(json.dumps(found.to_dict(), ensure_ascii=False))
     elif as_csv:
         names = ["rank", "movie_id", "title", "year", "score", "mean_rating", "n_ratings", "new"]
         writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")

@@ -1,7 +1,6 @@
-"""The eight design styles, one module each, and the table of them.
+"""The eight design styles, one module each.
 
-A style is a function that draws one poster: `draw(card, rng)` makes a sheet, picks composition and palette by the
-card's take and leaves the rest to chance. May import `keyart.demo.canvas`, `.shapes`, `.lettering` and `.card`.
+A style is a function that draws one poster. Its composition and palette are those of the card, the rest is random.
 """
 
 from __future__ import annotations

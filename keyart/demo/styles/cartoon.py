@@ -1,35 +1,23 @@
-"""Children's cartoon: bright flat colors, round creatures with large eyes, letters that bounce."""
+"""Children's cartoon: bright flat colors, round creatures with large eyes, bouncing type."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from keyart.demo.canvas import HEIGHT, SCALE, WIDTH, Canvas, mix
-from keyart.demo.card import Card
+from keyart.demo.card import Card, Palette
 from keyart.demo.lettering import Face, break_title, set_block, swell
 from keyart.demo.shapes import ring, smooth
 
-# Sky, ground, first creature, second creature, letters.
-_PALETTES = (
-    ("#4cc3ff", "#6fcf3f", "#ff6b5e", "#ffd23f", "#f2542d"),
-    ("#ffcf3f", "#34b27d", "#8a5cf0", "#ff7fb0", "#f0386b"),
-    ("#ff9ecb", "#5bc98c", "#2f9be8", "#ffe066", "#2f86e0"),
-    ("#7be0d0", "#f4a63a", "#ef476f", "#3f7de8", "#ff5d3b"),
-    ("#b79bff", "#7ddc5a", "#ff9f1c", "#25b6d2", "#e8327c"),
-)
 _INK = "#2b2140"
 _ROUND = Face(weight=0.06, tracking=0.04, width=0.95)
 
 
 def draw(card: Card, rng: np.random.Generator) -> Canvas:
-    """Draw a poster in the style of a children's cartoon."""
-    colors = _PALETTES[card.take % len(_PALETTES)]
+    colors = card.palette
     canvas = Canvas(colors[0])
     canvas.wash([(0, colors[0]), (1, mix(colors[0], "#ffffff", 0.55))], 0, 400)
-    again, which = divmod(card.take, len(_COMPOSITIONS))
-    _COMPOSITIONS[which](canvas, colors, rng)
-    if again:
-        canvas.mirror()
+    card.compose(canvas, _COMPOSITIONS, rng)
     lines = break_title(card.title, 2 if len(card.title) < 18 else 3)
     title = set_block(lines, _ROUND, WIDTH - 52, 106, leading=1.02, rng=rng)
     left = (WIDTH - title.width / SCALE) / 2
@@ -110,7 +98,7 @@ def _meadow(canvas: Canvas, fill: str, rng: np.random.Generator) -> None:
         canvas.disc(float(x), float(y), 2, "#ffb300")
 
 
-def _giant(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generator) -> None:
+def _giant(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
     for _ in range(3):
         _cloud(canvas, rng.uniform(20, WIDTH - 20), rng.uniform(140, 220), rng.uniform(18, 30))
     _meadow(canvas, colors[1], rng)
@@ -118,7 +106,7 @@ def _giant(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generator) ->
     _creature(canvas, rng.choice([52.0, 290.0]), 430, 26, colors[3], rng)
 
 
-def _friends(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generator) -> None:
+def _friends(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
     x = rng.choice([70.0, 272.0])
     for a, b in ring(x, 190, [64.0] * 14, rng.uniform(0, 1)):
         canvas.line([(x, 190), (a, b)], 7, "#fff2a0")
@@ -128,7 +116,7 @@ def _friends(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generator) 
     _creature(canvas, 240 + rng.uniform(-8, 8), 382, rng.uniform(44, 56), colors[3], rng)
 
 
-def _balloons(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generator) -> None:
+def _balloons(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
     _meadow(canvas, colors[1], rng)
     for n, (x, y) in enumerate(((88, 240), (250, 222), (172, 330))):
         at, up, size = x + rng.uniform(-12, 12), y + rng.uniform(-12, 12), rng.uniform(44, 56)
@@ -145,7 +133,7 @@ def _balloons(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generator)
         _cloud(canvas, rng.uniform(20, WIDTH - 20), rng.uniform(150, 380), rng.uniform(13, 22))
 
 
-def _sea(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generator) -> None:
+def _sea(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
     _cloud(canvas, rng.uniform(40, 120), 180, 24)
     _cloud(canvas, rng.uniform(220, 300), 215, 18)
     boat = rng.uniform(150, 190)

@@ -1,35 +1,23 @@
-"""Cut paper: flat strong colors, shapes cut out by hand and laid askew, letters on torn strips."""
+"""Cut paper: flat strong colors, shapes cut by hand and laid askew, type on torn strips."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from keyart.demo.canvas import SCALE, WIDTH, Canvas
-from keyart.demo.card import Card
-from keyart.demo.lettering import Face, break_title, set_block, turned
+from keyart.demo.card import Card, Palette
+from keyart.demo.lettering import Face, break_title, rotated, set_block
 from keyart.demo.shapes import Point, ragged, ring
 
-# Ground, first paper, second paper, black paper, letters on the black.
-_PALETTES = (
-    ("#e8641b", "#f3c52e", "#f5e9cf", "#161310", "#f5e9cf"),
-    ("#c8202d", "#f0a21d", "#f6ead2", "#1a1013", "#f6ead2"),
-    ("#e9a91a", "#d6401f", "#fbf0d8", "#1b1712", "#f3b92c"),
-    ("#12807f", "#f06a2a", "#f4e8cc", "#0d1a1b", "#f4e8cc"),
-    ("#d94a70", "#fbc02d", "#fdeede", "#1c1016", "#fbc02d"),
-)
 _BLOCK = Face(weight=0.03, width=0.72, tracking=0.03)
 
 
 def draw(card: Card, rng: np.random.Generator) -> Canvas:
-    """Draw a poster of cut paper."""
-    ground, *papers, letters = _PALETTES[card.take % len(_PALETTES)]
+    ground, _, _, black, letters = card.palette
     canvas = Canvas(ground)
-    again, which = divmod(card.take, len(_COMPOSITIONS))
-    _COMPOSITIONS[which](canvas, (papers[0], papers[1], papers[2]), rng)
-    if again:
-        canvas.mirror()
-    _print_title(canvas, card, papers[2], letters, rng)
-    canvas.center(card.billing(210), 479, papers[2])
+    card.compose(canvas, _COMPOSITIONS, rng)
+    _print_title(canvas, card, black, letters, rng)
+    canvas.center(card.billing(210), 479, black)
     canvas.roughen(rng, 3)
     return canvas
 
@@ -38,7 +26,7 @@ def _print_title(canvas: Canvas, card: Card, strip: str, letters: str, rng: np.r
     lines = break_title(card.title, 3 if len(card.title) > 17 else 2)
     pitch = min(44.0, 116 / len(lines))
     for n, line in enumerate(lines):
-        type_ = turned(set_block([line], _BLOCK, WIDTH - 76, pitch * 0.6, rng=rng), rng.uniform(-1.8, 1.8))
+        type_ = rotated(set_block([line], _BLOCK, WIDTH - 76, pitch * 0.6, rng=rng), rng.uniform(-1.8, 1.8))
         wide, tall = type_.width / SCALE, type_.height / SCALE
         left = (WIDTH - wide) / 2 + rng.uniform(-10, 10)
         middle = 470 - (len(lines) - n - 0.5) * (pitch + 3)
@@ -57,8 +45,8 @@ def _paper(canvas: Canvas, points: list[Point], fill: str, rng: np.random.Genera
     canvas.polygon(ragged(points, rng, amount, 22), fill)
 
 
-def _hand(canvas: Canvas, papers: tuple[str, str, str], rng: np.random.Generator) -> None:
-    first, second, black = papers
+def _hand(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
+    _, first, second, black, _ = colors
     turn, x, y = rng.choice([-1, 1]), rng.uniform(140, 170), rng.uniform(196, 226)
 
     def at(across: float, down: float) -> Point:
@@ -85,8 +73,8 @@ def _hand(canvas: Canvas, papers: tuple[str, str, str], rng: np.random.Generator
     canvas.polygon(ragged(ring(*eye, [5.0] * 7), rng, 0.8), black)
 
 
-def _spiral(canvas: Canvas, papers: tuple[str, str, str], rng: np.random.Generator) -> None:
-    first, second, black = papers
+def _spiral(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
+    _, first, second, black, _ = colors
     x, y = rng.uniform(160, 182), rng.uniform(175, 195)
     drift = rng.uniform(-2.4, 2.4, 2)
     pitch = rng.uniform(17, 27)
@@ -128,8 +116,8 @@ def _falling_man(canvas: Canvas, x: float, y: float, size: float, angle: float, 
         )
 
 
-def _stairs(canvas: Canvas, papers: tuple[str, str, str], rng: np.random.Generator) -> None:
-    first, second, black = papers
+def _stairs(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
+    _, first, second, black, _ = colors
     side, n_steps = rng.choice([-1, 1]), int(rng.integers(6, 9))
 
     def at(across: float, down: float) -> Point:
@@ -150,8 +138,8 @@ def _stairs(canvas: Canvas, papers: tuple[str, str, str], rng: np.random.Generat
     _falling_man(canvas, *at(62 + rng.uniform(0, 40), 178), 64, side * rng.uniform(-0.2, 0.3), black)
 
 
-def _shards(canvas: Canvas, papers: tuple[str, str, str], rng: np.random.Generator) -> None:
-    first, second, black = papers
+def _shards(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
+    _, first, second, black, _ = colors
     x, y = rng.uniform(130, 212), rng.uniform(150, 200)
     angles = np.sort(rng.uniform(0, 2 * np.pi, 17))
     for n, angle in enumerate(angles):

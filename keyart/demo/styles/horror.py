@@ -1,4 +1,4 @@
-"""Horror: black and blood, something that looks back, letters that run."""
+"""Horror: black and blood red, something that looks back, dripping type."""
 
 from __future__ import annotations
 
@@ -6,40 +6,29 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
 from keyart.demo.canvas import SCALE, WIDTH, Canvas, mix
-from keyart.demo.card import Card
+from keyart.demo.card import Card, Palette
 from keyart.demo.lettering import Face, break_title, set_justified
-from keyart.demo.shapes import ragged, smooth
+from keyart.demo.shapes import outline, ragged, smooth
 
-# Black, blood, pale light.
-_PALETTES = (
-    ("#0c0202", "#b3120f", "#f2d9b8"),
-    ("#100304", "#8f0a18", "#e9e4d0"),
-    ("#0b0306", "#c2220c", "#ffcf8a"),
-    ("#0d0103", "#a10d2b", "#f4c7c0"),
-    ("#080404", "#7d1010", "#d8e0b8"),
-)
+_BAT = outline("0,0 -1,-.6 -2,.2 -1,0 0,.6 1,0 2,.2 1,-.6")
 _NARROW = Face(weight=0.02, width=0.7, tracking=0.02)
 
 
 def draw(card: Card, rng: np.random.Generator) -> Canvas:
-    """Draw a poster in the style of a horror film."""
-    black, blood, pale = _PALETTES[card.take % len(_PALETTES)]
+    black, blood, pale = card.palette
     canvas = Canvas(black)
-    again, which = divmod(card.take, len(_COMPOSITIONS))
-    _COMPOSITIONS[which](canvas, (black, blood, pale), rng)
-    if again:
-        canvas.mirror()
+    card.compose(canvas, _COMPOSITIONS, rng)
     _drip_from_above(canvas, black, rng)
     canvas.haze([(-40, 420), (WIDTH + 40, 420), (WIDTH + 40, 560), (-40, 560)], black, 22, 0.95)
     canvas.roughen(rng, 8)
     title = set_justified(break_title(card.title, 2 if len(card.title) > 9 else 1), _NARROW, WIDTH - 48, 72, 6)
-    canvas.center(_running(title, rng), 388, mix(blood, "#ff4a2e", 0.55))
+    canvas.center(_dripping(title, rng), 388, mix(blood, "#ff4a2e", 0.55))
     canvas.center(card.billing(200), 479, mix(black, pale, 0.75))
     return canvas
 
 
-def _running(type_: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Let the type run: some of its ink flows down from its lower edge."""
+def _dripping(type_: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Add drops that run down from the lower edge of type."""
     depth = 16 * SCALE
     wet = Image.new("L", (type_.width, type_.height + depth))
     wet.paste(type_, (0, 0))
@@ -65,7 +54,7 @@ def _drip_from_above(canvas: Canvas, black: str, rng: np.random.Generator) -> No
         x += rng.uniform(13, 26)
 
 
-def _eye(canvas: Canvas, colors: tuple[str, str, str], rng: np.random.Generator) -> None:
+def _eye(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
     black, blood, pale = colors
     x, y, half = rng.uniform(155, 187), rng.uniform(175, 235), rng.uniform(96, 146)
     canvas.wash([(0, mix(black, blood, 0.55)), (0.5, blood), (1, black)], 0, 420)
@@ -102,7 +91,7 @@ def _eye(canvas: Canvas, colors: tuple[str, str, str], rng: np.random.Generator)
     canvas.disc(x - radius * 0.4, y - 4 - radius * 0.45, radius * 0.15, "#ffffff")
 
 
-def _claws(canvas: Canvas, colors: tuple[str, str, str], rng: np.random.Generator) -> None:
+def _claws(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
     black, blood, pale = colors
     canvas.wash([(0, mix(black, blood, 0.35)), (0.6, mix(black, blood, 0.75)), (1, black)], 0, 430)
     n_claws, lean = int(rng.integers(3, 6)), rng.uniform(0.05, 0.4)
@@ -130,57 +119,29 @@ def _claws(canvas: Canvas, colors: tuple[str, str, str], rng: np.random.Generato
         canvas.ellipse(x, y, 2.4, 8, black)
 
 
-def _house(canvas: Canvas, colors: tuple[str, str, str], rng: np.random.Generator) -> None:
+def _house(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
     black, blood, pale = colors
     moon, far = rng.uniform(70, 272), rng.uniform(52, 96)
     canvas.wash([(0, mix(black, blood, 0.4)), (0.7, blood), (1, mix(black, blood, 0.3))], 0, 430)
     canvas.glow(moon, 150, 190, mix(blood, pale, 0.4), 0.8)
     canvas.disc(moon, 150, far, mix(pale, blood, 0.15))
     x, top = WIDTH / 2 + rng.uniform(-40, 40), 330.0
-    canvas.polygon(
-        smooth(
-            [
-                (-30, 420),
-                (60, 378),
-                (x - 60, top + 20),
-                (x + 70, top + 18),
-                (290, 372),
-                (WIDTH + 30, 430),
-                (WIDTH + 30, 470),
-                (-30, 470),
-            ]
-        ),
-        black,
-    )
+    hill = [(-30, 420), (60, 378), (x - 60, top + 20), (x + 70, top + 18), (290, 372), (WIDTH + 30, 430)]
+    canvas.polygon(smooth([*hill, (WIDTH + 30, 470), (-30, 470)]), black)
     for across, wide, tall in ((-52, 34, 96), (-8, 62, 72), (44, 28, 130)):
-        left, roof = x + across - wide / 2, top - tall + 10
-        canvas.rectangle((left, roof, left + wide, top + 40), black)
-        canvas.polygon(
-            [
-                (left - 6, roof + 2),
-                (left + wide / 2 + rng.uniform(-4, 4), roof - wide * 0.9),
-                (left + wide + 6, roof + 2),
-            ],
-            black,
-        )
-        canvas.rectangle((left + wide / 2 - 4, roof + 16, left + wide / 2 + 4, roof + 32), mix(pale, "#ffb020", 0.5))
+        left, ridge = x + across - wide / 2, top - tall + 10
+        canvas.rectangle((left, ridge, left + wide, top + 40), black)
+        tip = (left + wide / 2 + rng.uniform(-4, 4), ridge - wide * 0.9)
+        canvas.polygon([(left - 6, ridge + 2), tip, (left + wide + 6, ridge + 2)], black)
+        canvas.rectangle((left + wide / 2 - 4, ridge + 16, left + wide / 2 + 4, ridge + 32), mix(pale, "#ffb020", 0.5))
     for side in (-1, 1):
         _bare_tree(canvas, WIDTH / 2 + side * rng.uniform(130, 150), 420, 62, -np.pi / 2 - side * 0.12, black, rng)
     for _ in range(7):
-        a, b, s = rng.uniform(40, 300), rng.uniform(80, 230), rng.uniform(5, 10)
-        canvas.polygon(
-            [
-                (a, b),
-                (a - s, b - s * 0.6),
-                (a - s * 2, b + s * 0.2),
-                (a - s, b),
-                (a, b + s * 0.6),
-                (a + s, b),
-                (a + s * 2, b + s * 0.2),
-                (a + s, b - s * 0.6),
-            ],
-            black,
-        )
+        _bat(canvas, rng.uniform(40, 300), rng.uniform(80, 230), rng.uniform(5, 10), black)
+
+
+def _bat(canvas: Canvas, x: float, y: float, size: float, fill: str) -> None:
+    canvas.polygon([(x + across * size, y + down * size) for across, down in _BAT], fill)
 
 
 def _bare_tree(
@@ -194,7 +155,7 @@ def _bare_tree(
         _bare_tree(canvas, *tip, reach * rng.uniform(0.64, 0.8), angle + turn, fill, rng)
 
 
-def _maw(canvas: Canvas, colors: tuple[str, str, str], rng: np.random.Generator) -> None:
+def _maw(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
     black, blood, pale = colors
     x, y = rng.uniform(155, 187), rng.uniform(205, 225)
     canvas.wash([(0, black), (0.5, blood), (1, black)], 0, 430)

@@ -1,37 +1,25 @@
-"""Linocut: black ink on cream paper, one more color, every tone made of gouge marks, heavy uneven capitals."""
+"""Linocut: black ink on cream paper, one more color, all tones as gouge marks, heavy uneven capitals."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from keyart.demo.canvas import HEIGHT, SCALE, WIDTH, Canvas
-from keyart.demo.card import Card
+from keyart.demo.card import Card, Palette
 from keyart.demo.lettering import Face, break_title, set_justified
 from keyart.demo.shapes import Point, outline, ragged, smooth
 
 _FRAME = (18.0, 18.0, WIDTH - 18.0, 392.0)
-# Paper, ink, second color.
-_PALETTES = (
-    ("#efe3c8", "#1c1712", "#b8391f"),
-    ("#ece4d0", "#17231f", "#c98a1b"),
-    ("#f0e7d6", "#1b1a2b", "#2f6f8f"),
-    ("#ebdfc4", "#20140f", "#6a7a2c"),
-    ("#f1e6cf", "#14171d", "#c2552d"),
-)
 _BODY = outline("-128,70 -70,10 -20,-40 20,-82 56,-92 80,-74 70,-40 62,10 20,60 -40,66")
 _HEAVY = Face(weight=0.045, width=0.9, tracking=0.03)
 
 
 def draw(card: Card, rng: np.random.Generator) -> Canvas:
-    """Draw a poster as a linocut."""
-    paper, ink, second = _PALETTES[card.take % len(_PALETTES)]
+    paper, ink, _ = card.palette
     canvas = Canvas(paper)
     left, top, right, bottom = _FRAME
     canvas.polygon(ragged([(left, top), (right, top), (right, bottom), (left, bottom)], rng, 1.6), ink)
-    again, which = divmod(card.take, len(_COMPOSITIONS))
-    _COMPOSITIONS[which](canvas, (paper, ink, second), rng)
-    if again:
-        canvas.mirror()
+    card.compose(canvas, _COMPOSITIONS, rng)
     _trim(canvas, paper, rng)
     lines = break_title(card.title, 2 if len(card.title) > 9 else 1)
     title = set_justified(lines, _HEAVY, WIDTH - 36, 66, 5)
@@ -93,7 +81,7 @@ def _hatch(canvas: Canvas, ridge: list[Point], fill: str, lean: float, rng: np.r
             )
 
 
-def _mountains(canvas: Canvas, colors: tuple[str, str, str], rng: np.random.Generator) -> None:
+def _mountains(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
     paper, ink, second = colors
     x, y = rng.uniform(110, 232), rng.uniform(110, 150)
     _rays(canvas, x, y, 58, paper, rng)
@@ -107,7 +95,7 @@ def _mountains(canvas: Canvas, colors: tuple[str, str, str], rng: np.random.Gene
         _hatch(canvas, fine, paper, (-1, 1)[row % 2] * 0.7, rng)
 
 
-def _sea(canvas: Canvas, colors: tuple[str, str, str], rng: np.random.Generator) -> None:
+def _sea(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
     paper, ink, second = colors
     moon, boat, deck = rng.uniform(90, 250), rng.uniform(110, 230), rng.uniform(228, 248)
     canvas.disc(moon, 100, 44, paper)
@@ -131,7 +119,7 @@ def _sea(canvas: Canvas, colors: tuple[str, str, str], rng: np.random.Generator)
             _gouge(canvas, a, b + 8, 0.25, 13, 2.4, paper)
 
 
-def _forest(canvas: Canvas, colors: tuple[str, str, str], rng: np.random.Generator) -> None:
+def _forest(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
     paper, ink, second = colors
     x, y = rng.uniform(110, 232), rng.uniform(120, 170)
     for radius in np.arange(70, 400, 12.5):
@@ -171,7 +159,7 @@ def _boughs(canvas: Canvas, trunk: float, lean: float, colors: tuple[str, str], 
             canvas.polygon([(root, bough + 7 + cut), tip, (root, bough - 3 - cut)], fill)
 
 
-def _raven(canvas: Canvas, colors: tuple[str, str, str], rng: np.random.Generator) -> None:
+def _raven(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
     paper, ink, second = colors
     turn, x, y = rng.choice([-1, 1]), rng.uniform(150, 190), rng.uniform(195, 215)
 

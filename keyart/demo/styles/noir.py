@@ -1,22 +1,14 @@
-"""Film noir: night, a hard light from somewhere, a silhouette that keeps its hat on, slanted letters."""
+"""Film noir: night, one hard light, the silhouette of a man in a hat, slanted type."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from keyart.demo.canvas import HEIGHT, SCALE, WIDTH, Canvas, mix
-from keyart.demo.card import Card
+from keyart.demo.card import Card, Palette
 from keyart.demo.lettering import Face, break_title, set_block
 from keyart.demo.shapes import Point, outline, smooth
 
-# Night, light, accent.
-_PALETTES = (
-    ("#0b0c10", "#e9e2cc", "#e2b93b"),
-    ("#0a0d12", "#cfdae3", "#d8d8d2"),
-    ("#0e0b0a", "#f0dcae", "#f0dcae"),
-    ("#090c0d", "#d5e2d4", "#c9482e"),
-    ("#0c0a0e", "#e6d6d8", "#e9c46a"),
-)
 _SLANTED = Face(weight=0.022, width=0.66, slant=0.2, tracking=0.03)
 _THIN = Face(width=0.8, tracking=0.14)
 _COAT = outline("-.06,.82 -.19,.76 -.23,.45 -.2,.16 .2,.16 .23,.45 .19,.76 .06,.82")
@@ -29,13 +21,9 @@ _SMOKE = outline("98,300 110,250 92,200 120,120 128,205 120,260")
 
 
 def draw(card: Card, rng: np.random.Generator) -> Canvas:
-    """Draw a poster in the style of film noir."""
-    night, light, accent = _PALETTES[card.take % len(_PALETTES)]
+    night, light, accent = card.palette
     canvas = Canvas(night)
-    again, which = divmod(card.take, len(_COMPOSITIONS))
-    _COMPOSITIONS[which](canvas, night, light, rng)
-    if again:
-        canvas.mirror()
+    card.compose(canvas, _COMPOSITIONS, rng)
     canvas.wash([(0, night), (1, night)], 420, HEIGHT)
     canvas.haze([(-40, 392), (WIDTH + 40, 392), (WIDTH + 40, 460), (-40, 460)], night, 12)
     canvas.haze([(-40, -40), (WIDTH + 40, -40), (WIDTH + 40, 34), (-40, 34)], night, 8)
@@ -59,7 +47,8 @@ def _man_in_hat(canvas: Canvas, x: float, foot: float, tall: float, fill: str) -
         canvas.polygon([at(side * 0.02, 0.2), at(side * 0.16, 0.2), at(side * 0.14, 0), at(side * 0.04, 0)], fill)
 
 
-def _city(canvas: Canvas, night: str, light: str, rng: np.random.Generator) -> None:
+def _city(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
+    night, light, _ = colors
     canvas.wash([(0, night), (0.75, mix(night, light, 0.32)), (1, mix(night, light, 0.5))], 0, 420)
     for _ in range(3):
         foot, head = rng.uniform(20, WIDTH - 20), rng.uniform(-60, WIDTH + 60)
@@ -81,7 +70,8 @@ def _city(canvas: Canvas, night: str, light: str, rng: np.random.Generator) -> N
     _man_in_hat(canvas, man, 470, 225, night)
 
 
-def _street_lamp(canvas: Canvas, night: str, light: str, rng: np.random.Generator) -> None:
+def _street_lamp(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
+    night, light, _ = colors
     side = rng.choice([-1, 1])
     lamp, man = WIDTH / 2 + side * rng.uniform(40, 90), WIDTH / 2 - side * rng.uniform(10, 60)
     canvas.wash([(0, night), (1, mix(night, light, 0.16))], 0, 400)
@@ -97,7 +87,8 @@ def _street_lamp(canvas: Canvas, night: str, light: str, rng: np.random.Generato
     _man_in_hat(canvas, man, 404, rng.uniform(210, 245), night)
 
 
-def _doorway(canvas: Canvas, night: str, light: str, rng: np.random.Generator) -> None:
+def _doorway(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
+    night, light, _ = colors
     x, half, top = rng.uniform(100, 172), rng.uniform(36, 64), rng.uniform(64, 120)
     lean = (WIDTH / 2 - x) * 0.8 + rng.uniform(-60, 60)
     canvas.wash([(0, night), (1, mix(night, light, 0.14))], 0, 330)
@@ -112,7 +103,8 @@ def _doorway(canvas: Canvas, night: str, light: str, rng: np.random.Generator) -
         canvas.line([(WIDTH, y), (x + half + 14, 200 + (y - 200) * 0.62)], 1.2, mix(night, light, 0.22))
 
 
-def _blinds(canvas: Canvas, night: str, light: str, rng: np.random.Generator) -> None:
+def _blinds(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
+    night, light, _ = colors
     lean, pitch = rng.uniform(-0.3, 0.3), rng.uniform(27, 34)
     canvas.glow(WIDTH / 2 + lean * 200, 200, 330, mix(night, light, 0.5), 0.7)
     for n in range(-3, 19):

@@ -1,35 +1,23 @@
-"""Romantic pastel: a soft sky, sun or moon over still water, light slanted letters."""
+"""Romantic pastel: a soft sky, sun or moon over still water, light slanted type."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from keyart.demo.canvas import HEIGHT, SCALE, WIDTH, Canvas, mix
-from keyart.demo.card import Card
+from keyart.demo.card import Card, Palette
 from keyart.demo.lettering import Face, break_title, set_block
 from keyart.demo.shapes import smooth
 
-# Sky above, sky at the horizon, light, land.
-_PALETTES = (
-    ("#a9b8ec", "#ffd0b8", "#fff4d8", "#7a6fa8"),
-    ("#f3b6cf", "#ffe3c2", "#fffbe8", "#a4668f"),
-    ("#9fd6e6", "#fbe1e6", "#fffdf2", "#5f8ea8"),
-    ("#c6b2ea", "#ffc9d6", "#fff0e4", "#75609f"),
-    ("#f6c39a", "#fde6d6", "#fffaf0", "#a8705f"),
-)
 _SCRIPT = Face(weight=0.0, width=0.82, slant=0.3, tracking=-0.01, capitals=False)
 
 
 def draw(card: Card, rng: np.random.Generator) -> Canvas:
-    """Draw a poster in romantic pastel."""
-    colors = _PALETTES[card.take % len(_PALETTES)]
+    colors = card.palette
     above, below, _, land = colors
     canvas = Canvas(above)
     canvas.wash([(0, above), (0.6, below), (1, mix(below, above, 0.5))])
-    again, which = divmod(card.take, len(_COMPOSITIONS))
-    _COMPOSITIONS[which](canvas, colors, rng)
-    if again:
-        canvas.mirror()
+    card.compose(canvas, _COMPOSITIONS, rng)
     dark = mix(land, "#3b2a4a", 0.55)
     title = set_block(break_title(card.title, 2 if len(card.title) < 22 else 3), _SCRIPT, WIDTH - 60, 92, leading=0.98)
     canvas.center(title, 40, dark)
@@ -74,7 +62,7 @@ def _gulls(canvas: Canvas, fill: str, rng: np.random.Generator) -> None:
         )
 
 
-def _sun_on_water(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generator) -> None:
+def _sun_on_water(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
     above, below, light, land = colors
     x, horizon, radius = rng.uniform(110, 232), rng.uniform(318, 345), rng.uniform(50, 66)
     _clouds(canvas, light, 170, 290, rng)
@@ -110,7 +98,7 @@ def _couple(canvas: Canvas, x: float, foot: float, tall: float, fill: str) -> No
         )
 
 
-def _misty_hills(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generator) -> None:
+def _misty_hills(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
     _, below, light, land = colors
     x = rng.uniform(90, 250)
     canvas.glow(x, 235, 170, light, 0.9)
@@ -134,7 +122,7 @@ def _misty_hills(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generat
     _couple(canvas, WIDTH - tree, 470, 74, mix(land, "#3b2a4a", 0.5))
 
 
-def _boat(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generator) -> None:
+def _boat(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
     above, below, light, land = colors
     horizon, x, moon = rng.uniform(300, 330), rng.uniform(120, 222), rng.uniform(80, 262)
     canvas.glow(moon, 210, 120, light, 0.8)
@@ -159,7 +147,7 @@ def _boat(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generator) -> 
     canvas.haze([(x - 50, y + 22), (x + 50, y + 22), (x + 24, y + 60), (x - 24, y + 60)], dark, 5, 0.35)
 
 
-def _petals(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generator) -> None:
+def _petals(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
     above, _, light, land = colors
     for _ in range(16):
         canvas.disc(rng.uniform(0, WIDTH), rng.uniform(150, 470), rng.uniform(10, 44), light + "38")

@@ -1,36 +1,24 @@
-"""Science fiction: a starry sky, worlds in a gradient, a grid that runs to the horizon, wide thin letters."""
+"""Science fiction: a starry sky, planets in gradients, a grid to the horizon, wide thin type."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from keyart.demo.canvas import HEIGHT, SCALE, WIDTH, Canvas, mix
-from keyart.demo.card import Card
+from keyart.demo.card import Card, Palette
 from keyart.demo.lettering import Face, break_title, set_block
 from keyart.demo.shapes import Point
 
-# Deep sky, haze, lit side, second light.
-_PALETTES = (
-    ("#070a24", "#5b2a9d", "#ffb25c", "#5fe1ff"),
-    ("#030d1f", "#0d5c8c", "#8fe9ff", "#ff7ab8"),
-    ("#12061f", "#a3246d", "#ffd07a", "#ff5fa2"),
-    ("#04121a", "#147a6b", "#d9ffb0", "#6ef2d0"),
-    ("#0a0a1e", "#33409f", "#ff8064", "#b9c7ff"),
-)
 _WIDE = Face(weight=0.004, width=1.25, tracking=0.22)
 
 
 def draw(card: Card, rng: np.random.Generator) -> Canvas:
-    """Draw a poster in the style of science fiction."""
-    deep, haze, lit, second = _PALETTES[card.take % len(_PALETTES)]
+    deep, haze, lit, second = card.palette
     canvas = Canvas(deep)
     canvas.wash([(0, deep), (0.55, mix(deep, haze, 0.45)), (1, deep)])
     _nebula(canvas, haze, second, rng)
     _stars(canvas, lit, rng)
-    again, which = divmod(card.take, len(_COMPOSITIONS))
-    _COMPOSITIONS[which](canvas, (deep, haze, lit, second), rng)
-    if again:
-        canvas.mirror()
+    card.compose(canvas, _COMPOSITIONS, rng)
     title = set_block(break_title(card.title, 2 if len(card.title) < 20 else 3), _WIDE, WIDTH - 56, 74, leading=1.15)
     canvas.center(title, 34, "#ffffff")
     canvas.center(set_block([card.tagline], Face(width=0.95, tracking=0.12), 240, 8), 46 + title.height / SCALE, second)
@@ -59,7 +47,7 @@ def _stars(canvas: Canvas, lit: str, rng: np.random.Generator) -> None:
         canvas.polygon([(x, y - reach), (x + 0.9, y), (x, y + reach), (x - 0.9, y)], "#ffffff")
 
 
-def _rising_world(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generator) -> None:
+def _rising_world(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
     deep, haze, lit, second = colors
     x, radius = rng.uniform(40, 302), rng.uniform(150, 290)
     y = rng.uniform(285, 325) + radius
@@ -71,7 +59,7 @@ def _rising_world(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Genera
     _rocket(canvas, WIDTH - moon, 272, lit)
 
 
-def _grid_horizon(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generator) -> None:
+def _grid_horizon(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
     deep, haze, lit, second = colors
     horizon, x, radius = rng.uniform(318, 345), rng.uniform(130, 212), rng.uniform(86, 104)
     canvas.glow(x, horizon - 40, radius * 1.9, second, 0.8)
@@ -87,7 +75,7 @@ def _grid_horizon(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Genera
         canvas.line([(x + n * 13, horizon), (x + n * 78, HEIGHT)], 1.1, second)
 
 
-def _ringed_world(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generator) -> None:
+def _ringed_world(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
     deep, haze, lit, second = colors
     x, y, radius, tilt = rng.uniform(140, 200), rng.uniform(285, 320), rng.uniform(78, 94), rng.uniform(-0.55, 0.55)
     canvas.glow(x, y, radius * 2.0, haze, 0.9)
@@ -111,7 +99,7 @@ def _half_ring(x: float, y: float, inner: float, outer: float, tilt: float, fron
     return [(float(a), float(b)) for a, b in points]
 
 
-def _procession(canvas: Canvas, colors: tuple[str, ...], rng: np.random.Generator) -> None:
+def _procession(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
     deep, haze, lit, second = colors
     side = rng.choice([-1, 1])
     for n in range(6):

@@ -1,34 +1,22 @@
-"""Swiss minimal: one geometric idea on light paper, a grid, heavy small letters, much air."""
+"""Swiss minimal: one geometric shape on light paper, a grid, heavy lower-case type, much empty space."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from keyart.demo.canvas import HEIGHT, SCALE, WIDTH, Canvas
-from keyart.demo.card import Card
+from keyart.demo.card import Card, Palette
 from keyart.demo.lettering import Face, break_title, set_block
 
 _EDGE = 24.0
-# Paper, first shape, second shape, ink.
-_PALETTES = (
-    ("#f3eee3", "#d62f1f", "#171717", "#171717"),
-    ("#ece8df", "#1f4e9c", "#f2b632", "#14192b"),
-    ("#f5f0e6", "#0d7d6c", "#ef6a3a", "#142522"),
-    ("#f6f1e4", "#f08c00", "#22344f", "#22344f"),
-    ("#efeae6", "#7a2e8e", "#e8a0b4", "#2a1433"),
-)
 _HEAVY = Face(weight=0.026, tracking=-0.02, capitals=False)
 _LIGHT = Face(tracking=0.0, capitals=False)
 
 
 def draw(card: Card, rng: np.random.Generator) -> Canvas:
-    """Draw a poster in the Swiss style."""
-    paper, first, second, ink = _PALETTES[card.take % len(_PALETTES)]
+    paper, _, _, ink = card.palette
     canvas = Canvas(paper)
-    again, which = divmod(card.take, len(_COMPOSITIONS))
-    _COMPOSITIONS[which](canvas, first, second, rng)
-    if again:
-        canvas.mirror()
+    card.compose(canvas, _COMPOSITIONS, rng)
     _print_title(canvas, card, ink)
     return canvas
 
@@ -48,14 +36,16 @@ def _print_title(canvas: Canvas, card: Card, ink: str) -> None:
     canvas.letter(card.billing(190, "left"), _EDGE, HEIGHT - 47, ink)
 
 
-def _eclipse(canvas: Canvas, first: str, second: str, rng: np.random.Generator) -> None:
+def _eclipse(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
+    _, first, second, _ = colors
     x, y, radius = rng.uniform(140, 200), rng.uniform(195, 225), rng.uniform(100, 118)
     canvas.disc(x, y, radius, first)
     angle, size = rng.uniform(0, 2 * np.pi), rng.uniform(0.35, 0.6)
     canvas.disc(x + radius * 0.6 * np.cos(angle), y + radius * 0.6 * np.sin(angle), radius * size, second)
 
 
-def _tiles(canvas: Canvas, first: str, second: str, rng: np.random.Generator) -> None:
+def _tiles(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
+    _, first, second, _ = colors
     side = (WIDTH - 2 * _EDGE) / 3
     for n in range(9):
         left, top = _EDGE + n % 3 * side, 66 + n // 3 * side
@@ -68,7 +58,8 @@ def _tiles(canvas: Canvas, first: str, second: str, rng: np.random.Generator) ->
         canvas.arc(x, y, side, (90.0 * turn, 90.0 * turn + 90), side if rng.random() < 0.7 else side / 3, color)
 
 
-def _bars(canvas: Canvas, first: str, second: str, rng: np.random.Generator) -> None:
+def _bars(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
+    _, first, second, _ = colors
     lean, n_bars = rng.uniform(0.35, 0.7), int(rng.integers(6, 9))
     pitch = (WIDTH - 2 * _EDGE) / n_bars
     accent = int(rng.integers(1, n_bars - 1))
@@ -82,7 +73,8 @@ def _bars(canvas: Canvas, first: str, second: str, rng: np.random.Generator) -> 
         )
 
 
-def _arcs(canvas: Canvas, first: str, second: str, rng: np.random.Generator) -> None:
+def _arcs(canvas: Canvas, colors: Palette, rng: np.random.Generator) -> None:
+    _, first, second, _ = colors
     n_arcs, x = int(rng.integers(5, 8)), rng.choice([_EDGE, WIDTH - _EDGE])
     angles = (270.0, 360.0) if x == _EDGE else (180.0, 270.0)
     reach = WIDTH - 2 * _EDGE

@@ -16,6 +16,8 @@ from cf.models.ease import EASE
 from cf.ratings import RatingMatrix, Ratings, read_movielens
 from tests.contracts import RecommenderContract, random_stars, ratings_of
 
+pytestmark = pytest.mark.heavy
+
 SMALL = {"n_factors": 8, "n_epochs": 100, "batch_size": 20, "learning_rate": 0.01}
 
 

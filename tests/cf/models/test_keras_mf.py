@@ -13,6 +13,8 @@ from cf.ratings import RatingMatrix
 from cf.registry import make as make_by_name
 from tests.contracts import RecommenderContract, checkerboard, ratings_of
 
+pytestmark = pytest.mark.heavy
+
 # Few ratings want larger steps, and a checkerboard holds no noise to be guarded against.
 QUICK = partial(KerasMF, n_factors=8, n_epochs=5, batch_size=16, learning_rate=0.05, regularization=0.02)
 

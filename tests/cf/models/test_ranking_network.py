@@ -16,6 +16,8 @@ from cf.models.ranking_network import RankingNetwork
 from cf.ratings import Ratings
 from tests.contracts import RecommenderContract, checkerboard, ratings_of
 
+pytestmark = pytest.mark.heavy
+
 QUICK = partial(
     RankingNetwork, n_factors=8, n_epochs=6, batch_size=16, learning_rate=0.01, regularization=0.005, dropout=0.1
 )

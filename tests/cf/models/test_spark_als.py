@@ -23,6 +23,8 @@ from tests.contracts import RecommenderContract, checkerboard, random_stars, rat
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+pytestmark = pytest.mark.heavy
+
 needs_java = pytest.mark.skipif(
     which("java") is None and "JAVA_HOME" not in os.environ, reason="Spark needs Java 17 (openjdk-17-jre-headless)"
 )

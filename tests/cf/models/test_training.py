@@ -10,6 +10,8 @@ from cf.models.ranking_network import RankingNetwork
 from cf.models.training import import_keras
 from tests.contracts import checkerboard, ratings_of
 
+pytestmark = pytest.mark.heavy
+
 
 def test_a_keras_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "keras", None)

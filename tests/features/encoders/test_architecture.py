@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from catalog.errors import DataError
-from features import extract
 from features.encoders.architecture import architecture_sha256
+from features.options import ExtractOptions
+from keyart.pipeline.features import extract_images
 from tests.features.conftest import draw_poster
 
 
@@ -93,6 +94,6 @@ def test_features_of_another_architecture_never_mix(tmp_path: Path) -> None:
     for model, name in ((one, "one"), (another, "another")):
         (tmp_path / name).mkdir()
         model.save(tmp_path / name / "net.keras")
-    extract([("a", poster)], tmp_path / "features", backbone=str(tmp_path / "one" / "net.keras"))
+    extract_images([("a", poster)], tmp_path / "features", ExtractOptions(str(tmp_path / "one" / "net.keras")))
     with pytest.raises(DataError, match="never mix"):
-        extract([("a", poster)], tmp_path / "features", backbone=str(tmp_path / "another" / "net.keras"))
+        extract_images([("a", poster)], tmp_path / "features", ExtractOptions(str(tmp_path / "another" / "net.keras")))

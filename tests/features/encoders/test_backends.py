@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from features import extract
 from features.encoders.keras import of_model, use_mixed_precision
+from features.options import ExtractOptions
 from features.store import FeatureStore
+from keyart.pipeline.features import extract_images
 from tests.features.conftest import draw_poster
+
+pytestmark = pytest.mark.heavy
 
 # Keras chooses its backend when it is imported, so another one needs another process.
 _UNDER_ANOTHER = """
@@ -23,12 +26,13 @@ import os
 import sys
 from pathlib import Path
 import keras
-from features import extract
+from features.options import ExtractOptions
+from keyart.pipeline.features import extract_images
 assert keras.backend.backend() == os.environ["KERAS_BACKEND"]
 posters, network, out, onnx = map(Path, sys.argv[1:])
 items = [(path.name, path) for path in sorted(posters.iterdir())]
-assert extract(items, out, backbone=str(network)).n_new == len(items)
-assert extract(items, onnx, backbone=str(network), engine="onnx", cache_dir=onnx).n_new == len(items)
+assert extract_images(items, out, ExtractOptions(str(network))).n_new == len(items)
+assert extract_images(items, onnx, ExtractOptions(network, engine="onnx")).n_new == len(items)
 """
 
 
@@ -67,11 +71,17 @@ def test_another_backend_gives_the_features_of_tensorflow_under_the_same_identit
     (tmp_path / "posters").mkdir()
     posters = [draw_poster(tmp_path / "posters" / f"{seed:02}.png", seed) for seed in range(20)]
     ours, theirs, onnx = (tmp_path / name for name in ("tensorflow", "other", "onnx"))
-    extract([(path.name, path) for path in posters], ours, backbone=str(network))
+    extract_images([(path.name, path) for path in posters], ours, ExtractOptions(str(network)))
     folders = [tmp_path / "posters", network, theirs, onnx]
     done = subprocess.run(
         [sys.executable, "-c", _UNDER_ANOTHER, *map(str, folders)],
-        env={**os.environ, "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""},
+        env={
+            **os.environ,
+            "KERAS_BACKEND": backend,
+            "JAX_PLATFORMS": "cpu",
+            "CUDA_VISIBLE_DEVICES": "",
+            "KERAS_HOME": str(onnx),
+        },
         capture_output=True,
         text=True,
     )

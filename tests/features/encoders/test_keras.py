@@ -10,11 +10,14 @@ import pytest
 
 from catalog.errors import ConfigError, DataError, FetchError
 from features.encoders.encoder import to_float16
-from features.encoders.keras import Backbone, BackboneChoice, keras_infer, load_backbone, of_model
+from features.encoders.keras import Backbone, keras_infer, load_backbone, of_model
 from features.images import Resize, read_image
+from features.options import ExtractOptions
 from tests.features.conftest import draw_poster, small_model
 
-RANDOM = BackboneChoice(weights="random")
+pytestmark = pytest.mark.heavy
+
+RANDOM = ExtractOptions(weights="random")
 SIZES = [(182, 268), (500, 751), (333, 217), (31, 47), (225, 223)]
 
 
@@ -84,13 +87,13 @@ def test_random_vgg16_has_25088_features_and_a_name(vgg16: Backbone) -> None:
 
 
 def test_the_seed_decides_random_weights(vgg16: Backbone, tmp_path: Path) -> None:
-    same, other = (load_backbone(BackboneChoice(weights="random", seed=seed), tmp_path) for seed in (0, 1))
+    same, other = (load_backbone(ExtractOptions(weights="random", seed=seed), tmp_path) for seed in (0, 1))
     assert same.weights_sha256 == vgg16.weights_sha256 != other.weights_sha256
 
 
 def test_only_random_vgg16_is_random() -> None:
-    choices = [RANDOM, BackboneChoice(), BackboneChoice(weights="w.h5"), BackboneChoice("net.keras", "random")]
-    assert [choice.is_random for choice in choices] == [True, False, False, False]
+    options = [RANDOM, ExtractOptions(), ExtractOptions(weights="w.h5"), ExtractOptions("net.keras", "random")]
+    assert [one.is_random for one in options] == [True, False, False, False]
 
 
 @pytest.mark.parametrize("file_name", ["saved.weights.h5", "legacy.h5"])
@@ -103,7 +106,7 @@ def test_weights_from_a_file_are_those_that_were_saved(
     else:
         _save_as_keras_2_did(vgg16_model, path)
     # One picture a batch: VGG16 takes seconds for sixteen.
-    loaded = load_backbone(BackboneChoice(weights=str(path)), tmp_path, batch_size=1)
+    loaded = load_backbone(ExtractOptions(weights=str(path), batch_size=1), tmp_path)
     in_memory = of_model("vgg16", vgg16_model, batch_size=1)
     assert loaded.weights_sha256 == in_memory.weights_sha256 == vgg16.weights_sha256
     np.testing.assert_array_equal(loaded(_pixels(1)), in_memory(_pixels(1)))
@@ -131,7 +134,7 @@ def test_imagenet_weights_are_looked_for_in_the_cache(vgg16: Backbone, vgg16_mod
         vgg16_model.save_weights(cache_dir / "found.weights.h5")
         return cache_dir / "found.weights.h5"
 
-    found = load_backbone(BackboneChoice(), tmp_path, find)
+    found = load_backbone(ExtractOptions(), tmp_path, find)
     assert asked == [tmp_path]
     assert found.weights_sha256 == vgg16.weights_sha256
 
@@ -141,7 +144,7 @@ def test_where_imagenet_weights_cannot_be_had_nothing_else_takes_their_place(tmp
         raise FetchError("no network")
 
     with pytest.raises(FetchError, match="no network"):
-        load_backbone(BackboneChoice(), tmp_path, refuse)
+        load_backbone(ExtractOptions(), tmp_path, refuse)
 
 
 def _text(path: Path) -> None:
@@ -182,12 +185,12 @@ def test_a_file_without_the_weights_of_vgg16_is_refused(
     path = tmp_path / f"wrong{suffix}"
     write(path)
     with pytest.raises(DataError, match=rf"wrong{suffix} does not hold the weights of VGG16 without its top"):
-        load_backbone(BackboneChoice(weights=str(path)), tmp_path)
+        load_backbone(ExtractOptions(weights=str(path)), tmp_path)
 
 
 def test_a_missing_weights_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"--weights .*w\.h5: no such file; expected a VGG16 weights file"):
-        load_backbone(BackboneChoice(weights=str(tmp_path / "w.h5")), tmp_path)
+        load_backbone(ExtractOptions(weights=str(tmp_path / "w.h5")), tmp_path)
 
 
 # Keras files
@@ -219,14 +222,14 @@ def test_pictures_are_not_changed(tiny: Backbone) -> None:
 
 
 def test_the_hash_is_of_the_weights_and_not_of_the_file(keras_file: Callable[..., Path], tiny: Backbone) -> None:
-    again = load_backbone(BackboneChoice(str(keras_file(name="again"))), Path())
+    again = load_backbone(ExtractOptions(str(keras_file(name="again"))), Path())
     assert (again.weights_sha256, again.name) == (tiny.weights_sha256, "again")
 
 
 @pytest.mark.parametrize("shape", [(112, 112, 3), (224, 224, 1)])
 def test_a_network_of_another_input_is_refused(keras_file: Callable[..., Path], shape: tuple[int, ...]) -> None:
     with pytest.raises(DataError, match=r"takes input of shape \(None, .*\); expected one picture of \(224, 224, 3\)"):
-        load_backbone(BackboneChoice(str(keras_file(shape=shape))), Path())
+        load_backbone(ExtractOptions(str(keras_file(shape=shape))), Path())
 
 
 def _two_inputs() -> Any:
@@ -247,7 +250,7 @@ def _two_outputs() -> Any:
 def test_a_network_of_two_inputs_or_outputs_is_refused(tmp_path: Path, make: Callable[[], Any], what: str) -> None:
     make().save(tmp_path / "two.keras")
     with pytest.raises(DataError, match=rf"two\.keras {what} of shape \["):
-        load_backbone(BackboneChoice(str(tmp_path / "two.keras")), tmp_path)
+        load_backbone(ExtractOptions(str(tmp_path / "two.keras")), tmp_path)
 
 
 @pytest.mark.parametrize("file_name", ["net.keras", "net.h5", "net.jpg"])
@@ -255,30 +258,30 @@ def test_a_network_of_two_inputs_or_outputs_is_refused(tmp_path: Path, make: Cal
 def test_another_file_is_no_network(tmp_path: Path, file_name: str, content: bytes) -> None:
     (tmp_path / file_name).write_bytes(content)
     with pytest.raises(DataError, match=rf"{file_name} is not a Keras model file: .*; expected a \.keras file"):
-        load_backbone(BackboneChoice(str(tmp_path / file_name)), tmp_path)
+        load_backbone(ExtractOptions(str(tmp_path / file_name)), tmp_path)
 
 
 def test_a_keras_file_cut_off_is_no_network(keras_file: Callable[..., Path]) -> None:
     path = keras_file()
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(DataError, match="is not a Keras model file"):
-        load_backbone(BackboneChoice(str(path)), path.parent)
+        load_backbone(ExtractOptions(str(path)), path.parent)
 
 
 @pytest.mark.parametrize("weights", ["random", "other.h5"])
 def test_weights_for_a_keras_file_make_no_sense(keras_file: Callable[..., Path], weights: str) -> None:
     with pytest.raises(ConfigError, match=rf"--weights {weights} is for VGG16; .* brings its own weights"):
-        load_backbone(BackboneChoice(str(keras_file()), weights), Path())
+        load_backbone(ExtractOptions(str(keras_file()), weights), Path())
 
 
 def test_a_missing_keras_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"--backbone .*net\.keras: no such file; expected vgg16 or a Keras file"):
-        load_backbone(BackboneChoice(str(tmp_path / "net.keras")), tmp_path)
+        load_backbone(ExtractOptions(str(tmp_path / "net.keras")), tmp_path)
 
 
 def test_the_real_network_says_which_posters_are_of_one_film(shared: Path) -> None:
     path = shared / "weights/squeezenet_v1_1_imagenet.keras"
-    backbone = load_backbone(BackboneChoice(str(path)), Path())
+    backbone = load_backbone(ExtractOptions(str(path)), Path())
     posters = sorted((shared / "data/posters").glob("*.jpg"))[:4]
     features = backbone(np.stack([read_image(poster, resize)[0] for resize in Resize for poster in posters]))
     assert features.shape == (8, 7, 7, 512)

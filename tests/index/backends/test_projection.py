@@ -10,6 +10,8 @@ from index.backends.projection import fit_basis, project
 from index.vectors import mean_row, unit_rows
 from tests.contracts import films_of, random_features
 
+pytestmark = pytest.mark.heavy
+
 
 def fit(
     features: npt.NDArray[np.floating], rank: int, *, center: bool = False, seed: int = 0

@@ -24,6 +24,8 @@ from posters.store import PosterStore
 from tests.keyart.conftest import Run
 from tests.keyart.groups import GENRES, N_FILMS, bring, color_of, group, list_films, make_groups
 
+pytestmark = pytest.mark.heavy
+
 THREE = AtlasOptions(n_clusters=3)
 
 

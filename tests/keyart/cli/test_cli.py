@@ -1,4 +1,4 @@
-"""The command line as a user types it."""
+"""The command line."""
 
 import csv
 import io
@@ -23,7 +23,7 @@ from tests.posters.tmdb_server import V3_KEY, V4_TOKEN, Fault, TmdbServer
 KEYART = (sys.executable, "-c", "from keyart.cli import main; main()")
 
 
-def test_the_whole_way(
+def test_every_step_from_load_to_similar(
     run: Run, movielens: Path, poster_folder: Path, backbone_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KEYART_HOME", str(tmp_path / "data"))
@@ -35,7 +35,7 @@ def test_the_whole_way(
     assert "next          `keyart similar TITLE`" in run("info").out
 
 
-def test_json_is_one_object_and_nothing_else(run: Run, home: Path) -> None:
+def test_json_is_one_object(run: Run, home: Path) -> None:
     outcome = run("similar", "Café Zürich", "-k", "2", "--json", "--home", home)
     result = json.loads(outcome.out)
     assert outcome.out.count("\n") == 1
@@ -50,31 +50,31 @@ def test_json_is_one_object_and_nothing_else(run: Run, home: Path) -> None:
     assert "no ratings" in outcome.err
 
 
-def test_json_names_the_alpha_that_was_asked_for(run: Run, home: Path) -> None:
+def test_json_has_the_requested_alpha(run: Run, home: Path) -> None:
     assert json.loads(run("similar", "1", "--alpha", "0.25", "--json", "--home", home).out)["alpha"] == 0.25
 
 
-def test_csv_reads_back(run: Run, home: Path) -> None:
+def test_csv_can_be_read_back(run: Run, home: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(run("similar", "1", "--csv", "--home", home).out)))
     assert [row["rank"] for row in rows] == ["1", "2", "3", "4"]
     assert {row["movie_id"] for row in rows} == {"2", "3", "5", "6"}
 
 
-def test_a_sheet_is_a_picture(run: Run, home: Path, tmp_path: Path) -> None:
+def test_a_sheet_is_an_image_of_its_type(run: Run, home: Path, tmp_path: Path) -> None:
     for name, kind in (("s.png", "PNG"), ("s.jpg", "JPEG"), ("s.webp", "WEBP")):
         run("similar", "1", "--sheet", tmp_path / name, "--home", home)
         with Image.open(tmp_path / name) as sheet:
             assert (sheet.format, sheet.mode) == (kind, "RGB")
 
 
-def test_a_picture_in_place_of_a_title(run: Run, home: Path, poster_folder: Path) -> None:
+def test_an_image_in_place_of_a_title(run: Run, home: Path, poster_folder: Path) -> None:
     outcome = run("similar", "--image", poster_folder / "2.jpg", "--json", "--home", home)
     result = json.loads(outcome.out)
     assert result["query"] == {"movie_id": None, "title": "2.jpg", "year": None}
     assert result["results"][0]["movie_id"] == 2
 
 
-def test_a_number_that_is_also_a_title_is_said_to_be_an_id(run: Run, movielens: Path, tmp_path: Path) -> None:
+def test_a_number_that_is_also_a_title_is_noted(run: Run, movielens: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(movielens, tmp_path / "movielens"))
     with (folder / "movies.csv").open("a") as stream:
         stream.write("300,Quiz (1994),Drama\n51662,300 (2007),War\n")
@@ -104,10 +104,10 @@ def test_fetch_from_tmdb(run: Run, movielens: Path, tmp_path: Path, monkeypatch:
     assert outcome.code == 0
     counts = read_status(Workspace.open(tmp_path / "w")).posters
     assert (counts["ok"], counts["not_found"], sum(counts.values())) == (2, 4, 6)
-    assert "2 posters came" in outcome.out
+    assert "2 posters of 6 films fetched" in outcome.out
 
 
-# What goes wrong is one line that says what, where and what to do.
+# Errors are one line that says what, where and what to do.
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_fetch_from_tmdb(run: Run, movielens: Path, tmp_path: Path, monkeypatch:
         (["fetch"], "no TMDB key: set TMDB_API_KEY"),
     ],
 )
-def test_bad_input_is_one_line(
+def test_bad_input_is_a_one_line_error(
     run: Run, home: Path, words: list[str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(home.parent)
@@ -159,7 +159,7 @@ def test_bad_input_is_one_line(
     assert "Traceback" not in outcome.err
 
 
-def test_a_refused_key_and_an_unreachable_network(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_network_errors_are_one_line(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMDB_API_KEY", V3_KEY)
     with TmdbServer() as server:
         server.inject("/3/configuration", Fault.UNAUTHORIZED)
@@ -187,7 +187,7 @@ def test_a_wrong_option_is_a_usage_error(run: Run) -> None:
     assert run("nothing").code == 2
 
 
-def test_help_is_free_of_what_is_heavy() -> None:
+def test_help_loads_no_heavy_library() -> None:
     code = (
         "import sys\nfrom keyart.cli import main\n"
         "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
@@ -198,13 +198,13 @@ def test_help_is_free_of_what_is_heavy() -> None:
     assert "Find films that look like FILM" in shown.stdout
 
 
-def test_a_reader_that_goes_away_is_no_error(home: Path) -> None:
+def test_a_closed_pipe_is_no_error(home: Path) -> None:
     line = f'"{KEYART[0]}" -c "{KEYART[2]}" similar 1 --csv --home "{home}" | head -n 1'
     shown = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
     assert shown.stderr == ""
 
 
-def test_a_full_disk_is_one_line_and_keeps_what_was_there(home: Path) -> None:
+def test_a_full_disk_is_a_one_line_error_and_keeps_the_index(home: Path) -> None:
     """With a real limit on the size of files, in a process of its own."""
     before = (home / "index" / "index.json").read_bytes()
     code = (
@@ -221,7 +221,7 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_there(home: Path) -> None:
     assert not list(home.rglob("*.partial"))
 
 
-def test_a_bar_is_shown_on_a_terminal_only(home: Path, poster_folder: Path) -> None:
+def test_a_progress_bar_is_shown_on_a_terminal_only(home: Path, poster_folder: Path) -> None:
     (home / "index" / "index.json").unlink()
     quiet = subprocess.run([*KEYART, "build", "--home", str(home)], capture_output=True, text=True, check=True)
     assert quiet.stderr == ""
@@ -235,7 +235,7 @@ def test_a_bar_is_shown_on_a_terminal_only(home: Path, poster_folder: Path) -> N
     assert "films/s" in shown
 
 
-def test_an_import_lists_what_it_could_not_use(run: Run, movielens: Path, tmp_path: Path) -> None:
+def test_import_lists_unusable_files(run: Run, movielens: Path, tmp_path: Path) -> None:
     run("load", movielens, "--home", tmp_path / "w")
     folder = tmp_path / "mixed"
     folder.mkdir()
@@ -250,7 +250,7 @@ def test_an_import_lists_what_it_could_not_use(run: Run, movielens: Path, tmp_pa
 
 def test_a_corrupt_poster_is_recorded_and_skipped(run: Run, home: Path, backbone_path: Path) -> None:
     poster = home / "posters" / "5.jpg"
-    # As long as before, so that only decoding it tells.
+    # Of the same size, so that only decoding finds it.
     poster.write_bytes(b"x" * poster.stat().st_size)
     outcome = run("extract", "--backbone", backbone_path, "--replace", "--resize", "nearest", "--home", home)
     assert outcome.code == 0
@@ -259,7 +259,7 @@ def test_a_corrupt_poster_is_recorded_and_skipped(run: Run, home: Path, backbone
     assert read_status(Workspace.open(home)).n_skipped == 1
 
 
-def test_a_damaged_part_is_an_error_and_no_interruption(run: Run, home: Path) -> None:
+def test_a_damaged_file_is_an_error_and_not_an_interruption(run: Run, home: Path) -> None:
     next(home.glob("index/*.npz")).write_bytes(b"")
     outcome = run("similar", "1", "--home", home)
     assert outcome.code == 1
@@ -267,7 +267,7 @@ def test_a_damaged_part_is_an_error_and_no_interruption(run: Run, home: Path) ->
     assert "interrupted" not in outcome.err
 
 
-def test_the_end_of_a_file_is_not_taken_for_an_interruption(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_end_of_file_is_an_error_and_not_an_interruption(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise EOFError("cut off")
 
@@ -277,7 +277,7 @@ def test_the_end_of_a_file_is_not_taken_for_an_interruption(run: Run, monkeypatc
     assert "unexpected EOFError: cut off" in outcome.err
 
 
-def test_a_workspace_that_lost_its_record_is_mended_by_load(run: Run, home: Path, movielens: Path) -> None:
+def test_load_repairs_a_workspace_without_its_record(run: Run, home: Path, movielens: Path) -> None:
     (home / "workspace.json").unlink()
     assert run("info", "--home", home).code == 1
     assert run("load", movielens, "--home", home).code == 0
@@ -293,14 +293,14 @@ def test_a_workspace_that_lost_its_record_is_mended_by_load(run: Run, home: Path
         (["similar", "1", "--sheet", "."], "expected a name ending in"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(run: Run, words: list[str], message: str) -> None:
+def test_options_that_conflict_are_errors(run: Run, words: list[str], message: str) -> None:
     outcome = run(*words)
     assert outcome.code == 1
     assert message in outcome.err
 
 
 @pytest.mark.parametrize("words", [["--alpha", "nan"], ["--alpha", "2"], ["-k", "0"], ["--nothing"]])
-def test_a_usage_error_is_one_line_too(run: Run, words: list[str]) -> None:
+def test_a_usage_error_is_one_line(run: Run, words: list[str]) -> None:
     outcome = run("similar", "1", *words)
     assert outcome.code == 2
     assert outcome.err.count("\n") == 1

@@ -1,24 +1,30 @@
-"""The demonstration as a newcomer sees it: one run, looked at from several sides."""
+"""``keyart demo``: one run, checked in several tests."""
 
 import csv
 import io
 import json
 import re
+import runpy
+import shutil
+import sys
 from pathlib import Path
+from typing import Any
 
+import pytest
 from PIL import Image
 
 from keyart.demo.catalog import LOOKUPS, films
 from keyart.engine import Engine
 from tests.keyart.conftest import Demonstration, Run
+from tests.test_layers import ROOT
 
 
-def test_it_says_plainly_which_weights_it_used(demonstration: Demonstration) -> None:
+def test_prints_which_weights_it_used(demonstration: Demonstration) -> None:
     (line,) = [line for line in demonstration.printed.splitlines() if line.startswith("Features:")]
     assert "RANDOM weights, the mean removed" in line
 
 
-def test_it_prints_three_look_ups_with_a_sheet_each(demonstration: Demonstration) -> None:
+def test_prints_three_look_ups_with_a_sheet_each(demonstration: Demonstration) -> None:
     for number, lookup in enumerate(LOOKUPS, start=1):
         assert f"\n{number}. {lookup.title}: {lookup.reason}\n" in demonstration.printed
     sheets = sorted(demonstration.folder.glob("*.png"))
@@ -29,14 +35,14 @@ def test_it_prints_three_look_ups_with_a_sheet_each(demonstration: Demonstration
             assert sheet.width > 1600
 
 
-def test_it_tells_what_to_expect_of_the_film_that_nobody_has_rated(demonstration: Demonstration) -> None:
-    told = re.findall(r"expected mean rating (.+) \((.+) to (.+)\); of (\d+) users who would", demonstration.printed)
-    ((mean, low, high, n_users),) = told
+def test_predicts_the_film_that_nobody_has_rated(demonstration: Demonstration) -> None:
+    lines = re.findall(r"expected mean rating (.+) \((.+) to (.+)\); of (\d+) users who would", demonstration.printed)
+    ((mean, low, high, n_users),) = lines
     assert 0.5 <= float(low) < float(mean) < float(high) <= 5
     assert int(n_users) > 0
 
 
-def test_it_says_what_to_type_next_and_that_works(demonstration: Demonstration, run: Run) -> None:
+def test_suggests_a_next_command_that_works(demonstration: Demonstration, run: Run) -> None:
     home = demonstration.folder / "workspace"
     (line,) = re.findall(r'  keyart (similar "[^"]+") --home', demonstration.printed)
     title = line.split('"')[1]
@@ -44,14 +50,14 @@ def test_it_says_what_to_type_next_and_that_works(demonstration: Demonstration, 
     assert len(result["results"]) == 10
 
 
-def test_looking_alike_and_being_liked_alike_differ(demonstration: Demonstration) -> None:
+def test_similar_posters_and_similar_ratings_differ(demonstration: Demonstration) -> None:
     engine = Engine.open(demonstration.folder / "workspace")
     looks = [hit.movie_id for hit in engine.similar(LOOKUPS[0].title, 5, alpha=1)]
     liked = [hit.movie_id for hit in engine.similar(LOOKUPS[0].title, 5, alpha=0)]
     assert len(set(looks) & set(liked)) <= 1
 
 
-def test_random_weights_group_the_posters_by_style(demonstration: Demonstration) -> None:
+def test_random_weights_group_posters_by_style(demonstration: Demonstration) -> None:
     engine = Engine.open(demonstration.folder / "workspace")
     style = {film.movie_id: film.style for film in films()}
     with_poster = [film.movie_id for film in films() if film.has_poster]
@@ -59,7 +65,7 @@ def test_random_weights_group_the_posters_by_style(demonstration: Demonstration)
     assert sum(style[movie_id] == style[hit] for movie_id, hit in nearest.items()) >= 0.75 * len(with_poster)
 
 
-def test_ratings_group_the_films_by_audience(demonstration: Demonstration) -> None:
+def test_ratings_group_films_by_audience(demonstration: Demonstration) -> None:
     engine = Engine.open(demonstration.folder / "workspace")
     audience = {film.movie_id: film.audience for film in films()}
     rated = [film.movie_id for film in films() if film.n_ratings >= 50]
@@ -67,7 +73,7 @@ def test_ratings_group_the_films_by_audience(demonstration: Demonstration) -> No
     assert sum(audience[movie_id] == audience[hit] for movie_id, hit in nearest.items()) >= 0.9 * len(rated)
 
 
-def test_the_cold_start_is_measured_in_a_table(demonstration: Demonstration, run: Run) -> None:
+def test_evaluates_the_cold_start_as_a_table(demonstration: Demonstration, run: Run) -> None:
     words = ("--cold", "content", "--seeds", "2", "--candidates", "cold", "--ratings-prior")
     outcome = run("evaluate", *words, "--home", demonstration.folder / "workspace")
     lines = outcome.out.splitlines()
@@ -79,13 +85,13 @@ def test_the_cold_start_is_measured_in_a_table(demonstration: Demonstration, run
     assert "Among all films" not in outcome.out
 
 
-def test_the_cold_start_is_measured_in_json_and_drawn(demonstration: Demonstration, run: Run, tmp_path: Path) -> None:
+def test_evaluates_the_cold_start_as_json_and_plot(demonstration: Demonstration, run: Run, tmp_path: Path) -> None:
     words = ("--cold", "content", "--seeds", "2", "--few-shot", "--json", "--plot", tmp_path / "curve.svg")
     outcome = run("evaluate", *words, "--home", demonstration.folder / "workspace")
     measured = json.loads(outcome.out)
     assert [draw["n_leaks"] for draw in measured["draws"]] == [0, 0]
-    places = [(card["candidates"], card["name"]) for card in measured["cards"]]
-    assert places == [(kind, name) for kind in ("cold", "all") for name in ("content", "genres-years")]
+    names = [(card["candidates"], card["name"]) for card in measured["cards"]]
+    assert names == [(kind, name) for kind in ("cold", "all") for name in ("content", "genres-years")]
     for card in measured["cards"]:
         assert card["auc"]["low"] <= card["auc"]["value"] <= card["auc"]["high"]
     curve = measured["few_shot"]
@@ -95,9 +101,46 @@ def test_the_cold_start_is_measured_in_json_and_drawn(demonstration: Demonstrati
     assert (tmp_path / "curve.svg").read_text().startswith("<?xml")
 
 
-def test_the_cold_start_is_measured_in_csv(demonstration: Demonstration, run: Run) -> None:
+def test_evaluates_the_cold_start_as_csv(demonstration: Demonstration, run: Run) -> None:
     words = ("--cold", "genres-years", "--seeds", "1", "--on", "validation", "--csv")
     outcome = run("evaluate", *words, "--home", demonstration.folder / "workspace")
     rows = list(csv.DictReader(io.StringIO(outcome.out)))
     assert [(row["candidates"], row["model"]) for row in rows] == [("cold", "genres-years"), ("all", "genres-years")]
     assert 0 <= float(rows[0]["auc_low"]) <= float(rows[0]["auc"]) <= float(rows[0]["auc_high"]) <= 1
+
+
+@pytest.fixture
+def demo_folder(demonstration: Demonstration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder that holds a copy of the demonstration, as after `make demo`."""
+    shutil.copytree(demonstration.folder, tmp_path / "keyart-demo")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_snippets_of_the_api_page_run(demo_folder: Path) -> None:
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    for snippet in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(snippet, "docs/api.md", "exec"), names)
+    assert names["embeddings"].shape == (2, 25088)
+    assert names["explanation"].grid.sum() == pytest.approx(names["explanation"].similarity)
+    assert all(hit.year in range(1990, 2000) for hit in names["result"])
+    assert (demo_folder / "look-alikes.png").is_file()
+    assert (demo_folder / "my-features" / "features.json").is_file()
+
+
+def test_the_example_does_a_whole_study(
+    demo_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    posters = demo_folder / "keyart-demo" / "movielens" / "posters"
+    # VGG16 takes a quarter of a second for each.
+    for path in sorted(posters.iterdir())[12:]:
+        path.unlink()
+    arguments = [str(ROOT / "examples" / "research.py"), str(posters.parent), str(posters), "study", "random"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    runpy.run_path(arguments[0])
+    printed = capsys.readouterr().out
+    assert "FitReport(name='ease'" in printed
+    assert "movie_id" in printed
+    for name in ("models.png", "look-alikes.png", "heat-map.png"):
+        assert (demo_folder / name).is_file()

@@ -1,4 +1,4 @@
-"""``keyart explain`` as a user types it."""
+"""``keyart explain``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.keyart.conftest import Run
 from tests.keyart.similarity.test_attribution import replace_features, top_right
 
 
-def test_what_is_alike_at_the_top_right_glows_there_on_both_posters(home: Path, run: Run, tmp_path: Path) -> None:
+def test_a_similarity_at_the_top_right_is_named_and_drawn_there(home: Path, run: Run, tmp_path: Path) -> None:
     replace_features(home, {1: top_right(), 2: top_right()})
     outcome = run("explain", "1", "2", "--sheet", tmp_path / "why.png", "--home", home)
     assert "\nmost: top right (row 1, column 7)\n" in outcome.out
@@ -28,7 +28,7 @@ def test_what_is_alike_at_the_top_right_glows_there_on_both_posters(home: Path, 
         assert column > 480 * 6 / 7
 
 
-def test_the_table_is_in_thousandths(home: Path, run: Run) -> None:
+def test_prints_contributions_in_thousandths(home: Path, run: Run) -> None:
     replace_features(home, {1: top_right(), 2: top_right() + top_right()[::-1]})
     outcome = run("explain", "the harbour", "2", "--home", home)
     lines = outcome.out.splitlines()
@@ -40,7 +40,7 @@ def test_the_table_is_in_thousandths(home: Path, run: Run) -> None:
     ]
 
 
-def test_json_is_one_object_and_nothing_else(engine: Engine, home: Path, run: Run) -> None:
+def test_json_is_one_object(engine: Engine, home: Path, run: Run) -> None:
     outcome = run("explain", "1", "Café Zürich", "--json", "--home", home)
     assert outcome.out.count("\n") == 1
     result = json.loads(outcome.out)
@@ -52,13 +52,13 @@ def test_json_is_one_object_and_nothing_else(engine: Engine, home: Path, run: Ru
 
 
 @pytest.mark.parametrize("words", [[], ["1"], ["The", "Harbour", "Twin"]])
-def test_two_films_are_wanted(words: list[str], home: Path, run: Run) -> None:
+def test_any_other_number_of_films_is_a_usage_error(words: list[str], home: Path, run: Run) -> None:
     outcome = run("explain", *words, "--home", home)
     assert outcome.code == 2
     assert f"Expected two films, received {len(words)}; put titles in quotes" in outcome.err
 
 
-def test_another_kind_of_file_is_refused_before_any_work(home: Path, run: Run) -> None:
+def test_an_unknown_file_type_is_an_error_before_any_work(home: Path, run: Run) -> None:
     outcome = run("explain", "1", "2", "--sheet", home / "why.gif", "--home", home)
     assert (outcome.code, outcome.out) == (1, "")
     assert "expected a name ending in .png" in outcome.err

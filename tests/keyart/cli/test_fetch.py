@@ -1,4 +1,4 @@
-"""``keyart fetch`` as a user runs it: real processes, real signals, a server on the loopback."""
+"""``keyart fetch`` as a user runs it: in processes, with signals, against a server on the loopback."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ from posters.store import PosterStore
 from tests.posters.pictures import draw_poster
 from tests.posters.tmdb_server import V3_KEY, V4_TOKEN, Fault, TmdbServer
 
+pytestmark = pytest.mark.heavy
+
 N_CONNECTIONS = 8
 COMMAND = (sys.executable, "-c", "from keyart.cli import main; main()", "fetch")
 
@@ -38,13 +40,13 @@ def server() -> Iterator[TmdbServer]:
 
 
 def of_length(image: bytes, n_bytes: int) -> bytes:
-    """Pad a JPEG, which no reader minds: images of one length cannot be told apart by it."""
+    """Pad a JPEG, so that images cannot be told apart by their length."""
     assert len(image) <= n_bytes
     return image + b"\0" * (n_bytes - len(image))
 
 
 class Desk:
-    """A workspace of some films, and a shell to type in."""
+    """A workspace of some films, and a shell to run commands in."""
 
     def __init__(self, home: Path, server: TmdbServer, films: list[Film]) -> None:
         self.home = home
@@ -80,7 +82,7 @@ class Desk:
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def outcome(self) -> dict[int, tuple[object, ...]]:
-        """What is known of every film, but when and in how many tries."""
+        """The rows of all films, without time and number of attempts."""
         columns = "movie_id, state, reason, source, poster_path, size, language, file_name, n_bytes, sha256"
         connection = sqlite3.connect(self.posters_dir / DATABASE_NAME)
         rows = connection.execute(f"SELECT {columns} FROM posters").fetchall()
@@ -94,7 +96,7 @@ class Desk:
             return len(store.posters())
 
     def n_left(self, refresh: bool) -> int:
-        """How many of the posters that there are have not come yet, or not again."""
+        """The number of posters that were not fetched yet, or not refreshed yet."""
         if not refresh:
             return -self.n_ok()
         with PosterStore.open(self.posters_dir) as store:
@@ -108,13 +110,13 @@ class Desk:
         connection.close()
 
     def redraw(self) -> None:
-        """Let TMDB have another poster of every film, of the same length."""
+        """Give TMDB another poster of every film, of the same length."""
         for film in self.films:
             if film.tmdb_id and film.movie_id % 5:
                 self.server.add_film(film.tmdb_id, of_length(draw_poster(5000 + film.movie_id), 4000))
 
     def check_rows(self) -> None:
-        """Hold every poster that counts to its row, byte for byte."""
+        """Compare every registered poster to its row, byte for byte."""
         if self.posters_dir.is_dir():
             with PosterStore.open_to_read(self.posters_dir) as store:
                 assert len(store.posters()) == sum(record.state is State.OK for record in store.records())
@@ -163,7 +165,7 @@ def test_a_run_its_report_and_its_statistics(desk: Callable[..., Desk]) -> None:
     assert (again["n_asked"], again["counts"]["ok"]) == (0, 16)
 
 
-def test_the_report_tells_which_films_failed_and_why(desk: Callable[..., Desk]) -> None:
+def test_the_report_lists_failed_films_with_reasons(desk: Callable[..., Desk]) -> None:
     here = desk(9)
     for movie_id in (2, 3, 4):
         here.server.inject(f"/3/movie/{1000 + movie_id}", Fault.HTML, lasting=True)
@@ -184,7 +186,7 @@ def test_the_report_tells_which_films_failed_and_why(desk: Callable[..., Desk]) 
     assert "expected TMDB's JSON for /movie, received something else" in lines[0]
 
 
-def test_the_choice_of_films(desk: Callable[..., Desk], tmp_path: Path) -> None:
+def test_the_selection_of_films(desk: Callable[..., Desk], tmp_path: Path) -> None:
     here = desk(30)
     plan = here.type("--dry-run", "--limit", "7")
     assert "would request 7 films: about 14 requests, 0 s at least" in plan.stdout
@@ -204,7 +206,7 @@ def test_the_choice_of_films(desk: Callable[..., Desk], tmp_path: Path) -> None:
     assert "bad.txt, line 2: expected a movie_id, a whole number; received 'Heat'" in bad.stderr
 
 
-def test_what_is_old_is_told_and_fetched_again(desk: Callable[..., Desk]) -> None:
+def test_old_posters_are_reported_and_refreshed(desk: Callable[..., Desk]) -> None:
     here = desk(4)
     here.type("--rate", "0")
     connection = sqlite3.connect(here.posters_dir / DATABASE_NAME)
@@ -239,7 +241,7 @@ def test_dead_ids_are_marked_without_a_request(desk: Callable[..., Desk], tmp_pa
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_run_in_good_order(desk: Callable[..., Desk], number: int, code: int) -> None:
+def test_a_signal_ends_the_run_properly(desk: Callable[..., Desk], number: int, code: int) -> None:
     here = desk(2000)
     process = here.start("--rate", "0", "--connections", str(N_CONNECTIONS))
     here.wait_for_images(30, process)
@@ -272,7 +274,7 @@ def test_a_second_signal_ends_it_at_once(desk: Callable[..., Desk], number: int,
     assert process.returncode == code
 
 
-def test_a_run_that_fails_leaves_its_own_statistics(desk: Callable[..., Desk]) -> None:
+def test_a_failed_run_writes_its_own_statistics(desk: Callable[..., Desk]) -> None:
     here = desk(5)
     here.server.inject("/3/configuration", Fault.UNAUTHORIZED, lasting=True)
     assert here.type().returncode == 1
@@ -281,7 +283,7 @@ def test_a_run_that_fails_leaves_its_own_statistics(desk: Callable[..., Desk]) -
     assert sum(left["counts"].values()) == 5
 
 
-def test_ids_that_belong_to_no_film_are_told(desk: Callable[..., Desk], tmp_path: Path) -> None:
+def test_unknown_movie_ids_are_reported(desk: Callable[..., Desk], tmp_path: Path) -> None:
     here = desk(5)
     (tmp_path / "ids.txt").write_text("1\n990\n991\n")
     assert "2 ids belong to no film, such as 990" in here.type("--movie-ids", tmp_path / "ids.txt", "--dry-run").stderr
@@ -314,9 +316,7 @@ def test_a_signal_before_the_first_answer(desk: Callable[..., Desk]) -> None:
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
 @pytest.mark.parametrize("refresh", [False, True], ids=["new", "refreshed"])
-def test_killed_at_any_moment_it_loses_only_what_was_in_flight(
-    desk: Callable[..., Desk], seed: int, refresh: bool
-) -> None:
+def test_a_killed_run_loses_only_posters_on_their_way(desk: Callable[..., Desk], seed: int, refresh: bool) -> None:
     rng = Random(seed)
     words = ["--rate", "0", "--connections", str(N_CONNECTIONS)]
     undisturbed, here = desk(600, "undisturbed"), desk(600)
@@ -348,7 +348,7 @@ def test_killed_at_any_moment_it_loses_only_what_was_in_flight(
     assert left == {path.name for path in undisturbed.posters_dir.iterdir()}
 
 
-def test_killed_while_one_picture_comes_in_place_of_all_it_loses_no_poster(desk: Callable[..., Desk]) -> None:
+def test_a_run_killed_while_placeholders_arrive_loses_no_poster(desk: Callable[..., Desk]) -> None:
     here = desk(100)
     assert here.type("--rate", "0").returncode == 0
     before = here.outcome()
@@ -385,7 +385,7 @@ def test_a_second_fetch_is_refused_with_the_pid_of_the_first(desk: Callable[...,
     assert here.type("--rate", "0").returncode == 0
 
 
-def test_a_full_disk_ends_the_run_and_keeps_what_came(desk: Callable[..., Desk]) -> None:
+def test_a_full_disk_ends_the_command_and_keeps_earlier_posters(desk: Callable[..., Desk]) -> None:
     def fill() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
@@ -432,7 +432,7 @@ def test_a_dry_run_changes_nothing(desk: Callable[..., Desk], tmp_path: Path) ->
     assert here.server.requests == []
 
 
-def test_a_refused_key_is_one_line(desk: Callable[..., Desk]) -> None:
+def test_a_refused_key_is_reported_in_one_line(desk: Callable[..., Desk]) -> None:
     here = desk(50)
     here.server.inject("/3/movie/1020", Fault.UNAUTHORIZED)
     run = here.type("--rate", "0")
@@ -464,7 +464,7 @@ def test_a_key_on_the_command_line_is_refused(desk: Callable[..., Desk], words: 
     assert V3_KEY not in run.stdout + run.stderr
 
 
-def test_a_key_that_is_typed_in_the_wrong_place_is_not_repeated(desk: Callable[..., Desk]) -> None:
+def test_a_key_in_the_wrong_argument_is_not_shown(desk: Callable[..., Desk]) -> None:
     here = desk(1)
     export = f"http://127.0.0.1/ids?api_key={V3_KEY}"
     for words in ((V4_TOKEN,), (f"--key-is={V3_KEY}",), ("--language", V3_KEY.upper()), ("--id-export", export)):
@@ -476,7 +476,7 @@ def test_a_key_that_is_typed_in_the_wrong_place_is_not_repeated(desk: Callable[.
     assert here.server.requests == []
 
 
-def test_a_key_that_is_set_in_the_wrong_place_is_not_repeated(desk: Callable[..., Desk]) -> None:
+def test_a_key_in_the_wrong_variable_is_not_shown(desk: Callable[..., Desk]) -> None:
     here = desk(1)
     at_the_end, on_the_way = f"{here.server.base_url}?api_key={V3_KEY}", f"{here.server.address}/{V3_KEY}/3"
     wrong = (
@@ -516,7 +516,7 @@ main()
 
 
 @pytest.mark.parametrize("key", [V3_KEY, V4_TOKEN])
-def test_a_key_in_anybodys_error_or_log_is_blanked(desk: Callable[..., Desk], key: str) -> None:
+def test_keys_in_errors_and_logs_are_redacted(desk: Callable[..., Desk], key: str) -> None:
     command = [sys.executable, "-c", PLANTED, "fetch"]
     environment = {**desk(1).environment, "TMDB_API_KEY": key}
     for words in ([], ["--debug"]):
@@ -543,14 +543,14 @@ def test_a_key_in_anybodys_error_or_log_is_blanked(desk: Callable[..., Desk], ke
         ("--connections", "21"),
     ],
 )
-def test_what_is_typed_wrongly_asks_nobody(desk: Callable[..., Desk], words: tuple[str, str]) -> None:
+def test_invalid_options_send_no_request(desk: Callable[..., Desk], words: tuple[str, str]) -> None:
     here = desk(1)
     run = here.type(*words)
     assert (run.returncode, run.stderr.count("\n"), here.server.requests) == (2, 1, [])
     assert words[0] in run.stderr
 
 
-def test_no_retries_are_no_retries(desk: Callable[..., Desk]) -> None:
+def test_retries_can_be_turned_off(desk: Callable[..., Desk]) -> None:
     here = desk(4)
     here.server.inject("/3/movie/1002", Fault.OVERLOADED)
     run = json.loads(here.type("--retries", "0", "--json").stdout)
@@ -558,7 +558,7 @@ def test_no_retries_are_no_retries(desk: Callable[..., Desk]) -> None:
     assert run["n_requests"] == len(here.server.requests) == 1 + 4 + 3
 
 
-def test_a_run_in_which_nothing_comes_ends_with_one_line(desk: Callable[..., Desk]) -> None:
+def test_a_run_without_success_ends_with_one_line(desk: Callable[..., Desk]) -> None:
     here = desk(300)
     for movie_id in range(101, 301):
         here.server.inject(f"/3/movie/{1000 + movie_id}", Fault.OVERLOADED, lasting=True)
@@ -570,7 +570,7 @@ def test_a_run_in_which_nothing_comes_ends_with_one_line(desk: Callable[..., Des
     assert (left["counts"]["ok"], sum(left["counts"].values())) == (80, 300)
 
 
-def test_a_network_that_is_gone_for_a_while_is_waited_for(desk: Callable[..., Desk]) -> None:
+def test_a_temporary_network_failure_is_waited_for(desk: Callable[..., Desk]) -> None:
     here = desk(200)
     process = here.start("--rate", "0", "--connections", str(N_CONNECTIONS))
     here.wait_for_images(50, process)
@@ -589,7 +589,7 @@ def test_a_run_in_which_everything_fails_is_an_error(desk: Callable[..., Desk]) 
     assert here.type().returncode == 0
 
 
-def test_a_key_in_a_file(desk: Callable[..., Desk], tmp_path: Path) -> None:
+def test_the_key_can_be_read_from_a_file(desk: Callable[..., Desk], tmp_path: Path) -> None:
     here = desk(2)
     path = tmp_path / "key"
     path.write_text(f"{V3_KEY}\n")

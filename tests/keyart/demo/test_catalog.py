@@ -1,4 +1,4 @@
-"""The demonstration's films, posters and ratings, and the folder made of them."""
+"""Films, posters and ratings of the demonstration, and the folder that they are written to."""
 
 import csv
 import subprocess
@@ -17,6 +17,8 @@ from keyart.demo.catalog import LOOKUPS, draw_poster, films, ratings, write_demo
 from keyart.demo.lettering import Face, break_title, set_block, set_justified
 from keyart.demo.styles import STYLES
 from tests.keyart.conftest import Demonstration
+
+pytestmark = pytest.mark.heavy
 
 _FACE = Face(weight=0.03, tracking=0.05)
 
@@ -56,16 +58,16 @@ def test_styles_and_audiences_are_crossed() -> None:
     assert min(map(len, styles.values())) >= 3
 
 
-def test_every_title_holds_the_year_of_its_film() -> None:
+def test_every_title_contains_the_year() -> None:
     assert all(parse_title(film.title).year == film.year for film in films())
 
 
-def test_one_title_belongs_to_two_films() -> None:
+def test_one_title_is_shared_by_two_films() -> None:
     n_films = Counter(parse_title(film.title).title for film in films())
     assert [title for title, n in n_films.items() if n > 1] == ["Midnight Ledger"]
 
 
-def test_the_lookups_name_what_they_promise() -> None:
+def test_lookups_match_their_reasons() -> None:
     by_label = {f"{parse_title(film.title).title} ({film.year})": film for film in films()}
     rated, cold, without_poster = (by_label[lookup.title] for lookup in LOOKUPS)
     assert rated.n_ratings == max(film.n_ratings for film in films())
@@ -85,7 +87,7 @@ def test_ratings_are_half_stars_of_some_three_hundred_users() -> None:
     assert len(np.unique(pairs, axis=0)) == len(pairs)
 
 
-def test_every_film_has_as_many_ratings_as_it_says() -> None:
+def test_every_film_has_its_number_of_ratings() -> None:
     n_ratings = Counter(ratings().movie_ids.tolist())
     assert all(n_ratings[film.movie_id] == film.n_ratings for film in films())
     assert sum(film.n_ratings == 0 for film in films()) == 4
@@ -93,8 +95,8 @@ def test_every_film_has_as_many_ratings_as_it_says() -> None:
 
 
 def test_popularity_has_a_long_tail() -> None:
-    support = [film.n_ratings for film in films()]
-    assert np.median(support) < np.mean(support)
+    n_ratings = [film.n_ratings for film in films()]
+    assert np.median(n_ratings) < np.mean(n_ratings)
 
 
 def test_users_agree_within_an_audience_and_not_within_a_style() -> None:
@@ -114,7 +116,7 @@ def test_users_agree_within_an_audience_and_not_within_a_style() -> None:
     assert abs(by_style - by_neither) < 0.05
 
 
-def test_another_seed_makes_up_other_users() -> None:
+def test_another_seed_simulates_other_users() -> None:
     assert np.array_equal(ratings(3).stars, ratings(3).stars)
     assert not np.array_equal(ratings(3).stars, ratings(4).stars)
 
@@ -127,7 +129,7 @@ def test_posters_are_rgb_of_one_size(posters: dict[int, Image.Image]) -> None:
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_a_seed_draws_the_same_poster_to_the_last_bit(style: str, posters: dict[int, Image.Image]) -> None:
+def test_a_seed_draws_identical_posters(style: str, posters: dict[int, Image.Image]) -> None:
     film = next(film for film in films() if film.style == style)
     assert draw_poster(film).tobytes() == posters[film.movie_id].tobytes()
     assert draw_poster(film, seed=1).tobytes() != posters[film.movie_id].tobytes()
@@ -140,19 +142,19 @@ def test_no_two_posters_are_nearly_the_same(posters: dict[int, Image.Image]) -> 
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_all_type_stands_inside_the_sheet(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_type_keeps_its_margin(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     sheets: list[Canvas] = []
     finished = Canvas.finished
     monkeypatch.setattr(Canvas, "finished", lambda sheet: sheets.append(sheet) or finished(sheet))
     for film in films():
         draw_poster(film, seed)
     for sheet in sheets:
-        assert len(sheet.lettered) >= 2
-        for left, top, right, bottom in sheet.lettered:
+        assert len(sheet.type_boxes) >= 2
+        for left, top, right, bottom in sheet.type_boxes:
             assert min(left, top, WIDTH - right, HEIGHT - bottom) >= MARGIN - 0.5
 
 
-def test_type_that_would_be_cut_off_is_refused() -> None:
+def test_type_too_near_the_edge_is_an_error() -> None:
     type_ = set_block(["Wide"], _FACE, 200, 60)
     with pytest.raises(ValueError, match="to the edge"):
         Canvas("#ffffff").letter(type_, 200, 100, "#000000")
@@ -162,7 +164,7 @@ def test_type_that_would_be_cut_off_is_refused() -> None:
 
 
 @pytest.mark.parametrize("lines", [["I"], ["A much longer line", "and another"], ["ÉÑÜ", "àê"]])
-def test_type_keeps_to_its_room_and_is_cropped_to_its_ink(lines: list[str]) -> None:
+def test_type_fits_its_size_and_is_cropped_to_its_ink(lines: list[str]) -> None:
     for type_ in (set_block(lines, _FACE, 100, 40), set_justified(lines, _FACE, 100, 40)):
         assert type_.width <= 200
         assert type_.height <= 80
@@ -173,7 +175,7 @@ def test_type_keeps_to_its_room_and_is_cropped_to_its_ink(lines: list[str]) -> N
 
 def test_accents_are_drawn() -> None:
     plain, accented = (set_block([text], _FACE, 1000, 100) for text in ("ELOI", "ÉLOI"))
-    # The mark takes room above the capitals, so the letters are smaller in the same height.
+    # The accent needs height above the capitals, so the letters are smaller.
     assert accented.width < plain.width
 
 
@@ -191,23 +193,23 @@ def test_the_folder_is_in_movielens_format(demo_dir: Path) -> None:
     assert list(links[0]) == ["movieId", "imdbId", "tmdbId"]
     assert list(rated[0]) == ["userId", "movieId", "rating", "timestamp"]
     assert [row["title"] for row in movies] == [film.title for film in films()]
-    # Nobody may ask TMDB for a film that does not exist.
+    # TMDB is never queried for a film that does not exist.
     assert {(row["imdbId"], row["tmdbId"]) for row in links} == {("", "")}
     assert len(rated) == sum(film.n_ratings for film in films())
 
 
-def test_the_folder_holds_every_poster_but_one(demo_dir: Path) -> None:
+def test_the_folder_has_every_poster_but_one(demo_dir: Path) -> None:
     names = {path.name for path in (demo_dir / "posters").iterdir()}
     assert names == {f"{film.movie_id}.jpg" for film in films() if film.has_poster}
     assert len(names) == 59
 
 
-def test_written_twice_is_the_same_bytes(demo_dir: Path, tmp_path: Path) -> None:
+def test_writing_twice_gives_the_same_bytes(demo_dir: Path, tmp_path: Path) -> None:
     write_demo(tmp_path)
     for path in sorted(demo_dir.rglob("*.*")):
         assert (tmp_path / path.relative_to(demo_dir)).read_bytes() == path.read_bytes(), path.name
 
 
-def test_the_package_itself_loads_neither_numpy_nor_pillow() -> None:
+def test_importing_the_package_loads_neither_numpy_nor_pillow() -> None:
     program = "import sys, keyart.demo; sys.exit('numpy' in sys.modules or 'PIL' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -16,12 +16,11 @@ from catalog.errors import ConfigError, StoreError
 from catalog.film import Film
 from catalog.films import Catalog
 from catalog.filters import Filter
-from features.encoders.keras import BackboneChoice
-from features.images import Resize
+from features.options import ExtractOptions
 from index.options import IndexOptions
 from index.plan import Plan
 from keyart.engine import Engine
-from keyart.pipeline.features import Extraction, extract
+from keyart.pipeline.features import extract
 from keyart.pipeline.index import build
 from keyart.pipeline.movielens import load
 from keyart.pipeline.posters import import_posters
@@ -46,7 +45,7 @@ def _add_posters(workspace: Workspace, seeds: dict[int, int]) -> None:
 
 
 def _extract(workspace: Workspace, backbone_path: Path) -> None:
-    extract(workspace, Extraction(BackboneChoice(str(backbone_path))))
+    extract(workspace, ExtractOptions(str(backbone_path)))
 
 
 @pytest.fixture(scope="session")
@@ -195,7 +194,7 @@ def test_options_are_kept_by_later_builds(many: Workspace, backbone_path: Path) 
 
 
 def test_another_encoder_builds_anew(many: Workspace, backbone_path: Path) -> None:
-    again = Extraction(BackboneChoice(str(backbone_path)), Resize.NEAREST, replace_others=True)
+    again = ExtractOptions(str(backbone_path), resize="nearest", replace=True)
     extract(many, again)
     assert build(many).change == "built"
 
@@ -298,7 +297,7 @@ def test_catalog_without_ratings_is_compared_by_looks(
     assert any("by their posters alone" in note for note in report.notes)
     workspace = Workspace.open(tmp_path / "new")
     import_posters(workspace, poster_folder, "movie")
-    extract(workspace, Extraction(BackboneChoice(str(backbone_path))))
+    extract(workspace, ExtractOptions(str(backbone_path)))
     assert build(workspace).n_similar == 0
     assert len(open_ratings(workspace)) == 0
     assert Engine.open(tmp_path / "new").similar(1).hits[0].movie_id == 3
@@ -313,7 +312,7 @@ def test_next_build_removes_films_whose_poster_is_gone(home: Path) -> None:
 
 def test_random_weights_are_centered_by_default(home: Path) -> None:
     workspace = Workspace.open(home)
-    extract(workspace, Extraction(BackboneChoice(weights="random"), replace_others=True))
+    extract(workspace, ExtractOptions(weights="random", replace=True))
     assert build(workspace).index.centered
     centered = Engine.open(home).similar(1, alpha=1)
     assert not build(workspace, IndexOptions(center=False)).index.centered
@@ -335,7 +334,7 @@ def test_full_disk_while_building_loses_nothing(
         import_posters(workspace, home / "more", "movie")
     _fill_disk(monkeypatch, home / part)
     step = (
-        partial(extract, workspace, Extraction(BackboneChoice(str(backbone_path))))
+        partial(extract, workspace, ExtractOptions(str(backbone_path)))
         if part == "features"
         else partial(build, workspace, IndexOptions(rebuild=True))
     )

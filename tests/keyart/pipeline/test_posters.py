@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from features.encoders.keras import BackboneChoice
+from features.options import ExtractOptions
 from keyart.engine import Engine
-from keyart.pipeline.features import Extraction, extract
+from keyart.pipeline.features import extract
 from keyart.pipeline.index import build
 from keyart.pipeline.posters import import_posters
 from keyart.workspace.layout import Workspace
@@ -28,7 +28,7 @@ def test_import_takes_a_path_as_text_and_reports_a_dictionary(home: Path, poster
 
 
 def test_only_new_or_changed_posters_are_extracted(home: Path, poster_folder: Path, backbone_path: Path) -> None:
-    workspace, how = Workspace.open(home), Extraction(BackboneChoice(str(backbone_path)))
+    workspace, how = Workspace.open(home), ExtractOptions(str(backbone_path))
     assert extract(workspace, how).n_new == 0
     folder = home / "more"
     folder.mkdir()

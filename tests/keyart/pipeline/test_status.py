@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import NotBuiltError
-from features.encoders.keras import BackboneChoice
+from features.options import ExtractOptions
 from keyart.engine import Engine
-from keyart.pipeline.features import Extraction, extract
+from keyart.pipeline.features import extract
 from keyart.pipeline.index import build
 from keyart.pipeline.movielens import load
 from keyart.pipeline.posters import import_posters
@@ -23,7 +23,7 @@ def test_steps_out_of_order_name_the_step_before(movielens: Path, tmp_path: Path
         Workspace.open(tmp_path / "new")
     load(tmp_path / "new", movielens)
     with pytest.raises(NotBuiltError, match=r"keyart fetch.*keyart import"):
-        extract(Workspace.open(tmp_path / "new"), Extraction(BackboneChoice(weights="random")))
+        extract(Workspace.open(tmp_path / "new"), ExtractOptions(weights="random"))
 
 
 def test_status_names_the_next_step(movielens: Path, poster_folder: Path, backbone_path: Path, tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_status_names_the_next_step(movielens: Path, poster_folder: Path, backbo
     assert "keyart fetch" in next_step()
     import_posters(workspace, poster_folder, "movie")
     assert next_step() == "`keyart extract`: 5 posters have no features yet"
-    extract(workspace, Extraction(BackboneChoice(str(backbone_path))))
+    extract(workspace, ExtractOptions(str(backbone_path)))
     assert "keyart build" in next_step()
     build(workspace)
     assert next_step() == "`keyart similar TITLE`, or `keyart serve` to look and click"

@@ -22,6 +22,8 @@ from keyart.workspace.layout import Workspace
 from tests.contracts import checkerboard
 from tests.keyart.conftest import Run
 
+pytestmark = pytest.mark.heavy
+
 N_USERS, N_FILMS = 40, 20
 
 

@@ -8,7 +8,7 @@ from scipy import sparse
 
 from catalog.film import Film
 from cf.ratings import RatingMatrix
-from keyart.recommend.onboarding import FilmsToRate, likeness_of, worth_of
+from keyart.recommend.onboarding import FilmsToRate, similarities_of, values_of
 from keyart.workspace.changes import Snapshot
 from keyart.workspace.layout import Workspace
 
@@ -22,18 +22,18 @@ def matrix(*columns: list[float]) -> RatingMatrix:
 
 def test_worth_is_popularity_times_entropy() -> None:
     # Four ratings in two halves: 2 bits times 1 bit. In four quarters: 2 times 2.
-    worth = worth_of(matrix([5, 5, 0.5, 0.5], [5, 4, 2.5, 0.5], [4, 4, 4, 4], [3, 0, 0, 0]))
+    worth = values_of(matrix([5, 5, 0.5, 0.5], [5, 4, 2.5, 0.5], [4, 4, 4, 4], [3, 0, 0, 0]))
     assert worth.tolist() == pytest.approx([2, 4, 0, 0])
 
 
 def test_films_are_alike_by_genres_and_looks() -> None:
     films = [Film(1, "", genres=("Drama",)), Film(2, "", genres=("Drama",)), Film(3, "", genres=("War",)), Film(4, "")]
     looks = np.array([[1, 0], [1, 0], [-1, 0], [np.nan, np.nan]], np.float32)
-    alike = likeness_of(films, looks)
+    alike = similarities_of(films, looks)
     assert alike[0, 1] == pytest.approx(1)
     assert alike[0, 2] == 0
     assert not alike[3].any()
-    assert likeness_of(films, np.empty((4, 0), np.float32))[0, 1] == pytest.approx(0.5)
+    assert similarities_of(films, np.empty((4, 0), np.float32))[0, 1] == pytest.approx(0.5)
 
 
 def test_a_film_like_one_before_it_waits() -> None:

@@ -12,10 +12,13 @@ import pytest
 from catalog.errors import NotBuiltError
 from catalog.io.files import write_bytes
 from keyart.pipeline.movielens import load
-from keyart.recommend.recommendations import RecommendedFilm, UserRecommender, history_of, recommend, recommend_new
+from keyart.recommend.history import history_of
+from keyart.recommend.recommendations import RecommendedFilm, UserRecommender, recommend, recommend_new
 from keyart.workspace.contents import open_ratings
 from keyart.workspace.layout import Workspace
 from tests.keyart.conftest import N_FILMS, Run
+
+pytestmark = pytest.mark.heavy
 
 UNRATED = 6
 

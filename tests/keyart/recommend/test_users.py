@@ -11,7 +11,7 @@ from catalog.film import Film
 from catalog.io.files import write_bytes
 from cf.ratings import RatingMatrix
 from keyart.pipeline.movielens import load
-from keyart.recommend.users import Viewer, Viewers
+from keyart.recommend.users import User, Users
 from keyart.workspace.changes import Snapshot
 from keyart.workspace.layout import Workspace
 
@@ -20,20 +20,20 @@ FILMS = {number: Film(number, f"Film {number}", n_ratings=number) for number in 
 
 
 @pytest.fixture
-def viewers() -> Viewers:
+def viewers() -> Users:
     # The first user gave four films 3, 5, 5 and 5 stars; all others gave one film 4.
     values = np.zeros((len(USER_IDS), 4), np.float32)
     values[:, 0] = 4
     values[0] = [3, 5, 5, 5]
     matrix = RatingMatrix(np.array(USER_IDS, np.int32), np.arange(1, 5, dtype=np.int32), sparse.csr_array(values))
-    return Viewers(matrix, {number: FILMS[number] for number in (1, 2, 3)}, Snapshot.take([]))
+    return Users(matrix, {number: FILMS[number] for number in (1, 2, 3)}, Snapshot.take([]))
 
 
-def found(viewers: Viewers, digits: str, k: int = 50) -> list[int]:
+def found(viewers: Users, digits: str, k: int = 50) -> list[int]:
     return [viewer.user_id for viewer in viewers.beginning_with(digits, k)]
 
 
-def test_numbers_are_found_by_how_they_begin(viewers: Viewers) -> None:
+def test_numbers_are_found_by_how_they_begin(viewers: Users) -> None:
     assert found(viewers, "4") == [4, 40, 41, 49, 401, 4_000]
     assert found(viewers, "40") == [40, 401, 4_000]
     assert found(viewers, "4", 3) == [4, 40, 41]
@@ -41,24 +41,24 @@ def test_numbers_are_found_by_how_they_begin(viewers: Viewers) -> None:
 
 
 @pytest.mark.parametrize("digits", ["", "0", "04", "x", "-1", "4.", "٤", "7", "99999999999"])
-def test_what_begins_no_number_finds_nobody(viewers: Viewers, digits: str) -> None:
+def test_what_begins_no_number_finds_nobody(viewers: Users, digits: str) -> None:
     assert found(viewers, digits) == []
 
 
-def test_a_user_is_summed_up(viewers: Viewers) -> None:
-    assert viewers.find(1) == Viewer(1, 4, 4.5)
+def test_a_user_is_summed_up(viewers: Users) -> None:
+    assert viewers.find(1) == User(1, 4, 4.5)
     assert viewers.find(3) is None
     assert viewers.drawn().user_id in USER_IDS
 
 
-def test_of_as_many_stars_the_best_known_stands_first_and_what_is_no_more_is_left_out(viewers: Viewers) -> None:
+def test_of_as_many_stars_the_best_known_stands_first_and_what_is_no_more_is_left_out(viewers: Users) -> None:
     assert [(film.movie_id, stars) for film, stars in viewers.best_rated(1, 9)] == [(3, 5.0), (2, 5.0), (1, 3.0)]
     assert [film.movie_id for film, _ in viewers.best_rated(1, 9, lambda movie_id: movie_id == 2)] == [2, 3, 1]
     assert viewers.best_rated(3, 9) == []
 
 
 def test_a_workspace_knows_its_users_until_others_are_loaded(home: Path, movielens: Path) -> None:
-    viewers = Viewers.open(Workspace.open(home))
+    viewers = Users.open(Workspace.open(home))
     assert viewers.find(1) is not None
     assert viewers.is_current()
     load(home, movielens)
@@ -70,4 +70,4 @@ def test_without_ratings_there_is_nobody(home: Path, movielens: Path, tmp_path: 
     write_bytes(tmp_path / "unrated" / "links.csv", (movielens / "links.csv").read_bytes())
     load(home, tmp_path / "unrated")
     with pytest.raises(NotBuiltError, match="no ratings here"):
-        Viewers.open(Workspace.open(home))
+        Users.open(Workspace.open(home))

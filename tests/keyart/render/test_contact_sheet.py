@@ -1,4 +1,4 @@
-"""Contact sheets, looked at pixel by pixel where a person would look as a whole."""
+"""Contact sheets, checked by their pixels."""
 
 from pathlib import Path
 
@@ -34,18 +34,18 @@ def n_red(sheet: Image.Image) -> int:
 
 
 @pytest.mark.parametrize("n_hits", [0, 1, 5, 6, 12])
-def test_every_poster_stands_on_the_sheet_whole(n_hits: int, poster_path: Path) -> None:
+def test_every_poster_is_drawn_whole(n_hits: int, poster_path: Path) -> None:
     assert n_red(draw_sheet(result(n_hits, poster_path))) == 400 * 600 + n_hits * 208 * 312
 
 
-def test_posters_of_other_shapes_keep_their_shape(tmp_path: Path) -> None:
+def test_posters_keep_their_aspect_ratio(tmp_path: Path) -> None:
     path = tmp_path / "square.png"
     Image.new("RGB", (50, 50), RED).save(path)
     assert n_red(draw_sheet(result(1, path))) == 400 * 400 + 208 * 208
 
 
 @pytest.mark.parametrize("path", [None, Path("nowhere.jpg"), Path(__file__)])
-def test_a_missing_or_broken_poster_leaves_a_marked_gap(path: Path | None) -> None:
+def test_a_missing_or_broken_poster_leaves_a_marked_box(path: Path | None) -> None:
     sheet = draw_sheet(result(3, path))
     colors = {color for _, color in sheet.getcolors(1 << 20) or []}
     assert (0xDC, 0xD8, 0xCF) in colors
@@ -56,7 +56,7 @@ def test_any_title_can_be_drawn(title: str, poster_path: Path) -> None:
     assert draw_sheet(result(2, poster_path, title)).size == draw_sheet(result(2, poster_path)).size
 
 
-def test_accents_are_letters_and_not_boxes(poster_path: Path) -> None:
+def test_accented_letters_are_in_the_font(poster_path: Path) -> None:
     drawn = {title: draw_sheet(result(0, poster_path, title)).tobytes() for title in ("é", "ñ", "ő", "Ж", "\uffff")}
     assert len(set(drawn.values())) == 5
 
@@ -65,7 +65,7 @@ def test_long_results_are_cut_at_fifty(poster_path: Path) -> None:
     assert draw_sheet(result(70, poster_path)).size == draw_sheet(result(50, poster_path)).size
 
 
-def test_unknown_kinds_are_refused_and_nothing_is_written(poster_path: Path, tmp_path: Path) -> None:
+def test_an_unknown_file_type_is_an_error_and_writes_nothing(poster_path: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"expected a name ending in \.png"):
         check_sheet_path(tmp_path / "sheet")
     with pytest.raises(ConfigError):

@@ -1,4 +1,4 @@
-"""Heat maps, looked at place by place where a person would look as a whole."""
+"""Heat maps, checked by their pixels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from catalog.errors import ConfigError
 from keyart.render.heat_map import draw_heat_sheet, heated, write_heat_map
 from keyart.results import Explanation, Query
 
-# Where both posters stand on the sheet.
+# Where both posters are on the sheet.
 LEFTS, TOP, SIZE = (56, 576), 56, (480, 720)
 GRAY = Image.new("RGB", SIZE, (128, 128, 128))
 
@@ -25,13 +25,13 @@ def only(row: int, column: int, value: float = 0.4) -> npt.NDArray[np.float64]:
 
 
 def orange(picture: Image.Image) -> npt.NDArray[np.int64]:
-    """Tell how much redder than blue every pixel is; below 0 where it is bluer."""
+    """Return red minus blue of every pixel."""
     pixels = np.asarray(picture, np.int64)
     return pixels[..., 0] - pixels[..., 2]
 
 
 def hottest(picture: Image.Image) -> tuple[float, float]:
-    """Find the middle of the hottest pixels, as shares of height and width."""
+    """Return the center of the hottest pixels, as shares of height and width."""
     heat = orange(picture)
     rows, columns = np.nonzero(heat == heat.max())
     return rows.mean() / heat.shape[0], columns.mean() / heat.shape[1]
@@ -49,7 +49,7 @@ def explanation(grid: npt.NDArray[np.float64], poster_path: Path | None, *, cent
     return Explanation(films, float(grid.sum()), grid, centered)
 
 
-def test_what_is_alike_at_the_top_right_glows_at_the_top_right_of_both(poster_path: Path) -> None:
+def test_a_contribution_at_the_top_right_is_drawn_there_on_both(poster_path: Path) -> None:
     sheet = draw_heat_sheet(explanation(only(0, 6), poster_path))
     for left in LEFTS:
         row, column = hottest(sheet.crop((left, TOP, left + SIZE[0], TOP + SIZE[1])))
@@ -57,10 +57,10 @@ def test_what_is_alike_at_the_top_right_glows_at_the_top_right_of_both(poster_pa
 
 
 @pytest.mark.parametrize("size", [(480, 720), (700, 300), (90, 91)])
-@pytest.mark.parametrize("place", [(0, 0), (2, 5), (6, 3)])
-def test_the_map_covers_the_whole_poster_whatever_its_shape(size: tuple[int, int], place: tuple[int, int]) -> None:
-    row, column = hottest(heated(GRAY.resize(size), only(*place)))
-    assert (7 * row, 7 * column) == pytest.approx((place[0] + 0.5, place[1] + 0.5), abs=0.5)
+@pytest.mark.parametrize("region", [(0, 0), (2, 5), (6, 3)])
+def test_the_map_covers_posters_of_any_shape(size: tuple[int, int], region: tuple[int, int]) -> None:
+    row, column = hottest(heated(GRAY.resize(size), only(*region)))
+    assert (7 * row, 7 * column) == pytest.approx((region[0] + 0.5, region[1] + 0.5), abs=0.5)
 
 
 def test_the_map_is_smooth() -> None:
@@ -69,22 +69,22 @@ def test_the_map_is_smooth() -> None:
     assert np.abs(np.diff(heat, axis=1)).max() <= 8
 
 
-def test_nothing_is_blue_where_nothing_speaks_against_the_similarity() -> None:
+def test_nothing_is_blue_without_negative_contributions() -> None:
     grid = np.random.default_rng(0).exponential(size=(7, 7)) * only(3, 3, 1) + only(3, 4, 0.5)
     assert orange(heated(GRAY, grid)).min() == 0
 
 
-def test_what_speaks_against_the_similarity_is_blue() -> None:
+def test_negative_contributions_are_blue() -> None:
     heat = orange(heated(GRAY, only(3, 1, 0.2) - only(3, 5, 0.4)))
     assert heat[360, 103] > 50
     assert heat[360, 377] < -100
 
 
-def test_a_poster_without_anything_in_common_is_gray() -> None:
+def test_a_poster_without_contributions_is_gray() -> None:
     assert not orange(heated(Image.new("RGB", (50, 70), "red"), np.zeros((7, 7)))).any()
 
 
-def test_the_poster_is_seen_beneath_its_hottest_place() -> None:
+def test_the_poster_shows_through_its_hottest_region() -> None:
     striped = Image.new("RGB", SIZE)
     striped.paste("white", (0, 0, SIZE[0], 51))
     pixels = np.asarray(heated(striped, only(0, 6)), int)
@@ -104,7 +104,7 @@ def test_any_explanation_can_be_drawn(grid: npt.NDArray[np.float64], poster_path
         assert draw_heat_sheet(explanation(grid, poster_path, centered=centered)).mode == "RGB"
 
 
-def test_the_scale_has_blue_only_where_the_map_may_have_it(poster_path: Path) -> None:
+def test_the_scale_has_blue_only_if_the_map_may_have_it(poster_path: Path) -> None:
     for grid, centered in ((only(1, 1), False), (only(1, 1) - only(2, 2), True)):
         sheet = draw_heat_sheet(explanation(grid, poster_path, centered=centered))
         scale = orange(sheet.crop((LEFTS[1], TOP + SIZE[1] + 200, LEFTS[1] + SIZE[0], sheet.height)))
@@ -112,7 +112,7 @@ def test_the_scale_has_blue_only_where_the_map_may_have_it(poster_path: Path) ->
         assert (scale.min() < -100) == centered
 
 
-def test_it_is_written_as_its_name_says(poster_path: Path, tmp_path: Path) -> None:
+def test_the_file_type_follows_the_name(poster_path: Path, tmp_path: Path) -> None:
     for name, kind in (("why.png", "PNG"), ("why.jpg", "JPEG"), ("why.webp", "WEBP")):
         write_heat_map(explanation(only(0, 6), poster_path), tmp_path / name)
         with Image.open(tmp_path / name) as sheet:

@@ -15,13 +15,11 @@ import pandas as pd
 import pytest
 
 from catalog.errors import DataError, NotBuiltError, UnknownFilmError
-from features.encoders.keras import BackboneChoice
-from features.images import Resize
-from features.pooling import Pooling
+from features.options import ExtractOptions
 from features.store import FeatureStore
 from index.options import IndexOptions
 from keyart.engine import Engine
-from keyart.pipeline.features import Extraction, extract
+from keyart.pipeline.features import extract
 from keyart.pipeline.index import build
 from keyart.workspace.layout import Workspace
 from posters.store import PosterStore
@@ -110,7 +108,7 @@ def test_a_poster_that_changed_since_it_was_seen_by_the_network(home: Path, run:
 
 def test_pooled_features_have_no_regions(home: Path, backbone_path: Path) -> None:
     workspace = Workspace.open(home)
-    extract(workspace, Extraction(BackboneChoice(str(backbone_path)), pooling=Pooling.GEM, replace_others=True))
+    extract(workspace, ExtractOptions(str(backbone_path), pooling="gem", replace=True))
     build(workspace)
     with pytest.raises(DataError, match=r"pooled \(gem\).* no region of it; run `keyart extract --features raw --repl"):
         Engine.open(home).explain(1, 2)
@@ -127,7 +125,7 @@ def test_features_of_an_earlier_version_learn_their_shape(home: Path, backbone_p
     engine = Engine.open(home)
     with pytest.raises(DataError, match=r"do not tell the shape of the map .* run `keyart extract` again"):
         engine.explain(1, 2)
-    assert extract(Workspace.open(home), Extraction(BackboneChoice(str(backbone_path)))).n_new == 0
+    assert extract(Workspace.open(home), ExtractOptions(str(backbone_path))).n_new == 0
     assert engine.explain(1, 2).grid.shape == (7, 7)
 
 
@@ -139,7 +137,7 @@ def test_a_network_that_gives_no_map_is_named(home: Path) -> None:
 
 def test_features_replaced_under_an_open_engine_do_not_mix(home: Path, backbone_path: Path) -> None:
     engine = Engine.open(home)
-    extract(Workspace.open(home), Extraction(BackboneChoice(str(backbone_path)), Resize.NEAREST, replace_others=True))
+    extract(Workspace.open(home), ExtractOptions(str(backbone_path), resize="nearest", replace=True))
     with pytest.raises(DataError, match="run `keyart build` again"):
         engine.explain(1, 2)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -73,6 +74,18 @@ def serving(home: Path, token: str | None = None, *, read_only: bool = False) ->
     finally:
         server.should_exit = True
         thread.join(_PATIENCE_S)
+
+
+Answer = TypeVar("Answer")
+
+
+def eventually(ask: Callable[[], Answer], is_expected: Callable[[Answer], bool]) -> Answer:
+    """Ask a server until the answer is the expected one, which takes it seconds after a change of its files."""
+    # Each answer is a request of its own, so this does not spin.
+    deadline = time.monotonic() + 90
+    while not is_expected(answer := ask()):
+        assert time.monotonic() < deadline, answer
+    return answer
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from PIL import Image
 from catalog.io.locks import exclusive
 from keyart.cold_start.new_film import NewFilm
 from keyart.engine import Engine
-from keyart.web.service import Service
+from keyart.web.services.films import FilmService
 from tests.keyart.conftest import Run
 from tests.keyart.web.conftest import serving, stopper
 from tests.posters.pictures import draw_poster
@@ -185,7 +185,7 @@ def test_a_sheet_passes_over_what_it_is_told_to(address: str) -> None:
 
 
 def test_a_mistake_is_answered_with_headers_and_counted(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Service, "genres", lambda self: 1 // 0)
+    monkeypatch.setattr(FilmService, "genres", lambda self: 1 // 0)
     with serving(home) as url:
         answer = requests.get(f"{url}/api/genres", timeout=60)
         assert (answer.status_code, answer.json()["status"]) == (500, 500)

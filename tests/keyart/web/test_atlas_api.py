@@ -17,7 +17,9 @@ from keyart.atlas.record import Atlas
 from keyart.pipeline.index import build
 from keyart.workspace.layout import Workspace
 from tests.keyart.groups import GENRES, N_FILMS, bring, color_of, group, list_films, make_groups
-from tests.keyart.web.conftest import serving
+from tests.keyart.web.conftest import eventually, serving
+
+pytestmark = pytest.mark.heavy
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +101,11 @@ def test_an_atlas_that_changes_is_read_again(mapped: Workspace, tmp_path: Path) 
         list_films(workspace, range(1, N_FILMS + 2))
         bring(workspace, [N_FILMS + 1])
         make_atlas(workspace, AtlasOptions())
-        after = requests.get(f"{url}/api/atlas", headers={"If-None-Match": before.headers["etag"]}, timeout=60)
+        known = {"If-None-Match": before.headers["etag"]}
+        after = eventually(
+            lambda: requests.get(f"{url}/api/atlas", headers=known, timeout=60),
+            lambda answer: answer.status_code == 200,
+        )
         assert after.json()["movie_ids"] == list(range(1, N_FILMS + 2))
         old, new = before.json()["sheets"][0]["url"], after.json()["sheets"][0]["url"]
         assert requests.get(url + old, timeout=60).status_code == 404

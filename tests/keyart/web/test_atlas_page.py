@@ -18,7 +18,7 @@ from tests.keyart.groups import N_FILMS, arrange, make_groups
 from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, looking, serious_barriers, serving
 
 playwright = pytest.importorskip("playwright.sync_api")
-pytestmark = NEEDS_CHROMIUM
+pytestmark = [NEEDS_CHROMIUM, pytest.mark.heavy]
 
 
 @pytest.fixture(scope="module")

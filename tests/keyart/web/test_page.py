@@ -15,7 +15,7 @@ from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, looking, 
 from tests.posters.pictures import draw_poster
 
 playwright = pytest.importorskip("playwright.sync_api")
-pytestmark = NEEDS_CHROMIUM
+pytestmark = [NEEDS_CHROMIUM, pytest.mark.heavy]
 
 # Of the demo catalog.
 LEDGER, CIPHER, VELVET, WHISPER = 9, 13, 15, 46

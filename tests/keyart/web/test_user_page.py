@@ -12,7 +12,7 @@ from tests.keyart.conftest import N_FILMS
 from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, looking, serious_barriers
 
 playwright = pytest.importorskip("playwright.sync_api")
-pytestmark = NEEDS_CHROMIUM
+pytestmark = [NEEDS_CHROMIUM, pytest.mark.heavy]
 
 NEW = N_FILMS + 1
 DRAMAS = "22-4.5,24-5,26-4"

@@ -15,7 +15,7 @@ from keyart.recommend.recommendations import recommend
 from keyart.workspace.contents import open_ratings
 from keyart.workspace.layout import Workspace
 from tests.keyart.conftest import N_FILMS
-from tests.keyart.web.conftest import serving
+from tests.keyart.web.conftest import eventually, serving
 
 NEW = N_FILMS + 1
 DRAMAS = [{"movie_id": movie_id, "rating": 4.5} for movie_id in (22, 24, 26, 28)]
@@ -34,7 +34,7 @@ def post(address: str, **question: Any) -> requests.Response:
 def test_a_user_is_recommended_what_the_command_recommends(people_address: str, fitted_home: Path) -> None:
     for model in ("ease", "als"):
         found = get(people_address, "users/2/recommendations", model=model, k=8, fresh=0.2)
-        expected = recommend(Workspace.open(fitted_home), model, 2, 8, 0.2).as_dict()
+        expected = recommend(Workspace.open(fitted_home), model, 2, 8, 0.2).to_dict()
         for film in found["results"]:
             assert film.pop("has_poster")
         assert found["results"] == [{**film, "score": pytest.approx(film["score"])} for film in expected["results"]]
@@ -178,12 +178,14 @@ def test_a_model_that_is_fitted_meanwhile_answers(tastes_home: Path) -> None:
         first = get(url, "users/2/recommendations", k=3)
         assert first["model"] == "ease"
         fit_model(workspace, "ease", ratings, {"regularization": 5.0})
-        again = get(url, "users/2/recommendations", k=3)
-        assert [film["score"] for film in again["results"]] != [film["score"] for film in first["results"]]
+        eventually(
+            lambda: get(url, "users/2/recommendations", k=3),
+            lambda again: [film["score"] for film in again["results"]] != [film["score"] for film in first["results"]],
+        )
 
 
 def test_the_description_shows_examples(people_address: str) -> None:
     described = requests.get(f"{people_address}/openapi.json", timeout=60).json()
     assert described["paths"]["/api/users/{user_id}/recommendations"]
-    rated = described["components"]["schemas"]["RatingsQuestion"]["properties"]["ratings"]
+    rated = described["components"]["schemas"]["RatingsQuery"]["properties"]["ratings"]
     assert rated["examples"][0][0] == {"movie_id": 6, "rating": 4.5}

@@ -11,12 +11,12 @@ from tests.posters.tmdb_server import V3_KEY, V4_TOKEN
 
 @pytest.mark.parametrize("key", [V3_KEY, V3_KEY.upper(), V4_TOKEN])
 @pytest.mark.parametrize("text", ["{}", "'{}'", "https://h/3?api_key={}&language=en", "b'{}'", "Bearer {}\n"])
-def test_blanks_keys(key: str, text: str) -> None:
+def test_redacts_keys(key: str, text: str) -> None:
     assert redact(text.format(key)) == text.format("***")
 
 
 @pytest.mark.parametrize("text", [hashlib.sha256(b"").hexdigest(), "Eyjafjallajökull", V3_KEY[:-1], "eyJ"])
-def test_leaves_what_is_no_key(text: str) -> None:
+def test_leaves_other_text(text: str) -> None:
     assert redact(text) == text
     refuse_keys([text])
 
@@ -28,5 +28,5 @@ def test_refuses_a_key_among_the_arguments(argument: str) -> None:
     assert argument not in str(caught.value)
 
 
-def test_a_name_may_hold_a_checksum() -> None:
+def test_a_file_name_may_contain_a_checksum() -> None:
     refuse_keys(["import", f"posters-{V3_KEY}", f"/data/{V3_KEY}/posters", f"{V3_KEY}.jpg"])

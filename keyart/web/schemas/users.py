@@ -1,4 +1,4 @@
-"""What the API takes and gives where it is about people: who they are, what they rated, what they should see."""
+"""What the API accepts and returns about users: who they are, what they rated, what they should see."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from keyart.web.schemas import FilmFacts
+from keyart.web.schemas.films import FilmFacts
 
 ModelName = Annotated[str, StringConstraints(pattern="^[a-z0-9-]{1,40}$")]
 _LARGEST = 2**31
 
 
-class UserListed(BaseModel):
+class UserSummary(BaseModel):
     """A user of the ratings."""
 
     user_id: int = Field(examples=[42])
@@ -26,38 +26,38 @@ class RatedFilm(FilmFacts):
     rating: float = Field(examples=[5.0])
 
 
-class UserFacts(UserListed):
-    """What is told of a user."""
+class UserFacts(UserSummary):
+    """A user with the films that they rated best."""
 
-    best_rated: list[RatedFilm] = Field(description="A few, best first; of equal stars the best known first.")
+    best_rated: list[RatedFilm] = Field(description="Best first; ties by the number of ratings.")
 
 
 class FittedModel(BaseModel):
-    """A recommender that was fitted."""
+    """A fitted recommender."""
 
     name: str = Field(examples=["ease"])
     summary: str = Field(examples=["what goes with what was seen: a linear autoencoder in closed form"])
     gives_stars: bool = Field(description="Whether its scores are stars; else a preference on a scale of its own.")
     takes_new_users: bool = Field(description="Whether POST /api/recommendations may name it.")
-    default: bool = Field(description="Whether it is asked where none is named.")
+    default: bool = Field(description="Whether it is used where none is named.")
 
 
-class UserQuestion(BaseModel):
+class RecommendationQuery(BaseModel):
     """How many films are wanted, and by which model."""
 
     model_config = ConfigDict(extra="forbid")
 
-    model: ModelName | None = Field(None, description="A fitted model; by default ease, or what else there is.")
+    model: ModelName | None = Field(None, description="A fitted model; by default ease, or another one that is fitted.")
     k: int = Field(30, ge=1, le=200, description="How many films.")
     fresh: float | None = Field(
         None, ge=0, le=1, allow_inf_nan=False,
         description="The share of films that nobody has rated yet, at least; 0 for none. By default they take the "
-        "places that they earn.",
+        "ranks that they earn.",
     )  # fmt: skip
 
 
 class Rated(BaseModel):
-    """What somebody thinks of a film."""
+    """A rating of a film."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -65,17 +65,17 @@ class Rated(BaseModel):
     rating: float = Field(ge=0.5, le=5, allow_inf_nan=False, examples=[4.5], description="In stars.")
 
 
-class RatingsQuestion(UserQuestion):
-    """The same of somebody who is no user, with what they have rated; nothing of it is kept."""
+class RatingsQuery(RecommendationQuery):
+    """The same for somebody who brings their own ratings; nothing of it is stored."""
 
     ratings: list[Rated] = Field(
-        min_length=1, max_length=1000, description="Where a film stands twice, the last counts.",
+        min_length=1, max_length=1000, description="Of several ratings of one film the last counts.",
         examples=[[{"movie_id": 6, "rating": 4.5}, {"movie_id": 318, "rating": 5}]],
     )  # fmt: skip
 
 
-class RecommendedTo(BaseModel):
-    """A film that somebody should see."""
+class RecommendedFilm(BaseModel):
+    """A film that a user should see."""
 
     rank: int = Field(examples=[1])
     movie_id: int = Field(examples=[1200])
@@ -89,9 +89,9 @@ class RecommendedTo(BaseModel):
 
 
 class Recommendations(BaseModel):
-    """Films that somebody should see, best first."""
+    """Films that a user should see, best first."""
 
     model: str = Field(examples=["ease"], description="Which model chose them.")
     gives_stars: bool = Field(description="Whether the scores are stars.")
-    results: list[RecommendedTo]
+    results: list[RecommendedFilm]
     notes: list[str] = Field(examples=[[]], description="What a reader should know.")

@@ -1,4 +1,4 @@
-"""Bodies of requests, sent by clients that take their time."""
+"""Limits on uploads from slow and greedy clients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from keyart.web.body_limits import MAX_UPLOAD_BYTES, Uploads
 
 
 class Sender:
-    """A request whose body comes in parts, and not before it is let go."""
+    """A request whose body ends when `let_go` is set."""
 
     def __init__(self, parts: list[bytes]) -> None:
         self.parts, self.let_go = parts, asyncio.Event()
@@ -32,17 +32,17 @@ def status_of(uploads: Uploads, sender: Sender) -> int:
     return refused.value.status_code
 
 
-def test_who_sends_too_slowly_is_not_waited_for() -> None:
-    assert status_of(Uploads(limit_s=0.01), Sender([b"GIF89a"])) == 408
+def test_slow_upload_times_out() -> None:
+    assert status_of(Uploads(timeout_s=0.01), Sender([b"GIF89a"])) == 408
 
 
-def test_who_sends_too_much_is_stopped_at_once() -> None:
+def test_upload_over_the_limit_is_refused() -> None:
     assert status_of(Uploads(), Sender([bytes(MAX_UPLOAD_BYTES), b"!"])) == 413
 
 
-def test_so_many_may_send_at_once_and_the_next_when_they_are_done() -> None:
+def test_concurrent_uploads_are_limited() -> None:
     async def scenario() -> None:
-        uploads = Uploads(n_places=2)
+        uploads = Uploads(max_concurrent=2)
         senders = [Sender([b"a", b"b"]), Sender([b"c"]), Sender([b"d"])]
         waiting = [asyncio.create_task(uploads.read(sender)) for sender in senders[:2]]  # type: ignore[arg-type]
         await asyncio.sleep(0)

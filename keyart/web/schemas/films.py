@@ -1,4 +1,4 @@
-"""What the API takes and gives; FastAPI writes its OpenAPI description from these."""
+"""What the API accepts and returns about films."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 
 
 class FilmFacts(BaseModel):
-    """What is told of a film."""
+    """A film of the catalog."""
 
     movie_id: int = Field(examples=[6])
     title: str = Field(examples=["Heat"])
@@ -25,27 +25,14 @@ class FilmFacts(BaseModel):
 
     @classmethod
     def of(cls, film: Film, has_poster: bool) -> FilmFacts:
-        """Tell of a film.
-
-        Parameters
-        ----------
-        film : Film
-            The film.
-        has_poster : bool
-            Whether ``/posters/{movie_id}`` shows it.
-
-        Returns
-        -------
-        FilmFacts
-            The facts.
-        """
+        """Convert a film of the catalog."""
         names = ("movie_id", "title", "year", "n_ratings", "mean_rating")
         facts = {name: getattr(film, name) for name in names}
         return cls(**facts, genres=list(film.genres), has_poster=has_poster)
 
 
-class Asked(BaseModel):
-    """What was asked about: a film, or a picture, which has neither number nor title."""
+class QueryFacts(BaseModel):
+    """What was asked about: a film, or an image, which has neither movie_id nor title."""
 
     movie_id: int | None = Field(examples=[6])
     title: str = Field(examples=["Heat"])
@@ -53,63 +40,57 @@ class Asked(BaseModel):
 
 
 class Hit(BaseModel):
-    """One look-alike; see `keyart.results.Hit`."""
+    """One look-alike; see `keyart.Hit`."""
 
     rank: int = Field(examples=[1])
     movie_id: int = Field(examples=[293])
     title: str = Field(examples=["Léon: The Professional"])
     year: int | None = Field(examples=[1994])
     score: float = Field(description="alpha · visual + (1 - alpha) · cf.", examples=[0.512])
-    visual: float | None = Field(description="How alike the posters look, a cosine.", examples=[0.478])
-    cf: float | None = Field(description="How alike they are liked, on the same scale.", examples=[0.531])
+    visual: float | None = Field(description="The cosine of the posters' features.", examples=[0.478])
+    cf: float | None = Field(description="The similarity by ratings, on the same scale.", examples=[0.531])
     alpha: float = Field(description="The visual share.", examples=[0.36])
     n_ratings: int = Field(description="How many users rated the film.", examples=[133])
     same_artwork: list[int] = Field(description="Films with the same artwork, folded into this one.", examples=[[]])
     has_poster: bool
 
 
-class Found(BaseModel):
+class SimilarPage(BaseModel):
     """A page of look-alikes: what `keyart similar --json` prints, and whether there are more."""
 
-    query: Asked
+    query: QueryFacts
     alpha: float | Literal["auto"] = Field(examples=["auto"])
     results: list[Hit]
     notes: list[str] = Field(description="What a reader should know.", examples=[[]])
     more: bool = Field(description="Whether a larger offset gives more.")
 
 
-class PictureQuestion(BaseModel):
-    """How many look-alikes of a picture are wanted, and which."""
+class ImageQuery(BaseModel):
+    """How many look-alikes of an image are wanted, and which."""
 
     model_config = ConfigDict(extra="forbid")
 
-    offset: int = Field(0, ge=0, le=10_000, description="How many to pass over.")
+    offset: int = Field(0, ge=0, le=10_000, description="How many to skip.")
     k: int = Field(30, ge=1, le=200, description="How many films.")
     first_year: int | None = Field(None, ge=1000, le=9999)
     last_year: int | None = Field(None, ge=1000, le=9999)
     genre: list[str] = Field([], max_length=30, description="Only films of this genre; may be repeated.")
-    min_support: int = Field(0, ge=0, le=2**31, description="Only films that so many users rated.")
+    min_support: int = Field(0, ge=0, le=2**31, description="Only films with at least so many ratings.")
     fold: bool = Field(False, description="Show films with the same artwork once.")
 
-    def wanted(self) -> Filter:
-        """Write the choice of films as a filter.
-
-        Returns
-        -------
-        Filter
-            Of years, genres and support.
-        """
+    def filter(self) -> Filter:
+        """Return which films are wanted."""
         return Filter((self.first_year, self.last_year), tuple(self.genre), self.min_support)
 
 
-class Question(PictureQuestion):
-    """The same of a film, with the visual share."""
+class FilmQuery(ImageQuery):
+    """The same for a film, with the visual share."""
 
     alpha: float | Literal["auto"] = Field("auto", description="The visual share, 0 to 1, or auto.")
 
 
 class NewFilmFacts(BaseModel):
-    """What is said of a film that the catalog does not have."""
+    """What is known of a film that the catalog does not have."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -118,18 +99,18 @@ class NewFilmFacts(BaseModel):
     genre: list[str] = Field([], max_length=30, description="A genre of the catalog; may be repeated.")
 
 
-class ColdQuestion(NewFilmFacts):
-    """The same, and how much is to be told."""
+class ColdStartQuery(NewFilmFacts):
+    """The same, with the size of the answer."""
 
     k: int = Field(10, ge=1, le=200, description="How many look-alikes.")
-    n_users: int = Field(100, ge=0, le=10_000, description="How many of its audience.")
+    n_users: int = Field(100, ge=0, le=10_000, description="The size of its audience at most.")
 
 
-class AddedFilmFacts(NewFilmFacts):
-    """What is said of a film that is to be added."""
+class NewFilmRecord(NewFilmFacts):
+    """A film to be added."""
 
     title: str = Field(min_length=1, max_length=300, pattern=_PRINTABLE, examples=["Heat (1995)"])
-    tmdb_id: int | None = Field(None, ge=1, lt=2**31, description="TMDB's number of the film.", examples=[949])
+    tmdb_id: int | None = Field(None, ge=1, lt=2**31, description="TMDB's id of the film.", examples=[949])
     imdb_id: str = Field("", max_length=20, description="IMDb's id of the film.", examples=["tt0113277"])
 
 
@@ -142,7 +123,7 @@ class ExpectedRating(BaseModel):
 
 
 class FanFacts(BaseModel):
-    """Somebody who would like a film."""
+    """A user who is likely to like a film."""
 
     user_id: int = Field(examples=[318])
     score: float = Field(
@@ -150,33 +131,33 @@ class FanFacts(BaseModel):
     )
 
 
-class ColdAnswer(BaseModel):
-    """What can be told of a film that nobody has rated."""
+class ColdStartFacts(BaseModel):
+    """What is predicted of a film that nobody has rated."""
 
     title: str
     year: int | None = Field(examples=[1995])
     expected: ExpectedRating | None = Field(description="Null where there are no ratings to learn from.")
-    audience: list[FanFacts] = Field(description="Keenest first; nobody to whom it is below their average.")
+    audience: list[FanFacts] = Field(description="Best first; nobody who would like it less than their average film.")
     look_alikes: list[Hit]
     notes: list[str] = Field(examples=[[]])
 
 
-class Added(BaseModel):
-    """What became of a film that was to be added."""
+class AddedFilm(BaseModel):
+    """A film that was added."""
 
     film: FilmFacts
-    new: bool = Field(description="Whether it was not there before, with this very poster.")
+    new: bool = Field(description="False where it had been added before with this poster.")
     notes: list[str] = Field(examples=[[]])
 
 
 class ServerState(BaseModel):
-    """How the server is."""
+    """The state of the server."""
 
     status: Literal["ok"]
 
 
 class Problem(BaseModel):
-    """What went wrong (RFC 9457)."""
+    """An error (RFC 9457)."""
 
     type: str = Field(examples=["about:blank"])
     title: str = Field(examples=["Not Found"])

@@ -1,4 +1,4 @@
-"""Lines in front of threads."""
+"""Worker pools and the micro-batcher."""
 
 from __future__ import annotations
 
@@ -11,45 +11,45 @@ pytest.importorskip("fastapi")
 
 from starlette.exceptions import HTTPException
 
-from keyart.web.workers import BatchLine, Line
+from keyart.web.workers import MicroBatcher, WorkerPool
 
 
-def test_who_comes_to_a_full_line_is_sent_away_and_may_come_again() -> None:
+def test_full_pool_answers_503_until_a_call_ends() -> None:
     async def scenario() -> None:
-        line, open_ = Line(1, 2, 30), threading.Event()
-        waiting = [asyncio.create_task(line.run(open_.wait)) for _ in range(2)]
+        workers, open_ = WorkerPool(1, 2, 30), threading.Event()
+        waiting = [asyncio.create_task(workers.run(open_.wait)) for _ in range(2)]
         await asyncio.sleep(0)
         with pytest.raises(HTTPException) as refused:
-            await line.run(int)
+            await workers.run(int)
         assert refused.value.status_code == 503
         assert refused.value.headers == {"Retry-After": "1"}
         open_.set()
         assert await asyncio.gather(*waiting) == [True, True]
         await asyncio.sleep(0)
-        assert await line.run(int) == 0
-        line.close()
+        assert await workers.run(int) == 0
+        workers.close()
 
     asyncio.run(scenario())
 
 
-def test_what_takes_too_long_keeps_its_place_until_it_ends() -> None:
+def test_timed_out_call_is_pending_until_it_ends() -> None:
     async def scenario() -> None:
-        line, open_ = Line(1, 1, 0.01), threading.Event()
+        workers, open_ = WorkerPool(1, 1, 0.01), threading.Event()
         answers: list[int] = []
-        # On a busy machine, the time may be up before a thread begins: such a call has no place to keep.
+        # On a busy machine, the time may be up before a thread begins: such a call is cancelled.
         while 503 not in answers and len(answers) < 1000:
             with pytest.raises(HTTPException) as refused:
-                await line.run(open_.wait)
+                await workers.run(open_.wait)
             answers.append(refused.value.status_code)
         assert set(answers[:-1]) == {504}
         assert answers[-1] == 503
         open_.set()
-        line.close()
+        workers.close()
 
     asyncio.run(scenario())
 
 
-def test_what_waits_is_answered_together() -> None:
+def test_waiting_items_are_processed_in_batches() -> None:
     async def scenario() -> None:
         batches: list[list[int]] = []
         open_ = threading.Event()
@@ -59,39 +59,39 @@ def test_what_waits_is_answered_together() -> None:
             batches.append(items)
             return [2 * item for item in items]
 
-        line = BatchLine(doubled, n_together=3, n_places=6, limit_s=30)
-        first = asyncio.create_task(line.run(0))
-        while not line._n_in_work:
+        workers = MicroBatcher(doubled, max_batch=3, max_pending=6, timeout_s=30)
+        first = asyncio.create_task(workers.run(0))
+        while not workers._n_running:
             await asyncio.sleep(0)
-        others = [asyncio.create_task(line.run(item)) for item in range(1, 6)]
+        others = [asyncio.create_task(workers.run(item)) for item in range(1, 6)]
         await asyncio.sleep(0)
         with pytest.raises(HTTPException) as refused:
-            await line.run(6)
+            await workers.run(6)
         assert (refused.value.status_code, refused.value.headers) == (503, {"Retry-After": "1"})
         open_.set()
         assert await asyncio.gather(first, *others) == [0, 2, 4, 6, 8, 10]
         assert batches == [[0], [1, 2, 3], [4, 5]]
-        assert await line.run(7) == 14
-        line.close()
+        assert await workers.run(7) == 14
+        workers.close()
 
     asyncio.run(scenario())
 
 
-def test_an_error_is_every_caller_s_and_ends_nothing() -> None:
+def test_error_reaches_its_callers_and_the_batcher_goes_on() -> None:
     async def scenario() -> None:
         def inverted(items: list[float]) -> list[float]:
             return [1 / item for item in items]
 
-        line = BatchLine(inverted, n_together=3, n_places=6, limit_s=30)
+        workers = MicroBatcher(inverted, max_batch=3, max_pending=6, timeout_s=30)
         with pytest.raises(ZeroDivisionError):
-            await line.run(0)
-        assert await line.run(4) == 0.25
-        line.close()
+            await workers.run(0)
+        assert await workers.run(4) == 0.25
+        workers.close()
 
     asyncio.run(scenario())
 
 
-def test_who_has_lost_patience_is_not_computed_for() -> None:
+def test_timed_out_items_are_not_processed() -> None:
     async def scenario() -> None:
         seen: list[str] = []
         open_ = threading.Event()
@@ -101,19 +101,19 @@ def test_who_has_lost_patience_is_not_computed_for() -> None:
             seen.extend(items)
             return items
 
-        line = BatchLine(look, n_together=1, n_places=6, limit_s=0.01)
-        patient = asyncio.create_task(line.run("in work"))
-        while not line._n_in_work:
+        workers = MicroBatcher(look, max_batch=1, max_pending=6, timeout_s=0.01)
+        patient = asyncio.create_task(workers.run("in work"))
+        while not workers._n_running:
             await asyncio.sleep(0)
         with pytest.raises(HTTPException) as late:
-            await line.run("waits")
+            await workers.run("waits")
         assert late.value.status_code == 504
         open_.set()
         with pytest.raises(HTTPException):
             await patient
-        while line._working is not None:
+        while workers._task is not None:
             await asyncio.sleep(0)
         assert seen == ["in work"]
-        line.close()
+        workers.close()
 
     asyncio.run(scenario())

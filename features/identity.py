@@ -1,0 +1,33 @@
+"""The identity of features: what determines their numbers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What features were computed by; features can be compared only if their identities are equal."""
+
+    backbone: str
+    weights_sha256: str
+    architecture_sha256: str
+    resize: str
+    n_features: int
+    preprocessing: str = "caffe"
+    flatten: str = "height,width,channel"  # the order of raw features
+    pooling: str = "raw"
+    whitening_sha256: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        kept = "" if self.pooling == "raw" else f", {self.pooling}"
+        whitened = f", whitening {self.whitening_sha256[:8]}" if self.whitening_sha256 else ""
+        return (
+            f"{self.backbone} ({self.n_features} columns, weights {self.weights_sha256[:8]}, layers "
+            f"{self.architecture_sha256[:8]}, resize {self.resize}{kept}{whitened})"
+        )

@@ -1,0 +1,100 @@
+"""The options of feature extraction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+VGG16 = "vgg16"
+IMAGENET, RANDOM = "imagenet", "random"
+Engine = Literal["keras", "onnx"]
+
+
+@dataclass(frozen=True)
+class ExtractOptions:
+    """Which features of images to compute, and how.
+
+    Features that were computed with different values of `backbone`, `weights`, `seed`, `resize`, `pooling` or `whiten`
+    cannot be compared; a folder of features refuses to mix them.
+
+    Parameters
+    ----------
+    backbone : str or Path, default "vgg16"
+        The network: ``"vgg16"``, or the path of a Keras file whose input has the shape (224, 224, 3) and is
+        caffe-preprocessed.
+    weights : str or Path, default "imagenet"
+        For VGG16: ``"imagenet"``, ``"random"``, or the path of an ``.h5`` or ``.weights.h5`` file without the top. A
+        Keras file has its own weights.
+    seed : int, default 0
+        The seed of random weights.
+    engine : {"keras", "onnx"}, default "keras"
+        The library that runs the network. ONNX Runtime is faster on many CPUs.
+    resize : {"antialias", "nearest"}, default "antialias"
+        How images are brought to 224 × 224 pixels. ``"nearest"`` reproduces ``keras.utils.load_img``.
+    pooling : {"raw", "gem", "rmac"}, default "raw"
+        What to keep of the network's output of shape (height, width, channels): all numbers (25,088 for VGG16), or one
+        descriptor of `channels` numbers (512 for VGG16), pooled by generalized mean or by regional maxima.
+    whiten : bool, optional
+        Whiten pooled descriptors. True uses the whitening of the output folder; where it has none, a new one is
+        learned from up to 2,000 images, evenly spread over a folder or table, or the first ones of an iterable. False
+        does not whiten. By default descriptors are whitened if those in the output folder are.
+    batch_size : int, optional
+        The number of images that the network computes at once; by default 16, or 128 on a GPU.
+    replace : bool, default False
+        Remove features of other options from the output folder instead of refusing to mix them.
+
+    Raises
+    ------
+    ValueError
+        `engine`, `resize` or `pooling` is unknown, `seed` is negative, `batch_size` is not positive, or `whiten` is
+        true although features are not pooled.
+
+    Examples
+    --------
+    >>> from keyart import ExtractOptions
+    >>> ExtractOptions(engine="onnx", pooling="gem").is_random
+    False
+    """
+
+    backbone: str | Path = VGG16
+    weights: str | Path = IMAGENET
+    seed: int = 0
+    engine: Engine = "keras"
+    resize: Literal["antialias", "nearest"] = "antialias"
+    pooling: Literal["raw", "gem", "rmac"] = "raw"
+    whiten: bool | None = None
+    batch_size: int | None = None
+    replace: bool = False
+
+    def __post_init__(self) -> None:
+        _require("engine", self.engine, get_args(Engine))
+        _require("resize", self.resize, ("antialias", "nearest"))
+        _require("pooling", self.pooling, ("raw", "gem", "rmac"))
+        if self.seed < 0:
+            raise ValueError(f"seed: expected 0 or more, received {self.seed}")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise ValueError(f"batch_size: expected 1 or more, received {self.batch_size}")
+        if self.whiten and self.pooling == "raw":
+            raise ValueError("whiten: expected pooling gem or rmac, received raw")
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the network is untrained."""
+        return self.backbone == VGG16 and self.weights == RANDOM
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What is recorded beside features, so that the network can be loaded again from any working directory."""
+        files = {"backbone": _absolute_if_file(self.backbone), "weights": _absolute_if_file(self.weights)}
+        return files | {"seed": self.seed, "engine": self.engine}
+
+
+def _require(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name}: expected {' or '.join(allowed)}, received {value!r}")
+
+
+def _absolute_if_file(name: str | Path) -> str:
+    path = Path(name)
+    return str(path.absolute()) if path.is_file() else str(name)

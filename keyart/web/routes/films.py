@@ -1,0 +1,173 @@
+"""The routes about films: search, look-alikes, posters, uploaded images, and new films."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import BeforeValidator
+from starlette.exceptions import HTTPException
+
+from keyart.web.body_limits import Uploads
+from keyart.web.errors import PROBLEMS
+from keyart.web.inference import ImageEncoder
+from keyart.web.schemas.films import (
+    AddedFilm,
+    ColdStartFacts,
+    ColdStartQuery,
+    FilmFacts,
+    FilmQuery,
+    Hit,
+    ImageQuery,
+    NewFilmRecord,
+    SimilarPage,
+)
+from keyart.web.services.films import FilmService, RefusedFilmError
+from keyart.web.workers import WorkerPool
+
+MovieId = Annotated[int, Path(ge=1, lt=2**31, description="A movie_id of MovieLens.", examples=[6])]
+# A query parameter is text, which equals no literal number.
+Width = Annotated[Literal[160, 320, 640], BeforeValidator(int)]
+_COLUMNS = ("rank", "movie_id", "title", "year", "score", "visual", "cf", "alpha", "n_ratings", "same_artwork")
+
+_JPEG = {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}
+_IMAGE_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "The image file itself: JPEG, PNG, WebP or GIF, at most 10 MiB and 25 million pixels.",
+        "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+@dataclass(frozen=True)
+class Pools:
+    """The workers of the films' routes, by how long their work takes, and the limits of uploads."""
+
+    querying: WorkerPool
+    drawing: WorkerPool
+    writing: WorkerPool
+    uploads: Uploads
+
+
+def film_routes(service: FilmService, encoder: ImageEncoder, pools: Pools, *, read_only: bool) -> APIRouter:
+    """Create the routes."""
+    router = APIRouter(responses=PROBLEMS)
+    _add_films(router, service, pools.querying)
+    _add_files(router, service, pools)
+    _add_posters(router, service, pools.drawing)
+    _add_images(router, service, encoder, pools)
+    _add_new_films(router, service, pools, read_only=read_only)
+    return router
+
+
+def _add_films(router: APIRouter, service: FilmService, pool: WorkerPool) -> None:
+    @router.get("/api/films", summary="Films by title")
+    async def films(
+        query: Annotated[str, Query(min_length=1, max_length=200, examples=["heat"])],
+        k: Annotated[int, Query(ge=1, le=50)] = 8,
+    ) -> list[FilmFacts]:
+        return await pool.run(service.suggestions, query, k)
+
+    @router.get("/api/genres", summary="All genres")
+    async def genres() -> list[str]:
+        return await pool.run(service.genres)
+
+    @router.get("/api/films/random", summary="A random film with a poster")
+    async def random_film() -> FilmFacts:
+        return await pool.run(service.random_film)
+
+    @router.get("/api/films/{movie_id}", summary="One film")
+    async def film(movie_id: MovieId) -> FilmFacts:
+        return await pool.run(service.film, movie_id)
+
+    @router.get("/api/films/{movie_id}/similar", summary="Films that look like a film and are liked like it")
+    async def similar(movie_id: MovieId, query: Annotated[FilmQuery, Query()]) -> SimilarPage:
+        return await pool.run(service.similar, movie_id, _checked(query))
+
+
+def _add_files(router: APIRouter, service: FilmService, pools: Pools) -> None:
+    @router.get(
+        "/api/films/{movie_id}/similar.csv",
+        summary="Look-alikes as CSV",
+        response_class=Response,
+        responses={200: {"content": {"text/csv": {"example": ",".join(_COLUMNS)}}}},
+    )
+    async def similar_csv(movie_id: MovieId, query: Annotated[FilmQuery, Query()]) -> Response:
+        page = await pools.querying.run(service.similar, movie_id, _checked(query))
+        return Response(_as_csv(page.results), media_type="text/csv; charset=utf-8")
+
+    jpeg: dict[str, Any] = {"response_class": Response, "responses": {200: {"content": _JPEG}}}
+
+    @router.get("/api/films/{movie_id}/sheet.jpg", summary="Look-alikes as a contact sheet", **jpeg)
+    async def sheet(movie_id: MovieId, query: Annotated[FilmQuery, Query()]) -> Response:
+        content = await pools.drawing.run(service.contact_sheet, movie_id, _checked(query))
+        return Response(content, media_type="image/jpeg")
+
+    @router.get("/api/films/{movie_id}/why/{other_id}.jpg", summary="Where two posters look alike", **jpeg)
+    async def heat_map(movie_id: MovieId, other_id: Annotated[int, Path(ge=1, lt=2**31)]) -> Response:
+        return Response(await pools.drawing.run(service.heat_map, movie_id, other_id), media_type="image/jpeg")
+
+
+def _add_posters(router: APIRouter, service: FilmService, pool: WorkerPool) -> None:
+    @router.get(
+        "/posters/{movie_id}",
+        summary="A film's poster",
+        response_class=Response,
+        responses={200: {"content": _JPEG}},
+    )
+    async def poster(request: Request, movie_id: MovieId, width: Width = 320) -> Response:
+        with service.thumbnails.use() as thumbnails:
+            if movie_id not in thumbnails:
+                raise HTTPException(404, f"film {movie_id} has no poster here")
+            headers = {"ETag": thumbnails.etag(movie_id, width), "Cache-Control": "private, max-age=86400"}
+            if request.headers.get("if-none-match") == headers["ETag"]:
+                return Response(status_code=304, headers=headers)
+            content = await pool.run(thumbnails.jpeg, movie_id, width)
+        return Response(content, media_type="image/jpeg", headers=headers)
+
+
+def _add_images(router: APIRouter, service: FilmService, encoder: ImageEncoder, pools: Pools) -> None:
+    @router.post("/api/similar", summary="Films whose posters look like an image", openapi_extra=_IMAGE_BODY)
+    async def similar_to_image(request: Request, query: Annotated[ImageQuery, Query()]) -> SimilarPage:
+        image = await encoder.encode(await pools.uploads.read(request))
+        return await pools.querying.run(service.similar_to_image, image, query)
+
+    @router.post("/api/cold-start", summary="Who would like a film that nobody has rated", openapi_extra=_IMAGE_BODY)
+    async def cold_start(request: Request, query: Annotated[ColdStartQuery, Query()]) -> ColdStartFacts:
+        image = await encoder.encode(await pools.uploads.read(request))
+        return await pools.querying.run(service.cold_start, image, query)
+
+
+def _add_new_films(router: APIRouter, service: FilmService, pools: Pools, *, read_only: bool) -> None:
+    @router.post("/api/films", summary="Add a film with its poster", status_code=201, openapi_extra=_IMAGE_BODY)
+    async def add_film(request: Request, facts: Annotated[NewFilmRecord, Query()], response: Response) -> AddedFilm:
+        if read_only:
+            raise HTTPException(403, "this server adds no films; start it without --read-only")
+        content = await pools.uploads.read(request)
+        try:
+            added = await pools.writing.run(service.add, content, facts)
+        except RefusedFilmError as error:
+            raise HTTPException(422, str(error)) from error
+        response.status_code = 201 if added.new else 200
+        return added
+
+
+def _checked(query: FilmQuery) -> FilmQuery:
+    if query.alpha != "auto" and not 0 <= query.alpha <= 1:
+        raise HTTPException(422, f"alpha should be auto or a number from 0 to 1, received {query.alpha}")
+    return query
+
+
+def _as_csv(results: list[Hit]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for hit in results:
+        writer.writerow(
+            {**hit.model_dump(exclude={"has_poster"}), "same_artwork": " ".join(map(str, hit.same_artwork))}
+        )
+    return text.getvalue()

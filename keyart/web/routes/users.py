@@ -1,0 +1,80 @@
+"""The routes about people: users of the ratings, and visitors who bring their own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from starlette.exceptions import HTTPException
+
+from keyart.web.body_limits import BoundedRoute
+from keyart.web.errors import PROBLEMS
+from keyart.web.schemas.films import FilmFacts
+from keyart.web.schemas.users import (
+    FittedModel,
+    RatingsQuery,
+    RecommendationQuery,
+    Recommendations,
+    UserFacts,
+    UserSummary,
+)
+from keyart.web.services.users import UserService
+from keyart.web.workers import WorkerPool
+
+UserId = Annotated[int, Path(ge=1, lt=2**31, description="A user_id of the ratings.", examples=[42])]
+
+
+def user_routes(service: UserService, pool: WorkerPool) -> APIRouter:
+    """Create the routes; include them before ``/api/films/{movie_id}``, which would match ``to-rate``."""
+    router = APIRouter(route_class=BoundedRoute, responses=PROBLEMS)
+    _add_users(router, service, pool)
+    _add_recommendations(router, service, pool)
+    return router
+
+
+def _add_users(router: APIRouter, service: UserService, pool: WorkerPool) -> None:
+    @router.get("/api/users", summary="Users by the first digits of their user_id")
+    async def users(
+        query: Annotated[str, Query(pattern="^[0-9]{1,10}$", examples=["42"])],
+        k: Annotated[int, Query(ge=1, le=50)] = 8,
+    ) -> list[UserSummary]:
+        return await pool.run(service.users, query, k)
+
+    @router.get("/api/users/random", summary="A random user")
+    async def random_user() -> UserSummary:
+        return await pool.run(service.random_user)
+
+    @router.get("/api/users/{user_id}", summary="One user: how many films they rated, and which they liked best")
+    async def user(user_id: UserId) -> UserFacts:
+        facts = await pool.run(service.user, user_id)
+        if facts is None:
+            raise HTTPException(404, f"user {user_id} has rated nothing here")
+        return facts
+
+    @router.get("/api/films/to-rate", summary="Films to ask a new user about")
+    async def films_to_rate(
+        k: Annotated[int, Query(ge=1, le=50)] = 10,
+        offset: Annotated[int, Query(ge=0, le=10_000, description="How many to skip.")] = 0,
+        seed: Annotated[int, Query(ge=0, lt=2**31, description="Another seed selects other films.")] = 0,
+    ) -> list[FilmFacts]:
+        """List films with posters whose ratings tell most about a new user's taste.
+
+        They are those that many people know and about which they differ (the logarithm of the number of ratings times
+        the entropy of the stars: Rashid et al., "Getting to know you", IUI 2002), each as different as possible from
+        those before it, by genres and by the looks of posters.
+        """
+        return await pool.run(service.films_to_rate, k, offset, seed)
+
+
+def _add_recommendations(router: APIRouter, service: UserService, pool: WorkerPool) -> None:
+    @router.get("/api/models", summary="The fitted recommenders")
+    async def models() -> list[FittedModel]:
+        return await pool.run(service.models)
+
+    @router.get("/api/users/{user_id}/recommendations", summary="Films that a user should see")
+    async def recommendations(user_id: UserId, query: Annotated[RecommendationQuery, Query()]) -> Recommendations:
+        return await pool.run(service.for_user, user_id, query)
+
+    @router.post("/api/recommendations", summary="Films that somebody should see, by their ratings")
+    async def recommendations_for_ratings(query: RatingsQuery) -> Recommendations:
+        return await pool.run(service.for_ratings, query)

@@ -1,0 +1,1 @@
+"""What the routes call: plain functions of an open workspace, run in threads, that know nothing of HTTP."""

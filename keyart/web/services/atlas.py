@@ -1,0 +1,87 @@
+"""The map of all posters, encoded once for all clients."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from catalog.films import Catalog
+from keyart.atlas.record import Atlas, record_path
+from keyart.atlas.sprites import CELL_HEIGHT, CELL_WIDTH, N_COLUMNS
+from keyart.web.schemas.atlas import AtlasMap, MapCluster, MapSheet
+from keyart.workspace.layout import Workspace
+from keyart.workspace.reloading import OnReload, Reloading
+
+# Of the side of the map, which is 2: a ten-thousandth of it is less than any screen shows.
+_N_DIGITS = 5
+
+
+@dataclass(frozen=True)
+class EncodedMap:
+    """The map as JSON, with its entity tag."""
+
+    body: bytes
+    etag: str
+    sheet_names: frozenset[str]
+
+
+class AtlasService:
+    """The map of a workspace; it follows the atlas and the catalog. Safe to use from several threads."""
+
+    def __init__(self, workspace: Workspace, on_reload: OnReload) -> None:
+        self._folder = workspace.atlas_dir
+        self._map = Reloading(
+            "atlas",
+            lambda: _encoded(workspace),
+            lambda: (record_path(workspace.atlas_dir), workspace.catalog_path),
+            on_reload=on_reload,
+        )
+
+    def close(self) -> None:
+        """Stop following the workspace."""
+        self._map.close()
+
+    def map(self) -> EncodedMap:
+        """Return the map."""
+        with self._map.use() as encoded:
+            return encoded
+
+    def sheet_path(self, name: str) -> Path | None:
+        """Locate a sheet of the map; None for any other name."""
+        return self._folder / name if name in self.map().sheet_names else None
+
+
+def _encoded(workspace: Workspace) -> EncodedMap:
+    atlas = Atlas.open(workspace.atlas_dir)
+    body = _atlas_map(workspace, atlas).model_dump_json().encode()
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    return EncodedMap(body, etag, frozenset(sheet.name for sheet in atlas.sheets))
+
+
+def _atlas_map(workspace: Workspace, atlas: Atlas) -> AtlasMap:
+    movie_ids = atlas.movie_ids.tolist()
+    with Catalog.open(workspace.catalog_path) as catalog:
+        by_id, genre_names = catalog.films(movie_ids), list(catalog.genres())
+    numbers = {name: number for number, name in enumerate(genre_names)}
+    # A film may have left the catalog since the atlas was made; its poster is still on the map.
+    films = [by_id.get(movie_id) for movie_id in movie_ids]
+    return AtlasMap(
+        movie_ids=movie_ids,
+        x=_rounded(atlas.positions[:, 0].tolist()),
+        y=_rounded(atlas.positions[:, 1].tolist()),
+        cluster=atlas.labels.tolist(),
+        year=[film.year if film else None for film in films],
+        title=[film.title if film else f"film {movie_id}" for film, movie_id in zip(films, movie_ids, strict=True)],
+        genres=[[numbers[genre] for genre in film.genres] if film else [] for film in films],
+        genre_names=genre_names,
+        clusters=[MapCluster(name=one.name, n_films=one.n_films, typical=list(one.typical)) for one in atlas.clusters],
+        sheets=[MapSheet(url=f"/atlas/sheets/{one.name}", movie_ids=list(one.movie_ids)) for one in atlas.sheets],
+        cell_width=CELL_WIDTH,
+        cell_height=CELL_HEIGHT,
+        n_columns=N_COLUMNS,
+    )
+
+
+def _rounded(numbers: list[float]) -> list[float]:
+    return [round(number, _N_DIGITS) for number in numbers]

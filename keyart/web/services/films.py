@@ -1,0 +1,242 @@
+"""Films, their look-alikes, and new films, from an engine that follows the workspace."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image as Picture
+
+from catalog.errors import ConfigError, DataError, KeyartError, UnknownFilmError
+from catalog.film import Film
+from keyart.cold_start.new_film import NewFilm, describe
+from keyart.engine import Engine
+from keyart.pipeline.additions import AddReport, add
+from keyart.recommend.models import record_path
+from keyart.render.contact_sheet import draw_sheet
+from keyart.render.heat_map import draw_heat_sheet
+from keyart.results import SimilarFilms
+from keyart.similarity.blending import Hybrid, open_hybrid
+from keyart.similarity.query import Image, SimilarOptions
+from keyart.web.schemas.films import (
+    AddedFilm,
+    ColdStartFacts,
+    ColdStartQuery,
+    FilmFacts,
+    FilmQuery,
+    ImageQuery,
+    NewFilmFacts,
+    NewFilmRecord,
+    SimilarPage,
+)
+from keyart.web.services.thumbnails import Thumbnails
+from keyart.workspace.api_keys import redact
+from keyart.workspace.layout import Workspace
+from keyart.workspace.reloading import OnReload, Reloading
+from posters.validation import verify_image
+
+_log = logging.getLogger(__name__)
+
+
+class RefusedFilmError(DataError):
+    """A film cannot be added as it was sent."""
+
+
+class FilmService:
+    """Answers about films. Safe to use from several threads."""
+
+    def __init__(self, workspace: Workspace, on_reload: OnReload) -> None:
+        self._workspace = workspace
+        self._is_warm = False
+        self._engine = Reloading(
+            "engine",
+            lambda: Engine.open(workspace.home),
+            lambda: _engine_paths(workspace),
+            reopen=self._reopened,
+            close=Engine.close,
+            on_reload=on_reload,
+        )
+        self.thumbnails = Reloading(
+            "posters",
+            lambda: Thumbnails.open(workspace.posters_dir),
+            lambda: [_posters_path(workspace)],
+            reopen=lambda before: Thumbnails.open(workspace.posters_dir, before),
+            on_reload=on_reload,
+        )
+
+    @classmethod
+    def open(cls, home: Path, on_reload: OnReload = lambda _name, _succeeded: None) -> FilmService:
+        """Open a workspace; an error of its engine is raised now, not by the first request."""
+        service = cls(Workspace.open(home), on_reload)
+        with service._engine.use(), service.thumbnails.use():
+            return service
+
+    def close(self) -> None:
+        """Stop following the workspace."""
+        self._engine.close()
+        self.thumbnails.close()
+
+    def has_poster(self, movie_id: int) -> bool:
+        """Return whether ``/posters/{movie_id}`` shows one."""
+        with self.thumbnails.use() as thumbnails:
+            return movie_id in thumbnails
+
+    def suggestions(self, text: str, k: int) -> list[FilmFacts]:
+        """List the films that somebody who has typed so much may mean, best first."""
+        with self._engine.use() as engine:
+            return [self._facts(film) for film in engine.catalog.suggest(text, k)]
+
+    def film(self, movie_id: int) -> FilmFacts:
+        """Describe a film."""
+        with self._engine.use() as engine:
+            return self._facts(engine.find(movie_id))
+
+    def random_film(self) -> FilmFacts:
+        """Describe a random film that has a poster."""
+        with self.thumbnails.use() as thumbnails:
+            movie_id = thumbnails.random_movie_id()
+        if movie_id is None:
+            raise UnknownFilmError("no film has a poster; run `keyart fetch` or `keyart import FOLDER`")
+        return self.film(movie_id)
+
+    def genres(self) -> list[str]:
+        """List the genres of all films, in alphabetical order."""
+        with self._engine.use() as engine:
+            return list(engine.catalog.genres())
+
+    def similar(self, movie_id: int, query: FilmQuery) -> SimilarPage:
+        """Return a page of a film's look-alikes."""
+        # One film beyond the page shows whether there are more.
+        return self._page(self._look_alikes(movie_id, query, query.offset + query.k + 1), query)
+
+    def contact_sheet(self, movie_id: int, query: FilmQuery) -> bytes:
+        """Draw a page of a film's look-alikes as a contact sheet, a JPEG file."""
+        result = self._look_alikes(movie_id, query, query.offset + query.k)
+        return _jpeg(draw_sheet(replace(result, hits=result.hits[query.offset :])))
+
+    def heat_map(self, first: int, second: int) -> bytes:
+        """Draw where two posters look alike, a JPEG file."""
+        with self._engine.use() as engine:
+            return _jpeg(draw_heat_sheet(engine.explain(first, second)))
+
+    def decode(self, content: bytes) -> Image:
+        """Verify an image as a poster is verified, and decode it for the encoder."""
+        verify_image(content)
+        with self._engine.use() as engine:
+            return engine.load_image(content)
+
+    def embed(self, images: list[Image]) -> list[Image]:
+        """Embed images in one batch; they remember their embeddings."""
+        with self._engine.use() as engine:
+            if engine.has_index:
+                engine.embed(images)
+        return images
+
+    def similar_to_image(self, image: Image, query: ImageQuery) -> SimilarPage:
+        """Return a page of the films whose posters look like an image."""
+        with self._engine.use() as engine:
+            result = engine.similar(image, options=_options(query, query.offset + query.k + 1))
+        return self._page(result, query)
+
+    def cold_start(self, image: Image, query: ColdStartQuery) -> ColdStartFacts:
+        """Predict how a film that nobody has rated would be received."""
+        with self._engine.use() as engine:
+            film = _described(engine, image, query)
+            (result,) = engine.cold_start([film], query.k, query.n_users)
+        facts = result.to_dict() | {"title": film.title, "notes": list(result.notes)}
+        facts["look_alikes"] = self._with_posters(facts["look_alikes"])
+        return ColdStartFacts.model_validate(facts, extra="ignore")
+
+    def add(self, poster: bytes, facts: NewFilmRecord) -> AddedFilm:
+        """Add a film to the workspace; requests after this one find it."""
+        report = self._added(poster, facts)
+        self._engine.refresh()
+        self.thumbnails.refresh()
+        (film,) = (*report.added, *report.known)
+        return AddedFilm(film=self.film(film.movie_id), new=bool(report.added), notes=list(report.notes))
+
+    def warm_up(self) -> None:
+        """Load what the first image would wait for."""
+        with self._engine.use() as engine:
+            try:
+                engine.warm_up()
+            except KeyartError as error:
+                _log.warning("images cannot be compared: %s", redact(str(error)))
+            else:
+                self._is_warm = True
+
+    def _reopened(self, before: Engine) -> Engine:
+        newer = before.reopened()
+        if self._is_warm:
+            # While this thread loads, the old engine answers.
+            newer.warm_up()
+        return newer
+
+    def _look_alikes(self, movie_id: int, query: FilmQuery, k: int) -> SimilarFilms:
+        with self._engine.use() as engine:
+            return engine.similar(movie_id, options=replace(_options(query, k), alpha=query.alpha))
+
+    def _added(self, poster: bytes, facts: NewFilmRecord) -> AddReport:
+        with self._engine.use() as engine:
+            # Messages name the image, not a path of this machine.
+            film = _described(engine, Image(poster, "this poster"), facts, facts.tmdb_id, facts.imdb_id)
+            if not film.title:
+                raise ConfigError("expected a title, such as Heat (1995)")
+            try:
+                return add(self._workspace, [film], encoder=engine.encoder if engine.has_index else None)
+            except (DataError, ConfigError) as error:
+                if str(self._workspace.home) in str(error):
+                    raise
+                raise RefusedFilmError(str(error)) from error
+
+    def _page(self, result: SimilarFilms, query: ImageQuery) -> SimilarPage:
+        end = query.offset + query.k
+        page = result.to_dict() | {"notes": list(result.notes), "more": len(result) > end}
+        page["results"] = self._with_posters(page["results"][query.offset : end])
+        return SimilarPage.model_validate(page)
+
+    def _with_posters(self, hits: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        with self.thumbnails.use() as thumbnails:
+            return [{**hit, "has_poster": hit["movie_id"] in thumbnails} for hit in hits]
+
+    def _facts(self, film: Film) -> FilmFacts:
+        return FilmFacts.of(film, self.has_poster(film.movie_id))
+
+
+def _engine_paths(workspace: Workspace) -> Iterator[Path]:
+    """List the files that an engine reads when it is opened or first asked."""
+    try:
+        model = open_hybrid(workspace).model
+    except DataError:
+        model = Hybrid().model
+    yield workspace.catalog_path
+    yield workspace.features_dir
+    yield workspace.index_dir / "index.json"
+    yield workspace.hybrid_path
+    yield record_path(workspace, model)
+    yield _posters_path(workspace)
+
+
+def _posters_path(workspace: Workspace) -> Path:
+    return workspace.posters_dir / "posters.sqlite"
+
+
+def _options(query: ImageQuery, k: int) -> SimilarOptions:
+    return SimilarOptions(k, filter=query.filter(), fold_artwork=query.fold)
+
+
+def _described(
+    engine: Engine, poster: Image, facts: NewFilmFacts, tmdb_id: int | None = None, imdb_id: str = ""
+) -> NewFilm:
+    genres, known = "|".join(facts.genre), engine.catalog.genres()
+    return describe(poster, facts.title, facts.year, genres, known_genres=known, tmdb_id=tmdb_id, imdb_id=imdb_id)
+
+
+def _jpeg(picture: Picture.Image) -> bytes:
+    content = io.BytesIO()
+    picture.save(content, "JPEG", quality=88)
+    return content.getvalue()

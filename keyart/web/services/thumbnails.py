@@ -1,0 +1,69 @@
+"""Posters in a few sizes, kept in memory. Paths come from the poster store only, never from a client."""
+
+from __future__ import annotations
+
+import io
+import secrets
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from PIL import Image
+
+from catalog.errors import NotBuiltError, StoreError
+from posters.store import Poster, PosterStore
+
+WIDTHS = (160, 320, 640)
+"""Pixels; a page asks for one of these."""
+_N_CACHED = 4096
+
+_Draw = Callable[[Path, str, int], bytes]
+
+
+class Thumbnails:
+    """The posters of a workspace in a few sizes."""
+
+    def __init__(self, posters: Mapping[int, Poster], draw: _Draw) -> None:
+        self._posters = posters
+        self._draw = draw
+
+    @classmethod
+    def open(cls, posters_dir: Path, before: Thumbnails | None = None) -> Thumbnails:
+        """List the posters; those that `before` has drawn are not drawn again."""
+        draw: _Draw = before._draw if before else lru_cache(_N_CACHED)(_draw)
+        try:
+            with PosterStore.open_to_read(posters_dir) as store:
+                return cls({poster.movie_id: poster for poster in store.posters()}, draw)
+        except NotBuiltError:
+            return cls({}, draw)
+
+    def __contains__(self, movie_id: int) -> bool:
+        return movie_id in self._posters
+
+    def random_movie_id(self) -> int | None:
+        """Choose a film that has a poster; None where no film has one."""
+        return secrets.choice(list(self._posters)) if self._posters else None
+
+    def etag(self, movie_id: int, width: int) -> str:
+        """Identify a thumbnail by the poster it is drawn from."""
+        return f'"{self._posters[movie_id].sha256[:32]}-{width}"'
+
+    def jpeg(self, movie_id: int, width: int) -> bytes:
+        """Draw a poster at a width in pixels."""
+        poster = self._posters[movie_id]
+        return self._draw(poster.path, poster.sha256, width)
+
+
+def _draw(path: Path, _sha256: str, width: int) -> bytes:
+    """Draw a poster; its hash is part of the key under which the result is cached."""
+    drawn = io.BytesIO()
+    try:
+        with Image.open(path, formats=("JPEG", "PNG", "WEBP", "GIF")) as poster:
+            # A JPEG is decoded at about the size that is wanted.
+            poster.draft("RGB", (2 * width, 3 * width))
+            small = poster.convert("RGB")
+            small.thumbnail((width, 3 * width))
+            small.save(drawn, "JPEG", quality=82)
+    except Exception as error:  # a decoder may raise anything when a file is damaged
+        raise StoreError(f"cannot read the poster {path} ({error}); import or fetch it again") from error
+    return drawn.getvalue()

@@ -1,0 +1,160 @@
+"""Users, films to rate and recommendations; each part is opened on first use and follows the workspace."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from catalog.errors import NotBuiltError
+from catalog.film import Film
+from cf.registry import MODELS, model_class
+from keyart.recommend.history import history_of
+from keyart.recommend.models import fitted_models, record_path
+from keyart.recommend.onboarding import FilmsToRate
+from keyart.recommend.recommendations import Recommendation, UserRecommender
+from keyart.recommend.users import User, Users
+from keyart.web.schemas.films import FilmFacts
+from keyart.web.schemas.users import (
+    FittedModel,
+    RatedFilm,
+    RatingsQuery,
+    RecommendationQuery,
+    Recommendations,
+    RecommendedFilm,
+    UserFacts,
+    UserSummary,
+)
+from keyart.workspace.layout import Workspace
+from keyart.workspace.reloading import OnReload, Reloading
+
+# A model of many films takes much memory, so only the most recently used ones stay open.
+_MAX_OPEN_MODELS = 2
+# A visitor who is shown films to rate has not chosen them: fewer stars than this mean that they did not like it.
+_LIKED_FROM = 3.0
+_N_BEST = 12
+
+
+class UserService:
+    """Answers about users, and recommends films. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        home: Path,
+        has_poster: Callable[[int], bool],
+        on_reload: OnReload = lambda _name, _succeeded: None,
+    ) -> None:
+        self._workspace = workspace = Workspace.open(home)
+        self._has_poster = has_poster
+        self._on_reload = on_reload
+        self._users = Reloading(
+            "users", lambda: Users.open(workspace), lambda: [workspace.catalog_path], on_reload=on_reload
+        )
+        self._films_to_rate = Reloading(
+            "films to rate",
+            lambda: FilmsToRate.open(workspace),
+            lambda: (workspace.catalog_path, workspace.features_dir, workspace.posters_dir / "posters.sqlite"),
+            on_reload=on_reload,
+        )
+        self._models: OrderedDict[str, Reloading[UserRecommender]] = OrderedDict()
+        self._lock = Lock()
+
+    def close(self) -> None:
+        """Stop following the workspace."""
+        parts: list[Reloading[Any]] = [self._users, self._films_to_rate, *self._models.values()]
+        for part in parts:
+            part.close()
+
+    def models(self) -> list[FittedModel]:
+        """List the fitted recommenders, the default first."""
+        names = sorted(fitted_models(self._workspace), key=lambda name: name != "ease")
+        return [
+            FittedModel(
+                name=name,
+                summary=MODELS[name].summary,
+                gives_stars=model_class(name).predicts_stars,
+                takes_new_users=model_class(name).takes_new_users,
+                default=name == names[0],
+            )
+            for name in names
+        ]
+
+    def users(self, digits: str, k: int) -> list[UserSummary]:
+        """List the users whose user_id begins with some digits."""
+        with self._users.use() as users:
+            return [_summary(user) for user in users.beginning_with(digits, k)]
+
+    def random_user(self) -> UserSummary:
+        """Choose a random user."""
+        with self._users.use() as users:
+            return _summary(users.drawn())
+
+    def user(self, user_id: int) -> UserFacts | None:
+        """Describe a user; None for one without ratings."""
+        with self._users.use() as users:
+            user = users.find(user_id)
+            if user is None:
+                return None
+            best = users.best_rated(user_id, _N_BEST, self._has_poster)
+        rated = [RatedFilm(rating=stars, **self._facts(film).model_dump()) for film, stars in best]
+        return UserFacts(**_summary(user).model_dump(), best_rated=rated)
+
+    def films_to_rate(self, k: int, offset: int, seed: int) -> list[FilmFacts]:
+        """List films to ask a new user about."""
+        with self._films_to_rate.use() as films:
+            return [self._facts(film) for film in films.listed(k, offset, seed)]
+
+    def for_user(self, user_id: int, query: RecommendationQuery) -> Recommendations:
+        """Recommend films to a user."""
+        with self._model(query.model).use() as recommender:
+            return self._answer(recommender.for_user(user_id, query.k, query.fresh))
+
+    def for_ratings(self, query: RatingsQuery) -> Recommendations:
+        """Recommend films to somebody who brings their own ratings."""
+        stars = {rated.movie_id: rated.rating for rated in query.ratings}
+        history = history_of(list(stars), list(stars.values()))
+        with self._model(query.model).use() as recommender:
+            return self._answer(recommender.for_ratings(history, query.k, query.fresh, liked_from=_LIKED_FROM))
+
+    def _model(self, name: str | None) -> Reloading[UserRecommender]:
+        """Return a model, by default the first of `models`; opening one may close the least recently used."""
+        if name is None:
+            models = self.models()
+            if not models:
+                raise NotBuiltError("no recommender has been fitted here; run `keyart fit ease`")
+            name = models[0].name
+        if name not in fitted_models(self._workspace):
+            # Raises what is wrong; a model that cannot be opened displaces none that is open.
+            UserRecommender.open(self._workspace, name)
+        with self._lock:
+            model = self._models.setdefault(name, self._watched_model(name))
+            self._models.move_to_end(name)
+            evicted = [self._models.popitem(last=False)[1] for _ in range(len(self._models) - _MAX_OPEN_MODELS)]
+        for one in evicted:
+            one.close(wait=False)
+        return model
+
+    def _watched_model(self, name: str) -> Reloading[UserRecommender]:
+        workspace = self._workspace
+        return Reloading(
+            f"model {name}",
+            lambda: UserRecommender.open(workspace, name),
+            lambda: (workspace.catalog_path, workspace.features_dir, record_path(workspace, name)),
+            on_reload=self._on_reload,
+        )
+
+    def _answer(self, found: Recommendation) -> Recommendations:
+        answer = found.to_dict() | {"notes": list(found.notes)}
+        answer["results"] = [
+            RecommendedFilm(**row, has_poster=self._has_poster(row["movie_id"])) for row in answer["results"]
+        ]
+        return Recommendations(**answer)
+
+    def _facts(self, film: Film) -> FilmFacts:
+        return FilmFacts.of(film, self._has_poster(film.movie_id))
+
+
+def _summary(user: User) -> UserSummary:
+    return UserSummary(user_id=user.user_id, n_ratings=user.n_ratings, mean_rating=user.mean_rating)
