@@ -62,7 +62,7 @@ def test_threads_that_come_at_once_open_it_once(make: Make) -> None:
     reloading = make(open_)
 
     def use(_: int) -> Part:
-        all_are_here.wait(30)
+        all_are_here.wait(60)
         with reloading.use() as part:
             return part
 
@@ -151,7 +151,7 @@ def test_users_get_the_old_part_while_the_new_one_is_being_opened(make: Make, pa
     def reopen(before: Part) -> Part:
         assert before.content == b"old"
         is_opening.set()
-        assert may_open.wait(30)
+        assert may_open.wait(60)
         return Part(path.read_bytes())
 
     reloading = make(reopen=reopen)
@@ -160,11 +160,11 @@ def test_users_get_the_old_part_while_the_new_one_is_being_opened(make: Make, pa
     write_bytes(path, b"new")
     with ThreadPoolExecutor(1) as threads:
         refreshed = threads.submit(reloading.refresh)
-        assert is_opening.wait(30)
+        assert is_opening.wait(60)
         with reloading.use() as part:
             assert part.content == b"old"
         may_open.set()
-        refreshed.result(30)
+        refreshed.result(60)
     with reloading.use() as part:
         assert part.content == b"new"
 
@@ -174,7 +174,7 @@ def test_a_change_is_noticed_without_being_asked(make: Make, path: Path) -> None
     reloading = make(interval_s=0.001, on_reload=lambda _name, _succeeded: is_reopened.set())
     with reloading.use():
         write_bytes(path, b"new")
-        assert is_reopened.wait(30)
+        assert is_reopened.wait(60)
     with reloading.use() as part:
         assert part.content == b"new"
 
@@ -207,6 +207,6 @@ def test_many_threads_never_see_a_closed_part(make: Make, path: Path) -> None:
             write_bytes(path, str(number).encode())
             reloading.refresh()
         is_over.set()
-        assert all(user.result(30) for user in users)
+        assert all(user.result(60) for user in users)
     with reloading.use() as part:
         assert part.content == b"199"
