@@ -227,7 +227,7 @@ class _Watched:
 
     def begins(self, n_batches: int) -> bool:
         with self._changed:
-            return self._changed.wait_for(lambda: self.n_begun >= n_batches, timeout=30)
+            return self._changed.wait_for(lambda: self.n_begun >= n_batches, timeout=60)
 
 
 def _watched(network: _Watched) -> Encoder:

@@ -296,7 +296,7 @@ def test_a_signal_while_the_export_is_downloaded(desk: Callable[..., Desk], numb
     while not here.server.paths("/ids"):
         pass
     process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == code
     assert "run the same command again" in err
 

@@ -53,7 +53,7 @@ def test_waiting_items_are_processed_in_batches() -> None:
         open_ = threading.Event()
 
         def doubled(items: list[int]) -> list[int]:
-            open_.wait(30)
+            open_.wait(60)
             batches.append(items)
             return [2 * item for item in items]
 
@@ -95,7 +95,7 @@ def test_timed_out_items_are_not_processed() -> None:
         open_ = threading.Event()
 
         def look(items: list[str]) -> list[str]:
-            open_.wait(30)
+            open_.wait(60)
             seen.extend(items)
             return items
 
