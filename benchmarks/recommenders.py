@@ -72,7 +72,7 @@ def two_tower(data_dir: Path) -> None:
         for exclude_seen in (False, True):
             found = model.recommend(split.test.user_ids, max(TOP), exclude_seen=exclude_seen)
             pairs = zip(found, split.test.movie_ids, strict=True)
-            places = [np.flatnonzero(one.movie_ids == film) for one, film in pairs]
+            places = [np.flatnonzero(one.ids == film) for one, film in pairs]
             rank = np.array([place[0] if len(place) else max(TOP) for place in places])
             row = " | ".join(f"{(rank < k).mean():.4f}" for k in TOP)
             print(f"| {name}{', seen left out' * exclude_seen} | {row} | {fit_s:.1f} s |", flush=True)

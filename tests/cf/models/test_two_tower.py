@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -197,7 +198,7 @@ def test_an_export_that_answers_otherwise_does_not_take_its_place(
 ) -> None:
     recommend = TwoTower.recommend
     monkeypatch.setattr(
-        TwoTower, "recommend", lambda *asked: [one._replace(scores=one.scores + 1e-3) for one in recommend(*asked)]
+        TwoTower, "recommend", lambda *asked: [replace(one, scores=one.scores + 1e-3) for one in recommend(*asked)]
     )
     with pytest.raises(DataError, match="answers otherwise"):
         model.export_savedmodel(tmp_path / "served", TITLES)
