@@ -44,8 +44,11 @@ function pivot(movieId, replace = false) {
 }
 
 async function drawFilm(replace) {
+  const number = asked;
   try {
-    await pivot((await get("/api/films/random")).movie_id, replace);
+    const film = await get("/api/films/random");
+    // Whoever has gone on to another film meanwhile stays there.
+    if (number === asked) await pivot(film.movie_id, replace);
   } catch (error) {
     at("status").textContent = error.message;
   }
@@ -91,8 +94,14 @@ function showPicture() {
   at("poster").alt = "Your picture";
 }
 
+function setLoading(on) {
+  loading = on;
+  // What is shown meanwhile may be of the film before.
+  at("hits").setAttribute("aria-busy", on);
+}
+
 async function load(number) {
-  loading = true;
+  setLoading(true);
   const film = state().get("film");
   const found = picture
     ? await get(`/api/similar?${question(shown)}`, { method: "POST", body: picture })
@@ -104,7 +113,7 @@ async function load(number) {
   more = found.more;
   const notes = found.notes.length ? ` ${found.notes.join(". ")}.` : "";
   at("status").textContent = shown ? `${shown} look-alikes${more ? ", more below" : ""}.${notes}` : `No film found.${notes}`;
-  loading = false;
+  setLoading(false);
   // On a tall screen one page may not reach the bottom.
   if (more && at("end").getBoundingClientRect().top < innerHeight + MARGIN) await load(number);
 }
@@ -118,7 +127,7 @@ function address(movieId) {
 async function show() {
   const number = ++asked;
   shown = 0;
-  loading = true;
+  setLoading(true);
   showChoice();
   try {
     const film = state().get("film");
@@ -134,7 +143,7 @@ async function show() {
   } catch (error) {
     if (number !== asked) return;
     more = false;
-    loading = false;
+    setLoading(false);
     at("hits").replaceChildren();
     if (!picture) at("film").hidden = true;
     at("status").textContent = error.message;
@@ -189,7 +198,7 @@ addEventListener("popstate", () => {
   show();
 });
 new IntersectionObserver(([end]) => {
-  if (end.isIntersecting && more && !loading) load(asked).catch((error) => { loading = false; at("status").textContent = error.message; });
+  if (end.isIntersecting && more && !loading) load(asked).catch((error) => { setLoading(false); at("status").textContent = error.message; });
 }, { rootMargin: `${MARGIN}px` }).observe(at("end"));
 
 async function suggest(text, signal) {
@@ -202,6 +211,6 @@ combobox(at("title"), at("suggestions"), suggest, (movieId) => pivot(movieId));
 get("/api/genres").then((genres) => {
   at("genre").append(...genres.map((genre) => new Option(genre)));
   film.offer(genres);
-  showChoice();
+  at("genre").value = state().get("genre") ?? "";
 }).catch((error) => { at("status").textContent = error.message; });
 show();

@@ -68,7 +68,11 @@ export class Rating {
   }
 
   card(film) {
-    const { made, input, show } = stars(titled(film), 0, (value) => this.rate(film.movie_id, value));
+    const { made, input, show } = stars(titled(film), 0, (value) => {
+      // At once, so that the next stop of the Tab key is the next film.
+      unseen.hidden = value > 0;
+      this.rate(film.movie_id, value);
+    });
     const unseen = element("button", { type: "button", textContent: "Not seen" });
     unseen.setAttribute("aria-label", `Not seen: ${titled(film)}`);
     unseen.addEventListener("click", () => this.after(() => this.pass(film.movie_id)));

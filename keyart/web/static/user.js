@@ -158,8 +158,11 @@ at("model").addEventListener("change", () => go({ model: at("model").value }));
 at("choice").addEventListener("submit", (event) => event.preventDefault());
 at("again").addEventListener("click", () => go({ rated: "" }));
 at("any").addEventListener("click", async () => {
+  const from = location.href;
   try {
-    toUser((await get("/api/users/random")).user_id);
+    const user = await get("/api/users/random");
+    // Whoever has gone on meanwhile stays there.
+    if (location.href === from) toUser(user.user_id);
   } catch (error) {
     at("status").textContent = error.message;
   }

@@ -57,7 +57,7 @@ class _Files(BaseHTTPRequestHandler):
         # A byte now and then, as long as the other side listens.
         self._begin(200, len(CONTENT))
         try:
-            for _ in range(500):
+            for _ in range(6000):
                 self.wfile.write(b"x")
                 if self.server.ending.wait(0.01):
                     return

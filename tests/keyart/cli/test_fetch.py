@@ -78,7 +78,7 @@ class Desk:
         self, *words: str, environment: dict[str, str] | None = None, before: Callable[[], None] | None = None
     ) -> subprocess.CompletedProcess[str]:
         process = self.start(*words, environment=environment, before=before)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=_PATIENCE_S)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def outcome(self) -> dict[int, tuple[object, ...]]:
@@ -129,6 +129,7 @@ class Desk:
 
 
 _PAUSE = threading.Event()
+_PATIENCE_S = 300
 
 
 @pytest.fixture
@@ -245,7 +246,7 @@ def test_a_signal_ends_the_run_properly(desk: Callable[..., Desk], number: int, 
     process = here.start("--rate", "0", "--connections", str(N_CONNECTIONS))
     here.wait_for_images(30, process)
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=_PATIENCE_S)
     assert process.returncode == code
     assert "run the same command to resume" in err
     assert "Traceback" not in err
@@ -269,7 +270,7 @@ def test_a_second_signal_ends_it_at_once(desk: Callable[..., Desk], number: int,
     while "ending after the downloads" not in process.stderr.readline():
         pass
     process.send_signal(number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=_PATIENCE_S)
     assert process.returncode == code
 
 
@@ -294,9 +295,9 @@ def test_a_signal_while_the_export_is_downloaded(desk: Callable[..., Desk], numb
     here.server.inject("/ids.json.gz", Fault.DRIP)
     process = here.start("--id-export", f"{here.server.address}/ids.json.gz")
     while not here.server.paths("/ids"):
-        pass
+        _PAUSE.wait(0.002)
     process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=_PATIENCE_S)
     assert process.returncode == code
     assert "run the same command again" in err
 
@@ -308,7 +309,7 @@ def test_a_signal_before_the_first_answer(desk: Callable[..., Desk]) -> None:
     while not here.server.requests:
         _PAUSE.wait(0.002)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=_PATIENCE_S)
     assert process.returncode == 143
     assert "run the same command again" in err
 
@@ -373,7 +374,7 @@ def test_a_run_killed_while_placeholders_arrive_loses_no_poster(desk: Callable[.
 
 def test_a_second_fetch_is_refused_with_the_pid_of_the_first(desk: Callable[..., Desk]) -> None:
     here = desk(200)
-    first = here.start("--rate", "20")
+    first = here.start("--rate", "1")
     here.wait_for_images(1, first)
     second = here.type()
     first.kill()
@@ -448,7 +449,7 @@ def test_the_key_appears_nowhere(desk: Callable[..., Desk]) -> None:
     here.wait_for_images(3, process)
     command_line = Path(f"/proc/{process.pid}/cmdline")
     assert not command_line.exists() or V3_KEY.encode() not in command_line.read_bytes()
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=_PATIENCE_S)
     assert "Traceback" in err
     assert V3_KEY not in out + err
     for path in here.home.rglob("*"):
@@ -575,7 +576,7 @@ def test_a_temporary_network_failure_is_waited_for(desk: Callable[..., Desk]) ->
     here.wait_for_images(50, process)
     here.server.go_away()
     here.server.come_back()
-    process.communicate(timeout=60)
+    process.communicate(timeout=_PATIENCE_S)
     assert process.returncode == 0
     assert here.n_ok() == 160
 

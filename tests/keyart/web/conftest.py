@@ -25,6 +25,8 @@ CHROMIUM = shutil.which("chromium")
 NEEDS_CHROMIUM = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed; .ci/run installs it")
 AXE = ROOT / "tests" / ".cache" / "axe.min.js"
 NEEDS_AXE = pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there; .ci/run fetches it")
+# For what must come, on a machine however busy.
+_PATIENCE_S = 60
 SCREENSHOTS = ROOT / "tests" / ".cache" / "screenshots"
 """One of every test of a page, as it was left."""
 
@@ -65,13 +67,13 @@ def serving(home: Path, token: str | None = None, *, read_only: bool = False) ->
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        assert listening.wait(30)
+        assert listening.wait(_PATIENCE_S)
         url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
         _SERVERS[url] = server
         yield url
     finally:
         server.should_exit = True
-        thread.join(30)
+        thread.join(_PATIENCE_S)
 
 
 Answer = TypeVar("Answer")
@@ -125,6 +127,7 @@ def people_address(fitted_home: Path) -> Iterator[str]:
 def browser() -> Iterator[Any]:
     """A browser that is gone before other modules run: while it is there, so is its event loop, beside no other."""
     playwright = pytest.importorskip("playwright.sync_api")
+    playwright.expect.set_options(timeout=_PATIENCE_S * 1000)
     with playwright.sync_playwright() as driver:
         # Whoever tests as root, as containers do, has no sandbox.
         opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
@@ -136,7 +139,7 @@ def browser() -> Iterator[Any]:
 def looking(browser: Any, address: str, request: pytest.FixtureRequest, **options: Any) -> Iterator[Page]:
     """Open an empty page that may show what a server has, and keep a picture of how the test leaves it."""
     page = browser.new_page(base_url=address, **options)
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(_PATIENCE_S * 1000)
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     # Also what the page's own policy forbids.

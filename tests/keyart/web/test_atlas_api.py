@@ -37,7 +37,7 @@ def url(mapped: Workspace) -> Iterator[str]:
 
 
 def test_the_map_is_that_of_the_record(url: str, mapped: Workspace) -> None:
-    found, atlas = requests.get(f"{url}/api/atlas", timeout=10).json(), Atlas.open(mapped.atlas_dir)
+    found, atlas = requests.get(f"{url}/api/atlas", timeout=60).json(), Atlas.open(mapped.atlas_dir)
     assert found["movie_ids"] == list(range(1, N_FILMS + 1))
     columns = ("x", "y", "cluster", "year", "title", "genres")
     assert {len(found[name]) for name in columns} == {N_FILMS}
@@ -51,9 +51,9 @@ def test_the_map_is_that_of_the_record(url: str, mapped: Workspace) -> None:
 
 
 def test_a_sheet_shows_the_films_that_it_names(url: str) -> None:
-    found = requests.get(f"{url}/api/atlas", timeout=10).json()
+    found = requests.get(f"{url}/api/atlas", timeout=60).json()
     (sheet,) = found["sheets"]
-    answer = requests.get(url + sheet["url"], timeout=10)
+    answer = requests.get(url + sheet["url"], timeout=60)
     assert answer.headers["content-type"] == "image/webp"
     assert "immutable" in answer.headers["cache-control"]
     with Image.open(io.BytesIO(answer.content)) as opened:
@@ -66,8 +66,8 @@ def test_a_sheet_shows_the_films_that_it_names(url: str) -> None:
 
 
 def test_a_map_that_is_kept_is_not_sent_again(url: str) -> None:
-    etag = requests.get(f"{url}/api/atlas", timeout=10).headers["etag"]
-    again = requests.get(f"{url}/api/atlas", headers={"If-None-Match": etag}, timeout=10)
+    etag = requests.get(f"{url}/api/atlas", timeout=60).headers["etag"]
+    again = requests.get(f"{url}/api/atlas", headers={"If-None-Match": etag}, timeout=60)
     assert (again.status_code, again.content) == (304, b"")
     assert again.headers["etag"] == etag
 
@@ -76,7 +76,7 @@ def test_a_map_that_is_kept_is_not_sent_again(url: str) -> None:
     "name", ["sheet-0.webp", "atlas.json", "..%2Fcatalog.sqlite", "%2e%2e/catalog.sqlite", "a" * 81, "%00"]
 )
 def test_nothing_but_its_sheets_is_given(url: str, name: str) -> None:
-    answer = requests.get(f"{url}/atlas/sheets/{name}", timeout=10)
+    answer = requests.get(f"{url}/atlas/sheets/{name}", timeout=60)
     assert answer.status_code in (404, 422)
     assert answer.headers["content-type"] == "application/problem+json"
 
@@ -86,43 +86,43 @@ def test_without_an_atlas_there_is_advice(mapped: Workspace, tmp_path: Path) -> 
     shutil.rmtree(home / "atlas")
     with serving(home) as url:
         for path in ("api/atlas", "atlas/sheets/sheet-0.webp"):
-            answer = requests.get(f"{url}/{path}", timeout=10)
+            answer = requests.get(f"{url}/{path}", timeout=60)
             assert answer.status_code == 409
             assert answer.json()["detail"] == "no atlas here yet; run `keyart atlas`"
         # Who makes one meanwhile need not start the server again.
         make_atlas(Workspace.open(home), AtlasOptions())
-        assert requests.get(f"{url}/api/atlas", timeout=10).status_code == 200
+        assert requests.get(f"{url}/api/atlas", timeout=60).status_code == 200
 
 
 def test_an_atlas_that_changes_is_read_again(mapped: Workspace, tmp_path: Path) -> None:
     workspace = Workspace.open(Path(shutil.copytree(mapped.home, tmp_path / "workspace")))
     with serving(workspace.home) as url:
-        before = requests.get(f"{url}/api/atlas", timeout=10)
+        before = requests.get(f"{url}/api/atlas", timeout=60)
         list_films(workspace, range(1, N_FILMS + 2))
         bring(workspace, [N_FILMS + 1])
         make_atlas(workspace, AtlasOptions())
         known = {"If-None-Match": before.headers["etag"]}
         after = eventually(
-            lambda: requests.get(f"{url}/api/atlas", headers=known, timeout=10),
+            lambda: requests.get(f"{url}/api/atlas", headers=known, timeout=60),
             lambda answer: answer.status_code == 200,
         )
         assert after.json()["movie_ids"] == list(range(1, N_FILMS + 2))
         old, new = before.json()["sheets"][0]["url"], after.json()["sheets"][0]["url"]
-        assert requests.get(url + old, timeout=10).status_code == 404
-        assert requests.get(url + new, timeout=10).status_code == 200
+        assert requests.get(url + old, timeout=60).status_code == 404
+        assert requests.get(url + new, timeout=60).status_code == 200
 
 
 def test_a_damaged_atlas_says_nothing_of_this_machine(mapped: Workspace, tmp_path: Path) -> None:
     home = Path(shutil.copytree(mapped.home, tmp_path / "workspace"))
     (home / "atlas" / "atlas.json").write_text("{}")
     with serving(home) as url:
-        answer = requests.get(f"{url}/api/atlas", timeout=10)
+        answer = requests.get(f"{url}/api/atlas", timeout=60)
     assert answer.status_code == 500
     assert str(tmp_path) not in json.dumps(answer.json())
 
 
 def test_the_description_tells_of_the_map(url: str) -> None:
-    description = requests.get(f"{url}/openapi.json", timeout=10).json()
+    description = requests.get(f"{url}/openapi.json", timeout=60).json()
     answer = description["paths"]["/api/atlas"]["get"]["responses"]["200"]["content"]["application/json"]
     assert answer["schema"]["$ref"].endswith("/AtlasMap")
     assert "examples" in description["components"]["schemas"]["AtlasMap"]["properties"]["title"]

@@ -89,7 +89,8 @@ def test_posters_are_drawn_in_the_colors_of_the_legend(page: Page) -> None:
     expect(page, "#status").to_have_text(f"{N_FILMS} films in 3 clusters.")
     playwright.expect(page.locator("#legend span")).to_have_count(3)
     assert set(page.locator("#legend span").all_inner_texts()) == {"Horror · creepy", "Comedy", "Western"}
-    assert colors(page) > N_FILMS
+    # Sheets are decoded one by one.
+    assert any(colors(page) > N_FILMS or page.wait_for_timeout(50) for _ in range(1000))
 
 
 def test_a_film_is_pointed_at_and_pressed(page: Page) -> None:

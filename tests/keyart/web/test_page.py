@@ -25,6 +25,11 @@ def expect(page: Page, selector: str) -> Any:
     return playwright.expect(page.locator(selector))
 
 
+def expect_hits(page: Page) -> None:
+    """Wait for the look-alikes of the film that the page is about: until they come, those of the film before stay."""
+    expect(page, "#hits[aria-busy=false] .hit >> nth=0").to_be_visible()
+
+
 @pytest.fixture
 def poster(demonstration: Demonstration) -> Path:
     """The poster of Midnight Ledger (1947)."""
@@ -46,7 +51,7 @@ def test_a_film_is_searched_and_left_by_keyboard_alone(page: Page) -> None:
     expect(page, "#name").to_have_text("Midnight Ledger (1947)")
     assert page.url.endswith(f"?film={LEDGER}")
     # From the top of the page to the look-alikes at one leap, then into the first of them.
-    expect(page, ".hit >> nth=0").to_be_visible()
+    expect_hits(page)
     page.get_by_role("link", name="Skip to the look-alikes").focus()
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
@@ -101,11 +106,13 @@ def test_a_click_pivots_and_back_returns(page: Page) -> None:
 def test_the_slider_ranks_anew_and_a_link_shows_the_same(page: Page, browser: Any) -> None:
     page.goto(f"/?film={LEDGER}&alpha=0")
     expect(page, "#alpha").to_have_value("0")
+    expect_hits(page)
     by_ratings = page.locator("#hits").text_content()
     page.locator("#alpha").focus()
     page.keyboard.press("End")
     page.wait_for_url("**alpha=1")
     expect(page, "#hits").not_to_have_text(by_ratings)
+    expect_hits(page)
     linked = browser.new_page()
     linked.goto(page.url)
     expect(linked, "#alpha").to_have_value("1")
@@ -123,6 +130,19 @@ def test_filters_keep_to_a_genre_and_to_years(page: Page) -> None:
     page.keyboard.press("Tab")
     expect(page, ".hit").to_have_count(1)
     expect(page, ".hit").to_contain_text("Rocket Beneath the Stairs (2019)")
+
+
+def test_what_was_filled_in_stays_when_the_genres_come_late(page: Page) -> None:
+    first_year = page.get_by_label("From", exact=True)
+
+    def answer_late(route: Any) -> None:
+        first_year.fill("2019")
+        route.continue_()
+
+    page.route("**/api/genres", answer_late)
+    page.goto(f"/?film={LEDGER}")
+    expect(page, "#genre option >> nth=1").to_be_attached()
+    playwright.expect(first_year).to_have_value("2019")
 
 
 def test_more_come_as_one_scrolls_until_there_are_no_more(page: Page) -> None:

@@ -76,13 +76,13 @@ def test_films_are_rated_by_keyboard_alone(page: Page) -> None:
 def test_stars_are_given_by_pointing_at_them(page: Page) -> None:
     page.goto("/user")
     drawn = page.locator(".drawn").first
-    box = drawn.bounding_box()
     for star, share, stars in (
         (3, 0.25, "2.5 stars"),
         (3, 0.75, "3 stars"),
         (1, 0.25, "0.5 stars"),
         (5, 0.9, "5 stars"),
     ):
+        box = drawn.bounding_box()
         page.mouse.click(box["x"] + box["width"] * (star - 1 + share) / 5, box["y"] + box["height"] / 2)
         expect(page, ".said >> nth=0").to_have_text(stars)
 

@@ -35,12 +35,14 @@ def test_full_pool_answers_503_until_a_call_ends() -> None:
 def test_timed_out_call_is_pending_until_it_ends() -> None:
     async def scenario() -> None:
         workers, open_ = WorkerPool(1, 1, 0.01), threading.Event()
-        with pytest.raises(HTTPException) as late:
-            await workers.run(open_.wait)
-        assert late.value.status_code == 504
-        with pytest.raises(HTTPException) as refused:
-            await workers.run(int)
-        assert refused.value.status_code == 503
+        answers: list[int] = []
+        # On a busy machine, the time may be up before a thread begins: such a call is cancelled.
+        while 503 not in answers and len(answers) < 1000:
+            with pytest.raises(HTTPException) as refused:
+                await workers.run(open_.wait)
+            answers.append(refused.value.status_code)
+        assert set(answers[:-1]) == {504}
+        assert answers[-1] == 503
         open_.set()
         workers.close()
 
@@ -53,7 +55,7 @@ def test_waiting_items_are_processed_in_batches() -> None:
         open_ = threading.Event()
 
         def doubled(items: list[int]) -> list[int]:
-            open_.wait(30)
+            open_.wait(60)
             batches.append(items)
             return [2 * item for item in items]
 
@@ -95,7 +97,7 @@ def test_timed_out_items_are_not_processed() -> None:
         open_ = threading.Event()
 
         def look(items: list[str]) -> list[str]:
-            open_.wait(30)
+            open_.wait(60)
             seen.extend(items)
             return items
 
