@@ -171,8 +171,9 @@ class FilmService:
 
     def _reopened(self, before: Engine) -> Engine:
         newer = before.reopened()
-        if self._is_warm:
-            # While this thread loads, the old engine answers.
+        shares_encoder = before.has_index and newer.has_index and newer.encoder is before.encoder
+        if self._is_warm and not shares_encoder:
+            # While this thread loads another network, the old engine answers.
             newer.warm_up()
         return newer
 

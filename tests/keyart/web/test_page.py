@@ -195,10 +195,11 @@ def test_a_picture_tells_its_film_its_rating_and_its_audience(page: Page, poster
     page.locator(".hit >> nth=0", has_text="Midnight Ledger (1947)").wait_for()
     expect(page, "#expected").to_contain_text("stars expected")
     page.get_by_text("Tell more of it").click()
-    # The genre changes little: with two decimals, the text may stay the same.
-    with page.expect_response("**/api/cold-start?*genre=Horror*") as answered:
+    with page.expect_request("**/api/cold-start?*genre=Horror*"):
         page.get_by_role("checkbox", name="Horror").check()
-    expect(page, "#expected").to_contain_text(f"{answered.value.json()['expected']['mean']:.2f} stars expected")
+    # It may round to as many stars as without the genre.
+    answer = page.request.post("/api/cold-start?genre=Horror", data=poster.read_bytes()).json()
+    expect(page, "#expected").to_contain_text(f"★ {answer['expected']['mean']:.2f} stars expected")
     page.locator("#audience-size").click()
     expect(page, "#fans a >> nth=0").to_have_attribute(
         "href", f"/user?user={page.locator('#fans a').first.text_content()[5:]}"
