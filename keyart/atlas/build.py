@@ -86,8 +86,8 @@ def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progres
         raise NotBuiltError("no poster has features yet; run `keyart extract`")
     features, identity = film_features(store, rows), store.identity.as_dict()
     with exclusive(workspace.atlas_dir):
-        there = _there(workspace, identity)
-        method, seed = _said(there, options)
+        there = _existing(workspace, identity)
+        method, seed = _completed_options(there, options)
         before = there if there and _can_grow(there, features, method, seed, options) else None
         if before:
             basis, (films, how) = before.basis, _grown(before, features, progress)
@@ -106,7 +106,7 @@ def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progres
     return AtlasReport(atlas, how, n_drawn, tuple(_notes(atlas, len(features))))
 
 
-def _there(workspace: Workspace, identity: dict[str, Any]) -> Atlas | None:
+def _existing(workspace: Workspace, identity: dict[str, Any]) -> Atlas | None:
     """Open the atlas that is there, if it is of the features that are."""
     try:
         atlas = Atlas.open(workspace.atlas_dir)
@@ -116,8 +116,8 @@ def _there(workspace: Workspace, identity: dict[str, Any]) -> Atlas | None:
     return atlas if atlas.identity == identity else None
 
 
-def _said(there: Atlas | None, options: AtlasOptions) -> tuple[Method, int]:
-    """Say what is left open as it was said before, or as it is by default."""
+def _completed_options(there: Atlas | None, options: AtlasOptions) -> tuple[Method, int]:
+    """Fill unset options from the existing atlas, else with the defaults."""
     method = options.method or (there.method if there else Method.TSNE)
     seed = options.seed if options.seed is not None else there.seed if there else 0
     return Method(method), seed
@@ -125,11 +125,11 @@ def _said(there: Atlas | None, options: AtlasOptions) -> tuple[Method, int]:
 
 def _can_grow(there: Atlas, features: FilmFeatures, method: Method, seed: int, options: AtlasOptions) -> bool:
     as_before = (there.method, there.seed) == (method, seed)
-    return as_before and not options.anew and bool(_stays(there, features).any())
+    return as_before and not options.anew and bool(_unchanged(there, features).any())
 
 
-def _stays(there: Atlas, features: FilmFeatures) -> npt.NDArray[np.bool_]:
-    """Tell which films of an atlas are still there with the poster they had."""
+def _unchanged(there: Atlas, features: FilmFeatures) -> npt.NDArray[np.bool_]:
+    """Mark the films of an atlas that still have the same poster."""
     sha256s = dict(zip(features.movie_ids.tolist(), features.poster_sha256s, strict=True))
     posters = _Films.of(there).posters().items()
     return np.array([sha256s.get(movie_id) == sha256 for movie_id, sha256 in posters], bool)
@@ -152,7 +152,7 @@ def _laid_out(
 
 
 def _grown(before: Atlas, features: FilmFeatures, progress: Progress) -> tuple[_Films, str]:
-    stay = _Films.of(before).take(_stays(before, features))
+    stay = _Films.of(before).take(_unchanged(before, features))
     films, n_placed = stay, 0
     new = np.flatnonzero(~np.isin(features.movie_ids, stay.movie_ids))
     if len(new):

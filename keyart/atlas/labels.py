@@ -54,7 +54,7 @@ def _telling(inside: Counter[str], size: int, overall: Counter[str], n_films: in
 
 
 def _choices(sure: list[str], others: list[str]) -> Iterator[Sequence[str]]:
-    """Give the words that may make a name, the best first; a second cluster of the same words gets others."""
+    """List candidate labels, best first; a second cluster with the same words takes the next."""
     if sure:
         yield sure[:_N_WORDS]
     words = [*sure, *others][:_N_CANDIDATES]

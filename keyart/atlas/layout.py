@@ -159,7 +159,7 @@ def find_centroids(rows: FloatMatrix, n_clusters: int, seed: int) -> FloatMatrix
 
 
 def nearest_centroid(rows: FloatMatrix, centroids: FloatMatrix) -> Labels:
-    """Tell which cluster each film belongs to."""
+    """Assign each film to a cluster."""
     # Of |row - centroid|² the row's own length is the same for all centroids.
     nearest: Labels = np.argmax(rows @ centroids.T - (centroids**2).sum(axis=1) / 2, axis=1).astype(np.int32)
     return nearest

@@ -46,7 +46,7 @@ class Sheet:
 def assign(
     before: Iterable[Sheet], unchanged: set[int], new: Sequence[int], poster_sha256s: Mapping[int, str]
 ) -> list[Sheet]:
-    """Give each film a cell: the one it has, or the next free one."""
+    """Assign each film a cell: the one it has, or the next free one."""
     filled = [[movie_id for movie_id in sheet.movie_ids if movie_id in unchanged] for sheet in before]
     waiting = list(reversed(new))
     for movie_ids in filled:
