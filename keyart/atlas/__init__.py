@@ -1,1 +1,1 @@
-"""The atlas: all posters of a workspace on one map, in clusters that have names, and small pictures of them all."""
+"""The atlas: all posters of a workspace on one map, in named clusters, with sheets of small posters."""

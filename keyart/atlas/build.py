@@ -1,4 +1,4 @@
-"""The atlas of a workspace made, or brought up to date: films that stay keep their places."""
+"""Build the atlas of a workspace or update it; films that stay keep their positions."""
 
 from __future__ import annotations
 
@@ -24,14 +24,17 @@ from keyart.workspace.contents import current_features, list_posters
 from keyart.workspace.index import film_features
 from keyart.workspace.layout import Workspace
 
-# A film that was placed among others moves none of them; when many were, those that belong together may lie apart.
+# Placing a film moves no other; after many of them, similar films may lie apart.
 _MANY_PLACED = 0.2
 _N_TYPICAL = 6
 
 
 @dataclass(frozen=True)
 class AtlasOptions:
-    """What is wanted of an atlas; what is None stays as it was."""
+    """How an atlas is built; None keeps the setting of the existing atlas.
+
+    With `anew` all positions are computed, even where placing new films would do.
+    """
 
     method: Method | None = None
     n_clusters: int | None = None
@@ -41,7 +44,7 @@ class AtlasOptions:
 
 @dataclass(frozen=True)
 class AtlasReport:
-    """What became of an atlas."""
+    """An atlas that was saved, how it came about, and how many of its sheets were drawn."""
 
     atlas: Atlas
     how: str
@@ -76,7 +79,7 @@ class _Films:
 
 
 def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progress = silent) -> AtlasReport:
-    """Bring the atlas up to date with the posters: what is new is placed, what went is dropped, the rest stays.
+    """Update the atlas: new posters are placed, removed ones dropped, all others stay.
 
     Features are read in blocks, so that memory hardly grows with the catalog. Whatever interrupts it, the atlas is
     the old one or the new one.
@@ -86,9 +89,9 @@ def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progres
         raise NotBuiltError("no poster has features yet; run `keyart extract`")
     features, identity = film_features(store, rows), store.identity.as_dict()
     with exclusive(workspace.atlas_dir):
-        there = _existing(workspace, identity)
-        method, seed = _completed_options(there, options)
-        before = there if there and _can_grow(there, features, method, seed, options) else None
+        existing = _existing(workspace, identity)
+        method, seed = _settings(existing, options)
+        before = existing if existing and _can_grow(existing, features, method, seed, options) else None
         if before:
             basis, (films, how) = before.basis, _grown(before, features, progress)
         else:
@@ -107,31 +110,31 @@ def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progres
 
 
 def _existing(workspace: Workspace, identity: dict[str, Any]) -> Atlas | None:
-    """Open the atlas that is there, if it is of the features that are."""
+    """Open the existing atlas; None where there is none of these features."""
     try:
         atlas = Atlas.open(workspace.atlas_dir)
     except (NotBuiltError, DataError):
-        # What is damaged, or of another version, is made anew.
+        # A damaged atlas, or one of another version, is built anew.
         return None
     return atlas if atlas.identity == identity else None
 
 
-def _completed_options(there: Atlas | None, options: AtlasOptions) -> tuple[Method, int]:
-    """Fill unset options from the existing atlas, else with the defaults."""
-    method = options.method or (there.method if there else Method.TSNE)
-    seed = options.seed if options.seed is not None else there.seed if there else 0
+def _settings(existing: Atlas | None, options: AtlasOptions) -> tuple[Method, int]:
+    """Complete the options from the existing atlas, then from the defaults."""
+    method = options.method or (existing.method if existing else Method.TSNE)
+    seed = options.seed if options.seed is not None else existing.seed if existing else 0
     return Method(method), seed
 
 
-def _can_grow(there: Atlas, features: FilmFeatures, method: Method, seed: int, options: AtlasOptions) -> bool:
-    as_before = (there.method, there.seed) == (method, seed)
-    return as_before and not options.anew and bool(_unchanged(there, features).any())
+def _can_grow(existing: Atlas, features: FilmFeatures, method: Method, seed: int, options: AtlasOptions) -> bool:
+    as_before = (existing.method, existing.seed) == (method, seed)
+    return as_before and not options.anew and bool(_is_unchanged(existing, features).any())
 
 
-def _unchanged(there: Atlas, features: FilmFeatures) -> npt.NDArray[np.bool_]:
+def _is_unchanged(existing: Atlas, features: FilmFeatures) -> npt.NDArray[np.bool_]:
     """Mark the films of an atlas that still have the same poster."""
     sha256s = dict(zip(features.movie_ids.tolist(), features.poster_sha256s, strict=True))
-    posters = _Films.of(there).posters().items()
+    posters = _Films.of(existing).posters().items()
     return np.array([sha256s.get(movie_id) == sha256 for movie_id, sha256 in posters], bool)
 
 
@@ -152,7 +155,7 @@ def _laid_out(
 
 
 def _grown(before: Atlas, features: FilmFeatures, progress: Progress) -> tuple[_Films, str]:
-    stay = _Films.of(before).take(_unchanged(before, features))
+    stay = _Films.of(before).take(_is_unchanged(before, features))
     films, n_placed = stay, 0
     new = np.flatnonzero(~np.isin(features.movie_ids, stay.movie_ids))
     if len(new):
@@ -198,7 +201,7 @@ def _clusters(
 
 
 def _words(workspace: Workspace) -> dict[int, tuple[str, ...]]:
-    """List what each film may lend to a cluster's name: its genres, and what users tagged it with.
+    """List the words that may name a film's cluster: its genres and its tags.
 
     A tag that no two users ever gave to one film is one person's own, such as "in my queue".
     """
@@ -209,7 +212,7 @@ def _words(workspace: Workspace) -> dict[int, tuple[str, ...]]:
     for tag in tags:
         if tag.tag in shared:
             of_films[tag.movie_id].add(tag.tag)
-    # A tag that is also a genre of the film says nothing new.
+    # A tag that is also a genre of the film adds nothing.
     return {
         film.movie_id: (*film.genres, *sorted(of_films[film.movie_id] - {genre.casefold() for genre in film.genres}))
         for film in films

@@ -1,4 +1,4 @@
-"""What clusters are called: by the genres and tags that are commoner in them than in the whole catalog."""
+"""Name clusters by the genres and tags that are more frequent in them than in the whole catalog."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from math import log, sqrt
 
 _N_WORDS = 3
 _N_CANDIDATES = 8
-# So many films of the usual mix are added to every cluster before it is compared, so that a few films prove little.
+# Pseudo-count: this many films with the usual frequencies are added to every cluster, so that a few films prove little.
 _SMOOTHING = 10
 _LEAST_FILMS = 3
-# In standard deviations of what chance gives: a word may be commoner by accident, and there are many words.
+# In standard deviations of a random cluster: with many words, some are more frequent by chance.
 _SURE_DEVIATION = 2.5
 
 
 def name_clusters(clusters: Sequence[int], words: Sequence[Sequence[str]], n_clusters: int) -> list[str]:
-    """Name clusters by what is commoner in them than elsewhere.
+    """Name each cluster by its words of highest weight; no two names are the same.
 
-    Words are ordered by what they tell of a cluster: their share there, times the logarithm of how much commoner they
-    are there than in all films. The share keeps out what three films in a thousand have, the logarithm what all have.
-    Words that chance does not explain make the name by themselves, where there are some.
+    The weight is the share of films with the word, times the logarithm of its ratio to the share in all films. The
+    share excludes words of three films in a thousand, the logarithm words of all films. Where some words are
+    significant, only they make the name.
     """
     overall = Counter(word for of_film in words for word in of_film)
     inside = [Counter[str]() for _ in range(n_clusters)]
@@ -31,16 +31,18 @@ def name_clusters(clusters: Sequence[int], words: Sequence[Sequence[str]], n_clu
     names: list[str] = []
     taken: list[set[str]] = []
     for cluster in range(n_clusters):
-        sure, others = _telling(inside[cluster], sizes[cluster], overall, len(clusters))
-        # The same words in another order are no other name.
-        words_of_name = next((chosen for chosen in _choices(sure, others) if set(chosen) not in taken), ())
-        taken.append(set(words_of_name))
-        names.append(" · ".join(words_of_name) or f"cluster {cluster + 1}")
+        sure, others = _frequent_words(inside[cluster], sizes[cluster], overall, len(clusters))
+        # The same words in another order are the same name.
+        name_words = next((chosen for chosen in _choices(sure, others) if set(chosen) not in taken), ())
+        taken.append(set(name_words))
+        names.append(" · ".join(name_words) or f"cluster {cluster + 1}")
     return names
 
 
-def _telling(inside: Counter[str], size: int, overall: Counter[str], n_films: int) -> tuple[list[str], list[str]]:
-    """List the words that are commoner in a cluster, most telling first: those that chance does not explain, others."""
+def _frequent_words(
+    inside: Counter[str], size: int, overall: Counter[str], n_films: int
+) -> tuple[list[str], list[str]]:
+    """List the words that are more frequent in a cluster, by weight: significant ones, and others."""
     scores, sure = {}, set()
     for word, n in inside.items():
         usual = overall[word] / n_films
@@ -54,7 +56,7 @@ def _telling(inside: Counter[str], size: int, overall: Counter[str], n_films: in
 
 
 def _choices(sure: list[str], others: list[str]) -> Iterator[Sequence[str]]:
-    """List candidate labels, best first; a second cluster with the same words takes the next."""
+    """Yield candidates for a name, best first; a second cluster with the same words gets the next one."""
     if sure:
         yield sure[:_N_WORDS]
     words = [*sure, *others][:_N_CANDIDATES]

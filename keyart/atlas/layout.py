@@ -1,7 +1,7 @@
-"""Where posters lie on the map, and in which cluster: from their features to two numbers each.
+"""Positions and clusters of posters on the map, computed from their features.
 
-Features are read in blocks; what is kept of a film is its row in a truncated basis, of length 1, whose inner products
-are nearly the cosines that `keyart similar` goes by. Everything else is computed from these rows.
+Features are read in blocks and reduced to rows of length 1 in a truncated basis, whose inner products approximate the
+cosines of `keyart similar`. Everything else is computed from these rows.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from index.vectors import FloatMatrix, faults, unit_rows
 
 Labels = npt.NDArray[np.int32]
 
-# Of 2,000 real posters, 100 directions keep 88 of 100 nearest neighbors and 50 keep 76; what more of them keep is
-# hardly seen on the map.
+# Of 2,000 real posters, 100 directions keep 88 of 100 nearest neighbors and 50 keep 76; more make little difference on
+# the map.
 _RANK = 100
 _PERPLEXITY = 30
 _N_NEIGHBORS = 10
@@ -39,14 +39,14 @@ _GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
 
 
 class Method(StrEnum):
-    """How rows become places in a plane."""
+    """How rows are laid out in a plane."""
 
     TSNE = "tsne"
     UMAP = "umap"
 
 
 def sound(features: FilmFeatures) -> npt.NDArray[np.intp]:
-    """Name the films whose features can be compared."""
+    """Return the rows of films whose features are finite and not zero."""
     wrong: list[int] = []
     start = 0
     for block in features.blocks():
@@ -56,13 +56,13 @@ def sound(features: FilmFeatures) -> npt.NDArray[np.intp]:
 
 
 def find_basis(features: FilmFeatures, seed: int) -> FloatMatrix:
-    """Find the directions in which posters differ most."""
+    """Compute the directions in which posters differ most, of shape (n_features, rank)."""
     rank = min(_RANK, len(features), features.n_features)
     return fit_basis(features, rank, None, np.random.default_rng(seed))[0]
 
 
 def reduce(features: FilmFeatures, basis: FloatMatrix, advance: Callable[[int], None] = lambda _: None) -> FloatMatrix:
-    """Write posters in few numbers."""
+    """Project posters onto a basis; rows have length 1."""
     rows = np.zeros((len(features), basis.shape[1]), np.float32)
     start = 0
     for block in features.blocks():
@@ -73,11 +73,10 @@ def reduce(features: FilmFeatures, basis: FloatMatrix, advance: Callable[[int], 
 
 
 def lay_out(rows: FloatMatrix, method: Method, seed: int) -> FloatMatrix:
-    """Lay films out in a plane, so that those alike are near each other.
+    """Lay films out in a plane, similar ones near each other; positions of shape (n, 2) in [-1, 1].
 
-    Of rows of length 1, Euclidean neighbors are those of the cosine. The first layout is that of the two directions in
-    which the rows vary most, which keeps the large shape of the map the same from one run to the next.
-
+    For rows of length 1, Euclidean neighbors are those of the cosine. The layout starts from the first two principal
+    components, which keeps the large shape of the map the same from one run to the next.
 
     References
     ----------
@@ -87,7 +86,7 @@ def lay_out(rows: FloatMatrix, method: Method, seed: int) -> FloatMatrix:
     .. [3] L. McInnes, J. Healy, J. Melville, "UMAP: uniform manifold approximation and projection", 2018.
     """
     if len(rows) < 4:
-        # Three posters are as far from each other as one likes.
+        # t-SNE needs four; so few posters have no layout worth computing.
         return apart(np.zeros((len(rows), 2), np.float32), gap=0.5)
     first = _principal_plane(rows)
     layout = _tsne(rows, first, seed) if method is Method.TSNE else _umap(rows, first, seed)
@@ -96,7 +95,7 @@ def lay_out(rows: FloatMatrix, method: Method, seed: int) -> FloatMatrix:
 
 
 def place(new: FloatMatrix, rows: FloatMatrix, positions: FloatMatrix) -> FloatMatrix:
-    """Place new films on a map that is there: among the films that they are most like.
+    """Place new films on an existing map, among their nearest neighbors.
 
     References
     ----------
@@ -114,22 +113,22 @@ def place(new: FloatMatrix, rows: FloatMatrix, positions: FloatMatrix) -> FloatM
 
 
 def _densest(places: FloatMatrix, weights: FloatMatrix) -> FloatMatrix:
-    """Find where places crowd: (m, k, 2) and their (m, k) weights to (m, 2).
+    """Find the densest point of weighted positions: (m, k, 2) and (m, k) to (m, 2).
 
-    The neighbors of a film often lie in two or three parts of the map, and their plain mean amid none of these: of 200
-    real posters placed so, 21 of 100 nearest were found among the 30 nearest on the map, and 42 of 100 placed thus.
+    The neighbors of a film often lie in two or three parts of the map, and their mean in none of these: of 200 real
+    posters, 21 of 100 nearest were among the 30 nearest on the map when placed at the mean, and 42 when placed so.
     """
     found = np.median(places, axis=1)
     for _ in range(_N_SHIFTS):
         apart_ = ((places - found[:, None]) ** 2).sum(axis=2)
-        # What is far from all counts evenly, in place of not at all.
+        # Far from all of them, weights are even rather than zero.
         pull = weights * (np.exp(-apart_ / (2 * _BANDWIDTH**2)) + 1e-9)
         found = np.einsum("mk,mkd->md", pull / pull.sum(axis=1, keepdims=True), places)
     return found.astype(np.float32)
 
 
 def apart(positions: FloatMatrix, *, taken: FloatMatrix | None = None, gap: float = _GAP) -> FloatMatrix:
-    """Move films off each other: each along a spiral, until it is alone."""
+    """Move films that are nearer than `gap` to another, each along a spiral to a free position."""
     moved = positions.copy()
     settled = np.empty((0, 2), np.float32) if taken is None else taken
     crowded = _crowded(moved, settled, gap)
@@ -141,12 +140,12 @@ def apart(positions: FloatMatrix, *, taken: FloatMatrix | None = None, gap: floa
 
 
 def default_n_clusters(n_films: int) -> int:
-    """Choose a number of clusters that a legend can hold."""
+    """Choose a number of clusters that fits a legend, by the number of films."""
     return int(np.clip(round(np.sqrt(n_films) / 2), _FEWEST_CLUSTERS, _MOST_CLUSTERS))
 
 
 def find_centroids(rows: FloatMatrix, n_clusters: int, seed: int) -> FloatMatrix:
-    """Part films into clusters of posters that are alike, by k-means.
+    """Cluster films by k-means; centroids by descending size of their clusters.
 
     References
     ----------
@@ -159,18 +158,18 @@ def find_centroids(rows: FloatMatrix, n_clusters: int, seed: int) -> FloatMatrix
 
 
 def nearest_centroid(rows: FloatMatrix, centroids: FloatMatrix) -> Labels:
-    """Assign each film to a cluster."""
-    # Of |row - centroid|² the row's own length is the same for all centroids.
+    """Return the number of each film's nearest centroid."""
+    # In |row - centroid|² the row's own length is the same for all centroids.
     nearest: Labels = np.argmax(rows @ centroids.T - (centroids**2).sum(axis=1) / 2, axis=1).astype(np.int32)
     return nearest
 
 
 def _principal_plane(rows: FloatMatrix) -> FloatMatrix:
-    """Project rows onto the two directions in which they vary most, as small as t-SNE wants its beginning."""
+    """Project rows onto their first two principal components, scaled down as t-SNE needs its initial layout."""
     centered = rows - rows.mean(axis=0)
     values, vectors = np.linalg.eigh(centered.T @ centered)
     axes = vectors[:, np.argsort(-values)[:2]]
-    # Which way an axis points is left open by the decomposition, and must not turn the map around.
+    # The decomposition leaves the sign of an axis open, which must not mirror the map.
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
     plane = np.zeros((len(rows), 2), np.float32)
     plane[:, : axes.shape[1]] = centered @ axes
@@ -186,7 +185,7 @@ def _tsne(rows: FloatMatrix, first: FloatMatrix, seed: int) -> FloatMatrix:
 
 def _umap(rows: FloatMatrix, first: FloatMatrix, seed: int) -> FloatMatrix:
     umap = _library("umap")
-    # A seed makes UMAP keep to one thread, and say so unless it is told that this is meant.
+    # With a seed UMAP uses one thread, and warns unless n_jobs is 1.
     n_neighbors = min(15, len(rows) - 1)
     layout = umap.UMAP(n_neighbors=n_neighbors, init=first / first.std() * 5, random_state=seed, n_jobs=1)
     fitted: FloatMatrix = layout.fit_transform(rows)
@@ -206,7 +205,7 @@ def _library(name: str) -> Any:
 
 
 def _crowded(positions: FloatMatrix, settled: FloatMatrix, gap: float) -> npt.NDArray[np.intp]:
-    """Name the films that are too near to another; of two that are both to be moved, the later one."""
+    """Return the rows that are too near to another; of two movable films the later one."""
     near = {later for _, later in cKDTree(positions).query_pairs(gap)}
     if len(settled) and len(positions):
         near |= set(np.flatnonzero(cKDTree(settled).query(positions)[0] < gap).tolist())
@@ -214,7 +213,7 @@ def _crowded(positions: FloatMatrix, settled: FloatMatrix, gap: float) -> npt.ND
 
 
 def _free_place(position: FloatMatrix, tree: cKDTree, others: FloatMatrix, gap: float) -> FloatMatrix:
-    """Find the nearest place on a spiral that neither the films of the tree nor the others are near."""
+    """Find the nearest position on a spiral that is free of the films of the tree and of the others."""
     for step in count(1):
         angle, radius = step * _GOLDEN_ANGLE, 1.2 * gap * np.sqrt(step)
         tried: FloatMatrix = position + np.float32(radius) * np.array([np.cos(angle), np.sin(angle)], np.float32)

@@ -1,4 +1,4 @@
-"""An atlas as it is kept: a record that names its sheets and its arrays, written last.
+"""The stored form of an atlas: a record that names its sheets and arrays, written last.
 
 Owns the folder ``atlas``: ``atlas.json``, ``atlas-….npz`` and ``sheet-….webp``.
 """
@@ -21,7 +21,7 @@ _NAME, _KIND, _VERSION = "atlas", "keyart-atlas", 1
 
 @dataclass(frozen=True)
 class Cluster:
-    """Films with posters that are alike."""
+    """Films with similar posters; `typical` are the movie_ids nearest to the centroid, nearest first."""
 
     name: str
     n_films: int
@@ -30,19 +30,19 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Atlas:
-    """All posters of a workspace on one map."""
+    """All posters of a workspace on one map; arrays of n films are in ascending order of movie_id."""
 
     identity: dict[str, Any]
     method: str
     seed: int
     movie_ids: npt.NDArray[np.int64]
     poster_sha256s: npt.NDArray[np.bytes_]
-    rows: npt.NDArray[np.float32]
-    positions: npt.NDArray[np.float32]
-    is_placed: npt.NDArray[np.bool_]
-    labels: npt.NDArray[np.int32]
-    basis: npt.NDArray[np.float32]
-    centroids: npt.NDArray[np.float32]
+    rows: npt.NDArray[np.float32]  # (n, rank), of length 1
+    positions: npt.NDArray[np.float32]  # (n, 2), in [-1, 1]
+    is_placed: npt.NDArray[np.bool_]  # placed among others after the layout was computed
+    labels: npt.NDArray[np.int32]  # cluster numbers
+    basis: npt.NDArray[np.float32]  # (n_features, rank)
+    centroids: npt.NDArray[np.float32]  # (n_clusters, rank)
     clusters: tuple[Cluster, ...]
     sheets: tuple[Sheet, ...]
 
@@ -50,7 +50,7 @@ class Atlas:
         return len(self.movie_ids)
 
     def save(self, folder: Path) -> None:
-        """Write the atlas in place of the one that was there; its sheets are there already."""
+        """Replace the stored atlas; its sheets have been drawn before."""
         content = {
             "identity": self.identity,
             "method": self.method,

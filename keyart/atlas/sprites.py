@@ -1,7 +1,7 @@
-"""Sheets of small posters: a thousand pictures in one file, for a page that shows all of them at once.
+"""Sheets of small posters (sprites): a thousand in one file, for a page that shows all of them at once.
 
-A sheet is named by what is on it, so that one whose films and posters stay is neither drawn nor sent again. Which film
-stands in which cell, its list of movie_ids says; a row of another table never does.
+A sheet is named by a hash of its content, so an unchanged one is neither drawn nor sent again. Its list of movie_ids,
+not a row of another table, says which film is in which cell.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ SHEET_FILMS = N_COLUMNS * N_COLUMNS
 _EMPTY = "#8d8a84"
 _QUALITY = 80
 _N_READERS = 4
-# What the pictures look like is part of what a sheet is named by; another way of drawing gets another number.
+# Part of the hash that names a sheet; change the number when the way of drawing changes.
 _RECIPE = f"1 {CELL_WIDTH}x{CELL_HEIGHT} webp {_QUALITY}"
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A sheet of small posters."""
+    """A sheet: its file name, and the film in each cell, row by row."""
 
     name: str
     movie_ids: tuple[int, ...]
@@ -46,7 +46,7 @@ class Sheet:
 def assign(
     before: Iterable[Sheet], unchanged: set[int], new: Sequence[int], poster_sha256s: Mapping[int, str]
 ) -> list[Sheet]:
-    """Assign each film a cell: the one it has, or the next free one."""
+    """Assign each film a cell: unchanged films keep theirs, new ones get the next free one."""
     filled = [[movie_id for movie_id in sheet.movie_ids if movie_id in unchanged] for sheet in before]
     waiting = list(reversed(new))
     for movie_ids in filled:
@@ -63,7 +63,7 @@ def draw(
     poster_paths: Mapping[int, Path],
     advance: Callable[[int], None] = lambda _: None,
 ) -> int:
-    """Draw the sheets that are not there yet."""
+    """Draw the sheets that are missing; returns how many."""
     n_drawn = 0
     for sheet in sheets:
         if not (folder / sheet.name).is_file():
@@ -76,7 +76,7 @@ def draw(
 
 
 def remove_others(sheets: Iterable[Sheet], folder: Path) -> None:
-    """Remove sheets that no record names any more."""
+    """Remove the files of sheets that are no longer used."""
     kept = {sheet.name for sheet in sheets}
     for path in folder.glob("sheet-*.webp"):
         if path.name not in kept:
@@ -84,10 +84,7 @@ def remove_others(sheets: Iterable[Sheet], folder: Path) -> None:
 
 
 def along_the_map(positions: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
-    """Order films so that those near each other on the map get onto the same sheet.
-
-    Whoever looks at a part of the map closely then needs few sheets.
-
+    """Order films along a Z-curve, so that a part of the map needs few sheets.
 
     References
     ----------
