@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Self, TypeVar, overload
+from typing import Any, Self, TypeGuard, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -42,8 +42,8 @@ _log = logging.getLogger(__name__)
 Part = TypeVar("Part")
 Place = TypeVar("Place")
 
-FilmOrImage = str | int | Image | Embedding
-"""A title, a movie_id, an image, or an embedding of shape (n_features,)."""
+FilmOrImage = str | int | Film | Image | Path | bytes | Embedding
+"""A title, a movie_id, a film, an image (or its path or content), or an embedding of shape (n_features,)."""
 
 # Pixels and features of as many images are in memory at once: 150 kB each, and 100 kB.
 _BATCH_IMAGES = 256
@@ -86,6 +86,7 @@ class Engine:
         self._hybrid = hybrid
         self._recommenders: dict[str, UserRecommender] = {}
         self._recommenders_lock = Lock()
+        self._is_closed = False
         self._encoder_lock = Lock()
         self._loaded_encoder: WorkspaceEncoder | None = None
 
@@ -142,6 +143,7 @@ class Engine:
 
     def close(self) -> None:
         """Close the files of the workspace. The engine answers nothing after that."""
+        self._is_closed = True
         self._catalog.close()
         if self._index is not None:
             self._index.close()
@@ -196,7 +198,12 @@ class Engine:
         UnknownFilmError
             No film matches, or several do; the message lists close matches.
         """
-        return self._catalog.find(film) if isinstance(film, str) else self._catalog.film(film)
+        self._check_open()
+        if isinstance(film, str):
+            return self._catalog.find(film)
+        if isinstance(film, bool) or not isinstance(film, int | np.integer):
+            raise TypeError(f"expected a title or a movie_id, received {film!r}")
+        return self._catalog.film(int(film))
 
     @overload
     def similar(  # type: ignore[overload-overlap]  # a str is a sequence of str
@@ -234,9 +241,10 @@ class Engine:
 
         Parameters
         ----------
-        query : str, int, Image, ndarray of shape (n_features,), or a sequence of these
-            A title (with or without year), a movie_id, an image, or an embedding as `embed` returns it. An array of
-            shape (n, n_features) holds n embeddings. The images of a sequence are embedded in batches.
+        query : str, int, Film, Image, Path, bytes, ndarray of shape (n_features,), or a sequence of these
+            A title (with or without year), a movie_id, a film, an image (or its path or content), or an embedding as
+            `embed` returns it. An array of shape (n, n_features) holds n embeddings. The images of a sequence are
+            embedded in batches.
         k : int, default 10
             How many films; fewer are returned where there are fewer.
         alpha : float in [0, 1] or "auto", default "auto"
@@ -266,10 +274,15 @@ class Engine:
         ValueError
             `k` or `alpha` is out of range.
         """
-        wanted = options or SimilarOptions(k, alpha, filter, fold_artwork)
-        if isinstance(query, str | int | np.integer | Image) or (isinstance(query, np.ndarray) and query.ndim == 1):
+        self._check_open()
+        given = SimilarOptions(k, alpha, filter, fold_artwork)
+        if options is not None and given != SimilarOptions():
+            raise TypeError("similar takes either options or k, alpha, filter and fold_artwork, received both")
+        wanted = given if options is None else options
+        if _is_query(query):
             return self._similar(query, wanted)
-        return self._similar_to_each(list(query), wanted)
+        queries: list[FilmOrImage] = [Image(one) if isinstance(one, Path | bytes) else one for one in _listed(query)]
+        return self._similar_to_each(queries, wanted)
 
     def embed(self, images: Sequence[ImageSource]) -> npt.NDArray[np.float32]:
         """Compute the embeddings of images: the features that posters are compared by.
@@ -293,7 +306,10 @@ class Engine:
         ConfigError, FetchError
             The encoder cannot be loaded.
         """
-        identity = self.encoder.identity
+        self._check_open()
+        if isinstance(images, ImageSource):
+            raise TypeError("embed takes a sequence of images, received a single one; put it into a list")
+        images, identity = list(images), self.encoder.identity
         rows = np.empty((len(images), identity.n_features), np.float32)
         for start in range(0, len(images), _BATCH_IMAGES):
             batch = [as_image(source) for source in images[start : start + _BATCH_IMAGES]]
@@ -346,6 +362,7 @@ class Engine:
         DataError
             The features are pooled or damaged, or a row is zero.
         """
+        self._check_open()
         films = self.find(first), self.find(second)
         if self._index is None:
             raise NotBuiltError(NO_INDEX)
@@ -391,7 +408,10 @@ class Engine:
         ValueError
             `k` or `n_users` is out of range.
         """
+        self._check_open()
         SimilarOptions(k)
+        if isinstance(films, NewFilm) or not all(isinstance(film, NewFilm) for film in films):
+            raise TypeError("cold_start takes a sequence of NewFilm, as in cold_start([NewFilm('poster.jpg')])")
         if n_users < 0:
             raise ValueError(f"n_users should be 0 or more, received {n_users}")
         known = self._catalog.genres()
@@ -427,21 +447,33 @@ class Engine:
         ValueError
             A rating, `k` or `fresh` is out of range.
         """
+        self._check_open()
         SimilarOptions(k)
         if fresh is not None and not 0 <= fresh <= 1:
             raise ValueError(f"fresh should be from 0 to 1, received {fresh}")
+        if isinstance(user, bool) or not isinstance(user, int | np.integer | Mapping):
+            raise TypeError(f"expected a user_id or a mapping of movie_id to stars, received {user!r}")
         recommender = self._recommender(model)
-        if not isinstance(user, Mapping):
+        if isinstance(user, int | np.integer):
             return recommender.for_user(int(user), k, fresh)
         for movie_id, stars in user.items():
+            if not isinstance(movie_id, int | np.integer):
+                raise TypeError(f"expected ratings by movie_id, received the key {movie_id!r}")
             if not 0.5 <= stars <= 5:
                 raise ValueError(f"expected a rating from 0.5 to 5, received {stars} for the film {movie_id}")
         return recommender.for_ratings(history_of(list(user), list(user.values())), k, fresh)
 
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ValueError("the engine is closed; open the workspace again with keyart.open")
+
     def _similar(self, query: FilmOrImage, options: SimilarOptions) -> SimilarFilms:
+        if isinstance(query, Film):
+            query = query.movie_id
+        if isinstance(query, Path | bytes):
+            query = Image(query)
         if isinstance(query, str | int | np.integer):
-            film = self.find(query if isinstance(query, str) else int(query))
-            return self._look_alikes.of_film(film, options)
+            return self._look_alikes.of_film(self.find(query), options)
         if self._index is None:
             raise NotBuiltError(NO_INDEX)
         if isinstance(query, Image):
@@ -513,6 +545,22 @@ class Engine:
             raise NotBuiltError(NO_INDEX)
         store = self._store if self._index is not None else _if_built(FeatureStore.open, self._workspace.features_dir)
         return ColdStarter(model, store, self._index, self._catalog, self._poster_paths, self._embed_batch)
+
+
+def _is_query(value: object) -> TypeGuard[FilmOrImage]:
+    if isinstance(value, np.ndarray):
+        return value.ndim == 1
+    return isinstance(value, str | int | np.integer | Film | Image | Path | bytes) and not isinstance(value, bool)
+
+
+def _listed(queries: object) -> list[FilmOrImage]:
+    listed: list[Any] = list(queries) if isinstance(queries, Iterable) else [queries]
+    if wrong := [query for query in listed if not _is_query(query)]:
+        raise TypeError(
+            "similar takes a title, a movie_id, a film, an image, an embedding or a list of these, received "
+            f"{type(wrong[0]).__name__}"
+        )
+    return listed
 
 
 def _if_built(open_part: Callable[[Place], Part], place: Place) -> Part | None:

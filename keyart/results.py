@@ -135,6 +135,9 @@ class SimilarFilms:
     def __len__(self) -> int:
         return len(self.hits)
 
+    def __getitem__(self, row: int) -> Hit:
+        return self.hits[row]
+
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain values, as ``keyart similar --json`` prints them.
 
@@ -160,7 +163,7 @@ class SimilarFilms:
         return _frame([hit.to_dict() for hit in self.hits], HIT_COLUMNS)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Explanation:
     """What each region of two posters contributes to their similarity.
 

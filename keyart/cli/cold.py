@@ -227,7 +227,7 @@ def _curve_table(curve: FewShotCurve) -> str:
 
 
 def crossover_line(curve: FewShotCurve) -> str:
-    """Say from how many ratings on these tell more than content.
+    """Describe from how many ratings on they predict better than content.
 
     Parameters
     ----------

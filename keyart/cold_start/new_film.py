@@ -77,7 +77,7 @@ class NewFilm(Titled):
         return super().label if self.title else self.image.name
 
 
-class _Wrong(ConfigError):
+class InvalidFieldError(ConfigError):
     """An invalid description of a film, and its field."""
 
     def __init__(self, what: str, message: str) -> None:
@@ -99,14 +99,16 @@ def describe(
     """Validate the description of a film, genres separated by |; ConfigError where a field is invalid."""
     parsed = parse_title(title)
     if year is not None and parsed.year and year != parsed.year:
-        raise _Wrong("title", f"{title!r} is of {parsed.year}, but {year} is given as the year; leave one of them out")
+        raise InvalidFieldError(
+            "title", f"{title!r} is of {parsed.year}, but {year} is given as the year; leave one of them out"
+        )
     year = parsed.year if year is None else year
     _check_year(year)
     spelled = _spelled(split_genres(genres), known_genres)
     try:
         imdb = parse_imdb_id(imdb_id)
     except ValueError as error:
-        raise _Wrong("imdb_id", str(error)) from None
+        raise InvalidFieldError("imdb_id", str(error)) from None
     return NewFilm(poster, parsed.title, year, spelled, parsed.alternatives, movie_id, tmdb_id, imdb)
 
 
@@ -118,14 +120,14 @@ def checked(film: NewFilm, known_genres: Sequence[str]) -> NewFilm:
 
 def _check_year(year: int | None) -> None:
     if year is not None and not FIRST_YEAR <= year <= last_year():
-        raise _Wrong("year", f"expected a year from {FIRST_YEAR} to {last_year()}, received {year}")
+        raise InvalidFieldError("year", f"expected a year from {FIRST_YEAR} to {last_year()}, received {year}")
 
 
 def _spelled(genres: tuple[str, ...], known_genres: Sequence[str]) -> tuple[str, ...]:
     try:
         return match_genres(genres, known_genres) if known_genres else genres
     except ConfigError as error:
-        raise _Wrong("genres", str(error)) from None
+        raise InvalidFieldError("genres", str(error)) from None
 
 
 def last_year() -> int:
@@ -171,7 +173,7 @@ def _of_row(row: Row, known_genres: Sequence[str], *, titled: bool) -> NewFilm:
             tmdb_id=_number(row, "tmdb_id"),
             imdb_id=row.values.get("imdb_id", ""),
         )
-    except _Wrong as error:
+    except InvalidFieldError as error:
         raise DataError(f"{row.path}, line {row.line}, column {error.what}: {error}") from None
 
 

@@ -158,7 +158,12 @@ class SimilarOptions:
     fold_artwork: bool = False
 
     def __post_init__(self) -> None:
-        if self.k < 1:
-            raise ValueError(f"k should be 1 or more, received {self.k}")
-        if self.alpha != "auto" and not (isinstance(self.alpha, int | float) and 0.0 <= self.alpha <= 1.0):
+        if isinstance(self.k, bool) or not isinstance(self.k, int | np.integer) or self.k < 1:
+            raise ValueError(f"k should be a whole number of 1 or more, received {self.k!r}")
+        object.__setattr__(self, "k", int(self.k))
+        if self.alpha == "auto":
+            return
+        is_number = isinstance(self.alpha, int | float | np.number) and not isinstance(self.alpha, bool)
+        if not is_number or not 0.0 <= self.alpha <= 1.0:
             raise ValueError(f"alpha should be 'auto' or a number from 0 to 1, received {self.alpha!r}")
+        object.__setattr__(self, "alpha", float(self.alpha))

@@ -150,8 +150,14 @@ def test_threads_that_ask_at_once_load_each_part_once(
 def test_a_closed_engine_answers_nothing(home: Path) -> None:
     with keyart.open(home) as engine:
         pass
-    with pytest.raises(Exception, match="closed"):
-        engine.similar("The Harbour")
+    for ask in (
+        lambda: engine.similar(1),
+        lambda: engine.find(1),
+        lambda: engine.explain(1, 3),
+        lambda: engine.embed([]),
+    ):
+        with pytest.raises(ValueError, match="the engine is closed"):
+            ask()
 
 
 @pytest.mark.parametrize("name", ["", "ratings.csv"])
@@ -161,3 +167,56 @@ def test_recommenders_work_without_a_workspace(movielens: Path, name: str) -> No
     (found,) = model.similar_items([1], k=1)
     # Films 1 and 2 are liked by the same users.
     assert found.ids.tolist() == [2]
+
+
+def test_a_film_and_the_path_or_content_of_an_image_are_queries_too(home: Path, poster_folder: Path) -> None:
+    path = poster_folder / "5.jpg"
+    with keyart.open(home) as engine:
+        assert engine.similar(engine.find(1)).hits == engine.similar(1).hits
+        expected = engine.similar(keyart.Image(path)).hits
+        assert engine.similar(path).hits == engine.similar(path.read_bytes()).hits == expected
+        assert engine.similar([path, 1])[0].hits == expected
+
+
+@pytest.mark.parametrize("query", [None, 4.5, True, [None], object()])
+def test_a_query_of_another_type_is_a_mistake(home: Path, query: object) -> None:
+    with keyart.open(home) as engine, pytest.raises(TypeError, match="similar takes a title"):
+        engine.similar(query)  # type: ignore[call-overload]
+
+
+def test_options_and_arguments_together_are_a_mistake(home: Path) -> None:
+    with keyart.open(home) as engine, pytest.raises(TypeError, match="received both"):
+        engine.similar(1, k=3, options=keyart.SimilarOptions(k=1))
+
+
+def test_a_single_image_or_film_where_several_are_taken_is_a_mistake(home: Path, poster_folder: Path) -> None:
+    path = poster_folder / "5.jpg"
+    with keyart.open(home) as engine:
+        for single in (path, str(path), path.read_bytes(), keyart.Image(path)):
+            with pytest.raises(TypeError, match="put it into a list"):
+                engine.embed(single)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="sequence of NewFilm"):
+            engine.cold_start(keyart.NewFilm(path))  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="sequence of NewFilm"):
+            engine.cold_start([path])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("user", [42.7, "42", True, {"The Harbour": 5.0}])
+def test_a_user_of_another_type_is_a_mistake(home: Path, user: object) -> None:
+    keyart.pipeline.fit(home, "most-rated")
+    with keyart.open(home) as engine, pytest.raises(TypeError, match="expected"):
+        engine.recommend(user, model="most-rated")  # type: ignore[arg-type]
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    options = keyart.SimilarOptions(np.int64(3), np.float32(0.5))  # type: ignore[arg-type]
+    assert (type(options.k), type(options.alpha)) == (int, float)
+
+
+def test_explanations_can_be_compared_and_hits_picked(home: Path) -> None:
+    with keyart.open(home) as engine:
+        explanation = engine.explain(1, 3)
+        assert explanation == explanation
+        assert explanation != engine.explain(1, 2)
+        found = engine.similar(1)
+        assert found[0] == found.hits[0]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from catalog.errors import ConfigError, DataError
-from keyart.cli.options import workspace_options
+from keyart.cli.options import check_one_format, workspace_options
 from keyart.cli.output import print_notes
 
 if TYPE_CHECKING:
@@ -51,8 +51,7 @@ def command(
     films at once. The audience are the users who would like the film most, never those to whom it is below their own
     average.
     """
-    if as_json and as_csv:
-        raise ConfigError("--json and --csv both want standard output; name one")
+    check_one_format(as_json=as_json, as_csv=as_csv)
     from keyart.cli.quiet import import_tensorflow_quietly
     from keyart.engine import Engine
 

@@ -14,7 +14,7 @@ import click
 from catalog.errors import ConfigError
 from keyart.cli.cold import COLD_OPTIONS, check_options, cold_options, evaluate_cold_start
 from keyart.cli.estimates import cells, estimate, nulled, number
-from keyart.cli.options import set_option, workspace_options
+from keyart.cli.options import check_one_format, set_option, workspace_options
 
 if TYPE_CHECKING:
     from cf.evaluation.evaluation import Scorecard
@@ -97,8 +97,7 @@ def command(
     With --cold, MODEL is a model of the cold start, and all are compared without any: AUC, Recall@20 and NDCG@10 of
     films hidden with all their ratings, beside genres and years alone.
     """
-    if as_json and as_csv:
-        raise ConfigError("--json and --csv both want standard output; name one")
+    check_one_format(as_json=as_json, as_csv=as_csv)
     check_options(context, cold=cold)
     asked = {name: split.pop(name) for name in COLD_OPTIONS}
     if cold:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from catalog.errors import ConfigError
-from keyart.cli.options import workspace_options
+from keyart.cli.options import check_one_format, workspace_options
 from keyart.cli.output import print_notes
 
 if TYPE_CHECKING:
@@ -69,8 +69,7 @@ def command(
     TOPIC is best, most-rated or genres, of the ratings; or biases, clusters or map, of what a model that `keyart fit`
     has fitted learned of the films; or ratings: all of them, joined with titles, into the Parquet file --out.
     """
-    if as_json and as_csv:
-        raise ConfigError("--json and --csv both want standard output; name one")
+    check_one_format(as_json=as_json, as_csv=as_csv)
     if sheet and topic != "map":
         raise ConfigError(f"--sheet draws the map; there is no picture of {topic}")
     if (out is None) is (topic == "ratings"):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from catalog.errors import ConfigError
-from keyart.cli.options import Share, workspace_options
+from keyart.cli.options import Share, check_one_format, workspace_options
 from keyart.cli.output import print_notes
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ def command(
     """
     if (user is None) == (ratings_path is None):
         raise ConfigError("name either a user, as in `keyart recommend 42`, or --ratings FILE")
-    if as_json and as_csv:
-        raise ConfigError("--json and --csv both want standard output; name one")
+    check_one_format(as_json=as_json, as_csv=as_csv)
     from keyart.recommend.recommendations import recommend, recommend_new
     from keyart.workspace.layout import Workspace
 

@@ -1,6 +1,6 @@
 // One look-alike: its poster, its numbers, and why.
 import { poster, titled } from "./film.js";
-import { element } from "./parts.js";
+import { element, ratings } from "./parts.js";
 
 function bar(value, name, meaning) {
   const text = value === null ? "unknown" : value.toFixed(3);
@@ -18,7 +18,7 @@ export function card(hit, film, address, pivot, why) {
     pivot(hit.movie_id);
   });
   const numbers = element("span", { className: "numbers" },
-    element("span", { textContent: hit.score.toFixed(3) }), element("span", { textContent: `${hit.n_ratings} ${hit.n_ratings === 1 ? "rating" : "ratings"}` }));
+    element("span", { textContent: hit.score.toFixed(3) }), element("span", { textContent: ratings(hit.n_ratings) }));
   const made = element("li", {}, link, numbers, bar(hit.visual, "looks", "looks"), bar(hit.cf, "liked", "liked"));
   if (hit.same_artwork.length) made.append(element("small", { textContent: `+${hit.same_artwork.length} with this artwork` }));
   if (film && hit.visual !== null) {

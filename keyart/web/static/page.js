@@ -3,7 +3,7 @@ import { combobox } from "./combobox.js";
 import { card } from "./card.js";
 import { titled } from "./film.js";
 import { newFilm } from "./newfilm.js";
-import { at, get } from "./parts.js";
+import { at, get, ratings } from "./parts.js";
 
 const FIELDS = ["genre", "first_year", "last_year", "min_support"];
 const ASKED = [...FIELDS, "alpha", "fold"];
@@ -69,7 +69,7 @@ function showFilm(film) {
   at("name").textContent = titled(film);
   document.title = `${at("name").textContent} – keyart`;
   const rating = film.mean_rating === null ? "" : ` · ${film.mean_rating.toFixed(2)} stars`;
-  at("facts").textContent = `${film.genres.join(", ") || "no genres"} · ${film.n_ratings} ${film.n_ratings === 1 ? "rating" : "ratings"}${rating}`;
+  at("facts").textContent = `${film.genres.join(", ") || "no genres"} · ${ratings(film.n_ratings)}${rating}`;
   at("poster").hidden = !film.has_poster;
   if (film.has_poster) at("poster").src = `/posters/${film.movie_id}?width=320`;
   at("poster").alt = `Poster of ${film.title}`;

@@ -8,6 +8,9 @@ export async function get(address, options) {
   return content;
 }
 
+// "1 rating", "2 ratings".
+export const ratings = (n) => `${n} ${n === 1 ? "rating" : "ratings"}`;
+
 export function element(name, properties, ...children) {
   const made = Object.assign(document.createElement(name), properties);
   made.append(...children);

@@ -1,6 +1,6 @@
 // Films that are shown, not rated: a recommendation, and what a user liked.
 import { poster, titled } from "./film.js";
-import { element } from "./parts.js";
+import { element, ratings } from "./parts.js";
 
 function link(film) {
   return element("a", { className: "hit", href: `/?film=${film.movie_id}` }, poster(film), element("strong", { textContent: titled(film) }));
@@ -14,7 +14,7 @@ export function recommended(film, givesStars) {
     made.querySelector("strong").prepend(element("span", { className: "new", textContent: "new" }), " ");
     const known = film.has_poster ? "genres, year and poster" : "genres and year";
     made.append(element("small", { className: "faint", textContent: `Nobody has rated it yet: it is here for its ${known}.` }));
-  } else numbers.append(element("span", { textContent: `${film.n_ratings} ratings` }));
+  } else numbers.append(element("span", { textContent: ratings(film.n_ratings) }));
   return made;
 }
 

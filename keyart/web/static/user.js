@@ -1,6 +1,6 @@
 // The page for a user: its address holds who asks, what they rated and how, and everything shown follows from it.
 import { combobox } from "./combobox.js";
-import { at, get } from "./parts.js";
+import { at, get, ratings } from "./parts.js";
 import { Rating } from "./rating.js";
 import { liked, recommended } from "./recommended.js";
 
@@ -67,7 +67,7 @@ function showChoice(user) {
 
 function showUser(facts) {
   at("user-name").textContent = `User ${facts.user_id}`;
-  at("facts").textContent = `${facts.n_ratings} ratings, ${facts.mean_rating.toFixed(2)} stars on average. Liked best:`;
+  at("facts").textContent = `${ratings(facts.n_ratings)}, ${facts.mean_rating.toFixed(2)} stars on average. Liked best:`;
   at("best").replaceChildren(...facts.best_rated.map(liked));
 }
 
@@ -143,7 +143,7 @@ function toUser(userId) {
 async function users(digits, signal) {
   const found = await get(`/api/users?query=${encodeURIComponent(digits)}`, { signal });
   // A combobox lists what has an id and a title.
-  return found.map((user) => ({ movie_id: user.user_id, title: `User ${user.user_id}: ${user.n_ratings} ratings` }));
+  return found.map((user) => ({ movie_id: user.user_id, title: `User ${user.user_id}: ${ratings(user.n_ratings)}` }));
 }
 
 let timer = 0;

@@ -17,7 +17,7 @@ from tests.keyart.conftest import Run
         (["--cold", "--set", "als.n_factors=3"], "--set does not go with --cold"),
         (["--few-shot"], "--few-shot goes with --cold"),
         (["--on", "validation"], "--on goes with --cold"),
-        (["--cold", "--json", "--csv"], "--json and --csv both want standard output"),
+        (["--cold", "--json", "--csv"], "--json and --csv both write to standard output"),
         (["--cold", "--csv", "--few-shot"], "--csv holds the ranking alone"),
         (["--cold", "--plot", "curve.svg"], "--plot draws the curve of --few-shot"),
         (["--cold", "--few-shot", "--plot", "curve.txt"], "curve.txt should end in .png, .svg, .pdf"),

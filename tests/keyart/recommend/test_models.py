@@ -159,7 +159,7 @@ def test_parameters_are_set_by_name(rated_home: Path, run: Run) -> None:
         (["fit", "baseline", "--set", "ease.x=1"], 1, "--set names ease, which is not among the models to fit"),
         (["fit", "baseline", "--set", "x=1"], 2, "expected MODEL.NAME=VALUE"),
         (["recommend"], 1, "name either a user"),
-        (["recommend", "3", "--json", "--csv"], 1, "--json and --csv both want standard output"),
+        (["recommend", "3", "--json", "--csv"], 1, "--json and --csv both write to standard output"),
         (["evaluate", "--train", "u1.base"], 1, "--train and --test go together"),
         (["evaluate", "--split", "time", "--held-out", "3"], 1, "--held-out goes with --split user"),
         (["evaluate", "nobody"], 1, "no model is called 'nobody'"),
