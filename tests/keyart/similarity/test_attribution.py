@@ -123,7 +123,7 @@ def test_without_an_index_nobody_knows_whether_to_center(home: Path) -> None:
 def test_features_of_an_earlier_version_learn_their_shape(home: Path, backbone_path: Path) -> None:
     rewrite_record(home, map_shape=None)
     engine = Engine.open(home)
-    with pytest.raises(DataError, match=r"do not tell the shape of the map .* run `keyart extract` again"):
+    with pytest.raises(DataError, match=r"shape of the network's output is not recorded .* run `keyart extract` again"):
         engine.explain(1, 2)
     assert extract(Workspace.open(home), ExtractOptions(str(backbone_path))).n_new == 0
     assert engine.explain(1, 2).grid.shape == (7, 7)
