@@ -184,7 +184,7 @@ def test_csv_has_a_row_for_a_film_without_an_audience(run: Run, home: Path, post
         (["{text}/none.jpg"], "no such picture"),
         (["{text}"], "none of the 2 posters"),
         (["{posters}", "--title", "One"], "CSV file with the columns"),
-        (["{posters}/1.jpg", "--json", "--csv"], "name one"),
+        (["{posters}/1.jpg", "--json", "--csv"], "choose one"),
     ],
 )
 def test_what_cannot_be_answered_is_said_in_a_line(
