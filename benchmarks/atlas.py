@@ -40,7 +40,8 @@ from keyart.atlas.sprites import along_the_map, assign, draw
 from keyart.pipeline.index import build
 from keyart.pipeline.movielens import load
 from keyart.pipeline.posters import import_posters
-from keyart.workspace.contents import current_features, list_films, list_posters
+from keyart.workspace.contents import current_features
+from keyart.workspace.films import list_films, list_posters
 from keyart.workspace.index import film_features
 from keyart.workspace.layout import Workspace
 

@@ -20,7 +20,8 @@ from keyart.atlas.labels import name_clusters
 from keyart.atlas.layout import Method
 from keyart.atlas.record import Atlas, Cluster
 from keyart.atlas.sprites import Sheet, along_the_map, assign, draw, remove_others
-from keyart.workspace.contents import current_features, list_posters
+from keyart.workspace.contents import current_features
+from keyart.workspace.films import list_posters
 from keyart.workspace.index import film_features
 from keyart.workspace.layout import Workspace
 

@@ -26,7 +26,8 @@ from cf.coldstart.content import FilmContent
 from features.images import read_image
 from features.store import FeatureRows, FeatureStore
 from features.summary import N_COLORS, colors, looks
-from keyart.workspace.contents import current_features, list_posters
+from keyart.workspace.contents import current_features
+from keyart.workspace.films import list_posters
 from keyart.workspace.layout import Workspace
 
 _NAME, _KIND, _VERSION = "looks", "keyart-looks", 1

@@ -17,7 +17,8 @@ from cf.coldstart.holdout import Half, RatedFilms, have_posters
 from cf.coldstart.prior_evaluation import PriorScore, evaluate_prior
 from cf.coldstart.registry import COLD_START_MODELS, make_cold_start
 from keyart.cold_start.content import content_of, open_looks
-from keyart.workspace.contents import list_films, open_ratings
+from keyart.workspace.contents import open_ratings
+from keyart.workspace.films import list_films
 from keyart.workspace.index import open_index
 from keyart.workspace.layout import Workspace
 

@@ -33,7 +33,8 @@ from keyart.cold_start.content import Looks, content_of, looks_of_pictures, open
 from keyart.cold_start.new_film import NewFilm
 from keyart.results import ColdStartResult, ExpectedRating, Hit, LikelyFan, Query, SimilarFilms
 from keyart.similarity.query import Image
-from keyart.workspace.contents import list_films, open_ratings
+from keyart.workspace.contents import open_ratings
+from keyart.workspace.films import list_films
 from keyart.workspace.layout import Workspace
 
 MODEL = "cold-start"

@@ -23,8 +23,8 @@ from keyart.cold_start.new_film import NewFilm
 from keyart.pipeline.features import open_poster_extraction
 from keyart.pipeline.index import build_index
 from keyart.similarity.query import Image
-from keyart.workspace.contents import list_posters
 from keyart.workspace.encoder import WorkspaceEncoder
+from keyart.workspace.films import list_posters
 from keyart.workspace.index import has_index
 from keyart.workspace.layout import Home, Workspace
 from posters.database import Origin, Source

@@ -19,8 +19,8 @@ from features.folder import pictures_in
 from features.options import IMAGENET, VGG16, ExtractOptions
 from features.pipeline import Picture, pictures_of
 from features.store import FeatureStore
-from keyart.workspace.contents import list_posters
 from keyart.workspace.encoder import WorkspaceEncoder
+from keyart.workspace.films import list_posters
 from keyart.workspace.layout import Home, Workspace
 from keyart.workspace.settings import keras_models_dir
 

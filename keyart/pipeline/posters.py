@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from catalog.io.progress import Progress, shown, silent
-from keyart.workspace.contents import list_films
+from keyart.workspace.films import list_films
 from keyart.workspace.layout import Home, Workspace
 from posters.importing import By, ImportReport, import_csv, import_folder
 from posters.store import PosterStore

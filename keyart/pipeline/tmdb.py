@@ -20,7 +20,7 @@ from catalog.films import Catalog
 from catalog.io.files import write_record
 from catalog.io.progress import Progress, shown, silent
 from keyart.workspace.api_keys import redact
-from keyart.workspace.contents import list_films
+from keyart.workspace.films import list_films
 from keyart.workspace.layout import Home, Workspace
 from keyart.workspace.settings import TMDB_API_KEY, TMDB_API_KEY_FILE, TMDB_URL
 from posters.database import State

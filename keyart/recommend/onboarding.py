@@ -28,7 +28,8 @@ from catalog.film import Film
 from cf.ratings import RatingMatrix
 from keyart.cold_start.content import open_looks
 from keyart.workspace.changes import Snapshot
-from keyart.workspace.contents import list_films, list_posters, open_rating_matrix
+from keyart.workspace.contents import open_rating_matrix
+from keyart.workspace.films import list_films, list_posters
 from keyart.workspace.layout import Workspace
 
 # Beyond these, a search finds films that the user knows better.

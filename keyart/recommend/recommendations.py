@@ -25,7 +25,8 @@ from keyart.recommend.history import history_of, read_history, select
 from keyart.recommend.models import open_model, record_path
 from keyart.recommend.new_films import Entry, UnratedFilms, merge, n_new_wanted
 from keyart.workspace.changes import Snapshot
-from keyart.workspace.contents import list_films, open_rating_matrix
+from keyart.workspace.contents import open_rating_matrix
+from keyart.workspace.films import list_films
 from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:

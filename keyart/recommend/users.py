@@ -13,7 +13,8 @@ from catalog.film import Film
 from cf.base import rows_of
 from cf.ratings import RatingMatrix
 from keyart.workspace.changes import Snapshot
-from keyart.workspace.contents import list_films, open_rating_matrix
+from keyart.workspace.contents import open_rating_matrix
+from keyart.workspace.films import list_films
 from keyart.workspace.layout import Workspace
 
 # An int32 has ten digits at most.

@@ -1,32 +1,15 @@
-"""The contents of a workspace: films, posters, ratings and features."""
+"""The ratings of a workspace, and those of its features that are current."""
 
 from __future__ import annotations
 
 import hashlib
 
 from catalog.errors import NotBuiltError
-from catalog.film import Film
 from catalog.films import Catalog
 from cf.ratings import RatingMatrix, Ratings
 from features.store import FeatureRows, FeatureStore
+from keyart.workspace.films import list_posters
 from keyart.workspace.layout import Workspace
-from posters.store import Poster, PosterStore
-
-
-def list_films(workspace: Workspace) -> list[Film]:
-    """Return all films by movie_id."""
-    with Catalog.open(workspace.catalog_path) as catalog:
-        return list(catalog)
-
-
-def list_posters(workspace: Workspace) -> list[Poster]:
-    """Return the posters of the catalog's films by movie_id; none if no poster was added yet."""
-    known = {film.movie_id for film in list_films(workspace)}
-    try:
-        with PosterStore.open_to_read(workspace.posters_dir) as store:
-            return [poster for poster in store.posters() if poster.movie_id in known]
-    except NotBuiltError:
-        return []
 
 
 def open_ratings(workspace: Workspace) -> Ratings:

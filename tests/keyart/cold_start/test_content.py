@@ -8,7 +8,8 @@ from catalog.film import Film
 from features.images import read_image
 from features.store import FeatureStore
 from keyart.cold_start.content import content_of, looks_of_pictures, open_looks
-from keyart.workspace.contents import current_features, list_posters
+from keyart.workspace.contents import current_features
+from keyart.workspace.films import list_posters
 from keyart.workspace.layout import Workspace
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,3 +71,11 @@ def test_the_key_of_the_environment_is_the_default(
 def test_options_out_of_range_are_a_mistake(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="should be"):
         keyart.FetchOptions(**wrong)
+
+
+def test_fetching_loads_neither_arrays_nor_tables() -> None:
+    # A run of days would carry them in its memory, and every command would wait for them.
+    heavy = {"faiss", "keras", "numpy", "pandas", "pyarrow", "scipy"}
+    code = f"import sys, keyart.pipeline.tmdb; print(*{heavy} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []
