@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+import portalocker
 import pytest
 from PIL import Image
 
@@ -95,8 +96,21 @@ class Demonstration:
 
 
 @pytest.fixture(scope="session")
-def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Demonstration:
-    folder, printed = tmp_path_factory.mktemp("demo"), io.StringIO()
+def demonstration(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Demonstration:
+    base = tmp_path_factory.getbasetemp()
+    # It takes half a minute, so the first process of a run makes it, and each works on a copy.
+    shared = (base if worker_id == "master" else base.parent) / "demonstration"
+    with portalocker.Lock(f"{shared}.lock", timeout=600):
+        printed = shared / "printed.txt"
+        if not printed.is_file():
+            printed.write_text(_run_demo(shared), encoding="utf-8")
+        folder = Path(shutil.copytree(shared, tmp_path_factory.mktemp("demo") / "keyart-demo"))
+    return Demonstration(folder, printed.read_text(encoding="utf-8").replace(str(shared), str(folder)))
+
+
+def _run_demo(folder: Path) -> str:
+    folder.mkdir()
+    printed = io.StringIO()
     with pytest.MonkeyPatch.context() as environment, redirect_stdout(printed):
         environment.setenv("KERAS_HOME", str(folder / "keras"))
         # Nobody listens on the discard port, so nothing leaves this machine.
@@ -104,7 +118,7 @@ def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Demonstration:
         with pytest.raises(SystemExit) as left:
             main(["demo", "--out", str(folder)])
     assert left.value.code == 0
-    return Demonstration(folder, printed.getvalue())
+    return printed.getvalue()
 
 
 @pytest.fixture(scope="session")
