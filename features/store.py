@@ -22,7 +22,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from catalog.errors import DataError, NotBuiltError
-from catalog.io.files import read_record, write_bytes, write_record
+from catalog.io.files import read_record, read_stable, write_bytes, write_record
 from catalog.io.remote import AnyPath
 from features.identity import Identity
 from features.options import ExtractOptions
@@ -168,6 +168,15 @@ class FeatureStore:
                 f"{folder / 'features.json'} is damaged ({error}); run `keyart extract --replace`"
             ) from error
 
+    @classmethod
+    def version(cls, folder: AnyPath) -> object:
+        """Return what changes whenever rows of a store may have moved; see `catalog.io.files.read_stable`."""
+        try:
+            store = cls.open(folder)
+        except (NotBuiltError, DataError):
+            return None
+        return store.identity, store._shards()
+
     def options(self) -> ExtractOptions:
         """Return the options that the features were computed with."""
         whiten = self.identity.whitening_sha256 is not None
@@ -182,10 +191,7 @@ class FeatureStore:
 
     def rows(self, *, check: bool = False) -> FeatureRows:
         """List the latest row of each image; `check` compares all shards with their checksums, not only lengths."""
-        if check:
-            for shard in self._shards():
-                verify(self.folder, shard)
-        table, name = self._tables()
+        table, name = read_stable(lambda: self._tables(check=check), self._shards)
         table = table.drop_duplicates(name, keep="last").sort_values(name)
         ids = table[name].to_numpy(np.int64 if name == "movie_id" else object)
         shards, rows = (table[column].to_numpy(np.int64) for column in ("shard", "row"))
@@ -302,9 +308,13 @@ class FeatureStore:
         numbers = (number_of(path.name) for path in self.folder.glob("features-*.json"))
         return sorted(number for number in numbers if number is not None)
 
-    def _tables(self) -> tuple[pd.DataFrame, str]:
+    def _tables(self, *, check: bool = False) -> tuple[pd.DataFrame, str]:
         """Read the tables of all shards, and the name of their column of ids."""
-        tables = _in_parallel(self._table, self._shards())
+        shards = self._shards()
+        if check:
+            for shard in shards:
+                verify(self.folder, shard)
+        tables = _in_parallel(self._table, shards)
         if not tables:
             columns = {"movie_id": np.int64, "poster_sha256": str, "shard": np.int64, "row": np.int64}
             return pd.DataFrame({name: pd.Series([], dtype=dtype) for name, dtype in columns.items()}), "movie_id"

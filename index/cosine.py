@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError, NotBuiltError, UnknownFilmError
+from catalog.io.files import read_stable
 from catalog.io.progress import Advance
 from catalog.scored_ids import ScoredIds
 from index import manifest
@@ -31,9 +32,6 @@ from index.record import BuildRecord, IndexRecord
 from index.search import DUPLICATE_SIMILARITY, Scan, Searcher, artwork_groups
 from index.source import FilmFeatures, Ids
 from index.vectors import FloatMatrix, Matrix, check_queries, unit_rows
-
-# How often the record is read again when its files vanish while they are opened.
-_N_ATTEMPTS = 5
 
 
 class CosineIndex:
@@ -82,21 +80,19 @@ class CosineIndex:
         Films whose features are missing, or of another poster than when the index was built, are not returned any more.
         Raises NotBuiltError where there is no index or no features, DataError where it is damaged.
         """
+        return read_stable(lambda: cls._open(folder, features), lambda: manifest.read(folder))
+
+    @classmethod
+    def _open(cls, folder: Path, features: FilmFeatures | None) -> CosineIndex:
         content = manifest.read(folder)
-        for _ in range(_N_ATTEMPTS):
-            try:
-                record, names = IndexRecord.from_dict(content), manifest.check(folder, content["files"])
-                generation = Generation.open(folder, names, record, features)
-                return cls(generation, record.identity, record.fingerprint, record.build)
-            except FileNotFoundError as error:
-                # Another process may have replaced the generation between the record and the files.
-                newer = manifest.read(folder)
-                if newer == content:
-                    raise NotBuiltError(f"no index here ({error.filename} is missing); run `keyart build`") from error
-                content = newer
-            except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile) as error:
-                raise manifest.damaged(folder, error) from error
-        raise NotBuiltError(f"the index in {folder} changes faster than it can be opened; try again")
+        try:
+            record, names = IndexRecord.from_dict(content), manifest.check(folder, content["files"])
+            generation = Generation.open(folder, names, record, features)
+            return cls(generation, record.identity, record.fingerprint, record.build)
+        except FileNotFoundError as error:
+            raise NotBuiltError(f"no index here ({error.filename} is missing); run `keyart build`") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile) as error:
+            raise manifest.damaged(folder, error) from error
 
     def save(self, folder: Path) -> None:
         """Write the index as a new generation; a failure leaves the earlier one untouched.

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from catalog.errors import DataError, NotBuiltError
-from catalog.io.files import atomic_path, read_record, write_record, xxh3_file
+from catalog.io.files import atomic_path, read_record, read_stable, write_record, xxh3_file
 
 Array = npt.NDArray[Any] | sparse.csr_array
 # A sparse matrix is stored as the arrays it consists of; no attribute of a model has a dot in its name.
@@ -44,6 +44,20 @@ def save_arrays(
 
 def open_arrays(folder: Path, name: str, kind: str, version: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the record and the arrays that `save_arrays` wrote."""
+    return read_stable(
+        lambda: _open_arrays(folder, name, kind, version), lambda: _file_name(folder / f"{name}.json", kind, version)
+    )
+
+
+def _file_name(record_path: Path, kind: str, version: int) -> object:
+    """Read which file holds the arrays; None where there is no valid record."""
+    try:
+        return read_record(record_path, kind, version).get("arrays")
+    except (DataError, OSError):
+        return None
+
+
+def _open_arrays(folder: Path, name: str, kind: str, version: int) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         content = read_record(folder / f"{name}.json", kind, version)
         arrays_path = folder / content["arrays"]

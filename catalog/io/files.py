@@ -12,18 +12,21 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import xxhash
 
-from catalog.errors import DataError, StoreError
+from catalog.errors import DataError, KeyartError, StoreError
 from catalog.io.remote import AnyPath, RemotePath
 
 _TEMPORARY_SUFFIX = ".partial"
 _CHUNK_BYTES = 1 << 20
+_N_ATTEMPTS = 5
+
+Result = TypeVar("Result")
 
 
 @contextmanager
@@ -117,6 +120,22 @@ def read_record(path: AnyPath, kind: str, version: int) -> dict[str, Any]:
             "use the keyart that made it, or begin anew in another folder (--home DIR)"
         )
     return {key: value for key, value in content.items() if key not in ("kind", "version")}
+
+
+def read_stable(read: Callable[[], Result], version: Callable[[], object]) -> Result:
+    """Call a function that reads several files; call it again if it failed while another process replaced them.
+
+    Writers remove the files of one generation after those of the next are in place. `version` returns something that
+    differs between generations.
+    """
+    for _ in range(_N_ATTEMPTS - 1):
+        before = version()
+        try:
+            return read()
+        except (KeyartError, OSError):
+            if version() == before:
+                raise
+    return read()
 
 
 def sha256_file(path: AnyPath) -> str:

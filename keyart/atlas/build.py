@@ -20,9 +20,8 @@ from keyart.atlas.labels import name_clusters
 from keyart.atlas.layout import Method
 from keyart.atlas.record import Atlas, Cluster
 from keyart.atlas.sprites import Sheet, along_the_map, assign, draw, remove_others
-from keyart.workspace.contents import current_features
 from keyart.workspace.films import list_posters
-from keyart.workspace.index import film_features
+from keyart.workspace.index import current_film_features
 from keyart.workspace.layout import Workspace
 
 # Placing a film moves no other; after many of them, similar films may lie apart.
@@ -85,10 +84,10 @@ def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progres
     Features are read in blocks, so that memory hardly grows with the catalog. Whatever interrupts it, the atlas is
     the old one or the new one.
     """
-    store, rows = current_features(workspace)
-    if not len(rows):
+    store, features = current_film_features(workspace)
+    if features is None:
         raise NotBuiltError("no poster has features yet; run `keyart extract`")
-    features, identity = film_features(store, rows), store.identity.as_dict()
+    identity = store.identity.as_dict()
     with exclusive(workspace.atlas_dir):
         existing = _existing(workspace, identity)
         method, seed = _settings(existing, options)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from catalog.errors import DataError, NotBuiltError, StoreError
 from catalog.film import Film
 from catalog.io.arrays import open_arrays, save_arrays
+from catalog.io.files import read_stable
 from catalog.io.locks import exclusive
 from catalog.io.progress import Progress, silent
 from cf.base import rows_of
@@ -51,71 +52,75 @@ class Looks:
 
 def open_looks(workspace: Workspace, *, progress: Progress = silent) -> Looks:
     """Open the looks of a workspace's posters; compute those that are missing."""
+    return read_stable(lambda: _open_looks(workspace, progress), lambda: FeatureStore.version(workspace.features_dir))
+
+
+def _open_looks(workspace: Workspace, progress: Progress) -> Looks:
     try:
         store, rows = current_features(workspace)
     except NotBuiltError:
-        return _nothing()
-    kept = _kept(workspace, store)
-    there = dict(zip(kept.movie_ids.tolist(), kept.sha256s, strict=True))
+        return _no_looks()
+    stored = _stored_looks(workspace, store)
+    known = dict(zip(stored.movie_ids.tolist(), stored.sha256s, strict=True))
     pairs = zip(rows.movie_ids.tolist(), rows.poster_sha256s, strict=True)
-    new = {movie_id: sha256 for movie_id, sha256 in pairs if there.get(movie_id) != sha256}
-    if not new and len(rows) == len(there):
-        return kept
-    merged = _merged(rows, kept, _summed_up(workspace, store, rows.of_posters(new), progress))
-    # Who may only read a workspace computes them every time.
+    new = {movie_id: sha256 for movie_id, sha256 in pairs if known.get(movie_id) != sha256}
+    if not new and len(rows) == len(known):
+        return stored
+    merged = _merge(rows, stored, _compute_looks(workspace, store, rows.of_posters(new), progress))
+    # In a read-only workspace they are computed every time.
     with suppress(StoreError), exclusive(workspace.looks_dir):
-        _keep(workspace, store, merged)
+        _store_looks(workspace, store, merged)
     return merged
 
 
 def content_of(films: Iterable[Film], posters: npt.NDArray[np.float32]) -> FilmContent:
-    """Put together what is known of films."""
+    """Combine genres, years and looks of films."""
     listed = list(films)
     return FilmContent([film.genres for film in listed], [film.year for film in listed], posters)
 
 
-def looks_of_pictures(
+def looks_of_images(
     store: FeatureStore, features: npt.NDArray[np.floating], pixels: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.float32]:
     """Summarize images that are not in the workspace, comparable to the rows of `open_looks`."""
     return looks(features, store.row_shape(), colors(pixels))
 
 
-def _summed_up(workspace: Workspace, store: FeatureStore, rows: FeatureRows, progress: Progress) -> Looks:
+def _compute_looks(workspace: Workspace, store: FeatureStore, rows: FeatureRows, progress: Progress) -> Looks:
     paths = {poster.movie_id: poster.path for poster in list_posters(workspace)}
     movie_ids = rows.movie_ids.astype(np.int32)
     blocks = []
-    with progress("sum posters up", len(rows), "posters") as advance, ThreadPoolExecutor(_N_READERS) as threads:
+    with progress("summarize posters", len(rows), "posters") as advance, ThreadPoolExecutor(_N_READERS) as threads:
         shares = threads.map(_colors, (paths[movie_id] for movie_id in movie_ids.tolist()))
         for features in store.blocks(rows):
             blocks.append(looks(features, store.row_shape(), np.stack(list(islice(shares, len(features))))))
             advance(len(features))
-    return Looks(movie_ids, np.vstack(blocks), rows.poster_sha256s) if blocks else _nothing()
+    return Looks(movie_ids, np.vstack(blocks), rows.poster_sha256s) if blocks else _no_looks()
 
 
 def _colors(path: Path) -> npt.NDArray[np.float32]:
     try:
         pixels, _ = read_image(path)
     except DataError:
-        # It had features once. Of what is not wholly known nothing is learned.
+        # The file was readable when its features were computed. NaN leaves it out.
         return np.full(N_COLORS, np.nan, np.float32)
     shares: npt.NDArray[np.float32] = colors(pixels[None])[0]
     return shares
 
 
-def _merged(rows: FeatureRows, one: Looks, other: Looks) -> Looks:
-    """Put looks that were there and new ones together, of the posters that count."""
-    found = {
+def _merge(rows: FeatureRows, one: Looks, other: Looks) -> Looks:
+    """Select the looks of given posters from stored and new ones."""
+    by_poster = {
         (movie_id, sha256): row
         for part in (one, other)
         for movie_id, sha256, row in zip(part.movie_ids.tolist(), part.sha256s, part.rows, strict=True)
     }
     pairs = zip(rows.movie_ids.tolist(), rows.poster_sha256s, strict=True)
-    matrix = np.stack([found[pair] for pair in pairs]) if len(rows) else _nothing().rows
+    matrix = np.stack([by_poster[pair] for pair in pairs]) if len(rows) else _no_looks().rows
     return Looks(rows.movie_ids.astype(np.int32), matrix, rows.poster_sha256s)
 
 
-def _kept(workspace: Workspace, store: FeatureStore) -> Looks:
+def _stored_looks(workspace: Workspace, store: FeatureStore) -> Looks:
     try:
         content, arrays = open_arrays(workspace.looks_dir, _NAME, _KIND, _VERSION)
         if content["identity"] == store.identity.as_dict():
@@ -123,14 +128,14 @@ def _kept(workspace: Workspace, store: FeatureStore) -> Looks:
     except (NotBuiltError, DataError, KeyError):
         # What is damaged, or of an earlier version, is computed anew.
         pass
-    return _nothing()
+    return _no_looks()
 
 
-def _keep(workspace: Workspace, store: FeatureStore, kept: Looks) -> None:
-    content = {"identity": store.identity.as_dict(), "sha256s": list(kept.sha256s)}
-    arrays = {"movie_ids": kept.movie_ids, "rows": kept.rows}
+def _store_looks(workspace: Workspace, store: FeatureStore, computed: Looks) -> None:
+    content = {"identity": store.identity.as_dict(), "sha256s": list(computed.sha256s)}
+    arrays = {"movie_ids": computed.movie_ids, "rows": computed.rows}
     save_arrays(workspace.looks_dir, _NAME, _KIND, _VERSION, content, arrays)
 
 
-def _nothing() -> Looks:
+def _no_looks() -> Looks:
     return Looks(np.empty(0, np.int32), np.empty((0, 0), np.float32), ())

@@ -29,7 +29,7 @@ from features.images import Resize
 from features.store import FeatureStore
 from index.cosine import CosineIndex
 from index.vectors import faults
-from keyart.cold_start.content import Looks, content_of, looks_of_pictures, open_looks
+from keyart.cold_start.content import Looks, content_of, looks_of_images, open_looks
 from keyart.cold_start.new_film import NewFilm
 from keyart.results import ColdStartResult, ExpectedRating, Hit, LikelyFan, Query, SimilarFilms
 from keyart.similarity.query import Image
@@ -156,7 +156,7 @@ class ColdStarter:
         if self.store is None or features is None:
             notes = ("no features of posters here: only genres and year tell who would like it; run `keyart extract`",)
         else:
-            looks = looks_of_pictures(self.store, features, pixels)
+            looks = looks_of_images(self.store, features, pixels)
             if looks.shape == posters.shape:
                 posters = looks
             else:

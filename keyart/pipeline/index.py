@@ -15,15 +15,15 @@ from catalog.io.locks import exclusive
 from catalog.io.progress import Progress, silent
 from cf.models.neighbors import ItemCosine
 from cf.ratings import Ratings
-from features.store import FeatureRows, FeatureStore
+from features.store import FeatureStore
 from index import manifest
 from index.cosine import CosineIndex
 from index.options import IndexOptions, Target
 from index.plan import Plan, make_plan
 from index.record import IndexRecord
 from index.source import FilmFeatures
-from keyart.workspace.contents import current_features, fingerprint, open_ratings
-from keyart.workspace.index import film_features
+from keyart.workspace.contents import fingerprint, open_ratings
+from keyart.workspace.index import current_film_features
 from keyart.workspace.layout import Home, Workspace
 
 # When more than this share of the films is new, fitting anew costs little more than adding.
@@ -154,23 +154,25 @@ def build_index(
     removed.
     """
     try:
-        store, rows = current_features(workspace, check=check)
+        store, features = current_film_features(workspace, check=check)
     except NotBuiltError:
         return None
     with exclusive(workspace.index_dir):
-        if not len(rows):
+        if features is None:
             manifest.remove_all(workspace.index_dir)
             return None
-        return _IndexUpdate(workspace, store, rows, options).run(progress, on_plan)
+        return _IndexUpdate(workspace, store, features, options).run(progress, on_plan)
 
 
 class _IndexUpdate:
     """Makes the index hold just the films whose features are current."""
 
-    def __init__(self, workspace: Workspace, store: FeatureStore, rows: FeatureRows, options: IndexOptions) -> None:
+    def __init__(
+        self, workspace: Workspace, store: FeatureStore, features: FilmFeatures, options: IndexOptions
+    ) -> None:
         self._folder = workspace.index_dir
-        self._features = film_features(store, rows)
-        self._fingerprint = fingerprint(rows)
+        self._features = features
+        self._fingerprint = fingerprint(features)
         self._identity = store.identity.as_dict()
         # Features of random weights all point in nearly the same direction.
         self._center_by_default = store.options().is_random

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from catalog.errors import DataError, NotBuiltError
 from catalog.film import Film
+from catalog.io.files import read_stable
 from features.store import FeatureRows, FeatureStore
 from index.attribution import contributions
 from index.cosine import CosineIndex
@@ -18,6 +19,12 @@ from posters.store import PosterStore
 
 def explain(workspace: Workspace, index: CosineIndex, first: Film, second: Film) -> Explanation:
     """Compute what each region of two posters contributes to their similarity."""
+    return read_stable(
+        lambda: _explain(workspace, index, first, second), lambda: FeatureStore.version(workspace.features_dir)
+    )
+
+
+def _explain(workspace: Workspace, index: CosineIndex, first: Film, second: Film) -> Explanation:
     store = FeatureStore.open(workspace.features_dir)
     check_identity(store, index.identity)
     map_shape = _map_shape(store)

@@ -6,16 +6,25 @@ import hashlib
 
 from catalog.errors import NotBuiltError
 from catalog.films import Catalog
+from catalog.io.files import read_stable
 from cf.ratings import RatingMatrix, Ratings
 from features.store import FeatureRows, FeatureStore
+from index.source import FilmFeatures
 from keyart.workspace.films import list_posters
 from keyart.workspace.layout import Workspace
 
 
 def open_ratings(workspace: Workspace) -> Ratings:
     """Open the ratings that the catalog names; empty if films were loaded without ratings."""
+    return read_stable(lambda: _ratings_named(workspace, _ratings_name(workspace)), lambda: _ratings_name(workspace))
+
+
+def _ratings_name(workspace: Workspace) -> str | None:
     with Catalog.open(workspace.catalog_path) as catalog:
-        name = catalog.fact("ratings")
+        return catalog.fact("ratings")
+
+
+def _ratings_named(workspace: Workspace, name: str | None) -> Ratings:
     return Ratings.open(workspace.ratings_path(name)) if name else Ratings.empty()
 
 
@@ -38,7 +47,7 @@ def current_features(workspace: Workspace, *, check: bool = False) -> tuple[Feat
     )
 
 
-def fingerprint(rows: FeatureRows) -> str:
+def fingerprint(rows: FeatureRows | FilmFeatures) -> str:
     """Hash the posters that an index is built from, so that an outdated index is recognized."""
     pairs = zip(rows.movie_ids.tolist(), rows.poster_sha256s, strict=True)
     return hashlib.sha256("\n".join(f"{movie_id} {sha256}" for movie_id, sha256 in pairs).encode()).hexdigest()

@@ -6,16 +6,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from catalog.errors import DataError, NotBuiltError
+from catalog.io.files import read_stable
 from features.store import FeatureRows, FeatureStore
 from index import manifest
 from index.cosine import CosineIndex
 from index.record import IndexRecord
 from index.source import FilmFeatures
+from keyart.workspace.contents import current_features
 from keyart.workspace.layout import Workspace
 
 
-def film_features(store: FeatureStore, rows: FeatureRows) -> FilmFeatures:
-    """Locate films' features for an index; memory-mapped, nothing is read."""
+def current_film_features(workspace: Workspace, *, check: bool = False) -> tuple[FeatureStore, FilmFeatures | None]:
+    """Memory-map what `current_features` selects; None where no film has current features."""
+
+    def read() -> tuple[FeatureStore, FilmFeatures | None]:
+        store, rows = current_features(workspace, check=check)
+        return store, _film_features(store, rows) if len(rows) else None
+
+    return read_stable(read, lambda: FeatureStore.version(workspace.features_dir))
+
+
+def _film_features(store: FeatureStore, rows: FeatureRows) -> FilmFeatures:
     arrays, array_numbers = store.arrays(rows)
     return FilmFeatures(rows.movie_ids, arrays, array_numbers, rows.rows, rows.poster_sha256s)
 
@@ -37,6 +48,10 @@ def open_index(workspace: Workspace) -> CosineIndex:
     Raises NotBuiltError where there is no index or no features, DataError where a part is damaged or the features are
     of another encoder.
     """
+    return read_stable(lambda: _open_index(workspace), lambda: FeatureStore.version(workspace.features_dir))
+
+
+def _open_index(workspace: Workspace) -> CosineIndex:
     features = None
     # First, so that a missing index is reported rather than damaged features.
     record = IndexRecord.read(workspace.index_dir)
@@ -47,7 +62,7 @@ def open_index(workspace: Workspace) -> CosineIndex:
     else:
         check_identity(store, record.identity)
         if record.kind != "exact" and len(rows := store.rows()):
-            features = film_features(store, rows)
+            features = _film_features(store, rows)
     return CosineIndex.open(workspace.index_dir, features)
 
 

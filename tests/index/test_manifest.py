@@ -296,9 +296,8 @@ def test_opens_while_another_process_swaps_generations(name: str, tmp_path: Path
             assert writer.poll() is None
             try:
                 index = CosineIndex.open(tmp_path, swapping.ALL)
-            except NotBuiltError as error:
-                # The writer does nothing else, and this machine may have others to serve.
-                assert "changes faster than it can be opened" in str(error)  # noqa: PT017
+            except NotBuiltError:
+                # The writer does nothing else, so each of several attempts may come too late.
                 n_refused += 1
                 assert n_refused < 100
                 continue

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -14,7 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.errors import DataError, StoreError
-from catalog.io.files import atomic_path, read_record, sha256_file, sqlite_errors, write_bytes, write_record
+from catalog.io.files import (
+    atomic_path,
+    read_record,
+    read_stable,
+    sha256_file,
+    sqlite_errors,
+    write_bytes,
+    write_record,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -159,3 +168,37 @@ def test_a_locked_database_is_a_store_error(tmp_path: Path) -> None:
 def test_a_damaged_database_is_a_data_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not a readable SQLite database"), sqlite_errors(tmp_path / "c.sqlite"):
         raise sqlite3.DatabaseError("database disk image is malformed")
+
+
+# Reading while another process writes
+
+
+def test_what_fails_is_read_again_if_it_was_replaced_meanwhile() -> None:
+    versions, failures = iter([1, 2, 2, 3, 3]), [DataError("gone"), FileNotFoundError("gone")]
+
+    def read() -> str:
+        if failures:
+            raise failures.pop()
+        return "new"
+
+    assert read_stable(read, versions.__next__) == "new"
+
+
+def test_what_fails_and_was_not_replaced_is_not_read_again() -> None:
+    attempts: list[int] = []
+
+    def read() -> None:
+        attempts.append(1)
+        raise DataError("damaged")
+
+    with pytest.raises(DataError, match="damaged"):
+        read_stable(read, lambda: "unchanged")
+    assert len(attempts) == 1
+
+
+def test_what_is_replaced_all_the_time_is_given_up() -> None:
+    def read() -> None:
+        raise DataError("gone")
+
+    with pytest.raises(DataError, match="gone"):
+        read_stable(read, itertools.count().__next__)

@@ -7,7 +7,7 @@ import numpy as np
 from catalog.film import Film
 from features.images import read_image
 from features.store import FeatureStore
-from keyart.cold_start.content import content_of, looks_of_pictures, open_looks
+from keyart.cold_start.content import content_of, looks_of_images, open_looks
 from keyart.workspace.contents import current_features
 from keyart.workspace.films import list_posters
 from keyart.workspace.layout import Workspace
@@ -73,7 +73,7 @@ def test_a_new_picture_is_summed_up_as_a_poster_is(home: Path) -> None:
     (features,) = list(store.blocks(rows))
     paths = {poster.movie_id: poster.path for poster in list_posters(workspace)}
     pixels = np.stack([read_image(paths[movie_id])[0] for movie_id in rows.movie_ids.tolist()])
-    np.testing.assert_allclose(looks_of_pictures(store, features, pixels), open_looks(workspace).rows, rtol=1e-5)
+    np.testing.assert_allclose(looks_of_images(store, features, pixels), open_looks(workspace).rows, rtol=1e-5)
 
 
 def test_content_is_in_the_order_of_the_films() -> None:
