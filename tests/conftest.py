@@ -23,10 +23,13 @@ _SHARED_DIR = Path(__file__).parents[2] / "shared"
 _HEAVY_FIXTURES = {"shared", "demonstration"}
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _HEAVY_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("heavy")
+    # Long files first, so that the short ones keep both processes busy to the end.
+    items.sort(key=lambda item: "heavy" not in item.keywords)
 
 
 @pytest.fixture(scope="session", autouse=True)
