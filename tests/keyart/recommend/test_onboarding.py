@@ -9,7 +9,6 @@ from scipy import sparse
 from catalog.film import Film
 from cf.ratings import RatingMatrix
 from keyart.recommend.onboarding import FilmsToRate, similarities_of, values_of
-from keyart.workspace.changes import Snapshot
 from keyart.workspace.layout import Workspace
 
 
@@ -39,7 +38,7 @@ def test_films_are_alike_by_genres_and_looks() -> None:
 def test_a_film_like_one_before_it_waits() -> None:
     films = [Film(number, "") for number in (1, 2, 3)]
     likeness = np.array([[1, 0.9, 0], [0.9, 1, 0], [0, 0, 1]])
-    asked = FilmsToRate(films, np.array([1.0, 0.99, 0.5]), likeness, Snapshot.take([])).listed(3)
+    asked = FilmsToRate(films, np.array([1.0, 0.99, 0.5]), likeness).listed(3)
     assert [film.movie_id for film in asked][2] in (1, 2)
     assert sorted(film.movie_id for film in asked) == [1, 2, 3]
 
