@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from catalog.errors import AmbiguousFilmError, UnknownFilmError
 from catalog.film import Film
-from catalog.titles import bare_key, parse_title, split_bare_year, title_key
+from catalog.titles import bare_key, parse_title, series_key, split_bare_year, title_key
 
 _N_SUGGESTIONS = 5
 _N_LISTED = 20
 _N_SIMILAR = 15
+_MIN_INITIALS, _MAX_INITIALS = 3, 8
+_FIRST_LETTER = re.compile(r"\b\w")
 # The least similarity of spelling, of 100, that is worth suggesting, to a whole title and to a part of one. A part
 # weighs a little less, and only texts that are not too short are compared with parts.
 _MIN_SIMILARITY, _MIN_PART_SIMILARITY, _PART_WEIGHT, _MIN_PART_LENGTH = 60, 85, 0.9, 5
@@ -34,7 +37,7 @@ class TitleSearch:
             raise UnknownFilmError("no film is named; give a title such as 'Heat (1995)' or a movie_id")
         if text.isascii() and text.isdigit() and len(text) <= 10 and (film := self._films([int(text)])):
             return film[int(text)]
-        matches = self._matches(text)
+        matches = self._matches(text) or self._short_forms(text)
         if len(matches) == 1:
             return matches[0]
         if matches:
@@ -63,6 +66,26 @@ class TitleSearch:
                         return list(self._films(movie_id for (movie_id,) in rows).values())
         return []
 
+    def _short_forms(self, text: str) -> list[Film]:
+        """Return the films of "rocky 2" or "godfather part two", else the only one that begins like "star wars 4"."""
+        titles = [
+            (series_key(key), movie_id) for key, movie_id in self._rows("SELECT bare_key, movie_id FROM titles", ())
+        ]
+        for title, year in _readings(text):
+            wanted = series_key(bare_key(title_key(title)))
+            for short in (wanted, wanted.removesuffix(" 1")):
+                if films := self._of_year((movie_id for key, movie_id in titles if key == short), year):
+                    return films
+            # The beginning of one word only is too little to be sure.
+            if " " in wanted:
+                begun = self._of_year((movie_id for key, movie_id in titles if key.startswith(f"{wanted} ")), year)
+                if len(begun) == 1:
+                    return begun
+        return []
+
+    def _of_year(self, movie_ids: Iterable[int], year: int | None) -> list[Film]:
+        return [film for film in self._films(movie_ids).values() if year in (None, film.year)]
+
     def _unknown(self, text: str) -> UnknownFilmError:
         suggestions = self._nearest(text)
         hint = f"; did you mean {_listed(suggestions)}?" if suggestions else ""
@@ -75,12 +98,27 @@ class TitleSearch:
         title, year = _readings(text)[-1]
         wanted = bare_key(title_key(title))
         titles = self._rows("SELECT bare_key, movie_id FROM titles", ())
-        movie_ids = [film.movie_id for film in self._best_known_first(_containing(titles, wanted), wanted, year)]
+        near = _containing(titles, wanted)
+        if len(near) < k:
+            near += self._abbreviated(wanted)
+        movie_ids = [film.movie_id for film in self._best_known_first(near, wanted, year)]
         if len(movie_ids) < k:
             movie_ids += self._similar(titles, wanted)
         nearest = list(dict.fromkeys(movie_ids))[:k]
         films = self._films(nearest)
         return [films[movie_id] for movie_id in nearest]
+
+    def _abbreviated(self, text: str) -> list[int]:
+        """Return the movie_ids of titles, or parts of them, with these initials: "lotr", "tdk"."""
+        if not (_MIN_INITIALS <= len(text) <= _MAX_INITIALS and text.isalpha()):
+            return []
+        titles = self._rows("SELECT title, movie_id FROM films", ())
+        # The first letters as they stand spare most titles their normalization.
+        return [
+            movie_id
+            for title, movie_id in titles
+            if text in "".join(_FIRST_LETTER.findall(title)).casefold() and text in _initials(title)
+        ]
 
     def _similar(self, titles: list[tuple[str, int]], wanted: str) -> list[int]:
         """Return the movie_ids of titles with similar spelling, the most similar first, then the best known."""
@@ -123,6 +161,12 @@ def _readings(text: str) -> list[tuple[str, int | None]]:
     return readings
 
 
+def _initials(title: str) -> set[str]:
+    """Return the initials of a title and of its parts before and after a colon or dash, with and without article."""
+    keys = [title_key(part) for part in (title, *re.split(r":|\s[-–]\s", title))]
+    return {"".join(word[0] for word in words.split()) for key in keys for words in (key, bare_key(key)) if words}
+
+
 def _containing(titles: list[tuple[str, int]], wanted: str) -> list[int]:
     """Return the movie_ids of titles that contain all words of a text, or begin like it."""
     words, closed = [f" {word} " for word in wanted.split()], wanted.replace(" ", "")
@@ -148,7 +192,11 @@ def _spellings(key: str) -> list[tuple[str, str]]:
 
 
 def _ambiguous(text: str, films: list[Film]) -> AmbiguousFilmError:
-    message = f"{len(films)} films are titled {text!r}: {_listed(films)}; name one by its movie_id"
+    years = {film.year for film in films}
+    by_year = (
+        f"by title and year, as in {films[0].label!r}, or " if None not in years and len(years) == len(films) else ""
+    )
+    message = f"{len(films)} films are titled {text!r}: {_listed(films)}; name one {by_year}by its movie_id"
     return AmbiguousFilmError(message, tuple(film.label for film in films))
 
 

@@ -27,6 +27,11 @@ _ALSO_KNOWN_AS = re.compile(r"^(?:a\.?k\.?a\.?:?)\s+", re.IGNORECASE)
 _UNDECOMPOSED = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"})
 _APOSTROPHES = re.compile(r"['’‘`´]")
 _NOT_WORD = re.compile(r"[^\w]+|_")
+_PART_WORDS = frozenset(("part", "pt", "episode", "ep", "chapter", "vol", "volume"))
+_ROMAN = "i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx".split()
+_ENGLISH = "one two three four five six seven eight nine ten".split()
+_ROMAN_NUMBERS = {word: str(number) for number, word in enumerate(_ROMAN, 1)}
+_NUMBERS = _ROMAN_NUMBERS | {word: str(number) for number, word in enumerate(_ENGLISH, 1)}
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,22 @@ def bare_key(key: str) -> str:
     """Drop the leading article of a `title_key`, so that "matrix" finds "the matrix"."""
     first, _, rest = key.partition(" ")
     return rest if rest and first in _KEY_ARTICLES else key
+
+
+def series_key(key: str) -> str:
+    """Write the number of a part of a series as digits, in a `title_key`.
+
+    >>> series_key("the godfather part ii"), series_key("star wars episode iv a new hope")
+    ('the godfather 2', 'star wars 4 a new hope')
+    """
+    words: list[str] = []
+    for word in key.split():
+        if words and words[-1] in _PART_WORDS and (word in _NUMBERS or word.isdigit()):
+            words[-1] = _NUMBERS.get(word, word)
+        # "I" and a numeral at the beginning are words: "I, Robot", "V for Vendetta".
+        else:
+            words.append(_ROMAN_NUMBERS.get(word, word) if words and word != "i" else word)
+    return " ".join(words)
 
 
 def _words(title: str) -> list[str]:

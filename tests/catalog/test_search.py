@@ -216,3 +216,86 @@ def test_part_of_a_title_suggests_the_best_known_films_first(
     with pytest.raises(UnknownFilmError) as raised:
         well_known.find(text)
     assert list(raised.value.suggestions[:2]) == suggestions
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
+    texts = {
+        1: "Rocky (1976)",
+        2: "Rocky II (1979)",
+        3: "Godfather, The (1972)",
+        4: "Godfather: Part II, The (1974)",
+        5: "Star Wars: Episode IV - A New Hope (1977)",
+        6: "Star Wars: Episode V - The Empire Strikes Back (1980)",
+        7: "Kill Bill: Vol. 2 (2004)",
+        8: "Dune: Part Two (2024)",
+        9: "E.T. the Extra-Terrestrial (1982)",
+        10: "Lord of the Rings: The Fellowship of the Ring, The (2001)",
+        11: "Lord of the Rings: The Two Towers, The (2002)",
+        12: "I, Robot (2004)",
+        13: "V for Vendetta (2006)",
+        14: "Terminator 2: Judgment Day (1991)",
+    }
+    path = tmp_path_factory.mktemp("series") / "catalog.sqlite"
+    films = [replace(film_of(*pair), n_ratings=100 - pair[0]) for pair in texts.items()]
+    Catalog.create(path, films, {})
+    with Catalog.open(path) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("text", "movie_id"),
+    [
+        ("rocky 2", 2),
+        ("rocky part two (1979)", 2),
+        ("rocky 1", 1),
+        ("godfather 2", 4),
+        ("the godfather part 2", 4),
+        ("godfather part two", 4),
+        ("star wars 4", 5),
+        ("star wars episode five", 6),
+        ("kill bill ii", 7),
+        ("dune 2", 8),
+        ("e.t.", 9),
+        ("terminator ii", 14),
+    ],
+)
+def test_finds_a_part_of_a_series_however_it_is_numbered(series: Catalog, text: str, movie_id: int) -> None:
+    assert series.find(text).movie_id == movie_id
+
+
+@pytest.mark.parametrize(
+    "text", ["star wars", "star wars 4 (1980)", "rocky 3", "1 robot", "5 for vendetta", "terminator"]
+)
+def test_several_or_no_films_of_a_series_are_not_guessed(series: Catalog, text: str) -> None:
+    with pytest.raises(UnknownFilmError, match="no film is titled"):
+        series.find(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "suggestions"),
+    [
+        (
+            "lotr",
+            [
+                "The Lord of the Rings: The Fellowship of the Ring (2001)",
+                "The Lord of the Rings: The Two Towers (2002)",
+            ],
+        ),
+        ("esb", ["Star Wars: Episode V - The Empire Strikes Back (1980)"]),
+        ("anh", ["Star Wars: Episode IV - A New Hope (1977)"]),
+    ],
+)
+def test_initials_suggest_the_films(series: Catalog, text: str, suggestions: list[str]) -> None:
+    with pytest.raises(UnknownFilmError) as raised:
+        series.find(text)
+    assert list(raised.value.suggestions[: len(suggestions)]) == suggestions
+
+
+def test_ambiguous_titles_advise_the_year_where_it_decides(catalog: Catalog) -> None:
+    with pytest.raises(
+        AmbiguousFilmError, match=r"name one by title and year, as in 'Hamlet \(1996\)', or by its movie_id"
+    ):
+        catalog.find("hamlet")
+    with pytest.raises(AmbiguousFilmError, match="; name one by its movie_id"):
+        catalog.find("emma")
