@@ -77,12 +77,15 @@ def co_likes(held_out: Ratings) -> tuple[npt.NDArray[np.int32], sparse.csr_array
     return liked.movie_ids, pairs
 
 
-def tune(queries: Iterable[Query], calibration: Calibration = Calibration.PERCENTILE) -> Tuning:
-    """Choose the CF share and half support with the best NDCG@10; among equals the smaller share.
+def tune(
+    queries: Iterable[Query], calibration: Calibration = Calibration.PERCENTILE, max_cf_share: float = 1.0
+) -> Tuning:
+    """Choose the CF share, up to a largest one, and half support with the best NDCG@10; among equals the smaller share.
 
     Raises ValueError without queries.
     """
-    grid = list(product(CF_SHARES, HALF_SUPPORTS))
+    shares = sorted({share for share in CF_SHARES if share < max_cf_share} | {max_cf_share})
+    grid = list(product(shares, HALF_SUPPORTS))
     counts, scores, alone = [], [], []
     for query in queries:
         counts.append(query.n_ratings)

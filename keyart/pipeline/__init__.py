@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from keyart.pipeline.index import build
     from keyart.pipeline.movielens import load
     from keyart.pipeline.posters import import_posters
-    from keyart.pipeline.recommenders import evaluate, fit, tune
+    from keyart.pipeline.recommenders import evaluate, fit, reset_tuning, tune
     from keyart.pipeline.tmdb import fetch
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "fit",
     "import_posters",
     "load",
+    "reset_tuning",
     "tune",
 ]
 
@@ -41,6 +42,7 @@ _MODULES = {
     "fit": "recommenders",
     "import_posters": "posters",
     "load": "movielens",
+    "reset_tuning": "recommenders",
     "tune": "recommenders",
 }
 

@@ -18,7 +18,7 @@ from cf.models.neighbors import ItemCosine
 from cf.ratings import Ratings
 from keyart.recommend.models import FitReport, compare, ensure_fitted, fit_model, light_models
 from keyart.render.plots import draw_scorecards
-from keyart.similarity.blending import check_model, save_hybrid
+from keyart.similarity.blending import MIN_ALPHA, check_model, reset_hybrid, save_hybrid
 from keyart.similarity.tuning import fit_hybrid
 from keyart.workspace.contents import open_ratings
 from keyart.workspace.index import open_index
@@ -91,6 +91,7 @@ def tune(
     model: str = ItemCosine.name,
     *,
     calibration: str = "percentile",
+    min_alpha: float = MIN_ALPHA,
     n_films: int = 200,
     seed: int = 0,
     progress: Progress = silent,
@@ -107,6 +108,8 @@ def tune(
         The recommender that supplies item similarities; it is fitted if it is not yet.
     calibration : {"percentile", "z-score", "min-max", "reciprocal-rank"}, default "percentile"
         How item similarities are brought to the scale of visual ones.
+    min_alpha : float in [0, 1], default 0.5
+        The least visual share that may be chosen; 0 allows what goes by ratings alone.
     n_films : int, default 200
         How many films are judged for each range of numbers of ratings.
     seed : int, default 0
@@ -122,7 +125,7 @@ def tune(
     Raises
     ------
     ConfigError
-        There is no such recommender or calibration, or it has no item similarities.
+        There is no such recommender or calibration, it has no item similarities, or `min_alpha` is out of range.
     NotBuiltError
         There are no ratings, no index of posters, or no film has both.
     """
@@ -131,13 +134,45 @@ def tune(
         chosen = Calibration(calibration)
     except ValueError as error:
         raise ConfigError(f"expected a calibration of {', '.join(Calibration)}; received {calibration!r}") from error
+    if not 0 <= min_alpha <= 1:
+        raise ConfigError(f"expected a min_alpha from 0 to 1, received {min_alpha}")
     workspace = Workspace.open(home)
     ratings = open_ratings(workspace)
     with progress("tune", n_films * len(BUCKETS), "films") as advance:
-        tuning = fit_hybrid(open_index(workspace), ratings, model, chosen, n_films=n_films, seed=seed, advance=advance)
+        tuning = fit_hybrid(
+            open_index(workspace),
+            ratings,
+            model,
+            chosen,
+            min_alpha=min_alpha,
+            n_films=n_films,
+            seed=seed,
+            advance=advance,
+        )
     ensure_fitted(workspace, model, ratings)
     save_hybrid(workspace, model, tuning)
     return TuneReport(model, tuning)
+
+
+def reset_tuning(home: Home) -> bool:
+    """Return to the blend that holds without tuning.
+
+    Parameters
+    ----------
+    home : str, Path or Workspace
+        The workspace.
+
+    Returns
+    -------
+    bool
+        Whether the blend was tuned.
+
+    Raises
+    ------
+    NotBuiltError
+        The workspace does not exist.
+    """
+    return reset_hybrid(Workspace.open(home))
 
 
 @dataclass(frozen=True)

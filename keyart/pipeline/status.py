@@ -11,6 +11,7 @@ from catalog.errors import DataError, NotBuiltError
 from catalog.films import Catalog
 from cf.models.neighbors import ItemCosine
 from keyart.atlas.record import Atlas
+from keyart.similarity.blending import open_hybrid
 from keyart.workspace.contents import current_features, fingerprint, open_ratings
 from keyart.workspace.index import open_index
 from keyart.workspace.layout import Workspace
@@ -51,6 +52,8 @@ class Status:
     # Films that can be requested from TMDB.
     n_linked: int
     similarities_are_current: bool
+    # How looks and ratings are blended.
+    blend: str
     # Why parts cannot be read.
     damaged: tuple[str, ...]
 
@@ -110,6 +113,7 @@ def read_status(workspace: Workspace) -> Status:
         n_mapped=_read(lambda: len(Atlas.open(workspace.atlas_dir)), 0, damaged),
         n_similar=n_similar,
         n_linked=sum(bool(film.tmdb_id or film.imdb_id) for film in films),
+        blend=_read(lambda: open_hybrid(workspace).description, "", damaged),
         similarities_are_current=similarities_of == ratings_name or not n_ratings,
         # Without duplicates, since several parts may need the damaged one.
         damaged=tuple(dict.fromkeys(damaged)),

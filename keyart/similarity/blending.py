@@ -20,8 +20,9 @@ from keyart.workspace.layout import Workspace
 
 N_NEAREST = 200
 """How many of a film's nearest films by ratings take part in a blend; the others count as unknown."""
+MIN_ALPHA = 0.5
+"""The least visual share that tuning chooses unless it is told otherwise: look-alikes are to look alike."""
 _KIND, _VERSION = "keyart-hybrid", 1
-_HELD_OUT = 0.3
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,14 @@ class Hybrid:
 
     model: str = ItemCosine.name
     blending: Blending = field(default_factory=Blending)
+    is_tuned: bool = False
+
+    @property
+    def description(self) -> str:
+        """The visual share of rarely and often rated films, and what supplies the ratings' side."""
+        few, many = self.blending.alphas([10, 1000]).tolist()
+        origin = "tuned" if self.is_tuned else "not tuned"
+        return f"alpha {few:.2f} at 10 ratings, {many:.2f} at 1,000; ratings by {self.model} ({origin})"
 
 
 def open_hybrid(workspace: Workspace) -> Hybrid:
@@ -41,7 +50,7 @@ def open_hybrid(workspace: Workspace) -> Hybrid:
         blending = Blending(
             float(fitted["cf_share"]), float(fitted["half_support"]), Calibration(fitted["calibration"])
         )
-        return Hybrid(str(content["model"]), blending)
+        return Hybrid(str(content["model"]), blending, is_tuned=True)
     except FileNotFoundError:
         return Hybrid()
     except (KeyError, TypeError, ValueError) as error:
@@ -52,6 +61,13 @@ def save_hybrid(workspace: Workspace, model: str, tuning: Tuning) -> None:
     """Store a tuned blend and its scores."""
     content = {"model": model, "blending": asdict(tuning.blending), "buckets": [asdict(one) for one in tuning.buckets]}
     write_record(workspace.hybrid_path, _KIND, _VERSION, content)
+
+
+def reset_hybrid(workspace: Workspace) -> bool:
+    """Return to the defaults; returns whether anything was tuned."""
+    was_tuned = workspace.hybrid_path.exists()
+    workspace.hybrid_path.unlink(missing_ok=True)
+    return was_tuned
 
 
 def nearest(model: Recommender, movie_id: int) -> ScoredIds:

@@ -21,7 +21,7 @@ from cf.models.neighbors import ItemCosine
 from index.cosine import CosineIndex
 from index.search import Scan
 from keyart.results import Alpha, Query, SimilarFilms
-from keyart.similarity.blending import Hybrid, nearest
+from keyart.similarity.blending import MIN_ALPHA, Hybrid, nearest
 from keyart.similarity.hits import Ranking, Shares
 from keyart.similarity.query import Embedding, SimilarOptions
 
@@ -105,6 +105,11 @@ class LookAlikes:
         if scan is None:
             why = "is not in the index" if film.movie_id in self.poster_paths else "has no poster"
             yield f"{film.label} {why}: compared by ratings alone"
+        elif alpha == "auto" and len(cf) and (share := float(self.hybrid.blending.alphas(film.n_ratings))) < MIN_ALPHA:
+            yield (
+                f"compared mostly by ratings (alpha {share:.2f}), as the blend was tuned; --alpha 1 compares by looks "
+                "alone, `keyart tune --reset` returns to the defaults"
+            )
         elif not len(cf) and alpha != 1.0:
             why = "too few ratings to compare by" if film.n_ratings else "no ratings"
             yield f"{film.label} has {why}: compared by looks alone"

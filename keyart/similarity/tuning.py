@@ -39,11 +39,15 @@ def fit_hybrid(
     model: str,
     calibration: Calibration,
     *,
+    min_alpha: float,
     n_films: int = 200,
     seed: int = 0,
     advance: Advance = lambda _: None,
 ) -> Tuning:
-    """Fit the blend on up to `n_films` films of each bucket of numbers of ratings."""
+    """Fit the blend on up to `n_films` films of each bucket of numbers of ratings.
+
+    The visual share is never below `min_alpha`.
+    """
     split = by_user(ratings, _HELD_OUT, seed)
     fitted = make(model).fit(split.train.matrix())
     if not any(len(found.ids) for found in fitted.similar_items(fitted.movie_ids_[:100].tolist(), 1)):
@@ -53,7 +57,7 @@ def fit_hybrid(
         raise NotBuiltError(
             "no film has both a poster in the index and held-out likes; import more posters, or ratings"
         )
-    return tune(_queries(index, fitted, split.train, films, advance), calibration)
+    return tune(_queries(index, fitted, split.train, films, advance), calibration, 1 - min_alpha)
 
 
 def _draw_films(

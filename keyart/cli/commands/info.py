@@ -49,6 +49,7 @@ def _summary(status: Status) -> dict[str, str]:
         "atlas": f"{status.n_mapped:,} films",
         "similarities": f"{status.n_similar:,} films by ratings"
         + _stale(status.n_similar, status.similarities_are_current),
+        "blend": status.blend,
     }
 
 

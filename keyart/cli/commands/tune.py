@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from keyart.cli.options import json_option, workspace_options
+from keyart.cli.options import Share, json_option, workspace_options
 from keyart.cli.output import print_json, table
 
 
@@ -20,27 +20,48 @@ from keyart.cli.output import print_json, table
     help="How ratings are brought onto the scale of looks.",
 )
 @click.option(
+    "--min-alpha",
+    type=Share(),
+    default=0.5,
+    show_default=True,
+    help="The least visual share that may be chosen; 0 allows ratings alone.",
+)
+@click.option("--reset", is_flag=True, help="Return to the defaults instead.")
+@click.option(
     "--films", "n_films", default=200, show_default=True, type=click.IntRange(min=1), help="Films asked of a bucket."
 )
 @click.option("--seed", default=0, show_default=True, type=int, help="Draws what is held out.")
 @json_option
 @workspace_options
-def command(model: str, calibration: str, n_films: int, seed: int, as_json: bool, home: Path) -> None:
+def command(
+    model: str,
+    calibration: str,
+    min_alpha: float,
+    reset: bool,
+    n_films: int,
+    seed: int,
+    as_json: bool,
+    home: Path,
+) -> None:
     """Fit how much ratings count beside looks, and keep it: `keyart similar` uses it from then on.
 
     Three tenths of each user's ratings are held out; a blend is good if it puts first what the same users liked there.
     """
     from catalog.io.progress import bar
     from cf.hybrid.tuning import BUCKETS
-    from keyart.pipeline.recommenders import tune
+    from keyart.pipeline.recommenders import reset_tuning, tune
 
-    report = tune(home, model, calibration=calibration, n_films=n_films, seed=seed, progress=bar)
+    if reset:
+        click.echo("the blend is that of the defaults again" if reset_tuning(home) else "nothing was tuned")
+        return
+    report = tune(home, model, calibration=calibration, min_alpha=min_alpha, n_films=n_films, seed=seed, progress=bar)
     tuning = report.tuning
     if as_json:
         print_json(report.to_dict())
         return
     blending = tuning.blending
     click.echo(f"1 − alpha = {blending.cf_share:g} · n / (n + {blending.half_support:g}), ratings by {model}")
+    click.echo(f"alpha is at least {1 - blending.cf_share:g}; `keyart tune --reset` returns to the defaults")
     rows = [
         (
             f"{one.least}–{one.most}" if one.most < BUCKETS[-1][1] else f"{one.least}+",

@@ -40,6 +40,13 @@ def test_cf_gets_weight_where_it_predicts() -> None:
     assert float(tuned.blending.alphas(50)) < 0.5
 
 
+@pytest.mark.parametrize("max_cf_share", [0.0, 0.5, 0.7])
+def test_cf_weight_is_bounded(max_cf_share: float) -> None:
+    tuned = tune([query(50, CF_GAINS)] * 3, max_cf_share=max_cf_share)
+    assert tuned.blending.cf_share <= max_cf_share
+    assert (tuned.blending.alphas([1, 100, 10**6]) >= 1 - max_cf_share).all()
+
+
 def test_cf_gets_no_weight_where_visual_similarity_predicts() -> None:
     tuned = tune([query(50, VISUAL_GAINS)])
     assert tuned.buckets[0].blended == tuned.buckets[0].visual == 1

@@ -5,6 +5,7 @@ import pytest
 
 import keyart
 from keyart import pipeline
+from keyart.pipeline.status import read_status
 from keyart.recommend.models import fitted_models
 from keyart.workspace.layout import Workspace
 
@@ -36,6 +37,32 @@ def test_tuning_is_stored_and_reported(tastes_home: Path) -> None:
     assert (tastes_home / "hybrid.json").is_file()
     assert json.loads(json.dumps(report.to_dict()))["model"] == "item-cosine"
     assert report.tuning.buckets
+
+
+def test_tuning_leaves_at_least_half_to_looks_unless_allowed_otherwise(tastes_home: Path) -> None:
+    # Users follow genres here and posters are noise, so ratings alone would be chosen.
+    assert pipeline.tune(tastes_home, n_films=5).tuning.blending.cf_share == 0.5
+    assert pipeline.tune(tastes_home, n_films=5, min_alpha=0).tuning.blending.cf_share > 0.5
+    with keyart.open(tastes_home) as engine:
+        assert any("compared mostly by ratings (alpha 0." in note for note in engine.similar(22).notes)
+        assert not any("mostly" in note for note in engine.similar(22, alpha=0.1).notes)
+    assert "(tuned)" in read_status(Workspace.open(tastes_home)).blend
+
+
+def test_a_tuned_blend_is_reset_to_the_defaults(tastes_home: Path) -> None:
+    with keyart.open(tastes_home) as engine:
+        before = engine.similar(22).to_dict()
+    assert not pipeline.reset_tuning(tastes_home)
+    pipeline.tune(tastes_home, n_films=5, min_alpha=0)
+    assert pipeline.reset_tuning(tastes_home)
+    with keyart.open(tastes_home) as engine:
+        assert engine.similar(22).to_dict() == before
+    assert "(not tuned)" in read_status(Workspace.open(tastes_home)).blend
+
+
+def test_a_share_outside_of_0_to_1_is_refused(tastes_home: Path) -> None:
+    with pytest.raises(keyart.ConfigError, match="min_alpha from 0 to 1, received 2"):
+        pipeline.tune(tastes_home, min_alpha=2)
 
 
 def test_an_unknown_calibration_is_refused(tastes_home: Path) -> None:
