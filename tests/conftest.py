@@ -14,6 +14,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+# Read when scikit-learn loads OpenMP: threads that spin while they wait for one another would take a busy machine's
+# processors from the other tests.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 # Neither a busy machine nor the luck of the draw is a reason to fail; to explore: --hypothesis-profile=default.
 settings.register_profile("keyart", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("keyart")

@@ -150,10 +150,14 @@ def test_an_index_alone_or_ratings_alone_answer(home: Path) -> None:
     assert Engine.open(home).similar(1).hits[0].visual is None
 
 
-def test_an_index_of_another_network_is_refused(home: Path) -> None:
+def test_an_index_of_another_network_is_refused(home: Path, tmp_path: Path) -> None:
+    import keras
+
+    network = keras.Sequential([keras.Input((224, 224, 3)), keras.layers.AveragePooling2D(32)], name="other")
+    network.save(tmp_path / "other.keras")
     workspace = Workspace.open(home)
-    extract(workspace, ExtractOptions(weights="random", replace=True))
-    with pytest.raises(DataError, match=r"features are of vgg16 \(25088 columns.*built from tiny.*keyart build"):
+    extract(workspace, ExtractOptions(str(tmp_path / "other.keras"), replace=True))
+    with pytest.raises(DataError, match=r"features are of other \(147 columns.*built from tiny.*keyart build"):
         Engine.open(home)
 
 

@@ -195,7 +195,8 @@ def test_many_threads_never_see_a_closed_part(make: Make, path: Path) -> None:
 
     def use() -> int:
         n_uses = 0
-        while not is_over.is_set() or not n_uses:
+        # Paced, so that the thread that replaces parts gets the processor too.
+        while not is_over.wait(0.0005) or not n_uses:
             with reloading.use() as part:
                 assert not part.is_closed
             n_uses += 1
