@@ -9,7 +9,6 @@ from scipy import sparse
 from catalog.film import Film
 from cf.ratings import RatingMatrix
 from keyart.recommend.onboarding import FilmsToRate, similarities_of, values_of
-from keyart.workspace.changes import Snapshot
 from keyart.workspace.layout import Workspace
 
 
@@ -39,7 +38,7 @@ def test_similarity_combines_genres_and_looks() -> None:
 def test_film_similar_to_an_earlier_one_is_listed_later() -> None:
     films = [Film(number, "") for number in (1, 2, 3)]
     similarities = np.array([[1, 0.9, 0], [0.9, 1, 0], [0, 0, 1]])
-    films_to_rate = FilmsToRate(films, np.array([1.0, 0.99, 0.5]), similarities, Snapshot.take([])).listed(3)
+    films_to_rate = FilmsToRate(films, np.array([1.0, 0.99, 0.5]), similarities).listed(3)
     assert [film.movie_id for film in films_to_rate][2] in (1, 2)
     assert sorted(film.movie_id for film in films_to_rate) == [1, 2, 3]
 

@@ -12,7 +12,6 @@ from catalog.io.files import write_bytes
 from cf.ratings import RatingMatrix
 from keyart.pipeline.movielens import load
 from keyart.recommend.users import User, Users
-from keyart.workspace.changes import Snapshot
 from keyart.workspace.layout import Workspace
 
 USER_IDS = [1, 4, 9, 40, 41, 49, 50, 401, 4_000, 2_000_000_000]
@@ -26,7 +25,7 @@ def viewers() -> Users:
     values[:, 0] = 4
     values[0] = [3, 5, 5, 5]
     matrix = RatingMatrix(np.array(USER_IDS, np.int32), np.arange(1, 5, dtype=np.int32), sparse.csr_array(values))
-    return Users(matrix, {number: FILMS[number] for number in (1, 2, 3)}, Snapshot.take([]))
+    return Users(matrix, {number: FILMS[number] for number in (1, 2, 3)})
 
 
 def found(viewers: Users, digits: str, k: int = 50) -> list[int]:
@@ -57,12 +56,8 @@ def test_best_rated_breaks_ties_by_popularity_and_skips_removed_films(viewers: U
     assert viewers.best_rated(3, 9) == []
 
 
-def test_users_are_outdated_after_a_load(home: Path, movielens: Path) -> None:
-    viewers = Users.open(Workspace.open(home))
-    assert viewers.find(1) is not None
-    assert viewers.is_current()
-    load(home, movielens)
-    assert not viewers.is_current()
+def test_opens_the_users_of_a_workspace(home: Path) -> None:
+    assert Users.open(Workspace.open(home)).find(1) is not None
 
 
 def test_opening_users_without_ratings_is_an_error(home: Path, movielens: Path, tmp_path: Path) -> None:
