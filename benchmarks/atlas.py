@@ -39,9 +39,8 @@ from keyart.atlas.sprites import along_the_map, assign, draw
 from keyart.pipeline.index import build
 from keyart.pipeline.movielens import load
 from keyart.pipeline.posters import import_posters
-from keyart.workspace.contents import current_features
 from keyart.workspace.films import list_films, list_posters
-from keyart.workspace.index import film_features
+from keyart.workspace.index import current_film_features
 from keyart.workspace.layout import Workspace
 
 _N_TIMES = 5
@@ -86,7 +85,8 @@ def measure_cost(home: Path) -> None:
 
 
 def measure_map(workspace: Workspace) -> None:
-    features = film_features(*current_features(workspace))
+    _, features = current_film_features(workspace)
+    assert features is not None
     atlas = Atlas.open(workspace.atlas_dir)
     units = np.concatenate([unit_rows(block, None)[0] for block in features.blocks()])
     nearest = _nearest(units @ units.T, 10)
