@@ -51,7 +51,7 @@ def poster_of(movie_id: int) -> bytes:
     return stream.getvalue()
 
 
-def bring(workspace: Workspace, movie_ids: Iterable[int], looking_like: int | None = None) -> None:
+def add_posters(workspace: Workspace, movie_ids: Iterable[int], looking_like: int | None = None) -> None:
     """Add posters and features of films, or those of another film in their place."""
     store = FeatureStore.create(workspace.features_dir, IDENTITY, ORIGIN)
     rows = []
@@ -86,5 +86,5 @@ def arrange(workspace: Workspace) -> None:
 def make_groups(home: Path) -> Workspace:
     workspace = Workspace.create(home)
     list_films(workspace, range(1, N_FILMS + 1))
-    bring(workspace, range(1, N_FILMS + 1))
+    add_posters(workspace, range(1, N_FILMS + 1))
     return workspace

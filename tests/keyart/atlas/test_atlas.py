@@ -22,7 +22,7 @@ from keyart.pipeline.status import read_status
 from keyart.workspace.layout import Workspace
 from posters.store import PosterStore
 from tests.keyart.conftest import Run
-from tests.keyart.groups import GENRES, N_FILMS, bring, color_of, group, list_films, make_groups
+from tests.keyart.groups import GENRES, N_FILMS, add_posters, color_of, group, list_films, make_groups
 
 pytestmark = pytest.mark.heavy
 
@@ -157,7 +157,7 @@ def test_update_without_changes_draws_nothing(mapped: Workspace) -> None:
 def test_new_films_are_placed_near_similar_ones_and_others_stay(mapped: Workspace) -> None:
     before = Atlas.open(mapped.atlas_dir)
     list_films(mapped, range(1, N_FILMS + 4))
-    bring(mapped, range(N_FILMS + 1, N_FILMS + 4))
+    add_posters(mapped, range(N_FILMS + 1, N_FILMS + 4))
     report = make_atlas(mapped, AtlasOptions())
     atlas = report.atlas
     assert report.how == "3 placed, 0 dropped, 60 where they were"
@@ -182,7 +182,7 @@ def test_removed_films_are_dropped(mapped: Workspace) -> None:
 
 def test_film_with_another_poster_is_placed_again(mapped: Workspace) -> None:
     before = Atlas.open(mapped.atlas_dir)
-    bring(mapped, [1], looking_like=2)
+    add_posters(mapped, [1], looking_like=2)
     report = make_atlas(mapped, AtlasOptions())
     assert report.how == "1 placed, 0 dropped, 59 where they were"
     distances = np.linalg.norm(report.atlas.positions - position_of(report.atlas, 1), axis=1)
@@ -194,7 +194,7 @@ def test_film_with_another_poster_is_placed_again(mapped: Workspace) -> None:
 
 def test_many_new_films_give_a_note(mapped: Workspace) -> None:
     list_films(mapped, range(1, N_FILMS + 31))
-    bring(mapped, range(N_FILMS + 1, N_FILMS + 31))
+    add_posters(mapped, range(N_FILMS + 1, N_FILMS + 31))
     (note,) = make_atlas(mapped, AtlasOptions()).notes
     assert "33%" in note
     assert "--anew" in note
@@ -241,7 +241,7 @@ def test_interruption_keeps_the_old_atlas(mapped: Workspace, monkeypatch: pytest
 
     before = Atlas.open(mapped.atlas_dir)
     list_films(mapped, range(1, N_FILMS + 2))
-    bring(mapped, [N_FILMS + 1])
+    add_posters(mapped, [N_FILMS + 1])
     # The sheets are drawn by then, the record is not written yet.
     monkeypatch.setattr(Atlas, "save", interrupted)
     with pytest.raises(KeyboardInterrupt):

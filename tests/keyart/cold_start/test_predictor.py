@@ -29,16 +29,16 @@ def new_films(poster_folder: Path) -> list[NewFilm]:
 
 
 def test_new_film_is_most_similar_to_the_film_with_its_poster(engine: Engine, new_films: list[NewFilm]) -> None:
-    for film, answer in zip(new_films, engine.cold_start(new_films), strict=True):
-        best = answer.look_alikes.hits[0]
+    for film, prediction in zip(new_films, engine.cold_start(new_films), strict=True):
+        best = prediction.look_alikes.hits[0]
         assert best.movie_id == int(Path(film.image.name).stem)
         assert best.visual == pytest.approx(1, abs=1e-3)
-        assert (answer.query.label, best.alpha, best.cf) == (f"Film {Path(film.image.name).stem} (1999)", 1.0, None)
+        assert (prediction.query.label, best.alpha, best.cf) == (f"Film {Path(film.image.name).stem} (1999)", 1.0, None)
 
 
 def test_look_alikes_equal_similar_films_of_the_image(engine: Engine, new_films: list[NewFilm]) -> None:
-    (answer,) = engine.cold_start(new_films[:1], k=3)
-    assert answer.look_alikes.hits == engine.similar(new_films[0].image, 3).hits
+    (prediction,) = engine.cold_start(new_films[:1], k=3)
+    assert prediction.look_alikes.hits == engine.similar(new_films[0].image, 3).hits
 
 
 def test_batch_equals_single_films(engine: Engine, new_films: list[NewFilm]) -> None:
@@ -52,20 +52,20 @@ def test_batch_equals_single_films(engine: Engine, new_films: list[NewFilm]) -> 
 
 def test_audience_has_positive_scores_in_descending_order(home: Path, engine: Engine, new_films: list[NewFilm]) -> None:
     users = set(open_ratings(Workspace.open(home)).user_ids.tolist())
-    for answer in engine.cold_start(new_films):
-        scores = [fan.score for fan in answer.audience]
+    for prediction in engine.cold_start(new_films):
+        scores = [fan.score for fan in prediction.audience]
         assert scores == sorted(scores, reverse=True)
         assert all(score > 0 for score in scores)
-        assert {fan.user_id for fan in answer.audience} <= users
-    sizes = [len(answer.audience) for answer in engine.cold_start(new_films, n_users=3)]
+        assert {fan.user_id for fan in prediction.audience} <= users
+    sizes = [len(prediction.audience) for prediction in engine.cold_start(new_films, n_users=3)]
     assert set(sizes) <= {0, 3}
     assert 3 in sizes
     assert engine.cold_start(new_films[:1], n_users=0)[0].audience == ()
 
 
 def test_expected_mean_is_within_its_interval_and_the_rating_scale(engine: Engine, new_films: list[NewFilm]) -> None:
-    for answer in engine.cold_start(new_films):
-        one = answer.expected
+    for prediction in engine.cold_start(new_films):
+        one = prediction.expected
         assert 0.5 <= one.low <= one.mean <= one.high <= 5
 
 
@@ -85,9 +85,9 @@ def test_unreadable_poster_is_an_error_or_is_skipped(engine: Engine, new_films: 
     with pytest.raises(DataError, match=r"text\.jpg is not a picture"):
         engine.cold_start(mixed)
     broken: list[str] = []
-    answers = engine.cold_start(mixed, on_broken=lambda film, _error: broken.append(film.image.name))
+    predictions = engine.cold_start(mixed, on_broken=lambda film, _error: broken.append(film.image.name))
     assert broken == ["text.jpg"]
-    assert [answer.query.title for answer in answers] == [new_films[0].title, new_films[1].title]
+    assert [prediction.query.title for prediction in predictions] == [new_films[0].title, new_films[1].title]
 
 
 # The model
@@ -122,10 +122,10 @@ def test_without_ratings_only_look_alikes_are_predicted(home: Path, new_films: l
     for name in ("movies.csv", "links.csv"):
         write_bytes(folder / name, (movielens / name).read_bytes())
     load(home, folder)
-    (answer,) = Engine.open(home).cold_start(new_films[:1])
-    assert (answer.expected, answer.audience) == (None, ())
-    assert "no ratings" in answer.notes[0]
-    assert answer.look_alikes.hits
+    (prediction,) = Engine.open(home).cold_start(new_films[:1])
+    assert (prediction.expected, prediction.audience) == (None, ())
+    assert "no ratings" in prediction.notes[0]
+    assert prediction.look_alikes.hits
 
 
 # The command
@@ -219,7 +219,7 @@ def poster(tastes: Path) -> Path:
 def test_audience_and_mean_follow_genre_and_year(tastes_home: Path, poster: Path) -> None:
     films = [NewFilm(poster, "A", 1999, ("Drama",)), NewFilm(poster, "B", 1965, ("Comedy",))]
     drama, comedy = Engine.open(tastes_home).cold_start(films, k=3)
-    assert [answer.look_alikes.hits[0].movie_id for answer in (drama, comedy)] == [12, 12]
+    assert [prediction.look_alikes.hits[0].movie_id for prediction in (drama, comedy)] == [12, 12]
     assert {fan.user_id for fan in drama.audience} == set(range(2, N_USERS + 1, 2))
     assert {fan.user_id for fan in comedy.audience} == set(range(1, N_USERS + 1, 2))
     # Later films are liked more.
@@ -244,14 +244,14 @@ def test_without_an_index_there_are_no_look_alikes(tastes_home: Path, poster: Pa
     film = NewFilm(poster, "A", 1999, ("Drama",))
     (whole,) = Engine.open(tastes_home).cold_start([film])
     shutil.rmtree(tastes_home / "index")
-    (answer,) = Engine.open(tastes_home).cold_start([film])
-    assert answer.look_alikes.hits == ()
-    assert (answer.expected, answer.audience) == (whole.expected, whole.audience)
+    (prediction,) = Engine.open(tastes_home).cold_start([film])
+    assert prediction.look_alikes.hits == ()
+    assert (prediction.expected, prediction.audience) == (whole.expected, whole.audience)
 
 
 def test_image_with_a_zero_embedding_has_no_look_alikes(tastes_home: Path, poster: Path) -> None:
     engine = Engine.open(tastes_home)
     blank = keyart.Image(poster)
     blank.remember(engine.encoder.identity, np.zeros(engine.encoder.identity.n_features, np.float32))
-    answers = engine.cold_start([NewFilm(poster), NewFilm(blank)], 3, 5)
-    assert [len(answer.look_alikes) for answer in answers] == [3, 0]
+    predictions = engine.cold_start([NewFilm(poster), NewFilm(blank)], 3, 5)
+    assert [len(prediction.look_alikes) for prediction in predictions] == [3, 0]
