@@ -1,4 +1,4 @@
-"""What the tests of several packages share: the real files, small made-up folders, and a disk that is full."""
+"""Fixtures shared by several packages: real files, small folders, a full disk, an S3 server."""
 
 from __future__ import annotations
 
@@ -14,12 +14,20 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Neither a busy machine nor the luck of the draw is a reason to fail; to explore: --hypothesis-profile=default.
+# Tests run in two processes on two cores, where threads of BLAS and OpenMP would mostly wait for each other. Both read
+# this when they are loaded, which is later.
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+# A JVM that runs for seconds spends half of them on optimizing code.
+for _name in ("SPARK_SUBMIT_OPTS", "SPARK_LAUNCHER_OPTS"):
+    os.environ.setdefault(_name, "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+
+# No deadlines and no random draws, so that no test fails by chance; to explore: --hypothesis-profile=default.
 settings.register_profile("keyart", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("keyart")
 
 _SHARED_DIR = Path(__file__).parents[2] / "shared"
-# What takes these takes seconds; files that are slow for other reasons are marked in the file.
+# Tests that use these take seconds; files that are slow for other reasons are marked in the file.
 _HEAVY_FIXTURES = {"shared", "demonstration"}
 
 
@@ -34,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _interruptible() -> Iterator[None]:
-    """Heed SIGINT, here and in what the tests start: a shell's background jobs inherit that it is ignored."""
+    """Handle SIGINT here and in subprocesses, because background jobs of a shell inherit it as ignored."""
     inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, inherited)
@@ -42,7 +50,7 @@ def _interruptible() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_of_the_user() -> Iterator[None]:
-    """Shield the tests, and what they start, from keyart's variables and the proxies of whoever runs them."""
+    """Shield tests and their subprocesses from the user's keyart variables and proxies."""
     with pytest.MonkeyPatch.context() as environment:
         for name in [name for name in os.environ if name.startswith(("KEYART_", "TMDB_"))]:
             environment.delenv(name)
@@ -75,7 +83,7 @@ def folder_of(tmp_path: Path) -> Callable[[Mapping[str, str | bytes]], Path]:
 
 @pytest.fixture
 def full_disk() -> Callable[[int], AbstractContextManager[None]]:
-    """Make the system refuse, inside a ``with``, to let any file grow past so many bytes."""
+    """A context manager in which no file can grow beyond a number of bytes."""
 
     @contextmanager
     def refuse(n_bytes: int) -> Iterator[None]:
@@ -91,7 +99,7 @@ def full_disk() -> Callable[[int], AbstractContextManager[None]]:
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[dict[str, Any]]:
-    """A server on the loopback that speaks S3, with an empty bucket: the options that lead Arrow to it."""
+    """Options with which Arrow reaches an S3 server on the loopback that has an empty bucket."""
     from moto.server import ThreadedMotoServer
     from pyarrow.fs import S3FileSystem
 

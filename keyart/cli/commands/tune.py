@@ -28,7 +28,12 @@ from keyart.cli.output import print_json, table
 )
 @click.option("--reset", is_flag=True, help="Return to the defaults instead.")
 @click.option(
-    "--films", "n_films", default=200, show_default=True, type=click.IntRange(min=1), help="Films asked of a bucket."
+    "--films",
+    "n_films",
+    default=200,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Films per bucket.",
 )
 @click.option("--seed", default=0, show_default=True, type=int, help="Draws what is held out.")
 @json_option

@@ -119,7 +119,7 @@ def test_star_wars_fans_are_recommended_its_sequels(fitted: Autoencoder) -> None
 def test_implicit_autoencoder_ranks_nearly_as_well_as_ease(shared: Path) -> None:
     ratings = read_movielens(shared / "data/ml-100k")
     movie_ids, n_ratings, _ = ratings.film_statistics()
-    kept = ratings.of_films(movie_ids[np.argsort(-n_ratings, kind="stable")[:500]])
+    most_rated = ratings.of_films(movie_ids[np.argsort(-n_ratings, kind="stable")[:500]])
     makers = {"implicit-autoencoder": ImplicitAutoencoder, "ease": EASE}
-    learned, closed_form = evaluate(makers, [by_user(kept, 0.25, seed=0)], n_resamples=1)
+    learned, closed_form = evaluate(makers, [by_user(most_rated, 0.25, seed=0)], n_resamples=1)
     assert learned.ndcg.value > 0.95 * closed_form.ndcg.value

@@ -59,9 +59,9 @@ def test_new_users_match_fitted_users_with_the_same_ratings(ratings: RatingMatri
 
 
 def test_user_without_ratings_gets_films_in_order_of_bias(model: KerasMF) -> None:
-    nobody = RatingMatrix(np.ones(1, np.int32), model.movie_ids_, ratings_of(np.zeros((1, 1))).matrix().values)
-    nobody.values.resize(1, 20)
-    (found,) = model.recommend_new(nobody, 20)
+    no_ratings = RatingMatrix(np.ones(1, np.int32), model.movie_ids_, ratings_of(np.zeros((1, 1))).matrix().values)
+    no_ratings.values.resize(1, 20)
+    (found,) = model.recommend_new(no_ratings, 20)
     np.testing.assert_array_equal(found.ids, model.movie_ids_[np.argsort(-model.film_biases_, kind="stable")])
 
 

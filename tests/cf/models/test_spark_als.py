@@ -52,11 +52,11 @@ def test_predictions_match_local_als(spark: SparkSession) -> None:
     # The checkerboard has one pattern, and with a penalty both find it from any start.
     ratings = ratings_of(checkerboard()).matrix()
     users, films = np.nonzero(np.ones(ratings.values.shape))
-    local, there = (
+    local, remote = (
         model.predict(ratings.user_ids[users], ratings.movie_ids[films])
         for model in (ALS(2, 12, 0.1, frequency_power=1.0).fit(ratings), SparkALS(2, 12, 0.1).fit(ratings, spark))
     )
-    np.testing.assert_allclose(there, local, atol=0.02)
+    np.testing.assert_allclose(remote, local, atol=0.02)
 
 
 @needs_java
@@ -97,8 +97,8 @@ def test_opened_model_does_not_import_pyspark(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; from cf.models.spark_als import SparkALS; "
         f"SparkALS.open(Path({str(tmp_path)!r})).recommend([1], 3); print('pyspark' in sys.modules)"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
-    assert said.stdout.strip() == "False"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
+    assert process.stdout.strip() == "False"
 
 
 _FIT = (
@@ -110,13 +110,13 @@ _FIT = (
 def test_missing_pyspark_error_names_the_extra() -> None:
     # In a process of its own: this one may have PySpark from other tests, with objects that still use it.
     code = f"import sys; sys.modules['pyspark'] = None; {_FIT}"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path.cwd())
-    assert "ConfigError: Spark needs PySpark: pip install 'keyart[spark]'" in said.stderr
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path.cwd())
+    assert "ConfigError: Spark needs PySpark: pip install 'keyart[spark]'" in process.stderr
 
 
 def test_missing_java_error_names_the_version(tmp_path: Path) -> None:
     environment = {"PATH": str(tmp_path), "HOME": str(tmp_path), "PYTHONPATH": str(Path.cwd())}
-    said = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", _FIT], capture_output=True, text=True, check=False, cwd=Path.cwd(), env=environment
     )
-    assert "ConfigError: Spark needs Java 17 or newer" in said.stderr
+    assert "ConfigError: Spark needs Java 17 or newer" in process.stderr
