@@ -5,14 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import resource
+import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import portalocker
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.installation import Demonstration, Installation, install
 
 # Tests run in two processes on two cores, where threads of BLAS and OpenMP would mostly wait for each other. Both read
 # this when they are loaded, which is later.
@@ -57,6 +61,50 @@ def _no_settings_of_the_user() -> Iterator[None]:
         for name in ("NO_PROXY", "no_proxy"):
             environment.setenv(name, "127.0.0.1,localhost")
         yield
+
+
+OncePerRun = Callable[[str, Callable[[Path], None]], Path]
+
+
+@pytest.fixture(scope="session")
+def once_per_run(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> OncePerRun:
+    """Fill a folder of this name in the first process of a test run that needs it."""
+    base = tmp_path_factory.getbasetemp()
+    run_folder = base if worker_id == "master" else base.parent
+
+    def filled(name: str, fill: Callable[[Path], None]) -> Path:
+        folder, complete = run_folder / name, run_folder / f"{name}.complete"
+        with portalocker.Lock(f"{folder}.lock", timeout=600):
+            if not complete.is_file():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                complete.touch()
+        return folder
+
+    return filled
+
+
+@pytest.fixture(scope="session")
+def installation(once_per_run: OncePerRun) -> Installation:
+    """The installed wheel; the processes of a test run share it."""
+    return Installation(once_per_run("installation", install))
+
+
+@pytest.fixture(scope="session")
+def demonstration(
+    installation: Installation, once_per_run: OncePerRun, tmp_path_factory: pytest.TempPathFactory
+) -> Demonstration:
+    """`keyart demo`, which takes half a minute, so it runs once; each process works on a copy of its folder."""
+
+    def run_demo(folder: Path) -> None:
+        printed = installation.run("keyart", "demo", "--out", folder)
+        (folder / "printed.txt").write_text(printed, encoding="utf-8")
+
+    original = once_per_run("demonstration", run_demo)
+    folder = Path(shutil.copytree(original, tmp_path_factory.mktemp("demo") / "keyart-demo"))
+    printed = (folder / "printed.txt").read_text(encoding="utf-8")
+    return Demonstration(folder, printed.replace(str(original), str(folder)))
 
 
 @pytest.fixture(scope="session")

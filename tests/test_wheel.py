@@ -10,10 +10,8 @@ import shutil
 import socket
 import subprocess
 import sys
-import venv
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,6 +20,7 @@ from hatchling.builders.wheel import WheelBuilder
 
 from hatch_build import rewrite_imports
 from tests.features.conftest import draw_poster
+from tests.installation import OFFLINE, Demonstration, Installation
 from tests.test_layers import PACKAGES, ROOT
 
 pytestmark = pytest.mark.heavy
@@ -31,53 +30,11 @@ MOVED = {"catalog": "keyart.catalog", "features": "keyart.features"}
 MODULES = {"catalog", "catalog.errors", "features", "features.store"}
 HAS_JAVA = shutil.which("java") is not None or "JAVA_HOME" in os.environ
 needs_java = pytest.mark.skipif(not HAS_JAVA, reason="Spark needs Java 17 (openjdk-17-jre-headless)")
-OFFLINE = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "HTTPS_PROXY": "http://127.0.0.1:9"}
-
-# Several commands in one process, so that TensorFlow is imported once.
-TYPE = """
-import json, sys
-from keyart.cli import main
-for words in json.loads(sys.argv[1]):
-    try:
-        main(words)
-    except SystemExit as left:
-        if left.code:
-            raise
-"""
-
-
-@dataclass(frozen=True)
-class Installation:
-    """A virtual environment that has the wheel, and the folder in which its user works."""
-
-    bin: Path
-    folder: Path
-
-    @property
-    def environment(self) -> dict[str, str]:
-        # The folder is the first on the path of every process, also of those that have no current folder on theirs.
-        return {**os.environ, **OFFLINE, "PYTHONPATH": str(self.folder), "KERAS_HOME": str(self.folder / "keras")}
-
-    def run(self, program: str, *words: str | Path) -> str:
-        done = subprocess.run(
-            [self.bin / program, *words], cwd=self.folder, env=self.environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
 
 @pytest.fixture(scope="module")
-def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The source distribution and the wheel, as they are built from the repository."""
-    folder = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-t", "wheel", "-d", folder]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def wheel(dist: Path) -> Path:
-    (path,) = dist.glob("*.whl")
+def wheel(installation: Installation) -> Path:
+    (path,) = installation.dist.glob("*.whl")
     return path
 
 
@@ -88,48 +45,9 @@ def content(wheel: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def installation(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    """The wheel beside the dependencies of this environment, but not beside its keyart."""
-    folder = tmp_path_factory.mktemp("installation")
-    venv.create(folder / "venv", symlinks=True)
-    (packages,) = (folder / "venv").glob("lib/python*/site-packages")
-    # What such a line adds to the path is searched for modules, and not for more .pth files.
-    dependencies = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
-    (packages / "dependencies.pth").write_text("\n".join(dependencies))
-    python = folder / "venv" / "bin" / "python"
-    install = [sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", wheel]
-    subprocess.run(install, env={**os.environ, **OFFLINE}, check=True, capture_output=True)
-    return Installation(python.parent, _hostile(folder / "work"))
-
-
-def _hostile(folder: Path) -> Path:
-    """Make a folder of a user's modules that have the names of keyart's packages and must not be imported."""
-    (folder / "index").mkdir(parents=True)
-    for name in ("features.py", "catalog.py", "cf.py", "posters.py", "index/__init__.py"):
-        (folder / name).write_text('raise RuntimeError(f"the user\'s {__name__} was imported")\n')
-    return folder
-
-
-@dataclass(frozen=True)
-class Demonstration:
-    """What `keyart demo` wrote, and what it and an extraction on Spark printed."""
-
-    workspace: Path
-    printed: str
-
-
-@pytest.fixture(scope="module")
-def demonstration(installation: Installation) -> Demonstration:
-    """The demo, run from the wheel; where Java is installed, followed by an extraction on Spark."""
-    pictures = installation.folder / "pictures"
-    pictures.mkdir()
-    for seed in range(3):
-        draw_poster(pictures / f"{seed}.png", seed)
-    demo = ["demo", "--out", "demo"]
-    on_spark = ["extract", "--weights", "random", "--images", "pictures", "--out", "features", "--spark", "local[2]"]
-    commands = [demo, on_spark] if HAS_JAVA else [demo]
-    printed = installation.run("python", "-c", TYPE, json.dumps(commands))
-    return Demonstration(installation.folder / "demo" / "workspace", printed)
+def workspace(demonstration: Demonstration, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demonstration's workspace, to be changed."""
+    return Path(shutil.copytree(demonstration.folder / "workspace", tmp_path_factory.mktemp("wheel") / "workspace"))
 
 
 def test_the_wheel_takes_one_top_level_name(wheel: Path) -> None:
@@ -164,8 +82,8 @@ def test_no_module_of_the_wheel_imports_a_bare_package(content: dict[str, bytes]
             assert not {each.split(".")[0] for each in names} & set(NESTED), f"{name}, line {node.lineno}"
 
 
-def test_the_source_distribution_builds_the_same_wheel(dist: Path, wheel: Path, tmp_path: Path) -> None:
-    (sdist,) = dist.glob("*.tar.gz")
+def test_the_source_distribution_builds_the_same_wheel(installation: Installation, wheel: Path, tmp_path: Path) -> None:
+    (sdist,) = installation.dist.glob("*.tar.gz")
     command = [sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "-w", tmp_path, sdist]
     subprocess.run(command, env={**os.environ, **OFFLINE}, check=True, capture_output=True)
     assert (tmp_path / wheel.name).read_bytes() == wheel.read_bytes()
@@ -255,27 +173,31 @@ def test_the_demo_runs(demonstration: Demonstration) -> None:
 
 
 @needs_java
-def test_spark_extracts(demonstration: Demonstration) -> None:
-    assert "features of 3 images computed" in demonstration.printed
+def test_spark_extracts(installation: Installation, tmp_path: Path) -> None:
+    for seed in range(3):
+        draw_poster(tmp_path / f"{seed}.png", seed)
+    # One worker imports TensorFlow once.
+    options = ("--weights", "random", "--spark", "local[1]")
+    printed = installation.run("keyart", "extract", "--images", tmp_path, "--out", tmp_path / "features", *options)
+    assert "features of 3 images computed" in printed
 
 
-def test_look_alikes_are_found(installation: Installation, demonstration: Demonstration) -> None:
-    words = ("similar", "Midnight Ledger (1947)", "-k", "3", "--json", "--home", demonstration.workspace)
+def test_look_alikes_are_found(installation: Installation, workspace: Path) -> None:
+    words = ("similar", "Midnight Ledger (1947)", "-k", "3", "--json", "--home", workspace)
     assert len(json.loads(installation.run("keyart", *words))["results"]) == 3
 
 
-def test_a_recommender_is_fitted(installation: Installation, demonstration: Demonstration) -> None:
-    printed = installation.run("keyart", "fit", "ease", "--home", demonstration.workspace)
-    assert printed.startswith("ease: fitted")
+def test_a_recommender_is_fitted(installation: Installation, workspace: Path) -> None:
+    assert installation.run("keyart", "fit", "ease", "--home", workspace).startswith("ease: fitted")
 
 
 @pytest.fixture
-def address(installation: Installation, demonstration: Demonstration) -> Iterator[str]:
+def address(installation: Installation, workspace: Path) -> Iterator[str]:
     """A server of the demo's workspace."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
-    words = [installation.bin / "keyart", "serve", "--port", port, "--home", demonstration.workspace]
-    with subprocess.Popen(words, cwd=installation.folder, env=installation.environment) as server:
+    words = [installation.bin / "keyart", "serve", "--port", port, "--home", workspace]
+    with subprocess.Popen(words, cwd=installation.work, env=installation.environment) as server:
         yield f"http://127.0.0.1:{port}"
         server.terminate()
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import csv
-import io
 import shutil
 from collections.abc import Callable
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-import portalocker
 import pytest
 from PIL import Image
 
@@ -85,40 +82,6 @@ def write_movielens(folder: Path) -> Path:
                 writer.writerow([user, movie_id, rng.choice([4, 4.5, 5] if movie_id in likes else [1, 1.5, 2]), user])
         writer.writerow([1, 5, 3, 1])
     return folder
-
-
-@dataclass(frozen=True)
-class Demonstration:
-    """Folder and output of `keyart demo`, run without ImageNet weights and network."""
-
-    folder: Path
-    printed: str
-
-
-@pytest.fixture(scope="session")
-def demonstration(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Demonstration:
-    base = tmp_path_factory.getbasetemp()
-    # It takes half a minute, so the first process of a run makes it, and each works on a copy.
-    shared = (base if worker_id == "master" else base.parent) / "demonstration"
-    with portalocker.Lock(f"{shared}.lock", timeout=600):
-        printed = shared / "printed.txt"
-        if not printed.is_file():
-            printed.write_text(_run_demo(shared), encoding="utf-8")
-        folder = Path(shutil.copytree(shared, tmp_path_factory.mktemp("demo") / "keyart-demo"))
-    return Demonstration(folder, printed.read_text(encoding="utf-8").replace(str(shared), str(folder)))
-
-
-def _run_demo(folder: Path) -> str:
-    folder.mkdir()
-    printed = io.StringIO()
-    with pytest.MonkeyPatch.context() as environment, redirect_stdout(printed):
-        environment.setenv("KERAS_HOME", str(folder / "keras"))
-        # No server listens on the discard port, so nothing leaves this machine.
-        environment.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-        with pytest.raises(SystemExit) as left:
-            main(["demo", "--out", str(folder)])
-    assert left.value.code == 0
-    return printed.getvalue()
 
 
 @pytest.fixture(scope="session")

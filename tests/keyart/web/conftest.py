@@ -15,7 +15,7 @@ import pytest
 from keyart.recommend.models import fit_model
 from keyart.workspace.contents import open_ratings
 from keyart.workspace.layout import Workspace
-from tests.keyart.conftest import Demonstration
+from tests.installation import Demonstration
 from tests.test_layers import ROOT
 
 pytest.importorskip("fastapi")

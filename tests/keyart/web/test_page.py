@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.keyart.conftest import Demonstration
+from tests.installation import Demonstration
 from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, looking, serious_barriers, serving
 from tests.posters.pictures import draw_poster
 
