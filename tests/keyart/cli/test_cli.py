@@ -128,7 +128,7 @@ def test_fetch_from_tmdb(run: Run, movielens: Path, tmp_path: Path, monkeypatch:
         (["similar", "harbur"], "no film is titled 'harbur'; did you mean The Harbour (1990) [1]?"),
         (
             ["similar", "Twin"],
-            "2 films are titled 'Twin': Twin (1991) [2], Twin (1992) [3]; name one by title and year, as in 'Twin (1991)', or by its movie_id",
+            "Twin (1991) [2], Twin (1992) [3]; name one by title and year, as in 'Twin (1991)', or by its movie_id",
         ),
         (["similar", "999"], "no film is titled '999', and none has that movie_id"),
         (["similar"], "name either a film"),
