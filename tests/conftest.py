@@ -48,6 +48,17 @@ def _no_settings_of_the_user() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _quick_spark() -> Iterator[None]:
+    """Start Spark, here and in subprocesses, without its web page and the compiler that pays off after minutes."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+        settings = {"spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "2"}
+        arguments = [f"--conf {name}={value}" for name, value in settings.items()]
+        environment.setenv("PYSPARK_SUBMIT_ARGS", " ".join([*arguments, "pyspark-shell"]))
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The real MovieLens files, posters and network, where this machine has them."""
