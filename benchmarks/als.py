@@ -1,9 +1,10 @@
-"""Seconds an iteration of alternating least squares takes here, with implicit, and on a local Spark.
+"""Time an iteration of alternating least squares in keyart, implicit and a local Spark.
 
-On a million made-up ratings by 6,000 users of 4,000 films, both long-tailed; 64 factors, implicit feedback, float32.
-All ways run in turns, round after round, each in a process of its own, on the same ratings and as many cores; the
-ratios count. An iteration is what more iterations cost: the difference of two fits, over that of their iterations; of
-implicit, the median of the times it tells. It has an interpreter of its own, with its releases of other packages::
+The data are a million synthetic ratings by 6,000 users of 4,000 films, both long-tailed; 64 factors, implicit
+feedback, float32. Implementations run in turns for several rounds, each in its own process, on the same ratings and
+cores; compare the ratios. The time of an iteration is the difference of two fits divided by that of their numbers of
+iterations; for implicit, it is the median of the times that it reports. implicit needs its own interpreter, with other
+package versions::
 
     python -m venv DIR && DIR/bin/pip install implicit threadpoolctl
     python benchmarks/als.py --implicit DIR/bin/python [--ratings 1000000] [--factors 64] [--rounds 3]
@@ -36,8 +37,8 @@ MANY_OF_SPARK = 3
 CORES = os.cpu_count() or 1
 
 
-def made_up(n_ratings: int, seed: int = 0) -> sparse.csr_array:
-    """Draw who rated what: log-normal users, films of a power law."""
+def synthetic_ratings(n_ratings: int, seed: int = 0) -> sparse.csr_array:
+    """Draw ratings with log-normal activity of users and power-law popularity of films."""
     rng = np.random.default_rng(seed)
     users, films = rng.lognormal(0, 1, N_USERS), (np.arange(N_FILMS) + 20.0) ** -0.9
     n_drawn = int(2.5 * n_ratings)
@@ -48,8 +49,8 @@ def made_up(n_ratings: int, seed: int = 0) -> sparse.csr_array:
     return sparse.csr_array((stars, (cells // N_FILMS, cells % N_FILMS)), shape=(N_USERS, N_FILMS))
 
 
-def of_more_iterations(fit: Callable[[int], Any], many: int = MANY) -> float:
-    """Time what an iteration adds to a fit."""
+def seconds_per_iteration(fit: Callable[[int], Any], many: int = MANY) -> float:
+    """Measure the time that one more iteration adds to a fit."""
     fit(1)
     times = []
     for n_iterations in (FEW, many):
@@ -65,7 +66,7 @@ def keyart(values: sparse.csr_array, n_factors: int) -> float:
 
     ids = (np.arange(1, n + 1, dtype=np.int32) for n in values.shape)
     ratings = RatingMatrix(*ids, values)
-    return of_more_iterations(lambda n: ImplicitALS(n_factors, n, by_stars=True).fit(ratings))
+    return seconds_per_iteration(lambda n: ImplicitALS(n_factors, n, by_stars=True).fit(ratings))
 
 
 def implicit(values: sparse.csr_array, n_factors: int, *, exact: bool) -> float:
@@ -73,7 +74,7 @@ def implicit(values: sparse.csr_array, n_factors: int, *, exact: bool) -> float:
     from threadpoolctl import threadpool_limits
 
     times: list[float] = []
-    # As its documentation advises: its threads are its own.
+    # As implicit's documentation advises, because it has its own threads.
     with threadpool_limits(1, "blas"):
         model = AlternatingLeastSquares(
             n_factors, iterations=MANY, use_cg=not exact, use_gpu=False, num_threads=CORES, random_state=0
@@ -97,10 +98,10 @@ def spark(values: sparse.csr_array, n_factors: int) -> float:
 
         def fit(n_iterations: int) -> None:
             model = ALS(rank=n_factors, maxIter=n_iterations, implicitPrefs=True, seed=0).fit(frame)
-            # Whatever is not asked for, Spark need not have computed.
+            # Spark is lazy: it computes only what is requested.
             model.userFactors.count(), model.itemFactors.count()
 
-        return of_more_iterations(fit, MANY_OF_SPARK)
+        return seconds_per_iteration(fit, MANY_OF_SPARK)
 
 
 def measure(way: str, path: Path, n_factors: int) -> float:
@@ -112,11 +113,11 @@ def measure(way: str, path: Path, n_factors: int) -> float:
     return implicit(values, n_factors, exact=way.endswith("exact"))
 
 
-def in_its_own_process(way: str, path: Path, interpreter: str, n_factors: int) -> float:
+def in_own_process(way: str, path: Path, interpreter: str, n_factors: int) -> float:
     command = [interpreter if way.startswith("implicit") else sys.executable, __file__]
     command += ["--way", way, "--values", str(path), "--factors", str(n_factors)]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return float(said.split()[-1])
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return float(output.split()[-1])
 
 
 def main() -> None:
@@ -131,7 +132,7 @@ def main() -> None:
     if arguments.way:
         print(measure(arguments.way, arguments.values, arguments.factors))
         return
-    values = made_up(arguments.ratings)
+    values = synthetic_ratings(arguments.ratings)
     print(f"{values.nnz:,} ratings, {N_USERS:,} users, {N_FILMS:,} films, {arguments.factors} factors, {CORES} cores")
     times: dict[str, list[float]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as folder:
@@ -139,7 +140,7 @@ def main() -> None:
         sparse.save_npz(path, values)
         for _ in range(arguments.rounds):
             for way, measured in times.items():
-                measured.append(in_its_own_process(way, path, arguments.implicit, arguments.factors))
+                measured.append(in_own_process(way, path, arguments.implicit, arguments.factors))
                 print(f"{way}: {measured[-1]:.3f} s", flush=True)
     ours = statistics.median(times["keyart"])
     print("\n| way | seconds an iteration | by round | over keyart's |\n|---|---|---|---|")

@@ -1,8 +1,8 @@
-"""How fast an open engine answers on a catalog of ten thousand films: the blend, and new films alone and in a batch.
+"""Measure queries of an open engine on ten thousand films: blended, and for new films alone and in a batch.
 
-The films and ratings are ml-latest-small's; its films without a poster get one of the shared posters, cropped and
-mirrored, so that every film has its own. Peer of the blend is what it cannot do without: the scan of all features by
-FAISS' flat index. Peer of a new film is the network that its poster has to go through::
+Films and ratings are those of ml-latest-small; films without a poster get one of the shared posters, cropped and
+mirrored, so that each film has its own. Blended queries are compared with a scan of all features by FAISS' flat index,
+new films with the network that embeds their posters::
 
     python benchmarks/answers.py --shared ../shared --work DIR
 
@@ -61,8 +61,8 @@ def prepare(shared: Path, work: Path, home: Path) -> None:
     own = {movie_id: shared / "data" / "posters" / f"{imdb_id}.jpg" for movie_id, imdb_id in imdb_ids.items()}
     real = [path for path in own.values() if path.is_file()]
     rng = np.random.default_rng(0)
-    for place, (movie_id, path) in enumerate(sorted(own.items())):
-        with Image.open(path if path.is_file() else real[place % len(real)]) as picture:
+    for number, (movie_id, path) in enumerate(sorted(own.items())):
+        with Image.open(path if path.is_file() else real[number % len(real)]) as picture:
             drawn = picture.convert("RGB") if path.is_file() else altered(picture.convert("RGB"), rng)
             drawn.save(posters / f"{movie_id}.jpg", quality=90)
     load(home, folder)
@@ -73,72 +73,77 @@ def prepare(shared: Path, work: Path, home: Path) -> None:
 
 
 def altered(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Crop a fifth or so off, and mirror."""
+    """Crop up to a fifth off each side, and mirror."""
     width, height = picture.size
     left, top, right, bottom = (rng.random(4) * 0.2 * np.array([width, height, width, height])).tolist()
     return ImageOps.mirror(picture.crop((left, top, width - right, height - bottom)))
 
 
 def measure_blend(engine) -> None:
-    """Ask about films with posters and ratings; beside it, the scan alone."""
+    """Measure queries for films with posters and ratings, and the scan alone."""
     import faiss
 
     films = [film.movie_id for film in engine.catalog if film.n_ratings > 1]
-    asked = np.random.default_rng(1).permutation(films)[:N_QUERIES].tolist()
-    engine.similar(asked[0])
-    index = engine._index  # What is measured is what lies under it.
+    queries = np.random.default_rng(1).permutation(films)[:N_QUERIES].tolist()
+    engine.similar(queries[0])
+    index = engine._index  # Its number of rows and columns.
     units = np.random.default_rng(2).random((1, index.n_features), dtype=np.float32)
     flat = faiss.IndexFlatIP(index.n_features)
     flat.add(np.random.default_rng(3).random((len(index), index.n_features), dtype=np.float32))
-    scan = times(lambda _: flat.search(units, len(index)), asked[:60])
-    for label, ask in (
+    scan = times(lambda _: flat.search(units, len(index)), queries[:60])
+    for label, query in (
         ("`similar`, blended", lambda movie_id: engine.similar(movie_id)),
         ("`similar`, looks alone", lambda movie_id: engine.similar(movie_id, alpha=1.0)),
         ("`similar`, ratings alone", lambda movie_id: engine.similar(movie_id, alpha=0.0)),
     ):
-        found = times(ask, asked)
-        say(label, found, f"{np.median(found) / np.median(scan):.2f} × a scan of {len(index):,} rows by FAISS flat")
-    say("FAISS flat, all rows", scan, "")
+        found = times(query, queries)
+        print_row(
+            label, found, f"{np.median(found) / np.median(scan):.2f} × a scan of {len(index):,} rows by FAISS flat"
+        )
+    print_row("FAISS flat, all rows", scan, "")
 
 
 def measure_new_films(engine, posters: Sequence[Path]) -> None:
-    """Ask about new films one by one and a thousand at once; beside it, the network alone."""
+    """Measure predictions for new films one by one and a thousand at once, and the network alone."""
     from features.images import read_image
-    from keyart.cold_start.new_film import describe
+    from keyart.cold_start.new_film import NewFilm, describe
+
+    def new_films(n: int) -> list[NewFilm]:
+        # New objects each time, because images cache their embeddings.
+        return [describe(path, "New", 1999, "Comedy", known_genres=known) for path in posters[:n]]
 
     known = engine.catalog.genres()
-    films = [describe(path, "New", 1999, "Comedy", known_genres=known) for path in posters[:N_BATCH]]
-    engine.cold_start(films[:1])
-    engine.cold_start(films[:2])
-    network = engine.network  # What is measured is what lies under it.
-    pictures = [read_image(film.path)[0][None] for film in films[:N_NEW]]
-    alone = times(lambda picture: network(picture), pictures)
-    found = times(lambda film: engine.cold_start([film]), films[:N_NEW])
-    say(
+    engine.cold_start(new_films(1))
+    engine.cold_start(new_films(2))
+    pictures = [read_image(path)[0][None] for path in posters[:N_NEW]]
+    alone = times(engine.encoder, pictures)
+    found = times(lambda film: engine.cold_start([film]), new_films(N_NEW))
+    print_row(
         "`cold_start`, one film",
         found,
         f"network {np.median(alone):.1f} ms; all else {np.median(found) - np.median(alone):.1f} ms",
     )
-    (whole,) = times(lambda batch: engine.cold_start(batch), [films])
+    films = new_films(N_BATCH)
+    (whole,) = times(engine.cold_start, [films])
     each = whole / len(films)
-    say(
+    print_row(
         f"`cold_start`, {len(films):,} at once, a film",
         [each],
         f"{np.median(found) / each:.1f} × as fast as one by one",
     )
 
 
-def times(ask: Callable, questions: Sequence) -> list[float]:
-    """Time every question, in milliseconds."""
+def times(function: Callable, arguments: Sequence) -> list[float]:
+    """Time a call with each argument, in milliseconds."""
     found = []
-    for question in questions:
+    for argument in arguments:
         started = time.perf_counter()
-        ask(question)
+        function(argument)
         found.append(1000 * (time.perf_counter() - started))
     return found
 
 
-def say(label: str, found: Sequence[float], beside: str) -> None:
+def print_row(label: str, found: Sequence[float], beside: str) -> None:
     print(f"| {label} | {np.median(found):.1f} ms | {np.percentile(found, 95):.1f} ms | {beside} |", flush=True)
 
 

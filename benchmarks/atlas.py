@@ -1,17 +1,16 @@
-"""How good a map of posters is, what it costs, and how smoothly its page moves with 10,000 of them.
+"""Measure quality and cost of the map of posters, and the frame rate of its page with 10,000 of them.
 
-Run it as ``python benchmarks/atlas.py --home WORKSPACE``, a workspace with posters and features, of which it keeps its
-hands off. It needs Chromium and Playwright.
+Run it as ``python benchmarks/atlas.py --home WORKSPACE``, with a workspace that has posters and features; it works on a
+copy. It needs Chromium and Playwright.
 
-- ``map``: time and memory of `keyart atlas`, in a process of its own; the share of a film's ten nearest by cosine that
-  are among its 30 nearest on the map, beside a plane of the first two principal components and beside chance; and the
-  same of films that were placed on a map that was laid out without them.
-- ``page``: frames a second while a mouse drags, or its wheel zooms, the map of 10,000 posters: those of the workspace
-  five times over, each time a little brighter, around the places that they have. Chromium runs without a graphics card,
-  as it does in tests.
+- ``map``: time and memory of `keyart atlas` in its own process; the share of a film's ten nearest by cosine that are
+  among its 30 nearest on the map, compared with a plane of the first two principal components and with chance; and the
+  same share for films that are placed on a finished map.
+- ``page``: frames per second while the mouse drags or zooms a map of 10,000 posters, which are those of the workspace
+  five times, each time a little brighter, around their positions. Chromium runs without a graphics card, as in tests.
 """
 
-# ruff: noqa: E402 - the path has to be right before anything is imported
+# ruff: noqa: E402 - the path has to be set before the imports
 from __future__ import annotations
 
 import argparse
@@ -40,9 +39,8 @@ from keyart.atlas.sprites import along_the_map, assign, draw
 from keyart.pipeline.index import build
 from keyart.pipeline.movielens import load
 from keyart.pipeline.posters import import_posters
-from keyart.workspace.contents import current_features
 from keyart.workspace.films import list_films, list_posters
-from keyart.workspace.index import film_features
+from keyart.workspace.index import current_film_features
 from keyart.workspace.layout import Workspace
 
 _N_TIMES = 5
@@ -87,7 +85,8 @@ def measure_cost(home: Path) -> None:
 
 
 def measure_map(workspace: Workspace) -> None:
-    features = film_features(*current_features(workspace))
+    _, features = current_film_features(workspace)
+    assert features is not None
     atlas = Atlas.open(workspace.atlas_dir)
     units = np.concatenate([unit_rows(block, None)[0] for block in features.blocks()])
     nearest = _nearest(units @ units.T, 10)
@@ -97,18 +96,18 @@ def measure_map(workspace: Workspace) -> None:
     print("| places by | share of the 10 nearest among the 30 nearest there |\n|---|---|")
     for n in (len(atlas.basis.T), 50):
         rows = unit_rows(atlas.rows[:, :n], None)[0]
-        print(f"| {n} directions, no map yet | {_kept(nearest, rows @ rows.T):.3f} |")
+        print(f"| {n} directions, no map yet | {_share_kept(nearest, rows @ rows.T):.3f} |")
     for name, positions in (
         (atlas.method, atlas.positions),
         ("two principal components", plane),
         ("chance", by_chance),
     ):
-        print(f"| {name} | {_kept(nearest, -_squares(positions, positions)):.3f} |")
+        print(f"| {name} | {_share_kept(nearest, -_squares(positions, positions)):.3f} |")
     measure_placing(atlas)
 
 
 def measure_placing(atlas: Atlas) -> None:
-    """Leave films out of a map, place them, and look whether they are among those that they are like."""
+    """Leave films out of a map, place them, and measure how many similar films are near."""
     new = np.random.default_rng(1).choice(len(atlas), _N_PLACED, replace=False)
     old = np.setdiff1d(np.arange(len(atlas)), new)
     rows, positions = atlas.rows[old], lay_out(atlas.rows[old], Method(atlas.method), atlas.seed)
@@ -127,17 +126,17 @@ def _squares(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return ((one[:, None] - other[None]) ** 2).sum(axis=2)
 
 
-def _kept(nearest: list[list[int]], likeness: np.ndarray) -> float:
-    return _shared(nearest, _nearest(likeness, 30))
+def _share_kept(nearest: list[list[int]], similarities: np.ndarray) -> float:
+    return _shared(nearest, _nearest(similarities, 30))
 
 
 def _shared(nearest: list[list[int]], around: list[list[int]]) -> float:
     return float(np.mean([len(set(one) & set(other)) / 10 for one, other in zip(nearest, around, strict=True)]))
 
 
-def _nearest(likeness: np.ndarray, k: int) -> list[list[int]]:
-    np.fill_diagonal(likeness, -np.inf)
-    return np.argsort(-likeness, axis=1)[:, :k].tolist()
+def _nearest(similarities: np.ndarray, k: int) -> list[list[int]]:
+    np.fill_diagonal(similarities, -np.inf)
+    return np.argsort(-similarities, axis=1)[:, :k].tolist()
 
 
 def repeated(workspace: Workspace, folder: Path) -> Path:
@@ -167,7 +166,7 @@ def write_movielens(folder: Path, films: list[Film]) -> None:
         f'{number},"{film.label.replace(chr(34), "")}",{"|".join(film.genres)}' for number, film in enumerate(films, 1)
     ]
     (folder / "movies.csv").write_text("\n".join(["movieId,title,genres", *rows]), encoding="utf-8")
-    # The server wants something to compare films by; the page of the atlas does not ask for it.
+    # The server requires ratings or an index; the page of the atlas does not use them.
     (folder / "ratings.csv").write_text("userId,movieId,rating,timestamp\n1,1,4,1\n1,2,4,1\n2,1,3,1\n2,2,5,1\n")
 
 
@@ -214,7 +213,7 @@ def measure_page(home: Path, seconds: float) -> None:
 def _row(browser: object, url: str, hand: str, zoom: int, seconds: float) -> str:
     page = browser.new_page(viewport={"width": 1280, "height": 900})  # type: ignore[attr-defined]
     page.goto(url, wait_until="networkidle")
-    # The pictures are decoded after they have come.
+    # Images are decoded after they have arrived.
     page.wait_for_timeout(4000)
     page.get_by_role("button", name="Select all in view").click()
     n = page.locator("#count").inner_text().split(" ")[0]
@@ -226,7 +225,7 @@ def _row(browser: object, url: str, hand: str, zoom: int, seconds: float) -> str
     end, step = time.perf_counter() + seconds, 0
     while time.perf_counter() < end:
         step += 1
-        # To and fro, so that the map stays in view.
+        # Back and forth, so that the map stays in view.
         if hand == "drags":
             page.mouse.move(500 + 150 * np.sin(step / 40), 450 + 60 * np.cos(step / 55))
         else:

@@ -1,4 +1,4 @@
-"""How well the cold start does on films of ml-latest-small that are hidden with all their ratings.
+"""Evaluate the cold start on films of ml-latest-small that are hidden with all their ratings.
 
     python benchmarks/cold_start.py --home DIR [--curve docs/cold-start-crossover.svg] [--seeds 5]
 
@@ -36,59 +36,59 @@ def main() -> None:
     question = ColdQuestion(n_seeds=arguments.seeds, few_shot=True, ratings_prior=True)
     answer = measure_cold_start(Workspace.open(arguments.home), question)
     for kind in question.candidates:
-        say_ranking(answer.report, kind)
-    say_draws(answer.report)
+        print_ranking(answer.report, kind)
+    print_draws(answer.report)
     assert answer.curve is not None
-    say_curve(answer.curve)
-    say_prior(answer.prior or [])
+    print_curve(answer.curve)
+    print_prior(answer.prior or [])
     if arguments.curve:
         draw_crossover(answer.curve, arguments.curve)
 
 
-def say_ranking(report: ColdStartReport, kind: str) -> None:
+def print_ranking(report: ColdStartReport, kind: str) -> None:
     from cf.coldstart.evaluation import BASELINE
     from keyart.cli.estimates import estimate
 
-    say_header(f"Candidates: {kind}", "model", "AUC", "Recall@20", "NDCG@10", f"over {BASELINE}", "by draw")
+    print_header(f"Candidates: {kind}", "model", "AUC", "Recall@20", "NDCG@10", f"over {BASELINE}", "by draw")
     for card in report.cards:
         if card.candidates == kind:
             gain = "" if card.name == BASELINE else estimate(card.gain, "+.1f", " %")
             by_draw = " ".join(f"{value:.3f}" for value in card.ndcg_by_seed)
             measures = (estimate(measure) for measure in (card.auc, card.recall, card.ndcg))
-            say_row(f"`{card.name}`", *measures, gain, by_draw)
+            print_row(f"`{card.name}`", *measures, gain, by_draw)
 
 
-def say_draws(report: ColdStartReport) -> None:
+def print_draws(report: ColdStartReport) -> None:
     print(f"\n{report.n_users} users")
-    say_header("Draws", "draw", "hidden", "ranked", "copies", "leaks", "strangers")
+    print_header("Draws", "draw", "hidden", "ranked", "copies", "leaks", "strangers")
     for draw in report.draws:
-        say_row(draw.seed, draw.n_hidden, draw.n_cold, draw.n_copies, draw.n_leaks, draw.n_strangers)
+        print_row(draw.seed, draw.n_hidden, draw.n_cold, draw.n_copies, draw.n_leaks, draw.n_strangers)
 
 
-def say_curve(curve: FewShotCurve) -> None:
+def print_curve(curve: FewShotCurve) -> None:
     from keyart.cli.cold import crossover_line
     from keyart.cli.estimates import estimate
 
-    say_header("Few ratings", "ratings", "content alone", "ratings alone", "both")
-    for place, n in enumerate(curve.steps):
-        say_row(n, *(estimate(way[place]) for way in (curve.content, curve.ratings, curve.mixed)))
+    print_header("Few ratings", "ratings", "content alone", "ratings alone", "both")
+    for step, n in enumerate(curve.steps):
+        print_row(n, *(estimate(way[step]) for way in (curve.content, curve.ratings, curve.mixed)))
     print(f"\n{crossover_line(curve)}")
 
 
-def say_prior(scores: list[PriorScore]) -> None:
+def print_prior(scores: list[PriorScore]) -> None:
     from keyart.cli.estimates import estimate
 
-    say_header("Content as a prior", "prior", "ratings of the film", "predicted", "RMSE", "over none")
+    print_header("Content as a prior", "prior", "ratings of the film", "predicted", "RMSE", "over none")
     for score in scores:
         difference = "" if score.source == "none" else estimate(score.difference, "+.4f")
-        say_row(score.source, score.support, f"{score.n_ratings:,}", estimate(score.rmse, ".4f"), difference)
+        print_row(score.source, score.support, f"{score.n_ratings:,}", estimate(score.rmse, ".4f"), difference)
 
 
-def say_header(title: str, *columns: str) -> None:
+def print_header(title: str, *columns: str) -> None:
     print(f"\n{title}\n\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
 
 
-def say_row(*cells: object) -> None:
+def print_row(*cells: object) -> None:
     print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 

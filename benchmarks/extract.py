@@ -1,8 +1,8 @@
-"""How fast posters become features, beside the article's loop and beside what the machine's arithmetic allows.
+"""Measure the speed of feature extraction, compared with the article's loop and the machine's arithmetic limit.
 
-All ways run in turns on the same posters, round after round, so that what else the machine does hits all of them alike;
-the ratios count. The bound is a float32 matrix product of the same minutes over VGG16's 30.7 GFLOP a poster. Peak
-memory is that of processes of their own.
+Implementations run in turns on the same posters for several rounds, so that other load affects all of them alike;
+compare the ratios. The limit is the rate of a float32 matrix product, measured in between, divided by VGG16's 30.7
+GFLOP per poster. Peak memory is measured in separate processes.
 
     python benchmarks/extract.py --posters DIR [--weights random|PATH.h5] [--pictures 200] [--memory 1000,20000]
 """
@@ -36,7 +36,7 @@ WANTED = "wanted: ours ≥ 1.4 × the article's loop and ≥ 0.85 of the bound; 
 
 
 def bound() -> float:
-    """Measure how many posters a second the machine's matrix product would allow."""
+    """Measure how many posters per second the machine's matrix product would allow."""
     matrix = np.random.default_rng(0).random((SIDE, SIDE), np.float32)
     begin = time.perf_counter()
     n_products = 0
@@ -69,7 +69,7 @@ def ours(encoder: Encoder, options: ExtractOptions, paths: Sequence[Path]) -> No
 
 
 def rounds_of(paths: Sequence[Path], n_rounds: int) -> Iterator[Sequence[Path]]:
-    """Cut posters into rounds of whole batches, so that only the last of all is padded, as in one long run."""
+    """Split posters into rounds of whole batches, so that only the last batch is padded, as in one long run."""
     size = len(paths) // n_rounds // BATCH_SIZE * BATCH_SIZE
     for start in range(0, size * (n_rounds - 1), size):
         yield paths[start : start + size]
@@ -77,7 +77,7 @@ def rounds_of(paths: Sequence[Path], n_rounds: int) -> Iterator[Sequence[Path]]:
 
 
 def speeds(paths: Sequence[Path], weights: str, n_rounds: int) -> dict[str, list[float]]:
-    """Measure posters a second, way by way and round by round."""
+    """Measure posters per second of each implementation in each round."""
     import keras
 
     cache_dir = Path(tempfile.mkdtemp())
@@ -96,7 +96,7 @@ def speeds(paths: Sequence[Path], weights: str, n_rounds: int) -> dict[str, list
     for number, part in enumerate(rounds_of(paths, n_rounds)):
         names = list(ways)
         bounds = [bound()]
-        # Another way is first in every round.
+        # Each round begins with another implementation.
         for name in names[number % len(names) :] + names[: number % len(names)]:
             begin = time.perf_counter()
             ways[name](part)
@@ -109,20 +109,20 @@ def speeds(paths: Sequence[Path], weights: str, n_rounds: int) -> dict[str, list
 
 
 def peak_bytes(*arguments: str) -> int:
-    """Run this file in a process of its own, and tell the most memory that it held."""
+    """Run this file in another process and return its peak memory."""
     done = subprocess.run([sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True, check=True)
     return int(done.stdout)
 
 
-def extract_and_tell_peak(paths: Sequence[Path], n_pictures: int, weights: str | None) -> None:
-    """Extract so many pictures, by VGG16 or by a small network of as many numbers, and print the peak memory."""
+def extract_and_print_peak(paths: Sequence[Path], n_pictures: int, weights: str | None) -> None:
+    """Extract images with VGG16, or with a small network of as many features, and print the peak memory."""
     with tempfile.TemporaryDirectory() as folder:
         options = ExtractOptions(weights=weights) if weights else ExtractOptions(str(small_network(Path(folder))))
         encoder = load_encoder(options, Path(folder))
         store = open_store(Path(folder) / "features", encoder, options)
         pictures = (Picture(number, path) for number, path in enumerate(islice(cycle(paths), n_pictures)))
         extract_features(pictures, encoder, store)
-    # Not getrusage: what a child says there begins with the memory of the process that started it.
+    # Not getrusage: its peak of a child includes the memory of the parent process.
     status = Path("/proc/self/status").read_text().splitlines()
     print(next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:")))
 
@@ -147,7 +147,7 @@ def main() -> None:
     options = parser.parse_args()
     paths = sorted(options.posters.glob("*.jpg"))[: options.pictures]
     if options.peak_of:
-        extract_and_tell_peak(paths, options.peak_of, None if options.small else options.weights)
+        extract_and_print_peak(paths, options.peak_of, None if options.small else options.weights)
         return
     found = speeds(paths, options.weights, options.rounds)
     article, most = found["(a) the article's loop"], found["the bound"]

@@ -1,7 +1,7 @@
-"""Measure ``keyart fetch`` against a real HTTP server on the loopback, side by side with its peers.
+"""Measure ``keyart fetch`` and other tools against an HTTP server on the loopback.
 
-Prints the table that docs/benchmarks.md shows. Everything runs on this machine: the server, ours and the peers in
-turn, several rounds, so that all meet the same load. img2dataset wants an environment of its own::
+Prints the tables of docs/benchmarks.md. Server and tools run on this machine, the tools in turns for several rounds, so
+that other load affects all of them alike. img2dataset needs its own environment::
 
     python -m venv /tmp/img2dataset && /tmp/img2dataset/bin/pip install img2dataset
     python benchmarks/fetch.py --img2dataset /tmp/img2dataset/bin/img2dataset
@@ -42,7 +42,7 @@ SERVE = "serve"
 OURS = "keyart fetch --rate 0"
 
 
-# The server: TMDB's API and image host in one, as lean as Python allows, since it shares the processors.
+# The server: TMDB's API and image host in one, and lightweight, because it shares the processors.
 
 
 def draw_poster(seed: int, size: tuple[int, int]) -> bytes:
@@ -55,19 +55,19 @@ def draw_poster(seed: int, size: tuple[int, int]) -> bytes:
 
 
 class Server(asyncio.Protocol):
-    """One connection to it; what all connections share is given by the class."""
+    """One connection to the server; class attributes are shared by all connections."""
 
     posters: ClassVar[list[bytes]]
     port: ClassVar[int]
-    asked_at: ClassVar[list[float]] = []
+    requested_at: ClassVar[list[float]] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to listen."""
+        """Start an empty buffer."""
         self.transport = transport
         self.received = b""
 
     def data_received(self, data: bytes) -> None:
-        """Answer every request that has come in whole."""
+        """Answer every complete request."""
         self.received += data
         while b"\r\n\r\n" in self.received:
             head, _, self.received = self.received.partition(b"\r\n\r\n")
@@ -76,20 +76,20 @@ class Server(asyncio.Protocol):
                 self.transport.close()
 
     def answer(self, path: str) -> None:
-        """Play TMDB, and tell under /times when it was asked for films."""
+        """Answer as TMDB, and list under /times when films were requested."""
         content_type = b"application/json"
         if path.startswith("/t/p/"):
             number = int(path.rpartition("/p")[2].removesuffix(".jpg"))
-            # What follows the picture is not read, but tells files apart: one file for many films is not believed.
+            # Bytes after the image are ignored but make files differ: one file for many films counts as a placeholder.
             content_type, body = b"image/jpeg", self.posters[number % N_DRAWN] + b"%d" % number
         elif path == "/3/configuration":
             base = f"http://127.0.0.1:{self.port}/t/p/"
             body = json.dumps({"images": {"secure_base_url": base, "poster_sizes": ["w342"]}}).encode()
         elif path == "/times":
-            body = json.dumps(self.asked_at).encode()
-            self.asked_at.clear()
+            body = json.dumps(self.requested_at).encode()
+            self.requested_at.clear()
         else:
-            self.asked_at.append(time.monotonic())
+            self.requested_at.append(time.monotonic())
             number = int(path.rpartition("/")[2])
             body = json.dumps({"id": number, "poster_path": f"/p{number}.jpg"}).encode()
         head = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n" % (content_type, len(body))
@@ -106,7 +106,7 @@ async def serve(width: int) -> None:
 
 @contextmanager
 def served(width: int) -> Iterator[tuple[str, int]]:
-    """Run the server in a process of its own; gives its address and the mean length of a poster."""
+    """Run the server in another process; yields its address and the mean size of a poster."""
     process = subprocess.Popen([sys.executable, __file__, SERVE, str(width)], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout
@@ -117,11 +117,11 @@ def served(width: int) -> Iterator[tuple[str, int]]:
         process.wait()
 
 
-# Who is measured: each is given the films, and tells how many posters lie on the disk in the end.
+# The tools. Each fetches the posters of some films and returns seconds, by this clock and by its own.
 
 
 def run_keyart(address: str, n_films: int, *words: str) -> tuple[float, int, dict[str, float]]:
-    """Run ``keyart fetch``; gives seconds from start to end, its largest memory in bytes, and its own statistics."""
+    """Run ``keyart fetch`` and return its seconds, its peak memory in bytes and its own report."""
     with tempfile.TemporaryDirectory() as home:
         workspace = Workspace.create(Path(home))
         films = [
@@ -141,15 +141,15 @@ def run_keyart(address: str, n_films: int, *words: str) -> tuple[float, int, dic
         _, code, usage = os.wait4(process.pid, 0)
         elapsed_s = time.monotonic() - began_s
         process.returncode = os.waitstatus_to_exitcode(code)
-        told = json.loads(out)
-        assert told["n_ok"] == n_films, told
-        return elapsed_s, usage.ru_maxrss * 1024, told
+        report = json.loads(out)
+        assert report["n_ok"] == n_films, report
+        return elapsed_s, usage.ru_maxrss * 1024, report
 
 
 def race_keyart(*words: str) -> Callable[[str, int], tuple[float, float]]:
     def race(address: str, n_films: int) -> tuple[float, float]:
-        elapsed_s, _, told = run_keyart(address, n_films, *words)
-        return elapsed_s, told["elapsed_s"]
+        elapsed_s, _, report = run_keyart(address, n_films, *words)
+        return elapsed_s, report["elapsed_s"]
 
     return race
 
@@ -197,7 +197,7 @@ def race_script(address: str, n_films: int) -> tuple[float, float]:
         return elapsed_s, elapsed_s
 
 
-# What is measured.
+# The measurements.
 
 
 def busiest_second(times: list[float]) -> int:

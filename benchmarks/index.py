@@ -1,11 +1,11 @@
-"""How fast, how large and how exact the index is beside its peers, on features of real posters, and how that grows.
+"""Measure speed, memory and recall of the index and of other libraries on features of real posters, and their growth.
 
-Every way builds and saves in one process and answers in another, so that its memory is its own; all run one after the
-other. The features are of real posters and of the same cropped, mirrored, recolored and compressed, by the small
-network of the shared folder; half of the queries are of posters that are in the index in another form, half of posters
-that are not in it at all. They are kept in the working folder, and a run that was killed goes on where it was;
-after a change of the network or of what is done to the posters, begin with an empty folder. The peers are keyart's
-`bench` extra; hnswlib comes as source and wants a C++ compiler::
+Each method builds and saves in one process and searches in another, so that its memory can be measured; methods run one
+after the other. Features are computed by the small network of the shared folder, from real posters and from cropped,
+mirrored, recolored and compressed variants. Half of the queries are variants of posters in the index, half are of
+posters that are not in it. Features are stored in the working folder, where an interrupted run resumes; after a change
+of the network or the variants, start with an empty folder. The other libraries are keyart's `bench` extra; hnswlib is
+built from source and needs a C++ compiler::
 
     pip install -e '.[bench]'
     python benchmarks/index.py --shared ../shared --work DIR [--sizes 20000 60000] [--json FILE] [--plot FILE.svg]
@@ -40,20 +40,20 @@ sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__fi
 
 Matrix = npt.NDArray[np.floating]
 Search = Callable[[Matrix], npt.NDArray[np.integer]]
-"""Unit queries of shape (n, d), float32, to the rows of the nearest of each, shape (n, K)."""
+"""Maps unit queries of shape (n, d), float32, to the rows of their nearest, shape (n, K)."""
 
 SEED = 0
 K = 10
 N_QUERIES = 200
-# So many posters are in no index, in any form: the second half of the queries are of these.
+# Posters that are in no index, in any variant; the second half of the queries are of these.
 N_STRANGERS = N_QUERIES // 2
-# No index has so many variants of one poster.
+# Larger than the number of variants of any poster in an index.
 QUERY_VARIANT = 1_000_000
 BLOCK_ROWS = 256
 SAMPLE_ROWS = 2_000
-# Where two cosines differ by less, float32 may take either for the larger.
+# If two cosines differ by less, float32 may order them either way.
 ROUNDING = 2e-6
-# A way that needs seconds for one query is asked fewer, one at a time.
+# Methods that need seconds per query get fewer single queries.
 PATIENCE_S, LEAST_QUERIES = 60.0, 20
 PROJECTED = 512
 GROWTH = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
@@ -81,7 +81,7 @@ def augment(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 def pixels_of(paths: Sequence[Path], number: int, variant: int) -> npt.NDArray[np.uint8]:
-    """Read a poster for the network: as it is (variant 0), or changed in one of endless ways."""
+    """Read a poster for the network, unchanged (variant 0) or in a random variant."""
     from features.images import read_image
 
     data = paths[number].read_bytes()
@@ -89,9 +89,9 @@ def pixels_of(paths: Sequence[Path], number: int, variant: int) -> npt.NDArray[n
 
 
 def grow(path: Path, n: int, width: int, make: Callable[[range], Matrix]) -> None:
-    """Bring a .npy of float16 rows to at least n, block by block.
+    """Extend a .npy file of float16 rows to at least n, block by block.
 
-    The header of a .npy has room for a longer shape. It is written again after each block, so what it tells is whole.
+    The header of a .npy file has room for a longer shape. It is rewritten after each block, so it counts complete rows.
     """
 
     def write_header(n_rows: int) -> int:
@@ -114,21 +114,21 @@ def grow(path: Path, n: int, width: int, make: Callable[[range], Matrix]) -> Non
             stream.write(block.tobytes())
             write_header(start + len(block))
             if start // BLOCK_ROWS % 16 == 0:
-                tell(f"{path.name}: {start + len(block):,} of {n:,} rows")
+                log(f"{path.name}: {start + len(block):,} of {n:,} rows")
 
 
 def extract(shared: Path, folder: Path, n: int) -> None:
-    """Compute n rows and the queries, unless they are there."""
+    """Compute n rows and the queries, unless they exist."""
     from features.encoders.encoder import load_encoder, to_float16
     from features.options import ExtractOptions
 
     options = ExtractOptions(str(shared / "weights" / "squeezenet_v1_1_imagenet.keras"), batch_size=32)
     encoder = load_encoder(options, folder)
     paths = sorted((shared / "data" / "posters").glob("*.jpg"))
-    # In an order of no meaning: file names are in the order of years.
+    # Shuffled, because file names are in the order of years.
     order = np.random.default_rng(SEED).permutation(len(paths))
     known, strangers = order[N_STRANGERS:], order[:N_STRANGERS]
-    asked = np.concatenate([known[: N_QUERIES - N_STRANGERS], strangers])
+    queried = np.concatenate([known[: N_QUERIES - N_STRANGERS], strangers])
 
     def features(posters: Iterable[int], variants: Iterable[int]) -> Matrix:
         pictures = list(pool.map(lambda poster, variant: pixels_of(paths, poster, variant), posters, variants))
@@ -138,7 +138,7 @@ def extract(shared: Path, folder: Path, n: int) -> None:
         return features([int(known[row % len(known)]) for row in rows], [row // len(known) for row in rows])
 
     def of_queries(rows: range) -> Matrix:
-        return features([int(asked[row]) for row in rows], [QUERY_VARIANT for _ in rows])
+        return features([int(queried[row]) for row in rows], [QUERY_VARIANT for _ in rows])
 
     width = encoder.identity.n_features
     with ThreadPoolExecutor() as pool:
@@ -147,14 +147,14 @@ def extract(shared: Path, folder: Path, n: int) -> None:
 
 
 def project(folder: Path, prefix: str, n_real: int, n: int) -> None:
-    """Make up n rows, and queries, with the spectrum of real ones in a basis of few dimensions.
+    """Generate n rows, and queries, with the spectrum of real ones in a basis of few dimensions.
 
-    Each is a cross of two real rows, mean + ((a - mean) + (b - mean)) / √2, which keeps the mean and every covariance,
-    and the heavy tails too, which normal noise of the same spectrum would not have.
+    Each combines two real rows, mean + ((a - mean) + (b - mean)) / √2, which keeps mean, covariances and heavy tails;
+    normal noise of the same spectrum would lack the tails.
     """
     rows = mapped(folder / "rows.npy", n_real)
     sample = unit(rows[sample_of(n_real)])
-    # The basis is that of the sample's second moments, uncentered; its Gram matrix is the smaller way there.
+    # The basis of the sample's uncentered second moments, by way of the Gram matrix, which is smaller.
     values, vectors = np.linalg.eigh(sample @ sample.T)
     basis = (sample.T @ vectors[:, -PROJECTED:]) / np.sqrt(values[-PROJECTED:])
     parents = np.concatenate([block @ basis for block in unit_blocks(rows)])
@@ -163,7 +163,7 @@ def project(folder: Path, prefix: str, n_real: int, n: int) -> None:
 
     def crosses(seed: int) -> Callable[[range], Matrix]:
         def make(rows: range) -> Matrix:
-            # Each by a seed of its own, so that it is the same wherever a run begins.
+            # Each row has its own seed, so that it does not depend on where a run starts.
             draws = (np.random.default_rng((SEED, seed, row)).integers((0, 1), len(parents)) for row in rows)
             first, step = np.array(list(draws)).T
             return mean + parents[first] + parents[(first + step) % len(parents)]
@@ -192,33 +192,33 @@ def unit_blocks(rows: Matrix) -> Iterator[Matrix]:
         yield unit(rows[start : start + BLOCK_ROWS])
 
 
-# The ways. Each is given memory-mapped float16 rows, and answers from files of its own.
+# The methods. Each receives memory-mapped float16 rows and searches its own files.
 
 
 Opened = Iterator[tuple[str, Search, dict[str, Any]]]
-"""Each way of asking one index: what tells it from the others, the search itself, what else is known."""
+"""Variants of searching one index: the name of the variant, the search, and further facts."""
 
 
 class Way(Protocol):
-    """What all of them are."""
+    """The interface of all methods."""
 
     @property
     def modules(self) -> Sequence[str]:
-        """What it imports: no memory of the index."""
+        """Imports of the method, which do not count as memory of the index."""
 
     @property
     def copies(self) -> float:
-        """How many times the features in float32 it holds at most, to be refused where there is no room."""
+        """Peak memory in multiples of the float32 features; methods that do not fit are skipped."""
 
     @property
     def reads_features(self) -> bool:
-        """Whether it reads the features when it is asked."""
+        """Whether searches read the features."""
 
     def build(self, rows: Matrix, folder: Path) -> Callable[[], None]:
-        """Build in memory; what is returned writes it."""
+        """Build in memory and return a function that writes the index."""
 
     def open(self, rows: Matrix, folder: Path) -> Opened:
-        """Open what was written."""
+        """Open the files of `build`."""
 
 
 class Faiss:
@@ -229,11 +229,11 @@ class Faiss:
 
     def __init__(self, codes: str, copies: float) -> None:
         self.codes = codes
-        # Of the rows in float32, while it is built: what has been added is copied whenever the index outgrows its room.
+        # While building, rows are copied whenever the index outgrows its allocation.
         self.copies = copies
 
     def build(self, rows: Matrix, folder: Path) -> Callable[[], None]:
-        """Build in memory; what is returned writes it."""
+        """Build in memory and return a function that writes the index."""
         import faiss
 
         index = faiss.index_factory(rows.shape[1], self.codes, faiss.METRIC_INNER_PRODUCT)
@@ -244,7 +244,7 @@ class Faiss:
         return lambda: faiss.write_index(index, str(folder / "index.faiss"))
 
     def open(self, _rows: Matrix, folder: Path) -> Opened:
-        """Open what was written."""
+        """Open the files of `build`."""
         import faiss
 
         index = faiss.read_index(str(folder / "index.faiss"))
@@ -252,14 +252,14 @@ class Faiss:
 
 
 class Hnswlib:
-    """A graph: the more of it is visited (ef), the more exact and the slower."""
+    """A graph; visiting more of it (ef) is slower and more exact."""
 
     modules = ("hnswlib",)
     reads_features = False
     copies = 1.1
 
     def build(self, rows: Matrix, folder: Path) -> Callable[[], None]:
-        """Build in memory; what is returned writes it."""
+        """Build in memory and return a function that writes the index."""
         import hnswlib
 
         index = hnswlib.Index("cosine", rows.shape[1])
@@ -269,7 +269,7 @@ class Hnswlib:
         return lambda: index.save_index(str(folder / "index.hnsw"))
 
     def open(self, rows: Matrix, folder: Path) -> Opened:
-        """Open what was written."""
+        """Open the files of `build`."""
         import hnswlib
 
         index = hnswlib.Index("cosine", rows.shape[1])
@@ -280,7 +280,7 @@ class Hnswlib:
 
 
 class InFloat32:
-    """What works on a float32 matrix in memory as it is; its build is the matrix."""
+    """Base of methods that search a float32 matrix in memory; building writes the matrix."""
 
     reads_features = False
 
@@ -301,26 +301,26 @@ class Usearch(InFloat32):
     copies = 1.0
 
     def open(self, _rows: Matrix, folder: Path) -> Opened:
-        """Open what was written."""
+        """Open the files of `build`."""
         from usearch.index import MetricKind, search
 
         matrix = np.load(folder / "matrix.npy")
 
-        def ask(queries: Matrix) -> npt.NDArray[np.integer]:
+        def search_exact(queries: Matrix) -> npt.NDArray[np.integer]:
             keys = search(matrix, queries, K, MetricKind.Cos, exact=True).keys
             return np.atleast_2d(keys).astype(np.int64)
 
-        yield "", ask, {}
+        yield "", search_exact, {}
 
 
 class ScikitLearn(InFloat32):
-    """scikit-learn's brute force, which normalizes the whole matrix for every question."""
+    """scikit-learn's brute force, which normalizes the whole matrix for every query."""
 
     modules = ("sklearn.neighbors",)
     copies = 2.0
 
     def open(self, _rows: Matrix, folder: Path) -> Opened:
-        """Open what was written."""
+        """Open the files of `build`."""
         from sklearn.neighbors import NearestNeighbors
 
         neighbors = NearestNeighbors(n_neighbors=K, algorithm="brute", metric="cosine")
@@ -329,10 +329,10 @@ class ScikitLearn(InFloat32):
 
 
 class Keyart:
-    """Ours, of either kind."""
+    """keyart's index of either kind."""
 
     modules = ("index.cosine", "index.source")
-    # The features are read when it is asked, and are on disk anyway.
+    # Searches read the features, which are on disk anyway.
     reads_features = True
 
     def __init__(self, kind: Any, copies: float) -> None:
@@ -340,7 +340,7 @@ class Keyart:
         self.copies = copies
 
     def build(self, rows: Matrix, folder: Path) -> Callable[[], None]:
-        """Build in memory; what is returned writes it."""
+        """Build in memory and return a function that writes the index."""
         from index import cosine
         from index.options import IndexOptions
 
@@ -349,7 +349,7 @@ class Keyart:
         return lambda: index.save(folder)
 
     def open(self, rows: Matrix, folder: Path) -> Opened:
-        """Open what was written."""
+        """Open the files of `build`."""
         from index import cosine
 
         index = cosine.CosineIndex.open(folder, films(rows))
@@ -361,7 +361,7 @@ class Keyart:
 
 
 def films(rows: Matrix) -> Any:
-    """Give each row the next number as its film, from 1: whoever takes a row for a movie_id is found out."""
+    """Assign movie_ids from 1, so that confusing a row with a movie_id is detected."""
     from index.source import FilmFeatures
 
     return FilmFeatures.of(np.arange(1, len(rows) + 1), rows)
@@ -384,36 +384,36 @@ WAYS: dict[str, Way] = {
 
 @dataclass(frozen=True)
 class Measured:
-    """What one way of asking took.
+    """Measurements of one variant of a method.
 
     Parameters
     ----------
     way : str
         One of `WAYS`.
     variant : str
-        What tells it from others of the same way.
+        The name of the variant within the method.
     n, width : int
         The shape of the features.
     build_s, save_s, open_s : float
-        From mapped float16 rows to an index in memory; from there to its files; from files to the first answer.
+        From mapped float16 rows to an index in memory; from there to its files; from files to the first result.
     build_peak_bytes : int
-        The most memory of the process that built it, with the libraries, and what of the features was mapped.
+        Peak memory of the building process, including libraries and mapped features.
     disk_bytes : int
-        Its own files.
+        Size of its own files.
     features_bytes : int
-        What of the features it reads besides when it is asked.
+        Size of the features that searches read in addition.
     own_bytes, file_bytes : int
-        Resident after `n_single` single queries, less what was before it was opened: memory of its own, and pages of
-        files, which are the page cache's, shared by all processes and given up when memory is short.
+        Resident memory after `n_single` single queries, minus that before opening: private memory, and mapped pages of
+        files, which belong to the shared page cache and are released when memory is short.
     single_ms, single_p99_ms, batch_ms : float
-        One query of one at a time, average and 99th percentile; one of a batch of `N_QUERIES`.
+        Time of a single query, average and 99th percentile; and per query in a batch of `N_QUERIES`.
     n_single : int
-        How many were asked one at a time.
+        Number of single queries.
     recall, recall_known, recall_strangers : float
-        recall@10 against exact search, ties allowed, of all queries; of those of posters that are in the index in
-        another form; of those of posters that are not.
+        recall@10 against exact search, ties allowed: of all queries, of posters that are in the index in another
+        variant, and of posters that are not in it.
     more : dict
-        What else the way tells.
+        Further facts of the method.
     """
 
     way: str
@@ -451,13 +451,13 @@ def kilobytes(path: str, *names: str) -> list[int]:
 
 
 def resident() -> npt.NDArray[np.integer]:
-    """Tell how much memory of its own this process holds, and how much of files is mapped into it."""
+    """Return private and file-mapped resident memory of this process, in bytes."""
     everything, own = kilobytes("/proc/self/smaps_rollup", "Rss", "Anonymous")
     return np.array([own, everything - own])
 
 
 def build(way: str, rows_path: Path, n: int, folder: Path) -> dict[str, Any]:
-    """Build and save; to be run in a process of its own."""
+    """Build and save; runs in its own process."""
     for module in WAYS[way].modules:
         import_module(module)
     begin = time.perf_counter()
@@ -465,24 +465,24 @@ def build(way: str, rows_path: Path, n: int, folder: Path) -> dict[str, Any]:
     built = time.perf_counter()
     save()
     saved = time.perf_counter()
-    # Nothing shall still be on its way to the disk while it is asked.
+    # No pending writes may disturb the searches.
     os.sync()
     return {
         "build_s": built - begin,
         "save_s": saved - built,
-        # Not getrusage: what a child says there begins with the memory of the process that started it.
+        # Not getrusage: its peak of a child includes the memory of the parent process.
         "build_peak_bytes": kilobytes("/proc/self/status", "VmHWM")[0],
         "disk_bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
     }
 
 
-def ask(way: str, rows_path: Path, n: int, queries: Matrix, folder: Path) -> list[dict[str, Any]]:
-    """Open and ask, in each way that there is; to be run in a process of its own."""
+def search_all(way: str, rows_path: Path, n: int, queries: Matrix, folder: Path) -> list[dict[str, Any]]:
+    """Open an index and run all queries with each variant; runs in its own process."""
     for module in WAYS[way].modules:
         import_module(module)
     before = resident()
     begin = time.perf_counter()
-    answers = []
+    results = []
     for variant, search, more in WAYS[way].open(mapped(rows_path, n), folder):
         search(queries[:1])
         open_s = time.perf_counter() - begin
@@ -493,7 +493,7 @@ def ask(way: str, rows_path: Path, n: int, queries: Matrix, folder: Path) -> lis
             start = time.perf_counter()
             found = search(queries)
             batches.append((time.perf_counter() - start) / len(queries))
-        answers.append(
+        results.append(
             {
                 "variant": variant,
                 "open_s": open_s,
@@ -507,7 +507,7 @@ def ask(way: str, rows_path: Path, n: int, queries: Matrix, folder: Path) -> lis
                 "more": more,
             }
         )
-    return answers
+    return results
 
 
 def one_at_a_time(search: Search, queries: Matrix) -> list[float]:
@@ -531,7 +531,7 @@ def kth_cosines(rows: Matrix, queries: Matrix) -> Matrix:
 
 
 def recalls(found: npt.NDArray[np.integer], rows: Matrix, queries: Matrix, kth: Matrix) -> Matrix:
-    """Tell what part of the K nearest was found for each query; of rows equally near any will do."""
+    """Return the share of the K nearest found for each query; any of equally near rows counts."""
 
     def of_one(number: int) -> float:
         hits = np.unique(found[number])
@@ -542,14 +542,14 @@ def recalls(found: npt.NDArray[np.integer], rows: Matrix, queries: Matrix, kth: 
 
 
 class Bench:
-    """One set of features at growing sizes, and what was measured on it.
+    """One set of features at growing sizes, and the measurements on it.
 
     Parameters
     ----------
     folder : Path
         Where the features are.
     prefix : str, optional
-        What their files are called by.
+        Prefix of their file names.
     """
 
     def __init__(self, folder: Path, prefix: str = "") -> None:
@@ -561,27 +561,27 @@ class Bench:
         self._kth: dict[int, Matrix] = {}
 
     def measure(self, way: str, n: int) -> None:
-        """Measure one way at one size, unless that has been done."""
+        """Measure one method at one size, unless that has been done."""
         if any(one.way == way and one.n == n for one in self.measured):
             return
-        tell(f"{way} at {n:,} × {self.queries.shape[1]:,}")
+        log(f"{way} at {n:,} × {self.queries.shape[1]:,}")
         shutil.rmtree(self.scratch, ignore_errors=True)
         self.scratch.mkdir()
         try:
             self._check_memory(way, n)
             self._read_features(n)
             built = in_own_process(build, way, self.rows_path, n, self.scratch)
-            answers = in_own_process(ask, way, self.rows_path, n, self.queries, self.scratch)
-            self.measured += [self._judged(way, n, built, answer) for answer in answers]
+            results = in_own_process(search_all, way, self.rows_path, n, self.queries, self.scratch)
+            self.measured += [self._judged(way, n, built, result) for result in results]
         except Exception as error:
-            # A way that is not installed, or does not fit, is told of; the others go on.
+            # A method that is not installed, or does not fit, is reported; the others run.
             self.failed[f"{way} at {n:,}"] = f"{type(error).__name__}: {error}"
-            tell(f"failed: {self.failed[f'{way} at {n:,}']}")
+            log(f"failed: {self.failed[f'{way} at {n:,}']}")
         finally:
             shutil.rmtree(self.scratch)
 
     def of(self, way: str, n: int | None = None) -> list[Measured]:
-        """Tell what was measured of a way, in order of size."""
+        """Return the measurements of a method in order of size."""
         found = [one for one in self.measured if one.way == way and n in (None, one.n)]
         return sorted(found, key=lambda one: one.n)
 
@@ -592,15 +592,15 @@ class Bench:
             raise MemoryError(f"needs {needed / 1e9:.1f} GB, {available / 1e9:.1f} GB are free")
 
     def _read_features(self, n: int) -> None:
-        """Bring the features back into the page cache, from where a large way before may have driven them."""
+        """Read the features back into the page cache, from which a large method may have evicted them."""
         for start in range(0, n, BLOCK_ROWS):
             mapped(self.rows_path, n)[start : start + BLOCK_ROWS].tobytes()
 
-    def _judged(self, way: str, n: int, built: dict[str, Any], answer: dict[str, Any]) -> Measured:
+    def _judged(self, way: str, n: int, built: dict[str, Any], result: dict[str, Any]) -> Measured:
         rows = mapped(self.rows_path, n)
         if n not in self._kth:
             self._kth[n] = kth_cosines(rows, self.queries)
-        by_query = recalls(answer.pop("found"), rows, self.queries, self._kth[n])
+        by_query = recalls(result.pop("found"), rows, self.queries, self._kth[n])
         return Measured(
             way=way,
             n=n,
@@ -610,7 +610,7 @@ class Bench:
             recall_known=float(by_query[:-N_STRANGERS].mean()),
             recall_strangers=float(by_query[-N_STRANGERS:].mean()),
             **built,
-            **answer,
+            **result,
         )
 
 
@@ -618,7 +618,7 @@ class Bench:
 
 
 def wanted(bench: Bench, sizes: Sequence[int]) -> Iterator[tuple[str, str, bool]]:
-    """Hold what was measured to what was wanted: what, by how much, whether it is met."""
+    """Compare measurements with targets: the target, the value reached, and whether it is met."""
     n = sizes[0]
     if not (ours_found := bench.of(OURS, n)):
         return
@@ -628,7 +628,7 @@ def wanted(bench: Bench, sizes: Sequence[int]) -> Iterator[tuple[str, str, bool]
         ratio = flat.single_ms / ours.single_ms
         yield f"one query ≤ 1/30 of {FLAT}", f"1/{ratio:.1f}", ratio >= 30
     if graphs := bench.of(HNSW, n):
-        # The first that is as exact, or else the most exact there is.
+        # The first variant that is as exact, or else the most exact one.
         equal = next((one for one in graphs if one.recall >= ours.recall), graphs[-1])
         ratio = equal.single_ms / ours.single_ms
         name = f"{HNSW}{equal.variant} (recall@10 {equal.recall:.3f})"
@@ -645,7 +645,7 @@ def wanted(bench: Bench, sizes: Sequence[int]) -> Iterator[tuple[str, str, bool]
 
 
 def table(bench: Bench, n: int) -> Iterator[str]:
-    """Print one size as the documentation shows it."""
+    """Yield the table of one size for the documentation."""
     yield (
         f"| {n:,} films | build, s | memory, MB | mapped, MB | disk, MB | one query, ms | 99 %, ms | in a batch, ms "
         "| recall@10 | of strangers |"
@@ -680,7 +680,7 @@ def plot(real: Bench, projected: Bench, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    # The same figures give the same file.
+    # The same measurements give the same file.
     matplotlib.rcParams["svg.hashsalt"] = "keyart"
     figure, axes = pyplot.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
     lines = (
@@ -704,11 +704,11 @@ def plot(real: Bench, projected: Bench, path: Path) -> None:
 
 
 def machine() -> str:
-    """Say where and when, and what with."""
+    """Describe the machine, the packages and the date."""
     flags = Path("/proc/cpuinfo").read_text().split()
     vectors = "AVX-512" if "avx512f" in flags else "AVX2" if "avx2" in flags else platform.machine()
     (memory,) = kilobytes("/proc/meminfo", "MemTotal")
-    # A peer may be missing.
+    # Other libraries may be missing.
     installed = {distribution.name for distribution in distributions()}
     packages = [name for name in ("numpy", "faiss-cpu", "hnswlib", "usearch", "scikit-learn") if name in installed]
     return (
@@ -718,7 +718,7 @@ def machine() -> str:
     )
 
 
-def tell(line: str) -> None:
+def log(line: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
 
 
@@ -736,7 +736,7 @@ def main() -> None:
     options = parser.parse_args()
     head = f"```\npython benchmarks/index.py {shlex.join(sys.argv[1:])}\n```\n\n{machine()}\n"
     options.work.mkdir(parents=True, exist_ok=True)
-    # In a process of its own: TensorFlow's memory and threads end with it.
+    # In another process, so that TensorFlow's memory and threads end with it.
     in_own_process(extract, options.shared, options.work, max(options.sizes))
     real = Bench(options.work)
     for n in options.sizes:

@@ -1,7 +1,7 @@
-"""How long an answer of `keyart recommend` takes: the first, which opens the model, and those after it.
+"""Measure the time of recommendations: the first, which opens the model, and later ones.
 
-Run it as ``python benchmarks/recommend.py --home WORKSPACE --models ease item-cosine``. Users are drawn at random; so
-are ten films, with stars, for somebody new. All is asked for in one thread of this process, without HTTP.
+Run it as ``python benchmarks/recommend.py --home WORKSPACE --models ease item-cosine``. Users are drawn at random, and
+so are ten films with stars for new users. All requests run in one thread of this process, without HTTP.
 """
 
 from __future__ import annotations
@@ -54,17 +54,17 @@ def _row(workspace: Workspace, name: str, n: int) -> str:
     histories = [
         history_of(rng.choice(ratings.movie_ids, 10, replace=False), rng.integers(1, 11, 10) / 2) for _ in users
     ]
-    of_user = _times_ms(lambda place: opened.for_user(users[place], _K), n)
-    of_ratings = _times_ms(lambda place: opened.for_ratings(histories[place], _K, liked_from=3), n)
+    of_user = _times_ms(lambda number: opened.for_user(users[number], _K), n)
+    of_ratings = _times_ms(lambda number: opened.for_ratings(histories[number], _K, liked_from=3), n)
     times = " | ".join(f"{value:.1f}" for one in (of_user, of_ratings) for value in np.percentile(one, [50, 99]))
     return f"| {name} | {first_s:.2f} | {times} |"
 
 
-def _times_ms(ask: Callable[[int], object], n: int) -> list[float]:
+def _times_ms(request: Callable[[int], object], n: int) -> list[float]:
     times = []
-    for place in range(n):
+    for number in range(n):
         started = time.perf_counter()
-        ask(place)
+        request(number)
         times.append(1000 * (time.perf_counter() - started))
     return times
 

@@ -1,7 +1,7 @@
-"""How well every recommender does under the protocol of the figures that were published for its kind.
+"""Evaluate every recommender under the protocols of published results.
 
-Each protocol is a command of its own, so that a figure in the documentation can be had again by itself; without one,
-all run. Models are made with their defaults, the same for every fold.
+Each protocol can run alone, to reproduce one result of the documentation; without a name, all run. Models have their
+default parameters, the same for every fold.
 
     python benchmarks/recommenders.py --data DIR [five-fold canonical top-n latest-small two-tower ranking autoencoder]
 
@@ -36,26 +36,26 @@ TOP = (1, 5, 10, 50, 100)
 
 
 def five_fold(data_dir: Path) -> None:
-    # RMSE and MAE as Surprise's README gives them: the mean over random folds.
+    # RMSE and MAE as in Surprise's README: the mean over random folds.
     ratings = read_movielens(data_dir / "ml-100k")
-    say_rating("ML-100k, random 5-fold (seed 0)", RATING, list(k_fold(ratings, 5)))
+    print_rating("ML-100k, random 5-fold (seed 0)", RATING, list(k_fold(ratings, 5)))
 
 
 def canonical(data_dir: Path) -> None:
-    # The splits that come with ML-100k: u1 stands beside GC-MC .905 and GLocal-K .889.
+    # The splits that come with ML-100k; compare u1 with GC-MC .905 and GLocal-K .889.
     folder = data_dir / "ml-100k"
     splits = [read_split(folder / f"u{fold}.base", folder / f"u{fold}.test") for fold in range(1, 6)]
-    say_rating("ML-100k, u1 to u5", RATING, splits)
+    print_rating("ML-100k, u1 to u5", RATING, splits)
 
 
 def latest_small(data_dir: Path) -> None:
-    say_rating("ml-latest-small, 80/20", RATING, [random_split(read_movielens(data_dir / "ml-latest-small"))])
+    print_rating("ml-latest-small, 80/20", RATING, [random_split(read_movielens(data_dir / "ml-latest-small"))])
 
 
 def top_n(data_dir: Path) -> None:
-    # Whatever was rated is relevant, as in the table of recommenders-team.
+    # All rated films are relevant, as in the table of recommenders-team.
     ratings = read_movielens(data_dir / "ml-100k")
-    say_header(f"ML-100k, 75/25 of each user, seeds {SEEDS}", "NDCG@10", "by seed", "Recall@10", "MRR")
+    print_header(f"ML-100k, 75/25 of each user, seeds {SEEDS}", "NDCG@10", "by seed", "Recall@10", "MRR")
     for name in present(RANKING):
         cards = [scorecard(name, [by_user(ratings, 0.25, seed)]) for seed in SEEDS]
         by_seed = " ".join(f"{card.ndcg.value:.4f}" for card in cards)
@@ -64,16 +64,16 @@ def top_n(data_dir: Path) -> None:
 
 
 def two_tower(data_dir: Path) -> None:
-    # Against all films, as in the tutorial; there, films seen in training are not left out.
+    # Ranked among all films, as in the tutorial, which does not exclude films seen in training.
     split = tutorial_split(data_dir)
-    say_header("ML-100k shuffled with seed 42, 80,000/20,000", *(f"top-{k}" for k in TOP), "fit")
+    print_header("ML-100k shuffled with seed 42, 80,000/20,000", *(f"top-{k}" for k in TOP), "fit")
     for name in present(["most-rated", "two-tower"]):
         model, fit_s = fitted(name, split.train)
         for exclude_seen in (False, True):
             found = model.recommend(split.test.user_ids, max(TOP), exclude_seen=exclude_seen)
             pairs = zip(found, split.test.movie_ids, strict=True)
-            places = [np.flatnonzero(one.ids == film) for one, film in pairs]
-            rank = np.array([place[0] if len(place) else max(TOP) for place in places])
+            positions = [np.flatnonzero(one.ids == film) for one, film in pairs]
+            rank = np.array([found[0] if len(found) else max(TOP) for found in positions])
             row = " | ".join(f"{(rank < k).mean():.4f}" for k in TOP)
             print(f"| {name}{', seen left out' * exclude_seen} | {row} | {fit_s:.1f} s |", flush=True)
 
@@ -87,14 +87,14 @@ def ranking(data_dir: Path) -> None:
 
 
 def autoencoder(data_dir: Path) -> None:
-    # The 500 most rated films alone, for both models.
+    # Only the 500 most rated films, for both models.
     ratings = read_movielens(data_dir / "ml-100k")
     movie_ids, n_ratings, _ = ratings.film_statistics()
-    kept = ratings.of_films(movie_ids[np.argsort(-n_ratings, kind="stable")[:500]])
-    stars, _ = fitted("autoencoder", kept)
+    most_rated = ratings.of_films(movie_ids[np.argsort(-n_ratings, kind="stable")[:500]])
+    stars, _ = fitted("autoencoder", most_rated)
     print(f"\nThe 500 most rated films of ML-100k: loss of the autoencoder {stars.losses_[-1]:.4f}", flush=True)
     for name in present(["implicit-autoencoder", "ease-plain", "ease"]):
-        cards = [scorecard(name, [by_user(kept, 0.25, seed)]) for seed in SEEDS]
+        cards = [scorecard(name, [by_user(most_rated, 0.25, seed)]) for seed in SEEDS]
         print(f"{name}: NDCG@10 {np.mean([card.ndcg.value for card in cards]):.4f}", flush=True)
 
 
@@ -104,12 +104,12 @@ def tutorial_split(data_dir: Path) -> Split:
     return Split("shuffled with seed 42", ratings.where(order[:80_000]), ratings.where(order[80_000:]))
 
 
-def say_header(title: str, *columns: str) -> None:
+def print_header(title: str, *columns: str) -> None:
     print(f"\n{title}\n\n| model | {' | '.join(columns)} |\n|{'---|' * (len(columns) + 1)}")
 
 
-def say_rating(title: str, names: Sequence[str], splits: Sequence[Split]) -> None:
-    say_header(title, "RMSE", "by split", "MAE", "predicted", "fit")
+def print_rating(title: str, names: Sequence[str], splits: Sequence[Split]) -> None:
+    print_header(title, "RMSE", "by split", "MAE", "predicted", "fit")
     for name in present(names):
         cards = [scorecard(name, [split]) for split in splits]
         rmse, mae, predicted, fit_s = (

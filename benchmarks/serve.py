@@ -1,9 +1,9 @@
-"""How fast `keyart serve` answers over the loopback, and how soon its page can be used.
+"""Measure request rates of `keyart serve` over the loopback, and the time until its page is usable.
 
-Run it as ``python benchmarks/serve.py --home WORKSPACE``, with wrk and Chromium installed. The server is a process of
-its own; wrk, with one thread, shares its cores. Look-alikes are asked of films drawn at random. Beside them stand
-`/healthz`, what HTTP alone costs, and, for pictures, the network alone: the bounds. The page is opened anew, with
-nothing kept, for films drawn at random; it is usable when every poster in the window is painted.
+Run it as ``python benchmarks/serve.py --home WORKSPACE``, with wrk and Chromium installed. The server runs in its own
+process; wrk, with one thread, shares its cores. Films are drawn at random. The limits are `/healthz`, the cost of HTTP
+alone, and, for images, the network alone. The page is opened without a cache for films drawn at random; it is usable
+when every poster in the window is painted.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from random import Random
 
 import numpy as np
 
-# Else `benchmarks/index.py` would stand for the package `index`.
+# benchmarks/index.py is not the package of that name.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 N_PAGES = 20
-# Draws an address anew for every request, and tells at the end what wrk itself only rounds.
+# Draws an address for every request, and prints exact results, which wrk itself rounds.
 SCRIPT = """
 local paths = {PATHS}
 math.randomseed(1)
@@ -114,7 +114,7 @@ def measure_requests(port: int, movie_ids: list[int], connections: list[int], se
 
 
 def load(port: int, paths: list[str], n: int, seconds: float) -> dict[str, int]:
-    """Have wrk ask for addresses drawn at random."""
+    """Request addresses drawn at random by wrk."""
     if not (wrk := shutil.which("wrk")):
         raise SystemExit("wrk is not installed; on Debian: apt-get install wrk")
     listed = "{" + ", ".join(json.dumps(path) for path in paths) + "}"
@@ -122,19 +122,19 @@ def load(port: int, paths: list[str], n: int, seconds: float) -> dict[str, int]:
         script.write(SCRIPT.replace("{PATHS}", listed))
         script.flush()
         words = [wrk, "-t1", f"-c{n}", f"-d{seconds:.0f}s", "--timeout", "30s", "-s", script.name]
-        said = subprocess.run([*words, f"http://127.0.0.1:{port}"], capture_output=True, text=True, check=True).stdout
-    return json.loads(said.splitlines()[-1])
+        output = subprocess.run([*words, f"http://127.0.0.1:{port}"], capture_output=True, text=True, check=True).stdout
+    return json.loads(output.splitlines()[-1])
 
 
 def measure_pictures(port: int, paths: list[Path], connections: list[int], seconds: float) -> None:
-    """Send pictures, none of them twice, from as many threads as there are connections; some may be sent away."""
+    """Send images, each only once, from as many threads as connections; busy servers may refuse some."""
     print("\n| pictures sent by | answered/s | p50 (ms) | p99 (ms) | sent away (503) | other errors |")
     print("|---|---|---|---|---|---|")
     for n in connections:
         with ThreadPoolExecutor(n) as threads:
-            asked = list(threads.map(lambda seed: send(port, paths, seed, seconds), range(n)))
-        times_ms = 1000 * np.concatenate([times for times, _ in asked])
-        statuses = [status for _, others in asked for status in others]
+            responses = list(threads.map(lambda seed: send(port, paths, seed, seconds), range(n)))
+        times_ms = 1000 * np.concatenate([times for times, _ in responses])
+        statuses = [status for _, others in responses for status in others]
         p50, p99 = np.percentile(times_ms, [50, 99])
         n_busy = statuses.count(503)
         print(
@@ -148,7 +148,7 @@ def send(port: int, paths: list[Path], seed: int, seconds: float) -> tuple[list[
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=90)
     end = time.perf_counter() + seconds
     while (started := time.perf_counter()) < end:
-        # What follows the end of a JPEG is no part of the picture, but makes it one that was never seen before.
+        # Bytes after the end of a JPEG are ignored, but make the file a new one to the server.
         content = rng.choice(paths).read_bytes() + rng.randbytes(8)
         connection.request("POST", "/api/similar?k=30", content)
         answer = connection.getresponse()
@@ -170,7 +170,7 @@ def measure_network(home: Path, paths: list[Path]) -> None:
     with keyart.open(home) as engine:
         for label, size in (("one by one", 1), ("16 at once", 16)):
             engine.embed(paths[:size])
-            # An image remembers its embedding, so each size gets images of its own; decoding them is not measured.
+            # Images cache their embeddings, so each size gets new ones; decoding them is not measured.
             images = [engine.load_image(path) for path in paths[:64]]
             started = time.perf_counter()
             for start in range(0, len(images), size):

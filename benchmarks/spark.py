@@ -1,7 +1,7 @@
-"""How many posters a second Spark computes on one and on two workers of one core, beside one process on all cores.
+"""Measure feature extraction by Spark on one and two workers of one core, and by one process on all cores.
 
-All ways run in turns on the same posters, round after round; the ratios count. Sessions, workers and networks are warm:
-what a cluster pays once a worker is told apart. Says too whether the numbers are the same, bit for bit.
+Setups run in turns on the same posters for several rounds; compare the ratios. Sessions, workers and networks are warm;
+the start-up cost per worker is reported separately. Also reports whether features are identical, bit for bit.
 
     python benchmarks/spark.py --posters DIR [--network NETWORK.keras] [--pictures 64] [--rounds 2]
 """
@@ -30,7 +30,7 @@ CACHE = Path(tempfile.gettempdir())
 
 
 def run(way: str, pictures: Sequence[Picture], options: ExtractOptions, encoder: Encoder, out: Path) -> list[float]:
-    """Extract in one way; tell how long a first picture a worker and then all pictures took, in seconds."""
+    """Extract in one setup; return the seconds of a first picture per worker, then of all pictures."""
     times = []
     if way == "one process":
         for number, part in enumerate((pictures[:1], pictures)):
@@ -40,7 +40,7 @@ def run(way: str, pictures: Sequence[Picture], options: ExtractOptions, encoder:
         return times
     with session(way) as spark:
         spark.sparkContext.setLogLevel("ERROR")
-        # One picture a worker loads the network there.
+        # One picture per worker loads its network.
         for number, part in enumerate((pictures[: spark.sparkContext.defaultParallelism], pictures)):
             begin = time.perf_counter()
             store = open_store(out / str(number), encoder, options)

@@ -1,4 +1,4 @@
-"""A researcher's whole job: from MovieLens and a folder of posters to figures and pictures.
+"""All steps of a study: from MovieLens and a folder of posters to tables and images.
 
 python examples/research.py ml-latest-small/ posters/ workspace/ [weights]
 

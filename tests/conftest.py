@@ -1,4 +1,4 @@
-"""What the tests of several packages share: the real files, small made-up folders, and a disk that is full."""
+"""Fixtures shared by several packages: real files, small folders, a full disk, an S3 server."""
 
 from __future__ import annotations
 
@@ -14,24 +14,31 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Neither a busy machine nor the luck of the draw is a reason to fail; to explore: --hypothesis-profile=default.
+# Read when scikit-learn loads OpenMP: threads that spin while they wait for one another would take a busy machine's
+# processors from the other tests.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# No deadlines and no random draws, so that no test fails by chance; to explore: --hypothesis-profile=default.
 settings.register_profile("keyart", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("keyart")
 
 _SHARED_DIR = Path(__file__).parents[2] / "shared"
-# What takes these takes seconds; files that are slow for other reasons are marked in the file.
+# Tests that use these take seconds; files that are slow for other reasons are marked in the file.
 _HEAVY_FIXTURES = {"shared", "demonstration"}
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _HEAVY_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("heavy")
+    # Long files first, so that the short ones keep both processes busy to the end.
+    items.sort(key=lambda item: "heavy" not in item.keywords)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _interruptible() -> Iterator[None]:
-    """Heed SIGINT, here and in what the tests start: a shell's background jobs inherit that it is ignored."""
+    """Handle SIGINT here and in subprocesses, because background jobs of a shell inherit it as ignored."""
     inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, inherited)
@@ -39,7 +46,7 @@ def _interruptible() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_of_the_user() -> Iterator[None]:
-    """Shield the tests, and what they start, from keyart's variables and the proxies of whoever runs them."""
+    """Shield tests and their subprocesses from the user's keyart variables and proxies."""
     with pytest.MonkeyPatch.context() as environment:
         for name in [name for name in os.environ if name.startswith(("KEYART_", "TMDB_"))]:
             environment.delenv(name)
@@ -83,7 +90,7 @@ def folder_of(tmp_path: Path) -> Callable[[Mapping[str, str | bytes]], Path]:
 
 @pytest.fixture
 def full_disk() -> Callable[[int], AbstractContextManager[None]]:
-    """Make the system refuse, inside a ``with``, to let any file grow past so many bytes."""
+    """A context manager in which no file can grow beyond a number of bytes."""
 
     @contextmanager
     def refuse(n_bytes: int) -> Iterator[None]:
@@ -99,7 +106,7 @@ def full_disk() -> Callable[[int], AbstractContextManager[None]]:
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[dict[str, Any]]:
-    """A server on the loopback that speaks S3, with an empty bucket: the options that lead Arrow to it."""
+    """Options with which Arrow reaches an S3 server on the loopback that has an empty bucket."""
     from moto.server import ThreadedMotoServer
     from pyarrow.fs import S3FileSystem
 

@@ -1,12 +1,12 @@
-"""What every recommender and every index must pass; a new kind joins by one line of a parametrization.
+"""Test contracts that every recommender and every index must pass.
 
-A contract is a class of tests that asks for one fixture. A test module derives from it and says what to build::
+A contract is a class of tests that requires one fixture. A test module derives from it and defines what to build::
 
     class TestItemCosine(RecommenderContract):
         @pytest.fixture
         def make(self): return ItemCosine
 
-Equal numbers may stand in either order only where a contract says so; ids never.
+Hits with equal scores may be in either order only where `assert_same_results` allows it.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from index.source import FilmFeatures
 
 
 def ratings_of(stars: npt.ArrayLike, movie_ids: npt.ArrayLike | None = None, *, dislikes_count: bool = True) -> Ratings:
-    """Turn a table of users × films into ratings; 0 is no rating. Ids begin at 101 and 11 unless given.
+    """Convert a users × films table to ratings; 0 means unrated. User ids start at 101, movie ids at 11 by default.
 
-    Where dislikes do not count, ratings under 2 are left out: what a model of implicit feedback would not get to see.
+    With `dislikes_count=False`, ratings below 2 are dropped, as implicit feedback would not contain them.
     """
     table = np.asarray(stars, np.float32)
     table = table if dislikes_count else np.where(table < 2, 0, table)
@@ -42,7 +42,7 @@ def ratings_of(stars: npt.ArrayLike, movie_ids: npt.ArrayLike | None = None, *, 
 
 
 def random_stars(seed: int, n_users: int = 40, n_films: int = 25, density: float = 0.4) -> npt.NDArray[np.float32]:
-    """Draw a table of half stars, 0 where there is no rating."""
+    """Draw a table of half-star ratings; 0 means unrated."""
     rng = np.random.default_rng(seed)
     stars = rng.integers(1, 11, (n_users, n_films)) / 2
     return np.where(rng.random((n_users, n_films)) < density, stars, 0).astype(np.float32)
@@ -58,11 +58,11 @@ def checkerboard(n_users: int = 40, n_films: int = 20) -> npt.NDArray[np.float32
 
 # Some models take seconds to fit.
 _fitted: dict[tuple[str, str], Recommender] = {}
-Answers = Sequence[tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]]
+Results = Sequence[ScoredIds]
 
 
-def assert_same_answers(one: Answers, other: Answers, *, exactly: bool = False) -> None:
-    """Hold two lists of ids and scores to each other; nearly equal scores may stand in either order."""
+def assert_same_results(one: Results, other: Results, *, exactly: bool = False) -> None:
+    """Compare two lists of hits; hits with nearly equal scores may be in either order."""
     assert len(one) == len(other)
     for found, expected in zip(one, other, strict=True):
         ids, scores, other_ids, other_scores = found.ids, found.scores, expected.ids, expected.scores
@@ -78,16 +78,16 @@ def assert_same_answers(one: Answers, other: Answers, *, exactly: bool = False) 
 
 
 class RecommenderContract:
-    """What every `cf.base.Recommender` keeps; a model that does less says so in the two flags below."""
+    """The contract of `cf.base.Recommender`; the two flags exempt models that do less."""
 
-    #: Whether it finds films that are like a film.
+    #: Whether the model offers similar films.
     finds_similar = True
     #: Whether two users of different taste are recommended different films.
     personal = True
 
     @pytest.fixture
     def make(self) -> Callable[[], Recommender]:
-        """Make a recommender that has not been fitted."""
+        """A constructor of the unfitted recommender."""
         raise NotImplementedError
 
     @pytest.fixture
@@ -96,7 +96,7 @@ class RecommenderContract:
 
     @pytest.fixture
     def model(self, make: Callable[[], Recommender], ratings: RatingMatrix) -> Recommender:
-        """Give a fitted model; fitted once for all tests, which do not change it."""
+        """The fitted model, cached because no test changes it."""
         model = make()
         key = model.name, json.dumps(model.parameters)
         if key not in _fitted:
@@ -105,7 +105,7 @@ class RecommenderContract:
 
     # Fitting
 
-    def test_fitting_again_learns_the_same_returns_the_model_and_changes_no_rating(
+    def test_fit_is_repeatable_and_leaves_ratings_unchanged(
         self, make: Callable[[], Recommender], model: Recommender
     ) -> None:
         # One fit for all of these: with Keras and Spark it takes seconds.
@@ -115,45 +115,43 @@ class RecommenderContract:
         for now, then in zip((ratings.values.toarray(), ratings.movie_ids, ratings.user_ids), before, strict=True):
             np.testing.assert_array_equal(now, then)
         users, films = ratings.user_ids, ratings.movie_ids.tolist()
-        assert_same_answers(again.similar_items(films, 10), model.similar_items(films, 10))
-        assert_same_answers(again.recommend(users, 10), model.recommend(users, 10))
+        assert_same_results(again.similar_items(films, 10), model.similar_items(films, 10))
+        assert_same_results(again.recommend(users, 10), model.recommend(users, 10))
 
-    def test_it_is_made_with_what_json_can_hold(self, make: Callable[[], Recommender]) -> None:
+    def test_parameters_round_trip_through_json(self, make: Callable[[], Recommender]) -> None:
         model = make()
         assert type(model)(**json.loads(json.dumps(model.parameters))).parameters == model.parameters
 
     # Files
 
-    def test_saved_then_opened_answers_the_same(
-        self, model: Recommender, ratings: RatingMatrix, tmp_path: Path
-    ) -> None:
+    def test_save_and_open_round_trip(self, model: Recommender, ratings: RatingMatrix, tmp_path: Path) -> None:
         model.save(tmp_path / "model")
         users, films = ratings.user_ids, ratings.movie_ids.tolist()
         opened = type(model).open(tmp_path / "model")
         assert opened.parameters == model.parameters
-        assert_same_answers(opened.similar_items(films, 10), model.similar_items(films, 10), exactly=True)
-        assert_same_answers(opened.recommend(users, 10), model.recommend(users, 10), exactly=True)
+        assert_same_results(opened.similar_items(films, 10), model.similar_items(films, 10), exactly=True)
+        assert_same_results(opened.recommend(users, 10), model.recommend(users, 10), exactly=True)
         if model.takes_new_users:
-            assert_same_answers(opened.recommend_new(ratings, 10), model.recommend_new(ratings, 10), exactly=True)
+            assert_same_results(opened.recommend_new(ratings, 10), model.recommend_new(ratings, 10), exactly=True)
         pairs = users[:20], films[:20]
         np.testing.assert_array_equal(opened.predict(*pairs), model.predict(*pairs))
 
-    def test_saving_again_replaces_and_leaves_nothing_over(self, model: Recommender, tmp_path: Path) -> None:
+    def test_saving_again_leaves_no_old_files(self, model: Recommender, tmp_path: Path) -> None:
         model.save(tmp_path)
         n_files = len(list(tmp_path.iterdir()))
         model.save(tmp_path)
         assert len(list(tmp_path.iterdir())) == n_files
 
-    def test_opening_an_empty_folder_says_that_nothing_is_built(self, model: Recommender, tmp_path: Path) -> None:
+    def test_opening_an_empty_folder_is_not_built(self, model: Recommender, tmp_path: Path) -> None:
         with pytest.raises(NotBuiltError, match="run `keyart build`"):
             type(model).open(tmp_path)
 
-    @pytest.mark.parametrize("kept", [0.0, 0.5], ids=["emptied", "cut off"])
-    def test_every_damaged_file_is_a_data_error(self, model: Recommender, tmp_path: Path, kept: float) -> None:
+    @pytest.mark.parametrize("fraction", [0.0, 0.5], ids=["emptied", "truncated"])
+    def test_every_damaged_file_is_a_data_error(self, model: Recommender, tmp_path: Path, fraction: float) -> None:
         model.save(tmp_path)
         for path in sorted(tmp_path.iterdir()):
             content = path.read_bytes()
-            path.write_bytes(content[: int(kept * len(content))])
+            path.write_bytes(content[: int(fraction * len(content))])
             with pytest.raises(DataError):
                 type(model).open(tmp_path)
             path.write_bytes(content)
@@ -161,26 +159,24 @@ class RecommenderContract:
 
     # Predicting
 
-    def test_pairs_are_predicted_as_they_are_scored(self, model: Recommender, ratings: RatingMatrix) -> None:
+    def test_predictions_equal_recommendation_scores(self, model: Recommender, ratings: RatingMatrix) -> None:
         users, films = ratings.user_ids[:8], ratings.movie_ids
         for user, found in zip(users, model.recommend(users, len(films), exclude_seen=False), strict=True):
             predicted = model.predict(np.full(len(found), user), found.ids)
             assert predicted.dtype == np.float32
             np.testing.assert_allclose(predicted, found.scores, rtol=1e-4, atol=1e-4)
 
-    def test_an_unknown_user_or_film_is_predicted_as_not_a_number(
-        self, model: Recommender, ratings: RatingMatrix
-    ) -> None:
+    def test_unknown_ids_predict_nan(self, model: Recommender, ratings: RatingMatrix) -> None:
         user, film = ratings.user_ids[0], ratings.movie_ids[0]
         assert np.isnan(model.predict([user, 999_999, 999_999], [999_999, film, 999_999])).all()
 
-    def test_lengths_that_differ_are_a_mistake(self, model: Recommender, ratings: RatingMatrix) -> None:
+    def test_predict_rejects_different_lengths(self, model: Recommender, ratings: RatingMatrix) -> None:
         with pytest.raises(ValueError, match="as many users as films"):
             model.predict(ratings.user_ids[:2], ratings.movie_ids[:3])
 
     # Recommending
 
-    def test_recommended_are_the_best_first_once_and_not_seen(self, model: Recommender, ratings: RatingMatrix) -> None:
+    def test_recommendations_are_sorted_unique_and_unseen(self, model: Recommender, ratings: RatingMatrix) -> None:
         for row, found in enumerate(model.recommend(ratings.user_ids, 10_000)):
             ids, scores = found.ids, found.scores
             seen = ratings.movie_ids[ratings.values[[row]].indices]
@@ -190,26 +186,26 @@ class RecommenderContract:
             assert np.isfinite(scores).all()
             assert (ids.dtype, scores.dtype) == (np.int32, np.float32)
 
-    def test_seen_films_may_be_recommended(self, model: Recommender, ratings: RatingMatrix) -> None:
+    def test_recommends_seen_films_on_request(self, model: Recommender, ratings: RatingMatrix) -> None:
         found = model.recommend(ratings.user_ids, 10_000, exclude_seen=False)
         without = model.recommend(ratings.user_ids, 10_000)
         assert all(set(more.ids) > set(fewer.ids) for more, fewer in zip(found, without, strict=True))
 
-    def test_a_batch_of_users_is_answered_as_one_by_one(self, model: Recommender, ratings: RatingMatrix) -> None:
+    def test_batch_of_users_equals_single_users(self, model: Recommender, ratings: RatingMatrix) -> None:
         singles = [model.recommend([user], 7)[0] for user in ratings.user_ids]
-        assert_same_answers(model.recommend(ratings.user_ids, 7), singles)
+        assert_same_results(model.recommend(ratings.user_ids, 7), singles)
 
-    def test_an_unknown_user_is_recommended_nothing(self, model: Recommender, ratings: RatingMatrix) -> None:
+    def test_unknown_user_gets_no_recommendations(self, model: Recommender, ratings: RatingMatrix) -> None:
         unknown, known = model.recommend([999_999, ratings.user_ids[0]], 5)
         assert len(unknown.ids) == len(unknown.scores) == 0
         assert len(known.ids)
 
-    def test_a_k_below_one_is_a_mistake(self, model: Recommender, ratings: RatingMatrix) -> None:
-        for ask in (model.recommend, model.similar_items):
+    def test_k_below_1_is_refused(self, model: Recommender, ratings: RatingMatrix) -> None:
+        for method in (model.recommend, model.similar_items):
             with pytest.raises(ValueError, match="k should be 1 or more"):
-                ask([int(ratings.user_ids[0]), int(ratings.movie_ids[0])], 0)
+                method([int(ratings.user_ids[0]), int(ratings.movie_ids[0])], 0)
 
-    def test_new_users_are_taken_or_refused(self, model: Recommender) -> None:
+    def test_new_users_are_supported_or_refused(self, model: Recommender) -> None:
         histories = ratings_of([[5, 0, 1, 5], [0, 2, 4, 1]], [11, 12, 13, 999_999]).matrix()
         if not model.takes_new_users:
             with pytest.raises(ConfigError, match="fit it again"):
@@ -223,21 +219,21 @@ class RecommenderContract:
 
     # Similar films
 
-    def test_similar_films_are_learned(self, model: Recommender, ratings: RatingMatrix) -> None:
+    def test_similar_items_match_the_capability_flag(self, model: Recommender, ratings: RatingMatrix) -> None:
         found = model.similar_items(ratings.movie_ids.tolist(), 5)
         assert all(len(one.ids) > 0 for one in found) is self.finds_similar
 
-    def test_a_batch_answers_as_single_questions_do(self, model: Recommender, ratings: RatingMatrix) -> None:
+    def test_batch_of_films_equals_single_films(self, model: Recommender, ratings: RatingMatrix) -> None:
         movie_ids = ratings.movie_ids.tolist()
         singles = [model.similar_items([movie_id], 7)[0] for movie_id in movie_ids]
-        assert_same_answers(model.similar_items(movie_ids, 7), singles)
+        assert_same_results(model.similar_items(movie_ids, 7), singles)
 
-    def test_no_question_gives_no_answer(self, model: Recommender) -> None:
+    def test_empty_queries_give_empty_results(self, model: Recommender) -> None:
         assert model.similar_items([], 5) == []
         assert model.recommend([], 5) == []
         assert model.predict([], []).shape == (0,)
 
-    def test_neighbors_come_nearest_first_and_once_and_never_the_film(
+    def test_similar_items_are_sorted_unique_and_exclude_the_query(
         self, model: Recommender, ratings: RatingMatrix
     ) -> None:
         movie_ids = ratings.movie_ids.tolist()
@@ -246,10 +242,10 @@ class RecommenderContract:
             assert len(np.unique(found.ids)) == len(found.ids) == len(found.scores) < len(movie_ids)
             assert movie_id not in found.ids
 
-    def test_a_smaller_k_is_the_beginning_of_a_larger(self, model: Recommender, ratings: RatingMatrix) -> None:
+    def test_smaller_k_is_a_prefix_of_larger_k(self, model: Recommender, ratings: RatingMatrix) -> None:
         movie_ids = ratings.movie_ids.tolist()
         beginning = [found.take(slice(3)) for found in model.similar_items(movie_ids, 10)]
-        assert_same_answers(model.similar_items(movie_ids, 3), beginning, exactly=True)
+        assert_same_results(model.similar_items(movie_ids, 3), beginning, exactly=True)
 
     def test_an_unknown_film_has_no_neighbors(self, model: Recommender) -> None:
         (found,) = model.similar_items([999_999], 5)
@@ -259,9 +255,9 @@ class RecommenderContract:
         for found in model.similar_items([11, 999_999], 5):
             assert (found.ids.dtype, found.scores.dtype) == (np.int32, np.float32)
 
-    # The whole
+    # All together
 
-    def test_without_ratings_nothing_is_known(self, make: Callable[[], Recommender], tmp_path: Path) -> None:
+    def test_fit_on_no_ratings_gives_empty_results(self, make: Callable[[], Recommender], tmp_path: Path) -> None:
         model = make().fit(Ratings.empty().matrix())
         model.save(tmp_path)
         for one in (model, type(model).open(tmp_path)):
@@ -269,7 +265,7 @@ class RecommenderContract:
             assert [len(found.ids) for found in one.recommend([1, 2], 5)] == [0, 0]
             assert np.isnan(one.predict([1], [2])).all()
 
-    def test_the_pattern_of_a_checkerboard_is_recovered(self, make: Callable[[], Recommender]) -> None:
+    def test_recovers_the_checkerboard_pattern(self, make: Callable[[], Recommender]) -> None:
         ratings = ratings_of(checkerboard(), dislikes_count=make().predicts_stars).matrix()
         model = make().fit(ratings)
         users, movie_ids = ratings.user_ids, ratings.movie_ids
@@ -286,7 +282,7 @@ class RecommenderContract:
 
 
 def check_ties(make: Callable[[], Recommender]) -> None:
-    """Hold a model in which films of equal ratings are equally near, to the last bit, to the order of their ids."""
+    """Check that films with identical ratings have identical scores and are returned in ascending id."""
     # Every other film has equal ratings: whatever is near to one of them is equally near to all.
     stars = random_stars(seed=3, n_films=300)
     stars[:, ::2] = random_stars(seed=2, n_films=1, density=0.9)
@@ -299,7 +295,7 @@ def check_ties(make: Callable[[], Recommender]) -> None:
 
 
 class Index(Protocol):
-    """What every index of films by features offers."""
+    """The interface of every index of films by features."""
 
     @property
     def movie_ids(self) -> npt.NDArray[np.int64]: ...
@@ -316,21 +312,21 @@ Build = Callable[[FilmFeatures], Index]
 
 
 def random_features(seed: int, n_films: int = 60, n_features: int = 32) -> npt.NDArray[np.float32]:
-    """Draw features like a network's: none below 0, many of them 0, and a few directions that say most."""
+    """Draw features like a network's: nonnegative, sparse, with most variance in a few directions."""
     rng = np.random.default_rng(seed)
-    # The directions are the same whatever the seed: features of two draws are of one network.
+    # The directions do not depend on the seed, as if both draws came from one network.
     directions = np.random.default_rng(n_features).standard_normal((10, n_features))
     drawn = 0.5 * rng.standard_normal((n_films, 10)) @ directions + 0.5 * rng.standard_normal((n_films, n_features))
     return np.maximum(drawn - 0.3, 0).astype(np.float32)
 
 
 def ids_of(features: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
-    """Return ids with gaps, so that an id is never its row."""
+    """Return ids with gaps, so that an id never equals its row."""
     return 10 + 3 * np.arange(len(features), dtype=np.int64)
 
 
 def films_of(features: npt.NDArray[np.floating]) -> FilmFeatures:
-    """Take each row as a film."""
+    """Make one film of each row."""
     return FilmFeatures.of(ids_of(features), features)
 
 
@@ -342,16 +338,16 @@ def assert_same_nearest(one: list[ScoredIds], other: list[ScoredIds]) -> None:
 
 
 class IndexContract:
-    """What every index keeps."""
+    """The contract of every index."""
 
     @pytest.fixture
     def build(self) -> Build:
-        """Build an index of some films."""
+        """A function that builds the index."""
         raise NotImplementedError
 
     @pytest.fixture
     def dtype(self) -> type[np.floating]:
-        """The type that features are stored as."""
+        """The dtype of stored features."""
         return np.float32
 
     @pytest.fixture
@@ -426,14 +422,14 @@ class IndexContract:
         with pytest.raises(NotBuiltError, match="run `keyart build`"):
             type(index).open(tmp_path)
 
-    @pytest.mark.parametrize("kept", [0.0, 0.5], ids=["emptied", "cut off"])
+    @pytest.mark.parametrize("fraction", [0.0, 0.5], ids=["emptied", "truncated"])
     def test_every_damaged_file_is_a_data_error(
-        self, index: Index, films: FilmFeatures, tmp_path: Path, kept: float
+        self, index: Index, films: FilmFeatures, tmp_path: Path, fraction: float
     ) -> None:
         index.save(tmp_path)
         for path in sorted(tmp_path.iterdir()):
             content = path.read_bytes()
-            path.write_bytes(content[: int(kept * len(content))])
+            path.write_bytes(content[: int(fraction * len(content))])
             with pytest.raises(DataError):
                 type(index).open(tmp_path, films)
             path.write_bytes(content)
@@ -532,9 +528,11 @@ class IndexContract:
             assert (found.ids.dtype, found.scores.dtype) == (np.int64, np.float32)
 
     def test_unknown_film_is_an_error(self, index: Index) -> None:
-        for stranger in (9, 11, 10_000):
-            with pytest.raises(UnknownFilmError, match=f"no features of movie_id {stranger} in this index of 60 films"):
-                index.similar([10, stranger], 5)
+        for unknown_id in (9, 11, 10_000):
+            with pytest.raises(
+                UnknownFilmError, match=f"no features of movie_id {unknown_id} in this index of 60 films"
+            ):
+                index.similar([10, unknown_id], 5)
 
     def test_features_of_another_width_are_refused(self, index: Index) -> None:
         with pytest.raises(DataError, match=r"expected features of 32 columns \(of vgg16\), received 31"):

@@ -1,4 +1,4 @@
-"""Documentation that cannot rot: what it names exists, and what exists is named."""
+"""Check that the documentation names existing commands, settings and files, and names all of them."""
 
 import inspect
 import re
@@ -32,7 +32,7 @@ def commands(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("page", "line"), [(page.name, line) for page in PAGES for line in commands(page.read_text())])
-def test_every_command_can_be_typed(page: str, line: str) -> None:
+def test_every_command_parses(page: str, line: str) -> None:
     words = shlex.split(line)[1:]
     command = command_line.get_command(click.Context(command_line), words[0])
     assert command is not None
@@ -52,12 +52,12 @@ def test_every_setting_is_in_the_readme() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_link_leads_somewhere(page: Path) -> None:
+def test_every_link_target_exists(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
         assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
-def test_the_readme_shows_what_tmdb_asks_for() -> None:
+def test_readme_shows_the_notice_of_tmdb() -> None:
     assert NOTICE in README
     fetch = command_line.get_command(click.Context(command_line), "fetch")
     assert fetch is not None

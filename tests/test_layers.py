@@ -1,4 +1,4 @@
-"""Imports run downward: packages are held to the picture in ARCHITECTURE.md."""
+"""Check that imports run downward, as in the picture of ARCHITECTURE.md."""
 
 import ast
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "cf": {"catalog", "cf"},
     "keyart": set(PACKAGES),
 }
-# Inside keyart/, from the bottom; those of one line know nothing of each other.
+# Inside keyart/, from the bottom; packages of one line do not import each other.
 LAYERS = (
     {"results"},
     {"workspace"},
@@ -75,12 +75,12 @@ def dependencies() -> dict[str, set[str]]:
 
 
 def circles(graph: dict[str, set[str]]) -> Iterator[set[str]]:
-    """Remove what depends on nothing, then what nothing depends on; circles remain."""
-    left = {name: set(targets) for name, targets in graph.items()}
-    while free := {name for name, targets in left.items() if not targets & left.keys()}:
-        left = {name: targets for name, targets in left.items() if name not in free}
-    if left:
-        yield set(left)
+    """Remove modules without dependencies until none is remaining; circles and their users remain."""
+    remaining = {name: set(targets) for name, targets in graph.items()}
+    while free := {name for name, targets in remaining.items() if not targets & remaining.keys()}:
+        remaining = {name: targets for name, targets in remaining.items() if name not in free}
+    if remaining:
+        yield set(remaining)
 
 
 def layer_of(module: str) -> int:
@@ -110,7 +110,7 @@ def test_no_modules_import_each_other() -> None:
 
 @pytest.mark.parametrize("module", modules())
 def test_nothing_heavy_is_imported_before_it_is_used(module: str) -> None:
-    # FAISS imports in a tenth of a second; whoever imports the index wants it.
+    # FAISS imports in a tenth of a second, and every user of the index needs it.
     allowed = {"faiss"} if module.startswith("index/") else set()
     assert tops(imported(module, anywhere=False)) & HEAVY <= allowed
 
@@ -133,6 +133,6 @@ def test_nothing_is_pickled(module: str) -> None:
     assert not tops(imported(module, anywhere=True)) & {"pickle", "joblib", "dill", "shelve", "marshal"}
 
 
-def test_no_folder_of_keyart_outgrows_a_screen() -> None:
+def test_keyart_has_at_most_14_entries() -> None:
     entries = [path for path in (ROOT / "keyart").iterdir() if path.name != "__pycache__"]
     assert len(entries) <= 14

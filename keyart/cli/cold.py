@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -13,6 +11,7 @@ import click
 
 from catalog.errors import ConfigError
 from keyart.cli.estimates import cells, estimate, nulled, number
+from keyart.cli.output import print_csv, print_json, table
 
 if TYPE_CHECKING:
     from cf.coldstart.evaluation import ColdStartReport
@@ -156,7 +155,7 @@ def evaluate_cold_start(
         make_cold_start(name)
     answer = measure_cold_start(Workspace.open(home), question, progress=bar, on_fit=_say)
     if as_json:
-        click.echo(json.dumps(nulled(answer.as_dict())))
+        print_json(nulled(answer.as_dict()))
     elif as_csv:
         _print_csv(answer)
     else:
@@ -185,7 +184,6 @@ def _print_tables(answer: ColdAnswer) -> None:
 
 def _ranking_table(report: ColdStartReport, kind: str) -> str:
     from cf.coldstart.evaluation import BASELINE
-    from keyart.cli.output import table
 
     rows = [
         (
@@ -216,8 +214,6 @@ def _notes(report: ColdStartReport) -> Iterable[str]:
 
 
 def _curve_table(curve: FewShotCurve) -> str:
-    from keyart.cli.output import table
-
     rows = [
         (str(n), *(estimate(way[place]) for way in (curve.content, curve.ratings, curve.mixed)))
         for place, n in enumerate(curve.steps)
@@ -250,8 +246,6 @@ def crossover_line(curve: FewShotCurve) -> str:
 
 
 def _prior_table(scores: list[PriorScore]) -> str:
-    from keyart.cli.output import table
-
     rows = [
         (
             score.source,
@@ -266,14 +260,14 @@ def _prior_table(scores: list[PriorScore]) -> str:
 
 
 def _print_csv(answer: ColdAnswer) -> None:
-    names = ["candidates", "model", *(f"{name}{end}" for name in _MEASURES for end in ("", "_low", "_high"))]
-    writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
-    writer.writeheader()
+    columns = ["candidates", "model", *(f"{name}{end}" for name in _MEASURES for end in ("", "_low", "_high"))]
+    rows = []
     for card in answer.report.cards:
         row: dict[str, Any] = {"candidates": card.candidates, "model": card.name}
         for name in _MEASURES:
             row |= cells(name, getattr(card, name))
-        writer.writerow(row)
+        rows.append(row)
+    print_csv(columns, rows)
 
 
 def _range(counts: list[int]) -> str:

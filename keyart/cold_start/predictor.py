@@ -24,6 +24,7 @@ from catalog.io.progress import Progress, silent
 from catalog.scored_ids import ScoredIds
 from cf.coldstart.content import FilmContent
 from cf.coldstart.ridge import ContentRidge
+from cf.hybrid.blend import blend, candidate_ids
 from cf.ratings import Ratings
 from features.images import Resize
 from features.store import FeatureStore
@@ -32,6 +33,7 @@ from index.vectors import faults
 from keyart.cold_start.content import Looks, content_of, looks_of_images, open_looks
 from keyart.cold_start.new_film import NewFilm
 from keyart.results import ColdStartResult, ExpectedRating, Hit, LikelyFan, Query, SimilarFilms
+from keyart.similarity.hits import make_hits
 from keyart.similarity.query import Image
 from keyart.workspace.contents import open_ratings
 from keyart.workspace.films import list_films
@@ -177,25 +179,10 @@ class ColdStarter:
         return [SimilarFilms(query, 1.0, hits.get(row, ()), n_visual=n) for row, query in enumerate(queries)]
 
     def _hits(self, nearest: ScoredIds, k: int) -> tuple[Hit, ...]:
-        listed = self.catalog.films(nearest.ids.tolist())
-        pairs = zip(nearest.ids.tolist(), nearest.scores.tolist(), strict=True)
-        kept = [(listed[movie_id], round(value, 6)) for movie_id, value in pairs if movie_id in listed][:k]
-        return tuple(
-            Hit(
-                rank=rank,
-                movie_id=one.movie_id,
-                title=one.title,
-                year=one.year,
-                score=value,
-                visual=value,
-                cf=None,
-                n_ratings=one.n_ratings,
-                alpha=1.0,
-                poster_path=self.poster_paths.get(one.movie_id),
-                visual_rank=rank,
-            )
-            for rank, (one, value) in enumerate(kept, start=1)
-        )
+        films = self.catalog.films(nearest.ids.tolist())
+        listed = nearest.take(np.isin(nearest.ids, list(films)))
+        ranked = blend(listed, ScoredIds.empty(), 1.0, candidate_ids(listed, ScoredIds.empty()))
+        return make_hits(ranked, range(min(k, len(listed))), films, self.poster_paths)
 
 
 def _fans(audience: ScoredIds) -> tuple[LikelyFan, ...]:

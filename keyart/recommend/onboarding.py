@@ -27,7 +27,6 @@ import numpy.typing as npt
 from catalog.film import Film
 from cf.ratings import RatingMatrix
 from keyart.cold_start.content import open_looks
-from keyart.workspace.changes import Snapshot
 from keyart.workspace.contents import open_rating_matrix
 from keyart.workspace.films import list_films, list_posters
 from keyart.workspace.layout import Workspace
@@ -45,17 +44,14 @@ Floats = npt.NDArray[np.float64]
 class FilmsToRate:
     """The films of a workspace for a new user to rate; create it with `open`. Safe from several threads."""
 
-    def __init__(self, films: Sequence[Film], values: Floats, similarities: Floats, snapshot: Snapshot) -> None:
+    def __init__(self, films: Sequence[Film], values: Floats, similarities: Floats) -> None:
         self._films = films
         self._values = values
         self._similarities = similarities
-        self._snapshot = snapshot
 
     @classmethod
     def open(cls, workspace: Workspace) -> Self:
         """Value the films of a workspace that have a poster and at least two ratings."""
-        posters_path = workspace.posters_dir / "posters.sqlite"
-        snapshot = Snapshot.take((workspace.catalog_path, workspace.features_dir, posters_path))
         ratings = open_rating_matrix(workspace)
         values = values_of(ratings)
         with_poster = {poster.movie_id for poster in list_posters(workspace)}
@@ -69,11 +65,7 @@ class FilmsToRate:
         films = [film for film, _ in chosen]
         looks = open_looks(workspace).of([film.movie_id for film in films])
         best = values[[row for _, row in chosen]] / max(values.max(initial=0), 1e-9)
-        return cls(films, best, similarities_of(films, looks), snapshot)
-
-    def is_current(self) -> bool:
-        """Return whether ratings and posters are unchanged."""
-        return self._snapshot.is_current()
+        return cls(films, best, similarities_of(films, looks))
 
     def listed(self, k: int, offset: int = 0, seed: int = 0) -> list[Film]:
         """List k films from an offset; the same seed gives the same order."""

@@ -12,7 +12,6 @@ import numpy as np
 from catalog.film import Film
 from cf.base import rows_of
 from cf.ratings import RatingMatrix
-from keyart.workspace.changes import Snapshot
 from keyart.workspace.contents import open_rating_matrix
 from keyart.workspace.films import list_films
 from keyart.workspace.layout import Workspace
@@ -33,20 +32,14 @@ class User:
 class Users:
     """All users with ratings; create it with `open`. Safe from several threads."""
 
-    def __init__(self, ratings: RatingMatrix, films: Mapping[int, Film], snapshot: Snapshot) -> None:
+    def __init__(self, ratings: RatingMatrix, films: Mapping[int, Film]) -> None:
         self._ratings = ratings
         self._films = films
-        self._snapshot = snapshot
 
     @classmethod
     def open(cls, workspace: Workspace) -> Self:
         """Open the ratings of a workspace."""
-        snapshot = Snapshot.take([workspace.catalog_path])
-        return cls(open_rating_matrix(workspace), {film.movie_id: film for film in list_films(workspace)}, snapshot)
-
-    def is_current(self) -> bool:
-        """Return whether the ratings are unchanged."""
-        return self._snapshot.is_current()
+        return cls(open_rating_matrix(workspace), {film.movie_id: film for film in list_films(workspace)})
 
     def beginning_with(self, digits: str, k: int) -> list[User]:
         """List users whose number begins with some digits, by user_id."""

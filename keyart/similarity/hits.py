@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from catalog.film import Film
 from catalog.films import Catalog
 from catalog.scored_ids import ScoredIds
 from cf.hybrid.blend import Blend, blend, candidate_ids
@@ -54,7 +55,9 @@ class Ranking:
                 break
             n *= 2
         same = {first: [rows[at] for at, group in enumerate(groups) if group == first != at] for first in firsts}
-        return self._as_hits(ranked, [rows[first] for first in firsts], [same[first] for first in firsts])
+        shown = [rows[first] for first in firsts]
+        films = self._catalog.films(ranked.movie_ids[shown].tolist())
+        return make_hits(ranked, shown, films, self._poster_paths, [same[first] for first in firsts])
 
     def _blended(self, scan: Scan | None, cf: ScoredIds, shares: Shares) -> Blend:
         visual = ScoredIds(scan.movie_ids, scan.similarities) if scan is not None else ScoredIds.empty()
@@ -67,32 +70,50 @@ class Ranking:
         groups: list[int] = self._index.artwork_groups(movie_ids).tolist()
         return groups
 
-    def _as_hits(self, ranked: Blend, kept: list[int], same_artwork: list[list[int]]) -> tuple[Hit, ...]:
-        films = self._catalog.films(ranked.movie_ids[kept].tolist())
-        paths = self._poster_paths
-        hits = []
-        for rank, (row, others) in enumerate(zip(kept, same_artwork, strict=True), start=1):
-            film = films[int(ranked.movie_ids[row])]
-            visual, cf = _known(ranked.visual[row]), _known(ranked.cf[row])
-            score, alpha = round(float(ranked.scores[row]), 6), round(float(ranked.alphas[row]), 6)
-            path, same = paths.get(film.movie_id), tuple(ranked.movie_ids[others].tolist())
-            facts = film.movie_id, film.title, film.year
-            ranks = _rank(ranked.visual, row), _rank(ranked.cf, row)
-            hits.append(Hit(rank, *facts, score, visual, cf, film.n_ratings, alpha, path, same, *ranks))
-        return tuple(hits)
-
     def _listed(self, ranked: Blend, n: int, allowed: set[int] | None) -> list[int]:
         """List the first n rows whose films may be shown; a later load may have removed some from the catalog."""
         if allowed is not None:
             return [row for row, movie_id in enumerate(ranked.movie_ids.tolist()) if movie_id in allowed][:n]
-        kept: list[int] = []
+        rows: list[int] = []
         for start in range(0, len(ranked.movie_ids), 2 * n):
             movie_ids = ranked.movie_ids[start : start + 2 * n].tolist()
-            listed = self._catalog.films(movie_ids)
-            kept += [start + row for row, movie_id in enumerate(movie_ids) if movie_id in listed]
-            if len(kept) >= n:
+            films = self._catalog.films(movie_ids)
+            rows += [start + row for row, movie_id in enumerate(movie_ids) if movie_id in films]
+            if len(rows) >= n:
                 break
-        return kept[:n]
+        return rows[:n]
+
+
+def make_hits(
+    ranked: Blend,
+    rows: Sequence[int],
+    films: Mapping[int, Film],
+    poster_paths: Mapping[int, Path],
+    same_artwork: Sequence[Sequence[int]] | None = None,
+) -> tuple[Hit, ...]:
+    """Convert rows of a blend to hits; `same_artwork` lists the rows that each of them stands for."""
+    hits = []
+    for rank, row in enumerate(rows, start=1):
+        film = films[int(ranked.movie_ids[row])]
+        others = list(same_artwork[rank - 1]) if same_artwork else []
+        hits.append(
+            Hit(
+                rank=rank,
+                movie_id=film.movie_id,
+                title=film.title,
+                year=film.year,
+                score=round(float(ranked.scores[row]), 6),
+                visual=_known(ranked.visual[row]),
+                cf=_known(ranked.cf[row]),
+                n_ratings=film.n_ratings,
+                alpha=round(float(ranked.alphas[row]), 6),
+                poster_path=poster_paths.get(film.movie_id),
+                same_artwork=tuple(ranked.movie_ids[others].tolist()),
+                visual_rank=_rank(ranked.visual, row),
+                cf_rank=_rank(ranked.cf, row),
+            )
+        )
+    return tuple(hits)
 
 
 def _rank(values: FloatArray, row: int) -> int | None:

@@ -20,7 +20,7 @@ def test_films_are_returned_by_id_without_unknown_ones(catalog: Catalog) -> None
     assert {movie_id: film.label for movie_id, film in found.items()} == {6: "Heat (1995)", 1: "Toy Story (1995)"}
 
 
-def test_more_films_than_a_statement_has_parameters(tmp_path: Path) -> None:
+def test_looks_up_more_films_than_sql_parameters(tmp_path: Path) -> None:
     Catalog.create(tmp_path / "c.sqlite", [Film(movie_id, f"Film {movie_id}") for movie_id in range(1, 2001)], {})
     with Catalog.open(tmp_path / "c.sqlite") as opened:
         assert len(opened.films(range(1, 3000))) == 2000
@@ -59,7 +59,7 @@ def test_closing_waits_for_the_reads_of_other_threads(tmp_path: Path) -> None:
 # The file
 
 
-def test_a_film_comes_back_as_it_was_written(tmp_path: Path) -> None:
+def test_films_round_trip(tmp_path: Path) -> None:
     film = Film(7, 'Åse, "B"|C', 1995, "0114709", 862, ("Crime", "Drama"), ("L'Un", "Zwei|Drei"), 12, 3.5)
     Catalog.create(tmp_path / "c.sqlite", [film], {})
     with Catalog.open(tmp_path / "c.sqlite") as opened:
@@ -91,7 +91,7 @@ def test_an_open_catalog_is_unaffected_by_its_replacement(tmp_path: Path) -> Non
         assert opened.film(1).title == "Heat"
 
 
-def _films_that_break_off() -> Iterator[Film]:
+def _interrupted_films() -> Iterator[Film]:
     yield Film(1, "Emma")
     raise DataError("the file ends here")
 
@@ -100,7 +100,7 @@ def test_an_interrupted_load_keeps_the_old_catalog(tmp_path: Path) -> None:
     path = tmp_path / "c.sqlite"
     Catalog.create(path, [Film(1, "Heat")], {})
     with pytest.raises(DataError, match="the file ends here"):
-        Catalog.create(path, _films_that_break_off(), {})
+        Catalog.create(path, _interrupted_films(), {})
     assert [file.name for file in tmp_path.iterdir()] == ["c.sqlite"]
     with Catalog.open(path) as opened:
         assert opened.film(1).title == "Heat"
@@ -157,7 +157,7 @@ def test_the_path_may_contain_characters_of_a_uri(tmp_path: Path) -> None:
 # Films that are added
 
 
-def test_added_films_are_listed_apart_and_found_like_others(tmp_path: Path) -> None:
+def test_added_films_are_listed_separately_and_found_by_title(tmp_path: Path) -> None:
     path = tmp_path / "catalog.sqlite"
     Catalog.create(path, [Film(6, "Heat", 1995)], {"ratings": "r"})
     new = Film(FIRST_ADDED_ID, "Heat Again", 2030, "0000007", 7, ("Drama",), ("La Chaleur",))
@@ -173,7 +173,7 @@ def test_added_films_are_listed_apart_and_found_like_others(tmp_path: Path) -> N
         assert catalog.added() == [new]
 
 
-def test_films_can_be_added_to_a_catalog_without_that_table(tmp_path: Path) -> None:
+def test_films_can_be_added_to_a_catalog_without_the_added_table(tmp_path: Path) -> None:
     path = tmp_path / "catalog.sqlite"
     Catalog.create(path, [Film(6, "Heat", 1995)], {})
     with closing(sqlite3.connect(path)) as connection, connection:
@@ -185,7 +185,7 @@ def test_films_can_be_added_to_a_catalog_without_that_table(tmp_path: Path) -> N
         assert [film.movie_id for film in catalog.added()] == [7]
 
 
-def test_tags_survive_adding_and_are_empty_without_that_table(tmp_path: Path) -> None:
+def test_tags_survive_adding_and_are_empty_without_the_tags_table(tmp_path: Path) -> None:
     path, tags = tmp_path / "catalog.sqlite", [FilmTag(6, "heist", 3), FilmTag(6, "los angeles", 1)]
     Catalog.create(path, [Film(6, "Heat", 1995)], {}, tags=reversed(tags))
     Catalog.add(path, [Film(7, "Ran", 1985)])

@@ -38,7 +38,7 @@ def test_films_and_links_are_joined(read: ReadFilms) -> None:
     assert read() == (TOY_STORY, HEAT)
 
 
-def test_films_come_in_the_order_of_their_ids(read: ReadFilms) -> None:
+def test_films_are_sorted_by_id(read: ReadFilms) -> None:
     assert read("movieId,title,genres\n6,Heat (1995),Crime\n1,Toy Story (1995),Animation|Comedy\n") == (TOY_STORY, HEAT)
 
 
@@ -203,7 +203,7 @@ def test_a_folder_without_movielens_files_is_refused_with_its_contents(
 
 
 def _u_item(*films: tuple[int, str, str, tuple[int, ...]], header: bool = False) -> str:
-    """Write ml-100k's way: 5 cells and 19 flags, the first of which is the genre "unknown"."""
+    """Write films in the format of ml-100k: 5 cells and 19 genre flags, the first for "unknown"."""
     lines = ["|".join(["movieId", "title", "release", "x", "y", *("0" * 19)])] if header else []
     for movie_id, title, date, genres in films:
         flags = ["1" if genre in genres else "0" for genre in range(19)]

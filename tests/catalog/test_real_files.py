@@ -1,4 +1,4 @@
-"""The counts of facts.md, on MovieLens' own files where they are present."""
+"""Counts in the published MovieLens files, where they are present."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def test_a_number_that_is_no_movie_id_may_be_a_title(catalog: Catalog) -> None:
 
 
 @pytest.mark.parametrize("text", ["heat", "7", ""])
-def test_other_texts_are_titled_by_no_number(catalog: Catalog, text: str) -> None:
+def test_titled_by_number_ignores_other_texts(catalog: Catalog, text: str) -> None:
     assert catalog.titled_by_number(text) == ()
 
 
@@ -111,7 +111,7 @@ def test_a_long_list_of_equal_titles_is_cut(tmp_path: Path) -> None:
         ("titanic 1954", "Titanic (1997)"),
     ],
 )
-def test_an_unknown_title_is_answered_with_the_nearest(catalog: Catalog, text: str, nearest: str) -> None:
+def test_unknown_title_error_suggests_the_nearest(catalog: Catalog, text: str, nearest: str) -> None:
     with pytest.raises(UnknownFilmError, match=r"no film is titled .*; did you mean ") as error:
         catalog.find(text)
     assert error.value.suggestions[0] == nearest
@@ -124,7 +124,7 @@ def test_a_text_similar_to_no_title_gets_no_suggestion(catalog: Catalog) -> None
 
 
 @pytest.mark.parametrize("text", ["", "   "])
-def test_an_empty_text_is_answered_with_an_example(catalog: Catalog, text: str) -> None:
+def test_empty_text_error_shows_an_example(catalog: Catalog, text: str) -> None:
     with pytest.raises(UnknownFilmError, match=r"no film is named; give a title such as 'Heat \(1995\)'"):
         catalog.find(text)
 
@@ -134,7 +134,7 @@ def test_any_text_finds_a_film_or_raises_unknown_film(catalog: Catalog, text: st
     try:
         found = catalog.find(text)
     except UnknownFilmError as error:
-        assert str(error)  # noqa: PT017 -- either answer is right
+        assert str(error)  # noqa: PT017 -- either outcome is right
     else:
         assert found.movie_id in TITLES
 

@@ -17,7 +17,7 @@ TITLES = {11: "Heat (1995)", 12: "Ran (1985)", 13: "Ronin (1998)"}
 STARS = [[4, 5, 2, 0], [4, 0, 2, 0], [4, 0, 0, 4], [5, 0, 0, 4.5]]
 
 
-def test_the_best_rated_are_those_of_the_highest_mean_with_enough_votes() -> None:
+def test_best_rated_sorts_by_mean_among_films_with_enough_votes() -> None:
     found = best_rated(ratings_of(STARS), TITLES, 3, more_than=1)
     assert [(film.rank, film.movie_id, film.title) for film in found] == [
         (1, 11, "Heat (1995)"),
@@ -27,7 +27,7 @@ def test_the_best_rated_are_those_of_the_highest_mean_with_enough_votes() -> Non
     assert (found[0].n_ratings, found[0].mean_rating, found[0].damped_mean) == (4, 4.25, 4.25)
 
 
-def test_by_default_ten_votes_are_not_enough() -> None:
+def test_best_rated_requires_more_than_ten_votes_by_default() -> None:
     assert [film.movie_id for film in best_rated(ratings_of([[5, 4]] * 10 + [[0, 4]]), TITLES, 5)] == [12]
 
 
@@ -39,7 +39,7 @@ def test_a_damped_mean_needs_no_threshold() -> None:
     assert found[1].mean_rating == 5
 
 
-def test_the_most_rated_come_first_and_the_better_rated_of_equals() -> None:
+def test_most_rated_breaks_ties_by_mean() -> None:
     assert [film.movie_id for film in most_rated(ratings_of(STARS), TITLES, 3)] == [11, 14, 13]
 
 
@@ -51,12 +51,12 @@ def test_a_rating_counts_for_every_genre_of_its_film() -> None:
     assert [one.genre for one in rated_genres(ratings_of(STARS), genres, by="votes")] == ["Crime", "Drama"]
 
 
-def test_of_no_ratings_nothing_is_told() -> None:
+def test_no_ratings_give_empty_lists() -> None:
     nothing = Ratings.empty()
     assert best_rated(nothing, TITLES, 5) == most_rated(nothing, TITLES, 5) == rated_genres(nothing, {}) == []
 
 
-def test_the_largest_biases_come_first_or_the_smallest() -> None:
+def test_largest_biases_or_smallest_come_first() -> None:
     movie_ids, biases = np.array([11, 12, 13], np.int32), np.array([0.5, -1, 0.5], np.float32)
     largest = largest_biases(movie_ids, biases, TITLES, 2)
     assert [(film.rank, film.movie_id, film.title, film.bias) for film in largest] == [
@@ -67,14 +67,14 @@ def test_the_largest_biases_come_first_or_the_smallest() -> None:
 
 
 def sagas(n_sagas: int = 3, n_parts: int = 5) -> tuple[np.ndarray, np.ndarray]:
-    """Lay films out in directions far apart, at any length; the last film is unknown."""
+    """Draw film factors in one direction per saga, of any length; the last film has none."""
     rng = np.random.default_rng(0)
     directions = np.repeat(np.eye(8)[:n_sagas], n_parts, axis=0) + 0.05 * rng.standard_normal((n_sagas * n_parts, 8))
     factors = np.vstack([directions * rng.uniform(0.01, 2, (len(directions), 1)), np.zeros(8)])
     return 10 + np.arange(len(factors), dtype=np.int32), factors.astype(np.float32)
 
 
-def test_clusters_find_sagas_however_little_their_films_were_rated() -> None:
+def test_clusters_find_sagas_whatever_the_length_of_factors() -> None:
     movie_ids, factors = sagas()
     found = clusters(movie_ids, factors, TITLES, 3)
     members = sorted(sorted(film.movie_id for film in cluster.films) for cluster in found)
@@ -88,7 +88,7 @@ def test_clusters_find_sagas_however_little_their_films_were_rated() -> None:
     assert found == clusters(movie_ids, factors, TITLES, 3)
 
 
-def test_there_are_no_more_clusters_than_films_and_those_of_one_film_are_last() -> None:
+def test_at_most_one_cluster_per_film_and_singletons_last() -> None:
     movie_ids, factors = sagas()
     assert len(clusters(movie_ids, factors, TITLES)) == 15
     sizes = [len(cluster.films) for cluster in clusters(movie_ids, factors, TITLES, 12)]
@@ -96,7 +96,7 @@ def test_there_are_no_more_clusters_than_films_and_those_of_one_film_are_last() 
     assert clusters(movie_ids[-1:], factors[-1:], TITLES) == []
 
 
-def test_a_map_lays_films_near_to_each_other_where_their_factors_are() -> None:
+def test_film_map_puts_similar_films_close_together() -> None:
     movie_ids, factors = sagas(n_parts=12)
     found = film_map(movie_ids, factors, TITLES)
     np.testing.assert_array_equal(found.movie_ids, movie_ids[:-1])
@@ -109,15 +109,15 @@ def test_a_map_lays_films_near_to_each_other_where_their_factors_are() -> None:
 
 
 @pytest.mark.parametrize("n_films", [0, 1, 2, 3])
-def test_a_map_of_next_to_nothing_is_a_map(n_films: int) -> None:
+def test_film_map_of_few_films_is_finite(n_films: int) -> None:
     movie_ids, factors = sagas()
     assert np.isfinite(film_map(movie_ids[:n_films], factors[:n_films], TITLES).positions).all()
 
 
-def test_without_scikit_learn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_scikit_learn_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     for part in ("cluster", "manifold"):
         monkeypatch.setitem(sys.modules, f"sklearn.{part}", None)
     movie_ids, factors = sagas()
-    for ask in (clusters, film_map):
+    for analyze in (clusters, film_map):
         with pytest.raises(ConfigError, match=r"scikit-learn; install it with `pip install 'keyart\[atlas\]'`"):
-            ask(movie_ids, factors, TITLES)
+            analyze(movie_ids, factors, TITLES)

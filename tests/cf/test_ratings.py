@@ -65,7 +65,7 @@ def test_u_data_is_read(folder_of: FolderOf) -> None:
     ],
     ids="byte-order-mark CRLF blanks blank-lines no-last-line-end floats whole-stars more-columns order quotes".split(),
 )
-def test_the_spelling_of_a_file_does_not_matter(read: Read, respell: Callable[[str], str]) -> None:
+def test_reads_variants_of_csv(read: Read, respell: Callable[[str], str]) -> None:
     ratings = read(respell(LINES))
     assert _rows(ratings) == ROWS
     assert _types(ratings) == ["int32", "int32", "float32", "int64"]
@@ -75,12 +75,12 @@ def test_a_timestamp_may_be_blank_or_zero(read: Read) -> None:
     assert read(HEADER + "1,6,4.0,\n1,7,4.0,0\n1,8,4.0,5\n").timestamps.tolist() == [0, 0, 5]
 
 
-def test_where_a_user_rates_a_film_twice_the_last_line_counts(read: Read) -> None:
+def test_last_of_duplicate_ratings_counts(read: Read) -> None:
     ratings = read(LINES + "1,6,2.0,964982300\n")
     assert sorted(_rows(ratings)) == [(1, 6, 2.0, 964982300), *ROWS[1:]]
 
 
-def test_a_header_alone_is_no_rating(read: Read) -> None:
+def test_header_alone_gives_no_ratings(read: Read) -> None:
     assert len(read(HEADER)) == 0
 
 
@@ -119,7 +119,7 @@ def test_a_folder_without_ratings_has_none(folder_of: FolderOf) -> None:
     ],
     ids=lambda value: value[-20:] if isinstance(value, str) else "bytes",
 )
-def test_a_malformed_line_is_refused_and_says_where(read: Read, content: str | bytes, message: str) -> None:
+def test_malformed_csv_error_names_line_and_column(read: Read, content: str | bytes, message: str) -> None:
     with pytest.raises(DataError, match=rf"ratings\.csv, {message}"):
         read(content)
 
@@ -133,7 +133,7 @@ def test_a_malformed_line_is_refused_and_says_where(read: Read, content: str | b
         ("1\tx\t4\t5", "line 2, column movieId: expected a movieId"),
     ],
 )
-def test_a_malformed_line_of_u_data_is_refused_and_says_where(folder_of: FolderOf, line: str, message: str) -> None:
+def test_malformed_u_data_error_names_line_and_column(folder_of: FolderOf, line: str, message: str) -> None:
     with pytest.raises(DataError, match=rf"u\.data, {message}"):
         read_movielens(folder_of({"u.data": f"196\t242\t3\t881250949\n{line}\n"}))
 
@@ -154,16 +154,16 @@ def test_real_files_are_read(
 # The table
 
 
-def test_support_counts_and_averages_each_film() -> None:
+def test_film_statistics_count_and_average_ratings() -> None:
     movie_ids, n_ratings, means = ratings_of([[5, 0, 1], [2, 0, 1], [2, 3, 0]], movie_ids=[7, 9, 20]).film_statistics()
     assert (movie_ids.tolist(), n_ratings.tolist(), means.tolist()) == ([7, 9, 20], [3, 1, 2], [3.0, 3.0, 1.0])
 
 
-def test_without_ratings_no_film_has_support() -> None:
+def test_film_statistics_of_no_ratings_are_empty() -> None:
     assert [len(column) for column in Ratings.empty().film_statistics()] == [0, 0, 0]
 
 
-def test_the_matrix_holds_each_rating_in_its_place() -> None:
+def test_matrix_does_not_depend_on_rating_order() -> None:
     stars = random_stars(seed=1, n_users=6, n_films=5, density=0.7)
     ratings = ratings_of(stars)
     rng = np.random.default_rng(0)
@@ -175,7 +175,7 @@ def test_the_matrix_holds_each_rating_in_its_place() -> None:
     assert matrix.movie_ids.tolist() == [11, 12, 13, 14, 15]
 
 
-def test_the_ratings_of_some_films_are_kept_in_their_order() -> None:
+def test_of_films_keeps_the_order_of_ratings() -> None:
     ratings = ratings_of([[5, 4, 3], [2, 0, 1]])
     assert _rows(ratings.of_films([13, 11, 99])) == [row for row in _rows(ratings) if row[1] != 12]
 
@@ -183,7 +183,7 @@ def test_the_ratings_of_some_films_are_kept_in_their_order() -> None:
 # The file
 
 
-def test_saved_then_opened_is_the_same(tmp_path: Path, read: Read) -> None:
+def test_save_and_open_round_trip(tmp_path: Path, read: Read) -> None:
     ratings = read(LINES)
     ratings.save(tmp_path / "r.parquet")
     opened = Ratings.open(tmp_path / "r.parquet")
@@ -191,7 +191,7 @@ def test_saved_then_opened_is_the_same(tmp_path: Path, read: Read) -> None:
     assert _types(opened) == _types(ratings)
 
 
-def test_no_ratings_are_saved_too(tmp_path: Path) -> None:
+def test_empty_ratings_can_be_saved(tmp_path: Path) -> None:
     Ratings.empty().save(tmp_path / "r.parquet")
     assert len(Ratings.open(tmp_path / "r.parquet")) == 0
 
@@ -217,7 +217,7 @@ def test_another_file_is_refused(tmp_path: Path, content: bytes | None) -> None:
         Ratings.open(tmp_path / "r.parquet")
 
 
-def test_a_file_cut_off_is_refused(tmp_path: Path) -> None:
+def test_truncated_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "r.parquet"
     ratings_of(random_stars(1)).save(path)
     path.write_bytes(path.read_bytes()[:-20])
@@ -228,7 +228,7 @@ def test_a_file_cut_off_is_refused(tmp_path: Path) -> None:
 # Single files
 
 
-def test_csv_may_have_no_times(folder_of: FolderOf) -> None:
+def test_csv_may_omit_timestamps(folder_of: FolderOf) -> None:
     lines = "userId,movieId,rating\n1,6,4.0\n2,6,0.5\n"
     found = read_ratings(folder_of({"r.csv": lines}) / "r.csv")
     assert [column.tolist() for column in _columns(found)] == [[1, 2], [6, 6], [4.0, 0.5], [0, 0]]
@@ -240,7 +240,7 @@ def test_the_2016_edition_is_read(shared: Path) -> None:
     assert len(read_movielens(shared / "data/ml-small-2016")) == 100_004
 
 
-def test_parquet_reads_as_the_csv_it_was_made_from(tmp_path: Path) -> None:
+def test_read_ratings_reads_saved_parquet(tmp_path: Path) -> None:
     ratings = ratings_of(random_stars(1))
     ratings.save(tmp_path / "ratings.parquet")
     found = read_ratings(tmp_path / "ratings.parquet")
@@ -249,7 +249,7 @@ def test_parquet_reads_as_the_csv_it_was_made_from(tmp_path: Path) -> None:
         assert one.dtype == other.dtype
 
 
-def test_parquet_may_spell_its_columns_as_movielens_and_the_last_of_two_counts(tmp_path: Path) -> None:
+def test_parquet_accepts_movielens_columns_and_the_last_duplicate_counts(tmp_path: Path) -> None:
     table = pd.DataFrame({"userId": [1, 1], "movieId": [2, 2], "rating": [3, 4.5], "timestamp": [5, 6]})
     table.to_parquet(tmp_path / "r.parquet")
     assert [column.tolist() for column in _columns(read_ratings(tmp_path / "r.parquet"))] == [[1], [2], [4.5], [6]]
@@ -266,7 +266,7 @@ def test_parquet_may_spell_its_columns_as_movielens_and_the_last_of_two_counts(t
         ("timestamp", -1, "row 2, column timestamp: expected seconds since 1970, received -1"),
     ],
 )
-def test_a_wrong_value_in_parquet_is_said_with_its_row(
+def test_invalid_parquet_value_error_names_row_and_column(
     tmp_path: Path, column: str, value: object, message: str
 ) -> None:
     columns: dict[str, list[object]] = {"userId": [1, 1], "movieId": [2, 3], "rating": [3, 4], "timestamp": [5, 6]}
@@ -278,7 +278,7 @@ def test_a_wrong_value_in_parquet_is_said_with_its_row(
         read_ratings(tmp_path / "r.parquet")
 
 
-def test_parquet_without_a_column_or_not_parquet_is_said(tmp_path: Path) -> None:
+def test_rejects_incomplete_or_unreadable_parquet(tmp_path: Path) -> None:
     pd.DataFrame({"userId": [1], "rating": [3]}).to_parquet(tmp_path / "r.parquet")
     with pytest.raises(DataError, match="movieId, timestamp missing, received userId, rating"):
         read_ratings(tmp_path / "r.parquet")

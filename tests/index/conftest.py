@@ -1,11 +1,11 @@
-"""One thread for FAISS and BLAS: on a busy machine, to wait for others takes longer than all that is computed here."""
+"""One thread for FAISS and BLAS: on a busy machine, waiting for other threads takes longer than these tests compute."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 
-# Heeded where NumPy has not been imported yet.
+# Effective only if NumPy has not been imported yet.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import faiss

@@ -1,7 +1,7 @@
-"""Saves that are killed at each change on the disk, and at random moments; `test_files` starts it.
+"""Kill saves at each change on disk and at random moments; run by `test_manifest`.
 
-Each save is a child that ends by ``kill -9``. Children are forked, so FAISS and BLAS get one thread each, by the
-environment: threads would not survive the fork.
+Each save runs in a forked child, which is killed by SIGKILL. The environment limits FAISS and BLAS to one thread,
+because threads do not survive a fork.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ ALL = films_of(random_features(41, 160, 48))
 OLD = ALL.take(np.arange(0, 160, 2))
 NEW = ALL.take(np.arange(1, 160, 2))
 
-Answers = list[tuple[list[int], bytes]]
+Results = list[tuple[list[int], bytes]]
 
 
-def answers(folder: Path) -> Answers:
-    """Return all that an index returns, to the bit."""
+def search_results(folder: Path) -> Results:
+    """Search an index; scores are bytes, so that comparisons are exact."""
     found = CosineIndex.open(folder, ALL).search(ALL.arrays[0][::7], 10)
     return [(one.ids.tolist(), one.scores.tobytes()) for one in found]
 
@@ -53,7 +53,7 @@ def change(folder: Path) -> None:
 
 
 def killed_after(work: Callable[[], None], delay_s: float) -> int:
-    """Do something in a process of its own, which is killed so much later; tell its exit code."""
+    """Run work in a child process, kill it after a delay and return its exit code."""
     child = os.fork()
     if not child:
         work()
@@ -63,27 +63,27 @@ def killed_after(work: Callable[[], None], delay_s: float) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def hold_to_one_generation(folder: Path, work: Callable[[Path], None], old: Answers, new: Answers) -> str:
-    """Find a folder as it was or as it should be, never a mixture; do the work again and find nothing left over."""
-    received = answers(folder)
+def check_one_generation(folder: Path, work: Callable[[Path], None], old: Results, new: Results) -> str:
+    """Check that a folder has the old or the new index, and that a repeated run leaves no other files."""
+    received = search_results(folder)
     assert received in (old, new), folder
     assert in_child(partial(work, folder)) == 0
-    assert answers(folder) == new, folder
+    assert search_results(folder) == new, folder
     named = {facts["name"] for facts in manifest.read(folder)["files"].values()}
-    # What a killed process leaves of its lock is no concern of an index.
-    left = {path.name for path in folder.iterdir() if not path.name.startswith("writer.pid")}
-    assert left == named | {"index.json"}, folder
+    # A killed process may leave its lock file.
+    remaining = {path.name for path in folder.iterdir() if not path.name.startswith("writer.pid")}
+    assert remaining == named | {"index.json"}, folder
     return "old" if received == old else "new"
 
 
 def killed(root: Path, step: int, name: str, work: Callable[[Path], None]) -> None:
     before, whole = root / "before", root / name / "whole"
-    old = answers(before)
+    old = search_results(before)
     shutil.copytree(before, whole)
     began = time.monotonic()
     assert in_child(partial(work, whole)) == 0
     took_s = time.monotonic() - began
-    new = answers(whole)
+    new = search_results(whole)
     assert old != new
     outcomes = []
     for n_changes in count(step=step):
@@ -95,7 +95,7 @@ def killed(root: Path, step: int, name: str, work: Callable[[Path], None]) -> No
 
         if in_child(at_change) == 0:
             break
-        outcomes.append(hold_to_one_generation(folder, work, old, new))
+        outcomes.append(check_one_generation(folder, work, old, new))
     print(name, "changes", outcomes.count("old"), outcomes.count("new"))
     rng = np.random.default_rng(0)
     outcomes = []
@@ -103,7 +103,7 @@ def killed(root: Path, step: int, name: str, work: Callable[[Path], None]) -> No
     for n in range(n_moments):
         folder = Path(shutil.copytree(before, root / name / f"random-{n}"))
         if killed_after(partial(work, folder), rng.uniform(0, 1.2 * took_s)) == -signal.SIGKILL:
-            outcomes.append(hold_to_one_generation(folder, work, old, new))
+            outcomes.append(check_one_generation(folder, work, old, new))
     print(name, "moments", len(outcomes), n_moments)
 
 

@@ -1,4 +1,4 @@
-"""Every kind of index that there is, and the plain computation that all of them are held to."""
+"""All kinds of indexes, and the dense computation that they are checked against."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Kind:
 
     @property
     def recall(self) -> float:
-        """The share of the nearest films that it finds at least."""
+        """The least share of the nearest films that the index must return."""
         if not self.rank:
             return 1.0
-        # Of so few lists, no more than a quarter of them is looked into: too few for any promise.
+        # At most a quarter of so few lists is searched, which limits recall.
         return 0.5 if self.n_lists else 0.96
 
     def build(self, films: FilmFeatures, target_recall: float | None = None, **options: Any) -> CosineIndex:
@@ -55,7 +55,7 @@ KINDS = {
     "inverted lists": Kind(rank=16, n_lists=8),
     "bytes in inverted lists, centered, half floats": Kind(True, 16, "SQ8", 8, np.float16),
 }
-# Of each sort one, for what takes long.
+# One of each sort, for slow tests.
 SOME = {
     name: KINDS[name]
     for name in ("exact, centered", "short basis", "inverted lists", "bytes in inverted lists, centered, half floats")
@@ -66,13 +66,13 @@ SHORTLISTS = {name: kind for name, kind in KINDS.items() if kind.rank}
 def dense_cosines(
     features: npt.NDArray[np.floating], queries: npt.NDArray[np.floating], *, center: bool = False
 ) -> npt.NDArray[np.float64]:
-    """Compute all cosines the plain way."""
-    rows, asked = features.astype(np.float64), queries.astype(np.float64)
+    """Compute all cosines from dense arrays of doubles."""
+    rows, targets = features.astype(np.float64), queries.astype(np.float64)
     if center:
-        rows, asked = rows - rows.mean(axis=0), asked - rows.mean(axis=0)
-    lengths = np.linalg.norm(asked, axis=1)[:, None] * np.linalg.norm(rows, axis=1)[None]
+        rows, targets = rows - rows.mean(axis=0), targets - rows.mean(axis=0)
+    lengths = np.linalg.norm(targets, axis=1)[:, None] * np.linalg.norm(rows, axis=1)[None]
     cosines: npt.NDArray[np.float64] = np.divide(
-        asked @ rows.T, lengths, out=np.zeros(lengths.shape), where=lengths > 0
+        targets @ rows.T, lengths, out=np.zeros(lengths.shape), where=lengths > 0
     )
     return cosines
 
@@ -80,7 +80,7 @@ def dense_cosines(
 def n_nearest(
     found: ScoredIds, movie_ids: npt.NDArray[np.int64], cosines: npt.NDArray[np.float64], k: int, atol: float = 2e-6
 ) -> int:
-    """Hold one answer to the true cosines of the films that it may name; tell how many of the k nearest it has."""
+    """Check hits against the true cosines of the candidates and return how many of the k nearest they contain."""
     assert len(found) == len(np.unique(found.ids)) == min(k, len(movie_ids))
     if not len(found):
         return 0

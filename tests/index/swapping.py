@@ -1,4 +1,4 @@
-"""A process that saves one generation after another into a folder, until its input ends; `test_files` starts it."""
+"""Save one generation after another into a folder until standard input is written to; run by `test_manifest`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of a cosine: they add up to it, and they stand where they belong."""
+"""Contributions of grid cells to a cosine: their sum and their positions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WIDTH = 7 * 7 * 16
 
 
 def rows(n: int, dtype: type[np.floating] = np.float16) -> npt.NDArray[np.floating]:
-    """Make rows as a network gives them: never below 0, mostly 0."""
+    """Draw rows like a network's features: nonnegative and mostly 0."""
     return np.maximum(np.random.default_rng(0).normal(-1, 1, (n, WIDTH)), 0).astype(dtype)
 
 

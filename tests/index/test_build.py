@@ -1,4 +1,4 @@
-"""What is promised of shortlists, measured again by a plain computation."""
+"""Reported recall of shortlists, compared with recall measured from dense cosines."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_higher_target_recall_needs_longer_shortlists() -> None:
 
 
 def test_product_quantizer_accepts_any_rank() -> None:
-    # 13 numbers cannot be cut into equal parts but as 1 or 13.
+    # 13 numbers divide into equal parts only as 1 or 13.
     films = films_of(random_features(6, 400, 64))
     for rank, n_lists in ((13, 0), (16, 0), (13, 1)):
         plan = Plan("shortlist", "to be tested", 0, 0.0, rank, "PQ", n_lists)

@@ -22,7 +22,7 @@ from tests.index.kinds import IDENTITY, KINDS, SHORTLISTS, Kind, dense_cosines, 
 def build(
     films: FilmFeatures, options: IndexOptions | None = None, advance: Callable[[int], None] = lambda _: None
 ) -> CosineIndex:
-    """Build an index of whatever kind the options ask for."""
+    """Build an index of the kind that the options select."""
     return CosineIndex.build(films, {**IDENTITY, "n_features": films.n_features}, options, advance=advance)
 
 
@@ -44,7 +44,7 @@ def _built(kind: Kind, features: bytes, n_films: int) -> CosineIndex:
 class TestCosineIndex(IndexContract):
     @pytest.fixture
     def build(self, kind: Kind) -> Build:
-        # What is asked only is built once; the contract neither adds nor removes.
+        # Built once, because the contract does not change the index.
         return lambda films: _built(kind, films.read(np.arange(len(films))).tobytes(), len(films))
 
     @pytest.fixture
@@ -86,9 +86,9 @@ def test_several_arrays_equal_one_array(kind: Kind) -> None:
     features = random_features(5, 200).astype(kind.dtype)
     order = np.random.default_rng(5).permutation(200)
     arrays = [features[order[:80]], features[order[80:81]], features[order[81:]]]
-    places = np.argsort(order)
-    numbers = np.searchsorted([80, 81], places, side="right")
-    films = FilmFeatures(ids_of(features), arrays, numbers, places - np.array([0, 80, 81])[numbers], [""] * 200)
+    positions = np.argsort(order)
+    numbers = np.searchsorted([80, 81], positions, side="right")
+    films = FilmFeatures(ids_of(features), arrays, numbers, positions - np.array([0, 80, 81])[numbers], [""] * 200)
     expected = kind.build(films_of(features)).similar(ids_of(features).tolist(), 5)
     for one, other in zip(kind.build(films).similar(ids_of(features).tolist(), 5), expected, strict=True):
         np.testing.assert_array_equal(one.ids, other.ids)
@@ -98,8 +98,10 @@ def test_several_arrays_equal_one_array(kind: Kind) -> None:
 def test_memory_layout_does_not_matter(kind: Kind) -> None:
     features = random_features(5, 100).astype(kind.dtype)
     expected = kind.build(films_of(features)).similar(ids_of(features).tolist(), 5)
-    for laid in (np.asfortranarray(features), np.repeat(features, 2, axis=1)[:, ::2], features[::-1].copy()[::-1]):
-        for one, other in zip(kind.build(films_of(laid)).similar(ids_of(features).tolist(), 5), expected, strict=True):
+    for variant in (np.asfortranarray(features), np.repeat(features, 2, axis=1)[:, ::2], features[::-1].copy()[::-1]):
+        for one, other in zip(
+            kind.build(films_of(variant)).similar(ids_of(features).tolist(), 5), expected, strict=True
+        ):
             np.testing.assert_array_equal(one.ids, other.ids)
 
 
@@ -122,7 +124,7 @@ def test_centered_cosines_of_nearly_one_direction_are_exact(dtype: type[np.float
 
 
 def test_film_equal_to_the_mean_has_zero_similarity() -> None:
-    # Of whole numbers, so that the mean is one too.
+    # Integers, so that the mean is an integer too.
     features = np.random.default_rng(1).integers(0, 9, (60, 16)).astype(np.float32) * 60
     features[59] = features[:59].mean(axis=0)
     for kind in (Kind(center=True), Kind(center=True, rank=512)):
@@ -168,7 +170,7 @@ def test_overflow_of_half_floats_leaves_a_film_out(kind: Kind) -> None:
     with np.errstate(over="ignore"):
         halved = features.astype(np.float16)
     assert list(kind.build(films_of(halved)).left_out) == [19]
-    # As they are, they can be compared.
+    # As doubles, they can be compared.
     assert kind.build(films_of(features)).left_out == {}
     features[3, 5] = 1e200
     assert list(kind.build(films_of(features)).left_out) == [19]
@@ -250,7 +252,7 @@ def test_saved_index_keeps_identity_fingerprint_and_posters(kind: Kind, tmp_path
     assert opened.kind == built.kind == ("shortlist" if kind.rank else "exact")
 
 
-# Features that are not there any more
+# Missing or changed features
 
 
 @pytest.fixture
@@ -259,11 +261,11 @@ def hashed() -> FilmFeatures:
     return FilmFeatures.of(ids_of(features), features, [f"{row + 1:064x}" for row in range(100)])
 
 
-def without(films: FilmFeatures, gone: list[int], replaced: list[int]) -> FilmFeatures:
-    """Lose the features of some films, and those of others to features of another poster."""
+def without(films: FilmFeatures, dropped: list[int], replaced: list[int]) -> FilmFeatures:
+    """Drop the features of some films, and give others the hash of another poster."""
     hashes = ["f" * 64 if row in replaced else sha256 for row, sha256 in enumerate(films.poster_sha256s)]
     changed = FilmFeatures.of(films.movie_ids, films.arrays[0], hashes)
-    return changed.take(np.setdiff1d(np.arange(len(films)), gone))
+    return changed.take(np.setdiff1d(np.arange(len(films)), dropped))
 
 
 def test_films_with_missing_or_changed_features_are_not_returned(
@@ -272,27 +274,27 @@ def test_films_with_missing_or_changed_features_are_not_returned(
     films = FilmFeatures.of(hashed.movie_ids, hashed.arrays[0].astype(shortlist.dtype), hashed.poster_sha256s)
     shortlist.build(films).save(tmp_path)
     assert CosineIndex.open(tmp_path, films).n_stale == 0
-    index = CosineIndex.open(tmp_path, without(films, gone=[0, 50, 99], replaced=[1, 51]))
-    there = np.setdiff1d(np.arange(100), [0, 1, 50, 51, 99])
+    index = CosineIndex.open(tmp_path, without(films, dropped=[0, 50, 99], replaced=[1, 51]))
+    current = np.setdiff1d(np.arange(100), [0, 1, 50, 51, 99])
     assert (index.n_stale, len(index)) == (5, 95)
-    np.testing.assert_array_equal(index.movie_ids, films.movie_ids[there])
+    np.testing.assert_array_equal(index.movie_ids, films.movie_ids[current])
     assert 13 not in index
     with pytest.raises(LookupError, match="no features of movie_id 13 in this index of 95 films"):
         index.similar([13], 5)
-    cosines = dense_cosines(films.arrays[0], films.arrays[0], center=shortlist.center)[:, there]
+    cosines = dense_cosines(films.arrays[0], films.arrays[0], center=shortlist.center)[:, current]
     for found, row in zip(index.search(films.arrays[0], 95), cosines, strict=True):
-        assert n_nearest(found, films.movie_ids[there], row, 95) == 95
+        assert n_nearest(found, films.movie_ids[current], row, 95) == 95
     scan = index.scan(films.movie_ids[2])
-    np.testing.assert_array_equal(scan.movie_ids, films.movie_ids[np.setdiff1d(there, [2])])
+    np.testing.assert_array_equal(scan.movie_ids, films.movie_ids[np.setdiff1d(current, [2])])
     assert scan.is_exact.any()
     scan.settle(scan.movie_ids)
-    np.testing.assert_allclose(scan.similarities, np.delete(cosines[2], np.searchsorted(there, 2)), atol=2e-6)
+    np.testing.assert_allclose(scan.similarities, np.delete(cosines[2], np.searchsorted(current, 2)), atol=2e-6)
 
 
 def test_stale_films_are_dropped_by_the_next_change(shortlist: Kind, hashed: FilmFeatures, tmp_path: Path) -> None:
     films = FilmFeatures.of(hashed.movie_ids, hashed.arrays[0].astype(shortlist.dtype), hashed.poster_sha256s)
     shortlist.build(films).save(tmp_path)
-    now = without(films, gone=[0], replaced=[7])
+    now = without(films, dropped=[0], replaced=[7])
     index = CosineIndex.open(tmp_path, now)
     index.add(now.take(np.array([6])))
     assert (index.n_stale, len(index)) == (0, 99)
@@ -301,12 +303,12 @@ def test_stale_films_are_dropped_by_the_next_change(shortlist: Kind, hashed: Fil
 
 def test_index_without_any_current_features_returns_nothing(hashed: FilmFeatures, tmp_path: Path) -> None:
     Kind(rank=16).build(hashed).save(tmp_path)
-    index = CosineIndex.open(tmp_path, without(hashed, gone=[], replaced=list(range(100))))
+    index = CosineIndex.open(tmp_path, without(hashed, dropped=[], replaced=list(range(100))))
     assert (len(index), index.n_stale) == (0, 100)
     assert [len(found) for found in index.search(hashed.arrays[0][:2], 5)] == [0, 0]
 
 
-def test_shortlist_without_features_asks_to_extract(shortlist: Kind, tmp_path: Path) -> None:
+def test_shortlist_without_features_error_names_extract(shortlist: Kind, tmp_path: Path) -> None:
     shortlist.build(films_of(random_features(1).astype(shortlist.dtype))).save(tmp_path)
     with pytest.raises(NotBuiltError, match="reads features, and there are none; run `keyart extract`"):
         CosineIndex.open(tmp_path)

@@ -1,4 +1,4 @@
-"""The life of an index: films come, are replaced and go, while it is searched."""
+"""Adding, replacing and removing films of an index, also while it is searched."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ def centered_cosines(
     return dense_cosines(rows - subtracted, queries - subtracted)
 
 
-def assert_is_of(index: CosineIndex, rows: npt.ArrayLike, kind: Kind) -> None:
-    """Hold an index to the films that should be in it, each by its own features."""
-    there = np.asarray(rows)
-    assert len(index) == len(there)
-    np.testing.assert_array_equal(index.movie_ids, IDS[there])
-    features = FEATURES[there].astype(kind.dtype)
+def assert_holds(index: CosineIndex, rows: npt.ArrayLike, kind: Kind) -> None:
+    """Check that an index holds these films, each with its own features."""
+    present = np.asarray(rows)
+    assert len(index) == len(present)
+    np.testing.assert_array_equal(index.movie_ids, IDS[present])
+    features = FEATURES[present].astype(kind.dtype)
     cosines = centered_cosines(features, features, index.mean)
     n_found = 0
-    k = min(10, len(there) - 1)
-    asked = range(0, len(there), 4)
-    for row, found in zip(asked, index.similar(IDS[there[asked]].tolist(), k), strict=True):
-        n_found += n_nearest(found, np.delete(IDS[there], row), np.delete(cosines[row], row), k)
-    assert n_found >= kind.recall * k * len(asked)
+    k = min(10, len(present) - 1)
+    queried = range(0, len(present), 4)
+    for row, found in zip(queried, index.similar(IDS[present[queried]].tolist(), k), strict=True):
+        n_found += n_nearest(found, np.delete(IDS[present], row), np.delete(cosines[row], row), k)
+    assert n_found >= kind.recall * k * len(queried)
 
 
 @pytest.fixture(params=SOME)
@@ -63,7 +63,7 @@ def test_added_films_are_found_at_once(kind: Kind) -> None:
     index = kind.build(films(FIRST, kind))
     for rows in np.split(LATER[:120], 3):
         index.add(films(rows, kind))
-    assert_is_of(index, np.sort([*FIRST, *LATER[:120]]), kind)
+    assert_holds(index, np.sort([*FIRST, *LATER[:120]]), kind)
 
 
 def test_adding_one_by_one_equals_adding_all_at_once(kind: Kind) -> None:
@@ -79,9 +79,9 @@ def test_adding_one_by_one_equals_adding_all_at_once(kind: Kind) -> None:
 def test_grown_index_has_the_cosines_of_a_new_one(kind: Kind) -> None:
     grown = kind.build(films(FIRST, kind))
     grown.add(films(LATER, kind))
-    assert_is_of(grown, np.arange(300), kind)
+    assert_holds(grown, np.arange(300), kind)
     if not kind.center:
-        assert_is_of(kind.build(films(np.arange(300), kind)), np.arange(300), kind)
+        assert_holds(kind.build(films(np.arange(300), kind)), np.arange(300), kind)
 
 
 def test_adding_an_existing_film_replaces_it(kind: Kind) -> None:
@@ -101,7 +101,7 @@ def test_adding_an_existing_film_replaces_it(kind: Kind) -> None:
 def test_removed_films_are_not_found(kind: Kind) -> None:
     index = kind.build(films(np.arange(300), kind))
     index.remove([*IDS[LATER], 11, 10**12])
-    assert_is_of(index, FIRST, kind)
+    assert_holds(index, FIRST, kind)
     assert IDS[1] not in index
     with pytest.raises(UnknownFilmError, match="no features of movie_id 13 in this index of 150 films"):
         index.similar([13], 5)
@@ -111,14 +111,14 @@ def test_removing_unknown_films_changes_nothing(kind: Kind) -> None:
     index = kind.build(films(FIRST, kind))
     index.remove([11, 12])
     index.remove([])
-    assert_is_of(index, FIRST, kind)
+    assert_holds(index, FIRST, kind)
 
 
 def test_the_last_film_cannot_be_removed(kind: Kind) -> None:
     index = kind.build(films(FIRST, kind))
     with pytest.raises(DataError, match="no film would be left in the index; remove its folder instead"):
         index.remove(IDS)
-    assert_is_of(index, FIRST, kind)
+    assert_holds(index, FIRST, kind)
     index.remove(IDS[FIRST[1:]])
     assert [len(found) for found in index.similar([10], 5)] == [0]
 
@@ -126,7 +126,7 @@ def test_the_last_film_cannot_be_removed(kind: Kind) -> None:
 def test_all_films_can_be_replaced_by_others(kind: Kind) -> None:
     index = kind.build(FilmFeatures.of(IDS[FIRST], random_features(22, 150, 48).astype(kind.dtype)))
     index.add(films(FIRST, kind))
-    assert_is_of(index, FIRST, kind)
+    assert_holds(index, FIRST, kind)
 
 
 def test_faulty_films_are_not_added(kind: Kind) -> None:
@@ -135,8 +135,8 @@ def test_faulty_films_are_not_added(kind: Kind) -> None:
     broken = FEATURES[rows].astype(kind.dtype)
     broken[:2] = [[np.nan], [0]]
     index.add(FilmFeatures.of(IDS[rows], broken))
-    # One that was there, and cannot be compared any more, is gone.
-    assert_is_of(index, np.sort([*FIRST[1:], 3]), kind)
+    # An indexed film that can no longer be compared is removed.
+    assert_holds(index, np.sort([*FIRST[1:], 3]), kind)
     assert index.left_out == {
         10: "its features are not all finite numbers",
         13: "its features are all zero",
@@ -145,7 +145,7 @@ def test_faulty_films_are_not_added(kind: Kind) -> None:
         index.similar([13], 5)
     index.add(films([0, 1], kind))
     assert index.left_out == {}
-    assert_is_of(index, np.sort([*FIRST, 1, 3]), kind)
+    assert_holds(index, np.sort([*FIRST, 1, 3]), kind)
 
 
 def test_removing_a_left_out_film_forgets_it(kind: Kind) -> None:
@@ -160,7 +160,7 @@ def test_features_of_another_width_are_not_added(kind: Kind) -> None:
     index = kind.build(films(FIRST, kind))
     with pytest.raises(DataError, match="expected features of 48 columns, received 32"):
         index.add(FilmFeatures.of([11], random_features(1, 1, 32).astype(kind.dtype)))
-    assert_is_of(index, FIRST, kind)
+    assert_holds(index, FIRST, kind)
 
 
 @pytest.mark.parametrize("name", SHORTLISTS)
@@ -170,7 +170,7 @@ def test_features_of_another_type_are_not_added_to_a_shortlist(name: str) -> Non
     other = np.float32 if kind.dtype is np.float16 else np.float16
     with pytest.raises(DataError, match="all of them float16 or all of them float32"):
         index.add(FilmFeatures.of(IDS[LATER], FEATURES[LATER].astype(other)))
-    assert_is_of(index, FIRST, kind)
+    assert_holds(index, FIRST, kind)
 
 
 # Saving what was changed
@@ -185,12 +185,12 @@ def test_changes_are_saved_and_can_be_continued(kind: Kind, tmp_path: Path) -> N
     index.save(tmp_path)
     rows = np.sort([*FIRST[30:], *LATER[:70]])
     again = CosineIndex.open(tmp_path, everything)
-    assert_is_of(again, rows, kind)
+    assert_holds(again, rows, kind)
     assert again.record == index.record
     again.add(films(LATER[70:], kind))
     again.save(tmp_path)
-    assert_is_of(CosineIndex.open(tmp_path, everything), np.sort([*rows, *LATER[70:]]), kind)
-    # The first index, the second and the third: the files of one of them are left.
+    assert_holds(CosineIndex.open(tmp_path, everything), np.sort([*rows, *LATER[70:]]), kind)
+    # Only the files of the last of three generations remain.
     assert len(list(tmp_path.iterdir())) == (5 if kind.rank else 3)
 
 
@@ -205,12 +205,12 @@ def test_basis_is_written_once(name: str, tmp_path: Path) -> None:
     index.save(tmp_path / "one")
     assert [path.name for path in (tmp_path / "one").glob("*-basis.npy")] == [basis_path.name]
     assert (basis_path.stat().st_ino, basis_path.stat().st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
-    # In another folder, and once it is gone, it is written again.
+    # It is written again into another folder, and where it is missing.
     index.save(tmp_path / "two")
     basis_path.unlink()
     index.save(tmp_path / "one")
     for folder in ("one", "two"):
-        assert_is_of(CosineIndex.open(tmp_path / folder, films(np.arange(300), kind)), np.arange(300), kind)
+        assert_holds(CosineIndex.open(tmp_path / folder, films(np.arange(300), kind)), np.arange(300), kind)
 
 
 def test_readers_of_older_generations_keep_working(kind: Kind, tmp_path: Path) -> None:
@@ -224,10 +224,10 @@ def test_readers_of_older_generations_keep_working(kind: Kind, tmp_path: Path) -
         readers.append(CosineIndex.open(tmp_path, everything))
     kind.build(films(LATER, kind)).save(tmp_path)
     for n, reader in enumerate(readers):
-        assert_is_of(reader, np.sort([*FIRST, *LATER[: 50 * n]]), kind)
-    # One of them may even write.
+        assert_holds(reader, np.sort([*FIRST, *LATER[: 50 * n]]), kind)
+    # A reader of an older generation can even save it.
     readers[1].save(tmp_path)
-    assert_is_of(CosineIndex.open(tmp_path, everything), np.sort([*FIRST, *LATER[:50]]), kind)
+    assert_holds(CosineIndex.open(tmp_path, everything), np.sort([*FIRST, *LATER[:50]]), kind)
 
 
 # Drift
@@ -239,11 +239,11 @@ def test_different_films_require_a_refit(name: str) -> None:
     index = kind.build(films(np.arange(300), kind))
     assert index.needs_refit is False
     # Noise in all directions is not what the basis was fitted on.
-    strange = np.random.default_rng(1).standard_normal((60, 48)).astype(kind.dtype)
-    index.add(FilmFeatures.of(10_000 + np.arange(40), strange[:40]))
+    noise = np.random.default_rng(1).standard_normal((60, 48)).astype(kind.dtype)
+    index.add(FilmFeatures.of(10_000 + np.arange(40), noise[:40]))
     assert index.record.growth.drift > 1.15
     assert index.needs_refit is False
-    index.add(FilmFeatures.of(20_000 + np.arange(20), strange[40:]))
+    index.add(FilmFeatures.of(20_000 + np.arange(20), noise[40:]))
     assert index.needs_refit is True
     assert index.record.growth.n_added == 60
 
@@ -273,21 +273,21 @@ def test_more_films_added_than_fitted_require_a_refit(kind: Kind) -> None:
 def test_searches_run_while_films_are_added_and_removed(kind: Kind) -> None:
     index = kind.build(films(FIRST, kind))
     steps = np.split(LATER, 10)
-    asked = [*IDS[FIRST[:3]].tolist(), int(IDS[LATER[0]]), int(IDS[LATER[75]])]
+    queried = [*IDS[FIRST[:3]].tolist(), int(IDS[LATER[0]]), int(IDS[LATER[75]])]
     finished = threading.Event()
 
-    def ask(movie_id: int) -> list[ScoredIds]:
-        answers = []
+    def query(movie_id: int) -> list[ScoredIds]:
+        results = []
         while not finished.is_set():
             try:
-                answers += index.similar([movie_id], 5)
+                results += index.similar([movie_id], 5)
             except UnknownFilmError:
-                assert movie_id in asked[3:]
-        return answers + index.similar([movie_id], 5)
+                assert movie_id in queried[3:]
+        return results + index.similar([movie_id], 5)
 
     features = FEATURES.astype(kind.dtype)
-    with ThreadPoolExecutor(len(asked)) as pool:
-        answered = [pool.submit(ask, movie_id) for movie_id in asked]
+    with ThreadPoolExecutor(len(queried)) as pool:
+        futures = [pool.submit(query, movie_id) for movie_id in queried]
         for rows in steps:
             index.add(films(rows, kind))
         for rows in steps[5:]:
@@ -295,15 +295,15 @@ def test_searches_run_while_films_are_added_and_removed(kind: Kind) -> None:
             index.add(films(rows, kind))
         finished.set()
     cosines = centered_cosines(features, features, index.mean)
-    for movie_id, answers in zip(asked, answered, strict=True):
+    for movie_id, future in zip(queried, futures, strict=True):
         row = int(np.searchsorted(IDS, movie_id))
-        for found in answers.result():
-            # Whatever the state that was asked, it is of films of one state, with their own cosines.
+        for found in future.result():
+            # Each result is of one state of the index, with exact cosines.
             rows = np.searchsorted(IDS, found.ids)
             np.testing.assert_allclose(found.scores, cosines[row, rows], atol=2e-6)
             assert len(set(rows)) == 5
             assert row not in rows
-        n_nearest(answers.result()[-1], np.delete(IDS, row), np.delete(cosines[row], row), 5)
+        n_nearest(future.result()[-1], np.delete(IDS, row), np.delete(cosines[row], row), 5)
 
 
 def test_several_threads_can_add_and_remove(kind: Kind) -> None:
@@ -311,21 +311,21 @@ def test_several_threads_can_add_and_remove(kind: Kind) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda rows: index.add(films(rows, kind)), np.split(LATER, 30)))
         list(pool.map(lambda row: index.remove([IDS[row]]), FIRST[:20]))
-    assert_is_of(index, np.sort([*FIRST[20:], *LATER]), kind)
+    assert_holds(index, np.sort([*FIRST[20:], *LATER]), kind)
 
 
-# Any life at all
+# Arbitrary sequences of changes
 
 
-class Life(RuleBasedStateMachine):
-    """Whatever is done to an index, it holds the films that it should, with their true cosines."""
+class ChangeMachine(RuleBasedStateMachine):
+    """Change an index at random; it must hold the expected films with their true cosines."""
 
     kind = KINDS["exact"]
 
     @initialize(rows=st.sets(st.integers(0, 59), min_size=2))
     def build(self, rows: set[int]) -> None:
-        self.there = dict.fromkeys(rows, 0)
-        # Each film's features, as they are first, second, third.
+        self.present = dict.fromkeys(rows, 0)
+        # Three versions of each film's features.
         self.versions = np.stack([random_features(seed, 60) for seed in (31, 32, 33)]).astype(self.kind.dtype)
         self.index = self.kind.build(self.of(rows, 0))
 
@@ -335,25 +335,25 @@ class Life(RuleBasedStateMachine):
         return FilmFeatures.of(10 + 3 * chosen, self.versions[version][chosen], hashes)
 
     def now(self) -> FilmFeatures:
-        chosen = np.array(sorted(self.there))
-        rows = np.stack([self.versions[self.there[row]][row] for row in chosen.tolist()])
-        hashes = [f"{row * 3 + self.there[row] + 1:064x}" for row in chosen.tolist()]
+        chosen = np.array(sorted(self.present))
+        rows = np.stack([self.versions[self.present[row]][row] for row in chosen.tolist()])
+        hashes = [f"{row * 3 + self.present[row] + 1:064x}" for row in chosen.tolist()]
         return FilmFeatures.of(10 + 3 * chosen, rows, hashes)
 
     @rule(rows=st.sets(st.integers(0, 59), min_size=1, max_size=20), version=st.integers(0, 2))
     def add(self, rows: set[int], version: int) -> None:
         self.index.add(self.of(rows, version))
-        self.there |= dict.fromkeys(rows, version)
+        self.present |= dict.fromkeys(rows, version)
 
     @rule(rows=st.sets(st.integers(0, 80), max_size=20))
     def remove(self, rows: set[int]) -> None:
-        left = set(self.there) - rows
+        left = set(self.present) - rows
         if not left:
             with pytest.raises(DataError):
                 self.index.remove([10 + 3 * row for row in rows])
         else:
             self.index.remove([10 + 3 * row for row in rows])
-            self.there = {row: version for row, version in self.there.items() if row in left}
+            self.present = {row: version for row, version in self.present.items() if row in left}
 
     @precondition(lambda self: hasattr(self, "folder"))
     @rule()
@@ -362,8 +362,8 @@ class Life(RuleBasedStateMachine):
         self.index = CosineIndex.open(self.folder, self.now())
 
     @invariant()
-    def it_holds_what_it_should(self) -> None:
-        if not hasattr(self, "there"):
+    def holds_the_expected_films(self) -> None:
+        if not hasattr(self, "present"):
             return
         expected = self.now()
         np.testing.assert_array_equal(self.index.movie_ids, expected.movie_ids)
@@ -377,6 +377,6 @@ class Life(RuleBasedStateMachine):
 
 @pytest.mark.parametrize("name", ["exact, centered", "short basis", "bytes in inverted lists, centered, half floats"])
 def test_any_sequence_of_changes_keeps_the_index_correct(name: str, tmp_path: Path) -> None:
-    machine = type("Life", (Life,), {"kind": KINDS[name], "folder": tmp_path})
+    machine = type("ChangeMachine", (ChangeMachine,), {"kind": KINDS[name], "folder": tmp_path})
     machine.TestCase.settings = settings(max_examples=6, stateful_step_count=7, deadline=None)
     machine.TestCase("runTest").runTest()

@@ -1,4 +1,4 @@
-"""The files of an index: whole or not there, checked before they are read, of one generation."""
+"""The files of an index: complete, verified when opened, and of one generation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.index import swapping
 from tests.index.kinds import KINDS, SHORTLISTS, SOME, Kind, dense_cosines, n_nearest
 
 ROOT = Path(__file__).parents[2]
-# One thread each: forked processes have no other, and busy machines no time for others.
+# Forked children have only one thread.
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 FEW = films_of(random_features(1, 40, 64))
 MANY = films_of(random_features(2, 150, 64))
@@ -64,9 +64,9 @@ def test_every_flipped_bit_is_detected(kind: Kind, saved_dir: Path) -> None:
     expected = CosineIndex.open(saved_dir, films).search(films.arrays[0], 5)
     for path in sorted(saved_dir.iterdir()):
         content = path.read_bytes()
-        # FAISS's and NumPy's headers, the ends, and places anywhere.
-        places = {0, 33, 60, len(content) - 1, *rng.integers(0, len(content), 20).tolist()}
-        for position in sorted(place for place in places if place < len(content)):
+        # Headers of FAISS and NumPy, both ends, and random positions.
+        positions = {0, 33, 60, len(content) - 1, *rng.integers(0, len(content), 20).tolist()}
+        for position in sorted(position for position in positions if position < len(content)):
             changed = _flipped(content, position, int(rng.integers(8)))
             path.write_bytes(changed)
             if path.name == "index.json" and _is_equal_json(changed, content):
@@ -108,10 +108,10 @@ def test_every_byte_of_the_record_is_verified_except_white_space(step: int, tmp_
 def test_file_of_another_length_or_index_is_detected(kind: Kind, saved_dir: Path, tmp_path: Path) -> None:
     kind.build(stored_as(MANY, kind)).save(tmp_path / "other")
     records = [manifest.read(folder)["files"] for folder in (saved_dir, tmp_path / "other")]
-    for what, facts in records[0].items():
+    for part, facts in records[0].items():
         path = saved_dir / facts["name"]
         content = path.read_bytes()
-        another = (tmp_path / "other" / records[1][what]["name"]).read_bytes()
+        another = (tmp_path / "other" / records[1][part]["name"]).read_bytes()
         for damaged in (content[:-1], content + b"\0", b"", another):
             path.write_bytes(damaged)
             with pytest.raises(DataError, match=rf"is damaged \({path.name} has .*\); run `keyart build` again"):
@@ -119,7 +119,7 @@ def test_file_of_another_length_or_index_is_detected(kind: Kind, saved_dir: Path
         path.write_bytes(content)
 
 
-def test_a_missing_file_says_to_build(kind: Kind, saved_dir: Path) -> None:
+def test_missing_file_error_names_build(kind: Kind, saved_dir: Path) -> None:
     for path in sorted(saved_dir.iterdir()):
         content = path.read_bytes()
         path.unlink()
@@ -130,10 +130,10 @@ def test_a_missing_file_says_to_build(kind: Kind, saved_dir: Path) -> None:
 
 def test_a_record_without_its_entries_is_refused(kind: Kind, saved_dir: Path) -> None:
     record = manifest.read(saved_dir)
-    names = {what: facts["name"] for what, facts in record.pop("files").items()}
+    names = {part: facts["name"] for part, facts in record.pop("files").items()}
     entries = {"files", "type", "growth", "left_out", "identity", "report", "centred"}
     for entry in entries | ({"settings"} if kind.rank else set()):
-        # With a checksum of its own, as a record that another program wrote would have.
+        # With a valid checksum, as another program would write it.
         rest = {name: value for name, value in record.items() if name != entry}
         manifest.write(saved_dir, {} if entry == "files" else names, rest)
         with pytest.raises(DataError, match=r"is damaged \(.*\); run `keyart build` again"):
@@ -154,7 +154,7 @@ def test_next_save_does_not_hide_damage_to_the_basis(name: str, tmp_path: Path) 
     kind.build(films.take(np.arange(100))).save(tmp_path)
     index = CosineIndex.open(tmp_path, films)
     (path,) = tmp_path.glob("*-basis.npy")
-    # Another file, so that what is open stays as it was.
+    # A new file, because the index still has the old one open.
     damaged = _flipped(path.read_bytes(), 1000, 6)
     path.unlink()
     path.write_bytes(damaged)
@@ -185,7 +185,7 @@ def test_flipped_bit_of_features_is_detected_when_read(name: str, tmp_path: Path
             index.similar([10 + 3 * row], 5)
         with pytest.raises(DataError, match=message):
             index.search(rows[row], 5)
-        # Who does not read it, does not mind.
+        # Searches that do not read the film are not affected.
         index.search(rows[row], 5, without=[10 + 3 * row])
         with (tmp_path / "features.npy").open("r+b") as stream:
             stream.seek(position)
@@ -202,7 +202,7 @@ def test_full_disk_keeps_the_old_index(
     larger.save(tmp_path / "larger")
     sizes = sorted({path.stat().st_size for path in (tmp_path / "larger").iterdir()})
     before = contents(saved_dir)
-    # A refusal at once, half-way, within the last buffer and at the last byte of each file.
+    # Writing fails at once, half-way, within the last buffer and at the last byte of each file.
     for n_bytes in sorted({0, *(size - cut for size in sizes for cut in (1, 40, size // 2) if cut < size)}):
         with pytest.raises(StoreError, match=r"cannot write .*; free some space and run"), full_disk(n_bytes):
             larger.save(saved_dir)
@@ -214,7 +214,7 @@ def test_full_disk_keeps_the_old_index(
 def test_full_disk_keeps_the_index_without_added_films(
     kind: Kind, saved_dir: Path, full_disk: Callable[[int], AbstractContextManager[None]]
 ) -> None:
-    # The basis is there already; of the rest, the record is the smallest.
+    # The basis exists already; the record is the smallest of the other files.
     more = FilmFeatures.of([1_000_000], random_features(3, 1, 64).astype(kind.dtype))
     index = CosineIndex.open(saved_dir, stored_as(FEW, kind))
     index.add(more)
@@ -297,7 +297,7 @@ def test_opens_while_another_process_swaps_generations(name: str, tmp_path: Path
             try:
                 index = CosineIndex.open(tmp_path, swapping.ALL)
             except NotBuiltError:
-                # The writer does nothing else, so each of several attempts may come too late.
+                # The writer never pauses, so every attempt of one call may come too late.
                 n_refused += 1
                 assert n_refused < 100
                 continue

@@ -1,4 +1,4 @@
-"""The nearest films of every film: a table that is made in parts."""
+"""The table of nearest films of every film, which is computed in parts."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_progress_counts_every_film_once(tmp_path: Path) -> None:
 def test_resumes_after_kill(tmp_path: Path) -> None:
     index, expected, path = build(), tmp_path / "expected.parquet", tmp_path / "n.parquet"
     write_neighbors(index, 5, expected)
-    # Dies after its second part, by the signal that nobody can catch.
+    # Killed by SIGKILL after its second part.
     program = (
         "import os, signal, sys; from pathlib import Path; from tests.index.test_neighbors import build\n"
         "from index.neighbors import write_neighbors\n"
@@ -84,8 +84,8 @@ def test_resumes_after_kill(tmp_path: Path) -> None:
     assert path.read_bytes() == expected.read_bytes()
 
 
-def break_off(index: CosineIndex, k: int, path: Path) -> list[Path]:
-    """Make every part, but no table of them."""
+def write_parts_only(index: CosineIndex, k: int, path: Path) -> list[Path]:
+    """Write every part, then fail before joining them."""
 
     def fail(*_: object) -> int:
         raise StoreError("no space")
@@ -97,13 +97,13 @@ def break_off(index: CosineIndex, k: int, path: Path) -> list[Path]:
     return sorted(path.with_name(f"{path.name}.parts").glob("part-*"))
 
 
-@pytest.mark.parametrize("place", [0.0, 0.2, 0.5, 0.8, 0.99])
-def test_damaged_part_is_recomputed(tmp_path: Path, place: float) -> None:
+@pytest.mark.parametrize("position", [0.0, 0.2, 0.5, 0.8, 0.99])
+def test_damaged_part_is_recomputed(tmp_path: Path, position: float) -> None:
     index, expected, path = build(), tmp_path / "expected.parquet", tmp_path / "n.parquet"
     write_neighbors(index, 5, expected)
-    part = break_off(index, 5, path)[1]
+    part = write_parts_only(index, 5, path)[1]
     content = bytearray(part.read_bytes())
-    content[int(place * len(content))] ^= 4
+    content[int(position * len(content))] ^= 4
     part.write_bytes(content)
     write_neighbors(index, 5, path)
     assert path.read_bytes() == expected.read_bytes()
@@ -112,7 +112,7 @@ def test_damaged_part_is_recomputed(tmp_path: Path, place: float) -> None:
 @pytest.mark.parametrize("change", ["k", "index"])
 def test_parts_of_other_options_are_not_reused(tmp_path: Path, change: str) -> None:
     path = tmp_path / "n.parquet"
-    assert break_off(build(1), 5, path)
+    assert write_parts_only(build(1), 5, path)
     index, k = (build(1), 6) if change == "k" else (build(2), 5)
     write_neighbors(index, k, path)
     table = pd.read_parquet(path)

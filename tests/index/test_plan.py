@@ -63,7 +63,7 @@ def test_plan_fits_into_memory_or_error_names_the_memory_needed(
         assert needed is not None
         needed_bytes = int(needed[1]) * 10**6
         assert needed_bytes > max_memory_bytes
-        # So much, as the message says, does.
+        # The memory that the message names is enough.
         plan = make_plan(n_films, n_features, kind, needed_bytes)
         assert plan.n_bytes <= needed_bytes
     else:
@@ -98,5 +98,5 @@ def test_memory_forecast_is_close_to_the_files_sizes(name: str, tmp_path: Path) 
     )
     index.save(tmp_path)
     n_bytes = sum(path.stat().st_size for path in tmp_path.iterdir() if path.suffix != ".json")
-    # A basis may turn out shorter than the longest that was planned for.
+    # The fitted basis may be shorter than planned.
     assert 0.2 * plan.n_bytes <= n_bytes <= plan.n_bytes + 4096

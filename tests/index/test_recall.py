@@ -1,4 +1,4 @@
-"""Recall of an index, measured against a plain computation."""
+"""Recall of an index, measured against dense cosines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.index.kinds import Kind, dense_cosines
 
 
 def test_missed_target_recall_is_reported() -> None:
-    # One direction of noise says next to nothing.
+    # One direction of noise carries almost no information.
     films = films_of(np.random.default_rng(4).standard_normal((300, 64)).astype(np.float32))
     rows, trial = build_shortlist(films, Kind(rank=1).plan(300), None, np.random.default_rng(0), 0.5)
     short = rows.with_sizes(Sizes({1: 60, 10: 60, 100: 103}))

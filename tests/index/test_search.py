@@ -40,15 +40,15 @@ def test_filters_still_return_k_films(name: str, data: st.DataObject) -> None:
     k = data.draw(st.sampled_from([1, 3, 10, 60, 500]), "k")
     among = movie_ids[rng.random(N_FILMS) < share]
     without = movie_ids[rng.random(N_FILMS) < data.draw(st.sampled_from([0.0, 0.5, 1.0]), "share without")]
-    strangers = np.array([1, 11, 10**12])
+    unknown_ids = np.array([1, 11, 10**12])
     rows = rng.choice(N_FILMS, 4, replace=False)
     found = index.similar(
-        movie_ids[rows].tolist(), k, among=np.append(among, strangers), without=np.append(without, strangers)
+        movie_ids[rows].tolist(), k, among=np.append(among, unknown_ids), without=np.append(without, unknown_ids)
     )
     for row, one in zip(rows, found, strict=True):
         allowed = np.isin(movie_ids, among) & ~np.isin(movie_ids, without) & (movie_ids != movie_ids[row])
         n_found = n_nearest(one, movie_ids[allowed], cosines[row, allowed], k)
-        # As few as these are all compared, whatever the kind.
+        # So few films are all compared, in every kind of index.
         if not KINDS[name].rank or allowed.sum() <= k:
             assert n_found == min(k, allowed.sum())
 
@@ -98,7 +98,7 @@ def test_filter_that_allows_no_film_returns_none(name: str) -> None:
 # Duplicates
 
 
-def plainly_folded(
+def dense_groups(
     rows: list[int], cosines: npt.NDArray[np.float64], hashes: list[str], bound: float
 ) -> list[tuple[int, list[int]]]:
     """Group films, nearest first, with the first one of the same artwork."""
@@ -115,7 +115,7 @@ def plainly_folded(
 
 @cache
 def artworks(name: str) -> tuple[CosineIndex, FilmFeatures, npt.NDArray[np.float64]]:
-    """Some artworks that many films have: the same poster, or one that differs a little."""
+    """Build an index of films that share 40 artworks, with identical or slightly different posters."""
     rng = np.random.default_rng(12)
     artwork = rng.integers(0, 40, 180)
     drawn = random_features(12, 40, 48)[artwork]
@@ -146,10 +146,10 @@ def test_folding_matches_plain_computation(
         small.setattr(search, "_BLOCK_ROWS", block_rows)
         (found,) = index.similar([movie_ids[row]], k, among=movie_ids[allowed], duplicate_similarity=bound)
     others = allowed[allowed != row]
-    # Of cosines that a rounding away, the index and the plain computation may disagree which one comes first.
+    # Rounded, because the index and the dense computation may order nearly equal cosines differently.
     order = others[np.lexsort((others, -np.round(cosines[row, others], 6)))]
     assert (np.abs(cosines[np.ix_(others, others)] - bound) > 1e-6).all()
-    groups = plainly_folded(order.tolist(), cosines, hashes, bound)
+    groups = dense_groups(order.tolist(), cosines, hashes, bound)
     assert found.ids.tolist() == [movie_ids[first] for first, _ in groups[:k]]
     np.testing.assert_allclose(found.scores, [cosines[row, first] for first, _ in groups[:k]], atol=2e-6)
     firsts = {other: first for first, folded in groups for other in (first, *folded)}
@@ -159,9 +159,9 @@ def test_folding_matches_plain_computation(
 @pytest.mark.parametrize("name", KINDS)
 def test_folding_still_returns_k_distinct_hits(name: str) -> None:
     index, films, cosines = artworks(name)
-    rows_asked = range(0, 180, 3)
-    found = index.similar(films.movie_ids[rows_asked].tolist(), 20, duplicate_similarity=0.985)
-    for row, one in zip(rows_asked, found, strict=True):
+    queried = range(0, 180, 3)
+    found = index.similar(films.movie_ids[queried].tolist(), 20, duplicate_similarity=0.985)
+    for row, one in zip(queried, found, strict=True):
         assert len(one) == len(set(one.ids.tolist())) == 20
         rows = np.searchsorted(films.movie_ids, one.ids)
         assert row not in rows

@@ -50,6 +50,6 @@ def test_zero_rows_stay_zero() -> None:
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 def test_mean_of_many_rows_is_exact(dtype: type[np.floating]) -> None:
-    # Summed up in half floats, so many would overflow.
+    # A sum of so many rows would overflow in half precision.
     features = (1000 + random_features(1, 1200, 8)).astype(dtype)
     np.testing.assert_allclose(mean_row(films_of(features)), features.astype(np.float64).mean(axis=0), rtol=1e-6)

@@ -1,4 +1,4 @@
-"""A small catalog, taken the whole way once: what the tests of the roof share."""
+"""Fixtures for the tests of `keyart`: small workspaces, built once and copied for each test."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ LINKS = """movieId,imdbId,tmdbId
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command left: its exit code and what it printed."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -59,7 +59,7 @@ Run = Callable[..., Outcome]
 
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    """Type a command, in this process, so that TensorFlow is imported once."""
+    """Run commands in this process, so that TensorFlow is imported once."""
 
     def typed(*words: str | Path) -> Outcome:
         with pytest.raises(SystemExit) as left:
@@ -71,7 +71,7 @@ def run(capfd: pytest.CaptureFixture[str]) -> Run:
 
 
 def write_movielens(folder: Path) -> Path:
-    """Write the small catalog as a MovieLens folder, its ratings seeded."""
+    """Write the small catalog as a MovieLens folder with seeded ratings."""
     rng = Random(0)
     write_bytes(folder / "movies.csv", MOVIES.encode())
     write_bytes(folder / "links.csv", LINKS.encode())
@@ -89,7 +89,7 @@ def write_movielens(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Demonstration:
-    """What `keyart demo` wrote and printed, on a machine without ImageNet weights or network."""
+    """Folder and output of `keyart demo`, run without ImageNet weights and network."""
 
     folder: Path
     printed: str
@@ -113,7 +113,7 @@ def _run_demo(folder: Path) -> str:
     printed = io.StringIO()
     with pytest.MonkeyPatch.context() as environment, redirect_stdout(printed):
         environment.setenv("KERAS_HOME", str(folder / "keras"))
-        # Nobody listens on the discard port, so nothing leaves this machine.
+        # No server listens on the discard port, so nothing leaves this machine.
         environment.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
         with pytest.raises(SystemExit) as left:
             main(["demo", "--out", str(folder)])
@@ -173,7 +173,7 @@ def _built_home(
 
 @pytest.fixture
 def home(_built_home: Path, tmp_path: Path) -> Path:
-    """A workspace that has been taken the whole way; each test's own copy."""
+    """A workspace with posters, features and index; a copy for each test."""
     return Path(shutil.copytree(_built_home, tmp_path / "workspace"))
 
 
@@ -182,12 +182,12 @@ def engine(home: Path) -> Engine:
     return Engine.open(home)
 
 
-# A world of two tastes: users of even numbers rate dramas, the others comedies; the later half of the films is liked.
+# Two tastes: even users rate dramas, odd users comedies; the later half of the films is liked.
 N_USERS, N_FILMS = 40, 40
 
 
 def write_tastes(folder: Path) -> Path:
-    """Write films of two genres as a MovieLens folder, each with a poster; film 41 is a drama that nobody has rated."""
+    """Write films of two genres as a MovieLens folder, each with a poster; film 41 is an unrated drama."""
     rng = Random(0)
     genres = {film: "Drama" if film % 2 == 0 else "Comedy" for film in range(1, N_FILMS + 1)} | {N_FILMS + 1: "Drama"}
     films = [f"{film},Film {film} ({1960 + film}),{genre}" for film, genre in genres.items()]
@@ -222,5 +222,5 @@ def _built_tastes(tastes: Path, backbone_path: Path, tmp_path_factory: pytest.Te
 
 @pytest.fixture
 def tastes_home(_built_tastes: Path, tmp_path: Path) -> Path:
-    """A workspace of two tastes, taken the whole way; each test's own copy."""
+    """A workspace of two tastes with posters, features and index; a copy for each test."""
     return Path(shutil.copytree(_built_tastes, tmp_path / "tastes"))

@@ -1,4 +1,4 @@
-"""Films in groups that are known: of one genre each, with features around one point each; every poster of a color."""
+"""Films in known groups, each of one genre and with features around one point; every poster has its own color."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def group(movie_id: int) -> int:
 
 
 def features_of(movie_id: int) -> npt.NDArray[np.float32]:
-    """Numbers near those of the film's group, the same in every run."""
+    """Deterministic features near the center of the film's group."""
     center = np.random.default_rng(group(movie_id)).random(N_COLUMNS)
     return (center + 0.15 * np.random.default_rng(1000 + movie_id).random(N_COLUMNS)).astype(np.float32)
 
@@ -44,15 +44,15 @@ def color_of(movie_id: int) -> tuple[int, int, int]:
 def poster_of(movie_id: int) -> bytes:
     stream = io.BytesIO()
     picture = Image.new("RGB", (100, 150), color_of(movie_id))
-    # A picture of one color all over is taken for none.
+    # A poster of a single color would be rejected as a placeholder.
     picture.paste("white", (0, 0, 100, 30))
     picture.paste("black", (0, 120, 100, 150))
     picture.save(stream, "PNG")
     return stream.getvalue()
 
 
-def bring(workspace: Workspace, movie_ids: Iterable[int], looking_like: int | None = None) -> None:
-    """Give films posters and features, their own or those of another film."""
+def add_posters(workspace: Workspace, movie_ids: Iterable[int], looking_like: int | None = None) -> None:
+    """Add posters and features of films, or those of another film in their place."""
     store = FeatureStore.create(workspace.features_dir, IDENTITY, ORIGIN)
     rows = []
     with PosterStore.open(workspace.posters_dir) as posters, posters.writer_lock():
@@ -75,7 +75,7 @@ def list_films(workspace: Workspace, movie_ids: Iterable[int]) -> None:
 
 
 def arrange(workspace: Workspace) -> None:
-    """Give the films of an atlas the same positions on every machine: a block for each group, and film 8 beside 7."""
+    """Set positions of an atlas that are the same on every machine: a block per group, and film 8 beside 7."""
     atlas = Atlas.open(workspace.atlas_dir)
     block, number = atlas.movie_ids % len(GENRES), atlas.movie_ids // len(GENRES)
     positions = np.stack([0.75 * (block - 1) + 0.12 * (number % 4), 0.3 * (number // 4) - 0.75], axis=1)
@@ -86,5 +86,5 @@ def arrange(workspace: Workspace) -> None:
 def make_groups(home: Path) -> Workspace:
     workspace = Workspace.create(home)
     list_films(workspace, range(1, N_FILMS + 1))
-    bring(workspace, range(1, N_FILMS + 1))
+    add_posters(workspace, range(1, N_FILMS + 1))
     return workspace

@@ -14,14 +14,14 @@ import keyart
 from keyart.cold_start import predictor
 
 
-def test_importing_it_loads_nothing_heavy() -> None:
+def test_import_loads_no_heavy_library() -> None:
     code = "import sys, keyart; dir(keyart); print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"numpy", "pandas", "faiss", "tensorflow", "keras", "PIL", "click"} & set(loaded)
 
 
 @pytest.mark.parametrize("name", keyart.__all__)
-def test_every_name_it_offers_exists(name: str) -> None:
+def test_every_exported_name_exists(name: str) -> None:
     assert getattr(keyart, name) is getattr(keyart, name)
 
 
@@ -30,9 +30,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         keyart.simular  # noqa: B018
 
 
-def test_a_title_an_id_an_image_and_an_embedding_are_asked_by_one_verb(
-    home: Path, poster_folder: Path, tmp_path: Path
-) -> None:
+def test_similar_accepts_title_id_image_and_embedding(home: Path, poster_folder: Path, tmp_path: Path) -> None:
     path = poster_folder / "5.jpg"
     with keyart.open(home) as engine:
         by_title, by_id = engine.similar("The Harbour", k=3), engine.similar(1, k=3)
@@ -43,7 +41,7 @@ def test_a_title_an_id_an_image_and_an_embedding_are_asked_by_one_verb(
         assert by_path.hits[0].movie_id == 5
 
 
-def test_a_list_gives_the_results_of_each(home: Path, poster_folder: Path) -> None:
+def test_list_of_queries_equals_single_queries(home: Path, poster_folder: Path) -> None:
     queries = ["The Harbour", 5, keyart.Image(poster_folder / "2.jpg"), keyart.Image(poster_folder / "3.jpg")]
     with keyart.open(home) as engine:
         assert engine.similar(queries, k=2) == [engine.similar(query, k=2) for query in queries]
@@ -56,15 +54,15 @@ def test_a_list_gives_the_results_of_each(home: Path, poster_folder: Path) -> No
         assert engine.embed([]).shape == (0, embeddings.shape[1])
 
 
-def test_options_are_the_arguments_in_one_object(home: Path) -> None:
+def test_options_equal_single_arguments(home: Path) -> None:
     wanted = keyart.Filter(min_ratings=1)
     with keyart.open(home) as engine:
-        apart = engine.similar(1, 2, 0.3, wanted, fold_artwork=True)
-        assert engine.similar(1, options=keyart.SimilarOptions(2, 0.3, wanted, fold_artwork=True)) == apart
+        single = engine.similar(1, 2, 0.3, wanted, fold_artwork=True)
+        assert engine.similar(1, options=keyart.SimilarOptions(2, 0.3, wanted, fold_artwork=True)) == single
 
 
 @pytest.mark.parametrize("wrong", [{"k": 0}, {"alpha": 1.5}, {"alpha": float("nan")}, {"alpha": "most"}])
-def test_options_out_of_range_are_a_mistake(wrong: dict[str, object]) -> None:
+def test_rejects_options_out_of_range(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="should be"):
         keyart.SimilarOptions(**wrong)  # type: ignore[arg-type]
 
@@ -82,7 +80,7 @@ def test_an_image_is_decoded_and_embedded_once(
 
 
 @pytest.mark.parametrize("source", [b"no image", "nowhere.jpg"])
-def test_what_is_no_image_is_said(home: Path, source: str | bytes) -> None:
+def test_unreadable_image_is_a_data_error(home: Path, source: str | bytes) -> None:
     with keyart.open(home) as engine, pytest.raises(keyart.DataError, match=r"not a picture|no such picture"):
         engine.similar(keyart.Image(source))
 
@@ -102,7 +100,7 @@ def test_results_convert_to_plain_values_and_to_frames(home: Path, poster_folder
         json.dumps(prediction.to_dict())
 
 
-def test_a_new_film_is_checked_as_on_the_command_line(home: Path, poster_folder: Path) -> None:
+def test_new_films_are_validated(home: Path, poster_folder: Path) -> None:
     poster = poster_folder / "2.jpg"
     with keyart.open(home) as engine:
         with pytest.raises(keyart.ConfigError, match="Wombat"):
@@ -113,7 +111,7 @@ def test_a_new_film_is_checked_as_on_the_command_line(home: Path, poster_folder:
         keyart.NewFilm(poster, genres="Drama")
 
 
-def test_ratings_of_ones_own_out_of_range_are_a_mistake(home: Path) -> None:
+def test_recommend_rejects_values_out_of_range(home: Path) -> None:
     with keyart.open(home) as engine, pytest.raises(keyart.NotBuiltError, match="ease"):
         engine.recommend(1)
     keyart.pipeline.fit(home, "ease")
@@ -125,7 +123,7 @@ def test_ratings_of_ones_own_out_of_range_are_a_mistake(home: Path) -> None:
             engine.recommend(1, fresh=2)
 
 
-def test_threads_that_ask_at_once_load_each_part_once(
+def test_concurrent_queries_load_each_part_once(
     home: Path, poster_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded: list[str] = []
@@ -134,7 +132,7 @@ def test_threads_that_ask_at_once_load_each_part_once(
     barrier = threading.Barrier(8)
     with keyart.open(home) as engine:
 
-        def ask(number: int) -> tuple[object, ...]:
+        def run_query(number: int) -> tuple[object, ...]:
             image = keyart.Image(poster_folder / "5.jpg")
             barrier.wait()
             found = engine.similar(image if number % 2 else 1, k=3)
@@ -142,22 +140,22 @@ def test_threads_that_ask_at_once_load_each_part_once(
             return number % 2, found.hits, prediction.expected
 
         with ThreadPoolExecutor(8) as pool:
-            answers = set(pool.map(ask, range(8)))
+            results = set(pool.map(run_query, range(8)))
     assert loaded == ["model"]
-    assert len(answers) == 2
+    assert len(results) == 2
 
 
-def test_a_closed_engine_answers_nothing(home: Path) -> None:
+def test_closed_engine_is_refused(home: Path) -> None:
     with keyart.open(home) as engine:
         pass
-    for ask in (
+    for run_query in (
         lambda: engine.similar(1),
         lambda: engine.find(1),
         lambda: engine.explain(1, 3),
         lambda: engine.embed([]),
     ):
         with pytest.raises(ValueError, match="the engine is closed"):
-            ask()
+            run_query()
 
 
 @pytest.mark.parametrize("name", ["", "ratings.csv"])
@@ -169,7 +167,7 @@ def test_recommenders_work_without_a_workspace(movielens: Path, name: str) -> No
     assert found.ids.tolist() == [2]
 
 
-def test_a_film_and_the_path_or_content_of_an_image_are_queries_too(home: Path, poster_folder: Path) -> None:
+def test_similar_accepts_film_path_and_bytes(home: Path, poster_folder: Path) -> None:
     path = poster_folder / "5.jpg"
     with keyart.open(home) as engine:
         assert engine.similar(engine.find(1)).hits == engine.similar(1).hits
@@ -179,17 +177,17 @@ def test_a_film_and_the_path_or_content_of_an_image_are_queries_too(home: Path, 
 
 
 @pytest.mark.parametrize("query", [None, 4.5, True, [None], object()])
-def test_a_query_of_another_type_is_a_mistake(home: Path, query: object) -> None:
+def test_rejects_queries_of_other_types(home: Path, query: object) -> None:
     with keyart.open(home) as engine, pytest.raises(TypeError, match="similar takes a title"):
         engine.similar(query)  # type: ignore[call-overload]
 
 
-def test_options_and_arguments_together_are_a_mistake(home: Path) -> None:
+def test_rejects_options_together_with_arguments(home: Path) -> None:
     with keyart.open(home) as engine, pytest.raises(TypeError, match="received both"):
         engine.similar(1, k=3, options=keyart.SimilarOptions(k=1))
 
 
-def test_a_single_image_or_film_where_several_are_taken_is_a_mistake(home: Path, poster_folder: Path) -> None:
+def test_rejects_a_single_value_in_place_of_a_sequence(home: Path, poster_folder: Path) -> None:
     path = poster_folder / "5.jpg"
     with keyart.open(home) as engine:
         for single in (path, str(path), path.read_bytes(), keyart.Image(path)):
@@ -202,13 +200,13 @@ def test_a_single_image_or_film_where_several_are_taken_is_a_mistake(home: Path,
 
 
 @pytest.mark.parametrize("user", [42.7, "42", True, {"The Harbour": 5.0}])
-def test_a_user_of_another_type_is_a_mistake(home: Path, user: object) -> None:
+def test_rejects_users_of_other_types(home: Path, user: object) -> None:
     keyart.pipeline.fit(home, "most-rated")
     with keyart.open(home) as engine, pytest.raises(TypeError, match="expected"):
         engine.recommend(user, model="most-rated")  # type: ignore[arg-type]
 
 
-def test_numbers_of_numpy_are_numbers() -> None:
+def test_options_accept_numpy_numbers() -> None:
     options = keyart.SimilarOptions(np.int64(3), np.float32(0.5))  # type: ignore[arg-type]
     assert (type(options.k), type(options.alpha)) == (int, float)
 

@@ -1,4 +1,4 @@
-"""What an open workspace answers."""
+"""Queries on an open workspace."""
 
 from pathlib import Path
 
@@ -22,12 +22,12 @@ def ids(result) -> list[int]:
     return [hit.movie_id for hit in result]
 
 
-def test_a_film_is_never_among_its_own_look_alikes(engine: Engine) -> None:
+def test_similar_films_exclude_the_query(engine: Engine) -> None:
     for film in engine.catalog:
         assert film.movie_id not in ids(engine.similar(film.movie_id, k=10))
 
 
-def test_looks_alone_are_the_cosines_of_the_stored_features(engine: Engine, home: Path) -> None:
+def test_scores_of_alpha_1_are_cosines_of_stored_features(engine: Engine, home: Path) -> None:
     store, rows = current_features(Workspace.open(home))
     features = np.concatenate(list(store.blocks(rows))).astype(np.float32)
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
@@ -40,20 +40,20 @@ def test_looks_alone_are_the_cosines_of_the_stored_features(engine: Engine, home
         assert hit.score == hit.visual
 
 
-def test_ratings_alone_put_first_who_is_liked_by_the_same_users(engine: Engine) -> None:
+def test_alpha_0_ranks_first_what_the_same_users_like(engine: Engine) -> None:
     assert ids(engine.similar(1, alpha=0))[0] == 2
     assert ids(engine.similar(1, alpha=1))[0] != 2
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 0.5, 1.0, "auto"])
-def test_the_score_is_the_blend_of_what_is_shown(engine: Engine, alpha: float) -> None:
+def test_score_is_the_blend_of_visual_and_cf(engine: Engine, alpha: float) -> None:
     blended = [hit for hit in engine.similar(1, alpha=alpha) if hit.visual is not None and hit.cf is not None]
     assert blended
     for hit in blended:
         assert hit.score == pytest.approx(hit.alpha * hit.visual + (1 - hit.alpha) * hit.cf, abs=2e-6)
 
 
-def test_alpha_is_chosen_by_the_support_of_the_rarer_of_two_films(engine: Engine) -> None:
+def test_auto_alpha_depends_on_the_rarer_of_two_films(engine: Engine) -> None:
     hits = engine.similar(1)
     alphas = {hit.movie_id: hit.alpha for hit in hits}
     known = {hit.movie_id for hit in hits if hit.cf is not None}
@@ -64,14 +64,14 @@ def test_alpha_is_chosen_by_the_support_of_the_rarer_of_two_films(engine: Engine
     assert of_the_seldom_seen[1] == alphas[5]
 
 
-def test_where_nothing_is_known_of_liking_the_film_asked_about_decides(engine: Engine) -> None:
+def test_auto_alpha_of_hits_without_cf_depends_on_the_query(engine: Engine) -> None:
     hits = {hit.movie_id: hit for hit in engine.similar(1)}
     assert hits[6].cf is None
     assert hits[6].n_ratings == 0
     assert hits[6].alpha == hits[2].alpha < 1
 
 
-def test_what_is_known_to_be_liked_alike_is_never_put_behind_what_is_not_known(engine: Engine) -> None:
+def test_known_cf_never_ranks_behind_unknown_cf(engine: Engine) -> None:
     hits = {hit.movie_id: hit for hit in engine.similar(1, alpha=0.5)}
     unknown = [hit for hit in hits.values() if hit.cf is None]
     assert unknown
@@ -79,37 +79,37 @@ def test_what_is_known_to_be_liked_alike_is_never_put_behind_what_is_not_known(e
         assert all(other.score >= hit.score for other in hits.values() if other.cf and other.visual >= hit.visual)
 
 
-def test_a_film_without_ratings_goes_by_looks(engine: Engine) -> None:
+def test_film_without_ratings_is_compared_by_looks(engine: Engine) -> None:
     result = engine.similar("Café Zürich")
     assert {hit.alpha for hit in result} == {1.0}
     assert [hit.cf for hit in result] == [None] * len(result)
     assert "no ratings" in result.notes[0]
 
 
-def test_a_film_without_a_poster_goes_by_ratings_and_says_so(engine: Engine) -> None:
+def test_film_without_poster_is_compared_by_ratings_with_a_note(engine: Engine) -> None:
     result = engine.similar("No Poster")
     assert ids(result) == [3]
     assert (result.hits[0].visual, result.hits[0].score) == (None, result.hits[0].cf)
     assert "has no poster" in result.notes[0]
 
 
-def test_a_film_of_which_nothing_is_known_is_an_error(home: Path) -> None:
+def test_film_without_features_and_ratings_is_an_error(home: Path) -> None:
     (home / "posters" / "6.jpg").unlink()
     build(Workspace.open(home))
     with pytest.raises(UnknownFilmError, match="neither features nor ratings"):
         Engine.open(home).similar(6)
 
 
-def test_fewer_films_than_asked_for_are_a_shorter_list(engine: Engine) -> None:
+def test_returns_at_most_k_films(engine: Engine) -> None:
     assert len(engine.similar(1, k=3, alpha=1)) == 3
     assert len(engine.similar(1, k=100, alpha=1)) == 4
 
 
-def test_every_hit_tells_its_support(engine: Engine) -> None:
+def test_every_hit_has_its_number_of_ratings(engine: Engine) -> None:
     assert {hit.movie_id: hit.n_ratings for hit in engine.similar(1)} == {2: 40, 3: 40, 5: 1, 6: 0}
 
 
-def test_a_picture_finds_its_own_film_first(engine: Engine, poster_folder: Path) -> None:
+def test_image_of_a_poster_finds_its_film_first(engine: Engine, poster_folder: Path) -> None:
     result = engine.similar(keyart.Image(poster_folder / "5.jpg"), k=2)
     assert ids(result)[0] == 5
     assert result.hits[0].score == pytest.approx(1, abs=1e-3)
@@ -128,12 +128,12 @@ def test_titles_ids_and_ambiguity(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(("k", "alpha"), [(0, "auto"), (5, 1.5), (5, -0.1), (5, "half")])
-def test_a_programmers_mistake_is_a_value_error(engine: Engine, k: int, alpha: float) -> None:
+def test_rejects_k_and_alpha_out_of_range(engine: Engine, k: int, alpha: float) -> None:
     with pytest.raises(ValueError, match="should be"):
         engine.similar(1, k=k, alpha=alpha)
 
 
-def test_opening_what_is_not_there(tmp_path: Path, home: Path) -> None:
+def test_opening_a_missing_or_unbuilt_workspace_is_an_error(tmp_path: Path, home: Path) -> None:
     with pytest.raises(NotBuiltError, match="keyart load"):
         Engine.open(tmp_path / "nowhere")
     for part in ("index/index.json", "cf/item-cosine/item-cosine.json"):
@@ -142,7 +142,7 @@ def test_opening_what_is_not_there(tmp_path: Path, home: Path) -> None:
         Engine.open(home)
 
 
-def test_an_index_alone_or_ratings_alone_answer(home: Path) -> None:
+def test_index_alone_or_ratings_alone_suffice(home: Path) -> None:
     (home / "cf/item-cosine/item-cosine.json").unlink()
     assert Engine.open(home).similar(1).hits[0].cf is None
     build(Workspace.open(home))
@@ -150,10 +150,14 @@ def test_an_index_alone_or_ratings_alone_answer(home: Path) -> None:
     assert Engine.open(home).similar(1).hits[0].visual is None
 
 
-def test_an_index_of_another_network_is_refused(home: Path) -> None:
+def test_an_index_of_another_network_is_refused(home: Path, tmp_path: Path) -> None:
+    import keras
+
+    network = keras.Sequential([keras.Input((224, 224, 3)), keras.layers.AveragePooling2D(32)], name="other")
+    network.save(tmp_path / "other.keras")
     workspace = Workspace.open(home)
-    extract(workspace, ExtractOptions(weights="random", replace=True))
-    with pytest.raises(DataError, match=r"features are of vgg16 \(25088 columns.*built from tiny.*keyart build"):
+    extract(workspace, ExtractOptions(str(tmp_path / "other.keras"), replace=True))
+    with pytest.raises(DataError, match=r"features are of other \(147 columns.*built from tiny.*keyart build"):
         Engine.open(home)
 
 
@@ -167,7 +171,7 @@ def test_another_resize_is_another_identity(home: Path, backbone_path: Path) -> 
     assert len(Engine.open(home).similar(1, alpha=1)) == 4
 
 
-def test_a_backbone_that_changed_since_is_not_used(home: Path, backbone_path: Path, poster_folder: Path) -> None:
+def test_changed_backbone_is_refused(home: Path, backbone_path: Path, poster_folder: Path) -> None:
     import keras
 
     engine = Engine.open(home)
@@ -181,7 +185,7 @@ def test_a_backbone_that_changed_since_is_not_used(home: Path, backbone_path: Pa
         engine.similar(keyart.Image(poster_folder / "1.jpg"))
 
 
-def test_neighbors_that_left_the_catalog_are_passed_over(home: Path) -> None:
+def test_films_removed_from_the_catalog_are_skipped(home: Path) -> None:
     films = [film for film in Catalog.open(home / "catalog.sqlite") if film.movie_id != 3]
     facts = {"numbering": "movielens"}
     Catalog.create(home / "catalog.sqlite", films, facts)

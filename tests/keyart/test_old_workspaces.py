@@ -1,4 +1,4 @@
-"""A workspace written by keyart 0.1 opens, answers as it did, and is left unchanged by reading."""
+"""A workspace written by keyart 0.1 opens, gives the recorded results, and is not changed by reading."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ ALL = 1000
 ADDED = 1_000_000_001
 
 Answer: TypeAlias = Any
-"""What JSON can hold; films and users are keys, as text."""
+"""A JSON value; ids of films and users are keys."""
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The unpacked workspace, its network beside it: the workspace names that by a relative path."""
+    """The unpacked workspace and its network, which the workspace names by a relative path."""
     shutil.unpack_archive(DATA / "workspace-0.1.zip", tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -62,7 +62,7 @@ def workspace(folder: Path) -> Workspace:
 
 
 def differences(now: Answer, then: Answer, at: str = "") -> list[str]:
-    """Say where an answer differs; numbers may, as much as processors let them."""
+    """List differing values; numbers may differ as much as between processors."""
     match then:
         case dict() if isinstance(now, dict) and now.keys() == then.keys():
             return [each for key in then for each in differences(now[key], then[key], f"{at}/{key}")]
@@ -85,14 +85,14 @@ def states(folder: Path) -> dict[str, tuple[str, int]]:
 
 
 def scores(pairs: Iterable[tuple[int, float]]) -> dict[str, float]:
-    """Ids with scores, which have to be ranked by them."""
+    """Map ids to scores, which must be in descending order."""
     listed = list(pairs)
     assert listed == sorted(listed, key=lambda pair: -pair[1])
     return {str(number): round(float(score), 5) for number, score in listed}
 
 
 def hits(found: SimilarFilms) -> dict[str, list[float | None]]:
-    """Every film with its ratings, its score, and what that is made of."""
+    """Map each film to its number of ratings, its score and the parts of the score."""
     scores((hit.movie_id, hit.score) for hit in found)
     return {
         str(hit.movie_id): [hit.n_ratings, *map(rounded, (hit.score, hit.visual, hit.cf, hit.alpha))] for hit in found
@@ -104,12 +104,12 @@ def rounded(value: float | None) -> float | None:
 
 
 def use_shortlist(workspace: Workspace) -> None:
-    """Put the other index, of the same films and without centering, in place of the exact one."""
+    """Replace the exact index by a shortlist of the same films without centering."""
     shutil.rmtree(workspace.index_dir)
     shutil.copytree(workspace.home.parent / "index-shortlist", workspace.index_dir)
 
 
-# What is compared: each of these was recorded with 0.1.
+# Results recorded with 0.1, under the names of these functions.
 
 
 def films(workspace: Workspace) -> Answer:
@@ -157,8 +157,15 @@ def posters(workspace: Workspace) -> Answer:
 
 def similar(workspace: Workspace) -> Answer:
     engine = Engine.open(workspace.home)
-    asked: list[tuple[str | int, Any]] = [("Film 5", "auto"), (5, 1.0), (5, 0.0), (5, 0.4), (38, "auto"), (41, "auto")]
-    return {f"{film} {alpha}": hits(engine.similar(film, ALL, alpha)) for film, alpha in asked}
+    queries: list[tuple[str | int, Any]] = [
+        ("Film 5", "auto"),
+        (5, 1.0),
+        (5, 0.0),
+        (5, 0.4),
+        (38, "auto"),
+        (41, "auto"),
+    ]
+    return {f"{film} {alpha}": hits(engine.similar(film, ALL, alpha)) for film, alpha in queries}
 
 
 def neighbors(workspace: Workspace) -> Answer:
@@ -233,7 +240,7 @@ def info(workspace: Workspace) -> Answer:
 
 
 def model(workspace: Workspace, name: str) -> Answer:
-    """Films for users, for one with new films among them, for somebody new; stars; and films that are alike."""
+    """Recommendations with and without new films and for a new user, predictions, and similar films."""
     opened = UserRecommender.open(workspace, name)
     known = UserRecommender.open(workspace, name, with_new=False)
     recommender, notes = open_model(workspace, name)
@@ -242,14 +249,14 @@ def model(workspace: Workspace, name: str) -> Answer:
         "user 30": known.for_user(30, ALL),
         "user 55 and new films": opened.for_user(55, ALL, fresh=0.1),
     }
-    # Of some models a new user would have to be learned.
+    # Some models do not support new users.
     with suppress(ConfigError):
         answers["somebody new"] = known.for_ratings(history_of([5, 8, 12], [5.0, 4.5, 1.0]), ALL)
     (alike,) = recommender.similar_items([5], ALL)
     return {
         **{
-            asked: [one.model, {str(film.movie_id): [rounded(film.score), film.new] for film in one.films}]
-            for asked, one in answers.items()
+            query: [one.model, {str(film.movie_id): [rounded(film.score), film.new] for film in one.films}]
+            for query, one in answers.items()
         },
         "predicted": [
             rounded(value) for value in recommender.predict([30, 30, 55], [5, 6, 7]).astype(float) if np.isfinite(value)
@@ -266,18 +273,18 @@ OF_INDEX = ("similar", "neighbors", "explanations", "picture", "info")
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_answers_as_recorded(workspace: Workspace, name: str) -> None:
+def test_results_are_as_recorded(workspace: Workspace, name: str) -> None:
     assert not differences(RECORDED[name](workspace), ANSWERS[name])
 
 
 @pytest.mark.parametrize("name", OF_INDEX)
-def test_answers_as_recorded_by_a_shortlist(workspace: Workspace, name: str) -> None:
+def test_results_of_a_shortlist_are_as_recorded(workspace: Workspace, name: str) -> None:
     use_shortlist(workspace)
     assert not differences(RECORDED[name](workspace), ANSWERS["shortlist"][name])
 
 
 @pytest.mark.parametrize("name", ANSWERS["models"])
-def test_every_recommender_answers_as_recorded(workspace: Workspace, name: str) -> None:
+def test_recommendations_are_as_recorded(workspace: Workspace, name: str) -> None:
     assert not differences(model(workspace, name), ANSWERS["models"][name])
 
 
@@ -302,20 +309,20 @@ def test_reading_a_shortlist_changes_nothing(folder: Path, workspace: Workspace)
     assert states(folder) == before
 
 
-def test_commands_read_it(run: Run, workspace: Workspace) -> None:
+def test_commands_read_the_workspace(run: Run, workspace: Workspace) -> None:
     home = "--home", workspace.home
     found = json.loads(run("similar", "Film 5", "-k", "1000", "--json", *home).out)["results"]
     recorded = ANSWERS["similar"]["Film 5 auto"]
     assert not differences(
         {str(hit["movie_id"]): hit["score"] for hit in found}, {key: hit[1] for key, hit in recorded.items()}
     )
-    told = run("info", *home)
-    assert (told.code, told.err) == (0, "")
-    assert "damaged" not in told.out
-    assert "out of date" not in told.out
+    outcome = run("info", *home)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "damaged" not in outcome.out
+    assert "out of date" not in outcome.out
 
 
-def test_nothing_has_to_be_computed_again(run: Run, workspace: Workspace) -> None:
+def test_nothing_is_recomputed(run: Run, workspace: Workspace) -> None:
     before = states(workspace.index_dir)
     home = "--home", workspace.home
     assert "features of 0 posters computed" in run("extract", "--backbone", "tiny.keras", *home).out
@@ -326,13 +333,13 @@ def test_nothing_has_to_be_computed_again(run: Run, workspace: Workspace) -> Non
 
 
 @pytest.mark.parametrize("kind", ["exact", "shortlist"])
-def test_it_takes_new_films(workspace: Workspace, kind: str) -> None:
+def test_new_films_can_be_added(workspace: Workspace, kind: str) -> None:
     if kind == "shortlist":
         use_shortlist(workspace)
     report = add(workspace, [NewFilm(workspace.home.parent / "new.jpg", "New", 1985, ("Comedy",))])
     assert [film.movie_id for film in report.added] == [ADDED + 1]
     assert (report.n_indexed, report.notes) == (ANSWERS["info"]["n_indexed"] + 1, ())
-    # Half floats are stored of what the recorded picture was compared by.
+    # Features are stored as half floats, but the recorded image was compared in single precision.
     recorded = (ANSWERS if kind == "exact" else ANSWERS["shortlist"])["picture"]["similar"]
     similar_to_it = Engine.open(workspace.home).similar(ADDED + 1, ALL)
     assert {str(hit.movie_id): hit.visual for hit in similar_to_it} == pytest.approx(

@@ -1,4 +1,4 @@
-"""The whole way on a slice of real films, ratings and posters, with a network that has been trained."""
+"""All steps on real films, ratings and posters, with a trained network."""
 
 import json
 from pathlib import Path
@@ -36,7 +36,7 @@ def real_home(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "home"
 
 
-def test_a_film_by_title_has_real_look_alikes(real_home: Path, run: Run) -> None:
+def test_finds_similar_films_by_title(real_home: Path, run: Run) -> None:
     engine = Engine.open(real_home)
     known = [film for film in engine.catalog if (real_home / "posters" / f"{film.movie_id}.jpg").exists()]
     most_rated = sorted(known, key=lambda film: -film.n_ratings)[:5]
@@ -56,7 +56,7 @@ def test_a_film_without_a_poster_is_compared_by_its_ratings(real_home: Path, run
 
 
 def test_a_copy_of_a_poster_finds_its_film(real_home: Path, tmp_path: Path) -> None:
-    """Cut at the edges, made smaller, darker and poorer, as posters of the same film on other sites are."""
+    """The copies are cropped, smaller, darker and compressed, as posters on other sites are."""
     engine = Engine.open(real_home)
     found = 0
     paths = sorted((real_home / "posters").glob("*.jpg"))[::15]

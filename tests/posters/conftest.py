@@ -37,8 +37,8 @@ def store(tmp_path: Path) -> Iterator[PosterStore]:
 
 
 @pytest.fixture
-def nobody() -> str:
-    """An address of the loopback where nothing listens."""
+def closed_url() -> str:
+    """A loopback address where no server listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{probe.getsockname()[1]}/3"

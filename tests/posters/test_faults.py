@@ -18,8 +18,8 @@ N_FILMS = 500
 N_RETRIES = 3
 HTTP = HttpOptions(timeout_s=1.0, n_retries=N_RETRIES, backoff_s=0)
 
-# What may pass is tried again; what a server says with status 200 is believed, and found out.
-PASSING = {
+# Transient faults are retried; invalid content with status 200 is detected when it is parsed.
+TRANSIENT = {
     Fault.TOO_MANY: "HTTP 429, after 4 tries",
     Fault.TOO_MANY_DATE: "HTTP 429, after 4 tries",
     Fault.TOO_MANY_BARE: "HTTP 429, after 4 tries",
@@ -102,10 +102,10 @@ class Scenario:
         path = f"/t/p/w342/poster{tmdb_id}.jpg" if on_image else f"/3/movie/{tmdb_id}"
         source = ending.source if on_image else "tmdb_movie"
         if self._rng.random() < 0.6:
-            fault = self._rng.choice(list(PASSING))
+            fault = self._rng.choice(list(TRANSIENT))
             n_times = 1 if fault is Fault.STALL else self._rng.randint(1, N_RETRIES + 1)
             self._server.inject(path, *[fault] * n_times)
-            return ending if n_times <= N_RETRIES else Ending("failed", source, PASSING[fault])
+            return ending if n_times <= N_RETRIES else Ending("failed", source, TRANSIENT[fault])
         reasons = ON_IMAGES if on_image else ON_LOOKUPS
         fault = self._rng.choice(list(reasons))
         self._server.inject(path, fault)
@@ -133,10 +133,10 @@ def test_every_film_ends_in_the_expected_state(server: TmdbServer, store: Poster
     }
     assert all(poster.path.read_bytes() == server.image(10_000 + poster.movie_id) for poster in posters)
     assert sum(report.counts.values()) == N_FILMS
-    # Nobody can be asked for a film without a link.
+    # Films without a link are not requested.
     assert report.n_settled == report.n_asked == N_FILMS - report.counts["no_link"]
 
-    # What goes wrong once does not go wrong again: the second run brings the rest.
+    # Injected faults are used up, so the second run fetches the rest.
     with TmdbClient(
         V3_KEY, server.base_url, rate=None, http=HttpOptions(timeout_s=1.0, n_retries=N_RETRIES, backoff_s=0)
     ) as client:

@@ -87,15 +87,15 @@ def test_settles_every_kind_of_film(server: TmdbServer, client: TmdbClient, stor
 def test_a_tmdb_id_of_another_film_falls_back_to_the_imdb_id(
     server: TmdbServer, client: TmdbClient, store: PosterStore
 ) -> None:
-    # Films 1 to 5 have numbers by which TMDB knows other films.
+    # The tmdb_ids of films 1 to 5 belong to other films.
     for tmdb_id in range(11, 16):
         server.add_film(tmdb_id, imdb_id=f"99000{tmdb_id}")
     server.add_film(21, imdb_id="0000001")
     server.add_film(22, None, imdb_id="0000002")
     server.add_series(13, imdb_id="0000003")
-    # TMDB knows nothing by film 4's: IMDb has joined it to another. Of film 5 it cannot say for now.
+    # TMDB does not know the imdb_id of film 4, because IMDb merged it, and fails to look up that of film 5.
     server.inject("/3/find/tt0000005", Fault.HTML)
-    # Film 6 is what it should be, and of films 7 and 8 one side does not know.
+    # Film 6 is consistent; the imdb_id of film 7 is unknown to TMDB, that of film 8 to the catalog.
     server.add_film(16, imdb_id="0000006")
     server.add_film(17)
     server.add_film(18, imdb_id="0000018")
@@ -116,7 +116,7 @@ def test_a_tmdb_id_of_another_film_falls_back_to_the_imdb_id(
     assert "a series" in str(next(record.reason for record in store.records() if record.movie_id == 3))
 
 
-def test_films_that_share_a_tmdb_id_are_told_apart_by_imdb_id(
+def test_films_that_share_a_tmdb_id_are_distinguished_by_imdb_id(
     server: TmdbServer, client: TmdbClient, store: PosterStore
 ) -> None:
     server.add_film(31, imdb_id="0000031")
@@ -153,12 +153,12 @@ def test_films_that_always_fail_do_not_use_up_the_limit(
     for _ in range(3):
         fetch_posters(films, store, client, selection=Selection(limit=4))
     assert store.counts(film.movie_id for film in films)[State.OK] == 8
-    # Then those that failed, the least tried first.
+    # Then failed films, those with the fewest attempts first.
     fetch_posters(films, store, client, selection=Selection(limit=2))
     assert [film.movie_id for film in select_films(films, store, Selection(limit=3))] == [3, 4, 1]
 
 
-def test_a_403_for_one_film_is_no_refused_key(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
+def test_a_403_for_one_film_is_not_a_refused_key(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
     server.inject("/3/movie/1002", Fault.FORBIDDEN)
     report = fetch_posters(films_of(server, 4), store, client)
     assert (report.n_ok, list(report.reasons)) == (3, ["127.0.0.1: HTTP 403 for /movie"])
@@ -167,12 +167,12 @@ def test_a_403_for_one_film_is_no_refused_key(server: TmdbServer, client: TmdbCl
 def test_an_unforeseen_exception_fails_one_film(
     server: TmdbServer, client: TmdbClient, store: PosterStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask = client.movie
+    look_up = client.movie
 
     def movie(tmdb_id: int) -> TmdbFilm | None:
         if tmdb_id == 1002:
             raise OverflowError(V3_KEY)
-        return ask(tmdb_id)
+        return look_up(tmdb_id)
 
     monkeypatch.setattr(client, "movie", movie)
     report = fetch_posters(films_of(server, 4), store, client)
@@ -297,7 +297,7 @@ def test_a_placeholder_is_recognized(server: TmdbServer, client: TmdbClient, sto
         films.append(film(movie_id, 1000 + movie_id))
         server.add_film(1000 + movie_id, server.image(1001))
     report = fetch_posters(films, store, client)
-    # Film 1, whose poster it is, is among them.
+    # Film 1, to which the poster belongs, is among the failed.
     assert (report.counts[State.OK], report.counts[State.FAILED]) == (11, 31)
     assert len(store.posters()) == 11
     again = fetch_posters(films, store, client)
@@ -312,7 +312,7 @@ def test_a_placeholder_replaces_no_poster(
     before, files = _bytes_of(store), set((tmp_path / "posters").glob("*.jpg"))
     for movie_id in range(1, 41):
         server.add_film(1000 + movie_id, draw_poster(0))
-    # Broken off before it can be known for what it is; what follows asks for nothing, or for a few, and then for all.
+    # Interrupted before the placeholder can be recognized; the next runs request no film, then two, then all.
     with TmdbClient(V3_KEY, server.base_url, rate=None, http=HttpOptions(n_connections=1)) as brief:
         report = fetch_posters(films, store, brief, selection=old, on_progress=_after(5, brief.interrupt))
         assert report.interrupted
@@ -323,7 +323,7 @@ def test_a_placeholder_replaces_no_poster(
     assert (report.counts[State.OK], report.n_asked) == (40, 40)
     assert _bytes_of(store) == before
     assert set((tmp_path / "posters").glob("*.jpg")) == files
-    # It is known in the next run as well. When the posters are back, they count.
+    # The next run recognizes it too, and accepts real posters again.
     assert fetch_posters(films, store, client, selection=old).n_ok == 0
     for movie_id in range(1, 41):
         server.add_film(1000 + movie_id, draw_poster(5000 + movie_id))
@@ -361,12 +361,12 @@ def test_a_limit_leaves_the_rest_missing(server: TmdbServer, client: TmdbClient,
 
 
 def test_progress_is_reported_in_the_calling_thread(server: TmdbServer, client: TmdbClient, store: PosterStore) -> None:
-    told: list[tuple[FetchProgress, threading.Thread]] = []
+    steps: list[tuple[FetchProgress, threading.Thread]] = []
     films = [*films_of(server, 5), film(9)]
-    fetch_posters(films, store, client, on_progress=lambda step: told.append((step, threading.current_thread())))
-    assert [step.n_done for step, _ in told] == [1, 2, 3, 4, 5]
-    assert {(step.n_asked, thread) for step, thread in told} == {(5, threading.main_thread())}
-    assert told[-1][0].n_ok == 5
+    fetch_posters(films, store, client, on_progress=lambda step: steps.append((step, threading.current_thread())))
+    assert [step.n_done for step, _ in steps] == [1, 2, 3, 4, 5]
+    assert {(step.n_asked, thread) for step, thread in steps} == {(5, threading.main_thread())}
+    assert steps[-1][0].n_ok == 5
 
 
 def test_the_size_and_the_language_are_recorded(server: TmdbServer, store: PosterStore) -> None:
@@ -385,8 +385,8 @@ def test_an_unknown_size_changes_nothing(server: TmdbServer, client: TmdbClient,
     assert store.records() == []
 
 
-def test_films_without_ids_need_no_network(nobody: str, store: PosterStore) -> None:
-    with TmdbClient(V3_KEY, nobody) as client:
+def test_films_without_ids_need_no_network(closed_url: str, store: PosterStore) -> None:
+    with TmdbClient(V3_KEY, closed_url) as client:
         assert fetch_posters([film(1)], store, client).counts[State.NO_LINK] == 1
 
 
@@ -413,12 +413,12 @@ def test_a_key_refused_during_a_run_keeps_earlier_posters(
         fetch_posters(films, store, client)
     n_kept = len(store.posters())
     assert 20 <= n_kept < 40
-    # Everything that was downloaded has been kept, also what was in flight.
+    # Every downloaded poster is stored, also those that were in flight.
     assert n_kept == len(server.paths("/t/p"))
 
 
-def test_an_unreachable_network_stops_at_once(nobody: str, store: PosterStore) -> None:
-    with TmdbClient(V3_KEY, nobody) as client, pytest.raises(UnavailableError, match=r"cannot reach 127\.0\.0\.1"):
+def test_an_unreachable_network_stops_at_once(closed_url: str, store: PosterStore) -> None:
+    with TmdbClient(V3_KEY, closed_url) as client, pytest.raises(UnavailableError, match=r"cannot reach 127\.0\.0\.1"):
         fetch_posters([film(1, 1)], store, client)
     assert store.records() == []
 
@@ -469,7 +469,7 @@ def test_many_failures_in_a_row_end_the_run(server: TmdbServer, store: PosterSto
         fetch_posters(films, store, client)
     counts = store.counts(film.movie_id for film in films)
     assert counts[State.OK] == 30
-    # A poster that came late begins the count anew, and what was on its way comes on top; but not all were asked for.
+    # A late success restarts the count, and requests in flight add to it; but not every film was requested.
     assert 100 <= counts[State.FAILED] < 270
     assert counts[State.MISSING] == 270 - counts[State.FAILED]
 
@@ -528,7 +528,7 @@ def test_an_interruption_does_not_wait_for_a_stalled_server(
     monkeypatch.setattr("posters.workers._PATIENCE_S", 0.0)
     server.inject("/3/movie/1006", Fault.STALL)
     report = fetch_posters(films, store, client, on_progress=_after(9, client.interrupt))
-    # The stalled one is left to itself; whether the last two came depends on who was faster.
+    # The stalled request is abandoned; whether the last two finished depends on timing.
     assert report.interrupted
     assert 9 <= report.n_settled <= 11
     assert report.counts[State.MISSING] == 12 - report.n_settled
@@ -583,7 +583,7 @@ def test_a_full_disk_ends_the_run_and_keeps_earlier_posters(
     on_progress = _after(5, fill_the_disk)
     with pytest.raises(StoreError, match="free some space"):
         fetch_posters(films, store, client, on_progress=on_progress)
-    # What was on its way when the disk filled up may still have found room.
+    # Posters in flight when the disk filled up may have been written.
     assert 5 <= len(store.posters()) <= 5 + 2 * 4
     assert {path.suffix for path in (tmp_path / "posters").glob("*.jpg*")} == {".jpg"}
     assert not list((tmp_path / "posters").glob(".*"))

@@ -14,62 +14,62 @@ from tests.posters.tmdb_server import Fault, TmdbServer
 
 
 def test_returns_responses_of_any_status(server: TmdbServer) -> None:
-    asker = HttpClient()
-    assert asker.get(f"{server.address}/t/p/w342/none.jpg") == Response(404, "text/html", b"<h1>File Not Found</h1>")
-    asker.close()
+    client = HttpClient()
+    assert client.get(f"{server.address}/t/p/w342/none.jpg") == Response(404, "text/html", b"<h1>File Not Found</h1>")
+    client.close()
 
 
 def test_waits_for_a_network_that_is_down(server: TmdbServer, monkeypatch: pytest.MonkeyPatch) -> None:
     url = server.add_file("/x", b"x")
-    n_rests = iter(range(9))
-    monkeypatch.setattr(RateLimiter, "sleep", lambda limiter, pause_s: next(n_rests) == 5 and server.come_back())
-    asker = HttpClient(HttpOptions(n_retries=1, backoff_s=0))
-    assert asker.get(url).content == b"x"
+    n_sleeps = iter(range(9))
+    monkeypatch.setattr(RateLimiter, "sleep", lambda limiter, pause_s: next(n_sleeps) == 5 and server.come_back())
+    client = HttpClient(HttpOptions(n_retries=1, backoff_s=0))
+    assert client.get(url).content == b"x"
     server.go_away()
-    # The connection that was open breaks; that counts. What cannot be sent does not.
-    assert asker.get(url).content == b"x"
-    assert next(n_rests) == 6
-    asker.close()
+    # The broken connection counts as a try; requests that cannot be sent do not.
+    assert client.get(url).content == b"x"
+    assert next(n_sleeps) == 6
+    client.close()
 
 
 def test_gives_up_on_a_network_that_stays_down(server: TmdbServer) -> None:
     url = server.add_file("/x", b"x")
-    asker = HttpClient(HttpOptions(patience_s=0, backoff_s=0))
-    asker.get(url)
+    client = HttpClient(HttpOptions(patience_s=0, backoff_s=0))
+    client.get(url)
     server.go_away()
     with pytest.raises(UnavailableError, match="cannot reach"):
-        asker.get(url)
-    asker.close()
+        client.get(url)
+    client.close()
 
 
 def test_a_server_that_other_threads_reach_is_available(server: TmdbServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    asker = HttpClient(HttpOptions(n_retries=3, patience_s=60, backoff_s=0))
+    client = HttpClient(HttpOptions(n_retries=3, patience_s=60, backoff_s=0))
     url = server.add_file("/x", b"x")
-    asker.get(url)
+    client.get(url)
     server.go_away()
-    # As if the network had been gone for this request alone, and for longer than the patience.
+    # As if this request alone had been without a network for longer than the patience.
     monkeypatch.setattr("posters.http._Attempts.lost_s", property(lambda tries: -1e9, lambda tries, lost_s: None))
     with pytest.raises(FetchError, match="no connection") as caught:
-        asker.get(url)
+        client.get(url)
     assert not isinstance(caught.value, UnavailableError)
-    asker.close()
+    client.close()
 
 
 def test_netrc_is_not_read(server: TmdbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".netrc").write_text("default login somebody password secret\n")
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
-    asker = HttpClient()
-    asker.get(f"{server.address}/t/p/w342/none.jpg")
-    asker.close()
+    client = HttpClient()
+    client.get(f"{server.address}/t/p/w342/none.jpg")
+    client.close()
     assert server.requests[0].authorization is None
 
 
 def test_keys_are_redacted_in_logs_of_urllib3(server: TmdbServer, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    asker = HttpClient(HttpOptions(backoff_s=0))
+    client = HttpClient(HttpOptions(backoff_s=0))
     server.inject("/3/movie/1", Fault.RESET)
-    asker.get(f"{server.base_url}/movie/1", {"api_key": "secret", "language": "en-US"})
-    asker.close()
+    client.get(f"{server.base_url}/movie/1", {"api_key": "secret", "language": "en-US"})
+    client.close()
     assert "api_key=***&language=en-US" in caplog.text
     assert "secret" not in caplog.text
 
@@ -94,47 +94,47 @@ def test_parses_retry_after_as_a_date() -> None:
 
 
 def test_pauses_grow() -> None:
-    asker = HttpClient(HttpOptions(backoff_s=1.0))
+    client = HttpClient(HttpOptions(backoff_s=1.0))
     for n_tries, base_s in ((1, 1), (2, 2), (3, 4), (9, 60), (2000, 60)):
-        assert 0.5 * base_s <= asker._pause_s(n_tries) <= min(1.5 * base_s, 60)
-    asker.close()
+        assert 0.5 * base_s <= client._pause_s(n_tries) <= min(1.5 * base_s, 60)
+    client.close()
 
 
 def test_a_slow_body_is_abandoned(server: TmdbServer) -> None:
     server.inject("/t/p/w342/x.jpg", Fault.DRIP)
-    asker = HttpClient(HttpOptions(total_s=0.1, n_retries=0))
+    client = HttpClient(HttpOptions(total_s=0.1, n_retries=0))
     with pytest.raises(FetchError, match=r"no whole answer within 0\.1 s"):
-        asker.get(f"{server.address}/t/p/w342/x.jpg")
-    asker.close()
+        client.get(f"{server.address}/t/p/w342/x.jpg")
+    client.close()
 
 
 def test_an_endless_body_is_abandoned(server: TmdbServer) -> None:
     url = server.add_file("/large", b"x" * (2 << 20))
-    asker = HttpClient(HttpOptions(max_bytes=1 << 20))
+    client = HttpClient(HttpOptions(max_bytes=1 << 20))
     with pytest.raises(FetchError, match="expected at most 1 MiB, received more"):
-        asker.get(url)
+        client.get(url)
     assert server.paths() == ["/large"]
     assert len(HttpClient(HttpOptions(max_bytes=2 << 20)).get(url).content) == 2 << 20
-    asker.close()
+    client.close()
 
 
 def test_a_broken_connection_is_replaced(server: TmdbServer) -> None:
-    asker = HttpClient(HttpOptions(n_connections=1, n_retries=0))
+    client = HttpClient(HttpOptions(n_connections=1, n_retries=0))
     for fault in (Fault.TRUNCATED, Fault.OVERLOADED, Fault.RESET, Fault.TOO_MANY):
         server.inject("/t/p/w342/x.jpg", fault)
         with pytest.raises(FetchError):
-            asker.get(f"{server.address}/t/p/w342/x.jpg")
-    assert asker.get(f"{server.address}/t/p/w342/x.jpg").status == 404
-    asker.close()
+            client.get(f"{server.address}/t/p/w342/x.jpg")
+    assert client.get(f"{server.address}/t/p/w342/x.jpg").status == 404
+    client.close()
 
 
 @pytest.mark.parametrize("fault", [Fault.TOO_MANY, Fault.TOO_MANY_DATE, Fault.TOO_MANY_BARE])
 def test_throttling_slows_all_threads(server: TmdbServer, fault: Fault) -> None:
-    asker = HttpClient(HttpOptions(backoff_s=0), limiter=RateLimiter(40))
+    client = HttpClient(HttpOptions(backoff_s=0), limiter=RateLimiter(40))
     server.inject("/t/p/w342/x.jpg", fault)
-    asker.get(f"{server.address}/t/p/w342/x.jpg")
-    assert asker.limiter.rate == pytest.approx(20, abs=2)
-    asker.close()
+    client.get(f"{server.address}/t/p/w342/x.jpg")
+    assert client.limiter.rate == pytest.approx(20, abs=2)
+    client.close()
 
 
 @pytest.mark.parametrize(("retry_after_s", "expected_s"), [(7.0, 7), (1e9, 600)])
@@ -145,18 +145,18 @@ def test_all_threads_pause_for_retry_after(
     monkeypatch.setattr("posters.http._retry_after_s", lambda text: retry_after_s)
     monkeypatch.setattr(RateLimiter, "slow_down", lambda self, permit, pause_s: pauses.append(pause_s))
     server.inject("/t/p/w342/x.jpg", Fault.TOO_MANY, Fault.OVERLOADED)
-    asker = HttpClient(HttpOptions(backoff_s=0))
-    asker.get(f"{server.address}/t/p/w342/x.jpg")
+    client = HttpClient(HttpOptions(backoff_s=0))
+    client.get(f"{server.address}/t/p/w342/x.jpg")
     assert pauses == [expected_s, expected_s]
-    asker.close()
+    client.close()
 
 
 def test_a_proxy_of_the_environment_is_used(server: TmdbServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", server.address)
     monkeypatch.setenv("no_proxy", "")
-    asker = HttpClient(params={"api_key": "secret"})
-    asker.get("http://films.invalid/3/movie/1", {"language": "en-US"})
-    asker.close()
+    client = HttpClient(params={"api_key": "secret"})
+    client.get("http://films.invalid/3/movie/1", {"language": "en-US"})
+    client.close()
     (request,) = server.requests
     assert request.path == "/3/movie/1"
     assert request.query == {"language": "en-US", "api_key": "secret"}

@@ -23,29 +23,29 @@ def export(*lines: str) -> bytes:
 def test_returns_the_ids_that_the_export_lists(tmp_path: Path) -> None:
     path = tmp_path / "movie_ids.json.gz"
     path.write_bytes(export(*LINES))
-    assert read_live_ids(str(path), {949, 950, 951}, nowhere) == {949}
-    assert read_live_ids(str(path), set(), nowhere) == frozenset()
+    assert read_live_ids(str(path), {949, 950, 951}, refuse_download) == {949}
+    assert read_live_ids(str(path), set(), refuse_download) == frozenset()
 
 
 def test_reads_an_unzipped_export_with_blank_lines(tmp_path: Path) -> None:
     path = tmp_path / "movie_ids.json"
     path.write_text("\n".join(["", *LINES, "", ""]))
-    assert read_live_ids(str(path), {949, 950}, nowhere) == {949}
+    assert read_live_ids(str(path), {949, 950}, refuse_download) == {949}
     path.write_bytes(export(LINES[1], "", "  "))
-    assert read_live_ids(str(path), {949, 950}, nowhere) == {949}
+    assert read_live_ids(str(path), {949, 950}, refuse_download) == {949}
 
 
-def nowhere(url: str, what: str) -> bytes:
+def refuse_download(url: str, what: str) -> bytes:
     raise AssertionError(f"{what} from {url}")
 
 
 @pytest.mark.parametrize("source", ["http://[::1", "https://", "http://h:port/x.gz", "HTTP://h:0/x.gz"])
 def test_an_invalid_address_is_reported(source: str) -> None:
     with pytest.raises(DataError, match="expected the address of TMDB's daily export"):
-        read_live_ids(source, {949}, nowhere)
+        read_live_ids(source, {949}, refuse_download)
 
 
-def test_downloads_it_without_the_key(server: TmdbServer, client: TmdbClient) -> None:
+def test_downloads_the_export_without_the_key(server: TmdbServer, client: TmdbClient) -> None:
     url = server.add_file("/p/exports/movie_ids.json.gz", export(*LINES))
     assert read_live_ids(url, {949, 950}, client.download) == {949}
     assert server.requests[0].query == {}
@@ -73,9 +73,9 @@ def test_refuses_an_incomplete_export(tmp_path: Path, content: bytes, message: s
     path = tmp_path / "movie_ids.json.gz"
     path.write_bytes(content)
     with pytest.raises(DataError, match=message):
-        read_live_ids(str(path), {949}, nowhere)
+        read_live_ids(str(path), {949}, refuse_download)
 
 
 def test_a_missing_export_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot read .*none\.gz: No such file"):
-        read_live_ids(str(tmp_path / "none.gz"), {949}, nowhere)
+        read_live_ids(str(tmp_path / "none.gz"), {949}, refuse_download)

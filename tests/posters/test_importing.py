@@ -98,8 +98,8 @@ def test_a_broken_link_is_rejected(folder: Path, store: PosterStore) -> None:
 
 def test_lists_unmatched_files(folder: Path, store: PosterStore) -> None:
     write(folder / "0113277.jpg")
-    strangers = [write(folder / "7777777.jpg"), write(folder / "cover.jpg"), write(folder / "٣.jpg")]
-    assert import_folder(folder, FILMS, store).unmatched == tuple(sorted(strangers))
+    unmatched = [write(folder / "7777777.jpg"), write(folder / "cover.jpg"), write(folder / "٣.jpg")]
+    assert import_folder(folder, FILMS, store).unmatched == tuple(sorted(unmatched))
 
 
 def test_rejects_invalid_posters_and_continues(folder: Path, store: PosterStore) -> None:
@@ -164,9 +164,9 @@ def test_source_files_are_unchanged(folder: Path, store: PosterStore) -> None:
 def test_progress_is_reported(folder: Path, store: PosterStore) -> None:
     write(folder / "0113277.jpg")
     write(folder / "cover.jpg")
-    told: list[tuple[int, int]] = []
-    import_folder(folder, FILMS, store, on_progress=lambda *step: told.append(step))
-    assert told == [(1, 2), (2, 2)]
+    steps: list[tuple[int, int]] = []
+    import_folder(folder, FILMS, store, on_progress=lambda *step: steps.append(step))
+    assert steps == [(1, 2), (2, 2)]
 
 
 def test_a_missing_or_empty_folder_is_reported(folder: Path, store: PosterStore) -> None:
@@ -245,7 +245,7 @@ def test_an_import_repairs_a_damaged_poster(folder: Path, store: PosterStore) ->
     import_folder(folder, FILMS, store)
     poster = store.poster(6)
     assert poster is not None
-    # As long as before, so that only its content tells.
+    # Of the same length, so that only the content differs.
     poster.path.write_bytes(b"x" * len(content))
     assert import_folder(folder, FILMS, store).n_imported == 1
     assert poster.path.read_bytes() == content

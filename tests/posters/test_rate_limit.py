@@ -67,7 +67,7 @@ def test_a_permit_counts_until_a_second_after_its_response(clock: Clock) -> None
     clock.now_s += 0.5
     limiter.acquire()
     clock.now_s += 10.0
-    # Both are on their way still, and may arrive at any moment.
+    # Both requests are still in flight and may arrive at any moment.
     assert limiter._wait_s(clock.now_s) > 0
     limiter.release()
     assert limiter._wait_s(clock.now_s) == 1.0
@@ -86,7 +86,7 @@ def test_a_rate_below_one(clock: Clock) -> None:
         assert limiter._wait_s(clock.now_s) == 0.0
     limiter.slow_down(permit, 0.0)
     assert limiter.rate == 0.125
-    # Slower still, it comes to no standstill either.
+    # Slowed down, it still issues permits.
     for _ in range(3):
         limiter.acquire()
         limiter.release()
@@ -96,7 +96,7 @@ def test_a_rate_below_one(clock: Clock) -> None:
 
 def test_permits_are_spread_evenly(clock: Clock) -> None:
     limiter = RateLimiter(10)
-    # After a silence there is one permit in hand, so that a late thread does not lower the rate.
+    # After an idle time one extra permit is available, so that a late thread does not lower the rate.
     for _ in range(2):
         limiter.acquire()
         limiter.release()
@@ -120,15 +120,15 @@ def test_throttling_halves_the_rate_until_it_recovers(clock: Clock) -> None:
 
 def test_requests_throttled_together_halve_the_rate_once(clock: Clock) -> None:
     limiter = RateLimiter(40)
-    turns = []
+    permits = []
     for _ in range(20):
-        turns.append(limiter.acquire())
+        permits.append(limiter.acquire())
         clock.now_s += 0.1
-    for permit in turns:
+    for permit in permits:
         limiter.slow_down(permit, 0.0)
     assert limiter.rate == 20
     assert limiter.n_slowed == 20
-    for _ in turns:
+    for _ in permits:
         limiter.release()
     clock.now_s += 5.0
     limiter.slow_down(limiter.acquire(), 0.0)

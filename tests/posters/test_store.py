@@ -77,7 +77,7 @@ def test_an_invalid_poster_never_replaces_a_valid_one(store: PosterStore) -> Non
     assert store.states() == {1: State.OK}
 
 
-def test_a_final_answer_without_poster_removes_the_poster(store: PosterStore, tmp_path: Path) -> None:
+def test_marking_a_film_as_without_poster_removes_its_poster(store: PosterStore, tmp_path: Path) -> None:
     for movie_id, state in ((1, State.NO_POSTER), (2, State.NOT_FOUND)):
         store.put(movie_id, draw_poster(movie_id), FETCHED)
         store.mark(movie_id, state, "TMDB says so", FETCHED)
@@ -88,14 +88,14 @@ def test_a_final_answer_without_poster_removes_the_poster(store: PosterStore, tm
 def test_a_replacement_is_written_beside_the_old_poster(store: PosterStore, tmp_path: Path) -> None:
     old = store.put(1, draw_poster(1), FETCHED)
     written = store.write_file(1, draw_poster(2))
-    # Until it is entered, the old one counts, and is as it was.
+    # Until the new file is registered, the old poster is unchanged.
     assert store.poster(1) == old
     assert old.path.read_bytes() == draw_poster(1)
     new = store.register(1, written, FETCHED)
     assert (new.path.name, new.path.read_bytes()) == (f"1-{new.sha256[:8]}.jpg", draw_poster(2))
     store.confirm()
     assert file_names(tmp_path / "posters") == {new.path.name}
-    # The same bytes once more mend the file in its place; others find the plain name free.
+    # The same bytes repair the file in place; other bytes get the plain name, which is free again.
     new.path.write_bytes(b"damaged")
     assert store.put(1, draw_poster(2), FETCHED) == new
     assert store.put(1, draw_poster(3), FETCHED).path.name == "1.jpg"
@@ -120,7 +120,7 @@ def test_unregistered_files_are_removed(store: PosterStore, tmp_path: Path) -> N
     store.write_file(1, draw_poster(2))
     store.mark(2, State.NOT_FOUND, "unknown", FETCHED)
     store.write_file(2, draw_poster(2))
-    # Of film 3 nothing is known: where the database was lost, the posters are all there is.
+    # Film 3 has no row: its file stays, because the database may have been lost.
     store.write_file(3, draw_poster(3))
     (tmp_path / "posters" / "notes.txt").touch()
     with store.writer_lock():
@@ -162,25 +162,25 @@ def test_ok_and_missing_cannot_be_marked(store: PosterStore, state: State) -> No
         store.mark(1, state, "")
 
 
-def put_alike(store: PosterStore, movie_ids: Iterable[int]) -> None:
+def put_same_poster(store: PosterStore, movie_ids: Iterable[int]) -> None:
     for movie_id in movie_ids:
         store.put(movie_id, draw_poster(0), replace(FETCHED, poster_path=f"/{movie_id}.jpg"))
 
 
 def test_a_picture_of_many_films_is_a_placeholder(store: PosterStore, tmp_path: Path) -> None:
     good = store.put(50, draw_poster(50), FETCHED)
-    put_alike(store, range(1, 11))
-    # The same, under the same number or from a user's own folder, is another matter.
+    put_same_poster(store, range(1, 11))
+    # The same poster imported by a user is not a placeholder.
     store.put(20, draw_poster(0), IMPORTED)
     for movie_id in (11, 50):
         with pytest.raises(DataError, match="10 other films got as well: a placeholder"):
-            put_alike(store, [movie_id])
+            put_same_poster(store, [movie_id])
     assert store.states() == {**dict.fromkeys(range(1, 12), State.FAILED), 20: State.OK, 50: State.OK}
     assert store.poster(50) == good
     assert file_names(tmp_path / "posters") == {"20.jpg", "50.jpg"}
-    # It is known again, also by another process.
+    # It is recognized again, also by another process.
     with PosterStore.open(tmp_path / "posters") as again, pytest.raises(DataError, match="a placeholder"):
-        put_alike(again, [1])
+        put_same_poster(again, [1])
     store.put(1, draw_poster(1), FETCHED)
     record = store.record(1)
     assert record is not None
@@ -197,34 +197,34 @@ def test_posters_replaced_by_a_placeholder_are_restored(store: PosterStore, tmp_
     for movie_id in range(1, 13):
         store.put(movie_id, draw_poster(movie_id), FETCHED)
     before, names = posters_of(store), file_names(tmp_path / "posters")
-    put_alike(store, range(1, 11))
-    # One of them has got its own in the meantime, and one TMDB has none of any more.
+    put_same_poster(store, range(1, 11))
+    # Film 1 gets its own poster in the meantime, and TMDB no longer has one of film 2.
     store.put(1, draw_poster(100), FETCHED)
     store.mark(2, State.NO_POSTER, "none", FETCHED)
-    put_alike(store, [11, 13])
+    put_same_poster(store, [11, 13])
     with pytest.raises(DataError, match="a placeholder"):
-        put_alike(store, [12])
+        put_same_poster(store, [12])
     after = posters_of(store)
     assert after.pop(1)[0] == draw_poster(100)
     assert after == {movie_id: poster for movie_id, poster in before.items() if movie_id > 2}
     assert (store.states()[2], store.states()[13]) == (State.NO_POSTER, State.FAILED)
     store.confirm()
     assert file_names(tmp_path / "posters") == names - {"1.jpg", "2.jpg"} | {store.posters()[0].path.name}
-    # No row speaks of it any more, and yet it is known.
+    # It is recognized although no row refers to it.
     with PosterStore.open(tmp_path / "posters") as again, pytest.raises(DataError, match="a placeholder"):
-        put_alike(again, [3])
+        put_same_poster(again, [3])
 
 
-def test_replaced_posters_are_kept_while_in_doubt(store: PosterStore, tmp_path: Path) -> None:
+def test_confirm_keeps_posters_that_a_placeholder_may_have_replaced(store: PosterStore, tmp_path: Path) -> None:
     for movie_id in range(1, 12):
         store.put(movie_id, draw_poster(movie_id), FETCHED)
     before = posters_of(store)
     for first in (1, 6):
         with PosterStore.open(tmp_path / "posters") as once, once.writer_lock():
-            put_alike(once, range(first, first + 5))
+            put_same_poster(once, range(first, first + 5))
             once.confirm()
     with pytest.raises(DataError, match="a placeholder"):
-        put_alike(store, [11])
+        put_same_poster(store, [11])
     assert posters_of(store) == before
 
 
@@ -235,7 +235,7 @@ def test_replaced_posters_are_removed_by_confirm(store: PosterStore, tmp_path: P
         store.put(movie_id, draw_poster(10 + movie_id), FETCHED)
     with store.writer_lock():
         assert len(list((tmp_path / "posters").glob("*.jpg"))) == 4 + 3
-    # What a user imports is meant.
+    # Imported posters count as final.
     store.put(2, draw_poster(22), IMPORTED)
     store.confirm()
     assert file_names(tmp_path / "posters") == {poster.path.name for poster in store.posters()}
@@ -243,10 +243,10 @@ def test_replaced_posters_are_removed_by_confirm(store: PosterStore, tmp_path: P
 
 
 def test_a_poster_written_while_a_placeholder_is_rejected(store: PosterStore) -> None:
-    put_alike(store, range(1, 11))
+    put_same_poster(store, range(1, 11))
     written = store.write_file(5, draw_poster(5))
     with pytest.raises(DataError, match="a placeholder"):
-        put_alike(store, [11])
+        put_same_poster(store, [11])
     assert store.register(5, written, FETCHED).path.read_bytes() == draw_poster(5)
     assert store.states()[5] is State.OK
 
@@ -254,7 +254,7 @@ def test_a_poster_written_while_a_placeholder_is_rejected(store: PosterStore) ->
 def test_films_may_share_a_poster(store: PosterStore) -> None:
     for movie_id in range(1, 30):
         store.put(movie_id, draw_poster(0), FETCHED)
-    put_alike(store, range(30, 39))
+    put_same_poster(store, range(30, 39))
     assert set(store.states().values()) == {State.OK}
 
 
@@ -282,18 +282,18 @@ def test_a_full_database_is_reported(store: PosterStore, tmp_path: Path) -> None
     assert store.records() == []
     assert file_names(tmp_path / "posters") == set()
     connection.execute("PRAGMA max_page_count = 1000000")
-    kept = store.put(1, draw_poster(1), FETCHED)
+    before = store.put(1, draw_poster(1), FETCHED)
     n_pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {n_pages}")
     with store.transaction():
         store.put(1, draw_poster(2), FETCHED)
         with pytest.raises(StoreError, match="free some space"):
             store.put(1, draw_poster(3), replace(FETCHED, poster_path="x" * 100_000))
-    # Whatever SQLite undid: the row and the file are of one poster.
+    # Whatever SQLite rolled back, row and file are of the same poster.
     (poster,) = store.posters()
     assert hashlib.sha256(poster.path.read_bytes()).hexdigest() == poster.sha256
     assert file_names(tmp_path / "posters") == {poster.path.name}
-    assert poster.movie_id == kept.movie_id
+    assert poster.movie_id == before.movie_id
 
 
 def test_refuses_another_version(tmp_path: Path) -> None:
@@ -392,7 +392,7 @@ def test_closing_waits_for_readers(store: PosterStore) -> None:
     with store._database.lock:
         closing = threading.Thread(target=store.close)
         closing.start()
-        # Closed in between, one of these would fail or end the process.
+        # If the store were closed early, one of these reads would fail or end the process.
         for _ in range(1000):
             assert store.poster(1)
     closing.join()
@@ -413,7 +413,7 @@ def test_reading_needs_no_write_permission(store: PosterStore, tmp_path: Path) -
         assert [poster.movie_id for poster in reader.posters()] == [1]
         with pytest.raises(StoreError, match="readonly"):
             reader.mark(2, State.NOT_FOUND, "unknown", FETCHED)
-    # SQLite itself may lay its two files beside the database, where it can.
+    # SQLite may create its two files beside the database.
     after = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert before.items() <= after.items()
 
@@ -436,7 +436,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_a_reader_sees_what_a_killed_writer_had_committed(tmp_path: Path) -> None:
+def test_reader_sees_commits_of_a_killed_writer(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
     with PosterStore.open_to_read(tmp_path) as reader:
         assert reader.states() == dict.fromkeys((1, 2, 3), State.NOT_FOUND)

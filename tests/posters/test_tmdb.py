@@ -97,7 +97,7 @@ def test_a_film_without_a_poster(server: TmdbServer, client: TmdbClient) -> None
 
 
 @pytest.mark.parametrize(
-    ("told", "imdb_id"),
+    ("value", "imdb_id"),
     [
         ("tt0113277", "0113277"),
         ("tt113277", "0113277"),
@@ -107,9 +107,9 @@ def test_a_film_without_a_poster(server: TmdbServer, client: TmdbClient) -> None
         (None, None),
     ],
 )
-def test_a_film_has_its_imdb_id(server: TmdbServer, client: TmdbClient, told: object, imdb_id: str | None) -> None:
+def test_a_film_has_its_imdb_id(server: TmdbServer, client: TmdbClient, value: object, imdb_id: str | None) -> None:
     server.add_film(949)
-    server.change(949, imdb_id=told)
+    server.change(949, imdb_id=value)
     assert client.movie(949) == TmdbFilm(949, "/poster949.jpg", imdb_id)
 
 
@@ -177,9 +177,9 @@ def test_a_refused_key_is_not_retried(server: TmdbServer, client: TmdbClient) ->
     assert len(server.requests) == 1
 
 
-def test_an_unreachable_network_is_reported_at_once(nobody: str) -> None:
+def test_an_unreachable_network_is_reported_at_once(closed_url: str) -> None:
     with (
-        TmdbClient(V3_KEY, nobody, http=HttpOptions(backoff_s=60)) as client,
+        TmdbClient(V3_KEY, closed_url, http=HttpOptions(backoff_s=60)) as client,
         pytest.raises(UnavailableError, match=r"cannot reach 127\.0\.0\.1: no connection; check the network"),
     ):
         client.configuration()
@@ -236,29 +236,31 @@ def test_an_interrupted_client_sends_nothing(server: TmdbServer) -> None:
 def test_an_interrupted_client_retries_nothing(server: TmdbServer) -> None:
     server.inject("/3/movie/949", Fault.SERVER_ERROR, lasting=True)
     with TmdbClient(V3_KEY, server.base_url, http=HttpOptions(backoff_s=60)) as client, ThreadPoolExecutor(1) as pool:
-        asking = pool.submit(client.movie, 949)
+        future = pool.submit(client.movie, 949)
         while not server.requests:
             pass
         client.interrupt()
-        assert isinstance(asking.exception(), InterruptedFetchError)
+        assert isinstance(future.exception(), InterruptedFetchError)
     assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("key", [V3_KEY, V4_TOKEN])
-def test_the_key_is_shown_nowhere(server: TmdbServer, nobody: str, key: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_key_is_shown_nowhere(
+    server: TmdbServer, closed_url: str, key: str, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     faults = [*RETRIED, Fault.HTML, Fault.UNAUTHORIZED, Fault.REDIRECT]
     for tmdb_id, fault in enumerate(faults):
         server.inject(f"/3/movie/{tmdb_id}", fault, lasting=True)
     texts = []
-    for base_url in (server.base_url, nobody):
+    for base_url in (server.base_url, closed_url):
         with TmdbClient(key, base_url, http=HttpOptions(n_retries=1, backoff_s=0)) as client:
             texts.append(repr(client))
             for tmdb_id in range(len(faults)):
                 with pytest.raises(FetchError) as caught:
                     client.movie(tmdb_id)
                 texts += [str(caught.value), *traceback.format_exception(caught.value)]
-                # Not only unprinted: there is no earlier error to be printed by whoever looks for one.
+                # No chained exception that could show the key.
                 assert caught.value.__cause__ is None
                 assert caught.value.__context__ is None
     assert "GET /3/movie" in caplog.text

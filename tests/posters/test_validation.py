@@ -78,7 +78,7 @@ def test_refuses_files_that_are_no_poster(content: bytes, reason: str) -> None:
 
 
 def noise(mode: str, image_format: str, *, around: tuple[float, float], size: tuple[int, int] = (138, 207)) -> bytes:
-    """A picture of noise."""
+    """Encode an image of noise."""
     rng = random.Random(0)
     grains = bytes(round(min(max(rng.gauss(*around), 0), 255)) for _ in range(size[0] * size[1]))
     stream = io.BytesIO()
@@ -96,7 +96,7 @@ def test_refuses_a_single_color_with_noise(mode: str, image_format: str, level: 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP"])
 def test_accepts_a_dark_poster(image_format: str) -> None:
     image = Image.new("RGB", (342, 513), (2, 2, 4))
-    # A line of dark letters, all that there is to see.
+    # Only one line of dark letters is visible.
     ImageDraw.Draw(image).text((120, 400), "THE NIGHT", fill=(60, 0, 0), font_size=24)
     stream = io.BytesIO()
     image.save(stream, image_format)
@@ -108,7 +108,7 @@ def test_accepts_a_poster_of_few_colors(mode: str) -> None:
     image = Image.new("L", (92, 138), 0)
     ImageDraw.Draw(image).rectangle((20, 20, 70, 70), fill=255)
     if mode == "P":
-        # Two colors that lie side by side in the palette.
+        # Two colors that are adjacent in the palette.
         image = image.point(lambda level: level > 0)
         image.putpalette([10, 10, 40, 240, 230, 200])
     stream = io.BytesIO()

@@ -171,7 +171,7 @@ class TmdbServer:
         while self.n_connections:
             time.sleep(0.001)
 
-    # What follows is for the handler.
+    # Used by the request handler.
 
     def count_connection(self, change: int) -> None:
         with self._counting:
@@ -262,7 +262,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._misbehave(fault, request)
 
     def log_message(self, *args: Any) -> None:
-        """Requests are kept in `TmdbServer.requests`, not printed."""
+        """Requests are recorded in `TmdbServer.requests`, not printed."""
 
     def _send(self, status: int, content_type: str, body: bytes, **headers: str) -> None:
         self.send_response(status)
@@ -308,7 +308,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.tmdb.wait_for_stop()
                 self.close_connection = True
             case Fault.HTML:
-                # As a page on a wrong road does, it repeats what it was asked.
+                # Repeats the requested path, as error pages do.
                 self._send(200, "text/html", b"<!DOCTYPE html><p>Log in to see " + self.path.encode())
             case Fault.HTML_AS_IMAGE:
                 self._send(200, "image/jpeg", b"<!DOCTYPE html><p>Log in")

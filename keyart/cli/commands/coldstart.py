@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from catalog.errors import ConfigError, DataError
 from keyart.cli.options import check_one_format, workspace_options
-from keyart.cli.output import print_notes
+from keyart.cli.output import print_csv, print_json, print_notes, table
 
 if TYPE_CHECKING:
     from keyart.cold_start.new_film import NewFilm
     from keyart.results import ColdStartResult
 
 _N_SHOWN = 10
+_COLUMNS = ("poster", "title", "year", "expected_mean", "low", "high", "rank", "user_id", "score")
 
 
 @click.command("coldstart", short_help="Tell of a film that nobody has rated: look-alikes, mean rating, audience.")
@@ -74,9 +72,9 @@ def command(
     print_notes(f"passed over: {message}" for message in broken)
     if as_json:
         for answer in answers:
-            click.echo(json.dumps(answer.to_dict(), ensure_ascii=False))
+            print_json(answer.to_dict())
     elif as_csv:
-        _print_csv(answers)
+        print_csv(_COLUMNS, _csv_rows(answers))
     else:
         click.echo("\n\n".join(_shown(answer, n_users) for answer in answers))
 
@@ -95,8 +93,6 @@ def _films(known: Sequence[str], source: Path, title: str, genres: str, year: in
 
 
 def _shown(answer: ColdStartResult, n_users: int) -> str:
-    from keyart.cli.output import table
-
     parts = [answer.query.label]
     if answer.expected:
         one = answer.expected
@@ -119,14 +115,21 @@ def _shown(answer: ColdStartResult, n_users: int) -> str:
     return "\n".join(parts)
 
 
-def _print_csv(answers: Sequence[ColdStartResult]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["poster", "title", "year", "expected_mean", "low", "high", "rank", "user_id", "score"])
-    for answer in answers:
-        query, expected = answer.query, answer.expected
-        means = (expected.mean, expected.low, expected.high) if expected else (None, None, None)
-        for rank, fan in enumerate(answer.audience, start=1):
-            writer.writerow([query.poster_path, query.title, query.year, *means, rank, fan.user_id, fan.score])
-        if not answer.audience:
+def _csv_rows(results: Sequence[ColdStartResult]) -> Iterator[dict[str, Any]]:
+    for result in results:
+        film: dict[str, Any] = {
+            "poster": result.query.poster_path,
+            "title": result.query.title,
+            "year": result.query.year,
+        }
+        if result.expected:
+            film |= {
+                "expected_mean": result.expected.mean,
+                "low": result.expected.low,
+                "high": result.expected.high,
+            }
+        for rank, fan in enumerate(result.audience, start=1):
+            yield {**film, "rank": rank, "user_id": fan.user_id, "score": fan.score}
+        if not result.audience:
             # Its mean rating is worth a row all the same.
-            writer.writerow([query.poster_path, query.title, query.year, *means, None, None, None])
+            yield film

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,7 +12,8 @@ import click
 from catalog.errors import ConfigError
 from keyart.cli.cold import COLD_OPTIONS, check_options, cold_options, evaluate_cold_start
 from keyart.cli.estimates import cells, estimate, nulled, number
-from keyart.cli.options import check_one_format, set_option, workspace_options
+from keyart.cli.options import check_one_format, csv_option, json_option, set_option, workspace_options
+from keyart.cli.output import print_csv, print_json, table
 
 if TYPE_CHECKING:
     from cf.evaluation.evaluation import Scorecard
@@ -64,8 +63,8 @@ _ESTIMATES = ("rmse", "mae", "recall", "ndcg", "mrr")
 )
 @set_option
 @cold_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@json_option
+@csv_option
 @click.option(
     "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw rating against ranking (.png, .svg, .pdf)."
 )
@@ -133,7 +132,7 @@ def command(
 
 def _print(cards: list[Scorecard], k: int, *, as_json: bool, as_csv: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"k": k, "models": [nulled(card.to_dict()) for card in cards]}))
+        print_json({"k": k, "models": [nulled(card.to_dict()) for card in cards]})
     elif as_csv:
         _print_csv(cards)
     else:
@@ -165,8 +164,6 @@ def _splits(ratings: Ratings, kind: str, share: float, held_out: int | None, fol
 
 
 def _print_table(cards: list[Scorecard], k: int) -> None:
-    from keyart.cli.output import table
-
     measures = ("RMSE", "MAE", "predicted", f"Recall@{k}", f"NDCG@{k}", "MRR", "films", "novelty")
     header = ("model", *measures, "fit", "a user", "memory", "")
     rows = [
@@ -193,12 +190,13 @@ def _print_table(cards: list[Scorecard], k: int) -> None:
 
 
 def _print_csv(cards: list[Scorecard]) -> None:
-    names = ["model", "gives_stars", "predicted"]
-    names += [f"{name}{end}" for name in _ESTIMATES for end in ("", "_low", "_high")]
-    writer = csv.DictWriter(sys.stdout, [*names, *_COSTS, "remark"], lineterminator="\n")
-    writer.writeheader()
-    for card in cards:
-        row: dict[str, Any] = {"model": card.name, "gives_stars": card.gives_stars, "predicted": card.predicted}
-        for name in _ESTIMATES:
-            row |= cells(name, getattr(card, name))
-        writer.writerow({**row, **{name: getattr(card, name) for name in (*_COSTS, "remark")}})
+    columns = ["model", "gives_stars", "predicted"]
+    columns += [f"{name}{end}" for name in _ESTIMATES for end in ("", "_low", "_high")]
+    print_csv([*columns, *_COSTS, "remark"], map(_csv_row, cards))
+
+
+def _csv_row(card: Scorecard) -> dict[str, Any]:
+    row: dict[str, Any] = {"model": card.name, "gives_stars": card.gives_stars, "predicted": card.predicted}
+    for name in _ESTIMATES:
+        row |= cells(name, getattr(card, name))
+    return row | {name: getattr(card, name) for name in (*_COSTS, "remark")}

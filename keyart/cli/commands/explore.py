@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from catalog.errors import ConfigError
-from keyart.cli.options import check_one_format, workspace_options
-from keyart.cli.output import print_notes
+from keyart.cli.options import check_one_format, csv_option, json_option, workspace_options
+from keyart.cli.output import print_csv, print_json, print_notes, table
 
 if TYPE_CHECKING:
     from keyart.recommend.analysis import Topic
@@ -42,8 +39,8 @@ _TOPICS = ("ratings", "best", "most-rated", "genres", "biases", "clusters", "map
 )
 @click.option("--smallest", is_flag=True, help="The smallest biases first.")
 @click.option("--clusters", "n_clusters", default=100, show_default=True, type=click.IntRange(min=1), help="How many.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@json_option
+@csv_option
 @click.option(
     "--sheet", type=click.Path(path_type=Path), metavar="FILE", help="Draw the map with titles (.png, .svg, .pdf)."
 )
@@ -92,11 +89,9 @@ def command(
         print_notes(open_model(workspace, name)[1])
     rows = _rows(workspace, topic, name, choice, sheet)
     if as_json:
-        click.echo(json.dumps({"topic": topic, "results": rows}, ensure_ascii=False))
+        print_json({"topic": topic, "results": rows})
     elif as_csv:
-        writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        print_csv(list(rows[0]) if rows else [], rows)
     elif not sheet:
         _print_table(rows)
     if sheet:
@@ -127,8 +122,6 @@ def _rows(workspace: Any, topic: Topic, name: str, choice: Any, sheet: Path | No
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
-    from keyart.cli.output import table
-
     if not rows:
         click.echo("nothing that has so many ratings; ask for fewer with --min-ratings")
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -17,8 +16,8 @@ import click
 
 from catalog.errors import ConfigError
 from catalog.text import plural
-from keyart.cli.options import workspace_options
-from keyart.cli.output import print_notes
+from keyart.cli.options import json_option, workspace_options
+from keyart.cli.output import print_json, print_notes
 from keyart.workspace.api_keys import REFUSAL
 
 if TYPE_CHECKING:
@@ -136,7 +135,7 @@ def _refuse_key(_context: click.Context, _parameter: click.Parameter, value: str
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be requested; request and change nothing.")
 @click.option("--report", "report_only", is_flag=True, help="Show the states of posters; change nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 @click.option(
     "--api-key",
     "--key",
@@ -193,7 +192,7 @@ def _fetch(workspace: Workspace, options: FetchOptions, as_json: bool) -> int:
             click.echo("keyart: ended before anything was requested; run the same command again", err=True)
             return _exit_code(signals)
     if as_json:
-        click.echo(json.dumps(report.to_dict()))
+        print_json(report.to_dict())
     else:
         _print_report(report)
         click.echo(f"statistics in {report_path(workspace)}")
@@ -248,7 +247,7 @@ def _bar() -> Iterator[Callable[[FetchProgress], None]]:
 
 def _print_status(status: PosterStatus, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(status.to_dict()))
+        print_json(status.to_dict())
         return
     _print_states(status.counts)
     click.echo(f"  {'together':<10} {status.n_films:>7,} films, {status.n_bytes / 1e6:,.1f} MB of posters")
@@ -266,7 +265,7 @@ def _print_plan(n_films: int, rate: float | None, as_json: bool) -> None:
     # Requests go to two hosts at the same time, each at the rate.
     least_s = n_films / rate if rate else 0.0
     if as_json:
-        click.echo(json.dumps({"n_films": n_films, "n_requests": n_requests, "least_s": round(least_s, 1)}))
+        print_json({"n_films": n_films, "n_requests": n_requests, "least_s": round(least_s, 1)})
         return
     click.echo(f"would request {plural(n_films, 'film')}: about {n_requests:,} requests, {_span(least_s)} at least")
 

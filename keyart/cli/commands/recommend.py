@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from catalog.errors import ConfigError
-from keyart.cli.options import Share, check_one_format, workspace_options
-from keyart.cli.output import print_notes
+from keyart.cli.options import Share, check_one_format, csv_option, json_option, workspace_options
+from keyart.cli.output import print_csv, print_json, print_notes, table
 
 if TYPE_CHECKING:
     from keyart.recommend.recommendations import Recommendation
@@ -36,8 +33,8 @@ if TYPE_CHECKING:
     metavar="SHARE",
     help="The share of new films at least; 0 for none.  [default: they take the places they earn]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@json_option
+@csv_option
 @workspace_options
 def command(
     user: int | None,
@@ -66,19 +63,15 @@ def command(
         found = recommend(workspace, name, user or 0, k, fresh)
     print_notes(found.notes)
     if as_json:
-        click.echo(json.dumps(found.to_dict(), ensure_ascii=False))
+        print_json(found.to_dict())
     elif as_csv:
-        names = ["rank", "movie_id", "title", "year", "score", "mean_rating", "n_ratings", "new"]
-        writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(film) for film in found.films)
+        columns = ("rank", "movie_id", "title", "year", "score", "mean_rating", "n_ratings", "new")
+        print_csv(columns, [asdict(film) for film in found.films])
     else:
         _print_table(found)
 
 
 def _print_table(found: Recommendation) -> None:
-    from keyart.cli.output import table
-
     header = ("", "film", "movie_id", "predicted" if found.gives_stars else "score", "average", "ratings")
     rows = [
         (

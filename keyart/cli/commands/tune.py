@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from keyart.cli.options import workspace_options
+from keyart.cli.options import json_option, workspace_options
+from keyart.cli.output import print_json, table
 
 
 @click.command("tune", short_help="Fit how much ratings count beside looks, by how many there are.")
@@ -23,7 +23,7 @@ from keyart.cli.options import workspace_options
     "--films", "n_films", default=200, show_default=True, type=click.IntRange(min=1), help="Films asked of a bucket."
 )
 @click.option("--seed", default=0, show_default=True, type=int, help="Draws what is held out.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 @workspace_options
 def command(model: str, calibration: str, n_films: int, seed: int, as_json: bool, home: Path) -> None:
     """Fit how much ratings count beside looks, and keep it: `keyart similar` uses it from then on.
@@ -32,13 +32,12 @@ def command(model: str, calibration: str, n_films: int, seed: int, as_json: bool
     """
     from catalog.io.progress import bar
     from cf.hybrid.tuning import BUCKETS
-    from keyart.cli.output import table
     from keyart.pipeline.recommenders import tune
 
     report = tune(home, model, calibration=calibration, n_films=n_films, seed=seed, progress=bar)
     tuning = report.tuning
     if as_json:
-        click.echo(json.dumps(report.to_dict()))
+        print_json(report.to_dict())
         return
     blending = tuning.blending
     click.echo(f"1 − alpha = {blending.cf_share:g} · n / (n + {blending.half_support:g}), ratings by {model}")

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
 
+from keyart.results import HIT_COLUMNS
 from keyart.web.body_limits import Uploads
 from keyart.web.errors import PROBLEMS
 from keyart.web.inference import ImageEncoder
@@ -31,7 +32,6 @@ from keyart.web.workers import WorkerPool
 MovieId = Annotated[int, Path(ge=1, lt=2**31, description="A movie_id of MovieLens.", examples=[6])]
 # A query parameter is text, which equals no literal number.
 Width = Annotated[Literal[160, 320, 640], BeforeValidator(int)]
-_COLUMNS = ("rank", "movie_id", "title", "year", "score", "visual", "cf", "alpha", "n_ratings", "same_artwork")
 
 _JPEG = {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}
 _IMAGE_BODY = {
@@ -94,7 +94,7 @@ def _add_files(router: APIRouter, service: FilmService, pools: Pools) -> None:
         "/api/films/{movie_id}/similar.csv",
         summary="Look-alikes as CSV",
         response_class=Response,
-        responses={200: {"content": {"text/csv": {"example": ",".join(_COLUMNS)}}}},
+        responses={200: {"content": {"text/csv": {"example": ",".join(HIT_COLUMNS)}}}},
     )
     async def similar_csv(movie_id: MovieId, query: Annotated[FilmQuery, Query()]) -> Response:
         page = await pools.querying.run(service.similar, movie_id, _checked(query))
@@ -164,7 +164,7 @@ def _checked(query: FilmQuery) -> FilmQuery:
 
 def _as_csv(results: list[Hit]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, HIT_COLUMNS, lineterminator="\n")
     writer.writeheader()
     for hit in results:
         writer.writerow(

@@ -13,8 +13,6 @@ from PIL import Image
 from catalog.errors import NotBuiltError, StoreError
 from posters.store import Poster, PosterStore
 
-WIDTHS = (160, 320, 640)
-"""Pixels; a page asks for one of these."""
 _N_CACHED = 4096
 
 _Draw = Callable[[Path, str, int], bytes]

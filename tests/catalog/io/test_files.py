@@ -35,7 +35,7 @@ CONTENT = st.dictionaries(st.text().filter(lambda name: name not in ("kind", "ve
 
 @pytest.fixture
 def path(tmp_path: Path) -> Iterator[Path]:
-    """A file that says "before"; afterwards nothing else may lie beside it."""
+    """A file with the content "before"; after the test it must be the only one in its folder."""
     path = tmp_path / "folder" / "file.txt"
     write_bytes(path, b"before")
     yield path
@@ -90,7 +90,7 @@ def test_a_full_disk_keeps_the_old_file_and_asks_for_space(
         (errno.EROFS, "check that the folder can be written to"),
     ],
 )
-def test_errors_of_the_system_become_advice(path: Path, number: int, advice: str) -> None:
+def test_system_errors_become_store_errors_with_advice(path: Path, number: int, advice: str) -> None:
     with pytest.raises(StoreError, match=rf"{os.strerror(number)}; {advice}"), atomic_path(path):
         raise OSError(number, os.strerror(number))
 
@@ -101,7 +101,7 @@ def test_a_block_that_writes_nothing_leaves_the_old_file(path: Path) -> None:
     assert path.read_bytes() == b"before"
 
 
-def test_a_folder_in_the_way_is_a_store_error(tmp_path: Path) -> None:
+def test_a_folder_at_the_path_is_a_store_error(tmp_path: Path) -> None:
     (tmp_path / "file.txt" / "inside").mkdir(parents=True)
     with pytest.raises(StoreError, match=r"cannot write .*file\.txt"):
         write_bytes(tmp_path / "file.txt", b"after")
@@ -133,7 +133,7 @@ def test_a_record_of_another_version_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b'{"kind": ', b"\xff\xfe", b"[" * 3], ids=["empty", "cut off", "binary", "open"]
+    "content", [b"", b'{"kind": ', b"\xff\xfe", b"[" * 3], ids=["empty", "truncated", "binary", "open"]
 )
 def test_invalid_json_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "r.json").write_bytes(content)
@@ -173,7 +173,7 @@ def test_a_damaged_database_is_a_data_error(tmp_path: Path) -> None:
 # Reading while another process writes
 
 
-def test_what_fails_is_read_again_if_it_was_replaced_meanwhile() -> None:
+def test_stable_read_is_repeated_after_a_replacement() -> None:
     versions, failures = iter([1, 2, 2, 3, 3]), [DataError("gone"), FileNotFoundError("gone")]
 
     def read() -> str:
@@ -184,7 +184,7 @@ def test_what_fails_is_read_again_if_it_was_replaced_meanwhile() -> None:
     assert read_stable(read, versions.__next__) == "new"
 
 
-def test_what_fails_and_was_not_replaced_is_not_read_again() -> None:
+def test_stable_read_is_not_repeated_without_a_replacement() -> None:
     attempts: list[int] = []
 
     def read() -> None:
@@ -196,7 +196,7 @@ def test_what_fails_and_was_not_replaced_is_not_read_again() -> None:
     assert len(attempts) == 1
 
 
-def test_what_is_replaced_all_the_time_is_given_up() -> None:
+def test_stable_read_gives_up_after_many_replacements() -> None:
     def read() -> None:
         raise DataError("gone")
 

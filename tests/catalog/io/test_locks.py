@@ -30,7 +30,7 @@ def test_a_second_process_is_refused_with_the_id_of_the_first(tmp_path: Path) ->
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(StoreError, match=f"process {holder.pid} is writing into"), exclusive(tmp_path):
             pass
-        # Killed, not asked to leave: the system lets go of the lock.
+        # The operating system releases the lock of a killed process.
         holder.kill()
         holder.wait()
         with exclusive(tmp_path):

@@ -1,4 +1,4 @@
-"""Places on other file systems: a real S3 server on the loopback, and a system that renames."""
+"""Paths on other file systems: a real S3 server on the loopback, and a file system that can rename."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from catalog.io.remote import RemotePath, as_path
 
 @pytest.fixture(params=["s3", "renaming"])
 def remote(request: pytest.FixtureRequest, tmp_path: Path) -> RemotePath:
-    """A folder that is not there yet."""
+    """A folder that does not exist yet."""
     if request.param == "renaming":
         return RemotePath(
             SubTreeFileSystem(str(tmp_path), LocalFileSystem()), "above/folder", "hdfs://host/above/folder"
@@ -52,7 +52,7 @@ def test_files_are_written_read_listed_and_removed(remote: RemotePath) -> None:
     assert [(remote / name).is_file() for name in ("a-1.npy", "a-2.npy", "below")] == [False, True, False]
 
 
-def test_names_are_those_of_a_path(remote: RemotePath) -> None:
+def test_name_parts_equal_those_of_a_path(remote: RemotePath) -> None:
     one = remote / "a-1.tar.gz"
     assert (one.name, one.stem, one.suffix, one.absolute()) == ("a-1.tar.gz", "a-1.tar", ".gz", one)
     assert str(one) == f"{remote.uri}/a-1.tar.gz"
@@ -68,12 +68,12 @@ def test_records_are_checked_for_kind_and_version(remote: RemotePath) -> None:
 
 
 @pytest.mark.parametrize(
-    "look", [RemotePath.read_bytes, RemotePath.stat, RemotePath.unlink, lambda path: read_record(path, "kind", 1)]
+    "use", [RemotePath.read_bytes, RemotePath.stat, RemotePath.unlink, lambda path: read_record(path, "kind", 1)]
 )
-def test_a_missing_file_is_file_not_found_as_with_a_path(remote: RemotePath, look: Callable[[RemotePath], Any]) -> None:
+def test_a_missing_file_is_file_not_found(remote: RemotePath, use: Callable[[RemotePath], Any]) -> None:
     write_bytes(remote / "b", b"")
     with pytest.raises(FileNotFoundError):
-        look(remote / "a")
+        use(remote / "a")
 
 
 def test_a_failed_write_keeps_the_old_file(
@@ -87,17 +87,17 @@ def test_a_failed_write_keeps_the_old_file(
 
 
 @pytest.mark.parametrize(
-    "look",
+    "use",
     [
         # The client asks several times before it gives up.
         lambda path: path.write_bytes(b""),
         lambda path: read_record(path, "kind", 1),
     ],
 )
-def test_an_unreachable_file_system_is_a_store_error(s3: dict[str, Any], look: Callable[[Any], Any]) -> None:
-    nobody = as_path("s3://bucket/f", **{**s3, "endpoint_override": "127.0.0.1:1"}) / "a"
+def test_an_unreachable_file_system_is_a_store_error(s3: dict[str, Any], use: Callable[[Any], Any]) -> None:
+    unreachable = as_path("s3://bucket/f", **{**s3, "endpoint_override": "127.0.0.1:1"}) / "a"
     with pytest.raises(StoreError, match=r"^s3://bucket/f/a cannot be reached: [^\n]*; check address and rights"):
-        look(nobody)
+        use(unreachable)
 
 
 def test_remote_folders_are_not_locked(remote: RemotePath) -> None:
@@ -106,7 +106,7 @@ def test_remote_folders_are_not_locked(remote: RemotePath) -> None:
     assert _names(remote) == ["a"]
 
 
-# What users type
+# Paths that users enter
 
 
 @pytest.mark.parametrize("form", ["{}", "file://{}", "file:{}", "file://localhost{}"])

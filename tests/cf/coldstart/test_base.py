@@ -7,7 +7,7 @@ from cf.coldstart.base import scores_by_rank
 KNOWN = np.array([0.1, 0.9, 0.5, 0.3])
 
 
-def test_a_new_film_takes_its_rank_by_content_among_known_films() -> None:
+def test_new_films_score_by_content_rank_among_known_films() -> None:
     mapped = scores_by_rank(KNOWN, np.array([1.0, 2.0, 3.0, 4.0]), np.array([5.0, 3.5, 2.5, 0.0]))
     np.testing.assert_allclose(mapped, [0.9, 0.5, 0.3, 0.1])
 

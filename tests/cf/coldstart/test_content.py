@@ -12,7 +12,7 @@ def films(genres: Sequence[Sequence[str]], years: Sequence[int | None]) -> FilmC
     return FilmContent(genres, years, np.zeros((len(years), 0), np.float32))
 
 
-def test_genres_and_years_that_are_near_are_alike() -> None:
+def test_encoding_reflects_genre_and_year_proximity() -> None:
     encoding = Encoding.fit(films([["Comedy"], ["Drama", "War"]], [1950, 2000]))
     rows = encoding(films([["Comedy"], ["Comedy"], ["War"], [], ["Comedy"]], [1960, 1962, 1990, None, None]))["facts"]
     products = rows @ rows.T
@@ -21,19 +21,19 @@ def test_genres_and_years_that_are_near_are_alike() -> None:
     assert np.isnan(rows[3]).all()
 
 
-def test_a_year_beyond_those_known_counts_as_the_nearest() -> None:
+def test_year_out_of_range_encodes_as_the_nearest_known_year() -> None:
     encoding = Encoding.fit(films([["Comedy"]] * 2, [1950, 2000]))
     one, other = encoding(films([["Comedy"]] * 2, [2000, 2030]))["years"]
     np.testing.assert_array_equal(one, other)
 
 
-def test_a_genre_that_was_not_there_says_nothing() -> None:
+def test_unknown_genre_is_ignored() -> None:
     rows = Encoding.fit(films([["Comedy"]], [1950]))(films([["Western"], ["Western", "Comedy"]], [None, None]))
     assert np.isnan(rows["genres"][0]).all()
     np.testing.assert_array_equal(rows["genres"][1], [1])
 
 
-def test_films_are_taken_by_place() -> None:
+def test_selects_rows_by_index_or_mask() -> None:
     content = FilmContent([["A"], ["B"], []], [1, None, 3], np.eye(3, dtype=np.float32))
     taken = content.rows([2, 0])
     assert (list(taken.genres), list(taken.years)) == ([[], ["A"]], [3, 1])
@@ -41,13 +41,13 @@ def test_films_are_taken_by_place() -> None:
     assert len(content.rows(np.array([True, False, True]))) == 2
 
 
-def test_content_is_of_one_number_of_films() -> None:
+def test_rejects_content_of_different_lengths() -> None:
     with pytest.raises(ValueError, match="2 genres, 1 years"):
         FilmContent([["A"], ["B"]], [1], np.zeros((2, 1), np.float32))
 
 
 @pytest.mark.parametrize("by_column", [False, True])
-def test_a_standardized_sample_is_of_mean_0_and_length_1(by_column: bool) -> None:
+def test_standardized_rows_have_mean_0_and_mean_length_1(by_column: bool) -> None:
     rows = np.random.default_rng(1).normal(3, [1, 5, 0], (50, 3)).astype(np.float32)
     rows[7, 1] = np.nan
     standardized = Standardization.fit(rows, by_column=by_column)(rows)

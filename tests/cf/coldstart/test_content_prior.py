@@ -9,27 +9,27 @@ from cf.coldstart.content_prior import SOURCES, PriorALS
 from cf.coldstart.prior_evaluation import BUCKETS, evaluate_prior
 from cf.models.als import ALS
 from cf.ratings import RatingMatrix
-from tests.cf.coldstart.world import rated_films
+from tests.cf.coldstart.synthetic import rated_films
 
 
 @pytest.fixture(scope="module")
 def matrix() -> RatingMatrix:
-    """All ratings but those of the first ten films, whose columns are there and empty."""
+    """All ratings except those of the first ten films, whose columns are empty."""
     films = rated_films()
     whole = films.ratings.matrix()
-    kept = sparse.csr_array(whole.values.multiply(np.arange(whole.values.shape[1]) >= 10))
-    kept.eliminate_zeros()
-    return RatingMatrix(whole.user_ids, whole.movie_ids, kept)
+    masked = sparse.csr_array(whole.values.multiply(np.arange(whole.values.shape[1]) >= 10))
+    masked.eliminate_zeros()
+    return RatingMatrix(whole.user_ids, whole.movie_ids, masked)
 
 
-def test_without_content_it_is_als(matrix: RatingMatrix) -> None:
+def test_without_content_equals_als(matrix: RatingMatrix) -> None:
     plain, prior = ALS().fit(matrix), PriorALS(rated_films().content).fit(matrix)
     np.testing.assert_allclose(prior.film_factors_, plain.film_factors_, atol=1e-5)
     np.testing.assert_array_equal(prior.film_biases_, plain.film_biases_)
 
 
 @pytest.mark.parametrize(("source", "share"), [("genres-years", 0.9), ("posters", 0.9), ("both", 0.75)])
-def test_films_without_ratings_are_told_by_their_content(matrix: RatingMatrix, source: str, share: float) -> None:
+def test_content_lowers_the_error_of_unrated_films(matrix: RatingMatrix, source: str, share: float) -> None:
     films = rated_films()
     whole = films.ratings.matrix().values.tocoo()
     cold = whole.col < 10
@@ -41,7 +41,7 @@ def test_films_without_ratings_are_told_by_their_content(matrix: RatingMatrix, s
     assert errors[source] < share * errors["none"]
 
 
-def test_what_films_without_ratings_are_like_teaches_nothing(matrix: RatingMatrix) -> None:
+def test_content_of_unrated_films_does_not_affect_training(matrix: RatingMatrix) -> None:
     content = rated_films().content
     posters = content.posters.copy()
     posters[:10] = 1e6
@@ -52,7 +52,7 @@ def test_what_films_without_ratings_are_like_teaches_nothing(matrix: RatingMatri
     np.testing.assert_array_equal(one.film_biases_[10:], other.film_biases_[10:])
 
 
-def test_a_film_of_which_nothing_is_known_keeps_the_prior_of_als(matrix: RatingMatrix) -> None:
+def test_films_without_content_keep_the_prior_of_als(matrix: RatingMatrix) -> None:
     content = rated_films().content
     nothing = FilmContent([[]] * len(content), [None] * len(content), np.full_like(content.posters, np.nan))
     np.testing.assert_allclose(
@@ -60,7 +60,7 @@ def test_a_film_of_which_nothing_is_known_keeps_the_prior_of_als(matrix: RatingM
     )
 
 
-def test_rmse_is_told_by_support_and_content_helps_where_it_carries_taste() -> None:
+def test_evaluation_reports_rmse_by_support_and_gain_from_content() -> None:
     scores = evaluate_prior(rated_films(density=0.3), seeds=range(2))
     found = {(score.source, score.support): score for score in scores}
     assert len(found) == len(SOURCES) * (len(BUCKETS) + 1)

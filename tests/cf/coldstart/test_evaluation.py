@@ -11,11 +11,11 @@ from cf.coldstart.base import ColdStartModel
 from cf.coldstart.evaluation import ColdStartReport, ColdStartScorecard, evaluate_cold, rank
 from cf.coldstart.holdout import RatedFilms, hold_out
 from cf.coldstart.ridge import ContentRidge, GenresAndYears, PostersOnly
-from tests.cf.coldstart.world import rated_films
+from tests.cf.coldstart.synthetic import rated_films
 
 
 class Blind(ColdStartModel):
-    """Draws factors, whatever the content: what a model is worth that does not look."""
+    """A chance-level baseline that draws factors at random, whatever the content."""
 
     name = "blind"
     uses = frozenset()
@@ -53,14 +53,14 @@ def cards(report: ColdStartReport, kind: str) -> dict[str, ColdStartScorecard]:
 
 
 @pytest.mark.parametrize("kind", ["cold", "all"])
-def test_who_looks_finds_taste_and_who_does_not_is_as_good_as_chance(report: ColdStartReport, kind: str) -> None:
+def test_content_models_beat_chance_and_random_factors_do_not(report: ColdStartReport, kind: str) -> None:
     found = cards(report, kind)
     assert found["blind"].auc.value == pytest.approx(0.5, abs=0.06)
     for name in ("posters", "genres-years"):
         assert found[name].auc.low > 0.6
 
 
-def test_who_looks_at_all_finds_more_than_who_looks_at_a_part(report: ColdStartReport) -> None:
+def test_all_content_beats_posters_or_genres_alone(report: ColdStartReport) -> None:
     found = cards(report, "cold")
     assert found["content"].auc.low > max(found["posters"].auc.value, found["genres-years"].auc.value)
 
@@ -77,13 +77,13 @@ def test_gains_are_paired_and_in_percent_of_the_baseline(report: ColdStartReport
     assert np.mean(content.ndcg_by_seed) == pytest.approx(content.ndcg.value, abs=0.02)
 
 
-def test_nothing_leaks_and_every_draw_is_told(report: ColdStartReport) -> None:
+def test_reports_every_draw_and_no_leaks(report: ColdStartReport) -> None:
     assert [draw.seed for draw in report.draws] == [0, 1, 2]
     assert {(draw.n_hidden, draw.n_cold, draw.n_leaks) for draw in report.draws} == {(24, 12, 0)}
     assert json.loads(json.dumps(report.to_dict()))["draws"][0]["n_hidden"] == 24
 
 
-def test_what_copies_the_artwork_of_a_warm_film_is_left_out_of_the_distinct_figures(films: RatedFilms) -> None:
+def test_distinct_ndcg_excludes_copies_of_warm_artwork(films: RatedFilms) -> None:
     holdout = hold_out(films)
     artwork = films.artwork.copy()
     artwork[holdout.cold[:6]] = artwork[holdout.warm[0]]
@@ -97,24 +97,24 @@ def test_what_copies_the_artwork_of_a_warm_film_is_left_out_of_the_distinct_figu
     assert card.ndcg_distinct.value != card.ndcg.value
 
 
-def test_the_halves_give_figures_of_their_own(films: RatedFilms) -> None:
+def test_test_and_validation_halves_give_different_results(films: RatedFilms) -> None:
     models = {"genres-years": GenresAndYears}
     test, validation = (evaluate_cold(models, films, seeds=[0], on=on) for on in ("test", "validation"))  # type: ignore[arg-type]
     assert (test.on, validation.on) == ("test", "validation")
     assert test.cards[0].auc != validation.cards[0].auc
 
 
-def test_the_baseline_has_to_be_there(films: RatedFilms) -> None:
+def test_requires_the_baseline_model(films: RatedFilms) -> None:
     with pytest.raises(ValueError, match="genres-years"):
         evaluate_cold({"content": ContentRidge}, films)
 
 
-def test_rankings_are_measured_by_hand() -> None:
+def test_rank_matches_hand_computed_measures() -> None:
     scores = np.array([[4, 3, 2, 1, 9], [1, 1, 1, 1, 9], [np.nan, 2, 1, 1, 0], [1, 2, 3, 4, 5]], np.float32)
     relevant = np.array([[0, 1, 0, 0, 0], [1, 0, 0, 0, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 0]], bool)
     excluded = np.array([[0, 0, 0, 0, 1], [0, 0, 0, 0, 1], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]], bool)
     ranked = rank(scores, relevant, excluded)
-    # The last user wanted nothing; ties count half for the AUC and stand in order of their ids in the list.
+    # The last user has no relevant film; ties count half in the AUC and are listed in ascending id.
     assert ranked.users.tolist() == [0, 1, 2]
     auc, recall, ndcg = ranked.measures
     np.testing.assert_allclose(auc, [2 / 3, 1 / 2, 0])
@@ -122,16 +122,16 @@ def test_rankings_are_measured_by_hand() -> None:
     np.testing.assert_allclose(ndcg, [1 / np.log2(3), 1, 1 / np.log2(6)])
 
 
-def test_the_auc_is_the_share_of_pairs_in_order() -> None:
+def test_auc_is_the_share_of_ordered_pairs() -> None:
     rng = np.random.default_rng(0)
     scores = rng.integers(0, 6, (20, 15)).astype(np.float32)
     kinds = rng.integers(0, 3, scores.shape)
     ranked = rank(scores, kinds == 1, kinds == 2)
-    for place, user in enumerate(ranked.users):
+    for row, user in enumerate(ranked.users):
         wanted, others = (scores[user, kinds[user] == kind][:, None] for kind in (1, 0))
         pairs = (wanted > others.T) + (wanted == others.T) / 2
-        assert ranked.measures[0, place] == pytest.approx(pairs.mean())
+        assert ranked.measures[0, row] == pytest.approx(pairs.mean())
 
 
-def test_who_rated_all_candidates_or_none_is_not_measured() -> None:
+def test_rank_skips_users_who_rated_all_or_no_candidates() -> None:
     assert not len(rank(np.ones((2, 3)), np.array([[1, 1, 1], [0, 0, 0]], bool)).users)

@@ -6,7 +6,7 @@ import pytest
 from catalog.errors import ConfigError
 from cf.coldstart.few_shot import FewShotCurve, crossover, few_shot
 from cf.coldstart.ridge import ContentRidge, GenresAndYears
-from tests.cf.coldstart.world import rated_films
+from tests.cf.coldstart.synthetic import rated_films
 
 STEPS = (0, 1, 2, 5, 10)
 
@@ -16,7 +16,7 @@ def curve() -> FewShotCurve:
     return few_shot(("genres-years", GenresAndYears), rated_films(), seeds=range(3), steps=STEPS)
 
 
-def test_ratings_overtake_content_that_tells_only_half(curve: FewShotCurve) -> None:
+def test_ratings_overtake_partial_content(curve: FewShotCurve) -> None:
     ratings = [estimate.value for estimate in curve.ratings]
     assert np.isnan(ratings[0])
     assert ratings[1] < ratings[-1]
@@ -25,13 +25,13 @@ def test_ratings_overtake_content_that_tells_only_half(curve: FewShotCurve) -> N
     assert ratings[-1] > curve.content[-1].value
 
 
-def test_content_alone_is_one_level_and_both_begin_there(curve: FewShotCurve) -> None:
+def test_content_curve_is_flat_and_the_mixed_curve_starts_on_it(curve: FewShotCurve) -> None:
     assert len(set(curve.content)) == 1
     assert curve.mixed[0] == curve.content[0]
     assert curve.mixed[-1].value > curve.content[0].value
 
 
-def test_only_films_with_ratings_enough_are_asked_about() -> None:
+def test_includes_only_films_with_enough_ratings() -> None:
     films = rated_films()
     curves = [few_shot(("c", ContentRidge), films, seeds=[0], steps=(0, last)) for last in (5, 20)]
     assert curves[0].n_films >= curves[1].n_films > 1
@@ -47,13 +47,13 @@ def test_the_same_seeds_give_the_same_curve(curve: FewShotCurve) -> None:
 @pytest.mark.parametrize(
     ("ratings", "expected"),
     [
-        ([np.nan, 0.1, 0.3, 0.5], 4.0),  # half way between 2 and 8, on a scale of logarithms
+        ([np.nan, 0.1, 0.3, 0.5], 4.0),  # half way between 2 and 8 on a logarithmic scale
         ([np.nan, 0.5, 0.6, 0.7], 1.0),
         ([np.nan, 0.1, 0.2, 0.3], None),
         ([np.nan, 0.5, 0.3, 0.5], 4.0),  # a first lead that is lost again does not count
         ([np.nan, 0.5, 0.5, 0.4], None),
     ],
 )
-def test_the_crossover_lies_where_the_lines_cross(ratings: list[float], expected: float | None) -> None:
+def test_crossover_interpolates_the_first_lasting_lead(ratings: list[float], expected: float | None) -> None:
     found = crossover((0, 1, 2, 8), [0.4] * 4, ratings)
     assert found == (None if expected is None else pytest.approx(expected))

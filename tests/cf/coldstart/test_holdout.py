@@ -9,7 +9,7 @@ from catalog.errors import ConfigError, NotBuiltError
 from cf.coldstart.holdout import RatedFilms, hold_out
 from cf.coldstart.ridge import ContentRidge
 from cf.ratings import Ratings
-from tests.cf.coldstart.world import N_FILMS, rated_films
+from tests.cf.coldstart.synthetic import N_FILMS, rated_films
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def without_posters(films: RatedFilms, rows: slice) -> RatedFilms:
 
 
 @pytest.mark.parametrize("on", ["test", "validation"])
-def test_no_rating_of_a_hidden_film_is_learned_from(films: RatedFilms, on: str) -> None:
+def test_training_set_has_no_ratings_of_hidden_films(films: RatedFilms, on: str) -> None:
     holdout = hold_out(films, 3, on)  # type: ignore[arg-type]
     assert (holdout.draw.n_hidden, holdout.draw.n_cold) == (24, 12)
     assert not set(holdout.train.movie_ids) & set(films.movie_ids[holdout.cold])
@@ -33,7 +33,7 @@ def test_no_rating_of_a_hidden_film_is_learned_from(films: RatedFilms, on: str) 
     np.testing.assert_array_equal(films.movie_ids[holdout.warm], holdout.train.movie_ids)
 
 
-def test_what_is_held_out_is_what_the_users_gave_these_films(films: RatedFilms) -> None:
+def test_held_out_matrix_has_the_ratings_of_cold_films(films: RatedFilms) -> None:
     holdout = hold_out(films)
     ratings = films.ratings
     given = {
@@ -46,7 +46,7 @@ def test_what_is_held_out_is_what_the_users_gave_these_films(films: RatedFilms) 
     assert dict(zip(zip(users, cold, strict=True), cells.data, strict=True)) == given
 
 
-def test_the_halves_are_apart_and_hidden_from_the_same_fit(films: RatedFilms) -> None:
+def test_test_and_validation_films_are_disjoint_and_share_a_training_set(films: RatedFilms) -> None:
     test, validation = hold_out(films, 1), hold_out(films, 1, "validation")
     assert not set(test.cold) & set(validation.cold)
     np.testing.assert_array_equal(test.warm, validation.warm)
@@ -59,7 +59,7 @@ def test_only_films_with_posters_are_hidden(films: RatedFilms) -> None:
     assert holdout.draw.n_hidden == 12
 
 
-def test_what_hidden_films_are_like_changes_nothing_that_is_learned(films: RatedFilms) -> None:
+def test_content_of_hidden_films_does_not_affect_training(films: RatedFilms) -> None:
     holdout = hold_out(films)
     hidden = np.setdiff1d(np.arange(N_FILMS), holdout.warm)
     posters = films.content.posters.copy()
@@ -69,15 +69,15 @@ def test_what_hidden_films_are_like_changes_nothing_that_is_learned(films: Rated
         genres[row], years[row] = ["Absurd"], 99999
     absurd = replace(films.content, genres=genres, years=years, posters=posters)
     other = hold_out(replace(films, content=absurd))
-    asked = films.content.rows(holdout.cold)
+    cold_content = films.content.rows(holdout.cold)
     one, two = (
-        ContentRidge(n_factors=8).fit(split.train, content.rows(split.warm)).preferences(asked)
+        ContentRidge(n_factors=8).fit(split.train, content.rows(split.warm)).preferences(cold_content)
         for split, content in ((holdout, films.content), (other, absurd))
     )
     np.testing.assert_array_equal(one, two)
 
 
-def test_films_with_the_artwork_of_a_warm_one_are_counted(films: RatedFilms) -> None:
+def test_counts_cold_films_that_copy_warm_artwork(films: RatedFilms) -> None:
     holdout = hold_out(films)
     artwork = films.artwork.copy()
     artwork[holdout.cold[:3]] = artwork[holdout.warm[:3]]
@@ -87,20 +87,20 @@ def test_films_with_the_artwork_of_a_warm_one_are_counted(films: RatedFilms) -> 
     assert again.draw.n_copies == 3
 
 
-def test_users_who_rated_hidden_films_alone_are_passed_over(films: RatedFilms) -> None:
+def test_skips_users_who_rated_only_hidden_films(films: RatedFilms) -> None:
     ratings, cold = films.ratings, films.movie_ids[hold_out(films).cold]
-    with_stranger = Ratings(
+    with_extra_user = Ratings(
         np.append(ratings.user_ids, np.int32(9999)),
         np.append(ratings.movie_ids, cold[0]),
         np.append(ratings.values, np.float32(4)),
         np.append(ratings.timestamps, np.int64(0)),
     )
-    holdout = hold_out(replace(films, ratings=with_stranger))
+    holdout = hold_out(replace(films, ratings=with_extra_user))
     assert holdout.draw.n_strangers == 1
     assert 9999 not in holdout.train.user_ids
 
 
-def test_too_little_is_said(films: RatedFilms) -> None:
+def test_rejects_too_few_films_posters_or_ratings(films: RatedFilms) -> None:
     with pytest.raises(ConfigError, match=r"20 films or more .* received 5"):
         hold_out(without_posters(films, slice(5, None)))
     with pytest.raises(NotBuiltError, match="keyart extract"):

@@ -1,4 +1,4 @@
-"""What every model of the cold start must keep, run against all of them."""
+"""The contract of cold-start models, run against every registered one."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from cf.coldstart.content import FilmContent
 from cf.coldstart.evaluation import rank
 from cf.coldstart.registry import COLD_START_MODELS, make_cold_start
 from cf.ratings import RatingMatrix
-from tests.cf.coldstart.world import N_FILMS, N_USERS, rated_films
+from tests.cf.coldstart.synthetic import N_FILMS, N_USERS, rated_films
 
 N_COLD = 30
-FLOORS = ("mean-factor", "random")
-LOOKING = [name for name in COLD_START_MODELS if name not in FLOORS]
+BASELINES = ("mean-factor", "random")
+CONTENT_MODELS = [name for name in COLD_START_MODELS if name not in BASELINES]
 
 FILMS = rated_films()
 MATRIX = FILMS.ratings.matrix()
@@ -39,32 +39,28 @@ def auc(preferences: npt.NDArray[np.floating]) -> float:
 
 
 @pytest.mark.parametrize("name", COLD_START_MODELS)
-class TestColdModel:
-    """The contract."""
-
-    def test_preferences_are_of_every_user_and_film(self, fitted: dict[str, ColdStartModel], name: str) -> None:
+class TestColdStartModel:
+    def test_preferences_cover_every_user_and_film(self, fitted: dict[str, ColdStartModel], name: str) -> None:
         preferences = fitted[name].preferences(COLD)
         assert preferences.shape == (N_USERS, N_COLD)
         assert preferences.dtype == np.float32
         assert np.isfinite(preferences).all()
         np.testing.assert_array_equal(fitted[name].user_ids_, TRAIN.user_ids)
 
-    def test_fitted_again_it_learns_the_same_and_changes_no_input(
-        self, fitted: dict[str, ColdStartModel], name: str
-    ) -> None:
+    def test_fit_is_repeatable_and_leaves_input_unchanged(self, fitted: dict[str, ColdStartModel], name: str) -> None:
         posters, values = WARM.posters.copy(), TRAIN.values.copy()
         again = make_cold_start(name).fit(TRAIN, WARM)
         np.testing.assert_allclose(again.preferences(COLD), fitted[name].preferences(COLD), rtol=1e-3, atol=1e-3)
         np.testing.assert_array_equal(WARM.posters, posters)
         np.testing.assert_array_equal(TRAIN.values.toarray(), values.toarray())
 
-    def test_a_batch_is_answered_as_one_by_one(self, fitted: dict[str, ColdStartModel], name: str) -> None:
+    def test_batch_equals_single_films(self, fitted: dict[str, ColdStartModel], name: str) -> None:
         singles = [fitted[name].preferences(COLD.rows([film])) for film in range(5)]
         np.testing.assert_allclose(
             fitted[name].preferences(COLD.rows(slice(5))), np.hstack(singles), rtol=1e-3, atol=1e-3
         )
 
-    def test_films_without_ratings_teach_nothing(self, name: str) -> None:
+    def test_content_of_unrated_films_does_not_affect_training(self, name: str) -> None:
         silent = RatingMatrix(
             TRAIN.user_ids, MATRIX.movie_ids, sparse.csr_array(sparse.hstack([NOTHING, TRAIN.values]))
         )
@@ -75,16 +71,16 @@ class TestColdModel:
         one, other = (make_cold_start(name).fit(silent, films).preferences(COLD) for films in (FILMS.content, absurd))
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
 
-    def test_no_ratings_yet_are_as_none_given(self, fitted: dict[str, ColdStartModel], name: str) -> None:
+    def test_empty_ratings_equal_no_ratings(self, fitted: dict[str, ColdStartModel], name: str) -> None:
         np.testing.assert_allclose(
             fitted[name].preferences(COLD, NOTHING), fitted[name].preferences(COLD), rtol=1e-3, atol=1e-3
         )
 
-    def test_what_is_not_known_of_a_film_is_no_obstacle(self, fitted: dict[str, ColdStartModel], name: str) -> None:
+    def test_accepts_films_without_content(self, fitted: dict[str, ColdStartModel], name: str) -> None:
         unknown = FilmContent([()] * 2, [None] * 2, np.full((2, COLD.posters.shape[1]), np.nan, np.float32))
         assert np.isfinite(fitted[name].preferences(unknown)).all()
 
-    def test_without_ratings_nobody_prefers_anything(self, name: str) -> None:
+    def test_fit_on_no_ratings_gives_nan_preferences(self, name: str) -> None:
         nothing = RatingMatrix(
             np.arange(3, dtype=np.int32), MATRIX.movie_ids, sparse.csr_array((3, N_FILMS), dtype=np.float32)
         )
@@ -92,34 +88,34 @@ class TestColdModel:
         assert preferences.shape == (3, N_COLD)
         assert np.isnan(preferences).all()
 
-    def test_content_of_other_films_than_the_ratings_is_a_mistake(self, name: str) -> None:
+    def test_fit_rejects_content_of_another_number_of_films(self, name: str) -> None:
         with pytest.raises(ValueError, match="expected content of 90 films"):
             make_cold_start(name).fit(TRAIN, COLD)
 
-    def test_it_says_what_it_looks_at(self, name: str) -> None:
+    def test_declares_the_content_it_uses(self, name: str) -> None:
         assert make_cold_start(name).uses <= {"posters", "genres", "years"}
-        assert bool(make_cold_start(name).uses) == (name in LOOKING)
+        assert bool(make_cold_start(name).uses) == (name in CONTENT_MODELS)
         assert COLD_START_MODELS[name].summary
 
 
-@pytest.mark.parametrize("name", LOOKING)
-def test_who_looks_finds_whom_new_films_suit(fitted: dict[str, ColdStartModel], name: str) -> None:
+@pytest.mark.parametrize("name", CONTENT_MODELS)
+def test_content_models_rank_users_of_new_films_above_chance(fitted: dict[str, ColdStartModel], name: str) -> None:
     assert auc(fitted[name].preferences(COLD)) > 0.62
 
 
-@pytest.mark.parametrize("name", FLOORS)
-def test_who_does_not_look_does_not_find_them(fitted: dict[str, ColdStartModel], name: str) -> None:
+@pytest.mark.parametrize("name", BASELINES)
+def test_baselines_rank_users_of_new_films_at_chance(fitted: dict[str, ColdStartModel], name: str) -> None:
     assert 0.4 < auc(fitted[name].preferences(COLD)) < 0.6
 
 
 @pytest.mark.parametrize("name", [name for name in COLD_START_MODELS if name != "random"])
-def test_the_ratings_that_a_film_has_by_now_count(fitted: dict[str, ColdStartModel], name: str) -> None:
+def test_first_ratings_improve_preferences(fitted: dict[str, ColdStartModel], name: str) -> None:
     seen = fitted[name].preferences(COLD, HELD_OUT)
     assert auc(seen) > auc(fitted[name].preferences(COLD))
 
 
-@pytest.mark.parametrize("name", LOOKING)
-def test_what_a_model_does_not_look_at_does_not_matter_to_it(fitted: dict[str, ColdStartModel], name: str) -> None:
+@pytest.mark.parametrize("name", CONTENT_MODELS)
+def test_only_declared_content_changes_preferences(fitted: dict[str, ColdStartModel], name: str) -> None:
     model, known = fitted[name], fitted[name].preferences(COLD)
     other = {
         "posters": replace(COLD, posters=-COLD.posters),
@@ -130,7 +126,7 @@ def test_what_a_model_does_not_look_at_does_not_matter_to_it(fitted: dict[str, C
         assert same == (kind not in model.uses)
 
 
-def test_an_unknown_model_is_said_with_what_there_is() -> None:
+def test_unknown_model_error_suggests_names() -> None:
     with pytest.raises(ConfigError, match="did you mean ridge-als"):
         make_cold_start("ridge-asl")
     with pytest.raises(ConfigError, match="aligned-ease"):

@@ -18,8 +18,8 @@ N_USERS, N_FILMS, N_NEW = 60, 200, 40
 GENRES = ("Comedy", "Drama")
 
 
-def world(seed: int = 0) -> tuple[RatingMatrix, FilmContent, npt.NDArray[np.bool_]]:
-    """Users of even place rate what is of the first genre, the others the rest; those with loud posters get 5 stars."""
+def genre_films(seed: int = 0) -> tuple[RatingMatrix, FilmContent, npt.NDArray[np.bool_]]:
+    """Even users rate films of the first genre, odd users the others; films with loud posters get 5 stars."""
     rng = np.random.default_rng(seed)
     genre, loud = rng.integers(0, 2, N_FILMS), rng.integers(0, 2, N_FILMS)
     liked = np.arange(N_USERS)[:, None] % 2 == genre
@@ -36,19 +36,19 @@ def warm(ratings: RatingMatrix) -> RatingMatrix:
 
 @pytest.fixture(scope="module")
 def model() -> ContentRidge:
-    ratings, content, _ = world()
+    ratings, content, _ = genre_films()
     return ContentRidge(SOURCES, n_factors=8).fit(warm(ratings), content.rows(slice(N_NEW, None)))
 
 
-def test_films_without_ratings_go_to_the_users_whom_they_suit(model: ContentRidge) -> None:
-    _, content, liked = world()
+def test_unrated_films_suit_users_who_like_their_genre(model: ContentRidge) -> None:
+    _, content, liked = genre_films()
     preferences = model.preferences(content.rows(slice(N_NEW)))
     assert preferences.shape == (N_USERS, N_NEW)
     np.testing.assert_array_equal(preferences > 0, liked[:, :N_NEW])
 
 
-def test_the_audience_is_who_likes_the_film_better_than_the_average_one(model: ContentRidge) -> None:
-    _, content, liked = world()
+def test_audience_is_users_with_positive_preference_sorted(model: ContentRidge) -> None:
+    _, content, liked = genre_films()
     for film, audience in enumerate(model.audience(content.rows(slice(3)))):
         assert set(audience.ids - 101) == set(np.flatnonzero(liked[:, film]))
         assert (audience.scores > 0).all()
@@ -56,8 +56,8 @@ def test_the_audience_is_who_likes_the_film_better_than_the_average_one(model: C
     assert [len(audience.ids) for audience in model.audience(content.rows(slice(3)), k=7)] == [7, 7, 7]
 
 
-def test_the_poster_tells_the_mean_rating_that_the_facts_do_not(model: ContentRidge) -> None:
-    ratings, content, _ = world()
+def test_posters_predict_the_mean_rating(model: ContentRidge) -> None:
+    ratings, content, _ = genre_films()
     expected = model.expected_means(content.rows(slice(N_NEW)))
     totals = np.asarray(ratings.values[:, :N_NEW].sum(axis=0))
     means = totals / np.bincount(ratings.values.indices, minlength=N_FILMS)[:N_NEW]
@@ -68,14 +68,14 @@ def test_the_poster_tells_the_mean_rating_that_the_facts_do_not(model: ContentRi
     assert ((expected.low <= means + 1e-6) & (means <= expected.high + 1e-6)).mean() >= 0.9
 
 
-def test_a_batch_gives_what_its_films_give_one_by_one(model: ContentRidge) -> None:
-    _, content, _ = world()
+def test_batch_equals_single_films(model: ContentRidge) -> None:
+    _, content, _ = genre_films()
     singles = [model.preferences(content.rows([film])) for film in range(N_NEW)]
     np.testing.assert_allclose(model.preferences(content.rows(slice(N_NEW))), np.hstack(singles), rtol=1e-4, atol=1e-5)
 
 
-def test_saved_and_opened_it_answers_as_before(model: ContentRidge, tmp_path: Path) -> None:
-    _, content, _ = world()
+def test_save_and_open_round_trip(model: ContentRidge, tmp_path: Path) -> None:
+    _, content, _ = genre_films()
     model.save(tmp_path)
     opened = ContentRidge.open(tmp_path)
     new = content.rows(slice(N_NEW))
@@ -84,19 +84,19 @@ def test_saved_and_opened_it_answers_as_before(model: ContentRidge, tmp_path: Pa
     assert (opened.sources, opened.n_factors) == (model.sources, model.n_factors)
 
 
-def test_nothing_saved_is_said(tmp_path: Path) -> None:
+def test_opening_an_empty_folder_is_not_built(tmp_path: Path) -> None:
     with pytest.raises(NotBuiltError, match="cold-start"):
         ContentRidge.open(tmp_path)
 
 
-def test_fitted_twice_it_is_the_same() -> None:
-    ratings, content, _ = world()
+def test_fit_is_repeatable() -> None:
+    ratings, content, _ = genre_films()
     first, second = (ContentRidge(SOURCES, n_factors=8).fit(ratings, content) for _ in range(2))
     np.testing.assert_array_equal(first.preferences(content), second.preferences(content))
 
 
-def test_what_a_film_without_ratings_looks_like_teaches_nothing() -> None:
-    ratings, content, _ = world()
+def test_content_of_unrated_films_does_not_affect_training() -> None:
+    ratings, content, _ = genre_films()
     posters = content.posters.copy()
     posters[:N_NEW] = 1e6
     odd = [("Musical",)] * N_NEW
@@ -108,14 +108,14 @@ def test_what_a_film_without_ratings_looks_like_teaches_nothing() -> None:
     np.testing.assert_array_equal(one.preferences(content), other.preferences(content))
 
 
-def test_a_film_without_a_poster_is_told_by_its_facts(model: ContentRidge) -> None:
-    _, content, liked = world()
+def test_film_without_poster_is_predicted_from_its_facts(model: ContentRidge) -> None:
+    _, content, liked = genre_films()
     new = replace(content.rows(slice(N_NEW)), posters=np.full((N_NEW, 6), np.nan, np.float32))
     np.testing.assert_array_equal(model.preferences(new) > 0, liked[:, :N_NEW])
 
 
-def test_the_more_ratings_a_film_has_the_less_its_content_counts() -> None:
-    ratings, content, liked = world()
+def test_ratings_outweigh_misleading_content() -> None:
+    ratings, content, liked = genre_films()
     fitted = ContentRidge(SOURCES, n_factors=8, half_support=0.1).fit(warm(ratings), content.rows(slice(N_NEW, None)))
     misleading = replace(
         content.rows(slice(N_NEW)), genres=[(GENRES[kind == (GENRES[0],)],) for kind in content.genres[:N_NEW]]
@@ -127,15 +127,15 @@ def test_the_more_ratings_a_film_has_the_less_its_content_counts() -> None:
     assert ((unrated > 0) == liked[:, :N_NEW]).mean() < 0.1
 
 
-def test_a_new_user_stands_where_the_same_ratings_stood(model: ContentRidge) -> None:
-    ratings, _, _ = world()
-    placed = model.user_factors(warm(ratings).values)
-    np.testing.assert_allclose(placed, model.user_factors_, atol=1e-4)
+def test_user_factors_of_training_ratings_equal_the_fitted_ones(model: ContentRidge) -> None:
+    ratings, _, _ = genre_films()
+    folded_in = model.user_factors(warm(ratings).values)
+    np.testing.assert_allclose(folded_in, model.user_factors_, atol=1e-4)
     assert not model.user_factors(sparse.csr_array((1, N_FILMS - N_NEW), dtype=np.float32)).any()
 
 
-def test_without_ratings_it_knows_nobody() -> None:
-    _, content, _ = world()
+def test_fit_on_no_ratings_gives_no_audience() -> None:
+    _, content, _ = genre_films()
     ids = np.arange(1, N_FILMS + 1, dtype=np.int32)
     nothing = RatingMatrix(np.arange(3, dtype=np.int32), ids, sparse.csr_array((3, N_FILMS), dtype=np.float32))
     silent = ContentRidge(SOURCES).fit(nothing, content)
@@ -143,8 +143,8 @@ def test_without_ratings_it_knows_nobody() -> None:
     assert np.isfinite(silent.expected_means(content.rows(slice(2))).values).all()
 
 
-def test_content_that_does_not_fit_is_refused(model: ContentRidge) -> None:
-    ratings, content, _ = world()
+def test_rejects_content_or_ratings_of_other_shapes(model: ContentRidge) -> None:
+    ratings, content, _ = genre_films()
     with pytest.raises(ValueError, match="6 columns, received 5"):
         model.preferences(replace(content, posters=content.posters[:, :5]))
     with pytest.raises(ValueError, match="200 films"):
@@ -161,8 +161,8 @@ def test_a_damaged_record_is_a_data_error(model: ContentRidge, tmp_path: Path) -
         ContentRidge.open(tmp_path)
 
 
-def test_how_loud_a_poster_is_counts_only_until_films_are_brought_to_one_length() -> None:
-    ratings, content, _ = world()
+def test_poster_scale_matters_only_without_row_normalization() -> None:
+    ratings, content, _ = genre_films()
     posters = content.posters - content.posters[N_NEW:].mean(axis=0)
     louder = replace(content, posters=np.vstack([posters[:N_NEW] * 3, posters[N_NEW:]]))
     quiet = replace(content, posters=posters)

@@ -19,7 +19,7 @@ from tests.contracts import random_stars, ratings_of
 
 
 class Oracle(Recommender):
-    """Knows the stars of all films from the beginning, and gives them multiplied and shifted."""
+    """Returns the true stars, scaled and shifted."""
 
     name = "oracle"
 
@@ -49,7 +49,7 @@ def split(stars: list[list[float]]) -> Split:
     return by_user(ratings_of(stars), 4)
 
 
-def test_an_oracle_makes_no_mistake_and_ranks_all_it_knows_first(stars: list[list[float]], split: Split) -> None:
+def test_oracle_has_no_error_and_a_perfect_ranking(stars: list[list[float]], split: Split) -> None:
     (card,) = evaluate({"oracle": lambda: Oracle(stars)}, [split])
     assert card.rmse.value == card.mae.value == 0
     assert card.predicted == 1
@@ -57,7 +57,7 @@ def test_an_oracle_makes_no_mistake_and_ranks_all_it_knows_first(stars: list[lis
     assert card.recall.value == card.ndcg.value == card.mrr.value == 1
 
 
-def test_scores_that_are_no_stars_are_brought_onto_stars(stars: list[list[float]], split: Split) -> None:
+def test_preference_scores_are_calibrated_to_stars(stars: list[list[float]], split: Split) -> None:
     (card,) = evaluate({"preferring": lambda: Preferring(stars, slope=-20.0, level=7.0)}, [split])
     assert card.rmse.value == pytest.approx(0, abs=1e-4)
     assert not card.gives_stars
@@ -69,7 +69,7 @@ def test_predictions_are_clipped_to_the_scale(stars: list[list[float]], split: S
     assert set(predicted) == {5.0}
 
 
-def test_what_a_model_does_not_know_is_the_baselines() -> None:
+def test_unknown_ids_are_predicted_by_the_baseline() -> None:
     train = ratings_of([[5, 4, 0], [3, 2, 0], [4, 0, 1]])
     test = Ratings(
         np.array([101, 101, 999, 999], np.int32),
@@ -84,11 +84,11 @@ def test_what_a_model_does_not_know_is_the_baselines() -> None:
     np.testing.assert_allclose(stars[1:], [mean + user, mean + film, mean], rtol=1e-6)
 
 
-def test_folds_are_taken_together(stars: list[list[float]]) -> None:
+def test_errors_are_pooled_over_folds(stars: list[list[float]]) -> None:
     ratings = ratings_of(stars)
-    told: list[tuple[str, str]] = []
+    fits: list[tuple[str, str]] = []
     (card,) = evaluate(
-        {"baseline": Baseline}, k_fold(ratings, 3), on_fit=lambda model, split: told.append((model, split))
+        {"baseline": Baseline}, k_fold(ratings, 3), on_fit=lambda model, split: fits.append((model, split))
     )
     squares = []
     for fold in k_fold(ratings, 3):
@@ -96,34 +96,34 @@ def test_folds_are_taken_together(stars: list[list[float]]) -> None:
         squares.extend((predicted - fold.test.values) ** 2)
     assert card.rmse.value == pytest.approx(np.sqrt(np.mean(squares)))
     assert card.rmse.low < card.rmse.value < card.rmse.high
-    assert [model for model, _ in told] == ["baseline"] * 3
+    assert [model for model, _ in fits] == ["baseline"] * 3
 
 
-def test_a_user_of_several_folds_is_drawn_with_all_of_them(stars: list[list[float]]) -> None:
+def test_bootstrap_draws_a_user_with_all_folds(stars: list[list[float]]) -> None:
     ratings = ratings_of(stars)
     (fold,) = evaluate({"baseline": Baseline}, [by_user(ratings, 4)])
     (thrice,) = evaluate({"baseline": Baseline}, [by_user(ratings, 4)] * 3)
-    # The same ranking again tells nothing more of the users.
+    # Repeating a ranking adds no information about its users.
     assert dataclasses.astuple(thrice.ndcg) == pytest.approx(dataclasses.astuple(fold.ndcg))
     assert dataclasses.astuple(thrice.mrr) == pytest.approx(dataclasses.astuple(fold.mrr))
 
 
-def test_rankings_in_blocks_are_the_same(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_block_size_does_not_change_rankings(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     (whole,) = evaluate({"baseline": Baseline}, [split])
     monkeypatch.setattr(evaluation, "BLOCK_CELLS", 90)
     (blocks,) = evaluate({"baseline": Baseline}, [split])
     assert (blocks.recall, blocks.ndcg, blocks.mrr) == (whole.recall, whole.ndcg, whole.mrr)
 
 
-def test_only_films_liked_well_enough_count(stars: list[list[float]], split: Split) -> None:
+def test_only_ratings_from_the_threshold_are_relevant(stars: list[list[float]], split: Split) -> None:
     (card,) = evaluate({"oracle": lambda: Oracle(stars)}, [split], relevant_from=4.5, k=4)
-    # Four were held out of each user, so the first four hold all that they liked, at the head.
+    # Four films of each user are held out, so the top four contain all relevant ones, first.
     assert card.recall.value == card.ndcg.value == card.mrr.value == 1
 
 
-def test_good_ratings_with_a_bad_ranking_are_remarked_upon(stars: list[list[float]], split: Split) -> None:
+def test_remarks_on_ratings_and_rankings_of_unequal_quality(stars: list[list[float]], split: Split) -> None:
     class Bold(Oracle):
-        """Rates without a mistake and hides what it likes, which costs it no star of its RMSE."""
+        """Predicts all stars correctly but ranks films in reverse."""
 
         def _score(self, users: Rows) -> Scores:
             return -super()._score(users)
@@ -132,7 +132,7 @@ def test_good_ratings_with_a_bad_ranking_are_remarked_upon(stars: list[list[floa
             return np.array(self.stars)[users, films]
 
     class Crude(Preferring):
-        """Ranks without a mistake; its scores have next to nothing to do with stars."""
+        """Ranks correctly; its predictions are unrelated to the stars."""
 
         def _predict(self, users: Rows, films: Rows) -> Scores:
             return ((users * 7 + films * 13) % 11).astype(float)
@@ -155,7 +155,7 @@ def test_costs_are_measured(split: Split) -> None:
     assert card.memory_mb >= 0
 
 
-def test_a_scorecard_is_plain_values(split: Split) -> None:
+def test_scorecard_converts_to_plain_values(split: Split) -> None:
     (card,) = evaluate({"most-rated": MostRated}, [split])
     assert set(card.to_dict()["rmse"]) == {"value", "low", "high"}
     assert card.to_dict()["name"] == "most-rated"

@@ -34,14 +34,14 @@ def rows(ratings: Ratings) -> list[tuple[float, ...]]:
 
 
 @pytest.mark.parametrize("split", SPLITS.values(), ids=SPLITS.keys())
-def test_every_rating_is_in_one_of_the_two(ratings: Ratings, split: Callable[[Ratings, int], Split]) -> None:
+def test_every_rating_is_in_train_or_test(ratings: Ratings, split: Callable[[Ratings, int], Split]) -> None:
     split = split(ratings, 1)
     assert sorted(rows(split.train) + rows(split.test)) == rows(ratings)
     assert len(split.test)
 
 
 @pytest.mark.parametrize("split", SPLITS.values(), ids=SPLITS.keys())
-def test_a_seed_gives_a_split(ratings: Ratings, split: Callable[[Ratings, int], Split]) -> None:
+def test_seed_determines_the_split(ratings: Ratings, split: Callable[[Ratings, int], Split]) -> None:
     assert rows(split(ratings, 1).test) == rows(split(ratings, 1).test)
     assert rows(split(ratings, 1).test) != rows(split(ratings, 2).test)
 
@@ -53,7 +53,7 @@ def test_a_stratified_split_keeps_the_stars_in_proportion(ratings: Ratings) -> N
         assert n_test == round(n_all / 4)
 
 
-def test_so_many_of_each_user_are_held_out(ratings: Ratings) -> None:
+def test_holds_out_a_count_or_share_of_each_user(ratings: Ratings) -> None:
     _, n_held_out = np.unique(by_user(ratings, 3).test.user_ids, return_counts=True)
     assert set(n_held_out) == {3}
     _, n_ratings = np.unique(ratings.user_ids, return_counts=True)
@@ -61,7 +61,7 @@ def test_so_many_of_each_user_are_held_out(ratings: Ratings) -> None:
     np.testing.assert_array_equal(n_held_out, np.round(0.25 * n_ratings))
 
 
-def test_a_user_of_too_few_ratings_keeps_one() -> None:
+def test_users_with_few_ratings_keep_one() -> None:
     ratings = ratings_of([[1, 2, 3], [5, 0, 0]])
     for held_out in (10, 0.9):
         train, test = (part.user_ids.tolist() for part in (by_user(ratings, held_out).train, by_user(ratings, 2).test))
@@ -69,7 +69,7 @@ def test_a_user_of_too_few_ratings_keeps_one() -> None:
         assert test == [101, 101]
 
 
-def test_the_latest_are_held_out_and_no_second_is_split(ratings: Ratings) -> None:
+def test_latest_ratings_are_held_out_and_equal_timestamps_stay_together(ratings: Ratings) -> None:
     split = by_time(ratings, 0.25)
     assert split.train.timestamps.max() < split.test.timestamps.min()
     assert len(split.test) == pytest.approx(len(ratings) / 4, rel=0.05)
@@ -82,18 +82,18 @@ def test_each_rating_is_tested_in_one_fold(ratings: Ratings) -> None:
     assert max(sizes) - min(sizes) <= 1
 
 
-def test_a_cold_film_has_no_rating_to_learn_from(ratings: Ratings) -> None:
+def test_cold_films_have_no_training_ratings(ratings: Ratings) -> None:
     split = item_cold(ratings, 0.25)
     assert not np.intersect1d(split.train.movie_ids, split.test.movie_ids).size
     assert len(np.unique(split.test.movie_ids)) == 10
 
 
-def test_only_films_of_a_list_go_cold(ratings: Ratings) -> None:
+def test_cold_films_are_drawn_from_a_given_list(ratings: Ratings) -> None:
     split = item_cold(ratings, 0.5, of_films=[11, 12, 13, 14, 999])
     assert len(set(split.test.movie_ids.tolist()) & {11, 12, 13, 14}) == len(set(split.test.movie_ids.tolist())) == 2
 
 
-def test_a_given_split_is_read(shared: Path) -> None:
+def test_reads_a_published_split(shared: Path) -> None:
     split = read_split(shared / "data/ml-100k/u1.base", shared / "data/ml-100k/u1.test")
     assert (len(split.train), len(split.test)) == (80_000, 20_000)
 
@@ -119,7 +119,7 @@ def test_ratings_without_times_cannot_be_split_by_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ask", "message"),
+    ("make_split", "message"),
     [
         (lambda ratings: random_split(ratings, 1.0), "a share between 0 and 1, received 1"),
         (lambda ratings: by_user(ratings, 0), "a share between 0 and 1, received 0"),
@@ -131,13 +131,13 @@ def test_ratings_without_times_cannot_be_split_by_time() -> None:
     ],
 )
 def test_ratings_that_cannot_be_split_are_refused(
-    ratings: Ratings, ask: Callable[[Ratings], Split], message: str
+    ratings: Ratings, make_split: Callable[[Ratings], Split], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        ask(ratings)
+        make_split(ratings)
 
 
-def test_every_entry_has_a_rank_of_its_own_in_its_group() -> None:
+def test_ranks_are_unique_within_groups() -> None:
     groups = np.array([3, 1, 3, 3, 1, 7])
     ranks, sizes = ranks_in_groups(groups, seed=4)
     assert sizes.tolist() == [3, 2, 3, 3, 2, 1]

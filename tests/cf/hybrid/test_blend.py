@@ -18,7 +18,7 @@ def _measure(values: dict[int, float]) -> ScoredIds:
 
 
 def similarities(min_size: int = 0, values: st.SearchStrategy[float] = VALUES) -> st.SearchStrategy[ScoredIds]:
-    """Draw what a measure knows of some of the films 1 to 40."""
+    """Draw one side's similarities to some of the films 1 to 40."""
     return st.dictionaries(st.integers(1, 40), values, min_size=min_size, max_size=40).map(_measure)
 
 
@@ -27,7 +27,7 @@ def _blend(visual: ScoredIds, cf: ScoredIds, alpha: object) -> Blend:
 
 
 def _of(side: ScoredIds, movie_ids: np.ndarray) -> np.ndarray:
-    """Give one measure's values of some films, NaN where it knows nothing."""
+    """One side's scores of some films, NaN where unknown."""
     known = dict(zip(side.ids.tolist(), side.scores.tolist(), strict=True))
     return np.array([known.get(movie_id, np.nan) for movie_id in movie_ids.tolist()], np.float64)
 
@@ -39,16 +39,16 @@ def _nearest_first(side: ScoredIds) -> list[int]:
 # The share
 
 
-def test_a_film_without_ratings_is_judged_by_looks_alone() -> None:
+def test_film_without_ratings_uses_visual_similarity_alone() -> None:
     assert visual_share(0) == 1
 
 
-def test_the_share_of_cf_is_half_of_its_most_at_the_half_support() -> None:
+def test_cf_share_is_half_its_maximum_at_half_support() -> None:
     assert visual_share(20, cf_share=0.5, half_support=20) == 0.75
 
 
 @given(st.lists(st.integers(0, 10**7), min_size=1), st.floats(0, 1), st.floats(0.1, 1000))
-def test_the_visual_share_never_grows_with_support_and_leaves_cf_no_more_than_its_share(
+def test_visual_share_falls_with_support_and_stays_within_bounds(
     support: list[int], cf_share: float, half_support: float
 ) -> None:
     alphas = visual_share(sorted(support), cf_share, half_support)
@@ -61,9 +61,7 @@ def test_the_visual_share_never_grows_with_support_and_leaves_cf_no_more_than_it
 
 
 @given(similarities(1), similarities(1), SHARES)
-def test_a_score_is_the_weighted_sum_where_both_sides_know_something(
-    visual: ScoredIds, cf: ScoredIds, alpha: float
-) -> None:
+def test_score_is_the_weighted_sum_where_both_sides_are_known(visual: ScoredIds, cf: ScoredIds, alpha: float) -> None:
     found = _blend(visual, cf, alpha)
     both = ~np.isnan(found.visual) & ~np.isnan(found.cf)
     expected = alpha * found.visual[both] + (1 - alpha) * found.cf[both]
@@ -71,7 +69,7 @@ def test_a_score_is_the_weighted_sum_where_both_sides_know_something(
 
 
 @given(similarities(1), similarities(1), st.randoms(use_true_random=False))
-def test_every_candidate_may_have_a_share_of_its_own(visual: ScoredIds, cf: ScoredIds, random) -> None:  # type: ignore[no-untyped-def]
+def test_each_candidate_can_have_its_own_alpha(visual: ScoredIds, cf: ScoredIds, random) -> None:  # type: ignore[no-untyped-def]
     candidates = candidate_ids(visual, cf)
     alphas = np.array([random.random() for _ in candidates])
     found = blend(visual, cf, alphas, candidates)
@@ -82,9 +80,7 @@ def test_every_candidate_may_have_a_share_of_its_own(visual: ScoredIds, cf: Scor
 
 
 @given(similarities(), similarities(), SHARES)
-def test_the_visual_side_is_shown_as_it_is_and_the_unknown_stays_unknown(
-    visual: ScoredIds, cf: ScoredIds, alpha: float
-) -> None:
+def test_visual_scores_are_unchanged_and_unknown_ones_stay_nan(visual: ScoredIds, cf: ScoredIds, alpha: float) -> None:
     found = _blend(visual, cf, alpha)
     np.testing.assert_array_equal(found.visual, _of(visual, found.movie_ids))
     np.testing.assert_array_equal(np.isnan(found.cf), np.isnan(_of(cf, found.movie_ids)))
@@ -92,9 +88,7 @@ def test_the_visual_side_is_shown_as_it_is_and_the_unknown_stays_unknown(
 
 
 @given(similarities(1), similarities(1), st.floats(0.01, 0.99))
-def test_every_candidate_of_which_something_counts_is_ranked_once(
-    visual: ScoredIds, cf: ScoredIds, alpha: float
-) -> None:
+def test_every_candidate_is_ranked_once(visual: ScoredIds, cf: ScoredIds, alpha: float) -> None:
     assert sorted(_blend(visual, cf, alpha).movie_ids.tolist()) == candidate_ids(visual, cf).tolist()
 
 
@@ -103,25 +97,25 @@ def test_scores_descend(visual: ScoredIds, cf: ScoredIds, alpha: float) -> None:
     assert (np.diff(_blend(visual, cf, alpha).scores) <= 0).all()
 
 
-# The ends
+# Extremes
 
 
 @given(similarities(), similarities())
-def test_an_alpha_of_1_ranks_by_looks_alone(visual: ScoredIds, cf: ScoredIds) -> None:
+def test_alpha_1_ranks_by_visual_similarity_alone(visual: ScoredIds, cf: ScoredIds) -> None:
     found = _blend(visual, cf, 1.0)
     assert found.movie_ids.tolist() == _nearest_first(visual)
     np.testing.assert_array_equal(found.scores, found.visual)
 
 
 @given(similarities(), similarities())
-def test_an_alpha_of_0_ranks_by_ratings_alone(visual: ScoredIds, cf: ScoredIds) -> None:
+def test_alpha_0_ranks_by_cf_alone(visual: ScoredIds, cf: ScoredIds) -> None:
     found = _blend(visual, cf, 0.0)
     assert found.movie_ids.tolist() == _nearest_first(cf)
     np.testing.assert_array_equal(found.scores, found.cf)
 
 
 @given(similarities(), SHARES)
-def test_without_ratings_looks_rank_alone(visual: ScoredIds, alpha: float) -> None:
+def test_without_cf_ranks_by_visual_similarity_alone(visual: ScoredIds, alpha: float) -> None:
     assume(alpha > 1e-6)
     found = _blend(visual, ScoredIds.empty(), alpha)
     assert np.isnan(found.cf).all()
@@ -130,37 +124,37 @@ def test_without_ratings_looks_rank_alone(visual: ScoredIds, alpha: float) -> No
 
 
 @given(similarities(), st.floats(0, 0.999))
-def test_without_posters_ratings_rank_alone_on_their_own_scale(cf: ScoredIds, alpha: float) -> None:
+def test_without_posters_ranks_by_uncalibrated_cf_alone(cf: ScoredIds, alpha: float) -> None:
     found = _blend(ScoredIds.empty(), cf, alpha)
     assert found.movie_ids.tolist() == _nearest_first(cf)
     np.testing.assert_array_equal(found.cf, _of(cf, found.movie_ids))
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
-def test_nothing_known_ranks_nothing(alpha: float) -> None:
+def test_blend_of_no_similarities_is_empty(alpha: float) -> None:
     assert len(_blend(ScoredIds.empty(), ScoredIds.empty(), alpha).movie_ids) == 0
 
 
-def test_a_film_known_only_by_a_side_that_does_not_count_is_left_out() -> None:
+def test_films_known_only_to_a_side_of_weight_0_are_left_out() -> None:
     visual, cf = _measure({1: 0.5, 2: 0.4}), _measure({2: 0.1, 3: 0.2})
     assert _blend(visual, cf, 1.0).movie_ids.tolist() == [1, 2]
     assert _blend(visual, cf, 0.0).movie_ids.tolist() == [3, 2]
 
 
-# What is not known
+# Unknown similarities
 
 
-def test_an_unknown_rating_is_neither_for_nor_against() -> None:
-    # All looks are equal; film 1 is liked, film 3 is liked least of three, of the others nothing is known.
+def test_unknown_cf_is_imputed_neutrally() -> None:
+    # CF knows film 1 alone.
     looks = {1: 0.9, 2: 0.8, 3: 0.7, 4: 0.6, 5: 0.5, 6: 0.4}
     found = _blend(_measure(looks), _measure({1: 0.3}), 0.0001)
     assert found.movie_ids[0] == 1
     unknown = np.isnan(found.cf)
-    # Nearly all of the score of an unknown film is the mean of what film 1 left over, and not 0.
+    # The score of an unknown film is nearly the mean of the remaining visual scores, not 0.
     np.testing.assert_allclose(found.scores[unknown], np.mean([0.8, 0.7, 0.6, 0.5, 0.4]), atol=1e-3)
 
 
-def test_an_unknown_look_is_neither_for_nor_against() -> None:
+def test_unknown_visual_similarity_is_imputed_neutrally() -> None:
     looks = {movie_id: -0.5 - movie_id / 100 for movie_id in range(1, 11)}
     found = _blend(_measure(looks), _measure({20: 0.3}), 0.9999)
     score = found.scores[found.movie_ids == 20][0]
@@ -168,7 +162,7 @@ def test_an_unknown_look_is_neither_for_nor_against() -> None:
 
 
 @given(similarities(1), similarities(1), SHARES)
-def test_scores_stay_within_the_scale_of_looks(visual: ScoredIds, cf: ScoredIds, alpha: float) -> None:
+def test_scores_stay_within_the_visual_range(visual: ScoredIds, cf: ScoredIds, alpha: float) -> None:
     found = _blend(visual, cf, alpha)
     assert (found.scores >= visual.scores.min() - 1e-9).all()
     assert (found.scores <= visual.scores.max() + 1e-9).all()
@@ -178,7 +172,7 @@ def test_scores_stay_within_the_scale_of_looks(visual: ScoredIds, cf: ScoredIds,
 
 
 @given(similarities(1), similarities(1))
-def test_calibrated_ratings_stay_within_the_scale_of_looks(visual: ScoredIds, cf: ScoredIds) -> None:
+def test_calibrated_cf_stays_within_the_visual_range(visual: ScoredIds, cf: ScoredIds) -> None:
     calibrated = _blend(visual, cf, 0.0).cf
     assert (calibrated >= visual.scores.min() - 1e-9).all()
     assert (calibrated <= visual.scores.max() + 1e-9).all()
@@ -194,15 +188,15 @@ def test_calibration_keeps_order_and_ties(visual: ScoredIds, cf: ScoredIds) -> N
         assert len(set(found.cf[raw == value].tolist())) == 1
 
 
-def test_the_nearest_by_ratings_receives_the_cosine_of_the_nearest_by_looks() -> None:
+def test_calibration_maps_cf_ranks_onto_visual_scores() -> None:
     visual = _measure({1: 0.9, 2: 0.5, 3: 0.1})
     found = _blend(visual, _measure({1: 0.001, 2: 0.002, 3: 0.003}), 0.0)
     assert (found.movie_ids.tolist(), found.cf.tolist()) == ([3, 2, 1], [0.9, 0.5, 0.1])
 
 
 @given(similarities(1), similarities(1), SHARES, st.floats(0.001, 1000))
-def test_the_unit_of_ratings_does_not_matter(visual: ScoredIds, cf: ScoredIds, alpha: float, unit: float) -> None:
-    # Whole numbers: no two of them become one when they are multiplied.
+def test_scale_of_cf_does_not_matter(visual: ScoredIds, cf: ScoredIds, alpha: float, unit: float) -> None:
+    # Integers, so that scaling makes no two values equal.
     whole = ScoredIds(cf.ids, np.round(cf.scores * 100))
     one, other = (_blend(visual, ScoredIds(cf.ids, whole.scores * factor), alpha) for factor in (1.0, unit))
     np.testing.assert_array_equal(one.movie_ids, other.movie_ids)
@@ -210,7 +204,7 @@ def test_the_unit_of_ratings_does_not_matter(visual: ScoredIds, cf: ScoredIds, a
 
 
 @given(similarities(1), similarities(1), SHARES, st.sampled_from(Calibration))
-def test_every_calibration_keeps_order_ranks_all_and_leaves_the_unknown_unknown(
+def test_every_calibration_keeps_order_and_unknown_values(
     visual: ScoredIds, cf: ScoredIds, alpha: float, calibration: Calibration
 ) -> None:
     candidates = candidate_ids(visual, cf)
@@ -224,10 +218,8 @@ def test_every_calibration_keeps_order_ranks_all_and_leaves_the_unknown_unknown(
 
 
 @given(similarities(2), similarities(1), st.sampled_from(Calibration))
-def test_who_is_known_to_be_liked_alike_is_never_behind_who_is_not_known(
-    visual: ScoredIds, cf: ScoredIds, calibration: Calibration
-) -> None:
-    # All look alike, so that only the ratings tell.
+def test_known_cf_never_ranks_behind_unknown_cf(visual: ScoredIds, cf: ScoredIds, calibration: Calibration) -> None:
+    # Equal visual scores, so that CF alone decides.
     alike = ScoredIds(visual.ids, np.full(len(visual), 0.5))
     found = blend(alike, cf, 0.5, candidate_ids(alike, cf), calibration)
     known = ~np.isnan(found.cf) & ~np.isnan(found.visual)
@@ -236,7 +228,7 @@ def test_who_is_known_to_be_liked_alike_is_never_behind_who_is_not_known(
         assert found.scores[known].min() >= found.scores[unknown].max() - 1e-9
 
 
-def test_calibrations_by_hand() -> None:
+def test_calibrations_match_hand_computed_values() -> None:
     visual, cf = _measure({1: 0.9, 2: 0.5, 3: 0.1}), _measure({1: 10.0, 2: 20.0, 3: 60.0})
     candidates = candidate_ids(visual, cf)
 
@@ -258,17 +250,17 @@ def test_reciprocal_ranks_are_added() -> None:
     np.testing.assert_allclose(found.scores[0], 0.5 / 62 + 0.5 / 61)
 
 
-def test_a_blending_gives_the_share_of_its_numbers() -> None:
+def test_blending_alphas_follow_its_parameters() -> None:
     assert Blending(0.8, 10).alphas([0, 10]).tolist() == [1, 0.6]
 
 
-def test_the_rarer_film_decides_where_liking_is_known_and_the_one_asked_about_where_it_is_not() -> None:
+def test_support_of_a_pair_is_the_smaller_count_or_the_querys_if_unknown() -> None:
     is_known = np.array([True, True, False, False])
     assert n_ratings_of_pairs(20, np.array([5, 100, 0, 100]), is_known).tolist() == [5, 20, 20, 20]
     assert n_ratings_of_pairs(0, np.array([5, 100, 0, 100]), is_known).tolist() == [0, 0, 0, 0]
 
 
-def test_a_film_of_looks_alone_does_not_pass_one_that_is_liked_alike_and_looks_the_same() -> None:
+def test_film_without_cf_ranks_behind_an_equal_film_with_cf() -> None:
     visual, cf = _measure({1: 0.8, 2: 0.8, 3: 0.1, 4: 0.2}), _measure({1: 0.5, 3: 0.1})
     candidates = candidate_ids(visual, cf)
     support = n_ratings_of_pairs(100, np.array([3, 0, 50, 0]), np.isin(candidates, cf.ids))
@@ -279,13 +271,13 @@ def test_a_film_of_looks_alone_does_not_pass_one_that_is_liked_alike_and_looks_t
 # Ties
 
 
-def test_equal_scores_stand_in_ascending_movie_id() -> None:
+def test_ties_are_in_ascending_movie_id() -> None:
     visual, cf = _measure({9: 0.5, 3: 0.5, 7: 0.5}), _measure({7: 0.1, 9: 0.1, 3: 0.1})
     for alpha in (0.0, 0.5, 1.0):
         assert _blend(visual, cf, alpha).movie_ids.tolist() == [3, 7, 9]
 
 
-def test_a_scale_shorter_than_the_list_keeps_the_order_of_ratings() -> None:
+def test_calibration_with_fewer_visual_scores_keeps_cf_order() -> None:
     visual, cf = _measure({1: 0.9, 2: 0.1}), _measure({movie_id: movie_id / 100 for movie_id in range(10, 20)})
     assert _blend(visual, cf, 0.0).movie_ids.tolist() == list(range(19, 9, -1))
 

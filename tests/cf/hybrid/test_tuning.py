@@ -15,14 +15,14 @@ def measure(values: list[float], first_id: int = 1) -> ScoredIds:
     return ScoredIds(np.arange(first_id, first_id + len(values)), np.array(values, float))
 
 
-# By looks films 1 to 5 are nearest, by ratings films 11 to 15.
-LOOKS = measure([*np.linspace(1, 0.9, 5), *[0.1] * 10])
-LIKED = measure(np.linspace(1, 0.9, 5).tolist(), 11)
-LOOKS_ARE_RIGHT, RATINGS_ARE_RIGHT = measure([3, 2, 1, 1, 1]), measure([3, 2, 1, 1, 1], 11)
+# Films 1 to 5 are nearest visually, films 11 to 15 by CF.
+VISUAL = measure([*np.linspace(1, 0.9, 5), *[0.1] * 10])
+CF = measure(np.linspace(1, 0.9, 5).tolist(), 11)
+VISUAL_GAINS, CF_GAINS = measure([3, 2, 1, 1, 1]), measure([3, 2, 1, 1, 1], 11)
 
 
 def query(n_ratings: int, gains: ScoredIds) -> Query:
-    return Query(n_ratings, LOOKS, LIKED, np.full(15, 1000), gains)
+    return Query(n_ratings, VISUAL, CF, np.full(15, 1000), gains)
 
 
 def test_co_likes_are_counted() -> None:
@@ -31,8 +31,8 @@ def test_co_likes_are_counted() -> None:
     assert counts.toarray().tolist() == [[0, 2, 1], [2, 0, 0], [1, 0, 0]]
 
 
-def test_ratings_count_where_they_predict() -> None:
-    tuned = tune([query(50, RATINGS_ARE_RIGHT)] * 3)
+def test_cf_gets_weight_where_it_predicts() -> None:
+    tuned = tune([query(50, CF_GAINS)] * 3)
     (bucket,) = tuned.buckets
     assert (bucket.least, bucket.n_films) == (20, 3)
     assert bucket.cf == bucket.blended == 1
@@ -40,14 +40,14 @@ def test_ratings_count_where_they_predict() -> None:
     assert float(tuned.blending.alphas(50)) < 0.5
 
 
-def test_ratings_do_not_count_where_looks_predict() -> None:
-    tuned = tune([query(50, LOOKS_ARE_RIGHT)])
+def test_cf_gets_no_weight_where_visual_similarity_predicts() -> None:
+    tuned = tune([query(50, VISUAL_GAINS)])
     assert tuned.buckets[0].blended == tuned.buckets[0].visual == 1
     assert tuned.blending.cf_share == 0
 
 
-def test_few_ratings_count_little_and_many_much() -> None:
-    tuned = tune([*[query(2, LOOKS_ARE_RIGHT)] * 5, *[query(500, RATINGS_ARE_RIGHT)] * 5])
+def test_cf_weight_grows_with_the_number_of_ratings() -> None:
+    tuned = tune([*[query(2, VISUAL_GAINS)] * 5, *[query(500, CF_GAINS)] * 5])
     few, many = tuned.blending.alphas([2, 500])
     assert few > 0.5 > many
     assert [bucket.blended for bucket in tuned.buckets] == [1, 1]
@@ -55,17 +55,17 @@ def test_few_ratings_count_little_and_many_much() -> None:
     assert tuned.buckets[1].gain.value == 0
 
 
-def test_the_rarer_of_two_films_decides() -> None:
-    rare = replace(query(500, LOOKS_ARE_RIGHT), candidate_n_ratings=np.array([1000] * 10 + [1] * 5))
-    tuned = tune([rare, query(500, RATINGS_ARE_RIGHT)])
+def test_support_of_a_pair_is_that_of_the_rarer_film() -> None:
+    rare = replace(query(500, VISUAL_GAINS), candidate_n_ratings=np.array([1000] * 10 + [1] * 5))
+    tuned = tune([rare, query(500, CF_GAINS)])
     assert [bucket.blended for bucket in tuned.buckets] == [1]
 
 
 @pytest.mark.parametrize("calibration", Calibration)
 def test_every_calibration_can_be_tuned(calibration: Calibration) -> None:
-    tuned = tune([query(50, RATINGS_ARE_RIGHT)], calibration)
+    tuned = tune([query(50, CF_GAINS)], calibration)
     assert tuned.blending.calibration == calibration
-    # By proportions, the last of those that are known falls to the level of those that are not.
+    # Min-max maps the lowest known score to the level of unknown films.
     assert tuned.buckets[0].blended > 0.9
 
 

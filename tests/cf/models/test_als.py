@@ -31,7 +31,7 @@ class TestImplicitALSByStars(RecommenderContract):
 
 
 def loss(model: ALS, stars: np.ndarray) -> float:
-    """What ALS says that it minimizes, term by term."""
+    """The objective of ALS, term by term."""
     known = stars != 0
     biases = fit_biases(ratings_of(stars).matrix().values)
     left = stars - biases.mean - biases.users[:, None] - biases.films
@@ -56,7 +56,7 @@ def implicit_loss(model: ImplicitALS, stars: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("frequency_power", [0.5, 1.0])
-def test_each_iteration_lowers_what_als_minimizes(frequency_power: float) -> None:
+def test_each_iteration_lowers_the_als_objective(frequency_power: float) -> None:
     stars = random_stars(seed=4)
     losses = [
         loss(
@@ -70,7 +70,7 @@ def test_each_iteration_lowers_what_als_minimizes(frequency_power: float) -> Non
 
 
 @pytest.mark.parametrize("by_stars", [False, True])
-def test_each_iteration_lowers_what_implicit_als_minimizes(by_stars: bool) -> None:
+def test_each_iteration_lowers_the_implicit_als_objective(by_stars: bool) -> None:
     stars = random_stars(seed=4)
     losses = [
         implicit_loss(ImplicitALS(6, n, by_stars=by_stars).fit(ratings_of(stars).matrix()), stars)
@@ -81,7 +81,7 @@ def test_each_iteration_lowers_what_implicit_als_minimizes(by_stars: bool) -> No
 
 
 @pytest.mark.parametrize("make", [partial(ALS, n_iterations=60), partial(ImplicitALS, n_iterations=60)])
-def test_a_new_user_is_recommended_what_an_old_one_of_the_same_ratings_is(make: Callable[[], Recommender]) -> None:
+def test_new_users_match_fitted_users_with_the_same_ratings(make: Callable[[], Recommender]) -> None:
     ratings = ratings_of(random_stars(seed=5)).matrix()
     model = make().fit(ratings)
     for old, new in zip(model.recommend(ratings.user_ids, 10_000), model.recommend_new(ratings, 10_000), strict=True):
@@ -90,7 +90,7 @@ def test_a_new_user_is_recommended_what_an_old_one_of_the_same_ratings_is(make: 
         np.testing.assert_allclose(old.scores[order[0]], new.scores[order[1]], atol=0.03)
 
 
-def test_without_factors_als_is_the_baseline() -> None:
+def test_als_with_vanishing_factors_equals_the_baseline() -> None:
     ratings = ratings_of(random_stars(seed=6)).matrix()
     model = ALS(penalty=1e9).fit(ratings)
     users, films = np.nonzero(np.ones(ratings.values.shape))
@@ -98,7 +98,7 @@ def test_without_factors_als_is_the_baseline() -> None:
     np.testing.assert_allclose(predicted, fit_biases(ratings.values).of(users, films), atol=1e-4)
 
 
-def test_a_film_that_nobody_rated_has_its_bias_and_is_like_no_other() -> None:
+def test_unrated_film_has_a_prediction_and_no_neighbors() -> None:
     stars = random_stars(seed=7)
     ratings = ratings_of(stars).matrix()
     values = ratings.values.copy().tolil()

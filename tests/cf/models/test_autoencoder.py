@@ -30,7 +30,7 @@ class TestAutoencoder(RecommenderContract):
         return partial(model_class, **SMALL)
 
 
-def test_preferences_are_centered_twice() -> None:
+def test_preferences_are_centered_by_film_and_user() -> None:
     stars = random_stars(1)
     rated = stars > 0
     mean = stars[rated].mean()
@@ -42,7 +42,7 @@ def test_preferences_are_centered_twice() -> None:
     np.testing.assert_allclose(user_biases, users, atol=1e-5)
 
 
-def test_hidden_is_a_part_of_what_is_known_and_is_not_seen() -> None:
+def test_hidden_ratings_are_masked_from_the_input() -> None:
     values = ratings_of(random_stars(2, n_users=300)).matrix().values
     batches = autoencoder._masked_batches(values, autoencoder.choices(values), 0.25, 64, np.random.default_rng(0))
     seen, expected = (np.concatenate(parts) for parts in zip(*batches, strict=True))
@@ -54,7 +54,7 @@ def test_hidden_is_a_part_of_what_is_known_and_is_not_seen() -> None:
     np.testing.assert_allclose(seen, targets * (1 - hidden) / 0.75)
 
 
-def test_the_loss_is_a_fifth_of_all_and_four_fifths_of_hidden() -> None:
+def test_loss_weights_hidden_ratings_by_four_fifths() -> None:
     rng = np.random.default_rng(3)
     targets, predicted = (rng.standard_normal((6, 9)).astype(np.float32) for _ in range(2))
     known = (rng.random((6, 9)) < 0.7).astype(np.float32)
@@ -78,7 +78,7 @@ def test_only_the_most_rated_films_are_learned() -> None:
         assert np.isnan(model.distances([11, 999], [16, 16])).all()
 
 
-def test_losses_fall_and_are_kept(tmp_path: Path) -> None:
+def test_losses_fall_and_are_saved(tmp_path: Path) -> None:
     model = Autoencoder(**SMALL).fit(ratings_of(random_stars(5, n_users=80)).matrix())
     assert len(model.losses_) == SMALL["n_epochs"]
     assert model.losses_[-10:].mean() < model.losses_[:10].mean()
@@ -99,7 +99,7 @@ def fitted(shared: Path) -> Autoencoder:
     return Autoencoder().fit(read_movielens(shared / "data/ml-latest-small").matrix())
 
 
-def test_star_wars_lies_nearer_to_its_sequel_than_to_american_beauty(fitted: Autoencoder) -> None:
+def test_star_wars_is_nearer_to_its_sequel_than_to_american_beauty(fitted: Autoencoder) -> None:
     sequel, other = fitted.distances([STAR_WARS, STAR_WARS], [EMPIRE, AMERICAN_BEAUTY])
     assert sequel < other / 2
     (near,) = fitted.similar_items([STAR_WARS], 5)
@@ -107,7 +107,7 @@ def test_star_wars_lies_nearer_to_its_sequel_than_to_american_beauty(fitted: Aut
     np.testing.assert_allclose(near.scores[near.ids == EMPIRE], 1 - sequel, atol=1e-5)
 
 
-def test_somebody_who_loves_star_wars_and_jurassic_park_is_predicted_to_love_its_sequels(fitted: Autoencoder) -> None:
+def test_star_wars_fans_are_recommended_its_sequels(fitted: Autoencoder) -> None:
     (lover,) = fitted.recommend_new(history_of([STAR_WARS, JURASSIC_PARK], [5, 5]), 500)
     (hater,) = fitted.recommend_new(history_of([STAR_WARS, JURASSIC_PARK], [0.5, 0.5]), 500)
     given = {film: lover.scores[lover.ids == film][0] for film in (EMPIRE, JEDI)}
@@ -116,10 +116,10 @@ def test_somebody_who_loves_star_wars_and_jurassic_park_is_predicted_to_love_its
     assert {EMPIRE, JEDI} <= set(lover.ids[:50].tolist())
 
 
-def test_on_choices_it_ranks_nearly_as_well_as_ease(shared: Path) -> None:
+def test_implicit_autoencoder_ranks_nearly_as_well_as_ease(shared: Path) -> None:
     ratings = read_movielens(shared / "data/ml-100k")
     movie_ids, n_ratings, _ = ratings.film_statistics()
-    kept = ratings.of_films(movie_ids[np.argsort(-n_ratings, kind="stable")[:500]])
+    most_rated = ratings.of_films(movie_ids[np.argsort(-n_ratings, kind="stable")[:500]])
     makers = {"implicit-autoencoder": ImplicitAutoencoder, "ease": EASE}
-    learned, closed_form = evaluate(makers, [by_user(kept, 0.25, seed=0)], n_resamples=1)
+    learned, closed_form = evaluate(makers, [by_user(most_rated, 0.25, seed=0)], n_resamples=1)
     assert learned.ndcg.value > 0.95 * closed_form.ndcg.value

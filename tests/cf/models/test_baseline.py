@@ -20,12 +20,12 @@ class TestBaseline(RecommenderContract):
         return Baseline
 
 
-def test_it_is_regularized_least_squares() -> None:
+def test_biases_solve_regularized_least_squares() -> None:
     stars = random_stars(1, n_users=12, n_films=9)
     damping = 3.0
     users, films = np.nonzero(stars)
     biases = fit_biases(ratings_of(stars).matrix().values, damping, damping)
-    # The same as a dense ridge regression on one-hot columns; the mean is taken off first, in both.
+    # Equals a dense ridge regression on one-hot columns; both subtract the mean first.
     design = np.zeros((len(users), 12 + 9))
     design[np.arange(len(users)), users] = design[np.arange(len(users)), 12 + films] = 1
     left = stars[users, films] - stars[users, films].mean()
@@ -40,7 +40,7 @@ def test_residuals_and_biases_add_up_to_the_ratings() -> None:
     np.testing.assert_allclose(left.data + biases.of(left.row, left.col), values.data, atol=1e-5)
 
 
-def test_a_new_user_is_as_generous_as_an_old_one_of_the_same_ratings() -> None:
+def test_new_users_match_fitted_users_with_the_same_ratings() -> None:
     values = ratings_of(random_stars(3)).matrix().values
     biases = fit_biases(values)
     np.testing.assert_allclose(biases.of_new_users(values), biases.users, atol=1e-5)

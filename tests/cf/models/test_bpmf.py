@@ -20,7 +20,7 @@ class TestBayesianFactors(RecommenderContract):
 
 
 def low_rank(seed: int, n_users: int = 80, n_films: int = 60) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a table of two factors, and one in which two thirds of it are hidden and the rest is noisy."""
+    """Draw a table of rank 2, and a noisy copy with two thirds of it hidden."""
     rng = np.random.default_rng(seed)
     true = 3 + rng.standard_normal((n_users, 2)) @ rng.standard_normal((2, n_films)) / 2
     noisy = true + rng.normal(0, 0.3, true.shape)
@@ -32,7 +32,7 @@ def predicted(model: Recommender, shape: tuple[int, int]) -> np.ndarray:
     return model.predict(101 + users, 11 + films).reshape(shape)
 
 
-def test_what_is_hidden_is_predicted_to_less_than_the_noise() -> None:
+def test_predicts_hidden_ratings_below_the_noise_level() -> None:
     true, known = low_rank(seed=1)
     model = BPMF(n_factors=4, n_implicit=0, n_draws=60).fit(ratings_of(known).matrix())
     hidden = known == 0
@@ -49,7 +49,7 @@ def test_the_mean_of_many_draws_is_better_than_one() -> None:
     assert errors[1] < 0.8 * errors[0]
 
 
-def test_who_rated_what_tells_of_a_user_with_few_ratings() -> None:
+def test_implicit_factors_help_users_with_few_ratings() -> None:
     # Users rate the half of the films that they love, and a film or two of the others, which they dislike.
     rng = np.random.default_rng(3)
     users, films = np.indices((60, 40))
@@ -64,7 +64,7 @@ def test_who_rated_what_tells_of_a_user_with_few_ratings() -> None:
     assert errors[1] < errors[0]
 
 
-def test_the_seed_decides() -> None:
+def test_seed_determines_the_factors() -> None:
     ratings = ratings_of(random_stars(2)).matrix()
     one, same, other = (BPMF(2, 2, 3, seed=seed).fit(ratings) for seed in (1, 1, 2))
     np.testing.assert_allclose(one.user_draws_, same.user_draws_, atol=1e-4)
@@ -72,7 +72,7 @@ def test_the_seed_decides() -> None:
 
 
 @pytest.mark.parametrize("n_implicit", [0, 5])
-def test_somebody_new_is_given_nearly_what_an_old_user_of_the_same_ratings_is(n_implicit: int) -> None:
+def test_new_users_match_fitted_users_with_the_same_ratings(n_implicit: int) -> None:
     _, known = low_rank(seed=4)
     ratings = ratings_of(known).matrix()
     model = BPMF(3, n_implicit, n_draws=80).fit(ratings)
@@ -82,11 +82,11 @@ def test_somebody_new_is_given_nearly_what_an_old_user_of_the_same_ratings_is(n_
         one.scores[np.argsort(one.ids)] - other.scores[np.argsort(other.ids)]
         for one, other in zip(old, new, strict=True)
     ]
-    # The old users' factors are drawn, a new user's are the mean of what would be.
+    # Factors of fitted users are draws; a new user's are the mean of the conditional distribution.
     assert np.sqrt(np.mean(np.square(differences))) < 0.1
 
 
-def test_a_film_that_nobody_rated_is_like_no_other() -> None:
+def test_unrated_film_has_no_neighbors() -> None:
     whole = ratings_of(random_stars(5, n_films=6)).matrix()
     values = whole.values.tolil()
     values[:, 2] = 0
@@ -97,14 +97,14 @@ def test_a_film_that_nobody_rated_is_like_no_other() -> None:
 
 
 @pytest.mark.parametrize("n_cells", [1, 1000])
-def test_the_size_of_the_blocks_does_not_matter(monkeypatch: pytest.MonkeyPatch, n_cells: int) -> None:
+def test_block_size_does_not_change_predictions(monkeypatch: pytest.MonkeyPatch, n_cells: int) -> None:
     model = BPMF(2, 2, 10).fit(ratings_of(random_stars(6)).matrix())
     whole = predicted(model, (40, 25))
     monkeypatch.setattr(bpmf, "BLOCK_CELLS", n_cells)
     np.testing.assert_allclose(predicted(model, (40, 25)), whole, rtol=1e-6)
 
 
-def test_a_prior_is_drawn_about_the_rows_it_is_drawn_from() -> None:
+def test_drawn_priors_match_mean_and_covariance_of_the_rows() -> None:
     rng = np.random.default_rng(7)
     root = np.array([[1.0, 0, 0], [0.5, 0.8, 0], [-0.3, 0.2, 0.6]])
     rows = [2.0, -1.0, 0.5] + rng.standard_normal((4000, 3)) @ root.T
@@ -116,7 +116,7 @@ def test_a_prior_is_drawn_about_the_rows_it_is_drawn_from() -> None:
     np.testing.assert_allclose(np.std([draw.mean[0] for draw in draws]), 1 / np.sqrt(4000), rtol=0.2)
 
 
-def test_principal_directions_are_those_of_a_whole_decomposition() -> None:
+def test_principal_directions_equal_those_of_a_full_svd() -> None:
     rng = np.random.default_rng(8)
     dense = rng.standard_normal((60, 5)) @ rng.standard_normal((5, 40)) + 0.01 * rng.standard_normal((60, 40))
     directions = bpmf._principal_directions(sparse.csr_array(dense), 5, rng)
@@ -124,7 +124,7 @@ def test_principal_directions_are_those_of_a_whole_decomposition() -> None:
     np.testing.assert_allclose(np.abs(np.sum(directions.T * expected, axis=1)), 1, atol=1e-3)
 
 
-def test_each_users_noise_is_learned() -> None:
+def test_learns_the_noise_of_each_user() -> None:
     rng = np.random.default_rng(9)
     deviations = np.where(np.arange(200) % 2, 0.3, 1.0)
     squares = (deviations[:, None] * rng.standard_normal((200, 50))) ** 2
@@ -134,7 +134,7 @@ def test_each_users_noise_is_learned() -> None:
         noise.draw(squares.sum(axis=1))
         drawn.append(1 / np.sqrt(noise.of_users))
     means = np.mean(drawn[10:], axis=0)
-    # Users of few ratings are drawn towards the others; of fifty, hardly.
+    # Users with few ratings shrink towards the others; with fifty, hardly.
     assert means[1::2].mean() == pytest.approx(0.3, abs=0.07)
     assert means[::2].mean() == pytest.approx(1.0, abs=0.1)
     assert (means[1::2] < means[::2].min()).mean() > 0.95

@@ -32,7 +32,7 @@ def random_ratings(seed: int = 1) -> RatingMatrix:
 
 
 def ridge_without(gram: npt.NDArray[np.float64], film: int, regularization: float) -> npt.NDArray[np.float64]:
-    """Explain one film by all others."""
+    """Regress one film on all others."""
     others = np.arange(len(gram)) != film
     weights = np.zeros(len(gram))
     system = gram[np.ix_(others, others)] + regularization * np.eye(others.sum())
@@ -40,14 +40,14 @@ def ridge_without(gram: npt.NDArray[np.float64], film: int, regularization: floa
     return weights
 
 
-def test_without_a_diagonal_each_film_is_a_ridge_regression_on_the_others() -> None:
+def test_zero_diagonal_equals_ridge_regressions_on_other_films() -> None:
     ratings = random_ratings()
     chosen = (ratings.values.toarray() > 0).astype(float)
     expected = np.stack([ridge_without(chosen.T @ chosen, film, 7.0) for film in range(20)], axis=1)
     np.testing.assert_allclose(plain(7.0).fit(ratings).weights_, expected, atol=1e-6)
 
 
-def test_with_a_free_diagonal_it_is_one_ridge_regression() -> None:
+def test_free_diagonal_equals_one_ridge_regression() -> None:
     ratings = random_ratings()
     chosen = (ratings.values.toarray() > 0).astype(float)
     gram = chosen.T @ chosen
@@ -55,7 +55,7 @@ def test_with_a_free_diagonal_it_is_one_ridge_regression() -> None:
     np.testing.assert_allclose(model.weights_, np.linalg.solve(gram + 7.0 * np.eye(20), gram), atol=1e-6)
 
 
-def test_users_and_films_are_weighed_as_the_formula_says() -> None:
+def test_weights_of_users_and_films_match_the_formula() -> None:
     ratings = random_ratings()
     chosen = (ratings.values.toarray() > 0).astype(float)
     n_of_user, n_of_film = chosen.sum(axis=1), chosen.sum(axis=0)
@@ -70,18 +70,18 @@ def test_users_and_films_are_weighed_as_the_formula_says() -> None:
 
 
 @pytest.mark.parametrize("largest", [0.0, 0.1, 0.4])
-def test_no_film_speaks_for_itself_beyond_the_bound(largest: float) -> None:
+def test_diagonal_stays_within_its_bound(largest: float) -> None:
     diagonal = np.diag(EASE(2.0, largest_diagonal=largest).fit(random_ratings()).weights_)
     assert diagonal.max() == pytest.approx(largest, abs=1e-6)
 
 
-def test_stars_do_not_matter() -> None:
+def test_values_of_ratings_do_not_matter() -> None:
     stars = random_stars(3)
     one, other = (plain(5.0).fit(ratings_of(table).matrix()) for table in (stars, np.where(stars > 0, 3, 0)))
     np.testing.assert_array_equal(one.weights_, other.weights_)
 
 
-def test_a_new_user_is_answered_as_an_old_one_who_saw_the_same() -> None:
+def test_new_users_match_fitted_users_with_the_same_ratings() -> None:
     ratings = random_ratings()
     model = EASE().fit(ratings)
     for known, new in zip(model.recommend(ratings.user_ids, 5), model.recommend_new(ratings, 5), strict=True):
@@ -89,18 +89,18 @@ def test_a_new_user_is_answered_as_an_old_one_who_saw_the_same() -> None:
         np.testing.assert_array_equal(known.scores, new.scores)
 
 
-def test_more_films_than_fit_into_memory_are_refused_before_it_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refuses_more_films_than_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ease, "_BYTES_OF_A_PAIR", 10**13)
     with pytest.raises(ConfigError, match=r"20 films need 4,000,000\.0 GB of memory, and .* GB are free; name another"):
         EASE().fit(random_ratings())
 
 
-def test_without_a_penalty_ratings_that_leave_it_open_are_refused() -> None:
+def test_refuses_a_singular_system_without_regularization() -> None:
     with pytest.raises(ConfigError, match="set regularization above 0"):
         plain(0.0).fit(ratings_of([[5, 5]] * 4).matrix())
 
 
-def test_relaxed_and_weighted_it_ranks_real_films_better_than_plain(shared) -> None:
+def test_ranks_real_films_better_than_plain_ease(shared) -> None:
     ratings = read_movielens(shared / "data/ml-100k")
     makers = {name: lambda name=name: make_model(name) for name in ("ease-plain", "ease")}
     before, after = evaluate(makers, [by_user(ratings, 0.25, seed=0)], n_resamples=1)

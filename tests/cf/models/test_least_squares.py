@@ -38,7 +38,7 @@ def normal_equations(
 
 
 @pytest.mark.parametrize("d", [1, 4, 40, 100])
-def test_every_row_is_solved_as_its_normal_equations_say(
+def test_solves_the_normal_equations_of_every_row(
     stars: npt.NDArray[np.float32], values: sparse.csr_array, d: int
 ) -> None:
     penalties = np.linspace(0.5, 2, N_ROWS)
@@ -47,7 +47,7 @@ def test_every_row_is_solved_as_its_normal_equations_say(
     np.testing.assert_allclose(LeastSquares(values).solve(factors_of(d), penalties), expected, atol=1e-4)
 
 
-def test_weights_and_targets_are_in_the_order_of_the_cells(
+def test_weights_and_targets_follow_the_order_of_cells(
     stars: npt.NDArray[np.float32], values: sparse.csr_array
 ) -> None:
     y = factors_of(4).astype(np.float64)
@@ -58,9 +58,7 @@ def test_weights_and_targets_are_in_the_order_of_the_cells(
     np.testing.assert_allclose(solved, expected, atol=1e-4)
 
 
-def test_a_common_matrix_is_added_to_that_of_every_row(
-    stars: npt.NDArray[np.float32], values: sparse.csr_array
-) -> None:
+def test_shared_matrix_is_added_to_every_row(stars: npt.NDArray[np.float32], values: sparse.csr_array) -> None:
     common = np.diag([1.0, 2, 3, 4]) + 0.1
     matrices, vectors = normal_equations(stars, factors_of(4), np.full(N_ROWS, 0.5))
     right = np.array([1.0, -1, 0, 2])
@@ -69,14 +67,14 @@ def test_a_common_matrix_is_added_to_that_of_every_row(
     np.testing.assert_allclose(solved, expected, atol=1e-4)
 
 
-def test_a_row_without_cells_is_0_and_takes_the_common_answer_where_there_is_one(values: sparse.csr_array) -> None:
+def test_empty_row_is_zero_or_the_shared_solution(values: sparse.csr_array) -> None:
     squares, right, penalties = LeastSquares(values), np.array([1.0, -1, 0, 2]), np.ones(N_ROWS)
     penalties[7] = 0
     np.testing.assert_array_equal(squares.solve(factors_of(4), penalties)[7], 0)
     np.testing.assert_allclose(squares.solve(factors_of(4), 2.0, right=right)[7], right / 2)
 
 
-def test_steps_from_a_start_come_nearer_to_the_exact_answer_and_stay_there(values: sparse.csr_array) -> None:
+def test_iterations_converge_to_the_exact_solution(values: sparse.csr_array) -> None:
     squares, given = LeastSquares(values), {"targets": 1.0, "weights": values.data, "shared": np.eye(12) + 0.1}
     exact, near = squares.solve(factors_of(12), 1.0, **given), np.zeros((N_ROWS, 12), np.float32)
     errors = [np.abs(exact).max()]
@@ -88,7 +86,7 @@ def test_steps_from_a_start_come_nearer_to_the_exact_answer_and_stay_there(value
     np.testing.assert_array_equal(near[7], 0)
 
 
-def test_steps_from_the_right_answer_are_no_steps() -> None:
+def test_iteration_does_not_leave_the_solution() -> None:
     squares = LeastSquares(sparse.csr_array(np.float32([[2, 0]])))
     found = squares.solve(np.eye(2, dtype=np.float32), 1.0, start=np.float32([[1, 0]]))
     np.testing.assert_array_equal(found, [[1, 0]])
@@ -100,7 +98,7 @@ def test_noise_and_a_start_are_refused_together(values: sparse.csr_array) -> Non
         LeastSquares(values).solve(factors_of(4), 1.0, noise=zeros, start=zeros)
 
 
-def test_noise_gives_draws_of_the_mean_and_precision_of_each_row(
+def test_noise_gives_draws_with_mean_and_precision_of_each_row(
     stars: npt.NDArray[np.float32], values: sparse.csr_array
 ) -> None:
     n_draws, row = 4_000, 3
@@ -114,7 +112,7 @@ def test_noise_gives_draws_of_the_mean_and_precision_of_each_row(
     np.testing.assert_allclose(np.cov(drawn.T) / np.outer(scale, scale), covariance / np.outer(scale, scale), atol=0.08)
 
 
-def test_neither_threads_nor_blocks_change_the_answer(
+def test_threads_and_block_size_do_not_change_the_solution(
     values: sparse.csr_array, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = LeastSquares(values, n_threads=1).solve(factors_of(8), 1.0)
@@ -123,7 +121,7 @@ def test_neither_threads_nor_blocks_change_the_answer(
     np.testing.assert_allclose(LeastSquares(values).solve(factors_of(8), 1.0), expected, atol=1e-5)
 
 
-def test_what_it_is_given_is_not_changed(values: sparse.csr_array) -> None:
+def test_inputs_are_not_changed(values: sparse.csr_array) -> None:
     given: dict[str, Any] = {"targets": values.data.copy(), "weights": values.data.copy(), "right": np.ones(4)}
     before = {name: array.copy() for name, array in given.items()}
     factors = factors_of(4)
@@ -133,13 +131,13 @@ def test_what_it_is_given_is_not_changed(values: sparse.csr_array) -> None:
         np.testing.assert_array_equal(array, before[name])
 
 
-def test_without_rows_there_is_nothing_to_solve() -> None:
+def test_solves_empty_matrices() -> None:
     none = sparse.csr_array((0, N_COLUMNS), dtype=np.float32)
     assert LeastSquares(none).solve(factors_of(4), 1.0, right=np.ones(4)).shape == (0, 4)
     assert LeastSquares(none.T.tocsr()).solve(np.empty((0, 4), np.float32), 1.0).shape == (N_COLUMNS, 4)
 
 
-def test_equations_that_have_no_answer_are_an_error() -> None:
+def test_singular_equations_raise() -> None:
     one = sparse.csr_array(np.float32([[1, 0]]))
     with pytest.raises(np.linalg.LinAlgError):
         LeastSquares(one).solve(np.zeros((2, 3), np.float32))

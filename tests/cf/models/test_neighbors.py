@@ -21,7 +21,7 @@ from cf.models import neighbors
 from cf.models.baseline import fit_biases
 from cf.models.neighbors import ArticleItemCosine, ArticleUserCosine, ItemCosine, UserCosine
 from cf.ratings import Ratings, read_movielens
-from tests.contracts import RecommenderContract, assert_same_answers, check_ties, random_stars, ratings_of
+from tests.contracts import RecommenderContract, assert_same_results, check_ties, random_stars, ratings_of
 
 
 @pytest.mark.parametrize("model_class", [ItemCosine, ArticleItemCosine], ids=lambda model_class: model_class.__name__)
@@ -41,7 +41,7 @@ class TestUserCosine(RecommenderContract):
 
 
 @pytest.mark.parametrize("model_class", [ItemCosine, ArticleItemCosine])
-def test_ties_stand_in_ascending_movie_id(model_class: type[Recommender]) -> None:
+def test_ties_are_in_ascending_movie_id(model_class: type[Recommender]) -> None:
     check_ties(model_class)
 
 
@@ -49,7 +49,7 @@ def test_ties_stand_in_ascending_movie_id(model_class: type[Recommender]) -> Non
 
 
 def dense_similarities(stars: npt.NDArray[np.float32], shrinkage: float) -> npt.NDArray[np.float64]:
-    """Compute the formula of the docstring the plain way; the diagonal is NaN."""
+    """Compute the documented formula on dense arrays; the diagonal is NaN."""
     rated = stars > 0
     residuals = dense_residuals(stars)
     lengths = np.linalg.norm(residuals, axis=0)
@@ -62,7 +62,7 @@ def dense_similarities(stars: npt.NDArray[np.float32], shrinkage: float) -> npt.
 
 
 def dense_residuals(stars: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Take the biases off the ratings; 0 where there is none."""
+    """Subtract the biases from the ratings; 0 where unrated."""
     return np.where(stars > 0, stars - dense_biases(stars), 0).astype(np.float64)
 
 
@@ -77,7 +77,7 @@ def fit(stars: npt.ArrayLike, n_neighbors: int = 200, shrinkage: float = 100.0) 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("shrinkage", [0.0, 5.0, 100.0])
-def test_it_is_the_formula(seed: int, shrinkage: float) -> None:
+def test_similarities_match_the_formula(seed: int, shrinkage: float) -> None:
     stars = random_stars(seed, n_users=50, n_films=30, density=0.3)
     expected = dense_similarities(stars, shrinkage)
     for column, found in enumerate(fit(stars, shrinkage=shrinkage).similar_items(range(11, 41), 30)):
@@ -90,7 +90,7 @@ def test_opposite_tastes_are_not_neighbors() -> None:
     assert fit([[5, 1, 5], [1, 5, 1], [5, 1, 5]]).similar_items([11], 5)[0].ids.tolist() == [13]
 
 
-def test_shrinkage_halves_at_so_many_common_raters() -> None:
+def test_shrinkage_halves_similarity_at_that_many_common_raters() -> None:
     stars = random_stars(4, n_users=20, n_films=8, density=1.0)
     # All 20 users rated all films.
     (full,), (half,) = (fit(stars, shrinkage=shrinkage).similar_items([11], 1) for shrinkage in (0.0, 20.0))
@@ -108,20 +108,20 @@ def test_shrinkage_puts_many_common_raters_before_few() -> None:
     assert found.scores[0] > 4 * found.scores[1]
 
 
-def test_no_more_neighbors_than_asked_for_are_kept() -> None:
+def test_stores_at_most_n_neighbors() -> None:
     stars = random_stars(5)
     few, many = fit(stars, n_neighbors=3), fit(stars)
     for short, long in zip(few.similar_items(range(11, 36), 50), many.similar_items(range(11, 36), 3), strict=True):
         np.testing.assert_array_equal(short.ids, long.ids)
 
 
-def test_a_film_whose_ratings_the_biases_explain_says_nothing() -> None:
+def test_film_fully_explained_by_biases_has_no_neighbors() -> None:
     model = fit([[3, 5, 1], [3, 4, 2], [3, 1, 5]])
     assert model.similar_items([11], 5)[0].ids.tolist() == []
     assert 11 not in np.concatenate([found.ids for found in model.similar_items([12, 13], 5)])
 
 
-def test_films_of_like_ratings_move_the_prediction_off_the_biases() -> None:
+def test_item_cosine_predictions_match_the_formula() -> None:
     stars = random_stars(8, n_users=50, n_films=30, density=0.3)
     similarities = np.maximum(np.nan_to_num(dense_similarities(stars, 20.0)), 0)
     rated = (stars > 0).astype(float)
@@ -129,7 +129,7 @@ def test_films_of_like_ratings_move_the_prediction_off_the_biases() -> None:
     assert_predicts(ItemCosine(30, 20.0, damping=0.3), stars, expected)
 
 
-def test_users_of_like_taste_move_the_prediction_off_the_biases() -> None:
+def test_user_cosine_predictions_match_the_formula() -> None:
     stars = random_stars(9, n_users=50, n_films=30, density=0.3)
     residuals, rated = dense_residuals(stars), (stars > 0).astype(float)
     lengths, n_common = np.linalg.norm(residuals, axis=1), rated @ rated.T
@@ -140,7 +140,7 @@ def test_users_of_like_taste_move_the_prediction_off_the_biases() -> None:
     assert_predicts(UserCosine(50, 20.0, damping=0.3), stars, expected)
 
 
-def test_without_neighbors_the_biases_stand_alone() -> None:
+def test_without_neighbors_predicts_the_biases() -> None:
     # The users rated different films.
     stars = np.kron(np.eye(3), [[5, 1]])
     for model in (ItemCosine(damping=0.0), UserCosine(damping=0.0)):
@@ -149,13 +149,13 @@ def test_without_neighbors_the_biases_stand_alone() -> None:
 
 
 @pytest.mark.parametrize("model_class", [ItemCosine, ArticleItemCosine])
-def test_somebody_new_is_recommended_what_an_old_user_of_the_same_ratings_is(model_class: type[Recommender]) -> None:
+def test_new_users_match_fitted_users_with_the_same_ratings(model_class: type[Recommender]) -> None:
     ratings = ratings_of(random_stars(10)).matrix()
     model = model_class().fit(ratings)
-    assert_same_answers(model.recommend_new(ratings, 10), model.recommend(ratings.user_ids, 10))
+    assert_same_results(model.recommend_new(ratings, 10), model.recommend(ratings.user_ids, 10))
 
 
-def test_the_articles_way_counts_unrated_films_as_no_stars() -> None:
+def test_article_models_treat_unrated_films_as_zero_stars() -> None:
     stars = random_stars(11)
     of_users, of_films = (table / np.linalg.norm(table, axis=1, keepdims=True) for table in (stars, stars.T))
     by_user, by_film = of_users @ of_users.T, of_films @ of_films.T
@@ -171,7 +171,7 @@ def assert_predicts(model: Recommender, stars: npt.NDArray[np.float32], expected
 
 
 @pytest.mark.parametrize("n_cells", [1, 25, 60, 24 * 25])
-def test_the_size_of_the_blocks_does_not_matter(monkeypatch: pytest.MonkeyPatch, n_cells: int) -> None:
+def test_block_size_does_not_change_neighbors(monkeypatch: pytest.MonkeyPatch, n_cells: int) -> None:
     stars = random_stars(7)
     whole = fit(stars).similar_items(range(11, 36), 50)
     monkeypatch.setattr(neighbors, "_BLOCK_CELLS", n_cells)
@@ -183,7 +183,7 @@ def test_the_size_of_the_blocks_does_not_matter(monkeypatch: pytest.MonkeyPatch,
 # Real ratings
 
 
-def test_similar_tastes_are_found_in_real_ratings(shared: Path) -> None:
+def test_star_wars_is_near_its_sequels_in_real_ratings(shared: Path) -> None:
     ratings = read_movielens(shared / "data/ml-latest-small")
     movie_ids, n_ratings, _ = ratings.film_statistics()
     model = ItemCosine().fit(ratings.of_films(movie_ids[n_ratings >= 20]).matrix())
@@ -193,7 +193,7 @@ def test_similar_tastes_are_found_in_real_ratings(shared: Path) -> None:
 
 @pytest.fixture(scope="module")
 def article_split(shared: Path) -> Split:
-    """Split as the article does: movie_ids up to 9,000, and of each user ten draws of a rating, with replacement."""
+    """Split as in the article: movie_ids up to 9,000, ten ratings drawn per user, with replacement."""
     # This edition comes without timestamps.
     table = pd.read_csv(shared / "data/ml-small-2016/ratings.csv").query("movieId <= 9000")
     columns = table["userId"].to_numpy(np.int32), table["movieId"].to_numpy(np.int32)
@@ -209,15 +209,15 @@ def mean_squared_error(predicted: npt.NDArray[np.floating], test: Ratings) -> fl
     return float(np.mean((predicted - test.values) ** 2))
 
 
-def test_the_articles_error_is_reproduced(article_split: Split) -> None:
+def test_reproduces_the_error_of_the_article(article_split: Split) -> None:
     test = article_split.test
     predicted = ArticleUserCosine().fit(article_split.train.matrix()).predict(test.user_ids, test.movie_ids)
-    # A film of which all ratings were drawn is a column of zeros to the article, and is predicted as 0.
+    # The article predicts 0 for a film whose ratings were all held out, because its column is all zeros.
     assert mean_squared_error(np.nan_to_num(predicted), test) == pytest.approx(9.8252, abs=0.15)
 
 
 @pytest.mark.parametrize("model_class", [UserCosine, ItemCosine])
-def test_the_proper_way_errs_by_a_tenth_of_that(article_split: Split, model_class: type[Recommender]) -> None:
+def test_centered_models_err_a_tenth_of_the_article(article_split: Split, model_class: type[Recommender]) -> None:
     train, test = article_split.train, article_split.test
     stars, _ = predict_stars(model_class().fit(train.matrix()), train, test)
     # Weighted means of those who rated, centered by the user's mean, without shrinkage: 0.880.
@@ -233,7 +233,7 @@ def saved_dir(tmp_path: Path) -> Path:
     return tmp_path / "cf"
 
 
-def test_the_parameters_are_kept(saved_dir: Path) -> None:
+def test_parameters_are_saved(saved_dir: Path) -> None:
     opened = ItemCosine.open(saved_dir)
     assert (opened.n_neighbors, opened.shrinkage) == (7, 3.0)
 
@@ -249,7 +249,7 @@ def test_a_full_disk_keeps_the_old_model(
     assert len(ItemCosine.open(saved_dir).movie_ids_) == 25
 
 
-def test_a_save_that_breaks_off_before_its_record_keeps_the_old_model(saved_dir: Path) -> None:
+def test_interrupted_save_keeps_the_old_model(saved_dir: Path) -> None:
     before = sorted(saved_dir.iterdir())
     model = fit(random_stars(2, n_films=60))
     model.shrinkage = object()  # type: ignore[assignment]  # no JSON can hold it
@@ -277,7 +277,7 @@ def _without_shrinkage(record: dict[str, Any]) -> dict[str, object]:
     ],
     ids=["arrays", "shrinkage", "version", "kind"],
 )
-def test_a_record_that_says_otherwise_is_refused(
+def test_invalid_record_is_refused(
     saved_dir: Path, change: Callable[[dict[str, object]], dict[str, object]], message: str
 ) -> None:
     path = saved_dir / "item-cosine.json"
@@ -286,7 +286,7 @@ def test_a_record_that_says_otherwise_is_refused(
         ItemCosine.open(saved_dir)
 
 
-def test_arrays_that_do_not_fit_together_are_refused(saved_dir: Path) -> None:
+def test_arrays_of_different_lengths_are_refused(saved_dir: Path) -> None:
     path = next(saved_dir.glob("*.npz"))
     with np.load(path) as arrays:
         parts = dict(arrays)
@@ -295,7 +295,7 @@ def test_arrays_that_do_not_fit_together_are_refused(saved_dir: Path) -> None:
         ItemCosine.open(saved_dir)
 
 
-def test_neighbors_are_a_pair_of_ids_and_similarities() -> None:
+def test_similar_items_are_scored_ids() -> None:
     found = fit(random_stars(1)).similar_items([11], 3)[0]
     assert isinstance(found, ScoredIds)
     assert (found.ids.shape, found.scores.shape) == ((3,), (3,))

@@ -36,6 +36,6 @@ def test_the_mean_is_damped_towards_the_mean_of_all_ratings() -> None:
     np.testing.assert_allclose(model.predict([101] * 3, [11, 12, 13]), expected, rtol=1e-6)
 
 
-def test_most_rated_counts() -> None:
+def test_most_rated_ranks_by_number_of_ratings() -> None:
     (found,) = MostRated().fit(ratings_of(STARS).matrix()).recommend([101], 3, exclude_seen=False)
     assert (found.ids.tolist(), found.scores.tolist()) == ([12, 13, 11], [4, 2, 1])

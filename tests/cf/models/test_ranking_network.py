@@ -34,7 +34,7 @@ def model() -> RankingNetwork:
     return QUICK(n_epochs=1).fit(ratings_of(checkerboard(), 11 + 7 * np.arange(20)).matrix())
 
 
-def test_the_arrays_predict_what_the_network_does(model: RankingNetwork) -> None:
+def test_saved_arrays_predict_as_the_network_does(model: RankingNetwork) -> None:
     network, variables = model._network(40, 20)
     for variable, name in zip(variables, model._learns, strict=True):
         variable.assign(getattr(model, name))
@@ -44,7 +44,7 @@ def test_the_arrays_predict_what_the_network_does(model: RankingNetwork) -> None
     np.testing.assert_allclose(model._predict(users, films), stars, atol=1e-5)
 
 
-def test_tensorflow_lite_gives_the_same_in_a_process_of_its_own(model: RankingNetwork, tmp_path: Path) -> None:
+def test_tflite_export_predicts_the_same_in_another_process(model: RankingNetwork, tmp_path: Path) -> None:
     path = tmp_path / "phone" / "ranking.tflite"
     model.export_tflite(path)
     user_ids, movie_ids = np.repeat(model.user_ids_, 20), np.tile(model.movie_ids_, 40)
@@ -76,7 +76,7 @@ def test_an_export_that_differs_is_not_written(
     assert not list(tmp_path.iterdir())
 
 
-def test_what_was_fitted_on_nothing_cannot_be_exported(tmp_path: Path) -> None:
+def test_refuses_to_export_a_model_without_ratings(tmp_path: Path) -> None:
     with pytest.raises(NotBuiltError, match="fitted on no ratings"):
         RankingNetwork().fit(Ratings.empty().matrix()).export_tflite(tmp_path / "ranking.tflite")
 

@@ -25,11 +25,11 @@ def few(**parameters: float) -> SGD:
     return SGD(**{"n_factors": 3, "n_epochs": 5, "batch_size": 30, **parameters})  # type: ignore[arg-type]
 
 
-def test_a_batch_takes_the_sum_of_the_steps_of_its_ratings() -> None:
+def test_batch_step_is_the_sum_of_the_steps_of_its_ratings() -> None:
     stars = random_stars(1, n_users=9, n_films=7)
     values = ratings_of(stars).matrix().values
     model = few(n_epochs=1, batch_size=values.nnz, learning_rate=0.01, regularization=0.3)
-    # The first draws are those of a model that learns nothing.
+    # With no epochs, a model keeps its initial draws.
     start = few(n_epochs=0).fit(ratings_of(stars).matrix())
     x, y = start.users_.astype(float), start.films_.astype(float)
     mean = values.data.mean()
@@ -49,14 +49,14 @@ def test_many_ratings_of_one_user_in_a_batch_do_not_overshoot() -> None:
     assert np.abs(model.users_).max() < 5
 
 
-def test_the_seed_decides() -> None:
+def test_seed_determines_the_factors() -> None:
     ratings = ratings_of(random_stars(2)).matrix()
     one, same, other = (few(seed=seed).fit(ratings) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one.users_, same.users_)
     assert not np.array_equal(one.users_, other.users_)
 
 
-def test_somebody_new_is_given_what_an_old_user_of_the_same_ratings_is() -> None:
+def test_new_users_match_fitted_users_with_the_same_ratings() -> None:
     ratings = ratings_of(random_stars(3, density=0.8)).matrix()
     model = SGD(n_factors=2, n_epochs=200, batch_size=1000, learning_rate=0.01).fit(ratings)
     old, new = model.recommend(ratings.user_ids, 25), model.recommend_new(ratings, 25)
@@ -64,11 +64,11 @@ def test_somebody_new_is_given_what_an_old_user_of_the_same_ratings_is() -> None
         one.scores[np.argsort(one.ids)] - other.scores[np.argsort(other.ids)]
         for one, other in zip(old, new, strict=True)
     ]
-    # As near as the descent came to the minimum.
+    # The descent stops near the minimum.
     assert np.abs(np.concatenate(differences)).mean() < 0.05
 
 
-def test_of_a_film_that_nobody_rated_only_the_mean_and_the_user_are_known() -> None:
+def test_unrated_film_is_predicted_from_mean_and_user_bias() -> None:
     whole = ratings_of(random_stars(4, n_films=5)).matrix()
     values = whole.values.tolil()
     values[:, 2] = 0
@@ -78,7 +78,7 @@ def test_of_a_film_that_nobody_rated_only_the_mean_and_the_user_are_known() -> N
     np.testing.assert_allclose(model.predict([101], [13]), model.mean_ + model.users_[0, -1], rtol=1e-6)
 
 
-def test_it_rates_real_films_better_than_the_baseline(shared: Path) -> None:
+def test_predicts_real_ratings_better_than_the_baseline(shared: Path) -> None:
     split = random_split(read_movielens(shared / "data/ml-latest-small"), 0.2, seed=0)
     errors = []
     for model in (Baseline(), SGD(n_factors=5, n_epochs=25, learning_rate=0.04, batch_size=5000)):

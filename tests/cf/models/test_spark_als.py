@@ -48,19 +48,19 @@ class TestSparkALS(RecommenderContract):
 
 
 @needs_java
-def test_it_predicts_what_the_local_form_predicts(spark: SparkSession) -> None:
-    # There is one pattern to find, and penalized it is the same wherever the two begin.
+def test_predictions_match_local_als(spark: SparkSession) -> None:
+    # The checkerboard has one pattern, and with a penalty both find it from any start.
     ratings = ratings_of(checkerboard()).matrix()
     users, films = np.nonzero(np.ones(ratings.values.shape))
-    local, there = (
+    local, remote = (
         model.predict(ratings.user_ids[users], ratings.movie_ids[films])
         for model in (ALS(2, 12, 0.1, frequency_power=1.0).fit(ratings), SparkALS(2, 12, 0.1).fit(ratings, spark))
     )
-    np.testing.assert_allclose(there, local, atol=0.02)
+    np.testing.assert_allclose(remote, local, atol=0.02)
 
 
 @needs_java
-def test_a_session_that_was_there_is_left_open(spark: SparkSession) -> None:
+def test_existing_session_stays_open(spark: SparkSession) -> None:
     model = SparkALS(2, 1)
     model.fit(ratings_of(random_stars(seed=1)).matrix(), spark)
     assert spark.range(3).count() == 3
@@ -68,9 +68,9 @@ def test_a_session_that_was_there_is_left_open(spark: SparkSession) -> None:
 
 
 @needs_java
-def test_the_grid_search_tries_every_combination_and_gives_the_best_first(spark: SparkSession) -> None:
+def test_grid_search_tries_every_combination_and_sorts_by_error(spark: SparkSession) -> None:
     stars = random_stars(seed=1)
-    # A film of a single rating: in one fold it is not known.
+    # A film with a single rating is unknown in one fold.
     stars[:, 5] = 0
     stars[2, 5] = 4
     points = grid_search(ratings_of(stars), [1, 2], [2], [0.05, 5.0], n_folds=2, spark=spark)
@@ -84,12 +84,12 @@ def test_the_grid_search_tries_every_combination_and_gives_the_best_first(spark:
 
 
 @needs_java
-def test_what_spark_cannot_do_is_said_in_a_line(spark: SparkSession) -> None:
+def test_spark_errors_become_one_line(spark: SparkSession) -> None:
     with pytest.raises(ConfigError, match=r"Spark gave up fitting: .*rank given invalid value -1"):
         SparkALS(-1).fit(ratings_of(random_stars(seed=1)).matrix(), spark)
 
 
-def test_what_is_opened_needs_no_spark(tmp_path: Path) -> None:
+def test_opened_model_does_not_import_pyspark(tmp_path: Path) -> None:
     model = SparkALS(3)
     # Without ratings there is nothing to fit.
     model.fit(Ratings.empty().matrix()).save(tmp_path)
@@ -97,8 +97,8 @@ def test_what_is_opened_needs_no_spark(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; from cf.models.spark_als import SparkALS; "
         f"SparkALS.open(Path({str(tmp_path)!r})).recommend([1], 3); print('pyspark' in sys.modules)"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
-    assert said.stdout.strip() == "False"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
+    assert process.stdout.strip() == "False"
 
 
 _FIT = (
@@ -107,16 +107,16 @@ _FIT = (
 )
 
 
-def test_without_pyspark_the_way_out_is_named() -> None:
+def test_missing_pyspark_error_names_the_extra() -> None:
     # In a process of its own: this one may have PySpark from other tests, with objects that still use it.
     code = f"import sys; sys.modules['pyspark'] = None; {_FIT}"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path.cwd())
-    assert "ConfigError: Spark needs PySpark: pip install 'keyart[spark]'" in said.stderr
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path.cwd())
+    assert "ConfigError: Spark needs PySpark: pip install 'keyart[spark]'" in process.stderr
 
 
-def test_without_java_the_way_out_is_named(tmp_path: Path) -> None:
+def test_missing_java_error_names_the_version(tmp_path: Path) -> None:
     environment = {"PATH": str(tmp_path), "HOME": str(tmp_path), "PYTHONPATH": str(Path.cwd())}
-    said = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", _FIT], capture_output=True, text=True, check=False, cwd=Path.cwd(), env=environment
     )
-    assert "ConfigError: Spark needs Java 17 or newer" in said.stderr
+    assert "ConfigError: Spark needs Java 17 or newer" in process.stderr

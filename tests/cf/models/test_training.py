@@ -13,18 +13,18 @@ from tests.contracts import checkerboard, ratings_of
 pytestmark = pytest.mark.heavy
 
 
-def test_a_keras_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broken_keras_is_a_config_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "keras", None)
     with pytest.raises(ConfigError, match=r"Keras does not start: .*KERAS_BACKEND"):
         import_keras()
 
 
-def test_an_optimizer_that_keras_does_not_know_is_told() -> None:
+def test_rejects_unknown_optimizer() -> None:
     with pytest.raises(ConfigError, match="no optimizer 'magic'; name one such as adam"):
         RankingNetwork(optimizer="magic").fit(ratings_of(checkerboard()).matrix())
 
 
-def test_the_seeds_of_the_process_are_left_alone() -> None:
+def test_training_leaves_global_seeds_unchanged() -> None:
     np.random.seed(3)
     expected = np.random.random(3)
     np.random.seed(3)

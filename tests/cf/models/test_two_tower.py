@@ -38,7 +38,7 @@ def model(ratings: RatingMatrix) -> TwoTower:
 
 
 def of_popularity(seed: int) -> RatingMatrix:
-    """Choices without taste: a film is chosen by anybody, the more often the smaller its number."""
+    """Draw choices that do not depend on the user; the smaller a film's number, the more popular it is."""
     rng = np.random.default_rng(seed)
     return ratings_of(3.0 * (rng.random((200, 30)) < np.geomspace(0.9, 0.05, 30))).matrix()
 
@@ -57,14 +57,14 @@ def test_only_corrected_scores_follow_the_logarithm_of_popularity() -> None:
     assert abs(np.polyfit(logarithm, plain, 1)[0]) < 0.3
 
 
-def test_a_batch_is_the_softmax_over_its_choices_as_if_each_copy_stood_there(ratings: RatingMatrix) -> None:
+def test_batch_loss_equals_the_softmax_over_all_copies(ratings: RatingMatrix) -> None:
     model = TwoTower(regularization=0.0, batch_size=100)
     users, films, chosen, corrections = next(model._batches(ratings.values, np.random.default_rng(0)))
     assert chosen.sum() == 100
     rng = np.random.default_rng(1)
     user_factors, film_factors = (rng.standard_normal((len(rows), 4)).astype(np.float32) for rows in (users, films))
     rows, columns = np.nonzero(chosen)
-    # The plain way: 100 users against 100 films; copies of a film share what its own share of the softmax would be.
+    # Computed densely, 100 users against 100 films; copies of a film split its share of the softmax.
     shares = np.bincount(ratings.values.indices) / ratings.values.nnz
     logits = user_factors[rows] @ film_factors[columns].T - np.log(shares[films[columns]])
     copies = np.log(chosen.sum(axis=0)[columns])
@@ -78,7 +78,7 @@ def test_losses_fall(model: TwoTower) -> None:
     assert model.losses_[-1] < model.losses_[0]
 
 
-def test_vectors_of_new_users_are_where_the_loss_is_flat(model: TwoTower, ratings: RatingMatrix) -> None:
+def test_vectors_of_new_users_have_zero_gradient(model: TwoTower, ratings: RatingMatrix) -> None:
     films = model.film_factors_.astype(np.float64)
     marks = (ratings.values > 0).astype(np.float64)
     users = _fit_users(marks.tocsr(), films, np.zeros(len(films)), 0.1).astype(np.float64)
@@ -88,7 +88,7 @@ def test_vectors_of_new_users_are_where_the_loss_is_flat(model: TwoTower, rating
     np.testing.assert_allclose(shares @ films + 0.1 * users, means, atol=1e-5)
 
 
-def test_the_vector_that_leads_training_is_found_for_a_new_user_too(ratings: RatingMatrix) -> None:
+def test_new_users_match_fitted_users_with_the_same_ratings(ratings: RatingMatrix) -> None:
     model = TwoTower(n_factors=4, n_epochs=300, regularization=0.1, learning_rate=0.3).fit(ratings)
     known, new = model._score(np.arange(40)), model._score_new(ratings.values)
     agreement = [np.corrcoef(one, other)[0, 1] for one, other in zip(known, new, strict=True)]
@@ -98,7 +98,7 @@ def test_the_vector_that_leads_training_is_found_for_a_new_user_too(ratings: Rat
 # The approximate index
 
 
-def test_all_cells_together_hold_what_is_recommended(model: TwoTower) -> None:
+def test_searching_all_cells_equals_exact_recommendation(model: TwoTower) -> None:
     users = [*model.user_ids_.tolist(), 999_999]
     for exclude_seen in (True, False):
         for one, other in zip(
@@ -110,7 +110,7 @@ def test_all_cells_together_hold_what_is_recommended(model: TwoTower) -> None:
             np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
 
 
-def test_a_quarter_of_the_cells_holds_most_of_the_first_ten() -> None:
+def test_searching_a_quarter_of_the_cells_finds_most_of_the_top_ten() -> None:
     rng = np.random.default_rng(1)
     model = TwoTower(n_factors=16)
     model.user_ids_, model.movie_ids_ = np.arange(1, 101, dtype=np.int32), np.arange(1, 5001, dtype=np.int32)
@@ -128,17 +128,17 @@ def test_a_quarter_of_the_cells_holds_most_of_the_first_ten() -> None:
         np.testing.assert_allclose(one.scores, model.predict([row + 1] * 10, one.ids), atol=1e-4)
 
 
-def test_the_index_is_of_what_was_fitted_last(ratings: RatingMatrix) -> None:
+def test_refitting_rebuilds_the_index(ratings: RatingMatrix) -> None:
     model = TwoTower(n_factors=4, n_epochs=1).fit(Ratings.empty().matrix())
     assert model.retrieve([101], 3)[0].ids.tolist() == []
     model.fit(ratings)
-    # Whoever has seen all of a cell is shown others.
+    # Users who have seen all films of a cell get films of others.
     for one, exact in zip(model.retrieve(ratings.user_ids, 3), model.recommend(ratings.user_ids, 3), strict=True):
         assert len(one.ids) == len(exact.ids)
 
 
 @pytest.mark.parametrize(("k", "share"), [(0, 0.5), (3, 0.0), (3, 1.5)])
-def test_what_cannot_be_retrieved_is_refused(model: TwoTower, k: int, share: float) -> None:
+def test_retrieve_rejects_invalid_k_or_share(model: TwoTower, k: int, share: float) -> None:
     with pytest.raises(ValueError, match="expected k of 1 or more and a share"):
         model.retrieve([101], k, searched_share=share)
 
@@ -161,13 +161,13 @@ for ask in (model, model.signatures["serving_default"]):
 
 
 def answers_of(folder: Path, user_ids: list[int]) -> list[dict[str, list[list[float]]]]:
-    """Load a SavedModel in a process that knows nothing of keyart."""
+    """Load and query a SavedModel in a process without keyart."""
     command = [sys.executable, "-I", "-W", "ignore", "-c", ANSWER, str(folder), json.dumps(user_ids)]
     printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder.parent).stdout
     return [json.loads(line) for line in printed.splitlines()]
 
 
-def test_exported_it_answers_the_same_in_a_process_of_its_own(model: TwoTower, tmp_path: Path) -> None:
+def test_savedmodel_answers_the_same_in_another_process(model: TwoTower, tmp_path: Path) -> None:
     model.export_savedmodel(tmp_path / "served", TITLES, k=12)
     users = [*model.user_ids_.tolist(), 999_999]
     for answers in answers_of(tmp_path / "served", users):
@@ -181,21 +181,19 @@ def test_exported_it_answers_the_same_in_a_process_of_its_own(model: TwoTower, t
     assert n_found == 0
 
 
-def test_an_export_takes_the_place_of_an_older_one_and_leaves_nothing_beside(model: TwoTower, tmp_path: Path) -> None:
+def test_export_replaces_an_older_one(model: TwoTower, tmp_path: Path) -> None:
     for _ in range(2):
         model.export_savedmodel(tmp_path / "served", TITLES)
     assert [path.name for path in tmp_path.iterdir()] == ["served"]
 
 
-def test_a_folder_of_something_else_is_left_alone(model: TwoTower, tmp_path: Path) -> None:
+def test_export_refuses_a_folder_of_other_files(model: TwoTower, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     with pytest.raises(ConfigError, match="is no SavedModel; name a folder that does not exist yet"):
         model.export_savedmodel(tmp_path / "photos", TITLES)
 
 
-def test_an_export_that_answers_otherwise_does_not_take_its_place(
-    model: TwoTower, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_export_that_differs_is_not_written(model: TwoTower, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recommend = TwoTower.recommend
     monkeypatch.setattr(
         TwoTower, "recommend", lambda *asked: [replace(one, scores=one.scores + 1e-3) for one in recommend(*asked)]
@@ -205,7 +203,7 @@ def test_an_export_that_answers_otherwise_does_not_take_its_place(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_is_not_exported(tmp_path: Path) -> None:
+def test_refuses_to_export_a_model_without_ratings(tmp_path: Path) -> None:
     with pytest.raises(NotBuiltError, match="fit it on ratings first"):
         TwoTower().fit(Ratings.empty().matrix()).export_savedmodel(tmp_path / "served", TITLES)
 
@@ -213,11 +211,11 @@ def test_nothing_is_not_exported(tmp_path: Path) -> None:
 # Real ratings
 
 
-def test_three_of_ten_films_are_found_among_the_first_hundred(shared: Path) -> None:
+def test_recall_at_100_on_real_ratings(shared: Path) -> None:
     ratings = read_ratings(shared / "data/ml-100k/u.data")
     order = np.random.default_rng(42).permutation(len(ratings))
     train, test = ratings.where(order[:80_000]), ratings.where(order[80_000:])
-    # Against all films, those that a user has seen among them: a user's own films stand before those of the test.
+    # Ranked among all films, seen ones included, which come before those of the test set.
     found = TwoTower().fit(train.matrix()).recommend(test.user_ids, 100, exclude_seen=False)
     hits = [film in one.ids for one, film in zip(found, test.movie_ids, strict=True)]
     assert np.mean(hits) >= 0.38

@@ -1,4 +1,4 @@
-"""The cosines of every two films, which an exact index answers from."""
+"""Precomputed cosines of all pairs of films, which exact indexes use."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def test_pairs_follow_added_removed_and_replaced_films(tmp_path: Path, monkeypat
     movie_ids = ids_of(features)
     index = Kind().build(films_of(features))
     index.remove(movie_ids[[0, 7]])
-    # One film is replaced, the others are new: before, between and behind those that are there.
+    # One film is replaced, the others are new: before, between and after the existing ones.
     added = np.array([1, movie_ids[3], movie_ids[3] + 1, movie_ids[12] + 1, 900, 901])
     index.add(FilmFeatures.of(added, newer))
-    gone = np.isin(movie_ids, [*movie_ids[[0, 7]], movie_ids[3]])
-    order = np.argsort(merged_ids := np.concatenate([movie_ids[~gone], added]))
-    merged = np.concatenate([features[~gone], newer])[order]
+    removed = np.isin(movie_ids, [*movie_ids[[0, 7]], movie_ids[3]])
+    order = np.argsort(merged_ids := np.concatenate([movie_ids[~removed], added]))
+    merged = np.concatenate([features[~removed], newer])[order]
     index.save(tmp_path)
     for one in (index, CosineIndex.open(tmp_path)):
         forbid_reading(one, monkeypatch)
@@ -82,11 +82,11 @@ def test_equal_rows_tie_to_the_last_bit() -> None:
 def test_extended_pairs_equal_all_pairs() -> None:
     rows = random_features(6, 90, WIDTH)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    kept = np.delete(np.arange(60), [5, 59])
+    remaining = np.delete(np.arange(60), [5, 59])
     order = np.random.default_rng(0).permutation(88)
-    merged = np.concatenate([rows[kept], rows[60:]])[order]
+    merged = np.concatenate([rows[remaining], rows[60:]])[order]
     units: Callable[[np.ndarray], np.ndarray] = merged.__getitem__
-    found = extended_pairs(all_pairs(rows[:60].__getitem__, 60), kept, order, units)
+    found = extended_pairs(all_pairs(rows[:60].__getitem__, 60), remaining, order, units)
     np.testing.assert_allclose(found, all_pairs(units, 88), atol=1e-6)
 
 

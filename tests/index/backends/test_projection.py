@@ -25,7 +25,7 @@ def assert_orthonormal(basis: npt.NDArray[np.float32]) -> None:
 
 
 def captured(features: npt.NDArray[np.floating], basis: npt.NDArray[np.floating], mean: object = None) -> float:
-    """Return the share of the squared lengths that a basis keeps."""
+    """Return the share of squared lengths that a basis captures."""
     units = unit_rows(features, mean)[0].astype(np.float64)  # type: ignore[arg-type]
     return float(((units @ basis) ** 2).sum() / (units**2).sum())
 
@@ -39,7 +39,7 @@ def test_basis_captures_nearly_as_much_as_the_best_one(center: bool, dtype: type
     basis = fit(features, 40, center=center)
     assert_orthonormal(basis)
     for rank in (1, 5, 10, 40):
-        # The first columns of a basis are a basis: sampling and rounding lose little of what can be had.
+        # The first columns of a basis are a basis too; sampling and rounding lose little.
         assert captured(features, basis[:, :rank], mean) >= 0.98 * captured(features, best[:, :rank], mean)
 
 

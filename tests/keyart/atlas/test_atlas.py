@@ -1,4 +1,4 @@
-"""The atlas: alike posters near each other, places that stay, names, and pictures that belong to their films."""
+"""The atlas: layout of similar posters, stable positions, names of clusters, and sprite sheets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from keyart.pipeline.status import read_status
 from keyart.workspace.layout import Workspace
 from posters.store import PosterStore
 from tests.keyart.conftest import Run
-from tests.keyart.groups import GENRES, N_FILMS, bring, color_of, group, list_films, make_groups
+from tests.keyart.groups import GENRES, N_FILMS, add_posters, color_of, group, list_films, make_groups
 
 pytestmark = pytest.mark.heavy
 
@@ -38,7 +38,7 @@ def _mapped(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def mapped(_mapped: Path, tmp_path: Path) -> Workspace:
-    """Sixty films in three groups, with an atlas; each test's own copy."""
+    """A workspace of sixty films in three groups, with an atlas; a copy for each test."""
     return Workspace.open(Path(shutil.copytree(_mapped, tmp_path / "workspace")))
 
 
@@ -46,13 +46,13 @@ def groups_of(atlas: Atlas) -> np.ndarray:
     return np.array([group(movie_id) for movie_id in atlas.movie_ids.tolist()])
 
 
-def place_of(atlas: Atlas, movie_id: int) -> np.ndarray:
+def position_of(atlas: Atlas, movie_id: int) -> np.ndarray:
     position: np.ndarray = atlas.positions[np.searchsorted(atlas.movie_ids, movie_id)]
     return position
 
 
 def drawn_colors(workspace: Workspace, atlas: Atlas) -> dict[int, tuple[int, ...]]:
-    """Look at the middle of every cell of every sheet."""
+    """Return the color at the center of every cell of every sheet."""
     seen = {}
     for sheet in atlas.sheets:
         with Image.open(workspace.atlas_dir / sheet.name) as picture:
@@ -66,16 +66,16 @@ def drawn_colors(workspace: Workspace, atlas: Atlas) -> dict[int, tuple[int, ...
 # The map
 
 
-def test_alike_posters_are_near_each_other(mapped: Workspace) -> None:
+def test_similar_posters_are_close_together(mapped: Workspace) -> None:
     atlas = Atlas.open(mapped.atlas_dir)
-    away = np.linalg.norm(atlas.positions[:, None] - atlas.positions[None], axis=2)
-    np.fill_diagonal(away, np.inf)
+    distances = np.linalg.norm(atlas.positions[:, None] - atlas.positions[None], axis=2)
+    np.fill_diagonal(distances, np.inf)
     groups = groups_of(atlas)
-    assert (groups[away.argmin(axis=1)] == groups).mean() > 0.95
+    assert (groups[distances.argmin(axis=1)] == groups).mean() > 0.95
     assert np.abs(atlas.positions).max() == pytest.approx(1, abs=0.01)
 
 
-def test_the_same_seed_gives_the_same_map_and_another_another(mapped: Workspace) -> None:
+def test_seed_determines_the_map(mapped: Workspace) -> None:
     first = Atlas.open(mapped.atlas_dir)
     again = make_atlas(mapped, AtlasOptions(anew=True, n_clusters=3)).atlas
     np.testing.assert_array_equal(again.positions, first.positions)
@@ -86,36 +86,36 @@ def test_the_same_seed_gives_the_same_map_and_another_another(mapped: Workspace)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 8])
-def test_a_few_films_are_laid_out_too(n: int) -> None:
+def test_lays_out_few_films(n: int) -> None:
     rows = np.random.default_rng(0).standard_normal((n, 4)).astype(np.float32)
     positions = lay_out(rows / np.linalg.norm(rows, axis=1, keepdims=True), Method.TSNE, 0)
     assert len(np.unique(positions, axis=0)) == n
     assert np.isfinite(positions).all()
 
 
-def test_films_that_are_all_the_same_are_apart() -> None:
+def test_identical_films_get_different_positions() -> None:
     positions = lay_out(np.full((12, 4), 0.5, np.float32), Method.TSNE, 0)
     assert len(np.unique(positions, axis=0)) == 12
 
 
-def test_a_new_film_goes_where_most_of_its_neighbors_are() -> None:
+def test_new_film_is_placed_near_most_of_its_neighbors() -> None:
     rng = np.random.default_rng(0)
-    here, there = rng.normal([-0.8, 0], 0.02, (7, 2)), rng.normal([0.8, 0], 0.02, (3, 2))
+    left, right = rng.normal([-0.8, 0], 0.02, (7, 2)), rng.normal([0.8, 0], 0.02, (3, 2))
     rows = np.ones((10, 3), np.float32) / np.sqrt(3, dtype=np.float32)
-    (placed,) = place(rows[:1], rows, np.concatenate([here, there]).astype(np.float32))
+    (placed,) = place(rows[:1], rows, np.concatenate([left, right]).astype(np.float32))
     assert np.linalg.norm(placed - [-0.8, 0]) < 0.1
 
 
-def test_nobody_stands_on_anybody() -> None:
+def test_apart_separates_overlapping_films() -> None:
     moved = apart(np.zeros((50, 2), np.float32), taken=np.zeros((1, 2), np.float32), gap=0.01)
-    everybody = np.concatenate([moved, np.zeros((1, 2))])
-    away = np.linalg.norm(everybody[:, None] - everybody[None], axis=2)
-    np.fill_diagonal(away, np.inf)
-    assert away.min() >= 0.0099
+    all_positions = np.concatenate([moved, np.zeros((1, 2))])
+    distances = np.linalg.norm(all_positions[:, None] - all_positions[None], axis=2)
+    np.fill_diagonal(distances, np.inf)
+    assert distances.min() >= 0.0099
     assert np.abs(moved).max() < 0.2
 
 
-def test_who_is_alone_stays() -> None:
+def test_apart_does_not_move_isolated_films() -> None:
     positions = np.array([[0, 0], [0.5, 0.5]], np.float32)
     np.testing.assert_array_equal(apart(positions), positions)
 
@@ -127,81 +127,81 @@ def test_the_number_of_clusters_grows_with_the_films() -> None:
 def test_a_film_belongs_to_the_nearest_centroid() -> None:
     rng = np.random.default_rng(0)
     rows, centroids = rng.random((30, 5), np.float32), rng.random((4, 5), np.float32)
-    away = np.linalg.norm(rows[:, None] - centroids[None], axis=2)
-    np.testing.assert_array_equal(nearest_centroid(rows, centroids), away.argmin(axis=1))
+    distances = np.linalg.norm(rows[:, None] - centroids[None], axis=2)
+    np.testing.assert_array_equal(nearest_centroid(rows, centroids), distances.argmin(axis=1))
 
 
-def test_umap_that_is_missing_is_said(mapped: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_umap_error_names_the_package(mapped: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "umap", None)
     with pytest.raises(ConfigError, match="pip install umap-learn"):
         make_atlas(mapped, AtlasOptions(method=Method.UMAP))
     assert Atlas.open(mapped.atlas_dir).method == "tsne"
 
 
-def test_scikit_learn_that_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_scikit_learn_error_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.manifold", None)
     with pytest.raises(ConfigError, match=r"pip install 'keyart\[atlas\]'"):
         make_atlas(make_groups(tmp_path / "workspace"), AtlasOptions())
 
 
-# Brought up to date
+# Updates
 
 
-def test_nothing_new_changes_nothing(mapped: Workspace) -> None:
+def test_update_without_changes_draws_nothing(mapped: Workspace) -> None:
     before = {path.name: path.stat().st_mtime_ns for path in mapped.atlas_dir.glob("sheet-*")}
     report = make_atlas(mapped, AtlasOptions())
     assert (report.how, report.n_drawn, report.notes) == ("up to date", 0, ())
     assert {path.name: path.stat().st_mtime_ns for path in mapped.atlas_dir.glob("sheet-*")} == before
 
 
-def test_new_films_are_placed_among_those_alike_and_nobody_else_moves(mapped: Workspace) -> None:
+def test_new_films_are_placed_near_similar_ones_and_others_stay(mapped: Workspace) -> None:
     before = Atlas.open(mapped.atlas_dir)
     list_films(mapped, range(1, N_FILMS + 4))
-    bring(mapped, range(N_FILMS + 1, N_FILMS + 4))
+    add_posters(mapped, range(N_FILMS + 1, N_FILMS + 4))
     report = make_atlas(mapped, AtlasOptions())
     atlas = report.atlas
     assert report.how == "3 placed, 0 dropped, 60 where they were"
-    kept = np.isin(atlas.movie_ids, before.movie_ids)
-    np.testing.assert_array_equal(atlas.positions[kept], before.positions)
-    np.testing.assert_array_equal(atlas.labels[kept], before.labels)
+    is_old = np.isin(atlas.movie_ids, before.movie_ids)
+    np.testing.assert_array_equal(atlas.positions[is_old], before.positions)
+    np.testing.assert_array_equal(atlas.labels[is_old], before.labels)
     assert atlas.is_placed.tolist() == [False] * N_FILMS + [True] * 3
-    for movie_id in atlas.movie_ids[~kept].tolist():
-        away = np.linalg.norm(before.positions - place_of(atlas, movie_id), axis=1)
-        assert group(int(before.movie_ids[away.argmin()])) == group(movie_id)
-        assert away.min() > 0
+    for movie_id in atlas.movie_ids[~is_old].tolist():
+        distances = np.linalg.norm(before.positions - position_of(atlas, movie_id), axis=1)
+        assert group(int(before.movie_ids[distances.argmin()])) == group(movie_id)
+        assert distances.min() > 0
 
 
-def test_films_that_went_are_dropped(mapped: Workspace) -> None:
+def test_removed_films_are_dropped(mapped: Workspace) -> None:
     before = Atlas.open(mapped.atlas_dir)
     list_films(mapped, [number for number in range(1, N_FILMS + 1) if number not in (7, 8)])
     report = make_atlas(mapped, AtlasOptions())
     assert report.how == "0 placed, 2 dropped, 58 where they were"
-    np.testing.assert_array_equal(place_of(report.atlas, 9), place_of(before, 9))
+    np.testing.assert_array_equal(position_of(report.atlas, 9), position_of(before, 9))
     assert not {7, 8} & {movie_id for sheet in report.atlas.sheets for movie_id in sheet.movie_ids}
 
 
-def test_a_film_with_another_poster_is_placed_anew(mapped: Workspace) -> None:
+def test_film_with_another_poster_is_placed_again(mapped: Workspace) -> None:
     before = Atlas.open(mapped.atlas_dir)
-    bring(mapped, [1], looking_like=2)
+    add_posters(mapped, [1], looking_like=2)
     report = make_atlas(mapped, AtlasOptions())
     assert report.how == "1 placed, 0 dropped, 59 where they were"
-    away = np.linalg.norm(report.atlas.positions - place_of(report.atlas, 1), axis=1)
-    alike = [group(int(movie_id)) for movie_id in report.atlas.movie_ids[np.argsort(away)[1:6]]]
+    distances = np.linalg.norm(report.atlas.positions - position_of(report.atlas, 1), axis=1)
+    alike = [group(int(movie_id)) for movie_id in report.atlas.movie_ids[np.argsort(distances)[1:6]]]
     assert alike.count(group(2)) >= 4
-    assert not np.array_equal(place_of(report.atlas, 1), place_of(before, 1))
+    assert not np.array_equal(position_of(report.atlas, 1), position_of(before, 1))
     assert drawn_colors(mapped, report.atlas)[1] == pytest.approx(color_of(2), abs=12)
 
 
-def test_many_new_films_are_said(mapped: Workspace) -> None:
+def test_many_new_films_give_a_note(mapped: Workspace) -> None:
     list_films(mapped, range(1, N_FILMS + 31))
-    bring(mapped, range(N_FILMS + 1, N_FILMS + 31))
+    add_posters(mapped, range(N_FILMS + 1, N_FILMS + 31))
     (note,) = make_atlas(mapped, AtlasOptions()).notes
     assert "33%" in note
     assert "--anew" in note
     assert make_atlas(mapped, AtlasOptions(anew=True)).notes == ()
 
 
-def test_other_clusters_move_nobody(mapped: Workspace) -> None:
+def test_new_clusters_keep_positions(mapped: Workspace) -> None:
     before = Atlas.open(mapped.atlas_dir)
     atlas = make_atlas(mapped, AtlasOptions(n_clusters=6)).atlas
     np.testing.assert_array_equal(atlas.positions, before.positions)
@@ -209,7 +209,7 @@ def test_other_clusters_move_nobody(mapped: Workspace) -> None:
 
 
 @pytest.mark.parametrize("damage", ["", "{}", '{"kind": "keyart-atlas", "version": 99}'])
-def test_a_record_that_cannot_be_read_is_said_and_made_anew(mapped: Workspace, damage: str) -> None:
+def test_unreadable_record_is_an_error_and_is_replaced(mapped: Workspace, damage: str) -> None:
     (mapped.atlas_dir / "atlas.json").write_text(damage)
     with pytest.raises(DataError, match="`keyart atlas` makes it anew"):
         Atlas.open(mapped.atlas_dir)
@@ -217,7 +217,7 @@ def test_a_record_that_cannot_be_read_is_said_and_made_anew(mapped: Workspace, d
     assert len(Atlas.open(mapped.atlas_dir)) == N_FILMS
 
 
-def test_damaged_arrays_are_found(mapped: Workspace) -> None:
+def test_damaged_arrays_are_detected(mapped: Workspace) -> None:
     (path,) = mapped.atlas_dir.glob("atlas-*.npz")
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -226,7 +226,7 @@ def test_damaged_arrays_are_found(mapped: Workspace) -> None:
         Atlas.open(mapped.atlas_dir)
 
 
-def test_what_is_not_there_is_said(mapped: Workspace, tmp_path: Path) -> None:
+def test_missing_atlas_or_features_error_names_the_command(mapped: Workspace, tmp_path: Path) -> None:
     shutil.rmtree(mapped.atlas_dir)
     with pytest.raises(NotBuiltError, match="run `keyart atlas`"):
         Atlas.open(mapped.atlas_dir)
@@ -235,23 +235,21 @@ def test_what_is_not_there_is_said(mapped: Workspace, tmp_path: Path) -> None:
         make_atlas(mapped, AtlasOptions())
 
 
-def test_an_interrupted_command_leaves_the_atlas_that_was_there(
-    mapped: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interruption_keeps_the_old_atlas(mapped: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     before = Atlas.open(mapped.atlas_dir)
     list_films(mapped, range(1, N_FILMS + 2))
-    bring(mapped, [N_FILMS + 1])
+    add_posters(mapped, [N_FILMS + 1])
     # The sheets are drawn by then, the record is not written yet.
     monkeypatch.setattr(Atlas, "save", interrupted)
     with pytest.raises(KeyboardInterrupt):
         make_atlas(mapped, AtlasOptions())
     monkeypatch.undo()
-    there = Atlas.open(mapped.atlas_dir)
-    assert (len(there), there.sheets) == (len(before), before.sheets)
-    assert all((mapped.atlas_dir / sheet.name).is_file() for sheet in there.sheets)
+    reopened = Atlas.open(mapped.atlas_dir)
+    assert (len(reopened), reopened.sheets) == (len(before), before.sheets)
+    assert all((mapped.atlas_dir / sheet.name).is_file() for sheet in reopened.sheets)
     report = make_atlas(mapped, AtlasOptions())
     assert {path.name for path in mapped.atlas_dir.glob("sheet-*")} == {sheet.name for sheet in report.atlas.sheets}
 
@@ -259,7 +257,7 @@ def test_an_interrupted_command_leaves_the_atlas_that_was_there(
 # Clusters and their names
 
 
-def test_clusters_are_the_groups_named_by_what_sets_them_apart(mapped: Workspace) -> None:
+def test_clusters_match_groups_and_are_named_by_distinctive_words(mapped: Workspace) -> None:
     atlas = Atlas.open(mapped.atlas_dir)
     assert {cluster.n_films for cluster in atlas.clusters} == {20}
     assert {cluster.name for cluster in atlas.clusters} == {"Horror · creepy", "Comedy", "Western"}
@@ -268,34 +266,34 @@ def test_clusters_are_the_groups_named_by_what_sets_them_apart(mapped: Workspace
         assert set(cluster.typical) <= set(atlas.movie_ids[atlas.labels == label].tolist())
 
 
-def test_the_inventory_counts_the_films_on_it(mapped: Workspace) -> None:
+def test_status_counts_mapped_films(mapped: Workspace) -> None:
     assert read_status(mapped).n_mapped == N_FILMS
 
 
-def test_what_all_films_have_names_nothing() -> None:
+def test_words_of_all_films_name_no_cluster() -> None:
     words = [("Drama",)] * 20
     assert name_clusters([0] * 10 + [1] * 10, words, 2) == ["cluster 1", "cluster 2"]
 
 
-def test_what_two_films_have_names_nothing() -> None:
+def test_words_of_two_films_name_no_cluster() -> None:
     words = [("Drama", "rare")] * 2 + [("Drama",)] * 98
     assert name_clusters([0] * 10 + [1] * 90, words, 2) == ["cluster 1", "cluster 2"]
 
 
-def test_what_chance_may_explain_names_a_cluster_only_where_nothing_else_does() -> None:
+def test_insignificant_words_name_a_cluster_only_as_a_last_resort() -> None:
     words = [("Comedy", "Drama")] * 6 + [("Drama",)] * 4 + [("Comedy", "War")] * 5 + [("War",)] * 5 + [("Drama",)] * 10
     names = name_clusters([0] * 10 + [1] * 10 + [2] * 10, words, 3)
     assert names[0] == "Drama · Comedy"
     assert names[1] == "War"
 
 
-def test_the_same_words_in_another_order_are_no_other_name() -> None:
+def test_cluster_names_differ_by_more_than_word_order() -> None:
     words = [("Comedy", "Romance")] * 10 + [("Comedy", "Romance")] * 9 + [("Comedy",)] + [("Drama",)] * 40
     names = name_clusters([0] * 10 + [1] * 10 + [2] * 40, words, 3)
     assert len({frozenset(name.split(" · ")) for name in names}) == 3
 
 
-def test_no_two_clusters_are_called_the_same() -> None:
+def test_cluster_names_are_unique() -> None:
     words = [("War", "Drama")] * 20 + [("Comedy",)] * 20
     names = name_clusters([0] * 10 + [1] * 10 + [2] * 20, words, 3)
     assert len(set(names)) == 3
@@ -305,14 +303,14 @@ def test_no_two_clusters_are_called_the_same() -> None:
 # Sheets
 
 
-def test_every_picture_is_of_the_film_that_the_sheet_names(mapped: Workspace) -> None:
+def test_every_cell_shows_the_poster_of_its_film(mapped: Workspace) -> None:
     colors = drawn_colors(mapped, Atlas.open(mapped.atlas_dir))
     assert sorted(colors) == list(range(1, N_FILMS + 1))
     for movie_id, color in colors.items():
         assert color == pytest.approx(color_of(movie_id), abs=12)
 
 
-def test_only_sheets_that_changed_get_another_name() -> None:
+def test_only_changed_sheets_get_another_name() -> None:
     hashes = {movie_id: f"{movie_id:064}" for movie_id in range(3 * SHEET_FILMS)}
     first = assign((), set(), range(2 * SHEET_FILMS + 10), hashes)
     assert [len(sheet.movie_ids) for sheet in first] == [SHEET_FILMS, SHEET_FILMS, 10]
@@ -320,7 +318,7 @@ def test_only_sheets_that_changed_get_another_name() -> None:
     new = [2 * SHEET_FILMS + 10, 2 * SHEET_FILMS + 11]
     second = assign(first, stay, new, hashes)
     assert second[0] == first[0]
-    # The first new film takes the place that became free.
+    # The first new film takes the cell that became free.
     assert second[1].movie_ids[-1] == new[0]
     assert second[2].movie_ids[-1] == new[1]
     assert {second[1].name, second[2].name}.isdisjoint({sheet.name for sheet in first})
@@ -338,7 +336,7 @@ def test_neighbors_share_a_sheet() -> None:
     assert np.ptp(first, axis=0).max() < 1.1
 
 
-def test_a_poster_that_cannot_be_read_leaves_a_gray_cell(mapped: Workspace) -> None:
+def test_unreadable_poster_leaves_a_gray_cell(mapped: Workspace) -> None:
     with PosterStore.open_to_read(mapped.posters_dir) as store:
         poster = store.poster(5)
     assert poster
@@ -354,7 +352,7 @@ def test_a_poster_that_cannot_be_read_leaves_a_gray_cell(mapped: Workspace) -> N
 # The command
 
 
-def test_the_command_tells_what_it_made(run: Run, mapped: Workspace) -> None:
+def test_command_prints_clusters_and_the_next_step(run: Run, mapped: Workspace) -> None:
     outcome = run("atlas", "--home", mapped.home, "--anew", "--clusters", "3")
     assert outcome.code == 0
     assert re.search(r"Horror · creepy +20\n", outcome.out)
@@ -363,19 +361,19 @@ def test_the_command_tells_what_it_made(run: Run, mapped: Workspace) -> None:
     assert "up to date" in run("atlas", "--home", mapped.home).out
 
 
-def test_the_command_without_features_is_one_line(run: Run, mapped: Workspace) -> None:
+def test_command_without_features_fails_with_one_line(run: Run, mapped: Workspace) -> None:
     shutil.rmtree(mapped.features_dir)
     outcome = run("atlas", "--home", mapped.home)
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
     assert "keyart extract" in outcome.err
 
 
-def test_the_record_holds_ids_and_no_rows(mapped: Workspace) -> None:
+def test_record_lists_movie_ids_of_sheets(mapped: Workspace) -> None:
     record = json.loads((mapped.atlas_dir / "atlas.json").read_text())
     assert (record["kind"], record["version"]) == ("keyart-atlas", 1)
     assert sorted(movie_id for sheet in record["sheets"] for movie_id in sheet["movie_ids"]) == list(range(1, 61))
 
 
-def test_a_report_is_of_what_was_saved(mapped: Workspace) -> None:
+def test_report_matches_the_saved_atlas(mapped: Workspace) -> None:
     report: AtlasReport = make_atlas(mapped, AtlasOptions())
     assert report.atlas.clusters == Atlas.open(mapped.atlas_dir).clusters

@@ -1,4 +1,4 @@
-"""What the cold start is told of films: kept in the workspace, computed once, of the posters as they are."""
+"""Content of films for the cold start; looks of posters are computed once and stored in the workspace."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from keyart.workspace.films import list_posters
 from keyart.workspace.layout import Workspace
 
 
-def test_every_poster_with_features_is_summed_up(home: Path) -> None:
+def test_every_poster_with_features_has_looks(home: Path) -> None:
     workspace = Workspace.open(home)
     found = open_looks(workspace)
     _, rows = current_features(workspace)
@@ -22,7 +22,7 @@ def test_every_poster_with_features_is_summed_up(home: Path) -> None:
     assert len(np.unique(found.rows, axis=0)) == len(found.rows)
 
 
-def test_a_film_without_features_is_not_known(home: Path) -> None:
+def test_looks_of_a_film_without_features_are_nan(home: Path) -> None:
     found = open_looks(Workspace.open(home))
     movie_id = int(found.movie_ids[1])
     known, unknown = found.of([movie_id, 999_999])
@@ -30,17 +30,17 @@ def test_a_film_without_features_is_not_known(home: Path) -> None:
     assert np.isnan(unknown).all()
 
 
-def test_what_was_computed_is_kept_and_not_computed_again(home: Path) -> None:
+def test_looks_are_computed_once(home: Path) -> None:
     workspace = Workspace.open(home)
     first = open_looks(workspace)
     for poster in list_posters(workspace):
-        # Of the same length, so that it still counts, but nothing that could be decoded.
+        # Of the same length, so that it counts as unchanged, but not decodable.
         poster.path.write_bytes(bytes(poster.path.stat().st_size))
     again = open_looks(workspace)
     np.testing.assert_array_equal(again.rows, first.rows)
 
 
-def test_what_is_damaged_is_computed_anew(home: Path) -> None:
+def test_damaged_looks_are_recomputed(home: Path) -> None:
     workspace = Workspace.open(home)
     first = open_looks(workspace)
     for path in workspace.looks_dir.iterdir():
@@ -48,17 +48,17 @@ def test_what_is_damaged_is_computed_anew(home: Path) -> None:
     np.testing.assert_array_equal(open_looks(workspace).rows, first.rows)
 
 
-def test_a_poster_that_is_gone_is_forgotten(home: Path) -> None:
+def test_looks_of_removed_posters_are_dropped(home: Path) -> None:
     workspace = Workspace.open(home)
     first = open_looks(workspace)
-    gone = int(first.movie_ids[0])
+    removed = int(first.movie_ids[0])
     for poster in list_posters(workspace):
-        if poster.movie_id == gone:
+        if poster.movie_id == removed:
             poster.path.unlink()
-    assert gone not in open_looks(workspace).movie_ids
+    assert removed not in open_looks(workspace).movie_ids
 
 
-def test_without_features_nothing_is_known_of_posters(home: Path) -> None:
+def test_looks_without_features_are_empty(home: Path) -> None:
     workspace = Workspace.open(home)
     FeatureStore.open(workspace.features_dir).clear()
     for path in workspace.features_dir.iterdir():
@@ -67,7 +67,7 @@ def test_without_features_nothing_is_known_of_posters(home: Path) -> None:
     assert found.of([1, 2]).shape == (2, 0)
 
 
-def test_a_new_picture_is_summed_up_as_a_poster_is(home: Path) -> None:
+def test_looks_of_new_images_equal_those_of_posters(home: Path) -> None:
     workspace = Workspace.open(home)
     store, rows = current_features(workspace)
     (features,) = list(store.blocks(rows))

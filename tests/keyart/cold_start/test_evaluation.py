@@ -1,4 +1,4 @@
-"""``keyart evaluate --cold`` as a user types it, where there is not enough for it."""
+"""Errors of ``keyart evaluate --cold``."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from tests.keyart.conftest import Run
         (["--cold"], "no workspace at"),
     ],
 )
-def test_what_makes_no_sense_is_said_in_a_line(tmp_path: Path, run: Run, words: list[str], message: str) -> None:
+def test_invalid_options_fail_with_one_line(tmp_path: Path, run: Run, words: list[str], message: str) -> None:
     outcome = run("evaluate", *words, "--home", tmp_path / "nowhere")
     assert outcome.code == 1
     assert message in outcome.err
     assert len(outcome.err.splitlines()) == 1
 
 
-def test_a_catalog_without_posters_is_told_so(movielens: Path, tmp_path: Path, run: Run) -> None:
+def test_catalog_without_posters_is_an_error(movielens: Path, tmp_path: Path, run: Run) -> None:
     run("load", movielens, "--home", tmp_path / "home")
     outcome = run("evaluate", "--cold", "--home", tmp_path / "home")
     assert outcome.code == 1
     assert "no film with ratings has features of one; run `keyart fetch` or `keyart import`" in outcome.err
 
 
-def test_a_catalog_without_ratings_is_told_so(movielens: Path, tmp_path: Path, run: Run) -> None:
+def test_catalog_without_ratings_is_an_error(movielens: Path, tmp_path: Path, run: Run) -> None:
     (tmp_path / "films").mkdir()
     for name in ("movies.csv", "links.csv"):
         (tmp_path / "films" / name).write_bytes((movielens / name).read_bytes())

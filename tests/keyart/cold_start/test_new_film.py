@@ -1,4 +1,4 @@
-"""What is said of films that the catalog does not have."""
+"""Descriptions of films that are not in the catalog."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GENRES = ("Comedy", "Drama")
 POSTER = Path("poster.jpg")
 
 
-def test_a_film_is_described_in_any_spelling() -> None:
+def test_describe_accepts_any_spelling() -> None:
     film = describe(POSTER, "Matrix, The (a.k.a. Die Matrix) (1999)", genres="comedy|Drama", known_genres=GENRES)
     assert film == NewFilm(POSTER, "The Matrix", 1999, ("Comedy", "Drama"), ("Die Matrix",))
     assert film.label == "The Matrix (1999)"
@@ -22,12 +22,12 @@ def test_a_film_is_described_in_any_spelling() -> None:
     assert describe(POSTER, "Ran", imdb_id="tt89881").imdb_id == "0089881"
 
 
-def test_a_catalog_without_genres_takes_any() -> None:
+def test_any_genre_is_accepted_if_none_are_known() -> None:
     assert describe(POSTER, "Ran", genres="Jidaigeki").genres == ("Jidaigeki",)
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("facts", "message"),
     [
         ({"year": 19999}, rf"expected a year from {FIRST_YEAR} to {last_year()}, received 19999"),
         ({"year": FIRST_YEAR - 1}, "received 1869"),
@@ -36,12 +36,12 @@ def test_a_catalog_without_genres_takes_any() -> None:
         ({"imdb_id": "heat"}, "expected an IMDb id such as tt0113277, received 'heat'"),
     ],
 )
-def test_what_makes_no_sense_is_refused(said: dict[str, object], message: str) -> None:
+def test_invalid_descriptions_are_refused(facts: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        describe(POSTER, **{"title": "Heat", "known_genres": GENRES, **said})  # type: ignore[arg-type]
+        describe(POSTER, **{"title": "Heat", "known_genres": GENRES, **facts})  # type: ignore[arg-type]
 
 
-def test_a_csv_file_lists_films_with_posters_beside_it(tmp_path: Path) -> None:
+def test_reads_csv_with_relative_poster_paths(tmp_path: Path) -> None:
     path = tmp_path / "films.csv"
     path.write_text('path,title,year,genres,tmdb_id\na.jpg,"Heat, The",1995.0,drama,9\nsub/b.png,Ran (1985),,,\n')
     assert read_new_films(path, GENRES, titled=True) == [
@@ -68,13 +68,13 @@ def test_a_csv_file_lists_films_with_posters_beside_it(tmp_path: Path) -> None:
         ("a.jpg,Heat", "films.csv, line 3: expected 5 columns"),
     ],
 )
-def test_a_bad_line_is_named_with_its_column(tmp_path: Path, line: str, message: str) -> None:
+def test_invalid_csv_error_names_line_and_column(tmp_path: Path, line: str, message: str) -> None:
     (tmp_path / "films.csv").write_text(f"path,title,year,genres,imdb_id\na.jpg,Ran,1985,Drama,\n{line}\n")
     with pytest.raises(DataError, match=message):
         read_new_films(tmp_path / "films.csv", GENRES, titled=True)
 
 
-def test_a_folder_names_films_by_its_pictures(tmp_path: Path) -> None:
+def test_reads_titles_from_the_image_names_of_a_folder(tmp_path: Path) -> None:
     for name in ("Ran (1985).jpg", "Heat.jpg"):
         (tmp_path / name).write_bytes(draw_poster(1))
     found = read_new_films(tmp_path, GENRES, titled=True)
@@ -88,7 +88,7 @@ def test_a_folder_names_films_by_its_pictures(tmp_path: Path) -> None:
     assert len(read_new_films(tmp_path, GENRES, titled=False)) == 3
 
 
-def test_a_folder_without_pictures_and_a_file_without_films_are_said(tmp_path: Path) -> None:
+def test_refuses_folders_without_images_and_files_without_films(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no images"):
         read_new_films(tmp_path, GENRES, titled=True)
     (tmp_path / "films.csv").write_text("path,title\n")

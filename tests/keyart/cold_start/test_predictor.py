@@ -28,20 +28,20 @@ def new_films(poster_folder: Path) -> list[NewFilm]:
     return [describe(path, f"Film {path.stem}", 1999) for path in sorted(poster_folder.glob("*.jpg"))]
 
 
-def test_a_new_film_looks_like_the_film_whose_poster_it_has(engine: Engine, new_films: list[NewFilm]) -> None:
-    for film, answer in zip(new_films, engine.cold_start(new_films), strict=True):
-        best = answer.look_alikes.hits[0]
+def test_new_film_is_most_similar_to_the_film_with_its_poster(engine: Engine, new_films: list[NewFilm]) -> None:
+    for film, prediction in zip(new_films, engine.cold_start(new_films), strict=True):
+        best = prediction.look_alikes.hits[0]
         assert best.movie_id == int(Path(film.image.name).stem)
         assert best.visual == pytest.approx(1, abs=1e-3)
-        assert (answer.query.label, best.alpha, best.cf) == (f"Film {Path(film.image.name).stem} (1999)", 1.0, None)
+        assert (prediction.query.label, best.alpha, best.cf) == (f"Film {Path(film.image.name).stem} (1999)", 1.0, None)
 
 
-def test_the_look_alikes_are_those_that_a_picture_is_asked_for(engine: Engine, new_films: list[NewFilm]) -> None:
-    (answer,) = engine.cold_start(new_films[:1], k=3)
-    assert answer.look_alikes.hits == engine.similar(new_films[0].image, 3).hits
+def test_look_alikes_equal_similar_films_of_the_image(engine: Engine, new_films: list[NewFilm]) -> None:
+    (prediction,) = engine.cold_start(new_films[:1], k=3)
+    assert prediction.look_alikes.hits == engine.similar(new_films[0].image, 3).hits
 
 
-def test_a_batch_is_answered_as_one_by_one(engine: Engine, new_films: list[NewFilm]) -> None:
+def test_batch_equals_single_films(engine: Engine, new_films: list[NewFilm]) -> None:
     together = engine.cold_start(new_films, k=2)
     for film, one in zip(new_films, together, strict=True):
         (alone,) = engine.cold_start([film], k=2)
@@ -50,54 +50,50 @@ def test_a_batch_is_answered_as_one_by_one(engine: Engine, new_films: list[NewFi
         assert [hit.movie_id for hit in one.look_alikes] == [hit.movie_id for hit in alone.look_alikes]
 
 
-def test_the_audience_is_of_the_users_above_their_own_average_keenest_first(
-    home: Path, engine: Engine, new_films: list[NewFilm]
-) -> None:
+def test_audience_has_positive_scores_in_descending_order(home: Path, engine: Engine, new_films: list[NewFilm]) -> None:
     users = set(open_ratings(Workspace.open(home)).user_ids.tolist())
-    for answer in engine.cold_start(new_films):
-        scores = [fan.score for fan in answer.audience]
+    for prediction in engine.cold_start(new_films):
+        scores = [fan.score for fan in prediction.audience]
         assert scores == sorted(scores, reverse=True)
         assert all(score > 0 for score in scores)
-        assert {fan.user_id for fan in answer.audience} <= users
-    sizes = [len(answer.audience) for answer in engine.cold_start(new_films, n_users=3)]
+        assert {fan.user_id for fan in prediction.audience} <= users
+    sizes = [len(prediction.audience) for prediction in engine.cold_start(new_films, n_users=3)]
     assert set(sizes) <= {0, 3}
     assert 3 in sizes
     assert engine.cold_start(new_films[:1], n_users=0)[0].audience == ()
 
 
-def test_the_mean_lies_in_its_interval_and_within_the_stars(engine: Engine, new_films: list[NewFilm]) -> None:
-    for answer in engine.cold_start(new_films):
-        one = answer.expected
+def test_expected_mean_is_within_its_interval_and_the_rating_scale(engine: Engine, new_films: list[NewFilm]) -> None:
+    for prediction in engine.cold_start(new_films):
+        one = prediction.expected
         assert 0.5 <= one.low <= one.mean <= one.high <= 5
 
 
-def test_no_film_gives_no_answer(engine: Engine) -> None:
+def test_no_films_give_no_predictions(engine: Engine) -> None:
     assert engine.cold_start([]) == []
 
 
 @pytest.mark.parametrize("arguments", [{"k": 0}, {"n_users": -1}])
-def test_a_number_out_of_range_is_a_mistake(engine: Engine, arguments: dict[str, int]) -> None:
+def test_rejects_numbers_out_of_range(engine: Engine, arguments: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="received"):
         engine.cold_start([], **arguments)
 
 
-def test_a_poster_that_is_no_picture_is_named_or_passed_over(
-    engine: Engine, new_films: list[NewFilm], tmp_path: Path
-) -> None:
+def test_unreadable_poster_is_an_error_or_is_skipped(engine: Engine, new_films: list[NewFilm], tmp_path: Path) -> None:
     write_bytes(tmp_path / "text.jpg", b"no picture")
     mixed = [new_films[0], NewFilm(tmp_path / "text.jpg"), new_films[1]]
     with pytest.raises(DataError, match=r"text\.jpg is not a picture"):
         engine.cold_start(mixed)
     broken: list[str] = []
-    answers = engine.cold_start(mixed, on_broken=lambda film, _error: broken.append(film.image.name))
+    predictions = engine.cold_start(mixed, on_broken=lambda film, _error: broken.append(film.image.name))
     assert broken == ["text.jpg"]
-    assert [answer.query.title for answer in answers] == [new_films[0].title, new_films[1].title]
+    assert [prediction.query.title for prediction in predictions] == [new_films[0].title, new_films[1].title]
 
 
 # The model
 
 
-def test_the_model_is_kept_and_fitted_anew_where_ratings_change(home: Path, movielens: Path) -> None:
+def test_model_is_saved_and_refitted_when_ratings_change(home: Path, movielens: Path) -> None:
     workspace = Workspace.open(home)
     first = open_cold_start(workspace)
     record = workspace.model_dir("cold-start") / "cold-start.json"
@@ -110,7 +106,7 @@ def test_the_model_is_kept_and_fitted_anew_where_ratings_change(home: Path, movi
     assert record.stat().st_mtime_ns != written
 
 
-def test_a_damaged_model_is_fitted_anew(home: Path) -> None:
+def test_damaged_model_is_refitted(home: Path) -> None:
     workspace = Workspace.open(home)
     first = open_cold_start(workspace)
     for path in workspace.model_dir("cold-start").glob("*.npz"):
@@ -121,31 +117,31 @@ def test_a_damaged_model_is_fitted_anew(home: Path) -> None:
     assert ContentRidge.open(workspace.model_dir("cold-start")).source == first.source
 
 
-def test_without_ratings_only_look_alikes_are_told(home: Path, new_films: list[NewFilm], movielens: Path) -> None:
+def test_without_ratings_only_look_alikes_are_predicted(home: Path, new_films: list[NewFilm], movielens: Path) -> None:
     folder = home.parent / "unrated"
     for name in ("movies.csv", "links.csv"):
         write_bytes(folder / name, (movielens / name).read_bytes())
     load(home, folder)
-    (answer,) = Engine.open(home).cold_start(new_films[:1])
-    assert (answer.expected, answer.audience) == (None, ())
-    assert "no ratings" in answer.notes[0]
-    assert answer.look_alikes.hits
+    (prediction,) = Engine.open(home).cold_start(new_films[:1])
+    assert (prediction.expected, prediction.audience) == (None, ())
+    assert "no ratings" in prediction.notes[0]
+    assert prediction.look_alikes.hits
 
 
 # The command
 
 
-def test_the_command_tells_of_one_poster(run: Run, home: Path, poster_folder: Path) -> None:
-    told = run("coldstart", poster_folder / "1.jpg", "--title", "New", "--year", "1999", "--home", home)
-    assert told.code == 0
-    assert told.out.startswith("New (1999)\nexpected mean rating")
-    assert "audience:" in told.out
-    assert "looks like" in told.out
+def test_command_prints_the_prediction_of_one_poster(run: Run, home: Path, poster_folder: Path) -> None:
+    outcome = run("coldstart", poster_folder / "1.jpg", "--title", "New", "--year", "1999", "--home", home)
+    assert outcome.code == 0
+    assert outcome.out.startswith("New (1999)\nexpected mean rating")
+    assert "audience:" in outcome.out
+    assert "looks like" in outcome.out
 
 
-def test_json_has_all_of_it(run: Run, home: Path, poster_folder: Path) -> None:
-    told = run("coldstart", poster_folder, "--json", "-k", "2", "--users", "5", "--home", home)
-    films = [json.loads(line) for line in told.out.splitlines()]
+def test_json_has_all_fields(run: Run, home: Path, poster_folder: Path) -> None:
+    outcome = run("coldstart", poster_folder, "--json", "-k", "2", "--users", "5", "--home", home)
+    films = [json.loads(line) for line in outcome.out.splitlines()]
     assert len(films) == len(list(poster_folder.glob("*.jpg")))
     for film in films:
         assert set(film) == {"poster", "title", "year", "expected", "look_alikes", "audience"}
@@ -160,8 +156,8 @@ def test_csv_has_a_row_for_each_film_and_user(run: Run, home: Path, poster_folde
     write_bytes(
         listed, f"path,title,year\n{poster_folder / '1.jpg'},One,1999\n{poster_folder / '2.jpg'},Two,\n".encode()
     )
-    told = run("coldstart", listed, "--csv", "--users", "4", "--home", home)
-    rows = list(csv.DictReader(io.StringIO(told.out)))
+    outcome = run("coldstart", listed, "--csv", "--users", "4", "--home", home)
+    rows = list(csv.DictReader(io.StringIO(outcome.out)))
     assert [(row["title"], row["year"], row["rank"]) for row in rows] == [
         *[("One", "1999", str(rank)) for rank in range(1, 5)],
         *[("Two", "", str(rank)) for rank in range(1, 5)],
@@ -169,8 +165,8 @@ def test_csv_has_a_row_for_each_film_and_user(run: Run, home: Path, poster_folde
 
 
 def test_csv_has_a_row_for_a_film_without_an_audience(run: Run, home: Path, poster_folder: Path) -> None:
-    told = run("coldstart", poster_folder / "1.jpg", "--csv", "--users", "0", "--home", home)
-    (row,) = csv.DictReader(io.StringIO(told.out))
+    outcome = run("coldstart", poster_folder / "1.jpg", "--csv", "--users", "0", "--home", home)
+    (row,) = csv.DictReader(io.StringIO(outcome.out))
     assert float(row["low"]) <= float(row["expected_mean"]) <= float(row["high"])
     assert (row["rank"], row["user_id"], row["score"]) == ("", "", "")
 
@@ -187,32 +183,32 @@ def test_csv_has_a_row_for_a_film_without_an_audience(run: Run, home: Path, post
         (["{posters}/1.jpg", "--json", "--csv"], "choose one"),
     ],
 )
-def test_what_cannot_be_answered_is_said_in_a_line(
+def test_invalid_input_fails_with_one_line(
     run: Run, home: Path, poster_folder: Path, tmp_path: Path, words: list[str], message: str
 ) -> None:
     text = tmp_path / "text"
     for name in ("text.jpg", "other.jpg"):
         write_bytes(text / name, b"no picture")
-    told = run("coldstart", *(word.format(posters=poster_folder, text=text) for word in words), "--home", home)
-    assert told.code == 1
-    assert message in told.err
-    assert told.err.count("\n") == 1
-    assert told.out == ""
+    outcome = run("coldstart", *(word.format(posters=poster_folder, text=text) for word in words), "--home", home)
+    assert outcome.code == 1
+    assert message in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert outcome.out == ""
 
 
-def test_broken_posters_of_a_folder_are_told_and_the_others_answered(
+def test_broken_posters_of_a_folder_are_skipped_with_a_note(
     run: Run, home: Path, poster_folder: Path, tmp_path: Path
 ) -> None:
     write_bytes(tmp_path / "new" / "good.jpg", (poster_folder / "1.jpg").read_bytes())
     write_bytes(tmp_path / "new" / "bad.jpg", b"no picture")
-    told = run("coldstart", tmp_path / "new", "--home", home)
-    assert told.code == 0
-    assert "passed over" in told.err
-    assert "bad.jpg" in told.err
-    assert told.out.startswith("good\n")
+    outcome = run("coldstart", tmp_path / "new", "--home", home)
+    assert outcome.code == 0
+    assert "passed over" in outcome.err
+    assert "bad.jpg" in outcome.err
+    assert outcome.out.startswith("good\n")
 
 
-# In a world of two tastes
+# Two tastes
 
 
 @pytest.fixture
@@ -220,28 +216,26 @@ def poster(tastes: Path) -> Path:
     return tastes / "posters" / "12.jpg"
 
 
-def test_the_audience_is_who_rates_such_films_and_the_mean_that_of_such_films(tastes_home: Path, poster: Path) -> None:
+def test_audience_and_mean_follow_genre_and_year(tastes_home: Path, poster: Path) -> None:
     films = [NewFilm(poster, "A", 1999, ("Drama",)), NewFilm(poster, "B", 1965, ("Comedy",))]
     drama, comedy = Engine.open(tastes_home).cold_start(films, k=3)
-    assert [answer.look_alikes.hits[0].movie_id for answer in (drama, comedy)] == [12, 12]
+    assert [prediction.look_alikes.hits[0].movie_id for prediction in (drama, comedy)] == [12, 12]
     assert {fan.user_id for fan in drama.audience} == set(range(2, N_USERS + 1, 2))
     assert {fan.user_id for fan in comedy.audience} == set(range(1, N_USERS + 1, 2))
-    # The later films are those that are liked.
+    # Later films are liked more.
     assert comedy.expected.mean < 3.5 < drama.expected.mean
 
 
-def test_without_features_genres_and_years_are_all_there_is(
-    tastes: Path, poster: Path, run: Run, tmp_path: Path
-) -> None:
+def test_without_features_predicts_from_genres_and_year(tastes: Path, poster: Path, run: Run, tmp_path: Path) -> None:
     home = tmp_path / "home"
     load(home, tastes)
     build(Workspace.open(home))
     outcome = run("coldstart", poster, "--genres", "drama", "--json", "--home", home)
     assert "no index of posters here, so no look-alikes; run `keyart build`" in outcome.err
     assert "no features of posters here: only genres and year tell who would like it" in outcome.err
-    told = json.loads(outcome.out)
-    assert told["look_alikes"] == []
-    assert {fan["user_id"] for fan in told["audience"]} == set(range(2, N_USERS + 1, 2))
+    prediction = json.loads(outcome.out)
+    assert prediction["look_alikes"] == []
+    assert {fan["user_id"] for fan in prediction["audience"]} == set(range(2, N_USERS + 1, 2))
     lines = run("coldstart", poster, "--genres", "drama", "--home", home).out.splitlines()
     assert [line.split()[0] for line in lines[:3]] == ["12.jpg", "expected", "audience:"]
 
@@ -250,14 +244,14 @@ def test_without_an_index_there_are_no_look_alikes(tastes_home: Path, poster: Pa
     film = NewFilm(poster, "A", 1999, ("Drama",))
     (whole,) = Engine.open(tastes_home).cold_start([film])
     shutil.rmtree(tastes_home / "index")
-    (answer,) = Engine.open(tastes_home).cold_start([film])
-    assert answer.look_alikes.hits == ()
-    assert (answer.expected, answer.audience) == (whole.expected, whole.audience)
+    (prediction,) = Engine.open(tastes_home).cold_start([film])
+    assert prediction.look_alikes.hits == ()
+    assert (prediction.expected, prediction.audience) == (whole.expected, whole.audience)
 
 
-def test_an_image_without_an_embedding_direction_has_no_look_alikes(tastes_home: Path, poster: Path) -> None:
+def test_image_with_a_zero_embedding_has_no_look_alikes(tastes_home: Path, poster: Path) -> None:
     engine = Engine.open(tastes_home)
     blank = keyart.Image(poster)
     blank.remember(engine.encoder.identity, np.zeros(engine.encoder.identity.n_features, np.float32))
-    answers = engine.cold_start([NewFilm(poster), NewFilm(blank)], 3, 5)
-    assert [len(answer.look_alikes) for answer in answers] == [3, 0]
+    predictions = engine.cold_start([NewFilm(poster), NewFilm(blank)], 3, 5)
+    assert [len(prediction.look_alikes) for prediction in predictions] == [3, 0]

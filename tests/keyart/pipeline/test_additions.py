@@ -1,4 +1,4 @@
-"""New films made part of a workspace, as a user adds them."""
+"""Adding new films to a workspace."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_adding_again_changes_nothing(home: Path, poster: Path, run: Run) -> Non
 def test_adding_again_finishes_interrupted_work(
     home: Path, poster: Path, run: Run, tmp_path: Path, reached: tuple[str, ...]
 ) -> None:
-    """As a process leaves a workspace that was killed between two parts."""
+    """The workspace is as a process killed between two steps leaves it."""
     whole = Path(shutil.copytree(home, tmp_path / "whole"))
     words = ("add", poster, "--title", "Brand New (2029)")
     run(*words, "--home", whole)
@@ -81,7 +81,7 @@ def test_adding_again_finishes_interrupted_work(
     assert state_of(home) != state_of(whole)
     assert run(*words, "--home", home).code == 0
     assert state_of(home) == state_of(whole)
-    hits = [[(hit.movie_id, hit.visual) for hit in Engine.open(place).similar("Brand New")] for place in (home, whole)]
+    hits = [[(hit.movie_id, hit.visual) for hit in Engine.open(one).similar("Brand New")] for one in (home, whole)]
     assert hits[0] == hits[1]
 
 
@@ -95,7 +95,7 @@ def test_added_films_are_kept_by_a_load(home: Path, poster: Path, movielens: Pat
         stream.write("7,Brand New (2029),Drama\n8,Newer Still (2030),Drama\n")
     report = load(home, larger)
     assert f"Newer Still (2030) was added as movie_id {FIRST_ADDED_ID}, and is in this folder as 8" in report.notes
-    # What MovieLens brings itself under the same number is no addition any more.
+    # A film that MovieLens lists under the same id no longer counts as added.
     assert state_of(home)[:2] == (9, 1)
     assert run("info", "--home", home).out.splitlines()[1] == "films         8 from larger, 1 added"
 

@@ -1,4 +1,4 @@
-"""The index of a workspace: which kind, brought up to date, asked through the engine."""
+"""Building, updating and searching the index of a workspace."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _many(backbone_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture
 def many(_many: Path, tmp_path: Path) -> Workspace:
-    """240 films with posters and an index by shortlist; each test's own copy."""
+    """A workspace of 240 films with posters and a shortlist index; a copy for each test."""
     return Workspace.open(Path(shutil.copytree(_many, tmp_path / "many")))
 
 
@@ -79,7 +79,7 @@ def looks(engine: Engine, movie_id: int, **how: object) -> Iterator[tuple[int, f
         yield hit.movie_id, hit.visual
 
 
-# Asked through the engine
+# Searches
 
 
 def test_shortlist_agrees_with_exact_index(many: Workspace) -> None:
@@ -136,7 +136,7 @@ def test_image_query_takes_filters(many: Workspace, tmp_path: Path) -> None:
     assert {hit.movie_id % 3 for hit in found} == {2}
 
 
-# Up to date
+# Updates
 
 
 def test_build_without_changes_writes_nothing(many: Workspace) -> None:
@@ -193,19 +193,19 @@ def test_options_are_kept_by_later_builds(many: Workspace, backbone_path: Path) 
     assert build(many, IndexOptions(kind="auto")).index.build.target.kind == "auto"
 
 
-def test_another_encoder_builds_anew(many: Workspace, backbone_path: Path) -> None:
+def test_another_encoder_rebuilds_the_index(many: Workspace, backbone_path: Path) -> None:
     again = ExtractOptions(str(backbone_path), resize="nearest", replace=True)
     extract(many, again)
     assert build(many).change == "built"
 
 
-def test_mostly_new_films_build_anew(many: Workspace, backbone_path: Path) -> None:
+def test_mostly_new_films_rebuild_the_index(many: Workspace, backbone_path: Path) -> None:
     _add_posters(many, {movie_id: 2000 + movie_id for movie_id in range(1, 150)})
     _extract(many, backbone_path)
     assert build(many).change == "built"
 
 
-def test_a_damaged_index_is_built_anew(many: Workspace) -> None:
+def test_damaged_index_is_rebuilt(many: Workspace) -> None:
     path = next(many.index_dir.glob("*.faiss"))
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -222,7 +222,7 @@ def test_plan_is_reported_before_a_build(many: Workspace) -> None:
     assert [plan.kind for plan in plans] == ["shortlist"]
 
 
-# Typed
+# Commands
 
 
 def test_build_command_options(many: Workspace, run: Run) -> None:
@@ -230,9 +230,9 @@ def test_build_command_options(many: Workspace, run: Run) -> None:
     assert "(shortlist, up to date, recall@10 " in run("build", *home).out
     assert "(exact, built)" in run("build", "--index", "exact", *home).out
     assert "(exact, mean removed, built)" in run("build", "--center", *home).out
-    told = run("build", "--index", "shortlist", *home)
-    assert told.err.startswith("index: shortlist, ")
-    assert " s: as requested\n" in told.err
+    outcome = run("build", "--index", "shortlist", *home)
+    assert outcome.err.startswith("index: shortlist, ")
+    assert " s: as requested\n" in outcome.err
     tight = run("build", "--index", "shortlist", "--max-memory", "10KB", *home)
     assert (tight.code, tight.err.count("\n")) == (1, 1)
     assert "0 MB are too little: the smallest shortlist needs " in tight.err

@@ -31,7 +31,7 @@ def test_load_takes_a_path_as_text_and_reports_a_dictionary(movielens: Path, tmp
     report = load(str(tmp_path / "new"), str(movielens)).to_dict()
     assert json.loads(json.dumps(report)) == report
     assert (report["n_films"], report["n_ratings"], report["n_tags"]) == (6, 161, 0)
-    # An open workspace will do too.
+    # An open workspace is accepted too.
     assert load(Workspace.open(tmp_path / "new"), movielens).n_films == 6
 
 

@@ -19,7 +19,7 @@ def test_a_fitted_model_recommends(tastes_home: Path) -> None:
         assert all(film.movie_id % 2 == 0 for film in recommended.films[:3])
 
 
-def test_parameters_take_the_place_of_defaults(tastes_home: Path) -> None:
+def test_parameters_replace_defaults(tastes_home: Path) -> None:
     with pytest.raises(keyart.ConfigError, match="n_wombats"):
         pipeline.fit(tastes_home, "ease", {"n_wombats": 2})
     assert pipeline.fit(tastes_home, "als", {"n_factors": 2}).n_films == 40

@@ -68,7 +68,7 @@ def test_status_notices_ratings_loaded_since_the_build(home: Path, movielens: Pa
     assert 6 in [hit.movie_id for hit in Engine.open(home).similar(1, alpha=0)]
 
 
-def test_films_without_links_are_not_to_be_fetched(tmp_path: Path) -> None:
+def test_fetch_is_not_suggested_for_films_without_links(tmp_path: Path) -> None:
     (tmp_path / "films").mkdir()
     (tmp_path / "films" / "movies.csv").write_text("movieId,title,genres\n1,Alone (1990),Drama\n")
     report = load(tmp_path / "home", tmp_path / "films")

@@ -50,7 +50,7 @@ def test_fetches_the_selected_posters_then_the_rest(home: Path, server: TmdbServ
     assert fetched(home) == [1, 2, 3]
 
 
-def test_the_report_converts_to_json_and_is_kept_beside_the_posters(home: Path, server: TmdbServer) -> None:
+def test_report_converts_to_json_and_is_saved_with_the_posters(home: Path, server: TmdbServer) -> None:
     report = keyart.pipeline.fetch(home, keyart.FetchOptions(rate=None), key=V3_KEY)
     content = json.loads(json.dumps(report.to_dict()))
     assert (content["counts"]["ok"], content["success_rate"]) == (3, 1.0)
@@ -68,13 +68,13 @@ def test_the_key_of_the_environment_is_the_default(
 
 
 @pytest.mark.parametrize("wrong", [{"limit": 0}, {"rate": 0}, {"rate": float("nan")}, {"n_connections": 0}])
-def test_options_out_of_range_are_a_mistake(wrong: dict[str, Any]) -> None:
+def test_rejects_options_out_of_range(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="should be"):
         keyart.FetchOptions(**wrong)
 
 
 def test_fetching_loads_neither_arrays_nor_tables() -> None:
-    # A run of days would carry them in its memory, and every command would wait for them.
+    # They would take memory during runs of days, and slow the start of every command.
     heavy = {"faiss", "keras", "numpy", "pandas", "pyarrow", "scipy"}
     code = f"import sys, keyart.pipeline.tmdb; print(*{heavy} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

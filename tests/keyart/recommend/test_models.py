@@ -1,4 +1,4 @@
-"""``keyart fit``, ``recommend`` and ``evaluate`` as a user types them."""
+"""The commands ``keyart fit``, ``recommend``, ``evaluate``, ``explore`` and ``export``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ N_USERS, N_FILMS = 40, 20
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace of films that users of even and of odd numbers like by their own numbers; nothing is fitted."""
+    """A workspace in which even users like even films and odd users odd ones; no model is fitted."""
     folder = tmp_path_factory.mktemp("checkerboard")
     stars = checkerboard(N_USERS, N_FILMS)
     films = [f"{film + 1},Film {film + 1} ({1960 + film}),Drama" for film in range(N_FILMS)]
@@ -48,12 +48,12 @@ def rated_home(loaded: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(loaded, tmp_path / "home"))
 
 
-def test_models_are_listed_with_what_they_are(run: Run) -> None:
+def test_fit_without_names_lists_all_models(run: Run) -> None:
     lines = run("fit").out.splitlines()
     assert [line.split()[0] for line in lines[1:]] == list(MODELS)
 
 
-def test_a_fitted_model_recommends_what_is_not_seen_and_liked(rated_home: Path, run: Run) -> None:
+def test_recommends_unseen_films_of_the_users_taste(rated_home: Path, run: Run) -> None:
     outcome = run("fit", "item-cosine", "damped-mean", "--home", rated_home)
     assert "item-cosine: fitted on 533 ratings of 20 films by 40 users in" in outcome.out
     result = json.loads(run("recommend", "2", "--model", "item-cosine", "-k", "3", "--json", "--home", rated_home).out)
@@ -67,7 +67,7 @@ def test_a_fitted_model_recommends_what_is_not_seen_and_liked(rated_home: Path, 
         assert film["n_ratings"] == (seen.movie_ids == film["movie_id"]).sum()
 
 
-def test_the_table_names_films_and_what_others_think(rated_home: Path, run: Run) -> None:
+def test_table_shows_titles_predictions_and_averages(rated_home: Path, run: Run) -> None:
     run("fit", "damped-mean", "--home", rated_home)
     lines = run("recommend", "1", "--model", "damped-mean", "-k", "2", "--home", rated_home).out.splitlines()
     assert lines[0].split() == ["film", "movie_id", "predicted", "average", "ratings"]
@@ -75,7 +75,7 @@ def test_the_table_names_films_and_what_others_think(rated_home: Path, run: Run)
     assert lines[1].split()[:2] == ["1", "Film"]
 
 
-def test_csv_is_a_table_of_the_same(rated_home: Path, run: Run) -> None:
+def test_csv_lists_the_same_films_as_json(rated_home: Path, run: Run) -> None:
     run("fit", "damped-mean", "--home", rated_home)
     words = ("recommend", "1", "--model", "damped-mean", "--home", rated_home)
     rows = list(csv.DictReader(io.StringIO(run(*words, "--csv").out)))
@@ -83,7 +83,7 @@ def test_csv_is_a_table_of_the_same(rated_home: Path, run: Run) -> None:
     assert [int(row["movie_id"]) for row in rows] == [film["movie_id"] for film in results]
 
 
-def test_somebody_new_is_taken_in_by_a_file(rated_home: Path, run: Run, tmp_path: Path) -> None:
+def test_recommends_from_a_file_of_ratings(rated_home: Path, run: Run, tmp_path: Path) -> None:
     run("fit", "item-cosine", "--home", rated_home)
     (tmp_path / "mine.csv").write_text("movieId,rating\n2,5\n4,4.5\n1,1\n999,3\n")
     words = ("recommend", "--ratings", tmp_path / "mine.csv", "--model", "item-cosine", "--home", rated_home)
@@ -103,7 +103,7 @@ def test_somebody_new_is_taken_in_by_a_file(rated_home: Path, run: Run, tmp_path
         ("film,stars\n1,2\n", "mine.csv, line 1: expected the columns movieId, rating"),
     ],
 )
-def test_a_malformed_file_of_ratings_is_said(
+def test_malformed_file_of_ratings_is_an_error(
     rated_home: Path, run: Run, tmp_path: Path, content: str, message: str
 ) -> None:
     run("fit", "damped-mean", "--home", rated_home)
@@ -114,20 +114,20 @@ def test_a_malformed_file_of_ratings_is_said(
     assert message in outcome.err
 
 
-def test_an_unknown_user_is_shown_what_people_like_and_told_so(rated_home: Path, run: Run) -> None:
+def test_unknown_user_gets_popular_films_and_a_note(rated_home: Path, run: Run) -> None:
     run("fit", "item-cosine", "--home", rated_home)
     outcome = run("recommend", "4242", "--model", "item-cosine", "-k", "3", "--home", rated_home)
     assert "item-cosine knows no user 4242: these are the films that people like best" in outcome.err
     assert len(outcome.out.splitlines()) == 4
 
 
-def test_a_model_that_is_not_fitted_is_said(rated_home: Path, run: Run) -> None:
+def test_unfitted_model_error_names_the_command(rated_home: Path, run: Run) -> None:
     outcome = run("recommend", "1", "--model", "baseline", "--home", rated_home)
     assert outcome.code == 1
     assert outcome.err == "keyart: baseline has not been fitted here; run `keyart fit baseline`\n"
 
 
-def test_ratings_that_changed_since_are_said(rated_home: Path, run: Run, tmp_path: Path) -> None:
+def test_ratings_changed_since_the_fit_give_a_note(rated_home: Path, run: Run, tmp_path: Path) -> None:
     run("fit", "damped-mean", "--home", rated_home)
     assert open_model(Workspace.open(rated_home), "damped-mean")[1] == ()
     folder = tmp_path / "again"
@@ -167,7 +167,7 @@ def test_parameters_are_set_by_name(rated_home: Path, run: Run) -> None:
         (["evaluate", "--plot", "plot.jpeg2"], 1, "plot.jpeg2 should end in .png, .svg, .pdf"),
     ],
 )
-def test_what_makes_no_sense_is_said_in_a_line(
+def test_invalid_options_fail_with_one_line(
     rated_home: Path, run: Run, words: list[str], code: int, message: str
 ) -> None:
     outcome = run(*words, "--home", rated_home)
@@ -200,7 +200,7 @@ def test_models_are_compared_side_by_side(rated_home: Path, run: Run, tmp_path: 
     with Image.open(tmp_path / "plot.png") as picture:
         assert picture.size[0] > 500
     cards = {card["name"]: card for card in json.loads(run(*words, "--json").out)["models"]}
-    # Whose films are liked by the number is what a baseline cannot know.
+    # A baseline cannot learn that even users like even films.
     assert cards["item-cosine"]["rmse"]["value"] < 1.0 < cards["baseline"]["rmse"]["value"]
     rows = list(csv.DictReader(io.StringIO(run(*words, "--csv").out)))
     for row in rows:
@@ -211,15 +211,15 @@ def test_models_are_compared_side_by_side(rated_home: Path, run: Run, tmp_path: 
 @pytest.mark.parametrize(
     "words", [["--split", kind] for kind in ("user", "random", "time", "folds", "cold")] + [["--held-out", "2"]]
 )
-def test_every_split_can_be_typed(rated_home: Path, run: Run, words: list[str]) -> None:
+def test_evaluate_accepts_every_split(rated_home: Path, run: Run, words: list[str]) -> None:
     outcome = run("evaluate", "baseline", *words, "--json", "--home", rated_home)
     (card,) = json.loads(outcome.out)["models"]
     assert 0 < card["rmse"]["value"] < 3
-    # Of films that are all new no model of ratings knows anything, and nobody is there before the first ratings.
+    # In the split of cold films all test films are unknown to the model, and in the split by time all test users.
     assert (card["predicted"] > 0) is (words[-1] not in ("cold", "time"))
 
 
-def test_what_cannot_be_measured_is_null_in_json_and_a_dash_in_the_table(rated_home: Path, run: Run) -> None:
+def test_undefined_metrics_are_null_in_json_and_not_nan_in_the_table(rated_home: Path, run: Run) -> None:
     words = ("evaluate", "baseline", "--split", "cold", "--home", rated_home)
     printed = run(*words, "--json").out
     assert "NaN" not in printed
@@ -228,7 +228,7 @@ def test_what_cannot_be_measured_is_null_in_json_and_a_dash_in_the_table(rated_h
     assert "nan" not in run(*words).out
 
 
-def test_files_of_ones_own_are_read(run: Run, tmp_path: Path) -> None:
+def test_evaluates_files_without_a_workspace(run: Run, tmp_path: Path) -> None:
     (tmp_path / "a.base").write_text("1\t1\t5\t0\n1\t2\t1\t0\n2\t1\t4\t0\n2\t2\t2\t0\n")
     (tmp_path / "a.test").write_text("3\t1\t4\t0\n1\t3\t4\t0\n")
     outcome = run("evaluate", "baseline", "--train", tmp_path / "a.base", "--test", tmp_path / "a.test", "--json")
@@ -243,7 +243,7 @@ def test_files_of_ones_own_are_read(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("topic", ["best", "most-rated", "genres", "biases", "clusters", "map"])
-def test_every_topic_is_a_table_and_the_same_in_csv_and_json(rated_home: Path, run: Run, topic: str) -> None:
+def test_every_topic_agrees_in_table_csv_and_json(rated_home: Path, run: Run, topic: str) -> None:
     run("fit", "als", "--set", "als.n_factors=4", "--home", rated_home)
     words = ("explore", topic, "-k", "3", "--clusters", "4", "--home", rated_home)
     rows = json.loads(run(*words, "--json").out)["results"]
@@ -253,7 +253,7 @@ def test_every_topic_is_a_table_and_the_same_in_csv_and_json(rated_home: Path, r
     assert len(run(*words).out.splitlines()) == len(rows) + 1
 
 
-def test_a_map_is_drawn_or_said_to_be_empty(rated_home: Path, run: Run, tmp_path: Path) -> None:
+def test_map_is_drawn_or_reported_as_empty(rated_home: Path, run: Run, tmp_path: Path) -> None:
     run("fit", "als", "--set", "als.n_factors=4", "--home", rated_home)
     words = ("explore", "map", "--home", rated_home, "--sheet", tmp_path / "map.png")
     outcome = run(*words, "--min-ratings", "1000")
@@ -274,13 +274,13 @@ def test_ratings_are_written_with_titles(rated_home: Path, run: Run, tmp_path: P
 
 
 @pytest.mark.parametrize("words", [["ratings"], ["best", "--out", "r.parquet"]])
-def test_a_file_and_ratings_with_titles_go_together(rated_home: Path, run: Run, words: list[str]) -> None:
+def test_out_and_the_topic_ratings_require_each_other(rated_home: Path, run: Run, words: list[str]) -> None:
     outcome = run("explore", *words, "--home", rated_home)
     assert outcome.code == 1
     assert "--out and the topic ratings go together" in outcome.err
 
 
-def test_a_model_of_other_ratings_is_said_when_it_is_explored(rated_home: Path, run: Run, tmp_path: Path) -> None:
+def test_explore_notes_that_ratings_changed_since_the_fit(rated_home: Path, run: Run, tmp_path: Path) -> None:
     run("fit", "baseline", "--home", rated_home)
     (tmp_path / "movies.csv").write_text("movieId,title,genres\n1,Film 1 (1960),Drama\n")
     (tmp_path / "links.csv").write_text("movieId,imdbId,tmdbId\n1,,1\n")
@@ -302,7 +302,7 @@ def test_a_model_of_other_ratings_is_said_when_it_is_explored(rated_home: Path, 
         (["ease", "--format", "tflite"], 2, "'ease' is not one of"),
     ],
 )
-def test_what_cannot_be_exported_is_said(
+def test_invalid_exports_are_refused(
     rated_home: Path, run: Run, tmp_path: Path, words: list[str], code: int, message: str
 ) -> None:
     outcome = run("export", *words, "--out", tmp_path / "out", "--home", rated_home)
@@ -315,5 +315,5 @@ def test_a_fitted_ranking_model_is_exported(rated_home: Path, run: Run, tmp_path
     run("fit", "ranking", "--set", "ranking.n_epochs=1", "--home", rated_home)
     outcome = run("export", "ranking", "--format", "tflite", "--out", tmp_path / "r.tflite", "--home", rated_home)
     assert f"ranking written to {tmp_path / 'r.tflite'} (tflite)" in outcome.out
-    # What a TensorFlow Lite file begins with, after the offset of its root.
+    # The identifier of TensorFlow Lite files follows the offset of the root.
     assert (tmp_path / "r.tflite").read_bytes()[4:8] == b"TFL3"

@@ -1,4 +1,4 @@
-"""Known films and new ones in one list."""
+"""Recommendations of known and new films in one list."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ def film(films: tuple[RecommendedFilm, ...], movie_id: int) -> RecommendedFilm:
 # In a workspace
 
 
-def test_a_film_that_nobody_rated_is_recommended_and_marked(home: Path) -> None:
+def test_unrated_film_is_recommended_and_marked_as_new(home: Path) -> None:
     found = recommend(Workspace.open(home), "item-cosine", 2, 10, fresh=0.2)
     assert film(found.films, UNRATED).new
     assert film(found.films, UNRATED).n_ratings == 0
@@ -45,20 +45,20 @@ def test_new_films_can_be_left_out(home: Path) -> None:
     assert not any(one.new for one in found.films)
 
 
-def test_who_is_unknown_is_shown_what_people_like_and_what_is_new_and_told_so(home: Path) -> None:
+def test_unknown_user_gets_popular_and_new_films_with_a_note(home: Path) -> None:
     found = recommend(Workspace.open(home), "item-cosine", 4242, 5)
     assert film(found.films, UNRATED).new
     assert any(not one.new for one in found.films)
     assert "no user 4242" in found.notes[0]
 
 
-def test_who_has_rated_everything_is_not_called_unknown(home: Path) -> None:
+def test_user_who_rated_everything_is_not_reported_as_unknown(home: Path) -> None:
     found = recommend(Workspace.open(home), "item-cosine", 1, 5)
     assert not any("no user" in note for note in found.notes)
     assert any("rated already" in note for note in found.notes) == (not any(not one.new for one in found.films))
 
 
-def test_somebody_new_is_placed_by_what_they_rated(home: Path, tmp_path: Path) -> None:
+def test_recommends_from_a_file_of_ratings(home: Path, tmp_path: Path) -> None:
     write_bytes(tmp_path / "mine.csv", b"movieId,rating\n1,5\n999,4\n")
     found = recommend_new(Workspace.open(home), "item-cosine", tmp_path / "mine.csv", 10, fresh=0.3)
     assert film(found.films, UNRATED).new
@@ -66,20 +66,18 @@ def test_somebody_new_is_placed_by_what_they_rated(home: Path, tmp_path: Path) -
     assert any("1 film of mine.csv" in note and "999" in note for note in found.notes)
 
 
-def test_a_new_film_that_the_person_has_rated_is_not_recommended(home: Path, tmp_path: Path) -> None:
+def test_new_film_in_the_file_of_ratings_is_not_recommended(home: Path, tmp_path: Path) -> None:
     write_bytes(tmp_path / "mine.csv", f"movieId,rating\n1,5\n{UNRATED},4\n".encode())
     found = recommend_new(Workspace.open(home), "item-cosine", tmp_path / "mine.csv", 10, fresh=0.5)
     assert UNRATED not in [one.movie_id for one in found.films]
 
 
-def test_what_was_rated_since_the_model_was_fitted_is_not_recommended(
-    home: Path, movielens: Path, tmp_path: Path
-) -> None:
+def test_films_rated_since_the_fit_are_not_recommended(home: Path, movielens: Path, tmp_path: Path) -> None:
     folder = tmp_path / "later"
     for path in movielens.iterdir():
         write_bytes(folder / path.name, path.read_bytes())
     with (folder / "ratings.csv").open("a") as stream:
-        # User 2 has rated the film that was new, and user 99 came.
+        # User 2 has rated the new film, and user 99 is new.
         stream.write(f"2,{UNRATED},5,9\n99,1,5,9\n")
     load(home, folder)
     workspace = Workspace.open(home)
@@ -91,7 +89,7 @@ def test_what_was_rated_since_the_model_was_fitted_is_not_recommended(
     assert not any("no user" in note for note in later.notes)
 
 
-def test_without_ratings_nobody_is_recommended_anything(home: Path, movielens: Path, tmp_path: Path) -> None:
+def test_recommending_without_ratings_is_an_error(home: Path, movielens: Path, tmp_path: Path) -> None:
     folder = tmp_path / "unrated"
     for name in ("movies.csv", "links.csv"):
         write_bytes(folder / name, (movielens / name).read_bytes())
@@ -100,7 +98,7 @@ def test_without_ratings_nobody_is_recommended_anything(home: Path, movielens: P
         recommend(Workspace.open(home), "item-cosine", 2, 10)
 
 
-def test_the_list_is_the_same_every_time(home: Path) -> None:
+def test_recommendations_are_repeatable(home: Path) -> None:
     one, other = (recommend(Workspace.open(home), "item-cosine", 3, 10, fresh=0.4) for _ in range(2))
     assert one == other
 
@@ -128,7 +126,7 @@ def test_a_share_is_between_0_and_1(run: Run, home: Path, share: str) -> None:
     assert "--fresh" in refused.err
 
 
-# In a world of two tastes, in which film 41 is a drama that nobody has rated
+# Two tastes, with film 41 as an unrated drama
 
 
 @pytest.fixture
@@ -137,22 +135,22 @@ def fitted(tastes_home: Path, run: Run) -> Path:
     return tastes_home
 
 
-def places_of(films: tuple[RecommendedFilm, ...]) -> list[int]:
-    return [place for place, one in enumerate(films) if one.new]
+def positions_of_new_films(films: tuple[RecommendedFilm, ...]) -> list[int]:
+    return [position for position, one in enumerate(films) if one.new]
 
 
-def test_a_new_film_comes_sooner_for_those_whose_taste_it_suits(fitted: Path) -> None:
-    places: dict[int, list[int]] = {0: [], 1: []}
+def test_new_film_ranks_higher_for_users_of_its_taste(fitted: Path) -> None:
+    positions: dict[int, list[int]] = {0: [], 1: []}
     for user in range(1, 11):
         films = recommend(Workspace.open(fitted), "ease", user, N_FILMS + 1).films
-        places[user % 2] += places_of(films)
+        positions[user % 2] += positions_of_new_films(films)
         scores = [one.score for one in films]
         assert scores == sorted(scores, reverse=True)
-    assert len(places[0]) == len(places[1]) == 5
-    assert max(places[0]) < min(places[1])
+    assert len(positions[0]) == len(positions[1]) == 5
+    assert max(positions[0]) < min(positions[1])
 
 
-def test_who_has_rated_everything_is_shown_what_is_new(fitted: Path, tastes: Path, run: Run, tmp_path: Path) -> None:
+def test_user_who_rated_everything_gets_new_films(fitted: Path, tastes: Path, run: Run, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(tastes, tmp_path / "more"))
     with (folder / "ratings.csv").open("a") as stream:
         stream.writelines(f"\n500,{movie_id},4,1" for movie_id in range(1, N_FILMS + 1))
@@ -164,13 +162,13 @@ def test_who_has_rated_everything_is_shown_what_is_new(fitted: Path, tastes: Pat
     assert recommend(Workspace.open(fitted), "ease", 500, 10, fresh=0).films == ()
 
 
-def test_new_films_are_only_spoken_of_where_there_are_some(fitted: Path) -> None:
+def test_notes_mention_new_films_only_if_there_are_some(fitted: Path) -> None:
     liked = "ease knows no user 4242: these are the films that people like best"
     assert recommend(Workspace.open(fitted), "ease", 4242, 10).notes == (f"{liked}, and new ones",)
     assert recommend(Workspace.open(fitted), "ease", 4242, 10, fresh=0).notes == (liked,)
 
 
-def test_a_file_of_films_that_nobody_knows_is_no_taste(fitted: Path, tmp_path: Path) -> None:
+def test_file_of_unknown_films_gives_popular_films(fitted: Path, tmp_path: Path) -> None:
     write_bytes(tmp_path / "mine.csv", b"movieId,rating\n999,5\n")
     found = recommend_new(Workspace.open(fitted), "ease", tmp_path / "mine.csv", 10)
     assert found.notes == (
@@ -180,7 +178,7 @@ def test_a_file_of_films_that_nobody_knows_is_no_taste(fitted: Path, tmp_path: P
     assert len(found.films) == 10
 
 
-def test_a_file_of_a_users_ratings_is_answered_as_the_user(fitted: Path, tmp_path: Path) -> None:
+def test_file_of_a_users_ratings_equals_the_user(fitted: Path, tmp_path: Path) -> None:
     ratings = open_ratings(Workspace.open(fitted))
     mine = ratings.where(ratings.user_ids == 2)
     pairs = zip(mine.movie_ids.tolist(), mine.values.tolist(), strict=True)
@@ -191,10 +189,10 @@ def test_a_file_of_a_users_ratings_is_answered_as_the_user(fitted: Path, tmp_pat
     assert [one.movie_id for one in as_user.films] == [one.movie_id for one in as_new.films]
 
 
-# Opened once, asked many times
+# Open recommenders
 
 
-def test_one_that_is_opened_once_answers_as_one_that_is_opened_each_time(fitted: Path) -> None:
+def test_open_recommender_equals_one_opened_per_request(fitted: Path) -> None:
     workspace = Workspace.open(fitted)
     opened = UserRecommender.open(workspace, "ease")
     for user in (2, 3, 4242):
@@ -202,7 +200,7 @@ def test_one_that_is_opened_once_answers_as_one_that_is_opened_each_time(fitted:
             assert opened.for_user(user, 10, fresh) == recommend(workspace, "ease", user, 10, fresh)
 
 
-def test_threads_get_the_same_answers_as_one_after_the_other(fitted: Path) -> None:
+def test_concurrent_requests_equal_sequential_ones(fitted: Path) -> None:
     opened = UserRecommender.open(Workspace.open(fitted), "ease")
     users = [*range(1, 41), 4242] * 3
     with ThreadPoolExecutor(8) as threads:
@@ -210,7 +208,7 @@ def test_threads_get_the_same_answers_as_one_after_the_other(fitted: Path) -> No
     assert together == [opened.for_user(user, 10) for user in users]
 
 
-def test_it_knows_when_it_is_old(fitted: Path, tastes: Path, run: Run, tmp_path: Path) -> None:
+def test_detects_changes_of_the_workspace(fitted: Path, tastes: Path, run: Run, tmp_path: Path) -> None:
     def is_old_after(*words: str | Path) -> bool:
         opened = UserRecommender.open(Workspace.open(fitted), "ease")
         assert opened.is_current()
@@ -226,7 +224,7 @@ def test_it_knows_when_it_is_old(fitted: Path, tastes: Path, run: Run, tmp_path:
     assert not is_old_after("fit", "most-rated")
 
 
-def test_what_was_disliked_is_no_choice(fitted: Path) -> None:
+def test_disliked_films_are_not_used_as_preferences(fitted: Path) -> None:
     opened = UserRecommender.open(Workspace.open(fitted), "ease")
     dramas, comedies = [22, 24, 26, 28], [21, 23, 25, 27]
     both = history_of([*dramas, *comedies], [5.0] * 4 + [0.5] * 4)
@@ -236,7 +234,7 @@ def test_what_was_disliked_is_no_choice(fitted: Path) -> None:
     assert any("below 3 stars (4)" in note for note in found.notes)
 
 
-def test_who_dislikes_all_is_shown_what_others_like_and_nothing_disliked(fitted: Path) -> None:
+def test_user_who_dislikes_everything_gets_popular_other_films(fitted: Path) -> None:
     opened = UserRecommender.open(Workspace.open(fitted), "ease")
     found = opened.for_ratings(history_of([22, 24], [1.0, 1.0]), N_FILMS, liked_from=3)
     assert found.gives_stars

@@ -49,7 +49,7 @@ def explanation(grid: npt.NDArray[np.float64], poster_path: Path | None, *, cent
     return Explanation(films, float(grid.sum()), grid, centered)
 
 
-def test_a_contribution_at_the_top_right_is_drawn_there_on_both(poster_path: Path) -> None:
+def test_contribution_is_drawn_at_its_position_on_both_posters(poster_path: Path) -> None:
     sheet = draw_heat_sheet(explanation(only(0, 6), poster_path))
     for left in LEFTS:
         row, column = hottest(sheet.crop((left, TOP, left + SIZE[0], TOP + SIZE[1])))

@@ -1,4 +1,4 @@
-"""Why two films look alike: the stored features taken apart."""
+"""Explanations of visual similarity from stored features."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.keyart.conftest import Run
 
 
 def replace_features(home: Path, rows: dict[int, npt.NDArray[np.floating]]) -> None:
-    """Give films other features, as if the network had seen their posters so, and build the index of them."""
+    """Replace the stored features of films and rebuild the index."""
     workspace = Workspace.open(home)
     with PosterStore.open_to_read(workspace.posters_dir) as posters:
         hashes = {poster.movie_id: poster.sha256 for poster in posters.posters()}
@@ -56,7 +56,7 @@ def rewrite_record(home: Path, **changes: object) -> None:
 
 
 @pytest.mark.parametrize("center", [False, True])
-def test_the_parts_add_up_to_what_similar_shows(home: Path, center: bool) -> None:
+def test_contributions_add_up_to_the_similarity_of_hits(home: Path, center: bool) -> None:
     build(Workspace.open(home), IndexOptions(center=center))
     engine = Engine.open(home)
     hits = engine.similar(1, alpha=1).hits
@@ -70,7 +70,7 @@ def test_the_parts_add_up_to_what_similar_shows(home: Path, center: bool) -> Non
         assert center or (found.grid >= 0).all()
 
 
-def test_films_are_named_by_title_or_id_and_come_with_their_posters(engine: Engine, home: Path) -> None:
+def test_explains_films_by_title_or_id_with_their_posters(engine: Engine, home: Path) -> None:
     found = engine.explain("harbour", 3)
     assert [film.label for film in found.films] == ["The Harbour (1990)", "Twin (1992)"]
     assert [film.poster_path for film in found.films] == [home / "posters" / "1.jpg", home / "posters" / "3.jpg"]
@@ -79,26 +79,26 @@ def test_films_are_named_by_title_or_id_and_come_with_their_posters(engine: Engi
         engine.explain(1, "harbor")
 
 
-def test_a_film_is_like_itself(engine: Engine) -> None:
+def test_similarity_of_a_film_to_itself_is_1(engine: Engine) -> None:
     assert engine.explain(1, 1).similarity == pytest.approx(1)
 
 
-def test_what_is_alike_at_the_top_right_only_is_found_there(home: Path) -> None:
+def test_similarity_in_one_cell_is_attributed_to_that_cell(home: Path) -> None:
     replace_features(home, {1: top_right(), 2: top_right()})
     expected = np.zeros((7, 7))
     expected[0, 6] = 1
     np.testing.assert_allclose(Engine.open(home).explain(1, 2).grid, expected, atol=1e-15)
 
 
-# Refusals
+# Errors
 
 
-def test_a_film_without_a_poster(engine: Engine) -> None:
+def test_film_without_poster_is_an_error(engine: Engine) -> None:
     with pytest.raises(NotBuiltError, match=r"No Poster \(1993\) has no poster; run `keyart fetch` or `keyart import"):
         engine.explain(1, 4)
 
 
-def test_a_poster_that_changed_since_it_was_seen_by_the_network(home: Path, run: Run, tmp_path: Path) -> None:
+def test_changed_poster_without_features_is_an_error(home: Path, run: Run, tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
     shutil.copy(home / "posters" / "5.jpg", tmp_path / "new" / "2.jpg")
     assert run("import", tmp_path / "new", "--by", "movie", "--home", home).code == 0
@@ -114,13 +114,13 @@ def test_pooled_features_have_no_regions(home: Path, backbone_path: Path) -> Non
         Engine.open(home).explain(1, 2)
 
 
-def test_without_an_index_nobody_knows_whether_to_center(home: Path) -> None:
+def test_missing_index_is_an_error(home: Path) -> None:
     (home / "index" / "index.json").unlink()
     with pytest.raises(NotBuiltError, match="no index of posters here yet; run `keyart extract`, then `keyart build`"):
         Engine.open(home).explain(1, 2)
 
 
-def test_features_of_an_earlier_version_learn_their_shape(home: Path, backbone_path: Path) -> None:
+def test_extracting_again_records_a_missing_shape(home: Path, backbone_path: Path) -> None:
     rewrite_record(home, map_shape=None)
     engine = Engine.open(home)
     with pytest.raises(DataError, match=r"shape of the network's output is not recorded .* run `keyart extract` again"):
@@ -129,7 +129,7 @@ def test_features_of_an_earlier_version_learn_their_shape(home: Path, backbone_p
     assert engine.explain(1, 2).grid.shape == (7, 7)
 
 
-def test_a_network_that_gives_no_map_is_named(home: Path) -> None:
+def test_output_that_is_not_a_map_is_an_error(home: Path) -> None:
     rewrite_record(home, map_shape=[392])
     with pytest.raises(DataError, match=r"the output of tiny has the shape \(392,\); expected a map"):
         Engine.open(home).explain(1, 2)
@@ -142,14 +142,14 @@ def test_features_replaced_under_an_open_engine_do_not_mix(home: Path, backbone_
         engine.explain(1, 2)
 
 
-def test_a_poster_that_the_network_sees_nothing_in(home: Path) -> None:
+def test_features_that_are_all_zero_are_an_error(home: Path) -> None:
     replace_features(home, {2: np.zeros(7 * 7 * 8)})
     with pytest.raises(DataError, match=r"all 392 numbers of the features of Twin \(1991\) are zero"):
         Engine.open(home).explain(1, 2)
 
 
 @pytest.mark.parametrize("kind", ["exact", "shortlist"])
-def test_damaged_features_are_not_taken_apart(home: Path, kind: Any) -> None:
+def test_damaged_features_are_an_error(home: Path, kind: Any) -> None:
     build(Workspace.open(home), IndexOptions(kind=kind, rebuild=True))
     engine = Engine.open(home)
     path = home / "features" / "features-00000.npy"
@@ -160,7 +160,7 @@ def test_damaged_features_are_not_taken_apart(home: Path, kind: Any) -> None:
         engine.explain(1, 2)
 
 
-def test_no_network_is_loaded(home: Path) -> None:
+def test_explaining_loads_no_network(home: Path) -> None:
     program = (
         "import sys; from keyart import Engine; Engine.open(sys.argv[1]).explain(1, 3); "
         "sys.exit(bool({'tensorflow', 'keras'} & set(sys.modules)))"

@@ -1,4 +1,4 @@
-"""Reasons in words: every number in them is the hit's own."""
+"""Sentences that explain a hit."""
 
 import json
 from pathlib import Path
@@ -14,26 +14,26 @@ HEAT = Query(6, "Heat", 1995, None, n_ratings=102)
 
 
 def hit(**changes: object) -> Hit:
-    said = {"score": 0.4, "visual": 0.5, "cf": 0.3, "n_ratings": 57, "alpha": 0.58, "visual_rank": 3, "cf_rank": 5}
-    return Hit(rank=1, movie_id=16, title="Casino", year=1995, poster_path=None, **{**said, **changes})
+    defaults = {"score": 0.4, "visual": 0.5, "cf": 0.3, "n_ratings": 57, "alpha": 0.58, "visual_rank": 3, "cf_rank": 5}
+    return Hit(rank=1, movie_id=16, title="Casino", year=1995, poster_path=None, **{**defaults, **changes})
 
 
-def said_of(one: Hit, query: Query = HEAT, alpha: Alpha = "auto", n_visual: int = 1999, n_cf: int = 200) -> str:
+def explain(one: Hit, query: Query = HEAT, alpha: Alpha = "auto", n_visual: int = 1999, n_cf: int = 200) -> str:
     return " ".join(reasons(SimilarFilms(query, alpha, (one,), (), n_visual, n_cf), one))
 
 
-def test_both_sides_and_their_shares_are_told() -> None:
-    assert said_of(hit()) == (
+def test_describes_both_sides_and_their_shares() -> None:
+    assert explain(hit()) == (
         "Looks: number 3 of 1,999 posters (cosine 0.500). "
         "Liking: number 5 of the 200 films nearest by ratings, which is worth 0.300 on the scale of looks. "
         "Ratings count 42%: the rarer of the two films has 57 ratings."
     )
 
 
-def test_the_first_by_either_side_is_called_so() -> None:
-    said = said_of(hit(visual_rank=1, cf_rank=1))
-    assert "the most alike of 1,999 posters" in said
-    assert "the nearest of 200 films by ratings" in said
+def test_describes_the_first_of_either_side() -> None:
+    text = explain(hit(visual_rank=1, cf_rank=1))
+    assert "the most alike of 1,999 posters" in text
+    assert "the nearest of 200 films by ratings" in text
 
 
 @pytest.mark.parametrize(
@@ -50,21 +50,21 @@ def test_the_first_by_either_side_is_called_so() -> None:
         (hit(alpha=0.0), HEAT, "Ratings alone count."),
     ],
 )
-def test_what_is_not_known_is_said(one: Hit, query: Query, expected: str) -> None:
-    assert expected in said_of(one, query)
+def test_describes_missing_data(one: Hit, query: Query, expected: str) -> None:
+    assert expected in explain(one, query)
 
 
-def test_without_posters_a_similarity_is_on_its_own_scale() -> None:
-    said = said_of(hit(visual=None, visual_rank=None, alpha=0.0), n_visual=0)
-    assert "Heat (1995) has no features" in said
-    assert "(similarity 0.300)" in said
+def test_without_posters_cf_is_on_its_own_scale() -> None:
+    text = explain(hit(visual=None, visual_rank=None, alpha=0.0), n_visual=0)
+    assert "Heat (1995) has no features" in text
+    assert "(similarity 0.300)" in text
 
 
-def test_a_share_that_was_asked_for_is_called_so() -> None:
-    assert "Ratings count 42%, as was asked for." in said_of(hit(), alpha=0.58)
+def test_describes_a_requested_share() -> None:
+    assert "Ratings count 42%, as was asked for." in explain(hit(), alpha=0.58)
 
 
-def test_ranks_are_places_among_all_films(engine: Engine) -> None:
+def test_ranks_are_among_all_films(engine: Engine) -> None:
     result = engine.similar(1, 10, 0.5)
     by_looks = sorted((one for one in result if one.visual is not None), key=lambda one: -one.visual)
     assert [one.visual_rank for one in by_looks] == list(range(1, len(by_looks) + 1))
@@ -74,16 +74,16 @@ def test_ranks_are_places_among_all_films(engine: Engine) -> None:
 
 
 def test_the_command_explains_every_hit(run: Run, home: Path) -> None:
-    told = run("similar", "1", "-k", "3", "--explain", "--home", home).out
-    assert told.count("Looks: ") == told.count("Liking: ") == 3
+    printed = run("similar", "1", "-k", "3", "--explain", "--home", home).out
+    assert printed.count("Looks: ") == printed.count("Liking: ") == 3
     results = json.loads(run("similar", "1", "-k", "3", "--explain", "--json", "--home", home).out)["results"]
     for one in results:
-        assert all(sentence in told for sentence in one["why"])
+        assert all(sentence in printed for sentence in one["why"])
     plain = json.loads(run("similar", "1", "--json", "--home", home).out)["results"]
     assert "why" not in plain[0]
 
 
-def test_sentences_do_not_go_into_csv(run: Run, home: Path) -> None:
+def test_explain_is_refused_with_csv(run: Run, home: Path) -> None:
     refused = run("similar", "1", "--explain", "--csv", "--home", home)
     assert refused.code == 1
     assert "--json" in refused.err

@@ -16,7 +16,7 @@ from keyart.atlas.build import AtlasOptions, make_atlas
 from keyart.atlas.record import Atlas
 from keyart.pipeline.index import build
 from keyart.workspace.layout import Workspace
-from tests.keyart.groups import GENRES, N_FILMS, bring, color_of, group, list_films, make_groups
+from tests.keyart.groups import GENRES, N_FILMS, add_posters, color_of, group, list_films, make_groups
 from tests.keyart.web.conftest import eventually, serving
 
 pytestmark = pytest.mark.heavy
@@ -99,7 +99,7 @@ def test_an_atlas_that_changes_is_read_again(mapped: Workspace, tmp_path: Path) 
     with serving(workspace.home) as url:
         before = requests.get(f"{url}/api/atlas", timeout=60)
         list_films(workspace, range(1, N_FILMS + 2))
-        bring(workspace, [N_FILMS + 1])
+        add_posters(workspace, [N_FILMS + 1])
         make_atlas(workspace, AtlasOptions())
         known = {"If-None-Match": before.headers["etag"]}
         after = eventually(

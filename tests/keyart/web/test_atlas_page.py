@@ -42,8 +42,10 @@ def expect(page: Page, selector: str) -> Any:
 
 
 def look(page: Page, address: str = "/atlas") -> None:
-    page.goto(address, wait_until="networkidle")
+    page.goto(address)
     expect(page, "#legend button >> nth=0").to_be_visible()
+    # The legend comes last, and the map takes its final size in the frame after.
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def state(page: Page) -> dict[str, str]:

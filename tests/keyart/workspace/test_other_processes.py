@@ -1,4 +1,4 @@
-"""What another process replaces while it is being read is read again."""
+"""Files that another process replaces during a read are read again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BeforeCall = Callable[[Any, str, Callable[[], object]], None]
 
 @pytest.fixture
 def before_call(monkeypatch: pytest.MonkeyPatch) -> BeforeCall:
-    """Do something once, as another process might, right before a function's first call."""
+    """Make a change once, as another process might, right before the first call of a function."""
 
     def arrange(owner: Any, name: str, change: Callable[[], object]) -> None:
         function = getattr(owner, name)
@@ -52,7 +52,7 @@ def join_shards(home: Path) -> None:
     assert not (home / "features" / "features-00000.json").exists()
 
 
-def test_the_rows_of_shards_that_are_joined(home: Path, before_call: BeforeCall) -> None:
+def test_rows_are_read_while_shards_are_joined(home: Path, before_call: BeforeCall) -> None:
     store = FeatureStore.open(home / "features")
     before = store.rows()
     before_call(features.store, "length_of", lambda: join_shards(home))
@@ -61,7 +61,7 @@ def test_the_rows_of_shards_that_are_joined(home: Path, before_call: BeforeCall)
     assert set(rows.shards.tolist()).isdisjoint(before.shards.tolist())
 
 
-def test_the_features_of_shards_that_are_joined(home: Path, before_call: BeforeCall) -> None:
+def test_features_are_read_while_shards_are_joined(home: Path, before_call: BeforeCall) -> None:
     _, before = current_film_features(Workspace.open(home))
     before_call(FeatureStore, "arrays", lambda: join_shards(home))
     _, after = current_film_features(Workspace.open(home))
@@ -71,27 +71,27 @@ def test_the_features_of_shards_that_are_joined(home: Path, before_call: BeforeC
         np.testing.assert_array_equal(after.row(number), before.row(number))
 
 
-def test_an_explanation_while_shards_are_joined(home: Path, before_call: BeforeCall) -> None:
+def test_films_are_explained_while_shards_are_joined(home: Path, before_call: BeforeCall) -> None:
     with Engine.open(home) as engine:
         before = engine.explain(1, 3)
         before_call(FeatureStore, "blocks", lambda: join_shards(home))
         np.testing.assert_array_equal(engine.explain(1, 3).grid, before.grid)
 
 
-def test_the_looks_of_posters_while_shards_are_joined(home: Path, before_call: BeforeCall) -> None:
+def test_looks_are_computed_while_shards_are_joined(home: Path, before_call: BeforeCall) -> None:
     before_call(FeatureStore, "blocks", lambda: join_shards(home))
     looks = open_looks(Workspace.open(home))
     assert looks.movie_ids.tolist() == [1, 2, 3, 5, 6]
     assert np.isfinite(looks.rows).all()
 
 
-def test_ratings_that_are_loaded_anew(home: Path, movielens: Path, before_call: BeforeCall) -> None:
+def test_ratings_are_opened_during_a_load(home: Path, movielens: Path, before_call: BeforeCall) -> None:
     before = open_ratings(Workspace.open(home))
     before_call(Ratings, "open", lambda: load(home, movielens))
     np.testing.assert_array_equal(open_ratings(Workspace.open(home)).values, before.values)
 
 
-def test_a_model_that_is_fitted_anew(home: Path, before_call: BeforeCall) -> None:
+def test_model_is_opened_during_a_fit(home: Path, before_call: BeforeCall) -> None:
     folder = Workspace.open(home).model_dir(ItemCosine.name)
     model = ItemCosine.open(folder)
     before_call(catalog.io.arrays, "xxh3_file", lambda: model.save(folder))

@@ -1,4 +1,4 @@
-"""Something opened from files, and reopened when the files change."""
+"""Objects opened from files, and reopened when the files change."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make(path: Path) -> Iterator[Make]:
-    """Make one that looks at its files when the test calls `refresh`, never by itself."""
+    """A constructor of instances that check their files only when the test calls `refresh`."""
     made: list[Reloading[Part]] = []
 
     def make(open_: Callable[[], Part] | None = None, **options: object) -> Reloading[Part]:
@@ -52,8 +52,8 @@ def make(path: Path) -> Iterator[Make]:
         one.close()
 
 
-def test_threads_that_come_at_once_open_it_once(make: Make) -> None:
-    all_are_here, openings = threading.Barrier(8), []
+def test_concurrent_users_open_it_once(make: Make) -> None:
+    barrier, openings = threading.Barrier(8), []
 
     def open_() -> Part:
         openings.append(threading.get_ident())
@@ -62,7 +62,7 @@ def test_threads_that_come_at_once_open_it_once(make: Make) -> None:
     reloading = make(open_)
 
     def use(_: int) -> Part:
-        all_are_here.wait(60)
+        barrier.wait(60)
         with reloading.use() as part:
             return part
 
@@ -101,7 +101,7 @@ def test_an_unused_old_part_is_closed_at_once(make: Make, path: Path) -> None:
     assert old.is_closed
 
 
-def test_first_opening_raises_and_is_tried_again(make: Make, path: Path) -> None:
+def test_failed_first_opening_raises_and_is_retried(make: Make, path: Path) -> None:
     def open_() -> Part:
         if path.read_bytes() == b"old":
             raise NotBuiltError("not yet")
@@ -132,7 +132,7 @@ def test_old_part_stays_in_use_when_the_new_one_cannot_be_opened(
     with caplog.at_level(logging.WARNING):
         write_bytes(path, b"damaged")
         reloading.refresh()
-        # The same files are not tried over and over.
+        # Unchanged files are not tried again.
         reloading.refresh()
     with reloading.use() as part:
         assert part.content == b"old"
@@ -169,7 +169,7 @@ def test_users_get_the_old_part_while_the_new_one_is_being_opened(make: Make, pa
         assert part.content == b"new"
 
 
-def test_a_change_is_noticed_without_being_asked(make: Make, path: Path) -> None:
+def test_changes_are_noticed_in_the_background(make: Make, path: Path) -> None:
     is_reopened = threading.Event()
     reloading = make(interval_s=0.001, on_reload=lambda _name, _succeeded: is_reopened.set())
     with reloading.use():
@@ -195,7 +195,8 @@ def test_many_threads_never_see_a_closed_part(make: Make, path: Path) -> None:
 
     def use() -> int:
         n_uses = 0
-        while not is_over.is_set() or not n_uses:
+        # Paced, so that the thread that replaces parts gets the processor too.
+        while not is_over.wait(0.0005) or not n_uses:
             with reloading.use() as part:
                 assert not part.is_closed
             n_uses += 1
