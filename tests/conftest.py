@@ -14,9 +14,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Read when scikit-learn loads OpenMP: threads that spin while they wait for one another would take a busy machine's
-# processors from the other tests.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Tests run in two processes on two cores, where threads of BLAS and OpenMP would mostly wait for each other. Both read
+# this when they are loaded, which is later.
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+# A JVM that runs for seconds spends half of them on optimizing code.
+for _name in ("SPARK_SUBMIT_OPTS", "SPARK_LAUNCHER_OPTS"):
+    os.environ.setdefault(_name, "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 # No deadlines and no random draws, so that no test fails by chance; to explore: --hypothesis-profile=default.
 settings.register_profile("keyart", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
