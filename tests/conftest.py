@@ -21,6 +21,10 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
 # A JVM that runs for seconds spends half of them on optimizing code.
 for _name in ("SPARK_SUBMIT_OPTS", "SPARK_LAUNCHER_OPTS"):
     os.environ.setdefault(_name, "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+# Tables of some rows need few partitions, and nobody looks at Spark's web page.
+os.environ.setdefault(
+    "PYSPARK_SUBMIT_ARGS", "--conf spark.ui.enabled=false --conf spark.sql.shuffle.partitions=2 pyspark-shell"
+)
 
 # No deadlines and no random draws, so that no test fails by chance; to explore: --hypothesis-profile=default.
 settings.register_profile("keyart", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -56,17 +60,6 @@ def _no_settings_of_the_user() -> Iterator[None]:
             environment.delenv(name)
         for name in ("NO_PROXY", "no_proxy"):
             environment.setenv(name, "127.0.0.1,localhost")
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _quick_spark() -> Iterator[None]:
-    """Start Spark, here and in subprocesses, without its web page and the compiler that pays off after minutes."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
-        settings = {"spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "2"}
-        arguments = [f"--conf {name}={value}" for name, value in settings.items()]
-        environment.setenv("PYSPARK_SUBMIT_ARGS", " ".join([*arguments, "pyspark-shell"]))
         yield
 
 
