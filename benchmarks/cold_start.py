@@ -27,22 +27,22 @@ def main() -> None:
     parser.add_argument("--curve", type=Path, help="where the curve is drawn: .png, .svg, .pdf")
     parser.add_argument("--seeds", type=int, default=5, help="draws of hidden films")
     arguments = parser.parse_args()
-    from keyart.cold_start.evaluation import ColdQuestion, measure_cold_start
+    from keyart.cold_start.evaluation import ColdStartOptions, evaluate_cold_start
     from keyart.render.plots import check_plot_path, draw_crossover
     from keyart.workspace.layout import Workspace
 
     if arguments.curve:
         check_plot_path(arguments.curve)
-    question = ColdQuestion(n_seeds=arguments.seeds, few_shot=True, ratings_prior=True)
-    answer = measure_cold_start(Workspace.open(arguments.home), question)
-    for kind in question.candidates:
-        print_ranking(answer.report, kind)
-    print_draws(answer.report)
-    assert answer.curve is not None
-    print_curve(answer.curve)
-    print_prior(answer.prior or [])
+    options = ColdStartOptions(n_seeds=arguments.seeds, few_shot=True, ratings_prior=True)
+    evaluation = evaluate_cold_start(Workspace.open(arguments.home), options)
+    for kind in options.candidates:
+        print_ranking(evaluation.report, kind)
+    print_draws(evaluation.report)
+    assert evaluation.curve is not None
+    print_curve(evaluation.curve)
+    print_prior(evaluation.prior or [])
     if arguments.curve:
-        draw_crossover(answer.curve, arguments.curve)
+        draw_crossover(evaluation.curve, arguments.curve)
 
 
 def print_ranking(report: ColdStartReport, kind: str) -> None:

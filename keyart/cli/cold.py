@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from cf.coldstart.evaluation import ColdStartReport
     from cf.coldstart.few_shot import FewShotCurve
     from cf.coldstart.prior_evaluation import PriorScore
-    from keyart.cold_start.evaluation import ColdAnswer
+    from keyart.cold_start.evaluation import ColdStartEvaluation
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-#: What goes with ``--cold`` only, by the parameter's name.
+# Options that need ``--cold``, by the parameter's name.
 COLD_OPTIONS = {
     "n_seeds": "--seeds",
     "on": "--on",
@@ -38,7 +38,7 @@ _AMONG = {"cold": "Among the hidden films alone", "all": "Among all films that t
 
 
 def cold_options(command: Command) -> Command:
-    """Add ``--cold`` and what goes with it to a command.
+    """Add ``--cold`` and the options that need it to a command.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def cold_options(command: Command) -> Command:
 
 
 def check_options(context: click.Context, *, cold: bool) -> None:
-    """Refuse options of the other kind of comparison.
+    """Raise ConfigError for an option of the other kind of evaluation.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def check_options(context: click.Context, *, cold: bool) -> None:
     Raises
     ------
     ConfigError
-        An option was typed that has no meaning here.
+        An option was given that has no effect here.
     """
     for name, option in (_WARM_OPTIONS if cold else COLD_OPTIONS).items():
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
@@ -109,7 +109,7 @@ def check_options(context: click.Context, *, cold: bool) -> None:
             )
 
 
-def evaluate_cold_start(
+def print_evaluation(
     names: tuple[str, ...],
     home: Path,
     *,
@@ -117,69 +117,69 @@ def evaluate_cold_start(
     as_csv: bool,
     plot: Path | None,
     candidates: str,
-    **asked: Any,
+    **others: Any,
 ) -> None:
-    """Measure, and print.
+    """Evaluate cold-start models of a workspace and print the results.
 
     Parameters
     ----------
     names : tuple of str
-        Models of the cold start.
+        Cold-start models.
     home : Path
         The workspace.
     as_json, as_csv : bool
-        In which form; a table for people without either.
+        The format; a table without either.
     plot : Path or None
-        Where the curve is drawn.
+        The file to draw the curve to.
     candidates : str
         cold, all or both.
-    **asked
-        The other fields of `ColdQuestion`.
+    **others
+        The other fields of `ColdStartOptions`.
     """
-    if as_csv and (asked["few_shot"] or asked["ratings_prior"]):
+    if as_csv and (others["few_shot"] or others["ratings_prior"]):
         raise ConfigError("--csv holds the ranking alone; take --json with --few-shot or --ratings-prior")
-    if plot and not asked["few_shot"]:
+    if plot and not others["few_shot"]:
         raise ConfigError("with --cold, --plot draws the curve of --few-shot; add it")
     from catalog.io.progress import bar
     from cf.coldstart.evaluation import CANDIDATES
     from cf.coldstart.registry import make_cold_start
-    from keyart.cold_start.evaluation import ColdQuestion, measure_cold_start
+    from keyart.cold_start.evaluation import ColdStartOptions, evaluate_cold_start
     from keyart.render.plots import check_plot_path, draw_crossover
     from keyart.workspace.layout import Workspace
 
     if plot:
         check_plot_path(plot)
     kinds = [kind for kind in CANDIDATES if candidates in (kind, "both")]
-    question = ColdQuestion(() if names == ("all",) else names, candidates=kinds, **asked)
-    for name in question.names:
+    options = ColdStartOptions(() if names == ("all",) else names, candidates=kinds, **others)
+    for name in options.names:
         make_cold_start(name)
-    answer = measure_cold_start(Workspace.open(home), question, progress=bar, on_fit=_say)
+    evaluation = evaluate_cold_start(Workspace.open(home), options, progress=bar, on_fit=_show_progress)
     if as_json:
-        print_json(nulled(answer.as_dict()))
+        print_json(nulled(evaluation.to_dict()))
     elif as_csv:
-        _print_csv(answer)
+        _print_csv(evaluation)
     else:
-        _print_tables(answer)
-    if plot and answer.curve:
-        draw_crossover(answer.curve, plot)
+        _print_tables(evaluation)
+    if plot and evaluation.curve:
+        draw_crossover(evaluation.curve, plot)
         click.echo(f"plot: {plot}", err=True)
 
 
-def _say(model: str, seed: int) -> None:
+def _show_progress(model: str, seed: int) -> None:
     if sys.stderr.isatty():
         click.echo(f"draw {seed}: {model}", err=True)
 
 
-def _print_tables(answer: ColdAnswer) -> None:
-    report = answer.report
+def _print_tables(evaluation: ColdStartEvaluation) -> None:
+    report = evaluation.report
     for kind in dict.fromkeys(card.candidates for card in report.cards):
         click.echo(f"{_AMONG[kind]}:\n{_ranking_table(report, kind)}\n")
     for note in _notes(report):
         click.echo(note)
-    if answer.curve:
-        click.echo(f"\n{_curve_table(answer.curve)}")
-    if answer.prior is not None:
-        click.echo(f"\n{_prior_table(answer.prior)}")
+    if evaluation.curve:
+        click.echo(f"\n{_curve_table(evaluation.curve)}")
+    if evaluation.prior is not None:
+        click.echo(f"\n{_prior_table(evaluation.prior)}")
 
 
 def _ranking_table(report: ColdStartReport, kind: str) -> str:
@@ -215,15 +215,15 @@ def _notes(report: ColdStartReport) -> Iterable[str]:
 
 def _curve_table(curve: FewShotCurve) -> str:
     rows = [
-        (str(n), *(estimate(way[place]) for way in (curve.content, curve.ratings, curve.mixed)))
-        for place, n in enumerate(curve.steps)
+        (str(n), *(estimate(estimates[step]) for estimates in (curve.content, curve.ratings, curve.mixed)))
+        for step, n in enumerate(curve.steps)
     ]
     header = ("ratings", "NDCG@10 by content", "by ratings", "by both")
     return f"{table(header, rows)}\n{crossover_line(curve)}"
 
 
 def crossover_line(curve: FewShotCurve) -> str:
-    """Describe from how many ratings on they predict better than content.
+    """Describe the number of ratings from which they rank better than content.
 
     Parameters
     ----------
@@ -237,12 +237,12 @@ def crossover_line(curve: FewShotCurve) -> str:
     """
     first = next((n for n in curve.steps if n), 0)
     if curve.crossover is None:
-        said = f"Ratings alone never beat content alone within {curve.steps[-1]}"
+        sentence = f"Ratings alone never beat content alone within {curve.steps[-1]}"
     elif curve.crossover <= first:
-        said = f"Ratings alone beat content alone from the first step, {first}, on"
+        sentence = f"Ratings alone beat content alone from the first step, {first}, on"
     else:
-        said = f"Ratings alone beat content alone from {curve.crossover:.0f} on"
-    return f"{said} ({curve.model}, {curve.n_films} films)."
+        sentence = f"Ratings alone beat content alone from {curve.crossover:.0f} on"
+    return f"{sentence} ({curve.model}, {curve.n_films} films)."
 
 
 def _prior_table(scores: list[PriorScore]) -> str:
@@ -259,10 +259,10 @@ def _prior_table(scores: list[PriorScore]) -> str:
     return table(("prior", "ratings of the film", "predicted", "RMSE", "RMSE over none"), rows, left=(0,))
 
 
-def _print_csv(answer: ColdAnswer) -> None:
+def _print_csv(evaluation: ColdStartEvaluation) -> None:
     columns = ["candidates", "model", *(f"{name}{end}" for name in _MEASURES for end in ("", "_low", "_high"))]
     rows = []
-    for card in answer.report.cards:
+    for card in evaluation.report.cards:
         row: dict[str, Any] = {"candidates": card.candidates, "model": card.name}
         for name in _MEASURES:
             row |= cells(name, getattr(card, name))

@@ -22,13 +22,13 @@ from keyart.workspace.films import list_films
 from keyart.workspace.index import open_index
 from keyart.workspace.layout import Workspace
 
-#: Which model's curve is drawn where none is named.
-_CURVE_OF = "content"
+# The model whose curve is computed where none is named.
+_CURVE_MODEL = "content"
 
 
 @dataclass(frozen=True)
-class ColdQuestion:
-    """What is to be measured."""
+class ColdStartOptions:
+    """The options of an evaluation."""
 
     models: Sequence[str] = ()
     n_seeds: int = 5
@@ -39,20 +39,20 @@ class ColdQuestion:
 
     @property
     def names(self) -> list[str]:
-        """The models to be measured, the baseline among them."""
+        """The models to evaluate, with the baseline."""
         return list(dict.fromkeys([*self.models, BASELINE])) if self.models else list(COLD_START_MODELS)
 
 
 @dataclass(frozen=True)
-class ColdAnswer:
-    """What was measured."""
+class ColdStartEvaluation:
+    """The results of an evaluation."""
 
     report: ColdStartReport
     curve: FewShotCurve | None = None
     prior: list[PriorScore] | None = None
 
-    def as_dict(self) -> dict[str, Any]:
-        """Write the answer as plain values."""
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to plain values, ready for JSON."""
         values = self.report.to_dict()
         if self.curve:
             values["few_shot"] = self.curve.to_dict()
@@ -61,29 +61,29 @@ class ColdAnswer:
         return values
 
 
-def measure_cold_start(
+def evaluate_cold_start(
     workspace: Workspace,
-    question: ColdQuestion,
+    options: ColdStartOptions,
     *,
     progress: Progress = silent,
     on_fit: Callable[[str, int], None] = lambda _model, _seed: None,
-) -> ColdAnswer:
-    """Hide films of a workspace and tell how well models do on them; nothing in the workspace's models changes."""
-    models = {name: partial(make_cold_start, name) for name in question.names}
+) -> ColdStartEvaluation:
+    """Hide films of a workspace and evaluate models on them; the workspace's own models stay as they are."""
+    models = {name: partial(make_cold_start, name) for name in options.names}
     films = open_rated_films(workspace, progress=progress)
-    seeds = range(question.n_seeds)
-    report = evaluate_cold(models, films, seeds=seeds, on=question.on, candidates=question.candidates, on_fit=on_fit)
+    seeds = range(options.n_seeds)
+    report = evaluate_cold(models, films, seeds=seeds, on=options.on, candidates=options.candidates, on_fit=on_fit)
     curve = prior = None
-    if question.few_shot:
-        name = question.models[0] if question.models else _CURVE_OF
-        curve = few_shot((name, models[name]), films, seeds=seeds, on=question.on)
-    if question.ratings_prior:
-        prior = evaluate_prior(films, seeds=seeds, on=question.on, on_fit=on_fit)
-    return ColdAnswer(report, curve, prior)
+    if options.few_shot:
+        name = options.models[0] if options.models else _CURVE_MODEL
+        curve = few_shot((name, models[name]), films, seeds=seeds, on=options.on)
+    if options.ratings_prior:
+        prior = evaluate_prior(films, seeds=seeds, on=options.on, on_fit=on_fit)
+    return ColdStartEvaluation(report, curve, prior)
 
 
 def open_rated_films(workspace: Workspace, *, progress: Progress = silent) -> RatedFilms:
-    """Gather what is known of the films of a workspace that have ratings."""
+    """Open the films of a workspace that have ratings, with their content."""
     by_id = {film.movie_id: film for film in list_films(workspace)}
     ratings = open_ratings(workspace).of_films(list(by_id))
     movie_ids = np.unique(ratings.movie_ids)

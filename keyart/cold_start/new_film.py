@@ -18,10 +18,10 @@ from features.folder import pictures_in
 from keyart.similarity.query import Image, ImageSource, as_image
 
 FIRST_YEAR = 1870
-"""Of the first moving pictures."""
+"""The earliest plausible year of release."""
 
 _YEARS_AHEAD = 5
-# What posters are often named by, and what hardly a film is titled.
+# Posters are often named by a number; films are rarely titled by one.
 _NUMBER = re.compile(r"(tt)?[0-9]{5,}")
 
 
@@ -80,9 +80,9 @@ class NewFilm(Titled):
 class InvalidFieldError(ConfigError):
     """An invalid description of a film, and its field."""
 
-    def __init__(self, what: str, message: str) -> None:
+    def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
-        self.what = what
+        self.field = field
 
 
 def describe(
@@ -136,9 +136,9 @@ def last_year() -> int:
 
 
 def read_new_films(source: Path, known_genres: Sequence[str], *, titled: bool) -> list[NewFilm]:
-    """Read many new films: of a CSV file, or of a folder of pictures."""
+    """Read many new films: of a CSV file, or of a folder of images."""
     if source.is_dir():
-        paths = [Path(str(picture.source)) for picture in pictures_in(source)]
+        paths = [Path(str(image.source)) for image in pictures_in(source)]
         return [_of_file(path, known_genres, titled=titled) for path in paths]
     columns = ("path", "title") if titled else ("path",)
     films = [_of_row(row, known_genres, titled=titled) for row in read_rows(source, columns)]
@@ -148,7 +148,7 @@ def read_new_films(source: Path, known_genres: Sequence[str], *, titled: bool) -
 
 
 def _of_file(path: Path, known_genres: Sequence[str], *, titled: bool) -> NewFilm:
-    advice = "name the picture as its film is, or list the films in a CSV file"
+    advice = "name the image after its film, or list the films in a CSV file"
     if titled and _NUMBER.fullmatch(path.stem):
         raise ConfigError(f"{path}: expected a title, such as Heat (1995), received a number; {advice}")
     try:
@@ -174,7 +174,7 @@ def _of_row(row: Row, known_genres: Sequence[str], *, titled: bool) -> NewFilm:
             imdb_id=row.values.get("imdb_id", ""),
         )
     except InvalidFieldError as error:
-        raise DataError(f"{row.path}, line {row.line}, column {error.what}: {error}") from None
+        raise DataError(f"{row.path}, line {row.line}, column {error.field}: {error}") from None
 
 
 def _number(row: Row, column: str) -> int | None:

@@ -46,7 +46,7 @@ OnBroken = Callable[[NewFilm, DataError], None]
 Pixels = npt.NDArray[np.uint8]
 Features = npt.NDArray[np.float32]
 _N_READERS = 4
-# Pictures of as many films are in memory at once: 150 kB each, and their features as much again.
+# Images of as many films are in memory at once: 150 kB each, and their features as much again.
 _BATCH_FILMS = 256
 # Films of the index that left the catalog are passed over.
 _SPARE_HITS = 20
@@ -61,9 +61,9 @@ def open_cold_start(workspace: Workspace, *, progress: Progress = silent) -> Con
     looks = open_looks(workspace, progress=progress)
     source = _source(workspace, ratings, looks)
     with suppress(NotBuiltError, DataError):
-        kept = ContentRidge.open(workspace.model_dir(MODEL))
-        if kept.source == source:
-            return kept
+        stored = ContentRidge.open(workspace.model_dir(MODEL))
+        if stored.source == source:
+            return stored
     matrix = ratings.matrix()
     movie_ids = matrix.movie_ids.tolist()
     model = ContentRidge()
@@ -71,7 +71,7 @@ def open_cold_start(workspace: Workspace, *, progress: Progress = silent) -> Con
     with progress("cold start", 1, "models") as advance:
         model.fit(matrix, content_of((by_id[movie_id] for movie_id in movie_ids), looks.of(movie_ids)))
         advance(1)
-    # Who may only read a workspace fits it every time.
+    # In a read-only workspace it is fitted every time.
     with suppress(StoreError), exclusive(workspace.model_dir(MODEL)):
         model.save(workspace.model_dir(MODEL))
     return model
@@ -112,17 +112,17 @@ class ColdStarter:
             except DataError as error:
                 return error
 
-        readable, pictures = [], []
+        readable, images = [], []
         with ThreadPoolExecutor(_N_READERS) as threads:
             for film, pixels in zip(films, threads.map(read, films), strict=True):
                 if not isinstance(pixels, DataError):
                     readable.append(film)
-                    pictures.append(pixels)
+                    images.append(pixels)
                 elif on_broken is None:
                     raise pixels
                 else:
                     on_broken(film, pixels)
-        return readable, np.stack(pictures) if pictures else np.empty((0, 0, 0, 3), np.uint8)
+        return readable, np.stack(images) if images else np.empty((0, 0, 0, 3), np.uint8)
 
     def _features(self, films: Sequence[NewFilm]) -> Features | None:
         if self.store is None:
@@ -136,7 +136,7 @@ class ColdStarter:
         alike = self._look_alikes(films, features, k)
         notes = () if self.index is not None else ("no index of posters here, so no look-alikes; run `keyart build`",)
         if self.model is None:
-            note = "no ratings here to learn from: neither a mean rating nor an audience can be told"
+            note = "no ratings here to learn from: neither a mean rating nor an audience can be predicted"
             return [ColdStartResult(one, None, (), (*notes, note)) for one in alike]
         content, more_notes = self._content(self.model, films, pixels, features)
         expected = self.model.expected_means(content)
@@ -152,7 +152,7 @@ class ColdStarter:
     def _content(
         self, model: ContentRidge, films: Sequence[NewFilm], pixels: Pixels, features: Features | None
     ) -> tuple[FilmContent, tuple[str, ...]]:
-        # Of a poster that says nothing, as where the model was fitted without any.
+        # NaN is an unknown poster, as where the model was fitted without any.
         posters = np.full((len(films), model.encoding_.n_columns), np.nan, np.float32)
         notes: tuple[str, ...] = ()
         if self.store is None or features is None:
@@ -170,11 +170,11 @@ class ColdStarter:
         queries = [Query(None, film.title or film.image.name, film.year, film.image.path) for film in films]
         if self.index is None or features is None:
             return [SimilarFilms(query, 1.0, ()) for query in queries]
-        # A picture of which the network sees nothing looks like no other, and stops no other.
+        # An image with unusable features has no look-alikes, and must not make the others fail.
         wrong = faults(features)
         rows = [row for row in range(len(films)) if row not in wrong]
-        found = self.index.search(features[rows], k + _SPARE_HITS) if rows else []
-        hits = {row: self._hits(nearest, k) for row, nearest in zip(rows, found, strict=True)}
+        neighbors = self.index.search(features[rows], k + _SPARE_HITS) if rows else []
+        hits = {row: self._hits(nearest, k) for row, nearest in zip(rows, neighbors, strict=True)}
         n = len(self.index)
         return [SimilarFilms(query, 1.0, hits.get(row, ()), n_visual=n) for row, query in enumerate(queries)]
 

@@ -40,6 +40,6 @@ def read_history(path: Path) -> RatingMatrix:
     return history_of(list(stars), list(stars.values()))
 
 
-def select(history: RatingMatrix, kept: npt.NDArray[np.bool_]) -> RatingMatrix:
+def select(history: RatingMatrix, mask: npt.NDArray[np.bool_]) -> RatingMatrix:
     """Select some of the ratings by a mask."""
-    return history_of(history.movie_ids[history.values.indices[kept]], history.values.data[kept])
+    return history_of(history.movie_ids[history.values.indices[mask]], history.values.data[mask])

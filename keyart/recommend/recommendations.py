@@ -196,7 +196,9 @@ class UserRecommender:
         known = history if self.model.predicts_stars else chosen
         (rated,) = self.model.recommend_new(known, max(k, len(self.model.movie_ids_)))
         if not len(rated):
-            return self._without_ratings(f"{self.model.name} can say nothing", k, fresh, notes, history.movie_ids)
+            return self._without_ratings(
+                f"{self.model.name} cannot recommend from these ratings", k, fresh, notes, history.movie_ids
+            )
         rated = _without(rated, history.movie_ids)
         unrated = self._unrated if fresh != 0 else None
         seen = set(history.movie_ids.tolist())
@@ -276,6 +278,6 @@ def _remarks(rated: ScoredIds, new: list[Entry], k: int, fresh: float | None) ->
         yield "every film that the model knows has been rated already"
     wanted = n_new_wanted(fresh or 0.0, k)
     if wanted and not new:
-        yield "no film here is new and known by poster, genres or year; `keyart add` brings some in"
+        yield "no new film has a poster, genres or a year; add some with `keyart add`"
     elif len(new) < wanted:
-        yield f"new films asked for: {wanted}; there are {len(new)}"
+        yield f"new films requested: {wanted}; available: {len(new)}"

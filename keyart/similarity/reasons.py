@@ -24,7 +24,7 @@ def _visual_reason(result: SimilarFilms, hit: Hit) -> str:
 
 def _rating_reason(result: SimilarFilms, hit: Hit) -> str:
     if result.query.movie_id is None:
-        return "Liking: not known; a picture has no ratings."
+        return "Liking: not known; an image has no ratings."
     if hit.cf is None:
         if not result.query.n_ratings:
             return f"Liking: not known; nobody has rated {result.query.label}."

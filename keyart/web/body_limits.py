@@ -30,16 +30,16 @@ class Uploads:
         """Read the body of a request: 503 if too many are being read, 408 if too slow, 413 if too large."""
         if not self._n_free:
             raise HTTPException(
-                503, "too many pictures are on their way; send it again in a second", {"Retry-After": "1"}
+                503, "too many uploads at the same time; send the image again in a second", {"Retry-After": "1"}
             )
         self._n_free -= 1
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await _body(request)
         except ClientDisconnect as error:
-            raise HTTPException(400, "the picture did not come to its end") from error
+            raise HTTPException(400, "the upload ended before the image was complete") from error
         except TimeoutError as error:
-            raise HTTPException(408, f"expected the whole picture within {self._timeout_s:g} s") from error
+            raise HTTPException(408, f"expected the whole image within {self._timeout_s:g} s") from error
         finally:
             self._n_free += 1
 
@@ -49,7 +49,7 @@ async def _body(request: Request) -> bytes:
     async for part in request.stream():
         content += part
         if len(content) > MAX_UPLOAD_BYTES:
-            raise HTTPException(413, f"expected a picture of at most {MAX_UPLOAD_BYTES >> 20} MiB")
+            raise HTTPException(413, f"expected an image of at most {MAX_UPLOAD_BYTES >> 20} MiB")
     return bytes(content)
 
 

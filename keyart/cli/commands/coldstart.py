@@ -20,7 +20,7 @@ _N_SHOWN = 10
 _COLUMNS = ("poster", "title", "year", "expected_mean", "low", "high", "rank", "user_id", "score")
 
 
-@click.command("coldstart", short_help="Tell of a film that nobody has rated: look-alikes, mean rating, audience.")
+@click.command("coldstart", short_help="Predict a new film's look-alikes, mean rating and audience.")
 @click.argument("source", type=click.Path(path_type=Path), metavar="POSTER|FOLDER|CSV")
 @click.option("--title", default="", metavar="TITLE", help="Its title, for the reader.")
 @click.option("--genres", default="", metavar="GENRES", help='Its genres: "Comedy|Drama".')
@@ -43,9 +43,9 @@ def command(
     as_csv: bool,
     home: Path,
 ) -> None:
-    """Tell of a film that nobody has rated, from its poster and, better, its genres and year too.
+    """Predict how a film that nobody has rated would be received, from its poster and optionally its genres and year.
 
-    POSTER is a picture. A FOLDER of pictures, or a CSV file with the columns path, title, year, genres, tells of many
+    POSTER is an image. A FOLDER of images, or a CSV file with the columns path, title, year, genres, describes many
     films at once. The audience are the users who would like the film most, never those to whom it is below their own
     average.
     """
@@ -56,16 +56,16 @@ def command(
     engine = Engine.open(home)
     films = _films(engine.catalog.genres(), source, title, genres, year)
     if len(films) == 1:
-        # Said before the network is loaded, which takes seconds.
+        # An unreadable poster is reported before the network is loaded, which takes seconds.
         films[0].image.pixels()
     if (home / "features").is_dir():
         import_tensorflow_quietly()
     broken: list[str] = []
 
-    def say(_film: NewFilm, error: DataError) -> None:
+    def remember(_film: NewFilm, error: DataError) -> None:
         broken.append(str(error))
 
-    answers = engine.cold_start(films, k, n_users, on_broken=say if len(films) > 1 else None)
+    answers = engine.cold_start(films, k, n_users, on_broken=remember if len(films) > 1 else None)
     if not answers:
         raise DataError(f"none of the {len(films)} posters of {source} can be read; the first: {broken[0]}")
     print_notes(dict.fromkeys(note for answer in answers for note in answer.notes))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from catalog.errors import ConfigError
-from keyart.cli.cold import COLD_OPTIONS, check_options, cold_options, evaluate_cold_start
+from keyart.cli.cold import COLD_OPTIONS, check_options, cold_options, print_evaluation
 from keyart.cli.estimates import cells, estimate, nulled, number
 from keyart.cli.options import check_one_format, csv_option, json_option, set_option, workspace_options
 from keyart.cli.output import print_csv, print_json, table
@@ -98,9 +98,9 @@ def command(
     """
     check_one_format(as_json=as_json, as_csv=as_csv)
     check_options(context, cold=cold)
-    asked = {name: split.pop(name) for name in COLD_OPTIONS}
+    cold_start_options = {name: split.pop(name) for name in COLD_OPTIONS}
     if cold:
-        evaluate_cold_start(names, home, as_json=as_json, as_csv=as_csv, plot=plot, **asked)
+        print_evaluation(names, home, as_json=as_json, as_csv=as_csv, plot=plot, **cold_start_options)
         return
     if (train is None) != (test is None):
         raise ConfigError("--train and --test go together: name both files of your split")
@@ -119,11 +119,11 @@ def command(
         import_tensorflow_quietly()
     splits = [read_split(train, test)] if train and test else _splits(_ratings(ratings_path, home), **split)
 
-    def say(model: str, split_name: str) -> None:
+    def show_progress(model: str, split_name: str) -> None:
         if sys.stderr.isatty():
             click.echo(f"{split_name}: {model}", err=True)
 
-    cards = compare(chosen, splits, parameters, k=k, relevant_from=relevant_from, on_fit=say)
+    cards = compare(chosen, splits, parameters, k=k, relevant_from=relevant_from, on_fit=show_progress)
     _print(cards, k, as_json=as_json, as_csv=as_csv)
     if plot:
         draw_scorecards(cards, k, plot)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _TOPICS = ("ratings", "best", "most-rated", "genres", "biases", "clusters", "map")
 
 
-@click.command("explore", short_help="See what ratings tell of films: the best, genres, clusters, a map.")
+@click.command("explore", short_help="Explore the ratings: the best films, genres, clusters, a map.")
 @click.argument("topic", metavar="TOPIC", type=click.Choice(_TOPICS))
 @click.option("--model", "name", default="als", show_default=True, metavar="MODEL", help="Whose biases or factors.")
 @click.option(
@@ -61,14 +61,14 @@ def command(
     smallest: bool,
     n_clusters: int,
 ) -> None:
-    """See what ratings tell of films.
+    """Explore the ratings of films.
 
     TOPIC is best, most-rated or genres, of the ratings; or biases, clusters or map, of what a model that `keyart fit`
     has fitted learned of the films; or ratings: all of them, joined with titles, into the Parquet file --out.
     """
     check_one_format(as_json=as_json, as_csv=as_csv)
     if sheet and topic != "map":
-        raise ConfigError(f"--sheet draws the map; there is no picture of {topic}")
+        raise ConfigError(f"--sheet draws the map, not {topic}; leave it out or choose the topic map")
     if (out is None) is (topic == "ratings"):
         raise ConfigError("--out and the topic ratings go together: `keyart explore ratings --out ratings.parquet`")
     from keyart.recommend.analysis import OF_A_MODEL, Choice, write_ratings
@@ -108,22 +108,22 @@ def _rows(workspace: Any, topic: Topic, name: str, choice: Any, sheet: Path | No
     if topic == "biases":
         return [asdict(row) for row in analysis.explore_biases(workspace, name, choice)]
     if topic == "clusters":
-        found = analysis.explore_clusters(workspace, name, choice)
+        clusters = analysis.explore_clusters(workspace, name, choice)
         return [
             {"cluster": cluster.number, "spread": cluster.spread, "movie_id": film.movie_id, "title": film.title}
-            for cluster in found
+            for cluster in clusters
             for film in cluster.films[: choice.k]
         ]
     laid_out, n_ratings = analysis.explore_map(workspace, name, choice)
     if sheet:
         draw_map(laid_out, n_ratings, sheet)
-    places = zip(laid_out.movie_ids.tolist(), laid_out.titles, laid_out.positions.tolist(), strict=True)
-    return [{"movie_id": movie_id, "title": title, "x": x, "y": y} for movie_id, title, (x, y) in places]
+    positions = zip(laid_out.movie_ids.tolist(), laid_out.titles, laid_out.positions.tolist(), strict=True)
+    return [{"movie_id": movie_id, "title": title, "x": x, "y": y} for movie_id, title, (x, y) in positions]
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
     if not rows:
-        click.echo("nothing that has so many ratings; ask for fewer with --min-ratings")
+        click.echo("nothing has so many ratings; lower --min-ratings")
         return
     header = tuple(rows[0])
     cells = [

@@ -20,7 +20,7 @@ from keyart.cli.output import print_notes
     type=click.Choice(["savedmodel", "tflite"]),
     help="savedmodel: the two-tower model with its index, a folder; tflite: the ranking model, a file.",
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="PATH", help="Where it shall stand.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="PATH", help="The path to write.")
 @workspace_options
 def command(name: str, form: Literal["savedmodel", "tflite"], out: Path, home: Path) -> None:
     """Write a model that `keyart fit MODEL` has fitted for use without keyart.

@@ -17,7 +17,7 @@ from keyart.cli.options import set_option, workspace_options
 def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home: Path) -> None:
     """Fit recommenders on the workspace's ratings and keep them there, ready for `keyart recommend`.
 
-    Without MODEL, list the models there are.
+    Without MODEL, list the available models.
     """
     from catalog.errors import ConfigError
     from cf.registry import MODELS, model_class

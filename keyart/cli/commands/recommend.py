@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     "ratings_path",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="What somebody new has rated, in place of USER: CSV with the columns movieId and rating.",
+    help="Ratings of a new user, in place of USER: CSV with the columns movieId and rating.",
 )
 @click.option("--model", "name", default="ease", show_default=True, metavar="MODEL", help="Which model; `keyart fit`.")
 @click.option("-k", default=30, show_default=True, type=click.IntRange(min=1), help="How many films.")
@@ -58,30 +58,30 @@ def command(
 
     workspace = Workspace.open(home)
     if ratings_path is not None:
-        found = recommend_new(workspace, name, ratings_path, k, fresh)
+        recommendation = recommend_new(workspace, name, ratings_path, k, fresh)
     else:
-        found = recommend(workspace, name, user or 0, k, fresh)
-    print_notes(found.notes)
+        recommendation = recommend(workspace, name, user or 0, k, fresh)
+    print_notes(recommendation.notes)
     if as_json:
-        print_json(found.to_dict())
+        print_json(recommendation.to_dict())
     elif as_csv:
         columns = ("rank", "movie_id", "title", "year", "score", "mean_rating", "n_ratings", "new")
-        print_csv(columns, [asdict(film) for film in found.films])
+        print_csv(columns, [asdict(film) for film in recommendation.films])
     else:
-        _print_table(found)
+        _print_table(recommendation)
 
 
-def _print_table(found: Recommendation) -> None:
-    header = ("", "film", "movie_id", "predicted" if found.gives_stars else "score", "average", "ratings")
+def _print_table(recommendation: Recommendation) -> None:
+    header = ("", "film", "movie_id", "predicted" if recommendation.gives_stars else "score", "average", "ratings")
     rows = [
         (
             str(film.rank),
             film.label + ("  (new)" if film.new else ""),
             str(film.movie_id),
-            f"{film.score:.2f}" if found.gives_stars else f"{film.score:.3f}",
+            f"{film.score:.2f}" if recommendation.gives_stars else f"{film.score:.3f}",
             "–" if film.mean_rating is None else f"{film.mean_rating:.2f}",
             str(film.n_ratings),
         )
-        for film in found.films
+        for film in recommendation.films
     ]
     click.echo(table(header, rows, left=(1,)))

@@ -83,7 +83,7 @@ def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command("similar")
 @click.argument("words", nargs=-1, metavar="[FILM]")
-@file_option("--image", "A picture, in place of FILM.")
+@file_option("--image", "An image, in place of FILM.")
 @k_option(10)
 @click.option(
     "--alpha",
@@ -149,7 +149,7 @@ def _check_options(film: str, image: Path | None, alpha: Alpha, *, as_json: bool
     if bool(film) == (image is not None):
         raise ConfigError('name either a film, as in `keyart similar "Heat (1995)"`, or --image FILE')
     if image and alpha not in ("auto", 1.0):
-        raise ConfigError("a picture has no ratings, so --alpha does not go with --image")
+        raise ConfigError("an image has no ratings, so --alpha does not go with --image")
     check_one_format(as_json=as_json, as_csv=as_csv)
     if explain and as_csv:
         raise ConfigError("--explain prints sentences, which CSV has no column for; use --json")

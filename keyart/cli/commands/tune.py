@@ -20,7 +20,12 @@ from keyart.cli.output import print_json, table
     help="How ratings are brought onto the scale of looks.",
 )
 @click.option(
-    "--films", "n_films", default=200, show_default=True, type=click.IntRange(min=1), help="Films asked of a bucket."
+    "--films",
+    "n_films",
+    default=200,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Films per bucket.",
 )
 @click.option("--seed", default=0, show_default=True, type=int, help="Draws what is held out.")
 @json_option

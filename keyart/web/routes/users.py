@@ -57,7 +57,7 @@ def _add_users(router: APIRouter, service: UserService, pool: WorkerPool) -> Non
         offset: Annotated[int, Query(ge=0, le=10_000, description="How many to skip.")] = 0,
         seed: Annotated[int, Query(ge=0, lt=2**31, description="Another seed selects other films.")] = 0,
     ) -> list[FilmFacts]:
-        """List films with posters whose ratings tell most about a new user's taste.
+        """List films with posters whose ratings reveal most about a new user's taste.
 
         They are those that many people know and about which they differ (the logarithm of the number of ratings times
         the entropy of the stars: Rashid et al., "Getting to know you", IUI 2002), each as different as possible from

@@ -32,7 +32,7 @@ class FilmFacts(BaseModel):
 
 
 class QueryFacts(BaseModel):
-    """What was asked about: a film, or an image, which has neither movie_id nor title."""
+    """The query: a film, or an image, which has neither movie_id nor title."""
 
     movie_id: int | None = Field(examples=[6])
     title: str = Field(examples=["Heat"])

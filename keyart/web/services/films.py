@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from catalog.errors import ConfigError, DataError, KeyartError, UnknownFilmError
 from catalog.film import Film
@@ -86,7 +86,7 @@ class FilmService:
             return movie_id in thumbnails
 
     def suggestions(self, text: str, k: int) -> list[FilmFacts]:
-        """List the films that somebody who has typed so much may mean, best first."""
+        """List the films whose titles match the typed text, best first."""
         with self._engine.use() as engine:
             return [self._facts(film) for film in engine.catalog.suggest(text, k)]
 
@@ -209,7 +209,7 @@ class FilmService:
 
 
 def _engine_paths(workspace: Workspace) -> Iterator[Path]:
-    """List the files that an engine reads when it is opened or first asked."""
+    """List the files that an engine reads when it is opened or first queried."""
     try:
         model = open_hybrid(workspace).model
     except DataError:
@@ -237,7 +237,7 @@ def _described(
     return describe(poster, facts.title, facts.year, genres, known_genres=known, tmdb_id=tmdb_id, imdb_id=imdb_id)
 
 
-def _jpeg(picture: Picture.Image) -> bytes:
+def _jpeg(image: PillowImage.Image) -> bytes:
     content = io.BytesIO()
-    picture.save(content, "JPEG", quality=88)
+    image.save(content, "JPEG", quality=88)
     return content.getvalue()

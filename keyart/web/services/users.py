@@ -109,14 +109,14 @@ class UserService:
     def for_user(self, user_id: int, query: RecommendationQuery) -> Recommendations:
         """Recommend films to a user."""
         with self._model(query.model).use() as recommender:
-            return self._answer(recommender.for_user(user_id, query.k, query.fresh))
+            return self._response(recommender.for_user(user_id, query.k, query.fresh))
 
     def for_ratings(self, query: RatingsQuery) -> Recommendations:
         """Recommend films to somebody who brings their own ratings."""
         stars = {rated.movie_id: rated.rating for rated in query.ratings}
         history = history_of(list(stars), list(stars.values()))
         with self._model(query.model).use() as recommender:
-            return self._answer(recommender.for_ratings(history, query.k, query.fresh, liked_from=_LIKED_FROM))
+            return self._response(recommender.for_ratings(history, query.k, query.fresh, liked_from=_LIKED_FROM))
 
     def _model(self, name: str | None) -> Reloading[UserRecommender]:
         """Return a model, by default the first of `models`; opening one may close the least recently used."""
@@ -145,12 +145,12 @@ class UserService:
             on_reload=self._on_reload,
         )
 
-    def _answer(self, found: Recommendation) -> Recommendations:
-        answer = found.to_dict() | {"notes": list(found.notes)}
-        answer["results"] = [
-            RecommendedFilm(**row, has_poster=self._has_poster(row["movie_id"])) for row in answer["results"]
+    def _response(self, recommendation: Recommendation) -> Recommendations:
+        response = recommendation.to_dict() | {"notes": list(recommendation.notes)}
+        response["results"] = [
+            RecommendedFilm(**row, has_poster=self._has_poster(row["movie_id"])) for row in response["results"]
         ]
-        return Recommendations(**answer)
+        return Recommendations(**response)
 
     def _facts(self, film: Film) -> FilmFacts:
         return FilmFacts.of(film, self._has_poster(film.movie_id))

@@ -173,7 +173,7 @@ def test_file_of_unknown_films_gives_popular_films(fitted: Path, tmp_path: Path)
     found = recommend_new(Workspace.open(fitted), "ease", tmp_path / "mine.csv", 10)
     assert found.notes == (
         "1 film of mine.csv without ratings here, passed over: 999",
-        "ease can say nothing: these are the films that people like best, and new ones",
+        "ease cannot recommend from these ratings: these are the films that people like best, and new ones",
     )
     assert len(found.films) == 10
 
@@ -239,4 +239,4 @@ def test_user_who_dislikes_everything_gets_popular_other_films(fitted: Path) -> 
     found = opened.for_ratings(history_of([22, 24], [1.0, 1.0]), N_FILMS, liked_from=3)
     assert found.gives_stars
     assert not {22, 24}.intersection(one.movie_id for one in found.films)
-    assert any("can say nothing" in note for note in found.notes)
+    assert any("cannot recommend from these ratings" in note for note in found.notes)

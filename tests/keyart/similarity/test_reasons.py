@@ -42,7 +42,7 @@ def test_describes_the_first_of_either_side() -> None:
         (hit(cf=None, cf_rank=None, n_ratings=0), HEAT, "nobody has rated it"),
         (hit(cf=None, cf_rank=None), HEAT, "not among the 200 films nearest"),
         (hit(cf=None, cf_rank=None, alpha=1.0), Query(6, "Heat", 1995), "nobody has rated Heat (1995)"),
-        (hit(cf=None, cf_rank=None, alpha=1.0), Query(None, "a.jpg", None), "a picture has no ratings"),
+        (hit(cf=None, cf_rank=None, alpha=1.0), Query(None, "a.jpg", None), "an image has no ratings"),
         (hit(visual=None, visual_rank=None), HEAT, "Casino (1995) has no features of a poster"),
         (hit(cf=None, cf_rank=None), HEAT, "as Heat (1995) has 102 ratings"),
         (hit(n_ratings=1), HEAT, "has 1 rating."),
