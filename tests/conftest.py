@@ -25,6 +25,10 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
 # A JVM that runs for seconds spends half of them on optimizing code.
 for _name in ("SPARK_SUBMIT_OPTS", "SPARK_LAUNCHER_OPTS"):
     os.environ.setdefault(_name, "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+# Tables of some rows need few partitions, and nobody looks at Spark's web page.
+os.environ.setdefault(
+    "PYSPARK_SUBMIT_ARGS", "--conf spark.ui.enabled=false --conf spark.sql.shuffle.partitions=2 pyspark-shell"
+)
 
 # No deadlines and no random draws, so that no test fails by chance; to explore: --hypothesis-profile=default.
 settings.register_profile("keyart", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

@@ -23,8 +23,10 @@ def import_tensorflow_quietly() -> None:
     if DEBUG.is_set() or "tensorflow" in sys.modules:
         return
     silence_tensorflow()
-    # A missing TensorFlow or an unknown Keras backend is reported where it is needed.
+    # A missing TensorFlow or an unknown Keras backend is reported where it is needed. Keras comes first: it refuses an
+    # unknown backend at once, and would not have TensorFlow imported for nothing.
     with _standard_error_closed(), suppress(ImportError, ValueError):
+        import keras  # noqa: F401 - for its side effects
         import tensorflow  # noqa: F401 - for its side effects
 
 

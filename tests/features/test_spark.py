@@ -19,8 +19,6 @@ import pytest
 
 from catalog.errors import ConfigError, DataError, StoreError
 from catalog.io.remote import RemotePath, as_path
-from features.encoders.encoder import Encoder, load_encoder
-from features.encoders.keras import Backbone
 from features.extraction import open_store
 from features.options import ExtractOptions
 from features.pipeline import Picture
@@ -31,6 +29,7 @@ from features.store import FeatureStore
 from keyart.cli import main
 from keyart.pipeline.features import extract_images
 from tests.features.conftest import draw_poster, small_model
+from tests.features.numpy_network import NumpyRecipe, load_encoder, save_network
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -51,12 +50,14 @@ def spark() -> Iterator[SparkSession]:
         yield opened
 
 
-@pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    # One for all tests, as a worker keeps its network from task to task.
-    path = tmp_path_factory.mktemp("network") / "tiny.keras"
-    small_model().save(path)
-    return path
+@pytest.fixture
+def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A network of NumPy, which driver and workers take for one of Keras."""
+    for module in ("features.extraction", "features.spark.driver"):
+        monkeypatch.setattr(f"{module}.load_encoder", load_encoder)
+    monkeypatch.setattr("features.spark.driver.Recipe", NumpyRecipe)
+    (tmp_path / "network").mkdir()
+    return save_network(tmp_path / "network/tiny.npy")
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,10 @@ def _pictures(folder: Path) -> list[Picture]:
     return [Picture(int(path.stem), path) for path in sorted(folder.iterdir(), key=lambda path: int(path.stem))]
 
 
+def _items(pictures: list[Picture]) -> list[tuple[Any, Any]]:
+    return [(picture.picture_id, picture.source) for picture in pictures]
+
+
 def _extract(df: DataFrame, out: Path | str, network: Path, **how: Any) -> tuple[int, int, int]:
     options = ExtractOptions(network, **{name: how.pop(name) for name in ("engine", "resize") if name in how})
     folder = out if isinstance(out, RemotePath) else folder_at(df.sparkSession, out)
@@ -84,12 +89,12 @@ def _extract(df: DataFrame, out: Path | str, network: Path, **how: Any) -> tuple
 
 
 def _content(out: Path) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
-    """Read all rows by id, and what the shards' tables tell of them."""
+    """Read all rows by id, and the shards' tables of them."""
     store = FeatureStore.open(out)
     rows = store.rows(check=True)
     tables = [pd.read_parquet(path) for path in out.glob("features-*.parquet")]
     table = pd.concat(tables).sort_values(tables[0].columns[0], ignore_index=True)
-    assert len(table) == len(rows), "a row stands twice"
+    assert len(table) == len(rows), "duplicate rows"
     return table, np.concatenate(list(store.blocks(rows)))
 
 
@@ -106,22 +111,42 @@ def _times(out: Path) -> dict[str, int]:
 
 
 @needs_java
-def test_two_workers_give_the_bits_of_one_machine(
+def test_two_workers_write_the_same_bits_as_one_machine(
     spark: SparkSession, folder: Path, network: Path, tmp_path: Path
 ) -> None:
-    (folder / "5.png").write_text("once upon a time")
+    (folder / "5.png").write_text("not an image")
     pictures = [*_pictures(folder), Picture(99, folder / "gone.png")]
     df = frame_of(spark, pictures, _SHARD_ROWS)
     assert df.rdd.getNumPartitions() == 6
     assert _extract(df, tmp_path / "spark", network) == (20, 0, 2)
-    extract_images(
-        [(picture.picture_id, picture.source) for picture in pictures], tmp_path / "one", ExtractOptions(network)
-    )
+    extract_images(_items(pictures), tmp_path / "one", ExtractOptions(network))
     _assert_equal(tmp_path / "spark", tmp_path / "one")
 
 
 @needs_java
-def test_a_table_of_bytes_gives_the_bits_of_files(
+def test_workers_compute_what_one_machine_does_with_keras_and_onnx_runtime(
+    spark: SparkSession, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keras
+
+    # One test, as workers take seconds to import TensorFlow.
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "cache"))
+    keras.utils.set_random_seed(3)
+    layers = [keras.layers.AveragePooling2D(28), keras.layers.Conv2D(5, 3, activation="relu")]
+    convolutions = keras.Sequential([keras.Input((224, 224, 3)), *layers], name="convolutions")
+    (tmp_path / "networks").mkdir()
+    pictures = _pictures(folder)
+    for engine, model in (("keras", small_model()), ("onnx", convolutions)):
+        network = tmp_path / f"networks/{model.name}.keras"
+        model.save(network)
+        df, out, one = frame_of(spark, pictures, _SHARD_ROWS), tmp_path / engine, tmp_path / f"one-{engine}"
+        assert _extract(df, out, network, engine=engine) == (21, 0, 0)
+        extract_images(_items(pictures), one, ExtractOptions(network, engine=engine))
+        _assert_equal(out, one)
+
+
+@needs_java
+def test_table_of_file_contents_gives_the_same_bits_as_files(
     spark: SparkSession, folder: Path, network: Path, tmp_path: Path
 ) -> None:
     (folder / "7.png").write_bytes(b"")
@@ -139,7 +164,7 @@ def test_a_table_of_bytes_gives_the_bits_of_files(
 
 
 @needs_java
-def test_another_run_computes_what_is_new_or_changed(
+def test_another_run_computes_only_new_and_changed_pictures(
     spark: SparkSession, folder: Path, network: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "features"
@@ -150,16 +175,12 @@ def test_another_run_computes_what_is_new_or_changed(
     assert _times(out) == before
     draw_poster(folder / "2.png", 99)
     assert _extract(frame_of(spark, pictures[1:], _SHARD_ROWS), out, network, drop_missing=True) == (4, 16, 0)
-    extract_images(
-        [(picture.picture_id, picture.source) for picture in pictures[1:]], tmp_path / "one", ExtractOptions(network)
-    )
+    extract_images(_items(pictures[1:]), tmp_path / "one", ExtractOptions(network))
     _assert_equal(out, tmp_path / "one")
 
 
 @needs_java
-def test_a_worker_that_is_killed_is_made_up_for(
-    spark: SparkSession, folder: Path, network: Path, tmp_path: Path
-) -> None:
+def test_survives_a_killed_worker(spark: SparkSession, folder: Path, network: Path, tmp_path: Path) -> None:
     out = tmp_path / "features"
     pictures = [Picture(movie_id, folder / f"{1 + movie_id % 20}.png") for movie_id in range(1, 240)]
     _extract(frame_of(spark, pictures[:1]), out, network)
@@ -220,7 +241,7 @@ def _readers(pipe: Path) -> set[int]:
         ({"id": [1], "content": ["a"]}, "content"),
     ],
 )
-def test_other_columns_are_refused(
+def test_refuses_a_table_with_wrong_columns_or_ids(
     spark: SparkSession, network: Path, tmp_path: Path, table: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(DataError, match=reason):
@@ -228,7 +249,9 @@ def test_other_columns_are_refused(
 
 
 @needs_java
-def test_ids_of_another_kind_are_refused(spark: SparkSession, folder: Path, network: Path, tmp_path: Path) -> None:
+def test_refuses_integer_ids_in_a_folder_of_text_ids(
+    spark: SparkSession, folder: Path, network: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "features"
     extract_images([("heat", folder / "1.png")], out, ExtractOptions(network))
     with pytest.raises(DataError, match="ids of one kind"):
@@ -236,44 +259,44 @@ def test_ids_of_another_kind_are_refused(spark: SparkSession, folder: Path, netw
 
 
 @needs_java
-def test_what_a_worker_raises_arrives_as_it_was(
-    spark: SparkSession, folder: Path, tmp_path: Path, keras_file: Callable[..., Path]
+def test_error_of_a_worker_is_raised_unchanged_by_the_driver(
+    spark: SparkSession, folder: Path, network: Path, tmp_path: Path
 ) -> None:
-    too_large = keras_file(name="huge", scale=1e6)
+    too_large = save_network(network.with_name("huge.npy"), scale=1e6)
     with pytest.raises(DataError, match=r"^huge gives numbers"):
         _extract(frame_of(spark, _pictures(folder)[:2]), tmp_path / "features", too_large)
 
 
 @needs_java
-def test_a_folder_and_a_table_can_be_typed(
+def test_command_extracts_a_folder_and_a_table(
     spark: SparkSession, folder: Path, network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def typed(*words: str | Path) -> tuple[int, str, str]:
+    def run(*words: str | Path) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as left:
             main(["extract", "--backbone", str(network), *map(str, words), "--spark"])
         captured = capsys.readouterr()
         return int(left.value.code or 0), captured.out, captured.err
 
-    (folder / "3.png").write_text("once upon a time")
-    code, out, err = typed("--images", folder, "--out", tmp_path / "features")
+    (folder / "3.png").write_text("not an image")
+    code, out, err = run("--images", folder, "--out", tmp_path / "features")
     assert (code, out) == (0, "features of 20 images computed, 0 already here\n")
     assert err.splitlines()[0] == "1 images could not be read:"
     named = [{"id": path.name, "path": str(path)} for path in folder.iterdir() if path.name != "21.png"]
     pd.DataFrame(named).to_parquet(tmp_path / "named.parquet")
-    code, out, _ = typed("--images", tmp_path / "named.parquet", "--out", tmp_path / "features")
+    code, out, _ = run("--images", tmp_path / "named.parquet", "--out", tmp_path / "features")
     assert (code, out) == (0, "features of 0 images computed, 19 already here, 1 dropped\n")
-    code, _, err = typed("--images", tmp_path / "none.parquet", "--out", tmp_path / "features")
+    code, _, err = run("--images", tmp_path / "none.parquet", "--out", tmp_path / "features")
     assert (code, len(err.splitlines())) == (1, 1)
 
 
 @needs_java
-def test_a_table_that_is_not_there_is_named(spark: SparkSession, tmp_path: Path) -> None:
+def test_error_names_a_missing_table(spark: SparkSession, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nothing\.parquet"):
         read_table(spark, str(tmp_path / "nothing.parquet"))
 
 
 @needs_java
-def test_a_folder_that_is_not_shared_is_told(
+def test_reports_an_output_folder_that_workers_do_not_share(
     spark: SparkSession, folder: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Workers write to another folder of the same name, as on a cluster without a common disk.
@@ -283,25 +306,7 @@ def test_a_folder_that_is_not_shared_is_told(
 
 
 @needs_java
-def test_onnx_runtime_in_the_workers_gives_the_bits_of_one_machine(
-    spark: SparkSession, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import keras
-
-    keras.utils.set_random_seed(3)
-    layers = [keras.layers.AveragePooling2D(28), keras.layers.Conv2D(5, 3, activation="relu")]
-    network = tmp_path / "convolutions.keras"
-    keras.Sequential([keras.Input((224, 224, 3)), *layers], name="convolutions").save(network)
-    pictures = _pictures(folder)
-    assert _extract(frame_of(spark, pictures, _SHARD_ROWS), tmp_path / "spark", network, engine="onnx") == (21, 0, 0)
-    items = [(picture.picture_id, picture.source) for picture in pictures]
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "cache"))
-    extract_images(items, tmp_path / "one", ExtractOptions(network, engine="onnx"))
-    _assert_equal(tmp_path / "spark", tmp_path / "one")
-
-
-@needs_java
-def test_it_is_shown_how_many_tasks_are_done(
+def test_reports_the_number_of_finished_tasks(
     spark: SparkSession, folder: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("features.spark.cluster._GLANCE_S", 0.01)
@@ -330,7 +335,7 @@ def test_it_is_shown_how_many_tasks_are_done(
 
 
 @needs_java
-def test_a_whitening_is_learned_from_a_table_once(
+def test_learns_a_whitening_from_a_table_once(
     spark: SparkSession,
     folder: Path,
     network: Path,
@@ -354,9 +359,7 @@ def test_a_whitening_is_learned_from_a_table_once(
 
 
 @needs_java
-def test_a_name_that_is_not_utf_8_stops_no_run(
-    spark: SparkSession, folder: Path, network: Path, tmp_path: Path
-) -> None:
+def test_skips_a_file_whose_name_is_not_utf_8(spark: SparkSession, folder: Path, network: Path, tmp_path: Path) -> None:
     odd = Picture(99, Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.png")))
     out = tmp_path / "features"
     assert _extract(frame_of(spark, [*_pictures(folder)[:2], odd]), out, network) == (2, 0, 1)
@@ -370,12 +373,12 @@ def test_a_name_that_is_not_utf_8_stops_no_run(
 def bucket(spark: SparkSession, s3: dict[str, Any], tmp_path: Path) -> Iterator[str]:
     """A folder in a bucket that Spark's settings lead to, as those of a cluster do."""
     configuration = spark.sparkContext._jsc.hadoopConfiguration()
-    told = {"access.key": s3["access_key"], "secret.key": s3["secret_key"], "endpoint.region": s3["region"]}
-    told |= {"endpoint": s3["endpoint_override"], "connection.ssl.enabled": "false"}
-    for name, value in told.items():
+    settings = {"access.key": s3["access_key"], "secret.key": s3["secret_key"], "endpoint.region": s3["region"]}
+    settings |= {"endpoint": s3["endpoint_override"], "connection.ssl.enabled": "false"}
+    for name, value in settings.items():
         configuration.set(f"fs.s3a.{name}", value)
     yield f"s3a://bucket/{tmp_path.name}"
-    for name in told:
+    for name in settings:
         configuration.unset(f"fs.s3a.{name}")
 
 
@@ -387,13 +390,12 @@ def _downloaded(out: RemotePath, folder: Path) -> Path:
 
 
 @needs_java
-def test_workers_write_the_bits_of_one_machine_into_a_bucket_and_repeat_only_what_is_missing(
+def test_workers_write_the_same_bits_into_a_bucket_and_compute_only_missing_shards(
     spark: SparkSession, bucket: str, folder: Path, network: Path, tmp_path: Path
 ) -> None:
-    (folder / "5.png").write_text("once upon a time")
+    (folder / "5.png").write_text("not an image")
     pictures = _pictures(folder)
-    items = [(picture.picture_id, picture.source) for picture in pictures]
-    extract_images(items, tmp_path / "one", ExtractOptions(network))
+    extract_images(_items(pictures), tmp_path / "one", ExtractOptions(network))
     df, out = frame_of(spark, pictures, _SHARD_ROWS), folder_at(spark, bucket)
     assert isinstance(out, RemotePath)
     assert _extract(df, bucket, network) == (20, 0, 1)
@@ -413,7 +415,7 @@ def test_workers_write_the_bits_of_one_machine_into_a_bucket_and_repeat_only_wha
 
 
 @needs_java
-def test_a_bucket_can_be_typed(
+def test_command_writes_whitened_features_into_a_bucket(
     spark: SparkSession, bucket: str, folder: Path, network: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["extract", "--images", str(folder), "--out", bucket, "--backbone", str(network), "--features", "gem"]
@@ -426,21 +428,21 @@ def test_a_bucket_can_be_typed(
 
 
 @needs_java
-def test_a_uri_of_this_machine_is_a_folder(spark: SparkSession, folder: Path, network: Path, tmp_path: Path) -> None:
+def test_file_uri_is_a_local_folder(spark: SparkSession, folder: Path, network: Path, tmp_path: Path) -> None:
     assert _extract(frame_of(spark, _pictures(folder)[:2]), f"file://{tmp_path}/features", network) == (2, 0, 0)
     assert len(_content(tmp_path / "features")[0]) == 2
 
 
 @needs_java
-def test_a_bucket_that_is_not_there_is_one_line(spark: SparkSession, bucket: str, folder: Path, network: Path) -> None:
+def test_error_of_a_missing_bucket_is_one_line(spark: SparkSession, bucket: str, folder: Path, network: Path) -> None:
     with pytest.raises(StoreError, match=r"^s3a://nobodys/f/features\.json cannot be reached: [^\n]*$"):
         _extract(frame_of(spark, _pictures(folder)[:2]), "s3a://nobodys/f", network)
 
 
-def test_a_task_that_runs_again_writes_the_same_files_over(
-    s3: dict[str, Any], drawn: Path, tiny: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_task_that_runs_again_overwrites_the_same_files(
+    s3: dict[str, Any], drawn: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoder = Encoder(tiny)
+    encoder = load_encoder(ExtractOptions(network), tmp_path)
     monkeypatch.setattr("features.spark.tasks._encoder", lambda recipe: encoder)
     out = as_path(f"s3://bucket/{tmp_path.name}", **s3)
     assert isinstance(out, RemotePath)
@@ -451,7 +453,7 @@ def test_a_task_that_runs_again_writes_the_same_files_over(
     batch, task = pa.RecordBatch.from_pydict(columns), Task(recipe, out, 7, 2, _SHARD_ROWS)
 
     def run() -> dict[str, bytes]:
-        assert [len(told) for told in task.run_partition(1, iter([batch]))] == [4, 4, 2]
+        assert [len(results) for results in task.run_partition(1, iter([batch]))] == [4, 4, 2]
         return {path.name: path.read_bytes() for path in out.glob("*")}
 
     first = run()
@@ -464,7 +466,7 @@ def test_a_task_that_runs_again_writes_the_same_files_over(
 
 
 @pytest.mark.parametrize(
-    ("told", "options"),
+    ("settings", "options"),
     [
         ({}, {}),
         ({"fs.s3a.endpoint": "s3.eu-west-1.amazonaws.com", "fs.s3a.endpoint.region": "r"}, {"region": "r"}),
@@ -477,12 +479,12 @@ def test_a_task_that_runs_again_writes_the_same_files_over(
         ({"fs.s3a.access.key": "a", "fs.s3a.session.token": "t"}, {"access_key": "a", "session_token": "t"}),
     ],
 )
-def test_sparks_settings_of_s3_are_those_of_arrow(told: dict[str, str], options: dict[str, str]) -> None:
-    assert _s3_options(told.get) == options
+def test_translates_s3_settings_of_spark_to_options_of_arrow(settings: dict[str, str], options: dict[str, str]) -> None:
+    assert _s3_options(settings.get) == options
 
 
-def test_a_network_is_loaded_once_a_worker(tiny: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
-    encoder = Encoder(tiny)
+def test_worker_loads_a_network_once(network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = load_encoder(ExtractOptions(network), network.parent)
     recipe = Recipe(ExtractOptions(), encoder.identity, None, None, None, 1)
     loaded: list[Recipe] = []
     monkeypatch.setattr(Recipe, "load", lambda self: loaded.append(self) or encoder)
@@ -493,21 +495,22 @@ def test_a_network_is_loaded_once_a_worker(tiny: Backbone, monkeypatch: pytest.M
     assert loaded == [recipe, other]
 
 
-def test_a_worker_whose_network_is_another_one_refuses(network: Path, tiny: Backbone) -> None:
-    identity = replace(Encoder(tiny).identity, weights_sha256="0" * 64)
+def test_worker_refuses_a_network_that_is_not_the_drivers(network: Path) -> None:
+    encoder = load_encoder(ExtractOptions(network), network.parent)
+    identity = replace(encoder.identity, weights_sha256="0" * 64)
     with pytest.raises(DataError, match="a worker's network"):
-        Recipe(ExtractOptions(str(network)), identity, None, None, None, 1).load()
+        NumpyRecipe(ExtractOptions(str(network)), identity, None, None, None, 1).load()
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux lets a process choose its cores")
-def test_a_library_that_starts_counts_the_cores_of_a_task() -> None:
+def test_limits_cores_to_those_of_a_task_temporarily() -> None:
     before = os.sched_getaffinity(0)
     with _limited_cores(1):
         assert len(os.sched_getaffinity(0)) == 1
     assert os.sched_getaffinity(0) == before
 
 
-def test_a_master_that_does_not_answer_is_named() -> None:
+def test_error_names_a_master_that_does_not_answer() -> None:
     pytest.importorskip("pyspark")
     with (
         pytest.raises(ConfigError, match=r"no Spark master answers at spark://127\.0\.0\.1:1;"),
@@ -516,7 +519,7 @@ def test_a_master_that_does_not_answer_is_named() -> None:
         pass
 
 
-def test_without_pyspark_the_way_out_is_named() -> None:
+def test_error_without_pyspark_says_how_to_install_it() -> None:
     # In a process of its own: this one may have PySpark from other tests, with objects that still use it.
     code = "import sys; sys.modules['pyspark'] = None\nfrom features.spark import session\nwith session(): pass"
     done = subprocess.run(
@@ -525,7 +528,7 @@ def test_without_pyspark_the_way_out_is_named() -> None:
     assert "ConfigError: Spark needs PySpark: pip install 'keyart[spark]'" in done.stderr
 
 
-def test_without_java_the_way_out_is_named(tmp_path: Path) -> None:
+def test_error_without_java_names_the_required_version(tmp_path: Path) -> None:
     for name in ("bash", "dirname", "ps", "env"):
         (tmp_path / name).symlink_to(which(name) or "/bin/false")
     environment = {"PATH": str(tmp_path), "HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}

@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> FeatureStore:
 
 
 def features_of(movie_ids: list[int], version: int = 1) -> npt.NDArray[np.float16]:
-    """Give every film and every version of its poster a row of its own."""
+    """Make a row that differs for every film and every version of its poster."""
     return (np.array(movie_ids)[:, None] + version / 10 + np.arange(6) * 100).astype(np.float16)
 
 

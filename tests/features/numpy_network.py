@@ -1,0 +1,47 @@
+"""A network of NumPy only, for tests that are not about Keras: TensorFlow takes each process seconds to import.
+
+Its file is an array of three weights, one for each color. Workers of Spark import this module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import numpy.typing as npt
+
+from features.encoders.encoder import Encoder
+from features.encoders.keras import Backbone
+from features.images import Resize
+from features.options import ExtractOptions
+from features.pooling import Pooling
+from features.spark.tasks import Recipe
+from features.whitening import Whitening
+
+
+def save_network(path: Path, scale: float = 1.0) -> Path:
+    np.save(path, np.float32([1.0, 0.5, 0.25]) * np.float32(scale))
+    return path
+
+
+def load_encoder(options: ExtractOptions, cache_dir: Path, whitening: Whitening | None = None) -> Encoder:
+    """Load a network as `features.encoders.encoder.load_encoder` does one of Keras."""
+    path = Path(options.backbone)
+    weights = np.load(path)
+
+    def infer(batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        return batch[:, 28::56, 28::56].astype(np.float32) * weights
+
+    weights_sha256 = hashlib.sha256(weights.tobytes()).hexdigest()
+    backbone = Backbone(path.stem, weights_sha256, "0" * 64, (4, 4, 3), infer)
+    return Encoder(backbone, Resize(options.resize), Pooling(options.pooling), whitening)
+
+
+class NumpyRecipe(Recipe):
+    """A recipe whose network is one of these, in whichever process it is loaded."""
+
+    def load(self) -> Encoder:
+        with mock.patch("features.spark.tasks.load_encoder", load_encoder):
+            return super().load()
