@@ -147,7 +147,7 @@ def test_imports_are_rewritten_exactly(source: str, rewritten: str) -> None:
         ("def f(error: 'catalog.errors.DataError'): ...", "the text 'catalog.errors' names a module that moves"),
     ],
 )
-def test_what_cannot_be_rewritten_ends_the_build(source: str, message: str) -> None:
+def test_an_import_that_cannot_be_rewritten_fails_the_build(source: str, message: str) -> None:
     with pytest.raises(ValueError, match=f"^module.py, line 2: .*{re.escape(message)}"):
         rewrite_imports(f"\n{source}".encode(), MOVED, MODULES, name="module.py")
 

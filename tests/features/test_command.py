@@ -87,9 +87,7 @@ def test_of_many_broken_images_the_first_are_shown_and_all_are_on_record(
     assert len(FeatureStore.open(tmp_path / "out").skipped()) == 30
 
 
-def test_a_damaged_shard_is_computed_again_and_said_to_be(
-    typed: Typed, words: list[str | Path], tmp_path: Path
-) -> None:
+def test_a_damaged_shard_is_reported_and_computed_again(typed: Typed, words: list[str | Path], tmp_path: Path) -> None:
     typed(*words)
     path = tmp_path / "out" / "features-00000.npy"
     path.write_bytes(path.read_bytes()[:-1])
@@ -122,9 +120,7 @@ def test_pooled_and_whitened_by_onnx(typed: Typed, words: list[str | Path], tmp_
         (["--weights", "w.h5"], 1, "is for VGG16"),
     ],
 )
-def test_what_goes_wrong_is_one_line(
-    typed: Typed, words: list[str | Path], more: list[str], code: int, message: str
-) -> None:
+def test_errors_are_one_line(typed: Typed, words: list[str | Path], more: list[str], code: int, message: str) -> None:
     typed(*words)
     left, out, err = typed(*words, *more)
     assert (left, out) == (code, "")

@@ -62,7 +62,7 @@ def test_paths_and_bytes_become_rows_by_their_names(tmp_path: Path, network: str
     assert (features.dtype, features.shape) == (np.float16, (3, 48))
 
 
-def test_items_are_added_and_others_stay_unless_told_otherwise(
+def test_new_items_are_added_and_missing_ones_stay_by_default(
     tmp_path: Path, network: str, posters: list[Path]
 ) -> None:
     out = tmp_path / "f"
@@ -155,7 +155,7 @@ def test_an_unknown_engine_is_named() -> None:
         ExtractOptions(engine="openvino")  # type: ignore[arg-type]
 
 
-def test_a_whitening_is_learned_once_and_kept_with_its_features(
+def test_whitening_is_learned_once_and_stored_with_its_features(
     tmp_path: Path, network: str, posters: list[Path]
 ) -> None:
     out, items = tmp_path / "f", [(path.stem, path) for path in posters]
@@ -199,7 +199,7 @@ def test_a_whitening_is_learned_from_all_over_the_pictures(n_pictures: int) -> N
     assert sample[-1:] == list(range(n_pictures))[-1:]
 
 
-def test_the_network_is_never_given_a_batch_across_a_shards_end(tmp_path: Path, posters: list[Path]) -> None:
+def test_batches_end_with_their_shard(tmp_path: Path, posters: list[Path]) -> None:
     sizes = []
 
     def infer(batch: np.ndarray) -> np.ndarray:
@@ -257,7 +257,7 @@ def test_the_network_goes_on_while_a_batch_is_pooled_and_halved(
     assert begun == [True] * 4
 
 
-def test_what_the_network_raises_arrives_and_ends_the_threads(posters: list[Path]) -> None:
+def test_errors_of_the_network_propagate_and_end_the_threads(posters: list[Path]) -> None:
     def infer(batch: np.ndarray) -> np.ndarray:
         raise DataError("no such numbers")
 

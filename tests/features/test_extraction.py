@@ -59,7 +59,7 @@ def test_every_poster_becomes_the_row_of_its_film(
     assert rows.poster_sha256s == tuple(picture.sha256 for picture in drawn)
 
 
-def test_the_identity_tells_network_and_resize(encoder: Encoder) -> None:
+def test_identity_records_network_and_resize(encoder: Encoder) -> None:
     identity = replace(encoder, resize=Resize.NEAREST).identity
     assert (identity.backbone, identity.weights_sha256, identity.resize, identity.n_features) == (
         "tiny",
@@ -69,7 +69,7 @@ def test_the_identity_tells_network_and_resize(encoder: Encoder) -> None:
     )
 
 
-def test_the_table_of_a_shard_tells_size_and_source(encoder: Encoder, store: FeatureStore, tmp_path: Path) -> None:
+def test_shard_table_records_size_and_source(encoder: Encoder, store: FeatureStore, tmp_path: Path) -> None:
     import pandas as pd
 
     extract_features([picture_of(draw_poster(tmp_path / "heat.png", 1, (61, 91)), 6)], encoder, store)
@@ -140,9 +140,7 @@ def test_a_poster_that_was_mended_is_no_longer_skipped(
     assert store.skipped() == ()
 
 
-def test_where_no_poster_can_be_read_there_are_no_rows(
-    encoder: Encoder, store: FeatureStore, pictures: Pictures
-) -> None:
+def test_no_rows_if_no_poster_can_be_read(encoder: Encoder, store: FeatureStore, pictures: Pictures) -> None:
     drawn = pictures(2)
     for picture in drawn:
         picture.source.write_bytes(b"")

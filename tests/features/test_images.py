@@ -31,7 +31,7 @@ SIZES = [(182, 268), (224, 224), (500, 751), (333, 217), (31, 47), (1, 1), (1000
 
 @pytest.mark.parametrize("resize", list(Resize))
 @pytest.mark.parametrize("size", SIZES)
-def test_a_picture_of_any_size_becomes_224_by_224_and_its_size_is_told(
+def test_images_of_any_size_become_224_by_224_and_report_their_size(
     tmp_path: Path, size: tuple[int, int], resize: Resize
 ) -> None:
     pixels, told = read_image(draw_poster(tmp_path / "p.png", 1, size), resize)
@@ -49,7 +49,7 @@ def _as_keras_reads(path: Path) -> np.ndarray:
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".gif"])
 @pytest.mark.parametrize("size", SIZES)
-def test_nearest_is_what_keras_reads_pixel_for_pixel(tmp_path: Path, size: tuple[int, int], suffix: str) -> None:
+def test_nearest_equals_keras_load_img_pixel_for_pixel(tmp_path: Path, size: tuple[int, int], suffix: str) -> None:
     path = draw_poster(tmp_path / f"p{suffix}", 2, size)
     np.testing.assert_array_equal(read_image(path, Resize.NEAREST)[0], _as_keras_reads(path))
 
@@ -79,7 +79,7 @@ def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path: Path, mode: str) -> N
 @pytest.mark.parametrize(
     ("mode", "suffix"), [("RGBA", ".png"), ("LA", ".png"), ("P", ".png"), ("P", ".gif"), ("RGBA", ".webp")]
 )
-def test_what_is_transparent_is_seen_on_white(tmp_path: Path, mode: str, suffix: str) -> None:
+def test_transparent_pixels_become_white(tmp_path: Path, mode: str, suffix: str) -> None:
     path = tmp_path / f"p{suffix}"
     if mode == "P":
         image = Image.new("P", (40, 40), 0)
@@ -103,7 +103,7 @@ def test_the_first_frame_of_a_gif_counts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
-def test_a_picture_is_turned_as_its_exif_says(tmp_path: Path, orientation: int, suffix: str) -> None:
+def test_exif_orientation_is_applied(tmp_path: Path, orientation: int, suffix: str) -> None:
     upright = Image.open(draw_poster(tmp_path / "upright.png", 9, (40, 64)))
     undo = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -172,7 +172,7 @@ def test_a_missing_picture_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"once upon a time", b"<html></html>", bytes(1000)])
-def test_what_is_no_picture_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_rejects_files_that_are_no_images(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "p.jpg").write_bytes(content)
     with pytest.raises(DataError, match=r"p\.jpg is not a picture; expected JPEG, PNG, WebP or GIF"):
         read_image(tmp_path / "p.jpg")

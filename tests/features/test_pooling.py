@@ -55,7 +55,7 @@ def test_a_map_of_zeros_is_no_division_by_zero(pooling: Pooling) -> None:
 
 
 @pytest.mark.parametrize("pooling", POOLED)
-def test_what_is_no_map_cannot_be_pooled(pooling: Pooling) -> None:
+def test_features_without_a_map_cannot_be_pooled(pooling: Pooling) -> None:
     with pytest.raises(DataError, match=rf"has the shape \(10,\); {pooling} needs a map .* --features raw"):
         pool(np.ones((1, 10), np.float32), pooling)
 

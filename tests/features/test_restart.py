@@ -17,7 +17,7 @@ pytestmark = pytest.mark.heavy
 
 
 @pytest.mark.parametrize("step", [9, pytest.param(1, marks=pytest.mark.slow)])
-def test_killed_at_a_write_and_taken_up_again_equals_undisturbed_bit_for_bit(tmp_path: Path, step: int) -> None:
+def test_resumes_after_kill_with_identical_bits(tmp_path: Path, step: int) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.features.killed", str(tmp_path), str(step)],
         cwd=Path(__file__).parents[2],
@@ -73,7 +73,7 @@ def test_a_damaged_shard_is_found_and_its_pictures_computed_again(tmp_path: Path
     )
 
 
-def test_what_an_interrupted_run_left_is_swept_away(tmp_path: Path) -> None:
+def test_remains_of_an_interrupted_run_are_removed(tmp_path: Path) -> None:
     store = _run(tmp_path, FIRST)
     before = killed.files_of(tmp_path)
     for name in ("features-00099.npy", "features-00098.parquet", ".features-00097.npy.12ab34cd.partial"):

@@ -93,7 +93,7 @@ def test_blocks_of_any_size_add_up_to_the_rows(
     np.testing.assert_array_equal(np.concatenate(blocks), features_of([1, 2, 7, 8, 9]))
 
 
-def test_films_whose_poster_is_gone_or_another_are_dropped(store: FeatureStore) -> None:
+def test_drops_films_whose_poster_is_removed_or_replaced(store: FeatureStore) -> None:
     append(store, [1, 2, 3])
     append(store, [4])
     rows = store.rows().of_posters({1: "1-1", 2: "2-2", 4: "4-1", 5: "5-1"})
@@ -171,12 +171,12 @@ def test_features_of_the_same_identity_are_added(store: FeatureStore) -> None:
     assert store.rows().movie_ids.tolist() == [1, 2]
 
 
-def test_the_latest_origin_is_kept(store: FeatureStore) -> None:
+def test_the_latest_origin_is_stored(store: FeatureStore) -> None:
     FeatureStore.create(store.folder, IDENTITY, {"weights": "w.h5"})
     assert FeatureStore.open(store.folder).origin == {"weights": "w.h5"}
 
 
-def test_the_shape_of_the_map_is_told_once_it_is_known(store: FeatureStore) -> None:
+def test_map_shape_is_recorded_once_known(store: FeatureStore) -> None:
     append(store, [1])
     assert FeatureStore.open(store.folder).map_shape is None
     FeatureStore.create(store.folder, IDENTITY, ORIGIN, map_shape=(1, 2, 3))
@@ -198,7 +198,7 @@ def test_replace_keeps_features_of_the_same_identity(store: FeatureStore) -> Non
 
 
 @pytest.mark.parametrize("content", ["{", '{"kind": "keyart-features", "version": 99}', '{"kind": "other"}'])
-def test_replace_also_replaces_what_cannot_be_read(store: FeatureStore, content: str) -> None:
+def test_replace_also_replaces_unreadable_features(store: FeatureStore, content: str) -> None:
     append(store, [1])
     (store.folder / "features.json").write_text(content)
     with pytest.raises(DataError):
@@ -213,7 +213,7 @@ def test_shards_that_an_interrupted_removal_left_do_not_count_as_another_network
     assert len(FeatureStore.create(store.folder, OTHER, ORIGIN, replace=True).rows()) == 0
 
 
-def test_shards_whose_identity_is_lost_are_not_removed_unasked(store: FeatureStore) -> None:
+def test_shards_without_identity_are_removed_only_on_request(store: FeatureStore) -> None:
     append(store, [1])
     record = (store.folder / "features.json").read_bytes()
     (store.folder / "features.json").unlink()
@@ -296,7 +296,7 @@ def test_a_shard_of_another_shape_or_type_is_damaged(store: FeatureStore, featur
 
 
 @pytest.mark.parametrize("suffix", ["npy", "parquet", "json"])
-def test_a_shard_that_cannot_be_read_for_once_is_not_taken_for_a_damaged_one(store: FeatureStore, suffix: str) -> None:
+def test_a_temporary_read_error_is_not_damage(store: FeatureStore, suffix: str) -> None:
     append(store, [1])
     path = store.folder / f"features-00000.{suffix}"
     kept = path.rename(store.folder / "kept")

@@ -58,7 +58,7 @@ def test_where_a_thing_stands_on_a_poster_does_not_matter_to_its_mean() -> None:
 
 
 @pytest.mark.parametrize("map_shape", [None, (6,)])
-def test_what_is_no_map_is_taken_as_it_is(map_shape: tuple[int, ...] | None) -> None:
+def test_features_without_a_map_are_used_unchanged(map_shape: tuple[int, ...] | None) -> None:
     features = np.arange(12, dtype=np.float16).reshape(2, 6)
     shares = np.full((2, N_COLORS), 0.5, np.float32)
 

@@ -61,8 +61,8 @@ function begin(films) {
     const film = films.rows.get(Number(params.get("film"))) ?? null;
     painter.found = film;
     mark(null);
-    const place = ["x", "y", "z"].map((name) => (params.has(name) ? Number(params.get(name)) : NaN));
-    if (place.every(Number.isFinite)) camera.look(...place);
+    const view = ["x", "y", "z"].map((name) => (params.has(name) ? Number(params.get(name)) : NaN));
+    if (view.every(Number.isFinite)) camera.look(...view);
     else if (film !== null) camera.look(films.x[film], films.y[film], near());
     else camera.look(0, 0, 1);
     if (film !== null) mark(film);

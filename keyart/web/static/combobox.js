@@ -9,11 +9,11 @@ export function combobox(input, list, suggest, choose) {
   let request = new AbortController(); // for the text that is in the field
   let answered = Promise.resolve(); // once the list is of that text
 
-  function mark(place) {
-    active = place;
-    [...list.children].forEach((item, row) => item.setAttribute("aria-selected", row === place));
-    if (place < 0) input.removeAttribute("aria-activedescendant");
-    else input.setAttribute("aria-activedescendant", list.children[place].id);
+  function mark(index) {
+    active = index;
+    [...list.children].forEach((item, row) => item.setAttribute("aria-selected", row === index));
+    if (index < 0) input.removeAttribute("aria-activedescendant");
+    else input.setAttribute("aria-activedescendant", list.children[index].id);
   }
 
   function open(films) {

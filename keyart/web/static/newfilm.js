@@ -4,12 +4,12 @@ import { at, element, get } from "./parts.js";
 const N_USERS = 100;
 
 export function newFilm(pivot) {
-  const form = at("told");
+  const form = at("new-film");
   let picture = null;
-  let asked = 0; // answers to an earlier question are dropped
+  let latest = 0; // answers to an earlier request are dropped
 
-  function told() {
-    // What is not filled in is not said.
+  function filledIn() {
+    // Empty fields are left out.
     return new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== ""));
   }
 
@@ -28,30 +28,30 @@ export function newFilm(pivot) {
   }
 
   async function ask() {
-    const number = ++asked;
-    const question = told();
+    const number = ++latest;
+    const question = filledIn();
     question.set("n_users", N_USERS);
     at("expected").textContent = "Who would like it? …";
     try {
       const answer = await get(`/api/cold-start?${question}`, { method: "POST", body: picture });
-      if (number !== asked) return;
+      if (number !== latest) return;
       showExpected(answer.expected);
       showAudience(answer.audience);
-      at("told-status").textContent = answer.notes.join(". ");
+      at("new-film-status").textContent = answer.notes.join(". ");
     } catch (error) {
-      if (number !== asked) return;
+      if (number !== latest) return;
       at("audience").hidden = true;
       at("expected").textContent = error.message;
     }
   }
 
   async function add() {
-    at("told-status").textContent = "Adding …";
+    at("new-film-status").textContent = "Adding …";
     try {
-      const added = await get(`/api/films?${told()}`, { method: "POST", body: picture });
+      const added = await get(`/api/films?${filledIn()}`, { method: "POST", body: picture });
       pivot(added.film.movie_id);
     } catch (error) {
-      at("told-status").textContent = error.message;
+      at("new-film-status").textContent = error.message;
     }
   }
 

@@ -8,8 +8,8 @@ import { at, get, ratings } from "./parts.js";
 const FIELDS = ["genre", "first_year", "last_year", "min_support"];
 const ASKED = [...FIELDS, "alpha", "fold"];
 const PAGE = 30;
-const MARGIN = 600; // pixels below the window, from where on more is asked for
-let asked = 0; // answers to an earlier question are dropped
+const MARGIN = 600; // pixels below the window, from where on more is requested
+let latest = 0; // answers to an earlier request are dropped
 let shown = 0;
 let more = false;
 let loading = false;
@@ -44,11 +44,11 @@ function pivot(movieId, replace = false) {
 }
 
 async function drawFilm(replace) {
-  const number = asked;
+  const number = latest;
   try {
     const film = await get("/api/films/random");
     // Whoever has gone on to another film meanwhile stays there.
-    if (number === asked) await pivot(film.movie_id, replace);
+    if (number === latest) await pivot(film.movie_id, replace);
   } catch (error) {
     at("status").textContent = error.message;
   }
@@ -78,8 +78,8 @@ function showFilm(film) {
   at("json").href = `${base}/similar?${params}`;
   at("csv").href = `${base}/similar.csv?${params}`;
   at("sheet").href = `${base}/sheet.jpg?${params}`;
-  at("place").href = `/atlas?film=${film.movie_id}`;
-  at("place").hidden = !film.has_poster;
+  at("on-atlas").href = `/atlas?film=${film.movie_id}`;
+  at("on-atlas").hidden = !film.has_poster;
   at("exports").hidden = false;
 }
 
@@ -103,15 +103,15 @@ function setLoading(on) {
 async function load(number) {
   setLoading(true);
   const film = state().get("film");
-  const found = picture
+  const answer = picture
     ? await get(`/api/similar?${question(shown)}`, { method: "POST", body: picture })
     : await get(`/api/films/${encodeURIComponent(film)}/similar?${question(shown)}`);
-  if (number !== asked) return;
+  if (number !== latest) return;
   if (shown === 0) at("hits").replaceChildren();
-  at("hits").append(...found.results.map((hit) => card(hit, picture ? null : film, address, pivot, why)));
-  shown += found.results.length;
-  more = found.more;
-  const notes = found.notes.length ? ` ${found.notes.join(". ")}.` : "";
+  at("hits").append(...answer.results.map((hit) => card(hit, picture ? null : film, address, pivot, why)));
+  shown += answer.results.length;
+  more = answer.more;
+  const notes = answer.notes.length ? ` ${answer.notes.join(". ")}.` : "";
   at("status").textContent = shown ? `${shown} look-alikes${more ? ", more below" : ""}.${notes}` : `No film found.${notes}`;
   setLoading(false);
   // On a tall screen one page may not reach the bottom.
@@ -125,7 +125,7 @@ function address(movieId) {
 }
 
 async function show() {
-  const number = ++asked;
+  const number = ++latest;
   shown = 0;
   setLoading(true);
   showChoice();
@@ -134,14 +134,14 @@ async function show() {
     if (picture) showPicture();
     else if (film) {
       const facts = await get(`/api/films/${encodeURIComponent(film)}`);
-      if (number !== asked) return;
+      if (number !== latest) return;
       showFilm(facts);
     } else if (history.state?.picture) throw new Error("The picture was not kept; choose it again.");
-    // Nobody asked for this film, so back must not lead to it.
+    // This film was not chosen by the user, so back must not lead to it.
     else return drawFilm(true);
     await load(number);
   } catch (error) {
-    if (number !== asked) return;
+    if (number !== latest) return;
     more = false;
     setLoading(false);
     at("hits").replaceChildren();
@@ -198,7 +198,7 @@ addEventListener("popstate", () => {
   show();
 });
 new IntersectionObserver(([end]) => {
-  if (end.isIntersecting && more && !loading) load(asked).catch((error) => { setLoading(false); at("status").textContent = error.message; });
+  if (end.isIntersecting && more && !loading) load(latest).catch((error) => { setLoading(false); at("status").textContent = error.message; });
 }, { rootMargin: `${MARGIN}px` }).observe(at("end"));
 
 async function suggest(text, signal) {

@@ -1,4 +1,4 @@
-// The films that a newcomer is asked about: who has not seen one is asked about the next.
+// Films for a new user to rate; one that was not seen is replaced by the next.
 import { poster, titled } from "./film.js";
 import { element, get } from "./parts.js";
 import { stars } from "./stars.js";
@@ -76,18 +76,18 @@ export class Rating {
     const unseen = element("button", { type: "button", textContent: "Not seen" });
     unseen.setAttribute("aria-label", `Not seen: ${titled(film)}`);
     unseen.addEventListener("click", () => this.after(() => this.pass(film.movie_id)));
-    const place = element("li", {}, poster(film), element("strong", { textContent: titled(film) }), made, unseen);
-    this.cards.set(film.movie_id, { place, input, show: (value) => { show(value); unseen.hidden = value > 0; } });
-    return place;
+    const item = element("li", {}, poster(film), element("strong", { textContent: titled(film) }), made, unseen);
+    this.cards.set(film.movie_id, { item, input, show: (value) => { show(value); unseen.hidden = value > 0; } });
+    return item;
   }
 
   async pass(movieId) {
-    const { place } = this.cards.get(movieId);
+    const { item } = this.cards.get(movieId);
     this.passed.add(movieId);
     const film = await this.next();
     this.cards.delete(movieId);
-    if (!film) return place.remove();
-    place.replaceWith(this.card(film));
+    if (!film) return item.remove();
+    item.replaceWith(this.card(film));
     this.focus(film.movie_id);
   }
 

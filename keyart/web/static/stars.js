@@ -7,17 +7,17 @@ export function inWords(value) {
 
 export function stars(label, value, rate) {
   const input = element("input", { type: "range", min: 0, max: 5, step: 0.5 });
-  // For the eye; a screen reader is told by the slider.
-  const said = element("span", { className: "said" });
-  said.setAttribute("aria-hidden", "true");
+  // Hidden from screen readers, which read the slider.
+  const words = element("span", { className: "words" });
+  words.setAttribute("aria-hidden", "true");
   const drawn = element("span", { className: "drawn" }, input);
-  const made = element("div", { className: "stars" }, drawn, said);
+  const made = element("div", { className: "stars" }, drawn, words);
   input.setAttribute("aria-label", `Your stars for ${label}`);
 
   function show(now) {
     input.value = now;
     input.setAttribute("aria-valuetext", inWords(now));
-    said.textContent = inWords(now);
+    words.textContent = inWords(now);
     made.style.setProperty("--share", `${now * 20}%`);
   }
 

@@ -7,7 +7,7 @@ import { liked, recommended } from "./recommended.js";
 const ENOUGH = 10;
 const FIRST = 3; // ratings from which there is something to recommend
 const LENGTH = 30;
-let asked = 0; // answers to an earlier question are dropped
+let latest = 0; // answers to an earlier request are dropped
 let lastRated = null;
 let models = [];
 
@@ -87,14 +87,14 @@ function question(user, rated) {
   return get("/api/recommendations", { method: "POST", headers: { "Content-Type": "application/json" }, body });
 }
 
-function showFound(found, user) {
+function showResults(answer, user) {
   const who = user ? "this user is" : "you are";
-  at("meaning").textContent = found.gives_stars
+  at("meaning").textContent = answer.gives_stars
     ? `The number is how many stars, of 5, ${who} expected to give.`
-    : `The number is a preference on ${found.model}’s own scale: only the order counts.`;
-  at("hits").replaceChildren(...found.results.map((film) => recommended(film, found.gives_stars)));
-  const notes = found.notes.length ? ` ${found.notes.join(". ")}.` : "";
-  at("status").textContent = `${found.results.length} films by ${found.model}.${notes}`;
+    : `The number is a preference on ${answer.model}’s own scale: only the order counts.`;
+  at("hits").replaceChildren(...answer.results.map((film) => recommended(film, answer.gives_stars)));
+  const notes = answer.notes.length ? ` ${answer.notes.join(". ")}.` : "";
+  at("status").textContent = `${answer.results.length} films by ${answer.model}.${notes}`;
 }
 
 function showNothing(why) {
@@ -108,7 +108,7 @@ function invitation(n) {
 }
 
 async function show() {
-  const number = ++asked;
+  const number = ++latest;
   const user = state().get("user");
   const rated = ratedIn(state());
   at("user").hidden = !user;
@@ -120,7 +120,7 @@ async function show() {
   try {
     if (user) {
       const facts = await get(`/api/users/${encodeURIComponent(user)}`);
-      if (number !== asked) return;
+      if (number !== latest) return;
       showUser(facts);
     } else {
       // The films to rate need not be waited for, but a mistake in them must be heard of.
@@ -128,10 +128,10 @@ async function show() {
       if (rated.size < FIRST) return showNothing(invitation(FIRST - rated.size));
     }
     if (!at("hits").children.length) at("status").textContent = "Looking for films …";
-    const found = await question(user, rated);
-    if (number === asked) showFound(found, user);
+    const answer = await question(user, rated);
+    if (number === latest) showResults(answer, user);
   } catch (error) {
-    if (number === asked) showNothing(error.message);
+    if (number === latest) showNothing(error.message);
   }
 }
 
@@ -141,9 +141,9 @@ function toUser(userId) {
 }
 
 async function users(digits, signal) {
-  const found = await get(`/api/users?query=${encodeURIComponent(digits)}`, { signal });
+  const answer = await get(`/api/users?query=${encodeURIComponent(digits)}`, { signal });
   // A combobox lists what has an id and a title.
-  return found.map((user) => ({ movie_id: user.user_id, title: `User ${user.user_id}: ${ratings(user.n_ratings)}` }));
+  return answer.map((user) => ({ movie_id: user.user_id, title: `User ${user.user_id}: ${ratings(user.n_ratings)}` }));
 }
 
 let timer = 0;

@@ -67,7 +67,7 @@ def test_a_file_holds_the_network_that_was_saved(tmp_path: Path) -> None:
     assert _sha256(keras.saving.load_model(tmp_path / "net.keras")) == _sha256(model)
 
 
-def test_what_another_version_of_keras_says_besides_is_of_no_account() -> None:
+def test_fields_of_other_keras_versions_are_ignored() -> None:
     said = json.loads(_model().to_json())
     later = json.loads(json.dumps(said).replace("keras.src.models", "keras.models"))
     for layer in later["config"]["layers"]:

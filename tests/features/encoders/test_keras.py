@@ -59,7 +59,7 @@ def _articles_input(path: Path) -> npt.NDArray[np.float32]:
     return np.asarray(keras.applications.vgg16.preprocess_input(batch))
 
 
-def test_the_network_is_given_bit_for_bit_what_the_article_gives_it(posters: list[Path]) -> None:
+def test_preprocessing_equals_that_of_the_article(posters: list[Path]) -> None:
     import keras
 
     picture = keras.Input((224, 224, 3))
@@ -139,7 +139,7 @@ def test_imagenet_weights_are_looked_for_in_the_cache(vgg16: Backbone, vgg16_mod
     assert found.weights_sha256 == vgg16.weights_sha256
 
 
-def test_where_imagenet_weights_cannot_be_had_nothing_else_takes_their_place(tmp_path: Path) -> None:
+def test_missing_imagenet_weights_are_not_replaced_by_others(tmp_path: Path) -> None:
     def refuse(cache_dir: Path) -> Path:
         raise FetchError("no network")
 
@@ -279,7 +279,7 @@ def test_a_missing_keras_file_is_named(tmp_path: Path) -> None:
         load_backbone(ExtractOptions(str(tmp_path / "net.keras")), tmp_path)
 
 
-def test_the_real_network_says_which_posters_are_of_one_film(shared: Path) -> None:
+def test_real_network_recognizes_posters_of_one_film(shared: Path) -> None:
     path = shared / "weights/squeezenet_v1_1_imagenet.keras"
     backbone = load_backbone(ExtractOptions(str(path)), Path())
     posters = sorted((shared / "data/posters").glob("*.jpg"))[:4]
@@ -302,6 +302,6 @@ def test_halving_rounds_to_the_nearest_float16() -> None:
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 65_521, -70_000])
-def test_what_float16_cannot_hold_is_refused(number: float) -> None:
+def test_rejects_features_beyond_float16(number: float) -> None:
     with pytest.raises(DataError, match="tiny gives numbers that are not finite or exceed 65504"):
         to_float16(np.array([[1, number]], np.float32), "tiny")

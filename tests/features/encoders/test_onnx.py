@@ -121,7 +121,7 @@ def test_a_sequential_network_from_a_file_is_written_as_one_in_memory(tmp_path: 
     np.testing.assert_array_equal(received(_pixels()), of_model("made", model, "onnx")(_pixels()))
 
 
-def test_a_layer_that_is_used_twice_is_told() -> None:
+def test_a_layer_used_twice_is_reported() -> None:
     import keras
 
     picture = keras.Input((224, 224, 3))
@@ -173,7 +173,7 @@ def test_a_damaged_export_is_written_anew(tmp_path: Path, damage: str, caplog: p
     assert f"{kept} is written anew: " in caplog.text
 
 
-def test_without_the_packages_the_way_to_them_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_without_packages_says_how_to_install_them(monkeypatch: pytest.MonkeyPatch) -> None:
     import keras
 
     monkeypatch.setitem(sys.modules, "onnxruntime", None)

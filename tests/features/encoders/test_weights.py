@@ -117,7 +117,7 @@ def test_a_cache_with_another_hash_is_replaced(fetch: Fetch) -> None:
     assert fetch("whole").read_bytes() == CONTENT
 
 
-def test_the_bytes_that_arrive_are_told(fetch: Fetch) -> None:
+def test_download_progress_counts_bytes(fetch: Fetch) -> None:
     told: list[tuple[int, int | None]] = []
     fetch("whole", on_bytes=lambda *part: told.append(part))
     assert sum(n_bytes for n_bytes, _ in told) == len(CONTENT)
@@ -132,7 +132,7 @@ def test_the_bytes_that_arrive_are_told(fetch: Fetch) -> None:
         ("missing", r"127\.0\.0\.1:\d+ answered 404"),
     ],
 )
-def test_a_download_that_goes_wrong_names_the_ways_out_and_leaves_nothing(
+def test_a_failed_download_names_alternatives_and_leaves_no_file(
     fetch: Fetch, tmp_path: Path, name: str, reason: str
 ) -> None:
     with pytest.raises(FetchError, match=rf"cannot download VGG16's ImageNet weights: .*({reason}).* --weights random"):
@@ -150,7 +150,7 @@ def test_a_slow_download_is_given_up_at_the_deadline(
     assert not server.heard_to_the_end
 
 
-def test_a_bad_download_keeps_what_was_in_the_cache(fetch: Fetch, tmp_path: Path) -> None:
+def test_a_bad_download_leaves_the_cache_unchanged(fetch: Fetch, tmp_path: Path) -> None:
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache/other.h5").write_bytes(b"earlier")
     with pytest.raises(FetchError):
@@ -158,7 +158,7 @@ def test_a_bad_download_keeps_what_was_in_the_cache(fetch: Fetch, tmp_path: Path
     assert (tmp_path / "cache/other.h5").read_bytes() == b"earlier"
 
 
-def test_a_host_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_an_unreachable_host_is_named(tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -39,7 +39,7 @@ def test_prints_three_look_ups_with_a_sheet_each(demonstration: Demonstration) -
             assert sheet.width > 1600
 
 
-def test_predicts_the_film_that_nobody_has_rated(demonstration: Demonstration) -> None:
+def test_predicts_an_unrated_film(demonstration: Demonstration) -> None:
     lines = re.findall(r"expected mean rating (.+) \((.+) to (.+)\); of (\d+) users who would", demonstration.printed)
     ((mean, low, high, n_users),) = lines
     assert 0.5 <= float(low) < float(mean) < float(high) <= 5
@@ -138,7 +138,7 @@ def test_the_snippets_of_the_api_page_run(demo_folder: Path) -> None:
     assert (demo_folder / "my-features" / "features.json").is_file()
 
 
-def test_the_example_does_a_whole_study(
+def test_the_example_script_runs(
     demo_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     posters = demo_folder / "keyart-demo" / "movielens" / "posters"

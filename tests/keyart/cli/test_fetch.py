@@ -321,7 +321,7 @@ def test_a_signal_ends_a_run_that_waits_for_its_first_response(desk: Callable[..
     ("seed", "n_kills"), [(0, 6), *(pytest.param(seed, 20, marks=pytest.mark.slow) for seed in range(6))]
 )
 @pytest.mark.parametrize("refresh", [False, True], ids=["new", "refreshed"])
-def test_a_killed_run_loses_only_posters_on_their_way(
+def test_a_killed_run_loses_only_posters_in_flight(
     desk: Callable[..., Desk], seed: int, n_kills: int, refresh: bool
 ) -> None:
     rng = Random(seed)

@@ -49,7 +49,7 @@ def test_pages_follow_one_another(address: str) -> None:
     assert (first["more"], second["more"]) == (True, False)
 
 
-def test_a_filter_is_kept_to(address: str) -> None:
+def test_filters_are_applied(address: str) -> None:
     found = requests.get(f"{address}/api/films/1/similar", {"genre": "Comedy", "first_year": 1992}, timeout=60).json()
     assert [hit["movie_id"] for hit in found["results"]] == [3]
 
@@ -75,7 +75,7 @@ def test_pictures_are_pictures(address: str, path: str) -> None:
         assert min(picture.size) > 100
 
 
-def test_a_poster_that_is_kept_is_not_sent_again(address: str) -> None:
+def test_a_cached_poster_is_not_sent_again(address: str) -> None:
     etag = requests.get(f"{address}/posters/1", timeout=60).headers["etag"]
     assert requests.get(f"{address}/posters/1", headers={"If-None-Match": etag}, timeout=60).status_code == 304
 
@@ -141,7 +141,7 @@ def test_cold_start_is_that_of_the_engine(address: str, home: Path, poster_folde
 @pytest.mark.parametrize(
     ("question", "status"), [({"genre": "Nonsense"}, 400), ({"year": 1}, 400), ({"n_users": -1}, 422)]
 )
-def test_what_makes_no_sense_of_a_new_film_is_said(
+def test_rejects_implausible_fields_of_a_new_film(
     address: str, poster_folder: Path, question: dict[str, str], status: int
 ) -> None:
     picture = (poster_folder / "6.jpg").read_bytes()
@@ -175,7 +175,7 @@ def test_a_film_without_a_title_is_not_added(address: str, title: str) -> None:
     assert "/tmp" not in refused.json()["detail"]
 
 
-def test_a_sheet_passes_over_what_it_is_told_to(address: str) -> None:
+def test_a_sheet_respects_its_offset(address: str) -> None:
     def height(**question: int) -> int:
         content = requests.get(f"{address}/api/films/1/sheet.jpg", question, timeout=60).content
         with Image.open(io.BytesIO(content)) as sheet:
@@ -193,7 +193,7 @@ def test_a_mistake_is_answered_with_headers_and_counted(home: Path, monkeypatch:
         assert 'route="/api/genres",status="500"' in requests.get(f"{url}/metrics", timeout=60).text
 
 
-def test_a_workspace_that_another_process_writes_is_said(home: Path) -> None:
+def test_a_locked_workspace_is_reported(home: Path) -> None:
     with serving(home) as url, exclusive(home):
         refused = requests.post(f"{url}/api/films", draw_poster(7), params={"title": "Waiting"}, timeout=60)
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")
@@ -237,7 +237,7 @@ def test_the_description_has_an_example_of_every_answer(address: str) -> None:
                 assert "application/problem+json" in method["responses"]["422"]["content"], path
 
 
-def test_what_is_being_answered_is_answered_before_the_end(home: Path, poster_folder: Path) -> None:
+def test_shutdown_answers_requests_in_progress(home: Path, poster_folder: Path) -> None:
     picture = (poster_folder / "2.jpg").read_bytes()
 
     def parts() -> Iterator[bytes]:

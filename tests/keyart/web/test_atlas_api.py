@@ -65,7 +65,7 @@ def test_a_sheet_shows_the_films_that_it_names(url: str) -> None:
         assert picture.getpixel(middle) == pytest.approx(color_of(movie_id), abs=12)
 
 
-def test_a_map_that_is_kept_is_not_sent_again(url: str) -> None:
+def test_a_cached_map_is_not_sent_again(url: str) -> None:
     etag = requests.get(f"{url}/api/atlas", timeout=60).headers["etag"]
     again = requests.get(f"{url}/api/atlas", headers={"If-None-Match": etag}, timeout=60)
     assert (again.status_code, again.content) == (304, b"")
@@ -81,7 +81,7 @@ def test_nothing_but_its_sheets_is_given(url: str, name: str) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_without_an_atlas_there_is_advice(mapped: Workspace, tmp_path: Path) -> None:
+def test_without_an_atlas_the_error_names_the_command(mapped: Workspace, tmp_path: Path) -> None:
     home = Path(shutil.copytree(mapped.home, tmp_path / "workspace"))
     shutil.rmtree(home / "atlas")
     with serving(home) as url:
@@ -112,7 +112,7 @@ def test_an_atlas_that_changes_is_read_again(mapped: Workspace, tmp_path: Path) 
         assert requests.get(url + new, timeout=60).status_code == 200
 
 
-def test_a_damaged_atlas_says_nothing_of_this_machine(mapped: Workspace, tmp_path: Path) -> None:
+def test_error_of_a_damaged_atlas_reveals_no_paths(mapped: Workspace, tmp_path: Path) -> None:
     home = Path(shutil.copytree(mapped.home, tmp_path / "workspace"))
     (home / "atlas" / "atlas.json").write_text("{}")
     with serving(home) as url:
@@ -121,7 +121,7 @@ def test_a_damaged_atlas_says_nothing_of_this_machine(mapped: Workspace, tmp_pat
     assert str(tmp_path) not in json.dumps(answer.json())
 
 
-def test_the_description_tells_of_the_map(url: str) -> None:
+def test_openapi_describes_the_map(url: str) -> None:
     description = requests.get(f"{url}/openapi.json", timeout=60).json()
     answer = description["paths"]["/api/atlas"]["get"]["responses"]["200"]["content"]["application/json"]
     assert answer["schema"]["$ref"].endswith("/AtlasMap")

@@ -197,12 +197,12 @@ def test_a_search_flies_to_the_film_and_back_returns(page: Page) -> None:
     assert state(page) == {"x": "0.3000", "y": "0.1000", "z": "2.000"}
 
 
-def test_a_film_that_is_not_on_the_map_is_said(page: Page) -> None:
+def test_a_film_without_a_poster_on_the_map_is_reported(page: Page) -> None:
     look(page, "/atlas?film=999")
     expect(page, "#status").to_contain_text("999 is not on the map")
 
 
-def test_a_box_selects_and_what_it_holds_is_taken_away(page: Page) -> None:
+def test_a_box_selection_can_be_exported(page: Page) -> None:
     look(page)
     page.get_by_role("button", name="Select films with a box").click()
     box_all(page)
@@ -254,7 +254,7 @@ def test_the_clusters_are_a_list_too(page: Page) -> None:
     page.wait_for_url("**/?film=*")
 
 
-def test_without_an_atlas_the_page_says_what_to_do(browser: Any, home: Path) -> None:
+def test_without_an_atlas_the_page_names_the_command(browser: Any, home: Path) -> None:
     with serving(home) as url:
         page = browser.new_page()
         page.goto(f"{url}/atlas")

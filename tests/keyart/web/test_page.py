@@ -88,7 +88,7 @@ def test_an_earlier_text_is_not_answered(page: Page) -> None:
     expect(page, "#status").not_to_contain_text("No film is titled")
 
 
-def test_a_title_that_no_film_has_is_said(page: Page) -> None:
+def test_an_unknown_title_is_reported(page: Page) -> None:
     page.goto(f"/?film={LEDGER}")
     expect(page, ".hit >> nth=0").to_be_visible()
     page.get_by_role("combobox", name="Search a film by title").fill("zzzzqqq")
@@ -132,7 +132,7 @@ def test_filters_keep_to_a_genre_and_to_years(page: Page) -> None:
     expect(page, ".hit").to_contain_text("Rocket Beneath the Stairs (2019)")
 
 
-def test_what_was_filled_in_stays_when_the_genres_come_late(page: Page) -> None:
+def test_form_input_survives_late_genres(page: Page) -> None:
     first_year = page.get_by_label("From", exact=True)
 
     def answer_late(route: Any) -> None:
@@ -145,7 +145,7 @@ def test_what_was_filled_in_stays_when_the_genres_come_late(page: Page) -> None:
     playwright.expect(first_year).to_have_value("2019")
 
 
-def test_more_come_as_one_scrolls_until_there_are_no_more(page: Page) -> None:
+def test_scrolling_loads_more_until_the_end(page: Page) -> None:
     page.goto(f"/?film={LEDGER}&alpha=1")
     expect(page, ".hit").to_have_count(30)
     page.locator("footer").scroll_into_view_if_needed()
@@ -164,7 +164,7 @@ def test_a_tall_screen_is_filled_without_scrolling(
         expect(page, "#status").not_to_contain_text("more below")
 
 
-def test_what_is_shown_is_exported(page: Page) -> None:
+def test_exports_contain_the_shown_results(page: Page) -> None:
     page.goto(f"/?film={LEDGER}&alpha=1&genre=Thriller")
     expect(page, ".hit >> nth=0").to_be_visible()
     shown = page.locator(".hit strong").all_text_contents()
@@ -188,7 +188,7 @@ def test_a_random_film_is_drawn_and_left_by_back(page: Page) -> None:
     page.wait_for_url("**/user")
 
 
-def test_a_picture_tells_its_film_its_rating_and_its_audience(page: Page, poster: Path) -> None:
+def test_an_image_shows_expected_rating_and_audience(page: Page, poster: Path) -> None:
     page.goto(f"/?film={CIPHER}")
     page.set_input_files("#picture", poster)
     expect(page, "#name").to_have_text("Your picture")
@@ -232,7 +232,7 @@ def test_a_picture_may_be_dropped_and_pasted(page: Page, poster: Path, way: str)
     page.locator(".hit >> nth=0", has_text="Midnight Ledger (1947)").wait_for()
 
 
-def test_what_is_no_picture_is_said(page: Page, tmp_path: Path) -> None:
+def test_a_file_that_is_no_image_is_reported(page: Page, tmp_path: Path) -> None:
     (tmp_path / "letter.jpg").write_text("Dear Sir")
     page.goto(f"/?film={CIPHER}")
     page.set_input_files("#picture", tmp_path / "letter.jpg")
@@ -274,7 +274,7 @@ def test_a_film_without_poster_shows_those_of_its_look_alikes(page: Page) -> Non
     expect(page, ".frame img >> nth=0").not_to_have_js_property("naturalWidth", 0)
 
 
-def test_an_unknown_film_is_said(page: Page) -> None:
+def test_an_unknown_film_is_reported(page: Page) -> None:
     page.goto("/?film=99")
     expect(page, "#status").to_contain_text("no film has the movie_id 99")
     expect(page, "#film").to_be_hidden()
@@ -294,7 +294,7 @@ def test_no_serious_barrier(page: Page, poster: Path, scheme: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_shows_it_without_scrolling_sideways(
+def test_fits_a_phone_without_horizontal_scrolling(
     browser: Any, demo_address: str, request: pytest.FixtureRequest, scheme: str
 ) -> None:
     phone = {"viewport": {"width": 390, "height": 844}, "color_scheme": scheme, "has_touch": True}

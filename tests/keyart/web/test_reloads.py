@@ -69,7 +69,7 @@ def wait_until_ready(url: str) -> None:
     eventually(lambda: requests.get(f"{url}/readyz", timeout=60).status_code, lambda status: status == 200)
 
 
-def test_films_posters_and_index_of_another_process_are_taken_up(
+def test_films_posters_and_index_changed_by_another_process_are_reloaded(
     home: Path, backbone_path: Path, tmp_path: Path
 ) -> None:
     """A film is added, and the poster of another one is imported, extracted and built.
@@ -108,7 +108,7 @@ def test_films_posters_and_index_of_another_process_are_taken_up(
         assert 'part="engine",result="failed"}' not in reloads(url)
 
 
-def test_models_of_another_process_are_taken_up(tastes_home: Path) -> None:
+def test_models_fitted_by_another_process_are_reloaded(tastes_home: Path) -> None:
     with serving(tastes_home) as url:
         wait_until_ready(url)
         get = getter(url)
@@ -122,7 +122,7 @@ def test_models_of_another_process_are_taken_up(tastes_home: Path) -> None:
         assert set(statuses) == {200}
 
 
-def test_an_atlas_of_another_process_is_taken_up(tastes_home: Path) -> None:
+def test_an_atlas_made_by_another_process_is_reloaded(tastes_home: Path) -> None:
     with serving(tastes_home) as url:
         get = getter(url)
         assert get("api/atlas")["status"] == 409

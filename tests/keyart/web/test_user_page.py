@@ -84,7 +84,7 @@ def test_stars_are_given_by_pointing_at_them(page: Page) -> None:
     ):
         box = drawn.bounding_box()
         page.mouse.click(box["x"] + box["width"] * (star - 1 + share) / 5, box["y"] + box["height"] / 2)
-        expect(page, ".said >> nth=0").to_have_text(stars)
+        expect(page, ".words >> nth=0").to_have_text(stars)
 
 
 def test_a_link_shows_the_same_and_back_takes_a_rating_off(page: Page, browser: Any) -> None:
@@ -105,7 +105,7 @@ def test_a_link_shows_the_same_and_back_takes_a_rating_off(page: Page, browser: 
     expect(page, "#count").to_have_text("3 of 10")
 
 
-def test_who_has_not_seen_a_film_is_asked_about_another(page: Page) -> None:
+def test_an_unseen_film_is_replaced_by_another(page: Page) -> None:
     page.goto("/user")
     expect(page, "#films li").to_have_count(10)
     before = page.locator("#films strong").all_inner_texts()
@@ -142,7 +142,7 @@ def test_new_films_are_marked_with_a_word_of_why_and_can_be_left_out(page: Page)
     page.wait_for_url(f"**/user?rated={DRAMAS}")
 
 
-def test_a_model_that_gives_stars_says_so(page: Page) -> None:
+def test_a_model_that_predicts_stars_is_labeled(page: Page) -> None:
     page.goto(f"/user?rated={DRAMAS}")
     expect(page, "#meaning").to_contain_text("only the order counts")
     page.get_by_label("Model").select_option("als")
@@ -169,13 +169,13 @@ def test_starting_again_forgets_all(page: Page) -> None:
 
 
 @pytest.mark.parametrize("rated", ["nonsense,22-9,-1-3,22", "22-4.7,,x", "999-5,998-5,997-5"])
-def test_what_makes_no_sense_in_an_address_does_no_harm(page: Page, rated: str) -> None:
+def test_invalid_parameters_in_the_address_are_ignored(page: Page, rated: str) -> None:
     page.goto(f"/user?rated={rated}")
     expect(page, "#films li").to_have_count(10)
     expect(page, "#status").not_to_be_empty()
 
 
-def test_an_unknown_user_is_said(page: Page) -> None:
+def test_an_unknown_user_is_reported(page: Page) -> None:
     page.goto("/user?user=999")
     expect(page, "#status").to_have_text("user 999 has rated nothing here")
 

@@ -31,7 +31,7 @@ def post(address: str, **question: Any) -> requests.Response:
     return requests.post(f"{address}/api/recommendations", json=question, timeout=60)
 
 
-def test_a_user_is_recommended_what_the_command_recommends(people_address: str, fitted_home: Path) -> None:
+def test_recommendations_equal_those_of_the_command(people_address: str, fitted_home: Path) -> None:
     for model in ("ease", "als"):
         found = get(people_address, "users/2/recommendations", model=model, k=8, fresh=0.2)
         expected = recommend(Workspace.open(fitted_home), model, 2, 8, 0.2).to_dict()
@@ -62,7 +62,7 @@ def test_of_a_film_that_is_rated_twice_the_last_rating_counts(people_address: st
     assert post(people_address, ratings=twice).json() == post(people_address, ratings=DRAMAS).json()
 
 
-def test_films_that_are_not_known_are_told(people_address: str) -> None:
+def test_unknown_films_are_reported(people_address: str) -> None:
     found = post(people_address, ratings=[*DRAMAS, {"movie_id": 999, "rating": 3}]).json()
     assert found["notes"] == ["1 film of what was rated without ratings here, passed over: 999"]
 
@@ -112,7 +112,7 @@ def test_users_are_found_by_how_their_number_begins(people_address: str) -> None
     assert 1 <= get(people_address, "users/random")["user_id"] <= 40
 
 
-def test_a_user_is_told_of(people_address: str) -> None:
+def test_a_user_is_described(people_address: str) -> None:
     user = get(people_address, "users/2")
     (listed,) = (one for one in get(people_address, "users", query="2") if one["user_id"] == 2)
     best = user.pop("best_rated")
@@ -128,7 +128,7 @@ def test_films_to_rate_are_no_film_of_that_number(people_address: str) -> None:
     assert get(people_address, "films/22")["movie_id"] == 22
 
 
-def test_models_are_listed_with_what_they_can_do(people_address: str) -> None:
+def test_models_are_listed_with_their_capabilities(people_address: str) -> None:
     models = {model["name"]: model for model in get(people_address, "models")}
     assert set(models) == {"ease", "als", "item-cosine"}
     assert [name for name, model in models.items() if model["default"]] == ["ease"]
@@ -158,7 +158,7 @@ def test_errors_have_one_shape(people_address: str, path: str, status: int) -> N
     assert answer.json()["status"] == status
 
 
-def test_the_one_model_there_is_answers_and_without_any_the_command_is_named(tastes_home: Path) -> None:
+def test_falls_back_to_the_only_model_and_names_the_command_without_any(tastes_home: Path) -> None:
     with serving(tastes_home) as url:
         # `keyart build` fits this one for the blend.
         assert get(url, "users/2/recommendations", k=3)["model"] == "item-cosine"

@@ -18,7 +18,7 @@ export function showCard(card, films, camera, row, hovering) {
   const [x, y] = camera.toScreen(films.x[row], films.y[row]);
   const [width, height] = [card.offsetWidth, card.offsetHeight];
   const away = Math.max(camera.poster * 0.75, 18) + GAP;
-  const within = (place, size, end) => Math.max(4, Math.min(place, end - size - 4));
+  const within = (start, size, end) => Math.max(4, Math.min(start, end - size - 4));
   // Beside the film; above or below it where the screen is too narrow for that.
   const beside = x + away + width <= camera.width || x - away - width >= 0;
   const below = Math.max(camera.poster * 1.2, 18) + GAP;

@@ -30,10 +30,10 @@ function byGenre(films) {
   const counts = films.genreNames.map(() => 0);
   for (const genres of films.genres) for (const genre of genres) counts[genre] += 1;
   const order = counts.map((_, genre) => genre).filter((genre) => counts[genre]).sort((one, other) => counts[other] - counts[one]);
-  const place = new Map(order.map((genre, number) => [genre, number]));
+  const rank = new Map(order.map((genre, number) => [genre, number]));
   const entries = order.map((genre, number) => ({ name: films.genreNames[genre], color: hue(number) }));
   // Of several genres the rarest tells most: nearly every film is also a drama or a comedy.
-  const rarest = (row) => Math.max(-1, ...films.genres[row].map((genre) => place.get(genre)));
+  const rarest = (row) => Math.max(-1, ...films.genres[row].map((genre) => rank.get(genre)));
   return coloring(films, entries, rarest, (row, number) => films.genres[row].includes(order[number]));
 }
 

@@ -23,8 +23,8 @@ export class Films {
   }
 
   // How far films go to either side.
-  reach(places) {
-    return places.reduce((most, place) => Math.max(most, Math.abs(place)), 0);
+  reach(coordinates) {
+    return coordinates.reduce((most, coordinate) => Math.max(most, Math.abs(coordinate)), 0);
   }
 
   label(row) {
@@ -39,7 +39,7 @@ export class Films {
     return this.clusters[this.cluster[row]].name;
   }
 
-  // What is told of a film to whoever takes it away.
+  // What is exported of a film.
   record(row) {
     return {
       movie_id: this.movieIds[row], title: this.title[row], year: this.year[row],

@@ -1,4 +1,4 @@
-// Films by where they are: a grid over the map, so that nobody looks through all films to find those near a place.
+// Films by where they are: a grid over the map, to find the films near a point without looking through all.
 const A_CELL = 6; // films, about
 
 export class Grid {
@@ -10,8 +10,8 @@ export class Grid {
     for (let row = 0; row < x.length; row += 1) this.cells[this.#at(y[row]) * this.side + this.#at(x[row])].push(row);
   }
 
-  #at(place) {
-    return Math.min(this.side - 1, Math.max(0, Math.floor(((place + 1) / 2) * this.side)));
+  #at(coordinate) {
+    return Math.min(this.side - 1, Math.max(0, Math.floor(((coordinate + 1) / 2) * this.side)));
   }
 
   // Calls `visit` with each film between two corners.
@@ -33,7 +33,7 @@ export class Grid {
     return rows;
   }
 
-  // The film nearest to a place, of those within `reach` to both sides and 1.5 times that above and below, as posters are.
+  // The film nearest to a point, of those within `reach` to both sides and 1.5 times that above and below, as posters are.
   nearest(x, y, reach) {
     let best = null;
     let least = Infinity;

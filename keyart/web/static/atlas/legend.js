@@ -1,10 +1,10 @@
 // What the colors mean; pointing at an entry shows its films, pressing it keeps them shown.
 export function showLegend(list, entries, show) {
-  let kept = null;
+  let pinned = null;
 
   function refresh(pointed = null) {
-    show(pointed ?? kept);
-    [...list.querySelectorAll("button")].forEach((button, number) => button.setAttribute("aria-pressed", number === kept));
+    show(pointed ?? pinned);
+    [...list.querySelectorAll("button")].forEach((button, number) => button.setAttribute("aria-pressed", number === pinned));
   }
 
   list.replaceChildren(...entries.map((entry, number) => {
@@ -13,7 +13,7 @@ export function showLegend(list, entries, show) {
     swatch.style.backgroundColor = entry.color;
     const name = Object.assign(document.createElement("span"), { textContent: entry.name });
     button.append(swatch, name, Object.assign(document.createElement("small"), { textContent: entry.n.toLocaleString("en") }));
-    button.addEventListener("click", () => { kept = kept === number ? null : number; refresh(); });
+    button.addEventListener("click", () => { pinned = pinned === number ? null : number; refresh(); });
     button.addEventListener("pointerenter", () => refresh(number));
     button.addEventListener("pointerleave", () => refresh());
     const item = document.createElement("li");

@@ -12,7 +12,7 @@ export class Pictures {
     this.sheetOf = new Int32Array(films.n).fill(-1);
     this.left = new Int32Array(films.n);
     this.top = new Int32Array(films.n);
-    this.sheets = films.sheets.map((sheet) => ({ ...sheet, file: null, small: null, rimmed: null, full: null, used: 0, asked: false }));
+    this.sheets = films.sheets.map((sheet) => ({ ...sheet, file: null, small: null, rimmed: null, full: null, used: 0, requested: false }));
     const { width, height, nColumns } = films.cell;
     films.sheets.forEach((sheet, number) => sheet.movie_ids.forEach((movieId, cell) => {
       const row = films.rows.get(movieId);
@@ -70,16 +70,16 @@ export class Pictures {
 
   #keep(sheet, whole) {
     sheet.full = whole;
-    sheet.asked = false;
-    const kept = this.sheets.filter((each) => each.full).sort((one, other) => other.used - one.used);
-    for (const old of kept.slice(MOST_SHEETS)) {
+    sheet.requested = false;
+    const drawn = this.sheets.filter((each) => each.full).sort((one, other) => other.used - one.used);
+    for (const old of drawn.slice(MOST_SHEETS)) {
       if (old === sheet) continue;
       old.full.close();
       old.full = null;
     }
   }
 
-  // Draws a film from afar, rim and all, about a place of the screen; tells whether there is a picture.
+  // Draws a film from afar, with its rim, around a point of the screen; returns whether it has an image.
   drawSmall(context, row, x, y, width) {
     const sheet = this.sheets[this.sheetOf[row]]?.rimmed;
     if (!sheet) return false;
@@ -98,8 +98,8 @@ export class Pictures {
     const sheet = this.sheets[this.sheetOf[row]];
     if (!sheet?.file) return null;
     sheet.used = now;
-    if (!sheet.full && !sheet.asked) {
-      sheet.asked = true;
+    if (!sheet.full && !sheet.requested) {
+      sheet.requested = true;
       createImageBitmap(sheet.file).then((whole) => { this.#keep(sheet, whole); this.changed(); });
     }
     return sheet.full;
