@@ -22,6 +22,9 @@ from tests.keyart.web.conftest import eventually, serving
 from tests.posters.pictures import draw_poster
 from tests.test_layers import ROOT
 
+# Other processes load and build.
+pytestmark = pytest.mark.heavy
+
 
 def keyart(home: Path, *words: str | Path) -> None:
     """Run a command in a process of its own."""
