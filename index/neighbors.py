@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from catalog.errors import ConfigError, DataError, StoreError
-from catalog.io.files import atomic_path, read_record, write_bytes, write_error, write_record, xxh3_file
+from catalog.errors import DataError, StoreError
+from catalog.io.files import atomic_path, check_output, read_record, write_bytes, write_error, write_record, xxh3_file
 from catalog.io.locks import exclusive
 from catalog.io.progress import Advance
 from catalog.scored_ids import ScoredIds
@@ -45,8 +45,7 @@ def write_neighbors(
     Resumes an interrupted run of the same index and options. The file appears when all is done, in place of an earlier
     one. Returns the number of pairs. Memory: a block of features.
     """
-    if path.is_dir():
-        raise ConfigError(f"{path} is a folder; name the Parquet file to write")
+    check_output(path, (".parquet",))
     parts_dir = path.with_name(f"{path.name}.parts")
     with exclusive(parts_dir):
         _begin(parts_dir, {"k": k, "duplicate_similarity": duplicate_similarity, **_origin(index)})

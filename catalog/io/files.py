@@ -12,14 +12,14 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import xxhash
 
-from catalog.errors import DataError, KeyartError, StoreError
+from catalog.errors import ConfigError, DataError, KeyartError, StoreError
 from catalog.io.remote import AnyPath, RemotePath
 
 _TEMPORARY_SUFFIX = ".partial"
@@ -64,6 +64,16 @@ def _flush_to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def check_output(path: Path, endings: Collection[str]) -> None:
+    """Raise ConfigError unless a path has one of these endings and its folder exists; call it before any work."""
+    if path.suffix.lower() not in endings:
+        raise ConfigError(f"{path}: expected a name ending in {', '.join(endings)}")
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder; expected the name of a file")
+    if not path.parent.is_dir():
+        raise ConfigError(f"{path}: there is no folder {path.parent}; create it first")
 
 
 def clear_partial(folder: Path) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from catalog.errors import ConfigError
 from catalog.films import Catalog
-from catalog.io.files import atomic_path
+from catalog.io.files import atomic_path, check_output
 from cf import analysis
 from cf.base import Recommender, rows_of
 from cf.ratings import Ratings
@@ -48,7 +48,8 @@ def explore_ratings(workspace: Workspace, ratings: Ratings, topic: Topic, choice
 
 
 def write_ratings(workspace: Workspace, ratings: Ratings, path: Path) -> None:
-    """Write ratings joined with titles and genres as Parquet."""
+    """Write ratings joined with titles and genres as Parquet or CSV, by the name's ending."""
+    check_output(path, (".parquet", ".csv"))
     titles, genres = _facts(workspace)
     films = pd.Series(ratings.movie_ids)
     columns = {
@@ -59,8 +60,12 @@ def write_ratings(workspace: Workspace, ratings: Ratings, path: Path) -> None:
         "rating": ratings.values,
         "timestamp": ratings.timestamps,
     }
+    table = pd.DataFrame(columns)
     with atomic_path(path) as temporary_path:
-        pd.DataFrame(columns).to_parquet(temporary_path, index=False)
+        if path.suffix.lower() == ".csv":
+            table.to_csv(temporary_path, index=False)
+        else:
+            table.to_parquet(temporary_path, index=False)
 
 
 def explore_biases(workspace: Workspace, name: str, choice: Choice) -> list[analysis.BiasedFilm]:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from catalog.errors import ConfigError, DataError
-from catalog.io.files import atomic_path
+from catalog.errors import DataError
+from catalog.io.files import atomic_path, check_output
 from features.images import decode_image
 
 PAPER, INK, FAINT, EMPTY = "#f6f4ef", "#1d1d1f", "#77736b", "#dcd8cf"
@@ -32,10 +32,7 @@ class Box:
 
 def check_sheet_path(path: Path) -> None:
     """Raise ConfigError unless a sheet can be written to a path; call it before any work."""
-    if path.suffix.lower() not in _FORMATS:
-        raise ConfigError(f"--sheet {path}: expected a name ending in {', '.join(_FORMATS)}")
-    if path.is_dir():
-        raise ConfigError(f"--sheet {path} is a folder; expected the name of a file")
+    check_output(path, _FORMATS)
 
 
 def save_sheet(sheet: Image.Image, path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import ConfigError
-from catalog.io.files import atomic_path
+from catalog.io.files import atomic_path, check_output
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,8 +24,7 @@ _SUFFIXES = (".png", ".svg", ".pdf")
 
 def check_plot_path(path: Path) -> None:
     """Raise ConfigError unless a plot can be written to a path; call it before any work."""
-    if path.suffix.lower() not in _SUFFIXES:
-        raise ConfigError(f"{path} should end in {', '.join(_SUFFIXES)}")
+    check_output(path, _SUFFIXES)
     try:
         import matplotlib  # noqa: F401 - checks that it is installed
     except ImportError as error:

@@ -121,8 +121,16 @@ def test_parts_of_other_options_are_not_reused(tmp_path: Path, change: str) -> N
 
 
 def test_folder_at_the_output_path_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is a folder; name the Parquet file to write"):
-        write_neighbors(build(), 5, tmp_path)
+    (tmp_path / "n.parquet").mkdir()
+    with pytest.raises(ConfigError, match="is a folder; expected the name of a file"):
+        write_neighbors(build(), 5, tmp_path / "n.parquet")
+
+
+@pytest.mark.parametrize("name", ["n.csv", "n", "n.parquet.gz"])
+def test_other_file_types_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{name}: expected a name ending in \.parquet"):
+        write_neighbors(build(), 5, tmp_path / name)
+    assert not list(tmp_path.iterdir())
 
 
 def test_concurrent_runs_are_refused(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ _TOPICS = ("ratings", "best", "most-rated", "genres", "biases", "clusters", "map
 @click.option(
     "--sheet", type=click.Path(path_type=Path), metavar="FILE", help="Draw the map with titles (.png, .svg, .pdf)."
 )
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="The Parquet file of ratings with titles.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Ratings with titles (.parquet, .csv).")
 @workspace_options
 def command(
     topic: Topic | Literal["ratings"],
@@ -64,7 +64,7 @@ def command(
     """Explore the ratings of films.
 
     TOPIC is best, most-rated or genres, of the ratings; or biases, clusters or map, of what a model that `keyart fit`
-    has fitted learned of the films; or ratings: all of them, joined with titles, into the Parquet file --out.
+    has fitted learned of the films; or ratings: all of them, joined with titles, into the file --out (.parquet, .csv).
     """
     check_one_format(as_json=as_json, as_csv=as_csv)
     if sheet and topic != "map":

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.errors import DataError, StoreError
+from catalog.errors import ConfigError, DataError, StoreError
 from catalog.io.files import (
     atomic_path,
+    check_output,
     read_record,
     read_stable,
     sha256_file,
@@ -202,3 +203,19 @@ def test_stable_read_gives_up_after_many_replacements() -> None:
 
     with pytest.raises(DataError, match="gone"):
         read_stable(read, itertools.count().__next__)
+
+
+# Output paths
+
+
+def test_outputs_go_to_files_of_known_types_in_existing_folders(tmp_path: Path) -> None:
+    check_output(tmp_path / "sheet.PNG", (".png", ".jpg"))
+    for path, reason in (
+        (tmp_path / "sheet.gif", r"sheet\.gif: expected a name ending in \.png, \.jpg"),
+        (tmp_path / "sheet", r"expected a name ending in"),
+        (tmp_path / "no" / "such" / "sheet.png", r"there is no folder .*such; create it first"),
+        (Path("/nonexistent/sheet.png"), r"there is no folder /nonexistent; create it first"),
+    ):
+        with pytest.raises(ConfigError, match=reason):
+            check_output(path, (".png", ".jpg"))
+    assert not list(tmp_path.iterdir())

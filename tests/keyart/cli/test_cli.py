@@ -136,7 +136,7 @@ def test_fetch_from_tmdb(run: Run, movielens: Path, tmp_path: Path, monkeypatch:
         (["similar", "--image", "text.jpg"], "text.jpg is not a picture"),
         (["similar", "--image", "nowhere.jpg"], "no such picture: nowhere.jpg"),
         (["similar", "1", "--sheet", "sheet.bmp"], "expected a name ending in .png"),
-        (["similar", "1", "--sheet", "text.jpg/sheet.png"], "cannot write text.jpg/sheet.png"),
+        (["similar", "1", "--sheet", "text.jpg/sheet.png"], "there is no folder text.jpg; create it first"),
         (["similar", "1", "--json", "--csv"], "choose one"),
         (["similar", "1", "--home", "nowhere"], "no workspace at nowhere; make one with `keyart load DIR`"),
         (["info", "--home", "other-version"], "version 2, this keyart reads version 1"),

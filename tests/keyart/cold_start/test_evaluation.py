@@ -20,7 +20,7 @@ from tests.keyart.conftest import Run
         (["--cold", "--json", "--csv"], "--json and --csv both write to standard output"),
         (["--cold", "--csv", "--few-shot"], "--csv holds the ranking alone"),
         (["--cold", "--plot", "curve.svg"], "--plot draws the curve of --few-shot"),
-        (["--cold", "--few-shot", "--plot", "curve.txt"], "curve.txt should end in .png, .svg, .pdf"),
+        (["--cold", "--few-shot", "--plot", "curve.txt"], "curve.txt: expected a name ending in .png, .svg, .pdf"),
         (["--cold"], "no workspace at"),
     ],
 )

@@ -164,7 +164,7 @@ def test_parameters_are_set_by_name(rated_home: Path, run: Run) -> None:
         (["evaluate", "--split", "time", "--held-out", "3"], 1, "--held-out goes with --split user"),
         (["evaluate", "nobody"], 1, "no model is called 'nobody'"),
         (["evaluate", "baseline", "--set", "ease.x=1"], 1, "parameters are set of ease, which is not among"),
-        (["evaluate", "--plot", "plot.jpeg2"], 1, "plot.jpeg2 should end in .png, .svg, .pdf"),
+        (["evaluate", "--plot", "plot.jpeg2"], 1, "plot.jpeg2: expected a name ending in .png, .svg, .pdf"),
     ],
 )
 def test_invalid_options_fail_with_one_line(
@@ -266,6 +266,12 @@ def test_map_is_drawn_or_reported_as_empty(rated_home: Path, run: Run, tmp_path:
 
 def test_ratings_are_written_with_titles(rated_home: Path, run: Run, tmp_path: Path) -> None:
     run("explore", "ratings", "--out", tmp_path / "r.parquet", "--home", rated_home)
+    run("explore", "ratings", "--out", tmp_path / "r.csv", "--home", rated_home)
+    assert pd.read_csv(tmp_path / "r.csv").columns.tolist() == pd.read_parquet(tmp_path / "r.parquet").columns.tolist()
+    assert (
+        "r.txt: expected a name ending in"
+        in run("explore", "ratings", "--out", tmp_path / "r.txt", "--home", rated_home).err
+    )
     table = pd.read_parquet(tmp_path / "r.parquet")
     assert list(table) == ["user_id", "movie_id", "title", "genres", "rating", "timestamp"]
     assert len(table) == len(open_ratings(Workspace.open(rated_home)))
