@@ -21,7 +21,7 @@ from keyart.workspace.layout import Workspace
 N_NEAREST = 200
 """How many of a film's nearest films by ratings take part in a blend; the others count as unknown."""
 MIN_ALPHA = 0.5
-"""The least visual share that tuning chooses unless it is told otherwise: look-alikes are to look alike."""
+"""The default bound of tuning: the visual share of a tuned blend is at least this, so that look-alikes look alike."""
 _KIND, _VERSION = "keyart-hybrid", 1
 
 

@@ -79,7 +79,7 @@ def test_few_films_are_all_returned(kind: Kind, n_films: int) -> None:
     features = random_features(4, n_films).astype(kind.dtype)
     cosines, movie_ids = dense_cosines(features, features, center=kind.center), ids_of(features)
     for row, found in enumerate(kind.build(films_of(features)).similar(movie_ids.tolist(), n_films)):
-        n_nearest(found, np.delete(movie_ids, row), np.delete(cosines[row], row), n_films - 1)
+        assert n_nearest(found, np.delete(movie_ids, row), np.delete(cosines[row], row), n_films - 1) == n_films - 1
 
 
 def test_several_arrays_equal_one_array(kind: Kind) -> None:
@@ -120,7 +120,7 @@ def test_centered_cosines_of_nearly_one_direction_are_exact(dtype: type[np.float
     index = Kind(center=True, rank=512).build(films_of(features))
     for found, row in zip(index.search(features, 10), cosines, strict=True):
         # A hundred-fold offset costs two digits.
-        n_nearest(found, ids_of(features), row, 10, atol=1e-4)
+        assert n_nearest(found, ids_of(features), row, 10, atol=1e-4) == 10
 
 
 def test_film_equal_to_the_mean_has_zero_similarity() -> None:

@@ -109,7 +109,7 @@ class Desk:
         connection.close()
 
     def redraw(self) -> None:
-        """Give TMDB another poster of every film, of the same length."""
+        """Replace TMDB's poster of every film by another of the same length."""
         for film in self.films:
             if film.tmdb_id and film.movie_id % 5:
                 self.server.add_film(film.tmdb_id, of_length(draw_poster(5000 + film.movie_id), 4000))

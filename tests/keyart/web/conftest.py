@@ -37,7 +37,7 @@ _SERVERS: dict[str, Any] = {}
 
 
 def stopper(url: str) -> Callable[[], None]:
-    """Give what tells a server that is at work on a request to stop, as SIGTERM does, and sees it close its doors."""
+    """Return a function that stops a server during a request, as SIGTERM does, and waits for its ports to close."""
     server = _SERVERS[url]
 
     def stop() -> None:
