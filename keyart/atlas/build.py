@@ -84,6 +84,7 @@ def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progres
     Features are read in blocks, so that memory hardly grows with the catalog. Whatever interrupts it, the atlas is
     the old one or the new one.
     """
+    layout.require_libraries(options.method or Method.TSNE)
     store, features = current_film_features(workspace)
     if features is None:
         raise NotBuiltError("no poster has features yet; run `keyart extract`")
@@ -95,6 +96,7 @@ def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progres
         if before:
             basis, (films, how) = before.basis, _grown(before, features, progress)
         else:
+            layout.require_libraries(method)
             basis, films = _laid_out(features, method, seed, progress)
             how = "computed anew"
         centroids = _centroids(films, before, options, seed)

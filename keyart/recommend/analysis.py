@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from catalog.errors import ConfigError
+from catalog.extras import require
 from catalog.films import Catalog
 from catalog.io.files import atomic_path, check_output
 from cf import analysis
@@ -79,12 +80,14 @@ def explore_biases(workspace: Workspace, name: str, choice: Choice) -> list[anal
 
 def explore_clusters(workspace: Workspace, name: str, choice: Choice) -> list[analysis.Cluster]:
     """Cluster films by the factors of a recommender, the tightest cluster first."""
+    require("atlas", "grouping films")
     movie_ids, factors, titles = _factors(workspace, name, choice)
     return analysis.clusters(movie_ids, factors, titles, choice.n_clusters)
 
 
 def explore_map(workspace: Workspace, name: str, choice: Choice) -> tuple[analysis.FilmMap, npt.NDArray[np.intp]]:
     """Map films to a plane by the factors of a recommender; with the number of ratings of each."""
+    require("atlas", "grouping films")
     movie_ids, factors, titles = _factors(workspace, name, choice)
     if not len(movie_ids):
         raise ConfigError(f"no film has {choice.min_ratings} ratings; ask for fewer with --min-ratings")

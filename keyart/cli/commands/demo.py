@@ -44,6 +44,7 @@ def command(out: Path, seed: int) -> None:
     The posters have eight styles of design. The ratings come from simulated users whose tastes do not depend on the
     styles, so similar posters and similar ratings differ.
     """
+    from catalog.extras import is_installed
     from keyart.demo.catalog import LOOKUPS
     from keyart.engine import Engine
 
@@ -54,10 +55,12 @@ def command(out: Path, seed: int) -> None:
         click.echo(f"\n{number}. {lookup.title}: {lookup.reason}")
         _look_up(engine, lookup.title, out)
     home = shlex.quote(str(out / "workspace"))
+    # Only what is installed.
+    wanted = [name for name, extra in (("atlas", "atlas"), ("serve", "web")) if is_installed(extra)]
     click.echo(
-        f"\nNow try:\n  keyart atlas --home {home}"
-        f"\n  keyart serve --home {home}"
-        f'\n  keyart similar "Midnight Ledger (1947)" --home {home} --sheet look-alikes.png'
+        "\nNow try:"
+        + "".join(f"\n  keyart {name} --home {home}" for name in wanted)
+        + f'\n  keyart similar "Midnight Ledger (1947)" --home {home} --sheet look-alikes.png'
         f"\n  keyart info --home {home}"
         "\nand with films of your own: keyart load ml-latest-small/"
     )

@@ -20,7 +20,7 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
     Without MODEL, list the available models.
     """
     from catalog.errors import ConfigError
-    from cf.registry import MODELS, model_class
+    from cf.registry import MODELS, make
     from keyart.cli.output import table
     from keyart.recommend.models import fit_model
     from keyart.workspace.contents import open_ratings
@@ -31,7 +31,7 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
         click.echo(table(("model", "what it is"), rows, left=(0, 1)))
         return
     for name in names:
-        model_class(name)
+        make(name, **parameters.get(name, {}))
     if strange := set(parameters) - set(names):
         raise ConfigError(f"--set names {', '.join(sorted(strange))}, which is not among the models to fit")
     workspace = Workspace.open(home)
