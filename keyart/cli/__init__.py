@@ -11,8 +11,10 @@ import sys
 import traceback
 
 import click
+from click.shell_completion import add_completion_class
 
 from catalog.errors import KeyartError
+from keyart.cli.completion import QuotingBashComplete
 from keyart.cli.groups import Entry, LazyGroup
 from keyart.cli.options import DEBUG, debug_option, root_home_option
 from keyart.workspace.api_keys import RedactingFormatter, redact, refuse_keys
@@ -83,6 +85,7 @@ def main(arguments: list[str] | None = None) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(RedactingFormatter("keyart: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    add_completion_class(QuotingBashComplete)
     sys.exit(_run(sys.argv[1:] if arguments is None else arguments))
 
 
