@@ -14,6 +14,7 @@ from importlib import import_module
 import click
 
 from catalog.errors import KeyartError
+from keyart.cli.hints import HINTS
 from keyart.cli.options import DEBUG, debug_option
 from keyart.workspace.api_keys import RedactingFormatter, redact, refuse_keys
 
@@ -54,16 +55,24 @@ def keyart() -> None:
     """  # noqa: D301 - click wants the backspace itself
 
 
+class _LogFormatter(RedactingFormatter):
+    """Formats log records like errors: keys redacted, proposed commands completed."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return HINTS.complete(super().format(record))
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line, with the process's arguments by default, and exit with its exit code."""
     handler = logging.StreamHandler()
-    handler.setFormatter(RedactingFormatter("keyart: %(message)s"))
+    handler.setFormatter(_LogFormatter("keyart: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     sys.exit(_run(sys.argv[1:] if arguments is None else arguments))
 
 
 def _run(arguments: list[str]) -> int:
     DEBUG.clear()
+    HINTS.clear()
     try:
         refuse_keys(arguments)
         code = keyart.main(arguments, prog_name="keyart", standalone_mode=False)
@@ -104,4 +113,4 @@ def _one_line(error: Exception) -> str:
 
 def _print_error(text: str) -> None:
     # Messages quote what they received, which may be an API key set for the wrong option.
-    click.echo(redact(f"keyart: {text}"), err=True)
+    click.echo(redact(f"keyart: {HINTS.complete(text)}"), err=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from keyart.cli.hints import HINTS
 from keyart.cli.options import json_option, workspace_options
 from keyart.cli.output import print_json
 
@@ -29,8 +30,8 @@ def command(as_json: bool, home: Path) -> None:
     for name, value in _summary(status).items():
         click.echo(f"{name:<13} {value}")
     for reason in status.damaged:
-        click.echo(f"damaged       {reason}")
-    click.echo(f"next          {status.next_step()}")
+        click.echo(f"damaged       {HINTS.complete(reason)}")
+    click.echo(f"next          {HINTS.complete(status.next_step())}")
 
 
 def _summary(status: Status) -> dict[str, str]:

@@ -1,0 +1,59 @@
+"""The commands that messages propose: complete, quoted, and such that they work in the workspace at hand."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from keyart.cli.hints import Hints
+from tests.keyart.conftest import Run
+
+
+def test_proposed_commands_name_the_workspace(home: Path, tmp_path: Path, run: Run) -> None:
+    spaced = tmp_path / "my films"
+    shutil.move(home, spaced)
+    option = f"--home {shlex.quote(str(spaced))}`"
+    assert f"`keyart fit ease {option}" in run("recommend", 1, "--home", spaced).err
+    assert f"`keyart serve {option}" in run("info", "--home", spaced).out
+    assert f"`keyart serve {option}" in json.loads(run("info", "--json", "--home", spaced).out)["next"]
+    (spaced / "hybrid.json").write_text('{"kind": "keyart-hybrid", "version": 1}')
+    assert f"`keyart tune {option}" in run("similar", 1, "--home", spaced).err
+    assert f"`keyart tune {option}" in run("info", "--home", spaced).out
+    assert f"`keyart load DIR --home {tmp_path / 'none'}`" in run("info", "--home", tmp_path / "none").err
+
+
+def test_notes_name_the_workspace(home: Path, run: Run) -> None:
+    run("build", "--home", home)
+    for path in home.glob("ratings-*.parquet"):
+        path.rename(home / "ratings-other.parquet")
+    with sqlite3.connect(home / "catalog.sqlite") as connection:
+        connection.execute("UPDATE facts SET value = 'ratings-other.parquet' WHERE name = 'ratings'")
+    assert f"run `keyart build --home {home}`" in run("similar", 1, "--home", home).err
+
+
+def test_default_workspace_is_not_named(home: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEYART_HOME", str(home))
+    assert "`keyart fit ease`" in run("recommend", 1).err
+    assert "`keyart fit ease`" in run("recommend", 1, "--home", home).err
+    monkeypatch.delenv("KEYART_HOME")
+    monkeypatch.chdir(home.parent)
+    home.rename("keyart-data")
+    assert "`keyart fit ease`" in run("recommend", 1, "--home", "keyart-data").err
+
+
+def test_a_command_does_not_inherit_the_workspace_of_another(home: Path, run: Run) -> None:
+    run("info", "--home", home)
+    assert "--home" not in run("demo", "--seed", "x").err
+
+
+@pytest.mark.parametrize("text", ["`keyart demo`", "`keyart fit --help`", "`keyart info --home X`", "keyart: wrong"])
+def test_other_text_stays(text: str) -> None:
+    hints = Hints()
+    hints.name_workspace(Path("elsewhere"))
+    assert hints.complete(text) == text
+    assert hints.complete("run `keyart build`") == "run `keyart build --home elsewhere`"
