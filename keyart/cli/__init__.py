@@ -15,6 +15,7 @@ import click
 
 from catalog.errors import KeyartError
 from keyart.cli.hints import HINTS
+from keyart.cli.interruption import Interrupted
 from keyart.cli.options import DEBUG, debug_option
 from keyart.workspace.api_keys import RedactingFormatter, redact, refuse_keys
 
@@ -87,7 +88,7 @@ def _run(arguments: list[str]) -> int:
         if isinstance(error.__context__, EOFError):
             _print_error(_one_line(error.__context__))
             return 1
-        _print_error("interrupted; finished work is kept, run the same command again to resume")
+        _print_error("; ".join(["interrupted", *_kept(error)]))
         return _INTERRUPTED
     except BrokenPipeError:
         # The reader of standard output is gone, as with `head`. Python would report it again while it shuts down.
@@ -101,6 +102,12 @@ def _run(arguments: list[str]) -> int:
             _print_error(_one_line(error))
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _kept(error: BaseException) -> list[str]:
+    """Return what an interrupted command keeps; Click wraps the interruption, perhaps twice."""
+    reasons = (error, error.__cause__, error.__context__)
+    return next(([str(one)] for one in reasons if isinstance(one, Interrupted)), [])
 
 
 def _one_line(error: Exception) -> str:

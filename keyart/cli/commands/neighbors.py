@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import workspace_options
 
 
@@ -21,6 +22,7 @@ from keyart.cli.options import workspace_options
 )
 @click.option("--fold", is_flag=True, help="List films with the same artwork once.")
 @workspace_options
+@keeps(RESUMES)
 def command(k: int, out: Path, fold: bool, home: Path) -> None:
     """Write the nearest films of every film, by looks alone, into a Parquet file.
 

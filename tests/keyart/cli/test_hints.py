@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import signal
 import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -57,3 +60,44 @@ def test_other_text_stays(text: str) -> None:
     hints.name_workspace(Path("elsewhere"))
     assert hints.complete(text) == text
     assert hints.complete("run `keyart build`") == "run `keyart build --home elsewhere`"
+
+
+def interrupt_after(n_calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send Ctrl-C at the n-th step of a command's progress."""
+    steps = iter(range(1, n_calls + 1))
+
+    @contextmanager
+    def interrupting(_description: str, _total: int, _unit: str) -> Iterator[Callable[[int], None]]:
+        def advance(_n_units: int) -> None:
+            if next(steps) == n_calls:
+                signal.raise_signal(signal.SIGINT)
+
+        yield advance
+
+    monkeypatch.setattr("catalog.io.progress.bar", interrupting)
+
+
+def test_an_interrupted_import_resumes(
+    movielens: Path, poster_folder: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "new"
+    run("load", movielens, "--home", home)
+    with monkeypatch.context() as patched:
+        interrupt_after(2, patched)
+        outcome = run("import", poster_folder, "--by", "movie", "--home", home)
+    assert outcome.code == 130
+    assert "interrupted; finished work is kept, run the same command again to resume" in outcome.err
+    assert "3 posters imported, 2 already here" in run("import", poster_folder, "--by", "movie", "--home", home).out
+
+
+def test_an_interrupted_build_promises_nothing(home: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt_after(1, monkeypatch)
+    outcome = run("build", "--rebuild", "--home", home)
+    assert (outcome.code, outcome.err.strip()) == (130, "keyart: interrupted")
+
+
+def test_an_interrupted_fit_names_the_fitted_models(home: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cf.models.sgd.SGD.fit", lambda *_: signal.raise_signal(signal.SIGINT))
+    outcome = run("fit", "baseline", "sgd", "--home", home)
+    assert "interrupted; fitted and kept: baseline" in outcome.err
+    assert run("recommend", 1, "--model", "baseline", "--home", home).code == 0
