@@ -92,7 +92,7 @@ def load(home: Home, folder: str | Path) -> LoadReport:
     if n_read > len(ratings):
         notes.append(f"{n_read - len(ratings)} ratings are of films that the folder does not list; ignored")
     if not any(film.tmdb_id or film.imdb_id for film in files.films):
-        notes.append("no film has a TMDB or IMDb id: posters cannot be fetched, only imported")
+        notes.append("no film has a TMDB or IMDb id: posters cannot be fetched; `keyart import FOLDER --by movie`")
     if not n_read:
         notes.append(f"no ratings in {folder}: films will be compared by their posters alone")
     n_users = len(set(ratings.user_ids.tolist()))

@@ -31,10 +31,10 @@ def command(k: int, out: Path, fold: bool, home: Path) -> None:
     from catalog.io.progress import bar
     from index.neighbors import write_neighbors
     from index.search import DUPLICATE_SIMILARITY
-    from keyart.workspace.index import open_index
+    from keyart.workspace.index import open_built_index
     from keyart.workspace.layout import Workspace
 
-    with open_index(Workspace.open(home)) as index, bar("neighbors", len(index), "films") as advance:
+    with open_built_index(Workspace.open(home)) as index, bar("neighbors", len(index), "films") as advance:
         bound = DUPLICATE_SIMILARITY if fold else None
         n_pairs = write_neighbors(index, k, out, duplicate_similarity=bound, advance=advance)
         n_films = len(index)

@@ -13,7 +13,14 @@ from pathlib import Path
 
 import pytest
 
+import keyart
+from catalog.errors import NotBuiltError
+from features.options import ExtractOptions
 from keyart.cli.hints import Hints
+from keyart.pipeline.features import extract
+from keyart.pipeline.index import build
+from keyart.pipeline.movielens import load
+from keyart.pipeline.posters import import_posters
 from tests.keyart.conftest import Run
 
 
@@ -101,3 +108,40 @@ def test_an_interrupted_fit_names_the_fitted_models(home: Path, run: Run, monkey
     outcome = run("fit", "baseline", "sgd", "--home", home)
     assert "interrupted; fitted and kept: baseline" in outcome.err
     assert run("recommend", 1, "--model", "baseline", "--home", home).code == 0
+
+
+def test_proposed_steps_are_those_that_are_missing(
+    movielens: Path, poster_folder: Path, backbone_path: Path, tmp_path: Path, run: Run
+) -> None:
+    home = tmp_path / "new"
+    load(home, movielens)
+
+    def hint(*words: str | int) -> str:
+        return run(*map(str, words), "--out", tmp_path / "n.parquet", "--home", home).err
+
+    at = f" --home {home}`"
+    fetch = f"`keyart fetch{at} or `keyart import FOLDER --by imdb{at}"
+    assert f"run {fetch}, then `keyart extract{at}, then `keyart build{at}\n" in hint("neighbors")
+    assert f"run {fetch}\n" in run("extract", "--home", home).err
+    assert f"for their looks, run {fetch}, then `keyart extract{at}\n" in run("build", "--home", home).err
+    assert f"run {fetch}, then `keyart extract{at}\n" in run("atlas", "--home", home).err
+    import_posters(home, poster_folder, "movie")
+    assert f"run `keyart extract{at}, then `keyart build{at}\n" in run("tune", "--home", home).err
+    extract(home, ExtractOptions(str(backbone_path)))
+    for outcome in (run("tune", "--home", home), run("explain", 1, 2, "--home", home)):
+        assert f"here yet; run `keyart build{at}\n" in outcome.err
+    with keyart.open(home) as engine, pytest.raises(NotBuiltError, match=r"here yet; run `keyart build`$"):
+        engine.similar(poster_folder / "1.jpg")
+    build(home)
+    # Film 4 has no poster.
+    steps = f"run {fetch}, then `keyart extract{at}, then `keyart build{at}\n"
+    assert steps in run("explain", 1, 4, "--home", home).err
+
+
+def test_films_without_ids_are_not_to_be_fetched(movielens: Path, tmp_path: Path, run: Run) -> None:
+    folder, home = Path(shutil.copytree(movielens, tmp_path / "movielens")), tmp_path / "new"
+    (folder / "links.csv").write_text("movieId,imdbId,tmdbId\n")
+    assert f"`keyart import FOLDER --by movie --home {home}`" in run("load", folder, "--home", home).err
+    for outcome in (run("extract", "--home", home), run("info", "--home", home), run("neighbors", "--home", home)):
+        assert "`keyart import FOLDER --by movie --home" in outcome.out + outcome.err
+        assert "keyart fetch" not in outcome.out + outcome.err
