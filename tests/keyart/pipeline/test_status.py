@@ -56,7 +56,7 @@ def test_status_lists_damage(home: Path) -> None:
 
 
 def test_an_index_of_other_features_is_out_of_date_and_not_damaged(home: Path, backbone_path: Path, run: Run) -> None:
-    extract(home, ExtractOptions(str(backbone_path), resize="nearest", replace=True))
+    extract(home, ExtractOptions(str(backbone_path), resize="nearest", rebuild=True))
     found = read_status(Workspace.open(home))
     assert found.damaged == ()
     assert found.next_step() == "`keyart build`: the index is out of date"
