@@ -11,8 +11,10 @@ import sys
 import traceback
 
 import click
+from click.shell_completion import add_completion_class
 
 from catalog.errors import KeyartError
+from keyart.cli.completion import QuotingBashComplete
 from keyart.cli.groups import Entry, LazyGroup
 from keyart.cli.hints import HINTS
 from keyart.cli.interruption import Interrupted
@@ -92,6 +94,7 @@ def main(arguments: list[str] | None = None) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_LogFormatter("keyart: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    add_completion_class(QuotingBashComplete)
     sys.exit(_run(sys.argv[1:] if arguments is None else arguments))
 
 

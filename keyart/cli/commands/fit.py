@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
+from keyart.cli.completion import complete_model
 from keyart.cli.interruption import keeps
 from keyart.cli.options import set_option, workspace_options
 
 
 @click.command("fit")
-@click.argument("names", nargs=-1, metavar="[MODEL]...")
+@click.argument("names", nargs=-1, metavar="[MODEL]...", shell_complete=complete_model)
 @set_option
 @workspace_options
 def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home: Path) -> None:

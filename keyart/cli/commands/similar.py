@@ -12,6 +12,7 @@ import click
 
 from catalog.errors import ConfigError
 from catalog.filters import Filter, read_movie_ids
+from keyart.cli.completion import complete_film
 from keyart.cli.groups import renamed
 from keyart.cli.options import (
     Share,
@@ -83,7 +84,7 @@ def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command("similar", cls=renamed(fold="--merge-duplicates"))
-@click.argument("words", nargs=-1, metavar="[FILM]")
+@click.argument("words", nargs=-1, metavar="[FILM]", shell_complete=complete_film)
 @file_option("--image", "An image, in place of FILM.")
 @k_option(10)
 @click.option(

@@ -6,13 +6,21 @@ from pathlib import Path
 
 import click
 
+from keyart.cli.completion import complete_model
 from keyart.cli.hints import HINTS
 from keyart.cli.options import Share, json_option, workspace_options
 from keyart.cli.output import print_json, table
 
 
 @click.command("tune")
-@click.option("--model", default="item-cosine", show_default=True, metavar="MODEL", help="Supplies the ratings' side.")
+@click.option(
+    "--model",
+    default="item-cosine",
+    show_default=True,
+    metavar="MODEL",
+    shell_complete=complete_model,
+    help="Supplies the ratings' side.",
+)
 @click.option(
     "--calibration",
     type=click.Choice(["percentile", "z-score", "min-max", "reciprocal-rank"]),

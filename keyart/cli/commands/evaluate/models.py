@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from catalog.errors import ConfigError
+from keyart.cli.completion import complete_model
 from keyart.cli.estimates import cells, estimate, nulled, number
 from keyart.cli.options import check_one_format, csv_option, json_option, set_option, workspace_options
 from keyart.cli.output import print_csv, print_json, table
@@ -24,7 +25,7 @@ _ESTIMATES = ("rmse", "mae", "recall", "ndcg", "mrr")
 
 
 @click.command("models")
-@click.argument("names", nargs=-1, metavar="[MODEL]...")
+@click.argument("names", nargs=-1, metavar="[MODEL]...", shell_complete=complete_model)
 @click.option(
     "--split",
     "kind",
