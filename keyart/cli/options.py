@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from catalog.errors import ConfigError
+from keyart.cli.hints import HINTS
 from keyart.workspace.settings import HOME
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -85,6 +86,7 @@ def _folder(_context: click.Context, _parameter: click.Parameter, value: str) ->
     # Blank is an unset variable in a script, not the current folder.
     if not value.strip():
         raise ConfigError("--home is blank; name the workspace folder, or leave the option out")
+    HINTS.name_workspace(Path(value))
     return Path(value)
 
 

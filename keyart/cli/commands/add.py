@@ -9,6 +9,7 @@ import click
 
 from catalog.errors import ConfigError, DataError
 from keyart.cli.groups import renamed
+from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import workspace_options
 from keyart.cli.output import print_notes
 
@@ -33,6 +34,7 @@ _N_LISTED = 20
 @click.option("--tmdb-id", type=click.IntRange(1, _MOST_ID), metavar="N", help="TMDB's number of the film.")
 @click.option("--imdb-id", default="", metavar="ID", help="IMDb's id of the film: tt0113277.")
 @workspace_options
+@keeps(RESUMES)
 def command(
     source: Path,
     title: str,

@@ -32,7 +32,7 @@ def command(films: tuple[str, ...], as_json: bool, sheet: Path | None, home: Pat
     contributions of the regions of the posters.
     """
     if len(films) != 2:
-        example = 'keyart explain "Heat (1995)" "Ronin (1998)"'
+        example = '`keyart explain "Heat (1995)" "Ronin (1998)"`'
         raise click.UsageError(f"Expected two films, received {len(films)}; put titles in quotes, as in: {example}.")
     from keyart.cli.commands.similar import number_notes
     from keyart.engine import Engine

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from keyart.cli.groups import renamed
+from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import workspace_options
 from keyart.cli.output import print_notes
 
@@ -74,6 +75,7 @@ _N_LISTED = 20
 )
 @click.option("--rebuild", is_flag=True, help="Remove features of another network or choice first.")
 @workspace_options
+@keeps(RESUMES)
 def command(
     images: str | None,
     out: str | None,

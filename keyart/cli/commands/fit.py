@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from keyart.cli.completion import complete_model
+from keyart.cli.interruption import keeps
 from keyart.cli.options import set_option, workspace_options
 
 
@@ -37,8 +38,9 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
         raise ConfigError(f"--set names {', '.join(sorted(strange))}, which is not among the models to fit")
     workspace = Workspace.open(home)
     ratings = open_ratings(workspace)
-    for name in names:
-        report = fit_model(workspace, name, ratings, parameters.get(name))
+    for n_fitted, name in enumerate(names):
+        with keeps(f"fitted and kept: {', '.join(names[:n_fitted]) or 'none'}"):
+            report = fit_model(workspace, name, ratings, parameters.get(name))
         click.echo(
             f"{name}: fitted on {report.n_ratings:,} ratings of {report.n_films:,} films by {report.n_users:,} users "
             f"in {report.fit_s:.1f} s"
