@@ -89,6 +89,7 @@ def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progres
     Features are read in blocks, so that memory hardly grows with the catalog. Whatever interrupts it, the atlas is
     the old one or the new one.
     """
+    layout.require_libraries(options.method or Method.TSNE)
     try:
         store, features = current_film_features(workspace)
     except NotBuiltError as error:
@@ -103,6 +104,7 @@ def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progres
         if before:
             basis, (films, how) = before.basis, _grown(before, features, progress)
         else:
+            layout.require_libraries(method)
             basis, films = _laid_out(features, method, seed, progress)
             how = "computed anew"
         centroids = _centroids(films, before, options, seed)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from catalog.errors import NotBuiltError
+from catalog.extras import require
 from catalog.io.locks import exclusive
 from catalog.io.progress import Progress, shown, silent
 from catalog.io.remote import as_path
@@ -250,6 +251,8 @@ def _extract(
     progress: Progress,
     spark: SparkSession | None,
 ) -> ExtractReport:
+    if options.engine == "onnx" and spark is None:
+        require("onnx", "the engine onnx")
     cache_dir = _cache_with_weights(options, progress)
     if spark is None:
         return extraction.extract(pictures, folder, options, cache_dir, drop_missing=drop_missing, progress=progress)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from catalog.errors import DataError, NotBuiltError
+from catalog.extras import is_installed
 from catalog.films import Catalog
 from catalog.io.files import OtherVersionError
 from cf.models.neighbors import ItemCosine
@@ -92,7 +93,7 @@ class Status:
             return "`keyart build`: the item similarities are " + ("out of date" if self.n_similar else "not built yet")
         if not self.n_posters:
             return f"`keyart similar TITLE`, by ratings alone; for looks, {bring}"
-        return "`keyart similar TITLE`, or `keyart serve` to look and click"
+        return "`keyart similar TITLE`" + (", or `keyart serve` to look and click" if is_installed("web") else "")
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain values, with `n_posters`, `notes` and the next step."""

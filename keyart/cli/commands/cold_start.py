@@ -51,7 +51,6 @@ def command(
     average.
     """
     check_one_format(as_json=as_json, as_csv=as_csv)
-    from keyart.cli.quiet import import_tensorflow_quietly
     from keyart.engine import Engine
 
     engine = Engine.open(home)
@@ -59,8 +58,6 @@ def command(
     if len(films) == 1:
         # An unreadable poster is reported before the network is loaded, which takes seconds.
         films[0].image.pixels()
-    if (home / "features").is_dir():
-        import_tensorflow_quietly()
     broken: list[str] = []
 
     def remember(_film: NewFilm, error: DataError) -> None:
@@ -110,7 +107,7 @@ def _shown(answer: ColdStartResult, n_users: int) -> str:
         parts.append(f"audience: {who} who would like it better than their average film" + (":" if n else ""))
         fans = [(str(rank), str(fan.user_id), f"{fan.score:+.2f}") for rank, fan in enumerate(answer.audience, start=1)]
         if fans:
-            parts.append(table(("", "userId", "score"), fans[:_N_SHOWN]))
+            parts.append(table(("", "user_id", "score"), fans[:_N_SHOWN]))
         if n > _N_SHOWN:
             parts.append(f"… and {n - _N_SHOWN:,} more; --json or --csv has all")
     return "\n".join(parts)

@@ -22,9 +22,8 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
     Without MODEL, list the available models.
     """
     from catalog.errors import ConfigError
-    from cf.registry import MODELS, model_class
+    from cf.registry import MODELS, make
     from keyart.cli.output import table
-    from keyart.cli.quiet import import_tensorflow_quietly
     from keyart.recommend.models import fit_model
     from keyart.workspace.contents import open_ratings
     from keyart.workspace.layout import Workspace
@@ -34,14 +33,12 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
         click.echo(table(("model", "what it is"), rows, left=(0, 1)))
         return
     for name in names:
-        model_class(name)
+        make(name, **parameters.get(name, {}))
     if strange := set(parameters) - set(names):
         raise ConfigError(f"--set names {', '.join(sorted(strange))}, which is not among the models to fit")
     workspace = Workspace.open(home)
     ratings = open_ratings(workspace)
     for n_fitted, name in enumerate(names):
-        if MODELS[name].needs == "tensorflow":
-            import_tensorflow_quietly()
         with keeps(f"fitted and kept: {', '.join(names[:n_fitted]) or 'none'}"):
             report = fit_model(workspace, name, ratings, parameters.get(name))
         click.echo(
