@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import numpy.typing as npt
 import psutil
@@ -18,6 +20,8 @@ _BYTES_OF_A_PAIR = 13
 _SHARE_OF_FEW_USERS = 0.4
 # Bounds memory, and does not change the result.
 _FILMS_AT_ONCE = 256
+# The size of an inversion that is timed: it takes some hundredths of a second.
+_TIMED_FILMS = 1000
 _UNDETERMINED = "the ratings do not determine a solution; set regularization above 0"
 
 
@@ -80,7 +84,7 @@ class EASE(Recommender):
         scales = self._film_scales(chosen)
         scaled = chosen.astype(np.float64).multiply(scales)
         rows = sparse.csr_array(scaled.multiply(np.sqrt(self._user_weights(chosen))[:, None]))
-        invert = _invert_by_users if 0 < n_users < _SHARE_OF_FEW_USERS * n_films else _invert_by_films
+        invert = _invert_by_users if _has_few_users(n_users, n_films) else _invert_by_films
         weights, diagonal = invert(rows, self.regularization)
         gammas = self._gammas(diagonal)
         weights *= (-gammas / scales).astype(np.float32)
@@ -89,6 +93,12 @@ class EASE(Recommender):
         # Of a film that nobody chose nothing is known; its column would be 0.
         weights[:, np.bincount(chosen.indices, minlength=n_films) == 0] = np.nan
         self.weights_ = weights
+
+    def expected_fit_s(self, n_users: int, n_films: int) -> float | None:
+        """Estimate how many seconds `fit` takes, by the number of operations and a small inversion that is timed."""
+        by_users, by_films = n_users * n_films * (n_films + n_users), n_films**3
+        n_operations = by_users if _has_few_users(n_users, n_films) else by_films
+        return n_operations / _operations_per_s()
 
     def _score(self, users: Rows) -> Scores:
         return self._score_new(self.seen_[users])
@@ -133,6 +143,20 @@ def choices(values: sparse.csr_array) -> sparse.csr_array:
 
 def _mean_over_ratings(numbers: FloatArray, n_ratings: npt.NDArray[np.integer]) -> float:
     return float(np.average(numbers, weights=n_ratings)) if n_ratings.any() else 1.0
+
+
+def _has_few_users(n_users: int, n_films: int) -> bool:
+    return 0 < n_users < _SHARE_OF_FEW_USERS * n_films
+
+
+def _operations_per_s() -> float:
+    matrix = np.eye(_TIMED_FILMS) + 1
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        linalg.lapack.dpotri(linalg.lapack.dpotrf(matrix)[0])
+        times.append(time.perf_counter() - started)
+    return float(_TIMED_FILMS**3 / np.median(times))
 
 
 def _invert_by_films(rows: sparse.csr_array, regularization: float) -> tuple[FloatMatrix, FloatArray]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import ConfigError, NotBuiltError
-from catalog.io.progress import Advance
+from catalog.io.progress import Advance, Progress, silent
 from catalog.scored_ids import ScoredIds
 from cf.base import Recommender, rows_of
 from cf.evaluation.splits import by_user
@@ -42,7 +42,7 @@ def fit_hybrid(
     min_alpha: float,
     n_films: int = 200,
     seed: int = 0,
-    advance: Advance = lambda _: None,
+    progress: Progress = silent,
 ) -> Tuning:
     """Fit the blend on up to `n_films` films of each bucket of numbers of ratings.
 
@@ -57,7 +57,8 @@ def fit_hybrid(
         raise NotBuiltError(
             "no film has both a poster in the index and held-out likes; import more posters, or ratings"
         )
-    return tune(_queries(index, fitted, split.train, films, advance), calibration, 1 - min_alpha)
+    with progress("tune", len(films), "films") as advance:
+        return tune(_queries(index, fitted, split.train, films, advance), calibration, 1 - min_alpha)
 
 
 def _draw_films(

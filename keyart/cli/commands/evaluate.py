@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,6 +103,7 @@ def command(
         return
     if (train is None) != (test is None):
         raise ConfigError("--train and --test go together: name both files of your split")
+    from catalog.io.progress import bar
     from cf.evaluation.splits import read_split
     from cf.registry import MODELS, model_class
     from keyart.cli.quiet import import_tensorflow_quietly
@@ -118,12 +118,7 @@ def command(
     if any(MODELS[name].needs == "tensorflow" for name in chosen):
         import_tensorflow_quietly()
     splits = [read_split(train, test)] if train and test else _splits(_ratings(ratings_path, home), **split)
-
-    def show_progress(model: str, split_name: str) -> None:
-        if sys.stderr.isatty():
-            click.echo(f"{split_name}: {model}", err=True)
-
-    cards = compare(chosen, splits, parameters, k=k, relevant_from=relevant_from, on_fit=show_progress)
+    cards = compare(chosen, splits, parameters, k=k, relevant_from=relevant_from, progress=bar)
     _print(cards, k, as_json=as_json, as_csv=as_csv)
     if plot:
         draw_scorecards(cards, k, plot)

@@ -9,6 +9,9 @@ import click
 
 from keyart.cli.options import set_option, workspace_options
 
+# A model that takes less is fitted before a forecast is read.
+_LONG_S = 3.0
+
 
 @click.command("fit", short_help="Fit recommenders on the ratings and keep them.")
 @click.argument("names", nargs=-1, metavar="[MODEL]...")
@@ -20,10 +23,11 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
     Without MODEL, list the available models.
     """
     from catalog.errors import ConfigError
+    from catalog.io.progress import bar, write_line
     from cf.registry import MODELS, model_class
     from keyart.cli.output import table
     from keyart.cli.quiet import import_tensorflow_quietly
-    from keyart.recommend.models import fit_model
+    from keyart.recommend.models import expected_fit_s, fit_model
     from keyart.workspace.contents import open_ratings
     from keyart.workspace.layout import Workspace
 
@@ -38,10 +42,17 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
     workspace = Workspace.open(home)
     ratings = open_ratings(workspace)
     for name in names:
-        if MODELS[name].needs == "tensorflow":
-            import_tensorflow_quietly()
-        report = fit_model(workspace, name, ratings, parameters.get(name))
-        click.echo(
-            f"{name}: fitted on {report.n_ratings:,} ratings of {report.n_films:,} films by {report.n_users:,} users "
-            f"in {report.fit_s:.1f} s"
-        )
+        expected_s = expected_fit_s(name, ratings, parameters.get(name))
+        if expected_s and expected_s > _LONG_S:
+            click.echo(f"{name}: about {expected_s:.0f} s", err=True)
+    if any(MODELS[name].needs == "tensorflow" for name in names):
+        import_tensorflow_quietly()
+    with bar("fit", len(names), "models" if len(names) > 1 else "model") as advance:
+        for name in names:
+            advance(0, name)
+            report = fit_model(workspace, name, ratings, parameters.get(name))
+            advance(1)
+            write_line(
+                f"{name}: fitted on {report.n_ratings:,} ratings of {report.n_films:,} films by {report.n_users:,} "
+                f"users in {report.fit_s:.1f} s"
+            )
