@@ -13,7 +13,7 @@ from keyart.cli.options import set_option, workspace_options
 _LONG_S = 3.0
 
 
-@click.command("fit", short_help="Fit recommenders on the ratings and keep them.")
+@click.command("fit")
 @click.argument("names", nargs=-1, metavar="[MODEL]...")
 @set_option
 @workspace_options
