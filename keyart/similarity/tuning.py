@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -66,7 +66,7 @@ def _draw_films(
 ) -> Iterator[tuple[int, int, ScoredIds]]:
     """Draw films of every bucket: their ids, their training ratings, their co-likes."""
     movie_ids, counts = co_likes(held_out)
-    n_ratings = _n_ratings(train, movie_ids)
+    n_ratings = _counter(train)(movie_ids)
     candidates = np.flatnonzero((np.diff(counts.indptr) > 0) & [movie_id in index for movie_id in movie_ids.tolist()])
     rng = np.random.default_rng(seed)
     for least, most in BUCKETS:
@@ -84,14 +84,17 @@ def _queries(
     films: list[tuple[int, int, ScoredIds]],
     advance: Advance,
 ) -> Iterator[Query]:
+    count = _counter(train)
     for movie_id, n_ratings, gains in films:
         scan = index.scan(movie_id)
         visual, cf = ScoredIds(scan.movie_ids, scan.similarities), nearest(model, movie_id)
-        yield Query(n_ratings, visual, cf, _n_ratings(train, candidate_ids(visual, cf)), gains)
+        yield Query(n_ratings, visual, cf, count(candidate_ids(visual, cf)), gains)
         advance(1)
 
 
-def _n_ratings(ratings: Ratings, movie_ids: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+def _counter(ratings: Ratings) -> Callable[[npt.NDArray[np.integer]], npt.NDArray[np.int64]]:
+    """Return a function that counts the ratings of films."""
     rated, n_ratings, _ = ratings.film_statistics()
     # A 0 at the end is what row -1, a film without ratings, is taken to have.
-    return np.append(n_ratings, 0)[rows_of(rated, movie_ids)]
+    counts = np.append(n_ratings, 0)
+    return lambda movie_ids: counts[rows_of(rated, movie_ids)]
