@@ -76,7 +76,7 @@ class _Lines:
         lasted_s = now - self._since
         count = f"{self._n_done:,} of {self._total:,} {self._unit}"
         if n_units and self._doing:
-            self._print(f"{self._doing} in {lasted_s:.1f} s ({count})")
+            self._print(f"{self._doing} in {lasted_s:.1f} s" + (f" ({count})" if self._total > 1 else ""))
         elif n_units and lasted_s >= _LINE_S:
             self._print(count)
             self._since = now

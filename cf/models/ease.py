@@ -96,9 +96,10 @@ class EASE(Recommender):
 
     def expected_fit_s(self, n_users: int, n_films: int) -> float | None:
         """Estimate how many seconds `fit` takes, by the number of operations and a small inversion that is timed."""
-        by_users, by_films = n_users * n_films * (n_films + n_users), n_films**3
-        n_operations = by_users if _has_few_users(n_users, n_films) else by_films
-        return n_operations / _operations_per_s()
+        if _has_few_users(n_users, n_films):
+            # Products in float32 take half the time of an inversion of as many operations.
+            return n_users * n_films * (n_films + n_users) / 2 / _operations_per_s()
+        return n_films**3 / _operations_per_s()
 
     def _score(self, users: Rows) -> Scores:
         return self._score_new(self.seen_[users])
