@@ -21,7 +21,7 @@ from keyart.render.plots import draw_scorecards
 from keyart.similarity.blending import MIN_ALPHA, check_model, reset_hybrid, save_hybrid
 from keyart.similarity.tuning import fit_hybrid
 from keyart.workspace.contents import open_ratings
-from keyart.workspace.index import open_index
+from keyart.workspace.index import open_built_index
 from keyart.workspace.layout import Home, Workspace
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def tune(
         raise ConfigError(f"expected a min_alpha from 0 to 1, received {min_alpha}")
     workspace = Workspace.open(home)
     ratings = open_ratings(workspace)
-    index = open_index(workspace)
+    index = open_built_index(workspace)
     tuning = fit_hybrid(
         index, ratings, model, chosen, min_alpha=min_alpha, n_films=n_films, seed=seed, progress=progress
     )

@@ -52,7 +52,6 @@ def command(
     """
     check_one_format(as_json=as_json, as_csv=as_csv)
     from catalog.io.progress import bar
-    from keyart.cli.quiet import import_tensorflow_quietly
     from keyart.engine import Engine
 
     engine = Engine.open(home)
@@ -60,8 +59,6 @@ def command(
     if len(films) == 1:
         # An unreadable poster is reported before the network is loaded, which takes seconds.
         films[0].image.pixels()
-    if (home / "features").is_dir():
-        import_tensorflow_quietly()
     broken: list[str] = []
 
     def remember(_film: NewFilm, error: DataError) -> None:

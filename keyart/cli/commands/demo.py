@@ -44,6 +44,7 @@ def command(out: Path, seed: int) -> None:
     The posters have eight styles of design. The ratings come from simulated users whose tastes do not depend on the
     styles, so similar posters and similar ratings differ.
     """
+    from catalog.extras import is_installed
     from keyart.demo.catalog import LOOKUPS
     from keyart.engine import Engine
 
@@ -54,10 +55,12 @@ def command(out: Path, seed: int) -> None:
         click.echo(f"\n{number}. {lookup.title}: {lookup.reason}")
         _look_up(engine, lookup.title, out)
     home = shlex.quote(str(out / "workspace"))
+    # Only what is installed.
+    wanted = [name for name, extra in (("atlas", "atlas"), ("serve", "web")) if is_installed(extra)]
     click.echo(
-        f"\nNow try:\n  keyart atlas --home {home}"
-        f"\n  keyart serve --home {home}"
-        f'\n  keyart similar "Midnight Ledger (1947)" --home {home} --sheet look-alikes.png'
+        "\nNow try:"
+        + "".join(f"\n  keyart {name} --home {home}" for name in wanted)
+        + f'\n  keyart similar "Midnight Ledger (1947)" --home {home} --sheet look-alikes.png'
         f"\n  keyart info --home {home}"
         "\nand with films of your own: keyart load ml-latest-small/"
     )
@@ -81,12 +84,10 @@ def _prepare(out: Path, seed: int) -> Workspace:
 
 def _extract_and_build(workspace: Workspace) -> None:
     from catalog.io.progress import bar
-    from keyart.cli.quiet import import_tensorflow_quietly
     from keyart.pipeline.features import extract
     from keyart.pipeline.index import build
 
     options = _choose_options()
-    import_tensorflow_quietly()
     extract(workspace, options, progress=bar)
     build(workspace, progress=bar)
 

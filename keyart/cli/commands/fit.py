@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from keyart.cli.completion import complete_model
+from keyart.cli.interruption import keeps
 from keyart.cli.options import set_option, workspace_options
 
 # A model that takes less is fitted before a forecast is read.
@@ -14,7 +16,7 @@ _LONG_S = 3.0
 
 
 @click.command("fit")
-@click.argument("names", nargs=-1, metavar="[MODEL]...")
+@click.argument("names", nargs=-1, metavar="[MODEL]...", shell_complete=complete_model)
 @set_option
 @workspace_options
 def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home: Path) -> None:
@@ -24,9 +26,8 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
     """
     from catalog.errors import ConfigError
     from catalog.io.progress import bar, write_line
-    from cf.registry import MODELS, model_class
+    from cf.registry import MODELS, make
     from keyart.cli.output import table
-    from keyart.cli.quiet import import_tensorflow_quietly
     from keyart.recommend.models import expected_fit_s, fit_model
     from keyart.workspace.contents import open_ratings
     from keyart.workspace.layout import Workspace
@@ -36,7 +37,7 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
         click.echo(table(("model", "what it is"), rows, left=(0, 1)))
         return
     for name in names:
-        model_class(name)
+        make(name, **parameters.get(name, {}))
     if strange := set(parameters) - set(names):
         raise ConfigError(f"--set names {', '.join(sorted(strange))}, which is not among the models to fit")
     workspace = Workspace.open(home)
@@ -45,12 +46,11 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
         expected_s = expected_fit_s(name, ratings, parameters.get(name))
         if expected_s and expected_s > _LONG_S:
             click.echo(f"{name}: about {expected_s:.0f} s", err=True)
-    if any(MODELS[name].needs == "tensorflow" for name in names):
-        import_tensorflow_quietly()
     with bar("fit", len(names), "models" if len(names) > 1 else "model") as advance:
-        for name in names:
+        for n_fitted, name in enumerate(names):
             advance(0, name)
-            report = fit_model(workspace, name, ratings, parameters.get(name))
+            with keeps(f"fitted and kept: {', '.join(names[:n_fitted]) or 'none'}"):
+                report = fit_model(workspace, name, ratings, parameters.get(name))
             advance(1)
             write_line(
                 f"{name}: fitted on {report.n_ratings:,} ratings of {report.n_films:,} films by {report.n_users:,} "
