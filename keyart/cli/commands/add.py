@@ -57,7 +57,6 @@ def command(
         raise ConfigError('the film needs a title: --title "Heat (1995)"')
     from catalog.films import Catalog
     from catalog.io.progress import bar
-    from keyart.cli.quiet import import_tensorflow_quietly
     from keyart.cold_start.new_film import describe, read_new_films
     from keyart.pipeline.additions import add
     from keyart.workspace.layout import Workspace
@@ -70,8 +69,6 @@ def command(
         films = read_new_films(source, known_genres, titled=True)
     else:
         films = [describe(source, title, year, genres, known_genres=known_genres, imdb_id=imdb_id, **numbers)]
-    if workspace.features_dir.is_dir():
-        import_tensorflow_quietly()
     report = add(workspace, films, progress=bar)
     print_notes(report.notes)
     _list("added", report.added)

@@ -106,7 +106,6 @@ def command(
         raise ConfigError("--train and --test go together: name both files of your split")
     from cf.evaluation.splits import read_split
     from cf.registry import MODELS, model_class
-    from keyart.cli.quiet import import_tensorflow_quietly
     from keyart.recommend.models import compare, light_models
     from keyart.render.plots import check_plot_path, draw_scorecards
 
@@ -115,8 +114,6 @@ def command(
         model_class(name)
     if plot:
         check_plot_path(plot)
-    if any(MODELS[name].needs == "tensorflow" for name in chosen):
-        import_tensorflow_quietly()
     splits = [read_split(train, test)] if train and test else _splits(_ratings(ratings_path, home), **split)
 
     def show_progress(model: str, split_name: str) -> None:

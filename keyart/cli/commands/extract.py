@@ -122,12 +122,11 @@ def _check(images: str | None, out: str | None, spark: str | None) -> None:
 def _run(source: str | Workspace, out: str | None, options: ExtractOptions, spark: str | None) -> ExtractReport:
     from catalog.io.progress import bar
     from features.spark import is_table, read_table
-    from keyart.cli.quiet import import_tensorflow_quietly, spark_session
+    from keyart.cli.quiet import spark_session
     from keyart.pipeline.features import extract, extract_images, extract_table
 
     if options.is_random:
         print_notes(["random weights see layout and palette only; use ImageNet's for anything but a trial"])
-    import_tensorflow_quietly()
     # Pillow warns of odd but readable files; what cannot be read is reported anyway.
     warnings.filterwarnings("ignore", module="PIL")
     with nullcontext() if spark is None else spark_session(spark) as session:

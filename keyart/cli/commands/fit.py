@@ -22,7 +22,6 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
     from catalog.errors import ConfigError
     from cf.registry import MODELS, model_class
     from keyart.cli.output import table
-    from keyart.cli.quiet import import_tensorflow_quietly
     from keyart.recommend.models import fit_model
     from keyart.workspace.contents import open_ratings
     from keyart.workspace.layout import Workspace
@@ -38,8 +37,6 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
     workspace = Workspace.open(home)
     ratings = open_ratings(workspace)
     for name in names:
-        if MODELS[name].needs == "tensorflow":
-            import_tensorflow_quietly()
         report = fit_model(workspace, name, ratings, parameters.get(name))
         click.echo(
             f"{name}: fitted on {report.n_ratings:,} ratings of {report.n_films:,} films by {report.n_users:,} users "

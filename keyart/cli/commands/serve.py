@@ -45,10 +45,6 @@ def _serve(host: str, port: int, home: Path, *, read_only: bool) -> None:
             from keyart.web.app import make_app, serve
         except ModuleNotFoundError as error:
             raise ConfigError(f"{error.name} is not installed; run `pip install 'keyart[web]'`") from error
-        from keyart.cli.quiet import import_tensorflow_quietly
-
-        # The workspace first: if nothing can be served, TensorFlow need not be imported.
         app = make_app(home, token, read_only=read_only, owns_process=True)
-        import_tensorflow_quietly()
         address = url(host, listener)
         serve(app, listener, lambda: click.echo(f"{address}  (Ctrl-C ends it)", err=True))

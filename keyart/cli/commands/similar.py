@@ -119,7 +119,6 @@ def command(
     # A title of several words may be typed without quotes.
     film = " ".join(words)
     _check_options(film, image, alpha, as_json=as_json, as_csv=as_csv, explain=explain)
-    from keyart.cli.quiet import import_tensorflow_quietly
     from keyart.engine import Engine
     from keyart.render.contact_sheet import write_contact_sheet
     from keyart.render.drawing import check_sheet_path
@@ -128,8 +127,6 @@ def command(
     if sheet:
         check_sheet_path(sheet)
     engine = Engine.open(home)
-    if image:
-        import_tensorflow_quietly()
     result = engine.similar(Image(image) if image else film, options=SimilarOptions(k, alpha, wanted, fold))
     print_notes([*number_notes(engine, film), *result.notes])
     if as_json:
