@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from catalog.errors import DataError, NotBuiltError
 from catalog.films import Catalog
-from catalog.io.locks import exclusive
+from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, silent
 from index.source import FilmFeatures
 from keyart.atlas import layout
@@ -84,6 +84,7 @@ def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progres
     Features are read in blocks, so that memory hardly grows with the catalog. Whatever interrupts it, the atlas is
     the old one or the new one.
     """
+    check_free(workspace.atlas_dir)
     store, features = current_film_features(workspace)
     if features is None:
         raise NotBuiltError("no poster has features yet; run `keyart extract`")

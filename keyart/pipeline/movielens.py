@@ -11,7 +11,7 @@ from typing import Any
 from catalog.errors import ConfigError, DataError
 from catalog.film import Film
 from catalog.films import Catalog
-from catalog.io.locks import exclusive
+from catalog.io.locks import check_free, exclusive
 from catalog.movielens import FilmFiles, read_films
 from catalog.titles import title_key
 from cf.ratings import Ratings, read_movielens
@@ -82,6 +82,7 @@ def load(home: Home, folder: str | Path) -> LoadReport:
         The workspace cannot be written.
     """
     folder = Path(folder)
+    check_free(home.home if isinstance(home, Workspace) else Path(home))
     files = read_films(folder)
     ratings = read_movielens(folder)
     workspace = Workspace.create(home)

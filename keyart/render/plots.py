@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +26,8 @@ _SUFFIXES = (".png", ".svg", ".pdf")
 def check_plot_path(path: Path) -> None:
     """Raise ConfigError unless a plot can be written to a path; call it before any work."""
     check_output(path, _SUFFIXES)
-    try:
-        import matplotlib  # noqa: F401 - checks that it is installed
-    except ImportError as error:
-        raise ConfigError("plots need Matplotlib; install it with `pip install 'keyart[plots]'`") from error
+    if find_spec("matplotlib") is None:
+        raise ConfigError("plots need Matplotlib; install it with `pip install 'keyart[plots]'`")
 
 
 def draw_scorecards(cards: Sequence[Scorecard], k: int, path: Path) -> None:

@@ -11,6 +11,7 @@ import click
 from catalog.errors import ConfigError, DataError
 from keyart.cli.options import check_one_format, workspace_options
 from keyart.cli.output import print_csv, print_json, print_notes, table
+from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
     from keyart.cold_start.new_film import NewFilm
@@ -50,13 +51,15 @@ def command(
     average.
     """
     check_one_format(as_json=as_json, as_csv=as_csv)
+    from catalog.films import Catalog
+
+    with Catalog.open(Workspace.open(home).catalog_path) as catalog:
+        films = _films(catalog.genres(), source, title, genres, year)
+    if len(films) == 1:
+        films[0].image.pixels()
     from keyart.engine import Engine
 
     engine = Engine.open(home)
-    films = _films(engine.catalog.genres(), source, title, genres, year)
-    if len(films) == 1:
-        # An unreadable poster is reported before the network is loaded, which takes seconds.
-        films[0].image.pixels()
     broken: list[str] = []
 
     def remember(_film: NewFilm, error: DataError) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
+from catalog.io.locks import check_free
 from keyart.cli.options import set_option, workspace_options
+from keyart.workspace.layout import Workspace
 
 
 @click.command("fit", short_help="Fit recommenders on the ratings and keep them.")
@@ -24,7 +26,6 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
     from keyart.cli.output import table
     from keyart.recommend.models import fit_model
     from keyart.workspace.contents import open_ratings
-    from keyart.workspace.layout import Workspace
 
     if not names:
         rows = [(name, entry.summary) for name, entry in MODELS.items()]
@@ -35,6 +36,8 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
     if strange := set(parameters) - set(names):
         raise ConfigError(f"--set names {', '.join(sorted(strange))}, which is not among the models to fit")
     workspace = Workspace.open(home)
+    for name in names:
+        check_free(workspace.model_dir(name))
     ratings = open_ratings(workspace)
     for name in names:
         report = fit_model(workspace, name, ratings, parameters.get(name))

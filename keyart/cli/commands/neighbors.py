@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
+from catalog.io.files import check_output
 from keyart.cli.options import workspace_options
+from keyart.workspace.layout import Workspace
 
 
 @click.command("neighbors", short_help="Write the nearest films of every film, by looks, into a Parquet file.")
@@ -26,13 +28,14 @@ def command(k: int, out: Path, fold: bool, home: Path) -> None:
 
     Resumes if interrupted: run the same command again.
     """
+    check_output(out, (".parquet",))
+    workspace = Workspace.open(home)
     from catalog.io.progress import bar
     from index.neighbors import write_neighbors
     from index.search import DUPLICATE_SIMILARITY
     from keyart.workspace.index import open_index
-    from keyart.workspace.layout import Workspace
 
-    with open_index(Workspace.open(home)) as index, bar("neighbors", len(index), "films") as advance:
+    with open_index(workspace) as index, bar("neighbors", len(index), "films") as advance:
         bound = DUPLICATE_SIMILARITY if fold else None
         n_pairs = write_neighbors(index, k, out, duplicate_similarity=bound, advance=advance)
         n_films = len(index)

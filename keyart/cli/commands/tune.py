@@ -8,6 +8,7 @@ import click
 
 from keyart.cli.options import Share, json_option, workspace_options
 from keyart.cli.output import print_json, table
+from keyart.workspace.layout import Workspace
 
 
 @click.command("tune", short_help="Fit how much ratings count beside looks, by how many there are.")
@@ -52,14 +53,20 @@ def command(
 
     Three tenths of each user's ratings are held out; a blend is good if it puts first what the same users liked there.
     """
+    workspace = Workspace.open(home)
+    from cf.registry import model_class
+
+    model_class(model)
     from catalog.io.progress import bar
     from cf.hybrid.tuning import BUCKETS
     from keyart.pipeline.recommenders import reset_tuning, tune
 
     if reset:
-        click.echo("the blend is that of the defaults again" if reset_tuning(home) else "nothing was tuned")
+        click.echo("the blend is that of the defaults again" if reset_tuning(workspace) else "nothing was tuned")
         return
-    report = tune(home, model, calibration=calibration, min_alpha=min_alpha, n_films=n_films, seed=seed, progress=bar)
+    report = tune(
+        workspace, model, calibration=calibration, min_alpha=min_alpha, n_films=n_films, seed=seed, progress=bar
+    )
     tuning = report.tuning
     if as_json:
         print_json(report.to_dict())
