@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import ConfigError, DataError
+from catalog.extras import require
 from catalog.io.keras import import_keras, import_tensorflow
 from features.encoders.architecture import architecture_sha256
 from features.encoders.weights import imagenet_weights_path, random_kernels
@@ -60,6 +61,8 @@ def load_backbone(
     find_imagenet: Callable[[Path], Path] = imagenet_weights_path,
 ) -> Backbone:
     """Load the network that the options name; `find_imagenet` finds VGG16's ImageNet weights in the cache."""
+    if options.engine == "onnx":
+        require("onnx", "the engine onnx")
     check_files(options)
     import_keras()
     name, model = _load_vgg16(options, cache_dir, find_imagenet) if options.backbone == VGG16 else _load_file(options)

@@ -23,6 +23,7 @@ from keyart.atlas.sprites import Sheet, along_the_map, assign, draw, remove_othe
 from keyart.workspace.films import list_posters
 from keyart.workspace.index import current_film_features
 from keyart.workspace.layout import Workspace
+from keyart.workspace.steps import feature_steps
 
 # Placing a film moves no other; after many of them, similar films may lie apart.
 _MANY_PLACED = 0.2
@@ -33,13 +34,13 @@ _N_TYPICAL = 6
 class AtlasOptions:
     """How an atlas is built; None keeps the setting of the existing atlas.
 
-    With `anew` all positions are computed, even where placing new films would do.
+    With `rebuild` all positions are computed, even where placing new films would do.
     """
 
     method: Method | None = None
     n_clusters: int | None = None
     seed: int | None = None
-    anew: bool = False
+    rebuild: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,16 +79,24 @@ class _Films:
         return dict(zip(self.movie_ids.tolist(), self.poster_sha256s.astype(str).tolist(), strict=True))
 
 
+def _no_features(workspace: Workspace) -> NotBuiltError:
+    return NotBuiltError(f"no poster has features yet; run {feature_steps(workspace)}")
+
+
 def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progress = silent) -> AtlasReport:
     """Update the atlas: new posters are placed, removed ones dropped, all others stay.
 
     Features are read in blocks, so that memory hardly grows with the catalog. Whatever interrupts it, the atlas is
     the old one or the new one.
     """
+    layout.require_libraries(options.method or Method.TSNE)
     check_free(workspace.atlas_dir)
-    store, features = current_film_features(workspace)
+    try:
+        store, features = current_film_features(workspace)
+    except NotBuiltError as error:
+        raise _no_features(workspace) from error
     if features is None:
-        raise NotBuiltError("no poster has features yet; run `keyart extract`")
+        raise _no_features(workspace)
     identity = store.identity.as_dict()
     with exclusive(workspace.atlas_dir):
         existing = _existing(workspace, identity)
@@ -96,6 +105,7 @@ def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progres
         if before:
             basis, (films, how) = before.basis, _grown(before, features, progress)
         else:
+            layout.require_libraries(method)
             basis, films = _laid_out(features, method, seed, progress)
             how = "computed anew"
         centroids = _centroids(films, before, options, seed)
@@ -129,7 +139,7 @@ def _settings(existing: Atlas | None, options: AtlasOptions) -> tuple[Method, in
 
 def _can_grow(existing: Atlas, features: FilmFeatures, method: Method, seed: int, options: AtlasOptions) -> bool:
     as_before = (existing.method, existing.seed) == (method, seed)
-    return as_before and not options.anew and bool(_is_unchanged(existing, features).any())
+    return as_before and not options.rebuild and bool(_is_unchanged(existing, features).any())
 
 
 def _is_unchanged(existing: Atlas, features: FilmFeatures) -> npt.NDArray[np.bool_]:
@@ -242,5 +252,5 @@ def _notes(atlas: Atlas, n_posters: int) -> Iterator[str]:
     if share > _MANY_PLACED:
         yield (
             f"{share:.0%} of the films came after the map was laid out, and were placed among the others; "
-            "`keyart atlas --anew` lays out all"
+            "`keyart atlas --rebuild` lays out all"
         )

@@ -11,12 +11,15 @@ from typing import Any, TypeVar
 import click
 
 from catalog.errors import ConfigError
+from keyart.cli.hints import HINTS
 from keyart.workspace.settings import HOME, Secret
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEBUG = Event()
 """Set by --debug, before or after the command's name."""
+
+_HOME = "keyart.home"
 
 
 class Share(click.FloatRange):
@@ -47,20 +50,43 @@ def debug_option(command: Command) -> Command:
 
 def workspace_options(command: Command) -> Command:
     """Add ``--home`` (the parameter `home`, a Path) and ``--debug`` to a command."""
-    home_option = click.option(
+    return _home_option(_home_of_root)(debug_option(command))
+
+
+def root_home_option(command: Command) -> Command:
+    """Add ``--home`` in front of a command's name; the command's own ``--home`` takes precedence."""
+    return _home_option(HOME.value, expose_value=False, callback=_remember_home)(command)
+
+
+def _home_option(default: Callable[[], str | None], **settings: Any) -> Callable[[Command], Command]:
+    return click.option(
         "--home",
-        default=HOME.value,
-        callback=_folder,
+        default=default,
         metavar="DIR",
         help=f"The workspace folder.  [default: ${HOME.variable}, else {HOME.default}]",
+        **{"callback": _folder, **settings},
     )
-    return home_option(debug_option(command))
+
+
+def workspace_home(context: click.Context) -> str:
+    """Return the workspace folder of a command, as far as its words are known."""
+    home: Path | None = context.params.get("home") or context.meta.get(_HOME)
+    return str(home) if home else HOME.value() or ""
+
+
+def _home_of_root() -> str:
+    return workspace_home(click.get_current_context())
+
+
+def _remember_home(context: click.Context, parameter: click.Parameter, value: str) -> None:
+    context.meta[_HOME] = _folder(context, parameter, value)
 
 
 def _folder(_context: click.Context, _parameter: click.Parameter, value: str) -> Path:
     # Blank is an unset variable in a script, not the current folder.
     if not value.strip():
         raise ConfigError("--home is blank; name the workspace folder, or leave the option out")
+    HINTS.name_workspace(Path(value))
     return Path(value)
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import ConfigError
+from catalog.extras import require
 from catalog.io.files import atomic_path, check_output
 
 if TYPE_CHECKING:
@@ -26,8 +25,7 @@ _SUFFIXES = (".png", ".svg", ".pdf")
 def check_plot_path(path: Path) -> None:
     """Raise ConfigError unless a plot can be written to a path; call it before any work."""
     check_output(path, _SUFFIXES)
-    if find_spec("matplotlib") is None:
-        raise ConfigError("plots need Matplotlib; install it with `pip install 'keyart[plots]'`")
+    require("plots", "a plot")
 
 
 def draw_scorecards(cards: Sequence[Scorecard], k: int, path: Path) -> None:
@@ -103,6 +101,7 @@ def write_figure(figure: Figure, path: Path) -> None:
 
 
 def _figure(width_in: float, height_in: float) -> Figure:
+    require("plots", "a plot")
     # Not pyplot, which looks for a display and keeps every figure in memory.
     from matplotlib.figure import Figure
 

@@ -14,6 +14,7 @@ from index.cosine import CosineIndex
 from keyart.results import Explanation, Query
 from keyart.workspace.index import check_identity
 from keyart.workspace.layout import Workspace
+from keyart.workspace.steps import index_steps
 from posters.store import PosterStore
 
 
@@ -44,9 +45,7 @@ def _features(
     with PosterStore.open_to_read(workspace.posters_dir) as posters:
         poster = posters.poster(film.movie_id)
     if poster is None:
-        raise NotBuiltError(
-            f"{film.label} has no poster; run `keyart fetch` or `keyart import FOLDER`, then `keyart extract`"
-        )
+        raise NotBuiltError(f"{film.label} has no poster; run {index_steps(workspace, film.movie_id)}")
     own = rows.of_posters({film.movie_id: poster.sha256})
     if not len(own):
         raise NotBuiltError(
@@ -61,12 +60,12 @@ def _map_shape(store: FeatureStore) -> tuple[int, int, int]:
     if shape is None:
         raise DataError(
             f"these features are pooled ({store.identity.pooling}): every number describes the whole poster, no "
-            "region of it; run `keyart extract --features raw --replace`, then `keyart build`"
+            "region of it; run `keyart extract --features raw --rebuild`, then `keyart build`"
         )
     if len(shape) != 3:
         raise DataError(
             f"the output of {store.identity.backbone} has the shape {shape}; expected a map of (height, "
-            "width, channels): run `keyart extract --replace` with a network that gives one, as VGG16 does"
+            "width, channels): run `keyart extract --rebuild` with a network that gives one, as VGG16 does"
         )
     height, width, channels = shape
     return height, width, channels

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from catalog.errors import ConfigError, DataError
+from keyart.cli.groups import renamed
+from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import workspace_options
 from keyart.cli.output import print_notes
 from keyart.workspace.layout import Workspace
@@ -19,11 +21,11 @@ _MOST_ID = 2**31 - 1
 _N_LISTED = 20
 
 
-@click.command("add", short_help="Add new films to the catalog, with their posters.")
+@click.command("add", cls=renamed(genres="--genre"))
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--title", default="", metavar="TITLE", help="The film's title; its year may stand behind it.")
 @click.option("--year", type=int, metavar="YEAR", help="The year of release.")
-@click.option("--genres", default="", metavar="GENRES", help='Genres of the catalog: "Comedy|Drama".')
+@click.option("--genre", "genres", multiple=True, metavar="GENRE", help="A genre of the catalog; may be repeated.")
 @click.option(
     "--movie-id",
     type=click.IntRange(1, _MOST_ID),
@@ -33,11 +35,12 @@ _N_LISTED = 20
 @click.option("--tmdb-id", type=click.IntRange(1, _MOST_ID), metavar="N", help="TMDB's number of the film.")
 @click.option("--imdb-id", default="", metavar="ID", help="IMDb's id of the film: tt0113277.")
 @workspace_options
+@keeps(RESUMES)
 def command(
     source: Path,
     title: str,
     year: int | None,
-    genres: str,
+    genres: tuple[str, ...],
     movie_id: int | None,
     tmdb_id: int | None,
     imdb_id: str,
@@ -66,7 +69,7 @@ def command(
     if many:
         films = read_new_films(source, known_genres, titled=True)
     else:
-        films = [describe(source, title, year, genres, known_genres=known_genres, imdb_id=imdb_id, **numbers)]
+        films = [describe(source, title, year, "|".join(genres), known_genres=known_genres, imdb_id=imdb_id, **numbers)]
     from catalog.io.progress import bar
     from keyart.pipeline.additions import add
 

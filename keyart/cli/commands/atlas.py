@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from keyart.cli.groups import renamed
+from keyart.cli.hints import HINTS
 from keyart.cli.options import workspace_options
 from keyart.cli.output import print_notes
 from keyart.workspace.layout import Workspace
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from keyart.atlas.build import AtlasReport
 
 
-@click.command("atlas", short_help="Lay all posters out on one map, for the page of `keyart serve`.")
+@click.command("atlas", cls=renamed(anew="--rebuild"))
 @click.option(
     "--method",
     type=click.Choice(["tsne", "umap"]),
@@ -32,9 +34,9 @@ if TYPE_CHECKING:
 @click.option(
     "--seed", type=click.IntRange(0, 2**32 - 1), help="Another seed, another map.  [default: as before, else 0]"
 )
-@click.option("--anew", is_flag=True, help="Compute all anew, also where placing new films would do.")
+@click.option("--rebuild", is_flag=True, help="Compute all anew, also where placing new films would do.")
 @workspace_options
-def command(method: str | None, n_clusters: int | None, seed: int | None, anew: bool, home: Path) -> None:
+def command(method: str | None, n_clusters: int | None, seed: int | None, rebuild: bool, home: Path) -> None:
     """Lay all posters out on one map, those that look alike near each other, in clusters named by genres and tags.
 
     Run it again after posters came or went: films that stay keep their places.
@@ -45,7 +47,7 @@ def command(method: str | None, n_clusters: int | None, seed: int | None, anew: 
     from keyart.atlas.layout import Method
 
     started = time.monotonic()
-    wanted = AtlasOptions(Method(method) if method else None, n_clusters, seed, anew)
+    wanted = AtlasOptions(Method(method) if method else None, n_clusters, seed, rebuild)
     report = make_atlas(workspace, wanted, progress=bar)
     print_notes(report.notes)
     _print(report, time.monotonic() - started)
@@ -59,4 +61,4 @@ def _print(report: AtlasReport, lasted_s: float) -> None:
     click.echo(table(("", "cluster", "films"), cells, left=[1]))
     sheets = f"{report.n_drawn} of {len(report.atlas.sheets)} sheets of small posters drawn"
     click.echo(f"{len(report.atlas):,} films on the map ({report.how}), {sheets}, in {lasted_s:.1f} s")
-    click.echo("next: `keyart serve`, then the page /atlas", err=True)
+    click.echo(HINTS.complete("next: `keyart serve`, then the page /atlas"), err=True)

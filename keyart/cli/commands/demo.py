@@ -21,7 +21,7 @@ _DOWNLOAD_S = 10.0
 _K = 5
 
 
-@click.command("demo", short_help="Run every step on films that the program draws itself.")
+@click.command("demo")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -44,6 +44,7 @@ def command(out: Path, seed: int) -> None:
     The posters have eight styles of design. The ratings come from simulated users whose tastes do not depend on the
     styles, so similar posters and similar ratings differ.
     """
+    from catalog.extras import is_installed
     from keyart.demo.catalog import LOOKUPS
     from keyart.engine import Engine
 
@@ -54,10 +55,12 @@ def command(out: Path, seed: int) -> None:
         click.echo(f"\n{number}. {lookup.title}: {lookup.reason}")
         _look_up(engine, lookup.title, out)
     home = shlex.quote(str(out / "workspace"))
+    # Only what is installed.
+    wanted = [name for name, extra in (("atlas", "atlas"), ("serve", "web")) if is_installed(extra)]
     click.echo(
-        f"\nNow try:\n  keyart atlas --home {home}"
-        f"\n  keyart serve --home {home}"
-        f'\n  keyart similar "Midnight Ledger (1947)" --home {home} --sheet look-alikes.png'
+        "\nNow try:"
+        + "".join(f"\n  keyart {name} --home {home}" for name in wanted)
+        + f'\n  keyart similar "Midnight Ledger (1947)" --home {home} --sheet look-alikes.png'
         f"\n  keyart info --home {home}"
         "\nand with films of your own: keyart load ml-latest-small/"
     )
@@ -102,9 +105,9 @@ def _choose_options() -> ExtractOptions:
             "Features: VGG16 with RANDOM weights, the mean removed, as ImageNet's are not on this machine and could "
             "not be downloaded; they capture layout and palette only."
         )
-        return ExtractOptions(weights=RANDOM, replace=True)
+        return ExtractOptions(weights=RANDOM, rebuild=True)
     click.echo("Features: VGG16 with ImageNet weights.")
-    return ExtractOptions(replace=True)
+    return ExtractOptions(rebuild=True)
 
 
 def _look_up(engine: Engine, title: str, out: Path) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from catalog.io.locks import check_free
+from keyart.cli.groups import renamed
+from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import workspace_options
 from keyart.cli.output import print_notes
 from keyart.workspace.layout import Workspace
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 _N_LISTED = 20
 
 
-@click.command("extract")
+@click.command("extract", cls=renamed(replace="--rebuild"))
 @click.option(
     "--images",
     metavar="DIR",
@@ -72,8 +74,9 @@ _N_LISTED = 20
     metavar="[MASTER]",
     help="Compute on Spark; by default on all cores of this machine.",
 )
-@click.option("--replace", is_flag=True, help="Remove features of another network or choice first.")
+@click.option("--rebuild", is_flag=True, help="Remove features of another network or choice first.")
 @workspace_options
+@keeps(RESUMES)
 def command(
     images: str | None,
     out: str | None,
@@ -85,7 +88,7 @@ def command(
     resize: Literal["antialias", "nearest"],
     engine: Literal["keras", "onnx"],
     spark: str | None,
-    replace: bool,
+    rebuild: bool,
     home: Path,
 ) -> int:
     """Turn each poster into 25,088 numbers with VGG16.
@@ -100,7 +103,7 @@ def command(
     if whiten and features == "raw":
         raise click.UsageError("--whiten is for --features gem or rmac")
     source = images or Workspace.open(home)
-    options = ExtractOptions(backbone, weights, seed, engine, resize, features, whiten, replace=replace)
+    options = ExtractOptions(backbone, weights, seed, engine, resize, features, whiten, rebuild=rebuild)
     # Spark takes seconds to start.
     check_files(options)
     if isinstance(source, Workspace):

@@ -8,12 +8,14 @@ from typing import Any
 import click
 
 from catalog.io.locks import check_free
+from keyart.cli.completion import complete_model
+from keyart.cli.interruption import keeps
 from keyart.cli.options import set_option, workspace_options
 from keyart.workspace.layout import Workspace
 
 
-@click.command("fit", short_help="Fit recommenders on the ratings and keep them.")
-@click.argument("names", nargs=-1, metavar="[MODEL]...")
+@click.command("fit")
+@click.argument("names", nargs=-1, metavar="[MODEL]...", shell_complete=complete_model)
 @set_option
 @workspace_options
 def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home: Path) -> None:
@@ -22,7 +24,7 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
     Without MODEL, list the available models.
     """
     from catalog.errors import ConfigError
-    from cf.registry import MODELS, model_class
+    from cf.registry import MODELS, make
     from keyart.cli.output import table
     from keyart.recommend.models import fit_model
     from keyart.workspace.contents import open_ratings
@@ -32,15 +34,16 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
         click.echo(table(("model", "what it is"), rows, left=(0, 1)))
         return
     for name in names:
-        model_class(name)
+        make(name, **parameters.get(name, {}))
     if strange := set(parameters) - set(names):
         raise ConfigError(f"--set names {', '.join(sorted(strange))}, which is not among the models to fit")
     workspace = Workspace.open(home)
     for name in names:
         check_free(workspace.model_dir(name))
     ratings = open_ratings(workspace)
-    for name in names:
-        report = fit_model(workspace, name, ratings, parameters.get(name))
+    for n_fitted, name in enumerate(names):
+        with keeps(f"fitted and kept: {', '.join(names[:n_fitted]) or 'none'}"):
+            report = fit_model(workspace, name, ratings, parameters.get(name))
         click.echo(
             f"{name}: fitted on {report.n_ratings:,} ratings of {report.n_films:,} films by {report.n_users:,} users "
             f"in {report.fit_s:.1f} s"

@@ -10,6 +10,7 @@ import click
 
 from catalog.errors import ConfigError
 from catalog.io.files import check_input
+from keyart.cli.completion import complete_model
 from keyart.cli.options import Share, check_one_format, csv_option, json_option, workspace_options
 from keyart.cli.output import print_csv, print_json, print_notes, table
 from keyart.workspace.layout import Workspace
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from keyart.recommend.recommendations import Recommendation
 
 
-@click.command("recommend", short_help="Recommend films to a user.")
+@click.command("recommend")
 @click.argument("user", required=False, type=click.IntRange(min=1), metavar="[USER]")
 @click.option(
     "--ratings",
@@ -27,7 +28,15 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Ratings of a new user, in place of USER: CSV with the columns movieId and rating.",
 )
-@click.option("--model", "name", default="ease", show_default=True, metavar="MODEL", help="Which model; `keyart fit`.")
+@click.option(
+    "--model",
+    "name",
+    default="ease",
+    show_default=True,
+    metavar="MODEL",
+    shell_complete=complete_model,
+    help="Which model; `keyart fit` lists them.",
+)
 @click.option("-k", default=30, show_default=True, type=click.IntRange(min=1), help="How many films.")
 @click.option(
     "--fresh",

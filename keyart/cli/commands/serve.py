@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from catalog.errors import ConfigError
+from catalog.extras import require
 from keyart.cli.options import refused_option, workspace_options
 from keyart.web.address import listen, read_token, url
 from keyart.workspace.layout import Workspace
 from keyart.workspace.settings import SERVER_TOKEN
 
 
-@click.command("serve", short_help="Serve the web page and its HTTP API.")
+@click.command("serve")
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Where to listen; another one needs a token (KEYART_TOKEN)."
 )
@@ -37,14 +37,13 @@ def command(host: str, port: int, read_only: bool, home: Path) -> None:
 
 
 def _serve(host: str, port: int, home: Path, *, read_only: bool) -> None:
+    require("web", "`keyart serve`")
     token = read_token(host)
     Workspace.open(home)
     with listen(host, port) as listener:
         click.echo(f"opening {home} …", err=True)
-        try:
-            from keyart.web.app import make_app, serve
-        except ModuleNotFoundError as error:
-            raise ConfigError(f"{error.name} is not installed; run `pip install 'keyart[web]'`") from error
+        from keyart.web.app import make_app, serve
+
         app = make_app(home, token, read_only=read_only, owns_process=True)
         address = url(host, listener)
         serve(app, listener, lambda: click.echo(f"{address}  (Ctrl-C ends it)", err=True))

@@ -52,15 +52,15 @@ extract --images poster.jpg --out features
 build --home nowhere
 add nowhere.jpg --title X
 add text.jpg --title X --home nowhere
-add poster.jpg --title X --genres Nonsense
+add poster.jpg --title X --genre Nonsense
 add bad.csv
-coldstart nowhere.jpg
-coldstart text.jpg
-coldstart empty
-coldstart bad.csv
-coldstart poster.jpg --home nowhere
-coldstart poster.jpg --genres Nonsense
-coldstart poster.jpg --year 1
+cold-start nowhere.jpg
+cold-start text.jpg
+cold-start empty
+cold-start bad.csv
+cold-start poster.jpg --home nowhere
+cold-start poster.jpg --genre Nonsense
+cold-start poster.jpg --year 1
 tune --home nowhere
 tune --model nonsense
 fit nonsense
@@ -71,15 +71,17 @@ fit als --set ease.penalty=1
 recommend 1 --home nowhere
 recommend 1 --model nonsense
 recommend --ratings nowhere.csv
-evaluate nonsense
-evaluate --home nowhere
-evaluate two-tower --home nowhere
-evaluate als --set als.nonsense=1
-evaluate two-tower --set two-tower.nonsense=1
-evaluate --ratings nowhere.csv
-evaluate --train nowhere.csv --test nowhere.csv
-evaluate --plot plot.bmp
-evaluate --plot nowhere/plot.png
+evaluate models nonsense
+evaluate models --home nowhere
+evaluate models two-tower --home nowhere
+evaluate models als --set als.nonsense=1
+evaluate models two-tower --set two-tower.nonsense=1
+evaluate models --ratings nowhere.csv
+evaluate models --train nowhere.csv --test nowhere.csv
+evaluate cold-start nonsense
+evaluate cold-start --home nowhere
+evaluate models --plot plot.bmp
+evaluate models --plot nowhere/plot.png
 explore best --home nowhere
 explore biases --model nonsense
 explore map --sheet map.bmp
