@@ -25,13 +25,13 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
     """
     from catalog.errors import ConfigError
     from cf.registry import MODELS, make
-    from keyart.cli.output import table
+    from keyart.cli.output import definitions
     from keyart.recommend.models import fit_model
     from keyart.workspace.contents import open_ratings
 
     if not names:
         rows = [(name, entry.summary) for name, entry in MODELS.items()]
-        click.echo(table(("model", "what it is"), rows, left=(0, 1)))
+        click.echo(definitions(("model", "what it is"), rows))
         return
     for name in names:
         make(name, **parameters.get(name, {}))
