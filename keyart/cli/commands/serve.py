@@ -37,7 +37,7 @@ def command(host: str, port: int, read_only: bool, home: Path) -> None:
 
 
 def _serve(host: str, port: int, home: Path, *, read_only: bool) -> None:
-    require("web", "`keyart serve`")
+    require("web", "the web page")
     token = read_token(host)
     Workspace.open(home)
     with listen(host, port) as listener:
