@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,7 +70,7 @@ def command(
     model_class(name)
     if ratings_path is not None:
         check_input(ratings_path)
-    from keyart.recommend.recommendations import recommend, recommend_new
+    from keyart.recommend.recommendations import RecommendedFilm, recommend, recommend_new
 
     if ratings_path is not None:
         recommendation = recommend_new(workspace, name, ratings_path, k, fresh)
@@ -80,7 +80,7 @@ def command(
     if as_json:
         print_json(recommendation.to_dict())
     elif as_csv:
-        columns = ("rank", "movie_id", "title", "year", "score", "mean_rating", "n_ratings", "new")
+        columns = [one.name for one in fields(RecommendedFilm)]
         print_csv(columns, [asdict(film) for film in recommendation.films])
     else:
         _print_table(recommendation)
