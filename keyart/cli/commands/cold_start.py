@@ -58,6 +58,7 @@ def command(
         films = _films(catalog.genres(), source, title, "|".join(genres), year)
     if len(films) == 1:
         films[0].image.pixels()
+    from catalog.io.progress import bar
     from keyart.engine import Engine
 
     engine = Engine.open(home)
@@ -66,7 +67,7 @@ def command(
     def remember(_film: NewFilm, error: DataError) -> None:
         broken.append(str(error))
 
-    answers = engine.cold_start(films, k, n_users, on_broken=remember if len(films) > 1 else None)
+    answers = engine.cold_start(films, k, n_users, on_broken=remember if len(films) > 1 else None, progress=bar)
     if not answers:
         raise DataError(f"none of the {len(films)} posters of {source} can be read; the first: {broken[0]}")
     print_notes(dict.fromkeys(note for answer in answers for note in answer.notes))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,7 +87,7 @@ def command(
 
     kinds = [kind for kind in CANDIDATES if candidates in (kind, "both")]
     options = ColdStartOptions(chosen, candidates=kinds, **others)
-    evaluation = evaluate_cold_start(workspace, options, progress=bar, on_fit=_show_progress)
+    evaluation = evaluate_cold_start(workspace, options, progress=bar)
     if as_json:
         print_json(nulled(evaluation.to_dict()))
     elif as_csv:
@@ -98,11 +97,6 @@ def command(
     if plot and evaluation.curve:
         draw_crossover(evaluation.curve, plot)
         click.echo(f"plot: {plot}", err=True)
-
-
-def _show_progress(model: str, seed: int) -> None:
-    if sys.stderr.isatty():
-        click.echo(f"draw {seed}: {model}", err=True)
 
 
 def _print_tables(evaluation: ColdStartEvaluation) -> None:
