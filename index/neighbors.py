@@ -20,7 +20,7 @@ import xxhash
 from catalog.errors import DataError, StoreError
 from catalog.io.files import atomic_path, check_output, read_record, write_bytes, write_error, write_record, xxh3_file
 from catalog.io.locks import exclusive
-from catalog.io.progress import Advance
+from catalog.io.progress import Advance, ignore
 from catalog.scored_ids import ScoredIds
 from index.cosine import CosineIndex
 
@@ -42,7 +42,7 @@ def write_neighbors(
     *,
     duplicate_similarity: float | None = None,
     ids: Mapping[int, OtherIds] | None = None,
-    advance: Advance = lambda _: None,
+    advance: Advance = ignore,
 ) -> int:
     """Write the k nearest films of every film into a Parquet file.
 
