@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,7 +124,7 @@ def command(
     # A title of several words may be typed without quotes.
     film = " ".join(words)
     _check_options(film, image, alpha, as_json=as_json, as_csv=as_csv, explain=explain)
-    from keyart.render.contact_sheet import write_contact_sheet
+    from keyart.render.contact_sheet import MAX_HITS, write_contact_sheet
     from keyart.render.drawing import check_sheet_path
     from keyart.similarity.query import Image, SimilarOptions
 
@@ -135,7 +136,8 @@ def command(
 
     engine = Engine.open(home)
     result = engine.similar(query, options=SimilarOptions(k, alpha, wanted, merge_duplicates))
-    print_notes([*number_notes(engine, film), *result.notes])
+    result = replace(result, notes=(*number_notes(engine, film), *result.notes))
+    print_notes(result.notes)
     if as_json:
         print_json(_with_reasons(result) if explain else result.to_dict())
     elif as_csv:
@@ -146,7 +148,8 @@ def command(
             _print_reasons(result)
     if sheet:
         write_contact_sheet(result, sheet)
-        click.echo(f"contact sheet: {sheet}", err=True)
+        shown = f" (the first {MAX_HITS} of {len(result)} films)" if len(result) > MAX_HITS else ""
+        click.echo(f"contact sheet: {sheet}{shown}", err=True)
 
 
 def _check_options(film: str, image: Path | None, alpha: Alpha, *, as_json: bool, as_csv: bool, explain: bool) -> None:

@@ -71,7 +71,12 @@ def command(
     from keyart.pipeline.recommenders import reset_tuning, tune
 
     if reset:
-        click.echo("the blend is that of the defaults again" if reset_tuning(workspace) else "nothing was tuned")
+        was_tuned = reset_tuning(workspace)
+        note = "the blend is that of the defaults again" if was_tuned else "nothing was tuned"
+        if as_json:
+            print_json({"was_tuned": was_tuned, "notes": [note]})
+        else:
+            click.echo(note)
         return
     report = tune(
         workspace, model, calibration=calibration, min_alpha=min_alpha, n_films=n_films, seed=seed, progress=bar
@@ -82,8 +87,8 @@ def command(
         return
     blending = tuning.blending
     click.echo(f"1 − alpha = {blending.cf_share:g} · n / (n + {blending.half_support:g}), ratings by {model}")
-    bound = f"alpha is at least {1 - blending.cf_share:g}; `keyart tune --reset` returns to the defaults"
-    click.echo(HINTS.complete(bound))
+    for note in report.notes:
+        click.echo(HINTS.complete(note))
     rows = [
         (
             f"{one.least}–{one.most}" if one.most < BUCKETS[-1][1] else f"{one.least}+",

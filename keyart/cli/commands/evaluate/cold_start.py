@@ -89,7 +89,7 @@ def command(
     options = ColdStartOptions(chosen, candidates=kinds, **others)
     evaluation = evaluate_cold_start(workspace, options, progress=bar)
     if as_json:
-        print_json(nulled(evaluation.to_dict()))
+        print_json(nulled(evaluation.to_dict()) | {"notes": list(_notes(evaluation.report))})
     elif as_csv:
         _print_csv(evaluation)
     else:
