@@ -28,7 +28,7 @@ _K = 5
     default=Path("keyart-demo"),
     show_default=True,
     metavar="DIR",
-    help="Where films, posters, workspace and sheets are written.",
+    help="A new or empty folder for films, posters, workspace and sheets, or that of an earlier demo.",
 )
 @click.option(
     "--seed",
@@ -45,8 +45,10 @@ def command(out: Path, seed: int) -> None:
     styles, so similar posters and similar ratings differ.
     """
     from keyart.demo.catalog import LOOKUPS
+    from keyart.demo.folder import claim_folder
     from keyart.engine import Engine
 
+    claim_folder(out)
     workspace = _prepare(out, seed)
     _extract_and_build(workspace)
     engine = Engine.open(workspace.home)
