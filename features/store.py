@@ -12,6 +12,7 @@ If an image is in several shards, its latest row is valid.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -21,13 +22,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from catalog.errors import DataError, NotBuiltError
+from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.io.files import read_record, read_stable, write_bytes, write_record
+from catalog.io.locks import LOCK_NAME
 from catalog.io.remote import AnyPath
 from features.identity import Identity
 from features.options import ExtractOptions
 from features.shards import (
     ID_COLUMNS,
+    KIND,
     SHARD_ROWS,
     PictureId,
     damaged,
@@ -291,12 +294,10 @@ class FeatureStore:
 
     def clear(self) -> None:
         """Remove all features, the identity first, so that an interrupted removal leaves no store."""
-        for path in (
-            self.folder / "features.json",
-            *self._shard_files(),
-            self.folder / _WHITENING,
-            self.folder / "skipped.json",
-        ):
+        # The records of shards last: by these `check_folder` knows what an interrupted removal left.
+        shard_files = sorted(self._shard_files(), key=lambda path: path.suffix == ".json")
+        names = ("features.json", _WHITENING, "skipped.json")
+        for path in (*(self.folder / name for name in names), *shard_files):
             path.unlink(missing_ok=True)
 
     def _shard_files(self, but: Collection[int] = ()) -> list[AnyPath]:
@@ -342,6 +343,44 @@ class FeatureStore:
 
     def _features(self, shard: int) -> npt.NDArray[np.float16]:
         return map_features(self.folder, shard, self.identity.n_features)
+
+
+def check_folder(folder: AnyPath) -> None:
+    """Raise ConfigError if a folder holds other files but no features; call it before anything is written there.
+
+    `FeatureStore.create` replaces and removes files by their names, which may be those of a user's own.
+    """
+    if _kind(folder / "features.json") == _STORE:
+        return
+    paths: list[AnyPath] = [*folder.glob("*")]
+    if any(number_of(path.name) is not None and _kind(path) == KIND for path in paths):
+        return
+    foreign = sorted(path.name for path in paths if not _is_remains(path))
+    if foreign:
+        raise ConfigError(
+            f"{folder} is not empty and holds no features (but {foreign[0]}, for one); nothing was written: name a new "
+            "or empty folder"
+        )
+
+
+def _kind(path: AnyPath) -> object:
+    """Return the kind of a JSON record; None for any other file."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8")) if path.suffix == ".json" else None
+    except (OSError, ValueError):
+        return None
+    return content.get("kind") if isinstance(content, dict) else None
+
+
+def _is_remains(path: AnyPath) -> bool:
+    """Return whether an extraction that was interrupted at its very beginning may have left a file."""
+    if path.name == _WHITENING:
+        try:
+            Whitening.open(path)
+        except DataError:
+            return False
+        return True
+    return path.name.startswith(LOCK_NAME) or path.name.endswith(".partial") or _kind(path) == _SKIPPED
 
 
 def _in_parallel(look: Callable[[int], Result], shards: Sequence[int]) -> list[Result]:

@@ -26,7 +26,7 @@ _N_LISTED = 20
     metavar="DIR",
     help="Any folder of images, in place of the workspace's posters; with --out. With --spark also a Parquet table.",
 )
-@click.option("--out", metavar="DIR", help="Where the features of --images are written: a folder, or a URI of one.")
+@click.option("--out", metavar="DIR", help="A folder of its own for the features of --images, or a URI of one.")
 @click.option(
     "--backbone",
     default="vgg16",
@@ -92,14 +92,18 @@ def command(
     Resumes if interrupted: posters whose features are there already are not computed again. Features whose poster is
     gone are dropped. Posters that cannot be read are listed and skipped; if more than half cannot, the exit code is 1.
     """
+    from catalog.io.remote import as_path
     from features.options import ExtractOptions
+    from features.store import check_folder
     from keyart.workspace.layout import Workspace
 
     _check(images, out, spark)
     if whiten and features == "raw":
         raise click.UsageError("--whiten is for --features gem or rmac")
-    # A missing workspace is reported before TensorFlow is imported, which takes seconds.
+    # Reported before TensorFlow is imported, which takes seconds.
     source = images or Workspace.open(home)
+    if out and spark is None:
+        check_folder(as_path(out))
     options = ExtractOptions(backbone, weights, seed, engine, resize, features, whiten, replace=replace)
     report = _run(source, out, options, spark)
     _print(report, out)
