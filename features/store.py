@@ -12,7 +12,6 @@ If an image is in several shards, its latest row is valid.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -23,7 +22,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
-from catalog.io.files import read_record, read_stable, write_bytes, write_record
+from catalog.io.files import read_record, read_stable, record_kind, write_bytes, write_record
 from catalog.io.locks import LOCK_NAME
 from catalog.io.remote import AnyPath
 from features.identity import Identity
@@ -350,10 +349,11 @@ def check_folder(folder: AnyPath) -> None:
 
     `FeatureStore.create` replaces and removes files by their names, which may be those of a user's own.
     """
-    if _kind(folder / "features.json") == _STORE:
+    if record_kind(folder / "features.json") == _STORE:
         return
     paths: list[AnyPath] = [*folder.glob("*")]
-    if any(number_of(path.name) is not None and _kind(path) == KIND for path in paths):
+    shard_records = (path for path in paths if path.suffix == ".json" and number_of(path.name) is not None)
+    if any(record_kind(path) == KIND for path in shard_records):
         return
     foreign = sorted(path.name for path in paths if not _is_remains(path))
     if foreign:
@@ -361,15 +361,6 @@ def check_folder(folder: AnyPath) -> None:
             f"{folder} is not empty and holds no features (but {foreign[0]}, for one); nothing was written: name a new "
             "or empty folder"
         )
-
-
-def _kind(path: AnyPath) -> object:
-    """Return the kind of a JSON record; None for any other file."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8")) if path.suffix == ".json" else None
-    except (OSError, ValueError):
-        return None
-    return content.get("kind") if isinstance(content, dict) else None
 
 
 def _is_remains(path: AnyPath) -> bool:
@@ -380,7 +371,9 @@ def _is_remains(path: AnyPath) -> bool:
         except DataError:
             return False
         return True
-    return path.name.startswith(LOCK_NAME) or path.name.endswith(".partial") or _kind(path) == _SKIPPED
+    if path.name == "skipped.json":
+        return record_kind(path) == _SKIPPED
+    return path.name.startswith(LOCK_NAME) or path.name.endswith(".partial")
 
 
 def _in_parallel(look: Callable[[int], Result], shards: Sequence[int]) -> list[Result]:
