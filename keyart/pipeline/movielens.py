@@ -15,7 +15,7 @@ from catalog.io.locks import exclusive
 from catalog.movielens import FilmFiles, read_films
 from catalog.titles import title_key
 from cf.ratings import Ratings, read_movielens
-from keyart.workspace.layout import Home, Workspace
+from keyart.workspace.layout import Home, Workspace, is_ratings_name
 
 
 @dataclass(frozen=True)
@@ -106,13 +106,14 @@ def _write_catalog(workspace: Workspace, folder: Path, files: FilmFiles, ratings
     name = f"ratings-{secrets.token_hex(4)}.parquet"
     ratings.save(workspace.ratings_path(name))
     try:
-        facts = {"numbering": files.numbering, "ratings": name, "source": folder.absolute().name}
+        folder = folder.absolute()
+        facts = {"numbering": files.numbering, "ratings": name, "source": folder.name, "folder": str(folder)}
         Catalog.create(workspace.catalog_path, _with_ratings(files.films, ratings), facts, added, files.tags)
     except BaseException:
         workspace.ratings_path(name).unlink(missing_ok=True)
         raise
     for path in workspace.home.glob("ratings-*.parquet"):
-        if path.name != name:
+        if path.name != name and is_ratings_name(path.name):
             path.unlink(missing_ok=True)
     return notes
 

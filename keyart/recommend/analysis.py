@@ -12,12 +12,14 @@ import pandas as pd
 
 from catalog.errors import ConfigError
 from catalog.films import Catalog
-from catalog.io.files import atomic_path, check_output
+from catalog.io.files import atomic_path
 from cf import analysis
 from cf.base import Recommender, rows_of
 from cf.ratings import Ratings
 from keyart.recommend.models import open_model
+from keyart.workspace.films import loaded_files
 from keyart.workspace.layout import Workspace
+from keyart.workspace.outputs import check_output
 
 Topic = Literal["best", "most-rated", "genres", "biases", "clusters", "map"]
 OF_RATINGS: tuple[Topic, ...] = ("best", "most-rated", "genres")
@@ -49,7 +51,7 @@ def explore_ratings(workspace: Workspace, ratings: Ratings, topic: Topic, choice
 
 def write_ratings(workspace: Workspace, ratings: Ratings, path: Path) -> None:
     """Write ratings joined with titles and genres as Parquet or CSV, by the name's ending."""
-    check_output(path, (".parquet", ".csv"))
+    check_output(path, (".parquet", ".csv"), loaded_files(workspace))
     titles, genres = _facts(workspace)
     films = pd.Series(ratings.movie_ids)
     columns = {

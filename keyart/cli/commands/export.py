@@ -29,9 +29,12 @@ def command(name: str, form: Literal["savedmodel", "tflite"], out: Path, home: P
     and gives stars. Both are loaded back and compared with the model before they take their place.
     """
     from keyart.cli.quiet import import_tensorflow_quietly
-    from keyart.recommend.models import export
+    from keyart.recommend.models import check_export, export, record_path
     from keyart.workspace.layout import Workspace
 
-    import_tensorflow_quietly()
-    print_notes(export(Workspace.open(home), name, form, out))
+    check_export(name, form, out)
+    workspace = Workspace.open(home)
+    if record_path(workspace, name).is_file():
+        import_tensorflow_quietly()
+    print_notes(export(workspace, name, form, out))
     click.echo(f"{name} written to {out} ({form})")

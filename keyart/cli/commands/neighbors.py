@@ -31,7 +31,9 @@ def command(k: int, out: Path, fold: bool, home: Path) -> None:
     from index.search import DUPLICATE_SIMILARITY
     from keyart.workspace.index import open_index
     from keyart.workspace.layout import Workspace
+    from keyart.workspace.outputs import check_replaceable
 
+    check_replaceable(out)
     with open_index(Workspace.open(home)) as index, bar("neighbors", len(index), "films") as advance:
         bound = DUPLICATE_SIMILARITY if fold else None
         n_pairs = write_neighbors(index, k, out, duplicate_similarity=bound, advance=advance)

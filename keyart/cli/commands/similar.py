@@ -126,7 +126,7 @@ def command(
     from keyart.similarity.query import Image, SimilarOptions
 
     if sheet:
-        check_sheet_path(sheet)
+        check_sheet_path(sheet, [image])
     engine = Engine.open(home)
     if image:
         import_tensorflow_quietly()
