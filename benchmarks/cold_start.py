@@ -66,7 +66,7 @@ def print_draws(report: ColdStartReport) -> None:
 
 
 def print_curve(curve: FewShotCurve) -> None:
-    from keyart.cli.cold import crossover_line
+    from keyart.cli.commands.evaluate.cold_start import crossover_line
     from keyart.cli.estimates import estimate
 
     print_header("Few ratings", "ratings", "content alone", "ratings alone", "both")

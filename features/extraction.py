@@ -154,7 +154,7 @@ def open_store(folder: AnyPath, encoder: Encoder, options: ExtractOptions) -> Fe
         encoder.identity,
         options.origin,
         map_shape=encoder.backbone.output_shape,
-        replace=options.replace,
+        rebuild=options.rebuild,
         whitening=encoder.whitening,
     )
 
@@ -173,7 +173,7 @@ def kept_whitening(folder: AnyPath, encoder: Encoder, options: ExtractOptions) -
         return store.whitening()
     except DataError:
         # A damaged whitening is learned anew where all features are computed anew.
-        if options.replace:
+        if options.rebuild:
             return None
         raise
 

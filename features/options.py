@@ -41,7 +41,7 @@ class ExtractOptions:
         does not whiten. By default descriptors are whitened if those in the output folder are.
     batch_size : int, optional
         The number of images that the network computes at once; by default 16, or 128 on a GPU.
-    replace : bool, default False
+    rebuild : bool, default False
         Remove features of other options from the output folder instead of refusing to mix them.
 
     Raises
@@ -65,7 +65,7 @@ class ExtractOptions:
     pooling: Literal["raw", "gem", "rmac"] = "raw"
     whiten: bool | None = None
     batch_size: int | None = None
-    replace: bool = False
+    rebuild: bool = False
 
     def __post_init__(self) -> None:
         _require("engine", self.engine, get_args(Engine))

@@ -112,10 +112,10 @@ class FeatureStore:
         origin: Mapping[str, Any],
         *,
         map_shape: tuple[int, ...] | None = None,
-        replace: bool = False,
+        rebuild: bool = False,
         whitening: Whitening | None = None,
     ) -> FeatureStore:
-        """Create a store, or open one for writing; `replace` removes features of another identity.
+        """Create a store, or open one for writing; `rebuild` removes features of another identity.
 
         `origin` records how the network was chosen, `map_shape` the shape of its output for one image.
         """
@@ -123,21 +123,21 @@ class FeatureStore:
         try:
             there = cls.open(folder)
         except NotBuiltError as error:
-            if store._shards() and not replace:
+            if store._shards() and not rebuild:
                 raise DataError(
                     f"{folder} holds shards of features, but features.json, which tells what they are of, is missing; "
-                    "put it back, or begin anew with --replace"
+                    "put it back, or begin anew with --rebuild"
                 ) from error
             there = None
         except DataError:
-            if not replace:
+            if not rebuild:
                 raise
             there = None
         if there is not None and there.identity != identity:
-            if not replace:
+            if not rebuild:
                 raise DataError(
                     f"{folder} holds features of {there.identity}, these would be of {identity}; features of two "
-                    "networks never mix: extract with the same options, or begin anew with --replace"
+                    "networks never mix: extract with the same options, or begin anew with --rebuild"
                 )
             there = None
         if there is None:
@@ -160,14 +160,14 @@ class FeatureStore:
         except FileNotFoundError as error:
             raise NotBuiltError(f"no features here yet ({path} is missing); run `keyart extract`") from error
         except DataError as error:
-            raise DataError(f"{error}; or run `keyart extract --replace`") from error
+            raise DataError(f"{error}; or run `keyart extract --rebuild`") from error
         try:
             # Earlier versions wrote none.
             map_shape = record.get("map_shape")
             return cls(folder, Identity(**record["identity"]), record["origin"], map_shape and tuple(map_shape))
         except (KeyError, TypeError) as error:
             raise DataError(
-                f"{folder / 'features.json'} is damaged ({error}); run `keyart extract --replace`"
+                f"{folder / 'features.json'} is damaged ({error}); run `keyart extract --rebuild`"
             ) from error
 
     @classmethod
@@ -273,9 +273,9 @@ class FeatureStore:
         try:
             whitening = Whitening.open(self.folder / _WHITENING)
         except FileNotFoundError as error:
-            raise DataError(f"{self.folder / _WHITENING} is missing; run `keyart extract --replace`") from error
+            raise DataError(f"{self.folder / _WHITENING} is missing; run `keyart extract --rebuild`") from error
         if whitening.sha256 != self.identity.whitening_sha256:
-            raise DataError(f"{self.folder / _WHITENING} is of other features; run `keyart extract --replace`")
+            raise DataError(f"{self.folder / _WHITENING} is of other features; run `keyart extract --rebuild`")
         return whitening
 
     def write_skipped(self, skipped: Sequence[Skipped]) -> None:
@@ -321,7 +321,7 @@ class FeatureStore:
         names = {name for table in tables for name in ID_COLUMNS if name in table.columns}
         if len(names) != 1:
             raise DataError(
-                f"{self.folder} holds pictures with movie_ids and with names; run `keyart extract --replace`"
+                f"{self.folder} holds pictures with movie_ids and with names; run `keyart extract --rebuild`"
             )
         return pd.concat(tables, ignore_index=True), names.pop()
 

@@ -77,4 +77,4 @@ class Whitening:
         except FileNotFoundError:
             raise
         except (OSError, ValueError, KeyError, EOFError) as error:
-            raise DataError(f"{path} is damaged ({error}); run `keyart extract --replace`") from error
+            raise DataError(f"{path} is damaged ({error}); run `keyart extract --rebuild`") from error

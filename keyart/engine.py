@@ -213,7 +213,7 @@ class Engine:
         alpha: Alpha = "auto",
         filter: Filter | None = None,
         *,
-        fold_artwork: bool = False,
+        merge_duplicates: bool = False,
         options: SimilarOptions | None = None,
     ) -> SimilarFilms: ...
     @overload
@@ -224,7 +224,7 @@ class Engine:
         alpha: Alpha = "auto",
         filter: Filter | None = None,
         *,
-        fold_artwork: bool = False,
+        merge_duplicates: bool = False,
         options: SimilarOptions | None = None,
     ) -> list[SimilarFilms]: ...
     def similar(
@@ -234,7 +234,7 @@ class Engine:
         alpha: Alpha = "auto",
         filter: Filter | None = None,  # noqa: A002 - what everybody would guess
         *,
-        fold_artwork: bool = False,
+        merge_duplicates: bool = False,
         options: SimilarOptions | None = None,
     ) -> SimilarFilms | list[SimilarFilms]:
         """Find the films that look like a film and are liked like it, or that look like an image.
@@ -251,7 +251,7 @@ class Engine:
             The visual share of a film's score; see `SimilarOptions`.
         filter : Filter, optional
             Which films may be found.
-        fold_artwork : bool, default False
+        merge_duplicates : bool, default False
             Show films with the same artwork once, as the best of them.
         options : SimilarOptions, optional
             The four above in one object, in place of them.
@@ -275,9 +275,9 @@ class Engine:
             `k` or `alpha` is out of range.
         """
         self._check_open()
-        given = SimilarOptions(k, alpha, filter, fold_artwork)
+        given = SimilarOptions(k, alpha, filter, merge_duplicates)
         if options is not None and given != SimilarOptions():
-            raise TypeError("similar takes either options or k, alpha, filter and fold_artwork, received both")
+            raise TypeError("similar takes either options or k, alpha, filter and merge_duplicates, received both")
         wanted = given if options is None else options
         if _is_query(query):
             return self._similar(query, wanted)

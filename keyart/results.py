@@ -275,7 +275,7 @@ class ColdStartResult:
         return self.look_alikes.query
 
     def to_dict(self) -> dict[str, Any]:
-        """Convert to plain values, as ``keyart coldstart --json`` prints them.
+        """Convert to plain values, as ``keyart cold-start --json`` prints them.
 
         Returns
         -------

@@ -33,13 +33,13 @@ _N_TYPICAL = 6
 class AtlasOptions:
     """How an atlas is built; None keeps the setting of the existing atlas.
 
-    With `anew` all positions are computed, even where placing new films would do.
+    With `rebuild` all positions are computed, even where placing new films would do.
     """
 
     method: Method | None = None
     n_clusters: int | None = None
     seed: int | None = None
-    anew: bool = False
+    rebuild: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def _settings(existing: Atlas | None, options: AtlasOptions) -> tuple[Method, in
 
 def _can_grow(existing: Atlas, features: FilmFeatures, method: Method, seed: int, options: AtlasOptions) -> bool:
     as_before = (existing.method, existing.seed) == (method, seed)
-    return as_before and not options.anew and bool(_is_unchanged(existing, features).any())
+    return as_before and not options.rebuild and bool(_is_unchanged(existing, features).any())
 
 
 def _is_unchanged(existing: Atlas, features: FilmFeatures) -> npt.NDArray[np.bool_]:
@@ -241,5 +241,5 @@ def _notes(atlas: Atlas, n_posters: int) -> Iterator[str]:
     if share > _MANY_PLACED:
         yield (
             f"{share:.0%} of the films came after the map was laid out, and were placed among the others; "
-            "`keyart atlas --anew` lays out all"
+            "`keyart atlas --rebuild` lays out all"
         )

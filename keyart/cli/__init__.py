@@ -9,41 +9,63 @@ import logging
 import os
 import sys
 import traceback
-from importlib import import_module
 
 import click
 
 from catalog.errors import KeyartError
-from keyart.cli.options import DEBUG, debug_option
+from keyart.cli.groups import Entry, LazyGroup
+from keyart.cli.options import DEBUG, debug_option, root_home_option
 from keyart.workspace.api_keys import RedactingFormatter, redact, refuse_keys
 
-# In the order in which a new user needs them.
-_COMMANDS = (
-    *("load", "fetch", "import", "extract", "build", "add", "similar", "explain", "neighbors", "coldstart"),
-    *("tune", "fit", "recommend", "evaluate", "explore", "export", "info", "atlas", "serve", "demo"),
-)
 _INTERRUPTED = 130
+# In the order in which a new user needs them.
+_COMMANDS = {
+    "load": "Read a catalog: a MovieLens folder, or a table of films.",
+    "fetch": "Download posters from TMDB.",
+    "import": "Import posters from a folder or a table.",
+    "extract": "Compute VGG16 features of the posters, or of any folder of images.",
+    "build": "Build the index of posters and the item similarities of ratings.",
+    "add": "Add new films to the catalog, with their posters.",
+    "similar": "Find films that look like a film and are liked like it.",
+    "explain": "Show where two posters look alike.",
+    "neighbors": "Write the nearest films of every film, by looks, to a file.",
+    "cold-start": "Predict a new film's look-alikes, mean rating and audience.",
+    "tune": "Fit how much ratings count beside looks, by how many there are.",
+    "fit": "Fit recommenders on the ratings and keep them.",
+    "recommend": "Recommend films to a user.",
+    "evaluate": "Compare recommenders, or models of the cold start.",
+    "explore": "Explore the ratings: the best films, genres, clusters, a map.",
+    "export": "Write a fitted model for TensorFlow Serving or phones.",
+    "info": "Show what is in the workspace, and which command comes next.",
+    "atlas": "Lay all posters out on one map, for the page of `keyart serve`.",
+    "serve": "Serve the web page and its HTTP API.",
+    "demo": "Run every step on films that the program draws itself.",
+}
+# "import" is a keyword.
+_MODULES = {"import": "import_posters", "cold-start": "cold_start"}
+_GREETING = """\
+keyart finds films whose posters look alike.
+
+  keyart demo                   try it offline, on films that the program draws: about a minute
+  keyart load ml-latest-small/  begin with your films: a MovieLens folder, or a table
+  keyart info                   see what is in the workspace, and which command comes next
+  keyart --help                 list all commands"""
 
 
-class _Commands(click.Group):
-    """Lists the commands in the order of use, and imports each when it is needed."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        if cmd_name not in _COMMANDS:
-            return None
-        # "import" is a keyword.
-        module = import_module(f"keyart.cli.commands.{cmd_name.replace('import', 'import_posters')}")
-        command: click.Command = module.command
-        return command
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup,
+    entries={
+        name: Entry(f"keyart.cli.commands.{_MODULES.get(name, name)}", summary) for name, summary in _COMMANDS.items()
+    },
+    renamed={"coldstart": "cold-start"},
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="keyart")
+@root_home_option
 @debug_option
-def keyart() -> None:
+@click.pass_context
+def keyart(context: click.Context) -> None:
     """Find films whose posters look alike, blended with what their viewers like.
 
     \b
@@ -52,6 +74,8 @@ def keyart() -> None:
       keyart similar "Heat (1995)" --sheet look-alikes.png
     Without either: keyart demo
     """  # noqa: D301 - click wants the backspace itself
+    if context.invoked_subcommand is None:
+        click.echo(_GREETING)
 
 
 def main(arguments: list[str] | None = None) -> None:

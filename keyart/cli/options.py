@@ -18,6 +18,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 DEBUG = Event()
 """Set by --debug, before or after the command's name."""
 
+_HOME = "keyart.home"
+
 
 class Share(click.FloatRange):
     """A number from 0 to 1."""
@@ -47,14 +49,31 @@ def debug_option(command: Command) -> Command:
 
 def workspace_options(command: Command) -> Command:
     """Add ``--home`` (the parameter `home`, a Path) and ``--debug`` to a command."""
-    home_option = click.option(
+    return _home_option(_home_of_root)(debug_option(command))
+
+
+def root_home_option(command: Command) -> Command:
+    """Add ``--home`` in front of a command's name; the command's own ``--home`` takes precedence."""
+    return _home_option(HOME.value, expose_value=False, callback=_remember_home)(command)
+
+
+def _home_option(default: Callable[[], str | None], **settings: Any) -> Callable[[Command], Command]:
+    return click.option(
         "--home",
-        default=HOME.value,
-        callback=_folder,
+        default=default,
         metavar="DIR",
         help=f"The workspace folder.  [default: ${HOME.variable}, else {HOME.default}]",
+        **{"callback": _folder, **settings},
     )
-    return home_option(debug_option(command))
+
+
+def _home_of_root() -> str | None:
+    home: Path | None = click.get_current_context().find_root().meta.get(_HOME)
+    return str(home) if home else HOME.value()
+
+
+def _remember_home(context: click.Context, parameter: click.Parameter, value: str) -> None:
+    context.meta[_HOME] = _folder(context, parameter, value)
 
 
 def _folder(_context: click.Context, _parameter: click.Parameter, value: str) -> Path:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,43 +14,35 @@ from catalog.films import Catalog
 from catalog.io.files import atomic_path
 from cf import analysis
 from cf.base import Recommender, rows_of
-from cf.ratings import Ratings
-from keyart.recommend.models import open_model
+from keyart.workspace.contents import open_ratings
 from keyart.workspace.films import loaded_files
 from keyart.workspace.layout import Workspace
 from keyart.workspace.outputs import check_output
 
-Topic = Literal["best", "most-rated", "genres", "biases", "clusters", "map"]
-OF_RATINGS: tuple[Topic, ...] = ("best", "most-rated", "genres")
-OF_A_MODEL: tuple[Topic, ...] = ("biases", "clusters", "map")
+
+def best_rated(workspace: Workspace, k: int, min_ratings: int, damping: float) -> list[analysis.RatedFilm]:
+    """List the films with the highest mean rating, each with `damping` ratings of the overall mean added."""
+    titles, _ = _facts(workspace)
+    ratings = open_ratings(workspace)
+    return analysis.best_rated(ratings, titles, k, more_than=min_ratings - 1, damping=damping)
 
 
-@dataclass(frozen=True)
-class Choice:
-    """The options of an exploration."""
-
-    k: int = 20
-    min_ratings: int = 11
-    damping: float = 0.0
-    by: Literal["mean", "votes"] = "mean"
-    smallest: bool = False
-    n_clusters: int = 100
+def most_rated(workspace: Workspace, k: int) -> list[analysis.RatedFilm]:
+    """List the films with the most ratings."""
+    titles, _ = _facts(workspace)
+    return analysis.most_rated(open_ratings(workspace), titles, k)
 
 
-def explore_ratings(workspace: Workspace, ratings: Ratings, topic: Topic, choice: Choice) -> list[Any]:
-    """Compute one of the statistics of ratings."""
-    titles, genres = _facts(workspace)
-    if topic == "genres":
-        return list(analysis.rated_genres(ratings, genres, choice.by)[: choice.k])
-    if topic == "most-rated":
-        return list(analysis.most_rated(ratings, titles, choice.k))
-    more_than = choice.min_ratings - 1
-    return list(analysis.best_rated(ratings, titles, choice.k, more_than=more_than, damping=choice.damping))
+def rated_genres(workspace: Workspace, k: int, by: Literal["mean", "votes"]) -> list[analysis.RatedGenre]:
+    """List the genres with their mean ratings."""
+    _, genres = _facts(workspace)
+    return analysis.rated_genres(open_ratings(workspace), genres, by)[:k]
 
 
-def write_ratings(workspace: Workspace, ratings: Ratings, path: Path) -> None:
+def write_ratings(workspace: Workspace, path: Path) -> None:
     """Write ratings joined with titles and genres as Parquet or CSV, by the name's ending."""
     check_output(path, (".parquet", ".csv"), loaded_files(workspace))
+    ratings = open_ratings(workspace)
     titles, genres = _facts(workspace)
     films = pd.Series(ratings.movie_ids)
     columns = {
@@ -70,36 +61,42 @@ def write_ratings(workspace: Workspace, ratings: Ratings, path: Path) -> None:
             table.to_parquet(temporary_path, index=False)
 
 
-def explore_biases(workspace: Workspace, name: str, choice: Choice) -> list[analysis.BiasedFilm]:
+def largest_biases(
+    workspace: Workspace, model: Recommender, k: int, min_ratings: int, *, smallest: bool
+) -> list[analysis.BiasedFilm]:
     """List the films with the largest or smallest biases of a recommender."""
-    model, _ = open_model(workspace, name)
-    rows = _well_rated(model, choice.min_ratings)
+    rows = _well_rated(model, min_ratings)
     biases = _learned(model, "film_biases_")[rows]
     titles, _ = _facts(workspace)
-    return analysis.largest_biases(model.movie_ids_[rows], biases, titles, choice.k, smallest=choice.smallest)
+    return analysis.largest_biases(model.movie_ids_[rows], biases, titles, k, smallest=smallest)
 
 
-def explore_clusters(workspace: Workspace, name: str, choice: Choice) -> list[analysis.Cluster]:
+def clusters(workspace: Workspace, model: Recommender, min_ratings: int, n_clusters: int) -> list[analysis.Cluster]:
     """Cluster films by the factors of a recommender, the tightest cluster first."""
-    movie_ids, factors, titles = _factors(workspace, name, choice)
-    return analysis.clusters(movie_ids, factors, titles, choice.n_clusters)
+    return analysis.clusters(*_factors(workspace, model, min_ratings), n_clusters)
 
 
-def explore_map(workspace: Workspace, name: str, choice: Choice) -> tuple[analysis.FilmMap, npt.NDArray[np.intp]]:
-    """Map films to a plane by the factors of a recommender; with the number of ratings of each."""
-    movie_ids, factors, titles = _factors(workspace, name, choice)
+def film_map(
+    workspace: Workspace, model: Recommender, min_ratings: int, k: int | None = None
+) -> tuple[analysis.FilmMap, npt.NDArray[np.intp]]:
+    """Map films to a plane by the factors of a recommender; with the number of ratings of each.
+
+    With `k`, only the films with the most ratings are kept.
+    """
+    movie_ids, factors, titles = _factors(workspace, model, min_ratings)
     if not len(movie_ids):
-        raise ConfigError(f"no film has {choice.min_ratings} ratings; ask for fewer with --min-ratings")
-    film_map = analysis.film_map(movie_ids, factors, titles)
-    model, _ = open_model(workspace, name)
-    return film_map, _n_ratings(model)[rows_of(model.movie_ids_, film_map.movie_ids)]
+        raise ConfigError(f"no film has {min_ratings} ratings; ask for fewer with --min-ratings")
+    laid_out = analysis.film_map(movie_ids, factors, titles)
+    n_ratings = _n_ratings(model)[rows_of(model.movie_ids_, laid_out.movie_ids)]
+    most = np.sort(np.lexsort((laid_out.movie_ids, -n_ratings))[:k])
+    titles_of_most = tuple(laid_out.titles[row] for row in most)
+    return analysis.FilmMap(laid_out.movie_ids[most], titles_of_most, laid_out.positions[most]), n_ratings[most]
 
 
 def _factors(
-    workspace: Workspace, name: str, choice: Choice
+    workspace: Workspace, model: Recommender, min_ratings: int
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.floating], dict[int, str]]:
-    model, _ = open_model(workspace, name)
-    rows = _well_rated(model, choice.min_ratings)
+    rows = _well_rated(model, min_ratings)
     titles, _ = _facts(workspace)
     return model.movie_ids_[rows], _learned(model, "film_factors_")[rows], titles
 

@@ -61,12 +61,12 @@ def _map_shape(store: FeatureStore) -> tuple[int, int, int]:
     if shape is None:
         raise DataError(
             f"these features are pooled ({store.identity.pooling}): every number describes the whole poster, no "
-            "region of it; run `keyart extract --features raw --replace`, then `keyart build`"
+            "region of it; run `keyart extract --features raw --rebuild`, then `keyart build`"
         )
     if len(shape) != 3:
         raise DataError(
             f"the output of {store.identity.backbone} has the shape {shape}; expected a map of (height, "
-            "width, channels): run `keyart extract --replace` with a network that gives one, as VGG16 does"
+            "width, channels): run `keyart extract --rebuild` with a network that gives one, as VGG16 does"
         )
     height, width, channels = shape
     return height, width, channels

@@ -49,7 +49,7 @@ class Ranking:
             rows = self._listed(ranked, scan.n_listed(n) if scan else n, allowed)
             if scan is not None and scan.settle(ranked.movie_ids[rows]):
                 continue
-            groups = self._artwork_groups(ranked.movie_ids[rows], options.fold_artwork)
+            groups = self._artwork_groups(ranked.movie_ids[rows], options.merge_duplicates)
             firsts = [row for row, group in enumerate(groups) if row == group][:k]
             if len(firsts) == k or len(rows) < n:
                 break
@@ -64,8 +64,8 @@ class Ranking:
         candidates = candidate_ids(visual, cf)
         return blend(visual, cf, shares(candidates), candidates, self._calibration)
 
-    def _artwork_groups(self, movie_ids: npt.NDArray[np.int64], fold_artwork: bool) -> list[int]:
-        if self._index is None or not fold_artwork:
+    def _artwork_groups(self, movie_ids: npt.NDArray[np.int64], merge_duplicates: bool) -> list[int]:
+        if self._index is None or not merge_duplicates:
             return list(range(len(movie_ids)))
         groups: list[int] = self._index.artwork_groups(movie_ids).tolist()
         return groups

@@ -143,7 +143,7 @@ class SimilarOptions:
         for a film that nobody has rated. Images and embeddings have no ratings, so looks alone count for them.
     filter : Filter, optional
         Which films may be found; k of them are, where there are k.
-    fold_artwork : bool, default False
+    merge_duplicates : bool, default False
         Show films with the same artwork once, as the best of them.
 
     Raises
@@ -155,7 +155,7 @@ class SimilarOptions:
     k: int = 10
     alpha: Alpha = "auto"
     filter: Filter | None = None
-    fold_artwork: bool = False
+    merge_duplicates: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.k, bool) or not isinstance(self.k, int | np.integer) or self.k < 1:

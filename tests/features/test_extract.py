@@ -173,15 +173,15 @@ def test_whitening_is_learned_once_and_stored_with_its_features(
     assert len(store.rows()) == 5
     assert encoder_for(store, tmp_path).identity == store.identity
     Whitening.fit(np.eye(3, dtype=np.float32)).save(out / "whitening.npz")
-    with pytest.raises(DataError, match=r"whitening\.npz is of other features; run `keyart extract --replace`"):
+    with pytest.raises(DataError, match=r"whitening\.npz is of other features; run `keyart extract --rebuild`"):
         store.whitening()
     (out / "whitening.npz").unlink()
     with pytest.raises(DataError, match=r"whitening\.npz is missing"):
         store.whitening()
-    with pytest.raises(DataError, match=r"whitening\.npz is missing; run `keyart extract --replace`"):
+    with pytest.raises(DataError, match=r"whitening\.npz is missing; run `keyart extract --rebuild`"):
         extract_images(items, out, options)
     # What the message advises.
-    extract_images(items, out, replace(options, replace=True))
+    extract_images(items, out, replace(options, rebuild=True))
     assert FeatureStore.open(out).whitening() is not None
 
 

@@ -142,7 +142,7 @@ def test_features_of_two_networks_never_mix(store: FeatureStore) -> None:
         DataError,
         match=r"holds features of vgg16 \(6 columns, weights abababab, layers efefefef, resize antialias\), these "
         r"would be of squeezenet \(6 columns, weights cdcdcdcd, layers efefefef, resize antialias\); features of two "
-        r"networks never mix: .* --replace",
+        r"networks never mix: .* --rebuild",
     ):
         FeatureStore.create(store.folder, OTHER, ORIGIN)
     np.testing.assert_array_equal(read_all(FeatureStore.open(store.folder)), features_of([1]))
@@ -188,14 +188,14 @@ def test_map_shape_is_recorded_once_known(store: FeatureStore) -> None:
 def test_replace_removes_the_other_networks_features(store: FeatureStore) -> None:
     append(store, [1, 2])
     store.write_skipped([Skipped(3, "a text file")])
-    replaced = FeatureStore.create(store.folder, OTHER, ORIGIN, replace=True)
+    replaced = FeatureStore.create(store.folder, OTHER, ORIGIN, rebuild=True)
     assert (len(replaced.rows()), replaced.skipped()) == (0, ())
     assert FeatureStore.open(store.folder).identity == OTHER
 
 
 def test_replace_keeps_features_of_the_same_identity(store: FeatureStore) -> None:
     append(store, [1])
-    assert len(FeatureStore.create(store.folder, IDENTITY, ORIGIN, replace=True).rows()) == 1
+    assert len(FeatureStore.create(store.folder, IDENTITY, ORIGIN, rebuild=True).rows()) == 1
 
 
 @pytest.mark.parametrize("content", ["{", '{"kind": "keyart-features", "version": 99}', '{"kind": "other"}'])
@@ -204,21 +204,21 @@ def test_replace_also_replaces_unreadable_features(store: FeatureStore, content:
     (store.folder / "features.json").write_text(content)
     with pytest.raises(DataError):
         FeatureStore.create(store.folder, IDENTITY, ORIGIN)
-    assert len(FeatureStore.create(store.folder, IDENTITY, ORIGIN, replace=True).rows()) == 0
+    assert len(FeatureStore.create(store.folder, IDENTITY, ORIGIN, rebuild=True).rows()) == 0
 
 
 def test_shards_that_an_interrupted_removal_left_do_not_count_as_another_networks(store: FeatureStore) -> None:
     append(store, [1])
     # The record goes first; here the removal was interrupted right after.
     (store.folder / "features.json").unlink()
-    assert len(FeatureStore.create(store.folder, OTHER, ORIGIN, replace=True).rows()) == 0
+    assert len(FeatureStore.create(store.folder, OTHER, ORIGIN, rebuild=True).rows()) == 0
 
 
 def test_shards_without_identity_are_removed_only_on_request(store: FeatureStore) -> None:
     append(store, [1])
     record = (store.folder / "features.json").read_bytes()
     (store.folder / "features.json").unlink()
-    with pytest.raises(DataError, match=r"features\.json, .* is missing; put it back, or begin anew with --replace"):
+    with pytest.raises(DataError, match=r"features\.json, .* is missing; put it back, or begin anew with --rebuild"):
         FeatureStore.create(store.folder, IDENTITY, ORIGIN)
     (store.folder / "features.json").write_bytes(record)
     assert FeatureStore.create(store.folder, IDENTITY, ORIGIN).rows().movie_ids.tolist() == [1]
@@ -232,7 +232,7 @@ def test_files_of_the_users_own_are_never_removed(tmp_path: Path) -> None:
     store = FeatureStore.create(tmp_path, IDENTITY, ORIGIN)
     append(store, [1])
     store.remove_damaged()
-    FeatureStore.create(tmp_path, OTHER, ORIGIN, replace=True)
+    FeatureStore.create(tmp_path, OTHER, ORIGIN, rebuild=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*own, "features-old", "features.json"])
     assert {(tmp_path / name).read_text() for name in own} == {"my own"}
 
@@ -250,7 +250,7 @@ def test_a_store_of_another_version_is_refused(store: FeatureStore) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), "version": 1}))
     with pytest.raises(
         DataError,
-        match=r"features\.json is of version 1, this keyart reads version 2.*; or run `keyart extract --replace`",
+        match=r"features\.json is of version 1, this keyart reads version 2.*; or run `keyart extract --rebuild`",
     ):
         FeatureStore.open(store.folder)
 
@@ -259,7 +259,7 @@ def test_a_store_of_another_version_is_refused(store: FeatureStore) -> None:
 def test_a_record_without_an_identity_is_refused(store: FeatureStore, identity: object) -> None:
     path = store.folder / "features.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "identity": identity}))
-    with pytest.raises(DataError, match=r"features\.json is damaged .*; run `keyart extract --replace`"):
+    with pytest.raises(DataError, match=r"features\.json is damaged .*; run `keyart extract --rebuild`"):
         FeatureStore.open(store.folder)
 
 

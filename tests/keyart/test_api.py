@@ -57,8 +57,8 @@ def test_list_of_queries_equals_single_queries(home: Path, poster_folder: Path) 
 def test_options_equal_single_arguments(home: Path) -> None:
     wanted = keyart.Filter(min_ratings=1)
     with keyart.open(home) as engine:
-        single = engine.similar(1, 2, 0.3, wanted, fold_artwork=True)
-        assert engine.similar(1, options=keyart.SimilarOptions(2, 0.3, wanted, fold_artwork=True)) == single
+        single = engine.similar(1, 2, 0.3, wanted, merge_duplicates=True)
+        assert engine.similar(1, options=keyart.SimilarOptions(2, 0.3, wanted, merge_duplicates=True)) == single
 
 
 @pytest.mark.parametrize("wrong", [{"k": 0}, {"alpha": 1.5}, {"alpha": float("nan")}, {"alpha": "most"}])

@@ -156,7 +156,7 @@ def test_an_index_of_another_network_is_refused(home: Path, tmp_path: Path) -> N
     network = keras.Sequential([keras.Input((224, 224, 3)), keras.layers.AveragePooling2D(32)], name="other")
     network.save(tmp_path / "other.keras")
     workspace = Workspace.open(home)
-    extract(workspace, ExtractOptions(str(tmp_path / "other.keras"), replace=True))
+    extract(workspace, ExtractOptions(str(tmp_path / "other.keras"), rebuild=True))
     with pytest.raises(DataError, match=r"features are of other \(147 columns.*built from tiny.*keyart build"):
         Engine.open(home)
 
@@ -165,7 +165,7 @@ def test_another_resize_is_another_identity(home: Path, backbone_path: Path) -> 
     workspace = Workspace.open(home)
     with pytest.raises(DataError, match="never mix"):
         extract(workspace, ExtractOptions(str(backbone_path), resize="nearest"))
-    extract(workspace, ExtractOptions(str(backbone_path), resize="nearest", replace=True))
+    extract(workspace, ExtractOptions(str(backbone_path), resize="nearest", rebuild=True))
     build(workspace)
     assert FeatureStore.open(workspace.features_dir).identity.resize == "nearest"
     assert len(Engine.open(home).similar(1, alpha=1)) == 4

@@ -181,7 +181,7 @@ def neighbors(workspace: Workspace) -> Answer:
 
 
 def same_artwork(workspace: Workspace) -> Answer:
-    found = Engine.open(workspace.home).similar(5, ALL, fold_artwork=True)
+    found = Engine.open(workspace.home).similar(5, ALL, merge_duplicates=True)
     return {str(hit.movie_id): list(hit.same_artwork) for hit in found if hit.same_artwork}
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from catalog.errors import ConfigError, DataError
+from keyart.cli.groups import renamed
 from keyart.cli.options import workspace_options
 from keyart.cli.output import print_notes
 
@@ -18,11 +19,11 @@ _MOST_ID = 2**31 - 1
 _N_LISTED = 20
 
 
-@click.command("add", short_help="Add new films to the catalog, with their posters.")
+@click.command("add", cls=renamed(genres="--genre"))
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--title", default="", metavar="TITLE", help="The film's title; its year may stand behind it.")
 @click.option("--year", type=int, metavar="YEAR", help="The year of release.")
-@click.option("--genres", default="", metavar="GENRES", help='Genres of the catalog: "Comedy|Drama".')
+@click.option("--genre", "genres", multiple=True, metavar="GENRE", help="A genre of the catalog; may be repeated.")
 @click.option(
     "--movie-id",
     type=click.IntRange(1, _MOST_ID),
@@ -36,7 +37,7 @@ def command(
     source: Path,
     title: str,
     year: int | None,
-    genres: str,
+    genres: tuple[str, ...],
     movie_id: int | None,
     tmdb_id: int | None,
     imdb_id: str,
@@ -69,7 +70,7 @@ def command(
     if many:
         films = read_new_films(source, known_genres, titled=True)
     else:
-        films = [describe(source, title, year, genres, known_genres=known_genres, imdb_id=imdb_id, **numbers)]
+        films = [describe(source, title, year, "|".join(genres), known_genres=known_genres, imdb_id=imdb_id, **numbers)]
     if workspace.features_dir.is_dir():
         import_tensorflow_quietly()
     report = add(workspace, films, progress=bar)

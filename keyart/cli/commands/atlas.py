@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from keyart.cli.groups import renamed
 from keyart.cli.options import workspace_options
 from keyart.cli.output import print_notes
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from keyart.atlas.build import AtlasReport
 
 
-@click.command("atlas", short_help="Lay all posters out on one map, for the page of `keyart serve`.")
+@click.command("atlas", cls=renamed(anew="--rebuild"))
 @click.option(
     "--method",
     type=click.Choice(["tsne", "umap"]),
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
 @click.option(
     "--seed", type=click.IntRange(0, 2**32 - 1), help="Another seed, another map.  [default: as before, else 0]"
 )
-@click.option("--anew", is_flag=True, help="Compute all anew, also where placing new films would do.")
+@click.option("--rebuild", is_flag=True, help="Compute all anew, also where placing new films would do.")
 @workspace_options
-def command(method: str | None, n_clusters: int | None, seed: int | None, anew: bool, home: Path) -> None:
+def command(method: str | None, n_clusters: int | None, seed: int | None, rebuild: bool, home: Path) -> None:
     """Lay all posters out on one map, those that look alike near each other, in clusters named by genres and tags.
 
     Run it again after posters came or went: films that stay keep their places.
@@ -44,7 +45,7 @@ def command(method: str | None, n_clusters: int | None, seed: int | None, anew: 
     from keyart.workspace.layout import Workspace
 
     started = time.monotonic()
-    wanted = AtlasOptions(Method(method) if method else None, n_clusters, seed, anew)
+    wanted = AtlasOptions(Method(method) if method else None, n_clusters, seed, rebuild)
     report = make_atlas(Workspace.open(home), wanted, progress=bar)
     print_notes(report.notes)
     _print(report, time.monotonic() - started)

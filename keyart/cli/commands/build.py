@@ -29,7 +29,7 @@ def _bytes(_context: click.Context, _parameter: click.Parameter, value: str | No
     return n_bytes
 
 
-@click.command("build", short_help="Build the index of posters and the item similarities of ratings.")
+@click.command("build")
 @click.option(
     "--index",
     "kind",

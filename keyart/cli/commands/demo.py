@@ -21,7 +21,7 @@ _DOWNLOAD_S = 10.0
 _K = 5
 
 
-@click.command("demo", short_help="Run every step on films that the program draws itself.")
+@click.command("demo")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -106,9 +106,9 @@ def _choose_options() -> ExtractOptions:
             "Features: VGG16 with RANDOM weights, the mean removed, as ImageNet's are not on this machine and could "
             "not be downloaded; they capture layout and palette only."
         )
-        return ExtractOptions(weights=RANDOM, replace=True)
+        return ExtractOptions(weights=RANDOM, rebuild=True)
     click.echo("Features: VGG16 with ImageNet weights.")
-    return ExtractOptions(replace=True)
+    return ExtractOptions(rebuild=True)
 
 
 def _look_up(engine: Engine, title: str, out: Path) -> None:

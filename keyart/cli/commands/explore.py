@@ -2,126 +2,191 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import click
 
 from catalog.errors import ConfigError
-from keyart.cli.options import check_one_format, csv_option, json_option, workspace_options
+from keyart.cli.groups import Group
+from keyart.cli.options import (
+    Command,
+    check_one_format,
+    csv_option,
+    file_option,
+    json_option,
+    k_option,
+    workspace_options,
+)
 from keyart.cli.output import print_csv, print_json, print_notes, table
+from keyart.workspace.layout import Workspace
 
-if TYPE_CHECKING:
-    from keyart.recommend.analysis import Topic
-
-_TOPICS = ("ratings", "best", "most-rated", "genres", "biases", "clusters", "map")
+Rows = list[dict[str, Any]]
 
 
-@click.command("explore", short_help="Explore the ratings: the best films, genres, clusters, a map.")
-@click.argument("topic", metavar="TOPIC", type=click.Choice(_TOPICS))
-@click.option("--model", "name", default="als", show_default=True, metavar="MODEL", help="Whose biases or factors.")
-@click.option(
-    "-k", default=20, show_default=True, type=click.IntRange(min=1), help="How many; of a cluster, its films."
-)
-@click.option(
-    "--min-ratings", default=11, show_default=True, type=click.IntRange(min=0), help="Only films with so many ratings."
-)
+@click.group("explore", cls=Group)
+def command() -> None:
+    """Explore the ratings of films, and what a recommender learned from them."""
+
+
+def _topic(explore: Callable[..., Rows]) -> Callable[..., None]:
+    """Add the options of workspace and format to a function that returns rows, and print the rows."""
+
+    @json_option
+    @csv_option
+    @workspace_options
+    @wraps(explore)
+    def print_rows(home: Path, as_json: bool, as_csv: bool, **options: Any) -> None:
+        check_one_format(as_json=as_json, as_csv=as_csv)
+        rows = explore(Workspace.open(home), **options)
+        if as_json:
+            print_json({"topic": click.get_current_context().info_name, "results": rows})
+        elif as_csv:
+            print_csv(list(rows[0]) if rows else [], rows)
+        elif not options.get("sheet"):
+            _print_table(rows)
+
+    return print_rows
+
+
+def _least_option(command: Command) -> Command:
+    return click.option(
+        "--min-ratings",
+        default=11,
+        show_default=True,
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Only films that so many users rated.",
+    )(command)
+
+
+def _model_option(command: Command) -> Command:
+    return click.option(
+        "--model", default="als", show_default=True, metavar="MODEL", help="A model that `keyart fit` has fitted."
+    )(command)
+
+
+@command.command("best")
+@k_option(20)
+@_least_option
 @click.option(
     "--damping",
     default=0.0,
     show_default=True,
     type=click.FloatRange(min=0),
-    help="Add so many ratings of the overall mean to every film, for best.",
+    help="Add so many ratings of the overall mean to every film.",
 )
-@click.option(
-    "--by", type=click.Choice(["mean", "votes"]), default="mean", show_default=True, help="The order of genres."
-)
-@click.option("--smallest", is_flag=True, help="The smallest biases first.")
-@click.option("--clusters", "n_clusters", default=100, show_default=True, type=click.IntRange(min=1), help="How many.")
-@json_option
-@csv_option
-@click.option(
-    "--sheet", type=click.Path(path_type=Path), metavar="FILE", help="Draw the map with titles (.png, .svg, .pdf)."
-)
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Ratings with titles (.parquet, .csv).")
-@workspace_options
-def command(
-    topic: Topic | Literal["ratings"],
-    name: str,
-    as_json: bool,
-    as_csv: bool,
-    sheet: Path | None,
-    out: Path | None,
-    home: Path,
-    k: int,
-    min_ratings: int,
-    damping: float,
-    by: Literal["mean", "votes"],
-    smallest: bool,
-    n_clusters: int,
-) -> None:
-    """Explore the ratings of films.
+@_topic
+def best(workspace: Workspace, k: int, min_ratings: int, damping: float) -> Rows:
+    """List the films with the highest mean rating."""
+    from keyart.recommend import analysis
 
-    TOPIC is best, most-rated or genres, of the ratings; or biases, clusters or map, of what a model that `keyart fit`
-    has fitted learned of the films; or ratings: all of them, joined with titles, into the file --out (.parquet, .csv).
-    """
-    check_one_format(as_json=as_json, as_csv=as_csv)
-    if sheet and topic != "map":
-        raise ConfigError(f"--sheet draws the map, not {topic}; leave it out or choose the topic map")
-    if (out is None) is (topic == "ratings"):
-        raise ConfigError("--out and the topic ratings go together: `keyart explore ratings --out ratings.parquet`")
-    from keyart.recommend.analysis import OF_A_MODEL, Choice, write_ratings
-    from keyart.recommend.models import open_model
-    from keyart.render.plots import check_plot_path
-    from keyart.workspace.contents import open_ratings
-    from keyart.workspace.layout import Workspace
+    return _dicts(analysis.best_rated(workspace, k, min_ratings, damping))
+
+
+@command.command("most-rated")
+@k_option(20)
+@_topic
+def most_rated(workspace: Workspace, k: int) -> Rows:
+    """List the films with the most ratings."""
+    from keyart.recommend import analysis
+
+    return _dicts(analysis.most_rated(workspace, k))
+
+
+@command.command("genres")
+@k_option(20, "How many genres.")
+@click.option("--by", type=click.Choice(["mean", "votes"]), default="mean", show_default=True, help="The order.")
+@_topic
+def genres(workspace: Workspace, k: int, by: Literal["mean", "votes"]) -> Rows:
+    """List the genres with their mean ratings."""
+    from keyart.recommend import analysis
+
+    return _dicts(analysis.rated_genres(workspace, k, by))
+
+
+@command.command("biases")
+@k_option(20)
+@_least_option
+@_model_option
+@click.option("--smallest", is_flag=True, help="List the smallest biases.")
+@_topic
+def biases(workspace: Workspace, model: str, k: int, min_ratings: int, smallest: bool) -> Rows:
+    """List the films that users rate higher than their other ratings explain."""
+    from keyart.recommend import analysis
+
+    opened = _open_model(workspace, model)
+    return _dicts(analysis.largest_biases(workspace, opened, k, min_ratings, smallest=smallest))
+
+
+@command.command("clusters")
+@k_option(20, "How many films of a cluster.")
+@_least_option
+@_model_option
+@click.option("--clusters", "n_clusters", default=100, show_default=True, type=click.IntRange(min=1), help="How many.")
+@_topic
+def clusters(workspace: Workspace, model: str, k: int, min_ratings: int, n_clusters: int) -> Rows:
+    """Cluster films by the factors of a model, the tightest cluster first: series and sagas."""
+    from keyart.recommend import analysis
+
+    opened = _open_model(workspace, model)
+    return [
+        {"cluster": cluster.number, "spread": cluster.spread, "movie_id": film.movie_id, "title": film.title}
+        for cluster in analysis.clusters(workspace, opened, min_ratings, n_clusters)
+        for film in cluster.films[:k]
+    ]
+
+
+@command.command("map")
+@click.option("-k", type=click.IntRange(min=1), help="How many films, those with the most ratings.  [default: all]")
+@_least_option
+@_model_option
+@file_option("--sheet", "Draw the map with titles (.png, .svg, .pdf).")
+@_topic
+def film_map(workspace: Workspace, model: str, k: int | None, min_ratings: int, sheet: Path | None) -> Rows:
+    """Map films to a plane by the factors of a model."""
+    from keyart.recommend import analysis
+    from keyart.render.plots import check_plot_path, draw_map
 
     if sheet:
         check_plot_path(sheet)
-    choice = Choice(k, min_ratings, damping, by, smallest, n_clusters)
-    workspace = Workspace.open(home)
-    if topic == "ratings":
-        write_ratings(workspace, open_ratings(workspace), Path(out or ""))
-        click.echo(f"ratings with titles: {out}", err=True)
-        return
-    if topic in OF_A_MODEL:
-        print_notes(open_model(workspace, name)[1])
-    rows = _rows(workspace, topic, name, choice, sheet)
-    if as_json:
-        print_json({"topic": topic, "results": rows})
-    elif as_csv:
-        print_csv(list(rows[0]) if rows else [], rows)
-    elif not sheet:
-        _print_table(rows)
-    if sheet:
-        click.echo(f"map: {sheet}", err=True)
-
-
-def _rows(workspace: Any, topic: Topic, name: str, choice: Any, sheet: Path | None) -> list[dict[str, Any]]:
-    from keyart.recommend import analysis
-    from keyart.render.plots import draw_map
-    from keyart.workspace.contents import open_ratings
-
-    if topic in analysis.OF_RATINGS:
-        return [asdict(row) for row in analysis.explore_ratings(workspace, open_ratings(workspace), topic, choice)]
-    if topic == "biases":
-        return [asdict(row) for row in analysis.explore_biases(workspace, name, choice)]
-    if topic == "clusters":
-        clusters = analysis.explore_clusters(workspace, name, choice)
-        return [
-            {"cluster": cluster.number, "spread": cluster.spread, "movie_id": film.movie_id, "title": film.title}
-            for cluster in clusters
-            for film in cluster.films[: choice.k]
-        ]
-    laid_out, n_ratings = analysis.explore_map(workspace, name, choice)
+    laid_out, n_ratings = analysis.film_map(workspace, _open_model(workspace, model), min_ratings, k)
     if sheet:
         draw_map(laid_out, n_ratings, sheet)
+        click.echo(f"map: {sheet}", err=True)
     positions = zip(laid_out.movie_ids.tolist(), laid_out.titles, laid_out.positions.tolist(), strict=True)
     return [{"movie_id": movie_id, "title": title, "x": x, "y": y} for movie_id, title, (x, y) in positions]
 
 
-def _print_table(rows: list[dict[str, Any]]) -> None:
+@command.command("ratings")
+@file_option("--out", "The file to write (.parquet, .csv).")
+@workspace_options
+def ratings(out: Path | None, home: Path) -> None:
+    """Write all ratings, joined with titles and genres, to a file."""
+    if out is None:
+        raise ConfigError("name the file: `keyart explore ratings --out ratings.parquet`")
+    from keyart.recommend.analysis import write_ratings
+
+    write_ratings(Workspace.open(home), out)
+    click.echo(f"ratings with titles: {out}", err=True)
+
+
+def _open_model(workspace: Workspace, name: str) -> Any:
+    from keyart.recommend.models import open_model
+
+    model, notes = open_model(workspace, name)
+    print_notes(notes)
+    return model
+
+
+def _dicts(rows: Iterable[Any]) -> Rows:
+    return [asdict(row) for row in rows]
+
+
+def _print_table(rows: Rows) -> None:
     if not rows:
         click.echo("nothing has so many ratings; lower --min-ratings")
         return

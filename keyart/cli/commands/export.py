@@ -11,7 +11,7 @@ from keyart.cli.options import workspace_options
 from keyart.cli.output import print_notes
 
 
-@click.command("export", short_help="Write a fitted model for TensorFlow's own servers and phones.")
+@click.command("export")
 @click.argument("name", metavar="MODEL", type=click.Choice(["two-tower", "ranking"]))
 @click.option(
     "--format",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from keyart.cli.groups import renamed
 from keyart.cli.options import workspace_options
 from keyart.cli.output import print_notes
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _N_LISTED = 20
 
 
-@click.command("extract")
+@click.command("extract", cls=renamed(replace="--rebuild"))
 @click.option(
     "--images",
     metavar="DIR",
@@ -71,7 +72,7 @@ _N_LISTED = 20
     metavar="[MASTER]",
     help="Compute on Spark; by default on all cores of this machine.",
 )
-@click.option("--replace", is_flag=True, help="Remove features of another network or choice first.")
+@click.option("--rebuild", is_flag=True, help="Remove features of another network or choice first.")
 @workspace_options
 def command(
     images: str | None,
@@ -84,7 +85,7 @@ def command(
     resize: Literal["antialias", "nearest"],
     engine: Literal["keras", "onnx"],
     spark: str | None,
-    replace: bool,
+    rebuild: bool,
     home: Path,
 ) -> int:
     """Turn each poster into 25,088 numbers with VGG16.
@@ -104,7 +105,7 @@ def command(
     source = images or Workspace.open(home)
     if out and spark is None:
         check_folder(as_path(out))
-    options = ExtractOptions(backbone, weights, seed, engine, resize, features, whiten, replace=replace)
+    options = ExtractOptions(backbone, weights, seed, engine, resize, features, whiten, rebuild=rebuild)
     report = _run(source, out, options, spark)
     _print(report, out)
     return 1 if report.mostly_broken else 0

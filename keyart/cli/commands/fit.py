@@ -10,7 +10,7 @@ import click
 from keyart.cli.options import set_option, workspace_options
 
 
-@click.command("fit", short_help="Fit recommenders on the ratings and keep them.")
+@click.command("fit")
 @click.argument("names", nargs=-1, metavar="[MODEL]...")
 @set_option
 @workspace_options

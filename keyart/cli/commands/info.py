@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from keyart.pipeline.status import Status
 
 
-@click.command("info", short_help="Show what is in the workspace, and which command comes next.")
+@click.command("info")
 @json_option
 @workspace_options
 def command(as_json: bool, home: Path) -> None:

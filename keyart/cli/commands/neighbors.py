@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
+from keyart.cli.groups import renamed
 from keyart.cli.options import workspace_options
 
 
-@click.command("neighbors", short_help="Write the nearest films of every film, by looks, into a Parquet file.")
+@click.command("neighbors", cls=renamed(fold="--merge-duplicates"))
 @click.option("-k", default=50, show_default=True, type=click.IntRange(min=1), help="How many neighbors a film.")
 @click.option(
     "--out",
@@ -19,9 +20,9 @@ from keyart.cli.options import workspace_options
     metavar="FILE",
     help="The file: movie_id, rank, neighbor_id, similarity.",
 )
-@click.option("--fold", is_flag=True, help="List films with the same artwork once.")
+@click.option("--merge-duplicates", is_flag=True, help="List films with the same artwork once.")
 @workspace_options
-def command(k: int, out: Path, fold: bool, home: Path) -> None:
+def command(k: int, out: Path, merge_duplicates: bool, home: Path) -> None:
     """Write the nearest films of every film, by looks alone, into a Parquet file.
 
     Resumes if interrupted: run the same command again.
@@ -35,7 +36,7 @@ def command(k: int, out: Path, fold: bool, home: Path) -> None:
 
     check_replaceable(out)
     with open_index(Workspace.open(home)) as index, bar("neighbors", len(index), "films") as advance:
-        bound = DUPLICATE_SIMILARITY if fold else None
+        bound = DUPLICATE_SIMILARITY if merge_duplicates else None
         n_pairs = write_neighbors(index, k, out, duplicate_similarity=bound, advance=advance)
         n_films = len(index)
     click.echo(f"{n_pairs:,} pairs of {n_films:,} films written to {out}")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from keyart.recommend.recommendations import Recommendation
 
 
-@click.command("recommend", short_help="Recommend films to a user.")
+@click.command("recommend")
 @click.argument("user", required=False, type=click.IntRange(min=1), metavar="[USER]")
 @click.option(
     "--ratings",

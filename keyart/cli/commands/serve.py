@@ -11,7 +11,7 @@ from catalog.errors import ConfigError
 from keyart.cli.options import workspace_options
 
 
-@click.command("serve", short_help="Serve the web page and its HTTP API.")
+@click.command("serve")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; others than this need --token.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="At which port.")
 @click.option("--token", metavar="TOKEN", help="What clients must show: 16 letters or more.")

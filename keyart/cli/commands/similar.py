@@ -12,6 +12,7 @@ import click
 
 from catalog.errors import ConfigError
 from catalog.filters import Filter, read_movie_ids
+from keyart.cli.groups import renamed
 from keyart.cli.options import (
     Share,
     check_one_format,
@@ -81,7 +82,7 @@ def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_filter
 
 
-@click.command("similar")
+@click.command("similar", cls=renamed(fold="--merge-duplicates"))
 @click.argument("words", nargs=-1, metavar="[FILM]")
 @file_option("--image", "An image, in place of FILM.")
 @k_option(10)
@@ -93,7 +94,7 @@ def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
     help="The visual share: 1 is looks alone, 0 ratings alone.",
 )
 @_filter_options
-@click.option("--fold", is_flag=True, help="Show films with the same artwork once.")
+@click.option("--merge-duplicates", is_flag=True, help="Show films with the same artwork once.")
 @click.option("--explain", is_flag=True, help="Explain in words why each film was found.")
 @json_option
 @csv_option
@@ -105,7 +106,7 @@ def command(
     k: int,
     alpha: Alpha,
     wanted: Filter,
-    fold: bool,
+    merge_duplicates: bool,
     explain: bool,
     as_json: bool,
     as_csv: bool,
@@ -130,7 +131,7 @@ def command(
     engine = Engine.open(home)
     if image:
         import_tensorflow_quietly()
-    result = engine.similar(Image(image) if image else film, options=SimilarOptions(k, alpha, wanted, fold))
+    result = engine.similar(Image(image) if image else film, options=SimilarOptions(k, alpha, wanted, merge_duplicates))
     print_notes([*number_notes(engine, film), *result.notes])
     if as_json:
         print_json(_with_reasons(result) if explain else result.to_dict())

@@ -10,7 +10,7 @@ from keyart.cli.options import Share, json_option, workspace_options
 from keyart.cli.output import print_json, table
 
 
-@click.command("tune", short_help="Fit how much ratings count beside looks, by how many there are.")
+@click.command("tune")
 @click.option("--model", default="item-cosine", show_default=True, metavar="MODEL", help="Supplies the ratings' side.")
 @click.option(
     "--calibration",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from catalog.film import Film
 from catalog.filters import Filter
 
+# Parameters of version 0.1; accepted until 0.3.
+_RENAMED = {"min_support": "min_ratings", "fold": "merge_duplicates"}
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 
 
@@ -75,12 +77,19 @@ class ImageQuery(BaseModel):
     first_year: int | None = Field(None, ge=1000, le=9999)
     last_year: int | None = Field(None, ge=1000, le=9999)
     genre: list[str] = Field([], max_length=30, description="Only films of this genre; may be repeated.")
-    min_support: int = Field(0, ge=0, le=2**31, description="Only films with at least so many ratings.")
-    fold: bool = Field(False, description="Show films with the same artwork once.")
+    min_ratings: int = Field(0, ge=0, le=2**31, description="Only films with at least so many ratings.")
+    merge_duplicates: bool = Field(False, description="Show films with the same artwork once.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_old_names(cls, values: Any) -> Any:
+        return (
+            {_RENAMED.get(name, name): value for name, value in values.items()} if isinstance(values, dict) else values
+        )
 
     def filter(self) -> Filter:
         """Return which films are wanted."""
-        return Filter((self.first_year, self.last_year), tuple(self.genre), self.min_support)
+        return Filter((self.first_year, self.last_year), tuple(self.genre), self.min_ratings)
 
 
 class FilmQuery(ImageQuery):

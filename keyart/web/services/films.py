@@ -227,7 +227,7 @@ def _posters_path(workspace: Workspace) -> Path:
 
 
 def _options(query: ImageQuery, k: int) -> SimilarOptions:
-    return SimilarOptions(k, filter=query.filter(), fold_artwork=query.fold)
+    return SimilarOptions(k, filter=query.filter(), merge_duplicates=query.merge_duplicates)
 
 
 def _described(

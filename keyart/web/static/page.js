@@ -5,8 +5,9 @@ import { titled } from "./film.js";
 import { newFilm } from "./newfilm.js";
 import { at, get, ratings } from "./parts.js";
 
-const FIELDS = ["genre", "first_year", "last_year", "min_support"];
-const ASKED = [...FIELDS, "alpha", "fold"];
+const FIELDS = ["genre", "first_year", "last_year", "min_ratings"];
+const ASKED = [...FIELDS, "alpha", "merge_duplicates"];
+const RENAMED = { min_support: "min_ratings", fold: "merge_duplicates" }; // in links of version 0.1
 const PAGE = 30;
 const MARGIN = 600; // pixels below the window, from where on more is requested
 let latest = 0; // answers to an earlier request are dropped
@@ -17,7 +18,12 @@ let picture = null;
 const pictures = new Map(); // those of this visit, by what the history calls them
 
 function state() {
-  return new URLSearchParams(location.search);
+  const params = new URLSearchParams(location.search);
+  for (const [old, name] of Object.entries(RENAMED)) {
+    if (params.has(old) && !params.has(name)) params.set(name, params.get(old));
+    params.delete(old);
+  }
+  return params;
 }
 
 function question(offset) {
@@ -57,7 +63,7 @@ async function drawFilm(replace) {
 function showChoice() {
   const params = state();
   for (const name of FIELDS) at(name).value = params.get(name) ?? "";
-  at("fold").checked = params.get("fold") === "true";
+  at("merge_duplicates").checked = params.get("merge_duplicates") === "true";
   at("auto").checked = !params.has("alpha");
   if (params.has("alpha")) at("alpha").value = params.get("alpha");
   at("alpha").disabled = at("auto").disabled = picture !== null;
@@ -175,7 +181,7 @@ at("alpha").addEventListener("input", () => {
 });
 at("auto").addEventListener("change", () => go({ alpha: at("auto").checked ? "" : at("alpha").value }));
 for (const name of FIELDS) at(name).addEventListener("change", () => go({ [name]: at(name).value }));
-at("fold").addEventListener("change", () => go({ fold: at("fold").checked ? "true" : "" }));
+at("merge_duplicates").addEventListener("change", () => go({ merge_duplicates: at("merge_duplicates").checked ? "true" : "" }));
 at("choice").addEventListener("submit", (event) => event.preventDefault());
 at("random").addEventListener("click", () => drawFilm(false));
 at("picture").addEventListener("change", () => {

@@ -77,7 +77,7 @@ def test_similar_posters_are_close_together(mapped: Workspace) -> None:
 
 def test_seed_determines_the_map(mapped: Workspace) -> None:
     first = Atlas.open(mapped.atlas_dir)
-    again = make_atlas(mapped, AtlasOptions(anew=True, n_clusters=3)).atlas
+    again = make_atlas(mapped, AtlasOptions(rebuild=True, n_clusters=3)).atlas
     np.testing.assert_array_equal(again.positions, first.positions)
     np.testing.assert_array_equal(again.labels, first.labels)
     other = make_atlas(mapped, AtlasOptions(seed=5)).atlas
@@ -197,8 +197,8 @@ def test_many_new_films_give_a_note(mapped: Workspace) -> None:
     add_posters(mapped, range(N_FILMS + 1, N_FILMS + 31))
     (note,) = make_atlas(mapped, AtlasOptions()).notes
     assert "33%" in note
-    assert "--anew" in note
-    assert make_atlas(mapped, AtlasOptions(anew=True)).notes == ()
+    assert "--rebuild" in note
+    assert make_atlas(mapped, AtlasOptions(rebuild=True)).notes == ()
 
 
 def test_new_clusters_keep_positions(mapped: Workspace) -> None:
@@ -353,7 +353,7 @@ def test_unreadable_poster_leaves_a_gray_cell(mapped: Workspace) -> None:
 
 
 def test_command_prints_clusters_and_the_next_step(run: Run, mapped: Workspace) -> None:
-    outcome = run("atlas", "--home", mapped.home, "--anew", "--clusters", "3")
+    outcome = run("atlas", "--home", mapped.home, "--rebuild", "--clusters", "3")
     assert outcome.code == 0
     assert re.search(r"Horror · creepy +20\n", outcome.out)
     assert "60 films on the map (computed anew)" in outcome.out

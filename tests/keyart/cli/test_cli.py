@@ -198,7 +198,7 @@ def test_help_loads_no_heavy_library() -> None:
         "assert not heavy, heavy\n"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "Find films that look like FILM" in shown.stdout
+    assert "Find films that look like a film" in shown.stdout
 
 
 def test_a_closed_pipe_is_no_error(home: Path) -> None:
@@ -255,7 +255,7 @@ def test_a_corrupt_poster_is_recorded_and_skipped(run: Run, home: Path, backbone
     poster = home / "posters" / "5.jpg"
     # Of the same size, so that only decoding finds it.
     poster.write_bytes(b"x" * poster.stat().st_size)
-    outcome = run("extract", "--backbone", backbone_path, "--replace", "--resize", "nearest", "--home", home)
+    outcome = run("extract", "--backbone", backbone_path, "--rebuild", "--resize", "nearest", "--home", home)
     assert outcome.code == 0
     assert "features of 4 posters computed" in outcome.out
     assert "movie_id 5: " in outcome.err

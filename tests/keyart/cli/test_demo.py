@@ -78,7 +78,7 @@ def test_ratings_group_films_by_audience(demonstration: Demonstration) -> None:
 
 
 def test_evaluates_the_cold_start_as_a_table(demonstration: Demonstration, run: Run) -> None:
-    words = ("--cold", "content", "--seeds", "2", "--candidates", "cold", "--ratings-prior")
+    words = ("cold-start", "content", "--seeds", "2", "--candidates", "cold", "--ratings-prior")
     outcome = run("evaluate", *words, "--home", demonstration.folder / "workspace")
     lines = outcome.out.splitlines()
     assert lines[0] == "Among the hidden films alone:"
@@ -90,7 +90,7 @@ def test_evaluates_the_cold_start_as_a_table(demonstration: Demonstration, run: 
 
 
 def test_evaluates_the_cold_start_as_json_and_plot(demonstration: Demonstration, run: Run, tmp_path: Path) -> None:
-    words = ("--cold", "content", "--seeds", "2", "--few-shot", "--json", "--plot", tmp_path / "curve.svg")
+    words = ("cold-start", "content", "--seeds", "2", "--few-shot", "--json", "--plot", tmp_path / "curve.svg")
     outcome = run("evaluate", *words, "--home", demonstration.folder / "workspace")
     measured = json.loads(outcome.out)
     assert [draw["n_leaks"] for draw in measured["draws"]] == [0, 0]
@@ -106,7 +106,7 @@ def test_evaluates_the_cold_start_as_json_and_plot(demonstration: Demonstration,
 
 
 def test_evaluates_the_cold_start_as_csv(demonstration: Demonstration, run: Run) -> None:
-    words = ("--cold", "genres-years", "--seeds", "1", "--on", "validation", "--csv")
+    words = ("cold-start", "genres-years", "--seeds", "1", "--on", "validation", "--csv")
     outcome = run("evaluate", *words, "--home", demonstration.folder / "workspace")
     rows = list(csv.DictReader(io.StringIO(outcome.out)))
     assert [(row["candidates"], row["model"]) for row in rows] == [("cold", "genres-years"), ("all", "genres-years")]

@@ -1,4 +1,4 @@
-"""Errors of ``keyart evaluate --cold``."""
+"""Errors of ``keyart evaluate cold-start``."""
 
 from __future__ import annotations
 
@@ -12,20 +12,16 @@ from tests.keyart.conftest import Run
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--cold", "nobody"], "no model of the cold start is called 'nobody'"),
-        (["--cold", "--split", "time"], "--split does not go with --cold"),
-        (["--cold", "--set", "als.n_factors=3"], "--set does not go with --cold"),
-        (["--few-shot"], "--few-shot goes with --cold"),
-        (["--on", "validation"], "--on goes with --cold"),
-        (["--cold", "--json", "--csv"], "--json and --csv both write to standard output"),
-        (["--cold", "--csv", "--few-shot"], "--csv holds the ranking alone"),
-        (["--cold", "--plot", "curve.svg"], "--plot draws the curve of --few-shot"),
-        (["--cold", "--few-shot", "--plot", "curve.txt"], "curve.txt: expected a name ending in .png, .svg, .pdf"),
-        (["--cold"], "no workspace at"),
+        (["nobody"], "no model of the cold start is called 'nobody'"),
+        (["--json", "--csv"], "--json and --csv both write to standard output"),
+        (["--csv", "--few-shot"], "--csv holds the ranking alone"),
+        (["--plot", "curve.svg"], "--plot draws the curve of --few-shot"),
+        (["--few-shot", "--plot", "curve.txt"], "curve.txt: expected a name ending in .png, .svg, .pdf"),
+        ([], "no workspace at"),
     ],
 )
 def test_invalid_options_fail_with_one_line(tmp_path: Path, run: Run, words: list[str], message: str) -> None:
-    outcome = run("evaluate", *words, "--home", tmp_path / "nowhere")
+    outcome = run("evaluate", "cold-start", *words, "--home", tmp_path / "nowhere")
     assert outcome.code == 1
     assert message in outcome.err
     assert len(outcome.err.splitlines()) == 1
@@ -33,7 +29,7 @@ def test_invalid_options_fail_with_one_line(tmp_path: Path, run: Run, words: lis
 
 def test_catalog_without_posters_is_an_error(movielens: Path, tmp_path: Path, run: Run) -> None:
     run("load", movielens, "--home", tmp_path / "home")
-    outcome = run("evaluate", "--cold", "--home", tmp_path / "home")
+    outcome = run("evaluate", "cold-start", "--home", tmp_path / "home")
     assert outcome.code == 1
     assert "no film with ratings has features of one; run `keyart fetch` or `keyart import`" in outcome.err
 
@@ -43,6 +39,6 @@ def test_catalog_without_ratings_is_an_error(movielens: Path, tmp_path: Path, ru
     for name in ("movies.csv", "links.csv"):
         (tmp_path / "films" / name).write_bytes((movielens / name).read_bytes())
     run("load", tmp_path / "films", "--home", tmp_path / "home")
-    outcome = run("evaluate", "--cold", "--home", tmp_path / "home")
+    outcome = run("evaluate", "cold-start", "--home", tmp_path / "home")
     assert outcome.code == 1
     assert "there are none; load them with `keyart load DIR`" in outcome.err

@@ -132,7 +132,7 @@ def test_without_ratings_only_look_alikes_are_predicted(home: Path, new_films: l
 
 
 def test_command_prints_the_prediction_of_one_poster(run: Run, home: Path, poster_folder: Path) -> None:
-    outcome = run("coldstart", poster_folder / "1.jpg", "--title", "New", "--year", "1999", "--home", home)
+    outcome = run("cold-start", poster_folder / "1.jpg", "--title", "New", "--year", "1999", "--home", home)
     assert outcome.code == 0
     assert outcome.out.startswith("New (1999)\nexpected mean rating")
     assert "audience:" in outcome.out
@@ -140,7 +140,7 @@ def test_command_prints_the_prediction_of_one_poster(run: Run, home: Path, poste
 
 
 def test_json_has_all_fields(run: Run, home: Path, poster_folder: Path) -> None:
-    outcome = run("coldstart", poster_folder, "--json", "-k", "2", "--users", "5", "--home", home)
+    outcome = run("cold-start", poster_folder, "--json", "-k", "2", "--users", "5", "--home", home)
     films = [json.loads(line) for line in outcome.out.splitlines()]
     assert len(films) == len(list(poster_folder.glob("*.jpg")))
     for film in films:
@@ -156,7 +156,7 @@ def test_csv_has_a_row_for_each_film_and_user(run: Run, home: Path, poster_folde
     write_bytes(
         listed, f"path,title,year\n{poster_folder / '1.jpg'},One,1999\n{poster_folder / '2.jpg'},Two,\n".encode()
     )
-    outcome = run("coldstart", listed, "--csv", "--users", "4", "--home", home)
+    outcome = run("cold-start", listed, "--csv", "--users", "4", "--home", home)
     rows = list(csv.DictReader(io.StringIO(outcome.out)))
     assert [(row["title"], row["year"], row["rank"]) for row in rows] == [
         *[("One", "1999", str(rank)) for rank in range(1, 5)],
@@ -165,7 +165,7 @@ def test_csv_has_a_row_for_each_film_and_user(run: Run, home: Path, poster_folde
 
 
 def test_csv_has_a_row_for_a_film_without_an_audience(run: Run, home: Path, poster_folder: Path) -> None:
-    outcome = run("coldstart", poster_folder / "1.jpg", "--csv", "--users", "0", "--home", home)
+    outcome = run("cold-start", poster_folder / "1.jpg", "--csv", "--users", "0", "--home", home)
     (row,) = csv.DictReader(io.StringIO(outcome.out))
     assert float(row["low"]) <= float(row["expected_mean"]) <= float(row["high"])
     assert (row["rank"], row["user_id"], row["score"]) == ("", "", "")
@@ -189,7 +189,7 @@ def test_invalid_input_fails_with_one_line(
     text = tmp_path / "text"
     for name in ("text.jpg", "other.jpg"):
         write_bytes(text / name, b"no picture")
-    outcome = run("coldstart", *(word.format(posters=poster_folder, text=text) for word in words), "--home", home)
+    outcome = run("cold-start", *(word.format(posters=poster_folder, text=text) for word in words), "--home", home)
     assert outcome.code == 1
     assert message in outcome.err
     assert outcome.err.count("\n") == 1
@@ -201,7 +201,7 @@ def test_broken_posters_of_a_folder_are_skipped_with_a_note(
 ) -> None:
     write_bytes(tmp_path / "new" / "good.jpg", (poster_folder / "1.jpg").read_bytes())
     write_bytes(tmp_path / "new" / "bad.jpg", b"no picture")
-    outcome = run("coldstart", tmp_path / "new", "--home", home)
+    outcome = run("cold-start", tmp_path / "new", "--home", home)
     assert outcome.code == 0
     assert "passed over" in outcome.err
     assert "bad.jpg" in outcome.err
@@ -230,13 +230,13 @@ def test_without_features_predicts_from_genres_and_year(tastes: Path, poster: Pa
     home = tmp_path / "home"
     load(home, tastes)
     build(Workspace.open(home))
-    outcome = run("coldstart", poster, "--genres", "drama", "--json", "--home", home)
+    outcome = run("cold-start", poster, "--genre", "drama", "--json", "--home", home)
     assert "no index of posters here, so no look-alikes; run `keyart build`" in outcome.err
     assert "no features of posters here: only genres and year tell who would like it" in outcome.err
     prediction = json.loads(outcome.out)
     assert prediction["look_alikes"] == []
     assert {fan["user_id"] for fan in prediction["audience"]} == set(range(2, N_USERS + 1, 2))
-    lines = run("coldstart", poster, "--genres", "drama", "--home", home).out.splitlines()
+    lines = run("cold-start", poster, "--genre", "drama", "--home", home).out.splitlines()
     assert [line.split()[0] for line in lines[:3]] == ["12.jpg", "expected", "audience:"]
 
 

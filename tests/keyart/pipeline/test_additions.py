@@ -33,7 +33,7 @@ def state_of(home: Path) -> tuple[object, ...]:
 
 
 def test_added_film_is_searchable_at_once(home: Path, poster: Path, run: Run) -> None:
-    outcome = run("add", poster, "--title", "Brand New (2029)", "--genres", "drama", "--home", home)
+    outcome = run("add", poster, "--title", "Brand New (2029)", "--genre", "drama", "--home", home)
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out == f"added: Brand New (2029)  [{FIRST_ADDED_ID}]\n6 films indexed by looks\n"
     engine = Engine.open(home)
@@ -144,7 +144,7 @@ def test_adds_to_a_workspace_without_an_index(home: Path, poster: Path, run: Run
         (["--title", "X", "--imdb-id", "tt13"], "the imdb_id 0000013 is in the catalog already, as movie_id 3, Twin"),
         (["--title", "X", "--movie-id", "5"], "the movie_id 5 is that of Seldom Seen (1994); leave it out"),
         (["--title", "X", "--year", "19999"], "expected a year from 1870 to"),
-        (["--title", "X", "--genres", "Dramma"], "no film is of the genre 'Dramma' (did you mean Drama?); there are"),
+        (["--title", "X", "--genre", "Dramma"], "no film is of the genre 'Dramma' (did you mean Drama?); there are"),
         ([], 'the film needs a title: --title "Heat (1995)"'),
     ],
 )

@@ -121,7 +121,7 @@ def test_films_with_the_same_artwork_are_folded(many: Workspace) -> None:
     plain = engine.similar(1, alpha=1, k=10)
     assert [hit.movie_id for hit in plain][:2] == list(TWINS)
     assert not any(hit.same_artwork for hit in plain)
-    folded = engine.similar(1, alpha=1, k=10, fold_artwork=True)
+    folded = engine.similar(1, alpha=1, k=10, merge_duplicates=True)
     assert (folded.hits[0].movie_id, folded.hits[0].same_artwork) == (TWINS[0], (TWINS[1],))
     assert len(folded) == 10
     assert [hit.movie_id for hit in folded][1:9] == [hit.movie_id for hit in plain][2:10]
@@ -194,7 +194,7 @@ def test_options_are_kept_by_later_builds(many: Workspace, backbone_path: Path) 
 
 
 def test_another_encoder_rebuilds_the_index(many: Workspace, backbone_path: Path) -> None:
-    again = ExtractOptions(str(backbone_path), resize="nearest", replace=True)
+    again = ExtractOptions(str(backbone_path), resize="nearest", rebuild=True)
     extract(many, again)
     assert build(many).change == "built"
 
@@ -260,7 +260,7 @@ def test_malformed_years_are_refused(many: Workspace, run: Run, typed: str) -> N
 def test_similar_command_filters(many: Workspace, run: Run, tmp_path: Path) -> None:
     listed = tmp_path / "ids.txt"
     listed.write_text("# ours\n4\n7\n10\n13\n16\n")
-    words = ("--genre", "comedy", "--min-ratings", "10", "--movie-ids", listed, "--fold", "--json")
+    words = ("--genre", "comedy", "--min-ratings", "10", "--movie-ids", listed, "--merge-duplicates", "--json")
     results = json.loads(run("similar", "3", *words, "--home", many.home).out)["results"]
     assert {hit["movie_id"] for hit in results} == {10, 13, 16}
 
@@ -312,7 +312,7 @@ def test_next_build_removes_films_whose_poster_is_gone(home: Path) -> None:
 
 def test_random_weights_are_centered_by_default(home: Path) -> None:
     workspace = Workspace.open(home)
-    extract(workspace, ExtractOptions(weights="random", replace=True))
+    extract(workspace, ExtractOptions(weights="random", rebuild=True))
     assert build(workspace).index.centered
     centered = Engine.open(home).similar(1, alpha=1)
     assert not build(workspace, IndexOptions(center=False)).index.centered

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import shutil
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -160,11 +161,11 @@ def test_parameters_are_set_by_name(rated_home: Path, run: Run) -> None:
         (["fit", "baseline", "--set", "x=1"], 2, "expected MODEL.NAME=VALUE"),
         (["recommend"], 1, "name either a user"),
         (["recommend", "3", "--json", "--csv"], 1, "--json and --csv both write to standard output"),
-        (["evaluate", "--train", "u1.base"], 1, "--train and --test go together"),
-        (["evaluate", "--split", "time", "--held-out", "3"], 1, "--held-out goes with --split user"),
-        (["evaluate", "nobody"], 1, "no model is called 'nobody'"),
-        (["evaluate", "baseline", "--set", "ease.x=1"], 1, "parameters are set of ease, which is not among"),
-        (["evaluate", "--plot", "plot.jpeg2"], 1, "plot.jpeg2: expected a name ending in .png, .svg, .pdf"),
+        (["evaluate", "models", "--train", "u1.base"], 1, "--train and --test go together"),
+        (["evaluate", "models", "--split", "time", "--held-out", "3"], 1, "--held-out goes with --split user"),
+        (["evaluate", "models", "nobody"], 1, "no model is called 'nobody'"),
+        (["evaluate", "models", "baseline", "--set", "ease.x=1"], 1, "parameters are set of ease, which is not among"),
+        (["evaluate", "models", "--plot", "plot.jpeg2"], 1, "plot.jpeg2: expected a name ending in .png, .svg, .pdf"),
     ],
 )
 def test_invalid_options_fail_with_one_line(
@@ -191,7 +192,7 @@ def test_without_ratings_nothing_is_fitted(tmp_path: Path, run: Run) -> None:
 
 
 def test_models_are_compared_side_by_side(rated_home: Path, run: Run, tmp_path: Path) -> None:
-    words = ("evaluate", "baseline", "most-rated", "item-cosine", "--home", rated_home)
+    words = ("evaluate", "models", "baseline", "most-rated", "item-cosine", "--home", rated_home)
     outcome = run(*words, "--plot", tmp_path / "plot.png")
     lines = outcome.out.splitlines()
     assert lines[0].split()[:4] == ["model", "RMSE", "MAE", "predicted"]
@@ -212,7 +213,7 @@ def test_models_are_compared_side_by_side(rated_home: Path, run: Run, tmp_path: 
     "words", [["--split", kind] for kind in ("user", "random", "time", "folds", "cold")] + [["--held-out", "2"]]
 )
 def test_evaluate_accepts_every_split(rated_home: Path, run: Run, words: list[str]) -> None:
-    outcome = run("evaluate", "baseline", *words, "--json", "--home", rated_home)
+    outcome = run("evaluate", "models", "baseline", *words, "--json", "--home", rated_home)
     (card,) = json.loads(outcome.out)["models"]
     assert 0 < card["rmse"]["value"] < 3
     # In the split of cold films all test films are unknown to the model, and in the split by time all test users.
@@ -220,7 +221,7 @@ def test_evaluate_accepts_every_split(rated_home: Path, run: Run, words: list[st
 
 
 def test_undefined_metrics_are_null_in_json_and_not_nan_in_the_table(rated_home: Path, run: Run) -> None:
-    words = ("evaluate", "baseline", "--split", "cold", "--home", rated_home)
+    words = ("evaluate", "models", "baseline", "--split", "cold", "--home", rated_home)
     printed = run(*words, "--json").out
     assert "NaN" not in printed
     (card,) = json.loads(printed)["models"]
@@ -231,21 +232,27 @@ def test_undefined_metrics_are_null_in_json_and_not_nan_in_the_table(rated_home:
 def test_evaluates_files_without_a_workspace(run: Run, tmp_path: Path) -> None:
     (tmp_path / "a.base").write_text("1\t1\t5\t0\n1\t2\t1\t0\n2\t1\t4\t0\n2\t2\t2\t0\n")
     (tmp_path / "a.test").write_text("3\t1\t4\t0\n1\t3\t4\t0\n")
-    outcome = run("evaluate", "baseline", "--train", tmp_path / "a.base", "--test", tmp_path / "a.test", "--json")
+    outcome = run(
+        "evaluate", "models", "baseline", "--train", tmp_path / "a.base", "--test", tmp_path / "a.test", "--json"
+    )
     assert json.loads(outcome.out)["models"][0]["predicted"] == 0
     lines = [f"{user}\t{film}\t{1 + (user + film) % 5}\t0" for user in range(1, 9) for film in range(1, 9)]
     (tmp_path / "u.data").write_text("\n".join(lines))
-    outcome = run("evaluate", "baseline", "--ratings", tmp_path / "u.data", "--json")
+    outcome = run("evaluate", "models", "baseline", "--ratings", tmp_path / "u.data", "--json")
     assert json.loads(outcome.out)["models"][0]["predicted"] == 1
 
 
 # Exploring
 
 
-@pytest.mark.parametrize("topic", ["best", "most-rated", "genres", "biases", "clusters", "map"])
-def test_every_topic_agrees_in_table_csv_and_json(rated_home: Path, run: Run, topic: str) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [["best"], ["most-rated"], ["genres"], ["biases"], ["clusters", "--clusters", "4"], ["map"]],
+    ids=itemgetter(0),
+)
+def test_every_topic_agrees_in_table_csv_and_json(rated_home: Path, run: Run, words: list[str]) -> None:
     run("fit", "als", "--set", "als.n_factors=4", "--home", rated_home)
-    words = ("explore", topic, "-k", "3", "--clusters", "4", "--home", rated_home)
+    words = ["explore", *words, "-k", "3", "--home", str(rated_home)]
     rows = json.loads(run(*words, "--json").out)["results"]
     assert rows
     printed = list(csv.DictReader(io.StringIO(run(*words, "--csv").out)))
@@ -279,11 +286,19 @@ def test_ratings_are_written_with_titles(rated_home: Path, run: Run, tmp_path: P
     assert set(table["genres"]) == {"Drama"}
 
 
-@pytest.mark.parametrize("words", [["ratings"], ["best", "--out", "r.parquet"]])
-def test_out_and_the_topic_ratings_require_each_other(rated_home: Path, run: Run, words: list[str]) -> None:
-    outcome = run("explore", *words, "--home", rated_home)
+def test_ratings_without_a_file_show_how_to_name_one(rated_home: Path, run: Run) -> None:
+    outcome = run("explore", "ratings", "--home", rated_home)
     assert outcome.code == 1
-    assert "--out and the topic ratings go together" in outcome.err
+    assert "`keyart explore ratings --out ratings.parquet`" in outcome.err
+
+
+def test_map_of_k_films_has_those_with_the_most_ratings(rated_home: Path, run: Run) -> None:
+    run("fit", "als", "--set", "als.n_factors=4", "--home", rated_home)
+    mapped = json.loads(run("explore", "map", "-k", "3", "--json", "--home", rated_home).out)["results"]
+    ratings = open_ratings(Workspace.open(rated_home))
+    n_ratings = dict(zip(*np.unique(ratings.movie_ids, return_counts=True), strict=True))
+    most = sorted(n_ratings, key=lambda movie_id: (-n_ratings[movie_id], movie_id))[:3]
+    assert [film["movie_id"] for film in mapped] == sorted(most)
 
 
 def test_explore_notes_that_ratings_changed_since_the_fit(rated_home: Path, run: Run, tmp_path: Path) -> None:

@@ -219,7 +219,7 @@ def test_detects_changes_of_the_workspace(fitted: Path, tastes: Path, run: Run, 
 
     write_bytes(tmp_path / "poster.jpg", (tastes / "posters" / "7.jpg").read_bytes())
     assert is_old_after("fit", "ease")
-    assert is_old_after("add", tmp_path / "poster.jpg", "--title", "Added", "--genres", "Drama")
+    assert is_old_after("add", tmp_path / "poster.jpg", "--title", "Added", "--genre", "Drama")
     assert is_old_after("load", tastes)
     assert not is_old_after("fit", "most-rated")
 

@@ -108,7 +108,7 @@ def test_changed_poster_without_features_is_an_error(home: Path, run: Run, tmp_p
 
 def test_pooled_features_have_no_regions(home: Path, backbone_path: Path) -> None:
     workspace = Workspace.open(home)
-    extract(workspace, ExtractOptions(str(backbone_path), pooling="gem", replace=True))
+    extract(workspace, ExtractOptions(str(backbone_path), pooling="gem", rebuild=True))
     build(workspace)
     with pytest.raises(DataError, match=r"pooled \(gem\).* no region of it; run `keyart extract --features raw --repl"):
         Engine.open(home).explain(1, 2)
@@ -137,7 +137,7 @@ def test_output_that_is_not_a_map_is_an_error(home: Path) -> None:
 
 def test_features_replaced_under_an_open_engine_do_not_mix(home: Path, backbone_path: Path) -> None:
     engine = Engine.open(home)
-    extract(Workspace.open(home), ExtractOptions(str(backbone_path), resize="nearest", replace=True))
+    extract(Workspace.open(home), ExtractOptions(str(backbone_path), resize="nearest", rebuild=True))
     with pytest.raises(DataError, match="run `keyart build` again"):
         engine.explain(1, 2)
 

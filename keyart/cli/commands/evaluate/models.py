@@ -1,4 +1,4 @@
-"""``keyart evaluate``."""
+"""``keyart evaluate models``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from catalog.errors import ConfigError
-from keyart.cli.cold import COLD_OPTIONS, check_options, cold_options, print_evaluation
 from keyart.cli.estimates import cells, estimate, nulled, number
 from keyart.cli.options import check_one_format, csv_option, json_option, set_option, workspace_options
 from keyart.cli.output import print_csv, print_json, table
@@ -24,7 +23,7 @@ _COSTS = ("item_coverage", "novelty", "fit_s", "recommend_ms", "memory_mb")
 _ESTIMATES = ("rmse", "mae", "recall", "ndcg", "mrr")
 
 
-@click.command("evaluate", short_help="Compare recommenders: how they rate, how they rank, what they cost.")
+@click.command("models")
 @click.argument("names", nargs=-1, metavar="[MODEL]...")
 @click.option(
     "--split",
@@ -62,19 +61,14 @@ _ESTIMATES = ("rmse", "mae", "recall", "ndcg", "mrr")
     help="A film is relevant from so many stars on.  [default: whatever was rated]",
 )
 @set_option
-@cold_options
 @json_option
 @csv_option
 @click.option(
     "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw rating against ranking (.png, .svg, .pdf)."
 )
 @workspace_options
-@click.pass_context
 def command(
-    context: click.Context,
-    /,
     names: tuple[str, ...],
-    cold: bool,
     ratings_path: Path | None,
     train: Path | None,
     test: Path | None,
@@ -92,16 +86,8 @@ def command(
     MODEL is a name that `keyart fit` lists, or all. Without any, all models are compared that need neither TensorFlow
     nor Spark. Rankings are full, films already rated are left out, and every interval holds 95 of 100 resamples of the
     users.
-
-    With --cold, MODEL is a model of the cold start, and all are compared without any: AUC, Recall@20 and NDCG@10 of
-    films hidden with all their ratings, beside genres and years alone.
     """
     check_one_format(as_json=as_json, as_csv=as_csv)
-    check_options(context, cold=cold)
-    cold_start_options = {name: split.pop(name) for name in COLD_OPTIONS}
-    if cold:
-        print_evaluation(names, home, as_json=as_json, as_csv=as_csv, plot=plot, **cold_start_options)
-        return
     if (train is None) != (test is None):
         raise ConfigError("--train and --test go together: name both files of your split")
     from cf.evaluation.splits import read_split

@@ -1,4 +1,4 @@
-"""``keyart coldstart``."""
+"""``keyart cold-start``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from catalog.errors import ConfigError, DataError
+from keyart.cli.groups import renamed
 from keyart.cli.options import check_one_format, workspace_options
 from keyart.cli.output import print_csv, print_json, print_notes, table
 
@@ -20,10 +21,10 @@ _N_SHOWN = 10
 _COLUMNS = ("poster", "title", "year", "expected_mean", "low", "high", "rank", "user_id", "score")
 
 
-@click.command("coldstart", short_help="Predict a new film's look-alikes, mean rating and audience.")
+@click.command("cold-start", cls=renamed(genres="--genre"))
 @click.argument("source", type=click.Path(path_type=Path), metavar="POSTER|FOLDER|CSV")
 @click.option("--title", default="", metavar="TITLE", help="Its title, for the reader.")
-@click.option("--genres", default="", metavar="GENRES", help='Its genres: "Comedy|Drama".')
+@click.option("--genre", "genres", multiple=True, metavar="GENRE", help="A genre of the catalog; may be repeated.")
 @click.option("--year", type=int, metavar="YEAR", help="Its year of release.")
 @click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="How many look-alikes.")
 @click.option(
@@ -35,7 +36,7 @@ _COLUMNS = ("poster", "title", "year", "expected_mean", "low", "high", "rank", "
 def command(
     source: Path,
     title: str,
-    genres: str,
+    genres: tuple[str, ...],
     year: int | None,
     k: int,
     n_users: int,
@@ -54,7 +55,7 @@ def command(
     from keyart.engine import Engine
 
     engine = Engine.open(home)
-    films = _films(engine.catalog.genres(), source, title, genres, year)
+    films = _films(engine.catalog.genres(), source, title, "|".join(genres), year)
     if len(films) == 1:
         # An unreadable poster is reported before the network is loaded, which takes seconds.
         films[0].image.pixels()
@@ -86,7 +87,7 @@ def _films(known: Sequence[str], source: Path, title: str, genres: str, year: in
         return [describe(source, title, year, genres, known_genres=known)]
     if title or genres or year is not None:
         raise ConfigError(
-            "--title, --genres and --year are of one film; for many, put them into a CSV file with the columns path, "
+            "--title, --genre and --year are of one film; for many, put them into a CSV file with the columns path, "
             "title, year, genres"
         )
     return read_new_films(source, known, titled=False)

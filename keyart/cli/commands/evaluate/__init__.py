@@ -1,0 +1,32 @@
+"""``keyart evaluate``."""
+
+from __future__ import annotations
+
+import click
+
+from keyart.cli.groups import Entry, LazyGroup, note_renamed
+
+
+class _Evaluate(LazyGroup):
+    """Takes ``keyart evaluate [MODEL]... [--cold]`` too, as it was before the groups."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse arguments, with the name of the command where it is missing."""
+        first = args[0] if args else None
+        if first not in (*self.list_commands(ctx), *ctx.help_option_names) and not ctx.resilient_parsing:
+            name, old = ("cold-start", " --cold") if "--cold" in args else ("models", "")
+            note_renamed(f"keyart evaluate{old}", f"keyart evaluate {name}")
+            args = [name, *(argument for argument in args if argument != "--cold")]
+        return super().parse_args(ctx, args)
+
+
+@click.group(
+    "evaluate",
+    cls=_Evaluate,
+    entries={
+        "models": Entry(f"{__name__}.models", "Compare recommenders: how they rate, how they rank, what they cost."),
+        "cold-start": Entry(f"{__name__}.cold_start", "Compare models that find films which nobody has rated."),
+    },
+)
+def command() -> None:
+    """Compare recommenders, or models of the cold start, on ratings that are held out."""

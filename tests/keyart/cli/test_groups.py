@@ -1,0 +1,113 @@
+"""The groups of commands: their table, suggestions and old spellings."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.shell_completion import BashComplete
+
+from keyart.cli import keyart
+from keyart.cli.groups import LazyGroup
+from tests.keyart.conftest import Run
+
+_GROUPS = [keyart, *(keyart.get_command(click.Context(keyart), name) for name in ("evaluate", "explore"))]
+
+
+def _names(group: click.Command | None) -> list[str]:
+    assert isinstance(group, click.Group)
+    return group.list_commands(click.Context(group))
+
+
+def test_greets_without_a_command(run: Run) -> None:
+    outcome = run()
+    assert outcome.code == 0
+    for command in ("keyart demo", "keyart load ml-latest-small/", "keyart info", "keyart --help"):
+        assert command in outcome.out
+
+
+@pytest.mark.parametrize("group", _GROUPS, ids=lambda group: group.name)
+def test_the_table_says_what_each_command_does(group: click.Group) -> None:
+    context = click.Context(group)
+    for name in _names(group):
+        command = group.get_command(context, name)
+        assert command is not None
+        assert command.name == name
+        assert command.help
+
+
+def test_the_list_of_commands_imports_none_of_them() -> None:
+    code = (
+        "import sys\nfrom keyart.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print([name for name in sys.modules if name.startswith('keyart.cli.commands.')], file=sys.stderr)\n"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stderr.strip() == "[]"
+    assert isinstance(keyart, LazyGroup)
+    assert all(f"  {name}  " in shown.stdout for name in _names(keyart))
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["simlar", "heat"], "similar"),
+        (["exract"], "extract or export"),
+        (["explore", "genre"], "genres"),
+        (["explore", "cluster"], "clusters"),
+    ],
+)
+def test_a_mistyped_command_suggests_others(run: Run, words: list[str], names: str) -> None:
+    outcome = run(*words)
+    assert outcome.code == 2
+    assert f"Did you mean {names}?" in outcome.err
+
+
+def test_a_command_unlike_any_suggests_none(run: Run) -> None:
+    outcome = run("zzzz")
+    assert outcome.code == 2
+    assert "No such command 'zzzz'. See `keyart --help`." in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("old", "note"),
+    [
+        (["coldstart", "x.jpg"], "keyart coldstart is now keyart cold-start"),
+        (["evaluate", "nobody"], "keyart evaluate is now keyart evaluate models"),
+        (["evaluate"], "keyart evaluate is now keyart evaluate models"),
+        (["evaluate", "nobody", "--cold"], "keyart evaluate --cold is now keyart evaluate cold-start"),
+        (["similar", "1", "--fold"], "--fold is now --merge-duplicates"),
+        (["neighbors", "--fold"], "--fold is now --merge-duplicates"),
+        (["extract", "--replace"], "--replace is now --rebuild"),
+        (["atlas", "--anew"], "--anew is now --rebuild"),
+        (["add", "x.jpg", "--genres=Drama"], "--genres is now --genre"),
+        (["cold-start", "x.jpg", "--genres", "Drama|War"], "--genres is now --genre"),
+    ],
+    ids=" ".join,
+)
+def test_old_spellings_work_and_are_noted(tmp_path: Path, run: Run, old: list[str], note: str) -> None:
+    outcome = run(*old, "--home", tmp_path / "nowhere")
+    assert f"note: {note}; the old spelling works until version 0.3\n" in outcome.err
+    assert outcome.code == 1, "the command itself runs, and finds no workspace, model or file"
+
+
+@pytest.mark.parametrize("words", [["--home", "HOME", "info"], ["info", "--home", "HOME"]], ids=["before", "behind"])
+def test_home_stands_before_or_behind_the_command(home: Path, run: Run, words: list[str]) -> None:
+    outcome = run(*(str(home) if word == "HOME" else word for word in words))
+    assert outcome.code == 0
+    assert str(home) in outcome.out
+
+
+def test_home_behind_the_command_takes_precedence(home: Path, tmp_path: Path, run: Run) -> None:
+    assert run("--home", tmp_path / "nowhere", "explore", "best", "--home", home).code == 0
+    assert run("--home", home, "explore", "best", "--home", tmp_path / "nowhere").code == 1
+
+
+def test_completes_commands_from_the_table() -> None:
+    completion = BashComplete(keyart, {}, "keyart", "_KEYART_COMPLETE")
+    assert [item.value for item in completion.get_completions([], "ex")] == ["extract", "explain", "explore", "export"]
+    assert [item.value for item in completion.get_completions(["evaluate"], "c")] == ["cold-start"]
+    assert "--years" in [item.value for item in completion.get_completions(["similar"], "--y")]
