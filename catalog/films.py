@@ -141,6 +141,11 @@ class Catalog:
         found = {movie_id for (movie_id,) in self._rows(f"SELECT movie_id FROM films WHERE {clause}", values)}
         return found if wanted.movie_ids is None else found.intersection(wanted.movie_ids)
 
+    def id_kinds(self) -> tuple[str, ...]:
+        """Return which ids any film has beside its movie_id: "imdb", "tmdb"."""
+        exists = "SELECT EXISTS (SELECT 1 FROM films WHERE {}_id IS NOT NULL)"
+        return tuple(kind for kind in ("imdb", "tmdb") if self._rows(exists.format(kind))[0][0])
+
     def genres(self) -> tuple[str, ...]:
         """Return the genres of all films in alphabetical order."""
         rows = self._rows("SELECT DISTINCT genres FROM films")

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import ConfigError
+from catalog.extras import require
 from cf.ratings import Ratings
 
 Titles = Mapping[int, str]
@@ -225,11 +226,5 @@ def _directions(
 
 
 def _scikit_learn(part: str) -> Any:
-    from importlib import import_module
-
-    try:
-        return import_module(f"sklearn.{part}")
-    except ImportError as error:
-        raise ConfigError(
-            "clusters and maps of films need scikit-learn; install it with `pip install 'keyart[atlas]'`"
-        ) from error
+    require("atlas", "grouping films")
+    return import_module(f"sklearn.{part}")

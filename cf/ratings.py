@@ -6,6 +6,7 @@ The Parquet file of a workspace has the columns user_id (int32), movie_id (int32
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -90,6 +91,15 @@ class Ratings:
         shape = (len(user_ids), len(movie_ids))
         values = sparse.coo_array((self.values, (users, films)), shape=shape).tocsr()
         return RatingMatrix(user_ids, movie_ids, values)
+
+    def digest(self) -> str:
+        """Hash the ratings; their order does not matter."""
+        order = np.argsort((self.user_ids.astype(np.int64) << 32) | self.movie_ids, kind="stable")
+        rows, hasher = self.where(order), hashlib.sha256()
+        for column, kind in ((rows.user_ids, "<i4"), (rows.movie_ids, "<i4"), (rows.values, "<f4")):
+            hasher.update(column.astype(kind).tobytes())
+        hasher.update(rows.timestamps.astype("<i8").tobytes())
+        return hasher.hexdigest()
 
     def save(self, path: Path) -> None:
         """Write the ratings as Parquet."""

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from catalog.errors import ConfigError
+from catalog.extras import require
 from cf.base import Recommender
 
 
@@ -84,6 +85,8 @@ def model_class(name: str) -> type[Recommender]:
 def make(name: str, **parameters: Any) -> Recommender:
     """Construct an unfitted recommender; `parameters` override the defaults of its name."""
     cls = model_class(name)
+    if MODELS[name].needs == "spark":
+        require("spark", f"fitting {name}")
     hints = get_type_hints(cls.__init__)
     accepted = {parameter: hints[parameter] for parameter in inspect.signature(cls).parameters}
     for parameter, value in parameters.items():

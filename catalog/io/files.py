@@ -110,6 +110,16 @@ def write_bytes(path: AnyPath, content: bytes) -> None:
         temporary_path.write_bytes(content)
 
 
+class OtherVersionError(DataError):
+    """A record is of a version that this program does not read; the caller may know better advice."""
+
+    def __init__(
+        self, reason: str, advice: str = "use the keyart that made it, or begin anew in another folder (--home DIR)"
+    ) -> None:
+        super().__init__(f"{reason}; {advice}")
+        self.reason = reason
+
+
 def write_record(path: AnyPath, kind: str, version: int, content: dict[str, Any]) -> None:
     """Write a JSON record with its kind and version."""
     text = json.dumps({"kind": kind, "version": version, **content}, indent=2, ensure_ascii=False)
@@ -125,10 +135,7 @@ def read_record(path: AnyPath, kind: str, version: int) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("kind") != kind:
         raise DataError(f"{path} should be a record of kind {kind!r}; this file belongs to another program")
     if content.get("version") != version:
-        raise DataError(
-            f"{path} is of version {content.get('version')!r}, this keyart reads version {version}; "
-            "use the keyart that made it, or begin anew in another folder (--home DIR)"
-        )
+        raise OtherVersionError(f"{path} is of version {content.get('version')!r}, this keyart reads version {version}")
     return {key: value for key, value in content.items() if key not in ("kind", "version")}
 
 

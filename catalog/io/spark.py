@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from catalog.errors import ConfigError
+from catalog.extras import require
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -21,12 +22,10 @@ _CONNECT_S = 5.0
 @contextmanager
 def session(master: str | None = None) -> Iterator[SparkSession]:
     """Open a Spark session; it is stopped at the end unless it existed before."""
+    require("spark", "Spark")
     with quietly():
-        try:
-            from pyspark.errors import PySparkException
-            from pyspark.sql import SparkSession
-        except ImportError as error:
-            raise ConfigError("Spark needs PySpark: pip install 'keyart[spark]'") from error
+        from pyspark.errors import PySparkException
+        from pyspark.sql import SparkSession
     from py4j.protocol import Py4JError
 
     existing = SparkSession.getActiveSession()

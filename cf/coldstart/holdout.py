@@ -63,7 +63,7 @@ def hold_out(films: RatedFilms, seed: int = 0, on: Half = "test") -> Holdout:
     if len(with_poster) < _FEWEST_FILMS:
         raise ConfigError(
             f"the cold start is measured on {_FEWEST_FILMS} films or more with ratings and features of a poster, "
-            f"received {len(with_poster)}; fetch more posters with `keyart fetch`, then run `keyart extract`"
+            f"received {len(with_poster)}; add posters, then run `keyart extract`"
         )
     drawn = np.random.default_rng(seed).permutation(with_poster)
     hidden = drawn[: round(_SHARE * len(drawn))]
@@ -91,8 +91,8 @@ def have_posters(films: RatedFilms) -> npt.NDArray[np.bool_]:
     known = np.isfinite(posters).all(axis=1) if posters.shape[1] else np.zeros(len(posters), bool)
     if not known.any():
         raise NotBuiltError(
-            "the cold start is measured on films with posters, and no film with ratings has features of one; run "
-            "`keyart fetch` or `keyart import`, then `keyart extract`"
+            "the cold start is measured on films with posters, and no film with ratings has features of one; "
+            "add posters, then run `keyart extract`"
         )
     return np.asarray(known)
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from catalog.io.keras import import_keras
 from cf.base import Ids, Recommender, Rows, Scores, cosine_similarities, rows_of
 from cf.models.ease import choices
 
@@ -142,7 +143,7 @@ class Autoencoder(Recommender):
     def _train(
         self, preferences: sparse.csr_array, known: sparse.csr_array | None
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        import keras
+        keras = import_keras()
 
         n_films = preferences.shape[1]
         layers = [

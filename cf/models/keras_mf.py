@@ -12,8 +12,9 @@ import numpy.typing as npt
 from scipy import sparse
 
 from catalog.errors import ConfigError
+from catalog.io.keras import import_keras
 from cf.base import Recommender, Rows, Scores, cosine_similarities
-from cf.models.training import TrainingOptions, import_keras, train
+from cf.models.training import TrainingOptions, train
 
 FloatArray = npt.NDArray[np.float32]
 

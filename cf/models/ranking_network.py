@@ -16,8 +16,9 @@ from scipy import sparse
 
 from catalog.errors import DataError, NotBuiltError
 from catalog.io.files import atomic_path
+from catalog.io.keras import import_keras, import_tensorflow
 from cf.base import Recommender, Rows, Scores, cosine_similarities
-from cf.models.training import TrainingOptions, import_keras, train
+from cf.models.training import TrainingOptions, train
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -197,7 +198,7 @@ class RankingNetwork(Recommender):
             temporary_path.write_bytes(content)
 
     def _as_tflite(self) -> bytes:
-        import tensorflow as tf
+        tf = import_tensorflow()
 
         def rate(user_id: Any, movie_id: Any) -> dict[str, Any]:
             x, user_known = _looked_up(self.user_ids_, self.user_embeddings_, user_id)
@@ -218,7 +219,7 @@ def run_tflite(
     content: bytes, user_ids: npt.NDArray[np.int32], movie_ids: npt.NDArray[np.int32]
 ) -> npt.NDArray[np.float32]:
     """Ask a file that `RankingNetwork.export_tflite` wrote."""
-    import tensorflow as tf
+    tf = import_tensorflow()
 
     with warnings.catch_warnings():
         # TensorFlow says that its interpreter is to move into a package of its own.

@@ -14,23 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import ConfigError
+from catalog.io.keras import import_keras
 
 _BATCH_SIZE = 1024
 # With fewer steps an epoch, a small set of ratings would hardly be learned.
 _LEAST_STEPS = 32
 _SMALLEST_BATCH = 16
-
-
-def import_keras() -> Any:
-    """Import Keras."""
-    try:
-        import keras
-    except (ImportError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ConfigError(
-            f"Keras does not start: {reason}; let KERAS_BACKEND name what is installed: tensorflow, jax or torch"
-        ) from error
-    return keras
 
 
 @dataclass(frozen=True)

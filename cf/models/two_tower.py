@@ -19,6 +19,7 @@ from scipy import sparse
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.io.files import record_kind, write_error, write_record
+from catalog.io.keras import import_keras, import_tensorflow
 from catalog.scored_ids import ScoredIds
 from cf.base import Ids, Recommender, Rows, Scores, cosine_similarities, rows_of
 from cf.models.ease import choices
@@ -156,7 +157,7 @@ class TwoTower(Recommender):
         return scores[order], films[order]
 
     def _compare(self, written: Path, k: int) -> None:
-        import tensorflow as tf
+        tf = import_tensorflow()
 
         users = self.user_ids_[:100]
         answers = tf.saved_model.load(written)(tf.constant(users, tf.int64))
@@ -182,8 +183,8 @@ class TwoTower(Recommender):
         return users, films, np.zeros(0, np.float32)
 
     def _train(self, values: sparse.csr_array) -> tuple[FloatArray, FloatArray, FloatArray]:
-        import keras
-        import tensorflow as tf
+        keras = import_keras()
+        tf = import_tensorflow()
 
         start = partial(keras.initializers.RandomUniform, -_WIDEST_START, _WIDEST_START)
         towers = [
@@ -311,7 +312,7 @@ def _fit_users(chosen: sparse.csr_array, films: FloatArray, offsets: FloatArray,
 
 
 def _write_savedmodel(model: TwoTower, folder: Path, titles: Mapping[int, str], k: int) -> None:
-    import tensorflow as tf
+    tf = import_tensorflow()
 
     named = np.array([titles.get(movie_id, f"film {movie_id}") for movie_id in model.movie_ids_.tolist()] + [""])
     n_films = len(model.movie_ids_)

@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import ConfigError, DataError
+from catalog.extras import require
+from catalog.io.keras import import_keras, import_tensorflow
 from features.encoders.architecture import architecture_sha256
 from features.encoders.weights import imagenet_weights_path, random_kernels
 from features.images import SIDE
@@ -57,7 +59,9 @@ def load_backbone(
     find_imagenet: Callable[[Path], Path] = imagenet_weights_path,
 ) -> Backbone:
     """Load the network that the options name; `find_imagenet` finds VGG16's ImageNet weights in the cache."""
-    _require_keras()
+    if options.engine == "onnx":
+        require("onnx", "the engine onnx")
+    import_keras()
     name, model = _load_vgg16(options, cache_dir, find_imagenet) if options.backbone == VGG16 else _load_file(options)
     return of_model(name, model, options.engine, cache_dir, options.batch_size)
 
@@ -89,7 +93,7 @@ def keras_infer(model: Any, batch_size: int) -> Infer:
     Pictures go in as bytes, a quarter of what they are as floats, which is what has to reach a GPU.
     ``predict_on_batch`` keeps its compiled function, where ``predict`` in a loop leaks and traces again.
     """
-    import keras
+    keras = import_keras()
 
     pixels = keras.Input((SIDE, SIDE, 3), batch_size, dtype="uint8")
     caffe = keras.ops.flip(keras.ops.cast(pixels, "float32"), axis=-1) - np.array(CAFFE_MEAN, np.float32)
@@ -111,24 +115,12 @@ def use_mixed_precision(model: Any) -> None:
             layer.dtype_policy = "mixed_float16"
 
 
-def _require_keras() -> None:
-    try:
-        import keras  # noqa: F401 - raises for an unusable backend
-    except (ImportError, ValueError) as error:
-        raise ConfigError(
-            f"Keras does not start: {_first_line(error)}; let KERAS_BACKEND name what is installed: tensorflow, jax or "
-            "torch"
-        ) from error
-
-
 def _has_gpu() -> bool:
-    import keras
+    keras = import_keras()
 
     match keras.backend.backend():
         case "tensorflow":
-            import tensorflow as tf
-
-            return bool(tf.config.list_physical_devices("GPU"))
+            return bool(import_tensorflow().config.list_physical_devices("GPU"))
         case "jax":
             import jax
 
@@ -151,7 +143,7 @@ def _load_vgg16(options: ExtractOptions, cache_dir: Path, find_imagenet: Callabl
 
 
 def _vgg16(weights_path: Path | None, seed: int) -> Any:
-    import keras
+    keras = import_keras()
 
     model = keras.applications.VGG16(include_top=False, weights=None, input_shape=(SIDE, SIDE, 3))
     if weights_path is None:
@@ -178,7 +170,7 @@ def _load_file(options: ExtractOptions) -> tuple[str, Any]:
     if options.weights == RANDOM:
         raise ConfigError("--weights random is for VGG16; a Keras file brings its own weights")
     path = _existing(Path(options.backbone), "--backbone", "vgg16 or a Keras file (.keras)")
-    import keras
+    keras = import_keras()
 
     try:
         model = keras.saving.load_model(path, compile=False)
@@ -195,7 +187,7 @@ def _load_file(options: ExtractOptions) -> tuple[str, Any]:
 
 def _as_written(model: Any) -> Any:
     """Clone a Sequential, of which Keras uses the first layer twice if it comes from a file."""
-    import keras
+    keras = import_keras()
 
     if not isinstance(model, keras.Sequential):
         return model

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import ConfigError, DataError
+from catalog.extras import require
 from catalog.io.files import write_bytes
 from features.images import SIDE
 from features.preprocessing import CAFFE_MEAN, Infer
@@ -30,11 +31,9 @@ _log = logging.getLogger(__name__)
 
 def onnx_infer(model: Any, reference: Infer, path: Path | None = None) -> Infer:
     """Run a Keras model by ONNX Runtime, checked against a reference; a file at `path` is reused if it passes."""
-    try:
-        import onnx  # noqa: F401 - fails early
-        import onnxruntime as ort
-    except ImportError as error:
-        raise ConfigError("--engine onnx needs ONNX Runtime: pip install 'keyart[onnx]'") from error
+    require("onnx", "the engine onnx")
+    import onnxruntime as ort
+
     if path is not None and path.is_file():
         try:
             infer = _session(ort, path.read_bytes())

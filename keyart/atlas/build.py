@@ -23,6 +23,7 @@ from keyart.atlas.sprites import Sheet, along_the_map, assign, draw, remove_othe
 from keyart.workspace.films import list_posters
 from keyart.workspace.index import current_film_features
 from keyart.workspace.layout import Workspace
+from keyart.workspace.steps import feature_steps
 
 # Placing a film moves no other; after many of them, similar films may lie apart.
 _MANY_PLACED = 0.2
@@ -78,15 +79,23 @@ class _Films:
         return dict(zip(self.movie_ids.tolist(), self.poster_sha256s.astype(str).tolist(), strict=True))
 
 
+def _no_features(workspace: Workspace) -> NotBuiltError:
+    return NotBuiltError(f"no poster has features yet; run {feature_steps(workspace)}")
+
+
 def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progress = silent) -> AtlasReport:
     """Update the atlas: new posters are placed, removed ones dropped, all others stay.
 
     Features are read in blocks, so that memory hardly grows with the catalog. Whatever interrupts it, the atlas is
     the old one or the new one.
     """
-    store, features = current_film_features(workspace)
+    layout.require_libraries(options.method or Method.TSNE)
+    try:
+        store, features = current_film_features(workspace)
+    except NotBuiltError as error:
+        raise _no_features(workspace) from error
     if features is None:
-        raise NotBuiltError("no poster has features yet; run `keyart extract`")
+        raise _no_features(workspace)
     identity = store.identity.as_dict()
     with exclusive(workspace.atlas_dir):
         existing = _existing(workspace, identity)
@@ -95,6 +104,7 @@ def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progres
         if before:
             basis, (films, how) = before.basis, _grown(before, features, progress)
         else:
+            layout.require_libraries(method)
             basis, films = _laid_out(features, method, seed, progress)
             how = "computed anew"
         centroids = _centroids(films, before, options, seed)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
-from importlib import import_module
+from importlib.util import find_spec
 from itertools import count
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from catalog.errors import ConfigError
+from catalog.extras import require
 from index.backends.projection import fit_basis, project
 from index.source import FilmFeatures
 from index.vectors import FloatMatrix, faults, unit_rows
@@ -43,6 +43,13 @@ class Method(StrEnum):
 
     TSNE = "tsne"
     UMAP = "umap"
+
+
+def require_libraries(method: Method) -> None:
+    """Raise ConfigError unless the libraries of a layout are installed."""
+    require("atlas", "the atlas")
+    if method is Method.UMAP and find_spec("umap") is None:
+        raise ConfigError("--method umap needs umap-learn: pip install umap-learn; without --method, it is t-SNE")
 
 
 def sound(features: FilmFeatures) -> npt.NDArray[np.intp]:
@@ -151,8 +158,10 @@ def find_centroids(rows: FloatMatrix, n_clusters: int, seed: int) -> FloatMatrix
     ----------
     .. [1] D. Arthur, S. Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
     """
+    from sklearn.cluster import KMeans
+
     n_differing = len(np.unique(rows, axis=0))
-    fitted = _library("sklearn.cluster").KMeans(min(n_clusters, n_differing), n_init=4, random_state=seed).fit(rows)
+    fitted = KMeans(min(n_clusters, n_differing), n_init=4, random_state=seed).fit(rows)
     order = np.argsort(-np.bincount(fitted.labels_), kind="stable")
     return np.ascontiguousarray(fitted.cluster_centers_[order], np.float32)
 
@@ -177,31 +186,22 @@ def _principal_plane(rows: FloatMatrix) -> FloatMatrix:
 
 
 def _tsne(rows: FloatMatrix, first: FloatMatrix, seed: int) -> FloatMatrix:
+    from sklearn.manifold import TSNE
+
     perplexity = min(_PERPLEXITY, (len(rows) - 1) / 3)
-    layout = _library("sklearn.manifold").TSNE(2, perplexity=perplexity, init=first, random_state=seed)
+    layout = TSNE(2, perplexity=perplexity, init=first, random_state=seed)
     fitted: FloatMatrix = layout.fit_transform(rows)
     return fitted
 
 
 def _umap(rows: FloatMatrix, first: FloatMatrix, seed: int) -> FloatMatrix:
-    umap = _library("umap")
+    import umap
+
     # With a seed UMAP uses one thread, and warns unless n_jobs is 1.
     n_neighbors = min(15, len(rows) - 1)
     layout = umap.UMAP(n_neighbors=n_neighbors, init=first / first.std() * 5, random_state=seed, n_jobs=1)
     fitted: FloatMatrix = layout.fit_transform(rows)
     return fitted
-
-
-def _library(name: str) -> Any:
-    try:
-        return import_module(name)
-    except ImportError as error:
-        if name == "umap":
-            raise ConfigError(
-                "--method umap needs umap-learn, which is not installed; run `pip install umap-learn`, or leave "
-                "--method out for t-SNE"
-            ) from error
-        raise ConfigError("the atlas needs scikit-learn; run `pip install 'keyart[atlas]'`") from error
 
 
 def _crowded(positions: FloatMatrix, settled: FloatMatrix, gap: float) -> npt.NDArray[np.intp]:

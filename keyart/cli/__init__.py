@@ -11,9 +11,13 @@ import sys
 import traceback
 
 import click
+from click.shell_completion import add_completion_class
 
 from catalog.errors import KeyartError
+from keyart.cli.completion import QuotingBashComplete
 from keyart.cli.groups import Entry, LazyGroup
+from keyart.cli.hints import HINTS
+from keyart.cli.interruption import Interrupted
 from keyart.cli.options import DEBUG, debug_option, root_home_option
 from keyart.workspace.api_keys import RedactingFormatter, redact, refuse_keys
 
@@ -78,16 +82,25 @@ def keyart(context: click.Context) -> None:
         click.echo(_GREETING)
 
 
+class _LogFormatter(RedactingFormatter):
+    """Formats log records like errors: keys redacted, proposed commands completed."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return HINTS.complete(super().format(record))
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line, with the process's arguments by default, and exit with its exit code."""
     handler = logging.StreamHandler()
-    handler.setFormatter(RedactingFormatter("keyart: %(message)s"))
+    handler.setFormatter(_LogFormatter("keyart: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    add_completion_class(QuotingBashComplete)
     sys.exit(_run(sys.argv[1:] if arguments is None else arguments))
 
 
 def _run(arguments: list[str]) -> int:
     DEBUG.clear()
+    HINTS.clear()
     try:
         refuse_keys(arguments)
         code = keyart.main(arguments, prog_name="keyart", standalone_mode=False)
@@ -102,7 +115,7 @@ def _run(arguments: list[str]) -> int:
         if isinstance(error.__context__, EOFError):
             _print_error(_one_line(error.__context__))
             return 1
-        _print_error("interrupted; finished work is kept, run the same command again to resume")
+        _print_error("; ".join(["interrupted", *_kept(error)]))
         return _INTERRUPTED
     except BrokenPipeError:
         # The reader of standard output is gone, as with `head`. Python would report it again while it shuts down.
@@ -118,6 +131,12 @@ def _run(arguments: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _kept(error: BaseException) -> list[str]:
+    """Return what an interrupted command keeps; Click wraps the interruption, perhaps twice."""
+    reasons = (error, error.__cause__, error.__context__)
+    return next(([str(one)] for one in reasons if isinstance(one, Interrupted)), [])
+
+
 def _one_line(error: Exception) -> str:
     if isinstance(error, KeyartError | click.ClickException):
         text = error.format_message() if isinstance(error, click.ClickException) else str(error)
@@ -128,4 +147,4 @@ def _one_line(error: Exception) -> str:
 
 def _print_error(text: str) -> None:
     # Messages quote what they received, which may be an API key set for the wrong option.
-    click.echo(redact(f"keyart: {text}"), err=True)
+    click.echo(redact(f"keyart: {HINTS.complete(text)}"), err=True)

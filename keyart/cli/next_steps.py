@@ -6,14 +6,14 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
-# What an extra is known by, and what needs it.
-_EXTRAS = {
-    "web": (("fastapi", "uvicorn", "prometheus_client"), "the page to search and click through the films"),
-    "atlas": (("sklearn",), "all posters on one map"),
-    "plots": (("matplotlib",), "plots"),
+from catalog.extras import is_installed
+
+_PURPOSES = {
+    "web": "the page to search and click through the films",
+    "atlas": "all posters on one map",
+    "plots": "plots",
 }
 _STEPS = """\
 Next, for a catalog:
@@ -44,20 +44,12 @@ def next_steps(home: Path) -> str:
 def _available(lines: list[str]) -> Iterator[str]:
     for line in lines:
         extra, bracket, command = line.removeprefix("  [").partition("] ")
-        if not bracket or extra not in _EXTRAS:
+        if not bracket:
             yield line
-        elif all(map(_is_installed, _EXTRAS[extra][0])):
+        elif is_installed(extra):
             yield f"  {command}"
         else:
-            yield f"  pip install 'keyart[{extra}]'   # for {_EXTRAS[extra][1]}"
-
-
-def _is_installed(module: str) -> bool:
-    # Of a module that was imported and failed, `find_spec` raises ValueError.
-    try:
-        return find_spec(module) is not None
-    except ValueError:
-        return False
+            yield f"  pip install 'keyart[{extra}]'   # for {_PURPOSES[extra]}"
 
 
 def _program() -> str:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from catalog.errors import ConfigError
+from keyart.cli.hints import HINTS
 from keyart.workspace.settings import HOME
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -67,9 +68,14 @@ def _home_option(default: Callable[[], str | None], **settings: Any) -> Callable
     )
 
 
-def _home_of_root() -> str | None:
-    home: Path | None = click.get_current_context().find_root().meta.get(_HOME)
-    return str(home) if home else HOME.value()
+def workspace_home(context: click.Context) -> str:
+    """Return the workspace folder of a command, as far as its words are known."""
+    home: Path | None = context.params.get("home") or context.meta.get(_HOME)
+    return str(home) if home else HOME.value() or ""
+
+
+def _home_of_root() -> str:
+    return workspace_home(click.get_current_context())
 
 
 def _remember_home(context: click.Context, parameter: click.Parameter, value: str) -> None:
@@ -80,6 +86,7 @@ def _folder(_context: click.Context, _parameter: click.Parameter, value: str) ->
     # Blank is an unset variable in a script, not the current folder.
     if not value.strip():
         raise ConfigError("--home is blank; name the workspace folder, or leave the option out")
+    HINTS.name_workspace(Path(value))
     return Path(value)
 
 

@@ -11,12 +11,13 @@ from typing import Any
 
 import click
 
+from keyart.cli.hints import HINTS
 from keyart.workspace.api_keys import redact
 
 
-def print_json(record: Any) -> None:
+def print_json(record: dict[str, Any]) -> None:
     """Print one JSON object as one line."""
-    click.echo(json.dumps(record, ensure_ascii=False))
+    click.echo(json.dumps(HINTS.complete_record(record), ensure_ascii=False))
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -29,7 +30,7 @@ def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None
 def print_notes(notes: Iterable[str]) -> None:
     """Print notes to standard error, so that they do not mix with results."""
     for note in notes:
-        click.echo(redact(f"note: {note}"), err=True)
+        click.echo(redact(f"note: {HINTS.complete(note)}"), err=True)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[int] = ()) -> str:

@@ -19,7 +19,7 @@ from cf.coldstart.registry import COLD_START_MODELS, make_cold_start
 from keyart.cold_start.content import content_of, open_looks
 from keyart.workspace.contents import open_ratings
 from keyart.workspace.films import list_films
-from keyart.workspace.index import open_index
+from keyart.workspace.index import open_built_index
 from keyart.workspace.layout import Workspace
 
 # The model whose curve is computed where none is named.
@@ -99,5 +99,5 @@ def open_rated_films(workspace: Workspace, *, progress: Progress = silent) -> Ra
 def _artwork(
     workspace: Workspace, movie_ids: npt.NDArray[np.int32], with_poster: npt.NDArray[np.intp]
 ) -> npt.NDArray[np.intp]:
-    groups = open_index(workspace).artwork_groups(movie_ids[with_poster])
+    groups = open_built_index(workspace).artwork_groups(movie_ids[with_poster])
     return np.asarray(with_poster[groups])

@@ -38,6 +38,7 @@ from keyart.similarity.query import Image
 from keyart.workspace.contents import open_ratings
 from keyart.workspace.films import list_films
 from keyart.workspace.layout import Workspace
+from keyart.workspace.steps import feature_steps, index_steps
 
 MODEL = "cold-start"
 OnBroken = Callable[[NewFilm, DataError], None]
@@ -85,6 +86,7 @@ class ColdStarter:
     films, without an index there are no look-alikes. `embed` computes the embeddings of images that have none.
     """
 
+    workspace: Workspace
     model: ContentRidge | None
     store: FeatureStore | None
     index: CosineIndex | None
@@ -134,7 +136,9 @@ class ColdStarter:
     def _answers(self, films: Sequence[NewFilm], pixels: Pixels, k: int, n_users: int) -> list[ColdStartResult]:
         features = self._features(films)
         alike = self._look_alikes(films, features, k)
-        notes = () if self.index is not None else ("no index of posters here, so no look-alikes; run `keyart build`",)
+        notes: tuple[str, ...] = ()
+        if self.index is None:
+            notes = (f"no index of posters here, so no look-alikes; run {index_steps(self.workspace)}",)
         if self.model is None:
             note = "no ratings here to learn from: neither a mean rating nor an audience can be predicted"
             return [ColdStartResult(one, None, (), (*notes, note)) for one in alike]
@@ -156,7 +160,10 @@ class ColdStarter:
         posters = np.full((len(films), model.encoding_.n_columns), np.nan, np.float32)
         notes: tuple[str, ...] = ()
         if self.store is None or features is None:
-            notes = ("no features of posters here: only genres and year tell who would like it; run `keyart extract`",)
+            notes = (
+                "no features of posters here: only genres and year tell who would like it; run "
+                f"{feature_steps(self.workspace)}",
+            )
         else:
             looks = looks_of_images(self.store, features, pixels)
             if looks.shape == posters.shape:

@@ -242,5 +242,5 @@ def _exists_message(film: NewFilm, other: Film) -> str:
     same = "" if which == other.label else f", {other.label}"
     return (
         f"{film.image}: {which} is in the catalog already, as movie_id {other.movie_id}{same}; to give that film this "
-        "poster, name both in a CSV file for `keyart import --csv`"
+        "poster, name both in a CSV file for `keyart import --csv FILE`"
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from catalog.errors import NotBuiltError
+from catalog.extras import require
 from catalog.io.locks import exclusive
 from catalog.io.progress import Progress, shown, silent
 from catalog.io.remote import as_path
@@ -23,6 +24,7 @@ from keyart.workspace.encoder import WorkspaceEncoder
 from keyart.workspace.films import list_posters
 from keyart.workspace.layout import Home, Workspace
 from keyart.workspace.settings import keras_models_dir
+from keyart.workspace.steps import poster_step
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -81,7 +83,7 @@ def extract(
     workspace = Workspace.open(home)
     posters = list_posters(workspace)
     if not posters:
-        raise NotBuiltError("no posters here yet; run `keyart fetch` or `keyart import FOLDER`")
+        raise NotBuiltError(f"no posters here yet; run {poster_step(workspace)}")
     pictures = [Picture(poster.movie_id, poster.path, poster.sha256) for poster in posters]
     return _extract(pictures, workspace.features_dir, options, drop_missing=True, progress=progress, spark=spark)
 
@@ -252,6 +254,8 @@ def _extract(
     spark: SparkSession | None,
 ) -> ExtractReport:
     check_folder(folder)
+    if options.engine == "onnx" and spark is None:
+        require("onnx", "the engine onnx")
     cache_dir = _cache_with_weights(options, progress)
     if spark is None:
         return extraction.extract(pictures, folder, options, cache_dir, drop_missing=drop_missing, progress=progress)

@@ -25,6 +25,7 @@ from index.source import FilmFeatures
 from keyart.workspace.contents import fingerprint, open_ratings
 from keyart.workspace.index import current_film_features
 from keyart.workspace.layout import Home, Workspace
+from keyart.workspace.steps import feature_steps
 
 # When more than this share of the films is new, fitting anew costs little more than adding.
 _MOSTLY_NEW = 0.5
@@ -120,10 +121,9 @@ def build(
     index = build_index(workspace, options or IndexOptions(), progress=progress, on_plan=on_plan)
     if index is None:
         if not len(ratings):
-            raise NotBuiltError("neither features nor ratings here yet; run `keyart import`, then `keyart extract`")
-        notes.append(
-            "no features yet, so films will be compared by ratings alone; run `keyart extract` for their looks"
-        )
+            raise NotBuiltError(f"neither features nor ratings here yet; run {feature_steps(workspace)}")
+        steps = feature_steps(workspace)
+        notes.append(f"no features yet, so films will be compared by ratings alone; for their looks, run {steps}")
     n_similar = _build_item_similarities(workspace, ratings, progress)
     if not n_similar:
         notes.append("no ratings, so films will be compared by looks alone")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from catalog.errors import ConfigError, DataError
+from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.film import Film
 from catalog.films import Catalog
 from catalog.io.locks import exclusive
@@ -92,7 +92,7 @@ def load(home: Home, folder: str | Path) -> LoadReport:
     if n_read > len(ratings):
         notes.append(f"{n_read - len(ratings)} ratings are of films that the folder does not list; ignored")
     if not any(film.tmdb_id or film.imdb_id for film in files.films):
-        notes.append("no film has a TMDB or IMDb id: posters cannot be fetched, only imported")
+        notes.append("no film has a TMDB or IMDb id: posters cannot be fetched; `keyart import FOLDER --by movie`")
     if not n_read:
         notes.append(f"no ratings in {folder}: films will be compared by their posters alone")
     n_users = len(set(ratings.user_ids.tolist()))
@@ -103,19 +103,35 @@ def _write_catalog(workspace: Workspace, folder: Path, files: FilmFiles, ratings
     """Write films and ratings, and keep the films added before; returns notes on these."""
     added, notes = _added_before(workspace, files)
     # The catalog names its ratings, so the rename that puts it in place changes both at once.
-    name = f"ratings-{secrets.token_hex(4)}.parquet"
-    ratings.save(workspace.ratings_path(name))
+    name, is_new = _save_ratings(workspace, ratings)
     try:
         folder = folder.absolute()
         facts = {"numbering": files.numbering, "ratings": name, "source": folder.name, "folder": str(folder)}
         Catalog.create(workspace.catalog_path, _with_ratings(files.films, ratings), facts, added, files.tags)
     except BaseException:
-        workspace.ratings_path(name).unlink(missing_ok=True)
+        if is_new:
+            workspace.ratings_path(name).unlink(missing_ok=True)
         raise
     for path in workspace.home.glob("ratings-*.parquet"):
         if path.name != name and is_ratings_name(path.name):
             path.unlink(missing_ok=True)
     return notes
+
+
+def _save_ratings(workspace: Workspace, ratings: Ratings) -> tuple[str, bool]:
+    """Write the ratings unless the workspace has the same; returns their file's name, and whether the file is new.
+
+    Models record the name of the ratings that they learned from, so the same ratings keep their name.
+    """
+    digest = ratings.digest()
+    with suppress(NotBuiltError, DataError), Catalog.open(workspace.catalog_path) as catalog:
+        name = catalog.fact("ratings")
+        if name and Ratings.open(workspace.ratings_path(name)).digest() == digest:
+            return name, False
+    name = f"ratings-{digest[:16]}.parquet"
+    is_new = not workspace.ratings_path(name).exists()
+    ratings.save(workspace.ratings_path(name))
+    return name, is_new
 
 
 def _added_before(workspace: Workspace, files: FilmFiles) -> tuple[list[Film], list[str]]:

@@ -21,7 +21,7 @@ from keyart.render.plots import draw_scorecards
 from keyart.similarity.blending import MIN_ALPHA, check_model, reset_hybrid, save_hybrid
 from keyart.similarity.tuning import fit_hybrid
 from keyart.workspace.contents import open_ratings
-from keyart.workspace.index import open_index
+from keyart.workspace.index import open_built_index
 from keyart.workspace.layout import Home, Workspace
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def tune(
     ratings = open_ratings(workspace)
     with progress("tune", n_films * len(BUCKETS), "films") as advance:
         tuning = fit_hybrid(
-            open_index(workspace),
+            open_built_index(workspace),
             ratings,
             model,
             chosen,

@@ -8,17 +8,23 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from catalog.errors import DataError, NotBuiltError
+from catalog.extras import is_installed
 from catalog.films import Catalog
+from catalog.io.files import OtherVersionError
 from cf.models.neighbors import ItemCosine
+from features.store import FeatureStore
+from index.record import IndexRecord
 from keyart.atlas.record import Atlas
 from keyart.similarity.blending import open_hybrid
 from keyart.workspace.contents import current_features, fingerprint, open_ratings
 from keyart.workspace.index import open_index
 from keyart.workspace.layout import Workspace
+from keyart.workspace.steps import poster_commands
 from posters.database import State
 from posters.store import PosterStore
 
 Part = TypeVar("Part")
+OUTDATED = "out of date: run `keyart build`"
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,8 @@ class Status:
     n_similar: int
     # Films that can be requested from TMDB.
     n_linked: int
+    # By which ids beside movie_id posters can be imported: "imdb", "tmdb".
+    id_kinds: tuple[str, ...]
     similarities_are_current: bool
     # How looks and ratings are blended.
     blend: str
@@ -62,11 +70,17 @@ class Status:
         """Films with a poster."""
         return self.posters[State.OK]
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is damaged and what is out of date, a sentence each."""
+        stale = [f"the index is {OUTDATED}"] if self.index and not self.index_is_current else []
+        if self.n_similar and not self.similarities_are_current:
+            stale.append(f"the item similarities are {OUTDATED}")
+        return (*(f"damaged: {reason}" for reason in self.damaged), *stale)
+
     def next_step(self) -> str:
         """Return the command to run next, and why."""
-        bring = "`keyart import FOLDER --by imdb` for posters you have"
-        if self.n_linked:
-            bring = f"`keyart fetch` for posters from TMDB, or {bring}"
+        bring = f"{poster_commands(self.id_kinds)} for posters"
         if self.damaged:
             return "repair what is damaged, see above"
         if not self.n_posters and not self.n_indexed and not self.n_similar:
@@ -74,23 +88,24 @@ class Status:
         if self.n_features + self.n_skipped < self.n_posters:
             return f"`keyart extract`: {self.n_posters - self.n_features - self.n_skipped} posters have no features yet"
         if not self.index_is_current:
-            return "`keyart build`: the index is " + ("out of date" if self.n_indexed else "not built yet")
+            return "`keyart build`: the index is " + ("out of date" if self.index else "not built yet")
         if not self.similarities_are_current:
             return "`keyart build`: the item similarities are " + ("out of date" if self.n_similar else "not built yet")
         if not self.n_posters:
             return f"`keyart similar TITLE`, by ratings alone; for looks, {bring}"
-        return "`keyart similar TITLE`, or `keyart serve` to look and click"
+        return "`keyart similar TITLE`" + (", or `keyart serve` to look and click" if is_installed("web") else "")
 
     def to_dict(self) -> dict[str, Any]:
-        """Convert to plain values, with `n_posters` and the next step."""
-        return {**asdict(self), "home": str(self.home), "n_posters": self.n_posters, "next": self.next_step()}
+        """Convert to plain values, with `n_posters`, `notes` and the next step."""
+        more = {"n_posters": self.n_posters, "notes": list(self.notes), "next": self.next_step()}
+        return {**asdict(self), "home": str(self.home), **more}
 
 
 def read_status(workspace: Workspace) -> Status:
     """Read the status of every part of a workspace; damaged parts are listed."""
     damaged: list[str] = []
     with Catalog.open(workspace.catalog_path) as catalog:
-        films, n_added = list(catalog), len(catalog.added())
+        films, n_added, id_kinds = list(catalog), len(catalog.added()), catalog.id_kinds()
         source, ratings_name = catalog.fact("source") or "", catalog.fact("ratings") or ""
     n_features, n_skipped, backbone, current = _features(workspace, damaged)
     n_indexed, indexed, index = _index(workspace, damaged)
@@ -113,6 +128,7 @@ def read_status(workspace: Workspace) -> Status:
         n_mapped=_read(lambda: len(Atlas.open(workspace.atlas_dir)), 0, damaged),
         n_similar=n_similar,
         n_linked=sum(bool(film.tmdb_id or film.imdb_id) for film in films),
+        id_kinds=id_kinds,
         blend=_read(lambda: open_hybrid(workspace).description, "", damaged),
         similarities_are_current=similarities_of == ratings_name or not n_ratings,
         # Without duplicates, since several parts may need the damaged one.
@@ -150,11 +166,25 @@ def _features(workspace: Workspace, damaged: list[str]) -> tuple[int, int, str |
 
 def _index(workspace: Workspace, damaged: list[str]) -> tuple[int, str | None, str]:
     def read() -> tuple[int, str | None, str]:
+        try:
+            record = IndexRecord.read(workspace.index_dir)
+        except OtherVersionError:
+            return 0, None, "another version"
+        if not _is_of_features(workspace, record):
+            return record.n_films, None, record.kind
         with open_index(workspace) as index:
             return len(index), index.fingerprint, index.kind
 
     missing: tuple[int, str | None, str] = (0, None, "")
     return _read(read, missing, damaged)
+
+
+def _is_of_features(workspace: Workspace, record: IndexRecord) -> bool:
+    """Return whether an index is of the encoder of the features; True where these cannot be read."""
+    try:
+        return record.identity == FeatureStore.open(workspace.features_dir).identity.as_dict()
+    except (NotBuiltError, DataError):
+        return True
 
 
 def _similarities(workspace: Workspace, damaged: list[str]) -> tuple[int, str | None]:

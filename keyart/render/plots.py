@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import ConfigError
+from catalog.extras import require
 from catalog.io.files import atomic_path
 from keyart.workspace.outputs import check_output
 
@@ -26,10 +26,7 @@ _SUFFIXES = (".png", ".svg", ".pdf")
 def check_plot_path(path: Path) -> None:
     """Raise ConfigError unless a plot can be written to a path; call it before any work."""
     check_output(path, _SUFFIXES)
-    try:
-        import matplotlib  # noqa: F401 - checks that it is installed
-    except ImportError as error:
-        raise ConfigError("plots need Matplotlib; install it with `pip install 'keyart[plots]'`") from error
+    require("plots", "a plot")
 
 
 def draw_scorecards(cards: Sequence[Scorecard], k: int, path: Path) -> None:
@@ -106,6 +103,7 @@ def write_figure(figure: Figure, path: Path) -> None:
 
 
 def _figure(width_in: float, height_in: float) -> Figure:
+    require("plots", "a plot")
     # Not pyplot, which looks for a display and keeps every figure in memory.
     from matplotlib.figure import Figure
 

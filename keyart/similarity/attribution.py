@@ -14,6 +14,7 @@ from index.cosine import CosineIndex
 from keyart.results import Explanation, Query
 from keyart.workspace.index import check_identity
 from keyart.workspace.layout import Workspace
+from keyart.workspace.steps import index_steps
 from posters.store import PosterStore
 
 
@@ -44,9 +45,7 @@ def _features(
     with PosterStore.open_to_read(workspace.posters_dir) as posters:
         poster = posters.poster(film.movie_id)
     if poster is None:
-        raise NotBuiltError(
-            f"{film.label} has no poster; run `keyart fetch` or `keyart import FOLDER`, then `keyart extract`"
-        )
+        raise NotBuiltError(f"{film.label} has no poster; run {index_steps(workspace, film.movie_id)}")
     own = rows.of_posters({film.movie_id: poster.sha256})
     if not len(own):
         raise NotBuiltError(

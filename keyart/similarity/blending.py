@@ -54,7 +54,7 @@ def open_hybrid(workspace: Workspace) -> Hybrid:
     except FileNotFoundError:
         return Hybrid()
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path} is damaged ({error}); run `keyart tune` again, or remove it") from error
+        raise DataError(f"{path} is damaged ({error}); run `keyart tune`, or `keyart tune --reset`") from error
 
 
 def save_hybrid(workspace: Workspace, model: str, tuning: Tuning) -> None:

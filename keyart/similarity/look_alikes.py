@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import NotBuiltError, UnknownFilmError
+from catalog.errors import UnknownFilmError
 from catalog.film import Film
 from catalog.films import Catalog
 from catalog.lazy import lazy
@@ -24,14 +24,15 @@ from keyart.results import Alpha, Query, SimilarFilms
 from keyart.similarity.blending import MIN_ALPHA, Hybrid, nearest
 from keyart.similarity.hits import Ranking, Shares
 from keyart.similarity.query import Embedding, SimilarOptions
-
-NO_INDEX = "no index of posters here yet; run `keyart extract`, then `keyart build`"
+from keyart.workspace.layout import Workspace
+from keyart.workspace.steps import index_steps, no_index
 
 
 @dataclass(frozen=True)
 class LookAlikes:
     """Finds look-alikes in the opened parts of a workspace. Safe to use from several threads."""
 
+    workspace: Workspace
     catalog: Catalog
     index: CosineIndex | None
     cf: Recommender | None
@@ -43,8 +44,8 @@ class LookAlikes:
         scan, cf = self._scan(film), ScoredIds.empty() if self.cf is None else nearest(self.cf, film.movie_id)
         if scan is None and not len(cf):
             raise UnknownFilmError(
-                f"{film.label} has neither features nor ratings in common with other films; import its poster, then "
-                "run `keyart extract` and `keyart build`"
+                f"{film.label} has neither features nor ratings in common with other films; run "
+                f"{index_steps(self.workspace, film.movie_id)}"
             )
         shares = self._shares(film, scan, cf, options.alpha)
         query = Query(film.movie_id, film.title, film.year, self.poster_paths.get(film.movie_id), film.n_ratings)
@@ -55,7 +56,7 @@ class LookAlikes:
     def of_embedding(self, embedding: Embedding, options: SimilarOptions, query: Query) -> SimilarFilms:
         """Find the films whose posters look like an image, by looks alone."""
         if self.index is None:
-            raise NotBuiltError(NO_INDEX)
+            raise no_index(self.workspace)
         scan = self.index.scan_features(embedding)
         hits = self._ranking.hits(scan, ScoredIds.empty(), _looks_alone, replace(options, alpha=1.0))
         return SimilarFilms(query, 1.0, hits, n_visual=len(scan.movie_ids))

@@ -14,6 +14,7 @@ from index.record import IndexRecord
 from index.source import FilmFeatures
 from keyart.workspace.contents import current_features
 from keyart.workspace.layout import Workspace
+from keyart.workspace.steps import no_index
 
 
 def current_film_features(workspace: Workspace, *, check: bool = False) -> tuple[FeatureStore, FilmFeatures | None]:
@@ -49,6 +50,14 @@ def open_index(workspace: Workspace) -> CosineIndex:
     of another encoder.
     """
     return read_stable(lambda: _open_index(workspace), lambda: FeatureStore.version(workspace.features_dir))
+
+
+def open_built_index(workspace: Workspace) -> CosineIndex:
+    """Open the index like `open_index`; where there is none, the error names the steps that lead to one."""
+    try:
+        return open_index(workspace)
+    except NotBuiltError as error:
+        raise no_index(workspace) from error
 
 
 def _open_index(workspace: Workspace) -> CosineIndex:

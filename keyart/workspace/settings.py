@@ -33,9 +33,3 @@ ALL = (HOME, TMDB_API_KEY, TMDB_API_KEY_FILE, TMDB_URL, KERAS_HOME, KERAS_BACKEN
 def keras_models_dir() -> Path:
     """Return the folder in which Keras stores downloaded weights; it need not exist."""
     return Path(KERAS_HOME.value() or "").expanduser() / "models"
-
-
-def silence_tensorflow() -> None:
-    """Suppress TensorFlow's messages at start-up; has to be called before it is imported."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")

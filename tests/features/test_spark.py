@@ -525,7 +525,7 @@ def test_error_without_pyspark_says_how_to_install_it() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2]
     )
-    assert "ConfigError: Spark needs PySpark: pip install 'keyart[spark]'" in done.stderr
+    assert "ConfigError: Spark needs pyspark: pip install 'keyart[spark]'" in done.stderr
 
 
 def test_error_without_java_names_the_required_version(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import click
 
 from catalog.errors import ConfigError, DataError
 from keyart.cli.groups import renamed
+from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import workspace_options
 from keyart.cli.output import print_notes
 
@@ -33,6 +34,7 @@ _N_LISTED = 20
 @click.option("--tmdb-id", type=click.IntRange(1, _MOST_ID), metavar="N", help="TMDB's number of the film.")
 @click.option("--imdb-id", default="", metavar="ID", help="IMDb's id of the film: tt0113277.")
 @workspace_options
+@keeps(RESUMES)
 def command(
     source: Path,
     title: str,
@@ -58,7 +60,6 @@ def command(
         raise ConfigError('the film needs a title: --title "Heat (1995)"')
     from catalog.films import Catalog
     from catalog.io.progress import bar
-    from keyart.cli.quiet import import_tensorflow_quietly
     from keyart.cold_start.new_film import describe, read_new_films
     from keyart.pipeline.additions import add
     from keyart.workspace.layout import Workspace
@@ -71,8 +72,6 @@ def command(
         films = read_new_films(source, known_genres, titled=True)
     else:
         films = [describe(source, title, year, "|".join(genres), known_genres=known_genres, imdb_id=imdb_id, **numbers)]
-    if workspace.features_dir.is_dir():
-        import_tensorflow_quietly()
     report = add(workspace, films, progress=bar)
     print_notes(report.notes)
     _list("added", report.added)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from keyart.cli.groups import renamed
+from keyart.cli.hints import HINTS
 from keyart.cli.options import workspace_options
 from keyart.cli.output import print_notes
 
@@ -59,4 +60,4 @@ def _print(report: AtlasReport, lasted_s: float) -> None:
     click.echo(table(("", "cluster", "films"), cells, left=[1]))
     sheets = f"{report.n_drawn} of {len(report.atlas.sheets)} sheets of small posters drawn"
     click.echo(f"{len(report.atlas):,} films on the map ({report.how}), {sheets}, in {lasted_s:.1f} s")
-    click.echo("next: `keyart serve`, then the page /atlas", err=True)
+    click.echo(HINTS.complete("next: `keyart serve`, then the page /atlas"), err=True)

@@ -51,7 +51,6 @@ def command(
     average.
     """
     check_one_format(as_json=as_json, as_csv=as_csv)
-    from keyart.cli.quiet import import_tensorflow_quietly
     from keyart.engine import Engine
 
     engine = Engine.open(home)
@@ -59,8 +58,6 @@ def command(
     if len(films) == 1:
         # An unreadable poster is reported before the network is loaded, which takes seconds.
         films[0].image.pixels()
-    if (home / "features").is_dir():
-        import_tensorflow_quietly()
     broken: list[str] = []
 
     def remember(_film: NewFilm, error: DataError) -> None:

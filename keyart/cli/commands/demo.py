@@ -77,12 +77,10 @@ def _prepare(out: Path, seed: int) -> Workspace:
 
 def _extract_and_build(workspace: Workspace) -> None:
     from catalog.io.progress import bar
-    from keyart.cli.quiet import import_tensorflow_quietly
     from keyart.pipeline.features import extract
     from keyart.pipeline.index import build
 
     options = _choose_options()
-    import_tensorflow_quietly()
     extract(workspace, options, progress=bar)
     build(workspace, progress=bar)
 

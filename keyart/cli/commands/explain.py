@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from keyart.cli.completion import complete_film
 from keyart.cli.options import file_option, json_option, workspace_options
 from keyart.cli.output import print_json, print_notes, table
 
@@ -20,7 +21,7 @@ _N_LARGEST = 3
 
 
 @click.command("explain")
-@click.argument("films", nargs=-1, metavar="FILM FILM")
+@click.argument("films", nargs=-1, metavar="FILM FILM", shell_complete=complete_film)
 @json_option
 @file_option("--sheet", "Draw the contributions over both posters (.png, .jpg, .webp, .pdf).")
 @workspace_options
@@ -31,7 +32,7 @@ def command(films: tuple[str, ...], as_json: bool, sheet: Path | None, home: Pat
     contributions of the regions of the posters.
     """
     if len(films) != 2:
-        example = 'keyart explain "Heat (1995)" "Ronin (1998)"'
+        example = '`keyart explain "Heat (1995)" "Ronin (1998)"`'
         raise click.UsageError(f"Expected two films, received {len(films)}; put titles in quotes, as in: {example}.")
     from keyart.cli.commands.similar import number_notes
     from keyart.engine import Engine

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import click
 
 from catalog.errors import ConfigError
+from keyart.cli.completion import complete_model
 from keyart.cli.groups import Group
 from keyart.cli.options import (
     Command,
@@ -65,7 +66,12 @@ def _least_option(command: Command) -> Command:
 
 def _model_option(command: Command) -> Command:
     return click.option(
-        "--model", default="als", show_default=True, metavar="MODEL", help="A model that `keyart fit` has fitted."
+        "--model",
+        default="als",
+        show_default=True,
+        metavar="MODEL",
+        shell_complete=complete_model,
+        help="A model that `keyart fit` has fitted.",
     )(command)
 
 

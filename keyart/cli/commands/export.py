@@ -28,13 +28,8 @@ def command(name: str, form: Literal["savedmodel", "tflite"], out: Path, home: P
     The SavedModel takes user ids and gives scores and titles; the TensorFlow Lite file takes a user id and a movie id
     and gives stars. Both are loaded back and compared with the model before they take their place.
     """
-    from keyart.cli.quiet import import_tensorflow_quietly
-    from keyart.recommend.models import check_export, export, record_path
+    from keyart.recommend.models import export
     from keyart.workspace.layout import Workspace
 
-    check_export(name, form, out)
-    workspace = Workspace.open(home)
-    if record_path(workspace, name).is_file():
-        import_tensorflow_quietly()
-    print_notes(export(workspace, name, form, out))
+    print_notes(export(Workspace.open(home), name, form, out))
     click.echo(f"{name} written to {out} ({form})")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from keyart.cli.groups import renamed
+from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import workspace_options
 from keyart.cli.output import print_notes
 
@@ -74,6 +75,7 @@ _N_LISTED = 20
 )
 @click.option("--rebuild", is_flag=True, help="Remove features of another network or choice first.")
 @workspace_options
+@keeps(RESUMES)
 def command(
     images: str | None,
     out: str | None,
@@ -93,9 +95,7 @@ def command(
     Resumes if interrupted: posters whose features are there already are not computed again. Features whose poster is
     gone are dropped. Posters that cannot be read are listed and skipped; if more than half cannot, the exit code is 1.
     """
-    from catalog.io.remote import as_path
     from features.options import ExtractOptions
-    from features.store import check_folder
     from keyart.workspace.layout import Workspace
 
     _check(images, out, spark)
@@ -103,8 +103,6 @@ def command(
         raise click.UsageError("--whiten is for --features gem or rmac")
     # Reported before TensorFlow is imported, which takes seconds.
     source = images or Workspace.open(home)
-    if out and spark is None:
-        check_folder(as_path(out))
     options = ExtractOptions(backbone, weights, seed, engine, resize, features, whiten, rebuild=rebuild)
     report = _run(source, out, options, spark)
     _print(report, out)
@@ -127,12 +125,11 @@ def _check(images: str | None, out: str | None, spark: str | None) -> None:
 def _run(source: str | Workspace, out: str | None, options: ExtractOptions, spark: str | None) -> ExtractReport:
     from catalog.io.progress import bar
     from features.spark import is_table, read_table
-    from keyart.cli.quiet import import_tensorflow_quietly, spark_session
+    from keyart.cli.quiet import spark_session
     from keyart.pipeline.features import extract, extract_images, extract_table
 
     if options.is_random:
         print_notes(["random weights see layout and palette only; use ImageNet's for anything but a trial"])
-    import_tensorflow_quietly()
     # Pillow warns of odd but readable files; what cannot be read is reported anyway.
     warnings.filterwarnings("ignore", module="PIL")
     with nullcontext() if spark is None else spark_session(spark) as session:

@@ -7,11 +7,13 @@ from typing import Any
 
 import click
 
+from keyart.cli.completion import complete_model
+from keyart.cli.interruption import keeps
 from keyart.cli.options import set_option, workspace_options
 
 
 @click.command("fit")
-@click.argument("names", nargs=-1, metavar="[MODEL]...")
+@click.argument("names", nargs=-1, metavar="[MODEL]...", shell_complete=complete_model)
 @set_option
 @workspace_options
 def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home: Path) -> None:
@@ -20,9 +22,8 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
     Without MODEL, list the available models.
     """
     from catalog.errors import ConfigError
-    from cf.registry import MODELS, model_class
+    from cf.registry import MODELS, make
     from keyart.cli.output import table
-    from keyart.cli.quiet import import_tensorflow_quietly
     from keyart.recommend.models import fit_model
     from keyart.workspace.contents import open_ratings
     from keyart.workspace.layout import Workspace
@@ -32,15 +33,14 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
         click.echo(table(("model", "what it is"), rows, left=(0, 1)))
         return
     for name in names:
-        model_class(name)
+        make(name, **parameters.get(name, {}))
     if strange := set(parameters) - set(names):
         raise ConfigError(f"--set names {', '.join(sorted(strange))}, which is not among the models to fit")
     workspace = Workspace.open(home)
     ratings = open_ratings(workspace)
-    for name in names:
-        if MODELS[name].needs == "tensorflow":
-            import_tensorflow_quietly()
-        report = fit_model(workspace, name, ratings, parameters.get(name))
+    for n_fitted, name in enumerate(names):
+        with keeps(f"fitted and kept: {', '.join(names[:n_fitted]) or 'none'}"):
+            report = fit_model(workspace, name, ratings, parameters.get(name))
         click.echo(
             f"{name}: fitted on {report.n_ratings:,} ratings of {report.n_films:,} films by {report.n_users:,} users "
             f"in {report.fit_s:.1f} s"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from catalog.errors import ConfigError, DataError
+from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import workspace_options
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _N_LISTED = 20
     help="A CSV file with the columns movie_id and path, in place of FOLDER.",
 )
 @workspace_options
+@keeps(RESUMES)
 def command(folder: Path | None, by: By | None, csv_path: Path | None, home: Path) -> None:
     """Copy posters that you already have into the workspace.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from keyart.cli.hints import HINTS
 from keyart.cli.options import json_option, workspace_options
 from keyart.cli.output import print_json
 
@@ -27,10 +28,10 @@ def command(as_json: bool, home: Path) -> None:
         print_json(status.to_dict())
         return
     for name, value in _summary(status).items():
-        click.echo(f"{name:<13} {value}")
+        click.echo(f"{name:<13} {HINTS.complete(value)}")
     for reason in status.damaged:
-        click.echo(f"damaged       {reason}")
-    click.echo(f"next          {status.next_step()}")
+        click.echo(f"damaged       {HINTS.complete(reason)}")
+    click.echo(f"next          {HINTS.complete(status.next_step())}")
 
 
 def _summary(status: Status) -> dict[str, str]:
@@ -45,13 +46,15 @@ def _summary(status: Status) -> dict[str, str]:
         "features": f"{status.n_features:,}" + (f" of {status.backbone}" if status.backbone else "") + skipped,
         "index": f"{status.n_indexed:,} films"
         + (f" ({status.index})" if status.index else "")
-        + _stale(status.n_indexed, status.index_is_current),
+        + _stale(bool(status.index), status.index_is_current),
         "atlas": f"{status.n_mapped:,} films",
         "similarities": f"{status.n_similar:,} films by ratings"
-        + _stale(status.n_similar, status.similarities_are_current),
+        + _stale(status.n_similar > 0, status.similarities_are_current),
         "blend": status.blend,
     }
 
 
-def _stale(n: int, is_current: bool) -> str:
-    return " (out of date)" if n and not is_current else ""
+def _stale(exists: bool, is_current: bool) -> str:
+    from keyart.pipeline.status import OUTDATED
+
+    return f", {OUTDATED}" if exists and not is_current else ""

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from keyart.cli.groups import renamed
+from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import workspace_options
 
 
@@ -22,6 +23,7 @@ from keyart.cli.options import workspace_options
 )
 @click.option("--merge-duplicates", is_flag=True, help="List films with the same artwork once.")
 @workspace_options
+@keeps(RESUMES)
 def command(k: int, out: Path, merge_duplicates: bool, home: Path) -> None:
     """Write the nearest films of every film, by looks alone, into a Parquet file.
 
@@ -30,12 +32,12 @@ def command(k: int, out: Path, merge_duplicates: bool, home: Path) -> None:
     from catalog.io.progress import bar
     from index.neighbors import write_neighbors
     from index.search import DUPLICATE_SIMILARITY
-    from keyart.workspace.index import open_index
+    from keyart.workspace.index import open_built_index
     from keyart.workspace.layout import Workspace
     from keyart.workspace.outputs import check_replaceable
 
     check_replaceable(out)
-    with open_index(Workspace.open(home)) as index, bar("neighbors", len(index), "films") as advance:
+    with open_built_index(Workspace.open(home)) as index, bar("neighbors", len(index), "films") as advance:
         bound = DUPLICATE_SIMILARITY if merge_duplicates else None
         n_pairs = write_neighbors(index, k, out, duplicate_similarity=bound, advance=advance)
         n_films = len(index)

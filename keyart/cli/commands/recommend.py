@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from catalog.errors import ConfigError
+from keyart.cli.completion import complete_model
 from keyart.cli.options import Share, check_one_format, csv_option, json_option, workspace_options
 from keyart.cli.output import print_csv, print_json, print_notes, table
 
@@ -25,7 +26,15 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Ratings of a new user, in place of USER: CSV with the columns movieId and rating.",
 )
-@click.option("--model", "name", default="ease", show_default=True, metavar="MODEL", help="Which model; `keyart fit`.")
+@click.option(
+    "--model",
+    "name",
+    default="ease",
+    show_default=True,
+    metavar="MODEL",
+    shell_complete=complete_model,
+    help="Which model; `keyart fit` lists them.",
+)
 @click.option("-k", default=30, show_default=True, type=click.IntRange(min=1), help="How many films.")
 @click.option(
     "--fresh",

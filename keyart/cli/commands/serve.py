@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from catalog.errors import ConfigError
+from catalog.extras import require
 from keyart.cli.options import workspace_options
 
 
@@ -28,12 +28,8 @@ def command(host: str, port: int, token: str | None, read_only: bool, home: Path
 
 
 def _serve(host: str, port: int, token: str | None, home: Path, *, read_only: bool) -> None:
-    from keyart.cli.quiet import import_tensorflow_quietly
+    require("web", "`keyart serve`")
+    from keyart.web.app import serve
 
-    try:
-        from keyart.web.app import serve
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"{error.name} is not installed; run `pip install 'keyart[web]'`") from error
-    import_tensorflow_quietly()
     click.echo(f"http://{host}:{port}/  (Ctrl-C ends it)", err=True)
     serve(home, host, port, token, read_only=read_only)

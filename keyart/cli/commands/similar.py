@@ -12,6 +12,7 @@ import click
 
 from catalog.errors import ConfigError
 from catalog.filters import Filter, read_movie_ids
+from keyart.cli.completion import complete_film
 from keyart.cli.groups import renamed
 from keyart.cli.options import (
     Share,
@@ -83,7 +84,7 @@ def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command("similar", cls=renamed(fold="--merge-duplicates"))
-@click.argument("words", nargs=-1, metavar="[FILM]")
+@click.argument("words", nargs=-1, metavar="[FILM]", shell_complete=complete_film)
 @file_option("--image", "An image, in place of FILM.")
 @k_option(10)
 @click.option(
@@ -120,7 +121,6 @@ def command(
     # A title of several words may be typed without quotes.
     film = " ".join(words)
     _check_options(film, image, alpha, as_json=as_json, as_csv=as_csv, explain=explain)
-    from keyart.cli.quiet import import_tensorflow_quietly
     from keyart.engine import Engine
     from keyart.render.contact_sheet import write_contact_sheet
     from keyart.render.drawing import check_sheet_path
@@ -129,8 +129,6 @@ def command(
     if sheet:
         check_sheet_path(sheet, [image])
     engine = Engine.open(home)
-    if image:
-        import_tensorflow_quietly()
     result = engine.similar(Image(image) if image else film, options=SimilarOptions(k, alpha, wanted, merge_duplicates))
     print_notes([*number_notes(engine, film), *result.notes])
     if as_json:

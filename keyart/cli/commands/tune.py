@@ -6,12 +6,21 @@ from pathlib import Path
 
 import click
 
+from keyart.cli.completion import complete_model
+from keyart.cli.hints import HINTS
 from keyart.cli.options import Share, json_option, workspace_options
 from keyart.cli.output import print_json, table
 
 
 @click.command("tune")
-@click.option("--model", default="item-cosine", show_default=True, metavar="MODEL", help="Supplies the ratings' side.")
+@click.option(
+    "--model",
+    default="item-cosine",
+    show_default=True,
+    metavar="MODEL",
+    shell_complete=complete_model,
+    help="Supplies the ratings' side.",
+)
 @click.option(
     "--calibration",
     type=click.Choice(["percentile", "z-score", "min-max", "reciprocal-rank"]),
@@ -66,7 +75,8 @@ def command(
         return
     blending = tuning.blending
     click.echo(f"1 − alpha = {blending.cf_share:g} · n / (n + {blending.half_support:g}), ratings by {model}")
-    click.echo(f"alpha is at least {1 - blending.cf_share:g}; `keyart tune --reset` returns to the defaults")
+    bound = f"alpha is at least {1 - blending.cf_share:g}; `keyart tune --reset` returns to the defaults"
+    click.echo(HINTS.complete(bound))
     rows = [
         (
             f"{one.least}–{one.most}" if one.most < BUCKETS[-1][1] else f"{one.least}+",

@@ -37,6 +37,7 @@ from keyart.web.services.thumbnails import Thumbnails
 from keyart.workspace.api_keys import redact
 from keyart.workspace.layout import Workspace
 from keyart.workspace.reloading import OnReload, Reloading
+from keyart.workspace.steps import poster_step
 from posters.validation import verify_image
 
 _log = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ class FilmService:
         with self.thumbnails.use() as thumbnails:
             movie_id = thumbnails.random_movie_id()
         if movie_id is None:
-            raise UnknownFilmError("no film has a poster; run `keyart fetch` or `keyart import FOLDER`")
+            raise UnknownFilmError(f"no film has a poster; run {poster_step(self._workspace)}")
         return self.film(movie_id)
 
     def genres(self) -> list[str]:

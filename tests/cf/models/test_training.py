@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from catalog.errors import ConfigError
+from catalog.io.keras import import_keras
 from cf.models.ranking_network import RankingNetwork
-from cf.models.training import import_keras
 from tests.contracts import checkerboard, ratings_of
 
 pytestmark = pytest.mark.heavy

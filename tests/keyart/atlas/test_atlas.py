@@ -139,7 +139,7 @@ def test_missing_umap_error_names_the_package(mapped: Workspace, monkeypatch: py
 
 
 def test_missing_scikit_learn_error_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sklearn.manifold", None)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(ConfigError, match=r"pip install 'keyart\[atlas\]'"):
         make_atlas(make_groups(tmp_path / "workspace"), AtlasOptions())
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -106,8 +108,35 @@ def test_home_behind_the_command_takes_precedence(home: Path, tmp_path: Path, ru
     assert run("--home", home, "explore", "best", "--home", tmp_path / "nowhere").code == 1
 
 
-def test_completes_commands_from_the_table() -> None:
+def _complete(words: list[str], incomplete: str) -> list[str]:
     completion = BashComplete(keyart, {}, "keyart", "_KEYART_COMPLETE")
-    assert [item.value for item in completion.get_completions([], "ex")] == ["extract", "explain", "explore", "export"]
-    assert [item.value for item in completion.get_completions(["evaluate"], "c")] == ["cold-start"]
-    assert "--years" in [item.value for item in completion.get_completions(["similar"], "--y")]
+    return [item.value for item in completion.get_completions(words, incomplete)]
+
+
+def test_completes_names_of_models() -> None:
+    assert _complete(["fit", "als"], "eas") == ["ease", "ease-plain"]
+    assert _complete(["recommend", "3", "--model"], "bas") == ["baseline"]
+    assert "genres-years" in _complete(["evaluate", "cold-start"], "gen")
+
+
+def test_completes_titles_of_the_workspace_that_is_named(home: Path, tmp_path: Path, run: Run) -> None:
+    title = json.loads(run("similar", "1", "--json", "--home", home).out)["query"]["title"]
+    assert title in _complete(["similar", "--home", str(home)], title[:3].upper())[0]
+    assert title in _complete(["--home", str(home), "explain"], title)[0]
+    assert _complete(["similar", "--home", str(tmp_path / "nowhere")], title) == []
+
+
+def test_bash_receives_titles_in_quotes(home: Path, run: Run) -> None:
+    title = json.loads(run("similar", "1", "--json", "--home", home).out)["query"]["title"]
+    words = f"keyart --home {home} similar {title[:3]}"
+    variables = {"_KEYART_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": "4"}
+    code = "from keyart.cli import main; main()"
+    command = [sys.executable, "-c", code]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **variables})
+    assert shown.stdout.startswith(f"plain,'{title}")
+
+
+def test_completes_commands_from_the_table() -> None:
+    assert _complete([], "ex") == ["extract", "explain", "explore", "export"]
+    assert _complete(["evaluate"], "c") == ["cold-start"]
+    assert "--years" in _complete(["similar"], "--y")

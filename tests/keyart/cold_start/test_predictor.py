@@ -103,6 +103,12 @@ def test_model_is_saved_and_refitted_when_ratings_change(home: Path, movielens: 
     np.testing.assert_array_equal(again.user_factors_, first.user_factors_)
     load(home, movielens)
     open_cold_start(workspace)
+    assert record.stat().st_mtime_ns == written
+    folder = Path(shutil.copytree(movielens, home.parent / "changed"))
+    with (folder / "ratings.csv").open("a") as stream:
+        stream.write("2,5,4.0,1\n")
+    load(home, folder)
+    open_cold_start(workspace)
     assert record.stat().st_mtime_ns != written
 
 
@@ -231,7 +237,8 @@ def test_without_features_predicts_from_genres_and_year(tastes: Path, poster: Pa
     load(home, tastes)
     build(Workspace.open(home))
     outcome = run("cold-start", poster, "--genre", "drama", "--json", "--home", home)
-    assert "no index of posters here, so no look-alikes; run `keyart build`" in outcome.err
+    steps = f"run `keyart import FOLDER --by movie --home {home}`, then `keyart extract --home {home}`"
+    assert f"no index of posters here, so no look-alikes; {steps}, then `keyart build --home {home}`" in outcome.err
     assert "no features of posters here: only genres and year tell who would like it" in outcome.err
     prediction = json.loads(outcome.out)
     assert prediction["look_alikes"] == []

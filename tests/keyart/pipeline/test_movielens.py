@@ -12,6 +12,10 @@ from catalog.errors import ConfigError, DataError
 from catalog.films import Catalog
 from keyart.engine import Engine
 from keyart.pipeline.movielens import load
+from keyart.pipeline.recommenders import fit
+from keyart.pipeline.status import read_status
+from keyart.recommend.models import open_model
+from keyart.workspace.contents import open_ratings
 from keyart.workspace.layout import Workspace
 
 
@@ -70,6 +74,38 @@ def test_loading_again_keeps_posters_and_features(home: Path, movielens: Path) -
     load(home, movielens)
     assert len(list(home.glob("ratings-*.parquet"))) == 1
     assert len(Engine.open(home).similar(1, alpha=1)) == 4
+
+
+def test_loading_the_same_ratings_keeps_models_current(home: Path, movielens: Path, tmp_path: Path) -> None:
+    fit(home, "als", {"n_factors": 2})
+
+    def outdated() -> list[str]:
+        workspace = Workspace.open(home)
+        status = read_status(workspace)
+        parts = {"index": status.index_is_current, "similarities": status.similarities_are_current}
+        return [name for name, is_current in parts.items() if not is_current] + list(open_model(workspace, "als")[1])
+
+    load(home, movielens)
+    assert outdated() == []
+    folder = Path(shutil.copytree(movielens, tmp_path / "movielens"))
+    header, *lines = (folder / "ratings.csv").read_text().splitlines()
+    (folder / "ratings.csv").write_text("\n".join([header, *reversed(lines)]))
+    load(home, folder)
+    assert outdated() == []
+    (folder / "ratings.csv").write_text("\n".join([header, *lines[1:]]))
+    load(home, folder)
+    assert outdated() == ["similarities", "the ratings have changed since als was fitted; run `keyart fit als` again"]
+    # The first ratings again, which the models learned from.
+    load(home, movielens)
+    assert outdated() == []
+
+
+def test_loading_repairs_damaged_ratings(home: Path, movielens: Path) -> None:
+    (path,) = home.glob("ratings-*.parquet")
+    path.write_bytes(b"no table")
+    load(home, movielens)
+    assert len(open_ratings(Workspace.open(home))) == 161
+    assert len(list(home.glob("ratings-*.parquet"))) == 1
 
 
 def test_films_with_other_movie_ids_are_refused(home: Path, tmp_path: Path) -> None:

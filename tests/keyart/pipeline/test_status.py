@@ -16,13 +16,14 @@ from keyart.pipeline.movielens import load
 from keyart.pipeline.posters import import_posters
 from keyart.pipeline.status import read_status
 from keyart.workspace.layout import Workspace
+from tests.keyart.conftest import Run
 
 
 def test_steps_out_of_order_name_the_step_before(movielens: Path, tmp_path: Path) -> None:
     with pytest.raises(NotBuiltError, match="keyart load"):
         Workspace.open(tmp_path / "new")
     load(tmp_path / "new", movielens)
-    with pytest.raises(NotBuiltError, match=r"keyart fetch.*keyart import"):
+    with pytest.raises(NotBuiltError, match=r"`keyart fetch` or `keyart import FOLDER --by imdb`"):
         extract(Workspace.open(tmp_path / "new"), ExtractOptions(weights="random"))
 
 
@@ -54,6 +55,25 @@ def test_status_lists_damage(home: Path) -> None:
     assert all("run `keyart" in reason for reason in found.damaged)
 
 
+def test_an_index_of_other_features_is_out_of_date_and_not_damaged(home: Path, backbone_path: Path, run: Run) -> None:
+    extract(home, ExtractOptions(str(backbone_path), resize="nearest", rebuild=True))
+    found = read_status(Workspace.open(home))
+    assert found.damaged == ()
+    assert found.next_step() == "`keyart build`: the index is out of date"
+    assert found.to_dict()["notes"] == ["the index is out of date: run `keyart build`"]
+    assert f"5 films (exact), out of date: run `keyart build --home {home}`" in run("info", "--home", home).out
+    build(home)
+    assert read_status(Workspace.open(home)).notes == ()
+
+
+def test_an_index_of_another_version_is_out_of_date_and_not_damaged(home: Path) -> None:
+    path = home / "index" / "index.json"
+    path.write_text(path.read_text().replace('"version": 2', '"version": 1'))
+    found = read_status(Workspace.open(home))
+    assert found.damaged == ()
+    assert found.next_step() == "`keyart build`: the index is out of date"
+
+
 def test_status_notices_ratings_loaded_since_the_build(home: Path, movielens: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(movielens, tmp_path / "movielens"))
     with (folder / "ratings.csv").open("a") as stream:
@@ -72,5 +92,5 @@ def test_fetch_is_not_suggested_for_films_without_links(tmp_path: Path) -> None:
     (tmp_path / "films").mkdir()
     (tmp_path / "films" / "movies.csv").write_text("movieId,title,genres\n1,Alone (1990),Drama\n")
     report = load(tmp_path / "home", tmp_path / "films")
-    assert any("only imported" in note for note in report.notes)
+    assert any("posters cannot be fetched; `keyart import FOLDER --by movie`" in note for note in report.notes)
     assert "fetch" not in read_status(Workspace.open(tmp_path / "home")).next_step()

@@ -116,7 +116,7 @@ def test_pooled_features_have_no_regions(home: Path, backbone_path: Path) -> Non
 
 def test_missing_index_is_an_error(home: Path) -> None:
     (home / "index" / "index.json").unlink()
-    with pytest.raises(NotBuiltError, match="no index of posters here yet; run `keyart extract`, then `keyart build`"):
+    with pytest.raises(NotBuiltError, match="no index of posters here yet; run `keyart build`"):
         Engine.open(home).explain(1, 2)
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 from catalog.io.locks import exclusive
 from keyart.cold_start.new_film import NewFilm
 from keyart.engine import Engine
+from keyart.web.schemas.films import FilmQuery
 from keyart.web.services.films import FilmService
 from tests.keyart.conftest import Run
 from tests.keyart.web.conftest import serving, stopper
@@ -52,6 +53,17 @@ def test_pages_follow_one_another(address: str) -> None:
 def test_filters_are_applied(address: str) -> None:
     found = requests.get(f"{address}/api/films/1/similar", {"genre": "Comedy", "first_year": 1992}, timeout=60).json()
     assert [hit["movie_id"] for hit in found["results"]] == [3]
+
+
+def test_parameters_of_version_0_1_are_accepted(address: str) -> None:
+    def movie_ids(**question: str) -> list[int]:
+        found = requests.get(f"{address}/api/films/1/similar", {**question, "k": "200"}, timeout=60)
+        assert found.status_code == 200, found.text
+        return [hit["movie_id"] for hit in found.json()["results"]]
+
+    assert movie_ids(min_support="3") == movie_ids(min_ratings="3") != movie_ids()
+    assert movie_ids(fold="true") == movie_ids(merge_duplicates="true")
+    assert FilmQuery.model_validate({"fold": True}).merge_duplicates
 
 
 def test_csv_holds_the_same_films(address: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from catalog.errors import ConfigError
+from keyart.cli.completion import complete_cold_start_model
 from keyart.cli.estimates import cells, estimate, nulled, number
 from keyart.cli.options import check_one_format, csv_option, json_option, workspace_options
 from keyart.cli.output import print_csv, print_json, table
@@ -25,7 +26,7 @@ _AMONG = {"cold": "Among the hidden films alone", "all": "Among all films that t
 
 
 @click.command("cold-start")
-@click.argument("names", nargs=-1, metavar="[MODEL]...")
+@click.argument("names", nargs=-1, metavar="[MODEL]...", shell_complete=complete_cold_start_model)
 @click.option(
     "--seeds", "n_seeds", default=5, show_default=True, type=click.IntRange(min=1), help="How many random draws."
 )

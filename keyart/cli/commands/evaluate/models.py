@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from catalog.errors import ConfigError
+from keyart.cli.completion import complete_model
 from keyart.cli.estimates import cells, estimate, nulled, number
 from keyart.cli.options import check_one_format, csv_option, json_option, set_option, workspace_options
 from keyart.cli.output import print_csv, print_json, table
@@ -24,7 +25,7 @@ _ESTIMATES = ("rmse", "mae", "recall", "ndcg", "mrr")
 
 
 @click.command("models")
-@click.argument("names", nargs=-1, metavar="[MODEL]...")
+@click.argument("names", nargs=-1, metavar="[MODEL]...", shell_complete=complete_model)
 @click.option(
     "--split",
     "kind",
@@ -91,18 +92,15 @@ def command(
     if (train is None) != (test is None):
         raise ConfigError("--train and --test go together: name both files of your split")
     from cf.evaluation.splits import read_split
-    from cf.registry import MODELS, model_class
-    from keyart.cli.quiet import import_tensorflow_quietly
+    from cf.registry import MODELS, make
     from keyart.recommend.models import compare, light_models
     from keyart.render.plots import check_plot_path, draw_scorecards
 
     chosen = list(MODELS) if names == ("all",) else list(names) or light_models()
     for name in chosen:
-        model_class(name)
+        make(name)
     if plot:
         check_plot_path(plot)
-    if any(MODELS[name].needs == "tensorflow" for name in chosen):
-        import_tensorflow_quietly()
     splits = [read_split(train, test)] if train and test else _splits(_ratings(ratings_path, home), **split)
 
     def show_progress(model: str, split_name: str) -> None:

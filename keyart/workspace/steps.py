@@ -1,0 +1,50 @@
+"""Which commands bring what a workspace lacks, for messages: only steps that are missing and that can work."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from catalog.errors import DataError, NotBuiltError
+from catalog.films import Catalog
+from keyart.workspace.contents import current_features
+from keyart.workspace.films import list_posters
+from keyart.workspace.layout import Workspace
+
+
+def poster_step(workspace: Workspace) -> str:
+    """Return the commands that bring posters, by the ids that films have."""
+    with Catalog.open(workspace.catalog_path) as catalog:
+        return poster_commands(catalog.id_kinds())
+
+
+def poster_commands(id_kinds: Collection[str]) -> str:
+    """Return the commands that bring posters to films that have ids of these kinds: "imdb", "tmdb"."""
+    by = next((kind for kind in ("imdb", "tmdb") if kind in id_kinds), "movie")
+    bring = f"`keyart import FOLDER --by {by}`"
+    return f"`keyart fetch` or {bring}" if id_kinds else bring
+
+
+def feature_steps(workspace: Workspace, movie_id: int | None = None) -> str:
+    """Return the commands that bring features of posters, of one film or of any."""
+    has_poster = any(movie_id in (None, poster.movie_id) for poster in list_posters(workspace))
+    return "`keyart extract`" if has_poster else f"{poster_step(workspace)}, then `keyart extract`"
+
+
+def index_steps(workspace: Workspace, movie_id: int | None = None) -> str:
+    """Return the commands that bring an index, of one film or of any."""
+    if _has_features(workspace, movie_id):
+        return "`keyart build`"
+    return f"{feature_steps(workspace, movie_id)}, then `keyart build`"
+
+
+def no_index(workspace: Workspace) -> NotBuiltError:
+    """Return the error of a workspace without an index."""
+    return NotBuiltError(f"no index of posters here yet; run {index_steps(workspace)}")
+
+
+def _has_features(workspace: Workspace, movie_id: int | None) -> bool:
+    try:
+        _, rows = current_features(workspace)
+    except (NotBuiltError, DataError):
+        return False
+    return len(rows) > 0 if movie_id is None else movie_id in rows.movie_ids
