@@ -43,7 +43,7 @@ for line in (
     assert not {"keras", "tensorflow"} & set(sys.modules), line
 """
 EXPECTED = """\
-keyart: `keyart serve` needs fastapi, uvicorn, prometheus-client: pip install 'keyart[web]'
+keyart: the web page needs fastapi, uvicorn, prometheus-client: pip install 'keyart[web]'
 keyart: the atlas needs scikit-learn: pip install 'keyart[atlas]'
 keyart: fitting spark-als needs pyspark: pip install 'keyart[spark]'
 keyart: fitting spark-als needs pyspark: pip install 'keyart[spark]'

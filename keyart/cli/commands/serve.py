@@ -28,7 +28,7 @@ def command(host: str, port: int, token: str | None, read_only: bool, home: Path
 
 
 def _serve(host: str, port: int, token: str | None, home: Path, *, read_only: bool) -> None:
-    require("web", "`keyart serve`")
+    require("web", "the web page")
     from keyart.web.app import serve
 
     click.echo(f"http://{host}:{port}/  (Ctrl-C ends it)", err=True)
