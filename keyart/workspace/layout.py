@@ -126,8 +126,8 @@ def _holds_catalog(path: Path) -> bool:
 
 
 def is_ratings_name(name: str) -> bool:
-    """Return whether `load` may have given a file of ratings this name."""
-    return re.fullmatch(r"ratings-[0-9a-f]{8}\.parquet", name) is not None
+    """Return whether `load`, in this version or an earlier one, may have given a file of ratings this name."""
+    return re.fullmatch(r"ratings-([0-9a-f]{8}|[0-9a-f]{16})\.parquet", name) is not None
 
 
 def _record_path(home: Path) -> Path:

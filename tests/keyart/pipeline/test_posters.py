@@ -56,7 +56,7 @@ def test_posters_that_nobody_registered_are_kept(
     for words in (["fetch"], ["import", poster_folder, "--by", "movie"]):
         outcome = run(*words, "--home", home)
         assert outcome.code == 1
-        assert f"register them with `keyart import {own} --by movie`" in outcome.err
+        assert f"register them with `keyart import {own} --by movie" in outcome.err
     assert [path.name for path in own.iterdir()] == ["1.jpg"]
     assert run("import", own, "--by", "movie", "--home", home).code == 0
     assert (own / "1.jpg").read_bytes() == (poster_folder / "2.jpg").read_bytes()
