@@ -20,8 +20,8 @@ Next, for a catalog:
   {keyart} similar "Midnight Ledger (1947)" --home {home} --sheet look-alikes.png
   [atlas] {keyart} atlas --home {home}
   [web] {keyart} serve --home {home}
-  {keyart} load DIR                     # your films: DIR holds movies.csv with movieId,title,genres
-  {keyart} import posters/ --by movie   # their posters, named by movieId: 1.jpg
+  {keyart} load films.csv               # your films, with the columns movie_id and title
+  {keyart} import posters/ --by movie   # their posters, named by movie_id: 1.jpg
 
 Next, for a recommender:
   {keyart} fit ease --home {home}

@@ -24,8 +24,8 @@ def list_films(workspace: Workspace) -> list[Film]:
 def loaded_files(workspace: Workspace) -> list[Path]:
     """Return the files that may have been loaded; none if an earlier version loaded them."""
     with Catalog.open(workspace.catalog_path) as catalog:
-        folder = catalog.fact("folder")
-    return [Path(folder, name) for name in FILE_NAMES] if folder else []
+        sources = [Path(line) for line in (catalog.fact("loaded_from") or "").splitlines()]
+    return [path for source in sources for path in (source, *(source / name for name in FILE_NAMES))]
 
 
 def list_posters(workspace: Workspace) -> list[Poster]:

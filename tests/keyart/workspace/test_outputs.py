@@ -62,6 +62,18 @@ def test_commands_refuse_to_replace_their_inputs(workspace: Workspace, run: Run,
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_a_table_and_its_ratings_are_not_replaced(tmp_path: Path, run: Run) -> None:
+    films, ratings, home = tmp_path / "films.csv", tmp_path / "mine.csv", tmp_path / "home"
+    films.write_text("movie_id,title\n1,Ran (1985)\n")
+    ratings.write_text("user_id,movie_id,rating\n1,1,4\n2,1,5\n")
+    load(home, films, ratings)
+    for path in (films, ratings):
+        before = path.read_bytes()
+        assert "is read by this command" in run("explore", "ratings", "--out", path, "--home", home).err
+        assert path.read_bytes() == before
+    assert run("explore", "ratings", "--out", tmp_path / "new.csv", "--home", home).code == 0
+
+
 def test_ratings_of_other_names_survive_a_load(workspace: Workspace, tmp_path: Path) -> None:
     own = workspace.home / "ratings-mine.parquet"
     own.write_text("mine")
