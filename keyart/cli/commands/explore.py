@@ -42,7 +42,12 @@ def _topic(explore: Callable[..., Rows]) -> Callable[..., None]:
     @wraps(explore)
     def print_rows(home: Path, as_json: bool, as_csv: bool, **options: Any) -> None:
         check_one_format(as_json=as_json, as_csv=as_csv)
-        rows = explore(Workspace.open(home), **options)
+        workspace = Workspace.open(home)
+        rows = explore(workspace, **options)
+        if as_json or as_csv:
+            from keyart.recommend.analysis import with_ids
+
+            rows = with_ids(workspace, rows)
         if as_json:
             print_json({"topic": click.get_current_context().info_name, "results": rows})
         elif as_csv:
