@@ -29,7 +29,7 @@ from catalog.io.files import (
     xxh3_file,
 )
 from catalog.io.locks import LOCK_NAME, exclusive
-from catalog.io.progress import Advance
+from catalog.io.progress import Advance, ignore
 from catalog.scored_ids import ScoredIds
 from index.cosine import CosineIndex
 
@@ -51,7 +51,7 @@ def write_neighbors(
     *,
     duplicate_similarity: float | None = None,
     ids: Mapping[int, OtherIds] | None = None,
-    advance: Advance = lambda _: None,
+    advance: Advance = ignore,
 ) -> int:
     """Write the k nearest films of every film into a Parquet file.
 

@@ -13,7 +13,7 @@ from cf.evaluation import splits
 from cf.evaluation.evaluation import Scorecard
 from cf.evaluation.splits import Split
 from cf.hybrid.calibration import Calibration
-from cf.hybrid.tuning import BUCKETS, Tuning
+from cf.hybrid.tuning import Tuning
 from cf.models.neighbors import ItemCosine
 from cf.ratings import Ratings
 from keyart.recommend.models import FitReport, compare, ensure_fitted, fit_model, light_models
@@ -138,17 +138,10 @@ def tune(
         raise ConfigError(f"expected a min_alpha from 0 to 1, received {min_alpha}")
     workspace = Workspace.open(home)
     ratings = open_ratings(workspace)
-    with progress("tune", n_films * len(BUCKETS), "films") as advance:
-        tuning = fit_hybrid(
-            open_built_index(workspace),
-            ratings,
-            model,
-            chosen,
-            min_alpha=min_alpha,
-            n_films=n_films,
-            seed=seed,
-            advance=advance,
-        )
+    index = open_built_index(workspace)
+    tuning = fit_hybrid(
+        index, ratings, model, chosen, min_alpha=min_alpha, n_films=n_films, seed=seed, progress=progress
+    )
     ensure_fitted(workspace, model, ratings)
     save_hybrid(workspace, model, tuning)
     return TuneReport(model, tuning)
@@ -240,7 +233,7 @@ def evaluate(
     relevant_from: float = 0.0,
     test_share: float = 0.2,
     seed: int = 0,
-    on_fit: Callable[[str, str], None] = lambda _model, _split: None,
+    progress: Progress = silent,
 ) -> Evaluation:
     """Compare recommenders on the ratings of a workspace: all on the same splits, with full rankings.
 
@@ -260,8 +253,8 @@ def evaluate(
         The share that is held out.
     seed : int, default 0
         Draws what is held out.
-    on_fit : callable, optional
-        Called with the name of a recommender and of a split before each fit.
+    progress : Progress, optional
+        Shows how far it is, for each split.
 
     Returns
     -------
@@ -279,7 +272,7 @@ def evaluate(
     """
     parts = _splits(home, split, test_share, seed) if isinstance(split, str) else split
     names = list(models) or light_models()
-    return Evaluation(tuple(compare(names, parts, {}, k=k, relevant_from=relevant_from, on_fit=on_fit)), k)
+    return Evaluation(tuple(compare(names, parts, {}, k=k, relevant_from=relevant_from, progress=progress)), k)
 
 
 def _splits(home: Home, kind: str, share: float, seed: int) -> Iterable[Split]:

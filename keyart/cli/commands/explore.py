@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
@@ -144,9 +145,11 @@ def clusters(workspace: Workspace, model: str, k: int, min_ratings: int, n_clust
     from keyart.recommend import analysis
 
     opened = _open_model(workspace, model)
+    with _step("clusters"):
+        found = analysis.clusters(workspace, opened, min_ratings, n_clusters)
     return [
         {"cluster": cluster.number, "spread": cluster.spread, "movie_id": film.movie_id, "title": film.title}
-        for cluster in analysis.clusters(workspace, opened, min_ratings, n_clusters)
+        for cluster in found
         for film in cluster.films[:k]
     ]
 
@@ -164,7 +167,9 @@ def film_map(workspace: Workspace, model: str, k: int | None, min_ratings: int, 
 
     if sheet:
         check_plot_path(sheet)
-    laid_out, n_ratings = analysis.film_map(workspace, _open_model(workspace, model), min_ratings, k)
+    opened = _open_model(workspace, model)
+    with _step("map"):
+        laid_out, n_ratings = analysis.film_map(workspace, opened, min_ratings, k)
     if sheet:
         draw_map(laid_out, n_ratings, sheet)
         click.echo(f"map: {sheet}", err=True)
@@ -183,6 +188,17 @@ def ratings(out: Path | None, home: Path) -> None:
 
     write_ratings(Workspace.open(home), out)
     click.echo(f"ratings with titles: {out}", err=True)
+
+
+@contextmanager
+def _step(name: str) -> Iterator[None]:
+    """Show that one long step is at work."""
+    from catalog.io.progress import bar
+
+    with bar("explore", 1, "step") as advance:
+        advance(0, name)
+        yield
+        advance(1)
 
 
 def _open_model(workspace: Workspace, name: str) -> Any:
