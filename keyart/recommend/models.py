@@ -114,6 +114,12 @@ def compare(
     return evaluate(makers, splits, k=k, relevant_from=relevant_from, progress=progress)
 
 
+def notes_on(scorecards: Iterable[Scorecard]) -> tuple[str, ...]:
+    """Return what a reader of scorecards should know."""
+    scaled = [card.name for card in scorecards if not card.gives_stars]
+    return (f"{', '.join(scaled)}: gives no stars; scores are mapped to stars by a straight line",) if scaled else ()
+
+
 def check_export(name: str, form: Literal["savedmodel", "tflite"], path: Path) -> None:
     """Raise ConfigError unless a recommender can be exported to a path; call it before any work."""
     if (name, form) not in (("two-tower", "savedmodel"), ("ranking", "tflite")):
