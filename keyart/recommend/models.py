@@ -112,6 +112,12 @@ def compare(
     return evaluate(makers, splits, k=k, relevant_from=relevant_from, progress=progress)
 
 
+def notes_on(scorecards: Iterable[Scorecard]) -> tuple[str, ...]:
+    """Return what a reader of scorecards should know."""
+    scaled = [card.name for card in scorecards if not card.gives_stars]
+    return (f"{', '.join(scaled)}: gives no stars; scores are mapped to stars by a straight line",) if scaled else ()
+
+
 def export(workspace: Workspace, name: str, form: Literal["savedmodel", "tflite"], path: Path) -> tuple[str, ...]:
     """Export a fitted recommender for use without keyart; returns notes for the user."""
     if (name, form) not in (("two-tower", "savedmodel"), ("ranking", "tflite")):

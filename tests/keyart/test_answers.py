@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 
 import keyart
+from keyart.pipeline.movielens import load
 from keyart.pipeline.recommenders import fit
 from tests.keyart.conftest import Run
 
@@ -85,3 +87,44 @@ def test_the_http_api_gives_the_ids(home: Path, poster_folder: Path) -> None:
     for film in [*films, *csv.DictReader(io.StringIO(table))]:
         assert film["imdb_id"] == IDS[int(film["movie_id"])][0]
     assert {ids_of(film) for film in films} >= {IDS[2], IDS[5]}
+
+
+def test_notes_stand_in_every_answer(home: Path, poster_folder: Path, run: Run) -> None:
+    fit(home, "als", {"n_factors": 2})
+
+    def printed(*words: str | int | Path) -> tuple[list[str], str]:
+        outcome = run(*words, "--json", "--home", home)
+        return json.loads(outcome.out)["notes"], outcome.err
+
+    # Nobody has rated film 6, film 4 has no poster.
+    for words in (["similar", 6], ["similar", 4], ["recommend", 99, "--model", "als"]):
+        notes, err = printed(*words)
+        assert notes
+        assert all(f"note: {note}" in err for note in notes)
+    assert printed("explain", 1, 2)[0] == []
+    assert printed("info")[0] == []
+    assert printed("cold-start", poster_folder / "1.jpg")[0] == []
+    assert printed("evaluate", "models", "als", "most-rated")[0][0].startswith("most-rated: gives no stars")
+    assert printed("explore", "best", "--min-ratings", 50)[0] == ["nothing has so many ratings; lower --min-ratings"]
+    with keyart.open(home) as engine:
+        for result in (engine.similar(6), engine.recommend(99, model="als")):
+            assert result.to_dict()["notes"] == list(result.notes) != []
+
+
+def test_explorations_of_an_outdated_model_say_so_in_json(
+    home: Path, movielens: Path, run: Run, tmp_path: Path
+) -> None:
+    fit(home, "als", {"n_factors": 2})
+    folder = Path(shutil.copytree(movielens, tmp_path / "movielens"))
+    with (folder / "ratings.csv").open("a") as stream:
+        stream.write("2,5,4.0,1\n")
+    load(home, folder)
+    (note,) = json.loads(run("explore", "biases", "--json", "--home", home).out)["notes"]
+    assert note == f"the ratings have changed since als was fitted; run `keyart fit als --home {home}` again"
+
+
+def test_tuning_is_reset_with_one_json_object(home: Path, run: Run) -> None:
+    assert json.loads(run("tune", "--reset", "--json", "--home", home).out) == {
+        "was_tuned": False,
+        "notes": ["nothing was tuned"],
+    }

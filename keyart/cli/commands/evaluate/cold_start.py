@@ -86,7 +86,7 @@ def command(
         make_cold_start(name)
     evaluation = evaluate_cold_start(Workspace.open(home), options, progress=bar)
     if as_json:
-        print_json(nulled(evaluation.to_dict()))
+        print_json(nulled(evaluation.to_dict()) | {"notes": list(_notes(evaluation.report))})
     elif as_csv:
         _print_csv(evaluation)
     else:
