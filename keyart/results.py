@@ -174,12 +174,13 @@ class SimilarFilms:
         Returns
         -------
         dict
-            query (movie_id, title, year, imdb_id, tmdb_id), alpha, results: a list of hits.
+            query (movie_id, title, year, imdb_id, tmdb_id), alpha, results: a list of hits, notes.
         """
         return {
             "query": self.query.to_dict(),
             "alpha": self.alpha,
             "results": [hit.to_dict() for hit in self.hits],
+            "notes": list(self.notes),
         }
 
     def to_frame(self) -> pd.DataFrame:
@@ -208,12 +209,15 @@ class Explanation:
         up to the similarity.
     centered : bool
         Whether the mean of all features was subtracted, so that regions may also count against the similarity.
+    notes : tuple of str
+        What a reader should know, a sentence each.
     """
 
     films: tuple[Query, Query]
     similarity: float
     grid: npt.NDArray[np.float64]
     centered: bool
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain values, as ``keyart explain --json`` prints them.
@@ -221,13 +225,14 @@ class Explanation:
         Returns
         -------
         dict
-            films, similarity, centered, grid: a list of rows, the top one first. Nothing is rounded.
+            films, similarity, centered, grid: a list of rows, the top one first, notes. Nothing is rounded.
         """
         return {
             "films": [film.to_dict() for film in self.films],
             "similarity": self.similarity,
             "centered": self.centered,
             "grid": self.grid.tolist(),
+            "notes": list(self.notes),
         }
 
     def to_frame(self) -> pd.DataFrame:
@@ -309,7 +314,7 @@ class ColdStartResult:
         Returns
         -------
         dict
-            poster, title, year, expected (mean, low, high), look_alikes, audience.
+            poster, title, year, expected (mean, low, high), look_alikes, audience, notes.
         """
         return {
             "poster": str(self.query.poster_path),
@@ -318,6 +323,7 @@ class ColdStartResult:
             "expected": asdict(self.expected) if self.expected else None,
             "look_alikes": self.look_alikes.to_dict()["results"],
             "audience": [asdict(fan) for fan in self.audience],
+            "notes": list(self.notes),
         }
 
     def to_frame(self) -> pd.DataFrame:

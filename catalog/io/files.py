@@ -76,6 +76,14 @@ def check_output(path: Path, endings: Collection[str]) -> None:
         raise ConfigError(f"{path}: there is no folder {path.parent}; create it first")
 
 
+def check_input(path: Path) -> None:
+    """Raise DataError unless a path is a file that can be read; call it before any work."""
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+
+
 def clear_partial(folder: Path) -> None:
     """Remove the partial files of killed processes; nobody may be writing into the folder."""
     for path in folder.glob(f".*{_TEMPORARY_SUFFIX}"):
@@ -137,6 +145,15 @@ def read_record(path: AnyPath, kind: str, version: int) -> dict[str, Any]:
     if content.get("version") != version:
         raise OtherVersionError(f"{path} is of version {content.get('version')!r}, this keyart reads version {version}")
     return {key: value for key, value in content.items() if key not in ("kind", "version")}
+
+
+def record_kind(path: AnyPath) -> object:
+    """Return the kind of a JSON record; None for a file that is none, or does not exist."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content.get("kind") if isinstance(content, dict) else None
 
 
 def read_stable(read: Callable[[], Result], version: Callable[[], object]) -> Result:

@@ -16,7 +16,7 @@ from cf.hybrid.calibration import Calibration
 from cf.hybrid.tuning import Tuning
 from cf.models.neighbors import ItemCosine
 from cf.ratings import Ratings
-from keyart.recommend.models import FitReport, compare, ensure_fitted, fit_model, light_models
+from keyart.recommend.models import FitReport, compare, ensure_fitted, fit_model, light_models, notes_on
 from keyart.render.plots import draw_scorecards
 from keyart.similarity.blending import MIN_ALPHA, check_model, reset_hybrid, save_hybrid
 from keyart.similarity.tuning import fit_hybrid
@@ -75,15 +75,21 @@ class TuneReport:
     model: str
     tuning: Tuning
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know, a sentence each."""
+        least = 1 - self.tuning.blending.cf_share
+        return (f"alpha is at least {least:g}; `keyart tune --reset` returns to the defaults",)
+
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain values, as ``keyart tune --json`` prints them.
 
         Returns
         -------
         dict
-            model, blending (cf_share, half_support, calibration), buckets.
+            model, blending (cf_share, half_support, calibration), buckets, notes.
         """
-        return {"model": self.model, **asdict(self.tuning)}
+        return {"model": self.model, **asdict(self.tuning), "notes": list(self.notes)}
 
 
 def tune(
@@ -183,15 +189,22 @@ class Evaluation:
     scorecards: tuple[Scorecard, ...]
     k: int
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know, a sentence each."""
+        return notes_on(self.scorecards)
+
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain values.
 
         Returns
         -------
         dict
-            k, models: a list of scorecards, estimates as value, low and high; NaN where there is nothing to measure.
+            k, models: a list of scorecards, estimates as value, low and high; NaN where there is nothing to measure;
+            notes.
         """
-        return {"k": self.k, "models": [card.to_dict() for card in self.scorecards]}
+        models = [card.to_dict() for card in self.scorecards]
+        return {"k": self.k, "models": models, "notes": list(self.notes)}
 
     def to_frame(self) -> pd.DataFrame:
         """Convert to a data frame.

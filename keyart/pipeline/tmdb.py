@@ -5,8 +5,6 @@ Apart from the other steps, so that a run of days does not keep TensorFlow and F
 
 from __future__ import annotations
 
-import os
-import stat
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
@@ -22,7 +20,7 @@ from catalog.io.progress import Progress, shown, silent
 from keyart.workspace.api_keys import redact
 from keyart.workspace.films import list_films
 from keyart.workspace.layout import Home, Workspace
-from keyart.workspace.settings import TMDB_API_KEY, TMDB_API_KEY_FILE, TMDB_URL
+from keyart.workspace.settings import TMDB_API_KEY, TMDB_API_KEY_FILE, TMDB_KEY, TMDB_URL
 from posters.database import State
 from posters.fetch import (
     MAX_AGE,
@@ -35,7 +33,7 @@ from posters.fetch import (
 )
 from posters.http import HttpOptions
 from posters.id_export import is_address, read_live_ids
-from posters.store import PosterStore
+from posters.store import PosterStore, check_registered
 from posters.tmdb import DEFAULT_RATE, TmdbClient
 
 _KIND, _VERSION = "keyart-fetch", 1
@@ -151,6 +149,7 @@ def fetch_with(
 ) -> FetchReport:
     """Fetch posters with a client that the caller can interrupt, and write the report beside them."""
     films, id_export = list_films(workspace), options.id_export
+    check_registered(workspace.posters_dir)
     began = datetime.now(UTC).isoformat(timespec="seconds")
     facts = {"began_at": began, "size": options.size, "language": client.language}
     with PosterStore.open(workspace.posters_dir) as store:
@@ -278,28 +277,10 @@ def _write_report(workspace: Workspace, content: dict[str, Any]) -> None:
 
 def read_key() -> str:
     """Read the TMDB key from the environment, or from the file that it names; its form is not checked."""
-    if key := TMDB_API_KEY.value():
+    if key := TMDB_KEY.value():
         return key
-    name = TMDB_API_KEY_FILE.value()
-    if not name:
-        raise ConfigError(
-            f"no TMDB key: set {TMDB_API_KEY.variable} to yours (free at https://www.themoviedb.org/settings/api) or "
-            f"{TMDB_API_KEY_FILE.variable} to a file that holds it, or import posters that you have with "
-            "`keyart import FOLDER --by imdb`"
-        )
-    return _read_key_file(Path(name).expanduser())
-
-
-def _read_key_file(path: Path) -> str:
-    try:
-        mode = path.stat().st_mode
-        key = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{TMDB_API_KEY_FILE.variable} names {path}, which cannot be read as text; expected a file that holds the "
-            "TMDB key and nothing else"
-        ) from error
-    # Windows keeps its permissions elsewhere.
-    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise ConfigError(f"others can read the key in {path}; type: chmod 600 {path}")
-    return key
+    raise ConfigError(
+        f"no TMDB key: set {TMDB_API_KEY.variable} to yours (free at https://www.themoviedb.org/settings/api) or "
+        f"{TMDB_API_KEY_FILE.variable} to a file that holds it, or import posters that you have with "
+        "`keyart import FOLDER --by imdb`"
+    )

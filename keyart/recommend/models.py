@@ -14,14 +14,16 @@ from typing import Any, Literal
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.films import Catalog
-from catalog.io.locks import exclusive
+from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, silent
 from cf.base import Recommender
 from cf.evaluation.evaluation import Scorecard, evaluate
 from cf.evaluation.splits import Split
+from cf.models.two_tower import check_savedmodel_folder
 from cf.ratings import Ratings
 from cf.registry import MODELS, make, model_class
 from keyart.workspace.layout import Workspace
+from keyart.workspace.outputs import check_output, check_replaceable
 
 Parameters = Mapping[str, Mapping[str, Any]]
 """Arguments of models, by the name of the model and of the parameter."""
@@ -55,12 +57,13 @@ def fit_model(
     model = make(name, **(parameters or {}))
     if not len(ratings):
         raise NotBuiltError("no ratings here yet; run `keyart load DIR` on a MovieLens folder that has some")
+    folder = workspace.model_dir(name)
+    check_free(folder)
     model.source = _source(workspace)
     matrix = ratings.matrix()
     started = time.perf_counter()
     model.fit(matrix)
     fit_s = time.perf_counter() - started
-    folder = workspace.model_dir(name)
     with exclusive(folder):
         model.save(folder)
     return FitReport(name, len(matrix.user_ids), len(matrix.movie_ids), len(ratings), fit_s)
@@ -112,10 +115,26 @@ def compare(
     return evaluate(makers, splits, k=k, relevant_from=relevant_from, progress=progress)
 
 
-def export(workspace: Workspace, name: str, form: Literal["savedmodel", "tflite"], path: Path) -> tuple[str, ...]:
-    """Export a fitted recommender for use without keyart; returns notes for the user."""
+def notes_on(scorecards: Iterable[Scorecard]) -> tuple[str, ...]:
+    """Return what a reader of scorecards should know."""
+    scaled = [card.name for card in scorecards if not card.gives_stars]
+    return (f"{', '.join(scaled)}: gives no stars; scores are mapped to stars by a straight line",) if scaled else ()
+
+
+def check_export(name: str, form: Literal["savedmodel", "tflite"], path: Path) -> None:
+    """Raise ConfigError unless a recommender can be exported to a path; call it before any work."""
     if (name, form) not in (("two-tower", "savedmodel"), ("ranking", "tflite")):
         raise ConfigError(f"{name} does not come as {form}; two-tower comes as savedmodel, ranking as tflite")
+    if form == "tflite":
+        check_output(path, (".tflite",))
+        return
+    check_replaceable(path)
+    check_savedmodel_folder(path)
+
+
+def export(workspace: Workspace, name: str, form: Literal["savedmodel", "tflite"], path: Path) -> tuple[str, ...]:
+    """Export a fitted recommender for use without keyart; returns notes for the user."""
+    check_export(name, form, path)
     model, notes = open_model(workspace, name)
     if form == "tflite":
         model.export_tflite(path)  # type: ignore[attr-defined]  # the ranking model's own

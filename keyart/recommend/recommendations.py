@@ -103,10 +103,11 @@ class Recommendation:
         Returns
         -------
         dict
-            model, gives_stars, results: a list of films, as the fields of `RecommendedFilm`.
+            model, gives_stars, results: a list of films, as the fields of `RecommendedFilm`; notes.
         """
         results = [asdict(film) for film in self.films]
-        return {"model": self.model, "gives_stars": self.gives_stars, "results": results}
+        facts = {"model": self.model, "gives_stars": self.gives_stars}
+        return {**facts, "results": results, "notes": list(self.notes)}
 
     def to_frame(self) -> pd.DataFrame:
         """Convert to a data frame.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import click
 from keyart.cli.completion import complete_film
 from keyart.cli.options import file_option, json_option, workspace_options
 from keyart.cli.output import print_json, print_notes, table
+from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,16 +36,20 @@ def command(films: tuple[str, ...], as_json: bool, sheet: Path | None, home: Pat
     if len(films) != 2:
         example = '`keyart explain "Heat (1995)" "Ronin (1998)"`'
         raise click.UsageError(f"Expected two films, received {len(films)}; put titles in quotes, as in: {example}.")
-    from keyart.cli.commands.similar import number_notes
-    from keyart.engine import Engine
     from keyart.render.drawing import check_sheet_path
-    from keyart.render.heat_map import write_heat_map
 
     if sheet:
         check_sheet_path(sheet)
+    Workspace.open(home)
+    from keyart.cli.commands.similar import number_notes
+    from keyart.engine import Engine
+    from keyart.render.heat_map import write_heat_map
+
     engine = Engine.open(home)
     explanation = engine.explain(*films)
-    print_notes(note for film in films for note in number_notes(engine, film))
+    numbers = (note for film in films for note in number_notes(engine, film))
+    explanation = replace(explanation, notes=(*numbers, *explanation.notes))
+    print_notes(explanation.notes)
     if as_json:
         print_json(explanation.to_dict())
     else:

@@ -27,6 +27,8 @@ from keyart.cli.output import print_csv, print_json, print_notes, table
 from keyart.workspace.layout import Workspace
 
 Rows = list[dict[str, Any]]
+_NOTES = "keyart.notes"
+_NOTHING = "nothing has so many ratings; lower --min-ratings"
 
 
 @click.group("explore", cls=Group)
@@ -50,7 +52,9 @@ def _topic(explore: Callable[..., Rows]) -> Callable[..., None]:
 
             rows = with_ids(workspace, rows)
         if as_json:
-            print_json({"topic": click.get_current_context().info_name, "results": rows})
+            context = click.get_current_context()
+            notes = [*context.meta.get(_NOTES, ()), *([] if rows else [_NOTHING])]
+            print_json({"topic": context.info_name, "results": rows, "notes": notes})
         elif as_csv:
             print_csv(list(rows[0]) if rows else [], rows)
         elif not options.get("sheet"):
@@ -206,6 +210,7 @@ def _open_model(workspace: Workspace, name: str) -> Any:
 
     model, notes = open_model(workspace, name)
     print_notes(notes)
+    click.get_current_context().meta[_NOTES] = notes
     return model
 
 
@@ -215,7 +220,7 @@ def _dicts(rows: Iterable[Any]) -> Rows:
 
 def _print_table(rows: Rows) -> None:
     if not rows:
-        click.echo("nothing has so many ratings; lower --min-ratings")
+        click.echo(_NOTHING)
         return
     header = tuple(rows[0])
     cells = [

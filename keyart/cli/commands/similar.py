@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,10 +25,12 @@ from keyart.cli.options import (
     workspace_options,
 )
 from keyart.cli.output import print_csv, print_json, print_notes, table
+from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
     from keyart.engine import Engine
     from keyart.results import Alpha, SimilarFilms
+    from keyart.similarity.query import Image
 
 
 class _AlphaType(Share):
@@ -121,16 +124,20 @@ def command(
     # A title of several words may be typed without quotes.
     film = " ".join(words)
     _check_options(film, image, alpha, as_json=as_json, as_csv=as_csv, explain=explain)
-    from keyart.engine import Engine
-    from keyart.render.contact_sheet import write_contact_sheet
+    from keyart.render.contact_sheet import MAX_HITS, write_contact_sheet
     from keyart.render.drawing import check_sheet_path
     from keyart.similarity.query import Image, SimilarOptions
 
     if sheet:
-        check_sheet_path(sheet)
+        check_sheet_path(sheet, [image])
+    query = Image(image) if image else film
+    _check_workspace(home, query, wanted)
+    from keyart.engine import Engine
+
     engine = Engine.open(home)
-    result = engine.similar(Image(image) if image else film, options=SimilarOptions(k, alpha, wanted, merge_duplicates))
-    print_notes([*number_notes(engine, film), *result.notes])
+    result = engine.similar(query, options=SimilarOptions(k, alpha, wanted, merge_duplicates))
+    result = replace(result, notes=(*number_notes(engine, film), *result.notes))
+    print_notes(result.notes)
     if as_json:
         print_json(_with_reasons(result) if explain else result.to_dict())
     elif as_csv:
@@ -141,7 +148,8 @@ def command(
             _print_reasons(result)
     if sheet:
         write_contact_sheet(result, sheet)
-        click.echo(f"contact sheet: {sheet}", err=True)
+        shown = f" (the first {MAX_HITS} of {len(result)} films)" if len(result) > MAX_HITS else ""
+        click.echo(f"contact sheet: {sheet}{shown}", err=True)
 
 
 def _check_options(film: str, image: Path | None, alpha: Alpha, *, as_json: bool, as_csv: bool, explain: bool) -> None:
@@ -152,6 +160,19 @@ def _check_options(film: str, image: Path | None, alpha: Alpha, *, as_json: bool
     check_one_format(as_json=as_json, as_csv=as_csv)
     if explain and as_csv:
         raise ConfigError("--explain prints sentences, which CSV has no column for; use --json")
+
+
+def _check_workspace(home: Path, query: Image | str, wanted: Filter) -> None:
+    """Check what can be known before the engine, and TensorFlow for an image, are imported."""
+    from catalog.films import Catalog
+    from catalog.genres import match_genres
+
+    with Catalog.open(Workspace.open(home).catalog_path) as catalog:
+        match_genres(wanted.genres, catalog.genres())
+        if isinstance(query, str):
+            catalog.find(query)
+        else:
+            query.pixels()
 
 
 def number_notes(engine: Engine, film: str) -> list[str]:

@@ -10,6 +10,7 @@ from keyart.cli.completion import complete_model
 from keyart.cli.hints import HINTS
 from keyart.cli.options import Share, json_option, workspace_options
 from keyart.cli.output import print_json, table
+from keyart.workspace.layout import Workspace
 
 
 @click.command("tune")
@@ -61,22 +62,33 @@ def command(
 
     Three tenths of each user's ratings are held out; a blend is good if it puts first what the same users liked there.
     """
+    workspace = Workspace.open(home)
+    from cf.registry import model_class
+
+    model_class(model)
     from catalog.io.progress import bar
     from cf.hybrid.tuning import BUCKETS
     from keyart.pipeline.recommenders import reset_tuning, tune
 
     if reset:
-        click.echo("the blend is that of the defaults again" if reset_tuning(home) else "nothing was tuned")
+        was_tuned = reset_tuning(workspace)
+        note = "the blend is that of the defaults again" if was_tuned else "nothing was tuned"
+        if as_json:
+            print_json({"was_tuned": was_tuned, "notes": [note]})
+        else:
+            click.echo(note)
         return
-    report = tune(home, model, calibration=calibration, min_alpha=min_alpha, n_films=n_films, seed=seed, progress=bar)
+    report = tune(
+        workspace, model, calibration=calibration, min_alpha=min_alpha, n_films=n_films, seed=seed, progress=bar
+    )
     tuning = report.tuning
     if as_json:
         print_json(report.to_dict())
         return
     blending = tuning.blending
     click.echo(f"1 − alpha = {blending.cf_share:g} · n / (n + {blending.half_support:g}), ratings by {model}")
-    bound = f"alpha is at least {1 - blending.cf_share:g}; `keyart tune --reset` returns to the defaults"
-    click.echo(HINTS.complete(bound))
+    for note in report.notes:
+        click.echo(HINTS.complete(note))
     rows = [
         (
             f"{one.least}–{one.most}" if one.most < BUCKETS[-1][1] else f"{one.least}+",

@@ -111,7 +111,10 @@ def command(
 
 def _print(cards: list[Scorecard], k: int, *, as_json: bool, as_csv: bool) -> None:
     if as_json:
-        print_json({"k": k, "models": [nulled(card.to_dict()) for card in cards]})
+        from keyart.recommend.models import notes_on
+
+        models = [nulled(card.to_dict()) for card in cards]
+        print_json({"k": k, "models": models, "notes": list(notes_on(cards))})
     elif as_csv:
         _print_csv(cards)
     else:
