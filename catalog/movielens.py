@@ -41,18 +41,21 @@ class FilmFiles:
 def read_films(folder: Path) -> FilmFiles:
     """Read the films of a MovieLens folder; DataError names the file, line and column that is wrong."""
     if not folder.is_dir():
-        raise DataError(f"{folder} is not a folder; name the unpacked MovieLens folder, the one with movies.csv in it")
+        raise DataError(
+            f"{folder} is not a folder; name the unpacked MovieLens folder, the one with movies.csv in it, or a CSV "
+            "file of films"
+        )
     if (folder / "movies.csv").is_file():
         return _read_movies_csv(folder)
     if (folder / "u.item").is_file():
-        return FilmFiles(_sorted(_read_u_item(folder / "u.item"), folder / "u.item"), "movielens-100k", ())
+        return FilmFiles(sort_films(_read_u_item(folder / "u.item"), folder / "u.item"), "movielens-100k", ())
     found = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
     raise DataError(f"{folder} should hold movies.csv (or ml-100k's u.item); found {found}")
 
 
 def _read_movies_csv(folder: Path) -> FilmFiles:
     path = folder / "movies.csv"
-    films = _sorted(((row, _film(row)) for row in read_rows(path, ("movieId", "title", "genres"))), path)
+    films = sort_films(((row, _film(row)) for row in read_rows(path, ("movieId", "title", "genres"))), path)
     tags = tuple(_read_tags(folder / "tags.csv", {film.movie_id for film in films}))
     links_path = folder / "links.csv"
     if not links_path.is_file():
@@ -160,11 +163,12 @@ def _year_of_date(date: str) -> int | None:
     return int(year) if len(year) == 4 and year.isdigit() else None
 
 
-def _sorted(rows: Iterator[tuple[Row, Film]], path: Path) -> tuple[Film, ...]:
+def sort_films(rows: Iterator[tuple[Row, Film]], path: Path, column: str = "movieId") -> tuple[Film, ...]:
+    """Sort films by movie_id; DataError if one occurs twice, or if there are none."""
     by_id: dict[int, Film] = {}
     for row, film in rows:
         if film.movie_id in by_id:
-            raise row.error("movieId", f"every film once ({film.movie_id} is {by_id[film.movie_id].label!r} already)")
+            raise row.error(column, f"every film once ({film.movie_id} is {by_id[film.movie_id].label!r} already)")
         by_id[film.movie_id] = film
     if not by_id:
         raise DataError(f"{path} lists no film; expected at least one row below the header")

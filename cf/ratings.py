@@ -21,7 +21,7 @@ from scipy import sparse
 
 from catalog.errors import DataError
 from catalog.io.files import atomic_path
-from catalog.io.tables import MAX_ID, Row, read_rows, read_text
+from catalog.io.tables import MAX_ID, Row, read_rows, read_text, spelled
 
 LOWEST, HIGHEST = 0.5, 5.0
 _COLUMNS = ("userId", "movieId", "rating", "timestamp")
@@ -148,7 +148,8 @@ def read_ratings(path: Path) -> Ratings:
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     try:
-        table = pd.read_parquet(path).rename(columns={"user_id": "userId", "movie_id": "movieId"})
+        table = pd.read_parquet(path)
+        table.columns = spelled(list(map(str, table.columns)), _COLUMNS)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{path} is not a readable Parquet file ({error})") from error
     missing = [name for name in _COLUMNS if name not in table]
@@ -172,24 +173,34 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 def _read_csv(path: Path) -> pd.DataFrame:
     # Row by row, which is slow, only to locate a malformed line. Arrow's reader and not pandas', which drops cells
     # beyond the last column and wraps numbers that are too large.
+    header = _header(path)
     options = csv.ConvertOptions(
-        column_types=_ARROW_TYPES, include_columns=_COLUMNS, null_values=[], include_missing_columns=_is_timeless(path)
+        column_types=_ARROW_TYPES,
+        include_columns=_COLUMNS,
+        null_values=[],
+        include_missing_columns=_is_timeless(header),
     )
+    reading = csv.ReadOptions(column_names=header, skip_rows=1)
     try:
-        table = csv.read_csv(path, convert_options=options).to_pandas().fillna({"timestamp": 0}).astype(_TYPES)
+        read = csv.read_csv(path, reading, convert_options=options)
+        table = read.to_pandas().fillna({"timestamp": 0}).astype(_TYPES)
     except (OSError, KeyError, pa.ArrowException) as error:
         _log.debug("reading %s row by row: %s", path, error)
         return _read_csv_by_row(path)
     return table if _plausible(table) else _read_csv_by_row(path)
 
 
-def _is_timeless(path: Path) -> bool:
-    """Return whether a file has all columns but the timestamp, as ml-small-2016 has."""
+def _header(path: Path) -> list[str]:
+    """Read the names of the columns, as MovieLens spells them; none if that fails, which is reported row by row."""
     try:
         with path.open(encoding="utf-8-sig") as stream:
-            header = [name.strip() for name in stream.readline().split(",")]
+            return spelled(stream.readline().replace('"', "").split(","), _COLUMNS)
     except (OSError, ValueError):
-        return False
+        return []
+
+
+def _is_timeless(header: Sequence[str]) -> bool:
+    """Return whether a header has all columns but the timestamp, as ml-small-2016 has."""
     return "timestamp" not in header and set(_COLUMNS[:3]) <= set(header)
 
 
@@ -199,7 +210,7 @@ def _plausible(table: pd.DataFrame) -> bool:
 
 
 def _read_csv_by_row(path: Path) -> pd.DataFrame:
-    rows = [_parse(row) for row in read_rows(path, _COLUMNS[: 3 if _is_timeless(path) else 4])]
+    rows = [_parse(row) for row in read_rows(path, _COLUMNS[: 3 if _is_timeless(_header(path)) else 4])]
     return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_TYPES)
 
 

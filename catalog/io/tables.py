@@ -51,11 +51,14 @@ class Row:
         return int(text)
 
 
-def read_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    """Yield the rows of a CSV file with a header; `columns` have to be among its columns."""
+def read_rows(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> Iterator[Row]:
+    """Yield the rows of a CSV file with a header; `columns` have to be among its columns.
+
+    Columns are known in either spelling, movie_id or movieId; a row has them as `columns` and `optional` spell them.
+    """
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     try:
-        header = [name.strip() for name in next(reader, [])]
+        header = spelled(next(reader, []), (*columns, *optional))
         missing = [name for name in columns if name not in header]
         if missing:
             raise DataError(
@@ -74,6 +77,16 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
             yield Row(path, reader.line_num, values)
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: expected CSV, received something else ({error})") from error
+
+
+def spelled(header: Sequence[str], columns: Sequence[str]) -> list[str]:
+    """Return the names of a header, each as `columns` spell it: user_id for userId, or the other way round."""
+    by_key = {_key(name): name for name in columns}
+    return [by_key.get(_key(name), name.strip()) for name in header]
+
+
+def _key(name: str) -> str:
+    return name.strip().replace("_", "").lower()
 
 
 def read_text(path: Path, encodings: Sequence[str] = ("utf-8-sig",)) -> str:

@@ -23,6 +23,8 @@ FIRST_YEAR = 1870
 _YEARS_AHEAD = 5
 # Posters are often named by a number; films are rarely titled by one.
 _NUMBER = re.compile(r"(tt)?[0-9]{5,}")
+# Columns that a table of new films may have beside the path of the poster.
+_OPTIONAL = ("title", "year", "genres", "movie_id", "tmdb_id", "imdb_id")
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def read_new_films(source: Path, known_genres: Sequence[str], *, titled: bool) -
         paths = [Path(str(image.source)) for image in pictures_in(source)]
         return [_of_file(path, known_genres, titled=titled) for path in paths]
     columns = ("path", "title") if titled else ("path",)
-    films = [_of_row(row, known_genres, titled=titled) for row in read_rows(source, columns)]
+    films = [_of_row(row, known_genres, titled=titled) for row in read_rows(source, columns, _OPTIONAL)]
     if not films:
         raise DataError(f"{source} holds no line below its header; expected one for every film")
     return films

@@ -1,4 +1,4 @@
-"""Load films, links, tags and ratings from a MovieLens folder into a workspace."""
+"""Load films, links, tags and ratings into a workspace, from a MovieLens folder or a table of films."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from typing import Any
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.film import Film
+from catalog.film_table import read_film_table
 from catalog.films import Catalog
 from catalog.io.locks import exclusive
 from catalog.movielens import FilmFiles, read_films
 from catalog.titles import title_key
-from cf.ratings import Ratings, read_movielens
+from cf.ratings import Ratings, read_movielens, read_ratings
 from keyart.workspace.layout import Home, Workspace
 
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What `load` read from a MovieLens folder.
+    """What `load` read.
 
     Parameters
     ----------
@@ -53,8 +54,8 @@ class LoadReport:
         return {**asdict(self), "notes": list(self.notes)}
 
 
-def load(home: Home, folder: str | Path) -> LoadReport:
-    """Load films, links, tags and ratings from a MovieLens folder, replacing those of an earlier load.
+def load(home: Home, source: str | Path, ratings: str | Path | None = None) -> LoadReport:
+    """Load films, links, tags and ratings, replacing those of an earlier load.
 
     Posters, features, the index and films added with `add` are kept: all sizes of MovieLens share their movie_ids.
     On any error, the workspace is left unchanged.
@@ -63,9 +64,13 @@ def load(home: Home, folder: str | Path) -> LoadReport:
     ----------
     home : str, Path or Workspace
         The workspace; created if it does not exist.
-    folder : str or Path
-        The unpacked archive: ml-latest-small, ml-25m, ml-32m and the like with ``movies.csv``, ``links.csv``,
-        ``tags.csv`` and ``ratings.csv``, or ml-100k with ``u.item`` and ``u.data``. Ratings and links may be missing.
+    source : str or Path
+        An unpacked MovieLens archive: ml-latest-small, ml-25m, ml-32m and the like with ``movies.csv``, ``links.csv``,
+        ``tags.csv`` and ``ratings.csv``, or ml-100k with ``u.item`` and ``u.data``; ratings and links may be missing.
+        Or a CSV file of films with the columns movie_id, title and, where known, year, genres, imdb_id, tmdb_id.
+    ratings : str or Path, optional
+        A file of ratings, by default those of the folder: CSV with the columns user_id, movie_id, rating and mostly
+        timestamp, tab-separated as ``u.data``, or Parquet.
 
     Returns
     -------
@@ -75,37 +80,47 @@ def load(home: Home, folder: str | Path) -> LoadReport:
     Raises
     ------
     DataError
-        The folder is not of MovieLens, or a file is malformed; the message names file and line.
+        The source is neither a MovieLens folder nor a table of films, or a file is malformed; the message names the
+        file and the line.
     ConfigError
         The workspace holds films whose movie_ids mean other films, or `home` is another folder in use.
     StoreError
         The workspace cannot be written.
     """
-    folder = Path(folder)
-    files = read_films(folder)
-    ratings = read_movielens(folder)
+    source = Path(source)
+    files = _read_films(source)
+    given = read_ratings(Path(ratings)) if ratings is not None else read_movielens(source)
     workspace = Workspace.create(home)
-    n_read = len(ratings)
-    ratings = ratings.of_films([film.movie_id for film in files.films])
+    kept = given.of_films([film.movie_id for film in files.films])
     with exclusive(workspace.home):
-        notes = [*files.notes, *_write_catalog(workspace, folder, files, ratings)]
-    if n_read > len(ratings):
-        notes.append(f"{n_read - len(ratings)} ratings are of films that the folder does not list; ignored")
+        notes = [*files.notes, *_write_catalog(workspace, source, files, kept)]
+    if len(given) > len(kept):
+        n_ignored = len(given) - len(kept)
+        what = "1 rating is of a film" if n_ignored == 1 else f"{n_ignored:,} ratings are of films"
+        notes.append(f"{what} that {source.name} does not list; ignored")
     if not any(film.tmdb_id or film.imdb_id for film in files.films):
         notes.append("no film has a TMDB or IMDb id: posters cannot be fetched; `keyart import FOLDER --by movie`")
-    if not n_read:
-        notes.append(f"no ratings in {folder}: films will be compared by their posters alone")
-    n_users = len(set(ratings.user_ids.tolist()))
-    return LoadReport(len(files.films), len(ratings), n_users, len(files.tags), tuple(notes))
+    if not len(given):
+        notes.append(f"no ratings in {ratings or source}: films will be compared by their posters alone")
+    n_users = len(set(kept.user_ids.tolist()))
+    return LoadReport(len(files.films), len(kept), n_users, len(files.tags), tuple(notes))
 
 
-def _write_catalog(workspace: Workspace, folder: Path, files: FilmFiles, ratings: Ratings) -> list[str]:
+def _read_films(source: Path) -> FilmFiles:
+    if not source.is_file():
+        return read_films(source)
+    if source.suffix.lower() != ".csv":
+        raise DataError(f"{source} is neither a folder nor a CSV file; unpack an archive first")
+    return read_film_table(source)
+
+
+def _write_catalog(workspace: Workspace, source: Path, files: FilmFiles, ratings: Ratings) -> list[str]:
     """Write films and ratings, and keep the films added before; returns notes on these."""
     added, notes = _added_before(workspace, files)
     # The catalog names its ratings, so the rename that puts it in place changes both at once.
     name, is_new = _save_ratings(workspace, ratings)
     try:
-        facts = {"numbering": files.numbering, "ratings": name, "source": folder.absolute().name}
+        facts = {"numbering": files.numbering, "ratings": name, "source": source.absolute().name}
         Catalog.create(workspace.catalog_path, _with_ratings(files.films, ratings), facts, added, files.tags)
     except BaseException:
         if is_new:
@@ -134,7 +149,7 @@ def _save_ratings(workspace: Workspace, ratings: Ratings) -> tuple[str, bool]:
 
 
 def _added_before(workspace: Workspace, files: FilmFiles) -> tuple[list[Film], list[str]]:
-    """Return the added films that are not in this folder, and notes on them."""
+    """Return the added films that were not loaded now, and notes on them."""
     if not workspace.catalog_path.is_file():
         return [], []
     try:
@@ -153,7 +168,7 @@ def _check_numbering(workspace: Workspace, existing: str | None, numbering: str)
     """Refuse films whose movie_ids mean other films than those of the workspace."""
     if existing != numbering:
         raise ConfigError(
-            f"{workspace.home} holds films numbered as in {existing}, this folder numbers them as {numbering}, so "
+            f"{workspace.home} holds films numbered as in {existing}, this one numbers them as {numbering}, so "
             "posters would go to the wrong films; name another workspace with --home DIR"
         )
 
@@ -163,7 +178,7 @@ def _duplicate_notes(added: Sequence[Film], films: Sequence[Film]) -> Iterator[s
     for film in added:
         other = keys.get((title_key(film.title), film.year))
         if other and other.movie_id != film.movie_id:
-            yield f"{film.label} was added as movie_id {film.movie_id}, and is in this folder as {other.movie_id}"
+            yield f"{film.label} was added as movie_id {film.movie_id}, and was now loaded as {other.movie_id}"
 
 
 def _with_ratings(films: Sequence[Film], ratings: Ratings) -> list[Film]:

@@ -24,10 +24,10 @@ def history_of(movie_ids: Ids, stars: Sequence[float] | npt.NDArray[np.floating]
 
 
 def read_history(path: Path) -> RatingMatrix:
-    """Read one person's ratings from a CSV file with the columns movieId and rating; of duplicates the last counts."""
+    """Read one person's ratings from a CSV file with the columns movie_id and rating; of duplicates the last counts."""
     stars: dict[int, float] = {}
-    for row in read_rows(path, ("movieId", "rating")):
-        movie_id = row.integer("movieId", "a movieId, a whole number above 0")
+    for row in read_rows(path, ("movie_id", "rating")):
+        movie_id = row.integer("movie_id", "a whole number above 0")
         try:
             rating = float(row["rating"])
         except ValueError:
@@ -36,7 +36,7 @@ def read_history(path: Path) -> RatingMatrix:
             raise row.error("rating", f"a rating from {LOWEST} to {HIGHEST}")
         stars[movie_id] = rating
     if not stars:
-        raise DataError(f"{path} holds no ratings; expected lines of movieId and rating")
+        raise DataError(f"{path} holds no ratings; expected lines of movie_id and rating")
     return history_of(list(stars), list(stars.values()))
 
 

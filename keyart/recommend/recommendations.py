@@ -263,7 +263,7 @@ def recommend(workspace: Workspace, name: str, user_id: int, k: int, fresh: floa
 def recommend_new(
     workspace: Workspace, name: str, ratings_path: Path, k: int, fresh: float | None = None
 ) -> Recommendation:
-    """Recommend films from a CSV file of one person's ratings, with the columns movieId and rating."""
+    """Recommend films from a CSV file of one person's ratings, with the columns movie_id and rating."""
     history = read_history(ratings_path)
     opened = UserRecommender.open(workspace, name, with_new=fresh != 0)
     return opened.for_ratings(history, k, fresh, source=ratings_path.name)

@@ -71,6 +71,12 @@ def test_reads_variants_of_csv(read: Read, respell: Callable[[str], str]) -> Non
     assert _types(ratings) == ["int32", "int32", "float32", "int64"]
 
 
+def test_columns_are_known_in_either_spelling(read: Read) -> None:
+    snake = read('"user_id","movie_id",rating,timestamp\n1,6,4.0,7\n2,6,3.5,8\n')
+    assert _rows(snake) == [(1, 6, 4.0, 7), (2, 6, 3.5, 8)]
+    assert read("movie_id,rating,user_id\n6,4.0,1\n").user_ids.tolist() == [1]
+
+
 def test_a_timestamp_may_be_blank_or_zero(read: Read) -> None:
     assert read(HEADER + "1,6,4.0,\n1,7,4.0,0\n1,8,4.0,5\n").timestamps.tolist() == [0, 0, 5]
 

@@ -107,7 +107,7 @@ def _shown(answer: ColdStartResult, n_users: int) -> str:
         parts.append(f"audience: {who} who would like it better than their average film" + (":" if n else ""))
         fans = [(str(rank), str(fan.user_id), f"{fan.score:+.2f}") for rank, fan in enumerate(answer.audience, start=1)]
         if fans:
-            parts.append(table(("", "userId", "score"), fans[:_N_SHOWN]))
+            parts.append(table(("", "user_id", "score"), fans[:_N_SHOWN]))
         if n > _N_SHOWN:
             parts.append(f"… and {n - _N_SHOWN:,} more; --json or --csv has all")
     return "\n".join(parts)

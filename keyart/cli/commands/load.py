@@ -6,23 +6,27 @@ from pathlib import Path
 
 import click
 
-from keyart.cli.options import workspace_options
+from keyart.cli.options import file_option, workspace_options
 from keyart.cli.output import print_notes
 
 
 @click.command("load")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("source", type=click.Path(path_type=Path), metavar="FOLDER|CSV")
+@file_option("--ratings", "Ratings in place of the folder's: CSV, tab-separated as u.data, or Parquet.")
 @workspace_options
-def command(folder: Path, home: Path) -> None:
-    """Load films, links, tags and ratings from a MovieLens folder.
+def command(source: Path, ratings: Path | None, home: Path) -> None:
+    """Load films, links, tags and ratings from a MovieLens folder, or films from a table of your own.
 
     FOLDER is an unpacked MovieLens archive: ml-latest-small, ml-25m, ml-32m … with movies.csv, links.csv,
     tags.csv and ratings.csv; or ml-100k with u.item and u.data.
+
+    CSV has the columns movie_id and title and, where known, year, genres ("Comedy|Drama"), imdb_id and tmdb_id. Its
+    posters are imported with `keyart import`.
     """
     from keyart.pipeline.movielens import load
 
-    report = load(home, folder)
+    report = load(home, source, ratings)
     print_notes(report.notes)
     tags = f", {report.n_tags:,} tags" if report.n_tags else ""
-    ratings = f"{report.n_ratings:,} ratings by {report.n_users:,} users"
-    click.echo(f"{report.n_films:,} films{tags} and {ratings} loaded into {home}")
+    n_ratings = f"{report.n_ratings:,} ratings by {report.n_users:,} users"
+    click.echo(f"{report.n_films:,} films{tags} and {n_ratings} loaded into {home}")

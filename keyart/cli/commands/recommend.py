@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     "ratings_path",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Ratings of a new user, in place of USER: CSV with the columns movieId and rating.",
+    help="Ratings of a new user, in place of USER: CSV with the columns movie_id and rating.",
 )
 @click.option(
     "--model",
@@ -55,7 +55,7 @@ def command(
     as_csv: bool,
     home: Path,
 ) -> None:
-    """Recommend films that USER, a userId of the ratings, has not rated: known films and new ones.
+    """Recommend films that USER, a user_id of the ratings, has not rated: known films and new ones.
 
     New films, which nobody has rated, are marked. They are recommended for what they are like: posters, genres, years.
     """

@@ -94,7 +94,7 @@ def test_added_films_are_kept_by_a_load(home: Path, poster: Path, movielens: Pat
     with (larger / "movies.csv").open("a") as stream:
         stream.write("7,Brand New (2029),Drama\n8,Newer Still (2030),Drama\n")
     report = load(home, larger)
-    assert f"Newer Still (2030) was added as movie_id {FIRST_ADDED_ID}, and is in this folder as 8" in report.notes
+    assert f"Newer Still (2030) was added as movie_id {FIRST_ADDED_ID}, and was now loaded as 8" in report.notes
     # A film that MovieLens lists under the same id no longer counts as added.
     assert state_of(home)[:2] == (9, 1)
     assert run("info", "--home", home).out.splitlines()[1] == "films         8 from larger, 1 added"

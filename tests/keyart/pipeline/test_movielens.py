@@ -17,6 +17,8 @@ from keyart.pipeline.status import read_status
 from keyart.recommend.models import open_model
 from keyart.workspace.contents import open_ratings
 from keyart.workspace.layout import Workspace
+from tests.keyart.conftest import Run
+from tests.posters.pictures import draw_poster
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -45,7 +47,7 @@ def test_ratings_of_unlisted_films_are_ignored(movielens: Path, tmp_path: Path) 
         stream.write("1,999,4.0,1\n")
     report = load(tmp_path / "new", folder)
     assert report.n_ratings == 161
-    assert any("1 ratings are of films that the folder does not list" in note for note in report.notes)
+    assert any("1 rating is of a film that movielens does not list" in note for note in report.notes)
 
 
 @pytest.mark.parametrize(
@@ -126,3 +128,41 @@ def test_folder_in_other_use_does_not_become_a_workspace(movielens: Path, tmp_pa
     (tmp_path / "letters.txt").write_text("dear")
     with pytest.raises(ConfigError, match="neither empty nor a keyart workspace"):
         load(tmp_path, movielens)
+
+
+def test_a_table_of_films_with_posters_needs_no_movielens(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "posters").mkdir()
+    for movie_id in (21, 34):
+        (tmp_path / "posters" / f"{movie_id}.jpg").write_bytes(draw_poster(movie_id))
+    table = "movie_id,title,year,path\n21,Harbor,1990,posters/21.jpg\n34,Lantern,1991,posters/34.jpg\n"
+    (tmp_path / "films.csv").write_text(table)
+    home = tmp_path / "home"
+    outcome = run("load", tmp_path / "films.csv", "--home", home)
+    assert "2 films and 0 ratings by 0 users loaded" in outcome.out
+    assert "films will be compared by their posters alone" in outcome.err
+    assert run("import", "--csv", tmp_path / "films.csv", "--home", home).code == 0
+    assert read_status(Workspace.open(home)).n_posters == 2
+
+
+def test_ratings_of_a_table_of_films_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "films.csv").write_text("movie_id,title\n21,Harbor\n34,Lantern\n")
+    (tmp_path / "ratings.csv").write_text("user_id,movie_id,rating\n1,21,4\n2,21,5\n2,99,1\n")
+    report = load(tmp_path / "home", tmp_path / "films.csv", tmp_path / "ratings.csv")
+    assert (report.n_films, report.n_ratings, report.n_users) == (2, 2, 2)
+    assert "1 rating is of a film that films.csv does not list; ignored" in report.notes
+
+
+def test_movielens_is_not_loaded_over_a_table_of_films(movielens: Path, tmp_path: Path) -> None:
+    (tmp_path / "films.csv").write_text("movie_id,title\n1,Harbor\n")
+    load(tmp_path / "home", tmp_path / "films.csv")
+    with pytest.raises(ConfigError, match="holds films numbered as in film table, this one numbers them as movielens"):
+        load(tmp_path / "home", movielens)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("ml.zip", "neither a folder nor a CSV file; unpack"), ("nowhere", "is not a folder; name")]
+)
+def test_sources_of_no_use_say_what_to_name(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "ml.zip").write_bytes(b"PK")
+    with pytest.raises(DataError, match=message):
+        load(tmp_path / "home", tmp_path / name)

@@ -1,0 +1,54 @@
+"""Read films from a table of one's own: a CSV file with a number and a title for each film."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from catalog.film import Film
+from catalog.genres import split_genres
+from catalog.io.tables import Row, read_rows
+from catalog.movielens import FilmFiles, parse_imdb_id, sort_films
+from catalog.titles import parse_title
+
+NUMBERING = "film table"
+"""What the catalog calls the movie_ids of a table: they are the user's own, not MovieLens'."""
+
+_COLUMNS = ("movie_id", "title")
+_OPTIONAL = ("year", "genres", "imdb_id", "tmdb_id")
+_LAST_YEAR = 9999
+
+
+def read_film_table(path: Path) -> FilmFiles:
+    """Read films from a CSV file with the columns movie_id, title and, where known, year, genres, imdb_id, tmdb_id.
+
+    The year may also follow the title: "Heat (1995)". DataError names the line and column that is wrong.
+    """
+    rows = read_rows(path, _COLUMNS, _OPTIONAL)
+    return FilmFiles(sort_films(((row, _film(row)) for row in rows), path, "movie_id"), NUMBERING, ())
+
+
+def _film(row: Row) -> Film:
+    parsed = parse_title(row["title"])
+    if not parsed.title:
+        raise row.error("title", "a title")
+    year = _optional(row, "year", "a year such as 1995, or nothing", _LAST_YEAR)
+    return Film(
+        row.integer("movie_id", "a whole number above 0"),
+        parsed.title,
+        year or parsed.year,
+        imdb_id=_imdb_id(row),
+        tmdb_id=_optional(row, "tmdb_id", "a TMDB number, or nothing"),
+        genres=split_genres(row.values.get("genres", "")),
+        alternative_titles=parsed.alternatives,
+    )
+
+
+def _optional(row: Row, column: str, expected: str, *most: int) -> int | None:
+    return row.optional_integer(column, expected, *most) if column in row.values else None
+
+
+def _imdb_id(row: Row) -> str | None:
+    try:
+        return parse_imdb_id(row.values.get("imdb_id", ""))
+    except ValueError:
+        raise row.error("imdb_id", "an IMDb id such as tt0113277, or nothing") from None
