@@ -6,11 +6,11 @@ BIN    := $(VENV)/bin
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo check lint types test test-fast soak clean
+.PHONY: help setup demo check lint types test test-fast soak docs constraints clean
 .DELETE_ON_ERROR:
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed-dev ## install keyart for development, with its git hooks
 	[ ! -e .git ] || $(BIN)/pre-commit install
@@ -36,18 +36,26 @@ test-fast: $(VENV)/.installed-dev ## tests for daily work, under 2 minutes: no S
 soak: $(VENV)/.installed-dev ## only the tests that take minutes each
 	$(BIN)/pytest -m slow
 
+docs: $(VENV)/.installed-dev ## build the documentation site in build/docs; a dead link fails
+	$(BIN)/python -m sphinx -W --keep-going -q -c docs -d build/doctrees . build/docs
+
+constraints: $(VENV)/bin/python ## pin the newest versions of all dependencies, for every supported Python
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --no-emit-package keyart \
+	  --no-annotate --custom-compile-command "make constraints" --output-file constraints.txt pyproject.toml
+
 clean: ## remove what the targets above made
-	rm -rf $(VENV) keyart-demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build keyart-demo .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
 	  { echo "keyart needs Python 3.11 to 3.13; choose one: make PYTHON=python3.12 demo" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install --quiet -e '.[atlas,web]'
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --constraint constraints.txt -e '.[atlas,web]'
 	@touch $@
 
-$(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install --quiet -e '.[dev]'
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --constraint constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.installed

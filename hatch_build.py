@@ -1,4 +1,4 @@
-"""Build hook: rewrite imports for the wheel, in which the domain packages lie inside `keyart`.
+"""Build hooks: rewrite imports for the wheel, where the domain packages are in `keyart`, and links of the README.
 
 In the repository `catalog`, `features` and the others are top-level packages. Installed under these names, they would
 be hidden by a user's own `features.py` or `index/`. So `sources` in pyproject.toml moves them below `keyart/`, and this
@@ -15,6 +15,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 _LOADERS = {"import_module", "__import__", "find_spec", "run_module", "getLogger"}
 
@@ -46,6 +47,36 @@ class ImportsHook(BuildHookInterface[Any]):
         """Remove the temporary folder; the wheel holds its files."""
         if version != "editable":
             self._folder.cleanup()
+
+
+class ReadmeHook(MetadataHookInterface):
+    """Gives package indexes a README whose pictures and links lead to the repository."""
+
+    def update(self, metadata: dict[str, Any]) -> None:
+        """Set the readme of the project."""
+        text = Path(self.root, "README.md").read_text(encoding="utf-8")
+        text = absolute_links(text, metadata["urls"]["Source"])
+        metadata["readme"] = {"content-type": "text/markdown", "text": text}
+
+
+def absolute_links(text: str, repository: str) -> str:
+    """Complete the relative links of a Markdown page by the address of its repository.
+
+    Parameters
+    ----------
+    text : str
+        The page, in the repository's folder.
+    repository : str
+        The address of the repository, such as ``https://github.com/keyart/keyart``.
+
+    Returns
+    -------
+    str
+        The page, with absolute links.
+    """
+    relative = r"(?![a-z]+:|#)([^)\s]+)\)"
+    text = re.sub(rf"(!\[[^]]*\]\(){relative}", rf"\1{repository}/raw/main/\2)", text)
+    return re.sub(rf"(\]\(){relative}", rf"\1{repository}/blob/main/\2)", text)
 
 
 def rewrite_imports(source: bytes, packages: Mapping[str, str], modules: Collection[str], *, name: str) -> bytes:

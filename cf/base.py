@@ -79,6 +79,21 @@ class Recommender(ABC):
         self._fit(ratings.values)
         return self
 
+    def expected_fit_s(self, n_users: int, n_films: int) -> float | None:  # noqa: ARG002 - for subclasses
+        """Estimate how many seconds `fit` takes on this machine, roughly; None where the sizes do not tell.
+
+        Parameters
+        ----------
+        n_users, n_films : int
+            The size of the ratings.
+
+        Returns
+        -------
+        float or None
+            Seconds.
+        """
+        return None
+
     def predict(self, user_ids: Ids, movie_ids: Ids) -> npt.NDArray[np.float32]:
         """Predict what users think of films, pair by pair.
 

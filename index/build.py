@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError
-from catalog.io.progress import Advance
+from catalog.io.progress import Advance, ignore
 from index.backends.exact import ExactRows
 from index.backends.projection import Projected, Projections, fit_basis, residuals
 from index.backends.shortlist import ShortlistRows, Sizes
@@ -89,7 +89,7 @@ def build_shortlist(
     mean: FloatMatrix | None,
     rng: np.random.Generator,
     target_recall: float,
-    advance: Advance = lambda _: None,
+    advance: Advance = ignore,
 ) -> tuple[ShortlistRows, Trial]:
     """Fit a basis, project all films, and tune shortlists for the recall of 1, 10 and 100 hits.
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from catalog.errors import DataError, NotBuiltError, UnknownFilmError
 from catalog.io.files import read_stable
-from catalog.io.progress import Advance
+from catalog.io.progress import Advance, ignore
 from catalog.scored_ids import ScoredIds
 from index import manifest
 from index.backends.exact import ExactRows
@@ -59,7 +59,7 @@ class CosineIndex:
         plan: Plan | None = None,
         fingerprint: str = "",
         seed: int = 0,
-        advance: Advance = lambda _: None,
+        advance: Advance = ignore,
     ) -> CosineIndex:
         """Build an index in memory, and measure it; a shortlist reads `features` whenever it is searched.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import xxhash
 from catalog.errors import DataError, StoreError
 from catalog.io.files import atomic_path, check_output, read_record, write_bytes, write_error, write_record, xxh3_file
 from catalog.io.locks import exclusive
-from catalog.io.progress import Advance
+from catalog.io.progress import Advance, ignore
 from catalog.scored_ids import ScoredIds
 from index.cosine import CosineIndex
 
@@ -30,6 +31,8 @@ SCHEMA = pa.schema(
     [("movie_id", pa.int64()), ("rank", pa.int32()), ("neighbor_id", pa.int64()), ("similarity", pa.float32())]
 )
 """One row a pair: a film, its neighbor's rank from 1, the neighbor, and their exact cosine."""
+OtherIds = tuple[str | None, int | None]
+"""The imdb_id and the tmdb_id of a film."""
 
 
 def write_neighbors(
@@ -38,12 +41,13 @@ def write_neighbors(
     path: Path,
     *,
     duplicate_similarity: float | None = None,
-    advance: Advance = lambda _: None,
+    ids: Mapping[int, OtherIds] | None = None,
+    advance: Advance = ignore,
 ) -> int:
     """Write the k nearest films of every film into a Parquet file.
 
-    Resumes an interrupted run of the same index and options. The file appears when all is done, in place of an earlier
-    one. Returns the number of pairs. Memory: a block of features.
+    `ids` adds the other ids of film and neighbor. Resumes an interrupted run of the same index and options. The file
+    appears when all is done, in place of an earlier one. Returns the number of pairs. Memory: a block of features.
     """
     check_output(path, (".parquet",))
     parts_dir = path.with_name(f"{path.name}.parts")
@@ -59,7 +63,7 @@ def write_neighbors(
                 part = _write_part(parts_dir, number, _table(block.tolist(), results))
             parts.append(part)
             advance(len(block))
-        n_pairs = _join(parts, path, _origin(index) | {"k": k})
+        n_pairs = _join(parts, path, _origin(index) | {"k": k}, ids)
     try:
         shutil.rmtree(parts_dir)
     except OSError as error:
@@ -116,14 +120,23 @@ def _table(movie_ids: list[int], results: list[ScoredIds]) -> pa.Table:
     return pa.table(columns, schema=SCHEMA)
 
 
-def _join(parts: list[Path], path: Path, origin: dict[str, Any]) -> int:
+def _with_ids(table: pa.Table, ids: Mapping[int, OtherIds]) -> pa.Table:
+    for column, prefix in (("movie_id", ""), ("neighbor_id", "neighbor_")):
+        pairs = [ids.get(movie_id, (None, None)) for movie_id in table[column].to_pylist()]
+        for name, kind, position in (("imdb_id", pa.string(), 0), ("tmdb_id", pa.int64(), 1)):
+            table = table.append_column(f"{prefix}{name}", pa.array([pair[position] for pair in pairs], kind))
+    return table
+
+
+def _join(parts: list[Path], path: Path, origin: dict[str, Any], ids: Mapping[int, OtherIds] | None) -> int:
+    schema = SCHEMA if ids is None else _with_ids(SCHEMA.empty_table(), ids).schema
     metadata = {f"keyart.{name}": str(origin[name]) for name in ("k", "fingerprint", "n_films")}
     n_pairs = 0
     with atomic_path(path) as temporary_path:
         try:
-            with pq.ParquetWriter(temporary_path, SCHEMA.with_metadata(metadata), write_page_checksum=True) as writer:
+            with pq.ParquetWriter(temporary_path, schema.with_metadata(metadata), write_page_checksum=True) as writer:
                 for part in parts:
-                    table = pq.read_table(part)
+                    table = pq.read_table(part) if ids is None else _with_ids(pq.read_table(part), ids)
                     writer.write_table(table.replace_schema_metadata(metadata))
                     n_pairs += len(table)
         except pa.ArrowException as error:

@@ -16,6 +16,7 @@ from catalog.errors import DataError, NotBuiltError
 from catalog.film import Film
 from catalog.films import Catalog
 from catalog.filters import Filter
+from catalog.io.progress import Progress, silent
 from catalog.lazy import lazy
 from cf.base import Recommender
 from cf.registry import model_class
@@ -88,6 +89,7 @@ class Engine:
         self._recommenders: dict[str, UserRecommender] = {}
         self._recommenders_lock = Lock()
         self._is_closed = False
+        self._cold_start_progress: Progress = silent
         self._encoder_lock = Lock()
         self._loaded_encoder: WorkspaceEncoder | None = None
 
@@ -376,6 +378,7 @@ class Engine:
         n_users: int = 1000,
         *,
         on_broken: OnBroken | None = None,
+        progress: Progress = silent,
     ) -> list[ColdStartResult]:
         """Predict how films that nobody has rated would be received, and which films they look like.
 
@@ -390,6 +393,8 @@ class Engine:
         on_broken : callable, optional
             Called with each film whose poster cannot be read and the error; the film is then left out. By default the
             error is raised.
+        progress : Progress, optional
+            Shows how many films are done.
 
         Returns
         -------
@@ -416,7 +421,8 @@ class Engine:
         if n_users < 0:
             raise ValueError(f"n_users should be 0 or more, received {n_users}")
         known = self._catalog.genres()
-        return self._cold_starter.answers([checked(film, known) for film in films], k, n_users, on_broken)
+        self._cold_start_progress = progress
+        return self._cold_starter.answers([checked(film, known) for film in films], k, n_users, on_broken, progress)
 
     def recommend(
         self, user: int | Mapping[int, float], k: int = 30, *, model: str = "ease", fresh: float | None = None
@@ -544,7 +550,7 @@ class Engine:
 
     @lazy
     def _cold_starter(self) -> ColdStarter:
-        model = open_cold_start(self._workspace)
+        model = open_cold_start(self._workspace, progress=self._cold_start_progress)
         if self._index is None and model is None:
             raise no_index(self._workspace)
         store = self._store if self._index is not None else _if_built(FeatureStore.open, self._workspace.features_dir)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from catalog.film import Titled
+from catalog.film import Film, Titled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 Alpha = float | Literal["auto"]
 """The visual share of a score, or "auto": by the number of ratings."""
 
-HIT_COLUMNS = ("rank", "movie_id", "title", "year", "score", "visual", "cf", "alpha", "n_ratings", "same_artwork")
+HIT_COLUMNS = (
+    *("rank", "movie_id", "title", "year", "imdb_id", "tmdb_id"),
+    *("score", "visual", "cf", "alpha", "n_ratings", "same_artwork"),
+)
 """What JSON, CSV and data frames show of a hit, in this order."""
 
 
@@ -38,6 +41,10 @@ class Query(Titled):
         Its poster, where there is one.
     n_ratings : int
         How many users rated it.
+    imdb_id : str or None
+        IMDb's number, zero-padded, without ``tt``.
+    tmdb_id : int or None
+        TMDB's number.
     """
 
     movie_id: int | None
@@ -45,6 +52,23 @@ class Query(Titled):
     year: int | None
     poster_path: Path | None = None
     n_ratings: int = 0
+    imdb_id: str | None = None
+    tmdb_id: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to plain values, ready for JSON.
+
+        Returns
+        -------
+        dict
+            movie_id, title, year, imdb_id, tmdb_id.
+        """
+        return {name: getattr(self, name) for name in ("movie_id", "title", "year", "imdb_id", "tmdb_id")}
+
+
+def query_of(film: Film, poster_path: Path | None) -> Query:
+    """Describe a film that is asked about."""
+    return Query(film.movie_id, film.title, film.year, poster_path, film.n_ratings, film.imdb_id, film.tmdb_id)
 
 
 @dataclass(frozen=True)
@@ -77,6 +101,10 @@ class Hit(Titled):
         The movie_ids of films with the same artwork that this hit stands for, where those are folded.
     visual_rank, cf_rank : int or None
         Its rank, from 1, among all films by each similarity alone; None where that similarity is not known.
+    imdb_id : str or None
+        IMDb's number, zero-padded, without ``tt``.
+    tmdb_id : int or None
+        TMDB's number.
     """
 
     rank: int
@@ -92,6 +120,8 @@ class Hit(Titled):
     same_artwork: tuple[int, ...] = ()
     visual_rank: int | None = None
     cf_rank: int | None = None
+    imdb_id: str | None = None
+    tmdb_id: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain values, ready for JSON.
@@ -99,7 +129,7 @@ class Hit(Titled):
         Returns
         -------
         dict
-            rank, movie_id, title, year, score, visual, cf, alpha, n_ratings, same_artwork.
+            rank, movie_id, title, year, imdb_id, tmdb_id, score, visual, cf, alpha, n_ratings, same_artwork.
         """
         return {name: getattr(self, name) for name in HIT_COLUMNS} | {"same_artwork": list(self.same_artwork)}
 
@@ -144,12 +174,13 @@ class SimilarFilms:
         Returns
         -------
         dict
-            query (movie_id, title, year), alpha, results: a list of hits.
+            query (movie_id, title, year, imdb_id, tmdb_id), alpha, results: a list of hits, notes.
         """
         return {
-            "query": {"movie_id": self.query.movie_id, "title": self.query.title, "year": self.query.year},
+            "query": self.query.to_dict(),
             "alpha": self.alpha,
             "results": [hit.to_dict() for hit in self.hits],
+            "notes": list(self.notes),
         }
 
     def to_frame(self) -> pd.DataFrame:
@@ -178,12 +209,15 @@ class Explanation:
         up to the similarity.
     centered : bool
         Whether the mean of all features was subtracted, so that regions may also count against the similarity.
+    notes : tuple of str
+        What a reader should know, a sentence each.
     """
 
     films: tuple[Query, Query]
     similarity: float
     grid: npt.NDArray[np.float64]
     centered: bool
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain values, as ``keyart explain --json`` prints them.
@@ -191,14 +225,14 @@ class Explanation:
         Returns
         -------
         dict
-            films, similarity, centered, grid: a list of rows, the top one first. Nothing is rounded.
+            films, similarity, centered, grid: a list of rows, the top one first, notes. Nothing is rounded.
         """
-        films = [{"movie_id": film.movie_id, "title": film.title, "year": film.year} for film in self.films]
         return {
-            "films": films,
+            "films": [film.to_dict() for film in self.films],
             "similarity": self.similarity,
             "centered": self.centered,
             "grid": self.grid.tolist(),
+            "notes": list(self.notes),
         }
 
     def to_frame(self) -> pd.DataFrame:
@@ -280,7 +314,7 @@ class ColdStartResult:
         Returns
         -------
         dict
-            poster, title, year, expected (mean, low, high), look_alikes, audience.
+            poster, title, year, expected (mean, low, high), look_alikes, audience, notes.
         """
         return {
             "poster": str(self.query.poster_path),
@@ -289,6 +323,7 @@ class ColdStartResult:
             "expected": asdict(self.expected) if self.expected else None,
             "look_alikes": self.look_alikes.to_dict()["results"],
             "audience": [asdict(fan) for fan in self.audience],
+            "notes": list(self.notes),
         }
 
     def to_frame(self) -> pd.DataFrame:
@@ -306,4 +341,6 @@ def _frame(records: list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFr
     # pandas takes half a second to import, which only those wait for who want a frame.
     import pandas as pd
 
-    return pd.DataFrame(records, columns=list(columns))
+    frame = pd.DataFrame(records, columns=list(columns))
+    # Whole numbers even where some are missing, which pandas would turn into floats.
+    return frame.astype({"tmdb_id": "Int64"}) if "tmdb_id" in columns else frame

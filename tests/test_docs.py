@@ -5,7 +5,6 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from pathlib import Path
 from typing import Any
 
 import click
@@ -50,12 +49,6 @@ def test_every_setting_is_in_the_readme() -> None:
     plain = README.replace("`", "")
     for setting in settings.ALL:
         assert f"| {setting.variable} | {setting.meaning} | {setting.default or ''}".rstrip() in plain
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_link_target_exists(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
-        assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
 def test_readme_shows_the_notice_of_tmdb() -> None:

@@ -63,6 +63,16 @@ def test_the_wheel_holds_every_file_of_the_packages(content: dict[str, bytes]) -
     assert set(content) == {name if name.startswith("keyart/") else f"keyart/{name}" for name in names}
 
 
+def test_package_indexes_get_a_readme_with_absolute_pictures(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        metadata = archive.read(name).decode()
+    pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", metadata)
+    assert pictures
+    assert all(target.startswith("https://github.com/keyart/keyart/raw/main/docs/") for target in pictures)
+    assert "Description-Content-Type: text/markdown" in metadata
+
+
 def test_only_imports_differ_from_the_repository(content: dict[str, bytes]) -> None:
     for name, written in content.items():
         nested = name.removeprefix("keyart/")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.stats import rankdata
 
+from catalog.io.progress import Progress, silent
 from cf.coldstart.base import ColdStartModel, scores_by_rank
 from cf.coldstart.holdout import Draw, Half, Holdout, RatedFilms, hold_out
 from cf.evaluation.metrics import Estimate, FloatArray, bootstrap, ranking_scores
@@ -75,21 +77,22 @@ def evaluate_cold(
     seeds: Sequence[int] = range(5),
     on: Half = "test",
     candidates: Sequence[Candidates] = CANDIDATES,
-    on_fit: Callable[[str, int], None] = lambda _model, _seed: None,
+    progress: Progress = silent,
 ) -> ColdStartReport:
     """Fit models without the hidden films, and measure how they rank these."""
     if BASELINE not in models:
         raise ValueError(f"models are compared to {BASELINE}, which is not among {', '.join(models)}")
     holdouts = [hold_out(films, seed, on) for seed in seeds]
     ranked: dict[tuple[str, Candidates, bool], list[_Tally]] = {}
-    for holdout in holdouts:
-        for name, make in models.items():
-            on_fit(name, holdout.draw.seed)
+    with progress("evaluate", len(holdouts) * len(models), "fits") as advance:
+        for holdout, (name, make) in product(holdouts, models.items()):
+            advance(0, f"{name}, draw {holdout.draw.seed}")
             model = make().fit(holdout.train, films.content.rows(holdout.warm))
             for kind in candidates:
                 whole, distinct = _tallies(model, films, holdout, kind)
                 ranked.setdefault((name, kind, False), []).append(whole)
                 ranked.setdefault((name, kind, True), []).append(distinct)
+            advance(1)
     cards = [_scorecard(name, kind, ranked) for kind in candidates for name in models]
     user_ids = np.concatenate([tally.user_ids for tally in ranked[BASELINE, candidates[0], False]])
     draws = tuple(holdout.draw for holdout in holdouts)

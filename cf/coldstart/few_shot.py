@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from catalog.errors import ConfigError
+from catalog.io.progress import Progress, silent
 from cf.coldstart.base import ColdStartModel
 from cf.coldstart.evaluation import Ranked, rank
 from cf.coldstart.holdout import Half, Holdout, RatedFilms, hold_out
@@ -51,20 +52,23 @@ def few_shot(
     seeds: Sequence[int] = range(5),
     on: Half = "test",
     steps: Sequence[int] = STEPS,
+    progress: Progress = silent,
 ) -> FewShotCurve:
     """Reveal ratings of hidden films step by step, and rank these films among each other."""
     name, make = model
     parts: dict[tuple[str, int], list[tuple[npt.NDArray[np.int32], Ranked]]] = {}
     n_films = 0
-    for seed in seeds:
-        holdout = hold_out(films, seed, on)
-        kept = np.flatnonzero(np.bincount(holdout.held_out.indices, minlength=len(holdout.cold)) > steps[-1])
-        if len(kept) < 2:
-            continue
-        n_films += len(kept)
-        fitted = make().fit(holdout.train, films.content.rows(holdout.warm))
-        for key, ranked in _ranked(fitted, films, holdout, kept, steps).items():
-            parts.setdefault(key, []).append((holdout.train.user_ids, ranked))
+    with progress("reveal ratings", len(seeds), "draws") as advance:
+        for seed in seeds:
+            advance(0, f"draw {seed}")
+            holdout = hold_out(films, seed, on)
+            kept = np.flatnonzero(np.bincount(holdout.held_out.indices, minlength=len(holdout.cold)) > steps[-1])
+            if len(kept) >= 2:
+                n_films += len(kept)
+                fitted = make().fit(holdout.train, films.content.rows(holdout.warm))
+                for key, ranked in _ranked(fitted, films, holdout, kept, steps).items():
+                    parts.setdefault(key, []).append((holdout.train.user_ids, ranked))
+            advance(1)
     if not parts:
         raise ConfigError(
             f"the curve needs two hidden films or more with over {steps[-1]} ratings each, and no draw has them; leave "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from catalog.errors import ConfigError
+from catalog.io.progress import Advance, Progress, silent
 from cf.base import rows_of
 from cf.coldstart.content_prior import SOURCES, PriorALS
 from cf.coldstart.holdout import Half, RatedFilms, have_posters
@@ -44,36 +45,48 @@ def evaluate_prior(
     *,
     seeds: Sequence[int] = range(5),
     on: Half = "test",
-    on_fit: Callable[[str, int], None] = lambda _source, _seed: None,
+    progress: Progress = silent,
 ) -> list[PriorScore]:
     """Fit factors to four fifths of the ratings, and predict those of the others that are of films with posters."""
     chosen = np.flatnonzero(have_posters(films))
     chosen = chosen[np.random.default_rng(0).permutation(len(chosen)) % 2 == (on == "test")]
-    squares: dict[str, list[FloatArray]] = {source: [] for source in SOURCES}
-    user_ids, supports = [], []
-    for seed in seeds:
-        split = random_split(films.ratings, _SHARE, seed)
-        test = split.test.of_films(films.movie_ids[chosen])
-        test = test.where(np.isin(test.user_ids, split.train.user_ids))
-        if not len(test):
-            raise ConfigError("no rating of a film with a poster was held out; load more ratings")
-        matrix = _matrix(split.train, films.movie_ids)
-        support = np.bincount(matrix.values.indices, minlength=len(films.movie_ids))
-        user_ids.append(test.user_ids)
-        supports.append(support[rows_of(films.movie_ids, test.movie_ids)])
-        for source, parts in SOURCES.items():
-            on_fit(source, seed)
-            predicted = PriorALS(films.content, parts, seed=seed).fit(matrix).predict(test.user_ids, test.movie_ids)
-            stars = np.clip(predicted, split.train.values.min(), split.train.values.max())
-            squares[source].append(np.square(stars.astype(np.float64) - test.values))
-    _, users = np.unique(np.concatenate(user_ids), return_inverse=True)
-    support = np.concatenate(supports)
-    errors = {source: np.concatenate(parts) for source, parts in squares.items()}
+    with progress("evaluate the prior", len(seeds) * len(SOURCES), "fits") as advance:
+        draws = [_draw(films, films.movie_ids[chosen], seed, advance) for seed in seeds]
+    _, users = np.unique(np.concatenate([draw.user_ids for draw in draws]), return_inverse=True)
+    support = np.concatenate([draw.support for draw in draws])
+    errors = {source: np.concatenate([draw.squares[source] for draw in draws]) for source in SOURCES}
     return [
         _score(source, name, errors[source][rows], errors["none"][rows], users[rows])
         for source in SOURCES
         for name, rows in _buckets(support)
     ]
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """Test ratings of one draw: their users, the training ratings of their films, and squared errors by source."""
+
+    user_ids: npt.NDArray[np.int32]
+    support: npt.NDArray[np.intp]
+    squares: dict[str, FloatArray]
+
+
+def _draw(films: RatedFilms, movie_ids: npt.NDArray[np.int32], seed: int, advance: Advance) -> _Draw:
+    split = random_split(films.ratings, _SHARE, seed)
+    test = split.test.of_films(movie_ids)
+    test = test.where(np.isin(test.user_ids, split.train.user_ids))
+    if not len(test):
+        raise ConfigError("no rating of a film with a poster was held out; load more ratings")
+    matrix = _matrix(split.train, films.movie_ids)
+    support = np.bincount(matrix.values.indices, minlength=len(films.movie_ids))
+    squares = {}
+    for source, parts in SOURCES.items():
+        advance(0, f"{source}, draw {seed}")
+        predicted = PriorALS(films.content, parts, seed=seed).fit(matrix).predict(test.user_ids, test.movie_ids)
+        stars = np.clip(predicted, split.train.values.min(), split.train.values.max())
+        squares[source] = np.square(stars.astype(np.float64) - test.values)
+        advance(1)
+    return _Draw(test.user_ids, support[rows_of(films.movie_ids, test.movie_ids)], squares)
 
 
 def _matrix(train: Ratings, movie_ids: npt.NDArray[np.int32]) -> RatingMatrix:

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
+from catalog.io.progress import Progress, silent
 from cf.base import BLOCK_CELLS, Recommender, rows_of
 from cf.evaluation.metrics import Estimate, FloatArray, bootstrap, item_coverage, novelty, ranking_scores
 from cf.evaluation.splits import Split
@@ -80,17 +81,19 @@ def evaluate(
     k: int = 10,
     relevant_from: float = 0.0,
     n_resamples: int = 1000,
-    on_fit: Callable[[str, str], None] = lambda _model, _split: None,
+    progress: Progress = silent,
 ) -> list[Scorecard]:
     """Fit models on the training ratings of each split and measure them on the test ratings."""
     tallies = {name: _Tally() for name in models}
     gives_stars = {}
     for split in splits:
-        for name, make in models.items():
-            on_fit(name, split.name)
-            model = make()
-            gives_stars[name] = model.predicts_stars
-            _measure(model, split, tallies[name], k, relevant_from)
+        with progress(split.name, len(models), "models") as advance:
+            for name, make in models.items():
+                advance(0, name)
+                model = make()
+                gives_stars[name] = model.predicts_stars
+                _measure(model, split, tallies[name], k, relevant_from)
+                advance(1)
     cards = [_scorecard(name, tally, gives_stars[name], n_resamples) for name, tally in tallies.items()]
     return _with_remarks(cards)
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from cf.base import BLOCK_CELLS, Recommender, Rows, Scores, cosine_similarities
-from cf.models.least_squares import LeastSquares
+from cf.models.least_squares import LeastSquares, single_threaded_blas
 
 FloatArray = npt.NDArray[np.float32]
 Rng = np.random.Generator
@@ -95,6 +95,10 @@ class BPMF(Recommender):
         self.directions_: FloatArray
 
     def _fit(self, values: sparse.csr_array) -> None:
+        with single_threaded_blas():
+            self._sample(values)
+
+    def _sample(self, values: sparse.csr_array) -> None:
         rng = np.random.default_rng(self.seed)
         self.mean_ = np.array([values.data.mean() if values.nnz else 0.0], np.float32)
         users = _Side(values, self.n_factors, self.n_implicit, rng)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import numpy.typing as npt
 import psutil
@@ -11,8 +13,16 @@ from catalog.errors import ConfigError
 from cf.base import Recommender, Rows, Scores, cosine_similarities
 
 FloatArray = npt.NDArray[np.float64]
-# While fitting, of each pair of films: a sparse product, float64 with its index, and the same once more, dense.
-_BYTES_OF_A_PAIR = 21
+FloatMatrix = npt.NDArray[np.float32]
+# While fitting, of each pair of films: an inverse in float64, the same in float32, and blocks of sparse products.
+_BYTES_OF_A_PAIR = 13
+# With fewer users than this share of the films, a matrix of users × users is inverted in place of one of films × films.
+_SHARE_OF_FEW_USERS = 0.4
+# Bounds memory, and does not change the result.
+_FILMS_AT_ONCE = 256
+# The size of an inversion that is timed: it takes some hundredths of a second.
+_TIMED_FILMS = 1000
+_UNDETERMINED = "the ratings do not determine a solution; set regularization above 0"
 
 
 class EASE(Recommender):
@@ -28,7 +38,8 @@ class EASE(Recommender):
     the case of a diagonal of 0 and of equal weights and scales. To relax the diagonal, to weigh users of many ratings
     down, and films that everybody sees, each ranks better.
 
-    Memory is up to 21 bytes for each pair of films while fitting, 4 afterwards; time grows with the cube of the films.
+    Memory is up to 13 bytes for each pair of films while fitting, 4 afterwards; time grows with the cube of the films,
+    or, where users are fewer, with their number times the square of the films.
     Where there is not so much memory, `fit` refuses.
 
     Parameters
@@ -67,23 +78,28 @@ class EASE(Recommender):
         self.weights_: npt.NDArray[np.float32]
 
     def _fit(self, values: sparse.csr_array) -> None:
-        self._check_memory(values.shape[1])
+        n_users, n_films = values.shape
+        self._check_memory(n_films)
         chosen = choices(values)
         scales = self._film_scales(chosen)
-        scaled = sparse.csr_array(chosen.multiply(scales))
-        gram = (
-            (scaled.T @ scaled.multiply(self._user_weights(chosen)[:, None])).toarray().astype(np.float64, copy=False)
-        )
-        gram[np.diag_indices_from(gram)] += self.regularization
-        # Columns of P times gamma; what stands in B besides is the identity and the films' scales.
-        weights = _inverse(gram)
-        weights *= -self._gammas(np.diag(weights)) / scales
-        weights *= scales[:, None]
-        weights[np.diag_indices_from(weights)] += 1
+        scaled = chosen.astype(np.float64).multiply(scales)
+        rows = sparse.csr_array(scaled.multiply(np.sqrt(self._user_weights(chosen))[:, None]))
+        invert = _invert_by_users if _has_few_users(n_users, n_films) else _invert_by_films
+        weights, diagonal = invert(rows, self.regularization)
+        gammas = self._gammas(diagonal)
+        weights *= (-gammas / scales).astype(np.float32)
+        weights *= scales.astype(np.float32)[:, None]
+        np.fill_diagonal(weights, 1 - gammas * diagonal)
         # Of a film that nobody chose nothing is known; its column would be 0.
-        weights[:, chosen.sum(axis=0) == 0] = np.nan
-        # By rows, or every question would have SciPy turn the whole matrix first.
-        self.weights_ = weights.astype(np.float32, order="C")
+        weights[:, np.bincount(chosen.indices, minlength=n_films) == 0] = np.nan
+        self.weights_ = weights
+
+    def expected_fit_s(self, n_users: int, n_films: int) -> float | None:
+        """Estimate how many seconds `fit` takes, by the number of operations and a small inversion that is timed."""
+        if _has_few_users(n_users, n_films):
+            # Products in float32 take half the time of an inversion of as many operations.
+            return n_users * n_films * (n_films + n_users) / 2 / _operations_per_s()
+        return n_films**3 / _operations_per_s()
 
     def _score(self, users: Rows) -> Scores:
         return self._score_new(self.seen_[users])
@@ -130,16 +146,73 @@ def _mean_over_ratings(numbers: FloatArray, n_ratings: npt.NDArray[np.integer]) 
     return float(np.average(numbers, weights=n_ratings)) if n_ratings.any() else 1.0
 
 
-def _inverse(matrix: FloatArray) -> FloatArray:
-    """Invert a symmetric, positive definite matrix, in its own place."""
-    if not len(matrix):
-        return matrix
-    # By Cholesky: half the work of a general inverse, and exactly symmetric. Its transpose, the same numbers, stands in
-    # memory as LAPACK wants it, which therefore copies nothing.
-    factor, where_not = linalg.lapack.dpotrf(matrix.T, lower=False, overwrite_a=True)
+def _has_few_users(n_users: int, n_films: int) -> bool:
+    return 0 < n_users < _SHARE_OF_FEW_USERS * n_films
+
+
+def _operations_per_s() -> float:
+    matrix = np.eye(_TIMED_FILMS) + 1
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        linalg.lapack.dpotri(linalg.lapack.dpotrf(matrix)[0])
+        times.append(time.perf_counter() - started)
+    return float(_TIMED_FILMS**3 / np.median(times))
+
+
+def _invert_by_films(rows: sparse.csr_array, regularization: float) -> tuple[FloatMatrix, FloatArray]:
+    """Invert YᵀY + λI, for the sparse rows Y, and return the inverse with its diagonal before rounding."""
+    gram = _gram(rows)
+    gram[np.diag_indices_from(gram)] += regularization
+    # By Cholesky: half the work of a general inverse, and exactly symmetric. The transpose of a symmetric matrix, the
+    # same numbers, stands in memory as LAPACK wants it, which therefore copies nothing.
+    factor, where_not = linalg.lapack.dpotrf(gram.T, lower=False, clean=False, overwrite_a=True)
     if where_not:
-        raise ConfigError("the ratings do not determine a solution; set regularization above 0")
-    inverse, _ = linalg.lapack.dpotri(factor, lower=False, overwrite_c=True)
-    for row in range(len(inverse)):
-        inverse[row + 1 :, row] = inverse[row, row + 1 :]
-    return np.asarray(inverse)
+        raise ConfigError(_UNDETERMINED)
+    inverse = linalg.lapack.dpotri(factor, lower=False, overwrite_c=True)[0].T
+    diagonal = inverse.diagonal().copy()
+    rounded = np.empty(inverse.shape, np.float32)
+    np.copyto(rounded, inverse, casting="same_kind")
+    _mirror_lower_triangle(rounded)
+    return rounded, diagonal
+
+
+def _invert_by_users(rows: sparse.csr_array, regularization: float) -> tuple[FloatMatrix, FloatArray]:
+    r"""Invert YᵀY + λI by the smaller YYᵀ + λI: the inverse is :math:`(I - Z^\top Z) / \lambda`, where Z is Y solved.
+
+    With :math:`L L^\top = Y Y^\top + \lambda I`, :math:`Z = L^{-1} Y` (Woodbury).
+    """
+    if not regularization:
+        # Fewer users than films never determine a solution alone.
+        raise ConfigError(_UNDETERMINED)
+    small = (rows @ rows.T).toarray()
+    small[np.diag_indices_from(small)] += regularization
+    factor, where_not = linalg.lapack.dpotrf(small.T, lower=True, overwrite_a=True)
+    if where_not:
+        raise ConfigError(_UNDETERMINED)
+    solved = linalg.solve_triangular(factor, rows.toarray(order="F"), lower=True, overwrite_b=True, check_finite=False)
+    solved /= np.sqrt(regularization)
+    diagonal = 1 / regularization - np.square(solved).sum(axis=0)
+    if diagonal.min() <= 0:
+        # So little regularization is lost in rounding.
+        raise ConfigError(_UNDETERMINED)
+    rounded = solved.astype(np.float32)
+    inverse = -rounded.T @ rounded
+    np.fill_diagonal(inverse, diagonal)
+    return inverse, diagonal
+
+
+def _gram(rows: sparse.csr_array) -> FloatArray:
+    """Multiply YᵀY, block by block, since the whole product is as large when sparse as when dense."""
+    films = rows.T.tocsr()
+    n_films = films.shape[0]
+    gram = np.empty((n_films, n_films))
+    for start in range(0, n_films, _FILMS_AT_ONCE):
+        block = slice(start, start + _FILMS_AT_ONCE)
+        (films[block] @ rows).toarray(out=gram[block])
+    return gram
+
+
+def _mirror_lower_triangle(matrix: FloatMatrix) -> None:
+    for row in range(len(matrix)):
+        matrix[row, row + 1 :] = matrix[row + 1 :, row]

@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
@@ -27,7 +28,7 @@ _N_STEPS = 3
 # An answer that is already right has no direction left.
 _TINY = np.finfo(np.float32).tiny
 # How many threads BLAS has is said to the whole process: nobody may put back what another thread has just set.
-_blas_is_ours = threading.Lock()
+_blas_is_ours = threading.RLock()
 
 
 class LeastSquares:
@@ -125,11 +126,17 @@ class LeastSquares:
 
     def _on_threads(self, solve_block: Callable[[Rows], None], blocks: Iterator[Rows]) -> None:
         n_threads = self.n_threads or os.cpu_count() or 1
-        # Threads of BLAS' own would wait for each other longer than products of this size take. NumPy lets go of the
-        # interpreter while it is in BLAS and LAPACK.
-        with _blas_is_ours, _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
+        # NumPy lets go of the interpreter while it is in BLAS and LAPACK.
+        with single_threaded_blas(), ThreadPoolExecutor(n_threads) as pool:
             for _ in pool.map(solve_block, blocks):
                 pass
+
+
+@contextmanager
+def single_threaded_blas() -> Iterator[None]:
+    """Have BLAS use one thread: of small matrices, several wait for each other longer than the work takes."""
+    with _blas_is_ours, _libraries().limit(limits=1, user_api="blas"):
+        yield
 
 
 @cache

@@ -247,6 +247,10 @@ def _largest(similarities: sparse.csr_array, k: int, first_row: int | None) -> s
         if first_row is not None:
             known &= indices != first_row + row
         indices, data = indices[known], data[known]
+        if len(data) > k:
+            # Sorting all would take most of the fit.
+            among = data >= np.partition(data, len(data) - k)[len(data) - k]
+            indices, data = indices[among], data[among]
         # lexsort's last key counts first: the largest similarity, then the smallest column, which is the smallest id.
         nearest = np.lexsort((indices, -data))[:k]
         columns.append(indices[nearest])

@@ -86,12 +86,13 @@ def watched(spark: SparkSession, n_tasks: int, on_progress: Callable[[int, int],
     watcher.start()
     try:
         yield
-        on_progress(n_tasks, n_tasks)
     finally:
         done.set()
         watcher.join()
         for name, value in before.items():
             context.setLocalProperty(name, value)
+    # Last, when the watcher can no longer report fewer.
+    on_progress(n_tasks, n_tasks)
 
 
 @contextmanager

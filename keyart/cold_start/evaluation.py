@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -66,19 +66,18 @@ def evaluate_cold_start(
     options: ColdStartOptions,
     *,
     progress: Progress = silent,
-    on_fit: Callable[[str, int], None] = lambda _model, _seed: None,
 ) -> ColdStartEvaluation:
     """Hide films of a workspace and evaluate models on them; the workspace's own models stay as they are."""
     models = {name: partial(make_cold_start, name) for name in options.names}
     films = open_rated_films(workspace, progress=progress)
     seeds = range(options.n_seeds)
-    report = evaluate_cold(models, films, seeds=seeds, on=options.on, candidates=options.candidates, on_fit=on_fit)
+    report = evaluate_cold(models, films, seeds=seeds, on=options.on, candidates=options.candidates, progress=progress)
     curve = prior = None
     if options.few_shot:
         name = options.models[0] if options.models else _CURVE_MODEL
-        curve = few_shot((name, models[name]), films, seeds=seeds, on=options.on)
+        curve = few_shot((name, models[name]), films, seeds=seeds, on=options.on, progress=progress)
     if options.ratings_prior:
-        prior = evaluate_prior(films, seeds=seeds, on=options.on, on_fit=on_fit)
+        prior = evaluate_prior(films, seeds=seeds, on=options.on, progress=progress)
     return ColdStartEvaluation(report, curve, prior)
 
 

@@ -48,7 +48,7 @@ Pixels = npt.NDArray[np.uint8]
 Features = npt.NDArray[np.float32]
 _N_READERS = 4
 # Images of as many films are in memory at once: 150 kB each, and their features as much again.
-_BATCH_FILMS = 256
+_BATCH_FILMS = 64
 # Films of the index that left the catalog are passed over.
 _SPARE_HITS = 20
 
@@ -95,14 +95,22 @@ class ColdStarter:
     embed: Callable[[Sequence[Image]], None]
 
     def answers(
-        self, films: Sequence[NewFilm], k: int, n_users: int, on_broken: OnBroken | None = None
+        self,
+        films: Sequence[NewFilm],
+        k: int,
+        n_users: int,
+        on_broken: OnBroken | None = None,
+        progress: Progress = silent,
     ) -> list[ColdStartResult]:
         """Answer for each film whose poster can be read; batches of them are embedded and predicted together."""
         answers: list[ColdStartResult] = []
-        for start in range(0, len(films), _BATCH_FILMS):
-            readable, pixels = self._read(films[start : start + _BATCH_FILMS], on_broken)
-            if readable:
-                answers += self._answers(readable, pixels, k, n_users)
+        with (progress if len(films) > 1 else silent)("cold start", len(films), "films") as advance:
+            for start in range(0, len(films), _BATCH_FILMS):
+                batch = films[start : start + _BATCH_FILMS]
+                readable, pixels = self._read(batch, on_broken)
+                if readable:
+                    answers += self._answers(readable, pixels, k, n_users)
+                advance(len(batch))
         return answers
 
     def _read(self, films: Sequence[NewFilm], on_broken: OnBroken | None) -> tuple[list[NewFilm], Pixels]:

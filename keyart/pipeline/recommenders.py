@@ -13,10 +13,10 @@ from cf.evaluation import splits
 from cf.evaluation.evaluation import Scorecard
 from cf.evaluation.splits import Split
 from cf.hybrid.calibration import Calibration
-from cf.hybrid.tuning import BUCKETS, Tuning
+from cf.hybrid.tuning import Tuning
 from cf.models.neighbors import ItemCosine
 from cf.ratings import Ratings
-from keyart.recommend.models import FitReport, compare, ensure_fitted, fit_model, light_models
+from keyart.recommend.models import FitReport, compare, ensure_fitted, fit_model, light_models, notes_on
 from keyart.render.plots import draw_scorecards
 from keyart.similarity.blending import MIN_ALPHA, check_model, reset_hybrid, save_hybrid
 from keyart.similarity.tuning import fit_hybrid
@@ -75,15 +75,21 @@ class TuneReport:
     model: str
     tuning: Tuning
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know, a sentence each."""
+        least = 1 - self.tuning.blending.cf_share
+        return (f"alpha is at least {least:g}; `keyart tune --reset` returns to the defaults",)
+
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain values, as ``keyart tune --json`` prints them.
 
         Returns
         -------
         dict
-            model, blending (cf_share, half_support, calibration), buckets.
+            model, blending (cf_share, half_support, calibration), buckets, notes.
         """
-        return {"model": self.model, **asdict(self.tuning)}
+        return {"model": self.model, **asdict(self.tuning), "notes": list(self.notes)}
 
 
 def tune(
@@ -138,17 +144,10 @@ def tune(
         raise ConfigError(f"expected a min_alpha from 0 to 1, received {min_alpha}")
     workspace = Workspace.open(home)
     ratings = open_ratings(workspace)
-    with progress("tune", n_films * len(BUCKETS), "films") as advance:
-        tuning = fit_hybrid(
-            open_built_index(workspace),
-            ratings,
-            model,
-            chosen,
-            min_alpha=min_alpha,
-            n_films=n_films,
-            seed=seed,
-            advance=advance,
-        )
+    index = open_built_index(workspace)
+    tuning = fit_hybrid(
+        index, ratings, model, chosen, min_alpha=min_alpha, n_films=n_films, seed=seed, progress=progress
+    )
     ensure_fitted(workspace, model, ratings)
     save_hybrid(workspace, model, tuning)
     return TuneReport(model, tuning)
@@ -190,15 +189,22 @@ class Evaluation:
     scorecards: tuple[Scorecard, ...]
     k: int
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know, a sentence each."""
+        return notes_on(self.scorecards)
+
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain values.
 
         Returns
         -------
         dict
-            k, models: a list of scorecards, estimates as value, low and high; NaN where there is nothing to measure.
+            k, models: a list of scorecards, estimates as value, low and high; NaN where there is nothing to measure;
+            notes.
         """
-        return {"k": self.k, "models": [card.to_dict() for card in self.scorecards]}
+        models = [card.to_dict() for card in self.scorecards]
+        return {"k": self.k, "models": models, "notes": list(self.notes)}
 
     def to_frame(self) -> pd.DataFrame:
         """Convert to a data frame.
@@ -240,7 +246,7 @@ def evaluate(
     relevant_from: float = 0.0,
     test_share: float = 0.2,
     seed: int = 0,
-    on_fit: Callable[[str, str], None] = lambda _model, _split: None,
+    progress: Progress = silent,
 ) -> Evaluation:
     """Compare recommenders on the ratings of a workspace: all on the same splits, with full rankings.
 
@@ -260,8 +266,8 @@ def evaluate(
         The share that is held out.
     seed : int, default 0
         Draws what is held out.
-    on_fit : callable, optional
-        Called with the name of a recommender and of a split before each fit.
+    progress : Progress, optional
+        Shows how far it is, for each split.
 
     Returns
     -------
@@ -279,7 +285,7 @@ def evaluate(
     """
     parts = _splits(home, split, test_share, seed) if isinstance(split, str) else split
     names = list(models) or light_models()
-    return Evaluation(tuple(compare(names, parts, {}, k=k, relevant_from=relevant_from, on_fit=on_fit)), k)
+    return Evaluation(tuple(compare(names, parts, {}, k=k, relevant_from=relevant_from, progress=progress)), k)
 
 
 def _splits(home: Home, kind: str, share: float, seed: int) -> Iterable[Split]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from catalog.errors import ConfigError
+from catalog.film import Film
 from catalog.films import Catalog
 from catalog.io.files import atomic_path, check_output
 from cf import analysis
@@ -113,6 +114,17 @@ def _n_ratings(model: Recommender) -> npt.NDArray[np.intp]:
 
 def _well_rated(model: Recommender, least: int) -> npt.NDArray[np.intp]:
     return np.flatnonzero(_n_ratings(model) >= least)
+
+
+def with_ids(workspace: Workspace, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add imdb_id and tmdb_id to the rows that have a movie_id."""
+    with Catalog.open(workspace.catalog_path) as catalog:
+        films = catalog.films(row["movie_id"] for row in rows if "movie_id" in row)
+    return [row | _ids(films.get(row["movie_id"])) if "movie_id" in row else row for row in rows]
+
+
+def _ids(film: Film | None) -> dict[str, Any]:
+    return {"imdb_id": film.imdb_id if film else None, "tmdb_id": film.tmdb_id if film else None}
 
 
 def _facts(workspace: Workspace) -> tuple[dict[int, str], dict[int, tuple[str, ...]]]:

@@ -6,7 +6,7 @@ Each has a folder of its own name below ``cf/``.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, Literal
 from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.films import Catalog
 from catalog.io.locks import exclusive
+from catalog.io.progress import Progress, silent
 from cf.base import Recommender
 from cf.evaluation.evaluation import Scorecard, evaluate
 from cf.evaluation.splits import Split
@@ -65,6 +66,12 @@ def fit_model(
     return FitReport(name, len(matrix.user_ids), len(matrix.movie_ids), len(ratings), fit_s)
 
 
+def expected_fit_s(name: str, ratings: Ratings, parameters: Mapping[str, Any] | None = None) -> float | None:
+    """Estimate how many seconds a fit takes; None where nothing tells."""
+    matrix = ratings.matrix()
+    return make(name, **(parameters or {})).expected_fit_s(len(matrix.user_ids), len(matrix.movie_ids))
+
+
 def open_model(workspace: Workspace, name: str) -> tuple[Recommender, tuple[str, ...]]:
     """Open a fitted recommender, with a note if the ratings have changed since."""
     try:
@@ -93,7 +100,7 @@ def compare(
     *,
     k: int = 10,
     relevant_from: float = 0.0,
-    on_fit: Callable[[str, str], None] = lambda _model, _split: None,
+    progress: Progress = silent,
 ) -> list[Scorecard]:
     """Evaluate recommenders on the same splits; names and parameters are checked before the first fit."""
     other = set(parameters) - set(names)
@@ -102,7 +109,13 @@ def compare(
     makers = {name: partial(make, name, **parameters.get(name, {})) for name in names}
     for maker in makers.values():
         maker()
-    return evaluate(makers, splits, k=k, relevant_from=relevant_from, on_fit=on_fit)
+    return evaluate(makers, splits, k=k, relevant_from=relevant_from, progress=progress)
+
+
+def notes_on(scorecards: Iterable[Scorecard]) -> tuple[str, ...]:
+    """Return what a reader of scorecards should know."""
+    scaled = [card.name for card in scorecards if not card.gives_stars]
+    return (f"{', '.join(scaled)}: gives no stars; scores are mapped to stars by a straight line",) if scaled else ()
 
 
 def export(workspace: Workspace, name: str, form: Literal["savedmodel", "tflite"], path: Path) -> tuple[str, ...]:

@@ -58,6 +58,10 @@ class RecommendedFilm(Titled):
         The number of its ratings.
     new : bool, default False
         Whether it had no ratings when the model was fitted: it is recommended for its poster, genres and year.
+    imdb_id : str, optional
+        IMDb's number, zero-padded, without ``tt``.
+    tmdb_id : int, optional
+        TMDB's number.
     """
 
     rank: int
@@ -68,6 +72,8 @@ class RecommendedFilm(Titled):
     mean_rating: float | None
     n_ratings: int
     new: bool = False
+    imdb_id: str | None = None
+    tmdb_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -97,10 +103,11 @@ class Recommendation:
         Returns
         -------
         dict
-            model, gives_stars, results: a list of films, as the fields of `RecommendedFilm`.
+            model, gives_stars, results: a list of films, as the fields of `RecommendedFilm`; notes.
         """
         results = [asdict(film) for film in self.films]
-        return {"model": self.model, "gives_stars": self.gives_stars, "results": results}
+        facts = {"model": self.model, "gives_stars": self.gives_stars}
+        return {**facts, "results": results, "notes": list(self.notes)}
 
     def to_frame(self) -> pd.DataFrame:
         """Convert to a data frame.
@@ -108,13 +115,13 @@ class Recommendation:
         Returns
         -------
         pandas.DataFrame
-            One row per film, best first: rank, movie_id, title, year, score, mean_rating, n_ratings, new.
+            One row per film, best first: rank, movie_id, title, year, score, mean_rating, n_ratings, new, imdb_id,
+            tmdb_id.
         """
         import pandas as pd
 
-        return pd.DataFrame(
-            [asdict(film) for film in self.films], columns=[one.name for one in fields(RecommendedFilm)]
-        )
+        columns = [one.name for one in fields(RecommendedFilm)]
+        return pd.DataFrame([asdict(film) for film in self.films], columns=columns).astype({"tmdb_id": "Int64"})
 
 
 class UserRecommender:
@@ -251,7 +258,7 @@ class UserRecommender:
         for rank, entry in enumerate(present, start=1):
             film = self._films[entry.movie_id]
             facts = film.movie_id, film.title, film.year, entry.score, film.mean_rating, film.n_ratings
-            films.append(RecommendedFilm(rank, *facts, new=entry.new))
+            films.append(RecommendedFilm(rank, *facts, entry.new, film.imdb_id, film.tmdb_id))
         return Recommendation(name, gives_stars, tuple(films), notes)
 
 

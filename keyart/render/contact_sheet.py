@@ -14,7 +14,8 @@ _VISUAL_COLOR, _CF_COLOR = "#c8553d", "#2f6690"
 _GAP, _COLUMNS = 28, 5
 _HIT_SIZE, _QUERY_SIZE = (208, 312), (400, 600)
 _CAPTION_HEIGHT = 116
-_MAX_HITS = 50
+MAX_HITS = 50
+"""How many films a sheet shows at most."""
 
 
 def write_contact_sheet(result: SimilarFilms, path: str | Path) -> None:
@@ -39,7 +40,7 @@ def write_contact_sheet(result: SimilarFilms, path: str | Path) -> None:
 
 def draw_sheet(result: SimilarFilms) -> Image.Image:
     """Draw the film at the left and its look-alikes in rows of five, each with its scores; 1,700 pixels wide."""
-    hits = result.hits[:_MAX_HITS]
+    hits = result.hits[:MAX_HITS]
     n_rows = max(1, -(-len(hits) // _COLUMNS))
     row_height = _HIT_SIZE[1] + _CAPTION_HEIGHT
     grid_left = 2 * MARGIN + _QUERY_SIZE[0]
@@ -62,7 +63,8 @@ def _draw_query(sheet: Image.Image, result: SimilarFilms) -> None:
     for line in wrapped(query.title, 34, _QUERY_SIZE[0], n_lines=2, tail=_year(query)):
         pen.text((MARGIN, top), line, fill=INK, font=font(34))
         top += 42
-    for line in result.notes or (_weights(result),):
+    cut = [f"The first {MAX_HITS} of {len(result)} films"] if len(result) > MAX_HITS else []
+    for line in [*(result.notes or (_weights(result),)), *cut]:
         for part in wrapped(line, 18, _QUERY_SIZE[0], n_lines=3):
             pen.text((MARGIN, top + 6), part, fill=FAINT, font=font(18))
             top += 25

@@ -11,7 +11,7 @@ from catalog.io.files import read_stable
 from features.store import FeatureRows, FeatureStore
 from index.attribution import contributions
 from index.cosine import CosineIndex
-from keyart.results import Explanation, Query
+from keyart.results import Explanation, Query, query_of
 from keyart.workspace.index import check_identity
 from keyart.workspace.layout import Workspace
 from keyart.workspace.steps import index_steps
@@ -52,7 +52,7 @@ def _features(
             f"the poster of {film.label} has no features yet; run `keyart extract`, then `keyart build`"
         )
     (features,) = next(store.blocks(own, check=True))
-    return Query(film.movie_id, film.title, film.year, poster.path), features
+    return query_of(film, poster.path), features
 
 
 def _map_shape(store: FeatureStore) -> tuple[int, int, int]:

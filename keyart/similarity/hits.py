@@ -111,6 +111,8 @@ def make_hits(
                 same_artwork=tuple(ranked.movie_ids[others].tolist()),
                 visual_rank=_rank(ranked.visual, row),
                 cf_rank=_rank(ranked.cf, row),
+                imdb_id=film.imdb_id,
+                tmdb_id=film.tmdb_id,
             )
         )
     return tuple(hits)

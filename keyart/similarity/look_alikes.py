@@ -20,7 +20,7 @@ from cf.hybrid.calibration import FloatArray
 from cf.models.neighbors import ItemCosine
 from index.cosine import CosineIndex
 from index.search import Scan
-from keyart.results import Alpha, Query, SimilarFilms
+from keyart.results import Alpha, Query, SimilarFilms, query_of
 from keyart.similarity.blending import MIN_ALPHA, Hybrid, nearest
 from keyart.similarity.hits import Ranking, Shares
 from keyart.similarity.query import Embedding, SimilarOptions
@@ -48,7 +48,7 @@ class LookAlikes:
                 f"{index_steps(self.workspace, film.movie_id)}"
             )
         shares = self._shares(film, scan, cf, options.alpha)
-        query = Query(film.movie_id, film.title, film.year, self.poster_paths.get(film.movie_id), film.n_ratings)
+        query = query_of(film, self.poster_paths.get(film.movie_id))
         notes = tuple(self._notes(film, scan, cf, options.alpha))
         hits = self._ranking.hits(scan, cf, shares, options)
         return SimilarFilms(query, options.alpha, hits, notes, len(scan.movie_ids) if scan else 0, len(cf))

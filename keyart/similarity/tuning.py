@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import ConfigError, NotBuiltError
-from catalog.io.progress import Advance
+from catalog.io.progress import Advance, Progress, silent
 from catalog.scored_ids import ScoredIds
 from cf.base import Recommender, rows_of
 from cf.evaluation.splits import by_user
@@ -42,7 +42,7 @@ def fit_hybrid(
     min_alpha: float,
     n_films: int = 200,
     seed: int = 0,
-    advance: Advance = lambda _: None,
+    progress: Progress = silent,
 ) -> Tuning:
     """Fit the blend on up to `n_films` films of each bucket of numbers of ratings.
 
@@ -57,7 +57,8 @@ def fit_hybrid(
         raise NotBuiltError(
             "no film has both a poster in the index and held-out likes; import more posters, or ratings"
         )
-    return tune(_queries(index, fitted, split.train, films, advance), calibration, 1 - min_alpha)
+    with progress("tune", len(films), "films") as advance:
+        return tune(_queries(index, fitted, split.train, films, advance), calibration, 1 - min_alpha)
 
 
 def _draw_films(
@@ -65,7 +66,7 @@ def _draw_films(
 ) -> Iterator[tuple[int, int, ScoredIds]]:
     """Draw films of every bucket: their ids, their training ratings, their co-likes."""
     movie_ids, counts = co_likes(held_out)
-    n_ratings = _n_ratings(train, movie_ids)
+    n_ratings = _counter(train)(movie_ids)
     candidates = np.flatnonzero((np.diff(counts.indptr) > 0) & [movie_id in index for movie_id in movie_ids.tolist()])
     rng = np.random.default_rng(seed)
     for least, most in BUCKETS:
@@ -83,14 +84,17 @@ def _queries(
     films: list[tuple[int, int, ScoredIds]],
     advance: Advance,
 ) -> Iterator[Query]:
+    count = _counter(train)
     for movie_id, n_ratings, gains in films:
         scan = index.scan(movie_id)
         visual, cf = ScoredIds(scan.movie_ids, scan.similarities), nearest(model, movie_id)
-        yield Query(n_ratings, visual, cf, _n_ratings(train, candidate_ids(visual, cf)), gains)
+        yield Query(n_ratings, visual, cf, count(candidate_ids(visual, cf)), gains)
         advance(1)
 
 
-def _n_ratings(ratings: Ratings, movie_ids: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+def _counter(ratings: Ratings) -> Callable[[npt.NDArray[np.integer]], npt.NDArray[np.int64]]:
+    """Return a function that counts the ratings of films."""
     rated, n_ratings, _ = ratings.film_statistics()
     # A 0 at the end is what row -1, a film without ratings, is taken to have.
-    return np.append(n_ratings, 0)[rows_of(rated, movie_ids)]
+    counts = np.append(n_ratings, 0)
+    return lambda movie_ids: counts[rows_of(rated, movie_ids)]

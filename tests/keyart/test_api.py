@@ -128,7 +128,9 @@ def test_concurrent_queries_load_each_part_once(
 ) -> None:
     loaded: list[str] = []
     real = predictor.open_cold_start
-    monkeypatch.setattr("keyart.engine.open_cold_start", lambda workspace: loaded.append("model") or real(workspace))
+    monkeypatch.setattr(
+        "keyart.engine.open_cold_start", lambda *args, **options: loaded.append("model") or real(*args, **options)
+    )
     barrier = threading.Barrier(8)
     with keyart.open(home) as engine:
 

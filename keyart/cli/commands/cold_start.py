@@ -51,6 +51,7 @@ def command(
     average.
     """
     check_one_format(as_json=as_json, as_csv=as_csv)
+    from catalog.io.progress import bar
     from keyart.engine import Engine
 
     engine = Engine.open(home)
@@ -63,7 +64,7 @@ def command(
     def remember(_film: NewFilm, error: DataError) -> None:
         broken.append(str(error))
 
-    answers = engine.cold_start(films, k, n_users, on_broken=remember if len(films) > 1 else None)
+    answers = engine.cold_start(films, k, n_users, on_broken=remember if len(films) > 1 else None, progress=bar)
     if not answers:
         raise DataError(f"none of the {len(films)} posters of {source} can be read; the first: {broken[0]}")
     print_notes(dict.fromkeys(note for answer in answers for note in answer.notes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,9 @@ def command(films: tuple[str, ...], as_json: bool, sheet: Path | None, home: Pat
         check_sheet_path(sheet)
     engine = Engine.open(home)
     explanation = engine.explain(*films)
-    print_notes(note for film in films for note in number_notes(engine, film))
+    numbers = (note for film in films for note in number_notes(engine, film))
+    explanation = replace(explanation, notes=(*numbers, *explanation.notes))
+    print_notes(explanation.notes)
     if as_json:
         print_json(explanation.to_dict())
     else:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
@@ -26,6 +27,8 @@ from keyart.cli.output import print_csv, print_json, print_notes, table
 from keyart.workspace.layout import Workspace
 
 Rows = list[dict[str, Any]]
+_NOTES = "keyart.notes"
+_NOTHING = "nothing has so many ratings; lower --min-ratings"
 
 
 @click.group("explore", cls=Group)
@@ -42,9 +45,16 @@ def _topic(explore: Callable[..., Rows]) -> Callable[..., None]:
     @wraps(explore)
     def print_rows(home: Path, as_json: bool, as_csv: bool, **options: Any) -> None:
         check_one_format(as_json=as_json, as_csv=as_csv)
-        rows = explore(Workspace.open(home), **options)
+        workspace = Workspace.open(home)
+        rows = explore(workspace, **options)
+        if as_json or as_csv:
+            from keyart.recommend.analysis import with_ids
+
+            rows = with_ids(workspace, rows)
         if as_json:
-            print_json({"topic": click.get_current_context().info_name, "results": rows})
+            context = click.get_current_context()
+            notes = [*context.meta.get(_NOTES, ()), *([] if rows else [_NOTHING])]
+            print_json({"topic": context.info_name, "results": rows, "notes": notes})
         elif as_csv:
             print_csv(list(rows[0]) if rows else [], rows)
         elif not options.get("sheet"):
@@ -139,9 +149,11 @@ def clusters(workspace: Workspace, model: str, k: int, min_ratings: int, n_clust
     from keyart.recommend import analysis
 
     opened = _open_model(workspace, model)
+    with _step("clusters"):
+        found = analysis.clusters(workspace, opened, min_ratings, n_clusters)
     return [
         {"cluster": cluster.number, "spread": cluster.spread, "movie_id": film.movie_id, "title": film.title}
-        for cluster in analysis.clusters(workspace, opened, min_ratings, n_clusters)
+        for cluster in found
         for film in cluster.films[:k]
     ]
 
@@ -159,7 +171,9 @@ def film_map(workspace: Workspace, model: str, k: int | None, min_ratings: int, 
 
     if sheet:
         check_plot_path(sheet)
-    laid_out, n_ratings = analysis.film_map(workspace, _open_model(workspace, model), min_ratings, k)
+    opened = _open_model(workspace, model)
+    with _step("map"):
+        laid_out, n_ratings = analysis.film_map(workspace, opened, min_ratings, k)
     if sheet:
         draw_map(laid_out, n_ratings, sheet)
         click.echo(f"map: {sheet}", err=True)
@@ -180,11 +194,23 @@ def ratings(out: Path | None, home: Path) -> None:
     click.echo(f"ratings with titles: {out}", err=True)
 
 
+@contextmanager
+def _step(name: str) -> Iterator[None]:
+    """Show that one long step is at work."""
+    from catalog.io.progress import bar
+
+    with bar("explore", 1, "step") as advance:
+        advance(0, name)
+        yield
+        advance(1)
+
+
 def _open_model(workspace: Workspace, name: str) -> Any:
     from keyart.recommend.models import open_model
 
     model, notes = open_model(workspace, name)
     print_notes(notes)
+    click.get_current_context().meta[_NOTES] = notes
     return model
 
 
@@ -194,7 +220,7 @@ def _dicts(rows: Iterable[Any]) -> Rows:
 
 def _print_table(rows: Rows) -> None:
     if not rows:
-        click.echo("nothing has so many ratings; lower --min-ratings")
+        click.echo(_NOTHING)
         return
     header = tuple(rows[0])
     cells = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -232,8 +233,16 @@ def _exit_code(signals: list[int]) -> int:
 
 @contextmanager
 def _bar() -> Iterator[Callable[[FetchProgress], None]]:
-    """Show a progress bar with the success rate on standard error, if that is a terminal."""
+    """Show a progress bar with the success rate on standard error, or lines where that is no terminal."""
     from tqdm import tqdm
+
+    from catalog.io.progress import bar
+    from catalog.io.progress import shown as shown_by
+
+    if not sys.stderr.isatty():
+        with shown_by(bar, "fetch", "films") as show_count:
+            yield lambda progress: show_count(progress.n_done, progress.n_asked)
+        return
 
     with tqdm(desc="fetch", unit=" films", disable=None, dynamic_ncols=True) as shown:
 

@@ -11,6 +11,9 @@ from keyart.cli.completion import complete_model
 from keyart.cli.interruption import keeps
 from keyart.cli.options import set_option, workspace_options
 
+# A model that takes less is fitted before a forecast is read.
+_LONG_S = 3.0
+
 
 @click.command("fit")
 @click.argument("names", nargs=-1, metavar="[MODEL]...", shell_complete=complete_model)
@@ -22,9 +25,10 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
     Without MODEL, list the available models.
     """
     from catalog.errors import ConfigError
+    from catalog.io.progress import bar, write_line
     from cf.registry import MODELS, make
     from keyart.cli.output import table
-    from keyart.recommend.models import fit_model
+    from keyart.recommend.models import expected_fit_s, fit_model
     from keyart.workspace.contents import open_ratings
     from keyart.workspace.layout import Workspace
 
@@ -38,10 +42,17 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
         raise ConfigError(f"--set names {', '.join(sorted(strange))}, which is not among the models to fit")
     workspace = Workspace.open(home)
     ratings = open_ratings(workspace)
-    for n_fitted, name in enumerate(names):
-        with keeps(f"fitted and kept: {', '.join(names[:n_fitted]) or 'none'}"):
-            report = fit_model(workspace, name, ratings, parameters.get(name))
-        click.echo(
-            f"{name}: fitted on {report.n_ratings:,} ratings of {report.n_films:,} films by {report.n_users:,} users "
-            f"in {report.fit_s:.1f} s"
-        )
+    for name in names:
+        expected_s = expected_fit_s(name, ratings, parameters.get(name))
+        if expected_s and expected_s > _LONG_S:
+            click.echo(f"{name}: about {expected_s:.0f} s", err=True)
+    with bar("fit", len(names), "models" if len(names) > 1 else "model") as advance:
+        for n_fitted, name in enumerate(names):
+            advance(0, name)
+            with keeps(f"fitted and kept: {', '.join(names[:n_fitted]) or 'none'}"):
+                report = fit_model(workspace, name, ratings, parameters.get(name))
+            advance(1)
+            write_line(
+                f"{name}: fitted on {report.n_ratings:,} ratings of {report.n_films:,} films by {report.n_users:,} "
+                f"users in {report.fit_s:.1f} s"
+            )

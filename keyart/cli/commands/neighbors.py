@@ -19,7 +19,7 @@ from keyart.cli.options import workspace_options
     default=Path("neighbors.parquet"),
     show_default=True,
     metavar="FILE",
-    help="The file: movie_id, rank, neighbor_id, similarity.",
+    help="The file: movie_id, rank, neighbor_id, similarity, and both films' imdb_id and tmdb_id.",
 )
 @click.option("--merge-duplicates", is_flag=True, help="List films with the same artwork once.")
 @workspace_options
@@ -32,11 +32,14 @@ def command(k: int, out: Path, merge_duplicates: bool, home: Path) -> None:
     from catalog.io.progress import bar
     from index.neighbors import write_neighbors
     from index.search import DUPLICATE_SIMILARITY
+    from keyart.workspace.films import list_films
     from keyart.workspace.index import open_built_index
     from keyart.workspace.layout import Workspace
 
-    with open_built_index(Workspace.open(home)) as index, bar("neighbors", len(index), "films") as advance:
+    workspace = Workspace.open(home)
+    ids = {film.movie_id: (film.imdb_id, film.tmdb_id) for film in list_films(workspace)}
+    with open_built_index(workspace) as index, bar("neighbors", len(index), "films") as advance:
         bound = DUPLICATE_SIMILARITY if merge_duplicates else None
-        n_pairs = write_neighbors(index, k, out, duplicate_similarity=bound, advance=advance)
+        n_pairs = write_neighbors(index, k, out, duplicate_similarity=bound, ids=ids, advance=advance)
         n_films = len(index)
     click.echo(f"{n_pairs:,} pairs of {n_films:,} films written to {out}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,7 +62,7 @@ def command(
     if (user is None) == (ratings_path is None):
         raise ConfigError("name either a user, as in `keyart recommend 42`, or --ratings FILE")
     check_one_format(as_json=as_json, as_csv=as_csv)
-    from keyart.recommend.recommendations import recommend, recommend_new
+    from keyart.recommend.recommendations import RecommendedFilm, recommend, recommend_new
     from keyart.workspace.layout import Workspace
 
     workspace = Workspace.open(home)
@@ -74,7 +74,7 @@ def command(
     if as_json:
         print_json(recommendation.to_dict())
     elif as_csv:
-        columns = ("rank", "movie_id", "title", "year", "score", "mean_rating", "n_ratings", "new")
+        columns = [one.name for one in fields(RecommendedFilm)]
         print_csv(columns, [asdict(film) for film in recommendation.films])
     else:
         _print_table(recommendation)

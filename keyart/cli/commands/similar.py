@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,7 +123,7 @@ def command(
     film = " ".join(words)
     _check_options(film, image, alpha, as_json=as_json, as_csv=as_csv, explain=explain)
     from keyart.engine import Engine
-    from keyart.render.contact_sheet import write_contact_sheet
+    from keyart.render.contact_sheet import MAX_HITS, write_contact_sheet
     from keyart.render.drawing import check_sheet_path
     from keyart.similarity.query import Image, SimilarOptions
 
@@ -130,7 +131,8 @@ def command(
         check_sheet_path(sheet)
     engine = Engine.open(home)
     result = engine.similar(Image(image) if image else film, options=SimilarOptions(k, alpha, wanted, merge_duplicates))
-    print_notes([*number_notes(engine, film), *result.notes])
+    result = replace(result, notes=(*number_notes(engine, film), *result.notes))
+    print_notes(result.notes)
     if as_json:
         print_json(_with_reasons(result) if explain else result.to_dict())
     elif as_csv:
@@ -141,7 +143,8 @@ def command(
             _print_reasons(result)
     if sheet:
         write_contact_sheet(result, sheet)
-        click.echo(f"contact sheet: {sheet}", err=True)
+        shown = f" (the first {MAX_HITS} of {len(result)} films)" if len(result) > MAX_HITS else ""
+        click.echo(f"contact sheet: {sheet}{shown}", err=True)
 
 
 def _check_options(film: str, image: Path | None, alpha: Alpha, *, as_json: bool, as_csv: bool, explain: bool) -> None:

@@ -66,7 +66,12 @@ def command(
     from keyart.pipeline.recommenders import reset_tuning, tune
 
     if reset:
-        click.echo("the blend is that of the defaults again" if reset_tuning(home) else "nothing was tuned")
+        was_tuned = reset_tuning(home)
+        note = "the blend is that of the defaults again" if was_tuned else "nothing was tuned"
+        if as_json:
+            print_json({"was_tuned": was_tuned, "notes": [note]})
+        else:
+            click.echo(note)
         return
     report = tune(home, model, calibration=calibration, min_alpha=min_alpha, n_films=n_films, seed=seed, progress=bar)
     tuning = report.tuning
@@ -75,8 +80,8 @@ def command(
         return
     blending = tuning.blending
     click.echo(f"1 − alpha = {blending.cf_share:g} · n / (n + {blending.half_support:g}), ratings by {model}")
-    bound = f"alpha is at least {1 - blending.cf_share:g}; `keyart tune --reset` returns to the defaults"
-    click.echo(HINTS.complete(bound))
+    for note in report.notes:
+        click.echo(HINTS.complete(note))
     rows = [
         (
             f"{one.least}–{one.most}" if one.most < BUCKETS[-1][1] else f"{one.least}+",

@@ -20,6 +20,8 @@ class FilmFacts(BaseModel):
     movie_id: int = Field(examples=[6])
     title: str = Field(examples=["Heat"])
     year: int | None = Field(examples=[1995])
+    imdb_id: str | None = Field(None, description="Zero-padded, without tt.", examples=["0113277"])
+    tmdb_id: int | None = Field(None, examples=[949])
     genres: list[str] = Field(examples=[["Action", "Crime"]])
     n_ratings: int = Field(examples=[102])
     mean_rating: float | None = Field(examples=[3.95])
@@ -28,7 +30,7 @@ class FilmFacts(BaseModel):
     @classmethod
     def of(cls, film: Film, has_poster: bool) -> FilmFacts:
         """Convert a film of the catalog."""
-        names = ("movie_id", "title", "year", "n_ratings", "mean_rating")
+        names = ("movie_id", "title", "year", "imdb_id", "tmdb_id", "n_ratings", "mean_rating")
         facts = {name: getattr(film, name) for name in names}
         return cls(**facts, genres=list(film.genres), has_poster=has_poster)
 
@@ -39,6 +41,8 @@ class QueryFacts(BaseModel):
     movie_id: int | None = Field(examples=[6])
     title: str = Field(examples=["Heat"])
     year: int | None = Field(examples=[1995])
+    imdb_id: str | None = Field(None, description="Zero-padded, without tt.", examples=["0113277"])
+    tmdb_id: int | None = Field(None, examples=[949])
 
 
 class Hit(BaseModel):
@@ -48,6 +52,8 @@ class Hit(BaseModel):
     movie_id: int = Field(examples=[293])
     title: str = Field(examples=["Léon: The Professional"])
     year: int | None = Field(examples=[1994])
+    imdb_id: str | None = Field(None, description="Zero-padded, without tt.", examples=["0110413"])
+    tmdb_id: int | None = Field(None, examples=[101])
     score: float = Field(description="alpha · visual + (1 - alpha) · cf.", examples=[0.512])
     visual: float | None = Field(description="The cosine of the posters' features.", examples=[0.478])
     cf: float | None = Field(description="The similarity by ratings, on the same scale.", examples=[0.531])

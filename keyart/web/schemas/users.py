@@ -81,6 +81,8 @@ class RecommendedFilm(BaseModel):
     movie_id: int = Field(examples=[1200])
     title: str = Field(examples=["Aliens"])
     year: int | None = Field(examples=[1986])
+    imdb_id: str | None = Field(None, description="Zero-padded, without tt.", examples=["0090605"])
+    tmdb_id: int | None = Field(None, examples=[679])
     score: float = Field(examples=[0.469], description="Stars, or a preference on the model's own scale.")
     mean_rating: float | None = Field(examples=[3.96])
     n_ratings: int = Field(examples=[126])

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
 import pytest
 from scipy import sparse
 
+from catalog.io.progress import Advance
 from cf.base import Recommender, Rows, Scores
 from cf.evaluation import evaluation
 from cf.evaluation.evaluation import evaluate, predict_stars
@@ -86,17 +88,27 @@ def test_unknown_ids_are_predicted_by_the_baseline() -> None:
 
 def test_errors_are_pooled_over_folds(stars: list[list[float]]) -> None:
     ratings = ratings_of(stars)
-    fits: list[tuple[str, str]] = []
-    (card,) = evaluate(
-        {"baseline": Baseline}, k_fold(ratings, 3), on_fit=lambda model, split: fits.append((model, split))
-    )
+    (card,) = evaluate({"baseline": Baseline}, k_fold(ratings, 3))
     squares = []
     for fold in k_fold(ratings, 3):
         predicted, _ = predict_stars(Baseline().fit(fold.train.matrix()), fold.train, fold.test)
         squares.extend((predicted - fold.test.values) ** 2)
     assert card.rmse.value == pytest.approx(np.sqrt(np.mean(squares)))
     assert card.rmse.low < card.rmse.value < card.rmse.high
-    assert [model for model, _ in fits] == ["baseline"] * 3
+
+
+def test_progress_names_each_model_of_each_split(stars: list[list[float]]) -> None:
+    steps: list[tuple[object, ...]] = []
+
+    @contextmanager
+    def progress(description: str, total: int, unit: str) -> Iterator[Advance]:
+        steps.append((description.partition(",")[0], total, unit))
+        yield lambda n_units, doing="": steps.append((n_units, doing))
+
+    models = {"baseline": Baseline, "most-rated": MostRated}
+    evaluate(models, k_fold(ratings_of(stars), 2), n_resamples=1, progress=progress)
+    of_a_split = [(0, "baseline"), (1, ""), (0, "most-rated"), (1, "")]
+    assert steps == [("fold 1 of 2", 2, "models"), *of_a_split, ("fold 2 of 2", 2, "models"), *of_a_split]
 
 
 def test_bootstrap_draws_a_user_with_all_folds(stars: list[list[float]]) -> None:

@@ -69,6 +69,28 @@ def test_weights_of_users_and_films_match_the_formula() -> None:
     np.testing.assert_allclose(model.weights_, within, atol=1e-6)
 
 
+def test_few_users_of_many_films_match_the_formula() -> None:
+    ratings = ratings_of(random_stars(5, n_users=9, n_films=70)).matrix()
+    chosen = (ratings.values.toarray() > 0).astype(float)
+    gram = chosen.T @ chosen
+    n_films = len(ratings.movie_ids)
+    expected = np.stack([ridge_without(gram, film, 0.5) for film in range(n_films)], axis=1)
+    np.testing.assert_allclose(plain(0.5).fit(ratings).weights_, expected, atol=1e-6)
+    free = EASE(0.5, popularity_exponent=0, activity_exponent=0, largest_diagonal=1).fit(ratings).weights_
+    np.testing.assert_allclose(free, np.linalg.solve(gram + 0.5 * np.eye(n_films), gram), atol=1e-6)
+
+
+def test_few_users_and_many_users_are_fitted_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    ratings = ratings_of(random_stars(6, n_users=12, n_films=90)).matrix()
+    by_users = EASE(0.01).fit(ratings).weights_
+    monkeypatch.setattr(ease, "_SHARE_OF_FEW_USERS", 0.0)
+    monkeypatch.setattr(ease, "_FILMS_AT_ONCE", 7)
+    by_films = EASE(0.01).fit(ratings).weights_
+    np.testing.assert_allclose(by_users, by_films, atol=1e-5)
+    assert by_users.flags.c_contiguous
+    assert by_films.flags.c_contiguous
+
+
 @pytest.mark.parametrize("largest", [0.0, 0.1, 0.4])
 def test_diagonal_stays_within_its_bound(largest: float) -> None:
     diagonal = np.diag(EASE(2.0, largest_diagonal=largest).fit(random_ratings()).weights_)
@@ -98,6 +120,12 @@ def test_refuses_more_films_than_fit_into_memory(monkeypatch: pytest.MonkeyPatch
 def test_refuses_a_singular_system_without_regularization() -> None:
     with pytest.raises(ConfigError, match="set regularization above 0"):
         plain(0.0).fit(ratings_of([[5, 5]] * 4).matrix())
+
+
+@pytest.mark.parametrize("regularization", [0.0, 1e-30])
+def test_refuses_users_who_do_not_determine_a_solution(regularization: float) -> None:
+    with pytest.raises(ConfigError, match="set regularization above 0"):
+        plain(regularization).fit(ratings_of([[5, 4, 3, 2, 1, 5]] * 2).matrix())
 
 
 def test_ranks_real_films_better_than_plain_ease(shared) -> None:

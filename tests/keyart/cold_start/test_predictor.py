@@ -150,7 +150,7 @@ def test_json_has_all_fields(run: Run, home: Path, poster_folder: Path) -> None:
     films = [json.loads(line) for line in outcome.out.splitlines()]
     assert len(films) == len(list(poster_folder.glob("*.jpg")))
     for film in films:
-        assert set(film) == {"poster", "title", "year", "expected", "look_alikes", "audience"}
+        assert set(film) == {"poster", "title", "year", "expected", "look_alikes", "audience", "notes"}
         assert set(film["expected"]) == {"mean", "low", "high"}
         assert len(film["look_alikes"]) == 2
         assert all(set(fan) == {"user_id", "score"} for fan in film["audience"])

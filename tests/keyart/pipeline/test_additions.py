@@ -122,14 +122,15 @@ def test_adds_to_a_workspace_without_features(movielens: Path, poster: Path, run
     load(home, tmp_path / "movielens")
     outcome = run("add", poster, "--title", "Brand New (2029)", "--home", home)
     assert outcome.code == 0
-    assert "no features here yet: found by title only; run `keyart extract` and `keyart build`" in outcome.err
+    at = f"--home {home}`"
+    assert f"no features here yet: found by title only; run `keyart extract {at} and `keyart build {at}" in outcome.err
     assert state_of(home) == (7, 1, 1, 0, 0)
 
 
 def test_adds_to_a_workspace_without_an_index(home: Path, poster: Path, run: Run) -> None:
     shutil.rmtree(home / "index")
     outcome = run("add", poster, "--title", "Brand New (2029)", "--home", home)
-    assert outcome.err == "note: no index here yet: found by title only; run `keyart build`\n"
+    assert outcome.err == f"note: no index here yet: found by title only; run `keyart build --home {home}`\n"
     assert state_of(home) == (7, 1, 6, 6, 0)
 
 

@@ -272,7 +272,8 @@ def test_neighbors_command_writes_a_table(many: Workspace, run: Run, tmp_path: P
     outcome = run("neighbors", "-k", "5", "--out", out, "--home", many.home)
     assert outcome.out == f"1,200 pairs of 240 films written to {out}\n"
     table = pd.read_parquet(out)
-    assert list(table.columns) == ["movie_id", "rank", "neighbor_id", "similarity"]
+    ids = ["imdb_id", "tmdb_id", "neighbor_imdb_id", "neighbor_tmdb_id"]
+    assert list(table.columns) == ["movie_id", "rank", "neighbor_id", "similarity", *ids]
     engine = Engine.open(many.home)
     for movie_id in (1, 77, 240):
         own = table[table["movie_id"] == movie_id]

@@ -125,7 +125,7 @@ def test_unknown_user_gets_popular_films_and_a_note(rated_home: Path, run: Run) 
 def test_unfitted_model_error_names_the_command(rated_home: Path, run: Run) -> None:
     outcome = run("recommend", "1", "--model", "baseline", "--home", rated_home)
     assert outcome.code == 1
-    assert outcome.err == "keyart: baseline has not been fitted here; run `keyart fit baseline`\n"
+    assert "baseline has not been fitted here; run `keyart fit baseline --home " in outcome.err
 
 
 def test_ratings_changed_since_the_fit_give_a_note(rated_home: Path, run: Run, tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_without_ratings_nothing_is_fitted(tmp_path: Path, run: Run) -> None:
     load(tmp_path / "home", tmp_path)
     outcome = run("fit", "baseline", "--home", tmp_path / "home")
     assert outcome.code == 1
-    assert "no ratings here yet; run `keyart load DIR`" in outcome.err
+    assert "no ratings here yet; run `keyart load DIR" in outcome.err
     with pytest.raises(NotBuiltError):
         open_model(Workspace.open(tmp_path / "home"), "baseline")
 
@@ -256,7 +256,9 @@ def test_every_topic_agrees_in_table_csv_and_json(rated_home: Path, run: Run, wo
     rows = json.loads(run(*words, "--json").out)["results"]
     assert rows
     printed = list(csv.DictReader(io.StringIO(run(*words, "--csv").out)))
-    assert [list(row.values()) for row in printed] == [[str(value) for value in row.values()] for row in rows]
+    assert [list(row.values()) for row in printed] == [
+        ["" if value is None else str(value) for value in row.values()] for row in rows
+    ]
     assert len(run(*words).out.splitlines()) == len(rows) + 1
 
 
@@ -289,7 +291,7 @@ def test_ratings_are_written_with_titles(rated_home: Path, run: Run, tmp_path: P
 def test_ratings_without_a_file_show_how_to_name_one(rated_home: Path, run: Run) -> None:
     outcome = run("explore", "ratings", "--home", rated_home)
     assert outcome.code == 1
-    assert "`keyart explore ratings --out ratings.parquet`" in outcome.err
+    assert "`keyart explore ratings --out ratings.parquet --home " in outcome.err
 
 
 def test_map_of_k_films_has_those_with_the_most_ratings(rated_home: Path, run: Run) -> None:
@@ -319,7 +321,7 @@ def test_explore_notes_that_ratings_changed_since_the_fit(rated_home: Path, run:
     [
         (["two-tower", "--format", "tflite"], 1, "two-tower does not come as tflite"),
         (["ranking", "--format", "savedmodel"], 1, "ranking does not come as savedmodel"),
-        (["ranking", "--format", "tflite"], 1, "run `keyart fit ranking`"),
+        (["ranking", "--format", "tflite"], 1, "run `keyart fit ranking"),
         (["ease", "--format", "tflite"], 2, "'ease' is not one of"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,9 +84,9 @@ def command(
     options = ColdStartOptions(() if names == ("all",) else names, candidates=kinds, **others)
     for name in options.names:
         make_cold_start(name)
-    evaluation = evaluate_cold_start(Workspace.open(home), options, progress=bar, on_fit=_show_progress)
+    evaluation = evaluate_cold_start(Workspace.open(home), options, progress=bar)
     if as_json:
-        print_json(nulled(evaluation.to_dict()))
+        print_json(nulled(evaluation.to_dict()) | {"notes": list(_notes(evaluation.report))})
     elif as_csv:
         _print_csv(evaluation)
     else:
@@ -95,11 +94,6 @@ def command(
     if plot and evaluation.curve:
         draw_crossover(evaluation.curve, plot)
         click.echo(f"plot: {plot}", err=True)
-
-
-def _show_progress(model: str, seed: int) -> None:
-    if sys.stderr.isatty():
-        click.echo(f"draw {seed}: {model}", err=True)
 
 
 def _print_tables(evaluation: ColdStartEvaluation) -> None:

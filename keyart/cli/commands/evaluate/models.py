@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,6 +90,7 @@ def command(
     check_one_format(as_json=as_json, as_csv=as_csv)
     if (train is None) != (test is None):
         raise ConfigError("--train and --test go together: name both files of your split")
+    from catalog.io.progress import bar
     from cf.evaluation.splits import read_split
     from cf.registry import MODELS, make
     from keyart.recommend.models import compare, light_models
@@ -102,12 +102,7 @@ def command(
     if plot:
         check_plot_path(plot)
     splits = [read_split(train, test)] if train and test else _splits(_ratings(ratings_path, home), **split)
-
-    def show_progress(model: str, split_name: str) -> None:
-        if sys.stderr.isatty():
-            click.echo(f"{split_name}: {model}", err=True)
-
-    cards = compare(chosen, splits, parameters, k=k, relevant_from=relevant_from, on_fit=show_progress)
+    cards = compare(chosen, splits, parameters, k=k, relevant_from=relevant_from, progress=bar)
     _print(cards, k, as_json=as_json, as_csv=as_csv)
     if plot:
         draw_scorecards(cards, k, plot)
@@ -116,7 +111,10 @@ def command(
 
 def _print(cards: list[Scorecard], k: int, *, as_json: bool, as_csv: bool) -> None:
     if as_json:
-        print_json({"k": k, "models": [nulled(card.to_dict()) for card in cards]})
+        from keyart.recommend.models import notes_on
+
+        models = [nulled(card.to_dict()) for card in cards]
+        print_json({"k": k, "models": models, "notes": list(notes_on(cards))})
     elif as_csv:
         _print_csv(cards)
     else:

@@ -1,0 +1,103 @@
+"""Check what the project says of itself: pinned versions, addresses, citation, license."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from datetime import date
+from importlib.metadata import PackageNotFoundError, version
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from hatch_build import absolute_links
+from tests.test_layers import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYTHONS = ("3.11", "3.12", "3.13")
+REPOSITORY = "https://github.com/keyart/keyart"
+
+
+def requirements() -> list[Requirement]:
+    lines = [*PROJECT["dependencies"], *(line for extra in PROJECT["optional-dependencies"].values() for line in extra)]
+    return [Requirement(line) for line in lines if not line.startswith("keyart[")]
+
+
+def pins(python: str) -> dict[str, str]:
+    """Map each distribution to the version that constraints.txt pins under a Python on this machine."""
+    found = {}
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            pin = Requirement(line)
+            environment = {"python_version": python, "python_full_version": f"{python}.0"}
+            if pin.marker is None or pin.marker.evaluate(environment):
+                found[canonicalize_name(pin.name)] = str(pin.specifier).removeprefix("==")
+    return found
+
+
+def installed() -> Iterator[tuple[str, str]]:
+    for requirement in requirements():
+        try:
+            yield canonicalize_name(requirement.name), version(requirement.name)
+        except PackageNotFoundError:
+            continue
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_pins_satisfy_the_requirements(python: str) -> None:
+    pinned = pins(python)
+    for requirement in requirements():
+        assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), requirement
+
+
+def test_installed_versions_are_the_pinned_ones() -> None:
+    pinned = pins(f"{sys.version_info.major}.{sys.version_info.minor}")
+    differing = {name: (found, pinned[name]) for name, found in installed() if found != pinned[name]}
+    assert not differing, "run `make setup`, or `make constraints` to pin newer versions"
+
+
+def test_classifiers_name_the_supported_pythons() -> None:
+    named = [line.rpartition(" ")[2] for line in PROJECT["classifiers"] if "Python :: 3." in line]
+    assert tuple(named) == PYTHONS
+    assert PROJECT["requires-python"] == ">=3.11,<3.14"
+
+
+def test_the_address_of_the_repository_is_the_same_everywhere() -> None:
+    assert PROJECT["urls"]["Source"] == REPOSITORY
+    assert all(url.startswith(REPOSITORY) for url in PROJECT["urls"].values())
+
+
+def test_citation_agrees_with_the_project() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert set(citation) <= {
+        *("cff-version", "message", "type", "title", "abstract", "authors", "version", "license"),
+        *("repository-code", "keywords", "date-released"),
+    }
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["type"] == "software"
+    assert citation["message"]
+    assert citation["title"].startswith("keyart")
+    assert [author["name"] for author in citation["authors"]] == [author["name"] for author in PROJECT["authors"]]
+    assert citation["version"] == PROJECT["version"]
+    assert citation["license"] in PROJECT["license"].split(" AND ")
+    assert citation["repository-code"] == PROJECT["urls"]["Source"]
+    assert isinstance(citation.get("date-released", date.today()), date)
+
+
+def test_license_is_the_one_that_the_project_names() -> None:
+    text = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert text.startswith("MIT License\n")
+    assert re.search(rf"^Copyright \(c\) \d{{4}} {PROJECT['authors'][0]['name']}$", text, re.MULTILINE)
+    assert all((ROOT / file).is_file() for file in PROJECT["license-files"])
+
+
+def test_links_of_the_readme_become_absolute() -> None:
+    text = "![a](docs/a.jpg) [b](docs/b.md#c) [d](https://d.org/) [e](#e) [![f](f.png)](LICENSE) <https://g.org>"
+    assert absolute_links(text, REPOSITORY) == (
+        f"![a]({REPOSITORY}/raw/main/docs/a.jpg) [b]({REPOSITORY}/blob/main/docs/b.md#c) [d](https://d.org/) [e](#e) "
+        f"[![f]({REPOSITORY}/raw/main/f.png)]({REPOSITORY}/blob/main/LICENSE) <https://g.org>"
+    )
