@@ -27,7 +27,7 @@ PAGES = [
 def commands(text: str) -> list[str]:
     """Find the commands in a page: whole lines of code, and `keyart …` in running text."""
     blocks = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
-    lines = [line.split("  #")[0].strip() for line in blocks.splitlines()]
+    lines = [line.split("  #")[0].strip() for line in blocks.replace("\\\n", " ").splitlines()]
     return [line for line in lines if line.startswith("keyart ")]
 
 
