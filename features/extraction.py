@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError, NotBuiltError
-from catalog.io.locks import exclusive
+from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, silent
 from catalog.io.remote import AnyPath
 from features.encoders.encoder import Encoder, load_encoder
@@ -80,6 +80,7 @@ def extract(
 
     The images are read in a thread of its own, as they are needed. `drop_missing` removes the features of others.
     """
+    check_free(folder)
     encoder = load_encoder(options, cache_dir)
     with exclusive(folder):
         whitening = kept_whitening(folder, encoder, options)

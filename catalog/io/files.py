@@ -76,6 +76,14 @@ def check_output(path: Path, endings: Collection[str]) -> None:
         raise ConfigError(f"{path}: there is no folder {path.parent}; create it first")
 
 
+def check_input(path: Path) -> None:
+    """Raise DataError unless a path is a file that can be read; call it before any work."""
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+
+
 def clear_partial(folder: Path) -> None:
     """Remove the partial files of killed processes; nobody may be writing into the folder."""
     for path in folder.glob(f".*{_TEMPORARY_SUFFIX}"):

@@ -40,6 +40,14 @@ def exclusive(folder: AnyPath) -> Iterator[None]:
         yield
 
 
+def check_free(folder: AnyPath) -> None:
+    """Raise StoreError if another process is writing into a folder; call it before work that ends in `exclusive`."""
+    if isinstance(folder, RemotePath) or not (folder / LOCK_NAME).is_file():
+        return
+    with exclusive(folder):
+        pass
+
+
 def _busy(folder: Path, holder_pid: int | None) -> StoreError:
     who = "another process" if holder_pid is None else f"process {holder_pid}"
     return StoreError(f"{who} is writing into {folder}; let it finish, or stop it first")

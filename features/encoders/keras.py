@@ -26,6 +26,8 @@ from features.preprocessing import CAFFE_MEAN, Infer
 
 BATCH_SIZE = 16
 GPU_BATCH_SIZE = 128
+# How files of Keras begin: .keras is a ZIP archive, .h5 is HDF5.
+_ZIP, _HDF5 = b"PK", b"\x89HDF\r\n"
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ def load_backbone(
     """Load the network that the options name; `find_imagenet` finds VGG16's ImageNet weights in the cache."""
     if options.engine == "onnx":
         require("onnx", "the engine onnx")
+    check_files(options)
     import_keras()
     name, model = _load_vgg16(options, cache_dir, find_imagenet) if options.backbone == VGG16 else _load_file(options)
     return of_model(name, model, options.engine, cache_dir, options.batch_size)
@@ -133,12 +136,53 @@ def _has_gpu() -> bool:
             return False
 
 
+def check_files(options: ExtractOptions) -> None:
+    """Raise ConfigError or DataError if the options name a file that holds no network; imports nothing."""
+    if options.backbone == VGG16:
+        if options.weights not in (IMAGENET, RANDOM):
+            path = Path(options.weights)
+            beginning = _beginning(path, "--weights", "a VGG16 weights file (.h5 or .weights.h5)")
+            if not beginning.startswith(_HDF5):
+                raise _no_weights(path, "it is not an HDF5 file")
+        return
+    if options.weights == RANDOM:
+        raise ConfigError("--weights random is for VGG16; a Keras file brings its own weights")
+    if options.weights != IMAGENET:
+        raise ConfigError(
+            f"--weights {options.weights} is for VGG16; the file {options.backbone} brings its own weights"
+        )
+    path = Path(options.backbone)
+    if not _beginning(path, "--backbone", "vgg16 or a Keras file (.keras)").startswith((_ZIP, _HDF5)):
+        raise _no_model(path, "it is neither a ZIP archive nor an HDF5 file")
+
+
+def _beginning(path: Path, option: str, expected: str) -> bytes:
+    if not path.is_file():
+        raise ConfigError(f"{option} {path}: no such file; expected {expected}")
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(_HDF5))
+    except OSError as error:
+        raise ConfigError(f"{option} {path} cannot be read: {error.strerror}") from error
+
+
+def _no_weights(path: Path, reason: str) -> DataError:
+    return DataError(
+        f"{path} does not hold the weights of VGG16 without its top (13 convolutions): {reason}; expected a file such "
+        "as keras.applications' *_notop.h5"
+    )
+
+
+def _no_model(path: Path, reason: str) -> DataError:
+    return DataError(f"{path} is not a Keras model file: {reason}; expected a .keras file")
+
+
 def _load_vgg16(options: ExtractOptions, cache_dir: Path, find_imagenet: Callable[[Path], Path]) -> tuple[str, Any]:
     path = None
     if options.weights == IMAGENET:
         path = find_imagenet(cache_dir)
     elif options.weights != RANDOM:
-        path = _existing(Path(options.weights), "--weights", "a VGG16 weights file (.h5 or .weights.h5)")
+        path = Path(options.weights)
     return VGG16, _vgg16(path, options.seed)
 
 
@@ -155,27 +199,16 @@ def _vgg16(weights_path: Path | None, seed: int) -> Any:
             warnings.simplefilter("error", UserWarning)
             model.load_weights(weights_path)
     except (OSError, ValueError, KeyError, TypeError, UserWarning) as error:
-        raise DataError(
-            f"{weights_path} does not hold the weights of VGG16 without its top (13 convolutions): "
-            f"{_first_line(error)}; expected a file such as keras.applications' *_notop.h5"
-        ) from error
+        raise _no_weights(weights_path, _first_line(error)) from error
     return model
 
 
 def _load_file(options: ExtractOptions) -> tuple[str, Any]:
-    if options.weights not in (IMAGENET, RANDOM):
-        raise ConfigError(
-            f"--weights {options.weights} is for VGG16; the file {options.backbone} brings its own weights"
-        )
-    if options.weights == RANDOM:
-        raise ConfigError("--weights random is for VGG16; a Keras file brings its own weights")
-    path = _existing(Path(options.backbone), "--backbone", "vgg16 or a Keras file (.keras)")
-    keras = import_keras()
-
+    path, keras = Path(options.backbone), import_keras()
     try:
         model = keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is not a Keras model file: {_first_line(error)}; expected a .keras file") from error
+        raise _no_model(path, _first_line(error)) from error
     shape = getattr(model, "input_shape", None)
     if not isinstance(shape, tuple) or tuple(shape[1:]) != (SIDE, SIDE, 3):
         raise DataError(f"{path} takes input of shape {shape}; expected one picture of (224, 224, 3)")
@@ -194,12 +227,6 @@ def _as_written(model: Any) -> Any:
     twin = keras.models.clone_model(model)
     twin.set_weights(model.get_weights())
     return twin
-
-
-def _existing(path: Path, option: str, expected: str) -> Path:
-    if not path.is_file():
-        raise ConfigError(f"{option} {path}: no such file; expected {expected}")
-    return path
 
 
 def _weights_sha256(model: Any) -> str:

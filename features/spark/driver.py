@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog.errors import StoreError
-from catalog.io.locks import exclusive
+from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, shown, silent
 from catalog.io.remote import AnyPath
 from catalog.io.spark import quietly
@@ -47,6 +47,7 @@ def extract(
     a task. Memory of a worker: the network, two batches of Arrow, a few batches of pixels and a shard. Memory of the
     driver: some hundred bytes per image.
     """
+    check_free(folder)
     encoder = load_encoder(options, cache_dir)
     # Of drivers; the workers of one driver write shards of different numbers.
     with exclusive(folder):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from catalog.errors import DataError, NotBuiltError
 from catalog.films import Catalog
-from catalog.io.locks import exclusive
+from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, silent
 from index.source import FilmFeatures
 from keyart.atlas import layout
@@ -90,6 +90,7 @@ def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progres
     the old one or the new one.
     """
     layout.require_libraries(options.method or Method.TSNE)
+    check_free(workspace.atlas_dir)
     try:
         store, features = current_film_features(workspace)
     except NotBuiltError as error:

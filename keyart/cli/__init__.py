@@ -19,6 +19,7 @@ from keyart.cli.groups import Entry, LazyGroup
 from keyart.cli.hints import HINTS
 from keyart.cli.interruption import Interrupted
 from keyart.cli.options import DEBUG, debug_option, root_home_option
+from keyart.cli.output import set_output_encoding
 from keyart.workspace.api_keys import RedactingFormatter, redact, refuse_keys
 
 _INTERRUPTED = 130
@@ -95,6 +96,7 @@ def main(arguments: list[str] | None = None) -> None:
     handler.setFormatter(_LogFormatter("keyart: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     add_completion_class(QuotingBashComplete)
+    set_output_encoding()
     sys.exit(_run(sys.argv[1:] if arguments is None else arguments))
 
 

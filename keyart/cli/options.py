@@ -12,7 +12,7 @@ import click
 
 from catalog.errors import ConfigError
 from keyart.cli.hints import HINTS
-from keyart.workspace.settings import HOME
+from keyart.workspace.settings import HOME, Secret
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -92,6 +92,18 @@ def _folder(_context: click.Context, _parameter: click.Parameter, value: str) ->
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 csv_option = click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+
+
+def refused_option(secret: Secret, *names: str) -> Callable[[Command], Command]:
+    """Add hidden options that refuse a secret and explain where to put it."""
+
+    def refuse(_context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            raise ConfigError(secret.refusal)
+
+    # Eager, so that no other option's error quotes what follows.
+    meaning = f"Refused: set {secret.setting.variable}."
+    return click.option(*names, hidden=True, is_eager=True, expose_value=False, callback=refuse, help=meaning)
 
 
 def check_one_format(*, as_json: bool, as_csv: bool) -> None:

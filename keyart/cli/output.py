@@ -1,12 +1,22 @@
-"""What commands print: JSON, CSV and tables on standard output, notes on standard error."""
+"""What commands print: JSON, CSV and tables on standard output, notes on standard error.
+
+Text has the encoding of the locale, or that of PYTHONIOENCODING; a character that it lacks becomes a question mark.
+ASCII, which means that no locale is set, is taken for UTF-8. JSON escapes characters that the encoding lacks, and CSV
+in a file or pipe is always UTF-8, so that both stay complete.
+"""
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 import json
+import re
+import shutil
 import sys
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -14,14 +24,32 @@ import click
 from keyart.cli.hints import HINTS
 from keyart.workspace.api_keys import redact
 
+_GAP = "  "
+_MIN_TEXT = 12
+_REMARKS = re.compile(r"(\s+\([^()]{1,6}\))+$")
+
+
+def set_output_encoding() -> None:
+    """Keep characters that the encoding of standard output lacks from raising an error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        is_ascii = codecs.lookup(sys.stdout.encoding).name == "ascii"
+        sys.stdout.reconfigure(encoding="utf-8" if is_ascii else None, errors="replace")
+
 
 def print_json(record: dict[str, Any]) -> None:
     """Print one JSON object as one line."""
-    click.echo(json.dumps(HINTS.complete_record(record), ensure_ascii=False))
+    text = json.dumps(HINTS.complete_record(record), ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        text = json.dumps(HINTS.complete_record(record))
+    click.echo(text)
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Print rows under a header; None is an empty cell."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
+        sys.stdout.reconfigure(encoding="utf-8")
     writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
@@ -34,17 +62,96 @@ def print_notes(notes: Iterable[str]) -> None:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[int] = ()) -> str:
-    """Align rows in columns as wide as their widest cell: to the right, the columns `left` to the left."""
-    widths = [max(_width(row[column]) for row in (header, *rows)) for column in range(len(header))]
-    return "\n".join(_line(row, widths, left) for row in (header, *rows))
+    """Align rows in columns as wide as their widest cell: to the right, the texts in the columns `left` to the left.
+
+    On a terminal the table fits its width: texts are shortened, and if that is not enough, columns continue below.
+    """
+    lines = [header, *rows]
+    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
+    most = _terminal_width()
+    if most is None or _total(widths) <= most:
+        blocks = [_Block(range(len(header)), widths)]
+    else:
+        blocks = _fitted(widths, [_width(name) for name in header], sorted(left), most)
+    return "\n\n".join("\n".join(block.line(line, left) for line in lines) for block in blocks)
 
 
-def _line(row: Sequence[str], widths: Sequence[int], left: Collection[int]) -> str:
-    cells = []
-    for column, (cell, width) in enumerate(zip(row, widths, strict=True)):
-        gap = " " * (width - _width(cell))
-        cells.append(cell + gap if column in left else gap + cell)
-    return "  ".join(cells).rstrip()
+def definitions(header: tuple[str, str], rows: Sequence[tuple[str, str]]) -> str:
+    """Align names with their descriptions, which are wrapped on a terminal."""
+    most = _terminal_width()
+    if most is None:
+        return table(header, rows, left=(0, 1))
+    formatter = click.HelpFormatter(width=most)
+    formatter.write_dl([header, *rows])
+    return formatter.getvalue().rstrip("\n")
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Columns that stand side by side, and their widths."""
+
+    columns: Sequence[int]
+    widths: Sequence[int]
+
+    def line(self, row: Sequence[str], left: Collection[int]) -> str:
+        cells = []
+        for column, width in zip(self.columns, self.widths, strict=True):
+            cell = _shortened(row[column], width)
+            gap = " " * (width - _width(cell))
+            cells.append(cell + gap if column in left else gap + cell)
+        return _GAP.join(cells).rstrip()
+
+
+def _fitted(widths: Sequence[int], least: Sequence[int], left: Sequence[int], most: int) -> list[_Block]:
+    """Shorten the widest texts; where that does not suffice, repeat the first columns above each other."""
+    shrunk, excess = list(widths), _total(widths) - most
+    for column in sorted(left, key=lambda column: -widths[column]):
+        cut = min(excess, max(0, widths[column] - max(_MIN_TEXT, least[column])))
+        shrunk[column] -= cut
+        excess -= cut
+    if excess <= 0:
+        return [_Block(range(len(widths)), shrunk)]
+    # Up to the first text, which names the row.
+    keys = list(range((left[0] if left else 0) + 1))
+    key_widths = [min(widths[column], most // 2) for column in keys]
+    blocks = [_Block(keys, key_widths)]
+    for column in range(len(keys), len(widths)):
+        width = min(widths[column], max(1, most - _total(key_widths) - len(_GAP)))
+        last = blocks[-1]
+        if len(last.columns) > len(keys) and _total([*last.widths, width]) > most:
+            last = _Block(keys, key_widths)
+            blocks.append(last)
+        blocks[-1] = _Block([*last.columns, column], [*last.widths, width])
+    return blocks
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + len(_GAP) * (len(widths) - 1)
+
+
+def _terminal_width() -> int | None:
+    """Return the width of the terminal that standard output is; None if it is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def _shortened(text: str, width: int) -> str:
+    """Cut a text to a number of terminal cells; a year in parentheses at its end stays if there is room."""
+    if _width(text) <= width:
+        return text
+    end = _REMARKS.search(text)
+    tail = end[0] if end and _width(end[0]) <= width // 2 else ""
+    head = text.removesuffix(tail)
+    while head and _width(head) + 1 + _width(tail) > width:
+        head = head[:-1]
+    return f"{head.rstrip()}{_ellipsis()}{tail}"
+
+
+def _ellipsis() -> str:
+    try:
+        "…".encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return "~"
+    return "…"
 
 
 def _width(text: str) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 from catalog.errors import ConfigError, DataError
 from catalog.film import Film
 from catalog.films import FIRST_ADDED_ID, Catalog
-from catalog.io.locks import exclusive
+from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, silent
 from catalog.titles import title_key
 from index.options import IndexOptions
@@ -115,6 +115,8 @@ def add(
         Something cannot be written; run the same call again.
     """
     workspace, hashes = Workspace.open(home), _verified(films)
+    for folder in (workspace.home, workspace.posters_dir, workspace.features_dir, workspace.index_dir):
+        check_free(folder)
     # Before anything is changed: the encoder may not be available any more.
     extraction = open_poster_extraction(workspace, len(films), encoder)
     with exclusive(workspace.home):

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from catalog.errors import NotBuiltError
 from catalog.extras import require
-from catalog.io.locks import exclusive
+from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, shown, silent
 from catalog.io.remote import as_path
 from features import extraction
 from features.encoders.encoder import Encoder
+from features.encoders.keras import check_files
 from features.encoders.weights import imagenet_weights_path
 from features.extraction import ExtractReport
 from features.folder import pictures_in
@@ -253,6 +254,8 @@ def _extract(
 ) -> ExtractReport:
     if options.engine == "onnx" and spark is None:
         require("onnx", "the engine onnx")
+    check_files(options)
+    check_free(folder)
     cache_dir = _cache_with_weights(options, progress)
     if spark is None:
         return extraction.extract(pictures, folder, options, cache_dir, drop_missing=drop_missing, progress=progress)

@@ -11,7 +11,7 @@ import numpy as np
 
 from catalog.errors import DataError, NotBuiltError
 from catalog.films import Catalog
-from catalog.io.locks import exclusive
+from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, silent
 from cf.models.neighbors import ItemCosine
 from cf.ratings import Ratings
@@ -117,6 +117,8 @@ def build(
         The disk is full, or another process is writing; what was built before is untouched.
     """
     workspace, notes = Workspace.open(home), []
+    for folder in (workspace.index_dir, workspace.model_dir(ItemCosine.name)):
+        check_free(folder)
     ratings = open_ratings(workspace)
     index = build_index(workspace, options or IndexOptions(), progress=progress, on_plan=on_plan)
     if index is None:

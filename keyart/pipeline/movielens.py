@@ -12,7 +12,7 @@ from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.film import Film
 from catalog.film_table import read_film_table
 from catalog.films import Catalog
-from catalog.io.locks import exclusive
+from catalog.io.locks import check_free, exclusive
 from catalog.movielens import FilmFiles, read_films
 from catalog.titles import title_key
 from cf.ratings import Ratings, read_movielens, read_ratings
@@ -88,6 +88,7 @@ def load(home: Home, source: str | Path, ratings: str | Path | None = None) -> L
         The workspace cannot be written.
     """
     source = Path(source)
+    check_free(home.home if isinstance(home, Workspace) else Path(home))
     files = _read_films(source)
     given = read_ratings(Path(ratings)) if ratings is not None else read_movielens(source)
     workspace = Workspace.create(home)

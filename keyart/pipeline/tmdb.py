@@ -5,8 +5,6 @@ Apart from the other steps, so that a run of days does not keep TensorFlow and F
 
 from __future__ import annotations
 
-import os
-import stat
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
@@ -22,7 +20,7 @@ from catalog.io.progress import Progress, shown, silent
 from keyart.workspace.api_keys import redact
 from keyart.workspace.films import list_films
 from keyart.workspace.layout import Home, Workspace
-from keyart.workspace.settings import TMDB_API_KEY, TMDB_API_KEY_FILE, TMDB_URL
+from keyart.workspace.settings import TMDB_API_KEY, TMDB_API_KEY_FILE, TMDB_KEY, TMDB_URL
 from posters.database import State
 from posters.fetch import (
     MAX_AGE,
@@ -278,28 +276,10 @@ def _write_report(workspace: Workspace, content: dict[str, Any]) -> None:
 
 def read_key() -> str:
     """Read the TMDB key from the environment, or from the file that it names; its form is not checked."""
-    if key := TMDB_API_KEY.value():
+    if key := TMDB_KEY.value():
         return key
-    name = TMDB_API_KEY_FILE.value()
-    if not name:
-        raise ConfigError(
-            f"no TMDB key: set {TMDB_API_KEY.variable} to yours (free at https://www.themoviedb.org/settings/api) or "
-            f"{TMDB_API_KEY_FILE.variable} to a file that holds it, or import posters that you have with "
-            "`keyart import FOLDER --by imdb`"
-        )
-    return _read_key_file(Path(name).expanduser())
-
-
-def _read_key_file(path: Path) -> str:
-    try:
-        mode = path.stat().st_mode
-        key = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{TMDB_API_KEY_FILE.variable} names {path}, which cannot be read as text; expected a file that holds the "
-            "TMDB key and nothing else"
-        ) from error
-    # Windows keeps its permissions elsewhere.
-    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise ConfigError(f"others can read the key in {path}; type: chmod 600 {path}")
-    return key
+    raise ConfigError(
+        f"no TMDB key: set {TMDB_API_KEY.variable} to yours (free at https://www.themoviedb.org/settings/api) or "
+        f"{TMDB_API_KEY_FILE.variable} to a file that holds it, or import posters that you have with "
+        "`keyart import FOLDER --by imdb`"
+    )

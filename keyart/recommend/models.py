@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.films import Catalog
-from catalog.io.locks import exclusive
+from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, silent
 from cf.base import Recommender
 from cf.evaluation.evaluation import Scorecard, evaluate
@@ -55,12 +55,13 @@ def fit_model(
     model = make(name, **(parameters or {}))
     if not len(ratings):
         raise NotBuiltError("no ratings here yet; run `keyart load DIR` on a MovieLens folder that has some")
+    folder = workspace.model_dir(name)
+    check_free(folder)
     model.source = _source(workspace)
     matrix = ratings.matrix()
     started = time.perf_counter()
     model.fit(matrix)
     fit_s = time.perf_counter() - started
-    folder = workspace.model_dir(name)
     with exclusive(folder):
         model.save(folder)
     return FitReport(name, len(matrix.user_ids), len(matrix.movie_ids), len(ratings), fit_s)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -17,11 +18,10 @@ from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
-from catalog.errors import ConfigError
 from keyart.web.body_limits import Uploads
 from keyart.web.errors import PROBLEMS, add_problems
 from keyart.web.inference import ImageEncoder
-from keyart.web.middleware import LOOPBACK, add_middleware
+from keyart.web.middleware import add_middleware
 from keyart.web.routes.atlas import atlas_routes
 from keyart.web.routes.films import Pools, film_routes
 from keyart.web.routes.users import user_routes
@@ -135,20 +135,24 @@ def _add_states(app: FastAPI, warm_up: _WarmUp, registry: CollectorRegistry) -> 
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def check_host(host: str, token: str | None) -> None:
-    """Refuse to serve other machines without a token, or with a short one."""
-    if host not in LOOPBACK and not token:
-        raise ConfigError(f"--host {host} is open to other machines; name a --token that they must show")
-    if token is not None and len(token) < 16:
-        raise ConfigError(f"--token should have 16 letters or more, received {len(token)}")
+class _Server(uvicorn.Server):
+    """Calls a function when it answers."""
+
+    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_start = on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to answer."""
+        await super().startup(sockets)
+        if self.started:
+            self._on_start()
 
 
-def serve(home: Path, host: str, port: int, token: str | None, *, read_only: bool = False) -> None:
+def serve(app: FastAPI, listener: socket.socket, on_start: Callable[[], None]) -> None:
     """Serve until SIGTERM or SIGINT; requests in progress are answered first."""
-    check_host(host, token)
     # The access log would record every search; failures are logged all the same.
-    app = make_app(home, token, read_only=read_only, owns_process=True)
-    uvicorn.run(
-        app, host=host, port=port, log_level="warning", access_log=False, server_header=False,
-        timeout_graceful_shutdown=_SHUTDOWN_S,
-    )  # fmt: skip
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=_SHUTDOWN_S
+    )
+    _Server(config, on_start).run([listener])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import time
 from urllib.parse import urlsplit
@@ -13,12 +14,10 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from keyart.web.address import is_loopback
 from keyart.web.errors import problem
 
 _log = logging.getLogger(__name__)
-
-LOOPBACK = ("127.0.0.1", "localhost")
-"""Hosts that nobody outside this machine reaches."""
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -30,6 +29,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _PUBLIC_PATHS = frozenset({"/healthz", "/readyz"})
+_PORT = re.compile(r":\d*$")
 _COOKIE = "keyart-token"
 
 
@@ -109,8 +109,8 @@ class AuthenticationMiddleware:
             return problem(403, f"expected a page of this server to ask, received one of {origin[:100]!r}")
         if self._token is None:
             # A foreign page can resolve its own name to 127.0.0.1; the browser still sends that name.
-            local = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
-            return None if local in LOOPBACK else problem(403, f"expected the host {LOOPBACK[0]}, received {local!r}")
+            host = _PORT.sub("", request.headers.get("host", ""))
+            return None if is_loopback(host) else problem(403, f"expected the host 127.0.0.1, received {host!r}")
         if request.method == "GET" and self._matches(request.query_params.get("token", "")):
             return self._redirect(request, self._token)
         if request.url.path in _PUBLIC_PATHS or self._matches(_token_of(request)):

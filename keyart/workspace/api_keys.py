@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from catalog.errors import ConfigError
+from keyart.workspace.settings import SERVER_TOKEN, TMDB_KEY
 
 # The checksums that keyart prints are longer than a v3 key, so no part of them is redacted. A v4 token is the base64 of
 # a JSON object, and longer than a title such as Eyjafjallajökull.
@@ -15,22 +16,18 @@ _KEY = re.compile(_FORM)
 # A whole argument, or what follows its last = or blank: a file name may contain 32 such digits.
 _KEY_ARGUMENT = re.compile(rf"(?:.*[=\s])?(?:{_FORM})\s*", re.DOTALL)
 
-REFUSAL = (
-    "a key on the command line can be read by everyone on this machine (ps) and stays in the shell's history; "
-    "set TMDB_API_KEY, or put it into a file, chmod 600 that, and set TMDB_API_KEY_FILE to its path"
-)
-"""Why a key on the command line is refused, and where to put it."""
-
 
 def redact(text: str) -> str:
     """Replace everything that has the form of a key by ``***``."""
     return _KEY.sub("***", text)
 
 
-def refuse_keys(arguments: Iterable[str]) -> None:
+def refuse_keys(arguments: Sequence[str]) -> None:
     """Refuse arguments that have the form of a key: as a size or a language, it would be recorded and sent."""
     if any(_KEY_ARGUMENT.fullmatch(argument) for argument in arguments):
-        raise ConfigError(f"an argument looks like a TMDB key: {REFUSAL}")
+        # A random token often has the form of a key, 32 hexadecimal digits.
+        secret = SERVER_TOKEN if "serve" in arguments else TMDB_KEY
+        raise ConfigError(f"an argument looks like a {secret.name}: {secret.refusal}")
 
 
 class RedactingFormatter(logging.Formatter):

@@ -12,6 +12,7 @@ from keyart.cli.groups import renamed
 from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import workspace_options
 from keyart.cli.output import print_notes
+from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
     from catalog.film import Film
@@ -58,13 +59,10 @@ def command(
         raise ConfigError(f"{source} describes its films itself; options such as --title are for one poster")
     if not many and not title:
         raise ConfigError('the film needs a title: --title "Heat (1995)"')
-    from catalog.films import Catalog
-    from catalog.io.progress import bar
-    from keyart.cold_start.new_film import describe, read_new_films
-    from keyart.pipeline.additions import add
-    from keyart.workspace.layout import Workspace
-
     workspace = Workspace.open(home)
+    from catalog.films import Catalog
+    from keyart.cold_start.new_film import describe, read_new_films
+
     with Catalog.open(workspace.catalog_path) as catalog:
         known_genres = catalog.genres()
     numbers = {"movie_id": movie_id, "tmdb_id": tmdb_id}
@@ -72,6 +70,9 @@ def command(
         films = read_new_films(source, known_genres, titled=True)
     else:
         films = [describe(source, title, year, "|".join(genres), known_genres=known_genres, imdb_id=imdb_id, **numbers)]
+    from catalog.io.progress import bar
+    from keyart.pipeline.additions import add
+
     report = add(workspace, films, progress=bar)
     print_notes(report.notes)
     _list("added", report.added)

@@ -12,6 +12,7 @@ from keyart.cli.groups import renamed
 from keyart.cli.hints import HINTS
 from keyart.cli.options import workspace_options
 from keyart.cli.output import print_notes
+from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
     from keyart.atlas.build import AtlasReport
@@ -40,14 +41,14 @@ def command(method: str | None, n_clusters: int | None, seed: int | None, rebuil
 
     Run it again after posters came or went: films that stay keep their places.
     """
+    workspace = Workspace.open(home)
     from catalog.io.progress import bar
     from keyart.atlas.build import AtlasOptions, make_atlas
     from keyart.atlas.layout import Method
-    from keyart.workspace.layout import Workspace
 
     started = time.monotonic()
     wanted = AtlasOptions(Method(method) if method else None, n_clusters, seed, rebuild)
-    report = make_atlas(Workspace.open(home), wanted, progress=bar)
+    report = make_atlas(workspace, wanted, progress=bar)
     print_notes(report.notes)
     _print(report, time.monotonic() - started)
 

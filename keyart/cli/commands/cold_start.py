@@ -12,6 +12,7 @@ from catalog.errors import ConfigError, DataError
 from keyart.cli.groups import renamed
 from keyart.cli.options import check_one_format, workspace_options
 from keyart.cli.output import print_csv, print_json, print_notes, table
+from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
     from keyart.cold_start.new_film import NewFilm
@@ -51,14 +52,16 @@ def command(
     average.
     """
     check_one_format(as_json=as_json, as_csv=as_csv)
+    from catalog.films import Catalog
+
+    with Catalog.open(Workspace.open(home).catalog_path) as catalog:
+        films = _films(catalog.genres(), source, title, "|".join(genres), year)
+    if len(films) == 1:
+        films[0].image.pixels()
     from catalog.io.progress import bar
     from keyart.engine import Engine
 
     engine = Engine.open(home)
-    films = _films(engine.catalog.genres(), source, title, "|".join(genres), year)
-    if len(films) == 1:
-        # An unreadable poster is reported before the network is loaded, which takes seconds.
-        films[0].image.pixels()
     broken: list[str] = []
 
     def remember(_film: NewFilm, error: DataError) -> None:

@@ -11,6 +11,7 @@ import click
 from keyart.cli.completion import complete_film
 from keyart.cli.options import file_option, json_option, workspace_options
 from keyart.cli.output import print_json, print_notes, table
+from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,13 +36,15 @@ def command(films: tuple[str, ...], as_json: bool, sheet: Path | None, home: Pat
     if len(films) != 2:
         example = '`keyart explain "Heat (1995)" "Ronin (1998)"`'
         raise click.UsageError(f"Expected two films, received {len(films)}; put titles in quotes, as in: {example}.")
-    from keyart.cli.commands.similar import number_notes
-    from keyart.engine import Engine
     from keyart.render.drawing import check_sheet_path
-    from keyart.render.heat_map import write_heat_map
 
     if sheet:
         check_sheet_path(sheet)
+    Workspace.open(home)
+    from keyart.cli.commands.similar import number_notes
+    from keyart.engine import Engine
+    from keyart.render.heat_map import write_heat_map
+
     engine = Engine.open(home)
     explanation = engine.explain(*films)
     numbers = (note for film in films for note in number_notes(engine, film))

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from catalog.io.locks import check_free
 from keyart.cli.groups import renamed
 from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import workspace_options
 from keyart.cli.output import print_notes
+from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
     from features.extraction import ExtractReport
     from features.options import ExtractOptions
-    from keyart.workspace.layout import Workspace
 
 _N_LISTED = 20
 
@@ -95,15 +96,18 @@ def command(
     Resumes if interrupted: posters whose features are there already are not computed again. Features whose poster is
     gone are dropped. Posters that cannot be read are listed and skipped; if more than half cannot, the exit code is 1.
     """
+    from features.encoders.keras import check_files
     from features.options import ExtractOptions
-    from keyart.workspace.layout import Workspace
 
     _check(images, out, spark)
     if whiten and features == "raw":
         raise click.UsageError("--whiten is for --features gem or rmac")
-    # A missing workspace is reported before TensorFlow is imported, which takes seconds.
     source = images or Workspace.open(home)
     options = ExtractOptions(backbone, weights, seed, engine, resize, features, whiten, rebuild=rebuild)
+    # Spark takes seconds to start.
+    check_files(options)
+    if isinstance(source, Workspace):
+        check_free(source.features_dir)
     report = _run(source, out, options, spark)
     _print(report, out)
     return 1 if report.mostly_broken else 0

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from catalog.errors import ConfigError
 from catalog.text import plural
-from keyart.cli.options import json_option, workspace_options
+from keyart.cli.options import json_option, refused_option, workspace_options
 from keyart.cli.output import print_json, print_notes
-from keyart.workspace.api_keys import REFUSAL
+from keyart.workspace.settings import TMDB_KEY
 
 if TYPE_CHECKING:
     from keyart.pipeline.tmdb import FetchOptions, PosterStatus
@@ -67,11 +66,6 @@ def _read_export(_context: click.Context, _parameter: click.Parameter, value: st
     if value is not None and not value.strip():
         raise click.BadParameter("expected a file or an address; received a blank")
     return value
-
-
-def _refuse_key(_context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
-    if value is not None:
-        raise ConfigError(REFUSAL)
 
 
 @click.command("fetch", epilog=_EPILOG)
@@ -137,16 +131,7 @@ def _refuse_key(_context: click.Context, _parameter: click.Parameter, value: str
 @click.option("--dry-run", is_flag=True, help="Show what would be requested; request and change nothing.")
 @click.option("--report", "report_only", is_flag=True, help="Show the states of posters; change nothing.")
 @json_option
-@click.option(
-    "--api-key",
-    "--key",
-    "--token",
-    hidden=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_refuse_key,
-    help="Refused: see TMDB_API_KEY.",
-)
+@refused_option(TMDB_KEY, "--api-key", "--key", "--token")
 @workspace_options
 def command(home: Path, dry_run: bool, report_only: bool, as_json: bool, **choices: Any) -> int:
     """Fetch the posters that are missing from TMDB.

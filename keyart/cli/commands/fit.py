@@ -7,9 +7,11 @@ from typing import Any
 
 import click
 
+from catalog.io.locks import check_free
 from keyart.cli.completion import complete_model
 from keyart.cli.interruption import keeps
 from keyart.cli.options import set_option, workspace_options
+from keyart.workspace.layout import Workspace
 
 # A model that takes less is fitted before a forecast is read.
 _LONG_S = 3.0
@@ -27,20 +29,21 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
     from catalog.errors import ConfigError
     from catalog.io.progress import bar, write_line
     from cf.registry import MODELS, make
-    from keyart.cli.output import table
+    from keyart.cli.output import definitions
     from keyart.recommend.models import expected_fit_s, fit_model
     from keyart.workspace.contents import open_ratings
-    from keyart.workspace.layout import Workspace
 
     if not names:
         rows = [(name, entry.summary) for name, entry in MODELS.items()]
-        click.echo(table(("model", "what it is"), rows, left=(0, 1)))
+        click.echo(definitions(("model", "what it is"), rows))
         return
     for name in names:
         make(name, **parameters.get(name, {}))
     if strange := set(parameters) - set(names):
         raise ConfigError(f"--set names {', '.join(sorted(strange))}, which is not among the models to fit")
     workspace = Workspace.open(home)
+    for name in names:
+        check_free(workspace.model_dir(name))
     ratings = open_ratings(workspace)
     for name in names:
         expected_s = expected_fit_s(name, ratings, parameters.get(name))

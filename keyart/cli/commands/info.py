@@ -10,6 +10,7 @@ import click
 from keyart.cli.hints import HINTS
 from keyart.cli.options import json_option, workspace_options
 from keyart.cli.output import print_json
+from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
     from keyart.pipeline.status import Status
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 @workspace_options
 def command(as_json: bool, home: Path) -> None:
     """Show what is in the workspace, what is missing, and which command comes next."""
+    workspace = Workspace.open(home)
     from keyart.pipeline.status import read_status
-    from keyart.workspace.layout import Workspace
 
-    status = read_status(Workspace.open(home))
+    status = read_status(workspace)
     if as_json:
         print_json(status.to_dict())
         return

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from catalog.io.files import check_output
 from keyart.cli.groups import renamed
 from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import workspace_options
+from keyart.workspace.layout import Workspace
 
 
 @click.command("neighbors", cls=renamed(fold="--merge-duplicates"))
@@ -29,14 +31,14 @@ def command(k: int, out: Path, merge_duplicates: bool, home: Path) -> None:
 
     Resumes if interrupted: run the same command again.
     """
+    check_output(out, (".parquet",))
+    workspace = Workspace.open(home)
     from catalog.io.progress import bar
     from index.neighbors import write_neighbors
     from index.search import DUPLICATE_SIMILARITY
     from keyart.workspace.films import list_films
     from keyart.workspace.index import open_built_index
-    from keyart.workspace.layout import Workspace
 
-    workspace = Workspace.open(home)
     ids = {film.movie_id: (film.imdb_id, film.tmdb_id) for film in list_films(workspace)}
     with open_built_index(workspace) as index, bar("neighbors", len(index), "films") as advance:
         bound = DUPLICATE_SIMILARITY if merge_duplicates else None

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from catalog.errors import ConfigError
+from catalog.io.files import check_input
 from keyart.cli.completion import complete_model
 from keyart.cli.options import Share, check_one_format, csv_option, json_option, workspace_options
 from keyart.cli.output import print_csv, print_json, print_notes, table
+from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
     from keyart.recommend.recommendations import Recommendation
@@ -62,10 +64,14 @@ def command(
     if (user is None) == (ratings_path is None):
         raise ConfigError("name either a user, as in `keyart recommend 42`, or --ratings FILE")
     check_one_format(as_json=as_json, as_csv=as_csv)
-    from keyart.recommend.recommendations import RecommendedFilm, recommend, recommend_new
-    from keyart.workspace.layout import Workspace
-
     workspace = Workspace.open(home)
+    from cf.registry import model_class
+
+    model_class(name)
+    if ratings_path is not None:
+        check_input(ratings_path)
+    from keyart.recommend.recommendations import RecommendedFilm, recommend, recommend_new
+
     if ratings_path is not None:
         recommendation = recommend_new(workspace, name, ratings_path, k, fresh)
     else:

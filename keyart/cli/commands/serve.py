@@ -8,28 +8,42 @@ from pathlib import Path
 import click
 
 from catalog.extras import require
-from keyart.cli.options import workspace_options
+from keyart.cli.options import refused_option, workspace_options
+from keyart.web.address import listen, read_token, url
+from keyart.workspace.layout import Workspace
+from keyart.workspace.settings import SERVER_TOKEN
 
 
 @click.command("serve")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; others than this need --token.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Where to listen; another one needs a token (KEYART_TOKEN)."
+)
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="At which port.")
-@click.option("--token", metavar="TOKEN", help="What clients must show: 16 letters or more.")
+@refused_option(SERVER_TOKEN, "--token")
 @click.option("--read-only", is_flag=True, help="Add no films, whoever asks.")
 @workspace_options
-def command(host: str, port: int, token: str | None, read_only: bool, home: Path) -> None:
-    """Serve the web page and its HTTP API until Ctrl-C."""
+def command(host: str, port: int, read_only: bool, home: Path) -> None:
+    """Serve the web page and its HTTP API until Ctrl-C.
+
+    To serve other machines too, set --host and a token of 16 characters or more that they must show. The token is read
+    from KEYART_TOKEN or from the file that KEYART_TOKEN_FILE names.
+    """
     # Until it serves, there is nothing to bring to an end; what is being imported may swallow an interrupt in Python.
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        _serve(host, port, token, home, read_only=read_only)
+        _serve(host, port, home, read_only=read_only)
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-def _serve(host: str, port: int, token: str | None, home: Path, *, read_only: bool) -> None:
+def _serve(host: str, port: int, home: Path, *, read_only: bool) -> None:
     require("web", "the web page")
-    from keyart.web.app import serve
+    token = read_token(host)
+    Workspace.open(home)
+    with listen(host, port) as listener:
+        click.echo(f"opening {home} …", err=True)
+        from keyart.web.app import make_app, serve
 
-    click.echo(f"http://{host}:{port}/  (Ctrl-C ends it)", err=True)
-    serve(home, host, port, token, read_only=read_only)
+        app = make_app(home, token, read_only=read_only, owns_process=True)
+        address = url(host, listener)
+        serve(app, listener, lambda: click.echo(f"{address}  (Ctrl-C ends it)", err=True))

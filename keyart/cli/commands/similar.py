@@ -25,10 +25,12 @@ from keyart.cli.options import (
     workspace_options,
 )
 from keyart.cli.output import print_csv, print_json, print_notes, table
+from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
     from keyart.engine import Engine
     from keyart.results import Alpha, SimilarFilms
+    from keyart.similarity.query import Image
 
 
 class _AlphaType(Share):
@@ -122,15 +124,18 @@ def command(
     # A title of several words may be typed without quotes.
     film = " ".join(words)
     _check_options(film, image, alpha, as_json=as_json, as_csv=as_csv, explain=explain)
-    from keyart.engine import Engine
     from keyart.render.contact_sheet import MAX_HITS, write_contact_sheet
     from keyart.render.drawing import check_sheet_path
     from keyart.similarity.query import Image, SimilarOptions
 
     if sheet:
         check_sheet_path(sheet)
+    query = Image(image) if image else film
+    _check_workspace(home, query, wanted)
+    from keyart.engine import Engine
+
     engine = Engine.open(home)
-    result = engine.similar(Image(image) if image else film, options=SimilarOptions(k, alpha, wanted, merge_duplicates))
+    result = engine.similar(query, options=SimilarOptions(k, alpha, wanted, merge_duplicates))
     result = replace(result, notes=(*number_notes(engine, film), *result.notes))
     print_notes(result.notes)
     if as_json:
@@ -155,6 +160,19 @@ def _check_options(film: str, image: Path | None, alpha: Alpha, *, as_json: bool
     check_one_format(as_json=as_json, as_csv=as_csv)
     if explain and as_csv:
         raise ConfigError("--explain prints sentences, which CSV has no column for; use --json")
+
+
+def _check_workspace(home: Path, query: Image | str, wanted: Filter) -> None:
+    """Check what can be known before the engine, and TensorFlow for an image, are imported."""
+    from catalog.films import Catalog
+    from catalog.genres import match_genres
+
+    with Catalog.open(Workspace.open(home).catalog_path) as catalog:
+        match_genres(wanted.genres, catalog.genres())
+        if isinstance(query, str):
+            catalog.find(query)
+        else:
+            query.pixels()
 
 
 def number_notes(engine: Engine, film: str) -> list[str]:

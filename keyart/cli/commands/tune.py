@@ -10,6 +10,7 @@ from keyart.cli.completion import complete_model
 from keyart.cli.hints import HINTS
 from keyart.cli.options import Share, json_option, workspace_options
 from keyart.cli.output import print_json, table
+from keyart.workspace.layout import Workspace
 
 
 @click.command("tune")
@@ -61,19 +62,25 @@ def command(
 
     Three tenths of each user's ratings are held out; a blend is good if it puts first what the same users liked there.
     """
+    workspace = Workspace.open(home)
+    from cf.registry import model_class
+
+    model_class(model)
     from catalog.io.progress import bar
     from cf.hybrid.tuning import BUCKETS
     from keyart.pipeline.recommenders import reset_tuning, tune
 
     if reset:
-        was_tuned = reset_tuning(home)
+        was_tuned = reset_tuning(workspace)
         note = "the blend is that of the defaults again" if was_tuned else "nothing was tuned"
         if as_json:
             print_json({"was_tuned": was_tuned, "notes": [note]})
         else:
             click.echo(note)
         return
-    report = tune(home, model, calibration=calibration, min_alpha=min_alpha, n_films=n_films, seed=seed, progress=bar)
+    report = tune(
+        workspace, model, calibration=calibration, min_alpha=min_alpha, n_films=n_films, seed=seed, progress=bar
+    )
     tuning = report.tuning
     if as_json:
         print_json(report.to_dict())

@@ -603,7 +603,7 @@ def test_the_key_can_be_read_from_a_file(desk: Callable[..., Desk], tmp_path: Pa
     environment = {"TMDB_API_KEY": "", "TMDB_API_KEY_FILE": str(path)}
     path.chmod(0o640)
     refused = here.type(environment=environment)
-    assert f"others can read the key in {path}; type: chmod 600 {path}" in refused.err
+    assert f"others can read the TMDB key in {path}; type: chmod 600 {path}" in refused.err
     path.chmod(0o600)
     assert here.type(environment=environment).code == 0
     path.unlink()

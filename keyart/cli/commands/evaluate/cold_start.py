@@ -13,6 +13,7 @@ from keyart.cli.completion import complete_cold_start_model
 from keyart.cli.estimates import cells, estimate, nulled, number
 from keyart.cli.options import check_one_format, csv_option, json_option, workspace_options
 from keyart.cli.output import print_csv, print_json, table
+from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
     from cf.coldstart.evaluation import ColdStartReport
@@ -71,20 +72,22 @@ def command(
         raise ConfigError("--csv holds the ranking alone; take --json with --few-shot or --ratings-prior")
     if plot and not others["few_shot"]:
         raise ConfigError("--plot draws the curve of --few-shot; add it")
-    from catalog.io.progress import bar
-    from cf.coldstart.evaluation import CANDIDATES
     from cf.coldstart.registry import make_cold_start
-    from keyart.cold_start.evaluation import ColdStartOptions, evaluate_cold_start
     from keyart.render.plots import check_plot_path, draw_crossover
-    from keyart.workspace.layout import Workspace
 
     if plot:
         check_plot_path(plot)
-    kinds = [kind for kind in CANDIDATES if candidates in (kind, "both")]
-    options = ColdStartOptions(() if names == ("all",) else names, candidates=kinds, **others)
-    for name in options.names:
+    chosen = () if names == ("all",) else names
+    for name in chosen:
         make_cold_start(name)
-    evaluation = evaluate_cold_start(Workspace.open(home), options, progress=bar)
+    workspace = Workspace.open(home)
+    from catalog.io.progress import bar
+    from cf.coldstart.evaluation import CANDIDATES
+    from keyart.cold_start.evaluation import ColdStartOptions, evaluate_cold_start
+
+    kinds = [kind for kind in CANDIDATES if candidates in (kind, "both")]
+    options = ColdStartOptions(chosen, candidates=kinds, **others)
+    evaluation = evaluate_cold_start(workspace, options, progress=bar)
     if as_json:
         print_json(nulled(evaluation.to_dict()) | {"notes": list(_notes(evaluation.report))})
     elif as_csv:

@@ -1,0 +1,119 @@
+"""``keyart serve``: what it checks before it opens the workspace, and when it says its address."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+from keyart.web.address import is_loopback
+from tests.keyart.conftest import Run
+from tests.test_layers import ROOT
+
+_TOKEN = "a-token-of-more-than-sixteen-letters"
+_SERVE = [sys.executable, "-c", "from keyart.cli import main; main()", "serve", "--port", "0"]
+
+
+@contextmanager
+def started(home: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+    command = [*_SERVE, "--home", str(home), *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, cwd=ROOT, text=True) as server:
+        try:
+            yield server
+        finally:
+            server.kill()
+
+
+def read_until(server: subprocess.Popen[str], beginning: str) -> str:
+    assert server.stderr is not None
+    for line in server.stderr:
+        if line.startswith(beginning):
+            return line
+    raise AssertionError(f"it ended before it said {beginning!r}")
+
+
+@pytest.mark.parametrize(("host", "name"), [("127.0.0.1", "127.0.0.1"), ("[::1]", "[::1]"), ("::1", "[::1]")])
+def test_the_address_is_said_when_it_answers(home: Path, host: str, name: str) -> None:
+    with started(home, "--host", host) as server:
+        address, _ = read_until(server, "http://").split("  ")
+        assert address.startswith(f"http://{name}:")
+        assert requests.get(f"{address}api/genres", timeout=60).json() == ["Comedy", "Drama"]
+        server.send_signal(signal.SIGINT)
+        assert server.wait(60) == -signal.SIGINT
+
+
+def test_an_interrupt_ends_it_while_the_workspace_is_being_opened(home: Path) -> None:
+    with started(home) as server:
+        read_until(server, "opening ")
+        server.send_signal(signal.SIGINT)
+        assert server.wait(60) == -signal.SIGINT
+
+
+def test_other_machines_are_not_served_without_a_token(run: Run, home: Path) -> None:
+    for host in ("0.0.0.0", "::", "192.0.2.1"):
+        outcome = run("serve", "--home", home, "--host", host)
+        assert outcome.code == 1
+        assert "set KEYART_TOKEN or KEYART_TOKEN_FILE" in outcome.err
+
+
+@pytest.mark.parametrize("words", [["--token", _TOKEN], [f"--token={_TOKEN}"], ["--token", "0123456789abcdef" * 2]])
+def test_a_token_on_the_command_line_is_refused(run: Run, home: Path, words: list[str]) -> None:
+    outcome = run("serve", "--home", home, *words)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "a token on the command line can be read by everyone on this machine (ps)" in outcome.err
+    assert "set KEYART_TOKEN," in outcome.err
+    assert words[-1].removeprefix("--token=") not in outcome.err
+
+
+def test_the_token_is_read_from_a_file_of_its_owner(
+    run: Run, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "token"
+    path.write_text(f"{_TOKEN}\n")
+    monkeypatch.setenv("KEYART_TOKEN_FILE", str(path))
+    path.chmod(0o644)
+    outcome = run("serve", "--home", home)
+    assert (outcome.code, outcome.err) == (1, f"keyart: others can read the token in {path}; type: chmod 600 {path}\n")
+    path.chmod(0o600)
+    with started(home, "--host", "0.0.0.0") as server:
+        address, _ = read_until(server, "http://127.0.0.1:").split("  ")
+        assert requests.get(f"{address}api/genres", timeout=60).status_code == 401
+        shown = {"Authorization": f"Bearer {_TOKEN}"}
+        assert requests.get(f"{address}api/genres", headers=shown, timeout=60).status_code == 200
+
+
+def test_a_short_token_is_refused(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEYART_TOKEN", "short")
+    assert "expected a token of 16 characters or more, received 5" in run("serve", "--home", home).err
+
+
+def test_a_port_in_use_is_reported_before_the_workspace_is_opened(run: Run, home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        outcome = run("serve", "--home", home, "--port", str(port))
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+    assert f"port {port} is in use by another program" in outcome.err
+
+
+def test_a_host_of_another_machine_is_refused(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEYART_TOKEN", _TOKEN)
+    outcome = run("serve", "--home", home, "--host", "192.0.2.1", "--port", "0")
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+    assert "192.0.2.1" in outcome.err
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "::1", "[::1]"])
+def test_this_machine(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["", "0.0.0.0", "::", "192.168.0.1", "127.0.0.1.example", "localhost.example"])
+def test_other_machines(host: str) -> None:
+    assert not is_loopback(host)
