@@ -2,7 +2,6 @@
 
 import inspect
 import re
-import shlex
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -22,22 +21,6 @@ PAGES = [
     *(ROOT / f"{name}.md" for name in ("README", "ARCHITECTURE", "CHANGELOG", "CONTRIBUTING")),
     *sorted((ROOT / "docs").glob("*.md")),
 ]
-
-
-def commands(text: str) -> list[str]:
-    """Find the commands in a page: whole lines of code, and `keyart …` in running text."""
-    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
-    lines = [line.split("  #")[0].strip() for line in blocks.replace("\\\n", " ").splitlines()]
-    return [line for line in lines if line.startswith("keyart ")]
-
-
-@pytest.mark.parametrize(("page", "line"), [(page.name, line) for page in PAGES for line in commands(page.read_text())])
-def test_every_command_parses(page: str, line: str) -> None:
-    words = shlex.split(line)[1:]
-    command = command_line.get_command(click.Context(command_line), words[0])
-    assert command is not None
-    # Parses options and arguments without running anything.
-    command.make_context(words[0], words[1:])
 
 
 def test_every_command_is_in_the_readme() -> None:

@@ -101,9 +101,8 @@ def poster_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def backbone_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network small enough for tests: one convolution on coarse pixels, 7 × 7 × 8 numbers."""
+def save_tiny_network(path: Path) -> None:
+    """Save a network small enough for tests: one convolution on coarse pixels, 7 × 7 × 8 numbers."""
     import keras
 
     keras.utils.set_random_seed(0)
@@ -116,8 +115,13 @@ def backbone_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ],
         name="tiny",
     )
-    path = tmp_path_factory.mktemp("backbone") / "tiny.keras"
     network.save(path)
+
+
+@pytest.fixture(scope="session")
+def backbone_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("backbone") / "tiny.keras"
+    save_tiny_network(path)
     return path
 
 
