@@ -12,7 +12,8 @@ import keyart
 from catalog.errors import FetchError, StoreError
 from catalog.io.progress import bar
 from features.options import RANDOM, ExtractOptions
-from keyart import demo, pipeline
+from keyart import pipeline
+from keyart.cli import demo
 from keyart.cli.commands.similar import print_table
 from keyart.cli.next_steps import next_steps
 from keyart.cli.options import debug_option
