@@ -1,7 +1,7 @@
 """The demonstration: invented films, posters drawn by the program, ratings by simulated users.
 
-`films.csv` lists the films, `design.json` the palettes of the styles and the words on posters; `catalog.py` writes all of
-it as a MovieLens folder.
+`films.csv` lists the films, `design.json` the palettes of the styles and the words on posters; `catalog.py` writes a
+MovieLens folder of them.
 """
 
 from typing import TYPE_CHECKING
