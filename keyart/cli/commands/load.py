@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from keyart import pipeline
 from keyart.cli.options import file_option, workspace_options
 from keyart.cli.output import print_notes
 
@@ -23,9 +24,7 @@ def command(source: Path, ratings: Path | None, home: Path) -> None:
     CSV has the columns movie_id and title and, where known, year, genres ("Comedy|Drama"), imdb_id and tmdb_id. Its
     posters are imported with `keyart import`.
     """
-    from keyart.pipeline.movielens import load
-
-    report = load(home, source, ratings)
+    report = pipeline.load(home, source, ratings)
     print_notes(report.notes)
     tags = f", {report.n_tags:,} tags" if report.n_tags else ""
     n_ratings = f"{report.n_ratings:,} ratings by {report.n_users:,} users"
