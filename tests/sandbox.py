@@ -11,8 +11,8 @@ from random import Random
 
 from catalog.io.files import write_bytes
 from features.options import ExtractOptions
-from keyart.demo.catalog import films as demo_films
-from keyart.demo.catalog import ratings as demo_ratings
+from keyart.cli.demo.catalog import films as demo_films
+from keyart.cli.demo.catalog import ratings as demo_ratings
 from keyart.pipeline.features import extract
 from keyart.pipeline.index import build
 from keyart.pipeline.movielens import load

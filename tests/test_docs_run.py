@@ -149,8 +149,8 @@ def serving(words: list[str]) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    code = "from keyart.cli import main; main()"
-    process = subprocess.Popen([sys.executable, "-c", code, *words, "--port", port], stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "keyart", *words, "--port", port]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     address = f"http://127.0.0.1:{port}"
     patient = requests.Session()
     retry = urllib3.Retry(total=None, connect=200, backoff_factor=0.1, backoff_max=0.5)

@@ -10,7 +10,6 @@ import shutil
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +28,7 @@ from tests.installation import Demonstration
 from tests.keyart.conftest import Run
 from tests.test_layers import ROOT
 
-# Films whose posters are imported again: those that docs/api.md names, and as many others.
+# Films whose posters are imported again.
 _NEW_POSTERS = {17, 24, 41, 45, 1, 10, 20, 30}
 
 
@@ -177,18 +176,6 @@ def demo_folder(demonstration: Demonstration, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("features.encoders.keras.BATCH_SIZE", 1)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def test_the_snippets_of_the_api_page_run(demo_folder: Path) -> None:
-    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-    names: dict[str, Any] = {}
-    for snippet in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
-        exec(compile(snippet, "docs/api.md", "exec"), names)
-    assert names["embeddings"].shape == (2, 25088)
-    assert names["explanation"].grid.sum() == pytest.approx(names["explanation"].similarity)
-    assert all(hit.year in range(1990, 2000) for hit in names["result"])
-    assert (demo_folder / "look-alikes.png").is_file()
-    assert (demo_folder / "my-features" / "features.json").is_file()
 
 
 def test_the_example_script_runs(
