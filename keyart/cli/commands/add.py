@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from catalog.errors import ConfigError, DataError
+from catalog.text import plural
 from keyart.cli.groups import renamed
 from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import workspace_options
@@ -78,7 +79,7 @@ def command(
     _list("added", report.added)
     _list("already here", report.known)
     if report.n_indexed:
-        click.echo(f"{report.n_indexed:,} films indexed by looks")
+        click.echo(f"{plural(report.n_indexed, 'film')} indexed by looks")
 
 
 def _list(what: str, films: tuple[Film, ...]) -> None:

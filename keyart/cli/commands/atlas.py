@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from catalog.text import plural
 from keyart.cli.groups import renamed
 from keyart.cli.hints import HINTS
 from keyart.cli.options import workspace_options
@@ -59,6 +60,6 @@ def _print(report: AtlasReport, lasted_s: float) -> None:
     clusters = report.atlas.clusters
     cells = [(str(number), cluster.name, f"{cluster.n_films:,}") for number, cluster in enumerate(clusters, start=1)]
     click.echo(table(("", "cluster", "films"), cells, left=[1]))
-    sheets = f"{report.n_drawn} of {len(report.atlas.sheets)} sheets of small posters drawn"
-    click.echo(f"{len(report.atlas):,} films on the map ({report.how}), {sheets}, in {lasted_s:.1f} s")
+    sheets = f"{report.n_drawn} of {plural(len(report.atlas.sheets), 'sheet')} of small posters drawn"
+    click.echo(f"{plural(len(report.atlas), 'film')} on the map ({report.how}), {sheets}, in {lasted_s:.1f} s")
     click.echo(HINTS.complete("next: `keyart serve`, then the page /atlas"), err=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from catalog.text import plural
 from keyart.cli.options import debug_option
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def _print_prediction(engine: Engine, title: str) -> None:
         expected, fans = prediction.expected, ", ".join(str(fan.user_id) for fan in prediction.audience[:3])
         click.echo(
             f"   expected mean rating {expected.mean:.1f} ({expected.low:.1f} to {expected.high:.1f}); of "
-            f"{len(prediction.audience)} users who would like it, most: {fans}"
+            f"{plural(len(prediction.audience), 'user')} who would like it, most: {fans}"
         )
 
 
