@@ -1,8 +1,9 @@
-"""Attributes computed on first use, by one thread."""
+"""Attributes computed, and modules imported, on first use."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from threading import RLock
 from typing import Any, Generic, TypeVar, overload
 
@@ -43,3 +44,20 @@ class lazy(Generic[Value]):  # noqa: N801 - a decorator, as `property` is
 def _lock_of(attributes: dict[str, Any]) -> Any:
     with _CREATION:
         return attributes.setdefault("_lazy_lock", RLock())
+
+
+def submodules(package: str) -> Callable[[str], Any]:
+    """Return a package's ``__getattr__`` (PEP 562) that imports a submodule when it is first used.
+
+    With it, a module may import the package at its top and pay for what it uses.
+    """
+
+    def load(name: str) -> Any:
+        try:
+            return import_module(f"{package}.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"{package}.{name}":
+                raise
+            raise AttributeError(f"module {package!r} has no attribute {name!r}") from None
+
+    return load

@@ -21,6 +21,9 @@ from catalog.io.tables import Row, read_rows, read_text
 from catalog.text import plural
 from catalog.titles import parse_title
 
+FILE_NAMES = ("movies.csv", "links.csv", "tags.csv", "ratings.csv", "u.item", "u.data")
+"""The files of a MovieLens folder that are read, here or in `cf.ratings`."""
+
 _MOVIE_ID = "a movieId, a whole number above 0"
 _100K_GENRES = (
     "unknown Action Adventure Animation Children Comedy Crime Documentary Drama Fantasy Film-Noir Horror "

@@ -21,13 +21,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from catalog.errors import DataError, NotBuiltError
-from catalog.io.files import read_record, read_stable, write_bytes, write_record
+from catalog.errors import ConfigError, DataError, NotBuiltError
+from catalog.io.files import read_record, read_stable, record_kind, write_bytes, write_record
+from catalog.io.locks import LOCK_NAME
 from catalog.io.remote import AnyPath
 from features.identity import Identity
 from features.options import ExtractOptions
 from features.shards import (
     ID_COLUMNS,
+    KIND,
     SHARD_ROWS,
     PictureId,
     damaged,
@@ -291,12 +293,10 @@ class FeatureStore:
 
     def clear(self) -> None:
         """Remove all features, the identity first, so that an interrupted removal leaves no store."""
-        for path in (
-            self.folder / "features.json",
-            *self._shard_files(),
-            self.folder / _WHITENING,
-            self.folder / "skipped.json",
-        ):
+        # The records of shards last: by these `check_folder` knows what an interrupted removal left.
+        shard_files = sorted(self._shard_files(), key=lambda path: path.suffix == ".json")
+        names = ("features.json", _WHITENING, "skipped.json")
+        for path in (*(self.folder / name for name in names), *shard_files):
             path.unlink(missing_ok=True)
 
     def _shard_files(self, but: Collection[int] = ()) -> list[AnyPath]:
@@ -342,6 +342,38 @@ class FeatureStore:
 
     def _features(self, shard: int) -> npt.NDArray[np.float16]:
         return map_features(self.folder, shard, self.identity.n_features)
+
+
+def check_folder(folder: AnyPath) -> None:
+    """Raise ConfigError if a folder holds other files but no features; call it before anything is written there.
+
+    `FeatureStore.create` replaces and removes files by their names, which may be those of a user's own.
+    """
+    if record_kind(folder / "features.json") == _STORE:
+        return
+    paths: list[AnyPath] = [*folder.glob("*")]
+    shard_records = (path for path in paths if path.suffix == ".json" and number_of(path.name) is not None)
+    if any(record_kind(path) == KIND for path in shard_records):
+        return
+    foreign = sorted(path.name for path in paths if not _is_remains(path))
+    if foreign:
+        raise ConfigError(
+            f"{folder} is not empty and holds no features (but {foreign[0]}, for one); nothing was written: name a new "
+            "or empty folder"
+        )
+
+
+def _is_remains(path: AnyPath) -> bool:
+    """Return whether an extraction that was interrupted at its very beginning may have left a file."""
+    if path.name == _WHITENING:
+        try:
+            Whitening.open(path)
+        except DataError:
+            return False
+        return True
+    if path.name == "skipped.json":
+        return record_kind(path) == _SKIPPED
+    return path.name.startswith(LOCK_NAME) or path.name.endswith(".partial")
 
 
 def _in_parallel(look: Callable[[int], Result], shards: Sequence[int]) -> list[Result]:

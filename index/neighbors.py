@@ -7,8 +7,8 @@ and the finished blocks as ``part-00000-CHECKSUM.parquet`` and so on.
 from __future__ import annotations
 
 import io
-import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from catalog.errors import DataError, StoreError
-from catalog.io.files import atomic_path, check_output, read_record, write_bytes, write_error, write_record, xxh3_file
-from catalog.io.locks import exclusive
+from catalog.errors import ConfigError, DataError, StoreError
+from catalog.io.files import (
+    atomic_path,
+    check_output,
+    read_record,
+    record_kind,
+    write_bytes,
+    write_error,
+    write_record,
+    xxh3_file,
+)
+from catalog.io.locks import LOCK_NAME, exclusive
 from catalog.io.progress import Advance, ignore
 from catalog.scored_ids import ScoredIds
 from index.cosine import CosineIndex
@@ -51,6 +60,7 @@ def write_neighbors(
     """
     check_output(path, (".parquet",))
     parts_dir = path.with_name(f"{path.name}.parts")
+    _check_parts(parts_dir)
     with exclusive(parts_dir):
         _begin(parts_dir, {"k": k, "duplicate_similarity": duplicate_similarity, **_origin(index)})
         movie_ids = index.movie_ids
@@ -64,10 +74,14 @@ def write_neighbors(
             parts.append(part)
             advance(len(block))
         n_pairs = _join(parts, path, _origin(index) | {"k": k}, ids)
-    try:
-        shutil.rmtree(parts_dir)
-    except OSError as error:
-        raise write_error(parts_dir, error) from error
+        try:
+            for part in (*parts_dir.glob("part-*.parquet"), parts_dir / _RECORD):
+                part.unlink()
+        except OSError as error:
+            raise write_error(parts_dir, error) from error
+    # A file of a user's own keeps the folder.
+    with suppress(OSError):
+        parts_dir.rmdir()
     return n_pairs
 
 
@@ -76,6 +90,18 @@ def _origin(index: CosineIndex) -> dict[str, Any]:
     names = ("type", "settings", "centred", "fingerprint", "identity")
     record = index.record.to_dict()
     return {"n_films": len(index), **{name: record[name] for name in names}}
+
+
+def _check_parts(parts_dir: Path) -> None:
+    """Raise ConfigError if the folder of the parts holds other files."""
+    if record_kind(parts_dir / _RECORD) == _KIND:
+        return
+    # A run that was killed before its record leaves its lock.
+    if any(not path.name.startswith((LOCK_NAME, f".{_RECORD}.")) for path in parts_dir.glob("*")):
+        raise ConfigError(
+            f"{parts_dir}, where the parts of the table are written, holds other files; nothing was written: choose "
+            "another --out, or move the folder away"
+        )
 
 
 def _begin(parts_dir: Path, origin: dict[str, Any]) -> None:

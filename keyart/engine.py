@@ -273,7 +273,8 @@ class Engine:
         NotBuiltError
             An image or embedding is asked about and no index of posters is built.
         ConfigError
-            The filter names an unknown genre.
+            The filter names an unknown genre; or `alpha` asks for looks alone of a film without an indexed poster, or
+            for ratings alone of a film without ratings.
         ValueError
             `k` or `alpha` is out of range.
         """

@@ -337,6 +337,17 @@ class PosterStore:
             raise write_error(self._posters_dir, error) from error
 
 
+def check_registered(posters_dir: Path) -> None:
+    """Raise DataError if a folder holds posters but no database: a fetch or an import might replace them."""
+    if posters_dir.is_dir() and not (posters_dir / DATABASE_NAME).exists():
+        named = sorted(path.name for path in posters_dir.iterdir() if _FILE_NAME.fullmatch(path.name))
+        if named:
+            raise DataError(
+                f"{posters_dir} holds posters that are not registered, such as {named[0]}, which might be replaced; "
+                f"register them with `keyart import {posters_dir} --by movie`, or move them elsewhere"
+            )
+
+
 def _is_whole(path: Path, n_bytes: int | None) -> bool:
     """Return whether a file exists with this length, so that it was neither cut off nor replaced."""
     try:

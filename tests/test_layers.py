@@ -69,9 +69,15 @@ def dotted(module: str) -> str:
 
 
 def dependencies() -> dict[str, set[str]]:
-    """Map each module to the modules of the project that it imports, also inside functions."""
+    """Map each module to the modules of the project that it imports, also inside functions.
+
+    A package that loads its submodules when they are used does not depend on them.
+    """
     known = {dotted(module) for module in modules()}
-    return {dotted(module): imported(module, anywhere=True) & known - {dotted(module)} for module in modules()}
+    return {
+        dotted(module): imported(module, anywhere=not module.endswith("__init__.py")) & known - {dotted(module)}
+        for module in modules()
+    }
 
 
 def circles(graph: dict[str, set[str]]) -> Iterator[set[str]]:

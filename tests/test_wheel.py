@@ -179,7 +179,7 @@ def test_help_is_shown(installation: Installation) -> None:
 
 
 def test_the_demo_runs(demonstration: Demonstration) -> None:
-    assert "Now try:" in demonstration.printed
+    assert "Next, for a catalog:" in demonstration.printed
 
 
 @needs_java

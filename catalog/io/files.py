@@ -147,6 +147,15 @@ def read_record(path: AnyPath, kind: str, version: int) -> dict[str, Any]:
     return {key: value for key, value in content.items() if key not in ("kind", "version")}
 
 
+def record_kind(path: AnyPath) -> object:
+    """Return the kind of a JSON record; None for a file that is none, or does not exist."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content.get("kind") if isinstance(content, dict) else None
+
+
 def read_stable(read: Callable[[], Result], version: Callable[[], object]) -> Result:
     """Call a function that reads several files; call it again if it failed while another process replaced them.
 

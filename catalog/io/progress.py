@@ -86,7 +86,8 @@ class _Lines:
             self._doing, self._since = doing, now
 
     def _print(self, text: str) -> None:
-        print(f"{self._description}: {text}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"{self._description}: {text}\n")
+        sys.stderr.flush()
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
-from catalog.io.files import write_error
+from catalog.io.files import record_kind, write_error, write_record
 from catalog.io.keras import import_keras, import_tensorflow
 from catalog.scored_ids import ScoredIds
 from cf.base import Ids, Recommender, Rows, Scores, cosine_similarities, rows_of
@@ -29,6 +29,9 @@ FloatArray = npt.NDArray[np.float32]
 _N_NEWTON_STEPS = 12
 _WIDEST_START = 0.05
 _LARGEST_DIFFERENCE = 1e-4
+# TensorFlow keeps this subfolder for files that it does not read.
+_EXPORT, _EXPORT_RECORD = "keyart-savedmodel", "assets.extra/keyart.json"
+_EXPORTED = frozenset(("saved_model.pb", "fingerprint.pb", "variables", "assets", "assets.extra"))
 _NOTHING = np.empty(0, np.float32), np.empty(0, np.intp)
 
 
@@ -121,17 +124,16 @@ class TwoTower(Recommender):
         It is called with user_ids, int64 of shape (n,), and returns three tensors of shape (n, k) by name: scores
         (float32), movie_ids (int32) and titles (string). Films that a user had rated are left out; where there are
         fewer than k others, and for users it does not know, scores are -inf, movie_ids -1 and titles empty. It is
-        loaded back and compared with this model before it takes its place.
+        loaded back and compared with this model before it takes its place. Only an earlier export is replaced.
         """
         if not len(self.movie_ids_):
             raise NotBuiltError("the two-tower model knows no films to export; fit it on ratings first")
-        if folder.exists() and not (folder / "saved_model.pb").is_file():
-            raise ConfigError(f"{folder} is there and is no SavedModel; name a folder that does not exist yet")
+        check_savedmodel_folder(folder)
         try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
                 written = Path(temporary) / "model"
                 _write_savedmodel(self, written, titles, k)
+                write_record(written / _EXPORT_RECORD, _EXPORT, 1, {})
                 self._compare(written, k)
                 if folder.exists():
                     shutil.move(folder, Path(temporary) / "before")
@@ -259,6 +261,18 @@ class TwoTower(Recommender):
 
     def _similarities(self, films: Rows) -> Scores:
         return cosine_similarities(self.film_factors_, films)
+
+
+def check_savedmodel_folder(folder: Path) -> None:
+    """Raise ConfigError unless a folder is new, empty or an earlier export; call it before any work."""
+    if not folder.absolute().parent.is_dir():
+        raise ConfigError(f"{folder}: there is no folder {folder.parent}; create it first")
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else {""}
+    if not folder.exists() or not names or (names <= _EXPORTED and record_kind(folder / _EXPORT_RECORD) == _EXPORT):
+        return
+    raise ConfigError(
+        f"{folder} is there and is no export that may be replaced; name a new or empty folder, or remove it first"
+    )
 
 
 def _cells_of(film_factors: FloatArray) -> Any:

@@ -25,7 +25,7 @@ from keyart.demo.films import DemoFilm, films
 from keyart.demo.ratings import Ratings, draw_ratings
 from keyart.demo.styles import STYLES
 
-__all__ = ["LOOKUPS", "DemoFilm", "Lookup", "Ratings", "draw_poster", "films", "ratings", "write_demo"]
+__all__ = ["LOOKUPS", "DemoFilm", "Lookup", "Ratings", "draw_poster", "films", "movies_csv", "ratings", "write_demo"]
 
 
 @dataclass(frozen=True)
@@ -84,25 +84,28 @@ def write_demo(folder: Path, seed: int = 0) -> None:
     """Write movies.csv, links.csv, ratings.csv and posters/{movieId}.jpg to a folder."""
     listed, rated = films(), ratings(seed)
     columns = (rated.user_ids, rated.movie_ids, rated.stars, rated.timestamps)
-    _write_table(
-        folder / "movies.csv", "movieId title genres", ((f.movie_id, f.title, "|".join(f.genres)) for f in listed)
-    )
+    write_bytes(folder / "movies.csv", movies_csv())
     # No ids, so that TMDB is never queried for a film that does not exist.
-    _write_table(folder / "links.csv", "movieId imdbId tmdbId", ((f.movie_id, "", "") for f in listed))
-    _write_table(
-        folder / "ratings.csv", "userId movieId rating timestamp", zip(*(c.tolist() for c in columns), strict=True)
-    )
+    write_bytes(folder / "links.csv", _table("movieId imdbId tmdbId", ((f.movie_id, "", "") for f in listed)))
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    write_bytes(folder / "ratings.csv", _table("userId movieId rating timestamp", rows))
     for film in listed:
         if film.has_poster:
             write_bytes(folder / "posters" / f"{film.movie_id}.jpg", _jpeg(draw_poster(film, seed)))
 
 
-def _write_table(path: Path, header: str, rows: Iterable[Sequence[object]]) -> None:
+def movies_csv() -> bytes:
+    """Return the content of movies.csv, which no seed changes."""
+    rows = ((film.movie_id, film.title, "|".join(film.genres)) for film in films())
+    return _table("movieId title genres", rows)
+
+
+def _table(header: str, rows: Iterable[Sequence[object]]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(header.split())
     writer.writerows(rows)
-    write_bytes(path, text.getvalue().encode())
+    return text.getvalue().encode()
 
 
 def _jpeg(poster: Image.Image) -> bytes:

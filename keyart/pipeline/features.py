@@ -20,7 +20,7 @@ from features.extraction import ExtractReport
 from features.folder import pictures_in
 from features.options import IMAGENET, VGG16, ExtractOptions
 from features.pipeline import Picture, pictures_of
-from features.store import FeatureStore
+from features.store import FeatureStore, check_folder
 from keyart.workspace.encoder import WorkspaceEncoder
 from keyart.workspace.films import list_posters
 from keyart.workspace.layout import Home, Workspace
@@ -128,7 +128,7 @@ def extract_images(
     Raises
     ------
     ConfigError
-        The folder or the network's file does not exist, or a package is missing.
+        The folder or the network's file does not exist, `out` holds files but no features, or a package is missing.
     DataError
         The folder has no images, `out` holds features of other options, or the file does not hold a suitable network.
     FetchError
@@ -184,7 +184,8 @@ def extract_table(
     Raises
     ------
     ConfigError
-        The network's file or the file system does not exist, or a package is missing.
+        The network's file or the file system does not exist, `out` holds files but no features, or a package is
+        missing.
     DataError
         A column is missing, an id is there twice, `out` holds features of other options, or the file does not hold a
         suitable network.
@@ -202,8 +203,9 @@ def extract_table(
     """
     from features import spark
 
-    cache_dir = _cache_with_weights(options, progress)
     folder = _folder(out, table.sparkSession)
+    check_folder(folder)
+    cache_dir = _cache_with_weights(options, progress)
     return spark.extract(table, folder, options, cache_dir, drop_missing=drop_missing, progress=progress)
 
 
@@ -252,6 +254,7 @@ def _extract(
     progress: Progress,
     spark: SparkSession | None,
 ) -> ExtractReport:
+    check_folder(folder)
     if options.engine == "onnx" and spark is None:
         require("onnx", "the engine onnx")
     check_files(options)

@@ -17,7 +17,7 @@ from catalog.movielens import FilmFiles, read_films
 from catalog.text import plural
 from catalog.titles import title_key
 from cf.ratings import Ratings, read_movielens, read_ratings
-from keyart.workspace.layout import Home, Workspace
+from keyart.workspace.layout import Home, Workspace, is_ratings_name
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,8 @@ def load(home: Home, source: str | Path, ratings: str | Path | None = None) -> L
     workspace = Workspace.create(home)
     kept = given.of_films([film.movie_id for film in files.films])
     with exclusive(workspace.home):
-        notes = [*files.notes, *_write_catalog(workspace, source, files, kept)]
+        sources = [path.absolute() for path in (source, *([Path(ratings)] if ratings is not None else []))]
+        notes = [*files.notes, *_write_catalog(workspace, sources, files, kept)]
     if len(given) > len(kept):
         n_ignored = len(given) - len(kept)
         what = plural(n_ignored, "rating is of a film", "ratings are of films")
@@ -116,20 +117,21 @@ def _read_films(source: Path) -> FilmFiles:
     return read_film_table(source)
 
 
-def _write_catalog(workspace: Workspace, source: Path, files: FilmFiles, ratings: Ratings) -> list[str]:
+def _write_catalog(workspace: Workspace, sources: Sequence[Path], files: FilmFiles, ratings: Ratings) -> list[str]:
     """Write films and ratings, and keep the films added before; returns notes on these."""
     added, notes = _added_before(workspace, files)
     # The catalog names its ratings, so the rename that puts it in place changes both at once.
     name, is_new = _save_ratings(workspace, ratings)
     try:
-        facts = {"numbering": files.numbering, "ratings": name, "source": source.absolute().name}
+        facts = {"numbering": files.numbering, "ratings": name, "source": sources[0].name}
+        facts["loaded_from"] = "\n".join(map(str, sources))
         Catalog.create(workspace.catalog_path, _with_ratings(files.films, ratings), facts, added, files.tags)
     except BaseException:
         if is_new:
             workspace.ratings_path(name).unlink(missing_ok=True)
         raise
     for path in workspace.home.glob("ratings-*.parquet"):
-        if path.name != name:
+        if path.name != name and is_ratings_name(path.name):
             path.unlink(missing_ok=True)
     return notes
 

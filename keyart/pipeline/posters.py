@@ -8,7 +8,7 @@ from catalog.io.progress import Progress, shown, silent
 from keyart.workspace.films import list_films
 from keyart.workspace.layout import Home, Workspace
 from posters.importing import By, ImportReport, import_csv, import_folder
-from posters.store import PosterStore
+from posters.store import PosterStore, check_registered
 
 
 def import_posters(
@@ -46,6 +46,8 @@ def import_posters(
     """
     workspace, source = Workspace.open(home), Path(source)
     films = list_films(workspace)
+    if source.resolve() != workspace.posters_dir.resolve():
+        check_registered(workspace.posters_dir)
     with PosterStore.open(workspace.posters_dir) as store, shown(progress, "import", "posters") as show:
         if by is None:
             return import_csv(source, films, store, on_progress=show)

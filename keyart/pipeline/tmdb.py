@@ -33,7 +33,7 @@ from posters.fetch import (
 )
 from posters.http import HttpOptions
 from posters.id_export import is_address, read_live_ids
-from posters.store import PosterStore
+from posters.store import PosterStore, check_registered
 from posters.tmdb import DEFAULT_RATE, TmdbClient
 
 _KIND, _VERSION = "keyart-fetch", 1
@@ -149,6 +149,7 @@ def fetch_with(
 ) -> FetchReport:
     """Fetch posters with a client that the caller can interrupt, and write the report beside them."""
     films, id_export = list_films(workspace), options.id_export
+    check_registered(workspace.posters_dir)
     began = datetime.now(UTC).isoformat(timespec="seconds")
     facts = {"began_at": began, "size": options.size, "language": client.language}
     with PosterStore.open(workspace.posters_dir) as store:

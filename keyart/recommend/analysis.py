@@ -12,11 +12,13 @@ import pandas as pd
 from catalog.errors import ConfigError
 from catalog.film import Film
 from catalog.films import Catalog
-from catalog.io.files import atomic_path, check_output
+from catalog.io.files import atomic_path
 from cf import analysis
 from cf.base import Recommender, rows_of
 from keyart.workspace.contents import open_ratings
+from keyart.workspace.films import loaded_files
 from keyart.workspace.layout import Workspace
+from keyart.workspace.outputs import check_output
 
 
 def best_rated(workspace: Workspace, k: int, min_ratings: int, damping: float) -> list[analysis.RatedFilm]:
@@ -40,7 +42,7 @@ def rated_genres(workspace: Workspace, k: int, by: Literal["mean", "votes"]) -> 
 
 def write_ratings(workspace: Workspace, path: Path) -> None:
     """Write ratings joined with titles and genres as Parquet or CSV, by the name's ending."""
-    check_output(path, (".parquet", ".csv"))
+    check_output(path, (".parquet", ".csv"), loaded_files(workspace))
     ratings = open_ratings(workspace)
     titles, genres = _facts(workspace)
     films = pd.Series(ratings.movie_ids)

@@ -19,9 +19,11 @@ from catalog.io.progress import Progress, silent
 from cf.base import Recommender
 from cf.evaluation.evaluation import Scorecard, evaluate
 from cf.evaluation.splits import Split
+from cf.models.two_tower import check_savedmodel_folder
 from cf.ratings import Ratings
 from cf.registry import MODELS, make, model_class
 from keyart.workspace.layout import Workspace
+from keyart.workspace.outputs import check_output, check_replaceable
 
 Parameters = Mapping[str, Mapping[str, Any]]
 """Arguments of models, by the name of the model and of the parameter."""
@@ -119,10 +121,20 @@ def notes_on(scorecards: Iterable[Scorecard]) -> tuple[str, ...]:
     return (f"{', '.join(scaled)}: gives no stars; scores are mapped to stars by a straight line",) if scaled else ()
 
 
-def export(workspace: Workspace, name: str, form: Literal["savedmodel", "tflite"], path: Path) -> tuple[str, ...]:
-    """Export a fitted recommender for use without keyart; returns notes for the user."""
+def check_export(name: str, form: Literal["savedmodel", "tflite"], path: Path) -> None:
+    """Raise ConfigError unless a recommender can be exported to a path; call it before any work."""
     if (name, form) not in (("two-tower", "savedmodel"), ("ranking", "tflite")):
         raise ConfigError(f"{name} does not come as {form}; two-tower comes as savedmodel, ranking as tflite")
+    if form == "tflite":
+        check_output(path, (".tflite",))
+        return
+    check_replaceable(path)
+    check_savedmodel_folder(path)
+
+
+def export(workspace: Workspace, name: str, form: Literal["savedmodel", "tflite"], path: Path) -> tuple[str, ...]:
+    """Export a fitted recommender for use without keyart; returns notes for the user."""
+    check_export(name, form, path)
     model, notes = open_model(workspace, name)
     if form == "tflite":
         model.export_tflite(path)  # type: ignore[attr-defined]  # the ranking model's own

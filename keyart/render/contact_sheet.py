@@ -31,11 +31,12 @@ def write_contact_sheet(result: SimilarFilms, path: str | Path) -> None:
     Raises
     ------
     ConfigError
-        The file name has another ending.
+        The file name has another ending, or is that of one of the posters.
     StoreError
         The file cannot be written.
     """
-    save_sheet(draw_sheet(result), Path(path))
+    posters = (result.query.poster_path, *(hit.poster_path for hit in result))
+    save_sheet(draw_sheet(result), Path(path), posters)
 
 
 def draw_sheet(result: SimilarFilms) -> Image.Image:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,8 +10,9 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from catalog.errors import DataError
-from catalog.io.files import atomic_path, check_output
+from catalog.io.files import atomic_path
 from features.images import decode_image
+from keyart.workspace.outputs import check_output
 
 PAPER, INK, FAINT, EMPTY = "#f6f4ef", "#1d1d1f", "#77736b", "#dcd8cf"
 MARGIN = 56
@@ -30,14 +31,14 @@ class Box:
     height: int
 
 
-def check_sheet_path(path: Path) -> None:
+def check_sheet_path(path: Path, inputs: Iterable[Path | None] = ()) -> None:
     """Raise ConfigError unless a sheet can be written to a path; call it before any work."""
-    check_output(path, _FORMATS)
+    check_output(path, _FORMATS, inputs)
 
 
-def save_sheet(sheet: Image.Image, path: Path) -> None:
+def save_sheet(sheet: Image.Image, path: Path, inputs: Iterable[Path | None] = ()) -> None:
     """Write a sheet in the format of the file name's ending."""
-    check_sheet_path(path)
+    check_sheet_path(path, inputs)
     with atomic_path(path) as temporary_path:
         sheet.save(temporary_path, _FORMATS[path.suffix.lower()])
 

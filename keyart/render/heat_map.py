@@ -41,11 +41,12 @@ def write_heat_map(explanation: Explanation, path: str | Path) -> None:
     Raises
     ------
     ConfigError
-        The file name has another ending.
+        The file name has another ending, or is that of one of the posters.
     StoreError
         The file cannot be written.
     """
-    save_sheet(draw_heat_sheet(explanation), Path(path))
+    posters = (film.poster_path for film in explanation.films)
+    save_sheet(draw_heat_sheet(explanation), Path(path), posters)
 
 
 def draw_heat_sheet(explanation: Explanation) -> Image.Image:

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.extras import require
-from catalog.io.files import atomic_path, check_output
+from catalog.io.files import atomic_path
+from keyart.workspace.outputs import check_output
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -96,6 +97,7 @@ def _labeled(positions: npt.NDArray[np.float32], n_ratings: npt.NDArray[np.intp]
 
 def write_figure(figure: Figure, path: Path) -> None:
     """Write a figure in the format of the file name's ending."""
+    check_output(path, _SUFFIXES)
     with atomic_path(path) as temporary_path:
         figure.savefig(temporary_path, format=path.suffix.lower().removeprefix("."), bbox_inches="tight", dpi=150)
 

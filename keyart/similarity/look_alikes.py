@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import UnknownFilmError
+from catalog.errors import ConfigError, UnknownFilmError
 from catalog.film import Film
 from catalog.films import Catalog
+from catalog.filters import Filter
 from catalog.lazy import lazy
 from catalog.scored_ids import ScoredIds
 from catalog.text import plural
@@ -21,7 +22,7 @@ from cf.hybrid.calibration import FloatArray
 from cf.models.neighbors import ItemCosine
 from index.cosine import CosineIndex
 from index.search import Scan
-from keyart.results import Alpha, Query, SimilarFilms, query_of
+from keyart.results import Alpha, Hit, Query, SimilarFilms, query_of
 from keyart.similarity.blending import MIN_ALPHA, Hybrid, nearest
 from keyart.similarity.hits import Ranking, Shares
 from keyart.similarity.query import Embedding, SimilarOptions
@@ -48,10 +49,11 @@ class LookAlikes:
                 f"{film.label} has neither features nor ratings in common with other films; run "
                 f"{index_steps(self.workspace, film.movie_id)}"
             )
+        self._check_alpha(film, scan, cf, options.alpha)
         shares = self._shares(film, scan, cf, options.alpha)
         query = query_of(film, self.poster_paths.get(film.movie_id))
-        notes = tuple(self._notes(film, scan, cf, options.alpha))
         hits = self._ranking.hits(scan, cf, shares, options)
+        notes = (*self._notes(film, scan, cf, options.alpha), *self._notes_on_filter(hits, options.filter))
         return SimilarFilms(query, options.alpha, hits, notes, len(scan.movie_ids) if scan else 0, len(cf))
 
     def of_embedding(self, embedding: Embedding, options: SimilarOptions, query: Query) -> SimilarFilms:
@@ -60,7 +62,9 @@ class LookAlikes:
             raise no_index(self.workspace)
         scan = self.index.scan_features(embedding)
         hits = self._ranking.hits(scan, ScoredIds.empty(), _looks_alone, replace(options, alpha=1.0))
-        return SimilarFilms(query, 1.0, hits, n_visual=len(scan.movie_ids))
+        notes = () if options.alpha in ("auto", 1.0) else ("an image has no ratings: compared by looks alone",)
+        notes = (*notes, *self._notes_on_filter(hits, options.filter))
+        return SimilarFilms(query, 1.0, hits, notes, n_visual=len(scan.movie_ids))
 
     @lazy
     def _ranking(self) -> Ranking:
@@ -94,6 +98,32 @@ class LookAlikes:
             return self.hybrid.blending.alphas(pairs)
 
         return shares
+
+    def _check_alpha(self, film: Film, scan: Scan | None, cf: ScoredIds, alpha: Alpha) -> None:
+        """Refuse a comparison by one side alone that is not known of the film."""
+        if alpha == 1.0 and scan is None:
+            raise ConfigError(
+                f"{film.label} is not in the index of posters, so it cannot be compared by looks alone; set alpha to "
+                f"auto, or run {index_steps(self.workspace, film.movie_id)}"
+            )
+        if alpha == 0.0 and not len(cf):
+            why = "too few ratings" if film.n_ratings else "no ratings"
+            raise ConfigError(f"{film.label} has {why} to be compared by ratings alone; set alpha to auto")
+
+    def _notes_on_filter(self, hits: Sequence[Hit], wanted: Filter | None) -> Iterator[str]:
+        """Explain an empty result by how many films each condition of the filter leaves."""
+        if hits or not wanted:
+            return
+        conditions = {
+            "years": replace(Filter(), years=wanted.years),
+            "genres": replace(Filter(), genres=wanted.genres),
+            "number of ratings": replace(Filter(), min_ratings=wanted.min_ratings),
+            "list of movie_ids": replace(Filter(), movie_ids=wanted.movie_ids),
+        }
+        counts = [f"{name} {len(self.catalog.movie_ids(one)):,}" for name, one in conditions.items() if one]
+        n_passing = len(self.catalog.movie_ids(wanted))
+        passing = f"{n_passing:,} of {len(self.catalog):,} films match the filter"
+        yield f"nothing found: {passing} (by {', by '.join(counts)})" + ("; none can be compared" if n_passing else "")
 
     def _notes(self, film: Film, scan: Scan | None, cf: ScoredIds, alpha: Alpha) -> Iterator[str]:
         if self.index is not None and self.index.n_stale:

@@ -5,9 +5,12 @@ Apart from its ratings and features, so that fetching posters for days does not 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from catalog.errors import NotBuiltError
 from catalog.film import Film
 from catalog.films import Catalog
+from catalog.movielens import FILE_NAMES
 from keyart.workspace.layout import Workspace
 from posters.store import Poster, PosterStore
 
@@ -16,6 +19,13 @@ def list_films(workspace: Workspace) -> list[Film]:
     """Return all films by movie_id."""
     with Catalog.open(workspace.catalog_path) as catalog:
         return list(catalog)
+
+
+def loaded_files(workspace: Workspace) -> list[Path]:
+    """Return the files that may have been loaded; none if an earlier version loaded them."""
+    with Catalog.open(workspace.catalog_path) as catalog:
+        sources = [Path(line) for line in (catalog.fact("loaded_from") or "").splitlines()]
+    return [path for source in sources for path in (source, *(source / name for name in FILE_NAMES))]
 
 
 def list_posters(workspace: Workspace) -> list[Poster]:

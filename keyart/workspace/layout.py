@@ -16,12 +16,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from catalog.errors import ConfigError, NotBuiltError
-from catalog.io.files import read_record, write_record
+from catalog.errors import ConfigError, KeyartError, NotBuiltError
+from catalog.films import Catalog
+from catalog.io.files import read_record, record_kind, write_record
 
 _KIND, _VERSION = "keyart-workspace", 1
+_FILES = ("workspace.json", "catalog.sqlite", "hybrid.json")
+_FOLDERS = ("posters", "features", "looks", "index", "atlas", "cf")
 
 
 class Workspace:
@@ -39,7 +43,7 @@ class Workspace:
         home = Path(home)
         if _record_path(home).is_file():
             return cls.open(home)
-        if (home / "catalog.sqlite").is_file():
+        if _holds_catalog(home / "catalog.sqlite"):
             # Only the record is lost, which can be restored.
             write_record(_record_path(home), _KIND, _VERSION, {})
             return cls(home)
@@ -64,6 +68,13 @@ class Workspace:
                 "--home DIR or KEYART_HOME"
             ) from error
         return cls(home)
+
+    def keeps(self, path: Path) -> bool:
+        """Return whether keyart may have written a path below this folder, if the folder is a workspace."""
+        if record_kind(_record_path(self.home)) != _KIND:
+            return False
+        first, *below = path.relative_to(self.home).parts
+        return first in _FOLDERS or (not below and (first in _FILES or is_ratings_name(first)))
 
     @property
     def catalog_path(self) -> Path:
@@ -103,6 +114,20 @@ class Workspace:
 
 Home = str | Path | Workspace
 """How the functions of `keyart.pipeline` accept a workspace: as a folder, or opened."""
+
+
+def _holds_catalog(path: Path) -> bool:
+    """Return whether a file is a catalog, and not a database of another program."""
+    try:
+        with Catalog.open(path) as catalog:
+            return catalog.fact("numbering") is not None
+    except KeyartError:
+        return False
+
+
+def is_ratings_name(name: str) -> bool:
+    """Return whether `load`, in this version or an earlier one, may have given a file of ratings this name."""
+    return re.fullmatch(r"ratings-([0-9a-f]{8}|[0-9a-f]{16})\.parquet", name) is not None
 
 
 def _record_path(home: Path) -> Path:

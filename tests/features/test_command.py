@@ -168,3 +168,17 @@ def test_a_blank_folder_is_refused(typed: Typed, words: list[str | Path], option
 def test_images_and_out_go_together(typed: Typed, images: Path, tmp_path: Path) -> None:
     assert "go together" in typed("--images", images)[2]
     assert "go together" in typed("--out", tmp_path)[2]
+
+
+def test_folders_of_other_files_are_refused(
+    typed: Typed, words: list[str | Path], images: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "features-00000.npy").write_text("mine")
+    (tmp_path / "link").symlink_to(images)
+    for out in (images, tmp_path / "link", tmp_path / "mine"):
+        before = sorted(out.rglob("*"))
+        code, printed, error = typed(*words[:2], "--out", out, *words[4:])
+        assert (code, printed) == (1, "")
+        assert "is not empty and holds no features" in error
+        assert sorted(out.rglob("*")) == before

@@ -11,10 +11,11 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from catalog.errors import DataError, NotBuiltError, StoreError
+from catalog.errors import ConfigError, DataError, NotBuiltError, StoreError
 from features import store as store_module
 from features.identity import Identity
-from features.store import FeatureStore, Skipped
+from features.store import FeatureStore, Skipped, check_folder
+from features.whitening import Whitening
 
 IDENTITY = Identity("vgg16", "ab" * 32, "ef" * 32, "antialias", 6)
 OTHER = Identity("squeezenet", "cd" * 32, "ef" * 32, "antialias", 6)
@@ -318,3 +319,54 @@ def test_skipped_posters_are_those_recorded_last(store: FeatureStore) -> None:
     store.write_skipped([Skipped(1, "a text file"), Skipped(2, "cut off")])
     store.write_skipped([Skipped(2, "cut off")])
     assert FeatureStore.open(store.folder).skipped() == (Skipped(2, "cut off"),)
+
+
+# Folders in other use
+
+
+_FOREIGN = {
+    "features.json": '{"type": "FeatureCollection", "features": []}',
+    "features-00000.npy": "mine",
+    "features-00000.json": '{"mine": true}',
+    "whitening.npz": "mine",
+    "skipped.json": "[]",
+    "photo.jpg": "mine",
+}
+
+
+@pytest.mark.parametrize("name", _FOREIGN)
+def test_folders_of_other_files_are_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(_FOREIGN[name])
+    with pytest.raises(ConfigError, match=rf"is not empty and holds no features \(but {name}, for one\)"):
+        check_folder(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_own_and_interrupted_folders_are_accepted(tmp_path: Path) -> None:
+    check_folder(tmp_path / "new")
+    (tmp_path / "writer.pid.lock").touch()
+    (tmp_path / ".features.json.1234.partial").touch()
+    Whitening.fit(np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)).save(tmp_path / "whitening.npz")
+    check_folder(tmp_path)
+    store = FeatureStore.create(tmp_path, IDENTITY, ORIGIN)
+    append(store, [1, 2])
+    (tmp_path / "photo.jpg").write_text("beside the features")
+    check_folder(tmp_path)
+    (tmp_path / "features.json").unlink()
+    check_folder(tmp_path)
+
+
+def test_a_killed_removal_leaves_a_folder_that_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FeatureStore.create(tmp_path, IDENTITY, ORIGIN)
+    append(store, [1, 2])
+    unlink, left = Path.unlink, iter(range(3))
+
+    def unlink_some(path: Path, *, missing_ok: bool = False) -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink_some)
+    with pytest.raises(KeyboardInterrupt):
+        store.clear()
+    check_folder(tmp_path)

@@ -126,6 +126,26 @@ def test_folder_at_the_output_path_is_refused(tmp_path: Path) -> None:
         write_neighbors(build(), 5, tmp_path / "n.parquet")
 
 
+@pytest.mark.parametrize("record", [None, '{"kind": "mine"}'])
+def test_folder_of_other_files_beside_the_output_is_refused(tmp_path: Path, record: str | None) -> None:
+    parts_dir = tmp_path / "n.parquet.parts"
+    parts_dir.mkdir()
+    (parts_dir / "part-00000-mine.parquet").write_text("mine")
+    if record:
+        (parts_dir / "parts.json").write_text(record)
+    before = {path: path.read_bytes() for path in parts_dir.iterdir()}
+    with pytest.raises(ConfigError, match=r"n\.parquet\.parts, .* holds other files"):
+        write_neighbors(build(), 5, tmp_path / "n.parquet")
+    assert {path: path.read_bytes() for path in parts_dir.iterdir()} == before
+
+
+def test_other_files_among_the_parts_survive(tmp_path: Path) -> None:
+    write_parts_only(build(), 5, tmp_path / "n.parquet")
+    (tmp_path / "n.parquet.parts" / "notes.txt").write_text("mine")
+    write_neighbors(build(), 5, tmp_path / "n.parquet")
+    assert [path.name for path in (tmp_path / "n.parquet.parts").iterdir()] == ["notes.txt"]
+
+
 @pytest.mark.parametrize("name", ["n.csv", "n", "n.parquet.gz"])
 def test_other_file_types_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=rf"{name}: expected a name ending in \.parquet"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -128,3 +129,60 @@ def test_tuning_is_reset_with_one_json_object(home: Path, run: Run) -> None:
         "was_tuned": False,
         "notes": ["nothing was tuned"],
     }
+
+
+def test_an_empty_answer_says_which_condition_left_how_many(home: Path, poster_folder: Path, run: Run) -> None:
+    note = "nothing found: 0 of 6 films match the filter (by years 0, by genres 4)"
+    words = ("--years", 1700, "--genre", "drama", "--home", home)
+    assert f"note: {note}" in run("similar", 1, *words).err
+    assert f"note: {note}" in run("similar", "--image", poster_folder / "2.jpg", *words).err
+    assert json.loads(run("similar", 1, "--json", *words).out)["notes"] == [note]
+    with keyart.open(home) as engine:
+        # Film 4 has no poster, film 6 no ratings.
+        (found,) = engine.similar(6, filter=keyart.Filter(movie_ids=[4])).notes[1:]
+        assert found == "nothing found: 1 of 6 films match the filter (by list of movie_ids 1); none can be compared"
+
+
+def test_what_cannot_be_compared_is_refused(home: Path, run: Run) -> None:
+    looks = "No Poster (1993) is not in the index of posters, so it cannot be compared by looks alone"
+    ratings = "Café Zürich (1995) has no ratings to be compared by ratings alone"
+    with keyart.open(home) as engine:
+        for movie_id, alpha, message in ((4, 1.0, looks), (6, 0.0, ratings)):
+            with pytest.raises(keyart.ConfigError, match=re.escape(message)):
+                engine.similar(movie_id, alpha=alpha)
+            outcome = run("similar", movie_id, "--alpha", alpha, "--home", home)
+            assert (outcome.code, outcome.out) == (1, "")
+            assert message in outcome.err
+        # A share is only a wish.
+        assert "compared by ratings alone" in engine.similar(4, alpha=0.9).notes[0]
+        assert "compared by looks alone" in engine.similar(6, alpha=0.1).notes[0]
+
+
+def test_an_image_is_compared_by_looks_alone(home: Path, poster_folder: Path) -> None:
+    with keyart.open(home) as engine:
+        assert engine.similar(poster_folder / "2.jpg", alpha=0.3).notes == (
+            "an image has no ratings: compared by looks alone",
+        )
+        assert engine.similar(poster_folder / "2.jpg").notes == ()
+
+
+def test_a_sheet_says_how_many_films_it_shows(home: Path, run: Run, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("keyart.render.contact_sheet.MAX_HITS", 3)
+    outcome = run("similar", 1, "-k", 4, "--sheet", tmp_path / "sheet.png", "--home", home)
+    assert "(the first 3 of 4 films)" in outcome.err
+    outcome = run("similar", 1, "-k", 3, "--sheet", tmp_path / "sheet.png", "--home", home)
+    assert "the first" not in outcome.err
+
+
+def test_the_http_api_explains_empty_and_impossible_answers(home: Path) -> None:
+    pytest.importorskip("fastapi")
+    import requests
+
+    from tests.keyart.web.conftest import serving
+
+    with serving(home) as address:
+        empty = requests.get(f"{address}/api/films/1/similar", {"last_year": 1700}, timeout=60).json()
+        refused = requests.get(f"{address}/api/films/4/similar", {"alpha": 1}, timeout=60)
+    assert empty["notes"] == ["nothing found: 0 of 6 films match the filter (by years 0)"]
+    assert refused.status_code == 400
+    assert "cannot be compared by looks alone" in refused.json()["detail"]

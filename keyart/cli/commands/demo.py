@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +28,7 @@ _K = 5
     default=Path("keyart-demo"),
     show_default=True,
     metavar="DIR",
-    help="Where films, posters, workspace and sheets are written.",
+    help="A new or empty folder for films, posters, workspace and sheets, or that of an earlier demo.",
 )
 @click.option(
     "--seed",
@@ -45,26 +44,20 @@ def command(out: Path, seed: int) -> None:
     The posters have eight styles of design. The ratings come from simulated users whose tastes do not depend on the
     styles, so similar posters and similar ratings differ.
     """
-    from catalog.extras import is_installed
+    from keyart.cli.next_steps import next_steps
     from keyart.demo.catalog import LOOKUPS
+    from keyart.demo.folder import claim_folder
     from keyart.engine import Engine
 
+    claim_folder(out)
     workspace = _prepare(out, seed)
     _extract_and_build(workspace)
-    engine = Engine.open(workspace.home)
-    for number, lookup in enumerate(LOOKUPS, start=1):
-        click.echo(f"\n{number}. {lookup.title}: {lookup.reason}")
-        _look_up(engine, lookup.title, out)
-    home = shlex.quote(str(out / "workspace"))
-    # Only what is installed.
-    wanted = [name for name, extra in (("atlas", "atlas"), ("serve", "web")) if is_installed(extra)]
-    click.echo(
-        "\nNow try:"
-        + "".join(f"\n  keyart {name} --home {home}" for name in wanted)
-        + f'\n  keyart similar "Midnight Ledger (1947)" --home {home} --sheet look-alikes.png'
-        f"\n  keyart info --home {home}"
-        "\nand with films of your own: keyart load ml-latest-small/"
-    )
+    with Engine.open(workspace.home) as engine:
+        _print_precision(engine)
+        for number, lookup in enumerate(LOOKUPS, start=1):
+            click.echo(f"\n{number}. {lookup.title}: {lookup.reason}")
+            _look_up(engine, lookup.title, out)
+    click.echo(f"\n{next_steps(out / 'workspace')}")
 
 
 def _prepare(out: Path, seed: int) -> Workspace:
@@ -109,6 +102,17 @@ def _choose_options() -> ExtractOptions:
         return ExtractOptions(weights=RANDOM, rebuild=True)
     click.echo("Features: VGG16 with ImageNet weights.")
     return ExtractOptions(rebuild=True)
+
+
+def _print_precision(engine: Engine) -> None:
+    """Print how well look-alikes match the styles, which are known here."""
+    from keyart.demo.precision import K, measure_styles
+
+    found = measure_styles(engine)
+    click.echo(
+        f"Same style among the {K} most similar posters: precision@{K} {found.precision:.2f}, by chance "
+        f"{found.chance:.2f}." + ("" if found.beats_chance else " These features do not recognize the styles.")
+    )
 
 
 def _look_up(engine: Engine, title: str, out: Path) -> None:

@@ -30,7 +30,7 @@ _N_LISTED = 20
     metavar="DIR",
     help="Any folder of images, in place of the workspace's posters; with --out. With --spark also a Parquet table.",
 )
-@click.option("--out", metavar="DIR", help="Where the features of --images are written: a folder, or a URI of one.")
+@click.option("--out", metavar="DIR", help="A folder of its own for the features of --images, or a URI of one.")
 @click.option(
     "--backbone",
     default="vgg16",

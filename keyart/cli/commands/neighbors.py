@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from catalog.io.files import check_output
 from catalog.text import plural
 from keyart.cli.groups import renamed
 from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import workspace_options
 from keyart.workspace.layout import Workspace
+from keyart.workspace.outputs import check_output
 
 
 @click.command("neighbors", cls=renamed(fold="--merge-duplicates"))

@@ -129,7 +129,7 @@ def command(
     from keyart.similarity.query import Image, SimilarOptions
 
     if sheet:
-        check_sheet_path(sheet)
+        check_sheet_path(sheet, [image])
     query = Image(image) if image else film
     _check_workspace(home, query, wanted)
     from keyart.engine import Engine

@@ -187,10 +187,21 @@ def test_export_replaces_an_older_one(model: TwoTower, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["served"]
 
 
-def test_export_refuses_a_folder_of_other_files(model: TwoTower, tmp_path: Path) -> None:
-    (tmp_path / "photos").mkdir()
-    with pytest.raises(ConfigError, match="is no SavedModel; name a folder that does not exist yet"):
-        model.export_savedmodel(tmp_path / "photos", TITLES)
+@pytest.mark.parametrize("name", ["photo.jpg", "saved_model.pb"])
+def test_export_refuses_a_folder_of_other_files(model: TwoTower, tmp_path: Path, name: str) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / name).write_text("mine")
+    with pytest.raises(ConfigError, match="is no export that may be replaced"):
+        model.export_savedmodel(tmp_path / "mine", TITLES)
+    assert (tmp_path / "mine" / name).read_text() == "mine"
+
+
+def test_export_with_a_file_beside_it_is_not_replaced(model: TwoTower, tmp_path: Path) -> None:
+    (tmp_path / "served").mkdir()
+    model.export_savedmodel(tmp_path / "served", TITLES)
+    (tmp_path / "served" / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="is no export that may be replaced"):
+        model.export_savedmodel(tmp_path / "served", TITLES)
 
 
 def test_export_that_differs_is_not_written(model: TwoTower, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

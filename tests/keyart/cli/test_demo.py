@@ -5,16 +5,26 @@ import io
 import json
 import re
 import runpy
+import shlex
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from catalog.films import Catalog
+from index.cosine import CosineIndex
+from index.source import FilmFeatures
+from keyart.cli.next_steps import next_steps
 from keyart.demo.catalog import LOOKUPS, films
+from keyart.demo.precision import measure_styles
 from keyart.engine import Engine
+from keyart.similarity.blending import open_hybrid
+from keyart.workspace.layout import Workspace
 from tests.installation import Demonstration
 from tests.keyart.conftest import Run
 from tests.test_layers import ROOT
@@ -46,12 +56,63 @@ def test_predicts_an_unrated_film(demonstration: Demonstration) -> None:
     assert int(n_users) > 0
 
 
-def test_suggests_a_next_command_that_works(demonstration: Demonstration, run: Run) -> None:
-    home = demonstration.folder / "workspace"
-    (line,) = re.findall(r'  keyart (similar "[^"]+") --home', demonstration.printed)
-    title = line.split('"')[1]
-    result = json.loads(run("similar", title, "--json", "--home", home).out)
-    assert len(result["results"]) == 10
+def test_suggested_commands_work_in_order(demonstration: Demonstration, run: Run, tmp_path: Path) -> None:
+    home = shutil.copytree(demonstration.folder / "workspace", tmp_path / "home")
+    typed = re.findall(r"^  \S*keyart (.+ --home .+)$", demonstration.printed, re.MULTILINE)
+    commands = [shlex.split(line) for line in typed]
+    assert [words[0] for words in commands] == [
+        *("similar", "atlas", "serve", "fit", "recommend", "evaluate", "evaluate"),
+    ]
+    files = {"look-alikes.png": tmp_path / "look-alikes.png", "models.png": tmp_path / "models.png"}
+    for words in commands:
+        words[words.index("--home") + 1] = str(home)
+        if words[0] != "serve":
+            outcome = run(*(files.get(word, word) for word in words))
+            assert outcome.code == 0, outcome.err
+    assert all(path.is_file() for path in files.values())
+
+
+def test_missing_extras_are_installed_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("uvicorn", "sklearn", "matplotlib"):
+        monkeypatch.setitem(sys.modules, module, None)
+    steps = next_steps(Path("a b"))
+    assert not re.search(r"keyart (serve|atlas)|--plot", steps)
+    for extra in ("web", "atlas", "plots"):
+        assert f"  pip install 'keyart[{extra}]'" in steps
+    assert "keyart recommend 42 --home 'a b'" in steps
+
+
+def test_steps_name_the_program_that_was_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "keyart"
+    program.touch(mode=0o700)
+    monkeypatch.setattr(sys, "argv", [str(program)])
+    assert f"  {program} serve --home demo" in next_steps(Path("demo"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "  keyart serve --home demo" in next_steps(Path("demo"))
+
+
+def test_prints_how_well_styles_are_found(demonstration: Demonstration) -> None:
+    ((found, chance),) = re.findall(
+        r"Same style among the 5 most similar posters: precision@5 (0\.\d\d), by chance (0\.\d\d)\.$",
+        demonstration.printed,
+        re.MULTILINE,
+    )
+    n_of_style = Counter(film.style for film in films() if film.has_poster)
+    n_films = n_of_style.total()
+    assert float(chance) == pytest.approx(
+        sum(n * (n - 1) for n in n_of_style.values()) / n_films / (n_films - 1), abs=0.005
+    )
+    assert float(found) >= 0.75
+
+
+def test_features_that_see_nothing_do_not_beat_chance(demonstration: Demonstration) -> None:
+    movie_ids = [film.movie_id for film in films() if film.has_poster]
+    noise = np.random.default_rng(0).standard_normal((len(movie_ids), 16)).astype(np.float16)
+    blind = CosineIndex.build(FilmFeatures.of(movie_ids, noise), {"backbone": "blind", "n_features": 16})
+    workspace = Workspace.open(demonstration.folder / "workspace")
+    with Engine(workspace, Catalog.open(workspace.catalog_path), blind, None, open_hybrid(workspace)) as engine:
+        found = measure_styles(engine)
+    assert not found.beats_chance
 
 
 def test_similar_posters_and_similar_ratings_differ(demonstration: Demonstration) -> None:
@@ -59,14 +120,6 @@ def test_similar_posters_and_similar_ratings_differ(demonstration: Demonstration
     looks = [hit.movie_id for hit in engine.similar(LOOKUPS[0].title, 5, alpha=1)]
     liked = [hit.movie_id for hit in engine.similar(LOOKUPS[0].title, 5, alpha=0)]
     assert len(set(looks) & set(liked)) <= 1
-
-
-def test_random_weights_group_posters_by_style(demonstration: Demonstration) -> None:
-    engine = Engine.open(demonstration.folder / "workspace")
-    style = {film.movie_id: film.style for film in films()}
-    with_poster = [film.movie_id for film in films() if film.has_poster]
-    nearest = {movie_id: engine.similar(movie_id, 1, alpha=1).hits[0].movie_id for movie_id in with_poster}
-    assert sum(style[movie_id] == style[hit] for movie_id, hit in nearest.items()) >= 0.75 * len(with_poster)
 
 
 def test_ratings_group_films_by_audience(demonstration: Demonstration) -> None:

@@ -328,10 +328,29 @@ def test_explore_notes_that_ratings_changed_since_the_fit(rated_home: Path, run:
 def test_invalid_exports_are_refused(
     rated_home: Path, run: Run, tmp_path: Path, words: list[str], code: int, message: str
 ) -> None:
-    outcome = run("export", *words, "--out", tmp_path / "out", "--home", rated_home)
+    outcome = run("export", *words, "--out", tmp_path / "out.tflite", "--home", rated_home)
     assert outcome.code == code
     assert message in outcome.err
-    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out.tflite").exists()
+
+
+def test_exports_replace_no_other_files(rated_home: Path, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_text("mine")
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "saved_model.pb").write_text("mine")
+    for model, form, out, reason in (
+        ("ranking", "tflite", "photo.jpg", "expected a name ending in .tflite"),
+        ("ranking", "tflite", "no/such/r.tflite", "there is no folder"),
+        ("two-tower", "savedmodel", "served", "is no export that may be replaced"),
+        ("two-tower", "savedmodel", "photo.jpg", "is no export that may be replaced"),
+        ("two-tower", "savedmodel", "no/such/served", "there is no folder"),
+        ("two-tower", "savedmodel", rated_home / "cf" / "two-tower", "belongs to the workspace"),
+    ):
+        outcome = run("export", model, "--format", form, "--out", tmp_path / out, "--home", rated_home)
+        assert (outcome.code, outcome.out) == (1, "")
+        assert reason in outcome.err
+    assert (tmp_path / "photo.jpg").read_text() == (tmp_path / "served" / "saved_model.pb").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir() if path != rated_home) == ["photo.jpg", "served"]
 
 
 def test_a_fitted_ranking_model_is_exported(rated_home: Path, run: Run, tmp_path: Path) -> None:
