@@ -4,6 +4,7 @@ import inspect
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import click
@@ -26,7 +27,7 @@ PAGES = [
 def commands(text: str) -> list[str]:
     """Find the commands in a page: whole lines of code, and `keyart …` in running text."""
     blocks = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
-    lines = [line.split("  #")[0].strip() for line in blocks.splitlines()]
+    lines = [line.split("  #")[0].strip() for line in blocks.replace("\\\n", " ").splitlines()]
     return [line for line in lines if line.startswith("keyart ")]
 
 
@@ -96,3 +97,17 @@ def test_docstrings_of_the_public_api_name_parameters_and_results(name: str, val
     assert set(signature.parameters) - {"self", "cls"} <= documented, name
     if inspect.isfunction(value) and signature.return_annotation not in ("None", None):
         assert "Returns\n---" in text or "Yields\n---" in text, name
+
+
+@pytest.mark.parametrize("name", [*keyart.__all__, *keyart.pipeline.__all__])
+def test_every_public_name_is_on_the_api_page(name: str) -> None:
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    first_cells = re.findall(r"^\| ([^|]*) \|", page, re.MULTILINE)
+    assert any(re.search(rf"`{name}\b", cell) for cell in first_cells), name
+
+
+@pytest.mark.parametrize("value", [one for _, one in public_objects() if is_dataclass(one)], ids=lambda one: str(one))
+def test_the_api_page_lists_the_fields_of_every_result_and_option(value: type) -> None:
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    (row,) = re.findall(rf"^\| `{value.__name__}` \|.*$", page, re.MULTILINE)
+    assert {field.name for field in fields(value)} <= set(re.findall(r"`(\w+)`", row))

@@ -60,6 +60,12 @@ def test_installed_versions_are_the_pinned_ones() -> None:
     assert not differing, "run `make setup`, or `make constraints` to pin newer versions"
 
 
+def test_light_requirements_are_those_of_the_project_without_tensorflow() -> None:
+    lines = (ROOT / "requirements-light.txt").read_text(encoding="utf-8").splitlines()
+    expected = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["web"]]
+    assert lines[1:] == ["-c constraints.txt", *(line for line in expected if not line.startswith("tensorflow"))]
+
+
 def test_classifiers_name_the_supported_pythons() -> None:
     named = [line.rpartition(" ")[2] for line in PROJECT["classifiers"] if "Python :: 3." in line]
     assert tuple(named) == PYTHONS

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
+from importlib.util import find_spec
 from threading import Lock
 from typing import IO, Any
 
@@ -23,6 +24,8 @@ _lock = Lock()
 
 def import_keras() -> Any:
     """Import Keras with its backend; raise ConfigError if one of them is not installed or does not start."""
+    if find_spec("keras") is None:
+        raise ConfigError("images and neural networks need TensorFlow: pip install tensorflow")
     try:
         keras = _import_quietly("keras")
     except (ImportError, ValueError) as error:

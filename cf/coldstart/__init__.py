@@ -4,6 +4,9 @@
 import `catalog` and `cf`; knows plain arrays only.
 """
 
+from typing import TYPE_CHECKING
+
+from catalog.lazy import submodules
 from cf.coldstart.base import ColdStartModel
 from cf.coldstart.content import Encoding, FilmContent
 from cf.coldstart.registry import COLD_START_MODELS, make_cold_start
@@ -19,3 +22,8 @@ __all__ = [
     "Source",
     "make_cold_start",
 ]
+
+if TYPE_CHECKING:
+    from cf.coldstart import evaluation as evaluation
+
+__getattr__ = submodules(__name__)

@@ -9,8 +9,11 @@ from typing import Any
 import click
 from click.shell_completion import BashComplete, CompletionItem
 
+import cf
 from catalog.errors import KeyartError
+from catalog.films import Catalog
 from keyart.cli.options import workspace_home
+from keyart.workspace.layout import Workspace
 
 _N_TITLES = 50
 
@@ -27,9 +30,6 @@ class QuotingBashComplete(BashComplete):
 
 def complete_film(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Return the titles of the workspace that begin with what was typed, in any case."""
-    from catalog.films import Catalog
-    from keyart.workspace.layout import Workspace
-
     try:
         with Catalog.open(Workspace.open(Path(workspace_home(context))).catalog_path) as catalog:
             labels = [film.label for film in catalog]
@@ -41,13 +41,9 @@ def complete_film(context: click.Context, _parameter: click.Parameter, incomplet
 
 def complete_model(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Return the names of recommenders that begin with what was typed."""
-    from cf.registry import MODELS
-
-    return [name for name in MODELS if name.startswith(incomplete)]
+    return [name for name in cf.registry.MODELS if name.startswith(incomplete)]
 
 
 def complete_cold_start_model(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Return the names of models of the cold start that begin with what was typed."""
-    from cf.coldstart.registry import COLD_START_MODELS
-
-    return [name for name in COLD_START_MODELS if name.startswith(incomplete)]
+    return [name for name in cf.coldstart.registry.COLD_START_MODELS if name.startswith(incomplete)]

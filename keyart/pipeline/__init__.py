@@ -9,7 +9,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from catalog.lazy import submodules
+
 if TYPE_CHECKING:
+    from keyart.pipeline import status as status
     from keyart.pipeline.additions import add
     from keyart.pipeline.features import extract, extract_images, extract_table
     from keyart.pipeline.index import build
@@ -47,10 +50,13 @@ _MODULES = {
 }
 
 
+_submodule = submodules(__name__)
+
+
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _submodule(name)
 
 
 def __dir__() -> list[str]:

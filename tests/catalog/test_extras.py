@@ -33,8 +33,8 @@ for line in (
     "evaluate models spark-als --home HOME",
     "evaluate models damped-mean --plot models.png --home HOME",
     "explore map --model als --sheet map.png --home HOME",
-    "extract --images POSTERS --out features --engine onnx",
-    "extract --images POSTERS --out features --spark local[1]",
+    "extract --images POSTERS --out HOME-features --engine onnx",
+    "extract --images POSTERS --out HOME-features --spark local[1]",
 ):
     try:
         main([word.replace("HOME", home).replace("POSTERS", posters) for word in line.split()])

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from catalog.errors import ConfigError, DataError
+from catalog.films import Catalog
+from catalog.io.progress import bar
 from catalog.text import plural
+from keyart import cold_start, pipeline
 from keyart.cli.groups import renamed
 from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import workspace_options
@@ -61,20 +64,20 @@ def command(
     if not many and not title:
         raise ConfigError('the film needs a title: --title "Heat (1995)"')
     workspace = Workspace.open(home)
-    from catalog.films import Catalog
-    from keyart.cold_start.new_film import describe, read_new_films
 
     with Catalog.open(workspace.catalog_path) as catalog:
         known_genres = catalog.genres()
     numbers = {"movie_id": movie_id, "tmdb_id": tmdb_id}
     if many:
-        films = read_new_films(source, known_genres, titled=True)
+        films = cold_start.new_film.read_new_films(source, known_genres, titled=True)
     else:
-        films = [describe(source, title, year, "|".join(genres), known_genres=known_genres, imdb_id=imdb_id, **numbers)]
-    from catalog.io.progress import bar
-    from keyart.pipeline.additions import add
+        films = [
+            cold_start.new_film.describe(
+                source, title, year, "|".join(genres), known_genres=known_genres, imdb_id=imdb_id, **numbers
+            )
+        ]
 
-    report = add(workspace, films, progress=bar)
+    report = pipeline.add(workspace, films, progress=bar)
     print_notes(report.notes)
     _list("added", report.added)
     _list("already here", report.known)

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from catalog.io.progress import bar
 from catalog.text import plural
+from keyart import atlas
 from keyart.cli.groups import renamed
 from keyart.cli.hints import HINTS
 from keyart.cli.options import workspace_options
-from keyart.cli.output import print_notes
+from keyart.cli.output import print_notes, table
 from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
@@ -43,19 +45,15 @@ def command(method: str | None, n_clusters: int | None, seed: int | None, rebuil
     Run it again after posters came or went: films that stay keep their places.
     """
     workspace = Workspace.open(home)
-    from catalog.io.progress import bar
-    from keyart.atlas.build import AtlasOptions, make_atlas
-    from keyart.atlas.layout import Method
 
     started = time.monotonic()
-    wanted = AtlasOptions(Method(method) if method else None, n_clusters, seed, rebuild)
-    report = make_atlas(workspace, wanted, progress=bar)
+    wanted = atlas.build.AtlasOptions(atlas.layout.Method(method) if method else None, n_clusters, seed, rebuild)
+    report = atlas.build.make_atlas(workspace, wanted, progress=bar)
     print_notes(report.notes)
     _print(report, time.monotonic() - started)
 
 
 def _print(report: AtlasReport, lasted_s: float) -> None:
-    from keyart.cli.output import table
 
     clusters = report.atlas.clusters
     cells = [(str(number), cluster.name, f"{cluster.n_films:,}") for number, cluster in enumerate(clusters, start=1)]

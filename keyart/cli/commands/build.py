@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from catalog.io.progress import bar
 from catalog.text import plural
+from index.options import IndexOptions
+from keyart import pipeline
 from keyart.cli.options import workspace_options
 from keyart.cli.output import print_notes
 from keyart.workspace.layout import Workspace
@@ -69,12 +72,9 @@ def command(
     Recall and latency are measured, and recorded in index.json beside the index.
     """
     workspace = Workspace.open(home)
-    from catalog.io.progress import bar
-    from index.options import IndexOptions
-    from keyart.pipeline.index import build
 
     options = IndexOptions(kind, center, target_recall, max_memory_bytes, rebuild)
-    report = build(workspace, options, progress=bar, on_plan=_print_plan)
+    report = pipeline.build(workspace, options, progress=bar, on_plan=_print_plan)
     print_notes(report.notes)
     click.echo(f"{_describe(report)}, {report.n_similar:,} compared by ratings")
 

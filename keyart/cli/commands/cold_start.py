@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import keyart
 from catalog.errors import ConfigError, DataError
+from catalog.films import Catalog
+from catalog.io.progress import bar
 from catalog.text import plural
+from keyart import cold_start
 from keyart.cli.groups import renamed
 from keyart.cli.options import check_one_format, workspace_options
 from keyart.cli.output import print_csv, print_json, print_notes, table
@@ -53,16 +57,13 @@ def command(
     average.
     """
     check_one_format(as_json=as_json, as_csv=as_csv)
-    from catalog.films import Catalog
 
     with Catalog.open(Workspace.open(home).catalog_path) as catalog:
         films = _films(catalog.genres(), source, title, "|".join(genres), year)
     if len(films) == 1:
         films[0].image.pixels()
-    from catalog.io.progress import bar
-    from keyart.engine import Engine
 
-    engine = Engine.open(home)
+    engine = keyart.Engine.open(home)
     broken: list[str] = []
 
     def remember(_film: NewFilm, error: DataError) -> None:
@@ -83,16 +84,15 @@ def command(
 
 
 def _films(known: Sequence[str], source: Path, title: str, genres: str, year: int | None) -> list[NewFilm]:
-    from keyart.cold_start.new_film import describe, read_new_films
 
     if not source.is_dir() and source.suffix.lower() != ".csv":
-        return [describe(source, title, year, genres, known_genres=known)]
+        return [cold_start.new_film.describe(source, title, year, genres, known_genres=known)]
     if title or genres or year is not None:
         raise ConfigError(
             "--title, --genre and --year are of one film; for many, put them into a CSV file with the columns path, "
             "title, year, genres"
         )
-    return read_new_films(source, known, titled=False)
+    return cold_start.new_film.read_new_films(source, known, titled=False)
 
 
 def _shown(answer: ColdStartResult, n_users: int) -> str:

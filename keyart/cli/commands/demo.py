@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+import keyart
+from catalog.errors import FetchError, StoreError
+from catalog.io.progress import bar
 from catalog.text import plural
+from features.options import RANDOM, ExtractOptions
+from keyart import pipeline
+from keyart.cli import demo
+from keyart.cli.commands.similar import print_table
+from keyart.cli.next_steps import next_steps
 from keyart.cli.options import debug_option
+from keyart.workspace.layout import Workspace
+from keyart.workspace.settings import keras_models_dir
 
 if TYPE_CHECKING:
     from features.options import ExtractOptions
@@ -44,53 +54,38 @@ def command(out: Path, seed: int) -> None:
     The posters have eight styles of design. The ratings come from simulated users whose tastes do not depend on the
     styles, so similar posters and similar ratings differ.
     """
-    from keyart.cli.next_steps import next_steps
-    from keyart.demo.catalog import LOOKUPS
-    from keyart.demo.folder import claim_folder
-    from keyart.engine import Engine
-
-    claim_folder(out)
+    demo.folder.claim_folder(out)
     workspace = _prepare(out, seed)
     _extract_and_build(workspace)
-    with Engine.open(workspace.home) as engine:
+    with keyart.Engine.open(workspace.home) as engine:
         _print_precision(engine)
-        for number, lookup in enumerate(LOOKUPS, start=1):
+        for number, lookup in enumerate(demo.catalog.LOOKUPS, start=1):
             click.echo(f"\n{number}. {lookup.title}: {lookup.reason}")
             _look_up(engine, lookup.title, out)
     click.echo(f"\n{next_steps(out / 'workspace')}")
 
 
 def _prepare(out: Path, seed: int) -> Workspace:
-    from keyart.demo.catalog import write_demo
-    from keyart.pipeline.movielens import load
-    from keyart.pipeline.posters import import_posters
-    from keyart.workspace.layout import Workspace
 
     click.echo(f"Drawing 60 posters in eight styles into {out / 'movielens'} …")
-    write_demo(out / "movielens", seed)
+    demo.catalog.write_demo(out / "movielens", seed)
     workspace = Workspace(out / "workspace")
-    loaded = load(workspace.home, out / "movielens")
-    imported = import_posters(workspace, out / "movielens" / "posters", "movie")
+    loaded = pipeline.load(workspace.home, out / "movielens")
+    imported = pipeline.import_posters(workspace, out / "movielens" / "posters", "movie")
     n_posters = imported.n_imported + imported.n_unchanged
     click.echo(f"{loaded.n_films} films, {loaded.n_ratings:,} ratings, {n_posters} posters in {workspace.home}")
     return workspace
 
 
 def _extract_and_build(workspace: Workspace) -> None:
-    from catalog.io.progress import bar
-    from keyart.pipeline.features import extract
-    from keyart.pipeline.index import build
 
     options = _choose_options()
-    extract(workspace, options, progress=bar)
-    build(workspace, progress=bar)
+    pipeline.extract(workspace, options, progress=bar)
+    pipeline.build(workspace, progress=bar)
 
 
 def _choose_options() -> ExtractOptions:
-    from catalog.errors import FetchError, StoreError
     from features.encoders.weights import imagenet_weights_path
-    from features.options import RANDOM, ExtractOptions
-    from keyart.workspace.settings import keras_models_dir
 
     try:
         imagenet_weights_path(keras_models_dir(), deadline_s=_DOWNLOAD_S)
@@ -106,18 +101,14 @@ def _choose_options() -> ExtractOptions:
 
 def _print_precision(engine: Engine) -> None:
     """Print how well look-alikes match the styles, which are known here."""
-    from keyart.demo.precision import K, measure_styles
-
-    found = measure_styles(engine)
+    k, found = demo.precision.K, demo.precision.measure_styles(engine)
     click.echo(
-        f"Same style among the {K} most similar posters: precision@{K} {found.precision:.2f}, by chance "
+        f"Same style among the {k} most similar posters: precision@{k} {found.precision:.2f}, by chance "
         f"{found.chance:.2f}." + ("" if found.beats_chance else " These features do not recognize the styles.")
     )
 
 
 def _look_up(engine: Engine, title: str, out: Path) -> None:
-    from keyart.cli.commands.similar import print_table
-    from keyart.render.contact_sheet import write_contact_sheet
 
     result = engine.similar(title, _K)
     print_table(result)
@@ -129,18 +120,16 @@ def _look_up(engine: Engine, title: str, out: Path) -> None:
             click.echo(f"   {meaning} (--alpha {alpha:g}): " + ", ".join(hit.label for hit in hits))
     _print_prediction(engine, title)
     sheet_path = out / f"{_file_name(title)}.png"
-    write_contact_sheet(engine.similar(title, 10), sheet_path)
+    keyart.write_contact_sheet(engine.similar(title, 10), sheet_path)
     click.echo(f"   sheet: {sheet_path}")
 
 
 def _print_prediction(engine: Engine, title: str) -> None:
     """Print what is predicted of a film without ratings, by its poster, genres and year."""
-    from keyart.cold_start.new_film import NewFilm
-
     film, path = engine.find(title), engine.similar(title, 1).query.poster_path
     if film.n_ratings or path is None:
         return
-    (prediction,) = engine.cold_start([NewFilm(path, film.title, film.year, film.genres)])
+    (prediction,) = engine.cold_start([keyart.NewFilm(path, film.title, film.year, film.genres)])
     if prediction.expected:
         expected, fans = prediction.expected, ", ".join(str(fan.user_id) for fan in prediction.audience[:3])
         click.echo(

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+import keyart
+from keyart import render
+from keyart.cli.commands.similar import number_notes
 from keyart.cli.completion import complete_film
 from keyart.cli.options import file_option, json_option, workspace_options
 from keyart.cli.output import print_json, print_notes, table
@@ -36,16 +39,12 @@ def command(films: tuple[str, ...], as_json: bool, sheet: Path | None, home: Pat
     if len(films) != 2:
         example = '`keyart explain "Heat (1995)" "Ronin (1998)"`'
         raise click.UsageError(f"Expected two films, received {len(films)}; put titles in quotes, as in: {example}.")
-    from keyart.render.drawing import check_sheet_path
 
     if sheet:
-        check_sheet_path(sheet)
+        render.drawing.check_sheet_path(sheet)
     Workspace.open(home)
-    from keyart.cli.commands.similar import number_notes
-    from keyart.engine import Engine
-    from keyart.render.heat_map import write_heat_map
 
-    engine = Engine.open(home)
+    engine = keyart.Engine.open(home)
     explanation = engine.explain(*films)
     numbers = (note for film in films for note in number_notes(engine, film))
     explanation = replace(explanation, notes=(*numbers, *explanation.notes))
@@ -55,7 +54,7 @@ def command(films: tuple[str, ...], as_json: bool, sheet: Path | None, home: Pat
     else:
         _print_explanation(explanation)
     if sheet:
-        write_heat_map(explanation, sheet)
+        keyart.write_heat_map(explanation, sheet)
         click.echo(f"heat map: {sheet}", err=True)
 
 

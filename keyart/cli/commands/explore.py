@@ -12,6 +12,8 @@ from typing import Any, Literal
 import click
 
 from catalog.errors import ConfigError
+from catalog.io.progress import bar
+from keyart import recommend, render
 from keyart.cli.completion import complete_model
 from keyart.cli.groups import Group
 from keyart.cli.options import (
@@ -48,9 +50,7 @@ def _topic(explore: Callable[..., Rows]) -> Callable[..., None]:
         workspace = Workspace.open(home)
         rows = explore(workspace, **options)
         if as_json or as_csv:
-            from keyart.recommend.analysis import with_ids
-
-            rows = with_ids(workspace, rows)
+            rows = recommend.analysis.with_ids(workspace, rows)
         if as_json:
             context = click.get_current_context()
             notes = [*context.meta.get(_NOTES, ()), *([] if rows else [_NOTHING])]
@@ -98,9 +98,7 @@ def _model_option(command: Command) -> Command:
 @_topic
 def best(workspace: Workspace, k: int, min_ratings: int, damping: float) -> Rows:
     """List the films with the highest mean rating."""
-    from keyart.recommend import analysis
-
-    return _dicts(analysis.best_rated(workspace, k, min_ratings, damping))
+    return _dicts(recommend.analysis.best_rated(workspace, k, min_ratings, damping))
 
 
 @command.command("most-rated")
@@ -108,9 +106,7 @@ def best(workspace: Workspace, k: int, min_ratings: int, damping: float) -> Rows
 @_topic
 def most_rated(workspace: Workspace, k: int) -> Rows:
     """List the films with the most ratings."""
-    from keyart.recommend import analysis
-
-    return _dicts(analysis.most_rated(workspace, k))
+    return _dicts(recommend.analysis.most_rated(workspace, k))
 
 
 @command.command("genres")
@@ -119,9 +115,7 @@ def most_rated(workspace: Workspace, k: int) -> Rows:
 @_topic
 def genres(workspace: Workspace, k: int, by: Literal["mean", "votes"]) -> Rows:
     """List the genres with their mean ratings."""
-    from keyart.recommend import analysis
-
-    return _dicts(analysis.rated_genres(workspace, k, by))
+    return _dicts(recommend.analysis.rated_genres(workspace, k, by))
 
 
 @command.command("biases")
@@ -132,10 +126,8 @@ def genres(workspace: Workspace, k: int, by: Literal["mean", "votes"]) -> Rows:
 @_topic
 def biases(workspace: Workspace, model: str, k: int, min_ratings: int, smallest: bool) -> Rows:
     """List the films that users rate higher than their other ratings explain."""
-    from keyart.recommend import analysis
-
     opened = _open_model(workspace, model)
-    return _dicts(analysis.largest_biases(workspace, opened, k, min_ratings, smallest=smallest))
+    return _dicts(recommend.analysis.largest_biases(workspace, opened, k, min_ratings, smallest=smallest))
 
 
 @command.command("clusters")
@@ -146,11 +138,9 @@ def biases(workspace: Workspace, model: str, k: int, min_ratings: int, smallest:
 @_topic
 def clusters(workspace: Workspace, model: str, k: int, min_ratings: int, n_clusters: int) -> Rows:
     """Cluster films by the factors of a model, the tightest cluster first: series and sagas."""
-    from keyart.recommend import analysis
-
     opened = _open_model(workspace, model)
     with _step("clusters"):
-        found = analysis.clusters(workspace, opened, min_ratings, n_clusters)
+        found = recommend.analysis.clusters(workspace, opened, min_ratings, n_clusters)
     return [
         {"cluster": cluster.number, "spread": cluster.spread, "movie_id": film.movie_id, "title": film.title}
         for cluster in found
@@ -166,16 +156,13 @@ def clusters(workspace: Workspace, model: str, k: int, min_ratings: int, n_clust
 @_topic
 def film_map(workspace: Workspace, model: str, k: int | None, min_ratings: int, sheet: Path | None) -> Rows:
     """Map films to a plane by the factors of a model."""
-    from keyart.recommend import analysis
-    from keyart.render.plots import check_plot_path, draw_map
-
     if sheet:
-        check_plot_path(sheet)
+        render.plots.check_plot_path(sheet)
     opened = _open_model(workspace, model)
     with _step("map"):
-        laid_out, n_ratings = analysis.film_map(workspace, opened, min_ratings, k)
+        laid_out, n_ratings = recommend.analysis.film_map(workspace, opened, min_ratings, k)
     if sheet:
-        draw_map(laid_out, n_ratings, sheet)
+        render.plots.draw_map(laid_out, n_ratings, sheet)
         click.echo(f"map: {sheet}", err=True)
     positions = zip(laid_out.movie_ids.tolist(), laid_out.titles, laid_out.positions.tolist(), strict=True)
     return [{"movie_id": movie_id, "title": title, "x": x, "y": y} for movie_id, title, (x, y) in positions]
@@ -188,17 +175,14 @@ def ratings(out: Path | None, home: Path) -> None:
     """Write all ratings, joined with titles and genres, to a file."""
     if out is None:
         raise ConfigError("name the file: `keyart explore ratings --out ratings.parquet`")
-    from keyart.recommend.analysis import write_ratings
 
-    write_ratings(Workspace.open(home), out)
+    recommend.analysis.write_ratings(Workspace.open(home), out)
     click.echo(f"ratings with titles: {out}", err=True)
 
 
 @contextmanager
 def _step(name: str) -> Iterator[None]:
     """Show that one long step is at work."""
-    from catalog.io.progress import bar
-
     with bar("explore", 1, "step") as advance:
         advance(0, name)
         yield
@@ -206,9 +190,8 @@ def _step(name: str) -> Iterator[None]:
 
 
 def _open_model(workspace: Workspace, name: str) -> Any:
-    from keyart.recommend.models import open_model
 
-    model, notes = open_model(workspace, name)
+    model, notes = recommend.models.open_model(workspace, name)
     print_notes(notes)
     click.get_current_context().meta[_NOTES] = notes
     return model

@@ -7,8 +7,10 @@ from typing import Literal
 
 import click
 
+from keyart import recommend
 from keyart.cli.options import workspace_options
 from keyart.cli.output import print_notes
+from keyart.workspace.layout import Workspace
 
 
 @click.command("export")
@@ -28,8 +30,5 @@ def command(name: str, form: Literal["savedmodel", "tflite"], out: Path, home: P
     The SavedModel takes user ids and gives scores and titles; the TensorFlow Lite file takes a user id and a movie id
     and gives stars. Both are loaded back and compared with the model before they take their place.
     """
-    from keyart.recommend.models import export
-    from keyart.workspace.layout import Workspace
-
-    print_notes(export(Workspace.open(home), name, form, out))
+    print_notes(recommend.models.export(Workspace.open(home), name, form, out))
     click.echo(f"{name} written to {out} ({form})")

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from catalog.io.locks import check_free
+from catalog.io.progress import bar
 from catalog.text import plural
+from features.options import ExtractOptions
+from keyart import pipeline
 from keyart.cli.groups import renamed
 from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import workspace_options
 from keyart.cli.output import print_notes
+from keyart.cli.quiet import spark_session
 from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
@@ -98,7 +102,6 @@ def command(
     gone are dropped. Posters that cannot be read are listed and skipped; if more than half cannot, the exit code is 1.
     """
     from features.encoders.keras import check_files
-    from features.options import ExtractOptions
 
     _check(images, out, spark)
     if whiten and features == "raw":
@@ -128,10 +131,7 @@ def _check(images: str | None, out: str | None, spark: str | None) -> None:
 
 
 def _run(source: str | Workspace, out: str | None, options: ExtractOptions, spark: str | None) -> ExtractReport:
-    from catalog.io.progress import bar
     from features.spark import is_table, read_table
-    from keyart.cli.quiet import spark_session
-    from keyart.pipeline.features import extract, extract_images, extract_table
 
     if options.is_random:
         print_notes(["random weights see layout and palette only; use ImageNet's for anything but a trial"])
@@ -139,11 +139,11 @@ def _run(source: str | Workspace, out: str | None, options: ExtractOptions, spar
     warnings.filterwarnings("ignore", module="PIL")
     with nullcontext() if spark is None else spark_session(spark) as session:
         if not isinstance(source, str) or out is None:
-            return extract(source, options, progress=bar, spark=session)
+            return pipeline.extract(source, options, progress=bar, spark=session)
         if session and is_table(source):
             table = read_table(session, source)
-            return extract_table(table, out, options, drop_missing=True, progress=bar)
-        return extract_images(source, out, options, drop_missing=True, progress=bar, spark=session)
+            return pipeline.extract_table(table, out, options, drop_missing=True, progress=bar)
+        return pipeline.extract_images(source, out, options, drop_missing=True, progress=bar, spark=session)
 
 
 def _print(report: ExtractReport, out: str | None) -> None:

@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from catalog.filters import read_movie_ids
+from catalog.io.progress import bar
 from catalog.text import plural
 from keyart.cli.options import json_option, refused_option, workspace_options
 from keyart.cli.output import print_json, print_notes
+from keyart.workspace.layout import Workspace
 from keyart.workspace.settings import TMDB_KEY
 
 if TYPE_CHECKING:
@@ -141,7 +144,6 @@ def command(home: Path, dry_run: bool, report_only: bool, as_json: bool, **choic
     or failed.
     """
     from keyart.pipeline.tmdb import plan, read_poster_status
-    from keyart.workspace.layout import Workspace
 
     workspace = Workspace.open(home)
     if report_only:
@@ -157,7 +159,6 @@ def command(home: Path, dry_run: bool, report_only: bool, as_json: bool, **choic
 def _read_options(
     workspace: Workspace, movie_ids_path: Path | None, rate: float, connections: int, retries: int, **others: Any
 ) -> FetchOptions:
-    from catalog.filters import read_movie_ids
     from keyart.pipeline.tmdb import FetchOptions, unknown_ids
 
     movie_ids = read_movie_ids(movie_ids_path) if movie_ids_path else None
@@ -221,7 +222,6 @@ def _bar() -> Iterator[Callable[[FetchProgress], None]]:
     """Show a progress bar with the success rate on standard error, or lines where that is no terminal."""
     from tqdm import tqdm
 
-    from catalog.io.progress import bar
     from catalog.io.progress import shown as shown_by
 
     if not sys.stderr.isatty():

@@ -7,11 +7,16 @@ from typing import Any
 
 import click
 
+import cf
+from catalog.errors import ConfigError
 from catalog.io.locks import check_free
+from catalog.io.progress import bar, write_line
 from catalog.text import plural
+from keyart import recommend
 from keyart.cli.completion import complete_model
 from keyart.cli.interruption import keeps
 from keyart.cli.options import set_option, workspace_options
+from keyart.cli.output import definitions
 from keyart.workspace.layout import Workspace
 
 # A model that takes less is fitted before a forecast is read.
@@ -27,19 +32,14 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
 
     Without MODEL, list the available models.
     """
-    from catalog.errors import ConfigError
-    from catalog.io.progress import bar, write_line
-    from cf.registry import MODELS, make
-    from keyart.cli.output import definitions
-    from keyart.recommend.models import expected_fit_s, fit_model
     from keyart.workspace.contents import open_ratings
 
     if not names:
-        rows = [(name, entry.summary) for name, entry in MODELS.items()]
+        rows = [(name, entry.summary) for name, entry in cf.registry.MODELS.items()]
         click.echo(definitions(("model", "what it is"), rows))
         return
     for name in names:
-        make(name, **parameters.get(name, {}))
+        cf.registry.make(name, **parameters.get(name, {}))
     if strange := set(parameters) - set(names):
         raise ConfigError(f"--set names {', '.join(sorted(strange))}, which is not among the models to fit")
     workspace = Workspace.open(home)
@@ -47,14 +47,14 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
         check_free(workspace.model_dir(name))
     ratings = open_ratings(workspace)
     for name in names:
-        expected_s = expected_fit_s(name, ratings, parameters.get(name))
+        expected_s = recommend.models.expected_fit_s(name, ratings, parameters.get(name))
         if expected_s and expected_s > _LONG_S:
             click.echo(f"{name}: about {expected_s:.0f} s", err=True)
     with bar("fit", len(names), "models" if len(names) > 1 else "model") as advance:
         for n_fitted, name in enumerate(names):
             advance(0, name)
             with keeps(f"fitted and kept: {', '.join(names[:n_fitted]) or 'none'}"):
-                report = fit_model(workspace, name, ratings, parameters.get(name))
+                report = recommend.models.fit_model(workspace, name, ratings, parameters.get(name))
             advance(1)
             write_line(
                 f"{name}: fitted on {plural(report.n_ratings, 'rating')} of {plural(report.n_films, 'film')} by "

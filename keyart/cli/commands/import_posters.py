@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from catalog.errors import ConfigError, DataError
+from catalog.io.progress import bar
 from catalog.text import plural
+from keyart import pipeline
 from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import workspace_options
 
@@ -36,16 +38,13 @@ def command(folder: Path | None, by: By | None, csv_path: Path | None, home: Pat
     Every file is verified and matched to its film by its name, such as 0113277.jpg, tt0113277.png or 6.webp; files
     without a film are listed.
     """
-    from catalog.io.progress import bar
-    from keyart.pipeline.posters import import_posters
-
     if (folder is None) == (csv_path is None):
         raise ConfigError("name either a folder of posters (with --by imdb, movie or tmdb) or --csv FILE")
     if csv_path is not None and by is not None:
         raise ConfigError("--by is for a folder; a CSV file names each poster's film in its column movie_id")
     if folder is not None and by is None:
         raise ConfigError(f"name the ids that the files in {folder} are named by: --by imdb, --by movie or --by tmdb")
-    report = import_posters(home, folder or csv_path or Path(), by if folder else None, progress=bar)
+    report = pipeline.import_posters(home, folder or csv_path or Path(), by if folder else None, progress=bar)
     click.echo(f"{plural(report.n_imported, 'poster')} imported, {report.n_unchanged:,} already here")
     _list("file matches no film", "files match no film", [str(path) for path in report.unmatched])
     _list("file is no poster", "files are no posters", [f"{path}: {reason}" for path, reason in report.rejected])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from catalog.text import plural
+from keyart import pipeline
 from keyart.cli.hints import HINTS
 from keyart.cli.options import json_option, workspace_options
 from keyart.cli.output import print_json
@@ -23,9 +24,8 @@ if TYPE_CHECKING:
 def command(as_json: bool, home: Path) -> None:
     """Show what is in the workspace, what is missing, and which command comes next."""
     workspace = Workspace.open(home)
-    from keyart.pipeline.status import read_status
 
-    status = read_status(workspace)
+    status = pipeline.status.read_status(workspace)
     if as_json:
         print_json(status.to_dict())
         return
@@ -57,6 +57,4 @@ def _summary(status: Status) -> dict[str, str]:
 
 
 def _stale(exists: bool, is_current: bool) -> str:
-    from keyart.pipeline.status import OUTDATED
-
-    return f", {OUTDATED}" if exists and not is_current else ""
+    return f", {pipeline.status.OUTDATED}" if exists and not is_current else ""

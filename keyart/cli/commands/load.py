@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from catalog.text import plural
+from keyart import pipeline
 from keyart.cli.options import file_option, workspace_options
 from keyart.cli.output import print_notes
 
@@ -24,9 +25,7 @@ def command(source: Path, ratings: Path | None, home: Path) -> None:
     CSV has the columns movie_id and title and, where known, year, genres ("Comedy|Drama"), imdb_id and tmdb_id. Its
     posters are imported with `keyart import`.
     """
-    from keyart.pipeline.movielens import load
-
-    report = load(home, source, ratings)
+    report = pipeline.load(home, source, ratings)
     print_notes(report.notes)
     tags = f", {plural(report.n_tags, 'tag')}" if report.n_tags else ""
     n_ratings = f"{plural(report.n_ratings, 'rating')} by {plural(report.n_users, 'user')}"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from catalog.io.progress import bar
 from catalog.text import plural
 from keyart.cli.groups import renamed
 from keyart.cli.interruption import RESUMES, keeps
@@ -34,7 +35,6 @@ def command(k: int, out: Path, merge_duplicates: bool, home: Path) -> None:
     """
     check_output(out, (".parquet",))
     workspace = Workspace.open(home)
-    from catalog.io.progress import bar
     from index.neighbors import write_neighbors
     from index.search import DUPLICATE_SIMILARITY
     from keyart.workspace.films import list_films

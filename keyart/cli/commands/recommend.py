@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+import cf
 from catalog.errors import ConfigError
 from catalog.io.files import check_input
+from keyart import recommend
 from keyart.cli.completion import complete_model
 from keyart.cli.options import Share, check_one_format, csv_option, json_option, workspace_options
 from keyart.cli.output import print_csv, print_json, print_notes, table
@@ -65,22 +67,20 @@ def command(
         raise ConfigError("name either a user, as in `keyart recommend 42`, or --ratings FILE")
     check_one_format(as_json=as_json, as_csv=as_csv)
     workspace = Workspace.open(home)
-    from cf.registry import model_class
 
-    model_class(name)
+    cf.registry.model_class(name)
     if ratings_path is not None:
         check_input(ratings_path)
-    from keyart.recommend.recommendations import RecommendedFilm, recommend, recommend_new
 
     if ratings_path is not None:
-        recommendation = recommend_new(workspace, name, ratings_path, k, fresh)
+        recommendation = recommend.recommendations.recommend_new(workspace, name, ratings_path, k, fresh)
     else:
-        recommendation = recommend(workspace, name, user or 0, k, fresh)
+        recommendation = recommend.recommendations.recommend(workspace, name, user or 0, k, fresh)
     print_notes(recommendation.notes)
     if as_json:
         print_json(recommendation.to_dict())
     elif as_csv:
-        columns = [one.name for one in fields(RecommendedFilm)]
+        columns = [one.name for one in fields(recommend.recommendations.RecommendedFilm)]
         print_csv(columns, [asdict(film) for film in recommendation.films])
     else:
         _print_table(recommendation)

@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import keyart
 from catalog.errors import ConfigError
+from catalog.films import Catalog
 from catalog.filters import Filter, read_movie_ids
+from catalog.genres import match_genres
+from keyart import render, similarity
 from keyart.cli.completion import complete_film
 from keyart.cli.groups import renamed
 from keyart.cli.options import (
@@ -124,18 +128,14 @@ def command(
     # A title of several words may be typed without quotes.
     film = " ".join(words)
     _check_options(film, image, alpha, as_json=as_json, as_csv=as_csv, explain=explain)
-    from keyart.render.contact_sheet import MAX_HITS, write_contact_sheet
-    from keyart.render.drawing import check_sheet_path
-    from keyart.similarity.query import Image, SimilarOptions
 
     if sheet:
-        check_sheet_path(sheet, [image])
-    query = Image(image) if image else film
+        render.drawing.check_sheet_path(sheet, [image])
+    query = keyart.Image(image) if image else film
     _check_workspace(home, query, wanted)
-    from keyart.engine import Engine
 
-    engine = Engine.open(home)
-    result = engine.similar(query, options=SimilarOptions(k, alpha, wanted, merge_duplicates))
+    engine = keyart.Engine.open(home)
+    result = engine.similar(query, options=keyart.SimilarOptions(k, alpha, wanted, merge_duplicates))
     result = replace(result, notes=(*number_notes(engine, film), *result.notes))
     print_notes(result.notes)
     if as_json:
@@ -147,8 +147,9 @@ def command(
         if explain:
             _print_reasons(result)
     if sheet:
-        write_contact_sheet(result, sheet)
-        shown = f" (the first {MAX_HITS} of {len(result)} films)" if len(result) > MAX_HITS else ""
+        keyart.write_contact_sheet(result, sheet)
+        n_drawn = render.contact_sheet.MAX_HITS
+        shown = f" (the first {n_drawn} of {len(result)} films)" if len(result) > n_drawn else ""
         click.echo(f"contact sheet: {sheet}{shown}", err=True)
 
 
@@ -164,9 +165,6 @@ def _check_options(film: str, image: Path | None, alpha: Alpha, *, as_json: bool
 
 def _check_workspace(home: Path, query: Image | str, wanted: Filter) -> None:
     """Check what can be known before the engine, and TensorFlow for an image, are imported."""
-    from catalog.films import Catalog
-    from catalog.genres import match_genres
-
     with Catalog.open(Workspace.open(home).catalog_path) as catalog:
         match_genres(wanted.genres, catalog.genres())
         if isinstance(query, str):
@@ -200,20 +198,18 @@ def print_table(result: SimilarFilms) -> None:
 
 
 def _print_reasons(result: SimilarFilms) -> None:
-    from keyart.similarity.reasons import reasons
 
     for hit in result:
         click.echo(f"\n{hit.rank}  {hit.label}")
-        for reason in reasons(result, hit):
+        for reason in similarity.reasons.reasons(result, hit):
             click.echo(f"   {reason}")
 
 
 def _with_reasons(result: SimilarFilms) -> dict[str, Any]:
-    from keyart.similarity.reasons import reasons
 
     record = result.to_dict()
     pairs = zip(record["results"], result, strict=True)
-    return {**record, "results": [{**fields, "why": reasons(result, hit)} for fields, hit in pairs]}
+    return {**record, "results": [{**fields, "why": similarity.reasons.reasons(result, hit)} for fields, hit in pairs]}
 
 
 def _print_csv(result: SimilarFilms) -> None:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+import cf
+from catalog.io.progress import bar
+from keyart import pipeline
 from keyart.cli.completion import complete_model
 from keyart.cli.hints import HINTS
 from keyart.cli.options import Share, json_option, workspace_options
@@ -63,22 +66,18 @@ def command(
     Three tenths of each user's ratings are held out; a blend is good if it puts first what the same users liked there.
     """
     workspace = Workspace.open(home)
-    from cf.registry import model_class
 
-    model_class(model)
-    from catalog.io.progress import bar
-    from cf.hybrid.tuning import BUCKETS
-    from keyart.pipeline.recommenders import reset_tuning, tune
+    cf.registry.model_class(model)
 
     if reset:
-        was_tuned = reset_tuning(workspace)
+        was_tuned = pipeline.reset_tuning(workspace)
         note = "the blend is that of the defaults again" if was_tuned else "nothing was tuned"
         if as_json:
             print_json({"was_tuned": was_tuned, "notes": [note]})
         else:
             click.echo(note)
         return
-    report = tune(
+    report = pipeline.tune(
         workspace, model, calibration=calibration, min_alpha=min_alpha, n_films=n_films, seed=seed, progress=bar
     )
     tuning = report.tuning
@@ -91,7 +90,7 @@ def command(
         click.echo(HINTS.complete(note))
     rows = [
         (
-            f"{one.least}–{one.most}" if one.most < BUCKETS[-1][1] else f"{one.least}+",
+            f"{one.least}–{one.most}" if one.most < cf.hybrid.tuning.BUCKETS[-1][1] else f"{one.least}+",
             str(one.n_films),
             *(f"{value:.3f}" for value in (one.visual, one.cf, one.blended)),
             f"{one.gain.value:+.3f} [{one.gain.low:+.3f}, {one.gain.high:+.3f}]",

@@ -69,7 +69,7 @@ def test_other_text_stays(text: str) -> None:
     assert hints.complete("run `keyart build`") == "run `keyart build --home elsewhere`"
 
 
-def interrupt_after(n_calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def interrupt_after(n_calls: int, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Send Ctrl-C at the n-th step of a command's progress."""
     steps = iter(range(1, n_calls + 1))
 
@@ -81,7 +81,7 @@ def interrupt_after(n_calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
         yield advance
 
-    monkeypatch.setattr("catalog.io.progress.bar", interrupting)
+    monkeypatch.setattr(f"keyart.cli.commands.{module}.bar", interrupting)
 
 
 def test_an_interrupted_import_resumes(
@@ -90,7 +90,7 @@ def test_an_interrupted_import_resumes(
     home = tmp_path / "new"
     run("load", movielens, "--home", home)
     with monkeypatch.context() as patched:
-        interrupt_after(2, patched)
+        interrupt_after(2, "import_posters", patched)
         outcome = run("import", poster_folder, "--by", "movie", "--home", home)
     assert outcome.code == 130
     assert "interrupted; finished work is kept, run the same command again to resume" in outcome.err
@@ -98,7 +98,7 @@ def test_an_interrupted_import_resumes(
 
 
 def test_an_interrupted_build_promises_nothing(home: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    interrupt_after(1, monkeypatch)
+    interrupt_after(1, "build", monkeypatch)
     outcome = run("build", "--rebuild", "--home", home)
     assert (outcome.code, outcome.err.strip()) == (130, "keyart: interrupted")
 

@@ -110,7 +110,7 @@ def test_pooled_features_have_no_regions(home: Path, backbone_path: Path) -> Non
     workspace = Workspace.open(home)
     extract(workspace, ExtractOptions(str(backbone_path), pooling="gem", rebuild=True))
     build(workspace)
-    with pytest.raises(DataError, match=r"pooled \(gem\).* no region of it; run `keyart extract --features raw --repl"):
+    with pytest.raises(DataError, match=r"pooled \(gem\).* no region of it; run `keyart extract --features raw --re"):
         Engine.open(home).explain(1, 2)
 
 

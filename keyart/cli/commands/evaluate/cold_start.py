@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import cf
 from catalog.errors import ConfigError
+from catalog.io.progress import bar
 from catalog.text import plural
+from keyart import cold_start, render
 from keyart.cli.completion import complete_cold_start_model
 from keyart.cli.estimates import cells, estimate, nulled, number
 from keyart.cli.options import check_one_format, csv_option, json_option, workspace_options
@@ -73,22 +76,17 @@ def command(
         raise ConfigError("--csv holds the ranking alone; take --json with --few-shot or --ratings-prior")
     if plot and not others["few_shot"]:
         raise ConfigError("--plot draws the curve of --few-shot; add it")
-    from cf.coldstart.registry import make_cold_start
-    from keyart.render.plots import check_plot_path, draw_crossover
 
     if plot:
-        check_plot_path(plot)
+        render.plots.check_plot_path(plot)
     chosen = () if names == ("all",) else names
     for name in chosen:
-        make_cold_start(name)
+        cf.coldstart.registry.make_cold_start(name)
     workspace = Workspace.open(home)
-    from catalog.io.progress import bar
-    from cf.coldstart.evaluation import CANDIDATES
-    from keyart.cold_start.evaluation import ColdStartOptions, evaluate_cold_start
 
-    kinds = [kind for kind in CANDIDATES if candidates in (kind, "both")]
-    options = ColdStartOptions(chosen, candidates=kinds, **others)
-    evaluation = evaluate_cold_start(workspace, options, progress=bar)
+    kinds = [kind for kind in cf.coldstart.evaluation.CANDIDATES if candidates in (kind, "both")]
+    options = cold_start.evaluation.ColdStartOptions(chosen, candidates=kinds, **others)
+    evaluation = cold_start.evaluation.evaluate_cold_start(workspace, options, progress=bar)
     if as_json:
         print_json(nulled(evaluation.to_dict()) | {"notes": list(_notes(evaluation.report))})
     elif as_csv:
@@ -96,7 +94,7 @@ def command(
     else:
         _print_tables(evaluation)
     if plot and evaluation.curve:
-        draw_crossover(evaluation.curve, plot)
+        render.plots.draw_crossover(evaluation.curve, plot)
         click.echo(f"plot: {plot}", err=True)
 
 
@@ -113,19 +111,26 @@ def _print_tables(evaluation: ColdStartEvaluation) -> None:
 
 
 def _ranking_table(report: ColdStartReport, kind: str) -> str:
-    from cf.coldstart.evaluation import BASELINE
+    baseline = cf.coldstart.evaluation.BASELINE
 
     rows = [
         (
             card.name,
             *(estimate(measure) for measure in (card.auc, card.recall, card.ndcg)),
-            "" if card.name == BASELINE else estimate(card.gain, "+.1f", " %"),
+            "" if card.name == baseline else estimate(card.gain, "+.1f", " %"),
             number(card.ndcg_distinct.value),
         )
         for card in report.cards
         if card.candidates == kind
     ]
-    header = ("model", "AUC", "Recall@20", "NDCG@10", f"NDCG over {BASELINE}", "NDCG@10, new artwork")
+    header = (
+        "model",
+        "AUC",
+        "Recall@20",
+        "NDCG@10",
+        f"NDCG over {baseline}",
+        "NDCG@10, new artwork",
+    )
     return table(header, rows, left=(0,))
 
 

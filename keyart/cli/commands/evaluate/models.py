@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import cf
 from catalog.errors import ConfigError
+from catalog.io.progress import bar
+from keyart import recommend, render
 from keyart.cli.completion import complete_model
 from keyart.cli.estimates import cells, estimate, nulled, number
 from keyart.cli.options import check_one_format, csv_option, json_option, set_option, workspace_options
 from keyart.cli.output import print_csv, print_json, table
+from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
     from cf.evaluation.evaluation import Scorecard
@@ -90,31 +94,28 @@ def command(
     check_one_format(as_json=as_json, as_csv=as_csv)
     if (train is None) != (test is None):
         raise ConfigError("--train and --test go together: name both files of your split")
-    from catalog.io.progress import bar
-    from cf.evaluation.splits import read_split
-    from cf.registry import MODELS, make
-    from keyart.recommend.models import compare, light_models
-    from keyart.render.plots import check_plot_path, draw_scorecards
 
-    chosen = list(MODELS) if names == ("all",) else list(names) or light_models()
+    chosen = list(cf.registry.MODELS) if names == ("all",) else list(names) or recommend.models.light_models()
     for name in chosen:
-        make(name)
+        cf.registry.make(name)
     if plot:
-        check_plot_path(plot)
-    splits = [read_split(train, test)] if train and test else _splits(_ratings(ratings_path, home), **split)
-    cards = compare(chosen, splits, parameters, k=k, relevant_from=relevant_from, progress=bar)
+        render.plots.check_plot_path(plot)
+    splits = (
+        [cf.evaluation.splits.read_split(train, test)]
+        if train and test
+        else _splits(_ratings(ratings_path, home), **split)
+    )
+    cards = recommend.models.compare(chosen, splits, parameters, k=k, relevant_from=relevant_from, progress=bar)
     _print(cards, k, as_json=as_json, as_csv=as_csv)
     if plot:
-        draw_scorecards(cards, k, plot)
+        render.plots.draw_scorecards(cards, k, plot)
         click.echo(f"plot: {plot}", err=True)
 
 
 def _print(cards: list[Scorecard], k: int, *, as_json: bool, as_csv: bool) -> None:
     if as_json:
-        from keyart.recommend.models import notes_on
-
         models = [nulled(card.to_dict()) for card in cards]
-        print_json({"k": k, "models": models, "notes": list(notes_on(cards))})
+        print_json({"k": k, "models": models, "notes": list(recommend.models.notes_on(cards))})
     elif as_csv:
         _print_csv(cards)
     else:
@@ -122,25 +123,22 @@ def _print(cards: list[Scorecard], k: int, *, as_json: bool, as_csv: bool) -> No
 
 
 def _ratings(path: Path | None, home: Path) -> Ratings:
-    from cf.ratings import read_ratings
     from keyart.workspace.contents import open_ratings
-    from keyart.workspace.layout import Workspace
 
-    return read_ratings(path) if path else open_ratings(Workspace.open(home))
+    return cf.ratings.read_ratings(path) if path else open_ratings(Workspace.open(home))
 
 
 def _splits(ratings: Ratings, kind: str, share: float, held_out: int | None, folds: int, seed: int) -> Iterable[Split]:
-    from cf.evaluation import splits
 
     if held_out and kind != "user":
         raise ConfigError(f"--held-out goes with --split user, not with --split {kind}")
     if kind == "folds":
-        return splits.k_fold(ratings, folds, seed)
+        return cf.evaluation.splits.k_fold(ratings, folds, seed)
     one = {
-        "user": lambda: splits.by_user(ratings, held_out or share, seed),
-        "random": lambda: splits.random_split(ratings, share, seed),
-        "time": lambda: splits.by_time(ratings, share),
-        "cold": lambda: splits.item_cold(ratings, share, seed),
+        "user": lambda: cf.evaluation.splits.by_user(ratings, held_out or share, seed),
+        "random": lambda: cf.evaluation.splits.random_split(ratings, share, seed),
+        "time": lambda: cf.evaluation.splits.by_time(ratings, share),
+        "cold": lambda: cf.evaluation.splits.item_cold(ratings, share, seed),
     }
     return [one[kind]()]
 

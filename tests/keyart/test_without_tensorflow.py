@@ -1,0 +1,41 @@
+"""Searching, serving and recommending work where TensorFlow and Keras are not installed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.test_layers import ROOT
+
+PROGRAM = """
+import sys
+from pathlib import Path
+
+sys.modules.update(dict.fromkeys(("tensorflow", "keras")))
+import requests
+
+import keyart
+from tests.keyart.web.conftest import serving
+
+home, poster = (Path(word) for word in sys.argv[1:])
+keyart.pipeline.build(home)
+keyart.pipeline.fit(home, "most-rated")
+with keyart.open(home) as engine:
+    print(len(engine.similar(1, k=2)), len(engine.recommend(1, model="most-rated", k=2).to_dict()["results"]))
+    try:
+        engine.similar(keyart.Image(poster))
+    except keyart.ConfigError as error:
+        print(error)
+with serving(home) as url:
+    for address in ("/api/films/1/similar", "/posters/1?width=160", "/api/users/1/recommendations"):
+        print(requests.get(url + address, timeout=60).status_code)
+"""
+
+
+def test_a_workspace_is_searched_served_and_recommended_from(home: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", PROGRAM, home, next((home / "posters").glob("*.*g"))]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    message = "images and neural networks need TensorFlow: pip install tensorflow"
+    assert done.stdout.splitlines() == ["2 1", message, "200", "200", "200"]
