@@ -17,8 +17,8 @@ _WITHOUT_POSTER = "Velvet Stairwell (1950)"
 class DemoFilm:
     """An invented film.
 
-    `style` is a key of `styles.STYLES`. `audience` is the group of users who like it; styles and audiences are crossed, so
-    that similar posters do not mean similar ratings. `variant` numbers the films of a style from 0.
+    `style` is a key of `styles.STYLES`. `audience` is the group of users who like it; styles and audiences are crossed,
+    so similar posters do not mean similar ratings. `variant` numbers the films of a style from 0.
     """
 
     movie_id: int
