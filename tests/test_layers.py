@@ -25,9 +25,9 @@ LAYERS = (
     {"recommend"},
     {"pipeline"},
     {"engine"},
-    {"demo", "web"},
+    {"web"},
     {"cli"},
-    {"__init__"},
+    {"__init__", "__main__"},
 )
 HEAVY = {"tensorflow", "keras", "faiss", "pyspark", "onnxruntime"}
 

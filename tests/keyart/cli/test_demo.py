@@ -19,9 +19,9 @@ from PIL import Image
 from catalog.films import Catalog
 from index.cosine import CosineIndex
 from index.source import FilmFeatures
+from keyart.cli.demo.catalog import LOOKUPS, films
+from keyart.cli.demo.precision import measure_styles
 from keyart.cli.next_steps import next_steps
-from keyart.demo.catalog import LOOKUPS, films
-from keyart.demo.precision import measure_styles
 from keyart.engine import Engine
 from keyart.similarity.blending import open_hybrid
 from keyart.workspace.layout import Workspace

@@ -140,3 +140,9 @@ def test_completes_commands_from_the_table() -> None:
     assert _complete([], "ex") == ["extract", "explain", "explore", "export"]
     assert _complete(["evaluate"], "c") == ["cold-start"]
     assert "--years" in _complete(["similar"], "--y")
+
+
+def test_runs_as_a_module(home: Path) -> None:
+    command = [sys.executable, "-m", "keyart", "info", "--home", str(home)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert str(home) in shown.stdout

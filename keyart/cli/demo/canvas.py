@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw, ImageFilter
 
-from keyart.demo.shapes import Point
+from keyart.cli.demo.shapes import Point
 
 WIDTH = 342
 HEIGHT = 513
@@ -96,7 +96,7 @@ class Canvas:
         self.image.paste(_solid(self.image.size, fill), (0, 0), mask)
 
     def letter(self, type_: Image.Image, left: float, top: float, fill: str) -> None:
-        """Print a mask made by `keyart.demo.lettering`; raise ValueError if it is too near the edge."""
+        """Print a mask made by `keyart.cli.demo.lettering`; raise ValueError if it is too near the edge."""
         width, height = type_.width / SCALE, type_.height / SCALE
         box = (left, top, left + width, top + height)
         # Masks have whole pixels, positions do not.

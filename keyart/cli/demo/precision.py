@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keyart.demo.films import films
+from keyart.cli.demo.films import films
 from keyart.engine import Engine
 
 K = 5

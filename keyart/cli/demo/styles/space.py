@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from keyart.demo.canvas import HEIGHT, SCALE, WIDTH, Canvas, mix
-from keyart.demo.card import Card, Palette
-from keyart.demo.lettering import Face, break_title, set_block
-from keyart.demo.shapes import Point
+from keyart.cli.demo.canvas import HEIGHT, SCALE, WIDTH, Canvas, mix
+from keyart.cli.demo.card import Card, Palette
+from keyart.cli.demo.lettering import Face, break_title, set_block
+from keyart.cli.demo.shapes import Point
 
 _WIDE = Face(weight=0.004, width=1.25, tracking=0.22)
 

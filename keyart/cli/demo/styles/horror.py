@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
-from keyart.demo.canvas import SCALE, WIDTH, Canvas, mix
-from keyart.demo.card import Card, Palette
-from keyart.demo.lettering import Face, break_title, set_justified
-from keyart.demo.shapes import outline, ragged, smooth
+from keyart.cli.demo.canvas import SCALE, WIDTH, Canvas, mix
+from keyart.cli.demo.card import Card, Palette
+from keyart.cli.demo.lettering import Face, break_title, set_justified
+from keyart.cli.demo.shapes import outline, ragged, smooth
 
 _BAT = outline("0,0 -1,-.6 -2,.2 -1,0 0,.6 1,0 2,.2 1,-.6")
 _NARROW = Face(weight=0.02, width=0.7, tracking=0.02)

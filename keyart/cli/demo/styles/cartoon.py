@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from keyart.demo.canvas import HEIGHT, SCALE, WIDTH, Canvas, mix
-from keyart.demo.card import Card, Palette
-from keyart.demo.lettering import Face, break_title, set_block, swell
-from keyart.demo.shapes import ring, smooth
+from keyart.cli.demo.canvas import HEIGHT, SCALE, WIDTH, Canvas, mix
+from keyart.cli.demo.card import Card, Palette
+from keyart.cli.demo.lettering import Face, break_title, set_block, swell
+from keyart.cli.demo.shapes import ring, smooth
 
 _INK = "#2b2140"
 _ROUND = Face(weight=0.06, tracking=0.04, width=0.95)

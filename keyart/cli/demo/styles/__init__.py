@@ -10,9 +10,9 @@ from types import MappingProxyType
 
 import numpy as np
 
-from keyart.demo.canvas import Canvas
-from keyart.demo.card import Card
-from keyart.demo.styles import cartoon, cutout, horror, linocut, noir, pastel, space, swiss
+from keyart.cli.demo.canvas import Canvas
+from keyart.cli.demo.card import Card
+from keyart.cli.demo.styles import cartoon, cutout, horror, linocut, noir, pastel, space, swiss
 
 Style = Callable[[Card, np.random.Generator], Canvas]
 

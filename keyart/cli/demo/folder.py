@@ -8,8 +8,8 @@ from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.films import Catalog
 from catalog.io.files import read_record, write_record
 from catalog.titles import parse_title
-from keyart.demo.catalog import movies_csv
-from keyart.demo.films import films
+from keyart.cli.demo.catalog import movies_csv
+from keyart.cli.demo.films import films
 
 _KIND, _VERSION, _NAME = "keyart-demo", 1, "keyart-demo.json"
 

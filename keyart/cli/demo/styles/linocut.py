@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from keyart.demo.canvas import HEIGHT, SCALE, WIDTH, Canvas
-from keyart.demo.card import Card, Palette
-from keyart.demo.lettering import Face, break_title, set_justified
-from keyart.demo.shapes import Point, outline, ragged, smooth
+from keyart.cli.demo.canvas import HEIGHT, SCALE, WIDTH, Canvas
+from keyart.cli.demo.card import Card, Palette
+from keyart.cli.demo.lettering import Face, break_title, set_justified
+from keyart.cli.demo.shapes import Point, outline, ragged, smooth
 
 _FRAME = (18.0, 18.0, WIDTH - 18.0, 392.0)
 _BODY = outline("-128,70 -70,10 -20,-40 20,-82 56,-92 80,-74 70,-40 62,10 20,60 -40,66")

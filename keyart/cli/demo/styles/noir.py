@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from keyart.demo.canvas import HEIGHT, SCALE, WIDTH, Canvas, mix
-from keyart.demo.card import Card, Palette
-from keyart.demo.lettering import Face, break_title, set_block
-from keyart.demo.shapes import Point, outline, smooth
+from keyart.cli.demo.canvas import HEIGHT, SCALE, WIDTH, Canvas, mix
+from keyart.cli.demo.card import Card, Palette
+from keyart.cli.demo.lettering import Face, break_title, set_block
+from keyart.cli.demo.shapes import Point, outline, smooth
 
 _SLANTED = Face(weight=0.022, width=0.66, slant=0.2, tracking=0.03)
 _THIN = Face(width=0.8, tracking=0.14)

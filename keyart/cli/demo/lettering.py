@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from keyart.demo.canvas import SCALE
+from keyart.cli.demo.canvas import SCALE
 from keyart.render.drawing import font
 
 # Letters are drawn at this height, in pixels, and then scaled.

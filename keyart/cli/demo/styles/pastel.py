@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from keyart.demo.canvas import HEIGHT, SCALE, WIDTH, Canvas, mix
-from keyart.demo.card import Card, Palette
-from keyart.demo.lettering import Face, break_title, set_block
-from keyart.demo.shapes import smooth
+from keyart.cli.demo.canvas import HEIGHT, SCALE, WIDTH, Canvas, mix
+from keyart.cli.demo.card import Card, Palette
+from keyart.cli.demo.lettering import Face, break_title, set_block
+from keyart.cli.demo.shapes import smooth
 
 _SCRIPT = Face(weight=0.0, width=0.82, slant=0.3, tracking=-0.01, capitals=False)
 

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from keyart.demo.canvas import Canvas
-from keyart.demo.lettering import Face, set_block
+from keyart.cli.demo.canvas import Canvas
+from keyart.cli.demo.lettering import Face, set_block
 
 _SMALL_PRINT = Face(width=0.72, tracking=0.05, weight=0.004)
 

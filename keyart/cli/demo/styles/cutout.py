@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from keyart.demo.canvas import SCALE, WIDTH, Canvas
-from keyart.demo.card import Card, Palette
-from keyart.demo.lettering import Face, break_title, rotated, set_block
-from keyart.demo.shapes import Point, ragged, ring
+from keyart.cli.demo.canvas import SCALE, WIDTH, Canvas
+from keyart.cli.demo.card import Card, Palette
+from keyart.cli.demo.lettering import Face, break_title, rotated, set_block
+from keyart.cli.demo.shapes import Point, ragged, ring
 
 _BLOCK = Face(weight=0.03, width=0.72, tracking=0.03)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import ConfigError
-from keyart.demo.catalog import movies_csv
-from keyart.demo.folder import claim_folder
+from keyart.cli.demo.catalog import movies_csv
+from keyart.cli.demo.folder import claim_folder
 from keyart.pipeline.movielens import load
 from tests.keyart.conftest import Run
 

@@ -20,10 +20,10 @@ from PIL import Image
 
 from catalog.io.files import write_bytes
 from catalog.titles import parse_title
-from keyart.demo.card import Card
-from keyart.demo.films import DemoFilm, films
-from keyart.demo.ratings import Ratings, draw_ratings
-from keyart.demo.styles import STYLES
+from keyart.cli.demo.card import Card
+from keyart.cli.demo.films import DemoFilm, films
+from keyart.cli.demo.ratings import Ratings, draw_ratings
+from keyart.cli.demo.styles import STYLES
 
 __all__ = ["LOOKUPS", "DemoFilm", "Lookup", "Ratings", "draw_poster", "films", "movies_csv", "ratings", "write_demo"]
 
@@ -65,7 +65,7 @@ def _card(film: DemoFilm, rng: np.random.Generator) -> Card:
 
 @cache
 def _design() -> dict[str, Any]:
-    design: dict[str, Any] = json.loads(files("keyart.demo").joinpath("design.json").read_text(encoding="utf-8"))
+    design: dict[str, Any] = json.loads(files("keyart.cli.demo").joinpath("design.json").read_text(encoding="utf-8"))
     return design
 
 

@@ -17,8 +17,8 @@ _WITHOUT_POSTER = "Velvet Stairwell (1950)"
 class DemoFilm:
     """An invented film.
 
-    `style` is a key of `keyart.demo.styles.STYLES`. `audience` is the group of users who like it; styles and audiences
-    are crossed, so that similar posters do not mean similar ratings. `variant` numbers the films of a style from 0.
+    `style` is a key of `styles.STYLES`. `audience` is the group of users who like it; styles and audiences are crossed,
+    so similar posters do not mean similar ratings. `variant` numbers the films of a style from 0.
     """
 
     movie_id: int
@@ -35,7 +35,7 @@ class DemoFilm:
 @cache
 def films() -> tuple[DemoFilm, ...]:
     """Return the films by ascending movie_id, the films of a style together."""
-    text = files("keyart.demo").joinpath("films.csv").read_text(encoding="utf-8")
+    text = files("keyart.cli.demo").joinpath("films.csv").read_text(encoding="utf-8")
     n_of_style: Counter[str] = Counter()
     listed = []
     for movie_id, row in enumerate(csv.DictReader(text.splitlines()), start=1):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from keyart.demo.canvas import HEIGHT, SCALE, WIDTH, Canvas
-from keyart.demo.card import Card, Palette
-from keyart.demo.lettering import Face, break_title, set_block
+from keyart.cli.demo.canvas import HEIGHT, SCALE, WIDTH, Canvas
+from keyart.cli.demo.card import Card, Palette
+from keyart.cli.demo.lettering import Face, break_title, set_block
 
 _EDGE = 24.0
 _HEAVY = Face(weight=0.026, tracking=-0.02, capitals=False)

@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from catalog.titles import parse_title
-from keyart.demo.canvas import HEIGHT, MARGIN, WIDTH, Box, Canvas
-from keyart.demo.catalog import LOOKUPS, draw_poster, films, ratings, write_demo
-from keyart.demo.lettering import Face, break_title, set_block, set_justified
-from keyart.demo.styles import STYLES
+from keyart.cli.demo.canvas import HEIGHT, MARGIN, WIDTH, Box, Canvas
+from keyart.cli.demo.catalog import LOOKUPS, draw_poster, films, ratings, write_demo
+from keyart.cli.demo.lettering import Face, break_title, set_block, set_justified
+from keyart.cli.demo.styles import STYLES
 from tests.installation import Demonstration
 
 pytestmark = pytest.mark.heavy
@@ -231,12 +231,12 @@ def test_writing_twice_gives_the_same_bytes(
     demo_dir: Path, posters: dict[int, Image.Image], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The demonstration's posters were drawn by another process. This one's are drawn already, so reuse them.
-    monkeypatch.setattr("keyart.demo.catalog.draw_poster", lambda film, seed: posters[film.movie_id])
+    monkeypatch.setattr("keyart.cli.demo.catalog.draw_poster", lambda film, seed: posters[film.movie_id])
     write_demo(tmp_path)
     for path in sorted(demo_dir.rglob("*.*")):
         assert (tmp_path / path.relative_to(demo_dir)).read_bytes() == path.read_bytes(), path.name
 
 
 def test_importing_the_package_loads_neither_numpy_nor_pillow() -> None:
-    program = "import sys, keyart.demo; sys.exit('numpy' in sys.modules or 'PIL' in sys.modules)"
+    program = "import sys, keyart.cli.demo; sys.exit('numpy' in sys.modules or 'PIL' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

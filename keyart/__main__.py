@@ -1,0 +1,5 @@
+"""``python -m keyart``: the command line."""
+
+from keyart.cli import main
+
+main()
