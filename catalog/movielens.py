@@ -18,6 +18,7 @@ from catalog.errors import DataError
 from catalog.film import Film, FilmTag
 from catalog.genres import split_genres
 from catalog.io.tables import Row, read_rows, read_text
+from catalog.text import plural
 from catalog.titles import parse_title
 
 FILE_NAMES = ("movies.csv", "links.csv", "tags.csv", "ratings.csv", "u.item", "u.data")
@@ -76,10 +77,10 @@ def _read_movies_csv(folder: Path) -> FilmFiles:
 def _link_notes(films: tuple[Film, ...], links: dict[int, tuple[str | None, int | None]]) -> Iterator[str]:
     n_blank = sum(film.tmdb_id is None for film in films)
     if n_blank:
-        yield f"{n_blank} films have no tmdbId; their posters are looked for by IMDb id"
+        yield f"{plural(n_blank, 'film has', 'films have')} no tmdbId; posters are looked for by IMDb id"
     n_unknown = len(links.keys() - {film.movie_id for film in films})
     if n_unknown:
-        yield f"{n_unknown} rows of links.csv belong to no film of movies.csv; passed over"
+        yield f"{plural(n_unknown, 'row')} of links.csv for no film of movies.csv; passed over"
 
 
 def _film(row: Row) -> Film:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 
-def plural(n: int, noun: str) -> str:
-    """Return a number with its noun: "1 film", "2,345 films"."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+def plural(n: int, one: str, many: str = "") -> str:
+    """Return a number with its noun, and a verb where it has one: "1 film", "2,345 films", "1 film has"."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"

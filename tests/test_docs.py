@@ -11,8 +11,13 @@ import pytest
 
 import keyart
 import keyart.pipeline
+from cf.evaluation.evaluation import Scorecard
+from index.neighbors import SCHEMA
 from keyart.cli import keyart as command_line
+from keyart.results import HIT_COLUMNS
 from keyart.workspace import settings
+from posters.database import Record
+from posters.fetch import FetchReport
 from posters.tmdb import NOTICE
 from tests.test_layers import ROOT
 
@@ -94,3 +99,21 @@ def test_the_api_page_lists_the_fields_of_every_result_and_option(value: type) -
     page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     (row,) = re.findall(rf"^\| `{value.__name__}` \|.*$", page, re.MULTILINE)
     assert {field.name for field in fields(value)} <= set(re.findall(r"`(\w+)`", row))
+
+
+SCHEMAS = {
+    "similar": HIT_COLUMNS,
+    "neighbors": SCHEMA.names,
+    "recommend": [field.name for field in fields(keyart.RecommendedFilm)],
+    "evaluate": [field.name for field in fields(Scorecard)],
+    "Fetch report": [field.name for field in fields(FetchReport)],
+    "Poster states": [field.name for field in fields(Record)],
+    "New films": [field.name for field in fields(keyart.NewFilm) if field.name not in ("poster", "alternative_titles")],
+}
+
+
+@pytest.mark.parametrize("section", SCHEMAS)
+def test_the_page_of_files_lists_all_columns(section: str) -> None:
+    page = (ROOT / "docs" / "files.md").read_text(encoding="utf-8")
+    (text,) = re.findall(rf"^### {section}\n(.*?)(?=^##|\Z)", page, re.DOTALL | re.MULTILINE)
+    assert set(SCHEMAS[section]) <= set(re.findall(r"`(\w+)`", text))

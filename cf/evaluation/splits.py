@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import ConfigError
+from catalog.text import plural
 from cf.ratings import Ratings, read_ratings
 
 Mask = npt.NDArray[np.bool_]
@@ -79,8 +80,8 @@ def read_split(train_path: Path, test_path: Path) -> Split:
     if len(both):
         user_id, movie_id = divmod(int(both[0]), 2**32)
         raise ConfigError(
-            f"{len(both)} ratings are in {train_path} and in {test_path} as well, the first of user {user_id} and film "
-            f"{movie_id}; name two files that have none in common"
+            f"{plural(len(both), 'rating is', 'ratings are')} in {train_path} and in {test_path} "
+            f"as well, the first of user {user_id} and film {movie_id}; name two files that have none in common"
         )
     return Split(f"{train_path.name}, {test_path.name}", train, test)
 

@@ -14,6 +14,7 @@ from catalog.errors import DataError, NotBuiltError
 from catalog.films import Catalog
 from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, silent
+from catalog.text import plural
 from index.source import FilmFeatures
 from keyart.atlas import layout
 from keyart.atlas.labels import name_clusters
@@ -247,7 +248,7 @@ def _drawn(workspace: Workspace, sheets: tuple[Sheet, ...], progress: Progress) 
 
 def _notes(atlas: Atlas, n_posters: int) -> Iterator[str]:
     if n_posters > len(atlas):
-        yield f"{n_posters - len(atlas):,} posters are not on the map: their features cannot be compared"
+        yield f"{plural(n_posters - len(atlas), 'poster is', 'posters are')} not on the map: no features to compare"
     share = float(atlas.is_placed.mean())
     if share > _MANY_PLACED:
         yield (

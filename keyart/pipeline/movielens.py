@@ -14,6 +14,7 @@ from catalog.film_table import read_film_table
 from catalog.films import Catalog
 from catalog.io.locks import check_free, exclusive
 from catalog.movielens import FilmFiles, read_films
+from catalog.text import plural
 from catalog.titles import title_key
 from cf.ratings import Ratings, read_movielens, read_ratings
 from keyart.workspace.layout import Home, Workspace, is_ratings_name
@@ -98,7 +99,7 @@ def load(home: Home, source: str | Path, ratings: str | Path | None = None) -> L
         notes = [*files.notes, *_write_catalog(workspace, sources, files, kept)]
     if len(given) > len(kept):
         n_ignored = len(given) - len(kept)
-        what = "1 rating is of a film" if n_ignored == 1 else f"{n_ignored:,} ratings are of films"
+        what = plural(n_ignored, "rating is of a film", "ratings are of films")
         notes.append(f"{what} that {source.name} does not list; ignored")
     if not any(film.tmdb_id or film.imdb_id for film in files.films):
         notes.append("no film has a TMDB or IMDb id: posters cannot be fetched; `keyart import FOLDER --by movie`")

@@ -11,6 +11,7 @@ from catalog.errors import DataError, NotBuiltError
 from catalog.extras import is_installed
 from catalog.films import Catalog
 from catalog.io.files import OtherVersionError
+from catalog.text import plural
 from cf.models.neighbors import ItemCosine
 from features.store import FeatureStore
 from index.record import IndexRecord
@@ -85,8 +86,9 @@ class Status:
             return "repair what is damaged, see above"
         if not self.n_posters and not self.n_indexed and not self.n_similar:
             return bring
-        if self.n_features + self.n_skipped < self.n_posters:
-            return f"`keyart extract`: {self.n_posters - self.n_features - self.n_skipped} posters have no features yet"
+        n_missing = self.n_posters - self.n_features - self.n_skipped
+        if n_missing > 0:
+            return f"`keyart extract`: {plural(n_missing, 'poster has', 'posters have')} no features yet"
         if not self.index_is_current:
             return "`keyart build`: the index is " + ("out of date" if self.index else "not built yet")
         if not self.similarities_are_current:

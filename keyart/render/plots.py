@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from catalog.extras import require
 from catalog.io.files import atomic_path
+from keyart.render.plot_labels import PlotLabels
 from keyart.workspace.outputs import check_output
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from cf.analysis import FilmMap
     from cf.coldstart.few_shot import FewShotCurve
     from cf.evaluation.evaluation import Scorecard
 
+_DPI = 150
+# More than fit, on a map of any size.
+_N_LABELED = 1500
 _SUFFIXES = (".png", ".svg", ".pdf")
 
 
@@ -30,23 +35,55 @@ def check_plot_path(path: Path) -> None:
 
 
 def draw_scorecards(cards: Sequence[Scorecard], k: int, path: Path) -> None:
-    """Plot the rating error of models against their ranking quality; the top left is best."""
-    figure = _figure(8, 6)
+    """Plot the rating error of models against their ranking quality; the top left is best.
+
+    Models whose error is far from that of the others stand at the right border, with their error.
+    """
+    figure = _figure(9, 6.5)
     axes = figure.add_subplot()
-    for card in cards:
-        x, y = card.rmse, card.ndcg
-        spread: dict[str, Any] = {
-            "xerr": [[x.value - x.low], [x.high - x.value]],
-            "yerr": [[y.value - y.low], [y.high - y.value]],
-        }
-        # Hollow: its scores were mapped to stars by a linear fit.
-        fill = "full" if card.gives_stars else "none"
-        axes.errorbar(x.value, y.value, **spread, fmt="o", fillstyle=fill, elinewidth=0.8, capsize=2)
-        axes.annotate(card.name, (x.value, y.value), xytext=(6, 5), textcoords="offset points", fontsize=8)
-    axes.set_xlabel("RMSE in stars (left is better; hollow: stars by a linear fit)")
+    cards = [card for card in cards if np.isfinite([card.rmse.value, card.ndcg.value]).all()]
+    most = _most_typical([card.rmse.value for card in cards])
+    typical = [card for card in cards if card.rmse.value <= most]
+    least = min((card.rmse.low for card in typical), default=0.0)
+    greatest = max((card.rmse.high for card in typical), default=1.0)
+    margin = max(greatest - least, 0.01) * 0.15
+    axes.set_xlim(least - margin, greatest + 2 * margin)
+    points = [(min(card.rmse.value, greatest + 1.7 * margin), card.ndcg.value) for card in cards]
+    for card, point in zip(cards, points, strict=True):
+        _draw_card(axes, card, point, is_typical=card.rmse.value <= most)
+    ends = [(x, end) for card, (x, _) in zip(cards, points, strict=True) for end in (card.ndcg.low, card.ndcg.high)]
+    ends += [(end, card.ndcg.value) for card in typical for end in (card.rmse.low, card.rmse.high)]
+    labels = PlotLabels(axes, [*points, *ends])
+    for card, point in zip(cards, points, strict=True):
+        labels.add_beside(card.name if card.rmse.value <= most else f"{card.name}: {card.rmse.value:.2f}", point, 8)
+    beyond = "" if len(typical) == len(cards) else "; ▸ beyond, with its RMSE"
+    axes.set_xlabel(f"RMSE in stars (left is better; hollow: stars by a linear fit{beyond})")
     axes.set_ylabel(f"NDCG@{k} (up is better)")
     axes.grid(alpha=0.3)
     write_figure(figure, path)
+
+
+def _draw_card(axes: Axes, card: Scorecard, point: tuple[float, float], *, is_typical: bool) -> None:
+    x, y = card.rmse, card.ndcg
+    axes.errorbar(
+        *point,
+        xerr=[[x.value - x.low], [x.high - x.value]] if is_typical else None,
+        yerr=[[y.value - y.low], [y.high - y.value]],
+        fmt="o" if is_typical else ">",
+        # Hollow: its scores were mapped to stars by a linear fit.
+        fillstyle="full" if card.gives_stars else "none",
+        elinewidth=0.8,
+        capsize=2,
+    )
+
+
+def _most_typical(values: Sequence[float]) -> float:
+    """Return the greatest value that does not squash the others, by their median absolute deviation."""
+    if not values:
+        return np.inf
+    median = np.median(values)
+    deviation = np.median(np.abs(np.asarray(values) - median))
+    return float(median + 6 * max(deviation, 0.05 * median))
 
 
 def draw_crossover(curve: FewShotCurve, path: Path) -> None:
@@ -78,28 +115,17 @@ def draw_map(laid_out: FilmMap, n_ratings: npt.NDArray[np.intp], path: Path) -> 
     x, y = laid_out.positions.T
     axes.scatter(x, y, s=2 + n_ratings / 8, alpha=0.35, linewidths=0)
     axes.set_axis_off()
-    for row in _labeled(laid_out.positions, n_ratings):
-        title = laid_out.titles[row]
-        axes.annotate(title, laid_out.positions[row], fontsize=6, ha="center", va="bottom", parse_math=False)
+    labels = PlotLabels(axes)
+    for row in np.argsort(-n_ratings, kind="stable")[:_N_LABELED].tolist():
+        labels.add_above(laid_out.titles[row], tuple(laid_out.positions[row].tolist()), 6)
     write_figure(figure, path)
-
-
-def _labeled(positions: npt.NDArray[np.float32], n_ratings: npt.NDArray[np.intp]) -> list[int]:
-    """Choose films whose labels do not overlap, the most rated first."""
-    width, height = np.ptp(positions, axis=0) * (0.09, 0.012) if len(positions) else (0, 0)
-    chosen: list[int] = []
-    for row in np.argsort(-n_ratings, kind="stable").tolist():
-        gaps = np.abs(positions[chosen] - positions[row])
-        if not ((gaps[:, 0] < width) & (gaps[:, 1] < height)).any():
-            chosen.append(row)
-    return chosen
 
 
 def write_figure(figure: Figure, path: Path) -> None:
     """Write a figure in the format of the file name's ending."""
     check_output(path, _SUFFIXES)
     with atomic_path(path) as temporary_path:
-        figure.savefig(temporary_path, format=path.suffix.lower().removeprefix("."), bbox_inches="tight", dpi=150)
+        figure.savefig(temporary_path, format=path.suffix.lower().removeprefix("."), bbox_inches="tight")
 
 
 def _figure(width_in: float, height_in: float) -> Figure:
@@ -107,4 +133,4 @@ def _figure(width_in: float, height_in: float) -> Figure:
     # Not pyplot, which looks for a display and keeps every figure in memory.
     from matplotlib.figure import Figure
 
-    return Figure((width_in, height_in))
+    return Figure((width_in, height_in), dpi=_DPI)

@@ -15,6 +15,7 @@ from catalog.films import Catalog
 from catalog.filters import Filter
 from catalog.lazy import lazy
 from catalog.scored_ids import ScoredIds
+from catalog.text import plural
 from cf.base import Recommender, rows_of
 from cf.hybrid.blend import n_ratings_of_pairs
 from cf.hybrid.calibration import FloatArray
@@ -127,8 +128,8 @@ class LookAlikes:
     def _notes(self, film: Film, scan: Scan | None, cf: ScoredIds, alpha: Alpha) -> Iterator[str]:
         if self.index is not None and self.index.n_stale:
             yield (
-                f"{self.index.n_stale} films of the index have no features any more, or another poster, and are "
-                "left out; run `keyart build`"
+                f"{plural(self.index.n_stale, 'film is', 'films are')} left out, as features are gone or posters have "
+                "changed; run `keyart build`"
             )
         if self.cf is not None and self.cf.source != (self.catalog.fact("ratings") or ""):
             again = "keyart build" if self.cf.name == ItemCosine.name else f"keyart fit {self.hybrid.model}"

@@ -109,8 +109,8 @@ def test_a_film_without_a_link_has_no_ids(read: ReadFilms) -> None:
 def test_notes_count_blank_tmdb_ids_and_links_without_a_film(folder_of: FolderOf) -> None:
     files = read_films(folder_of({"movies.csv": MOVIES, "links.csv": _links("1,0114709,", "6,0113277,949", "7,1,1")}))
     assert files.notes == (
-        "1 films have no tmdbId; their posters are looked for by IMDb id",
-        "1 rows of links.csv belong to no film of movies.csv; passed over",
+        "1 film has no tmdbId; posters are looked for by IMDb id",
+        "1 row of links.csv for no film of movies.csv; passed over",
     )
 
 

@@ -33,7 +33,7 @@ def test_all_films_are_read(small: FilmFiles) -> None:
 
 def test_eight_films_have_no_tmdb_id(small: FilmFiles) -> None:
     assert sum(film.tmdb_id is None for film in small.films) == 8
-    assert small.notes == ("8 films have no tmdbId; their posters are looked for by IMDb id",)
+    assert small.notes == ("8 films have no tmdbId; posters are looked for by IMDb id",)
 
 
 def test_two_films_share_a_tmdb_id(small: FilmFiles) -> None:

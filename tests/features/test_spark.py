@@ -280,7 +280,7 @@ def test_command_extracts_a_folder_and_a_table(
     (folder / "3.png").write_text("not an image")
     code, out, err = run("--images", folder, "--out", tmp_path / "features")
     assert (code, out) == (0, "features of 20 images computed, 0 already here\n")
-    assert err.splitlines()[0] == "1 images could not be read:"
+    assert err.splitlines()[0] == "1 image could not be read:"
     named = [{"id": path.name, "path": str(path)} for path in folder.iterdir() if path.name != "21.png"]
     pd.DataFrame(named).to_parquet(tmp_path / "named.parquet")
     code, out, _ = run("--images", tmp_path / "named.parquet", "--out", tmp_path / "features")

@@ -10,6 +10,7 @@ import click
 from catalog.errors import ConfigError, DataError
 from catalog.films import Catalog
 from catalog.io.progress import bar
+from catalog.text import plural
 from keyart import cold_start, pipeline
 from keyart.cli.groups import renamed
 from keyart.cli.interruption import RESUMES, keeps
@@ -81,7 +82,7 @@ def command(
     _list("added", report.added)
     _list("already here", report.known)
     if report.n_indexed:
-        click.echo(f"{report.n_indexed:,} films indexed by looks")
+        click.echo(f"{plural(report.n_indexed, 'film')} indexed by looks")
 
 
 def _list(what: str, films: tuple[Film, ...]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from catalog.io.progress import bar
+from catalog.text import plural
 from keyart import atlas
 from keyart.cli.groups import renamed
 from keyart.cli.hints import HINTS
@@ -57,6 +58,6 @@ def _print(report: AtlasReport, lasted_s: float) -> None:
     clusters = report.atlas.clusters
     cells = [(str(number), cluster.name, f"{cluster.n_films:,}") for number, cluster in enumerate(clusters, start=1)]
     click.echo(table(("", "cluster", "films"), cells, left=[1]))
-    sheets = f"{report.n_drawn} of {len(report.atlas.sheets)} sheets of small posters drawn"
-    click.echo(f"{len(report.atlas):,} films on the map ({report.how}), {sheets}, in {lasted_s:.1f} s")
+    sheets = f"{report.n_drawn} of {plural(len(report.atlas.sheets), 'sheet')} of small posters drawn"
+    click.echo(f"{plural(len(report.atlas), 'film')} on the map ({report.how}), {sheets}, in {lasted_s:.1f} s")
     click.echo(HINTS.complete("next: `keyart serve`, then the page /atlas"), err=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from catalog.io.progress import bar
+from catalog.text import plural
 from index.options import IndexOptions
 from keyart import pipeline
 from keyart.cli.options import workspace_options
@@ -84,7 +85,7 @@ def _print_plan(plan: Plan) -> None:
 
 
 def _describe(report: BuildReport) -> str:
-    films = f"{report.n_indexed:,} films indexed by looks"
+    films = f"{plural(report.n_indexed, 'film')} indexed by looks"
     if report.index is None:
         return films
     kind = [report.index.kind, *(["mean removed"] if report.index.centered else []), report.change]

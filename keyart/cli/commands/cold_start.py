@@ -12,6 +12,7 @@ import keyart
 from catalog.errors import ConfigError, DataError
 from catalog.films import Catalog
 from catalog.io.progress import bar
+from catalog.text import plural
 from keyart import cold_start
 from keyart.cli.groups import renamed
 from keyart.cli.options import check_one_format, workspace_options
@@ -107,7 +108,7 @@ def _shown(answer: ColdStartResult, n_users: int) -> str:
         parts.append(table(("", "looks like", "movie_id", "visual", "ratings"), rows, left=(1,)))
     if answer.expected:
         n = len(answer.audience)
-        who = f"the {n:,} keenest of the users" if n and n == n_users else f"{n:,} users"
+        who = f"the {n:,} keenest of the users" if n and n == n_users else plural(n, "user")
         parts.append(f"audience: {who} who would like it better than their average film" + (":" if n else ""))
         fans = [(str(rank), str(fan.user_id), f"{fan.score:+.2f}") for rank, fan in enumerate(answer.audience, start=1)]
         if fans:

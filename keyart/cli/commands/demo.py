@@ -11,6 +11,7 @@ import click
 import keyart
 from catalog.errors import FetchError, StoreError
 from catalog.io.progress import bar
+from catalog.text import plural
 from features.options import RANDOM, ExtractOptions
 from keyart import pipeline
 from keyart.cli import demo
@@ -133,7 +134,7 @@ def _print_prediction(engine: Engine, title: str) -> None:
         expected, fans = prediction.expected, ", ".join(str(fan.user_id) for fan in prediction.audience[:3])
         click.echo(
             f"   expected mean rating {expected.mean:.1f} ({expected.low:.1f} to {expected.high:.1f}); of "
-            f"{len(prediction.audience)} users who would like it, most: {fans}"
+            f"{plural(len(prediction.audience), 'user')} who would like it, most: {fans}"
         )
 
 

@@ -11,6 +11,7 @@ import click
 
 from catalog.io.locks import check_free
 from catalog.io.progress import bar
+from catalog.text import plural
 from features.options import ExtractOptions
 from keyart import pipeline
 from keyart.cli.groups import renamed
@@ -146,13 +147,13 @@ def _run(source: str | Workspace, out: str | None, options: ExtractOptions, spar
 
 
 def _print(report: ExtractReport, out: str | None) -> None:
-    unit = "posters" if out is None else "images"
+    unit = "poster" if out is None else "image"
     print_notes(f"computed again: {reason}" for reason in report.damaged)
     dropped = f", {report.n_dropped:,} dropped" if report.n_dropped else ""
-    click.echo(f"features of {report.n_new:,} {unit} computed, {report.n_known:,} already here{dropped}")
+    click.echo(f"features of {plural(report.n_new, unit)} computed, {report.n_known:,} already here{dropped}")
     if not report.skipped:
         return
-    click.echo(f"{len(report.skipped):,} {unit} could not be read:", err=True)
+    click.echo(f"{plural(len(report.skipped), unit)} could not be read:", err=True)
     name = "movie_id " if out is None else ""
     for skipped in report.skipped[:_N_LISTED]:
         # One line each, even if a file's name has line ends.

@@ -11,6 +11,7 @@ import cf
 from catalog.errors import ConfigError
 from catalog.io.locks import check_free
 from catalog.io.progress import bar, write_line
+from catalog.text import plural
 from keyart import recommend
 from keyart.cli.completion import complete_model
 from keyart.cli.interruption import keeps
@@ -56,6 +57,6 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
                 report = recommend.models.fit_model(workspace, name, ratings, parameters.get(name))
             advance(1)
             write_line(
-                f"{name}: fitted on {report.n_ratings:,} ratings of {report.n_films:,} films by {report.n_users:,} "
-                f"users in {report.fit_s:.1f} s"
+                f"{name}: fitted on {plural(report.n_ratings, 'rating')} of {plural(report.n_films, 'film')} by "
+                f"{plural(report.n_users, 'user')} in {report.fit_s:.1f} s"
             )

@@ -9,6 +9,7 @@ import click
 
 from catalog.errors import ConfigError, DataError
 from catalog.io.progress import bar
+from catalog.text import plural
 from keyart import pipeline
 from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import workspace_options
@@ -44,18 +45,19 @@ def command(folder: Path | None, by: By | None, csv_path: Path | None, home: Pat
     if folder is not None and by is None:
         raise ConfigError(f"name the ids that the files in {folder} are named by: --by imdb, --by movie or --by tmdb")
     report = pipeline.import_posters(home, folder or csv_path or Path(), by if folder else None, progress=bar)
-    click.echo(f"{report.n_imported:,} posters imported, {report.n_unchanged:,} already here")
-    _list("match no film", [str(path) for path in report.unmatched])
-    _list("are no posters", [f"{path}: {reason}" for path, reason in report.rejected])
-    _list("are a second poster of a film, not used", [str(path) for path in report.duplicates])
+    click.echo(f"{plural(report.n_imported, 'poster')} imported, {report.n_unchanged:,} already here")
+    _list("file matches no film", "files match no film", [str(path) for path in report.unmatched])
+    _list("file is no poster", "files are no posters", [f"{path}: {reason}" for path, reason in report.rejected])
+    second = "a second poster of a film, not used"
+    _list(f"file is {second}", f"files are {second}", [str(path) for path in report.duplicates])
     if not report.n_imported + report.n_unchanged:
         reason = "no file matches a film; try another --by" if report.unmatched else "no file is a poster"
         raise DataError(f"nothing imported from {folder or csv_path}: {reason}")
 
 
-def _list(what: str, lines: list[str]) -> None:
+def _list(one: str, many: str, lines: list[str]) -> None:
     if lines:
-        click.echo(f"{len(lines):,} files {what}:", err=True)
+        click.echo(f"{plural(len(lines), one, many)}:", err=True)
     for line in lines[:_N_LISTED]:
         click.echo(f"  {line}", err=True)
     if len(lines) > _N_LISTED:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from catalog.text import plural
 from keyart import pipeline
 from keyart.cli.hints import HINTS
 from keyart.cli.options import json_option, workspace_options
@@ -42,14 +43,14 @@ def _summary(status: Status) -> dict[str, str]:
     return {
         "workspace": str(status.home),
         "films": f"{status.n_films - status.n_added:,} from {status.source}" + added,
-        "ratings": f"{status.n_ratings:,} of {status.n_rated:,} films",
+        "ratings": f"{status.n_ratings:,} of {plural(status.n_rated, 'film')}",
         "posters": f"{status.n_posters:,}" + (f"; {others}" if others else ""),
         "features": f"{status.n_features:,}" + (f" of {status.backbone}" if status.backbone else "") + skipped,
-        "index": f"{status.n_indexed:,} films"
+        "index": plural(status.n_indexed, "film")
         + (f" ({status.index})" if status.index else "")
         + _stale(bool(status.index), status.index_is_current),
-        "atlas": f"{status.n_mapped:,} films",
-        "similarities": f"{status.n_similar:,} films by ratings"
+        "atlas": plural(status.n_mapped, "film"),
+        "similarities": f"{plural(status.n_similar, 'film')} by ratings"
         + _stale(status.n_similar > 0, status.similarities_are_current),
         "blend": status.blend,
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from catalog.text import plural
 from keyart import pipeline
 from keyart.cli.options import file_option, workspace_options
 from keyart.cli.output import print_notes
@@ -26,6 +27,6 @@ def command(source: Path, ratings: Path | None, home: Path) -> None:
     """
     report = pipeline.load(home, source, ratings)
     print_notes(report.notes)
-    tags = f", {report.n_tags:,} tags" if report.n_tags else ""
-    n_ratings = f"{report.n_ratings:,} ratings by {report.n_users:,} users"
-    click.echo(f"{report.n_films:,} films{tags} and {n_ratings} loaded into {home}")
+    tags = f", {plural(report.n_tags, 'tag')}" if report.n_tags else ""
+    n_ratings = f"{plural(report.n_ratings, 'rating')} by {plural(report.n_users, 'user')}"
+    click.echo(f"{plural(report.n_films, 'film')}{tags} and {n_ratings} loaded into {home}")

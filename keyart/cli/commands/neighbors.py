@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from catalog.io.progress import bar
+from catalog.text import plural
 from keyart.cli.groups import renamed
 from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import workspace_options
@@ -44,4 +45,4 @@ def command(k: int, out: Path, merge_duplicates: bool, home: Path) -> None:
         bound = DUPLICATE_SIMILARITY if merge_duplicates else None
         n_pairs = write_neighbors(index, k, out, duplicate_similarity=bound, ids=ids, advance=advance)
         n_films = len(index)
-    click.echo(f"{n_pairs:,} pairs of {n_films:,} films written to {out}")
+    click.echo(f"{plural(n_pairs, 'pair')} of {plural(n_films, 'film')} written to {out}")

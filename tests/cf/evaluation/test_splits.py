@@ -100,7 +100,7 @@ def test_reads_a_published_split(shared: Path) -> None:
 
 def test_files_that_share_a_rating_are_refused(folder_of: Callable[[Mapping[str, str | bytes]], Path]) -> None:
     folder = folder_of({"a.base": "1\t2\t3\t0\n1\t3\t3\t0\n", "a.test": "1\t3\t5\t0\n"})
-    with pytest.raises(ConfigError, match=r"1 ratings are in .* the first of user 1 and film 3"):
+    with pytest.raises(ConfigError, match=r"1 rating is in .* the first of user 1 and film 3"):
         read_split(folder / "a.base", folder / "a.test")
 
 

@@ -250,8 +250,8 @@ def test_import_lists_unusable_files(run: Run, movielens: Path, tmp_path: Path) 
     (folder / "2.jpg").write_text("no picture")
     (folder / "77.jpg").write_bytes(draw_poster())
     outcome = run("import", folder, "--by", "movie", "--home", tmp_path / "w")
-    assert (outcome.code, outcome.out) == (0, "1 posters imported, 0 already here\n")
-    assert "1 files match no film:\n  " in outcome.err
+    assert (outcome.code, outcome.out) == (0, "1 poster imported, 0 already here\n")
+    assert "1 file matches no film:\n  " in outcome.err
     assert "2.jpg: " in outcome.err
 
 

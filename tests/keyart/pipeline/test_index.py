@@ -176,7 +176,7 @@ def test_changed_posters_are_not_found_until_the_next_build(many: Workspace, bac
     engine = Engine.open(many.home)
     result = engine.similar(1, alpha=1, k=N_FILMS)
     assert not {5, 6} & {hit.movie_id for hit in result}
-    assert any("2 films of the index have no features any more, or another poster" in note for note in result.notes)
+    assert any("2 films are left out, as features are gone or posters have changed" in note for note in result.notes)
     build(many)
     result = Engine.open(many.home).similar(1, alpha=1, k=N_FILMS)
     assert {5, 6} < {hit.movie_id for hit in result}

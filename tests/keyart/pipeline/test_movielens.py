@@ -30,7 +30,7 @@ def test_load_reads_films_links_and_ratings(movielens: Path, tmp_path: Path) -> 
     assert (report.n_films, report.n_ratings, report.n_users) == (6, 161, 40)
     film = Catalog.open(tmp_path / "new" / "catalog.sqlite").film(1)
     assert (film.label, film.imdb_id, film.tmdb_id, film.n_ratings) == ("The Harbour (1990)", "0000011", 101, 40)
-    assert any("1 films have no tmdbId" in note for note in report.notes)
+    assert any("1 film has no tmdbId" in note for note in report.notes)
 
 
 def test_load_takes_a_path_as_text_and_reports_a_dictionary(movielens: Path, tmp_path: Path) -> None:

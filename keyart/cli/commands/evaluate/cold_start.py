@@ -11,6 +11,7 @@ import click
 import cf
 from catalog.errors import ConfigError
 from catalog.io.progress import bar
+from catalog.text import plural
 from keyart import cold_start, render
 from keyart.cli.completion import complete_cold_start_model
 from keyart.cli.estimates import cells, estimate, nulled, number
@@ -138,8 +139,8 @@ def _notes(report: ColdStartReport) -> Iterable[str]:
     hidden, ranked = _range([draw.n_hidden for draw in draws]), _range([draw.n_cold for draw in draws])
     copies, n_strangers = _range([draw.n_copies for draw in draws]), sum(draw.n_strangers for draw in draws)
     yield (
-        f"{len(draws)} draws; of {hidden} hidden films, the {ranked} of the {report.on} half were ranked for "
-        f"{report.n_users:,} users."
+        f"{plural(len(draws), 'draw')}; of {hidden} hidden films, the {ranked} of the {report.on} half were ranked for "
+        f"{plural(report.n_users, 'user')}."
     )
     yield f"Ratings of hidden films that were learned from: {sum(draw.n_leaks for draw in draws)}."
     yield f"Ranked films with nearly the artwork of a film that was learned from: {copies}; the last column is without."
@@ -165,7 +166,7 @@ def crossover_line(curve: FewShotCurve) -> str:
         sentence = f"Ratings alone beat content alone from the first step, {first}, on"
     else:
         sentence = f"Ratings alone beat content alone from {curve.crossover:.0f} on"
-    return f"{sentence} ({curve.model}, {curve.n_films} films)."
+    return f"{sentence} ({curve.model}, {plural(curve.n_films, 'film')})."
 
 
 def _prior_table(scores: list[PriorScore]) -> str:
