@@ -98,7 +98,7 @@ class Hit(Titled):
     poster_path : Path or None
         Its poster, where there is one.
     same_artwork : tuple of int
-        The movie_ids of films with the same artwork that this hit stands for, where those are folded.
+        The movie_ids of films with the same artwork that this hit stands for, where duplicates are merged.
     visual_rank, cf_rank : int or None
         Its rank, from 1, among all films by each similarity alone; None where that similarity is not known.
     imdb_id : str or None

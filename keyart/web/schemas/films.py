@@ -59,7 +59,7 @@ class Hit(BaseModel):
     cf: float | None = Field(description="The similarity by ratings, on the same scale.", examples=[0.531])
     alpha: float = Field(description="The visual share.", examples=[0.36])
     n_ratings: int = Field(description="How many users rated the film.", examples=[133])
-    same_artwork: list[int] = Field(description="Films with the same artwork, folded into this one.", examples=[[]])
+    same_artwork: list[int] = Field(description="Films with the same artwork, merged into this one.", examples=[[]])
     has_poster: bool
 
 
