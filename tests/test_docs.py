@@ -14,6 +14,7 @@ import keyart.pipeline
 from cf.evaluation.evaluation import Scorecard
 from index.neighbors import SCHEMA
 from keyart.cli import keyart as command_line
+from keyart.pipeline.status import Status
 from keyart.results import HIT_COLUMNS
 from keyart.workspace import settings
 from posters.database import Record
@@ -106,6 +107,7 @@ SCHEMAS = {
     "neighbors": SCHEMA.names,
     "recommend": [field.name for field in fields(keyart.RecommendedFilm)],
     "evaluate": [field.name for field in fields(Scorecard)],
+    "info": [field.name for field in fields(Status)],
     "Fetch report": [field.name for field in fields(FetchReport)],
     "Poster states": [field.name for field in fields(Record)],
     "New films": [field.name for field in fields(keyart.NewFilm) if field.name not in ("poster", "alternative_titles")],
