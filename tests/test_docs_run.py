@@ -189,7 +189,18 @@ def tmdb(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-@pytest.mark.usefixtures("tmdb")
+@pytest.fixture
+def no_spark_afterwards() -> Iterator[None]:
+    """Stop the session that snippets open, which later tests would share."""
+    yield
+    if "pyspark.sql" in sys.modules:
+        from pyspark.sql import SparkSession
+
+        if session := SparkSession.getActiveSession():
+            session.stop()
+
+
+@pytest.mark.usefixtures("tmdb", "no_spark_afterwards")
 @pytest.mark.parametrize(
     "page", [pytest.param(page, marks=pytest.mark.heavy if page in HEAVY else ()) for page in PAGES]
 )
