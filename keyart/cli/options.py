@@ -112,7 +112,7 @@ def check_one_format(*, as_json: bool, as_csv: bool) -> None:
         raise ConfigError("--json and --csv both write to standard output; choose one")
 
 
-def k_option(default: int, meaning: str = "How many films.") -> Callable[[Command], Command]:
+def k_option(default: int, meaning: str = "Number of films.") -> Callable[[Command], Command]:
     """Add ``-k``, the length of a result."""
     return click.option("-k", default=default, show_default=True, type=click.IntRange(min=1), help=meaning)
 

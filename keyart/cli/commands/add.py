@@ -27,17 +27,17 @@ _N_LISTED = 20
 
 @click.command("add", cls=renamed(genres="--genre"))
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option("--title", default="", metavar="TITLE", help="The film's title; its year may stand behind it.")
+@click.option("--title", default="", metavar="TITLE", help="The film's title; the year may follow in parentheses.")
 @click.option("--year", type=int, metavar="YEAR", help="The year of release.")
 @click.option("--genre", "genres", multiple=True, metavar="GENRE", help="A genre of the catalog; may be repeated.")
 @click.option(
     "--movie-id",
     type=click.IntRange(1, _MOST_ID),
     metavar="N",
-    help="The film's number.  [default: the next from 1000000001 on]",
+    help="The film's movie_id.  [default: the next from 1000000001 on]",
 )
-@click.option("--tmdb-id", type=click.IntRange(1, _MOST_ID), metavar="N", help="TMDB's number of the film.")
-@click.option("--imdb-id", default="", metavar="ID", help="IMDb's id of the film: tt0113277.")
+@click.option("--tmdb-id", type=click.IntRange(1, _MOST_ID), metavar="N", help="The film's TMDB id.")
+@click.option("--imdb-id", default="", metavar="ID", help="The film's IMDb id: tt0113277.")
 @workspace_options
 @keeps(RESUMES)
 def command(

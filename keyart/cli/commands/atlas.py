@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     "n_clusters",
     type=click.IntRange(1, 200),
     metavar="N",
-    help="How many clusters.  [default: as before, else by the number of films]",
+    help="Number of clusters.  [default: as before, else by the number of films]",
 )
 @click.option(
-    "--seed", type=click.IntRange(0, 2**32 - 1), help="Another seed, another map.  [default: as before, else 0]"
+    "--seed", type=click.IntRange(0, 2**32 - 1), help="Random seed of the layout.  [default: as before, else 0]"
 )
-@click.option("--rebuild", is_flag=True, help="Compute all anew, also where placing new films would do.")
+@click.option("--rebuild", is_flag=True, help="Compute everything from scratch, even if placing new films is enough.")
 @workspace_options
 def command(method: str | None, n_clusters: int | None, seed: int | None, rebuild: bool, home: Path) -> None:
     """Lay all posters out on one map, those that look alike near each other, in clusters named by genres and tags.

@@ -39,7 +39,7 @@ def _bytes(_context: click.Context, _parameter: click.Parameter, value: str | No
     "--index",
     "kind",
     type=click.Choice(["auto", "exact", "shortlist"]),
-    help="Compare with all films, or with a shortlist.  [default: as built before, else by size]",
+    help="Search all films, or a shortlist.  [default: as built before, else by size]",
 )
 @click.option(
     "--target-recall",
@@ -52,12 +52,12 @@ def _bytes(_context: click.Context, _parameter: click.Parameter, value: str | No
     "max_memory_bytes",
     callback=_bytes,
     metavar="SIZE",
-    help="What a query may need, such as 500MB.  [default: a quarter of the machine's memory]",
+    help="Memory that a query may use, such as 500MB.  [default: a quarter of the machine's memory]",
 )
 @click.option(
     "--center/--no-center", default=None, help="Subtract the mean of all features.  [default: for random weights only]"
 )
-@click.option("--rebuild", is_flag=True, help="Build anew, also where adding and removing films would do.")
+@click.option("--rebuild", is_flag=True, help="Build from scratch, even if adding and removing films is enough.")
 @workspace_options
 def command(
     kind: Any,

@@ -29,15 +29,20 @@ _COLUMNS = ("poster", "title", "year", "expected_mean", "low", "high", "rank", "
 
 @click.command("cold-start", cls=renamed(genres="--genre"))
 @click.argument("source", type=click.Path(path_type=Path), metavar="POSTER|FOLDER|CSV")
-@click.option("--title", default="", metavar="TITLE", help="Its title, for the reader.")
+@click.option("--title", default="", metavar="TITLE", help="The film's title, shown in the output.")
 @click.option("--genre", "genres", multiple=True, metavar="GENRE", help="A genre of the catalog; may be repeated.")
-@click.option("--year", type=int, metavar="YEAR", help="Its year of release.")
-@click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="How many look-alikes.")
+@click.option("--year", type=int, metavar="YEAR", help="The year of release.")
+@click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="Number of look-alikes.")
 @click.option(
-    "--users", "n_users", default=1000, show_default=True, type=click.IntRange(min=0), help="The audience at most."
+    "--users",
+    "n_users",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Length of the audience at most.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a film, a line each.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print the audience as CSV: one row a film and user.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per film, one per line.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print the audience as CSV: one row per film and user.")
 @workspace_options
 def command(
     source: Path,

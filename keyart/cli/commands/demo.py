@@ -45,7 +45,7 @@ _K = 5
     default=0,
     show_default=True,
     type=click.IntRange(min=0),
-    help="Another seed draws other posters and other users.",
+    help="Random seed of posters and users.",
 )
 @debug_option
 def command(out: Path, seed: int) -> None:

@@ -70,7 +70,7 @@ def _least_option(command: Command) -> Command:
         show_default=True,
         type=click.IntRange(min=0),
         metavar="N",
-        help="Only films that so many users rated.",
+        help="Only films with at least N ratings.",
     )(command)
 
 
@@ -93,7 +93,7 @@ def _model_option(command: Command) -> Command:
     default=0.0,
     show_default=True,
     type=click.FloatRange(min=0),
-    help="Add so many ratings of the overall mean to every film.",
+    help="Shrink means: add this many ratings of the overall mean to each film.",
 )
 @_topic
 def best(workspace: Workspace, k: int, min_ratings: int, damping: float) -> Rows:
@@ -110,8 +110,14 @@ def most_rated(workspace: Workspace, k: int) -> Rows:
 
 
 @command.command("genres")
-@k_option(20, "How many genres.")
-@click.option("--by", type=click.Choice(["mean", "votes"]), default="mean", show_default=True, help="The order.")
+@k_option(20, "Number of genres.")
+@click.option(
+    "--by",
+    type=click.Choice(["mean", "votes"]),
+    default="mean",
+    show_default=True,
+    help="Sort genres by mean rating or by number of ratings.",
+)
 @_topic
 def genres(workspace: Workspace, k: int, by: Literal["mean", "votes"]) -> Rows:
     """List the genres with their mean ratings."""
@@ -122,7 +128,7 @@ def genres(workspace: Workspace, k: int, by: Literal["mean", "votes"]) -> Rows:
 @k_option(20)
 @_least_option
 @_model_option
-@click.option("--smallest", is_flag=True, help="List the smallest biases.")
+@click.option("--smallest", is_flag=True, help="List the smallest biases instead of the largest.")
 @_topic
 def biases(workspace: Workspace, model: str, k: int, min_ratings: int, smallest: bool) -> Rows:
     """List the films that users rate higher than their other ratings explain."""
@@ -131,10 +137,12 @@ def biases(workspace: Workspace, model: str, k: int, min_ratings: int, smallest:
 
 
 @command.command("clusters")
-@k_option(20, "How many films of a cluster.")
+@k_option(20, "Number of films shown per cluster.")
 @_least_option
 @_model_option
-@click.option("--clusters", "n_clusters", default=100, show_default=True, type=click.IntRange(min=1), help="How many.")
+@click.option(
+    "--clusters", "n_clusters", default=100, show_default=True, type=click.IntRange(min=1), help="Number of clusters."
+)
 @_topic
 def clusters(workspace: Workspace, model: str, k: int, min_ratings: int, n_clusters: int) -> Rows:
     """Cluster films by the factors of a model, the tightest cluster first: series and sagas."""
@@ -149,7 +157,7 @@ def clusters(workspace: Workspace, model: str, k: int, min_ratings: int, n_clust
 
 
 @command.command("map")
-@click.option("-k", type=click.IntRange(min=1), help="How many films, those with the most ratings.  [default: all]")
+@click.option("-k", type=click.IntRange(min=1), help="Number of films, those with the most ratings.  [default: all]")
 @_least_option
 @_model_option
 @file_option("--sheet", "Draw the map with titles (.png, .svg, .pdf).")

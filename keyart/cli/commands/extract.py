@@ -34,7 +34,7 @@ _N_LISTED = 20
     metavar="DIR",
     help="Any folder of images, in place of the workspace's posters; with --out. With --spark also a Parquet table.",
 )
-@click.option("--out", metavar="DIR", help="A folder of its own for the features of --images, or a URI of one.")
+@click.option("--out", metavar="DIR", help="The folder for the features of --images: new or empty, or a URI.")
 @click.option(
     "--backbone",
     default="vgg16",
@@ -49,13 +49,13 @@ _N_LISTED = 20
     metavar="NAME|PATH",
     help="For vgg16: imagenet, random, or a .h5 file without the top.",
 )
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="For random weights.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed of random weights.")
 @click.option(
     "--features",
     type=click.Choice(["raw", "gem", "rmac"]),
     default="raw",
     show_default=True,
-    help="What is kept: all 25,088 numbers, or a pooled descriptor of 512.",
+    help="What to store: all 25,088 numbers, or a pooled descriptor of 512.",
 )
 @click.option("--whiten", is_flag=True, help="Whiten pooled descriptors, as learned from 2,000 images.")
 @click.option(
@@ -63,7 +63,7 @@ _N_LISTED = 20
     type=click.Choice(["antialias", "nearest"]),
     default="antialias",
     show_default=True,
-    help="How posters become 224 × 224; nearest is the original article's way.",
+    help="How posters are resized to 224 × 224; nearest reproduces the original article.",
 )
 @click.option(
     "--engine",
@@ -79,7 +79,7 @@ _N_LISTED = 20
     metavar="[MASTER]",
     help="Compute on Spark; by default on all cores of this machine.",
 )
-@click.option("--rebuild", is_flag=True, help="Remove features of another network or choice first.")
+@click.option("--rebuild", is_flag=True, help="Replace features that another network or other options computed.")
 @workspace_options
 @keeps(RESUMES)
 def command(

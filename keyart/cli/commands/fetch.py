@@ -98,7 +98,7 @@ def _read_export(_context: click.Context, _parameter: click.Parameter, value: st
     "older_than",
     callback=_read_age,
     metavar="AGE",
-    help="Request again what is older, such as 180d, the longest that TMDB's terms allow.",
+    help="Fetch again posters older than AGE, such as 180d, the longest that TMDB's terms allow.",
 )
 @click.option(
     "--id-export",
@@ -129,7 +129,7 @@ def _read_export(_context: click.Context, _parameter: click.Parameter, value: st
     default=6,
     show_default=True,
     metavar="N",
-    help="How often a failed request is sent again.",
+    help="Number of retries of a failed request.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be requested; request and change nothing.")
 @click.option("--report", "report_only", is_flag=True, help="Show the states of posters; change nothing.")

@@ -22,7 +22,9 @@ _N_LISTED = 20
 
 @click.command("import")
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
-@click.option("--by", type=click.Choice(["imdb", "movie", "tmdb"]), help="Whose ids the files in FOLDER are named by.")
+@click.option(
+    "--by", type=click.Choice(["imdb", "movie", "tmdb"]), help="The ids that the files in FOLDER are named by."
+)
 @click.option(
     "--csv",
     "csv_path",

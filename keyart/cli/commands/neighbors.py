@@ -16,7 +16,7 @@ from keyart.workspace.outputs import check_output
 
 
 @click.command("neighbors", cls=renamed(fold="--merge-duplicates"))
-@click.option("-k", default=50, show_default=True, type=click.IntRange(min=1), help="How many neighbors a film.")
+@click.option("-k", default=50, show_default=True, type=click.IntRange(min=1), help="Number of neighbors per film.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),

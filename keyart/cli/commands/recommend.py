@@ -37,14 +37,14 @@ if TYPE_CHECKING:
     show_default=True,
     metavar="MODEL",
     shell_complete=complete_model,
-    help="Which model; `keyart fit` lists them.",
+    help="The recommender; `keyart fit` lists them.",
 )
-@click.option("-k", default=30, show_default=True, type=click.IntRange(min=1), help="How many films.")
+@click.option("-k", default=30, show_default=True, type=click.IntRange(min=1), help="Number of films.")
 @click.option(
     "--fresh",
     type=Share(),
     metavar="SHARE",
-    help="The share of new films at least; 0 for none.  [default: they take the places they earn]",
+    help="The least share of new films; 0 for none.  [default: ranked with the others]",
 )
 @json_option
 @csv_option

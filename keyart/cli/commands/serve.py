@@ -16,11 +16,20 @@ from keyart.workspace.settings import SERVER_TOKEN
 
 @click.command("serve")
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Where to listen; another one needs a token (KEYART_TOKEN)."
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="The address to listen on; any but this machine's needs a token (KEYART_TOKEN).",
 )
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="At which port.")
+@click.option(
+    "--port",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="The port to listen on; 0 for a free one.",
+)
 @refused_option(SERVER_TOKEN, "--token")
-@click.option("--read-only", is_flag=True, help="Add no films, whoever asks.")
+@click.option("--read-only", is_flag=True, help="Refuse to add films.")
 @workspace_options
 def command(host: str, port: int, read_only: bool, home: Path) -> None:
     """Serve the web page and its HTTP API until Ctrl-C.

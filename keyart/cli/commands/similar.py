@@ -73,7 +73,7 @@ def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
         default=0,
         type=click.IntRange(min=0),
         metavar="N",
-        help="Only films that so many users rated.",
+        help="Only films with at least N ratings.",
     )
     @file_option("--movie-ids", "Only films of this list, one movie_id a line.")
     @wraps(command)

@@ -23,14 +23,14 @@ from keyart.workspace.layout import Workspace
     show_default=True,
     metavar="MODEL",
     shell_complete=complete_model,
-    help="Supplies the ratings' side.",
+    help="The recommender that supplies similarities of ratings.",
 )
 @click.option(
     "--calibration",
     type=click.Choice(["percentile", "z-score", "min-max", "reciprocal-rank"]),
     default="percentile",
     show_default=True,
-    help="How ratings are brought onto the scale of looks.",
+    help="How similarities of ratings are calibrated to those of looks.",
 )
 @click.option(
     "--min-alpha",
@@ -46,9 +46,9 @@ from keyart.workspace.layout import Workspace
     default=200,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Films per bucket.",
+    help="Number of films in each bucket of numbers of ratings.",
 )
-@click.option("--seed", default=0, show_default=True, type=int, help="Draws what is held out.")
+@click.option("--seed", default=0, show_default=True, type=int, help="Random seed of the held-out ratings.")
 @json_option
 @workspace_options
 def command(

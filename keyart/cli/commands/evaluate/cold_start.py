@@ -32,7 +32,7 @@ _AMONG = {"cold": "Among the hidden films alone", "all": "Among all films that t
 @click.command("cold-start")
 @click.argument("names", nargs=-1, metavar="[MODEL]...", shell_complete=complete_cold_start_model)
 @click.option(
-    "--seeds", "n_seeds", default=5, show_default=True, type=click.IntRange(min=1), help="How many random draws."
+    "--seeds", "n_seeds", default=5, show_default=True, type=click.IntRange(min=1), help="Number of random draws."
 )
 @click.option(
     "--on",
@@ -53,7 +53,7 @@ _AMONG = {"cold": "Among the hidden films alone", "all": "Among all films that t
 @json_option
 @csv_option
 @click.option(
-    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the curve of --few-shot (.png, .svg, .pdf)."
+    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Plot the curve of --few-shot (.png, .svg, .pdf)."
 )
 @workspace_options
 def command(

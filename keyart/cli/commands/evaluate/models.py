@@ -35,7 +35,8 @@ _ESTIMATES = ("rmse", "mae", "recall", "ndcg", "mrr")
     type=click.Choice(["user", "random", "time", "folds", "cold"]),
     default="user",
     show_default=True,
-    help="Hold out: a share of each user's ratings, of all, the latest, each of five folds, whole films.",
+    help="What to hold out: a share of each user's ratings (user), of all ratings (random), the latest (time), each fold "
+    "in turn (folds), whole films (cold).",
 )
 @click.option(
     "--share",
@@ -44,9 +45,11 @@ _ESTIMATES = ("rmse", "mae", "recall", "ndcg", "mrr")
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="The share that is held out.",
 )
-@click.option("--held-out", type=click.IntRange(min=1), metavar="N", help="Hold out N ratings of each user, no share.")
-@click.option("--folds", default=5, show_default=True, type=click.IntRange(min=2), help="How many folds.")
-@click.option("--seed", default=0, show_default=True, type=int, help="Which random draw.")
+@click.option(
+    "--held-out", type=click.IntRange(min=1), metavar="N", help="Hold out N ratings of each user instead of a share."
+)
+@click.option("--folds", default=5, show_default=True, type=click.IntRange(min=2), help="Number of folds.")
+@click.option("--seed", default=0, show_default=True, type=int, help="Random seed of the split.")
 @click.option(
     "--ratings",
     "ratings_path",
@@ -54,21 +57,28 @@ _ESTIMATES = ("rmse", "mae", "recall", "ndcg", "mrr")
     metavar="FILE",
     help="Ratings in place of the workspace's: CSV, tab-separated as u.data, or Parquet.",
 )
-@click.option("--train", type=click.Path(path_type=Path), metavar="FILE", help="With --test: a split of your own.")
-@click.option("--test", type=click.Path(path_type=Path), metavar="FILE", help="With --train: a split of your own.")
-@click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="How many films of a list count.")
+@click.option(
+    "--train", type=click.Path(path_type=Path), metavar="FILE", help="Training ratings of your own split; with --test."
+)
+@click.option(
+    "--test", type=click.Path(path_type=Path), metavar="FILE", help="Test ratings of your own split; with --train."
+)
+@click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="Length of the ranked lists.")
 @click.option(
     "--relevant-from",
     default=0.0,
     type=click.FloatRange(0, 5),
     metavar="STARS",
-    help="A film is relevant from so many stars on.  [default: whatever was rated]",
+    help="The least rating that makes a film relevant.  [default: any rating]",
 )
 @set_option
 @json_option
 @csv_option
 @click.option(
-    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw rating against ranking (.png, .svg, .pdf)."
+    "--plot",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Plot rating accuracy against ranking accuracy (.png, .svg, .pdf).",
 )
 @workspace_options
 def command(
