@@ -35,8 +35,8 @@ _ESTIMATES = ("rmse", "mae", "recall", "ndcg", "mrr")
     type=click.Choice(["user", "random", "time", "folds", "cold"]),
     default="user",
     show_default=True,
-    help="What to hold out: a share of each user's ratings (user), of all ratings (random), the latest (time), each fold "
-    "in turn (folds), whole films (cold).",
+    help="What to hold out: a share of each user's ratings (user), of all ratings (random), the latest (time), each "
+    "fold in turn (folds), whole films (cold).",
 )
 @click.option(
     "--share",
