@@ -1,6 +1,6 @@
 """A network of NumPy only, for tests that are not about Keras: TensorFlow takes each process seconds to import.
 
-Its file is an array of three weights, one for each color. Workers of Spark import this module.
+Its file holds an array of three weights, one for each color. Workers of Spark import this module.
 """
 
 from __future__ import annotations
@@ -22,14 +22,16 @@ from features.whitening import Whitening
 
 
 def save_network(path: Path, scale: float = 1.0) -> Path:
-    np.save(path, np.float32([1.0, 0.5, 0.25]) * np.float32(scale))
+    # A ZIP archive, as Keras' files are, so that it passes the check of a file's first bytes.
+    with path.open("wb") as stream:
+        np.savez(stream, weights=np.float32([1.0, 0.5, 0.25]) * np.float32(scale))
     return path
 
 
 def load_encoder(options: ExtractOptions, cache_dir: Path, whitening: Whitening | None = None) -> Encoder:
     """Load a network as `features.encoders.encoder.load_encoder` does one of Keras."""
     path = Path(options.backbone)
-    weights = np.load(path)
+    weights = np.load(path)["weights"]
 
     def infer(batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         return batch[:, 28::56, 28::56].astype(np.float32) * weights

@@ -57,7 +57,7 @@ def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setattr(f"{module}.load_encoder", load_encoder)
     monkeypatch.setattr("features.spark.driver.Recipe", NumpyRecipe)
     (tmp_path / "network").mkdir()
-    return save_network(tmp_path / "network/tiny.npy")
+    return save_network(tmp_path / "network/tiny.npz")
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,8 @@ def test_finds_similar_films_by_title(real_home: Path, run: Run) -> None:
     most_rated = sorted(known, key=lambda film: -film.n_ratings)[:5]
     for film in most_rated:
         result = json.loads(run("similar", film.label, "--json", "--home", real_home).out)
-        assert result["query"] == {"movie_id": film.movie_id, "title": film.title, "year": film.year}
+        names = ("movie_id", "title", "year", "imdb_id", "tmdb_id")
+        assert result["query"] == {name: getattr(film, name) for name in names}
         assert len(result["results"]) == 10
         scores = [hit["score"] for hit in result["results"]]
         assert scores == sorted(scores, reverse=True)

@@ -80,7 +80,7 @@ def test_another_backend_computes_the_features_of_tensorflow_without_messages(
             "KERAS_BACKEND": backend,
             "JAX_PLATFORMS": "cpu",
             "CUDA_VISIBLE_DEVICES": "",
-            "KERAS_HOME": str(onnx),
+            "KERAS_HOME": str(tmp_path / "keras"),
         },
         capture_output=True,
         text=True,
