@@ -59,7 +59,9 @@ class Catalog:
     def open(cls, path: Path) -> Catalog:
         """Open a catalog file for reading."""
         if not path.is_file():
-            raise NotBuiltError(f"no films here yet ({path} is missing); run `keyart load DIR` on a MovieLens folder")
+            raise NotBuiltError(
+                f"no films here yet ({path} is missing); run `keyart load DIR` or `keyart load films.csv`"
+            )
         with sqlite_errors(path), ExitStack() as on_failure:
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
             on_failure.callback(connection.close)

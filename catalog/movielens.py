@@ -44,6 +44,8 @@ class FilmFiles:
 
 def read_films(folder: Path) -> FilmFiles:
     """Read the films of a MovieLens folder; DataError names the file, line and column that is wrong."""
+    if not folder.exists():
+        raise DataError(f"{folder} does not exist; name the unpacked MovieLens folder, or a CSV file of films")
     if not folder.is_dir():
         raise DataError(
             f"{folder} is not a folder; name the unpacked MovieLens folder, the one with movies.csv in it, or a CSV "

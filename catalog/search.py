@@ -46,7 +46,11 @@ class TitleSearch:
 
     def suggest(self, text: str, k: int) -> list[Film]:
         text = text.encode("utf-8", "replace").decode().strip()
-        return self._nearest(text, k) if text else []
+        if not text:
+            return []
+        meant = self._matches(text) or (self._short_forms(text) if " " in text or "." in text else [])
+        nearest = {film.movie_id: film for film in (*meant, *self._nearest(text, k))}
+        return list(nearest.values())[:k]
 
     def titled_by_number(self, text: str) -> tuple[Film, ...]:
         return tuple(self._matches(text.strip())) if text.strip().isdigit() else ()

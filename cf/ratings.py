@@ -7,6 +7,7 @@ The Parquet file of a workspace has the columns user_id (int32), movie_id (int32
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -109,14 +110,15 @@ class Ratings:
             "rating": self.values,
             "timestamp": self.timestamps,
         }
-        with atomic_path(path) as temporary_path:
-            pd.DataFrame(columns).to_parquet(temporary_path, index=False)
+        # Arrow itself opens no path that is not UTF-8, as names may be under LC_ALL=C.
+        with atomic_path(path) as temporary_path, temporary_path.open("wb") as stream:
+            pd.DataFrame(columns).to_parquet(stream, index=False)
 
     @classmethod
     def open(cls, path: Path) -> Ratings:
         """Open ratings that `save` wrote."""
         try:
-            table = pd.read_parquet(path)
+            table = pd.read_parquet(io.BytesIO(path.read_bytes()))
             return cls(*(table[name].to_numpy() for name in ("user_id", "movie_id", "rating", "timestamp")))
         except (OSError, KeyError, pa.ArrowException) as error:
             raise DataError(
@@ -148,7 +150,7 @@ def read_ratings(path: Path) -> Ratings:
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     try:
-        table = pd.read_parquet(path)
+        table = pd.read_parquet(io.BytesIO(path.read_bytes()))
         table.columns = spelled(list(map(str, table.columns)), _COLUMNS)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{path} is not a readable Parquet file ({error})") from error
@@ -200,7 +202,7 @@ def _header(path: Path) -> list[str]:
 
 
 def _is_timeless(header: Sequence[str]) -> bool:
-    """Return whether a header has all columns but the timestamp, as ml-small-2016 has."""
+    """Return whether a header has all columns but the timestamp, as that of ml-small-2016."""
     return "timestamp" not in header and set(_COLUMNS[:3]) <= set(header)
 
 
@@ -210,7 +212,10 @@ def _plausible(table: pd.DataFrame) -> bool:
 
 
 def _read_csv_by_row(path: Path) -> pd.DataFrame:
-    rows = [_parse(row) for row in read_rows(path, _COLUMNS[: 3 if _is_timeless(_header(path)) else 4])]
+    # A file without a timestamp needs none; the error of an empty one names all.
+    header = _header(path)
+    n_required = 4 if "timestamp" in header or not any(header) else 3
+    rows = [_parse(row) for row in read_rows(path, _COLUMNS[:n_required])]
     return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_TYPES)
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -345,10 +346,13 @@ class FeatureStore:
 
 
 def check_folder(folder: AnyPath) -> None:
-    """Raise ConfigError if a folder holds other files but no features; call it before anything is written there.
+    """Raise ConfigError if a folder holds other files but no features, or lies in a folder that does not exist.
 
-    `FeatureStore.create` replaces and removes files by their names, which may be those of a user's own.
+    Call it before anything is written there: `FeatureStore.create` replaces and removes files by their names, which
+    may be those of a user's own.
     """
+    if isinstance(folder, Path) and not folder.absolute().parent.is_dir():
+        raise ConfigError(f"{folder.parent} does not exist; create it first, or name another folder")
     if record_kind(folder / "features.json") == _STORE:
         return
     paths: list[AnyPath] = [*folder.glob("*")]

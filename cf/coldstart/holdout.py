@@ -85,7 +85,8 @@ def have_posters(films: RatedFilms) -> npt.NDArray[np.bool_]:
     """Return which films have a poster with features."""
     if not len(films.ratings):
         raise NotBuiltError(
-            "the cold start is measured on ratings, and there are none; load them with `keyart load DIR`"
+            "the cold start is measured on ratings, and there are none; load them with "
+            "`keyart load DIR`, or `keyart load films.csv --ratings FILE`"
         )
     posters = films.content.posters
     known = np.isfinite(posters).all(axis=1) if posters.shape[1] else np.zeros(len(posters), bool)

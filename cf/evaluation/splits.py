@@ -110,6 +110,8 @@ def ranks_in_groups(
 
 
 def _split(name: str, ratings: Ratings, held_out: Mask) -> Split:
+    if not len(ratings):
+        raise ConfigError("there are no ratings to hold out; load some, or name a file with --ratings")
     if not held_out.any() or held_out.all():
         raise ConfigError(
             f"{len(ratings)} ratings cannot be split ({name}): one side would be empty; hold another share out, or "

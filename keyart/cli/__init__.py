@@ -108,9 +108,14 @@ def _run(arguments: list[str]) -> int:
         code = keyart.main(arguments, prog_name="keyart", standalone_mode=False)
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else error.format_message())
+        return 0
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "keyart"
-        _print_error(f"{error.format_message()} See `{command} --help`.")
+        message = error.format_message()
+        end = "" if message.endswith((".", "?")) else "."
+        _print_error(f"{message}{end} See `{command} --help`.")
         return error.exit_code
     except (click.Abort, KeyboardInterrupt) as error:
         # Click turns an EOFError from any file into Abort.

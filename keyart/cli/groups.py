@@ -31,6 +31,17 @@ class Group(click.Group):
         super().__init__(**settings)
         self._renamed = dict(renamed or {})
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse arguments; options of a command may stand before its name, as they could before there were groups."""
+        if args and args[0].startswith("-") and args[0] not in ctx.help_option_names and self._takes_no_options():
+            name = next((argument for argument in args if argument in self.commands), None)
+            if name:
+                args = [name, *(argument for argument in args if argument != name)]
+        return super().parse_args(ctx, args)
+
+    def _takes_no_options(self) -> bool:
+        return not any(isinstance(parameter, click.Option) for parameter in self.params)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

@@ -282,5 +282,5 @@ def read_key() -> str:
     raise ConfigError(
         f"no TMDB key: set {TMDB_API_KEY.variable} to yours (free at https://www.themoviedb.org/settings/api) or "
         f"{TMDB_API_KEY_FILE.variable} to a file that holds it, or import posters that you have with "
-        "`keyart import FOLDER --by imdb`"
+        "`keyart import`"
     )

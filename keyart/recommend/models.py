@@ -22,6 +22,7 @@ from cf.evaluation.splits import Split
 from cf.models.two_tower import check_savedmodel_folder
 from cf.ratings import Ratings
 from cf.registry import MODELS, make, model_class
+from keyart.workspace.contents import no_ratings
 from keyart.workspace.layout import Workspace
 from keyart.workspace.outputs import check_output, check_replaceable
 
@@ -56,7 +57,7 @@ def fit_model(
     """Fit a recommender on the ratings of a workspace and store it there."""
     model = make(name, **(parameters or {}))
     if not len(ratings):
-        raise NotBuiltError("no ratings here yet; run `keyart load DIR` on a MovieLens folder that has some")
+        raise no_ratings()
     folder = workspace.model_dir(name)
     check_free(folder)
     model.source = _source(workspace)

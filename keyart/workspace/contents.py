@@ -32,8 +32,16 @@ def open_rating_matrix(workspace: Workspace) -> RatingMatrix:
     """Open the ratings as users × films; NotBuiltError if there are none."""
     ratings = open_ratings(workspace)
     if not len(ratings):
-        raise NotBuiltError("no ratings here, so nothing is known of anybody's taste; run `keyart load DIR` with some")
+        raise no_ratings()
     return ratings.matrix()
+
+
+def no_ratings() -> NotBuiltError:
+    """Return the error of a workspace without ratings."""
+    return NotBuiltError(
+        "no ratings here; load them with `keyart load DIR` from a MovieLens folder that has some, or with "
+        "`keyart load films.csv --ratings FILE`"
+    )
 
 
 def current_features(workspace: Workspace, *, check: bool = False) -> tuple[FeatureStore, FeatureRows]:

@@ -51,6 +51,8 @@ class Workspace:
             raise ConfigError(
                 f"{home} is neither empty nor a keyart workspace; name a new or empty folder with --home DIR"
             )
+        if not home.absolute().parent.is_dir():
+            raise ConfigError(f"{home.parent} does not exist; create it first, or name another folder with --home DIR")
         write_record(_record_path(home), _KIND, _VERSION, {})
         return cls(home)
 
@@ -64,8 +66,8 @@ class Workspace:
             read_record(_record_path(home), _KIND, _VERSION)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise NotBuiltError(
-                f"no workspace at {home}; make one with `keyart load DIR` on a MovieLens folder, or name yours with "
-                "--home DIR or KEYART_HOME"
+                f"no workspace at {home}; make one with `keyart load DIR` on a MovieLens folder or a table of films, "
+                "or name yours with --home DIR or KEYART_HOME"
             ) from error
         return cls(home)
 

@@ -183,7 +183,7 @@ def test_the_line_of_an_error_counts_line_breaks_inside_quotes(read: ReadFilms) 
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"nowhere is not a folder; name the unpacked MovieLens folder"):
+    with pytest.raises(DataError, match=r"nowhere does not exist; name the unpacked MovieLens folder"):
         read_films(tmp_path / "nowhere")
 
 

@@ -262,6 +262,7 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
 )
 def test_finds_a_part_of_a_series_however_it_is_numbered(series: Catalog, text: str, movie_id: int) -> None:
     assert series.find(text).movie_id == movie_id
+    assert series.suggest(text, 3)[0].movie_id == movie_id, "what the text means is the first suggestion"
 
 
 @pytest.mark.parametrize(

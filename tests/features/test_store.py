@@ -370,3 +370,8 @@ def test_a_killed_removal_leaves_a_folder_that_is_known(tmp_path: Path, monkeypa
     with pytest.raises(KeyboardInterrupt):
         store.clear()
     check_folder(tmp_path)
+
+
+def test_a_folder_in_a_missing_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nowhere does not exist; create it first"):
+        check_folder(tmp_path / "nowhere" / "features")

@@ -30,7 +30,6 @@ from keyart.workspace.layout import Workspace
 
 Rows = list[dict[str, Any]]
 _NOTES = "keyart.notes"
-_NOTHING = "nothing has so many ratings; lower --min-ratings"
 
 
 @click.group("explore", cls=Group)
@@ -53,14 +52,27 @@ def _topic(explore: Callable[..., Rows]) -> Callable[..., None]:
             rows = recommend.analysis.with_ids(workspace, rows)
         if as_json:
             context = click.get_current_context()
-            notes = [*context.meta.get(_NOTES, ()), *([] if rows else [_NOTHING])]
+            notes = [*context.meta.get(_NOTES, ()), *([] if rows else [_nothing(workspace)])]
             print_json({"topic": context.info_name, "results": rows, "notes": notes})
         elif as_csv:
+            print_notes([] if rows else [_nothing(workspace)])
             print_csv(list(rows[0]) if rows else [], rows)
         elif not options.get("sheet"):
-            _print_table(rows)
+            if rows:
+                _print_table(rows)
+            else:
+                click.echo(_nothing(workspace))
 
     return print_rows
+
+
+def _nothing(workspace: Workspace) -> str:
+    """Explain an empty answer."""
+    from keyart.workspace.contents import no_ratings, open_ratings
+
+    if len(open_ratings(workspace)):
+        return "nothing has so many ratings; lower --min-ratings"
+    return str(no_ratings())
 
 
 def _least_option(command: Command) -> Command:
@@ -210,9 +222,6 @@ def _dicts(rows: Iterable[Any]) -> Rows:
 
 
 def _print_table(rows: Rows) -> None:
-    if not rows:
-        click.echo(_NOTHING)
-        return
     header = tuple(rows[0])
     cells = [
         tuple(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()) for row in rows

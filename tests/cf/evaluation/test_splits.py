@@ -126,8 +126,8 @@ def test_ratings_without_times_cannot_be_split_by_time() -> None:
         (lambda ratings: by_time(ratings, -1), "a share between 0 and 1, received -1"),
         (lambda ratings: next(k_fold(ratings, 1)), "2 folds or more, received 1"),
         (lambda ratings: item_cold(ratings, 0.01), "cannot be split"),
-        (lambda _: random_split(Ratings.empty()), "0 ratings cannot be split"),
-        (lambda _: by_time(Ratings.empty()), "0 ratings cannot be split"),
+        (lambda _: random_split(Ratings.empty()), "there are no ratings to hold out"),
+        (lambda _: by_time(Ratings.empty()), "there are no ratings to hold out"),
     ],
 )
 def test_ratings_that_cannot_be_split_are_refused(

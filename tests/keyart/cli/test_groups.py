@@ -146,3 +146,25 @@ def test_runs_as_a_module(home: Path) -> None:
     command = [sys.executable, "-m", "keyart", "info", "--home", str(home)]
     shown = subprocess.run(command, capture_output=True, text=True, check=True)
     assert str(home) in shown.stdout
+
+
+@pytest.mark.parametrize("words", [["explore"], ["explore", "--help"]])
+def test_a_group_alone_lists_its_commands(run: Run, words: list[str]) -> None:
+    outcome = run(*words)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "most-rated" in outcome.out
+
+
+def test_options_may_stand_before_a_topic(home: Path, run: Run) -> None:
+    words = ["-k", "2", "--home", str(home)]
+    assert run("explore", *words, "most-rated").out == run("explore", "most-rated", *words).out != ""
+
+
+def test_a_mistyped_kind_of_evaluation_is_not_a_model(run: Run) -> None:
+    outcome = run("evaluate", "model")
+    assert outcome.code == 2
+    assert outcome.err == "keyart: No such command 'model'. Did you mean models? See `keyart evaluate --help`.\n"
+
+
+def test_an_invalid_value_ends_with_a_full_stop(run: Run) -> None:
+    assert "received 'abc'. See `keyart similar --help`." in run("similar", "heat", "--years", "abc").err

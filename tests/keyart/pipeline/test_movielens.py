@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -160,9 +161,30 @@ def test_movielens_is_not_loaded_over_a_table_of_films(movielens: Path, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("ml.zip", "neither a folder nor a CSV file; unpack"), ("nowhere", "is not a folder; name")]
+    ("name", "message"), [("ml.zip", "neither a folder nor a CSV file; unpack"), ("nowhere", "does not exist; name")]
 )
 def test_sources_of_no_use_say_what_to_name(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "ml.zip").write_bytes(b"PK")
     with pytest.raises(DataError, match=message):
         load(tmp_path / "home", tmp_path / name)
+
+
+def test_no_folders_are_created_above_the_workspace(movielens: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="a does not exist; create it first, or name another folder with --home"):
+        load(tmp_path / "a" / "home", movielens)
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_folder_whose_name_is_not_utf8_holds_a_workspace(movielens: Path, tmp_path: Path) -> None:
+    home = tmp_path / os.fsdecode(b"\xdcn\xef")
+    loaded = load(home, movielens)
+    assert len(open_ratings(Workspace.open(home))) == loaded.n_ratings
+
+
+def test_films_without_ratings_say_how_ratings_are_loaded(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "films.csv").write_text("movie_id,title\n1,Harbor\n")
+    load(tmp_path / "home", tmp_path / "films.csv")
+    for words in (["fit", "ease"], ["explore", "best"], ["recommend", "1", "--model", "most-rated"]):
+        outcome = run(*words, "--home", tmp_path / "home")
+        assert "keyart load films.csv --ratings FILE" in outcome.err + outcome.out, words
+    assert "there are no ratings to hold out" in run("evaluate", "models", "baseline", "--home", tmp_path / "home").err

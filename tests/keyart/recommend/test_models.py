@@ -183,7 +183,7 @@ def test_without_ratings_nothing_is_fitted(tmp_path: Path, run: Run) -> None:
     load(tmp_path / "home", tmp_path)
     outcome = run("fit", "baseline", "--home", tmp_path / "home")
     assert outcome.code == 1
-    assert "no ratings here yet; run `keyart load DIR" in outcome.err
+    assert "no ratings here; load them with `keyart load DIR" in outcome.err
     with pytest.raises(NotBuiltError):
         open_model(Workspace.open(tmp_path / "home"), "baseline")
 
