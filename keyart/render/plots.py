@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cf.analysis import FilmMap
     from cf.coldstart.few_shot import FewShotCurve
     from cf.evaluation.evaluation import Scorecard
+    from cf.evaluation.metrics import Estimate
 
 _DPI = 150
 # More than fit, on a map of any size.
@@ -51,9 +52,9 @@ def draw_scorecards(cards: Sequence[Scorecard], k: int, path: Path) -> None:
     points = [(min(card.rmse.value, greatest + 1.7 * margin), card.ndcg.value) for card in cards]
     for card, point in zip(cards, points, strict=True):
         _draw_card(axes, card, point, is_typical=card.rmse.value <= most)
-    ends = [(x, end) for card, (x, _) in zip(cards, points, strict=True) for end in (card.ndcg.low, card.ndcg.high)]
-    ends += [(end, card.ndcg.value) for card in typical for end in (card.rmse.low, card.rmse.high)]
-    labels = PlotLabels(axes, [*points, *ends])
+    bars = [(x, y) for card, (x, _) in zip(cards, points, strict=True) for y in _along(card.ndcg)]
+    bars += [(x, card.ndcg.value) for card in typical for x in _along(card.rmse)]
+    labels = PlotLabels(axes, [*points, *bars])
     for card, point in zip(cards, points, strict=True):
         labels.add_beside(card.name if card.rmse.value <= most else f"{card.name}: {card.rmse.value:.2f}", point, 8)
     beyond = "" if len(typical) == len(cards) else "; ▸ beyond, with its RMSE"
@@ -61,6 +62,11 @@ def draw_scorecards(cards: Sequence[Scorecard], k: int, path: Path) -> None:
     axes.set_ylabel(f"NDCG@{k} (up is better)")
     axes.grid(alpha=0.3)
     write_figure(figure, path)
+
+
+def _along(measured: Estimate) -> list[float]:
+    """Return points along an error bar, close enough that no label fits between two."""
+    return [float(value) for value in np.linspace(measured.low, measured.high, 15)]
 
 
 def _draw_card(axes: Axes, card: Scorecard, point: tuple[float, float], *, is_typical: bool) -> None:
