@@ -62,6 +62,8 @@ def decode_image(source: Path | bytes, name: str | None = None) -> Image.Image:
         raise
     except FileNotFoundError as error:
         raise DataError(f"no such picture: {name}") from error
+    except IsADirectoryError as error:
+        raise DataError(f"{name} is a folder; name an image: JPEG, PNG, WebP or GIF") from error
     except UnidentifiedImageError as error:
         raise DataError(f"{name} is not a picture; expected JPEG, PNG, WebP or GIF") from error
     except Exception as error:

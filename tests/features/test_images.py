@@ -213,3 +213,8 @@ def test_a_damaged_picture_is_read_or_refused(
         assert path.name in str(error)  # noqa: PT017 -- either answer is right
     else:
         assert pixels.shape == (224, 224, 3)
+
+
+def test_a_folder_is_not_an_image(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is a folder; name an image: JPEG, PNG, WebP or GIF"):
+        read_image(tmp_path)

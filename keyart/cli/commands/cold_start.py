@@ -104,7 +104,7 @@ def _shown(answer: ColdStartResult, n_users: int) -> str:
     parts = [answer.query.label]
     if answer.expected:
         one = answer.expected
-        parts.append(f"expected mean rating  {one.mean:.2f}  (95 of 100: {one.low:.2f} to {one.high:.2f})")
+        parts.append(f"expected mean rating  {one.mean:.2f}  (95% interval: {one.low:.2f} to {one.high:.2f})")
     rows = [
         (str(hit.rank), hit.label, str(hit.movie_id), f"{hit.score:.3f}", str(hit.n_ratings))
         for hit in answer.look_alikes

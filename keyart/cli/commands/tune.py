@@ -71,7 +71,7 @@ def command(
 
     if reset:
         was_tuned = pipeline.reset_tuning(workspace)
-        note = "the blend is that of the defaults again" if was_tuned else "nothing was tuned"
+        note = "the blend is back to its defaults" if was_tuned else "nothing was tuned"
         if as_json:
             print_json({"was_tuned": was_tuned, "notes": [note]})
         else:

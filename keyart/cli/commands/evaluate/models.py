@@ -98,8 +98,8 @@ def command(
     """Compare recommenders on the same splits: RMSE and MAE, Recall, NDCG and MRR, coverage and cost.
 
     MODEL is a name that `keyart fit` lists, or all. Without any, all models are compared that need neither TensorFlow
-    nor Spark. Rankings are full, films already rated are left out, and every interval holds 95 of 100 resamples of the
-    users.
+    nor Spark. Rankings are full, films already rated are left out, and intervals are 95% intervals of a bootstrap
+    over users.
     """
     check_one_format(as_json=as_json, as_csv=as_csv)
     if (train is None) != (test is None):
