@@ -178,11 +178,6 @@ def test_rejects_files_that_are_no_images(tmp_path: Path, content: bytes) -> Non
         read_image(tmp_path / "p.jpg")
 
 
-def test_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be decoded"):
-        read_image(tmp_path)
-
-
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".gif"])
 def test_a_picture_cut_short_is_refused(tmp_path: Path, suffix: str) -> None:
     path = draw_poster(tmp_path / f"p{suffix}", 7, (120, 180))
