@@ -114,7 +114,7 @@ def test_fetch_from_tmdb(run: Run, movielens: Path, tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["load", "nowhere"], "nowhere is not a folder"),
+        (["load", "nowhere"], "nowhere does not exist"),
         (["load", "empty"], "empty should hold movies.csv (or ml-100k's u.item); found nothing"),
         (["import", "nowhere", "--by", "imdb"], "nowhere does not exist"),
         (["import", "empty", "--by", "imdb"], "empty holds no images"),
