@@ -13,6 +13,8 @@ from typing import Protocol
 _TICK_S = 1.0
 # Units without a name, such as images, are reported so seldom where there is no terminal.
 _LINE_S = 10.0
+# A shorter time left is not worth a word.
+_LONG_S = 3.0
 
 
 class Advance(Protocol):
@@ -69,6 +71,7 @@ class _Lines:
     def __init__(self, description: str, total: int, unit: str) -> None:
         self._description, self._total, self._unit = description, total, unit
         self._n_done, self._doing, self._since = 0, "", time.monotonic()
+        self._began = self._since
 
     def __call__(self, n_units: int, doing: str = "") -> None:
         now = time.monotonic()
@@ -76,14 +79,20 @@ class _Lines:
         lasted_s = now - self._since
         count = f"{self._n_done:,} of {self._total:,} {self._unit}"
         if n_units and self._doing:
-            self._print(f"{self._doing} in {lasted_s:.1f} s" + (f" ({count})" if self._total > 1 else ""))
+            left = f" ({count}{self._left(now)})" if self._total > 1 else ""
+            self._print(f"{self._doing} in {lasted_s:.1f} s{left}")
         elif n_units and lasted_s >= _LINE_S:
-            self._print(count)
+            self._print(count + self._left(now))
             self._since = now
         if doing:
             if not self._doing and self._total > 1:
                 self._print(f"{self._total:,} {self._unit}")
             self._doing, self._since = doing, now
+
+    def _left(self, now: float) -> str:
+        """Estimate the time left by what the units so far took."""
+        left_s = (now - self._began) / self._n_done * (self._total - self._n_done)
+        return f", about {left_s:,.0f} s left" if left_s >= _LONG_S else ""
 
     def _print(self, text: str) -> None:
         sys.stderr.write(f"{self._description}: {text}\n")

@@ -88,6 +88,23 @@ def test_fit_announces_what_takes_long(tastes_home: Path, run: Run, monkeypatch:
     assert "baseline: about" not in outcome.err
 
 
+def test_evaluation_announces_the_time_of_its_fits(
+    tastes_home: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("keyart.cli.commands.evaluate.models._LONG_S", 0.0)
+    words = ("evaluate", "models", "als", "baseline", "--split", "folds", "--folds", "2", "--home", tastes_home)
+    first, *_ = run(*words).err.splitlines()
+    assert re.fullmatch(r"evaluate: about \d+ s to fit the models; ranking takes some more", first)
+
+
+def test_steps_without_a_terminal_say_how_long_the_rest_takes(
+    tastes_home: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("catalog.io.progress._LONG_S", 0.0)
+    lines = run("fit", "baseline", "most-rated", "--home", tastes_home).err.splitlines()
+    assert re.fullmatch(r"fit: baseline in \d+\.\d s \(1 of 2 models, about \d+ s left\)", lines[1])
+
+
 def test_the_expected_time_grows_with_the_work() -> None:
     small, large, few_users = (EASE().expected_fit_s(*size) for size in ((9000, 500), (9000, 20_000), (500, 20_000)))
     assert small is not None
@@ -114,7 +131,8 @@ def test_many_new_films_are_counted(
     monkeypatch.setattr("catalog.io.progress._LINE_S", 0.0)
     monkeypatch.setattr("keyart.cold_start.predictor._BATCH_FILMS", 2)
     many = run("cold-start", poster_folder, "--json", "--home", tastes_home)
-    counted = [line for line in many.err.splitlines() if line.endswith(" films")]
+    lines = [line.partition(", about ")[0] for line in many.err.splitlines()]
+    counted = [line for line in lines if line.endswith(" films")]
     n_films = len(list(poster_folder.iterdir()))
     assert counted[0] == f"cold start: 2 of {n_films} films"
     assert counted[-1] == f"cold start: {n_films} of {n_films} films"

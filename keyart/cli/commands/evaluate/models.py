@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from cf.evaluation.splits import Split
     from cf.ratings import Ratings
 
+# What takes less is done before a forecast is read.
+_LONG_S = 3.0
 _COSTS = ("item_coverage", "novelty", "fit_s", "recommend_ms", "memory_mb")
 _ESTIMATES = ("rmse", "mae", "recall", "ndcg", "mrr")
 
@@ -110,16 +112,27 @@ def command(
         cf.registry.make(name)
     if plot:
         render.plots.check_plot_path(plot)
-    splits = (
-        [cf.evaluation.splits.read_split(train, test)]
-        if train and test
-        else _splits(_ratings(ratings_path, home), **split)
-    )
+    if train and test:
+        own_split = cf.evaluation.splits.read_split(train, test)
+        splits: Iterable[Split] = [own_split]
+        _announce(chosen, own_split.train, 1, parameters)
+    else:
+        ratings = _ratings(ratings_path, home)
+        splits = _splits(ratings, **split)
+        _announce(chosen, ratings, split["folds"] if split["kind"] == "folds" else 1, parameters)
     cards = recommend.models.compare(chosen, splits, parameters, k=k, relevant_from=relevant_from, progress=bar)
     _print(cards, k, as_json=as_json, as_csv=as_csv)
     if plot:
         render.plots.draw_scorecards(cards, k, plot)
         click.echo(f"plot: {plot}", err=True)
+
+
+def _announce(names: list[str], ratings: Ratings, n_splits: int, parameters: dict[str, dict[str, Any]]) -> None:
+    """Print the expected time of the fits, if it is long."""
+    fits_s = (recommend.models.expected_fit_s(name, ratings, parameters.get(name)) for name in names)
+    expected_s = n_splits * sum(one or 0.0 for one in fits_s)
+    if expected_s > _LONG_S:
+        click.echo(f"evaluate: about {expected_s:,.0f} s to fit the models; ranking takes some more", err=True)
 
 
 def _print(cards: list[Scorecard], k: int, *, as_json: bool, as_csv: bool) -> None:
