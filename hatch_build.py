@@ -50,7 +50,7 @@ class ImportsHook(BuildHookInterface[Any]):
 
 
 class ReadmeHook(MetadataHookInterface):
-    """Gives package indexes a README whose pictures and links lead to the repository."""
+    """Makes the pictures and links of the README absolute, for package indexes."""
 
     def update(self, metadata: dict[str, Any]) -> None:
         """Set the readme of the project."""

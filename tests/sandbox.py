@@ -114,7 +114,7 @@ def load_films(folder: Path) -> None:
 
 
 def fill_workspace(folder: Path) -> None:
-    """Give the workspace `keyart-data` posters, features and an index, and its owner a list of new films."""
+    """Import posters, extract features and build an index in `keyart-data`, and write a list of new films."""
     rows = [("poster.jpg", "The Cold Psalm", 2019, "Drama|Horror"), ("heat.jpg", "Warmer", 2021, "Crime")]
     _write_table(folder / "films.csv", "path title year genres", rows)
     _fill(folder / "keyart-data", folder / "posters", "imdb", folder / TINY)
@@ -142,7 +142,7 @@ def _fill(home: Path, posters: Path, by: By, network: Path) -> None:
 
 
 def add_to(server: TmdbServer) -> None:
-    """Give TMDB the films, and the posters that a reader has too."""
+    """Add the films to the server of TMDB, with the posters that a reader has too."""
     for movie_id, _, _, imdb_id, tmdb_id in FILMS:
         poster = None if movie_id in _WITHOUT_POSTER else draw_poster(movie_id)
         server.add_film(tmdb_id, poster, imdb_id=imdb_id)

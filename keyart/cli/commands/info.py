@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 def command(as_json: bool, home: Path) -> None:
     """Show what is in the workspace, what is missing, and which command comes next."""
     workspace = Workspace.open(home)
-
     status = pipeline.status.read_status(workspace)
     if as_json:
         print_json(status.to_dict())
