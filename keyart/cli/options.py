@@ -117,9 +117,9 @@ def k_option(default: int, meaning: str = "Number of films.") -> Callable[[Comma
     return click.option("-k", default=default, show_default=True, type=click.IntRange(min=1), help=meaning)
 
 
-def file_option(name: str, meaning: str) -> Callable[[Command], Command]:
-    """Add an option that takes the path of a file."""
-    return click.option(name, type=click.Path(path_type=Path), metavar="FILE", help=meaning)
+def file_option(name: str, meaning: str, *parameter: str) -> Callable[[Command], Command]:
+    """Add an option that takes the path of a file; `parameter` is its name in the command, if it is another."""
+    return click.option(name, *parameter, type=click.Path(path_type=Path), metavar="FILE", help=meaning)
 
 
 def set_option(command: Command) -> Command:

@@ -13,7 +13,7 @@ from catalog.errors import ConfigError
 from catalog.io.files import check_input
 from keyart import recommend
 from keyart.cli.completion import complete_model
-from keyart.cli.options import Share, check_one_format, csv_option, json_option, workspace_options
+from keyart.cli.options import Share, check_one_format, csv_option, file_option, json_option, workspace_options
 from keyart.cli.output import print_csv, print_json, print_notes, table
 from keyart.workspace.layout import Workspace
 
@@ -23,12 +23,8 @@ if TYPE_CHECKING:
 
 @click.command("recommend")
 @click.argument("user", required=False, type=click.IntRange(min=1), metavar="[USER]")
-@click.option(
-    "--ratings",
-    "ratings_path",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Ratings of a new user, in place of USER: CSV with the columns movie_id and rating.",
+@file_option(
+    "--ratings", "Ratings of a new user, in place of USER: CSV with the columns movie_id and rating.", "ratings_path"
 )
 @click.option(
     "--model",

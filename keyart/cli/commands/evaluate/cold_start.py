@@ -15,7 +15,7 @@ from catalog.text import plural
 from keyart import cold_start, render
 from keyart.cli.completion import complete_cold_start_model
 from keyart.cli.estimates import cells, estimate, nulled, number
-from keyart.cli.options import check_one_format, csv_option, json_option, workspace_options
+from keyart.cli.options import check_one_format, csv_option, file_option, json_option, workspace_options
 from keyart.cli.output import print_csv, print_json, table
 from keyart.workspace.layout import Workspace
 
@@ -52,9 +52,7 @@ _AMONG = {"cold": "Among the hidden films alone", "all": "Among all films that t
 @click.option("--ratings-prior", is_flag=True, help="Also predict stars with content as the prior.")
 @json_option
 @csv_option
-@click.option(
-    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Plot the curve of --few-shot (.png, .svg, .pdf)."
-)
+@file_option("--plot", "Plot the curve of --few-shot (.png, .svg, .pdf).")
 @workspace_options
 def command(
     names: tuple[str, ...],

@@ -14,7 +14,7 @@ from catalog.io.progress import bar
 from keyart import recommend, render
 from keyart.cli.completion import complete_model
 from keyart.cli.estimates import cells, estimate, nulled, number
-from keyart.cli.options import check_one_format, csv_option, json_option, set_option, workspace_options
+from keyart.cli.options import check_one_format, csv_option, file_option, json_option, set_option, workspace_options
 from keyart.cli.output import print_csv, print_json, table
 from keyart.workspace.layout import Workspace
 
@@ -52,19 +52,11 @@ _ESTIMATES = ("rmse", "mae", "recall", "ndcg", "mrr")
 )
 @click.option("--folds", default=5, show_default=True, type=click.IntRange(min=2), help="Number of folds.")
 @click.option("--seed", default=0, show_default=True, type=int, help="Random seed of the split.")
-@click.option(
-    "--ratings",
-    "ratings_path",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Ratings in place of the workspace's: CSV, tab-separated as u.data, or Parquet.",
+@file_option(
+    "--ratings", "Ratings in place of the workspace's: CSV, tab-separated as u.data, or Parquet.", "ratings_path"
 )
-@click.option(
-    "--train", type=click.Path(path_type=Path), metavar="FILE", help="Training ratings of your own split; with --test."
-)
-@click.option(
-    "--test", type=click.Path(path_type=Path), metavar="FILE", help="Test ratings of your own split; with --train."
-)
+@file_option("--train", "Training ratings of your own split; with --test.")
+@file_option("--test", "Test ratings of your own split; with --train.")
 @click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="Length of the ranked lists.")
 @click.option(
     "--relevant-from",
@@ -76,12 +68,7 @@ _ESTIMATES = ("rmse", "mae", "recall", "ndcg", "mrr")
 @set_option
 @json_option
 @csv_option
-@click.option(
-    "--plot",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Plot rating accuracy against ranking accuracy (.png, .svg, .pdf).",
-)
+@file_option("--plot", "Plot rating accuracy against ranking accuracy (.png, .svg, .pdf).")
 @workspace_options
 def command(
     names: tuple[str, ...],
