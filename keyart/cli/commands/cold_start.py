@@ -15,7 +15,7 @@ from catalog.io.progress import bar
 from catalog.text import plural
 from keyart import cold_start
 from keyart.cli.groups import renamed
-from keyart.cli.options import check_one_format, workspace_options
+from keyart.cli.options import check_one_format, k_option, workspace_options
 from keyart.cli.output import print_csv, print_json, print_notes, table
 from keyart.workspace.layout import Workspace
 
@@ -32,7 +32,7 @@ _COLUMNS = ("poster", "title", "year", "expected_mean", "low", "high", "rank", "
 @click.option("--title", default="", metavar="TITLE", help="The film's title, shown in the output.")
 @click.option("--genre", "genres", multiple=True, metavar="GENRE", help="A genre of the catalog; may be repeated.")
 @click.option("--year", type=int, metavar="YEAR", help="The year of release.")
-@click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="Number of look-alikes.")
+@k_option(10, "Number of look-alikes.")
 @click.option(
     "--users",
     "n_users",

@@ -10,13 +10,13 @@ from catalog.io.progress import bar
 from catalog.text import plural
 from keyart.cli.groups import renamed
 from keyart.cli.interruption import RESUMES, keeps
-from keyart.cli.options import workspace_options
+from keyart.cli.options import k_option, workspace_options
 from keyart.workspace.layout import Workspace
 from keyart.workspace.outputs import check_output
 
 
 @click.command("neighbors", cls=renamed(fold="--merge-duplicates"))
-@click.option("-k", default=50, show_default=True, type=click.IntRange(min=1), help="Number of neighbors per film.")
+@k_option(50, "Number of neighbors per film.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -13,7 +13,15 @@ from catalog.errors import ConfigError
 from catalog.io.files import check_input
 from keyart import recommend
 from keyart.cli.completion import complete_model
-from keyart.cli.options import Share, check_one_format, csv_option, file_option, json_option, workspace_options
+from keyart.cli.options import (
+    Share,
+    check_one_format,
+    csv_option,
+    file_option,
+    json_option,
+    k_option,
+    workspace_options,
+)
 from keyart.cli.output import print_csv, print_json, print_notes, table
 from keyart.workspace.layout import Workspace
 
@@ -35,7 +43,7 @@ if TYPE_CHECKING:
     shell_complete=complete_model,
     help="The recommender; `keyart fit` lists them.",
 )
-@click.option("-k", default=30, show_default=True, type=click.IntRange(min=1), help="Number of films.")
+@k_option(30)
 @click.option(
     "--fresh",
     type=Share(),

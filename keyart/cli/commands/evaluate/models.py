@@ -14,7 +14,15 @@ from catalog.io.progress import bar
 from keyart import recommend, render
 from keyart.cli.completion import complete_model
 from keyart.cli.estimates import cells, estimate, nulled, number
-from keyart.cli.options import check_one_format, csv_option, file_option, json_option, set_option, workspace_options
+from keyart.cli.options import (
+    check_one_format,
+    csv_option,
+    file_option,
+    json_option,
+    k_option,
+    set_option,
+    workspace_options,
+)
 from keyart.cli.output import print_csv, print_json, table
 from keyart.workspace.layout import Workspace
 
@@ -57,7 +65,7 @@ _ESTIMATES = ("rmse", "mae", "recall", "ndcg", "mrr")
 )
 @file_option("--train", "Training ratings of your own split; with --test.")
 @file_option("--test", "Test ratings of your own split; with --train.")
-@click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="Length of the ranked lists.")
+@k_option(10, "Length of the ranked lists.")
 @click.option(
     "--relevant-from",
     default=0.0,
