@@ -14,6 +14,7 @@ from catalog.errors import ConfigError
 from catalog.extras import require
 
 if TYPE_CHECKING:
+    from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
 _CONNECT_S = 5.0
@@ -43,15 +44,21 @@ def session(master: str | None = None) -> Iterator[SparkSession]:
             ) from error
         named = f" with the master {master}" if master else ""
         raise ConfigError(f"Spark does not start{named}: {reason_of(error)}") from error
-    context = spark.sparkContext
-    if context.master.startswith("local") and context.pythonExec == "python3":
-        # The first Python in PATH need not be the one that keyart is installed in.
-        context.pythonExec = sys.executable
+    use_this_python(spark.sparkContext)
     try:
         yield spark
     finally:
         if existing is None:
             spark.stop()
+
+
+def use_this_python(context: SparkContext) -> None:
+    """Start the workers on this machine with the interpreter that runs here, unless another was chosen.
+
+    Spark takes the first Python in PATH, which need not be the one that keyart is installed in.
+    """
+    if context.master.startswith("local") and context.pythonExec == "python3":
+        context.pythonExec = sys.executable
 
 
 @contextmanager

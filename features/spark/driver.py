@@ -11,7 +11,7 @@ from catalog.errors import StoreError
 from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, shown, silent
 from catalog.io.remote import AnyPath
-from catalog.io.spark import quietly
+from catalog.io.spark import quietly, use_this_python
 from features.encoders.encoder import Encoder, load_encoder
 from features.encoders.weights import imagenet_weights_path
 from features.extraction import ExtractReport, is_current, kept_whitening, learn_whitening, open_store
@@ -84,6 +84,7 @@ class Job:
         all tasks.
         """
         spark, pictures = df.sparkSession, checked(df)
+        use_this_python(spark.sparkContext)
         damaged = self.store.remove_damaged()
         recipe = self._recipe(spark.sparkContext)
         settings = {

@@ -19,6 +19,7 @@ import pytest
 
 from catalog.errors import ConfigError, DataError, StoreError
 from catalog.io.remote import RemotePath, as_path
+from catalog.io.spark import use_this_python
 from features.extraction import open_store
 from features.options import ExtractOptions
 from features.pipeline import Picture
@@ -121,6 +122,23 @@ def test_two_workers_write_the_same_bits_as_one_machine(
     assert _extract(df, tmp_path / "spark", network) == (20, 0, 2)
     extract_images(_items(pictures), tmp_path / "one", ExtractOptions(network))
     _assert_equal(tmp_path / "spark", tmp_path / "one")
+
+
+@needs_java
+def test_workers_of_a_session_that_the_user_opened_run_this_interpreter(
+    spark: SparkSession, folder: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What a session has that was not opened by keyart: the first Python in PATH, which may be any.
+    monkeypatch.setattr(spark.sparkContext, "pythonExec", "python3")
+    assert _extract(frame_of(spark, _pictures(folder), _SHARD_ROWS), tmp_path / "out", network) == (21, 0, 0)
+    assert spark.sparkContext.pythonExec == sys.executable
+
+
+@needs_java
+def test_an_interpreter_that_was_chosen_is_kept(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spark.sparkContext, "pythonExec", "/opt/python")
+    use_this_python(spark.sparkContext)
+    assert spark.sparkContext.pythonExec == "/opt/python"
 
 
 @needs_java
