@@ -47,3 +47,10 @@ def complete_model(_context: click.Context, _parameter: click.Parameter, incompl
 def complete_cold_start_model(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Return the names of models of the cold start that begin with what was typed."""
     return [name for name in cf.coldstart.registry.COLD_START_MODELS if name.startswith(incomplete)]
+
+
+def complete_embedding(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of embeddings that begin with what was typed."""
+    from keyart.similarity.evaluation.candidates import CANDIDATES
+
+    return [name for name in CANDIDATES if name.startswith(incomplete)]

@@ -16,15 +16,19 @@ if TYPE_CHECKING:
     from keyart.pipeline.additions import add
     from keyart.pipeline.features import extract, extract_images, extract_table
     from keyart.pipeline.index import build
+    from keyart.pipeline.look_alikes import LookAlikeEvaluation, LookAlikeOptions, evaluate_look_alikes
     from keyart.pipeline.movielens import load
     from keyart.pipeline.posters import import_posters
     from keyart.pipeline.recommenders import evaluate, fit, reset_tuning, tune
     from keyart.pipeline.tmdb import fetch
 
 __all__ = [
+    "LookAlikeEvaluation",
+    "LookAlikeOptions",
     "add",
     "build",
     "evaluate",
+    "evaluate_look_alikes",
     "extract",
     "extract_images",
     "extract_table",
@@ -40,6 +44,7 @@ _MODULES = {
     "add": "additions",
     "build": "index",
     "evaluate": "recommenders",
+    **dict.fromkeys(("LookAlikeEvaluation", "LookAlikeOptions", "evaluate_look_alikes"), "look_alikes"),
     **dict.fromkeys(("extract", "extract_images", "extract_table"), "features"),
     "fetch": "tmdb",
     "fit": "recommenders",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,6 +110,30 @@ def draw_crossover(curve: FewShotCurve, path: Path) -> None:
     axes.set_xlabel("ratings known of the film")
     axes.set_ylabel("NDCG@10, with 95 % intervals")
     axes.legend()
+    axes.grid(alpha=0.3)
+    write_figure(figure, path)
+
+
+def draw_measures(measures: Mapping[str, Mapping[str, Estimate]], axis: str, zero: bool, path: Path) -> None:
+    """Plot estimates by measure and, in each, by what was measured; `zero` marks what they are compared with."""
+    figure = _figure(8, 1.5 + 0.5 * max(1, len(measures)))
+    axes = figure.add_subplot()
+    names = list(next(iter(measures.values()), {}))
+    for number, name in enumerate(names):
+        estimates = [of_names[name] for of_names in measures.values()]
+        # Side by side within the line of a measure.
+        heights = np.arange(len(estimates)) + (number - (len(names) - 1) / 2) * 0.6 / len(names)
+        ends = np.array([(one.value - one.low, one.high - one.value) for one in estimates])
+        bars = np.maximum(np.nan_to_num(ends), 0).T
+        values = [one.value for one in estimates]
+        axes.errorbar(values, heights, xerr=bars, fmt="o", capsize=2, elinewidth=0.8, label=name)
+    axes.set_yticks(range(len(measures)), list(measures))
+    axes.invert_yaxis()
+    axes.set_xlabel(f"{axis}, with 95 % intervals")
+    if zero:
+        axes.axvline(0, color="gray", linestyle=":")
+    if names:
+        axes.legend()
     axes.grid(alpha=0.3)
     write_figure(figure, path)
 

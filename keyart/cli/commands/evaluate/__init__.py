@@ -30,8 +30,9 @@ class _Evaluate(LazyGroup):
     cls=_Evaluate,
     entries={
         "models": Entry(f"{__name__}.models", "Compare recommenders: how they rate, how they rank, what they cost."),
+        "look-alikes": Entry(f"{__name__}.look_alikes", "Measure whether look-alikes are what people agree on."),
         "cold-start": Entry(f"{__name__}.cold_start", "Compare models that find films which nobody has rated."),
     },
 )
 def command() -> None:
-    """Compare recommenders, or models of the cold start, on ratings that are held out."""
+    """Compare recommenders or models of the cold start on held-out ratings, or measure look-alikes."""

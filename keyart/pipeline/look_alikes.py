@@ -1,0 +1,366 @@
+"""Measure look-alikes: whether an embedding finds what people agree looks alike, and which of several does better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy.typing as npt
+
+from catalog.errors import ConfigError, DataError, KeyartError
+from catalog.film import Film
+from catalog.io.progress import Progress, silent
+from index.source import FilmFeatures
+from keyart.render.difference_sheet import Difference, write_difference_sheet
+from keyart.render.plots import draw_measures
+from keyart.similarity.evaluation.candidates import CANDIDATES, Candidate, check_candidates
+from keyart.similarity.evaluation.differences import largest_differences
+from keyart.similarity.evaluation.gallery import (
+    Gallery,
+    Half,
+    LeftOut,
+    folder_gallery,
+    poster_files,
+    read_films,
+    workspace_gallery,
+)
+from keyart.similarity.evaluation.questions import Pair, alternate_questions, distorted_questions, read_pairs
+from keyart.similarity.evaluation.report import Measure, Measured, measure
+from keyart.similarity.evaluation.tasks import (
+    TASKS,
+    AlternateTask,
+    DistortionTask,
+    HubnessTask,
+    LabelTask,
+    SeriesTask,
+    Task,
+    TaskName,
+)
+from keyart.workspace.layout import Home, Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_N_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class LookAlikeOptions:
+    """What look-alikes are measured by.
+
+    Parameters
+    ----------
+    embeddings : sequence of str or Candidate, default ("cosine", "centered")
+        What to compare, the first being the one that others are compared with. ``"cosine"`` compares features as they
+        are, ``"centered"`` after subtracting their mean. A ``Candidate(name, embed)`` of
+        ``keyart.similarity.evaluation.candidates`` is an embedding of your own: `embed` takes features of shape
+        (n, n_features) and returns rows of length 1.
+    tasks : sequence of str, default ()
+        Any of "alternate", "series", "distortion", "genre", "decade" and "hubness"; by default all that can be
+        measured.
+    pairs : str or Path, optional
+        For "alternate": a CSV with `movie_id` and `path` of another poster of the film, relative to the CSV; without
+        `path`, ``6.jpg`` beside the CSV is of film 6.
+    features : str, Path or tuple of (array-like, ndarray), optional
+        Measure these in place of a workspace's: a folder that ``extract_images`` filled with pictures named by
+        movie_id, or movie_ids, ascending, and features of shape (n, n_features).
+    films : str, Path or iterable of Film, optional
+        For "series", "genre" and "decade", with `features`: a table of titles such as MovieLens' ``movies.csv``.
+    posters : str or Path, optional
+        For "alternate" and "distortion", with `features`: the folder of the posters, named by movie_id.
+    half : {"all", "choose", "report"}, default "all"
+        Ask about all films, or about one half: choose an embedding on one, and report its figures on the other. Films
+        of one series are in the same half.
+    n_distorted : int, default 50
+        The number of posters that are distorted, in 21 ways each.
+    seed : int, default 0
+        Draws halves, posters, distortions and resamples.
+
+    Raises
+    ------
+    ConfigError
+        An embedding, a task or a half is unknown.
+    ValueError
+        `n_distorted` is not positive.
+    """
+
+    embeddings: Sequence[str | Candidate] = tuple(CANDIDATES)
+    tasks: Sequence[str] = ()
+    pairs: str | Path | None = None
+    features: str | Path | tuple[npt.ArrayLike, npt.NDArray[Any]] | None = None
+    films: str | Path | Iterable[Film] | None = None
+    posters: str | Path | None = None
+    half: Half = "all"
+    n_distorted: int = 50
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_candidates(self.embeddings)
+        for name in self.tasks:
+            if name not in TASKS:
+                raise ConfigError(f"no task named {name!r}; there are {', '.join(TASKS)}")
+        if self.half not in get_args(Half):
+            raise ConfigError(f"expected one of the halves {', '.join(get_args(Half))}; received {self.half!r}")
+        if self.n_distorted < 1:
+            raise ValueError(f"n_distorted: expected 1 or more, received {self.n_distorted}")
+
+
+@dataclass(frozen=True)
+class LookAlikeEvaluation:
+    """How well embeddings find look-alikes.
+
+    Parameters
+    ----------
+    embeddings : tuple of str
+        Their names; the first is the one that others are compared with.
+    measures : tuple of Measure
+        Each has `task`, `measure`, `distortion` and `strength`, `n_questions`, `n_groups` and `figures`: for every
+        embedding its name, its `value` and its `gain` over the first in percent, with 95 % intervals.
+    left_out : tuple of LeftOut
+        Films, pairs and posters that could not be measured: `kind`, `reason` and `names`.
+    notes : tuple of str
+        Why tasks were not measured.
+    n_films : int
+        The number of films with features.
+    half : str
+        Which half of the films was asked about, or "all".
+    seed : int
+        What halves, posters and resamples were drawn with.
+    gallery : Gallery
+        The films.
+    lists : mapping of str to ndarray
+        By embedding, the rows of the ten nearest films of each film.
+    """
+
+    embeddings: tuple[str, ...]
+    measures: tuple[Measure, ...]
+    left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...]
+    n_films: int
+    half: str
+    seed: int
+    gallery: Gallery
+    lists: Mapping[str, npt.NDArray[Any]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to what JSON can hold.
+
+        Returns
+        -------
+        dict
+            The fields by name, without `gallery` and `lists`; what is not known is NaN.
+        """
+        return {
+            "embeddings": list(self.embeddings),
+            "half": self.half,
+            "seed": self.seed,
+            "n_films": self.n_films,
+            "measures": [one.to_dict() for one in self.measures],
+            "left_out": [{"kind": one.kind, "reason": one.reason, "names": list(one.names)} for one in self.left_out],
+            "notes": list(self.notes),
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Convert to a table, a row for each measure of each embedding.
+
+        Returns
+        -------
+        DataFrame
+            The columns task, measure, distortion, strength, embedding, value, low, high, gain, gain_low, gain_high,
+            n_questions and n_groups.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(self.to_rows())
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """Convert to flat rows, one for each measure of each embedding.
+
+        Returns
+        -------
+        list of dict
+            As of `to_frame`.
+        """
+        return [row for one in self.measures for row in one.to_rows()]
+
+    def plot(self, path: str | Path) -> None:
+        """Plot by how much each embedding is better or worse than the first, with intervals.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file to write: .png, .svg or .pdf.
+        """
+        first, *others = self.embeddings
+        # The whole has no interval; each distortion would take a line of its own.
+        shown = [one for one in self.measures if one.n_groups and one.distortion is None]
+        estimates = {
+            f"{one.task}: {one.measure}": {
+                figure.embedding: figure.gain if others else figure.value
+                for figure in one.figures
+                if figure.embedding in (others or [first])
+            }
+            for one in shown
+        }
+        draw_measures(estimates, f"% above {first}" if others else "value", bool(others), Path(path))
+
+    def write_sheet(self, path: str | Path) -> None:
+        """Draw the films whose lists differ most between the first two embeddings.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file to write: .png, .jpg, .webp or .pdf.
+
+        Raises
+        ------
+        ConfigError
+            There is one embedding only, the posters are not known, or the file name has another ending.
+        """
+        if len(self.embeddings) < 2:
+            raise ConfigError("a sheet of differences needs two embeddings; name another one")
+        if not self.gallery.posters:
+            raise ConfigError("a sheet needs the posters; name their folder")
+        one, other = self.embeddings[:2]
+        rows = largest_differences(self.lists[one], self.lists[other], _N_SHOWN)
+        write_difference_sheet((one, other), [self._difference(row) for row in rows], Path(path))
+
+    def _difference(self, row: int) -> Difference:
+        return Difference(
+            self._shown(row), *([self._shown(hit) for hit in self.lists[name][row]] for name in self.embeddings[:2])
+        )
+
+    def _shown(self, row: int) -> tuple[str, Path | None]:
+        movie_id = int(self.gallery.features.movie_ids[row])
+        film = self.gallery.films.get(movie_id)
+        return film.label if film else str(movie_id), self.gallery.posters.get(movie_id)
+
+
+def evaluate_look_alikes(
+    home: Home | None = None, options: LookAlikeOptions | None = None, *, progress: Progress = silent
+) -> LookAlikeEvaluation:
+    """Measure whether embeddings find what people agree looks alike, on a workspace or on any features.
+
+    Parameters
+    ----------
+    home : str, Path or Workspace, optional
+        The workspace; not needed with `features` among the options.
+    options : LookAlikeOptions, optional
+        What to compare, and by what.
+    progress : Progress, optional
+        Shows the number of pictures and films that are done.
+
+    Returns
+    -------
+    LookAlikeEvaluation
+        Every measure of every embedding, with intervals.
+
+    Raises
+    ------
+    ConfigError
+        Neither a workspace nor features are named, or both.
+    NotBuiltError
+        There is no workspace, or it has no features.
+    DataError
+        A named task cannot be measured, or none can; a table is invalid; there are fewer than two films with features;
+        or an embedding gives numbers that are not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from keyart.pipeline import LookAlikeOptions, evaluate_look_alikes
+    >>> features = np.random.default_rng(0).normal(size=(30, 8))
+    >>> found = evaluate_look_alikes(options=LookAlikeOptions(features=(range(1, 31), features)))
+    >>> found.embeddings, [one.measure for one in found.measures]
+    (('cosine', 'centered'), ['skewness', 'most lists with one', 'share in no list'])
+    """
+    options = options or LookAlikeOptions()
+    pairs = None if options.pairs is None else read_pairs(Path(options.pairs))
+    gallery = _open_gallery(home, options)
+    tasks, notes = _tasks(gallery, options, pairs, progress)
+    measured: Measured = measure(options.embeddings, gallery, tasks, seed=options.seed, progress=progress)
+    left_out = (*gallery.left_out, *(one for task in tasks for one in task.left_out))
+    return LookAlikeEvaluation(
+        tuple(measured.lists),
+        measured.measures,
+        left_out,
+        notes,
+        len(gallery),
+        options.half,
+        options.seed,
+        gallery,
+        measured.lists,
+    )
+
+
+def _open_gallery(home: Home | None, options: LookAlikeOptions) -> Gallery:
+    if options.features is None:
+        if home is None:
+            raise ConfigError("name a workspace or features to measure")
+        if options.films is not None or options.posters is not None:
+            raise ConfigError("a workspace has films and posters of its own; films and posters go with features")
+        return workspace_gallery(Workspace.open(home))
+    if home is not None:
+        raise ConfigError("name either a workspace or features to measure, not both")
+    films = _films(options.films)
+    posters = poster_files(Path(options.posters)) if options.posters is not None else {}
+    if isinstance(options.features, str | Path):
+        return folder_gallery(options.features, films, posters)
+    return Gallery(FilmFeatures.of(*options.features), films, posters).checked()
+
+
+def _films(films: str | Path | Iterable[Film] | None) -> dict[int, Film]:
+    if films is None:
+        return {}
+    return read_films(Path(films)) if isinstance(films, str | Path) else {film.movie_id: film for film in films}
+
+
+def _tasks(
+    gallery: Gallery, options: LookAlikeOptions, pairs: Sequence[Pair] | None, progress: Progress
+) -> tuple[list[Task], tuple[str, ...]]:
+    """Prepare tasks; also why tasks that were not named cannot be measured."""
+    half, seed = options.half, options.seed
+    make: dict[TaskName, Callable[[], Task]] = {
+        "alternate": partial(_alternate, gallery, pairs, options, progress),
+        "series": partial(SeriesTask.of, gallery, half, seed),
+        "distortion": partial(_distortion, gallery, options, progress),
+        "genre": partial(LabelTask.of, "genre", gallery, half, seed),
+        "decade": partial(LabelTask.of, "decade", gallery, half, seed),
+        "hubness": HubnessTask,
+    }
+    tasks: list[Task] = []
+    notes = []
+    for name in TASKS:
+        if options.tasks and name not in options.tasks:
+            continue
+        try:
+            tasks.append(make[name]())
+        except KeyartError as error:
+            if name in options.tasks:
+                raise type(error)(f"{name} cannot be measured: {error}") from error
+            notes.append(f"{name} is not measured: {error}")
+    return tasks, tuple(notes)
+
+
+def _alternate(gallery: Gallery, pairs: Sequence[Pair] | None, options: LookAlikeOptions, progress: Progress) -> Task:
+    if pairs is None:
+        raise ConfigError("it needs a CSV of pairs, which name other posters of films")
+    if not gallery.posters:
+        raise ConfigError("it needs the folder of the posters, which are compared with the others")
+    questions = alternate_questions(gallery, pairs, options.half, options.seed, progress)
+    if not questions.asked:
+        reasons = "; ".join(str(one) for one in questions.left_out)
+        raise DataError("there is no pair to ask about" + (f"; {reasons}" if reasons else ""))
+    return AlternateTask(questions)
+
+
+def _distortion(gallery: Gallery, options: LookAlikeOptions, progress: Progress) -> Task:
+    if not gallery.posters:
+        raise ConfigError("it needs the folder of the posters, which are distorted")
+    questions = distorted_questions(gallery, options.n_distorted, options.half, options.seed, progress)
+    if not questions.asked:
+        raise DataError("no poster of a film with features can be read")
+    return DistortionTask(questions)

@@ -1,0 +1,69 @@
+"""The embeddings that are compared: each turns features into rows of length 1, whose products are similarities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from catalog.errors import ConfigError, DataError
+from index.source import FilmFeatures
+from index.vectors import FloatMatrix, Matrix, mean_row, unit_rows
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An embedding by name; `embed` takes features (n, n_features) and returns rows (n, d) of length 1."""
+
+    name: str
+    embed: Callable[[Matrix], FloatMatrix]
+
+    def embed_all(self, features: FilmFeatures) -> FloatMatrix:
+        """Embed all films, a block at a time: (n, d), all that is held in memory."""
+        units, start = np.empty((0, 0), np.float32), 0
+        for block in features.blocks():
+            rows = self.embed_rows(block)
+            if not start:
+                units = np.empty((len(features), rows.shape[1]), np.float32)
+            units[start : start + len(rows)] = rows
+            start += len(rows)
+        return units
+
+    def embed_rows(self, features: Matrix) -> FloatMatrix:
+        """Embed features; DataError where that gives numbers that cannot be compared."""
+        rows = np.asarray(self.embed(features), np.float32)
+        if rows.ndim != 2 or len(rows) != len(features) or not np.isfinite(rows).all():
+            raise DataError(
+                f"the embedding {self.name} should give {len(features)} rows of finite numbers, received an array of "
+                f"shape {rows.shape}" + ("" if np.isfinite(rows).all() else " with numbers that are not finite")
+            )
+        return rows
+
+
+def _cosine(_features: FilmFeatures) -> Candidate:
+    return Candidate("cosine", lambda features: unit_rows(features, None)[0])
+
+
+def _centered(features: FilmFeatures) -> Candidate:
+    mean = mean_row(features)
+    return Candidate("centered", lambda rows: unit_rows(rows, mean)[0])
+
+
+CANDIDATES: Mapping[str, Callable[[FilmFeatures], Candidate]] = {"cosine": _cosine, "centered": _centered}
+"""The embeddings by name, each fitted to features; the first is what others are compared with by default."""
+
+
+def check_candidates(wanted: Sequence[str | Candidate]) -> None:
+    """Raise ConfigError where a name is unknown or appears twice."""
+    names = [one if isinstance(one, str) else one.name for one in wanted]
+    unknown = [one for one in wanted if isinstance(one, str) and one not in CANDIDATES]
+    if unknown:
+        raise ConfigError(f"no embedding named {unknown[0]!r}; there are {', '.join(CANDIDATES)}")
+    if len(set(names)) < len(names):
+        raise ConfigError(f"each embedding should be named once, received {', '.join(names)}")
+
+
+def fit_candidate(wanted: str | Candidate, features: FilmFeatures) -> Candidate:
+    """Fit the embedding of a name to features; one that is given is returned as it is."""
+    return CANDIDATES[wanted](features) if isinstance(wanted, str) else wanted
