@@ -20,11 +20,9 @@ from catalog.text import plural
 from features.folder import pictures_in
 from features.pipeline import Broken, Computed, Known, Picture, compute
 from features.store import FeatureRows, FeatureStore
-from index.build import faulty_films
 from index.source import FilmFeatures, Ids
 from keyart.workspace.encoder import WorkspaceEncoder
 from keyart.workspace.films import list_films, list_posters
-from keyart.workspace.index import current_film_features
 from keyart.workspace.layout import Workspace
 
 Half = Literal["all", "choose", "report"]
@@ -98,6 +96,9 @@ class Gallery:
 
     def checked(self) -> Gallery:
         """Leave out films whose features cannot be compared; DataError where fewer than two remain."""
+        # Imported here: FAISS takes a moment, and files are checked before.
+        from index.build import faulty_films
+
         faulty = faulty_films(self.features)
         good = np.flatnonzero(~np.isin(self.features.movie_ids, list(faulty)))
         if len(good) < 2:
@@ -114,6 +115,8 @@ def half_of(group: str, seed: int) -> Half:
 
 def workspace_gallery(workspace: Workspace) -> Gallery:
     """Open the films of a workspace whose features are current."""
+    from keyart.workspace.index import current_film_features
+
     store, features = current_film_features(workspace)
     if features is None:
         raise NotBuiltError("no poster has current features; run `keyart extract`")

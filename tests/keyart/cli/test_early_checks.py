@@ -80,6 +80,21 @@ evaluate models --ratings nowhere.csv
 evaluate models --train nowhere.csv --test nowhere.csv
 evaluate cold-start nonsense
 evaluate cold-start --home nowhere
+evaluate look-alikes nonsense
+evaluate look-alikes cosine cosine
+evaluate look-alikes --home nowhere
+evaluate look-alikes --tasks nonsense
+evaluate look-alikes --pairs nowhere.csv
+evaluate look-alikes --pairs bad.csv
+evaluate look-alikes --titles films.csv
+evaluate look-alikes --features nowhere
+evaluate look-alikes --features empty
+evaluate look-alikes --features empty --titles nowhere.csv
+evaluate look-alikes --features empty --posters nowhere
+evaluate look-alikes --features empty --posters empty
+evaluate look-alikes --plot plot.bmp
+evaluate look-alikes --sheet sheet.bmp
+evaluate look-alikes cosine --sheet sheet.png
 evaluate models --plot plot.bmp
 evaluate models --plot nowhere/plot.png
 explore best --home nowhere

@@ -30,8 +30,7 @@ def _split(_context: click.Context, _parameter: click.Parameter, text: str) -> t
 
 
 def _folder_option(name: str, meaning: str) -> Callable[[Command], Command]:
-    folder = click.Path(path_type=Path, exists=True, file_okay=False)
-    return click.option(name, type=folder, metavar="DIR", help=meaning)
+    return click.option(name, type=click.Path(path_type=Path), metavar="DIR", help=meaning)
 
 
 @click.command("look-alikes")

@@ -1,0 +1,182 @@
+"""Measure look-alikes of a workspace, of a folder of features and of arrays, in Python and by the command."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from catalog.errors import ConfigError, DataError, NotBuiltError
+from catalog.film import Film
+from catalog.io.files import write_bytes
+from features.options import ExtractOptions
+from keyart import pipeline
+from keyart.pipeline import LookAlikeOptions, evaluate_look_alikes
+from keyart.similarity.evaluation.candidates import Candidate
+from keyart.similarity.evaluation.tasks import TASKS
+from tests.keyart.conftest import Run
+from tests.posters.pictures import draw_poster
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    """Other posters of films 1, 2 and 77, which is unknown."""
+    for movie_id in (1, 2, 77):
+        write_bytes(tmp_path / "others" / f"{movie_id}.jpg", draw_poster(100 + movie_id))
+    write_bytes(tmp_path / "others" / "pairs.csv", b"movie_id\n1\n2\n77\n")
+    return tmp_path / "others" / "pairs.csv"
+
+
+def values(printed: str) -> dict[tuple[str, str], float]:
+    measures = json.loads(printed)["measures"]
+    return {
+        (one["task"], one["measure"]): one["figures"][0]["value"]["value"] for one in measures if not one["distortion"]
+    }
+
+
+def test_measures_all_that_a_workspace_can_be_asked(tastes_home: Path, pairs: Path) -> None:
+    found = evaluate_look_alikes(tastes_home, LookAlikeOptions(pairs=pairs, n_distorted=2))
+    assert found.embeddings == ("cosine", "centered")
+    assert {one.task for one in found.measures} == set(TASKS)
+    assert found.notes == ()
+    assert [str(one) for one in found.left_out] == ["1 pair left out: no features of this film (77)"]
+    frame = found.to_frame()
+    assert set(frame["embedding"]) == {"cosine", "centered"}
+    assert (frame[(frame.task == "distortion") & frame.strength.isna()].n_questions > 0).all()
+    assert json.loads(json.dumps(found.to_dict()))["n_films"] == 41
+
+
+def test_says_what_cannot_be_measured(home: Path) -> None:
+    found = evaluate_look_alikes(home, LookAlikeOptions(n_distorted=1))
+    assert found.notes == (
+        "alternate is not measured: it needs a CSV of pairs, which name other posters of films",
+        "series is not measured: no two films of one series are among the 5 films whose titles are known",
+    )
+    with pytest.raises(DataError, match="series cannot be measured: no two films"):
+        evaluate_look_alikes(home, LookAlikeOptions(tasks=("genre", "series")))
+    with pytest.raises(ConfigError, match="alternate cannot be measured: it needs a CSV"):
+        evaluate_look_alikes(home, LookAlikeOptions(tasks=("alternate",)))
+
+
+def test_the_network_may_be_gone(tastes_home: Path) -> None:
+    record = tastes_home / "features" / "features.json"
+    content = json.loads(record.read_text())
+    content["origin"]["backbone"] = "nowhere.keras"
+    record.write_text(json.dumps(content))
+    found = evaluate_look_alikes(tastes_home)
+    assert "distortion is not measured" in found.notes[1]
+    assert "nowhere.keras" in found.notes[1]
+    with pytest.raises(ConfigError, match="distortion cannot be measured"):
+        evaluate_look_alikes(tastes_home, LookAlikeOptions(tasks=("distortion",)))
+
+
+def test_measures_arrays_and_embeddings_of_your_own() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(40, 8)).astype(np.float32)
+    films = [Film(row + 1, f"{chr(97 + row)} {'x' * (row // 2)}", 2000) for row in range(40)]
+    first = Candidate("first half", lambda rows: rows[:, :4] / np.linalg.norm(rows[:, :4], axis=1, keepdims=True))
+    options = LookAlikeOptions(("cosine", first), features=(range(1, 41), features), films=films)
+    found = evaluate_look_alikes(options=options)
+    assert found.embeddings == ("cosine", "first half")
+    assert {one.task for one in found.measures} == {"decade", "hubness"}
+    assert len(found.notes) == 4
+
+
+def test_a_workspace_or_features_have_to_be_named(tastes_home: Path) -> None:
+    with pytest.raises(ConfigError, match="name a workspace or features"):
+        evaluate_look_alikes()
+    with pytest.raises(ConfigError, match="not both"):
+        evaluate_look_alikes(tastes_home, LookAlikeOptions(features=([1, 2], np.eye(2))))
+    with pytest.raises(ConfigError, match="of its own"):
+        evaluate_look_alikes(tastes_home, LookAlikeOptions(films=[]))
+    with pytest.raises(DataError, match="two films"):
+        evaluate_look_alikes(options=LookAlikeOptions(features=([1], np.eye(1))))
+    with pytest.raises(ConfigError, match="halves"):
+        LookAlikeOptions(half="both")  # type: ignore[arg-type]
+
+
+def test_a_folder_of_features_has_pictures_named_by_movie_id(
+    tastes: Path, backbone_path: Path, tmp_path: Path, pairs: Path
+) -> None:
+    posters = tmp_path / "posters"
+    for movie_id in (1, 2, 3, 20):
+        write_bytes(posters / f"{movie_id}.jpg", draw_poster(movie_id))
+    write_bytes(posters / "cover.jpg", draw_poster(9))
+    write_bytes(posters / "more" / "3.jpg", draw_poster(10))
+    pipeline.extract_images(posters, tmp_path / "features", ExtractOptions(str(backbone_path)))
+    titles = tastes / "movies.csv"
+    options = LookAlikeOptions(
+        features=tmp_path / "features", films=titles, posters=posters, pairs=pairs, n_distorted=1
+    )
+    found = evaluate_look_alikes(options=options)
+    assert found.n_films == 4
+    assert {one.task for one in found.measures} == set(TASKS)
+    assert [(one.kind, one.names) for one in found.left_out] == [
+        ("film", ("cover.jpg",)),
+        ("film", ("more/3.jpg",)),
+        ("pair", ("77",)),
+    ]
+    with pytest.raises(NotBuiltError, match="no features"):
+        evaluate_look_alikes(options=LookAlikeOptions(features=tmp_path))
+
+
+def test_the_command_prints_a_table_and_draws(run: Run, tastes_home: Path, pairs: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    plot, sheet = tmp_path / "plot.png", tmp_path / "sheet.png"
+    words = ("--pairs", pairs, "--distorted", "2", "--plot", plot, "--sheet", sheet, "--home", tastes_home)
+    outcome = run("evaluate", "look-alikes", *words)
+    assert outcome.code == 0, outcome.err
+    assert "task" in outcome.out
+    assert "over cosine" in outcome.out
+    assert "recompressed" in outcome.out
+    assert "nan" not in outcome.out
+    assert "note: 1 pair left out: no features of this film (77)" in outcome.err
+    with Image.open(sheet) as drawn, Image.open(plot) as plotted:
+        assert drawn.width > 1000
+        assert plotted.width > 500
+
+
+def test_the_command_prints_json_and_csv(run: Run, tastes_home: Path) -> None:
+    words = ("evaluate", "look-alikes", "cosine", "--tasks", "genre,hubness", "--home", tastes_home)
+    as_json, as_csv = run(*words, "--json"), run(*words, "--csv")
+    assert values(as_json.out)["genre", "agreement, × chance"] > 0
+    assert json.loads(as_json.out)["measures"][-1]["figures"][0]["gain"]["value"] is None
+    rows = list(csv.DictReader(io.StringIO(as_csv.out)))
+    assert [row["measure"] for row in rows] == [one["measure"] for one in json.loads(as_json.out)["measures"]]
+    assert run(*words, "--json", "--csv").code == 1
+
+
+def test_halves_ask_about_other_films(run: Run, tastes_home: Path) -> None:
+    words = ("evaluate", "look-alikes", "cosine", "--tasks", "distortion", "--distorted", "2", "--json")
+    halves = [run(*words, "--half", half, "--home", tastes_home) for half in ("choose", "report")]
+    # "Film 7" and "Film 8" are parts of one series by their titles, so one half is empty.
+    assert sorted(outcome.code for outcome in halves) == [0, 1]
+    assert "no poster of a film with features can be read" in halves[0].err + halves[1].err
+
+
+def test_real_posters_are_found_again(shared: Path, tmp_path: Path) -> None:
+    """Alternates, series and distortions of some real posters, by a real network."""
+    others = shared / "data" / "posters-alternate"
+    with (others / "pairs.csv").open() as stream:
+        rows = list(csv.DictReader(stream))[:12]
+    posters = [(int(row["movie_id"]), shared / "data" / "posters" / f"{row['imdb_id']}.jpg") for row in rows]
+    for movie_id, path in posters:
+        write_bytes(tmp_path / "posters" / f"{movie_id}.jpg", path.read_bytes())
+    network = ExtractOptions(str(shared / "weights" / "squeezenet_v1_1_imagenet.keras"))
+    pipeline.extract_images(tmp_path / "posters", tmp_path / "features", network)
+    options = LookAlikeOptions(
+        features=tmp_path / "features",
+        films=shared / "data" / "ml-latest-small" / "movies.csv",
+        posters=tmp_path / "posters",
+        pairs=others / "pairs.csv",
+        n_distorted=2,
+    )
+    frame = evaluate_look_alikes(options=options).to_frame()
+    found = frame[frame.embedding == "cosine"].set_index(["task", "measure"]).value
+    assert found["distortion", "recall@1, mild"] > 0.9
+    assert found["alternate", "MRR"] > 0.5
