@@ -33,11 +33,11 @@ from keyart.similarity.blending import Hybrid, open_hybrid
 from keyart.similarity.look_alikes import LookAlikes
 from keyart.similarity.query import Embedding, Image, ImageSource, SimilarOptions, as_image
 from keyart.workspace.encoder import WorkspaceEncoder
-from keyart.workspace.index import check_identity, open_index
+from keyart.workspace.index import check_identity, notes_on_index, open_index
 from keyart.workspace.layout import Workspace
 from keyart.workspace.settings import HOME
 from keyart.workspace.steps import feature_steps, no_index
-from posters.store import PosterStore
+from posters.store import Poster, PosterStore
 
 _log = logging.getLogger(__name__)
 
@@ -524,13 +524,33 @@ class Engine:
 
     @lazy
     def _look_alikes(self) -> LookAlikes:
-        return LookAlikes(self._workspace, self._catalog, self._index, self._cf, self._hybrid, self._poster_paths)
+        return LookAlikes(
+            self._workspace,
+            self._catalog,
+            self._index,
+            self._cf,
+            self._hybrid,
+            self._poster_paths,
+            self._index_notes,
+        )
 
     @lazy
+    def _index_notes(self) -> tuple[str, ...]:
+        if self._index is None:
+            return ()
+        hashes = {movie_id: poster.sha256 for movie_id, poster in self._posters.items()}
+        return notes_on_index(self._workspace, self._index, hashes)
+
+    @property
     def _poster_paths(self) -> dict[int, Path]:
+        return {movie_id: poster.path for movie_id, poster in self._posters.items()}
+
+    @lazy
+    def _posters(self) -> dict[int, Poster]:
+        known = self._catalog.movie_ids(Filter())
         try:
             with PosterStore.open_to_read(self._workspace.posters_dir) as store:
-                return {poster.movie_id: poster.path for poster in store.posters()}
+                return {poster.movie_id: poster for poster in store.posters() if poster.movie_id in known}
         except NotBuiltError:
             return {}
         except DataError as error:
@@ -556,7 +576,14 @@ class Engine:
             raise no_index(self._workspace)
         store = self._store if self._index is not None else _if_built(FeatureStore.open, self._workspace.features_dir)
         return ColdStarter(
-            self._workspace, model, store, self._index, self._catalog, self._poster_paths, self._embed_batch
+            self._workspace,
+            model,
+            store,
+            self._index,
+            self._catalog,
+            self._poster_paths,
+            self._embed_batch,
+            self._index_notes,
         )
 
 
