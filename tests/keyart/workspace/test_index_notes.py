@@ -34,14 +34,14 @@ def test_a_changed_poster_is_noted_until_it_is_extracted_and_built(
         assert not engine.similar(1).notes
     path = import_poster(home, 2, 77, tmp_path)
     with keyart.open(home) as engine:
-        note = OUTDATED + "`keyart extract`, then `keyart build`"
+        note = OUTDATED + f"`keyart extract --home {home}`, then `keyart build --home {home}`"
         assert note in engine.similar(1).notes
         assert note in engine.similar(1).to_dict()["notes"]
         assert note in engine.similar(path).notes
         assert note in engine.cold_start([NewFilm(path)])[0].notes
     extract(home, ExtractOptions(str(backbone_path)))
     with keyart.open(home) as engine:
-        assert OUTDATED + "`keyart build`" in engine.similar(1).notes
+        assert OUTDATED + f"`keyart build --home {home}`" in engine.similar(1).notes
     build(home)
     with keyart.open(home) as engine:
         assert not engine.similar(1).notes
@@ -54,7 +54,7 @@ def test_features_newer_than_the_index_are_noted(home: Path, backbone_path: Path
         assert not engine.similar(1).notes
     extract(home, ExtractOptions(str(backbone_path)))
     with keyart.open(home) as engine:
-        assert engine.similar(1).notes == (OUTDATED + "`keyart build`",)
+        assert engine.similar(1).notes == (OUTDATED + f"`keyart build --home {home}`",)
 
 
 @pytest.mark.parametrize("words", [("similar", "1", "--json"), ("similar", "1", "--csv")])
