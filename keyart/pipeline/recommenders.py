@@ -86,7 +86,7 @@ class TuneReport:
         Returns
         -------
         dict
-            model, blending (cf_share, half_support, calibration), buckets, notes.
+            model, blending (cf_share, n_ratings_at_half, calibration), buckets, notes.
         """
         return {"model": self.model, **asdict(self.tuning), "notes": list(self.notes)}
 
