@@ -292,6 +292,8 @@ class Engine:
         if options is not None and given != SimilarOptions():
             raise TypeError("similar takes either options or k, alpha, filter and merge_duplicates, received both")
         wanted = given if options is None else options
+        if not isinstance(wanted, SimilarOptions):
+            raise TypeError(f"options should be keyart.SimilarOptions, received {type(wanted).__name__}")
         if _is_query(query):
             return self._similar(query, wanted)
         queries: list[FilmOrImage] = [Image(one) if isinstance(one, Path | bytes) else one for one in _listed(query)]
@@ -323,7 +325,12 @@ class Engine:
         self._check_open()
         if isinstance(images, ImageSource):
             raise TypeError("embed takes a sequence of images, received a single one; put it into a list")
-        images, identity = list(images), self.encoder.identity
+        images = list(images) if isinstance(images, Iterable) else [images]
+        if wrong := [image for image in images if not isinstance(image, ImageSource)]:
+            raise TypeError(
+                f"embed takes a sequence of images, their paths or contents, received {type(wrong[0]).__name__}"
+            )
+        identity = self.encoder.identity
         rows = np.empty((len(images), identity.n_features), np.float32)
         for start in range(0, len(images), _BATCH_IMAGES):
             batch = [as_image(source) for source in images[start : start + _BATCH_IMAGES]]
@@ -430,13 +437,12 @@ class Engine:
         """
         self._check_open()
         SimilarOptions(k)
-        if isinstance(films, NewFilm) or not all(isinstance(film, NewFilm) for film in films):
-            raise TypeError("cold_start takes a sequence of NewFilm, as in cold_start([NewFilm('poster.jpg')])")
-        if n_users < 0:
-            raise ValueError(f"n_users should be 0 or more, received {n_users}")
+        new_films = _new_films(films)
+        if isinstance(n_users, bool) or not isinstance(n_users, int | np.integer) or n_users < 0:
+            raise ValueError(f"n_users should be a whole number of 0 or more, received {n_users!r}")
         known = self._catalog.genres()
         self._cold_start_progress = progress
-        return self._cold_starter.answers([checked(film, known) for film in films], k, n_users, on_broken, progress)
+        return self._cold_starter.answers([checked(film, known) for film in new_films], k, n_users, on_broken, progress)
 
     @names_workspace
     def recommend(
@@ -471,8 +477,10 @@ class Engine:
         """
         self._check_open()
         SimilarOptions(k)
-        if fresh is not None and not 0 <= fresh <= 1:
-            raise ValueError(f"fresh should be from 0 to 1, received {fresh}")
+        if fresh is not None and not (_is_number(fresh) and 0 <= fresh <= 1):
+            raise ValueError(f"fresh should be a number from 0 to 1, received {fresh!r}")
+        if not isinstance(model, str):
+            raise TypeError(f"model should be the name of a recommender, received {model!r}")
         if isinstance(user, bool) or not isinstance(user, int | np.integer | Mapping):
             raise TypeError(f"expected a user_id or a mapping of movie_id to stars, received {user!r}")
         recommender = self._recommender(model)
@@ -481,6 +489,8 @@ class Engine:
         for movie_id, stars in user.items():
             if not isinstance(movie_id, int | np.integer):
                 raise TypeError(f"expected ratings by movie_id, received the key {movie_id!r}")
+            if not _is_number(stars):
+                raise TypeError(f"expected a number of stars for the film {movie_id}, received {stars!r}")
             if not 0.5 <= stars <= 5:
                 raise ValueError(f"expected a rating from 0.5 to 5, received {stars} for the film {movie_id}")
         return recommender.for_ratings(history_of(list(user), list(user.values())), k, fresh)
@@ -603,18 +613,36 @@ class Engine:
 
 def _is_query(value: object) -> TypeGuard[FilmOrImage]:
     if isinstance(value, np.ndarray):
-        return value.ndim == 1
+        return value.ndim == 1 and value.dtype.kind in "fiu"
     return isinstance(value, str | int | np.integer | Film | Image | Path | bytes) and not isinstance(value, bool)
 
 
 def _listed(queries: object) -> list[FilmOrImage]:
-    listed: list[Any] = list(queries) if isinstance(queries, Iterable) else [queries]
+    is_list = isinstance(queries, Iterable) and not isinstance(queries, Mapping)
+    if isinstance(queries, np.ndarray):
+        is_list = queries.ndim > 0
+    listed: list[Any] = list(queries) if is_list else [queries]  # type: ignore[call-overload]
     if wrong := [query for query in listed if not _is_query(query)]:
         raise TypeError(
             "similar takes a title, a movie_id, a film, an image, an embedding or a list of these, received "
             f"{type(wrong[0]).__name__}"
         )
     return listed
+
+
+def _new_films(films: object) -> list[NewFilm]:
+    listed: list[Any] = list(films) if isinstance(films, Iterable) else [films]
+    wrong = [films] if isinstance(films, NewFilm) else [film for film in listed if not isinstance(film, NewFilm)]
+    if wrong:
+        raise TypeError(
+            "cold_start takes a sequence of NewFilm, as in cold_start([NewFilm('poster.jpg')]), received "
+            f"{type(wrong[0]).__name__}"
+        )
+    return listed
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 def _if_built(open_part: Callable[[Place], Part], place: Place) -> Part | None:
