@@ -10,7 +10,7 @@ from catalog.io.progress import bar
 from catalog.text import plural
 from keyart.cli.groups import renamed
 from keyart.cli.interruption import RESUMES, keeps
-from keyart.cli.options import k_option, workspace_options
+from keyart.cli.options import file_option, k_option, workspace_options
 from keyart.cli.output import print_notes
 from keyart.workspace.layout import Workspace
 from keyart.workspace.outputs import check_output
@@ -18,13 +18,12 @@ from keyart.workspace.outputs import check_output
 
 @click.command("neighbors", cls=renamed(fold="--merge-duplicates"))
 @k_option(50, "Number of neighbors per film.")
-@click.option(
+@file_option(
     "--out",
+    "The file: movie_id, rank, neighbor_id, similarity, and both films' imdb_id and tmdb_id.",
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("neighbors.parquet"),
     show_default=True,
-    metavar="FILE",
-    help="The file: movie_id, rank, neighbor_id, similarity, and both films' imdb_id and tmdb_id.",
 )
 @click.option("--merge-duplicates", is_flag=True, help="List films with the same artwork once.")
 @workspace_options
