@@ -137,7 +137,7 @@ def command(
 
     engine = keyart.Engine.open(home)
     found = engine.similar(query, options=keyart.SimilarOptions(k, alpha, wanted, merge_duplicates))
-    notes = (*number_notes(engine, film), *found.notes, *notes_on_fewer(len(found)), *_notes_on_sheet(found, sheet))
+    notes = (*title_notes(engine, film), *found.notes, *notes_on_fewer(len(found)), *_notes_on_sheet(found, sheet))
     result = replace(found, notes=notes)
     print_notes(result.notes)
     if as_json:
@@ -180,10 +180,19 @@ def _check_workspace(home: Path, query: Image | str, wanted: Filter) -> None:
             query.pixels()
 
 
-def number_notes(engine: Engine, film: str) -> list[str]:
-    """Return a note if a number was read as a movie_id although a film has it as its title, such as "300"."""
-    titled = engine.catalog.titled_by_number(film)
-    return [f"{film} was read as a movie_id; for the film of that title, type {one.label!r}" for one in titled]
+def title_notes(engine: Engine, film: str) -> list[str]:
+    """Return notes on other films that a text may mean: one titled by a number, "300", or one of the same title."""
+    if not film:
+        return []
+    catalog = engine.catalog
+    notes = [
+        f"{film} was read as a movie_id; for the film of that title, type {one.label!r}"
+        for one in catalog.titled_by_number(film)
+    ]
+    if others := catalog.others_meant(film):
+        labels = " or ".join(repr(one.label) for one in others)
+        notes.append(f"{film!r} was read as {catalog.find(film).label}; for another film of that title, type {labels}")
+    return notes
 
 
 def print_table(result: SimilarFilms) -> None:
