@@ -137,9 +137,11 @@ class FeatureStore:
             there = None
         if there is not None and there.identity != identity:
             if not rebuild:
+                recorded = there.identity.preprocessing
+                option = f" (--preprocessing {recorded})" if recorded != identity.preprocessing else ""
                 raise DataError(
                     f"{folder} holds features of {there.identity}, these would be of {identity}; features of two "
-                    "networks never mix: extract with the same options, or begin anew with --rebuild"
+                    f"networks never mix: extract with the same options{option}, or begin anew with --rebuild"
                 )
             there = None
         if there is None:

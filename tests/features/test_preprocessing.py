@@ -13,6 +13,7 @@ import pytest
 from catalog.errors import ConfigError, DataError
 from features.encoders.encoder import encoder_for
 from features.encoders.keras import load_backbone, of_model
+from features.images import Resize, read_image
 from features.options import Engine, ExtractOptions
 from features.preprocessing import PRESETS, Preprocessing
 from features.store import FeatureStore
@@ -137,7 +138,7 @@ def test_the_preprocessing_is_part_of_the_identity(tmp_path: Path, keras_file: K
     store = FeatureStore.open(out)
     assert (store.identity.preprocessing, str(store.identity).count(f", preprocessing {LITE0})")) == (LITE0, 1)
     assert extract_images(posters, out, ExtractOptions(network, preprocessing=LITE0)).n_known == 2
-    with pytest.raises(DataError, match=rf"features of tiny .*{LITE0}\), these .* antialias\); .* never mix"):
+    with pytest.raises(DataError, match=rf"never mix: extract with the same options \(--preprocessing {LITE0}\), or"):
         extract_images(posters, out, ExtractOptions(network))
     assert extract_images(posters, out, ExtractOptions(network, preprocessing="tf", rebuild=True)).n_new == 2
     assert FeatureStore.open(out).identity.preprocessing == "tf"
@@ -181,3 +182,23 @@ def test_the_real_network_gives_the_same_numbers_in_both_engines(shared: Path, t
     )
     assert expected.shape == (2, 7, 7, 1280)
     np.testing.assert_allclose(received, expected, rtol=1e-3, atol=1e-4 * expected.max())
+
+
+def test_the_real_network_sees_what_it_was_trained_on(shared: Path) -> None:
+    """The first normalization keeps the mean and variance of its input in training."""
+    import keras
+
+    posters = sorted((shared / "data/posters").glob("*.jpg"))[::100]
+    pixels = np.stack([read_image(path, Resize.ANTIALIAS)[0] for path in posters])
+    network = keras.saving.load_model(shared / "weights/efficientnet_lite0_imagenet.keras", compile=False)
+    first = next(layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization))
+    stem = keras.Model(network.input, first.input)
+
+    def shift(text: str) -> float:
+        maps = of_model("stem", stem, preprocessing=Preprocessing.parse(text))(pixels)
+        deviations = np.sqrt(first.moving_variance.numpy() + first.epsilon)
+        return float(np.median(np.abs(maps.mean(axis=(0, 1, 2)) - first.moving_mean.numpy()) / deviations))
+
+    assert shift(LITE0) < 0.3
+    assert shift("torch") > 0.4
+    assert shift("caffe") > 10
