@@ -33,11 +33,12 @@ from keyart.similarity.blending import Hybrid, open_hybrid
 from keyart.similarity.look_alikes import LookAlikes
 from keyart.similarity.query import Embedding, Image, ImageSource, SimilarOptions, as_image
 from keyart.workspace.encoder import WorkspaceEncoder
-from keyart.workspace.index import check_identity, open_index
+from keyart.workspace.hints import complete_errors, names_workspace
+from keyart.workspace.index import check_identity, notes_on_index, open_index
 from keyart.workspace.layout import Workspace
 from keyart.workspace.settings import HOME
 from keyart.workspace.steps import feature_steps, no_index
-from posters.store import PosterStore
+from posters.store import Poster, PosterStore
 
 _log = logging.getLogger(__name__)
 
@@ -114,16 +115,16 @@ class Engine:
         DataError
             A part is damaged, of another version, or the index and the features come from two encoders.
         """
-        workspace = Workspace.open(Path(home or HOME.value() or ""))
-        catalog = Catalog.open(workspace.catalog_path)
-        index = _if_built(open_index, workspace)
-        hybrid = open_hybrid(workspace)
-        cf = _if_built(model_class(hybrid.model).open, workspace.model_dir(hybrid.model))
-        if index is None and cf is None:
-            raise NotBuiltError(
-                f"nothing is built in {workspace.home} yet; run `keyart info` to see which step is next"
-            )
-        return cls(workspace, catalog, index, cf, hybrid)
+        home = Path(home or HOME.value() or "")
+        with complete_errors(home):
+            workspace = Workspace.open(home)
+            catalog = Catalog.open(workspace.catalog_path)
+            index = _if_built(open_index, workspace)
+            hybrid = open_hybrid(workspace)
+            cf = _if_built(model_class(hybrid.model).open, workspace.model_dir(hybrid.model))
+            if index is None and cf is None:
+                raise NotBuiltError(f"nothing is built in {home} yet; run `keyart info` to see which step is next")
+            return cls(workspace, catalog, index, cf, hybrid)
 
     def reopened(self) -> Self:
         """Open the workspace as it is now; an encoder that is still the right one is not loaded again.
@@ -159,6 +160,7 @@ class Engine:
     ) -> None:
         self.close()
 
+    @names_workspace
     def warm_up(self) -> None:
         """Load what the first question about an image would wait for: the encoder and the cold-start model.
 
@@ -174,6 +176,11 @@ class Engine:
             self.encoder(np.zeros((1, SIDE, SIDE, 3), np.uint8))
 
     @property
+    def home(self) -> Path:
+        """The workspace folder."""
+        return self._workspace.home
+
+    @property
     def catalog(self) -> Catalog:
         """The films."""
         return self._catalog
@@ -183,6 +190,7 @@ class Engine:
         """Whether an index of posters is built."""
         return self._index is not None
 
+    @names_workspace
     def find(self, film: str | int) -> Film:
         """Find a film by title or id.
 
@@ -230,6 +238,7 @@ class Engine:
         merge_duplicates: bool = False,
         options: SimilarOptions | None = None,
     ) -> list[SimilarFilms]: ...
+    @names_workspace
     def similar(
         self,
         query: FilmOrImage | Sequence[FilmOrImage],
@@ -288,6 +297,7 @@ class Engine:
         queries: list[FilmOrImage] = [Image(one) if isinstance(one, Path | bytes) else one for one in _listed(query)]
         return self._similar_to_each(queries, wanted)
 
+    @names_workspace
     def embed(self, images: Sequence[ImageSource]) -> npt.NDArray[np.float32]:
         """Compute the embeddings of images: the features that posters are compared by.
 
@@ -322,6 +332,7 @@ class Engine:
                 rows[row] = image.embedding_of(identity)
         return rows
 
+    @names_workspace
     def load_image(self, source: ImageSource) -> Image:
         """Decode an image ahead of `embed`, `similar` or `cold_start`, which then need not.
 
@@ -344,6 +355,7 @@ class Engine:
         image.pixels(self.encoder.resize if self._index is not None else Resize.ANTIALIAS)
         return image
 
+    @names_workspace
     def explain(self, first: str | int, second: str | int) -> Explanation:
         """Explain why two posters look alike: what each region contributes to their similarity.
 
@@ -372,6 +384,7 @@ class Engine:
             raise no_index(self._workspace)
         return explain(self._workspace, self._index, *films)
 
+    @names_workspace
     def cold_start(
         self,
         films: Sequence[NewFilm],
@@ -425,6 +438,7 @@ class Engine:
         self._cold_start_progress = progress
         return self._cold_starter.answers([checked(film, known) for film in films], k, n_users, on_broken, progress)
 
+    @names_workspace
     def recommend(
         self, user: int | Mapping[int, float], k: int = 30, *, model: str = "ease", fresh: float | None = None
     ) -> Recommendation:
@@ -524,13 +538,33 @@ class Engine:
 
     @lazy
     def _look_alikes(self) -> LookAlikes:
-        return LookAlikes(self._workspace, self._catalog, self._index, self._cf, self._hybrid, self._poster_paths)
+        return LookAlikes(
+            self._workspace,
+            self._catalog,
+            self._index,
+            self._cf,
+            self._hybrid,
+            self._poster_paths,
+            self._index_notes,
+        )
 
     @lazy
+    def _index_notes(self) -> tuple[str, ...]:
+        if self._index is None:
+            return ()
+        hashes = {movie_id: poster.sha256 for movie_id, poster in self._posters.items()}
+        return notes_on_index(self._workspace, self._index, hashes)
+
+    @property
     def _poster_paths(self) -> dict[int, Path]:
+        return {movie_id: poster.path for movie_id, poster in self._posters.items()}
+
+    @lazy
+    def _posters(self) -> dict[int, Poster]:
+        known = self._catalog.movie_ids(Filter())
         try:
             with PosterStore.open_to_read(self._workspace.posters_dir) as store:
-                return {poster.movie_id: poster.path for poster in store.posters()}
+                return {poster.movie_id: poster for poster in store.posters() if poster.movie_id in known}
         except NotBuiltError:
             return {}
         except DataError as error:
@@ -556,7 +590,14 @@ class Engine:
             raise no_index(self._workspace)
         store = self._store if self._index is not None else _if_built(FeatureStore.open, self._workspace.features_dir)
         return ColdStarter(
-            self._workspace, model, store, self._index, self._catalog, self._poster_paths, self._embed_batch
+            self._workspace,
+            model,
+            store,
+            self._index,
+            self._catalog,
+            self._poster_paths,
+            self._embed_batch,
+            self._index_notes,
         )
 
 

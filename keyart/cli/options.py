@@ -9,8 +9,10 @@ from threading import Event
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from catalog.errors import ConfigError
+from catalog.text import plural
 from keyart.cli.hints import HINTS
 from keyart.workspace.settings import HOME, Secret
 
@@ -115,6 +117,17 @@ def check_one_format(*, as_json: bool, as_csv: bool) -> None:
 def k_option(default: int, meaning: str = "Number of films.") -> Callable[[Command], Command]:
     """Add ``-k``, the length of a result."""
     return click.option("-k", default=default, show_default=True, type=click.IntRange(min=1), help=meaning)
+
+
+def notes_on_fewer(n_found: int) -> list[str]:
+    """Return a note where the option ``-k`` of the command in progress asks for more films than were found."""
+    context = click.get_current_context()
+    k = context.params["k"]
+    is_default = context.get_parameter_source("k") is ParameterSource.DEFAULT
+    # An empty answer has reasons of its own.
+    if is_default or not 0 < n_found < k:
+        return []
+    return [f"-k asks for {k:,} films; {plural(n_found, 'was', 'were')} found"]
 
 
 def file_option(name: str, meaning: str, *parameter: str) -> Callable[[Command], Command]:
