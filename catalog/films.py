@@ -172,6 +172,13 @@ class Catalog:
         """Return the films titled with a number, such as "300", that `find` reads as a movie_id."""
         return self._search.titled_by_number(text)
 
+    def others_meant(self, text: str) -> tuple[Film, ...]:
+        """Return the other films with the title of the one that `find` returns, unless the text decides by a year.
+
+        "ocean's 11" is another title of the film of 1960 alone, though that of 2001 is "Ocean's Eleven" too.
+        """
+        return self._search.others_meant(text)
+
     def _has(self, table: str) -> bool:
         return bool(self._rows("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)))
 

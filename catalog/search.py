@@ -55,6 +55,12 @@ class TitleSearch:
     def titled_by_number(self, text: str) -> tuple[Film, ...]:
         return tuple(self._matches(text.strip())) if text.strip().isdigit() else ()
 
+    def others_meant(self, text: str) -> tuple[Film, ...]:
+        found = self.find(text)
+        if text.strip().isdigit() or any(year for _, year in _readings(text)):
+            return ()
+        return tuple(film for film in self._matches(found.title) if film.movie_id != found.movie_id)
+
     def _matches(self, text: str) -> list[Film]:
         for title, year in _readings(text):
             key = title_key(title)
@@ -105,7 +111,8 @@ class TitleSearch:
         near = _containing(titles, wanted)
         if len(near) < k:
             near += self._abbreviated(wanted)
-        movie_ids = [film.movie_id for film in self._best_known_first(near, wanted, year)]
+        movie_ids = self._abbreviated_part(wanted)
+        movie_ids += [film.movie_id for film in self._best_known_first(near, wanted, year)]
         if len(movie_ids) < k:
             movie_ids += self._similar(titles, wanted)
         nearest = list(dict.fromkeys(movie_ids))[:k]
@@ -124,6 +131,17 @@ class TitleSearch:
             if text in "".join(_FIRST_LETTER.findall(title)).casefold() and text in _initials(title)
         ]
 
+    def _abbreviated_part(self, text: str) -> list[int]:
+        """Return the movie_ids of a series by its initials and the number of a part: that part first ("lotr 2")."""
+        initials, _, number = series_key(text).partition(" ")
+        if not number.isdecimal():
+            return []
+        films = self._films(self._abbreviated(initials)).values()
+        parts = [film for film in films if ":" in film.title and initials in _initials(film.title.partition(":")[0])]
+        movie_ids = [film.movie_id for film in sorted(parts, key=lambda film: (film.year or 0, film.movie_id))]
+        at = int(number) - 1
+        return [movie_ids.pop(at), *movie_ids] if 0 <= at < len(movie_ids) else []
+
     def _similar(self, titles: list[tuple[str, int]], wanted: str) -> list[int]:
         """Return the movie_ids of titles with similar spelling, the most similar first, then the best known."""
         # Imported here: only a text that matches too few titles needs it.
@@ -136,6 +154,9 @@ class TitleSearch:
         part = process.extract(
             wanted, longer, scorer=fuzz.partial_ratio, limit=_N_SIMILAR, score_cutoff=_MIN_PART_SIMILARITY
         )
+        # Its first words, whose letters may be too many or too few: "hobit".
+        begun = {row: _first_words(key, wanted) for row, key in longer.items()}
+        part += process.extract(wanted, begun, scorer=fuzz.ratio, limit=_N_SIMILAR, score_cutoff=_MIN_PART_SIMILARITY)
         scores = [(titles[row][1], score) for _, score, row in whole]
         scores += [(titles[row][1], _PART_WEIGHT * score) for _, score, row in part]
         films = self._films(movie_id for movie_id, _ in scores)
@@ -163,6 +184,11 @@ def _readings(text: str) -> list[tuple[str, int | None]]:
     if parsed.year is None and (split := split_bare_year(text)):
         readings.append((parse_title(split[0]).title, split[1]))
     return readings
+
+
+def _first_words(key: str, like: str) -> str:
+    """Return as many words of the beginning of a key as another has."""
+    return " ".join(key.split()[: len(like.split())])
 
 
 def _initials(title: str) -> set[str]:

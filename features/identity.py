@@ -15,7 +15,7 @@ class Identity:
     architecture_sha256: str
     resize: str
     n_features: int
-    preprocessing: str = "caffe"
+    preprocessing: str = "caffe"  # the text of a Preprocessing
     flatten: str = "height,width,channel"  # the order of raw features
     pooling: str = "raw"
     whitening_sha256: str | None = None
@@ -26,8 +26,10 @@ class Identity:
 
     def __str__(self) -> str:
         kept = "" if self.pooling == "raw" else f", {self.pooling}"
+        # Features had no other for long, so only another is worth a word.
+        preprocessed = "" if self.preprocessing == "caffe" else f", preprocessing {self.preprocessing}"
         whitened = f", whitening {self.whitening_sha256[:8]}" if self.whitening_sha256 else ""
         return (
             f"{self.backbone} ({self.n_features} columns, weights {self.weights_sha256[:8]}, layers "
-            f"{self.architecture_sha256[:8]}, resize {self.resize}{kept}{whitened})"
+            f"{self.architecture_sha256[:8]}, resize {self.resize}{preprocessed}{kept}{whitened})"
         )

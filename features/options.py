@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from features.preprocessing import Preprocessing
+
 VGG16 = "vgg16"
 IMAGENET, RANDOM = "imagenet", "random"
 Engine = Literal["keras", "onnx"]
@@ -15,14 +17,14 @@ Engine = Literal["keras", "onnx"]
 class ExtractOptions:
     """Which features of images to compute, and how.
 
-    Features that were computed with different values of `backbone`, `weights`, `seed`, `resize`, `pooling` or `whiten`
-    cannot be compared; a folder of features refuses to mix them.
+    Features that were computed with different values of `backbone`, `weights`, `seed`, `resize`, `pooling`, `whiten`
+    or `preprocessing` cannot be compared; a folder of features refuses to mix them.
 
     Parameters
     ----------
     backbone : str or Path, default "vgg16"
-        The network: ``"vgg16"``, or the path of a Keras file whose input has the shape (224, 224, 3) and is
-        caffe-preprocessed.
+        The network: ``"vgg16"``, or the path of a Keras file whose input has the shape (224, 224, 3); see
+        `preprocessing`.
     weights : str or Path, default "imagenet"
         For VGG16: ``"imagenet"``, ``"random"``, or the path of an ``.h5`` or ``.weights.h5`` file without the top. A
         Keras file has its own weights.
@@ -44,11 +46,17 @@ class ExtractOptions:
     rebuild : bool, default False
         Remove features of other options from the output folder instead of refusing to mix them.
 
+    preprocessing : str, default "caffe"
+        How pixels become the input of a Keras file, which has to be as it was trained: ``"caffe"`` (BGR, less the mean
+        of ImageNet), ``"tf"`` (RGB, x / 127.5 - 1) or ``"torch"`` (RGB, less the mean of ImageNet, over its standard
+        deviation), as in ``keras.applications``; or ``"ORDER,MEAN,STD"`` for (x - MEAN) / STD, with x from 0 to 255,
+        the order ``rgb`` or ``bgr`` and one or three numbers each: ``"rgb,127,128"``. VGG16's is fixed.
+
     Raises
     ------
     ValueError
-        `engine`, `resize` or `pooling` is unknown, `seed` is negative, `batch_size` is not positive, or `whiten` is
-        true although features are not pooled.
+        `engine`, `resize`, `pooling` or `preprocessing` is unknown, `seed` is negative, `batch_size` is not positive,
+        or `whiten` is true although features are not pooled.
 
     Examples
     --------
@@ -66,6 +74,7 @@ class ExtractOptions:
     whiten: bool | None = None
     batch_size: int | None = None
     rebuild: bool = False
+    preprocessing: str = "caffe"
 
     def __post_init__(self) -> None:
         _require("engine", self.engine, get_args(Engine))
@@ -77,6 +86,10 @@ class ExtractOptions:
             raise ValueError(f"batch_size: expected 1 or more, received {self.batch_size}")
         if self.whiten and self.pooling == "raw":
             raise ValueError("whiten: expected pooling gem or rmac, received raw")
+        try:
+            Preprocessing.parse(self.preprocessing)
+        except ValueError as error:
+            raise ValueError(f"preprocessing: {error}") from None
 
     @property
     def is_random(self) -> bool:

@@ -48,6 +48,7 @@ from features.whitening import Whitening
 _VERSION = 2
 _STORE, _SKIPPED = "keyart-features", "keyart-features-skipped"
 _WHITENING = "whitening.npz"
+_OPTIONS_OF_IDENTITY = ("resize", "pooling", "preprocessing")
 _BLOCK_ROWS = 512
 # The number of shards checked at once: on a remote file system each waits for an answer.
 _READERS = 16
@@ -136,9 +137,11 @@ class FeatureStore:
             there = None
         if there is not None and there.identity != identity:
             if not rebuild:
+                recorded = there.identity.preprocessing
+                option = f" (--preprocessing {recorded})" if recorded != identity.preprocessing else ""
                 raise DataError(
                     f"{folder} holds features of {there.identity}, these would be of {identity}; features of two "
-                    "networks never mix: extract with the same options, or begin anew with --rebuild"
+                    f"networks never mix: extract with the same options{option}, or begin anew with --rebuild"
                 )
             there = None
         if there is None:
@@ -183,8 +186,14 @@ class FeatureStore:
     def options(self) -> ExtractOptions:
         """Return the options that the features were computed with."""
         whiten = self.identity.whitening_sha256 is not None
-        chosen: dict[str, Any] = {"resize": self.identity.resize, "pooling": self.identity.pooling, "whiten": whiten}
-        return ExtractOptions(**self.origin, **chosen)
+        recorded: dict[str, Any] = {name: getattr(self.identity, name) for name in _OPTIONS_OF_IDENTITY}
+        try:
+            return ExtractOptions(**self.origin, **recorded, whiten=whiten)
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"{self.folder / 'features.json'} is damaged or of a later keyart ({error}); upgrade keyart, or run "
+                "`keyart extract --rebuild`"
+            ) from error
 
     def append(self, table: pd.DataFrame, features: npt.NDArray[np.float16]) -> None:
         """Write another shard of a table and features (n, n_features)."""

@@ -33,11 +33,12 @@ from keyart.similarity.blending import Hybrid, open_hybrid
 from keyart.similarity.look_alikes import LookAlikes
 from keyart.similarity.query import Embedding, Image, ImageSource, SimilarOptions, as_image
 from keyart.workspace.encoder import WorkspaceEncoder
-from keyart.workspace.index import check_identity, open_index
+from keyart.workspace.hints import complete_errors, names_workspace
+from keyart.workspace.index import check_identity, notes_on_index, open_index
 from keyart.workspace.layout import Workspace
 from keyart.workspace.settings import HOME
 from keyart.workspace.steps import feature_steps, no_index
-from posters.store import PosterStore
+from posters.store import Poster, PosterStore
 
 _log = logging.getLogger(__name__)
 
@@ -114,16 +115,16 @@ class Engine:
         DataError
             A part is damaged, of another version, or the index and the features come from two encoders.
         """
-        workspace = Workspace.open(Path(home or HOME.value() or ""))
-        catalog = Catalog.open(workspace.catalog_path)
-        index = _if_built(open_index, workspace)
-        hybrid = open_hybrid(workspace)
-        cf = _if_built(model_class(hybrid.model).open, workspace.model_dir(hybrid.model))
-        if index is None and cf is None:
-            raise NotBuiltError(
-                f"nothing is built in {workspace.home} yet; run `keyart info` to see which step is next"
-            )
-        return cls(workspace, catalog, index, cf, hybrid)
+        home = Path(home or HOME.value() or "")
+        with complete_errors(home):
+            workspace = Workspace.open(home)
+            catalog = Catalog.open(workspace.catalog_path)
+            index = _if_built(open_index, workspace)
+            hybrid = open_hybrid(workspace)
+            cf = _if_built(model_class(hybrid.model).open, workspace.model_dir(hybrid.model))
+            if index is None and cf is None:
+                raise NotBuiltError(f"nothing is built in {home} yet; run `keyart info` to see which step is next")
+            return cls(workspace, catalog, index, cf, hybrid)
 
     def reopened(self) -> Self:
         """Open the workspace as it is now; an encoder that is still the right one is not loaded again.
@@ -159,6 +160,7 @@ class Engine:
     ) -> None:
         self.close()
 
+    @names_workspace
     def warm_up(self) -> None:
         """Load what the first question about an image would wait for: the encoder and the cold-start model.
 
@@ -174,6 +176,11 @@ class Engine:
             self.encoder(np.zeros((1, SIDE, SIDE, 3), np.uint8))
 
     @property
+    def home(self) -> Path:
+        """The workspace folder."""
+        return self._workspace.home
+
+    @property
     def catalog(self) -> Catalog:
         """The films."""
         return self._catalog
@@ -183,6 +190,7 @@ class Engine:
         """Whether an index of posters is built."""
         return self._index is not None
 
+    @names_workspace
     def find(self, film: str | int) -> Film:
         """Find a film by title or id.
 
@@ -230,6 +238,7 @@ class Engine:
         merge_duplicates: bool = False,
         options: SimilarOptions | None = None,
     ) -> list[SimilarFilms]: ...
+    @names_workspace
     def similar(
         self,
         query: FilmOrImage | Sequence[FilmOrImage],
@@ -283,11 +292,14 @@ class Engine:
         if options is not None and given != SimilarOptions():
             raise TypeError("similar takes either options or k, alpha, filter and merge_duplicates, received both")
         wanted = given if options is None else options
+        if not isinstance(wanted, SimilarOptions):
+            raise TypeError(f"options should be keyart.SimilarOptions, received {type(wanted).__name__}")
         if _is_query(query):
             return self._similar(query, wanted)
         queries: list[FilmOrImage] = [Image(one) if isinstance(one, Path | bytes) else one for one in _listed(query)]
         return self._similar_to_each(queries, wanted)
 
+    @names_workspace
     def embed(self, images: Sequence[ImageSource]) -> npt.NDArray[np.float32]:
         """Compute the embeddings of images: the features that posters are compared by.
 
@@ -313,7 +325,12 @@ class Engine:
         self._check_open()
         if isinstance(images, ImageSource):
             raise TypeError("embed takes a sequence of images, received a single one; put it into a list")
-        images, identity = list(images), self.encoder.identity
+        images = list(images) if isinstance(images, Iterable) else [images]
+        if wrong := [image for image in images if not isinstance(image, ImageSource)]:
+            raise TypeError(
+                f"embed takes a sequence of images, their paths or contents, received {type(wrong[0]).__name__}"
+            )
+        identity = self.encoder.identity
         rows = np.empty((len(images), identity.n_features), np.float32)
         for start in range(0, len(images), _BATCH_IMAGES):
             batch = [as_image(source) for source in images[start : start + _BATCH_IMAGES]]
@@ -322,6 +339,7 @@ class Engine:
                 rows[row] = image.embedding_of(identity)
         return rows
 
+    @names_workspace
     def load_image(self, source: ImageSource) -> Image:
         """Decode an image ahead of `embed`, `similar` or `cold_start`, which then need not.
 
@@ -344,6 +362,7 @@ class Engine:
         image.pixels(self.encoder.resize if self._index is not None else Resize.ANTIALIAS)
         return image
 
+    @names_workspace
     def explain(self, first: str | int, second: str | int) -> Explanation:
         """Explain why two posters look alike: what each region contributes to their similarity.
 
@@ -372,6 +391,7 @@ class Engine:
             raise no_index(self._workspace)
         return explain(self._workspace, self._index, *films)
 
+    @names_workspace
     def cold_start(
         self,
         films: Sequence[NewFilm],
@@ -417,14 +437,14 @@ class Engine:
         """
         self._check_open()
         SimilarOptions(k)
-        if isinstance(films, NewFilm) or not all(isinstance(film, NewFilm) for film in films):
-            raise TypeError("cold_start takes a sequence of NewFilm, as in cold_start([NewFilm('poster.jpg')])")
-        if n_users < 0:
-            raise ValueError(f"n_users should be 0 or more, received {n_users}")
+        new_films = _new_films(films)
+        if isinstance(n_users, bool) or not isinstance(n_users, int | np.integer) or n_users < 0:
+            raise ValueError(f"n_users should be a whole number of 0 or more, received {n_users!r}")
         known = self._catalog.genres()
         self._cold_start_progress = progress
-        return self._cold_starter.answers([checked(film, known) for film in films], k, n_users, on_broken, progress)
+        return self._cold_starter.answers([checked(film, known) for film in new_films], k, n_users, on_broken, progress)
 
+    @names_workspace
     def recommend(
         self, user: int | Mapping[int, float], k: int = 30, *, model: str = "ease", fresh: float | None = None
     ) -> Recommendation:
@@ -457,8 +477,10 @@ class Engine:
         """
         self._check_open()
         SimilarOptions(k)
-        if fresh is not None and not 0 <= fresh <= 1:
-            raise ValueError(f"fresh should be from 0 to 1, received {fresh}")
+        if fresh is not None and not (_is_number(fresh) and 0 <= fresh <= 1):
+            raise ValueError(f"fresh should be a number from 0 to 1, received {fresh!r}")
+        if not isinstance(model, str):
+            raise TypeError(f"model should be the name of a recommender, received {model!r}")
         if isinstance(user, bool) or not isinstance(user, int | np.integer | Mapping):
             raise TypeError(f"expected a user_id or a mapping of movie_id to stars, received {user!r}")
         recommender = self._recommender(model)
@@ -467,6 +489,8 @@ class Engine:
         for movie_id, stars in user.items():
             if not isinstance(movie_id, int | np.integer):
                 raise TypeError(f"expected ratings by movie_id, received the key {movie_id!r}")
+            if not _is_number(stars):
+                raise TypeError(f"expected a number of stars for the film {movie_id}, received {stars!r}")
             if not 0.5 <= stars <= 5:
                 raise ValueError(f"expected a rating from 0.5 to 5, received {stars} for the film {movie_id}")
         return recommender.for_ratings(history_of(list(user), list(user.values())), k, fresh)
@@ -524,13 +548,33 @@ class Engine:
 
     @lazy
     def _look_alikes(self) -> LookAlikes:
-        return LookAlikes(self._workspace, self._catalog, self._index, self._cf, self._hybrid, self._poster_paths)
+        return LookAlikes(
+            self._workspace,
+            self._catalog,
+            self._index,
+            self._cf,
+            self._hybrid,
+            self._poster_paths,
+            self._index_notes,
+        )
 
     @lazy
+    def _index_notes(self) -> tuple[str, ...]:
+        if self._index is None:
+            return ()
+        hashes = {movie_id: poster.sha256 for movie_id, poster in self._posters.items()}
+        return notes_on_index(self._workspace, self._index, hashes)
+
+    @property
     def _poster_paths(self) -> dict[int, Path]:
+        return {movie_id: poster.path for movie_id, poster in self._posters.items()}
+
+    @lazy
+    def _posters(self) -> dict[int, Poster]:
+        known = self._catalog.movie_ids(Filter())
         try:
             with PosterStore.open_to_read(self._workspace.posters_dir) as store:
-                return {poster.movie_id: poster.path for poster in store.posters()}
+                return {poster.movie_id: poster for poster in store.posters() if poster.movie_id in known}
         except NotBuiltError:
             return {}
         except DataError as error:
@@ -556,24 +600,49 @@ class Engine:
             raise no_index(self._workspace)
         store = self._store if self._index is not None else _if_built(FeatureStore.open, self._workspace.features_dir)
         return ColdStarter(
-            self._workspace, model, store, self._index, self._catalog, self._poster_paths, self._embed_batch
+            self._workspace,
+            model,
+            store,
+            self._index,
+            self._catalog,
+            self._poster_paths,
+            self._embed_batch,
+            self._index_notes,
         )
 
 
 def _is_query(value: object) -> TypeGuard[FilmOrImage]:
     if isinstance(value, np.ndarray):
-        return value.ndim == 1
+        return value.ndim == 1 and value.dtype.kind in "fiu"
     return isinstance(value, str | int | np.integer | Film | Image | Path | bytes) and not isinstance(value, bool)
 
 
 def _listed(queries: object) -> list[FilmOrImage]:
-    listed: list[Any] = list(queries) if isinstance(queries, Iterable) else [queries]
+    is_list = isinstance(queries, Iterable) and not isinstance(queries, Mapping)
+    if isinstance(queries, np.ndarray):
+        is_list = queries.ndim > 0
+    listed: list[Any] = list(queries) if is_list else [queries]  # type: ignore[call-overload]
     if wrong := [query for query in listed if not _is_query(query)]:
         raise TypeError(
             "similar takes a title, a movie_id, a film, an image, an embedding or a list of these, received "
             f"{type(wrong[0]).__name__}"
         )
     return listed
+
+
+def _new_films(films: object) -> list[NewFilm]:
+    listed: list[Any] = list(films) if isinstance(films, Iterable) else [films]
+    wrong = [films] if isinstance(films, NewFilm) else [film for film in listed if not isinstance(film, NewFilm)]
+    if wrong:
+        raise TypeError(
+            "cold_start takes a sequence of NewFilm, as in cold_start([NewFilm('poster.jpg')]), received "
+            f"{type(wrong[0]).__name__}"
+        )
+    return listed
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 def _if_built(open_part: Callable[[Place], Part], place: Place) -> Part | None:

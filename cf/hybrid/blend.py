@@ -20,7 +20,7 @@ from cf.hybrid.calibration import Calibration, FloatArray, calibrate, reciprocal
 
 # Defaults until they are tuned: the largest weight of CF, and the number of ratings at which it has half that.
 CF_SHARE = 0.5
-CF_HALF_SUPPORT = 50.0
+N_RATINGS_AT_HALF = 50.0
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,12 @@ class Blending:
     """The tuned parameters of a blend, which `cf.hybrid.tuning` fits."""
 
     cf_share: float = CF_SHARE
-    half_support: float = CF_HALF_SUPPORT
+    n_ratings_at_half: float = N_RATINGS_AT_HALF
     calibration: Calibration = Calibration.PERCENTILE
 
     def alphas(self, n_ratings: npt.ArrayLike) -> FloatArray:
         """Return the visual share for numbers of ratings."""
-        return visual_share(n_ratings, self.cf_share, self.half_support)
+        return visual_share(n_ratings, self.cf_share, self.n_ratings_at_half)
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,14 @@ class Sides:
 
 
 def visual_share(
-    n_ratings: npt.ArrayLike, cf_share: float = CF_SHARE, half_support: float = CF_HALF_SUPPORT
+    n_ratings: npt.ArrayLike, cf_share: float = CF_SHARE, n_ratings_at_half: float = N_RATINGS_AT_HALF
 ) -> FloatArray:
     r"""Choose the visual share α by the number of ratings.
 
     .. math:: 1 - \alpha = a \cdot \frac{n}{n + \lambda}
     """
     n = np.asarray(n_ratings, dtype=np.float64)
-    return 1.0 - cf_share * n / (n + half_support)
+    return 1.0 - cf_share * n / (n + n_ratings_at_half)
 
 
 def n_ratings_of_pairs(

@@ -39,6 +39,7 @@ class Encoder:
             self.backbone.architecture_sha256,
             self.resize.value,
             int(np.prod(shape)) if self.pooling is Pooling.RAW else shape[-1],
+            preprocessing=str(self.backbone.preprocessing),
             pooling=self.pooling.value,
             whitening_sha256=self.whitening.sha256 if self.whitening else None,
         )
@@ -81,7 +82,7 @@ def to_float16(features: npt.NDArray[np.float32], what: str) -> npt.NDArray[np.f
     """Halve the size of features, which costs three significant digits and no neighbor; `what` is for the message."""
     if not np.isfinite(features).all() or np.abs(features).max(initial=0.0) > _FLOAT16_MAX:
         raise DataError(
-            f"{what} gives numbers that are not finite or exceed {_FLOAT16_MAX:.0f}; expected a network whose input is "
-            "caffe-preprocessed (224, 224, 3) and whose output is of moderate size"
+            f"{what} gives numbers that are not finite or exceed {_FLOAT16_MAX:.0f}; expected a network whose "
+            "output is of moderate size, and the preprocessing that it was trained with (--preprocessing)"
         )
     return features.astype(np.float16)

@@ -22,7 +22,7 @@ from features.encoders.architecture import architecture_sha256
 from features.encoders.weights import imagenet_weights_path, random_kernels
 from features.images import SIDE
 from features.options import IMAGENET, RANDOM, VGG16, Engine, ExtractOptions
-from features.preprocessing import CAFFE_MEAN, Infer
+from features.preprocessing import CAFFE, Infer, Preprocessing
 
 BATCH_SIZE = 16
 GPU_BATCH_SIZE = 128
@@ -40,6 +40,7 @@ class Backbone:
     output_shape: tuple[int, ...]  # height, width, channels
     infer: Infer
     batch_size: int = BATCH_SIZE
+    preprocessing: Preprocessing = CAFFE
 
     def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Compute maps (n, height, width, channels) of RGB images (n, 224, 224, 3)."""
@@ -66,11 +67,17 @@ def load_backbone(
     check_files(options)
     import_keras()
     name, model = _load_vgg16(options, cache_dir, find_imagenet) if options.backbone == VGG16 else _load_file(options)
-    return of_model(name, model, options.engine, cache_dir, options.batch_size)
+    preprocessing = Preprocessing.parse(options.preprocessing)
+    return of_model(name, model, options.engine, cache_dir, options.batch_size, preprocessing)
 
 
 def of_model(
-    name: str, model: Any, engine: Engine = "keras", cache_dir: Path | None = None, batch_size: int | None = None
+    name: str,
+    model: Any,
+    engine: Engine = "keras",
+    cache_dir: Path | None = None,
+    batch_size: int | None = None,
+    preprocessing: Preprocessing = CAFFE,
 ) -> Backbone:
     """Wrap a Keras model, which must not be used for anything else from here on."""
     # Before the model is adapted to a GPU.
@@ -80,17 +87,19 @@ def of_model(
         from features.encoders.onnx import onnx_infer
 
         size = batch_size or BATCH_SIZE
-        path = cache_dir and cache_dir / f"keyart-{_fingerprint(hashes)}.onnx"
-        infer = onnx_infer(_as_written(model), keras_infer(model, 1), path)
-        return Backbone(name, *hashes, output_shape, infer, size)
+        # The graph contains its preprocessing.
+        parts = hashes if preprocessing == CAFFE else (*hashes, str(preprocessing))
+        path = cache_dir and cache_dir / f"keyart-{_fingerprint(parts)}.onnx"
+        infer = onnx_infer(_as_written(model), keras_infer(model, 1, preprocessing), path, preprocessing)
+        return Backbone(name, *hashes, output_shape, infer, size, preprocessing)
     on_gpu = _has_gpu()
     if on_gpu:
         use_mixed_precision(model)
     size = batch_size or (GPU_BATCH_SIZE if on_gpu else BATCH_SIZE)
-    return Backbone(name, *hashes, output_shape, keras_infer(model, size), size)
+    return Backbone(name, *hashes, output_shape, keras_infer(model, size, preprocessing), size, preprocessing)
 
 
-def keras_infer(model: Any, batch_size: int) -> Infer:
+def keras_infer(model: Any, batch_size: int, preprocessing: Preprocessing = CAFFE) -> Infer:
     """Compile a network with its preprocessing for batches of one size, under any Keras backend.
 
     Pictures go in as bytes, a quarter of what they are as floats, which is what has to reach a GPU.
@@ -99,8 +108,13 @@ def keras_infer(model: Any, batch_size: int) -> Infer:
     keras = import_keras()
 
     pixels = keras.Input((SIDE, SIDE, 3), batch_size, dtype="uint8")
-    caffe = keras.ops.flip(keras.ops.cast(pixels, "float32"), axis=-1) - np.array(CAFFE_MEAN, np.float32)
-    network = keras.Model(pixels, keras.ops.cast(model(caffe, training=False), "float32"))
+    values = keras.ops.cast(pixels, "float32")
+    if preprocessing.order == "bgr":
+        values = keras.ops.flip(values, axis=-1)
+    values = values - np.array(preprocessing.mean, np.float32)
+    if preprocessing.std != (1, 1, 1):
+        values = values / np.array(preprocessing.std, np.float32)
+    network = keras.Model(pixels, keras.ops.cast(model(values, training=False), "float32"))
     # XLA on a CPU gained nothing (docs/benchmarks.md), so Keras decides.
 
     def infer(batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -137,8 +151,13 @@ def _has_gpu() -> bool:
 
 
 def check_files(options: ExtractOptions) -> None:
-    """Raise ConfigError or DataError if the options name a file that holds no network; imports nothing."""
+    """Raise ConfigError or DataError if the options contradict each other or a file is no network; imports nothing."""
     if options.backbone == VGG16:
+        if Preprocessing.parse(options.preprocessing) != CAFFE:
+            raise ConfigError(
+                f"--preprocessing {options.preprocessing} is for Keras files (--backbone FILE.keras); VGG16 was "
+                "trained with caffe"
+            )
         if options.weights not in (IMAGENET, RANDOM):
             path = Path(options.weights)
             beginning = _beginning(path, "--weights", "a VGG16 weights file (.h5 or .weights.h5)")

@@ -19,7 +19,7 @@ from catalog.errors import ConfigError, DataError
 from catalog.extras import require
 from catalog.io.files import write_bytes
 from features.images import SIDE
-from features.preprocessing import CAFFE_MEAN, Infer
+from features.preprocessing import CAFFE, Infer, Preprocessing
 
 # The lowest version with all operators used here, so that older runtimes can read the file.
 _OPSET = 17
@@ -29,7 +29,7 @@ _TOLERANCE = 1e-3
 _log = logging.getLogger(__name__)
 
 
-def onnx_infer(model: Any, reference: Infer, path: Path | None = None) -> Infer:
+def onnx_infer(model: Any, reference: Infer, path: Path | None = None, preprocessing: Preprocessing = CAFFE) -> Infer:
     """Run a Keras model by ONNX Runtime, checked against a reference; a file at `path` is reused if it passes."""
     require("onnx", "the engine onnx")
     import onnxruntime as ort
@@ -43,7 +43,7 @@ def onnx_infer(model: Any, reference: Infer, path: Path | None = None) -> Infer:
             _log.warning("%s is written anew: %s", path, str(error).partition("\n")[0][:200])
         else:
             return infer
-    content = export(model)
+    content = export(model, preprocessing)
     infer = _session(ort, content)
     _check(reference, infer, model.name)
     if path is not None:
@@ -51,12 +51,12 @@ def onnx_infer(model: Any, reference: Infer, path: Path | None = None) -> Infer:
     return infer
 
 
-def export(model: Any) -> bytes:
+def export(model: Any, preprocessing: Preprocessing = CAFFE) -> bytes:
     """Write a Keras model as an ONNX file from ``pixels``, uint8 RGB (n, 224, 224, 3), to ``maps``, float32."""
     from onnx import TensorProto, helper
 
     graph = _Graph()
-    names = {id(model.inputs[0]): graph.preprocess("pixels")}
+    names = {id(model.inputs[0]): graph.preprocess("pixels", preprocessing)}
     for layer in model.layers:
         kind = type(layer).__name__
         if kind == "InputLayer":
@@ -143,11 +143,15 @@ class _Graph:
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values, dtype), name))
         return name
 
-    def preprocess(self, pixels: str) -> str:
-        channels_first = self.add("Transpose", pixels, perm=[0, 3, 1, 2])
-        blue_first = self.add("Gather", channels_first, self.constant([2, 1, 0], np.int64), axis=1)
-        floats = self.add("Cast", blue_first, to=1)
-        return self.add("Sub", floats, self.constant(np.reshape(CAFFE_MEAN, (1, 3, 1, 1))))
+    def preprocess(self, pixels: str, preprocessing: Preprocessing) -> str:
+        values = self.add("Transpose", pixels, perm=[0, 3, 1, 2])
+        if preprocessing.order == "bgr":
+            values = self.add("Gather", values, self.constant([2, 1, 0], np.int64), axis=1)
+        values = self.add("Cast", values, to=1)
+        values = self.add("Sub", values, self.constant(np.reshape(preprocessing.mean, (1, 3, 1, 1))))
+        if preprocessing.std == (1, 1, 1):
+            return values
+        return self.add("Div", values, self.constant(np.reshape(preprocessing.std, (1, 3, 1, 1))))
 
     def activate(self, value: str, layer: Any) -> str:
         name = layer.activation.__name__

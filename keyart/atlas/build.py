@@ -21,6 +21,7 @@ from keyart.atlas.labels import name_clusters
 from keyart.atlas.layout import Method
 from keyart.atlas.record import Atlas, Cluster
 from keyart.atlas.sprites import Sheet, along_the_map, assign, draw, remove_others
+from keyart.workspace.contents import fingerprint
 from keyart.workspace.films import list_posters
 from keyart.workspace.index import current_film_features
 from keyart.workspace.layout import Workspace
@@ -113,8 +114,8 @@ def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progres
         labels = layout.nearest_centroid(films.rows, centroids)
         clusters = _clusters(workspace, films, labels, centroids)
         sheets = _sheets(films, before)
-        atlas = Atlas(identity, method, seed, **vars(films), labels=labels, basis=basis, centroids=centroids,
-                      clusters=clusters, sheets=sheets)  # fmt: skip
+        atlas = Atlas(identity, fingerprint(features), method, seed, **vars(films), labels=labels, basis=basis,
+                      centroids=centroids, clusters=clusters, sheets=sheets)  # fmt: skip
         n_drawn = _drawn(workspace, sheets, progress)
         atlas.save(workspace.atlas_dir)
         remove_others(sheets, workspace.atlas_dir)

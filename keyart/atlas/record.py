@@ -15,6 +15,7 @@ import numpy.typing as npt
 from catalog.errors import DataError, NotBuiltError
 from catalog.io.arrays import open_arrays, save_arrays
 from keyart.atlas.sprites import Sheet
+from keyart.workspace.contents import fingerprint_of
 
 _NAME, _KIND, _VERSION = "atlas", "keyart-atlas", 1
 
@@ -33,6 +34,8 @@ class Atlas:
     """All posters of a workspace on one map; arrays of n films are in ascending order of movie_id."""
 
     identity: dict[str, Any]
+    # Of the features that it was made of; see `keyart.workspace.contents.fingerprint`.
+    fingerprint: str
     method: str
     seed: int
     movie_ids: npt.NDArray[np.int64]
@@ -53,6 +56,7 @@ class Atlas:
         """Replace the stored atlas; its sheets have been drawn before."""
         content = {
             "identity": self.identity,
+            "fingerprint": self.fingerprint,
             "method": self.method,
             "seed": self.seed,
             "clusters": [{**vars(cluster), "typical": list(cluster.typical)} for cluster in self.clusters],
@@ -67,6 +71,9 @@ class Atlas:
             content, arrays = open_arrays(folder, _NAME, _KIND, _VERSION)
             return cls(
                 identity=content["identity"],
+                # Earlier versions recorded none; the films on the map are nearly always all of them.
+                fingerprint=content.get("fingerprint")
+                or fingerprint_of(arrays["movie_ids"].tolist(), arrays["poster_sha256s"].astype(str).tolist()),
                 method=content["method"],
                 seed=content["seed"],
                 clusters=tuple(

@@ -1,16 +1,11 @@
-"""Complete the commands that messages propose by the option ``--home``, where the workspace was named by it."""
+"""The workspace of the command in progress, by which proposed commands are completed."""
 
 from __future__ import annotations
 
-import re
-import shlex
 from pathlib import Path
 from typing import Any
 
-from keyart.workspace.settings import HOME
-
-# Commands stand in backticks. The demo makes a workspace of its own, and help needs none.
-_COMMAND = re.compile(r"`(keyart (?!demo\b)[a-z](?:(?!--home|--help)[^`])*)`")
+from keyart.workspace.hints import complete, home_option
 
 
 class Hints:
@@ -25,12 +20,11 @@ class Hints:
 
     def name_workspace(self, home: Path) -> None:
         """Set the workspace folder; proposed commands name it unless they find it anyway."""
-        is_default = home.absolute() == Path(HOME.value() or "").absolute()
-        self._option = "" if is_default else f" --home {shlex.quote(str(home))}"
+        self._option = home_option(home)
 
     def complete(self, text: str) -> str:
         """Add ``--home`` to the commands in a message."""
-        return _COMMAND.sub(lambda match: f"`{match[1]}{self._option}`", text) if self._option else text
+        return complete(text, self._option)
 
     def complete_record(self, record: dict[str, Any]) -> dict[str, Any]:
         """Add ``--home`` to the commands in the messages of a JSON object: its texts and lists of texts."""

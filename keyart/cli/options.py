@@ -9,9 +9,13 @@ from threading import Event
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from catalog.errors import ConfigError
+from catalog.text import plural
 from keyart.cli.hints import HINTS
+from keyart.cli.output import print_notes
+from keyart.workspace.changes import Snapshot
 from keyart.workspace.settings import HOME, Secret
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -117,9 +121,31 @@ def k_option(default: int, meaning: str = "Number of films.") -> Callable[[Comma
     return click.option("-k", default=default, show_default=True, type=click.IntRange(min=1), help=meaning)
 
 
-def file_option(name: str, meaning: str, *parameter: str) -> Callable[[Command], Command]:
-    """Add an option that takes the path of a file; `parameter` is its name in the command, if it is another."""
-    return click.option(name, *parameter, type=click.Path(path_type=Path), metavar="FILE", help=meaning)
+def notes_on_fewer(n_found: int) -> list[str]:
+    """Return a note where the option ``-k`` of the command in progress asks for more films than were found."""
+    context = click.get_current_context()
+    k = context.params["k"]
+    is_default = context.get_parameter_source("k") is ParameterSource.DEFAULT
+    # An empty answer has reasons of its own.
+    if is_default or not 0 < n_found < k:
+        return []
+    return [f"-k asks for {k:,} films; {plural(n_found, 'was', 'were')} found"]
+
+
+def file_option(name: str, meaning: str, *parameter: str, **settings: Any) -> Callable[[Command], Command]:
+    """Add an option that takes the path of a file; `parameter` is its name in the command, if it is another.
+
+    A file that was there and that the command replaces is noted at the end.
+    """
+    form = {"type": click.Path(path_type=Path), "metavar": "FILE", "callback": _note_replaced, **settings}
+    return click.option(name, *parameter, help=meaning, **form)
+
+
+def _note_replaced(context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
+    if path is not None and path.is_file():
+        before = Snapshot.take([path])
+        context.call_on_close(lambda: print_notes([] if before.is_current() else [f"replaced {path}"]))
+    return path
 
 
 def set_option(command: Command) -> Command:

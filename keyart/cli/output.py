@@ -26,6 +26,8 @@ from keyart.workspace.api_keys import redact
 
 _GAP = "  "
 _MIN_TEXT = 12
+# What takes less is done before a forecast is read.
+_LONG_S = 3.0
 _REMARKS = re.compile(r"(\s+\([^()]{1,6}\))+$")
 
 
@@ -59,6 +61,12 @@ def print_notes(notes: Iterable[str]) -> None:
     """Print notes to standard error, so that they do not mix with results."""
     for note in notes:
         click.echo(redact(f"note: {HINTS.complete(note)}"), err=True)
+
+
+def announce(work: str, expected_s: float, remark: str = "") -> None:
+    """Print to standard error how long work will take, if that is long."""
+    if expected_s > _LONG_S:
+        click.echo(f"{work}: about {expected_s:,.0f} s{remark}", err=True)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[int] = ()) -> str:

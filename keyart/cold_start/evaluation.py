@@ -24,6 +24,9 @@ from keyart.workspace.layout import Workspace
 
 # The model whose curve is computed where none is named.
 _CURVE_MODEL = "content"
+# Seconds that a model takes in a draw for 100,000 ratings on two cores, as measured in docs/durations.md. The time goes
+# into the rankings, which are as many for every model.
+_DRAW_S = 13.0
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,11 @@ def evaluate_cold_start(
     if options.ratings_prior:
         prior = evaluate_prior(films, seeds=seeds, on=options.on, progress=progress)
     return ColdStartEvaluation(report, curve, prior)
+
+
+def expected_s(workspace: Workspace, options: ColdStartOptions) -> float:
+    """Estimate how many seconds the comparison takes."""
+    return _DRAW_S * options.n_seeds * len(options.names) * len(open_ratings(workspace)) / 100_000
 
 
 def open_rated_films(workspace: Workspace, *, progress: Progress = silent) -> RatedFilms:

@@ -93,6 +93,7 @@ class ColdStarter:
     catalog: Catalog
     poster_paths: Mapping[int, Path]
     embed: Callable[[Sequence[Image]], None]
+    index_notes: tuple[str, ...] = ()
 
     def answers(
         self,
@@ -144,7 +145,7 @@ class ColdStarter:
     def _answers(self, films: Sequence[NewFilm], pixels: Pixels, k: int, n_users: int) -> list[ColdStartResult]:
         features = self._features(films)
         alike = self._look_alikes(films, features, k)
-        notes: tuple[str, ...] = ()
+        notes = self.index_notes
         if self.index is None:
             notes = (f"no index of posters here, so no look-alikes; run {index_steps(self.workspace)}",)
         if self.model is None:

@@ -25,6 +25,7 @@ from keyart.pipeline.index import build_index
 from keyart.similarity.query import Image
 from keyart.workspace.encoder import WorkspaceEncoder
 from keyart.workspace.films import list_posters
+from keyart.workspace.hints import names_workspace
 from keyart.workspace.index import has_index
 from keyart.workspace.layout import Home, Workspace
 from posters.database import Origin, Source
@@ -75,6 +76,7 @@ class _Plan:
     posters: tuple[tuple[int, Image], ...]
 
 
+@names_workspace
 def add(
     home: Home,
     films: Sequence[NewFilm],

@@ -23,6 +23,7 @@ from features.pipeline import Picture, pictures_of
 from features.store import FeatureStore, check_folder
 from keyart.workspace.encoder import WorkspaceEncoder
 from keyart.workspace.films import list_posters
+from keyart.workspace.hints import names_workspace
 from keyart.workspace.layout import Home, Workspace
 from keyart.workspace.settings import keras_models_dir
 from keyart.workspace.steps import poster_step
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _DEFAULTS = ExtractOptions()
 
 
+@names_workspace
 def extract(
     home: Home,
     options: ExtractOptions = _DEFAULTS,

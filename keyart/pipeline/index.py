@@ -23,6 +23,7 @@ from index.plan import Plan, make_plan
 from index.record import IndexRecord
 from index.source import FilmFeatures
 from keyart.workspace.contents import fingerprint, open_ratings
+from keyart.workspace.hints import names_workspace
 from keyart.workspace.index import current_film_features
 from keyart.workspace.layout import Home, Workspace
 from keyart.workspace.steps import feature_steps
@@ -77,6 +78,7 @@ class BuildReport:
         }
 
 
+@names_workspace
 def build(
     home: Home,
     options: IndexOptions | None = None,

@@ -17,6 +17,7 @@ from catalog.movielens import FilmFiles, read_films
 from catalog.text import plural
 from catalog.titles import title_key
 from cf.ratings import Ratings, read_movielens, read_ratings
+from keyart.workspace.hints import names_workspace
 from keyart.workspace.layout import Home, Workspace, is_ratings_name
 
 
@@ -55,6 +56,7 @@ class LoadReport:
         return {**asdict(self), "notes": list(self.notes)}
 
 
+@names_workspace
 def load(home: Home, source: str | Path, ratings: str | Path | None = None) -> LoadReport:
     """Load films, links, tags and ratings, replacing those of an earlier load.
 

@@ -6,11 +6,13 @@ from pathlib import Path
 
 from catalog.io.progress import Progress, shown, silent
 from keyart.workspace.films import list_films
+from keyart.workspace.hints import names_workspace
 from keyart.workspace.layout import Home, Workspace
 from posters.importing import By, ImportReport, import_csv, import_folder
 from posters.store import PosterStore, check_registered
 
 
+@names_workspace
 def import_posters(
     home: Home, source: str | Path, by: By | None = None, *, progress: Progress = silent
 ) -> ImportReport:

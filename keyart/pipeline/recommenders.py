@@ -21,6 +21,7 @@ from keyart.render.plots import draw_scorecards
 from keyart.similarity.blending import MIN_ALPHA, check_model, reset_hybrid, save_hybrid
 from keyart.similarity.tuning import fit_hybrid
 from keyart.workspace.contents import open_ratings
+from keyart.workspace.hints import names_workspace
 from keyart.workspace.index import open_built_index
 from keyart.workspace.layout import Home, Workspace
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 SplitKind = Literal["user", "random", "time", "cold", "folds"]
 
 
+@names_workspace
 def fit(home: Home, model: str, parameters: Mapping[str, Any] | None = None) -> FitReport:
     """Fit a recommender on the ratings of a workspace and store it there.
 
@@ -70,16 +72,13 @@ class TuneReport:
         The recommender that supplies item similarities.
     tuning : Tuning
         The blend, and its scores for films with so many ratings.
+    notes : tuple of str
+        What a reader should know, a sentence each.
     """
 
     model: str
     tuning: Tuning
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a reader should know, a sentence each."""
-        least = 1 - self.tuning.blending.cf_share
-        return (f"alpha is at least {least:g}; `keyart tune --reset` returns to the defaults",)
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain values, as ``keyart tune --json`` prints them.
@@ -87,11 +86,12 @@ class TuneReport:
         Returns
         -------
         dict
-            model, blending (cf_share, half_support, calibration), buckets, notes.
+            model, blending (cf_share, n_ratings_at_half, calibration), buckets, notes.
         """
         return {"model": self.model, **asdict(self.tuning), "notes": list(self.notes)}
 
 
+@names_workspace
 def tune(
     home: Home,
     model: str = ItemCosine.name,
@@ -150,9 +150,12 @@ def tune(
     )
     ensure_fitted(workspace, model, ratings)
     save_hybrid(workspace, model, tuning)
-    return TuneReport(model, tuning)
+    least = 1 - tuning.blending.cf_share
+    note = f"alpha is at least {least:g}; `keyart tune --reset` returns to the defaults"
+    return TuneReport(model, tuning, (note,))
 
 
+@names_workspace
 def reset_tuning(home: Home) -> bool:
     """Return to the blend that holds without tuning.
 
@@ -237,6 +240,7 @@ class Evaluation:
         draw_scorecards(self.scorecards, self.k, Path(path))
 
 
+@names_workspace
 def evaluate(
     home: Home,
     models: Sequence[str] = (),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +25,6 @@ from posters.database import State
 from posters.store import PosterStore
 
 Part = TypeVar("Part")
-OUTDATED = "out of date: run `keyart build`"
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,7 @@ class Status:
     index_is_current: bool
     # Films on the atlas.
     n_mapped: int
+    atlas_is_current: bool
     # Films with item similarities.
     n_similar: int
     # Films that can be requested from TMDB.
@@ -74,9 +74,11 @@ class Status:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is damaged and what is out of date, a sentence each."""
-        stale = [f"the index is {OUTDATED}"] if self.index and not self.index_is_current else []
+        stale = [f"the index is {outdated('build')}"] if self.index and not self.index_is_current else []
         if self.n_similar and not self.similarities_are_current:
-            stale.append(f"the item similarities are {OUTDATED}")
+            stale.append(f"the item similarities are {outdated('build')}")
+        if self.n_mapped and not self.atlas_is_current:
+            stale.append(f"the atlas is {outdated('atlas')}")
         return (*(f"damaged: {reason}" for reason in self.damaged), *stale)
 
     def next_step(self) -> str:
@@ -103,6 +105,11 @@ class Status:
         return {**asdict(self), "home": str(self.home), **more}
 
 
+def outdated(command: str) -> str:
+    """Return what messages say of a part that a command brings up to date."""
+    return f"out of date: run `keyart {command}`"
+
+
 def read_status(workspace: Workspace) -> Status:
     """Read the status of every part of a workspace; damaged parts are listed."""
     damaged: list[str] = []
@@ -111,6 +118,7 @@ def read_status(workspace: Workspace) -> Status:
         source, ratings_name = catalog.fact("source") or "", catalog.fact("ratings") or ""
     n_features, n_skipped, backbone, current = _features(workspace, damaged)
     n_indexed, indexed, index = _index(workspace, damaged)
+    n_mapped, mapped = _atlas(workspace, damaged)
     n_ratings = _read(lambda: len(open_ratings(workspace)), 0, damaged)
     n_similar, similarities_of = _similarities(workspace, damaged)
     return Status(
@@ -127,7 +135,8 @@ def read_status(workspace: Workspace) -> Status:
         n_indexed=n_indexed,
         index=index,
         index_is_current=indexed == current,
-        n_mapped=_read(lambda: len(Atlas.open(workspace.atlas_dir)), 0, damaged),
+        n_mapped=n_mapped,
+        atlas_is_current=mapped == current,
         n_similar=n_similar,
         n_linked=sum(bool(film.tmdb_id or film.imdb_id) for film in films),
         id_kinds=id_kinds,
@@ -172,7 +181,7 @@ def _index(workspace: Workspace, damaged: list[str]) -> tuple[int, str | None, s
             record = IndexRecord.read(workspace.index_dir)
         except OtherVersionError:
             return 0, None, "another version"
-        if not _is_of_features(workspace, record):
+        if not _is_of_features(workspace, record.identity):
             return record.n_films, None, record.kind
         with open_index(workspace) as index:
             return len(index), index.fingerprint, index.kind
@@ -181,10 +190,19 @@ def _index(workspace: Workspace, damaged: list[str]) -> tuple[int, str | None, s
     return _read(read, missing, damaged)
 
 
-def _is_of_features(workspace: Workspace, record: IndexRecord) -> bool:
-    """Return whether an index is of the encoder of the features; True where these cannot be read."""
+def _atlas(workspace: Workspace, damaged: list[str]) -> tuple[int, str | None]:
+    def read() -> tuple[int, str | None]:
+        atlas = Atlas.open(workspace.atlas_dir)
+        return len(atlas), atlas.fingerprint if _is_of_features(workspace, atlas.identity) else None
+
+    missing: tuple[int, str | None] = (0, None)
+    return _read(read, missing, damaged)
+
+
+def _is_of_features(workspace: Workspace, identity: Mapping[str, Any]) -> bool:
+    """Return whether an index or an atlas is of the encoder of the features; True where these cannot be read."""
     try:
-        return record.identity == FeatureStore.open(workspace.features_dir).identity.as_dict()
+        return identity == FeatureStore.open(workspace.features_dir).identity.as_dict()
     except (NotBuiltError, DataError):
         return True
 

@@ -19,6 +19,7 @@ from catalog.io.files import write_record
 from catalog.io.progress import Progress, shown, silent
 from keyart.workspace.api_keys import redact
 from keyart.workspace.films import list_films
+from keyart.workspace.hints import names_workspace
 from keyart.workspace.layout import Home, Workspace
 from keyart.workspace.settings import TMDB_API_KEY, TMDB_API_KEY_FILE, TMDB_KEY, TMDB_URL
 from posters.database import State
@@ -94,6 +95,7 @@ class FetchOptions:
         return Selection(self.limit, self.movie_ids, self.older_than)
 
 
+@names_workspace
 def fetch(
     home: Home, options: FetchOptions | None = None, *, key: str | None = None, progress: Progress = silent
 ) -> FetchReport:

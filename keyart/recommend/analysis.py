@@ -44,13 +44,15 @@ def write_ratings(workspace: Workspace, path: Path) -> None:
     """Write ratings joined with titles and genres as Parquet or CSV, by the name's ending."""
     check_output(path, (".parquet", ".csv"), loaded_files(workspace))
     ratings = open_ratings(workspace)
-    titles, genres = _facts(workspace)
-    films = pd.Series(ratings.movie_ids)
+    with Catalog.open(workspace.catalog_path) as catalog:
+        films = {film.movie_id: film for film in catalog}
+    movie_ids = pd.Series(ratings.movie_ids)
     columns = {
         "user_id": ratings.user_ids,
         "movie_id": ratings.movie_ids,
-        "title": films.map(titles),
-        "genres": films.map({movie_id: "|".join(names) for movie_id, names in genres.items()}),
+        "title": movie_ids.map({movie_id: film.title for movie_id, film in films.items()}),
+        "year": movie_ids.map({movie_id: film.year for movie_id, film in films.items()}).astype("Int16"),
+        "genres": movie_ids.map({movie_id: "|".join(film.genres) for movie_id, film in films.items()}),
         "rating": ratings.values,
         "timestamp": ratings.timestamps,
     }
@@ -118,15 +120,21 @@ def _well_rated(model: Recommender, least: int) -> npt.NDArray[np.intp]:
     return np.flatnonzero(_n_ratings(model) >= least)
 
 
-def with_ids(workspace: Workspace, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Add imdb_id and tmdb_id to the rows that have a movie_id."""
+def with_facts(workspace: Workspace, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Split titles from years, and add imdb_id and tmdb_id, in the rows that have a movie_id."""
     with Catalog.open(workspace.catalog_path) as catalog:
         films = catalog.films(row["movie_id"] for row in rows if "movie_id" in row)
-    return [row | _ids(films.get(row["movie_id"])) if "movie_id" in row else row for row in rows]
+    return [_with_facts(row, films.get(row["movie_id"])) if "movie_id" in row else row for row in rows]
 
 
-def _ids(film: Film | None) -> dict[str, Any]:
-    return {"imdb_id": film.imdb_id if film else None, "tmdb_id": film.tmdb_id if film else None}
+def _with_facts(row: dict[str, Any], film: Film | None) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for name, value in row.items():
+        if name == "title":
+            fields |= {"title": film.title if film else value, "year": film.year if film else None}
+        else:
+            fields[name] = value
+    return fields | {"imdb_id": film.imdb_id if film else None, "tmdb_id": film.tmdb_id if film else None}
 
 
 def _facts(workspace: Workspace) -> tuple[dict[int, str], dict[int, tuple[str, ...]]]:

@@ -47,9 +47,9 @@ def open_hybrid(workspace: Workspace) -> Hybrid:
     try:
         content = read_record(path, _KIND, _VERSION)
         fitted = content["blending"]
-        blending = Blending(
-            float(fitted["cf_share"]), float(fitted["half_support"]), Calibration(fitted["calibration"])
-        )
+        # The second was called half_support before.
+        at_half = fitted["n_ratings_at_half"] if "n_ratings_at_half" in fitted else fitted["half_support"]
+        blending = Blending(float(fitted["cf_share"]), float(at_half), Calibration(fitted["calibration"]))
         return Hybrid(str(content["model"]), blending, is_tuned=True)
     except FileNotFoundError:
         return Hybrid()

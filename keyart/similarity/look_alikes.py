@@ -15,7 +15,6 @@ from catalog.films import Catalog
 from catalog.filters import Filter
 from catalog.lazy import lazy
 from catalog.scored_ids import ScoredIds
-from catalog.text import plural
 from cf.base import Recommender, rows_of
 from cf.hybrid.blend import n_ratings_of_pairs
 from cf.hybrid.calibration import FloatArray
@@ -40,6 +39,7 @@ class LookAlikes:
     cf: Recommender | None
     hybrid: Hybrid
     poster_paths: Mapping[int, Path]
+    index_notes: tuple[str, ...] = ()
 
     def of_film(self, film: Film, options: SimilarOptions) -> SimilarFilms:
         """Find the films that look like a film and are liked like it."""
@@ -63,7 +63,7 @@ class LookAlikes:
         scan = self.index.scan_features(embedding)
         hits = self._ranking.hits(scan, ScoredIds.empty(), _looks_alone, replace(options, alpha=1.0))
         notes = () if options.alpha in ("auto", 1.0) else ("an image has no ratings: compared by looks alone",)
-        notes = (*notes, *self._notes_on_filter(hits, options.filter))
+        notes = (*self.index_notes, *notes, *self._notes_on_filter(hits, options.filter))
         return SimilarFilms(query, 1.0, hits, notes, n_visual=len(scan.movie_ids))
 
     @lazy
@@ -126,11 +126,7 @@ class LookAlikes:
         yield f"nothing found: {passing} (by {', by '.join(counts)})" + ("; none can be compared" if n_passing else "")
 
     def _notes(self, film: Film, scan: Scan | None, cf: ScoredIds, alpha: Alpha) -> Iterator[str]:
-        if self.index is not None and self.index.n_stale:
-            yield (
-                f"{plural(self.index.n_stale, 'film is', 'films are')} left out, as features are gone or posters have "
-                "changed; run `keyart build`"
-            )
+        yield from self.index_notes
         if self.cf is not None and self.cf.source != (self.catalog.fact("ratings") or ""):
             again = "keyart build" if self.cf.name == ItemCosine.name else f"keyart fit {self.hybrid.model}"
             yield f"rating similarities are of ratings loaded earlier; run `{again}`"

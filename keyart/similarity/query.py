@@ -33,6 +33,8 @@ class Image:
     """
 
     def __init__(self, source: str | Path | bytes, name: str | None = None) -> None:
+        if not isinstance(source, str | Path | bytes):
+            raise TypeError(f"expected the path or the content of an image, received {type(source).__name__}")
         self._source = source if isinstance(source, bytes) else Path(source)
         self.path = None if isinstance(self._source, bytes) else self._source
         self.name = name or (self.path.name if self.path else "image")
@@ -150,6 +152,8 @@ class SimilarOptions:
     ------
     ValueError
         `k` or `alpha` is out of range.
+    TypeError
+        `filter` is of another type.
     """
 
     k: int = 10
@@ -161,6 +165,8 @@ class SimilarOptions:
         if isinstance(self.k, bool) or not isinstance(self.k, int | np.integer) or self.k < 1:
             raise ValueError(f"k should be a whole number of 1 or more, received {self.k!r}")
         object.__setattr__(self, "k", int(self.k))
+        if self.filter is not None and not isinstance(self.filter, Filter):
+            raise TypeError(f"filter should be a keyart.Filter, received {type(self.filter).__name__}")
         if self.alpha == "auto":
             return
         is_number = isinstance(self.alpha, int | float | np.number) and not isinstance(self.alpha, bool)

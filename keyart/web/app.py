@@ -65,7 +65,7 @@ def make_app(home: Path, token: str | None = None, *, read_only: bool = False, o
 
     # FastAPI's own pages of documentation load scripts from elsewhere; the description itself does not.
     app = FastAPI(title="keyart", version=version("keyart"), lifespan=lifespan, docs_url=None, redoc_url=None)
-    add_problems(app)
+    add_problems(app, home)
     add_middleware(app, token, registry)
     # Before the films, whose /api/films/{movie_id} would match "to-rate".
     app.include_router(user_routes(users, recommending))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -15,6 +16,7 @@ from starlette.exceptions import HTTPException
 from catalog.errors import ConfigError, FetchError, KeyartError, NotBuiltError, StoreError, UnknownFilmError
 from keyart.web.schemas.films import Problem
 from keyart.workspace.api_keys import redact
+from keyart.workspace.hints import complete, home_option
 
 _log = logging.getLogger(__name__)
 
@@ -52,14 +54,18 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
     return JSONResponse(content, status, headers, media_type=MEDIA_TYPE)
 
 
-def add_problems(app: FastAPI) -> None:
-    """Register handlers that answer every error with problem details."""
-    app.add_exception_handler(KeyartError, _keyart_problem)
+def add_problems(app: FastAPI, home: Path) -> None:
+    """Register handlers that answer every error with problem details; commands in them name the workspace."""
+
+    async def keyart_problem(_request: Request, error: Exception) -> JSONResponse:
+        return _keyart_problem(error, home_option(home))
+
+    app.add_exception_handler(KeyartError, keyart_problem)
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(RequestValidationError, _validation_problem)
 
 
-async def _keyart_problem(_request: Request, error: Exception) -> JSONResponse:
+def _keyart_problem(error: Exception, option: str) -> JSONResponse:
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
     if isinstance(error, StoreError):
         _log.error("%s", redact(str(error)))
@@ -70,7 +76,7 @@ async def _keyart_problem(_request: Request, error: Exception) -> JSONResponse:
         # Its message names paths of this machine, which are the operator's business.
         _log.error("%s", redact(str(error)))
         return problem(500, "a part of the workspace cannot be read; the server's log says which")
-    return problem(status, redact(str(error)))
+    return problem(status, redact(complete(str(error), option)))
 
 
 async def _http_problem(_request: Request, error: Exception) -> JSONResponse:

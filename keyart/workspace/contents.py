@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 from catalog.errors import NotBuiltError
 from catalog.films import Catalog
@@ -56,6 +57,11 @@ def current_features(workspace: Workspace, *, check: bool = False) -> tuple[Feat
 
 
 def fingerprint(rows: FeatureRows | FilmFeatures) -> str:
-    """Hash the posters that an index is built from, so that an outdated index is recognized."""
-    pairs = zip(rows.movie_ids.tolist(), rows.poster_sha256s, strict=True)
+    """Hash the posters that an index or an atlas is made from, so that an outdated one is recognized."""
+    return fingerprint_of(rows.movie_ids.tolist(), rows.poster_sha256s)
+
+
+def fingerprint_of(movie_ids: Sequence[int], poster_sha256s: Sequence[str]) -> str:
+    """Hash posters, in ascending order of movie_id."""
+    pairs = zip(movie_ids, poster_sha256s, strict=True)
     return hashlib.sha256("\n".join(f"{movie_id} {sha256}" for movie_id, sha256 in pairs).encode()).hexdigest()

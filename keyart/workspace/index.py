@@ -7,12 +7,13 @@ from typing import Any
 
 from catalog.errors import DataError, NotBuiltError
 from catalog.io.files import read_stable
+from catalog.text import plural
 from features.store import FeatureRows, FeatureStore
 from index import manifest
 from index.cosine import CosineIndex
 from index.record import IndexRecord
 from index.source import FilmFeatures
-from keyart.workspace.contents import current_features
+from keyart.workspace.contents import current_features, fingerprint
 from keyart.workspace.layout import Workspace
 from keyart.workspace.steps import no_index
 
@@ -73,6 +74,27 @@ def _open_index(workspace: Workspace) -> CosineIndex:
         if record.kind != "exact" and len(rows := store.rows()):
             features = _film_features(store, rows)
     return CosineIndex.open(workspace.index_dir, features)
+
+
+def notes_on_index(workspace: Workspace, index: CosineIndex, posters: Mapping[int, str]) -> tuple[str, ...]:
+    """Return a note where an index is out of date; `posters` are the hashes of the present posters, by movie_id."""
+    if index.n_stale:
+        films = plural(index.n_stale, "film is", "films are")
+        return (f"{films} left out, as features are gone or posters have changed; run `keyart build`",)
+    indexed = index.poster_sha256s
+    # Most often they agree, and no features have to be read.
+    if indexed == posters:
+        return ()
+    try:
+        rows = FeatureStore.open(workspace.features_dir).rows().of_posters(posters)
+    except (NotBuiltError, DataError):
+        # An index of vectors answers without them.
+        return ()
+    if fingerprint(rows) == index.fingerprint:
+        return ()
+    lacking = (indexed.keys() & posters.keys()) - set(rows.movie_ids.tolist())
+    steps = "`keyart extract`, then `keyart build`" if lacking else "`keyart build`"
+    return (f"the index is out of date, as posters or features have changed; run {steps}",)
 
 
 def check_identity(store: FeatureStore, identity: Mapping[str, Any]) -> None:

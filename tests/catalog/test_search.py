@@ -293,6 +293,42 @@ def test_initials_suggest_the_films(series: Catalog, text: str, suggestions: lis
     assert list(raised.value.suggestions[: len(suggestions)]) == suggestions
 
 
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("lotr 2", "The Lord of the Rings: The Two Towers (2002)"),
+        ("LOTR i", "The Lord of the Rings: The Fellowship of the Ring (2001)"),
+    ],
+)
+def test_initials_and_a_number_suggest_that_part_first(series: Catalog, text: str, first: str) -> None:
+    assert series.suggest(text, 2)[0].label == first
+
+
+@pytest.fixture
+def remade(tmp_path: Path) -> Iterator[Catalog]:
+    """Films of one title, of which one has another title too; and a film whose title goes on."""
+    films = [
+        Film(1, "Ocean's Eleven", 1960, alternative_titles=("Ocean's 11",)),
+        Film(2, "Ocean's Eleven", 2001),
+        Film(3, "The Hobbit: An Unexpected Journey", 2012),
+        Film(4, "Norbit", 2007),
+    ]
+    Catalog.create(tmp_path / "catalog.sqlite", films, {})
+    with Catalog.open(tmp_path / "catalog.sqlite") as opened:
+        yield opened
+
+
+def test_others_of_the_same_title_are_named_unless_a_year_decides(remade: Catalog) -> None:
+    assert remade.find("ocean's 11").movie_id == 1
+    assert [film.movie_id for film in remade.others_meant("ocean's 11")] == [2]
+    for text in ("ocean's 11 (1960)", "oceans eleven 2001", "1", "norbit"):
+        assert remade.others_meant(text) == ()
+
+
+def test_a_misspelled_beginning_suggests_the_film(remade: Catalog) -> None:
+    assert remade.suggest("hobit")[0].movie_id == 3
+
+
 def test_ambiguous_titles_advise_the_year_where_it_decides(catalog: Catalog) -> None:
     with pytest.raises(
         AmbiguousFilmError, match=r"name one by title and year, as in 'Hamlet \(1996\)', or by its movie_id"

@@ -118,6 +118,10 @@ def test_pooled_and_whitened_by_onnx(typed: Typed, words: list[str | Path], tmp_
         (["--images", "nowhere"], 1, "nowhere is not a folder"),
         (["--backbone", "nowhere.keras"], 1, "nowhere.keras: no such file"),
         (["--weights", "w.h5"], 1, "is for VGG16"),
+        (["--preprocessing", "tf"], 1, "extract with the same options (--preprocessing caffe), or begin anew"),
+        (["--backbone", "vgg16", "--preprocessing", "tf"], 1, "--preprocessing tf is for Keras files"),
+        (["--preprocessing", "troch"], 2, "no preprocessing is called 'troch'; did you mean torch?"),
+        (["--preprocessing", "rgb,127,0"], 2, "expected a standard deviation from 0.000001 to 1,000,000, received 0"),
     ],
 )
 def test_errors_are_one_line(typed: Typed, words: list[str | Path], more: list[str], code: int, message: str) -> None:

@@ -83,7 +83,7 @@ def _items(pictures: list[Picture]) -> list[tuple[Any, Any]]:
 
 
 def _extract(df: DataFrame, out: Path | str, network: Path, **how: Any) -> tuple[int, int, int]:
-    options = ExtractOptions(network, **{name: how.pop(name) for name in ("engine", "resize") if name in how})
+    options = ExtractOptions(network, **{name: how.pop(name) for name in ("engine", "preprocessing") if name in how})
     folder = out if isinstance(out, RemotePath) else folder_at(df.sparkSession, out)
     report = extract(df, folder, options, network.parent, **{"shard_rows": _SHARD_ROWS, **how})
     return report.n_new, report.n_known, len(report.skipped)
@@ -154,12 +154,13 @@ def test_workers_compute_what_one_machine_does_with_keras_and_onnx_runtime(
     convolutions = keras.Sequential([keras.Input((224, 224, 3)), *layers], name="convolutions")
     (tmp_path / "networks").mkdir()
     pictures = _pictures(folder)
-    for engine, model in (("keras", small_model()), ("onnx", convolutions)):
+    for engine, preprocessing, model in (("keras", "caffe", small_model()), ("onnx", "rgb,127,128", convolutions)):
+        how: dict[str, Any] = {"engine": engine, "preprocessing": preprocessing}
         network = tmp_path / f"networks/{model.name}.keras"
         model.save(network)
         df, out, one = frame_of(spark, pictures, _SHARD_ROWS), tmp_path / engine, tmp_path / f"one-{engine}"
-        assert _extract(df, out, network, engine=engine) == (21, 0, 0)
-        extract_images(_items(pictures), one, ExtractOptions(network, engine=engine))
+        assert _extract(df, out, network, **how) == (21, 0, 0)
+        extract_images(_items(pictures), one, ExtractOptions(network, **how))
         _assert_equal(out, one)
 
 

@@ -169,9 +169,24 @@ def test_an_image_is_compared_by_looks_alone(home: Path, poster_folder: Path) ->
 def test_a_sheet_says_how_many_films_it_shows(home: Path, run: Run, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr("keyart.render.contact_sheet.MAX_HITS", 3)
     outcome = run("similar", 1, "-k", 4, "--sheet", tmp_path / "sheet.png", "--home", home)
-    assert "(the first 3 of 4 films)" in outcome.err
+    note = "the contact sheet shows the first 3 of 4 films"
+    assert f"note: {note}\n" in outcome.err
+    outcome = run("similar", 1, "-k", 4, "--json", "--sheet", tmp_path / "sheet.png", "--home", home)
+    assert note in json.loads(outcome.out)["notes"]
     outcome = run("similar", 1, "-k", 3, "--sheet", tmp_path / "sheet.png", "--home", home)
     assert "the first" not in outcome.err
+
+
+def test_fewer_films_than_asked_for_are_noted(home: Path, poster_folder: Path, run: Run) -> None:
+    fit(home, "ease")
+    for words in (("similar", 1), ("recommend", 1), ("cold-start", poster_folder / "2.jpg")):
+        outcome = run(*words, "-k", 500, "--json", "--home", home)
+        notes = [note for note in json.loads(outcome.out)["notes"] if note.startswith("-k asks for 500 films; ")]
+        assert len(notes) == 1
+        assert f"note: {notes[0]}\n" in outcome.err
+        # The default asks for no number of films in particular.
+        assert "-k asks" not in run(*words, "--home", home).err
+        assert "-k asks" not in run(*words, "-k", 1, "--home", home).err
 
 
 def test_the_http_api_explains_empty_and_impossible_answers(home: Path) -> None:

@@ -4,8 +4,10 @@ import json
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -178,10 +180,42 @@ def test_similar_accepts_film_path_and_bytes(home: Path, poster_folder: Path) ->
         assert engine.similar([path, 1])[0].hits == expected
 
 
-@pytest.mark.parametrize("query", [None, 4.5, True, [None], object()])
+@pytest.mark.parametrize("query", [None, 4.5, True, [None], object(), {"The Harbour": 1}, np.array(5.0)])
 def test_rejects_queries_of_other_types(home: Path, query: object) -> None:
     with keyart.open(home) as engine, pytest.raises(TypeError, match="similar takes a title"):
         engine.similar(query)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda engine: engine.cold_start(keyart.Image(b"")), "sequence of NewFilm, .* received Image"),
+        (lambda engine: engine.cold_start(None), "sequence of NewFilm, .* received NoneType"),
+        (lambda engine: engine.embed(5), "sequence of images, .* received int"),
+        (lambda engine: engine.embed([None]), "sequence of images, .* received NoneType"),
+        (lambda engine: engine.load_image(5), "the path or the content of an image, received int"),
+        (lambda _: keyart.NewFilm(5), "the path or the content of an image, received int"),  # type: ignore[arg-type]
+        (lambda engine: engine.explain(1, 2.5), "expected a title or a movie_id, received 2.5"),
+        (lambda engine: engine.similar(1, options={"k": 3}), "options should be keyart.SimilarOptions, received dict"),
+        (lambda engine: engine.similar(1, filter={"years": 1}), "filter should be a keyart.Filter, received dict"),
+        (lambda engine: engine.recommend(1, model=5), "the name of a recommender, received 5"),
+        (lambda engine: engine.recommend({1: "5"}, model="most-rated"), "number of stars for the film 1, received '5'"),
+    ],
+)
+def test_errors_of_wrong_types_say_what_was_expected(
+    home: Path, ask: Callable[[keyart.Engine], object], message: str
+) -> None:
+    with keyart.open(home) as engine:
+        if "stars" in message:
+            keyart.pipeline.fit(home, "most-rated")
+        with pytest.raises(TypeError, match=message):
+            ask(engine)
+
+
+@pytest.mark.parametrize("arguments", [{"n_users": "5"}, {"n_users": True}])
+def test_rejects_audiences_of_no_number(home: Path, arguments: dict[str, Any]) -> None:
+    with keyart.open(home) as engine, pytest.raises(ValueError, match="n_users should be a whole number"):
+        engine.cold_start([], **arguments)
 
 
 def test_rejects_options_together_with_arguments(home: Path) -> None:

@@ -12,6 +12,7 @@ from cf.models.neighbors import ItemCosine
 from features.options import ExtractOptions
 from features.store import FeatureStore
 from keyart.engine import Engine
+from keyart.pipeline.additions import add
 from keyart.pipeline.features import extract
 from keyart.pipeline.index import build
 from keyart.workspace.contents import current_features
@@ -169,6 +170,26 @@ def test_another_resize_is_another_identity(home: Path, backbone_path: Path) -> 
     build(workspace)
     assert FeatureStore.open(workspace.features_dir).identity.resize == "nearest"
     assert len(Engine.open(home).similar(1, alpha=1)) == 4
+
+
+def test_images_are_compared_by_the_recorded_preprocessing(
+    home: Path, backbone_path: Path, poster_folder: Path
+) -> None:
+    workspace = Workspace.open(home)
+    extract(workspace, ExtractOptions(str(backbone_path), preprocessing="rgb,127,128", rebuild=True))
+    with pytest.raises(DataError, match=r"features are of tiny .* preprocessing rgb,127,128\), .* `keyart build"):
+        Engine.open(home)
+    build(workspace)
+    with Engine.open(home) as engine:
+        for movie_id in (1, 5):
+            poster = poster_folder / f"{movie_id}.jpg"
+            hit = engine.similar(keyart.Image(poster)).hits[0]
+            film = keyart.NewFilm(poster)
+            assert (hit.movie_id, hit.visual) == (movie_id, pytest.approx(1, abs=1e-3))
+            assert engine.cold_start([film])[0].look_alikes.hits[0].visual == pytest.approx(1, abs=1e-3)
+        added = add(workspace, [keyart.NewFilm(poster_folder / "5.jpg", "Again")])
+    assert len(added.added) == 1
+    assert Engine.open(home).similar(5, alpha=1).hits[0].visual == pytest.approx(1, abs=1e-3)
 
 
 def test_changed_backbone_is_refused(home: Path, backbone_path: Path, poster_folder: Path) -> None:

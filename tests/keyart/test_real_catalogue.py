@@ -1,5 +1,6 @@
 """All steps on real films, ratings and posters, with a trained network."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -68,3 +69,30 @@ def test_a_copy_of_a_poster_finds_its_film(real_home: Path, tmp_path: Path) -> N
         copy.point(lambda value: round(0.9 * value)).save(tmp_path / "copy.jpg", quality=60)
         found += engine.similar(keyart.Image(tmp_path / "copy.jpg"), k=1).hits[0].movie_id == int(path.stem)
     assert found >= 0.9 * len(paths)
+
+
+def test_another_network_finds_films_by_other_posters_of_theirs(shared: Path, tmp_path: Path, run: Run) -> None:
+    """A network of its own preprocessing and 62,720 numbers, from the command line."""
+    with (shared / "data/posters-alternate/pairs.csv").open() as stream:
+        pairs = [pair for pair in csv.DictReader(stream) if float(pair["phash_distance"]) >= 0.15][:40]
+    (tmp_path / "posters").mkdir()
+    for pair in pairs:
+        name = f"{pair['imdb_id']}.jpg"
+        (tmp_path / "posters" / name).symlink_to(shared / "data/posters" / name)
+    home = ("--home", tmp_path / "home")
+    run("load", shared / "data/ml-latest-small", *home)
+    run("import", tmp_path / "posters", "--by", "imdb", *home)
+    network = ("--backbone", shared / "weights/efficientnet_lite0_imagenet.keras")
+    assert run("extract", *network, "--preprocessing", "rgb,127,128", *home).code == 0
+    assert run("extract", *network, *home).code == 1
+    run("build", "--index", "shortlist", *home)
+    ranks = []
+    with keyart.open(home[1]) as engine:
+        for pair in pairs:
+            other = keyart.Image(shared / "data/posters-alternate" / f"{pair['movie_id']}.jpg")
+            ranks.append([hit.movie_id for hit in engine.similar(other, k=40)].index(int(pair["movie_id"])) + 1)
+        found = engine.explain(*(int(pair["movie_id"]) for pair in pairs[:2]))
+    # By chance 0.11.
+    assert sum(1 / rank for rank in ranks) / len(ranks) > 0.6
+    assert found.grid.shape == (7, 7)
+    assert found.grid.sum() == pytest.approx(found.similarity)

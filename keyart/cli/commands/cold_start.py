@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from catalog.io.progress import bar
 from catalog.text import plural
 from keyart import cold_start
 from keyart.cli.groups import renamed
-from keyart.cli.options import check_one_format, k_option, workspace_options
+from keyart.cli.options import check_one_format, k_option, notes_on_fewer, workspace_options
 from keyart.cli.output import print_csv, print_json, print_notes, table
 from keyart.workspace.layout import Workspace
 
@@ -77,6 +78,7 @@ def command(
     answers = engine.cold_start(films, k, n_users, on_broken=remember if len(films) > 1 else None, progress=bar)
     if not answers:
         raise DataError(f"none of the {len(films)} posters of {source} can be read; the first: {broken[0]}")
+    answers = [replace(one, notes=(*one.notes, *notes_on_fewer(len(one.look_alikes)))) for one in answers]
     print_notes(dict.fromkeys(note for answer in answers for note in answer.notes))
     print_notes(f"passed over: {message}" for message in broken)
     if as_json:

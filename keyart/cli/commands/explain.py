@@ -10,7 +10,7 @@ import click
 
 import keyart
 from keyart import render
-from keyart.cli.commands.similar import number_notes
+from keyart.cli.commands.similar import title_notes
 from keyart.cli.completion import complete_film
 from keyart.cli.options import file_option, json_option, workspace_options
 from keyart.cli.output import print_json, print_notes, table
@@ -46,8 +46,8 @@ def command(films: tuple[str, ...], as_json: bool, sheet: Path | None, home: Pat
 
     engine = keyart.Engine.open(home)
     explanation = engine.explain(*films)
-    numbers = (note for film in films for note in number_notes(engine, film))
-    explanation = replace(explanation, notes=(*numbers, *explanation.notes))
+    notes = (note for film in films for note in title_notes(engine, film))
+    explanation = replace(explanation, notes=(*notes, *explanation.notes))
     print_notes(explanation.notes)
     if as_json:
         print_json(explanation.to_dict())

@@ -49,7 +49,7 @@ def _topic(explore: Callable[..., Rows]) -> Callable[..., None]:
         workspace = Workspace.open(home)
         rows = explore(workspace, **options)
         if as_json or as_csv:
-            rows = recommend.analysis.with_ids(workspace, rows)
+            rows = recommend.analysis.with_facts(workspace, rows)
         if as_json:
             context = click.get_current_context()
             notes = [*context.meta.get(_NOTES, ()), *([] if rows else [_nothing(workspace)])]

@@ -8,7 +8,7 @@ from typing import Literal
 import click
 
 from keyart import recommend
-from keyart.cli.options import workspace_options
+from keyart.cli.options import file_option, workspace_options
 from keyart.cli.output import print_notes
 from keyart.workspace.layout import Workspace
 
@@ -22,7 +22,7 @@ from keyart.workspace.layout import Workspace
     type=click.Choice(["savedmodel", "tflite"]),
     help="savedmodel: the two-tower model with its index, a folder; tflite: the ranking model, a file.",
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="PATH", help="The path to write.")
+@file_option("--out", "The path to write.", required=True, metavar="PATH")
 @workspace_options
 def command(name: str, form: Literal["savedmodel", "tflite"], out: Path, home: Path) -> None:
     """Write a model that `keyart fit MODEL` has fitted for use without keyart.

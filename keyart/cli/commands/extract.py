@@ -13,6 +13,7 @@ from catalog.io.locks import check_free
 from catalog.io.progress import bar
 from catalog.text import plural
 from features.options import ExtractOptions
+from features.preprocessing import Preprocessing
 from keyart import pipeline
 from keyart.cli.groups import renamed
 from keyart.cli.interruption import RESUMES, keeps
@@ -28,6 +29,14 @@ if TYPE_CHECKING:
 _N_LISTED = 20
 
 
+def _checked_preprocessing(_context: click.Context, _parameter: click.Parameter, text: str) -> str:
+    try:
+        Preprocessing.parse(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    return text
+
+
 @click.command("extract", cls=renamed(replace="--rebuild"))
 @click.option(
     "--images",
@@ -41,6 +50,14 @@ _N_LISTED = 20
     show_default=True,
     metavar="NAME|PATH",
     help="vgg16, or a Keras file with input (224, 224, 3).",
+)
+@click.option(
+    "--preprocessing",
+    default="caffe",
+    show_default=True,
+    metavar="NAME|TEXT",
+    callback=_checked_preprocessing,
+    help="For a Keras file: caffe, tf, torch, or ORDER,MEAN,STD as in rgb,127,128.",
 )
 @click.option(
     "--weights",
@@ -86,6 +103,7 @@ def command(
     images: str | None,
     out: str | None,
     backbone: str,
+    preprocessing: str,
     weights: str,
     seed: int,
     features: Literal["raw", "gem", "rmac"],
@@ -107,7 +125,9 @@ def command(
     if whiten and features == "raw":
         raise click.UsageError("--whiten is for --features gem or rmac")
     source = images or Workspace.open(home)
-    options = ExtractOptions(backbone, weights, seed, engine, resize, features, whiten, rebuild=rebuild)
+    options = ExtractOptions(
+        backbone, weights, seed, engine, resize, features, whiten, rebuild=rebuild, preprocessing=preprocessing
+    )
     # Spark takes seconds to start.
     check_files(options)
     if isinstance(source, Workspace):

@@ -16,11 +16,8 @@ from keyart import recommend
 from keyart.cli.completion import complete_model
 from keyart.cli.interruption import keeps
 from keyart.cli.options import set_option, workspace_options
-from keyart.cli.output import definitions
+from keyart.cli.output import announce, definitions
 from keyart.workspace.layout import Workspace
-
-# A model that takes less is fitted before a forecast is read.
-_LONG_S = 3.0
 
 
 @click.command("fit")
@@ -47,9 +44,7 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
         check_free(workspace.model_dir(name))
     ratings = open_ratings(workspace)
     for name in names:
-        expected_s = recommend.models.expected_fit_s(name, ratings, parameters.get(name))
-        if expected_s and expected_s > _LONG_S:
-            click.echo(f"{name}: about {expected_s:.0f} s", err=True)
+        announce(name, recommend.models.expected_fit_s(name, ratings, parameters.get(name)) or 0.0)
     with bar("fit", len(names), "models" if len(names) > 1 else "model") as advance:
         for n_fitted, name in enumerate(names):
             advance(0, name)

@@ -48,12 +48,12 @@ def _summary(status: Status) -> dict[str, str]:
         "index": plural(status.n_indexed, "film")
         + (f" ({status.index})" if status.index else "")
         + _stale(bool(status.index), status.index_is_current),
-        "atlas": plural(status.n_mapped, "film"),
+        "atlas": plural(status.n_mapped, "film") + _stale(status.n_mapped > 0, status.atlas_is_current, "atlas"),
         "similarities": f"{plural(status.n_similar, 'film')} by ratings"
         + _stale(status.n_similar > 0, status.similarities_are_current),
         "blend": status.blend,
     }
 
 
-def _stale(exists: bool, is_current: bool) -> str:
-    return f", {pipeline.status.OUTDATED}" if exists and not is_current else ""
+def _stale(exists: bool, is_current: bool, command: str = "build") -> str:
+    return f", {pipeline.status.outdated(command)}" if exists and not is_current else ""

@@ -10,20 +10,20 @@ from catalog.io.progress import bar
 from catalog.text import plural
 from keyart.cli.groups import renamed
 from keyart.cli.interruption import RESUMES, keeps
-from keyart.cli.options import k_option, workspace_options
+from keyart.cli.options import file_option, k_option, workspace_options
+from keyart.cli.output import print_notes
 from keyart.workspace.layout import Workspace
 from keyart.workspace.outputs import check_output
 
 
 @click.command("neighbors", cls=renamed(fold="--merge-duplicates"))
 @k_option(50, "Number of neighbors per film.")
-@click.option(
+@file_option(
     "--out",
+    "The file: movie_id, rank, neighbor_id, similarity, and both films' imdb_id and tmdb_id.",
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("neighbors.parquet"),
     show_default=True,
-    metavar="FILE",
-    help="The file: movie_id, rank, neighbor_id, similarity, and both films' imdb_id and tmdb_id.",
 )
 @click.option("--merge-duplicates", is_flag=True, help="List films with the same artwork once.")
 @workspace_options
@@ -37,12 +37,14 @@ def command(k: int, out: Path, merge_duplicates: bool, home: Path) -> None:
     workspace = Workspace.open(home)
     from index.neighbors import write_neighbors
     from index.search import DUPLICATE_SIMILARITY
-    from keyart.workspace.films import list_films
-    from keyart.workspace.index import open_built_index
+    from keyart.workspace.films import list_films, list_posters
+    from keyart.workspace.index import notes_on_index, open_built_index
 
     ids = {film.movie_id: (film.imdb_id, film.tmdb_id) for film in list_films(workspace)}
+    posters = {poster.movie_id: poster.sha256 for poster in list_posters(workspace)}
     with open_built_index(workspace) as index, bar("neighbors", len(index), "films") as advance:
         bound = DUPLICATE_SIMILARITY if merge_duplicates else None
         n_pairs = write_neighbors(index, k, out, duplicate_similarity=bound, ids=ids, advance=advance)
-        n_films = len(index)
+        n_films, notes = len(index), notes_on_index(workspace, index, posters)
+    print_notes(notes)
     click.echo(f"{plural(n_pairs, 'pair')} of {plural(n_films, 'film')} written to {out}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from keyart.cli.options import (
     file_option,
     json_option,
     k_option,
+    notes_on_fewer,
     workspace_options,
 )
 from keyart.cli.output import print_csv, print_json, print_notes, table
@@ -80,7 +81,9 @@ def command(
         recommendation = recommend.recommendations.recommend_new(workspace, name, ratings_path, k, fresh)
     else:
         recommendation = recommend.recommendations.recommend(workspace, name, user or 0, k, fresh)
-    print_notes(recommendation.notes)
+    notes = (*recommendation.notes, *notes_on_fewer(len(recommendation.films)))
+    recommendation = replace(recommendation, notes=notes)
+    print_notes(notes)
     if as_json:
         print_json(recommendation.to_dict())
     elif as_csv:

@@ -26,6 +26,7 @@ from keyart.cli.options import (
     file_option,
     json_option,
     k_option,
+    notes_on_fewer,
     workspace_options,
 )
 from keyart.cli.output import print_csv, print_json, print_notes, table
@@ -135,8 +136,9 @@ def command(
     _check_workspace(home, query, wanted)
 
     engine = keyart.Engine.open(home)
-    result = engine.similar(query, options=keyart.SimilarOptions(k, alpha, wanted, merge_duplicates))
-    result = replace(result, notes=(*number_notes(engine, film), *result.notes))
+    found = engine.similar(query, options=keyart.SimilarOptions(k, alpha, wanted, merge_duplicates))
+    notes = (*title_notes(engine, film), *found.notes, *notes_on_fewer(len(found)), *_notes_on_sheet(found, sheet))
+    result = replace(found, notes=notes)
     print_notes(result.notes)
     if as_json:
         print_json(_with_reasons(result) if explain else result.to_dict())
@@ -147,10 +149,15 @@ def command(
         if explain:
             _print_reasons(result)
     if sheet:
-        keyart.write_contact_sheet(result, sheet)
-        n_drawn = render.contact_sheet.MAX_HITS
-        shown = f" (the first {n_drawn} of {len(result)} films)" if len(result) > n_drawn else ""
-        click.echo(f"contact sheet: {sheet}{shown}", err=True)
+        # It says itself how many films it shows.
+        keyart.write_contact_sheet(found, sheet)
+        click.echo(f"contact sheet: {sheet}", err=True)
+
+
+def _notes_on_sheet(result: SimilarFilms, sheet: Path | None) -> list[str]:
+    n_drawn = render.contact_sheet.MAX_HITS
+    cut = sheet is not None and len(result) > n_drawn
+    return [f"the contact sheet shows the first {n_drawn} of {len(result)} films"] if cut else []
 
 
 def _check_options(film: str, image: Path | None, alpha: Alpha, *, as_json: bool, as_csv: bool, explain: bool) -> None:
@@ -173,10 +180,19 @@ def _check_workspace(home: Path, query: Image | str, wanted: Filter) -> None:
             query.pixels()
 
 
-def number_notes(engine: Engine, film: str) -> list[str]:
-    """Return a note if a number was read as a movie_id although a film has it as its title, such as "300"."""
-    titled = engine.catalog.titled_by_number(film)
-    return [f"{film} was read as a movie_id; for the film of that title, type {one.label!r}" for one in titled]
+def title_notes(engine: Engine, film: str) -> list[str]:
+    """Return notes on other films that a text may mean: one titled by a number, "300", or one of the same title."""
+    if not film:
+        return []
+    catalog = engine.catalog
+    notes = [
+        f"{film} was read as a movie_id; for the film of that title, type {one.label!r}"
+        for one in catalog.titled_by_number(film)
+    ]
+    if others := catalog.others_meant(film):
+        labels = " or ".join(repr(one.label) for one in others)
+        notes.append(f"{film!r} was read as {catalog.find(film).label}; for another film of that title, type {labels}")
+    return notes
 
 
 def print_table(result: SimilarFilms) -> None:

@@ -85,7 +85,7 @@ def command(
         print_json(report.to_dict())
         return
     blending = tuning.blending
-    click.echo(f"1 − alpha = {blending.cf_share:g} · n / (n + {blending.half_support:g}), ratings by {model}")
+    click.echo(f"1 − alpha = {blending.cf_share:g} · n / (n + {blending.n_ratings_at_half:g}), ratings by {model}")
     for note in report.notes:
         click.echo(HINTS.complete(note))
     rows = [

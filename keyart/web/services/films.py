@@ -35,6 +35,7 @@ from keyart.web.schemas.films import (
 )
 from keyart.web.services.thumbnails import Thumbnails
 from keyart.workspace.api_keys import redact
+from keyart.workspace.hints import home_option
 from keyart.workspace.layout import Workspace
 from keyart.workspace.reloading import OnReload, Reloading
 from keyart.workspace.steps import poster_step
@@ -191,7 +192,8 @@ class FilmService:
             try:
                 return add(self._workspace, [film], encoder=engine.encoder if engine.has_index else None)
             except (DataError, ConfigError) as error:
-                if str(self._workspace.home) in str(error):
+                # A command in the message may name the workspace; any other path in it is the operator's business.
+                if str(self._workspace.home) in str(error).replace(home_option(self._workspace.home), ""):
                     raise
                 raise RefusedFilmError(str(error)) from error
 

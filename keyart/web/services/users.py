@@ -27,6 +27,7 @@ from keyart.web.schemas.users import (
     UserFacts,
     UserSummary,
 )
+from keyart.workspace.hints import complete, home_option
 from keyart.workspace.layout import Workspace
 from keyart.workspace.reloading import OnReload, Reloading
 
@@ -146,7 +147,8 @@ class UserService:
         )
 
     def _response(self, recommendation: Recommendation) -> Recommendations:
-        response = recommendation.to_dict() | {"notes": list(recommendation.notes)}
+        option = home_option(self._workspace.home)
+        response = recommendation.to_dict() | {"notes": [complete(note, option) for note in recommendation.notes]}
         response["results"] = [
             RecommendedFilm(**row, has_poster=self._has_poster(row["movie_id"])) for row in response["results"]
         ]

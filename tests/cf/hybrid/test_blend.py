@@ -43,15 +43,15 @@ def test_film_without_ratings_uses_visual_similarity_alone() -> None:
     assert visual_share(0) == 1
 
 
-def test_cf_share_is_half_its_maximum_at_half_support() -> None:
-    assert visual_share(20, cf_share=0.5, half_support=20) == 0.75
+def test_cf_share_is_half_its_maximum_at_that_number_of_ratings() -> None:
+    assert visual_share(20, cf_share=0.5, n_ratings_at_half=20) == 0.75
 
 
 @given(st.lists(st.integers(0, 10**7), min_size=1), st.floats(0, 1), st.floats(0.1, 1000))
 def test_visual_share_falls_with_support_and_stays_within_bounds(
-    support: list[int], cf_share: float, half_support: float
+    support: list[int], cf_share: float, n_ratings_at_half: float
 ) -> None:
-    alphas = visual_share(sorted(support), cf_share, half_support)
+    alphas = visual_share(sorted(support), cf_share, n_ratings_at_half)
     assert (np.diff(alphas) <= 0).all()
     assert (alphas >= 1 - cf_share).all()
     assert (alphas <= 1).all()

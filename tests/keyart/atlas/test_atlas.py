@@ -270,6 +270,25 @@ def test_status_counts_mapped_films(mapped: Workspace) -> None:
     assert read_status(mapped).n_mapped == N_FILMS
 
 
+def test_info_says_when_the_atlas_is_of_earlier_posters(mapped: Workspace, run: Run) -> None:
+    assert read_status(mapped).notes == ()
+    add_posters(mapped, [3], looking_like=40)
+    assert f"60 films, out of date: run `keyart atlas --home {mapped.home}`" in run("info", "--home", mapped.home).out
+    assert "the atlas is out of date: run `keyart atlas`" in read_status(mapped).to_dict()["notes"]
+    make_atlas(mapped, THREE)
+    assert read_status(mapped).atlas_is_current
+
+
+def test_an_atlas_of_an_earlier_version_is_compared_by_its_films(mapped: Workspace) -> None:
+    path = mapped.atlas_dir / "atlas.json"
+    record = json.loads(path.read_text())
+    del record["fingerprint"]
+    path.write_text(json.dumps(record))
+    assert read_status(mapped).atlas_is_current
+    add_posters(mapped, [3], looking_like=40)
+    assert not read_status(mapped).atlas_is_current
+
+
 def test_words_of_all_films_name_no_cluster() -> None:
     words = [("Drama",)] * 20
     assert name_clusters([0] * 10 + [1] * 10, words, 2) == ["cluster 1", "cluster 2"]

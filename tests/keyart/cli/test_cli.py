@@ -88,6 +88,21 @@ def test_a_number_that_is_also_a_title_is_noted(run: Run, movielens: Path, tmp_p
     assert "300 was read as a movie_id; for the film of that title, type '300 (2007)'" in outcome.err
 
 
+def test_another_film_of_the_title_is_noted(run: Run, movielens: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(movielens, tmp_path / "movielens"))
+    with (folder / "movies.csv").open("a") as stream:
+        stream.write("7,Café Zürich (2003),Drama\n")
+    with (folder / "ratings.csv").open("a") as stream:
+        stream.writelines(f"{user},6,{5 if user % 2 else 1},1\n" for user in range(1, 41))
+    run("load", folder, "--home", tmp_path / "w")
+    run("build", "--home", tmp_path / "w")
+    note = "'coffee' was read as Café Zürich (1995); for another film of that title, type 'Café Zürich (2003)'"
+    outcome = run("similar", "coffee", "--json", "--home", tmp_path / "w")
+    assert note in json.loads(outcome.out)["notes"]
+    assert f"note: {note}\n" in outcome.err
+    assert "was read as" not in run("similar", "café zürich 1995", "--home", tmp_path / "w").err
+
+
 def test_info_as_json(run: Run, home: Path) -> None:
     found = json.loads(run("info", "--json", "--home", home).out)
     assert (found["n_films"], found["n_posters"], found["n_indexed"]) == (6, 5, 5)

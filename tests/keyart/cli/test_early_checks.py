@@ -45,6 +45,7 @@ extract --backbone text.jpg
 extract --backbone nowhere.keras --engine onnx
 extract --backbone nowhere.keras --spark
 extract --weights nowhere.h5
+extract --preprocessing tf
 extract --weights text.jpg
 extract --images nowhere --out features
 extract --images empty --out features

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import keyart
-from catalog.errors import NotBuiltError
+from catalog.errors import DataError, NotBuiltError
 from features.options import ExtractOptions
 from keyart.cli.hints import Hints
 from keyart.pipeline.features import extract
@@ -44,6 +44,32 @@ def test_notes_name_the_workspace(home: Path, run: Run) -> None:
     with sqlite3.connect(home / "catalog.sqlite") as connection:
         connection.execute("UPDATE facts SET value = 'ratings-other.parquet' WHERE name = 'ratings'")
     assert f"run `keyart build --home {home}`" in run("similar", 1, "--home", home).err
+
+
+def test_errors_and_notes_of_the_python_api_name_the_workspace(home: Path, tmp_path: Path) -> None:
+    with keyart.open(home) as engine, pytest.raises(NotBuiltError) as raised:
+        engine.recommend(1)
+    assert f"`keyart fit ease --home {home}`" in str(raised.value)
+    with pytest.raises(NotBuiltError) as raised:
+        keyart.open(tmp_path / "none")
+    assert f"`keyart load DIR --home {tmp_path / 'none'}`" in str(raised.value)
+    (home / "hybrid.json").write_text('{"kind": "keyart-hybrid", "version": 1}')
+    with pytest.raises(DataError) as damaged:
+        keyart.open(home)
+    assert f"`keyart tune --reset --home {home}`" in str(damaged.value)
+    (home / "hybrid.json").unlink()
+    shutil.rmtree(home / "index")
+    with keyart.open(home) as engine, pytest.raises(NotBuiltError) as raised:
+        engine.explain(1, 2)
+    assert f"`keyart build --home {home}`" in str(raised.value)
+    shutil.rmtree(home / "features")
+    assert any(f"`keyart extract --home {home}`" in note for note in build(home).notes)
+
+
+def test_the_python_api_does_not_name_the_default_workspace(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEYART_HOME", str(home))
+    with keyart.open(home) as engine, pytest.raises(NotBuiltError, match="`keyart fit ease`"):
+        engine.recommend(1)
 
 
 def test_default_workspace_is_not_named(home: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +156,7 @@ def test_proposed_steps_are_those_that_are_missing(
     extract(home, ExtractOptions(str(backbone_path)))
     for outcome in (run("tune", "--home", home), run("explain", 1, 2, "--home", home)):
         assert f"here yet; run `keyart build{at}\n" in outcome.err
-    with keyart.open(home) as engine, pytest.raises(NotBuiltError, match=r"here yet; run `keyart build`$"):
+    with keyart.open(home) as engine, pytest.raises(NotBuiltError, match=r"here yet; run `keyart build --home \S*`$"):
         engine.similar(poster_folder / "1.jpg")
     build(home)
     # Film 4 has no poster.

@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 
 from cf.models.ease import EASE
+from keyart.cold_start.evaluation import ColdStartOptions, expected_s
+from keyart.workspace.contents import open_ratings
+from keyart.workspace.layout import Workspace
 from tests.keyart.conftest import Run
 
 KEYART = [sys.executable, "-c", "from keyart.cli import main; main()"]
@@ -81,7 +84,7 @@ def test_fit_shows_a_bar_on_a_terminal(tastes_home: Path) -> None:
 
 
 def test_fit_announces_what_takes_long(tastes_home: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("keyart.cli.commands.fit._LONG_S", 0.0)
+    monkeypatch.setattr("keyart.cli.output._LONG_S", 0.0)
     outcome = run("fit", "ease", "baseline", "--home", tastes_home)
     about, *_ = outcome.err.splitlines()
     assert re.fullmatch(r"ease: about \d+ s", about)
@@ -91,10 +94,23 @@ def test_fit_announces_what_takes_long(tastes_home: Path, run: Run, monkeypatch:
 def test_evaluation_announces_the_time_of_its_fits(
     tastes_home: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("keyart.cli.commands.evaluate.models._LONG_S", 0.0)
+    monkeypatch.setattr("keyart.cli.output._LONG_S", 0.0)
     words = ("evaluate", "models", "als", "baseline", "--split", "folds", "--folds", "2", "--home", tastes_home)
     first, *_ = run(*words).err.splitlines()
     assert re.fullmatch(r"evaluate: about \d+ s to fit the models; ranking takes some more", first)
+
+
+def test_evaluation_of_the_cold_start_announces_its_time(
+    tastes_home: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("keyart.cli.output._LONG_S", 0.0)
+    words = ("evaluate", "cold-start", "random", "--candidates", "cold", "--home", tastes_home)
+    first, *_ = run(*words, "--seeds", 2).err.splitlines()
+    assert re.fullmatch(r"evaluate: about \d+ s", first)
+    n_ratings = len(open_ratings(Workspace.open(tastes_home)))
+    one, many = (ColdStartOptions(("random",), n_seeds) for n_seeds in (1, 6))
+    assert expected_s(Workspace.open(tastes_home), one) == pytest.approx(2 * 13 * n_ratings / 100_000)
+    assert expected_s(Workspace.open(tastes_home), many) == pytest.approx(6 * 2 * 13 * n_ratings / 100_000)
 
 
 def test_steps_without_a_terminal_say_how_long_the_rest_takes(

@@ -7,6 +7,7 @@ import keyart
 from keyart import pipeline
 from keyart.pipeline.status import read_status
 from keyart.recommend.models import fitted_models
+from keyart.similarity.blending import open_hybrid
 from keyart.workspace.layout import Workspace
 
 
@@ -35,8 +36,17 @@ def test_every_fitted_model_is_listed(tastes_home: Path, name: str) -> None:
 def test_tuning_is_stored_and_reported(tastes_home: Path) -> None:
     report = pipeline.tune(tastes_home, n_films=5)
     assert (tastes_home / "hybrid.json").is_file()
-    assert json.loads(json.dumps(report.to_dict()))["model"] == "item-cosine"
+    record = json.loads(json.dumps(report.to_dict()))
+    assert record["model"] == "item-cosine"
+    assert record["blending"].keys() == {"cf_share", "n_ratings_at_half", "calibration"}
     assert report.tuning.buckets
+
+
+def test_a_blend_that_an_earlier_version_tuned_is_read(tastes_home: Path) -> None:
+    blending = pipeline.tune(tastes_home, n_films=5).tuning.blending
+    path = tastes_home / "hybrid.json"
+    path.write_text(path.read_text().replace("n_ratings_at_half", "half_support"))
+    assert open_hybrid(Workspace.open(tastes_home)).blending == blending
 
 
 def test_tuning_leaves_at_least_half_to_looks_unless_allowed_otherwise(tastes_home: Path) -> None:

@@ -23,7 +23,7 @@ def test_steps_out_of_order_name_the_step_before(movielens: Path, tmp_path: Path
     with pytest.raises(NotBuiltError, match="keyart load"):
         Workspace.open(tmp_path / "new")
     load(tmp_path / "new", movielens)
-    with pytest.raises(NotBuiltError, match=r"`keyart fetch` or `keyart import FOLDER --by imdb`"):
+    with pytest.raises(NotBuiltError, match=r"`keyart fetch --home .*` or `keyart import FOLDER --by imdb --home"):
         extract(Workspace.open(tmp_path / "new"), ExtractOptions(weights="random"))
 
 
@@ -92,5 +92,5 @@ def test_fetch_is_not_suggested_for_films_without_links(tmp_path: Path) -> None:
     (tmp_path / "films").mkdir()
     (tmp_path / "films" / "movies.csv").write_text("movieId,title,genres\n1,Alone (1990),Drama\n")
     report = load(tmp_path / "home", tmp_path / "films")
-    assert any("posters cannot be fetched; `keyart import FOLDER --by movie`" in note for note in report.notes)
+    assert any("posters cannot be fetched; `keyart import FOLDER --by movie --home" in note for note in report.notes)
     assert "fetch" not in read_status(Workspace.open(tmp_path / "home")).next_step()

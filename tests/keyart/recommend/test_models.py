@@ -259,6 +259,8 @@ def test_every_topic_agrees_in_table_csv_and_json(rated_home: Path, run: Run, wo
     assert [list(row.values()) for row in printed] == [
         ["" if value is None else str(value) for value in row.values()] for row in rows
     ]
+    assert all(row["title"] == f"Film {row['movie_id']}" for row in rows if "movie_id" in row)
+    assert all(row["year"] == 1959 + row["movie_id"] for row in rows if "movie_id" in row)
     assert len(run(*words).out.splitlines()) == len(rows) + 1
 
 
@@ -282,9 +284,10 @@ def test_ratings_are_written_with_titles(rated_home: Path, run: Run, tmp_path: P
         in run("explore", "ratings", "--out", tmp_path / "r.txt", "--home", rated_home).err
     )
     table = pd.read_parquet(tmp_path / "r.parquet")
-    assert list(table) == ["user_id", "movie_id", "title", "genres", "rating", "timestamp"]
+    assert list(table) == ["user_id", "movie_id", "title", "year", "genres", "rating", "timestamp"]
     assert len(table) == len(open_ratings(Workspace.open(rated_home)))
-    assert (table["title"] == [f"Film {film} ({1959 + film})" for film in table["movie_id"]]).all()
+    assert (table["title"] == [f"Film {film}" for film in table["movie_id"]]).all()
+    assert (table["year"] == table["movie_id"] + 1959).all()
     assert set(table["genres"]) == {"Drama"}
 
 

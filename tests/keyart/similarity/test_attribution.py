@@ -94,7 +94,7 @@ def test_similarity_in_one_cell_is_attributed_to_that_cell(home: Path) -> None:
 
 
 def test_film_without_poster_is_an_error(engine: Engine) -> None:
-    with pytest.raises(NotBuiltError, match=r"No Poster \(1993\) has no poster; run `keyart fetch` or `keyart import"):
+    with pytest.raises(NotBuiltError, match=r"No Poster \(1993\) has no poster; run `keyart fetch --home"):
         engine.explain(1, 4)
 
 
@@ -102,7 +102,7 @@ def test_changed_poster_without_features_is_an_error(home: Path, run: Run, tmp_p
     (tmp_path / "new").mkdir()
     shutil.copy(home / "posters" / "5.jpg", tmp_path / "new" / "2.jpg")
     assert run("import", tmp_path / "new", "--by", "movie", "--home", home).code == 0
-    with pytest.raises(NotBuiltError, match=r"the poster of Twin \(1991\) has no features yet; run `keyart extract`"):
+    with pytest.raises(NotBuiltError, match=r"the poster of Twin \(1991\) has no features yet; run `keyart extract"):
         Engine.open(home).explain(1, 2)
 
 
@@ -116,14 +116,14 @@ def test_pooled_features_have_no_regions(home: Path, backbone_path: Path) -> Non
 
 def test_missing_index_is_an_error(home: Path) -> None:
     (home / "index" / "index.json").unlink()
-    with pytest.raises(NotBuiltError, match="no index of posters here yet; run `keyart build`"):
+    with pytest.raises(NotBuiltError, match="no index of posters here yet; run `keyart build --home"):
         Engine.open(home).explain(1, 2)
 
 
 def test_extracting_again_records_a_missing_shape(home: Path, backbone_path: Path) -> None:
     rewrite_record(home, map_shape=None)
     engine = Engine.open(home)
-    with pytest.raises(DataError, match=r"shape of the network's output is not recorded .* run `keyart extract` again"):
+    with pytest.raises(DataError, match=r"shape of the network's output is not .* `keyart extract --home .*` again"):
         engine.explain(1, 2)
     assert extract(Workspace.open(home), ExtractOptions(str(backbone_path))).n_new == 0
     assert engine.explain(1, 2).grid.shape == (7, 7)
@@ -138,7 +138,7 @@ def test_output_that_is_not_a_map_is_an_error(home: Path) -> None:
 def test_features_replaced_under_an_open_engine_do_not_mix(home: Path, backbone_path: Path) -> None:
     engine = Engine.open(home)
     extract(Workspace.open(home), ExtractOptions(str(backbone_path), resize="nearest", rebuild=True))
-    with pytest.raises(DataError, match="run `keyart build` again"):
+    with pytest.raises(DataError, match=r"run `keyart build --home .*` again"):
         engine.explain(1, 2)
 
 
@@ -156,7 +156,7 @@ def test_damaged_features_are_an_error(home: Path, kind: Any) -> None:
     content = bytearray(path.read_bytes())
     content[-1] ^= 4
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"features-00000\.\* is damaged .*; run `keyart extract` again"):
+    with pytest.raises(DataError, match=r"features-00000\.\* is damaged .*; run `keyart extract --home .*` again"):
         engine.explain(1, 2)
 
 

@@ -88,7 +88,7 @@ def test_without_an_atlas_the_error_names_the_command(mapped: Workspace, tmp_pat
         for path in ("api/atlas", "atlas/sheets/sheet-0.webp"):
             answer = requests.get(f"{url}/{path}", timeout=60)
             assert answer.status_code == 409
-            assert answer.json()["detail"] == "no atlas here yet; run `keyart atlas`"
+            assert answer.json()["detail"] == f"no atlas here yet; run `keyart atlas --home {home}`"
         # Who makes one meanwhile need not start the server again.
         make_atlas(Workspace.open(home), AtlasOptions())
         assert requests.get(f"{url}/api/atlas", timeout=60).status_code == 200

@@ -258,7 +258,7 @@ def test_without_an_atlas_the_page_names_the_command(browser: Any, home: Path) -
     with serving(home) as url:
         page = browser.new_page()
         page.goto(f"{url}/atlas")
-        expect(page, "#status").to_have_text(re.compile("run `keyart atlas`"))
+        expect(page, "#status").to_have_text(re.compile("run `keyart atlas --home"))
         page.close()
 
 

@@ -16,7 +16,7 @@ from keyart import cold_start, render
 from keyart.cli.completion import complete_cold_start_model
 from keyart.cli.estimates import cells, estimate, nulled, number
 from keyart.cli.options import check_one_format, csv_option, file_option, json_option, workspace_options
-from keyart.cli.output import print_csv, print_json, table
+from keyart.cli.output import announce, print_csv, print_json, table
 from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ def command(
 
     kinds = [kind for kind in cf.coldstart.evaluation.CANDIDATES if candidates in (kind, "both")]
     options = cold_start.evaluation.ColdStartOptions(chosen, candidates=kinds, **others)
+    more = "; --few-shot and --ratings-prior take some more" if options.few_shot or options.ratings_prior else ""
+    announce("evaluate", cold_start.evaluation.expected_s(workspace, options), more)
     evaluation = cold_start.evaluation.evaluate_cold_start(workspace, options, progress=bar)
     if as_json:
         print_json(nulled(evaluation.to_dict()) | {"notes": list(_notes(evaluation.report))})

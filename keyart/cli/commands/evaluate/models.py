@@ -23,7 +23,7 @@ from keyart.cli.options import (
     set_option,
     workspace_options,
 )
-from keyart.cli.output import print_csv, print_json, table
+from keyart.cli.output import announce, print_csv, print_json, table
 from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from cf.evaluation.splits import Split
     from cf.ratings import Ratings
 
-# What takes less is done before a forecast is read.
-_LONG_S = 3.0
 _COSTS = ("item_coverage", "novelty", "fit_s", "recommend_ms", "memory_mb")
 _ESTIMATES = ("rmse", "mae", "recall", "ndcg", "mrr")
 
@@ -126,8 +124,7 @@ def _announce(names: list[str], ratings: Ratings, n_splits: int, parameters: dic
     """Print the expected time of the fits, if it is long."""
     fits_s = (recommend.models.expected_fit_s(name, ratings, parameters.get(name)) for name in names)
     expected_s = n_splits * sum(one or 0.0 for one in fits_s)
-    if expected_s > _LONG_S:
-        click.echo(f"evaluate: about {expected_s:,.0f} s to fit the models; ranking takes some more", err=True)
+    announce("evaluate", expected_s, " to fit the models; ranking takes some more")
 
 
 def _print(cards: list[Scorecard], k: int, *, as_json: bool, as_csv: bool) -> None:
