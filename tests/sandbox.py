@@ -61,6 +61,7 @@ def write_files(folder: Path) -> None:
                 write_bytes(folder / "posters" / f"{name}.jpg", draw_poster(movie_id))
     _write_table(folder / "posters.csv", "movie_id path", ((film[0], f"posters/{film[3]}.jpg") for film in FILMS[3:]))
     _write_pictures(folder)
+    _write_alternates(folder / "alternate")
     _write_lists(folder)
     save_tiny_network(folder / TINY)
 
@@ -92,6 +93,13 @@ def _write_pictures(folder: Path) -> None:
     for number in range(4):
         write_bytes(folder / "bucket" / "posters" / f"{number}.jpg", draw_poster(number))
         write_bytes(folder / "photos" / f"{number // 2}" / f"{number}.jpg", draw_poster(number))
+
+
+def _write_alternates(folder: Path) -> None:
+    """Write other posters of some films."""
+    for movie_id, *_ in NAMED_FILMS[:5]:
+        write_bytes(folder / f"{movie_id}.jpg", draw_poster(50_000 + movie_id))
+    _write_table(folder / "pairs.csv", "movie_id path", ((film[0], f"{film[0]}.jpg") for film in NAMED_FILMS[:5]))
 
 
 def _write_lists(folder: Path) -> None:

@@ -15,6 +15,7 @@ from catalog.errors import DataError, NotBuiltError
 from catalog.film import Film
 from catalog.film_table import read_film_table
 from catalog.io.remote import as_path
+from catalog.io.tables import MAX_ID
 from catalog.series import series_name
 from catalog.text import plural
 from features.folder import pictures_in
@@ -29,7 +30,8 @@ Half = Literal["all", "choose", "report"]
 Encode = Callable[[Sequence[Picture] | Iterator[Picture], int], Iterable[Computed | Known | Broken]]
 """Computes features of pictures, of which there are about so many, like those of the films."""
 
-_NUMBER = re.compile(r"[0-9]{1,9}")
+# IMDb's numbers begin with zeros.
+_NUMBER = re.compile(r"[1-9][0-9]{0,9}")
 _N_LISTED = 5
 
 
@@ -146,7 +148,7 @@ def poster_files(folder: Path) -> dict[int, Path]:
 def movie_id_of(picture_id: int | str) -> int | None:
     """Return the movie_id that a picture is named by, if it is."""
     stem = Path(str(picture_id)).stem if isinstance(picture_id, str) else str(picture_id)
-    return int(stem) if _NUMBER.fullmatch(stem) else None
+    return int(stem) if _NUMBER.fullmatch(stem) and int(stem) <= MAX_ID else None
 
 
 def _film_features(

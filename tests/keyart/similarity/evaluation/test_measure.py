@@ -99,10 +99,8 @@ def test_labels_that_embeddings_follow_agree_more_than_by_chance() -> None:
     rng = np.random.default_rng(0)
     decades = rng.integers(0, 5, 200)
     # Numbers would make them one series.
-    films = {
-        row + 1: Film(row + 1, f"{chr(97 + row // 26)}{chr(97 + row % 26)}", 1950 + 10 * int(decades[row]))
-        for row in range(200)
-    }
+    titles = [f"{chr(97 + row // 26)}{chr(97 + row % 26)}" for row in range(200)]
+    films = {row + 1: Film(row + 1, titles[row], 1950 + 10 * int(decades[row])) for row in range(200)}
     features = np.eye(5)[decades] + rng.normal(0, 0.1, (200, 5))
     known = Gallery(FilmFeatures.of(np.arange(1, 201), features), films)
     found = measure(["cosine"], known, [LabelTask.of("decade", known, "all", 0)]).measures[0]
