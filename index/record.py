@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from index import manifest
+from index.embedding import Similarity
 from index.options import Target
 
 # Films added later fit the basis worse than those it was fitted on; beyond this, it should be fitted anew.
@@ -98,8 +99,9 @@ class BuildRecord:
     """How an index was built."""
 
     target: Target
-    # Why it is of its kind.
+    # Why it is of its kind, and why it compares what it does.
     reason: str
+    similarity_reason: str
     # The memory that a query needs at most.
     memory_bytes: int
     build_s: float
@@ -110,6 +112,7 @@ class BuildRecord:
         return {
             "asked": asdict(self.target),
             "kind_because": self.reason,
+            "similarity_because": self.similarity_reason,
             "memory_bytes": self.memory_bytes,
             "build_s": self.build_s,
             **self.quality.to_dict(),
@@ -119,8 +122,10 @@ class BuildRecord:
     def from_dict(cls, content: Mapping[str, Any]) -> BuildRecord:
         """Invert `to_dict`."""
         return cls(
-            Target(**content["asked"]),
+            # Earlier versions compared features as they are, and their indexes stay so.
+            Target(**{"similarity": "cosine", **content["asked"]}),
             content["kind_because"],
+            content.get("similarity_because", ""),
             content["memory_bytes"],
             content["build_s"],
             Quality.from_dict(content),
@@ -145,6 +150,9 @@ class IndexRecord:
     # What the features are of: backbone, n_features, hash of the weights and the like.
     identity: Mapping[str, Any]
     build: BuildRecord
+    # What is compared; and the embedding, if there is one: its parts, the number of films, its hash.
+    similarity: Similarity = "cosine"
+    embedding: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entries of ``index.json``."""
@@ -153,6 +161,8 @@ class IndexRecord:
             "n_films": self.n_films,
             "n_features": self.n_features,
             "centred": self.centered,
+            "similarity": self.similarity,
+            "embedding": None if self.embedding is None else dict(self.embedding),
             "settings": dict(self.settings),
             "growth": asdict(self.growth),
             "drift": round(self.growth.drift, 4),
@@ -176,6 +186,8 @@ class IndexRecord:
             fingerprint=content["fingerprint"],
             identity=content["identity"],
             build=BuildRecord.from_dict(content["report"]),
+            similarity=content.get("similarity", "cosine"),
+            embedding=content.get("embedding"),
         )
 
     @classmethod

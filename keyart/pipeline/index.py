@@ -17,9 +17,10 @@ from cf.models.neighbors import ItemCosine
 from cf.ratings import Ratings
 from features.store import FeatureStore
 from index import manifest
+from index.build import plan_for
 from index.cosine import CosineIndex
 from index.options import IndexOptions, Target
-from index.plan import Plan, make_plan
+from index.plan import Plan
 from index.record import IndexRecord
 from index.source import FilmFeatures
 from keyart.workspace.contents import fingerprint, open_ratings
@@ -180,6 +181,8 @@ class _IndexUpdate:
         self._identity = store.identity.as_dict()
         # Features of random weights all point in nearly the same direction.
         self._center_by_default = store.options().is_random
+        shape = store.row_shape()
+        self._map_shape = shape if shape is not None and len(shape) == 3 else None
         self._options = options
 
     def run(self, progress: Progress, on_plan: Callable[[Plan], None]) -> IndexChange:
@@ -191,11 +194,17 @@ class _IndexUpdate:
                         index.save(self._folder)
                     return IndexChange(index.record, change)
         options = self._completed_options()
-        plan = _plan(self._features, Target.of(options))
+        plan = plan_for(self._features, Target.of(options), center=bool(options.center))
         on_plan(plan)
         with progress("index", len(self._features), "films") as advance:
             index = CosineIndex.build(
-                self._features, self._identity, options, plan=plan, fingerprint=self._fingerprint, advance=advance
+                self._features,
+                self._identity,
+                options,
+                map_shape=self._map_shape,
+                plan=plan,
+                fingerprint=self._fingerprint,
+                advance=advance,
             )
         with index:
             index.save(self._folder)
@@ -223,8 +232,10 @@ class _IndexUpdate:
         gone = np.setdiff1d([*before, *index.left_out], features.movie_ids)
         if len(new) > _MOSTLY_NEW * len(features) or (len(gone) and not len(index)):
             return None
-        if target.kind == "auto" and _plan(features, target).kind != index.kind:
-            return None
+        if "auto" in (target.kind, target.similarity):
+            plan = plan_for(features, target, center=index.centered)
+            if (plan.kind, plan.similarity) != (index.kind, index.similarity):
+                return None
         if new:
             index.add(features.take(np.array(new)))
         index.remove(gone)
@@ -244,11 +255,8 @@ class _IndexUpdate:
                 center = record.centered
         if self._options.center is not None:
             center = self._options.center
-        return replace(self._options, center=center, **asdict(Target.of(self._options, earlier)))
-
-
-def _plan(features: FilmFeatures, target: Target) -> Plan:
-    return make_plan(len(features), features.n_features, target.kind, target.max_memory_bytes)
+        target = Target.of(self._options, earlier)
+        return replace(self._options, center=None if target.similarity == "whitened" else center, **asdict(target))
 
 
 def _index_notes(record: IndexRecord) -> Iterator[str]:
