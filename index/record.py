@@ -112,10 +112,10 @@ class BuildRecord:
         return {
             "asked": asdict(self.target),
             "kind_because": self.reason,
-            "similarity_because": self.similarity_reason,
             "memory_bytes": self.memory_bytes,
             "build_s": self.build_s,
             **self.quality.to_dict(),
+            "similarity_because": self.similarity_reason,
         }
 
     @classmethod
@@ -161,8 +161,6 @@ class IndexRecord:
             "n_films": self.n_films,
             "n_features": self.n_features,
             "centred": self.centered,
-            "similarity": self.similarity,
-            "embedding": None if self.embedding is None else dict(self.embedding),
             "settings": dict(self.settings),
             "growth": asdict(self.growth),
             "drift": round(self.growth.drift, 4),
@@ -170,6 +168,8 @@ class IndexRecord:
             "fingerprint": self.fingerprint,
             "identity": dict(self.identity),
             "report": self.build.to_dict(),
+            "similarity": self.similarity,
+            "embedding": None if self.embedding is None else dict(self.embedding),
         }
 
     @classmethod
