@@ -66,7 +66,7 @@ class LookAlikeOptions:
         `path`, ``6.jpg`` beside the CSV is of film 6.
     features : str, Path or tuple of (array-like, ndarray), optional
         Measure these in place of a workspace's: a folder that ``extract_images`` filled with pictures named by
-        movie_id, or movie_ids, ascending, and features of shape (n, n_features).
+        movie_id, or movie_ids, ascending, and features of shape (n, n_features) or maps (n, height, width, channels).
     films : str, Path or iterable of Film, optional
         For "series", "genre" and "decade", with `features`: a table of titles such as MovieLens' ``movies.csv``.
     posters : str or Path, optional
@@ -309,7 +309,11 @@ def _open_gallery(home: Home | None, options: LookAlikeOptions) -> Gallery:
     posters = poster_files(Path(options.posters)) if options.posters is not None else {}
     if isinstance(options.features, str | Path):
         return folder_gallery(options.features, films, posters)
-    return Gallery(FilmFeatures.of(*options.features), films, posters).checked()
+    movie_ids, maps = options.features
+    rows = maps.reshape(len(maps), -1)
+    return Gallery(
+        FilmFeatures.of(movie_ids, rows), films, posters, map_shape=maps.shape[1:] if maps.ndim > 2 else None
+    ).checked()
 
 
 def _films(films: str | Path | Iterable[Film] | None) -> dict[int, Film]:
