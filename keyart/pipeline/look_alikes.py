@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import ConfigError, DataError, KeyartError
@@ -23,6 +25,7 @@ from keyart.similarity.evaluation.gallery import (
     Half,
     LeftOut,
     folder_gallery,
+    in_half,
     poster_files,
     read_films,
     workspace_gallery,
@@ -310,10 +313,15 @@ def _open_gallery(home: Home | None, options: LookAlikeOptions) -> Gallery:
     if isinstance(options.features, str | Path):
         return folder_gallery(options.features, films, posters)
     movie_ids, maps = options.features
-    rows = maps.reshape(len(maps), -1)
-    return Gallery(
-        FilmFeatures.of(movie_ids, rows), films, posters, map_shape=maps.shape[1:] if maps.ndim > 2 else None
-    ).checked()
+    return _array_gallery(movie_ids, np.asarray(maps), films, posters)
+
+
+def _array_gallery(
+    movie_ids: npt.ArrayLike, maps: npt.NDArray[Any], films: dict[int, Film], posters: dict[int, Path]
+) -> Gallery:
+    shape = maps.shape[1:]
+    features = FilmFeatures.of(movie_ids, maps.reshape(-1, prod(shape)))
+    return Gallery(features, films, posters, map_shape=shape if len(shape) > 1 else None).checked()
 
 
 def _films(films: str | Path | Iterable[Film] | None) -> dict[int, Film]:
@@ -357,7 +365,7 @@ def _alternate(gallery: Gallery, pairs: Sequence[Pair] | None, options: LookAlik
     questions = alternate_questions(gallery, pairs, options.half, options.seed, progress)
     if not questions.asked:
         reasons = "; ".join(str(one) for one in questions.left_out)
-        raise DataError("there is no pair to ask about" + (f"; {reasons}" if reasons else ""))
+        raise DataError("there is no pair to ask about" + in_half(options.half) + (f"; {reasons}" if reasons else ""))
     return AlternateTask(questions)
 
 
@@ -366,5 +374,5 @@ def _distortion(gallery: Gallery, options: LookAlikeOptions, progress: Progress)
         raise ConfigError("it needs the folder of the posters, which are distorted")
     questions = distorted_questions(gallery, options.n_distorted, options.half, options.seed, progress)
     if not questions.asked:
-        raise DataError("no poster of a film with features can be read")
+        raise DataError("no poster of a film with features can be read" + in_half(options.half))
     return DistortionTask(questions)

@@ -111,6 +111,11 @@ class Gallery:
         return replace(self, features=self.features.take(good), left_out=(*self.left_out, *reasons))
 
 
+def in_half(half: Half) -> str:
+    """Return what a message about missing questions ends with."""
+    return "" if half == "all" else f", in the half to {half}"
+
+
 def half_of(group: str, seed: int) -> Half:
     """Return the half of a group; it depends on nothing else, so further films move none."""
     first = hashlib.blake2b(f"{seed} {group}".encode(), digest_size=1).digest()[0]

@@ -197,3 +197,12 @@ def test_embeddings_are_fitted_with_the_shape_of_maps(monkeypatch: pytest.Monkey
         evaluate_look_alikes(options=LookAlikeOptions(["whole"], features=(range(1, 7), features)))
     evaluate_look_alikes(tastes_home, LookAlikeOptions(["whole"], ["hubness"]))
     assert shapes == [(7, 7, 8), None, (7, 7, 8)]
+
+
+def test_no_features_at_all_are_an_error_of_data() -> None:
+    with pytest.raises(DataError, match="received 0"):
+        evaluate_look_alikes(options=LookAlikeOptions(features=([], np.empty((0, 4)))))
+    with pytest.raises(DataError, match="ascending"):
+        evaluate_look_alikes(options=LookAlikeOptions(features=([2, 1], np.eye(2))))
+    with pytest.raises(DataError, match="expected features of 3 films"):
+        evaluate_look_alikes(options=LookAlikeOptions(features=([1, 2, 3], np.eye(2))))
