@@ -52,6 +52,8 @@ SUBSTITUTES = (
     (r" --spark( spark://\S+)?$", " --spark local[1]"),
     # All models in five folds take minutes; each has tests of its own.
     (r"^keyart evaluate models all", "keyart evaluate models most-rated als"),
+    # Fifty posters, each distorted in 21 ways.
+    (r"^keyart evaluate look-alikes(?!.*--distorted)", "keyart evaluate look-alikes --distorted 2"),
 )
 # Programs that are not keyart, and why their commands are not run.
 SKIPPED = {

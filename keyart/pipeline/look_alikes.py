@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import ConfigError, DataError, KeyartError
@@ -23,6 +25,7 @@ from keyart.similarity.evaluation.gallery import (
     Half,
     LeftOut,
     folder_gallery,
+    in_half,
     poster_files,
     read_films,
     workspace_gallery,
@@ -66,7 +69,7 @@ class LookAlikeOptions:
         `path`, ``6.jpg`` beside the CSV is of film 6.
     features : str, Path or tuple of (array-like, ndarray), optional
         Measure these in place of a workspace's: a folder that ``extract_images`` filled with pictures named by
-        movie_id, or movie_ids, ascending, and features of shape (n, n_features).
+        movie_id, or movie_ids, ascending, and features of shape (n, n_features) or maps (n, height, width, channels).
     films : str, Path or iterable of Film, optional
         For "series", "genre" and "decade", with `features`: a table of titles such as MovieLens' ``movies.csv``.
     posters : str or Path, optional
@@ -309,7 +312,16 @@ def _open_gallery(home: Home | None, options: LookAlikeOptions) -> Gallery:
     posters = poster_files(Path(options.posters)) if options.posters is not None else {}
     if isinstance(options.features, str | Path):
         return folder_gallery(options.features, films, posters)
-    return Gallery(FilmFeatures.of(*options.features), films, posters).checked()
+    movie_ids, maps = options.features
+    return _array_gallery(movie_ids, np.asarray(maps), films, posters)
+
+
+def _array_gallery(
+    movie_ids: npt.ArrayLike, maps: npt.NDArray[Any], films: dict[int, Film], posters: dict[int, Path]
+) -> Gallery:
+    shape = maps.shape[1:]
+    features = FilmFeatures.of(movie_ids, maps.reshape(-1, prod(shape)))
+    return Gallery(features, films, posters, map_shape=shape if len(shape) > 1 else None).checked()
 
 
 def _films(films: str | Path | Iterable[Film] | None) -> dict[int, Film]:
@@ -353,7 +365,7 @@ def _alternate(gallery: Gallery, pairs: Sequence[Pair] | None, options: LookAlik
     questions = alternate_questions(gallery, pairs, options.half, options.seed, progress)
     if not questions.asked:
         reasons = "; ".join(str(one) for one in questions.left_out)
-        raise DataError("there is no pair to ask about" + (f"; {reasons}" if reasons else ""))
+        raise DataError("there is no pair to ask about" + in_half(options.half) + (f"; {reasons}" if reasons else ""))
     return AlternateTask(questions)
 
 
@@ -362,5 +374,5 @@ def _distortion(gallery: Gallery, options: LookAlikeOptions, progress: Progress)
         raise ConfigError("it needs the folder of the posters, which are distorted")
     questions = distorted_questions(gallery, options.n_distorted, options.half, options.seed, progress)
     if not questions.asked:
-        raise DataError("no poster of a film with features can be read")
+        raise DataError("no poster of a film with features can be read" + in_half(options.half))
     return DistortionTask(questions)

@@ -41,17 +41,23 @@ class Candidate:
         return rows
 
 
-def _cosine(_features: FilmFeatures) -> Candidate:
+MapShape = tuple[int, ...]
+
+
+def _cosine(_features: FilmFeatures, _map_shape: MapShape | None) -> Candidate:
     return Candidate("cosine", lambda features: unit_rows(features, None)[0])
 
 
-def _centered(features: FilmFeatures) -> Candidate:
+def _centered(features: FilmFeatures, _map_shape: MapShape | None) -> Candidate:
     mean = mean_row(features)
     return Candidate("centered", lambda rows: unit_rows(rows, mean)[0])
 
 
-CANDIDATES: Mapping[str, Callable[[FilmFeatures], Candidate]] = {"cosine": _cosine, "centered": _centered}
-"""The embeddings by name, each fitted to features; the first is what others are compared with by default."""
+CANDIDATES: Mapping[str, Callable[[FilmFeatures, MapShape | None], Candidate]] = {
+    "cosine": _cosine,
+    "centered": _centered,
+}
+"""The embeddings by name, each fitted to features and, if they are maps, their shape; the first is the baseline."""
 
 
 def check_candidates(wanted: Sequence[str | Candidate]) -> None:
@@ -64,6 +70,6 @@ def check_candidates(wanted: Sequence[str | Candidate]) -> None:
         raise ConfigError(f"each embedding should be named once, received {', '.join(names)}")
 
 
-def fit_candidate(wanted: str | Candidate, features: FilmFeatures) -> Candidate:
+def fit_candidate(wanted: str | Candidate, features: FilmFeatures, map_shape: MapShape | None = None) -> Candidate:
     """Fit the embedding of a name to features; one that is given is returned as it is."""
-    return CANDIDATES[wanted](features) if isinstance(wanted, str) else wanted
+    return CANDIDATES[wanted](features, map_shape) if isinstance(wanted, str) else wanted

@@ -65,6 +65,8 @@ class Gallery:
     posters: Mapping[int, Path] = field(default_factory=dict)
     encode: Encode | None = None
     left_out: tuple[LeftOut, ...] = ()
+    # (height, width, channels) of the map that a row of features is; None if it is none.
+    map_shape: tuple[int, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.features)
@@ -109,6 +111,11 @@ class Gallery:
         return replace(self, features=self.features.take(good), left_out=(*self.left_out, *reasons))
 
 
+def in_half(half: Half) -> str:
+    """Return what a message about missing questions ends with."""
+    return "" if half == "all" else f", in the half to {half}"
+
+
 def half_of(group: str, seed: int) -> Half:
     """Return the half of a group; it depends on nothing else, so further films move none."""
     first = hashlib.blake2b(f"{seed} {group}".encode(), digest_size=1).digest()[0]
@@ -124,14 +131,15 @@ def workspace_gallery(workspace: Workspace) -> Gallery:
         raise NotBuiltError("no poster has current features; run `keyart extract`")
     films = {film.movie_id: film for film in list_films(workspace)}
     posters = {poster.movie_id: poster.path for poster in list_posters(workspace)}
-    return Gallery(features, films, posters, _encode(store)).checked()
+    return Gallery(features, films, posters, _encode(store), (), _map_shape(store)).checked()
 
 
 def folder_gallery(folder: str | Path, films: Mapping[int, Film], posters: Mapping[int, Path]) -> Gallery:
     """Open a folder of features whose pictures are named by movie_id: ``6.jpg``."""
     store = FeatureStore.open(as_path(folder))
     features, reasons = _film_features(store, store.rows(), folder)
-    return Gallery(features, films, posters, _encode(store), tuple(left_out("film", reasons))).checked()
+    faults = tuple(left_out("film", reasons))
+    return Gallery(features, films, posters, _encode(store), faults, _map_shape(store)).checked()
 
 
 def read_films(path: Path) -> dict[int, Film]:
@@ -172,6 +180,11 @@ def _film_features(
     arrays, numbers = store.arrays(rows)
     hashes = [rows.poster_sha256s[row] for row in order.tolist()]
     return FilmFeatures(movie_ids, arrays, numbers[order], rows.rows[order], hashes), reasons
+
+
+def _map_shape(store: FeatureStore) -> tuple[int, ...] | None:
+    # Features of an earlier keyart have no record of it, and most embeddings do not ask.
+    return None if store.map_shape is None else store.row_shape()
 
 
 def _encode(store: FeatureStore) -> Encode:

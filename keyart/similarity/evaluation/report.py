@@ -78,7 +78,7 @@ def measure(
     lists = {}
     with progress("evaluate", len(wanted) * len(gallery), "films") as advance:
         for one in wanted:
-            candidate = fit_candidate(one, gallery.features)
+            candidate = fit_candidate(one, gallery.features, gallery.map_shape)
             found, lists[candidate.name] = _outcomes(candidate, gallery, tasks, advance)
             names.append(candidate.name)
             outcomes.append(found)

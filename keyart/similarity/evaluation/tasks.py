@@ -19,7 +19,7 @@ from index.measures import FloatArray
 from index.source import FilmFeatures, Ids
 from index.vectors import FloatMatrix
 from keyart.similarity.evaluation.candidates import Candidate
-from keyart.similarity.evaluation.gallery import Gallery, Half, LeftOut
+from keyart.similarity.evaluation.gallery import Gallery, Half, LeftOut, in_half
 from keyart.similarity.evaluation.questions import Questions
 
 TaskName = Literal["alternate", "series", "distortion", "genre", "decade", "hubness"]
@@ -133,7 +133,9 @@ class SeriesTask:
             if gallery.is_in(half, movie_id, seed)
         }
         if not parts:
-            raise DataError(f"no two films of one series are among the {len(known):,} films whose titles are known")
+            raise DataError(
+                f"no two films of one series are among the {len(known):,} films whose titles are known{in_half(half)}"
+            )
         own = np.array([rows[movie_id] for movie_id in parts])
         return cls(own, list(parts.values()), [gallery.group(movie_id) for movie_id in parts])
 
@@ -167,7 +169,7 @@ class LabelTask:
             row for row, movie_id in enumerate(gallery.movie_ids) if sets[row] and gallery.is_in(half, movie_id, seed)
         ]
         if not asked:
-            raise DataError(f"the {name}s of the films are not known")
+            raise DataError(f"the {name}s of the films are not known{in_half(half)}")
         return cls(name, labels, np.array(asked), [gallery.group(gallery.movie_ids[row]) for row in asked])
 
     def outcomes(self, view: View) -> Iterator[Outcome]:

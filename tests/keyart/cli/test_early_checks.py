@@ -96,6 +96,7 @@ evaluate look-alikes --features empty --posters empty
 evaluate look-alikes --plot plot.bmp
 evaluate look-alikes --sheet sheet.bmp
 evaluate look-alikes cosine --sheet sheet.png
+evaluate look-alikes --features empty --sheet sheet.png
 evaluate models --plot plot.bmp
 evaluate models --plot nowhere/plot.png
 explore best --home nowhere

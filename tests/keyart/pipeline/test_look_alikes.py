@@ -15,9 +15,11 @@ from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.film import Film
 from catalog.io.files import write_bytes
 from features.options import ExtractOptions
+from index.source import FilmFeatures
 from keyart import pipeline
 from keyart.pipeline import LookAlikeOptions, evaluate_look_alikes
-from keyart.similarity.evaluation.candidates import Candidate
+from keyart.similarity.evaluation import candidates
+from keyart.similarity.evaluation.candidates import Candidate, fit_candidate
 from keyart.similarity.evaluation.tasks import TASKS
 from tests.keyart.conftest import Run
 from tests.posters.pictures import draw_poster
@@ -180,3 +182,27 @@ def test_real_posters_are_found_again(shared: Path, tmp_path: Path) -> None:
     found = frame[frame.embedding == "cosine"].set_index(["task", "measure"]).value
     assert found["distortion", "recall@1, mild"] > 0.9
     assert found["alternate", "MRR"] > 0.5
+
+
+def test_embeddings_are_fitted_with_the_shape_of_maps(monkeypatch: pytest.MonkeyPatch, tastes_home: Path) -> None:
+    shapes = []
+
+    def fit(features: FilmFeatures, map_shape: tuple[int, ...] | None) -> Candidate:
+        shapes.append(map_shape)
+        return fit_candidate("cosine", features)
+
+    monkeypatch.setitem(candidates.CANDIDATES, "whole", fit)  # type: ignore[arg-type]
+    maps = np.random.default_rng(0).random((6, 7, 7, 8))
+    for features in (maps, maps.reshape(6, -1)):
+        evaluate_look_alikes(options=LookAlikeOptions(["whole"], features=(range(1, 7), features)))
+    evaluate_look_alikes(tastes_home, LookAlikeOptions(["whole"], ["hubness"]))
+    assert shapes == [(7, 7, 8), None, (7, 7, 8)]
+
+
+def test_no_features_at_all_are_an_error_of_data() -> None:
+    with pytest.raises(DataError, match="received 0"):
+        evaluate_look_alikes(options=LookAlikeOptions(features=([], np.empty((0, 4)))))
+    with pytest.raises(DataError, match="ascending"):
+        evaluate_look_alikes(options=LookAlikeOptions(features=([2, 1], np.eye(2))))
+    with pytest.raises(DataError, match="expected features of 3 films"):
+        evaluate_look_alikes(options=LookAlikeOptions(features=([1, 2, 3], np.eye(2))))

@@ -19,7 +19,7 @@ from keyart.cli.output import print_csv, print_json, print_notes, table
 from keyart.workspace.outputs import check_output
 
 if TYPE_CHECKING:
-    from keyart.pipeline import LookAlikeEvaluation
+    from keyart.pipeline import LookAlikeEvaluation, LookAlikeOptions
     from keyart.similarity.evaluation.report import Figure, Measure
 
 _COLUMNS = "task measure distortion strength embedding value low high gain gain_low gain_high n_questions n_groups"
@@ -89,7 +89,7 @@ def command(
         render.plots.check_plot_path(plot)
         check_output(plot, (plot.suffix,), inputs)
     if sheet:
-        _check_sheet(sheet, options.embeddings, inputs)
+        _check_sheet(sheet, options, inputs)
     where = None if features else home
     evaluation = pipeline.evaluate_look_alikes(where, options, progress=bar)
     _print(evaluation, as_json=as_json, as_csv=as_csv)
@@ -99,9 +99,11 @@ def command(
             click.echo(f"{'plot' if path is plot else 'sheet'}: {path}", err=True)
 
 
-def _check_sheet(sheet: Path, embeddings: Sequence[object], inputs: Iterable[Path | None]) -> None:
-    if len(embeddings) < 2:
+def _check_sheet(sheet: Path, options: LookAlikeOptions, inputs: Iterable[Path | None]) -> None:
+    if len(options.embeddings) < 2:
         raise ConfigError("--sheet compares two embeddings; name another one")
+    if options.features and not options.posters:
+        raise ConfigError("--sheet draws posters; name their folder with --posters")
     render.drawing.check_sheet_path(sheet, inputs)
 
 
