@@ -262,6 +262,8 @@ class _IndexUpdate:
 def _index_notes(record: IndexRecord) -> Iterator[str]:
     for movie_id, reason in record.left_out.items():
         yield f"movie_id {movie_id} is not in the index: {reason}"
+    if record.build.target.similarity == "auto" and record.similarity == "cosine" and not record.centered:
+        yield f"features are compared as they are, without an embedding: {record.build.similarity_reason}"
     quality = record.build.quality
     if not quality.target_met:
         reached = ", ".join(f"{value:.3f} of {k}" for k, value in quality.recall.items())

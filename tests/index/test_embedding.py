@@ -176,7 +176,7 @@ def test_no_features_are_needed_once_films_are_embedded(tmp_path: Path) -> None:
 
 
 def test_films_of_another_sort_ask_for_a_new_embedding() -> None:
-    index = EMBEDDED["exact"].build(films_of(random_features(1, 300, 600)), map_shape=(10, 10, 6))
+    index = EMBEDDED["exact"].build(films_of(random_features(1, 300, 600)), map_shape=(2, 100, 3))
     index.add(FilmFeatures.of(2000 + np.arange(60), random_features(3, 60, 600)))
     assert not index.needs_refit
     rng = np.random.default_rng(0)
