@@ -109,12 +109,22 @@ class _Pass:
 
 def _split(products: Floats, sizes: Floats, pool: str) -> Floats:
     """Split the products of pooled numbers among the cells that were pooled, by the share of each."""
-    axes = {"whole": (0, 1), "columns": (0,), "rows": (1,), "flat": ()}[pool]
-    totals = sizes.sum(axis=axes, keepdims=True)
-    n_cells = math.prod(sizes.shape[axis] for axis in axes)
+    pools = _pools(sizes.shape[0], sizes.shape[1], pool)
+    n_pools = int(pools.max()) + 1
+    totals, n_cells = np.zeros((n_pools, sizes.shape[2])), np.bincount(pools.ravel())
+    np.add.at(totals, pools, sizes)
     # A pool of zeros is split evenly.
-    shares = np.divide(sizes, totals, out=np.full(sizes.shape, 1 / n_cells), where=totals > 0)
-    return np.asarray((shares * products.reshape(totals.shape)).sum(axis=2))
+    evenly = np.broadcast_to(1 / n_cells[pools][..., None], sizes.shape)
+    shares = np.divide(sizes, totals[pools], out=evenly.copy(), where=totals[pools] > 0)
+    return np.asarray((shares * products.reshape(totals.shape)[pools]).sum(axis=2))
+
+
+def _pools(height: int, width: int, pool: str) -> npt.NDArray[np.int64]:
+    """Return the number of the pool that each cell goes into, of shape (height, width)."""
+    rows, columns = np.indices((height, width))
+    if pool == "columns":
+        return np.minimum(columns, width - 1 - columns)
+    return {"whole": np.zeros_like(rows), "rows": rows, "flat": rows * width + columns}[pool]
 
 
 def _checked(row: npt.NDArray[np.floating], map_shape: tuple[int, int, int], name: str) -> Floats:

@@ -53,7 +53,9 @@ def _whole(maps: FloatMatrix) -> FloatMatrix:
 
 
 def _columns(maps: FloatMatrix) -> FloatMatrix:
-    return np.asarray(maps.mean(axis=1).reshape(len(maps), maps.shape[2] * maps.shape[3]))
+    means = maps.mean(axis=1)
+    folded = (means + means[:, ::-1])[:, : -(-maps.shape[2] // 2)] / 2
+    return np.asarray(folded.reshape(len(maps), math.prod(folded.shape[1:])))
 
 
 def _rows(maps: FloatMatrix) -> FloatMatrix:
@@ -65,7 +67,8 @@ def _flat(maps: FloatMatrix) -> FloatMatrix:
 
 
 POOLS: Mapping[str, Pool] = {"whole": _whole, "columns": _columns, "rows": _rows, "flat": _flat}
-"""Ways of pooling maps (n, height, width, channels) by name: means over all places, a column, a row, or none."""
+"""Ways of pooling maps (n, height, width, channels) by name: means over all places, over each column and its mirror
+image, over each row, or over nothing. A mirrored map is pooled as the map is, unless by ``"flat"``."""
 
 
 @dataclass(frozen=True)

@@ -149,6 +149,7 @@ def test_the_order_of_two_embedded_films_does_not_matter() -> None:
 
 
 def test_a_pool_is_split_by_the_share_of_each_cell() -> None:
+    np.testing.assert_allclose(_split(np.array([12.0, 5.0]), np.array([[[1.0], [2.0], [3.0]]]), "columns"), [[3, 5, 9]])
     sizes = np.array([[[1.0, 0.0]], [[3.0, 0.0]]])
     np.testing.assert_allclose(_split(np.array([8.0, 2.0]), sizes, "columns"), [[3.0], [7.0]])
     np.testing.assert_allclose(_split(np.array([8.0, 2.0]), sizes, "whole"), [[3.0], [7.0]])

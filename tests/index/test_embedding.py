@@ -17,7 +17,7 @@ from index.source import FilmFeatures
 from tests.contracts import Build, Index, IndexContract, films_of, ids_of, random_features
 from tests.index.kinds import EMBEDDED, IDENTITY, Kind
 
-SHAPE = (3, 2, 8)
+SHAPE = (2, 3, 8)
 # Half floats of few dimensions.
 ATOL = 3e-4
 
@@ -37,7 +37,7 @@ def embedded_in_double(embedding: WhitenedEmbedding, features: npt.NDArray[np.fl
         rows = []
         for film in features.astype(np.float64):
             grid = film.reshape(embedding.map_shape)
-            columns = [grid[:, column].mean(axis=0) for column in range(grid.shape[1])]
+            columns = [grid[:, [column, -1 - column]].mean((0, 1)) for column in range(-(-grid.shape[1] // 2))]
             lines = [grid[line].mean(axis=0) for line in range(grid.shape[0])]
             pooled = {"columns": np.concatenate(columns), "rows": np.concatenate(lines), "whole": grid.mean((0, 1))}
             row = np.sqrt(pooled[part.pool])
@@ -98,7 +98,14 @@ def test_many_columns_are_fitted_as_few_are() -> None:
     np.testing.assert_allclose(alike, 1, atol=1e-3)
 
 
-def test_mirroring_a_map_up_and_down_changes_rows_only() -> None:
+def test_a_mirrored_map_is_embedded_as_the_map() -> None:
+    features = maps_of(1)
+    embedding = fit(films_of(features))
+    mirrored = features.reshape(-1, *SHAPE)[:, :, ::-1].reshape(len(features), -1)
+    np.testing.assert_allclose(embedding.units(mirrored), embedding.units(features), atol=1e-4)
+
+
+def test_turning_a_map_upside_down_changes_rows_only() -> None:
     features = maps_of(1)
     embedding = fit(films_of(features))
     mirrored = features.reshape(-1, *SHAPE)[:, ::-1].reshape(len(features), -1)
