@@ -1,0 +1,136 @@
+"""Time queries of a whitened index beside FAISS and hnswlib on the features themselves, and count memory.
+
+    python benchmarks/look_alike_search.py --features DIR [--films 20000] [--queries 200] [--hnsw]
+
+DIR holds features of real posters, as `benchmarks/look_alikes.py` or `keyart extract --out` writes them. Films beyond
+those are mixtures of three posters, whose features stay about as sparse and as much alike. Every way answers the same
+queries, one at a time and on one thread, in turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+# benchmarks/index.py is not the package of that name.
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+Search = Callable[[npt.NDArray[np.float32]], object]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--features", type=Path, required=True, help="a folder of features of real posters")
+    parser.add_argument("--films", type=int, default=20_000)
+    parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--hnsw", action="store_true", help="also build hnswlib's graph, which takes minutes")
+    arguments = parser.parse_args()
+    import faiss
+
+    faiss.omp_set_num_threads(1)
+    rng = np.random.default_rng(0)
+    real, shape = read_features(arguments.features)
+    rows = mixtures(real, arguments.films, rng)
+    queries = mixtures(real, arguments.queries, rng)
+    with tempfile.TemporaryDirectory() as folder:
+        ways, n_bytes = {}, {}
+        ways["whitened"], n_bytes["whitened"] = whitened(rows, shape, Path(folder))
+        flat = faiss.IndexFlatIP(rows.shape[1])
+        for start in range(0, len(rows), 1000):
+            flat.add(units(rows[start : start + 1000]))
+        ways["FAISS flat"] = lambda query: flat.search(units(query), 10)
+        n_bytes["FAISS flat"] = rows.size * 4
+        if arguments.hnsw:
+            ways["hnswlib"], n_bytes["hnswlib"] = graph(rows)
+        report(timed(ways, queries), n_bytes)
+
+
+def read_features(folder: Path) -> tuple[npt.NDArray[np.float16], tuple[int, ...] | None]:
+    from features.store import FeatureStore
+
+    store = FeatureStore.open(folder)
+    return np.concatenate(list(store.blocks(store.rows()))), store.row_shape()
+
+
+def mixtures(real: npt.NDArray[np.float16], n: int, rng: np.random.Generator) -> npt.NDArray[np.float16]:
+    """Mix three posters into each film, mostly the first."""
+    rows = np.empty((n, real.shape[1]), np.float16)
+    for row in rows:
+        first, second, third = (real[rng.integers(len(real))].astype(np.float32) for _ in range(3))
+        row[:] = np.maximum(0.7 * first + 0.3 * second - 0.2 * third, 0)
+    return rows
+
+
+def units(rows: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    from index.vectors import unit_rows
+
+    return unit_rows(rows, None)[0]
+
+
+def whitened(rows: npt.NDArray[np.float16], shape: tuple[int, ...] | None, folder: Path) -> tuple[Search, int]:
+    from index.cosine import CosineIndex
+    from index.options import IndexOptions
+    from index.source import FilmFeatures
+
+    films = FilmFeatures.of(np.arange(len(rows)), rows)
+    identity = {"backbone": "benchmark", "n_features": rows.shape[1]}
+    began = time.perf_counter()
+    built = CosineIndex.build(films, identity, IndexOptions(similarity="whitened"), map_shape=shape)  # type: ignore[arg-type]
+    quality = built.record.build.quality
+    print(f"whitened: {built.kind}, built in {time.perf_counter() - began:.0f} s, recall {quality.recall}")
+    built.save(folder)
+    index = CosineIndex.open(folder)
+    embedding = index.embedding
+    if embedding is None:
+        raise RuntimeError("this index has no embedding")
+    took_ms = [took(lambda row=row: embedding.units(row), 1) for row in rows[:100, None]]  # type: ignore[misc]
+    print(f"embedding of one picture: median {np.median(took_ms):.2f} ms")
+    return lambda query: index.search(query, 10), sum(path.stat().st_size for path in folder.iterdir())
+
+
+def graph(rows: npt.NDArray[np.float16]) -> tuple[Search, int]:
+    import hnswlib
+
+    index = hnswlib.Index("ip", rows.shape[1])
+    index.init_index(len(rows), ef_construction=200, M=16)
+    for start in range(0, len(rows), 500):
+        index.add_items(units(rows[start : start + 500]), np.arange(start, min(start + 500, len(rows))))
+    index.set_ef(100)
+    index.set_num_threads(1)
+    return lambda query: index.knn_query(units(query), 10), rows.size * 4 + len(rows) * 16 * 8
+
+
+def took(work: Callable[[], object], n: int) -> float:
+    """Return the milliseconds that work takes, on average of n times."""
+    began = time.perf_counter()
+    for _ in range(n):
+        work()
+    return (time.perf_counter() - began) * 1e3 / n
+
+
+def timed(ways: dict[str, Search], queries: npt.NDArray[np.float16]) -> dict[str, npt.NDArray[np.float64]]:
+    """Answer every query in every way, the ways in turns, so that other work on the machine slows all of them."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for query in queries[:, None].astype(np.float32):
+        for name, search in ways.items():
+            times[name].append(took(lambda search=search, query=query: search(query), 1))  # type: ignore[misc]
+    return {name: np.array(values) for name, values in times.items()}
+
+
+def report(times: dict[str, npt.NDArray[np.float64]], n_bytes: dict[str, int]) -> None:
+    print("\n| way | median, ms | p99, ms | × whitened | MB |\n|---|---|---|---|---|")
+    base = np.median(times["whitened"])
+    for name, values in times.items():
+        median, slowest = np.percentile(values, (50, 99))
+        print(f"| {name} | {median:.2f} | {slowest:.2f} | {median / base:.1f} | {n_bytes[name] / 1e6:,.0f} |")
+
+
+if __name__ == "__main__":
+    main()
