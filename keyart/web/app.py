@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -59,6 +60,9 @@ def make_app(home: Path, token: str | None = None, *, read_only: bool = False, o
         yield
         for workers in (pools.querying, pools.drawing, pools.writing, encoding, recommending):
             workers.close()
+        if owns_process and not warm_up.is_over:
+            # The process ends at once: nobody should wait for a network, or for what its loading uses to be closed.
+            return
         await warm_up.finish()
         for service in (films, atlas, users):
             service.close()
@@ -97,18 +101,18 @@ class _WarmUp:
     def __init__(self, service: FilmService, *, owns_process: bool) -> None:
         self._service = service
         self._owns_process = owns_process
-        self._task: asyncio.Task[None] | None = None
+        # Python waits at its end for a thread that is no daemon, and loading TensorFlow may take a minute.
+        self._thread = threading.Thread(target=self._load, name="warm-up", daemon=True)
 
     def start(self) -> None:
-        self._task = asyncio.create_task(asyncio.to_thread(self._load))
+        self._thread.start()
 
     @property
     def is_over(self) -> bool:
-        return self._task is not None and self._task.done()
+        return self._thread.ident is not None and not self._thread.is_alive()
 
     async def finish(self) -> None:
-        if self._task is not None:
-            await self._task
+        await asyncio.to_thread(self._thread.join)
 
     def _load(self) -> None:
         self._service.warm_up()

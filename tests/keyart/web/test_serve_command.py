@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -52,6 +53,19 @@ def test_the_address_is_said_when_it_answers(home: Path, host: str, name: str) -
 def test_an_interrupt_ends_it_while_the_workspace_is_being_opened(home: Path) -> None:
     with started(home) as server:
         read_until(server, "opening ")
+        server.send_signal(signal.SIGINT)
+        assert server.wait(60) == -signal.SIGINT
+
+
+def test_an_interrupt_ends_it_while_the_network_is_being_loaded(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "slow" / "keras.py").write_text("import time\ntime.sleep(600)\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "slow"), str(ROOT)]))
+    with started(home) as server:
+        address, _ = read_until(server, "http://").split("  ")
+        assert requests.get(f"{address}readyz", timeout=60).status_code == 503
         server.send_signal(signal.SIGINT)
         assert server.wait(60) == -signal.SIGINT
 
