@@ -25,12 +25,13 @@ from catalog.scored_ids import ScoredIds
 from index import manifest
 from index.backends.exact import ExactRows
 from index.build import build_generation, faulty_films
+from index.duplicates import duplicate_groups
 from index.embedding import MapShape, Similarity, WhitenedEmbedding
 from index.generation import Generation
 from index.options import IndexOptions
 from index.plan import Plan
 from index.record import BuildRecord, IndexRecord
-from index.search import DUPLICATE_SIMILARITY, Scan, Searcher, artwork_groups
+from index.search import Scan, Searcher, artwork_groups
 from index.source import FilmFeatures, Ids
 from index.vectors import FloatMatrix, Matrix, check_queries
 
@@ -150,7 +151,12 @@ class CosineIndex:
     @property
     def similarity(self) -> Similarity:
         """What is compared: ``"cosine"`` of features, or ``"whitened"`` ones."""
-        return "cosine" if self.embedding is None else "whitened"
+        return self._generation.similarity
+
+    @property
+    def duplicate_similarity(self) -> float:
+        """From this similarity on, two posters count as the same artwork."""
+        return self._generation.duplicate_similarity
 
     @property
     def embedding(self) -> WhitenedEmbedding | None:
@@ -253,17 +259,26 @@ class CosineIndex:
         queries = check_queries(features, self.n_features, self.identity["backbone"])
         return Scan.of(generation, generation.units(queries)[0], None)
 
-    def artwork_groups(self, movie_ids: npt.ArrayLike, bound: float = DUPLICATE_SIMILARITY) -> Ids:
-        """Group films that show the same artwork: the same poster, or posters whose cosine reaches `bound`.
+    def artwork_groups(self, movie_ids: npt.ArrayLike, bound: float | None = None) -> Ids:
+        """Group films that show the same artwork: the same poster, or posters whose similarity reaches `bound`.
 
         Returns for each film the position of the first one of its group. Films without features form their own groups.
+        `bound` is `duplicate_similarity` by default.
         """
+        bound = self.duplicate_similarity if bound is None else bound
         generation, named = self._generation, np.asarray(movie_ids, np.int64)
         groups = np.arange(len(named))
         positions = np.flatnonzero([generation.row_of(movie_id) is not None for movie_id in named.tolist()])
         rows = np.searchsorted(generation.movie_ids, named[positions])
         groups[positions] = positions[artwork_groups(generation, rows, bound)]
         return groups
+
+    def duplicates(self, bound: float | None = None, advance: Advance = ignore) -> list[ScoredIds]:
+        """Find all groups of films with the same artwork, as in `artwork_groups`, the first found first.
+
+        Each begins with the film that most others of it were like; scores are similarities with that one.
+        """
+        return duplicate_groups(self._generation, self.duplicate_similarity if bound is None else bound, advance)
 
     def add(self, features: FilmFeatures) -> None:
         """Add films, replacing those that exist; they can be found at once, and `save` keeps them."""

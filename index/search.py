@@ -13,9 +13,6 @@ from index.generation import Generation
 from index.source import Ids
 from index.vectors import FloatMatrix
 
-DUPLICATE_SIMILARITY = 0.97
-"""From this cosine on, two posters count as the same artwork."""
-
 _BLOCK_ROWS = 256
 
 
