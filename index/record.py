@@ -122,8 +122,7 @@ class BuildRecord:
     def from_dict(cls, content: Mapping[str, Any]) -> BuildRecord:
         """Invert `to_dict`."""
         return cls(
-            # Earlier versions compared features as they are, and their indexes stay so.
-            Target(**{"similarity": "cosine", **content["asked"]}),
+            Target(**content["asked"]),
             content["kind_because"],
             content.get("similarity_because", ""),
             content["memory_bytes"],

@@ -19,6 +19,7 @@ from features.store import FeatureStore
 from index import manifest
 from index.build import plan_for
 from index.cosine import CosineIndex
+from index.embedding import MapShape
 from index.options import IndexOptions, Target
 from index.plan import Plan
 from index.record import IndexRecord
@@ -181,8 +182,7 @@ class _IndexUpdate:
         self._identity = store.identity.as_dict()
         # Features of random weights all point in nearly the same direction.
         self._center_by_default = store.options().is_random
-        shape = store.row_shape()
-        self._map_shape = shape if shape is not None and len(shape) == 3 else None
+        self._store = store
         self._options = options
 
     def run(self, progress: Progress, on_plan: Callable[[Plan], None]) -> IndexChange:
@@ -201,7 +201,7 @@ class _IndexUpdate:
                 self._features,
                 self._identity,
                 options,
-                map_shape=self._map_shape,
+                map_shape=self._map_shape() if plan.similarity == "whitened" else None,
                 plan=plan,
                 fingerprint=self._fingerprint,
                 advance=advance,
@@ -209,6 +209,11 @@ class _IndexUpdate:
         with index:
             index.save(self._folder)
             return IndexChange(index.record, "built")
+
+    def _map_shape(self) -> MapShape | None:
+        """Return (height, width, channels) where a row of features is a map, else None."""
+        shape = self._store.row_shape()
+        return shape if shape is not None and len(shape) == 3 else None
 
     def _existing(self) -> CosineIndex | None:
         """Open the existing index, if films can be added to it."""

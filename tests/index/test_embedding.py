@@ -20,6 +20,7 @@ from tests.index.kinds import EMBEDDED, IDENTITY, Kind
 SHAPE = (2, 3, 8)
 # Half floats of few dimensions.
 ATOL = 3e-4
+AUTO = Target(similarity="auto")
 
 
 def fit(films: FilmFeatures, shape: tuple[int, int, int] | None = SHAPE) -> WhitenedEmbedding:
@@ -221,7 +222,7 @@ def test_few_films_are_compared_as_they_are() -> None:
 
 def test_posters_that_are_nearly_all_alike_are_compared_as_they_are() -> None:
     noise = np.random.default_rng(0).random((300, 48), dtype=np.float32)
-    plan = plan_for(films_of(1 + 0.1 * noise), Target())
+    plan = plan_for(films_of(1 + 0.1 * noise), AUTO)
     assert plan.similarity == "cosine"
     assert "nearly all alike" in plan.similarity_because
 
@@ -229,8 +230,9 @@ def test_posters_that_are_nearly_all_alike_are_compared_as_they_are() -> None:
 def test_what_was_requested_is_built() -> None:
     films = films_of(maps_of(1, 30))
     assert plan_for(films, Target(similarity="whitened")).similarity == "whitened"
-    assert plan_for(films_of(maps_of(1)), Target(similarity="cosine")).similarity == "cosine"
-    assert plan_for(films_of(maps_of(1)), Target(), center=True).similarity == "cosine"
+    assert plan_for(films_of(maps_of(1)), AUTO).similarity == "whitened"
+    assert plan_for(films_of(maps_of(1)), Target()).similarity == "cosine"
+    assert plan_for(films_of(maps_of(1)), AUTO, center=True).similarity == "cosine"
 
 
 def test_more_dimensions_than_films_are_possible() -> None:
@@ -246,7 +248,7 @@ def test_copies_of_one_poster_cannot_be_whitened() -> None:
     films = films_of(np.repeat(maps_of(1, 1), 300, axis=0))
     with pytest.raises(DataError, match="nothing tells them apart"):
         fit(films)
-    assert plan_for(films, Target()).similarity == "cosine"
+    assert plan_for(films, AUTO).similarity == "cosine"
 
 
 def test_copies_of_some_films_stay_copies() -> None:

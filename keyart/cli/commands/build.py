@@ -59,8 +59,8 @@ def _bytes(_context: click.Context, _parameter: click.Parameter, value: str | No
 )
 @click.option(
     "--similarity",
-    type=click.Choice(["auto", "whitened", "cosine"]),
-    help="Compare embeddings fitted to this catalog, or features as they are.  [default: as built before, else auto]",
+    type=click.Choice(["cosine", "whitened", "auto"]),
+    help="Compare features, or an embedding of them.  [default: as built before, else cosine]",
 )
 @click.option("--rebuild", is_flag=True, help="Build from scratch, even if adding and removing films is enough.")
 @workspace_options
