@@ -76,6 +76,9 @@ class DuplicateFilm(Titled):
         return vars(self) | {"poster_path": str(self.poster_path) if self.poster_path else None}
 
 
+_NOTE = (
+    "this index finds little more than the same picture again; `keyart build --similarity whitened` finds other copies"
+)
 COLUMNS = tuple(field.name for field in fields(DuplicateFilm))
 """What JSON, CSV and data frames show of a film, in this order."""
 
@@ -190,6 +193,8 @@ def find_duplicates(home: Home, min_similarity: float | None = None, *, progress
             found = index.duplicates(bound, advance)
         hashes = {movie_id: poster.sha256 for movie_id, poster in posters.items()}
         n_films, notes = len(index), notes_on_index(workspace, index, hashes)
+        if index.similarity == "cosine":
+            notes = (*notes, _NOTE)
     return Duplicates(_groups(found, films, posters), bound, n_films, notes)
 
 
