@@ -76,9 +76,7 @@ class DuplicateFilm(Titled):
         return vars(self) | {"poster_path": str(self.poster_path) if self.poster_path else None}
 
 
-_NOTE = (
-    "this index finds little more than the same picture again; `keyart build --similarity whitened` finds other copies"
-)
+_NOTE = "this index finds little more than the same picture again; for copies, run `keyart build --similarity whitened`"
 COLUMNS = tuple(field.name for field in fields(DuplicateFilm))
 """What JSON, CSV and data frames show of a film, in this order."""
 

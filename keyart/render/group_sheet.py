@@ -13,7 +13,7 @@ from keyart.render.drawing import FAINT, INK, MARGIN, PAPER, Box, font, paste_po
 
 _POSTER = (160, 240)
 _GAP, _TITLE_HEIGHT, _FRAME = 16, 56, 4
-_N_SHOWN = 8
+_N_SHOWN, _LEAST_COLUMNS = 8, 3
 _KEPT_COLOR = "#2f6690"
 MAX_GROUPS = 50
 """How many groups a sheet shows at most."""
@@ -35,7 +35,9 @@ def write_group_sheet(groups: Sequence[Sequence[Shown]], path: Path) -> None:
 
 def draw_group_sheet(groups: Sequence[Sequence[Shown]]) -> Image.Image:
     """Draw a row of up to eight posters for each group, and how many more there are."""
-    width = 2 * MARGIN + (_N_SHOWN + 1) * (_POSTER[0] + _GAP) - _GAP
+    # The last column says how many more there are.
+    n_columns = max(_LEAST_COLUMNS, *(min(len(group), _N_SHOWN + 1) for group in groups), 0)
+    width = 2 * MARGIN + n_columns * (_POSTER[0] + _GAP) - _GAP
     height = _POSTER[1] + _TITLE_HEIGHT + _GAP
     sheet = Image.new("RGB", (width, 2 * MARGIN + max(1, len(groups)) * height), PAPER)
     for number, group in enumerate(groups):

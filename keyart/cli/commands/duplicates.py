@@ -12,6 +12,7 @@ from catalog.text import plural
 from keyart import pipeline, render
 from keyart.cli.options import Share, check_one_format, csv_option, file_option, json_option, workspace_options
 from keyart.cli.output import print_csv, print_json, print_notes, table
+from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
     from keyart.pipeline import DuplicateFilm, Duplicates
@@ -38,7 +39,9 @@ def command(
     check_one_format(as_json=as_json, as_csv=as_csv)
     if sheet:
         render.drawing.check_sheet_path(sheet)
-    found = pipeline.find_duplicates(home, min_similarity, progress=bar)
+    # Before the module that imports FAISS.
+    workspace = Workspace.open(home)
+    found = pipeline.find_duplicates(workspace, min_similarity, progress=bar)
     groups = [[film for film in group if film.keep or not keep_best] for group in found]
     print_notes(found.notes)
     if as_json:
