@@ -1,7 +1,8 @@
 """Why two rows are similar: how much every cell of the feature map contributes to their cosine.
 
 A row of raw features is a map, flattened in the order height, width, channel. The cosine of two rows is a sum over
-their numbers, so it is, exactly, a sum over the cells of the map.
+their numbers, so it is, exactly, a sum over the cells of the map. That of two embedded rows is a sum over the numbers
+of one film's pools; each of these is split among the cells that it was pooled from, by their share of it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError
+from index.embedding import WhitenedEmbedding
 
 Floats = npt.NDArray[np.float64]
 
@@ -22,7 +24,7 @@ class Contributions:
     """How much every cell contributes to one cosine."""
 
     # Of shape (height, width), the top left cell first. Never below 0 for features that are never below 0, as those of
-    # VGG16; centered ones may contribute less than 0.
+    # VGG16; centered and embedded ones may contribute less than 0.
     grid: Floats
 
     @property
@@ -51,6 +53,78 @@ def contributions(
     for row, name in zip((first, second), names, strict=True):
         products *= _unit(_checked(row, map_shape, name) - center, name, centered=mean is not None).reshape(map_shape)
     return Contributions(products.sum(axis=2))
+
+
+def embedded_contributions(
+    first: npt.NDArray[np.floating], second: npt.NDArray[np.floating], embedding: WhitenedEmbedding
+) -> tuple[Contributions, Contributions]:
+    """Decompose the cosine of two embedded rows of features, once by the cells of the first and once of the second.
+
+    Both add up to the cosine. Computed in float64.
+    """
+    names = ("the first row", "the second row")
+    rows = [_checked(row, embedding.map_shape, name) for row, name in zip((first, second), names, strict=True)]
+    passes = [_Pass.of(embedding, row) for row in rows]
+    return passes[0].contributions(passes[1]), passes[1].contributions(passes[0])
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """One row on its way through an embedding."""
+
+    embedding: WhitenedEmbedding
+    # What pools were made from, of the embedding's map shape.
+    cells: Floats
+    # For each part, the pooled numbers less their mean, and the length of what the directions make of them.
+    centered: tuple[Floats, ...]
+    lengths: tuple[float, ...]
+    # The embedded row before it is scaled to length 1.
+    embedded: Floats
+
+    @classmethod
+    def of(cls, embedding: WhitenedEmbedding, row: Floats) -> _Pass:
+        cells = row.reshape(embedding.map_shape)
+        centered = tuple(
+            part.centered(cells[None].astype(np.float32))[0].astype(np.float64) for part in embedding.parts
+        )
+        projected = [numbers @ part.projection for numbers, part in zip(centered, embedding.parts, strict=True)]
+        lengths = tuple(float(np.linalg.norm(numbers)) or 1.0 for numbers in projected)
+        units = [numbers / length for numbers, length in zip(projected, lengths, strict=True)]
+        return cls(embedding, cells, centered, lengths, np.concatenate(units) @ embedding.rotation)
+
+    @property
+    def length(self) -> float:
+        return float(np.linalg.norm(self.embedded)) or 1.0
+
+    def contributions(self, other: _Pass) -> Contributions:
+        weights = self.embedding.rotation @ other.embedded / (self.length * other.length)
+        grid, start = np.zeros(self.cells.shape[:2]), 0
+        for part, numbers, length in zip(self.embedding.parts, self.centered, self.lengths, strict=True):
+            of_part = weights[start : start + part.directions.shape[1]]
+            start += len(of_part)
+            products = numbers * (part.projection @ of_part) / length
+            grid += _split(products, np.abs(self.cells), part.pool)
+        return Contributions(grid)
+
+
+def _split(products: Floats, sizes: Floats, pool: str) -> Floats:
+    """Split the products of pooled numbers among the cells that were pooled, by the share of each."""
+    pools = _pools(sizes.shape[0], sizes.shape[1], pool)
+    n_pools = int(pools.max()) + 1
+    totals, n_cells = np.zeros((n_pools, sizes.shape[2])), np.bincount(pools.ravel())
+    np.add.at(totals, pools, sizes)
+    # A pool of zeros is split evenly.
+    evenly = np.broadcast_to(1 / n_cells[pools][..., None], sizes.shape)
+    shares = np.divide(sizes, totals[pools], out=evenly.copy(), where=totals[pools] > 0)
+    return np.asarray((shares * products.reshape(totals.shape)[pools]).sum(axis=2))
+
+
+def _pools(height: int, width: int, pool: str) -> npt.NDArray[np.int64]:
+    """Return the number of the pool that each cell goes into, of shape (height, width)."""
+    rows, columns = np.indices((height, width))
+    if pool == "columns":
+        return np.minimum(columns, width - 1 - columns)
+    return {"whole": np.zeros_like(rows), "rows": rows, "flat": rows * width + columns}[pool]
 
 
 def _checked(row: npt.NDArray[np.floating], map_shape: tuple[int, int, int], name: str) -> Floats:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Literal
 
 import faiss
 import numpy as np
@@ -19,6 +20,7 @@ from catalog.io.progress import Advance, ignore
 from index.backends.exact import ExactRows
 from index.backends.projection import Projected, Projections, fit_basis, residuals
 from index.backends.shortlist import ShortlistRows, Sizes
+from index.embedding import N_DIMENSIONS, MapShape, Similarity, WhitenedEmbedding, why_unsuitable
 from index.generation import Generation
 from index.options import IndexOptions, Target
 from index.plan import RANKS, Plan, make_plan
@@ -37,31 +39,76 @@ _FAR_RANK = 10
 _N_TRAIN = 100_000
 _CHUNK_ROWS = 50_000
 _MAX_LISTED = 2000
+_ROUNDING = 1e-5
 
 
 def build_generation(
-    features: FilmFeatures, options: IndexOptions, plan: Plan | None, rng: np.random.Generator, advance: Advance
+    features: FilmFeatures,
+    options: IndexOptions,
+    map_shape: MapShape | None,
+    plan: Plan | None,
+    rng: np.random.Generator,
+    advance: Advance,
 ) -> tuple[Generation, BuildRecord]:
     """Build the first generation of an index, and measure it; films that cannot be compared are left out."""
     began = time.perf_counter()
     target = Target.of(options)
     left_out = faulty_films(features)
     good = _without(features, left_out)
-    plan = plan or make_plan(len(good), good.n_features, target.kind, target.max_memory_bytes)
-    mean = mean_row(good) if options.center else None
+    plan = plan or plan_for(good, target, center=bool(options.center))
+    compared, mean, embedding = good, mean_row(good) if options.center else None, None
+    growth = Growth(len(good))
+    if plan.similarity == "whitened":
+        embedding, growth = _fit_embedding(good, map_shape, rng)
+        compared, mean = embedding.embed(good), None
     rows: ExactRows | ShortlistRows
     if plan.kind == "exact":
-        rows = ExactRows.build(good, mean)
-        trial, growth = make_trial(rows, rng), Growth(len(good))
+        rows = ExactRows.build(compared, mean, half=embedding is not None)
+        trial = make_trial(rows, rng)
         advance(len(features))
     else:
         advance(len(left_out))
-        rows, trial = build_shortlist(good, plan, mean, rng, target.target_recall, advance)
-        growth = Growth(len(good), float(residuals(rows.projected(trial.rows)).mean()))
+        rows, trial = build_shortlist(compared, plan, mean, rng, target.target_recall, advance)
+        if embedding is None:
+            growth = Growth(len(good), float(residuals(rows.projected(trial.rows)).mean()))
     build_s = round(time.perf_counter() - began, 2)
     quality = measure(rows, trial, target.target_recall)
-    generation = Generation(good.movie_ids, tuple(good.poster_sha256s), rows, growth, left_out)
-    return generation, BuildRecord(target, plan.reason, plan.n_bytes, build_s, quality)
+    generation = Generation(good.movie_ids, tuple(good.poster_sha256s), rows, growth, left_out, embedding)
+    record = BuildRecord(target, plan.reason, plan.similarity_because, plan.n_bytes, build_s, quality)
+    return generation, record
+
+
+def plan_for(features: FilmFeatures, target: Target, *, center: bool = False) -> Plan:
+    """Choose what is compared, and how; raises ConfigError where no index fits into the memory."""
+    similarity, because = _choose_similarity(features, target.similarity, center=center)
+    n_columns = min(features.n_features, N_DIMENSIONS) if similarity == "whitened" else features.n_features
+    embedded = similarity == "whitened"
+    plan = make_plan(len(features), n_columns, target.kind, target.max_memory_bytes, embedded=embedded)
+    return replace(plan, similarity=similarity, similarity_because=because)
+
+
+def _choose_similarity(
+    features: FilmFeatures, wanted: Similarity | Literal["auto"], *, center: bool
+) -> tuple[Similarity, str]:
+    if wanted != "auto":
+        return wanted, "as requested"
+    if center:
+        return "cosine", "the mean of the features is subtracted instead"
+    if reason := why_unsuitable(features):
+        return "cosine", reason
+    return "whitened", f"{len(features):,} films are enough to learn from how they differ"
+
+
+def _fit_embedding(
+    features: FilmFeatures, map_shape: MapShape | None, rng: np.random.Generator
+) -> tuple[WhitenedEmbedding, Growth]:
+    """Fit an embedding, and measure on films held out from that what it leaves out of others."""
+    held_out = hold_out(len(features), rng)
+    others = np.setdiff1d(np.arange(len(features)), held_out)
+    embedding = WhitenedEmbedding.fit(features.take(others) if len(others) else features, map_shape, rng)
+    left_out = float(embedding.residuals(features.take(held_out)).mean())
+    # Where directions span all columns, what they leave out are rounding errors.
+    return embedding, Growth(len(features), left_out if left_out > _ROUNDING else 0.0)
 
 
 def faulty_films(features: FilmFeatures) -> dict[int, str]:

@@ -25,13 +25,14 @@ from catalog.scored_ids import ScoredIds
 from index import manifest
 from index.backends.exact import ExactRows
 from index.build import build_generation, faulty_films
+from index.embedding import MapShape, Similarity, WhitenedEmbedding
 from index.generation import Generation
 from index.options import IndexOptions
 from index.plan import Plan
 from index.record import BuildRecord, IndexRecord
 from index.search import DUPLICATE_SIMILARITY, Scan, Searcher, artwork_groups
 from index.source import FilmFeatures, Ids
-from index.vectors import FloatMatrix, Matrix, check_queries, unit_rows
+from index.vectors import FloatMatrix, Matrix, check_queries
 
 _BLOCK_ROWS = 256
 # Rounding alone leaves this much of vectors of length 1 that cancel each other out.
@@ -60,6 +61,7 @@ class CosineIndex:
         identity: Mapping[str, Any],
         options: IndexOptions | None = None,
         *,
+        map_shape: MapShape | None = None,
         plan: Plan | None = None,
         fingerprint: str = "",
         seed: int = 0,
@@ -68,13 +70,14 @@ class CosineIndex:
         """Build an index in memory, and measure it; a shortlist reads `features` whenever it is searched.
 
         Films whose features are all zero or not finite are left out; `left_out` holds the reasons. `identity` says
-        what the features are of: ``backbone``, ``n_features`` and whatever else distinguishes them. `plan` replaces the
-        one that follows from `options`. `advance` receives numbers of films that are done, in total all of them.
+        what the features are of: ``backbone``, ``n_features`` and whatever else distinguishes them. `map_shape` is
+        (height, width, channels) where a row of features is a map, which an embedding pools. `plan` replaces the one
+        that follows from `options`. `advance` receives numbers of films that are done, in total all of them.
         """
         if features.n_features != int(identity["n_features"]):
             raise DataError(f"expected features of {identity['n_features']} columns, received {features.n_features}")
         rng = np.random.default_rng(seed)
-        generation, record = build_generation(features, options or IndexOptions(), plan, rng, advance)
+        generation, record = build_generation(features, options or IndexOptions(), map_shape, plan, rng, advance)
         return cls(generation, identity, fingerprint, record)
 
     @classmethod
@@ -149,6 +152,16 @@ class CosineIndex:
         return self._generation.rows.kind
 
     @property
+    def similarity(self) -> Similarity:
+        """What is compared: ``"cosine"`` of features, or ``"whitened"`` ones."""
+        return "cosine" if self.embedding is None else "whitened"
+
+    @property
+    def embedding(self) -> WhitenedEmbedding | None:
+        """What features pass through before they are compared; None where they are compared as they are."""
+        return self._generation.embedding
+
+    @property
     def mean(self) -> FloatMatrix | None:
         """What is subtracted from features before they are compared, of shape (n_features,)."""
         return self._generation.rows.mean
@@ -182,8 +195,9 @@ class CosineIndex:
     @property
     def needs_refit(self) -> bool:
         """Whether so many films were added, or such different ones, that the index should be built anew."""
-        # Without a basis or a mean there is nothing to fit.
-        return self._generation.growth.is_too_much and (self.kind != ExactRows.kind or self.centered)
+        # Without an embedding, a basis or a mean there is nothing to fit.
+        fitted = self.similarity != "cosine" or self.kind != ExactRows.kind or self.centered
+        return self._generation.growth.is_too_much and fitted
 
     @property
     def record(self) -> IndexRecord:
@@ -208,7 +222,7 @@ class CosineIndex:
         _check_k(k)
         generation = self._generation
         queries = check_queries(features, self.n_features, self.identity["backbone"])
-        units, _ = unit_rows(queries, generation.rows.mean)
+        units = generation.units(queries)
         searcher = Searcher(generation, generation.allowed(among, without), duplicate_similarity)
         return searcher.nearest(units, k, np.full(len(units), -1))
 
@@ -241,7 +255,7 @@ class CosineIndex:
         """Compare features of shape (n_features,), as they came from the network, with all films."""
         generation = self._generation
         queries = check_queries(features, self.n_features, self.identity["backbone"])
-        return Scan.of(generation, unit_rows(queries, generation.rows.mean)[0][0], None)
+        return Scan.of(generation, generation.units(queries)[0], None)
 
     def scan_mix(self, like: Sequence[int], unlike: Sequence[int], unlike_weight: float) -> Scan:
         r"""Compare films that are meant together with all others, and leave them out; errors as in `similar`.
@@ -333,6 +347,8 @@ class CosineIndex:
             fingerprint=self.fingerprint,
             identity=self.identity,
             build=self._build_record,
+            similarity=self.similarity,
+            embedding=None if generation.embedding is None else generation.embedding.settings(),
         )
 
 

@@ -16,8 +16,10 @@ from index.backends.base import Allowed, Rows
 from index.backends.exact import ExactRows
 from index.backends.projection import residuals
 from index.backends.shortlist import ShortlistRows
+from index.embedding import WhitenedEmbedding
 from index.record import Growth, IndexRecord
-from index.source import FilmFeatures, Ids
+from index.source import FilmFeatures, Ids, write_rows
+from index.vectors import FloatMatrix, Matrix, unit_rows
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,10 @@ class Generation:
     growth: Growth
     # Why films are not in the index, by movie_id.
     left_out: Mapping[int, str] = field(default_factory=dict)
+    # What features pass through before they become rows; None where they are compared as they are.
+    embedding: WhitenedEmbedding | None = None
+    # The file that holds it, where it was saved before.
+    embedding_name: str | None = None
     # Which rows still have their features; None for all.
     usable: Allowed = None
 
@@ -44,10 +50,15 @@ class Generation:
         with (folder / names["films"]).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             movie_ids, mean = arrays["movie_ids"], arrays["mean"] if record.centered else None
             hashes = tuple("" if not row.any() else row.tobytes().hex() for row in arrays["poster_sha256s"])
+        embedding = WhitenedEmbedding.open(folder / names["embedding"]) if "embedding" in names else None
         usable: Allowed = None
         rows: Rows
         if record.kind == ExactRows.kind:
             rows = ExactRows.open(folder, names, mean)
+        elif embedding is not None:
+            embedded = np.load(folder / names["embedded"], mmap_mode="r", allow_pickle=False)
+            own = FilmFeatures.of(movie_ids, np.asarray(embedded), hashes)
+            rows = ShortlistRows.open(folder, names, record.settings, own, None)
         elif features is None:
             raise NotBuiltError(f"the index in {folder} reads features, and there are none; run `keyart extract`")
         else:
@@ -59,14 +70,32 @@ class Generation:
             rows = ShortlistRows.open(folder, names, record.settings, aligned, mean)
         if len(rows) != len(movie_ids):
             raise ValueError(f"{len(rows)} rows for {len(movie_ids)} films")
-        return cls(movie_ids, hashes, rows, record.growth, record.left_out, usable)
+        embedding_name = names.get("embedding")
+        return cls(movie_ids, hashes, rows, record.growth, record.left_out, embedding, embedding_name, usable)
 
     def save(self, folder: Path, prefix: str) -> dict[str, str]:
         """Write files whose names begin with a prefix; returns their names by what they hold."""
         names = {"films": f"{prefix}.npz", **self.rows.save(folder, prefix)}
         with atomic_path(folder / names["films"]) as temporary_path, temporary_path.open("wb") as stream:
             np.savez(stream, allow_pickle=False, **self._arrays())
+        return names if self.embedding is None else names | self._save_embedding(self.embedding, folder, prefix)
+
+    def _save_embedding(self, embedding: WhitenedEmbedding, folder: Path, prefix: str) -> dict[str, str]:
+        """Write the embedding unless the folder has it already, and the embedded films where rows do not hold them."""
+        names = {"embedding": self.embedding_name or ""}
+        if self.embedding_name is None or not (folder / self.embedding_name).is_file():
+            names["embedding"] = f"{prefix}-embedding.npz"
+            embedding.save(folder / names["embedding"])
+        if isinstance(self.rows, ShortlistRows):
+            names["embedded"] = f"{prefix}-embedded.npy"
+            write_rows(folder / names["embedded"], self.rows.features)
         return names
+
+    def units(self, features: Matrix) -> FloatMatrix:
+        """Make of features, as they came from the network, what rows are compared with."""
+        if self.embedding is not None:
+            return self.embedding.units(features)
+        return unit_rows(features, self.rows.mean)[0]
 
     def with_films(self, added: FilmFeatures | None, faulty: Mapping[int, str]) -> Generation:
         """Add films, replacing those of the same movie_id; `faulty` are films that cannot be compared, and why."""
@@ -105,11 +134,14 @@ class Generation:
         movie_ids = np.concatenate([self.movie_ids[kept], added.movie_ids if added else np.empty(0, np.int64)])
         hashes = [*(self.poster_sha256s[row] for row in kept.tolist()), *(added.poster_sha256s if added else ())]
         order = np.argsort(movie_ids)
-        rows, growth = self.rows.merged(kept, added, order), self.growth
-        if added:
+        embedded = self.embedding.embed(added) if self.embedding and added else added
+        rows, growth = self.rows.merged(kept, embedded, order), self.growth
+        if added and self.embedding:
+            growth = growth.after(self.embedding.residuals(added))
+        elif added:
             growth = growth.after(_residuals_of(rows, np.flatnonzero(order >= len(kept))))
         ordered = tuple(hashes[position] for position in order.tolist())
-        return Generation(movie_ids[order], ordered, rows, growth, self.left_out)
+        return Generation(movie_ids[order], ordered, rows, growth, self.left_out, self.embedding, self.embedding_name)
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         hashes = b"".join(bytes.fromhex(sha256) if sha256 else bytes(32) for sha256 in self.poster_sha256s)

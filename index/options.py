@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
 
+from index.embedding import Similarity
 from index.plan import Kind
 
 
@@ -15,6 +16,7 @@ class Target:
     kind: Kind | Literal["auto"] = "auto"
     target_recall: float = 0.99
     max_memory_bytes: int | None = None
+    similarity: Similarity | Literal["auto"] = "cosine"
 
     @classmethod
     def of(cls, options: IndexOptions, earlier: Target | None = None) -> Target:
@@ -49,11 +51,17 @@ class IndexOptions:
         quarter of the machine's memory.
     rebuild : bool, default False
         Build the index anew, even where adding and removing films would bring it up to date.
+    similarity : "cosine", "whitened" or "auto", optional
+        What is compared. ``"cosine"``, the default, takes the features as they are. ``"whitened"`` takes an embedding
+        of them, fitted to the films of this catalog, which finds other posters of a film and films of its series more
+        often (docs/look-alikes.md). ``"auto"`` is ``"whitened"`` from 256 films on, unless their posters are nearly all
+        alike, else ``"cosine"``.
 
     Raises
     ------
     ValueError
-        `kind` is unknown, or `target_recall` is not between 0 and 1.
+        `kind` or `similarity` is unknown, `target_recall` is not between 0 and 1, or `center` is given with
+        ``similarity="whitened"``, which subtracts a mean anyway.
     """
 
     kind: Kind | Literal["auto"] | None = None
@@ -61,9 +69,14 @@ class IndexOptions:
     target_recall: float | None = None
     max_memory_bytes: int | None = None
     rebuild: bool = False
+    similarity: Similarity | Literal["auto"] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in (None, "auto", *get_args(Kind)):
             raise ValueError(f"expected the kind auto, exact or shortlist, received {self.kind!r}")
+        if self.similarity not in (None, "auto", *get_args(Similarity)):
+            raise ValueError(f"expected the similarity auto, cosine or whitened, received {self.similarity!r}")
+        if self.similarity == "whitened" and self.center is not None:
+            raise ValueError("a whitened embedding subtracts a mean of its own; leave center out")
         if self.target_recall is not None and not 0 < self.target_recall < 1:
             raise ValueError(f"the recall should lie between 0 and 1, received {self.target_recall}")

@@ -8,6 +8,7 @@ from typing import Literal
 
 from catalog.errors import ConfigError
 from index.backends.pairwise import pairs_bytes
+from index.embedding import Similarity
 
 Kind = Literal["exact", "shortlist"]
 Codec = Literal["SQfp16", "SQ8", "PQ"]
@@ -17,6 +18,8 @@ RANKS = (512, 384, 256, 192, 128, 64)
 
 # Beyond this, queries of an exact index take noticeably long, and more memory than exactness is worth.
 _EXACT_BYTES = 256 << 20
+# Embedded films are few bytes, and a shortlist of them costs nothing else: comparing 16 MB takes some milliseconds.
+_EXACT_EMBEDDED_BYTES = 16 << 20
 # Up to this many films, comparing every projection takes a few milliseconds. Inverted lists took longer for 60,000:
 # with some hundred directions, many of them must be searched for the target recall.
 _FLAT_FILMS = 200_000
@@ -51,44 +54,59 @@ class Plan:
     codec: Codec = "SQfp16"
     # How many inverted lists they are sorted into; 0 where every projection is compared.
     n_lists: int = 0
+    # What is compared, and why.
+    similarity: Similarity = "cosine"
+    similarity_because: str = ""
 
     def __str__(self) -> str:
         return f"{self.kind}, {self.n_bytes / 1e6:,.0f} MB, about {max(self.build_s, 1):,.0f} s: {self.reason}"
 
 
 def make_plan(
-    n_films: int, n_features: int, kind: Kind | Literal["auto"] = "auto", max_memory_bytes: int | None = None
+    n_films: int,
+    n_features: int,
+    kind: Kind | Literal["auto"] = "auto",
+    max_memory_bytes: int | None = None,
+    *,
+    embedded: bool = False,
 ) -> Plan:
     """Plan an index of n_films × n_features numbers within a memory limit, by default a quarter of the machine's.
 
-    Raises ConfigError where nothing fits.
+    Numbers that are `embedded` are half floats that the index itself stores. Raises ConfigError where nothing fits.
     """
     budget_bytes = _quarter_of_memory_bytes() if max_memory_bytes is None else max_memory_bytes
-    exact_bytes = n_films * (n_features * 4 + _FILM_BYTES) + pairs_bytes(n_films, n_features)
+    exact_bytes = _exact_bytes(n_films, n_features, embedded=embedded)
     size = f"{n_films:,} films of {n_features:,} numbers are {exact_bytes / 1e6:,.0f} MB"
-    small = exact_bytes <= _EXACT_BYTES
+    small = exact_bytes <= (_EXACT_EMBEDDED_BYTES if embedded else _EXACT_BYTES)
     if kind == "exact" or (kind == "auto" and small and exact_bytes <= budget_bytes):
         if exact_bytes > budget_bytes:
             raise ConfigError(_too_little(budget_bytes, exact_bytes, "an exact index") + "; or build a shortlist")
         reason = "as requested" if kind == "exact" else f"{size}, few enough to compare with all of them"
-        pairs_s = n_films**2 * n_features / _FLOPS if pairs_bytes(n_films, n_features) else 0.0
+        pairs_s = n_films**2 * n_features / _FLOPS if not embedded and pairs_bytes(n_films, n_features) else 0.0
         return Plan("exact", reason, exact_bytes, n_films * n_features * 2 / _READ_BYTES_S + pairs_s)
     why = "as requested" if kind == "shortlist" else f"{size}, too many to compare with all of them"
-    return _shortlist_plan(n_films, n_features, budget_bytes, why)
+    stored_bytes = exact_bytes if embedded else 0
+    return _shortlist_plan(n_films, n_features, budget_bytes, stored_bytes, why)
 
 
-def _shortlist_plan(n_films: int, n_features: int, budget_bytes: int, why: str) -> Plan:
+def _exact_bytes(n_films: int, n_features: int, *, embedded: bool) -> int:
+    if embedded:
+        return n_films * (n_features * 2 + _FILM_BYTES)
+    return n_films * (n_features * 4 + _FILM_BYTES) + pairs_bytes(n_films, n_features)
+
+
+def _shortlist_plan(n_films: int, n_features: int, budget_bytes: int, stored_bytes: int, why: str) -> Plan:
     ranks = [rank for rank in RANKS if rank <= min(n_films, n_features)] or [min(n_films, n_features)]
     n_lists = int(4 * n_films**0.5) if n_films > _FLAT_FILMS else 0
     for codec in _CODEC_BYTES:
         for rank in ranks[: _N_LONG if codec != "PQ" else None]:
-            n_bytes = _shortlist_bytes(n_films, n_features, rank, codec, n_lists)
+            n_bytes = stored_bytes + _shortlist_bytes(n_films, n_features, rank, codec, n_lists)
             if n_bytes <= budget_bytes and (codec != "PQ" or n_films >= _PQ_FILMS):
                 seconds = 2.0 * n_films * n_features * (rank + 200) / _FLOPS + n_films * n_features * 2 / _READ_BYTES_S
                 coarse = "" if codec == "SQfp16" else f", stored as {codec} to fit into {budget_bytes / 1e6:,.0f} MB"
                 return Plan("shortlist", why + coarse, n_bytes, seconds + 10, rank, codec, n_lists)
     smallest: tuple[int, Codec] = (ranks[-1], "PQ") if n_films >= _PQ_FILMS else (ranks[:_N_LONG][-1], "SQ8")
-    least_bytes = _shortlist_bytes(n_films, n_features, *smallest, n_lists)
+    least_bytes = stored_bytes + _shortlist_bytes(n_films, n_features, *smallest, n_lists)
     raise ConfigError(_too_little(budget_bytes, least_bytes, "the smallest shortlist"))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from index import manifest
+from index.embedding import Similarity
 from index.options import Target
 
 # Films added later fit the basis worse than those it was fitted on; beyond this, it should be fitted anew.
@@ -98,8 +99,9 @@ class BuildRecord:
     """How an index was built."""
 
     target: Target
-    # Why it is of its kind.
+    # Why it is of its kind, and why it compares what it does.
     reason: str
+    similarity_reason: str
     # The memory that a query needs at most.
     memory_bytes: int
     build_s: float
@@ -113,6 +115,7 @@ class BuildRecord:
             "memory_bytes": self.memory_bytes,
             "build_s": self.build_s,
             **self.quality.to_dict(),
+            "similarity_because": self.similarity_reason,
         }
 
     @classmethod
@@ -121,6 +124,7 @@ class BuildRecord:
         return cls(
             Target(**content["asked"]),
             content["kind_because"],
+            content.get("similarity_because", ""),
             content["memory_bytes"],
             content["build_s"],
             Quality.from_dict(content),
@@ -145,6 +149,9 @@ class IndexRecord:
     # What the features are of: backbone, n_features, hash of the weights and the like.
     identity: Mapping[str, Any]
     build: BuildRecord
+    # What is compared; and the embedding, if there is one: its parts, the number of films, its hash.
+    similarity: Similarity = "cosine"
+    embedding: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entries of ``index.json``."""
@@ -160,6 +167,8 @@ class IndexRecord:
             "fingerprint": self.fingerprint,
             "identity": dict(self.identity),
             "report": self.build.to_dict(),
+            "similarity": self.similarity,
+            "embedding": None if self.embedding is None else dict(self.embedding),
         }
 
     @classmethod
@@ -176,6 +185,8 @@ class IndexRecord:
             fingerprint=content["fingerprint"],
             identity=content["identity"],
             build=BuildRecord.from_dict(content["report"]),
+            similarity=content.get("similarity", "cosine"),
+            embedding=content.get("embedding"),
         )
 
     @classmethod

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError
+from catalog.io.files import atomic_path
 
 Ids = npt.NDArray[np.int64]
 _BLOCK_ROWS = 512
@@ -114,6 +116,15 @@ def joined(one: FilmFeatures | None, other: FilmFeatures | None) -> FilmFeatures
         np.concatenate([one.row_numbers, other.row_numbers])[order],
         [hashes[position] for position in order.tolist()],
     )
+
+
+def write_rows(path: Path, features: FilmFeatures) -> None:
+    """Write all features as one array, in order, a block at a time; whole or not at all."""
+    with atomic_path(path) as temporary_path, temporary_path.open("wb") as stream:
+        header = {"descr": features.dtype.str, "fortran_order": False, "shape": (len(features), features.n_features)}
+        np.lib.format.write_array_header_1_0(stream, header)
+        for block in features.blocks():
+            stream.write(np.ascontiguousarray(block).data)
 
 
 def single(features: npt.NDArray[Any]) -> npt.NDArray[np.floating]:

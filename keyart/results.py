@@ -233,6 +233,9 @@ class Explanation:
         up to the similarity.
     centered : bool
         Whether the mean of all features was subtracted, so that regions may also count against the similarity.
+    second_grid : ndarray of shape (height, width), float64, optional
+        The contribution of each region of the second poster, which adds up to the similarity, too; None where a region
+        is compared with the same region of the other poster, so that one grid describes both.
     notes : tuple of str
         What a reader should know, a sentence each.
     """
@@ -241,7 +244,13 @@ class Explanation:
     similarity: float
     grid: npt.NDArray[np.float64]
     centered: bool
+    second_grid: npt.NDArray[np.float64] | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def grids(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """The contributions of each region of the first poster, and of the second."""
+        return self.grid, self.grid if self.second_grid is None else self.second_grid
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain values, as ``keyart explain --json`` prints them.
@@ -249,13 +258,15 @@ class Explanation:
         Returns
         -------
         dict
-            films, similarity, centered, grid: a list of rows, the top one first, notes. Nothing is rounded.
+            films, similarity, centered, grid: a list of rows, the top one first, second_grid: likewise or None, notes.
+            Nothing is rounded.
         """
         return {
             "films": [film.to_dict() for film in self.films],
             "similarity": self.similarity,
             "centered": self.centered,
             "grid": self.grid.tolist(),
+            "second_grid": None if self.second_grid is None else self.second_grid.tolist(),
             "notes": list(self.notes),
         }
 

@@ -49,7 +49,9 @@ def session(master: str | None = None) -> Iterator[SparkSession]:
         yield spark
     finally:
         if existing is None:
-            spark.stop()
+            # There is nothing to stop where Java has ended.
+            with suppress(Py4JError, ConnectionError):
+                spark.stop()
 
 
 def use_this_python(context: SparkContext) -> None:

@@ -98,7 +98,7 @@ def watched(spark: SparkSession, n_tasks: int, on_progress: Callable[[int, int],
 @contextmanager
 def worker_errors() -> Iterator[None]:
     """Raise what a worker raised, without the tracebacks of three languages; other errors as StoreError."""
-    from py4j.protocol import Py4JJavaError
+    from py4j.protocol import Py4JError, Py4JJavaError
     from pyspark.errors import PySparkException
 
     try:
@@ -111,4 +111,9 @@ def worker_errors() -> Iterator[None]:
                 raise kind(message) from error
         raise StoreError(
             f"Spark gave up: {reason_of(error)}; what was finished is kept, run the same command again to go on"
+        ) from error
+    except (ConnectionError, Py4JError) as error:
+        raise StoreError(
+            "Spark's Java process ended, perhaps for want of memory; what was finished is kept, run the same command "
+            "again to go on"
         ) from error

@@ -92,7 +92,7 @@ class Job:
             "spark.sql.adaptive.enabled": "false",
             "spark.sql.execution.arrow.maxRecordsPerBatch": str(_ARROW_ROWS),
         }
-        with changed_settings(spark, settings), worker_errors():
+        with worker_errors(), changed_settings(spark, settings):
             joined, id_type = joined_with_known(pictures, self.store)
             ordered = joined.sortWithinPartitions("id")
             n_partitions = ordered.rdd.getNumPartitions()

@@ -1,7 +1,7 @@
 """Exact search: a FAISS flat inner-product index over rows of length 1.
 
-Memory: 4 bytes a number, one gigabyte for 10,000 films of 25,088 numbers, in pages that processes share; and the
-cosines of `index.backends.pairwise`, where they are worth it.
+Memory: 4 bytes a number, one gigabyte for 10,000 films of 25,088 numbers, in pages that processes share, or 2 bytes a
+number of an embedding; and the cosines of `index.backends.pairwise`, where they are worth it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from catalog.errors import DataError
 from catalog.io.files import atomic_path
 from catalog.scored_ids import ScoredIds
 from index.backends.base import Allowed
-from index.backends.faiss_io import as_scored, open_faiss, search_parameters, write_faiss
+from index.backends.faiss_io import as_scored, emptied, flat_index, open_faiss, search_parameters, write_faiss
 from index.backends.pairwise import all_pairs, extended_pairs, pairs_bytes
 from index.source import FilmFeatures, Ids
 from index.vectors import FloatMatrix, unit_rows
@@ -38,9 +38,9 @@ class ExactRows:
         self.mean = mean
 
     @classmethod
-    def build(cls, features: FilmFeatures, mean: FloatMatrix | None) -> ExactRows:
-        """Read features a block of rows at a time; one row per film, in their order."""
-        flat = faiss.IndexFlatIP(features.n_features)
+    def build(cls, features: FilmFeatures, mean: FloatMatrix | None, *, half: bool = False) -> ExactRows:
+        """Read features a block of rows at a time; one row per film, in their order, stored as `half` floats or not."""
+        flat = flat_index(features.n_features, half=half)
         for block in features.blocks():
             flat.add(unit_rows(block, mean)[0])
         return cls(flat, mean, all_pairs(flat.reconstruct_batch, flat.ntotal) if _has_pairs(flat) else None)
@@ -96,7 +96,7 @@ class ExactRows:
 
     def merged(self, kept: Ids, added: FilmFeatures | None, order: Ids) -> ExactRows:
         """Copy the kept rows and normalize the added ones, a block at a time."""
-        flat = faiss.IndexFlatIP(self._flat.d)
+        flat = emptied(self._flat)
         for start in range(0, len(order), _BLOCK_ROWS):
             part = order[start : start + _BLOCK_ROWS]
             block = np.empty((len(part), self._flat.d), np.float32)

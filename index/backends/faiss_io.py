@@ -77,6 +77,16 @@ def open_faiss(path: Path) -> faiss.Index:
         raise damaged from error
 
 
+def flat_index(n_columns: int, *, half: bool) -> faiss.IndexFlatCodes:
+    """Make an empty index of inner products with rows stored as single or half floats."""
+    if not half:
+        return faiss.IndexFlatIP(n_columns)
+    index = faiss.IndexScalarQuantizer(n_columns, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    # Half floats need no training.
+    index.is_trained = True
+    return index
+
+
 def emptied(index: faiss.Index) -> faiss.Index:
     """Copy the kind and training of an index, without its rows; a mapped one stays as it is."""
     own = faiss.deserialize_index(faiss.serialize_index(index))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import xxhash
 
 from catalog.errors import DataError
+from index.backends.faiss_io import flat_index
 from index.source import FilmFeatures, Ids
 from index.vectors import FloatMatrix, unit_rows
 
@@ -36,7 +37,8 @@ class Rescorer:
         self.checksums = checksums
         self._mean = mean
         self._seen = np.zeros(len(features), bool)
-        self._codec = _codec(features)
+        # Empty: used only for inner products with rows as they are stored.
+        self._codec = flat_index(features.n_features, half=features.dtype == np.float16)
         # As bytes, which is what FAISS takes them for.
         self._codes = [faiss.swig_ptr(array.view(np.uint8)) for array in features.arrays]
 
@@ -74,12 +76,3 @@ class Rescorer:
                     "built from; run `keyart extract`, which finds damage and mends it, then `keyart build`"
                 )
             self._seen[number] = True
-
-
-def _codec(features: FilmFeatures) -> faiss.IndexFlatCodes:
-    """Make an empty FAISS index, used only for inner products with rows as they are stored."""
-    if features.dtype == np.float32:
-        return faiss.IndexFlatIP(features.n_features)
-    half = faiss.IndexScalarQuantizer(features.n_features, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
-    half.is_trained = True
-    return half

@@ -17,9 +17,11 @@ from cf.models.neighbors import ItemCosine
 from cf.ratings import Ratings
 from features.store import FeatureStore
 from index import manifest
+from index.build import plan_for
 from index.cosine import CosineIndex
+from index.embedding import MapShape
 from index.options import IndexOptions, Target
-from index.plan import Plan, make_plan
+from index.plan import Plan
 from index.record import IndexRecord
 from index.source import FilmFeatures
 from keyart.workspace.contents import fingerprint, open_ratings
@@ -180,6 +182,7 @@ class _IndexUpdate:
         self._identity = store.identity.as_dict()
         # Features of random weights all point in nearly the same direction.
         self._center_by_default = store.options().is_random
+        self._store = store
         self._options = options
 
     def run(self, progress: Progress, on_plan: Callable[[Plan], None]) -> IndexChange:
@@ -191,15 +194,26 @@ class _IndexUpdate:
                         index.save(self._folder)
                     return IndexChange(index.record, change)
         options = self._completed_options()
-        plan = _plan(self._features, Target.of(options))
+        plan = plan_for(self._features, Target.of(options), center=bool(options.center))
         on_plan(plan)
         with progress("index", len(self._features), "films") as advance:
             index = CosineIndex.build(
-                self._features, self._identity, options, plan=plan, fingerprint=self._fingerprint, advance=advance
+                self._features,
+                self._identity,
+                options,
+                map_shape=self._map_shape() if plan.similarity == "whitened" else None,
+                plan=plan,
+                fingerprint=self._fingerprint,
+                advance=advance,
             )
         with index:
             index.save(self._folder)
             return IndexChange(index.record, "built")
+
+    def _map_shape(self) -> MapShape | None:
+        """Return (height, width, channels) where a row of features is a map, else None."""
+        shape = self._store.row_shape()
+        return shape if shape is not None and len(shape) == 3 else None
 
     def _existing(self) -> CosineIndex | None:
         """Open the existing index, if films can be added to it."""
@@ -223,8 +237,10 @@ class _IndexUpdate:
         gone = np.setdiff1d([*before, *index.left_out], features.movie_ids)
         if len(new) > _MOSTLY_NEW * len(features) or (len(gone) and not len(index)):
             return None
-        if target.kind == "auto" and _plan(features, target).kind != index.kind:
-            return None
+        if "auto" in (target.kind, target.similarity):
+            plan = plan_for(features, target, center=index.centered)
+            if (plan.kind, plan.similarity) != (index.kind, index.similarity):
+                return None
         if new:
             index.add(features.take(np.array(new)))
         index.remove(gone)
@@ -244,16 +260,15 @@ class _IndexUpdate:
                 center = record.centered
         if self._options.center is not None:
             center = self._options.center
-        return replace(self._options, center=center, **asdict(Target.of(self._options, earlier)))
-
-
-def _plan(features: FilmFeatures, target: Target) -> Plan:
-    return make_plan(len(features), features.n_features, target.kind, target.max_memory_bytes)
+        target = Target.of(self._options, earlier)
+        return replace(self._options, center=None if target.similarity == "whitened" else center, **asdict(target))
 
 
 def _index_notes(record: IndexRecord) -> Iterator[str]:
     for movie_id, reason in record.left_out.items():
         yield f"movie_id {movie_id} is not in the index: {reason}"
+    if record.build.target.similarity == "auto" and record.similarity == "cosine" and not record.centered:
+        yield f"features are compared as they are, without an embedding: {record.build.similarity_reason}"
     quality = record.build.quality
     if not quality.target_met:
         reached = ", ".join(f"{value:.3f} of {k}" for k, value in quality.recall.items())

@@ -184,7 +184,8 @@ def _index(workspace: Workspace, damaged: list[str]) -> tuple[int, str | None, s
         if not _is_of_features(workspace, record.identity):
             return record.n_films, None, record.kind
         with open_index(workspace) as index:
-            return len(index), index.fingerprint, index.kind
+            kind = index.kind if index.similarity == "cosine" else f"{index.kind}, {index.similarity}"
+            return len(index), index.fingerprint, kind
 
     missing: tuple[int, str | None, str] = (0, None, "")
     return _read(read, missing, damaged)

@@ -54,21 +54,26 @@ def draw_heat_sheet(explanation: Explanation) -> Image.Image:
     caption_top = MARGIN + _POSTER_SIZE[1] + 24
     legend_top = caption_top + _THUMB_SIZE[1] + 36
     sheet = Image.new("RGB", (_WIDTH, legend_top + 96 + MARGIN), PAPER)
-    tint = partial(heated, grid=explanation.grid)
-    for film, left in zip(explanation.films, (MARGIN, _SECOND_LEFT), strict=True):
+    limit = max(map(_limit, explanation.grids))
+    for film, grid, left in zip(explanation.films, explanation.grids, (MARGIN, _SECOND_LEFT), strict=True):
+        tint = partial(heated, grid=grid, limit=limit)
         paste_poster(sheet, film.poster_path, film.label, Box(left, MARGIN, *_POSTER_SIZE), tint)
         _draw_caption(sheet, film, (left, caption_top))
     _draw_similarity(ImageDraw.Draw(sheet), explanation, legend_top)
-    _draw_scale(sheet, explanation.grid, Box(_SECOND_LEFT, legend_top + 8, _POSTER_SIZE[0], 36))
+    lowest = min(float(grid.min()) for grid in explanation.grids)
+    _draw_scale(sheet, limit, Box(_SECOND_LEFT, legend_top + 8, _POSTER_SIZE[0], 36), signed=lowest < 0)
     return sheet
 
 
-def heated(poster: Image.Image, grid: npt.NDArray[np.float64]) -> Image.Image:
-    """Draw the contributions of a grid of regions over a copy of a poster; the largest has the strongest color."""
+def heated(poster: Image.Image, grid: npt.NDArray[np.float64], limit: float | None = None) -> Image.Image:
+    """Draw the contributions of a grid of regions over a copy of a poster.
+
+    Those of the size `limit`, by default the largest, have the strongest color.
+    """
     smooth = Image.fromarray(grid.astype(np.float32)).resize(poster.size, Image.Resampling.BICUBIC)
     # Bicubic interpolation overshoots at steep slopes, even below 0 where no region is.
     values = np.clip(np.asarray(smooth), grid.min(), grid.max())
-    return _colored(np.asarray(poster.convert("L")) / 255, values / _limit(grid))
+    return _colored(np.asarray(poster.convert("L")) / 255, values / (limit or _limit(grid)))
 
 
 def _limit(grid: npt.NDArray[np.float64]) -> float:
@@ -104,10 +109,10 @@ def _draw_similarity(pen: ImageDraw.ImageDraw, explanation: Explanation, top: in
         pen.text((MARGIN, top + 58 + 24 * n), line, fill=FAINT, font=font(18))
 
 
-def _draw_scale(sheet: Image.Image, grid: npt.NDArray[np.float64], box: Box) -> None:
+def _draw_scale(sheet: Image.Image, limit: float, box: Box, *, signed: bool) -> None:
     """Draw the colors over black at the top to white at the bottom: over dark and over bright parts of a poster."""
-    pen, limit = ImageDraw.Draw(sheet), _limit(grid)
-    lowest = -limit if grid.min() < 0 else 0.0
+    pen = ImageDraw.Draw(sheet)
+    lowest = -limit if signed else 0.0
     brightness, strength = np.meshgrid(
         np.linspace(0.0, 1.0, box.height), np.linspace(lowest / limit, 1.0, box.width), indexing="ij"
     )

@@ -9,7 +9,7 @@ from catalog.errors import DataError, NotBuiltError
 from catalog.film import Film
 from catalog.io.files import read_stable
 from features.store import FeatureRows, FeatureStore
-from index.attribution import contributions
+from index.attribution import contributions, embedded_contributions
 from index.cosine import CosineIndex
 from keyart.results import Explanation, Query, query_of
 from keyart.workspace.index import check_identity
@@ -34,8 +34,12 @@ def _explain(workspace: Workspace, index: CosineIndex, first: Film, second: Film
         _features(workspace, film, store, rows) for film in (first, second)
     )
     names = f"the features of {first_query.label}", f"the features of {second_query.label}"
+    films = (first_query, second_query)
+    if index.embedding is not None:
+        parts, of_second = embedded_contributions(first_row, second_row, index.embedding)
+        return Explanation(films, parts.similarity, parts.grid, centered=True, second_grid=of_second.grid)
     parts = contributions(first_row, second_row, map_shape, index.mean, names=names)
-    return Explanation((first_query, second_query), parts.similarity, parts.grid, index.centered)
+    return Explanation(films, parts.similarity, parts.grid, index.centered)
 
 
 def _features(

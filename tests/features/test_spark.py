@@ -41,6 +41,7 @@ needs_java = pytest.mark.skipif(
     which("java") is None and "JAVA_HOME" not in os.environ, reason="Spark needs Java 17 (openjdk-17-jre-headless)"
 )
 _SHARD_ROWS = 4
+_OPTIONS = ("engine", "resize", "preprocessing")
 _PATIENCE_S = 120
 
 
@@ -83,7 +84,7 @@ def _items(pictures: list[Picture]) -> list[tuple[Any, Any]]:
 
 
 def _extract(df: DataFrame, out: Path | str, network: Path, **how: Any) -> tuple[int, int, int]:
-    options = ExtractOptions(network, **{name: how.pop(name) for name in ("engine", "preprocessing") if name in how})
+    options = ExtractOptions(network, **{name: how.pop(name) for name in _OPTIONS if name in how})
     folder = out if isinstance(out, RemotePath) else folder_at(df.sparkSession, out)
     report = extract(df, folder, options, network.parent, **{"shard_rows": _SHARD_ROWS, **how})
     return report.n_new, report.n_known, len(report.skipped)
@@ -132,6 +133,26 @@ def test_workers_of_a_session_that_the_user_opened_run_this_interpreter(
     monkeypatch.setattr(spark.sparkContext, "pythonExec", "python3")
     assert _extract(frame_of(spark, _pictures(folder), _SHARD_ROWS), tmp_path / "out", network) == (21, 0, 0)
     assert spark.sparkContext.pythonExec == sys.executable
+
+
+@needs_java
+def test_a_java_process_that_ends_is_reported() -> None:
+    code = """
+import os, signal
+from catalog.errors import StoreError
+from features.spark.cluster import worker_errors
+from features.spark import session
+try:
+    with session("local[1]") as spark, worker_errors():
+        java = spark.sparkContext._gateway.proc
+        os.kill(java.pid, signal.SIGKILL)
+        java.wait()
+        spark.range(9).count()
+except StoreError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "Java process ended" in done.stdout, done.stderr
 
 
 @needs_java

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+import index.plan
 from catalog.scored_ids import ScoredIds
 from index.cosine import CosineIndex
+from index.embedding import Similarity
 from index.options import IndexOptions
 from index.plan import Codec, Plan
 from index.source import FilmFeatures
@@ -26,11 +28,12 @@ class Kind:
     codec: Codec = "SQfp16"
     n_lists: int = 0
     dtype: type[np.floating] = np.float32
+    similarity: Similarity = "cosine"
 
     def plan(self, n_films: int) -> Plan:
-        if not self.rank:
-            return Plan("exact", "to be tested", 0, 0.0)
-        return Plan("shortlist", "to be tested", 0, 0.0, self.rank, self.codec, min(self.n_lists, n_films // 2))
+        kind: index.plan.Kind = "shortlist" if self.rank else "exact"
+        n_lists = min(self.n_lists, n_films // 2)
+        return Plan(kind, "to be tested", 0, 0.0, self.rank, self.codec, n_lists, self.similarity)
 
     @property
     def recall(self) -> float:
@@ -54,6 +57,12 @@ KINDS = {
     "short basis, centered, half floats": Kind(center=True, rank=12, dtype=np.float16),
     "inverted lists": Kind(rank=16, n_lists=8),
     "bytes in inverted lists, centered, half floats": Kind(True, 16, "SQ8", 8, np.float16),
+}
+# They compare embeddings, so `dense_cosines` of features does not describe them.
+EMBEDDED = {
+    "exact": Kind(similarity="whitened"),
+    "shortlist": Kind(rank=12, similarity="whitened"),
+    "inverted lists": Kind(rank=16, codec="SQ8", n_lists=8, similarity="whitened"),
 }
 # One of each sort, for slow tests.
 SOME = {

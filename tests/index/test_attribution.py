@@ -7,8 +7,10 @@ import numpy.typing as npt
 import pytest
 
 from catalog.errors import DataError
-from index.attribution import contributions
+from index.attribution import _split, contributions, embedded_contributions
+from index.embedding import WhitenedEmbedding
 from index.source import FilmFeatures
+from tests.contracts import films_of, random_features
 from tests.index.kinds import Kind
 
 SHAPE = (7, 7, 16)
@@ -120,3 +122,35 @@ def test_another_width_is_refused() -> None:
         contributions(first, second, SHAPE, first[:100])
     with pytest.raises(DataError, match="received the shape"):
         contributions(first[None], second, SHAPE)
+
+
+# Embedded rows
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 8), None])
+def test_contributions_to_an_embedded_cosine_add_up(shape: tuple[int, int, int] | None) -> None:
+    features = random_features(1, 300, 48)
+    embedding = WhitenedEmbedding.fit(films_of(features), shape, np.random.default_rng(0))
+    for first, second in ((0, 1), (5, 200), (7, 7)):
+        units = embedding.units(features[[first, second]])
+        parts = embedded_contributions(features[first], features[second], embedding)
+        for part in parts:
+            assert part.similarity == pytest.approx(float(units[0] @ units[1]), abs=1e-5)
+            assert part.grid.shape == ((3, 2) if shape else (1, 1))
+
+
+def test_the_order_of_two_embedded_films_does_not_matter() -> None:
+    features = random_features(1, 300, 48)
+    embedding = WhitenedEmbedding.fit(films_of(features), (3, 2, 8), np.random.default_rng(0))
+    one, other = embedded_contributions(features[0], features[1], embedding)
+    swapped = embedded_contributions(features[1], features[0], embedding)
+    np.testing.assert_allclose(swapped[0].grid, other.grid)
+    np.testing.assert_allclose(swapped[1].grid, one.grid)
+
+
+def test_a_pool_is_split_by_the_share_of_each_cell() -> None:
+    np.testing.assert_allclose(_split(np.array([12.0, 5.0]), np.array([[[1.0], [2.0], [3.0]]]), "columns"), [[3, 5, 9]])
+    sizes = np.array([[[1.0, 0.0]], [[3.0, 0.0]]])
+    np.testing.assert_allclose(_split(np.array([8.0, 2.0]), sizes, "columns"), [[3.0], [7.0]])
+    np.testing.assert_allclose(_split(np.array([8.0, 2.0]), sizes, "whole"), [[3.0], [7.0]])
+    np.testing.assert_allclose(_split(np.array([8.0, 2.0, 4.0, 0.0]), sizes, "rows"), [[10.0], [4.0]])

@@ -6,17 +6,21 @@ import pytest
 from catalog.errors import DataError, UnknownFilmError
 from index.cosine import CosineIndex
 from tests.contracts import films_of, random_features
-from tests.index.kinds import KINDS, Kind
+from tests.index.kinds import EMBEDDED, KINDS, Kind
+
+ALL = {**KINDS, **{f"whitened, {name}": kind for name, kind in EMBEDDED.items()}}
 
 LIKE, UNLIKE, WEIGHT = [3, 40, 41], [7, 90], 0.4
 
 
 def units_of(index: CosineIndex, features: np.ndarray) -> np.ndarray:
+    if index.embedding is not None:
+        return index.embedding.units(features.astype(np.float32)).astype(np.float64)
     less = features.astype(np.float64) - (0 if index.mean is None else index.mean)
     return less / np.linalg.norm(less, axis=1, keepdims=True)
 
 
-@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("kind", ALL.values(), ids=ALL)
 def test_films_are_combined_as_rocchio_does(kind: Kind) -> None:
     features = random_features(1, 300, 96).astype(kind.dtype)
     index = kind.build(films_of(features))
@@ -32,7 +36,7 @@ def test_films_are_combined_as_rocchio_does(kind: Kind) -> None:
     np.testing.assert_allclose(scan.similarities, expected[[rows[one] for one in scan.movie_ids.tolist()]], atol=2e-3)
 
 
-@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("kind", ALL.values(), ids=ALL)
 def test_one_film_alone_is_scanned_as_ever(kind: Kind) -> None:
     index = kind.build(films_of(random_features(2, 200, 64).astype(kind.dtype)))
     movie_id = int(index.movie_ids[17])
@@ -54,7 +58,7 @@ def test_refuses_films_that_cancel_each_other_out_and_unknown_ones() -> None:
         index.scan_mix([first], [9999999], 0.5)
 
 
-@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("kind", ALL.values(), ids=ALL)
 def test_cosines_between_more_films_than_a_block(kind: Kind) -> None:
     features = random_features(4, 600, 32).astype(kind.dtype)
     index = kind.build(films_of(features))

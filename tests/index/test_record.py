@@ -34,6 +34,8 @@ def test_record_keeps_the_keys_of_version_0_1() -> None:
         "fingerprint",
         "identity",
         "report",
+        "similarity",
+        "embedding",
     ]
     assert list(record["settings"]) == ["rank", "shortlist", "n_probe"]
     assert list(record["growth"]) == ["n_fitted", "residual_fitted", "n_added", "residual_added"]
@@ -47,8 +49,9 @@ def test_record_keeps_the_keys_of_version_0_1() -> None:
         "target_recall",
         "target_met",
         "latency_ms",
+        "similarity_because",
     ]
-    assert list(record["report"]["asked"]) == ["kind", "target_recall", "max_memory_bytes"]
+    assert list(record["report"]["asked"]) == ["kind", "target_recall", "max_memory_bytes", "similarity"]
     assert list(record["report"]["latency_ms"]) == ["average", "p99", "batched"]
 
 

@@ -57,6 +57,11 @@ def _bytes(_context: click.Context, _parameter: click.Parameter, value: str | No
 @click.option(
     "--center/--no-center", default=None, help="Subtract the mean of all features.  [default: for random weights only]"
 )
+@click.option(
+    "--similarity",
+    type=click.Choice(["cosine", "whitened", "auto"]),
+    help="Compare features, or an embedding of them.  [default: as built before, else cosine]",
+)
 @click.option("--rebuild", is_flag=True, help="Build from scratch, even if adding and removing films is enough.")
 @workspace_options
 def command(
@@ -64,6 +69,7 @@ def command(
     target_recall: float | None,
     max_memory_bytes: int | None,
     center: bool | None,
+    similarity: Any,
     rebuild: bool,
     home: Path,
 ) -> None:
@@ -71,9 +77,11 @@ def command(
 
     Recall and latency are measured, and recorded in index.json beside the index.
     """
+    if similarity == "whitened" and center is not None:
+        raise click.UsageError("--similarity whitened subtracts a mean of its own; leave --center out")
     workspace = Workspace.open(home)
 
-    options = IndexOptions(kind, center, target_recall, max_memory_bytes, rebuild)
+    options = IndexOptions(kind, center, target_recall, max_memory_bytes, rebuild, similarity)
     report = pipeline.build(workspace, options, progress=bar, on_plan=_print_plan)
     print_notes(report.notes)
     click.echo(f"{_describe(report)}, {report.n_similar:,} compared by ratings")
@@ -88,7 +96,9 @@ def _describe(report: BuildReport) -> str:
     films = f"{plural(report.n_indexed, 'film')} indexed by looks"
     if report.index is None:
         return films
-    kind = [report.index.kind, *(["mean removed"] if report.index.centered else []), report.change]
+    whitened = [report.index.similarity] if report.index.similarity != "cosine" else []
+    centered = ["mean removed"] if report.index.centered else []
+    kind = [report.index.kind, *whitened, *centered, report.change]
     recall = report.index.build.quality.recall
     if report.index.kind == "shortlist" and 10 in recall:
         kind.append(f"recall@10 {recall[10]:.3f}")

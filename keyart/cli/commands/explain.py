@@ -62,12 +62,21 @@ def _print_explanation(explanation: Explanation) -> None:
     for film in explanation.films:
         click.echo(f"{film.label}  [{film.movie_id}]")
     click.echo(f"\nsimilarity of looks: {explanation.similarity:.3f}")
-    click.echo("\ncontribution of each region of the posters, in thousandths:")
-    header = ["", *(str(column + 1) for column in range(explanation.grid.shape[1]))]
+    if explanation.second_grid is None:
+        click.echo("\ncontribution of each region of the posters, in thousandths:")
+        _print_grid(explanation.grid)
+        return
+    for film, grid in zip(explanation.films, explanation.grids, strict=True):
+        click.echo(f"\ncontribution of each region of {film.label}, in thousandths:")
+        _print_grid(grid)
+
+
+def _print_grid(grid: npt.NDArray[np.float64]) -> None:
+    header = ["", *(str(column + 1) for column in range(grid.shape[1]))]
     # Rounded to whole numbers, so that none is printed as -0.
-    cells = [[str(round(1000 * value)) for value in row] for row in explanation.grid.tolist()]
+    cells = [[str(round(1000 * value)) for value in row] for row in grid.tolist()]
     click.echo(table(header, [[str(row + 1), *texts] for row, texts in enumerate(cells)]))
-    largest = _largest(explanation.grid)
+    largest = _largest(grid)
     if largest:
         click.echo(f"\nmost: {', '.join(largest)}")
 

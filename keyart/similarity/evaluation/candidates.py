@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from catalog.errors import ConfigError, DataError
+from index.embedding import WhitenedEmbedding
 from index.source import FilmFeatures
 from index.vectors import FloatMatrix, Matrix, mean_row, unit_rows
 
@@ -53,9 +54,16 @@ def _centered(features: FilmFeatures, _map_shape: MapShape | None) -> Candidate:
     return Candidate("centered", lambda rows: unit_rows(rows, mean)[0])
 
 
+def _whitened(features: FilmFeatures, map_shape: MapShape | None) -> Candidate:
+    shape = map_shape if map_shape is not None and len(map_shape) == 3 else None
+    embedding = WhitenedEmbedding.fit(features, shape, np.random.default_rng(0))
+    return Candidate("whitened", embedding.units)
+
+
 CANDIDATES: Mapping[str, Callable[[FilmFeatures, MapShape | None], Candidate]] = {
     "cosine": _cosine,
     "centered": _centered,
+    "whitened": _whitened,
 }
 """The embeddings by name, each fitted to features and, if they are maps, their shape; the first is the baseline."""
 

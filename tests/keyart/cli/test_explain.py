@@ -44,7 +44,7 @@ def test_json_is_one_object(engine: Engine, home: Path, run: Run) -> None:
     outcome = run("explain", "1", "Café Zürich", "--json", "--home", home)
     assert outcome.out.count("\n") == 1
     result = json.loads(outcome.out)
-    assert list(result) == ["films", "similarity", "centered", "grid", "notes"]
+    assert list(result) == ["films", "similarity", "centered", "grid", "second_grid", "notes"]
     assert result["films"][1] == {
         **{"movie_id": 6, "title": "Café Zürich", "year": 1995},
         **{"imdb_id": "0000016", "tmdb_id": 106},

@@ -377,3 +377,52 @@ def _fill_disk(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         flush(path)
 
     monkeypatch.setattr(files, "_flush_to_disk", fail)
+
+
+# Whitened
+
+
+def test_a_whitened_index_answers_and_is_kept(many: Workspace) -> None:
+    before = build(many).index
+    assert before is not None
+    assert before.similarity == "cosine"
+    report = build(many, IndexOptions(similarity="whitened"))
+    assert report.index is not None
+    assert (report.index.similarity, report.change) == ("whitened", "built")
+    assert build(many).change == "up to date"
+    assert "whitened" in read_status(many).index
+    with keyart.open(many.home) as engine:
+        hits = engine.similar(1, k=2, alpha=1).hits
+        assert {hit.movie_id for hit in hits} == set(TWINS)
+        assert [hit.visual for hit in hits] == pytest.approx([1, 1], abs=1e-3)
+        image = keyart.Image(hits[0].poster_path)
+        assert {hit.movie_id for hit in engine.similar(image, k=3).hits} == {1, *TWINS}
+        explanation = engine.explain(1, 7)
+        (visual,) = [hit.visual for hit in engine.similar(1, k=N_FILMS, alpha=1).hits if hit.movie_id == 7]
+    assert explanation.similarity == pytest.approx(visual, abs=1e-3)
+    for grid in explanation.grids:
+        assert grid.shape == (7, 7)
+        assert grid.sum() == pytest.approx(explanation.similarity, abs=1e-6)
+    back = build(many, IndexOptions(similarity="cosine")).index
+    assert back is not None
+    assert (back.similarity, back.n_films) == ("cosine", before.n_films)
+
+
+def test_a_catalog_that_is_too_small_says_so(many: Workspace) -> None:
+    report = build(many, IndexOptions(similarity="auto"))
+    assert report.index is not None
+    assert report.index.similarity == "cosine"
+    assert any(f"{N_FILMS} films are too few" in note for note in report.notes)
+
+
+def test_films_that_come_later_pass_through_the_embedding(many: Workspace, backbone_path: Path) -> None:
+    first = build(many, IndexOptions(similarity="whitened")).index
+    _add_posters(many, {5: 1})
+    _extract(many, backbone_path)
+    report = build(many)
+    assert report.change == "1 added, 0 removed"
+    assert first is not None
+    assert report.index is not None
+    assert report.index.embedding == first.embedding
+    with keyart.open(many.home) as engine:
+        assert {hit.movie_id for hit in engine.similar(5, k=3, alpha=1).hits} == {1, *TWINS}

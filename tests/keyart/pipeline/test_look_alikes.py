@@ -43,12 +43,12 @@ def values(printed: str) -> dict[tuple[str, str], float]:
 
 def test_measures_all_that_a_workspace_can_be_asked(tastes_home: Path, pairs: Path) -> None:
     found = evaluate_look_alikes(tastes_home, LookAlikeOptions(pairs=pairs, n_distorted=2))
-    assert found.embeddings == ("cosine", "centered")
+    assert found.embeddings == ("cosine", "centered", "whitened")
     assert {one.task for one in found.measures} == set(TASKS)
     assert found.notes == ()
     assert [str(one) for one in found.left_out] == ["1 pair left out: no features of this film (77)"]
     frame = found.to_frame()
-    assert set(frame["embedding"]) == {"cosine", "centered"}
+    assert set(frame["embedding"]) == {"cosine", "centered", "whitened"}
     assert (frame[(frame.task == "distortion") & frame.strength.isna()].n_questions > 0).all()
     assert json.loads(json.dumps(found.to_dict()))["n_films"] == 41
 

@@ -10,11 +10,14 @@ import pytest
 
 from catalog.errors import ConfigError, NotBuiltError, UnknownFilmError
 from catalog.filters import Filter
+from index.options import IndexOptions
 from keyart.engine import Engine
+from keyart.pipeline.index import build
 from keyart.pipeline.movielens import load
 from keyart.results import SimilarFilms
 from keyart.similarity.query import Mix, SimilarOptions
 from keyart.similarity.reasons import reasons
+from keyart.workspace.layout import Workspace
 from tests.keyart.conftest import Run
 
 LIKE, UNLIKE = (10, 25), (14,)
@@ -89,6 +92,20 @@ def test_variety_lowers_the_likeness_within_a_result(many: Engine) -> None:
     assert "Variety" in reasons(diverse, diverse[1])[-1]
 
 
+def test_embedded_films_are_mixed_as_they_are_compared(tastes_home: Path) -> None:
+    build(Workspace.open(tastes_home), IndexOptions(similarity="whitened", rebuild=True))
+    with Engine.open(tastes_home) as engine:
+        result = engine.similar(Mix(LIKE, UNLIKE), 41, alpha=1.0, diverse=0.2)
+        assert not {*LIKE, *UNLIKE} & set(ids_of(result))
+        weighted = np.array([np.mean(hit.to_each[:2]) - 0.5 * hit.to_each[2] for hit in result])
+        scores = np.array([hit.score for hit in result])
+        np.testing.assert_allclose(weighted / weighted[0] * scores[0], scores, atol=5e-3)
+        looks = engine.similar(10, 41, alpha=1.0)
+        assert {hit.movie_id: hit.visual for hit in looks}[result[0].movie_id] == pytest.approx(
+            result[0].to_each[0], abs=5e-3
+        )
+
+
 def test_a_list_holds_separate_queries(many: Engine) -> None:
     alone, mixed = many.similar([10, Mix(LIKE, UNLIKE)], 3)
     assert ids_of(alone) == ids_of(many.similar(10, 3))
@@ -152,9 +169,6 @@ def test_refuses_other_things_in_a_mix() -> None:
 
 
 def test_without_posters_ratings_alone_are_mixed(tastes: Path, tmp_path: Path) -> None:
-    from keyart.pipeline.index import build
-    from keyart.workspace.layout import Workspace
-
     load(tmp_path / "home", tastes)
     build(Workspace.open(tmp_path / "home"))
     with Engine.open(tmp_path / "home") as engine:

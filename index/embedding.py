@@ -1,0 +1,276 @@
+"""Embeddings: what is made of features before the cosines of films are computed.
+
+Raw features are compared number by number, so a figure further to the left counts as another one, and a few strong
+channels decide most cosines. A whitened embedding pools the map of features in several ways, and divides the directions
+in which the films of this catalog differ by a power of their variance.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import scipy.linalg
+
+from catalog.errors import DataError
+from catalog.io.files import atomic_path
+from index.source import FilmFeatures
+from index.vectors import FloatMatrix, Matrix, unit_rows
+
+Similarity = Literal["cosine", "whitened"]
+MapShape = tuple[int, int, int]
+Pool = Callable[[FloatMatrix], FloatMatrix]
+
+# Square roots keep the order of numbers, and strong channels lose weight against many weak ones.
+_POWER = 0.5
+# Half would make all directions equal, those of noise too.
+_EXPONENT = 0.35
+# Of a part, and of the parts together: 768 half floats of a million films are 1.5 GB.
+_N_DIRECTIONS, N_DIMENSIONS = 384, 768
+_N_SAMPLE = 4096
+_BLOCK_ROWS = 512
+# Directions of less variance, relative to the largest, are rounding errors.
+_NO_VARIANCE = 1e-6
+# The squared rounding error of rows of length 1.
+_ROUNDING = 1e-13
+# The directions of fewer films than this are those of single posters.
+_FEW_FILMS = 256
+# As many directions as films would fit the sample and nothing else.
+_FILMS_PER_DIRECTION = 2
+# From this mean cosine on, films differ by little more than noise, which whitening would amplify.
+_ALIKE = 0.9
+
+
+def _whole(maps: FloatMatrix) -> FloatMatrix:
+    return np.asarray(maps.mean(axis=(1, 2)))
+
+
+def _columns(maps: FloatMatrix) -> FloatMatrix:
+    means = maps.mean(axis=1)
+    folded = (means + means[:, ::-1])[:, : -(-maps.shape[2] // 2)] / 2
+    return np.asarray(folded.reshape(len(maps), math.prod(folded.shape[1:])))
+
+
+def _rows(maps: FloatMatrix) -> FloatMatrix:
+    return np.asarray(maps.mean(axis=2).reshape(len(maps), maps.shape[1] * maps.shape[3]))
+
+
+def _flat(maps: FloatMatrix) -> FloatMatrix:
+    return maps.reshape(len(maps), math.prod(maps.shape[1:]))
+
+
+POOLS: Mapping[str, Pool] = {"whole": _whole, "columns": _columns, "rows": _rows, "flat": _flat}
+"""Ways of pooling maps (n, height, width, channels) by name: means over all places, over each column and its mirror
+image, over each row, or over nothing. A mirrored map is pooled as the map is, unless by ``"flat"``."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One way of pooling, and the directions in which films differ once they are pooled so."""
+
+    pool: str
+    # What is subtracted from pooled rows, of shape (n_pooled,).
+    mean: FloatMatrix
+    # Orthonormal columns, of shape (n_pooled, n_directions), in the order of falling variance.
+    directions: FloatMatrix
+    # What each direction is multiplied by.
+    scales: FloatMatrix
+
+    @cached_property
+    def projection(self) -> FloatMatrix:
+        """The directions, scaled."""
+        projection: FloatMatrix = self.directions * self.scales
+        return projection
+
+    def centered(self, maps: FloatMatrix) -> FloatMatrix:
+        """Pool maps, take square roots and subtract the mean."""
+        return np.asarray(pooled(maps, self.pool) - self.mean)
+
+    def units(self, maps: FloatMatrix) -> FloatMatrix:
+        """Embed maps as rows of length 1; rows that equal the mean stay 0."""
+        return unit_rows(self.centered(maps) @ self.projection, None)[0]
+
+    def residuals(self, maps: FloatMatrix) -> FloatMatrix:
+        """Return the share of each row's squared length, in [0, 1], that the directions leave out."""
+        units, _ = unit_rows(self.centered(maps), None)
+        left_out: FloatMatrix = 1.0 - np.square(units @ self.directions).sum(axis=1)
+        return left_out.clip(0.0, 1.0)
+
+
+def pooled(maps: FloatMatrix, pool: str) -> FloatMatrix:
+    """Pool maps, take roots of their numbers, signs kept, and scale rows to length 1."""
+    rows = POOLS[pool](maps)
+    return unit_rows(np.sign(rows) * np.abs(rows) ** _POWER, None)[0]
+
+
+@dataclass(frozen=True)
+class WhitenedEmbedding:
+    """Makes of features what a whitened index compares: the parts side by side, reduced to fewer dimensions.
+
+    References
+    ----------
+    .. [1] F. Perronnin, J. Sánchez, T. Mensink, "Improving the Fisher kernel for large-scale image classification",
+       ECCV 2010: power normalization.
+    .. [2] H. Jégou, O. Chum, "Negative evidences and co-occurrences in image retrieval: the benefit of PCA and
+       whitening", ECCV 2012. Here variances are divided out with a smaller exponent.
+    """
+
+    # (height, width, channels) of a row of features.
+    map_shape: MapShape
+    parts: tuple[Part, ...]
+    # Orthonormal columns that the parts, side by side, are projected on; of shape (directions of all, n_dimensions).
+    rotation: FloatMatrix
+    n_fitted: int
+
+    @classmethod
+    def fit(cls, features: FilmFeatures, map_shape: MapShape | None, rng: np.random.Generator) -> WhitenedEmbedding:
+        """Fit an embedding on a sample of films, read a block at a time.
+
+        Features that are no map are whitened as they are. Memory: the pooled rows of 4,096 films, and their products.
+        Raises DataError where all films are the same.
+        """
+        shape = map_shape or (1, 1, features.n_features)
+        pools = ("columns", "rows", "whole") if map_shape else ("flat",)
+        numbers = np.sort(rng.choice(len(features), min(_N_SAMPLE, len(features)), replace=False))
+        rows: dict[str, list[FloatMatrix]] = {pool: [] for pool in pools}
+        for start in range(0, len(numbers), _BLOCK_ROWS):
+            maps = _maps(features.read(numbers[start : start + _BLOCK_ROWS]), shape)
+            for pool in pools:
+                rows[pool].append(pooled(maps, pool))
+        fitted, units = zip(*(_fit_part(pool, np.concatenate(rows.pop(pool))) for pool in pools), strict=True)
+        _, rotation = _principal_directions(np.concatenate(units, axis=1), N_DIMENSIONS)
+        return cls(shape, fitted, np.ascontiguousarray(rotation), len(numbers))
+
+    @property
+    def n_dimensions(self) -> int:
+        """Numbers of an embedded film."""
+        return int(self.rotation.shape[1])
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of its numbers, which identifies it."""
+        digest = hashlib.sha256()
+        for array in self._arrays().values():
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def units(self, features: Matrix) -> FloatMatrix:
+        """Embed features (n, n_features) as rows (n, n_dimensions) of length 1.
+
+        A row is 0 where the features are those of the mean film, which is like no other.
+        """
+        maps = _maps(features, self.map_shape)
+        return unit_rows(np.concatenate([part.units(maps) for part in self.parts], axis=1) @ self.rotation, None)[0]
+
+    def embed(self, features: FilmFeatures) -> FilmFeatures:
+        """Embed films, a block at a time, as half floats."""
+        rows = np.empty((len(features), self.n_dimensions), np.float16)
+        precise, start = self._in_double(), 0
+        for block in features.blocks():
+            rows[start : start + len(block)] = precise.units(block)
+            start += len(block)
+        return FilmFeatures.of(features.movie_ids, rows, features.poster_sha256s)
+
+    def residuals(self, features: FilmFeatures) -> FloatMatrix:
+        """Return what share of each film the directions leave out, on average over the parts; in [0, 1]."""
+        blocks = [
+            np.mean([part.residuals(_maps(block, self.map_shape)) for part in self.parts], axis=0)
+            for block in features.blocks()
+        ]
+        return np.concatenate(blocks)
+
+    def settings(self) -> dict[str, Any]:
+        """Return what ``index.json`` records of it."""
+        return {
+            "parts": {part.pool: part.directions.shape[1] for part in self.parts},
+            "n_dimensions": self.n_dimensions,
+            "n_fitted": self.n_fitted,
+            "sha256": self.sha256,
+        }
+
+    def save(self, path: Path) -> None:
+        """Write its arrays as an ``.npz`` file, whole or not at all."""
+        with atomic_path(path) as temporary_path, temporary_path.open("wb") as stream:
+            np.savez(stream, allow_pickle=False, **self._arrays())
+
+    @classmethod
+    def open(cls, path: Path) -> WhitenedEmbedding:
+        """Read what `save` wrote; raises ValueError or KeyError where it is damaged."""
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            height, width, channels = arrays["map_shape"].tolist()
+            parts = tuple(
+                Part(pool, *(arrays[f"{pool}_{name}"] for name in ("mean", "directions", "scales")))
+                for pool in arrays["pools"].tolist()
+            )
+            return cls((height, width, channels), parts, arrays["rotation"], int(arrays["n_fitted"]))
+
+    def _in_double(self) -> WhitenedEmbedding:
+        """Copy with matrices of doubles.
+
+        A product sums in an order that depends on the number of rows; in doubles, the difference is too small for two
+        films with the same features to get different rows.
+        """
+        parts = tuple(replace(part, directions=part.directions.astype(np.float64)) for part in self.parts)
+        return replace(self, parts=parts, rotation=self.rotation.astype(np.float64))
+
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "map_shape": np.array(self.map_shape),
+            "pools": np.array([part.pool for part in self.parts]),
+            "rotation": self.rotation,
+            "n_fitted": np.array(self.n_fitted),
+        }
+        for part in self.parts:
+            arrays |= {f"{part.pool}_{name}": getattr(part, name) for name in ("mean", "directions", "scales")}
+        return arrays
+
+
+def why_unsuitable(features: FilmFeatures, n_sample: int = _FEW_FILMS) -> str | None:
+    """Return why films of these features are better compared without an embedding; None where they are not."""
+    if len(features) < _FEW_FILMS:
+        return f"{len(features)} films are too few to learn from how they differ (from {_FEW_FILMS} on)"
+    numbers = np.linspace(0, len(features) - 1, n_sample).astype(np.int64)
+    mean = pooled(unit_rows(features.read(numbers), None)[0].reshape(n_sample, 1, 1, -1), "flat").mean(axis=0)
+    if (alike := float(mean @ mean)) > _ALIKE:
+        return f"the posters are nearly all alike (a mean cosine of {alike:.2f}), so that their differences are noise"
+    return None
+
+
+def _maps(features: Matrix, shape: MapShape) -> FloatMatrix:
+    rows, _ = unit_rows(features, None)
+    return rows.reshape(len(rows), *shape)
+
+
+def _fit_part(pool: str, rows: FloatMatrix) -> tuple[Part, FloatMatrix]:
+    """Fit a part on pooled rows, which are centered in place; returns the embedded rows too."""
+    mean = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+    rows -= mean
+    n_directions = min(_N_DIRECTIONS, max(1, len(rows) // _FILMS_PER_DIRECTION))
+    variances, directions = _principal_directions(rows, n_directions)
+    if not len(variances):
+        raise DataError("the features of all films are the same, so nothing tells them apart")
+    scales = ((variances / variances[0]) ** -_EXPONENT).astype(np.float32)
+    part = Part(pool, mean, directions, scales)
+    return part, unit_rows(rows @ part.projection, None)[0]
+
+
+def _principal_directions(rows: FloatMatrix, n_directions: int) -> tuple[npt.NDArray[np.float64], FloatMatrix]:
+    """Return the largest mean squares of rows along any direction, falling, and these directions as columns."""
+    n_rows, n_columns = rows.shape
+    wide = n_columns > n_rows
+    # The products of rows and those of columns have the same variances; the smaller matrix is faster.
+    gram = (rows @ rows.T if wide else rows.T @ rows).astype(np.float64) / n_rows
+    n = min(n_directions, len(gram))
+    variances, vectors = scipy.linalg.eigh(gram, subset_by_index=(len(gram) - n, len(gram) - 1))
+    kept = np.flatnonzero(variances > max(variances[-1] * _NO_VARIANCE, _ROUNDING))[::-1]
+    variances, vectors = variances[kept], vectors[:, kept]
+    if wide:
+        return variances, rows.T @ (vectors / np.sqrt(variances * n_rows)).astype(np.float32)
+    return variances, vectors.astype(np.float32)
