@@ -113,6 +113,7 @@ def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
     "--diverse",
     type=Share(),
     default=0.0,
+    show_default=True,
     help="The weight of variety: likeness to films above counts against a film.",
 )
 @_filter_options
@@ -139,8 +140,8 @@ def command(
 ) -> None:
     """Find films that look like FILM and are liked like it; or like several films.
 
-    FILM is a title, with or without its year, or a movie_id: "Heat (1995)", matrix, 6. Words that are one title
-    together are read as that title, else each of them as a film.
+    FILM is a title, with or without its year, or a movie_id: "Heat (1995)", matrix, 6. Words that
+    together form one title are read as that title, else each of them as a film.
     """
     _check_options(words, image, alpha, unlike, as_json=as_json, as_csv=as_csv, explain=explain)
 
