@@ -50,6 +50,17 @@ class Scan:
             lambda chosen: generation.rows.cosines(unit, rows[chosen]),
         )
 
+    def without(self, movie_ids: npt.ArrayLike) -> Scan:
+        """Leave films out; ignores unknown ones."""
+        kept = np.flatnonzero(~np.isin(self.movie_ids, np.asarray(movie_ids, np.int64)))
+        return Scan(
+            self.movie_ids[kept],
+            self.similarities[kept],
+            self.is_exact[kept],
+            self.n_listed,
+            lambda chosen: self._exact_cosines(kept[chosen]),
+        )
+
     def settle(self, movie_ids: npt.ArrayLike) -> bool:
         """Make the similarities of some films exact; returns whether any of them was not. Ignores unknown films."""
         wanted = np.flatnonzero(np.isin(self.movie_ids, np.asarray(movie_ids, np.int64)) & ~self.is_exact)
