@@ -25,14 +25,19 @@ from catalog.scored_ids import ScoredIds
 from index import manifest
 from index.backends.exact import ExactRows
 from index.build import build_generation, faulty_films
+from index.duplicates import duplicate_groups
 from index.embedding import MapShape, Similarity, WhitenedEmbedding
 from index.generation import Generation
 from index.options import IndexOptions
 from index.plan import Plan
 from index.record import BuildRecord, IndexRecord
-from index.search import DUPLICATE_SIMILARITY, Scan, Searcher, artwork_groups
+from index.search import Scan, Searcher, artwork_groups
 from index.source import FilmFeatures, Ids
 from index.vectors import FloatMatrix, Matrix, check_queries
+
+_BLOCK_ROWS = 256
+# Rounding alone leaves this much of vectors of length 1 that cancel each other out.
+_SHORTEST_MIX = 1e-4
 
 
 class CosineIndex:
@@ -150,7 +155,12 @@ class CosineIndex:
     @property
     def similarity(self) -> Similarity:
         """What is compared: ``"cosine"`` of features, or ``"whitened"`` ones."""
-        return "cosine" if self.embedding is None else "whitened"
+        return self._generation.similarity
+
+    @property
+    def duplicate_similarity(self) -> float:
+        """From this similarity on, two posters count as the same artwork."""
+        return self._generation.duplicate_similarity
 
     @property
     def embedding(self) -> WhitenedEmbedding | None:
@@ -253,17 +263,68 @@ class CosineIndex:
         queries = check_queries(features, self.n_features, self.identity["backbone"])
         return Scan.of(generation, generation.units(queries)[0], None)
 
-    def artwork_groups(self, movie_ids: npt.ArrayLike, bound: float = DUPLICATE_SIMILARITY) -> Ids:
-        """Group films that show the same artwork: the same poster, or posters whose cosine reaches `bound`.
+    def scan_mix(self, like: Sequence[int], unlike: Sequence[int], unlike_weight: float) -> Scan:
+        r"""Compare films that are meant together with all others, and leave them out; errors as in `similar`.
+
+        The query is that of Rocchio, over rows x of length 1, scaled to length 1 again:
+
+        .. math:: q = \frac{1}{|L|} \sum_{l \in L} x_l - \frac{w}{|U|} \sum_{u \in U} x_u
+
+        Raises DataError where the films cancel each other out.
+
+        References
+        ----------
+        .. [1] J. Rocchio, "Relevance feedback in information retrieval", in G. Salton (ed.), The SMART Retrieval
+           System, Prentice Hall 1971, pages 313-323.
+        """
+        generation = self._generation
+        query = generation.rows.units(self._rows_of(generation, like)).mean(axis=0, dtype=np.float64)
+        if unlike:
+            disliked = generation.rows.units(self._rows_of(generation, unlike))
+            query -= unlike_weight * disliked.mean(axis=0, dtype=np.float64)
+        length = float(np.linalg.norm(query))
+        if length < _SHORTEST_MIX:
+            raise DataError("the posters of these films cancel each other out; name other films")
+        return Scan.of(generation, (query / length).astype(np.float32), None).without([*like, *unlike])
+
+    def cosines(self, first: npt.ArrayLike, second: npt.ArrayLike) -> FloatMatrix:
+        """Compare films with films, of shape (n_first, n_second), exactly; NaN for those that are not in the index."""
+        generation = self._generation
+        ids = [np.asarray(named, np.int64) for named in (first, second)]
+        known = [np.flatnonzero([generation.row_of(movie_id) is not None for movie_id in one.tolist()]) for one in ids]
+        rows = [np.searchsorted(generation.movie_ids, one[at]) for one, at in zip(ids, known, strict=True)]
+        cosines = np.full((len(ids[0]), len(ids[1])), np.nan, np.float32)
+        # A block of either side at a time: in memory, a row may take 100 kB.
+        for left in range(0, len(rows[0]), _BLOCK_ROWS):
+            at_left, units = (
+                known[0][left : left + _BLOCK_ROWS],
+                generation.rows.units(rows[0][left : left + _BLOCK_ROWS]),
+            )
+            for right in range(0, len(rows[1]), _BLOCK_ROWS):
+                others = generation.rows.units(rows[1][right : right + _BLOCK_ROWS])
+                cosines[np.ix_(at_left, known[1][right : right + _BLOCK_ROWS])] = units @ others.T
+        return np.clip(cosines, -1.0, 1.0)
+
+    def artwork_groups(self, movie_ids: npt.ArrayLike, bound: float | None = None) -> Ids:
+        """Group films that show the same artwork: the same poster, or posters whose similarity reaches `bound`.
 
         Returns for each film the position of the first one of its group. Films without features form their own groups.
+        `bound` is `duplicate_similarity` by default.
         """
+        bound = self.duplicate_similarity if bound is None else bound
         generation, named = self._generation, np.asarray(movie_ids, np.int64)
         groups = np.arange(len(named))
         positions = np.flatnonzero([generation.row_of(movie_id) is not None for movie_id in named.tolist()])
         rows = np.searchsorted(generation.movie_ids, named[positions])
         groups[positions] = positions[artwork_groups(generation, rows, bound)]
         return groups
+
+    def duplicates(self, bound: float | None = None, advance: Advance = ignore) -> list[ScoredIds]:
+        """Find all groups of films with the same artwork, as in `artwork_groups`, the first found first.
+
+        Each begins with the film that most others of it were like; scores are similarities with that one.
+        """
+        return duplicate_groups(self._generation, self.duplicate_similarity if bound is None else bound, advance)
 
     def add(self, features: FilmFeatures) -> None:
         """Add films, replacing those that exist; they can be found at once, and `save` keeps them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ import numpy.typing as npt
 
 from catalog.errors import DataError, NotBuiltError
 from catalog.io.files import atomic_path
+from index.artwork import MOST_FILMS, duplicate_similarity
 from index.backends.base import Allowed, Rows
 from index.backends.exact import ExactRows
 from index.backends.projection import residuals
 from index.backends.shortlist import ShortlistRows
-from index.embedding import WhitenedEmbedding
+from index.embedding import Similarity, WhitenedEmbedding
 from index.record import Growth, IndexRecord
 from index.source import FilmFeatures, Ids, write_rows
 from index.vectors import FloatMatrix, Matrix, unit_rows
@@ -90,6 +92,18 @@ class Generation:
             names["embedded"] = f"{prefix}-embedded.npy"
             write_rows(folder / names["embedded"], self.rows.features)
         return names
+
+    @property
+    def similarity(self) -> Similarity:
+        """What is compared."""
+        return "cosine" if self.embedding is None else "whitened"
+
+    @cached_property
+    def duplicate_similarity(self) -> float:
+        """From this similarity on, two posters count as the same artwork."""
+        rows = np.flatnonzero(np.ones(len(self.movie_ids), bool) if self.usable is None else self.usable)
+        some = rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_FILMS)).astype(np.int64)]
+        return duplicate_similarity(self.similarity, self.rows.units(some))
 
     def units(self, features: Matrix) -> FloatMatrix:
         """Make of features, as they came from the network, what rows are compared with."""

@@ -13,9 +13,6 @@ from index.generation import Generation
 from index.source import Ids
 from index.vectors import FloatMatrix
 
-DUPLICATE_SIMILARITY = 0.97
-"""From this cosine on, two posters count as the same artwork."""
-
 _BLOCK_ROWS = 256
 
 
@@ -51,6 +48,17 @@ class Scan:
             is_exact[rows],
             generation.rows.n_listed,
             lambda chosen: generation.rows.cosines(unit, rows[chosen]),
+        )
+
+    def without(self, movie_ids: npt.ArrayLike) -> Scan:
+        """Leave films out; ignores unknown ones."""
+        kept = np.flatnonzero(~np.isin(self.movie_ids, np.asarray(movie_ids, np.int64)))
+        return Scan(
+            self.movie_ids[kept],
+            self.similarities[kept],
+            self.is_exact[kept],
+            self.n_listed,
+            lambda chosen: self._exact_cosines(kept[chosen]),
         )
 
     def settle(self, movie_ids: npt.ArrayLike) -> bool:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from keyart.render.contact_sheet import write_contact_sheet
     from keyart.render.heat_map import write_heat_map
     from keyart.results import ColdStartResult, ExpectedRating, Explanation, Hit, LikelyFan, Query, SimilarFilms
-    from keyart.similarity.query import Image, SimilarOptions
+    from keyart.similarity.query import Image, Mix, SimilarOptions
 
 __version__ = "0.1.0"
 
@@ -53,7 +53,7 @@ _MODULES = {
     "keyart.results": (
         *("ColdStartResult", "ExpectedRating", "Explanation", "Hit", "LikelyFan", "Query", "SimilarFilms"),
     ),
-    "keyart.similarity.query": ("Image", "SimilarOptions"),
+    "keyart.similarity.query": ("Image", "Mix", "SimilarOptions"),
 }
 
 __all__ = [
@@ -73,6 +73,7 @@ __all__ = [
     "IndexOptions",
     "KeyartError",
     "LikelyFan",
+    "Mix",
     "NewFilm",
     "NotBuiltError",
     "Query",

@@ -31,7 +31,7 @@ from keyart.results import Alpha, ColdStartResult, Explanation, Query, SimilarFi
 from keyart.similarity.attribution import explain
 from keyart.similarity.blending import Hybrid, open_hybrid
 from keyart.similarity.look_alikes import LookAlikes
-from keyart.similarity.query import Embedding, Image, ImageSource, SimilarOptions, as_image
+from keyart.similarity.query import Embedding, FilmName, Image, ImageSource, Mix, SimilarOptions, as_image
 from keyart.workspace.encoder import WorkspaceEncoder
 from keyart.workspace.hints import complete_errors, names_workspace
 from keyart.workspace.index import check_identity, notes_on_index, open_index
@@ -45,8 +45,8 @@ _log = logging.getLogger(__name__)
 Part = TypeVar("Part")
 Place = TypeVar("Place")
 
-FilmOrImage = str | int | Film | Image | Path | bytes | Embedding
-"""A title, a movie_id, a film, an image (or its path or content), or an embedding of shape (n_features,)."""
+FilmOrImage = str | int | Film | Image | Path | bytes | Embedding | Mix
+"""A title, a movie_id, a film, an image (or its path or content), an embedding of shape (n_features,), or a `Mix`."""
 
 # Pixels and features of as many images are in memory at once: 150 kB each, and 100 kB.
 _BATCH_IMAGES = 256
@@ -225,6 +225,7 @@ class Engine:
         filter: Filter | None = None,
         *,
         merge_duplicates: bool = False,
+        diverse: float = 0.0,
         options: SimilarOptions | None = None,
     ) -> SimilarFilms: ...
     @overload
@@ -236,6 +237,7 @@ class Engine:
         filter: Filter | None = None,
         *,
         merge_duplicates: bool = False,
+        diverse: float = 0.0,
         options: SimilarOptions | None = None,
     ) -> list[SimilarFilms]: ...
     @names_workspace
@@ -247,16 +249,17 @@ class Engine:
         filter: Filter | None = None,  # noqa: A002 - what everybody would guess
         *,
         merge_duplicates: bool = False,
+        diverse: float = 0.0,
         options: SimilarOptions | None = None,
     ) -> SimilarFilms | list[SimilarFilms]:
-        """Find the films that look like a film and are liked like it, or that look like an image.
+        """Find the films that look like a film, or several, and are liked like it, or that look like an image.
 
         Parameters
         ----------
-        query : str, int, Film, Image, Path, bytes, ndarray of shape (n_features,), or a sequence of these
+        query : str, int, Film, Image, Path, bytes, ndarray of shape (n_features,), Mix, or a sequence of these
             A title (with or without year), a movie_id, a film, an image (or its path or content), or an embedding as
-            `embed` returns it. An array of shape (n, n_features) holds n embeddings. The images of a sequence are
-            embedded in batches.
+            `embed` returns it; or several films that are meant together, as a `Mix`. A sequence holds separate queries,
+            as does an array of shape (n, n_features). The images of a sequence are embedded in batches.
         k : int, default 10
             How many films; fewer are returned where there are fewer.
         alpha : float in [0, 1] or "auto", default "auto"
@@ -265,32 +268,38 @@ class Engine:
             Which films may be found.
         merge_duplicates : bool, default False
             Show films with the same artwork once, as the best of them.
+        diverse : float in [0, 1], default 0
+            The weight of variety: how much a film's likeness to the films above it counts against its score.
         options : SimilarOptions, optional
-            The four above in one object, in place of them.
+            The five above in one object, in place of them.
 
         Returns
         -------
         SimilarFilms or list of SimilarFilms
             Best first, ties by ascending movie_id; a list for a sequence. A film is never among its own look-alikes.
+            A diverse result is in the order in which its films were chosen.
 
         Raises
         ------
         UnknownFilmError
             No film matches a title, or several do; or nothing is known of a film.
         DataError
-            An image cannot be read, or an embedding is of another width or not finite.
+            An image cannot be read, an embedding is of another width or not finite, or the films of a `Mix` cancel each
+            other out.
         NotBuiltError
-            An image or embedding is asked about and no index of posters is built.
+            An image, an embedding, films to be avoided or variety are asked for and no index of posters is built.
         ConfigError
             The filter names an unknown genre; or `alpha` asks for looks alone of a film without an indexed poster, or
-            for ratings alone of a film without ratings.
+            for ratings alone of a film without ratings; or a film of a `Mix` is both sought for and avoided, or is not
+            in the index.
         ValueError
-            `k` or `alpha` is out of range.
+            `k`, `alpha` or `diverse` is out of range.
         """
         self._check_open()
-        given = SimilarOptions(k, alpha, filter, merge_duplicates)
+        given = SimilarOptions(k, alpha, filter, merge_duplicates, diverse)
         if options is not None and given != SimilarOptions():
-            raise TypeError("similar takes either options or k, alpha, filter and merge_duplicates, received both")
+            names = "k, alpha, filter, merge_duplicates and diverse"
+            raise TypeError(f"similar takes either options or {names}, received both")
         wanted = given if options is None else options
         if not isinstance(wanted, SimilarOptions):
             raise TypeError(f"options should be keyart.SimilarOptions, received {type(wanted).__name__}")
@@ -506,12 +515,18 @@ class Engine:
             query = Image(query)
         if isinstance(query, str | int | np.integer):
             return self._look_alikes.of_film(self.find(query), options)
+        if isinstance(query, Mix):
+            like, unlike = ([self._film(film) for film in films] for films in (query.like, query.unlike))
+            return self._look_alikes.of_mix(like, unlike, options)
         if self._index is None:
             raise no_index(self._workspace)
         if isinstance(query, Image):
             (embedding,) = self.embed([query])
             return self._look_alikes.of_embedding(embedding, options, Query(None, query.name, None, query.path))
         return self._look_alikes.of_embedding(query, options, Query(None, "", None))
+
+    def _film(self, film: FilmName) -> Film:
+        return self.find(film.movie_id if isinstance(film, Film) else film)
 
     def _similar_to_each(self, queries: list[FilmOrImage], options: SimilarOptions) -> list[SimilarFilms]:
         results: list[SimilarFilms] = []
@@ -614,7 +629,7 @@ class Engine:
 def _is_query(value: object) -> TypeGuard[FilmOrImage]:
     if isinstance(value, np.ndarray):
         return value.ndim == 1 and value.dtype.kind in "fiu"
-    return isinstance(value, str | int | np.integer | Film | Image | Path | bytes) and not isinstance(value, bool)
+    return isinstance(value, str | int | np.integer | Film | Image | Path | bytes | Mix) and not isinstance(value, bool)
 
 
 def _listed(queries: object) -> list[FilmOrImage]:
@@ -624,7 +639,7 @@ def _listed(queries: object) -> list[FilmOrImage]:
     listed: list[Any] = list(queries) if is_list else [queries]  # type: ignore[call-overload]
     if wrong := [query for query in listed if not _is_query(query)]:
         raise TypeError(
-            "similar takes a title, a movie_id, a film, an image, an embedding or a list of these, received "
+            "similar takes a title, a movie_id, a film, an image, an embedding, a Mix or a list of these, received "
             f"{type(wrong[0]).__name__}"
         )
     return listed

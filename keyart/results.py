@@ -20,7 +20,7 @@ Alpha = float | Literal["auto"]
 
 HIT_COLUMNS = (
     *("rank", "movie_id", "title", "year", "imdb_id", "tmdb_id"),
-    *("score", "visual", "cf", "alpha", "n_ratings", "same_artwork"),
+    *("score", "visual", "cf", "alpha", "n_ratings", "same_artwork", "nearest_to"),
 )
 """What JSON, CSV and data frames show of a hit, in this order."""
 
@@ -45,6 +45,8 @@ class Query(Titled):
         IMDb's number, zero-padded, without ``tt``.
     tmdb_id : int or None
         TMDB's number.
+    like, unlike : tuple of Query
+        The films of a `Mix`; empty for any other query.
     """
 
     movie_id: int | None
@@ -54,6 +56,8 @@ class Query(Titled):
     n_ratings: int = 0
     imdb_id: str | None = None
     tmdb_id: int | None = None
+    like: tuple[Query, ...] = ()
+    unlike: tuple[Query, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain values, ready for JSON.
@@ -61,9 +65,13 @@ class Query(Titled):
         Returns
         -------
         dict
-            movie_id, title, year, imdb_id, tmdb_id.
+            movie_id, title, year, imdb_id, tmdb_id; of a `Mix` also like and unlike, a list of the same for each.
         """
-        return {name: getattr(self, name) for name in ("movie_id", "title", "year", "imdb_id", "tmdb_id")}
+        facts = {name: getattr(self, name) for name in ("movie_id", "title", "year", "imdb_id", "tmdb_id")}
+        if not self.like:
+            return facts
+        sides = {"like": self.like, "unlike": self.unlike}
+        return facts | {name: [film.to_dict() for film in films] for name, films in sides.items()}
 
 
 def query_of(film: Film, poster_path: Path | None) -> Query:
@@ -105,6 +113,15 @@ class Hit(Titled):
         IMDb's number, zero-padded, without ``tt``.
     tmdb_id : int or None
         TMDB's number.
+    nearest_to : int or None
+        For a `Mix`, the movie_id of the liked film that it is nearest to, by looks where both have posters, else by
+        ratings.
+    to_each : tuple of (float or None)
+        For a `Mix`, its cosine with each liked and then each unliked film, in the order of `Query`; None where it is
+        not known.
+    to_earlier : float or None
+        For a diverse result, its largest cosine with a film of a better rank; None for the first, and where it is not
+        known.
     """
 
     rank: int
@@ -122,6 +139,9 @@ class Hit(Titled):
     cf_rank: int | None = None
     imdb_id: str | None = None
     tmdb_id: int | None = None
+    nearest_to: int | None = None
+    to_each: tuple[float | None, ...] = ()
+    to_earlier: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain values, ready for JSON.
@@ -129,7 +149,8 @@ class Hit(Titled):
         Returns
         -------
         dict
-            rank, movie_id, title, year, imdb_id, tmdb_id, score, visual, cf, alpha, n_ratings, same_artwork.
+            rank, movie_id, title, year, imdb_id, tmdb_id, score, visual, cf, alpha, n_ratings, same_artwork,
+            nearest_to.
         """
         return {name: getattr(self, name) for name in HIT_COLUMNS} | {"same_artwork": list(self.same_artwork)}
 
@@ -145,11 +166,13 @@ class SimilarFilms:
     alpha : float or "auto"
         The visual share that was asked for.
     hits : tuple of Hit
-        Best first, ties by ascending movie_id.
+        Best first, ties by ascending movie_id; in a diverse result in the order of their choice.
     notes : tuple of str
         What a reader of the result should know, a sentence each.
     n_visual, n_cf : int
         How many films have a visual similarity, and an item similarity, to the query.
+    diverse : float
+        The weight of variety that was asked for, in [0, 1].
     """
 
     query: Query
@@ -158,6 +181,7 @@ class SimilarFilms:
     notes: tuple[str, ...] = ()
     n_visual: int = 0
     n_cf: int = 0
+    diverse: float = 0.0
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
@@ -354,4 +378,4 @@ def _frame(records: list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFr
 
     frame = pd.DataFrame(records, columns=list(columns))
     # Whole numbers even where some are missing, which pandas would turn into floats.
-    return frame.astype({"tmdb_id": "Int64"}) if "tmdb_id" in columns else frame
+    return frame.astype(dict.fromkeys({"tmdb_id", "nearest_to"} & set(columns), "Int64"))

@@ -14,6 +14,7 @@ import keyart.pipeline
 from cf.evaluation.evaluation import Scorecard
 from index.neighbors import SCHEMA
 from keyart.cli import keyart as command_line
+from keyart.pipeline.duplicates import COLUMNS
 from keyart.pipeline.status import Status
 from keyart.results import HIT_COLUMNS
 from keyart.workspace import settings
@@ -105,6 +106,7 @@ def test_the_api_page_lists_the_fields_of_every_result_and_option(value: type) -
 SCHEMAS = {
     "similar": HIT_COLUMNS,
     "neighbors": SCHEMA.names,
+    "duplicates": COLUMNS,
     "recommend": [field.name for field in fields(keyart.RecommendedFilm)],
     "evaluate": [field.name for field in fields(Scorecard)],
     "info": [field.name for field in fields(Status)],

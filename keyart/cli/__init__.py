@@ -34,6 +34,7 @@ _COMMANDS = {
     "similar": "Find films that look like a film and are liked like it.",
     "explain": "Show where two posters look alike.",
     "neighbors": "Write the nearest films of every film, by looks, to a file.",
+    "duplicates": "Find films with the same artwork, and the best picture of each.",
     "cold-start": "Predict a new film's look-alikes, mean rating and audience.",
     "tune": "Fit how much ratings count beside looks, by how many there are.",
     "fit": "Fit recommenders on the ratings and keep them.",

@@ -14,6 +14,7 @@ from catalog.lazy import submodules
 if TYPE_CHECKING:
     from keyart.pipeline import status as status
     from keyart.pipeline.additions import add
+    from keyart.pipeline.duplicates import DuplicateFilm, Duplicates, find_duplicates
     from keyart.pipeline.features import extract, extract_images, extract_table
     from keyart.pipeline.index import build
     from keyart.pipeline.look_alikes import LookAlikeEvaluation, LookAlikeOptions, evaluate_look_alikes
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from keyart.pipeline.tmdb import fetch
 
 __all__ = [
+    "DuplicateFilm",
+    "Duplicates",
     "LookAlikeEvaluation",
     "LookAlikeOptions",
     "add",
@@ -33,6 +36,7 @@ __all__ = [
     "extract_images",
     "extract_table",
     "fetch",
+    "find_duplicates",
     "fit",
     "import_posters",
     "load",
@@ -47,6 +51,7 @@ _MODULES = {
     **dict.fromkeys(("LookAlikeEvaluation", "LookAlikeOptions", "evaluate_look_alikes"), "look_alikes"),
     **dict.fromkeys(("extract", "extract_images", "extract_table"), "features"),
     "fetch": "tmdb",
+    **dict.fromkeys(("DuplicateFilm", "Duplicates", "find_duplicates"), "duplicates"),
     "fit": "recommenders",
     "import_posters": "posters",
     "load": "movielens",

@@ -7,6 +7,7 @@ from catalog.lazy import submodules
 if TYPE_CHECKING:
     from keyart.render import contact_sheet as contact_sheet
     from keyart.render import drawing as drawing
+    from keyart.render import group_sheet as group_sheet
     from keyart.render import heat_map as heat_map
     from keyart.render import plots as plots
 

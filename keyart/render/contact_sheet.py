@@ -35,7 +35,8 @@ def write_contact_sheet(result: SimilarFilms, path: str | Path) -> None:
     StoreError
         The file cannot be written.
     """
-    posters = (result.query.poster_path, *(hit.poster_path for hit in result))
+    asked = (result.query, *result.query.like, *result.query.unlike)
+    posters = (*(film.poster_path for film in asked), *(hit.poster_path for hit in result))
     save_sheet(draw_sheet(result), Path(path), posters)
 
 
@@ -59,7 +60,7 @@ def draw_sheet(result: SimilarFilms) -> Image.Image:
 def _draw_query(sheet: Image.Image, result: SimilarFilms) -> None:
     query, pen = result.query, ImageDraw.Draw(sheet)
     box = Box(MARGIN, MARGIN, *_QUERY_SIZE)
-    paste_poster(sheet, query.poster_path, query.label, box)
+    _paste_query(sheet, query, box)
     top = MARGIN + _QUERY_SIZE[1] + 22
     for line in wrapped(query.title, 34, _QUERY_SIZE[0], n_lines=2, tail=_year(query)):
         pen.text((MARGIN, top), line, fill=INK, font=font(34))
@@ -72,8 +73,21 @@ def _draw_query(sheet: Image.Image, result: SimilarFilms) -> None:
     _draw_legend(pen, (MARGIN, top + 18))
 
 
+def _paste_query(sheet: Image.Image, query: Query, box: Box) -> None:
+    """Paste the poster of a film, or those of the first four films that are sought for in a quarter each."""
+    if len(query.like) < 2:
+        film = query.like[0] if query.like else query
+        paste_poster(sheet, film.poster_path, film.label, box)
+        return
+    width, height = (box.width - 8) // 2, (box.height - 8) // 2
+    for n, film in enumerate(query.like[:4]):
+        row, column = divmod(n, 2)
+        left, top = box.left + column * (width + 8), box.top + row * (height + 8)
+        paste_poster(sheet, film.poster_path, film.label, Box(left, top, width, height))
+
+
 def _weights(result: SimilarFilms) -> str:
-    if result.query.movie_id is None:
+    if result.query.movie_id is None and not result.query.like:
         return "Posters that look like this picture"
     if result.alpha == "auto":
         return "Looks and ratings, weighted by number of ratings"

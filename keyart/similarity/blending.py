@@ -5,7 +5,10 @@ Stored in ``hybrid.json`` by ``keyart tune``; without it the defaults of `Hybrid
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+
+import numpy as np
 
 from catalog.errors import DataError
 from catalog.io.files import read_record, write_record
@@ -74,6 +77,26 @@ def nearest(model: Recommender, movie_id: int) -> ScoredIds:
     """Return the nearest films by ratings, `N_NEAREST` at most."""
     (found,) = model.similar_items([movie_id], N_NEAREST)
     return found
+
+
+def positive_similarities(model: Recommender, movie_ids: Sequence[int]) -> tuple[ScoredIds, ...]:
+    """Return all similarities by ratings to each of several films; a film that is not listed is not liked like it."""
+    every = model.similar_items(movie_ids, len(model.movie_ids_))
+    return tuple(one.take(one.scores > 0) for one in every)
+
+
+def mean_of_nearest(each: Sequence[ScoredIds], without: Sequence[int]) -> ScoredIds:
+    """Return the nearest films, `N_NEAREST` at most, by their mean similarity over those that have any.
+
+    A film that is not listed for one of them has a similarity of 0 to it.
+    """
+    each = [one for one in each if len(one)]
+    if not each:
+        return ScoredIds.empty()
+    ids, at = np.unique(np.concatenate([one.ids for one in each]), return_inverse=True)
+    means = np.bincount(at, weights=np.concatenate([one.scores for one in each])) / len(each)
+    is_other = ~np.isin(ids, without)
+    return ScoredIds.ranked(ids[is_other], means[is_other], N_NEAREST)
 
 
 def check_model(name: str) -> None:

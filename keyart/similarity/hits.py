@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from cf.hybrid.calibration import Calibration, FloatArray
 from index.cosine import CosineIndex
 from index.search import Scan
 from keyart.results import Hit
+from keyart.similarity.diversity import diversify, n_candidates
 from keyart.similarity.query import SimilarOptions
 
 Shares = Callable[[npt.NDArray[np.int64]], FloatArray]
@@ -39,7 +41,7 @@ class Ranking:
 
     def hits(self, scan: Scan | None, cf: ScoredIds, shares: Shares, options: SimilarOptions) -> tuple[Hit, ...]:
         """Blend looks and ratings until the visual similarities are exact for every film that may be shown."""
-        k = options.k
+        k = n_candidates(options.k) if options.diverse else options.k
         allowed = self._catalog.movie_ids(options.filter) if options.filter else None
         if scan is not None and (shares(cf.ids.astype(np.int64)) < 1).any():
             scan.settle(cf.ids)
@@ -55,9 +57,23 @@ class Ranking:
                 break
             n *= 2
         same = {first: [rows[at] for at, group in enumerate(groups) if group == first != at] for first in firsts}
+        to_earlier = np.full(len(firsts), np.nan)
+        if options.diverse:
+            firsts, to_earlier = self._diverse(ranked, rows, firsts, options)
         shown = [rows[first] for first in firsts]
         films = self._catalog.films(ranked.movie_ids[shown].tolist())
-        return make_hits(ranked, shown, films, self._poster_paths, [same[first] for first in firsts])
+        hits = make_hits(ranked, shown, films, self._poster_paths, [same[first] for first in firsts])
+        return tuple(replace(hit, to_earlier=_known(near)) for hit, near in zip(hits, to_earlier, strict=True))
+
+    def _diverse(
+        self, ranked: Blend, rows: Sequence[int], firsts: Sequence[int], options: SimilarOptions
+    ) -> tuple[list[int], FloatArray]:
+        candidates = [rows[first] for first in firsts]
+        movie_ids = ranked.movie_ids[candidates]
+        unknown = np.full((len(movie_ids), len(movie_ids)), np.nan)
+        cosines = unknown if self._index is None else self._index.cosines(movie_ids, movie_ids)
+        chosen, to_earlier = diversify(ranked.scores[candidates], cosines, options.k, options.diverse)
+        return [firsts[position] for position in chosen], to_earlier
 
     def _blended(self, scan: Scan | None, cf: ScoredIds, shares: Shares) -> Blend:
         visual = ScoredIds(scan.movie_ids, scan.similarities) if scan is not None else ScoredIds.empty()

@@ -24,6 +24,7 @@ from index.search import Scan
 from keyart.results import Alpha, Hit, Query, SimilarFilms, query_of
 from keyart.similarity.blending import MIN_ALPHA, Hybrid, nearest
 from keyart.similarity.hits import Ranking, Shares
+from keyart.similarity.mixes import FilmMix
 from keyart.similarity.query import Embedding, SimilarOptions
 from keyart.workspace.layout import Workspace
 from keyart.workspace.steps import index_steps, no_index
@@ -50,11 +51,32 @@ class LookAlikes:
                 f"{index_steps(self.workspace, film.movie_id)}"
             )
         self._check_alpha(film, scan, cf, options.alpha)
-        shares = self._shares(film, scan, cf, options.alpha)
+        self._check_diverse(options)
+        shares = self._shares(film.n_ratings, scan, cf, options.alpha)
         query = query_of(film, self.poster_paths.get(film.movie_id))
         hits = self._ranking.hits(scan, cf, shares, options)
         notes = (*self._notes(film, scan, cf, options.alpha), *self._notes_on_filter(hits, options.filter))
-        return SimilarFilms(query, options.alpha, hits, notes, len(scan.movie_ids) if scan else 0, len(cf))
+        return SimilarFilms(query, options.alpha, hits, notes, _n_films(scan), len(cf), options.diverse)
+
+    def of_mix(self, like: Sequence[Film], unlike: Sequence[Film], options: SimilarOptions) -> SimilarFilms:
+        """Find the films that look like several films, and not like others, and are liked like the former."""
+        mix = FilmMix(tuple(like), tuple(unlike), self.workspace, self.index, self.cf)
+        scan, cf = mix.scan(options.alpha), mix.nearest_by_ratings()
+        mix.check(scan, cf, options.alpha)
+        self._check_diverse(options)
+        shares = self._shares(mix.n_ratings, scan, cf, options.alpha)
+        hits = mix.with_nearest(self._ranking.hits(scan, cf, shares, options), scan)
+        notes = (
+            *self._notes_on_sources(),
+            *mix.notes(scan, cf, options.alpha),
+            *self._notes_on_filter(hits, options.filter),
+        )
+        like_these, unlike_these = self._queries(mix.like), self._queries(mix.unlike)
+        query = Query(None, mix.label, None, n_ratings=mix.n_ratings, like=like_these, unlike=unlike_these)
+        return SimilarFilms(query, options.alpha, hits, notes, _n_films(scan), len(cf), options.diverse)
+
+    def _queries(self, films: Sequence[Film]) -> tuple[Query, ...]:
+        return tuple(query_of(film, self.poster_paths.get(film.movie_id)) for film in films)
 
     def of_embedding(self, embedding: Embedding, options: SimilarOptions, query: Query) -> SimilarFilms:
         """Find the films whose posters look like an image, by looks alone."""
@@ -64,7 +86,7 @@ class LookAlikes:
         hits = self._ranking.hits(scan, ScoredIds.empty(), _looks_alone, replace(options, alpha=1.0))
         notes = () if options.alpha in ("auto", 1.0) else ("an image has no ratings: compared by looks alone",)
         notes = (*self.index_notes, *notes, *self._notes_on_filter(hits, options.filter))
-        return SimilarFilms(query, 1.0, hits, notes, n_visual=len(scan.movie_ids))
+        return SimilarFilms(query, 1.0, hits, notes, len(scan.movie_ids), diverse=options.diverse)
 
     @lazy
     def _ranking(self) -> Ranking:
@@ -84,7 +106,7 @@ class LookAlikes:
         scan = self.index.scan(film.movie_id)
         return scan if len(scan.movie_ids) else None
 
-    def _shares(self, film: Film, scan: Scan | None, cf: ScoredIds, alpha: Alpha) -> Shares:
+    def _shares(self, n_rated: int, scan: Scan | None, cf: ScoredIds, alpha: Alpha) -> Shares:
         """Return the function that computes each candidate's visual share; see `n_ratings_of_pairs`."""
 
         def shares(candidates: npt.NDArray[np.int64]) -> FloatArray:
@@ -94,10 +116,14 @@ class LookAlikes:
                 return np.full(len(candidates), float(alpha))
             movie_ids, n_ratings = self._n_ratings
             is_known = np.isin(candidates, cf.ids)
-            pairs = n_ratings_of_pairs(film.n_ratings, n_ratings[rows_of(movie_ids, candidates)], is_known)
+            pairs = n_ratings_of_pairs(n_rated, n_ratings[rows_of(movie_ids, candidates)], is_known)
             return self.hybrid.blending.alphas(pairs)
 
         return shares
+
+    def _check_diverse(self, options: SimilarOptions) -> None:
+        if options.diverse and self.index is None:
+            raise no_index(self.workspace)
 
     def _check_alpha(self, film: Film, scan: Scan | None, cf: ScoredIds, alpha: Alpha) -> None:
         """Refuse a comparison by one side alone that is not known of the film."""
@@ -126,10 +152,7 @@ class LookAlikes:
         yield f"nothing found: {passing} (by {', by '.join(counts)})" + ("; none can be compared" if n_passing else "")
 
     def _notes(self, film: Film, scan: Scan | None, cf: ScoredIds, alpha: Alpha) -> Iterator[str]:
-        yield from self.index_notes
-        if self.cf is not None and self.cf.source != (self.catalog.fact("ratings") or ""):
-            again = "keyart build" if self.cf.name == ItemCosine.name else f"keyart fit {self.hybrid.model}"
-            yield f"rating similarities are of ratings loaded earlier; run `{again}`"
+        yield from self._notes_on_sources()
         if scan is None:
             why = "is not in the index" if film.movie_id in self.poster_paths else "has no poster"
             yield f"{film.label} {why}: compared by ratings alone"
@@ -141,6 +164,16 @@ class LookAlikes:
         elif not len(cf) and alpha != 1.0:
             why = "too few ratings to compare by" if film.n_ratings else "no ratings"
             yield f"{film.label} has {why}: compared by looks alone"
+
+    def _notes_on_sources(self) -> Iterator[str]:
+        yield from self.index_notes
+        if self.cf is not None and self.cf.source != (self.catalog.fact("ratings") or ""):
+            again = "keyart build" if self.cf.name == ItemCosine.name else f"keyart fit {self.hybrid.model}"
+            yield f"rating similarities are of ratings loaded earlier; run `{again}`"
+
+
+def _n_films(scan: Scan | None) -> int:
+    return len(scan.movie_ids) if scan else 0
 
 
 def _looks_alone(candidates: npt.NDArray[np.int64]) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
@@ -9,6 +10,7 @@ from threading import RLock
 import numpy as np
 import numpy.typing as npt
 
+from catalog.film import Film
 from catalog.filters import Filter
 from features.identity import Identity
 from features.images import Resize, read_image
@@ -132,6 +134,51 @@ def as_image(source: ImageSource) -> Image:
     return source if isinstance(source, Image) else Image(source)
 
 
+FilmName = str | int | Film
+"""A title, a movie_id or a film."""
+
+
+@dataclass(frozen=True, init=False)
+class Mix:
+    """Several films as one query: looks like all of these, and not like those.
+
+    Parameters
+    ----------
+    like : str, int, Film or a sequence of these
+        Titles (with or without year), movie_ids or films that are sought for, one at least.
+    unlike : str, int, Film or a sequence of these, default ()
+        Films whose looks are to be avoided.
+
+    Raises
+    ------
+    TypeError
+        Something else is named.
+    ValueError
+        `like` is empty.
+
+    Examples
+    --------
+    >>> engine.similar(keyart.Mix(["Heat", "Ronin"], unlike="Taken"), diverse=0.3)  # doctest: +SKIP
+    """
+
+    like: tuple[FilmName, ...]
+    unlike: tuple[FilmName, ...]
+
+    def __init__(self, like: FilmName | Iterable[FilmName], unlike: FilmName | Iterable[FilmName] = ()) -> None:
+        object.__setattr__(self, "like", _films_named(like))
+        object.__setattr__(self, "unlike", _films_named(unlike))
+        if not self.like:
+            raise ValueError("a Mix takes at least one film that is sought for, received none")
+
+
+def _films_named(films: FilmName | Iterable[FilmName]) -> tuple[FilmName, ...]:
+    listed = tuple(films) if isinstance(films, Iterable) and not isinstance(films, str) else (films,)
+    for film in listed:
+        if isinstance(film, bool) or not isinstance(film, str | int | np.integer | Film):
+            raise TypeError(f"a Mix takes titles, movie_ids and films, received {type(film).__name__}")
+    return listed
+
+
 @dataclass(frozen=True)
 class SimilarOptions:
     """How many similar films are wanted, which ones, and how much their looks count.
@@ -147,11 +194,14 @@ class SimilarOptions:
         Which films may be found; k of them are, where there are k.
     merge_duplicates : bool, default False
         Show films with the same artwork once, as the best of them.
+    diverse : float in [0, 1], default 0
+        The weight of variety: how much a film's likeness to the films above it counts against its score; see
+        `keyart.similarity.diversity.diversify`.
 
     Raises
     ------
     ValueError
-        `k` or `alpha` is out of range.
+        `k`, `alpha` or `diverse` is out of range.
     TypeError
         `filter` is of another type.
     """
@@ -160,6 +210,7 @@ class SimilarOptions:
     alpha: Alpha = "auto"
     filter: Filter | None = None
     merge_duplicates: bool = False
+    diverse: float = 0.0
 
     def __post_init__(self) -> None:
         if isinstance(self.k, bool) or not isinstance(self.k, int | np.integer) or self.k < 1:
@@ -167,9 +218,17 @@ class SimilarOptions:
         object.__setattr__(self, "k", int(self.k))
         if self.filter is not None and not isinstance(self.filter, Filter):
             raise TypeError(f"filter should be a keyart.Filter, received {type(self.filter).__name__}")
+        if not _is_share(self.diverse):
+            raise ValueError(f"diverse should be a number from 0 to 1, received {self.diverse!r}")
+        object.__setattr__(self, "diverse", float(self.diverse))
         if self.alpha == "auto":
             return
-        is_number = isinstance(self.alpha, int | float | np.number) and not isinstance(self.alpha, bool)
-        if not is_number or not 0.0 <= self.alpha <= 1.0:
+        if not _is_share(self.alpha):
             raise ValueError(f"alpha should be 'auto' or a number from 0 to 1, received {self.alpha!r}")
         object.__setattr__(self, "alpha", float(self.alpha))
+
+
+def _is_share(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        return False
+    return 0.0 <= float(value) <= 1.0

@@ -10,7 +10,32 @@ from keyart.results import Hit, SimilarFilms
 
 def reasons(result: SimilarFilms, hit: Hit) -> tuple[str, ...]:
     """Explain a hit in sentences: its visual similarity, its rating similarity, how much each counts."""
-    return (_visual_reason(result, hit), _rating_reason(result, hit), *_share_reasons(result, hit))
+    return (
+        *_mix_reasons(result, hit),
+        _visual_reason(result, hit),
+        _rating_reason(result, hit),
+        *_share_reasons(result, hit),
+        *_variety_reasons(result, hit),
+    )
+
+
+def _mix_reasons(result: SimilarFilms, hit: Hit) -> Iterator[str]:
+    films = (*result.query.like, *result.query.unlike)
+    cosines = {film: cosine for film, cosine in zip(films, hit.to_each, strict=False) if cosine is not None}
+    for film in result.query.like:
+        if film.movie_id == hit.nearest_to:
+            yield f"Nearest to {film.label}, " + (f"cosine {cosines[film]:.3f}." if film in cosines else "by ratings.")
+    others = [film for film in films if film.movie_id != hit.nearest_to and film in cosines]
+    if others:
+        yield f"Cosine with {', '.join(f'{film.label} {cosines[film]:.3f}' for film in others)}."
+
+
+def _variety_reasons(result: SimilarFilms, hit: Hit) -> Iterator[str]:
+    if result.diverse and hit.to_earlier is not None:
+        yield (
+            f"Variety: its cosine with the films above it is at most {hit.to_earlier:.3f}, which counts "
+            f"{result.diverse:.0%} against its score."
+        )
 
 
 def _visual_reason(result: SimilarFilms, hit: Hit) -> str:
@@ -23,7 +48,7 @@ def _visual_reason(result: SimilarFilms, hit: Hit) -> str:
 
 
 def _rating_reason(result: SimilarFilms, hit: Hit) -> str:
-    if result.query.movie_id is None:
+    if result.query.movie_id is None and not result.query.like:
         return "Liking: not known; an image has no ratings."
     if hit.cf is None:
         if not result.query.n_ratings:
@@ -49,12 +74,14 @@ def _share_reasons(result: SimilarFilms, hit: Hit) -> Iterator[str]:
     elif result.alpha != "auto":
         yield f"Ratings count {of_ratings:.0%}, as was asked for."
     elif hit.cf is None:
+        rated = "the rarest of the films asked about" if result.query.like else result.query.label
         yield (
-            f"Ratings count {of_ratings:.0%}, as {result.query.label} has "
+            f"Ratings count {of_ratings:.0%}, as {rated} has "
             f"{plural(result.query.n_ratings, 'rating')}; what is not known of liking counts as for a typical film."
         )
     else:
         rarer = min(hit.n_ratings, result.query.n_ratings)
-        yield f"Ratings count {of_ratings:.0%}: the rarer of the two films has {plural(rarer, 'rating')}."
+        rarest = "rarest of these films" if result.query.like else "rarer of the two films"
+        yield f"Ratings count {of_ratings:.0%}: the {rarest} has {plural(rarer, 'rating')}."
         if hit.visual is None:
             yield "What is not known of looks counts as for a typical film."

@@ -36,14 +36,13 @@ def command(k: int, out: Path, merge_duplicates: bool, home: Path) -> None:
     check_output(out, (".parquet",))
     workspace = Workspace.open(home)
     from index.neighbors import write_neighbors
-    from index.search import DUPLICATE_SIMILARITY
     from keyart.workspace.films import list_films, list_posters
     from keyart.workspace.index import notes_on_index, open_built_index
 
     ids = {film.movie_id: (film.imdb_id, film.tmdb_id) for film in list_films(workspace)}
     posters = {poster.movie_id: poster.sha256 for poster in list_posters(workspace)}
     with open_built_index(workspace) as index, bar("neighbors", len(index), "films") as advance:
-        bound = DUPLICATE_SIMILARITY if merge_duplicates else None
+        bound = index.duplicate_similarity if merge_duplicates else None
         n_pairs = write_neighbors(index, k, out, duplicate_similarity=bound, ids=ids, advance=advance)
         n_films, notes = len(index), notes_on_index(workspace, index, posters)
     print_notes(notes)

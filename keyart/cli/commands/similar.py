@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import keyart
-from catalog.errors import ConfigError
+from catalog.errors import AmbiguousFilmError, ConfigError, UnknownFilmError
 from catalog.films import Catalog
 from catalog.filters import Filter, read_movie_ids
 from catalog.genres import match_genres
@@ -92,7 +92,7 @@ def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command("similar", cls=renamed(fold="--merge-duplicates"))
-@click.argument("words", nargs=-1, metavar="[FILM]", shell_complete=complete_film)
+@click.argument("words", nargs=-1, metavar="[FILM]...", shell_complete=complete_film)
 @file_option("--image", "An image, in place of FILM.")
 @k_option(10)
 @click.option(
@@ -101,6 +101,20 @@ def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
     default="auto",
     show_default=True,
     help="The visual share: 1 is looks alone, 0 ratings alone.",
+)
+@click.option(
+    "--unlike",
+    multiple=True,
+    metavar="FILM",
+    shell_complete=complete_film,
+    help="A film whose looks are to be avoided; may be repeated.",
+)
+@click.option(
+    "--diverse",
+    type=Share(),
+    default=0.0,
+    show_default=True,
+    help="The weight of variety: likeness to films above counts against a film.",
 )
 @_filter_options
 @click.option("--merge-duplicates", is_flag=True, help="Show films with the same artwork once.")
@@ -114,6 +128,8 @@ def command(
     image: Path | None,
     k: int,
     alpha: Alpha,
+    unlike: tuple[str, ...],
+    diverse: float,
     wanted: Filter,
     merge_duplicates: bool,
     explain: bool,
@@ -122,22 +138,29 @@ def command(
     sheet: Path | None,
     home: Path,
 ) -> None:
-    """Find films that look like FILM and are liked like it.
+    """Find films that look like FILM and are liked like it; or like several films.
 
-    FILM is a title, with or without its year, or a movie_id: "Heat (1995)", matrix, 6.
+    FILM is a title, with or without its year, or a movie_id: "Heat (1995)", matrix, 6. Words that
+    together form one title are read as that title, else each of them as a film.
     """
-    # A title of several words may be typed without quotes.
-    film = " ".join(words)
-    _check_options(film, image, alpha, as_json=as_json, as_csv=as_csv, explain=explain)
+    _check_options(words, image, alpha, unlike, as_json=as_json, as_csv=as_csv, explain=explain)
 
     if sheet:
         render.drawing.check_sheet_path(sheet, [image])
-    query = keyart.Image(image) if image else film
-    _check_workspace(home, query, wanted)
+    picture = keyart.Image(image) if image else None
+    films = _checked_films(home, words, unlike, picture, wanted)
 
     engine = keyart.Engine.open(home)
-    found = engine.similar(query, options=keyart.SimilarOptions(k, alpha, wanted, merge_duplicates))
-    notes = (*title_notes(engine, film), *found.notes, *notes_on_fewer(len(found)), *_notes_on_sheet(found, sheet))
+    query = picture or (keyart.Mix(films, unlike) if unlike or len(films) > 1 else films[0])
+    found = engine.similar(query, options=keyart.SimilarOptions(k, alpha, wanted, merge_duplicates, diverse))
+    named = [note for film in (*films, *unlike) for note in title_notes(engine, film)]
+    notes = (
+        *named,
+        *_notes_on_words(engine.catalog, words, films),
+        *found.notes,
+        *notes_on_fewer(len(found)),
+        *_notes_on_sheet(found, sheet),
+    )
     result = replace(found, notes=notes)
     print_notes(result.notes)
     if as_json:
@@ -160,24 +183,79 @@ def _notes_on_sheet(result: SimilarFilms, sheet: Path | None) -> list[str]:
     return [f"the contact sheet shows the first {n_drawn} of {len(result)} films"] if cut else []
 
 
-def _check_options(film: str, image: Path | None, alpha: Alpha, *, as_json: bool, as_csv: bool, explain: bool) -> None:
-    if bool(film) == (image is not None):
+def _check_options(
+    words: tuple[str, ...],
+    image: Path | None,
+    alpha: Alpha,
+    unlike: tuple[str, ...],
+    *,
+    as_json: bool,
+    as_csv: bool,
+    explain: bool,
+) -> None:
+    if any(words) == (image is not None):
         raise ConfigError('name either a film, as in `keyart similar "Heat (1995)"`, or --image FILE')
     if image and alpha not in ("auto", 1.0):
         raise ConfigError("an image has no ratings, so --alpha does not go with --image")
+    if image and unlike:
+        raise ConfigError("--unlike goes with films that are sought for, not with --image")
     check_one_format(as_json=as_json, as_csv=as_csv)
     if explain and as_csv:
         raise ConfigError("--explain prints sentences, which CSV has no column for; use --json")
 
 
-def _check_workspace(home: Path, query: Image | str, wanted: Filter) -> None:
-    """Check what can be known before the engine, and TensorFlow for an image, are imported."""
+def _checked_films(
+    home: Path, words: tuple[str, ...], unlike: tuple[str, ...], picture: Image | None, wanted: Filter
+) -> tuple[str, ...]:
+    """Read the words as films; check what can be known before the engine, and TensorFlow for an image, are imported."""
     with Catalog.open(Workspace.open(home).catalog_path) as catalog:
         match_genres(wanted.genres, catalog.genres())
-        if isinstance(query, str):
-            catalog.find(query)
-        else:
-            query.pixels()
+        for film in unlike:
+            catalog.find(film)
+        if picture is None:
+            return _films_of(catalog, words)
+        picture.pixels()
+        return ()
+
+
+def _films_of(catalog: Catalog, words: tuple[str, ...]) -> tuple[str, ...]:
+    """Read words as one title, which may be typed without quotes; else as a film each."""
+    title = " ".join(words)
+    try:
+        catalog.find(title)
+    except AmbiguousFilmError:
+        raise
+    except UnknownFilmError as error:
+        alone = [_found(catalog, word) for word in words]
+        # A blank within a word was quoted, so every word is a title.
+        is_each_a_title = any(" " in word.strip() for word in words) and len(words) > 1
+        if len(words) == 1 or not (any(alone) or is_each_a_title):
+            raise
+        if not (all(alone) or is_each_a_title):
+            unknown = " nor ".join(repr(word) for word, found in zip(words, alone, strict=True) if not found)
+            raise UnknownFilmError(f"{error}; nor is any titled {unknown}, to read each word as a film") from error
+        for word in words:
+            catalog.find(word)
+        return words
+    return (title,)
+
+
+def _found(catalog: Catalog, word: str) -> bool:
+    """Return whether a word names a film, or several of the same title."""
+    try:
+        catalog.find(word)
+    except AmbiguousFilmError:
+        return True
+    except UnknownFilmError:
+        return False
+    return True
+
+
+def _notes_on_words(catalog: Catalog, words: tuple[str, ...], films: tuple[str, ...]) -> list[str]:
+    if len(films) != 1 or len(words) < 2 or not all(_found(catalog, word) for word in words):
+        return []
+    label = catalog.find(films[0]).label
+    return [f"{films[0]!r} was read as {label}; for a film of each word, add the year of each, or type movie_ids"]
 
 
 def title_notes(engine: Engine, film: str) -> list[str]:
@@ -210,7 +288,14 @@ def print_table(result: SimilarFilms) -> None:
         )
         for hit in result
     ]
-    click.echo(table(("", "film", "movie_id", "score", "visual", "cf", "ratings"), rows, left=(1,)))
+    header = ("", "film", "movie_id", "score", "visual", "cf", "ratings")
+    if not result.query.like:
+        click.echo(table(header, rows, left=(1,)))
+        return
+    labels = {film.movie_id: film.label for film in result.query.like}
+    nearest = [labels.get(hit.nearest_to, "–") for hit in result]
+    wider = [(*row, label) for row, label in zip(rows, nearest, strict=True)]
+    click.echo(table((*header, "nearest to"), wider, left=(1, 7)))
 
 
 def _print_reasons(result: SimilarFilms) -> None:

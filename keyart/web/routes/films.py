@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BeforeValidator
@@ -23,6 +23,7 @@ from keyart.web.schemas.films import (
     FilmQuery,
     Hit,
     ImageQuery,
+    MixQuery,
     NewFilmRecord,
     SimilarPage,
 )
@@ -32,6 +33,8 @@ from keyart.web.workers import WorkerPool
 MovieId = Annotated[int, Path(ge=1, lt=2**31, description="A movie_id of MovieLens.", examples=[6])]
 # A query parameter is text, which equals no literal number.
 Width = Annotated[Literal[160, 320, 640], BeforeValidator(int)]
+
+AnyFilmQuery = TypeVar("AnyFilmQuery", bound=FilmQuery)
 
 _JPEG = {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}
 _IMAGE_BODY = {
@@ -87,6 +90,10 @@ def _add_films(router: APIRouter, service: FilmService, pool: WorkerPool) -> Non
     @router.get("/api/films/{movie_id}/similar", summary="Films that look like a film and are liked like it")
     async def similar(movie_id: MovieId, query: Annotated[FilmQuery, Query()]) -> SimilarPage:
         return await pool.run(service.similar, movie_id, _checked(query))
+
+    @router.get("/api/similar", summary="Films that look like several films, and not like others")
+    async def similar_to_mix(query: Annotated[MixQuery, Query()]) -> SimilarPage:
+        return await pool.run(service.similar_to_mix, _checked(query))
 
 
 def _add_files(router: APIRouter, service: FilmService, pools: Pools) -> None:
@@ -156,7 +163,7 @@ def _add_new_films(router: APIRouter, service: FilmService, pools: Pools, *, rea
         return added
 
 
-def _checked(query: FilmQuery) -> FilmQuery:
+def _checked(query: AnyFilmQuery) -> AnyFilmQuery:
     if query.alpha != "auto" and not 0 <= query.alpha <= 1:
         raise HTTPException(422, f"alpha should be auto or a number from 0 to 1, received {query.alpha}")
     return query
@@ -168,6 +175,6 @@ def _as_csv(results: list[Hit]) -> str:
     writer.writeheader()
     for hit in results:
         writer.writerow(
-            {**hit.model_dump(exclude={"has_poster"}), "same_artwork": " ".join(map(str, hit.same_artwork))}
+            {**hit.model_dump(exclude={"has_poster", "why"}), "same_artwork": " ".join(map(str, hit.same_artwork))}
         )
     return text.getvalue()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -11,6 +11,7 @@ from catalog.filters import Filter
 
 # Parameters of version 0.1; accepted until 0.3.
 _RENAMED = {"min_support": "min_ratings", "fold": "merge_duplicates"}
+MovieId = Annotated[int, Field(ge=1, lt=2**31)]
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 
 
@@ -36,13 +37,15 @@ class FilmFacts(BaseModel):
 
 
 class QueryFacts(BaseModel):
-    """The query: a film, or an image, which has neither movie_id nor title."""
+    """The query: a film; an image or several films have no movie_id."""
 
     movie_id: int | None = Field(examples=[6])
     title: str = Field(examples=["Heat"])
     year: int | None = Field(examples=[1995])
     imdb_id: str | None = Field(None, description="Zero-padded, without tt.", examples=["0113277"])
     tmdb_id: int | None = Field(None, examples=[949])
+    like: list[QueryFacts] = Field([], description="Of a query of several films: those that are sought for.")
+    unlike: list[QueryFacts] = Field([], description="Those whose looks are avoided.")
 
 
 class Hit(BaseModel):
@@ -60,6 +63,10 @@ class Hit(BaseModel):
     alpha: float = Field(description="The visual share.", examples=[0.36])
     n_ratings: int = Field(description="How many users rated the film.", examples=[133])
     same_artwork: list[int] = Field(description="Films with the same artwork, merged into this one.", examples=[[]])
+    nearest_to: int | None = Field(None, description="Of several films asked about, the nearest one.", examples=[6])
+    why: list[str] = Field(
+        [], description="Why it was found, where several films or variety were asked for.", examples=[[]]
+    )
     has_poster: bool
 
 
@@ -85,6 +92,16 @@ class ImageQuery(BaseModel):
     genre: list[str] = Field([], max_length=30, description="Only films of this genre; may be repeated.")
     min_ratings: int = Field(0, ge=0, le=2**31, description="Only films with at least so many ratings.")
     merge_duplicates: bool = Field(False, description="Show films with the same artwork once.")
+    diverse: float = Field(
+        0.0, ge=0, le=1, allow_inf_nan=False, description="The weight of variety; the results are then one page."
+    )
+
+    @model_validator(mode="after")
+    def _check_pages(self) -> Self:
+        # The films that variety is chosen from depend on how many are wanted, so pages would not fit together.
+        if self.diverse and self.offset:
+            raise ValueError("diverse results are one page: leave offset out, and ask for more with k")
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -102,6 +119,13 @@ class FilmQuery(ImageQuery):
     """The same for a film, with the visual share."""
 
     alpha: float | Literal["auto"] = Field("auto", description="The visual share, 0 to 1, or auto.")
+
+
+class MixQuery(FilmQuery):
+    """The same for several films at once."""
+
+    like: list[MovieId] = Field(min_length=1, max_length=20, description="A film that is sought for; may be repeated.")
+    unlike: list[MovieId] = Field([], max_length=20, description="A film whose looks are avoided; may be repeated.")
 
 
 class NewFilmFacts(BaseModel):

@@ -21,7 +21,8 @@ from keyart.render.contact_sheet import draw_sheet
 from keyart.render.heat_map import draw_heat_sheet
 from keyart.results import SimilarFilms
 from keyart.similarity.blending import Hybrid, open_hybrid
-from keyart.similarity.query import Image, SimilarOptions
+from keyart.similarity.query import Image, Mix, SimilarOptions
+from keyart.similarity.reasons import reasons
 from keyart.web.schemas.films import (
     AddedFilm,
     ColdStartFacts,
@@ -29,6 +30,7 @@ from keyart.web.schemas.films import (
     FilmFacts,
     FilmQuery,
     ImageQuery,
+    MixQuery,
     NewFilmFacts,
     NewFilmRecord,
     SimilarPage,
@@ -112,8 +114,14 @@ class FilmService:
 
     def similar(self, movie_id: int, query: FilmQuery) -> SimilarPage:
         """Return a page of a film's look-alikes."""
-        # One film beyond the page shows whether there are more.
-        return self._page(self._look_alikes(movie_id, query, query.offset + query.k + 1), query)
+        return self._page(self._look_alikes(movie_id, query, _n_wanted(query)), query)
+
+    def similar_to_mix(self, query: MixQuery) -> SimilarPage:
+        """Return a page of the films that look like several films, and not like others."""
+        with self._engine.use() as engine:
+            options = replace(_options(query, _n_wanted(query)), alpha=query.alpha)
+            result = engine.similar(Mix(query.like, query.unlike), options=options)
+        return self._page(result, query)
 
     def contact_sheet(self, movie_id: int, query: FilmQuery) -> bytes:
         """Draw a page of a film's look-alikes as a contact sheet, a JPEG file."""
@@ -141,7 +149,7 @@ class FilmService:
     def similar_to_image(self, image: Image, query: ImageQuery) -> SimilarPage:
         """Return a page of the films whose posters look like an image."""
         with self._engine.use() as engine:
-            result = engine.similar(image, options=_options(query, query.offset + query.k + 1))
+            result = engine.similar(image, options=_options(query, _n_wanted(query)))
         return self._page(result, query)
 
     def cold_start(self, image: Image, query: ColdStartQuery) -> ColdStartFacts:
@@ -200,6 +208,9 @@ class FilmService:
     def _page(self, result: SimilarFilms, query: ImageQuery) -> SimilarPage:
         end = query.offset + query.k
         page = result.to_dict() | {"notes": list(result.notes), "more": len(result) > end}
+        if result.query.like or result.diverse:
+            pairs = zip(page["results"], result, strict=True)
+            page["results"] = [{**fields, "why": reasons(result, hit)} for fields, hit in pairs]
         page["results"] = self._with_posters(page["results"][query.offset : end])
         return SimilarPage.model_validate(page)
 
@@ -229,8 +240,13 @@ def _posters_path(workspace: Workspace) -> Path:
     return workspace.posters_dir / "posters.sqlite"
 
 
+def _n_wanted(query: ImageQuery) -> int:
+    # One film beyond the page shows whether there are more; variety is chosen for one page.
+    return query.k if query.diverse else query.offset + query.k + 1
+
+
 def _options(query: ImageQuery, k: int) -> SimilarOptions:
-    return SimilarOptions(k, filter=query.filter(), merge_duplicates=query.merge_duplicates)
+    return SimilarOptions(k, filter=query.filter(), merge_duplicates=query.merge_duplicates, diverse=query.diverse)
 
 
 def _described(

@@ -36,6 +36,8 @@ similar 1 --sheet sheet.bmp
 similar 1 --sheet nowhere/sheet.png
 explain 1 2 --home nowhere
 explain 1 2 --sheet sheet.bmp
+duplicates --home nowhere
+duplicates --sheet sheet.bmp
 neighbors --home nowhere
 neighbors --out nowhere/n.parquet
 neighbors --out n.xlsx

@@ -15,6 +15,8 @@ from PIL import Image
 from catalog.io.locks import exclusive
 from keyart.cold_start.new_film import NewFilm
 from keyart.engine import Engine
+from keyart.similarity.query import Mix
+from keyart.similarity.reasons import reasons
 from keyart.web.schemas.films import FilmQuery
 from keyart.web.services.films import FilmService
 from tests.keyart.web.conftest import serving, stopper
@@ -33,6 +35,7 @@ def test_look_alikes_are_those_of_the_engine(address: str, home: Path) -> None:
     found = requests.get(f"{address}/api/films/1/similar", {"k": 3, "alpha": 0.5}, timeout=60).json()
     expected = Engine.open(home).similar(1, 3, 0.5).to_dict()["results"]
     assert [hit.pop("has_poster") for hit in found["results"]] == [True, True, True]
+    assert [hit.pop("why") for hit in found["results"]] == [[], [], []]
     assert found["results"] == json.loads(json.dumps(expected))
 
 
@@ -59,6 +62,28 @@ def test_parameters_of_version_0_1_are_accepted(address: str) -> None:
     assert movie_ids(min_support="3") == movie_ids(min_ratings="3") != movie_ids()
     assert movie_ids(fold="true") == movie_ids(merge_duplicates="true")
     assert FilmQuery.model_validate({"fold": True}).merge_duplicates
+
+
+def test_several_films_are_one_question(address: str, home: Path) -> None:
+    question = {"like": [1, 2], "unlike": [5], "diverse": 0.3, "k": 2}
+    answer = requests.get(f"{address}/api/similar", question, timeout=60)
+    assert answer.status_code == 200, answer.text
+    found, expected = answer.json(), Engine.open(home).similar(Mix([1, 2], [5]), 2, diverse=0.3)
+    assert [hit["movie_id"] for hit in found["results"]] == [hit.movie_id for hit in expected]
+    assert [hit["nearest_to"] for hit in found["results"]] == [hit.nearest_to for hit in expected]
+    for hit, same in zip(found["results"], expected, strict=True):
+        assert hit["why"] == list(reasons(expected, same))
+    assert [film["movie_id"] for film in found["query"]["like"]] == [1, 2]
+    assert [film["movie_id"] for film in found["query"]["unlike"]] == [5]
+
+
+def test_pages_of_several_films_follow_one_another(address: str) -> None:
+    def page(**question: int) -> dict:
+        return requests.get(f"{address}/api/similar", {"like": [1, 5], **question}, timeout=60).json()
+
+    whole, first, second = page(k=200), page(k=1), page(k=200, offset=1)
+    assert first["results"] + second["results"] == whole["results"]
+    assert (first["more"], second["more"]) == (True, False)
 
 
 def test_csv_holds_the_same_films(address: str) -> None:
@@ -95,6 +120,15 @@ def test_a_cached_poster_is_not_sent_again(address: str) -> None:
         ("api/films/1/similar?k=0", 422),
         ("api/films/1/similar?alpha=nan", 422),
         ("api/films/1/similar?genre=Nonsense", 400),
+        ("api/films/1/similar?diverse=2", 422),
+        ("api/films/1/similar?diverse=nan", 422),
+        ("api/films/1/similar?diverse=0.3&offset=10", 422),
+        ("api/similar", 422),
+        ("api/similar?like=0", 422),
+        ("api/similar?like=1&alpha=7", 422),
+        ("api/similar?like=99", 404),
+        ("api/similar?like=1&like=4", 400),
+        ("api/similar?like=1&unlike=1", 400),
         ("api/films/1/why/4.jpg", 409),
         ("posters/4", 404),
         ("posters/..%2Fcatalog.sqlite", 404),
