@@ -39,6 +39,8 @@ _FAR_RANK = 10
 _N_TRAIN = 100_000
 _CHUNK_ROWS = 50_000
 _MAX_LISTED = 2000
+# What is read in one go in the time that FAISS is called for one row.
+_CALL_BYTES = 15_000
 _ROUNDING = 1e-5
 
 
@@ -187,7 +189,7 @@ def _choose_rank(
         sizes = _sizes(_ranks_of_neighbors(projected[:, :rank], trial), target_recall)
         n_searched = len(projected) if not plan.n_lists else len(projected) / 8
         # A row comes from the disk, or from far apart in memory: twice the cost of what is read in one go.
-        cost_bytes = 2.0 * rank * n_searched + 2.0 * row_bytes * sizes.for_hits(10)
+        cost_bytes = 2.0 * rank * n_searched + (2.0 * row_bytes + _CALL_BYTES) * sizes.for_hits(10)
         if best is None or cost_bytes < best[0]:
             best = (cost_bytes, rank, sizes)
     if best is None:
