@@ -30,7 +30,7 @@ types: $(VENV)/.installed-dev ## static types
 test: check ## lint, types and all tests, about 9 minutes on 2 cores
 	$(PYTEST)
 
-test-fast: $(VENV)/.installed-dev ## tests for daily work, under 2 minutes: no Spark, browser, training or real data
+test-fast: $(VENV)/.installed-dev ## tests for daily work, about 3 minutes: no Spark, browser, training or real data
 	$(PYTEST) -m "not slow and not heavy"
 
 soak: $(VENV)/.installed-dev ## only the tests that take minutes each

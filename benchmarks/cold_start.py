@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 # benchmarks/index.py is not the package of that name.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from benchmarks.tables import print_header, print_row  # noqa: E402 - needs the path
+
 if TYPE_CHECKING:
     from cf.coldstart.evaluation import ColdStartReport
     from cf.coldstart.few_shot import FewShotCurve
@@ -82,14 +84,6 @@ def print_prior(scores: list[PriorScore]) -> None:
     for score in scores:
         difference = "" if score.source == "none" else estimate(score.difference, "+.4f")
         print_row(score.source, score.support, f"{score.n_ratings:,}", estimate(score.rmse, ".4f"), difference)
-
-
-def print_header(title: str, *columns: str) -> None:
-    print(f"\n{title}\n\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
-
-
-def print_row(*cells: object) -> None:
-    print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 # benchmarks/index.py is not the package of that name.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from benchmarks.tables import print_header, print_row  # noqa: E402 - needs the path
+
 if TYPE_CHECKING:
     from keyart.pipeline import LookAlikeEvaluation
 
@@ -132,14 +134,6 @@ def print_half(network: str, found: LookAlikeEvaluation) -> None:
 
 def columns(name: str, first: str) -> tuple[str, ...]:
     return (name,) if name == first else (name, f"over {first}")
-
-
-def print_header(title: str, *columns: str) -> None:
-    print(f"\n{title}\n\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
-
-
-def print_row(*cells: object) -> None:
-    print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
 if __name__ == "__main__":
