@@ -75,7 +75,9 @@ def copied(arguments: argparse.Namespace, name: str, kind: Kind, strength: int, 
             distort(poster.convert("RGB"), kind, strength, arguments.seed + movie_id).save(folder / f"{movie_id}.png")
     features = arguments.work / "copies" / f"{name}-{folder.name}"
     extract_images(folder, features, network(arguments.shared, name), drop_missing=True)
-    return read(FeatureStore.open(features))[1]
+    # The folder may hold the copies of an earlier run, too.
+    known, rows = read(FeatureStore.open(features))
+    return rows[np.searchsorted(known, movie_ids)]
 
 
 def read(store: FeatureStore) -> tuple[npt.NDArray[np.int64], Rows]:
