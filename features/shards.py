@@ -25,7 +25,7 @@ import pandas as pd
 import pyarrow as pa
 
 from catalog.errors import DataError, KeyartError, StoreError
-from catalog.io.files import read_record, sha256_file
+from catalog.io.files import read_record, remove_file, sha256_file
 from catalog.io.remote import AnyPath, RemotePath
 
 KIND, VERSION = "keyart-features-shard", 1
@@ -147,7 +147,7 @@ def verify(folder: AnyPath, number: int) -> None:
 def remove(folder: AnyPath, number: int) -> None:
     """Remove a shard, its completion record first, so that an interrupted removal leaves no shard."""
     for suffix in ("json", "npy", "parquet"):
-        (folder / f"{stem_of(number)}.{suffix}").unlink(missing_ok=True)
+        remove_file(folder / f"{stem_of(number)}.{suffix}")
 
 
 def damaged(folder: AnyPath, number: int, reason: object) -> DataError:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
-from catalog.io.files import read_record, read_stable, record_kind, write_bytes, write_record
+from catalog.io.files import read_record, read_stable, record_kind, remove_file, write_bytes, write_record
 from catalog.io.locks import LOCK_NAME
 from catalog.io.remote import AnyPath
 from features.identity import Identity
@@ -231,7 +231,7 @@ class FeatureStore:
         wrong = dict(zip(shards, _in_parallel(self._wrong_with, shards), strict=True))
         self._remove(shard for shard, reason in wrong.items() if reason)
         for path in (*self._shard_files(but={*self._shards()}), *self.folder.glob(".*.partial")):
-            path.unlink()
+            remove_file(path)
         return tuple(reason for reason in wrong.values() if reason)
 
     def tidy(self, is_current: Callable[[Any, str], bool], shard_rows: int = SHARD_ROWS) -> int:
@@ -307,7 +307,7 @@ class FeatureStore:
         shard_files = sorted(self._shard_files(), key=lambda path: path.suffix == ".json")
         names = ("features.json", _WHITENING, "skipped.json")
         for path in (*(self.folder / name for name in names), *shard_files):
-            path.unlink(missing_ok=True)
+            remove_file(path)
 
     def _shard_files(self, but: Collection[int] = ()) -> list[AnyPath]:
         """List the files of all but some shards; other files in the folder are the user's."""

@@ -10,7 +10,7 @@ from typing import Any
 import xxhash
 
 from catalog.errors import DataError, NotBuiltError
-from catalog.io.files import OtherVersionError, read_record, write_record, xxh3_file
+from catalog.io.files import OtherVersionError, read_record, remove_file, write_record, xxh3_file
 
 _KIND, _VERSION, _RECORD = "keyart-index", 2, "index.json"
 
@@ -69,7 +69,7 @@ def damaged(folder: Path, reason: object) -> DataError:
 def remove_all(folder: Path) -> None:
     """Remove an index; other files in its folder stay."""
     # The record first: without it, the other files have no effect.
-    (folder / _RECORD).unlink(missing_ok=True)
+    remove_file(folder / _RECORD)
     remove_others(folder, ())
 
 
@@ -81,7 +81,7 @@ def names_of(folder: Path) -> set[str]:
 def remove_others(folder: Path, kept: Iterable[str]) -> None:
     """Remove the files of other generations; processes that have them open can read them until they close them."""
     for name in names_of(folder).difference(kept):
-        (folder / name).unlink(missing_ok=True)
+        remove_file(folder / name)
 
 
 def _files_by_name(folder: Path) -> dict[str, Mapping[str, Any]]:

@@ -23,8 +23,8 @@ from catalog.io.files import (
     check_output,
     read_record,
     record_kind,
+    remove_file,
     write_bytes,
-    write_error,
     write_record,
     xxh3_file,
 )
@@ -74,11 +74,8 @@ def write_neighbors(
             parts.append(part)
             advance(len(block))
         n_pairs = _join(parts, path, _origin(index) | {"k": k}, ids)
-        try:
-            for part in (*parts_dir.glob("part-*.parquet"), parts_dir / _RECORD):
-                part.unlink()
-        except OSError as error:
-            raise write_error(parts_dir, error) from error
+        for part in (*parts_dir.glob("part-*.parquet"), parts_dir / _RECORD):
+            remove_file(part)
     # A file of a user's own keeps the folder.
     with suppress(OSError):
         parts_dir.rmdir()
@@ -112,7 +109,7 @@ def _begin(parts_dir: Path, origin: dict[str, Any]) -> None:
     except (FileNotFoundError, DataError):
         pass
     for part in parts_dir.glob("part-*.parquet"):
-        part.unlink()
+        remove_file(part)
     write_record(parts_dir / _RECORD, _KIND, _VERSION, origin)
 
 
@@ -122,7 +119,7 @@ def _done(parts_dir: Path, number: int) -> Path | None:
     for part in parts_dir.glob(f"part-{number:05d}-*.parquet"):
         if part.stem.endswith(f"-{xxh3_file(part)}"):
             return part
-        part.unlink()
+        remove_file(part)
     return None
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from catalog.errors import DataError, NotBuiltError
-from catalog.io.files import atomic_path, read_record, read_stable, write_record, xxh3_file
+from catalog.io.files import atomic_path, read_record, read_stable, remove_file, write_record, xxh3_file
 
 Array = npt.NDArray[Any] | sparse.csr_array
 # A sparse matrix is stored as the arrays it consists of; no attribute of a model has a dot in its name.
@@ -34,12 +35,13 @@ def save_arrays(
         names = {"arrays": arrays_path.name, "xxh3": xxh3_file(arrays_path)}
         write_record(folder / f"{name}.json", kind, version, {**content, **names})
     except BaseException:
-        arrays_path.unlink(missing_ok=True)
+        with suppress(OSError):
+            arrays_path.unlink(missing_ok=True)
         raise
     # The old arrays are needed until the record names the new ones.
     for path in folder.glob(f"{name}-????????.npz"):
         if path != arrays_path:
-            path.unlink(missing_ok=True)
+            remove_file(path)
 
 
 def open_arrays(folder: Path, name: str, kind: str, version: int) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -47,15 +47,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary_path.unlink(missing_ok=True)
 
 
-def write_error(path: Path, error: OSError | sqlite3.OperationalError) -> StoreError:
-    """Convert a failed write to an error that says what to do."""
+def write_error(path: AnyPath, error: OSError | sqlite3.OperationalError, action: str = "write") -> StoreError:
+    """Convert a failed write or removal to an error that says what to do."""
     reason = getattr(error, "strerror", None) or str(error)
     # NumPy and SQLite do not pass on the system's error number when the disk is full.
     full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or any(
         words in str(error) for words in ("full", "disk I/O error", "requested and")
     )
     advice = "free some space" if full else "check that the folder can be written to"
-    return StoreError(f"cannot write {path}: {reason}; {advice} and run the same command again")
+    return StoreError(f"cannot {action} {path}: {reason}; {advice} and run the same command again")
 
 
 def _flush_to_disk(path: Path) -> None:
@@ -84,13 +84,18 @@ def check_input(path: Path) -> None:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
 
 
+def remove_file(path: AnyPath) -> None:
+    """Remove a file if it exists; StoreError if the folder cannot be written."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise write_error(path, error, "remove") from error
+
+
 def clear_partial(folder: Path) -> None:
     """Remove the partial files of killed processes; nobody may be writing into the folder."""
     for path in folder.glob(f".*{_TEMPORARY_SUFFIX}"):
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise write_error(path, error) from error
+        remove_file(path)
 
 
 def write_unflushed(path: Path, content: bytes) -> None:

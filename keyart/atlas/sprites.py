@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from catalog.errors import DataError
-from catalog.io.files import atomic_path
+from catalog.io.files import atomic_path, remove_file
 from features.images import decode_image
 
 CELL_WIDTH, CELL_HEIGHT = 64, 96
@@ -80,7 +80,7 @@ def remove_others(sheets: Iterable[Sheet], folder: Path) -> None:
     kept = {sheet.name for sheet in sheets}
     for path in folder.glob("sheet-*.webp"):
         if path.name not in kept:
-            path.unlink(missing_ok=True)
+            remove_file(path)
 
 
 def along_the_map(positions: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:

@@ -12,6 +12,7 @@ from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.film import Film
 from catalog.film_table import read_film_table
 from catalog.films import Catalog
+from catalog.io.files import remove_file
 from catalog.io.locks import check_free, exclusive
 from catalog.movielens import FilmFiles, read_films
 from catalog.text import plural
@@ -130,11 +131,12 @@ def _write_catalog(workspace: Workspace, sources: Sequence[Path], files: FilmFil
         Catalog.create(workspace.catalog_path, _with_ratings(files.films, ratings), facts, added, files.tags)
     except BaseException:
         if is_new:
-            workspace.ratings_path(name).unlink(missing_ok=True)
+            with suppress(OSError):
+                workspace.ratings_path(name).unlink(missing_ok=True)
         raise
     for path in workspace.home.glob("ratings-*.parquet"):
         if path.name != name and is_ratings_name(path.name):
-            path.unlink(missing_ok=True)
+            remove_file(path)
     return notes
 
 

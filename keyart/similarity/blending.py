@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from catalog.errors import DataError
-from catalog.io.files import read_record, write_record
+from catalog.io.files import read_record, remove_file, write_record
 from catalog.scored_ids import ScoredIds
 from cf.base import Recommender
 from cf.hybrid.blend import Blending
@@ -69,7 +69,7 @@ def save_hybrid(workspace: Workspace, model: str, tuning: Tuning) -> None:
 def reset_hybrid(workspace: Workspace) -> bool:
     """Return to the defaults; returns whether anything was tuned."""
     was_tuned = workspace.hybrid_path.exists()
-    workspace.hybrid_path.unlink(missing_ok=True)
+    remove_file(workspace.hybrid_path)
     return was_tuned
 
 

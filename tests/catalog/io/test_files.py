@@ -15,16 +15,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.errors import ConfigError, DataError, StoreError
+from catalog.io.arrays import save_arrays
 from catalog.io.files import (
     atomic_path,
     check_output,
     read_record,
     read_stable,
+    remove_file,
     sha256_file,
     sqlite_errors,
     write_bytes,
     write_record,
 )
+from features.shards import remove as remove_shard
+from index.manifest import remove_all as remove_index
+from keyart.atlas.sprites import remove_others
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -94,6 +99,36 @@ def test_a_full_disk_keeps_the_old_file_and_asks_for_space(
 def test_system_errors_become_store_errors_with_advice(path: Path, number: int, advice: str) -> None:
     with pytest.raises(StoreError, match=rf"{os.strerror(number)}; {advice}"), atomic_path(path):
         raise OSError(number, os.strerror(number))
+
+
+def test_a_file_that_cannot_be_removed_is_a_store_error(tmp_path: Path) -> None:
+    remove_file(tmp_path / "missing")
+    # A folder, since file permissions do not hold for root.
+    (tmp_path / "file").mkdir()
+    with pytest.raises(StoreError, match=r"cannot remove .*file: .*; check that the folder can be written to and run"):
+        remove_file(tmp_path / "file")
+
+
+def _remove_sheets(folder: Path) -> None:
+    remove_others((), folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "remove"),
+    [
+        ("index.json", remove_index),
+        ("1234.npz", remove_index),
+        ("sheet-0.webp", _remove_sheets),
+        ("features-00000.json", lambda folder: remove_shard(folder, 0)),
+        ("model-12345678.npz", lambda folder: save_arrays(folder, "model", "keyart-model", 1, {}, {})),
+    ],
+)
+def test_what_every_package_cannot_remove_is_a_store_error(
+    name: str, remove: Callable[[Path], None], tmp_path: Path
+) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(StoreError, match=f"cannot remove .*{name}"):
+        remove(tmp_path)
 
 
 def test_a_block_that_writes_nothing_leaves_the_old_file(path: Path) -> None:

@@ -243,6 +243,15 @@ def test_a_full_disk_is_a_one_line_error_and_keeps_the_index(home: Path) -> None
     assert not list(home.rglob("*.partial"))
 
 
+def test_a_blend_that_cannot_be_reset_is_a_plain_error(run: Run, home: Path) -> None:
+    # A folder, since file permissions do not hold for root.
+    (home / "hybrid.json").mkdir()
+    outcome = run("tune", "--reset", "--home", home)
+    assert outcome.code == 1
+    assert f"cannot remove {home / 'hybrid.json'}: " in outcome.err
+    assert "report it" not in outcome.err
+
+
 def test_a_progress_bar_is_shown_on_a_terminal_only(home: Path, poster_folder: Path) -> None:
     (home / "index" / "index.json").unlink()
     quiet = subprocess.run([*KEYART, "build", "--home", str(home)], capture_output=True, text=True, check=True)
