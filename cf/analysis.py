@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from catalog.extras import require
 from cf.ratings import Ratings
@@ -20,6 +21,8 @@ Titles = Mapping[int, str]
 """Titles by movie_id; a missing film is named by its id."""
 
 _MOST_PERPLEXITY = 30.0
+# Of the map, as measured in docs/durations.md.
+_FILM_S = 0.005
 
 
 @dataclass(frozen=True)
@@ -171,6 +174,11 @@ def clusters(
     ]
 
 
+def expected_map_s(n_films: int) -> float:
+    """Estimate how many seconds `film_map` takes, as measured in docs/durations.md."""
+    return _FILM_S * n_films
+
+
 def film_map(
     movie_ids: npt.NDArray[np.int32], factors: npt.NDArray[np.floating], titles: Titles, *, seed: int = 0
 ) -> FilmMap:
@@ -188,7 +196,9 @@ def film_map(
         # t-SNE requires more films than neighbors of each.
         perplexity = min(_MOST_PERPLEXITY, (n_films - 1) / 3)
         layout = _scikit_learn("manifold").TSNE(2, perplexity=perplexity, init="random", random_state=seed)
-        positions = layout.fit_transform(directions).astype(np.float32)
+        # Its many short parallel steps cost more in waiting than they save, on a busy machine ten times as much.
+        with threadpool_limits(1):
+            positions = layout.fit_transform(directions).astype(np.float32)
     return FilmMap(movie_ids, tuple(_title(titles, movie_id) for movie_id in movie_ids), positions)
 
 

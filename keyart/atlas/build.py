@@ -19,7 +19,7 @@ from index.source import FilmFeatures
 from keyart.atlas import layout
 from keyart.atlas.labels import name_clusters
 from keyart.atlas.layout import Method
-from keyart.atlas.record import Atlas, Cluster
+from keyart.atlas.record import Atlas, Cluster, record_path
 from keyart.atlas.sprites import Sheet, along_the_map, assign, draw, remove_others
 from keyart.workspace.contents import fingerprint
 from keyart.workspace.films import list_posters
@@ -30,6 +30,8 @@ from keyart.workspace.steps import feature_steps
 # Placing a film moves no other; after many of them, similar films may lie apart.
 _MANY_PLACED = 0.2
 _N_TYPICAL = 6
+# Of laying out and drawing, as measured in docs/durations.md.
+_POSTER_S = 0.008
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,17 @@ def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progres
         atlas.save(workspace.atlas_dir)
         remove_others(sheets, workspace.atlas_dir)
     return AtlasReport(atlas, how, n_drawn, tuple(_notes(atlas, len(features))))
+
+
+def expected_s(workspace: Workspace, options: AtlasOptions) -> float:
+    """Estimate how many seconds `make_atlas` takes to lay out all posters; 0 for an existing atlas."""
+    if record_path(workspace.atlas_dir).is_file() and not options.rebuild:
+        return 0.0
+    try:
+        _, features = current_film_features(workspace)
+    except NotBuiltError:
+        return 0.0
+    return _POSTER_S * len(features) if features else 0.0
 
 
 def _existing(workspace: Workspace, identity: dict[str, Any]) -> Atlas | None:

@@ -14,6 +14,7 @@ from itertools import count
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
+from threadpoolctl import threadpool_limits
 
 from catalog.errors import ConfigError
 from catalog.extras import require
@@ -190,7 +191,9 @@ def _tsne(rows: FloatMatrix, first: FloatMatrix, seed: int) -> FloatMatrix:
 
     perplexity = min(_PERPLEXITY, (len(rows) - 1) / 3)
     layout = TSNE(2, perplexity=perplexity, init=first, random_state=seed)
-    fitted: FloatMatrix = layout.fit_transform(rows)
+    # Its many short parallel steps cost more in waiting than they save, on a busy machine ten times as much.
+    with threadpool_limits(1):
+        fitted: FloatMatrix = layout.fit_transform(rows)
     return fitted
 
 

@@ -79,6 +79,12 @@ def clusters(workspace: Workspace, model: Recommender, min_ratings: int, n_clust
     return analysis.clusters(*_factors(workspace, model, min_ratings), n_clusters)
 
 
+def expected_map(model: Recommender, min_ratings: int) -> tuple[int, float]:
+    """Return how many films `film_map` lays out, and about how many seconds it takes."""
+    n_films = len(_well_rated(model, min_ratings))
+    return n_films, analysis.expected_map_s(n_films)
+
+
 def film_map(
     workspace: Workspace, model: Recommender, min_ratings: int, k: int | None = None
 ) -> tuple[analysis.FilmMap, npt.NDArray[np.intp]]:

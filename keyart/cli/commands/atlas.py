@@ -14,7 +14,7 @@ from keyart import atlas
 from keyart.cli.groups import renamed
 from keyart.cli.hints import HINTS
 from keyart.cli.options import workspace_options
-from keyart.cli.output import print_notes, table
+from keyart.cli.output import announce, print_notes, table
 from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def command(method: str | None, n_clusters: int | None, seed: int | None, rebuil
 
     started = time.monotonic()
     wanted = atlas.build.AtlasOptions(atlas.layout.Method(method) if method else None, n_clusters, seed, rebuild)
+    announce("atlas", atlas.build.expected_s(workspace, wanted))
     report = atlas.build.make_atlas(workspace, wanted, progress=bar)
     print_notes(report.notes)
     _print(report, time.monotonic() - started)

@@ -13,6 +13,7 @@ import click
 
 from catalog.errors import ConfigError
 from catalog.io.progress import bar
+from catalog.text import plural
 from keyart import recommend, render
 from keyart.cli.completion import complete_model
 from keyart.cli.groups import Group
@@ -25,7 +26,7 @@ from keyart.cli.options import (
     k_option,
     workspace_options,
 )
-from keyart.cli.output import print_csv, print_json, print_notes, table
+from keyart.cli.output import announce, print_csv, print_json, print_notes, table
 from keyart.workspace.layout import Workspace
 
 Rows = list[dict[str, Any]]
@@ -179,6 +180,8 @@ def film_map(workspace: Workspace, model: str, k: int | None, min_ratings: int, 
     if sheet:
         render.plots.check_plot_path(sheet)
     opened = _open_model(workspace, model)
+    n_films, expected_s = recommend.analysis.expected_map(opened, min_ratings)
+    announce("explore", expected_s, f" to lay out {plural(n_films, 'film')}")
     with _step("map"):
         laid_out, n_ratings = recommend.analysis.film_map(workspace, opened, min_ratings, k)
     if sheet:

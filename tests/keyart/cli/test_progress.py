@@ -113,6 +113,23 @@ def test_evaluation_of_the_cold_start_announces_its_time(
     assert expected_s(Workspace.open(tastes_home), many) == pytest.approx(6 * 2 * 13 * n_ratings / 100_000)
 
 
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        (("explore", "map", "--min-ratings", 1), r"explore: about \d+ s to lay out \d+ films"),
+        (("atlas",), r"atlas: about \d+ s"),
+    ],
+)
+def test_layouts_announce_their_time(
+    words: tuple[str | int, ...], first: str, tastes_home: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("keyart.cli.output._LONG_S", 0.0)
+    run("fit", "als", "--home", tastes_home)
+    assert re.fullmatch(first, run(*map(str, words), "--home", tastes_home).err.splitlines()[0])
+    if words == ("atlas",):
+        assert "about" not in run("atlas", "--home", tastes_home).err
+
+
 def test_steps_without_a_terminal_say_how_long_the_rest_takes(
     tastes_home: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
