@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hint
 
 from catalog.errors import ConfigError
 from catalog.extras import require
+from catalog.io.keras import require_keras
 from cf.base import Recommender
 
 
@@ -87,6 +88,8 @@ def make(name: str, **parameters: Any) -> Recommender:
     cls = model_class(name)
     if MODELS[name].needs == "spark":
         require("spark", f"fitting {name}")
+    elif MODELS[name].needs == "tensorflow":
+        require_keras()
     hints = get_type_hints(cls.__init__)
     accepted = {parameter: hints[parameter] for parameter in inspect.signature(cls).parameters}
     for parameter, value in parameters.items():

@@ -22,10 +22,20 @@ _START_UP = re.compile(
 _lock = Lock()
 
 
+def has_keras() -> bool:
+    """Return whether Keras is installed; imports nothing."""
+    return find_spec("keras") is not None
+
+
+def require_keras() -> None:
+    """Raise ConfigError unless Keras is installed; imports nothing, so call it before any work."""
+    if not has_keras():
+        raise ConfigError("images and neural networks need TensorFlow: pip install tensorflow")
+
+
 def import_keras() -> Any:
     """Import Keras with its backend; raise ConfigError if one of them is not installed or does not start."""
-    if find_spec("keras") is None:
-        raise ConfigError("images and neural networks need TensorFlow: pip install tensorflow")
+    require_keras()
     try:
         keras = _import_quietly("keras")
     except (ImportError, ValueError) as error:

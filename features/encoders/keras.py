@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from catalog.errors import ConfigError, DataError
 from catalog.extras import require
-from catalog.io.keras import import_keras, import_tensorflow
+from catalog.io.keras import import_keras, import_tensorflow, require_keras
 from features.encoders.architecture import architecture_sha256
 from features.encoders.weights import imagenet_weights_path, random_kernels
 from features.images import SIDE
@@ -151,7 +151,11 @@ def _has_gpu() -> bool:
 
 
 def check_files(options: ExtractOptions) -> None:
-    """Raise ConfigError or DataError if the options contradict each other or a file is no network; imports nothing."""
+    """Raise ConfigError or DataError if the options contradict each other or a file is no network; imports nothing.
+
+    ConfigError too where Keras is not installed.
+    """
+    require_keras()
     if options.backbone == VGG16:
         if Preprocessing.parse(options.preprocessing) != CAFFE:
             raise ConfigError(

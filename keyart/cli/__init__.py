@@ -14,6 +14,7 @@ import click
 from click.shell_completion import add_completion_class
 
 from catalog.errors import KeyartError
+from catalog.io.keras import has_keras
 from keyart.cli.completion import QuotingBashComplete
 from keyart.cli.groups import Entry, LazyGroup
 from keyart.cli.hints import HINTS
@@ -49,10 +50,16 @@ _COMMANDS = {
 }
 # "import" is a keyword.
 _MODULES = {"import": "import_posters", "cold-start": "cold_start"}
+_DEMO = "  keyart demo                   try it offline, on films that the program draws: about a minute\n"
+# Without TensorFlow, pictures cannot be looked at.
+_SERVE = """\
+  keyart serve --home DIR       search a workspace that was made elsewhere
+  pip install tensorflow        what making one from posters needs
+"""
 _GREETING = """\
 keyart finds films whose posters look alike.
 
-  keyart demo                   try it offline, on films that the program draws: about a minute
+{first}\
   keyart load ml-latest-small/  begin with your films: a MovieLens folder, or a table
   keyart info                   see what is in the workspace, and which command comes next
   keyart --help                 list all commands"""
@@ -81,7 +88,7 @@ def keyart(context: click.Context) -> None:
     Without either: keyart demo
     """  # noqa: D301 - click wants the backspace itself
     if context.invoked_subcommand is None:
-        click.echo(_GREETING)
+        click.echo(_GREETING.format(first=_DEMO if has_keras() else _SERVE))
 
 
 class _LogFormatter(RedactingFormatter):

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.films import Catalog
+from catalog.io.keras import require_keras
 from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, silent
 from cf.base import Recommender
@@ -135,6 +136,7 @@ def check_export(name: str, form: Literal["savedmodel", "tflite"], path: Path) -
     """Raise ConfigError unless a recommender can be exported to a path; call it before any work."""
     if (name, form) not in (("two-tower", "savedmodel"), ("ranking", "tflite")):
         raise ConfigError(f"{name} does not come as {form}; two-tower comes as savedmodel, ranking as tflite")
+    require_keras()
     if form == "tflite":
         check_output(path, (".tflite",))
         return

@@ -33,6 +33,44 @@ with serving(home) as url:
 """
 
 
+CHECKS = """
+import sys
+
+sys.modules.update(dict.fromkeys(("tensorflow", "keras")))
+from keyart.cli import main
+
+home, poster = sys.argv[1:]
+for line in (
+    "demo --out HOME-demo",
+    "extract --home HOME",
+    "extract --home nowhere --weights random",
+    "fit two-tower --home HOME",
+    "evaluate models most-rated ranking --home HOME",
+    "export two-tower --format savedmodel --out HOME-model --home HOME",
+    "cold-start POSTER --home HOME",
+    "similar --image POSTER --home HOME",
+    "",
+):
+    try:
+        main([word.replace("HOME", home).replace("POSTER", poster) for word in line.split()])
+    except SystemExit as end:
+        assert end.code == bool(line), (line, end.code)
+"""
+
+
+def test_what_needs_tensorflow_says_so_before_any_work(home: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", CHECKS, home, next((home / "posters").glob("*.*g"))]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    message = "keyart: images and neural networks need TensorFlow: pip install tensorflow"
+    lines = done.stderr.splitlines()
+    assert lines.count(message) == 7
+    assert len(lines) == 8
+    assert "keyart demo" not in done.stdout
+    assert "keyart serve" in done.stdout
+    assert not home.with_name(f"{home.name}-demo").exists()
+
+
 def test_a_workspace_is_searched_served_and_recommended_from(home: Path) -> None:
     command = [sys.executable, "-W", "ignore", "-c", PROGRAM, home, next((home / "posters").glob("*.*g"))]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

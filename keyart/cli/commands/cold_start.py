@@ -12,6 +12,7 @@ import click
 import keyart
 from catalog.errors import ConfigError, DataError
 from catalog.films import Catalog
+from catalog.io.keras import require_keras
 from catalog.io.progress import bar
 from catalog.text import plural
 from keyart import cold_start
@@ -63,6 +64,7 @@ def command(
     average.
     """
     check_one_format(as_json=as_json, as_csv=as_csv)
+    require_keras()
 
     with Catalog.open(Workspace.open(home).catalog_path) as catalog:
         films = _films(catalog.genres(), source, title, "|".join(genres), year)

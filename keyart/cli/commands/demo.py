@@ -10,6 +10,7 @@ import click
 
 import keyart
 from catalog.errors import FetchError, StoreError
+from catalog.io.keras import require_keras
 from catalog.io.progress import bar
 from catalog.text import plural
 from features.options import RANDOM, ExtractOptions
@@ -54,6 +55,7 @@ def command(out: Path, seed: int) -> None:
     The posters have eight styles of design. The ratings come from simulated users whose tastes do not depend on the
     styles, so similar posters and similar ratings differ.
     """
+    require_keras()
     demo.folder.claim_folder(out)
     workspace = _prepare(out, seed)
     _extract_and_build(workspace)

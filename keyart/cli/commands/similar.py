@@ -16,6 +16,7 @@ from catalog.errors import AmbiguousFilmError, ConfigError, UnknownFilmError
 from catalog.films import Catalog
 from catalog.filters import Filter, read_movie_ids
 from catalog.genres import match_genres
+from catalog.io.keras import require_keras
 from keyart import render, similarity
 from keyart.cli.completion import complete_film
 from keyart.cli.groups import renamed
@@ -214,6 +215,7 @@ def _checked_films(
             catalog.find(film)
         if picture is None:
             return _films_of(catalog, words)
+        require_keras()
         picture.pixels()
         return ()
 
