@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
+from pathlib import Path
 
 from catalog.errors import ConfigError
 
@@ -25,7 +29,18 @@ def is_installed(extra: str) -> bool:
 def require(extra: str, purpose: str) -> None:
     """Raise ConfigError unless an extra is installed; imports nothing, so call it before any work."""
     if missing := _missing(extra):
-        raise ConfigError(f"{purpose} needs {', '.join(missing)}: pip install 'keyart[{extra}]'")
+        raise ConfigError(f"{purpose} needs {', '.join(missing)}: {pip_install(*missing)}")
+
+
+def pip_install(*distributions: str) -> str:
+    """Return the command that installs distributions beside keyart, by its interpreter if the shell's pip is another.
+
+    Not by the extra's name: keyart is on no index, and an extra would install TensorFlow where it was left out.
+    """
+    beside, found = Path(sys.executable).parent, shutil.which("pip")
+    is_beside = found is not None and Path(found).parent == beside
+    pip = "pip" if is_beside else f"{shlex.quote(sys.executable)} -m pip"
+    return f"{pip} install {' '.join(distributions)}"
 
 
 def _missing(extra: str) -> list[str]:

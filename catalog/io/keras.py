@@ -14,6 +14,7 @@ from threading import Lock
 from typing import IO, Any
 
 from catalog.errors import ConfigError
+from catalog.extras import pip_install
 
 # Lines of Abseil's log and what belongs to them; TensorFlow's C++ part writes some before it reads any setting.
 _START_UP = re.compile(
@@ -30,7 +31,7 @@ def has_keras() -> bool:
 def require_keras() -> None:
     """Raise ConfigError unless Keras is installed; imports nothing, so call it before any work."""
     if not has_keras():
-        raise ConfigError("images and neural networks need TensorFlow: pip install tensorflow")
+        raise ConfigError(f"images and neural networks need TensorFlow: {pip_install('tensorflow')}")
 
 
 def import_keras() -> Any:
@@ -55,7 +56,7 @@ def import_tensorflow() -> Any:
         return _import_quietly("tensorflow")
     except ImportError as error:
         raise ConfigError(
-            f"TensorFlow does not start: {_first_line(error)}; install it: pip install tensorflow"
+            f"TensorFlow does not start: {_first_line(error)}; install it: {pip_install('tensorflow')}"
         ) from error
 
 

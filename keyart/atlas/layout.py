@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 from threadpoolctl import threadpool_limits
 
 from catalog.errors import ConfigError
-from catalog.extras import require
+from catalog.extras import pip_install, require
 from index.backends.projection import fit_basis, project
 from index.source import FilmFeatures
 from index.vectors import FloatMatrix, faults, unit_rows
@@ -50,7 +50,7 @@ def require_libraries(method: Method) -> None:
     """Raise ConfigError unless the libraries of a layout are installed."""
     require("atlas", "the atlas")
     if method is Method.UMAP and find_spec("umap") is None:
-        raise ConfigError("--method umap needs umap-learn: pip install umap-learn; without --method, it is t-SNE")
+        raise ConfigError(f"--method umap needs umap-learn: {pip_install('umap-learn')}; without --method, it is t-SNE")
 
 
 def sound(features: FilmFeatures) -> npt.NDArray[np.intp]:

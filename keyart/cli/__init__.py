@@ -14,6 +14,7 @@ import click
 from click.shell_completion import add_completion_class
 
 from catalog.errors import KeyartError
+from catalog.extras import pip_install
 from catalog.io.keras import has_keras
 from keyart.cli.completion import QuotingBashComplete
 from keyart.cli.groups import Entry, LazyGroup
@@ -54,7 +55,8 @@ _DEMO = "  keyart demo                   try it offline, on films that the progr
 # Without TensorFlow, pictures cannot be looked at.
 _SERVE = """\
   keyart serve --home DIR       search a workspace that was made elsewhere
-  pip install tensorflow        what making one from posters needs
+  {pip}
+                                needed to make one from posters
 """
 _GREETING = """\
 keyart finds films whose posters look alike.
@@ -88,7 +90,7 @@ def keyart(context: click.Context) -> None:
     Without either: keyart demo
     """  # noqa: D301 - click wants the backspace itself
     if context.invoked_subcommand is None:
-        click.echo(_GREETING.format(first=_DEMO if has_keras() else _SERVE))
+        click.echo(_GREETING.format(first=_DEMO if has_keras() else _SERVE.format(pip=pip_install("tensorflow"))))
 
 
 class _LogFormatter(RedactingFormatter):

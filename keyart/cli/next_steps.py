@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from catalog.extras import is_installed
+from catalog.extras import EXTRAS, is_installed, pip_install
 
 _PURPOSES = {
     "web": "the page to search and click through the films",
@@ -49,7 +49,7 @@ def _available(lines: list[str]) -> Iterator[str]:
         elif is_installed(extra):
             yield f"  {command}"
         else:
-            yield f"  pip install 'keyart[{extra}]'   # for {_PURPOSES[extra]}"
+            yield f"  {pip_install(*EXTRAS[extra].values())}   # for {_PURPOSES[extra]}"
 
 
 def _program() -> str:

@@ -43,15 +43,29 @@ for line in (
     assert not {"keras", "tensorflow"} & set(sys.modules), line
 """
 EXPECTED = """\
-keyart: the web page needs fastapi, uvicorn, prometheus-client: pip install 'keyart[web]'
-keyart: the atlas needs scikit-learn: pip install 'keyart[atlas]'
-keyart: fitting spark-als needs pyspark: pip install 'keyart[spark]'
-keyart: fitting spark-als needs pyspark: pip install 'keyart[spark]'
-keyart: a plot needs matplotlib: pip install 'keyart[plots]'
-keyart: a plot needs matplotlib: pip install 'keyart[plots]'
-keyart: the engine onnx needs onnx, onnxruntime: pip install 'keyart[onnx]'
-keyart: Spark needs pyspark: pip install 'keyart[spark]'
+keyart: the web page needs fastapi, uvicorn, prometheus-client: PIP install fastapi uvicorn prometheus-client
+keyart: the atlas needs scikit-learn: PIP install scikit-learn
+keyart: fitting spark-als needs pyspark: PIP install pyspark
+keyart: fitting spark-als needs pyspark: PIP install pyspark
+keyart: a plot needs matplotlib: PIP install matplotlib
+keyart: a plot needs matplotlib: PIP install matplotlib
+keyart: the engine onnx needs onnx, onnxruntime: PIP install onnx onnxruntime
+keyart: Spark needs pyspark: PIP install pyspark
 """
+
+
+@pytest.mark.parametrize("is_beside", [True, False])
+def test_packages_are_installed_where_keyart_is(
+    is_beside: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "a b" / "python"
+    for path in (python.with_name("pip"), tmp_path / "other" / "pip"):
+        path.parent.mkdir()
+        path.touch(mode=0o700)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setenv("PATH", str(python.parent if is_beside else tmp_path / "other"))
+    pip = "pip" if is_beside else f"'{python}' -m pip"
+    assert extras.pip_install("pyspark", "onnx") == f"{pip} install pyspark onnx"
 
 
 def test_extras_are_those_of_pyproject() -> None:
@@ -74,7 +88,7 @@ def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     assert not extras.is_installed("web")
     assert extras.is_installed("plots")
-    with pytest.raises(ConfigError, match=r"^the page needs uvicorn: pip install 'keyart\[web\]'$"):
+    with pytest.raises(ConfigError, match=r"^the page needs uvicorn: .*pip install uvicorn$"):
         extras.require("web", "the page")
 
 
@@ -85,4 +99,7 @@ def test_commands_name_the_missing_extra_before_any_work(tmp_path: Path) -> None
     subprocess.run([sys.executable, "-c", load, tmp_path / "home", tmp_path], cwd=ROOT, check=True)
     command = [sys.executable, "-c", PROGRAM, tmp_path / "home", ROOT / "docs"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr) == ("", EXPECTED)
+    assert (done.stdout, done.stderr) == (
+        "",
+        EXPECTED.replace("PIP", extras.pip_install().rstrip().removesuffix(" install")),
+    )

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pytest
 
 from catalog.errors import ConfigError, DataError, StoreError
+from catalog.extras import pip_install
 from catalog.io.remote import RemotePath, as_path
 from catalog.io.spark import use_this_python
 from features.extraction import open_store
@@ -565,7 +566,7 @@ def test_error_without_pyspark_says_how_to_install_it() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2]
     )
-    assert "ConfigError: Spark needs pyspark: pip install 'keyart[spark]'" in done.stderr
+    assert f"ConfigError: Spark needs pyspark: {pip_install('pyspark')}" in done.stderr
 
 
 def test_error_without_java_names_the_required_version(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from catalog.extras import pip_install
 from tests.test_layers import ROOT
 
 PROGRAM = """
@@ -62,7 +63,7 @@ def test_what_needs_tensorflow_says_so_before_any_work(home: Path) -> None:
     command = [sys.executable, "-W", "ignore", "-c", CHECKS, home, next((home / "posters").glob("*.*g"))]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    message = "keyart: images and neural networks need TensorFlow: pip install tensorflow"
+    message = f"keyart: images and neural networks need TensorFlow: {pip_install('tensorflow')}"
     lines = done.stderr.splitlines()
     assert lines.count(message) == 7
     assert len(lines) == 8
@@ -75,5 +76,5 @@ def test_a_workspace_is_searched_served_and_recommended_from(home: Path) -> None
     command = [sys.executable, "-W", "ignore", "-c", PROGRAM, home, next((home / "posters").glob("*.*g"))]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    message = "images and neural networks need TensorFlow: pip install tensorflow"
+    message = f"images and neural networks need TensorFlow: {pip_install('tensorflow')}"
     assert done.stdout.splitlines() == ["2 1", message, "200", "200", "200"]

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from catalog.errors import ConfigError
+from catalog.extras import pip_install
 from catalog.io.spark import session
 from cf.base import Recommender
 from cf.models.als import ALS
@@ -111,7 +112,7 @@ def test_missing_pyspark_error_names_the_extra() -> None:
     # In a process of its own: this one may have PySpark from other tests, with objects that still use it.
     code = f"import sys; sys.modules['pyspark'] = None; {_FIT}"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path.cwd())
-    assert "ConfigError: Spark needs pyspark: pip install 'keyart[spark]'" in process.stderr
+    assert f"ConfigError: Spark needs pyspark: {pip_install('pyspark')}" in process.stderr
 
 
 def test_missing_java_error_names_the_version(tmp_path: Path) -> None:
