@@ -26,6 +26,7 @@ from index.cosine import CosineIndex
 from keyart.cold_start.new_film import NewFilm, checked
 from keyart.cold_start.predictor import ColdStarter, OnBroken, open_cold_start
 from keyart.recommend.history import history_of
+from keyart.recommend.models import default_model
 from keyart.recommend.recommendations import Recommendation, UserRecommender
 from keyart.results import Alpha, ColdStartResult, Explanation, Query, SimilarFilms
 from keyart.similarity.attribution import explain
@@ -455,7 +456,7 @@ class Engine:
 
     @names_workspace
     def recommend(
-        self, user: int | Mapping[int, float], k: int = 30, *, model: str = "ease", fresh: float | None = None
+        self, user: int | Mapping[int, float], k: int = 30, *, model: str | None = None, fresh: float | None = None
     ) -> Recommendation:
         """Recommend films to a user, or to somebody who brings their own ratings.
 
@@ -465,8 +466,9 @@ class Engine:
             A user_id of the ratings; or stars, 0.5 to 5, by movie_id.
         k : int, default 30
             How many films at most.
-        model : str, default "ease"
-            A fitted recommender; see `keyart.pipeline.fit`. It stays open until the engine is closed.
+        model : str, optional
+            A fitted recommender; see `keyart.pipeline.fit`. It stays open until the engine is closed. By default
+            "ease", else the fitted one that ranks best.
         fresh : float in [0, 1], optional
             The share of films that nobody has rated, at least; 0 for none. By default they take the ranks they earn.
 
@@ -488,6 +490,7 @@ class Engine:
         SimilarOptions(k)
         if fresh is not None and not (_is_number(fresh) and 0 <= fresh <= 1):
             raise ValueError(f"fresh should be a number from 0 to 1, received {fresh!r}")
+        model = default_model(self._workspace) if model is None else model
         if not isinstance(model, str):
             raise TypeError(f"model should be the name of a recommender, received {model!r}")
         if isinstance(user, bool) or not isinstance(user, int | np.integer | Mapping):

@@ -30,6 +30,14 @@ from keyart.workspace.outputs import check_output, check_replaceable
 Parameters = Mapping[str, Mapping[str, Any]]
 """Arguments of models, by the name of the model and of the parameter."""
 
+# Best ranking first, as measured in docs/benchmarks.md; what recommends the same films to everybody comes last.
+PREFERRED = (
+    *("ease", "implicit-als", "ease-plain", "two-tower", "implicit-autoencoder", "bayesian", "als", "spark-als"),
+    *("keras-sigmoid", "autoencoder", "item-cosine", "user-cosine", "sgd", "ranking", "keras-relu"),
+    *("article-item-cosine", "article-user-cosine", "most-rated", "damped-mean", "baseline"),
+)
+"""All recommenders, in the order in which a fitted one is the default."""
+
 # Seconds that a fit takes for 100,000 ratings on two cores, as measured in docs/durations.md.
 _FIT_S: Mapping[str, float] = {
     **{"item-cosine": 4, "als": 4, "sgd": 4, "bayesian": 32},
@@ -91,10 +99,23 @@ def open_model(workspace: Workspace, name: str) -> tuple[Recommender, tuple[str,
     try:
         model = model_class(name).open(workspace.model_dir(name))
     except NotBuiltError as error:
-        raise NotBuiltError(f"{name} has not been fitted here; run `keyart fit {name}`") from error
+        raise NotBuiltError(f"{name} has not been fitted here; run `keyart fit {name}`{_others(workspace)}") from error
     if model.source == _source(workspace):
         return model, ()
     return model, (f"the ratings have changed since {name} was fitted; run `keyart fit {name}` again",)
+
+
+def _others(workspace: Workspace) -> str:
+    fitted = fitted_models(workspace)
+    return f"; fitted here: {', '.join(fitted)} (--model)" if fitted else ""
+
+
+def default_model(workspace: Workspace) -> str:
+    """Return the first of `PREFERRED` that is fitted."""
+    fitted = fitted_models(workspace)
+    if not fitted:
+        raise NotBuiltError("no recommender has been fitted here; run `keyart fit ease`")
+    return fitted[0]
 
 
 def ensure_fitted(workspace: Workspace, name: str, ratings: Ratings) -> None:
@@ -163,8 +184,8 @@ def light_models() -> list[str]:
 
 
 def fitted_models(workspace: Workspace) -> list[str]:
-    """List the fitted recommenders without opening any."""
-    return [name for name in MODELS if record_path(workspace, name).is_file()]
+    """List the fitted recommenders without opening any, in the order of `PREFERRED`."""
+    return [name for name in PREFERRED if record_path(workspace, name).is_file()]
 
 
 def record_path(workspace: Workspace, name: str) -> Path:

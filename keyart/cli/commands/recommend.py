@@ -38,11 +38,9 @@ if TYPE_CHECKING:
 @click.option(
     "--model",
     "name",
-    default="ease",
-    show_default=True,
     metavar="MODEL",
     shell_complete=complete_model,
-    help="The recommender; `keyart fit` lists them.",
+    help="The recommender; `keyart fit` lists them.  [default: ease, else what is fitted and ranks best]",
 )
 @k_option(30)
 @click.option(
@@ -57,7 +55,7 @@ if TYPE_CHECKING:
 def command(
     user: int | None,
     ratings_path: Path | None,
-    name: str,
+    name: str | None,
     k: int,
     fresh: float | None,
     as_json: bool,
@@ -73,9 +71,11 @@ def command(
     check_one_format(as_json=as_json, as_csv=as_csv)
     workspace = Workspace.open(home)
 
-    cf.registry.model_class(name)
+    if name is not None:
+        cf.registry.model_class(name)
     if ratings_path is not None:
         check_input(ratings_path)
+    name = name or recommend.models.default_model(workspace)
 
     if ratings_path is not None:
         recommendation = recommend.recommendations.recommend_new(workspace, name, ratings_path, k, fresh)

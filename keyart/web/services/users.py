@@ -8,11 +8,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from catalog.errors import NotBuiltError
 from catalog.film import Film
 from cf.registry import MODELS, model_class
 from keyart.recommend.history import history_of
-from keyart.recommend.models import fitted_models, record_path
+from keyart.recommend.models import default_model, fitted_models, record_path
 from keyart.recommend.onboarding import FilmsToRate
 from keyart.recommend.recommendations import Recommendation, UserRecommender
 from keyart.recommend.users import User, Users
@@ -70,7 +69,7 @@ class UserService:
 
     def models(self) -> list[FittedModel]:
         """List the fitted recommenders, the default first."""
-        names = sorted(fitted_models(self._workspace), key=lambda name: name != "ease")
+        names = fitted_models(self._workspace)
         return [
             FittedModel(
                 name=name,
@@ -120,12 +119,9 @@ class UserService:
             return self._response(recommender.for_ratings(history, query.k, query.fresh, liked_from=_LIKED_FROM))
 
     def _model(self, name: str | None) -> Reloading[UserRecommender]:
-        """Return a model, by default the first of `models`; opening one may close the least recently used."""
+        """Return a model, by default `default_model`; opening one may close the least recently used."""
         if name is None:
-            models = self.models()
-            if not models:
-                raise NotBuiltError("no recommender has been fitted here; run `keyart fit ease`")
-            name = models[0].name
+            name = default_model(self._workspace)
         if name not in fitted_models(self._workspace):
             # Raises what is wrong; a model that cannot be opened displaces none that is open.
             UserRecommender.open(self._workspace, name)

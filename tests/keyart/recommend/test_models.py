@@ -17,7 +17,9 @@ from PIL import Image
 from catalog.errors import NotBuiltError
 from cf.registry import MODELS
 from keyart.pipeline.movielens import load
-from keyart.recommend.models import open_model
+from keyart.recommend.models import PREFERRED, open_model
+from keyart.web.schemas.users import RecommendationQuery
+from keyart.web.services.users import UserService
 from keyart.workspace.contents import open_ratings
 from keyart.workspace.layout import Workspace
 from tests.contracts import checkerboard
@@ -126,6 +128,23 @@ def test_unfitted_model_error_names_the_command(rated_home: Path, run: Run) -> N
     outcome = run("recommend", "1", "--model", "baseline", "--home", rated_home)
     assert outcome.code == 1
     assert "baseline has not been fitted here; run `keyart fit baseline --home " in outcome.err
+    run("fit", "most-rated", "item-cosine", "--home", rated_home)
+    outcome = run("recommend", "1", "--model", "baseline", "--home", rated_home)
+    assert outcome.err.endswith("; fitted here: item-cosine, most-rated (--model)\n")
+
+
+def test_the_default_is_the_fitted_model_that_ranks_best(rated_home: Path, run: Run) -> None:
+    assert set(PREFERRED) == set(MODELS)
+    assert len(PREFERRED) == len(MODELS)
+    words = ("recommend", "1", "--json", "--home", rated_home)
+    assert "no recommender has been fitted here; run `keyart fit ease --home " in run(*words).err
+    service = UserService(rated_home, lambda _movie_id: False)
+    for fitted, default in (("most-rated", "most-rated"), ("als", "als"), ("baseline", "als"), ("ease", "ease")):
+        run("fit", fitted, "--home", rated_home)
+        assert json.loads(run(*words).out)["model"] == default
+        assert service.for_user(1, RecommendationQuery()).model == default
+        assert service.models()[0].name == default
+    service.close()
 
 
 def test_ratings_changed_since_the_fit_give_a_note(rated_home: Path, run: Run, tmp_path: Path) -> None:
