@@ -10,7 +10,7 @@ import click
 import cf
 from catalog.errors import ConfigError
 from catalog.io.locks import check_free
-from catalog.io.progress import bar, write_line
+from catalog.io.progress import bar_of, write_line
 from catalog.text import plural
 from keyart import recommend
 from keyart.cli.completion import complete_model
@@ -43,9 +43,12 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
     for name in names:
         check_free(workspace.model_dir(name))
     ratings = open_ratings(workspace)
+    expected_s = {name: recommend.models.expected_fit_s(name, ratings, parameters.get(name)) or 0.0 for name in names}
     for name in names:
-        announce(name, recommend.models.expected_fit_s(name, ratings, parameters.get(name)) or 0.0)
-    with bar("fit", len(names), "models" if len(names) > 1 else "model") as advance:
+        announce(name, expected_s[name])
+    with bar_of({name: 1.0 + one_s for name, one_s in expected_s.items()})(
+        "fit", len(names), "models" if len(names) > 1 else "model"
+    ) as advance:
         for n_fitted, name in enumerate(names):
             advance(0, name)
             with keeps(f"fitted and kept: {', '.join(names[:n_fitted]) or 'none'}"):

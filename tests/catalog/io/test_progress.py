@@ -10,7 +10,7 @@ import time
 import pytest
 
 from catalog.io import progress
-from catalog.io.progress import bar, shown, silent
+from catalog.io.progress import bar, bar_of, shown, silent
 
 WORK = """
 from catalog.io.progress import bar, write_line
@@ -48,6 +48,36 @@ def test_units_without_a_name_are_reported_now_and_then(
         advance(1000)
         advance(2000)
     assert capsys.readouterr().err == "read: 1,000 of 3,000 files\nread: 3,000 of 3,000 files\n"
+
+
+def test_the_start_of_work_is_no_part_of_its_rate(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    with bar("extract", 64, "images") as advance:
+        for clock[0] in (24.0, 24.0, 24.1, 24.1, 36.0, 36.0, 36.0, 36.0):
+            advance(4)
+    assert capsys.readouterr().err.splitlines() == [
+        "extract: 4 of 64 images",
+        "extract: 20 of 64 images, about 132 s left",
+    ]
+
+
+def test_the_time_left_is_that_expected_of_what_is_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    with bar_of({"mean": 1.0, "factors": 10.0, "network": 400.0})("evaluate", 3, "models") as advance:
+        for name, clock[0] in (("mean", 2.0), ("network", 402.0), ("factors", 412.0)):
+            advance(0, name)
+            advance(1)
+    assert [line.partition("(")[2] for line in capsys.readouterr().err.splitlines()[1:]] == [
+        "1 of 3 models, about 820 s left)",
+        "2 of 3 models, about 10 s left)",
+        "3 of 3 models)",
+    ]
 
 
 def test_a_terminal_shows_a_bar_with_the_current_unit_and_lines_above_it() -> None:

@@ -41,6 +41,13 @@ def test_the_table_says_what_each_command_does(group: click.Group) -> None:
         assert command.help
 
 
+@pytest.mark.parametrize("group", ["evaluate", "explore"])
+def test_a_group_without_a_command_prints_its_help(group: str, run: Run) -> None:
+    outcome = run(group)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert f"Usage: keyart {group} [OPTIONS] COMMAND" in outcome.out
+
+
 def test_the_list_of_commands_imports_none_of_them() -> None:
     code = (
         "import sys\nfrom keyart.cli import main\n"
@@ -79,7 +86,6 @@ def test_a_command_unlike_any_suggests_none(run: Run) -> None:
     [
         (["coldstart", "x.jpg"], "keyart coldstart is now keyart cold-start"),
         (["evaluate", "nobody"], "keyart evaluate is now keyart evaluate models"),
-        (["evaluate"], "keyart evaluate is now keyart evaluate models"),
         (["evaluate", "nobody", "--cold"], "keyart evaluate --cold is now keyart evaluate cold-start"),
         (["similar", "1", "--fold"], "--fold is now --merge-duplicates"),
         (["neighbors", "--fold"], "--fold is now --merge-duplicates"),

@@ -14,8 +14,10 @@ class _Evaluate(LazyGroup):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse arguments, with the name of the command where it is missing."""
-        first = args[0] if args else None
-        close = get_close_matches(first or "", self.list_commands(ctx), n=1, cutoff=0.8)
+        if not args:
+            return super().parse_args(ctx, args)
+        first = args[0]
+        close = get_close_matches(first, self.list_commands(ctx), n=1, cutoff=0.8)
         if close and first not in self.list_commands(ctx):
             raise click.UsageError(f"No such command {first!r}. Did you mean {close[0]}?", ctx)
         if first not in (*self.list_commands(ctx), *ctx.help_option_names) and not ctx.resilient_parsing:

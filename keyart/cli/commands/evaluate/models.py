@@ -10,7 +10,7 @@ import click
 
 import cf
 from catalog.errors import ConfigError
-from catalog.io.progress import bar
+from catalog.io.progress import bar_of
 from keyart import recommend, render
 from keyart.cli.completion import complete_model
 from keyart.cli.estimates import cells, estimate, nulled, number
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from cf.ratings import Ratings
 
 _COSTS = ("item_coverage", "novelty", "fit_s", "recommend_ms", "memory_mb")
+# Seconds to rank for 100,000 ratings, and to fit a model of which nothing is expected.
+_OTHER_S = 1.0
 _ESTIMATES = ("rmse", "mae", "recall", "ndcg", "mrr")
 
 
@@ -108,23 +110,26 @@ def command(
     if train and test:
         own_split = cf.evaluation.splits.read_split(train, test)
         splits: Iterable[Split] = [own_split]
-        _announce(chosen, own_split.train, 1, parameters)
+        expected_s = _announce(chosen, own_split.train, 1, parameters)
     else:
         ratings = _ratings(ratings_path, home)
         splits = _splits(ratings, **split)
-        _announce(chosen, ratings, split["folds"] if split["kind"] == "folds" else 1, parameters)
-    cards = recommend.models.compare(chosen, splits, parameters, k=k, relevant_from=relevant_from, progress=bar)
+        expected_s = _announce(chosen, ratings, split["folds"] if split["kind"] == "folds" else 1, parameters)
+    progress = bar_of(expected_s)
+    cards = recommend.models.compare(chosen, splits, parameters, k=k, relevant_from=relevant_from, progress=progress)
     _print(cards, k, as_json=as_json, as_csv=as_csv)
     if plot:
         render.plots.draw_scorecards(cards, k, plot)
         click.echo(f"plot: {plot}", err=True)
 
 
-def _announce(names: list[str], ratings: Ratings, n_splits: int, parameters: dict[str, dict[str, Any]]) -> None:
-    """Print the expected time of the fits, if it is long."""
-    fits_s = (recommend.models.expected_fit_s(name, ratings, parameters.get(name)) for name in names)
-    expected_s = n_splits * sum(one or 0.0 for one in fits_s)
-    announce("evaluate", expected_s, " to fit the models; ranking takes some more")
+def _announce(
+    names: list[str], ratings: Ratings, n_splits: int, parameters: dict[str, dict[str, Any]]
+) -> dict[str, float]:
+    """Print the expected time of the fits, if it is long; return that of each model with its ranking."""
+    fits_s = {name: recommend.models.expected_fit_s(name, ratings, parameters.get(name)) or 0.0 for name in names}
+    announce("evaluate", n_splits * sum(fits_s.values()), " to fit the models; ranking takes some more")
+    return {name: fit_s + _OTHER_S * len(ratings) / 100_000 for name, fit_s in fits_s.items()}
 
 
 def _print(cards: list[Scorecard], k: int, *, as_json: bool, as_csv: bool) -> None:
