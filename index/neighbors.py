@@ -82,6 +82,11 @@ def write_neighbors(
     return n_pairs
 
 
+def has_parts(path: Path) -> bool:
+    """Return whether an interrupted `write_neighbors` left finished parts of a file."""
+    return any(path.with_name(f"{path.name}.parts").glob("part-*.parquet"))
+
+
 def _origin(index: CosineIndex) -> dict[str, Any]:
     # Without measurements: an index built again from the same films gives the same results.
     names = ("type", "settings", "centred", "fingerprint", "identity")

@@ -1,5 +1,18 @@
-"""``python -m keyart``: the command line."""
+"""``keyart`` and ``python -m keyart``: the command line."""
 
-from keyart.cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command line; Ctrl-C ends it quietly also while it is being imported."""
+    try:
+        from keyart.cli import main as run
+
+        run()
+    except KeyboardInterrupt:
+        sys.stderr.write("keyart: interrupted\n")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 RESUMES = "finished work is kept, run the same command again to resume"
@@ -13,9 +13,11 @@ class Interrupted(KeyboardInterrupt):
 
 
 @contextmanager
-def keeps(what: str) -> Iterator[None]:
-    """Make an interruption report what is kept; also a decorator of a command's function."""
+def keeps(what: str, is_kept: Callable[[], object] = lambda: True) -> Iterator[None]:
+    """Make an interruption report what is kept, if `is_kept` then finds anything."""
     try:
         yield
     except KeyboardInterrupt as error:
-        raise Interrupted(what) from error
+        if is_kept():
+            raise Interrupted(what) from error
+        raise

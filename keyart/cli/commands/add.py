@@ -39,7 +39,6 @@ _N_LISTED = 20
 @click.option("--tmdb-id", type=click.IntRange(1, _MOST_ID), metavar="N", help="The film's TMDB id.")
 @click.option("--imdb-id", default="", metavar="ID", help="The film's IMDb id: tt0113277.")
 @workspace_options
-@keeps(RESUMES)
 def command(
     source: Path,
     title: str,
@@ -77,12 +76,18 @@ def command(
             )
         ]
 
-    report = pipeline.add(workspace, films, progress=bar)
+    with keeps(RESUMES, lambda: _has_added(workspace)):
+        report = pipeline.add(workspace, films, progress=bar)
     print_notes(report.notes)
     _list("added", report.added)
     _list("already here", report.known)
     if report.n_indexed:
         click.echo(f"{plural(report.n_indexed, 'film')} indexed by looks")
+
+
+def _has_added(workspace: Workspace) -> bool:
+    with Catalog.open(workspace.catalog_path) as catalog:
+        return bool(catalog.added())
 
 
 def _list(what: str, films: tuple[Film, ...]) -> None:

@@ -11,6 +11,7 @@ import click
 
 from catalog.io.locks import check_free
 from catalog.io.progress import bar
+from catalog.io.remote import as_path
 from catalog.text import plural
 from features.options import ExtractOptions
 from features.preprocessing import Preprocessing
@@ -98,7 +99,6 @@ def _checked_preprocessing(_context: click.Context, _parameter: click.Parameter,
 )
 @click.option("--rebuild", is_flag=True, help="Replace features that another network or other options computed.")
 @workspace_options
-@keeps(RESUMES)
 def command(
     images: str | None,
     out: str | None,
@@ -132,7 +132,8 @@ def command(
     check_files(options)
     if isinstance(source, Workspace):
         check_free(source.features_dir)
-    report = _run(source, out, options, spark)
+    with keeps(RESUMES, lambda: _has_features(source, out)):
+        report = _run(source, out, options, spark)
     _print(report, out)
     return 1 if report.mostly_broken else 0
 
@@ -148,6 +149,11 @@ def _check(images: str | None, out: str | None, spark: str | None) -> None:
             raise click.UsageError(f"{name} is blank; name a folder, or leave both out for the workspace's posters.")
     if images and spark is None and is_table(images):
         raise click.UsageError(f"--images {images}: a table or a URI is read by --spark only.")
+
+
+def _has_features(source: str | Workspace, out: str | None) -> bool:
+    folder = source.features_dir if isinstance(source, Workspace) else as_path(out or "")
+    return any(folder.glob("features-*.json"))
 
 
 def _run(source: str | Workspace, out: str | None, options: ExtractOptions, spark: str | None) -> ExtractReport:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from catalog.errors import ConfigError, DataError
+from catalog.errors import ConfigError, DataError, KeyartError
 from catalog.io.progress import bar
 from catalog.text import plural
 from keyart import pipeline
 from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import workspace_options
+from keyart.workspace.films import list_posters
+from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
     from posters.importing import By
@@ -33,7 +36,6 @@ _N_LISTED = 20
     help="A CSV file with the columns movie_id and path, in place of FOLDER.",
 )
 @workspace_options
-@keeps(RESUMES)
 def command(folder: Path | None, by: By | None, csv_path: Path | None, home: Path) -> None:
     """Copy posters that you already have into the workspace.
 
@@ -46,7 +48,8 @@ def command(folder: Path | None, by: By | None, csv_path: Path | None, home: Pat
         raise ConfigError("--by is for a folder; a CSV file names each poster's film in its column movie_id")
     if folder is not None and by is None:
         raise ConfigError(f"name the ids that the files in {folder} are named by: --by imdb, --by movie or --by tmdb")
-    report = pipeline.import_posters(home, folder or csv_path or Path(), by if folder else None, progress=bar)
+    with keeps(RESUMES, lambda: _has_posters(home)):
+        report = pipeline.import_posters(home, folder or csv_path or Path(), by if folder else None, progress=bar)
     click.echo(f"{plural(report.n_imported, 'poster')} imported, {report.n_unchanged:,} already here")
     _list("file matches no film", "files match no film", [str(path) for path in report.unmatched])
     _list("file is no poster", "files are no posters", [f"{path}: {reason}" for path, reason in report.rejected])
@@ -55,6 +58,12 @@ def command(folder: Path | None, by: By | None, csv_path: Path | None, home: Pat
     if not report.n_imported + report.n_unchanged:
         reason = "no file matches a film; try another --by" if report.unmatched else "no file is a poster"
         raise DataError(f"nothing imported from {folder or csv_path}: {reason}")
+
+
+def _has_posters(home: Path) -> bool:
+    with suppress(KeyartError):
+        return bool(list_posters(Workspace.open(home)))
+    return False
 
 
 def _list(one: str, many: str, lines: list[str]) -> None:

@@ -27,7 +27,6 @@ from keyart.workspace.outputs import check_output
 )
 @click.option("--merge-duplicates", is_flag=True, help="List films with the same artwork once.")
 @workspace_options
-@keeps(RESUMES)
 def command(k: int, out: Path, merge_duplicates: bool, home: Path) -> None:
     """Write the nearest films of every film, by looks alone, into a Parquet file.
 
@@ -35,13 +34,17 @@ def command(k: int, out: Path, merge_duplicates: bool, home: Path) -> None:
     """
     check_output(out, (".parquet",))
     workspace = Workspace.open(home)
-    from index.neighbors import write_neighbors
+    from index.neighbors import has_parts, write_neighbors
     from keyart.workspace.films import list_films, list_posters
     from keyart.workspace.index import notes_on_index, open_built_index
 
     ids = {film.movie_id: (film.imdb_id, film.tmdb_id) for film in list_films(workspace)}
     posters = {poster.movie_id: poster.sha256 for poster in list_posters(workspace)}
-    with open_built_index(workspace) as index, bar("neighbors", len(index), "films") as advance:
+    with (
+        keeps(RESUMES, lambda: has_parts(out)),
+        open_built_index(workspace) as index,
+        bar("neighbors", len(index), "films") as advance,
+    ):
         bound = index.duplicate_similarity if merge_duplicates else None
         n_pairs = write_neighbors(index, k, out, duplicate_similarity=bound, ids=ids, advance=advance)
         n_films, notes = len(index), notes_on_index(workspace, index, posters)

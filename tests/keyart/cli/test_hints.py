@@ -7,6 +7,8 @@ import shlex
 import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,7 +50,7 @@ def test_notes_name_the_workspace(home: Path, run: Run) -> None:
 
 def test_errors_and_notes_of_the_python_api_name_the_workspace(home: Path, tmp_path: Path) -> None:
     with keyart.open(home) as engine, pytest.raises(NotBuiltError) as raised:
-        engine.recommend(1)
+        engine.recommend(1, model="ease")
     assert f"`keyart fit ease --home {home}`" in str(raised.value)
     with pytest.raises(NotBuiltError) as raised:
         keyart.open(tmp_path / "none")
@@ -69,7 +71,7 @@ def test_errors_and_notes_of_the_python_api_name_the_workspace(home: Path, tmp_p
 def test_the_python_api_does_not_name_the_default_workspace(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEYART_HOME", str(home))
     with keyart.open(home) as engine, pytest.raises(NotBuiltError, match="`keyart fit ease`"):
-        engine.recommend(1)
+        engine.recommend(1, model="ease")
 
 
 def test_default_workspace_is_not_named(home: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,6 +123,41 @@ def test_an_interrupted_import_resumes(
     assert outcome.code == 130
     assert "interrupted; finished work is kept, run the same command again to resume" in outcome.err
     assert "3 posters imported, 2 already here" in run("import", poster_folder, "--by", "movie", "--home", home).out
+
+
+def test_an_interruption_before_anything_is_finished_promises_nothing(
+    home: Path, poster_folder: Path, backbone_path: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    steps = ("features.extraction.load_encoder", "index.neighbors._write_part", "keyart.pipeline.additions._verified")
+    for name in steps:
+        monkeypatch.setattr(name, interrupt)
+    for words in (
+        ("extract", "--images", poster_folder, "--out", tmp_path / "features", "--backbone", backbone_path),
+        ("neighbors", "--out", tmp_path / "n.parquet", "--home", home),
+        ("add", poster_folder / "1.jpg", "--title", "Another (2020)", "--home", home),
+    ):
+        outcome = run(*words)
+        assert (outcome.code, outcome.err.strip()) == (130, "keyart: interrupted"), words
+
+
+def test_an_interruption_while_the_program_is_imported_is_quiet() -> None:
+    code = """
+import signal, sys
+
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == "keyart.cli":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+from keyart.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "keyart: interrupted\n")
 
 
 def test_an_interrupted_build_promises_nothing(home: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
