@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -26,7 +27,7 @@ from index.cosine import CosineIndex
 from keyart.cold_start.new_film import NewFilm, checked
 from keyart.cold_start.predictor import ColdStarter, OnBroken, open_cold_start
 from keyart.recommend.history import history_of
-from keyart.recommend.models import default_model
+from keyart.recommend.models import default_model, notes_on_default
 from keyart.recommend.recommendations import Recommendation, UserRecommender
 from keyart.results import Alpha, ColdStartResult, Explanation, Query, SimilarFilms
 from keyart.similarity.attribution import explain
@@ -490,7 +491,10 @@ class Engine:
         SimilarOptions(k)
         if fresh is not None and not (_is_number(fresh) and 0 <= fresh <= 1):
             raise ValueError(f"fresh should be a number from 0 to 1, received {fresh!r}")
-        model = default_model(self._workspace) if model is None else model
+        if model is None:
+            default = default_model(self._workspace)
+            found = self.recommend(user, k, model=default, fresh=fresh)
+            return replace(found, notes=(*notes_on_default(default), *found.notes))
         if not isinstance(model, str):
             raise TypeError(f"model should be the name of a recommender, received {model!r}")
         if isinstance(user, bool) or not isinstance(user, int | np.integer | Mapping):

@@ -118,6 +118,12 @@ def default_model(workspace: Workspace) -> str:
     return fitted[0]
 
 
+def notes_on_default(name: str) -> tuple[str, ...]:
+    """Return a note where the default is not the model that ranks best, which `keyart build` never fits."""
+    best = PREFERRED[0]
+    return () if name == best else (f"by {name}, as {best} is not fitted; it ranks better: `keyart fit {best}`",)
+
+
 def ensure_fitted(workspace: Workspace, name: str, ratings: Ratings) -> None:
     """Fit a recommender unless it is stored and of the current ratings."""
     try:

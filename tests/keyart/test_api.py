@@ -114,8 +114,14 @@ def test_new_films_are_validated(home: Path, poster_folder: Path) -> None:
 
 
 def test_recommend_rejects_values_out_of_range(home: Path) -> None:
-    with keyart.open(home) as engine, pytest.raises(keyart.NotBuiltError, match="ease"):
-        engine.recommend(1)
+    with keyart.open(home) as engine:
+        with pytest.raises(keyart.NotBuiltError, match=r"als has not been fitted here; .*; fitted here: item-cosine"):
+            engine.recommend(1, model="als")
+        found = engine.recommend(1)
+        assert found.model == "item-cosine"
+        assert found.notes[0].startswith(
+            "by item-cosine, as ease is not fitted; it ranks better: `keyart fit ease --home "
+        )
     keyart.pipeline.fit(home, "ease")
     with keyart.open(home) as engine:
         assert engine.recommend(1, k=3).model == "ease"

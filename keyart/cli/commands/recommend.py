@@ -75,13 +75,16 @@ def command(
         cf.registry.model_class(name)
     if ratings_path is not None:
         check_input(ratings_path)
-    name = name or recommend.models.default_model(workspace)
+    default_notes: tuple[str, ...] = ()
+    if name is None:
+        name = recommend.models.default_model(workspace)
+        default_notes = recommend.models.notes_on_default(name)
 
     if ratings_path is not None:
         recommendation = recommend.recommendations.recommend_new(workspace, name, ratings_path, k, fresh)
     else:
         recommendation = recommend.recommendations.recommend(workspace, name, user or 0, k, fresh)
-    notes = (*recommendation.notes, *notes_on_fewer(len(recommendation.films)))
+    notes = (*default_notes, *recommendation.notes, *notes_on_fewer(len(recommendation.films)))
     recommendation = replace(recommendation, notes=notes)
     print_notes(notes)
     if as_json:

@@ -11,7 +11,7 @@ from typing import Any
 from catalog.film import Film
 from cf.registry import MODELS, model_class
 from keyart.recommend.history import history_of
-from keyart.recommend.models import default_model, fitted_models, record_path
+from keyart.recommend.models import default_model, fitted_models, notes_on_default, record_path
 from keyart.recommend.onboarding import FilmsToRate
 from keyart.recommend.recommendations import Recommendation, UserRecommender
 from keyart.recommend.users import User, Users
@@ -109,14 +109,15 @@ class UserService:
     def for_user(self, user_id: int, query: RecommendationQuery) -> Recommendations:
         """Recommend films to a user."""
         with self._model(query.model).use() as recommender:
-            return self._response(recommender.for_user(user_id, query.k, query.fresh))
+            return self._response(recommender.for_user(user_id, query.k, query.fresh), query.model)
 
     def for_ratings(self, query: RatingsQuery) -> Recommendations:
         """Recommend films to somebody who brings their own ratings."""
         stars = {rated.movie_id: rated.rating for rated in query.ratings}
         history = history_of(list(stars), list(stars.values()))
         with self._model(query.model).use() as recommender:
-            return self._response(recommender.for_ratings(history, query.k, query.fresh, liked_from=_LIKED_FROM))
+            found = recommender.for_ratings(history, query.k, query.fresh, liked_from=_LIKED_FROM)
+            return self._response(found, query.model)
 
     def _model(self, name: str | None) -> Reloading[UserRecommender]:
         """Return a model, by default `default_model`; opening one may close the least recently used."""
@@ -142,9 +143,12 @@ class UserService:
             on_reload=self._on_reload,
         )
 
-    def _response(self, recommendation: Recommendation) -> Recommendations:
+    def _response(self, recommendation: Recommendation, name: str | None) -> Recommendations:
         option = home_option(self._workspace.home)
-        response = recommendation.to_dict() | {"notes": [complete(note, option) for note in recommendation.notes]}
+        notes = recommendation.notes
+        if name is None:
+            notes = (*notes_on_default(default_model(self._workspace)), *notes)
+        response = recommendation.to_dict() | {"notes": [complete(note, option) for note in notes]}
         response["results"] = [
             RecommendedFilm(**row, has_poster=self._has_poster(row["movie_id"])) for row in response["results"]
         ]
