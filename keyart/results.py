@@ -96,7 +96,7 @@ class Hit(Titled):
     score : float
         alpha · visual + (1 - alpha) · cf, on the scale of the visual similarity.
     visual : float or None
-        The cosine of the posters' features, in [-1, 1]; None where the film has no poster.
+        The cosine of the posters' features, in [-1, 1], or of those of a region; None where the film has no poster.
     cf : float or None
         The item similarity of the ratings, calibrated onto the scale of the visual one; None where it is not known.
     n_ratings : int
@@ -173,6 +173,10 @@ class SimilarFilms:
         How many films have a visual similarity, and an item similarity, to the query.
     diverse : float
         The weight of variety that was asked for, in [0, 1].
+    region : tuple of (int, int, int, int) or None
+        The region of the posters that was compared: x, y, width and height in cells of the grid; None for the whole.
+    grid : tuple of (int, int) or None
+        The columns and rows of the grid that the region is of.
     """
 
     query: Query
@@ -182,6 +186,8 @@ class SimilarFilms:
     n_visual: int = 0
     n_cf: int = 0
     diverse: float = 0.0
+    region: tuple[int, int, int, int] | None = None
+    grid: tuple[int, int] | None = None
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
@@ -198,11 +204,13 @@ class SimilarFilms:
         Returns
         -------
         dict
-            query (movie_id, title, year, imdb_id, tmdb_id), alpha, results: a list of hits, notes.
+            query (movie_id, title, year, imdb_id, tmdb_id), alpha, region, grid, results: a list of hits, notes.
         """
         return {
             "query": self.query.to_dict(),
             "alpha": self.alpha,
+            "region": None if self.region is None else list(self.region),
+            "grid": None if self.grid is None else list(self.grid),
             "results": [hit.to_dict() for hit in self.hits],
             "notes": list(self.notes),
         }

@@ -13,7 +13,7 @@ from catalog.film import Film
 from catalog.lazy import lazy
 from catalog.scored_ids import ScoredIds
 from cf.base import Recommender
-from index.cosine import CosineIndex
+from index.comparison import Comparison
 from index.search import Scan
 from keyart.results import Alpha, Hit
 from keyart.similarity.blending import mean_of_nearest, positive_similarities
@@ -33,7 +33,7 @@ class FilmMix:
     like: tuple[Film, ...]
     unlike: tuple[Film, ...]
     workspace: Workspace
-    index: CosineIndex | None
+    comparison: Comparison | None
     cf: Recommender | None
 
     def __post_init__(self) -> None:
@@ -67,17 +67,17 @@ class FilmMix:
         """Compare the looks of the films with all others; None where ratings alone are compared."""
         if self.unlike and alpha == 0.0:
             raise ConfigError("films are avoided by their looks, which alpha 0 leaves out; set alpha to auto")
-        if self.index is None and (self.unlike or alpha == 1.0):
+        if self.comparison is None and (self.unlike or alpha == 1.0):
             raise no_index(self.workspace)
-        if self.index is None or alpha == 0.0:
+        if self.comparison is None or alpha == 0.0:
             return None
         for film in (*self.like, *self.unlike):
-            if film.movie_id not in self.index:
+            if film.movie_id not in self.comparison:
                 raise ConfigError(
                     f"{film.label} is not in the index of posters, so its looks cannot be combined with others; leave "
                     f"it out, or run {index_steps(self.workspace, film.movie_id)}"
                 )
-        scan = self.index.scan_mix(_ids(self.like), _ids(self.unlike), UNLIKE_WEIGHT)
+        scan = self.comparison.scan_mix(_ids(self.like), _ids(self.unlike), UNLIKE_WEIGHT)
         return scan if len(scan.movie_ids) else None
 
     def check(self, scan: Scan | None, cf: ScoredIds, alpha: Alpha) -> None:
@@ -104,8 +104,8 @@ class FilmMix:
         """Add to each hit which of the liked films it is nearest to, and its cosines with all."""
         asked, found = _ids((*self.like, *self.unlike)), [hit.movie_id for hit in hits]
         cosines = np.full((len(found), len(asked)), np.nan)
-        if self.index is not None and scan is not None:
-            cosines = self.index.cosines(found, asked).astype(np.float64)
+        if self.comparison is not None and scan is not None:
+            cosines = self.comparison.cosines(found, asked).astype(np.float64)
         liking = np.stack([_aligned(one, found) for one in self.liking], axis=1)
         return tuple(
             replace(

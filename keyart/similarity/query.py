@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
@@ -14,6 +14,7 @@ from catalog.film import Film
 from catalog.filters import Filter
 from features.identity import Identity
 from features.images import Resize, read_image
+from index.region import Region
 from keyart.results import Alpha
 
 Embedding = npt.NDArray[np.float32]
@@ -197,11 +198,14 @@ class SimilarOptions:
     diverse : float in [0, 1], default 0
         The weight of variety: how much a film's likeness to the films above it counts against its score; see
         `keyart.similarity.diversity.diversify`.
+    region : tuple of (int, int, int, int), optional
+        Compare one region of the posters in place of the whole: x, y, width and height in cells of the grid of their
+        features, 7 × 7 for VGG16, from 0 at the top left. Looks alone count then.
 
     Raises
     ------
     ValueError
-        `k`, `alpha` or `diverse` is out of range.
+        `k`, `alpha`, `diverse` or `region` is out of range, or `alpha` lets ratings count beside a region.
     TypeError
         `filter` is of another type.
     """
@@ -211,6 +215,7 @@ class SimilarOptions:
     filter: Filter | None = None
     merge_duplicates: bool = False
     diverse: float = 0.0
+    region: tuple[int, int, int, int] | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.k, bool) or not isinstance(self.k, int | np.integer) or self.k < 1:
@@ -221,11 +226,23 @@ class SimilarOptions:
         if not _is_share(self.diverse):
             raise ValueError(f"diverse should be a number from 0 to 1, received {self.diverse!r}")
         object.__setattr__(self, "diverse", float(self.diverse))
-        if self.alpha == "auto":
-            return
-        if not _is_share(self.alpha):
-            raise ValueError(f"alpha should be 'auto' or a number from 0 to 1, received {self.alpha!r}")
-        object.__setattr__(self, "alpha", float(self.alpha))
+        if self.alpha != "auto":
+            if not _is_share(self.alpha):
+                raise ValueError(f"alpha should be 'auto' or a number from 0 to 1, received {self.alpha!r}")
+            object.__setattr__(self, "alpha", float(self.alpha))
+        if self.region is not None:
+            object.__setattr__(self, "region", _checked_region(self.region))
+            if self.alpha not in ("auto", 1.0):
+                raise ValueError(f"a region is compared by looks alone; leave alpha at auto, received {self.alpha}")
+            object.__setattr__(self, "alpha", 1.0)
+
+
+def _checked_region(region: object) -> Region:
+    numbers = tuple(region) if isinstance(region, Sequence) and not isinstance(region, str) else ()
+    whole = [isinstance(number, int | np.integer) and not isinstance(number, bool) for number in numbers]
+    if len(whole) != 4 or not all(whole):
+        raise ValueError(f"region should be four whole numbers (x, y, width, height), received {region!r}")
+    return Region(*map(int, numbers)).checked()
 
 
 def _is_share(value: object) -> bool:

@@ -13,7 +13,7 @@ def reasons(result: SimilarFilms, hit: Hit) -> tuple[str, ...]:
     return (
         *_mix_reasons(result, hit),
         _visual_reason(result, hit),
-        _rating_reason(result, hit),
+        *_rating_reasons(result, hit),
         *_share_reasons(result, hit),
         *_variety_reasons(result, hit),
     )
@@ -42,9 +42,17 @@ def _visual_reason(result: SimilarFilms, hit: Hit) -> str:
     if hit.visual is None:
         without = result.query.label if not result.n_visual else hit.label
         return f"Looks: not known; {without} has no features of a poster."
-    if hit.visual_rank == 1:
-        return f"Looks: the most alike of {result.n_visual:,} posters (cosine {hit.visual:.3f})."
-    return f"Looks: number {hit.visual_rank:,} of {result.n_visual:,} posters (cosine {hit.visual:.3f})."
+    posters = f"{result.n_visual:,} posters"
+    if result.region:
+        posters += f" in the region {','.join(map(str, result.region))}"
+    rank = "the most alike" if hit.visual_rank == 1 else f"number {hit.visual_rank:,}"
+    return f"Looks: {rank} of {posters} (cosine {hit.visual:.3f})."
+
+
+def _rating_reasons(result: SimilarFilms, hit: Hit) -> Iterator[str]:
+    # A region is compared by looks, however much is known of liking.
+    if not result.region:
+        yield _rating_reason(result, hit)
 
 
 def _rating_reason(result: SimilarFilms, hit: Hit) -> str:
@@ -68,7 +76,7 @@ def _rating_reason(result: SimilarFilms, hit: Hit) -> str:
 def _share_reasons(result: SimilarFilms, hit: Hit) -> Iterator[str]:
     of_ratings = 1 - hit.alpha
     if of_ratings == 0:
-        yield "Looks alone count."
+        yield "Looks alone count" + (", as a region was asked about." if result.region else ".")
     elif of_ratings == 1:
         yield "Ratings alone count."
     elif result.alpha != "auto":

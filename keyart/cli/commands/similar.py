@@ -16,6 +16,7 @@ from catalog.errors import AmbiguousFilmError, ConfigError, UnknownFilmError
 from catalog.films import Catalog
 from catalog.filters import Filter, read_movie_ids
 from catalog.genres import match_genres
+from index.region import Region
 from keyart import render, similarity
 from keyart.cli.completion import complete_film
 from keyart.cli.groups import renamed
@@ -43,6 +44,15 @@ class _AlphaType(Share):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return value if value == "auto" else super().convert(value, param, ctx)
+
+
+def _region(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Region | None:
+    if value is None:
+        return None
+    try:
+        return Region.parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def _years(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[int | None, int | None]:
@@ -116,6 +126,12 @@ def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
     show_default=True,
     help="The weight of variety: likeness to films above counts against a film.",
 )
+@click.option(
+    "--region",
+    callback=_region,
+    metavar="X,Y,WIDTH,HEIGHT",
+    help="Compare one region of the posters, in cells of the 7 × 7 grid of VGG16: 0,0,7,3 is the upper part.",
+)
 @_filter_options
 @click.option("--merge-duplicates", is_flag=True, help="Show films with the same artwork once.")
 @click.option("--explain", is_flag=True, help="Explain in words why each film was found.")
@@ -130,6 +146,7 @@ def command(
     alpha: Alpha,
     unlike: tuple[str, ...],
     diverse: float,
+    region: Region | None,
     wanted: Filter,
     merge_duplicates: bool,
     explain: bool,
@@ -143,7 +160,7 @@ def command(
     FILM is a title, with or without its year, or a movie_id: "Heat (1995)", matrix, 6. Words that
     together form one title are read as that title, else each of them as a film.
     """
-    _check_options(words, image, alpha, unlike, as_json=as_json, as_csv=as_csv, explain=explain)
+    _check_options(words, image, alpha, unlike, region, as_json=as_json, as_csv=as_csv, explain=explain)
 
     if sheet:
         render.drawing.check_sheet_path(sheet, [image])
@@ -152,7 +169,7 @@ def command(
 
     engine = keyart.Engine.open(home)
     query = picture or (keyart.Mix(films, unlike) if unlike or len(films) > 1 else films[0])
-    found = engine.similar(query, options=keyart.SimilarOptions(k, alpha, wanted, merge_duplicates, diverse))
+    found = engine.similar(query, options=keyart.SimilarOptions(k, alpha, wanted, merge_duplicates, diverse, region))
     named = [note for film in (*films, *unlike) for note in title_notes(engine, film)]
     notes = (
         *named,
@@ -188,6 +205,7 @@ def _check_options(
     image: Path | None,
     alpha: Alpha,
     unlike: tuple[str, ...],
+    region: Region | None,
     *,
     as_json: bool,
     as_csv: bool,
@@ -197,6 +215,8 @@ def _check_options(
         raise ConfigError('name either a film, as in `keyart similar "Heat (1995)"`, or --image FILE')
     if image and alpha not in ("auto", 1.0):
         raise ConfigError("an image has no ratings, so --alpha does not go with --image")
+    if region and alpha not in ("auto", 1.0):
+        raise ConfigError("a region is compared by looks alone, so --alpha does not go with --region")
     if image and unlike:
         raise ConfigError("--unlike goes with films that are sought for, not with --image")
     check_one_format(as_json=as_json, as_csv=as_csv)
@@ -275,7 +295,9 @@ def title_notes(engine: Engine, film: str) -> list[str]:
 
 def print_table(result: SimilarFilms) -> None:
     """Print the query and a table of its hits."""
-    click.echo(f"{result.query.label}" + (f"  [{result.query.movie_id}]" if result.query.movie_id else ""))
+    movie_id = f"  [{result.query.movie_id}]" if result.query.movie_id else ""
+    region = f"  region {','.join(map(str, result.region))}" if result.region else ""
+    click.echo(f"{result.query.label}{movie_id}{region}")
     rows = [
         (
             str(hit.rank),

@@ -81,7 +81,7 @@ def test_variety_lowers_the_likeness_within_a_result(many: Engine) -> None:
     def likeness(result: SimilarFilms) -> float:
         index = many._index
         assert index is not None
-        return float(index.cosines(ids_of(result), ids_of(result)).mean())
+        return float(index.comparison().cosines(ids_of(result), ids_of(result)).mean())
 
     plain, diverse = many.similar(10, 5, 1.0), many.similar(10, 5, 1.0, diverse=0.7)
     assert diverse[0].movie_id == plain[0].movie_id
