@@ -40,7 +40,7 @@ def test_json_is_one_object(run: Run, home: Path) -> None:
     outcome = run("similar", "Café Zürich", "-k", "2", "--json", "--home", home)
     result = json.loads(outcome.out)
     assert outcome.out.count("\n") == 1
-    assert list(result) == ["query", "alpha", "results", "notes"]
+    assert list(result) == ["query", "alpha", "region", "grid", "results", "notes"]
     ids = {"imdb_id": "0000016", "tmdb_id": 106}
     assert result["query"] == {"movie_id": 6, "title": "Café Zürich", "year": 1995, **ids}
     assert result["alpha"] == "auto"
