@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,9 @@ from index.region import Region
 from index.search import Scan
 from index.source import FilmFeatures, Ids
 from index.vectors import FloatMatrix, Matrix, check_queries, unit_rows
+
+Item = int | Matrix
+"""A movie_id, or features of shape (n_features,) as they came from the network."""
 
 _BLOCK_ROWS = 256
 # Rounding alone leaves this much of vectors of length 1 that cancel each other out.
@@ -49,41 +53,58 @@ class Comparison:
         queries = check_queries(features, self._n_features, self._backbone)
         return self._scan(self._units_of(queries)[0], None)
 
-    def scan_mix(self, like: Sequence[int], unlike: Sequence[int], unlike_weight: float) -> Scan:
-        r"""Compare films that are meant together with all others, and leave them out; errors as in `scan`.
+    def scan_mix(self, like: Sequence[Item], unlike: Sequence[Item], unlike_weight: float) -> Scan:
+        r"""Compare films and features that are meant together with all films but these; errors as in `scan`.
 
         The query is that of Rocchio, over rows x of length 1, scaled to length 1 again:
 
         .. math:: q = \frac{1}{|L|} \sum_{l \in L} x_l - \frac{w}{|U|} \sum_{u \in U} x_u
 
-        Raises DataError where the films cancel each other out.
+        Raises DataError where they cancel each other out.
 
         References
         ----------
         .. [1] J. Rocchio, "Relevance feedback in information retrieval", in G. Salton (ed.), The SMART Retrieval
            System, Prentice Hall 1971, pages 313-323.
         """
-        query = self._units(self._generation.rows_of(like)).mean(axis=0, dtype=np.float64)
+        query = self._units_of_items(like).mean(axis=0, dtype=np.float64)
         if unlike:
-            query -= unlike_weight * self._units(self._generation.rows_of(unlike)).mean(axis=0, dtype=np.float64)
+            query -= unlike_weight * self._units_of_items(unlike).mean(axis=0, dtype=np.float64)
         length = float(np.linalg.norm(query))
         if length < _SHORTEST_MIX:
             raise DataError("the posters of these films cancel each other out; name other films")
-        return self._scan((query / length).astype(np.float32), None).without([*like, *unlike])
+        scan = self._scan((query / length).astype(np.float32), None)
+        return scan.without([item for item in (*like, *unlike) if _is_film(item)])
 
-    def cosines(self, first: npt.ArrayLike, second: npt.ArrayLike) -> FloatMatrix:
-        """Compare films with films, of shape (n_first, n_second), exactly; NaN for those that are not in the index."""
-        ids = [np.asarray(named, np.int64) for named in (first, second)]
-        known = [np.flatnonzero([movie_id in self for movie_id in one.tolist()]) for one in ids]
-        rows = [np.searchsorted(self._generation.movie_ids, one[at]) for one, at in zip(ids, known, strict=True)]
-        cosines = np.full((len(ids[0]), len(ids[1])), np.nan, np.float32)
+    def cosines(self, movie_ids: npt.ArrayLike, others: Sequence[Item] | Ids) -> FloatMatrix:
+        """Compare films with films and features, of shape (n_films, n_others), exactly.
+
+        NaN for films that are not in the index.
+        """
+        ids = np.asarray(movie_ids, np.int64)
+        rows = np.flatnonzero([movie_id in self for movie_id in ids.tolist()])
+        columns = np.flatnonzero([not _is_film(other) or other in self for other in others])
+        cosines = np.full((len(ids), len(others)), np.nan, np.float32)
         # A block of either side at a time: in memory, a row may take 100 kB.
-        for left in range(0, len(rows[0]), _BLOCK_ROWS):
-            at_left, units = known[0][left : left + _BLOCK_ROWS], self._units(rows[0][left : left + _BLOCK_ROWS])
-            for right in range(0, len(rows[1]), _BLOCK_ROWS):
-                others = self._units(rows[1][right : right + _BLOCK_ROWS])
-                cosines[np.ix_(at_left, known[1][right : right + _BLOCK_ROWS])] = units @ others.T
+        for top in range(0, len(rows), _BLOCK_ROWS):
+            at = rows[top : top + _BLOCK_ROWS]
+            units = self._units(self._generation.rows_of(ids[at].tolist()))
+            for left in range(0, len(columns), _BLOCK_ROWS):
+                beside = columns[left : left + _BLOCK_ROWS]
+                other_units = self._units_of_items([others[column] for column in beside.tolist()])
+                cosines[np.ix_(at, beside)] = units @ other_units.T
         return np.clip(cosines, -1.0, 1.0)
+
+    def _units_of_items(self, items: Sequence[Item]) -> FloatMatrix:
+        films = [at for at, item in enumerate(items) if _is_film(item)]
+        features = [at for at, item in enumerate(items) if not _is_film(item)]
+        parts = []
+        if films:
+            parts.append(self._units(self._generation.rows_of([int(items[at]) for at in films])))
+        if features:
+            queries = np.stack([np.asarray(items[at]) for at in features])
+            parts.append(self._units_of(check_queries(queries, self._n_features, self._backbone)))
+        return np.concatenate(parts)[np.argsort([*films, *features])]
 
     def _units(self, rows: Ids) -> FloatMatrix:
         return self._generation.rows.units(rows)
@@ -148,3 +169,7 @@ class RegionComparison(Comparison):
         return Scan(
             self._generation.movie_ids[rows], exact, np.ones(len(rows), bool), lambda k: k, lambda chosen: exact[chosen]
         )
+
+
+def _is_film(item: Item) -> TypeGuard[int]:
+    return np.ndim(item) == 0

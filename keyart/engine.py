@@ -28,10 +28,11 @@ from keyart.cold_start.new_film import NewFilm, checked
 from keyart.cold_start.predictor import ColdStarter, OnBroken, open_cold_start
 from keyart.recommend.history import history_of
 from keyart.recommend.recommendations import Recommendation, UserRecommender
-from keyart.results import Alpha, ColdStartResult, Explanation, Query, SimilarFilms
+from keyart.results import Alpha, ColdStartResult, Explanation, SimilarFilms, query_of_image
 from keyart.similarity.attribution import explain
 from keyart.similarity.blending import Hybrid, open_hybrid
 from keyart.similarity.look_alikes import LookAlikes
+from keyart.similarity.mixes import Picture
 from keyart.similarity.query import Embedding, FilmName, Image, ImageSource, Mix, SimilarOptions, as_image
 from keyart.workspace.encoder import WorkspaceEncoder
 from keyart.workspace.hints import complete_errors, names_workspace
@@ -527,15 +528,28 @@ class Engine:
         if isinstance(query, str | int | np.integer):
             return self._compared(options).of_film(self.find(query), options)
         if isinstance(query, Mix):
-            like, unlike = ([self._film(film) for film in films] for films in (query.like, query.unlike))
-            return self._compared(options).of_mix(like, unlike, options)
+            return self._similar_to_mix(query, options)
         if self._index is None:
             raise no_index(self._workspace)
         look_alikes = self._compared(options)
         if isinstance(query, Image):
             (embedding,) = self.embed([query])
-            return look_alikes.of_embedding(embedding, options, Query(None, query.name, None, query.path))
-        return look_alikes.of_embedding(query, options, Query(None, "", None))
+            return look_alikes.of_embedding(embedding, options, query_of_image(query.name, query.path))
+        return look_alikes.of_embedding(query, options, query_of_image("", None))
+
+    def _similar_to_mix(self, mix: Mix, options: SimilarOptions) -> SimilarFilms:
+        look_alikes = self._compared(options)
+        like, unlike = (
+            [one if isinstance(one, Image) else self._film(one) for one in side] for side in (mix.like, mix.unlike)
+        )
+        if mix.images and self._index is None:
+            raise no_index(self._workspace)
+        embedded = dict(zip(mix.images, self.embed(mix.images), strict=True)) if mix.images else {}
+        return look_alikes.of_mix(
+            [one if isinstance(one, Film) else Picture(one, embedded[one]) for one in like],
+            [one if isinstance(one, Film) else Picture(one, embedded[one]) for one in unlike],
+            options,
+        )
 
     def _compared(self, options: SimilarOptions) -> LookAlikes:
         """Return what compares whole posters, or a region of them."""

@@ -46,7 +46,7 @@ class Query(Titled):
     tmdb_id : int or None
         TMDB's number.
     like, unlike : tuple of Query
-        The films of a `Mix`; empty for any other query.
+        The films and images of a `Mix`; empty for any other query.
     """
 
     movie_id: int | None
@@ -77,6 +77,11 @@ class Query(Titled):
 def query_of(film: Film, poster_path: Path | None) -> Query:
     """Describe a film that is asked about."""
     return Query(film.movie_id, film.title, film.year, poster_path, film.n_ratings, film.imdb_id, film.tmdb_id)
+
+
+def query_of_image(name: str, path: Path | None) -> Query:
+    """Describe an image that is asked about; without a name, an embedding."""
+    return Query(None, name, None, path)
 
 
 @dataclass(frozen=True)
@@ -115,10 +120,10 @@ class Hit(Titled):
         TMDB's number.
     nearest_to : int or None
         For a `Mix`, the movie_id of the liked film that it is nearest to, by looks where both have posters, else by
-        ratings.
+        ratings; None where that is an image.
     to_each : tuple of (float or None)
-        For a `Mix`, its cosine with each liked and then each unliked film, in the order of `Query`; None where it is
-        not known.
+        For a `Mix`, its cosine with each liked and then each unliked film or image, in the order of `Query`; None
+        where it is not known.
     to_earlier : float or None
         For a diverse result, its largest cosine with a film of a better rank; None for the first, and where it is not
         known.
@@ -197,6 +202,24 @@ class SimilarFilms:
 
     def __getitem__(self, row: int) -> Hit:
         return self.hits[row]
+
+    def nearest(self, hit: Hit) -> Query | None:
+        """Return which of the liked films and images of a `Mix` a hit is nearest to.
+
+        Parameters
+        ----------
+        hit : Hit
+            One of the hits.
+
+        Returns
+        -------
+        Query or None
+            None for any other query, and where nothing is known.
+        """
+        likeness = [-2.0 if cosine is None else cosine for cosine in hit.to_each[: len(self.query.like)]]
+        if likeness and max(likeness) > -2.0:
+            return self.query.like[likeness.index(max(likeness))]
+        return next((film for film in self.query.like if film.movie_id == hit.nearest_to is not None), None)
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain values, as ``keyart similar --json`` prints them.

@@ -24,10 +24,10 @@ from index.comparison import Comparison
 from index.cosine import CosineIndex
 from index.region import Region
 from index.search import Scan
-from keyart.results import Alpha, Hit, Query, SimilarFilms, query_of
+from keyart.results import Alpha, Hit, Query, SimilarFilms, query_of, query_of_image
 from keyart.similarity.blending import MIN_ALPHA, Hybrid, nearest
 from keyart.similarity.hits import Ranking, Shares
-from keyart.similarity.mixes import FilmMix
+from keyart.similarity.mixes import MixedQuery, Part
 from keyart.similarity.query import Embedding, SimilarOptions
 from keyart.workspace.index import open_maps
 from keyart.workspace.layout import Workspace
@@ -68,9 +68,9 @@ class LookAlikes:
         notes = (*self._notes(film, scan, cf, options.alpha), *self._notes_on_filter(hits, options.filter))
         return self._result(query, options, hits, notes, scan, cf)
 
-    def of_mix(self, like: Sequence[Film], unlike: Sequence[Film], options: SimilarOptions) -> SimilarFilms:
-        """Find the films that look like several films, and not like others, and are liked like the former."""
-        mix = FilmMix(tuple(like), tuple(unlike), self.workspace, self.comparison, self.cf)
+    def of_mix(self, like: Sequence[Part], unlike: Sequence[Part], options: SimilarOptions) -> SimilarFilms:
+        """Find the films that look like films and images, and not like others, and are liked like the former."""
+        mix = MixedQuery(tuple(like), tuple(unlike), self.workspace, self.comparison, self.cf)
         scan, cf = mix.scan(options.alpha), mix.nearest_by_ratings()
         mix.check(scan, cf, options.alpha)
         self._check_diverse(options)
@@ -85,8 +85,13 @@ class LookAlikes:
         query = Query(None, mix.label, None, n_ratings=mix.n_ratings, like=like_these, unlike=unlike_these)
         return self._result(query, options, hits, notes, scan, cf)
 
-    def _queries(self, films: Sequence[Film]) -> tuple[Query, ...]:
-        return tuple(query_of(film, self.poster_paths.get(film.movie_id)) for film in films)
+    def _queries(self, parts: Sequence[Part]) -> tuple[Query, ...]:
+        return tuple(
+            query_of(one, self.poster_paths.get(one.movie_id))
+            if isinstance(one, Film)
+            else query_of_image(one.image.name, one.image.path)
+            for one in parts
+        )
 
     def of_embedding(self, embedding: Embedding, options: SimilarOptions, query: Query) -> SimilarFilms:
         """Find the films whose posters look like an image, by looks alone."""

@@ -138,17 +138,21 @@ def as_image(source: ImageSource) -> Image:
 FilmName = str | int | Film
 """A title, a movie_id or a film."""
 
+MixPart = FilmName | Image | Path | bytes
+"""What a `Mix` takes: a film, or an image, the path of its file, or its content."""
+
 
 @dataclass(frozen=True, init=False)
 class Mix:
-    """Several films as one query: looks like all of these, and not like those.
+    """Several films and images as one query: looks like all of these, and not like those.
 
     Parameters
     ----------
-    like : str, int, Film or a sequence of these
-        Titles (with or without year), movie_ids or films that are sought for, one at least.
-    unlike : str, int, Film or a sequence of these, default ()
-        Films whose looks are to be avoided.
+    like : str, int, Film, Image, Path, bytes or a sequence of these
+        What is sought for, one at least: titles (with or without year), movie_ids or films; or images, the paths of
+        their files, or their content. A text is a title, never a path.
+    unlike : str, int, Film, Image, Path, bytes or a sequence of these, default ()
+        Films and images whose looks are to be avoided.
 
     Raises
     ------
@@ -160,24 +164,33 @@ class Mix:
     Examples
     --------
     >>> engine.similar(keyart.Mix(["Heat", "Ronin"], unlike="Taken"), diverse=0.3)  # doctest: +SKIP
+    >>> engine.similar(keyart.Mix(["Heat", keyart.Image("poster.jpg")]))  # doctest: +SKIP
     """
 
-    like: tuple[FilmName, ...]
-    unlike: tuple[FilmName, ...]
+    like: tuple[FilmName | Image, ...]
+    unlike: tuple[FilmName | Image, ...]
 
-    def __init__(self, like: FilmName | Iterable[FilmName], unlike: FilmName | Iterable[FilmName] = ()) -> None:
-        object.__setattr__(self, "like", _films_named(like))
-        object.__setattr__(self, "unlike", _films_named(unlike))
+    def __init__(self, like: MixPart | Iterable[MixPart], unlike: MixPart | Iterable[MixPart] = ()) -> None:
+        object.__setattr__(self, "like", _parts_named(like))
+        object.__setattr__(self, "unlike", _parts_named(unlike))
         if not self.like:
-            raise ValueError("a Mix takes at least one film that is sought for, received none")
+            raise ValueError("a Mix takes at least one film or image that is sought for, received none")
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """Its images."""
+        return tuple(one for one in (*self.like, *self.unlike) if isinstance(one, Image))
 
 
-def _films_named(films: FilmName | Iterable[FilmName]) -> tuple[FilmName, ...]:
-    listed = tuple(films) if isinstance(films, Iterable) and not isinstance(films, str) else (films,)
-    for film in listed:
-        if isinstance(film, bool) or not isinstance(film, str | int | np.integer | Film):
-            raise TypeError(f"a Mix takes titles, movie_ids and films, received {type(film).__name__}")
-    return listed
+def _parts_named(parts: MixPart | Iterable[MixPart]) -> tuple[FilmName | Image, ...]:
+    listed = tuple(parts) if isinstance(parts, Iterable) and not isinstance(parts, str | bytes) else (parts,)
+    return tuple(as_image(one) if isinstance(one, Path | bytes) else _film_or_image(one) for one in listed)
+
+
+def _film_or_image(part: object) -> FilmName | Image:
+    if isinstance(part, bool) or not isinstance(part, str | int | np.integer | Film | Image):
+        raise TypeError(f"a Mix takes titles, movie_ids, films and images, received {type(part).__name__}")
+    return part  # type: ignore[return-value]  # a NumPy integer is as good as an int
 
 
 @dataclass(frozen=True)

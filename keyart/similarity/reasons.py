@@ -20,14 +20,14 @@ def reasons(result: SimilarFilms, hit: Hit) -> tuple[str, ...]:
 
 
 def _mix_reasons(result: SimilarFilms, hit: Hit) -> Iterator[str]:
-    films = (*result.query.like, *result.query.unlike)
-    cosines = {film: cosine for film, cosine in zip(films, hit.to_each, strict=False) if cosine is not None}
-    for film in result.query.like:
-        if film.movie_id == hit.nearest_to:
-            yield f"Nearest to {film.label}, " + (f"cosine {cosines[film]:.3f}." if film in cosines else "by ratings.")
-    others = [film for film in films if film.movie_id != hit.nearest_to and film in cosines]
+    nearest = result.nearest(hit)
+    cosines = list(zip((*result.query.like, *result.query.unlike), hit.to_each, strict=False))
+    for film, cosine in cosines:
+        if film is nearest:
+            yield f"Nearest to {film.label}, " + ("by ratings." if cosine is None else f"cosine {cosine:.3f}.")
+    others = [f"{film.label} {cosine:.3f}" for film, cosine in cosines if film is not nearest and cosine is not None]
     if others:
-        yield f"Cosine with {', '.join(f'{film.label} {cosines[film]:.3f}' for film in others)}."
+        yield f"Cosine with {', '.join(others)}."
 
 
 def _variety_reasons(result: SimilarFilms, hit: Hit) -> Iterator[str]:
@@ -56,7 +56,7 @@ def _rating_reasons(result: SimilarFilms, hit: Hit) -> Iterator[str]:
 
 
 def _rating_reason(result: SimilarFilms, hit: Hit) -> str:
-    if result.query.movie_id is None and not result.query.like:
+    if all(film.movie_id is None for film in result.query.like or (result.query,)):
         return "Liking: not known; an image has no ratings."
     if hit.cf is None:
         if not result.query.n_ratings:

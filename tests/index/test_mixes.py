@@ -37,6 +37,25 @@ def test_films_are_combined_as_rocchio_does(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", ALL.values(), ids=ALL)
+def test_features_are_combined_as_the_films_they_are_of(kind: Kind) -> None:
+    films = films_of(random_features(1, 300, 96).astype(kind.dtype))
+    comparison = kind.build(films).comparison()
+    one, two, three = (int(films.movie_ids[row]) for row in (3, 40, 7))
+    expected = comparison.scan_mix([one, two], [three], WEIGHT)
+    scan = comparison.scan_mix([films.row(3), two], [films.row(7)], WEIGHT)
+    for each in (expected, scan):
+        each.settle(each.movie_ids)
+    assert set(scan.movie_ids.tolist()) == {*expected.movie_ids.tolist(), one, three}
+    kept = np.isin(scan.movie_ids, expected.movie_ids)
+    np.testing.assert_allclose(scan.similarities[kept], expected.similarities, atol=2e-3)
+    items = [two, films.row(3), 9999999, films.row(7), one]
+    ids = films.movie_ids[:5]
+    cosines, of_films = comparison.cosines(ids, items), comparison.cosines(ids, [two, one, 9999999, three, one])
+    np.testing.assert_allclose(cosines, of_films, atol=2e-3)
+    assert np.isnan(cosines[:, 2]).all()
+
+
+@pytest.mark.parametrize("kind", ALL.values(), ids=ALL)
 def test_one_film_alone_is_scanned_as_ever(kind: Kind) -> None:
     index = kind.build(films_of(random_features(2, 200, 64).astype(kind.dtype)))
     movie_id = int(index.movie_ids[17])

@@ -144,6 +144,13 @@ class MixQuery(FilmQuery):
     unlike: list[MovieId] = Field([], max_length=20, description="A film whose looks are avoided; may be repeated.")
 
 
+class ImageMixQuery(FilmQuery):
+    """The same for an image, alone or with films."""
+
+    like: list[MovieId] = Field([], max_length=20, description="A film that is sought for, too; may be repeated.")
+    unlike: list[MovieId] = Field([], max_length=20, description="A film whose looks are avoided; may be repeated.")
+
+
 class NewFilmFacts(BaseModel):
     """What is known of a film that the catalog does not have."""
 

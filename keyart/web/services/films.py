@@ -30,6 +30,7 @@ from keyart.web.schemas.films import (
     ColdStartQuery,
     FilmFacts,
     FilmQuery,
+    ImageMixQuery,
     ImageQuery,
     MixQuery,
     NewFilmFacts,
@@ -147,10 +148,12 @@ class FilmService:
                 engine.embed(images)
         return images
 
-    def similar_to_image(self, image: Image, query: ImageQuery) -> SimilarPage:
-        """Return a page of the films whose posters look like an image."""
+    def similar_to_image(self, image: Image, query: ImageMixQuery) -> SimilarPage:
+        """Return a page of the films whose posters look like an image, or like it and films, and not like others."""
+        asked = Mix([image, *query.like], query.unlike) if query.like or query.unlike else image
         with self._engine.use() as engine:
-            result = engine.similar(image, options=_options(query, _n_wanted(query)))
+            options = replace(_options(query, _n_wanted(query)), alpha=query.alpha)
+            result = engine.similar(asked, options=options)
         return self._page(result, query)
 
     def cold_start(self, image: Image, query: ColdStartQuery) -> ColdStartFacts:

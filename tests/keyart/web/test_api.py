@@ -114,6 +114,19 @@ def test_a_picture_finds_its_own_film(address: str, poster_folder: Path) -> None
     assert answer.json()["results"][0]["score"] == pytest.approx(1.0, abs=1e-3)
 
 
+def test_a_picture_is_asked_about_with_films(address: str, home: Path, poster_folder: Path) -> None:
+    picture = (poster_folder / "2.jpg").read_bytes()
+    question = {"like": 1, "unlike": [5], "k": 3}
+    found = requests.post(f"{address}/api/similar", picture, params=question, timeout=60).json()
+    expected = Engine.open(home).similar(Mix([picture, 1], [5]), 3)
+    assert [hit["movie_id"] for hit in found["results"]] == [hit.movie_id for hit in expected]
+    assert [hit["score"] for hit in found["results"]] == pytest.approx([hit.score for hit in expected], abs=1e-4)
+    assert found["results"][0]["why"][0].startswith("Nearest to ")
+    assert [film["movie_id"] for film in found["query"]["like"]] == [None, 1]
+    unknown = requests.post(f"{address}/api/similar", picture, params={"like": 99}, timeout=60)
+    assert unknown.status_code == 404
+
+
 @pytest.mark.parametrize("path", ["api/films/1/sheet.jpg", "api/films/1/why/2.jpg", "posters/1?width=160"])
 def test_pictures_are_pictures(address: str, path: str) -> None:
     answer = requests.get(f"{address}/{path}", timeout=60)
