@@ -18,26 +18,24 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import DataError, NotBuiltError, UnknownFilmError
+from catalog.errors import DataError, NotBuiltError
 from catalog.io.files import read_stable
 from catalog.io.progress import Advance, ignore
 from catalog.scored_ids import ScoredIds
 from index import manifest
 from index.backends.exact import ExactRows
 from index.build import build_generation, faulty_films
+from index.comparison import Comparison, RegionComparison
 from index.duplicates import duplicate_groups
 from index.embedding import MapShape, Similarity, WhitenedEmbedding
 from index.generation import Generation
 from index.options import IndexOptions
 from index.plan import Plan
 from index.record import BuildRecord, IndexRecord
-from index.search import Scan, Searcher, artwork_groups
+from index.region import Region
+from index.search import Searcher, artwork_groups
 from index.source import FilmFeatures, Ids
 from index.vectors import FloatMatrix, Matrix, check_queries
-
-_BLOCK_ROWS = 256
-# Rounding alone leaves this much of vectors of length 1 that cancel each other out.
-_SHORTEST_MIX = 1e-4
 
 
 class CosineIndex:
@@ -247,63 +245,22 @@ class CosineIndex:
         """
         _check_k(k)
         generation = self._generation
-        own_rows = self._rows_of(generation, movie_ids)
+        own_rows = generation.rows_of(movie_ids)
         searcher = Searcher(generation, generation.allowed(among, without), duplicate_similarity)
         return searcher.nearest(generation.rows.units(own_rows), k, own_rows) if len(own_rows) else []
 
-    def scan(self, movie_id: int) -> Scan:
-        """Compare a film with all others; errors as in `similar`."""
-        generation = self._generation
-        (own_row,) = self._rows_of(generation, [movie_id])
-        return Scan.of(generation, generation.rows.units(np.array([own_row]))[0], int(own_row))
+    def comparison(self) -> Comparison:
+        """Return what compares one query with all films, as they are now."""
+        return Comparison(self._generation, self.n_features, self.identity["backbone"])
 
-    def scan_features(self, features: Matrix) -> Scan:
-        """Compare features of shape (n_features,), as they came from the network, with all films."""
-        generation = self._generation
-        queries = check_queries(features, self.n_features, self.identity["backbone"])
-        return Scan.of(generation, generation.units(queries)[0], None)
+    def region_comparison(self, region: Region, features: FilmFeatures, map_shape: MapShape) -> RegionComparison:
+        """Return what compares a region of posters, read from the features that the index was built from.
 
-    def scan_mix(self, like: Sequence[int], unlike: Sequence[int], unlike_weight: float) -> Scan:
-        r"""Compare films that are meant together with all others, and leave them out; errors as in `similar`.
-
-        The query is that of Rocchio, over rows x of length 1, scaled to length 1 again:
-
-        .. math:: q = \frac{1}{|L|} \sum_{l \in L} x_l - \frac{w}{|U|} \sum_{u \in U} x_u
-
-        Raises DataError where the films cancel each other out.
-
-        References
-        ----------
-        .. [1] J. Rocchio, "Relevance feedback in information retrieval", in G. Salton (ed.), The SMART Retrieval
-           System, Prentice Hall 1971, pages 313-323.
+        Raises ConfigError where the region reaches beyond the grid of `map_shape`, (height, width, channels).
         """
-        generation = self._generation
-        query = generation.rows.units(self._rows_of(generation, like)).mean(axis=0, dtype=np.float64)
-        if unlike:
-            disliked = generation.rows.units(self._rows_of(generation, unlike))
-            query -= unlike_weight * disliked.mean(axis=0, dtype=np.float64)
-        length = float(np.linalg.norm(query))
-        if length < _SHORTEST_MIX:
-            raise DataError("the posters of these films cancel each other out; name other films")
-        return Scan.of(generation, (query / length).astype(np.float32), None).without([*like, *unlike])
-
-    def cosines(self, first: npt.ArrayLike, second: npt.ArrayLike) -> FloatMatrix:
-        """Compare films with films, of shape (n_first, n_second), exactly; NaN for those that are not in the index."""
-        generation = self._generation
-        ids = [np.asarray(named, np.int64) for named in (first, second)]
-        known = [np.flatnonzero([generation.row_of(movie_id) is not None for movie_id in one.tolist()]) for one in ids]
-        rows = [np.searchsorted(generation.movie_ids, one[at]) for one, at in zip(ids, known, strict=True)]
-        cosines = np.full((len(ids[0]), len(ids[1])), np.nan, np.float32)
-        # A block of either side at a time: in memory, a row may take 100 kB.
-        for left in range(0, len(rows[0]), _BLOCK_ROWS):
-            at_left, units = (
-                known[0][left : left + _BLOCK_ROWS],
-                generation.rows.units(rows[0][left : left + _BLOCK_ROWS]),
-            )
-            for right in range(0, len(rows[1]), _BLOCK_ROWS):
-                others = generation.rows.units(rows[1][right : right + _BLOCK_ROWS])
-                cosines[np.ix_(at_left, known[1][right : right + _BLOCK_ROWS])] = units @ others.T
-        return np.clip(cosines, -1.0, 1.0)
+        if features.n_features != self.n_features:
+            raise DataError(f"expected features of {self.n_features} columns, received {features.n_features}")
+        return RegionComparison(self._generation, features, map_shape, region, self.identity["backbone"])
 
     def artwork_groups(self, movie_ids: npt.ArrayLike, bound: float | None = None) -> Ids:
         """Group films that show the same artwork: the same poster, or posters whose similarity reaches `bound`.
@@ -339,16 +296,6 @@ class CosineIndex:
         """Remove films; unknown ones are ignored. Raises DataError if none would be left."""
         with self._changing:
             self._current = self._generation.without_films(np.asarray(movie_ids, np.int64))
-
-    def _rows_of(self, generation: Generation, movie_ids: Sequence[int]) -> Ids:
-        rows = []
-        for movie_id in movie_ids:
-            if movie_id in generation.left_out:
-                raise DataError(f"movie_id {movie_id} cannot be compared: {generation.left_out[movie_id]}")
-            if (row := generation.row_of(movie_id)) is None:
-                raise UnknownFilmError(f"no features of movie_id {movie_id} in this index of {len(self)} films")
-            rows.append(row)
-        return np.array(rows, np.int64)
 
     def _record_of(self, generation: Generation) -> IndexRecord:
         return IndexRecord(

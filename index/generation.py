@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import DataError, NotBuiltError
+from catalog.errors import DataError, NotBuiltError, UnknownFilmError
 from catalog.io.files import atomic_path
 from index.artwork import MOST_FILMS, duplicate_similarity
 from index.backends.base import Allowed, Rows
@@ -125,6 +125,21 @@ class Generation:
         row = int(np.searchsorted(self.movie_ids, movie_id))
         exists = row < len(self.movie_ids) and int(self.movie_ids[row]) == movie_id
         return row if exists and (self.usable is None or bool(self.usable[row])) else None
+
+    def rows_of(self, movie_ids: Sequence[int]) -> Ids:
+        """Return films' rows.
+
+        Raises UnknownFilmError where a film is not in the index, DataError where it cannot be compared.
+        """
+        rows = []
+        for movie_id in movie_ids:
+            if movie_id in self.left_out:
+                raise DataError(f"movie_id {movie_id} cannot be compared: {self.left_out[movie_id]}")
+            if (row := self.row_of(movie_id)) is None:
+                n_films = len(self.movie_ids) if self.usable is None else int(self.usable.sum())
+                raise UnknownFilmError(f"no features of movie_id {movie_id} in this index of {n_films} films")
+            rows.append(row)
+        return np.array(rows, np.int64)
 
     def allowed(self, among: npt.ArrayLike | None, without: npt.ArrayLike | None) -> Allowed:
         """Return which rows a search may return, by the movie_ids that may and may not; None for no such rule."""

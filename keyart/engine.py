@@ -24,15 +24,17 @@ from cf.registry import model_class
 from features.images import SIDE, Resize
 from features.store import FeatureStore
 from index.cosine import CosineIndex
+from index.region import Region
 from keyart.cold_start.new_film import NewFilm, checked
 from keyart.cold_start.predictor import ColdStarter, OnBroken, open_cold_start
 from keyart.recommend.history import history_of
 from keyart.recommend.models import default_model, notes_on_default
 from keyart.recommend.recommendations import Recommendation, UserRecommender
-from keyart.results import Alpha, ColdStartResult, Explanation, Query, SimilarFilms
+from keyart.results import Alpha, ColdStartResult, Explanation, SimilarFilms, query_of_image
 from keyart.similarity.attribution import explain
 from keyart.similarity.blending import Hybrid, open_hybrid
 from keyart.similarity.look_alikes import LookAlikes
+from keyart.similarity.mixes import Picture
 from keyart.similarity.query import Embedding, FilmName, Image, ImageSource, Mix, SimilarOptions, as_image
 from keyart.workspace.encoder import WorkspaceEncoder
 from keyart.workspace.hints import complete_errors, names_workspace
@@ -228,6 +230,7 @@ class Engine:
         *,
         merge_duplicates: bool = False,
         diverse: float = 0.0,
+        region: tuple[int, int, int, int] | None = None,
         options: SimilarOptions | None = None,
     ) -> SimilarFilms: ...
     @overload
@@ -240,6 +243,7 @@ class Engine:
         *,
         merge_duplicates: bool = False,
         diverse: float = 0.0,
+        region: tuple[int, int, int, int] | None = None,
         options: SimilarOptions | None = None,
     ) -> list[SimilarFilms]: ...
     @names_workspace
@@ -252,6 +256,7 @@ class Engine:
         *,
         merge_duplicates: bool = False,
         diverse: float = 0.0,
+        region: tuple[int, int, int, int] | None = None,
         options: SimilarOptions | None = None,
     ) -> SimilarFilms | list[SimilarFilms]:
         """Find the films that look like a film, or several, and are liked like it, or that look like an image.
@@ -272,8 +277,11 @@ class Engine:
             Show films with the same artwork once, as the best of them.
         diverse : float in [0, 1], default 0
             The weight of variety: how much a film's likeness to the films above it counts against its score.
+        region : tuple of (int, int, int, int), optional
+            Compare one region of the posters, by looks alone: x, y, width and height in cells of the grid of their
+            features, 7 × 7 for VGG16, from 0 at the top left.
         options : SimilarOptions, optional
-            The five above in one object, in place of them.
+            The six above in one object, in place of them.
 
         Returns
         -------
@@ -289,18 +297,20 @@ class Engine:
             An image cannot be read, an embedding is of another width or not finite, or the films of a `Mix` cancel each
             other out.
         NotBuiltError
-            An image, an embedding, films to be avoided or variety are asked for and no index of posters is built.
+            An image, an embedding, films to be avoided, variety or a region are asked for and no index of posters is
+            built; or a region is, and the features of the posters are gone.
         ConfigError
             The filter names an unknown genre; or `alpha` asks for looks alone of a film without an indexed poster, or
             for ratings alone of a film without ratings; or a film of a `Mix` is both sought for and avoided, or is not
-            in the index.
+            in the index; or the region reaches beyond the grid, or is of a film without an indexed poster or of
+            pooled features.
         ValueError
-            `k`, `alpha` or `diverse` is out of range.
+            `k`, `alpha`, `diverse` or `region` is out of range, or `alpha` lets ratings count beside a region.
         """
         self._check_open()
-        given = SimilarOptions(k, alpha, filter, merge_duplicates, diverse)
+        given = SimilarOptions(k, alpha, filter, merge_duplicates, diverse, region)
         if options is not None and given != SimilarOptions():
-            names = "k, alpha, filter, merge_duplicates and diverse"
+            names = "k, alpha, filter, merge_duplicates, diverse and region"
             raise TypeError(f"similar takes either options or {names}, received both")
         wanted = given if options is None else options
         if not isinstance(wanted, SimilarOptions):
@@ -393,8 +403,10 @@ class Engine:
             No film matches a title, or several do.
         NotBuiltError
             A film has no poster or no features, or no index is built.
+        ConfigError
+            The features are pooled.
         DataError
-            The features are pooled or damaged, or a row is zero.
+            The features are damaged, or a row is zero.
         """
         self._check_open()
         films = self.find(first), self.find(second)
@@ -521,16 +533,34 @@ class Engine:
         if isinstance(query, Path | bytes):
             query = Image(query)
         if isinstance(query, str | int | np.integer):
-            return self._look_alikes.of_film(self.find(query), options)
+            return self._compared(options).of_film(self.find(query), options)
         if isinstance(query, Mix):
-            like, unlike = ([self._film(film) for film in films] for films in (query.like, query.unlike))
-            return self._look_alikes.of_mix(like, unlike, options)
+            return self._similar_to_mix(query, options)
         if self._index is None:
             raise no_index(self._workspace)
+        look_alikes = self._compared(options)
         if isinstance(query, Image):
             (embedding,) = self.embed([query])
-            return self._look_alikes.of_embedding(embedding, options, Query(None, query.name, None, query.path))
-        return self._look_alikes.of_embedding(query, options, Query(None, "", None))
+            return look_alikes.of_embedding(embedding, options, query_of_image(query.name, query.path))
+        return look_alikes.of_embedding(query, options, query_of_image("", None))
+
+    def _similar_to_mix(self, mix: Mix, options: SimilarOptions) -> SimilarFilms:
+        look_alikes = self._compared(options)
+        like, unlike = (
+            [one if isinstance(one, Image) else self._film(one) for one in side] for side in (mix.like, mix.unlike)
+        )
+        if mix.images and self._index is None:
+            raise no_index(self._workspace)
+        embedded = dict(zip(mix.images, self.embed(mix.images), strict=True)) if mix.images else {}
+        return look_alikes.of_mix(
+            [one if isinstance(one, Film) else Picture(one, embedded[one]) for one in like],
+            [one if isinstance(one, Film) else Picture(one, embedded[one]) for one in unlike],
+            options,
+        )
+
+    def _compared(self, options: SimilarOptions) -> LookAlikes:
+        """Return what compares whole posters, or a region of them."""
+        return self._look_alikes if options.region is None else self._look_alikes.by_region(Region(*options.region))
 
     def _film(self, film: FilmName) -> Film:
         return self.find(film.movie_id if isinstance(film, Film) else film)
@@ -574,6 +604,7 @@ class Engine:
             self._workspace,
             self._catalog,
             self._index,
+            self._index.comparison() if self._index is not None else None,
             self._cf,
             self._hybrid,
             self._poster_paths,

@@ -46,7 +46,7 @@ class Query(Titled):
     tmdb_id : int or None
         TMDB's number.
     like, unlike : tuple of Query
-        The films of a `Mix`; empty for any other query.
+        The films and images of a `Mix`; empty for any other query.
     """
 
     movie_id: int | None
@@ -79,6 +79,11 @@ def query_of(film: Film, poster_path: Path | None) -> Query:
     return Query(film.movie_id, film.title, film.year, poster_path, film.n_ratings, film.imdb_id, film.tmdb_id)
 
 
+def query_of_image(name: str, path: Path | None) -> Query:
+    """Describe an image that is asked about; without a name, an embedding."""
+    return Query(None, name, None, path)
+
+
 @dataclass(frozen=True)
 class Hit(Titled):
     """One film of a result.
@@ -96,7 +101,7 @@ class Hit(Titled):
     score : float
         alpha · visual + (1 - alpha) · cf, on the scale of the visual similarity.
     visual : float or None
-        The cosine of the posters' features, in [-1, 1]; None where the film has no poster.
+        The cosine of the posters' features, in [-1, 1], or of those of a region; None where the film has no poster.
     cf : float or None
         The item similarity of the ratings, calibrated onto the scale of the visual one; None where it is not known.
     n_ratings : int
@@ -115,10 +120,10 @@ class Hit(Titled):
         TMDB's number.
     nearest_to : int or None
         For a `Mix`, the movie_id of the liked film that it is nearest to, by looks where both have posters, else by
-        ratings.
+        ratings; None where that is an image.
     to_each : tuple of (float or None)
-        For a `Mix`, its cosine with each liked and then each unliked film, in the order of `Query`; None where it is
-        not known.
+        For a `Mix`, its cosine with each liked and then each unliked film or image, in the order of `Query`; None
+        where it is not known.
     to_earlier : float or None
         For a diverse result, its largest cosine with a film of a better rank; None for the first, and where it is not
         known.
@@ -173,6 +178,10 @@ class SimilarFilms:
         How many films have a visual similarity, and an item similarity, to the query.
     diverse : float
         The weight of variety that was asked for, in [0, 1].
+    region : tuple of (int, int, int, int) or None
+        The region of the posters that was compared: x, y, width and height in cells of the grid; None for the whole.
+    grid : tuple of (int, int) or None
+        The columns and rows of the grid that the region is of.
     """
 
     query: Query
@@ -182,6 +191,8 @@ class SimilarFilms:
     n_visual: int = 0
     n_cf: int = 0
     diverse: float = 0.0
+    region: tuple[int, int, int, int] | None = None
+    grid: tuple[int, int] | None = None
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
@@ -192,17 +203,37 @@ class SimilarFilms:
     def __getitem__(self, row: int) -> Hit:
         return self.hits[row]
 
+    def nearest(self, hit: Hit) -> Query | None:
+        """Return which of the liked films and images of a `Mix` a hit is nearest to.
+
+        Parameters
+        ----------
+        hit : Hit
+            One of the hits.
+
+        Returns
+        -------
+        Query or None
+            None for any other query, and where nothing is known.
+        """
+        likeness = [-2.0 if cosine is None else cosine for cosine in hit.to_each[: len(self.query.like)]]
+        if likeness and max(likeness) > -2.0:
+            return self.query.like[likeness.index(max(likeness))]
+        return next((film for film in self.query.like if film.movie_id == hit.nearest_to is not None), None)
+
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain values, as ``keyart similar --json`` prints them.
 
         Returns
         -------
         dict
-            query (movie_id, title, year, imdb_id, tmdb_id), alpha, results: a list of hits, notes.
+            query (movie_id, title, year, imdb_id, tmdb_id), alpha, region, grid, results: a list of hits, notes.
         """
         return {
             "query": self.query.to_dict(),
             "alpha": self.alpha,
+            "region": None if self.region is None else list(self.region),
+            "grid": None if self.grid is None else list(self.grid),
             "results": [hit.to_dict() for hit in self.hits],
             "notes": list(self.notes),
         }

@@ -146,7 +146,7 @@ def tune(
     ratings = open_ratings(workspace)
     index = open_built_index(workspace)
     tuning = fit_hybrid(
-        index, ratings, model, chosen, min_alpha=min_alpha, n_films=n_films, seed=seed, progress=progress
+        index.comparison(), ratings, model, chosen, min_alpha=min_alpha, n_films=n_films, seed=seed, progress=progress
     )
     ensure_fitted(workspace, model, ratings)
     save_hybrid(workspace, model, tuning)

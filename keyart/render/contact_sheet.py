@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from catalog.text import plural
-from keyart.render.drawing import EMPTY, FAINT, INK, MARGIN, PAPER, Box, font, paste_poster, save_sheet, wrapped
+from keyart.render.drawing import EMPTY, FAINT, INK, MARGIN, PAPER, Box, Tint, font, paste_poster, save_sheet, wrapped
 from keyart.results import Hit, Query, SimilarFilms
 
 _VISUAL_COLOR, _CF_COLOR = "#c8553d", "#2f6690"
@@ -53,14 +53,14 @@ def draw_sheet(result: SimilarFilms) -> Image.Image:
     for n, hit in enumerate(hits):
         row, column = divmod(n, _COLUMNS)
         corner = (grid_left + column * (_HIT_SIZE[0] + _GAP), MARGIN + row * (row_height + _GAP))
-        _draw_hit(sheet, hit, corner)
+        _draw_hit(sheet, hit, corner, _marker(result))
     return sheet
 
 
 def _draw_query(sheet: Image.Image, result: SimilarFilms) -> None:
     query, pen = result.query, ImageDraw.Draw(sheet)
     box = Box(MARGIN, MARGIN, *_QUERY_SIZE)
-    _paste_query(sheet, query, box)
+    _paste_query(sheet, result, box)
     top = MARGIN + _QUERY_SIZE[1] + 22
     for line in wrapped(query.title, 34, _QUERY_SIZE[0], n_lines=2, tail=_year(query)):
         pen.text((MARGIN, top), line, fill=INK, font=font(34))
@@ -73,20 +73,42 @@ def _draw_query(sheet: Image.Image, result: SimilarFilms) -> None:
     _draw_legend(pen, (MARGIN, top + 18))
 
 
-def _paste_query(sheet: Image.Image, query: Query, box: Box) -> None:
+def _paste_query(sheet: Image.Image, result: SimilarFilms, box: Box) -> None:
     """Paste the poster of a film, or those of the first four films that are sought for in a quarter each."""
+    query, mark = result.query, _marker(result)
     if len(query.like) < 2:
         film = query.like[0] if query.like else query
-        paste_poster(sheet, film.poster_path, film.label, box)
+        paste_poster(sheet, film.poster_path, film.label, box, mark)
         return
     width, height = (box.width - 8) // 2, (box.height - 8) // 2
     for n, film in enumerate(query.like[:4]):
         row, column = divmod(n, 2)
         left, top = box.left + column * (width + 8), box.top + row * (height + 8)
-        paste_poster(sheet, film.poster_path, film.label, Box(left, top, width, height))
+        paste_poster(sheet, film.poster_path, film.label, Box(left, top, width, height), mark)
+
+
+def _marker(result: SimilarFilms) -> Tint | None:
+    """Return what frames the region that was compared, on a copy of a poster; None for whole posters."""
+    if result.region is None or result.grid is None:
+        return None
+    (x, y, width, height), (columns, rows) = result.region, result.grid
+
+    def framed(poster: Image.Image) -> Image.Image:
+        marked = poster.copy()
+        across, down = poster.width / columns, poster.height / rows
+        left, top, right, bottom = x * across, y * down, (x + width) * across - 1, (y + height) * down - 1
+        pen = ImageDraw.Draw(marked)
+        # Dark and light side by side are visible on any poster.
+        for inset, color in enumerate((INK, INK, PAPER, PAPER)):
+            pen.rectangle((left + inset, top + inset, right - inset, bottom - inset), outline=color)
+        return marked
+
+    return framed
 
 
 def _weights(result: SimilarFilms) -> str:
+    if result.region:
+        return "Posters that look like this one in the frame"
     if result.query.movie_id is None and not result.query.like:
         return "Posters that look like this picture"
     if result.alpha == "auto":
@@ -102,9 +124,9 @@ def _draw_legend(pen: ImageDraw.ImageDraw, corner: tuple[int, int]) -> None:
         left += 120
 
 
-def _draw_hit(sheet: Image.Image, hit: Hit, corner: tuple[int, int]) -> None:
+def _draw_hit(sheet: Image.Image, hit: Hit, corner: tuple[int, int], mark: Tint | None = None) -> None:
     pen, (left, top) = ImageDraw.Draw(sheet), corner
-    paste_poster(sheet, hit.poster_path, hit.label, Box(left, top, *_HIT_SIZE))
+    paste_poster(sheet, hit.poster_path, hit.label, Box(left, top, *_HIT_SIZE), mark)
     line_top = top + _HIT_SIZE[1] + 10
     for line in wrapped(hit.title, 18, _HIT_SIZE[0], n_lines=2, tail=_year(hit)):
         pen.text((left, line_top), line, fill=INK, font=font(18))

@@ -20,6 +20,9 @@ MARGIN = 56
 _FONT_PATH = Path(__file__).parent / "fonts" / "Inter-Regular.otf"
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".pdf": "PDF"}
 
+Tint = Callable[[Image.Image], Image.Image]
+"""Changes a copy of a poster before it is pasted."""
+
 
 @dataclass(frozen=True)
 class Box:
@@ -48,7 +51,7 @@ def paste_poster(
     path: Path | None,
     label: str,
     box: Box,
-    tint: Callable[[Image.Image], Image.Image] | None = None,
+    tint: Tint | None = None,
 ) -> None:
     """Fit a poster into a box and apply `tint` to it; without a poster, an empty box with the label."""
     size, corner = (box.width, box.height), (box.left, box.top)

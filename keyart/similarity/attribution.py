@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import DataError, NotBuiltError
+from catalog.errors import NotBuiltError
 from catalog.film import Film
 from catalog.io.files import read_stable
 from features.store import FeatureRows, FeatureStore
 from index.attribution import contributions, embedded_contributions
 from index.cosine import CosineIndex
 from keyart.results import Explanation, Query, query_of
-from keyart.workspace.index import check_identity
+from keyart.workspace.index import check_identity, map_shape_of
 from keyart.workspace.layout import Workspace
 from keyart.workspace.steps import index_steps
 from posters.store import PosterStore
@@ -28,7 +28,7 @@ def explain(workspace: Workspace, index: CosineIndex, first: Film, second: Film)
 def _explain(workspace: Workspace, index: CosineIndex, first: Film, second: Film) -> Explanation:
     store = FeatureStore.open(workspace.features_dir)
     check_identity(store, index.identity)
-    map_shape = _map_shape(store)
+    map_shape = map_shape_of(store)
     rows = store.rows()
     (first_query, first_row), (second_query, second_row) = (
         _features(workspace, film, store, rows) for film in (first, second)
@@ -57,19 +57,3 @@ def _features(
         )
     (features,) = next(store.blocks(own, check=True))
     return query_of(film, poster.path), features
-
-
-def _map_shape(store: FeatureStore) -> tuple[int, int, int]:
-    shape = store.row_shape()
-    if shape is None:
-        raise DataError(
-            f"these features are pooled ({store.identity.pooling}): every number describes the whole poster, no "
-            "region of it; run `keyart extract --features raw --rebuild`, then `keyart build`"
-        )
-    if len(shape) != 3:
-        raise DataError(
-            f"the output of {store.identity.backbone} has the shape {shape}; expected a map of (height, "
-            "width, channels): run `keyart extract --rebuild` with a network that gives one, as VGG16 does"
-        )
-    height, width, channels = shape
-    return height, width, channels

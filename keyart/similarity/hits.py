@@ -14,6 +14,7 @@ from catalog.films import Catalog
 from catalog.scored_ids import ScoredIds
 from cf.hybrid.blend import Blend, blend, candidate_ids
 from cf.hybrid.calibration import Calibration, FloatArray
+from index.comparison import Comparison
 from index.cosine import CosineIndex
 from index.search import Scan
 from keyart.results import Hit
@@ -31,11 +32,13 @@ class Ranking:
         self,
         catalog: Catalog,
         index: CosineIndex | None,
+        comparison: Comparison | None,
         calibration: Calibration,
         poster_paths: Mapping[int, Path],
     ) -> None:
         self._catalog = catalog
         self._index = index
+        self._comparison = comparison
         self._calibration = calibration
         self._poster_paths = poster_paths
 
@@ -71,7 +74,7 @@ class Ranking:
         candidates = [rows[first] for first in firsts]
         movie_ids = ranked.movie_ids[candidates]
         unknown = np.full((len(movie_ids), len(movie_ids)), np.nan)
-        cosines = unknown if self._index is None else self._index.cosines(movie_ids, movie_ids)
+        cosines = unknown if self._comparison is None else self._comparison.cosines(movie_ids, movie_ids)
         chosen, to_earlier = diversify(ranked.scores[candidates], cosines, options.k, options.diverse)
         return [firsts[position] for position in chosen], to_earlier
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,16 @@ from cf.base import Recommender, rows_of
 from cf.hybrid.blend import n_ratings_of_pairs
 from cf.hybrid.calibration import FloatArray
 from cf.models.neighbors import ItemCosine
+from index.comparison import Comparison
 from index.cosine import CosineIndex
+from index.region import Region
 from index.search import Scan
-from keyart.results import Alpha, Hit, Query, SimilarFilms, query_of
+from keyart.results import Alpha, Hit, Query, SimilarFilms, query_of, query_of_image
 from keyart.similarity.blending import MIN_ALPHA, Hybrid, nearest
 from keyart.similarity.hits import Ranking, Shares
-from keyart.similarity.mixes import FilmMix
+from keyart.similarity.mixes import MixedQuery, Part
 from keyart.similarity.query import Embedding, SimilarOptions
+from keyart.workspace.index import open_maps
 from keyart.workspace.layout import Workspace
 from keyart.workspace.steps import index_steps, no_index
 
@@ -37,13 +41,19 @@ class LookAlikes:
     workspace: Workspace
     catalog: Catalog
     index: CosineIndex | None
+    comparison: Comparison | None
     cf: Recommender | None
     hybrid: Hybrid
     poster_paths: Mapping[int, Path]
     index_notes: tuple[str, ...] = ()
 
+    def by_region(self, region: Region) -> LookAlikes:
+        """Return the same by the looks of one region of posters alone."""
+        return replace(self, comparison=self._comparison_of(region), cf=None)
+
     def of_film(self, film: Film, options: SimilarOptions) -> SimilarFilms:
         """Find the films that look like a film and are liked like it."""
+        self._check_region(film)
         scan, cf = self._scan(film), ScoredIds.empty() if self.cf is None else nearest(self.cf, film.movie_id)
         if scan is None and not len(cf):
             raise UnknownFilmError(
@@ -56,11 +66,11 @@ class LookAlikes:
         query = query_of(film, self.poster_paths.get(film.movie_id))
         hits = self._ranking.hits(scan, cf, shares, options)
         notes = (*self._notes(film, scan, cf, options.alpha), *self._notes_on_filter(hits, options.filter))
-        return SimilarFilms(query, options.alpha, hits, notes, _n_films(scan), len(cf), options.diverse)
+        return self._result(query, options, hits, notes, scan, cf)
 
-    def of_mix(self, like: Sequence[Film], unlike: Sequence[Film], options: SimilarOptions) -> SimilarFilms:
-        """Find the films that look like several films, and not like others, and are liked like the former."""
-        mix = FilmMix(tuple(like), tuple(unlike), self.workspace, self.index, self.cf)
+    def of_mix(self, like: Sequence[Part], unlike: Sequence[Part], options: SimilarOptions) -> SimilarFilms:
+        """Find the films that look like films and images, and not like others, and are liked like the former."""
+        mix = MixedQuery(tuple(like), tuple(unlike), self.workspace, self.comparison, self.cf)
         scan, cf = mix.scan(options.alpha), mix.nearest_by_ratings()
         mix.check(scan, cf, options.alpha)
         self._check_diverse(options)
@@ -73,24 +83,50 @@ class LookAlikes:
         )
         like_these, unlike_these = self._queries(mix.like), self._queries(mix.unlike)
         query = Query(None, mix.label, None, n_ratings=mix.n_ratings, like=like_these, unlike=unlike_these)
-        return SimilarFilms(query, options.alpha, hits, notes, _n_films(scan), len(cf), options.diverse)
+        return self._result(query, options, hits, notes, scan, cf)
 
-    def _queries(self, films: Sequence[Film]) -> tuple[Query, ...]:
-        return tuple(query_of(film, self.poster_paths.get(film.movie_id)) for film in films)
+    def _queries(self, parts: Sequence[Part]) -> tuple[Query, ...]:
+        return tuple(
+            query_of(one, self.poster_paths.get(one.movie_id))
+            if isinstance(one, Film)
+            else query_of_image(one.image.name, one.image.path)
+            for one in parts
+        )
 
     def of_embedding(self, embedding: Embedding, options: SimilarOptions, query: Query) -> SimilarFilms:
         """Find the films whose posters look like an image, by looks alone."""
-        if self.index is None:
+        if self.comparison is None:
             raise no_index(self.workspace)
-        scan = self.index.scan_features(embedding)
+        scan = self.comparison.scan_features(embedding)
         hits = self._ranking.hits(scan, ScoredIds.empty(), _looks_alone, replace(options, alpha=1.0))
         notes = () if options.alpha in ("auto", 1.0) else ("an image has no ratings: compared by looks alone",)
         notes = (*self.index_notes, *notes, *self._notes_on_filter(hits, options.filter))
-        return SimilarFilms(query, 1.0, hits, notes, len(scan.movie_ids), diverse=options.diverse)
+        return self._result(query, replace(options, alpha=1.0), hits, notes, scan, ScoredIds.empty())
+
+    def _result(
+        self,
+        query: Query,
+        options: SimilarOptions,
+        hits: tuple[Hit, ...],
+        notes: tuple[str, ...],
+        scan: Scan | None,
+        cf: ScoredIds,
+    ) -> SimilarFilms:
+        n_visual = len(scan.movie_ids) if scan else 0
+        region, grid = (self.comparison.region, self.comparison.grid) if self.comparison else (None, None)
+        return SimilarFilms(query, options.alpha, hits, notes, n_visual, len(cf), options.diverse, region, grid)
+
+    @lazy
+    def _comparison_of(self) -> Callable[[Region], Comparison]:
+        """Open the features that regions are read from."""
+        if self.index is None:
+            raise no_index(self.workspace)
+        features, map_shape = open_maps(self.workspace, self.index.identity)
+        return partial(self.index.region_comparison, features=features, map_shape=map_shape)
 
     @lazy
     def _ranking(self) -> Ranking:
-        return Ranking(self.catalog, self.index, self.hybrid.blending.calibration, self.poster_paths)
+        return Ranking(self.catalog, self.index, self.comparison, self.hybrid.blending.calibration, self.poster_paths)
 
     @lazy
     def _n_ratings(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
@@ -101,9 +137,9 @@ class LookAlikes:
         return movie_ids, np.append(n_ratings, np.int32(0))
 
     def _scan(self, film: Film) -> Scan | None:
-        if self.index is None or film.movie_id not in self.index:
+        if self.comparison is None or film.movie_id not in self.comparison:
             return None
-        scan = self.index.scan(film.movie_id)
+        scan = self.comparison.scan(film.movie_id)
         return scan if len(scan.movie_ids) else None
 
     def _shares(self, n_rated: int, scan: Scan | None, cf: ScoredIds, alpha: Alpha) -> Shares:
@@ -124,6 +160,13 @@ class LookAlikes:
     def _check_diverse(self, options: SimilarOptions) -> None:
         if options.diverse and self.index is None:
             raise no_index(self.workspace)
+
+    def _check_region(self, film: Film) -> None:
+        if self.comparison and self.comparison.region and film.movie_id not in self.comparison:
+            raise ConfigError(
+                f"{film.label} is not in the index of posters, so no region of its poster can be compared; run "
+                f"{index_steps(self.workspace, film.movie_id)}"
+            )
 
     def _check_alpha(self, film: Film, scan: Scan | None, cf: ScoredIds, alpha: Alpha) -> None:
         """Refuse a comparison by one side alone that is not known of the film."""
@@ -170,10 +213,6 @@ class LookAlikes:
         if self.cf is not None and self.cf.source != (self.catalog.fact("ratings") or ""):
             again = "keyart build" if self.cf.name == ItemCosine.name else f"keyart fit {self.hybrid.model}"
             yield f"rating similarities are of ratings loaded earlier; run `{again}`"
-
-
-def _n_films(scan: Scan | None) -> int:
-    return len(scan.movie_ids) if scan else 0
 
 
 def _looks_alone(candidates: npt.NDArray[np.int64]) -> FloatArray:

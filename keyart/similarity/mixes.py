@@ -1,4 +1,4 @@
-"""A query of several films: their looks and ratings as one, and which of them each hit is nearest to."""
+"""A query of several films and images: their looks and ratings as one, and which of them each hit is nearest to."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from catalog.film import Film
 from catalog.lazy import lazy
 from catalog.scored_ids import ScoredIds
 from cf.base import Recommender
-from index.cosine import CosineIndex
+from index.comparison import Comparison, Item
 from index.search import Scan
 from keyart.results import Alpha, Hit
 from keyart.similarity.blending import mean_of_nearest, positive_similarities
+from keyart.similarity.query import Embedding, Image
 from keyart.workspace.layout import Workspace
 from keyart.workspace.steps import index_steps, no_index
 
@@ -26,32 +27,58 @@ UNLIKE_WEIGHT = 0.5
 _Matrix = npt.NDArray[np.floating]
 
 
-@dataclass(frozen=True)
-class FilmMix:
-    """Films that are sought for and films that are not, in the opened parts of a workspace."""
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An image of a mix, and its features."""
 
-    like: tuple[Film, ...]
-    unlike: tuple[Film, ...]
+    image: Image
+    embedding: Embedding
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return self.image.name
+
+
+Part = Film | Picture
+"""One of the films and images that are meant together."""
+
+
+@dataclass(frozen=True)
+class MixedQuery:
+    """Films and images that are sought for and such that are not, in the opened parts of a workspace."""
+
+    like: tuple[Part, ...]
+    unlike: tuple[Part, ...]
     workspace: Workspace
-    index: CosineIndex | None
+    comparison: Comparison | None
     cf: Recommender | None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "like", tuple({film.movie_id: film for film in self.like}.values()))
-        object.__setattr__(self, "unlike", tuple({film.movie_id: film for film in self.unlike}.values()))
-        if both := [film.label for film in self.like if film.movie_id in _ids(self.unlike)]:
+        object.__setattr__(self, "like", tuple({_key(one): one for one in self.like}.values()))
+        object.__setattr__(self, "unlike", tuple({_key(one): one for one in self.unlike}.values()))
+        avoided = {_key(one) for one in self.unlike}
+        if both := [one.label for one in self.like if _key(one) in avoided]:
             raise ConfigError(f"{' and '.join(both)} cannot be both sought for and avoided; name it once")
 
     @property
     def label(self) -> str:
-        """The films in words."""
-        liked = " + ".join(film.label for film in self.like)
-        return liked + (f", unlike {' + '.join(film.label for film in self.unlike)}" if self.unlike else "")
+        """The films and images in words."""
+        liked = " + ".join(one.label for one in self.like)
+        return liked + (f", unlike {' + '.join(one.label for one in self.unlike)}" if self.unlike else "")
+
+    @property
+    def _has_images(self) -> bool:
+        return any(isinstance(one, Picture) for one in (*self.like, *self.unlike))
 
     @lazy
     def liking(self) -> tuple[ScoredIds, ...]:
-        """Return the similarities by ratings to each of the liked films; empty for one that has none."""
-        return positive_similarities(self.cf, _ids(self.like)) if self.cf else (ScoredIds.empty(),) * len(self.like)
+        """Return the similarities by ratings to each of what is liked; empty where there are none."""
+        films = _ids(self.like)
+        found = iter(positive_similarities(self.cf, films) if self.cf and films else ())
+        return tuple(
+            next(found, ScoredIds.empty()) if isinstance(one, Film) else ScoredIds.empty() for one in self.like
+        )
 
     def nearest_by_ratings(self) -> ScoredIds:
         """Return the films nearest to the liked ones by ratings."""
@@ -60,24 +87,27 @@ class FilmMix:
     @property
     def n_ratings(self) -> int:
         """The number of ratings of the rarest of the liked films that have similarities by ratings."""
-        rated = [film.n_ratings for film, one in zip(self.like, self.liking, strict=True) if len(one)]
+        pairs = zip(self.like, self.liking, strict=True)
+        rated = [one.n_ratings for one, liking in pairs if isinstance(one, Film) and len(liking)]
         return min(rated, default=0)
 
     def scan(self, alpha: Alpha) -> Scan | None:
-        """Compare the looks of the films with all others; None where ratings alone are compared."""
+        """Compare the looks of films and images with all others; None where ratings alone are compared."""
         if self.unlike and alpha == 0.0:
             raise ConfigError("films are avoided by their looks, which alpha 0 leaves out; set alpha to auto")
-        if self.index is None and (self.unlike or alpha == 1.0):
+        if self._has_images and alpha == 0.0:
+            raise ConfigError("images are compared by looks, which alpha 0 leaves out; set alpha to auto")
+        if self.comparison is None and (self.unlike or self._has_images or alpha == 1.0):
             raise no_index(self.workspace)
-        if self.index is None or alpha == 0.0:
+        if self.comparison is None or alpha == 0.0:
             return None
         for film in (*self.like, *self.unlike):
-            if film.movie_id not in self.index:
+            if isinstance(film, Film) and film.movie_id not in self.comparison:
                 raise ConfigError(
                     f"{film.label} is not in the index of posters, so its looks cannot be combined with others; leave "
                     f"it out, or run {index_steps(self.workspace, film.movie_id)}"
                 )
-        scan = self.index.scan_mix(_ids(self.like), _ids(self.unlike), UNLIKE_WEIGHT)
+        scan = self.comparison.scan_mix(_items(self.like), _items(self.unlike), UNLIKE_WEIGHT)
         return scan if len(scan.movie_ids) else None
 
     def check(self, scan: Scan | None, cf: ScoredIds, alpha: Alpha) -> None:
@@ -93,19 +123,23 @@ class FilmMix:
             yield "no other posters are indexed: compared by ratings alone"
         if alpha == 1.0:
             return
+        if not _ids(self.like):
+            if alpha != "auto":
+                yield "an image has no ratings: compared by looks alone"
+            return
         if not len(cf):
             yield "none of the films has enough ratings: compared by looks alone"
             return
-        without = [film.label for film, one in zip(self.like, self.liking, strict=True) if not len(one)]
+        without = [one.label for one, liking in zip(self.like, self.liking, strict=True) if not len(liking)]
         if without:
             yield f"too few ratings to compare by, so these count in looks alone: {', '.join(without)}"
 
     def with_nearest(self, hits: Sequence[Hit], scan: Scan | None) -> tuple[Hit, ...]:
-        """Add to each hit which of the liked films it is nearest to, and its cosines with all."""
-        asked, found = _ids((*self.like, *self.unlike)), [hit.movie_id for hit in hits]
+        """Add to each hit which of the liked films it is nearest to, and its cosines with all films and images."""
+        asked, found = _items((*self.like, *self.unlike)), [hit.movie_id for hit in hits]
         cosines = np.full((len(found), len(asked)), np.nan)
-        if self.index is not None and scan is not None:
-            cosines = self.index.cosines(found, asked).astype(np.float64)
+        if self.comparison is not None and scan is not None:
+            cosines = self.comparison.cosines(found, asked).astype(np.float64)
         liking = np.stack([_aligned(one, found) for one in self.liking], axis=1)
         return tuple(
             replace(
@@ -118,11 +152,20 @@ class FilmMix:
 
     def _nearest(self, looks: _Matrix, liked: _Matrix) -> int | None:
         known = liked if np.isnan(looks).all() else looks
-        return None if np.isnan(known).all() else self.like[int(np.nanargmax(known))].movie_id
+        nearest = None if np.isnan(known).all() else self.like[int(np.nanargmax(known))]
+        return nearest.movie_id if isinstance(nearest, Film) else None
 
 
-def _ids(films: Sequence[Film]) -> list[int]:
-    return [film.movie_id for film in films]
+def _key(one: Part) -> int | Image:
+    return one.movie_id if isinstance(one, Film) else one.image
+
+
+def _ids(parts: Sequence[Part]) -> list[int]:
+    return [one.movie_id for one in parts if isinstance(one, Film)]
+
+
+def _items(parts: Sequence[Part]) -> list[Item]:
+    return [one.movie_id if isinstance(one, Film) else one.embedding for one in parts]
 
 
 def _aligned(one: ScoredIds, movie_ids: Sequence[int]) -> _Matrix:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
@@ -14,6 +14,7 @@ from catalog.film import Film
 from catalog.filters import Filter
 from features.identity import Identity
 from features.images import Resize, read_image
+from index.region import Region
 from keyart.results import Alpha
 
 Embedding = npt.NDArray[np.float32]
@@ -137,17 +138,21 @@ def as_image(source: ImageSource) -> Image:
 FilmName = str | int | Film
 """A title, a movie_id or a film."""
 
+MixPart = FilmName | Image | Path | bytes
+"""What a `Mix` takes: a film, or an image, the path of its file, or its content."""
+
 
 @dataclass(frozen=True, init=False)
 class Mix:
-    """Several films as one query: looks like all of these, and not like those.
+    """Several films and images as one query: looks like all of these, and not like those.
 
     Parameters
     ----------
-    like : str, int, Film or a sequence of these
-        Titles (with or without year), movie_ids or films that are sought for, one at least.
-    unlike : str, int, Film or a sequence of these, default ()
-        Films whose looks are to be avoided.
+    like : str, int, Film, Image, Path, bytes or a sequence of these
+        What is sought for, one at least: titles (with or without year), movie_ids or films; or images, the paths of
+        their files, or their content. A text is a title, never a path.
+    unlike : str, int, Film, Image, Path, bytes or a sequence of these, default ()
+        Films and images whose looks are to be avoided.
 
     Raises
     ------
@@ -159,24 +164,33 @@ class Mix:
     Examples
     --------
     >>> engine.similar(keyart.Mix(["Heat", "Ronin"], unlike="Taken"), diverse=0.3)  # doctest: +SKIP
+    >>> engine.similar(keyart.Mix(["Heat", keyart.Image("poster.jpg")]))  # doctest: +SKIP
     """
 
-    like: tuple[FilmName, ...]
-    unlike: tuple[FilmName, ...]
+    like: tuple[FilmName | Image, ...]
+    unlike: tuple[FilmName | Image, ...]
 
-    def __init__(self, like: FilmName | Iterable[FilmName], unlike: FilmName | Iterable[FilmName] = ()) -> None:
-        object.__setattr__(self, "like", _films_named(like))
-        object.__setattr__(self, "unlike", _films_named(unlike))
+    def __init__(self, like: MixPart | Iterable[MixPart], unlike: MixPart | Iterable[MixPart] = ()) -> None:
+        object.__setattr__(self, "like", _parts_named(like))
+        object.__setattr__(self, "unlike", _parts_named(unlike))
         if not self.like:
-            raise ValueError("a Mix takes at least one film that is sought for, received none")
+            raise ValueError("a Mix takes at least one film or image that is sought for, received none")
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """Its images."""
+        return tuple(one for one in (*self.like, *self.unlike) if isinstance(one, Image))
 
 
-def _films_named(films: FilmName | Iterable[FilmName]) -> tuple[FilmName, ...]:
-    listed = tuple(films) if isinstance(films, Iterable) and not isinstance(films, str) else (films,)
-    for film in listed:
-        if isinstance(film, bool) or not isinstance(film, str | int | np.integer | Film):
-            raise TypeError(f"a Mix takes titles, movie_ids and films, received {type(film).__name__}")
-    return listed
+def _parts_named(parts: MixPart | Iterable[MixPart]) -> tuple[FilmName | Image, ...]:
+    listed = tuple(parts) if isinstance(parts, Iterable) and not isinstance(parts, str | bytes) else (parts,)
+    return tuple(as_image(one) if isinstance(one, Path | bytes) else _film_or_image(one) for one in listed)
+
+
+def _film_or_image(part: object) -> FilmName | Image:
+    if isinstance(part, bool) or not isinstance(part, str | int | np.integer | Film | Image):
+        raise TypeError(f"a Mix takes titles, movie_ids, films and images, received {type(part).__name__}")
+    return part  # type: ignore[return-value]  # a NumPy integer is as good as an int
 
 
 @dataclass(frozen=True)
@@ -197,11 +211,14 @@ class SimilarOptions:
     diverse : float in [0, 1], default 0
         The weight of variety: how much a film's likeness to the films above it counts against its score; see
         `keyart.similarity.diversity.diversify`.
+    region : tuple of (int, int, int, int), optional
+        Compare one region of the posters in place of the whole: x, y, width and height in cells of the grid of their
+        features, 7 × 7 for VGG16, from 0 at the top left. Looks alone count then.
 
     Raises
     ------
     ValueError
-        `k`, `alpha` or `diverse` is out of range.
+        `k`, `alpha`, `diverse` or `region` is out of range, or `alpha` lets ratings count beside a region.
     TypeError
         `filter` is of another type.
     """
@@ -211,6 +228,7 @@ class SimilarOptions:
     filter: Filter | None = None
     merge_duplicates: bool = False
     diverse: float = 0.0
+    region: tuple[int, int, int, int] | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.k, bool) or not isinstance(self.k, int | np.integer) or self.k < 1:
@@ -221,11 +239,23 @@ class SimilarOptions:
         if not _is_share(self.diverse):
             raise ValueError(f"diverse should be a number from 0 to 1, received {self.diverse!r}")
         object.__setattr__(self, "diverse", float(self.diverse))
-        if self.alpha == "auto":
-            return
-        if not _is_share(self.alpha):
-            raise ValueError(f"alpha should be 'auto' or a number from 0 to 1, received {self.alpha!r}")
-        object.__setattr__(self, "alpha", float(self.alpha))
+        if self.alpha != "auto":
+            if not _is_share(self.alpha):
+                raise ValueError(f"alpha should be 'auto' or a number from 0 to 1, received {self.alpha!r}")
+            object.__setattr__(self, "alpha", float(self.alpha))
+        if self.region is not None:
+            object.__setattr__(self, "region", _checked_region(self.region))
+            if self.alpha not in ("auto", 1.0):
+                raise ValueError(f"a region is compared by looks alone; leave alpha at auto, received {self.alpha}")
+            object.__setattr__(self, "alpha", 1.0)
+
+
+def _checked_region(region: object) -> Region:
+    numbers = tuple(region) if isinstance(region, Sequence) and not isinstance(region, str) else ()
+    whole = [isinstance(number, int | np.integer) and not isinstance(number, bool) for number in numbers]
+    if len(whole) != 4 or not all(whole):
+        raise ValueError(f"region should be four whole numbers (x, y, width, height), received {region!r}")
+    return Region(*map(int, numbers)).checked()
 
 
 def _is_share(value: object) -> bool:

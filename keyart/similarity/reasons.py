@@ -13,21 +13,21 @@ def reasons(result: SimilarFilms, hit: Hit) -> tuple[str, ...]:
     return (
         *_mix_reasons(result, hit),
         _visual_reason(result, hit),
-        _rating_reason(result, hit),
+        *_rating_reasons(result, hit),
         *_share_reasons(result, hit),
         *_variety_reasons(result, hit),
     )
 
 
 def _mix_reasons(result: SimilarFilms, hit: Hit) -> Iterator[str]:
-    films = (*result.query.like, *result.query.unlike)
-    cosines = {film: cosine for film, cosine in zip(films, hit.to_each, strict=False) if cosine is not None}
-    for film in result.query.like:
-        if film.movie_id == hit.nearest_to:
-            yield f"Nearest to {film.label}, " + (f"cosine {cosines[film]:.3f}." if film in cosines else "by ratings.")
-    others = [film for film in films if film.movie_id != hit.nearest_to and film in cosines]
+    nearest = result.nearest(hit)
+    cosines = list(zip((*result.query.like, *result.query.unlike), hit.to_each, strict=False))
+    for film, cosine in cosines:
+        if film is nearest:
+            yield f"Nearest to {film.label}, " + ("by ratings." if cosine is None else f"cosine {cosine:.3f}.")
+    others = [f"{film.label} {cosine:.3f}" for film, cosine in cosines if film is not nearest and cosine is not None]
     if others:
-        yield f"Cosine with {', '.join(f'{film.label} {cosines[film]:.3f}' for film in others)}."
+        yield f"Cosine with {', '.join(others)}."
 
 
 def _variety_reasons(result: SimilarFilms, hit: Hit) -> Iterator[str]:
@@ -42,13 +42,21 @@ def _visual_reason(result: SimilarFilms, hit: Hit) -> str:
     if hit.visual is None:
         without = result.query.label if not result.n_visual else hit.label
         return f"Looks: not known; {without} has no features of a poster."
-    if hit.visual_rank == 1:
-        return f"Looks: the most alike of {result.n_visual:,} posters (cosine {hit.visual:.3f})."
-    return f"Looks: number {hit.visual_rank:,} of {result.n_visual:,} posters (cosine {hit.visual:.3f})."
+    posters = f"{result.n_visual:,} posters"
+    if result.region:
+        posters += f" in the region {','.join(map(str, result.region))}"
+    rank = "the most alike" if hit.visual_rank == 1 else f"number {hit.visual_rank:,}"
+    return f"Looks: {rank} of {posters} (cosine {hit.visual:.3f})."
+
+
+def _rating_reasons(result: SimilarFilms, hit: Hit) -> Iterator[str]:
+    # A region is compared by looks, however much is known of liking.
+    if not result.region:
+        yield _rating_reason(result, hit)
 
 
 def _rating_reason(result: SimilarFilms, hit: Hit) -> str:
-    if result.query.movie_id is None and not result.query.like:
+    if all(film.movie_id is None for film in result.query.like or (result.query,)):
         return "Liking: not known; an image has no ratings."
     if hit.cf is None:
         if not result.query.n_ratings:
@@ -68,7 +76,7 @@ def _rating_reason(result: SimilarFilms, hit: Hit) -> str:
 def _share_reasons(result: SimilarFilms, hit: Hit) -> Iterator[str]:
     of_ratings = 1 - hit.alpha
     if of_ratings == 0:
-        yield "Looks alone count."
+        yield "Looks alone count" + (", as a region was asked about." if result.region else ".")
     elif of_ratings == 1:
         yield "Ratings alone count."
     elif result.alpha != "auto":

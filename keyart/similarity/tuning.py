@@ -25,7 +25,7 @@ _HELD_OUT = 0.3
 
 
 class VisualIndex(Protocol):
-    """The part of `index.cosine.CosineIndex` that is needed here."""
+    """The part of `index.comparison.Comparison` that is needed here."""
 
     def __contains__(self, movie_id: int) -> bool: ...
 

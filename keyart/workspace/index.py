@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from catalog.errors import DataError, NotBuiltError
+from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.io.files import read_stable
 from catalog.text import plural
 from features.store import FeatureRows, FeatureStore
 from index import manifest
 from index.cosine import CosineIndex
+from index.embedding import MapShape
 from index.record import IndexRecord
 from index.source import FilmFeatures
 from keyart.workspace.contents import current_features, fingerprint
 from keyart.workspace.layout import Workspace
-from keyart.workspace.steps import no_index
+from keyart.workspace.steps import feature_steps, no_index
 
 
 def current_film_features(workspace: Workspace, *, check: bool = False) -> tuple[FeatureStore, FilmFeatures | None]:
@@ -31,6 +32,46 @@ def current_film_features(workspace: Workspace, *, check: bool = False) -> tuple
 def _film_features(store: FeatureStore, rows: FeatureRows) -> FilmFeatures:
     arrays, array_numbers = store.arrays(rows)
     return FilmFeatures(rows.movie_ids, arrays, array_numbers, rows.rows, rows.poster_sha256s)
+
+
+def open_maps(workspace: Workspace, identity: Mapping[str, Any]) -> tuple[FilmFeatures, MapShape]:
+    """Memory-map the features that an index was built from, and return the shape of the map that each row is.
+
+    Raises NotBuiltError where there are none, ConfigError where they are no maps, DataError where they are damaged or
+    of another encoder.
+    """
+
+    def read() -> tuple[FilmFeatures, MapShape]:
+        store = FeatureStore.open(workspace.features_dir)
+        check_identity(store, identity)
+        map_shape, rows = map_shape_of(store), store.rows(check=True)
+        if not len(rows):
+            raise NotBuiltError("the store has no rows")
+        return _film_features(store, rows), map_shape
+
+    try:
+        return read_stable(read, lambda: FeatureStore.version(workspace.features_dir))
+    except NotBuiltError as error:
+        raise NotBuiltError(
+            f"regions are compared by the features of posters, which are gone; run {feature_steps(workspace)}"
+        ) from error
+
+
+def map_shape_of(store: FeatureStore) -> MapShape:
+    """Return (height, width, channels) of the map that a row of features is; raises ConfigError where it is none."""
+    shape = store.row_shape()
+    if shape is None:
+        raise ConfigError(
+            f"these features are pooled ({store.identity.pooling}): every number describes the whole poster, no "
+            "region of it; run `keyart extract --features raw --rebuild`, then `keyart build`"
+        )
+    if len(shape) != 3:
+        raise ConfigError(
+            f"the output of {store.identity.backbone} has the shape {shape}; expected a map of (height, "
+            "width, channels): run `keyart extract --rebuild` with a network that gives one, as VGG16 does"
+        )
+    height, width, channels = shape
+    return height, width, channels
 
 
 def has_index(workspace: Workspace) -> bool:

@@ -284,7 +284,7 @@ def test_films_with_missing_or_changed_features_are_not_returned(
     cosines = dense_cosines(films.arrays[0], films.arrays[0], center=shortlist.center)[:, current]
     for found, row in zip(index.search(films.arrays[0], 95), cosines, strict=True):
         assert n_nearest(found, films.movie_ids[current], row, 95) == 95
-    scan = index.scan(films.movie_ids[2])
+    scan = index.comparison().scan(films.movie_ids[2])
     np.testing.assert_array_equal(scan.movie_ids, films.movie_ids[np.setdiff1d(current, [2])])
     assert scan.is_exact.any()
     scan.settle(scan.movie_ids)
@@ -361,7 +361,7 @@ def test_searches_finish_while_the_index_closes(kind: Kind) -> None:
     films = films_of(random_features(1, 300).astype(kind.dtype))
     index = kind.build(films)
     expected = index.similar(films.movie_ids.tolist(), 5)
-    scan = index.scan(10)
+    scan = index.comparison().scan(10)
     index.close()
     scan.settle(films.movie_ids)
     order = np.lexsort((scan.movie_ids, -scan.similarities))[:5]

@@ -30,17 +30,36 @@ def test_films_are_combined_as_rocchio_does(kind: Kind) -> None:
     query = units[[rows[one] for one in like]].mean(0) - WEIGHT * units[[rows[one] for one in unlike]].mean(0)
     expected = units @ (query / np.linalg.norm(query))
 
-    scan = index.scan_mix(like, unlike, WEIGHT)
+    scan = index.comparison().scan_mix(like, unlike, WEIGHT)
     scan.settle(scan.movie_ids)
     assert set(scan.movie_ids.tolist()) == set(rows) - {*like, *unlike}
     np.testing.assert_allclose(scan.similarities, expected[[rows[one] for one in scan.movie_ids.tolist()]], atol=2e-3)
 
 
 @pytest.mark.parametrize("kind", ALL.values(), ids=ALL)
+def test_features_are_combined_as_the_films_they_are_of(kind: Kind) -> None:
+    films = films_of(random_features(1, 300, 96).astype(kind.dtype))
+    comparison = kind.build(films).comparison()
+    one, two, three = (int(films.movie_ids[row]) for row in (3, 40, 7))
+    expected = comparison.scan_mix([one, two], [three], WEIGHT)
+    scan = comparison.scan_mix([films.row(3), two], [films.row(7)], WEIGHT)
+    for each in (expected, scan):
+        each.settle(each.movie_ids)
+    assert set(scan.movie_ids.tolist()) == {*expected.movie_ids.tolist(), one, three}
+    kept = np.isin(scan.movie_ids, expected.movie_ids)
+    np.testing.assert_allclose(scan.similarities[kept], expected.similarities, atol=2e-3)
+    items = [two, films.row(3), 9999999, films.row(7), one]
+    ids = films.movie_ids[:5]
+    cosines, of_films = comparison.cosines(ids, items), comparison.cosines(ids, [two, one, 9999999, three, one])
+    np.testing.assert_allclose(cosines, of_films, atol=2e-3)
+    assert np.isnan(cosines[:, 2]).all()
+
+
+@pytest.mark.parametrize("kind", ALL.values(), ids=ALL)
 def test_one_film_alone_is_scanned_as_ever(kind: Kind) -> None:
     index = kind.build(films_of(random_features(2, 200, 64).astype(kind.dtype)))
     movie_id = int(index.movie_ids[17])
-    mixed, plain = index.scan_mix([movie_id], [], WEIGHT), index.scan(movie_id)
+    mixed, plain = index.comparison().scan_mix([movie_id], [], WEIGHT), index.comparison().scan(movie_id)
     for scan in (mixed, plain):
         scan.settle(scan.movie_ids)
     assert mixed.movie_ids.tolist() == plain.movie_ids.tolist()
@@ -53,9 +72,9 @@ def test_refuses_films_that_cancel_each_other_out_and_unknown_ones() -> None:
     index = KINDS["exact"].build(films_of(features))
     first, second = index.movie_ids[4:6].tolist()
     with pytest.raises(DataError, match="cancel each other out"):
-        index.scan_mix([first], [second], 1.0)
+        index.comparison().scan_mix([first], [second], 1.0)
     with pytest.raises(UnknownFilmError, match="9999999"):
-        index.scan_mix([first], [9999999], 0.5)
+        index.comparison().scan_mix([first], [9999999], 0.5)
 
 
 @pytest.mark.parametrize("kind", ALL.values(), ids=ALL)
@@ -63,7 +82,7 @@ def test_cosines_between_more_films_than_a_block(kind: Kind) -> None:
     features = random_features(4, 600, 32).astype(kind.dtype)
     index = kind.build(films_of(features))
     units = units_of(index, features)
-    cosines = index.cosines([*index.movie_ids.tolist(), 9999999], index.movie_ids[:300])
+    cosines = index.comparison().cosines([*index.movie_ids.tolist(), 9999999], index.movie_ids[:300])
     assert cosines.shape == (601, 300)
     np.testing.assert_allclose(cosines[:600], units @ units[:300].T, atol=2e-3)
     assert np.isnan(cosines[600]).all()

@@ -217,7 +217,7 @@ def test_artwork_groups_point_to_their_first_film() -> None:
 @pytest.mark.parametrize("name", KINDS)
 def test_scan_covers_every_film_and_settles_requested_ones(name: str) -> None:
     index, movie_ids, cosines = built(name)
-    scan = index.scan(movie_ids[7])
+    scan = index.comparison().scan(movie_ids[7])
     others = np.delete(movie_ids, 7)
     expected = np.delete(cosines[7], 7)
     np.testing.assert_array_equal(scan.movie_ids, others)
@@ -239,7 +239,7 @@ def test_scan_covers_every_film_and_settles_requested_ones(name: str) -> None:
 @pytest.mark.parametrize("name", KINDS)
 def test_scan_of_features_covers_every_film(name: str) -> None:
     index, movie_ids, cosines = built(name)
-    scan = index.scan_features(random_features(11, N_FILMS, 48)[7].astype(KINDS[name].dtype))
+    scan = index.comparison().scan_features(random_features(11, N_FILMS, 48)[7].astype(KINDS[name].dtype))
     np.testing.assert_array_equal(scan.movie_ids, movie_ids)
     scan.settle(movie_ids)
     np.testing.assert_allclose(scan.similarities, cosines[7], atol=2e-6)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
@@ -17,6 +17,7 @@ from catalog.films import Catalog
 from catalog.filters import Filter, read_movie_ids
 from catalog.genres import match_genres
 from catalog.io.keras import require_keras
+from index.region import Region
 from keyart import render, similarity
 from keyart.cli.completion import complete_film
 from keyart.cli.groups import renamed
@@ -46,6 +47,15 @@ class _AlphaType(Share):
         return value if value == "auto" else super().convert(value, param, ctx)
 
 
+def _region(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Region | None:
+    if value is None:
+        return None
+    try:
+        return Region.parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 def _years(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[int | None, int | None]:
     if value is None:
         return None, None
@@ -56,6 +66,11 @@ def _years(_context: click.Context, _parameter: click.Parameter, value: str | No
     if first and last and first > last:
         raise click.BadParameter(f"{first} is later than {last}")
     return only or first, only or last
+
+
+def _images_option(name: str, parameter: str, meaning: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add an option that takes the paths of images."""
+    return click.option(name, parameter, multiple=True, type=click.Path(path_type=Path), metavar="FILE", help=meaning)
 
 
 def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -94,7 +109,7 @@ def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command("similar", cls=renamed(fold="--merge-duplicates"))
 @click.argument("words", nargs=-1, metavar="[FILM]...", shell_complete=complete_film)
-@file_option("--image", "An image, in place of FILM.")
+@_images_option("--image", "images", "An image that is sought for, in place of FILM or beside it; may be repeated.")
 @k_option(10)
 @click.option(
     "--alpha",
@@ -110,12 +125,19 @@ def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
     shell_complete=complete_film,
     help="A film whose looks are to be avoided; may be repeated.",
 )
+@_images_option("--unlike-image", "unlike_images", "An image whose looks are to be avoided; may be repeated.")
 @click.option(
     "--diverse",
     type=Share(),
     default=0.0,
     show_default=True,
     help="The weight of variety: likeness to films above counts against a film.",
+)
+@click.option(
+    "--region",
+    callback=_region,
+    metavar="X,Y,WIDTH,HEIGHT",
+    help="Compare one region of the posters, in cells of the 7 × 7 grid of VGG16: 0,0,7,3 is the upper part.",
 )
 @_filter_options
 @click.option("--merge-duplicates", is_flag=True, help="Show films with the same artwork once.")
@@ -126,11 +148,13 @@ def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
 @workspace_options
 def command(
     words: tuple[str, ...],
-    image: Path | None,
+    images: tuple[Path, ...],
     k: int,
     alpha: Alpha,
     unlike: tuple[str, ...],
+    unlike_images: tuple[Path, ...],
     diverse: float,
+    region: Region | None,
     wanted: Filter,
     merge_duplicates: bool,
     explain: bool,
@@ -139,21 +163,22 @@ def command(
     sheet: Path | None,
     home: Path,
 ) -> None:
-    """Find films that look like FILM and are liked like it; or like several films.
+    """Find films that look like FILM and are liked like it; or like several films and images.
 
     FILM is a title, with or without its year, or a movie_id: "Heat (1995)", matrix, 6. Words that
     together form one title are read as that title, else each of them as a film.
     """
-    _check_options(words, image, alpha, unlike, as_json=as_json, as_csv=as_csv, explain=explain)
+    _check_options(words, images, alpha, region, as_json=as_json, as_csv=as_csv, explain=explain)
 
     if sheet:
-        render.drawing.check_sheet_path(sheet, [image])
-    picture = keyart.Image(image) if image else None
-    films = _checked_films(home, words, unlike, picture, wanted)
+        render.drawing.check_sheet_path(sheet, [*images, *unlike_images])
+    like_these, unlike_these = ([keyart.Image(path) for path in paths] for paths in (images, unlike_images))
+    films = _checked_films(home, words, unlike, (*like_these, *unlike_these), wanted)
 
     engine = keyart.Engine.open(home)
-    query = picture or (keyart.Mix(films, unlike) if unlike or len(films) > 1 else films[0])
-    found = engine.similar(query, options=keyart.SimilarOptions(k, alpha, wanted, merge_duplicates, diverse))
+    mix = keyart.Mix([*films, *like_these], [*unlike, *unlike_these])
+    query = mix if mix.unlike or len(mix.like) > 1 else mix.like[0]
+    found = engine.similar(query, options=keyart.SimilarOptions(k, alpha, wanted, merge_duplicates, diverse, region))
     named = [note for film in (*films, *unlike) for note in title_notes(engine, film)]
     notes = (
         *named,
@@ -186,38 +211,39 @@ def _notes_on_sheet(result: SimilarFilms, sheet: Path | None) -> list[str]:
 
 def _check_options(
     words: tuple[str, ...],
-    image: Path | None,
+    images: tuple[Path, ...],
     alpha: Alpha,
-    unlike: tuple[str, ...],
+    region: Region | None,
     *,
     as_json: bool,
     as_csv: bool,
     explain: bool,
 ) -> None:
-    if any(words) == (image is not None):
-        raise ConfigError('name either a film, as in `keyart similar "Heat (1995)"`, or --image FILE')
-    if image and alpha not in ("auto", 1.0):
-        raise ConfigError("an image has no ratings, so --alpha does not go with --image")
-    if image and unlike:
-        raise ConfigError("--unlike goes with films that are sought for, not with --image")
+    if not any(words) and not images:
+        raise ConfigError('name a film, as in `keyart similar "Heat (1995)"`, or --image FILE')
+    if not any(words) and alpha not in ("auto", 1.0):
+        raise ConfigError("an image has no ratings, so --alpha does not go with --image alone")
+    if region and alpha not in ("auto", 1.0):
+        raise ConfigError("a region is compared by looks alone, so --alpha does not go with --region")
     check_one_format(as_json=as_json, as_csv=as_csv)
     if explain and as_csv:
         raise ConfigError("--explain prints sentences, which CSV has no column for; use --json")
 
 
 def _checked_films(
-    home: Path, words: tuple[str, ...], unlike: tuple[str, ...], picture: Image | None, wanted: Filter
+    home: Path, words: tuple[str, ...], unlike: tuple[str, ...], images: Sequence[Image], wanted: Filter
 ) -> tuple[str, ...]:
     """Read the words as films; check what can be known before the engine, and TensorFlow for an image, are imported."""
     with Catalog.open(Workspace.open(home).catalog_path) as catalog:
         match_genres(wanted.genres, catalog.genres())
         for film in unlike:
             catalog.find(film)
-        if picture is None:
-            return _films_of(catalog, words)
+        films = _films_of(catalog, words) if any(words) else ()
+    if images:
         require_keras()
-        picture.pixels()
-        return ()
+    for image in images:
+        image.pixels()
+    return films
 
 
 def _films_of(catalog: Catalog, words: tuple[str, ...]) -> tuple[str, ...]:
@@ -277,7 +303,9 @@ def title_notes(engine: Engine, film: str) -> list[str]:
 
 def print_table(result: SimilarFilms) -> None:
     """Print the query and a table of its hits."""
-    click.echo(f"{result.query.label}" + (f"  [{result.query.movie_id}]" if result.query.movie_id else ""))
+    movie_id = f"  [{result.query.movie_id}]" if result.query.movie_id else ""
+    region = f"  region {','.join(map(str, result.region))}" if result.region else ""
+    click.echo(f"{result.query.label}{movie_id}{region}")
     rows = [
         (
             str(hit.rank),
@@ -294,9 +322,8 @@ def print_table(result: SimilarFilms) -> None:
     if not result.query.like:
         click.echo(table(header, rows, left=(1,)))
         return
-    labels = {film.movie_id: film.label for film in result.query.like}
-    nearest = [labels.get(hit.nearest_to, "–") for hit in result]
-    wider = [(*row, label) for row, label in zip(rows, nearest, strict=True)]
+    nearest = [result.nearest(hit) for hit in result]
+    wider = [(*row, film.label if film else "–") for row, film in zip(rows, nearest, strict=True)]
     click.echo(table((*header, "nearest to"), wider, left=(1, 7)))
 
 

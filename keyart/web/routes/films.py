@@ -22,7 +22,7 @@ from keyart.web.schemas.films import (
     FilmFacts,
     FilmQuery,
     Hit,
-    ImageQuery,
+    ImageMixQuery,
     MixQuery,
     NewFilmRecord,
     SimilarPage,
@@ -138,10 +138,12 @@ def _add_posters(router: APIRouter, service: FilmService, pool: WorkerPool) -> N
 
 
 def _add_images(router: APIRouter, service: FilmService, encoder: ImageEncoder, pools: Pools) -> None:
-    @router.post("/api/similar", summary="Films whose posters look like an image", openapi_extra=_IMAGE_BODY)
-    async def similar_to_image(request: Request, query: Annotated[ImageQuery, Query()]) -> SimilarPage:
+    @router.post(
+        "/api/similar", summary="Films that look like an image, alone or with films", openapi_extra=_IMAGE_BODY
+    )
+    async def similar_to_image(request: Request, query: Annotated[ImageMixQuery, Query()]) -> SimilarPage:
         image = await encoder.encode(await pools.uploads.read(request))
-        return await pools.querying.run(service.similar_to_image, image, query)
+        return await pools.querying.run(service.similar_to_image, image, _checked(query))
 
     @router.post("/api/cold-start", summary="Who would like a film that nobody has rated", openapi_extra=_IMAGE_BODY)
     async def cold_start(request: Request, query: Annotated[ColdStartQuery, Query()]) -> ColdStartFacts:

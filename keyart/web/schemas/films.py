@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from catalog.film import Film
 from catalog.filters import Filter
+from index.region import Region
 
 # Parameters of version 0.1; accepted until 0.3.
 _RENAMED = {"min_support": "min_ratings", "fold": "merge_duplicates"}
+RegionText = Annotated[str | None, AfterValidator(lambda text: text and str(Region.parse(text)))]
 MovieId = Annotated[int, Field(ge=1, lt=2**31)]
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 
@@ -65,7 +67,7 @@ class Hit(BaseModel):
     same_artwork: list[int] = Field(description="Films with the same artwork, merged into this one.", examples=[[]])
     nearest_to: int | None = Field(None, description="Of several films asked about, the nearest one.", examples=[6])
     why: list[str] = Field(
-        [], description="Why it was found, where several films or variety were asked for.", examples=[[]]
+        [], description="Why it was found, where several films, variety or a region were asked for.", examples=[[]]
     )
     has_poster: bool
 
@@ -75,6 +77,8 @@ class SimilarPage(BaseModel):
 
     query: QueryFacts
     alpha: float | Literal["auto"] = Field(examples=["auto"])
+    region: list[int] | None = Field(None, description="What was compared of the posters: x, y, width, height.")
+    grid: list[int] | None = Field(None, description="The columns and rows of the grid that the region is of.")
     results: list[Hit]
     notes: list[str] = Field(description="What a reader should know.", examples=[[]])
     more: bool = Field(description="Whether a larger offset gives more.")
@@ -94,6 +98,12 @@ class ImageQuery(BaseModel):
     merge_duplicates: bool = Field(False, description="Show films with the same artwork once.")
     diverse: float = Field(
         0.0, ge=0, le=1, allow_inf_nan=False, description="The weight of variety; the results are then one page."
+    )
+
+    region: RegionText = Field(
+        None,
+        description="One region of the posters in place of the whole: x,y,width,height in cells of the grid.",
+        examples=["0,0,7,3"],
     )
 
     @model_validator(mode="after")
@@ -120,11 +130,24 @@ class FilmQuery(ImageQuery):
 
     alpha: float | Literal["auto"] = Field("auto", description="The visual share, 0 to 1, or auto.")
 
+    @model_validator(mode="after")
+    def _check_region(self) -> Self:
+        if self.region and self.alpha not in ("auto", 1.0):
+            raise ValueError("a region is compared by looks alone: leave alpha out")
+        return self
+
 
 class MixQuery(FilmQuery):
     """The same for several films at once."""
 
     like: list[MovieId] = Field(min_length=1, max_length=20, description="A film that is sought for; may be repeated.")
+    unlike: list[MovieId] = Field([], max_length=20, description="A film whose looks are avoided; may be repeated.")
+
+
+class ImageMixQuery(FilmQuery):
+    """The same for an image, alone or with films."""
+
+    like: list[MovieId] = Field([], max_length=20, description="A film that is sought for, too; may be repeated.")
     unlike: list[MovieId] = Field([], max_length=20, description="A film whose looks are avoided; may be repeated.")
 
 

@@ -13,6 +13,7 @@ from PIL import Image as PillowImage
 
 from catalog.errors import ConfigError, DataError, KeyartError, UnknownFilmError
 from catalog.film import Film
+from index.region import Region
 from keyart.cold_start.new_film import NewFilm, describe
 from keyart.engine import Engine
 from keyart.pipeline.additions import AddReport, add
@@ -29,6 +30,7 @@ from keyart.web.schemas.films import (
     ColdStartQuery,
     FilmFacts,
     FilmQuery,
+    ImageMixQuery,
     ImageQuery,
     MixQuery,
     NewFilmFacts,
@@ -146,10 +148,12 @@ class FilmService:
                 engine.embed(images)
         return images
 
-    def similar_to_image(self, image: Image, query: ImageQuery) -> SimilarPage:
-        """Return a page of the films whose posters look like an image."""
+    def similar_to_image(self, image: Image, query: ImageMixQuery) -> SimilarPage:
+        """Return a page of the films whose posters look like an image, or like it and films, and not like others."""
+        asked = Mix([image, *query.like], query.unlike) if query.like or query.unlike else image
         with self._engine.use() as engine:
-            result = engine.similar(image, options=_options(query, _n_wanted(query)))
+            options = replace(_options(query, _n_wanted(query)), alpha=query.alpha)
+            result = engine.similar(asked, options=options)
         return self._page(result, query)
 
     def cold_start(self, image: Image, query: ColdStartQuery) -> ColdStartFacts:
@@ -208,7 +212,7 @@ class FilmService:
     def _page(self, result: SimilarFilms, query: ImageQuery) -> SimilarPage:
         end = query.offset + query.k
         page = result.to_dict() | {"notes": list(result.notes), "more": len(result) > end}
-        if result.query.like or result.diverse:
+        if result.query.like or result.diverse or result.region:
             pairs = zip(page["results"], result, strict=True)
             page["results"] = [{**fields, "why": reasons(result, hit)} for fields, hit in pairs]
         page["results"] = self._with_posters(page["results"][query.offset : end])
@@ -246,7 +250,13 @@ def _n_wanted(query: ImageQuery) -> int:
 
 
 def _options(query: ImageQuery, k: int) -> SimilarOptions:
-    return SimilarOptions(k, filter=query.filter(), merge_duplicates=query.merge_duplicates, diverse=query.diverse)
+    return SimilarOptions(
+        k,
+        filter=query.filter(),
+        merge_duplicates=query.merge_duplicates,
+        diverse=query.diverse,
+        region=Region.parse(query.region) if query.region else None,
+    )
 
 
 def _described(

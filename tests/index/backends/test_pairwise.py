@@ -20,7 +20,7 @@ WIDTH = 128
 def assert_scans(index: CosineIndex, movie_ids: np.ndarray, features: np.ndarray, *, center: bool = False) -> None:
     cosines = dense_cosines(features, features, center=center)
     for row, movie_id in enumerate(movie_ids.tolist()):
-        scan = index.scan(movie_id)
+        scan = index.comparison().scan(movie_id)
         np.testing.assert_array_equal(scan.movie_ids, np.delete(movie_ids, row))
         np.testing.assert_allclose(scan.similarities, np.delete(cosines[row], row), atol=2e-6)
         assert scan.is_exact.all()

@@ -1,5 +1,6 @@
 """Contact sheets, checked by their pixels."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,17 @@ def test_any_title_can_be_drawn(title: str, poster_path: Path) -> None:
 def test_accented_letters_are_in_the_font(poster_path: Path) -> None:
     drawn = {title: draw_sheet(result(0, poster_path, title)).tobytes() for title in ("é", "ñ", "ő", "Ж", "\uffff")}
     assert len(set(drawn.values())) == 5
+
+
+def test_a_region_is_framed_on_every_poster(poster_path: Path) -> None:
+    whole = result(3, poster_path)
+    sheet = draw_sheet(replace(whole, region=(0, 0, 7, 3), grid=(7, 7)))
+    is_red = (np.asarray(sheet) == RED).all(axis=2)
+    # The large poster is 400 × 600 pixels from (56, 56) on, and three sevenths of its height are 257.
+    assert [row for row in range(56, 656) if not is_red[row, 250]] == [*range(56, 60), *range(309, 313)]
+    assert [column for column in range(56, 456) if not is_red[100, column]] == [*range(56, 60), *range(452, 456)]
+    n_framed = sum(2 * 4 * (width + height) - 4 * 16 for width, height in ((400, 257), *3 * [(208, 134)]))
+    assert n_red(draw_sheet(whole)) - is_red.sum() == pytest.approx(n_framed, abs=100)
 
 
 def test_long_results_are_cut_at_fifty(poster_path: Path) -> None:

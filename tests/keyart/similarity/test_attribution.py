@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from catalog.errors import DataError, NotBuiltError, UnknownFilmError
+from catalog.errors import ConfigError, DataError, NotBuiltError, UnknownFilmError
 from features.options import ExtractOptions
 from features.store import FeatureStore
 from index.options import IndexOptions
@@ -110,7 +110,7 @@ def test_pooled_features_have_no_regions(home: Path, backbone_path: Path) -> Non
     workspace = Workspace.open(home)
     extract(workspace, ExtractOptions(str(backbone_path), pooling="gem", rebuild=True))
     build(workspace)
-    with pytest.raises(DataError, match=r"pooled \(gem\).* no region of it; run `keyart extract --features raw --re"):
+    with pytest.raises(ConfigError, match=r"pooled \(gem\).* no region of it; run `keyart extract --features raw --re"):
         Engine.open(home).explain(1, 2)
 
 
@@ -131,7 +131,7 @@ def test_extracting_again_records_a_missing_shape(home: Path, backbone_path: Pat
 
 def test_output_that_is_not_a_map_is_an_error(home: Path) -> None:
     rewrite_record(home, map_shape=[392])
-    with pytest.raises(DataError, match=r"the output of tiny has the shape \(392,\); expected a map"):
+    with pytest.raises(ConfigError, match=r"the output of tiny has the shape \(392,\); expected a map"):
         Engine.open(home).explain(1, 2)
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from keyart.engine import Engine
 from keyart.pipeline.index import build
 from keyart.pipeline.movielens import load
 from keyart.results import SimilarFilms
-from keyart.similarity.query import Mix, SimilarOptions
+from keyart.similarity.query import Image, Mix, SimilarOptions
 from keyart.similarity.reasons import reasons
 from keyart.workspace.layout import Workspace
 from tests.keyart.conftest import Run
@@ -81,7 +82,7 @@ def test_variety_lowers_the_likeness_within_a_result(many: Engine) -> None:
     def likeness(result: SimilarFilms) -> float:
         index = many._index
         assert index is not None
-        return float(index.cosines(ids_of(result), ids_of(result)).mean())
+        return float(index.comparison().cosines(ids_of(result), ids_of(result)).mean())
 
     plain, diverse = many.similar(10, 5, 1.0), many.similar(10, 5, 1.0, diverse=0.7)
     assert diverse[0].movie_id == plain[0].movie_id
@@ -104,6 +105,68 @@ def test_embedded_films_are_mixed_as_they_are_compared(tastes_home: Path) -> Non
         assert {hit.movie_id: hit.visual for hit in looks}[result[0].movie_id] == pytest.approx(
             result[0].to_each[0], abs=5e-3
         )
+
+
+def test_an_image_is_mixed_as_the_film_of_its_poster(many: Engine, tastes: Path) -> None:
+    poster = Image(tastes / "posters" / "25.jpg")
+    expected = many.similar(Mix([10, 25], 14), 41, alpha=1.0)
+    result = many.similar(Mix([10, poster], 14), 42, alpha=1.0)
+    # The film of the poster may be found, which is the most alike.
+    (own,) = [hit for hit in result if hit.movie_id == 25]
+    assert (own.nearest_to, result.nearest(own)) == (None, result.query.like[1])
+    assert own.to_each[1] == pytest.approx(1, abs=2e-3)
+    others = {hit.movie_id: hit for hit in result if hit.movie_id != 25}
+    assert others.keys() == {hit.movie_id for hit in expected}
+    for hit in expected:
+        assert others[hit.movie_id].score == pytest.approx(hit.score, abs=2e-3)
+        assert others[hit.movie_id].to_each == pytest.approx(hit.to_each, abs=2e-3)
+
+
+def test_images_may_be_avoided_and_come_as_paths_or_content(many: Engine, tastes: Path) -> None:
+    path = tastes / "posters" / "14.jpg"
+    results = [many.similar(Mix(10, avoided), 5, 1.0) for avoided in (path, path.read_bytes(), [Image(path)])]
+    assert ids_of(results[0]) == ids_of(results[1]) == ids_of(results[2])
+    by_film = many.similar(Mix(10, 14), 5, 1.0)
+    assert [hit.score for hit in results[0]] == pytest.approx([hit.score for hit in by_film], abs=2e-3)
+    assert results[0].query.title == "Film 10 (1970), unlike 14.jpg"
+    assert results[0].to_dict()["query"]["unlike"] == [
+        {"movie_id": None, "title": "14.jpg", "year": None, "imdb_id": None, "tmdb_id": None}
+    ]
+
+
+def test_films_of_a_mix_with_images_count_by_their_ratings(many: Engine, tastes: Path) -> None:
+    poster = Image(tastes / "posters" / "41.jpg")
+    result = many.similar(Mix([10, poster]), 41)
+    ranks = {hit.movie_id: hit.cf_rank for hit in many.similar(10, 41)}
+    assert {hit.movie_id: hit.cf_rank for hit in result if hit.movie_id != 41}.items() == ranks.items() - {(41, None)}
+    assert any(ranks.values())
+    assert result.notes == ("too few ratings to compare by, so these count in looks alone: 41.jpg",)
+
+
+def test_images_alone_are_mixed_by_looks(many: Engine, tastes: Path) -> None:
+    posters = [Image(tastes / "posters" / f"{film}.jpg") for film in LIKE]
+    result = many.similar(Mix(posters), 41, region=(0, 0, 7, 4))
+    expected = many.similar(Mix(LIKE), 41, region=(0, 0, 7, 4))
+    assert [hit.movie_id for hit in result if hit.movie_id not in LIKE] == ids_of(expected)
+    looks = many.similar(Mix(posters), 3)
+    assert looks.notes == ()
+    assert reasons(looks, looks[0])[-2:] == ("Liking: not known; an image has no ratings.", "Looks alone count.")
+    (note,) = many.similar(Mix(posters), 3, alpha=0.5).notes
+    assert note == "an image has no ratings: compared by looks alone"
+
+
+def test_an_image_is_refused_where_there_is_no_index(home: Path, poster_folder: Path) -> None:
+    shutil.rmtree(home / "index")
+    with Engine.open(home) as engine, pytest.raises(NotBuiltError, match="no index of posters"):
+        engine.similar(Mix([1, Image(poster_folder / "2.jpg")]))
+
+
+def test_the_same_image_is_not_sought_for_and_avoided(engine: Engine, poster_folder: Path) -> None:
+    poster = poster_folder / "2.jpg"
+    with pytest.raises(ConfigError, match=r"2\.jpg cannot be both sought for and avoided"):
+        engine.similar(Mix([1, poster], [poster]))
+    once, twice = engine.similar(Mix([1, poster])), engine.similar(Mix([1, poster, poster]))
+    assert [hit.score for hit in once] == [hit.score for hit in twice]
 
 
 def test_a_list_holds_separate_queries(many: Engine) -> None:
@@ -163,8 +226,8 @@ def test_refuses_a_weight_of_variety_out_of_range(diverse: object) -> None:
 def test_refuses_other_things_in_a_mix() -> None:
     with pytest.raises(ValueError, match="at least one film"):
         Mix([])
-    for wrong in (None, [True], [1.5], [b"poster"]):
-        with pytest.raises(TypeError, match="titles, movie_ids and films"):
+    for wrong in (None, [True], [1.5], [[1]]):
+        with pytest.raises(TypeError, match="titles, movie_ids, films and images"):
             Mix(wrong)  # type: ignore[arg-type]
 
 
@@ -229,7 +292,33 @@ def test_the_command_refuses_clearly(run: Run, home: Path, words: tuple[str, ...
     assert message in refused.err
 
 
-def test_an_image_takes_variety_but_no_other_films(run: Run, home: Path, poster_folder: Path) -> None:
-    assert run("similar", "--image", poster_folder / "2.jpg", "--diverse", 0.4, "--home", home).code == 0
-    refused = run("similar", "--image", poster_folder / "2.jpg", "--unlike", 1, "--home", home)
-    assert "--unlike goes with films" in refused.err
+def test_the_command_takes_films_and_images_together(run: Run, home: Path, poster_folder: Path) -> None:
+    first, second = poster_folder / "2.jpg", poster_folder / "5.jpg"
+    assert run("similar", "--image", first, "--diverse", 0.4, "--home", home).out.startswith("2.jpg\n")
+    words = ("similar", 1, "--image", first, "--unlike", 6, "--unlike-image", second, "--home", home)
+    result = Engine.open(home).similar(Mix([1, Image(first)], [6, Image(second)]))
+    assert json.loads(run(*words, "--json").out) == json.loads(json.dumps(result.to_dict()))
+    printed = run(*words, "--explain").out
+    assert printed.startswith("The Harbour (1990) + 2.jpg, unlike Café Zürich (1995) + 5.jpg\n")
+    assert "Nearest to 2.jpg, cosine" in printed
+    assert run("similar", "--image", first, "--image", second, "--home", home).out.startswith("2.jpg + 5.jpg\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "name a film, as in"),
+        (("--unlike-image", "2.jpg"), "name a film, as in"),
+        (("--image", "2.jpg", "--alpha", "0.5"), "--alpha does not go with --image alone"),
+        (("1", "--image", "2.jpg", "--alpha", "0"), "images are compared by looks, which alpha 0 leaves out"),
+        (("1", "--image", "nowhere.jpg"), "nowhere.jpg"),
+        (("1", "--image", "2.jpg", "--unlike-image", "2.jpg"), "2.jpg cannot be both sought for and avoided"),
+    ],
+)
+def test_the_command_refuses_images_clearly(
+    run: Run, home: Path, poster_folder: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.chdir(poster_folder)
+    refused = run("similar", *words, "--home", home)
+    assert refused.code != 0
+    assert message in refused.err

@@ -86,6 +86,22 @@ def test_pages_of_several_films_follow_one_another(address: str) -> None:
     assert (first["more"], second["more"]) == (True, False)
 
 
+def test_a_region_of_a_poster_is_asked_about(address: str, home: Path, poster_folder: Path) -> None:
+    region = {"region": "0,0,7,3"}
+    found = requests.get(f"{address}/api/films/1/similar", region, timeout=60).json()
+    expected = Engine.open(home).similar(1, 30, region=(0, 0, 7, 3))
+    assert [hit["movie_id"] for hit in found["results"]] == [hit.movie_id for hit in expected]
+    assert [hit["why"] for hit in found["results"]] == [list(reasons(expected, hit)) for hit in expected]
+    assert (found["region"], found["grid"], found["alpha"]) == ([0, 0, 7, 3], [7, 7], 1)
+    rows = csv.DictReader(io.StringIO(requests.get(f"{address}/api/films/1/similar.csv", region, timeout=60).text))
+    assert [row["score"] for row in rows] == [str(hit["score"]) for hit in found["results"]]
+    mixed = requests.get(f"{address}/api/similar", {"like": [1, 2], **region}, timeout=60).json()
+    assert mixed["region"] == [0, 0, 7, 3]
+    picture = (poster_folder / "1.jpg").read_bytes()
+    of_picture = requests.post(f"{address}/api/similar", picture, params=region, timeout=60).json()
+    assert [hit["movie_id"] for hit in of_picture["results"]] == [1, *(hit.movie_id for hit in expected)]
+
+
 def test_csv_holds_the_same_films(address: str) -> None:
     rows = csv.DictReader(io.StringIO(requests.get(f"{address}/api/films/1/similar.csv", timeout=60).text))
     found = requests.get(f"{address}/api/films/1/similar", timeout=60).json()
@@ -96,6 +112,19 @@ def test_a_picture_finds_its_own_film(address: str, poster_folder: Path) -> None
     answer = requests.post(f"{address}/api/similar", (poster_folder / "2.jpg").read_bytes(), timeout=60)
     assert answer.json()["results"][0]["movie_id"] == 2
     assert answer.json()["results"][0]["score"] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_picture_is_asked_about_with_films(address: str, home: Path, poster_folder: Path) -> None:
+    picture = (poster_folder / "2.jpg").read_bytes()
+    question = {"like": 1, "unlike": [5], "k": 3}
+    found = requests.post(f"{address}/api/similar", picture, params=question, timeout=60).json()
+    expected = Engine.open(home).similar(Mix([picture, 1], [5]), 3)
+    assert [hit["movie_id"] for hit in found["results"]] == [hit.movie_id for hit in expected]
+    assert [hit["score"] for hit in found["results"]] == pytest.approx([hit.score for hit in expected], abs=1e-4)
+    assert found["results"][0]["why"][0].startswith("Nearest to ")
+    assert [film["movie_id"] for film in found["query"]["like"]] == [None, 1]
+    unknown = requests.post(f"{address}/api/similar", picture, params={"like": 99}, timeout=60)
+    assert unknown.status_code == 404
 
 
 @pytest.mark.parametrize("path", ["api/films/1/sheet.jpg", "api/films/1/why/2.jpg", "posters/1?width=160"])
@@ -123,6 +152,11 @@ def test_a_cached_poster_is_not_sent_again(address: str) -> None:
         ("api/films/1/similar?diverse=2", 422),
         ("api/films/1/similar?diverse=nan", 422),
         ("api/films/1/similar?diverse=0.3&offset=10", 422),
+        ("api/films/1/similar?region=0,0,7", 422),
+        ("api/films/1/similar?region=0,0,0,7", 422),
+        ("api/films/1/similar?region=0,0,8,7", 400),
+        ("api/films/1/similar?region=0,0,7,3&alpha=0.5", 422),
+        ("api/films/4/similar?region=0,0,7,3", 400),
         ("api/similar", 422),
         ("api/similar?like=0", 422),
         ("api/similar?like=1&alpha=7", 422),
