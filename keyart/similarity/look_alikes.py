@@ -79,6 +79,7 @@ class LookAlikes:
         notes = (
             *self._notes_on_sources(),
             *mix.notes(scan, cf, options.alpha),
+            *self._notes_on_tuning(mix.n_ratings, scan, cf, options.alpha),
             *self._notes_on_filter(hits, options.filter),
         )
         like_these, unlike_these = self._queries(mix.like), self._queries(mix.unlike)
@@ -199,14 +200,24 @@ class LookAlikes:
         if scan is None:
             why = "is not in the index" if film.movie_id in self.poster_paths else "has no poster"
             yield f"{film.label} {why}: compared by ratings alone"
-        elif alpha == "auto" and len(cf) and (share := float(self.hybrid.blending.alphas(film.n_ratings))) < MIN_ALPHA:
-            yield (
-                f"compared mostly by ratings (alpha {share:.2f}), as the blend was tuned; --alpha 1 compares by looks "
-                "alone, `keyart tune --reset` returns to the defaults"
-            )
         elif not len(cf) and alpha != 1.0:
             why = "too few ratings to compare by" if film.n_ratings else "no ratings"
             yield f"{film.label} has {why}: compared by looks alone"
+        yield from self._notes_on_tuning(film.n_ratings, scan, cf, alpha)
+
+    def _notes_on_tuning(self, n_rated: int, scan: Scan | None, cf: ScoredIds, alpha: Alpha) -> Iterator[str]:
+        """Show the share of looks, where it is a tuned one."""
+        if not self.hybrid.is_tuned or alpha != "auto" or scan is None or not len(cf):
+            return
+        share = float(self.hybrid.blending.alphas(n_rated))
+        reset = "`keyart tune --reset` returns to the defaults"
+        if share < MIN_ALPHA:
+            yield (
+                f"compared mostly by ratings (alpha {share:.2f}), as the blend was tuned; --alpha 1 compares by looks "
+                f"alone, {reset}"
+            )
+        else:
+            yield f"the blend was tuned: looks count for {share:.2f} of the score (alpha) or more; {reset}"
 
     def _notes_on_sources(self) -> Iterator[str]:
         yield from self.index_notes

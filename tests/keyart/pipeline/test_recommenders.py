@@ -52,6 +52,12 @@ def test_a_blend_that_an_earlier_version_tuned_is_read(tastes_home: Path) -> Non
 def test_tuning_leaves_at_least_half_to_looks_unless_allowed_otherwise(tastes_home: Path) -> None:
     # Users follow genres here and posters are noise, so ratings alone would be chosen.
     assert pipeline.tune(tastes_home, n_films=5).tuning.blending.cf_share == 0.5
+    with keyart.open(tastes_home) as engine:
+        for found in (engine.similar(22), engine.similar(keyart.Mix((22, 24)))):
+            (note,) = (note for note in found.to_dict()["notes"] if "tuned" in note)
+            assert note.startswith("the blend was tuned: looks count for 0.")
+            assert "`keyart tune --reset --home " in note
+        assert not any("tuned" in note for note in engine.similar(22, alpha=0.5).notes)
     assert pipeline.tune(tastes_home, n_films=5, min_alpha=0).tuning.blending.cf_share > 0.5
     with keyart.open(tastes_home) as engine:
         assert any("compared mostly by ratings (alpha 0." in note for note in engine.similar(22).notes)
