@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from catalog.errors import ConfigError
+from catalog.film import Film
+from catalog.text import plural
 
 NO_GENRES = "(no genres listed)"
 """What MovieLens writes for a film without a genre."""
@@ -17,6 +19,16 @@ def split_genres(text: str) -> tuple[str, ...]:
     """Split genres as MovieLens writes them, ``"Comedy|Drama"``, without duplicates."""
     named = (genre.strip() for genre in text.split("|"))
     return tuple(dict.fromkeys(genre for genre in named if genre and genre != NO_GENRES))
+
+
+def notes_on_genres(films: Iterable[Film]) -> Iterator[str]:
+    """Yield a note on genres that were probably meant as several, separated otherwise than by |."""
+    joined = [genre for film in films for genre in film.genres if "," in genre or ";" in genre]
+    if joined:
+        yield (
+            f"{plural(len(joined), 'genre')} with a comma or a semicolon, such as {joined[0]!r}, taken as one; genres "
+            "are separated by |"
+        )
 
 
 def match_genres(genres: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:

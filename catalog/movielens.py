@@ -24,7 +24,7 @@ from catalog.titles import parse_title
 FILE_NAMES = ("movies.csv", "links.csv", "tags.csv", "ratings.csv", "u.item", "u.data")
 """The files of a MovieLens folder that are read, here or in `cf.ratings`."""
 
-_MOVIE_ID = "a movieId, a whole number above 0"
+_MOVIE_ID = "a film's number, above 0"
 _100K_GENRES = (
     "unknown Action Adventure Animation Children Comedy Crime Documentary Drama Fantasy Film-Noir Horror "
     "Musical Mystery Romance Sci-Fi Thriller War Western"

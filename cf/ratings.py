@@ -38,7 +38,7 @@ _BOUNDS = {
 }
 _EXPECTED = {
     "userId": "a user's number, above 0",
-    "movieId": "a movieId, a whole number above 0",
+    "movieId": "a film's number, above 0",
     "rating": f"a rating from {LOWEST} to {HIGHEST}",
     "timestamp": "seconds since 1970",
 }
@@ -151,14 +151,16 @@ def read_ratings(path: Path) -> Ratings:
 def _read_parquet(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_parquet(io.BytesIO(path.read_bytes()))
-        table.columns = spelled(list(map(str, table.columns)), _COLUMNS)
+        received = [str(name).strip() for name in table.columns]
+        table.columns = spelled(received, _COLUMNS)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{path} is not a readable Parquet file ({error})") from error
+    spellings = dict(zip(table.columns, received, strict=True))
     missing = [name for name in _COLUMNS if name not in table]
     if missing:
         raise DataError(
-            f"{path}: expected the columns {', '.join(_COLUMNS)}; {', '.join(missing)} missing, received "
-            f"{', '.join(map(str, table.columns)) or 'none'}"
+            f"{path}: expected the columns {', '.join(spellings.get(name, name) for name in _COLUMNS)}; "
+            f"{', '.join(missing)} missing, received {', '.join(received) or 'none'}"
         )
     for name in _COLUMNS:
         numbers = pd.to_numeric(table[name], errors="coerce").astype("float64")
@@ -167,8 +169,9 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         wrong = ~numbers.between(least, most) | ((numbers % 1 != 0) if name != "rating" else False)
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
-            received = table[name].iloc[[row]].tolist()[0]
-            raise DataError(f"{path}, row {row + 1}, column {name}: expected {_EXPECTED[name]}, received {received!r}")
+            value = table[name].iloc[[row]].tolist()[0]
+            where = f"{path}, row {row + 1}, column {spellings[name]}"
+            raise DataError(f"{where}: expected {_EXPECTED[name]}, received {value!r}")
     return table[list(_COLUMNS)].astype(_TYPES)
 
 

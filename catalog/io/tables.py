@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from catalog.errors import DataError
@@ -21,6 +21,8 @@ class Row:
     path: Path
     line: int
     values: dict[str, str]
+    # How the file spells its columns, where otherwise.
+    spellings: Mapping[str, str] = field(default_factory=dict)
 
     def __getitem__(self, column: str) -> str:
         return self.values[column]
@@ -28,7 +30,8 @@ class Row:
     def error(self, column: str, expected: str) -> DataError:
         """Make the error for an invalid cell."""
         received = self.values[column]
-        return DataError(f"{self.path}, line {self.line}, column {column}: expected {expected}, received {received!r}")
+        name = self.spellings.get(column, column)
+        return DataError(f"{self.path}, line {self.line}, column {name}: expected {expected}, received {received!r}")
 
     def integer(self, column: str, expected: str) -> int:
         """Parse a cell as an integer above zero."""
@@ -58,23 +61,25 @@ def read_rows(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) 
     """
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     try:
-        header = spelled(next(reader, []), (*columns, *optional))
+        received = [name.strip() for name in next(reader, [])]
+        header = spelled(received, (*columns, *optional))
+        spellings = dict(zip(header, received, strict=True))
         missing = [name for name in columns if name not in header]
         if missing:
             raise DataError(
-                f"{path}, line 1: expected the columns {', '.join(columns)}; {', '.join(missing)} missing, "
-                f"received {', '.join(header) or 'an empty file'}"
+                f"{path}, line 1: expected the columns {', '.join(spellings.get(name, name) for name in columns)}; "
+                f"{', '.join(missing)} missing, received {', '.join(received) or 'an empty file'}"
             )
         for cells in reader:
             if not any(cell.strip() for cell in cells):
                 continue
             if len(cells) != len(header):
                 raise DataError(
-                    f"{path}, line {reader.line_num}: expected {len(header)} columns ({', '.join(header)}), "
+                    f"{path}, line {reader.line_num}: expected {len(header)} columns ({', '.join(received)}), "
                     f"received {len(cells)}"
                 )
             values = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
-            yield Row(path, reader.line_num, values)
+            yield Row(path, reader.line_num, values, spellings)
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: expected CSV, received something else ({error})") from error
 

@@ -12,6 +12,7 @@ from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.film import Film
 from catalog.film_table import read_film_table
 from catalog.films import Catalog
+from catalog.genres import notes_on_genres
 from catalog.io.files import remove_file
 from catalog.io.locks import check_free, exclusive
 from catalog.movielens import FilmFiles, read_films
@@ -104,6 +105,7 @@ def load(home: Home, source: str | Path, ratings: str | Path | None = None) -> L
         n_ignored = len(given) - len(kept)
         what = plural(n_ignored, "rating is of a film", "ratings are of films")
         notes.append(f"{what} that {source.name} does not list; ignored")
+    notes += notes_on_genres(files.films)
     if not any(film.tmdb_id or film.imdb_id for film in files.films):
         notes.append("no film has a TMDB or IMDb id: posters cannot be fetched; `keyart import FOLDER --by movie`")
     if not len(given):

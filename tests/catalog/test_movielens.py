@@ -127,7 +127,7 @@ def test_missing_links_are_noted(folder_of: FolderOf) -> None:
         ("movieId,genres\n1,Drama\n", "line 1: expected the columns .*; title missing, received movieId, genres"),
         (MOVIES + "7,Sabrina (1995)\n", r"line 4: expected 3 columns \(movieId, title, genres\), received 2"),
         (MOVIES + "7,Good, Bad (1966),Western\n", "line 4: expected 3 columns .*, received 4"),
-        (MOVIES + "seven,Sabrina,Drama\n", "line 4, column movieId: expected a movieId, .* received 'seven'"),
+        (MOVIES + "seven,Sabrina,Drama\n", "line 4, column movieId: expected a film's number, .* received 'seven'"),
         (MOVIES + "-7,Sabrina,Drama\n", "line 4, column movieId: .* received '-7'"),
         (MOVIES + "0,Sabrina,Drama\n", "line 4, column movieId: .* received '0'"),
         (MOVIES + "7.5,Sabrina,Drama\n", r"line 4, column movieId: .* received '7\.5'"),
@@ -251,7 +251,7 @@ def test_u_item_may_end_its_lines_with_crlf(folder_of: FolderOf) -> None:
     [
         (_u_item((1, "Toy Story", "", ())) + "2|GoldenEye\n", r"line 2: expected 24 cells parted by \|, received 2"),
         (_u_item((1, "", "", ())), "line 1, column title: expected a title"),
-        (_u_item((0, "Heat", "", ())), "line 1, column movieId: expected a movieId"),
+        (_u_item((0, "Heat", "", ())), "line 1, column movieId: expected a film's number"),
         (_u_item((1, "Heat", "", ()), (1, "Emma", "", ())), "line 2, column movieId: expected every film once"),
         ("\n", "lists no film"),
         ("once\0upon\n", "line 1: expected text, not a binary file"),

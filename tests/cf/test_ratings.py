@@ -109,7 +109,7 @@ def test_a_folder_without_ratings_has_none(folder_of: FolderOf) -> None:
         (LINES + "x,6,4.0,5\n", "line 5, column userId: expected a user's number, above 0, received 'x'"),
         (LINES + "0,6,4.0,5\n", "line 5, column userId: .* received '0'"),
         (LINES + "5000000000,6,4.0,5\n", "line 5, column userId: .* received '5000000000'"),
-        (LINES + "3,six,4.0,5\n", "line 5, column movieId: expected a movieId, .* received 'six'"),
+        (LINES + "3,six,4.0,5\n", "line 5, column movieId: expected a film's number, .* received 'six'"),
         (LINES + "3,-6,4.0,5\n", "line 5, column movieId: .* received '-6'"),
         (LINES + "3,,4.0,5\n", "line 5, column movieId: .* received ''"),
         (LINES + "3,6,good,5\n", r"line 5, column rating: expected a rating from 0\.5 to 5\.0, received 'good'"),
@@ -136,7 +136,7 @@ def test_malformed_csv_error_names_line_and_column(read: Read, content: str | by
         ("1\t6\t4", r"line 2: expected 4 cells separated by tabs \(userId, .*\), received 3"),
         ("1,6,4,5", "line 2: expected 4 cells separated by tabs .*, received 1"),
         ("1\t6\t9\t5", "line 2, column rating: expected a rating"),
-        ("1\tx\t4\t5", "line 2, column movieId: expected a movieId"),
+        ("1\tx\t4\t5", "line 2, column movieId: expected a film's number"),
     ],
 )
 def test_malformed_u_data_error_names_line_and_column(folder_of: FolderOf, line: str, message: str) -> None:
@@ -268,7 +268,7 @@ def test_parquet_accepts_movielens_columns_and_the_last_duplicate_counts(tmp_pat
         ("rating", None, "row 2, column rating: expected a rating from 0.5 to 5.0, received"),
         ("rating", "good", "row 2, column rating: .* received 'good'"),
         ("userId", 0, "row 2, column userId: expected a user's number, above 0, received 0"),
-        ("movieId", 2.5, "row 2, column movieId: expected a movieId, a whole number above 0, received 2.5"),
+        ("movieId", 2.5, "row 2, column movieId: expected a film's number, above 0, received 2.5"),
         ("timestamp", -1, "row 2, column timestamp: expected seconds since 1970, received -1"),
     ],
 )
@@ -282,6 +282,23 @@ def test_invalid_parquet_value_error_names_row_and_column(
     pd.DataFrame(columns).to_parquet(tmp_path / "r.parquet")
     with pytest.raises(DataError, match=message):
         read_ratings(tmp_path / "r.parquet")
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_errors_spell_columns_as_the_file_does(ending: str, is_complete: bool, tmp_path: Path) -> None:
+    table = pd.DataFrame({"User_ID": [1, 0], "movie_id": [2, 3], "rating": [3.0, 4.0], "timestamp": [5, 6]})
+    path = tmp_path / f"r.{ending}"
+    if not is_complete:
+        table = table.drop(columns="rating")
+    getattr(table, f"to_{ending}")(path, index=False)
+    with pytest.raises(DataError) as raised:
+        read_ratings(path)
+    if is_complete:
+        assert "column User_ID: expected a user's number, above 0, received " in str(raised.value)
+    else:
+        assert "columns User_ID, movie_id, rating" in str(raised.value)
+        assert str(raised.value).endswith("rating missing, received User_ID, movie_id, timestamp")
 
 
 def test_rejects_incomplete_or_unreadable_parquet(tmp_path: Path) -> None:
