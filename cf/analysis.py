@@ -106,7 +106,7 @@ def most_rated(ratings: Ratings, titles: Titles, k: int) -> list[RatedFilm]:
 
 
 def rated_genres(
-    ratings: Ratings, genres: Mapping[int, Sequence[str]], by: Literal["mean", "votes"] = "mean"
+    ratings: Ratings, genres: Mapping[int, Sequence[str]], by: Literal["mean", "ratings"] = "mean"
 ) -> list[RatedGenre]:
     """List genres by their mean rating or number of ratings; a rating counts for every genre of its film."""
     movie_ids, n_ratings, means = ratings.film_statistics()

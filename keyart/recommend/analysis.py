@@ -34,7 +34,7 @@ def most_rated(workspace: Workspace, k: int) -> list[analysis.RatedFilm]:
     return analysis.most_rated(open_ratings(workspace), titles, k)
 
 
-def rated_genres(workspace: Workspace, k: int, by: Literal["mean", "votes"]) -> list[analysis.RatedGenre]:
+def rated_genres(workspace: Workspace, k: int, by: Literal["mean", "ratings"]) -> list[analysis.RatedGenre]:
     """List the genres with their mean ratings."""
     _, genres = _facts(workspace)
     return analysis.rated_genres(open_ratings(workspace), genres, by)[:k]

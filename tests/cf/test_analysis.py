@@ -48,7 +48,7 @@ def test_a_rating_counts_for_every_genre_of_its_film() -> None:
     by_mean = rated_genres(ratings_of(STARS), genres)
     assert [(one.genre, one.n_films, one.n_ratings) for one in by_mean] == [("Drama", 2, 5), ("Crime", 2, 6)]
     assert [one.mean_rating for one in by_mean] == pytest.approx([22 / 5, 21 / 6])
-    assert [one.genre for one in rated_genres(ratings_of(STARS), genres, by="votes")] == ["Crime", "Drama"]
+    assert [one.genre for one in rated_genres(ratings_of(STARS), genres, by="ratings")] == ["Crime", "Drama"]
 
 
 def test_no_ratings_give_empty_lists() -> None:

@@ -16,7 +16,7 @@ from catalog.io.progress import bar
 from catalog.text import plural
 from keyart import recommend, render
 from keyart.cli.completion import complete_model
-from keyart.cli.groups import Group
+from keyart.cli.groups import Group, note_renamed
 from keyart.cli.options import (
     Command,
     check_one_format,
@@ -122,17 +122,27 @@ def most_rated(workspace: Workspace, k: int) -> Rows:
     return _dicts(recommend.analysis.most_rated(workspace, k))
 
 
+class _By(click.Choice[str]):
+    """Takes votes too, as ratings were called before."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value == "votes":
+            note_renamed("--by votes", "--by ratings")
+            return "ratings"
+        return super().convert(value, param, ctx)
+
+
 @command.command("genres")
 @k_option(20, "Number of genres.")
 @click.option(
     "--by",
-    type=click.Choice(["mean", "votes"]),
+    type=_By(["mean", "ratings"]),
     default="mean",
     show_default=True,
     help="Sort genres by mean rating or by number of ratings.",
 )
 @_topic
-def genres(workspace: Workspace, k: int, by: Literal["mean", "votes"]) -> Rows:
+def genres(workspace: Workspace, k: int, by: Literal["mean", "ratings"]) -> Rows:
     """List the genres with their mean ratings."""
     return _dicts(recommend.analysis.rated_genres(workspace, k, by))
 

@@ -97,7 +97,7 @@ def command(
 
 
 def _print_table(recommendation: Recommendation) -> None:
-    header = ("", "film", "movie_id", "predicted" if recommendation.gives_stars else "score", "average", "ratings")
+    header = ("", "film", "movie_id", "score", "mean rating", "ratings")
     rows = [
         (
             str(film.rank),

@@ -70,10 +70,18 @@ def test_recommends_unseen_films_of_the_users_taste(rated_home: Path, run: Run) 
         assert film["n_ratings"] == (seen.movie_ids == film["movie_id"]).sum()
 
 
+def test_genres_are_sorted_by_ratings_which_were_votes(rated_home: Path, run: Run) -> None:
+    words = ("explore", "genres", "--csv", "--home", rated_home, "--by")
+    new, old = run(*words, "ratings"), run(*words, "votes")
+    assert (new.code, new.err) == (0, "")
+    assert old.out == new.out
+    assert "--by votes is now --by ratings" in old.err
+
+
 def test_table_shows_titles_predictions_and_averages(rated_home: Path, run: Run) -> None:
     run("fit", "damped-mean", "--home", rated_home)
     lines = run("recommend", "1", "--model", "damped-mean", "-k", "2", "--home", rated_home).out.splitlines()
-    assert lines[0].split() == ["film", "movie_id", "predicted", "average", "ratings"]
+    assert lines[0].split() == ["film", "movie_id", "score", "mean", "rating", "ratings"]
     assert len(lines) == 3
     assert lines[1].split()[:2] == ["1", "Film"]
 
