@@ -28,32 +28,48 @@ class Entry(NamedTuple):
 
 
 MODELS: dict[str, Entry] = {
-    "damped-mean": Entry("popularity", "DampedMean", "the films rated best, damped where few rated"),
-    "most-rated": Entry("popularity", "MostRated", "the films that most users rated"),
-    "baseline": Entry("baseline", "Baseline", "the mean, corrected by user and film"),
+    "damped-mean": Entry("popularity", "DampedMean", "the films with the highest mean rating, damped for few ratings"),
+    "most-rated": Entry("popularity", "MostRated", "the films with the most ratings"),
+    "baseline": Entry("baseline", "Baseline", "the mean rating, corrected for user and film"),
     "item-cosine": Entry("neighbors", "ItemCosine", "cosine of two films' ratings, centered and shrunk"),
     "user-cosine": Entry("neighbors", "UserCosine", "cosine of two users' ratings, centered and shrunk"),
-    "article-item-cosine": Entry("neighbors", "ArticleItemCosine", "the article's: unrated films count as 0 stars"),
-    "article-user-cosine": Entry("neighbors", "ArticleUserCosine", "the article's: unrated films count as 0 stars"),
+    "article-item-cosine": Entry(
+        "neighbors",
+        "ArticleItemCosine",
+        "as published: unrated films count as 0 stars",
+    ),
+    "article-user-cosine": Entry(
+        "neighbors",
+        "ArticleUserCosine",
+        "as published: unrated films count as 0 stars",
+    ),
     "sgd": Entry("sgd", "SGD", "factorization with biases by stochastic gradient descent"),
-    "bayesian": Entry("bpmf", "BPMF", "Bayesian factorization by Gibbs sampling, with who rated what"),
+    "bayesian": Entry("bpmf", "BPMF", "Bayesian factorization by Gibbs sampling; which films a user rated counts too"),
     "als": Entry("als", "ALS", "biases and factors by alternating least squares"),
-    "implicit-als": Entry("als", "ImplicitALS", "factors of who rated what, by alternating least squares"),
+    "implicit-als": Entry("als", "ImplicitALS", "factors of which films a user rated, by alternating least squares"),
     "spark-als": Entry("spark_als", "SparkALS", "biases and factors, fitted by Spark's ALS", needs="spark"),
-    "ease": Entry("ease", "EASE", "what goes with what was seen: a linear autoencoder in closed form"),
+    "ease": Entry("ease", "EASE", "linear autoencoder in closed form (EASE): from the films a user rated to others"),
     "ease-plain": Entry(
         "ease",
         "EASE",
-        "EASE as first published: no film speaks for itself, all users and films count alike",
+        "EASE as first published: without relaxed diagonal and weights of users and films",
         {"regularization": 500.0, "popularity_exponent": 0.0, "activity_exponent": 0.0, "largest_diagonal": 0.0},
     ),
     "autoencoder": Entry(
-        "autoencoder", "Autoencoder", "masked linear autoencoder of what people think of films", needs="tensorflow"
+        "autoencoder", "Autoencoder", "masked linear autoencoder of preferences, in stars", needs="tensorflow"
     ),
     "implicit-autoencoder": Entry(
-        "autoencoder", "ImplicitAutoencoder", "masked linear autoencoder of what people see", needs="tensorflow"
+        "autoencoder",
+        "ImplicitAutoencoder",
+        "masked linear autoencoder of films rated, not of stars",
+        needs="tensorflow",
     ),
-    "two-tower": Entry("two_tower", "TwoTower", "vectors of users and films, fitted to choices", needs="tensorflow"),
+    "two-tower": Entry(
+        "two_tower",
+        "TwoTower",
+        "networks that map users and films to vectors, fitted to which films a user rated",
+        needs="tensorflow",
+    ),
     "keras-sigmoid": Entry(
         "keras_mf", "KerasMF", "factors and biases by Keras, within the scale", {"output": "sigmoid"}, "tensorflow"
     ),

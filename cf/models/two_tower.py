@@ -270,9 +270,7 @@ def check_savedmodel_folder(folder: Path) -> None:
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else {""}
     if not folder.exists() or not names or (names <= _EXPORTED and record_kind(folder / _EXPORT_RECORD) == _EXPORT):
         return
-    raise ConfigError(
-        f"{folder} is there and is no export that may be replaced; name a new or empty folder, or remove it first"
-    )
+    raise ConfigError(f"{folder} exists and is not an earlier export; name a new or empty folder, or remove it first")
 
 
 def _cells_of(film_factors: FloatArray) -> Any:

@@ -156,7 +156,7 @@ def compare(
 def notes_on(scorecards: Iterable[Scorecard]) -> tuple[str, ...]:
     """Return what a reader of scorecards should know."""
     scaled = [card.name for card in scorecards if not card.gives_stars]
-    return (f"{', '.join(scaled)}: gives no stars; scores are mapped to stars by a straight line",) if scaled else ()
+    return (f"{', '.join(scaled)}: predicts no stars; scores are mapped to stars by a straight line",) if scaled else ()
 
 
 def check_export(name: str, form: Literal["savedmodel", "tflite"], path: Path) -> None:

@@ -105,8 +105,8 @@ def test_notes_stand_in_every_answer(home: Path, poster_folder: Path, run: Run) 
     assert printed("explain", 1, 2)[0] == []
     assert printed("info")[0] == []
     assert printed("cold-start", poster_folder / "1.jpg")[0] == []
-    assert printed("evaluate", "models", "als", "most-rated")[0][0].startswith("most-rated: gives no stars")
-    assert printed("explore", "best", "--min-ratings", 50)[0] == ["nothing has so many ratings; lower --min-ratings"]
+    assert printed("evaluate", "models", "als", "most-rated")[0][0].startswith("most-rated: predicts no stars")
+    assert printed("explore", "best", "--min-ratings", 50)[0] == ["no film has so many ratings; lower --min-ratings"]
     with keyart.open(home) as engine:
         for result in (engine.similar(6), engine.recommend(99, model="als")):
             assert result.to_dict()["notes"] == list(result.notes) != []

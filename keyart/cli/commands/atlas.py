@@ -25,17 +25,19 @@ if TYPE_CHECKING:
 @click.option(
     "--method",
     type=click.Choice(["tsne", "umap"]),
-    help="t-SNE, or UMAP where umap-learn is installed.  [default: as before, else tsne]",
+    help="t-SNE, or UMAP where umap-learn is installed.  [default: that of the existing atlas, else tsne]",
 )
 @click.option(
     "--clusters",
     "n_clusters",
     type=click.IntRange(1, 200),
     metavar="N",
-    help="Number of clusters.  [default: as before, else by the number of films]",
+    help="Number of clusters.  [default: that of the existing atlas, else by the number of films]",
 )
 @click.option(
-    "--seed", type=click.IntRange(0, 2**32 - 1), help="Random seed of the layout.  [default: as before, else 0]"
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    help="Random seed of the layout.  [default: that of the existing atlas, else 0]",
 )
 @click.option("--rebuild", is_flag=True, help="Compute everything from scratch, even if placing new films is enough.")
 @workspace_options

@@ -117,14 +117,19 @@ def _shown(answer: ColdStartResult, n_users: int) -> str:
         parts.append(table(("", "looks like", "movie_id", "visual", "ratings"), rows, left=(1,)))
     if answer.expected:
         n = len(answer.audience)
-        who = f"the {n:,} keenest of the users" if n and n == n_users else plural(n, "user")
-        parts.append(f"audience: {who} who would like it better than their average film" + (":" if n else ""))
+        parts.append(f"audience: {_audience(n, n_users)}" + (":" if n else ""))
         fans = [(str(rank), str(fan.user_id), f"{fan.score:+.2f}") for rank, fan in enumerate(answer.audience, start=1)]
         if fans:
             parts.append(table(("", "user_id", "score"), fans[:_N_SHOWN]))
         if n > _N_SHOWN:
             parts.append(f"… and {n - _N_SHOWN:,} more; --json or --csv has all")
     return "\n".join(parts)
+
+
+def _audience(n: int, most: int) -> str:
+    if n < most:
+        return f"{plural(n, 'user')} who would like it better than their average film"
+    return f"the {'user' if n == 1 else f'{n:,} users'} who would like it most"
 
 
 def _csv_rows(results: Sequence[ColdStartResult]) -> Iterator[dict[str, Any]]:

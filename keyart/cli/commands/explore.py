@@ -72,7 +72,7 @@ def _nothing(workspace: Workspace) -> str:
     from keyart.workspace.contents import no_ratings, open_ratings
 
     if len(open_ratings(workspace)):
-        return "nothing has so many ratings; lower --min-ratings"
+        return "no film has so many ratings; lower --min-ratings"
     return str(no_ratings())
 
 

@@ -160,7 +160,7 @@ def _run(source: str | Workspace, out: str | None, options: ExtractOptions, spar
     from features.spark import is_table, read_table
 
     if options.is_random:
-        print_notes(["random weights see layout and palette only; use ImageNet's for anything but a trial"])
+        print_notes(["random weights capture layout and palette only; use them for trials"])
     # Pillow warns of odd but readable files; what cannot be read is reported anyway.
     warnings.filterwarnings("ignore", module="PIL")
     with nullcontext() if spark is None else spark_session(spark) as session:

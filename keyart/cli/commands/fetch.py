@@ -202,7 +202,7 @@ def _ended_by_signals(client: TmdbClient) -> Iterator[list[int]]:
             os._exit(128 + number)
         client.interrupt()
         # Not through a stream, which the signal may have interrupted in the middle of a line.
-        os.write(2, b"\nkeyart: ending after the downloads on their way (press again to end at once)\n")
+        os.write(2, b"\nkeyart: finishing the downloads in progress (press again to end at once)\n")
 
     earlier = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

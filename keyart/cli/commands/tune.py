@@ -90,7 +90,7 @@ def command(
         click.echo(HINTS.complete(note))
     rows = [
         (
-            f"{one.least}–{one.most}" if one.most < cf.hybrid.tuning.BUCKETS[-1][1] else f"{one.least}+",
+            _bucket(one.least, one.most),
             str(one.n_films),
             *(f"{value:.3f}" for value in (one.visual, one.cf, one.blended)),
             f"{one.gain.value:+.3f} [{one.gain.low:+.3f}, {one.gain.high:+.3f}]",
@@ -98,3 +98,9 @@ def command(
         for one in tuning.buckets
     ]
     click.echo(table(("ratings", "films", "looks", "ratings alone", "blended", "gain over ratings alone"), rows))
+
+
+def _bucket(least: int, most: int) -> str:
+    if most >= cf.hybrid.tuning.BUCKETS[-1][1]:
+        return f"{least}+"
+    return f"{least}" if least == most else f"{least}–{most}"

@@ -37,9 +37,12 @@ class Lookup:
 
 
 LOOKUPS = (
-    Lookup("The Ninth Moon of Ilex (1979)", "the most rated film: its look and its audience point different ways"),
-    Lookup("Whisper Cellar (2017)", "nobody has rated it yet: only its poster speaks"),
-    Lookup("Velvet Stairwell (1950)", "it has no poster: only its ratings speak"),
+    Lookup(
+        "The Ninth Moon of Ilex (1979)",
+        "the most rated film: by looks and by ratings, others are similar",
+    ),
+    Lookup("Whisper Cellar (2017)", "nobody has rated it yet, so only its poster counts"),
+    Lookup("Velvet Stairwell (1950)", "it has no poster, so only its ratings count"),
 )
 
 

@@ -36,7 +36,7 @@ class FittedModel(BaseModel):
     """A fitted recommender."""
 
     name: str = Field(examples=["ease"])
-    summary: str = Field(examples=["what goes with what was seen: a linear autoencoder in closed form"])
+    summary: str = Field(examples=["linear autoencoder in closed form (EASE): from the films a user rated to others"])
     gives_stars: bool = Field(description="Whether its scores are stars; else a preference on a scale of its own.")
     takes_new_users: bool = Field(description="Whether POST /api/recommendations may name it.")
     default: bool = Field(description="Whether it is used where none is named.")

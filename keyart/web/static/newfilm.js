@@ -22,7 +22,7 @@ export function newFilm(pivot) {
   function showAudience(fans) {
     at("audience").hidden = !fans.length;
     at("audience-size").textContent = fans.length === N_USERS
-      ? `Audience: the ${N_USERS} keenest users` : `Audience: ${fans.length} users would like it better than their average film`;
+      ? `Audience: the ${N_USERS} users who would like it most` : `Audience: ${fans.length} users would like it better than their average film`;
     at("fans").replaceChildren(...fans.map((fan) => element("li", {},
       element("a", { href: `/user?user=${fan.user_id}`, textContent: `user ${fan.user_id}` }), ` +${fan.score.toFixed(2)}`)));
   }

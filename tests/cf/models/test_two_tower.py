@@ -191,7 +191,7 @@ def test_export_replaces_an_older_one(model: TwoTower, tmp_path: Path) -> None:
 def test_export_refuses_a_folder_of_other_files(model: TwoTower, tmp_path: Path, name: str) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / name).write_text("mine")
-    with pytest.raises(ConfigError, match="is no export that may be replaced"):
+    with pytest.raises(ConfigError, match="exists and is not an earlier export"):
         model.export_savedmodel(tmp_path / "mine", TITLES)
     assert (tmp_path / "mine" / name).read_text() == "mine"
 
@@ -200,7 +200,7 @@ def test_export_with_a_file_beside_it_is_not_replaced(model: TwoTower, tmp_path:
     (tmp_path / "served").mkdir()
     model.export_savedmodel(tmp_path / "served", TITLES)
     (tmp_path / "served" / "notes.txt").write_text("mine")
-    with pytest.raises(ConfigError, match="is no export that may be replaced"):
+    with pytest.raises(ConfigError, match="exists and is not an earlier export"):
         model.export_savedmodel(tmp_path / "served", TITLES)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 from operator import itemgetter
 from pathlib import Path
@@ -76,6 +77,13 @@ def test_genres_are_sorted_by_ratings_which_were_votes(rated_home: Path, run: Ru
     assert (new.code, new.err) == (0, "")
     assert old.out == new.out
     assert "--by votes is now --by ratings" in old.err
+
+
+def test_summaries_of_models_are_plain_words(run: Run) -> None:
+    listed = run("fit").out
+    assert "ease " in listed
+    assert "the films with the most ratings" in listed
+    assert not re.search(r"speaks|damped where|goes with|the article's", listed)
 
 
 def test_table_shows_titles_predictions_and_averages(rated_home: Path, run: Run) -> None:
@@ -224,7 +232,7 @@ def test_models_are_compared_side_by_side(rated_home: Path, run: Run, tmp_path: 
     lines = outcome.out.splitlines()
     assert lines[0].split()[:4] == ["model", "RMSE", "MAE", "predicted"]
     assert [line.split()[0] for line in lines[1:4]] == ["baseline", "most-rated", "item-cosine"]
-    assert lines[-1].startswith("* gives no stars")
+    assert lines[-1].startswith("* predicts no stars")
     with Image.open(tmp_path / "plot.png") as picture:
         assert picture.size[0] > 500
     cards = {card["name"]: card for card in json.loads(run(*words, "--json").out)["models"]}
@@ -371,8 +379,8 @@ def test_exports_replace_no_other_files(rated_home: Path, run: Run, tmp_path: Pa
     for model, form, out, reason in (
         ("ranking", "tflite", "photo.jpg", "expected a name ending in .tflite"),
         ("ranking", "tflite", "no/such/r.tflite", "there is no folder"),
-        ("two-tower", "savedmodel", "served", "is no export that may be replaced"),
-        ("two-tower", "savedmodel", "photo.jpg", "is no export that may be replaced"),
+        ("two-tower", "savedmodel", "served", "exists and is not an earlier export"),
+        ("two-tower", "savedmodel", "photo.jpg", "exists and is not an earlier export"),
         ("two-tower", "savedmodel", "no/such/served", "there is no folder"),
         ("two-tower", "savedmodel", rated_home / "cf" / "two-tower", "belongs to the workspace"),
     ):

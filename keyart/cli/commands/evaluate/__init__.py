@@ -32,8 +32,8 @@ class _Evaluate(LazyGroup):
     cls=_Evaluate,
     entries={
         "models": Entry(f"{__name__}.models", "Compare recommenders: how they rate, how they rank, what they cost."),
-        "look-alikes": Entry(f"{__name__}.look_alikes", "Measure whether look-alikes are what people agree on."),
-        "cold-start": Entry(f"{__name__}.cold_start", "Compare models that find films which nobody has rated."),
+        "look-alikes": Entry(f"{__name__}.look_alikes", "Measure how often look-alikes share film, series or genre."),
+        "cold-start": Entry(f"{__name__}.cold_start", "Compare models for films that nobody has rated."),
     },
 )
 def command() -> None:

@@ -186,7 +186,7 @@ def _print_table(cards: list[Scorecard], k: int) -> None:
     ]
     click.echo(table(header, rows, left=(0, 12)))
     if not all(card.gives_stars for card in cards):
-        click.echo("* gives no stars: its scores were brought onto stars by a straight line")
+        click.echo("* predicts no stars; its scores are mapped to stars by a straight line")
 
 
 def _print_csv(cards: list[Scorecard]) -> None:
