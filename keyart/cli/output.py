@@ -1,6 +1,7 @@
 """What commands print: JSON, CSV and tables on standard output, notes on standard error.
 
-Text has the encoding of the locale, or that of PYTHONIOENCODING; a character that it lacks becomes a question mark.
+Text has the encoding of the locale, or that of PYTHONIOENCODING; a sign that it lacks becomes
+an ASCII one, as – becomes -, and any other character a question mark.
 ASCII, which means that no locale is set, is taken for UTF-8. JSON escapes characters that the encoding lacks, and CSV
 in a file or pipe is always UTF-8, so that both stay complete.
 """
@@ -15,8 +16,9 @@ import re
 import shutil
 import sys
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import click
@@ -25,6 +27,8 @@ from keyart.cli.hints import HINTS
 from keyart.workspace.api_keys import redact
 
 _GAP = "  "
+# Signs in messages and tables, for terminals that lack them.
+_SIGNS = {"–": "-", "−": "-", "×": "x", "·": "*", "…": "...", "≥": ">=", "≤": "<=", "→": "->", "’": "'"}
 _MIN_TEXT = 12
 # What takes less is done before a forecast is read.
 _LONG_S = 3.0
@@ -32,10 +36,22 @@ _REMARKS = re.compile(r"(\s+\([^()]{1,6}\))+$")
 
 
 def set_output_encoding() -> None:
-    """Keep characters that the encoding of standard output lacks from raising an error."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        is_ascii = codecs.lookup(sys.stdout.encoding).name == "ascii"
-        sys.stdout.reconfigure(encoding="utf-8" if is_ascii else None, errors="replace")
+    """Replace characters that the encoding of standard output and standard error lacks."""
+    for stream, others in ((sys.stdout, "replace"), (sys.stderr, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            codecs.register_error(f"keyart.{others}", partial(_plain, codecs.lookup_error(others)))
+            is_ascii = codecs.lookup(stream.encoding).name == "ascii"
+            stream.reconfigure(encoding="utf-8" if is_ascii else None, errors=f"keyart.{others}")
+
+
+def _plain(others: Callable[[UnicodeError], tuple[str | bytes, int]], error: UnicodeError) -> tuple[str | bytes, int]:
+    """Replace one sign by ASCII; `others` replaces any other character."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    sign = _SIGNS.get(error.object[error.start])
+    if sign is not None:
+        return sign, error.start + 1
+    return others(UnicodeEncodeError(error.encoding, error.object, error.start, error.start + 1, error.reason))
 
 
 def print_json(record: dict[str, Any]) -> None:

@@ -138,6 +138,22 @@ def test_a_character_that_the_encoding_lacks_is_a_question_mark(titled: Path) ->
     assert f"{'?' * len(_WIDE)} (1992)" in shown
 
 
+def test_signs_that_the_encoding_lacks_become_ascii(titled: Path) -> None:
+    code = """
+import sys
+from keyart.cli.output import set_output_encoding
+
+set_output_encoding()
+for stream in (sys.stdout, sys.stderr):
+    stream.write("1–2 × 3 − 4 ≥ 5 · … 千")
+"""
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=True)
+    assert run.stdout.decode("latin-1") == "1-2 × 3 - 4 >= 5 · ... ?"
+    assert run.stderr.decode("latin-1") == "1-2 × 3 - 4 >= 5 · ... \\u5343"
+    assert "  -  " in _keyart("latin-1", "similar", "6", "--home", titled).decode("latin-1")
+
+
 def test_json_stays_complete_in_any_encoding(titled: Path) -> None:
     record = json.loads(_keyart("latin-1", "similar", "1", "--json", "--home", titled).decode("latin-1"))
     assert {_LONG, _WIDE} <= {hit["title"] for hit in record["results"]}
