@@ -10,7 +10,7 @@ function bar(value, name, meaning) {
 }
 
 function action(text, label, act) {
-  const button = element("button", { type: "button", textContent: text });
+  const button = element("button", { type: "button", textContent: text, title: label });
   button.setAttribute("aria-label", label);
   button.addEventListener("click", act);
   return button;
