@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError
-from index.embedding import WhitenedEmbedding
+from index.embedding import WhitenedEmbedding, pool_weights
 
 Floats = npt.NDArray[np.float64]
 
@@ -109,22 +109,16 @@ class _Pass:
 
 def _split(products: Floats, sizes: Floats, pool: str) -> Floats:
     """Split the products of pooled numbers among the cells that were pooled, by the share of each."""
-    pools = _pools(sizes.shape[0], sizes.shape[1], pool)
-    n_pools = int(pools.max()) + 1
-    totals, n_cells = np.zeros((n_pools, sizes.shape[2])), np.bincount(pools.ravel())
-    np.add.at(totals, pools, sizes)
-    # A pool of zeros is split evenly.
-    evenly = np.broadcast_to(1 / n_cells[pools][..., None], sizes.shape)
-    shares = np.divide(sizes, totals[pools], out=evenly.copy(), where=totals[pools] > 0)
-    return np.asarray((shares * products.reshape(totals.shape)[pools]).sum(axis=2))
-
-
-def _pools(height: int, width: int, pool: str) -> npt.NDArray[np.int64]:
-    """Return the number of the pool that each cell goes into, of shape (height, width)."""
-    rows, columns = np.indices((height, width))
-    if pool == "columns":
-        return np.minimum(columns, width - 1 - columns)
-    return {"whole": np.zeros_like(rows), "rows": rows, "flat": rows * width + columns}[pool]
+    height, width, channels = sizes.shape
+    weights = pool_weights(pool, height, width).astype(np.float64)
+    grid = np.zeros(height * width)
+    for of_pool, of_cells in zip(products.reshape(len(weights), channels), weights, strict=True):
+        parts = of_cells[:, None] * sizes.reshape(height * width, channels)
+        totals = parts.sum(axis=0)
+        # A pool of zeros is split as it was weighted.
+        shares = np.divide(parts, totals, out=np.repeat(of_cells[:, None], channels, axis=1), where=totals > 0)
+        grid += shares @ of_pool
+    return grid.reshape(height, width)
 
 
 def _checked(row: npt.NDArray[np.floating], map_shape: tuple[int, int, int], name: str) -> Floats:

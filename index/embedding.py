@@ -8,10 +8,8 @@ in which the films of this catalog differ by a power of their variance.
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,12 +24,11 @@ from index.vectors import FloatMatrix, Matrix, unit_rows
 
 Similarity = Literal["cosine", "whitened"]
 MapShape = tuple[int, int, int]
-Pool = Callable[[FloatMatrix], FloatMatrix]
 
-# Square roots keep the order of numbers, and strong channels lose weight against many weak ones.
-_POWER = 0.5
-# Half would make all directions equal, those of noise too.
+# Half would make all directions of a part equal, those of noise too.
 _EXPONENT = 0.35
+# The parts are much alike, so what they share would outweigh what one of them alone sees.
+_JOINT_EXPONENT = 0.1
 # Of a part, and of the parts together: 768 half floats of a million films are 1.5 GB.
 _N_DIRECTIONS, N_DIMENSIONS = 384, 768
 _N_SAMPLE = 4096
@@ -48,27 +45,37 @@ _FILMS_PER_DIRECTION = 2
 _ALIKE = 0.9
 
 
-def _whole(maps: FloatMatrix) -> FloatMatrix:
-    return np.asarray(maps.mean(axis=(1, 2)))
+def _spans(size: int) -> list[tuple[int, int]]:
+    """Return where the first, middle and last of three overlapping spans begin and end, as 0-3, 2-5, 4-7 of 7."""
+    length = max(1, round(size * 3 / 7))
+    margin = (size - length) // 2
+    return [(0, length), (margin, size - margin), (size - length, size)]
 
 
-def _columns(maps: FloatMatrix) -> FloatMatrix:
-    means = maps.mean(axis=1)
-    folded = (means + means[:, ::-1])[:, : -(-maps.shape[2] // 2)] / 2
-    return np.asarray(folded.reshape(len(maps), math.prod(folded.shape[1:])))
+@cache
+def pool_weights(pool: str, height: int, width: int) -> FloatMatrix:
+    """Return what share each place of a map has in each number that a way of pooling makes of a channel.
 
-
-def _rows(maps: FloatMatrix) -> FloatMatrix:
-    return np.asarray(maps.mean(axis=2).reshape(len(maps), maps.shape[1] * maps.shape[3]))
-
-
-def _flat(maps: FloatMatrix) -> FloatMatrix:
-    return maps.reshape(len(maps), math.prod(maps.shape[1:]))
-
-
-POOLS: Mapping[str, Pool] = {"whole": _whole, "columns": _columns, "rows": _rows, "flat": _flat}
-"""Ways of pooling maps (n, height, width, channels) by name: means over all places, over each column and its mirror
-image, over each row, or over nothing. A mirrored map is pooled as the map is, unless by ``"flat"``."""
+    Of shape (n_pools, height * width), each row summing to 1. The ways: ``"whole"`` is the mean of all places;
+    ``"columns"``, ``"rows"`` and ``"blocks"``, of three by three overlapping ones, are means over each of them and its
+    mirror image, so a mirrored map is pooled as the map is; ``"flat"`` keeps every place.
+    """
+    y, x = np.indices((height, width))
+    if pool == "flat":
+        return np.eye(height * width, dtype=np.float32)
+    masks = {
+        "whole": [y >= 0],
+        "columns": [x == column for column in range(-(-width // 2))],
+        # Of indexes that were built before blocks took their place.
+        "rows": [y == row for row in range(height)],
+        "blocks": [
+            (top <= y) & (y < bottom) & (left <= x) & (x < right)
+            for top, bottom in _spans(height)
+            for left, right in _spans(width)[:2]
+        ],
+    }[pool]
+    folded = [(mask / mask.sum() + mask[:, ::-1] / mask.sum()) / 2 for mask in masks]
+    return np.array(folded, np.float32).reshape(len(masks), height * width)
 
 
 @dataclass(frozen=True)
@@ -106,13 +113,15 @@ class Part:
 
 def pooled(maps: FloatMatrix, pool: str) -> FloatMatrix:
     """Pool maps, take roots of their numbers, signs kept, and scale rows to length 1."""
-    rows = POOLS[pool](maps)
-    return unit_rows(np.sign(rows) * np.abs(rows) ** _POWER, None)[0]
+    n_films, height, width, channels = maps.shape
+    weights = pool_weights(pool, height, width)
+    rows = (weights @ maps.reshape(n_films, height * width, channels)).reshape(n_films, len(weights) * channels)
+    return unit_rows(np.sign(rows) * np.sqrt(np.abs(rows)), None)[0]
 
 
 @dataclass(frozen=True)
 class WhitenedEmbedding:
-    """Makes of features what a whitened index compares: the parts side by side, reduced to fewer dimensions.
+    """Makes of features what a whitened index compares: the parts side by side, whitened again in fewer dimensions.
 
     References
     ----------
@@ -125,7 +134,7 @@ class WhitenedEmbedding:
     # (height, width, channels) of a row of features.
     map_shape: MapShape
     parts: tuple[Part, ...]
-    # Orthonormal columns that the parts, side by side, are projected on; of shape (directions of all, n_dimensions).
+    # Orthogonal columns that the parts, side by side, are projected on; of shape (directions of all, n_dimensions).
     rotation: FloatMatrix
     n_fitted: int
 
@@ -137,7 +146,7 @@ class WhitenedEmbedding:
         Raises DataError where all films are the same.
         """
         shape = map_shape or (1, 1, features.n_features)
-        pools = ("columns", "rows", "whole") if map_shape else ("flat",)
+        pools = ("blocks", "columns", "whole") if map_shape else ("flat",)
         numbers = np.sort(rng.choice(len(features), min(_N_SAMPLE, len(features)), replace=False))
         rows: dict[str, list[FloatMatrix]] = {pool: [] for pool in pools}
         for start in range(0, len(numbers), _BLOCK_ROWS):
@@ -145,7 +154,8 @@ class WhitenedEmbedding:
             for pool in pools:
                 rows[pool].append(pooled(maps, pool))
         fitted, units = zip(*(_fit_part(pool, np.concatenate(rows.pop(pool))) for pool in pools), strict=True)
-        _, rotation = _principal_directions(np.concatenate(units, axis=1), N_DIMENSIONS)
+        variances, directions = _principal_directions(np.concatenate(units, axis=1), N_DIMENSIONS)
+        rotation = directions * _scales(variances, _JOINT_EXPONENT)
         return cls(shape, fitted, np.ascontiguousarray(rotation), len(numbers))
 
     @property
@@ -256,9 +266,12 @@ def _fit_part(pool: str, rows: FloatMatrix) -> tuple[Part, FloatMatrix]:
     variances, directions = _principal_directions(rows, n_directions)
     if not len(variances):
         raise DataError("the features of all films are the same, so nothing tells them apart")
-    scales = ((variances / variances[0]) ** -_EXPONENT).astype(np.float32)
-    part = Part(pool, mean, directions, scales)
+    part = Part(pool, mean, directions, _scales(variances, _EXPONENT))
     return part, unit_rows(rows @ part.projection, None)[0]
+
+
+def _scales(variances: npt.NDArray[np.float64], exponent: float) -> FloatMatrix:
+    return np.asarray((variances / variances[0]) ** -exponent, np.float32)
 
 
 def _principal_directions(rows: FloatMatrix, n_directions: int) -> tuple[npt.NDArray[np.float64], FloatMatrix]:

@@ -10,7 +10,7 @@ from catalog.errors import DataError
 from index import manifest
 from index.build import plan_for
 from index.cosine import CosineIndex
-from index.embedding import WhitenedEmbedding, why_unsuitable
+from index.embedding import WhitenedEmbedding, pool_weights, why_unsuitable
 from index.options import IndexOptions, Target
 from index.record import IndexRecord
 from index.source import FilmFeatures
@@ -39,8 +39,14 @@ def embedded_in_double(embedding: WhitenedEmbedding, features: npt.NDArray[np.fl
         for film in features.astype(np.float64):
             grid = film.reshape(embedding.map_shape)
             columns = [grid[:, [column, -1 - column]].mean((0, 1)) for column in range(-(-grid.shape[1] // 2))]
-            lines = [grid[line].mean(axis=0) for line in range(grid.shape[0])]
-            pooled = {"columns": np.concatenate(columns), "rows": np.concatenate(lines), "whole": grid.mean((0, 1))}
+            # Of 2 × 3 places, each block is one row or both, and an outer column or the middle one.
+            outer, middle = grid[:, [0, 2]].mean(axis=1), grid[:, 1]
+            blocks = [part for lines in ([0], [0, 1], [1]) for part in (outer[lines].mean(0), middle[lines].mean(0))]
+            pooled = {
+                "blocks": np.concatenate(blocks),
+                "columns": np.concatenate(columns),
+                "whole": grid.mean((0, 1)),
+            }
             row = np.sqrt(pooled[part.pool])
             rows.append(row / np.linalg.norm(row) - part.mean)
         projected = np.array(rows) @ part.directions * part.scales
@@ -76,7 +82,7 @@ class TestEmbeddedIndex(IndexContract):
 def test_embeds_as_written_out() -> None:
     features = maps_of(1)
     embedding = fit(films_of(features))
-    assert [part.pool for part in embedding.parts] == ["columns", "rows", "whole"]
+    assert [part.pool for part in embedding.parts] == ["blocks", "columns", "whole"]
     np.testing.assert_allclose(embedding.units(features), embedded_in_double(embedding, features), atol=2e-5)
 
 
@@ -87,6 +93,34 @@ def test_variances_are_divided_by_a_power() -> None:
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     variances = np.linalg.eigvalsh(np.cov(rows, rowvar=False, bias=True))[::-1][: len(part.scales)]
     np.testing.assert_allclose(part.scales, (variances / variances[0]) ** -0.35, rtol=1e-3)
+
+
+def test_joined_parts_are_whitened_again() -> None:
+    features = maps_of(1)
+    embedding = fit(films_of(features))
+    maps = features.reshape(-1, *SHAPE) / np.linalg.norm(features, axis=1)[:, None, None, None]
+    joined = np.concatenate([part.units(maps) for part in embedding.parts], axis=1).astype(np.float64)
+    variances = np.linalg.eigvalsh(joined.T @ joined / len(joined))[::-1][: embedding.n_dimensions]
+    lengths = np.linalg.norm(embedding.rotation, axis=0)
+    np.testing.assert_allclose(lengths, (variances / variances[0]) ** -0.1, rtol=1e-3)
+
+
+@pytest.mark.parametrize("pool", ["whole", "columns", "rows", "blocks"])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4), (2, 2), (3, 5), (7, 7), (8, 6)], ids=str)
+def test_pools_are_means_that_a_mirror_leaves_as_they_are(pool: str, shape: tuple[int, int]) -> None:
+    weights = pool_weights(pool, *shape)
+    np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=1e-6)
+    assert (weights >= 0).all()
+    assert (weights.sum(axis=0) > 0).all(), "a place is in no pool"
+    np.testing.assert_allclose(weights.reshape(-1, *shape)[:, :, ::-1].reshape(weights.shape), weights)
+
+
+def test_blocks_of_seven_places_overlap() -> None:
+    corner, top = pool_weights("blocks", 7, 7).reshape(-1, 7, 7)[:2]
+    np.testing.assert_allclose(corner[:3], np.tile([1, 1, 1, 0, 1, 1, 1], (3, 1)) / 18)
+    np.testing.assert_allclose(top[:3], np.tile([0, 0, 1, 1, 1, 0, 0], (3, 1)) / 9)
+    assert not corner[3:].any()
+    assert not top[3:].any()
 
 
 def test_many_columns_are_fitted_as_few_are() -> None:
@@ -106,13 +140,13 @@ def test_a_mirrored_map_is_embedded_as_the_map() -> None:
     np.testing.assert_allclose(embedding.units(mirrored), embedding.units(features), atol=1e-4)
 
 
-def test_turning_a_map_upside_down_changes_rows_only() -> None:
+def test_turning_a_map_upside_down_changes_blocks_only() -> None:
     features = maps_of(1)
     embedding = fit(films_of(features))
     mirrored = features.reshape(-1, *SHAPE)[:, ::-1].reshape(len(features), -1)
     for part in embedding.parts:
         units = [part.units(rows.reshape(-1, *SHAPE)) for rows in (features, mirrored)]
-        assert np.allclose(*units, atol=1e-4) == (part.pool != "rows")
+        assert np.allclose(*units, atol=1e-4) == (part.pool != "blocks")
 
 
 def test_the_same_film_embeds_the_same_in_any_block() -> None:
