@@ -1,10 +1,14 @@
 """Time queries of a whitened index beside FAISS and hnswlib on the features themselves, and count memory.
 
     python benchmarks/look_alike_search.py --features DIR [--films 20000] [--queries 200] [--hnsw]
+    python benchmarks/look_alike_search.py --features DIR --embedded 1000000
 
 DIR holds features of real posters, as `benchmarks/look_alikes.py` or `keyart extract --out` writes them. Films beyond
 those are mixtures of three posters, whose features stay about as sparse and as much alike. Every way answers the same
 queries, one at a time and on one thread, in turns.
+
+With --embedded, films are drawn as embeddings, for features of a million would be 50 GB: a real poster's embedding and
+as much noise, which has the real ones' variance along each of their principal directions.
 """
 
 from __future__ import annotations
@@ -31,12 +35,16 @@ def main() -> None:
     parser.add_argument("--films", type=int, default=20_000)
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--hnsw", action="store_true", help="also build hnswlib's graph, which takes minutes")
+    parser.add_argument("--embedded", type=int, help="time that many films, drawn as embeddings, and nothing else")
     arguments = parser.parse_args()
     import faiss
 
     faiss.omp_set_num_threads(1)
     rng = np.random.default_rng(0)
     real, shape = read_features(arguments.features)
+    if arguments.embedded:
+        drawn(real, shape, arguments.embedded, arguments.queries, rng)
+        return
     rows = mixtures(real, arguments.films, rng)
     queries = mixtures(real, arguments.queries, rng)
     with tempfile.TemporaryDirectory() as folder:
@@ -93,6 +101,45 @@ def whitened(rows: npt.NDArray[np.float16], shape: tuple[int, ...] | None, folde
     took_ms = [took(lambda row=row: embedding.units(row), 1) for row in rows[:100, None]]  # type: ignore[misc]
     print(f"embedding of one picture: median {np.median(took_ms):.2f} ms")
     return lambda query: index.search(query, 10), sum(path.stat().st_size for path in folder.iterdir())
+
+
+def drawn(
+    real: npt.NDArray[np.float16], shape: tuple[int, ...] | None, n: int, n_queries: int, rng: np.random.Generator
+) -> None:
+    """Build an index of drawn embeddings, as of a whitened index, and time queries of other ones."""
+    from index.cosine import CosineIndex
+    from index.embedding import WhitenedEmbedding
+    from index.options import IndexOptions
+    from index.plan import make_plan
+    from index.source import FilmFeatures
+
+    embedding = WhitenedEmbedding.fit(FilmFeatures.of(np.arange(len(real)), real), shape, rng)  # type: ignore[arg-type]
+    posters = np.concatenate([embedding.units(real[start : start + 500]) for start in range(0, len(real), 500)])
+    variances, directions = np.linalg.eigh(posters.T @ posters / len(posters))
+    noise = (directions * np.sqrt(np.maximum(variances, 0))).T.astype(np.float32)
+
+    def draw(n_rows: int) -> npt.NDArray[np.float32]:
+        normal = rng.standard_normal((n_rows, len(noise)), dtype=np.float32)
+        return units(posters[rng.integers(len(posters), size=n_rows)] + units(normal @ noise))
+
+    rows = np.empty((n, posters.shape[1]), np.float16)
+    for start in range(0, n, 5000):
+        rows[start : start + 5000] = draw(min(5000, n - start))
+    queries = draw(n_queries)
+    plan = make_plan(n, rows.shape[1], embedded=True)
+    print(f"plan: {plan}")
+    identity = {"backbone": "benchmark", "n_features": rows.shape[1]}
+    options = IndexOptions(similarity="cosine")
+    index = CosineIndex.build(FilmFeatures.of(np.arange(n), rows), identity, options, plan=plan)
+    record = index.record
+    print(f"built in {record.build.build_s:.0f} s, recall {record.build.quality.recall}, {record.settings}")
+    median, slowest = np.percentile(
+        [took(lambda query=query: index.search(query[None], 10), 1) for query in queries],  # type: ignore[misc]
+        (50, 99),
+    )
+    print(
+        f"query: median {median:.2f} ms, p99 {slowest:.2f} ms; {plan.n_bytes / 1e9:.2f} GB with mapped pages, at most"
+    )
 
 
 def graph(rows: npt.NDArray[np.float16]) -> tuple[Search, int]:

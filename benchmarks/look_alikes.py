@@ -1,6 +1,6 @@
 """Measure look-alikes by every embedding, on real posters and two real networks.
 
-    python benchmarks/look_alikes.py --shared ../shared --work DIR [--posters N] [--distorted 50] [--seed 0]
+    python benchmarks/look_alikes.py --shared ../shared --work DIR [--posters N] [--distorted 50] [--half all]
 
 Films are those of MovieLens whose posters are in the shared folder. Embeddings may be chosen by the first half of the
 figures; the second half, of other films and series, is what is reported. Hubs are counted among all films. Features are
@@ -47,6 +47,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="where posters are linked and features stored")
     parser.add_argument("--posters", type=int, help="take that many films alone")
     parser.add_argument("--distorted", type=int, default=50, help="posters that are distorted")
+    parser.add_argument(
+        "--half", choices=("choose", "report", "all"), help="ask about this half alone, or about all films"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of halves, distortions and resamples")
     parser.add_argument("--network", choices=NETWORKS, help="one of the networks alone")
     arguments = parser.parse_args()
@@ -61,7 +64,7 @@ def main() -> None:
     for name in [arguments.network] if arguments.network else NETWORKS:
         features = arguments.work / name
         extract_images(posters, features, network(arguments.shared, name), drop_missing=True, progress=bar)
-        for half in ("choose", "report"):
+        for half in [arguments.half] if arguments.half else ("choose", "report"):
             options = LookAlikeOptions(
                 features=features,
                 films=titles.values(),
@@ -111,7 +114,8 @@ def print_half(network: str, found: LookAlikeEvaluation) -> None:
 
     by_name = {(one.task, one.measure): one for one in found.measures if one.distortion is None}
     first = found.embeddings[0]
-    title = f"{network}, {found.n_films:,} films, the half to {found.half}, seed {found.seed}"
+    half = "all questions" if found.half == "all" else f"the half to {found.half}"
+    title = f"{network}, {found.n_films:,} films, {half}, seed {found.seed}"
     print_header(title, "measure", "asked", *(cells for name in found.embeddings for cells in columns(name, first)))
     for key in SHOWN:
         if one := by_name.get(key):

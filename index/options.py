@@ -16,7 +16,7 @@ class Target:
     kind: Kind | Literal["auto"] = "auto"
     target_recall: float = 0.99
     max_memory_bytes: int | None = None
-    similarity: Similarity | Literal["auto"] = "cosine"
+    similarity: Similarity | Literal["auto"] = "auto"
 
     @classmethod
     def of(cls, options: IndexOptions, earlier: Target | None = None) -> Target:
@@ -52,10 +52,10 @@ class IndexOptions:
     rebuild : bool, default False
         Build the index anew, even where adding and removing films would bring it up to date.
     similarity : "cosine", "whitened" or "auto", optional
-        What is compared. ``"cosine"``, the default, takes the features as they are. ``"whitened"`` takes an embedding
-        of them, fitted to the films of this catalog, which finds other posters of a film and films of its series more
-        often (docs/look-alikes.md). ``"auto"`` is ``"whitened"`` from 256 films on, unless their posters are nearly all
-        alike, else ``"cosine"``.
+        What is compared. ``"cosine"`` takes the features as they are. ``"whitened"`` takes an embedding of them, fitted
+        to the films of this catalog, which finds other posters of a film more often (docs/look-alikes.md). ``"auto"``,
+        the default, is ``"whitened"`` from 256 films on, unless their posters are nearly all alike or the mean of the
+        features is subtracted, else ``"cosine"``.
 
     Raises
     ------

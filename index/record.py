@@ -122,7 +122,8 @@ class BuildRecord:
     def from_dict(cls, content: Mapping[str, Any]) -> BuildRecord:
         """Invert `to_dict`."""
         return cls(
-            Target(**content["asked"]),
+            # Indexes that were built before there were others compare features as they are.
+            Target(**{"similarity": "cosine"} | content["asked"]),
             content["kind_because"],
             content.get("similarity_because", ""),
             content["memory_bytes"],

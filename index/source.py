@@ -99,6 +99,10 @@ class FilmFeatures:
 
     def read(self, numbers: Ids) -> npt.NDArray[np.floating]:
         """Copy films' features, by positions in `movie_ids` in any order."""
+        if len(self.arrays) == 1 and (self.array_numbers[numbers] == 0).all():
+            (rows,) = self.arrays
+            copied: npt.NDArray[np.floating] = rows[self.row_numbers[numbers]]
+            return copied
         return np.stack([self.row(number) for number in numbers.tolist()])
 
 

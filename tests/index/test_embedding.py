@@ -265,7 +265,8 @@ def test_what_was_requested_is_built() -> None:
     films = films_of(maps_of(1, 30))
     assert plan_for(films, Target(similarity="whitened")).similarity == "whitened"
     assert plan_for(films_of(maps_of(1)), AUTO).similarity == "whitened"
-    assert plan_for(films_of(maps_of(1)), Target()).similarity == "cosine"
+    assert plan_for(films_of(maps_of(1)), Target()).similarity == "whitened"
+    assert plan_for(films_of(maps_of(1)), Target(), center=True).similarity == "cosine"
     assert plan_for(films_of(maps_of(1)), AUTO, center=True).similarity == "cosine"
 
 

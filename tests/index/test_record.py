@@ -55,6 +55,14 @@ def test_record_keeps_the_keys_of_version_0_1() -> None:
     assert list(record["report"]["latency_ms"]) == ["average", "p99", "batched"]
 
 
+def test_an_index_built_before_there_were_embeddings_stays_as_it_is() -> None:
+    content = KINDS["short basis"].build(films_of(random_features(1))).record.to_dict()
+    for recorded in (content, content["report"]["asked"]):
+        del recorded["similarity"]
+    record = IndexRecord.from_dict(content)
+    assert (record.similarity, record.build.target.similarity) == ("cosine", "cosine")
+
+
 # Growth
 
 

@@ -60,7 +60,7 @@ def _bytes(_context: click.Context, _parameter: click.Parameter, value: str | No
 @click.option(
     "--similarity",
     type=click.Choice(["cosine", "whitened", "auto"]),
-    help="Compare features, or an embedding of them.  [default: as built before, else cosine]",
+    help="Compare features, or an embedding of them.  [default: as built before, else auto]",
 )
 @click.option("--rebuild", is_flag=True, help="Build from scratch, even if adding and removing films is enough.")
 @workspace_options

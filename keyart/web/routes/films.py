@@ -37,6 +37,11 @@ Width = Annotated[Literal[160, 320, 640], BeforeValidator(int)]
 AnyFilmQuery = TypeVar("AnyFilmQuery", bound=FilmQuery)
 
 _JPEG = {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}
+_JPEG_FILE: dict[str, Any] = {"response_class": Response, "responses": {200: {"content": _JPEG}}}
+_CSV_FILE: dict[str, Any] = {
+    "response_class": Response,
+    "responses": {200: {"content": {"text/csv": {"example": ",".join(HIT_COLUMNS)}}}},
+}
 _IMAGE_BODY = {
     "requestBody": {
         "required": True,
@@ -97,24 +102,27 @@ def _add_films(router: APIRouter, service: FilmService, pool: WorkerPool) -> Non
 
 
 def _add_files(router: APIRouter, service: FilmService, pools: Pools) -> None:
-    @router.get(
-        "/api/films/{movie_id}/similar.csv",
-        summary="Look-alikes as CSV",
-        response_class=Response,
-        responses={200: {"content": {"text/csv": {"example": ",".join(HIT_COLUMNS)}}}},
-    )
+    @router.get("/api/films/{movie_id}/similar.csv", summary="Look-alikes as CSV", **_CSV_FILE)
     async def similar_csv(movie_id: MovieId, query: Annotated[FilmQuery, Query()]) -> Response:
         page = await pools.querying.run(service.similar, movie_id, _checked(query))
         return Response(_as_csv(page.results), media_type="text/csv; charset=utf-8")
 
-    jpeg: dict[str, Any] = {"response_class": Response, "responses": {200: {"content": _JPEG}}}
+    @router.get("/api/similar.csv", summary="Look-alikes of several films as CSV", **_CSV_FILE)
+    async def mix_csv(query: Annotated[MixQuery, Query()]) -> Response:
+        page = await pools.querying.run(service.similar_to_mix, _checked(query))
+        return Response(_as_csv(page.results), media_type="text/csv; charset=utf-8")
 
-    @router.get("/api/films/{movie_id}/sheet.jpg", summary="Look-alikes as a contact sheet", **jpeg)
+    @router.get("/api/films/{movie_id}/sheet.jpg", summary="Look-alikes as a contact sheet", **_JPEG_FILE)
     async def sheet(movie_id: MovieId, query: Annotated[FilmQuery, Query()]) -> Response:
         content = await pools.drawing.run(service.contact_sheet, movie_id, _checked(query))
         return Response(content, media_type="image/jpeg")
 
-    @router.get("/api/films/{movie_id}/why/{other_id}.jpg", summary="Where two posters look alike", **jpeg)
+    @router.get("/api/sheet.jpg", summary="Look-alikes of several films as a contact sheet", **_JPEG_FILE)
+    async def mix_sheet(query: Annotated[MixQuery, Query()]) -> Response:
+        content = await pools.drawing.run(service.contact_sheet_of_mix, _checked(query))
+        return Response(content, media_type="image/jpeg")
+
+    @router.get("/api/films/{movie_id}/why/{other_id}.jpg", summary="Where two posters look alike", **_JPEG_FILE)
     async def heat_map(movie_id: MovieId, other_id: Annotated[int, Path(ge=1, lt=2**31)]) -> Response:
         return Response(await pools.drawing.run(service.heat_map, movie_id, other_id), media_type="image/jpeg")
 

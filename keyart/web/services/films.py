@@ -120,15 +120,15 @@ class FilmService:
 
     def similar_to_mix(self, query: MixQuery) -> SimilarPage:
         """Return a page of the films that look like several films, and not like others."""
-        with self._engine.use() as engine:
-            options = replace(_options(query, _n_wanted(query)), alpha=query.alpha)
-            result = engine.similar(Mix(query.like, query.unlike), options=options)
-        return self._page(result, query)
+        return self._page(self._look_alikes_of_mix(query, _n_wanted(query)), query)
 
     def contact_sheet(self, movie_id: int, query: FilmQuery) -> bytes:
         """Draw a page of a film's look-alikes as a contact sheet, a JPEG file."""
-        result = self._look_alikes(movie_id, query, query.offset + query.k)
-        return _jpeg(draw_sheet(replace(result, hits=result.hits[query.offset :])))
+        return _sheet(self._look_alikes(movie_id, query, query.offset + query.k), query)
+
+    def contact_sheet_of_mix(self, query: MixQuery) -> bytes:
+        """Draw a page of the films that look like several films as a contact sheet, a JPEG file."""
+        return _sheet(self._look_alikes_of_mix(query, query.offset + query.k), query)
 
     def heat_map(self, first: int, second: int) -> bytes:
         """Draw where two posters look alike, a JPEG file."""
@@ -194,6 +194,11 @@ class FilmService:
     def _look_alikes(self, movie_id: int, query: FilmQuery, k: int) -> SimilarFilms:
         with self._engine.use() as engine:
             return engine.similar(movie_id, options=replace(_options(query, k), alpha=query.alpha))
+
+    def _look_alikes_of_mix(self, query: MixQuery, k: int) -> SimilarFilms:
+        with self._engine.use() as engine:
+            options = replace(_options(query, k), alpha=query.alpha)
+            return engine.similar(Mix(query.like, query.unlike), options=options)
 
     def _added(self, poster: bytes, facts: NewFilmRecord) -> AddReport:
         with self._engine.use() as engine:
@@ -264,6 +269,10 @@ def _described(
 ) -> NewFilm:
     genres, known = "|".join(facts.genre), engine.catalog.genres()
     return describe(poster, facts.title, facts.year, genres, known_genres=known, tmdb_id=tmdb_id, imdb_id=imdb_id)
+
+
+def _sheet(result: SimilarFilms, query: ImageQuery) -> bytes:
+    return _jpeg(draw_sheet(replace(result, hits=result.hits[query.offset :])))
 
 
 def _jpeg(image: PillowImage.Image) -> bytes:

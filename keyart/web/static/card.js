@@ -9,7 +9,14 @@ function bar(value, name, meaning) {
   return made;
 }
 
-export function card(hit, film, address, pivot, why) {
+function action(text, label, act) {
+  const button = element("button", { type: "button", textContent: text, title: label });
+  button.setAttribute("aria-label", label);
+  button.addEventListener("click", act);
+  return button;
+}
+
+export function card(hit, film, address, pivot, why, add) {
   const label = titled(hit);
   const link = element("a", { className: "hit", href: address(hit.movie_id) }, poster(hit), element("strong", { textContent: label }));
   link.addEventListener("click", (event) => {
@@ -21,11 +28,10 @@ export function card(hit, film, address, pivot, why) {
     element("span", { textContent: hit.score.toFixed(3) }), element("span", { textContent: ratings(hit.n_ratings) }));
   const made = element("li", {}, link, numbers, bar(hit.visual, "looks", "looks"), bar(hit.cf, "liked", "liked"));
   if (hit.same_artwork.length) made.append(element("small", { textContent: `+${hit.same_artwork.length} with this artwork` }));
-  if (film && hit.visual !== null) {
-    const button = element("button", { type: "button", textContent: "Why" });
-    button.setAttribute("aria-label", `Why ${label} looks alike`);
-    button.addEventListener("click", () => why(film, hit.movie_id, label));
-    made.append(button);
-  }
+  if (hit.visual === null) return made;
+  const other = hit.nearest_to ?? film;
+  if (other) made.append(action("Why", `Why ${label} looks alike`, () => why(other, hit, label)));
+  made.append(action("Also", `Look also like ${label}`, () => add("like", hit.movie_id)));
+  made.append(action("Not", `Do not look like ${label}`, () => add("unlike", hit.movie_id)));
   return made;
 }

@@ -64,9 +64,11 @@ export function combobox(input, list, suggest, choose) {
     answered = fill(request);
   });
   input.addEventListener("keydown", (event) => {
-    if (event.key in STEPS) event.preventDefault();
-    if (event.key in STEPS || event.key === "Enter") press(event.key);
-    else if (event.key === "Escape") close();
+    if (event.key in STEPS || event.key === "Enter") {
+      // Or Enter would also press the button that a choice moves the focus to.
+      event.preventDefault();
+      press(event.key);
+    } else if (event.key === "Escape") close();
   });
   input.addEventListener("blur", close);
 }

@@ -2,11 +2,12 @@
 import { combobox } from "./combobox.js";
 import { card } from "./card.js";
 import { titled } from "./film.js";
+import { SIDES, mix } from "./mix.js";
 import { newFilm } from "./newfilm.js";
-import { at, get, ratings } from "./parts.js";
+import { at, element, get, ratings } from "./parts.js";
 
 const FIELDS = ["genre", "first_year", "last_year", "min_ratings"];
-const ASKED = [...FIELDS, "alpha", "merge_duplicates"];
+const ASKED = [...FIELDS, "alpha", "merge_duplicates", "diverse"];
 const RENAMED = { min_support: "min_ratings", fold: "merge_duplicates" }; // in links of version 0.1
 const PAGE = 30;
 const MARGIN = 600; // pixels below the window, from where on more is requested
@@ -32,12 +33,32 @@ function question(offset) {
   if (picture) params.delete("alpha");
   params.set("k", PAGE);
   params.set("offset", offset);
+  if (picture || isMix()) for (const side of SIDES) for (const movieId of together(side)) params.append(side, movieId);
   return params;
+}
+
+function isMix() {
+  return SIDES.some((side) => state().has(side));
+}
+
+// The films of one side; the one that the page is about is sought for first.
+function together(side) {
+  const params = state();
+  const pivots = side === "like" && !picture ? params.getAll("film") : [];
+  return [...pivots, ...params.getAll(side)];
+}
+
+function addressOf(name, offset) {
+  const folder = isMix() ? "/api" : `/api/films/${encodeURIComponent(state().get("film"))}`;
+  return `${folder}/${name}?${question(offset)}`;
 }
 
 function go(changes, replace = false) {
   const params = state();
-  for (const [name, value] of Object.entries(changes)) value === "" ? params.delete(name) : params.set(name, value);
+  for (const [name, value] of Object.entries(changes)) {
+    params.delete(name);
+    for (const one of [value].flat()) if (one !== "") params.append(name, one);
+  }
   const entry = picture && { picture: [...pictures].find(([, file]) => file === picture)[0] };
   history[replace ? "replaceState" : "pushState"](entry, "", `?${params}`);
   return show();
@@ -46,7 +67,7 @@ function go(changes, replace = false) {
 function pivot(movieId, replace = false) {
   picture = null;
   scrollTo(0, 0);
-  return go({ film: movieId }, replace);
+  return go({ film: movieId, like: [], unlike: [] }, replace);
 }
 
 async function drawFilm(replace) {
@@ -66,6 +87,7 @@ function showChoice() {
   at("merge_duplicates").checked = params.get("merge_duplicates") === "true";
   at("auto").checked = !params.has("alpha");
   if (params.has("alpha")) at("alpha").value = params.get("alpha");
+  at("diverse").value = params.get("diverse") ?? 0;
   at("alpha").disabled = at("auto").disabled = picture !== null;
   if (!picture) at("new").hidden = true;
 }
@@ -73,17 +95,16 @@ function showChoice() {
 function showFilm(film) {
   at("film").hidden = false;
   at("name").textContent = titled(film);
-  document.title = `${at("name").textContent} – keyart`;
+  const others = SIDES.flatMap((side) => state().getAll(side)).length;
+  document.title = `${at("name").textContent}${others ? ` and ${others} more` : ""} – keyart`;
   const rating = film.mean_rating === null ? "" : ` · ${film.mean_rating.toFixed(2)} stars`;
   at("facts").textContent = `${film.genres.join(", ") || "no genres"} · ${ratings(film.n_ratings)}${rating}`;
   at("poster").hidden = !film.has_poster;
   if (film.has_poster) at("poster").src = `/posters/${film.movie_id}?width=320`;
   at("poster").alt = `Poster of ${film.title}`;
-  const base = `/api/films/${film.movie_id}`;
-  const params = question(0);
-  at("json").href = `${base}/similar?${params}`;
-  at("csv").href = `${base}/similar.csv?${params}`;
-  at("sheet").href = `${base}/sheet.jpg?${params}`;
+  at("json").href = addressOf("similar", 0);
+  at("csv").href = addressOf("similar.csv", 0);
+  at("sheet").href = addressOf("sheet.jpg", 0);
   at("on-atlas").href = `/atlas?film=${film.movie_id}`;
   at("on-atlas").hidden = !film.has_poster;
   at("exports").hidden = false;
@@ -111,10 +132,10 @@ async function load(number) {
   const film = state().get("film");
   const answer = picture
     ? await get(`/api/similar?${question(shown)}`, { method: "POST", body: picture })
-    : await get(`/api/films/${encodeURIComponent(film)}/similar?${question(shown)}`);
+    : await get(addressOf("similar", shown));
   if (number !== latest) return;
   if (shown === 0) at("hits").replaceChildren();
-  at("hits").append(...answer.results.map((hit) => card(hit, picture ? null : film, address, pivot, why)));
+  at("hits").append(...answer.results.map((hit) => card(hit, picture ? null : film, address, pivot, why, others.add)));
   shown += answer.results.length;
   more = answer.more;
   const notes = answer.notes.length ? ` ${answer.notes.join(". ")}.` : "";
@@ -127,6 +148,7 @@ async function load(number) {
 function address(movieId) {
   const params = state();
   params.set("film", movieId);
+  for (const side of SIDES) params.delete(side);
   return `?${params}`;
 }
 
@@ -135,6 +157,7 @@ async function show() {
   shown = 0;
   setLoading(true);
   showChoice();
+  others.show();
   try {
     const film = state().get("film");
     if (picture) showPicture();
@@ -151,14 +174,15 @@ async function show() {
     more = false;
     setLoading(false);
     at("hits").replaceChildren();
-    if (!picture) at("film").hidden = true;
+    if (!picture && !isMix()) at("film").hidden = true;
     at("status").textContent = error.message;
   }
 }
 
-function why(first, second, label) {
-  at("heat").src = `/api/films/${first}/why/${second}.jpg`;
+function why(first, hit, label) {
+  at("heat").src = `/api/films/${first}/why/${hit.movie_id}.jpg`;
   at("heat").alt = `Heat map: where the poster and that of ${label} look alike`;
+  at("reasons").replaceChildren(...hit.why.map((reason) => element("li", { textContent: reason })));
   at("why").showModal();
 }
 
@@ -168,17 +192,20 @@ function take(file) {
   pictures.set(`${performance.timeOrigin}-${pictures.size}`, file);
   scrollTo(0, 0);
   at("status").textContent = "Looking at the picture …";
-  go({ film: "" });
+  go({ film: "", like: [], unlike: [] });
   film.about(file);
 }
 
 const film = newFilm(pivot);
+const others = mix(state, go, suggest);
 
-let timer = 0;
-at("alpha").addEventListener("input", () => {
-  clearTimeout(timer);
-  timer = setTimeout(() => go({ alpha: at("alpha").value }, true), 60);
-});
+const timers = {};
+function slide(name, value) {
+  clearTimeout(timers[name]);
+  timers[name] = setTimeout(() => go({ [name]: value() }, true), 60);
+}
+at("alpha").addEventListener("input", () => slide("alpha", () => at("alpha").value));
+at("diverse").addEventListener("input", () => slide("diverse", () => (Number(at("diverse").value) ? at("diverse").value : "")));
 at("auto").addEventListener("change", () => go({ alpha: at("auto").checked ? "" : at("alpha").value }));
 for (const name of FIELDS) at(name).addEventListener("change", () => go({ [name]: at(name).value }));
 at("merge_duplicates").addEventListener("change", () => go({ merge_duplicates: at("merge_duplicates").checked ? "true" : "" }));

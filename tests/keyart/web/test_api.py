@@ -106,6 +106,10 @@ def test_csv_holds_the_same_films(address: str) -> None:
     rows = csv.DictReader(io.StringIO(requests.get(f"{address}/api/films/1/similar.csv", timeout=60).text))
     found = requests.get(f"{address}/api/films/1/similar", timeout=60).json()
     assert [int(row["movie_id"]) for row in rows] == [hit["movie_id"] for hit in found["results"]]
+    mix = {"like": [1, 2], "unlike": [5]}
+    rows = csv.DictReader(io.StringIO(requests.get(f"{address}/api/similar.csv", mix, timeout=60).text))
+    found = requests.get(f"{address}/api/similar", mix, timeout=60).json()
+    assert [int(row["nearest_to"]) for row in rows] == [hit["nearest_to"] for hit in found["results"]]
 
 
 def test_a_picture_finds_its_own_film(address: str, poster_folder: Path) -> None:
@@ -127,7 +131,9 @@ def test_a_picture_is_asked_about_with_films(address: str, home: Path, poster_fo
     assert unknown.status_code == 404
 
 
-@pytest.mark.parametrize("path", ["api/films/1/sheet.jpg", "api/films/1/why/2.jpg", "posters/1?width=160"])
+@pytest.mark.parametrize(
+    "path", ["api/films/1/sheet.jpg", "api/sheet.jpg?like=1&like=2", "api/films/1/why/2.jpg", "posters/1?width=160"]
+)
 def test_pictures_are_pictures(address: str, path: str) -> None:
     answer = requests.get(f"{address}/{path}", timeout=60)
     assert answer.headers["content-type"] == "image/jpeg"

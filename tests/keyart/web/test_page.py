@@ -18,7 +18,8 @@ playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = [NEEDS_CHROMIUM, pytest.mark.heavy]
 
 # Of the demo catalog.
-LEDGER, CIPHER, VELVET, WHISPER = 9, 13, 15, 46
+LEDGER, CIPHER, NOCTURNE, VELVET, WHISPER = 9, 13, 14, 15, 46
+EXPORTS = ("json", "csv", "sheet")
 
 
 def expect(page: Page, selector: str) -> Any:
@@ -268,6 +269,106 @@ def test_why_shows_the_heat_map(page: Page) -> None:
     expect(page, "#why").to_be_hidden()
 
 
+def test_films_are_added_to_the_question_and_a_link_shows_the_same(page: Page, browser: Any) -> None:
+    page.goto(f"/?film={LEDGER}")
+    expect_hits(page)
+    page.get_by_role("button", name="Look also like The Umbrella Cipher (1962)").click()
+    expect(page, "#like li").to_contain_text("The Umbrella Cipher (1962)")
+    expect_hits(page)
+    page.get_by_role("button", name="Do not look like Señora Nocturne (1956)").click()
+    expect(page, "#unlike li").to_contain_text("Señora Nocturne (1956)")
+    expect_hits(page)
+    page.locator("#diverse").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url(f"**/?film={LEDGER}&like={CIPHER}&unlike={NOCTURNE}&diverse=0.05")
+    expect_hits(page)
+    assert page.title() == "Midnight Ledger (1947) and 2 more – keyart"
+    titles = page.locator(".hit strong").all_text_contents()
+    assert not {"Midnight Ledger (1947)", "The Umbrella Cipher (1962)", "Señora Nocturne (1956)"} & set(titles)
+    assert_exports_hold(page, titles)
+
+    linked = browser.new_page()
+    linked.goto(page.url)
+    expect(linked, "#unlike li").to_contain_text("Señora Nocturne (1956)")
+    expect(linked, "#diverse").to_have_value("0.05")
+    expect_hits(linked)
+    assert linked.locator(".hit strong").all_text_contents() == titles
+    linked.close()
+
+    page.locator(".hit >> nth=0").click()
+    expect(page, "#like li").to_have_count(0)
+    page.go_back()
+    expect(page, "#like li").to_contain_text("The Umbrella Cipher (1962)")
+
+
+def assert_exports_hold(page: Page, titles: list[str]) -> None:
+    answers = {name: page.request.get(page.locator(f"#{name}").get_attribute("href")) for name in EXPORTS}
+    found = answers["json"].json()["results"]
+    assert [f"{hit['title']} ({hit['year']})" for hit in found] == titles
+    assert len(answers["csv"].text().splitlines()) == len(titles) + 1
+    assert answers["sheet"].headers["content-type"] == "image/jpeg"
+
+
+def test_films_are_added_and_removed_by_keyboard(page: Page) -> None:
+    page.goto(f"/?film={LEDGER}")
+    expect_hits(page)
+    page.get_by_role("combobox", name="Add a film that is sought for, too").focus()
+    page.keyboard.type("umbrella")
+    expect(page, "#like-titles li").to_have_count(1)
+    page.keyboard.press("Enter")
+    remove = page.get_by_role("button", name="Remove The Umbrella Cipher (1962)")
+    playwright.expect(remove).to_be_focused()
+    # A film that is to be avoided from now on is no longer sought for.
+    page.get_by_role("combobox", name="Add a film whose looks are avoided").focus()
+    page.keyboard.type("umbrella")
+    expect(page, "#unlike-titles li").to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(page, "#unlike li").to_contain_text("The Umbrella Cipher (1962)")
+    expect(page, "#like li").to_have_count(0)
+    playwright.expect(remove).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page, "#unlike li").to_have_count(0)
+    expect(page, "#unlike-title").to_be_focused()
+    page.wait_for_url(f"**/?film={LEDGER}")
+    expect_hits(page)
+    page.get_by_role("combobox", name="Add a film that is sought for, too").fill("midnight ledger (1947")
+    expect(page, "#like-titles li >> nth=0").to_have_text("Midnight Ledger (1947)")
+    page.keyboard.press("Enter")
+    expect(page, "#status").to_have_text("That is the film that is asked about.")
+
+
+def test_why_names_the_nearest_of_several_films(page: Page) -> None:
+    page.goto(f"/?film={LEDGER}&like={WHISPER}&alpha=1")
+    expect_hits(page)
+    page.locator("#hits button", has_text="Why").first.click()
+    expect(page, "#reasons li >> nth=0").to_contain_text("Nearest to ")
+    expect(page, "#heat").not_to_have_js_property("naturalWidth", 0)
+
+
+def test_a_film_that_cannot_be_combined_can_be_removed(page: Page) -> None:
+    page.goto(f"/?film={LEDGER}&like={VELVET}")
+    expect(page, "#status").to_contain_text("Velvet Stairwell (1950) is not in the index of posters")
+    page.get_by_role("button", name="Remove Velvet Stairwell (1950)").click()
+    expect_hits(page)
+    page.goto(f"/?film={LEDGER}&unlike=99")
+    expect(page, "#status").to_contain_text("no film has the movie_id 99")
+    page.get_by_role("button", name="Remove film 99").click()
+    expect_hits(page)
+
+
+def test_a_picture_is_asked_about_with_films(page: Page, poster: Path) -> None:
+    page.goto(f"/?film={CIPHER}&unlike={WHISPER}")
+    expect_hits(page)
+    page.set_input_files("#picture", poster)
+    page.locator(".hit >> nth=0", has_text="Midnight Ledger (1947)").wait_for()
+    expect(page, "#unlike li").to_have_count(0)
+    page.get_by_role("button", name="Do not look like Señora Nocturne (1956)").click()
+    expect(page, "#unlike li").to_contain_text("Señora Nocturne (1956)")
+    expect_hits(page)
+    expect(page, "#name").to_have_text("Your picture")
+    assert "Señora Nocturne (1956)" not in page.locator(".hit strong").all_text_contents()
+
+
 def test_a_film_without_poster_shows_those_of_its_look_alikes(page: Page) -> None:
     page.goto(f"/?film={VELVET}")
     expect(page, "#poster").to_be_hidden()
@@ -287,6 +388,10 @@ def test_no_serious_barrier(page: Page, poster: Path, scheme: str) -> None:
     page.goto(f"/?film={LEDGER}")
     page.locator(".hit").first.wait_for()
     assert serious_barriers(page) == []
+    page.goto(f"/?film={LEDGER}&like={CIPHER}&like={WHISPER}&unlike={NOCTURNE}&diverse=0.3")
+    expect(page, "#unlike li").to_have_count(1)
+    expect_hits(page)
+    assert serious_barriers(page) == []
     page.set_input_files("#picture", poster)
     expect(page, "#expected").to_contain_text("stars expected")
     page.get_by_text("Tell more of it").click()
@@ -299,7 +404,7 @@ def test_fits_a_phone_without_horizontal_scrolling(
 ) -> None:
     phone = {"viewport": {"width": 390, "height": 844}, "color_scheme": scheme, "has_touch": True}
     with looking(browser, demo_address, request, **phone) as page:
-        page.goto(f"/?film={LEDGER}")
+        page.goto(f"/?film={LEDGER}&like={WHISPER}&unlike={NOCTURNE}")
         expect(page, ".hit >> nth=0").to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         page.locator(".hit", has_text="The Umbrella Cipher").tap()
