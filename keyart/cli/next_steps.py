@@ -17,11 +17,13 @@ _PURPOSES = {
 }
 _STEPS = """\
 Next, for a catalog:
-  {keyart} similar "Midnight Ledger (1947)" --home {home} --sheet look-alikes.png
+  {keyart} similar "Midnight Ledger (1947)" --home {home} --sheet {sheet}
   [atlas] {keyart} atlas --home {home}
   [web] {keyart} serve --home {home}
   {keyart} load films.csv               # your films, with the columns movie_id and title
   {keyart} import posters/ --by movie   # their posters, named by movie_id: 1.jpg
+  {keyart} extract                      # their features; offline, with --weights FILE.h5
+  {keyart} build                        # the index: then similar, atlas and serve work as above
 
 Next, for a recommender:
   {keyart} fit ease --home {home}
@@ -30,14 +32,17 @@ Next, for a recommender:
 
 Next, for a study:
   {keyart} evaluate models most-rated ease --home {home}
-  [plots] {keyart} evaluate models most-rated ease --plot models.png --home {home}
+  [plots] {keyart} evaluate models most-rated ease --plot {plot} --home {home}
   A whole study in one script is in the source as examples/research.py.
 """
 
 
 def next_steps(home: Path) -> str:
     """Describe the next steps in a workspace; for a command whose extra is missing, how to install it."""
-    lines = _STEPS.format(keyart=_program(), home=shlex.quote(str(home))).splitlines()
+    # Beside the workspace, as the folder in which the demonstration was started is the user's.
+    sheet, plot = (shlex.quote(str(home.parent / name)) for name in ("look-alikes.png", "models.png"))
+    text = _STEPS.format(keyart=_program(), home=shlex.quote(str(home)), sheet=sheet, plot=plot)
+    lines = text.splitlines()
     return "\n".join(_available(lines))
 
 

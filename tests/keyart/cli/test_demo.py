@@ -62,7 +62,9 @@ def test_suggested_commands_work_in_order(demonstration: Demonstration, run: Run
     assert [words[0] for words in commands] == [
         *("similar", "atlas", "serve", "fit", "recommend", "evaluate", "evaluate"),
     ]
-    files = {"look-alikes.png": tmp_path / "look-alikes.png", "models.png": tmp_path / "models.png"}
+    names = ("look-alikes.png", "models.png")
+    files = {str(demonstration.folder / name): tmp_path / name for name in names}
+    assert set(files) <= {word for words in commands for word in words}
     for words in commands:
         words[words.index("--home") + 1] = str(home)
         if words[0] != "serve":
@@ -79,6 +81,12 @@ def test_missing_extras_are_installed_first(monkeypatch: pytest.MonkeyPatch) -> 
     for packages in ("fastapi uvicorn prometheus-client", "scikit-learn", "matplotlib"):
         assert re.search(rf"^  .*pip install {packages}   # for ", steps, re.MULTILINE)
     assert "keyart recommend 42 --home 'a b'" in steps
+
+
+def test_steps_lead_to_an_index_of_ones_own_films() -> None:
+    steps = [line.split("#")[0].split()[1] for line in next_steps(Path("demo")).splitlines() if "keyart " in line[:30]]
+    own = steps[steps.index("load") :]
+    assert own[:4] == ["load", "import", "extract", "build"]
 
 
 def test_steps_name_the_program_that_was_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
