@@ -62,7 +62,9 @@ def bar(description: str, total: int, unit: str) -> Iterator[Advance]:
             if doing:
                 shown.set_postfix_str(doing)
             elif n_units and not shown.postfix and start.includes(time.monotonic(), n_units):
+                # tqdm does not show a bar at its end that was last shown before its start.
                 shown.initial, shown.start_t = start.n_units, time.time()
+                shown.last_print_t = shown.start_t
             shown.update(n_units)
 
         yield advance

@@ -64,6 +64,17 @@ def test_the_start_of_work_is_no_part_of_its_rate(
     ]
 
 
+def test_a_bar_of_units_that_come_at_once_is_full_at_the_end() -> None:
+    terminal, end = pty.openpty()
+    termios.tcsetwinsize(end, (24, 100))
+    code = "from catalog.io.progress import bar\nwith bar('read', 4, 'files') as advance: advance(4)"
+    subprocess.run([sys.executable, "-c", code], stderr=end, check=True)
+    os.close(end)
+    screen = os.read(terminal, 65536).decode()
+    os.close(terminal)
+    assert "read: 100%" in screen
+
+
 def test_the_time_left_is_that_expected_of_what_is_left(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
