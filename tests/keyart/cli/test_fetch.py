@@ -270,7 +270,7 @@ def test_a_second_signal_ends_the_run_at_once(desk: Callable[..., Desk], number:
         _PAUSE.wait(0.002)
     process.send_signal(number)
     assert process.stderr
-    while "ending after the downloads" not in process.stderr.readline():
+    while "finishing the downloads" not in process.stderr.readline():
         pass
     process.send_signal(number)
     process.communicate(timeout=_PATIENCE_S)
