@@ -177,5 +177,5 @@ def test_error_without_packages_says_how_to_install_them(monkeypatch: pytest.Mon
     import keras
 
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ConfigError, match=r"pip install 'keyart\[onnx\]'"):
+    with pytest.raises(ConfigError, match="pip install onnx"):
         of_model("made", _model(keras.layers.ReLU()), "onnx")
