@@ -140,7 +140,7 @@ def test_pairs_name_their_files_relative_to_the_table(tmp_path: Path) -> None:
     write_bytes(tmp_path / "pairs.csv", b"movieId,path\n7,more/a.png\n7,b.jpg\n")
     assert [pair.path for pair in read_pairs(tmp_path / "pairs.csv")] == [tmp_path / "more/a.png", tmp_path / "b.jpg"]
     write_bytes(tmp_path / "bad.csv", b"movieId,path\nseven,a.png\n")
-    with pytest.raises(DataError, match="line 2, column movie_id"):
+    with pytest.raises(DataError, match="line 2, column movieId"):
         read_pairs(tmp_path / "bad.csv")
     write_bytes(tmp_path / "blank.csv", b"movieId,path\n7,\n")
     with pytest.raises(DataError, match="line 2, column path"):
