@@ -117,7 +117,7 @@ def test_recommends_from_a_file_of_ratings(rated_home: Path, run: Run, tmp_path:
     ("content", "message"),
     [
         ("movieId,rating\n2,9\n", r"mine.csv, line 2, column rating: expected a rating from 0.5 to 5.0, received '9'"),
-        ("movieId,rating\nHeat,4\n", "mine.csv, line 2, column movie_id: expected a whole number above 0"),
+        ("movieId,rating\nHeat,4\n", "mine.csv, line 2, column movieId: expected a whole number above 0"),
         ("movieId,rating\n", "mine.csv holds no ratings"),
         ("film,stars\n1,2\n", "mine.csv, line 1: expected the columns movie_id, rating"),
     ],
