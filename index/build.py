@@ -39,7 +39,7 @@ _FAR_RANK = 10
 _N_TRAIN = 100_000
 _CHUNK_ROWS = 50_000
 _MAX_LISTED = 2000
-# What is read in one go in the time that FAISS is called for one row.
+# What is read in one go in the time that FAISS is called for one row; a narrow row is looked up in about half of it.
 _CALL_BYTES = 15_000
 _ROUNDING = 1e-5
 
