@@ -17,12 +17,12 @@ Engine = Literal["keras", "onnx"]
 class ExtractOptions:
     """Which features of images to compute, and how.
 
-    Features that were computed with different values of `backbone`, `weights`, `seed`, `resize`, `pooling`, `whiten`
+    Features that were computed with different values of `encoder`, `weights`, `seed`, `resize`, `pooling`, `whiten`
     or `preprocessing` cannot be compared; a folder of features refuses to mix them.
 
     Parameters
     ----------
-    backbone : str or Path, default "vgg16"
+    encoder : str or Path, default "vgg16"
         The network: ``"vgg16"``, or the path of a Keras file whose input has the shape (224, 224, 3); see
         `preprocessing`.
     weights : str or Path, default "imagenet"
@@ -65,7 +65,7 @@ class ExtractOptions:
     False
     """
 
-    backbone: str | Path = VGG16
+    encoder: str | Path = VGG16
     weights: str | Path = IMAGENET
     seed: int = 0
     engine: Engine = "keras"
@@ -94,12 +94,13 @@ class ExtractOptions:
     @property
     def is_random(self) -> bool:
         """Whether the network is untrained."""
-        return self.backbone == VGG16 and self.weights == RANDOM
+        return self.encoder == VGG16 and self.weights == RANDOM
 
     @property
     def origin(self) -> dict[str, Any]:
         """What is recorded beside features, so that the network can be loaded again from any working directory."""
-        files = {"backbone": _absolute_if_file(self.backbone), "weights": _absolute_if_file(self.weights)}
+        # Under the names of the records, which are older than those of the options.
+        files = {"backbone": _absolute_if_file(self.encoder), "weights": _absolute_if_file(self.weights)}
         return files | {"seed": self.seed, "engine": self.engine}
 
 

@@ -188,8 +188,9 @@ class FeatureStore:
         whiten = self.identity.whitening_sha256 is not None
         recorded: dict[str, Any] = {name: getattr(self.identity, name) for name in _OPTIONS_OF_IDENTITY}
         try:
-            return ExtractOptions(**self.origin, **recorded, whiten=whiten)
-        except (TypeError, ValueError) as error:
+            origin = dict(self.origin)
+            return ExtractOptions(origin.pop("backbone"), **origin, **recorded, whiten=whiten)
+        except (KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"{self.folder / 'features.json'} is damaged or of a later keyart ({error}); upgrade keyart, or run "
                 "`keyart extract --rebuild`"

@@ -72,7 +72,7 @@ def encoder_for(store: FeatureStore, cache_dir: Path, *, batch_size: int | None 
     encoder = load_encoder(options, cache_dir, store.whitening())
     if encoder.identity != store.identity:
         raise DataError(
-            f"the network at {options.backbone} is not the one that the features are of ({store.identity}); put that "
+            f"the network at {options.encoder} is not the one that the features are of ({store.identity}); put that "
             "one back, or run `keyart extract --rebuild`"
         )
     return encoder

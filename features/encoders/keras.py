@@ -66,7 +66,7 @@ def load_backbone(
         require("onnx", "the engine onnx")
     check_files(options)
     import_keras()
-    name, model = _load_vgg16(options, cache_dir, find_imagenet) if options.backbone == VGG16 else _load_file(options)
+    name, model = _load_vgg16(options, cache_dir, find_imagenet) if options.encoder == VGG16 else _load_file(options)
     preprocessing = Preprocessing.parse(options.preprocessing)
     return of_model(name, model, options.engine, cache_dir, options.batch_size, preprocessing)
 
@@ -156,10 +156,10 @@ def check_files(options: ExtractOptions) -> None:
     ConfigError too where Keras is not installed.
     """
     require_keras()
-    if options.backbone == VGG16:
+    if options.encoder == VGG16:
         if Preprocessing.parse(options.preprocessing) != CAFFE:
             raise ConfigError(
-                f"--preprocessing {options.preprocessing} is for Keras files (--backbone FILE.keras); VGG16 was "
+                f"--preprocessing {options.preprocessing} is for Keras files (--encoder FILE.keras); VGG16 was "
                 "trained with caffe"
             )
         if options.weights not in (IMAGENET, RANDOM):
@@ -172,10 +172,10 @@ def check_files(options: ExtractOptions) -> None:
         raise ConfigError("--weights random is for VGG16; a Keras file brings its own weights")
     if options.weights != IMAGENET:
         raise ConfigError(
-            f"--weights {options.weights} is for VGG16; the file {options.backbone} brings its own weights"
+            f"--weights {options.weights} is for VGG16; the file {options.encoder} brings its own weights"
         )
-    path = Path(options.backbone)
-    if not _beginning(path, "--backbone", "vgg16 or a Keras file (.keras)").startswith((_ZIP, _HDF5)):
+    path = Path(options.encoder)
+    if not _beginning(path, "--encoder", "vgg16 or a Keras file (.keras)").startswith((_ZIP, _HDF5)):
         raise _no_model(path, "it is neither a ZIP archive nor an HDF5 file")
 
 
@@ -227,7 +227,7 @@ def _vgg16(weights_path: Path | None, seed: int) -> Any:
 
 
 def _load_file(options: ExtractOptions) -> tuple[str, Any]:
-    path, keras = Path(options.backbone), import_keras()
+    path, keras = Path(options.encoder), import_keras()
     try:
         model = keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -98,7 +98,7 @@ def _download(
 def _ways_out(reason: str) -> str:
     return (
         f"cannot download VGG16's ImageNet weights: {reason}. Connect this machine, or give a file with --weights "
-        "PATH.h5, or another network with --backbone PATH.keras, or try it out with --weights random"
+        "PATH.h5, or another network with --encoder PATH.keras, or try it out with --weights random"
     )
 
 

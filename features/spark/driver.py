@@ -147,8 +147,8 @@ def _next_number(store: FeatureStore) -> int:
 
 def _weights_path(options: ExtractOptions, cache_dir: Path) -> Path | None:
     """Return the file to send to the workers; each draws random weights itself."""
-    if options.backbone != VGG16:
-        return Path(options.backbone)
+    if options.encoder != VGG16:
+        return Path(options.encoder)
     if options.weights == IMAGENET:
         return imagenet_weights_path(cache_dir)
     return None if options.is_random else Path(options.weights)

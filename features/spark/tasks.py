@@ -53,8 +53,8 @@ class Recipe:
             if self.content is not None:
                 path = Path(folder, str(self.file_name))
                 path.write_bytes(self.content.value)
-                in_vgg16 = options.backbone == VGG16
-                options = replace(options, weights=path) if in_vgg16 else replace(options, backbone=path)
+                in_vgg16 = options.encoder == VGG16
+                options = replace(options, weights=path) if in_vgg16 else replace(options, encoder=path)
             encoder = load_encoder(options, Path(folder), self.whitening)
         if encoder.identity != self.identity:
             raise DataError(

@@ -281,7 +281,7 @@ def _folder(out: str | Path, spark: SparkSession | None) -> AnyPath:
 def _cache_with_weights(options: ExtractOptions, progress: Progress) -> Path:
     """Download ImageNet weights into Keras' cache with a progress bar, if they are needed; return the cache."""
     cache_dir = keras_models_dir()
-    if (options.backbone, options.weights) != (VGG16, IMAGENET):
+    if (options.encoder, options.weights) != (VGG16, IMAGENET):
         return cache_dir
     with shown(progress, "weights", "bytes") as show:
         n_received = 0

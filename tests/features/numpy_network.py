@@ -30,7 +30,7 @@ def save_network(path: Path, scale: float = 1.0) -> Path:
 
 def load_encoder(options: ExtractOptions, cache_dir: Path, whitening: Whitening | None = None) -> Encoder:
     """Load a network as `features.encoders.encoder.load_encoder` does one of Keras."""
-    path = Path(options.backbone)
+    path = Path(options.encoder)
     weights = np.load(path)["weights"]
 
     def infer(batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -44,7 +44,7 @@ def images(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def words(images: Path, keras_file: Callable[..., Path], tmp_path: Path) -> list[str | Path]:
-    return ["--images", images, "--out", tmp_path / "out", "--backbone", keras_file()]
+    return ["--images", images, "--out", tmp_path / "out", "--encoder", keras_file()]
 
 
 def test_a_folder_becomes_features_that_are_kept_up_to_date(
@@ -116,10 +116,10 @@ def test_pooled_and_whitened_by_onnx(typed: Typed, words: list[str | Path], tmp_
         (["--features", "gem"], 1, "features of two networks never mix"),
         (["--whiten"], 2, "--whiten is for --features gem or rmac"),
         (["--images", "nowhere"], 1, "nowhere is not a folder"),
-        (["--backbone", "nowhere.keras"], 1, "nowhere.keras: no such file"),
+        (["--encoder", "nowhere.keras"], 1, "nowhere.keras: no such file"),
         (["--weights", "w.h5"], 1, "is for VGG16"),
         (["--preprocessing", "tf"], 1, "extract with the same options (--preprocessing caffe), or begin anew"),
-        (["--backbone", "vgg16", "--preprocessing", "tf"], 1, "--preprocessing tf is for Keras files"),
+        (["--encoder", "vgg16", "--preprocessing", "tf"], 1, "--preprocessing tf is for Keras files"),
         (["--preprocessing", "troch"], 2, "no preprocessing is called 'troch'; did you mean torch?"),
         (["--preprocessing", "rgb,127,0"], 2, "expected a standard deviation from 0.000001 to 1,000,000, received 0"),
     ],

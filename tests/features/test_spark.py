@@ -314,7 +314,7 @@ def test_command_extracts_a_folder_and_a_table(
 ) -> None:
     def run(*words: str | Path) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as left:
-            main(["extract", "--backbone", str(network), *map(str, words), "--spark"])
+            main(["extract", "--encoder", str(network), *map(str, words), "--spark"])
         captured = capsys.readouterr()
         return int(left.value.code or 0), captured.out, captured.err
 
@@ -394,7 +394,7 @@ def test_learns_a_whitening_from_a_table_once(
     words = ["extract", "--images", f"{tmp_path}/posters.parquet", "--out", f"{tmp_path}/out", "--features", "gem"]
     for expected in ("21 images computed, 0 already", "0 images computed, 21 already"):
         with pytest.raises(SystemExit) as left:
-            main([*words, "--backbone", str(network), "--whiten", "--spark"])
+            main([*words, "--encoder", str(network), "--whiten", "--spark"])
         assert (left.value.code, expected in capsys.readouterr().out) == (0, True)
     assert FeatureStore.open(tmp_path / "out").whitening() is not None
 
@@ -459,7 +459,7 @@ def test_workers_write_the_same_bits_into_a_bucket_and_compute_only_missing_shar
 def test_command_writes_whitened_features_into_a_bucket(
     spark: SparkSession, bucket: str, folder: Path, network: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["extract", "--images", str(folder), "--out", bucket, "--backbone", str(network), "--features", "gem"]
+    words = ["extract", "--images", str(folder), "--out", bucket, "--encoder", str(network), "--features", "gem"]
     with pytest.raises(SystemExit) as left:
         main([*words, "--whiten", "--spark"])
     assert (left.value.code, capsys.readouterr().out) == (0, "features of 21 images computed, 0 already here\n")

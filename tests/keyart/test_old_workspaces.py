@@ -325,7 +325,7 @@ def test_commands_read_the_workspace(run: Run, workspace: Workspace) -> None:
 def test_nothing_is_recomputed(run: Run, workspace: Workspace) -> None:
     before = states(workspace.index_dir)
     home = "--home", workspace.home
-    assert "features of 0 posters computed" in run("extract", "--backbone", "tiny.keras", *home).out
+    assert "features of 0 posters computed" in run("extract", "--encoder", "tiny.keras", *home).out
     for command in ("build", "atlas"):
         assert "up to date)" in run(command, *home).out
     assert states(workspace.index_dir) == before

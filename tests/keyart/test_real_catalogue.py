@@ -82,7 +82,7 @@ def test_another_network_finds_films_by_other_posters_of_theirs(shared: Path, tm
     home = ("--home", tmp_path / "home")
     run("load", shared / "data/ml-latest-small", *home)
     run("import", tmp_path / "posters", "--by", "imdb", *home)
-    network = ("--backbone", shared / "weights/efficientnet_lite0_imagenet.keras")
+    network = ("--encoder", shared / "weights/efficientnet_lite0_imagenet.keras")
     assert run("extract", *network, "--preprocessing", "rgb,127,128", *home).code == 0
     assert run("extract", *network, *home).code == 1
     run("build", "--index", "shortlist", *home)

@@ -38,7 +38,7 @@ def _checked_preprocessing(_context: click.Context, _parameter: click.Parameter,
     return text
 
 
-@click.command("extract", cls=renamed(replace="--rebuild"))
+@click.command("extract", cls=renamed(backbone="--encoder", replace="--rebuild"))
 @click.option(
     "--images",
     metavar="DIR",
@@ -46,7 +46,7 @@ def _checked_preprocessing(_context: click.Context, _parameter: click.Parameter,
 )
 @click.option("--out", metavar="DIR", help="The folder for the features of --images: new or empty, or a URI.")
 @click.option(
-    "--backbone",
+    "--encoder",
     default="vgg16",
     show_default=True,
     metavar="NAME|PATH",
@@ -102,7 +102,7 @@ def _checked_preprocessing(_context: click.Context, _parameter: click.Parameter,
 def command(
     images: str | None,
     out: str | None,
-    backbone: str,
+    encoder: str,
     preprocessing: str,
     weights: str,
     seed: int,
@@ -126,7 +126,7 @@ def command(
         raise click.UsageError("--whiten is for --features gem or rmac")
     source = images or Workspace.open(home)
     options = ExtractOptions(
-        backbone, weights, seed, engine, resize, features, whiten, rebuild=rebuild, preprocessing=preprocessing
+        encoder, weights, seed, engine, resize, features, whiten, rebuild=rebuild, preprocessing=preprocessing
     )
     # Spark takes seconds to start.
     check_files(options)

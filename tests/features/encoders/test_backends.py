@@ -30,7 +30,7 @@ assert keras.backend.backend() == os.environ["KERAS_BACKEND"]
 posters, network, out, onnx = sys.argv[1:]
 for words in (["--out", out], ["--out", onnx, "--engine", "onnx"]):
     try:
-        main(["extract", "--images", posters, "--backbone", network, *words])
+        main(["extract", "--images", posters, "--encoder", network, *words])
     except SystemExit as end:
         assert not end.code
 """
@@ -100,7 +100,7 @@ def test_another_backend_computes_the_features_of_tensorflow_without_messages(
 def test_a_backend_that_does_not_start_is_reported_in_one_line(network: Path, tmp_path: Path, backend: str) -> None:
     draw_poster(tmp_path / "a.png", 1)
     code = "import sys; sys.modules['torch'] = None; from keyart.cli import main; main(sys.argv[1:])"
-    words = ["extract", "--images", str(tmp_path), "--out", str(tmp_path / "out"), "--backbone", str(network)]
+    words = ["extract", "--images", str(tmp_path), "--out", str(tmp_path / "out"), "--encoder", str(network)]
     environment = {**os.environ, "KERAS_BACKEND": backend}
     done = subprocess.run([sys.executable, "-c", code, *words], env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")

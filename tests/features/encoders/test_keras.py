@@ -275,7 +275,7 @@ def test_weights_for_a_keras_file_make_no_sense(keras_file: Callable[..., Path],
 
 
 def test_a_missing_keras_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--backbone .*net\.keras: no such file; expected vgg16 or a Keras file"):
+    with pytest.raises(ConfigError, match=r"--encoder .*net\.keras: no such file; expected vgg16 or a Keras file"):
         load_backbone(ExtractOptions(str(tmp_path / "net.keras")), tmp_path)
 
 

@@ -30,7 +30,7 @@ def test_every_step_from_load_to_similar(
     monkeypatch.setenv("KEYART_HOME", str(tmp_path / "data"))
     assert run("load", movielens).out == f"6 films and 161 ratings by 40 users loaded into {tmp_path / 'data'}\n"
     assert run("import", poster_folder, "--by", "movie").out == "5 posters imported, 0 already here\n"
-    assert run("extract", "--backbone", backbone_path).out == "features of 5 posters computed, 0 already here\n"
+    assert run("extract", "--encoder", backbone_path).out == "features of 5 posters computed, 0 already here\n"
     assert run("build").out == "5 films indexed by looks (exact, built), 5 compared by ratings\n"
     assert "The Harbour (1990)  [1]" in run("similar", "the", "harbour").out
     assert "next          `keyart similar TITLE`" in run("info").out
@@ -137,8 +137,8 @@ def test_fetch_from_tmdb(run: Run, movielens: Path, tmp_path: Path, monkeypatch:
         (["import", "pictures"], "--by imdb, --by movie or --by tmdb"),
         (["import"], "name either a folder of posters"),
         (["import", "--csv", "bad.csv"], "bad.csv, line 1: expected the columns movie_id, path"),
-        (["extract", "--backbone", "nowhere.keras"], "nowhere.keras: no such file"),
-        (["extract", "--backbone", "text.jpg"], "text.jpg is not a Keras model file"),
+        (["extract", "--encoder", "nowhere.keras"], "nowhere.keras: no such file"),
+        (["extract", "--encoder", "text.jpg"], "text.jpg is not a Keras model file"),
         (["extract", "--weights", "nowhere.h5"], "nowhere.h5: no such file"),
         (["extract", "--weights", "random"], "features of two networks never mix"),
         (["similar", "harbur"], "no film is titled 'harbur'; did you mean The Harbour (1990) [1]?"),
@@ -283,7 +283,7 @@ def test_a_corrupt_poster_is_recorded_and_skipped(run: Run, home: Path, backbone
     poster = home / "posters" / "5.jpg"
     # Of the same size, so that only decoding finds it.
     poster.write_bytes(b"x" * poster.stat().st_size)
-    outcome = run("extract", "--backbone", backbone_path, "--rebuild", "--resize", "nearest", "--home", home)
+    outcome = run("extract", "--encoder", backbone_path, "--rebuild", "--resize", "nearest", "--home", home)
     assert outcome.code == 0
     assert "features of 4 posters computed" in outcome.out
     assert "movie_id 5: " in outcome.err

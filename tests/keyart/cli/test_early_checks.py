@@ -42,10 +42,10 @@ neighbors --home nowhere
 neighbors --out nowhere/n.parquet
 neighbors --out n.xlsx
 extract --home nowhere
-extract --backbone nowhere.keras
-extract --backbone text.jpg
-extract --backbone nowhere.keras --engine onnx
-extract --backbone nowhere.keras --spark
+extract --encoder nowhere.keras
+extract --encoder text.jpg
+extract --encoder nowhere.keras --engine onnx
+extract --encoder nowhere.keras --spark
 extract --weights nowhere.h5
 extract --preprocessing tf
 extract --weights text.jpg

@@ -90,6 +90,7 @@ def test_a_command_unlike_any_suggests_none(run: Run) -> None:
         (["similar", "1", "--fold"], "--fold is now --merge-duplicates"),
         (["neighbors", "--fold"], "--fold is now --merge-duplicates"),
         (["extract", "--replace"], "--replace is now --rebuild"),
+        (["extract", "--backbone", "nowhere.keras"], "--backbone is now --encoder"),
         (["atlas", "--anew"], "--anew is now --rebuild"),
         (["add", "x.jpg", "--genres=Drama"], "--genres is now --genre"),
         (["cold-start", "x.jpg", "--genres", "Drama|War"], "--genres is now --genre"),

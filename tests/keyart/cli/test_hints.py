@@ -135,7 +135,7 @@ def test_an_interruption_before_anything_is_finished_promises_nothing(
     for name in steps:
         monkeypatch.setattr(name, interrupt)
     for words in (
-        ("extract", "--images", poster_folder, "--out", tmp_path / "features", "--backbone", backbone_path),
+        ("extract", "--images", poster_folder, "--out", tmp_path / "features", "--encoder", backbone_path),
         ("neighbors", "--out", tmp_path / "n.parquet", "--home", home),
         ("add", poster_folder / "1.jpg", "--title", "Another (2020)", "--home", home),
     ):
