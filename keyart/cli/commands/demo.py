@@ -59,7 +59,7 @@ def command(out: Path, seed: int) -> None:
     require_keras()
     demo.folder.claim_folder(out)
     workspace = _prepare(out, seed)
-    _extract_and_build(workspace)
+    extract_and_build(workspace)
     with keyart.Engine.open(workspace.home) as engine:
         _print_precision(engine)
         for number, lookup in enumerate(demo.catalog.LOOKUPS, start=1):
@@ -80,10 +80,11 @@ def _prepare(out: Path, seed: int) -> Workspace:
     return workspace
 
 
-def _extract_and_build(workspace: Workspace) -> None:
-
+def extract_and_build(workspace: Workspace) -> None:
+    """Compute features by the best encoder at hand, and make it the default beside those of earlier runs."""
     options = choose_options()
     pipeline.extract(workspace, options, progress=bar)
+    pipeline.set_default_encoder(workspace, str(options.encoder))
     pipeline.build(workspace, progress=bar)
 
 
