@@ -234,6 +234,15 @@ def test_a_killed_removal_is_finished_by_the_next(
     assert visual(home_of_two, None)
 
 
+def test_the_next_extraction_makes_up_for_a_default_that_is_gone(home_of_two: Path) -> None:
+    before = visual(home_of_two, OTHER)
+    for name in ("features", "index"):
+        shutil.rmtree(home_of_two / name)
+    assert read_status(Workspace.open(home_of_two)).next_step() == "`keyart extract`: 5 posters have no features yet"
+    assert extract_missing(home_of_two).reports[OTHER].n_known == 5
+    assert visual(home_of_two, None) == before
+
+
 def test_commands_choose_an_encoder(home_of_two: Path, tmp_path: Path, run: Run) -> None:
     at = ("--home", home_of_two)
     shown = {
