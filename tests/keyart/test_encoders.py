@@ -284,6 +284,15 @@ def test_an_added_encoder_is_not_the_default(home: Path, other_backbone_path: Pa
     assert "`keyart encoders default second" in outcome.err
 
 
+def test_an_encoder_of_the_workspace_is_named_without_its_file(home: Path, other_backbone_path: Path, run: Run) -> None:
+    extract(home, ExtractOptions(other_backbone_path), name="second")
+    outcome = run("extract", "--encoder", "second", "--home", home)
+    assert outcome.out == "features of 0 posters computed, 5 already here\n"
+    assert "did you mean" in run("extract", "--encoder", "resnet51", "--home", home).err
+    assert "leave it out with --images" in run("extract", "--images", home, "--out", "x", "--as", "second").err
+    assert names(home) == [TINY, "second"]
+
+
 def test_options_without_an_encoder_are_for_the_default(home_of_two: Path, run: Run) -> None:
     set_default_encoder(home_of_two, OTHER)
     outcome = run("extract", "--features", "gem", "--rebuild", "--home", home_of_two)
