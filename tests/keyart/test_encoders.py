@@ -284,6 +284,13 @@ def test_an_added_encoder_is_not_the_default(home: Path, other_backbone_path: Pa
     assert "`keyart encoders default second" in outcome.err
 
 
+def test_a_blend_of_two_kinds_of_similarity_is_noted(home_of_two: Path, run: Run) -> None:
+    blend = ("similar", 1, "--encoder", f"{TINY}+{OTHER}", "--home", home_of_two)
+    assert run(*blend).err == ""
+    run("build", "--encoder", OTHER, "--similarity", "whitened", "--home", home_of_two)
+    assert "note: the blend is of two kinds of similarity (tiny cosine, other-one whitened), so " in run(*blend).err
+
+
 def test_an_encoder_of_the_workspace_is_named_without_its_file(home: Path, other_backbone_path: Path, run: Run) -> None:
     extract(home, ExtractOptions(other_backbone_path), name="second")
     outcome = run("extract", "--encoder", "second", "--home", home)
