@@ -21,7 +21,7 @@ from catalog.io.progress import Progress, silent
 from catalog.lazy import lazy
 from cf.base import Recommender
 from cf.registry import model_class
-from features.images import SIDE, Resize
+from features.framing import Resize
 from features.store import FeatureStore
 from index.cosine import CosineIndex
 from index.region import Region
@@ -177,7 +177,7 @@ class Engine:
         """
         starter = self._cold_starter
         if self._index is not None and starter.store is not None:
-            self.encoder(np.zeros((1, SIDE, SIDE, 3), np.uint8))
+            self.encoder(np.zeros((1, *self.encoder.framing.shape), np.uint8))
 
     @property
     def home(self) -> Path:
@@ -380,7 +380,7 @@ class Engine:
             It cannot be read.
         """
         image = as_image(source)
-        image.pixels(self.encoder.resize if self._index is not None else Resize.ANTIALIAS)
+        image.pixels(self.encoder.framing if self._index is not None else Resize.ANTIALIAS)
         return image
 
     @names_workspace
@@ -579,7 +579,7 @@ class Engine:
         encoder = self.encoder
         new = [image for image in images if image.embedding_of(encoder.identity) is None]
         if new:
-            rows = encoder(np.stack([image.pixels(encoder.resize) for image in new]))
+            rows = encoder(np.stack([image.pixels(encoder.framing) for image in new]))
             for image, row in zip(new, rows, strict=True):
                 image.remember(encoder.identity, row)
 

@@ -14,13 +14,13 @@ from catalog.io.progress import Progress, shown, silent
 from catalog.io.remote import as_path
 from features import extraction
 from features.encoders.encoder import Encoder
-from features.encoders.keras import check_files
+from features.encoders.loading import check_files
 from features.encoders.weights import imagenet_weights_path
 from features.extraction import ExtractReport
 from features.folder import pictures_in
 from features.options import IMAGENET, ExtractOptions
 from features.pipeline import Picture, pictures_of
-from features.store import FeatureStore, check_folder
+from features.store import FeatureStore, check_folder, with_recorded_preprocessing
 from keyart.workspace.encoder import WorkspaceEncoder
 from keyart.workspace.films import list_posters
 from keyart.workspace.hints import names_workspace
@@ -207,6 +207,7 @@ def extract_table(
 
     folder = _folder(out, table.sparkSession)
     check_folder(folder)
+    options = with_recorded_preprocessing(options, folder)
     cache_dir = _cache_with_weights(options, progress)
     return spark.extract(table, folder, options, cache_dir, drop_missing=drop_missing, progress=progress)
 
@@ -257,6 +258,7 @@ def _extract(
     spark: SparkSession | None,
 ) -> ExtractReport:
     check_folder(folder)
+    options = with_recorded_preprocessing(options, folder)
     if options.engine == "onnx" and spark is None:
         require("onnx", "the engine onnx")
     check_files(options)
