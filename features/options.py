@@ -24,7 +24,7 @@ class ExtractOptions:
     ----------
     encoder : str or Path, default "vgg16"
         The network: ``"vgg16"``, ``"resnet50"``, ``"efficientnet-v2-b0"``, ``"convnext-tiny"``,
-        ``"mobilenet-v3-large"``, or the path of a Keras or ONNX file; see `preprocessing`.
+        ``"mobilenet-v3-large"``, ``"efficientnet-lite0"``, or the path of a Keras or ONNX file; see `preprocessing`.
     weights : str or Path, default "imagenet"
         For an encoder by name: ``"imagenet"``, ``"random"``, or the path of an ``.h5`` or ``.weights.h5`` file without
         the top. A Keras file has its own weights.

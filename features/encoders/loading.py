@@ -17,8 +17,8 @@ from features.options import IMAGENET, RANDOM, ExtractOptions
 from features.preprocessing import Preprocessing
 from features.preprocessing_files import file_beside, preprocessing_from, read_preprocessing
 
-# How files of Keras begin: .keras is a ZIP archive, .h5 is HDF5.
-_ZIP, _HDF5 = b"PK", b"\x89HDF\r\n"
+# How files of Keras begin, .keras is a ZIP archive, .h5 is HDF5; and those of PyTorch before version 1.6.
+_ZIP, _HDF5, _PICKLE = b"PK", b"\x89HDF\r\n", b"\x80\x02"
 _ONNX = ".onnx"
 
 
@@ -107,11 +107,13 @@ def _check_named(options: ExtractOptions, info: EncoderInfo) -> None:
             f"--preprocessing {options.preprocessing} is for Keras files (--encoder FILE.keras); {info.name} was "
             f"trained with {info.preprocessing}"
         )
+    if options.weights == IMAGENET and info.packaged:
+        require("offline", f"the encoder {info.name}")
     if options.weights not in (IMAGENET, RANDOM):
         path = Path(options.weights)
-        beginning = _beginning(path, "--weights", f"a weights file of {info.name} (.h5 or .weights.h5)")
-        if not beginning.startswith(_HDF5):
-            raise no_weights(path, info, "it is not an HDF5 file")
+        suffixes, kind, first = (".pth", "a pickle", _PICKLE) if info.packaged else (".h5", "an HDF5 file", _HDF5)
+        if not _beginning(path, "--weights", f"a weights file of {info.name} ({suffixes})").startswith(first):
+            raise no_weights(path, info, f"it is not {kind}")
 
 
 def _is_path(encoder: str | Path) -> bool:

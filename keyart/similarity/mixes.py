@@ -13,7 +13,8 @@ from catalog.film import Film
 from catalog.lazy import lazy
 from catalog.scored_ids import ScoredIds
 from cf.base import Recommender
-from index.comparison import Comparison, Item
+from index.blend import AnyComparison
+from index.comparison import Item
 from index.search import Scan
 from keyart.results import Alpha, Hit
 from keyart.similarity.blending import mean_of_nearest, positive_similarities
@@ -51,7 +52,7 @@ class MixedQuery:
     like: tuple[Part, ...]
     unlike: tuple[Part, ...]
     workspace: Workspace
-    comparison: Comparison | None
+    comparison: AnyComparison | None
     cf: Recommender | None
 
     def __post_init__(self) -> None:

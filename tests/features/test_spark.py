@@ -541,7 +541,7 @@ def test_worker_refuses_a_network_that_is_not_the_drivers(network: Path) -> None
     encoder = load_encoder(ExtractOptions(network), network.parent)
     identity = replace(encoder.identity, weights_sha256="0" * 64)
     with pytest.raises(DataError, match="a worker's network"):
-        NumpyRecipe(ExtractOptions(str(network)), identity, None, None, None, 1).load()
+        NumpyRecipe(ExtractOptions(str(network)), identity, None, None, 1).load()
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux lets a process choose its cores")
