@@ -18,7 +18,7 @@ from PIL import Image
 from catalog.errors import ConfigError, DataError
 from features.encoders.efficientnet_lite import build_efficientnet_lite0, set_tensors
 from features.encoders.encoder import load_encoder
-from features.encoders.keras import check_files
+from features.encoders.loading import check_files
 from features.encoders.registry import ENCODERS
 from features.encoders.torch_file import read_torch_file
 from features.encoders.weights import imagenet_weights_path
