@@ -100,7 +100,7 @@ def _row(name: str, present: EncoderStatus | None) -> tuple[str, ...]:
         _here(present) if present else "–",
         f"{known.side} × {known.side}" if known else "–",
         f"{n_columns:,}" if n_columns else "–",
-        f"{known.n_bytes / 1e6:.0f} MB" if known else "–",
+        f"{known.n_bytes / 1e6:.0f} MB{' by pip' if known.packaged else ''}" if known else "–",
         ("yes" if known.has_text else "no") if known else "–",
         known.license if known else "–",
     )
