@@ -189,6 +189,33 @@ def test_file_of_a_users_ratings_equals_the_user(fitted: Path, tmp_path: Path) -
     assert [one.movie_id for one in as_user.films] == [one.movie_id for one in as_new.films]
 
 
+# Stars
+
+
+@pytest.mark.parametrize("name", ["als", "sgd"])
+def test_stars_stay_within_the_scale_in_the_order_of_raw_scores(tastes_home: Path, run: Run, name: str) -> None:
+    assert run("fit", name, "--home", tastes_home).code == 0
+    opened = UserRecommender.open(Workspace.open(tastes_home), name)
+    # The best of stars for films that others rate 2.5: the rest should be better still.
+    generous = history_of(range(2, N_FILMS // 2, 2), [4.5] * 9)
+    shown = opened.for_ratings(generous, N_FILMS + 1)
+    scores = [one.score for one in shown.films]
+    assert scores == sorted(scores, reverse=True)
+    assert scores.count(4.5) > 1
+    (raw,) = opened.model.recommend_new(generous, N_FILMS + 1, raw=True)
+    assert raw.scores[0] > 4.5
+    assert [one.movie_id for one in shown.films if not one.new] == raw.ids.tolist()
+
+
+def test_preferences_for_new_films_are_not_called_stars(tastes_home: Path, run: Run) -> None:
+    assert run("fit", "als", "--home", tastes_home).code == 0
+    opened = UserRecommender.open(Workspace.open(tastes_home), "als")
+    everything = history_of(range(1, N_FILMS + 1), [4.0, 5.0] * (N_FILMS // 2))
+    found = opened.for_ratings(everything, 5)
+    assert [one.movie_id for one in found.films] == [N_FILMS + 1]
+    assert not found.gives_stars
+
+
 # Open recommenders
 
 
