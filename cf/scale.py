@@ -17,3 +17,11 @@ def clip_to_ratings(predicted: npt.NDArray[Stars], ratings: npt.NDArray[np.float
     if not len(ratings):
         return predicted.clip(LOWEST, HIGHEST)
     return predicted.clip(ratings.min(), ratings.max())
+
+
+def star_scale(ratings: npt.NDArray[np.floating]) -> tuple[float, float]:
+    """Return the ends of the scale that ratings are on, of which some stars may not have been given yet."""
+    if not len(ratings):
+        return LOWEST, HIGHEST
+    lowest = LOWEST if (ratings % 1).any() else 1.0
+    return min(lowest, float(ratings.min())), max(HIGHEST, float(ratings.max()))
