@@ -45,6 +45,8 @@ class Recommender(ABC):
     name: ClassVar[str]
     #: Whether `predict` returns stars; otherwise a preference on a scale of its own.
     predicts_stars: ClassVar[bool] = True
+    #: Whether two users of different taste are recommended different films.
+    is_personal: ClassVar[bool] = True
     #: Whether it recommends to users that it was not fitted on.
     takes_new_users: ClassVar[bool] = True
     #: The version of its file format.
