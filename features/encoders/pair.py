@@ -19,7 +19,8 @@ from typing import Any
 
 from catalog.errors import ConfigError, DataError
 from catalog.extras import require
-from features.encoders.text import TextOptions, context_length_of, pad_token_of
+from features.encoders.text import TextOptions, TextSide, context_length_of, load_text, pad_token_of
+from features.options import ExtractOptions
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,22 @@ class Pair:
                 return token
         token = (_record(self.tokenizer).get("padding") or {}).get("pad_token")
         return token if isinstance(token, str) else None
+
+
+def takes_text(options: ExtractOptions) -> bool:
+    """Return whether the encoder that the options name takes words."""
+    return is_pair(Path(options.encoder))
+
+
+def load_text_side(options: ExtractOptions, n_features: int) -> TextSide:
+    """Load the text network beside the image network that the options name; ConfigError where there is none."""
+    if not takes_text(options):
+        raise ConfigError(
+            f"the features are of {options.encoder}, which takes pictures but no words; extract those of an encoder "
+            "that takes both, such as `keyart extract --encoder clip-vit-b32` (docs/text.md)"
+        )
+    pair = Pair.find(Path(options.encoder))
+    return load_text(pair.textual, pair.tokenizer, pair.text_options(), n_features)
 
 
 def is_pair(path: Path) -> bool:

@@ -138,6 +138,19 @@ def notes_on_index(workspace: Workspace, index: CosineIndex, posters: Mapping[in
     return (f"the index is out of date, as posters or features have changed; run {steps}",)
 
 
+def check_takes_text(index: CosineIndex) -> None:
+    """Raise ConfigError where an index compares posters otherwise than as they are, as words have to be compared."""
+    if index.similarity == "whitened":
+        raise ConfigError(
+            "this index compares whitened features, in which words have no place; run "
+            "`keyart build --similarity cosine`"
+        )
+    if index.centered:
+        raise ConfigError(
+            "this index subtracts the mean of all posters, which is not that of words; run `keyart build --no-center`"
+        )
+
+
 def check_identity(store: FeatureStore, identity: Mapping[str, Any]) -> None:
     """Raise DataError where features are of another encoder than an index."""
     if store.identity.as_dict() != identity:
