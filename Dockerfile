@@ -9,7 +9,7 @@ COPY index index
 COPY cf cf
 COPY keyart keyart
 RUN python -m venv /opt/keyart && \
-    /opt/keyart/bin/pip install --no-cache-dir --constraint constraints.txt '.[atlas,onnx,plots,web]'
+    /opt/keyart/bin/pip install --no-cache-dir --constraint constraints.txt '.[atlas,offline,onnx,plots,web]'
 
 FROM python:3.13-slim
 RUN useradd --uid 10001 --create-home keyart && install --directory --owner keyart /data

@@ -6,11 +6,11 @@ BIN    := $(VENV)/bin
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo check lint types test test-fast soak docs constraints clean
+.PHONY: help setup demo check lint types test test-fast test-release soak docs constraints clean
 .DELETE_ON_ERROR:
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed-dev ## install keyart for development, with its git hooks
 	[ ! -e .git ] || $(BIN)/pre-commit install
@@ -27,11 +27,14 @@ lint: $(VENV)/.installed-dev ## style and docstrings
 types: $(VENV)/.installed-dev ## static types
 	$(BIN)/mypy
 
-test: check ## lint, types and all tests, about 9 minutes on 2 cores
+test: check ## lint, types and tests, about 7 minutes on 2 cores
 	$(PYTEST)
 
 test-fast: $(VENV)/.installed-dev ## tests for daily work, about 3 minutes: no Spark, browser, training or real data
-	$(PYTEST) -m "not slow and not heavy"
+	$(PYTEST) -m "not slow and not release and not heavy"
+
+test-release: $(VENV)/.installed-dev ## the longest tests, before a release: about 3 minutes
+	$(PYTEST) -m release
 
 soak: $(VENV)/.installed-dev ## only the tests that take minutes each
 	$(BIN)/pytest -m slow
@@ -53,7 +56,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --constraint constraints.txt -e '.[atlas,web]'
+	$(BIN)/pip install --quiet --constraint constraints.txt -e '.[atlas,offline,web]'
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python

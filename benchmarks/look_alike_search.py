@@ -5,7 +5,8 @@
 
 DIR holds features of real posters, as `benchmarks/look_alikes.py` or `keyart extract --out` writes them. Films beyond
 those are mixtures of three posters, whose features stay about as sparse and as much alike. Every way answers the same
-queries, one at a time and on one thread, in turns.
+queries, one at a time and on one thread, in turns; the whitened index also one by a film that it holds, which needs no
+embedding.
 
 With --embedded, films are drawn as embeddings, for features of a million would be 50 GB: a real poster's embedding and
 as much noise, which has the real ones' variance along each of their principal directions.
@@ -14,6 +15,7 @@ as much noise, which has the real ones' variance along each of their principal d
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import tempfile
 import time
@@ -48,8 +50,7 @@ def main() -> None:
     rows = mixtures(real, arguments.films, rng)
     queries = mixtures(real, arguments.queries, rng)
     with tempfile.TemporaryDirectory() as folder:
-        ways, n_bytes = {}, {}
-        ways["whitened"], n_bytes["whitened"] = whitened(rows, shape, Path(folder))
+        ways, n_bytes = whitened(rows, shape, Path(folder))
         flat = faiss.IndexFlatIP(rows.shape[1])
         for start in range(0, len(rows), 1000):
             flat.add(units(rows[start : start + 1000]))
@@ -82,15 +83,17 @@ def units(rows: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     return unit_rows(rows, None)[0]
 
 
-def whitened(rows: npt.NDArray[np.float16], shape: tuple[int, ...] | None, folder: Path) -> tuple[Search, int]:
+def whitened(
+    rows: npt.NDArray[np.float16], shape: tuple[int, ...] | None, folder: Path
+) -> tuple[dict[str, Search], dict[str, int]]:
     from index.cosine import CosineIndex
     from index.options import IndexOptions
     from index.source import FilmFeatures
 
-    films = FilmFeatures.of(np.arange(len(rows)), rows)
+    features = FilmFeatures.of(np.arange(len(rows)), rows)
     identity = {"backbone": "benchmark", "n_features": rows.shape[1]}
     began = time.perf_counter()
-    built = CosineIndex.build(films, identity, IndexOptions(similarity="whitened"), map_shape=shape)  # type: ignore[arg-type]
+    built = CosineIndex.build(features, identity, IndexOptions(similarity="whitened"), map_shape=shape)  # type: ignore[arg-type]
     quality = built.record.build.quality
     print(f"whitened: {built.kind}, built in {time.perf_counter() - began:.0f} s, recall {quality.recall}")
     built.save(folder)
@@ -100,7 +103,12 @@ def whitened(rows: npt.NDArray[np.float16], shape: tuple[int, ...] | None, folde
         raise RuntimeError("this index has no embedding")
     took_ms = [took(lambda row=row: embedding.units(row), 1) for row in rows[:100, None]]  # type: ignore[misc]
     print(f"embedding of one picture: median {np.median(took_ms):.2f} ms")
-    return lambda query: index.search(query, 10), sum(path.stat().st_size for path in folder.iterdir())
+    films = itertools.cycle(np.random.default_rng(1).permutation(len(rows)).tolist())
+    ways: dict[str, Search] = {
+        "whitened": lambda query: index.search(query, 10),
+        "whitened, a film": lambda _query: index.similar([next(films)], 10),
+    }
+    return ways, dict.fromkeys(ways, sum(path.stat().st_size for path in folder.iterdir()))
 
 
 def drawn(

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from features.encoders.registry import ENCODERS, EncoderInfo
 from features.preprocessing import Preprocessing
 
-VGG16 = "vgg16"
 IMAGENET, RANDOM = "imagenet", "random"
 Engine = Literal["keras", "onnx"]
 
@@ -23,11 +23,12 @@ class ExtractOptions:
     Parameters
     ----------
     encoder : str or Path, default "vgg16"
-        The network: ``"vgg16"``, or the path of a Keras file whose input has the shape (224, 224, 3); see
+        The network: ``"vgg16"``, ``"resnet50"``, ``"efficientnet-v2-b0"``, ``"convnext-tiny"``,
+        ``"mobilenet-v3-large"``, or the path of a Keras file whose input has the shape (224, 224, 3); see
         `preprocessing`.
     weights : str or Path, default "imagenet"
-        For VGG16: ``"imagenet"``, ``"random"``, or the path of an ``.h5`` or ``.weights.h5`` file without the top. A
-        Keras file has its own weights.
+        For an encoder by name: ``"imagenet"``, ``"random"``, or the path of an ``.h5`` or ``.weights.h5`` file without
+        the top. A Keras file has its own weights.
     seed : int, default 0
         The seed of random weights.
     engine : {"keras", "onnx"}, default "keras"
@@ -46,11 +47,12 @@ class ExtractOptions:
     rebuild : bool, default False
         Remove features of other options from the output folder instead of refusing to mix them.
 
-    preprocessing : str, default "caffe"
+    preprocessing : str, optional
         How pixels become the input of a Keras file, which has to be as it was trained: ``"caffe"`` (BGR, less the mean
         of ImageNet), ``"tf"`` (RGB, x / 127.5 - 1) or ``"torch"`` (RGB, less the mean of ImageNet, over its standard
         deviation), as in ``keras.applications``; or ``"ORDER,MEAN,STD"`` for (x - MEAN) / STD, with x from 0 to 255,
-        the order ``rgb`` or ``bgr`` and one or three numbers each: ``"rgb,127,128"``. VGG16's is fixed.
+        the order ``rgb`` or ``bgr`` and one or three numbers each: ``"rgb,127,128"``. By default ``"caffe"``; that of
+        an encoder by name is fixed.
 
     Raises
     ------
@@ -65,7 +67,7 @@ class ExtractOptions:
     False
     """
 
-    encoder: str | Path = VGG16
+    encoder: str | Path = "vgg16"
     weights: str | Path = IMAGENET
     seed: int = 0
     engine: Engine = "keras"
@@ -74,7 +76,7 @@ class ExtractOptions:
     whiten: bool | None = None
     batch_size: int | None = None
     rebuild: bool = False
-    preprocessing: str = "caffe"
+    preprocessing: str | None = None
 
     def __post_init__(self) -> None:
         _require("engine", self.engine, get_args(Engine))
@@ -87,20 +89,27 @@ class ExtractOptions:
         if self.whiten and self.pooling == "raw":
             raise ValueError("whiten: expected pooling gem or rmac, received raw")
         try:
-            Preprocessing.parse(self.preprocessing)
+            if self.preprocessing is not None:
+                Preprocessing.parse(self.preprocessing)
         except ValueError as error:
             raise ValueError(f"preprocessing: {error}") from None
 
     @property
+    def info(self) -> EncoderInfo | None:
+        """What is known of an encoder by name; None for a file."""
+        return ENCODERS.get(str(self.encoder))
+
+    @property
     def is_random(self) -> bool:
         """Whether the network is untrained."""
-        return self.encoder == VGG16 and self.weights == RANDOM
+        return self.info is not None and self.weights == RANDOM
 
     @property
     def origin(self) -> dict[str, Any]:
         """What is recorded beside features, so that the network can be loaded again from any working directory."""
         # Under the names of the records, which are older than those of the options.
-        files = {"backbone": _absolute_if_file(self.encoder), "weights": _absolute_if_file(self.weights)}
+        encoder = str(self.encoder) if self.info else _absolute_if_file(self.encoder)
+        files = {"backbone": encoder, "weights": _absolute_if_file(self.weights)}
         return files | {"seed": self.seed, "engine": self.engine}
 
 
@@ -111,4 +120,4 @@ def _require(name: str, value: str, allowed: tuple[str, ...]) -> None:
 
 def _absolute_if_file(name: str | Path) -> str:
     path = Path(name)
-    return str(path.absolute()) if path.is_file() else str(name)
+    return str(path.absolute()) if path.exists() else str(name)

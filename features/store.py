@@ -267,11 +267,14 @@ class FeatureStore:
             remove(self.folder, shard)
 
     def row_shape(self) -> tuple[int, ...] | None:
-        """Return the shape of the map that a row of features is; None for pooled features."""
+        """Return the shape of the map that a row of features is; None for pooled features.
+
+        Raises ConfigError where an earlier version did not record it.
+        """
         if self.identity.pooling != "raw":
             return None
         if self.map_shape is None:
-            raise DataError(
+            raise ConfigError(
                 "the shape of the network's output is not recorded beside these features of an earlier keyart; "
                 "run `keyart extract` again, with the same options, which adds it and computes nothing"
             )

@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if _HEAVY_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("heavy")
     # Long files first, so that the short ones keep both processes busy to the end.
-    items.sort(key=lambda item: "heavy" not in item.keywords)
+    items.sort(key=lambda item: not {"heavy", "release"} & set(item.keywords))
 
 
 @pytest.fixture(scope="session", autouse=True)

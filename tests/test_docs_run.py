@@ -30,11 +30,10 @@ PAGES = [path.relative_to(ROOT).as_posix() for path in (ROOT / "README.md", ROOT
 PAGES += sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
 # Pages that begin before there is a workspace with posters, features and an index.
 BEGINNINGS = {"README.md": "files", "docs/loading.md": "files", "docs/fetching.md": "films"}
-# They start Spark or a server, train networks or evaluate models.
-HEAVY = {
-    "README.md",
-    *(f"docs/{name}.md" for name in "atlas evaluation recommendations recommenders serving spark".split()),
-}
+# They start a server, train networks or evaluate models.
+HEAVY = {"README.md", *(f"docs/{name}.md" for name in "atlas recommendations recommenders".split())}
+# Each takes as long as ten others.
+LONGEST = {f"docs/{name}.md" for name in "evaluation serving spark".split()}
 HAS_JAVA = shutil.which("java") is not None or "JAVA_HOME" in os.environ
 
 # What cannot run here, as a pattern and what is run in its place.
@@ -193,6 +192,12 @@ def tmdb(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+def marks_of(page: str) -> tuple[pytest.MarkDecorator, ...]:
+    if page in LONGEST:
+        return (pytest.mark.release,)
+    return (pytest.mark.heavy,) if page in HEAVY else ()
+
+
 @pytest.fixture
 def no_spark_afterwards() -> Iterator[None]:
     """Stop the session that snippets open, which later tests would share."""
@@ -205,9 +210,7 @@ def no_spark_afterwards() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("tmdb", "no_spark_afterwards")
-@pytest.mark.parametrize(
-    "page", [pytest.param(page, marks=pytest.mark.heavy if page in HEAVY else ()) for page in PAGES]
-)
+@pytest.mark.parametrize("page", [pytest.param(page, marks=marks_of(page)) for page in PAGES])
 def test_every_command_and_snippet_runs(
     page: str,
     beginnings: Callable[[str], Path],

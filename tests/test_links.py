@@ -68,7 +68,7 @@ def test_dead_links_are_found(tmp_path: Path) -> None:
     assert dead_links(page) == ["none.png", "other.md#no-heading", "#here", "http://plain.org", "gone.md"]
 
 
-@pytest.mark.heavy
+@pytest.mark.release
 def test_the_site_builds_and_holds_the_public_api(tmp_path: Path) -> None:
     # Dead links and faulty docstrings are warnings.
     words = ["-W", "--keep-going", "-q", "-c", "docs", "-d", tmp_path / "cache", ".", tmp_path / "site"]

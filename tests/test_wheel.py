@@ -183,6 +183,7 @@ def test_the_demo_runs(demonstration: Demonstration) -> None:
 
 
 @needs_java
+@pytest.mark.release
 def test_spark_extracts(installation: Installation, tmp_path: Path) -> None:
     for seed in range(3):
         draw_poster(tmp_path / f"{seed}.png", seed)

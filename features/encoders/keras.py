@@ -1,4 +1,4 @@
-"""Backbones run by Keras: VGG16, or the network of any Keras file.
+"""Backbones run by Keras: an encoder by name, or the network of any Keras file.
 
 Keras' backend (TensorFlow, JAX or PyTorch) takes seconds to import, so only the functions here import it.
 """
@@ -6,7 +6,6 @@ Keras' backend (TensorFlow, JAX or PyTorch) takes seconds to import, so only the
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +18,11 @@ from catalog.errors import ConfigError, DataError
 from catalog.extras import require
 from catalog.io.keras import import_keras, import_tensorflow, require_keras
 from features.encoders.architecture import architecture_sha256
-from features.encoders.weights import imagenet_weights_path, random_kernels
+from features.encoders.named import build_network, no_weights
+from features.encoders.registry import EncoderInfo, encoder_info
+from features.encoders.weights import imagenet_weights_path
 from features.images import SIDE
-from features.options import IMAGENET, RANDOM, VGG16, Engine, ExtractOptions
+from features.options import IMAGENET, RANDOM, Engine, ExtractOptions
 from features.preprocessing import CAFFE, Infer, Preprocessing
 
 BATCH_SIZE = 16
@@ -59,15 +60,21 @@ class Backbone:
 def load_backbone(
     options: ExtractOptions,
     cache_dir: Path,
-    find_imagenet: Callable[[Path], Path] = imagenet_weights_path,
+    find_imagenet: Callable[[Path, EncoderInfo], Path] = imagenet_weights_path,
 ) -> Backbone:
-    """Load the network that the options name; `find_imagenet` finds VGG16's ImageNet weights in the cache."""
+    """Load the network that the options name; `find_imagenet` finds ImageNet weights in the cache."""
     if options.engine == "onnx":
         require("onnx", "the engine onnx")
     check_files(options)
     import_keras()
-    name, model = _load_vgg16(options, cache_dir, find_imagenet) if options.encoder == VGG16 else _load_file(options)
-    preprocessing = Preprocessing.parse(options.preprocessing)
+    if options.info is None:
+        name, model = _load_file(options)
+    else:
+        path = _weights_file(options, lambda info: find_imagenet(cache_dir, info))
+        name, model = options.info.name, build_network(options.info, path, options.seed)
+    preprocessing = Preprocessing.parse(
+        options.preprocessing or (options.info.preprocessing if options.info else "caffe")
+    )
     return of_model(name, model, options.engine, cache_dir, options.batch_size, preprocessing)
 
 
@@ -156,27 +163,36 @@ def check_files(options: ExtractOptions) -> None:
     ConfigError too where Keras is not installed.
     """
     require_keras()
-    if options.encoder == VGG16:
-        if Preprocessing.parse(options.preprocessing) != CAFFE:
-            raise ConfigError(
-                f"--preprocessing {options.preprocessing} is for Keras files (--encoder FILE.keras); VGG16 was "
-                "trained with caffe"
-            )
-        if options.weights not in (IMAGENET, RANDOM):
-            path = Path(options.weights)
-            beginning = _beginning(path, "--weights", "a VGG16 weights file (.h5 or .weights.h5)")
-            if not beginning.startswith(_HDF5):
-                raise _no_weights(path, "it is not an HDF5 file")
+    if options.info is not None:
+        _check_named(options, options.info)
         return
-    if options.weights == RANDOM:
-        raise ConfigError("--weights random is for VGG16; a Keras file brings its own weights")
+    if not _is_path(options.encoder):
+        encoder_info(str(options.encoder))
     if options.weights != IMAGENET:
         raise ConfigError(
-            f"--weights {options.weights} is for VGG16; the file {options.encoder} brings its own weights"
+            f"--weights {options.weights} is for encoders by name; the file {options.encoder} brings its own weights"
         )
     path = Path(options.encoder)
-    if not _beginning(path, "--encoder", "vgg16 or a Keras file (.keras)").startswith((_ZIP, _HDF5)):
+    if not _beginning(path, "--encoder", "the name of an encoder, or a Keras file (.keras)").startswith((_ZIP, _HDF5)):
         raise _no_model(path, "it is neither a ZIP archive nor an HDF5 file")
+
+
+def _check_named(options: ExtractOptions, info: EncoderInfo) -> None:
+    if options.preprocessing is not None and str(Preprocessing.parse(options.preprocessing)) != info.preprocessing:
+        raise ConfigError(
+            f"--preprocessing {options.preprocessing} is for Keras files (--encoder FILE.keras); {info.name} was "
+            f"trained with {info.preprocessing}"
+        )
+    if options.weights not in (IMAGENET, RANDOM):
+        path = Path(options.weights)
+        beginning = _beginning(path, "--weights", f"a weights file of {info.name} (.h5 or .weights.h5)")
+        if not beginning.startswith(_HDF5):
+            raise no_weights(path, info, "it is not an HDF5 file")
+
+
+def _is_path(encoder: str | Path) -> bool:
+    path = Path(encoder)
+    return path.exists() or bool(path.suffix) or len(path.parts) > 1
 
 
 def _beginning(path: Path, option: str, expected: str) -> bytes:
@@ -189,41 +205,14 @@ def _beginning(path: Path, option: str, expected: str) -> bytes:
         raise ConfigError(f"{option} {path} cannot be read: {error.strerror}") from error
 
 
-def _no_weights(path: Path, reason: str) -> DataError:
-    return DataError(
-        f"{path} does not hold the weights of VGG16 without its top (13 convolutions): {reason}; expected a file such "
-        "as keras.applications' *_notop.h5"
-    )
-
-
 def _no_model(path: Path, reason: str) -> DataError:
     return DataError(f"{path} is not a Keras model file: {reason}; expected a .keras file")
 
 
-def _load_vgg16(options: ExtractOptions, cache_dir: Path, find_imagenet: Callable[[Path], Path]) -> tuple[str, Any]:
-    path = None
-    if options.weights == IMAGENET:
-        path = find_imagenet(cache_dir)
-    elif options.weights != RANDOM:
-        path = Path(options.weights)
-    return VGG16, _vgg16(path, options.seed)
-
-
-def _vgg16(weights_path: Path | None, seed: int) -> Any:
-    keras = import_keras()
-
-    model = keras.applications.VGG16(include_top=False, weights=None, input_shape=(SIDE, SIDE, 3))
-    if weights_path is None:
-        model.set_weights(random_kernels([tuple(weight.shape) for weight in model.weights], seed))
-        return model
-    try:
-        # Keras only warns if it leaves layers uninitialized.
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)
-            model.load_weights(weights_path)
-    except (OSError, ValueError, KeyError, TypeError, UserWarning) as error:
-        raise _no_weights(weights_path, _first_line(error)) from error
-    return model
+def _weights_file(options: ExtractOptions, find_imagenet: Callable[[EncoderInfo], Path]) -> Path | None:
+    if options.weights == IMAGENET and options.info is not None:
+        return find_imagenet(options.info)
+    return None if options.is_random else Path(options.weights)
 
 
 def _load_file(options: ExtractOptions) -> tuple[str, Any]:

@@ -138,7 +138,7 @@ class Pair:
 
 def takes_text(options: ExtractOptions) -> bool:
     """Return whether the encoder that the options name takes words."""
-    return is_pair(Path(options.encoder))
+    return options.info.has_text if options.info else is_pair(Path(options.encoder))
 
 
 def load_text_side(options: ExtractOptions, n_features: int) -> TextSide:

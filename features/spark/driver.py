@@ -15,7 +15,7 @@ from catalog.io.spark import quietly, use_this_python
 from features.encoders.encoder import Encoder, load_encoder
 from features.encoders.weights import imagenet_weights_path
 from features.extraction import ExtractReport, is_current, kept_whitening, learn_whitening, open_store
-from features.options import IMAGENET, VGG16, ExtractOptions
+from features.options import IMAGENET, ExtractOptions
 from features.shards import SHARD_ROWS, number_of
 from features.spark.cluster import changed_settings, watched, worker_errors
 from features.spark.tables import checked, joined_with_known, sample_of
@@ -147,8 +147,8 @@ def _next_number(store: FeatureStore) -> int:
 
 def _weights_path(options: ExtractOptions, cache_dir: Path) -> Path | None:
     """Return the file to send to the workers; each draws random weights itself."""
-    if options.encoder != VGG16:
+    if options.info is None:
         return Path(options.encoder)
     if options.weights == IMAGENET:
-        return imagenet_weights_path(cache_dir)
+        return imagenet_weights_path(cache_dir, options.info)
     return None if options.is_random else Path(options.weights)

@@ -23,7 +23,7 @@ from catalog.io.files import write_bytes
 from catalog.io.remote import AnyPath
 from features.encoders.encoder import Encoder, load_encoder
 from features.identity import Identity
-from features.options import VGG16, ExtractOptions
+from features.options import ExtractOptions
 from features.pipeline import Broken, Computed, Known, Picture, compute
 from features.shards import PictureId, Row, shard_files, table_of
 from features.whitening import Whitening
@@ -53,8 +53,7 @@ class Recipe:
             if self.content is not None:
                 path = Path(folder, str(self.file_name))
                 path.write_bytes(self.content.value)
-                in_vgg16 = options.encoder == VGG16
-                options = replace(options, weights=path) if in_vgg16 else replace(options, encoder=path)
+                options = replace(options, weights=path) if options.info else replace(options, encoder=path)
             encoder = load_encoder(options, Path(folder), self.whitening)
         if encoder.identity != self.identity:
             raise DataError(

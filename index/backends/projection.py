@@ -22,6 +22,8 @@ _N_ITERATIONS = 2
 _SAMPLE_ROWS = 4096
 # With more rows than this, one product of matrices is faster than skipping zeros.
 _FEW_ROWS = 4
+# A basis for an embedding stays in the cache, and no number of an embedding is zero.
+_FEW_NUMBERS = 2048
 _TAKEN_ROWS = 256
 
 
@@ -77,7 +79,7 @@ def _orthonormal(columns: FloatMatrix) -> FloatMatrix:
 
 def project(units: FloatMatrix, basis: FloatMatrix) -> FloatMatrix:
     """Project rows of length 1 onto a basis; the projections are not scaled to length 1 again."""
-    if len(units) > _FEW_ROWS:
+    if len(units) > _FEW_ROWS or len(basis) <= _FEW_NUMBERS:
         return units @ basis
     # After a ReLU most numbers are zero, and the basis is the largest array in memory: only the rows that count are
     # read, as many at a time as stay in the processor's cache. SciPy's product with sparse rows took half as long

@@ -30,7 +30,7 @@ _COMMANDS = {
     "load": "Read a catalog: a MovieLens folder, or a table of films.",
     "fetch": "Download posters from TMDB.",
     "import": "Import posters from a folder or a table.",
-    "extract": "Compute VGG16 features of the posters, or of any folder of images.",
+    "extract": "Compute features of the posters, or of any folder of images.",
     "build": "Build the index of posters and the item similarities of ratings.",
     "add": "Add new films to the catalog, with their posters.",
     "similar": "Find films that look like a film and are liked like it.",

@@ -18,7 +18,7 @@ from features.encoders.keras import check_files
 from features.encoders.weights import imagenet_weights_path
 from features.extraction import ExtractReport
 from features.folder import pictures_in
-from features.options import IMAGENET, VGG16, ExtractOptions
+from features.options import IMAGENET, ExtractOptions
 from features.pipeline import Picture, pictures_of
 from features.store import FeatureStore, check_folder
 from keyart.workspace.encoder import WorkspaceEncoder
@@ -281,7 +281,7 @@ def _folder(out: str | Path, spark: SparkSession | None) -> AnyPath:
 def _cache_with_weights(options: ExtractOptions, progress: Progress) -> Path:
     """Download ImageNet weights into Keras' cache with a progress bar, if they are needed; return the cache."""
     cache_dir = keras_models_dir()
-    if (options.encoder, options.weights) != (VGG16, IMAGENET):
+    if options.info is None or options.weights != IMAGENET:
         return cache_dir
     with shown(progress, "weights", "bytes") as show:
         n_received = 0
@@ -291,5 +291,5 @@ def _cache_with_weights(options: ExtractOptions, progress: Progress) -> Path:
             n_received += n_bytes
             show(n_received, n_total or 0)
 
-        imagenet_weights_path(cache_dir, on_bytes=on_bytes)
+        imagenet_weights_path(cache_dir, options.info, on_bytes=on_bytes)
     return cache_dir

@@ -20,10 +20,11 @@ def diversify(
 
     Of the candidates R that are left, the next is the one of greatest marginal relevance, where S are those chosen:
 
-    .. math:: \arg\max_{d \in R} \; (1 - v) \cdot score(d) - v \cdot \max_{s \in S} similarity(d, s)
+    .. math:: \arg\max_{d \in R} \; (1 - v) \cdot score(d) - v \cdot \max(0, \max_{s \in S} similarity(d, s))
 
-    v is `diverse`. `relevances` of shape (n,) are in descending order; an unknown similarity, NaN, counts as the median
-    of the known ones. The likeness of the first is NaN, as is one that is not known.
+    v is `diverse`. A cosine below 0 is no likeness and counts as 0: being unlike the films above earns nothing.
+    `relevances` of shape (n,) are in descending order; an unknown similarity, NaN, counts as the median of the known
+    ones. The likeness of the first is NaN, as is one that is not known.
 
     References
     ----------
@@ -37,7 +38,7 @@ def diversify(
     for _ in range(min(k, len(relevances))):
         marginal = np.where(is_left, (1 - diverse) * relevances - diverse * redundancy, -np.inf)
         best = int(marginal.argmax())
-        redundancy = np.maximum(redundancy, imputed[best]) if chosen else imputed[best]
+        redundancy = np.maximum(redundancy, imputed[best])
         chosen.append(best)
         is_left[best] = False
     return chosen, _to_earlier(similarities, chosen)

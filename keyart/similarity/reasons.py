@@ -31,7 +31,11 @@ def _mix_reasons(result: SimilarFilms, hit: Hit) -> Iterator[str]:
 
 
 def _variety_reasons(result: SimilarFilms, hit: Hit) -> Iterator[str]:
-    if result.diverse and hit.to_earlier is not None:
+    if not result.diverse or hit.to_earlier is None:
+        return
+    if hit.to_earlier <= 0:
+        yield "Variety: it is like none of the films above it, so nothing counts against its score."
+    else:
         yield (
             f"Variety: its cosine with the films above it is at most {hit.to_earlier:.3f}, which counts "
             f"{result.diverse:.0%} against its score."

@@ -70,7 +70,7 @@ TMDB_URL = Setting("KEYART_TMDB_URL", "https://api.themoviedb.org/3", "where TMD
 TOKEN = Setting("KEYART_TOKEN", None, "the token that clients of the server must show: 16 characters or more")
 TOKEN_FILE = Setting("KEYART_TOKEN_FILE", None, "a file that holds the token, readable by you alone (chmod 600)")
 SERVER_TOKEN = Secret("token", TOKEN, TOKEN_FILE)
-KERAS_HOME = Setting("KERAS_HOME", "~/.keras", "Keras' folder; VGG16's ImageNet weights are kept in its models/")
+KERAS_HOME = Setting("KERAS_HOME", "~/.keras", "Keras' folder; downloaded weights are kept in its models/")
 KERAS_BACKEND = Setting("KERAS_BACKEND", "tensorflow", "what runs the network for Keras: tensorflow, jax or torch")
 
 ALL = (HOME, TMDB_API_KEY, TMDB_API_KEY_FILE, TMDB_URL, TOKEN, TOKEN_FILE, KERAS_HOME, KERAS_BACKEND)

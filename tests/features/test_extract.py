@@ -280,7 +280,7 @@ def test_the_command_has_the_defaults_of_the_options() -> None:
     typed = {parameter.name: parameter.default for parameter in command.params}
     options = ExtractOptions()
     for name in ("encoder", "weights", "seed", "engine", "resize", "preprocessing"):
-        assert typed[name] == getattr(options, name)
+        assert typed[name] == getattr(options, name), name
     assert typed["features"] == options.pooling
 
 

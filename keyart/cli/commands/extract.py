@@ -13,6 +13,7 @@ from catalog.io.locks import check_free
 from catalog.io.progress import bar
 from catalog.io.remote import as_path
 from catalog.text import plural
+from features.encoders.registry import ENCODERS
 from features.options import ExtractOptions
 from features.preprocessing import Preprocessing
 from keyart import pipeline
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
 _N_LISTED = 20
 
 
-def _checked_preprocessing(_context: click.Context, _parameter: click.Parameter, text: str) -> str:
+def _checked_preprocessing(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
     try:
-        Preprocessing.parse(text)
+        if text is not None:
+            Preprocessing.parse(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
     return text
@@ -50,22 +52,21 @@ def _checked_preprocessing(_context: click.Context, _parameter: click.Parameter,
     default="vgg16",
     show_default=True,
     metavar="NAME|PATH",
-    help="vgg16, or a Keras file with input (224, 224, 3).",
+    help=f"{', '.join(ENCODERS)}, or a Keras file with input (224, 224, 3).",
 )
 @click.option(
     "--preprocessing",
-    default="caffe",
-    show_default=True,
+    default=None,
     metavar="NAME|TEXT",
     callback=_checked_preprocessing,
-    help="For a Keras file: caffe, tf, torch, or ORDER,MEAN,STD as in rgb,127,128.",
+    help="For a Keras file: caffe, tf, torch, or ORDER,MEAN,STD as in rgb,127,128.  [default: caffe]",
 )
 @click.option(
     "--weights",
     default="imagenet",
     show_default=True,
     metavar="NAME|PATH",
-    help="For vgg16: imagenet, random, or a .h5 file without the top.",
+    help="For an encoder by name: imagenet, random, or a .h5 file without the top.",
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed of random weights.")
 @click.option(
@@ -73,7 +74,7 @@ def _checked_preprocessing(_context: click.Context, _parameter: click.Parameter,
     type=click.Choice(["raw", "gem", "rmac"]),
     default="raw",
     show_default=True,
-    help="What to store: all 25,088 numbers, or a pooled descriptor of 512.",
+    help="What to store: all numbers (25,088 of vgg16), or a pooled descriptor (512).",
 )
 @click.option("--whiten", is_flag=True, help="Whiten pooled descriptors, as learned from 2,000 images.")
 @click.option(
@@ -103,7 +104,7 @@ def command(
     images: str | None,
     out: str | None,
     encoder: str,
-    preprocessing: str,
+    preprocessing: str | None,
     weights: str,
     seed: int,
     features: Literal["raw", "gem", "rmac"],
@@ -114,7 +115,7 @@ def command(
     rebuild: bool,
     home: Path,
 ) -> int:
-    """Turn each poster into 25,088 numbers with VGG16.
+    """Turn each poster into a row of numbers: 25,088 with VGG16, or those of another encoder.
 
     Resumes if interrupted: posters whose features are there already are not computed again. Features whose poster is
     gone are dropped. Posters that cannot be read are listed and skipped; if more than half cannot, the exit code is 1.

@@ -90,7 +90,7 @@ def test_imports_without_a_standard_error() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-@pytest.mark.heavy
+@pytest.mark.release
 def test_python_programs_see_nothing_of_tensorflow(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     environment["PYTHONPATH"] = str(ROOT)

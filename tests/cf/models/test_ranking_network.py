@@ -44,6 +44,7 @@ def test_saved_arrays_predict_as_the_network_does(model: RankingNetwork) -> None
     np.testing.assert_allclose(model._predict(users, films), stars, atol=1e-5)
 
 
+@pytest.mark.release
 def test_tflite_export_predicts_the_same_in_another_process(model: RankingNetwork, tmp_path: Path) -> None:
     path = tmp_path / "phone" / "ranking.tflite"
     model.export_tflite(path)

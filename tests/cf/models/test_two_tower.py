@@ -167,6 +167,7 @@ def answers_of(folder: Path, user_ids: list[int]) -> list[dict[str, list[list[fl
     return [json.loads(line) for line in printed.splitlines()]
 
 
+@pytest.mark.release
 def test_savedmodel_answers_the_same_in_another_process(model: TwoTower, tmp_path: Path) -> None:
     model.export_savedmodel(tmp_path / "served", TITLES, k=12)
     users = [*model.user_ids_.tolist(), 999_999]

@@ -64,6 +64,7 @@ def _features(folder: Path) -> np.ndarray:
 
 
 # JAX comes with what the tests need. PyTorch, whose wheel is many times as large, is tested where it is there.
+@pytest.mark.release
 @pytest.mark.parametrize("backend", ["jax", *(["torch"] if find_spec("torch") else [])])
 def test_another_backend_computes_the_features_of_tensorflow_without_messages(
     network: Path, tmp_path: Path, backend: str

@@ -11,6 +11,7 @@ import pytest
 from catalog.errors import ConfigError, DataError, FetchError
 from features.encoders.encoder import to_float16
 from features.encoders.keras import Backbone, keras_infer, load_backbone, of_model
+from features.encoders.registry import EncoderInfo
 from features.images import Resize, read_image
 from features.options import ExtractOptions
 from tests.features.conftest import draw_poster, small_model
@@ -91,9 +92,14 @@ def test_the_seed_decides_random_weights(vgg16: Backbone, tmp_path: Path) -> Non
     assert same.weights_sha256 == vgg16.weights_sha256 != other.weights_sha256
 
 
-def test_only_random_vgg16_is_random() -> None:
-    options = [RANDOM, ExtractOptions(), ExtractOptions(weights="w.h5"), ExtractOptions("net.keras", "random")]
-    assert [one.is_random for one in options] == [True, False, False, False]
+def test_only_encoders_by_name_are_random() -> None:
+    options = [
+        RANDOM,
+        ExtractOptions("resnet50", "random"),
+        ExtractOptions(weights="w.h5"),
+        ExtractOptions("n.keras", "random"),
+    ]
+    assert [one.is_random for one in options] == [True, True, False, False]
 
 
 @pytest.mark.parametrize("file_name", ["saved.weights.h5", "legacy.h5"])
@@ -129,7 +135,8 @@ def _save_as_keras_2_did(model: Any, path: Path) -> None:
 def test_imagenet_weights_are_looked_for_in_the_cache(vgg16: Backbone, vgg16_model: Any, tmp_path: Path) -> None:
     asked: list[Path] = []
 
-    def find(cache_dir: Path) -> Path:
+    def find(cache_dir: Path, info: EncoderInfo) -> Path:
+        assert info.name == "vgg16"
         asked.append(cache_dir)
         vgg16_model.save_weights(cache_dir / "found.weights.h5")
         return cache_dir / "found.weights.h5"
@@ -140,7 +147,7 @@ def test_imagenet_weights_are_looked_for_in_the_cache(vgg16: Backbone, vgg16_mod
 
 
 def test_missing_imagenet_weights_are_not_replaced_by_others(tmp_path: Path) -> None:
-    def refuse(cache_dir: Path) -> Path:
+    def refuse(cache_dir: Path, info: EncoderInfo) -> Path:
         raise FetchError("no network")
 
     with pytest.raises(FetchError, match="no network"):
@@ -184,12 +191,12 @@ def test_a_file_without_the_weights_of_vgg16_is_refused(
 ) -> None:
     path = tmp_path / f"wrong{suffix}"
     write(path)
-    with pytest.raises(DataError, match=rf"wrong{suffix} does not hold the weights of VGG16 without its top"):
+    with pytest.raises(DataError, match=rf"wrong{suffix} does not hold the weights of vgg16 without its top"):
         load_backbone(ExtractOptions(weights=str(path)), tmp_path)
 
 
 def test_a_missing_weights_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--weights .*w\.h5: no such file; expected a VGG16 weights file"):
+    with pytest.raises(ConfigError, match=r"--weights .*w\.h5: no such file; expected a weights file of vgg16"):
         load_backbone(ExtractOptions(weights=str(tmp_path / "w.h5")), tmp_path)
 
 
@@ -270,12 +277,14 @@ def test_a_keras_file_cut_off_is_no_network(keras_file: Callable[..., Path]) -> 
 
 @pytest.mark.parametrize("weights", ["random", "other.h5"])
 def test_weights_for_a_keras_file_make_no_sense(keras_file: Callable[..., Path], weights: str) -> None:
-    with pytest.raises(ConfigError, match=rf"--weights {weights} is for VGG16; .* brings its own weights"):
+    with pytest.raises(ConfigError, match=rf"--weights {weights} is for encoders by name; .* brings its own weights"):
         load_backbone(ExtractOptions(str(keras_file()), weights), Path())
 
 
 def test_a_missing_keras_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--encoder .*net\.keras: no such file; expected vgg16 or a Keras file"):
+    with pytest.raises(
+        ConfigError, match=r"--encoder .*net\.keras: no such file; expected the name of an encoder, or a Keras file"
+    ):
         load_backbone(ExtractOptions(str(tmp_path / "net.keras")), tmp_path)
 
 

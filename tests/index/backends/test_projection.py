@@ -83,9 +83,10 @@ def test_large_catalogs_are_sampled() -> None:
     np.testing.assert_allclose(captured(films.arrays[0], again), captured(films.arrays[0], basis), rtol=1e-3)
 
 
+@pytest.mark.parametrize("n_features", [700, 2500])
 @pytest.mark.parametrize("n_rows", [0, 1, 4, 5, 40])
-def test_few_rows_are_projected_like_many(n_rows: int) -> None:
-    features = random_features(4, 40, 700)
+def test_few_rows_are_projected_like_many(n_rows: int, n_features: int) -> None:
+    features = random_features(4, 40, n_features)
     # Zeros as a ReLU leaves them, and a row without any.
     features[1:, ::3] = 0
     units, basis = unit_rows(features, None)[0], fit(features, 16)

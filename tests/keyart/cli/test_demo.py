@@ -186,6 +186,7 @@ def demo_folder(demonstration: Demonstration, tmp_path: Path, monkeypatch: pytes
     return tmp_path
 
 
+@pytest.mark.release
 def test_the_example_script_runs(
     demo_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -123,8 +123,12 @@ def test_missing_index_is_an_error(home: Path) -> None:
 def test_extracting_again_records_a_missing_shape(home: Path, backbone_path: Path) -> None:
     rewrite_record(home, map_shape=None)
     engine = Engine.open(home)
-    with pytest.raises(DataError, match=r"shape of the network's output is not .* `keyart extract --home .*` again"):
+    # As what is missing, not as damage: over HTTP the advice is shown.
+    expected = r"shape of the network's output is not .* `keyart extract --home .*` again"
+    with pytest.raises(ConfigError, match=expected):
         engine.explain(1, 2)
+    with pytest.raises(ConfigError, match=expected):
+        engine.similar(1, region=(0, 0, 7, 3))
     assert extract(Workspace.open(home), ExtractOptions(str(backbone_path))).n_new == 0
     assert engine.explain(1, 2).grid.shape == (7, 7)
 

@@ -30,12 +30,20 @@ def test_each_choice_is_the_one_of_greatest_marginal_relevance() -> None:
     assert len(set(chosen)) == 12
     for n in range(1, 12):
         marginal = {
-            one: 0.6 * relevances[one] - 0.4 * max(similarities[one, earlier] for earlier in chosen[:n])
+            one: 0.6 * relevances[one] - 0.4 * max(0, *(similarities[one, earlier] for earlier in chosen[:n]))
             for one in range(40)
             if one not in chosen[:n]
         }
         assert chosen[n] == max(marginal, key=lambda one: marginal[one])
         assert to_earlier[n] == max(similarities[chosen[n], chosen[:n]])
+
+
+def test_being_unlike_the_films_above_earns_nothing() -> None:
+    # The last is the opposite of the first: its cosine of -0.9 would carry it past the second.
+    similarities = np.array([[1, 0.0, -0.9], [0.0, 1, 0.0], [-0.9, 0.0, 1]])
+    chosen, to_earlier = diversify(np.array([0.9, 0.6, 0.3]), similarities, 3, 0.5)
+    assert chosen == [0, 1, 2]
+    assert to_earlier[2] == 0.0
 
 
 def test_variety_alone_begins_with_the_most_relevant() -> None:

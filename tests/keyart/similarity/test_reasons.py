@@ -87,3 +87,15 @@ def test_explain_is_refused_with_csv(run: Run, home: Path) -> None:
     refused = run("similar", "1", "--explain", "--csv", "--home", home)
     assert refused.code == 1
     assert "--json" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("to_earlier", "expected"),
+    [
+        (0.4, "its cosine with the films above it is at most 0.400, which counts 30% against its score"),
+        (-0.2, "like none of the films above it, so nothing counts against its score"),
+    ],
+)
+def test_describes_what_variety_costs(to_earlier: float, expected: str) -> None:
+    one = hit(to_earlier=to_earlier)
+    assert expected in " ".join(reasons(SimilarFilms(HEAT, "auto", (one,), (), 1999, 200, diverse=0.3), one))

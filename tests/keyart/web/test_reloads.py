@@ -15,9 +15,11 @@ import pytest
 import requests
 
 from features.options import ExtractOptions
+from keyart.atlas.build import AtlasOptions, make_atlas
 from keyart.cold_start.new_film import NewFilm
 from keyart.pipeline.additions import add
 from keyart.pipeline.features import extract
+from keyart.workspace.layout import Workspace
 from tests.keyart.web.conftest import eventually, serving
 from tests.posters.pictures import draw_poster
 from tests.test_layers import ROOT
@@ -126,13 +128,14 @@ def test_models_fitted_by_another_process_are_reloaded(tastes_home: Path) -> Non
 
 
 def test_an_atlas_made_by_another_process_is_reloaded(tastes_home: Path) -> None:
+    # In this process, which has scikit-learn already: to the server, a change of files is the same.
     with serving(tastes_home) as url:
         get = getter(url)
         assert get("api/atlas")["status"] == 409
-        keyart(tastes_home, "atlas", "--clusters", "2")
+        make_atlas(Workspace.open(tastes_home), AtlasOptions(n_clusters=2))
         assert len(get("api/atlas")["clusters"]) == 2
         with under_load(url, ["api/atlas"]) as statuses:
-            keyart(tastes_home, "atlas", "--clusters", "3")
+            make_atlas(Workspace.open(tastes_home), AtlasOptions(n_clusters=3))
             eventually(lambda: get("api/atlas"), lambda answer: len(answer["clusters"]) == 3)
         assert set(statuses) == {200}
 

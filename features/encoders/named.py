@@ -1,0 +1,59 @@
+"""Networks of keras.applications by name, with weights of ImageNet, of a file or at random."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from catalog.errors import DataError
+from catalog.io.keras import import_keras
+from features.encoders.registry import EncoderInfo
+from features.encoders.weights import random_kernels
+
+# Kernels at random keep the size of the signal in a chain of layers, and enlarge it where layers are added to their
+# input; sixteen such sums take it beyond float16.
+_GAINS = {"ResNet50": 1.0}
+
+
+def build_network(info: EncoderInfo, weights_path: Path | None, seed: int) -> Any:
+    """Build a network without its top, with the weights of a file or random ones."""
+    model = _untrained(info)
+    if weights_path is None:
+        _randomize(model, seed, _GAINS.get(info.family, 2.0))
+    else:
+        _load_weights(model, info, weights_path)
+    return model
+
+
+def no_weights(path: Path, info: EncoderInfo, reason: str) -> DataError:
+    """Return the error of a file with other weights."""
+    return DataError(
+        f"{path} does not hold the weights of {info.name} without its top: {reason}; expected a file such as "
+        "keras.applications' *_notop.h5"
+    )
+
+
+def _untrained(info: EncoderInfo) -> Any:
+    keras = import_keras()
+    # Preprocessing is done before the network, in float32 also where the network computes in float16.
+    has_own = info.family not in ("VGG16", "ResNet50")
+    settings = {"include_preprocessing": False} if has_own else {}
+    shape = (info.side, info.side, 3)
+    return getattr(keras.applications, info.family)(include_top=False, weights=None, input_shape=shape, **settings)
+
+
+def _randomize(model: Any, seed: int, gain: float) -> None:
+    kernels = [weight for weight in model.weights if weight.name == "kernel"]
+    for kernel, values in zip(kernels, random_kernels([tuple(one.shape) for one in kernels], seed, gain), strict=True):
+        kernel.assign(values)
+
+
+def _load_weights(model: Any, info: EncoderInfo, path: Path) -> None:
+    try:
+        # Keras only warns if it leaves layers uninitialized.
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            model.load_weights(path)
+    except (OSError, ValueError, KeyError, TypeError, UserWarning) as error:
+        raise no_weights(path, info, str(error).strip().partition("\n")[0][:200]) from error

