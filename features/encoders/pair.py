@@ -19,8 +19,7 @@ from typing import Any
 
 from catalog.errors import ConfigError, DataError
 from catalog.extras import require
-from features.encoders.text import TextOptions, TextSide, context_length_of, load_text, pad_token_of
-from features.options import ExtractOptions
+from features.encoders.text import Clean, TextOptions, context_length_of, pad_token_of
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,7 @@ LAYOUTS = (
 )
 # What transformers takes where a config.json leaves max_position_embeddings out.
 _CONTEXT_LENGTHS = {"clip": 77, "siglip": 64, "siglip2": 64}
+_SIGLIP = {"SiglipTokenizer": "canonicalize", "SiglipTokenizerFast": "canonicalize"}
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,9 @@ class Pair:
 
     folder: Path
     layout: Layout
+    # Of a pair that is known by name, whose records are not downloaded.
+    known_text_options: TextOptions | None = None
+    known_preprocessing: str | None = None
 
     @classmethod
     def find(cls, folder: Path) -> Pair:
@@ -93,6 +96,8 @@ class Pair:
 
     def text_options(self) -> TextOptions:
         """Read what the text network expects from the records beside it; what none of them says is asked for."""
+        if self.known_text_options:
+            return self.known_text_options
         require("text", "a network that takes words")
         config = _record(self.folder / "config.json")
         length = next(self._context_lengths(config), None)
@@ -107,7 +112,8 @@ class Pair:
                 f"which token fills short texts up is not recorded; write it into "
                 f'{self.tokenizer.parent / "tokenizer_config.json"}, as in {{"pad_token": "<pad>"}}'
             )
-        return TextOptions(length, pad_token, _is_canonical(config))
+        beside = _record(self.tokenizer.parent / "tokenizer_config.json")
+        return TextOptions(length, pad_token, _clean(config, beside))
 
     def _context_lengths(self, config: dict[str, Any]) -> Iterator[int]:
         """Yield the context length from each record that has it, the most specific first."""
@@ -136,30 +142,17 @@ class Pair:
         return token if isinstance(token, str) else None
 
 
-def takes_text(options: ExtractOptions) -> bool:
-    """Return whether the encoder that the options name takes words."""
-    return options.info.has_text if options.info else is_pair(Path(options.encoder))
-
-
-def load_text_side(options: ExtractOptions, n_features: int) -> TextSide:
-    """Load the text network beside the image network that the options name; ConfigError where there is none."""
-    if not takes_text(options):
-        raise ConfigError(
-            f"the features are of {options.encoder}, which takes pictures but no words; extract those of an encoder "
-            "that takes both, such as `keyart extract --encoder clip-vit-b32` (docs/text.md)"
-        )
-    pair = Pair.find(Path(options.encoder))
-    return load_text(pair.textual, pair.tokenizer, pair.text_options(), n_features)
-
-
 def is_pair(path: Path) -> bool:
     """Return whether a path is a folder with a text network, so that its encoder takes words."""
     return any((path / layout.textual).is_file() for layout in LAYOUTS)
 
 
-def _is_canonical(config: dict[str, Any]) -> bool:
+def _clean(config: dict[str, Any], beside: dict[str, Any]) -> Clean | None:
+    """Return what the tokenizer of the training library does, which tokenizer.json does not."""
     of_tokenizer = (config.get("text_cfg") or {}).get("tokenizer_kwargs") or {}
-    return of_tokenizer.get("clean") == "canonicalize" or config.get("model_type") in ("siglip", "siglip2")
+    if "canonicalize" in (of_tokenizer.get("clean"), _SIGLIP.get(str(beside.get("tokenizer_class")))):
+        return "canonicalize"
+    return "lower" if of_tokenizer.get("clean") == "lower" or beside.get("do_lower_case") else None
 
 
 def _record(path: Path) -> dict[str, Any]:

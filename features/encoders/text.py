@@ -9,7 +9,7 @@ import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,8 @@ from catalog.extras import require
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
+
+Clean = Literal["lower", "canonicalize"]
 
 _WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 # What exporters call the embedding where a network has several outputs, the best first.
@@ -33,8 +35,8 @@ class TextOptions:
     # How many tokens it reads; shorter texts are padded to as many.
     context_length: int
     pad_token: str
-    # Whether texts lose punctuation and case, as those that SigLIP was trained with.
-    canonicalize: bool = False
+    # What texts lose: their case, or punctuation, too, as those that SigLIP was trained with.
+    clean: Clean | None = None
 
 
 class TextSide:
@@ -70,7 +72,9 @@ class TextSide:
 
     def _cleaned(self, text: str) -> str:
         text = " ".join(text.split())
-        return text.translate(_WITHOUT_PUNCTUATION).lower() if self.options.canonicalize else text
+        if self.options.clean == "canonicalize":
+            text = text.replace("_", " ").translate(_WITHOUT_PUNCTUATION)
+        return text.lower() if self.options.clean else text
 
     def _run(self, encoding: Encoding) -> npt.NDArray[np.float32]:
         return self.run(encoding.ids, encoding.attention_mask)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from catalog.lazy import lazy
 from features.encoders.encoder import Encoder, encoder_for
-from features.encoders.pair import load_text_side, takes_text
+from features.encoders.hub import load_text_side, takes_text
 from features.encoders.text import TextSide
 from features.identity import Identity
 from features.images import Resize
@@ -50,7 +50,7 @@ class WorkspaceEncoder:
     @lazy
     def text(self) -> TextSide:
         """Load the text side; ConfigError where the encoder has none."""
-        return load_text_side(self._store.options(), self.identity.n_features)
+        return load_text_side(self._store.options(), keras_models_dir(), self.identity.n_features)
 
     def embed_text(self, text: str) -> npt.NDArray[np.float32]:
         """Compute features of shape (n_features,) of words, to be compared with those of images."""
