@@ -56,6 +56,10 @@ _READERS = 16
 Result = TypeVar("Result")
 
 
+class OtherFeaturesError(DataError):
+    """A folder holds features of another network, or of other options."""
+
+
 @dataclass(frozen=True)
 class FeatureRows:
     """Shard and row of the latest features of each image, ascending by id."""
@@ -139,7 +143,7 @@ class FeatureStore:
             if not rebuild:
                 recorded = there.identity.preprocessing
                 option = f" (--preprocessing {recorded})" if recorded != identity.preprocessing else ""
-                raise DataError(
+                raise OtherFeaturesError(
                     f"{folder} holds features of {there.identity}, these would be of {identity}; features of two "
                     f"networks never mix: extract with the same options{option}, or begin anew with --rebuild"
                 )

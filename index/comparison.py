@@ -81,7 +81,7 @@ class Comparison:
         if length < _SHORTEST_MIX:
             raise DataError("the posters of these films cancel each other out; name other films")
         scan = self._scan((query / length).astype(np.float32), None)
-        return scan.without([item for item in items if _is_film(item)])
+        return scan.without([item for item in items if is_film(item)])
 
     def cosines(self, movie_ids: npt.ArrayLike, others: Sequence[Item] | Ids) -> FloatMatrix:
         """Compare films with films and features, of shape (n_films, n_others), exactly.
@@ -90,7 +90,7 @@ class Comparison:
         """
         ids = np.asarray(movie_ids, np.int64)
         rows = np.flatnonzero([movie_id in self for movie_id in ids.tolist()])
-        columns = np.flatnonzero([not _is_film(other) or other in self for other in others])
+        columns = np.flatnonzero([not is_film(other) or other in self for other in others])
         cosines = np.full((len(ids), len(others)), np.nan, np.float32)
         # A block of either side at a time: in memory, a row may take 100 kB.
         for top in range(0, len(rows), _BLOCK_ROWS):
@@ -109,12 +109,12 @@ class Comparison:
             movie_ids = movie_ids[self._generation.usable]
         chosen = np.linspace(0, len(movie_ids) - 1, min(len(movie_ids), _N_SAMPLE)).astype(np.int64)
         # A film is not compared with itself, nor with those that are meant together with it.
-        others = np.setdiff1d(movie_ids[chosen], [item for item in items if _is_film(item)])
+        others = np.setdiff1d(movie_ids[chosen], [item for item in items if is_film(item)])
         return self.cosines(others, items).std(axis=0) if len(others) else np.zeros(len(items), np.float32)
 
     def _units_of_items(self, items: Sequence[Item]) -> FloatMatrix:
-        films = [at for at, item in enumerate(items) if _is_film(item)]
-        features = [at for at, item in enumerate(items) if not _is_film(item)]
+        films = [at for at, item in enumerate(items) if is_film(item)]
+        features = [at for at, item in enumerate(items) if not is_film(item)]
         parts = []
         if films:
             parts.append(self._units(self._generation.rows_of([int(items[at]) for at in films])))
@@ -188,5 +188,6 @@ class RegionComparison(Comparison):
         )
 
 
-def _is_film(item: Item) -> TypeGuard[int]:
+def is_film(item: Item) -> TypeGuard[int]:
+    """Return whether an item is a movie_id."""
     return np.ndim(item) == 0

@@ -208,6 +208,13 @@ class CosineIndex:
         """What ``index.json`` records: what was measured when the index was built, and how it has grown since."""
         return self._record_of(self._generation)
 
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What results depend on, without measurements: built again from the same films, an index gives the same."""
+        names = ("type", "settings", "centred", "fingerprint", "identity")
+        record = self.record.to_dict()
+        return {"n_films": len(self), **{name: record[name] for name in names}}
+
     def search(
         self,
         features: Matrix,

@@ -12,7 +12,8 @@ import xxhash
 from catalog.errors import DataError, NotBuiltError
 from catalog.io.files import OtherVersionError, read_record, remove_file, write_record, xxh3_file
 
-_KIND, _VERSION, _RECORD = "keyart-index", 2, "index.json"
+_KIND, _VERSION = "keyart-index", 2
+RECORD = "index.json"
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -21,13 +22,13 @@ def read(folder: Path) -> dict[str, Any]:
     Raises NotBuiltError where there is none, DataError where it is damaged or of another version.
     """
     try:
-        record = read_record(folder / _RECORD, _KIND, _VERSION)
+        record = read_record(folder / RECORD, _KIND, _VERSION)
     except FileNotFoundError as error:
         raise NotBuiltError(f"no index here yet ({error.filename} is missing); run `keyart build`") from error
     except OtherVersionError as error:
         raise OtherVersionError(error.reason, "run `keyart build`") from error
     if record.pop("xxh3", None) != _xxh3(record):
-        raise damaged(folder, f"{_RECORD} has another checksum than when it was written")
+        raise damaged(folder, f"{RECORD} has another checksum than when it was written")
     return record
 
 
@@ -44,7 +45,7 @@ def write(folder: Path, names: Mapping[str, str], content: Mapping[str, Any]) ->
         for what, name in names.items()
     }
     record = {**content, "files": files}
-    write_record(folder / _RECORD, _KIND, _VERSION, {**record, "xxh3": _xxh3(record)})
+    write_record(folder / RECORD, _KIND, _VERSION, {**record, "xxh3": _xxh3(record)})
 
 
 def check(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -69,7 +70,7 @@ def damaged(folder: Path, reason: object) -> DataError:
 def remove_all(folder: Path) -> None:
     """Remove an index; other files in its folder stay."""
     # The record first: without it, the other files have no effect.
-    remove_file(folder / _RECORD)
+    remove_file(folder / RECORD)
     remove_others(folder, ())
 
 

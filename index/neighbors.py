@@ -31,7 +31,7 @@ from catalog.io.files import (
 from catalog.io.locks import LOCK_NAME, exclusive
 from catalog.io.progress import Advance, ignore
 from catalog.scored_ids import ScoredIds
-from index.cosine import CosineIndex
+from index.blend import Index
 
 _KIND, _VERSION, _RECORD = "keyart-neighbors", 1, "parts.json"
 _BLOCK_FILMS = 256
@@ -45,7 +45,7 @@ OtherIds = tuple[str | None, int | None]
 
 
 def write_neighbors(
-    index: CosineIndex,
+    index: Index,
     k: int,
     path: Path,
     *,
@@ -62,7 +62,7 @@ def write_neighbors(
     parts_dir = path.with_name(f"{path.name}.parts")
     _check_parts(parts_dir)
     with exclusive(parts_dir):
-        _begin(parts_dir, {"k": k, "duplicate_similarity": duplicate_similarity, **_origin(index)})
+        _begin(parts_dir, {"k": k, "duplicate_similarity": duplicate_similarity, **index.origin})
         movie_ids = index.movie_ids
         parts = []
         for number, start in enumerate(range(0, len(movie_ids), _BLOCK_FILMS)):
@@ -73,7 +73,7 @@ def write_neighbors(
                 part = _write_part(parts_dir, number, _table(block.tolist(), results))
             parts.append(part)
             advance(len(block))
-        n_pairs = _join(parts, path, _origin(index) | {"k": k}, ids)
+        n_pairs = _join(parts, path, index.origin | {"k": k}, ids)
         for part in (*parts_dir.glob("part-*.parquet"), parts_dir / _RECORD):
             remove_file(part)
     # A file of a user's own keeps the folder.
@@ -85,13 +85,6 @@ def write_neighbors(
 def has_parts(path: Path) -> bool:
     """Return whether an interrupted `write_neighbors` left finished parts of a file."""
     return any(path.with_name(f"{path.name}.parts").glob("part-*.parquet"))
-
-
-def _origin(index: CosineIndex) -> dict[str, Any]:
-    # Without measurements: an index built again from the same films gives the same results.
-    names = ("type", "settings", "centred", "fingerprint", "identity")
-    record = index.record.to_dict()
-    return {"n_films": len(index), **{name: record[name] for name in names}}
 
 
 def _check_parts(parts_dir: Path) -> None:

@@ -93,13 +93,16 @@ __all__ = [
 ]
 
 
-def open(home: str | Path | None = None) -> Engine:  # noqa: A001 - used as keyart.open
+def open(home: str | Path | None = None, encoder: str | None = None) -> Engine:  # noqa: A001 - used as keyart.open
     """Open a workspace.
 
     Parameters
     ----------
     home : str or Path, optional
         The workspace folder; by default KEYART_HOME, or ``keyart-data`` where that is not set.
+    encoder : str, optional
+        One of its encoders, by name; or several that are blended, as in ``"vgg16+resnet50"``: the mean of their cosines
+        over the films that all of them have. By default the workspace's default encoder.
 
     Returns
     -------
@@ -110,12 +113,14 @@ def open(home: str | Path | None = None) -> Engine:  # noqa: A001 - used as keya
     ------
     NotBuiltError
         The workspace does not exist, or nothing has been built in it.
+    ConfigError
+        The workspace has no such encoder.
     DataError
         A part is damaged, of another version, or the index and the features come from two encoders.
     """
     from keyart.engine import Engine
 
-    return Engine.open(home)
+    return Engine.open(home, encoder)
 
 
 def __getattr__(name: str) -> Any:

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeGuard, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import DataError, NotBuiltError
+from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.film import Film
 from catalog.films import Catalog
 from catalog.filters import Filter
@@ -22,9 +22,10 @@ from catalog.io.progress import Progress, silent
 from catalog.lazy import lazy
 from cf.base import Recommender
 from cf.registry import model_class
+from features.identity import Identity
 from features.images import SIDE, Resize
 from features.store import FeatureStore
-from index.cosine import CosineIndex
+from index.blend import BlendedIndex, Index
 from index.region import Region
 from keyart.cold_start.new_film import NewFilm, checked
 from keyart.cold_start.predictor import ColdStarter, OnBroken, open_cold_start
@@ -38,8 +39,15 @@ from keyart.similarity.look_alikes import LookAlikes
 from keyart.similarity.mixes import Embedded
 from keyart.similarity.query import Embedding, FilmName, Image, ImageSource, Mix, SimilarOptions, Text, as_image
 from keyart.workspace.encoder import WorkspaceEncoder
+from keyart.workspace.encoders import name_of, open_views, text_encoder
 from keyart.workspace.hints import complete_errors, names_workspace
-from keyart.workspace.index import check_identity, check_takes_text, notes_on_index, open_index
+from keyart.workspace.index import (
+    check_identity,
+    check_takes_text,
+    notes_on_any_index,
+    open_blended_index,
+    open_index,
+)
 from keyart.workspace.layout import Workspace
 from keyart.workspace.settings import HOME
 from keyart.workspace.steps import feature_steps, no_index
@@ -67,12 +75,14 @@ class Engine:
         The workspace.
     catalog : Catalog
         Its films.
-    index : CosineIndex or None
-        Its index, where one is built.
+    index : CosineIndex, BlendedIndex or None
+        Its index, where one is built; or those of several encoders as one.
     cf : Recommender or None
         The model that supplies rating similarities, where it is fitted.
     hybrid : Hybrid
         How the two are blended.
+    views : sequence of Workspace, optional
+        The workspace by each of the encoders that are blended; by default the workspace alone.
 
     Examples
     --------
@@ -84,11 +94,15 @@ class Engine:
         self,
         workspace: Workspace,
         catalog: Catalog,
-        index: CosineIndex | None,
+        index: Index | None,
         cf: Recommender | None,
         hybrid: Hybrid,
+        views: Sequence[Workspace] = (),
     ) -> None:
         self._workspace = workspace
+        self._views = tuple(views) or (workspace,)
+        self._words_engine: Engine | None = None
+        self._encoder_name: str | None = None
         self._catalog = catalog
         self._index = index
         self._cf = cf
@@ -98,16 +112,19 @@ class Engine:
         self._is_closed = False
         self._cold_start_progress: Progress = silent
         self._encoder_lock = Lock()
-        self._loaded_encoder: WorkspaceEncoder | None = None
+        self._loaded_encoders: dict[Identity, WorkspaceEncoder] = {}
 
     @classmethod
-    def open(cls, home: str | Path | None = None) -> Self:
+    def open(cls, home: str | Path | None = None, encoder: str | None = None) -> Self:
         """Open a workspace.
 
         Parameters
         ----------
         home : str or Path, optional
             The workspace folder; by default KEYART_HOME, or ``keyart-data`` where that is not set.
+        encoder : str, optional
+            One of its encoders, by name; or several that are blended, as in ``"vgg16+resnet50"``: the mean of their
+            cosines over the films that all of them have. By default the workspace's default encoder.
 
         Returns
         -------
@@ -118,19 +135,24 @@ class Engine:
         ------
         NotBuiltError
             The workspace does not exist, or nothing has been built in it.
+        ConfigError
+            The workspace has no such encoder.
         DataError
             A part is damaged, of another version, or the index and the features come from two encoders.
         """
         home = Path(home or HOME.value() or "")
         with complete_errors(home):
-            workspace = Workspace.open(home)
+            views = open_views(home, encoder)
+            workspace = views[0]
             catalog = Catalog.open(workspace.catalog_path)
-            index = _if_built(open_index, workspace)
+            index = open_blended_index(views) if len(views) > 1 else _if_built(open_index, workspace)
             hybrid = open_hybrid(workspace)
             cf = _if_built(model_class(hybrid.model).open, workspace.model_dir(hybrid.model))
             if index is None and cf is None:
                 raise NotBuiltError(f"nothing is built in {home} yet; run `keyart info` to see which step is next")
-            return cls(workspace, catalog, index, cf, hybrid)
+            engine = cls(workspace, catalog, index, cf, hybrid, views)
+            engine._encoder_name = encoder
+            return engine
 
     def reopened(self) -> Self:
         """Open the workspace as it is now; an encoder that is still the right one is not loaded again.
@@ -145,15 +167,19 @@ class Engine:
         NotBuiltError, DataError
             As `open`.
         """
-        newer = type(self).open(self._workspace.home)
-        loaded = self._loaded_encoder
-        if loaded is not None and newer._index is not None and newer._store.identity == loaded.identity:
-            newer._loaded_encoder = loaded
+        newer = type(self).open(self._workspace.home, self._encoder_name)
+        if self._loaded_encoders and newer._index is not None:
+            identities = {store.identity for store in newer._stores}
+            newer._loaded_encoders = {
+                identity: loaded for identity, loaded in self._loaded_encoders.items() if identity in identities
+            }
         return newer
 
     def close(self) -> None:
         """Close the files of the workspace. The engine answers nothing after that."""
         self._is_closed = True
+        if self._words_engine is not None:
+            self._words_engine.close()
         self._catalog.close()
         if self._index is not None:
             self._index.close()
@@ -179,8 +205,9 @@ class Engine:
         """
         starter = self._cold_starter
         if self._index is not None and starter.store is not None:
-            self.encoder(np.zeros((1, SIDE, SIDE, 3), np.uint8))
-        if self.takes_text:
+            for encoder in self._encoders:
+                encoder(np.zeros((1, SIDE, SIDE, 3), np.uint8))
+        if self._takes_words:
             self.encoder.embed_text("words")
 
     @property
@@ -200,10 +227,22 @@ class Engine:
 
     @property
     def takes_text(self) -> bool:
-        """Whether `similar` takes a `Text`: the encoder does, and an index of posters is built."""
+        """Whether `similar` takes a `Text`: an encoder does whose index is built, this one or else another."""
+        return self._takes_words or (self._encoder_name is None and text_encoder(self._workspace) is not None)
+
+    @property
+    def _takes_words(self) -> bool:
+        if self._index is None or isinstance(self._index, BlendedIndex):
+            return False
         with suppress(NotBuiltError, DataError):
-            return self._index is not None and self.encoder.takes_text
+            return self.encoder.takes_text
         return False
+
+    @property
+    def has_loaded_encoder(self) -> bool:
+        """Whether an image can be embedded without loading a network first."""
+        loaded = self._loaded_encoders
+        return bool(loaded) and all(store.identity in loaded for store in self._stores)
 
     @names_workspace
     def find(self, film: str | int) -> Film:
@@ -344,7 +383,7 @@ class Engine:
         Returns
         -------
         ndarray of shape (n, n_features), float32
-            One row per image; n_features is 25,088 for VGG16.
+            One row per image; n_features is 25,088 for VGG16. Of encoders that are blended, one after the other.
 
         Raises
         ------
@@ -363,13 +402,11 @@ class Engine:
             raise TypeError(
                 f"embed takes a sequence of images, their paths or contents, received {type(wrong[0]).__name__}"
             )
-        identity = self.encoder.identity
-        rows = np.empty((len(images), identity.n_features), np.float32)
+        n_features = sum(encoder.identity.n_features for encoder in self._encoders)
+        rows = np.empty((len(images), n_features), np.float32)
         for start in range(0, len(images), _BATCH_IMAGES):
             batch = [as_image(source) for source in images[start : start + _BATCH_IMAGES]]
-            self._embed_batch(batch)
-            for row, image in enumerate(batch, start):
-                rows[row] = image.embedding_of(identity)
+            rows[start : start + len(batch)] = self._embedded(batch)
         return rows
 
     @names_workspace
@@ -392,7 +429,9 @@ class Engine:
             It cannot be read.
         """
         image = as_image(source)
-        image.pixels(self.encoder.resize if self._index is not None else Resize.ANTIALIAS)
+        resizes = {encoder.resize for encoder in self._encoders} if self._index is not None else {Resize.ANTIALIAS}
+        for resize in resizes:
+            image.pixels(resize)
         return image
 
     @names_workspace
@@ -416,7 +455,7 @@ class Engine:
         NotBuiltError
             A film has no poster or no features, or no index is built.
         ConfigError
-            The features are pooled.
+            The features are pooled, or encoders are blended.
         DataError
             The features are damaged, or a row is zero.
         """
@@ -424,6 +463,9 @@ class Engine:
         films = self.find(first), self.find(second)
         if self._index is None:
             raise no_index(self._workspace)
+        if isinstance(self._index, BlendedIndex):
+            names = " and ".join(self._index.parts)
+            raise ConfigError(f"a likeness is explained by one encoder, not by a blend; choose one of {names}")
         return explain(self._workspace, self._index, *films)
 
     @names_workspace
@@ -546,6 +588,10 @@ class Engine:
             query = Image(query)
         if isinstance(query, str | int | np.integer):
             return self._compared(options).of_film(self.find(query), options)
+        if (isinstance(query, Text) or (isinstance(query, Mix) and query.texts)) and (other := self._for_words()):
+            found = other._similar(query, options)
+            note = f"compared by {other._encoder_name}, as {name_of(self._workspace)} takes no words"
+            return replace(found, notes=(note, *found.notes))
         if isinstance(query, Mix):
             return self._similar_to_mix(query, options)
         if self._index is None:
@@ -577,9 +623,21 @@ class Engine:
         )
         return replace(found, notes=(*self._notes_on_texts(mix.texts), *found.notes))
 
+    def _for_words(self) -> Engine | None:
+        """Return an engine by another encoder of the workspace, where only that takes words."""
+        if self._takes_words or self._encoder_name is not None:
+            return None
+        with self._encoder_lock:
+            if self._words_engine is None and (name := text_encoder(self._workspace)):
+                self._words_engine = Engine.open(self._workspace.home, name)
+            return self._words_engine
+
     def _embedded_text(self, text: Text) -> Embedding:
         if self._index is None:
             raise no_index(self._workspace)
+        if isinstance(self._index, BlendedIndex):
+            names = " and ".join(self._index.parts)
+            raise ConfigError(f"a description is compared by one encoder, not by a blend; choose one of {names}")
         if self.encoder.takes_text:
             check_takes_text(self._index)
         return self.encoder.embed_text(text.words)
@@ -608,12 +666,19 @@ class Engine:
 
     def _embed_batch(self, images: Sequence[Image]) -> None:
         """Run the images that have no embedding yet through the encoder together."""
-        encoder = self.encoder
-        new = [image for image in images if image.embedding_of(encoder.identity) is None]
-        if new:
-            rows = encoder(np.stack([image.pixels(encoder.resize) for image in new]))
-            for image, row in zip(new, rows, strict=True):
-                image.remember(encoder.identity, row)
+        for encoder in self._encoders:
+            new = [image for image in images if image.embedding_of(encoder.identity) is None]
+            if new:
+                rows = encoder(np.stack([image.pixels(encoder.resize) for image in new]))
+                for image, row in zip(new, rows, strict=True):
+                    image.remember(encoder.identity, row)
+
+    def _embedded(self, images: Sequence[Image]) -> npt.NDArray[np.float32]:
+        """Return the embeddings of some images, those of blended encoders one after the other."""
+        self._embed_batch(images)
+        identities = [encoder.identity for encoder in self._encoders]
+        rows = [[image.embedding_of(identity) for identity in identities] for image in images]
+        return np.stack([np.concatenate(row) for row in rows])  # type: ignore[arg-type]
 
     def _recommender(self, name: str) -> UserRecommender:
         with self._recommenders_lock:
@@ -624,11 +689,14 @@ class Engine:
 
     @property
     def encoder(self) -> WorkspaceEncoder:
-        """The encoder that the features of the workspace were computed with."""
+        """The encoder that the features of the workspace were computed with; the first of those that are blended."""
+        return self._encoders[0]
+
+    @property
+    def _encoders(self) -> list[WorkspaceEncoder]:
         with self._encoder_lock:
-            if self._loaded_encoder is None:
-                self._loaded_encoder = WorkspaceEncoder(self._store)
-            return self._loaded_encoder
+            loaded = self._loaded_encoders
+            return [loaded.setdefault(store.identity, WorkspaceEncoder(store)) for store in self._stores]
 
     @lazy
     def _look_alikes(self) -> LookAlikes:
@@ -648,7 +716,7 @@ class Engine:
         if self._index is None:
             return ()
         hashes = {movie_id: poster.sha256 for movie_id, poster in self._posters.items()}
-        return notes_on_index(self._workspace, self._index, hashes)
+        return notes_on_any_index(self._views, self._index, hashes)
 
     @property
     def _poster_paths(self) -> dict[int, Path]:
@@ -667,16 +735,24 @@ class Engine:
             _log.warning("results come without posters: %s", error)
             return {}
 
-    @lazy
+    @property
     def _store(self) -> FeatureStore:
+        return self._stores[0]
+
+    @lazy
+    def _stores(self) -> list[FeatureStore]:
+        stores = []
         try:
-            store = FeatureStore.open(self._workspace.features_dir)
+            for view in self._views:
+                stores.append(FeatureStore.open(view.features_dir))
         except NotBuiltError as error:
             raise NotBuiltError(f"no features here yet; run {feature_steps(self._workspace)}") from error
         if self._index is not None:
+            indexes = self._index.parts.values() if isinstance(self._index, BlendedIndex) else [self._index]
             # Another process may have replaced the features since the index was opened.
-            check_identity(store, self._index.identity)
-        return store
+            for store, index in zip(stores, indexes, strict=True):
+                check_identity(store, index.identity)
+        return stores
 
     @lazy
     def _cold_starter(self) -> ColdStarter:
@@ -691,7 +767,7 @@ class Engine:
             self._index,
             self._catalog,
             self._poster_paths,
-            self._embed_batch,
+            self._embedded,
             self._index_notes,
         )
 

@@ -31,6 +31,7 @@ _COMMANDS = {
     "fetch": "Download posters from TMDB.",
     "import": "Import posters from a folder or a table.",
     "extract": "Compute features of the posters, or of any folder of images.",
+    "encoders": "List the networks that see posters, choose the default, or remove one.",
     "build": "Build the index of posters and the item similarities of ratings.",
     "add": "Add new films to the catalog, with their posters.",
     "similar": "Find films that look like a film and are liked like it.",

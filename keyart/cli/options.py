@@ -62,6 +62,11 @@ def root_home_option(command: Command) -> Command:
     return _home_option(HOME.value, expose_value=False, callback=_remember_home)(command)
 
 
+def group_home_option(command: Command) -> Command:
+    """Add ``--home`` to a group of commands, between its name and theirs; see `workspace_home`."""
+    return _home_option(_home_of_root, expose_value=False, callback=_remember_home)(command)
+
+
 def _home_option(default: Callable[[], str | None], **settings: Any) -> Callable[[Command], Command]:
     return click.option(
         "--home",

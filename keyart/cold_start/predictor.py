@@ -28,7 +28,7 @@ from cf.hybrid.blend import blend, candidate_ids
 from cf.ratings import Ratings
 from features.images import Resize
 from features.store import FeatureStore
-from index.cosine import CosineIndex
+from index.blend import Index
 from index.vectors import faults
 from keyart.cold_start.content import Looks, content_of, looks_of_images, open_looks
 from keyart.cold_start.new_film import NewFilm
@@ -62,7 +62,7 @@ def open_cold_start(workspace: Workspace, *, progress: Progress = silent) -> Con
     looks = open_looks(workspace, progress=progress)
     source = _source(workspace, ratings, looks)
     with suppress(NotBuiltError, DataError):
-        stored = ContentRidge.open(workspace.model_dir(MODEL))
+        stored = ContentRidge.open(workspace.looks_model_dir(MODEL))
         if stored.source == source:
             return stored
     matrix = ratings.matrix()
@@ -73,8 +73,8 @@ def open_cold_start(workspace: Workspace, *, progress: Progress = silent) -> Con
         model.fit(matrix, content_of((by_id[movie_id] for movie_id in movie_ids), looks.of(movie_ids)))
         advance(1)
     # In a read-only workspace it is fitted every time.
-    with suppress(StoreError), exclusive(workspace.model_dir(MODEL)):
-        model.save(workspace.model_dir(MODEL))
+    with suppress(StoreError), exclusive(workspace.looks_model_dir(MODEL)):
+        model.save(workspace.looks_model_dir(MODEL))
     return model
 
 
@@ -83,16 +83,17 @@ class ColdStarter:
     """Predicts how new films would be received and finds their look-alikes, in the opened parts of a workspace.
 
     Without a model there are no ratings to learn from, without a store genres and years are all that is known of
-    films, without an index there are no look-alikes. `embed` computes the embeddings of images that have none.
+    films, without an index there are no look-alikes. `embed` computes the embeddings of images, of shape
+    (n, n_features); those that the store's encoder gave come first.
     """
 
     workspace: Workspace
     model: ContentRidge | None
     store: FeatureStore | None
-    index: CosineIndex | None
+    index: Index | None
     catalog: Catalog
     poster_paths: Mapping[int, Path]
-    embed: Callable[[Sequence[Image]], None]
+    embed: Callable[[Sequence[Image]], Features]
     index_notes: tuple[str, ...] = ()
 
     def answers(
@@ -138,9 +139,7 @@ class ColdStarter:
     def _features(self, films: Sequence[NewFilm]) -> Features | None:
         if self.store is None:
             return None
-        images = [film.image for film in films]
-        self.embed(images)
-        return np.stack([image.embedding_of(self.store.identity) for image in images])  # type: ignore[misc]
+        return self.embed([film.image for film in films])
 
     def _answers(self, films: Sequence[NewFilm], pixels: Pixels, k: int, n_users: int) -> list[ColdStartResult]:
         features = self._features(films)
@@ -174,7 +173,7 @@ class ColdStarter:
                 f"{feature_steps(self.workspace)}",
             )
         else:
-            looks = looks_of_images(self.store, features, pixels)
+            looks = looks_of_images(self.store, features[:, : self.store.identity.n_features], pixels)
             if looks.shape == posters.shape:
                 posters = looks
             else:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from keyart.pipeline import status as status
     from keyart.pipeline.additions import add
     from keyart.pipeline.duplicates import DuplicateFilm, Duplicates, find_duplicates
-    from keyart.pipeline.features import extract, extract_images, extract_table
+    from keyart.pipeline.encoders import remove_encoder, set_default_encoder
+    from keyart.pipeline.features import MissingReport, extract, extract_images, extract_missing, extract_table
     from keyart.pipeline.index import build
     from keyart.pipeline.look_alikes import LookAlikeEvaluation, LookAlikeOptions, evaluate_look_alikes
     from keyart.pipeline.movielens import load
@@ -28,19 +29,23 @@ __all__ = [
     "Duplicates",
     "LookAlikeEvaluation",
     "LookAlikeOptions",
+    "MissingReport",
     "add",
     "build",
     "evaluate",
     "evaluate_look_alikes",
     "extract",
     "extract_images",
+    "extract_missing",
     "extract_table",
     "fetch",
     "find_duplicates",
     "fit",
     "import_posters",
     "load",
+    "remove_encoder",
     "reset_tuning",
+    "set_default_encoder",
     "tune",
 ]
 
@@ -49,13 +54,15 @@ _MODULES = {
     "build": "index",
     "evaluate": "recommenders",
     **dict.fromkeys(("LookAlikeEvaluation", "LookAlikeOptions", "evaluate_look_alikes"), "look_alikes"),
-    **dict.fromkeys(("extract", "extract_images", "extract_table"), "features"),
+    **dict.fromkeys(("MissingReport", "extract", "extract_images", "extract_missing", "extract_table"), "features"),
     "fetch": "tmdb",
     **dict.fromkeys(("DuplicateFilm", "Duplicates", "find_duplicates"), "duplicates"),
     "fit": "recommenders",
     "import_posters": "posters",
     "load": "movielens",
+    "remove_encoder": "encoders",
     "reset_tuning": "recommenders",
+    "set_default_encoder": "encoders",
     "tune": "recommenders",
 }
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from itertools import count
 from typing import Any
 
-from catalog.errors import ConfigError, DataError
+from catalog.errors import ConfigError, DataError, KeyartError
 from catalog.film import Film
 from catalog.films import FIRST_ADDED_ID, Catalog
 from catalog.io.locks import check_free, exclusive
@@ -20,10 +20,11 @@ from catalog.io.progress import Progress, silent
 from catalog.titles import title_key
 from index.options import IndexOptions
 from keyart.cold_start.new_film import NewFilm
-from keyart.pipeline.features import open_poster_extraction
+from keyart.pipeline.features import PosterExtraction, open_poster_extraction
 from keyart.pipeline.index import build_index
 from keyart.similarity.query import Image
 from keyart.workspace.encoder import WorkspaceEncoder
+from keyart.workspace.encoders import list_encoders, name_of
 from keyart.workspace.films import list_posters
 from keyart.workspace.hints import names_workspace
 from keyart.workspace.index import has_index
@@ -86,8 +87,9 @@ def add(
 ) -> AddReport:
     """Add films to a workspace, so that they are found by title and by looks. They are kept through later loads.
 
-    Features and index are extended where the workspace has them, nothing is built anew. An engine that is open does not
-    change; open another one to see the new films. Adding the same films again finishes what was interrupted.
+    Features and index of each encoder are extended where the workspace has them, nothing is built anew; a note names
+    an encoder by which that failed. An engine that is open does not change; open another one to see the new films.
+    Adding the same films again finishes what was interrupted.
 
     Parameters
     ----------
@@ -124,11 +126,23 @@ def add(
     with exclusive(workspace.home):
         plan = _planned(workspace, films, hashes)
         _write(workspace, plan)
+    movie_ids = [film.movie_id for film in (*plan.new, *plan.known)]
+    n_indexed, notes = _brought_up_to_date(workspace, extraction, movie_ids, progress)
+    for view in list_encoders(workspace):
+        if view.encoder != workspace.encoder:
+            notes += _brought_up_to_date_too(view, movie_ids, progress)
+    return AddReport(plan.new, plan.known, n_indexed, tuple(notes))
+
+
+def _brought_up_to_date(
+    workspace: Workspace, extraction: PosterExtraction | None, movie_ids: Sequence[int], progress: Progress
+) -> tuple[int, list[str]]:
+    """Add films to the features and the index of a view; returns how many are indexed, and what a user should know."""
     notes = []
     if extraction is None:
         notes.append("no features here yet: found by title only; run `keyart extract` and `keyart build`")
     else:
-        report = extraction.run([film.movie_id for film in (*plan.new, *plan.known)], progress=progress)
+        report = extraction.run(movie_ids, progress=progress)
         notes += [f"movie_id {one.picture_id} has no features: {one.reason}" for one in report.skipped]
     n_indexed = 0
     if has_index(workspace):
@@ -136,7 +150,17 @@ def add(
         n_indexed = change.record.n_films if change else 0
     elif extraction is not None:
         notes.append("no index here yet: found by title only; run `keyart build`")
-    return AddReport(plan.new, plan.known, n_indexed, tuple(notes))
+    return n_indexed, notes
+
+
+def _brought_up_to_date_too(view: Workspace, movie_ids: Sequence[int], progress: Progress) -> list[str]:
+    """Do the same by another encoder than the default, which may fail; returns what a user should know."""
+    name = name_of(view)
+    try:
+        _, notes = _brought_up_to_date(view, open_poster_extraction(view, len(movie_ids)), movie_ids, progress)
+    except KeyartError as error:
+        return [f"{name} lacks these films: {error}; then run `keyart extract`, and `keyart build`"]
+    return [f"{name}: {note}" for note in notes]
 
 
 def _write(workspace: Workspace, plan: _Plan) -> None:

@@ -11,10 +11,11 @@ from catalog.film import Film, Titled
 from catalog.io.progress import Progress, silent
 from catalog.scored_ids import ScoredIds
 from keyart.render.group_sheet import Shown, write_group_sheet
+from keyart.workspace.encoders import open_view
 from keyart.workspace.films import list_films, list_posters
 from keyart.workspace.hints import names_workspace
 from keyart.workspace.index import notes_on_index, open_built_index
-from keyart.workspace.layout import Home, Workspace
+from keyart.workspace.layout import Home
 from posters.store import Poster
 
 if TYPE_CHECKING:
@@ -151,7 +152,9 @@ class Duplicates:
 
 
 @names_workspace
-def find_duplicates(home: Home, min_similarity: float | None = None, *, progress: Progress = silent) -> Duplicates:
+def find_duplicates(
+    home: Home, min_similarity: float | None = None, *, encoder: str | None = None, progress: Progress = silent
+) -> Duplicates:
     """Find the films whose posters show the same artwork: recompressed, cropped, recolored or in another language.
 
     Nothing is changed or deleted.
@@ -163,6 +166,8 @@ def find_duplicates(home: Home, min_similarity: float | None = None, *, progress
     min_similarity : float, optional
         From which similarity on two posters count as the same artwork. By default, the one that was calibrated for what
         the index compares.
+    encoder : str, optional
+        Which of the workspace's encoders compares posters; by default its default.
     progress : callable, optional
         Opens a progress display, given a description, the total and the unit; shows nothing by default.
 
@@ -175,6 +180,8 @@ def find_duplicates(home: Home, min_similarity: float | None = None, *, progress
     ------
     NotBuiltError
         There is no workspace, or it has no index.
+    ConfigError
+        The workspace has no such encoder.
     DataError
         The index is damaged, or of another encoder than the features.
     ValueError
@@ -182,7 +189,7 @@ def find_duplicates(home: Home, min_similarity: float | None = None, *, progress
     """
     if min_similarity is not None and not -1 <= min_similarity <= 1:
         raise ValueError(f"min_similarity: expected a number from -1 to 1, received {min_similarity}")
-    workspace = Workspace.open(home)
+    workspace = open_view(home, encoder)
     films = {film.movie_id: film for film in list_films(workspace)}
     posters = {poster.movie_id: poster for poster in list_posters(workspace)}
     with open_built_index(workspace) as index:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from catalog.errors import NotBuiltError
+from catalog.errors import DataError, KeyartError, NotBuiltError
 from catalog.extras import require
+from catalog.io.files import write_error
 from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, shown, silent
 from catalog.io.remote import as_path
@@ -18,10 +19,11 @@ from features.encoders.keras import check_files
 from features.encoders.weights import imagenet_weights_path
 from features.extraction import ExtractReport
 from features.folder import pictures_in
-from features.options import IMAGENET, ExtractOptions
+from features.options import IMAGENET, Engine, ExtractOptions
 from features.pipeline import Picture, pictures_of
-from features.store import FeatureStore, check_folder
+from features.store import FeatureStore, OtherFeaturesError, check_folder
 from keyart.workspace.encoder import WorkspaceEncoder
+from keyart.workspace.encoders import FIRST, encoder_name, has_parts, list_encoders, name_of, place_of
 from keyart.workspace.films import list_posters
 from keyart.workspace.hints import names_workspace
 from keyart.workspace.layout import Home, Workspace
@@ -41,12 +43,14 @@ def extract(
     home: Home,
     options: ExtractOptions = _DEFAULTS,
     *,
+    name: str | None = None,
     progress: Progress = silent,
     spark: SparkSession | None = None,
 ) -> ExtractReport:
-    """Compute the features of all posters of a workspace that have none yet.
+    """Compute the features of all posters of a workspace that have none of an encoder yet.
 
-    Features of posters that are gone are removed. An interrupted extraction resumes where it was.
+    Features of posters that are gone are removed. An interrupted extraction resumes where it was. Features of other
+    encoders stay beside these; the first encoder is the default until `set_default_encoder` names another.
 
     Parameters
     ----------
@@ -54,6 +58,8 @@ def extract(
         The workspace, with posters.
     options : ExtractOptions, optional
         Which features to compute; by default the raw features of VGG16 with ImageNet weights.
+    name : str, optional
+        What the workspace calls the encoder; by default its name, or the stem of its file.
     progress : Progress, optional
         Shows the number of images that are done; on Spark, of tasks.
     spark : SparkSession, optional
@@ -84,11 +90,131 @@ def extract(
     ExtractReport(n_new=9125, n_known=0, skipped=(), n_dropped=0, damaged=())
     """
     workspace = Workspace.open(home)
-    posters = list_posters(workspace)
+    view = place_of(workspace, options.encoder, name)
+    report = _extract_posters(view, options, progress, spark)
+    if not has_parts(workspace.default()):
+        workspace.set_default(view.encoder)
+    return report
+
+
+@dataclass(frozen=True)
+class MissingReport:
+    """What `extract_missing` did.
+
+    Parameters
+    ----------
+    reports : dict of str to ExtractReport
+        What was done for each encoder, by name; the default first.
+    failed : dict of str to KeyartError
+        Why features of an encoder could not be computed.
+    """
+
+    reports: dict[str, ExtractReport]
+    failed: dict[str, KeyartError]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to what JSON can hold.
+
+        Returns
+        -------
+        dict
+            The fields by name; errors as texts.
+        """
+        reports = {name: report.to_dict() for name, report in self.reports.items()}
+        return {"reports": reports, "failed": {name: str(error) for name, error in self.failed.items()}}
+
+
+@names_workspace
+def extract_missing(
+    home: Home,
+    *,
+    engine: Engine | None = None,
+    rebuild: bool = False,
+    progress: Progress = silent,
+    spark: SparkSession | None = None,
+    on_encoder: Callable[[ExtractOptions], None] = lambda _: None,
+) -> MissingReport:
+    """Compute for each encoder of a workspace the features that are missing, with the options of those that are there.
+
+    Where no encoder has features yet, VGG16 with ImageNet weights computes them. What is wrong with one encoder does
+    not stop the others.
+
+    Parameters
+    ----------
+    home : str, Path or Workspace
+        The workspace, with posters.
+    engine : {"keras", "onnx"}, optional
+        The library that runs the networks; by default the one that did before.
+    rebuild : bool, default False
+        Replace features that another network or other options computed.
+    progress : Progress, optional
+        Shows the number of images that are done; on Spark, of tasks.
+    spark : SparkSession, optional
+        Compute on Spark instead of in this process.
+    on_encoder : callable, optional
+        Receives the options of each encoder before its features are computed.
+
+    Returns
+    -------
+    MissingReport
+        What was done for each encoder, and what failed.
+
+    Raises
+    ------
+    NotBuiltError
+        The workspace does not exist or has no posters.
+    KeyartError
+        The workspace has one encoder at most, and features cannot be computed; as of `extract`.
+    """
+    workspace = Workspace.open(home)
+    views = list_encoders(workspace) or [workspace]
+    report = MissingReport({}, {})
+    for view in views:
+        name = name_of(view)
+        try:
+            options = recorded_options(view, rebuild=rebuild)
+            options = replace(options, engine=engine or options.engine)
+            name = encoder_name(options.encoder) if name == FIRST else name
+            on_encoder(options)
+            report.reports[name] = _extract_posters(view, options, progress, spark)
+        except KeyartError as error:
+            if len(views) == 1:
+                raise
+            report.failed[name] = error
+    return report
+
+
+def recorded_options(view: Workspace, *, rebuild: bool) -> ExtractOptions:
+    """Return the options of the features of an encoder; the defaults where a workspace has none yet."""
+    try:
+        options = FeatureStore.open(view.features_dir).options()
+    except (NotBuiltError, DataError) as error:
+        if view.encoder is not None:
+            name = view.encoder
+            raise DataError(
+                f"{error}: name the network, as in `keyart extract --encoder PATH --as {name} --rebuild`, or run "
+                f"`keyart encoders remove {name}`"
+            ) from error
+        if isinstance(error, DataError) and not rebuild:
+            raise
+        options = _DEFAULTS
+    return replace(options, rebuild=rebuild)
+
+
+def _extract_posters(
+    view: Workspace, options: ExtractOptions, progress: Progress, spark: SparkSession | None
+) -> ExtractReport:
+    posters = list_posters(view)
     if not posters:
-        raise NotBuiltError(f"no posters here yet; run {poster_step(workspace)}")
+        raise NotBuiltError(f"no posters here yet; run {poster_step(view)}")
     pictures = [Picture(poster.movie_id, poster.path, poster.sha256) for poster in posters]
-    return _extract(pictures, workspace.features_dir, options, drop_missing=True, progress=progress, spark=spark)
+    check_files(options)
+    if view.encoder is not None:
+        _make_folder(view.encoder_dir)
+    try:
+        return _extract(pictures, view.features_dir, options, drop_missing=True, progress=progress, spark=spark)
+    except OtherFeaturesError as error:
+        raise DataError(f"{error}; or keep both, and name these with --as NAME") from error
 
 
 def extract_images(
@@ -211,6 +337,13 @@ def extract_table(
     return spark.extract(table, folder, options, cache_dir, drop_missing=drop_missing, progress=progress)
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(folder, error) from error
+
+
 @dataclass(frozen=True)
 class PosterExtraction:
     """Computes features of posters that come to a workspace; make it with `open_poster_extraction`."""
@@ -234,7 +367,7 @@ class PosterExtraction:
 def open_poster_extraction(
     workspace: Workspace, n_posters: int, encoder: WorkspaceEncoder | None = None
 ) -> PosterExtraction | None:
-    """Open the encoder of a workspace's features for about `n_posters` posters; None where there are no features.
+    """Open the encoder of a view's features for about `n_posters` posters; None where there are no features.
 
     An open encoder is used if it is still that of the features.
     """

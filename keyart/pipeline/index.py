@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from catalog.errors import DataError, NotBuiltError
+from catalog.errors import DataError, KeyartError, NotBuiltError
 from catalog.films import Catalog
 from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, silent
@@ -26,6 +26,7 @@ from index.plan import Plan
 from index.record import IndexRecord
 from index.source import FilmFeatures
 from keyart.workspace.contents import fingerprint, open_ratings
+from keyart.workspace.encoders import list_encoders, name_of, open_view
 from keyart.workspace.hints import names_workspace
 from keyart.workspace.index import current_film_features
 from keyart.workspace.layout import Home, Workspace
@@ -52,12 +53,15 @@ class BuildReport:
         Number of films with item similarities, which are computed from ratings.
     notes : tuple of str
         What a user should know, a sentence each.
+    others : dict of str to IndexChange
+        What was done by other encoders of the workspace: by name, a `record` and a `change`.
     """
 
     index: IndexRecord | None
     change: str
     n_similar: int
     notes: tuple[str, ...]
+    others: dict[str, IndexChange] = field(default_factory=dict)
 
     @property
     def n_indexed(self) -> int:
@@ -70,7 +74,7 @@ class BuildReport:
         Returns
         -------
         dict
-            The fields by name; ``"index"`` as in ``index.json``, or None.
+            The fields by name; ``"index"`` as in ``index.json``, or None, and likewise of other encoders.
         """
         return {
             "index": self.index.to_dict() if self.index else None,
@@ -78,6 +82,9 @@ class BuildReport:
             "n_indexed": self.n_indexed,
             "n_similar": self.n_similar,
             "notes": list(self.notes),
+            "others": {
+                name: {"index": other.record.to_dict(), "change": other.change} for name, other in self.others.items()
+            },
         }
 
 
@@ -86,19 +93,23 @@ def build(
     home: Home,
     options: IndexOptions | None = None,
     *,
+    encoder: str | None = None,
     progress: Progress = silent,
     on_plan: Callable[[Plan], None] = lambda _: None,
 ) -> BuildReport:
-    """Bring the index up to date with the features, and the item similarities with the ratings.
+    """Bring the indexes up to date with the features, and the item similarities with the ratings.
 
-    Films are added to an existing index and removed from it where that is enough; otherwise it is built anew.
+    Films are added to an existing index and removed from it where that is enough; otherwise it is built anew. Each
+    encoder of the workspace has an index; what is wrong with another one than the default is a note.
 
     Parameters
     ----------
     home : str, Path or Workspace
         The workspace, with features or ratings.
     options : IndexOptions, optional
-        How to build the index; what is unset stays as it was built before.
+        How to build an index; what is unset stays as it was built before.
+    encoder : str, optional
+        Build the index by this encoder alone.
     progress : callable, optional
         Opens a progress display, given a description, the total and the unit; `keyart.pipeline` shows nothing by
         default.
@@ -115,16 +126,19 @@ def build(
     NotBuiltError
         The workspace does not exist, or has neither features nor ratings.
     ConfigError
-        No index fits into `max_memory_bytes`.
+        No index fits into `max_memory_bytes`, or the workspace has no such encoder.
     DataError
         A file of features or ratings is damaged, or no film can be compared.
     StoreError
         The disk is full, or another process is writing; what was built before is untouched.
     """
-    workspace, notes = Workspace.open(home), []
+    workspace, notes, others = open_view(home, encoder), [], _Others({}, [])
     for folder in (workspace.index_dir, workspace.model_dir(ItemCosine.name)):
         check_free(folder)
     ratings = open_ratings(workspace)
+    if encoder is None:
+        # First, so that an error of this encoder does not stop them.
+        others = _build_others(workspace, options or IndexOptions(), progress, on_plan)
     index = build_index(workspace, options or IndexOptions(), progress=progress, on_plan=on_plan)
     if index is None:
         if not len(ratings):
@@ -135,8 +149,9 @@ def build(
     if not n_similar:
         notes.append("no ratings, so films will be compared by looks alone")
     if index is None:
-        return BuildReport(None, "", n_similar, tuple(notes))
-    return BuildReport(index.record, index.change, n_similar, (*notes, *_index_notes(index.record)))
+        return BuildReport(None, "", n_similar, (*notes, *others.notes), others.changes)
+    notes = [*notes, *_index_notes(index.record), *others.notes]
+    return BuildReport(index.record, index.change, n_similar, tuple(notes), others.changes)
 
 
 @dataclass(frozen=True)
@@ -169,6 +184,34 @@ def build_index(
             manifest.remove_all(workspace.index_dir)
             return None
         return _IndexUpdate(workspace, store, features, options).run(progress, on_plan)
+
+
+@dataclass(frozen=True)
+class _Others:
+    """What was done by other encoders than one, and what a user should know of it."""
+
+    changes: dict[str, IndexChange]
+    notes: list[str]
+
+
+def _build_others(
+    workspace: Workspace, options: IndexOptions, progress: Progress, on_plan: Callable[[Plan], None]
+) -> _Others:
+    """Bring the indexes of all other encoders up to date; what is wrong with one does not stop the rest."""
+    others = _Others({}, [])
+    for view in list_encoders(workspace):
+        if view.encoder == workspace.encoder:
+            continue
+        name = name_of(view)
+        try:
+            change = build_index(view, options, progress=progress, on_plan=on_plan)
+        except KeyartError as error:
+            others.notes.append(f"the index by {name} is as it was: {error}")
+            continue
+        if change is not None:
+            others.changes[name] = change
+            others.notes.extend(f"{name}: {note}" for note in _index_notes(change.record))
+    return others
 
 
 class _IndexUpdate:

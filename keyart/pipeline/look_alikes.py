@@ -20,6 +20,7 @@ from keyart.render.difference_sheet import Difference, write_difference_sheet
 from keyart.render.plots import draw_measures
 from keyart.similarity.evaluation.candidates import CANDIDATES, Candidate, check_candidates
 from keyart.similarity.evaluation.differences import largest_differences
+from keyart.similarity.evaluation.encoders import blended_candidate, encoders_gallery
 from keyart.similarity.evaluation.gallery import (
     Gallery,
     Half,
@@ -42,6 +43,7 @@ from keyart.similarity.evaluation.tasks import (
     Task,
     TaskName,
 )
+from keyart.workspace.encoders import name_of, open_views
 from keyart.workspace.layout import Home, Workspace
 
 if TYPE_CHECKING:
@@ -81,6 +83,9 @@ class LookAlikeOptions:
         The number of posters that are distorted, in 21 ways each.
     seed : int, default 0
         Draws halves, posters, distortions and resamples.
+    encoders : sequence of str, default ()
+        The encoders of a workspace that are compared, each with every embedding, on the films that all of them have;
+        ``"vgg16+resnet50"`` is a blend, whose similarities are the mean of theirs. By default the workspace's default.
 
     Raises
     ------
@@ -99,8 +104,13 @@ class LookAlikeOptions:
     half: Half = "all"
     n_distorted: int = 50
     seed: int = 0
+    encoders: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        if isinstance(self.encoders, str):
+            raise TypeError(f"encoders: expected a sequence of names, received {self.encoders!r}; put it into a list")
+        if self.encoders and self.features is not None:
+            raise ConfigError("encoders are those of a workspace, not of a folder of features; leave one out")
         check_candidates(self.embeddings)
         for name in self.tasks:
             if name not in TASKS:
@@ -282,9 +292,9 @@ def evaluate_look_alikes(
     """
     options = options or LookAlikeOptions()
     pairs = None if options.pairs is None else read_pairs(Path(options.pairs))
-    gallery = _open_gallery(home, options)
+    gallery, embeddings = _open_gallery(home, options)
     tasks, notes = _tasks(gallery, options, pairs, progress)
-    measured: Measured = measure(options.embeddings, gallery, tasks, seed=options.seed, progress=progress)
+    measured: Measured = measure(embeddings, gallery, tasks, seed=options.seed, progress=progress)
     left_out = (*gallery.left_out, *(one for task in tasks for one in task.left_out))
     return LookAlikeEvaluation(
         tuple(measured.lists),
@@ -299,21 +309,44 @@ def evaluate_look_alikes(
     )
 
 
-def _open_gallery(home: Home | None, options: LookAlikeOptions) -> Gallery:
+def _open_gallery(home: Home | None, options: LookAlikeOptions) -> tuple[Gallery, Sequence[str | Candidate]]:
+    """Open the films, and return the embeddings to compare."""
     if options.features is None:
         if home is None:
             raise ConfigError("name a workspace or features to measure")
         if options.films is not None or options.posters is not None:
             raise ConfigError("a workspace has films and posters of its own; films and posters go with features")
-        return workspace_gallery(Workspace.open(home))
+        return _workspace_gallery(Workspace.open(home), options)
     if home is not None:
         raise ConfigError("name either a workspace or features to measure, not both")
     films = _films(options.films)
     posters = poster_files(Path(options.posters)) if options.posters is not None else {}
     if isinstance(options.features, str | Path):
-        return folder_gallery(options.features, films, posters)
+        return folder_gallery(options.features, films, posters), options.embeddings
     movie_ids, maps = options.features
-    return _array_gallery(movie_ids, np.asarray(maps), films, posters)
+    return _array_gallery(movie_ids, np.asarray(maps), films, posters), options.embeddings
+
+
+def _workspace_gallery(workspace: Workspace, options: LookAlikeOptions) -> tuple[Gallery, Sequence[str | Candidate]]:
+    asked = {"+".join(map(name_of, views)): views for views in (open_views(workspace, one) for one in options.encoders)}
+    each = {view.encoder: view for views in asked.values() for view in views}
+    if len(each) < 2:
+        return workspace_gallery(next(iter(each.values()), workspace)), options.embeddings
+    gallery, columns = encoders_gallery(list(each.values()))
+    candidates = [
+        blended_candidate(_column(encoder, embedding, options), embedding, [columns[name_of(view)] for view in views])
+        for encoder, views in asked.items()
+        for embedding in options.embeddings
+    ]
+    return gallery, candidates
+
+
+def _column(encoder: str, embedding: str | Candidate, options: LookAlikeOptions) -> str:
+    """Name an embedding by what distinguishes it from the others."""
+    name = embedding if isinstance(embedding, str) else embedding.name
+    if len(options.encoders) == 1:
+        return name
+    return encoder if len(options.embeddings) == 1 else f"{encoder} {name}"
 
 
 def _array_gallery(

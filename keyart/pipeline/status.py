@@ -18,6 +18,7 @@ from index.record import IndexRecord
 from keyart.atlas.record import Atlas
 from keyart.similarity.blending import open_hybrid
 from keyart.workspace.contents import current_features, fingerprint, open_ratings
+from keyart.workspace.encoders import list_encoders, name_of
 from keyart.workspace.index import open_index
 from keyart.workspace.layout import Workspace
 from keyart.workspace.steps import poster_commands
@@ -25,6 +26,24 @@ from posters.database import State
 from posters.store import PosterStore
 
 Part = TypeVar("Part")
+
+
+@dataclass(frozen=True)
+class EncoderStatus:
+    """What a workspace contains of one encoder."""
+
+    name: str
+    is_default: bool
+    n_features: int
+    # Posters that could not be read.
+    n_skipped: int
+    # The network in full; None where its record cannot be read, and 0 columns.
+    backbone: str | None
+    n_columns: int
+    n_indexed: int
+    # The kind of index; empty if there is none.
+    index: str
+    index_is_current: bool
 
 
 @dataclass(frozen=True)
@@ -65,6 +84,8 @@ class Status:
     blend: str
     # Why parts cannot be read.
     damaged: tuple[str, ...]
+    # All encoders, the default first.
+    encoders: tuple[EncoderStatus, ...] = ()
 
     @property
     def n_posters(self) -> int:
@@ -75,11 +96,19 @@ class Status:
     def notes(self) -> tuple[str, ...]:
         """What is damaged and what is out of date, a sentence each."""
         stale = [f"the index is {outdated('build')}"] if self.index and not self.index_is_current else []
+        for one in self.others:
+            if one.index and not one.index_is_current:
+                stale.append(f"the index by {one.name} is {outdated('build')}")
         if self.n_similar and not self.similarities_are_current:
             stale.append(f"the item similarities are {outdated('build')}")
         if self.n_mapped and not self.atlas_is_current:
             stale.append(f"the atlas is {outdated('atlas')}")
         return (*(f"damaged: {reason}" for reason in self.damaged), *stale)
+
+    @property
+    def others(self) -> tuple[EncoderStatus, ...]:
+        """The encoders beside the default."""
+        return tuple(one for one in self.encoders if not one.is_default)
 
     def next_step(self) -> str:
         """Return the command to run next, and why."""
@@ -91,8 +120,16 @@ class Status:
         n_missing = self.n_posters - self.n_features - self.n_skipped
         if n_missing > 0:
             return f"`keyart extract`: {plural(n_missing, 'poster has', 'posters have')} no features yet"
+        if lacking := [one for one in self.others if self.n_posters > one.n_features + one.n_skipped]:
+            n_missing = self.n_posters - lacking[0].n_features - lacking[0].n_skipped
+            return (
+                f"`keyart extract`: {plural(n_missing, 'poster has', 'posters have')} no features by {lacking[0].name}"
+            )
         if not self.index_is_current:
             return "`keyart build`: the index is " + ("out of date" if self.index else "not built yet")
+        if outdated_ones := [one for one in self.others if not one.index_is_current]:
+            one = outdated_ones[0]
+            return f"`keyart build`: the index by {one.name} is " + ("out of date" if one.index else "not built yet")
         if not self.similarities_are_current:
             return "`keyart build`: the item similarities are " + ("out of date" if self.n_similar else "not built yet")
         if not self.n_posters:
@@ -118,6 +155,20 @@ def read_status(workspace: Workspace) -> Status:
         source, ratings_name = catalog.fact("source") or "", catalog.fact("ratings") or ""
     n_features, n_skipped, backbone, current = _features(workspace, damaged)
     n_indexed, indexed, index = _index(workspace, damaged)
+    own = EncoderStatus(
+        name_of(workspace),
+        True,
+        n_features,
+        n_skipped,
+        backbone,
+        _n_columns(workspace),
+        n_indexed,
+        index,
+        indexed == current,
+    )
+    encoders = [
+        own if view.encoder == workspace.encoder else _other_encoder(view, damaged) for view in list_encoders(workspace)
+    ]
     n_mapped, mapped = _atlas(workspace, damaged)
     n_ratings = _read(lambda: len(open_ratings(workspace)), 0, damaged)
     n_similar, similarities_of = _similarities(workspace, damaged)
@@ -144,7 +195,25 @@ def read_status(workspace: Workspace) -> Status:
         similarities_are_current=similarities_of == ratings_name or not n_ratings,
         # Without duplicates, since several parts may need the damaged one.
         damaged=tuple(dict.fromkeys(damaged)),
+        encoders=tuple(encoders),
     )
+
+
+def _other_encoder(view: Workspace, damaged: list[str]) -> EncoderStatus:
+    name = name_of(view)
+    own_damage: list[str] = []
+    n_features, n_skipped, backbone, current = _features(view, own_damage)
+    n_indexed, indexed, index = _index(view, own_damage)
+    damaged.extend(f"{name}: {reason}" for reason in own_damage)
+    n_columns = _n_columns(view)
+    return EncoderStatus(name, False, n_features, n_skipped, backbone, n_columns, n_indexed, index, indexed == current)
+
+
+def _n_columns(view: Workspace) -> int:
+    try:
+        return FeatureStore.open(view.features_dir).identity.n_features
+    except (NotBuiltError, DataError):
+        return 0
 
 
 def _read(part: Callable[[], Part], missing: Part, damaged: list[str]) -> Part:

@@ -14,8 +14,7 @@ from catalog.films import Catalog
 from catalog.scored_ids import ScoredIds
 from cf.hybrid.blend import Blend, blend, candidate_ids
 from cf.hybrid.calibration import Calibration, FloatArray
-from index.comparison import Comparison
-from index.cosine import CosineIndex
+from index.blend import AnyComparison, Index
 from index.search import Scan
 from keyart.results import Hit
 from keyart.similarity.diversity import diversify, n_candidates
@@ -31,8 +30,8 @@ class Ranking:
     def __init__(
         self,
         catalog: Catalog,
-        index: CosineIndex | None,
-        comparison: Comparison | None,
+        index: Index | None,
+        comparison: AnyComparison | None,
         calibration: Calibration,
         poster_paths: Mapping[int, Path],
     ) -> None:

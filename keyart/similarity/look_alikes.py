@@ -20,8 +20,7 @@ from cf.base import Recommender, rows_of
 from cf.hybrid.blend import n_ratings_of_pairs
 from cf.hybrid.calibration import FloatArray
 from cf.models.neighbors import ItemCosine
-from index.comparison import Comparison
-from index.cosine import CosineIndex
+from index.blend import AnyComparison, BlendedIndex, Index
 from index.region import Region
 from index.search import Scan
 from keyart.results import Alpha, Hit, Query, SimilarFilms, query_of
@@ -40,8 +39,8 @@ class LookAlikes:
 
     workspace: Workspace
     catalog: Catalog
-    index: CosineIndex | None
-    comparison: Comparison | None
+    index: Index | None
+    comparison: AnyComparison | None
     cf: Recommender | None
     hybrid: Hybrid
     poster_paths: Mapping[int, Path]
@@ -116,10 +115,13 @@ class LookAlikes:
         return SimilarFilms(query, options.alpha, hits, notes, n_visual, len(cf), options.diverse, region, grid)
 
     @lazy
-    def _comparison_of(self) -> Callable[[Region], Comparison]:
+    def _comparison_of(self) -> Callable[[Region], AnyComparison]:
         """Open the features that regions are read from."""
         if self.index is None:
             raise no_index(self.workspace)
+        if isinstance(self.index, BlendedIndex):
+            names = " and ".join(self.index.parts)
+            raise ConfigError(f"regions are compared by one encoder, not by a blend; choose one of {names}")
         features, map_shape = open_maps(self.workspace, self.index.identity)
         return partial(self.index.region_comparison, features=features, map_shape=map_shape)
 

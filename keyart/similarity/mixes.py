@@ -13,6 +13,7 @@ from catalog.film import Film
 from catalog.lazy import lazy
 from catalog.scored_ids import ScoredIds
 from cf.base import Recommender
+from index.blend import AnyComparison
 from index.comparison import Comparison, Item
 from index.search import Scan
 from keyart.results import Alpha, Hit, Query, query_of_image, query_of_text
@@ -59,7 +60,7 @@ class MixedQuery:
     like: tuple[Part, ...]
     unlike: tuple[Part, ...]
     workspace: Workspace
-    comparison: Comparison | None
+    comparison: AnyComparison | None
     cf: Recommender | None
 
     def __post_init__(self) -> None:
@@ -122,7 +123,11 @@ class MixedQuery:
                     f"it out, or run {index_steps(self.workspace, film.movie_id)}"
                 )
         like, unlike = _items(self.like), _items(self.unlike)
-        scan = self.comparison.scan_mix(like, unlike, UNLIKE_WEIGHT, self._scales(self.comparison))
+        if isinstance(self.comparison, Comparison):
+            scan = self.comparison.scan_mix(like, unlike, UNLIKE_WEIGHT, self._scales(self.comparison))
+        else:
+            # A blend takes no descriptions.
+            scan = self.comparison.scan_mix(like, unlike, UNLIKE_WEIGHT)
         return scan if len(scan.movie_ids) else None
 
     def _scales(self, comparison: Comparison) -> _Matrix:

@@ -43,7 +43,7 @@ class Image:
         self.name = name or (self.path.name if self.path else "image")
         self._lock = RLock()
         self._pixels: dict[Resize, npt.NDArray[np.uint8]] = {}
-        self._embedding: tuple[Identity, Embedding] | None = None
+        self._embeddings: dict[Identity, Embedding] = {}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Image) and self._source == other._source
@@ -110,8 +110,7 @@ class Image:
         ndarray of shape (n_features,), float32, or None
             None where that encoder has not seen the image yet.
         """
-        remembered = self._embedding
-        return remembered[1] if remembered and remembered[0] == identity else None
+        return self._embeddings.get(identity)
 
     def remember(self, identity: Identity, embedding: Embedding) -> None:
         """Remember an embedding.
@@ -123,7 +122,7 @@ class Image:
         embedding : ndarray of shape (n_features,), float32
             What it gave.
         """
-        self._embedding = identity, embedding
+        self._embeddings[identity] = embedding
 
 
 ImageSource = Image | str | Path | bytes

@@ -31,7 +31,7 @@ from keyart.web.services.atlas import AtlasService
 from keyart.web.services.films import FilmService
 from keyart.web.services.users import UserService
 from keyart.web.workers import MicroBatcher, WorkerPool
-from keyart.workspace.layout import Workspace
+from keyart.workspace.encoders import open_views
 from keyart.workspace.reloading import OnReload
 
 _STATIC = Path(__file__).parent / "static"
@@ -40,14 +40,29 @@ _TIMEOUT_S, _ENCODING_TIMEOUT_S, _WRITING_TIMEOUT_S, _SHUTDOWN_S = 15.0, 60.0, 3
 _MAX_BATCH, _MAX_PENDING_IMAGES = 16, 32
 
 
-def make_app(home: Path, token: str | None = None, *, read_only: bool = False, owns_process: bool = False) -> FastAPI:
-    """Create the application; with `owns_process` it tunes the garbage collector of the whole process."""
+def make_app(
+    home: Path,
+    token: str | None = None,
+    *,
+    encoder: str | None = None,
+    read_only: bool = False,
+    owns_process: bool = False,
+) -> FastAPI:
+    """Create the application; with `owns_process` it tunes the garbage collector of the whole process.
+
+    Without `encoder` it follows the default of the workspace; the map and the recommendations, that of its start.
+    """
     registry = CollectorRegistry()
     on_reload = _counted_reloads(registry)
-    films, atlas = FilmService.open(home, on_reload), AtlasService(Workspace.open(home), on_reload)
-    users = UserService(home, films.has_poster, on_reload)
+    films = FilmService.open(home, on_reload, encoder)
+    view = open_views(home, encoder)[0]
+    atlas, users = AtlasService(view, on_reload), UserService(view, films.has_poster, on_reload)
     pools = Pools(
-        WorkerPool(1, 256, _TIMEOUT_S), WorkerPool(2, 256, _TIMEOUT_S), WorkerPool(1, 4, _WRITING_TIMEOUT_S), Uploads()
+        WorkerPool(1, 256, _TIMEOUT_S),
+        WorkerPool(2, 256, _TIMEOUT_S),
+        WorkerPool(1, 4, _WRITING_TIMEOUT_S),
+        WorkerPool(1, _MAX_PENDING_IMAGES, _ENCODING_TIMEOUT_S),
+        Uploads(),
     )
     encoding = MicroBatcher(films.embed, _MAX_BATCH, _MAX_PENDING_IMAGES, _ENCODING_TIMEOUT_S)
     # A pool of their own: the first request opens a model, which takes seconds.
@@ -58,7 +73,7 @@ def make_app(home: Path, token: str | None = None, *, read_only: bool = False, o
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         warm_up.start()
         yield
-        for workers in (pools.querying, pools.drawing, pools.writing, encoding, recommending):
+        for workers in (pools.querying, pools.drawing, pools.writing, pools.embedding, encoding, recommending):
             workers.close()
         if owns_process and not warm_up.is_over:
             # The process ends at once: nobody should wait for a network, or for what its loading uses to be closed.

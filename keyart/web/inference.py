@@ -36,12 +36,15 @@ class ImageEncoder:
         # Two requests for one image share a task; the end of the first one must not cancel it.
         return await asyncio.shield(task)
 
-    async def _encode(self, content: bytes) -> Image:
+    async def decode(self, content: bytes) -> Image:
+        """Decode an image, without embedding it."""
         try:
-            image = await self._decoding.run(self._service.decode, content)
+            return await self._decoding.run(self._service.decode, content)
         except DataError as error:
             raise HTTPException(422, str(error)) from error
-        return await self._embedding.run(image)
+
+    async def _encode(self, content: bytes) -> Image:
+        return await self._embedding.run(await self.decode(content))
 
     def _forget(self, key: bytes, task: asyncio.Task[Image]) -> None:
         if task.cancelled() or task.exception():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
@@ -10,11 +10,13 @@ from catalog.io.files import read_stable
 from catalog.text import plural
 from features.store import FeatureRows, FeatureStore
 from index import manifest
+from index.blend import BlendedIndex, Index
 from index.cosine import CosineIndex
 from index.embedding import MapShape
 from index.record import IndexRecord
 from index.source import FilmFeatures
 from keyart.workspace.contents import current_features, fingerprint
+from keyart.workspace.encoders import name_of
 from keyart.workspace.layout import Workspace
 from keyart.workspace.steps import feature_steps, no_index
 
@@ -102,6 +104,19 @@ def open_built_index(workspace: Workspace) -> CosineIndex:
         raise no_index(workspace) from error
 
 
+def open_blended_index(views: Sequence[Workspace]) -> BlendedIndex:
+    """Open the indexes of several encoders as one; DataError where no film is in all of them."""
+    index = BlendedIndex({name_of(view): open_built_index(view) for view in views})
+    if not len(index):
+        raise DataError(f"no film is in the indexes of all of {', '.join(index.parts)}; run `keyart build`")
+    return index
+
+
+def open_any_index(views: Sequence[Workspace]) -> Index:
+    """Open the index of one encoder, or those of several as one."""
+    return open_built_index(views[0]) if len(views) == 1 else open_blended_index(views)
+
+
 def _open_index(workspace: Workspace) -> CosineIndex:
     features = None
     # First, so that a missing index is reported rather than damaged features.
@@ -149,6 +164,14 @@ def check_takes_text(index: CosineIndex) -> None:
         raise ConfigError(
             "this index subtracts the mean of all posters, which is not that of words; run `keyart build --no-center`"
         )
+
+
+def notes_on_any_index(views: Sequence[Workspace], index: Index, posters: Mapping[int, str]) -> tuple[str, ...]:
+    """Return what `notes_on_index` does; of several indexes as one, with the encoder of each in front."""
+    if not isinstance(index, BlendedIndex):
+        return notes_on_index(views[0], index, posters)
+    parts = zip(views, index.parts.items(), strict=True)
+    return tuple(f"{name}: {note}" for view, (name, part) in parts for note in notes_on_index(view, part, posters))
 
 
 def check_identity(store: FeatureStore, identity: Mapping[str, Any]) -> None:

@@ -12,28 +12,38 @@
       atlas/                the map of all posters, with sheets of thumbnails
       cf/                   a folder per fitted recommender
       hybrid.json           the weight of ratings beside looks, if it was fitted
+      encoders/NAME/        what is made by a further encoder: features/, index/, atlas/, looks/, cf/, hybrid.json
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
-from catalog.errors import ConfigError, KeyartError, NotBuiltError
+from catalog.errors import ConfigError, DataError, KeyartError, NotBuiltError
 from catalog.films import Catalog
 from catalog.io.files import read_record, record_kind, write_record
 
 _KIND, _VERSION = "keyart-workspace", 1
 _FILES = ("workspace.json", "catalog.sqlite", "hybrid.json")
-_FOLDERS = ("posters", "features", "looks", "index", "atlas", "cf")
+_FOLDERS = ("posters", "features", "looks", "index", "atlas", "cf", "encoders")
 
 
 class Workspace:
-    """A workspace folder, opened with `create` or `open`."""
+    """A workspace folder as one of its encoders sees posters, opened with `create` or `open`.
 
-    def __init__(self, home: str | Path) -> None:
+    `encoder` names a folder below ``encoders/``; None is the first encoder, whose parts are in the workspace itself.
+    """
+
+    def __init__(self, home: str | Path, encoder: str | None = None) -> None:
         # Absolute, since a program may change its working directory.
         self.home = Path(home).absolute()
+        self.encoder = encoder
+
+    def with_encoder(self, encoder: str | None) -> Workspace:
+        """Return a view of the same workspace by another encoder, which need not have any parts yet."""
+        return Workspace(self.home, encoder)
 
     @classmethod
     def create(cls, home: Home) -> Workspace:
@@ -58,18 +68,26 @@ class Workspace:
 
     @classmethod
     def open(cls, home: Home) -> Workspace:
-        """Open an existing workspace; NotBuiltError if there is none."""
+        """Open an existing workspace by its default encoder; NotBuiltError if there is none."""
         if isinstance(home, Workspace):
             return home
         home = Path(home)
         try:
-            read_record(_record_path(home), _KIND, _VERSION)
+            record = read_record(_record_path(home), _KIND, _VERSION)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise NotBuiltError(
                 f"no workspace at {home}; make one with `keyart load DIR` on a MovieLens folder or a table of films, "
                 "or name yours with --home DIR or KEYART_HOME"
             ) from error
-        return cls(home)
+        return cls(home, _encoder_named(home, record))
+
+    def default(self) -> Workspace:
+        """Return the view by the default encoder, as it is recorded now."""
+        return Workspace.open(self.home)
+
+    def set_default(self, encoder: str | None) -> None:
+        """Record which encoder `open` chooses."""
+        write_record(_record_path(self.home), _KIND, _VERSION, {} if encoder is None else {"encoder": encoder})
 
     def keeps(self, path: Path) -> bool:
         """Return whether keyart may have written a path below this folder, if the folder is a workspace."""
@@ -90,28 +108,57 @@ class Workspace:
         return self.home / "posters"
 
     @property
+    def encoders_dir(self) -> Path:
+        """Holds a folder for every encoder but the first."""
+        return self.home / "encoders"
+
+    @property
+    def encoder_dir(self) -> Path:
+        """Holds all that depends on the encoder."""
+        return self.home if self.encoder is None else self.encoders_dir / self.encoder
+
+    @property
     def features_dir(self) -> Path:
-        return self.home / "features"
+        return self.encoder_dir / "features"
 
     @property
     def looks_dir(self) -> Path:
         """Low-dimensional features of posters for the cold start."""
-        return self.home / "looks"
+        return self.encoder_dir / "looks"
 
     @property
     def index_dir(self) -> Path:
-        return self.home / "index"
+        return self.encoder_dir / "index"
 
     @property
     def atlas_dir(self) -> Path:
-        return self.home / "atlas"
+        return self.encoder_dir / "atlas"
 
     @property
     def hybrid_path(self) -> Path:
-        return self.home / "hybrid.json"
+        return self.encoder_dir / "hybrid.json"
+
+    def looks_model_dir(self, name: str) -> Path:
+        """Return the folder of a model that learned from looks."""
+        return self.encoder_dir / "cf" / name
 
     def model_dir(self, name: str) -> Path:
         return self.home / "cf" / name
+
+
+def _encoder_named(home: Path, record: dict[str, Any]) -> str | None:
+    encoder = record.get("encoder")
+    if encoder is not None and (not isinstance(encoder, str) or not is_encoder_name(encoder)):
+        raise DataError(
+            f"{_record_path(home)} names {encoder!r} as its encoder; run `keyart encoders` to see which there are, and "
+            "remove that line"
+        )
+    return encoder
+
+
+def is_encoder_name(text: str) -> bool:
+    """Return whether a text may name an encoder: it is part of a path, and + joins two of them."""
+    return re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", text) is not None
 
 
 Home = str | Path | Workspace

@@ -102,11 +102,11 @@ def poster_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def save_tiny_network(path: Path) -> None:
+def save_tiny_network(path: Path, seed: int = 0) -> None:
     """Save a network small enough for tests: one convolution on coarse pixels, 7 × 7 × 8 numbers."""
     import keras
 
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(seed)
     layers = keras.layers
     network = keras.Sequential(
         [
@@ -127,6 +127,13 @@ def backbone_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def other_backbone_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("backbone") / "Other One.keras"
+    save_tiny_network(path, seed=1)
+    return path
+
+
+@pytest.fixture(scope="session")
 def _built_home(
     movielens: Path, poster_folder: Path, backbone_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
@@ -143,6 +150,20 @@ def _built_home(
 def home(_built_home: Path, tmp_path: Path) -> Path:
     """A workspace with posters, features and index; a copy for each test."""
     return Path(shutil.copytree(_built_home, tmp_path / "workspace"))
+
+
+@pytest.fixture(scope="session")
+def _built_home_of_two(_built_home: Path, other_backbone_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = Path(shutil.copytree(_built_home, tmp_path_factory.mktemp("built-two") / "workspace"))
+    extract(home, ExtractOptions(str(other_backbone_path)))
+    build(home)
+    return home
+
+
+@pytest.fixture
+def home_of_two(_built_home_of_two: Path, tmp_path: Path) -> Path:
+    """A workspace with features and indexes of two encoders, tiny and other-one; a copy for each test."""
+    return Path(shutil.copytree(_built_home_of_two, tmp_path / "two"))
 
 
 @pytest.fixture

@@ -155,9 +155,9 @@ def test_an_index_of_another_network_is_refused(home: Path, tmp_path: Path) -> N
     import keras
 
     network = keras.Sequential([keras.Input((224, 224, 3)), keras.layers.AveragePooling2D(32)], name="other")
-    network.save(tmp_path / "other.keras")
+    network.save(tmp_path / "tiny.keras")
     workspace = Workspace.open(home)
-    extract(workspace, ExtractOptions(str(tmp_path / "other.keras"), rebuild=True))
+    extract(workspace, ExtractOptions(str(tmp_path / "tiny.keras"), rebuild=True))
     with pytest.raises(DataError, match=r"features are of other \(147 columns.*built from tiny.*keyart build"):
         Engine.open(home)
 

@@ -11,11 +11,11 @@ import click
 from catalog.io.progress import bar
 from catalog.text import plural
 from keyart import atlas
+from keyart.cli.encoders import encoder_option
 from keyart.cli.groups import renamed
 from keyart.cli.hints import HINTS
 from keyart.cli.options import workspace_options
 from keyart.cli.output import announce, print_notes, table
-from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
     from keyart.atlas.build import AtlasReport
@@ -40,14 +40,18 @@ if TYPE_CHECKING:
     help="Random seed of the layout.  [default: that of the existing atlas, else 0]",
 )
 @click.option("--rebuild", is_flag=True, help="Compute everything from scratch, even if placing new films is enough.")
+@encoder_option()
 @workspace_options
-def command(method: str | None, n_clusters: int | None, seed: int | None, rebuild: bool, home: Path) -> None:
+def command(
+    method: str | None, n_clusters: int | None, seed: int | None, rebuild: bool, encoder: str | None, home: Path
+) -> None:
     """Lay all posters out on one map, those that look alike near each other, in clusters named by genres and tags.
 
     Run it again after posters came or went: films that stay keep their places.
     """
-    workspace = Workspace.open(home)
+    from keyart.workspace.encoders import open_view
 
+    workspace = open_view(home, encoder)
     started = time.monotonic()
     wanted = atlas.build.AtlasOptions(atlas.layout.Method(method) if method else None, n_clusters, seed, rebuild)
     announce("atlas", atlas.build.expected_s(workspace, wanted))

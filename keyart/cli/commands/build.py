@@ -12,13 +12,14 @@ from catalog.io.progress import bar
 from catalog.text import plural
 from index.options import IndexOptions
 from keyart import pipeline
+from keyart.cli.encoders import encoder_option
 from keyart.cli.options import workspace_options
 from keyart.cli.output import print_notes
 from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
     from index.plan import Plan
-    from keyart.pipeline.index import BuildReport
+    from index.record import IndexRecord
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 # An exact index that takes less is done before a forecast is read.
@@ -63,6 +64,7 @@ def _bytes(_context: click.Context, _parameter: click.Parameter, value: str | No
     help="Compare features, or an embedding of them.  [default: as built before, else auto]",
 )
 @click.option("--rebuild", is_flag=True, help="Build from scratch, even if adding and removing films is enough.")
+@encoder_option()
 @workspace_options
 def command(
     kind: Any,
@@ -71,20 +73,24 @@ def command(
     center: bool | None,
     similarity: Any,
     rebuild: bool,
+    encoder: str | None,
     home: Path,
 ) -> None:
     """Build the index of posters and the item similarities of ratings, or bring them up to date.
 
-    Recall and latency are measured, and recorded in index.json beside the index.
+    Each encoder of the workspace has an index; --encoder builds one alone. Recall and latency are measured, and
+    recorded in index.json beside the index.
     """
     if similarity == "whitened" and center is not None:
         raise click.UsageError("--similarity whitened subtracts a mean of its own; leave --center out")
-    workspace = Workspace.open(home)
+    Workspace.open(home)
 
     options = IndexOptions(kind, center, target_recall, max_memory_bytes, rebuild, similarity)
-    report = pipeline.build(workspace, options, progress=bar, on_plan=_print_plan)
+    report = pipeline.build(home, options, encoder=encoder, progress=bar, on_plan=_print_plan)
     print_notes(report.notes)
-    click.echo(f"{_describe(report)}, {report.n_similar:,} compared by ratings")
+    click.echo(f"{_describe(report.index, report.change)}, {report.n_similar:,} compared by ratings")
+    for name, other in report.others.items():
+        click.echo(f"{name}: {_describe(other.record, other.change)}")
 
 
 def _print_plan(plan: Plan) -> None:
@@ -92,14 +98,14 @@ def _print_plan(plan: Plan) -> None:
         click.echo(f"index: {plan}", err=True)
 
 
-def _describe(report: BuildReport) -> str:
-    films = f"{plural(report.n_indexed, 'film')} indexed by looks"
-    if report.index is None:
+def _describe(record: IndexRecord | None, change: str) -> str:
+    films = f"{plural(record.n_films if record else 0, 'film')} indexed by looks"
+    if record is None:
         return films
-    whitened = [report.index.similarity] if report.index.similarity != "cosine" else []
-    centered = ["mean removed"] if report.index.centered else []
-    kind = [report.index.kind, *whitened, *centered, report.change]
-    recall = report.index.build.quality.recall
-    if report.index.kind == "shortlist" and 10 in recall:
+    whitened = [record.similarity] if record.similarity != "cosine" else []
+    centered = ["mean removed"] if record.centered else []
+    kind = [record.kind, *whitened, *centered, change]
+    recall = record.build.quality.recall
+    if record.kind == "shortlist" and 10 in recall:
         kind.append(f"recall@10 {recall[10]:.3f}")
     return f"{films} ({', '.join(kind)})"

@@ -16,6 +16,7 @@ from catalog.io.keras import require_keras
 from catalog.io.progress import bar
 from catalog.text import plural
 from keyart import cold_start
+from keyart.cli.encoders import encoder_option
 from keyart.cli.groups import renamed
 from keyart.cli.options import check_one_format, k_option, notes_on_fewer, workspace_options
 from keyart.cli.output import print_csv, print_json, print_notes, table
@@ -45,6 +46,7 @@ _COLUMNS = ("poster", "title", "year", "expected_mean", "low", "high", "rank", "
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per film, one per line.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the audience as CSV: one row per film and user.")
+@encoder_option(takes_blends=True)
 @workspace_options
 def command(
     source: Path,
@@ -55,6 +57,7 @@ def command(
     n_users: int,
     as_json: bool,
     as_csv: bool,
+    encoder: str | None,
     home: Path,
 ) -> None:
     """Predict how a film that nobody has rated would be received, from its poster and optionally its genres and year.
@@ -71,7 +74,7 @@ def command(
     if len(films) == 1:
         films[0].image.pixels()
 
-    engine = keyart.Engine.open(home)
+    engine = keyart.Engine.open(home, encoder)
     broken: list[str] = []
 
     def remember(_film: NewFilm, error: DataError) -> None:

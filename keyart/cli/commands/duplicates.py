@@ -10,6 +10,7 @@ import click
 from catalog.io.progress import bar
 from catalog.text import plural
 from keyart import pipeline, render
+from keyart.cli.encoders import encoder_option
 from keyart.cli.options import Share, check_one_format, csv_option, file_option, json_option, workspace_options
 from keyart.cli.output import print_csv, print_json, print_notes, table
 from keyart.workspace.layout import Workspace
@@ -28,9 +29,16 @@ if TYPE_CHECKING:
 @json_option
 @csv_option
 @file_option("--sheet", "Draw the groups, the poster to keep framed (.png, .jpg, .webp, .pdf).")
+@encoder_option()
 @workspace_options
 def command(
-    min_similarity: float | None, keep_best: bool, as_json: bool, as_csv: bool, sheet: Path | None, home: Path
+    min_similarity: float | None,
+    keep_best: bool,
+    as_json: bool,
+    as_csv: bool,
+    sheet: Path | None,
+    encoder: str | None,
+    home: Path,
 ) -> None:
     """Find films whose posters show the same artwork: recompressed, cropped, recolored or in another language.
 
@@ -41,7 +49,7 @@ def command(
         render.drawing.check_sheet_path(sheet)
     # Before the module that imports FAISS.
     workspace = Workspace.open(home)
-    found = pipeline.find_duplicates(workspace, min_similarity, progress=bar)
+    found = pipeline.find_duplicates(workspace, min_similarity, encoder=encoder, progress=bar)
     groups = [[film for film in group if film.keep or not keep_best] for group in found]
     print_notes(found.notes)
     if as_json:

@@ -12,6 +12,7 @@ import keyart
 from keyart import render
 from keyart.cli.commands.similar import title_notes
 from keyart.cli.completion import complete_film
+from keyart.cli.encoders import encoder_option
 from keyart.cli.options import file_option, json_option, workspace_options
 from keyart.cli.output import print_json, print_notes, table
 from keyart.workspace.layout import Workspace
@@ -29,8 +30,9 @@ _N_LARGEST = 3
 @click.argument("films", nargs=-1, metavar="FILM FILM", shell_complete=complete_film)
 @json_option
 @file_option("--sheet", "Draw the contributions over both posters (.png, .jpg, .webp, .pdf).")
+@encoder_option()
 @workspace_options
-def command(films: tuple[str, ...], as_json: bool, sheet: Path | None, home: Path) -> None:
+def command(films: tuple[str, ...], as_json: bool, sheet: Path | None, encoder: str | None, home: Path) -> None:
     """Show where the posters of two films look alike.
 
     Each FILM is a title in quotes, with or without its year, or a movie_id. The visual similarity is split into the
@@ -44,7 +46,7 @@ def command(films: tuple[str, ...], as_json: bool, sheet: Path | None, home: Pat
         render.drawing.check_sheet_path(sheet)
     Workspace.open(home)
 
-    engine = keyart.Engine.open(home)
+    engine = keyart.Engine.open(home, encoder)
     explanation = engine.explain(*films)
     notes = (note for film in films for note in title_notes(engine, film))
     explanation = replace(explanation, notes=(*notes, *explanation.notes))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
+from click.core import ParameterSource
 
 from catalog.io.locks import check_free
 from catalog.io.progress import bar
@@ -25,10 +28,23 @@ from keyart.cli.quiet import spark_session
 from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
     from features.extraction import ExtractReport
-    from features.options import ExtractOptions
+    from features.options import Engine
 
 _N_LISTED = 20
+# By the parameters that choose them.
+_FIELDS = {
+    "encoder": "encoder",
+    "preprocessing": "preprocessing",
+    "weights": "weights",
+    "seed": "seed",
+    "features": "pooling",
+    "whiten": "whiten",
+    "resize": "resize",
+    "engine": "engine",
+}
 
 
 def _checked_preprocessing(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
@@ -50,9 +66,15 @@ def _checked_preprocessing(_context: click.Context, _parameter: click.Parameter,
 @click.option(
     "--encoder",
     default="vgg16",
-    show_default=True,
     metavar="NAME|PATH",
-    help=f"{', '.join(ENCODERS)}, or a Keras file with input (224, 224, 3).",
+    help=f"{', '.join(ENCODERS)}, or a Keras file with input (224, 224, 3).  [default: every encoder of the "
+    "workspace, else vgg16]",
+)
+@click.option(
+    "--as",
+    "name",
+    metavar="NAME",
+    help="What the workspace calls the encoder.  [default: its name, or that of its file]",
 )
 @click.option(
     "--preprocessing",
@@ -104,6 +126,7 @@ def command(
     images: str | None,
     out: str | None,
     encoder: str,
+    name: str | None,
     preprocessing: str | None,
     weights: str,
     seed: int,
@@ -117,6 +140,7 @@ def command(
 ) -> int:
     """Turn each poster into a row of numbers: 25,088 with VGG16, or those of another encoder.
 
+    Features of several encoders stay side by side; without options, those that are missing are computed for each.
     Resumes if interrupted: posters whose features are there already are not computed again. Features whose poster is
     gone are dropped. Posters that cannot be read are listed and skipped; if more than half cannot, the exit code is 1.
     """
@@ -129,14 +153,79 @@ def command(
     options = ExtractOptions(
         encoder, weights, seed, engine, resize, features, whiten, rebuild=rebuild, preprocessing=preprocessing
     )
+    if isinstance(source, Workspace):
+        given = {field: getattr(options, field) for option, field in _FIELDS.items() if _is_given(option)}
+        if not given.keys() - {"engine"} and name is None:
+            return _fill(source, given.get("engine"), spark, rebuild=rebuild)
+        # Options of a network, as --weights, are for that of --encoder.
+        if name is None and not given.keys() & {"encoder", "weights", "seed", "preprocessing"}:
+            name, options = source.encoder, _default_options(source, given, rebuild=rebuild)
     # Spark takes seconds to start.
     check_files(options)
     if isinstance(source, Workspace):
+        source = _view(source, options, name)
         check_free(source.features_dir)
     with keeps(RESUMES, lambda: _has_features(source, out)):
-        report = _run(source, out, options, spark)
+        report = _run(source, name, out, options, spark)
     _print(report, out)
+    if isinstance(source, Workspace) and not report.n_known:
+        print_notes(_notes_on_place(source))
     return 1 if report.mostly_broken else 0
+
+
+def _is_given(parameter: str) -> bool:
+    return click.get_current_context().get_parameter_source(parameter) is not ParameterSource.DEFAULT
+
+
+def _default_options(workspace: Workspace, given: Mapping[str, Any], *, rebuild: bool) -> ExtractOptions:
+    """Return the options of the default encoder's features, with those that are given in their place."""
+    recorded = pipeline.features.recorded_options(workspace, rebuild=rebuild)
+    # A whitening is of pooled features.
+    whiten = {} if "pooling" not in given else {"whiten": None}
+    return replace(recorded, **{**whiten, **given})
+
+
+def _view(workspace: Workspace, options: ExtractOptions, name: str | None) -> Workspace:
+    from keyart.workspace.encoders import place_of
+
+    return place_of(workspace, options.encoder, name)
+
+
+def _notes_on_place(view: Workspace) -> list[str]:
+    from keyart.workspace.encoders import name_of
+
+    default, name = view.default(), name_of(view)
+    if view.encoder == default.encoder:
+        return []
+    return [
+        f"{name_of(default)} stays the default; run `keyart build`, then compare by these with --encoder {name}, or "
+        f"make them the default: `keyart encoders default {name}`"
+    ]
+
+
+def _fill(workspace: Workspace, engine: Engine | None, spark: str | None, *, rebuild: bool) -> int:
+    """Compute what is missing for every encoder of the workspace."""
+    with keeps(RESUMES, lambda: _has_features(workspace, None)), _session(spark) as session:
+        found = pipeline.extract_missing(
+            workspace, engine=engine, rebuild=rebuild, progress=bar, spark=session, on_encoder=_note_random
+        )
+    for name, report in found.reports.items():
+        _print(report, None, f"{name}: " if len(found.reports) + len(found.failed) > 1 else "")
+    print_notes(f"{name}: {error}" for name, error in found.failed.items())
+    return 1 if found.failed or any(report.mostly_broken for report in found.reports.values()) else 0
+
+
+def _note_random(options: ExtractOptions) -> None:
+    if options.is_random:
+        print_notes(["random weights capture layout and palette only; use them for trials"])
+
+
+@contextmanager
+def _session(spark: str | None) -> Iterator[SparkSession | None]:
+    # Pillow warns of odd but readable files; what cannot be read is reported anyway.
+    warnings.filterwarnings("ignore", module="PIL")
+    with nullcontext() if spark is None else spark_session(spark) as session:
+        yield session
 
 
 def _check(images: str | None, out: str | None, spark: str | None) -> None:
@@ -157,30 +246,29 @@ def _has_features(source: str | Workspace, out: str | None) -> bool:
     return any(folder.glob("features-*.json"))
 
 
-def _run(source: str | Workspace, out: str | None, options: ExtractOptions, spark: str | None) -> ExtractReport:
+def _run(
+    source: str | Workspace, name: str | None, out: str | None, options: ExtractOptions, spark: str | None
+) -> ExtractReport:
     from features.spark import is_table, read_table
 
-    if options.is_random:
-        print_notes(["random weights capture layout and palette only; use them for trials"])
-    # Pillow warns of odd but readable files; what cannot be read is reported anyway.
-    warnings.filterwarnings("ignore", module="PIL")
-    with nullcontext() if spark is None else spark_session(spark) as session:
+    _note_random(options)
+    with _session(spark) as session:
         if not isinstance(source, str) or out is None:
-            return pipeline.extract(source, options, progress=bar, spark=session)
+            return pipeline.extract(source, options, name=name, progress=bar, spark=session)
         if session and is_table(source):
             table = read_table(session, source)
             return pipeline.extract_table(table, out, options, drop_missing=True, progress=bar)
         return pipeline.extract_images(source, out, options, drop_missing=True, progress=bar, spark=session)
 
 
-def _print(report: ExtractReport, out: str | None) -> None:
+def _print(report: ExtractReport, out: str | None, by: str = "") -> None:
     unit = "poster" if out is None else "image"
     print_notes(f"computed again: {reason}" for reason in report.damaged)
     dropped = f", {report.n_dropped:,} dropped" if report.n_dropped else ""
-    click.echo(f"features of {plural(report.n_new, unit)} computed, {report.n_known:,} already here{dropped}")
+    click.echo(f"{by}features of {plural(report.n_new, unit)} computed, {report.n_known:,} already here{dropped}")
     if not report.skipped:
         return
-    click.echo(f"{plural(len(report.skipped), unit)} could not be read:", err=True)
+    click.echo(f"{by}{plural(len(report.skipped), unit)} could not be read:", err=True)
     name = "movie_id " if out is None else ""
     for skipped in report.skipped[:_N_LISTED]:
         # One line each, even if a file's name has line ends.

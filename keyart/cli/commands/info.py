@@ -15,7 +15,7 @@ from keyart.cli.output import print_json
 from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
-    from keyart.pipeline.status import Status
+    from keyart.pipeline.status import EncoderStatus, Status
 
 
 @click.command("info")
@@ -30,6 +30,9 @@ def command(as_json: bool, home: Path) -> None:
         return
     for name, value in _summary(status).items():
         click.echo(f"{name:<13} {HINTS.complete(value)}")
+    if len(status.encoders) > 1:
+        for one in status.encoders:
+            click.echo(f"encoder       {_of_encoder(one)}")
     for reason in status.damaged:
         click.echo(f"damaged       {HINTS.complete(reason)}")
     click.echo(f"next          {HINTS.complete(status.next_step())}")
@@ -53,6 +56,15 @@ def _summary(status: Status) -> dict[str, str]:
         + _stale(status.n_similar > 0, status.similarities_are_current),
         "blend": status.blend,
     }
+
+
+def _of_encoder(one: EncoderStatus) -> str:
+    if one.is_default:
+        return f"{one.name}, the default"
+    features = f"{one.n_features:,} features" + (f" of {one.backbone}" if one.backbone else "")
+    skipped = f", {one.n_skipped:,} could not be read" if one.n_skipped else ""
+    index = f"{plural(one.n_indexed, 'film')} indexed" + (f" ({one.index})" if one.index else "")
+    return HINTS.complete(f"{one.name}: {features}{skipped}; {index}{_stale(bool(one.index), one.index_is_current)}")
 
 
 def _stale(exists: bool, is_current: bool, command: str = "build") -> str:

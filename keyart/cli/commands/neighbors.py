@@ -8,6 +8,7 @@ import click
 
 from catalog.io.progress import bar
 from catalog.text import plural
+from keyart.cli.encoders import encoder_option
 from keyart.cli.groups import renamed
 from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import file_option, k_option, workspace_options
@@ -26,8 +27,9 @@ from keyart.workspace.outputs import check_output
     show_default=True,
 )
 @click.option("--merge-duplicates", is_flag=True, help="List films with the same artwork once.")
+@encoder_option(takes_blends=True)
 @workspace_options
-def command(k: int, out: Path, merge_duplicates: bool, home: Path) -> None:
+def command(k: int, out: Path, merge_duplicates: bool, encoder: str | None, home: Path) -> None:
     """Write the nearest films of every film, by looks alone, into a Parquet file.
 
     Resumes if interrupted: run the same command again.
@@ -35,18 +37,20 @@ def command(k: int, out: Path, merge_duplicates: bool, home: Path) -> None:
     check_output(out, (".parquet",))
     workspace = Workspace.open(home)
     from index.neighbors import has_parts, write_neighbors
+    from keyart.workspace.encoders import open_views
     from keyart.workspace.films import list_films, list_posters
-    from keyart.workspace.index import notes_on_index, open_built_index
+    from keyart.workspace.index import notes_on_any_index, open_any_index
 
     ids = {film.movie_id: (film.imdb_id, film.tmdb_id) for film in list_films(workspace)}
+    views = open_views(workspace, encoder)
     posters = {poster.movie_id: poster.sha256 for poster in list_posters(workspace)}
     with (
         keeps(RESUMES, lambda: has_parts(out)),
-        open_built_index(workspace) as index,
+        open_any_index(views) as index,
         bar("neighbors", len(index), "films") as advance,
     ):
         bound = index.duplicate_similarity if merge_duplicates else None
         n_pairs = write_neighbors(index, k, out, duplicate_similarity=bound, ids=ids, advance=advance)
-        n_films, notes = len(index), notes_on_index(workspace, index, posters)
+        n_films, notes = len(index), notes_on_any_index(views, index, posters)
     print_notes(notes)
     click.echo(f"{plural(n_pairs, 'pair')} of {plural(n_films, 'film')} written to {out}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from catalog.extras import require
+from keyart.cli.encoders import encoder_option
 from keyart.cli.options import refused_option, workspace_options
 from keyart.web.address import listen, read_token, url
 from keyart.workspace.layout import Workspace
@@ -30,8 +31,9 @@ from keyart.workspace.settings import SERVER_TOKEN
 )
 @refused_option(SERVER_TOKEN, "--token")
 @click.option("--read-only", is_flag=True, help="Refuse to add films.")
+@encoder_option(takes_blends=True)
 @workspace_options
-def command(host: str, port: int, read_only: bool, home: Path) -> None:
+def command(host: str, port: int, read_only: bool, encoder: str | None, home: Path) -> None:
     """Serve the web page and its HTTP API until Ctrl-C.
 
     To serve other machines too, set --host and a token of 16 characters or more that they must show. The token is read
@@ -40,12 +42,12 @@ def command(host: str, port: int, read_only: bool, home: Path) -> None:
     # Until it serves, there is nothing to bring to an end; what is being imported may swallow an interrupt in Python.
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        _serve(host, port, home, read_only=read_only)
+        _serve(host, port, home, encoder, read_only=read_only)
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-def _serve(host: str, port: int, home: Path, *, read_only: bool) -> None:
+def _serve(host: str, port: int, home: Path, encoder: str | None, *, read_only: bool) -> None:
     require("web", "the web page")
     token = read_token(host)
     Workspace.open(home)
@@ -53,6 +55,6 @@ def _serve(host: str, port: int, home: Path, *, read_only: bool) -> None:
         click.echo(f"opening {home} …", err=True)
         from keyart.web.app import make_app, serve
 
-        app = make_app(home, token, read_only=read_only, owns_process=True)
+        app = make_app(home, token, encoder=encoder, read_only=read_only, owns_process=True)
         address = url(host, listener)
         serve(app, listener, lambda: click.echo(f"{address}  (Ctrl-C ends it)", err=True))

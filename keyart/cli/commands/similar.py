@@ -20,6 +20,7 @@ from catalog.io.keras import require_keras
 from index.region import Region
 from keyart import render, similarity
 from keyart.cli.completion import complete_film
+from keyart.cli.encoders import encoder_option
 from keyart.cli.groups import renamed
 from keyart.cli.options import (
     Share,
@@ -153,6 +154,7 @@ def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
     help="Compare one region of the posters, in cells of the 7 × 7 grid of VGG16: 0,0,7,3 is the upper part.",
 )
 @_filter_options
+@encoder_option(takes_blends=True)
 @click.option("--merge-duplicates", is_flag=True, help="Show films with the same artwork once.")
 @click.option("--explain", is_flag=True, help="Explain in words why each film was found.")
 @json_option
@@ -171,6 +173,7 @@ def command(
     diverse: float,
     region: Region | None,
     wanted: Filter,
+    encoder: str | None,
     merge_duplicates: bool,
     explain: bool,
     as_json: bool,
@@ -190,7 +193,7 @@ def command(
     like_these, unlike_these = ([keyart.Image(path) for path in paths] for paths in (images, unlike_images))
     films = _checked_films(home, words, unlike, (*like_these, *unlike_these), wanted)
 
-    engine = keyart.Engine.open(home)
+    engine = keyart.Engine.open(home, encoder)
     mix = keyart.Mix([*films, *like_these, *texts], [*unlike, *unlike_these, *unlike_texts])
     query = mix if mix.unlike or len(mix.like) > 1 else mix.like[0]
     found = engine.similar(query, options=keyart.SimilarOptions(k, alpha, wanted, merge_duplicates, diverse, region))

@@ -10,10 +10,10 @@ import cf
 from catalog.io.progress import bar
 from keyart import pipeline
 from keyart.cli.completion import complete_model
+from keyart.cli.encoders import encoder_option
 from keyart.cli.hints import HINTS
 from keyart.cli.options import Share, json_option, workspace_options
 from keyart.cli.output import print_json, table
-from keyart.workspace.layout import Workspace
 
 
 @click.command("tune")
@@ -50,6 +50,7 @@ from keyart.workspace.layout import Workspace
 )
 @click.option("--seed", default=0, show_default=True, type=int, help="Random seed of the held-out ratings.")
 @json_option
+@encoder_option()
 @workspace_options
 def command(
     model: str,
@@ -59,14 +60,16 @@ def command(
     n_films: int,
     seed: int,
     as_json: bool,
+    encoder: str | None,
     home: Path,
 ) -> None:
     """Fit how much ratings count beside looks, and keep it: `keyart similar` uses it from then on.
 
     Three tenths of each user's ratings are held out; a blend is good if it puts first what the same users liked there.
     """
-    workspace = Workspace.open(home)
+    from keyart.workspace.encoders import open_view
 
+    workspace = open_view(home, encoder)
     cf.registry.model_class(model)
 
     if reset:

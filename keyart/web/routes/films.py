@@ -19,6 +19,7 @@ from keyart.web.schemas.films import (
     AddedFilm,
     ColdStartFacts,
     ColdStartQuery,
+    EncoderFacts,
     FilmFacts,
     FilmQuery,
     Hit,
@@ -59,6 +60,8 @@ class Pools:
     querying: WorkerPool
     drawing: WorkerPool
     writing: WorkerPool
+    # By an encoder that a request names.
+    embedding: WorkerPool
     uploads: Uploads
 
 
@@ -84,6 +87,10 @@ def _add_films(router: APIRouter, service: FilmService, pool: WorkerPool) -> Non
     @router.get("/api/genres", summary="All genres")
     async def genres() -> list[str]:
         return await pool.run(service.genres)
+
+    @router.get("/api/encoders", summary="The encoders by which posters can be compared")
+    async def encoders() -> list[EncoderFacts]:
+        return await pool.run(service.encoders)
 
     @router.get("/api/films/random", summary="A random film with a poster")
     async def random_film() -> FilmFacts:
@@ -128,8 +135,13 @@ def _add_files(router: APIRouter, service: FilmService, pools: Pools) -> None:
         return Response(content, media_type="image/jpeg")
 
     @router.get("/api/films/{movie_id}/why/{other_id}.jpg", summary="Where two posters look alike", **_JPEG_FILE)
-    async def heat_map(movie_id: MovieId, other_id: Annotated[int, Path(ge=1, lt=2**31)]) -> Response:
-        return Response(await pools.drawing.run(service.heat_map, movie_id, other_id), media_type="image/jpeg")
+    async def heat_map(
+        movie_id: MovieId,
+        other_id: Annotated[int, Path(ge=1, lt=2**31)],
+        encoder: Annotated[str | None, Query(max_length=200)] = None,
+    ) -> Response:
+        content = await pools.drawing.run(service.heat_map, movie_id, other_id, encoder)
+        return Response(content, media_type="image/jpeg")
 
 
 def _add_posters(router: APIRouter, service: FilmService, pool: WorkerPool) -> None:
@@ -157,7 +169,11 @@ def _add_images(router: APIRouter, service: FilmService, encoder: ImageEncoder, 
         openapi_extra=_IMAGE_BODY,
     )
     async def similar_to_image(request: Request, query: Annotated[ImageMixQuery, Query()]) -> SimilarPage:
-        image = await encoder.encode(await pools.uploads.read(request))
+        content = await pools.uploads.read(request)
+        if query.encoder is None:
+            image = await encoder.encode(content)
+        else:
+            image = await pools.embedding.run(service.embed_by, query.encoder, await encoder.decode(content))
         return await pools.querying.run(service.similar_to_image, image, _checked(query))
 
     @router.post("/api/cold-start", summary="Who would like a film that nobody has rated", openapi_extra=_IMAGE_BODY)

@@ -78,6 +78,14 @@ class Hit(BaseModel):
     has_poster: bool
 
 
+class EncoderFacts(BaseModel):
+    """A network that sees posters, whose features the workspace has."""
+
+    name: str = Field(examples=["vgg16"])
+    default: bool = Field(description="Whether posters are compared by it where a request names none.")
+    has_index: bool
+
+
 class SimilarPage(BaseModel):
     """A page of look-alikes: what `keyart similar --json` prints, and whether there are more."""
 
@@ -110,6 +118,13 @@ class ImageQuery(BaseModel):
         None,
         description="One region of the posters in place of the whole: x,y,width,height in cells of the grid.",
         examples=["0,0,7,3"],
+    )
+
+    encoder: str | None = Field(
+        None,
+        max_length=200,
+        description="By which encoder of the workspace posters are compared; A+B for the mean of two.",
+        examples=["vgg16"],
     )
 
     @model_validator(mode="after")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from PIL import Image as PillowImage
@@ -28,6 +29,7 @@ from keyart.web.schemas.films import (
     AddedFilm,
     ColdStartFacts,
     ColdStartQuery,
+    EncoderFacts,
     FilmFacts,
     FilmQuery,
     ImageMixQuery,
@@ -40,7 +42,9 @@ from keyart.web.schemas.films import (
 )
 from keyart.web.services.thumbnails import Thumbnails
 from keyart.workspace.api_keys import redact
+from keyart.workspace.encoders import list_encoders, name_of, open_views, text_encoder
 from keyart.workspace.hints import home_option
+from keyart.workspace.index import has_index
 from keyart.workspace.layout import Workspace
 from keyart.workspace.reloading import OnReload, Reloading
 from keyart.workspace.steps import poster_step
@@ -56,17 +60,15 @@ class RefusedFilmError(DataError):
 class FilmService:
     """Answers about films. Safe to use from several threads."""
 
-    def __init__(self, workspace: Workspace, on_reload: OnReload) -> None:
+    def __init__(self, workspace: Workspace, on_reload: OnReload, encoder: str | None = None) -> None:
         self._workspace = workspace
         self._is_warm = False
-        self._engine = Reloading(
-            "engine",
-            lambda: Engine.open(workspace.home),
-            lambda: _engine_paths(workspace),
-            reopen=self._reopened,
-            close=Engine.close,
-            on_reload=on_reload,
-        )
+        self._on_reload = on_reload
+        self._encoder = encoder
+        self._engine = self._watched(encoder, "engine", self._reopened)
+        # By what requests name them; opened on first use.
+        self._others: dict[str, Reloading[Engine]] = {}
+        self._lock = Lock()
         self.thumbnails = Reloading(
             "posters",
             lambda: Thumbnails.open(workspace.posters_dir),
@@ -76,16 +78,28 @@ class FilmService:
         )
 
     @classmethod
-    def open(cls, home: Path, on_reload: OnReload = lambda _name, _succeeded: None) -> FilmService:
+    def open(
+        cls, home: Path, on_reload: OnReload = lambda _name, _succeeded: None, encoder: str | None = None
+    ) -> FilmService:
         """Open a workspace; an error of its engine is raised now, not by the first request."""
-        service = cls(Workspace.open(home), on_reload)
+        service = cls(Workspace.open(home), on_reload, encoder)
         with service._engine.use(), service.thumbnails.use():
             return service
 
     def close(self) -> None:
         """Stop following the workspace."""
         self._engine.close()
+        for engine in self._others.values():
+            engine.close()
         self.thumbnails.close()
+
+    def encoders(self) -> list[EncoderFacts]:
+        """List the encoders of the workspace, the default first."""
+        default = self._workspace.default().encoder
+        return [
+            EncoderFacts(name=name_of(view), default=view.encoder == default, has_index=has_index(view))
+            for view in list_encoders(self._workspace)
+        ]
 
     def has_poster(self, movie_id: int) -> bool:
         """Return whether ``/posters/{movie_id}`` shows one."""
@@ -136,9 +150,9 @@ class FilmService:
         """Draw a page of the films that look like several films as a contact sheet, a JPEG file."""
         return _sheet(self._look_alikes_of_mix(query, query.offset + query.k), query)
 
-    def heat_map(self, first: int, second: int) -> bytes:
+    def heat_map(self, first: int, second: int, encoder: str | None = None) -> bytes:
         """Draw where two posters look alike, a JPEG file."""
-        with self._engine.use() as engine:
+        with self._engine_by(encoder).use() as engine:
             return _jpeg(draw_heat_sheet(engine.explain(first, second)))
 
     def decode(self, content: bytes) -> Image:
@@ -154,11 +168,17 @@ class FilmService:
                 engine.embed(images)
         return images
 
+    def embed_by(self, encoder: str, image: Image) -> Image:
+        """Embed an image by an encoder that a request names; it remembers the embedding."""
+        with self._engine_by(encoder).use() as engine:
+            engine.embed([image])
+        return image
+
     def similar_to_image(self, image: Image, query: ImageMixQuery) -> SimilarPage:
         """Return a page of the films whose posters look like an image, or like it and films, and not like others."""
         mix = _mix(query, image)
         asked = mix if len(mix.like) > 1 or mix.unlike else image
-        with self._engine.use() as engine:
+        with self._engine_by(self._encoder_of(query)).use() as engine:
             options = replace(_options(query, _n_wanted(query)), alpha=query.alpha)
             result = engine.similar(asked, options=options)
         return self._page(result, query)
@@ -192,18 +212,49 @@ class FilmService:
 
     def _reopened(self, before: Engine) -> Engine:
         newer = before.reopened()
-        shares_encoder = before.has_index and newer.has_index and newer.encoder is before.encoder
-        if self._is_warm and not shares_encoder:
+        if self._is_warm and not newer.has_loaded_encoder:
             # While this thread loads another network, the old engine answers.
             newer.warm_up()
         return newer
 
+    def _encoder_of(self, query: ImageMixQuery) -> str | None:
+        """Return the encoder that a query names, or another than the default one where only that takes its words."""
+        if query.encoder is not None or self._encoder is not None or not (query.text or query.unlike_text):
+            return query.encoder
+        return text_encoder(self._workspace)
+
+    def _engine_by(self, encoder: str | None) -> Reloading[Engine]:
+        """Return the engine by an encoder, or by a blend of some; ConfigError where there is none."""
+        if encoder is None:
+            return self._engine
+        # In one spelling, so that no request opens an engine again.
+        spelling, own = (
+            "+".join(map(name_of, open_views(self._workspace.home, one))) for one in (encoder, self._encoder)
+        )
+        if spelling == own:
+            return self._engine
+        with self._lock:
+            if spelling not in self._others:
+                self._others[spelling] = self._watched(spelling, f"engine by {spelling}", Engine.reopened)
+            return self._others[spelling]
+
+    def _watched(self, encoder: str | None, name: str, reopen: Callable[[Engine], Engine]) -> Reloading[Engine]:
+        home = self._workspace.home
+        return Reloading(
+            name,
+            lambda: Engine.open(home, encoder),
+            lambda: _engine_paths(home, encoder),
+            reopen=reopen,
+            close=Engine.close,
+            on_reload=self._on_reload,
+        )
+
     def _look_alikes(self, movie_id: int, query: FilmQuery, k: int) -> SimilarFilms:
-        with self._engine.use() as engine:
+        with self._engine_by(query.encoder).use() as engine:
             return engine.similar(movie_id, options=replace(_options(query, k), alpha=query.alpha))
 
     def _look_alikes_of_mix(self, query: MixQuery, k: int) -> SimilarFilms:
-        with self._engine.use() as engine:
+        with self._engine_by(self._encoder_of(query)).use() as engine:
             options = replace(_options(query, k), alpha=query.alpha)
             mix = _mix(query)
             alone = mix.texts and len(mix.like) == 1 and not mix.unlike
@@ -240,15 +291,19 @@ class FilmService:
         return FilmFacts.of(film, self.has_poster(film.movie_id))
 
 
-def _engine_paths(workspace: Workspace) -> Iterator[Path]:
+def _engine_paths(home: Path, encoder: str | None) -> Iterator[Path]:
     """List the files that an engine reads when it is opened or first queried."""
+    views = open_views(home, encoder)
+    workspace = views[0]
     try:
         model = open_hybrid(workspace).model
     except DataError:
         model = Hybrid().model
+    yield home / "workspace.json"
     yield workspace.catalog_path
-    yield workspace.features_dir
-    yield workspace.index_dir / "index.json"
+    for view in views:
+        yield view.features_dir
+        yield view.index_dir / "index.json"
     yield workspace.hybrid_path
     yield record_path(workspace, model)
     yield _posters_path(workspace)

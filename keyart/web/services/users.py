@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -27,7 +26,7 @@ from keyart.web.schemas.users import (
     UserSummary,
 )
 from keyart.workspace.hints import complete, home_option
-from keyart.workspace.layout import Workspace
+from keyart.workspace.layout import Home, Workspace
 from keyart.workspace.reloading import OnReload, Reloading
 
 # A model of many films takes much memory, so only the most recently used ones stay open.
@@ -42,7 +41,7 @@ class UserService:
 
     def __init__(
         self,
-        home: Path,
+        home: Home,
         has_poster: Callable[[int], bool],
         on_reload: OnReload = lambda _name, _succeeded: None,
     ) -> None:

@@ -140,7 +140,7 @@ def test_fetch_from_tmdb(run: Run, movielens: Path, tmp_path: Path, monkeypatch:
         (["extract", "--encoder", "nowhere.keras"], "nowhere.keras: no such file"),
         (["extract", "--encoder", "text.jpg"], "text.jpg is not a Keras model file"),
         (["extract", "--weights", "nowhere.h5"], "nowhere.h5: no such file"),
-        (["extract", "--weights", "random"], "features of two networks never mix"),
+        (["extract", "--resize", "nearest"], "features of two networks never mix"),
         (["similar", "harbur"], "no film is titled 'harbur'; did you mean The Harbour (1990) [1]?"),
         (
             ["similar", "Twin"],

@@ -13,6 +13,7 @@ from catalog.io.progress import bar
 from catalog.text import plural
 from keyart import pipeline, render
 from keyart.cli.completion import complete_embedding
+from keyart.cli.encoders import complete_encoder
 from keyart.cli.estimates import estimate, nulled, number
 from keyart.cli.options import Command, check_one_format, csv_option, file_option, json_option, workspace_options
 from keyart.cli.output import print_csv, print_json, print_notes, table
@@ -41,6 +42,14 @@ def _folder_option(name: str, meaning: str) -> Callable[[Command], Command]:
     metavar="TASK,…",
     callback=_split,
     help="Any of alternate, series, distortion, genre, decade and hubness.  [default: all that can be measured]",
+)
+@click.option(
+    "--encoder",
+    "encoders",
+    multiple=True,
+    metavar="NAME[+NAME]",
+    shell_complete=complete_encoder,
+    help="An encoder of the workspace, or a blend of two; repeat it to compare them.  [default: its default]",
 )
 @file_option("--pairs", "For alternate: a CSV with movie_id and path of another poster of the film.")
 @_folder_option("--features", "Measure a folder of features in place of a workspace; pictures named by movie_id.")
@@ -100,7 +109,7 @@ def command(
 
 
 def _check_sheet(sheet: Path, options: LookAlikeOptions, inputs: Iterable[Path | None]) -> None:
-    if len(options.embeddings) < 2:
+    if len(options.embeddings) * max(len(options.encoders), 1) < 2:
         raise ConfigError("--sheet compares two embeddings; name another one")
     if options.features and not options.posters:
         raise ConfigError("--sheet draws posters; name their folder with --posters")
