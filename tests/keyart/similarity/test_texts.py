@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from keyart.engine import Engine
 from keyart.pipeline.index import build
 from keyart.similarity.query import Mix, Text
 from keyart.similarity.reasons import reasons
+from keyart.workspace.layout import Workspace
+from tests.installation import Demonstration
 from tests.keyart.conftest import Run
 
 pytest.importorskip("tokenizers")
@@ -129,6 +132,27 @@ def test_an_encoder_without_words_says_so(home: Path, engine: Engine, run: Run) 
     assert failed.code == 1
     assert "which takes pictures but no words; extract those of an encoder that takes both" in failed.err
     assert failed.err.count("\n") == 1
+
+
+def test_the_encoder_that_takes_words_answers(demonstration: Demonstration, pair_folder: Path, tmp_path: Path) -> None:
+    from tests.word_pair import extract
+
+    home = Path(shutil.copytree(demonstration.folder / "workspace", tmp_path / "workspace"))
+    view = Workspace.open(home).with_encoder("pair")
+    extract(view, pair_folder)
+    build(view)
+    with Engine.open(home) as engine:
+        assert engine.takes_text
+        for query in (Text("red moon"), Mix([Text("red moon"), Text("moon")])):
+            found = engine.similar(query, 3)
+            assert found[0].label == "Orchard of Crows (2006)"
+            assert found.notes == ("compared by pair, as vgg16 takes no words",)
+    with Engine.open(home, "vgg16+pair") as engine:
+        assert not engine.takes_text
+        with pytest.raises(ConfigError, match="compared by one encoder, not by a blend; choose one of vgg16 and pair"):
+            engine.similar(Text("red moon"))
+    with Engine.open(home, "vgg16") as engine, pytest.raises(ConfigError, match="pictures but no words"):
+        engine.similar(Text("red moon"))
 
 
 def test_words_need_an_index(tastes: Path, tmp_path: Path) -> None:
