@@ -42,9 +42,9 @@ class WorkspaceEncoder:
         """Compute features of shape (n, n_features) from pixels of shape (n, 224, 224, 3)."""
         return self.encoder(len(pixels))(pixels)
 
-    @property
+    @lazy
     def takes_text(self) -> bool:
-        """Whether the encoder takes words."""
+        """Return whether the encoder takes words."""
         return takes_text(self._store.options())
 
     @lazy
