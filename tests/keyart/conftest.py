@@ -117,6 +117,7 @@ def save_tiny_network(path: Path, seed: int = 0) -> None:
         name="tiny",
     )
     network.save(path)
+    path.with_suffix(".json").write_text('{"preprocessing": "caffe"}')
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from catalog.io.remote import as_path
 from catalog.text import plural
 from features.encoders.registry import ENCODERS
 from features.options import ExtractOptions
-from features.preprocessing import Preprocessing
+from features.preprocessing_files import preprocessing_from
 from keyart import pipeline
 from keyart.cli.groups import renamed
 from keyart.cli.interruption import RESUMES, keeps
@@ -50,7 +50,7 @@ _FIELDS = {
 def _checked_preprocessing(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
     try:
         if text is not None:
-            Preprocessing.parse(text)
+            preprocessing_from(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
     return text
@@ -67,8 +67,7 @@ def _checked_preprocessing(_context: click.Context, _parameter: click.Parameter,
     "--encoder",
     default="vgg16",
     metavar="NAME|PATH",
-    help=f"{', '.join(ENCODERS)}, or a Keras file with input (224, 224, 3).  [default: every encoder of the "
-    "workspace, else vgg16]",
+    help=f"{', '.join(ENCODERS)}, or a Keras or ONNX file.  [default: every encoder of the workspace, else vgg16]",
 )
 @click.option(
     "--as",
@@ -79,9 +78,9 @@ def _checked_preprocessing(_context: click.Context, _parameter: click.Parameter,
 @click.option(
     "--preprocessing",
     default=None,
-    metavar="NAME|TEXT",
+    metavar="TEXT|FILE",
     callback=_checked_preprocessing,
-    help="For a Keras file: caffe, tf, torch, or ORDER,MEAN,STD as in rgb,127,128.  [default: caffe]",
+    help="For a file: caffe, tf, torch, ORDER,MEAN,STD as in rgb,127,128, or a JSON file.  [default: that beside it]",
 )
 @click.option(
     "--weights",
@@ -104,7 +103,7 @@ def _checked_preprocessing(_context: click.Context, _parameter: click.Parameter,
     type=click.Choice(["antialias", "nearest"]),
     default="antialias",
     show_default=True,
-    help="How posters are resized to 224 × 224; nearest reproduces the original article.",
+    help="How posters are resized to the network's input; nearest reproduces the original article.",
 )
 @click.option(
     "--engine",
@@ -144,7 +143,8 @@ def command(
     Resumes if interrupted: posters whose features are there already are not computed again. Features whose poster is
     gone are dropped. Posters that cannot be read are listed and skipped; if more than half cannot, the exit code is 1.
     """
-    from features.encoders.keras import check_files
+    from features.encoders.loading import check_files
+    from features.store import with_recorded_preprocessing
 
     _check(images, out, spark)
     if whiten and features == "raw":
@@ -160,11 +160,14 @@ def command(
         # Options of a network, as --weights, are for that of --encoder.
         if name is None and not given.keys() & {"encoder", "weights", "seed", "preprocessing"}:
             name, options = source.encoder, _default_options(source, given, rebuild=rebuild)
+    if isinstance(source, Workspace):
+        source = _view(source, options, name)
+    folder = source.features_dir if isinstance(source, Workspace) else as_path(out or "")
+    options = with_recorded_preprocessing(options, folder)
     # Spark takes seconds to start.
     check_files(options)
     if isinstance(source, Workspace):
-        source = _view(source, options, name)
-        check_free(source.features_dir)
+        check_free(folder)
     with keeps(RESUMES, lambda: _has_features(source, out)):
         report = _run(source, name, out, options, spark)
     _print(report, out)
