@@ -16,20 +16,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-import pandas as pd
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image, ImageColor
 
-from catalog.io.files import sha256_file
-from features.identity import Identity
-from features.options import ExtractOptions
-from features.store import FeatureStore
 from keyart.cli.demo.card import Card
 from keyart.cli.demo.catalog import _design
 from keyart.cli.demo.films import DemoFilm, films
 from keyart.cli.demo.styles import STYLES
-from keyart.workspace.films import list_posters
-from keyart.workspace.layout import Workspace
 
 SIDE, CONTEXT = 64, 12
 _MAP = Path(__file__).parent / "data" / "word-pair.npz"
@@ -198,21 +191,6 @@ def _features(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     session = onnxruntime.InferenceSession(_model(nodes, [_image_input()], [output], constants).SerializeToString())
     (features,) = session.run(None, {"image": pixels})
     return np.asarray(features, np.float32)
-
-
-def extract(workspace: Workspace, folder: Path) -> None:
-    """Give a workspace the features that a pair computes of its posters."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(folder / "visual" / "model.onnx")
-    posters = list_posters(workspace)
-    (rows,) = session.run(None, {"image": np.stack([pixels_of(Image.open(poster.path)) for poster in posters])})
-    hashes = [sha256_file(folder / "visual" / "model.onnx")] * 2
-    identity = Identity(folder.name, *hashes, "antialias", rows.shape[1], preprocessing="torch")
-    origin = ExtractOptions(str(folder)).origin
-    store = FeatureStore.create(workspace.features_dir, identity, origin, map_shape=rows.shape[1:], rebuild=True)
-    columns = {"movie_id": [poster.movie_id for poster in posters], "poster_sha256": [one.sha256 for one in posters]}
-    store.append(pd.DataFrame(columns), rows.astype(np.float16))
 
 
 def fit() -> None:

@@ -1,12 +1,11 @@
-"""Pairs from the Hugging Face hub: some by name, with pinned hashes, and any by ``hf:OWNER/REPOSITORY@REVISION``.
+"""Pairs by name, by address on the Hugging Face hub, or in a folder: downloaded, checked and loaded.
 
-The files of a pair by name are checked by the SHA-256 that is written here. Those of another are trusted when they
-first come: their hashes are recorded beside them, and what comes later has to have the same.
+The files of a pair by name are checked by the SHA-256 in `features.encoders.pairs`. Those of another repository are
+trusted when they first come: their hashes are recorded beside them, and what comes later has to have the same.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -15,107 +14,20 @@ from pathlib import Path
 import requests
 
 from catalog.errors import ConfigError
+from catalog.extras import require
 from catalog.io.files import read_record, write_record
+from features.encoders.backbone import Backbone
 from features.encoders.download import OnBytes, RemoteFile, download, file_hash
-from features.encoders.pair import IMMICH, TRANSFORMERS, Layout, Pair, is_pair
-from features.encoders.text import TextOptions, TextSide, load_text
-from features.options import ExtractOptions
+from features.encoders.pair import IMMICH, TRANSFORMERS, Layout, Pair
+from features.encoders.pairs import ADDRESS, PAIRS, NamedPair, Repository, takes_text
+from features.encoders.text import TextSide, load_text
+from features.options import IMAGENET, ExtractOptions
+from features.preprocessing_files import preprocessing_from, read_preprocessing
 
 HUB = "https://huggingface.co"
-_PREFIX = "hf:"
-_ADDRESS = re.compile(r"([\w.-]+/[\w.-]+)@([\w.-]+)")
+# What exporters call the embedding where a network has several outputs, the best first.
+_IMAGE_OUTPUTS = ("image_embeds", "embedding", "image_embedding", "pooler_output")
 _LOCK, _KIND, _VERSION = "keyart-lock.json", "keyart-hub-lock", 1
-
-
-@dataclass(frozen=True)
-class Repository:
-    """A repository of the hub at one revision."""
-
-    name: str
-    revision: str
-
-    @classmethod
-    def parse(cls, encoder: str) -> Repository:
-        """Read ``hf:OWNER/REPOSITORY@REVISION``; raises ConfigError."""
-        match = _ADDRESS.fullmatch(encoder.removeprefix(_PREFIX))
-        if match is None:
-            raise ConfigError(
-                f"{encoder} names no revision; expected hf:OWNER/REPOSITORY@REVISION, where the revision is best the "
-                "number of a commit, as others may change"
-            )
-        return cls(*match.groups())
-
-    def folder(self, cache_dir: Path) -> Path:
-        """Return where the files are kept."""
-        return cache_dir / "keyart" / f"{self.name.replace('/', '--')}@{self.revision[:12]}"
-
-    def file(self, path: str, sha256: str = "", hub: str = HUB) -> RemoteFile:
-        """Describe a file for the download."""
-        return RemoteFile(
-            f"{hub}/{self.name}/resolve/{self.revision}/{path}",
-            sha256,
-            f"{path} of {self.name}",
-            f"Connect this machine; or bring the folder that {HUB}/{self.name}/tree/{self.revision} shows from another "
-            "one, and name it with --encoder FOLDER",
-        )
-
-
-@dataclass(frozen=True)
-class NamedPair:
-    """A pair that is known by name."""
-
-    repository: Repository
-    layout: Layout
-    sha256s: Mapping[str, str]  # by path
-    n_bytes: int  # to download
-    n_features: int
-    preprocessing: str  # the text of a Preprocessing
-    text_options: TextOptions
-    license: str  # of the weights
-
-
-PAIRS: Mapping[str, NamedPair] = {
-    "clip-vit-b32": NamedPair(
-        Repository("Xenova/clip-vit-base-patch32", "d15189d7028b43f1d3e65039190477f6af591c2a"),
-        TRANSFORMERS,
-        {
-            "onnx/vision_model.onnx": "fd6e1402a588279d1723c7534d4bcba5bc0b14b47dfab0e46f8c47b8270d7d40",
-            "onnx/text_model.onnx": "3f6571f5bad13a97c469c1622e1cfc4d9aef78b79fdbfcff804ca357bfada8cc",
-            "tokenizer.json": "f7f3b7af117d467b58374797691a6438d3e6b9e9cef800dfd5dced7f697a90cd",
-        },
-        n_bytes=607_968_381,
-        n_features=512,
-        preprocessing="rgb,122.770938,116.746013,104.093736,68.500533,66.632158,70.323163,fit=crop",
-        text_options=TextOptions(77, "<|endoftext|>"),
-        license="MIT (OpenAI)",
-    ),
-    "siglip2-base": NamedPair(
-        Repository("onnx-community/siglip2-base-patch16-224-ONNX", "ba1f3b0843f24bc5417d38e19c37b287d719b2f4"),
-        TRANSFORMERS,
-        {
-            "onnx/vision_model.onnx": "c0573e3f4140c3a7c4e9cc5912bd6b26a033b46a6a8e8af26cbea262b163bcad",
-            "onnx/text_model.onnx": "baf12d941beabafafb14f7b4adb38dc15be18681b964a84410ec53d9d65e6293",
-            "tokenizer.json": "cb9140fae3ac5122c972d37adf83e1248471a38147ad76f8215c8872c6fd8322",
-        },
-        n_bytes=1_540_000_000,
-        n_features=768,
-        preprocessing="tf,filter=bilinear",
-        text_options=TextOptions(64, "<pad>", "lower"),
-        license="Apache-2.0 (Google)",
-    ),
-}
-"""The pairs by their names."""
-
-
-def takes_text(options: ExtractOptions) -> bool:
-    """Return whether the encoder that the options name takes words."""
-    name = str(options.encoder)
-    return name in PAIRS or name.startswith(_PREFIX) or (options.info is None and is_pair(Path(name)))
-
-
-def is_pair_name(encoder: str | Path) -> bool:
-    """Return whether an encoder is named by a pair's name, an address on the hub or a folder."""
-    return str(encoder) in PAIRS or str(encoder).startswith(_PREFIX) or Path(encoder).is_dir()
 
 
 def find_pair(
@@ -128,12 +40,44 @@ def find_pair(
     name = str(encoder)
     if name in PAIRS:
         return fetch_named(PAIRS[name], cache_dir, deadline_s, on_bytes)
-    if name.startswith(_PREFIX):
+    if name.startswith(ADDRESS):
         return fetch(Repository.parse(name), cache_dir, deadline_s, on_bytes)
     if not Path(encoder).is_dir():
         near = get_close_matches(name, PAIRS, 1)
         raise ConfigError(f"no pair is called {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
     return Pair.find(Path(encoder))
+
+
+def check_pair(options: ExtractOptions) -> None:
+    """Raise ConfigError if the options contradict a pair or its parts are not there; downloads nothing."""
+    name = str(options.encoder)
+    require("text", f"the encoder {name}")
+    if options.weights != IMAGENET:
+        raise ConfigError(f"--weights {options.weights} is for other encoders; {name} brings its own weights")
+    if name.startswith(ADDRESS):
+        Repository.parse(name)
+    elif name not in PAIRS:
+        Pair.find(Path(name))
+
+
+def load_visual(options: ExtractOptions, cache_dir: Path) -> Backbone:
+    """Load the image network of a pair, with its preprocessing."""
+    from features.encoders.onnx_file import load_onnx
+
+    check_pair(options)
+    pair = find_pair(options.encoder, cache_dir)
+    text = options.preprocessing or pair.known_preprocessing
+    preprocessing = preprocessing_from(text) if text else read_preprocessing(pair.preprocessing)
+    network = load_onnx(pair.visual, preprocessing, options.batch_size, outputs=_IMAGE_OUTPUTS, extra="text")
+    # The file is called the same in every pair.
+    return replace(network, name=_short_name(options.encoder))
+
+
+def _short_name(encoder: str | Path) -> str:
+    name = str(encoder)
+    if name in PAIRS:
+        return name
+    return Repository.parse(name).name if name.startswith(ADDRESS) else Path(encoder).name
 
 
 def load_text_side(options: ExtractOptions, cache_dir: Path, n_features: int) -> TextSide:
@@ -159,7 +103,7 @@ def fetch_named(
     for path, sha256 in named.sha256s.items():
         # A file appears with the right hash or not at all, and hashing all of them takes longer than a query.
         if not (folder / path).is_file():
-            download(named.repository.file(path, sha256, hub), folder / path, deadline_s, on_bytes)
+            download(_file(named.repository, path, sha256, hub), folder / path, deadline_s, on_bytes)
     return Pair(folder, named.layout, named.text_options, named.preprocessing)
 
 
@@ -178,7 +122,7 @@ def fetch(
     layout = lock.layout
     assert layout is not None  # noqa: S101 - for mypy
     for path in (*layout.required, *layout.optional):
-        file = repository.file(path, lock.sha256s.get(path, ""), hub)
+        file = _file(repository, path, lock.sha256s.get(path, ""), hub)
         if path in lock.sha256s and (folder / path).is_file():
             continue
         if path in layout.optional and not _exists(file):
@@ -212,9 +156,20 @@ class _Lock:
         write_record(folder / _LOCK, _KIND, _VERSION, content)
 
 
+def _file(repository: Repository, path: str, sha256: str = "", hub: str = HUB) -> RemoteFile:
+    name, revision = repository.name, repository.revision
+    return RemoteFile(
+        f"{hub}/{name}/resolve/{revision}/{path}",
+        sha256,
+        f"{path} of {name}",
+        f"Connect this machine; or bring the folder that {HUB}/{name}/tree/{revision} shows from another one, and name "
+        "it with --encoder FOLDER",
+    )
+
+
 def _layout_of(repository: Repository, hub: str) -> Layout:
     for layout in (IMMICH, TRANSFORMERS):
-        if all(_exists(repository.file(path, hub=hub)) for path in (layout.preprocessing, layout.textual)):
+        if all(_exists(_file(repository, path, hub=hub)) for path in (layout.preprocessing, layout.textual)):
             return layout
     raise ConfigError(
         f"{repository.name} holds no pair of an image and a text network at {repository.revision}; expected "

@@ -15,7 +15,7 @@ from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, silent
 from cf.models.neighbors import ItemCosine
 from cf.ratings import Ratings
-from features.encoders.hub import takes_text
+from features.encoders.pairs import takes_text
 from features.store import FeatureStore
 from index import manifest
 from index.build import plan_for

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from catalog.lazy import lazy
 from features.encoders.encoder import Encoder, encoder_for
-from features.encoders.hub import load_text_side, takes_text
+from features.encoders.hub import load_text_side
+from features.encoders.pairs import takes_text
 from features.encoders.text import TextSide
 from features.framing import Framing
 from features.identity import Identity

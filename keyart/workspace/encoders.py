@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
-from features.encoders.hub import takes_text
+from features.encoders.pairs import takes_text
 from features.store import FeatureStore
 from index import manifest
 from keyart.workspace.layout import Home, Workspace, is_encoder_name

@@ -16,10 +16,12 @@ from catalog.io.files import write_bytes
 from features.options import ExtractOptions
 from keyart.cli import main
 from keyart.engine import Engine
+from keyart.pipeline.encoders import remove_encoder
 from keyart.pipeline.features import extract
 from keyart.pipeline.index import build
 from keyart.pipeline.movielens import load
 from keyart.pipeline.posters import import_posters
+from keyart.workspace.encoders import list_encoders, name_of
 from keyart.workspace.layout import Workspace
 from tests.installation import Demonstration
 from tests.posters.pictures import draw_poster
@@ -225,12 +227,12 @@ def pair_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def built_words(demonstration: Demonstration, pair_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tests.word_pair import extract as extract_words
-
     home = tmp_path_factory.mktemp("built-words") / "workspace"
     shutil.copytree(demonstration.folder / "workspace", home)
     workspace = Workspace.open(home)
-    extract_words(workspace, pair_folder)
+    for encoder in list_encoders(workspace):
+        remove_encoder(home, name_of(encoder))
+    extract(workspace, ExtractOptions(pair_folder))
     build(workspace)
     return home
 

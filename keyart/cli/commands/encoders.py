@@ -10,6 +10,7 @@ import click
 
 from catalog.errors import NotBuiltError
 from catalog.text import plural
+from features.encoders.pairs import PAIRS
 from features.encoders.registry import ENCODERS
 from keyart import pipeline
 from keyart.cli.encoders import complete_encoder
@@ -62,7 +63,7 @@ def remove(name: str, home: Path) -> None:
 
 def _list(home: Path, *, as_json: bool) -> None:
     present = {one.name: one for one in _present(home)}
-    others = [name for name in ENCODERS if name not in present]
+    others = [name for name in (*ENCODERS, *PAIRS) if name not in present]
     if as_json:
         records = [_record(name, present.get(name)) for name in (*present, *others)]
         print_json({"encoders": records})
@@ -80,20 +81,20 @@ def _present(home: Path) -> tuple[EncoderStatus, ...]:
 
 def _record(name: str, present: EncoderStatus | None) -> dict[str, Any]:
     """Return what is known of an encoder, and what the workspace has of it; null where unknown."""
-    known = ENCODERS.get(name)
+    known = ENCODERS.get(name) or PAIRS.get(name)
     return {
         "name": name,
         "side": known.side if known else None,
         "n_columns": present.n_columns if present else known.n_features if known else None,
         "n_bytes": known.n_bytes if known else None,
         "license": known.license if known else None,
-        "has_text": known.has_text if known else None,
+        "has_text": name in PAIRS if known else None,
         "present": asdict(present) if present else None,
     }
 
 
 def _row(name: str, present: EncoderStatus | None) -> tuple[str, ...]:
-    record, known = _record(name, present), ENCODERS.get(name)
+    record, known = _record(name, present), ENCODERS.get(name) or PAIRS.get(name)
     n_columns = record["n_columns"]
     return (
         name,
@@ -101,7 +102,7 @@ def _row(name: str, present: EncoderStatus | None) -> tuple[str, ...]:
         f"{known.side} × {known.side}" if known else "–",
         f"{n_columns:,}" if n_columns else "–",
         f"{known.n_bytes / 1e6:.0f} MB" if known else "–",
-        ("yes" if known.has_text else "no") if known else "–",
+        ("yes" if name in PAIRS else "no") if known else "–",
         known.license if known else "–",
     )
 

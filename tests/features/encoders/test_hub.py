@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import ConfigError, FetchError
-from features.encoders.hub import PAIRS, NamedPair, Repository, fetch, fetch_named, find_pair, takes_text
+from features.encoders.hub import fetch, fetch_named, find_pair
 from features.encoders.pair import IMMICH, TRANSFORMERS
+from features.encoders.pairs import PAIRS, NamedPair, Repository, takes_text
 from features.encoders.text import load_text
 from features.options import ExtractOptions
 from tests.word_pair import CONTEXT, save_pair

@@ -12,12 +12,15 @@ import pytest
 import keyart
 from catalog.errors import ConfigError, NotBuiltError
 from catalog.filters import Filter
+from features.options import ExtractOptions
 from index.options import IndexOptions
 from keyart.cli.demo.films import films
 from keyart.engine import Engine
+from keyart.pipeline.features import extract
 from keyart.pipeline.index import build
-from keyart.similarity.query import Mix, Text
+from keyart.similarity.query import Image, Mix, Text
 from keyart.similarity.reasons import reasons
+from keyart.workspace.encoders import name_of
 from keyart.workspace.layout import Workspace
 from tests.installation import Demonstration
 from tests.keyart.conftest import Run
@@ -135,23 +138,21 @@ def test_an_encoder_without_words_says_so(home: Path, engine: Engine, run: Run) 
 
 
 def test_the_encoder_that_takes_words_answers(demonstration: Demonstration, pair_folder: Path, tmp_path: Path) -> None:
-    from tests.word_pair import extract
-
     home = Path(shutil.copytree(demonstration.folder / "workspace", tmp_path / "workspace"))
-    view = Workspace.open(home).with_encoder("pair")
-    extract(view, pair_folder)
-    build(view)
+    default = name_of(Workspace.open(home))
+    extract(home, ExtractOptions(pair_folder))
+    build(home)
     with Engine.open(home) as engine:
         assert engine.takes_text
         for query in (Text("red moon"), Mix([Text("red moon"), Text("moon")])):
             found = engine.similar(query, 3)
             assert found[0].label == "Orchard of Crows (2006)"
-            assert found.notes == ("compared by pair, as vgg16 takes no words",)
-    with Engine.open(home, "vgg16+pair") as engine:
+            assert found.notes == (f"compared by pair, as {default} takes no words",)
+    with Engine.open(home, f"{default}+pair") as engine:
         assert not engine.takes_text
-        with pytest.raises(ConfigError, match="compared by one encoder, not by a blend; choose one of vgg16 and pair"):
+        with pytest.raises(ConfigError, match=f"not by a blend; choose one of {default} and pair"):
             engine.similar(Text("red moon"))
-    with Engine.open(home, "vgg16") as engine, pytest.raises(ConfigError, match="pictures but no words"):
+    with Engine.open(home, default) as engine, pytest.raises(ConfigError, match="pictures but no words"):
         engine.similar(Text("red moon"))
 
 
@@ -193,3 +194,13 @@ def test_the_command_refuses_what_words_cannot_do(
     assert failed.code != 0
     assert message in failed.err
     assert failed.err.count("\n") == 1
+
+
+def test_images_and_words_combine(words_engine: Engine) -> None:
+    poster = words_engine.similar("Crypt Runners (1990)", 1).query.poster_path
+    assert poster is not None
+    alone = words_engine.similar(Image(poster), 1)
+    assert (alone[0].label, alone[0].score) == ("Crypt Runners (1990)", pytest.approx(1, abs=1e-3))
+    mixed = words_engine.similar(Mix([Image(poster), Text("boat")]), 5)
+    assert "Orchard of Crows (2006)" in [hit.label for hit in mixed]
+    assert [part.label for part in mixed.query.like] == [poster.name, "“boat”"]
