@@ -54,6 +54,8 @@ class NamedPair:
     preprocessing: str  # the text of a Preprocessing
     text_options: TextOptions
     license: str  # of the weights
+    has_text: bool = True
+    packaged: bool = False
 
 
 PAIRS: Mapping[str, NamedPair] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +53,9 @@ from posters.validation import verify_image
 
 _log = logging.getLogger(__name__)
 
+# Each may hold a network, or two. The one that was used longest ago is closed.
+_MAX_OPEN_ENGINES = 4
+
 
 class RefusedFilmError(DataError):
     """A film cannot be added as it was sent."""
@@ -67,7 +71,7 @@ class FilmService:
         self._encoder = encoder
         self._engine = self._watched(encoder, "engine", self._reopened)
         # By what requests name them; opened on first use.
-        self._others: dict[str, Reloading[Engine]] = {}
+        self._others: OrderedDict[str, Reloading[Engine]] = OrderedDict()
         self._lock = Lock()
         self.thumbnails = Reloading(
             "posters",
@@ -236,7 +240,12 @@ class FilmService:
         with self._lock:
             if spelling not in self._others:
                 self._others[spelling] = self._watched(spelling, f"engine by {spelling}", Engine.reopened)
-            return self._others[spelling]
+            self._others.move_to_end(spelling)
+            engine = self._others[spelling]
+            evicted = [self._others.popitem(last=False)[1] for _ in range(len(self._others) - _MAX_OPEN_ENGINES)]
+        for one in evicted:
+            one.close(wait=False)
+        return engine
 
     def _watched(self, encoder: str | None, name: str, reopen: Callable[[Engine], Engine]) -> Reloading[Engine]:
         home = self._workspace.home
