@@ -286,6 +286,21 @@ def test_an_added_encoder_is_not_the_default(home: Path, other_backbone_path: Pa
     assert "`keyart encoders default second" in outcome.err
 
 
+def test_encoders_of_other_input_sizes_are_blended(home: Path, tmp_path: Path) -> None:
+    import keras
+
+    layers = [keras.layers.AveragePooling2D(8), keras.layers.Conv2D(4, 1, activation="relu")]
+    keras.Sequential([keras.Input((64, 96, 3)), *layers]).save(tmp_path / "wide.keras")
+    extract(home, ExtractOptions(tmp_path / "wide.keras", preprocessing="torch"))
+    keyart.pipeline.build(home)
+    poster = home / "posters" / "2.jpg"
+    with keyart.open(home, "tiny+wide") as engine:
+        assert engine.embed([poster]).shape == (1, 7 * 7 * 8 + 8 * 12 * 4)
+        best = next(iter(engine.similar(engine.load_image(poster))))
+        assert (best.movie_id, best.visual) == (2, pytest.approx(1, abs=1e-3))
+        engine.warm_up()
+
+
 def test_a_blend_of_two_kinds_of_similarity_is_noted(home_of_two: Path, run: Run) -> None:
     blend = ("similar", 1, "--encoder", f"{TINY}+{OTHER}", "--home", home_of_two)
     assert run(*blend).err == ""
