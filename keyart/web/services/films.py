@@ -114,7 +114,7 @@ class FilmService:
         with self._engine.use() as engine:
             return [self._facts(film) for film in engine.catalog.suggest(text, k)]
 
-    def film(self, movie_id: int) -> FilmFacts:
+    def film(self, movie_id: int | str) -> FilmFacts:
         """Describe a film."""
         with self._engine.use() as engine:
             return self._facts(engine.find(movie_id))
@@ -132,7 +132,7 @@ class FilmService:
         with self._engine.use() as engine:
             return list(engine.catalog.genres())
 
-    def similar(self, movie_id: int, query: FilmQuery) -> SimilarPage:
+    def similar(self, movie_id: int | str, query: FilmQuery) -> SimilarPage:
         """Return a page of a film's look-alikes."""
         return self._page(self._look_alikes(movie_id, query, _n_wanted(query)), query)
 
@@ -140,7 +140,7 @@ class FilmService:
         """Return a page of the films that look like several films, and not like others."""
         return self._page(self._look_alikes_of_mix(query, _n_wanted(query)), query)
 
-    def contact_sheet(self, movie_id: int, query: FilmQuery) -> bytes:
+    def contact_sheet(self, movie_id: int | str, query: FilmQuery) -> bytes:
         """Draw a page of a film's look-alikes as a contact sheet, a JPEG file."""
         return _sheet(self._look_alikes(movie_id, query, query.offset + query.k), query)
 
@@ -148,7 +148,7 @@ class FilmService:
         """Draw a page of the films that look like several films as a contact sheet, a JPEG file."""
         return _sheet(self._look_alikes_of_mix(query, query.offset + query.k), query)
 
-    def heat_map(self, first: int, second: int, encoder: str | None = None) -> bytes:
+    def heat_map(self, first: int | str, second: int | str, encoder: str | None = None) -> bytes:
         """Draw where two posters look alike, a JPEG file."""
         with self._engine_by(encoder).use() as engine:
             return _jpeg(draw_heat_sheet(engine.explain(first, second)))
@@ -245,7 +245,7 @@ class FilmService:
             on_reload=self._on_reload,
         )
 
-    def _look_alikes(self, movie_id: int, query: FilmQuery, k: int) -> SimilarFilms:
+    def _look_alikes(self, movie_id: int | str, query: FilmQuery, k: int) -> SimilarFilms:
         with self._engine_by(query.encoder).use() as engine:
             return engine.similar(movie_id, options=replace(_options(query, k), alpha=query.alpha))
 
