@@ -11,6 +11,9 @@ from scipy import sparse
 from cf.base import Ids
 from cf.ratings import RatingMatrix
 
+LIKED_FROM = 3.0
+"""Films of so many stars are liked by everybody who gives them."""
+
 
 def history_of(movie_ids: Ids, stars: Sequence[float] | npt.NDArray[np.floating]) -> RatingMatrix:
     """Arrange one person's ratings as a matrix of one row; movie_ids are distinct."""
@@ -18,6 +21,17 @@ def history_of(movie_ids: Ids, stars: Sequence[float] | npt.NDArray[np.floating]
     ids, values = np.asarray(movie_ids, np.int32)[order], np.asarray(stars, np.float32)[order]
     row = sparse.csr_array((values, np.arange(len(ids)), [0, len(ids)]), shape=(1, len(ids)))
     return RatingMatrix(np.ones(1, np.int32), ids, row)
+
+
+def liked(history: RatingMatrix) -> npt.NDArray[np.bool_]:
+    """Return which ratings of one person are of films that they liked: of `LIKED_FROM` stars, or above their mean.
+
+    Models of choices take these alone: users of a data set chose all films that they rated, a person who brings ratings
+    or is shown films to rate did not. Somebody who gives few stars likes what is above their mean.
+    """
+    stars = history.values.data
+    own_mean = stars.mean(dtype=np.float64) if len(stars) else 0.0
+    return np.asarray((stars >= LIKED_FROM) | (stars > own_mean))
 
 
 def select(history: RatingMatrix, mask: npt.NDArray[np.bool_]) -> RatingMatrix:
