@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from catalog.errors import DataError
 from catalog.film import Film
 from catalog.film_ids import Imdb, Movie, Tmdb
 from catalog.io.files import write_bytes
@@ -62,10 +61,8 @@ class PersonalRatings:
         }
 
     def history(self) -> RatingMatrix:
-        """Return them as recommenders take them; DataError if no film of the catalog is among them."""
+        """Return them as recommenders take them."""
         stars = self.stars()
-        if not stars:
-            raise DataError(f"{self.name} names no film of this catalog that was rated: {self.summary()}")
         return history_of(list(stars), list(stars.values()))
 
     def counts(self) -> dict[str, int]:

@@ -135,11 +135,6 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, text: str, message:
     assert message in str(caught.value)
 
 
-def test_a_file_of_unknown_films_says_how_many() -> None:
-    with pytest.raises(DataError, match=r"names no film of this catalog.* 0 films matched, 0 ambiguous, 1 unknown"):
-        matched("movie_id,rating\n77,4\n").history()
-
-
 def test_the_command_reports_every_row(home: Path, run: Run, tmp_path: Path) -> None:
     run("fit", "damped-mean", "--home", home)
     path, report = tmp_path / "ratings.csv", tmp_path / "report.csv"

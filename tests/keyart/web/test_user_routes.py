@@ -80,7 +80,7 @@ def test_unknown_films_are_reported(people_address: str) -> None:
         ({"ratings": DRAMAS, "k": 0}, "k"),
         ({"ratings": DRAMAS, "fresh": 2}, "fresh"),
         ({"ratings": DRAMAS, "model": "../.."}, "model"),
-        ({"ratings": DRAMAS * 300}, "ratings"),
+        ({"ratings": DRAMAS * 3000}, "ratings"),
     ],
 )
 def test_bad_questions_are_refused_in_words(people_address: str, question: dict, said: str) -> None:
