@@ -225,7 +225,7 @@ class Engine:
         Parameters
         ----------
         film : str or int
-            A title, with or without year, or a movie_id.
+            A title, with or without year, or an id: a movie_id, "tt0113277" of IMDb or "tmdb:949" of TMDB.
 
         Returns
         -------

@@ -92,8 +92,7 @@ def extract(
     workspace = Workspace.open(home)
     view = place_of(workspace, options.encoder, name)
     report = _extract_posters(view, options, progress, spark)
-    if not has_parts(workspace.default()):
-        workspace.set_default(view.encoder)
+    _have_default(view)
     return report
 
 
@@ -177,11 +176,18 @@ def extract_missing(
             name = encoder_name(options.encoder) if name == FIRST else name
             on_encoder(options)
             report.reports[name] = _extract_posters(view, options, progress, spark)
+            _have_default(view)
         except KeyartError as error:
             if len(views) == 1:
                 raise
             report.failed[name] = error
     return report
+
+
+def _have_default(view: Workspace) -> None:
+    """Make the encoder of a view the default where the default has no features."""
+    if not has_parts(view.default()):
+        view.set_default(view.encoder)
 
 
 def recorded_options(view: Workspace, *, rebuild: bool) -> ExtractOptions:

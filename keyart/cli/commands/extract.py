@@ -147,6 +147,8 @@ def command(
     from features.store import with_recorded_preprocessing
 
     _check(images, out, spark)
+    if images and name is not None:
+        raise click.UsageError("--as names an encoder of a workspace; leave it out with --images")
     if whiten and features == "raw":
         raise click.UsageError("--whiten is for --features gem or rmac")
     source = images or Workspace.open(home)
@@ -157,10 +159,9 @@ def command(
         given = {field: getattr(options, field) for option, field in _FIELDS.items() if _is_given(option)}
         if not given.keys() - {"engine"} and name is None:
             return _fill(source, given.get("engine"), spark, rebuild=rebuild)
-        # Options of a network, as --weights, are for that of --encoder.
-        if name is None and not given.keys() & {"encoder", "weights", "seed", "preprocessing"}:
-            name, options = source.encoder, _default_options(source, given, rebuild=rebuild)
-    if isinstance(source, Workspace):
+        view = _recorded_view(source, given) if name is None else None
+        if view is not None:
+            name, options = view.encoder, _recorded_options(view, given, rebuild=rebuild)
         source = _view(source, options, name)
     folder = source.features_dir if isinstance(source, Workspace) else as_path(out or "")
     options = with_recorded_preprocessing(options, folder)
@@ -180,12 +181,24 @@ def _is_given(parameter: str) -> bool:
     return click.get_current_context().get_parameter_source(parameter) is not ParameterSource.DEFAULT
 
 
-def _default_options(workspace: Workspace, given: Mapping[str, Any], *, rebuild: bool) -> ExtractOptions:
-    """Return the options of the default encoder's features, with those that are given in their place."""
-    recorded = pipeline.features.recorded_options(workspace, rebuild=rebuild)
+def _recorded_view(workspace: Workspace, given: Mapping[str, Any]) -> Workspace | None:
+    """Return the view whose recorded network is meant: that of a name that no other network has, or the default."""
+    from keyart.workspace.encoders import find_encoder
+
+    if "encoder" in given:
+        encoder = given["encoder"]
+        return None if encoder in ENCODERS or Path(encoder).exists() else find_encoder(workspace, encoder)
+    # These are of a network, so they are for the one that is named, or VGG16.
+    return None if given.keys() & {"weights", "seed", "preprocessing"} else workspace
+
+
+def _recorded_options(view: Workspace, given: Mapping[str, Any], *, rebuild: bool) -> ExtractOptions:
+    """Return the options of the features of an encoder, with those that are given in their place."""
+    recorded = pipeline.features.recorded_options(view, rebuild=rebuild)
     # A whitening is of pooled features.
-    whiten = {} if "pooling" not in given else {"whiten": None}
-    return replace(recorded, **{**whiten, **given})
+    changed: dict[str, Any] = {} if "pooling" not in given else {"whiten": None}
+    changed |= {field: value for field, value in given.items() if field != "encoder"}
+    return replace(recorded, **changed)
 
 
 def _view(workspace: Workspace, options: ExtractOptions, name: str | None) -> Workspace:
