@@ -122,4 +122,4 @@ def _require(name: str, value: str, allowed: tuple[str, ...]) -> None:
 
 def _absolute_if_file(name: str | Path) -> str:
     path = Path(name)
-    return str(path.absolute()) if path.is_file() else str(name)
+    return str(path.absolute()) if path.exists() else str(name)

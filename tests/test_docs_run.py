@@ -38,6 +38,8 @@ HAS_JAVA = shutil.which("java") is not None or "JAVA_HOME" in os.environ
 
 # What cannot run here, as a pattern and what is run in its place.
 SUBSTITUTES = (
+    # A pair that knows words is a download of 608 MB.
+    (r" --encoder clip-vit-b32", f" --encoder {sandbox.PAIR}"),
     # ImageNet's weights are a download of 59 MB, and VGG16 takes a quarter of a second an image.
     (r"^(keyart extract .*)--weights \S+", r"\1"),
     # Files that are not there; tests/features/encoders/test_onnx_file.py reads such ones.

@@ -15,6 +15,7 @@ from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, silent
 from cf.models.neighbors import ItemCosine
 from cf.ratings import Ratings
+from features.encoders.pairs import takes_text
 from features.store import FeatureStore
 from index import manifest
 from index.build import plan_for
@@ -225,6 +226,7 @@ class _IndexUpdate:
         self._identity = store.identity.as_dict()
         # Features of random weights all point in nearly the same direction.
         self._center_by_default = store.options().is_random
+        self._takes_text = takes_text(store.options())
         self._store = store
         self._options = options
 
@@ -237,7 +239,8 @@ class _IndexUpdate:
                         index.save(self._folder)
                     return IndexChange(index.record, change)
         options = self._completed_options()
-        plan = plan_for(self._features, Target.of(options), center=bool(options.center))
+        target = Target.of(options)
+        plan = plan_for(self._features, target, center=bool(options.center), takes_text=self._takes_text)
         on_plan(plan)
         with progress("index", len(self._features), "films") as advance:
             index = CosineIndex.build(
@@ -281,7 +284,7 @@ class _IndexUpdate:
         if len(new) > _MOSTLY_NEW * len(features) or (len(gone) and not len(index)):
             return None
         if "auto" in (target.kind, target.similarity):
-            plan = plan_for(features, target, center=index.centered)
+            plan = plan_for(features, target, center=index.centered, takes_text=self._takes_text)
             if (plan.kind, plan.similarity) != (index.kind, index.similarity):
                 return None
         if new:
