@@ -19,6 +19,7 @@ import scipy.linalg
 
 from catalog.errors import DataError
 from catalog.io.files import atomic_path
+from catalog.text import plural
 from index.source import FilmFeatures
 from index.vectors import FloatMatrix, Matrix, unit_rows
 
@@ -37,6 +38,8 @@ _BLOCK_ROWS = 512
 _NO_VARIANCE = 1e-6
 # The squared rounding error of rows of length 1.
 _ROUNDING = 1e-13
+FEWEST_FILMS = 32
+"""The films of fewer differ in so few directions that different posters get the same row (benchmarks/duplicates.py)."""
 # The directions of fewer films than this are those of single posters.
 _FEW_FILMS = 256
 # As many directions as films would fit the sample and nothing else.
@@ -242,10 +245,19 @@ class WhitenedEmbedding:
         return arrays
 
 
+def why_impossible(n_films: int) -> str | None:
+    """Return why so many films have no embedding, even if it is asked for; None where they have one."""
+    if n_films >= FEWEST_FILMS:
+        return None
+    films = plural(n_films, "film is", "films are")
+    return f"{films} too few for an embedding, which would make different posters the same (from {FEWEST_FILMS} on)"
+
+
 def why_unsuitable(features: FilmFeatures, n_sample: int = _FEW_FILMS) -> str | None:
     """Return why films of these features are better compared without an embedding; None where they are not."""
     if len(features) < _FEW_FILMS:
-        return f"{len(features)} films are too few to learn from how they differ (from {_FEW_FILMS} on)"
+        films = plural(len(features), "film is", "films are")
+        return f"{films} too few to learn from how they differ (from {_FEW_FILMS} on)"
     numbers = np.linspace(0, len(features) - 1, n_sample).astype(np.int64)
     mean = pooled(unit_rows(features.read(numbers), None)[0].reshape(n_sample, 1, 1, -1), "flat").mean(axis=0)
     if (alike := float(mean @ mean)) > _ALIKE:

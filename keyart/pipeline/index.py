@@ -17,7 +17,7 @@ from cf.models.neighbors import ItemCosine
 from cf.ratings import Ratings
 from features.store import FeatureStore
 from index import manifest
-from index.build import plan_for
+from index.build import comparable, faulty_films, plan_for, without_films
 from index.cosine import CosineIndex
 from index.embedding import MapShape
 from index.options import IndexOptions, Target
@@ -237,7 +237,8 @@ class _IndexUpdate:
                         index.save(self._folder)
                     return IndexChange(index.record, change)
         options = self._completed_options()
-        plan = plan_for(self._features, Target.of(options), center=bool(options.center))
+        # One film that is not finite would make the mean cosine so, too.
+        plan = plan_for(comparable(self._features), Target.of(options), center=bool(options.center))
         on_plan(plan)
         with progress("index", len(self._features), "films") as advance:
             index = CosineIndex.build(
@@ -280,8 +281,10 @@ class _IndexUpdate:
         gone = np.setdiff1d([*before, *index.left_out], features.movie_ids)
         if len(new) > _MOSTLY_NEW * len(features) or (len(gone) and not len(index)):
             return None
-        if "auto" in (target.kind, target.similarity):
-            plan = plan_for(features, target, center=index.centered)
+        if target.kind == "auto" or target.similarity != "cosine":
+            # Films that were left out are among the new ones.
+            faulty = faulty_films(features.take(np.array(new, np.int64))) if new else {}
+            plan = plan_for(without_films(features, faulty), target, center=index.centered)
             if (plan.kind, plan.similarity) != (index.kind, index.similarity):
                 return None
         if new:
@@ -310,7 +313,7 @@ class _IndexUpdate:
 def _index_notes(record: IndexRecord) -> Iterator[str]:
     for movie_id, reason in record.left_out.items():
         yield f"movie_id {movie_id} is not in the index: {reason}"
-    if record.build.target.similarity == "auto" and record.similarity == "cosine" and not record.centered:
+    if record.build.target.similarity != "cosine" and record.similarity == "cosine" and not record.centered:
         yield f"features are compared as they are, without an embedding: {record.build.similarity_reason}"
     quality = record.build.quality
     if not quality.target_met:
