@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from catalog.errors import DataError, KeyartError, NotBuiltError
+from catalog.errors import ConfigError, DataError, KeyartError, NotBuiltError
 from catalog.films import Catalog
 from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, silent
@@ -149,7 +149,7 @@ def build(
         notes.append("no ratings, so films will be compared by looks alone")
     if index is None:
         return BuildReport(None, "", n_similar, (*notes, *others.notes), others.changes)
-    notes = [*notes, *_index_notes(index.record), *others.notes]
+    notes = [*notes, *index.notes, *_index_notes(index.record), *others.notes]
     return BuildReport(index.record, index.change, n_similar, tuple(notes), others.changes)
 
 
@@ -159,6 +159,8 @@ class IndexChange:
 
     record: IndexRecord
     change: str
+    # What was lost, or not done as requested.
+    notes: tuple[str, ...] = ()
 
 
 def build_index(
@@ -209,7 +211,7 @@ def _build_others(
             continue
         if change is not None:
             others.changes[name] = change
-            others.notes.extend(f"{name}: {note}" for note in _index_notes(change.record))
+            others.notes.extend(f"{name}: {note}" for note in (*change.notes, *_index_notes(change.record)))
     return others
 
 
@@ -227,9 +229,11 @@ class _IndexUpdate:
         self._center_by_default = store.options().is_random
         self._store = store
         self._options = options
+        self._earlier, self._notes = _read_earlier(self._folder)
 
     def run(self, progress: Progress, on_plan: Callable[[Plan], None]) -> IndexChange:
         """Add and remove films where that is enough, else build anew; saves the index."""
+        self._check_center()
         if not self._options.rebuild and (index := self._existing()) is not None:
             with index:
                 if change := self._update(index):
@@ -252,7 +256,19 @@ class _IndexUpdate:
             )
         with index:
             index.save(self._folder)
-            return IndexChange(index.record, "built")
+            return IndexChange(index.record, "built", self._notes)
+
+    def _check_center(self) -> None:
+        """Raise ConfigError where the mean should be subtracted from features that an embedding takes."""
+        if self._options.center and self._target().similarity == "whitened":
+            raise ConfigError(
+                "this index is built with --similarity whitened, which subtracts a mean of its own; leave --center "
+                "out, or run `keyart build --similarity cosine --center`"
+            )
+
+    def _target(self) -> Target:
+        """Fill unset options from the existing index, else with the defaults."""
+        return Target.of(self._options, self._earlier.build.target if self._earlier else None)
 
     def _map_shape(self) -> MapShape | None:
         """Return (height, width, channels) where a row of features is a map, else None."""
@@ -297,17 +313,25 @@ class _IndexUpdate:
 
     def _completed_options(self) -> IndexOptions:
         """Fill unset options from the existing index, else with the defaults."""
-        earlier, center = Target(), self._center_by_default
-        # An index that is damaged, or of another version, has no options to keep.
-        with suppress(NotBuiltError, DataError):
-            record = IndexRecord.read(self._folder)
-            earlier = record.build.target
-            if record.identity == self._identity:
-                center = record.centered
-        if self._options.center is not None:
-            center = self._options.center
-        target = Target.of(self._options, earlier)
+        center, target = self._options.center, self._target()
+        if center is None:
+            is_same = self._earlier is not None and self._earlier.identity == self._identity
+            center = self._earlier.centered if self._earlier and is_same else self._center_by_default
         return replace(self._options, center=None if target.similarity == "whitened" else center, **asdict(target))
+
+
+def _read_earlier(folder: Path) -> tuple[IndexRecord | None, tuple[str, ...]]:
+    """Read the record of the existing index, if there is one, and a note where it cannot be read."""
+    try:
+        return IndexRecord.read(folder), ()
+    except NotBuiltError:
+        return None, ()
+    except DataError:
+        note = (
+            "index.json was damaged or of another version, so the options of the earlier index are lost: those that "
+            "were not given again have their defaults, as with `keyart build --similarity auto`"
+        )
+        return None, (note,)
 
 
 def _index_notes(record: IndexRecord) -> Iterator[str]:

@@ -428,6 +428,27 @@ def test_a_catalog_that_is_too_small_says_so(many: Workspace) -> None:
     assert any(f"{N_FILMS} films are too few" in note for note in report.notes)
 
 
+def test_a_mean_is_not_subtracted_from_a_whitened_index(many: Workspace, run: Run) -> None:
+    build(many, IndexOptions(similarity="whitened"))
+    before = record_of(many)
+    outcome = run("build", "--center", "--home", many.home)
+    assert outcome.code == 1
+    assert "keyart build --similarity cosine --center" in outcome.err
+    assert record_of(many) == before
+    assert build(many, IndexOptions(center=False)).change == "up to date"
+    report = build(many, IndexOptions(similarity="cosine", center=True))
+    assert report.index is not None
+    assert report.index.centered
+
+
+def test_says_that_options_were_lost_with_a_damaged_record(many: Workspace) -> None:
+    build(many, IndexOptions(similarity="cosine"))
+    path = many.index_dir / "index.json"
+    path.write_text(path.read_text()[:200])
+    assert any("options of the earlier index are lost" in note for note in build(many).notes)
+    assert not any("lost" in note for note in build(many).notes)
+
+
 @pytest.mark.parametrize("noise", [0, 0.1])
 def test_one_film_that_cannot_be_compared_does_not_decide_for_the_others(
     many: Workspace, backbone_path: Path, noise: float
