@@ -9,7 +9,7 @@ from typing import TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import ConfigError, DataError
+from catalog.errors import ConfigError, QueryError
 from index.embedding import MapShape
 from index.generation import Generation
 from index.region import Region
@@ -43,7 +43,7 @@ class Comparison:
     def scan(self, movie_id: int) -> Scan:
         """Compare a film with all others.
 
-        Raises UnknownFilmError where it is not in the index, DataError where it cannot be compared.
+        Raises UnknownFilmError where it is not in the index, QueryError where it cannot be compared.
         """
         (own_row,) = self._generation.rows_of([movie_id])
         return self._scan(self._units(np.array([own_row]))[0], int(own_row))
@@ -60,7 +60,7 @@ class Comparison:
 
         .. math:: q = \frac{1}{|L|} \sum_{l \in L} x_l - \frac{w}{|U|} \sum_{u \in U} x_u
 
-        Raises DataError where they cancel each other out.
+        Raises QueryError where they cancel each other out.
 
         References
         ----------
@@ -72,7 +72,7 @@ class Comparison:
             query -= unlike_weight * self._units_of_items(unlike).mean(axis=0, dtype=np.float64)
         length = float(np.linalg.norm(query))
         if length < _SHORTEST_MIX:
-            raise DataError("the posters of these films cancel each other out; name other films")
+            raise QueryError("the posters of these films cancel each other out; name other films")
         scan = self._scan((query / length).astype(np.float32), None)
         return scan.without([item for item in (*like, *unlike) if is_film(item)])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,9 @@ import numpy.typing as npt
 
 from catalog.errors import ConfigError
 from index.embedding import MapShape
+
+# No grid is so large that a number has more digits.
+_CELLS = re.compile(r"\s*[0-9]{1,4}\s*")
 
 
 class Region(NamedTuple):
@@ -23,7 +27,7 @@ class Region(NamedTuple):
     def parse(cls, text: str) -> Region:
         """Read ``x,y,width,height``; raises ValueError for anything else."""
         numbers = text.split(",")
-        if len(numbers) != 4 or not all(number.strip().isdecimal() for number in numbers):
+        if len(numbers) != 4 or not all(_CELLS.fullmatch(number) for number in numbers):
             raise ValueError(f"expected x,y,width,height in cells of the grid, as in 0,0,7,3; received {text!r}")
         return cls(*map(int, numbers)).checked()
 

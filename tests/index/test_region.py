@@ -157,7 +157,9 @@ def test_regions_are_written_as_four_numbers() -> None:
     assert str(Region(0, 1, 7, 3)) == "0,1,7,3"
 
 
-@pytest.mark.parametrize("text", ["", "0,0,7", "0,0,7,3,1", "a,0,7,3", "0,0,7.5,3", "-1,0,7,3", "0 0 7 3", "²,0,1,1"])
+@pytest.mark.parametrize(
+    "text", ["", "0,0,7", "0,0,7,3,1", "a,0,7,3", "0,0,7.5,3", "-1,0,7,3", "0 0 7 3", "²,0,1,1", f"{'1' * 32},0,1,1"]
+)
 def test_refuses_other_texts(text: str) -> None:
     with pytest.raises(ValueError, match="expected x,y,width,height in cells of the grid, as in 0,0,7,3"):
         Region.parse(text)
