@@ -118,8 +118,48 @@ def pooled(maps: FloatMatrix, pool: str) -> FloatMatrix:
     """Pool maps, take roots of their numbers, signs kept, and scale rows to length 1."""
     n_films, height, width, channels = maps.shape
     weights = pool_weights(pool, height, width)
-    rows = (weights @ maps.reshape(n_films, height * width, channels)).reshape(n_films, len(weights) * channels)
+    return _rooted((weights @ maps.reshape(n_films, height * width, channels)).reshape(n_films, -1))
+
+
+def _rooted(rows: FloatMatrix) -> FloatMatrix:
     return unit_rows(np.sign(rows) * np.sqrt(np.abs(rows)), None)[0]
+
+
+@dataclass(frozen=True)
+class _PartOfCells:
+    """What a part makes of maps that are 0 but in some cells: pools without such a cell cost nothing."""
+
+    # Of pools that have such a cell, by cell, of shape (n_pools, n_cells).
+    weights: FloatMatrix
+    projection: FloatMatrix
+    # The mean, projected.
+    origin: FloatMatrix
+
+    @classmethod
+    def of(cls, part: Part, is_cell: npt.NDArray[np.bool_]) -> _PartOfCells:
+        weights = pool_weights(part.pool, *is_cell.shape)[:, is_cell.ravel()]
+        in_pool = weights.any(axis=1)
+        columns = np.repeat(in_pool, len(part.mean) // len(weights))
+        projection = np.ascontiguousarray(part.projection[columns])
+        return cls(weights[in_pool], projection, np.asarray(part.mean @ part.projection))
+
+    def units(self, cells: FloatMatrix) -> FloatMatrix:
+        rooted = _rooted((self.weights @ cells).reshape(len(cells), -1))
+        return unit_rows(rooted @ self.projection - self.origin, None)[0]
+
+
+@dataclass(frozen=True)
+class CellsEmbedding:
+    """Embeds maps that are 0 but in some cells, as the whole embedding does, in less time."""
+
+    parts: tuple[_PartOfCells, ...]
+    rotation: FloatMatrix
+
+    def units(self, cells: Matrix) -> FloatMatrix:
+        """Embed cells (n, n_cells, channels) as rows (n, n_dimensions) of length 1."""
+        numbers = np.asarray(cells, np.float32)
+        joined = np.concatenate([part.units(numbers) for part in self.parts], axis=1)
+        return unit_rows(joined @ self.rotation, None)[0]
 
 
 @dataclass(frozen=True)
@@ -181,6 +221,10 @@ class WhitenedEmbedding:
         """
         maps = _maps(features, self.map_shape)
         return unit_rows(np.concatenate([part.units(maps) for part in self.parts], axis=1) @ self.rotation, None)[0]
+
+    def of_cells(self, is_cell: npt.NDArray[np.bool_]) -> CellsEmbedding:
+        """Return what embeds maps that are 0 but in some cells, of shape (height, width)."""
+        return CellsEmbedding(tuple(_PartOfCells.of(part, is_cell) for part in self.parts), self.rotation)
 
     def embed(self, features: FilmFeatures) -> FilmFeatures:
         """Embed films, a block at a time, as half floats."""

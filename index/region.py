@@ -56,11 +56,11 @@ class Region(NamedTuple):
         region: npt.NDArray[np.floating] = maps[..., *self._slices, :]
         return region
 
-    def only(self, cells: npt.NDArray[np.floating], map_shape: MapShape) -> npt.NDArray[np.floating]:
-        """Return maps (n, height, width, channels) that are zero outside of the region, from what is in it."""
-        maps = np.zeros((len(cells), *map_shape), cells.dtype)
-        maps[:, *self._slices] = cells
-        return maps
+    def mask(self, map_shape: MapShape) -> npt.NDArray[np.bool_]:
+        """Return which cells of the grid, (height, width), are in the region."""
+        cells = np.zeros(map_shape[:2], bool)
+        cells[self._slices] = True
+        return cells
 
     @property
     def _slices(self) -> tuple[slice, slice]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,8 @@ from keyart.similarity.query import Embedding, SimilarOptions
 from keyart.workspace.index import open_maps
 from keyart.workspace.layout import Workspace
 from keyart.workspace.steps import index_steps, no_index
+
+_N_REGIONS = 2
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,9 @@ class LookAlikes:
             names = " and ".join(self.index.parts)
             raise ConfigError(f"regions are compared by one encoder, not by a blend; choose one of {names}")
         features, map_shape = open_maps(self.workspace, self.index.identity)
-        return partial(self.index.region_comparison, features=features, map_shape=map_shape)
+        compare = partial(self.index.region_comparison, features=features, map_shape=map_shape)
+        # Further pages and other films are often asked about by the same region.
+        return lru_cache(maxsize=_N_REGIONS)(compare)
 
     @lazy
     def _ranking(self) -> Ranking:
