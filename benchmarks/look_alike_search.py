@@ -28,6 +28,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -163,7 +164,7 @@ def regions(real: npt.NDArray[np.float16], shape: tuple[int, ...] | None, n: int
         index = CosineIndex.build(features, identity, options, map_shape=shape)  # type: ignore[arg-type]
         for region in (Region(0, 0, 7, 3), Region(2, 2, 2, 2)):
             comparison = index.region_comparison(region, features, shape)  # type: ignore[arg-type]
-            first, later = (took(lambda film=film: comparison.scan(film), 1) / 1e3 for film in (1, 2))  # type: ignore[misc]
+            first, later = (took(partial(comparison.scan, film), 1) / 1e3 for film in (1, 2))
             print(f"{similarity}, {n:,} films, region {region}: first question {first:.2f} s, later {later:.2f} s")
 
 
