@@ -24,7 +24,7 @@ from index.blend import AnyComparison, BlendedIndex, Index
 from index.region import Region
 from index.search import Scan
 from keyart.results import Alpha, Hit, Query, SimilarFilms, query_of, query_of_image
-from keyart.similarity.blending import MIN_ALPHA, Hybrid, nearest
+from keyart.similarity.blending import MIN_ALPHA, Hybrid, compared_by, nearest, stale_blend
 from keyart.similarity.hits import Ranking, Shares
 from keyart.similarity.mixes import MixedQuery, Part
 from keyart.similarity.query import Embedding, SimilarOptions
@@ -212,9 +212,14 @@ class LookAlikes:
         yield from self._notes_on_tuning(film.n_ratings, scan, cf, alpha)
 
     def _notes_on_tuning(self, n_rated: int, scan: Scan | None, cf: ScoredIds, alpha: Alpha) -> Iterator[str]:
-        """Show the share of looks, where it is a tuned one."""
+        """Show the share of looks, where it is a tuned one, and whether it is of other similarities."""
         if not self.hybrid.is_tuned or alpha != "auto" or scan is None or not len(cf):
             return
+        # Blends of encoders are not tuned.
+        if self.index is not None and not isinstance(self.index, BlendedIndex):
+            compared = compared_by(self.index.similarity, centered=self.index.centered)
+            if note := stale_blend(self.hybrid, compared):
+                yield note
         share = float(self.hybrid.blending.alphas(n_rated))
         reset = "`keyart tune --reset` returns to the defaults"
         if share < MIN_ALPHA:
