@@ -118,7 +118,8 @@ def pooled(maps: FloatMatrix, pool: str) -> FloatMatrix:
     """Pool maps, take roots of their numbers, signs kept, and scale rows to length 1."""
     n_films, height, width, channels = maps.shape
     weights = pool_weights(pool, height, width)
-    return _rooted((weights @ maps.reshape(n_films, height * width, channels)).reshape(n_films, -1))
+    rows = weights @ maps.reshape(n_films, height * width, channels)
+    return _rooted(rows.reshape(n_films, len(weights) * channels))
 
 
 def _rooted(rows: FloatMatrix) -> FloatMatrix:
@@ -144,7 +145,7 @@ class _PartOfCells:
         return cls(weights[in_pool], projection, np.asarray(part.mean @ part.projection))
 
     def units(self, cells: FloatMatrix) -> FloatMatrix:
-        rooted = _rooted((self.weights @ cells).reshape(len(cells), -1))
+        rooted = _rooted((self.weights @ cells).reshape(len(cells), len(self.projection)))
         return unit_rows(rooted @ self.projection - self.origin, None)[0]
 
 
