@@ -68,7 +68,7 @@ def prepare(shared: Path, work: Path, home: Path) -> None:
     load(home, folder)
     workspace = Workspace.open(home)
     import_posters(workspace, posters, "movie", progress=bar)
-    extract(workspace, ExtractOptions(str(shared / NETWORK)), progress=bar)
+    extract(workspace, ExtractOptions(str(shared / NETWORK), preprocessing="caffe"), progress=bar)
     build(workspace, progress=bar)
 
 

@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 
+from features.encoders.backbone import BATCH_SIZE
 from features.encoders.encoder import Encoder, load_encoder
-from features.encoders.keras import BATCH_SIZE
 from features.extraction import extract_features, open_store
 from features.options import ExtractOptions
 from features.pipeline import Picture
@@ -117,7 +117,11 @@ def peak_bytes(*arguments: str) -> int:
 def extract_and_print_peak(paths: Sequence[Path], n_pictures: int, weights: str | None) -> None:
     """Extract images with VGG16, or with a small network of as many features, and print the peak memory."""
     with tempfile.TemporaryDirectory() as folder:
-        options = ExtractOptions(weights=weights) if weights else ExtractOptions(str(small_network(Path(folder))))
+        options = (
+            ExtractOptions(weights=weights)
+            if weights
+            else ExtractOptions(str(small_network(Path(folder))), preprocessing="caffe")
+        )
         encoder = load_encoder(options, Path(folder))
         store = open_store(Path(folder) / "features", encoder, options)
         pictures = (Picture(number, path) for number, path in enumerate(islice(cycle(paths), n_pictures)))

@@ -122,7 +122,9 @@ def extract(shared: Path, folder: Path, n: int) -> None:
     from features.encoders.encoder import load_encoder, to_float16
     from features.options import ExtractOptions
 
-    options = ExtractOptions(str(shared / "weights" / "squeezenet_v1_1_imagenet.keras"), batch_size=32)
+    options = ExtractOptions(
+        str(shared / "weights" / "squeezenet_v1_1_imagenet.keras"), batch_size=32, preprocessing="caffe"
+    )
     encoder = load_encoder(options, folder)
     paths = sorted((shared / "data" / "posters").glob("*.jpg"))
     # Shuffled, because file names are in the order of years.

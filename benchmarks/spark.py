@@ -63,7 +63,11 @@ def main() -> None:
     arguments = parser.parse_args()
     paths = sorted(arguments.posters.glob("*.jpg"))[: arguments.pictures]
     pictures = [Picture(path.name, path) for path in paths]
-    options = ExtractOptions(arguments.network) if arguments.network else ExtractOptions(weights="random")
+    options = (
+        ExtractOptions(arguments.network, preprocessing="caffe")
+        if arguments.network
+        else ExtractOptions(weights="random")
+    )
     encoder = load_encoder(options, CACHE)
     speeds: dict[str, list[float]] = {way: [] for way in WAYS}
     starts: dict[str, list[float]] = {way: [] for way in WAYS}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from catalog.film import Film
+from catalog.film_ids import parse_imdb_id
 from catalog.genres import split_genres
 from catalog.io.tables import Row, read_rows
-from catalog.movielens import FilmFiles, parse_imdb_id, sort_films
+from catalog.movielens import FilmFiles, sort_films
 from catalog.titles import parse_title
 
 NUMBERING = "film table"

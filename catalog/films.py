@@ -12,6 +12,7 @@ from types import TracebackType
 from catalog.database import VERSION, film_of, write_added, write_catalog
 from catalog.errors import DataError, NotBuiltError, UnknownFilmError
 from catalog.film import Film, FilmTag
+from catalog.film_ids import FilmId
 from catalog.filters import Filter
 from catalog.genres import match_genres
 from catalog.io.files import sqlite_errors
@@ -148,16 +149,23 @@ class Catalog:
         exists = "SELECT EXISTS (SELECT 1 FROM films WHERE {}_id IS NOT NULL)"
         return tuple(kind for kind in ("imdb", "tmdb") if self._rows(exists.format(kind))[0][0])
 
+    def with_ids(self, film_ids: Iterable[FilmId]) -> tuple[frozenset[int], tuple[FilmId, ...]]:
+        """Return the movie_ids of the films that have some of these ids, and the ids that no film has."""
+        found = {film_id: [film.movie_id for film in self._search.of_id(film_id)] for film_id in film_ids}
+        unknown = tuple(film_id for film_id, movie_ids in found.items() if not movie_ids)
+        return frozenset(movie_id for movie_ids in found.values() for movie_id in movie_ids), unknown
+
     def genres(self) -> tuple[str, ...]:
         """Return the genres of all films in alphabetical order."""
         rows = self._rows("SELECT DISTINCT genres FROM films")
         return tuple(sorted({genre for (genres,) in rows for genre in genres.split("|") if genre}))
 
     def find(self, text: str) -> Film:
-        """Return the one film that a text such as "heat", "Matrix, The (1999)", "amelie 2001" or "6" means.
+        """Return the one film that a text such as "heat", "Matrix, The (1999)", "amelie 2001" or "tt0113277" means.
 
-        The first of these that matches wins: a movie_id, a title, an alternative title, a title without its article.
-        A year in the text has to agree. AmbiguousFilmError and UnknownFilmError list the films that come near.
+        The first of these that matches wins: an id (`catalog.film_ids.parse_film_id`), a title, an alternative title,
+        a title without its article. A year in the text has to agree. AmbiguousFilmError and UnknownFilmError list the
+        films that come near.
         """
         return self._search.find(text)
 
@@ -165,6 +173,7 @@ class Catalog:
         """Return at most k films that an incomplete title may mean.
 
         Titles that contain its words or begin like them come first, the best known film first; then similar spellings.
+        An IMDb or TMDB id means its films alone.
         """
         return self._search.suggest(text, k)
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 
-from catalog.errors import ConfigError, DataError
+from catalog.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -63,21 +62,3 @@ class Filter:
     def __bool__(self) -> bool:
         """Return whether any condition is set."""
         return self != Filter()
-
-
-def read_movie_ids(path: Path) -> frozenset[int]:
-    """Read a list of films: one movie_id a line; blank lines and what follows a ``#`` are ignored."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path} ({error}); expected a text file with one movie_id a line") from error
-    movie_ids = set()
-    for number, line in enumerate(lines, start=1):
-        text = line.partition("#")[0].strip()
-        if not text:
-            continue
-        # SQLite has no longer integers, and Python refuses to parse those of some thousand digits.
-        if not (text.isascii() and text.isdigit() and len(text) < 19):
-            raise DataError(f"{path}, line {number}: expected a movie_id, a whole number; received {text[:40]!r}")
-        movie_ids.add(int(text))
-    return frozenset(movie_ids)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from catalog.errors import DataError
 from catalog.film import Film, FilmTag
+from catalog.film_ids import parse_imdb_id
 from catalog.genres import split_genres
 from catalog.io.tables import Row, read_rows, read_text
 from catalog.text import plural
@@ -123,21 +124,6 @@ def _imdb_id(row: Row) -> str | None:
         return parse_imdb_id(row["imdbId"])
     except ValueError:
         raise row.error("imdbId", "an IMDb id such as 0113277 or tt0113277, or nothing") from None
-
-
-def parse_imdb_id(text: str) -> str | None:
-    """Parse an IMDb id as people and tables write it, such as tt0113277; None if blank, ValueError if it is none."""
-    digits = text.strip().lower().removeprefix("tt").removesuffix(".0")
-    if not digits:
-        return None
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= 12):
-        raise ValueError(f"expected an IMDb id such as tt0113277, received {text!r}")
-    return format_imdb_id(int(digits))
-
-
-def format_imdb_id(number: int) -> str:
-    """Format an IMDb number as keyart stores it: zero-padded, without ``tt``."""
-    return f"{number:07d}"
 
 
 def _read_u_item(path: Path) -> Iterator[tuple[Row, Film]]:

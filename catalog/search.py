@@ -8,6 +8,7 @@ from typing import Any
 
 from catalog.errors import AmbiguousFilmError, UnknownFilmError
 from catalog.film import Film
+from catalog.film_ids import FilmId, Imdb, Movie, parse_film_id
 from catalog.titles import bare_key, parse_title, series_key, split_bare_year, title_key
 
 _N_SUGGESTIONS = 5
@@ -34,9 +35,13 @@ class TitleSearch:
         # Python decodes invalid UTF-8 on a command line to lone surrogates, which SQLite refuses.
         text = text.encode("utf-8", "replace").decode().strip()
         if not text:
-            raise UnknownFilmError("no film is named; give a title such as 'Heat (1995)' or a movie_id")
-        if text.isascii() and text.isdigit() and len(text) <= 10 and (film := self._films([int(text)])):
-            return film[int(text)]
+            raise UnknownFilmError("no film is named; give a title such as 'Heat (1995)' or an id")
+        film_id = parse_film_id(text)
+        if film_id and (found := self.of_id(film_id)):
+            return _only(film_id, found)
+        # Any other number may be a title.
+        if film_id and not _is_number(text, film_id):
+            raise UnknownFilmError(f"no film has the {film_id}")
         matches = self._matches(text) or self._short_forms(text)
         if len(matches) == 1:
             return matches[0]
@@ -48,18 +53,33 @@ class TitleSearch:
         text = text.encode("utf-8", "replace").decode().strip()
         if not text:
             return []
+        film_id, of_id = parse_film_id(text), self._meant_by(text)
+        # Any other number may be a title, or begin one.
+        if film_id and not _is_number(text, film_id):
+            return of_id[:k]
         meant = self._matches(text) or (self._short_forms(text) if " " in text or "." in text else [])
-        nearest = {film.movie_id: film for film in (*meant, *self._nearest(text, k))}
-        return list(nearest.values())[:k]
+        nearest = {film.movie_id: film for film in (*meant, *self._nearest(text, k)) if film not in of_id}
+        # "2001" begins a title more often than it is a movie_id.
+        return [*list(nearest.values())[: k - len(of_id)], *of_id]
 
     def titled_by_number(self, text: str) -> tuple[Film, ...]:
-        return tuple(self._matches(text.strip())) if text.strip().isdigit() else ()
+        text = text.strip()
+        return tuple(self._matches(text)) if _is_number(text, parse_film_id(text)) else ()
 
     def others_meant(self, text: str) -> tuple[Film, ...]:
         found = self.find(text)
-        if text.strip().isdigit() or any(year for _, year in _readings(text)):
+        if parse_film_id(text) or any(year for _, year in _readings(text)):
             return ()
         return tuple(film for film in self._matches(found.title) if film.movie_id != found.movie_id)
+
+    def of_id(self, film_id: FilmId) -> list[Film]:
+        """Return the films that have an id, by movie_id."""
+        if isinstance(film_id, Movie):
+            # SQLite has no longer integers than 64 bits; the longest id has 12 digits.
+            return list(self._films([film_id.number]).values())
+        column = "imdb_id" if isinstance(film_id, Imdb) else "tmdb_id"
+        rows = self._rows(f"SELECT movie_id FROM films WHERE {column} = ? ORDER BY movie_id", (film_id.number,))
+        return list(self._films(movie_id for (movie_id,) in rows).values())
 
     def _matches(self, text: str) -> list[Film]:
         for title, year in _readings(text):
@@ -100,8 +120,18 @@ class TitleSearch:
         suggestions = self._nearest(text)
         hint = f"; did you mean {_listed(suggestions)}?" if suggestions else ""
         if text.isdigit():
-            hint = f", and none has that movie_id{hint}"
+            hint = f", and none has that movie_id{self._by_other_ids(text) or hint}"
         return UnknownFilmError(f"no film is titled {text!r}{hint}", tuple(film.label for film in suggestions))
+
+    def _by_other_ids(self, digits: str) -> str:
+        """Return a hint at the films that have a number as another id than the movie_id."""
+        others = ((name, film) for name in (f"tt{digits}", f"tmdb:{digits}") for film in self._meant_by(name))
+        hints = [f"{name} for {film.label}" for name, film in others]
+        return f"; type {' or '.join(hints)}" if hints else ""
+
+    def _meant_by(self, name: str) -> list[Film]:
+        film_id = parse_film_id(name)
+        return self.of_id(film_id) if film_id else []
 
     def _nearest(self, text: str, k: int = _N_SUGGESTIONS) -> list[Film]:
         """Return the films of titles that contain the words or begin like them, then those with similar spelling."""
@@ -175,6 +205,18 @@ class TitleSearch:
                 film.movie_id,
             ),
         )
+
+
+def _is_number(text: str, film_id: FilmId | None) -> bool:
+    """Return whether a text is a bare number, which is a movie_id or a title."""
+    return isinstance(film_id, Movie) and text.isdigit()
+
+
+def _only(film_id: FilmId, films: list[Film]) -> Film:
+    if len(films) > 1:
+        message = f"{len(films)} films have the {film_id}: {_listed(films)}; name one by its movie_id"
+        raise AmbiguousFilmError(message, tuple(film.label for film in films))
+    return films[0]
 
 
 def _readings(text: str) -> list[tuple[str, int | None]]:

@@ -1,8 +1,9 @@
 """All steps of a study: from MovieLens and a folder of posters to tables and images.
 
-python examples/research.py ml-latest-small/ posters/ workspace/ [weights]
+python examples/research.py ml-latest-small/ posters/ workspace/ [encoder]
 
-The posters are named by movie_id (6.jpg). Weights are "imagenet" by default.
+The posters are named by movie_id (6.jpg). The encoder is vgg16 by default, whose weights are downloaded; those of
+efficientnet-lite0 come with the extra `offline`.
 """
 
 import sys
@@ -12,11 +13,11 @@ import keyart
 from keyart import pipeline
 
 movielens, posters, home = sys.argv[1:4]
-weights = sys.argv[4] if len(sys.argv) > 4 else "imagenet"
+encoder = sys.argv[4] if len(sys.argv) > 4 else "vgg16"
 
 print(pipeline.load(home, movielens))
 print(pipeline.import_posters(home, posters, by="movie"))
-print(pipeline.extract(home, keyart.ExtractOptions(weights=weights)))
+print(pipeline.extract(home, keyart.ExtractOptions(encoder)))
 print(pipeline.build(home))
 for model in ("ease", "als"):
     print(pipeline.fit(home, model))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from features.framing import Framing, Resize
+from features.preprocessing import Preprocessing
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -19,6 +22,11 @@ class Identity:
     flatten: str = "height,width,channel"  # the order of raw features
     pooling: str = "raw"
     whitening_sha256: str | None = None
+
+    @property
+    def framing(self) -> Framing:
+        """How pictures become the pixels that the network takes."""
+        return Resize(self.resize).applied_to(Preprocessing.parse(self.preprocessing).framing)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 from contextlib import suppress
-from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -16,38 +15,48 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from catalog.errors import DataError
+from features.framing import Framing, Resize
 
-SIDE = 224
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif"})
 """The suffixes of image files, in lower case."""
 
 # Pillow reads many more formats, some by starting other programs, which an uploaded file must not choose.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 _MOST_PIXELS = 89_478_485
-
-
-class Resize(StrEnum):
-    """How an image of any size becomes 224 × 224; the aspect ratio is not kept."""
-
-    ANTIALIAS = "antialias"
-    """Bicubic with a low-pass filter as wide as the reduction: every pixel of the poster counts."""
-
-    NEAREST = "nearest"
-    """One pixel out of many, as in ``keras.utils.load_img`` and the original article."""
-
-
-_FILTERS = {Resize.ANTIALIAS: Image.Resampling.BICUBIC, Resize.NEAREST: Image.Resampling.NEAREST}
+_MOST_OBLONG = 8
 
 
 def read_image(
-    source: Path | bytes, resize: Resize = Resize.ANTIALIAS, name: str | None = None
+    source: Path | bytes, how: Resize | Framing = Resize.ANTIALIAS, name: str | None = None
 ) -> tuple[npt.NDArray[np.uint8], tuple[int, int]]:
-    """Read a file or its content: RGB pixels (224, 224, 3), uint8, and the upright image's width and height.
+    """Read a file or its content: RGB pixels (height, width, 3), uint8, and the upright image's width and height.
 
-    `name` replaces the path in messages.
+    By default, and for a `Resize`, they are stretched to 224 × 224. `name` replaces the path in messages.
     """
     upright = decode_image(source, name)
-    return np.asarray(upright.resize((SIDE, SIDE), _FILTERS[resize]), np.uint8), upright.size
+    return framed(upright, how.applied_to(Framing()) if isinstance(how, Resize) else how), upright.size
+
+
+def framed(upright: Image.Image, framing: Framing) -> npt.NDArray[np.uint8]:
+    """Resize an image, and crop or pad it around its center: pixels (height, width, 3)."""
+    size = width, height = framing.width, framing.height
+    if framing.fit == "crop":
+        upright = _without_far_ends(upright)
+    scaled = upright.resize(framing.scaled_size(*upright.size), Image.Resampling[framing.filter.upper()])
+    if scaled.size != size:
+        # Spare pixels of both sides; negative where the picture is smaller.
+        left, top = (scaled.width - width) // 2, (scaled.height - height) // 2
+        canvas = Image.new("RGB", size, (framing.fill,) * 3)
+        canvas.paste(scaled, (-left, -top))
+        scaled = canvas
+    return np.asarray(scaled, np.uint8)
+
+
+def _without_far_ends(upright: Image.Image) -> Image.Image:
+    """Cut the ends of a picture that is so long that it would be enlarged beyond memory before it is cropped."""
+    width, height = (min(side, _MOST_OBLONG * min(upright.size)) for side in upright.size)
+    left, top = (upright.width - width) // 2, (upright.height - height) // 2
+    return upright.crop((left, top, left + width, top + height))
 
 
 def decode_image(source: Path | bytes, name: str | None = None) -> Image.Image:

@@ -24,8 +24,7 @@ class ExtractOptions:
     ----------
     encoder : str or Path, default "vgg16"
         The network: ``"vgg16"``, ``"resnet50"``, ``"efficientnet-v2-b0"``, ``"convnext-tiny"``,
-        ``"mobilenet-v3-large"``, or the path of a Keras file whose input has the shape (224, 224, 3); see
-        `preprocessing`.
+        ``"mobilenet-v3-large"``, ``"efficientnet-lite0"``, or the path of a Keras or ONNX file; see `preprocessing`.
     weights : str or Path, default "imagenet"
         For an encoder by name: ``"imagenet"``, ``"random"``, or the path of an ``.h5`` or ``.weights.h5`` file without
         the top. A Keras file has its own weights.
@@ -34,7 +33,8 @@ class ExtractOptions:
     engine : {"keras", "onnx"}, default "keras"
         The library that runs the network. ONNX Runtime is faster on many CPUs.
     resize : {"antialias", "nearest"}, default "antialias"
-        How images are brought to 224 × 224 pixels. ``"nearest"`` reproduces ``keras.utils.load_img``.
+        How images are brought to the size of the network's input: by its own filter, or by ``"nearest"``, which
+        reproduces ``keras.utils.load_img``.
     pooling : {"raw", "gem", "rmac"}, default "raw"
         What to keep of the network's output of shape (height, width, channels): all numbers (25,088 for VGG16), or one
         descriptor of `channels` numbers (512 for VGG16), pooled by generalized mean or by regional maxima.
@@ -48,11 +48,12 @@ class ExtractOptions:
         Remove features of other options from the output folder instead of refusing to mix them.
 
     preprocessing : str, optional
-        How pixels become the input of a Keras file, which has to be as it was trained: ``"caffe"`` (BGR, less the mean
-        of ImageNet), ``"tf"`` (RGB, x / 127.5 - 1) or ``"torch"`` (RGB, less the mean of ImageNet, over its standard
-        deviation), as in ``keras.applications``; or ``"ORDER,MEAN,STD"`` for (x - MEAN) / STD, with x from 0 to 255,
-        the order ``rgb`` or ``bgr`` and one or three numbers each: ``"rgb,127,128"``. By default ``"caffe"``; that of
-        an encoder by name is fixed.
+        How pictures become the input of a Keras or ONNX file, which has to be as it was trained: ``"caffe"`` (BGR, less
+        the mean of ImageNet), ``"tf"`` (RGB, x / 127.5 - 1) or ``"torch"`` (RGB, less the mean of ImageNet, over its
+        standard deviation), as in ``keras.applications``; ``"ORDER,MEAN,STD"`` for (x - MEAN) / STD, with x from 0 to
+        255, the order ``rgb`` or ``bgr`` and one or three numbers each: ``"rgb,127,128"``; each with settings such as
+        ``"rgb,127,128,size=256,fit=crop"``; or a JSON file, such as a ``preprocessor_config.json``. By default that of
+        the file beside the network, and of the features in the folder. That of an encoder by name is fixed.
 
     Raises
     ------
@@ -89,7 +90,8 @@ class ExtractOptions:
         if self.whiten and self.pooling == "raw":
             raise ValueError("whiten: expected pooling gem or rmac, received raw")
         try:
-            if self.preprocessing is not None:
+            # A file is read when it is used.
+            if self.preprocessing is not None and not self.preprocessing.strip().lower().endswith(".json"):
                 Preprocessing.parse(self.preprocessing)
         except ValueError as error:
             raise ValueError(f"preprocessing: {error}") from None

@@ -23,9 +23,10 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError
+from features.encoders.backbone import Backbone
 from features.encoders.encoder import Encoder, to_float16
-from features.encoders.keras import Backbone
-from features.images import Resize, read_image
+from features.framing import Framing
+from features.images import read_image
 from features.shards import PictureId, Row
 
 _BATCHES_AHEAD = 2
@@ -52,7 +53,7 @@ def pictures_of(items: Iterable[tuple[PictureId, str | Path | bytes]]) -> Iterat
 
 @dataclass(frozen=True)
 class Decoded:
-    """An image that is ready for the network: pixels (224, 224, 3)."""
+    """An image that is ready for the network: pixels (height, width, 3)."""
 
     row: Row
     pixels: npt.NDArray[np.uint8]
@@ -85,7 +86,7 @@ class Computed:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Input of the network: pixels (n, 224, 224, 3)."""
+    """Input of the network: pixels (n, height, width, 3)."""
 
     rows: tuple[Row, ...]
     pixels: npt.NDArray[np.uint8]
@@ -111,7 +112,7 @@ def compute(
     No batch crosses a multiple of `shard_rows`, so that a shard's numbers do not depend on where a run began.
     """
     batch_size = encoder.backbone.batch_size
-    read = _read_ahead(pictures, encoder.resize, {} if known is None else known, _BATCHES_READ_AHEAD * batch_size)
+    read = _read_ahead(pictures, encoder.framing, {} if known is None else known, _BATCHES_READ_AHEAD * batch_size)
     with (
         closing(_ahead(_batches(read, batch_size, shard_rows), _BATCHES_AHEAD)) as batches,
         # On a GPU, pooling and rounding take as long as the network.
@@ -124,7 +125,7 @@ def compute(
             yield Computed(one.rows, to_float16(encoder.describe(one.maps), encoder.backbone.name))
 
 
-def decode(picture: Picture, resize: Resize, known: Mapping[Any, str] | None = None) -> Decoded | Known | Broken:
+def decode(picture: Picture, framing: Framing, known: Mapping[Any, str] | None = None) -> Decoded | Known | Broken:
     """Read, hash and decode an image, unless its features are there already; raises nothing."""
     name, sha256, there = picture.picture_id, picture.sha256, (known or {}).get(picture.picture_id)
     path = None if isinstance(picture.source, bytes) else printable(picture.source)
@@ -141,7 +142,7 @@ def decode(picture: Picture, resize: Resize, known: Mapping[Any, str] | None = N
     if there == sha256:
         return Known(name, sha256)
     try:
-        pixels, (width, height) = read_image(content, resize, path)
+        pixels, (width, height) = read_image(content, framing, path)
     except DataError as error:
         return Broken(name, str(error), sha256)
     source = "" if isinstance(picture.source, bytes) else printable(picture.source.name)
@@ -154,7 +155,7 @@ def printable(path: Path | str) -> str:
 
 
 def _read_ahead(
-    pictures: Iterable[Picture], resize: Resize, known: Mapping[Any, str], n_ahead: int
+    pictures: Iterable[Picture], framing: Framing, known: Mapping[Any, str], n_ahead: int
 ) -> Iterator[Decoded | Known | Broken]:
     """Decode images in threads, a bounded number ahead, and yield them in their order."""
     # One per core: they sleep while the network is slower, and keep up with a GPU.
@@ -164,7 +165,7 @@ def _read_ahead(
             if isinstance(picture, Broken):
                 waiting.append(readers.submit(lambda broken: broken, picture))
             else:
-                waiting.append(readers.submit(decode, picture, resize, known))
+                waiting.append(readers.submit(decode, picture, framing, known))
             if len(waiting) >= n_ahead:
                 yield waiting.popleft().result()
         while waiting:

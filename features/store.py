@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +28,7 @@ from catalog.io.locks import LOCK_NAME
 from catalog.io.remote import AnyPath
 from features.identity import Identity
 from features.options import ExtractOptions
+from features.preprocessing_files import file_beside
 from features.shards import (
     ID_COLUMNS,
     KIND,
@@ -93,6 +94,22 @@ class Skipped:
 
     picture_id: PictureId
     reason: str
+
+
+def with_recorded_preprocessing(options: ExtractOptions, folder: AnyPath) -> ExtractOptions:
+    """Complete options that leave the preprocessing of a file open by that of a folder's features of the same file."""
+    if options.preprocessing is not None or options.info is not None:
+        return options
+    try:
+        store = FeatureStore.open(folder)
+    except (NotBuiltError, DataError):
+        return options
+    recorded, path = Path(str(store.origin.get("backbone"))), Path(options.origin["backbone"])
+    # A workspace may have moved with its network. Another of the same name is refused, unless features are removed.
+    is_same = recorded == path if options.rebuild else recorded.name == path.name
+    if not is_same or file_beside(path):
+        return options
+    return replace(options, preprocessing=store.identity.preprocessing)
 
 
 class FeatureStore:

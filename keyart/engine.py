@@ -21,8 +21,8 @@ from catalog.io.progress import Progress, silent
 from catalog.lazy import lazy
 from cf.base import Recommender
 from cf.registry import model_class
+from features.framing import Framing, Resize
 from features.identity import Identity
-from features.images import SIDE, Resize
 from features.store import FeatureStore
 from index.blend import BlendedIndex, Index
 from index.region import Region
@@ -195,7 +195,7 @@ class Engine:
         starter = self._cold_starter
         if self._index is not None and starter.store is not None:
             for encoder in self._encoders:
-                encoder(np.zeros((1, SIDE, SIDE, 3), np.uint8))
+                encoder(np.zeros((1, *encoder.framing.shape), np.uint8))
 
     @property
     def home(self) -> Path:
@@ -225,7 +225,7 @@ class Engine:
         Parameters
         ----------
         film : str or int
-            A title, with or without year, or a movie_id.
+            A title, with or without year, or an id: a movie_id, "tt0113277" of IMDb or "tmdb:949" of TMDB.
 
         Returns
         -------
@@ -402,9 +402,9 @@ class Engine:
             It cannot be read.
         """
         image = as_image(source)
-        resizes = {encoder.resize for encoder in self._encoders} if self._index is not None else {Resize.ANTIALIAS}
-        for resize in resizes:
-            image.pixels(resize)
+        framings: set[Framing | Resize] = {encoder.framing for encoder in self._encoders}
+        for framing in framings if self._index is not None else {Resize.ANTIALIAS}:
+            image.pixels(framing)
         return image
 
     @names_workspace
@@ -606,7 +606,7 @@ class Engine:
         for encoder in self._encoders:
             new = [image for image in images if image.embedding_of(encoder.identity) is None]
             if new:
-                rows = encoder(np.stack([image.pixels(encoder.resize) for image in new]))
+                rows = encoder(np.stack([image.pixels(encoder.framing) for image in new]))
                 for image, row in zip(new, rows, strict=True):
                     image.remember(encoder.identity, row)
 

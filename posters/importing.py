@@ -16,8 +16,10 @@ from typing import Any, Literal, get_args
 
 from catalog.errors import DataError
 from catalog.film import Film
+from catalog.film_ids import ID_COLUMNS, id_in
 from catalog.io.files import sha256_file
 from catalog.io.tables import read_rows
+from catalog.matching import FilmMatcher
 from posters.database import Origin, Source
 from posters.store import PosterStore
 from posters.validation import MAX_POSTER_BYTES, too_many_bytes
@@ -100,14 +102,17 @@ def import_folder(
 def import_csv(
     csv_path: Path, films: Iterable[Film], store: PosterStore, *, on_progress: OnProgress | None = None
 ) -> ImportReport:
-    """Import posters named by a CSV with the columns ``movie_id`` and ``path``, relative to the CSV's folder."""
-    known = {film.movie_id for film in films}
+    """Import posters named by a CSV with an id of the film and ``path``, relative to the CSV's folder.
+
+    The id is in the column ``movie_id``, where it may be any (``tt0113277``), ``imdb_id`` or ``tmdb_id``.
+    """
+    matcher = FilmMatcher(films)
     claims: list[_Claim] = []
-    for row in read_rows(csv_path, ("movie_id", "path")):
-        movie_id = row.integer("movie_id", "a movie_id, a whole number above 0")
+    for row in read_rows(csv_path, ("path",), tuple(ID_COLUMNS)):
+        film_id = id_in(row)
         if not row["path"]:
             raise row.error("path", "the path of a poster")
-        claims.append((csv_path.parent / row["path"], (movie_id,) if movie_id in known else ()))
+        claims.append((csv_path.parent / row["path"], tuple(film.movie_id for film in matcher.by_id(film_id))))
     if not claims:
         raise DataError(f"{csv_path} holds no line below its header; expected one for every poster")
     return _import(claims, store, on_progress)

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from catalog.errors import ConfigError, FetchError
-from catalog.movielens import format_imdb_id
+from catalog.film_ids import format_imdb_id
 from posters.http import HttpClient, HttpOptions, Response, UnavailableError
 from posters.rate_limit import RateLimiter
 from posters.validation import MAX_POSTER_BYTES

@@ -40,7 +40,11 @@ HAS_JAVA = shutil.which("java") is not None or "JAVA_HOME" in os.environ
 SUBSTITUTES = (
     # ImageNet's weights are a download of 59 MB, and VGG16 takes a quarter of a second an image.
     (r"^(keyart extract .*)--weights \S+", r"\1"),
-    (r" --encoder network\.keras", f" --encoder {sandbox.TINY}"),
+    (r" --encoder (network\.keras|efficientnet-lite0)", f" --encoder {sandbox.TINY}"),
+    (r" --encoder (squeezenet|efficientnet)\.keras", rf" --encoder {sandbox.TINY} --as \1"),
+    # The workspace has features of the tiny network in place of VGG16's.
+    (r"^keyart extract --encoder resnet50", f"keyart extract --encoder {sandbox.TINY} --as resnet50"),
+    (r"^(keyart (?:encoders remove|similar .* --encoder)) vgg16", r"\1 tiny"),
     (r"^keyart extract(?!.* --encoder)", f"keyart extract --encoder {sandbox.TINY}"),
     (r'ExtractOptions\((?:weights="\w+"(?:, )?)?', f'ExtractOptions("{sandbox.TINY}", '),
     (r'(extract_images\(.*, "[\w/-]+")\)', rf'\1, keyart.ExtractOptions("{sandbox.TINY}"))'),

@@ -33,21 +33,31 @@ _HALF_SUPPORT_OF_MEANS = 10.0
 
 
 class Ridge:
-    r"""Ridge regression of many targets on the same rows: :math:`(X^\top W X + \lambda I)^{-1} X^\top W Y`."""
+    r"""Ridge regression of many targets on the same rows: :math:`(X^\top W X + \lambda I)^{-1} X^\top W Y`.
+
+    Where rows are fewer than columns, it is the same as :math:`S^\top (S S^\top + \lambda I)^{-1} W^{1/2} Y` with
+    :math:`S = W^{1/2} X`, whose matrix is the smaller one.
+    """
 
     def __init__(self, rows: npt.NDArray[Any], weights: npt.NDArray[Any], penalty: float) -> None:
-        self._rows, self._weights = rows, weights
-        gram = (rows.T * weights) @ rows
-        gram[np.diag_indices_from(gram)] += max(penalty, 1e-9)
+        self._roots = np.sqrt(weights)[:, None]
+        self._rows, self._penalty = rows * self._roots, max(penalty, 1e-9)
+        self._is_dual = 0 < len(rows) < rows.shape[1]
+        gram = self._rows @ self._rows.T if self._is_dual else self._rows.T @ self._rows
+        gram[np.diag_indices_from(gram)] += self._penalty
         self._cholesky = cholesky(gram, lower=True)
 
     def coefficients(self, targets: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.asarray(cho_solve((self._cholesky, True), (self._rows.T * self._weights) @ targets))
+        factor, weighted = (self._cholesky, True), targets * self._roots
+        if self._is_dual:
+            return np.asarray(self._rows.T @ cho_solve(factor, weighted))
+        return np.asarray(cho_solve(factor, self._rows.T @ weighted))
 
     def leverages(self) -> npt.NDArray[Any]:
         """Return the weight of each row in its own prediction."""
-        halves = solve_triangular(self._cholesky, self._rows.T, lower=True)
-        return np.asarray(self._weights * np.square(halves).sum(axis=0))
+        right = np.eye(len(self._rows)) if self._is_dual else self._rows.T
+        squares = np.square(solve_triangular(self._cholesky, right, lower=True)).sum(axis=0)
+        return np.asarray(1 - self._penalty * squares if self._is_dual else squares)
 
 
 @dataclass(frozen=True)

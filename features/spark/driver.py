@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,9 @@ from catalog.io.progress import Progress, shown, silent
 from catalog.io.remote import AnyPath
 from catalog.io.spark import quietly, use_this_python
 from features.encoders.encoder import Encoder, load_encoder
-from features.encoders.weights import imagenet_weights_path
+from features.encoders.loading import encoder_files
 from features.extraction import ExtractReport, is_current, kept_whitening, learn_whitening, open_store
-from features.options import IMAGENET, ExtractOptions
+from features.options import ExtractOptions
 from features.shards import SHARD_ROWS, number_of
 from features.spark.cluster import changed_settings, watched, worker_errors
 from features.spark.tables import checked, joined_with_known, sample_of
@@ -103,13 +103,15 @@ class Job:
         return self._finish(results, drop_missing, damaged)
 
     def _recipe(self, context: SparkContext) -> Recipe:
-        path = _weights_path(self.options, self.cache_dir)
+        paths = encoder_files(self.options, self.cache_dir)
+        contents = {path.name: path.read_bytes() for path in paths}
+        # No file beside the network's is sent that says how pictures are prepared.
+        options = replace(self.options, preprocessing=str(self.encoder.backbone.preprocessing))
         return Recipe(
-            self.options,
+            options,
             self.encoder.identity,
             self.encoder.whitening,
-            path.name if path else None,
-            context.broadcast(path.read_bytes()) if path else None,
+            context.broadcast(contents) if contents else None,
             int(context.getConf().get("spark.task.cpus", "1")),
         )
 
@@ -143,12 +145,3 @@ def _check_written(store: FeatureStore, new: Mapping[Any, str | None]) -> None:
 def _next_number(store: FeatureStore) -> int:
     numbers = (number_of(path.name) for path in store.folder.glob("features-*.json"))
     return max((number for number in numbers if number is not None), default=-1) + 1
-
-
-def _weights_path(options: ExtractOptions, cache_dir: Path) -> Path | None:
-    """Return the file to send to the workers; each draws random weights itself."""
-    if options.info is None:
-        return Path(options.encoder)
-    if options.weights == IMAGENET:
-        return imagenet_weights_path(cache_dir, options.info)
-    return None if options.is_random else Path(options.weights)

@@ -37,22 +37,22 @@ NEW, KNOWN, BROKEN = "new", "known", "broken"
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a worker needs to load the driver's encoder, the content of the weights' file included."""
+    """What a worker needs to load the driver's encoder, the contents of its files included."""
 
     options: ExtractOptions
     identity: Identity
     whitening: Whitening | None
-    file_name: str | None  # its suffix decides the format
-    content: Broadcast[bytes] | None
+    files: Broadcast[dict[str, bytes]] | None  # by their names, the main one first; its suffix decides the format
     n_cores: int
 
     def load(self) -> Encoder:
         """Load the encoder, and check that it is the driver's."""
         with tempfile.TemporaryDirectory() as folder, _limited_cores(self.n_cores):
             options = self.options
-            if self.content is not None:
-                path = Path(folder, str(self.file_name))
-                path.write_bytes(self.content.value)
+            if self.files is not None:
+                for name, content in self.files.value.items():
+                    Path(folder, name).write_bytes(content)
+                path = Path(folder, next(iter(self.files.value)))
                 options = replace(options, weights=path) if options.info else replace(options, encoder=path)
             encoder = load_encoder(options, Path(folder), self.whitening)
         if encoder.identity != self.identity:

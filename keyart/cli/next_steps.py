@@ -22,7 +22,7 @@ Next, for a catalog:
   [web] {keyart} serve --home {home}
   {keyart} load films.csv               # your films, with the columns movie_id and title
   {keyart} import posters/ --by movie   # their posters, named by movie_id: 1.jpg
-  {keyart} extract                      # their features; offline, with --weights FILE.h5
+  {keyart} extract                      # their features; offline, with --encoder efficientnet-lite0
   {keyart} build                        # the index: then similar, atlas and serve work as above
 
 Next, for a recommender:

@@ -12,10 +12,14 @@ import click
 from click.core import ParameterSource
 
 from catalog.errors import ConfigError
+from catalog.film_ids import Imdb, parse_film_id, read_film_ids
+from catalog.films import Catalog
+from catalog.io.tables import MAX_ID
 from catalog.text import plural
 from keyart.cli.hints import HINTS
 from keyart.cli.output import print_notes
 from keyart.workspace.changes import Snapshot
+from keyart.workspace.layout import Workspace
 from keyart.workspace.settings import HOME, Secret
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -38,6 +42,21 @@ class Share(click.FloatRange):
         number: float = super().convert(value, param, ctx)
         # NaN passes every comparison.
         return number if number == number else self.fail(f"expected a number from 0 to 1, received {value}", param, ctx)
+
+
+class IdNumber(click.IntRange):
+    """A movie_id or a TMDB id; an IMDb id, padded with zeros, would be read as another film's."""
+
+    name = "N"
+
+    def __init__(self) -> None:
+        super().__init__(1, MAX_ID)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, str) and isinstance(parse_film_id(value), Imdb):
+            self.fail(f"{value} is an IMDb id; give it as --imdb-id", param, ctx)
+        number: int = super().convert(value, param, ctx)
+        return number
 
 
 def debug_option(command: Command) -> Command:
@@ -160,6 +179,15 @@ def _note_replaced(context: click.Context, _parameter: click.Parameter, path: Pa
         before = Snapshot.take([path])
         context.call_on_close(lambda: print_notes([] if before.is_current() else [f"replaced {path}"]))
     return path
+
+
+def read_movie_ids(workspace: Workspace, path: Path) -> frozenset[int]:
+    """Read a list of films, one id a line, and note the ids that belong to no film."""
+    with Catalog.open(workspace.catalog_path) as catalog:
+        movie_ids, unknown = catalog.with_ids(read_film_ids(path))
+    if unknown:
+        print_notes([f"of {path}, {plural(len(unknown), 'id')} belong to no film, such as the {unknown[0]}"])
+    return movie_ids
 
 
 def set_option(command: Command) -> Command:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from catalog.errors import ConfigError, DataError
 from catalog.film import Titled
+from catalog.film_ids import parse_imdb_id
 from catalog.genres import match_genres, split_genres
 from catalog.io.tables import Row, read_rows
-from catalog.movielens import parse_imdb_id
 from catalog.titles import parse_title
 from features.folder import pictures_in
 from keyart.similarity.query import Image, ImageSource, as_image

@@ -26,7 +26,7 @@ from cf.coldstart.content import FilmContent
 from cf.coldstart.ridge import ContentRidge
 from cf.hybrid.blend import blend, candidate_ids
 from cf.ratings import Ratings
-from features.images import Resize
+from features.framing import Resize
 from features.store import FeatureStore
 from index.blend import Index
 from index.vectors import faults

@@ -15,13 +15,13 @@ from catalog.io.progress import Progress, shown, silent
 from catalog.io.remote import as_path
 from features import extraction
 from features.encoders.encoder import Encoder
-from features.encoders.keras import check_files
+from features.encoders.loading import check_files
 from features.encoders.weights import imagenet_weights_path
 from features.extraction import ExtractReport
 from features.folder import pictures_in
 from features.options import IMAGENET, Engine, ExtractOptions
 from features.pipeline import Picture, pictures_of
-from features.store import FeatureStore, OtherFeaturesError, check_folder
+from features.store import FeatureStore, OtherFeaturesError, check_folder, with_recorded_preprocessing
 from keyart.workspace.encoder import WorkspaceEncoder
 from keyart.workspace.encoders import FIRST, encoder_name, has_parts, list_encoders, name_of, place_of
 from keyart.workspace.films import list_posters
@@ -92,8 +92,7 @@ def extract(
     workspace = Workspace.open(home)
     view = place_of(workspace, options.encoder, name)
     report = _extract_posters(view, options, progress, spark)
-    if not has_parts(workspace.default()):
-        workspace.set_default(view.encoder)
+    _have_default(view)
     return report
 
 
@@ -177,11 +176,18 @@ def extract_missing(
             name = encoder_name(options.encoder) if name == FIRST else name
             on_encoder(options)
             report.reports[name] = _extract_posters(view, options, progress, spark)
+            _have_default(view)
         except KeyartError as error:
             if len(views) == 1:
                 raise
             report.failed[name] = error
     return report
+
+
+def _have_default(view: Workspace) -> None:
+    """Make the encoder of a view the default where the default has no features."""
+    if not has_parts(view.default()):
+        view.set_default(view.encoder)
 
 
 def recorded_options(view: Workspace, *, rebuild: bool) -> ExtractOptions:
@@ -208,7 +214,7 @@ def _extract_posters(
     if not posters:
         raise NotBuiltError(f"no posters here yet; run {poster_step(view)}")
     pictures = [Picture(poster.movie_id, poster.path, poster.sha256) for poster in posters]
-    check_files(options)
+    check_files(with_recorded_preprocessing(options, view.features_dir))
     if view.encoder is not None:
         _make_folder(view.encoder_dir)
     try:
@@ -333,6 +339,7 @@ def extract_table(
 
     folder = _folder(out, table.sparkSession)
     check_folder(folder)
+    options = with_recorded_preprocessing(options, folder)
     cache_dir = _cache_with_weights(options, progress)
     return spark.extract(table, folder, options, cache_dir, drop_missing=drop_missing, progress=progress)
 
@@ -390,6 +397,7 @@ def _extract(
     spark: SparkSession | None,
 ) -> ExtractReport:
     check_folder(folder)
+    options = with_recorded_preprocessing(options, folder)
     if options.engine == "onnx" and spark is None:
         require("onnx", "the engine onnx")
     check_files(options)

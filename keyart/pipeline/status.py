@@ -37,9 +37,11 @@ class EncoderStatus:
     n_features: int
     # Posters that could not be read.
     n_skipped: int
-    # The network in full; None where its record cannot be read, and 0 columns.
+    # The network in full; None where its record cannot be read, as are the numbers of a poster and the input in pixels.
     backbone: str | None
-    n_columns: int
+    n_columns: int | None
+    width: int | None
+    height: int | None
     n_indexed: int
     # The kind of index; empty if there is none.
     index: str
@@ -165,7 +167,7 @@ def read_status(workspace: Workspace) -> Status:
         n_features,
         n_skipped,
         backbone,
-        _n_columns(workspace),
+        *_sizes(workspace),
         n_indexed,
         index,
         indexed == current,
@@ -216,15 +218,18 @@ def _other_encoder(view: Workspace, damaged: list[str]) -> EncoderStatus:
     n_features, n_skipped, backbone, current = _features(view, own_damage)
     n_indexed, indexed, index = _index(view, own_damage)
     damaged.extend(f"{name}: {reason}" for reason in own_damage)
-    n_columns = _n_columns(view)
-    return EncoderStatus(name, False, n_features, n_skipped, backbone, n_columns, n_indexed, index, indexed == current)
+    sizes = _sizes(view)
+    return EncoderStatus(name, False, n_features, n_skipped, backbone, *sizes, n_indexed, index, indexed == current)
 
 
-def _n_columns(view: Workspace) -> int:
+def _sizes(view: Workspace) -> tuple[int | None, int | None, int | None]:
+    """Return the number of features, and the width and height of the input."""
     try:
-        return FeatureStore.open(view.features_dir).identity.n_features
-    except (NotBuiltError, DataError):
-        return 0
+        identity = FeatureStore.open(view.features_dir).identity
+        framing = identity.framing
+    except (NotBuiltError, DataError, ValueError):
+        return None, None, None
+    return identity.n_features, framing.width, framing.height
 
 
 def _read(part: Callable[[], Part], missing: Part, damaged: list[str]) -> Part:

@@ -14,7 +14,6 @@ from typing import Any
 
 from catalog.errors import ConfigError, FetchError, NotBuiltError
 from catalog.film import Film
-from catalog.films import Catalog
 from catalog.io.files import write_record
 from catalog.io.progress import Progress, shown, silent
 from keyart.workspace.api_keys import redact
@@ -260,12 +259,6 @@ def read_poster_status(workspace: Workspace) -> PosterStatus:
                 if record.movie_id in labels
             ),
         )
-
-
-def unknown_ids(workspace: Workspace, movie_ids: frozenset[int]) -> frozenset[int]:
-    """Return the ids that belong to no film of the catalog."""
-    with Catalog.open(workspace.catalog_path) as catalog:
-        return movie_ids - catalog.films(movie_ids).keys()
 
 
 def report_path(workspace: Workspace) -> Path:

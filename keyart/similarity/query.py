@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from catalog.film import Film
 from catalog.filters import Filter
+from features.framing import Framing, Resize
 from features.identity import Identity
-from features.images import Resize, read_image
+from features.images import read_image
 from index.region import Region
 from keyart.results import Alpha
 
@@ -42,7 +43,7 @@ class Image:
         self.path = None if isinstance(self._source, bytes) else self._source
         self.name = name or (self.path.name if self.path else "image")
         self._lock = RLock()
-        self._pixels: dict[Resize, npt.NDArray[np.uint8]] = {}
+        self._pixels: dict[Framing, npt.NDArray[np.uint8]] = {}
         self._embeddings: dict[Identity, Embedding] = {}
 
     def __eq__(self, other: object) -> bool:
@@ -72,17 +73,17 @@ class Image:
         """
         return self._source if isinstance(self._source, bytes) else self._source.read_bytes()
 
-    def pixels(self, resize: str = "antialias") -> npt.NDArray[np.uint8]:
+    def pixels(self, resize: str | Framing = "antialias") -> npt.NDArray[np.uint8]:
         """Decode the image and bring it to the size that networks take.
 
         Parameters
         ----------
-        resize : {"antialias", "nearest"}, default "antialias"
-            How it is resized; the aspect ratio is not kept.
+        resize : {"antialias", "nearest"} or Framing, default "antialias"
+            How it is resized to 224 × 224 pixels, where the aspect ratio is not kept; or an encoder's own framing.
 
         Returns
         -------
-        ndarray of shape (224, 224, 3), uint8
+        ndarray of shape (height, width, 3), uint8
             Red, green, blue.
 
         Raises
@@ -90,7 +91,7 @@ class Image:
         DataError
             The file is missing or no image, is cut short, or unpacks to an absurd size.
         """
-        kind = Resize(resize)
+        kind = resize if isinstance(resize, Framing) else Resize(resize).applied_to(Framing())
         with self._lock:
             if kind not in self._pixels:
                 name = None if self.path else self.name

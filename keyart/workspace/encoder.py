@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from catalog.lazy import lazy
 from features.encoders.encoder import Encoder, encoder_for
+from features.framing import Framing
 from features.identity import Identity
-from features.images import Resize
 from features.store import FeatureStore
 from keyart.workspace.settings import keras_models_dir
 
@@ -27,12 +27,12 @@ class WorkspaceEncoder:
         return self._store.identity
 
     @property
-    def resize(self) -> Resize:
-        """How images are resized to the size of the network's input."""
-        return Resize(self.identity.resize)
+    def framing(self) -> Framing:
+        """How images become the pixels that the network takes."""
+        return self.identity.framing
 
     def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Compute features of shape (n, n_features) from pixels of shape (n, 224, 224, 3)."""
+        """Compute features of shape (n, n_features) from pixels of shape (n, height, width, 3)."""
         return self.encoder(len(pixels))(pixels)
 
     def encoder(self, n_images: int) -> Encoder:

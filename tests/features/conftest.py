@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from features.encoders.keras import Backbone, load_backbone
+from features.encoders.backbone import Backbone
+from features.encoders.loading import load_backbone
 from features.options import ExtractOptions
 from features.pipeline import Picture
 
@@ -55,13 +57,20 @@ def small_model(name: str = "tiny", shape: tuple[int | None, ...] = (224, 224, 3
     return keras.Model(picture, keras.layers.Rescaling(scale)(mixed), name=name)
 
 
+def save_network(model: Any, path: Path, preprocessing: str = "caffe") -> Path:
+    """Save a network as a Keras file, with its preprocessing beside it."""
+    model.save(path)
+    path.with_suffix(".json").write_text(json.dumps({"preprocessing": preprocessing}))
+    return path
+
+
 @pytest.fixture
 def keras_file(tmp_path: Path) -> Callable[..., Path]:
     """Save a small network as a Keras file."""
 
     def save(**how: Any) -> Path:
         path = tmp_path / f"{how.get('name', 'tiny')}.keras"
-        small_model(**how).save(path)
+        save_network(small_model(**how), path)
         return path
 
     return save
@@ -71,5 +80,5 @@ def keras_file(tmp_path: Path) -> Callable[..., Path]:
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Backbone:
     """A small network, loaded as a user's own file is."""
     path = tmp_path_factory.mktemp("network") / "tiny.keras"
-    small_model().save(path)
+    save_network(small_model(), path)
     return load_backbone(ExtractOptions(str(path)), path.parent)

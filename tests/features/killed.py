@@ -24,8 +24,8 @@ import pyarrow.dataset
 import pyarrow.parquet  # noqa: F401
 from PIL import Image
 
+from features.encoders.backbone import Backbone
 from features.encoders.encoder import Encoder
-from features.encoders.keras import Backbone
 from features.extraction import extract_features
 from features.pipeline import Picture
 from features.store import FeatureStore

@@ -12,9 +12,9 @@ from unittest import mock
 import numpy as np
 import numpy.typing as npt
 
+from features.encoders.backbone import Backbone
 from features.encoders.encoder import Encoder
-from features.encoders.keras import Backbone
-from features.images import Resize
+from features.framing import Resize
 from features.options import ExtractOptions
 from features.pooling import Pooling
 from features.spark.tasks import Recipe
@@ -25,6 +25,7 @@ def save_network(path: Path, scale: float = 1.0) -> Path:
     # A ZIP archive, as Keras' files are, so that it passes the check of a file's first bytes.
     with path.open("wb") as stream:
         np.savez(stream, weights=np.float32([1.0, 0.5, 0.25]) * np.float32(scale))
+    path.with_suffix(".json").write_text('{"preprocessing": "caffe"}')
     return path
 
 

@@ -17,8 +17,8 @@ import pandas as pd
 import pytest
 
 from catalog.errors import DataError
+from features.encoders.backbone import Backbone
 from features.encoders.encoder import Encoder, encoder_for, to_float16
-from features.encoders.keras import Backbone
 from features.extraction import WHITENING_SAMPLE, spread_out
 from features.images import read_image
 from features.options import ExtractOptions
@@ -33,10 +33,10 @@ KerasFile = Callable[..., Path]
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> str:
-    from tests.features.conftest import small_model
+    from tests.features.conftest import save_network, small_model
 
     path = tmp_path_factory.mktemp("network") / "tiny.keras"
-    small_model().save(path)
+    save_network(small_model(), path)
     return str(path)
 
 

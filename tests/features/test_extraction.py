@@ -9,10 +9,11 @@ import numpy.typing as npt
 import pytest
 
 from catalog.errors import DataError, StoreError
+from features.encoders.backbone import Backbone
 from features.encoders.encoder import Encoder, load_encoder
-from features.encoders.keras import Backbone
 from features.extraction import ExtractReport, extract_features
-from features.images import Resize, read_image
+from features.framing import Resize
+from features.images import read_image
 from features.options import ExtractOptions
 from features.pipeline import Picture
 from features.store import FeatureStore

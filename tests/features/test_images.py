@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from catalog.errors import DataError
-from features.images import Resize, read_image
+from features.framing import Resize
+from features.images import read_image
 from tests.features.conftest import draw_poster
 
 

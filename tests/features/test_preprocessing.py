@@ -12,8 +12,10 @@ import pytest
 
 from catalog.errors import ConfigError, DataError
 from features.encoders.encoder import encoder_for
-from features.encoders.keras import load_backbone, of_model
-from features.images import Resize, read_image
+from features.encoders.keras import of_model
+from features.encoders.loading import load_backbone
+from features.framing import Resize
+from features.images import read_image
 from features.options import Engine, ExtractOptions
 from features.preprocessing import PRESETS, Preprocessing
 from features.store import FeatureStore
@@ -41,8 +43,15 @@ def _convolution() -> Any:
 
 # Text
 
+SETTINGS = (
+    "caffe,size=256",
+    "torch,size=256x192,fit=crop,edge=224,filter=bilinear",
+    "rgb,127,128,fit=pad,fill=128",
+    "tf,layout=nhwc,output=last_hidden_state,tokens=first",
+)
 
-@pytest.mark.parametrize("text", TEXTS)
+
+@pytest.mark.parametrize("text", [*TEXTS, *SETTINGS])
 def test_the_text_of_a_record_is_read_as_the_same_record(text: str) -> None:
     assert str(Preprocessing.parse(text)) == text
 
@@ -57,6 +66,8 @@ def test_the_text_of_a_record_is_read_as_the_same_record(text: str) -> None:
         ("rgb, 127.0, 1.28e2", LITE0),
         ("rgb,127,127,127,128,128,128", LITE0),
         ("rgb,-0,255", "rgb,0,255"),
+        (" Torch, fit=CROP ,size=256X256,filter=bicubic", "torch,size=256,fit=crop"),
+        ("tf,output=Pooled", "tf,output=Pooled"),
     ],
 )
 def test_equal_preprocessings_have_one_text(written: str, text: str) -> None:
@@ -80,6 +91,13 @@ def test_equal_preprocessings_have_one_text(written: str, text: str) -> None:
         ("rgb,127,0", "expected a standard deviation from 0.000001 to 1,000,000, received 0"),
         ("rgb,127,-128", "expected a standard deviation .*, received -128"),
         ("rgb,1,2,3,4,5,nan", "expected a standard deviation .*, received nan"),
+        ("caffe,fit=tile", "expected fit=stretch or crop or pad, received 'tile'"),
+        ("caffe,size=0", "expected size=1 to 4,096, received '0'"),
+        ("caffe,fill=256", "expected fill=0 to 255, received '256'"),
+        ("caffe,fit=pad,edge=256", "edge goes with fit=stretch and fit=crop"),
+        ("caffe,zoom=2", "expected settings such as .*, received 'zoom'"),
+        ("caffe,size=64,size=32", "expected each setting once"),
+        ("caffe,size=64,crop", "expected settings such as .* after the numbers, received 'crop'"),
     ],
 )
 def test_other_texts_are_refused(text: str, message: str) -> None:
@@ -159,6 +177,23 @@ def test_the_record_of_caffe_is_that_of_earlier_versions(tmp_path: Path, keras_f
     assert record["identity"]["preprocessing"] == "caffe"
     assert {*record["origin"]} == {"backbone", "weights", "seed", "engine"}
     assert "preprocessing" not in str(FeatureStore.open(tmp_path / "out").identity)
+
+
+def test_features_that_are_there_say_how_the_same_file_is_fed(tmp_path: Path, keras_file: KerasFile) -> None:
+    network, out = keras_file(), tmp_path / "out"
+    network.with_suffix(".json").unlink()
+    posters = [("a", draw_poster(tmp_path / "a.png", 1))]
+    with pytest.raises(ConfigError, match="give --preprocessing"):
+        extract_images(posters, out, ExtractOptions(str(network)))
+    extract_images(posters, out, ExtractOptions(str(network), preprocessing=LITE0))
+    assert extract_images(posters, out, ExtractOptions(str(network))).n_known == 1
+    assert extract_images(posters, out, ExtractOptions(str(network), rebuild=True)).n_known == 1
+    (tmp_path / "moved").mkdir()
+    moved = network.rename(tmp_path / "moved" / network.name)
+    assert extract_images(posters, out, ExtractOptions(str(moved))).n_known == 1
+    renamed = moved.rename(tmp_path / "renamed.keras")
+    with pytest.raises(ConfigError, match="give --preprocessing"):
+        extract_images(posters, out, ExtractOptions(str(renamed), rebuild=True))
 
 
 def test_a_recorded_preprocessing_that_is_unknown_is_reported(tmp_path: Path, keras_file: KerasFile) -> None:

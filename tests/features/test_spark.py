@@ -30,6 +30,7 @@ from features.spark.tasks import Recipe, Task, _encoder, _limited_cores
 from features.store import FeatureStore
 from keyart.cli import main
 from keyart.pipeline.features import extract_images
+from tests.features import conftest
 from tests.features.conftest import draw_poster, small_model
 from tests.features.numpy_network import NumpyRecipe, load_encoder, save_network
 
@@ -179,7 +180,7 @@ def test_workers_compute_what_one_machine_does_with_keras_and_onnx_runtime(
     for engine, preprocessing, model in (("keras", "caffe", small_model()), ("onnx", "rgb,127,128", convolutions)):
         how: dict[str, Any] = {"engine": engine, "preprocessing": preprocessing}
         network = tmp_path / f"networks/{model.name}.keras"
-        model.save(network)
+        conftest.save_network(model, network)
         df, out, one = frame_of(spark, pictures, _SHARD_ROWS), tmp_path / engine, tmp_path / f"one-{engine}"
         assert _extract(df, out, network, **how) == (21, 0, 0)
         extract_images(_items(pictures), one, ExtractOptions(network, **how))
@@ -487,7 +488,7 @@ def test_task_that_runs_again_overwrites_the_same_files(
     monkeypatch.setattr("features.spark.tasks._encoder", lambda recipe: encoder)
     out = as_path(f"s3://bucket/{tmp_path.name}", **s3)
     assert isinstance(out, RemotePath)
-    recipe = Recipe(ExtractOptions(), encoder.identity, None, None, None, 1)
+    recipe = Recipe(ExtractOptions(), encoder.identity, None, None, 1)
     paths = [str(drawn / f"{movie_id}.png") for movie_id in range(1, 11)]
     nothing = pa.array([None] * 10, pa.string())
     columns = {"id": list(range(1, 11)), "source": paths, "sha256": nothing, "known_sha256": nothing}
@@ -526,7 +527,7 @@ def test_translates_s3_settings_of_spark_to_options_of_arrow(settings: dict[str,
 
 def test_worker_loads_a_network_once(network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = load_encoder(ExtractOptions(network), network.parent)
-    recipe = Recipe(ExtractOptions(), encoder.identity, None, None, None, 1)
+    recipe = Recipe(ExtractOptions(), encoder.identity, None, None, 1)
     loaded: list[Recipe] = []
     monkeypatch.setattr(Recipe, "load", lambda self: loaded.append(self) or encoder)
     monkeypatch.setattr("features.spark.tasks._loaded", {})
@@ -540,7 +541,7 @@ def test_worker_refuses_a_network_that_is_not_the_drivers(network: Path) -> None
     encoder = load_encoder(ExtractOptions(network), network.parent)
     identity = replace(encoder.identity, weights_sha256="0" * 64)
     with pytest.raises(DataError, match="a worker's network"):
-        NumpyRecipe(ExtractOptions(str(network)), identity, None, None, None, 1).load()
+        NumpyRecipe(ExtractOptions(str(network)), identity, None, None, 1).load()
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux lets a process choose its cores")

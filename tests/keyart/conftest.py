@@ -116,6 +116,7 @@ def save_tiny_network(path: Path, seed: int = 0) -> None:
         name="tiny",
     )
     network.save(path)
+    path.with_suffix(".json").write_text('{"preprocessing": "caffe"}')
 
 
 @pytest.fixture(scope="session")
@@ -154,7 +155,7 @@ def home(_built_home: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def _built_home_of_two(_built_home: Path, other_backbone_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = Path(shutil.copytree(_built_home, tmp_path_factory.mktemp("built-two") / "workspace"))
-    extract(home, ExtractOptions(str(other_backbone_path)))
+    extract(home, ExtractOptions(str(other_backbone_path), preprocessing="caffe"))
     build(home)
     return home
 

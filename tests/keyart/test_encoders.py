@@ -50,7 +50,7 @@ def test_an_encoder_is_called_after_its_file(encoder: str, name: str) -> None:
 
 def test_features_of_two_encoders_stay_side_by_side(home: Path, other_backbone_path: Path) -> None:
     before = visual(home, None)
-    report = extract(home, ExtractOptions(other_backbone_path))
+    report = extract(home, ExtractOptions(other_backbone_path, preprocessing="caffe"))
     keyart.pipeline.build(home)
     assert (report.n_new, names(home)) == (5, [TINY, OTHER])
     assert (home / "encoders" / OTHER / "index" / "index.json").is_file()
@@ -109,7 +109,7 @@ def test_an_unknown_encoder_is_refused(home_of_two: Path, encoder: str, message:
 
 def test_another_network_of_the_same_name_is_refused(home_of_two: Path, tmp_path: Path) -> None:
     save_tiny_network(tmp_path / "other one.keras", seed=2)
-    options = ExtractOptions(tmp_path / "other one.keras")
+    options = ExtractOptions(tmp_path / "other one.keras", preprocessing="caffe")
     with pytest.raises(DataError, match="or keep both, and name these with --as NAME"):
         extract(home_of_two, options)
     extract(home_of_two, options, name="third")
@@ -197,7 +197,7 @@ def test_removing_the_first_leaves_the_others(home_of_two: Path, backbone_path: 
     assert not (home_of_two / "features").exists()
     assert not (home_of_two / "index").exists()
     assert visual(home_of_two, None) == before
-    extract(home_of_two, ExtractOptions(backbone_path))
+    extract(home_of_two, ExtractOptions(backbone_path, preprocessing="caffe"))
     assert names(home_of_two) == [OTHER, TINY]
     remove_encoder(home_of_two, TINY)
     remove_encoder(home_of_two, OTHER)
@@ -232,6 +232,15 @@ def test_a_killed_removal_is_finished_by_the_next(
     assert names(home_of_two) == [OTHER]
     assert [path.name for path in (home_of_two / "encoders").iterdir()] == [OTHER]
     assert visual(home_of_two, None)
+
+
+def test_the_next_extraction_makes_up_for_a_default_that_is_gone(home_of_two: Path) -> None:
+    before = visual(home_of_two, OTHER)
+    for name in ("features", "index"):
+        shutil.rmtree(home_of_two / name)
+    assert read_status(Workspace.open(home_of_two)).next_step() == "`keyart extract`: 5 posters have no features yet"
+    assert extract_missing(home_of_two).reports[OTHER].n_known == 5
+    assert visual(home_of_two, None) == before
 
 
 def test_commands_choose_an_encoder(home_of_two: Path, tmp_path: Path, run: Run) -> None:
@@ -269,10 +278,43 @@ def test_encoders_are_listed_chosen_and_removed(home_of_two: Path, run: Run) -> 
 
 
 def test_an_added_encoder_is_not_the_default(home: Path, other_backbone_path: Path, run: Run) -> None:
-    outcome = run("extract", "--encoder", other_backbone_path, "--as", "second", "--home", home)
+    outcome = run(
+        "extract", "--encoder", other_backbone_path, "--preprocessing", "caffe", "--as", "second", "--home", home
+    )
     assert outcome.out == "features of 5 posters computed, 0 already here\n"
     assert "note: tiny stays the default; run `keyart build" in outcome.err
     assert "`keyart encoders default second" in outcome.err
+
+
+def test_encoders_of_other_input_sizes_are_blended(home: Path, tmp_path: Path) -> None:
+    import keras
+
+    layers = [keras.layers.AveragePooling2D(8), keras.layers.Conv2D(4, 1, activation="relu")]
+    keras.Sequential([keras.Input((64, 96, 3)), *layers]).save(tmp_path / "wide.keras")
+    extract(home, ExtractOptions(tmp_path / "wide.keras", preprocessing="torch"))
+    keyart.pipeline.build(home)
+    poster = home / "posters" / "2.jpg"
+    with keyart.open(home, "tiny+wide") as engine:
+        assert engine.embed([poster]).shape == (1, 7 * 7 * 8 + 8 * 12 * 4)
+        best = next(iter(engine.similar(engine.load_image(poster))))
+        assert (best.movie_id, best.visual) == (2, pytest.approx(1, abs=1e-3))
+        engine.warm_up()
+
+
+def test_a_blend_of_two_kinds_of_similarity_is_noted(home_of_two: Path, run: Run) -> None:
+    blend = ("similar", 1, "--encoder", f"{TINY}+{OTHER}", "--home", home_of_two)
+    assert run(*blend).err == ""
+    run("build", "--encoder", OTHER, "--similarity", "whitened", "--home", home_of_two)
+    assert "note: the blend is of two kinds of similarity (tiny cosine, other-one whitened), so " in run(*blend).err
+
+
+def test_an_encoder_of_the_workspace_is_named_without_its_file(home: Path, other_backbone_path: Path, run: Run) -> None:
+    extract(home, ExtractOptions(other_backbone_path, preprocessing="caffe"), name="second")
+    outcome = run("extract", "--encoder", "second", "--home", home)
+    assert outcome.out == "features of 0 posters computed, 5 already here\n"
+    assert "did you mean" in run("extract", "--encoder", "resnet51", "--home", home).err
+    assert "leave it out with --images" in run("extract", "--images", home, "--out", "x", "--as", "second").err
+    assert names(home) == [TINY, "second"]
 
 
 def test_options_without_an_encoder_are_for_the_default(home_of_two: Path, run: Run) -> None:
@@ -285,7 +327,7 @@ def test_options_without_an_encoder_are_for_the_default(home_of_two: Path, run: 
 
 def test_an_encoder_with_a_name_of_its_own_may_be_the_first(home: Path, other_backbone_path: Path, run: Run) -> None:
     remove_encoder(home, TINY)
-    run("extract", "--encoder", other_backbone_path, "--as", "mine", "--home", home)
+    run("extract", "--encoder", other_backbone_path, "--preprocessing", "caffe", "--as", "mine", "--home", home)
     run("build", "--home", home)
     assert names(home) == ["mine"]
     assert np.isfinite(list(visual(home, None).values())).all()

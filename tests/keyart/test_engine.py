@@ -157,7 +157,7 @@ def test_an_index_of_another_network_is_refused(home: Path, tmp_path: Path) -> N
     network = keras.Sequential([keras.Input((224, 224, 3)), keras.layers.AveragePooling2D(32)], name="other")
     network.save(tmp_path / "tiny.keras")
     workspace = Workspace.open(home)
-    extract(workspace, ExtractOptions(str(tmp_path / "tiny.keras"), rebuild=True))
+    extract(workspace, ExtractOptions(str(tmp_path / "tiny.keras"), rebuild=True, preprocessing="tf"))
     with pytest.raises(DataError, match=r"features are of other \(147 columns.*built from tiny.*keyart build"):
         Engine.open(home)
 

@@ -209,10 +209,11 @@ def test_imports_the_posters_of_a_csv(folder: Path, store: PosterStore, tmp_path
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "line 1: expected the columns movie_id, path"),
-        ("movie_id,file\n6,a.jpg\n", "line 1: expected the columns movie_id, path; path missing"),
+        ("", "line 1: expected the columns path; path missing, received an empty file"),
+        ("movie_id,file\n6,a.jpg\n", "line 1: expected the columns path; path missing"),
+        ("film,path\n6,a.jpg\n", "line 1: expected a column movie_id, imdb_id, tmdb_id, received none"),
         ("movie_id,path\n", "holds no line below its header"),
-        ("movie_id,path\n6,a.jpg\nsix,b.jpg\n", "line 3, column movie_id: expected a movie_id, .* received 'six'"),
+        ("movie_id,path\n6,a.jpg\nsix,b.jpg\n", "line 3, column movie_id: expected a movie_id .* received 'six'"),
         ("movie_id,path\n6,\n", "line 2, column path: expected the path of a poster"),
         ("movie_id,path\n6,a.jpg,b.jpg\n", "line 2: expected 2 columns"),
     ],
@@ -225,6 +226,18 @@ def test_an_invalid_csv_is_reported_before_anything_changes(
     with pytest.raises(DataError, match=message):
         import_csv(folder / "posters.csv", FILMS, store)
     assert store.records() == []
+
+
+def test_ids_of_a_csv_keep_their_namespace(folder: Path, store: PosterStore) -> None:
+    for name in "abcd":
+        write(folder / f"{name}.jpg", ord(name))
+    csv_path = folder / "posters.csv"
+    csv_path.write_text("movieId,path\n0113277,a.jpg\n0000006,b.jpg\ntmdb:862,c.jpg\n500,d.jpg\n")
+    report = import_csv(csv_path, FILMS, store)
+    assert report.unmatched == (folder / "b.jpg", folder / "d.jpg")
+    assert [poster.path.name for poster in store.posters()] == ["1.jpg", "6.jpg"]
+    csv_path.write_text("imdb_id,tmdb_id,path\n,500,a.jpg\n113277,,b.jpg\n")
+    assert import_csv(csv_path, FILMS, store).n_imported == 3
 
 
 def test_a_missing_csv_is_reported(folder: Path, store: PosterStore) -> None:

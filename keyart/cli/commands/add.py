@@ -14,14 +14,13 @@ from catalog.text import plural
 from keyart import cold_start, pipeline
 from keyart.cli.groups import renamed
 from keyart.cli.interruption import RESUMES, keeps
-from keyart.cli.options import workspace_options
+from keyart.cli.options import IdNumber, workspace_options
 from keyart.cli.output import print_notes
 from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
     from catalog.film import Film
 
-_MOST_ID = 2**31 - 1
 _N_LISTED = 20
 
 
@@ -32,11 +31,11 @@ _N_LISTED = 20
 @click.option("--genre", "genres", multiple=True, metavar="GENRE", help="A genre of the catalog; may be repeated.")
 @click.option(
     "--movie-id",
-    type=click.IntRange(1, _MOST_ID),
+    type=IdNumber(),
     metavar="N",
     help="The film's movie_id.  [default: the next from 1000000001 on]",
 )
-@click.option("--tmdb-id", type=click.IntRange(1, _MOST_ID), metavar="N", help="The film's TMDB id.")
+@click.option("--tmdb-id", type=IdNumber(), metavar="N", help="The film's TMDB id.")
 @click.option("--imdb-id", default="", metavar="ID", help="The film's IMDb id: tt0113277.")
 @workspace_options
 def command(

@@ -10,6 +10,7 @@ import click
 
 import keyart
 from catalog.errors import FetchError, StoreError
+from catalog.extras import EXTRAS, is_installed, pip_install
 from catalog.io.keras import require_keras
 from catalog.io.progress import bar
 from catalog.text import plural
@@ -58,7 +59,7 @@ def command(out: Path, seed: int) -> None:
     require_keras()
     demo.folder.claim_folder(out)
     workspace = _prepare(out, seed)
-    _extract_and_build(workspace)
+    extract_and_build(workspace)
     with keyart.Engine.open(workspace.home) as engine:
         _print_precision(engine)
         for number, lookup in enumerate(demo.catalog.LOOKUPS, start=1):
@@ -79,26 +80,36 @@ def _prepare(out: Path, seed: int) -> Workspace:
     return workspace
 
 
-def _extract_and_build(workspace: Workspace) -> None:
-
-    options = _choose_options()
+def extract_and_build(workspace: Workspace) -> None:
+    """Compute features by the best encoder at hand, and make it the default beside those of earlier runs."""
+    options = choose_options()
     pipeline.extract(workspace, options, progress=bar)
+    pipeline.set_default_encoder(workspace, str(options.encoder))
     pipeline.build(workspace, progress=bar)
 
 
-def _choose_options() -> ExtractOptions:
+def choose_options() -> ExtractOptions:
+    """Choose a trained network if this machine has one or can get one in time, and print which."""
     from features.encoders.weights import imagenet_weights_path
 
     try:
         imagenet_weights_path(keras_models_dir(), deadline_s=_DOWNLOAD_S)
     except (FetchError, StoreError):
-        click.echo(
-            "Features: VGG16 with RANDOM weights, the mean removed, as ImageNet's are not on this machine and could "
-            "not be downloaded; they capture layout and palette only."
-        )
-        return ExtractOptions(weights=RANDOM, rebuild=True)
+        return _options_without_download()
     click.echo("Features: VGG16 with ImageNet weights.")
     return ExtractOptions(rebuild=True)
+
+
+def _options_without_download() -> ExtractOptions:
+    reason = "as VGG16's are not on this machine and could not be downloaded"
+    if is_installed("offline"):
+        click.echo(f"Features: EfficientNet-Lite0 with the ImageNet weights of an installed package, {reason}.")
+        return ExtractOptions("efficientnet-lite0", rebuild=True)
+    click.echo(
+        f"Features: VGG16 with RANDOM weights, the mean removed, {reason}; they capture layout and palette only. For a "
+        f"trained network: {pip_install(*EXTRAS['offline'].values())}"
+    )
+    return ExtractOptions(weights=RANDOM, rebuild=True)
 
 
 def _print_precision(engine: Engine) -> None:

@@ -83,7 +83,8 @@ def _record(name: str, present: EncoderStatus | None) -> dict[str, Any]:
     known = ENCODERS.get(name)
     return {
         "name": name,
-        "side": known.side if known else None,
+        "width": present.width if present else known.side if known else None,
+        "height": present.height if present else known.side if known else None,
         "n_columns": present.n_columns if present else known.n_features if known else None,
         "n_bytes": known.n_bytes if known else None,
         "license": known.license if known else None,
@@ -94,13 +95,13 @@ def _record(name: str, present: EncoderStatus | None) -> dict[str, Any]:
 
 def _row(name: str, present: EncoderStatus | None) -> tuple[str, ...]:
     record, known = _record(name, present), ENCODERS.get(name)
-    n_columns = record["n_columns"]
+    n_columns, width = record["n_columns"], record["width"]
     return (
         name,
         _here(present) if present else "–",
-        f"{known.side} × {known.side}" if known else "–",
+        f"{width} × {record['height']}" if width else "–",
         f"{n_columns:,}" if n_columns else "–",
-        f"{known.n_bytes / 1e6:.0f} MB" if known else "–",
+        f"{known.n_bytes / 1e6:.0f} MB{' by pip' if known.packaged else ''}" if known else "–",
         ("yes" if known.has_text else "no") if known else "–",
         known.license if known else "–",
     )

@@ -18,7 +18,7 @@ from catalog.io.remote import as_path
 from catalog.text import plural
 from features.encoders.registry import ENCODERS
 from features.options import ExtractOptions
-from features.preprocessing import Preprocessing
+from features.preprocessing_files import preprocessing_from
 from keyart import pipeline
 from keyart.cli.groups import renamed
 from keyart.cli.interruption import RESUMES, keeps
@@ -50,7 +50,7 @@ _FIELDS = {
 def _checked_preprocessing(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
     try:
         if text is not None:
-            Preprocessing.parse(text)
+            preprocessing_from(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
     return text
@@ -67,8 +67,7 @@ def _checked_preprocessing(_context: click.Context, _parameter: click.Parameter,
     "--encoder",
     default="vgg16",
     metavar="NAME|PATH",
-    help=f"{', '.join(ENCODERS)}, or a Keras file with input (224, 224, 3).  [default: every encoder of the "
-    "workspace, else vgg16]",
+    help=f"{', '.join(ENCODERS)}, or a Keras or ONNX file.  [default: every encoder of the workspace, else vgg16]",
 )
 @click.option(
     "--as",
@@ -79,9 +78,9 @@ def _checked_preprocessing(_context: click.Context, _parameter: click.Parameter,
 @click.option(
     "--preprocessing",
     default=None,
-    metavar="NAME|TEXT",
+    metavar="TEXT|FILE",
     callback=_checked_preprocessing,
-    help="For a Keras file: caffe, tf, torch, or ORDER,MEAN,STD as in rgb,127,128.  [default: caffe]",
+    help="For a file: caffe, tf, torch, ORDER,MEAN,STD as in rgb,127,128, or a JSON file.  [default: that beside it]",
 )
 @click.option(
     "--weights",
@@ -104,7 +103,7 @@ def _checked_preprocessing(_context: click.Context, _parameter: click.Parameter,
     type=click.Choice(["antialias", "nearest"]),
     default="antialias",
     show_default=True,
-    help="How posters are resized to 224 × 224; nearest reproduces the original article.",
+    help="How posters are resized to the network's input; nearest reproduces the original article.",
 )
 @click.option(
     "--engine",
@@ -144,9 +143,12 @@ def command(
     Resumes if interrupted: posters whose features are there already are not computed again. Features whose poster is
     gone are dropped. Posters that cannot be read are listed and skipped; if more than half cannot, the exit code is 1.
     """
-    from features.encoders.keras import check_files
+    from features.encoders.loading import check_files
+    from features.store import with_recorded_preprocessing
 
     _check(images, out, spark)
+    if images and name is not None:
+        raise click.UsageError("--as names an encoder of a workspace; leave it out with --images")
     if whiten and features == "raw":
         raise click.UsageError("--whiten is for --features gem or rmac")
     source = images or Workspace.open(home)
@@ -157,14 +159,16 @@ def command(
         given = {field: getattr(options, field) for option, field in _FIELDS.items() if _is_given(option)}
         if not given.keys() - {"engine"} and name is None:
             return _fill(source, given.get("engine"), spark, rebuild=rebuild)
-        # Options of a network, as --weights, are for that of --encoder.
-        if name is None and not given.keys() & {"encoder", "weights", "seed", "preprocessing"}:
-            name, options = source.encoder, _default_options(source, given, rebuild=rebuild)
+        view = _recorded_view(source, given) if name is None else None
+        if view is not None:
+            name, options = view.encoder, _recorded_options(view, given, rebuild=rebuild)
+        source = _view(source, options, name)
+    folder = source.features_dir if isinstance(source, Workspace) else as_path(out or "")
+    options = with_recorded_preprocessing(options, folder)
     # Spark takes seconds to start.
     check_files(options)
     if isinstance(source, Workspace):
-        source = _view(source, options, name)
-        check_free(source.features_dir)
+        check_free(folder)
     with keeps(RESUMES, lambda: _has_features(source, out)):
         report = _run(source, name, out, options, spark)
     _print(report, out)
@@ -177,12 +181,24 @@ def _is_given(parameter: str) -> bool:
     return click.get_current_context().get_parameter_source(parameter) is not ParameterSource.DEFAULT
 
 
-def _default_options(workspace: Workspace, given: Mapping[str, Any], *, rebuild: bool) -> ExtractOptions:
-    """Return the options of the default encoder's features, with those that are given in their place."""
-    recorded = pipeline.features.recorded_options(workspace, rebuild=rebuild)
+def _recorded_view(workspace: Workspace, given: Mapping[str, Any]) -> Workspace | None:
+    """Return the view whose recorded network is meant: that of a name that no other network has, or the default."""
+    from keyart.workspace.encoders import find_encoder
+
+    if "encoder" in given:
+        encoder = given["encoder"]
+        return None if encoder in ENCODERS or Path(encoder).exists() else find_encoder(workspace, encoder)
+    # These are of a network, so they are for the one that is named, or VGG16.
+    return None if given.keys() & {"weights", "seed", "preprocessing"} else workspace
+
+
+def _recorded_options(view: Workspace, given: Mapping[str, Any], *, rebuild: bool) -> ExtractOptions:
+    """Return the options of the features of an encoder, with those that are given in their place."""
+    recorded = pipeline.features.recorded_options(view, rebuild=rebuild)
     # A whitening is of pooled features.
-    whiten = {} if "pooling" not in given else {"whiten": None}
-    return replace(recorded, **{**whiten, **given})
+    changed: dict[str, Any] = {} if "pooling" not in given else {"whiten": None}
+    changed |= {field: value for field, value in given.items() if field != "encoder"}
+    return replace(recorded, **changed)
 
 
 def _view(workspace: Workspace, options: ExtractOptions, name: str | None) -> Workspace:

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from catalog.filters import read_movie_ids
 from catalog.io.progress import bar
 from catalog.text import plural
-from keyart.cli.options import json_option, refused_option, workspace_options
+from keyart.cli.options import json_option, read_movie_ids, refused_option, workspace_options
 from keyart.cli.output import print_json, print_notes
 from keyart.workspace.layout import Workspace
 from keyart.workspace.settings import TMDB_KEY
@@ -91,7 +90,7 @@ def _read_export(_context: click.Context, _parameter: click.Parameter, value: st
     "movie_ids_path",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Only films of this list, one movie_id per line.",
+    help="Only films of this list, one id a line: 6, tt0113277 or tmdb:949.",
 )
 @click.option(
     "--refresh-older-than",
@@ -159,11 +158,9 @@ def command(home: Path, dry_run: bool, report_only: bool, as_json: bool, **choic
 def _read_options(
     workspace: Workspace, movie_ids_path: Path | None, rate: float, connections: int, retries: int, **others: Any
 ) -> FetchOptions:
-    from keyart.pipeline.tmdb import FetchOptions, unknown_ids
+    from keyart.pipeline.tmdb import FetchOptions
 
-    movie_ids = read_movie_ids(movie_ids_path) if movie_ids_path else None
-    if movie_ids and (unknown := unknown_ids(workspace, movie_ids)):
-        print_notes([f"of {movie_ids_path}, {plural(len(unknown), 'id')} belong to no film, such as {min(unknown)}"])
+    movie_ids = read_movie_ids(workspace, movie_ids_path) if movie_ids_path else None
     return FetchOptions(movie_ids=movie_ids, rate=rate or None, n_connections=connections, n_retries=retries, **others)
 
 

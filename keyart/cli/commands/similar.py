@@ -14,7 +14,7 @@ import click
 import keyart
 from catalog.errors import AmbiguousFilmError, ConfigError, UnknownFilmError
 from catalog.films import Catalog
-from catalog.filters import Filter, read_movie_ids
+from catalog.filters import Filter
 from catalog.genres import match_genres
 from catalog.io.keras import require_keras
 from index.region import Region
@@ -30,6 +30,7 @@ from keyart.cli.options import (
     json_option,
     k_option,
     notes_on_fewer,
+    read_movie_ids,
     workspace_options,
 )
 from keyart.cli.output import print_csv, print_json, print_notes, table
@@ -93,17 +94,18 @@ def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
         metavar="N",
         help="Only films with at least N ratings.",
     )
-    @file_option("--movie-ids", "Only films of this list, one movie_id a line.")
+    @file_option("--movie-ids", "Only films of this list, one id a line: 6, tt0113277 or tmdb:949.")
     @wraps(command)
     def with_filter(
         years: tuple[int | None, int | None],
         genres: tuple[str, ...],
         min_ratings: int,
         movie_ids: Path | None,
+        home: Path,
         **others: Any,
     ) -> None:
-        listed = read_movie_ids(movie_ids) if movie_ids else None
-        command(wanted=Filter(years, genres, min_ratings, listed), **others)
+        listed = read_movie_ids(Workspace.open(home), movie_ids) if movie_ids else None
+        command(wanted=Filter(years, genres, min_ratings, listed), home=home, **others)
 
     return with_filter
 
@@ -168,7 +170,7 @@ def command(
 ) -> None:
     """Find films that look like FILM and are liked like it; or like several films and images.
 
-    FILM is a title, with or without its year, or a movie_id: "Heat (1995)", matrix, 6. Words that
+    FILM is a title, with or without its year, or an id: "Heat (1995)", matrix, 6, tt0113277, tmdb:949. Words that
     together form one title are read as that title, else each of them as a film.
     """
     _check_options(words, images, alpha, region, as_json=as_json, as_csv=as_csv, explain=explain)

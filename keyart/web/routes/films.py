@@ -22,6 +22,7 @@ from keyart.web.schemas.films import (
     EncoderFacts,
     FilmFacts,
     FilmQuery,
+    FilmRef,
     Hit,
     ImageMixQuery,
     MixQuery,
@@ -31,7 +32,9 @@ from keyart.web.schemas.films import (
 from keyart.web.services.films import FilmService, RefusedFilmError
 from keyart.web.workers import WorkerPool
 
-MovieId = Annotated[int, Path(ge=1, lt=2**31, description="A movie_id of MovieLens.", examples=[6])]
+FilmPath = Annotated[
+    FilmRef, Path(description="A movie_id, an IMDb id such as tt0113277, or a TMDB id such as tmdb:949.", examples=[6])
+]
 # A query parameter is text, which equals no literal number.
 Width = Annotated[Literal[160, 320, 640], BeforeValidator(int)]
 
@@ -96,11 +99,11 @@ def _add_films(router: APIRouter, service: FilmService, pool: WorkerPool) -> Non
         return await pool.run(service.random_film)
 
     @router.get("/api/films/{movie_id}", summary="One film")
-    async def film(movie_id: MovieId) -> FilmFacts:
+    async def film(movie_id: FilmPath) -> FilmFacts:
         return await pool.run(service.film, movie_id)
 
     @router.get("/api/films/{movie_id}/similar", summary="Films that look like a film and are liked like it")
-    async def similar(movie_id: MovieId, query: Annotated[FilmQuery, Query()]) -> SimilarPage:
+    async def similar(movie_id: FilmPath, query: Annotated[FilmQuery, Query()]) -> SimilarPage:
         return await pool.run(service.similar, movie_id, _checked(query))
 
     @router.get("/api/similar", summary="Films that look like several films, and not like others")
@@ -110,7 +113,7 @@ def _add_films(router: APIRouter, service: FilmService, pool: WorkerPool) -> Non
 
 def _add_files(router: APIRouter, service: FilmService, pools: Pools) -> None:
     @router.get("/api/films/{movie_id}/similar.csv", summary="Look-alikes as CSV", **_CSV_FILE)
-    async def similar_csv(movie_id: MovieId, query: Annotated[FilmQuery, Query()]) -> Response:
+    async def similar_csv(movie_id: FilmPath, query: Annotated[FilmQuery, Query()]) -> Response:
         page = await pools.querying.run(service.similar, movie_id, _checked(query))
         return Response(_as_csv(page.results), media_type="text/csv; charset=utf-8")
 
@@ -120,7 +123,7 @@ def _add_files(router: APIRouter, service: FilmService, pools: Pools) -> None:
         return Response(_as_csv(page.results), media_type="text/csv; charset=utf-8")
 
     @router.get("/api/films/{movie_id}/sheet.jpg", summary="Look-alikes as a contact sheet", **_JPEG_FILE)
-    async def sheet(movie_id: MovieId, query: Annotated[FilmQuery, Query()]) -> Response:
+    async def sheet(movie_id: FilmPath, query: Annotated[FilmQuery, Query()]) -> Response:
         content = await pools.drawing.run(service.contact_sheet, movie_id, _checked(query))
         return Response(content, media_type="image/jpeg")
 
@@ -131,8 +134,8 @@ def _add_files(router: APIRouter, service: FilmService, pools: Pools) -> None:
 
     @router.get("/api/films/{movie_id}/why/{other_id}.jpg", summary="Where two posters look alike", **_JPEG_FILE)
     async def heat_map(
-        movie_id: MovieId,
-        other_id: Annotated[int, Path(ge=1, lt=2**31)],
+        movie_id: FilmPath,
+        other_id: FilmPath,
         encoder: Annotated[str | None, Query(max_length=200)] = None,
     ) -> Response:
         content = await pools.drawing.run(service.heat_map, movie_id, other_id, encoder)
@@ -141,12 +144,13 @@ def _add_files(router: APIRouter, service: FilmService, pools: Pools) -> None:
 
 def _add_posters(router: APIRouter, service: FilmService, pool: WorkerPool) -> None:
     @router.get(
-        "/posters/{movie_id}",
+        "/posters/{film}",
         summary="A film's poster",
         response_class=Response,
         responses={200: {"content": _JPEG}},
     )
-    async def poster(request: Request, movie_id: MovieId, width: Width = 320) -> Response:
+    async def poster(request: Request, film: FilmPath, width: Width = 320) -> Response:
+        movie_id = film if isinstance(film, int) else (await pool.run(service.film, film)).movie_id
         with service.thumbnails.use() as thumbnails:
             if movie_id not in thumbnails:
                 raise HTTPException(404, f"film {movie_id} has no poster here")

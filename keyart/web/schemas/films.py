@@ -4,17 +4,34 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from catalog.film import Film
+from catalog.film_ids import Movie, parse_film_id
 from catalog.filters import Filter
 from index.region import Region
 
 # Parameters of version 0.1; accepted until 0.3.
 _RENAMED = {"min_support": "min_ratings", "fold": "merge_duplicates"}
 RegionText = Annotated[str | None, AfterValidator(lambda text: text and str(Region.parse(text)))]
-MovieId = Annotated[int, Field(ge=1, lt=2**31)]
+_ID_EXPECTED = "expected a movie_id such as 6, an IMDb id such as tt0113277, or a TMDB id such as tmdb:949"
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+
+
+def _film_ref(value: object) -> int | str:
+    """Return a movie_id as a number, and any other id as text that `Engine.find` reads."""
+    film_id = parse_film_id(str(value))
+    if isinstance(film_id, Movie):
+        if not 1 <= film_id.number < 2**31:
+            raise ValueError(_ID_EXPECTED)
+        return film_id.number
+    if film_id is None:
+        raise ValueError(_ID_EXPECTED)
+    return str(value)
+
+
+FilmRef = Annotated[int | str, BeforeValidator(_film_ref)]
+"""An id of a film: a number is a movie_id, a text names another id."""
 
 
 class FilmFacts(BaseModel):
@@ -155,15 +172,15 @@ class FilmQuery(ImageQuery):
 class MixQuery(FilmQuery):
     """The same for several films at once."""
 
-    like: list[MovieId] = Field(min_length=1, max_length=20, description="A film that is sought for; may be repeated.")
-    unlike: list[MovieId] = Field([], max_length=20, description="A film whose looks are avoided; may be repeated.")
+    like: list[FilmRef] = Field(min_length=1, max_length=20, description="A film that is sought for; may be repeated.")
+    unlike: list[FilmRef] = Field([], max_length=20, description="A film whose looks are avoided; may be repeated.")
 
 
 class ImageMixQuery(FilmQuery):
     """The same for an image, alone or with films."""
 
-    like: list[MovieId] = Field([], max_length=20, description="A film that is sought for, too; may be repeated.")
-    unlike: list[MovieId] = Field([], max_length=20, description="A film whose looks are avoided; may be repeated.")
+    like: list[FilmRef] = Field([], max_length=20, description="A film that is sought for, too; may be repeated.")
+    unlike: list[FilmRef] = Field([], max_length=20, description="A film whose looks are avoided; may be repeated.")
 
 
 class NewFilmFacts(BaseModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -51,6 +52,9 @@ from posters.validation import verify_image
 
 _log = logging.getLogger(__name__)
 
+# Each may hold a network, or two. The one that was used longest ago is closed.
+_MAX_OPEN_ENGINES = 4
+
 
 class RefusedFilmError(DataError):
     """A film cannot be added as it was sent."""
@@ -66,7 +70,7 @@ class FilmService:
         self._encoder = encoder
         self._engine = self._watched(encoder, "engine", self._reopened)
         # By what requests name them; opened on first use.
-        self._others: dict[str, Reloading[Engine]] = {}
+        self._others: OrderedDict[str, Reloading[Engine]] = OrderedDict()
         self._lock = Lock()
         self.thumbnails = Reloading(
             "posters",
@@ -110,7 +114,7 @@ class FilmService:
         with self._engine.use() as engine:
             return [self._facts(film) for film in engine.catalog.suggest(text, k)]
 
-    def film(self, movie_id: int) -> FilmFacts:
+    def film(self, movie_id: int | str) -> FilmFacts:
         """Describe a film."""
         with self._engine.use() as engine:
             return self._facts(engine.find(movie_id))
@@ -128,7 +132,7 @@ class FilmService:
         with self._engine.use() as engine:
             return list(engine.catalog.genres())
 
-    def similar(self, movie_id: int, query: FilmQuery) -> SimilarPage:
+    def similar(self, movie_id: int | str, query: FilmQuery) -> SimilarPage:
         """Return a page of a film's look-alikes."""
         return self._page(self._look_alikes(movie_id, query, _n_wanted(query)), query)
 
@@ -136,7 +140,7 @@ class FilmService:
         """Return a page of the films that look like several films, and not like others."""
         return self._page(self._look_alikes_of_mix(query, _n_wanted(query)), query)
 
-    def contact_sheet(self, movie_id: int, query: FilmQuery) -> bytes:
+    def contact_sheet(self, movie_id: int | str, query: FilmQuery) -> bytes:
         """Draw a page of a film's look-alikes as a contact sheet, a JPEG file."""
         return _sheet(self._look_alikes(movie_id, query, query.offset + query.k), query)
 
@@ -144,7 +148,7 @@ class FilmService:
         """Draw a page of the films that look like several films as a contact sheet, a JPEG file."""
         return _sheet(self._look_alikes_of_mix(query, query.offset + query.k), query)
 
-    def heat_map(self, first: int, second: int, encoder: str | None = None) -> bytes:
+    def heat_map(self, first: int | str, second: int | str, encoder: str | None = None) -> bytes:
         """Draw where two posters look alike, a JPEG file."""
         with self._engine_by(encoder).use() as engine:
             return _jpeg(draw_heat_sheet(engine.explain(first, second)))
@@ -223,7 +227,12 @@ class FilmService:
         with self._lock:
             if spelling not in self._others:
                 self._others[spelling] = self._watched(spelling, f"engine by {spelling}", Engine.reopened)
-            return self._others[spelling]
+            self._others.move_to_end(spelling)
+            engine = self._others[spelling]
+            evicted = [self._others.popitem(last=False)[1] for _ in range(len(self._others) - _MAX_OPEN_ENGINES)]
+        for one in evicted:
+            one.close(wait=False)
+        return engine
 
     def _watched(self, encoder: str | None, name: str, reopen: Callable[[Engine], Engine]) -> Reloading[Engine]:
         home = self._workspace.home
@@ -236,7 +245,7 @@ class FilmService:
             on_reload=self._on_reload,
         )
 
-    def _look_alikes(self, movie_id: int, query: FilmQuery, k: int) -> SimilarFilms:
+    def _look_alikes(self, movie_id: int | str, query: FilmQuery, k: int) -> SimilarFilms:
         with self._engine_by(query.encoder).use() as engine:
             return engine.similar(movie_id, options=replace(_options(query, k), alpha=query.alpha))
 

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from catalog.errors import DataError, NotBuiltError
 from cf.coldstart import ContentRidge, FilmContent, Source
+from cf.coldstart.ridge import Ridge
 from cf.ratings import RatingMatrix
 from tests.contracts import ratings_of
 
@@ -171,3 +172,14 @@ def test_poster_scale_matters_only_without_row_normalization() -> None:
         fitted = ContentRidge(sources, n_factors=8).fit(warm(ratings), quiet.rows(slice(N_NEW, None)))
         one, other = (fitted.factors(films.rows(slice(N_NEW))) for films in (quiet, louder))
         assert np.allclose(one, other, atol=1e-5) == by_row
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 5, 8, 20])
+def test_few_rows_and_many_give_the_ridge_regression_of_its_formula(n_rows: int) -> None:
+    rng = np.random.default_rng(n_rows)
+    rows, weights, targets = rng.normal(size=(n_rows, 8)), rng.uniform(size=n_rows), rng.normal(size=(n_rows, 3))
+    weights[1:2] = 0
+    ridge = Ridge(rows, weights, 0.5)
+    inverse = np.linalg.inv((rows.T * weights) @ rows + 0.5 * np.eye(8))
+    np.testing.assert_allclose(ridge.coefficients(targets), inverse @ (rows.T * weights) @ targets, atol=1e-9)
+    np.testing.assert_allclose(ridge.leverages(), np.diag((rows * weights[:, None]) @ inverse @ rows.T), atol=1e-9)

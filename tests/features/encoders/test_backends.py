@@ -16,7 +16,7 @@ from features.encoders.keras import of_model, use_mixed_precision
 from features.options import ExtractOptions
 from features.store import FeatureStore
 from keyart.pipeline.features import extract_images
-from tests.features.conftest import draw_poster
+from tests.features.conftest import draw_poster, save_network
 
 pytestmark = pytest.mark.heavy
 
@@ -54,7 +54,7 @@ def _network() -> Any:
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("network") / "mixed.keras"
-    _network().save(path)
+    save_network(_network(), path)
     return path
 
 

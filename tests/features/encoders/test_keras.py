@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,15 @@ import numpy.typing as npt
 import pytest
 
 from catalog.errors import ConfigError, DataError, FetchError
+from features.encoders.backbone import Backbone
 from features.encoders.encoder import to_float16
-from features.encoders.keras import Backbone, keras_infer, load_backbone, of_model
+from features.encoders.keras import keras_infer, of_model
+from features.encoders.loading import load_backbone
 from features.encoders.registry import EncoderInfo
-from features.images import Resize, read_image
+from features.framing import Resize
+from features.images import read_image
 from features.options import ExtractOptions
-from tests.features.conftest import draw_poster, small_model
+from tests.features.conftest import draw_poster, save_network, small_model
 
 pytestmark = pytest.mark.heavy
 
@@ -233,10 +237,53 @@ def test_the_hash_is_of_the_weights_and_not_of_the_file(keras_file: Callable[...
     assert (again.weights_sha256, again.name) == (tiny.weights_sha256, "again")
 
 
-@pytest.mark.parametrize("shape", [(112, 112, 3), (224, 224, 1)])
-def test_a_network_of_another_input_is_refused(keras_file: Callable[..., Path], shape: tuple[int, ...]) -> None:
-    with pytest.raises(DataError, match=r"takes input of shape \(None, .*\); expected one picture of \(224, 224, 3\)"):
-        load_backbone(ExtractOptions(str(keras_file(shape=shape))), Path())
+def test_a_network_of_another_input_is_refused(keras_file: Callable[..., Path]) -> None:
+    with pytest.raises(
+        DataError, match=r"takes input of shape \(None, .*\); expected one picture of \(height, width, 3\)"
+    ):
+        load_backbone(ExtractOptions(str(keras_file(shape=(224, 224, 1)))), Path())
+
+
+def test_a_network_has_the_size_of_its_file(keras_file: Callable[..., Path]) -> None:
+    network = str(keras_file(shape=(112, 168, 3)))
+    backbone = load_backbone(ExtractOptions(network), Path())
+    assert (str(backbone.preprocessing), backbone.output_shape) == ("caffe,size=112x168", (2, 3, 3))
+    assert backbone(np.zeros((1, 112, 168, 3), np.uint8)).shape == (1, 2, 3, 3)
+    with pytest.raises(DataError, match="it takes 112 × 168 pixels, and the preprocessing makes 64 × 64"):
+        load_backbone(ExtractOptions(network, preprocessing="caffe,size=64"), Path())
+
+
+def test_a_network_of_any_size_has_that_of_its_preprocessing(keras_file: Callable[..., Path]) -> None:
+    network = str(keras_file(shape=(None, None, 3)))
+    for text, shape in (("caffe", (4, 4, 3)), ("caffe,size=112", (2, 2, 3))):
+        backbone = load_backbone(ExtractOptions(network, preprocessing=text), Path())
+        assert (str(backbone.preprocessing), backbone.output_shape) == (text, shape)
+
+
+def test_a_file_without_preprocessing_is_asked_for_it(keras_file: Callable[..., Path]) -> None:
+    path = keras_file()
+    path.with_suffix(".json").unlink()
+    with pytest.raises(
+        ConfigError, match=r"was trained to see pictures is not known: give --preprocessing .*tiny\.json"
+    ):
+        load_backbone(ExtractOptions(str(path)), Path())
+
+
+def _lambda(path: Path) -> None:
+    import keras
+
+    picture = keras.Input((224, 224, 3))
+    keras.Model(picture, keras.layers.Lambda(lambda values: values * 2)(picture)).save(path)
+
+
+@pytest.mark.parametrize("file_name", ["code.keras", "code.h5"])
+def test_a_file_with_code_is_refused(tmp_path: Path, file_name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _lambda(tmp_path / file_name)
+    with pytest.raises(DataError, match=rf"{file_name} is not a Keras model file: .*[Ll]ambda") as raised:
+        load_backbone(ExtractOptions(str(tmp_path / file_name), preprocessing="tf"), tmp_path)
+    assert "\n" not in str(raised.value)
 
 
 def _two_inputs() -> Any:
@@ -255,7 +302,7 @@ def _two_outputs() -> Any:
 
 @pytest.mark.parametrize(("make", "what"), [(_two_inputs, "takes input"), (_two_outputs, "gives output")])
 def test_a_network_of_two_inputs_or_outputs_is_refused(tmp_path: Path, make: Callable[[], Any], what: str) -> None:
-    make().save(tmp_path / "two.keras")
+    save_network(make(), tmp_path / "two.keras")
     with pytest.raises(DataError, match=rf"two\.keras {what} of shape \["):
         load_backbone(ExtractOptions(str(tmp_path / "two.keras")), tmp_path)
 
@@ -265,7 +312,7 @@ def test_a_network_of_two_inputs_or_outputs_is_refused(tmp_path: Path, make: Cal
 def test_another_file_is_no_network(tmp_path: Path, file_name: str, content: bytes) -> None:
     (tmp_path / file_name).write_bytes(content)
     with pytest.raises(DataError, match=rf"{file_name} is not a Keras model file: .*; expected a \.keras file"):
-        load_backbone(ExtractOptions(str(tmp_path / file_name)), tmp_path)
+        load_backbone(ExtractOptions(str(tmp_path / file_name), preprocessing="caffe"), tmp_path)
 
 
 def test_a_keras_file_cut_off_is_no_network(keras_file: Callable[..., Path]) -> None:
@@ -290,7 +337,7 @@ def test_a_missing_keras_file_is_named(tmp_path: Path) -> None:
 
 def test_real_network_recognizes_posters_of_one_film(shared: Path) -> None:
     path = shared / "weights/squeezenet_v1_1_imagenet.keras"
-    backbone = load_backbone(ExtractOptions(str(path)), Path())
+    backbone = load_backbone(ExtractOptions(str(path), preprocessing="caffe"), Path())
     posters = sorted((shared / "data/posters").glob("*.jpg"))[:4]
     features = backbone(np.stack([read_image(poster, resize)[0] for resize in Resize for poster in posters]))
     assert features.shape == (8, 7, 7, 512)

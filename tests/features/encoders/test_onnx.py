@@ -10,8 +10,10 @@ import pytest
 
 from catalog.errors import ConfigError, DataError
 from features.encoders import onnx
-from features.encoders.keras import keras_infer, load_backbone, of_model
+from features.encoders.keras import keras_infer, of_model
+from features.encoders.loading import load_backbone
 from features.options import ExtractOptions
+from tests.features.conftest import save_network
 
 pytestmark = pytest.mark.heavy
 
@@ -84,15 +86,16 @@ def test_branches_are_joined() -> None:
 
 def test_the_real_network_gives_the_same_numbers_and_is_exported_once(shared: Path, tmp_path: Path) -> None:
     path = str(shared / "weights/squeezenet_v1_1_imagenet.keras")
-    expected = load_backbone(ExtractOptions(path), tmp_path)
-    received = load_backbone(ExtractOptions(path, engine="onnx"), tmp_path)
+    expected = load_backbone(ExtractOptions(path, preprocessing="caffe"), tmp_path)
+    received = load_backbone(ExtractOptions(path, engine="onnx", preprocessing="caffe"), tmp_path)
     assert received.weights_sha256 == expected.weights_sha256
     maps = expected(_pixels())
     np.testing.assert_allclose(received(_pixels()), maps, rtol=1e-3, atol=1e-5 * maps.max())
     (kept,) = tmp_path.glob("*.onnx")
     before = kept.stat().st_mtime_ns
     np.testing.assert_array_equal(
-        load_backbone(ExtractOptions(path, engine="onnx"), tmp_path)(_pixels()), received(_pixels())
+        load_backbone(ExtractOptions(path, engine="onnx", preprocessing="caffe"), tmp_path)(_pixels()),
+        received(_pixels()),
     )
     assert kept.stat().st_mtime_ns == before
 
@@ -116,7 +119,7 @@ def test_a_network_inside_a_network_is_named() -> None:
 
 def test_a_sequential_network_from_a_file_is_written_as_one_in_memory(tmp_path: Path) -> None:
     model = _network("strides and same")
-    model.save(tmp_path / "made.keras")
+    save_network(model, tmp_path / "made.keras")
     received = load_backbone(ExtractOptions(str(tmp_path / "made.keras"), engine="onnx"), tmp_path)
     np.testing.assert_array_equal(received(_pixels()), of_model("made", model, "onnx")(_pixels()))
 

@@ -169,7 +169,7 @@ def test_a_failed_download_names_alternatives_and_leaves_no_file(
     fetch: Fetch, tmp_path: Path, name: str, reason: str
 ) -> None:
     with pytest.raises(
-        FetchError, match=rf"cannot download the ImageNet weights of vgg16: .*({reason}).* --weights random"
+        FetchError, match=rf"cannot download the ImageNet weights of vgg16: .*({reason}).* --encoder efficientnet-lite0"
     ):
         fetch(name)
     assert list((tmp_path / "cache").iterdir()) == []

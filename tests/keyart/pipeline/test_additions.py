@@ -134,6 +134,11 @@ def test_adds_to_a_workspace_without_an_index(home: Path, poster: Path, run: Run
     assert state_of(home) == (7, 1, 6, 6, 0)
 
 
+def test_an_imdb_id_is_no_movie_id(home: Path, poster: Path, run: Run) -> None:
+    outcome = run("add", poster, "--title", "X", "--movie-id", "0000011", "--home", home)
+    assert (outcome.code, "0000011 is an IMDb id; give it as --imdb-id" in outcome.err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

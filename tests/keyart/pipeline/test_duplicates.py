@@ -49,7 +49,7 @@ def make_workspace(home: Path, pictures: dict[int, bytes], backbone: Path) -> Wo
     with PosterStore.open(workspace.posters_dir) as posters, posters.writer_lock(), posters.transaction():
         for movie_id, content in pictures.items():
             posters.put(movie_id, content, Origin(Source.IMPORT))
-    extract(workspace, ExtractOptions(str(backbone)))
+    extract(workspace, ExtractOptions(str(backbone), preprocessing="caffe"))
     build(workspace, IndexOptions(similarity="whitened"))
     return workspace
 

@@ -172,7 +172,7 @@ def test_real_posters_are_found_again(shared: Path, tmp_path: Path) -> None:
     posters = [(int(row["movie_id"]), shared / "data" / "posters" / f"{row['imdb_id']}.jpg") for row in rows]
     for movie_id, path in posters:
         write_bytes(tmp_path / "posters" / f"{movie_id}.jpg", path.read_bytes())
-    network = ExtractOptions(str(shared / "weights" / "squeezenet_v1_1_imagenet.keras"))
+    network = ExtractOptions(str(shared / "weights" / "squeezenet_v1_1_imagenet.keras"), preprocessing="caffe")
     pipeline.extract_images(tmp_path / "posters", tmp_path / "features", network)
     options = LookAlikeOptions(
         features=tmp_path / "features",

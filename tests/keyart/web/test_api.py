@@ -131,6 +131,25 @@ def test_a_region_of_a_poster_is_asked_about(address: str, home: Path, poster_fo
     assert [hit["movie_id"] for hit in of_picture["results"]] == [1, *(hit.movie_id for hit in expected)]
 
 
+def test_a_film_is_named_by_any_of_its_ids(address: str) -> None:
+    expected = requests.get(f"{address}/api/films/1/similar", timeout=60).json()
+    for name in ("tt0000011", "0000011", "tmdb:101", "movie:1"):
+        assert requests.get(f"{address}/api/films/{name}/similar", timeout=60).json() == expected
+        found = requests.get(f"{address}/api/films", {"query": name}, timeout=60).json()
+        assert [film["movie_id"] for film in found] == [1]
+        poster = requests.get(f"{address}/posters/{name}", timeout=60)
+        assert poster.content == requests.get(f"{address}/posters/1", timeout=60).content
+    mix = requests.get(f"{address}/api/similar", {"like": ["tt0000011", "tmdb:102"]}, timeout=60).json()
+    assert [film["movie_id"] for film in mix["query"]["like"]] == [1, 2]
+
+
+@pytest.mark.parametrize(("name", "status"), [("0000001", 404), ("tmdb:1", 404), ("Twin", 422), ("0", 422)])
+def test_an_id_of_no_film_is_no_other_film(address: str, name: str, status: int) -> None:
+    for path in ("/api/films/{}", "/api/films/{}/similar", "/posters/{}"):
+        assert requests.get(address + path.format(name), timeout=60).status_code == status
+    assert requests.get(f"{address}/api/similar", {"like": name}, timeout=60).status_code == status
+
+
 def test_csv_holds_the_same_films(address: str) -> None:
     rows = csv.DictReader(io.StringIO(requests.get(f"{address}/api/films/1/similar.csv", timeout=60).text))
     found = requests.get(f"{address}/api/films/1/similar", timeout=60).json()

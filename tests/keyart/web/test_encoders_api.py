@@ -65,6 +65,15 @@ def test_likeness_is_shown_by_one_encoder(address: str) -> None:
     assert shown[0].content != shown[1].content
 
 
+def test_few_engines_stay_open(home_of_two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("keyart.web.services.films._MAX_OPEN_ENGINES", 1)
+    service = FilmService.open(home_of_two)
+    pages = [service.similar(1, FilmQuery(encoder=spec)).results for spec in ("other-one", "tiny+other-one") * 2]
+    assert pages[:2] == pages[2:]
+    assert list(service._others) == ["tiny+other-one"]
+    service.close()
+
+
 def test_a_server_follows_the_default_and_removals(home_of_two: Path) -> None:
     query = FilmQuery(alpha=1.0)
     service = FilmService.open(home_of_two)

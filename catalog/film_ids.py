@@ -1,0 +1,127 @@
+"""Ids of films, each in its namespace: MovieLens', IMDb's or TMDB's."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from catalog.errors import DataError
+from catalog.io.tables import Row
+
+
+@dataclass(frozen=True)
+class Movie:
+    """A movie_id of the catalog."""
+
+    number: int
+
+    def __str__(self) -> str:
+        return f"movie_id {self.number}"
+
+
+@dataclass(frozen=True)
+class Imdb:
+    """An IMDb id, zero-padded to seven digits, without ``tt``."""
+
+    number: str
+
+    def __str__(self) -> str:
+        return f"IMDb id tt{self.number}"
+
+
+@dataclass(frozen=True)
+class Tmdb:
+    """A TMDB id."""
+
+    number: int
+
+    def __str__(self) -> str:
+        return f"TMDB id {self.number}"
+
+
+FilmId = Movie | Imdb | Tmdb
+
+_NAMED = re.compile(
+    r"(?:(?P<kind>imdb|tmdb|movie)(?:_?id)?\s*[:=]\s*)?(?P<tt>tt)?(?P<digits>[0-9]{1,12})", re.IGNORECASE
+)
+_ADDRESS = re.compile(
+    r"(?:https?://)?(?:[\w-]+\.)?(?:(?P<imdb>imdb)\.com/title/tt|themoviedb\.org/movie/)(?P<digits>[0-9]{1,12})\b\S*",
+    re.IGNORECASE,
+)
+# Only IMDb pads its ids with zeros, to seven digits.
+_PADDED = re.compile(r"0[0-9]{6,}")
+ID_COLUMNS = {"movie_id": "movie", "imdb_id": "imdb", "tmdb_id": "tmdb"}
+"""The columns that name a film, and whose ids they hold; in movie_id, any id is read as what it is."""
+_WANTED = "a movie_id such as 6, an IMDb id such as tt0113277 or a TMDB id such as tmdb:949"
+
+
+def parse_film_id(text: str) -> FilmId | None:
+    """Parse an id; None for any other text.
+
+    ``tt`` and digits, or seven digits with a leading zero, are IMDb's; ``tmdb:862`` is TMDB's; other digits, and
+    ``movie:6``, are a movie_id. ``imdb:112818`` and the addresses of both sites are read as well.
+    """
+    text = text.strip()
+    if found := _ADDRESS.fullmatch(text):
+        return _film_id("imdb" if found["imdb"] else "tmdb", found["digits"])
+    found = _NAMED.fullmatch(text)
+    if found is None:
+        return None
+    kind = (found["kind"] or "").lower()
+    if found["tt"]:
+        return _film_id("imdb", found["digits"]) if kind in ("", "imdb") else None
+    return _film_id(kind or ("imdb" if _PADDED.fullmatch(found["digits"]) else "movie"), found["digits"])
+
+
+def id_in(row: Row) -> FilmId:
+    """Return the id of a row: the first of its columns movie_id, imdb_id and tmdb_id that has one."""
+    for column, kind in ID_COLUMNS.items():
+        if text := row.values.get(column, "").removesuffix(".0"):
+            film_id = parse_film_id(text if column == "movie_id" else f"{kind}:{text}")
+            if film_id is None:
+                raise row.error(column, _WANTED if column == "movie_id" else f"an id of {kind.upper()}, or nothing")
+            return film_id
+    given = [column for column in ID_COLUMNS if column in row.values]
+    if given:
+        raise row.error(given[0], _WANTED)
+    raise DataError(f"{row.path}, line 1: expected a column {', '.join(ID_COLUMNS)}, received none of them")
+
+
+def _film_id(kind: str, digits: str) -> FilmId:
+    if kind == "imdb":
+        return Imdb(format_imdb_id(int(digits)))
+    return Tmdb(int(digits)) if kind == "tmdb" else Movie(int(digits))
+
+
+def parse_imdb_id(text: str) -> str | None:
+    """Parse an IMDb id as people and tables write it, such as tt0113277; None if blank, ValueError if it is none."""
+    digits = text.strip().lower().removeprefix("tt").removesuffix(".0")
+    if not digits:
+        return None
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 12):
+        raise ValueError(f"expected an IMDb id such as tt0113277, received {text!r}")
+    return format_imdb_id(int(digits))
+
+
+def format_imdb_id(number: int) -> str:
+    """Format an IMDb number as keyart stores it: zero-padded, without ``tt``."""
+    return f"{number:07d}"
+
+
+def read_film_ids(path: Path) -> tuple[FilmId, ...]:
+    """Read a list of films: one id a line; blank lines and what follows a ``#`` are ignored."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {path} ({error}); expected a text file with one movie_id a line") from error
+    film_ids: dict[FilmId, None] = {}
+    for number, line in enumerate(lines, start=1):
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        film_id = parse_film_id(text)
+        if film_id is None:
+            raise DataError(f"{path}, line {number}: expected {_WANTED}; received {text[:40]!r}")
+        film_ids[film_id] = None
+    return tuple(film_ids)
