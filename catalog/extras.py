@@ -17,6 +17,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = {
     "onnx": {"onnx": "onnx", "onnxruntime": "onnxruntime"},
     "plots": {"matplotlib": "matplotlib"},
     "spark": {"pyspark": "pyspark"},
+    "text": {"onnxruntime": "onnxruntime", "tokenizers": "tokenizers"},
     "web": {"fastapi": "fastapi", "uvicorn": "uvicorn", "prometheus_client": "prometheus-client"},
 }
 """By extra, the distribution of each module that it provides."""

@@ -3,7 +3,8 @@
 A model is constructed with its parameters, learns in ``fit``, and then predicts ratings, recommends to known and new
 users, and finds similar films. What ``fit`` learns ends in ``_``. Results are `ScoredIds`, best first; ties by
 ascending movie_id; fewer results than k are a shorter list; a film is never its own neighbor. Unknown scores are NaN
-and never recommended. Nothing is pickled.
+and never recommended. Stars are within the scale of the ratings of the fit; films are ranked by the raw scores, so
+that films of the most stars stay in order. Nothing is pickled.
 
 A subclass declares its name and what it learns, and implements the hooks `_fit`, `_score` and, where it can,
 `_score_new`, `_predict` and `_similarities`. Hooks work on rows; ids are mapped here, once.
@@ -25,6 +26,7 @@ from catalog.errors import ConfigError, DataError
 from catalog.io.arrays import open_arrays, save_arrays
 from catalog.scored_ids import ScoredIds
 from cf.ratings import RatingMatrix
+from cf.scale import clip_to_ratings
 
 Ids = Sequence[int] | npt.NDArray[np.integer]
 Rows = npt.NDArray[np.integer]
@@ -43,6 +45,8 @@ class Recommender(ABC):
     name: ClassVar[str]
     #: Whether `predict` returns stars; otherwise a preference on a scale of its own.
     predicts_stars: ClassVar[bool] = True
+    #: Whether two users of different taste are recommended different films.
+    is_personal: ClassVar[bool] = True
     #: Whether it recommends to users that it was not fitted on.
     takes_new_users: ClassVar[bool] = True
     #: The version of its file format.
@@ -94,19 +98,21 @@ class Recommender(ABC):
         """
         return None
 
-    def predict(self, user_ids: Ids, movie_ids: Ids) -> npt.NDArray[np.float32]:
+    def predict(self, user_ids: Ids, movie_ids: Ids, *, raw: bool = False) -> npt.NDArray[np.float32]:
         """Predict what users think of films, pair by pair.
 
         Parameters
         ----------
         user_ids, movie_ids : sequence of int, of the same length n
             Who, and which film.
+        raw : bool, default False
+            Return scores that may lie beyond the scale of the ratings.
 
         Returns
         -------
         ndarray of shape (n,), float32
-            Stars, not clipped to the scale, where `predicts_stars`; else a preference. NaN where the model does not
-            know the user or the film.
+            Stars, within the scale of the ratings of the fit, where `predicts_stars`; else a preference. NaN where the
+            model does not know the user or the film.
 
         Raises
         ------
@@ -120,9 +126,24 @@ class Recommender(ABC):
         known = (users >= 0) & (films >= 0)
         if known.any():
             predicted[known] = self._predict(users[known], films[known])
-        return predicted
+        return predicted if raw else self.on_scale(predicted)
 
-    def recommend(self, user_ids: Ids, k: int, *, exclude_seen: bool = True) -> list[ScoredIds]:
+    def on_scale(self, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Bring raw scores to the scale of the ratings of the fit.
+
+        Parameters
+        ----------
+        scores : ndarray, float32
+            As `recommend` returns them with ``raw=True``.
+
+        Returns
+        -------
+        ndarray, float32
+            Stars from the least to the most that anybody gave, where `predicts_stars`; else the scores themselves.
+        """
+        return clip_to_ratings(scores, self.seen_.data) if self.predicts_stars else scores
+
+    def recommend(self, user_ids: Ids, k: int, *, exclude_seen: bool = True, raw: bool = False) -> list[ScoredIds]:
         """Recommend films to users.
 
         Parameters
@@ -133,6 +154,8 @@ class Recommender(ABC):
             The largest number of films for each.
         exclude_seen : bool, default True
             Leave out the films that the user had rated when the model was fitted.
+        raw : bool, default False
+            Return the scores that films are ranked by, which may lie beyond the scale of the ratings.
 
         Returns
         -------
@@ -146,10 +169,12 @@ class Recommender(ABC):
             scores = self._score(users[block])
             seen = self.seen_[users[block]] if exclude_seen else None
             for position, row, films in zip(block, scores, best(scores, k, without=seen), strict=True):
-                results[position] = ScoredIds(self.movie_ids_[films], row[films].astype(np.float32))
+                results[position] = self._result(films, row, raw=raw)
         return results
 
-    def recommend_new(self, histories: RatingMatrix, k: int, *, exclude_seen: bool = True) -> list[ScoredIds]:
+    def recommend_new(
+        self, histories: RatingMatrix, k: int, *, exclude_seen: bool = True, raw: bool = False
+    ) -> list[ScoredIds]:
         """Recommend films to new users from their ratings.
 
         Parameters
@@ -160,6 +185,8 @@ class Recommender(ABC):
             The largest number of films for each.
         exclude_seen : bool, default True
             Leave out the films that they have rated.
+        raw : bool, default False
+            As in `recommend`.
 
         Returns
         -------
@@ -177,7 +204,7 @@ class Recommender(ABC):
             seen = values[block]
             scores = self._score_new(seen)
             for row, films in zip(scores, best(scores, k, without=seen if exclude_seen else None), strict=True):
-                results.append(ScoredIds(self.movie_ids_[films], row[films].astype(np.float32)))
+                results.append(self._result(films, row, raw=raw))
         return results
 
     def similar_items(self, movie_ids: Ids, k: int) -> list[ScoredIds]:
@@ -305,6 +332,10 @@ class Recommender(ABC):
     def _similarities(self, films: Rows) -> Scores:
         """Return the similarities of all films to known films: a new array (n, n_films), NaN where unknown."""
         return np.full((len(films), len(self.movie_ids_)), np.nan, np.float32)
+
+    def _result(self, films: Rows, scores: Scores, *, raw: bool) -> ScoredIds:
+        chosen = scores[films].astype(np.float32)
+        return ScoredIds(self.movie_ids_[films], chosen if raw else self.on_scale(chosen))
 
     def _blocks(self, positions: Rows) -> Iterator[Rows]:
         size = max(1, BLOCK_CELLS // max(1, len(self.movie_ids_)))

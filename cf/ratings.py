@@ -10,7 +10,7 @@ import hashlib
 import io
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -56,12 +56,17 @@ class RatingMatrix:
 
 @dataclass(frozen=True)
 class Ratings:
-    """A table of ratings, one row each; a user rates a film at most once."""
+    """A table of ratings, one row each; a user rates a film at most once.
+
+    What is read from a file is sorted by user and film, so that the order of its rows never changes a result.
+    """
 
     user_ids: npt.NDArray[np.int32]
     movie_ids: npt.NDArray[np.int32]
     values: npt.NDArray[np.float32]  # stars, 0.5 to 5
-    timestamps: npt.NDArray[np.int64]  # seconds since 1970
+    timestamps: npt.NDArray[np.int64]  # seconds since 1970; 0 where no time is known
+    # Ratings that the source has beside these, each replaced by another one of the same user and film.
+    n_replaced: int = field(default=0, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -93,6 +98,20 @@ class Ratings:
         values = sparse.coo_array((self.values, (users, films)), shape=shape).tocsr()
         return RatingMatrix(user_ids, movie_ids, values)
 
+    def in_order(self) -> Ratings:
+        """Sort by user and film, and keep one rating of each pair: the latest, or the last where no time is known.
+
+        Ratings of the same second are not in any order, so that the higher one counts.
+        """
+        pairs = (self.user_ids.astype(np.int64) << 32) | self.movie_ids
+        if (np.diff(pairs) > 0).all():
+            return self
+        among_equals = np.where(self.timestamps > 0, self.values, np.arange(len(self)))
+        order = np.lexsort((among_equals, self.timestamps, pairs))
+        is_last = np.append(np.diff(pairs[order]) > 0, True)
+        kept = self.where(order[is_last])
+        return replace(kept, n_replaced=self.n_replaced + len(self) - len(kept))
+
     def digest(self) -> str:
         """Hash the ratings; their order does not matter."""
         order = np.argsort((self.user_ids.astype(np.int64) << 32) | self.movie_ids, kind="stable")
@@ -119,7 +138,8 @@ class Ratings:
         """Open ratings that `save` wrote."""
         try:
             table = pd.read_parquet(io.BytesIO(path.read_bytes()))
-            return cls(*(table[name].to_numpy() for name in ("user_id", "movie_id", "rating", "timestamp")))
+            # Those of an earlier version are in the order of the file that was loaded.
+            return cls(*(table[name].to_numpy() for name in ("user_id", "movie_id", "rating", "timestamp"))).in_order()
         except (OSError, KeyError, pa.ArrowException) as error:
             raise DataError(
                 f"{path} is not a readable file of ratings ({error}); run `keyart load DIR` again"
@@ -129,7 +149,7 @@ class Ratings:
 def read_movielens(folder: Path) -> Ratings:
     """Read the ratings of a MovieLens folder: ``ratings.csv``, or ml-100k's ``u.data``.
 
-    Where a user rates a film twice, the last line counts.
+    Where a user rates a film twice, the latest rating counts, or the last line where there are no times.
     """
     for name in ("ratings.csv", "u.data"):
         if (folder / name).exists():
@@ -140,12 +160,11 @@ def read_movielens(folder: Path) -> Ratings:
 def read_ratings(path: Path) -> Ratings:
     """Read one file of ratings: CSV as MovieLens', tab-separated as ml-100k's ``u.data`` and ``u1.base``, or Parquet.
 
-    Where a user rates a film twice, the last line counts.
+    Where a user rates a film twice, the latest rating counts, or the last line where there are no times.
     """
     readers = {".csv": _read_csv, ".parquet": _read_parquet}
     table = readers.get(path.suffix.lower(), _read_u_data)(path)
-    table = table.drop_duplicates(["userId", "movieId"], keep="last")
-    return Ratings(*(table[name].to_numpy() for name in _COLUMNS))
+    return Ratings(*(table[name].to_numpy() for name in _COLUMNS)).in_order()
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:

@@ -91,7 +91,7 @@ class ExtractOptions:
             raise ValueError("whiten: expected pooling gem or rmac, received raw")
         try:
             # A file is read when it is used.
-            if self.preprocessing is not None and not self.preprocessing.strip().lower().endswith(".json"):
+            if self.preprocessing is not None and ".json" not in self.preprocessing.lower():
                 Preprocessing.parse(self.preprocessing)
         except ValueError as error:
             raise ValueError(f"preprocessing: {error}") from None
@@ -122,4 +122,4 @@ def _require(name: str, value: str, allowed: tuple[str, ...]) -> None:
 
 def _absolute_if_file(name: str | Path) -> str:
     path = Path(name)
-    return str(path.absolute()) if path.is_file() else str(name)
+    return str(path.absolute()) if path.exists() else str(name)

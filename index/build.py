@@ -80,12 +80,13 @@ def build_generation(
     return generation, record
 
 
-def plan_for(features: FilmFeatures, target: Target, *, center: bool = False) -> Plan:
+def plan_for(features: FilmFeatures, target: Target, *, center: bool = False, takes_text: bool = False) -> Plan:
     """Choose what is compared, and how, of films that are all `comparable`.
 
-    Raises ConfigError where no index fits into the memory.
+    `takes_text` says that words are compared with the features, too. Raises ConfigError where no index fits into the
+    memory.
     """
-    similarity, because = _choose_similarity(features, target.similarity, center=center)
+    similarity, because = _choose_similarity(features, target.similarity, center=center, takes_text=takes_text)
     n_columns = min(features.n_features, N_DIMENSIONS) if similarity == "whitened" else features.n_features
     embedded = similarity == "whitened"
     plan = make_plan(len(features), n_columns, target.kind, target.max_memory_bytes, embedded=embedded)
@@ -93,13 +94,15 @@ def plan_for(features: FilmFeatures, target: Target, *, center: bool = False) ->
 
 
 def _choose_similarity(
-    features: FilmFeatures, wanted: Similarity | Literal["auto"], *, center: bool
+    features: FilmFeatures, wanted: Similarity | Literal["auto"], *, center: bool, takes_text: bool
 ) -> tuple[Similarity, str]:
     if wanted == "cosine":
         return wanted, "as requested"
     if wanted == "whitened":
         reason = why_impossible(len(features))
         return ("cosine", reason) if reason else (wanted, "as requested")
+    if takes_text:
+        return "cosine", "words can be compared with features as they are only"
     if center:
         return "cosine", "the mean of the features is subtracted instead"
     if reason := why_unsuitable(features):

@@ -23,6 +23,8 @@ Item = int | Matrix
 _BLOCK_ROWS = 256
 # Embedded regions of more films than this are not kept: 20,000 films take 61 MB.
 _MOST_BYTES = 64_000_000
+# Of how many films the spread of a query's cosines is estimated.
+_N_SAMPLE = 512
 # Rounding alone leaves this much of vectors of length 1 that cancel each other out.
 _SHORTEST_MIX = 1e-4
 
@@ -55,28 +57,33 @@ class Comparison:
         queries = check_queries(features, self._n_features, self._backbone)
         return self._scan(self._units_of(queries)[0], None)
 
-    def scan_mix(self, like: Sequence[Item], unlike: Sequence[Item], unlike_weight: float) -> Scan:
+    def scan_mix(
+        self, like: Sequence[Item], unlike: Sequence[Item], unlike_weight: float, scales: FloatMatrix | None = None
+    ) -> Scan:
         r"""Compare films and features that are meant together with all films but these; errors as in `scan`.
 
         The query is that of Rocchio, over rows x of length 1, scaled to length 1 again:
 
         .. math:: q = \frac{1}{|L|} \sum_{l \in L} x_l - \frac{w}{|U|} \sum_{u \in U} x_u
 
-        Raises QueryError where they cancel each other out.
+        `scales` multiply the rows of what is liked and then of what is not; by default they are 1. Raises QueryError
+        where they cancel each other out.
 
         References
         ----------
         .. [1] J. Rocchio, "Relevance feedback in information retrieval", in G. Salton (ed.), The SMART Retrieval
            System, Prentice Hall 1971, pages 313-323.
         """
-        query = self._units_of_items(like).mean(axis=0, dtype=np.float64)
+        items = (*like, *unlike)
+        scaled = self._units_of_items(items) * (np.ones(len(items)) if scales is None else scales)[:, None]
+        query = scaled[: len(like)].mean(axis=0)
         if unlike:
-            query -= unlike_weight * self._units_of_items(unlike).mean(axis=0, dtype=np.float64)
+            query -= unlike_weight * scaled[len(like) :].mean(axis=0)
         length = float(np.linalg.norm(query))
         if length < _SHORTEST_MIX:
             raise QueryError("the posters of these films cancel each other out; name other films")
         scan = self._scan((query / length).astype(np.float32), None)
-        return scan.without([item for item in (*like, *unlike) if is_film(item)])
+        return scan.without([item for item in items if is_film(item)])
 
     def cosines(self, movie_ids: npt.ArrayLike, others: Sequence[Item] | Ids) -> FloatMatrix:
         """Compare films with films and features, of shape (n_films, n_others), exactly.
@@ -96,6 +103,16 @@ class Comparison:
                 other_units = self._units_of_items([others[column] for column in beside.tolist()])
                 cosines[np.ix_(at, beside)] = units @ other_units.T
         return np.clip(cosines, -1.0, 1.0)
+
+    def spreads(self, items: Sequence[Item]) -> FloatMatrix:
+        """Return the standard deviation of the cosines of each of several films and features with a sample of films."""
+        movie_ids = self._generation.movie_ids
+        if self._generation.usable is not None:
+            movie_ids = movie_ids[self._generation.usable]
+        chosen = np.linspace(0, len(movie_ids) - 1, min(len(movie_ids), _N_SAMPLE)).astype(np.int64)
+        # A film is not compared with itself, nor with those that are meant together with it.
+        others = np.setdiff1d(movie_ids[chosen], [item for item in items if is_film(item)])
+        return self.cosines(others, items).std(axis=0) if len(others) else np.zeros(len(items), np.float32)
 
     def _units_of_items(self, items: Sequence[Item]) -> FloatMatrix:
         films = [at for at, item in enumerate(items) if is_film(item)]
@@ -181,7 +198,7 @@ class RegionComparison(Comparison):
         """Yield what is compared of all usable films; embedded regions are remembered, which cost most of a query."""
         blocks = (self._units(rows[start : start + _BLOCK_ROWS]) for start in range(0, len(rows), _BLOCK_ROWS))
         embedding = self._generation.embedding
-        if embedding is None or 4 * len(rows) * embedding.n_dimensions > _MOST_BYTES:
+        if embedding is None or not len(rows) or 4 * len(rows) * embedding.n_dimensions > _MOST_BYTES:
             return blocks
         if self._remembered is None:
             self._remembered = np.concatenate(list(blocks))

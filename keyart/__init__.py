@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from keyart.render.contact_sheet import write_contact_sheet
     from keyart.render.heat_map import write_heat_map
     from keyart.results import ColdStartResult, ExpectedRating, Explanation, Hit, LikelyFan, Query, SimilarFilms
-    from keyart.similarity.query import Image, Mix, SimilarOptions
+    from keyart.similarity.query import Image, Mix, SimilarOptions, Text
 
 __version__ = "0.1.0"
 
@@ -53,7 +53,7 @@ _MODULES = {
     "keyart.results": (
         *("ColdStartResult", "ExpectedRating", "Explanation", "Hit", "LikelyFan", "Query", "SimilarFilms"),
     ),
-    "keyart.similarity.query": ("Image", "Mix", "SimilarOptions"),
+    "keyart.similarity.query": ("Image", "Mix", "SimilarOptions", "Text"),
 }
 
 __all__ = [
@@ -82,6 +82,7 @@ __all__ = [
     "SimilarFilms",
     "SimilarOptions",
     "StoreError",
+    "Text",
     "UnknownFilmError",
     "make_recommender",
     "open",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -31,16 +32,22 @@ from keyart.cold_start.predictor import ColdStarter, OnBroken, open_cold_start
 from keyart.recommend.history import history_of
 from keyart.recommend.models import default_model, notes_on_default
 from keyart.recommend.recommendations import Recommendation, UserRecommender
-from keyart.results import Alpha, ColdStartResult, Explanation, SimilarFilms, query_of_image
+from keyart.results import Alpha, ColdStartResult, Explanation, SimilarFilms, query_of_image, query_of_text
 from keyart.similarity.attribution import explain
 from keyart.similarity.blending import Hybrid, open_hybrid
 from keyart.similarity.look_alikes import LookAlikes
-from keyart.similarity.mixes import Picture
-from keyart.similarity.query import Embedding, FilmName, Image, ImageSource, Mix, SimilarOptions, as_image
+from keyart.similarity.mixes import Embedded
+from keyart.similarity.query import Embedding, FilmName, Image, ImageSource, Mix, SimilarOptions, Text, as_image
 from keyart.workspace.encoder import WorkspaceEncoder
-from keyart.workspace.encoders import open_views
+from keyart.workspace.encoders import name_of, open_views, text_encoder
 from keyart.workspace.hints import complete_errors, names_workspace
-from keyart.workspace.index import check_identity, notes_on_any_index, open_blended_index, open_index
+from keyart.workspace.index import (
+    check_identity,
+    check_takes_text,
+    notes_on_any_index,
+    open_blended_index,
+    open_index,
+)
 from keyart.workspace.layout import Workspace
 from keyart.workspace.settings import HOME
 from keyart.workspace.steps import feature_steps, no_index
@@ -51,8 +58,9 @@ _log = logging.getLogger(__name__)
 Part = TypeVar("Part")
 Place = TypeVar("Place")
 
-FilmOrImage = str | int | Film | Image | Path | bytes | Embedding | Mix
-"""A title, a movie_id, a film, an image (or its path or content), an embedding of shape (n_features,), or a `Mix`."""
+FilmOrImage = str | int | Film | Image | Text | Path | bytes | Embedding | Mix
+"""A title, a movie_id, a film, an image (or its path or content), a description, an embedding of shape (n_features,),
+or a `Mix`."""
 
 # Pixels and features of as many images are in memory at once: 150 kB each, and 100 kB.
 _BATCH_IMAGES = 256
@@ -93,6 +101,7 @@ class Engine:
     ) -> None:
         self._workspace = workspace
         self._views = tuple(views) or (workspace,)
+        self._words_engine: Engine | None = None
         self._encoder_name: str | None = None
         self._catalog = catalog
         self._index = index
@@ -169,6 +178,8 @@ class Engine:
     def close(self) -> None:
         """Close the files of the workspace. The engine answers nothing after that."""
         self._is_closed = True
+        if self._words_engine is not None:
+            self._words_engine.close()
         self._catalog.close()
         if self._index is not None:
             self._index.close()
@@ -196,6 +207,8 @@ class Engine:
         if self._index is not None and starter.store is not None:
             for encoder in self._encoders:
                 encoder(np.zeros((1, *encoder.framing.shape), np.uint8))
+        if self._takes_words:
+            self.encoder.embed_text("words")
 
     @property
     def home(self) -> Path:
@@ -211,6 +224,19 @@ class Engine:
     def has_index(self) -> bool:
         """Whether an index of posters is built."""
         return self._index is not None
+
+    @property
+    def takes_text(self) -> bool:
+        """Whether `similar` takes a `Text`: an encoder does whose index is built, this one or else another."""
+        return self._takes_words or (self._encoder_name is None and text_encoder(self._workspace) is not None)
+
+    @property
+    def _takes_words(self) -> bool:
+        if self._index is None or isinstance(self._index, BlendedIndex):
+            return False
+        with suppress(NotBuiltError, DataError):
+            return self.encoder.takes_text
+        return False
 
     @property
     def has_loaded_encoder(self) -> bool:
@@ -283,14 +309,15 @@ class Engine:
         region: tuple[int, int, int, int] | None = None,
         options: SimilarOptions | None = None,
     ) -> SimilarFilms | list[SimilarFilms]:
-        """Find the films that look like a film, or several, and are liked like it, or that look like an image.
+        """Find the films that look like a film, or several, and are liked like it; or like an image or a description.
 
         Parameters
         ----------
-        query : str, int, Film, Image, Path, bytes, ndarray of shape (n_features,), Mix, or a sequence of these
-            A title (with or without year), a movie_id, a film, an image (or its path or content), or an embedding as
-            `embed` returns it; or several films that are meant together, as a `Mix`. A sequence holds separate queries,
-            as does an array of shape (n, n_features). The images of a sequence are embedded in batches.
+        query : str, int, Film, Image, Text, Path, bytes, ndarray of shape (n_features,), Mix, or a sequence of these
+            A title (with or without year), a movie_id, a film, an image (or its path or content), a description, or an
+            embedding as `embed` returns it; or several of these that are meant together, as a `Mix`. A sequence holds
+            separate queries, as does an array of shape (n, n_features). The images of a sequence are embedded in
+            batches.
         k : int, default 10
             How many films; fewer are returned where there are fewer.
         alpha : float in [0, 1] or "auto", default "auto"
@@ -321,13 +348,13 @@ class Engine:
             An image cannot be read, an embedding is of another width or not finite, or the films of a `Mix` cancel each
             other out.
         NotBuiltError
-            An image, an embedding, films to be avoided, variety or a region are asked for and no index of posters is
-            built; or a region is, and the features of the posters are gone.
+            An image, a description, an embedding, films to be avoided, variety or a region are asked for and no index
+            of posters is built; or a region is, and the features of the posters are gone.
         ConfigError
             The filter names an unknown genre; or `alpha` asks for looks alone of a film without an indexed poster, or
             for ratings alone of a film without ratings; or a film of a `Mix` is both sought for and avoided, or is not
             in the index; or the region reaches beyond the grid, or is of a film without an indexed poster or of
-            pooled features.
+            pooled features; or the encoder takes no words, or its index does not compare features as they are.
         ValueError
             `k`, `alpha`, `diverse` or `region` is out of range, or `alpha` lets ratings count beside a region.
         """
@@ -561,11 +588,18 @@ class Engine:
             query = Image(query)
         if isinstance(query, str | int | np.integer):
             return self._compared(options).of_film(self.find(query), options)
+        if (isinstance(query, Text) or (isinstance(query, Mix) and query.texts)) and (other := self._for_words()):
+            found = other._similar(query, options)
+            note = f"compared by {other._encoder_name}, as {name_of(self._workspace)} takes no words"
+            return replace(found, notes=(note, *found.notes))
         if isinstance(query, Mix):
             return self._similar_to_mix(query, options)
         if self._index is None:
             raise no_index(self._workspace)
         look_alikes = self._compared(options)
+        if isinstance(query, Text):
+            found = look_alikes.of_embedding(self._embedded_text(query), options, query_of_text(query.words))
+            return replace(found, notes=(*self._notes_on_texts([query]), *found.notes))
         if isinstance(query, Image):
             (embedding,) = self.embed([query])
             return look_alikes.of_embedding(embedding, options, query_of_image(query.name, query.path))
@@ -574,16 +608,45 @@ class Engine:
     def _similar_to_mix(self, mix: Mix, options: SimilarOptions) -> SimilarFilms:
         look_alikes = self._compared(options)
         like, unlike = (
-            [one if isinstance(one, Image) else self._film(one) for one in side] for side in (mix.like, mix.unlike)
+            [one if isinstance(one, Image | Text) else self._film(one) for one in side]
+            for side in (mix.like, mix.unlike)
         )
-        if mix.images and self._index is None:
+        if (mix.images or mix.texts) and self._index is None:
             raise no_index(self._workspace)
-        embedded = dict(zip(mix.images, self.embed(mix.images), strict=True)) if mix.images else {}
-        return look_alikes.of_mix(
-            [one if isinstance(one, Film) else Picture(one, embedded[one]) for one in like],
-            [one if isinstance(one, Film) else Picture(one, embedded[one]) for one in unlike],
+        embedded: dict[Image | Text, Embedding] = {text: self._embedded_text(text) for text in mix.texts}
+        if mix.images:
+            embedded |= zip(mix.images, self.embed(mix.images), strict=True)
+        found = look_alikes.of_mix(
+            [one if isinstance(one, Film) else Embedded(one, embedded[one]) for one in like],
+            [one if isinstance(one, Film) else Embedded(one, embedded[one]) for one in unlike],
             options,
         )
+        return replace(found, notes=(*self._notes_on_texts(mix.texts), *found.notes))
+
+    def _for_words(self) -> Engine | None:
+        """Return an engine by another encoder of the workspace, where only that takes words."""
+        if self._takes_words or self._encoder_name is not None:
+            return None
+        with self._encoder_lock:
+            if self._words_engine is None and (name := text_encoder(self._workspace)):
+                self._words_engine = Engine.open(self._workspace.home, name)
+            return self._words_engine
+
+    def _embedded_text(self, text: Text) -> Embedding:
+        if self._index is None:
+            raise no_index(self._workspace)
+        if isinstance(self._index, BlendedIndex):
+            names = " and ".join(self._index.parts)
+            raise ConfigError(f"a description is compared by one encoder, not by a blend; choose one of {names}")
+        if self.encoder.takes_text:
+            check_takes_text(self._index)
+        return self.encoder.embed_text(text.words)
+
+    def _notes_on_texts(self, texts: Sequence[Text]) -> Iterator[str]:
+        for text in texts:
+            if left_out := self.encoder.text.left_out(text.words):
+                n_tokens = self.encoder.text.options.context_length
+                yield f"the encoder reads {n_tokens} tokens of a description, so this was left out: “{left_out}”"
 
     def _compared(self, options: SimilarOptions) -> LookAlikes:
         """Return what compares whole posters, or a region of them."""
@@ -712,7 +775,9 @@ class Engine:
 def _is_query(value: object) -> TypeGuard[FilmOrImage]:
     if isinstance(value, np.ndarray):
         return value.ndim == 1 and value.dtype.kind in "fiu"
-    return isinstance(value, str | int | np.integer | Film | Image | Path | bytes | Mix) and not isinstance(value, bool)
+    return isinstance(value, str | int | np.integer | Film | Image | Text | Path | bytes | Mix) and not isinstance(
+        value, bool
+    )
 
 
 def _listed(queries: object) -> list[FilmOrImage]:
@@ -722,8 +787,8 @@ def _listed(queries: object) -> list[FilmOrImage]:
     listed: list[Any] = list(queries) if is_list else [queries]  # type: ignore[call-overload]
     if wrong := [query for query in listed if not _is_query(query)]:
         raise TypeError(
-            "similar takes a title, a movie_id, a film, an image, an embedding, a Mix or a list of these, received "
-            f"{type(wrong[0]).__name__}"
+            "similar takes a title, a movie_id, a film, an image, a Text, an embedding, a Mix or a list of these, "
+            f"received {type(wrong[0]).__name__}"
         )
     return listed
 

@@ -27,12 +27,12 @@ HIT_COLUMNS = (
 
 @dataclass(frozen=True)
 class Query(Titled):
-    """The film, image or embedding that was asked about.
+    """The film, image, description or embedding that was asked about.
 
     Parameters
     ----------
     movie_id : int or None
-        The film; None for an image or an embedding.
+        The film; None for an image, a description or an embedding.
     title : str
         Its title, or the image's file name.
     year : int or None
@@ -46,7 +46,9 @@ class Query(Titled):
     tmdb_id : int or None
         TMDB's number.
     like, unlike : tuple of Query
-        The films and images of a `Mix`; empty for any other query.
+        The films, images and descriptions of a `Mix`; empty for any other query.
+    text : str or None
+        The words of a description; its title are the same in quotation marks.
     """
 
     movie_id: int | None
@@ -58,6 +60,7 @@ class Query(Titled):
     tmdb_id: int | None = None
     like: tuple[Query, ...] = ()
     unlike: tuple[Query, ...] = ()
+    text: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain values, ready for JSON.
@@ -65,9 +68,12 @@ class Query(Titled):
         Returns
         -------
         dict
-            movie_id, title, year, imdb_id, tmdb_id; of a `Mix` also like and unlike, a list of the same for each.
+            movie_id, title, year, imdb_id, tmdb_id; of a `Mix` also like and unlike, a list of the same for each; of a
+            description also text.
         """
         facts = {name: getattr(self, name) for name in ("movie_id", "title", "year", "imdb_id", "tmdb_id")}
+        if self.text is not None:
+            facts["text"] = self.text
         if not self.like:
             return facts
         sides = {"like": self.like, "unlike": self.unlike}
@@ -82,6 +88,11 @@ def query_of(film: Film, poster_path: Path | None) -> Query:
 def query_of_image(name: str, path: Path | None) -> Query:
     """Describe an image that is asked about; without a name, an embedding."""
     return Query(None, name, None, path)
+
+
+def query_of_text(words: str) -> Query:
+    """Describe a description that is asked about."""
+    return Query(None, f"“{words}”", None, text=words)
 
 
 @dataclass(frozen=True)
@@ -120,10 +131,10 @@ class Hit(Titled):
         TMDB's number.
     nearest_to : int or None
         For a `Mix`, the movie_id of the liked film that it is nearest to, by looks where both have posters, else by
-        ratings; None where that is an image.
+        ratings; None where that is an image or a description.
     to_each : tuple of (float or None)
-        For a `Mix`, its cosine with each liked and then each unliked film or image, in the order of `Query`; None
-        where it is not known.
+        For a `Mix`, its cosine with each liked and then each unliked part, in the order of `Query`; None where it is
+        not known.
     to_earlier : float or None
         For a diverse result, its largest cosine with a film of a better rank; None for the first, and where it is not
         known.
@@ -162,7 +173,7 @@ class Hit(Titled):
 
 @dataclass(frozen=True)
 class SimilarFilms:
-    """The films that look like a film, an image or an embedding. Iterating gives the hits.
+    """The films that look like a film, an image, a description or an embedding. Iterating gives the hits.
 
     Parameters
     ----------
@@ -204,7 +215,7 @@ class SimilarFilms:
         return self.hits[row]
 
     def nearest(self, hit: Hit) -> Query | None:
-        """Return which of the liked films and images of a `Mix` a hit is nearest to.
+        """Return which of the liked films, images and descriptions of a `Mix` a hit is nearest to.
 
         Parameters
         ----------

@@ -78,12 +78,10 @@ def assert_same_results(one: Results, other: Results, *, exactly: bool = False) 
 
 
 class RecommenderContract:
-    """The contract of `cf.base.Recommender`; the two flags exempt models that do less."""
+    """The contract of `cf.base.Recommender`; the flag exempts models that do less."""
 
     #: Whether the model offers similar films.
     finds_similar = True
-    #: Whether two users of different taste are recommended different films.
-    personal = True
 
     @pytest.fixture
     def make(self) -> Callable[[], Recommender]:
@@ -269,7 +267,7 @@ class RecommenderContract:
         ratings = ratings_of(checkerboard(), dislikes_count=make().predicts_stars).matrix()
         model = make().fit(ratings)
         users, movie_ids = ratings.user_ids, ratings.movie_ids
-        if not self.personal:
+        if not model.is_personal:
             everyone = {tuple(found.ids) for found in model.recommend(users, len(movie_ids), exclude_seen=False)}
             assert len(everyone) == 1
             return

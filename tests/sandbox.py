@@ -22,6 +22,7 @@ from posters.importing import By
 from tests.keyart.conftest import save_tiny_network
 from tests.posters.pictures import draw_poster
 from tests.posters.tmdb_server import TmdbServer
+from tests.word_pair import save_pair
 
 # The films that the documentation names, with MovieLens', IMDb's and TMDB's ids.
 NAMED_FILMS = (
@@ -49,7 +50,7 @@ FILMS = NAMED_FILMS + tuple(
 _N_USERS = 60
 # Two films whose posters are not there.
 _WITHOUT_POSTER = {10_000, 10_001}
-TINY = "tiny.keras"
+TINY, PAIR = "tiny.keras", "pair"
 
 
 def write_files(folder: Path) -> None:
@@ -64,6 +65,7 @@ def write_files(folder: Path) -> None:
     _write_alternates(folder / "alternate")
     _write_lists(folder)
     save_tiny_network(folder / TINY)
+    save_pair(folder / PAIR)
 
 
 def _write_movielens(folder: Path) -> None:

@@ -29,7 +29,7 @@ LAYERS = (
     {"cli"},
     {"__init__", "__main__"},
 )
-HEAVY = {"tensorflow", "keras", "faiss", "pyspark", "onnxruntime"}
+HEAVY = {"tensorflow", "keras", "faiss", "pyspark", "onnxruntime", "tokenizers"}
 
 
 def modules() -> list[str]:

@@ -28,6 +28,7 @@ from cf.evaluation.metrics import Estimate, FloatArray, bootstrap, item_coverage
 from cf.evaluation.splits import Split
 from cf.models.baseline import fit_biases
 from cf.ratings import Ratings
+from cf.scale import clip_to_ratings
 
 _N_PAIRS_FOR_STARS = 50_000
 _SAMPLE_S = 0.01
@@ -106,7 +107,7 @@ def predict_stars(model: Recommender, train: Ratings, test: Ratings) -> tuple[Fl
         slope, level = _line_to_stars(model, train)
         predicted = level + slope * predicted
     stars = np.where(by_itself, predicted, _baseline_stars(train, test))
-    return np.clip(stars, train.values.min(), train.values.max()), by_itself
+    return clip_to_ratings(stars, train.values), by_itself
 
 
 def _measure(model: Recommender, split: Split, tally: _Tally, k: int, relevant_from: float) -> None:

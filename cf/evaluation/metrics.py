@@ -19,7 +19,7 @@ _RESAMPLES_AT_ONCE = 50
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over users with its 95 % bootstrap interval."""
+    """A mean over users with its 95 % bootstrap interval, which is NaN of a single user."""
 
     value: float
     low: float
@@ -87,7 +87,7 @@ def novelty(rankings: Sequence[Films], k: int, popularity: dict[int, int], n_use
 
 
 def bootstrap(totals: FloatArray, weights: FloatArray, *, root: bool = False, n: int = 1000, seed: int = 0) -> Estimate:
-    """Estimate a weighted mean, or its root, and its 95 % interval by resampling users.
+    """Estimate a weighted mean, or its root, and its 95 % interval by resampling users; one user has no interval.
 
     References
     ----------
@@ -96,6 +96,9 @@ def bootstrap(totals: FloatArray, weights: FloatArray, *, root: bool = False, n:
     """
     if not weights.sum():
         return Estimate(*[float("nan")] * 3)
+    value = totals.sum() / weights.sum()
+    if np.count_nonzero(weights) < 2:
+        return Estimate(float(np.sqrt(value) if root else value), *[float("nan")] * 2)
     rng = np.random.default_rng(seed)
     means = []
     for start in range(0, n, _RESAMPLES_AT_ONCE):
@@ -103,5 +106,5 @@ def bootstrap(totals: FloatArray, weights: FloatArray, *, root: bool = False, n:
         drawn = times @ weights
         means.append((times @ totals)[drawn > 0] / drawn[drawn > 0])
     low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
-    ends = np.array([totals.sum() / weights.sum(), low, high])
+    ends = np.array([value, low, high])
     return Estimate(*(np.sqrt(ends) if root else ends).tolist())

@@ -104,7 +104,11 @@ def blend(
     counts = (~np.isnan(sides.visual) & (share > 0)) | (~np.isnan(sides.calibrated_cf) & (share < 1))
     # A short visual scale calibrates several films to one value: where ratings count, they decide between these.
     finer = np.where((share < 1) & ~np.isnan(sides.cf), sides.cf, -np.inf)
-    order = np.lexsort((candidates, -finer, -scores))
+    if np.isneginf(finer).all():
+        # Candidates are ascending already; most of the time of a query of looks alone would go into sorting them.
+        order = np.argsort(-scores, kind="stable")
+    else:
+        order = np.lexsort((candidates, -finer, -scores))
     order = order[counts[order]]
     return Blend(candidates[order], scores[order], sides.visual[order], sides.calibrated_cf[order], share[order])
 
@@ -128,7 +132,9 @@ def calibrated_sides(
 
 def candidate_ids(visual: ScoredIds, cf: ScoredIds) -> npt.NDArray[np.int64]:
     """List the films with at least one similarity, ascending."""
-    return np.union1d(visual.ids, cf.ids).astype(np.int64)
+    added = cf.ids[~np.isin(cf.ids, visual.ids)]
+    # A stable sort takes one pass over ids that are ascending already.
+    return np.sort(np.concatenate([visual.ids, added]).astype(np.int64), kind="stable")
 
 
 def _aligned(side: ScoredIds, candidates: npt.NDArray[np.int64]) -> FloatArray:

@@ -89,6 +89,7 @@ class Baseline(Recommender):
     """
 
     name = "baseline"
+    is_personal = False
     _learns = ("mean_", "user_biases_", "film_biases_")
 
     def __init__(self, user_damping: float = 5.0, film_damping: float = 5.0) -> None:

@@ -21,6 +21,7 @@ class DampedMean(Recommender):
     """
 
     name = "damped-mean"
+    is_personal = False
     _learns = ("film_scores_",)
 
     def __init__(self, damping: float = 25.0) -> None:
@@ -47,6 +48,7 @@ class MostRated(Recommender):
     """Recommends the films that most users rated, whatever they thought of them."""
 
     name = "most-rated"
+    is_personal = False
     predicts_stars = False
     _learns = ("n_ratings_",)
 

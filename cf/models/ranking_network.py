@@ -199,13 +199,14 @@ class RankingNetwork(Recommender):
 
     def _as_tflite(self) -> bytes:
         tf = import_tensorflow()
+        lowest, highest = (float(end) for end in (self.seen_.data.min(), self.seen_.data.max()))
 
         def rate(user_id: Any, movie_id: Any) -> dict[str, Any]:
             x, user_known = _looked_up(self.user_ids_, self.user_embeddings_, user_id)
             y, film_known = _looked_up(self.movie_ids_, self.film_embeddings_, movie_id)
             first = tf.nn.relu(tf.concat([x, y], 1) @ self.kernel_1_ + self.bias_1_)
             second = tf.nn.relu(first @ self.kernel_2_ + self.bias_2_)
-            stars = tf.squeeze(second @ self.kernel_3_ + self.bias_3_, 1)
+            stars = tf.clip_by_value(tf.squeeze(second @ self.kernel_3_ + self.bias_3_, 1), lowest, highest)
             return {"rating": tf.where(user_known & film_known, stars, np.float32(np.nan))}
 
         ids = tf.TensorSpec([None], tf.int32)

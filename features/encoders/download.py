@@ -30,16 +30,16 @@ _ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError)
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file that is known by its hash; `what` and `ways_out` are for messages."""
+    """A file that is known by its hash, or not yet; `what` and `ways_out` are for messages."""
 
     url: str
-    hash: str  # MD5 (32 digits) or SHA-256 (64), in hexadecimal
+    hash: str  # MD5 (32 digits) or SHA-256 (64), in hexadecimal; empty where any content is taken
     what: str
     ways_out: str
 
     def is_at(self, path: Path) -> bool:
         """Return whether a file has the right content."""
-        return path.is_file() and file_hash(path, self.hash) == self.hash
+        return path.is_file() and (not self.hash or file_hash(path, self.hash) == self.hash)
 
     def error(self, reason: str) -> FetchError:
         return FetchError(f"cannot download {self.what}: {reason}. {self.ways_out}")
@@ -108,7 +108,7 @@ class _Download:
             self._on_bytes(self._n_bytes, None)
         self._receive_all()
         received = file_hash(self._path, self._file.hash)
-        if received == self._file.hash:
+        if self._file.hash in ("", received):
             return
         self._drop()
         if was_begun:

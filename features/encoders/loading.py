@@ -9,8 +9,10 @@ from catalog.errors import ConfigError
 from catalog.extras import require
 from catalog.io.keras import import_keras, require_keras
 from features.encoders.backbone import Backbone
+from features.encoders.hub import check_pair, load_visual
 from features.encoders.keras import load_model, no_model, of_model
 from features.encoders.named import build_network, no_weights
+from features.encoders.pairs import PAIRS, is_pair_name
 from features.encoders.registry import EncoderInfo, encoder_info
 from features.encoders.weights import imagenet_weights_path
 from features.options import IMAGENET, RANDOM, ExtractOptions
@@ -28,6 +30,8 @@ def load_backbone(
     find_imagenet: Callable[[Path, EncoderInfo], Path] = imagenet_weights_path,
 ) -> Backbone:
     """Load the network that the options name; `find_imagenet` finds ImageNet weights in the cache."""
+    if is_pair_name(options.encoder):
+        return load_visual(options, cache_dir)
     check_files(options)
     path, preprocessing = Path(options.encoder), preprocessing_of(options)
     if is_onnx(options):
@@ -68,6 +72,8 @@ def preprocessing_of(options: ExtractOptions) -> Preprocessing:
 
 def encoder_files(options: ExtractOptions, cache_dir: Path) -> list[Path]:
     """Return the files to send to another machine, the main one first; random weights are drawn there."""
+    if is_pair_name(options.encoder):
+        raise ConfigError(f"{options.encoder} is a pair of networks, which Spark does not compute; leave --spark out")
     if options.info is not None:
         path = _weights_file(options, lambda info: imagenet_weights_path(cache_dir, info))
         return [path] if path else []
@@ -81,6 +87,9 @@ def check_files(options: ExtractOptions) -> None:
 
     ConfigError too where what runs the network is not installed.
     """
+    if is_pair_name(options.encoder):
+        check_pair(options)
+        return
     if is_onnx(options):
         require("onnx", f"the network {options.encoder}")
     else:
@@ -89,7 +98,7 @@ def check_files(options: ExtractOptions) -> None:
         _check_named(options, options.info)
         return
     if not _is_path(options.encoder):
-        encoder_info(str(options.encoder))
+        encoder_info(str(options.encoder), others=PAIRS)
     if options.weights != IMAGENET:
         raise ConfigError(
             f"--weights {options.weights} is for encoders by name; the file {options.encoder} brings its own weights"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,9 +21,19 @@ _FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 _CHUNK_BYTES = 1 << 20
 
 
-def load_onnx(path: Path, preprocessing: Preprocessing, batch_size: int | None = None) -> Backbone:
-    """Load an ONNX file with one picture as input; its preprocessing names the output, if there are several."""
-    require("onnx", f"the network {path}")
+def load_onnx(
+    path: Path,
+    preprocessing: Preprocessing,
+    batch_size: int | None = None,
+    *,
+    outputs: Sequence[str] = (),
+    extra: str = "onnx",
+) -> Backbone:
+    """Load an ONNX file with one picture as input; its preprocessing names the output, if there are several.
+
+    Where it names none, the first of some usual `outputs` is taken that the network has. `extra` brings the runtime.
+    """
+    require(extra, f"the network {path}")
     session = _open(path)
     pictures = _input(path, session)
     try:
@@ -30,7 +41,9 @@ def load_onnx(path: Path, preprocessing: Preprocessing, batch_size: int | None =
         preprocessing = preprocessing.for_input(height, width)
     except ValueError as error:
         raise DataError(f"{path} does not fit its preprocessing: {error}") from error
-    output = _output(path, session, preprocessing.output)
+    present = [one.name for one in session.get_outputs()]
+    usual = next((name for name in outputs if name in present), None)
+    output = _output(path, session, preprocessing.output or usual)
     n_fixed = pictures.shape[0] if isinstance(pictures.shape[0], int) else None
     infer = _infer(session, output, preprocessing, layout, _FLOATS[pictures.type])
     size = n_fixed or batch_size or BATCH_SIZE
@@ -63,7 +76,7 @@ def _layout(shape: list[Any], preprocessing: Preprocessing) -> tuple[Literal["nc
     sizes = [one if isinstance(one, int) else None for one in shape]
     layout = preprocessing.layout
     if layout is None:
-        fits = [name for name, row in (("nchw", 1), ("nhwc", 3)) if sizes[row] == 3]
+        fits = [name for name, row in (("nchw", 1), ("nhwc", 3)) if sizes[row] == 3 or "channel" in str(shape[row])]
         if len(fits) != 1:
             raise ValueError(f"its input of shape {shape} may be of either layout; add layout=nchw or layout=nhwc")
         layout = "nchw" if fits == ["nchw"] else "nhwc"

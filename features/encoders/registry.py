@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import prod
@@ -115,10 +115,11 @@ ENCODERS: Mapping[str, EncoderInfo] = {info.name: info for info in _LISTED}
 """The encoders by their names, the default first."""
 
 
-def encoder_info(name: str) -> EncoderInfo:
-    """Return what is known of an encoder; ConfigError for a name that is not listed."""
+def encoder_info(name: str, others: Iterable[str] = ()) -> EncoderInfo:
+    """Return what is known of an encoder; ConfigError for a name that is not listed, beside `others` that exist."""
     if name in ENCODERS:
         return ENCODERS[name]
-    near = get_close_matches(name.lower(), ENCODERS, 1)
-    advice = f"did you mean {near[0]}?" if near else f"expected {', '.join(ENCODERS)}, or the path of a file"
+    names = [*ENCODERS, *others]
+    near = get_close_matches(name.lower(), names, 1)
+    advice = f"did you mean {near[0]}?" if near else f"expected {', '.join(names)}, or the path of a file"
     raise ConfigError(f"no encoder is called {name!r}; {advice}")

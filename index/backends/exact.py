@@ -18,7 +18,15 @@ from catalog.errors import DataError
 from catalog.io.files import atomic_path
 from catalog.scored_ids import ScoredIds
 from index.backends.base import Allowed
-from index.backends.faiss_io import as_scored, emptied, flat_index, open_faiss, search_parameters, write_faiss
+from index.backends.faiss_io import (
+    all_products,
+    as_scored,
+    emptied,
+    flat_index,
+    open_faiss,
+    search_parameters,
+    write_faiss,
+)
 from index.backends.pairwise import all_pairs, extended_pairs, pairs_bytes
 from index.source import FilmFeatures, Ids
 from index.vectors import FloatMatrix, unit_rows
@@ -79,10 +87,9 @@ class ExactRows:
         del allowed  # no row costs more than another
         if self._pairs is not None and own_row is not None:
             return self._pairs[own_row].copy(), np.ones(len(self), bool)
-        (nearest,) = self.search(unit_query[None], len(self), None)
-        cosines: FloatMatrix = np.empty(len(self), np.float32)
-        cosines[nearest.ids] = nearest.scores
-        return cosines, np.ones(len(self), bool)
+        cosines = all_products(self._flat, unit_query)
+        # Rounding may carry the cosine of a row with itself past 1.
+        return np.clip(cosines, -1.0, 1.0), np.ones(len(self), bool)
 
     def cosines(self, unit_query: FloatMatrix, rows: Ids) -> FloatMatrix:
         """Compute the cosines of some rows."""

@@ -34,6 +34,24 @@ def search_parameters(allowed: Allowed, n_probe: int = 0) -> Any:
     return _faiss.SearchParameters(**rules) if rules else None
 
 
+def all_products(index: faiss.Index, query: FloatMatrix) -> FloatMatrix:
+    """Return the inner product of a vector with every row of a flat index, in the order of the rows.
+
+    A search for all rows would sort them, which takes longer than comparing them.
+    """
+    n_rows = int(index.ntotal)
+    products = np.empty(n_rows, np.float32)
+    flat = _faiss.downcast_index(index)
+    if isinstance(flat, _faiss.IndexFlat):
+        vector, rows = np.ascontiguousarray(query, np.float32), np.arange(n_rows)
+        pointers = (_faiss.swig_ptr(array) for array in (products, rows))
+        flat.compute_distance_subset(1, _faiss.swig_ptr(vector), n_rows, *pointers)
+        return products
+    scores, found = flat.search(np.ascontiguousarray(query[None], np.float32), n_rows)
+    products[found[0]] = scores[0]
+    return products
+
+
 @contextmanager
 def threads_for(n_queries: int) -> Iterator[None]:
     """Keep FAISS from waking other threads for a single query, which costs more than they save on a busy machine.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import click
 
 from catalog.errors import KeyartError
-from keyart.cli.options import Command, workspace_home
+from keyart.cli.options import workspace_home
 from keyart.workspace.layout import Workspace
 
 
@@ -23,12 +25,32 @@ def complete_encoder(context: click.Context, _parameter: click.Parameter, incomp
     return [name for name in names if name.startswith(incomplete)]
 
 
-def encoder_option(*, takes_blends: bool = False) -> Callable[[Command], Command]:
-    """Add ``--encoder``, by default None, which means the workspace's default."""
+def encoder_option(*, takes_blends: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add ``--encoder``, by default None, which means the workspace's default.
+
+    One that the workspace does not have is refused before the command, which may import what takes seconds.
+    """
     blend = "; A+B compares by the mean of two" if takes_blends else ""
-    return click.option(
-        "--encoder",
-        metavar="NAME[+NAME]" if takes_blends else "NAME",
-        shell_complete=complete_encoder,
-        help=f"An encoder of the workspace, as `keyart encoders` lists them{blend}.  [default: its default]",
-    )
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        @click.option(
+            "--encoder",
+            metavar="NAME[+NAME]" if takes_blends else "NAME",
+            shell_complete=complete_encoder,
+            help=f"An encoder of the workspace, as `keyart encoders` lists them{blend}.  [default: its default]",
+        )
+        @wraps(command)
+        def checked(encoder: str | None, home: Path, **others: Any) -> Any:
+            if encoder is not None:
+                _check(home, encoder, takes_blends=takes_blends)
+            return command(encoder=encoder, home=home, **others)
+
+        return checked
+
+    return add
+
+
+def _check(home: Path, encoder: str, *, takes_blends: bool) -> None:
+    from keyart.workspace.encoders import open_view, open_views
+
+    (open_views if takes_blends else open_view)(home, encoder)

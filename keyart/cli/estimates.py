@@ -14,9 +14,11 @@ def number(value: float, form: str = ".3f") -> str:
 
 
 def estimate(measured: Estimate, form: str = ".3f", unit: str = "") -> str:
-    """Format an estimate with its interval; NaN as a dash."""
+    """Format an estimate with its interval, where it has one; NaN as a dash."""
     if measured.value != measured.value:
         return "–"
+    if measured.low != measured.low:
+        return f"{measured.value:{form}}{unit}"
     return f"{measured.value:{form}}{unit} [{measured.low:{form}}, {measured.high:{form}}]"
 
 

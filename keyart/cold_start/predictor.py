@@ -40,7 +40,6 @@ from keyart.workspace.films import list_films
 from keyart.workspace.layout import Workspace
 from keyart.workspace.steps import feature_steps, index_steps
 
-MODEL = "cold-start"
 OnBroken = Callable[[NewFilm, DataError], None]
 """Called with a film whose poster cannot be read."""
 
@@ -62,7 +61,7 @@ def open_cold_start(workspace: Workspace, *, progress: Progress = silent) -> Con
     looks = open_looks(workspace, progress=progress)
     source = _source(workspace, ratings, looks)
     with suppress(NotBuiltError, DataError):
-        stored = ContentRidge.open(workspace.looks_model_dir(MODEL))
+        stored = ContentRidge.open(workspace.cold_start_dir)
         if stored.source == source:
             return stored
     matrix = ratings.matrix()
@@ -73,8 +72,8 @@ def open_cold_start(workspace: Workspace, *, progress: Progress = silent) -> Con
         model.fit(matrix, content_of((by_id[movie_id] for movie_id in movie_ids), looks.of(movie_ids)))
         advance(1)
     # In a read-only workspace it is fitted every time.
-    with suppress(StoreError), exclusive(workspace.looks_model_dir(MODEL)):
-        model.save(workspace.looks_model_dir(MODEL))
+    with suppress(StoreError), exclusive(workspace.cold_start_dir):
+        model.save(workspace.cold_start_dir)
     return model
 
 

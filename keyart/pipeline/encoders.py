@@ -10,7 +10,6 @@ from pathlib import Path
 from catalog.errors import ConfigError
 from catalog.io.files import write_error
 from catalog.io.locks import check_free
-from keyart.cold_start.predictor import MODEL
 from keyart.workspace.encoders import list_encoders, name_of, open_view
 from keyart.workspace.hints import names_workspace
 from keyart.workspace.layout import Home, Workspace
@@ -79,7 +78,7 @@ def _parts(view: Workspace) -> Iterator[Path]:
         yield view.encoder_dir
         return
     # The features last: as long as they are there, the encoder is listed and its removal can be repeated.
-    yield from (view.hybrid_path, view.atlas_dir, view.looks_dir, view.looks_model_dir(MODEL), view.index_dir)
+    yield from (view.hybrid_path, view.atlas_dir, view.looks_dir, view.cold_start_dir, view.index_dir)
     yield view.features_dir
 
 

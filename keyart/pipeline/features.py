@@ -15,7 +15,9 @@ from catalog.io.progress import Progress, shown, silent
 from catalog.io.remote import as_path
 from features import extraction
 from features.encoders.encoder import Encoder
+from features.encoders.hub import find_pair
 from features.encoders.loading import check_files
+from features.encoders.pairs import is_pair_name
 from features.encoders.weights import imagenet_weights_path
 from features.extraction import ExtractReport
 from features.folder import pictures_in
@@ -422,7 +424,8 @@ def _folder(out: str | Path, spark: SparkSession | None) -> AnyPath:
 def _cache_with_weights(options: ExtractOptions, progress: Progress) -> Path:
     """Download ImageNet weights into Keras' cache with a progress bar, if they are needed; return the cache."""
     cache_dir = keras_models_dir()
-    if options.info is None or options.weights != IMAGENET:
+    is_pair = is_pair_name(options.encoder)
+    if not is_pair and (options.info is None or options.weights != IMAGENET):
         return cache_dir
     with shown(progress, "weights", "bytes") as show:
         n_received = 0
@@ -432,5 +435,8 @@ def _cache_with_weights(options: ExtractOptions, progress: Progress) -> Path:
             n_received += n_bytes
             show(n_received, n_total or 0)
 
-        imagenet_weights_path(cache_dir, options.info, on_bytes=on_bytes)
+        if options.info is None:
+            find_pair(options.encoder, cache_dir, on_bytes=on_bytes)
+        else:
+            imagenet_weights_path(cache_dir, options.info, on_bytes=on_bytes)
     return cache_dir

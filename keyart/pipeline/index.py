@@ -15,6 +15,7 @@ from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, silent
 from cf.models.neighbors import ItemCosine
 from cf.ratings import Ratings
+from features.encoders.pairs import takes_text
 from features.store import FeatureStore
 from index import manifest
 from index.build import comparable, faulty_films, plan_for, without_films
@@ -227,6 +228,7 @@ class _IndexUpdate:
         self._identity = store.identity.as_dict()
         # Features of random weights all point in nearly the same direction.
         self._center_by_default = store.options().is_random
+        self._takes_text = takes_text(store.options())
         self._store = store
         self._options = options
         self._earlier, self._notes = _read_earlier(self._folder)
@@ -241,8 +243,10 @@ class _IndexUpdate:
                         index.save(self._folder)
                     return IndexChange(index.record, change)
         options = self._completed_options()
+        target = Target.of(options)
         # One film that is not finite would make the mean cosine so, too.
-        plan = plan_for(comparable(self._features), Target.of(options), center=bool(options.center))
+        films = comparable(self._features)
+        plan = plan_for(films, target, center=bool(options.center), takes_text=self._takes_text)
         on_plan(plan)
         with progress("index", len(self._features), "films") as advance:
             index = CosineIndex.build(
@@ -300,7 +304,8 @@ class _IndexUpdate:
         if target.kind == "auto" or target.similarity != "cosine":
             # Films that were left out are among the new ones.
             faulty = faulty_films(features.take(np.array(new, np.int64))) if new else {}
-            plan = plan_for(without_films(features, faulty), target, center=index.centered)
+            films = without_films(features, faulty)
+            plan = plan_for(films, target, center=index.centered, takes_text=self._takes_text)
             if (plan.kind, plan.similarity) != (index.kind, index.similarity):
                 return None
         if new:

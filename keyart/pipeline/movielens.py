@@ -105,6 +105,7 @@ def load(home: Home, source: str | Path, ratings: str | Path | None = None) -> L
         n_ignored = len(given) - len(kept)
         what = plural(n_ignored, "rating is of a film", "ratings are of films")
         notes.append(f"{what} that {source.name} does not list; ignored")
+    notes += _notes_on_repeats(given)
     notes += notes_on_genres(files.films)
     if not any(film.tmdb_id or film.imdb_id for film in files.films):
         notes.append("no film has a TMDB or IMDb id: posters cannot be fetched; `keyart import FOLDER --by movie`")
@@ -112,6 +113,12 @@ def load(home: Home, source: str | Path, ratings: str | Path | None = None) -> L
         notes.append(f"no ratings in {ratings or source}: films will be compared by their posters alone")
     n_users = len(set(kept.user_ids.tolist()))
     return LoadReport(len(files.films), len(kept), n_users, len(files.tags), tuple(notes))
+
+
+def _notes_on_repeats(ratings: Ratings) -> Iterator[str]:
+    if n := ratings.n_replaced:
+        counts = "the latest counts" if ratings.timestamps.any() else "the last line counts, as there are no times"
+        yield f"{plural(n, 'rating')} of a film that the same user rated again; {counts}"
 
 
 def _read_films(source: Path) -> FilmFiles:

@@ -14,6 +14,9 @@ from catalog.io.tables import read_rows
 from cf.base import Ids
 from cf.ratings import HIGHEST, LOWEST, RatingMatrix
 
+LIKED_FROM = 3.0
+"""Films of so many stars are liked by everybody who gives them."""
+
 
 def history_of(movie_ids: Ids, stars: Sequence[float] | npt.NDArray[np.floating]) -> RatingMatrix:
     """Arrange one person's ratings as a matrix of one row; movie_ids are distinct."""
@@ -38,6 +41,17 @@ def read_history(path: Path) -> RatingMatrix:
     if not stars:
         raise DataError(f"{path} holds no ratings; expected lines of movie_id and rating")
     return history_of(list(stars), list(stars.values()))
+
+
+def liked(history: RatingMatrix) -> npt.NDArray[np.bool_]:
+    """Return which ratings of one person are of films that they liked: of `LIKED_FROM` stars, or above their mean.
+
+    Models of choices take these alone: users of a data set chose all films that they rated, a person who brings ratings
+    or is shown films to rate did not. Somebody who gives few stars likes what is above their mean.
+    """
+    stars = history.values.data
+    own_mean = stars.mean(dtype=np.float64) if len(stars) else 0.0
+    return np.asarray((stars >= LIKED_FROM) | (stars > own_mean))
 
 
 def select(history: RatingMatrix, mask: npt.NDArray[np.bool_]) -> RatingMatrix:

@@ -96,10 +96,12 @@ class UnratedFilms:
         if not factors.any():
             return []
         preferences = self.new_factors @ factors
-        unseen = np.isin(self.known_ids, rated.ids)
-        if not unseen.any():
+        if not len(rated) or not len(self.known_ids):
             return self._ranked(preferences, preferences, without)
-        scores = scores_by_rank(rated.scores, self.known_factors[unseen] @ factors, preferences)
+        unseen = np.isin(self.known_ids, rated.ids)
+        # Where the user has rated all of the sample, it still tells how a new film compares.
+        among = self.known_factors[unseen] if unseen.any() else self.known_factors
+        scores = scores_by_rank(rated.scores, among @ factors, preferences)
         return self._ranked(preferences, scores, without)
 
     def by_mean(self, without: Collection[int] = ()) -> list[Entry]:

@@ -6,12 +6,13 @@ opens both once for many requests.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 
 from catalog.film import Film, Titled
@@ -21,9 +22,9 @@ from catalog.text import plural
 from cf.base import Ids, Recommender, rows_of
 from cf.models.popularity import DampedMean
 from cf.ratings import RatingMatrix
-from keyart.recommend.history import history_of, read_history, select
+from keyart.recommend.history import LIKED_FROM, history_of, liked, read_history, select
 from keyart.recommend.models import open_model, record_path
-from keyart.recommend.new_films import Entry, UnratedFilms, merge, n_new_wanted
+from keyart.recommend.new_films import Entry, Floats, UnratedFilms, merge, n_new_wanted
 from keyart.workspace.changes import Snapshot
 from keyart.workspace.contents import open_rating_matrix
 from keyart.workspace.films import list_films
@@ -51,7 +52,8 @@ class RecommendedFilm(Titled):
     year : int or None
         Year of release, where known.
     score : float
-        The predicted stars; or a preference on the model's own scale, where it predicts no stars.
+        The predicted stars, within the scale of the ratings; or a preference on the model's own scale, where it
+        predicts no stars.
     mean_rating : float or None
         The mean of its ratings, in stars; None without ratings.
     n_ratings : int
@@ -167,52 +169,55 @@ class UserRecommender:
         own = self._own(user_id)
         if user_id not in self.model.user_ids_:
             if len(own.movie_ids):
-                return self._for_history(own, k, fresh, self._notes)
+                return self._for_history(own, own, k, fresh, self._notes)
             return self._without_ratings(f"{self.model.name} knows no user {user_id}", k, fresh, self._notes)
-        (rated,) = self.model.recommend([user_id], max(k, len(self.model.movie_ids_)))
+        (rated,) = self.model.recommend([user_id], max(k, len(self.model.movie_ids_)), raw=True)
         # The user may have rated more films since the model was fitted.
-        rated = _without(rated, own.movie_ids)
-        unrated = self._unrated if fresh != 0 else None
-        new = unrated.by_preference(unrated.factors_of(user_id), rated) if unrated else []
-        # To a user who has rated everything, new films are shown on the scale of the cold-start model.
-        gives_stars = self.model.predicts_stars and len(rated) > 0
-        notes = (*self._notes, *_remarks(rated, new, k, fresh))
-        return self._recommendation(self.model.name, gives_stars, merge(rated, new, k, fresh or 0.0), notes)
+        return self._merged(rated, lambda unrated: unrated.factors_of(user_id), own.movie_ids, k, fresh, self._notes)
 
     def for_ratings(
-        self,
-        history: RatingMatrix,
-        k: int,
-        fresh: float | None = None,
-        *,
-        source: str = "what was rated",
-        liked_from: float = 0.0,
+        self, history: RatingMatrix, k: int, fresh: float | None = None, *, source: str = "what was rated"
     ) -> Recommendation:
         """Recommend films from the ratings of one person, one row.
 
-        From `liked_from` stars on, a film counts as chosen for the cold-start model and for models of choices: users of
-        a data set chose all films that they rated, a person who is shown films to rate did not.
+        For the cold-start model and for models of choices, only films that were `liked` count.
         """
-        notes = (*self._notes, *self._remarks_on(history, source, liked_from))
-        return self._for_history(history, k, fresh, notes, liked_from)
+        chosen = select(history, liked(history))
+        notes = (*self._notes, *self._remarks_on(history, chosen, source))
+        return self._for_history(history, chosen, k, fresh, notes)
 
     def _for_history(
-        self, history: RatingMatrix, k: int, fresh: float | None, notes: tuple[str, ...], liked_from: float = 0.0
+        self, history: RatingMatrix, chosen: RatingMatrix, k: int, fresh: float | None, notes: tuple[str, ...]
     ) -> Recommendation:
-        chosen = select(history, history.values.data >= liked_from)
         known = history if self.model.predicts_stars else chosen
-        (rated,) = self.model.recommend_new(known, max(k, len(self.model.movie_ids_)))
-        if not len(rated):
-            return self._without_ratings(
-                f"{self.model.name} cannot recommend from these ratings", k, fresh, notes, history.movie_ids
-            )
-        rated = _without(rated, history.movie_ids)
+        n_films = max(k, len(self.model.movie_ids_))
+        (rated,) = self.model.recommend_new(known, n_films, exclude_seen=False, raw=True)
+        if not len(rated) or not np.isin(known.movie_ids, self.model.movie_ids_).any():
+            why = f"{self.model.name} cannot recommend from these ratings"
+            return self._without_ratings(why, k, fresh, notes, history.movie_ids)
+        return self._merged(rated, lambda unrated: unrated.factors_of_new(chosen), history.movie_ids, k, fresh, notes)
+
+    def _merged(
+        self,
+        rated: ScoredIds,
+        factors_of: Callable[[UnratedFilms], Floats],
+        seen: npt.NDArray[np.int32],
+        k: int,
+        fresh: float | None,
+        notes: tuple[str, ...],
+    ) -> Recommendation:
+        """Merge known films, by their raw scores, with new ones for a user's factors."""
+        rated = _without(rated, seen)
         unrated = self._unrated if fresh != 0 else None
-        seen = set(history.movie_ids.tolist())
-        new = unrated.by_preference(unrated.factors_of_new(chosen), rated, seen) if unrated else []
+        new = unrated.by_preference(factors_of(unrated), rated, set(seen.tolist())) if unrated else []
         ranked = merge(rated, new, k, fresh or 0.0)
+        # To a user who has rated everything, new films are shown on the scale of the cold-start model.
+        gives_stars = self.model.predicts_stars and len(rated) > 0
+        if gives_stars:
+            stars = self.model.on_scale(np.array([entry.score for entry in ranked], np.float32)).tolist()
+            ranked = [replace(entry, score=score) for entry, score in zip(ranked, stars, strict=True)]
         notes = (*notes, *_remarks(rated, new, k, fresh))
-        return self._recommendation(self.model.name, self.model.predicts_stars, ranked, notes)
+        return self._recommendation(self.model.name, gives_stars, ranked, notes)
 
     def _without_ratings(
         self, why: str, k: int, fresh: float | None, notes: tuple[str, ...], seen: Ids = ()
@@ -238,15 +243,17 @@ class UserRecommender:
         own = self._ratings.values[[row] if row >= 0 else []]
         return history_of(self._ratings.movie_ids[own.indices], own.data)
 
-    def _remarks_on(self, history: RatingMatrix, source: str, liked_from: float) -> Iterator[str]:
+    def _remarks_on(self, history: RatingMatrix, chosen: RatingMatrix, source: str) -> Iterator[str]:
+        name = self.model.name
         if unknown := np.setdiff1d(history.movie_ids, self.model.movie_ids_).tolist():
             listed = ", ".join(map(str, unknown[:10])) + (", …" if len(unknown) > 10 else "")
             yield f"{plural(len(unknown), 'film')} of {source} without ratings here, passed over: {listed}"
-        n_disliked = np.count_nonzero(history.values.data < liked_from)
-        if n_disliked and not self.model.predicts_stars:
+        if not self.model.is_personal:
+            yield f"{name} ranks films alike for everybody: {source} only leaves out what has been seen"
+        elif not self.model.predicts_stars and (n := len(history.movie_ids) - len(chosen.movie_ids)):
             yield (
-                f"{self.model.name} goes by what somebody chose, not by stars: "
-                f"films rated below {liked_from:g} stars ({n_disliked}) do not count as chosen"
+                f"{name} goes by which films were liked, not by stars: {plural(n, 'rating does', 'ratings do')} not "
+                f"count, below {LIKED_FROM:g} stars and not above the mean of {source}"
             )
 
     def _recommendation(

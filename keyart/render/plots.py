@@ -45,8 +45,8 @@ def draw_scorecards(cards: Sequence[Scorecard], k: int, path: Path) -> None:
     cards = [card for card in cards if np.isfinite([card.rmse.value, card.ndcg.value]).all()]
     most = _most_typical([card.rmse.value for card in cards])
     typical = [card for card in cards if card.rmse.value <= most]
-    least = min((card.rmse.low for card in typical), default=0.0)
-    greatest = max((card.rmse.high for card in typical), default=1.0)
+    least = min((_ends(card.rmse)[0] for card in typical), default=0.0)
+    greatest = max((_ends(card.rmse)[1] for card in typical), default=1.0)
     margin = max(greatest - least, 0.01) * 0.15
     axes.set_xlim(least - margin, greatest + 2 * margin)
     points = [(min(card.rmse.value, greatest + 1.7 * margin), card.ndcg.value) for card in cards]
@@ -66,15 +66,27 @@ def draw_scorecards(cards: Sequence[Scorecard], k: int, path: Path) -> None:
 
 def _along(measured: Estimate) -> list[float]:
     """Return points along an error bar, close enough that no label fits between two."""
-    return [float(value) for value in np.linspace(measured.low, measured.high, 15)]
+    return [float(value) for value in np.linspace(*_ends(measured), 15)]
+
+
+def _ends(measured: Estimate) -> tuple[float, float]:
+    """Return the ends of an error bar, which has no length where there is no interval."""
+    if measured.low != measured.low:
+        return measured.value, measured.value
+    return measured.low, measured.high
+
+
+def _bars(measured: Estimate) -> list[list[float]]:
+    low, high = _ends(measured)
+    return [[measured.value - low], [high - measured.value]]
 
 
 def _draw_card(axes: Axes, card: Scorecard, point: tuple[float, float], *, is_typical: bool) -> None:
     x, y = card.rmse, card.ndcg
     axes.errorbar(
         *point,
-        xerr=[[x.value - x.low], [x.high - x.value]] if is_typical else None,
-        yerr=[[y.value - y.low], [y.high - y.value]],
+        xerr=_bars(x) if is_typical else None,
+        yerr=_bars(y),
         fmt="o" if is_typical else ">",
         # Hollow: its scores were mapped to stars by a linear fit.
         fillstyle="full" if card.gives_stars else "none",

@@ -23,7 +23,7 @@ from cf.models.neighbors import ItemCosine
 from index.blend import AnyComparison, BlendedIndex, Index
 from index.region import Region
 from index.search import Scan
-from keyart.results import Alpha, Hit, Query, SimilarFilms, query_of, query_of_image
+from keyart.results import Alpha, Hit, Query, SimilarFilms, query_of
 from keyart.similarity.blending import MIN_ALPHA, Hybrid, compared_by, nearest, stale_blend
 from keyart.similarity.hits import Ranking, Shares
 from keyart.similarity.mixes import MixedQuery, Part
@@ -70,7 +70,7 @@ class LookAlikes:
         return self._result(query, options, hits, notes, scan, cf)
 
     def of_mix(self, like: Sequence[Part], unlike: Sequence[Part], options: SimilarOptions) -> SimilarFilms:
-        """Find the films that look like films and images, and not like others, and are liked like the former."""
+        """Find the films that look like several parts, and not like others, and are liked like the former."""
         mix = MixedQuery(tuple(like), tuple(unlike), self.workspace, self.comparison, self.cf)
         scan, cf = mix.scan(options.alpha), mix.nearest_by_ratings()
         mix.check(scan, cf, options.alpha)
@@ -89,19 +89,17 @@ class LookAlikes:
 
     def _queries(self, parts: Sequence[Part]) -> tuple[Query, ...]:
         return tuple(
-            query_of(one, self.poster_paths.get(one.movie_id))
-            if isinstance(one, Film)
-            else query_of_image(one.image.name, one.image.path)
-            for one in parts
+            query_of(one, self.poster_paths.get(one.movie_id)) if isinstance(one, Film) else one.query for one in parts
         )
 
     def of_embedding(self, embedding: Embedding, options: SimilarOptions, query: Query) -> SimilarFilms:
-        """Find the films whose posters look like an image, by looks alone."""
+        """Find the films whose posters look like an image or a description, by looks alone."""
         if self.comparison is None:
             raise no_index(self.workspace)
         scan = self.comparison.scan_features(embedding)
         hits = self._ranking.hits(scan, ScoredIds.empty(), _looks_alone, replace(options, alpha=1.0))
-        notes = () if options.alpha in ("auto", 1.0) else ("an image has no ratings: compared by looks alone",)
+        what = "an image" if query.text is None else "a description"
+        notes = () if options.alpha in ("auto", 1.0) else (f"{what} has no ratings: compared by looks alone",)
         notes = (*self.index_notes, *notes, *self._notes_on_filter(hits, options.filter))
         return self._result(query, replace(options, alpha=1.0), hits, notes, scan, ScoredIds.empty())
 

@@ -1,4 +1,4 @@
-"""A query of several films and images: their looks and ratings as one, and which of them each hit is nearest to."""
+"""A query of several films, images and descriptions: their looks and ratings as one, and what hits are nearest to."""
 
 from __future__ import annotations
 
@@ -14,40 +14,48 @@ from catalog.lazy import lazy
 from catalog.scored_ids import ScoredIds
 from cf.base import Recommender
 from index.blend import AnyComparison
-from index.comparison import Item
+from index.comparison import Comparison, Item
 from index.search import Scan
-from keyart.results import Alpha, Hit
+from keyart.results import Alpha, Hit, Query, query_of_image, query_of_text
 from keyart.similarity.blending import mean_of_nearest, positive_similarities
-from keyart.similarity.query import Embedding, Image
+from keyart.similarity.query import Embedding, Image, Text
 from keyart.workspace.layout import Workspace
 from keyart.workspace.steps import index_steps, no_index
 
 UNLIKE_WEIGHT = 0.5
 """How much the mean of the unliked films counts against the mean of the liked ones."""
 
+_ARTICLES = {"image": "an image", "description": "a description"}
+
 _Matrix = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
-    """An image of a mix, and its features."""
+class Embedded:
+    """An image or a description of a mix, and its features."""
 
-    image: Image
+    source: Image | Text
     embedding: Embedding
+
+    @property
+    def query(self) -> Query:
+        """What results call it."""
+        source = self.source
+        return query_of_text(source.words) if isinstance(source, Text) else query_of_image(source.name, source.path)
 
     @property
     def label(self) -> str:
         """What messages call it."""
-        return self.image.name
+        return self.query.label
 
 
-Part = Film | Picture
-"""One of the films and images that are meant together."""
+Part = Film | Embedded
+"""One of the films, images and descriptions that are meant together."""
 
 
 @dataclass(frozen=True)
 class MixedQuery:
-    """Films and images that are sought for and such that are not, in the opened parts of a workspace."""
+    """Films, images and descriptions that are sought for and such that are not, in the opened parts of a workspace."""
 
     like: tuple[Part, ...]
     unlike: tuple[Part, ...]
@@ -64,13 +72,18 @@ class MixedQuery:
 
     @property
     def label(self) -> str:
-        """The films and images in words."""
+        """The parts in words."""
         liked = " + ".join(one.label for one in self.like)
         return liked + (f", unlike {' + '.join(one.label for one in self.unlike)}" if self.unlike else "")
 
     @property
-    def _has_images(self) -> bool:
-        return any(isinstance(one, Picture) for one in (*self.like, *self.unlike))
+    def _embedded(self) -> tuple[Embedded, ...]:
+        return tuple(one for one in (*self.like, *self.unlike) if isinstance(one, Embedded))
+
+    @property
+    def _kinds(self) -> tuple[str, ...]:
+        kinds = {"description" if isinstance(one.source, Text) else "image" for one in self._embedded}
+        return tuple(kind for kind in _ARTICLES if kind in kinds)
 
     @lazy
     def liking(self) -> tuple[ScoredIds, ...]:
@@ -93,12 +106,13 @@ class MixedQuery:
         return min(rated, default=0)
 
     def scan(self, alpha: Alpha) -> Scan | None:
-        """Compare the looks of films and images with all others; None where ratings alone are compared."""
+        """Compare the looks of all parts with all films; None where ratings alone are compared."""
         if self.unlike and alpha == 0.0:
             raise ConfigError("films are avoided by their looks, which alpha 0 leaves out; set alpha to auto")
-        if self._has_images and alpha == 0.0:
-            raise ConfigError("images are compared by looks, which alpha 0 leaves out; set alpha to auto")
-        if self.comparison is None and (self.unlike or self._has_images or alpha == 1.0):
+        if self._embedded and alpha == 0.0:
+            kinds = " and ".join(f"{kind}s" for kind in self._kinds)
+            raise ConfigError(f"{kinds} are compared by looks, which alpha 0 leaves out; set alpha to auto")
+        if self.comparison is None and (self.unlike or self._embedded or alpha == 1.0):
             raise no_index(self.workspace)
         if self.comparison is None or alpha == 0.0:
             return None
@@ -108,8 +122,29 @@ class MixedQuery:
                     f"{film.label} is not in the index of posters, so its looks cannot be combined with others; leave "
                     f"it out, or run {index_steps(self.workspace, film.movie_id)}"
                 )
-        scan = self.comparison.scan_mix(_items(self.like), _items(self.unlike), UNLIKE_WEIGHT)
+        like, unlike = _items(self.like), _items(self.unlike)
+        if isinstance(self.comparison, Comparison):
+            scan = self.comparison.scan_mix(like, unlike, UNLIKE_WEIGHT, self._scales(self.comparison))
+        else:
+            # A blend takes no descriptions.
+            scan = self.comparison.scan_mix(like, unlike, UNLIKE_WEIGHT)
         return scan if len(scan.movie_ids) else None
+
+    def _scales(self, comparison: Comparison) -> _Matrix:
+        """Return by what the row of each part is multiplied, so that a description counts as much as a film.
+
+        The cosines of a description with posters differ far less than those of a poster, as the rows of words and of
+        images lie apart.
+        """
+        parts = (*self.like, *self.unlike)
+        is_text = np.array([isinstance(one, Embedded) and isinstance(one.source, Text) for one in parts])
+        scales = np.ones(len(parts))
+        if is_text.any() and not is_text.all():
+            spreads = comparison.spreads(_items(parts)).astype(np.float64)
+            usual = spreads[~is_text].mean()
+            if usual > 0 and (spreads[is_text] > 0).all():
+                scales[is_text] = usual / spreads[is_text]
+        return scales
 
     def check(self, scan: Scan | None, cf: ScoredIds, alpha: Alpha) -> None:
         """Refuse a comparison by what is not known."""
@@ -126,7 +161,8 @@ class MixedQuery:
             return
         if not _ids(self.like):
             if alpha != "auto":
-                yield "an image has no ratings: compared by looks alone"
+                what = f"{_ARTICLES[self._kinds[0]]} has" if len(self._kinds) == 1 else "images and descriptions have"
+                yield f"{what} no ratings: compared by looks alone"
             return
         if not len(cf):
             yield "none of the films has enough ratings: compared by looks alone"
@@ -136,7 +172,7 @@ class MixedQuery:
             yield f"too few ratings to compare by, so these count in looks alone: {', '.join(without)}"
 
     def with_nearest(self, hits: Sequence[Hit], scan: Scan | None) -> tuple[Hit, ...]:
-        """Add to each hit which of the liked films it is nearest to, and its cosines with all films and images."""
+        """Add to each hit which of the liked films it is nearest to, and its cosines with all parts."""
         asked, found = _items((*self.like, *self.unlike)), [hit.movie_id for hit in hits]
         cosines = np.full((len(found), len(asked)), np.nan)
         if self.comparison is not None and scan is not None:
@@ -157,8 +193,8 @@ class MixedQuery:
         return nearest.movie_id if isinstance(nearest, Film) else None
 
 
-def _key(one: Part) -> int | Image:
-    return one.movie_id if isinstance(one, Film) else one.image
+def _key(one: Part) -> int | Image | Text:
+    return one.movie_id if isinstance(one, Film) else one.source
 
 
 def _ids(parts: Sequence[Part]) -> list[int]:

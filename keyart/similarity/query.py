@@ -1,4 +1,4 @@
-"""What similarity is asked about: images, and the options of a query."""
+"""What similarity is asked about: images, descriptions, and the options of a query."""
 
 from __future__ import annotations
 
@@ -135,24 +135,60 @@ def as_image(source: ImageSource) -> Image:
     return source if isinstance(source, Image) else Image(source)
 
 
+@dataclass(frozen=True)
+class Text:
+    """A description of posters that are sought for, as "a lone figure under an orange sky".
+
+    It takes an encoder that was trained on images and words together; see docs/text.md.
+
+    Parameters
+    ----------
+    words : str
+        The description. What is beyond the number of tokens that the encoder reads is left out, which a note says.
+
+    Raises
+    ------
+    TypeError
+        `words` is no text.
+    ValueError
+        `words` is blank.
+
+    Examples
+    --------
+    >>> engine.similar(keyart.Text("red moon"))  # doctest: +SKIP
+    """
+
+    words: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.words, str):
+            raise TypeError(f"a Text takes words, received {type(self.words).__name__}")
+        object.__setattr__(self, "words", " ".join(self.words.split()))
+        if not self.words:
+            raise ValueError('a Text takes words, as in Text("red moon"), received none')
+
+    def __str__(self) -> str:
+        return self.words
+
+
 FilmName = str | int | Film
 """A title, a movie_id or a film."""
 
-MixPart = FilmName | Image | Path | bytes
-"""What a `Mix` takes: a film, or an image, the path of its file, or its content."""
+MixPart = FilmName | Image | Text | Path | bytes
+"""What a `Mix` takes: a film, a description, or an image, the path of its file, or its content."""
 
 
 @dataclass(frozen=True, init=False)
 class Mix:
-    """Several films and images as one query: looks like all of these, and not like those.
+    """Several films, images and descriptions as one query: looks like all of these, and not like those.
 
     Parameters
     ----------
-    like : str, int, Film, Image, Path, bytes or a sequence of these
-        What is sought for, one at least: titles (with or without year), movie_ids or films; or images, the paths of
-        their files, or their content. A text is a title, never a path.
-    unlike : str, int, Film, Image, Path, bytes or a sequence of these, default ()
-        Films and images whose looks are to be avoided.
+    like : str, int, Film, Image, Text, Path, bytes or a sequence of these
+        What is sought for, one at least: titles (with or without year), movie_ids or films; images, the paths of
+        their files, or their content; or descriptions. A str is a title, never a path or a description.
+    unlike : str, int, Film, Image, Text, Path, bytes or a sequence of these, default ()
+        Films, images and descriptions whose looks are to be avoided.
 
     Raises
     ------
@@ -165,31 +201,39 @@ class Mix:
     --------
     >>> engine.similar(keyart.Mix(["Heat", "Ronin"], unlike="Taken"), diverse=0.3)  # doctest: +SKIP
     >>> engine.similar(keyart.Mix(["Heat", keyart.Image("poster.jpg")]))  # doctest: +SKIP
+    >>> engine.similar(keyart.Mix(["Heat", keyart.Text("red moon")], unlike=keyart.Text("a face")))  # doctest: +SKIP
     """
 
-    like: tuple[FilmName | Image, ...]
-    unlike: tuple[FilmName | Image, ...]
+    like: tuple[FilmName | Image | Text, ...]
+    unlike: tuple[FilmName | Image | Text, ...]
 
     def __init__(self, like: MixPart | Iterable[MixPart], unlike: MixPart | Iterable[MixPart] = ()) -> None:
         object.__setattr__(self, "like", _parts_named(like))
         object.__setattr__(self, "unlike", _parts_named(unlike))
         if not self.like:
-            raise ValueError("a Mix takes at least one film or image that is sought for, received none")
+            raise ValueError("a Mix takes at least one film, image or description that is sought for, received none")
 
     @property
     def images(self) -> tuple[Image, ...]:
         """Its images."""
         return tuple(one for one in (*self.like, *self.unlike) if isinstance(one, Image))
 
+    @property
+    def texts(self) -> tuple[Text, ...]:
+        """Its descriptions."""
+        return tuple(one for one in (*self.like, *self.unlike) if isinstance(one, Text))
 
-def _parts_named(parts: MixPart | Iterable[MixPart]) -> tuple[FilmName | Image, ...]:
+
+def _parts_named(parts: MixPart | Iterable[MixPart]) -> tuple[FilmName | Image | Text, ...]:
     listed = tuple(parts) if isinstance(parts, Iterable) and not isinstance(parts, str | bytes) else (parts,)
-    return tuple(as_image(one) if isinstance(one, Path | bytes) else _film_or_image(one) for one in listed)
+    return tuple(as_image(one) if isinstance(one, Path | bytes) else _checked_part(one) for one in listed)
 
 
-def _film_or_image(part: object) -> FilmName | Image:
-    if isinstance(part, bool) or not isinstance(part, str | int | np.integer | Film | Image):
-        raise TypeError(f"a Mix takes titles, movie_ids, films and images, received {type(part).__name__}")
+def _checked_part(part: object) -> FilmName | Image | Text:
+    if isinstance(part, bool) or not isinstance(part, str | int | np.integer | Film | Image | Text):
+        raise TypeError(
+            f"a Mix takes titles, movie_ids, films, images and descriptions, received {type(part).__name__}"
+        )
     return part  # type: ignore[return-value]  # a NumPy integer is as good as an int
 
 
@@ -203,7 +247,7 @@ class SimilarOptions:
         How many films; fewer are returned where there are fewer.
     alpha : float in [0, 1] or "auto", default "auto"
         The visual share: 1 for looks alone, 0 for ratings alone. "auto" grows as a film's ratings thin out and is 1
-        for a film that nobody has rated. Images and embeddings have no ratings, so looks alone count for them.
+        for a film that nobody has rated. Images, descriptions and embeddings have no ratings, so looks alone count.
     filter : Filter, optional
         Which films may be found; k of them are, where there are k.
     merge_duplicates : bool, default False

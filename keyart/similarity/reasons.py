@@ -60,8 +60,10 @@ def _rating_reasons(result: SimilarFilms, hit: Hit) -> Iterator[str]:
 
 
 def _rating_reason(result: SimilarFilms, hit: Hit) -> str:
-    if all(film.movie_id is None for film in result.query.like or (result.query,)):
-        return "Liking: not known; an image has no ratings."
+    parts = result.query.like or (result.query,)
+    if all(part.movie_id is None for part in parts):
+        what = "a description" if all(part.text is not None for part in parts) else "an image"
+        return f"Liking: not known; {what} has no ratings."
     if hit.cf is None:
         if not result.query.n_ratings:
             return f"Liking: not known; nobody has rated {result.query.label}."

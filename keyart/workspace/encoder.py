@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
 from catalog.lazy import lazy
 from features.encoders.encoder import Encoder, encoder_for
+from features.encoders.hub import load_text_side
+from features.encoders.pairs import takes_text
+from features.encoders.text import TextSide
 from features.framing import Framing
 from features.identity import Identity
 from features.store import FeatureStore
@@ -14,6 +19,8 @@ from keyart.workspace.settings import keras_models_dir
 
 # From this many images on a whole batch is faster; it takes as long if it is not full.
 _MIN_BATCH = 8
+# A page asks again for more results, and for every filter.
+_N_TEXTS = 256
 
 
 class WorkspaceEncoder:
@@ -21,6 +28,7 @@ class WorkspaceEncoder:
 
     def __init__(self, store: FeatureStore) -> None:
         self._store = store
+        self._embed_text = lru_cache(_N_TEXTS)(self._embedded)
 
     @property
     def identity(self) -> Identity:
@@ -34,6 +42,24 @@ class WorkspaceEncoder:
     def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Compute features of shape (n, n_features) from pixels of shape (n, height, width, 3)."""
         return self.encoder(len(pixels))(pixels)
+
+    @lazy
+    def takes_text(self) -> bool:
+        """Return whether the encoder takes words."""
+        return takes_text(self._store.options())
+
+    @lazy
+    def text(self) -> TextSide:
+        """Load the text side; ConfigError where the encoder has none."""
+        return load_text_side(self._store.options(), keras_models_dir(), self.identity.n_features)
+
+    def embed_text(self, text: str) -> npt.NDArray[np.float32]:
+        """Compute features of shape (n_features,) of words, to be compared with those of images."""
+        return self._embed_text(text)
+
+    def _embedded(self, text: str) -> npt.NDArray[np.float32]:
+        row: npt.NDArray[np.float32] = self.text([text])[0]
+        return row
 
     def encoder(self, n_images: int) -> Encoder:
         """Return the encoder that is fastest for about this many images."""

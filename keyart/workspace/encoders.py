@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
+from features.encoders.pairs import takes_text
 from features.store import FeatureStore
 from index import manifest
 from keyart.workspace.layout import Home, Workspace, is_encoder_name
@@ -55,6 +57,16 @@ def list_encoders(workspace: Workspace) -> list[Workspace]:
     names = [path.name for path in workspace.encoders_dir.glob("*") if is_encoder_name(path.name)]
     views = [view for view in map(workspace.with_encoder, (None, *sorted(names))) if has_parts(view)]
     return sorted(views, key=lambda view: view.encoder != default)
+
+
+def text_encoder(workspace: Workspace) -> str | None:
+    """Return the first encoder that takes words and whose index is built; None where there is none."""
+    for view in list_encoders(workspace):
+        with suppress(NotBuiltError, DataError):
+            options = FeatureStore.open(view.features_dir).options()
+            if takes_text(options) and (view.index_dir / manifest.RECORD).exists():
+                return name_of(view)
+    return None
 
 
 def find_encoder(workspace: Workspace, encoder: str) -> Workspace | None:

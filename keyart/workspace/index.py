@@ -153,6 +153,19 @@ def notes_on_index(workspace: Workspace, index: CosineIndex, posters: Mapping[in
     return (f"the index is out of date, as posters or features have changed; run {steps}",)
 
 
+def check_takes_text(index: CosineIndex) -> None:
+    """Raise ConfigError where an index compares posters otherwise than as they are, as words have to be compared."""
+    if index.similarity == "whitened":
+        raise ConfigError(
+            "this index compares whitened features, in which words have no place; run "
+            "`keyart build --similarity cosine`"
+        )
+    if index.centered:
+        raise ConfigError(
+            "this index subtracts the mean of all posters, which is not that of words; run `keyart build --no-center`"
+        )
+
+
 def notes_on_any_index(views: Sequence[Workspace], index: Index, posters: Mapping[int, str]) -> tuple[str, ...]:
     """Return what `notes_on_index` does; of several indexes as one, with the encoder of each in front."""
     if not isinstance(index, BlendedIndex):

@@ -138,9 +138,10 @@ class Workspace:
     def hybrid_path(self) -> Path:
         return self.encoder_dir / "hybrid.json"
 
-    def looks_model_dir(self, name: str) -> Path:
-        """Return the folder of a model that learned from looks."""
-        return self.encoder_dir / "cf" / name
+    @property
+    def cold_start_dir(self) -> Path:
+        """The model of the cold start, which learned from looks."""
+        return self.encoder_dir / "cf" / "cold-start"
 
     def model_dir(self, name: str) -> Path:
         return self.home / "cf" / name

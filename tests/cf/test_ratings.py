@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from catalog.errors import DataError, StoreError
 from cf.ratings import Ratings, read_movielens, read_ratings
@@ -81,9 +83,48 @@ def test_a_timestamp_may_be_blank_or_zero(read: Read) -> None:
     assert read(HEADER + "1,6,4.0,\n1,7,4.0,0\n1,8,4.0,5\n").timestamps.tolist() == [0, 0, 5]
 
 
-def test_last_of_duplicate_ratings_counts(read: Read) -> None:
-    ratings = read(LINES + "1,6,2.0,964982300\n")
-    assert sorted(_rows(ratings)) == [(1, 6, 2.0, 964982300), *ROWS[1:]]
+def test_the_latest_of_several_ratings_counts(read: Read) -> None:
+    ratings = read(LINES + "1,6,2.0,964982300\n2,6,5.0,9\n")
+    assert _rows(ratings) == [(1, 6, 2.0, 964982300), *ROWS[1:]]
+    assert ratings.n_replaced == 2
+
+
+@pytest.mark.parametrize("time", ["", "0"])
+def test_the_last_line_counts_where_there_are_no_times(read: Read, time: str) -> None:
+    ratings = read(f"{HEADER}1,6,5.0,{time}\n1,7,1,\n1,6,2.0,{time}\n")
+    assert (ratings.movie_ids.tolist(), ratings.values.tolist()) == ([6, 7], [2, 1])
+    timeless = read("userId,movieId,rating\n1,6,5.0\n1,6,2.0\n1,6,3\n")
+    assert (timeless.values.tolist(), timeless.n_replaced) == ([3], 2)
+
+
+def test_a_rating_with_a_time_counts_before_one_without(read: Read) -> None:
+    assert read(f"{HEADER}1,6,5.0,7\n1,6,2.0,\n").values.tolist() == [5]
+
+
+RATED = st.tuples(st.integers(1, 3), st.integers(1, 3), st.sampled_from([0.5, 3.0, 5.0]), st.integers(1, 4))
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=st.lists(RATED, min_size=1, max_size=12), data=st.data())
+def test_the_order_of_rows_does_not_matter(
+    rows: list[tuple[int, int, float, int]], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    shuffled = data.draw(st.permutations(rows))
+    latest = {
+        (user, film): max((time, stars) for u, f, stars, time in rows if (u, f) == (user, film))
+        for user, film, *_ in rows
+    }
+    expected = [(*pair, stars, time) for pair, (time, stars) in sorted(latest.items())]
+    for order in (rows, shuffled):
+        frame = pd.DataFrame(order, columns=["userId", "movieId", "rating", "timestamp"])
+        frame.to_csv(folder / "order.csv", index=False)
+        frame.to_parquet(folder / "order.parquet", index=False)
+        frame.to_csv(folder / "order.data", index=False, header=False, sep="\t")
+        for ending in ("csv", "parquet", "data"):
+            ratings = read_ratings(folder / f"order.{ending}")
+            assert _rows(ratings) == expected
+            assert ratings.n_replaced == len(rows) - len(expected)
 
 
 def test_header_alone_gives_no_ratings(read: Read) -> None:
@@ -174,7 +215,7 @@ def test_matrix_does_not_depend_on_rating_order() -> None:
     ratings = ratings_of(stars)
     rng = np.random.default_rng(0)
     order = rng.permutation(len(ratings))
-    shuffled = Ratings(*(column[order] for column in vars(ratings).values()))
+    shuffled = ratings.where(order)
     matrix = shuffled.matrix()
     np.testing.assert_array_equal(matrix.values.toarray(), stars)
     assert matrix.user_ids.tolist() == [101, 102, 103, 104, 105, 106]

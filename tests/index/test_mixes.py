@@ -86,3 +86,21 @@ def test_cosines_between_more_films_than_a_block(kind: Kind) -> None:
     assert cosines.shape == (601, 300)
     np.testing.assert_allclose(cosines[:600], units @ units[:300].T, atol=2e-3)
     assert np.isnan(cosines[600]).all()
+
+
+def test_spreads_are_the_deviations_of_cosines_with_other_films() -> None:
+    films = films_of(random_features(4, 60, 32))
+    comparison = Kind().build(films).comparison()
+    first, other = films.movie_ids[0].item(), random_features(5, 1, 32)[0]
+    expected = [comparison.cosines(films.movie_ids[1:], [item]).std() for item in (first, other)]
+    np.testing.assert_allclose(comparison.spreads([first, other]), expected, rtol=1e-5)
+
+
+def test_a_scaled_row_counts_by_its_scale() -> None:
+    films = films_of(random_features(6, 80, 32))
+    comparison = Kind().build(films).comparison()
+    first, second = films.movie_ids[:2].tolist()
+    units = comparison.cosines(films.movie_ids[2:], [first, second]).astype(np.float64)
+    scan = comparison.scan_mix([first, second], [], 0.5, np.array([1.0, 3.0]))
+    query = units @ [1.0, 3.0]
+    assert np.corrcoef(query, scan.similarities)[0, 1] == pytest.approx(1)

@@ -16,11 +16,14 @@ from catalog.io.files import write_bytes
 from features.options import ExtractOptions
 from keyart.cli import main
 from keyart.engine import Engine
+from keyart.pipeline.encoders import remove_encoder
 from keyart.pipeline.features import extract
 from keyart.pipeline.index import build
 from keyart.pipeline.movielens import load
 from keyart.pipeline.posters import import_posters
+from keyart.workspace.encoders import list_encoders, name_of
 from keyart.workspace.layout import Workspace
+from tests.installation import Demonstration
 from tests.posters.pictures import draw_poster
 
 # Films 1 to 4 are rated by everyone, 5 by one user, 6 by nobody; 4 has no poster; two share a title.
@@ -213,3 +216,28 @@ def _built_tastes(tastes: Path, backbone_path: Path, tmp_path_factory: pytest.Te
 def tastes_home(_built_tastes: Path, tmp_path: Path) -> Path:
     """A workspace of two tastes with posters, features and index; a copy for each test."""
     return Path(shutil.copytree(_built_tastes, tmp_path / "tastes"))
+
+
+@pytest.fixture(scope="session")
+def pair_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pair of networks that aligns words with the demonstration's posters."""
+    word_pair = pytest.importorskip("tests.word_pair")
+    return Path(word_pair.save_pair(tmp_path_factory.mktemp("encoders") / "pair"))
+
+
+@pytest.fixture(scope="session")
+def built_words(demonstration: Demonstration, pair_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("built-words") / "workspace"
+    shutil.copytree(demonstration.folder / "workspace", home)
+    workspace = Workspace.open(home)
+    for encoder in list_encoders(workspace):
+        remove_encoder(home, name_of(encoder))
+    extract(workspace, ExtractOptions(pair_folder))
+    build(workspace)
+    return home
+
+
+@pytest.fixture
+def words_home(built_words: Path, tmp_path: Path) -> Path:
+    """The demonstration's workspace with features of a pair that takes words; a copy for each test."""
+    return Path(shutil.copytree(built_words, tmp_path / "words"))

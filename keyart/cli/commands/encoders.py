@@ -10,6 +10,7 @@ import click
 
 from catalog.errors import NotBuiltError
 from catalog.text import plural
+from features.encoders.pairs import PAIRS
 from features.encoders.registry import ENCODERS
 from keyart import pipeline
 from keyart.cli.encoders import complete_encoder
@@ -62,7 +63,7 @@ def remove(name: str, home: Path) -> None:
 
 def _list(home: Path, *, as_json: bool) -> None:
     present = {one.name: one for one in _present(home)}
-    others = [name for name in ENCODERS if name not in present]
+    others = [name for name in (*ENCODERS, *PAIRS) if name not in present]
     if as_json:
         records = [_record(name, present.get(name)) for name in (*present, *others)]
         print_json({"encoders": records})
@@ -80,7 +81,7 @@ def _present(home: Path) -> tuple[EncoderStatus, ...]:
 
 def _record(name: str, present: EncoderStatus | None) -> dict[str, Any]:
     """Return what is known of an encoder, and what the workspace has of it; null where unknown."""
-    known = ENCODERS.get(name)
+    known = ENCODERS.get(name) or PAIRS.get(name)
     return {
         "name": name,
         "width": present.width if present else known.side if known else None,
@@ -94,7 +95,7 @@ def _record(name: str, present: EncoderStatus | None) -> dict[str, Any]:
 
 
 def _row(name: str, present: EncoderStatus | None) -> tuple[str, ...]:
-    record, known = _record(name, present), ENCODERS.get(name)
+    record, known = _record(name, present), ENCODERS.get(name) or PAIRS.get(name)
     n_columns, width = record["n_columns"], record["width"]
     return (
         name,

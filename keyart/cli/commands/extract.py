@@ -16,6 +16,7 @@ from catalog.io.locks import check_free
 from catalog.io.progress import bar
 from catalog.io.remote import as_path
 from catalog.text import plural
+from features.encoders.pairs import PAIRS
 from features.encoders.registry import ENCODERS
 from features.options import ExtractOptions
 from features.preprocessing_files import preprocessing_from
@@ -67,7 +68,8 @@ def _checked_preprocessing(_context: click.Context, _parameter: click.Parameter,
     "--encoder",
     default="vgg16",
     metavar="NAME|PATH",
-    help=f"{', '.join(ENCODERS)}, or a Keras or ONNX file.  [default: every encoder of the workspace, else vgg16]",
+    help=f"{', '.join((*ENCODERS, *PAIRS))}, a Keras or ONNX file, or a pair that knows words: its folder or "
+    "hf:OWNER/REPOSITORY@REVISION.  [default: every encoder of the workspace, else vgg16]",
 )
 @click.option(
     "--as",

@@ -39,7 +39,7 @@ from keyart.workspace.layout import Workspace
 if TYPE_CHECKING:
     from keyart.engine import Engine
     from keyart.results import Alpha, SimilarFilms
-    from keyart.similarity.query import Image
+    from keyart.similarity.query import Image, Text
 
 
 class _AlphaType(Share):
@@ -73,6 +73,17 @@ def _years(_context: click.Context, _parameter: click.Parameter, value: str | No
 def _images_option(name: str, parameter: str, meaning: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add an option that takes the paths of images."""
     return click.option(name, parameter, multiple=True, type=click.Path(path_type=Path), metavar="FILE", help=meaning)
+
+
+def _texts_option(name: str, parameter: str, meaning: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add an option that takes descriptions."""
+    return click.option(name, parameter, multiple=True, callback=_texts, metavar="WORDS", help=meaning)
+
+
+def _texts(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[keyart.Text, ...]:
+    if not all(value.strip() for value in values):
+        raise click.BadParameter('expected words, as in "red moon"; received none', context, parameter)
+    return tuple(keyart.Text(value) for value in values)
 
 
 def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -113,6 +124,7 @@ def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.command("similar", cls=renamed(fold="--merge-duplicates"))
 @click.argument("words", nargs=-1, metavar="[FILM]...", shell_complete=complete_film)
 @_images_option("--image", "images", "An image that is sought for, in place of FILM or beside it; may be repeated.")
+@_texts_option("--text", "texts", "A description that is sought for, in place of FILM or beside it; may be repeated.")
 @k_option(10)
 @click.option(
     "--alpha",
@@ -129,6 +141,7 @@ def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
     help="A film whose looks are to be avoided; may be repeated.",
 )
 @_images_option("--unlike-image", "unlike_images", "An image whose looks are to be avoided; may be repeated.")
+@_texts_option("--unlike-text", "unlike_texts", "A description of looks that are to be avoided; may be repeated.")
 @click.option(
     "--diverse",
     type=Share(),
@@ -153,10 +166,12 @@ def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
 def command(
     words: tuple[str, ...],
     images: tuple[Path, ...],
+    texts: tuple[Text, ...],
     k: int,
     alpha: Alpha,
     unlike: tuple[str, ...],
     unlike_images: tuple[Path, ...],
+    unlike_texts: tuple[Text, ...],
     diverse: float,
     region: Region | None,
     wanted: Filter,
@@ -168,12 +183,12 @@ def command(
     sheet: Path | None,
     home: Path,
 ) -> None:
-    """Find films that look like FILM and are liked like it; or like several films and images.
+    """Find films that look like FILM and are liked like it; or like several films, images and descriptions.
 
     FILM is a title, with or without its year, or an id: "Heat (1995)", matrix, 6, tt0113277, tmdb:949. Words that
     together form one title are read as that title, else each of them as a film.
     """
-    _check_options(words, images, alpha, region, as_json=as_json, as_csv=as_csv, explain=explain)
+    _check_options(words, (*images, *texts), alpha, region, as_json=as_json, as_csv=as_csv, explain=explain)
 
     if sheet:
         render.drawing.check_sheet_path(sheet, [*images, *unlike_images])
@@ -181,7 +196,7 @@ def command(
     films = _checked_films(home, words, unlike, (*like_these, *unlike_these), wanted)
 
     engine = keyart.Engine.open(home, encoder)
-    mix = keyart.Mix([*films, *like_these], [*unlike, *unlike_these])
+    mix = keyart.Mix([*films, *like_these, *texts], [*unlike, *unlike_these, *unlike_texts])
     query = mix if mix.unlike or len(mix.like) > 1 else mix.like[0]
     found = engine.similar(query, options=keyart.SimilarOptions(k, alpha, wanted, merge_duplicates, diverse, region))
     named = [note for film in (*films, *unlike) for note in title_notes(engine, film)]
@@ -216,7 +231,7 @@ def _notes_on_sheet(result: SimilarFilms, sheet: Path | None) -> list[str]:
 
 def _check_options(
     words: tuple[str, ...],
-    images: tuple[Path, ...],
+    unrated: tuple[Path | Text, ...],
     alpha: Alpha,
     region: Region | None,
     *,
@@ -224,10 +239,11 @@ def _check_options(
     as_csv: bool,
     explain: bool,
 ) -> None:
-    if not any(words) and not images:
-        raise ConfigError('name a film, as in `keyart similar "Heat (1995)"`, or --image FILE')
+    if not any(words) and not unrated:
+        raise ConfigError('name a film, as in `keyart similar "Heat (1995)"`, or --image FILE, or --text "red moon"')
     if not any(words) and alpha not in ("auto", 1.0):
-        raise ConfigError("an image has no ratings, so --alpha does not go with --image alone")
+        what, option = ("an image", "--image") if isinstance(unrated[0], Path) else ("a description", "--text")
+        raise ConfigError(f"{what} has no ratings, so --alpha does not go with {option} alone")
     if region and alpha not in ("auto", 1.0):
         raise ConfigError("a region is compared by looks alone, so --alpha does not go with --region")
     check_one_format(as_json=as_json, as_csv=as_csv)

@@ -11,6 +11,7 @@ from catalog.io.progress import bar
 from keyart import pipeline
 from keyart.cli.completion import complete_model
 from keyart.cli.encoders import encoder_option
+from keyart.cli.estimates import estimate, nulled
 from keyart.cli.hints import HINTS
 from keyart.cli.options import Share, json_option, workspace_options
 from keyart.cli.output import print_json, table
@@ -85,7 +86,7 @@ def command(
     )
     tuning = report.tuning
     if as_json:
-        print_json(report.to_dict())
+        print_json(nulled(report.to_dict()))
         return
     blending = tuning.blending
     click.echo(f"1 − alpha = {blending.cf_share:g} · n / (n + {blending.n_ratings_at_half:g}), ratings by {model}")
@@ -96,7 +97,7 @@ def command(
             _bucket(one.least, one.most),
             str(one.n_films),
             *(f"{value:.3f}" for value in (one.visual, one.cf, one.blended)),
-            f"{one.gain.value:+.3f} [{one.gain.low:+.3f}, {one.gain.high:+.3f}]",
+            estimate(one.gain, "+.3f"),
         )
         for one in tuning.buckets
     ]

@@ -28,6 +28,7 @@ from keyart.web.schemas.films import (
     MixQuery,
     NewFilmRecord,
     SimilarPage,
+    TextFacts,
 )
 from keyart.web.services.films import FilmService, RefusedFilmError
 from keyart.web.workers import WorkerPool
@@ -106,7 +107,11 @@ def _add_films(router: APIRouter, service: FilmService, pool: WorkerPool) -> Non
     async def similar(movie_id: FilmPath, query: Annotated[FilmQuery, Query()]) -> SimilarPage:
         return await pool.run(service.similar, movie_id, _checked(query))
 
-    @router.get("/api/similar", summary="Films that look like several films, and not like others")
+    @router.get("/api/text", summary="Whether posters can be described in words")
+    async def text() -> TextFacts:
+        return await pool.run(service.text)
+
+    @router.get("/api/similar", summary="Films that look like films and descriptions, and not like others")
     async def similar_to_mix(query: Annotated[MixQuery, Query()]) -> SimilarPage:
         return await pool.run(service.similar_to_mix, _checked(query))
 
@@ -117,7 +122,7 @@ def _add_files(router: APIRouter, service: FilmService, pools: Pools) -> None:
         page = await pools.querying.run(service.similar, movie_id, _checked(query))
         return Response(_as_csv(page.results), media_type="text/csv; charset=utf-8")
 
-    @router.get("/api/similar.csv", summary="Look-alikes of several films as CSV", **_CSV_FILE)
+    @router.get("/api/similar.csv", summary="Look-alikes of films and descriptions as CSV", **_CSV_FILE)
     async def mix_csv(query: Annotated[MixQuery, Query()]) -> Response:
         page = await pools.querying.run(service.similar_to_mix, _checked(query))
         return Response(_as_csv(page.results), media_type="text/csv; charset=utf-8")
@@ -127,7 +132,7 @@ def _add_files(router: APIRouter, service: FilmService, pools: Pools) -> None:
         content = await pools.drawing.run(service.contact_sheet, movie_id, _checked(query))
         return Response(content, media_type="image/jpeg")
 
-    @router.get("/api/sheet.jpg", summary="Look-alikes of several films as a contact sheet", **_JPEG_FILE)
+    @router.get("/api/sheet.jpg", summary="Look-alikes of films and descriptions as a contact sheet", **_JPEG_FILE)
     async def mix_sheet(query: Annotated[MixQuery, Query()]) -> Response:
         content = await pools.drawing.run(service.contact_sheet_of_mix, _checked(query))
         return Response(content, media_type="image/jpeg")
@@ -163,7 +168,9 @@ def _add_posters(router: APIRouter, service: FilmService, pool: WorkerPool) -> N
 
 def _add_images(router: APIRouter, service: FilmService, encoder: ImageEncoder, pools: Pools) -> None:
     @router.post(
-        "/api/similar", summary="Films that look like an image, alone or with films", openapi_extra=_IMAGE_BODY
+        "/api/similar",
+        summary="Films that look like an image, alone or with films and descriptions",
+        openapi_extra=_IMAGE_BODY,
     )
     async def similar_to_image(request: Request, query: Annotated[ImageMixQuery, Query()]) -> SimilarPage:
         content = await pools.uploads.read(request)

@@ -16,6 +16,9 @@ _RENAMED = {"min_support": "min_ratings", "fold": "merge_duplicates"}
 RegionText = Annotated[str | None, AfterValidator(lambda text: text and str(Region.parse(text)))]
 _ID_EXPECTED = "expected a movie_id such as 6, an IMDb id such as tt0113277, or a TMDB id such as tmdb:949"
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+# Networks read some 64 tokens, which are rarely more than 300 characters.
+_NOT_BLANK = r"^ *[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
+Words = Annotated[str, Field(max_length=1000, pattern=_NOT_BLANK)]
 
 
 def _film_ref(value: object) -> int | str:
@@ -56,13 +59,14 @@ class FilmFacts(BaseModel):
 
 
 class QueryFacts(BaseModel):
-    """The query: a film; an image or several films have no movie_id."""
+    """The query: a film; an image, a description or several of these have no movie_id."""
 
     movie_id: int | None = Field(examples=[6])
     title: str = Field(examples=["Heat"])
     year: int | None = Field(examples=[1995])
     imdb_id: str | None = Field(None, description="Zero-padded, without tt.", examples=["0113277"])
     tmdb_id: int | None = Field(None, examples=[949])
+    text: str | None = Field(None, description="Of a description: its words.", examples=["red moon"])
     like: list[QueryFacts] = Field([], description="Of a query of several films: those that are sought for.")
     unlike: list[QueryFacts] = Field([], description="Those whose looks are avoided.")
 
@@ -84,7 +88,9 @@ class Hit(BaseModel):
     same_artwork: list[int] = Field(description="Films with the same artwork, merged into this one.", examples=[[]])
     nearest_to: int | None = Field(None, description="Of several films asked about, the nearest one.", examples=[6])
     why: list[str] = Field(
-        [], description="Why it was found, where several films, variety or a region were asked for.", examples=[[]]
+        [],
+        description="Why it was found, where several parts, a description, variety or a region were asked for.",
+        examples=[[]],
     )
     has_poster: bool
 
@@ -169,18 +175,33 @@ class FilmQuery(ImageQuery):
         return self
 
 
-class MixQuery(FilmQuery):
-    """The same for several films at once."""
-
-    like: list[FilmRef] = Field(min_length=1, max_length=20, description="A film that is sought for; may be repeated.")
-    unlike: list[FilmRef] = Field([], max_length=20, description="A film whose looks are avoided; may be repeated.")
-
-
 class ImageMixQuery(FilmQuery):
-    """The same for an image, alone or with films."""
+    """The same for an image, alone or with films and descriptions."""
 
-    like: list[FilmRef] = Field([], max_length=20, description="A film that is sought for, too; may be repeated.")
+    like: list[FilmRef] = Field([], max_length=20, description="A film that is sought for; may be repeated.")
     unlike: list[FilmRef] = Field([], max_length=20, description="A film whose looks are avoided; may be repeated.")
+    text: list[Words] = Field(
+        [], max_length=20, description="A description that is sought for; may be repeated.", examples=[["red moon"]]
+    )
+    unlike_text: list[Words] = Field(
+        [], max_length=20, description="A description of looks that are avoided; may be repeated.", examples=[[]]
+    )
+
+
+class MixQuery(ImageMixQuery):
+    """The same without an image: at least one film or description is sought for."""
+
+    @model_validator(mode="after")
+    def _check_parts(self) -> Self:
+        if not (self.like or self.text):
+            raise ValueError("name a film that is sought for as like, or a description as text")
+        return self
+
+
+class TextFacts(BaseModel):
+    """Whether posters can be described in words."""
+
+    available: bool = Field(description="Whether `text` is taken: the encoder has to take words.")
 
 
 class NewFilmFacts(BaseModel):

@@ -24,7 +24,7 @@ from keyart.render.contact_sheet import draw_sheet
 from keyart.render.heat_map import draw_heat_sheet
 from keyart.results import SimilarFilms
 from keyart.similarity.blending import Hybrid, open_hybrid
-from keyart.similarity.query import Image, Mix, SimilarOptions
+from keyart.similarity.query import Image, Mix, SimilarOptions, Text
 from keyart.similarity.reasons import reasons
 from keyart.web.schemas.films import (
     AddedFilm,
@@ -39,10 +39,11 @@ from keyart.web.schemas.films import (
     NewFilmFacts,
     NewFilmRecord,
     SimilarPage,
+    TextFacts,
 )
 from keyart.web.services.thumbnails import Thumbnails
 from keyart.workspace.api_keys import redact
-from keyart.workspace.encoders import list_encoders, name_of, open_views
+from keyart.workspace.encoders import list_encoders, name_of, open_views, text_encoder
 from keyart.workspace.hints import home_option
 from keyart.workspace.index import has_index
 from keyart.workspace.layout import Workspace
@@ -132,12 +133,17 @@ class FilmService:
         with self._engine.use() as engine:
             return list(engine.catalog.genres())
 
+    def text(self) -> TextFacts:
+        """Return whether posters can be described in words."""
+        with self._engine.use() as engine:
+            return TextFacts(available=engine.takes_text)
+
     def similar(self, movie_id: int | str, query: FilmQuery) -> SimilarPage:
         """Return a page of a film's look-alikes."""
         return self._page(self._look_alikes(movie_id, query, _n_wanted(query)), query)
 
     def similar_to_mix(self, query: MixQuery) -> SimilarPage:
-        """Return a page of the films that look like several films, and not like others."""
+        """Return a page of the films that look like several films and descriptions, and not like others."""
         return self._page(self._look_alikes_of_mix(query, _n_wanted(query)), query)
 
     def contact_sheet(self, movie_id: int | str, query: FilmQuery) -> bytes:
@@ -174,8 +180,9 @@ class FilmService:
 
     def similar_to_image(self, image: Image, query: ImageMixQuery) -> SimilarPage:
         """Return a page of the films whose posters look like an image, or like it and films, and not like others."""
-        asked = Mix([image, *query.like], query.unlike) if query.like or query.unlike else image
-        with self._engine_by(query.encoder).use() as engine:
+        mix = _mix(query, image)
+        asked = mix if len(mix.like) > 1 or mix.unlike else image
+        with self._engine_by(self._encoder_of(query)).use() as engine:
             options = replace(_options(query, _n_wanted(query)), alpha=query.alpha)
             result = engine.similar(asked, options=options)
         return self._page(result, query)
@@ -214,6 +221,12 @@ class FilmService:
             newer.warm_up()
         return newer
 
+    def _encoder_of(self, query: ImageMixQuery) -> str | None:
+        """Return the encoder that a query names, or another than the default one where only that takes its words."""
+        if query.encoder is not None or self._encoder is not None or not (query.text or query.unlike_text):
+            return query.encoder
+        return text_encoder(self._workspace)
+
     def _engine_by(self, encoder: str | None) -> Reloading[Engine]:
         """Return the engine by an encoder, or by a blend of some; ConfigError where there is none."""
         if encoder is None:
@@ -250,9 +263,11 @@ class FilmService:
             return engine.similar(movie_id, options=replace(_options(query, k), alpha=query.alpha))
 
     def _look_alikes_of_mix(self, query: MixQuery, k: int) -> SimilarFilms:
-        with self._engine_by(query.encoder).use() as engine:
+        with self._engine_by(self._encoder_of(query)).use() as engine:
             options = replace(_options(query, k), alpha=query.alpha)
-            return engine.similar(Mix(query.like, query.unlike), options=options)
+            mix = _mix(query)
+            alone = mix.texts and len(mix.like) == 1 and not mix.unlike
+            return engine.similar(mix.texts[0] if alone else mix, options=options)
 
     def _added(self, poster: bytes, facts: NewFilmRecord) -> AddReport:
         with self._engine.use() as engine:
@@ -271,7 +286,7 @@ class FilmService:
     def _page(self, result: SimilarFilms, query: ImageQuery) -> SimilarPage:
         end = query.offset + query.k
         page = result.to_dict() | {"notes": list(result.notes), "more": len(result) > end}
-        if result.query.like or result.diverse or result.region:
+        if result.query.like or result.query.text is not None or result.diverse or result.region:
             pairs = zip(page["results"], result, strict=True)
             page["results"] = [{**fields, "why": reasons(result, hit)} for fields, hit in pairs]
         page["results"] = self._with_posters(page["results"][query.offset : end])
@@ -310,6 +325,11 @@ def _posters_path(workspace: Workspace) -> Path:
 def _n_wanted(query: ImageQuery) -> int:
     # One film beyond the page shows whether there are more; variety is chosen for one page.
     return query.k if query.diverse else query.offset + query.k + 1
+
+
+def _mix(query: ImageMixQuery, *images: Image) -> Mix:
+    texts, unlike_texts = ([Text(words) for words in side] for side in (query.text, query.unlike_text))
+    return Mix([*images, *query.like, *texts], [*query.unlike, *unlike_texts])
 
 
 def _options(query: ImageQuery, k: int) -> SimilarOptions:

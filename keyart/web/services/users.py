@@ -31,8 +31,6 @@ from keyart.workspace.reloading import OnReload, Reloading
 
 # A model of many films takes much memory, so only the most recently used ones stay open.
 _MAX_OPEN_MODELS = 2
-# A visitor who is shown films to rate has not chosen them: fewer stars than this mean that they did not like it.
-_LIKED_FROM = 3.0
 _N_BEST = 12
 
 
@@ -115,7 +113,7 @@ class UserService:
         stars = {rated.movie_id: rated.rating for rated in query.ratings}
         history = history_of(list(stars), list(stars.values()))
         with self._model(query.model).use() as recommender:
-            found = recommender.for_ratings(history, query.k, query.fresh, liked_from=_LIKED_FROM)
+            found = recommender.for_ratings(history, query.k, query.fresh)
             return self._response(found, query.model)
 
     def _model(self, name: str | None) -> Reloading[UserRecommender]:

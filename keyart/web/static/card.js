@@ -30,7 +30,7 @@ export function card(hit, film, address, pivot, why, add) {
   if (hit.same_artwork.length) made.append(element("small", { textContent: `+${hit.same_artwork.length} with this artwork` }));
   if (hit.visual === null) return made;
   const other = hit.nearest_to ?? film;
-  if (other) made.append(action("Why", `Why ${label} looks alike`, () => why(other, hit, label)));
+  if (other || hit.why.length) made.append(action("Why", `Why ${label} looks alike`, () => why(other, hit, label)));
   made.append(action("Also", `Look also like ${label}`, () => add("like", hit.movie_id)));
   made.append(action("Not", `Do not look like ${label}`, () => add("unlike", hit.movie_id)));
   return made;

@@ -22,7 +22,7 @@ export function combobox(input, list, suggest, choose) {
       const item = document.createElement("li");
       item.id = `suggestion-${row}`;
       item.role = "option";
-      item.textContent = titled(film);
+      item.textContent = film.label ?? titled(film);
       item.addEventListener("mousedown", (event) => { event.preventDefault(); take(row); });
       return item;
     }));
@@ -40,7 +40,7 @@ export function combobox(input, list, suggest, choose) {
     const film = found[row];
     close();
     input.value = "";
-    choose(film.movie_id);
+    choose(film.movie_id, film);
   }
 
   async function fill({ signal }) {

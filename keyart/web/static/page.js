@@ -16,6 +16,7 @@ let shown = 0;
 let more = false;
 let loading = false;
 let picture = null;
+let takesWords = false;
 const pictures = new Map(); // those of this visit, by what the history calls them
 
 function state() {
@@ -30,15 +31,21 @@ function state() {
 function question(offset) {
   // What others added to a link is none of the question.
   const params = new URLSearchParams([...state()].filter(([name]) => ASKED.includes(name)));
-  if (picture) params.delete("alpha");
+  if (picture || words()) params.delete("alpha");
   params.set("k", PAGE);
   params.set("offset", offset);
+  if (words()) params.set("text", words());
   if (picture || isMix()) for (const side of SIDES) for (const movieId of together(side)) params.append(side, movieId);
   return params;
 }
 
 function isMix() {
-  return SIDES.some((side) => state().has(side));
+  return words() !== null || SIDES.some((side) => state().has(side));
+}
+
+// The description that the page is about, if it is about one.
+function words() {
+  return picture ? null : state().get("text");
 }
 
 // The films of one side; the one that the page is about is sought for first.
@@ -67,7 +74,13 @@ function go(changes, replace = false) {
 function pivot(movieId, replace = false) {
   picture = null;
   scrollTo(0, 0);
-  return go({ film: movieId, like: [], unlike: [] }, replace);
+  return go({ film: movieId, text: "", like: [], unlike: [] }, replace);
+}
+
+function describe(text) {
+  picture = null;
+  scrollTo(0, 0);
+  return go({ film: "", text, like: [], unlike: [] });
 }
 
 async function drawFilm(replace) {
@@ -88,7 +101,7 @@ function showChoice() {
   at("auto").checked = !params.has("alpha");
   if (params.has("alpha")) at("alpha").value = params.get("alpha");
   at("diverse").value = params.get("diverse") ?? 0;
-  at("alpha").disabled = at("auto").disabled = picture !== null;
+  at("alpha").disabled = at("auto").disabled = picture !== null || words() !== null;
   if (!picture) at("new").hidden = true;
 }
 
@@ -102,12 +115,25 @@ function showFilm(film) {
   at("poster").hidden = !film.has_poster;
   if (film.has_poster) at("poster").src = `/posters/${film.movie_id}?width=320`;
   at("poster").alt = `Poster of ${film.title}`;
+  showExports();
+  at("on-atlas").href = `/atlas?film=${film.movie_id}`;
+  at("on-atlas").hidden = !film.has_poster;
+}
+
+function showExports() {
   at("json").href = addressOf("similar", 0);
   at("csv").href = addressOf("similar.csv", 0);
   at("sheet").href = addressOf("sheet.jpg", 0);
-  at("on-atlas").href = `/atlas?film=${film.movie_id}`;
-  at("on-atlas").hidden = !film.has_poster;
   at("exports").hidden = false;
+}
+
+function showWords() {
+  at("film").hidden = false;
+  at("name").textContent = `“${words()}”`;
+  document.title = `${at("name").textContent} – keyart`;
+  at("facts").textContent = "posters that look like this description, by looks alone";
+  at("poster").hidden = at("on-atlas").hidden = true;
+  showExports();
 }
 
 function showPicture() {
@@ -135,7 +161,7 @@ async function load(number) {
     : await get(addressOf("similar", shown));
   if (number !== latest) return;
   if (shown === 0) at("hits").replaceChildren();
-  at("hits").append(...answer.results.map((hit) => card(hit, picture ? null : film, address, pivot, why, others.add)));
+  at("hits").append(...answer.results.map((hit) => card(hit, picture || words() ? null : film, address, pivot, why, others.add)));
   shown += answer.results.length;
   more = answer.more;
   const notes = answer.notes.length ? ` ${answer.notes.join(". ")}.` : "";
@@ -148,7 +174,7 @@ async function load(number) {
 function address(movieId) {
   const params = state();
   params.set("film", movieId);
-  for (const side of SIDES) params.delete(side);
+  for (const name of ["text", ...SIDES]) params.delete(name);
   return `?${params}`;
 }
 
@@ -161,6 +187,7 @@ async function show() {
   try {
     const film = state().get("film");
     if (picture) showPicture();
+    else if (words()) showWords();
     else if (film) {
       const facts = await get(`/api/films/${encodeURIComponent(film)}`);
       if (number !== latest) return;
@@ -180,7 +207,8 @@ async function show() {
 }
 
 function why(first, hit, label) {
-  at("heat").src = `/api/films/${first}/why/${hit.movie_id}.jpg`;
+  at("heat").hidden = !first; // a description has no regions
+  if (first) at("heat").src = `/api/films/${first}/why/${hit.movie_id}.jpg`;
   at("heat").alt = `Heat map: where the poster and that of ${label} look alike`;
   at("reasons").replaceChildren(...hit.why.map((reason) => element("li", { textContent: reason })));
   at("why").showModal();
@@ -192,7 +220,7 @@ function take(file) {
   pictures.set(`${performance.timeOrigin}-${pictures.size}`, file);
   scrollTo(0, 0);
   at("status").textContent = "Looking at the picture …";
-  go({ film: "", like: [], unlike: [] });
+  go({ film: "", text: "", like: [], unlike: [] });
   film.about(file);
 }
 
@@ -234,13 +262,28 @@ new IntersectionObserver(([end]) => {
   if (end.isIntersecting && more && !loading) load(latest).catch((error) => { setLoading(false); at("status").textContent = error.message; });
 }, { rootMargin: `${MARGIN}px` }).observe(at("end"));
 
+function titles(text, signal) {
+  return get(`/api/films?query=${encodeURIComponent(text)}`, { signal });
+}
+
 async function suggest(text, signal) {
-  const films = await get(`/api/films?query=${encodeURIComponent(text)}`, { signal });
+  const films = await titles(text, signal);
   if (!films.length) at("status").textContent = `No film is titled like “${text}”.`;
   return films;
 }
 
-combobox(at("title"), at("suggestions"), suggest, (movieId) => pivot(movieId));
+// Words may be a title, and a description where the encoder takes any.
+async function suggestAny(text, signal) {
+  if (!takesWords) return suggest(text, signal);
+  return [...await titles(text, signal), { label: `Posters that look like “${text}”`, words: text }];
+}
+
+combobox(at("title"), at("suggestions"), suggestAny, (movieId, found) => found.words ? describe(found.words) : pivot(movieId));
+get("/api/text").then(({ available }) => {
+  takesWords = available;
+  if (available) at("title").placeholder = "A film, or what its poster shows";
+}).catch((error) => { at("status").textContent = error.message; });
+at("heat").addEventListener("error", () => { at("heat").hidden = true; });
 get("/api/genres").then((genres) => {
   at("genre").append(...genres.map((genre) => new Option(genre)));
   film.offer(genres);

@@ -65,8 +65,33 @@ def test_posters_predict_the_mean_rating(model: ContentRidge) -> None:
     np.testing.assert_allclose(expected.values, means, atol=1)
     assert (expected.low <= expected.values).all()
     assert (expected.values <= expected.high).all()
-    assert ((expected.low >= 2) & (expected.high <= 5)).all()
+    # Whole stars are on a scale from 1 to 5, whatever was given of them.
+    assert ((expected.low >= 1) & (expected.high <= 5)).all()
     assert ((expected.low <= means + 1e-6) & (means <= expected.high + 1e-6)).mean() >= 0.9
+
+
+@pytest.mark.parametrize("stars", [[[4, 4, 4], [4, 4, 4]], [[4]], [[4, 3.5, 4], [3.5, 4, 4]]])
+def test_a_few_films_leave_the_mean_uncertain(stars: list[list[float]]) -> None:
+    ratings = ratings_of(stars).matrix()
+    n = len(ratings.movie_ids)
+    content = FilmContent([("Drama",)] * n, [1990] * n, np.ones((n, 2), np.float32))
+    expected = ContentRidge(n_factors=2).fit(ratings, content).expected_means(content)
+    assert (expected.high - expected.low > 1.5).all()
+    assert ((expected.low >= 0.5) & (expected.high <= 5)).all()
+
+
+def test_intervals_of_few_films_hold_the_means_of_others() -> None:
+    rng = np.random.default_rng(0)
+    held = []
+    for _ in range(100):
+        means = rng.normal(3.3, 0.5, 6).clip(1, 5)
+        stars = np.rint(2 * rng.normal(means, 1, (30, 6))).clip(1, 10) / 2
+        n_known = 3
+        content = FilmContent([("Drama",)] * 6, [1990] * 6, rng.normal(size=(6, 3)).astype(np.float32))
+        fitted = ContentRidge(n_factors=2).fit(ratings_of(stars[:, :n_known]).matrix(), content.rows(slice(n_known)))
+        expected = fitted.expected_means(content.rows(slice(n_known, None)))
+        held += ((expected.low <= means[n_known:]) & (means[n_known:] <= expected.high)).tolist()
+    assert np.mean(held) > 0.93
 
 
 def test_batch_equals_single_films(model: ContentRidge) -> None:

@@ -70,5 +70,11 @@ def test_bootstrap_of_a_root_mean_square() -> None:
     assert bootstrap(squares, counts, root=True) == found
 
 
+def test_one_user_has_no_interval() -> None:
+    found = bootstrap(np.array([0.0, 6.0]), np.array([0.0, 2.0]))
+    assert found.value == 3
+    assert np.isnan([found.low, found.high]).all()
+
+
 def test_bootstrap_of_no_scores_is_nan() -> None:
     assert np.isnan(bootstrap(np.empty(0), np.empty(0)).value)

@@ -13,7 +13,6 @@ from tests.contracts import RecommenderContract, random_stars, ratings_of
 
 class TestBaseline(RecommenderContract):
     finds_similar = False
-    personal = False
 
     @pytest.fixture
     def make(self) -> Callable[[], Recommender]:

@@ -166,7 +166,7 @@ def test_article_models_treat_unrated_films_as_zero_stars() -> None:
 def assert_predicts(model: Recommender, stars: npt.NDArray[np.float32], expected: npt.NDArray[np.floating]) -> None:
     ratings = ratings_of(stars).matrix()
     users, films = np.indices(stars.shape).reshape(2, -1)
-    predicted = model.fit(ratings).predict(ratings.user_ids[users], ratings.movie_ids[films])
+    predicted = model.fit(ratings).predict(ratings.user_ids[users], ratings.movie_ids[films], raw=True)
     np.testing.assert_allclose(predicted.reshape(stars.shape), expected, atol=1e-4)
 
 
@@ -210,8 +210,8 @@ def mean_squared_error(predicted: npt.NDArray[np.floating], test: Ratings) -> fl
 
 
 def test_reproduces_the_error_of_the_article(article_split: Split) -> None:
-    test = article_split.test
-    predicted = ArticleUserCosine().fit(article_split.train.matrix()).predict(test.user_ids, test.movie_ids)
+    test, model = article_split.test, ArticleUserCosine().fit(article_split.train.matrix())
+    predicted = model.predict(test.user_ids, test.movie_ids, raw=True)
     # The article predicts 0 for a film whose ratings were all held out, because its column is all zeros.
     assert mean_squared_error(np.nan_to_num(predicted), test) == pytest.approx(9.8252, abs=0.15)
 

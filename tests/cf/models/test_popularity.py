@@ -13,7 +13,6 @@ from tests.contracts import RecommenderContract, ratings_of
 @pytest.mark.parametrize("model_class", [DampedMean, MostRated], ids=lambda model_class: model_class.__name__)
 class TestPopularity(RecommenderContract):
     finds_similar = False
-    personal = False
 
     @pytest.fixture
     def make(self, model_class: type[Recommender]) -> Callable[[], Recommender]:

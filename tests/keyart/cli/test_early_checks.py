@@ -27,6 +27,13 @@ _COMMANDS = """
 similar 1 --home nowhere
 similar --image nowhere.jpg
 similar --image text.jpg
+similar 1 --encoder nonsense
+explain 1 2 --encoder tiny+nonsense
+duplicates --encoder nonsense
+cold-start poster.jpg --encoder nonsense
+build --encoder nonsense
+encoders default nonsense
+encoders remove nonsense
 similar --image empty
 similar --image poster.jpg --genre Nonsense
 similar 1 --genre Nonsense

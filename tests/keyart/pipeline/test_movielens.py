@@ -6,16 +6,19 @@ import json
 import os
 import shutil
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from catalog.errors import ConfigError, DataError
 from catalog.films import Catalog
+from catalog.io.files import write_bytes
 from keyart.engine import Engine
 from keyart.pipeline.movielens import load
-from keyart.pipeline.recommenders import fit
+from keyart.pipeline.recommenders import evaluate, fit
 from keyart.pipeline.status import read_status
 from keyart.recommend.models import open_model
+from keyart.recommend.recommendations import recommend
 from keyart.workspace.contents import open_ratings
 from keyart.workspace.layout import Workspace
 from tests.keyart.conftest import Run
@@ -188,3 +191,33 @@ def test_films_without_ratings_say_how_ratings_are_loaded(tmp_path: Path, run: R
         outcome = run(*words, "--home", tmp_path / "home")
         assert "keyart load films.csv --ratings FILE" in outcome.err + outcome.out, words
     assert "there are no ratings to hold out" in run("evaluate", "models", "baseline", "--home", tmp_path / "home").err
+
+
+def shuffled(folder: Path, copy: Path, seed: int) -> Path:
+    """Copy a MovieLens folder with the rows of every file in another order."""
+    for path in folder.glob("*.csv"):
+        header, *rows = path.read_text("utf-8").splitlines()
+        Random(seed).shuffle(rows)
+        write_bytes(copy / path.name, "\n".join([header, *rows]).encode())
+    return copy
+
+
+@pytest.mark.heavy
+def test_the_order_of_rows_never_changes_a_result(movielens: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(movielens, tmp_path / "movielens"))
+    with (folder / "ratings.csv").open("a") as stream:
+        stream.write("2,1,0.5,1\n2,1,3,900\n2,1,1,900\n2,2,5,800\n")
+    tags = "userId,movieId,tag,timestamp\n1,1,Sea,3\n2,1,sea,4\n3,1,harbour,2\n1,2,twins,1\n"
+    write_bytes(folder / "tags.csv", tags.encode())
+    answers = []
+    for number in range(3):
+        home = tmp_path / f"workspace-{number}"
+        report = load(home, shuffled(folder, tmp_path / f"shuffled-{number}", number) if number else folder)
+        assert "4 ratings of a film that the same user rated again; the latest counts" in report.notes
+        fit(home, "als")
+        cards = evaluate(home, ["als", "item-cosine"], "random").scorecards
+        measured = [(card.rmse, card.mae, card.recall, card.ndcg, card.mrr) for card in cards]
+        with Catalog.open(Workspace.open(home).catalog_path) as catalog:
+            films = [*catalog, *catalog.tags()]
+        answers.append((report, films, measured, recommend(Workspace.open(home), "als", 2, 10).films))
+    assert answers[1:] == answers[:-1]

@@ -12,7 +12,7 @@ import pytest
 from catalog.errors import NotBuiltError
 from catalog.io.files import write_bytes
 from keyart.pipeline.movielens import load
-from keyart.recommend.history import history_of
+from keyart.recommend.history import history_of, liked
 from keyart.recommend.recommendations import RecommendedFilm, UserRecommender, recommend, recommend_new
 from keyart.workspace.contents import open_ratings
 from keyart.workspace.layout import Workspace
@@ -179,14 +179,42 @@ def test_file_of_unknown_films_gives_popular_films(fitted: Path, tmp_path: Path)
 
 
 def test_file_of_a_users_ratings_equals_the_user(fitted: Path, tmp_path: Path) -> None:
+    # A model of stars: of what a file has, models of choices take what was liked.
     ratings = open_ratings(Workspace.open(fitted))
     mine = ratings.where(ratings.user_ids == 2)
     pairs = zip(mine.movie_ids.tolist(), mine.values.tolist(), strict=True)
     lines = ["movieId,rating", *(f"{movie_id},{stars}" for movie_id, stars in pairs)]
     write_bytes(tmp_path / "mine.csv", "\n".join(lines).encode())
-    as_user = recommend(Workspace.open(fitted), "ease", 2, N_FILMS)
-    as_new = recommend_new(Workspace.open(fitted), "ease", tmp_path / "mine.csv", N_FILMS)
+    as_user = recommend(Workspace.open(fitted), "item-cosine", 2, N_FILMS, fresh=0)
+    as_new = recommend_new(Workspace.open(fitted), "item-cosine", tmp_path / "mine.csv", N_FILMS, fresh=0)
     assert [one.movie_id for one in as_user.films] == [one.movie_id for one in as_new.films]
+
+
+# Stars
+
+
+@pytest.mark.parametrize("name", ["als", "sgd"])
+def test_stars_stay_within_the_scale_in_the_order_of_raw_scores(tastes_home: Path, run: Run, name: str) -> None:
+    assert run("fit", name, "--home", tastes_home).code == 0
+    opened = UserRecommender.open(Workspace.open(tastes_home), name)
+    # The best of stars for films that others rate 2.5: the rest should be better still.
+    generous = history_of(range(2, N_FILMS // 2, 2), [4.5] * 9)
+    shown = opened.for_ratings(generous, N_FILMS + 1)
+    scores = [one.score for one in shown.films]
+    assert scores == sorted(scores, reverse=True)
+    assert scores.count(4.5) > 1
+    (raw,) = opened.model.recommend_new(generous, N_FILMS + 1, raw=True)
+    assert raw.scores[0] > 4.5
+    assert [one.movie_id for one in shown.films if not one.new] == raw.ids.tolist()
+
+
+def test_preferences_for_new_films_are_not_called_stars(tastes_home: Path, run: Run) -> None:
+    assert run("fit", "als", "--home", tastes_home).code == 0
+    opened = UserRecommender.open(Workspace.open(tastes_home), "als")
+    everything = history_of(range(1, N_FILMS + 1), [4.0, 5.0] * (N_FILMS // 2))
+    found = opened.for_ratings(everything, 5)
+    assert [one.movie_id for one in found.films] == [N_FILMS + 1]
+    assert not found.gives_stars
 
 
 # Open recommenders
@@ -224,19 +252,60 @@ def test_detects_changes_of_the_workspace(fitted: Path, tastes: Path, run: Run, 
     assert not is_old_after("fit", "most-rated")
 
 
+# What was liked
+
+
 def test_disliked_films_are_not_used_as_preferences(fitted: Path) -> None:
     opened = UserRecommender.open(Workspace.open(fitted), "ease")
     dramas, comedies = [22, 24, 26, 28], [21, 23, 25, 27]
     both = history_of([*dramas, *comedies], [5.0] * 4 + [0.5] * 4)
-    found = opened.for_ratings(both, 10, fresh=0, liked_from=3)
+    found = opened.for_ratings(both, 10, fresh=0)
     assert not {*dramas, *comedies}.intersection(one.movie_id for one in found.films)
     assert sum(one.movie_id % 2 == 0 for one in found.films) > sum(one.movie_id % 2 for one in found.films)
-    assert any("below 3 stars (4)" in note for note in found.notes)
+    (note,) = found.notes
+    assert note.startswith("ease goes by which films were liked, not by stars: 4 ratings do not count, below 3 stars")
+    alone = opened.for_ratings(history_of(dramas, [5.0] * 4), 10, fresh=0)
+    scores = {one.movie_id: one.score for one in alone.films}
+    assert all(scores.get(one.movie_id, one.score) == one.score for one in found.films)
 
 
 def test_user_who_dislikes_everything_gets_popular_other_films(fitted: Path) -> None:
     opened = UserRecommender.open(Workspace.open(fitted), "ease")
-    found = opened.for_ratings(history_of([22, 24], [1.0, 1.0]), N_FILMS, liked_from=3)
+    found = opened.for_ratings(history_of([22, 24], [1.0, 1.0]), N_FILMS)
     assert found.gives_stars
     assert not {22, 24}.intersection(one.movie_id for one in found.films)
+    assert any("2 ratings do not count" in note for note in found.notes)
     assert any("cannot recommend from these ratings" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("stars", "expected"),
+    [
+        ([5, 4, 3.5], [True] * 3),
+        ([5, 2.5, 3], [True, False, True]),
+        # Of somebody who gives few stars, what is above their mean.
+        ([1, 2.5, 0.5], [False, True, False]),
+        ([2, 2, 2], [False] * 3),
+        ([0.5], [False]),
+        ([], []),
+    ],
+)
+def test_films_of_three_stars_or_above_the_own_mean_are_liked(stars: list[float], expected: list[bool]) -> None:
+    assert liked(history_of(range(1, len(stars) + 1), stars)).tolist() == expected
+
+
+@pytest.mark.parametrize("name", ["most-rated", "damped-mean", "baseline"])
+def test_a_model_that_ranks_alike_for_everybody_says_so(tastes_home: Path, run: Run, name: str) -> None:
+    assert run("fit", name, "--home", tastes_home).code == 0
+    opened = UserRecommender.open(Workspace.open(tastes_home), name)
+    one, other = (opened.for_ratings(history_of([1, film], [5, 1]), N_FILMS, fresh=0) for film in (22, 23))
+    assert one.notes == (f"{name} ranks films alike for everybody: what was rated only leaves out what has been seen",)
+    listed = [[film.movie_id for film in found.films if film.movie_id not in (22, 23)] for found in (one, other)]
+    assert listed[0] == listed[1]
+
+
+def test_a_model_that_knows_none_of_the_films_says_so(tastes_home: Path, run: Run) -> None:
+    assert run("fit", "als", "--home", tastes_home).code == 0
+    found = UserRecommender.open(Workspace.open(tastes_home), "als").for_ratings(history_of([999], [5]), 5, fresh=0)
+    assert found.model == "damped-mean"
+    assert any(note.startswith("als cannot recommend from these ratings") for note in found.notes)

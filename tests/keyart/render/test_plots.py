@@ -62,7 +62,8 @@ def test_values_far_from_the_others_do_not_set_the_limits() -> None:
 
 
 def _card(name: str, rmse: float, ndcg: float) -> Scorecard:
-    exact, none = Estimate(rmse, rmse, rmse), Estimate(0.0, 0.0, 0.0)
+    # Of one user, who has no interval, and of several.
+    exact, none = Estimate(rmse, float("nan"), float("nan")), Estimate(0.0, 0.0, 0.0)
     ranked = Estimate(ndcg, ndcg, ndcg)
     return Scorecard(name, exact, none, 1.0, True, none, ranked, none, 0.1, 2.0, 0.1, 0.1, 1.0)
 

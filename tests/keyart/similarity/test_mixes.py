@@ -227,7 +227,7 @@ def test_refuses_other_things_in_a_mix() -> None:
     with pytest.raises(ValueError, match="at least one film"):
         Mix([])
     for wrong in (None, [True], [1.5], [[1]]):
-        with pytest.raises(TypeError, match="titles, movie_ids, films and images"):
+        with pytest.raises(TypeError, match="titles, movie_ids, films, images and descriptions"):
             Mix(wrong)  # type: ignore[arg-type]
 
 

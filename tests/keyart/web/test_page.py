@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.installation import Demonstration
-from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, looking, serious_barriers, serving
+from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, copied, looking, serious_barriers, serving
 from tests.posters.pictures import draw_poster
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -409,3 +410,48 @@ def test_fits_a_phone_without_horizontal_scrolling(
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         page.locator(".hit", has_text="The Umbrella Cipher").tap()
         expect(page, "#name").to_have_text("The Umbrella Cipher (1962)")
+
+
+@pytest.fixture(scope="module")
+def words_address(built_words: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The demo catalog, with an encoder that takes words."""
+    with serving(copied(built_words, tmp_path_factory)) as url:
+        yield url
+
+
+def test_words_that_are_no_title_become_a_description(
+    browser: Any, words_address: str, request: pytest.FixtureRequest
+) -> None:
+    with looking(browser, words_address, request) as page:
+        page.goto(f"/?film={LEDGER}")
+        expect(page, "#title").to_have_attribute("placeholder", "A film, or what its poster shows")
+        page.fill("#title", "midnight")
+        expect(page, "#suggestions li").to_have_text(
+            ["Midnight Ledger (1947)", "Midnight Ledger (2011)", "Posters that look like “midnight”"]
+        )
+        page.fill("#title", "red moon")
+        page.press("#title", "Enter")
+        expect(page, "#name").to_have_text("“red moon”")
+        expect(page, ".hit strong >> nth=0").to_have_text("Orchard of Crows (2006)")
+        assert page.url.endswith("?text=red+moon")
+        page.get_by_role("button", name="Why Orchard of Crows (2006) looks alike").click()
+        expect(page, "#reasons li >> nth=0").to_contain_text("the most alike of 59 posters")
+        expect(page, "#heat").to_be_hidden()
+        page.keyboard.press("Escape")
+        # Films combine with it, and what is exported is the same question.
+        page.get_by_role("button", name="Do not look like Orchard of Crows (2006)").click()
+        expect(page, "#unlike li").to_have_count(1)
+        expect(page, "#hits[aria-busy=false] .hit strong >> nth=0").not_to_have_text("Orchard of Crows (2006)")
+        exported = page.request.get(page.get_attribute("#json", "href")).json()
+        assert exported["query"]["like"][0]["text"] == "red moon"
+        page.go_back()
+        page.go_back()
+        expect(page, "#name").to_have_text("Midnight Ledger (1947)")
+
+
+def test_an_encoder_without_words_offers_titles_alone(page: Page) -> None:
+    page.goto(f"/?film={LEDGER}")
+    expect(page, "#name").to_have_text("Midnight Ledger (1947)")
+    page.fill("#title", "red moon")
+    expect(page, "#status").to_have_text("No film is titled like “red moon”.")
+    expect(page, "#title").to_have_attribute("placeholder", "Search a film")

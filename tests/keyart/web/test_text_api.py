@@ -1,0 +1,72 @@
+"""Descriptions over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from keyart.engine import Engine
+from keyart.similarity.query import Mix, Text
+from keyart.similarity.reasons import reasons
+from tests.keyart.web.conftest import copied, serving
+
+pytestmark = pytest.mark.heavy
+
+
+@pytest.fixture(scope="module")
+def words_url(built_words: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving(copied(built_words, tmp_path_factory)) as url:
+        yield url
+
+
+def _get(address: str, **question: Any) -> dict[str, Any]:
+    answer = requests.get(address, question, timeout=60)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def test_a_description_is_answered_as_by_the_engine(words_url: str, built_words: Path) -> None:
+    found = _get(f"{words_url}/api/similar", text="red moon", k=3)
+    with Engine.open(built_words) as engine:
+        expected = engine.similar(Text("red moon"), 3)
+    assert (found["query"]["title"], found["query"]["text"]) == ("“red moon”", "red moon")
+    assert [hit["movie_id"] for hit in found["results"]] == [hit.movie_id for hit in expected]
+    assert [hit["why"] for hit in found["results"]] == [list(reasons(expected, hit)) for hit in expected]
+
+
+def test_descriptions_go_with_films_and_filters(words_url: str, built_words: Path) -> None:
+    question = {"text": ["red moon", "boat"], "unlike_text": "house", "like": 9, "unlike": 14}
+    found = _get(f"{words_url}/api/similar", **question, k=4, first_year=1980)
+    with Engine.open(built_words) as engine:
+        expected = engine.similar(Mix([9, Text("red moon"), Text("boat")], [14, Text("house")]), 60)
+    later = [hit.movie_id for hit in expected if (hit.year or 0) >= 1980]
+    assert [hit["movie_id"] for hit in found["results"]] == later[:4]
+
+
+def test_pages_of_a_description_follow_one_another(words_url: str) -> None:
+    whole, second = (_get(f"{words_url}/api/similar", text="horror", k=k, offset=10 - k) for k in (10, 5))
+    assert whole["results"][5:] == second["results"]
+
+
+def test_files_hold_the_same(words_url: str) -> None:
+    rows = requests.get(f"{words_url}/api/similar.csv", {"text": "red moon", "k": 1}, timeout=60).text.splitlines()
+    assert rows[1].startswith("1,30,Orchard of Crows,2006")
+    sheet = requests.get(f"{words_url}/api/sheet.jpg", {"text": "red moon", "k": 2}, timeout=60)
+    assert sheet.headers["content-type"] == "image/jpeg"
+
+
+@pytest.mark.parametrize("question", [{}, {"text": ""}, {"text": "  "}, {"text": "a\x00b"}, {"text": "a" * 1001}])
+def test_what_is_no_description_is_refused(question: dict[str, str], words_url: str) -> None:
+    assert requests.get(f"{words_url}/api/similar", question, timeout=60).status_code == 422
+
+
+def test_whether_words_are_taken_is_known(words_url: str, address: str) -> None:
+    assert _get(f"{words_url}/api/text") == {"available": True}
+    assert _get(f"{address}/api/text") == {"available": False}
+    refused = requests.get(f"{address}/api/similar", {"text": "moon"}, timeout=60)
+    assert refused.status_code in (400, 422)
+    assert "takes pictures but no words" in refused.json()["detail"]
