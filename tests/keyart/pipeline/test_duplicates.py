@@ -184,3 +184,10 @@ def test_finds_copies_of_real_posters(shared: Path, tmp_path: Path) -> None:
     right = {(number, copy) for copy, number in copies.items()}
     assert len(pairs & right) / len(pairs) >= 0.99
     assert len(pairs & right) / len(right) >= 0.9
+
+
+def test_whitening_is_not_advised_for_few_films(home: Path, drawn: Workspace, tmp_path: Path) -> None:
+    assert not any("whitened" in note for note in find_duplicates(home).notes)
+    many = Workspace.open(Path(shutil.copytree(drawn.home, tmp_path / "many")))
+    build(many, IndexOptions(similarity="cosine"))
+    assert any("keyart build --similarity whitened" in note for note in find_duplicates(many).notes)
