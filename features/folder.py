@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from catalog.errors import ConfigError, DataError
-from features.images import SUFFIXES
+from catalog.image_formats import SUFFIXES
 from features.pipeline import Picture, printable
 
 

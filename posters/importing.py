@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args
 from catalog.errors import DataError
 from catalog.film import Film
 from catalog.film_ids import ID_COLUMNS, id_in
+from catalog.image_formats import SUFFIXES
 from catalog.io.files import sha256_file
 from catalog.io.tables import read_rows
 from catalog.matching import FilmMatcher
@@ -33,7 +34,6 @@ OnProgress = Callable[[int, int], None]
 # A file, and the films that it is a poster of.
 _Claim = tuple[Path, tuple[int, ...]]
 
-_IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
 _STEM = re.compile(r"(?:tt)?([0-9]{1,12})", re.IGNORECASE)
 # Only IMDb's ids begin with tt, or are zero-padded to seven digits.
 _IMDB_STEM = re.compile(r"tt[0-9]+|0[0-9]{6}", re.IGNORECASE)
@@ -149,10 +149,10 @@ def _image_paths(folder: Path) -> list[Path]:
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise DataError(f"expected a folder of posters; {folder} {what}")
-    paths = sorted(path for path in _visible_files(folder) if path.suffix.lower() in _IMAGE_SUFFIXES)
+    paths = sorted(path for path in _visible_files(folder) if path.suffix.lower() in SUFFIXES)
     if not paths:
         raise DataError(
-            f"{folder} holds no images; expected files such as 0113277.jpg, also .jpeg, .png, .webp or .gif"
+            f"{folder} holds no images; expected files such as 0113277.jpg, also .png, .webp, .avif and others"
         )
     return paths
 

@@ -242,7 +242,7 @@ def extract_images(
     Parameters
     ----------
     source : str, Path, or iterable of (id, path or bytes)
-        A folder, whose JPEG, PNG, WebP and GIF files at any depth are named by their relative paths; or pairs of an id
+        A folder, whose images at any depth are named by their relative paths; or pairs of an id
         and a file's path or content. The ids are all integers or all texts. An iterable is read as it is needed, in a
         thread of its own, and never held as a whole, except on Spark.
     out : str or Path

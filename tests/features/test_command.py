@@ -71,7 +71,7 @@ def test_broken_images_are_named_and_more_than_half_of_them_are_a_failure(
     code, out, err = typed(*words)
     assert (code, out) == (0, "features of 4 images computed, 0 already here\n")
     assert err.startswith("4 images could not be read:\n  w.jpg: ")
-    assert "x.jpg is not a picture; expected JPEG, PNG, WebP or GIF\n" in err
+    assert "x.jpg is not a picture; expected JPEG, PNG, WebP, GIF, AVIF, TIFF or BMP\n" in err
     (images / "v.jpg").write_bytes(b"")
     code, out, err = typed(*words)
     assert (code, out) == (1, "features of 0 images computed, 4 already here\n")
