@@ -62,7 +62,14 @@ def read_rows(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) 
 
     Columns are known in either spelling, movie_id or movieId; a row has them as `columns` and `optional` spell them.
     """
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    return parse_rows(read_text(path), path, columns, optional)
+
+
+def parse_rows(
+    text: str, path: Path, columns: Sequence[str] = (), optional: Sequence[str] = (), delimiter: str = ","
+) -> Iterator[Row]:
+    """Yield the rows of the text of a CSV file, as `read_rows` does."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         received = [name.strip() for name in next(reader, [])]
         header = spelled(received, (*columns, *optional))
@@ -103,6 +110,11 @@ def read_text(path: Path, encodings: Sequence[str] = ("utf-8-sig",)) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
+    return decode_text(content, path, encodings)
+
+
+def decode_text(content: bytes, path: Path, encodings: Sequence[str] = ("utf-8-sig",)) -> str:
+    """Decode the content of a text file in the first encoding that fits; the path is for messages."""
     for encoding in encodings:
         try:
             text = content.decode(encoding)

@@ -16,7 +16,7 @@ from cf.models.neighbors import ItemCosine
 from features.store import FeatureStore
 from index.record import IndexRecord
 from keyart.atlas.record import Atlas
-from keyart.similarity.blending import open_hybrid
+from keyart.similarity.blending import compared_by, open_hybrid, stale_blend
 from keyart.workspace.contents import current_features, fingerprint, open_ratings
 from keyart.workspace.encoders import list_encoders, name_of
 from keyart.workspace.index import open_index
@@ -86,6 +86,8 @@ class Status:
     blend: str
     # Why parts cannot be read.
     damaged: tuple[str, ...]
+    # Why the blend should be tuned again; empty if it should not.
+    blend_note: str = ""
     # All encoders, the default first.
     encoders: tuple[EncoderStatus, ...] = ()
 
@@ -105,6 +107,8 @@ class Status:
             stale.append(f"the item similarities are {outdated('build')}")
         if self.n_mapped and not self.atlas_is_current:
             stale.append(f"the atlas is {outdated('atlas')}")
+        if self.blend_note:
+            stale.append(self.blend_note)
         return (*(f"damaged: {reason}" for reason in self.damaged), *stale)
 
     @property
@@ -196,11 +200,18 @@ def read_status(workspace: Workspace) -> Status:
         n_linked=sum(bool(film.tmdb_id or film.imdb_id) for film in films),
         id_kinds=id_kinds,
         blend=_read(lambda: open_hybrid(workspace).description, "", damaged),
+        blend_note=_read(lambda: _blend_note(workspace), "", []),
         similarities_are_current=similarities_of == ratings_name or not n_ratings,
         # Without duplicates, since several parts may need the damaged one.
         damaged=tuple(dict.fromkeys(damaged)),
         encoders=tuple(encoders),
     )
+
+
+def _blend_note(workspace: Workspace) -> str:
+    record = IndexRecord.read(workspace.index_dir)
+    compared = compared_by(record.similarity, centered=record.centered)
+    return stale_blend(open_hybrid(workspace), compared) or ""
 
 
 def _other_encoder(view: Workspace, damaged: list[str]) -> EncoderStatus:

@@ -94,7 +94,7 @@ def blended_candidate(name: str, wanted: str | Candidate, parts: Sequence[Encode
         units = [candidate.embed_rows(features[:, columns]) for columns, candidate in fitted]
         return np.concatenate(units, axis=1) / np.float32(math.sqrt(len(units)))
 
-    return Candidate(name, embed)
+    return Candidate(name, embed, is_blend=len(fitted) > 1)
 
 
 def _lacking(galleries: Mapping[str, Gallery], shared: Ids) -> Iterator[LeftOut]:

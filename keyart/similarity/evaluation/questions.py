@@ -76,11 +76,13 @@ def alternate_questions(
     reasons: list[tuple[str, object]] = []
     questions: list[Question] = []
     pictures: list[Picture] = []
-    rows = gallery.rows()
+    rows, known = gallery.rows(), set()
     for pair in pairs:
         if not gallery.is_in(half, pair.movie_id, seed):
             continue
-        if reason := _fault(gallery, pair, rows):
+        again = "the same pair again" if pair in known else None
+        known.add(pair)
+        if reason := again or _fault(gallery, pair, rows):
             reasons.append((reason, pair.movie_id))
             continue
         pictures.append(Picture(len(questions), pair.path))
