@@ -138,6 +138,8 @@ class Status:
             return f"`keyart build`: the index by {one.name} is " + ("out of date" if one.index else "not built yet")
         if not self.similarities_are_current:
             return "`keyart build`: the item similarities are " + ("out of date" if self.n_similar else "not built yet")
+        if not self.n_indexed and not self.n_similar:
+            return bring
         if not self.n_posters:
             return f"`keyart similar TITLE`, by ratings alone; for looks, {bring}"
         return "`keyart similar TITLE`" + (", or `keyart serve` to look and click" if is_installed("web") else "")
