@@ -20,6 +20,7 @@ from keyart.similarity.evaluation.candidates import Candidate, MapShape, fit_can
 from keyart.similarity.evaluation.gallery import Encode, Gallery, LeftOut, workspace_gallery
 from keyart.workspace.encoders import name_of
 from keyart.workspace.layout import Workspace
+from keyart.workspace.steps import more_feature_steps
 
 # Distorted posters are made one by one, and each encoder takes all of these.
 _CHUNK_PICTURES = 64
@@ -69,7 +70,7 @@ def encoders_gallery(views: Sequence[Workspace]) -> tuple[Gallery, dict[str, Enc
     if len(movie_ids) < 2:
         raise DataError(
             f"look-alikes need two films with features by each of {', '.join(galleries)}, received {len(movie_ids)}; "
-            "run `keyart extract`"
+            f"run {more_feature_steps(views[0])}"
         )
     columns: dict[str, EncoderColumns] = {}
     start = 0
