@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from random import Random
+from zipfile import ZipFile
 
 from catalog.io.files import write_bytes
 from features.options import ExtractOptions
@@ -109,6 +110,12 @@ def _write_lists(folder: Path) -> None:
     _write_table(folder / "mine.csv", "movieId rating", [(film[0], 4.5) for film in NAMED_FILMS[:3]])
     ratings = list(_draw_ratings(Random(0)))
     _write_table(folder / "newcomers.csv", "userId movieId rating timestamp", ratings[:20])
+    rated = [("2026-01-02", film[1].partition(" (")[0], film[1][-5:-1], "https://boxd.it/a", 4) for film in NAMED_FILMS]
+    _write_table(folder / "ratings.csv", "Date Name Year LetterboxdURI Rating", rated)
+    _write_table(folder / "plays.csv", "uid film score name", [(*row[:3], f"Play {row[1]}") for row in ratings[:99]])
+    with ZipFile(folder / "ml-1m.zip", "w") as archive:
+        archive.writestr("ml-1m/movies.dat", "".join("::".join(map(str, film[:3])) + "\n" for film in FILMS))
+        archive.writestr("ml-1m/ratings.dat", "".join("::".join(map(str, row)) + "\n" for row in ratings))
     ids = "\n".join(str(film[0]) for film in FILMS[:40])
     for name in ("ours.txt", "favorites.txt"):
         write_bytes(folder / name, f"# a comment\n{ids}\n".encode())

@@ -13,6 +13,7 @@ from catalog.films import Catalog
 from catalog.io.files import OtherVersionError
 from catalog.text import plural
 from cf.models.neighbors import ItemCosine
+from features.encoders.pairs import takes_text
 from features.store import FeatureStore
 from index.record import IndexRecord
 from keyart.atlas.record import Atlas
@@ -42,6 +43,8 @@ class EncoderStatus:
     n_columns: int | None
     width: int | None
     height: int | None
+    # Whether it takes descriptions.
+    has_text: bool | None
     n_indexed: int
     # The kind of index; empty if there is none.
     index: str
@@ -169,7 +172,7 @@ def read_status(workspace: Workspace) -> Status:
         n_features,
         n_skipped,
         backbone,
-        *_sizes(workspace),
+        *_kind(workspace),
         n_indexed,
         index,
         indexed == current,
@@ -220,18 +223,19 @@ def _other_encoder(view: Workspace, damaged: list[str]) -> EncoderStatus:
     n_features, n_skipped, backbone, current = _features(view, own_damage)
     n_indexed, indexed, index = _index(view, own_damage)
     damaged.extend(f"{name}: {reason}" for reason in own_damage)
-    sizes = _sizes(view)
-    return EncoderStatus(name, False, n_features, n_skipped, backbone, *sizes, n_indexed, index, indexed == current)
+    kind = _kind(view)
+    return EncoderStatus(name, False, n_features, n_skipped, backbone, *kind, n_indexed, index, indexed == current)
 
 
-def _sizes(view: Workspace) -> tuple[int | None, int | None, int | None]:
-    """Return the number of features, and the width and height of the input."""
+def _kind(view: Workspace) -> tuple[int | None, int | None, int | None, bool | None]:
+    """Return the number of features, the width and height of the input, and whether the encoder takes descriptions."""
     try:
-        identity = FeatureStore.open(view.features_dir).identity
-        framing = identity.framing
+        store = FeatureStore.open(view.features_dir)
+        framing = store.identity.framing
+        has_text = takes_text(store.options())
     except (NotBuiltError, DataError, ValueError):
-        return None, None, None
-    return identity.n_features, framing.width, framing.height
+        return None, None, None, None
+    return store.identity.n_features, framing.width, framing.height, has_text
 
 
 def _read(part: Callable[[], Part], missing: Part, damaged: list[str]) -> Part:

@@ -12,6 +12,7 @@ from typing import Any
 from catalog.errors import DataError
 from catalog.film import Titled
 from catalog.film_ids import FilmId, Imdb, Tmdb, parse_film_id, parse_imdb_id
+from catalog.io.archives import unpacked
 from catalog.io.tables import Row, decode_text, parse_rows
 from catalog.titles import parse_title
 from cf.ratings import HIGHEST, LOWEST
@@ -37,6 +38,8 @@ _NO_FILMS = frozenset(
     "tvseries tvminiseries tvepisode tvseason tvpilot videogame musicvideo podcastseries podcastepisode show season "
     "episode series сериал".split()
 )
+# Letterboxd exports a zip archive with this file among others.
+_OF_EXPORT = "ratings.csv"
 _BLANK = ("", "-", "–", "null", "none", "nan")
 _ISO_DAY = re.compile(r"\d{4}-\d\d-\d\d.*")
 
@@ -68,12 +71,14 @@ class PersonalFile:
 
 
 def read_personal_file(path: Path) -> PersonalFile:
-    """Read a file of one person's ratings; DataError names the line and column that is wrong."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
-    return parse_personal_file(content, path)
+    """Read a file of one person's ratings, or of an export its ratings.csv; DataError names line and column."""
+    with unpacked(path, (_OF_EXPORT,)) as opened:
+        file = opened / _OF_EXPORT if opened.is_dir() else opened
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise DataError(f"cannot read {file}: {error.strerror}") from error
+        return parse_personal_file(content, file)
 
 
 def parse_personal_file(content: bytes, path: Path) -> PersonalFile:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,16 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, text: str, message:
     with pytest.raises(DataError) as caught:
         read_personal_file(tmp_path / "mine.csv")
     assert message in str(caught.value)
+
+
+def test_an_export_is_read_as_the_archive_or_folder_that_it_is(tmp_path: Path) -> None:
+    for name, text in (("ratings.csv", LETTERBOXD), ("diary.csv", DIARY), ("deleted/ratings.csv", DIARY)):
+        path = tmp_path / "letterboxd" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    archive = Path(shutil.make_archive(str(tmp_path / "letterboxd"), "zip", tmp_path / "letterboxd"))
+    for source in (archive, tmp_path / "letterboxd"):
+        assert len(read_personal_file(source).rows) == 5
 
 
 def test_the_command_reports_every_row(home: Path, run: Run, tmp_path: Path) -> None:
