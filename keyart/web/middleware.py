@@ -36,6 +36,7 @@ _COOKIE = "keyart-token"
 def add_middleware(app: FastAPI, token: str | None, registry: CollectorRegistry) -> None:
     """Add all middleware to an application; the last one added sees a request first."""
     app.add_middleware(ErrorMiddleware)
+    app.add_middleware(HeadMiddleware)
     app.add_middleware(AuthenticationMiddleware, token=token)
     app.add_middleware(SecurityHeadersMiddleware)
     app.add_middleware(MetricsMiddleware, registry=registry)
@@ -111,7 +112,7 @@ class AuthenticationMiddleware:
             # A foreign page can resolve its own name to 127.0.0.1; the browser still sends that name.
             host = _PORT.sub("", request.headers.get("host", ""))
             return None if is_loopback(host) else problem(403, f"expected the host 127.0.0.1, received {host!r}")
-        if request.method == "GET" and self._matches(request.query_params.get("token", "")):
+        if request.method in ("GET", "HEAD") and self._matches(request.query_params.get("token", "")):
             return self._redirect(request, self._token)
         if request.url.path in _PUBLIC_PATHS or self._matches(_token_of(request)):
             return None
@@ -128,6 +129,29 @@ class AuthenticationMiddleware:
 
     def _matches(self, token: str) -> bool:
         return secrets.compare_digest(token.encode(), (self._token or "").encode())
+
+
+class HeadMiddleware:
+    """Answers HEAD wherever GET is answered: the same headers, without the body (RFC 9110, section 9.3.2)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, HEAD as GET."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        # A copy: the server itself must know that no body may follow.
+        as_get = {**scope, "method": "GET"}
+
+        async def without_body(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                # Requests are counted by their route, which is known by now.
+                scope["route"] = as_get.get("route")
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        await self._app(as_get, receive, without_body)
 
 
 class ErrorMiddleware:

@@ -394,6 +394,21 @@ def test_every_answer_forbids_foreign_script(address: str) -> None:
         assert "unsafe" not in policy
 
 
+def test_head_has_the_headers_of_get_and_no_body(address: str) -> None:
+    paths = ("", "api/films/1", "api/films/1/similar.csv", "posters/1", "static/page.css", "openapi.json", "nowhere")
+    for path in paths:
+        got = requests.get(f"{address}/{path}", headers={"Accept-Encoding": "identity"}, timeout=60)
+        head = requests.head(f"{address}/{path}", headers={"Accept-Encoding": "identity"}, timeout=60)
+        assert (head.status_code, head.content) == (got.status_code, b""), path
+        assert int(head.headers["content-length"]) == len(got.content), path
+        for headers in (head.headers, got.headers):
+            headers.pop("date")
+        assert head.headers == got.headers, path
+    assert requests.head(f"{address}/api/cold-start", timeout=60).status_code == 405
+    counts = requests.get(f"{address}/metrics", timeout=60).text
+    assert 'keyart_requests_total{method="HEAD",route="/api/films/{movie_id}",status="200"}' in counts
+
+
 def test_a_foreign_name_for_this_machine_is_refused(address: str) -> None:
     assert requests.get(f"{address}/api/genres", headers={"Host": "evil.example"}, timeout=60).status_code == 403
     for host, status in (("[::1]:8000", 200), ("[::1]", 200), ("127.0.0.2:8000", 200), ("[::2]:8000", 403)):
