@@ -12,7 +12,7 @@ from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
 
 from keyart.results import HIT_COLUMNS
-from keyart.web.body_limits import Uploads
+from keyart.web.body_limits import Uploads, upload_route
 from keyart.web.errors import PROBLEMS
 from keyart.web.inference import ImageEncoder
 from keyart.web.schemas.films import (
@@ -50,8 +50,18 @@ _CSV_FILE: dict[str, Any] = {
 _IMAGE_BODY = {
     "requestBody": {
         "required": True,
-        "description": "The image file itself: JPEG, PNG, WebP or GIF, at most 10 MiB and 25 million pixels.",
-        "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
+        "description": "The image file itself, or a form with it, in which other fields are parameters of the query: "
+        "JPEG, PNG, WebP or GIF, at most 10 MiB and 25 million pixels.",
+        "content": {
+            "image/*": {"schema": {"type": "string", "format": "binary"}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["image"],
+                    "properties": {"image": {"type": "string", "format": "binary"}},
+                }
+            },
+        },
     }
 }
 
@@ -74,8 +84,10 @@ def film_routes(service: FilmService, encoder: ImageEncoder, pools: Pools, *, re
     _add_films(router, service, pools.querying)
     _add_files(router, service, pools)
     _add_posters(router, service, pools.drawing)
-    _add_images(router, service, encoder, pools)
-    _add_new_films(router, service, pools, read_only=read_only)
+    uploads = APIRouter(route_class=upload_route(pools.uploads))
+    _add_images(uploads, service, encoder, pools)
+    _add_new_films(uploads, service, pools, read_only=read_only)
+    router.include_router(uploads)
     return router
 
 
