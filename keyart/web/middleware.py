@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import RedirectResponse
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.datastructures import MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keyart.web.address import is_loopback
@@ -39,6 +40,15 @@ def add_middleware(app: FastAPI, token: str | None, public: PublicAddress, regis
     app.add_middleware(ErrorMiddleware)
     app.add_middleware(HeadMiddleware)
     app.add_middleware(AuthenticationMiddleware, token=token, public=public)
+    if public.allowed_origins:
+        # Outside of authentication: a browser asks beforehand without the token, and a page must see a refusal.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=public.allowed_origins,
+            allow_methods=("GET", "HEAD", "POST"),
+            allow_headers=("Authorization", "If-None-Match"),
+            expose_headers=("ETag", "Retry-After"),
+        )
     app.add_middleware(SecurityHeadersMiddleware)
     app.add_middleware(MetricsMiddleware, registry=registry)
     app.add_middleware(PublicAddressMiddleware, public=public)

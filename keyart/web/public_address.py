@@ -48,6 +48,11 @@ class PublicAddress:
         """Return whether pages of another origin may ask."""
         return "*" in self.allowed_origins or origin in self.allowed_origins
 
+    def check_token(self, token: str | None) -> None:
+        """Raise ConfigError if pages of any origin could ask without a token."""
+        if "*" in self.allowed_origins and token is None:
+            raise ConfigError("--allow-origin * lets every page in; set KEYART_TOKEN, or name the origins")
+
     def seen(self, headers: Mapping[str, str], client: str | None) -> Seen:
         """Return the address that a browser asked, of which a trusted proxy tells."""
         host = headers.get("host", "")

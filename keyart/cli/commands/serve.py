@@ -45,6 +45,13 @@ from keyart.workspace.settings import SERVER_TOKEN
     metavar="ADDRESS",
     help="A reverse proxy whose X-Forwarded-Host and X-Forwarded-Proto are believed; may be repeated.",
 )
+@click.option(
+    "--allow-origin",
+    "allowed_origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Another origin whose pages may use the API, such as https://app.example.org; may be repeated; * for any.",
+)
 @encoder_option(takes_blends=True)
 @workspace_options
 def command(
@@ -53,6 +60,7 @@ def command(
     read_only: bool,
     root_path: str,
     trusted_proxies: tuple[str, ...],
+    allowed_origins: tuple[str, ...],
     encoder: str | None,
     home: Path,
 ) -> None:
@@ -61,7 +69,7 @@ def command(
     To serve other machines too, set --host and a token of 16 characters or more that they must show. The token is read
     from KEYART_TOKEN or from the file that KEYART_TOKEN_FILE names.
     """
-    public = PublicAddress.parse(root_path, trusted_proxies, ())
+    public = PublicAddress.parse(root_path, trusted_proxies, allowed_origins)
     # Until it serves, there is nothing to bring to an end; what is being imported may swallow an interrupt in Python.
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
@@ -73,6 +81,7 @@ def command(
 def _serve(host: str, port: int, home: Path, encoder: str | None, public: PublicAddress, *, read_only: bool) -> None:
     require("web", "the web page")
     token = read_token(host)
+    public.check_token(token)
     Workspace.open(home)
     with listen(host, port) as listener:
         click.echo(f"opening {home} …", err=True)

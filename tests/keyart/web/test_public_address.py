@@ -9,6 +9,7 @@ import requests
 
 from catalog.errors import ConfigError
 from keyart.web.public_address import PublicAddress, Seen
+from tests.keyart.conftest import Run
 from tests.keyart.web.conftest import serving
 from tests.posters.pictures import draw_poster
 
@@ -101,3 +102,34 @@ def test_without_a_token_no_proxy_opens_the_server(home: Path) -> None:
         assert requests.get(f"{url}/api/genres", timeout=60).status_code == 200
         assert requests.get(f"{url}/api/genres", headers=PROXIED, timeout=60).status_code == 403
         assert requests.get(f"{url}/api/genres", headers=BEARER | {"Origin": "http://x"}, timeout=60).status_code == 403
+
+
+def test_pages_of_allowed_origins_may_ask(home: Path) -> None:
+    public = PublicAddress.parse("", [], ["https://APP.example:443/"])
+    app = {"Origin": "https://app.example"}
+    before = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
+    with serving(home, TOKEN, allowed_origins=public.allowed_origins) as url:
+        preflight = requests.options(f"{url}/api/similar", headers=app | before, timeout=60)
+        assert preflight.status_code == 200
+        assert preflight.headers["access-control-allow-origin"] == "https://app.example"
+        assert "Authorization" in preflight.headers["access-control-allow-headers"]
+        other = requests.options(f"{url}/api/similar", headers={"Origin": "https://b.example"} | before, timeout=60)
+        assert (other.status_code, "access-control-allow-origin" in other.headers) == (400, False)
+        for headers, status in ((BEARER, 200), ({}, 401), ({"Cookie": f"keyart-token={TOKEN}"}, 401)):
+            answer = requests.get(f"{url}/api/genres", headers=app | headers, timeout=60)
+            assert answer.status_code == status
+            assert answer.headers["access-control-allow-origin"] == "https://app.example"
+            assert "access-control-allow-credentials" not in answer.headers
+            assert "Origin" in answer.headers["vary"]
+    with serving(home, allowed_origins=public.allowed_origins) as url:
+        assert requests.get(f"{url}/api/genres", headers=app, timeout=60).status_code == 200
+        assert requests.get(f"{url}/api/genres", headers={"Origin": "https://b.example"}, timeout=60).status_code == 403
+
+
+def test_every_origin_is_allowed_beside_a_token_only(run: Run, home: Path) -> None:
+    outcome = run("serve", "--home", home, "--allow-origin", "*")
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+    assert "--allow-origin * lets every page in; set KEYART_TOKEN" in outcome.err
+    with serving(home, TOKEN, allowed_origins=("*",)) as url:
+        answer = requests.get(f"{url}/api/genres", headers=BEARER | {"Origin": "https://a.example"}, timeout=60)
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "*")
