@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
 
 from keyart.results import HIT_COLUMNS
-from keyart.web.body_limits import Uploads, upload_route
+from keyart.web.body_limits import BoundedRoute, Uploads, upload_route
 from keyart.web.errors import PROBLEMS
 from keyart.web.inference import ImageEncoder
 from keyart.web.schemas.films import (
@@ -20,9 +21,11 @@ from keyart.web.schemas.films import (
     ColdStartFacts,
     ColdStartQuery,
     EncoderFacts,
+    FilmAnswers,
     FilmFacts,
     FilmQuery,
     FilmRef,
+    FilmsQuery,
     Hit,
     ImageMixQuery,
     MixQuery,
@@ -41,6 +44,7 @@ Width = Annotated[Literal[160, 320, 640], BeforeValidator(int)]
 
 AnyFilmQuery = TypeVar("AnyFilmQuery", bound=FilmQuery)
 
+_SEVERAL_FILMS_TIMEOUT_S = 60.0
 _JPEG = {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}
 _JPEG_FILE: dict[str, Any] = {"response_class": Response, "responses": {200: {"content": _JPEG}}}
 _CSV_FILE: dict[str, Any] = {
@@ -84,6 +88,9 @@ def film_routes(service: FilmService, encoder: ImageEncoder, pools: Pools, *, re
     _add_films(router, service, pools.querying)
     _add_files(router, service, pools)
     _add_posters(router, service, pools.drawing)
+    bodies = APIRouter(route_class=BoundedRoute)
+    _add_several_films(bodies, service, pools.querying)
+    router.include_router(bodies)
     uploads = APIRouter(route_class=upload_route(pools.uploads))
     _add_images(uploads, service, encoder, pools)
     _add_new_films(uploads, service, pools, read_only=read_only)
@@ -126,6 +133,20 @@ def _add_films(router: APIRouter, service: FilmService, pool: WorkerPool) -> Non
     @router.get("/api/similar", summary="Films that look like films and descriptions, and not like others")
     async def similar_to_mix(query: Annotated[MixQuery, Query()]) -> SimilarPage:
         return await pool.run(service.similar_to_mix, _checked(query))
+
+
+def _add_several_films(router: APIRouter, service: FilmService, pool: WorkerPool) -> None:
+    @router.post("/api/films/similar", summary="Films that look like each of several films")
+    async def similar_to_each(query: FilmsQuery) -> FilmAnswers:
+        """Answer for up to 200 films at once; a film that cannot be answered gets a problem in place of a page."""
+        _checked(query)
+        try:
+            async with asyncio.timeout(_SEVERAL_FILMS_TIMEOUT_S):
+                # One call for each, so that other requests are answered in between.
+                answers = [await pool.run(service.similar_or_problem, film, query) for film in query.films]
+        except TimeoutError as error:
+            raise HTTPException(504, "expected fewer films at once: they took too long") from error
+        return FilmAnswers(answers=answers)
 
 
 def _add_files(router: APIRouter, service: FilmService, pools: Pools) -> None:

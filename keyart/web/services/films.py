@@ -26,11 +26,13 @@ from keyart.results import SimilarFilms
 from keyart.similarity.blending import Hybrid, open_hybrid
 from keyart.similarity.query import Image, Mix, SimilarOptions, Text
 from keyart.similarity.reasons import reasons
+from keyart.web.errors import problem_of
 from keyart.web.schemas.films import (
     AddedFilm,
     ColdStartFacts,
     ColdStartQuery,
     EncoderFacts,
+    FilmAnswer,
     FilmFacts,
     FilmQuery,
     ImageMixQuery,
@@ -141,6 +143,13 @@ class FilmService:
     def similar(self, movie_id: int | str, query: FilmQuery) -> SimilarPage:
         """Return a page of a film's look-alikes."""
         return self._page(self._look_alikes(movie_id, query, _n_wanted(query)), query)
+
+    def similar_or_problem(self, movie_id: int | str, query: FilmQuery) -> FilmAnswer:
+        """Return a page of a film's look-alikes, or what is wrong with this film."""
+        try:
+            return FilmAnswer(film=movie_id, similar=self.similar(movie_id, query), problem=None)
+        except (UnknownFilmError, ConfigError) as error:
+            return FilmAnswer(film=movie_id, similar=None, problem=problem_of(error, self._workspace.home))
 
     def similar_to_mix(self, query: MixQuery) -> SimilarPage:
         """Return a page of the films that look like several films and descriptions, and not like others."""

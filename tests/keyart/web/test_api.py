@@ -106,6 +106,34 @@ def test_several_films_are_one_question(address: str, home: Path) -> None:
     assert [film["movie_id"] for film in found["query"]["unlike"]] == [5]
 
 
+def test_each_of_several_films_is_answered(address: str) -> None:
+    options = {"k": 3, "alpha": 0.5, "genre": ["Drama"]}
+    asked = {"films": [1, "tt0000012", 99, "tmdb:101", 1], **options}
+    answer = requests.post(f"{address}/api/films/similar", json=asked, timeout=60)
+    assert answer.status_code == 200, answer.text
+    answers = answer.json()["answers"]
+    assert [one["film"] for one in answers] == asked["films"]
+    for one in answers:
+        single = requests.get(f"{address}/api/films/{one['film']}/similar", options, timeout=60).json()
+        assert (one["problem"] if one["film"] == 99 else one["similar"]) == single
+        assert (one["similar"] is None) == (one["problem"] is not None) == (one["film"] == 99)
+
+
+@pytest.mark.parametrize(
+    ("asked", "detail"),
+    [
+        ({"films": []}, "films: List should have at least 1 item"),
+        ({"films": [1] * 201}, "films: List should have at most 200 items"),
+        ({"films": [1] * 41, "k": 100}, "expected at most 4,000 results (films times k), received 4,100"),
+        ({"films": ["Twin"]}, "films.0: expected a movie_id such as 6"),
+        ({"films": [1], "alpha": 2}, "alpha should be auto or a number from 0 to 1"),
+    ],
+)
+def test_too_many_films_are_refused(address: str, asked: dict, detail: str) -> None:
+    answer = requests.post(f"{address}/api/films/similar", json=asked, timeout=60)
+    assert (answer.status_code, answer.json()["detail"][: len(detail)]) == (422, detail)
+
+
 def test_pages_of_several_films_follow_one_another(address: str) -> None:
     def page(**question: int) -> dict:
         return requests.get(f"{address}/api/similar", {"like": [1, 5], **question}, timeout=60).json()
