@@ -21,6 +21,9 @@ MAX_UPLOAD_BYTES = 10 << 20
 MAX_BODY_BYTES = 1 << 20
 """The limit of other bodies; ten thousand ratings take less than half of it."""
 
+MAX_EMBEDDING_BYTES = 4 << 20
+"""The limit of an embedding as JSON."""
+
 MAX_RATINGS_FILE_BYTES = 8 << 20
 """The limit of a file of one person's ratings; IMDb takes some 250 bytes a film."""
 
@@ -125,6 +128,12 @@ class BoundedRoute(APIRoute):
             return await handle(Request(request.scope, _limited(request.receive, self.max_bytes)))
 
         return bounded
+
+
+class EmbeddingRoute(BoundedRoute):
+    """A route that takes an embedding; one number is some 12 characters."""
+
+    max_bytes = MAX_EMBEDDING_BYTES
 
 
 def _limited(receive: Receive, max_bytes: int) -> Receive:

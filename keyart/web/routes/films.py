@@ -13,13 +13,16 @@ from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
 
 from keyart.results import HIT_COLUMNS
-from keyart.web.body_limits import BoundedRoute, Uploads, upload_route
+from keyart.similarity.query import Image
+from keyart.web.body_limits import BoundedRoute, EmbeddingRoute, Uploads, upload_route
 from keyart.web.errors import PROBLEMS
 from keyart.web.inference import ImageEncoder
 from keyart.web.schemas.films import (
     AddedFilm,
     ColdStartFacts,
     ColdStartQuery,
+    EmbeddingFacts,
+    EmbeddingQuery,
     EncoderFacts,
     FilmAnswers,
     FilmFacts,
@@ -39,6 +42,7 @@ from keyart.web.workers import WorkerPool
 FilmPath = Annotated[
     FilmRef, Path(description="A movie_id, an IMDb id such as tt0113277, or a TMDB id such as tmdb:949.", examples=[6])
 ]
+EncoderName = Annotated[str | None, Query(max_length=200, description="An encoder of the workspace.")]
 # A query parameter is text, which equals no literal number.
 Width = Annotated[Literal[160, 320, 640], BeforeValidator(int)]
 
@@ -91,6 +95,9 @@ def film_routes(service: FilmService, encoder: ImageEncoder, pools: Pools, *, re
     bodies = APIRouter(route_class=BoundedRoute)
     _add_several_films(bodies, service, pools.querying)
     router.include_router(bodies)
+    embeddings = APIRouter(route_class=EmbeddingRoute)
+    _add_embeddings(embeddings, service, pools.querying)
+    router.include_router(embeddings)
     uploads = APIRouter(route_class=upload_route(pools.uploads))
     _add_images(uploads, service, encoder, pools)
     _add_new_films(uploads, service, pools, read_only=read_only)
@@ -174,7 +181,7 @@ def _add_files(router: APIRouter, service: FilmService, pools: Pools) -> None:
     async def heat_map(
         movie_id: FilmPath,
         other_id: FilmPath,
-        encoder: Annotated[str | None, Query(max_length=200)] = None,
+        encoder: EncoderName = None,
     ) -> Response:
         content = await pools.drawing.run(service.heat_map, movie_id, other_id, encoder)
         return Response(content, media_type="image/jpeg")
@@ -199,23 +206,35 @@ def _add_posters(router: APIRouter, service: FilmService, pool: WorkerPool) -> N
         return Response(content, media_type="image/jpeg", headers=headers)
 
 
-def _add_images(router: APIRouter, service: FilmService, encoder: ImageEncoder, pools: Pools) -> None:
+def _add_embeddings(router: APIRouter, service: FilmService, pool: WorkerPool) -> None:
+    @router.post("/api/similar/embedding", summary="Films that look like an image whose embedding is given")
+    async def similar_to_embedding(query: EmbeddingQuery) -> SimilarPage:
+        return await pool.run(service.similar_to_embedding, query)
+
+
+def _add_images(router: APIRouter, service: FilmService, images: ImageEncoder, pools: Pools) -> None:
+    async def embedded(request: Request, encoder: str | None) -> Image:
+        content = await pools.uploads.read(request)
+        if encoder is None:
+            return await images.encode(content)
+        return await pools.embedding.run(service.embed_by, encoder, await images.decode(content))
+
     @router.post(
         "/api/similar",
         summary="Films that look like an image, alone or with films and descriptions",
         openapi_extra=_IMAGE_BODY,
     )
     async def similar_to_image(request: Request, query: Annotated[ImageMixQuery, Query()]) -> SimilarPage:
-        content = await pools.uploads.read(request)
-        if query.encoder is None:
-            image = await encoder.encode(content)
-        else:
-            image = await pools.embedding.run(service.embed_by, query.encoder, await encoder.decode(content))
+        image = await embedded(request, query.encoder)
         return await pools.querying.run(service.similar_to_image, image, _checked(query))
+
+    @router.post("/api/embeddings", summary="The embedding of an image", openapi_extra=_IMAGE_BODY)
+    async def embedding(request: Request, encoder: EncoderName = None) -> EmbeddingFacts:
+        return await pools.querying.run(service.embedding, await embedded(request, encoder), encoder)
 
     @router.post("/api/cold-start", summary="Who would like a film that nobody has rated", openapi_extra=_IMAGE_BODY)
     async def cold_start(request: Request, query: Annotated[ColdStartQuery, Query()]) -> ColdStartFacts:
-        image = await encoder.encode(await pools.uploads.read(request))
+        image = await images.encode(await pools.uploads.read(request))
         return await pools.querying.run(service.cold_start, image, query)
 
 

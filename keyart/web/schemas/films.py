@@ -199,6 +199,25 @@ class MixQuery(ImageMixQuery):
         return self
 
 
+class EmbeddingFacts(BaseModel):
+    """The embedding of an image: the features that posters are compared by."""
+
+    encoder: str = Field(description="By which it was computed; A+B for two.", examples=["vgg16"])
+    n_features: int = Field(examples=[25088])
+    embedding: list[float] = Field(examples=[[0.0, 1.25, 0.5]])
+
+
+class EmbeddingQuery(ImageQuery):
+    """The same for an embedding."""
+
+    embedding: list[Annotated[float, Field(ge=-1e30, le=1e30)]] = Field(
+        min_length=1,
+        max_length=200_000,
+        description="As POST /api/embeddings returns it for the same encoder.",
+        examples=[[0.0, 1.25, 0.5]],
+    )
+
+
 class FilmsQuery(FilmQuery):
     """The same for each of several films."""
 

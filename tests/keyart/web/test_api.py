@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import requests
 from PIL import Image
@@ -192,6 +193,41 @@ def test_a_picture_finds_its_own_film(address: str, poster_folder: Path) -> None
     answer = requests.post(f"{address}/api/similar", (poster_folder / "2.jpg").read_bytes(), timeout=60)
     assert answer.json()["results"][0]["movie_id"] == 2
     assert answer.json()["results"][0]["score"] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_an_embedding_is_returned_and_taken(address: str, home: Path, poster_folder: Path) -> None:
+    picture = (poster_folder / "2.jpg").read_bytes()
+    facts = requests.post(f"{address}/api/embeddings", picture, timeout=60).json()
+    (expected,) = Engine.open(home).embed([picture])
+    assert facts["n_features"] == len(expected) == len(facts["embedding"])
+    assert np.array(facts["embedding"], np.float32) == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    named = requests.post(f"{address}/api/embeddings", picture, params={"encoder": facts["encoder"]}, timeout=60)
+    assert named.json()["encoder"] == facts["encoder"]
+    options = {"k": 3, "genre": ["Drama"]}
+    asked = {"embedding": facts["embedding"], "encoder": facts["encoder"], **options}
+    found = requests.post(f"{address}/api/similar/embedding", json=asked, timeout=60).json()
+    by_image = requests.post(f"{address}/api/similar", picture, params=options, timeout=60).json()
+    assert found["results"] == by_image["results"] != []
+
+
+@pytest.mark.parametrize(
+    ("embedding", "detail"),
+    [
+        ([1.0, 2.0], "expected an embedding of 392 numbers by tiny, received 2"),
+        ([0.0] * 392, "row 0 of 1 cannot be compared: its features are all zero"),
+        ([1e300], "embedding.0: Input should be less than"),
+        ([], "embedding: List should have at least 1 item"),
+    ],
+)
+def test_an_embedding_that_cannot_be_compared_is_refused(address: str, embedding: list[float], detail: str) -> None:
+    answer = requests.post(f"{address}/api/similar/embedding", json={"embedding": embedding}, timeout=60)
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith(detail)
+
+
+def test_a_large_body_is_no_embedding(address: str) -> None:
+    answer = requests.post(f"{address}/api/similar/embedding", iter([b" " * (5 << 20)]), timeout=60)
+    assert (answer.status_code, answer.json()["detail"]) == (413, "expected a body of at most 4 MiB")
 
 
 def test_a_picture_is_asked_about_with_films(address: str, home: Path, poster_folder: Path) -> None:
