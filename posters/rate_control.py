@@ -56,9 +56,22 @@ class _Period:
         return self.ended_s - self.began_s
 
     @property
+    def throttled_share(self) -> float:
+        return self.n_throttled / self.n_answers
+
+    @property
+    def paused_share(self) -> float:
+        return min(self.paused_s / self.elapsed_s, 1.0)
+
+    @property
     def loss(self) -> float:
         """The share of the requests, or of the time, that was lost to throttling."""
-        return max(self.n_throttled / self.n_answers, min(self.paused_s / self.elapsed_s, 1.0))
+        return max(self.throttled_share, self.paused_share)
+
+    @property
+    def is_paced(self) -> bool:
+        """Whether the server's pauses hold back more than its refusals."""
+        return self.paused_share > self.throttled_share
 
     @property
     def accepted_per_s(self) -> float:
@@ -154,14 +167,16 @@ class RateControl:
 
     def _try_lower(self, period: _Period) -> None:
         self._before_trial = period
-        rate = min(_SAFE * period.peak, self.rate / 2)
-        self._begin(max(rate, self.rate / 16), period.ended_s)
+        # Pauses protect the server, so the rate need not fall further.
+        most = self.rate if period.is_paced else self.rate / 2
+        self._begin(max(min(_SAFE * period.peak, most), self.rate / 16), period.ended_s)
 
     def _judge(self, before: _Period, trial: _Period) -> None:
         """Decide whether the rate caused the throttling."""
         self._before_trial = None
         still_throttled = trial.loss > before.loss / 3
-        if still_throttled and trial.accepted_per_s < _KEPT * before.accepted_per_s:
+        costs_requests = before.is_paced or trial.accepted_per_s < _KEPT * before.accepted_per_s
+        if still_throttled and costs_requests:
             self._tolerated = (before.loss + trial.loss) / 2
             self._begin(before.rate, trial.ended_s)
             return

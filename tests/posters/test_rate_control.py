@@ -125,6 +125,13 @@ def test_throttling_at_random_costs_little(clock: Clock, share: float, seed: int
     assert busiest_second(log.arrived) <= 40
 
 
+def test_pauses_at_random_do_not_lower_the_rate(clock: Clock) -> None:
+    limiter = RateLimiter(40)
+    log = send(clock, limiter, at_random(0.06, 0), 60.0, retry_after_s=1.0)
+    # 16 requests between pauses of a second are sent in 0.4 s.
+    assert log.per_s(0.0, 60.0) > 0.7 * 16 / 1.4
+
+
 def test_a_limit_is_found_among_random_faults(clock: Clock) -> None:
     limiter = RateLimiter(40)
     send(clock, limiter, at_random(0.3, 0), 20.0)
