@@ -270,9 +270,7 @@ def measure_bad_day(n_films: int, rate: int) -> None:
         "limit": f"limit lowered to {LOWERED}/s",
         "limit+1": f"limit lowered to {LOWERED}/s, with `Retry-After: 1`",
     }
-    print(
-        f"\n| {n_films:,} films at `--rate {rate}` | seconds | undisturbed | most in any second | accepted/s after that |"
-    )
+    print(f"\n| {n_films:,} films at `--rate {rate}` | seconds | undisturbed | most in any second | accepted/s later |")
     print("|---|---|---|---|---|")
     undisturbed_s = math.nan
     for trouble, name in troubles.items():

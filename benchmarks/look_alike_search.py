@@ -2,6 +2,7 @@
 
     python benchmarks/look_alike_search.py --features DIR [--films 20000] [--queries 200] [--hnsw]
     python benchmarks/look_alike_search.py --features DIR --embedded 1000000
+    python benchmarks/look_alike_search.py --features DIR --regions [--films 20000]
 
 DIR holds features of real posters, as `benchmarks/look_alikes.py` or `keyart extract --out` writes them. Films beyond
 those are mixtures of three posters, whose features stay about as sparse and as much alike. Every way answers the same
@@ -10,6 +11,12 @@ embedding.
 
 With --embedded, films are drawn as embeddings, for features of a million would be 50 GB: a real poster's embedding and
 as much noise, which has the real ones' variance along each of their principal directions.
+
+With --regions, the look-alikes by a region are timed: the first question reads the features of all films, later ones by
+the same region do not. Films beyond the real ones are copies of them.
+
+Memory is what a process that opens the index takes more after the queries than before: its own, and the pages of mapped
+files that it has read (Rss of /proc/self/smaps_rollup).
 """
 
 from __future__ import annotations
@@ -20,6 +27,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -38,12 +48,16 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--hnsw", action="store_true", help="also build hnswlib's graph, which takes minutes")
     parser.add_argument("--embedded", type=int, help="time that many films, drawn as embeddings, and nothing else")
+    parser.add_argument("--regions", action="store_true", help="time regions of posters, and nothing else")
     arguments = parser.parse_args()
     import faiss
 
     faiss.omp_set_num_threads(1)
     rng = np.random.default_rng(0)
     real, shape = read_features(arguments.features)
+    if arguments.regions:
+        regions(real, shape, arguments.films)
+        return
     if arguments.embedded:
         drawn(real, shape, arguments.embedded, arguments.queries, rng)
         return
@@ -104,11 +118,59 @@ def whitened(
     took_ms = [took(lambda row=row: embedding.units(row), 1) for row in rows[:100, None]]  # type: ignore[misc]
     print(f"embedding of one picture: median {np.median(took_ms):.2f} ms")
     films = itertools.cycle(np.random.default_rng(1).permutation(len(rows)).tolist())
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        used = pool.submit(memory_of, folder, rows[:200]).result()
     ways: dict[str, Search] = {
         "whitened": lambda query: index.search(query, 10),
         "whitened, a film": lambda _query: index.similar([next(films)], 10),
     }
-    return ways, dict.fromkeys(ways, sum(path.stat().st_size for path in folder.iterdir()))
+    return ways, dict.fromkeys(ways, used)
+
+
+def memory_of(folder: Path, queries: npt.NDArray[np.floating], rows_path: Path | None = None) -> int:
+    """Open an index in a process of its own, search it, and return how many bytes more the process then takes."""
+    from index.cosine import CosineIndex
+    from index.source import FilmFeatures
+
+    before = resident_bytes()
+    features = None
+    if rows_path is not None:
+        rows = np.load(rows_path, mmap_mode="r")
+        features = FilmFeatures.of(np.arange(len(rows)), np.asarray(rows))
+    index = CosineIndex.open(folder, features)
+    for query in queries:
+        index.search(query[None], 10)
+    return resident_bytes() - before
+
+
+def resident_bytes() -> int:
+    (line,) = (line for line in Path("/proc/self/smaps_rollup").read_text().splitlines() if line.startswith("Rss:"))
+    return int(line.split()[1]) * 1024
+
+
+def regions(real: npt.NDArray[np.float16], shape: tuple[int, ...] | None, n: int) -> None:
+    from index.cosine import CosineIndex
+    from index.options import IndexOptions
+    from index.region import Region
+    from index.source import FilmFeatures
+
+    if shape is None:
+        raise SystemExit("these features are no maps, so they have no regions")
+    copies = np.arange(n) % len(real)
+    features = FilmFeatures(np.arange(1, n + 1), [real], np.zeros(n, np.int64), copies, [""] * n)
+    identity = {"backbone": "benchmark", "n_features": real.shape[1]}
+    options = IndexOptions(similarity="whitened")
+    index = CosineIndex.build(features, identity, options, map_shape=shape)  # type: ignore[arg-type]
+    for region in (Region(0, 0, 7, 3), Region(2, 2, 2, 2)):
+        comparison = index.region_comparison(region, features, shape)  # type: ignore[arg-type]
+        for question, film in (("first", 1), ("later", 2)):
+            cpu_s = time.process_time()
+            took_s = took(partial(comparison.scan, film), 1) / 1e3
+            cpu_s = time.process_time() - cpu_s
+            print(
+                f"{n:,} films, region {region}, {question} question: {took_s:.2f} s, {cpu_s:.2f} s of a core",
+                flush=True,
+            )
 
 
 def drawn(
@@ -142,8 +204,11 @@ def drawn(
     record = index.record
     print(f"built in {record.build.build_s:.0f} s, recall {record.build.quality.recall}, {record.settings}")
     with tempfile.TemporaryDirectory() as folder:
-        index.save(Path(folder))
-        n_bytes = rows.nbytes + sum(path.stat().st_size for path in Path(folder).iterdir())
+        rows_path = Path(folder) / "rows.npy"
+        np.save(rows_path, rows)
+        index.save(Path(folder) / "index")
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            n_bytes = pool.submit(memory_of, Path(folder) / "index", queries, rows_path).result()
     times = [took(lambda query=query: index.search(query[None], 10), 1) for query in queries]  # type: ignore[misc]
     fast, median, slowest = np.percentile(times, (5, 50, 99))
     print(f"query: 5 % below {fast:.2f} ms, median {median:.2f} ms, p99 {slowest:.2f} ms; {n_bytes / 1e9:.2f} GB")

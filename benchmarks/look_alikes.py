@@ -1,6 +1,7 @@
 """Measure look-alikes by every embedding, on real posters and two real networks.
 
     python benchmarks/look_alikes.py --shared ../shared --work DIR [--posters N] [--distorted 50] [--half all]
+    python benchmarks/look_alikes.py --shared ../shared --work DIR --list-series
 
 Films are those of MovieLens whose posters are in the shared folder. Embeddings may be chosen by the first half of the
 figures; the second half, of other films and series, is what is reported. Hubs are counted among all films. Features are
@@ -12,7 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 from benchmarks.tables import print_header, print_row  # noqa: E402 - needs the path
 
 if TYPE_CHECKING:
+    from catalog.film import Film
     from keyart.pipeline import LookAlikeEvaluation
 
 # File and preprocessing of each network.
@@ -52,6 +54,7 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="of halves, distortions and resamples")
     parser.add_argument("--network", choices=NETWORKS, help="one of the networks alone")
+    parser.add_argument("--list-series", action="store_true", help="print which films count as series, nothing else")
     arguments = parser.parse_args()
     from catalog.io.progress import bar
     from keyart.pipeline import LookAlikeOptions, evaluate_look_alikes, extract_images
@@ -61,6 +64,9 @@ def main() -> None:
     titles = {}
     for catalog in CATALOGS:
         titles |= read_films(arguments.shared / "data" / catalog / "movies.csv")
+    if arguments.list_series:
+        list_series([titles[movie_id] for movie_id in map(movie_id_of, posters.iterdir()) if movie_id in titles])
+        return
     for name in [arguments.network] if arguments.network else NETWORKS:
         features = arguments.work / name
         extract_images(posters, features, network(arguments.shared, name), drop_missing=True, progress=bar)
@@ -75,6 +81,23 @@ def main() -> None:
                 seed=arguments.seed,
             )
             print_half(name, evaluate_look_alikes(options=options, progress=bar))
+
+
+def movie_id_of(poster: Path) -> int:
+    return int(poster.stem)
+
+
+def list_series(films: Sequence[Film]) -> None:
+    from catalog.series import parts_of_series, series_name
+
+    by_id = {film.movie_id: film for film in films}
+    series: dict[str, list[str]] = {}
+    parts = parts_of_series(films)
+    for movie_id in parts:
+        series.setdefault(series_name(by_id[movie_id].title), []).append(by_id[movie_id].label)
+    for name, labels in sorted(series.items()):
+        print(f"{name}: {'; '.join(labels)}")
+    print(f"\n{len(parts)} films of {len(series)} series")
 
 
 def network(shared: Path, name: str) -> object:

@@ -5,6 +5,7 @@
     KeyartError
     ├── ConfigError          a setting is missing or invalid (a key, an option)
     ├── DataError            a file or an array is invalid
+    │   └── QueryError       what was asked about cannot be compared
     ├── UnknownFilmError     no film, or more than one, matches (also a LookupError)
     │   └── AmbiguousFilmError
     ├── NotBuiltError        an earlier step has not been run yet
@@ -28,6 +29,10 @@ class ConfigError(KeyartError):
 
 class DataError(KeyartError):
     """A file or an array is invalid, damaged or of another version; the message says where."""
+
+
+class QueryError(DataError):
+    """What was asked about cannot be compared, though the workspace is whole; the message says why."""
 
 
 class UnknownFilmError(KeyartError, LookupError):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from catalog.errors import DataError
 from catalog.film import Film
 from catalog.film_ids import parse_imdb_id
 from catalog.genres import split_genres
@@ -19,13 +21,33 @@ _OPTIONAL = ("year", "genres", "imdb_id", "tmdb_id")
 _LAST_YEAR = 9999
 
 
-def read_film_table(path: Path) -> FilmFiles:
+def read_film_table(path: Path, names: Mapping[str, str] | None = None) -> FilmFiles:
     """Read films from a CSV file with the columns movie_id, title and, where known, year, genres, imdb_id, tmdb_id.
 
-    The year may also follow the title: "Heat (1995)". DataError names the line and column that is wrong.
+    `names` are what the file calls some of them. The year may also follow the title: "Heat (1995)". DataError names the
+    line and column that is wrong.
     """
-    rows = read_rows(path, _COLUMNS, _OPTIONAL)
+    rows = read_rows(path, _COLUMNS, _OPTIONAL, names)
     return FilmFiles(sort_films(((row, _film(row)) for row in rows), path, "movie_id"), NUMBERING, ())
+
+
+def read_rated_films(path: Path, names: Mapping[str, str]) -> FilmFiles:
+    """Read the films of a table of ratings, which lists a film once for every rating; the first row describes it.
+
+    Without titles, films are named by their numbers.
+    """
+    films: dict[int, Film] = {}
+    notes: tuple[str, ...] = ()
+    for row in read_rows(path, ("movie_id",), ("title", *_OPTIONAL), names):
+        movie_id = row.integer("movie_id", "a whole number above 0")
+        if movie_id not in films:
+            if "title" not in row.values:
+                row.values["title"] = f"Film {movie_id}"
+                notes = (f"{path.name} has no titles: films are named by their numbers",)
+            films[movie_id] = _film(row)
+    if not films:
+        raise DataError(f"{path} lists no film; expected at least one row below the header")
+    return FilmFiles(tuple(films[movie_id] for movie_id in sorted(films)), NUMBERING, notes)
 
 
 def _film(row: Row) -> Film:

@@ -1,16 +1,19 @@
 """Read films, links and tags from the files of MovieLens.
 
-Two layouts are read: ``movies.csv`` with ``links.csv`` and ``tags.csv`` (ml-latest and its sizes, ml-20m to ml-32m),
-and ml-100k's ``u.item``. Their quirks: titles with the article at the end, alternative titles and
-years in parentheses (`catalog.titles`); blank ``tmdbId``; one ``tmdbId`` for two films; IMDb ids without their leading
-zeros; ids as floats; "(no genres listed)"; tags that differ in case and blanks only; ``u.item`` in Latin-1, with or
-without a header line, with an "unknown" film without a date.
+Their layouts: ``movies.csv`` with ``links.csv`` and ``tags.csv`` (ml-latest and its sizes, ml-20m to ml-32m), or
+``movie.csv``, ``link.csv`` and ``tag.csv`` as Kaggle has them; ``movies.dat`` and ``tags.dat`` (ml-1m, ml-10m);
+ml-100k's ``u.item``; and ``movies_metadata.csv`` of The Movies Dataset.
+
+Their quirks: titles with the article at the end, alternative titles and years in parentheses (`catalog.titles`); blank
+``tmdbId``; one ``tmdbId`` for two films; IMDb ids without their leading zeros; ids as floats; "(no genres listed)";
+tags that differ in case and blanks only; ``u.item`` and ``movies.dat`` in Latin-1, the former with or without a header
+line, with an "unknown" film without a date.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,11 +22,24 @@ from catalog.film import Film, FilmTag
 from catalog.film_ids import parse_imdb_id
 from catalog.genres import split_genres
 from catalog.io.tables import Row, read_rows, read_text
+from catalog.movies_dataset import METADATA, read_metadata
 from catalog.text import plural
 from catalog.titles import parse_title
 
-FILE_NAMES = ("movies.csv", "links.csv", "tags.csv", "ratings.csv", "u.item", "u.data")
-"""The files of a MovieLens folder that are read, here or in `cf.ratings`."""
+RATING_NAMES = ("ratings.csv", "rating.csv", "ratings.dat", "u.data", "ratings_small.csv")
+"""The files of ratings, the preferred one first."""
+
+_FILM_NAMES = ("movies.csv", "movie.csv", "movies.dat", "u.item", METADATA)
+_LINK_NAMES = ("links.csv", "link.csv", "links_small.csv")
+_TAG_NAMES = ("tags.csv", "tag.csv")
+FILE_NAMES = (*_FILM_NAMES, *_LINK_NAMES, *_TAG_NAMES, "tags.dat", *RATING_NAMES)
+"""The files of a data set that are read, here or in `cf.ratings`."""
+
+KNOWN = (
+    "movies.csv or movie.csv (MovieLens, also from Kaggle), movies.dat (ml-1m, ml-10m), u.item (ml-100k), "
+    f"{METADATA} (The Movies Dataset)"
+)
+"""The data sets that are known, by their file of films."""
 
 _MOVIE_ID = "a film's number, above 0"
 _100K_GENRES = (
@@ -52,20 +68,51 @@ def read_films(folder: Path) -> FilmFiles:
             f"{folder} is not a folder; name the unpacked MovieLens folder, the one with movies.csv in it, or a CSV "
             "file of films"
         )
-    if (folder / "movies.csv").is_file():
-        return _read_movies_csv(folder)
-    if (folder / "u.item").is_file():
-        return FilmFiles(sort_films(_read_u_item(folder / "u.item"), folder / "u.item"), "movielens-100k", ())
-    found = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
-    raise DataError(f"{folder} should hold movies.csv (or ml-100k's u.item); found {found}")
+    path = first_of(folder, _FILM_NAMES)
+    if path is None:
+        found = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
+        raise DataError(
+            f"{folder} holds no data set that is known; expected {KNOWN}, or a table of your own with --columns; "
+            f"found {found}"
+        )
+    if path.name == "u.item":
+        return FilmFiles(sort_films(_read_u_item(path), path), "movielens-100k", ())
+    if path.name == METADATA:
+        return _read_movies_dataset(path)
+    return _read_movies(path)
 
 
-def _read_movies_csv(folder: Path) -> FilmFiles:
-    path = folder / "movies.csv"
-    films = sort_films(((row, _film(row)) for row in read_rows(path, ("movieId", "title", "genres"))), path)
-    tags = tuple(_read_tags(folder / "tags.csv", {film.movie_id for film in films}))
-    links_path = folder / "links.csv"
-    if not links_path.is_file():
+def first_of(folder: Path, names: Sequence[str]) -> Path | None:
+    """Return the first of some files that a folder has."""
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def data_folder(folder: Path) -> Path:
+    """Return a folder of a data set, or the only folder in it that is one, as archives unpack to."""
+    if not folder.is_dir() or first_of(folder, [*_FILM_NAMES, *(f"{name}.gz" for name in _FILM_NAMES)]):
+        return folder
+    inside = [path for path in folder.iterdir() if path.is_dir() and first_of(path, _FILM_NAMES)]
+    return inside[0] if len(inside) == 1 else folder
+
+
+def _read_movies_dataset(path: Path) -> FilmFiles:
+    links_path = first_of(path.parent, _LINK_NAMES)
+    if links_path is None:
+        raise DataError(f"{path.parent} should hold links.csv or links_small.csv beside {METADATA}, and has neither")
+    films, notes = read_metadata(path, _read_links(links_path))
+    return FilmFiles(tuple(films), "movielens", tuple(notes))
+
+
+def _read_movies(path: Path) -> FilmFiles:
+    """Read films with their links and tags, from CSV files or from cells separated by ``::``."""
+    folder, columns = path.parent, ("movieId", "title", "genres")
+    is_dat = path.suffix == ".dat"
+    rows = _read_dat(path, columns) if is_dat else read_rows(path, columns)
+    films = sort_films(((row, _film(row)) for row in rows), path)
+    tags_path = first_of(folder, ("tags.dat",) if is_dat else _TAG_NAMES)
+    tags = tuple(_read_tags(tags_path, {film.movie_id for film in films})) if tags_path else ()
+    links_path = first_of(folder, _LINK_NAMES)
+    if links_path is None:
         return FilmFiles(films, "movielens", (f"no links.csv in {folder}",), tags)
     links = _read_links(links_path)
     linked = tuple(
@@ -107,11 +154,11 @@ def _read_links(path: Path) -> dict[int, tuple[str | None, int | None]]:
 
 
 def _read_tags(path: Path, movie_ids: Collection[int]) -> Iterator[FilmTag]:
-    """Count the users of each tag of each film; many editions of MovieLens come without the file."""
-    if not path.is_file():
-        return
+    """Count the users of each tag of each film."""
+    columns = ("userId", "movieId", "tag")
+    rows = _read_dat(path, (*columns, "timestamp"), text=2) if path.suffix == ".dat" else read_rows(path, columns)
     users: defaultdict[tuple[int, str], set[str]] = defaultdict(set)
-    for row in read_rows(path, ("userId", "movieId", "tag")):
+    for row in rows:
         movie_id, tag = row.integer("movieId", _MOVIE_ID), " ".join(row["tag"].casefold().split())
         if tag and movie_id in movie_ids:
             users[movie_id, tag].add(row["userId"])
@@ -124,6 +171,22 @@ def _imdb_id(row: Row) -> str | None:
         return parse_imdb_id(row["imdbId"])
     except ValueError:
         raise row.error("imdbId", "an IMDb id such as 0113277 or tt0113277, or nothing") from None
+
+
+def _read_dat(path: Path, columns: Sequence[str], text: int = 1) -> Iterator[Row]:
+    """Yield rows of cells separated by ``::``, which may be in the cell at the position `text` too."""
+    for line, content in enumerate(read_text(path, ("utf-8-sig", "latin-1")).split("\n"), start=1):
+        cells = content.split("::")
+        if not content.strip():
+            continue
+        if len(cells) < len(columns):
+            raise DataError(
+                f"{path}, line {line}: expected {len(columns)} cells separated by :: ({', '.join(columns)}), "
+                f"received {len(cells)}"
+            )
+        end = len(cells) - (len(columns) - text - 1)
+        cells = [*cells[:text], "::".join(cells[text:end]), *cells[end:]]
+        yield Row(path, line, dict(zip(columns, (cell.strip() for cell in cells), strict=True)))
 
 
 def _read_u_item(path: Path) -> Iterator[tuple[Row, Film]]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ from scipy import sparse
 from catalog.errors import DataError
 from catalog.io.files import atomic_path
 from catalog.io.tables import MAX_ID, Row, read_rows, read_text, spelled
+from catalog.movielens import RATING_NAMES, first_of
 
 LOWEST, HIGHEST = 0.5, 5.0
 _COLUMNS = ("userId", "movieId", "rating", "timestamp")
@@ -147,31 +150,36 @@ class Ratings:
 
 
 def read_movielens(folder: Path) -> Ratings:
-    """Read the ratings of a MovieLens folder: ``ratings.csv``, or ml-100k's ``u.data``.
+    """Read the ratings of a MovieLens folder: ``ratings.csv``, ``ratings.dat``, ml-100k's ``u.data`` and others.
 
     Where a user rates a film twice, the latest rating counts, or the last line where there are no times.
     """
-    for name in ("ratings.csv", "u.data"):
-        if (folder / name).exists():
-            return read_ratings(folder / name)
-    return Ratings.empty()
+    path = first_of(folder, RATING_NAMES)
+    return Ratings.empty() if path is None else read_ratings(path)
 
 
-def read_ratings(path: Path) -> Ratings:
-    """Read one file of ratings: CSV as MovieLens', tab-separated as ml-100k's ``u.data`` and ``u1.base``, or Parquet.
+def read_ratings(path: Path, names: Mapping[str, str] | None = None) -> Ratings:
+    """Read one file of ratings: CSV, tab-separated as ml-100k's ``u.data``, ``::`` as ml-1m's ratings.dat, or Parquet.
+
+    `names` are those of the columns userId, movieId, rating and timestamp in the file, where it calls them otherwise.
 
     Where a user rates a film twice, the latest rating counts, or the last line where there are no times.
     """
-    readers = {".csv": _read_csv, ".parquet": _read_parquet}
-    table = readers.get(path.suffix.lower(), _read_u_data)(path)
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        table = _read_csv(path, names)
+    elif suffix == ".parquet":
+        table = _read_parquet(path, names)
+    else:
+        table = _read_dat(path) if suffix == ".dat" else _read_cells(path, "\t")
     return Ratings(*(table[name].to_numpy() for name in _COLUMNS)).in_order()
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
+def _read_parquet(path: Path, names: Mapping[str, str] | None) -> pd.DataFrame:
     try:
         table = pd.read_parquet(io.BytesIO(path.read_bytes()))
         received = [str(name).strip() for name in table.columns]
-        table.columns = spelled(received, _COLUMNS)
+        table.columns = spelled(received, _COLUMNS, names)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{path} is not a readable Parquet file ({error})") from error
     spellings = dict(zip(table.columns, received, strict=True))
@@ -194,31 +202,41 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     return table[list(_COLUMNS)].astype(_TYPES)
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def _read_csv(path: Path, names: Mapping[str, str] | None) -> pd.DataFrame:
     # Row by row, which is slow, only to locate a malformed line. Arrow's reader and not pandas', which drops cells
     # beyond the last column and wraps numbers that are too large.
-    header = _header(path)
+    header = _header(path, names)
+    # Seconds, or times as text, as Kaggle has them.
+    for time_type in (pa.int64(), pa.timestamp("s")):
+        try:
+            table = _read_by_arrow(path, header, time_type)
+        except (OSError, KeyError, pa.ArrowException) as error:
+            _log.debug("reading %s in another way: %s", path, error)
+            continue
+        if _plausible(table):
+            return table
+    return _read_csv_by_row(path, names)
+
+
+def _read_by_arrow(path: Path, header: Sequence[str], time_type: pa.DataType) -> pd.DataFrame:
     options = csv.ConvertOptions(
-        column_types=_ARROW_TYPES,
+        column_types=_ARROW_TYPES | {"timestamp": time_type},
         include_columns=_COLUMNS,
         null_values=[],
         include_missing_columns=_is_timeless(header),
     )
-    reading = csv.ReadOptions(column_names=header, skip_rows=1)
-    try:
-        read = csv.read_csv(path, reading, convert_options=options)
-        table = read.to_pandas().fillna({"timestamp": 0}).astype(_TYPES)
-    except (OSError, KeyError, pa.ArrowException) as error:
-        _log.debug("reading %s row by row: %s", path, error)
-        return _read_csv_by_row(path)
-    return table if _plausible(table) else _read_csv_by_row(path)
+    read = csv.read_csv(path, csv.ReadOptions(column_names=header, skip_rows=1), convert_options=options)
+    times = read["timestamp"].cast(pa.int64())
+    read = read.set_column(read.schema.get_field_index("timestamp"), "timestamp", times)
+    table: pd.DataFrame = read.to_pandas().fillna({"timestamp": 0}).astype(_TYPES)
+    return table
 
 
-def _header(path: Path) -> list[str]:
+def _header(path: Path, names: Mapping[str, str] | None) -> list[str]:
     """Read the names of the columns, as MovieLens spells them; none if that fails, which is reported row by row."""
     try:
         with path.open(encoding="utf-8-sig") as stream:
-            return spelled(stream.readline().replace('"', "").split(","), _COLUMNS)
+            return spelled(stream.readline().replace('"', "").split(","), _COLUMNS, names)
     except (OSError, ValueError):
         return []
 
@@ -233,23 +251,37 @@ def _plausible(table: pd.DataFrame) -> bool:
     return bool((in_range & (table["userId"] > 0) & (table["movieId"] > 0)).all())
 
 
-def _read_csv_by_row(path: Path) -> pd.DataFrame:
+def _read_csv_by_row(path: Path, names: Mapping[str, str] | None) -> pd.DataFrame:
     # A file without a timestamp needs none; the error of an empty one names all.
-    header = _header(path)
+    header = _header(path, names)
     n_required = 4 if "timestamp" in header or not any(header) else 3
-    rows = [_parse(row) for row in read_rows(path, _COLUMNS[:n_required])]
+    rows = [_parse(row) for row in read_rows(path, _COLUMNS[:n_required], names=names)]
     return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_TYPES)
 
 
-def _read_u_data(path: Path) -> pd.DataFrame:
+def _read_dat(path: Path) -> pd.DataFrame:
+    """Read cells separated by ``::``; as CSV, which takes seconds for ten million, or else line by line."""
+    options = csv.ConvertOptions(column_types=_ARROW_TYPES, null_values=[])
+    try:
+        content = io.BytesIO(path.read_bytes().replace(b"::", b","))
+        read = csv.read_csv(content, csv.ReadOptions(column_names=_COLUMNS), convert_options=options)
+        table = read.to_pandas().astype(_TYPES)
+    except (OSError, pa.ArrowException) as error:
+        _log.debug("reading %s line by line: %s", path, error)
+        return _read_cells(path, "::")
+    return table if _plausible(table) else _read_cells(path, "::")
+
+
+def _read_cells(path: Path, separator: str) -> pd.DataFrame:
+    described = {"\t": "tabs"}.get(separator, separator)
     rows = []
     for line, text in enumerate(read_text(path).splitlines(), start=1):
-        cells = text.split("\t")
+        cells = text.split(separator)
         if not text.strip():
             continue
         if len(cells) != len(_COLUMNS):
             raise DataError(
-                f"{path}, line {line}: expected 4 cells separated by tabs ({', '.join(_COLUMNS)}), "
+                f"{path}, line {line}: expected 4 cells separated by {described} ({', '.join(_COLUMNS)}), "
                 f"received {len(cells)}"
             )
         rows.append(_parse(Row(path, line, dict(zip(_COLUMNS, (cell.strip() for cell in cells), strict=True)))))
@@ -265,7 +297,16 @@ def _parse(row: Row) -> tuple[int, int, float, int]:
         raise row.error("rating", _EXPECTED["rating"])
     user_id = row.integer("userId", _EXPECTED["userId"])
     movie_id = row.integer("movieId", _EXPECTED["movieId"])
+    return user_id, movie_id, rating, _seconds(row)
+
+
+def _seconds(row: Row) -> int:
+    """Return the time of a row, 0 without one; text such as 2005-04-02 23:53:47 is UTC."""
+    text = row.values.get("timestamp", "")
+    if "-" in text[1:]:
+        with suppress(ValueError):
+            time = datetime.fromisoformat(text)
+            return max(0, int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()))
     expected = f"{_EXPECTED['timestamp']}, or nothing"
     has_time = "timestamp" in row.values
-    seconds = row.optional_integer("timestamp", expected, most=_MOST_SECONDS, least=0) if has_time else 0
-    return user_id, movie_id, rating, seconds or 0
+    return (row.optional_integer("timestamp", expected, most=_MOST_SECONDS, least=0) if has_time else 0) or 0

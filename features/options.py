@@ -91,7 +91,7 @@ class ExtractOptions:
             raise ValueError("whiten: expected pooling gem or rmac, received raw")
         try:
             # A file is read when it is used.
-            if self.preprocessing is not None and not self.preprocessing.strip().lower().endswith(".json"):
+            if self.preprocessing is not None and ".json" not in self.preprocessing.lower():
                 Preprocessing.parse(self.preprocessing)
         except ValueError as error:
             raise ValueError(f"preprocessing: {error}") from None

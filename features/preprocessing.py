@@ -53,10 +53,14 @@ class Preprocessing:
         """Read the name of a preset, or ORDER,MEAN,STD with one or three numbers each, and settings; ValueError."""
         words = [word.strip() for word in text.strip().split(",")]
         n_plain = next((row for row, word in enumerate(words) if "=" in word), len(words))
-        settings = dict(_setting(word) for word in words[n_plain:])
-        if len(settings) < len(words) - n_plain:
-            raise ValueError(f"expected each setting once in {text!r}")
-        return _with_settings(_colors(",".join(words[:n_plain]), text), settings)
+        return _colors(",".join(words[:n_plain]), text).changed(words[n_plain:])
+
+    def changed(self, settings: Sequence[str]) -> Preprocessing:
+        """Change settings, as in ``size=256``; ValueError."""
+        values = dict(_setting(word) for word in settings)
+        if len(values) < len(settings):
+            raise ValueError(f"expected each setting once in {','.join(settings)!r}")
+        return _with_settings(self, values)
 
     def for_input(self, height: int | None, width: int | None) -> Preprocessing:
         """Complete by a network's own size, which is None where it takes any; ValueError if the two contradict."""
@@ -129,13 +133,15 @@ def _with_settings(colors: Preprocessing, settings: dict[str, str]) -> Preproces
         framing["edge"] = _whole("edge", edge, 1, _LARGEST_SIDE)
     if fill := rest.pop("fill", None):
         framing["fill"] = _whole("fill", fill, 0, 255)
-    others: dict[str, Any] = {"output": rest.pop("output", None)}
+    others: dict[str, Any] = {"output": rest.pop("output", colors.output)}
     for name, choices in _CHOICES.items():
         if (value := rest.pop(name, None)) is not None:
             (framing if name in ("fit", "filter") else others)[name] = _chosen(name, value.lower(), choices)
     if rest:
         raise ValueError(f"expected settings such as {_SETTINGS}, received {next(iter(rest))!r}")
-    return replace(colors, framing=_checked(replace(colors.framing, **framing)), has_size=bool(size), **others)
+    return replace(
+        colors, framing=_checked(replace(colors.framing, **framing)), has_size=bool(size) or colors.has_size, **others
+    )
 
 
 def _checked(framing: Framing) -> Framing:

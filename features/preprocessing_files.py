@@ -31,10 +31,11 @@ def file_beside(path: Path) -> Path | None:
 
 
 def preprocessing_from(text: str) -> Preprocessing:
-    """Read the text of a preprocessing, or the JSON file that it names; ValueError, ConfigError or DataError."""
-    return (
-        read_preprocessing(Path(text.strip())) if text.strip().lower().endswith(".json") else Preprocessing.parse(text)
-    )
+    """Read a text, or FILE.json with settings that it lacks; ValueError, ConfigError or DataError."""
+    name, *settings = (word.strip() for word in text.split(","))
+    if not name.lower().endswith(".json"):
+        return Preprocessing.parse(text)
+    return read_preprocessing(Path(name)).changed(settings)
 
 
 def read_preprocessing(path: Path) -> Preprocessing:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import DataError
+from catalog.errors import DataError, QueryError
 from index.embedding import WhitenedEmbedding, pool_weights
 
 Floats = npt.NDArray[np.float64]
@@ -128,7 +128,7 @@ def _checked(row: npt.NDArray[np.floating], map_shape: tuple[int, int, int], nam
         raise DataError(f"expected {n_features} numbers ({shape}) of {name}, received the shape {row.shape}")
     n_odd = n_features - int(np.isfinite(row).sum())
     if n_odd:
-        raise DataError(f"{n_odd} of the {n_features} numbers of {name} are not finite, so there is no cosine")
+        raise QueryError(f"{n_odd} of the {n_features} numbers of {name} are not finite, so there is no cosine")
     return row.astype(np.float64)
 
 
@@ -136,5 +136,5 @@ def _unit(row: Floats, name: str, *, centered: bool) -> Floats:
     length = np.linalg.norm(row)
     if length == 0.0:
         value = "those of the mean that is subtracted" if centered else "zero"
-        raise DataError(f"all {len(row)} numbers of {name} are {value}, so there is no cosine")
+        raise QueryError(f"all {len(row)} numbers of {name} are {value}, so there is no cosine")
     return np.asarray(row / length)

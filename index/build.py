@@ -20,7 +20,7 @@ from catalog.io.progress import Advance, ignore
 from index.backends.exact import ExactRows
 from index.backends.projection import Projected, Projections, fit_basis, residuals
 from index.backends.shortlist import ShortlistRows, Sizes
-from index.embedding import N_DIMENSIONS, MapShape, Similarity, WhitenedEmbedding, why_unsuitable
+from index.embedding import N_DIMENSIONS, MapShape, Similarity, WhitenedEmbedding, why_impossible, why_unsuitable
 from index.generation import Generation
 from index.options import IndexOptions, Target
 from index.plan import RANKS, Plan, make_plan
@@ -56,7 +56,7 @@ def build_generation(
     began = time.perf_counter()
     target = Target.of(options)
     left_out = faulty_films(features)
-    good = _without(features, left_out)
+    good = without_films(features, left_out)
     plan = plan or plan_for(good, target, center=bool(options.center))
     compared, mean, embedding = good, mean_row(good) if options.center else None, None
     growth = Growth(len(good))
@@ -81,9 +81,10 @@ def build_generation(
 
 
 def plan_for(features: FilmFeatures, target: Target, *, center: bool = False, takes_text: bool = False) -> Plan:
-    """Choose what is compared, and how; raises ConfigError where no index fits into the memory.
+    """Choose what is compared, and how, of films that are all `comparable`.
 
-    `takes_text` says that words are compared with the features, too.
+    `takes_text` says that words are compared with the features, too. Raises ConfigError where no index fits into the
+    memory.
     """
     similarity, because = _choose_similarity(features, target.similarity, center=center, takes_text=takes_text)
     n_columns = min(features.n_features, N_DIMENSIONS) if similarity == "whitened" else features.n_features
@@ -95,8 +96,11 @@ def plan_for(features: FilmFeatures, target: Target, *, center: bool = False, ta
 def _choose_similarity(
     features: FilmFeatures, wanted: Similarity | Literal["auto"], *, center: bool, takes_text: bool
 ) -> tuple[Similarity, str]:
-    if wanted != "auto":
+    if wanted == "cosine":
         return wanted, "as requested"
+    if wanted == "whitened":
+        reason = why_impossible(len(features))
+        return ("cosine", reason) if reason else (wanted, "as requested")
     if takes_text:
         return "cosine", "words can be compared with features as they are only"
     if center:
@@ -118,6 +122,11 @@ def _fit_embedding(
     return embedding, Growth(len(features), left_out if left_out > _ROUNDING else 0.0)
 
 
+def comparable(features: FilmFeatures) -> FilmFeatures:
+    """Leave out films that cannot be compared; raises DataError where none is left."""
+    return without_films(features, faulty_films(features))
+
+
 def faulty_films(features: FilmFeatures) -> dict[int, str]:
     """Return why films cannot be compared, by movie_id."""
     reasons: dict[int, str] = {}
@@ -128,7 +137,8 @@ def faulty_films(features: FilmFeatures) -> dict[int, str]:
     return reasons
 
 
-def _without(features: FilmFeatures, left_out: Mapping[int, str]) -> FilmFeatures:
+def without_films(features: FilmFeatures, left_out: Mapping[int, str]) -> FilmFeatures:
+    """Leave out films; raises DataError where none is left."""
     if not left_out:
         return features
     if len(left_out) == len(features):

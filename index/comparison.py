@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import ConfigError, DataError
+from catalog.errors import ConfigError, QueryError
 from index.embedding import MapShape
 from index.generation import Generation
 from index.region import Region
@@ -21,6 +21,8 @@ Item = int | Matrix
 """A movie_id, or features of shape (n_features,) as they came from the network."""
 
 _BLOCK_ROWS = 256
+# Embedded regions of more films than this are not kept: 20,000 films take 61 MB.
+_MOST_BYTES = 64_000_000
 # Of how many films the spread of a query's cosines is estimated.
 _N_SAMPLE = 512
 # Rounding alone leaves this much of vectors of length 1 that cancel each other out.
@@ -45,7 +47,7 @@ class Comparison:
     def scan(self, movie_id: int) -> Scan:
         """Compare a film with all others.
 
-        Raises UnknownFilmError where it is not in the index, DataError where it cannot be compared.
+        Raises UnknownFilmError where it is not in the index, QueryError where it cannot be compared.
         """
         (own_row,) = self._generation.rows_of([movie_id])
         return self._scan(self._units(np.array([own_row]))[0], int(own_row))
@@ -64,7 +66,7 @@ class Comparison:
 
         .. math:: q = \frac{1}{|L|} \sum_{l \in L} x_l - \frac{w}{|U|} \sum_{u \in U} x_u
 
-        `scales` multiply the rows of what is liked and then of what is not; by default they are 1. Raises DataError
+        `scales` multiply the rows of what is liked and then of what is not; by default they are 1. Raises QueryError
         where they cancel each other out.
 
         References
@@ -79,7 +81,7 @@ class Comparison:
             query -= unlike_weight * scaled[len(like) :].mean(axis=0)
         length = float(np.linalg.norm(query))
         if length < _SHORTEST_MIX:
-            raise DataError("the posters of these films cancel each other out; name other films")
+            raise QueryError("the posters of these films cancel each other out; name other films")
         scan = self._scan((query / length).astype(np.float32), None)
         return scan.without([item for item in items if is_film(item)])
 
@@ -154,6 +156,9 @@ class RegionComparison(Comparison):
         self._map_shape = map_shape
         self.region = region
         self.grid = map_shape[1], map_shape[0]
+        self._remembered: FloatMatrix | None = None
+        embedding = generation.embedding
+        self._embedding = None if embedding is None else embedding.of_cells(region.mask(map_shape))
 
     def _units(self, rows: Ids) -> FloatMatrix:
         maps = [self.region.cut(self._films.row(row).reshape(self._map_shape)) for row in rows.tolist()]
@@ -163,11 +168,11 @@ class RegionComparison(Comparison):
         return self._units_of_cells(self.region.cut(features.reshape(-1, *self._map_shape)))
 
     def _units_of_cells(self, cells: Matrix) -> FloatMatrix:
-        flat, embedding, mean = cells.reshape(len(cells), -1), self._generation.embedding, self._generation.rows.mean
-        if embedding is None:
+        flat, mean = cells.reshape(len(cells), -1), self._generation.rows.mean
+        if self._embedding is None:
             center = None if mean is None else self.region.cut(mean.reshape(self._map_shape)).ravel()
             return unit_rows(flat, center)[0]
-        units = embedding.units(self.region.only(cells, self._map_shape).reshape(len(cells), -1))
+        units = self._embedding.units(cells.reshape(len(cells), -1, cells.shape[-1]))
         # The embedding makes something of zeros, too.
         units[~flat.any(axis=1)] = 0
         return units
@@ -176,16 +181,28 @@ class RegionComparison(Comparison):
         if not unit.any():
             raise ConfigError(f"all features are zero in the region {self.region} of this poster; name another region")
         rows = np.flatnonzero(self._usable)
-        rows = rows[rows != own_row]
-        similarities = np.empty(len(rows), np.float32)
-        for start in range(0, len(rows), _BLOCK_ROWS):
-            units = self._units(rows[start : start + _BLOCK_ROWS])
-            # Row by row, so that films with the same features have the same similarity.
-            similarities[start : start + len(units)] = np.einsum("ij,j->i", units, unit)
-        exact = np.clip(similarities, -1.0, 1.0)
+        # Row by row, so that films with the same features have the same similarity.
+        compared = [np.einsum("ij,j->i", units, unit) for units in self._blocks(rows)]
+        similarities = np.concatenate([np.empty(0, np.float32), *compared])
+        others = rows != own_row
+        exact = np.clip(similarities[others], -1.0, 1.0)
         return Scan(
-            self._generation.movie_ids[rows], exact, np.ones(len(rows), bool), lambda k: k, lambda chosen: exact[chosen]
+            self._generation.movie_ids[rows[others]],
+            exact,
+            np.ones(len(exact), bool),
+            lambda k: k,
+            lambda chosen: exact[chosen],
         )
+
+    def _blocks(self, rows: Ids) -> Iterator[FloatMatrix]:
+        """Yield what is compared of all usable films; embedded regions are remembered, which cost most of a query."""
+        blocks = (self._units(rows[start : start + _BLOCK_ROWS]) for start in range(0, len(rows), _BLOCK_ROWS))
+        embedding = self._generation.embedding
+        if embedding is None or not len(rows) or 4 * len(rows) * embedding.n_dimensions > _MOST_BYTES:
+            return blocks
+        if self._remembered is None:
+            self._remembered = np.concatenate(list(blocks))
+        return iter([self._remembered])
 
 
 def is_film(item: Item) -> TypeGuard[int]:

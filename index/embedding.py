@@ -19,6 +19,7 @@ import scipy.linalg
 
 from catalog.errors import DataError
 from catalog.io.files import atomic_path
+from catalog.text import plural
 from index.source import FilmFeatures
 from index.vectors import FloatMatrix, Matrix, unit_rows
 
@@ -37,6 +38,8 @@ _BLOCK_ROWS = 512
 _NO_VARIANCE = 1e-6
 # The squared rounding error of rows of length 1.
 _ROUNDING = 1e-13
+FEWEST_FILMS = 32
+"""The films of fewer differ in so few directions that different posters get the same row (benchmarks/duplicates.py)."""
 # The directions of fewer films than this are those of single posters.
 _FEW_FILMS = 256
 # As many directions as films would fit the sample and nothing else.
@@ -115,8 +118,49 @@ def pooled(maps: FloatMatrix, pool: str) -> FloatMatrix:
     """Pool maps, take roots of their numbers, signs kept, and scale rows to length 1."""
     n_films, height, width, channels = maps.shape
     weights = pool_weights(pool, height, width)
-    rows = (weights @ maps.reshape(n_films, height * width, channels)).reshape(n_films, len(weights) * channels)
+    rows = weights @ maps.reshape(n_films, height * width, channels)
+    return _rooted(rows.reshape(n_films, len(weights) * channels))
+
+
+def _rooted(rows: FloatMatrix) -> FloatMatrix:
     return unit_rows(np.sign(rows) * np.sqrt(np.abs(rows)), None)[0]
+
+
+@dataclass(frozen=True)
+class _PartOfCells:
+    """What a part makes of maps that are 0 but in some cells: pools without such a cell cost nothing."""
+
+    # Of pools that have such a cell, by cell, of shape (n_pools, n_cells).
+    weights: FloatMatrix
+    projection: FloatMatrix
+    # The mean, projected.
+    origin: FloatMatrix
+
+    @classmethod
+    def of(cls, part: Part, is_cell: npt.NDArray[np.bool_]) -> _PartOfCells:
+        weights = pool_weights(part.pool, *is_cell.shape)[:, is_cell.ravel()]
+        in_pool = weights.any(axis=1)
+        columns = np.repeat(in_pool, len(part.mean) // len(weights))
+        projection = np.ascontiguousarray(part.projection[columns])
+        return cls(weights[in_pool], projection, np.asarray(part.mean @ part.projection))
+
+    def units(self, cells: FloatMatrix) -> FloatMatrix:
+        rooted = _rooted((self.weights @ cells).reshape(len(cells), len(self.projection)))
+        return unit_rows(rooted @ self.projection - self.origin, None)[0]
+
+
+@dataclass(frozen=True)
+class CellsEmbedding:
+    """Embeds maps that are 0 but in some cells, as the whole embedding does, in less time."""
+
+    parts: tuple[_PartOfCells, ...]
+    rotation: FloatMatrix
+
+    def units(self, cells: Matrix) -> FloatMatrix:
+        """Embed cells (n, n_cells, channels) as rows (n, n_dimensions) of length 1."""
+        numbers = np.asarray(cells, np.float32)
+        joined = np.concatenate([part.units(numbers) for part in self.parts], axis=1)
+        return unit_rows(joined @ self.rotation, None)[0]
 
 
 @dataclass(frozen=True)
@@ -178,6 +222,10 @@ class WhitenedEmbedding:
         """
         maps = _maps(features, self.map_shape)
         return unit_rows(np.concatenate([part.units(maps) for part in self.parts], axis=1) @ self.rotation, None)[0]
+
+    def of_cells(self, is_cell: npt.NDArray[np.bool_]) -> CellsEmbedding:
+        """Return what embeds maps that are 0 but in some cells, of shape (height, width)."""
+        return CellsEmbedding(tuple(_PartOfCells.of(part, is_cell) for part in self.parts), self.rotation)
 
     def embed(self, features: FilmFeatures) -> FilmFeatures:
         """Embed films, a block at a time, as half floats."""
@@ -242,10 +290,19 @@ class WhitenedEmbedding:
         return arrays
 
 
+def why_impossible(n_films: int) -> str | None:
+    """Return why so many films have no embedding, even if it is asked for; None where they have one."""
+    if n_films >= FEWEST_FILMS:
+        return None
+    films = plural(n_films, "film is", "films are")
+    return f"{films} too few for an embedding, which would make different posters the same (from {FEWEST_FILMS} on)"
+
+
 def why_unsuitable(features: FilmFeatures, n_sample: int = _FEW_FILMS) -> str | None:
     """Return why films of these features are better compared without an embedding; None where they are not."""
     if len(features) < _FEW_FILMS:
-        return f"{len(features)} films are too few to learn from how they differ (from {_FEW_FILMS} on)"
+        films = plural(len(features), "film is", "films are")
+        return f"{films} too few to learn from how they differ (from {_FEW_FILMS} on)"
     numbers = np.linspace(0, len(features) - 1, n_sample).astype(np.int64)
     mean = pooled(unit_rows(features.read(numbers), None)[0].reshape(n_sample, 1, 1, -1), "flat").mean(axis=0)
     if (alike := float(mean @ mean)) > _ALIKE:

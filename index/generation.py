@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import DataError, NotBuiltError, UnknownFilmError
+from catalog.errors import DataError, NotBuiltError, QueryError, UnknownFilmError
 from catalog.io.files import atomic_path
 from index.artwork import MOST_FILMS, duplicate_similarity
 from index.backends.base import Allowed, Rows
@@ -129,12 +129,12 @@ class Generation:
     def rows_of(self, movie_ids: Sequence[int]) -> Ids:
         """Return films' rows.
 
-        Raises UnknownFilmError where a film is not in the index, DataError where it cannot be compared.
+        Raises UnknownFilmError where a film is not in the index, QueryError where it cannot be compared.
         """
         rows = []
         for movie_id in movie_ids:
             if movie_id in self.left_out:
-                raise DataError(f"movie_id {movie_id} cannot be compared: {self.left_out[movie_id]}")
+                raise QueryError(f"movie_id {movie_id} cannot be compared: {self.left_out[movie_id]}")
             if (row := self.row_of(movie_id)) is None:
                 n_films = len(self.movie_ids) if self.usable is None else int(self.usable.sum())
                 raise UnknownFilmError(f"no features of movie_id {movie_id} in this index of {n_films} films")

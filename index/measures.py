@@ -6,7 +6,7 @@ are ranked by ascending row, as a search does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,18 +95,26 @@ def hubness(lists: Ids) -> Hubness:
     return Hubness(skewness, int(counts.max()), float((counts == 0).mean()))
 
 
-def agreement(labels: npt.NDArray[np.bool_], lists: Ids) -> tuple[FloatArray, FloatArray]:
-    """Compare labels (n, n_labels) of each row with those of its list, and by chance with those of all other rows.
+def agreement(labels: npt.NDArray[np.bool_], lists: Ids) -> FloatArray:
+    """Compare labels (n, n_labels) of each row with those of its list.
 
-    Both are means of the Jaccard similarity of two sets of labels; of sets of one label, the share that is the same.
+    The mean of the Jaccard similarity of two sets of labels; of sets of one label, the share that is the same.
     """
+    parts = [np.take_along_axis(similar, lists[rows], axis=1).mean(axis=1) for rows, similar in _jaccard(labels)]
+    return np.concatenate(parts).astype(np.float64)
+
+
+def chance_agreement(labels: npt.NDArray[np.bool_]) -> FloatArray:
+    """Compare labels of each row with those of all other rows, as `agreement` does."""
+    parts = [similar.sum(axis=1) - similar[np.arange(len(rows)), rows] for rows, similar in _jaccard(labels)]
+    return np.concatenate(parts).astype(np.float64) / max(1, len(labels) - 1)
+
+
+def _jaccard(labels: npt.NDArray[np.bool_]) -> Iterator[tuple[Ids, FloatMatrix]]:
+    """Yield rows, a block at a time, and their Jaccard similarities with all rows."""
     marks = labels.astype(np.float32)
     sizes = marks.sum(axis=1)
-    in_lists, by_chance = np.empty(len(marks)), np.empty(len(marks))
     for start in range(0, len(marks), _BLOCK_ROWS):
         rows = np.arange(start, min(start + _BLOCK_ROWS, len(marks)))
         shared = marks[rows] @ marks.T
-        similar = shared / np.maximum(sizes[rows, None] + sizes - shared, 1)
-        in_lists[rows] = np.take_along_axis(similar, lists[rows], axis=1).mean(axis=1)
-        by_chance[rows] = (similar.sum(axis=1) - similar[np.arange(len(rows)), rows]) / max(1, len(marks) - 1)
-    return in_lists, by_chance
+        yield rows, shared / np.maximum(sizes[rows, None] + sizes - shared, 1)

@@ -53,7 +53,8 @@ class IndexOptions:
         Build the index anew, even where adding and removing films would bring it up to date.
     similarity : "cosine", "whitened" or "auto", optional
         What is compared. ``"cosine"`` takes the features as they are. ``"whitened"`` takes an embedding of them, fitted
-        to the films of this catalog, which finds other posters of a film more often (docs/look-alikes.md). ``"auto"``,
+        to the films of this catalog, which finds other posters of a film more often (docs/look-alikes.md); fewer than
+        32 films have none, and are compared by ``"cosine"``. ``"auto"``,
         the default, is ``"whitened"`` from 256 films on, unless their posters are nearly all alike or the mean of the
         features is subtracted, else ``"cosine"``.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,9 @@ import numpy.typing as npt
 
 from catalog.errors import ConfigError
 from index.embedding import MapShape
+
+# No grid is so large that a number has more digits.
+_CELLS = re.compile(r"\s*[0-9]{1,4}\s*")
 
 
 class Region(NamedTuple):
@@ -23,7 +27,7 @@ class Region(NamedTuple):
     def parse(cls, text: str) -> Region:
         """Read ``x,y,width,height``; raises ValueError for anything else."""
         numbers = text.split(",")
-        if len(numbers) != 4 or not all(number.strip().isdecimal() for number in numbers):
+        if len(numbers) != 4 or not all(_CELLS.fullmatch(number) for number in numbers):
             raise ValueError(f"expected x,y,width,height in cells of the grid, as in 0,0,7,3; received {text!r}")
         return cls(*map(int, numbers)).checked()
 
@@ -52,11 +56,11 @@ class Region(NamedTuple):
         region: npt.NDArray[np.floating] = maps[..., *self._slices, :]
         return region
 
-    def only(self, cells: npt.NDArray[np.floating], map_shape: MapShape) -> npt.NDArray[np.floating]:
-        """Return maps (n, height, width, channels) that are zero outside of the region, from what is in it."""
-        maps = np.zeros((len(cells), *map_shape), cells.dtype)
-        maps[:, *self._slices] = cells
-        return maps
+    def mask(self, map_shape: MapShape) -> npt.NDArray[np.bool_]:
+        """Return which cells of the grid, (height, width), are in the region."""
+        cells = np.zeros(map_shape[:2], bool)
+        cells[self._slices] = True
+        return cells
 
     @property
     def _slices(self) -> tuple[slice, slice]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import DataError
+from catalog.errors import DataError, QueryError
 from index.source import FilmFeatures, single
 
 # Beyond these, squares and products overflow or underflow in single precision.
@@ -61,10 +61,10 @@ def _largest(block: Matrix) -> Matrix:
 
 
 def check_queries(features: Matrix, n_features: int, backbone: str) -> Matrix:
-    """Return queries as rows; raise DataError where one has another width or cannot be compared."""
+    """Return queries as rows; raise DataError where one has another width, QueryError where one cannot be compared."""
     queries = np.atleast_2d(single(np.asarray(features)))
     if queries.ndim != 2 or queries.shape[1] != n_features:
         raise DataError(f"expected features of {n_features} columns (of {backbone}), received {queries.shape[1]}")
     for row, reason in faults(queries).items():
-        raise DataError(f"row {row} of {len(queries)} cannot be compared: {reason}")
+        raise QueryError(f"row {row} of {len(queries)} cannot be compared: {reason}")
     return queries

@@ -50,7 +50,7 @@ from keyart.workspace.index import (
 )
 from keyart.workspace.layout import Workspace
 from keyart.workspace.settings import HOME
-from keyart.workspace.steps import feature_steps, no_index
+from keyart.workspace.steps import feature_steps, index_steps, no_index
 from posters.store import Poster, PosterStore
 
 _log = logging.getLogger(__name__)
@@ -149,7 +149,7 @@ class Engine:
             hybrid = open_hybrid(workspace)
             cf = _if_built(model_class(hybrid.model).open, workspace.model_dir(hybrid.model))
             if index is None and cf is None:
-                raise NotBuiltError(f"nothing is built in {home} yet; run `keyart info` to see which step is next")
+                raise NotBuiltError(f"nothing is built in {home} yet; run {index_steps(workspace)}")
             engine = cls(workspace, catalog, index, cf, hybrid, views)
             engine._encoder_name = encoder
             return engine

@@ -154,7 +154,7 @@ class PosterDatabase:
         """Open a database for reading, which needs no write permission."""
         if not path.is_file():
             raise NotBuiltError(
-                f"no posters here yet ({path} is missing); run `keyart fetch` or `keyart import FOLDER --by imdb`"
+                f"no posters here yet ({path} is missing); run `keyart info`, which says how to bring some"
             )
         with sqlite_errors(path):
             connection = _connect_to_read(path)

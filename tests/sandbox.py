@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from random import Random
+from zipfile import ZipFile
 
 from catalog.io.files import write_bytes
 from features.options import ExtractOptions
@@ -60,6 +61,7 @@ def write_files(folder: Path) -> None:
         if movie_id not in _WITHOUT_POSTER:
             for name in (imdb_id, movie_id):
                 write_bytes(folder / "posters" / f"{name}.jpg", draw_poster(movie_id))
+            write_bytes(folder / "movies" / f"Film {{imdb-tt{imdb_id}}}" / "poster.jpg", draw_poster(movie_id))
     _write_table(folder / "posters.csv", "movie_id path", ((film[0], f"posters/{film[3]}.jpg") for film in FILMS[3:]))
     _write_pictures(folder)
     _write_alternates(folder / "alternate")
@@ -109,6 +111,12 @@ def _write_lists(folder: Path) -> None:
     _write_table(folder / "mine.csv", "movieId rating", [(film[0], 4.5) for film in NAMED_FILMS[:3]])
     ratings = list(_draw_ratings(Random(0)))
     _write_table(folder / "newcomers.csv", "userId movieId rating timestamp", ratings[:20])
+    rated = [("2026-01-02", film[1].partition(" (")[0], film[1][-5:-1], "https://boxd.it/a", 4) for film in NAMED_FILMS]
+    _write_table(folder / "ratings.csv", "Date Name Year LetterboxdURI Rating", rated)
+    _write_table(folder / "plays.csv", "uid film score name", [(*row[:3], f"Play {row[1]}") for row in ratings[:99]])
+    with ZipFile(folder / "ml-1m.zip", "w") as archive:
+        archive.writestr("ml-1m/movies.dat", "".join("::".join(map(str, film[:3])) + "\n" for film in FILMS))
+        archive.writestr("ml-1m/ratings.dat", "".join("::".join(map(str, row)) + "\n" for row in ratings))
     ids = "\n".join(str(film[0]) for film in FILMS[:40])
     for name in ("ours.txt", "favorites.txt"):
         write_bytes(folder / name, f"# a comment\n{ids}\n".encode())

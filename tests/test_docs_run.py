@@ -42,6 +42,9 @@ SUBSTITUTES = (
     (r" --encoder clip-vit-b32", f" --encoder {sandbox.PAIR}"),
     # ImageNet's weights are a download of 59 MB, and VGG16 takes a quarter of a second an image.
     (r"^(keyart extract .*)--weights \S+", r"\1"),
+    # Files that are not there; tests/features/encoders/test_onnx_file.py reads such ones.
+    (r"^keyart extract --encoder (network\.onnx|dinov2|xception).*", "keyart encoders"),
+    (r" --encoder dinov2$", ""),
     (r" --encoder (network\.keras|efficientnet-lite0)", f" --encoder {sandbox.TINY}"),
     (r" --encoder (squeezenet|efficientnet)\.keras", rf" --encoder {sandbox.TINY} --as \1"),
     # The workspace has features of the tiny network in place of VGG16's.
@@ -70,6 +73,7 @@ SKIPPED = {
     "python": "benchmarks take hours and need real data",
     "spark-submit": "needs a cluster",
     "export": "the tests set the key of a server of their own",
+    "optimum-cli": "downloads a network",
     "docker": "needs a container engine; tests/test_deployment.py checks the files",
     "sudo": "sets up the machine",
     "cat": "writes to the user's home",

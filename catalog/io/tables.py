@@ -57,15 +57,30 @@ class Row:
         return int(text)
 
 
-def read_rows(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> Iterator[Row]:
+def read_rows(
+    path: Path, columns: Sequence[str], optional: Sequence[str] = (), names: Mapping[str, str] | None = None
+) -> Iterator[Row]:
     """Yield the rows of a CSV file with a header; `columns` have to be among its columns.
 
-    Columns are known in either spelling, movie_id or movieId; a row has them as `columns` and `optional` spell them.
+    Columns are known in either spelling, movie_id or movieId, or by what `names` says that the file calls them; a row
+    has them as `columns` and `optional` spell them.
     """
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    return parse_rows(read_text(path), path, columns, optional, names=names)
+
+
+def parse_rows(
+    text: str,
+    path: Path,
+    columns: Sequence[str] = (),
+    optional: Sequence[str] = (),
+    delimiter: str = ",",
+    names: Mapping[str, str] | None = None,
+) -> Iterator[Row]:
+    """Yield the rows of the text of a CSV file, as `read_rows` does."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         received = [name.strip() for name in next(reader, [])]
-        header = spelled(received, (*columns, *optional))
+        header = spelled(received, (*columns, *optional), names)
         spellings = dict(zip(header, received, strict=True))
         missing = [name for name in columns if name not in header]
         if missing:
@@ -87,9 +102,15 @@ def read_rows(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) 
         raise DataError(f"{path}, line {reader.line_num}: expected CSV, received something else ({error})") from error
 
 
-def spelled(header: Sequence[str], columns: Sequence[str]) -> list[str]:
-    """Return the names of a header, each as `columns` spell it: user_id for userId, or the other way round."""
-    by_key = {_key(name): name for name in columns}
+def spelled(header: Sequence[str], columns: Sequence[str], names: Mapping[str, str] | None = None) -> list[str]:
+    """Return the names of a header, each as `columns` spell it: user_id for userId, or the other way round.
+
+    What `names` has, by the names of `columns`, is called so in the file, and nothing else.
+    """
+    names = names or {}
+    by_key = {_key(names.get(name, name)): name for name in columns}
+    # A column called rating is another one where the ratings are called score.
+    by_key |= {_key(name): f"({name})" for name in names if _key(name) not in by_key}
     return [by_key.get(_key(name), name.strip()) for name in header]
 
 
@@ -103,6 +124,11 @@ def read_text(path: Path, encodings: Sequence[str] = ("utf-8-sig",)) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
+    return decode_text(content, path, encodings)
+
+
+def decode_text(content: bytes, path: Path, encodings: Sequence[str] = ("utf-8-sig",)) -> str:
+    """Decode the content of a text file in the first encoding that fits; the path is for messages."""
     for encoding in encodings:
         try:
             text = content.decode(encoding)

@@ -54,6 +54,10 @@ class Holdout:
     draw: Draw
 
 
+class FewPostersError(NotBuiltError):
+    """Too few films with ratings have features of a poster."""
+
+
 def hold_out(films: RatedFilms, seed: int = 0, on: Half = "test") -> Holdout:
     """Hide a fifth of the films with posters; half of them are for choosing, half for the report.
 
@@ -61,9 +65,9 @@ def hold_out(films: RatedFilms, seed: int = 0, on: Half = "test") -> Holdout:
     """
     with_poster = np.flatnonzero(have_posters(films))
     if len(with_poster) < _FEWEST_FILMS:
-        raise ConfigError(
+        raise FewPostersError(
             f"the cold start is measured on {_FEWEST_FILMS} films or more with ratings and features of a poster, "
-            f"received {len(with_poster)}; add posters, then run `keyart extract`"
+            f"received {len(with_poster)}"
         )
     drawn = np.random.default_rng(seed).permutation(with_poster)
     hidden = drawn[: round(_SHARE * len(drawn))]
@@ -91,9 +95,8 @@ def have_posters(films: RatedFilms) -> npt.NDArray[np.bool_]:
     posters = films.content.posters
     known = np.isfinite(posters).all(axis=1) if posters.shape[1] else np.zeros(len(posters), bool)
     if not known.any():
-        raise NotBuiltError(
-            "the cold start is measured on films with posters, and no film with ratings has features of one; "
-            "add posters, then run `keyart extract`"
+        raise FewPostersError(
+            "the cold start is measured on films with posters, and no film with ratings has features of one"
         )
     return np.asarray(known)
 

@@ -20,6 +20,9 @@ from features.encoders.backbone import BATCH_SIZE, GPU_BATCH_SIZE, Backbone, kep
 from features.options import Engine
 from features.preprocessing import CAFFE, Infer, Preprocessing
 
+# On a GPU, float16 was faster for VGG16 alone (docs/benchmarks.md); networks with normalization lose digits by it.
+_HALF_ON_GPU = frozenset({"vgg16"})
+
 
 def of_model(
     name: str,
@@ -44,7 +47,7 @@ def of_model(
         infer = onnx_infer(_as_written(model), keras_infer(model, 1, preprocessing), path, preprocessing)
         return Backbone(name, *hashes, output_shape, infer, size, preprocessing)
     on_gpu = _has_gpu()
-    if on_gpu:
+    if on_gpu and name in _HALF_ON_GPU:
         use_mixed_precision(model)
     size = batch_size or (GPU_BATCH_SIZE if on_gpu else BATCH_SIZE)
     return Backbone(name, *hashes, output_shape, keras_infer(model, size, preprocessing), size, preprocessing)

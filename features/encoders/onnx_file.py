@@ -76,7 +76,7 @@ def _layout(shape: list[Any], preprocessing: Preprocessing) -> tuple[Literal["nc
     sizes = [one if isinstance(one, int) else None for one in shape]
     layout = preprocessing.layout
     if layout is None:
-        fits = [name for name, row in (("nchw", 1), ("nhwc", 3)) if sizes[row] == 3]
+        fits = [name for name, row in (("nchw", 1), ("nhwc", 3)) if sizes[row] == 3 or "channel" in str(shape[row])]
         if len(fits) != 1:
             raise ValueError(f"its input of shape {shape} may be of either layout; add layout=nchw or layout=nhwc")
         layout = "nchw" if fits == ["nchw"] else "nhwc"

@@ -25,7 +25,7 @@ from keyart.workspace.contents import fingerprint
 from keyart.workspace.films import list_posters
 from keyart.workspace.index import current_film_features
 from keyart.workspace.layout import Workspace
-from keyart.workspace.steps import feature_steps
+from keyart.workspace.steps import no_features
 
 # Placing a film moves no other; after many of them, similar films may lie apart.
 _MANY_PLACED = 0.2
@@ -83,10 +83,6 @@ class _Films:
         return dict(zip(self.movie_ids.tolist(), self.poster_sha256s.astype(str).tolist(), strict=True))
 
 
-def _no_features(workspace: Workspace) -> NotBuiltError:
-    return NotBuiltError(f"no poster has features yet; run {feature_steps(workspace)}")
-
-
 def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progress = silent) -> AtlasReport:
     """Update the atlas: new posters are placed, removed ones dropped, all others stay.
 
@@ -98,9 +94,9 @@ def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progres
     try:
         store, features = current_film_features(workspace)
     except NotBuiltError as error:
-        raise _no_features(workspace) from error
+        raise no_features(workspace) from error
     if features is None:
-        raise _no_features(workspace)
+        raise no_features(workspace)
     identity = store.identity.as_dict()
     with exclusive(workspace.atlas_dir):
         existing = _existing(workspace, identity)

@@ -102,6 +102,15 @@ def workspace_home(context: click.Context) -> str:
     return str(home) if home else HOME.value() or ""
 
 
+def is_home_given() -> bool:
+    """Return whether the workspace of this command was named on the command line, not by the environment."""
+    sources, context = [], click.get_current_context(silent=True)
+    while context is not None:
+        sources.append(context.get_parameter_source("home"))
+        context = context.parent
+    return ParameterSource.COMMANDLINE in sources
+
+
 def _home_of_root() -> str:
     return workspace_home(click.get_current_context())
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from catalog.io.progress import Progress, silent
 from cf.coldstart.evaluation import BASELINE, CANDIDATES, Candidates, ColdStartReport, evaluate_cold
 from cf.coldstart.few_shot import FewShotCurve, few_shot
-from cf.coldstart.holdout import Half, RatedFilms, have_posters
+from cf.coldstart.holdout import FewPostersError, Half, RatedFilms, have_posters
 from cf.coldstart.prior_evaluation import PriorScore, evaluate_prior
 from cf.coldstart.registry import COLD_START_MODELS, make_cold_start
 from keyart.cold_start.content import content_of, open_looks
@@ -21,6 +21,7 @@ from keyart.workspace.contents import open_ratings
 from keyart.workspace.films import list_films
 from keyart.workspace.index import open_built_index
 from keyart.workspace.layout import Workspace
+from keyart.workspace.steps import more_feature_steps
 
 # The model whose curve is computed where none is named.
 _CURVE_MODEL = "content"
@@ -71,6 +72,13 @@ def evaluate_cold_start(
     progress: Progress = silent,
 ) -> ColdStartEvaluation:
     """Hide films of a workspace and evaluate models on them; the workspace's own models stay as they are."""
+    try:
+        return _evaluate(workspace, options, progress)
+    except FewPostersError as error:
+        raise FewPostersError(f"{error}; run {more_feature_steps(workspace)}") from error
+
+
+def _evaluate(workspace: Workspace, options: ColdStartOptions, progress: Progress) -> ColdStartEvaluation:
     models = {name: partial(make_cold_start, name) for name in options.names}
     films = open_rated_films(workspace, progress=progress)
     seeds = range(options.n_seeds)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from catalog.film import Film, Titled
 from catalog.io.progress import Progress, silent
 from catalog.scored_ids import ScoredIds
+from index.embedding import FEWEST_FILMS
 from keyart.render.group_sheet import Shown, write_group_sheet
 from keyart.workspace.encoders import open_view
 from keyart.workspace.films import list_films, list_posters
@@ -198,7 +199,7 @@ def find_duplicates(
             found = index.duplicates(bound, advance)
         hashes = {movie_id: poster.sha256 for movie_id, poster in posters.items()}
         n_films, notes = len(index), notes_on_index(workspace, index, hashes)
-        if index.similarity == "cosine":
+        if index.similarity == "cosine" and len(index) >= FEWEST_FILMS:
             notes = (*notes, _NOTE)
     return Duplicates(_groups(found, films, posters), bound, n_films, notes)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from catalog.errors import DataError, KeyartError, NotBuiltError
+from catalog.errors import ConfigError, DataError, KeyartError, NotBuiltError
 from catalog.films import Catalog
 from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, silent
@@ -18,7 +18,7 @@ from cf.ratings import Ratings
 from features.encoders.pairs import takes_text
 from features.store import FeatureStore
 from index import manifest
-from index.build import plan_for
+from index.build import comparable, faulty_films, plan_for, without_films
 from index.cosine import CosineIndex
 from index.embedding import MapShape
 from index.options import IndexOptions, Target
@@ -150,7 +150,7 @@ def build(
         notes.append("no ratings, so films will be compared by looks alone")
     if index is None:
         return BuildReport(None, "", n_similar, (*notes, *others.notes), others.changes)
-    notes = [*notes, *_index_notes(index.record), *others.notes]
+    notes = [*notes, *index.notes, *_index_notes(index.record), *others.notes]
     return BuildReport(index.record, index.change, n_similar, tuple(notes), others.changes)
 
 
@@ -160,6 +160,8 @@ class IndexChange:
 
     record: IndexRecord
     change: str
+    # What was lost, or not done as requested.
+    notes: tuple[str, ...] = ()
 
 
 def build_index(
@@ -210,7 +212,7 @@ def _build_others(
             continue
         if change is not None:
             others.changes[name] = change
-            others.notes.extend(f"{name}: {note}" for note in _index_notes(change.record))
+            others.notes.extend(f"{name}: {note}" for note in (*change.notes, *_index_notes(change.record)))
     return others
 
 
@@ -229,9 +231,11 @@ class _IndexUpdate:
         self._takes_text = takes_text(store.options())
         self._store = store
         self._options = options
+        self._earlier, self._notes = _read_earlier(self._folder)
 
     def run(self, progress: Progress, on_plan: Callable[[Plan], None]) -> IndexChange:
         """Add and remove films where that is enough, else build anew; saves the index."""
+        self._check_center()
         if not self._options.rebuild and (index := self._existing()) is not None:
             with index:
                 if change := self._update(index):
@@ -240,7 +244,9 @@ class _IndexUpdate:
                     return IndexChange(index.record, change)
         options = self._completed_options()
         target = Target.of(options)
-        plan = plan_for(self._features, target, center=bool(options.center), takes_text=self._takes_text)
+        # One film that is not finite would make the mean cosine so, too.
+        films = comparable(self._features)
+        plan = plan_for(films, target, center=bool(options.center), takes_text=self._takes_text)
         on_plan(plan)
         with progress("index", len(self._features), "films") as advance:
             index = CosineIndex.build(
@@ -254,7 +260,19 @@ class _IndexUpdate:
             )
         with index:
             index.save(self._folder)
-            return IndexChange(index.record, "built")
+            return IndexChange(index.record, "built", self._notes)
+
+    def _check_center(self) -> None:
+        """Raise ConfigError where the mean should be subtracted from features that an embedding takes."""
+        if self._options.center and self._target().similarity == "whitened":
+            raise ConfigError(
+                "this index is built with --similarity whitened, which subtracts a mean of its own; leave --center "
+                "out, or run `keyart build --similarity cosine --center`"
+            )
+
+    def _target(self) -> Target:
+        """Fill unset options from the existing index, else with the defaults."""
+        return Target.of(self._options, self._earlier.build.target if self._earlier else None)
 
     def _map_shape(self) -> MapShape | None:
         """Return (height, width, channels) where a row of features is a map, else None."""
@@ -283,8 +301,11 @@ class _IndexUpdate:
         gone = np.setdiff1d([*before, *index.left_out], features.movie_ids)
         if len(new) > _MOSTLY_NEW * len(features) or (len(gone) and not len(index)):
             return None
-        if "auto" in (target.kind, target.similarity):
-            plan = plan_for(features, target, center=index.centered, takes_text=self._takes_text)
+        if target.kind == "auto" or target.similarity != "cosine":
+            # Films that were left out are among the new ones.
+            faulty = faulty_films(features.take(np.array(new, np.int64))) if new else {}
+            films = without_films(features, faulty)
+            plan = plan_for(films, target, center=index.centered, takes_text=self._takes_text)
             if (plan.kind, plan.similarity) != (index.kind, index.similarity):
                 return None
         if new:
@@ -297,23 +318,31 @@ class _IndexUpdate:
 
     def _completed_options(self) -> IndexOptions:
         """Fill unset options from the existing index, else with the defaults."""
-        earlier, center = Target(), self._center_by_default
-        # An index that is damaged, or of another version, has no options to keep.
-        with suppress(NotBuiltError, DataError):
-            record = IndexRecord.read(self._folder)
-            earlier = record.build.target
-            if record.identity == self._identity:
-                center = record.centered
-        if self._options.center is not None:
-            center = self._options.center
-        target = Target.of(self._options, earlier)
+        center, target = self._options.center, self._target()
+        if center is None:
+            is_same = self._earlier is not None and self._earlier.identity == self._identity
+            center = self._earlier.centered if self._earlier and is_same else self._center_by_default
         return replace(self._options, center=None if target.similarity == "whitened" else center, **asdict(target))
+
+
+def _read_earlier(folder: Path) -> tuple[IndexRecord | None, tuple[str, ...]]:
+    """Read the record of the existing index, if there is one, and a note where it cannot be read."""
+    try:
+        return IndexRecord.read(folder), ()
+    except NotBuiltError:
+        return None, ()
+    except DataError:
+        note = (
+            "index.json was damaged or of another version, so the options of the earlier index are lost: those that "
+            "were not given again have their defaults, as with `keyart build --similarity auto`"
+        )
+        return None, (note,)
 
 
 def _index_notes(record: IndexRecord) -> Iterator[str]:
     for movie_id, reason in record.left_out.items():
         yield f"movie_id {movie_id} is not in the index: {reason}"
-    if record.build.target.similarity == "auto" and record.similarity == "cosine" and not record.centered:
+    if record.build.target.similarity != "cosine" and record.similarity == "cosine" and not record.centered:
         yield f"features are compared as they are, without an embedding: {record.build.similarity_reason}"
     quality = record.build.quality
     if not quality.target_met:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from math import prod
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -32,7 +34,7 @@ from keyart.similarity.evaluation.gallery import (
     workspace_gallery,
 )
 from keyart.similarity.evaluation.questions import Pair, alternate_questions, distorted_questions, read_pairs
-from keyart.similarity.evaluation.report import Measure, Measured, measure
+from keyart.similarity.evaluation.report import Measure, Measured, measure, unmeasured
 from keyart.similarity.evaluation.tasks import (
     TASKS,
     AlternateTask,
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _N_SHOWN = 8
+NOTHING_TO_PLOT = "hubness is of all films together, so there are no intervals to plot; measure another task, too"
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,10 @@ class LookAlikeOptions:
 
     Parameters
     ----------
-    embeddings : sequence of str or Candidate, default ("cosine", "centered")
+    embeddings : sequence of str or Candidate, default ("cosine", "centered", "whitened")
         What to compare, the first being the one that others are compared with. ``"cosine"`` compares features as they
-        are, ``"centered"`` after subtracting their mean. A ``Candidate(name, embed)`` of
+        are, ``"centered"`` after subtracting their mean, ``"whitened"`` an embedding of them. A
+        ``Candidate(name, embed)`` of
         ``keyart.similarity.evaluation.candidates`` is an embedding of your own: `embed` takes features of shape
         (n, n_features) and returns rows of length 1.
     tasks : sequence of str, default ()
@@ -90,9 +94,11 @@ class LookAlikeOptions:
     Raises
     ------
     ConfigError
-        An embedding, a task or a half is unknown.
+        An embedding, a task or a half is unknown, or there is no embedding.
+    TypeError
+        An option is of another type.
     ValueError
-        `n_distorted` is not positive.
+        `n_distorted` is not positive, or `seed` is negative.
     """
 
     embeddings: Sequence[str | Candidate] = tuple(CANDIDATES)
@@ -117,8 +123,27 @@ class LookAlikeOptions:
                 raise ConfigError(f"no task named {name!r}; there are {', '.join(TASKS)}")
         if self.half not in get_args(Half):
             raise ConfigError(f"expected one of the halves {', '.join(get_args(Half))}; received {self.half!r}")
-        if self.n_distorted < 1:
-            raise ValueError(f"n_distorted: expected 1 or more, received {self.n_distorted}")
+        for name, least in (("n_distorted", 1), ("seed", 0)):
+            _check_number(name, getattr(self, name), least)
+        _check_features(self.features)
+
+
+def _check_number(name: str, value: object, least: int) -> None:
+    if not isinstance(value, Integral):
+        raise TypeError(f"{name}: expected a whole number, received {value!r}")
+    if value < least:
+        raise ValueError(f"{name}: expected {least} or more, received {value}")
+
+
+def _check_features(features: object) -> None:
+    """Raise TypeError where features are neither a folder nor a pair."""
+    if (
+        features is None
+        or isinstance(features, str | Path)
+        or (isinstance(features, tuple | list) and len(features) == 2)
+    ):
+        return
+    raise TypeError(f"features: expected a folder or a pair (movie_ids, features), received {type(features).__name__}")
 
 
 @dataclass(frozen=True)
@@ -135,7 +160,7 @@ class LookAlikeEvaluation:
     left_out : tuple of LeftOut
         Films, pairs and posters that could not be measured: `kind`, `reason` and `names`.
     notes : tuple of str
-        Why tasks were not measured.
+        Why tasks or embeddings were not measured, and what a half does not apply to.
     n_films : int
         The number of films with features.
     half : str
@@ -206,10 +231,17 @@ class LookAlikeEvaluation:
         ----------
         path : str or Path
             The file to write: .png, .svg or .pdf.
+
+        Raises
+        ------
+        ConfigError
+            Hubness alone was measured, of which there are no intervals; or the file name has another ending.
         """
         first, *others = self.embeddings
         # The whole has no interval; each distortion would take a line of its own.
         shown = [one for one in self.measures if one.n_groups and one.distortion is None]
+        if not shown:
+            raise ConfigError(NOTHING_TO_PLOT)
         estimates = {
             f"{one.task}: {one.measure}": {
                 figure.embedding: figure.gain if others else figure.value
@@ -285,22 +317,26 @@ def evaluate_look_alikes(
     --------
     >>> import numpy as np
     >>> from keyart.pipeline import LookAlikeOptions, evaluate_look_alikes
-    >>> features = np.random.default_rng(0).normal(size=(30, 8))
-    >>> found = evaluate_look_alikes(options=LookAlikeOptions(features=(range(1, 31), features)))
-    >>> found.embeddings, [one.measure for one in found.measures]
-    (('cosine', 'centered'), ['skewness', 'most lists with one', 'share in no list'])
+    >>> features = np.random.default_rng(0).normal(size=(40, 8))
+    >>> found = evaluate_look_alikes(options=LookAlikeOptions(features=(range(1, 41), features)))
+    >>> found.embeddings
+    ('cosine', 'centered', 'whitened')
+    >>> [one.measure for one in found.measures]
+    ['skewness', 'most lists with one', 'share in no list']
     """
     options = options or LookAlikeOptions()
     pairs = None if options.pairs is None else read_pairs(Path(options.pairs))
-    gallery, embeddings = _open_gallery(home, options)
+    gallery, embeddings, unfitted = _open_gallery(home, options)
     tasks, notes = _tasks(gallery, options, pairs, progress)
+    if options.half != "all" and any(isinstance(task, HubnessTask) for task in tasks):
+        notes = (*notes, "hubness is of all films, not of a half")
     measured: Measured = measure(embeddings, gallery, tasks, seed=options.seed, progress=progress)
     left_out = (*gallery.left_out, *(one for task in tasks for one in task.left_out))
     return LookAlikeEvaluation(
         tuple(measured.lists),
         measured.measures,
         left_out,
-        notes,
+        (*notes, *unfitted, *measured.notes),
         len(gallery),
         options.half,
         options.seed,
@@ -309,8 +345,11 @@ def evaluate_look_alikes(
     )
 
 
-def _open_gallery(home: Home | None, options: LookAlikeOptions) -> tuple[Gallery, Sequence[str | Candidate]]:
-    """Open the films, and return the embeddings to compare."""
+_Opened = tuple[Gallery, Sequence[str | Candidate], Sequence[str]]
+
+
+def _open_gallery(home: Home | None, options: LookAlikeOptions) -> _Opened:
+    """Open the films, and return the embeddings to compare, and why others cannot be."""
     if options.features is None:
         if home is None:
             raise ConfigError("name a workspace or features to measure")
@@ -322,23 +361,27 @@ def _open_gallery(home: Home | None, options: LookAlikeOptions) -> tuple[Gallery
     films = _films(options.films)
     posters = poster_files(Path(options.posters)) if options.posters is not None else {}
     if isinstance(options.features, str | Path):
-        return folder_gallery(options.features, films, posters), options.embeddings
+        return folder_gallery(options.features, films, posters), options.embeddings, ()
     movie_ids, maps = options.features
-    return _array_gallery(movie_ids, np.asarray(maps), films, posters), options.embeddings
+    return _array_gallery(movie_ids, np.asarray(maps), films, posters), options.embeddings, ()
 
 
-def _workspace_gallery(workspace: Workspace, options: LookAlikeOptions) -> tuple[Gallery, Sequence[str | Candidate]]:
+def _workspace_gallery(workspace: Workspace, options: LookAlikeOptions) -> _Opened:
     asked = {"+".join(map(name_of, views)): views for views in (open_views(workspace, one) for one in options.encoders)}
     each = {view.encoder: view for views in asked.values() for view in views}
     if len(each) < 2:
-        return workspace_gallery(next(iter(each.values()), workspace)), options.embeddings
+        return workspace_gallery(next(iter(each.values()), workspace)), options.embeddings, ()
     gallery, columns = encoders_gallery(list(each.values()))
-    candidates = [
-        blended_candidate(_column(encoder, embedding, options), embedding, [columns[name_of(view)] for view in views])
-        for encoder, views in asked.items()
-        for embedding in options.embeddings
-    ]
-    return gallery, candidates
+    candidates, unfitted = [], []
+    for encoder, embedding in product(asked, options.embeddings):
+        name, parts = _column(encoder, embedding, options), [columns[name_of(view)] for view in asked[encoder]]
+        try:
+            candidates.append(blended_candidate(name, embedding, parts))
+        except DataError as error:
+            unfitted.append(unmeasured(name, error))
+    if not candidates:
+        raise DataError("; ".join(unfitted))
+    return gallery, candidates, unfitted
 
 
 def _column(encoder: str, embedding: str | Candidate, options: LookAlikeOptions) -> str:
@@ -352,9 +395,22 @@ def _column(encoder: str, embedding: str | Candidate, options: LookAlikeOptions)
 def _array_gallery(
     movie_ids: npt.ArrayLike, maps: npt.NDArray[Any], films: dict[int, Film], posters: dict[int, Path]
 ) -> Gallery:
+    if maps.dtype.kind not in "fiub":
+        raise TypeError(f"features: expected an array of real numbers, received one of {maps.dtype}")
     shape = maps.shape[1:]
-    features = FilmFeatures.of(movie_ids, maps.reshape(-1, prod(shape)))
+    if len(shape) not in (1, 3) or not prod(shape):
+        raise DataError(f"expected features (n, n_features) or maps of them, received the shape {maps.shape}")
+    features = FilmFeatures.of(_checked_ids(movie_ids), maps.reshape(-1, prod(shape)))
     return Gallery(features, films, posters, map_shape=shape if len(shape) > 1 else None).checked()
+
+
+def _checked_ids(movie_ids: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    ids = np.asarray(movie_ids)
+    if len(ids) and ids.dtype.kind not in "iu":
+        raise TypeError(f"features: expected whole numbers as movie_ids, received {ids.dtype}")
+    if ids.ndim != 1 or (ids < 1).any():
+        raise DataError("expected a list of movie_ids of 1 or more")
+    return ids.astype(np.int64)
 
 
 def _films(films: str | Path | Iterable[Film] | None) -> dict[int, Film]:

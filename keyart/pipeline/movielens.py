@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.film import Film
-from catalog.film_table import read_film_table
+from catalog.film_table import read_film_table, read_rated_films
 from catalog.films import Catalog
 from catalog.genres import notes_on_genres
+from catalog.io.archives import unpacked
 from catalog.io.files import remove_file
 from catalog.io.locks import check_free, exclusive
-from catalog.movielens import FilmFiles, read_films
+from catalog.movielens import FILE_NAMES, KNOWN, RATING_NAMES, FilmFiles, data_folder, first_of, read_films
 from catalog.text import plural
 from catalog.titles import title_key
 from cf.ratings import Ratings, read_movielens, read_ratings
 from keyart.workspace.hints import names_workspace
 from keyart.workspace.layout import Home, Workspace, is_ratings_name
+
+_FILM_COLUMNS = {
+    "item": "movie_id",
+    "title": "title",
+    "year": "year",
+    "genres": "genres",
+    "imdb": "imdb_id",
+    "tmdb": "tmdb_id",
+}
+_RATING_COLUMNS = {"user": "userId", "item": "movieId", "rating": "rating", "time": "timestamp"}
 
 
 @dataclass(frozen=True)
@@ -59,7 +70,13 @@ class LoadReport:
 
 
 @names_workspace
-def load(home: Home, source: str | Path, ratings: str | Path | None = None) -> LoadReport:
+def load(
+    home: Home,
+    source: str | Path,
+    ratings: str | Path | None = None,
+    *,
+    columns: Mapping[str, str] | None = None,
+) -> LoadReport:
     """Load films, links, tags and ratings, replacing those of an earlier load.
 
     Posters, features, the index and films added with `add` are kept: all sizes of MovieLens share their movie_ids.
@@ -70,12 +87,15 @@ def load(home: Home, source: str | Path, ratings: str | Path | None = None) -> L
     home : str, Path or Workspace
         The workspace; created if it does not exist.
     source : str or Path
-        An unpacked MovieLens archive: ml-latest-small, ml-25m, ml-32m and the like with ``movies.csv``, ``links.csv``,
-        ``tags.csv`` and ``ratings.csv``, or ml-100k with ``u.item`` and ``u.data``; ratings and links may be missing.
-        Or a CSV file of films with the columns movie_id, title and, where known, year, genres, imdb_id, tmdb_id.
+        A data set, as its folder or its zip archive, files compressed by gzip or not: MovieLens in all its editions,
+        also as Kaggle has them, or The Movies Dataset; ratings and links may be missing. Or a CSV file of films with
+        the columns movie_id, title and, where known, year, genres, imdb_id, tmdb_id.
     ratings : str or Path, optional
         A file of ratings, by default those of the folder: CSV with the columns user_id, movie_id, rating and mostly
         timestamp, tab-separated as ``u.data``, or Parquet.
+    columns : mapping of str to str, optional
+        What the tables of your own call their columns: any of user, item, rating, time, title, year, genres, imdb and
+        tmdb. With a user and a rating, and without `ratings`, `source` itself is the table of ratings.
 
     Returns
     -------
@@ -94,8 +114,7 @@ def load(home: Home, source: str | Path, ratings: str | Path | None = None) -> L
     """
     source = Path(source)
     check_free(home.home if isinstance(home, Workspace) else Path(home))
-    files = _read_films(source)
-    given = read_ratings(Path(ratings)) if ratings is not None else read_movielens(source)
+    files, given = _read(source, None if ratings is None else Path(ratings), columns or {})
     workspace = Workspace.create(home)
     kept = given.of_films([film.movie_id for film in files.films])
     with exclusive(workspace.home):
@@ -121,12 +140,30 @@ def _notes_on_repeats(ratings: Ratings) -> Iterator[str]:
         yield f"{plural(n, 'rating')} of a film that the same user rated again; {counts}"
 
 
-def _read_films(source: Path) -> FilmFiles:
-    if not source.is_file():
-        return read_films(source)
-    if source.suffix.lower() != ".csv":
-        raise DataError(f"{source} is neither a folder nor a CSV file; unpack an archive first")
-    return read_film_table(source)
+def _read(source: Path, ratings: Path | None, columns: Mapping[str, str]) -> tuple[FilmFiles, Ratings]:
+    """Read films and ratings, also from archives and compressed files."""
+    film_names, rating_names = _names(columns, _FILM_COLUMNS), _names(columns, _RATING_COLUMNS)
+    with ExitStack() as unpacking:
+        opened = unpacking.enter_context(unpacked(data_folder(source), FILE_NAMES))
+        rated = None if ratings is None else unpacking.enter_context(unpacked(ratings, (*RATING_NAMES, ratings.stem)))
+        if rated is not None and rated.is_dir():
+            rated = first_of(rated, (*RATING_NAMES, rated.stem))
+        if not opened.is_file():
+            files = read_films(opened)
+        elif opened.suffix.lower() != ".csv":
+            raise DataError(f"{source} is neither a folder, a zip archive nor a CSV file; known are {KNOWN}")
+        elif rated is None and {"userId", "rating"} <= rating_names.keys():
+            files, rated = read_rated_films(opened, film_names), opened
+        else:
+            files = read_film_table(opened, film_names)
+        return files, read_movielens(opened) if rated is None else read_ratings(rated, rating_names)
+
+
+def _names(columns: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    if unknown := columns.keys() - {*_FILM_COLUMNS, *_RATING_COLUMNS}:
+        known = ", ".join(dict.fromkeys((*_RATING_COLUMNS, *_FILM_COLUMNS)))
+        raise ConfigError(f"columns are named by {known}; received {', '.join(sorted(unknown))}")
+    return {own[key]: name for key, name in columns.items() if key in own}
 
 
 def _write_catalog(workspace: Workspace, sources: Sequence[Path], files: FilmFiles, ratings: Ratings) -> list[str]:

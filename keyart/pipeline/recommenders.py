@@ -18,7 +18,7 @@ from cf.models.neighbors import ItemCosine
 from cf.ratings import Ratings
 from keyart.recommend.models import FitReport, compare, ensure_fitted, fit_model, light_models, notes_on
 from keyart.render.plots import draw_scorecards
-from keyart.similarity.blending import MIN_ALPHA, check_model, reset_hybrid, save_hybrid
+from keyart.similarity.blending import MIN_ALPHA, check_model, compared_by, reset_hybrid, save_hybrid
 from keyart.similarity.tuning import fit_hybrid
 from keyart.workspace.contents import open_ratings
 from keyart.workspace.hints import names_workspace
@@ -149,7 +149,7 @@ def tune(
         index.comparison(), ratings, model, chosen, min_alpha=min_alpha, n_films=n_films, seed=seed, progress=progress
     )
     ensure_fitted(workspace, model, ratings)
-    save_hybrid(workspace, model, tuning)
+    save_hybrid(workspace, model, tuning, compared_by(index.similarity, centered=index.centered))
     least = 1 - tuning.blending.cf_share
     note = f"alpha is at least {least:g}; `keyart tune --reset` returns to the defaults"
     return TuneReport(model, tuning, (note,))

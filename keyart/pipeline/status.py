@@ -13,10 +13,11 @@ from catalog.films import Catalog
 from catalog.io.files import OtherVersionError
 from catalog.text import plural
 from cf.models.neighbors import ItemCosine
+from features.encoders.pairs import takes_text
 from features.store import FeatureStore
 from index.record import IndexRecord
 from keyart.atlas.record import Atlas
-from keyart.similarity.blending import open_hybrid
+from keyart.similarity.blending import compared_by, open_hybrid, stale_blend
 from keyart.workspace.contents import current_features, fingerprint, open_ratings
 from keyart.workspace.encoders import list_encoders, name_of
 from keyart.workspace.index import open_index
@@ -42,6 +43,8 @@ class EncoderStatus:
     n_columns: int | None
     width: int | None
     height: int | None
+    # Whether it takes descriptions.
+    has_text: bool | None
     n_indexed: int
     # The kind of index; empty if there is none.
     index: str
@@ -86,6 +89,8 @@ class Status:
     blend: str
     # Why parts cannot be read.
     damaged: tuple[str, ...]
+    # Why the blend should be tuned again; empty if it should not.
+    blend_note: str = ""
     # All encoders, the default first.
     encoders: tuple[EncoderStatus, ...] = ()
 
@@ -105,6 +110,8 @@ class Status:
             stale.append(f"the item similarities are {outdated('build')}")
         if self.n_mapped and not self.atlas_is_current:
             stale.append(f"the atlas is {outdated('atlas')}")
+        if self.blend_note:
+            stale.append(self.blend_note)
         return (*(f"damaged: {reason}" for reason in self.damaged), *stale)
 
     @property
@@ -134,6 +141,8 @@ class Status:
             return f"`keyart build`: the index by {one.name} is " + ("out of date" if one.index else "not built yet")
         if not self.similarities_are_current:
             return "`keyart build`: the item similarities are " + ("out of date" if self.n_similar else "not built yet")
+        if not self.n_indexed and not self.n_similar:
+            return bring
         if not self.n_posters:
             return f"`keyart similar TITLE`, by ratings alone; for looks, {bring}"
         return "`keyart similar TITLE`" + (", or `keyart serve` to look and click" if is_installed("web") else "")
@@ -163,7 +172,7 @@ def read_status(workspace: Workspace) -> Status:
         n_features,
         n_skipped,
         backbone,
-        *_sizes(workspace),
+        *_kind(workspace),
         n_indexed,
         index,
         indexed == current,
@@ -194,11 +203,18 @@ def read_status(workspace: Workspace) -> Status:
         n_linked=sum(bool(film.tmdb_id or film.imdb_id) for film in films),
         id_kinds=id_kinds,
         blend=_read(lambda: open_hybrid(workspace).description, "", damaged),
+        blend_note=_read(lambda: _blend_note(workspace), "", []),
         similarities_are_current=similarities_of == ratings_name or not n_ratings,
         # Without duplicates, since several parts may need the damaged one.
         damaged=tuple(dict.fromkeys(damaged)),
         encoders=tuple(encoders),
     )
+
+
+def _blend_note(workspace: Workspace) -> str:
+    record = IndexRecord.read(workspace.index_dir)
+    compared = compared_by(record.similarity, centered=record.centered)
+    return stale_blend(open_hybrid(workspace), compared) or ""
 
 
 def _other_encoder(view: Workspace, damaged: list[str]) -> EncoderStatus:
@@ -207,18 +223,19 @@ def _other_encoder(view: Workspace, damaged: list[str]) -> EncoderStatus:
     n_features, n_skipped, backbone, current = _features(view, own_damage)
     n_indexed, indexed, index = _index(view, own_damage)
     damaged.extend(f"{name}: {reason}" for reason in own_damage)
-    sizes = _sizes(view)
-    return EncoderStatus(name, False, n_features, n_skipped, backbone, *sizes, n_indexed, index, indexed == current)
+    kind = _kind(view)
+    return EncoderStatus(name, False, n_features, n_skipped, backbone, *kind, n_indexed, index, indexed == current)
 
 
-def _sizes(view: Workspace) -> tuple[int | None, int | None, int | None]:
-    """Return the number of features, and the width and height of the input."""
+def _kind(view: Workspace) -> tuple[int | None, int | None, int | None, bool | None]:
+    """Return the number of features, the width and height of the input, and whether the encoder takes descriptions."""
     try:
-        identity = FeatureStore.open(view.features_dir).identity
-        framing = identity.framing
+        store = FeatureStore.open(view.features_dir)
+        framing = store.identity.framing
+        has_text = takes_text(store.options())
     except (NotBuiltError, DataError, ValueError):
-        return None, None, None
-    return identity.n_features, framing.width, framing.height
+        return None, None, None, None
+    return store.identity.n_features, framing.width, framing.height, has_text
 
 
 def _read(part: Callable[[], Part], missing: Part, damaged: list[str]) -> Part:

@@ -276,6 +276,6 @@ def read_key() -> str:
         return key
     raise ConfigError(
         f"no TMDB key: set {TMDB_API_KEY.variable} to yours (free at https://www.themoviedb.org/settings/api) or "
-        f"{TMDB_API_KEY_FILE.variable} to a file that holds it, or import posters that you have with "
-        "`keyart import`"
+        f"{TMDB_API_KEY_FILE.variable} to a file that holds it, or import posters that you have, see "
+        "`keyart import --help`"
     )

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from catalog.errors import DataError
-from catalog.io.tables import read_rows
 from cf.base import Ids
-from cf.ratings import HIGHEST, LOWEST, RatingMatrix
+from cf.ratings import RatingMatrix
 
 LIKED_FROM = 3.0
 """Films of so many stars are liked by everybody who gives them."""
@@ -24,23 +21,6 @@ def history_of(movie_ids: Ids, stars: Sequence[float] | npt.NDArray[np.floating]
     ids, values = np.asarray(movie_ids, np.int32)[order], np.asarray(stars, np.float32)[order]
     row = sparse.csr_array((values, np.arange(len(ids)), [0, len(ids)]), shape=(1, len(ids)))
     return RatingMatrix(np.ones(1, np.int32), ids, row)
-
-
-def read_history(path: Path) -> RatingMatrix:
-    """Read one person's ratings from a CSV file with the columns movie_id and rating; of duplicates the last counts."""
-    stars: dict[int, float] = {}
-    for row in read_rows(path, ("movie_id", "rating")):
-        movie_id = row.integer("movie_id", "a whole number above 0")
-        try:
-            rating = float(row["rating"])
-        except ValueError:
-            rating = float("nan")
-        if not LOWEST <= rating <= HIGHEST:
-            raise row.error("rating", f"a rating from {LOWEST} to {HIGHEST}")
-        stars[movie_id] = rating
-    if not stars:
-        raise DataError(f"{path} holds no ratings; expected lines of movie_id and rating")
-    return history_of(list(stars), list(stars.values()))
 
 
 def liked(history: RatingMatrix) -> npt.NDArray[np.bool_]:

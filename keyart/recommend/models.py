@@ -23,7 +23,7 @@ from cf.evaluation.splits import Split
 from cf.models.two_tower import check_savedmodel_folder
 from cf.ratings import Ratings
 from cf.registry import MODELS, make, model_class
-from keyart.workspace.contents import no_ratings
+from keyart.workspace.contents import no_ratings, open_ratings
 from keyart.workspace.layout import Workspace
 from keyart.workspace.outputs import check_output, check_replaceable
 
@@ -113,6 +113,8 @@ def _others(workspace: Workspace) -> str:
 def default_model(workspace: Workspace) -> str:
     """Return the first of `PREFERRED` that is fitted."""
     fitted = fitted_models(workspace)
+    if not fitted and not len(open_ratings(workspace)):
+        raise no_ratings()
     if not fitted:
         raise NotBuiltError("no recommender has been fitted here; run `keyart fit ease`")
     return fitted[0]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -22,9 +21,10 @@ from catalog.text import plural
 from cf.base import Ids, Recommender, rows_of
 from cf.models.popularity import DampedMean
 from cf.ratings import RatingMatrix
-from keyart.recommend.history import LIKED_FROM, history_of, liked, read_history, select
+from keyart.recommend.history import LIKED_FROM, history_of, liked, select
 from keyart.recommend.models import open_model, record_path
 from keyart.recommend.new_films import Entry, Floats, UnratedFilms, merge, n_new_wanted
+from keyart.recommend.personal_ratings import PersonalRatings
 from keyart.workspace.changes import Snapshot
 from keyart.workspace.contents import open_rating_matrix
 from keyart.workspace.films import list_films
@@ -275,12 +275,13 @@ def recommend(workspace: Workspace, name: str, user_id: int, k: int, fresh: floa
 
 
 def recommend_new(
-    workspace: Workspace, name: str, ratings_path: Path, k: int, fresh: float | None = None
+    workspace: Workspace, name: str, personal: PersonalRatings, k: int, fresh: float | None = None
 ) -> Recommendation:
-    """Recommend films from a CSV file of one person's ratings, with the columns movie_id and rating."""
-    history = read_history(ratings_path)
+    """Recommend films from one person's ratings; see `keyart.recommend.personal_ratings`."""
+    history = personal.history()
     opened = UserRecommender.open(workspace, name, with_new=fresh != 0)
-    return opened.for_ratings(history, k, fresh, source=ratings_path.name)
+    found = opened.for_ratings(history, k, fresh, source=personal.name)
+    return replace(found, notes=(f"{personal.name}: {personal.summary()}", *found.notes))
 
 
 def _without(films: ScoredIds, movie_ids: Ids) -> ScoredIds:

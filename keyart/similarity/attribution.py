@@ -14,8 +14,8 @@ from index.cosine import CosineIndex
 from keyart.results import Explanation, Query, query_of
 from keyart.workspace.index import check_identity, map_shape_of
 from keyart.workspace.layout import Workspace
-from keyart.workspace.steps import index_steps
-from posters.store import PosterStore
+from keyart.workspace.steps import index_steps, no_features
+from posters.store import Poster, PosterStore
 
 
 def explain(workspace: Workspace, index: CosineIndex, first: Film, second: Film) -> Explanation:
@@ -26,7 +26,10 @@ def explain(workspace: Workspace, index: CosineIndex, first: Film, second: Film)
 
 
 def _explain(workspace: Workspace, index: CosineIndex, first: Film, second: Film) -> Explanation:
-    store = FeatureStore.open(workspace.features_dir)
+    try:
+        store = FeatureStore.open(workspace.features_dir)
+    except NotBuiltError as error:
+        raise no_features(workspace) from error
     check_identity(store, index.identity)
     map_shape = map_shape_of(store)
     rows = store.rows()
@@ -46,8 +49,7 @@ def _features(
     workspace: Workspace, film: Film, store: FeatureStore, rows: FeatureRows
 ) -> tuple[Query, npt.NDArray[np.float16]]:
     """Find a film's poster and the row of features computed from it as it is now."""
-    with PosterStore.open_to_read(workspace.posters_dir) as posters:
-        poster = posters.poster(film.movie_id)
+    poster = _poster(workspace, film)
     if poster is None:
         raise NotBuiltError(f"{film.label} has no poster; run {index_steps(workspace, film.movie_id)}")
     own = rows.of_posters({film.movie_id: poster.sha256})
@@ -57,3 +59,11 @@ def _features(
         )
     (features,) = next(store.blocks(own, check=True))
     return query_of(film, poster.path), features
+
+
+def _poster(workspace: Workspace, film: Film) -> Poster | None:
+    try:
+        with PosterStore.open_to_read(workspace.posters_dir) as posters:
+            return posters.poster(film.movie_id)
+    except NotBuiltError:
+        return None

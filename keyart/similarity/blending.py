@@ -35,6 +35,8 @@ class Hybrid:
     model: str = ItemCosine.name
     blending: Blending = field(default_factory=Blending)
     is_tuned: bool = False
+    # What the index compared when it was tuned, as of `compared_by`; empty if that was not recorded.
+    compared: str = ""
 
     @property
     def description(self) -> str:
@@ -42,6 +44,23 @@ class Hybrid:
         few, many = self.blending.alphas([10, 1000]).tolist()
         origin = "tuned" if self.is_tuned else "not tuned"
         return f"alpha {few:.2f} at 10 ratings, {many:.2f} at 1,000; ratings by {self.model} ({origin})"
+
+
+def compared_by(similarity: str, *, centered: bool) -> str:
+    """Name what an index compares, on which the best blend depends."""
+    return "centered" if centered else similarity
+
+
+def stale_blend(hybrid: Hybrid, compared: str) -> str | None:
+    """Return a note where a blend was tuned to other similarities than the index has now."""
+    # Before it was recorded, indexes compared features as they are, or less their mean.
+    known = (hybrid.compared,) if hybrid.compared else ("cosine", "centered")
+    if not hybrid.is_tuned or compared in known:
+        return None
+    return (
+        f"the blend was tuned to similarities that were {known[0]}, and the index has others now, {compared}; run "
+        "`keyart tune`, or `keyart tune --reset`"
+    )
 
 
 def open_hybrid(workspace: Workspace) -> Hybrid:
@@ -53,17 +72,17 @@ def open_hybrid(workspace: Workspace) -> Hybrid:
         # The second was called half_support before.
         at_half = fitted["n_ratings_at_half"] if "n_ratings_at_half" in fitted else fitted["half_support"]
         blending = Blending(float(fitted["cf_share"]), float(at_half), Calibration(fitted["calibration"]))
-        return Hybrid(str(content["model"]), blending, is_tuned=True)
+        return Hybrid(str(content["model"]), blending, is_tuned=True, compared=str(content.get("compared", "")))
     except FileNotFoundError:
         return Hybrid()
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is damaged ({error}); run `keyart tune`, or `keyart tune --reset`") from error
 
 
-def save_hybrid(workspace: Workspace, model: str, tuning: Tuning) -> None:
-    """Store a tuned blend and its scores."""
+def save_hybrid(workspace: Workspace, model: str, tuning: Tuning, compared: str) -> None:
+    """Store a tuned blend, its scores, and what the index compared."""
     content = {"model": model, "blending": asdict(tuning.blending), "buckets": [asdict(one) for one in tuning.buckets]}
-    write_record(workspace.hybrid_path, _KIND, _VERSION, content)
+    write_record(workspace.hybrid_path, _KIND, _VERSION, {**content, "compared": compared})
 
 
 def reset_hybrid(workspace: Workspace) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +24,15 @@ from index.blend import AnyComparison, BlendedIndex, Index
 from index.region import Region
 from index.search import Scan
 from keyart.results import Alpha, Hit, Query, SimilarFilms, query_of
-from keyart.similarity.blending import MIN_ALPHA, Hybrid, nearest
+from keyart.similarity.blending import MIN_ALPHA, Hybrid, compared_by, nearest, stale_blend
 from keyart.similarity.hits import Ranking, Shares
 from keyart.similarity.mixes import MixedQuery, Part
 from keyart.similarity.query import Embedding, SimilarOptions
 from keyart.workspace.index import open_maps
 from keyart.workspace.layout import Workspace
 from keyart.workspace.steps import index_steps, no_index
+
+_N_REGIONS = 2
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,9 @@ class LookAlikes:
             names = " and ".join(self.index.parts)
             raise ConfigError(f"regions are compared by one encoder, not by a blend; choose one of {names}")
         features, map_shape = open_maps(self.workspace, self.index.identity)
-        return partial(self.index.region_comparison, features=features, map_shape=map_shape)
+        compare = partial(self.index.region_comparison, features=features, map_shape=map_shape)
+        # Further pages and other films are often asked about by the same region.
+        return lru_cache(maxsize=_N_REGIONS)(compare)
 
     @lazy
     def _ranking(self) -> Ranking:
@@ -206,9 +210,14 @@ class LookAlikes:
         yield from self._notes_on_tuning(film.n_ratings, scan, cf, alpha)
 
     def _notes_on_tuning(self, n_rated: int, scan: Scan | None, cf: ScoredIds, alpha: Alpha) -> Iterator[str]:
-        """Show the share of looks, where it is a tuned one."""
+        """Show the share of looks, where it is a tuned one, and whether it is of other similarities."""
         if not self.hybrid.is_tuned or alpha != "auto" or scan is None or not len(cf):
             return
+        # Blends of encoders are not tuned.
+        if self.index is not None and not isinstance(self.index, BlendedIndex):
+            compared = compared_by(self.index.similarity, centered=self.index.centered)
+            if note := stale_blend(self.hybrid, compared):
+                yield note
         share = float(self.hybrid.blending.alphas(n_rated))
         reset = "`keyart tune --reset` returns to the defaults"
         if share < MIN_ALPHA:

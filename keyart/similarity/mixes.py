@@ -169,7 +169,7 @@ class MixedQuery:
             return
         without = [one.label for one, liking in zip(self.like, self.liking, strict=True) if not len(liking)]
         if without:
-            yield f"too few ratings to compare by, so these count in looks alone: {', '.join(without)}"
+            yield f"no ratings, or too few, to compare by, so these count in looks alone: {', '.join(without)}"
 
     def with_nearest(self, hits: Sequence[Hit], scan: Scan | None) -> tuple[Hit, ...]:
         """Add to each hit which of the liked films it is nearest to, and its cosines with all parts."""

@@ -15,8 +15,11 @@ from starlette.types import Message, Receive
 MAX_UPLOAD_BYTES = 10 << 20
 """The limit of an uploaded image."""
 
-MAX_BODY_BYTES = 256 << 10
-"""The limit of other bodies; a thousand ratings take less than a quarter of it."""
+MAX_BODY_BYTES = 1 << 20
+"""The limit of other bodies; ten thousand ratings take less than half of it."""
+
+MAX_RATINGS_FILE_BYTES = 8 << 20
+"""The limit of a file of one person's ratings; IMDb takes some 250 bytes a film."""
 
 
 class Uploads:
@@ -54,27 +57,35 @@ async def _body(request: Request) -> bytes:
 
 
 class BoundedRoute(APIRoute):
-    """A route that answers bodies over `MAX_BODY_BYTES` with 413, where FastAPI would read all of them."""
+    """A route that answers bodies over `max_bytes` with 413, where FastAPI would read all of them."""
+
+    max_bytes = MAX_BODY_BYTES
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler."""
         handle = super().get_route_handler()
 
         async def bounded(request: Request) -> Response:
-            return await handle(Request(request.scope, _limited(request.receive)))
+            return await handle(Request(request.scope, _limited(request.receive, self.max_bytes)))
 
         return bounded
 
 
-def _limited(receive: Receive) -> Receive:
+class RatingsFileRoute(BoundedRoute):
+    """A route that takes a file of one person's ratings."""
+
+    max_bytes = MAX_RATINGS_FILE_BYTES
+
+
+def _limited(receive: Receive, max_bytes: int) -> Receive:
     n_bytes = 0
 
     async def limited() -> Message:
         nonlocal n_bytes
         message = await receive()
         n_bytes += len(message.get("body", b""))
-        if n_bytes > MAX_BODY_BYTES:
-            raise HTTPException(413, f"expected a body of at most {MAX_BODY_BYTES >> 10} KiB")
+        if n_bytes > max_bytes:
+            raise HTTPException(413, f"expected a body of at most {max_bytes >> 20} MiB")
         return message
 
     return limited

@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from catalog.errors import ConfigError, FetchError, KeyartError, NotBuiltError, StoreError, UnknownFilmError
+from catalog.errors import ConfigError, FetchError, KeyartError, NotBuiltError, QueryError, StoreError, UnknownFilmError
 from keyart.web.schemas.films import Problem
 from keyart.workspace.api_keys import redact
 from keyart.workspace.hints import complete, home_option
@@ -21,7 +21,7 @@ from keyart.workspace.hints import complete, home_option
 _log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-_STATUS = ((UnknownFilmError, 404), (NotBuiltError, 409), (ConfigError, 400), (FetchError, 502))
+_STATUS = ((UnknownFilmError, 404), (NotBuiltError, 409), (ConfigError, 400), (FetchError, 502), (QueryError, 422))
 
 
 def _described(status: int) -> dict[str, Any]:
@@ -88,5 +88,11 @@ async def _http_problem(_request: Request, error: Exception) -> JSONResponse:
 async def _validation_problem(_request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RequestValidationError):
         raise error
-    faults = (f"{'.'.join(map(str, fault['loc'][1:]))}: {fault['msg']}" for fault in error.errors())
-    return problem(422, "; ".join(faults))
+    return problem(422, "; ".join(map(_fault, error.errors())))
+
+
+def _fault(fault: Mapping[str, Any]) -> str:
+    """Describe what is wrong with a parameter, or with how several go together, which has no name."""
+    name = ".".join(map(str, fault["loc"][1:]))
+    message = str(fault["ctx"]["error"]) if fault["type"] == "value_error" else fault["msg"]
+    return f"{name}: {message}" if name else message

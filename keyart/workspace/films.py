@@ -25,7 +25,8 @@ def loaded_files(workspace: Workspace) -> list[Path]:
     """Return the files that may have been loaded; none if an earlier version loaded them."""
     with Catalog.open(workspace.catalog_path) as catalog:
         sources = [Path(line) for line in (catalog.fact("loaded_from") or "").splitlines()]
-    return [path for source in sources for path in (source, *(source / name for name in FILE_NAMES))]
+    names = [name + packed for name in FILE_NAMES for packed in ("", ".gz")]
+    return [path for source in sources for path in (source, *(source / name for name in names))]
 
 
 def list_posters(workspace: Workspace) -> list[Poster]:

@@ -198,7 +198,9 @@ def test_a_file_instead_of_a_folder_is_refused(folder_of: FolderOf) -> None:
 def test_a_folder_without_movielens_files_is_refused_with_its_contents(
     folder_of: FolderOf, files: Mapping[str, str], found: str
 ) -> None:
-    with pytest.raises(DataError, match=re.escape(f"should hold movies.csv (or ml-100k's u.item); found {found}")):
+    with pytest.raises(
+        DataError, match=rf"holds no data set that is known; expected movies.csv .*; found {re.escape(found)}"
+    ):
         read_films(folder_of(files))
 
 

@@ -100,6 +100,14 @@ def test_published_records_are_read_as_they_are(tmp_path: Path, record: dict[str
     assert str(preprocessing_from(text)) == text
 
 
+def test_settings_complete_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "preprocessor_config.json"
+    path.write_text(json.dumps({"size": 192, "resample": 2, **HALF}))
+    text = "tf,size=192,filter=bilinear,output=last_hidden_state,tokens=first"
+    assert str(preprocessing_from(f"{path}, output=last_hidden_state,tokens=first")) == text
+    assert str(preprocessing_from(f"{path},size=64,filter=bicubic")) == "tf,size=64"
+
+
 @pytest.mark.parametrize(
     ("record", "reason"),
     [

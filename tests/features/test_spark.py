@@ -32,6 +32,7 @@ from keyart.cli import main
 from keyart.pipeline.features import extract_images
 from tests.features import conftest
 from tests.features.conftest import draw_poster, small_model
+from tests.features.encoders.onnx_files import save_as_onnx
 from tests.features.numpy_network import NumpyRecipe, load_encoder, save_network
 
 if TYPE_CHECKING:
@@ -177,11 +178,18 @@ def test_workers_compute_what_one_machine_does_with_keras_and_onnx_runtime(
     convolutions = keras.Sequential([keras.Input((224, 224, 3)), *layers], name="convolutions")
     (tmp_path / "networks").mkdir()
     pictures = _pictures(folder)
-    for engine, preprocessing, model in (("keras", "caffe", small_model()), ("onnx", "rgb,127,128", convolutions)):
-        how: dict[str, Any] = {"engine": engine, "preprocessing": preprocessing}
-        network = tmp_path / f"networks/{model.name}.keras"
-        conftest.save_network(model, network)
-        df, out, one = frame_of(spark, pictures, _SHARD_ROWS), tmp_path / engine, tmp_path / f"one-{engine}"
+    networks = {name: tmp_path / f"networks/{name}" for name in ("tiny.keras", "convolutions.keras", "net.onnx")}
+    conftest.save_network(small_model(), networks["tiny.keras"])
+    conftest.save_network(convolutions, networks["convolutions.keras"])
+    save_as_onnx(convolutions, networks["net.onnx"])
+    cases = (
+        ("tiny.keras", {"engine": "keras", "preprocessing": "caffe"}),
+        ("convolutions.keras", {"engine": "onnx", "preprocessing": "rgb,127,128"}),
+        ("net.onnx", {"preprocessing": "tf,fit=crop,output=maps"}),
+    )
+    for name, how in cases:
+        network = networks[name]
+        df, out, one = frame_of(spark, pictures, _SHARD_ROWS), tmp_path / name, tmp_path / f"one-{name}"
         assert _extract(df, out, network, **how) == (21, 0, 0)
         extract_images(_items(pictures), one, ExtractOptions(network, **how))
         _assert_equal(out, one)

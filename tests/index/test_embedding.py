@@ -7,7 +7,6 @@ import numpy.typing as npt
 import pytest
 
 from catalog.errors import DataError
-from index import manifest
 from index.build import plan_for
 from index.cosine import CosineIndex
 from index.embedding import WhitenedEmbedding, pool_weights, why_unsuitable
@@ -193,13 +192,13 @@ def test_added_films_pass_through_the_same_embedding(kind: Kind, tmp_path: Path)
     old, new = films.take(np.arange(0, 300, 2)), films.take(np.arange(1, 300, 2))
     index = kind.build(old, map_shape=SHAPE)
     index.save(tmp_path)
-    embedding_file = manifest.names_of(tmp_path)
+    (embedding_file,) = tmp_path.glob("*-embedding.npz")
     with CosineIndex.open(tmp_path) as opened:
         opened.add(new)
         opened.remove(old.movie_ids[:10])
         opened.save(tmp_path)
         before = opened.search(films.read(np.arange(40)), 5)
-    assert {name for name in embedding_file if name.endswith("-embedding.npz")} <= set(manifest.names_of(tmp_path))
+    assert list(tmp_path.glob("*-embedding.npz")) == [embedding_file]
     with CosineIndex.open(tmp_path) as again:
         assert again.record.embedding == index.record.embedding
         assert len(again) == 290
@@ -262,7 +261,7 @@ def test_posters_that_are_nearly_all_alike_are_compared_as_they_are() -> None:
 
 
 def test_what_was_requested_is_built() -> None:
-    films = films_of(maps_of(1, 30))
+    films = films_of(maps_of(1, 32))
     assert plan_for(films, Target(similarity="whitened")).similarity == "whitened"
     assert plan_for(films_of(maps_of(1)), AUTO).similarity == "whitened"
     assert plan_for(films_of(maps_of(1)), Target()).similarity == "whitened"
@@ -272,11 +271,20 @@ def test_what_was_requested_is_built() -> None:
 
 def test_more_dimensions_than_films_are_possible() -> None:
     films = films_of(random_features(1, 12, 512))
-    options = IndexOptions(similarity="whitened")
-    index = CosineIndex.build(films, {**IDENTITY, "n_features": 512}, options, map_shape=(8, 8, 8))
+    index = EMBEDDED["exact"].build(films, map_shape=(8, 8, 8))
     assert index.embedding is not None
     assert index.embedding.n_dimensions <= 12
     assert [found.ids[0] for found in index.search(films.read(np.arange(12)), 1)] == films.movie_ids.tolist()
+
+
+@pytest.mark.parametrize(("n_films", "said"), [(1, "1 film is"), (3, "3 films are"), (31, "31 films are")])
+def test_different_posters_of_few_films_stay_different(n_films: int, said: str) -> None:
+    films = films_of(random_features(2, n_films, 512))
+    options = IndexOptions(similarity="whitened")
+    index = CosineIndex.build(films, {**IDENTITY, "n_features": 512}, options, map_shape=(8, 8, 8))
+    assert index.similarity == "cosine"
+    assert index.record.build.similarity_reason.startswith(f"{said} too few for an embedding")
+    assert not index.duplicates()
 
 
 def test_copies_of_one_poster_cannot_be_whitened() -> None:

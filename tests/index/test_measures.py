@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from index import measures
-from index.measures import agreement, first_ranks, hubness, nearest_rows, recall
+from index.measures import agreement, chance_agreement, first_ranks, hubness, nearest_rows, recall
 
 # Directions in the plane, in degrees.
 ANGLES = np.radians([0, 10, 25, 90, 180])
@@ -38,11 +38,12 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     targets = [np.array([(row + 7) % 50, (row + 20) % 50]) for row in range(50)]
     lists, ranks = nearest_rows(units, 5), first_ranks(units, units, targets, np.arange(50))
     labels = np.random.default_rng(1).random((50, 4)) < 0.5
-    agreed = agreement(labels, lists)
+    agreed, by_chance = agreement(labels, lists), chance_agreement(labels)
     monkeypatch.setattr(measures, "_BLOCK_ROWS", 7)
     assert np.array_equal(nearest_rows(units, 5), lists)
     assert np.array_equal(first_ranks(units, units, targets, np.arange(50)), ranks)
     assert np.allclose(agreement(labels, lists), agreed)
+    assert np.allclose(chance_agreement(labels), by_chance)
 
 
 def test_advances_by_all_rows() -> None:
@@ -73,8 +74,7 @@ def test_hubness_by_hand() -> None:
 
 def test_agreement_of_sets_and_of_single_labels() -> None:
     labels = np.array([[1, 1, 0], [1, 0, 0], [0, 1, 1], [0, 0, 0]], bool)
-    in_lists, by_chance = agreement(labels, np.array([[1], [0], [0], [0]]))
-    assert in_lists == pytest.approx([1 / 2, 1 / 2, 1 / 3, 0])
-    assert by_chance == pytest.approx([(1 / 2 + 1 / 3) / 3, 1 / 6, 1 / 9, 0])
+    assert agreement(labels, np.array([[1], [0], [0], [0]])) == pytest.approx([1 / 2, 1 / 2, 1 / 3, 0])
+    assert chance_agreement(labels) == pytest.approx([(1 / 2 + 1 / 3) / 3, 1 / 6, 1 / 9, 0])
     decades = np.eye(2, dtype=bool)[[0, 0, 1]]
-    assert agreement(decades, np.array([[1, 2], [0, 2], [0, 1]]))[0] == pytest.approx([0.5, 0.5, 0])
+    assert agreement(decades, np.array([[1, 2], [0, 2], [0, 1]])) == pytest.approx([0.5, 0.5, 0])

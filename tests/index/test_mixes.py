@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from catalog.errors import DataError, UnknownFilmError
+from catalog.errors import QueryError, UnknownFilmError
 from index.cosine import CosineIndex
 from tests.contracts import films_of, random_features
 from tests.index.kinds import EMBEDDED, KINDS, Kind
@@ -71,7 +71,7 @@ def test_refuses_films_that_cancel_each_other_out_and_unknown_ones() -> None:
     features[5] = features[4]
     index = KINDS["exact"].build(films_of(features))
     first, second = index.movie_ids[4:6].tolist()
-    with pytest.raises(DataError, match="cancel each other out"):
+    with pytest.raises(QueryError, match="cancel each other out"):
         index.comparison().scan_mix([first], [second], 1.0)
     with pytest.raises(UnknownFilmError, match="9999999"):
         index.comparison().scan_mix([first], [9999999], 0.5)

@@ -34,3 +34,14 @@ def test_trial_matches_plain_computation(center: bool) -> None:
     np.testing.assert_allclose(trial.cosines, -np.sort(-cosines[trial.rows], axis=1)[:, :100], atol=2e-6)
     own = np.take_along_axis(cosines[trial.rows], trial.neighbors, axis=1)
     np.testing.assert_allclose(own, trial.cosines, atol=2e-6)
+
+
+@pytest.mark.parametrize("row", range(4))
+def test_exact_search_finds_copies_of_half_floats(row: int) -> None:
+    # Rounded to half floats, rows are a little longer or shorter than 1.
+    features = random_features(3, 150, 48)
+    films = films_of(np.concatenate([features, np.repeat(features[row : row + 1], 100, axis=0)]))
+    rows = ExactRows.build(films, None, half=True)
+    quality = measure(rows, make_trial(rows, np.random.default_rng(1)), 0.99)
+    assert set(quality.recall.values()) == {1.0}
+    assert quality.target_met

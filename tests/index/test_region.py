@@ -157,7 +157,9 @@ def test_regions_are_written_as_four_numbers() -> None:
     assert str(Region(0, 1, 7, 3)) == "0,1,7,3"
 
 
-@pytest.mark.parametrize("text", ["", "0,0,7", "0,0,7,3,1", "a,0,7,3", "0,0,7.5,3", "-1,0,7,3", "0 0 7 3", "²,0,1,1"])
+@pytest.mark.parametrize(
+    "text", ["", "0,0,7", "0,0,7,3,1", "a,0,7,3", "0,0,7.5,3", "-1,0,7,3", "0 0 7 3", "²,0,1,1", f"{'1' * 32},0,1,1"]
+)
 def test_refuses_other_texts(text: str) -> None:
     with pytest.raises(ValueError, match="expected x,y,width,height in cells of the grid, as in 0,0,7,3"):
         Region.parse(text)
@@ -167,3 +169,28 @@ def test_refuses_other_texts(text: str) -> None:
 def test_refuses_regions_without_cells(text: str) -> None:
     with pytest.raises(ValueError, match="at least 1 wide and high"):
         Region.parse(text)
+
+
+@pytest.mark.parametrize("kind", ALL.values(), ids=ALL)
+def test_later_questions_by_a_region_are_answered_as_the_first(kind: Kind) -> None:
+    maps = random_maps(8)
+    index, films = built(kind, maps)
+    regions = index.region_comparison(REGION, films, SHAPE)
+    regions.scan(int(films.movie_ids[3]))
+    later = regions.scan(int(films.movie_ids[5]))
+    first = index.region_comparison(REGION, films, SHAPE).scan(int(films.movie_ids[5]))
+    np.testing.assert_array_equal(later.movie_ids, first.movie_ids)
+    np.testing.assert_array_equal(later.similarities, first.similarities)
+
+
+@pytest.mark.parametrize("kind", EMBEDDED.values(), ids=EMBEDDED)
+@pytest.mark.parametrize("region", [Region(0, 0, 3, 1), Region(1, 2, 1, 1), Region(0, 0, 1, 4), Region(0, 0, 3, 4)])
+def test_only_pools_of_the_region_are_computed(kind: Kind, region: Region) -> None:
+    maps = random_maps(9).astype(np.float32)
+    index, _ = built(kind, maps)
+    assert index.embedding is not None
+    outside = ~region.mask(SHAPE)
+    others = maps.copy()
+    others[:, outside] = 0
+    units = index.embedding.of_cells(~outside).units(region.cut(maps).reshape(len(maps), -1, SHAPE[2]))
+    np.testing.assert_allclose(units, index.embedding.units(others.reshape(len(maps), -1)), atol=1e-5)

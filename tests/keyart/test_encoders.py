@@ -301,10 +301,12 @@ def test_encoders_of_other_input_sizes_are_blended(home: Path, tmp_path: Path) -
         engine.warm_up()
 
 
-def test_a_blend_of_two_kinds_of_similarity_is_noted(home_of_two: Path, run: Run) -> None:
-    blend = ("similar", 1, "--encoder", f"{TINY}+{OTHER}", "--home", home_of_two)
+def test_a_blend_of_two_kinds_of_similarity_is_noted(tastes_home: Path, other_backbone_path: Path, run: Run) -> None:
+    extract(tastes_home, ExtractOptions(other_backbone_path, preprocessing="caffe"))
+    run("build", "--home", tastes_home)
+    blend = ("similar", 1, "--encoder", f"{TINY}+{OTHER}", "--home", tastes_home)
     assert run(*blend).err == ""
-    run("build", "--encoder", OTHER, "--similarity", "whitened", "--home", home_of_two)
+    run("build", "--encoder", OTHER, "--similarity", "whitened", "--home", tastes_home)
     assert "note: the blend is of two kinds of similarity (tiny cosine, other-one whitened), so " in run(*blend).err
 
 

@@ -139,7 +139,7 @@ def test_opening_a_missing_or_unbuilt_workspace_is_an_error(tmp_path: Path, home
         Engine.open(tmp_path / "nowhere")
     for part in ("index/index.json", "cf/item-cosine/item-cosine.json"):
         (home / part).unlink()
-    with pytest.raises(NotBuiltError, match="keyart info"):
+    with pytest.raises(NotBuiltError, match="run `keyart build"):
         Engine.open(home)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from catalog.extras import is_installed
 from catalog.io.progress import bar
 from catalog.text import plural
 from keyart import atlas
@@ -67,4 +68,5 @@ def _print(report: AtlasReport, lasted_s: float) -> None:
     click.echo(table(("", "cluster", "films"), cells, left=[1]))
     sheets = f"{report.n_drawn} of {plural(len(report.atlas.sheets), 'sheet')} of small posters drawn"
     click.echo(f"{plural(len(report.atlas), 'film')} on the map ({report.how}), {sheets}, in {lasted_s:.1f} s")
-    click.echo(HINTS.complete("next: `keyart serve`, then the page /atlas"), err=True)
+    if is_installed("web"):
+        click.echo(HINTS.complete("next: `keyart serve`, then the page /atlas"), err=True)

@@ -89,7 +89,7 @@ def _record(name: str, present: EncoderStatus | None) -> dict[str, Any]:
         "n_columns": present.n_columns if present else known.n_features if known else None,
         "n_bytes": known.n_bytes if known else None,
         "license": known.license if known else None,
-        "has_text": known.has_text if known else None,
+        "has_text": present.has_text if present else known.has_text if known else None,
         "present": asdict(present) if present else None,
     }
 
@@ -103,7 +103,7 @@ def _row(name: str, present: EncoderStatus | None) -> tuple[str, ...]:
         f"{width} × {record['height']}" if width else "–",
         f"{n_columns:,}" if n_columns else "–",
         f"{known.n_bytes / 1e6:.0f} MB{' by pip' if known.packaged else ''}" if known else "–",
-        ("yes" if known.has_text else "no") if known else "–",
+        {True: "yes", False: "no", None: "–"}[record["has_text"]],
         known.license if known else "–",
     )
 

@@ -12,20 +12,33 @@ from keyart.cli.options import file_option, workspace_options
 from keyart.cli.output import print_notes
 
 
-@click.command("load")
-@click.argument("source", type=click.Path(path_type=Path), metavar="FOLDER|CSV")
-@file_option("--ratings", "Ratings in place of the folder's: CSV, tab-separated as u.data, or Parquet.")
-@workspace_options
-def command(source: Path, ratings: Path | None, home: Path) -> None:
-    """Load films, links, tags and ratings from a MovieLens folder, or films from a table of your own.
+def _columns(_context: click.Context, _parameter: click.Parameter, text: str | None) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in (text or "").split(",") if pair.strip()]
+    if not all(equals and name.strip() for _, equals, name in pairs):
+        raise click.BadParameter(f"expected names such as user=uid,item=film,rating=score; received {text!r}")
+    return {key.strip().lower(): name.strip() for key, _, name in pairs}
 
-    FOLDER is an unpacked MovieLens archive: ml-latest-small, ml-25m, ml-32m … with movies.csv, links.csv,
-    tags.csv and ratings.csv; or ml-100k with u.item and u.data.
+
+@click.command("load")
+@click.argument("source", type=click.Path(path_type=Path), metavar="FOLDER|ZIP|CSV")
+@file_option("--ratings", "Ratings in place of the folder's: CSV, tab-separated as u.data, or Parquet.")
+@click.option(
+    "--columns",
+    callback=_columns,
+    metavar="NAMES",
+    help="What your tables call columns: user=uid,item=film,rating=score; also time, title, year, genres, imdb, tmdb.",
+)
+@workspace_options
+def command(source: Path, ratings: Path | None, columns: dict[str, str], home: Path) -> None:
+    """Load films, links, tags and ratings from a data set, or films from a table of your own.
+
+    FOLDER is a data set, or its zip archive as it was downloaded: MovieLens in all its editions, also as Kaggle has
+    them, or The Movies Dataset.
 
     CSV has the columns movie_id and title and, where known, year, genres ("Comedy|Drama"), imdb_id and tmdb_id. Its
     posters are imported with `keyart import`.
     """
-    report = pipeline.load(home, source, ratings)
+    report = pipeline.load(home, source, ratings, columns=columns)
     print_notes(report.notes)
     tags = f", {plural(report.n_tags, 'tag')}" if report.n_tags else ""
     n_ratings = f"{plural(report.n_ratings, 'rating')} by {plural(report.n_users, 'user')}"

@@ -33,8 +33,11 @@ if TYPE_CHECKING:
 @click.command("recommend")
 @click.argument("user", required=False, type=click.IntRange(min=1), metavar="[USER]")
 @file_option(
-    "--ratings", "Ratings of a new user, in place of USER: CSV with the columns movie_id and rating.", "ratings_path"
+    "--ratings",
+    "One person's ratings, in place of USER: exported by Letterboxd, IMDb or Trakt, or a CSV with movie_id and rating.",
+    "ratings_path",
 )
+@file_option("--report", "With --ratings: write what each of its rows was matched to, as CSV.", "report_path")
 @click.option(
     "--model",
     "name",
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
 def command(
     user: int | None,
     ratings_path: Path | None,
+    report_path: Path | None,
     name: str | None,
     k: int,
     fresh: float | None,
@@ -68,6 +72,8 @@ def command(
     """
     if (user is None) == (ratings_path is None):
         raise ConfigError("name either a user, as in `keyart recommend 42`, or --ratings FILE")
+    if report_path is not None and ratings_path is None:
+        raise ConfigError("--report goes with --ratings FILE: it lists what the rows of that file were matched to")
     check_one_format(as_json=as_json, as_csv=as_csv)
     workspace = Workspace.open(home)
 
@@ -81,7 +87,10 @@ def command(
         default_notes = recommend.models.notes_on_default(name)
 
     if ratings_path is not None:
-        recommendation = recommend.recommendations.recommend_new(workspace, name, ratings_path, k, fresh)
+        personal = recommend.personal_ratings.read_personal_ratings(workspace, ratings_path)
+        if report_path is not None:
+            personal.write_report(report_path)
+        recommendation = recommend.recommendations.recommend_new(workspace, name, personal, k, fresh)
     else:
         recommendation = recommend.recommendations.recommend(workspace, name, user or 0, k, fresh)
     notes = (*default_notes, *recommendation.notes, *notes_on_fewer(len(recommendation.films)))

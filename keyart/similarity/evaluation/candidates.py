@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from catalog.errors import ConfigError, DataError
-from index.embedding import WhitenedEmbedding
+from index.embedding import WhitenedEmbedding, why_impossible
 from index.source import FilmFeatures
 from index.vectors import FloatMatrix, Matrix, mean_row, unit_rows
+
+_LENGTH_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,8 @@ class Candidate:
 
     name: str
     embed: Callable[[Matrix], FloatMatrix]
+    # Rows of a blend are shorter than 1 where a film is the mean film of an encoder, which is like no other.
+    is_blend: bool = False
 
     def embed_all(self, features: FilmFeatures) -> FloatMatrix:
         """Embed all films, a block at a time: (n, d), all that is held in memory."""
@@ -39,6 +43,13 @@ class Candidate:
                 f"the embedding {self.name} should give {len(features)} rows of finite numbers, received an array of "
                 f"shape {rows.shape}" + ("" if np.isfinite(rows).all() else " with numbers that are not finite")
             )
+        lengths = np.linalg.norm(rows, axis=1)
+        odd = np.flatnonzero((lengths > 0) & (np.abs(lengths - 1) > _LENGTH_TOLERANCE))
+        if len(odd) and not self.is_blend:
+            raise DataError(
+                f"the embedding {self.name} should give rows of length 1 (or 0), whose products are cosines; received "
+                f"one of length {lengths[odd[0]]:.3g}: divide rows by their length"
+            )
         return rows
 
 
@@ -55,6 +66,8 @@ def _centered(features: FilmFeatures, _map_shape: MapShape | None) -> Candidate:
 
 
 def _whitened(features: FilmFeatures, map_shape: MapShape | None) -> Candidate:
+    if reason := why_impossible(len(features)):
+        raise DataError(reason)
     shape = map_shape if map_shape is not None and len(map_shape) == 3 else None
     embedding = WhitenedEmbedding.fit(features, shape, np.random.default_rng(0))
     return Candidate("whitened", embedding.units)
@@ -69,7 +82,11 @@ CANDIDATES: Mapping[str, Callable[[FilmFeatures, MapShape | None], Candidate]] =
 
 
 def check_candidates(wanted: Sequence[str | Candidate]) -> None:
-    """Raise ConfigError where a name is unknown or appears twice."""
+    """Raise ConfigError where there is none, a name is unknown or appears twice; TypeError for anything else."""
+    if isinstance(wanted, str) or not all(isinstance(one, str | Candidate) for one in wanted):
+        raise TypeError(f"embeddings: expected a sequence of names and Candidates, received {wanted!r}")
+    if not wanted:
+        raise ConfigError(f"no embedding to measure; there are {', '.join(CANDIDATES)}")
     names = [one if isinstance(one, str) else one.name for one in wanted]
     unknown = [one for one in wanted if isinstance(one, str) and one not in CANDIDATES]
     if unknown:

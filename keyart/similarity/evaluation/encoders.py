@@ -20,6 +20,7 @@ from keyart.similarity.evaluation.candidates import Candidate, MapShape, fit_can
 from keyart.similarity.evaluation.gallery import Encode, Gallery, LeftOut, workspace_gallery
 from keyart.workspace.encoders import name_of
 from keyart.workspace.layout import Workspace
+from keyart.workspace.steps import more_feature_steps
 
 # Distorted posters are made one by one, and each encoder takes all of these.
 _CHUNK_PICTURES = 64
@@ -69,7 +70,7 @@ def encoders_gallery(views: Sequence[Workspace]) -> tuple[Gallery, dict[str, Enc
     if len(movie_ids) < 2:
         raise DataError(
             f"look-alikes need two films with features by each of {', '.join(galleries)}, received {len(movie_ids)}; "
-            "run `keyart extract`"
+            f"run {more_feature_steps(views[0])}"
         )
     columns: dict[str, EncoderColumns] = {}
     start = 0
@@ -93,7 +94,7 @@ def blended_candidate(name: str, wanted: str | Candidate, parts: Sequence[Encode
         units = [candidate.embed_rows(features[:, columns]) for columns, candidate in fitted]
         return np.concatenate(units, axis=1) / np.float32(math.sqrt(len(units)))
 
-    return Candidate(name, embed)
+    return Candidate(name, embed, is_blend=len(fitted) > 1)
 
 
 def _lacking(galleries: Mapping[str, Gallery], shared: Ids) -> Iterator[LeftOut]:

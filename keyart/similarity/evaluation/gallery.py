@@ -25,6 +25,7 @@ from index.source import FilmFeatures, Ids
 from keyart.workspace.encoder import WorkspaceEncoder
 from keyart.workspace.films import list_films, list_posters
 from keyart.workspace.layout import Workspace
+from keyart.workspace.steps import no_features
 
 Half = Literal["all", "choose", "report"]
 Encode = Callable[[Sequence[Picture] | Iterator[Picture], int], Iterable[Computed | Known | Broken]]
@@ -126,9 +127,12 @@ def workspace_gallery(workspace: Workspace) -> Gallery:
     """Open the films of a workspace whose features are current."""
     from keyart.workspace.index import current_film_features
 
-    store, features = current_film_features(workspace)
+    try:
+        store, features = current_film_features(workspace)
+    except NotBuiltError as error:
+        raise no_features(workspace) from error
     if features is None:
-        raise NotBuiltError("no poster has current features; run `keyart extract`")
+        raise no_features(workspace)
     films = {film.movie_id: film for film in list_films(workspace)}
     posters = {poster.movie_id: poster.path for poster in list_posters(workspace)}
     return Gallery(features, films, posters, _encode(store), (), _map_shape(store)).checked()

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from catalog.errors import DataError
+from catalog.image_formats import SUFFIXES
 from catalog.io.progress import Progress, silent
 from catalog.io.tables import read_rows
 from features.distortion import KINDS, Kind, distort, strengths_of
-from features.images import SUFFIXES, decode_image
+from features.images import decode_image
 from features.perceptual_hash import hash_distance, perceptual_hash
 from features.pipeline import Broken, Computed, Picture
 from index.source import Ids
@@ -76,11 +77,13 @@ def alternate_questions(
     reasons: list[tuple[str, object]] = []
     questions: list[Question] = []
     pictures: list[Picture] = []
-    rows = gallery.rows()
+    rows, known = gallery.rows(), set()
     for pair in pairs:
         if not gallery.is_in(half, pair.movie_id, seed):
             continue
-        if reason := _fault(gallery, pair, rows):
+        again = "the same pair again" if pair in known else None
+        known.add(pair)
+        if reason := again or _fault(gallery, pair, rows):
             reasons.append((reason, pair.movie_id))
             continue
         pictures.append(Picture(len(questions), pair.path))

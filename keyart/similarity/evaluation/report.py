@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from catalog.errors import DataError
 from catalog.io.progress import Advance, Progress, silent
 from cf.evaluation.metrics import Estimate
 from index.source import Ids
@@ -61,6 +62,8 @@ class Measured:
 
     measures: tuple[Measure, ...]
     lists: dict[str, Ids]
+    # Why embeddings were left out.
+    notes: tuple[str, ...] = ()
 
 
 def measure(
@@ -71,19 +74,38 @@ def measure(
     seed: int = 0,
     progress: Progress = silent,
 ) -> Measured:
-    """Fit embeddings to the films and measure them, one after the other; the first is what others are compared with."""
+    """Fit embeddings to the films and measure them, one after the other; the first is what others are compared with.
+
+    Those that cannot be fitted to these films are left out; raises DataError where none can.
+    """
     check_candidates(wanted)
-    names: list[str] = []
+    candidates, notes = _fitted(wanted, gallery)
     outcomes: list[list[Outcome]] = []
     lists = {}
-    with progress("evaluate", len(wanted) * len(gallery), "films") as advance:
-        for one in wanted:
-            candidate = fit_candidate(one, gallery.features, gallery.map_shape)
+    with progress("evaluate", len(candidates) * len(gallery), "films") as advance:
+        for candidate in candidates:
             found, lists[candidate.name] = _outcomes(candidate, gallery, tasks, advance)
-            names.append(candidate.name)
             outcomes.append(found)
     rows = zip(*outcomes, strict=True)
-    return Measured(tuple(_measure(names, row, seed) for row in rows), lists)
+    return Measured(tuple(_measure([*lists], row, seed) for row in rows), lists, tuple(notes))
+
+
+def unmeasured(name: str, error: DataError) -> str:
+    """Return the note of an embedding that was left out."""
+    return f"{name} is not measured: {error}"
+
+
+def _fitted(wanted: Sequence[str | Candidate], gallery: Gallery) -> tuple[list[Candidate], list[str]]:
+    """Fit embeddings; also return why some cannot be."""
+    candidates, notes = [], []
+    for one in wanted:
+        try:
+            candidates.append(fit_candidate(one, gallery.features, gallery.map_shape))
+        except DataError as error:
+            notes.append(unmeasured(one if isinstance(one, str) else one.name, error))
+    if not candidates:
+        raise DataError("; ".join(notes))
+    return candidates, notes
 
 
 def _outcomes(

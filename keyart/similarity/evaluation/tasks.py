@@ -154,11 +154,13 @@ class LabelTask:
     labels: npt.NDArray[np.bool_]
     rows: Ids
     groups: Sequence[str]
+    # Their agreement with all other films, on average.
+    chance: float
     left_out: Sequence[LeftOut] = ()
 
     @classmethod
     def of(cls, name: Literal["genre", "decade"], gallery: Gallery, half: Half, seed: int) -> LabelTask:
-        """Collect the genres or decades of the films with features; DataError where none is known."""
+        """Collect the genres or decades of the films with features; DataError where none is known or shared."""
         labels_of = _LABELS[name]
         sets = [labels_of(gallery, movie_id) for movie_id in gallery.movie_ids]
         columns = {label: column for column, label in enumerate(sorted({one for labels in sets for one in labels}))}
@@ -170,13 +172,15 @@ class LabelTask:
         ]
         if not asked:
             raise DataError(f"the {name}s of the films are not known{in_half(half)}")
-        return cls(name, labels, np.array(asked), [gallery.group(gallery.movie_ids[row]) for row in asked])
+        rows = np.array(asked)
+        chance = float(measures.chance_agreement(labels)[rows].mean())
+        if not chance:
+            raise DataError(f"no two films have a {name} in common{in_half(half)}")
+        return cls(name, labels, rows, [gallery.group(gallery.movie_ids[row]) for row in asked], chance)
 
     def outcomes(self, view: View) -> Iterator[Outcome]:
-        in_lists, by_chance = measures.agreement(self.labels, view.lists)
-        chance = by_chance[self.rows].mean()
-        if chance:
-            yield Outcome(self.name, "agreement, × chance", in_lists[self.rows] / chance, self.groups)
+        in_lists = measures.agreement(self.labels, view.lists)
+        yield Outcome(self.name, "agreement, × chance", in_lists[self.rows] / self.chance, self.groups)
 
 
 def _genres(gallery: Gallery, movie_id: int) -> tuple[str, ...]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path as FilePath
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from starlette.exceptions import HTTPException
 
-from keyart.web.body_limits import BoundedRoute
+from catalog.errors import DataError
+from keyart.recommend.personal_files import parse_personal_file
+from keyart.web.body_limits import BoundedRoute, RatingsFileRoute
 from keyart.web.errors import PROBLEMS
 from keyart.web.schemas.films import FilmFacts
 from keyart.web.schemas.users import (
     FittedModel,
+    PersonalRatingsFacts,
     RatingsQuery,
     RecommendationQuery,
     Recommendations,
@@ -24,11 +28,23 @@ from keyart.web.workers import WorkerPool
 UserId = Annotated[int, Path(ge=1, lt=2**31, description="A user_id of the ratings.", examples=[42])]
 
 
+_RATINGS_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "The file itself, at most 8 MiB.",
+        "content": {"text/csv": {"schema": {"type": "string"}}, "application/json": {"schema": {"type": "array"}}},
+    }
+}
+
+
 def user_routes(service: UserService, pool: WorkerPool) -> APIRouter:
     """Create the routes; include them before ``/api/films/{movie_id}``, which would match ``to-rate``."""
     router = APIRouter(route_class=BoundedRoute, responses=PROBLEMS)
     _add_users(router, service, pool)
     _add_recommendations(router, service, pool)
+    files = APIRouter(route_class=RatingsFileRoute)
+    _add_ratings_files(files, service, pool)
+    router.include_router(files)
     return router
 
 
@@ -78,3 +94,18 @@ def _add_recommendations(router: APIRouter, service: UserService, pool: WorkerPo
     @router.post("/api/recommendations", summary="Films that somebody should see, by their ratings")
     async def recommendations_for_ratings(query: RatingsQuery) -> Recommendations:
         return await pool.run(service.for_ratings, query)
+
+
+def _add_ratings_files(router: APIRouter, service: UserService, pool: WorkerPool) -> None:
+    @router.post("/api/ratings", summary="One person's ratings in a file, matched", openapi_extra=_RATINGS_BODY)
+    async def ratings(
+        request: Request,
+        name: Annotated[str, Query(max_length=200, description="The file's name, for messages.")] = "ratings",
+    ) -> PersonalRatingsFacts:
+        """Match ratings that Letterboxd, IMDb, Trakt or MovieLens exported to films of the catalog; stores nothing."""
+        content, path = await request.body(), FilePath(FilePath(name).name or "ratings")
+        try:
+            file = await pool.run(parse_personal_file, content, path)
+        except DataError as error:
+            raise HTTPException(422, str(error)) from error
+        return await pool.run(service.match_ratings, file)

@@ -6,10 +6,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from keyart.web.schemas.films import FilmFacts
+from keyart.web.schemas.films import FilmFacts, FilmRef
 
 ModelName = Annotated[str, StringConstraints(pattern="^[a-z0-9-]{1,40}$")]
-_LARGEST = 2**31
 
 
 class UserSummary(BaseModel):
@@ -61,7 +60,7 @@ class Rated(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    movie_id: int = Field(ge=1, lt=_LARGEST, examples=[6])
+    movie_id: FilmRef = Field(examples=[6], description="Or an IMDb id, tt0113277, or a TMDB id, tmdb:949.")
     rating: float = Field(ge=0.5, le=5, allow_inf_nan=False, examples=[4.5], description="In stars.")
 
 
@@ -69,9 +68,27 @@ class RatingsQuery(RecommendationQuery):
     """The same for somebody who brings their own ratings; nothing of it is stored."""
 
     ratings: list[Rated] = Field(
-        min_length=1, max_length=1000, description="Of several ratings of one film the last counts.",
+        min_length=1, max_length=10_000, description="Of several ratings of one film the last counts.",
         examples=[[{"movie_id": 6, "rating": 4.5}, {"movie_id": 318, "rating": 5}]],
     )  # fmt: skip
+
+
+class PersonalRow(BaseModel):
+    """A row of a file of ratings that no film was matched to, or several, or that was passed over."""
+
+    line: int = Field(examples=[7])
+    title: str = Field(examples=["Heat (1995)"])
+    status: str = Field(description="ambiguous, unknown, rated again, not rated, or not a film", examples=["unknown"])
+
+
+class PersonalRatingsFacts(BaseModel):
+    """One person's ratings, as a file has them, matched to the films of the catalog."""
+
+    source: str = Field(description="Which service wrote the file.", examples=["Letterboxd"])
+    summary: str = Field(examples=["Letterboxd, 212 films matched, 3 ambiguous, 25 unknown"])
+    counts: dict[str, int] = Field(description="Rows by their status.", examples=[{"matched": 212, "unknown": 25}])
+    ratings: list[RatedFilm] = Field(description="Films with their stars, in the order of the file.")
+    others: list[PersonalRow] = Field(description="The rows that gave none of these ratings.")
 
 
 class RecommendedFilm(BaseModel):

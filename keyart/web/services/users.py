@@ -7,16 +7,23 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Any
 
+from catalog.errors import UnknownFilmError
 from catalog.film import Film
+from catalog.film_ids import parse_film_id
+from catalog.matching import FilmMatcher
 from cf.registry import MODELS, model_class
 from keyart.recommend.history import history_of
 from keyart.recommend.models import default_model, fitted_models, notes_on_default, record_path
 from keyart.recommend.onboarding import FilmsToRate
+from keyart.recommend.personal_files import PersonalFile
+from keyart.recommend.personal_ratings import Status, match_ratings
 from keyart.recommend.recommendations import Recommendation, UserRecommender
 from keyart.recommend.users import User, Users
 from keyart.web.schemas.films import FilmFacts
 from keyart.web.schemas.users import (
     FittedModel,
+    PersonalRatingsFacts,
+    PersonalRow,
     RatedFilm,
     RatingsQuery,
     RecommendationQuery,
@@ -25,6 +32,7 @@ from keyart.web.schemas.users import (
     UserFacts,
     UserSummary,
 )
+from keyart.workspace.films import list_films
 from keyart.workspace.hints import complete, home_option
 from keyart.workspace.layout import Home, Workspace
 from keyart.workspace.reloading import OnReload, Reloading
@@ -55,12 +63,18 @@ class UserService:
             lambda: (workspace.catalog_path, workspace.features_dir, workspace.posters_dir / "posters.sqlite"),
             on_reload=on_reload,
         )
+        self._matcher = Reloading(
+            "films by id and title",
+            lambda: FilmMatcher(list_films(workspace)),
+            lambda: [workspace.catalog_path],
+            on_reload=on_reload,
+        )
         self._models: OrderedDict[str, Reloading[UserRecommender]] = OrderedDict()
         self._lock = Lock()
 
     def close(self) -> None:
         """Stop following the workspace."""
-        parts: list[Reloading[Any]] = [self._users, self._films_to_rate, *self._models.values()]
+        parts: list[Reloading[Any]] = [self._users, self._films_to_rate, self._matcher, *self._models.values()]
         for part in parts:
             part.close()
 
@@ -110,11 +124,32 @@ class UserService:
 
     def for_ratings(self, query: RatingsQuery) -> Recommendations:
         """Recommend films to somebody who brings their own ratings."""
-        stars = {rated.movie_id: rated.rating for rated in query.ratings}
+        with self._matcher.use() as matcher:
+            stars = {_movie_id(matcher, rated.movie_id): rated.rating for rated in query.ratings}
         history = history_of(list(stars), list(stars.values()))
         with self._model(query.model).use() as recommender:
             found = recommender.for_ratings(history, query.k, query.fresh)
             return self._response(found, query.model)
+
+    def match_ratings(self, file: PersonalFile) -> PersonalRatingsFacts:
+        """Match the ratings of a file to films."""
+        with self._matcher.use() as matcher:
+            found = match_ratings(file, matcher)
+        stars = found.stars()
+        films = {one.films[0].movie_id: one.films[0] for one in found.ratings if one.status is Status.MATCHED}
+        return PersonalRatingsFacts(
+            source=found.source,
+            summary=found.summary(),
+            counts=found.counts(),
+            ratings=[
+                RatedFilm(rating=stars[film.movie_id], **self._facts(film).model_dump()) for film in films.values()
+            ],
+            others=[
+                PersonalRow(line=one.row.line, title=one.row.label, status=one.status)
+                for one in found.ratings
+                if one.status is not Status.MATCHED
+            ],
+        )
 
     def _model(self, name: str | None) -> Reloading[UserRecommender]:
         """Return a model, by default `default_model`; opening one may close the least recently used."""
@@ -153,6 +188,17 @@ class UserService:
 
     def _facts(self, film: Film) -> FilmFacts:
         return FilmFacts.of(film, self._has_poster(film.movie_id))
+
+
+def _movie_id(matcher: FilmMatcher, name: int | str) -> int:
+    """Return the movie_id of a film that a request names by another id."""
+    film_id = None if isinstance(name, int) else parse_film_id(name)
+    if film_id is None:
+        return int(name)
+    films = matcher.by_id(film_id)
+    if len(films) != 1:
+        raise UnknownFilmError(f"{len(films) or 'no'} {'films have' if films else 'film has'} the {film_id}")
+    return films[0].movie_id
 
 
 def _summary(user: User) -> UserSummary:

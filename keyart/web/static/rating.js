@@ -13,6 +13,7 @@ export class Rating {
     this.rate = rate;
     this.cards = new Map(); // by movie_id, in the order of the page
     this.rated = new Map();
+    this.known = new Map(); // films of a file of ratings, which need not be requested
     this.passed = new Set();
     this.unknown = new Set(); // a link may name a film that is not here
     this.waiting = [];
@@ -46,7 +47,12 @@ export class Rating {
     }
   }
 
+  know(films) {
+    for (const film of films) this.known.set(film.movie_id, film);
+  }
+
   async film(movieId) {
+    if (this.known.has(movieId)) return this.known.get(movieId);
     try {
       return await get(`/api/films/${movieId}`);
     } catch {

@@ -1,12 +1,13 @@
 // The page for a user: its address holds who asks, what they rated and how, and everything shown follows from it.
 import { combobox } from "./combobox.js";
-import { at, get, ratings } from "./parts.js";
+import { at, element, get, ratings } from "./parts.js";
 import { Rating } from "./rating.js";
 import { liked, recommended } from "./recommended.js";
 
 const ENOUGH = 10;
 const FIRST = 3; // ratings from which there is something to recommend
 const LENGTH = 30;
+const IN_ADDRESS = 300; // more ratings are kept beside the address: servers limit its length
 let latest = 0; // answers to an earlier request are dropped
 let lastRated = null;
 let models = [];
@@ -17,7 +18,8 @@ function state() {
 
 // "6-4.5,318-5": films and stars.
 function ratedIn(params) {
-  const pairs = (params.get("rated") ?? "").matchAll(/(?:^|,)(\d{1,10})-([0-5](?:\.5)?)(?=,|$)/g);
+  if (history.state?.rated) return new Map(history.state.rated);
+  const pairs = (params.get("rated") ?? "").matchAll(/(?:^|,)(\d{1,10})-([0-5](?:\.\d{1,2})?)(?=,|$)/g);
   return new Map([...pairs].map(([, movieId, stars]) => [Number(movieId), Number(stars)]).filter(([, stars]) => stars > 0 && stars <= 5));
 }
 
@@ -27,10 +29,16 @@ function written(rated) {
 
 function go(changes, replace = false) {
   const params = state();
+  let kept = history.state;
+  if ("rated" in changes) {
+    const isLong = changes.rated.size > IN_ADDRESS;
+    kept = isLong ? { rated: [...changes.rated] } : null;
+    changes = { ...changes, rated: isLong ? "" : written(changes.rated) };
+  }
   for (const [name, value] of Object.entries(changes)) value === "" ? params.delete(name) : params.set(name, value);
   // A comma may stand in an address as it is, and is easier to read.
   const text = `${params}`.replaceAll("%2C", ",");
-  history[replace ? "replaceState" : "pushState"](null, "", location.pathname + (text && `?${text}`));
+  history[replace ? "replaceState" : "pushState"](kept, "", location.pathname + (text && `?${text}`));
   return show();
 }
 
@@ -40,7 +48,7 @@ function rate(movieId, stars) {
   // Every step of a slider is a rating; back undoes a film, not a step.
   const again = movieId === lastRated;
   lastRated = movieId;
-  return go({ rated: written(rated), user: "" }, again);
+  return go({ rated, user: "" }, again);
 }
 
 const rating = new Rating(at("films"), rate);
@@ -137,13 +145,32 @@ async function show() {
 
 function toUser(userId) {
   scrollTo(0, 0);
-  return go({ user: userId, rated: "" });
+  return go({ user: userId, rated: new Map() });
 }
 
 async function users(digits, signal) {
   const answer = await get(`/api/users?query=${encodeURIComponent(digits)}`, { signal });
   // A combobox lists what has an id and a title.
   return answer.map((user) => ({ movie_id: user.user_id, title: `User ${user.user_id}: ${ratings(user.n_ratings)}` }));
+}
+
+async function importFile(file) {
+  if (!file) return;
+  at("imported").textContent = `Reading ${file.name} …`;
+  at("others").hidden = true;
+  try {
+    const answer = await get(`/api/ratings?${new URLSearchParams({ name: file.name.slice(-200) })}`, { method: "POST", body: file });
+    at("imported").textContent = `${file.name}: ${answer.summary}.`;
+    at("others").hidden = !answer.others.length;
+    at("others").firstElementChild.textContent = answer.others.length === 1 ? "1 row gives no rating" : `${answer.others.length} rows give no rating`;
+    at("rows").replaceChildren(...answer.others.map((row) => element("li", { textContent: `${row.title || `line ${row.line}`}: ${row.status}` })));
+    if (!answer.ratings.length) return;
+    rating.know(answer.ratings);
+    lastRated = null;
+    await go({ rated: new Map([...ratedIn(state()), ...answer.ratings.map((film) => [film.movie_id, film.rating])]), user: "" });
+  } catch (error) {
+    at("imported").textContent = error.message;
+  }
 }
 
 let timer = 0;
@@ -156,7 +183,7 @@ at("fresh").addEventListener("input", () => {
 at("auto").addEventListener("change", () => go({ fresh: at("auto").checked ? "" : at("fresh").value }));
 at("model").addEventListener("change", () => go({ model: at("model").value }));
 at("choice").addEventListener("submit", (event) => event.preventDefault());
-at("again").addEventListener("click", () => go({ rated: "" }));
+at("again").addEventListener("click", () => go({ rated: new Map() }));
 at("any").addEventListener("click", async () => {
   const from = location.href;
   try {
@@ -166,6 +193,17 @@ at("any").addEventListener("click", async () => {
   } catch (error) {
     at("status").textContent = error.message;
   }
+});
+at("file").addEventListener("change", () => {
+  importFile(at("file").files[0]);
+  at("file").value = ""; // or the same file could not be chosen again
+});
+addEventListener("dragover", (event) => { event.preventDefault(); document.body.classList.add("dropping"); });
+addEventListener("dragleave", () => document.body.classList.remove("dropping"));
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  document.body.classList.remove("dropping");
+  importFile(event.dataTransfer.files[0]);
 });
 addEventListener("popstate", () => { lastRated = null; show(); });
 

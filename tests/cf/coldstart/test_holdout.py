@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from catalog.errors import ConfigError, NotBuiltError
-from cf.coldstart.holdout import RatedFilms, hold_out
+from catalog.errors import NotBuiltError
+from cf.coldstart.holdout import FewPostersError, RatedFilms, hold_out
 from cf.coldstart.ridge import ContentRidge
 from cf.ratings import Ratings
 from tests.cf.coldstart.synthetic import N_FILMS, rated_films
@@ -101,9 +101,9 @@ def test_skips_users_who_rated_only_hidden_films(films: RatedFilms) -> None:
 
 
 def test_rejects_too_few_films_posters_or_ratings(films: RatedFilms) -> None:
-    with pytest.raises(ConfigError, match=r"20 films or more .* received 5"):
+    with pytest.raises(FewPostersError, match=r"20 films or more .* received 5"):
         hold_out(without_posters(films, slice(5, None)))
-    with pytest.raises(NotBuiltError, match="keyart extract"):
+    with pytest.raises(FewPostersError, match="no film with ratings has features"):
         hold_out(without_posters(films, slice(None)))
     with pytest.raises(NotBuiltError, match="keyart load"):
         hold_out(replace(films, ratings=Ratings.empty()))

@@ -127,10 +127,17 @@ def test_mixed_precision_computes_in_float16_and_stays_close() -> None:
 
 def test_on_a_gpu_the_arithmetic_changes_and_the_identity_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("features.encoders.keras._has_gpu", lambda: False)
-    on_cpu = of_model("mixed", _network())
+    on_cpu = of_model("vgg16", _network())
     monkeypatch.setattr("features.encoders.keras._has_gpu", lambda: True)
     model = _network()
-    on_gpu = of_model("mixed", model)
+    on_gpu = of_model("vgg16", model)
     assert {layer.compute_dtype for layer in model.layers} == {"float16"}
     assert (on_gpu.weights_sha256, on_gpu.architecture_sha256) == (on_cpu.weights_sha256, on_cpu.architecture_sha256)
     assert (on_cpu.batch_size, on_gpu.batch_size) == (16, 128)
+
+
+def test_on_a_gpu_other_networks_keep_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("features.encoders.keras._has_gpu", lambda: True)
+    model = _network()
+    of_model("resnet50", model)
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}

@@ -160,6 +160,11 @@ def test_a_dynamic_shape_takes_layout_and_size_of_the_preprocessing(tmp_path: Pa
     assert _load(path, "tf,size=8x4,layout=nchw").output_shape == (8, 4, 3)
 
 
+def test_names_of_dimensions_say_the_layout(tmp_path: Path) -> None:
+    path = _of_input(tmp_path / "net.onnx", ["batch_size", "num_channels", "height", "width"])
+    assert _load(path, "tf,size=8x4").output_shape == (8, 4, 3)
+
+
 @pytest.mark.parametrize("content", [b"", b"once upon a time", bytes(100)])
 def test_another_file_is_no_network(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "net.onnx").write_bytes(content)

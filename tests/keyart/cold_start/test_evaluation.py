@@ -31,7 +31,7 @@ def test_catalog_without_posters_is_an_error(movielens: Path, tmp_path: Path, ru
     run("load", movielens, "--home", tmp_path / "home")
     outcome = run("evaluate", "cold-start", "--home", tmp_path / "home")
     assert outcome.code == 1
-    assert "no film with ratings has features of one; add posters, then run `keyart extract" in outcome.err
+    assert "no film with ratings has features of one; run `keyart fetch" in outcome.err
 
 
 def test_catalog_without_ratings_is_an_error(movielens: Path, tmp_path: Path, run: Run) -> None:

@@ -95,7 +95,11 @@ def test_deletes_and_changes_nothing(drawn: Workspace, run: Run) -> None:
 
 
 def test_bound_can_be_chosen(drawn: Workspace, run: Run) -> None:
-    assert not find_duplicates(drawn, 1.0).groups or find_duplicates(drawn, 1.0).min_similarity == 1
+    (everything,) = find_duplicates(drawn, -1.0).groups
+    assert len(everything) == N_DRAWN + len(COPIES) + 1
+    strict = find_duplicates(drawn, 0.999)
+    assert strict.min_similarity == 0.999
+    assert all(film.similarity >= 0.999 for group in strict for film in group)
     with pytest.raises(ValueError, match="from -1 to 1"):
         find_duplicates(drawn, 1.5)
     outcome = run("duplicates", "--min-similarity", "1.5", "--home", drawn.home)
@@ -143,10 +147,10 @@ def test_command_draws_a_sheet(drawn: Workspace, run: Run, tmp_path: Path) -> No
 
 def test_similar_merges_what_duplicates_finds(drawn: Workspace, found: Duplicates) -> None:
     with keyart.open(drawn.home) as engine:
-        hits = engine.similar(50, k=100, merge_duplicates=True).hits
+        hits = engine.similar(50, k=N_DRAWN + len(COPIES) + 1, merge_duplicates=True).hits
     merged = {frozenset((hit.movie_id, *hit.same_artwork)) for hit in hits if hit.same_artwork}
     groups = {frozenset(film.movie_id for film in group) for group in found}
-    assert merged <= groups
+    assert merged == groups
 
 
 def test_films_that_a_later_load_removed_are_left_out(drawn: Workspace, tmp_path: Path) -> None:
@@ -180,3 +184,10 @@ def test_finds_copies_of_real_posters(shared: Path, tmp_path: Path) -> None:
     right = {(number, copy) for copy, number in copies.items()}
     assert len(pairs & right) / len(pairs) >= 0.99
     assert len(pairs & right) / len(right) >= 0.9
+
+
+def test_whitening_is_not_advised_for_few_films(home: Path, drawn: Workspace, tmp_path: Path) -> None:
+    assert not any("whitened" in note for note in find_duplicates(home).notes)
+    many = Workspace.open(Path(shutil.copytree(drawn.home, tmp_path / "many")))
+    build(many, IndexOptions(similarity="cosine"))
+    assert any("keyart build --similarity whitened" in note for note in find_duplicates(many).notes)

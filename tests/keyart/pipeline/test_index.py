@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 import pytest
 
 import keyart
@@ -17,6 +19,7 @@ from catalog.film import Film
 from catalog.films import Catalog
 from catalog.filters import Filter
 from features.options import ExtractOptions
+from features.store import FeatureStore
 from index.options import IndexOptions
 from index.plan import Plan
 from keyart.engine import Engine
@@ -67,6 +70,14 @@ def _many(backbone_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def many(_many: Path, tmp_path: Path) -> Workspace:
     """A workspace of 240 films with posters and a shortlist index; a copy for each test."""
     return Workspace.open(Path(shutil.copytree(_many, tmp_path / "many")))
+
+
+def _replace_features(workspace: Workspace, features: npt.NDArray[np.floating]) -> None:
+    """Append features of all films, which count in place of the earlier ones."""
+    store = FeatureStore.open(workspace.features_dir)
+    rows = store.rows()
+    table = pd.DataFrame({"movie_id": rows.movie_ids, "poster_sha256": rows.poster_sha256s})
+    store.append(table, features.astype(np.float16))
 
 
 def record_of(workspace: Workspace) -> dict[str, object]:
@@ -415,6 +426,55 @@ def test_a_catalog_that_is_too_small_says_so(many: Workspace) -> None:
     assert report.index is not None
     assert report.index.similarity == "cosine"
     assert any(f"{N_FILMS} films are too few" in note for note in report.notes)
+
+
+def test_a_mean_is_not_subtracted_from_a_whitened_index(many: Workspace, run: Run) -> None:
+    build(many, IndexOptions(similarity="whitened"))
+    before = record_of(many)
+    outcome = run("build", "--center", "--home", many.home)
+    assert outcome.code == 1
+    assert "keyart build --similarity cosine --center" in outcome.err
+    assert record_of(many) == before
+    assert build(many, IndexOptions(center=False)).change == "up to date"
+    report = build(many, IndexOptions(similarity="cosine", center=True))
+    assert report.index is not None
+    assert report.index.centered
+
+
+def test_says_that_options_were_lost_with_a_damaged_record(many: Workspace) -> None:
+    build(many, IndexOptions(similarity="cosine"))
+    path = many.index_dir / "index.json"
+    path.write_text(path.read_text()[:200])
+    assert any("options of the earlier index are lost" in note for note in build(many).notes)
+    assert not any("lost" in note for note in build(many).notes)
+
+
+@pytest.mark.parametrize("noise", [0, 0.1])
+def test_one_film_that_cannot_be_compared_does_not_decide_for_the_others(
+    many: Workspace, backbone_path: Path, noise: float
+) -> None:
+    # From 256 films on, only their features say that whitening would amplify noise.
+    Catalog.add(many.catalog_path, [Film(number, f"Film {number}") for number in range(N_FILMS + 1, 301)])
+    _add_posters(many, {movie_id: movie_id for movie_id in range(N_FILMS + 1, 301)})
+    _extract(many, backbone_path)
+    features = 1 + noise * np.random.default_rng(1).random((300, open_index(many).n_features))
+    features[2] = np.nan
+    _replace_features(many, features)
+    report = build(many, IndexOptions(similarity="auto", rebuild=True))
+    assert report.index is not None
+    assert report.index.similarity == "cosine"
+    assert any("nearly all alike" in note for note in report.notes)
+    assert list(report.index.left_out) == [3]
+
+
+def test_films_that_cannot_be_compared_do_not_make_a_catalog_large(many: Workspace) -> None:
+    n_features = open_index(many).n_features
+    features = np.random.default_rng(1).random((N_FILMS, n_features))
+    features[1:] = np.nan
+    _replace_features(many, features)
+    for similarity in ("auto", "whitened"):
+        report = build(many, IndexOptions(similarity=similarity, rebuild=True))
+        assert any("1 film is too few" in note for note in report.notes)
 
 
 def test_films_that_come_later_pass_through_the_embedding(many: Workspace, backbone_path: Path) -> None:

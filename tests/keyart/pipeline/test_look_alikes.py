@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,8 @@ def test_says_what_cannot_be_measured(home: Path) -> None:
     assert found.notes == (
         "alternate is not measured: it needs a CSV of pairs, which name other posters of films",
         "series is not measured: no two films of one series are among the 5 films whose titles are known",
+        "whitened is not measured: 5 films are too few for an embedding, which would make different posters the same "
+        "(from 32 on)",
     )
     with pytest.raises(DataError, match="series cannot be measured: no two films"):
         evaluate_look_alikes(home, LookAlikeOptions(tasks=("genre", "series")))
@@ -206,3 +209,91 @@ def test_no_features_at_all_are_an_error_of_data() -> None:
         evaluate_look_alikes(options=LookAlikeOptions(features=([2, 1], np.eye(2))))
     with pytest.raises(DataError, match="expected features of 3 films"):
         evaluate_look_alikes(options=LookAlikeOptions(features=([1, 2, 3], np.eye(2))))
+
+
+def test_labels_that_no_two_films_share_cannot_be_measured() -> None:
+    films = [Film(1, "One", 1951), Film(2, "Two", 1972), Film(3, "Three", 1993)]
+    features = ([1, 2, 3], np.random.default_rng(1).random((3, 5)))
+    with pytest.raises(DataError, match="decade cannot be measured: no two films have a decade in common"):
+        evaluate_look_alikes(options=LookAlikeOptions(tasks=["decade"], features=features, films=films))
+    found = evaluate_look_alikes(options=LookAlikeOptions(features=features, films=films))
+    assert any("decade is not measured: no two films" in note for note in found.notes)
+
+
+def test_embeddings_that_cannot_be_fitted_are_left_out() -> None:
+    for features, why in ((np.ones((50, 6)), "are the same"), (np.random.default_rng(2).random((31, 6)), "too few")):
+        options = LookAlikeOptions(features=(np.arange(1, len(features) + 1), features))
+        found = evaluate_look_alikes(options=options)
+        assert found.embeddings == ("cosine", "centered")
+        assert any(note.startswith("whitened is not measured") and why in note for note in found.notes)
+        with pytest.raises(DataError, match=why):
+            evaluate_look_alikes(options=replace(options, embeddings=["whitened"]))
+
+
+@pytest.mark.parametrize("length", [0.9, 1.01, 250.0])
+def test_rows_of_another_length_are_not_compared(length: float) -> None:
+    own = Candidate("own", lambda rows: rows / np.linalg.norm(rows, axis=1, keepdims=True) * length)
+    features = np.random.default_rng(3).random((12, 5))
+    with pytest.raises(DataError, match=f"of length 1 .*received one of length {length:.3g}"):
+        evaluate_look_alikes(options=LookAlikeOptions(["cosine", own], features=(range(1, 13), features)))
+
+
+FEATURES = np.random.default_rng(4).random((3, 5))
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"features": FEATURES}, TypeError),
+        ({"features": ([1, 2, 3], FEATURES, 3)}, TypeError),
+        ({"embeddings": [3]}, TypeError),
+        ({"embeddings": "cosine"}, TypeError),
+        ({"embeddings": []}, ConfigError),
+        ({"n_distorted": 2.5}, TypeError),
+        ({"seed": -1}, ValueError),
+    ],
+)
+def test_refuses_options_of_another_kind(options: dict, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        LookAlikeOptions(**options)
+
+
+@pytest.mark.parametrize(
+    ("movie_ids", "features", "error"),
+    [
+        ([1.5, 2.5, 3.5], FEATURES, TypeError),
+        ([-3, 1, 2], FEATURES, DataError),
+        ([1, 2, 3], FEATURES[:, :0], DataError),
+        ([1, 2, 3], FEATURES.astype(str), TypeError),
+        ([1, 2, 3], FEATURES * 1j, TypeError),
+        ([1, 2, 3], FEATURES[:, :, None], DataError),
+    ],
+)
+def test_refuses_arrays_that_are_no_features(movie_ids: list, features: np.ndarray, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"features|movie_ids"):
+        evaluate_look_alikes(options=LookAlikeOptions(features=(movie_ids, features)))
+
+
+def test_hubness_alone_is_not_plotted_and_has_no_halves(tmp_path: Path, run: Run) -> None:
+    features = (range(1, 41), np.random.default_rng(5).random((40, 5)))
+    found = evaluate_look_alikes(options=LookAlikeOptions(tasks=["hubness"], features=features, half="choose"))
+    assert found.notes == ("hubness is of all films, not of a half",)
+    with pytest.raises(ConfigError, match="no intervals to plot"):
+        found.plot(tmp_path / "plot.png")
+    outcome = run("evaluate", "look-alikes", "--tasks", "hubness", "--plot", tmp_path / "p.png", "--home", tmp_path)
+    assert (outcome.code, list(tmp_path.glob("*.png"))) == (1, [])
+    assert "no intervals to plot" in outcome.err
+
+
+def test_a_workspace_beside_features_is_refused(tmp_path: Path, run: Run) -> None:
+    words = ("evaluate", "look-alikes", "--features", tmp_path)
+    for outcome in (run(*words, "--home", tmp_path), run("--home", tmp_path, *words)):
+        assert outcome.code == 2
+        assert "leave --home out" in outcome.err
+
+
+def test_a_pair_that_is_named_twice_is_asked_about_once(tastes_home: Path, pairs: Path) -> None:
+    pairs.write_text("movie_id\n1\n2\n1\n1\n")
+    found = evaluate_look_alikes(tastes_home, LookAlikeOptions(["cosine"], ["alternate"], pairs))
+    assert {one.n_questions for one in found.measures} == {2}
+    assert [str(one) for one in found.left_out] == ["2 pairs left out: the same pair again (1, 1)"]

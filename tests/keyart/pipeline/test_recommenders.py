@@ -103,3 +103,24 @@ def test_an_unknown_split_is_refused(tastes_home: Path) -> None:
 def test_a_plot_is_written(tastes_home: Path, tmp_path: Path) -> None:
     pipeline.evaluate(tastes_home, ["most-rated", "baseline"]).plot(tmp_path / "models.png")
     assert (tmp_path / "models.png").stat().st_size > 1000
+
+
+def test_a_blend_says_when_it_was_tuned_to_other_similarities(tastes_home: Path) -> None:
+    pipeline.tune(tastes_home, n_films=5)
+    path = tastes_home / "hybrid.json"
+    tuned = json.loads(path.read_text())
+    assert tuned.pop("compared") == "cosine"
+
+    def notes() -> list[str]:
+        with keyart.open(tastes_home) as engine:
+            found = [*engine.similar(1).notes, *read_status(Workspace.open(tastes_home)).notes]
+        return [note for note in found if "the blend was tuned to similarities that were" in note]
+
+    assert notes() == []
+    pipeline.build(tastes_home, keyart.IndexOptions(similarity="whitened"))
+    assert len(notes()) == 2
+    # Before it was recorded, indexes compared features as they are.
+    path.write_text(json.dumps(tuned))
+    assert len(notes()) == 2
+    pipeline.tune(tastes_home, n_films=5)
+    assert notes() == []

@@ -107,7 +107,7 @@ def test_recommends_from_a_file_of_ratings(rated_home: Path, run: Run, tmp_path:
     (tmp_path / "mine.csv").write_text("movieId,rating\n2,5\n4,4.5\n1,1\n999,3\n")
     words = ("recommend", "--ratings", tmp_path / "mine.csv", "--model", "item-cosine", "--home", rated_home)
     outcome = run(*words, "-k", "4", "--json")
-    assert "1 film of mine.csv without ratings here, passed over: 999" in outcome.err
+    assert "mine.csv: MovieLens, 3 films matched, 0 ambiguous, 1 unknown" in outcome.err
     movie_ids = [film["movie_id"] for film in json.loads(outcome.out)["results"]]
     assert len(movie_ids) == 4
     assert all(movie_id % 2 == 0 and movie_id not in (2, 4) for movie_id in movie_ids)
@@ -116,10 +116,13 @@ def test_recommends_from_a_file_of_ratings(rated_home: Path, run: Run, tmp_path:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("movieId,rating\n2,9\n", r"mine.csv, line 2, column rating: expected a rating from 0.5 to 5.0, received '9'"),
-        ("movieId,rating\nHeat,4\n", "mine.csv, line 2, column movieId: expected a whole number above 0"),
+        (
+            "movieId,rating\n2,9\n",
+            "mine.csv, line 2, column rating: expected a rating from 0.5 to 5, or nothing",
+        ),
+        ("movieId,rating\nHeat,4\n", "mine.csv, line 2, column movieId: expected a movie_id, received 'Heat'"),
         ("movieId,rating\n", "mine.csv holds no ratings"),
-        ("film,stars\n1,2\n", "mine.csv, line 1: expected the columns movie_id, rating"),
+        ("film,stars\n1,2\n", "mine.csv, line 1: expected ratings.csv or diary.csv of Letterboxd"),
     ],
 )
 def test_malformed_file_of_ratings_is_an_error(

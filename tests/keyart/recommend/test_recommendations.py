@@ -13,7 +13,8 @@ from catalog.errors import NotBuiltError
 from catalog.io.files import write_bytes
 from keyart.pipeline.movielens import load
 from keyart.recommend.history import history_of, liked
-from keyart.recommend.recommendations import RecommendedFilm, UserRecommender, recommend, recommend_new
+from keyart.recommend.personal_ratings import read_personal_ratings
+from keyart.recommend.recommendations import Recommendation, RecommendedFilm, UserRecommender, recommend, recommend_new
 from keyart.workspace.contents import open_ratings
 from keyart.workspace.layout import Workspace
 from tests.keyart.conftest import N_FILMS, Run
@@ -21,6 +22,11 @@ from tests.keyart.conftest import N_FILMS, Run
 pytestmark = pytest.mark.heavy
 
 UNRATED = 6
+
+
+def recommend_file(home: Path, name: str, path: Path, k: int, fresh: float | None = None) -> Recommendation:
+    workspace = Workspace.open(home)
+    return recommend_new(workspace, name, read_personal_ratings(workspace, path), k, fresh)
 
 
 def film(films: tuple[RecommendedFilm, ...], movie_id: int) -> RecommendedFilm:
@@ -60,15 +66,15 @@ def test_user_who_rated_everything_is_not_reported_as_unknown(home: Path) -> Non
 
 def test_recommends_from_a_file_of_ratings(home: Path, tmp_path: Path) -> None:
     write_bytes(tmp_path / "mine.csv", b"movieId,rating\n1,5\n999,4\n")
-    found = recommend_new(Workspace.open(home), "item-cosine", tmp_path / "mine.csv", 10, fresh=0.3)
+    found = recommend_file(home, "item-cosine", tmp_path / "mine.csv", 10, fresh=0.3)
     assert film(found.films, UNRATED).new
     assert 1 not in [one.movie_id for one in found.films]
-    assert any("1 film of mine.csv" in note and "999" in note for note in found.notes)
+    assert "mine.csv: MovieLens, 1 film matched, 0 ambiguous, 1 unknown" in found.notes
 
 
 def test_new_film_in_the_file_of_ratings_is_not_recommended(home: Path, tmp_path: Path) -> None:
     write_bytes(tmp_path / "mine.csv", f"movieId,rating\n1,5\n{UNRATED},4\n".encode())
-    found = recommend_new(Workspace.open(home), "item-cosine", tmp_path / "mine.csv", 10, fresh=0.5)
+    found = recommend_file(home, "item-cosine", tmp_path / "mine.csv", 10, fresh=0.5)
     assert UNRATED not in [one.movie_id for one in found.films]
 
 
@@ -170,9 +176,9 @@ def test_notes_mention_new_films_only_if_there_are_some(fitted: Path) -> None:
 
 def test_file_of_unknown_films_gives_popular_films(fitted: Path, tmp_path: Path) -> None:
     write_bytes(tmp_path / "mine.csv", b"movieId,rating\n999,5\n")
-    found = recommend_new(Workspace.open(fitted), "ease", tmp_path / "mine.csv", 10)
+    found = recommend_file(fitted, "ease", tmp_path / "mine.csv", 10)
     assert found.notes == (
-        "1 film of mine.csv without ratings here, passed over: 999",
+        "mine.csv: MovieLens, 0 films matched, 0 ambiguous, 1 unknown",
         "ease cannot recommend from these ratings: these are the films that people like best, and new ones",
     )
     assert len(found.films) == 10
@@ -186,7 +192,7 @@ def test_file_of_a_users_ratings_equals_the_user(fitted: Path, tmp_path: Path) -
     lines = ["movieId,rating", *(f"{movie_id},{stars}" for movie_id, stars in pairs)]
     write_bytes(tmp_path / "mine.csv", "\n".join(lines).encode())
     as_user = recommend(Workspace.open(fitted), "item-cosine", 2, N_FILMS, fresh=0)
-    as_new = recommend_new(Workspace.open(fitted), "item-cosine", tmp_path / "mine.csv", N_FILMS, fresh=0)
+    as_new = recommend_file(fitted, "item-cosine", tmp_path / "mine.csv", N_FILMS, fresh=0)
     assert [one.movie_id for one in as_user.films] == [one.movie_id for one in as_new.films]
 
 

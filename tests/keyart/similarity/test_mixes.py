@@ -140,7 +140,7 @@ def test_films_of_a_mix_with_images_count_by_their_ratings(many: Engine, tastes:
     ranks = {hit.movie_id: hit.cf_rank for hit in many.similar(10, 41)}
     assert {hit.movie_id: hit.cf_rank for hit in result if hit.movie_id != 41}.items() == ranks.items() - {(41, None)}
     assert any(ranks.values())
-    assert result.notes == ("too few ratings to compare by, so these count in looks alone: 41.jpg",)
+    assert result.notes == ("no ratings, or too few, to compare by, so these count in looks alone: 41.jpg",)
 
 
 def test_images_alone_are_mixed_by_looks(many: Engine, tastes: Path) -> None:
@@ -212,7 +212,7 @@ def test_a_film_without_a_poster_counts_by_ratings_alone(engine: Engine) -> None
 
 def test_says_which_films_have_no_ratings(engine: Engine) -> None:
     (note,) = engine.similar(Mix([1, 6])).notes
-    assert note == "too few ratings to compare by, so these count in looks alone: Café Zürich (1995)"
+    assert note == "no ratings, or too few, to compare by, so these count in looks alone: Café Zürich (1995)"
     (note,) = engine.similar(Mix(6)).notes
     assert "compared by looks alone" in note
 

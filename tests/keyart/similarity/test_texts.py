@@ -204,3 +204,9 @@ def test_images_and_words_combine(words_engine: Engine) -> None:
     mixed = words_engine.similar(Mix([Image(poster), Text("boat")]), 5)
     assert "Orchard of Crows (2006)" in [hit.label for hit in mixed]
     assert [part.label for part in mixed.query.like] == [poster.name, "“boat”"]
+
+
+def test_encoders_that_take_words_are_marked(words_home: Path, run: Run) -> None:
+    listed = json.loads(run("encoders", "--json", "--home", words_home).out)["encoders"]
+    assert {one["name"]: one["has_text"] for one in listed if one["present"]} == {"pair": True}
+    assert {one["name"]: one["has_text"] for one in listed}["vgg16"] is False

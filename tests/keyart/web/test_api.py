@@ -13,8 +13,10 @@ import requests
 from PIL import Image
 
 from catalog.io.locks import exclusive
+from index.options import IndexOptions
 from keyart.cold_start.new_film import NewFilm
 from keyart.engine import Engine
+from keyart.pipeline import build
 from keyart.similarity.query import Mix
 from keyart.similarity.reasons import reasons
 from keyart.web.schemas.films import FilmQuery
@@ -46,6 +48,33 @@ def test_pages_follow_one_another(address: str) -> None:
     whole, first, second = page(k=200), page(k=2), page(k=200, offset=2)
     assert first["results"] + second["results"] == whole["results"]
     assert (first["more"], second["more"]) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("question", "detail"),
+    [
+        ({"like": 1, "diverse": 0.5, "offset": 3}, "diverse results are one page"),
+        ({"like": 1, "region": "0,0,7,3", "alpha": 0.5}, "a region"),
+        ({"like": 1, "region": f"{'1' * 32},0,1,1"}, "region: expected x,y,width,height"),
+        ({"like": 1, "k": 0}, "k: Input should be"),
+    ],
+)
+def test_refusals_begin_with_the_parameter_or_the_reason(address: str, question: dict, detail: str) -> None:
+    answer = requests.get(f"{address}/api/similar", question, timeout=60)
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith(detail)
+    assert "***" not in answer.text
+
+
+def test_films_that_cancel_each_other_out_are_the_fault_of_the_question(home: Path) -> None:
+    for poster in (home / "posters").glob("*.jpg"):
+        if poster.stem not in ("1", "2"):
+            poster.unlink()
+    build(home, IndexOptions(center=True, rebuild=True))
+    with serving(home) as url:
+        answer = requests.get(f"{url}/api/similar", {"like": [1, 2]}, timeout=60)
+        assert answer.status_code == 422
+        assert "cancel each other out; name other films" in answer.json()["detail"]
 
 
 def test_filters_are_applied(address: str) -> None:

@@ -190,3 +190,39 @@ def test_no_serious_barrier(page: Page, scheme: str, query: str, width: int) -> 
     page.locator("#hits .hit").first.wait_for()
     assert not serious_barriers(page)
     assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_a_file_of_ratings_is_chosen_or_dropped(page: Page) -> None:
+    rows = "".join(f",Film {movie_id},,x,{stars}\n" for movie_id, stars in ((22, 4.5), (24, 5), (26, 4)))
+    content = f"Date,Name,Year,Letterboxd URI,Rating\n{rows},Nowhere,1999,x,4\n"
+    page.goto("/user")
+    page.set_input_files("#file", {"name": "ratings.csv", "mimeType": "text/csv", "buffer": content.encode()})
+    expect(page, "#imported").to_have_text("ratings.csv: Letterboxd, 3 films matched, 0 ambiguous, 1 unknown.")
+    expect(page, "#count").to_have_text("3 of 10")
+    expect(page, "#hits li >> nth=0").to_be_visible()
+    expect(page, "#others summary").to_have_text("1 row gives no rating")
+    expect(page, "#rows li").to_have_text(["Nowhere (1999): unknown"])
+    playwright.expect(slider(page, 24)).to_have_value("5")
+    assert f"rated={DRAMAS}" in page.url
+    drop = """content => {
+      const data = new DataTransfer();
+      data.items.add(new File([content], "more.csv"));
+      dispatchEvent(new DragEvent("drop", { dataTransfer: data, cancelable: true }));
+    }"""
+    page.evaluate(drop, "movieId,rating\n28,2.5\n")
+    expect(page, "#count").to_have_text("4 of 10")
+    page.evaluate(drop, "no ratings")
+    expect(page, "#imported").to_contain_text("more.csv")
+    expect(page, "#count").to_have_text("4 of 10")
+
+
+def test_more_ratings_than_an_address_takes_are_kept_beside_it(page: Page) -> None:
+    page.goto("/user")
+    many = [[movie_id, 4.5] for movie_id in range(1, 1001)]
+    page.evaluate("rated => history.replaceState({ rated }, '')", many)
+    page.reload()
+    expect(page, "#count").to_have_text("1000 of 10")
+    page.get_by_role("button", name="Start again").click()
+    expect(page, "#count").to_have_text("0 of 10")
+    page.go_back()
+    expect(page, "#count").to_have_text("1000 of 10")

@@ -80,7 +80,7 @@ def test_unknown_films_are_reported(people_address: str) -> None:
         ({"ratings": DRAMAS, "k": 0}, "k"),
         ({"ratings": DRAMAS, "fresh": 2}, "fresh"),
         ({"ratings": DRAMAS, "model": "../.."}, "model"),
-        ({"ratings": DRAMAS * 300}, "ratings"),
+        ({"ratings": DRAMAS * 3000}, "ratings"),
     ],
 )
 def test_bad_questions_are_refused_in_words(people_address: str, question: dict, said: str) -> None:
@@ -102,7 +102,7 @@ def test_no_more_of_a_body_is_read_than_ratings_can_take(people_address: str) ->
     parts = (b" " * (64 << 10) for _ in range(64))
     answer = requests.post(f"{people_address}/api/recommendations", parts, timeout=60)
     assert answer.status_code == 413
-    assert answer.json()["detail"] == "expected a body of at most 256 KiB"
+    assert answer.json()["detail"] == "expected a body of at most 1 MiB"
 
 
 def test_users_are_found_by_how_their_number_begins(people_address: str) -> None:
@@ -189,3 +189,45 @@ def test_the_description_shows_examples(people_address: str) -> None:
     assert described["paths"]["/api/users/{user_id}/recommendations"]
     rated = described["components"]["schemas"]["RatingsQuery"]["properties"]["ratings"]
     assert rated["examples"][0][0] == {"movie_id": 6, "rating": 4.5}
+
+
+FILE = "Date,Name,Year,Letterboxd URI,Rating\n,Film 22,,x,4.5\n,Film 24,,x,5\n,Nowhere,1999,x,4\n,Film 26,,x,\n"
+
+
+def test_a_file_of_ratings_is_matched(people_address: str) -> None:
+    answer = requests.post(f"{people_address}/api/ratings", FILE.encode(), params={"name": "mine.csv"}, timeout=60)
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert [(film["movie_id"], film["rating"], film["has_poster"]) for film in found["ratings"]] == [
+        (22, 4.5, True),
+        (24, 5, True),
+    ]
+    assert [(row["line"], row["title"], row["status"]) for row in found["others"]] == [
+        (4, "Nowhere (1999)", "unknown"),
+        (5, "Film 26", "not rated"),
+    ]
+    assert found["summary"] == "Letterboxd, 2 films matched, 0 ambiguous, 1 unknown; 1 without a rating"
+    assert (found["source"], found["counts"]["matched"]) == ("Letterboxd", 2)
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "said"),
+    [
+        (b"film,stars\n1,2\n", 422, "mine.csv, line 1: expected ratings.csv or diary.csv of Letterboxd"),
+        (b"", 422, "mine.csv holds no ratings"),
+        (b"\x89PNG\r\n\0", 422, "mine.csv, line 1: expected text"),
+        (bytes(9 << 20), 413, "expected a body of at most 8 MiB"),
+    ],
+)
+def test_another_file_is_refused(people_address: str, content: bytes, status: int, said: str) -> None:
+    question = {"name": "/home/me/mine.csv"}
+    answer = requests.post(f"{people_address}/api/ratings", content, params=question, timeout=60)
+    assert answer.status_code == status
+    assert answer.json()["detail"].startswith(said)
+
+
+def test_ratings_name_films_by_any_id(people_address: str) -> None:
+    by_id = post(people_address, ratings=[{"movie_id": f"movie:{one['movie_id']}", "rating": 4.5} for one in DRAMAS])
+    assert by_id.json() == post(people_address, ratings=DRAMAS).json()
+    unknown = post(people_address, ratings=[{"movie_id": "0000022", "rating": 4.5}])
+    assert (unknown.status_code, unknown.json()["detail"]) == (404, "no film has the IMDb id tt0000022")

@@ -15,7 +15,15 @@ from keyart import pipeline, render
 from keyart.cli.completion import complete_embedding
 from keyart.cli.encoders import complete_encoder
 from keyart.cli.estimates import estimate, nulled, number
-from keyart.cli.options import Command, check_one_format, csv_option, file_option, json_option, workspace_options
+from keyart.cli.options import (
+    Command,
+    check_one_format,
+    csv_option,
+    file_option,
+    is_home_given,
+    json_option,
+    workspace_options,
+)
 from keyart.cli.output import print_csv, print_json, print_notes, table
 from keyart.workspace.outputs import check_output
 
@@ -93,8 +101,12 @@ def command(
     if names and names != ("all",):
         others["embeddings"] = names
     options = pipeline.LookAlikeOptions(pairs=pairs, films=titles, features=features, **others)
+    if features and is_home_given():
+        raise click.UsageError("--features takes the place of a workspace; leave --home out")
     inputs = (pairs, titles)
     if plot:
+        if options.tasks and set(options.tasks) == {"hubness"}:
+            raise ConfigError(pipeline.look_alikes.NOTHING_TO_PLOT)
         render.plots.check_plot_path(plot)
         check_output(plot, (plot.suffix,), inputs)
     if sheet:

@@ -1,0 +1,233 @@
+"""Read the ratings of one person: what Letterboxd, IMDb, Trakt and MovieLens export, or a list of one's own."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from catalog.errors import DataError
+from catalog.film import Titled
+from catalog.film_ids import FilmId, Imdb, Tmdb, parse_film_id, parse_imdb_id
+from catalog.io.archives import unpacked
+from catalog.io.tables import Row, decode_text, parse_rows
+from catalog.titles import parse_title
+from cf.ratings import HIGHEST, LOWEST
+
+EXPECTED = (
+    "ratings.csv or diary.csv of Letterboxd, ratings.csv of IMDb, CSV or JSON of Trakt, or a table with the columns "
+    "movie_id (or title and year) and rating"
+)
+# What tables call a column, in lower case without blanks and underscores; the first that is there counts.
+_NAMES: Mapping[str, Sequence[str]] = {
+    "rating": ("yourrating", "myrating", "rating", "мояоценка", "оценка"),
+    "title": ("name", "title", "русскоязычноеназвание", "название"),
+    "original_title": ("originaltitle", "оригинальноеназвание"),
+    "year": ("year", "год"),
+    "type": ("titletype", "type"),
+    "time": ("watcheddate", "daterated", "ratedat", "timestamp", "date"),
+    "movie_id": ("movieid",),
+    "imdb_id": ("const", "imdbid"),
+    "tmdb_id": ("tmdbid",),
+    "user_id": ("userid",),
+}
+_NO_FILMS = frozenset(
+    "tvseries tvminiseries tvepisode tvseason tvpilot videogame musicvideo podcastseries podcastepisode show season "
+    "episode series сериал".split()
+)
+# Letterboxd exports a zip archive with this file among others.
+_OF_EXPORT = "ratings.csv"
+_BLANK = ("", "-", "–", "null", "none", "nan")
+_ISO_DAY = re.compile(r"\d{4}-\d\d-\d\d.*")
+
+
+@dataclass(frozen=True)
+class PersonalRating(Titled):
+    """A row of a file: a film as the file names it, and the stars it got."""
+
+    line: int
+    title: str
+    year: int | None
+    film_ids: tuple[FilmId, ...]
+    # None where it was not rated.
+    stars: float | None
+    # Sorts by time; blank where that is unknown.
+    time: str = ""
+    # False for series, episodes and games.
+    is_film: bool = True
+    original_title: str = ""
+
+
+@dataclass(frozen=True)
+class PersonalFile:
+    """One person's ratings as a file has them, and the service that wrote it."""
+
+    name: str
+    source: str
+    rows: tuple[PersonalRating, ...]
+
+
+def read_personal_file(path: Path) -> PersonalFile:
+    """Read a file of one person's ratings, or of an export its ratings.csv; DataError names line and column."""
+    with unpacked(path, (_OF_EXPORT,)) as opened:
+        file = opened / _OF_EXPORT if opened.is_dir() else opened
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise DataError(f"cannot read {file}: {error.strerror}") from error
+        return parse_personal_file(content, file)
+
+
+def parse_personal_file(content: bytes, path: Path) -> PersonalFile:
+    """Read the content of a file of one person's ratings; the path is for messages."""
+    text = decode_text(content, path)
+    file = _parse_trakt(text, path) if text.lstrip().startswith(("[", "{")) else _parse_table(text, path)
+    if not file.rows:
+        raise DataError(f"{path} holds no ratings; expected {EXPECTED}")
+    return file
+
+
+def _parse_table(text: str, path: Path) -> PersonalFile:
+    header = text.partition("\n")[0]
+    delimiter = max(",;\t", key=header.count)
+    rows = list(parse_rows(text, path, delimiter=delimiter))
+    if not rows:
+        return PersonalFile(path.name, "", ())
+    columns = _columns(rows[0].values)
+    if "rating" not in columns or not columns.keys() & {"title", "movie_id", "imdb_id", "tmdb_id"}:
+        raise DataError(f"{path}, line 1: expected {EXPECTED}; received the columns {', '.join(rows[0].values)}")
+    _check_one_person(rows, columns, path)
+    source, most = _source(rows[0].values, columns)
+    scores = [_score(row, columns["rating"], most) for row in rows]
+    if most is None:
+        most = 10.0 if max((score for score in scores if score), default=0.0) > HIGHEST else HIGHEST
+    return PersonalFile(
+        path.name,
+        source,
+        tuple(_rating(row, columns, score and score * HIGHEST / most) for row, score in zip(rows, scores, strict=True)),
+    )
+
+
+def _columns(names: Iterable[str]) -> dict[str, str]:
+    """Map what columns hold to their names in a file."""
+    by_key = {_key(name): name for name in reversed(list(names))}
+    found = {meaning: next((by_key[key] for key in keys if key in by_key), None) for meaning, keys in _NAMES.items()}
+    return {meaning: name for meaning, name in found.items() if name is not None}
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[\s_]", "", name).lower()
+
+
+def _source(names: Iterable[str], columns: Mapping[str, str]) -> tuple[str, float | None]:
+    """Return which service wrote a table, and the highest score of its scale; None where its scores decide."""
+    keys = {_key(name) for name in names}
+    if "letterboxduri" in keys:
+        return "Letterboxd", HIGHEST
+    if "const" in keys:
+        return "IMDb", 10.0
+    if keys & {"traktid", "traktrating"}:
+        return "Trakt", 10.0
+    if "movie_id" in columns:
+        return "MovieLens", HIGHEST
+    return "a list", None
+
+
+def _check_one_person(rows: Sequence[Row], columns: Mapping[str, str], path: Path) -> None:
+    if "user_id" in columns and (n_users := len({row[columns["user_id"]] for row in rows})) > 1:
+        raise DataError(
+            f"{path} holds the ratings of {n_users:,} users, expected those of one person; those of many are for "
+            "`keyart load`"
+        )
+
+
+def _score(row: Row, column: str, most: float | None) -> float | None:
+    text = row[column].replace(",", ".").lower()
+    # Lists of ten points have 0 for what was not rated.
+    if text in _BLANK or (text == "0" and most != HIGHEST):
+        return None
+    highest = most or 10.0
+    lowest = LOWEST if highest == HIGHEST or most is None else 1.0
+    try:
+        score = float(text)
+    except ValueError:
+        score = -1.0
+    if not lowest <= score <= highest:
+        raise row.error(column, f"a rating from {lowest:g} to {highest:g}, or nothing")
+    return score
+
+
+def _rating(row: Row, columns: Mapping[str, str], stars: float | None) -> PersonalRating:
+    cells = {meaning: row[name] for meaning, name in columns.items()}
+    parsed = parse_title(cells.get("title", "") or cells.get("original_title", ""))
+    year = cells.get("year", "").removesuffix(".0")
+    return PersonalRating(
+        row.line,
+        parsed.title,
+        int(year) if year.isascii() and year.isdigit() and len(year) == 4 else parsed.year,
+        tuple(_film_ids(row, columns)),
+        stars,
+        _time(cells.get("time", "")),
+        _key(cells.get("type", "")) not in _NO_FILMS,
+        cells.get("original_title", ""),
+    )
+
+
+def _film_ids(row: Row, columns: Mapping[str, str]) -> Iterable[FilmId]:
+    for meaning, kind in (("movie_id", "movie"), ("imdb_id", "imdb"), ("tmdb_id", "tmdb")):
+        text = row[columns[meaning]].removesuffix(".0") if meaning in columns else ""
+        if not text:
+            continue
+        film_id = parse_film_id(text if meaning == "movie_id" else f"{kind}:{text}")
+        if film_id is None:
+            raise row.error(columns[meaning], "an id of a film, or nothing" if meaning != "movie_id" else "a movie_id")
+        yield film_id
+
+
+def _time(text: str) -> str:
+    """Return a time as text that sorts; blank if it does not."""
+    if text.isascii() and text.isdigit():
+        return text.zfill(20)
+    return text if _ISO_DAY.fullmatch(text) else ""
+
+
+def _parse_trakt(text: str, path: Path) -> PersonalFile:
+    try:
+        items = json.loads(text)
+    except ValueError as error:
+        raise DataError(f"{path}: expected JSON, received something else ({error})") from error
+    if not isinstance(items, list):
+        raise DataError(f"{path}: expected a list of ratings, as Trakt exports it, received something else")
+    return PersonalFile(
+        path.name, "Trakt", tuple(_trakt_rating(item, number, path) for number, item in enumerate(items, start=1))
+    )
+
+
+def _trakt_rating(item: Any, number: int, path: Path) -> PersonalRating:
+    kind = item.get("type", "movie") if isinstance(item, dict) else ""
+    film = item.get("movie" if kind == "movie" else kind) if kind else None
+    rating = item.get("rating") if kind else None
+    is_rating = isinstance(rating, int | float) and not isinstance(rating, bool) and 1 <= rating <= 10
+    if not isinstance(film, dict) or not (rating is None or is_rating):
+        raise DataError(f"{path}, item {number}: expected a film and a rating from 1 to 10, as Trakt exports it")
+    ids, year = film.get("ids") or {}, film.get("year")
+    return PersonalRating(
+        number,
+        str(film.get("title") or ""),
+        year if isinstance(year, int) else None,
+        tuple(_trakt_ids(ids if isinstance(ids, dict) else {})),
+        float(rating) / 2 if rating is not None else None,
+        _time(str(item.get("rated_at") or "")),
+        kind == "movie",
+    )
+
+
+def _trakt_ids(ids: Mapping[str, Any]) -> Iterable[FilmId]:
+    imdb_id, tmdb_id = ids.get("imdb"), ids.get("tmdb")
+    if isinstance(imdb_id, str) and re.fullmatch(r"tt\d{1,12}", imdb_id):
+        yield Imdb(parse_imdb_id(imdb_id) or "")
+    if isinstance(tmdb_id, int) and tmdb_id > 0:
+        yield Tmdb(tmdb_id)

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catalog.errors import DataError
+from catalog.film import Film
+from catalog.matching import FilmMatcher
+from keyart.recommend.personal_files import parse_personal_file, read_personal_file
+from keyart.recommend.personal_ratings import PersonalRatings, match_ratings
+from tests.keyart.conftest import Run
+
+FILMS = [
+    Film(1, "The Lamp", 1995, imdb_id="0000011", tmdb_id=101),
+    Film(2, "Une lampe", 1980, imdb_id="0000012", alternative_titles=("A Lantern",)),
+    Film(3, "Twins", 2001, tmdb_id=7),
+    Film(4, "Twins Again", 2001, tmdb_id=7),
+    Film(5, "Pair", 1990),
+    Film(6, "Pair", 1990),
+    Film(7, "Comma, Comma", 2010),
+]
+
+
+def matched(text: str, name: str = "ratings.csv") -> PersonalRatings:
+    return match_ratings(parse_personal_file(text.encode(), Path(name)), FilmMatcher(FILMS))
+
+
+LETTERBOXD = """Date,Name,Year,Letterboxd URI,Rating
+2024-01-02,The Lamp,1995,https://boxd.it/a,4.5
+2024-01-02,A Lantern,1981,https://boxd.it/b,0.5
+2024-01-02,"Comma, Comma",2010,https://boxd.it/c,3
+2024-01-02,Nowhere,2010,https://boxd.it/d,3
+2024-01-02,Pair,1990,https://boxd.it/e,3
+"""
+# The later day of watching counts, wherever it stands.
+DIARY = """Date,Name,Year,Letterboxd URI,Rating,Rewatch,Tags,Watched Date
+2024-05-01,The Lamp,1995,https://boxd.it/a,4,Yes,"a, b",2024-04-30
+2024-01-01,The Lamp,1995,https://boxd.it/b,2,,,2023-12-31
+2024-01-01,A Lantern,1980,https://boxd.it/b,,,,2023-12-31
+"""
+IMDB = """Const,Your Rating,Date Rated,Title,Original Title,URL,Title Type,IMDb Rating,Runtime (mins),Year,Genres
+tt0000011,9,2024-01-02,The Lamp,The Lamp,https://x,Movie,8.0,90,1995,Drama
+tt0000012,1,2024-01-02,A Lamp,Une lampe,https://x,Movie,8.0,90,1980,Drama
+tt0000099,10,2024-01-02,The Lamp,The Lamp,https://x,TV Series,8.0,90,1995,Drama
+tt0000098,10,2024-01-02,The Lamp,The Lamp,https://x,Movie,8.0,90,1995,Drama
+tt0000097,8,2024-01-02,Pair Skating,Comma Comma,https://x,TV Movie,8.0,90,2010,Drama
+"""
+TRAKT_CSV = """rated_at,type,title,year,trakt_rating,trakt_id,imdb_id,tmdb_id,rating
+2024-01-02T10:00:00.000Z,movie,Lamp,1995,80,5,tt0000011,101,7
+2024-01-02T10:00:00.000Z,movie,Twins,2001,80,5,,7,6
+2024-01-02T10:00:00.000Z,show,Pair,1990,80,5,,,6
+"""
+TRAKT_JSON = json.dumps(
+    [
+        {
+            "rated_at": "2024-01-02T10:00:00.000Z",
+            "rating": 7,
+            "type": "movie",
+            "movie": {"title": "L", "year": 1995, "ids": {"trakt": 5, "slug": "l", "imdb": "tt0000011", "tmdb": 101}},
+        },
+        {"rated_at": "", "rating": 6, "type": "movie", "movie": {"title": "Twins", "year": 2001, "ids": {"tmdb": 7}}},
+        {"rated_at": "", "rating": 6, "type": "show", "show": {"title": "Pair", "year": 1990, "ids": {}}},
+    ]
+)
+TEN_POINTS = "русскоязычное название;оригинальное название;год;моя оценка\nЛампа;The Lamp;1995;10\nНет;Nowhere;2000;0\n"
+FIVE_STARS = "title,year,rating\nThe Lamp,1995,5\nPair,1990,4\n"
+MOVIELENS = "userId,movieId,rating,timestamp\n9,1,4.0,1200000000\n9,1,2.0,1100000000\n9,0000012,3.0,5\n9,99,1,1\n"
+OWN = "movie_id,rating\n1,4.5\n2,\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "stars", "counts"),
+    [
+        (LETTERBOXD, "Letterboxd", {1: 4.5, 2: 0.5, 7: 3}, {"ambiguous": 1, "unknown": 1}),
+        (DIARY, "Letterboxd", {1: 4}, {"rated again": 1, "not rated": 1}),
+        (IMDB, "IMDb", {1: 4.5, 2: 0.5, 7: 4}, {"unknown": 1, "not a film": 1}),
+        (TRAKT_CSV, "Trakt", {1: 3.5, 3: 3}, {"not a film": 1}),
+        (TRAKT_JSON, "Trakt", {1: 3.5, 3: 3}, {"not a film": 1}),
+        (TEN_POINTS, "a list", {1: 5}, {"not rated": 1}),
+        (FIVE_STARS, "a list", {1: 5}, {"ambiguous": 1}),
+        (MOVIELENS, "MovieLens", {1: 4, 2: 3}, {"rated again": 1, "unknown": 1}),
+        (OWN, "MovieLens", {1: 4.5}, {"not rated": 1}),
+        ("\ufeff" + OWN.replace(",", "\t"), "MovieLens", {1: 4.5}, {"not rated": 1}),
+    ],
+)
+def test_reads_what_services_export(text: str, source: str, stars: dict[int, float], counts: dict[str, int]) -> None:
+    found = matched(text)
+    assert (found.source, found.stars()) == (source, stars)
+    assert {status: n for status, n in found.counts().items() if n and status != "matched"} == counts
+    assert found.counts()["matched"] == len(stars)
+
+
+def test_the_order_of_rows_does_not_matter() -> None:
+    header, *rows = DIARY.splitlines()
+    assert matched("\n".join([header, *reversed(rows)])).stars() == matched(DIARY).stars()
+
+
+def test_without_times_the_last_row_counts() -> None:
+    assert matched("movie_id,rating\n1,5\n1,2\n").stars() == {1: 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            MOVIELENS + "10,1,4,1\n",
+            "mine.csv holds the ratings of 2 users, expected those of one person",
+        ),
+        (
+            "Date,Name,Year,Letterboxd URI\n2024-01-01,The Lamp,1995,x\n",
+            "line 1: expected ratings.csv or",
+        ),
+        (
+            "Const,Your Rating\ntt1,11\n",
+            "line 2, column Your Rating: expected a rating from 1 to 10",
+        ),
+        ("Name,Letterboxd URI,Rating\nX,y,5\nX,y,6\n", "line 3, column Rating: expected a rating from 0.5 to 5"),
+        ("movie_id,rating\nHeat,4\n", "line 2, column movie_id: expected a movie_id, received 'Heat'"),
+        ("movie_id,rating\n", "mine.csv holds no ratings; expected ratings.csv"),
+        ("", "mine.csv holds no ratings"),
+        ("[", "mine.csv: expected JSON, received something else"),
+        ('{"a": 1}', "mine.csv: expected a list of ratings, as Trakt exports it"),
+        ('[{"rating": 11, "movie": {}}]', "mine.csv, item 1: expected a film and a rating from 1 to 10"),
+        ('[{"rating": 1, "movie": {}}, 5]', "mine.csv, item 2: expected a film"),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "mine.csv").write_text(text)
+    with pytest.raises(DataError) as caught:
+        read_personal_file(tmp_path / "mine.csv")
+    assert message in str(caught.value)
+
+
+def test_an_export_is_read_as_the_archive_or_folder_that_it_is(tmp_path: Path) -> None:
+    for name, text in (("ratings.csv", LETTERBOXD), ("diary.csv", DIARY), ("deleted/ratings.csv", DIARY)):
+        path = tmp_path / "letterboxd" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    archive = Path(shutil.make_archive(str(tmp_path / "letterboxd"), "zip", tmp_path / "letterboxd"))
+    for source in (archive, tmp_path / "letterboxd"):
+        assert len(read_personal_file(source).rows) == 5
+
+
+def test_the_command_reports_every_row(home: Path, run: Run, tmp_path: Path) -> None:
+    run("fit", "damped-mean", "--home", home)
+    path, report = tmp_path / "ratings.csv", tmp_path / "report.csv"
+    path.write_text(
+        "Date,Name,Year,Letterboxd URI,Rating\n,Harbour,1990,x,5\n,Seldom Seen,1994,x,4\n,Nowhere,,x,4\n,Twin,,x,\n"
+    )
+    words: tuple[Any, ...] = ("recommend", "--ratings", path, "--model", "damped-mean", "--home", home)
+    outcome = run(*words, "--report", report, "--json")
+    assert outcome.code == 0, outcome.err
+    assert "Letterboxd, 2 films matched, 0 ambiguous, 1 unknown; 1 without a rating" in outcome.err
+    with report.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["line"], row["status"], row["movie_ids"]) for row in rows] == [
+        ("2", "matched", "1"),
+        ("3", "matched", "5"),
+        ("4", "unknown", ""),
+        ("5", "not rated", ""),
+    ]
+    assert all(film["movie_id"] not in (1, 5) for film in json.loads(outcome.out)["results"])
+    assert "--report goes with --ratings" in run("recommend", "1", "--report", report, "--home", home).err
