@@ -1,6 +1,6 @@
 """Poster files, kept consistent with the database of their states.
 
-A folder holds the posters verbatim, ``{movie_id}.jpg`` (or ``.png``, ``.webp``, ``.gif``, by their content), beside
+A folder holds the posters verbatim, ``{movie_id}.jpg`` (or ``.png``, ``.webp`` and others, by their content), beside
 ``posters.sqlite``. A file is written before its row is committed, so a row never names a file that was not written; a
 row whose file has disappeared counts as missing. A replacement is written beside the old file, as
 ``{movie_id}-{sha256[:8]}.jpg`` if the plain name is taken, and takes effect with the commit of its row. The old file

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
 
+from catalog.image_formats import NAMED
 from keyart.results import HIT_COLUMNS
 from keyart.web.body_limits import Uploads
 from keyart.web.errors import PROBLEMS
@@ -50,7 +51,7 @@ _CSV_FILE: dict[str, Any] = {
 _IMAGE_BODY = {
     "requestBody": {
         "required": True,
-        "description": "The image file itself: JPEG, PNG, WebP or GIF, at most 10 MiB and 25 million pixels.",
+        "description": f"The image file itself, {NAMED}; at most 10 MiB and 25 million pixels.",
         "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
