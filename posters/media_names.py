@@ -81,6 +81,8 @@ def _stem(path: Path) -> str:
 
 
 def _ids_in(name: str) -> Iterator[FilmId]:
+    if isinstance(film_id := parse_film_id(name), Imdb):
+        yield film_id
     for kind, number, bare in _ID.findall(name):
         film_id = Imdb(format_imdb_id(int(bare[2:]))) if bare else parse_film_id(f"{kind}:{number}")
         if film_id is not None:

@@ -55,6 +55,7 @@ def imported(folder: Path, store: PosterStore) -> list[int]:
         ("the.lamp.1995.1080p.BluRay.jpg", [1]),
         ("Cafe - Lowe (2001).webp", [2]),
         ("tt0000012.jpg", [2]),
+        ("0000012.jpg", [2]),
         ("Lamp 2049.jpg", [3]),
         ("Lamp 2049 (2017).jpg", [3]),
         ("Una lampada (2017).jpg", [3]),
