@@ -37,10 +37,14 @@ CREATE TABLE IF NOT EXISTS {name} (
     sha256 TEXT,
     width INTEGER,
     height INTEGER,
+    vote_average REAL,
+    vote_count INTEGER,
     fetched_at TEXT,
     attempts INTEGER NOT NULL
 )
 """
+# Added to tables without them, since version 2; an earlier keyart leaves them empty.
+_ADDED_COLUMNS = {"vote_average": "REAL", "vote_count": "INTEGER"}
 # Also added to a database without them; an earlier keyart ignores them.
 _ADDITIONS = (
     _SCHEMA.format(name="replaced"),
@@ -85,6 +89,9 @@ class Origin:
     poster_path: str | None = None
     size: str | None = None
     language: str | None = None
+    # TMDB's; None if it chose the poster itself.
+    vote_average: float | None = None
+    vote_count: int | None = None
 
 
 def _now() -> str:
@@ -108,6 +115,8 @@ class Record:
     sha256: str | None = None
     width: int | None = None
     height: int | None = None
+    vote_average: float | None = None
+    vote_count: int | None = None
     # ISO 8601 in UTC; None if nothing was tried yet.
     fetched_at: str | None = field(default_factory=_now)
     attempts: int = 1
@@ -238,7 +247,10 @@ class PosterDatabase:
 
     def records(self, clause: str, *values: object) -> Iterator[Record]:
         """Return whole rows; `clause` is the SQL that follows the table."""
-        for movie_id, state, reason, source, *rest in self.rows(f"SELECT {_COLUMNS} FROM posters {clause}", values):
+        # A database that is only read keeps its columns.
+        known = {name for _, name, *_ in self.rows("PRAGMA table_info(posters)")}
+        columns = ", ".join(name if name in known else f"NULL AS {name}" for name in _NAMES)
+        for movie_id, state, reason, source, *rest in self.rows(f"SELECT {columns} FROM posters {clause}", values):
             yield Record(movie_id, State(state), reason, source and Source(source), *rest)
 
     def file_of(self, movie_id: int) -> tuple[str | None, str | None]:
@@ -315,3 +327,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
             connection.execute(f"PRAGMA user_version = {_VERSION}")
         for statement in _ADDITIONS:
             connection.execute(statement)
+        for table in ("posters", "replaced"):
+            known = {name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")}
+            for name in _ADDED_COLUMNS.keys() - known:
+                connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {_ADDED_COLUMNS[name]}")

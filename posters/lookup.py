@@ -99,6 +99,13 @@ class FilmLookup:
         if poster_path is None:
             return Outcome(self._origin(source), State.NO_POSTER, "TMDB has no poster of this film")
         origin = replace(self._origin(source), poster_path=poster_path)
+        if film.choice:
+            origin = replace(
+                origin,
+                language=film.choice.language,
+                vote_average=film.choice.vote_average,
+                vote_count=film.choice.vote_count,
+            )
         content = self._try(origin, lambda: self._client.image(poster_path, self._size))
         return content if isinstance(content, Outcome) else Outcome(origin, State.OK, content=content)
 
@@ -127,7 +134,7 @@ class FilmLookup:
         return replace(outcome, written=written, content=b"")
 
     def _origin(self, source: Source) -> Origin:
-        return Origin(source, size=self._size, language=self._client.language)
+        return Origin(source, size=self._size, language=self._client.own_language)
 
 
 def _is_another(answer: TmdbFilm | None, film: Film) -> bool:

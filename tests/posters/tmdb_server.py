@@ -68,6 +68,7 @@ class _Library:
     by_imdb: dict[str, dict[str, list[dict[str, Any]]]] = field(default_factory=dict)
     images: dict[str, bytes] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
+    posters: defaultdict[int, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
 
 
 class TmdbServer:
@@ -133,6 +134,15 @@ class TmdbServer:
         if imdb_id:
             self._library.by_imdb[imdb_id] = {"movie_results": [film], "tv_results": []}
         return poster_path
+
+    def add_poster(self, tmdb_id: int, language: str | None, vote_average: float = 0.0, vote_count: int = 0) -> str:
+        """Add a poster to those that a film lists; return its path."""
+        listed = self._library.posters[tmdb_id]
+        path = f"/{language}{len(listed)}-{tmdb_id}.jpg"
+        self._library.images[path] = draw_poster(1000 * tmdb_id + len(listed))
+        votes = {"vote_average": vote_average, "vote_count": vote_count}
+        listed.append({"file_path": path, "iso_639_1": language, **votes, "width": 1000, "height": 1500})
+        return path
 
     def add_series(self, tmdb_id: int, imdb_id: str) -> None:
         """Add a television series, which is no film."""
@@ -209,11 +219,19 @@ class TmdbServer:
                 base_url = f"{self.address}/t/p/" if self.image_base_url is None else self.image_base_url
                 return {"images": {"secure_base_url": base_url, "poster_sizes": list(SIZES)}}
             case ["movie", tmdb_id]:
-                return self._library.films.get(int(tmdb_id))
+                return self._film(int(tmdb_id), request.query)
             case ["find", imdb_id] if request.query.get("external_source") == "imdb_id":
                 nothing: dict[str, Any] = {"movie_results": [], "tv_results": []}
                 return self._library.by_imdb.get(imdb_id.removeprefix("tt"), nothing)
         return None
+
+    def _film(self, tmdb_id: int, query: dict[str, str]) -> dict[str, Any] | None:
+        film = self._library.films.get(tmdb_id)
+        if film is None or query.get("append_to_response") != "images":
+            return film
+        languages = query["include_image_language"].split(",")
+        posters = [poster for poster in self._library.posters[tmdb_id] if (poster["iso_639_1"] or "null") in languages]
+        return film | {"images": {"backdrops": [], "posters": posters}}
 
     def _answer_image(self, request: Request) -> tuple[int, str, bytes]:
         _, _, _, size, name = request.path.split("/")

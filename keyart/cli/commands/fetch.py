@@ -35,6 +35,7 @@ _EPILOG = (
 )
 _N_REASONS = 5
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?")
+_LANGUAGES = re.compile(r"[a-z]{2,3}(,[a-z]{2,3})+")
 _AGE_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -58,8 +59,8 @@ def _read_rate(_context: click.Context, _parameter: click.Parameter, value: floa
 
 def _read_language(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     # TMDB accepts anything, and answers in English.
-    if not _LANGUAGE.fullmatch(value):
-        raise click.BadParameter(f"expected a language such as en-US or fr; received {value!r}")
+    if not (_LANGUAGE.fullmatch(value) or _LANGUAGES.fullmatch(value)):
+        raise click.BadParameter(f"expected a language such as en-US or fr, or several: de,en,xx; received {value!r}")
     return value
 
 
@@ -82,7 +83,12 @@ def _read_export(_context: click.Context, _parameter: click.Parameter, value: st
     default="en-US",
     show_default=True,
     callback=_read_language,
-    help="Language of the posters.",
+    help="Language of the posters, or several in order of preference: de,en,xx; xx for posters without text.",
+)
+@click.option(
+    "--poster-rank",
+    type=click.Choice(["votes", "first"]),
+    help="Of a film's posters in that language, take the one with the best votes, or the first of TMDB's list.",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Request at most N films.")
 @click.option(
