@@ -8,6 +8,7 @@ import struct
 import threading
 import time
 from collections import defaultdict, deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -30,6 +31,7 @@ class Fault(Enum):
     TOO_MANY = "429 with Retry-After: 0"
     TOO_MANY_DATE = "429 with a date that has passed"
     TOO_MANY_BARE = "429 without Retry-After"
+    TOO_MANY_WAIT = "429 with Retry-After: 1"
     SERVER_ERROR = "500"
     OVERLOADED = "503"
     UNAUTHORIZED = "401"
@@ -82,6 +84,7 @@ class TmdbServer:
         self._library = _Library()
         self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
         self._lasting: dict[str, Fault] = {}
+        self._rule: Callable[[Request], Fault | None] | None = None
         self._stopping = threading.Event()
         self._http: _Server | None = None
         self.image_base_url: str | None = None
@@ -159,6 +162,10 @@ class TmdbServer:
         else:
             self._faults[path].extend(faults)
 
+    def set_rule(self, rule: Callable[[Request], Fault | None] | None) -> None:
+        """Answer every request with the fault that a function returns, if it returns one."""
+        self._rule = rule
+
     def paths(self, beginning: str = "") -> list[str]:
         """The requested paths, in the order of arrival."""
         return [request.path for request in self.requests if request.path.startswith(beginning)]
@@ -177,10 +184,11 @@ class TmdbServer:
         with self._counting:
             self.n_connections += change
 
-    def take_fault(self, path: str) -> Fault | None:
-        if self._faults[path]:
-            return self._faults[path].popleft()
-        return self._lasting.get(path)
+    def take_fault(self, request: Request) -> Fault | None:
+        with self._counting:
+            if self._faults[request.path]:
+                return self._faults[request.path].popleft()
+            return self._rule(request) if self._rule else self._lasting.get(request.path)
 
     def wait_for_stop(self, timeout_s: float = 5.0) -> bool:
         return self._stopping.wait(timeout_s)
@@ -255,7 +263,7 @@ class _Handler(BaseHTTPRequestHandler):
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         request = Request(parts.path, query, self.headers.get("Authorization"), time.monotonic())
         self.server.tmdb.requests.append(request)
-        fault = self.server.tmdb.take_fault(request.path)
+        fault = self.server.tmdb.take_fault(request)
         if fault is None:
             self._send(*self.server.tmdb.answer(request))
         else:
@@ -282,6 +290,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(429, "application/json", b"{}", Retry_After="Wed, 21 Oct 2015 07:28:00 GMT")
             case Fault.TOO_MANY_BARE:
                 self._send(429, "application/json", b"{}")
+            case Fault.TOO_MANY_WAIT:
+                self._send(429, "application/json", b"{}", Retry_After="1")
             case Fault.OVERLOADED:
                 self._send(503, "text/html", b"<h1>Over capacity</h1>")
             case Fault.SERVER_ERROR:

@@ -295,7 +295,7 @@ def _print_notes(report: FetchReport, n_stale: int) -> None:
     elif report.n_failed:
         print_notes([f"{plural(report.n_failed, 'film')} failed; run the same command again to retry"])
     if report.n_slowed:
-        print_notes([f"rate-limited by TMDB {plural(report.n_slowed, 'time')}; a lower --rate may be faster"])
+        print_notes([f"rate-limited by TMDB {plural(report.n_slowed, 'time')}; keyart adapted its rate"])
     _print_stale(n_stale)
 
 
