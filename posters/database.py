@@ -49,6 +49,21 @@ _ADDED_COLUMNS = {"vote_average": "REAL", "vote_count": "INTEGER"}
 _ADDITIONS = (
     _SCHEMA.format(name="replaced"),
     "CREATE TABLE IF NOT EXISTS placeholders (sha256 TEXT PRIMARY KEY)",
+    """CREATE TABLE IF NOT EXISTS alternates (
+        movie_id INTEGER NOT NULL,
+        poster_path TEXT NOT NULL,
+        size TEXT,
+        language TEXT,
+        file_name TEXT NOT NULL,
+        n_bytes INTEGER NOT NULL,
+        sha256 TEXT NOT NULL,
+        width INTEGER NOT NULL,
+        height INTEGER NOT NULL,
+        vote_average REAL,
+        vote_count INTEGER,
+        fetched_at TEXT NOT NULL,
+        PRIMARY KEY (movie_id, poster_path)
+    )""",
     # To recognize a picture that many films got.
     "CREATE INDEX IF NOT EXISTS posters_by_sha256 ON posters (sha256)",
 )
@@ -121,6 +136,26 @@ class Record:
     fetched_at: str | None = field(default_factory=_now)
     attempts: int = 1
 
+
+@dataclass(frozen=True)
+class Alternate:
+    """A further poster of a film, with the columns of its row."""
+
+    movie_id: int
+    poster_path: str
+    size: str | None
+    language: str | None
+    file_name: str
+    n_bytes: int
+    sha256: str
+    width: int
+    height: int
+    vote_average: float | None
+    vote_count: int | None
+    fetched_at: str = field(default_factory=_now)
+
+
+_ALTERNATE_NAMES = tuple(column.name for column in fields(Alternate))
 
 # The columns are the fields of a record. A new row of a film replaces the old one, and the attempts add up.
 _NAMES = tuple(column.name for column in fields(Record))
@@ -226,6 +261,20 @@ class PosterDatabase:
 
     def is_placeholder(self, sha256: str) -> bool:
         return bool(self.rows("SELECT 1 FROM placeholders WHERE sha256 = ?", (sha256,)))
+
+    def put_alternates(self, movie_id: int, alternates: Iterable[Alternate]) -> None:
+        """Replace the alternates of a film."""
+        self._execute("DELETE FROM alternates WHERE movie_id = ?", (movie_id,))
+        columns, values = ", ".join(_ALTERNATE_NAMES), ", ".join(f":{name}" for name in _ALTERNATE_NAMES)
+        for alternate in alternates:
+            self._execute(f"INSERT OR IGNORE INTO alternates ({columns}) VALUES ({values})", vars(alternate))
+
+    def alternates(self) -> list[Alternate]:
+        """Return all alternates by movie_id, the first that was put first."""
+        if not self.rows("SELECT 1 FROM sqlite_master WHERE name = 'alternates'"):
+            return []
+        columns = ", ".join(_ALTERNATE_NAMES)
+        return [Alternate(*row) for row in self.rows(f"SELECT {columns} FROM alternates ORDER BY movie_id, rowid")]
 
     def add_films(self, movie_ids: Iterable[int]) -> None:
         """Add rows for films that have none, and commit."""

@@ -80,6 +80,8 @@ class TmdbFilm:
     imdb_id: str | None = None
     # None if TMDB chose the poster itself.
     choice: ChosenPoster | None = None
+    # The best first.
+    alternates: tuple[ChosenPoster, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,8 @@ class TmdbClient:
 
     `key` is a v3 API key (32 hexadecimal digits) or a v4 read access token (begins with ``eyJ``). `language`, such as
     "en-US", is that of the posters. Of several, such as "de,en,xx", the first in which a film has posters counts, and
-    `poster_rank` says which of these is taken; if a film has none, TMDB's own choice is. `rate` is the limit of
-    requests per second to each of the two hosts; None is for a mirror of your own only.
+    `poster_rank` says which of these is taken; if a film has none, TMDB's own choice is. A film names `n_alternates`
+    more of them. `rate` is the limit of requests per second to each of the two hosts; None is for a mirror only.
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class TmdbClient:
         language: str = "en-US",
         *,
         poster_rank: PosterRank | None = None,
+        n_alternates: int = 0,
         rate: float | None = DEFAULT_RATE,
         http: HttpOptions | None = None,
     ) -> None:
@@ -113,7 +116,8 @@ class TmdbClient:
         self._poster_rank = poster_rank or "votes"
         # Empty if TMDB chooses.
         self._languages: tuple[str, ...] = ()
-        if poster_rank or "," in language or language == NO_TEXT:
+        self._n_alternates = n_alternates
+        if poster_rank or n_alternates or "," in language or language == NO_TEXT:
             self._languages = tuple(name.partition("-")[0] for name in language.split(","))
         self._base_url = _checked_url(base_url)
         self._host = urlsplit(self._base_url).hostname
@@ -124,7 +128,7 @@ class TmdbClient:
             return HttpClient(options, params=credentials.params, headers=credentials.headers, limiter=limiter)
 
         self._api = connect(replace(http, max_bytes=_MAX_JSON_BYTES), _credentials(key))
-        # The image host names no limit. A film needs one image at most, so the limit of the API delays nothing.
+        # The image host names no limit. Most films need one image, so the limit of the API delays nothing.
         self._images = connect(replace(http, max_bytes=MAX_POSTER_BYTES), _Credentials())
         self._files = connect(replace(http, max_bytes=_MAX_FILE_BYTES, total_s=_MAX_FILE_S), _Credentials())
         self.n_connections = http.n_connections
@@ -191,8 +195,11 @@ class TmdbClient:
         if content is None:
             return None
         film = TmdbFilm(tmdb_id, self._poster_path(content), _imdb_id(content))
-        choice = self._chosen(content) if self._languages else None
-        return replace(film, poster_path=choice.poster_path, choice=choice) if choice else film
+        posters = self._ranked(content) if self._languages else []
+        if not posters:
+            return film
+        alternates = tuple(posters[1 : 1 + self._n_alternates])
+        return replace(film, poster_path=posters[0].poster_path, choice=posters[0], alternates=alternates)
 
     def find(self, imdb_id: str) -> FindResult:
         """Look a film up by its imdb_id."""
@@ -285,20 +292,18 @@ class TmdbClient:
         names = ("null" if language == NO_TEXT else language for language in self._languages)
         return {"append_to_response": "images", "include_image_language": ",".join(names)}
 
-    def _chosen(self, content: Mapping[str, Any]) -> ChosenPoster | None:
+    def _ranked(self, content: Mapping[str, Any]) -> list[ChosenPoster]:
+        """Return the posters in the wanted languages, the best first."""
         match content:
             case {"images": {"posters": [*entries]}}:
                 posters = [poster for entry in entries if (poster := _listed_poster(entry))]
             case _:
                 raise self._malformed("/movie")
-        for language in self._languages:
-            # In TMDB's order.
-            own = [poster for poster in posters if poster.language == language]
-            if own and self._poster_rank == "first":
-                return own[0]
-            if own:
-                return max(own, key=lambda poster: (poster.vote_average, poster.vote_count))
-        return None
+        if self._poster_rank == "votes":
+            posters.sort(key=lambda poster: (poster.vote_average, poster.vote_count), reverse=True)
+        # Sorting is stable, and TMDB's order stays within a language.
+        wanted = [poster for poster in posters if poster.language in self._languages]
+        return sorted(wanted, key=lambda poster: self._languages.index(poster.language))
 
     def _poster_path(self, content: Mapping[Any, Any]) -> str | None:
         poster_path = content.get("poster_path")

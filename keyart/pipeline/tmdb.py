@@ -53,6 +53,8 @@ class FetchOptions:
     poster_rank : {"votes", "first"}, optional
         Which of the posters in that language is taken: the one with the best votes, or the first of TMDB's list. By
         default TMDB chooses if `language` is a single one, else "votes".
+    n_alternates : int, default 0
+        How many further posters of a film in these languages are kept, in ``posters/alternates``.
     limit : int, optional
         The most films to request: first those never tried, then those that failed, the least tried first.
     movie_ids : collection of int, optional
@@ -78,6 +80,7 @@ class FetchOptions:
     size: str = "w342"
     language: str = "en-US"
     poster_rank: PosterRank | None = None
+    n_alternates: int = 0
     limit: int | None = None
     movie_ids: Collection[int] | None = None
     older_than: timedelta | None = None
@@ -87,7 +90,7 @@ class FetchOptions:
     n_retries: int = HttpOptions.n_retries
 
     def __post_init__(self) -> None:
-        for name, least in (("limit", 1), ("n_connections", 1), ("n_retries", 0)):
+        for name, least in (("limit", 1), ("n_connections", 1), ("n_retries", 0), ("n_alternates", 0)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(f"{name} should be {least} or more, received {value}")
@@ -149,6 +152,7 @@ def open_client(options: FetchOptions, key: str | None = None) -> TmdbClient:
         TMDB_URL.value() or "",
         options.language,
         poster_rank=options.poster_rank,
+        n_alternates=options.n_alternates,
         rate=options.rate,
         http=http,
     )

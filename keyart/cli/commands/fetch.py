@@ -90,6 +90,14 @@ def _read_export(_context: click.Context, _parameter: click.Parameter, value: st
     type=click.Choice(["votes", "first"]),
     help="Of a film's posters in that language, take the one with the best votes, or the first of TMDB's list.",
 )
+@click.option(
+    "--all-posters",
+    "n_alternates",
+    type=click.IntRange(min=0, max=50),
+    default=0,
+    metavar="N",
+    help="Keep up to N further posters of each film in these languages.",
+)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Request at most N films.")
 @click.option(
     "--movie-ids",
@@ -278,6 +286,8 @@ def _print_report(report: FetchReport) -> None:
         speed = f"{report.n_ok / report.elapsed_s:,.1f} posters/s"
         size = f"{report.n_bytes / 1e6:,.1f} MB in {_span(report.elapsed_s)}"
         click.echo(f"{plural(report.n_ok, 'poster')} of {plural(report.n_settled, 'film')} fetched ({size}, {speed})")
+        if report.n_alternates:
+            click.echo(f"{plural(report.n_alternates, 'further poster')} kept in posters/alternates")
     else:
         click.echo("nothing to fetch: no selected film lacks a poster that TMDB may have")
     _print_states(report.counts)

@@ -572,6 +572,15 @@ def test_posters_are_chosen_by_language_and_rank(desk: Callable[..., Desk]) -> N
     assert here.server.paths("/t/p") == [f"/t/p/w342{first}"]
 
 
+def test_further_posters_are_kept(desk: Callable[..., Desk]) -> None:
+    here = desk(1)
+    paths = [here.server.add_poster(1001, "de", 9.0 - number) for number in range(3)]
+    run = here.type("--language", "de", "--all-posters", "1")
+    assert run.code == 0
+    assert "1 further poster kept in posters/alternates" in run.out
+    assert sorted(here.server.paths("/t/p")) == [f"/t/p/w342{path}" for path in paths[:2]]
+
+
 def test_retries_can_be_turned_off(desk: Callable[..., Desk]) -> None:
     here = desk(4)
     here.server.inject("/3/movie/1002", Fault.OVERLOADED)
