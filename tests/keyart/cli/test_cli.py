@@ -136,7 +136,7 @@ def test_fetch_from_tmdb(run: Run, movielens: Path, tmp_path: Path, monkeypatch:
         (["import", "texts", "--by", "movie"], "nothing imported from texts: no file is a poster"),
         (["import", "pictures"], "--by imdb, movie or tmdb, or --by name for titles"),
         (["import"], "name either a folder of posters"),
-        (["import", "--csv", "bad.csv"], "bad.csv, line 1: expected the columns path; path missing, received film, file"),
+        (["import", "--csv", "bad.csv"], "bad.csv, line 1: expected the columns path; path missing, received"),
         (["extract", "--encoder", "nowhere.keras"], "nowhere.keras: no such file"),
         (["extract", "--encoder", "text.jpg"], "text.jpg is not a Keras model file"),
         (["extract", "--weights", "nowhere.h5"], "nowhere.h5: no such file"),
