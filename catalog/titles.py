@@ -49,7 +49,8 @@ def parse_title(text: str) -> ParsedTitle:
     >>> parse_title("City of Lost Children, The (Cité des enfants perdus, La) (1995)")
     ParsedTitle(title='The City of Lost Children', alternatives=('La Cité des enfants perdus',), year=1995)
     """
-    rest = text.strip()
+    # Some file systems decompose letters with accents.
+    rest = unicodedata.normalize("NFC", text).strip()
     year = None
     if found := _YEAR_AT_END.search(rest):
         year, rest = int(found["year"]), rest[: found.start()].rstrip()

@@ -19,9 +19,9 @@ def clip_to_ratings(predicted: npt.NDArray[Stars], ratings: npt.NDArray[np.float
     return predicted.clip(ratings.min(), ratings.max())
 
 
-def star_scale(ratings: npt.NDArray[np.floating]) -> tuple[float, float]:
-    """Return the ends of the scale that ratings are on, of which some stars may not have been given yet."""
-    if not len(ratings):
-        return LOWEST, HIGHEST
-    lowest = LOWEST if (ratings % 1).any() else 1.0
-    return min(lowest, float(ratings.min())), max(HIGHEST, float(ratings.max()))
+def star_scale(least: float, most: float) -> tuple[float, float]:
+    """Return the ends of the scale of ratings, of which some stars may not have been given yet.
+
+    Half a star is among them where somebody gave it: some data sets have whole stars alone.
+    """
+    return min(1.0, least), max(HIGHEST, most)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ class ExtractReport:
         The number of images whose features were removed, because their files are gone.
     damaged : tuple of str, default ()
         What was wrong with shards of features that were computed again.
+    passed_over : mapping of str to int
+        Of a folder: the number of files that are no images by their names, by ending.
     """
 
     n_new: int
@@ -50,6 +52,7 @@ class ExtractReport:
     skipped: tuple[Skipped, ...]
     n_dropped: int = 0
     damaged: tuple[str, ...] = ()
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def mostly_broken(self) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
 from catalog.errors import ConfigError, DataError
-from features.images import SUFFIXES
+from catalog.image_formats import SUFFIXES
 from features.pipeline import Picture, printable
 
 
@@ -17,16 +19,35 @@ def pictures_in(folder: Path) -> list[Picture]:
     Files are known by their names' endings, so that a text file named ``.jpg`` is reported as a broken picture and
     one named ``.txt`` is none. Hidden files and folders are passed over, links to folders are not followed.
     """
+    paths = _files_below(folder)
+    found = [Picture(printable(path.relative_to(folder).as_posix()), path) for path in paths if _is_picture(path)]
+    if not found:
+        others = listed_endings(count_others(folder))
+        raise DataError(
+            f"{folder} holds no images; expected files named {', '.join(sorted(SUFFIXES))}, found {others or 'none'}"
+        )
+    return sorted(found, key=lambda picture: str(picture.picture_id))
+
+
+def count_others(folder: Path) -> dict[str, int]:
+    """Count the files of a folder that `pictures_in` passes over, by ending, the most frequent first."""
+    endings = Counter(path.suffix.lower() or "without ending" for path in _files_below(folder) if not _is_picture(path))
+    return dict(sorted(endings.items(), key=lambda item: (-item[1], item[0])))
+
+
+def listed_endings(counts: Mapping[str, int]) -> str:
+    """Return counts of files as text: "12 .heic, 1 .txt"."""
+    return ", ".join(f"{n:,} {printable(ending)}" for ending, n in counts.items())
+
+
+def _files_below(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise ConfigError(f"{folder} is not a folder; expected one with images below it")
     paths = []
     for name, below, files in os.walk(folder, onerror=_refuse):
         below[:] = [one for one in below if not one.startswith(".")]
         paths += [Path(name, file) for file in files if not file.startswith(".")]
-    found = [Picture(printable(path.relative_to(folder).as_posix()), path) for path in paths if _is_picture(path)]
-    if not found:
-        raise DataError(f"{folder} holds no images; expected files named {', '.join(sorted(SUFFIXES))}")
-    return sorted(found, key=lambda picture: str(picture.picture_id))
+    return paths
 
 
 def _is_picture(path: Path) -> bool:

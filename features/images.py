@@ -1,6 +1,6 @@
 """Decode image files to the pixels of a network's input.
 
-JPEG, PNG, WebP and GIF files of all kinds become 8-bit RGB: turned upright as EXIF says, transparent parts on white,
+Files of all kinds become 8-bit RGB: turned upright as EXIF says, transparent parts on white,
 16 bits scaled, the first frame of several.
 """
 
@@ -15,13 +15,9 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from catalog.errors import DataError
+from catalog.image_formats import NAMED, READABLE
 from features.framing import Framing, Resize
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif"})
-"""The suffixes of image files, in lower case."""
-
-# Pillow reads many more formats, some by starting other programs, which an uploaded file must not choose.
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 _MOST_PIXELS = 89_478_485
 _MOST_OBLONG = 8
 
@@ -63,7 +59,7 @@ def decode_image(source: Path | bytes, name: str | None = None) -> Image.Image:
     """Decode a file or its content as people see it: upright, 8-bit RGB, transparent parts white."""
     name = name or ("this" if isinstance(source, bytes) else str(source))
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_FORMATS) as image:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=READABLE) as image:
             _check_size(image, name)
             image.load()
             return _as_rgb(_turned_upright(image))
@@ -72,9 +68,9 @@ def decode_image(source: Path | bytes, name: str | None = None) -> Image.Image:
     except FileNotFoundError as error:
         raise DataError(f"no such picture: {name}") from error
     except IsADirectoryError as error:
-        raise DataError(f"{name} is a folder; name an image: JPEG, PNG, WebP or GIF") from error
+        raise DataError(f"{name} is a folder; name an image: {NAMED}") from error
     except UnidentifiedImageError as error:
-        raise DataError(f"{name} is not a picture; expected JPEG, PNG, WebP or GIF") from error
+        raise DataError(f"{name} is not a picture; expected {NAMED}") from error
     except Exception as error:
         # Pillow's decoders raise almost anything for a damaged file: OSError, ValueError, SyntaxError,
         # struct.error, EOFError, IndexError, MemoryError and its own bomb warnings have all been seen.

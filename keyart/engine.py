@@ -31,6 +31,7 @@ from keyart.cold_start.new_film import NewFilm, checked
 from keyart.cold_start.predictor import ColdStarter, OnBroken, open_cold_start
 from keyart.recommend.history import history_of
 from keyart.recommend.models import default_model, notes_on_default
+from keyart.recommend.personal_ratings import read_personal_ratings
 from keyart.recommend.recommendations import Recommendation, UserRecommender
 from keyart.results import Alpha, ColdStartResult, Explanation, SimilarFilms, query_of_image, query_of_text
 from keyart.similarity.attribution import explain
@@ -528,14 +529,20 @@ class Engine:
 
     @names_workspace
     def recommend(
-        self, user: int | Mapping[int, float], k: int = 30, *, model: str | None = None, fresh: float | None = None
+        self,
+        user: int | Mapping[int, float] | Path,
+        k: int = 30,
+        *,
+        model: str | None = None,
+        fresh: float | None = None,
     ) -> Recommendation:
         """Recommend films to a user, or to somebody who brings their own ratings.
 
         Parameters
         ----------
-        user : int or mapping of int to float
-            A user_id of the ratings; or stars, 0.5 to 5, by movie_id.
+        user : int, mapping of int to float, or Path
+            A user_id of the ratings; or stars, 0.5 to 5, by movie_id; or the file of one person's ratings, as
+            Letterboxd, IMDb, Trakt or MovieLens export it.
         k : int, default 30
             How many films at most.
         model : str, optional
@@ -555,6 +562,8 @@ class Engine:
             The model is not fitted, or there are no ratings.
         ConfigError
             There is no such model, or it takes no new users.
+        DataError
+            The file holds no ratings of one person; the message names line and column.
         ValueError
             A rating, `k` or `fresh` is out of range.
         """
@@ -568,18 +577,14 @@ class Engine:
             return replace(found, notes=(*notes_on_default(default), *found.notes))
         if not isinstance(model, str):
             raise TypeError(f"model should be the name of a recommender, received {model!r}")
-        if isinstance(user, bool) or not isinstance(user, int | np.integer | Mapping):
-            raise TypeError(f"expected a user_id or a mapping of movie_id to stars, received {user!r}")
+        if isinstance(user, bool) or not isinstance(user, int | np.integer | Mapping | Path):
+            raise TypeError(f"expected a user_id, a mapping of movie_id to stars or a Path, received {user!r}")
         recommender = self._recommender(model)
         if isinstance(user, int | np.integer):
             return recommender.for_user(int(user), k, fresh)
-        for movie_id, stars in user.items():
-            if not isinstance(movie_id, int | np.integer):
-                raise TypeError(f"expected ratings by movie_id, received the key {movie_id!r}")
-            if not _is_number(stars):
-                raise TypeError(f"expected a number of stars for the film {movie_id}, received {stars!r}")
-            if not 0.5 <= stars <= 5:
-                raise ValueError(f"expected a rating from 0.5 to 5, received {stars} for the film {movie_id}")
+        if isinstance(user, Path):
+            return recommender.for_personal(read_personal_ratings(self._workspace, user), k, fresh)
+        _check_stars(user)
         return recommender.for_ratings(history_of(list(user), list(user.values())), k, fresh)
 
     def _check_open(self) -> None:
@@ -807,6 +812,16 @@ def _new_films(films: object) -> list[NewFilm]:
             f"{type(wrong[0]).__name__}"
         )
     return listed
+
+
+def _check_stars(ratings: Mapping[int, float]) -> None:
+    for movie_id, stars in ratings.items():
+        if not isinstance(movie_id, int | np.integer):
+            raise TypeError(f"expected ratings by movie_id, received the key {movie_id!r}")
+        if not _is_number(stars):
+            raise TypeError(f"expected a number of stars for the film {movie_id}, received {stars!r}")
+        if not 0.5 <= stars <= 5:
+            raise ValueError(f"expected a rating from 0.5 to 5, received {stars} for the film {movie_id}")
 
 
 def _is_number(value: object) -> bool:

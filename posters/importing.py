@@ -10,29 +10,30 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from catalog.errors import DataError
 from catalog.film import Film
 from catalog.film_ids import ID_COLUMNS, id_in
+from catalog.image_formats import SUFFIXES
 from catalog.io.files import sha256_file
 from catalog.io.tables import read_rows
 from catalog.matching import FilmMatcher
 from posters.database import Origin, Source
+from posters.media_names import films_of, is_other_art, poster_rank
 from posters.store import PosterStore
 from posters.validation import MAX_POSTER_BYTES, too_many_bytes
 
-By = Literal["imdb", "movie", "tmdb"]
-"""Which of a film's ids the files are named by."""
+By = Literal["imdb", "movie", "tmdb", "name"]
+"""Which of a film's ids the files are named by; or they are named as media servers name them."""
 
 OnProgress = Callable[[int, int], None]
 
 # A file, and the films that it is a poster of.
 _Claim = tuple[Path, tuple[int, ...]]
 
-_IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
 _STEM = re.compile(r"(?:tt)?([0-9]{1,12})", re.IGNORECASE)
 # Only IMDb's ids begin with tt, or are zero-padded to seven digits.
 _IMDB_STEM = re.compile(r"tt[0-9]+|0[0-9]{6}", re.IGNORECASE)
@@ -54,6 +55,10 @@ class ImportReport:
         Files that are no poster, each with the reason.
     duplicates : tuple of Path
         Files whose film received its poster from an earlier file of the same import.
+    ambiguous : tuple of (Path, str), default ()
+        Files that may be posters of several films, each with these.
+    others : tuple of Path, default ()
+        Pictures that are no posters by their names, such as fanart.
     """
 
     n_imported: int
@@ -61,6 +66,8 @@ class ImportReport:
     unmatched: tuple[Path, ...]
     rejected: tuple[tuple[Path, str], ...]
     duplicates: tuple[Path, ...]
+    ambiguous: tuple[tuple[Path, str], ...] = ()
+    others: tuple[Path, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to what JSON can hold.
@@ -76,6 +83,8 @@ class ImportReport:
             "unmatched": [str(path) for path in self.unmatched],
             "rejected": [{"path": str(path), "reason": reason} for path, reason in self.rejected],
             "duplicates": [str(path) for path in self.duplicates],
+            "ambiguous": [{"path": str(path), "films": films} for path, films in self.ambiguous],
+            "others": [str(path) for path in self.others],
         }
 
 
@@ -89,14 +98,32 @@ def import_folder(
 ) -> ImportReport:
     """Import posters from a folder and all below it, matched to films by the names of the files.
 
-    Files are named as in ``0113277.jpg``, ``tt0113277.PNG`` or ``6.webp``; films that share an id share the poster.
+    Files are named as in ``0113277.jpg``, ``tt0113277.PNG`` or ``6.webp``; by "name", see `posters.media_names`.
+    Films that share an id share the poster.
     """
     if by not in get_args(By):
         raise ValueError(f"expected by to be one of {', '.join(get_args(By))}; received {by!r}")
     paths = _image_paths(folder)
+    if by == "name":
+        return _import_named(paths, FilmMatcher(films), store, on_progress)
     movie_ids = _movie_ids_by(by, films)
     claims = [(path, movie_ids.get(_number(path, by), ())) for path in paths]
     return _import(claims, store, on_progress)
+
+
+def _import_named(
+    paths: list[Path], matcher: FilmMatcher, store: PosterStore, on_progress: OnProgress | None
+) -> ImportReport:
+    claims: list[_Claim] = []
+    ambiguous: list[tuple[Path, str]] = []
+    others = tuple(path for path in paths if is_other_art(path))
+    for path in sorted(set(paths).difference(others), key=lambda path: (path.parent, poster_rank(path))):
+        films, has_id = films_of(path, matcher)
+        if len(films) > 1 and not has_id:
+            ambiguous.append((path, ", ".join(f"{film.label} [{film.movie_id}]" for film in films)))
+        else:
+            claims.append((path, tuple(film.movie_id for film in films)))
+    return replace(_import(claims, store, on_progress), ambiguous=tuple(ambiguous), others=others)
 
 
 def import_csv(
@@ -122,10 +149,10 @@ def _image_paths(folder: Path) -> list[Path]:
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise DataError(f"expected a folder of posters; {folder} {what}")
-    paths = sorted(path for path in _visible_files(folder) if path.suffix.lower() in _IMAGE_SUFFIXES)
+    paths = sorted(path for path in _visible_files(folder) if path.suffix.lower() in SUFFIXES)
     if not paths:
         raise DataError(
-            f"{folder} holds no images; expected files such as 0113277.jpg, also .jpeg, .png, .webp or .gif"
+            f"{folder} holds no images; expected files such as 0113277.jpg, also .png, .webp, .avif and others"
         )
     return paths
 

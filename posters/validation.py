@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from catalog.errors import DataError
+from catalog.image_formats import NAMED, READABLE, SUFFIX_BY_FORMAT
 
 MAX_POSTER_BYTES = 64 << 20
 """Larger files are not read; the largest posters have a tenth of it."""
@@ -35,10 +36,6 @@ _JPEG = b"\xff\xd8"
 # to stay small, or a dark line of letters on black would pass for noise.
 _MAX_NOISE = 5
 _BLOCK = 8
-
-# MPO is a JPEG with a second picture behind the first, as some cameras and scanners write.
-_SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif"}
-_READABLE = ("JPEG", "PNG", "WEBP", "GIF")
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ def _decoded(content: bytes) -> tuple[str, int, int]:
     with _opened(content) as image:
         width, height = image.size
         _check_size(width, height)
-        suffix = _SUFFIXES[image.format or "JPEG"]
+        suffix = SUFFIX_BY_FORMAT[image.format or "JPEG"]
         # At any scale a JPEG is read to its end; an eighth in gray reveals damage in half the time.
         image.draft("L", (width // _BLOCK, height // _BLOCK))
         large = content.startswith(_JPEG) and width * height > _SMALL_JPEG_PIXELS
@@ -87,11 +84,11 @@ def _decoded(content: bytes) -> tuple[str, int, int]:
 def _opened(content: bytes) -> Image.Image:
     """Read an image's header without decoding pixels."""
     try:
-        return Image.open(io.BytesIO(content), formats=_READABLE)
+        return Image.open(io.BytesIO(content), formats=READABLE)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(_bomb()) from error
     except Exception as error:  # decoders raise all kinds of exceptions for invalid data
-        raise DataError(f"expected a JPEG, PNG, WebP or GIF image, received {_kind(content)}") from error
+        raise DataError(f"expected an image ({NAMED}), received {_kind(content)}") from error
 
 
 def _check_size(width: int, height: int) -> None:

@@ -61,6 +61,7 @@ def write_files(folder: Path) -> None:
         if movie_id not in _WITHOUT_POSTER:
             for name in (imdb_id, movie_id):
                 write_bytes(folder / "posters" / f"{name}.jpg", draw_poster(movie_id))
+            write_bytes(folder / "movies" / f"Film {{imdb-tt{imdb_id}}}" / "poster.jpg", draw_poster(movie_id))
     _write_table(folder / "posters.csv", "movie_id path", ((film[0], f"posters/{film[3]}.jpg") for film in FILMS[3:]))
     _write_pictures(folder)
     _write_alternates(folder / "alternate")

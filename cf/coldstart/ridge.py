@@ -26,7 +26,7 @@ from cf.coldstart.content import Encoding, FilmContent, Floats, Standardization,
 from cf.coldstart.factor_model import FactorModel, FloatArray, chosen, damped
 from cf.scale import star_scale
 
-_NAME, _KIND, _VERSION = "cold-start", "keyart-cold-start", 4
+_NAME, _KIND, _VERSION = "cold-start", "keyart-cold-start", 3
 _NO_MEAN = 3.5
 # How far true means lie from predicted ones, in stars, before any film is seen; worth as many films.
 _PRIOR_SPREAD, _PRIOR_FILMS = 0.5, 4
@@ -133,10 +133,11 @@ class ContentRidge(FactorModel):
 
     def expected_means(self, films: FilmContent) -> ExpectedMeans:
         """Predict mean ratings."""
-        mean, half_width, lowest, highest, *scale = self.learned_["mean"]
+        mean, spread, lowest, highest = self.learned_["mean"].tolist()
         values = self._linear(self.encoding_(films))[:, -1] + mean
+        half_width = _half_width(spread, len(self.movie_ids_))
         # Films that nobody has rated yet may get stars that nobody has given yet.
-        low, high = ((values + offset).clip(*scale) for offset in (-half_width, half_width))
+        low, high = ((values + offset).clip(*star_scale(lowest, highest)) for offset in (-half_width, half_width))
         return ExpectedMeans(*(np.asarray(one, np.float32) for one in (values.clip(lowest, highest), low, high)))
 
     def audience(self, films: FilmContent, k: int = 1000) -> list[ScoredIds]:
@@ -215,9 +216,9 @@ class ContentRidge(FactorModel):
                 f"{name}_scale": standardization.scale,
                 f"{name}_coefficients": coefficients.astype(np.float32),
             }
-        half_width = _half_width(errors, n_ratings, weights, _variance_within(values, means))
+        spread = _spread(errors, n_ratings, weights, _variance_within(values, means))
         lowest, highest = (values.data.min(), values.data.max()) if n_films else (mean, mean)
-        self.learned_["mean"] = np.array([mean, half_width, lowest, highest, *star_scale(values.data)], np.float32)
+        self.learned_["mean"] = np.array([mean, spread, lowest, highest], np.float32)
 
     def _linear(self, content: Mapping[str, Floats]) -> Floats:
         total: Any = 0
@@ -263,24 +264,26 @@ _LEARNS = (
 )
 
 
-def _half_width(
-    errors: npt.NDArray[Any], n_ratings: npt.NDArray[Any], weights: npt.NDArray[Any], within: float
-) -> float:
+def _spread(errors: npt.NDArray[Any], n_ratings: npt.NDArray[Any], weights: npt.NDArray[Any], within: float) -> float:
+    """Return the deviation of true from predicted means: the variance of errors less that of sampling, square root."""
+    if not len(errors):
+        return 0.0
+    return float(np.sqrt(max(np.average(errors**2 - within / n_ratings, weights=weights), 0.0)))
+
+
+def _half_width(spread: float, n_films: int) -> float:
     """Return how far a 95 % interval of a film's true mean reaches to either side, in stars.
 
-    The variance of true about predicted means is that of the errors less that of sampling. A few films tell little of
-    it, and may even agree by chance, so that it has a prior: a scaled inverse chi-squared distribution, which makes the
-    interval one of Student's t.
+    A few films tell little of the deviation of true from predicted means, and may even agree by chance. So its variance
+    has a prior, a scaled inverse chi-squared distribution, which makes the interval one of Student's t.
 
     References
     ----------
     .. [1] A. Gelman et al., "Bayesian Data Analysis", 3rd edition, 2013, sections 2.6 and 3.2.
     """
-    n = len(errors)
-    variance = max(float(np.average(errors**2 - within / n_ratings, weights=weights)), 0.0) if n else 0.0
-    worth = _PRIOR_FILMS + n
-    posterior = (_PRIOR_FILMS * _PRIOR_SPREAD**2 + n * variance) / worth
-    return float(stdtrit(worth, 0.975) * np.sqrt(posterior * (1 + 1 / max(n, 1))))
+    worth = _PRIOR_FILMS + n_films
+    variance = (_PRIOR_FILMS * _PRIOR_SPREAD**2 + n_films * spread**2) / worth
+    return float(stdtrit(worth, 0.975) * np.sqrt(variance * (1 + 1 / max(n_films, 1))))
 
 
 def _variance_within(values: sparse.csr_array, means: npt.NDArray[Any]) -> float:

@@ -36,7 +36,7 @@ class NewFilm(Titled):
     poster : Image, str, Path or bytes
         Its poster: an image, the path of its file, or its content.
     title : str, optional
-        As a reader expects it.
+        As a reader expects it, or with its year, as in ``"Heat (1995)"``.
     year : int, optional
         The year of release.
     genres : sequence of str, optional
@@ -48,7 +48,7 @@ class NewFilm(Titled):
     tmdb_id : int, optional
         TMDB's id.
     imdb_id : str, optional
-        Zero-padded, without ``tt``.
+        With or without ``tt``.
     """
 
     poster: ImageSource
@@ -107,17 +107,26 @@ def describe(
     year = parsed.year if year is None else year
     _check_year(year)
     spelled = _spelled(split_genres(genres), known_genres)
-    try:
-        imdb = parse_imdb_id(imdb_id)
-    except ValueError as error:
-        raise InvalidFieldError("imdb_id", str(error)) from None
-    return NewFilm(poster, parsed.title, year, spelled, parsed.alternatives, movie_id, tmdb_id, imdb)
+    return NewFilm(poster, parsed.title, year, spelled, parsed.alternatives, movie_id, tmdb_id, _imdb_id(imdb_id))
 
 
 def checked(film: NewFilm, known_genres: Sequence[str]) -> NewFilm:
-    """Check a film's year and bring its genres to the catalog's spelling."""
+    """Check a film's fields, split a year from its title, and bring its genres to the catalog's spelling."""
+    parsed = parse_title(film.title)
+    # A title that was split already may end in a year of its own, as Wonder Woman 1984 may be spelled.
+    if parsed.year is None or film.year in (None, parsed.year):
+        names = (*film.alternative_titles, *parsed.alternatives)
+        film = replace(film, title=parsed.title, year=film.year or parsed.year, alternative_titles=names)
     _check_year(film.year)
-    return replace(film, genres=_spelled(tuple(film.genres), known_genres))
+    imdb_id = _imdb_id(film.imdb_id or "")
+    return replace(film, genres=_spelled(tuple(film.genres), known_genres), imdb_id=imdb_id)
+
+
+def _imdb_id(text: str) -> str | None:
+    try:
+        return parse_imdb_id(text)
+    except ValueError as error:
+        raise InvalidFieldError("imdb_id", str(error)) from None
 
 
 def _check_year(year: int | None) -> None:

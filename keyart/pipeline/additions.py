@@ -19,7 +19,7 @@ from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, silent
 from catalog.titles import title_key
 from index.options import IndexOptions
-from keyart.cold_start.new_film import NewFilm
+from keyart.cold_start.new_film import NewFilm, checked
 from keyart.pipeline.features import PosterExtraction, open_poster_extraction
 from keyart.pipeline.index import build_index
 from keyart.similarity.query import Image
@@ -112,7 +112,8 @@ def add(
     NotBuiltError
         The workspace does not exist, or no films have been loaded.
     ConfigError
-        A film has no title, or its movie_id belongs to another film; nothing is changed.
+        A film has no title, its genre, year or IMDb id is not known or valid, or its movie_id belongs to another film;
+        nothing is changed.
     DataError
         A poster is no image, or a film is in the catalog already with another poster; nothing is changed.
     StoreError
@@ -208,6 +209,8 @@ def _planned(workspace: Workspace, films: Sequence[NewFilm], hashes: Sequence[st
     known: list[Film] = []
     new_posters: list[tuple[int, Image]] = []
     with Catalog.open(workspace.catalog_path) as catalog:
+        genres = catalog.genres()
+        films = [checked(film, genres) for film in films]
         _refuse_duplicates(films)
         _refuse_taken(films, catalog)
         added = {film.movie_id for film in catalog.added()}

@@ -20,7 +20,7 @@ from features.encoders.loading import check_files
 from features.encoders.pairs import is_pair_name
 from features.encoders.weights import imagenet_weights_path
 from features.extraction import ExtractReport
-from features.folder import pictures_in
+from features.folder import count_others, pictures_in
 from features.options import IMAGENET, Engine, ExtractOptions
 from features.pipeline import Picture, pictures_of
 from features.store import FeatureStore, OtherFeaturesError, check_folder, with_recorded_preprocessing
@@ -242,7 +242,7 @@ def extract_images(
     Parameters
     ----------
     source : str, Path, or iterable of (id, path or bytes)
-        A folder, whose JPEG, PNG, WebP and GIF files at any depth are named by their relative paths; or pairs of an id
+        A folder, whose images at any depth are named by their relative paths; or pairs of an id
         and a file's path or content. The ids are all integers or all texts. An iterable is read as it is needed, in a
         thread of its own, and never held as a whole, except on Spark.
     out : str or Path
@@ -280,9 +280,15 @@ def extract_images(
     >>> keyart.pipeline.extract_images([("heat", "heat.jpg")], "features")  # doctest: +SKIP
     ExtractReport(n_new=1, n_known=0, skipped=(), n_dropped=0, damaged=())
     """
-    pictures: Iterable[Picture] = pictures_in(Path(source)) if isinstance(source, str | Path) else pictures_of(source)
+    passed_over: dict[str, int] = {}
+    if isinstance(source, str | Path):
+        pictures: Iterable[Picture] = pictures_in(Path(source))
+        passed_over = count_others(Path(source))
+    else:
+        pictures = pictures_of(source)
     folder = _folder(out, spark)
-    return _extract(pictures, folder, options, drop_missing=drop_missing, progress=progress, spark=spark)
+    report = _extract(pictures, folder, options, drop_missing=drop_missing, progress=progress, spark=spark)
+    return replace(report, passed_over=passed_over)
 
 
 def extract_table(

@@ -27,8 +27,9 @@ def import_posters(
     source : str or Path
         A folder of image files named by id, such as ``0113277.jpg``, ``tt0113277.png`` or ``6.webp``; or a CSV file
         with the columns ``movie_id`` and ``path``.
-    by : "movie", "imdb" or "tmdb", optional
-        Whose ids name the files of a folder: MovieLens', IMDb's or TMDB's. Leave it out for a CSV file.
+    by : "movie", "imdb", "tmdb" or "name", optional
+        Whose ids name the files of a folder: MovieLens', IMDb's or TMDB's; or "name" for titles and years, and for the
+        folders of Kodi, Jellyfin, Emby and Plex. Leave it out for a CSV file.
     progress : callable, optional
         Opens a progress display, given a description, the total and the unit; shows nothing by default.
 

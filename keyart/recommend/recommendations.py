@@ -186,6 +186,11 @@ class UserRecommender:
         notes = (*self._notes, *self._remarks_on(history, chosen, source))
         return self._for_history(history, chosen, k, fresh, notes)
 
+    def for_personal(self, personal: PersonalRatings, k: int, fresh: float | None = None) -> Recommendation:
+        """Recommend films from the ratings of a file, and note what it was matched to."""
+        found = self.for_ratings(personal.history(), k, fresh, source=personal.name)
+        return replace(found, notes=(f"{personal.name}: {personal.summary()}", *found.notes))
+
     def _for_history(
         self, history: RatingMatrix, chosen: RatingMatrix, k: int, fresh: float | None, notes: tuple[str, ...]
     ) -> Recommendation:
@@ -278,10 +283,7 @@ def recommend_new(
     workspace: Workspace, name: str, personal: PersonalRatings, k: int, fresh: float | None = None
 ) -> Recommendation:
     """Recommend films from one person's ratings; see `keyart.recommend.personal_ratings`."""
-    history = personal.history()
-    opened = UserRecommender.open(workspace, name, with_new=fresh != 0)
-    found = opened.for_ratings(history, k, fresh, source=personal.name)
-    return replace(found, notes=(f"{personal.name}: {personal.summary()}", *found.notes))
+    return UserRecommender.open(workspace, name, with_new=fresh != 0).for_personal(personal, k, fresh)
 
 
 def _without(films: ScoredIds, movie_ids: Ids) -> ScoredIds:

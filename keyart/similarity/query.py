@@ -27,7 +27,7 @@ class Image:
     Parameters
     ----------
     source : str, Path or bytes
-        The path of a JPEG, PNG, WebP or GIF file, or the content of one.
+        The path of a JPEG, PNG, WebP, GIF, AVIF, TIFF or BMP file, or the content of one.
     name : str, optional
         What messages and results call it; by default the file's name, or "image" for content.
 

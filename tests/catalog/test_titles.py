@@ -185,3 +185,7 @@ def test_a_key_is_words_separated_by_single_blanks(text: str) -> None:
 )
 def test_a_bare_key_lacks_the_article(key: str, bare: str) -> None:
     assert bare_key(key) == bare
+
+
+def test_titles_are_stored_composed() -> None:
+    assert parse_title("Ame\u0301lie (2001)").title == "Am\u00e9lie"

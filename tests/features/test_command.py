@@ -63,6 +63,23 @@ def test_a_folder_becomes_features_that_are_kept_up_to_date(
     assert [path.name for path in (tmp_path / "out").glob("*.npy")] == ["features-00002.npy"]
 
 
+def test_files_passed_over_are_counted_by_ending(typed: Typed, words: list[str | Path], images: Path) -> None:
+    for name in ("notes.txt", "more/IMG_1.HEIC", "more/img_2.heic", "README", ".hidden"):
+        (images / name).write_text("no picture")
+    code, out, err = typed(*words)
+    assert (code, out) == (0, "features of 4 images computed, 0 already here\n")
+    assert "4 files passed over, no images by their names: 2 .heic, 1 .txt, 1 without ending" in err
+
+
+def test_a_folder_without_images_says_what_it_holds(typed: Typed, words: list[str | Path], tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a.heic").write_bytes(b"x")
+    code, _, err = typed("--images", tmp_path / "other", *words[2:])
+    assert code == 1
+    assert "holds no images; expected files named .avif" in err
+    assert "found 1 .heic" in err
+
+
 def test_broken_images_are_named_and_more_than_half_of_them_are_a_failure(
     typed: Typed, words: list[str | Path], images: Path
 ) -> None:
@@ -71,7 +88,7 @@ def test_broken_images_are_named_and_more_than_half_of_them_are_a_failure(
     code, out, err = typed(*words)
     assert (code, out) == (0, "features of 4 images computed, 0 already here\n")
     assert err.startswith("4 images could not be read:\n  w.jpg: ")
-    assert "x.jpg is not a picture; expected JPEG, PNG, WebP or GIF\n" in err
+    assert "x.jpg is not a picture; expected JPEG, PNG, WebP, GIF, AVIF, TIFF or BMP\n" in err
     (images / "v.jpg").write_bytes(b"")
     code, out, err = typed(*words)
     assert (code, out) == (1, "features of 0 images computed, 4 already here\n")

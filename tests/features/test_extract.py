@@ -50,7 +50,7 @@ def test_paths_and_bytes_become_rows_by_their_names(tmp_path: Path, network: str
     report = extract_images(iter(items), tmp_path / "f", ExtractOptions(network))
     assert (report.n_new, [(one.picture_id, one.reason) for one in report.skipped]) == (
         3,
-        [("d", "this is not a picture; expected JPEG, PNG, WebP or GIF")],
+        [("d", "this is not a picture; expected JPEG, PNG, WebP, GIF, AVIF, TIFF or BMP")],
     )
     table = pd.read_parquet(tmp_path / "f" / "features-00000.parquet")
     assert table[["picture_id", "width", "height", "source"]].to_numpy().tolist() == [

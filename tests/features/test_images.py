@@ -133,10 +133,26 @@ def test_a_damaged_exif_block_costs_nothing_but_itself(tmp_path: Path) -> None:
         assert read_image(tmp_path / "p.jpg")[1] == (30, 40)
 
 
-@pytest.mark.parametrize("format_", ["BMP", "TIFF", "PPM", "ICO"])
+@pytest.mark.parametrize(("suffix", "most_apart"), [(".avif", 12), (".tif", 0), (".bmp", 0)])
+def test_formats_that_people_keep_are_read(tmp_path: Path, suffix: str, most_apart: int) -> None:
+    expected = read_image(draw_poster(tmp_path / "p.png", 3, (120, 180)))
+    with Image.open(tmp_path / "p.png") as image:
+        image.convert("RGB").save(tmp_path / f"p{suffix}", **({"quality": 95} if suffix == ".avif" else {}))
+    pixels, size = read_image(tmp_path / f"p{suffix}")
+    assert size == expected[1]
+    assert np.abs(pixels.astype(int) - expected[0]).mean() <= most_apart
+
+
+@pytest.mark.parametrize("mode", ["I;16", "CMYK", "RGBA", "LA", "1", "F"])
+def test_every_mode_of_tiff_is_read(tmp_path: Path, mode: str) -> None:
+    Image.new("L" if mode in ("I;16", "F") else mode, (40, 60)).convert(mode).save(tmp_path / "p.tif")
+    assert read_image(tmp_path / "p.tif")[0].shape == (224, 224, 3)
+
+
+@pytest.mark.parametrize("format_", ["EPS", "PPM", "ICO"])
 def test_other_formats_are_no_pictures_here(tmp_path: Path, format_: str) -> None:
     Image.new("RGB", (32, 32)).save(tmp_path / "p.png", format=format_)
-    with pytest.raises(DataError, match="is not a picture; expected JPEG, PNG, WebP or GIF"):
+    with pytest.raises(DataError, match="is not a picture; expected JPEG, PNG, WebP, GIF, AVIF, TIFF or BMP"):
         read_image(tmp_path / "p.png")
 
 
@@ -175,7 +191,7 @@ def test_a_missing_picture_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"once upon a time", b"<html></html>", bytes(1000)])
 def test_rejects_files_that_are_no_images(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "p.jpg").write_bytes(content)
-    with pytest.raises(DataError, match=r"p\.jpg is not a picture; expected JPEG, PNG, WebP or GIF"):
+    with pytest.raises(DataError, match=r"p\.jpg is not a picture; expected JPEG, PNG, WebP, GIF, AVIF, TIFF or BMP"):
         read_image(tmp_path / "p.jpg")
 
 
@@ -212,5 +228,5 @@ def test_a_damaged_picture_is_read_or_refused(
 
 
 def test_a_folder_is_not_an_image(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is a folder; name an image: JPEG, PNG, WebP or GIF"):
+    with pytest.raises(DataError, match="is a folder; name an image: JPEG, PNG, WebP, GIF, AVIF, TIFF or BMP"):
         read_image(tmp_path)

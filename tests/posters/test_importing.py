@@ -105,12 +105,12 @@ def test_lists_unmatched_files(folder: Path, store: PosterStore) -> None:
 def test_rejects_invalid_posters_and_continues(folder: Path, store: PosterStore) -> None:
     (folder / "0113277.jpg").write_text("sorry")
     write(folder / "0114709.jpg")
-    write(folder / "0000070.bmp", 0, "BMP")
+    write(folder / "0000070.bmp", 0, "PPM")
     report = import_folder(folder, FILMS, store)
     assert report.n_imported == 1
     assert {path.name: reason for path, reason in report.rejected} == {
-        "0113277.jpg": "expected a JPEG, PNG, WebP or GIF image, received a text file",
-        "0000070.bmp": "expected a JPEG, PNG, WebP or GIF image, received something else",
+        "0113277.jpg": "expected an image (JPEG, PNG, WebP, GIF, AVIF, TIFF or BMP), received a text file",
+        "0000070.bmp": "expected an image (JPEG, PNG, WebP, GIF, AVIF, TIFF or BMP), received something else",
     }
     assert store.states() == {1: State.OK}
 

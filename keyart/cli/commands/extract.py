@@ -284,6 +284,11 @@ def _print(report: ExtractReport, out: str | None, by: str = "") -> None:
     print_notes(f"computed again: {reason}" for reason in report.damaged)
     dropped = f", {report.n_dropped:,} dropped" if report.n_dropped else ""
     click.echo(f"{by}features of {plural(report.n_new, unit)} computed, {report.n_known:,} already here{dropped}")
+    if report.passed_over:
+        from features.folder import listed_endings
+
+        n_others = plural(sum(report.passed_over.values()), "file")
+        print_notes([f"{n_others} passed over, no images by their names: {listed_endings(report.passed_over)}"])
     if not report.skipped:
         return
     click.echo(f"{by}{plural(len(report.skipped), unit)} could not be read:", err=True)

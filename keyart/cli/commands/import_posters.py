@@ -26,7 +26,9 @@ _N_LISTED = 20
 @click.command("import")
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 @click.option(
-    "--by", type=click.Choice(["imdb", "movie", "tmdb"]), help="The ids that the files in FOLDER are named by."
+    "--by",
+    type=click.Choice(["imdb", "movie", "tmdb", "name"]),
+    help="What the files in FOLDER are named by: an id; or name, for titles and the folders of media servers.",
 )
 @click.option(
     "--csv",
@@ -39,15 +41,17 @@ _N_LISTED = 20
 def command(folder: Path | None, by: By | None, csv_path: Path | None, home: Path) -> None:
     """Copy posters that you already have into the workspace.
 
-    Every file is verified and matched to its film by its name, such as 0113277.jpg, tt0113277.png or 6.webp; files
-    without a film are listed.
+    Every file is verified and matched to its film by its name, such as 0113277.jpg, tt0113277.png or 6.webp; with
+    --by name "Heat (1995).jpg" or "Heat (1995) {imdb-tt0113277}/poster.jpg". Files without a film are listed.
     """
     if (folder is None) == (csv_path is None):
-        raise ConfigError("name either a folder of posters (with --by imdb, movie or tmdb) or --csv FILE")
+        raise ConfigError("name either a folder of posters (with --by imdb, movie, tmdb or name) or --csv FILE")
     if csv_path is not None and by is not None:
         raise ConfigError("--by is for a folder; a CSV file names each poster's film in its column movie_id")
     if folder is not None and by is None:
-        raise ConfigError(f"name the ids that the files in {folder} are named by: --by imdb, --by movie or --by tmdb")
+        raise ConfigError(
+            f"name the ids that the files in {folder} are named by: --by imdb, movie or tmdb, or --by name for titles"
+        )
     with keeps(RESUMES, lambda: _has_posters(home)):
         report = pipeline.import_posters(home, folder or csv_path or Path(), by if folder else None, progress=bar)
     click.echo(f"{plural(report.n_imported, 'poster')} imported, {report.n_unchanged:,} already here")
@@ -55,6 +59,10 @@ def command(folder: Path | None, by: By | None, csv_path: Path | None, home: Pat
     _list("file is no poster", "files are no posters", [f"{path}: {reason}" for path, reason in report.rejected])
     second = "a second poster of a film, not used"
     _list(f"file is {second}", f"files are {second}", [str(path) for path in report.duplicates])
+    several = "may be of several films"
+    _list(f"file {several}", f"files {several}", [f"{path}: {films}" for path, films in report.ambiguous])
+    if report.others:
+        click.echo(f"{plural(len(report.others), 'picture')} of other kinds, such as fanart, passed over", err=True)
     if not report.n_imported + report.n_unchanged:
         reason = "no file matches a film; try another --by" if report.unmatched else "no file is a poster"
         raise DataError(f"nothing imported from {folder or csv_path}: {reason}")

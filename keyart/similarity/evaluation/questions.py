@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from catalog.errors import DataError
+from catalog.image_formats import SUFFIXES
 from catalog.io.progress import Progress, silent
 from catalog.io.tables import read_rows
 from features.distortion import KINDS, Kind, distort, strengths_of
-from features.images import SUFFIXES, decode_image
+from features.images import decode_image
 from features.perceptual_hash import hash_distance, perceptual_hash
 from features.pipeline import Broken, Computed, Picture
 from index.source import Ids

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
 
+from catalog.image_formats import NAMED
 from keyart.results import HIT_COLUMNS
 from keyart.similarity.query import Image
 from keyart.web.body_limits import BoundedRoute, EmbeddingRoute, Uploads, upload_route
@@ -59,7 +60,7 @@ _IMAGE_BODY = {
     "requestBody": {
         "required": True,
         "description": "The image file itself, or a form with it, in which other fields are parameters of the query: "
-        "JPEG, PNG, WebP or GIF, at most 10 MiB and 25 million pixels.",
+        f"{NAMED}; at most 10 MiB and 25 million pixels.",
         "content": {
             "image/*": {"schema": {"type": "string", "format": "binary"}},
             "multipart/form-data": {

@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from catalog.errors import NotBuiltError, StoreError
+from catalog.image_formats import READABLE
 from posters.store import Poster, PosterStore
 
 _N_CACHED = 4096
@@ -56,7 +57,7 @@ def _draw(path: Path, _sha256: str, width: int) -> bytes:
     """Draw a poster; its hash is part of the key under which the result is cached."""
     drawn = io.BytesIO()
     try:
-        with Image.open(path, formats=("JPEG", "PNG", "WEBP", "GIF")) as poster:
+        with Image.open(path, formats=READABLE) as poster:
             # A JPEG is decoded at about the size that is wanted.
             poster.draft("RGB", (2 * width, 3 * width))
             small = poster.convert("RGB")

@@ -171,7 +171,7 @@ def test_all_films_or_none_are_added(home: Path, run: Run, tmp_path: Path) -> No
     for lines, message in (
         (
             "11.jpg,Alpha\nbad.jpg,Beta\n",
-            "bad.jpg: expected a JPEG, PNG, WebP or GIF image, received a text file; noth",
+            "bad.jpg: expected an image (JPEG, PNG, WebP, GIF, AVIF, TIFF or BMP), received a text file; noth",
         ),
         ("11.jpg,Alpha\n12.jpg,alpha!\n", "12.jpg and "),
         ("11.jpg,Alpha\nmissing.jpg,Beta\n", "missing.jpg: cannot be read: No such file"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import keyart
 from catalog.errors import DataError
 from catalog.film import Film
 from catalog.matching import FilmMatcher
@@ -165,4 +166,8 @@ def test_the_command_reports_every_row(home: Path, run: Run, tmp_path: Path) -> 
         ("5", "not rated", ""),
     ]
     assert all(film["movie_id"] not in (1, 5) for film in json.loads(outcome.out)["results"])
+    with keyart.open(home) as engine:
+        found = engine.recommend(path, model="damped-mean")
+    assert found.to_dict()["results"] == json.loads(outcome.out)["results"]
+    assert found.notes[0] in outcome.err
     assert "--report goes with --ratings" in run("recommend", "1", "--report", report, "--home", home).err

@@ -1,0 +1,31 @@
+"""The formats of images that are read, wherever they come from.
+
+Pillow reads many more, some by starting other programs, which an uploaded file must not choose. Those listed here are
+decoded within the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+READABLE = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "TIFF", "BMP")
+"""As Pillow calls them."""
+
+NAMED = "JPEG, PNG, WebP, GIF, AVIF, TIFF or BMP"
+"""For messages."""
+
+SUFFIX_BY_FORMAT: Mapping[str, str] = {
+    "JPEG": ".jpg",
+    # A JPEG with a second picture behind the first, as some cameras and scanners write.
+    "MPO": ".jpg",
+    "PNG": ".png",
+    "WEBP": ".webp",
+    "GIF": ".gif",
+    "AVIF": ".avif",
+    "TIFF": ".tif",
+    "BMP": ".bmp",
+}
+"""The suffix under which an image of a format is stored."""
+
+SUFFIXES = frozenset({*SUFFIX_BY_FORMAT.values(), ".jpeg", ".jpe", ".jfif", ".tiff", ".dib"})
+"""The suffixes of image files, in lower case."""

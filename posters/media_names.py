@@ -1,0 +1,125 @@
+"""Recognize the films of posters in the folders of media servers: Kodi, Jellyfin, Emby and Plex.
+
+A film has a folder, ``Heat (1995) {imdb-tt0113277}/poster.jpg``, or a file in a common one, ``Heat (1995).jpg``. Ids
+stand in braces or brackets, or in a .nfo file; other pictures, such as fanart, stand beside the posters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from catalog.film import Film
+from catalog.film_ids import FilmId, Imdb, format_imdb_id, parse_film_id
+from catalog.matching import FilmMatcher
+
+# What a poster is called that is not named after its film, the preferred name first.
+_POSTER_NAMES = ("poster", "folder", "cover", "default", "movie")
+_OTHER_ART = re.compile(
+    r"(?:.*[-.])?(?:extra)?(?:fanart|backdrop|background|banner|logo|clearlogo|clearart|thumb|thumbnail|landscape|"
+    r"disc|discart|cdart|characterart|keyart|art|still|screenshot|season[-_ ]?(?:\d+|all|specials).*)\d*",
+    re.IGNORECASE,
+)
+_OTHER_FOLDERS = frozenset(("extrafanart", "extrathumbs", "backdrops", "extras", "trailers", "subs", "featurettes"))
+_ID = re.compile(
+    r"(imdb|tmdb)(?:id)?[-=: ]?((?:tt)?[0-9]{1,12})(?![0-9])|(?<![a-z0-9])(tt[0-9]{7,9})(?![0-9])", re.IGNORECASE
+)
+_BRACES = re.compile(r"\{[^}]*\}|\[[^\]]*\]")
+_YEAR_IN_BRACKETS = re.compile(r"^(.+?)[\s._]*\(((?:18|19|20)\d\d)\)")
+_YEAR_BETWEEN_DOTS = re.compile(r"^(.+?)[\s._]((?:18|19|20)\d\d)(?:[\s._].*)?$")
+_NFO_ID = re.compile(
+    r"""<uniqueid[^>]*type=["'](imdb|tmdb)["'][^>]*>\s*((?:tt)?\d{1,12})\s*<|<(imdb|tmdb)_?id>\s*((?:tt)?\d{1,12})\s*<"""
+    r"""|<id>\s*(tt\d{1,12})\s*<|imdb\.com/title/(tt\d{1,12})""",
+    re.IGNORECASE,
+)
+_NFO_TITLE = re.compile(r"<title>([^<]+)</title>", re.IGNORECASE)
+_NFO_YEAR = re.compile(r"<year>\s*(\d{4})\s*</year>", re.IGNORECASE)
+_MAX_NFO_BYTES = 1 << 20
+
+
+def is_other_art(path: Path) -> bool:
+    """Return whether a picture is no poster, by its name: fanart, a logo, a banner."""
+    return bool(_OTHER_ART.fullmatch(path.stem)) or path.parent.name.lower() in _OTHER_FOLDERS
+
+
+def poster_rank(path: Path) -> tuple[int, str]:
+    """Return the order in which the posters of one film are preferred: poster.jpg before folder.jpg."""
+    stem = _stem(path).lower()
+    return (_POSTER_NAMES.index(stem) if stem in _POSTER_NAMES else -1), path.name
+
+
+def films_of(path: Path, matcher: FilmMatcher) -> tuple[Sequence[Film], bool]:
+    """Return the films that a poster may be of, and whether an id says so: of its name, its folder or a .nfo file.
+
+    Without an id that is known, films of the title and year are returned.
+    """
+    names = _names(path)
+    for film_id in (*(one for name in names for one in _ids_in(name)), *_ids_of_nfo(path)):
+        if films := matcher.by_id(film_id):
+            return films, True
+    for title, year in (*(title for name in names for title in _titles_in(name)), *_titles_of_nfo(path)):
+        if films := matcher.by_title(title, year):
+            return films, False
+    return (), False
+
+
+def _names(path: Path) -> list[str]:
+    """Return the names of a poster that may be that of its film."""
+    stem, folder = _stem(path), path.parent.name
+    if stem.lower() in _POSTER_NAMES:
+        return [folder]
+    # A folder of many posters may be called "Heat" by chance, but not "Heat (1995)".
+    is_of_film = any(_ids_in(folder)) or _YEAR_IN_BRACKETS.match(folder)
+    return [stem, folder] if is_of_film else [stem]
+
+
+def _stem(path: Path) -> str:
+    """Return the name of a file without its ending and what media servers append: "Heat (1995)-poster", "poster2"."""
+    stem = re.sub(r"[-. ](?:poster|cover|folder)\d*$", "", path.stem, flags=re.IGNORECASE)
+    return re.sub(r"^(poster|folder|cover)[-_ ]?\d+$", r"\1", stem, flags=re.IGNORECASE)
+
+
+def _ids_in(name: str) -> Iterator[FilmId]:
+    if isinstance(film_id := parse_film_id(name), Imdb):
+        yield film_id
+    for kind, number, bare in _ID.findall(name):
+        film_id = Imdb(format_imdb_id(int(bare[2:]))) if bare else parse_film_id(f"{kind}:{number}")
+        if film_id is not None:
+            yield film_id
+
+
+def _titles_in(name: str) -> Iterator[tuple[str, int | None]]:
+    plain = _BRACES.sub(" ", name).strip()
+    if found := _YEAR_IN_BRACKETS.match(plain) or _YEAR_BETWEEN_DOTS.match(plain):
+        yield found[1], int(found[2])
+    # "Blade Runner 2049" ends with no year.
+    yield plain, None
+
+
+def _nfo(path: Path) -> str:
+    """Return the text of the .nfo file of a poster, blank without one."""
+    folder = path.parent
+    for nfo in (folder / f"{_stem(path)}.nfo", folder / "movie.nfo", *_only_nfo(folder)):
+        if nfo.is_file() and nfo.stat().st_size <= _MAX_NFO_BYTES:
+            return nfo.read_text("utf-8", errors="replace")
+    return ""
+
+
+def _only_nfo(folder: Path) -> list[Path]:
+    found = [path for path in folder.iterdir() if path.suffix.lower() == ".nfo"]
+    return found if len(found) == 1 else []
+
+
+def _ids_of_nfo(path: Path) -> Iterator[FilmId]:
+    for kind, number, other_kind, other_number, *imdb in _NFO_ID.findall(_nfo(path)):
+        text = next(filter(None, imdb), None) or f"{kind or other_kind}:{number or other_number}"
+        if film_id := parse_film_id(text):
+            yield film_id
+
+
+def _titles_of_nfo(path: Path) -> Iterator[tuple[str, int | None]]:
+    text = _nfo(path)
+    title, year = _NFO_TITLE.search(text), _NFO_YEAR.search(text)
+    if title:
+        yield title[1].strip(), int(year[1]) if year else None
