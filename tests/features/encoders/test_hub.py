@@ -13,6 +13,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import onnx
 import pytest
 
 from catalog.errors import ConfigError, FetchError
@@ -97,6 +98,19 @@ def test_any_pair_is_downloaded_in_its_layout(layout: object, hub: Hub, tmp_path
     assert (lock["repository"], lock["revision"]) == ("someone/pair", REPOSITORY.revision)
     for path, sha256 in lock["files"].items():
         assert hashlib.sha256((pair.folder / path).read_bytes()).hexdigest() == sha256
+
+
+def test_files_that_a_network_keeps_its_weights_in_are_downloaded_too(hub: Hub, tmp_path: Path) -> None:
+    network = hub.files / IMMICH.visual
+    whole = onnx.load(network)
+    network.unlink()
+    onnx.save(whole, network, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    pair = fetch(REPOSITORY, tmp_path, hub=hub.url)
+    assert (pair.folder / "visual" / "weights.bin").read_bytes() == (network.parent / "weights.bin").read_bytes()
+    assert "visual/weights.bin" in json.loads((pair.folder / "keyart-lock.json").read_text())["files"]
+    hub.asked.clear()
+    fetch(REPOSITORY, tmp_path, hub=hub.url)
+    assert not [line for line in hub.asked if line.startswith("GET")]
 
 
 def test_hashes_are_trusted_on_first_use_and_never_change(hub: Hub, tmp_path: Path) -> None:
