@@ -16,12 +16,15 @@ from pathlib import Path
 import onnx
 import pytest
 
-from catalog.errors import ConfigError, FetchError
+from catalog.errors import ConfigError, DataError, FetchError
 from features.encoders.hub import fetch, fetch_named, find_pair
 from features.encoders.pair import IMMICH, TRANSFORMERS
 from features.encoders.pairs import PAIRS, NamedPair, Repository, takes_text
 from features.encoders.text import load_text
 from features.options import ExtractOptions
+from features.store import FeatureStore
+from keyart.pipeline.features import extract_images
+from tests.features.conftest import draw_poster
 from tests.word_pair import CONTEXT, save_pair
 
 REPOSITORY = Repository("someone/pair", "0123456789abcdef")
@@ -178,3 +181,18 @@ def test_pairs_by_name_have_all_parts_and_hashes(name: str) -> None:
     assert {pair.layout.visual, pair.layout.textual, pair.layout.tokenizer} == {*pair.sha256s}
     assert all(re.fullmatch("[0-9a-f]{64}", sha256) for sha256 in pair.sha256s.values())
     assert re.fullmatch("[0-9a-f]{40}", pair.repository.revision)
+
+
+def test_the_record_of_a_pair_counts_whenever_it_changes(tmp_path: Path) -> None:
+    posters = [("a", draw_poster(tmp_path / "a.png", 1))]
+    folder, out = save_pair(tmp_path / "pair"), tmp_path / "out"
+    assert extract_images(posters, out, ExtractOptions(folder)).n_new == 1
+    assert extract_images(posters, out, ExtractOptions(folder)).n_known == 1
+    other = shutil.copytree(folder, tmp_path / "other" / "pair")
+    for changed in (folder, other):
+        record = changed / IMMICH.preprocessing
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"mean": [0.4] * 3}))
+        with pytest.raises(DataError, match="features of two networks never mix"):
+            extract_images(posters, out, ExtractOptions(changed))
+    assert extract_images(posters, out, ExtractOptions(folder, rebuild=True)).n_new == 1
+    assert FeatureStore.open(out).identity.preprocessing.startswith("rgb,102,127.5,")
