@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import requests
 
-from catalog.errors import ConfigError
+from catalog.errors import ConfigError, DataError
 from catalog.extras import require
 from catalog.io.files import read_record, write_record
 from features.encoders.backbone import Backbone
@@ -117,7 +117,7 @@ def fetch(
 ) -> Pair:
     """Download the files of any pair that are missing, and record the hashes of those that come for the first time."""
     folder = repository.folder(cache_dir)
-    lock = _Lock.open(folder)
+    lock = _Lock.open(folder, repository)
     if lock.layout is None:
         lock = replace(lock, layout=_layout_of(repository, hub))
     layout = lock.layout
@@ -149,11 +149,20 @@ class _Lock:
     layout: Layout | None = None
 
     @classmethod
-    def open(cls, folder: Path) -> _Lock:
+    def open(cls, folder: Path, repository: Repository) -> _Lock:
+        path = folder / _LOCK
         try:
-            files = dict(read_record(folder / _LOCK, _KIND, _VERSION)["files"])
+            record = read_record(path, _KIND, _VERSION)
+            recorded, files = Repository(record["repository"], record["revision"]), dict(record["files"])
         except FileNotFoundError:
             return cls({})
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{path} is damaged ({error}); remove {folder}, which downloads it again") from error
+        if recorded != repository:
+            raise DataError(
+                f"{folder} holds {recorded.name} at {recorded.revision}, expected {repository.name} at "
+                f"{repository.revision}; remove it, which downloads it again"
+            )
         return cls(files, next((one for one in (IMMICH, TRANSFORMERS) if one.visual in files), None))
 
     def with_file(self, path: str, sha256: str) -> _Lock:

@@ -129,6 +129,33 @@ def test_hashes_are_trusted_on_first_use_and_never_change(hub: Hub, tmp_path: Pa
     assert [line for line in hub.asked if line.startswith("GET")] == ["GET textual/tokenizer.json"]
 
 
+def test_revisions_with_the_same_beginning_are_apart(hub: Hub, tmp_path: Path) -> None:
+    revisions = [f"release-2024-{number:02}" for number in (1, 2)]
+    for revision in revisions:
+        shutil.copytree(hub.files, hub.files.parent / revision)
+        (hub.files.parent / revision / IMMICH.preprocessing).write_text(json.dumps({"of": revision}))
+    for revision in revisions:
+        pair = fetch(Repository("someone/pair", revision), tmp_path, hub=hub.url)
+        assert json.loads(pair.preprocessing.read_text()) == {"of": revision}
+
+
+def test_files_of_another_revision_are_refused(hub: Hub, tmp_path: Path) -> None:
+    pair, other = fetch(REPOSITORY, tmp_path, hub=hub.url), Repository("someone/pair", "main")
+    pair.folder.rename(other.folder(tmp_path))
+    expected = f"holds someone/pair at {REPOSITORY.revision}, expected someone/pair at main; remove it"
+    with pytest.raises(DataError, match=expected):
+        fetch(other, tmp_path, hub=hub.url)
+
+
+def test_a_damaged_record_of_hashes_is_reported(hub: Hub, tmp_path: Path) -> None:
+    lock = fetch(REPOSITORY, tmp_path, hub=hub.url).folder / "keyart-lock.json"
+    record = json.loads(lock.read_text())
+    for damaged in ({**record, "files": 5}, {**record, "files": ["x"]}, {**record, "revision": None}):
+        lock.write_text(json.dumps(damaged))
+        with pytest.raises(DataError, match="remove"):
+            fetch(REPOSITORY, tmp_path, hub=hub.url)
+
+
 def test_a_download_that_broke_off_goes_on_with_what_is_missing(hub: Hub, tmp_path: Path) -> None:
     content = (hub.files / IMMICH.tokenizer).read_bytes()
     (hub.files / IMMICH.tokenizer).unlink()
