@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Literal
 
 import numpy as np
@@ -132,4 +133,4 @@ def _shape_of(path: Path, infer: Infer, preprocessing: Preprocessing, n_pictures
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0][:200]
+    return shorten(str(error).strip().partition("\n")[0], 200, placeholder=" …")
