@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import io
 import json
+import math
 import os
 import random
 import re
@@ -41,6 +42,11 @@ N_CORES = os.cpu_count() or 1
 SERVE = "serve"
 OURS = "keyart fetch --rate 0"
 
+SHARE_OF_FAULTS = 0.3
+# The server lowers its limit to this many requests per second after so many films.
+LOWERED = 5
+N_BEFORE_LIMIT = 40
+
 
 # The server: TMDB's API and image host in one, and lightweight, because it shares the processors.
 
@@ -59,7 +65,12 @@ class Server(asyncio.Protocol):
 
     posters: ClassVar[list[bytes]]
     port: ClassVar[int]
+    trouble: ClassVar[str] = ""
+    # When films were requested, and which of these requests were not throttled.
     requested_at: ClassVar[list[float]] = []
+    accepted_at: ClassVar[list[float]] = []
+    images_accepted_at: ClassVar[list[float]] = []
+    rng: ClassVar[random.Random] = random.Random(0)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start an empty buffer."""
@@ -76,7 +87,42 @@ class Server(asyncio.Protocol):
                 self.transport.close()
 
     def answer(self, path: str) -> None:
-        """Answer as TMDB, and list under /times when films were requested."""
+        """Answer as TMDB does, on a good or a bad day, and list under /times when films were requested."""
+        is_image = path.startswith("/t/p/")
+        if is_image or path.startswith("/3/movie/"):
+            if not is_image:
+                self.requested_at.append(time.monotonic())
+            if self.misbehaves(self.images_accepted_at if is_image else self.accepted_at):
+                return
+        self.serve(path)
+
+    def misbehaves(self, accepted_at: list[float]) -> bool:
+        """Answer with a fault, if it is time for one."""
+        now_s = time.monotonic()
+        kind, _, retry_after = self.trouble.partition("+")
+        limited = kind == "limit" and len(accepted_at) >= N_BEFORE_LIMIT
+        if limited and sum(at_s > now_s - 1.0 for at_s in accepted_at[-LOWERED:]) >= LOWERED:
+            self.fail(429, retry_after)
+            return True
+        accepted_at.append(now_s)
+        if kind != "faults" or self.rng.random() >= SHARE_OF_FAULTS:
+            return False
+        match self.rng.choice((429, 500, 503, "reset", "cut")):
+            case int(status):
+                self.fail(status, retry_after if status == 429 else "")
+            case "reset":
+                self.transport.abort()
+            case "cut":
+                self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{")
+                self.transport.close()
+        return True
+
+    def fail(self, status: int, retry_after: str = "") -> None:
+        more = f"Retry-After: {retry_after}\r\n" if retry_after else ""
+        self.transport.write(f"HTTP/1.1 {status} Trouble\r\n{more}Content-Length: 0\r\n\r\n".encode())
+
+    def serve(self, path: str) -> None:
+        """Answer as on a good day."""
         content_type = b"application/json"
         if path.startswith("/t/p/"):
             number = int(path.rpartition("/p")[2].removesuffix(".jpg"))
@@ -86,17 +132,16 @@ class Server(asyncio.Protocol):
             base = f"http://127.0.0.1:{self.port}/t/p/"
             body = json.dumps({"images": {"secure_base_url": base, "poster_sizes": ["w342"]}}).encode()
         elif path == "/times":
-            body = json.dumps(self.requested_at).encode()
-            self.requested_at.clear()
+            body = json.dumps({"requested": self.requested_at, "accepted": self.accepted_at}).encode()
         else:
-            self.requested_at.append(time.monotonic())
             number = int(path.rpartition("/")[2])
             body = json.dumps({"id": number, "poster_path": f"/p{number}.jpg"}).encode()
         head = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n" % (content_type, len(body))
         self.transport.write(head + body)
 
 
-async def serve(width: int) -> None:
+async def serve(width: int, trouble: str) -> None:
+    Server.trouble = trouble
     Server.posters = [draw_poster(seed, (width, width * 3 // 2)) for seed in range(N_DRAWN)]
     server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", 0)
     Server.port = server.sockets[0].getsockname()[1]
@@ -105,9 +150,11 @@ async def serve(width: int) -> None:
 
 
 @contextmanager
-def served(width: int) -> Iterator[tuple[str, int]]:
+def served(width: int, trouble: str = "") -> Iterator[tuple[str, int]]:
     """Run the server in another process; yields its address and the mean size of a poster."""
-    process = subprocess.Popen([sys.executable, __file__, SERVE, str(width)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, __file__, SERVE, str(width), trouble], stdout=subprocess.PIPE, text=True
+    )
     try:
         assert process.stdout
         port, n_bytes = map(int, process.stdout.readline().split())
@@ -206,13 +253,39 @@ def busiest_second(times: list[float]) -> int:
 
 def measure_rate(n_films: int, rate: int) -> None:
     with served(342) as (address, _):
-        urllib.request.urlopen(f"{address}/times").read()
         run_keyart(address, n_films, "--rate", str(rate))
-        times = sorted(json.load(urllib.request.urlopen(f"{address}/times")))
+        times = sorted(json.load(urllib.request.urlopen(f"{address}/times"))["requested"])
     sustained = (len(times) - 1) / (times[-1] - times[0])
     print(f"\n| {n_films:,} posters at `--rate {rate}` | wanted | reached |\n|---|---|---|")
     print(f"| look-ups a second, sustained | 97 % of {rate} | {sustained:.2f} ({sustained / rate:.1%}) |")
     print(f"| most in any second, as the server saw it | {rate} | {busiest_second(times)} |")
+
+
+def measure_bad_day(n_films: int, rate: int) -> None:
+    """Fetch from a server in trouble."""
+    troubles = {
+        "": "undisturbed",
+        "faults": "30 % of requests: 429, 500, 503, reset or cut body",
+        "faults+1": "the same, the 429 with `Retry-After: 1`",
+        "limit": f"limit lowered to {LOWERED}/s",
+        "limit+1": f"limit lowered to {LOWERED}/s, with `Retry-After: 1`",
+    }
+    print(f"\n| {n_films:,} films at `--rate {rate}` | seconds | undisturbed | most in any second | accepted/s later |")
+    print("|---|---|---|---|---|")
+    undisturbed_s = math.nan
+    for trouble, name in troubles.items():
+        with served(342, trouble) as (address, _):
+            _, _, report = run_keyart(address, n_films, "--rate", str(rate))
+            times = json.load(urllib.request.urlopen(f"{address}/times"))
+        elapsed_s = report["elapsed_s"]
+        undisturbed_s = elapsed_s if not trouble else undisturbed_s
+        accepted = times["accepted"][N_BEFORE_LIMIT:]
+        per_s = f"{(len(accepted) - 1) / (accepted[-1] - accepted[0]):.2f}" if trouble.startswith("limit") else ""
+        print(
+            f"| {name} | {elapsed_s:.1f} | {elapsed_s / undisturbed_s:.1f} × | {busiest_second(times['requested'])} | "
+            f"{per_s} |",
+            flush=True,
+        )
 
 
 def measure_race(n_films: int, n_rounds: int, img2dataset: str | None) -> None:
@@ -250,15 +323,20 @@ def measure_memory(sizes: list[int]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", default=["rate", "race", "memory"], help="rate, race, memory")
+    parser.add_argument(
+        "parts", nargs="*", default=["rate", "bad-day", "race", "memory"], help="rate, bad-day, race, memory"
+    )
     parser.add_argument("--films", type=int, default=5000)
     parser.add_argument("--rate", type=int, default=40)
+    parser.add_argument("--bad-day-films", type=int, default=250)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory-films", type=int, nargs="*", default=[1_000, 90_000])
     parser.add_argument("--img2dataset", help="its command, in an environment of its own")
     options = parser.parse_args()
     if "rate" in options.parts:
         measure_rate(options.films, options.rate)
+    if "bad-day" in options.parts:
+        measure_bad_day(options.bad_day_films, options.rate)
     if "race" in options.parts:
         measure_race(options.films, options.rounds, options.img2dataset)
     if "memory" in options.parts:
@@ -267,6 +345,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == [SERVE]:
-        asyncio.run(serve(int(sys.argv[2])))
+        asyncio.run(serve(int(sys.argv[2]), sys.argv[3]))
     else:
         main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -20,10 +21,13 @@ class FilmMatcher:
         self._by_id: defaultdict[FilmId, list[Film]] = defaultdict(list)
         self._by_title: defaultdict[str, list[Film]] = defaultdict(list)
         self._by_alternative: defaultdict[str, list[Film]] = defaultdict(list)
+        self._by_part: defaultdict[str, list[Film]] = defaultdict(list)
         for film in films:
             for film_id in _ids_of(film):
                 self._by_id[film_id].append(film)
             self._by_title[_key(film.title)].append(film)
+            for key in _keys_of_parts(film.title):
+                self._by_part[key].append(film)
             for key in {_key(title) for title in film.alternative_titles}:
                 self._by_alternative[key].append(film)
 
@@ -34,7 +38,8 @@ class FilmMatcher:
     def by_title(self, title: str, year: int | None) -> Sequence[Film]:
         """Return the films of a title: of that year, else of one beside it; alternative titles after titles.
 
-        Without a year, every film of the title is returned.
+        At last the one film of that very year whose title is the same without a subtitle or what is before it: "Star
+        Wars" is "Star Wars: Episode IV - A New Hope". Without a year, every film of the title is returned.
         """
         parsed = parse_title(title)
         # "1984 (1984)" and "Blade Runner (Director's Cut)": as written first, then without what is in parentheses.
@@ -45,7 +50,13 @@ class FilmMatcher:
                 for key in keys:
                     if films := [film for film in titles.get(key, ()) if _is_of_year(film, wanted, distance)]:
                         return films
-        return ()
+        return self._by_parts(keys, _keys_of_parts(parsed.title), wanted)
+
+    def _by_parts(self, keys: Iterable[str], parts: Iterable[str], year: int | None) -> Sequence[Film]:
+        found = [film for key in keys for film in self._by_part.get(key, ())]
+        found += [film for key in parts for film in self._by_title.get(key, ())]
+        films = {film.movie_id: film for film in found if year is not None and film.year == year}
+        return tuple(films.values()) if len(films) == 1 else ()
 
 
 def _ids_of(film: Film) -> list[FilmId]:
@@ -59,6 +70,13 @@ def _ids_of(film: Film) -> list[FilmId]:
 
 def _key(title: str) -> str:
     return bare_key(title_key(title)).replace(" ", "")
+
+
+def _keys_of_parts(title: str) -> set[str]:
+    """Return the keys of what stands before and behind each colon or dash."""
+    marks = list(re.finditer(r"(?:,? or)?:\s| [-–—] ", title))
+    keys = {_key(part) for mark in marks for part in (title[: mark.start()], title[mark.end() :])}
+    return keys - {""}
 
 
 def _is_of_year(film: Film, year: int | None, distance: int) -> bool:

@@ -24,7 +24,7 @@ from scipy import sparse
 
 from catalog.errors import DataError
 from catalog.io.files import atomic_path
-from catalog.io.tables import MAX_ID, Row, read_rows, read_text, spelled
+from catalog.io.tables import MAX_ID, Row, delimiter_of, read_rows, read_text, spelled
 from catalog.movielens import RATING_NAMES, first_of
 
 LOWEST, HIGHEST = 0.5, 5.0
@@ -210,7 +210,7 @@ def _read_csv(path: Path, names: Mapping[str, str] | None) -> pd.DataFrame:
     for time_type in (pa.int64(), pa.timestamp("s")):
         try:
             table = _read_by_arrow(path, header, time_type)
-        except (OSError, KeyError, pa.ArrowException) as error:
+        except (OSError, KeyError, UnicodeDecodeError, pa.ArrowException) as error:
             _log.debug("reading %s in another way: %s", path, error)
             continue
         if _plausible(table):
@@ -225,7 +225,9 @@ def _read_by_arrow(path: Path, header: Sequence[str], time_type: pa.DataType) ->
         null_values=[],
         include_missing_columns=_is_timeless(header),
     )
-    read = csv.read_csv(path, csv.ReadOptions(column_names=header, skip_rows=1), convert_options=options)
+    with path.open(encoding="utf-8-sig") as stream:
+        parsing = csv.ParseOptions(delimiter=delimiter_of(stream.readline()))
+    read = csv.read_csv(path, csv.ReadOptions(column_names=header, skip_rows=1), parsing, options)
     times = read["timestamp"].cast(pa.int64())
     read = read.set_column(read.schema.get_field_index("timestamp"), "timestamp", times)
     table: pd.DataFrame = read.to_pandas().fillna({"timestamp": 0}).astype(_TYPES)
@@ -236,7 +238,8 @@ def _header(path: Path, names: Mapping[str, str] | None) -> list[str]:
     """Read the names of the columns, as MovieLens spells them; none if that fails, which is reported row by row."""
     try:
         with path.open(encoding="utf-8-sig") as stream:
-            return spelled(stream.readline().replace('"', "").split(","), _COLUMNS, names)
+            header = stream.readline().replace('"', "")
+            return spelled(header.split(delimiter_of(header)), _COLUMNS, names)
     except (OSError, ValueError):
         return []
 

@@ -227,6 +227,11 @@ class Engine:
         return self._index is not None
 
     @property
+    def n_features(self) -> int:
+        """The width of the embeddings that `similar` takes; 0 without an index of posters."""
+        return 0 if self._index is None else self._index.n_features
+
+    @property
     def takes_text(self) -> bool:
         """Whether `similar` takes a `Text`: an encoder does whose index is built, this one or else another."""
         return self._takes_words or (self._encoder_name is None and text_encoder(self._workspace) is not None)

@@ -37,14 +37,33 @@ CREATE TABLE IF NOT EXISTS {name} (
     sha256 TEXT,
     width INTEGER,
     height INTEGER,
+    vote_average REAL,
+    vote_count INTEGER,
     fetched_at TEXT,
     attempts INTEGER NOT NULL
 )
 """
+# Added to tables without them, since version 2; an earlier keyart leaves them empty.
+_ADDED_COLUMNS = {"vote_average": "REAL", "vote_count": "INTEGER"}
 # Also added to a database without them; an earlier keyart ignores them.
 _ADDITIONS = (
     _SCHEMA.format(name="replaced"),
     "CREATE TABLE IF NOT EXISTS placeholders (sha256 TEXT PRIMARY KEY)",
+    """CREATE TABLE IF NOT EXISTS alternates (
+        movie_id INTEGER NOT NULL,
+        poster_path TEXT NOT NULL,
+        size TEXT,
+        language TEXT,
+        file_name TEXT NOT NULL,
+        n_bytes INTEGER NOT NULL,
+        sha256 TEXT NOT NULL,
+        width INTEGER NOT NULL,
+        height INTEGER NOT NULL,
+        vote_average REAL,
+        vote_count INTEGER,
+        fetched_at TEXT NOT NULL,
+        PRIMARY KEY (movie_id, poster_path)
+    )""",
     # To recognize a picture that many films got.
     "CREATE INDEX IF NOT EXISTS posters_by_sha256 ON posters (sha256)",
 )
@@ -85,6 +104,9 @@ class Origin:
     poster_path: str | None = None
     size: str | None = None
     language: str | None = None
+    # TMDB's; None if it chose the poster itself.
+    vote_average: float | None = None
+    vote_count: int | None = None
 
 
 def _now() -> str:
@@ -108,10 +130,32 @@ class Record:
     sha256: str | None = None
     width: int | None = None
     height: int | None = None
+    vote_average: float | None = None
+    vote_count: int | None = None
     # ISO 8601 in UTC; None if nothing was tried yet.
     fetched_at: str | None = field(default_factory=_now)
     attempts: int = 1
 
+
+@dataclass(frozen=True)
+class Alternate:
+    """A further poster of a film, with the columns of its row."""
+
+    movie_id: int
+    poster_path: str
+    size: str | None
+    language: str | None
+    file_name: str
+    n_bytes: int
+    sha256: str
+    width: int
+    height: int
+    vote_average: float | None
+    vote_count: int | None
+    fetched_at: str = field(default_factory=_now)
+
+
+_ALTERNATE_NAMES = tuple(column.name for column in fields(Alternate))
 
 # The columns are the fields of a record. A new row of a film replaces the old one, and the attempts add up.
 _NAMES = tuple(column.name for column in fields(Record))
@@ -218,6 +262,20 @@ class PosterDatabase:
     def is_placeholder(self, sha256: str) -> bool:
         return bool(self.rows("SELECT 1 FROM placeholders WHERE sha256 = ?", (sha256,)))
 
+    def put_alternates(self, movie_id: int, alternates: Iterable[Alternate]) -> None:
+        """Replace the alternates of a film."""
+        self._execute("DELETE FROM alternates WHERE movie_id = ?", (movie_id,))
+        columns, values = ", ".join(_ALTERNATE_NAMES), ", ".join(f":{name}" for name in _ALTERNATE_NAMES)
+        for alternate in alternates:
+            self._execute(f"INSERT OR IGNORE INTO alternates ({columns}) VALUES ({values})", vars(alternate))
+
+    def alternates(self) -> list[Alternate]:
+        """Return all alternates by movie_id, the first that was put first."""
+        if not self.rows("SELECT 1 FROM sqlite_master WHERE name = 'alternates'"):
+            return []
+        columns = ", ".join(_ALTERNATE_NAMES)
+        return [Alternate(*row) for row in self.rows(f"SELECT {columns} FROM alternates ORDER BY movie_id, rowid")]
+
     def add_films(self, movie_ids: Iterable[int]) -> None:
         """Add rows for films that have none, and commit."""
         rows = ((movie_id, State.MISSING) for movie_id in movie_ids)
@@ -238,7 +296,10 @@ class PosterDatabase:
 
     def records(self, clause: str, *values: object) -> Iterator[Record]:
         """Return whole rows; `clause` is the SQL that follows the table."""
-        for movie_id, state, reason, source, *rest in self.rows(f"SELECT {_COLUMNS} FROM posters {clause}", values):
+        # A database that is only read keeps its columns.
+        known = {name for _, name, *_ in self.rows("PRAGMA table_info(posters)")}
+        columns = ", ".join(name if name in known else f"NULL AS {name}" for name in _NAMES)
+        for movie_id, state, reason, source, *rest in self.rows(f"SELECT {columns} FROM posters {clause}", values):
             yield Record(movie_id, State(state), reason, source and Source(source), *rest)
 
     def file_of(self, movie_id: int) -> tuple[str | None, str | None]:
@@ -315,3 +376,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
             connection.execute(f"PRAGMA user_version = {_VERSION}")
         for statement in _ADDITIONS:
             connection.execute(statement)
+        for table in ("posters", "replaced"):
+            known = {name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")}
+            for name in _ADDED_COLUMNS.keys() - known:
+                connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {_ADDED_COLUMNS[name]}")

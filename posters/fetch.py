@@ -86,6 +86,8 @@ class FetchReport:
         Duration in seconds.
     interrupted : bool
         Whether the run was interrupted before everything was requested.
+    n_alternates : int
+        Further posters that arrived.
     """
 
     n_films: int
@@ -98,6 +100,7 @@ class FetchReport:
     n_slowed: int
     elapsed_s: float
     interrupted: bool
+    n_alternates: int = 0
 
     @property
     def n_ok(self) -> int:
@@ -210,6 +213,7 @@ def fetch_posters(
         n_slowed=client.n_slowed,
         elapsed_s=time.monotonic() - began_s,
         interrupted=client.interrupted and run.n_done < len(requested),
+        n_alternates=run.n_alternates,
     )
 
 
@@ -252,7 +256,7 @@ class _Run:
         self._pending: dict[int, Outcome] = {}
         self.outcomes: Counter[State] = Counter()
         self.reasons: Counter[str] = Counter()
-        self.n_done = self.n_bytes = 0
+        self.n_done = self.n_bytes = self.n_alternates = 0
         self._n_failed_in_a_row = 0
 
     def register_all(self, workers: WorkerPool) -> None:
@@ -299,7 +303,9 @@ class _Run:
     def _settle(self, movie_id: int, outcome: Outcome) -> None:
         if outcome.written and outcome.origin:
             try:
-                self.n_bytes += self._store.register(movie_id, outcome.written, outcome.origin).n_bytes
+                poster = self._store.register(movie_id, outcome.written, outcome.origin, outcome.alternates)
+                self.n_bytes += poster.n_bytes
+                self.n_alternates += len(outcome.alternates)
             except DataError as error:
                 # The store has marked this film, and others with the same picture.
                 outcome = replace(outcome, state=State.FAILED, reason=str(error))

@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 
 _RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
 _MAX_PAUSE_S = 60.0
+# While the server answers other requests, a failure is a matter of chance.
+_MAX_PAUSE_OF_ONE_S = 2.0
 # Minutes are plausible; a date in the next century is a mistake.
 _MAX_RETRY_AFTER_S = 600.0
 # How long a body is still read after an interruption.
@@ -93,8 +95,8 @@ class HttpOptions:
     # not counted: the network is down, which is waited for up to `patience_s`.
     n_retries: int = 6
     patience_s: float = 300.0
-    # The pause before the first retry; it doubles up to a minute, plus or minus half. A ``Retry-After`` pauses all
-    # threads, up to ten minutes.
+    # The pause before the first retry; it doubles up to a minute, or two seconds while other requests succeed, plus or
+    # minus half. A ``Retry-After`` pauses all threads, up to ten minutes.
     backoff_s: float = 0.5
     # TMDB allows an address this many; further threads wait.
     n_connections: int = 20
@@ -125,16 +127,17 @@ class HttpClient:
         self._adapter = HTTPAdapter(pool_connections=1, pool_maxsize=n_connections, pool_block=True)
         self._pools: dict[str, HTTPConnectionPool] = {}
         self._interrupted_s = math.inf
-        # When the server last answered anything.
-        self._heard_s = -math.inf
+        # When the server last answered anything, and when it last served a request.
+        self._heard_s = self._served_s = -math.inf
 
     def get(self, url: str, params: Mapping[str, str] | None = None) -> Response:
         """Return the response of an address, whatever its status; redirects are not followed."""
         attempts = _Attempts()
         while True:
-            pause_s = self._pause_s(attempts.n_all + 1)
-            result = self._attempt(url, params, pause_s)
+            began_s = time.monotonic()
+            result = self._attempt(url, params)
             if isinstance(result, Response):
+                self._served_s = time.monotonic()
                 return result
             attempts.count(result, was_reached=self._was_reached)
             host = urlsplit(url).hostname or url
@@ -143,7 +146,7 @@ class HttpClient:
                 # If other threads reach the server, only this request failed.
                 unavailable = result.unreachable and time.monotonic() >= self._heard_s + self._options.patience_s
                 raise _error(host, result, attempts.n_all, unavailable=unavailable)
-            self.limiter.sleep(pause_s)
+            self.limiter.sleep(self._pause_s(attempts.n_all, others_are_served=self._served_s > began_s))
 
     def interrupt(self) -> None:
         """Send no more requests and end all pauses; responses on their way are waited for, but not for long."""
@@ -153,8 +156,8 @@ class HttpClient:
     def close(self) -> None:
         self._adapter.close()
 
-    def _attempt(self, url: str, params: Mapping[str, str] | None, pause_s: float) -> Response | _Failure:
-        """Send the request once; if the server throttles, all threads pause as long as it says, or else `pause_s`."""
+    def _attempt(self, url: str, params: Mapping[str, str] | None) -> Response | _Failure:
+        """Send the request once; all threads pause as long as the server asks for."""
         pool, target = self._pool(url), self._target(url, params)
         permit = self.limiter.acquire()
         began_s = time.monotonic()
@@ -164,8 +167,8 @@ class HttpClient:
             return self._failure(error)
         self._heard_s = time.monotonic()
         try:
+            self._report(response, permit)
             if response.status in _RETRIED_STATUSES:
-                self._slow_down(response, permit, pause_s)
                 return _Failure(f"HTTP {response.status}")
             return self._read(response, began_s)
         except HTTPError as error:
@@ -213,10 +216,11 @@ class HttpClient:
             self._pools[host] = cast(HTTPConnectionPool, pool)
         return self._pools[host]
 
-    def _slow_down(self, response: BaseHTTPResponse, permit: Permit, pause_s: float) -> None:
-        retry_after_s = min(_retry_after_s(response.headers.get("Retry-After", "")), _MAX_RETRY_AFTER_S)
-        if response.status == 429 or retry_after_s > 0:
-            self.limiter.slow_down(permit, retry_after_s if retry_after_s > 0 else pause_s)
+    def _report(self, response: BaseHTTPResponse, permit: Permit) -> None:
+        pause_s = 0.0
+        if response.status in _RETRIED_STATUSES:
+            pause_s = min(max(_retry_after_s(response.headers.get("Retry-After", "")), 0.0), _MAX_RETRY_AFTER_S)
+        self.limiter.report(permit, throttled=response.status == 429 or pause_s > 0, pause_s=pause_s)
 
     def _read(self, response: BaseHTTPResponse, began_s: float) -> Response | _Failure:
         """Read the body, within the limits of size and time."""
@@ -235,10 +239,11 @@ class HttpClient:
         content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         return Response(response.status, content_type, b"".join(parts))
 
-    def _pause_s(self, n_tries: int) -> float:
+    def _pause_s(self, n_tries: int, *, others_are_served: bool) -> float:
         # Randomized, so that threads which failed together do not retry together.
         jitter = random.uniform(0.5, 1.5)  # noqa: S311 - no secret
-        return min(self._options.backoff_s * 2.0 ** min(n_tries - 1, 64) * jitter, _MAX_PAUSE_S)
+        longest_s = _MAX_PAUSE_OF_ONE_S if others_are_served else _MAX_PAUSE_S
+        return min(self._options.backoff_s * 2.0 ** min(n_tries - 1, 64), longest_s) * jitter
 
     @property
     def _was_reached(self) -> bool:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from catalog.errors import DataError, FetchError, StoreError
 from catalog.film import Film
-from posters.database import Origin, Source, State
+from posters.database import Alternate, Origin, Source, State
 from posters.http import UnavailableError
 from posters.rate_limit import InterruptedFetchError
 from posters.store import PosterStore, WrittenPoster
-from posters.tmdb import TmdbClient, TmdbFilm
+from posters.tmdb import ChosenPoster, TmdbClient, TmdbFilm
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,9 @@ class Outcome:
     reason: str = ""
     written: WrittenPoster | None = None
     content: bytes = field(default=b"", repr=False)
+    # Images of further posters, and once these are written, their rows.
+    more_content: tuple[tuple[Origin, bytes], ...] = field(default=(), repr=False)
+    alternates: tuple[Alternate, ...] = ()
 
 
 Outcomes = Mapping[int, Outcome]
@@ -99,8 +105,34 @@ class FilmLookup:
         if poster_path is None:
             return Outcome(self._origin(source), State.NO_POSTER, "TMDB has no poster of this film")
         origin = replace(self._origin(source), poster_path=poster_path)
+        if film.choice:
+            origin = self._origin_of(film.choice, source)
         content = self._try(origin, lambda: self._client.image(poster_path, self._size))
-        return content if isinstance(content, Outcome) else Outcome(origin, State.OK, content=content)
+        if isinstance(content, Outcome):
+            return content
+        return Outcome(origin, State.OK, content=content, more_content=self._more(film, source))
+
+    def _more(self, film: TmdbFilm, source: Source) -> tuple[tuple[Origin, bytes], ...]:
+        """Download the alternates of a film; those that cannot be had are left out."""
+        found = []
+        for poster in film.alternates:
+            origin, path = self._origin_of(poster, source), poster.poster_path
+            content = self._try(origin, lambda path=path: self._client.image(path, self._size))  # type: ignore[misc]
+            if isinstance(content, Outcome):
+                logger.info("alternate %s: %s", path, content.reason)
+            else:
+                found.append((origin, content))
+        return tuple(found)
+
+    def _origin_of(self, poster: ChosenPoster, source: Source) -> Origin:
+        return Origin(
+            source,
+            poster_path=poster.poster_path,
+            size=self._size,
+            language=poster.language,
+            vote_average=poster.vote_average,
+            vote_count=poster.vote_count,
+        )
 
     def _try(self, origin: Origin, request: Callable[[], _Answer]) -> _Answer | Outcome:
         """Send a request; an error of one film becomes its outcome, and one of the whole service is raised."""
@@ -124,10 +156,24 @@ class FilmLookup:
             raise
         except Exception as error:  # as above
             return replace(outcome, state=State.FAILED, reason=_unexpected(error), content=b"")
-        return replace(outcome, written=written, content=b"")
+        alternates = self._written_alternates(movie_id, outcome)
+        return replace(outcome, written=written, content=b"", more_content=(), alternates=alternates)
+
+    def _written_alternates(self, movie_id: int, outcome: Outcome) -> tuple[Alternate, ...]:
+        alternates = []
+        for origin, content in outcome.more_content:
+            try:
+                alternates.append(self._store.alternates.write_file(movie_id, content, origin))
+            except DataError as error:
+                logger.info("movie_id %d, alternate %s: %s", movie_id, origin.poster_path, error)
+            except StoreError:
+                raise
+            except Exception as error:  # as above
+                logger.info("movie_id %d, alternate %s: %s", movie_id, origin.poster_path, _unexpected(error))
+        return tuple(alternates)
 
     def _origin(self, source: Source) -> Origin:
-        return Origin(source, size=self._size, language=self._client.language)
+        return Origin(source, size=self._size, language=self._client.own_language)
 
 
 def _is_another(answer: TmdbFilm | None, film: Film) -> bool:

@@ -9,11 +9,11 @@ from collections import deque
 from dataclasses import dataclass
 
 from catalog.errors import FetchError
+from posters.rate_control import RateControl
 
 _WINDOW_S = 1.0
-# How long a halved rate takes to recover.
-_DOUBLES_IN_S = 30.0
-_SLOWEST = 1.0
+# A thread may start this much too late without lowering a reduced rate.
+_LATE_S = 0.05
 
 
 class InterruptedFetchError(FetchError):
@@ -35,28 +35,29 @@ class RateLimiter:
     that arrive at the server in any one second, the last to be granted found all the others still counted: the server
     sees the rate kept, however late requests arrive. The price is small: at a rate of 35 and responses after 40 ms,
     33.7 requests per second.
+
+    Below the limit, where `RateControl` finds the rate, permits are spread evenly.
     """
 
     def __init__(self, rate: float | None = None) -> None:
         self._limit = math.inf if rate is None else rate
         # Long enough for one request.
         self._window_s = max(_WINDOW_S, 1 / self._limit)
-        self._reduced = self._limit
+        self._control = RateControl(self._limit)
         # Reentrant, since a signal handler may call `interrupt` in the thread that holds the lock.
         self._condition = threading.Condition(threading.RLock())
         self._n_open = 0
         self._answered: deque[float] = deque()
         self._next_s = 0.0
-        self._slowed_s = self._resumes_s = -math.inf
+        self._resumes_s = -math.inf
         self._interrupted = False
         self.n_requests = 0
         self.n_slowed = 0
 
     @property
     def rate(self) -> float:
-        """Requests per second that are allowed now: below the limit for a while after the server throttled."""
-        n_doublings = min((time.monotonic() - self._resumes_s) / _DOUBLES_IN_S, 64.0)
-        return min(self._limit, self._reduced * math.pow(2.0, max(n_doublings, 0.0)))
+        """Requests per second that are allowed now: below the limit while the server throttles."""
+        return self._control.rate
 
     def acquire(self) -> Permit:
         """Wait until a request may be sent; call `release` once it was answered."""
@@ -64,8 +65,10 @@ class RateLimiter:
             while (wait_s := self._wait_s(now_s := time.monotonic())) != 0:
                 self._wait(wait_s)
             self._check()
-            # From when the last one was due, so that delays do not add up; the window limits the rate in any case.
-            self._next_s = max(self._next_s + 1 / self.rate, now_s)
+            # From when the last one was due, so that delays do not add up; the window keeps the limit in any case.
+            interval_s = 1 / self.rate
+            lateness_s = interval_s if self.rate == self._limit else min(interval_s, _LATE_S)
+            self._next_s = max(self._next_s + interval_s, now_s + interval_s - lateness_s)
             self._n_open += 1
             self.n_requests += 1
             return Permit(now_s)
@@ -78,18 +81,17 @@ class RateLimiter:
                 self._answered.append(time.monotonic())
                 self._condition.notify_all()
 
-    def slow_down(self, permit: Permit, pause_s: float) -> None:
-        """Halve the rate and pause all threads; the rate then recovers within about half a minute.
-
-        Requests that were on their way at the same time are throttled together, and halve the rate once.
-        """
+    def report(self, permit: Permit, *, throttled: bool, pause_s: float = 0.0) -> None:
+        """Take account of whether the server throttled a request; all threads pause for `pause_s`."""
         with self._condition:
             now_s = time.monotonic()
-            self.n_slowed += 1
-            if permit.granted_s > self._slowed_s:
-                self._reduced = max(self.rate / 2, min(_SLOWEST, self._limit / 2))
-                self._slowed_s = now_s
-            self._resumes_s = max(self._resumes_s, now_s + pause_s)
+            self.n_slowed += throttled
+            if self._limit < math.inf:
+                self._control.record(permit.granted_s, now_s, throttled=throttled, pause_s=pause_s)
+            if pause_s > 0:
+                self._resumes_s = max(self._resumes_s, now_s + pause_s)
+                # No request makes up for the pause.
+                self._next_s = max(self._next_s, self._resumes_s)
 
     def sleep(self, pause_s: float) -> None:
         """Pause this thread; InterruptedFetchError if the run is interrupted."""
@@ -112,10 +114,10 @@ class RateLimiter:
 
     def _wait_s(self, now_s: float) -> float:
         """Return the seconds until the next permit, which another thread may take first; 0 if it can be granted now."""
-        while self._answered and self._answered[0] <= now_s - self._window_s:
+        while self._answered and self._answered[0] + self._window_s <= now_s:
             self._answered.popleft()
         due_s = max(self._next_s, self._resumes_s)
-        if self._n_open + len(self._answered) + 1 > max(self.rate * self._window_s, 1.0):
+        if self._n_open + len(self._answered) + 1 > max(self._limit * self._window_s, 1.0):
             # If none is answered yet, the next response ends the wait.
             due_s = max(due_s, self._answered[0] + self._window_s if self._answered else now_s + self._window_s)
         return max(due_s - now_s, 0.0)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,8 @@ from types import TracebackType
 from catalog.errors import DataError, StoreError
 from catalog.io.files import write_error, write_unflushed
 from catalog.io.locks import exclusive
-from posters.database import DATABASE_NAME, Origin, PosterDatabase, Record, Source, State
+from posters.alternates import AlternateStore
+from posters.database import DATABASE_NAME, Alternate, Origin, PosterDatabase, Record, Source, State
 from posters.validation import ImageFacts, verify_image
 
 _FILE_NAME = re.compile(r"([0-9]+)(-[0-9a-f]{8})?\.(jpg|png|webp|gif)")
@@ -61,6 +62,7 @@ class PosterStore:
     def __init__(self, posters_dir: Path, database: PosterDatabase) -> None:
         self._posters_dir = posters_dir
         self._database = database
+        self.alternates = AlternateStore(posters_dir, database)
         self._in_transaction = False
         # By film, the files that the next commit or rollback may leave without a row.
         self._candidates: defaultdict[int, set[str]] = defaultdict(set)
@@ -98,6 +100,7 @@ class PosterStore:
         """Keep other processes from writing during the block, and clean up after killed ones."""
         with exclusive(self._posters_dir):
             self._sweep()
+            self.alternates.sweep()
             yield
 
     @contextmanager
@@ -122,8 +125,10 @@ class PosterStore:
         write_unflushed(self._posters_dir / written.file_name, content)
         return written
 
-    def register(self, movie_id: int, written: WrittenPoster, origin: Origin) -> Poster:
-        """Record a poster whose file was written.
+    def register(
+        self, movie_id: int, written: WrittenPoster, origin: Origin, alternates: Sequence[Alternate] = ()
+    ) -> Poster:
+        """Record a poster whose file was written, and the film's alternates.
 
         An earlier poster from TMDB is kept until `confirm`, and restored if this one proves to be a placeholder.
         DataError if it is known as one, or came from too many addresses.
@@ -151,6 +156,8 @@ class PosterStore:
             elif earlier and earlier.sha256 != facts.sha256:
                 self._database.keep_replaced(movie_id)
             self._database.put(record)
+            if origin.poster_path:
+                self.alternates.put(movie_id, alternates)
         return Poster(movie_id, path, facts.sha256, facts.n_bytes, facts.width, facts.height, origin.source)
 
     def _is_placeholder(self, sha256: str) -> bool:
@@ -195,6 +202,7 @@ class PosterStore:
             with self._registering((movie_id, None)):
                 if state is not State.FAILED:
                     self._database.forget_replaced(movie_id)
+                    self._database.put_alternates(movie_id, [])
                 self._database.put(
                     Record(movie_id, state, reason, **(asdict(origin) if origin else {}), attempts=attempts)
                 )

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from catalog.errors import ConfigError, FetchError
@@ -30,6 +30,12 @@ DEFAULT_RATE = 35
 
 NOTICE = "This product uses TMDB and the TMDB APIs but is not endorsed, certified, or otherwise approved by TMDB."
 """The notice that TMDB's terms require to be shown."""
+
+PosterRank = Literal["votes", "first"]
+"""Which of the posters in a language is taken: that with the best votes, or the first of TMDB's list."""
+
+NO_TEXT = "xx"
+"""The language of posters without text."""
 
 _MAX_JSON_BYTES = 4 << 20
 # Ten times the size of TMDB's export of all its ids.
@@ -53,6 +59,17 @@ class Configuration:
 
 
 @dataclass(frozen=True)
+class ChosenPoster:
+    """A poster out of those of a film."""
+
+    poster_path: str
+    # "xx" for a poster without text.
+    language: str
+    vote_average: float
+    vote_count: int
+
+
+@dataclass(frozen=True)
 class TmdbFilm:
     """A film as TMDB knows it."""
 
@@ -61,6 +78,10 @@ class TmdbFilm:
     poster_path: str | None
     # None if TMDB does not know it.
     imdb_id: str | None = None
+    # None if TMDB chose the poster itself.
+    choice: ChosenPoster | None = None
+    # The best first.
+    alternates: tuple[ChosenPoster, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,8 +96,9 @@ class TmdbClient:
     """Client of TMDB's API and image host; safe from several threads, and a context manager.
 
     `key` is a v3 API key (32 hexadecimal digits) or a v4 read access token (begins with ``eyJ``). `language`, such as
-    "en-US", selects among a film's posters. `rate` is the limit of requests per second to each of the two hosts; None
-    is for a mirror of your own only.
+    "en-US", is that of the posters. Of several, such as "de,en,xx", the first in which a film has posters counts, and
+    `poster_rank` says which of these is taken; if a film has none, TMDB's own choice is. A film names `n_alternates`
+    more of them. `rate` is the limit of requests per second to each of the two hosts; None is for a mirror only.
     """
 
     def __init__(
@@ -85,10 +107,18 @@ class TmdbClient:
         base_url: str = DEFAULT_BASE_URL,
         language: str = "en-US",
         *,
+        poster_rank: PosterRank | None = None,
+        n_alternates: int = 0,
         rate: float | None = DEFAULT_RATE,
         http: HttpOptions | None = None,
     ) -> None:
         self.language = language
+        self._poster_rank = poster_rank or "votes"
+        # Empty if TMDB chooses.
+        self._languages: tuple[str, ...] = ()
+        self._n_alternates = n_alternates
+        if poster_rank or n_alternates or "," in language or language == NO_TEXT:
+            self._languages = tuple(name.partition("-")[0] for name in language.split(","))
         self._base_url = _checked_url(base_url)
         self._host = urlsplit(self._base_url).hostname
         http = http or HttpOptions()
@@ -98,7 +128,7 @@ class TmdbClient:
             return HttpClient(options, params=credentials.params, headers=credentials.headers, limiter=limiter)
 
         self._api = connect(replace(http, max_bytes=_MAX_JSON_BYTES), _credentials(key))
-        # The image host names no limit. A film needs one image at most, so the limit of the API delays nothing.
+        # The image host names no limit. Most films need one image, so the limit of the API delays nothing.
         self._images = connect(replace(http, max_bytes=MAX_POSTER_BYTES), _Credentials())
         self._files = connect(replace(http, max_bytes=_MAX_FILE_BYTES, total_s=_MAX_FILE_S), _Credentials())
         self.n_connections = http.n_connections
@@ -118,6 +148,11 @@ class TmdbClient:
     def close(self) -> None:
         for client in (self._api, self._images, self._files):
             client.close()
+
+    @property
+    def own_language(self) -> str | None:
+        """The language in which TMDB chooses posters; None if several are given, of which none may be right."""
+        return None if self._languages else self.language
 
     @property
     def n_requests(self) -> int:
@@ -156,18 +191,28 @@ class TmdbClient:
 
     def movie(self, tmdb_id: int) -> TmdbFilm | None:
         """Look a film up by its tmdb_id; None if TMDB does not know it."""
-        content = self._ask(f"/movie/{tmdb_id}", language=self.language)
-        return None if content is None else TmdbFilm(tmdb_id, self._poster_path(content), _imdb_id(content))
+        content = self._ask(f"/movie/{tmdb_id}", **self._language_params(), **self._image_params())
+        if content is None:
+            return None
+        film = TmdbFilm(tmdb_id, self._poster_path(content), _imdb_id(content))
+        posters = self._ranked(content) if self._languages else []
+        if not posters:
+            return film
+        alternates = tuple(posters[1 : 1 + self._n_alternates])
+        return replace(film, poster_path=posters[0].poster_path, choice=posters[0], alternates=alternates)
 
     def find(self, imdb_id: str) -> FindResult:
         """Look a film up by its imdb_id."""
         path = f"/find/tt{imdb_id}"
-        content = self._ask(path, external_source="imdb_id", language=self.language)
+        content = self._ask(path, external_source="imdb_id", **self._language_params())
         match content or {"movie_results": []}:
             case {"movie_results": []}:
                 return FindResult(is_other=any((content or {}).values()))
             case {"movie_results": [{"id": int(tmdb_id), **film}, *_]}:
-                return FindResult(TmdbFilm(tmdb_id, self._poster_path(film), imdb_id))
+                found = TmdbFilm(tmdb_id, self._poster_path(film), imdb_id)
+                # Only the film itself lists its posters.
+                chosen = self.movie(tmdb_id) if self._languages else None
+                return FindResult(replace(chosen, imdb_id=imdb_id) if chosen else found)
         raise self._malformed(path)
 
     def image(self, poster_path: str, size: str) -> bytes:
@@ -235,6 +280,31 @@ class TmdbClient:
             f"{DEFAULT_BASE_URL}, or KEYART_TMDB_URL leads to the wrong place"
         )
 
+    def _language_params(self) -> dict[str, str]:
+        if not self._languages:
+            return {"language": self.language}
+        spoken = [language for language in self.language.split(",") if language != NO_TEXT]
+        return {"language": spoken[0]} if spoken else {}
+
+    def _image_params(self) -> dict[str, str]:
+        if not self._languages:
+            return {}
+        names = ("null" if language == NO_TEXT else language for language in self._languages)
+        return {"append_to_response": "images", "include_image_language": ",".join(names)}
+
+    def _ranked(self, content: Mapping[str, Any]) -> list[ChosenPoster]:
+        """Return the posters in the wanted languages, the best first."""
+        match content:
+            case {"images": {"posters": [*entries]}}:
+                posters = [poster for entry in entries if (poster := _listed_poster(entry))]
+            case _:
+                raise self._malformed("/movie")
+        if self._poster_rank == "votes":
+            posters.sort(key=lambda poster: (poster.vote_average, poster.vote_count), reverse=True)
+        # Sorting is stable, and TMDB's order stays within a language.
+        wanted = [poster for poster in posters if poster.language in self._languages]
+        return sorted(wanted, key=lambda poster: self._languages.index(poster.language))
+
     def _poster_path(self, content: Mapping[Any, Any]) -> str | None:
         poster_path = content.get("poster_path")
         if not poster_path:
@@ -250,6 +320,19 @@ class _Credentials:
 
     params: dict[str, str] = field(default_factory=dict, repr=False)
     headers: dict[str, str] = field(default_factory=dict, repr=False)
+
+
+def _listed_poster(entry: Any) -> ChosenPoster | None:
+    match entry:
+        case {"file_path": str(path), "iso_639_1": str() | None as language} if _POSTER_PATH.fullmatch(path):
+            average, count = entry.get("vote_average"), entry.get("vote_count")
+            return ChosenPoster(
+                path,
+                language or NO_TEXT,
+                float(average) if isinstance(average, int | float) else 0.0,
+                count if isinstance(count, int) else 0,
+            )
+    return None
 
 
 def _imdb_id(content: Mapping[str, Any]) -> str | None:

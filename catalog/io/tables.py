@@ -73,10 +73,10 @@ def parse_rows(
     path: Path,
     columns: Sequence[str] = (),
     optional: Sequence[str] = (),
-    delimiter: str = ",",
     names: Mapping[str, str] | None = None,
 ) -> Iterator[Row]:
     """Yield the rows of the text of a CSV file, as `read_rows` does."""
+    delimiter = delimiter_of(text.partition("\n")[0])
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         received = [name.strip() for name in next(reader, [])]
@@ -100,6 +100,11 @@ def parse_rows(
             yield Row(path, reader.line_num, values, spellings)
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: expected CSV, received something else ({error})") from error
+
+
+def delimiter_of(header: str) -> str:
+    """Return what separates the cells of a header: spreadsheets of many languages write semicolons for commas."""
+    return max(",;\t", key=header.count)
 
 
 def spelled(header: Sequence[str], columns: Sequence[str], names: Mapping[str, str] | None = None) -> list[str]:

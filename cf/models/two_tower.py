@@ -32,6 +32,8 @@ _LARGEST_DIFFERENCE = 1e-4
 # TensorFlow keeps this subfolder for files that it does not read.
 _EXPORT, _EXPORT_RECORD = "keyart-savedmodel", "assets.extra/keyart.json"
 _EXPORTED = frozenset(("saved_model.pb", "fingerprint.pb", "variables", "assets", "assets.extra"))
+# TensorFlow Serving reads subfolders that are named by a version.
+_VERSION = "1"
 _NOTHING = np.empty(0, np.float32), np.empty(0, np.intp)
 
 
@@ -121,6 +123,8 @@ class TwoTower(Recommender):
     def export_savedmodel(self, folder: Path, titles: Mapping[int, str], k: int = 10) -> None:
         """Write a SavedModel that takes user ids and gives scores and titles; the films' vectors are inside.
 
+        It is in the subfolder ``1``, the number of its version, as TensorFlow Serving wants it.
+
         It is called with user_ids, int64 of shape (n,), and returns three tensors of shape (n, k) by name: scores
         (float32), movie_ids (int32) and titles (string). Films that a user had rated are left out; where there are
         fewer than k others, and for users it does not know, scores are -inf, movie_ids -1 and titles empty. It is
@@ -132,9 +136,10 @@ class TwoTower(Recommender):
         try:
             with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
                 written = Path(temporary) / "model"
-                _write_savedmodel(self, written, titles, k)
-                write_record(written / _EXPORT_RECORD, _EXPORT, 1, {})
-                self._compare(written, k)
+                version = written / _VERSION
+                _write_savedmodel(self, version, titles, k)
+                write_record(version / _EXPORT_RECORD, _EXPORT, 1, {})
+                self._compare(version, k)
                 if folder.exists():
                     shutil.move(folder, Path(temporary) / "before")
                 written.replace(folder)
@@ -267,10 +272,18 @@ def check_savedmodel_folder(folder: Path) -> None:
     """Raise ConfigError unless a folder is new, empty or an earlier export; call it before any work."""
     if not folder.absolute().parent.is_dir():
         raise ConfigError(f"{folder}: there is no folder {folder.parent}; create it first")
-    names = {path.name for path in folder.iterdir()} if folder.is_dir() else {""}
-    if not folder.exists() or not names or (names <= _EXPORTED and record_kind(folder / _EXPORT_RECORD) == _EXPORT):
+    if not folder.exists() or (folder.is_dir() and (not any(folder.iterdir()) or _is_export(folder))):
         return
     raise ConfigError(f"{folder} exists and is not an earlier export; name a new or empty folder, or remove it first")
+
+
+def _is_export(folder: Path) -> bool:
+    names = {path.name for path in folder.iterdir()}
+    # An earlier layout had the model in the folder itself.
+    model, within = (folder / _VERSION, {_VERSION}) if _VERSION in names else (folder, _EXPORTED)
+    if not (names <= within and model.is_dir() and record_kind(model / _EXPORT_RECORD) == _EXPORT):
+        return False
+    return {path.name for path in model.iterdir()} <= _EXPORTED
 
 
 def _cells_of(film_factors: FloatArray) -> Any:

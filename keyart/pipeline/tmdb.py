@@ -34,7 +34,7 @@ from posters.fetch import (
 from posters.http import HttpOptions
 from posters.id_export import is_address, read_live_ids
 from posters.store import PosterStore, check_registered
-from posters.tmdb import DEFAULT_RATE, TmdbClient
+from posters.tmdb import DEFAULT_RATE, PosterRank, TmdbClient
 
 _KIND, _VERSION = "keyart-fetch", 1
 
@@ -48,7 +48,13 @@ class FetchOptions:
     size : str, default "w342"
         TMDB's poster size; "w342" is the smallest that need not be enlarged to 224 pixels.
     language : str, default "en-US"
-        Which of a film's posters is wanted.
+        The language of the posters. Of several, such as "de,en,xx", the first in which a film has posters counts; "xx"
+        stands for posters without text. A film with none of them gets the poster that TMDB chooses.
+    poster_rank : {"votes", "first"}, optional
+        Which of the posters in that language is taken: the one with the best votes, or the first of TMDB's list. By
+        default TMDB chooses if `language` is a single one, else "votes".
+    n_alternates : int, default 0
+        How many further posters of a film in these languages are kept, in ``posters/alternates``.
     limit : int, optional
         The most films to request: first those never tried, then those that failed, the least tried first.
     movie_ids : collection of int, optional
@@ -73,6 +79,8 @@ class FetchOptions:
 
     size: str = "w342"
     language: str = "en-US"
+    poster_rank: PosterRank | None = None
+    n_alternates: int = 0
     limit: int | None = None
     movie_ids: Collection[int] | None = None
     older_than: timedelta | None = None
@@ -82,7 +90,7 @@ class FetchOptions:
     n_retries: int = HttpOptions.n_retries
 
     def __post_init__(self) -> None:
-        for name, least in (("limit", 1), ("n_connections", 1), ("n_retries", 0)):
+        for name, least in (("limit", 1), ("n_connections", 1), ("n_retries", 0), ("n_alternates", 0)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(f"{name} should be {least} or more, received {value}")
@@ -139,7 +147,15 @@ def fetch(
 
 def open_client(options: FetchOptions, key: str | None = None) -> TmdbClient:
     http = HttpOptions(n_connections=options.n_connections, n_retries=options.n_retries)
-    return TmdbClient(key or read_key(), TMDB_URL.value() or "", options.language, rate=options.rate, http=http)
+    return TmdbClient(
+        key or read_key(),
+        TMDB_URL.value() or "",
+        options.language,
+        poster_rank=options.poster_rank,
+        n_alternates=options.n_alternates,
+        rate=options.rate,
+        http=http,
+    )
 
 
 def fetch_with(
@@ -152,7 +168,12 @@ def fetch_with(
     films, id_export = list_films(workspace), options.id_export
     check_registered(workspace.posters_dir)
     began = datetime.now(UTC).isoformat(timespec="seconds")
-    facts = {"began_at": began, "size": options.size, "language": client.language}
+    facts = {
+        "began_at": began,
+        "size": options.size,
+        "language": client.language,
+        "poster_rank": options.poster_rank,
+    }
     with PosterStore.open(workspace.posters_dir) as store:
         try:
             report = fetch_posters(

@@ -91,9 +91,7 @@ def parse_personal_file(content: bytes, path: Path) -> PersonalFile:
 
 
 def _parse_table(text: str, path: Path) -> PersonalFile:
-    header = text.partition("\n")[0]
-    delimiter = max(",;\t", key=header.count)
-    rows = list(parse_rows(text, path, delimiter=delimiter))
+    rows = list(parse_rows(text, path))
     if not rows:
         return PersonalFile(path.name, "", ())
     columns = _columns(rows[0].values)

@@ -23,6 +23,7 @@ from keyart.web.body_limits import Uploads
 from keyart.web.errors import PROBLEMS, add_problems
 from keyart.web.inference import ImageEncoder
 from keyart.web.middleware import add_middleware
+from keyart.web.public_address import PublicAddress
 from keyart.web.routes.atlas import atlas_routes
 from keyart.web.routes.films import Pools, film_routes
 from keyart.web.routes.users import user_routes
@@ -37,6 +38,7 @@ from keyart.workspace.reloading import OnReload
 _STATIC = Path(__file__).parent / "static"
 _PAGES = {"/": "index.html", "/atlas": "atlas.html", "/user": "user.html"}
 _TIMEOUT_S, _ENCODING_TIMEOUT_S, _WRITING_TIMEOUT_S, _SHUTDOWN_S = 15.0, 60.0, 300.0, 20
+_LOCAL = PublicAddress()
 _MAX_BATCH, _MAX_PENDING_IMAGES = 16, 32
 
 
@@ -46,6 +48,7 @@ def make_app(
     *,
     encoder: str | None = None,
     read_only: bool = False,
+    public: PublicAddress = _LOCAL,
     owns_process: bool = False,
 ) -> FastAPI:
     """Create the application; with `owns_process` it tunes the garbage collector of the whole process.
@@ -56,7 +59,7 @@ def make_app(
     on_reload = _counted_reloads(registry)
     films = FilmService.open(home, on_reload, encoder)
     view = open_views(home, encoder)[0]
-    atlas, users = AtlasService(view, on_reload), UserService(view, films.has_poster, on_reload)
+    atlas, users = AtlasService(view, on_reload, public.root_path), UserService(view, films.has_poster, on_reload)
     pools = Pools(
         WorkerPool(1, 256, _TIMEOUT_S),
         WorkerPool(2, 256, _TIMEOUT_S),
@@ -85,7 +88,7 @@ def make_app(
     # FastAPI's own pages of documentation load scripts from elsewhere; the description itself does not.
     app = FastAPI(title="keyart", version=version("keyart"), lifespan=lifespan, docs_url=None, redoc_url=None)
     add_problems(app, home)
-    add_middleware(app, token, registry)
+    add_middleware(app, token, public, registry)
     # Before the films, whose /api/films/{movie_id} would match "to-rate".
     app.include_router(user_routes(users, recommending))
     app.include_router(film_routes(films, ImageEncoder(films, pools.drawing, encoding), pools, read_only=read_only))
@@ -170,8 +173,14 @@ class _Server(uvicorn.Server):
 
 def serve(app: FastAPI, listener: socket.socket, on_start: Callable[[], None]) -> None:
     """Serve until SIGTERM or SIGINT; requests in progress are answered first."""
-    # The access log would record every search; failures are logged all the same.
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=_SHUTDOWN_S
+        app,
+        log_level="warning",
+        # It would record every search; failures are logged all the same.
+        access_log=False,
+        server_header=False,
+        # uvicorn would believe any program of this machine; `PublicAddress` believes named proxies.
+        proxy_headers=False,
+        timeout_graceful_shutdown=_SHUTDOWN_S,
     )
     _Server(config, on_start).run([listener])

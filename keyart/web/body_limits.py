@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -12,48 +13,106 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
+from keyart.web.forms import MAX_OVERHEAD_BYTES, Form, is_form, parse_form
+
 MAX_UPLOAD_BYTES = 10 << 20
 """The limit of an uploaded image."""
 
 MAX_BODY_BYTES = 1 << 20
 """The limit of other bodies; ten thousand ratings take less than half of it."""
 
+MAX_EMBEDDING_BYTES = 4 << 20
+"""The limit of an embedding as JSON."""
+
 MAX_RATINGS_FILE_BYTES = 8 << 20
 """The limit of a file of one person's ratings; IMDb takes some 250 bytes a film."""
 
 
 class Uploads:
-    """Reads uploaded images, `max_concurrent` at once."""
+    """Reads uploaded files of at most `max_bytes`, `max_concurrent` at once; `noun` is for messages."""
 
-    def __init__(self, max_concurrent: int = 32, timeout_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        max_bytes: int = MAX_UPLOAD_BYTES,
+        noun: str = "image",
+        *,
+        max_concurrent: int = 32,
+        timeout_s: float = 30.0,
+    ) -> None:
+        self._max_bytes = max_bytes
+        self._noun = noun
         self._n_free = max_concurrent
         self._timeout_s = timeout_s
 
     async def read(self, request: Request) -> bytes:
         """Read the body of a request: 503 if too many are being read, 408 if too slow, 413 if too large."""
+        return await self._read(request, self._max_bytes)
+
+    async def read_form(self, request: Request) -> Form:
+        """Read a form with a file under the same limits."""
+        body = await self._read(request, self._max_bytes + MAX_OVERHEAD_BYTES)
+        form = parse_form(body, request.headers["content-type"])
+        self._check_size(len(form.content), self._max_bytes)
+        return form
+
+    async def _read(self, request: Request, max_bytes: int) -> bytes:
         if not self._n_free:
             raise HTTPException(
-                503, "too many uploads at the same time; send the image again in a second", {"Retry-After": "1"}
+                503,
+                f"too many uploads at the same time; send the {self._noun} again in a second",
+                {"Retry-After": "1"},
             )
         self._n_free -= 1
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await _body(request)
+                return await self._body(request, max_bytes)
         except ClientDisconnect as error:
-            raise HTTPException(400, "the upload ended before the image was complete") from error
+            raise HTTPException(400, f"the upload ended before the {self._noun} was complete") from error
         except TimeoutError as error:
-            raise HTTPException(408, f"expected the whole image within {self._timeout_s:g} s") from error
+            raise HTTPException(408, f"expected the whole {self._noun} within {self._timeout_s:g} s") from error
         finally:
             self._n_free += 1
 
+    async def _body(self, request: Request, max_bytes: int) -> bytes:
+        content = bytearray()
+        async for part in request.stream():
+            content += part
+            self._check_size(len(content), max_bytes)
+        return bytes(content)
 
-async def _body(request: Request) -> bytes:
-    content = bytearray()
-    async for part in request.stream():
-        content += part
-        if len(content) > MAX_UPLOAD_BYTES:
-            raise HTTPException(413, f"expected an image of at most {MAX_UPLOAD_BYTES >> 20} MiB")
-    return bytes(content)
+    def _check_size(self, n_bytes: int, max_bytes: int) -> None:
+        if n_bytes > max_bytes:
+            article = "an" if self._noun[0] in "aeiou" else "a"
+            raise HTTPException(413, f"expected {article} {self._noun} of at most {self._max_bytes >> 20} MiB")
+
+
+def upload_route(uploads: Uploads) -> type[APIRoute]:
+    """Create a class of routes that take a file as a form too; its other fields become parameters of the query."""
+
+    class UploadRoute(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handle = super().get_route_handler()
+
+            async def of_form(request: Request) -> Response:
+                if not is_form(request.headers.get("content-type", "")):
+                    return await handle(request)
+                return await handle(_with_form(request, await uploads.read_form(request)))
+
+            return of_form
+
+    return UploadRoute
+
+
+def _with_form(request: Request, form: Form) -> Request:
+    """Return the request as if it had brought the file itself, with the fields in its query."""
+    query = b"&".join(filter(None, (request.scope["query_string"], urlencode(form.fields).encode())))
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": form.content}
+
+    changed = Request({**request.scope, "query_string": query}, receive)
+    changed.state.filename = form.filename
+    return changed
 
 
 class BoundedRoute(APIRoute):
@@ -71,10 +130,10 @@ class BoundedRoute(APIRoute):
         return bounded
 
 
-class RatingsFileRoute(BoundedRoute):
-    """A route that takes a file of one person's ratings."""
+class EmbeddingRoute(BoundedRoute):
+    """A route that takes an embedding; one number is some 12 characters."""
 
-    max_bytes = MAX_RATINGS_FILE_BYTES
+    max_bytes = MAX_EMBEDDING_BYTES
 
 
 def _limited(receive: Receive, max_bytes: int) -> Receive:

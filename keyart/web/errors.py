@@ -65,8 +65,19 @@ def add_problems(app: FastAPI, home: Path) -> None:
     app.add_exception_handler(RequestValidationError, _validation_problem)
 
 
+def problem_of(error: KeyartError, home: Path) -> Problem:
+    """Describe the error of one part of a request whose other parts are answered."""
+    status = _status_of(error)
+    detail = redact(complete(str(error), home_option(home)))
+    return Problem(type="about:blank", title=HTTPStatus(status).phrase, status=status, detail=detail)
+
+
+def _status_of(error: Exception) -> int:
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
 def _keyart_problem(error: Exception, option: str) -> JSONResponse:
-    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    status = _status_of(error)
     if isinstance(error, StoreError):
         _log.error("%s", redact(str(error)))
         return problem(

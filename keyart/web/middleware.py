@@ -6,16 +6,17 @@ import logging
 import re
 import secrets
 import time
-from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import RedirectResponse
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.datastructures import MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keyart.web.address import is_loopback
 from keyart.web.errors import problem
+from keyart.web.public_address import PublicAddress, Seen
 
 _log = logging.getLogger(__name__)
 
@@ -31,14 +32,26 @@ HEADERS = {
 _PUBLIC_PATHS = frozenset({"/healthz", "/readyz"})
 _PORT = re.compile(r":\d*$")
 _COOKIE = "keyart-token"
+_SEEN = "keyart.seen"
 
 
-def add_middleware(app: FastAPI, token: str | None, registry: CollectorRegistry) -> None:
+def add_middleware(app: FastAPI, token: str | None, public: PublicAddress, registry: CollectorRegistry) -> None:
     """Add all middleware to an application; the last one added sees a request first."""
     app.add_middleware(ErrorMiddleware)
-    app.add_middleware(AuthenticationMiddleware, token=token)
+    app.add_middleware(HeadMiddleware)
+    app.add_middleware(AuthenticationMiddleware, token=token, public=public)
+    if public.allowed_origins:
+        # Outside of authentication: a browser asks beforehand without the token, and a page must see a refusal.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=public.allowed_origins,
+            allow_methods=("GET", "HEAD", "POST"),
+            allow_headers=("Authorization", "If-None-Match"),
+            expose_headers=("ETag", "Retry-After"),
+        )
     app.add_middleware(SecurityHeadersMiddleware)
     app.add_middleware(MetricsMiddleware, registry=registry)
+    app.add_middleware(PublicAddressMiddleware, public=public)
 
 
 class MetricsMiddleware:
@@ -91,12 +104,34 @@ class SecurityHeadersMiddleware:
         await self._app(scope, receive, completed)
 
 
+class PublicAddressMiddleware:
+    """Restores what a proxy has changed: host and scheme as the browser asked, and the prefix of the path."""
+
+    def __init__(self, app: ASGIApp, public: PublicAddress) -> None:
+        self._app = app
+        self._public = public
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on at its public address."""
+        if scope["type"] == "http":
+            request = Request(scope)
+            seen = self._public.seen(request.headers, request.client.host if request.client else None)
+            MutableHeaders(scope=scope)["host"] = seen.host
+            scope["scheme"] = seen.scheme or scope["scheme"]
+            scope["root_path"] = self._public.root_path
+            # The proxy takes the prefix off; for ASGI it is a part of the path.
+            scope["path"] = self._public.root_path + scope["path"]
+            scope[_SEEN] = seen
+        await self._app(scope, receive, send)
+
+
 class AuthenticationMiddleware:
     """Refuses requests without the token; without one it serves this machine only, and no foreign pages."""
 
-    def __init__(self, app: ASGIApp, token: str | None) -> None:
+    def __init__(self, app: ASGIApp, token: str | None, public: PublicAddress) -> None:
         self._app = app
         self._token = token
+        self._public = public
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -104,30 +139,59 @@ class AuthenticationMiddleware:
         await (refusal or self._app)(scope, receive, send)
 
     def _refusal(self, request: Request) -> Response | None:
-        if (origin := request.headers.get("origin")) and urlsplit(origin).netloc != request.headers.get("host"):
-            # A foreign page can make a browser send requests, but not without its origin.
+        seen: Seen = request.scope[_SEEN]
+        origin, bearer = request.headers.get("origin", ""), _bearer_of(request)
+        is_foreign = bool(origin) and not seen.is_origin(origin)
+        # A foreign page can make a browser send requests, but not without its origin; none adds a Bearer token.
+        shows_token = self._token is not None and bearer is not None
+        if is_foreign and not shows_token and not self._public.allows(origin):
             return problem(403, f"expected a page of this server to ask, received one of {origin[:100]!r}")
         if self._token is None:
             # A foreign page can resolve its own name to 127.0.0.1; the browser still sends that name.
-            host = _PORT.sub("", request.headers.get("host", ""))
+            host = _PORT.sub("", seen.host)
             return None if is_loopback(host) else problem(403, f"expected the host 127.0.0.1, received {host!r}")
-        if request.method == "GET" and self._matches(request.query_params.get("token", "")):
-            return self._redirect(request, self._token)
-        if request.url.path in _PUBLIC_PATHS or self._matches(_token_of(request)):
+        if request.method in ("GET", "HEAD") and self._matches(request.query_params.get("token", "")):
+            return self._redirect(request, self._token, seen)
+        token = bearer if bearer is not None or is_foreign else request.cookies.get(_COOKIE)
+        if _path(request) in _PUBLIC_PATHS or self._matches(token or ""):
             return None
         return problem(401, "expected the token as `Authorization: Bearer …`", {"WWW-Authenticate": "Bearer"})
 
-    def _redirect(self, request: Request, token: str) -> Response:
+    def _redirect(self, request: Request, token: str, seen: Seen) -> Response:
         """Move the token from the address into a cookie: address bar and history must not keep it."""
-        url = request.url.remove_query_params("token")
+        url, root_path = request.url.remove_query_params("token"), self._public.root_path
         # Of "//elsewhere" a browser would make another host.
-        path = "/" + url.path.lstrip("/")
+        path = f"{root_path}/{_path(request).lstrip('/')}"
         response = RedirectResponse(f"{path}?{url.query}" if url.query else path, 303)
-        response.set_cookie(_COOKIE, token, httponly=True, samesite="strict")
+        is_secure = seen.scheme == "https"
+        response.set_cookie(_COOKIE, token, path=f"{root_path}/", secure=is_secure, httponly=True, samesite="strict")
         return response
 
     def _matches(self, token: str) -> bool:
         return secrets.compare_digest(token.encode(), (self._token or "").encode())
+
+
+class HeadMiddleware:
+    """Answers HEAD wherever GET is answered: the same headers, without the body (RFC 9110, section 9.3.2)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, HEAD as GET."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        # A copy: the server itself must know that no body may follow.
+        as_get = {**scope, "method": "GET"}
+
+        async def without_body(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                # Requests are counted by their route, which is known by now.
+                scope["route"] = as_get.get("route")
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        await self._app(as_get, receive, without_body)
 
 
 class ErrorMiddleware:
@@ -155,8 +219,11 @@ class ErrorMiddleware:
             await response(scope, receive, send)
 
 
-def _token_of(request: Request) -> str:
+def _path(request: Request) -> str:
+    """Return the path below the prefix."""
+    return request.url.path.removeprefix(str(request.scope.get("root_path", "")))
+
+
+def _bearer_of(request: Request) -> str | None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return token.strip()
-    return request.cookies.get(_COOKIE, "")
+    return token.strip() if scheme.lower() == "bearer" else None

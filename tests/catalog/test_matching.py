@@ -41,3 +41,31 @@ def test_matches_by_id() -> None:
     assert [film.movie_id for film in matcher.by_id(Imdb("0000011"))] == [1]
     assert [film.movie_id for film in matcher.by_id(Tmdb(7))] == [1, 2]
     assert matcher.by_id(Tmdb(8)) == ()
+
+
+@pytest.mark.parametrize(
+    ("title", "year", "movie_ids"),
+    [
+        ("Star Harbour", 1977, [1]),
+        ("The Star Harbour", 1977, [1]),
+        ("A New Pier", 1977, [1]),
+        # Of another year it may be a remake, and without one anything.
+        ("Star Harbour", 1978, []),
+        ("Star Harbour", None, []),
+        ("The Tide - A Sailor's Tale", 1990, [2]),
+        ("Night Train: The Last Stop", 2001, [3]),
+        # Two of that year: a guess.
+        ("Twins", 1988, []),
+        ("Dr. Odd", 1964, [6]),
+    ],
+)
+def test_a_part_of_a_title_is_enough_in_its_year(title: str, year: int | None, movie_ids: list[int]) -> None:
+    films = [
+        Film(1, "Star Harbour: Episode IV - A New Pier", 1977),
+        Film(2, "The Tide", 1990),
+        Film(3, "Night Train", 2001),
+        Film(4, "Twins: One", 1988),
+        Film(5, "Twins: Two", 1988),
+        Film(6, "Dr. Odd or: How I Learned to Row", 1964),
+    ]
+    assert [film.movie_id for film in FilmMatcher(films).by_title(title, year)] == movie_ids

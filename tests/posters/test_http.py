@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -96,7 +97,9 @@ def test_parses_retry_after_as_a_date() -> None:
 def test_pauses_grow() -> None:
     client = HttpClient(HttpOptions(backoff_s=1.0))
     for n_tries, base_s in ((1, 1), (2, 2), (3, 4), (9, 60), (2000, 60)):
-        assert 0.5 * base_s <= client._pause_s(n_tries) <= min(1.5 * base_s, 60)
+        assert 0.5 * base_s <= client._pause_s(n_tries, others_are_served=False) <= 1.5 * base_s
+        # While the server answers others, there is no outage to wait for.
+        assert client._pause_s(n_tries, others_are_served=True) <= min(1.5 * base_s, 3)
     client.close()
 
 
@@ -128,26 +131,28 @@ def test_a_broken_connection_is_replaced(server: TmdbServer) -> None:
     client.close()
 
 
-@pytest.mark.parametrize("fault", [Fault.TOO_MANY, Fault.TOO_MANY_DATE, Fault.TOO_MANY_BARE])
-def test_throttling_slows_all_threads(server: TmdbServer, fault: Fault) -> None:
-    client = HttpClient(HttpOptions(backoff_s=0), limiter=RateLimiter(40))
-    server.inject("/t/p/w342/x.jpg", fault)
-    client.get(f"{server.address}/t/p/w342/x.jpg")
-    assert client.limiter.rate == pytest.approx(20, abs=2)
-    client.close()
-
-
 @pytest.mark.parametrize(("retry_after_s", "expected_s"), [(7.0, 7), (1e9, 600)])
 def test_all_threads_pause_for_retry_after(
     server: TmdbServer, monkeypatch: pytest.MonkeyPatch, retry_after_s: float, expected_s: float
 ) -> None:
     pauses = []
     monkeypatch.setattr("posters.http._retry_after_s", lambda text: retry_after_s)
-    monkeypatch.setattr(RateLimiter, "slow_down", lambda self, permit, pause_s: pauses.append(pause_s))
+    monkeypatch.setattr(RateLimiter, "report", lambda self, permit, throttled, pause_s: pauses.append(pause_s))
     server.inject("/t/p/w342/x.jpg", Fault.TOO_MANY, Fault.OVERLOADED)
     client = HttpClient(HttpOptions(backoff_s=0))
     client.get(f"{server.address}/t/p/w342/x.jpg")
-    assert pauses == [expected_s, expected_s]
+    # The last one was served.
+    assert pauses == [expected_s, expected_s, 0]
+    client.close()
+
+
+@pytest.mark.parametrize("fault", [Fault.TOO_MANY, Fault.TOO_MANY_DATE, Fault.TOO_MANY_BARE])
+def test_throttling_without_a_time_pauses_no_other_thread(server: TmdbServer, fault: Fault) -> None:
+    client = HttpClient(HttpOptions(backoff_s=0))
+    server.inject("/t/p/w342/x.jpg", fault)
+    assert client.get(f"{server.address}/t/p/w342/x.jpg").status == 404
+    assert client.limiter.n_slowed == 1
+    assert client.limiter._resumes_s == -math.inf
     client.close()
 
 

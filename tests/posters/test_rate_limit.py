@@ -78,20 +78,12 @@ def test_a_permit_counts_until_a_second_after_its_response(clock: Clock) -> None
 def test_a_rate_below_one(clock: Clock) -> None:
     limiter = RateLimiter(0.25)
     for _ in range(3):
-        permit = limiter.acquire()
+        limiter.acquire()
         clock.now_s += 1.0
         limiter.release()
         assert limiter._wait_s(clock.now_s) == 4.0
         clock.now_s += 4.0
         assert limiter._wait_s(clock.now_s) == 0.0
-    limiter.slow_down(permit, 0.0)
-    assert limiter.rate == 0.125
-    # Slowed down, it still issues permits.
-    for _ in range(3):
-        limiter.acquire()
-        limiter.release()
-        assert 4.0 <= limiter._wait_s(clock.now_s) <= 8.0
-        clock.now_s += 8.0
 
 
 def test_permits_are_spread_evenly(clock: Clock) -> None:
@@ -105,53 +97,12 @@ def test_permits_are_spread_evenly(clock: Clock) -> None:
     assert limiter._wait_s(clock.now_s) == pytest.approx(0.05)
 
 
-def test_throttling_halves_the_rate_until_it_recovers(clock: Clock) -> None:
-    limiter = RateLimiter(40)
-    permit = limiter.acquire()
-    limiter.slow_down(permit, 0.0)
-    assert limiter.rate == 20
-    clock.now_s += 15.0
-    assert limiter.rate == pytest.approx(20 * math.sqrt(2))
-    clock.now_s += 15.0
-    assert limiter.rate == 40
-    clock.now_s += 1e9
-    assert limiter.rate == 40
-
-
-def test_requests_throttled_together_halve_the_rate_once(clock: Clock) -> None:
-    limiter = RateLimiter(40)
-    permits = []
-    for _ in range(20):
-        permits.append(limiter.acquire())
-        clock.now_s += 0.1
-    for permit in permits:
-        limiter.slow_down(permit, 0.0)
-    assert limiter.rate == 20
-    assert limiter.n_slowed == 20
-    for _ in permits:
-        limiter.release()
-    clock.now_s += 5.0
-    limiter.slow_down(limiter.acquire(), 0.0)
-    assert limiter.rate < 20
-
-
-def test_the_rate_has_a_minimum(clock: Clock) -> None:
-    limiter = RateLimiter(3)
-    for _ in range(9):
-        clock.now_s += 1.0
-        permit = limiter.acquire()
-        limiter.release()
-        limiter.slow_down(permit, 0.0)
-        clock.now_s += 1.0
-    assert 1.0 <= limiter.rate < 1.1
-
-
 @pytest.mark.parametrize("rate", [None, 40])
 def test_a_pause_holds_for_all_threads(clock: Clock, rate: float | None) -> None:
     limiter = RateLimiter(rate)
     permit = limiter.acquire()
-    limiter.slow_down(permit, 7.0)
-    limiter.slow_down(permit, 3.0)
+    limiter.report(permit, throttled=True, pause_s=7.0)
+    limiter.report(permit, throttled=True, pause_s=3.0)
     assert limiter._wait_s(clock.now_s) == 7.0
     clock.now_s += 7.0
     assert limiter._wait_s(clock.now_s) == 0.0
@@ -167,7 +118,7 @@ def test_without_a_limit_no_thread_waits() -> None:
 def test_an_interruption_ends_all_waiting() -> None:
     limiter = RateLimiter(1)
     permit = limiter.acquire()
-    limiter.slow_down(permit, 3600.0)
+    limiter.report(permit, throttled=True, pause_s=3600.0)
     with ThreadPoolExecutor(2) as pool:
         waiting = [pool.submit(limiter.acquire), pool.submit(limiter.sleep, 3600.0)]
         threading.Timer(0.01, limiter.interrupt).start()

@@ -8,6 +8,7 @@ import struct
 import threading
 import time
 from collections import defaultdict, deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -30,6 +31,7 @@ class Fault(Enum):
     TOO_MANY = "429 with Retry-After: 0"
     TOO_MANY_DATE = "429 with a date that has passed"
     TOO_MANY_BARE = "429 without Retry-After"
+    TOO_MANY_WAIT = "429 with Retry-After: 1"
     SERVER_ERROR = "500"
     OVERLOADED = "503"
     UNAUTHORIZED = "401"
@@ -66,6 +68,7 @@ class _Library:
     by_imdb: dict[str, dict[str, list[dict[str, Any]]]] = field(default_factory=dict)
     images: dict[str, bytes] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
+    posters: defaultdict[int, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
 
 
 class TmdbServer:
@@ -82,6 +85,7 @@ class TmdbServer:
         self._library = _Library()
         self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
         self._lasting: dict[str, Fault] = {}
+        self._rule: Callable[[Request], Fault | None] | None = None
         self._stopping = threading.Event()
         self._http: _Server | None = None
         self.image_base_url: str | None = None
@@ -131,6 +135,15 @@ class TmdbServer:
             self._library.by_imdb[imdb_id] = {"movie_results": [film], "tv_results": []}
         return poster_path
 
+    def add_poster(self, tmdb_id: int, language: str | None, vote_average: float = 0.0, vote_count: int = 0) -> str:
+        """Add a poster to those that a film lists; return its path."""
+        listed = self._library.posters[tmdb_id]
+        path = f"/{language}{len(listed)}-{tmdb_id}.jpg"
+        self._library.images[path] = draw_poster(1000 * tmdb_id + len(listed))
+        votes = {"vote_average": vote_average, "vote_count": vote_count}
+        listed.append({"file_path": path, "iso_639_1": language, **votes, "width": 1000, "height": 1500})
+        return path
+
     def add_series(self, tmdb_id: int, imdb_id: str) -> None:
         """Add a television series, which is no film."""
         series = {"id": tmdb_id, "name": f"Series {tmdb_id}", "poster_path": "/series.jpg"}
@@ -159,6 +172,10 @@ class TmdbServer:
         else:
             self._faults[path].extend(faults)
 
+    def set_rule(self, rule: Callable[[Request], Fault | None] | None) -> None:
+        """Answer every request with the fault that a function returns, if it returns one."""
+        self._rule = rule
+
     def paths(self, beginning: str = "") -> list[str]:
         """The requested paths, in the order of arrival."""
         return [request.path for request in self.requests if request.path.startswith(beginning)]
@@ -177,10 +194,11 @@ class TmdbServer:
         with self._counting:
             self.n_connections += change
 
-    def take_fault(self, path: str) -> Fault | None:
-        if self._faults[path]:
-            return self._faults[path].popleft()
-        return self._lasting.get(path)
+    def take_fault(self, request: Request) -> Fault | None:
+        with self._counting:
+            if self._faults[request.path]:
+                return self._faults[request.path].popleft()
+            return self._rule(request) if self._rule else self._lasting.get(request.path)
 
     def wait_for_stop(self, timeout_s: float = 5.0) -> bool:
         return self._stopping.wait(timeout_s)
@@ -201,11 +219,19 @@ class TmdbServer:
                 base_url = f"{self.address}/t/p/" if self.image_base_url is None else self.image_base_url
                 return {"images": {"secure_base_url": base_url, "poster_sizes": list(SIZES)}}
             case ["movie", tmdb_id]:
-                return self._library.films.get(int(tmdb_id))
+                return self._film(int(tmdb_id), request.query)
             case ["find", imdb_id] if request.query.get("external_source") == "imdb_id":
                 nothing: dict[str, Any] = {"movie_results": [], "tv_results": []}
                 return self._library.by_imdb.get(imdb_id.removeprefix("tt"), nothing)
         return None
+
+    def _film(self, tmdb_id: int, query: dict[str, str]) -> dict[str, Any] | None:
+        film = self._library.films.get(tmdb_id)
+        if film is None or query.get("append_to_response") != "images":
+            return film
+        languages = query["include_image_language"].split(",")
+        posters = [poster for poster in self._library.posters[tmdb_id] if (poster["iso_639_1"] or "null") in languages]
+        return film | {"images": {"backdrops": [], "posters": posters}}
 
     def _answer_image(self, request: Request) -> tuple[int, str, bytes]:
         _, _, _, size, name = request.path.split("/")
@@ -255,7 +281,7 @@ class _Handler(BaseHTTPRequestHandler):
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         request = Request(parts.path, query, self.headers.get("Authorization"), time.monotonic())
         self.server.tmdb.requests.append(request)
-        fault = self.server.tmdb.take_fault(request.path)
+        fault = self.server.tmdb.take_fault(request)
         if fault is None:
             self._send(*self.server.tmdb.answer(request))
         else:
@@ -282,6 +308,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(429, "application/json", b"{}", Retry_After="Wed, 21 Oct 2015 07:28:00 GMT")
             case Fault.TOO_MANY_BARE:
                 self._send(429, "application/json", b"{}")
+            case Fault.TOO_MANY_WAIT:
+                self._send(429, "application/json", b"{}", Retry_After="1")
             case Fault.OVERLOADED:
                 self._send(503, "text/html", b"<h1>Over capacity</h1>")
             case Fault.SERVER_ERROR:

@@ -35,6 +35,7 @@ _EPILOG = (
 )
 _N_REASONS = 5
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?")
+_LANGUAGES = re.compile(r"[a-z]{2,3}(,[a-z]{2,3})+")
 _AGE_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -58,8 +59,8 @@ def _read_rate(_context: click.Context, _parameter: click.Parameter, value: floa
 
 def _read_language(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     # TMDB accepts anything, and answers in English.
-    if not _LANGUAGE.fullmatch(value):
-        raise click.BadParameter(f"expected a language such as en-US or fr; received {value!r}")
+    if not (_LANGUAGE.fullmatch(value) or _LANGUAGES.fullmatch(value)):
+        raise click.BadParameter(f"expected a language such as en-US or fr, or several: de,en,xx; received {value!r}")
     return value
 
 
@@ -82,7 +83,20 @@ def _read_export(_context: click.Context, _parameter: click.Parameter, value: st
     default="en-US",
     show_default=True,
     callback=_read_language,
-    help="Language of the posters.",
+    help="Language of the posters, or several in order of preference: de,en,xx; xx for posters without text.",
+)
+@click.option(
+    "--poster-rank",
+    type=click.Choice(["votes", "first"]),
+    help="Of a film's posters in that language, take the one with the best votes, or the first of TMDB's list.",
+)
+@click.option(
+    "--all-posters",
+    "n_alternates",
+    type=click.IntRange(min=0, max=50),
+    default=0,
+    metavar="N",
+    help="Keep up to N further posters of each film in these languages.",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Request at most N films.")
 @click.option(
@@ -272,6 +286,8 @@ def _print_report(report: FetchReport) -> None:
         speed = f"{report.n_ok / report.elapsed_s:,.1f} posters/s"
         size = f"{report.n_bytes / 1e6:,.1f} MB in {_span(report.elapsed_s)}"
         click.echo(f"{plural(report.n_ok, 'poster')} of {plural(report.n_settled, 'film')} fetched ({size}, {speed})")
+        if report.n_alternates:
+            click.echo(f"{plural(report.n_alternates, 'further poster')} kept in posters/alternates")
     else:
         click.echo("nothing to fetch: no selected film lacks a poster that TMDB may have")
     _print_states(report.counts)
@@ -295,7 +311,7 @@ def _print_notes(report: FetchReport, n_stale: int) -> None:
     elif report.n_failed:
         print_notes([f"{plural(report.n_failed, 'film')} failed; run the same command again to retry"])
     if report.n_slowed:
-        print_notes([f"rate-limited by TMDB {plural(report.n_slowed, 'time')}; a lower --rate may be faster"])
+        print_notes([f"rate-limited by TMDB {plural(report.n_slowed, 'time')}; keyart adapted its rate"])
     _print_stale(n_stale)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from dataclasses import dataclass
@@ -13,17 +14,22 @@ from starlette.exceptions import HTTPException
 
 from catalog.image_formats import NAMED
 from keyart.results import HIT_COLUMNS
-from keyart.web.body_limits import Uploads
+from keyart.similarity.query import Image
+from keyart.web.body_limits import BoundedRoute, EmbeddingRoute, Uploads, upload_route
 from keyart.web.errors import PROBLEMS
 from keyart.web.inference import ImageEncoder
 from keyart.web.schemas.films import (
     AddedFilm,
     ColdStartFacts,
     ColdStartQuery,
+    EmbeddingFacts,
+    EmbeddingQuery,
     EncoderFacts,
+    FilmAnswers,
     FilmFacts,
     FilmQuery,
     FilmRef,
+    FilmsQuery,
     Hit,
     ImageMixQuery,
     MixQuery,
@@ -37,11 +43,13 @@ from keyart.web.workers import WorkerPool
 FilmPath = Annotated[
     FilmRef, Path(description="A movie_id, an IMDb id such as tt0113277, or a TMDB id such as tmdb:949.", examples=[6])
 ]
+EncoderName = Annotated[str | None, Query(max_length=200, description="An encoder of the workspace.")]
 # A query parameter is text, which equals no literal number.
 Width = Annotated[Literal[160, 320, 640], BeforeValidator(int)]
 
 AnyFilmQuery = TypeVar("AnyFilmQuery", bound=FilmQuery)
 
+_SEVERAL_FILMS_TIMEOUT_S = 60.0
 _JPEG = {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}
 _JPEG_FILE: dict[str, Any] = {"response_class": Response, "responses": {200: {"content": _JPEG}}}
 _CSV_FILE: dict[str, Any] = {
@@ -51,8 +59,18 @@ _CSV_FILE: dict[str, Any] = {
 _IMAGE_BODY = {
     "requestBody": {
         "required": True,
-        "description": f"The image file itself, {NAMED}; at most 10 MiB and 25 million pixels.",
-        "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
+        "description": "The image file itself, or a form with it, in which other fields are parameters of the query: "
+        f"{NAMED}; at most 10 MiB and 25 million pixels.",
+        "content": {
+            "image/*": {"schema": {"type": "string", "format": "binary"}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["image"],
+                    "properties": {"image": {"type": "string", "format": "binary"}},
+                }
+            },
+        },
     }
 }
 
@@ -75,8 +93,16 @@ def film_routes(service: FilmService, encoder: ImageEncoder, pools: Pools, *, re
     _add_films(router, service, pools.querying)
     _add_files(router, service, pools)
     _add_posters(router, service, pools.drawing)
-    _add_images(router, service, encoder, pools)
-    _add_new_films(router, service, pools, read_only=read_only)
+    bodies = APIRouter(route_class=BoundedRoute)
+    _add_several_films(bodies, service, pools.querying)
+    router.include_router(bodies)
+    embeddings = APIRouter(route_class=EmbeddingRoute)
+    _add_embeddings(embeddings, service, pools.querying)
+    router.include_router(embeddings)
+    uploads = APIRouter(route_class=upload_route(pools.uploads))
+    _add_images(uploads, service, encoder, pools)
+    _add_new_films(uploads, service, pools, read_only=read_only)
+    router.include_router(uploads)
     return router
 
 
@@ -117,6 +143,20 @@ def _add_films(router: APIRouter, service: FilmService, pool: WorkerPool) -> Non
         return await pool.run(service.similar_to_mix, _checked(query))
 
 
+def _add_several_films(router: APIRouter, service: FilmService, pool: WorkerPool) -> None:
+    @router.post("/api/films/similar", summary="Films that look like each of several films")
+    async def similar_to_each(query: FilmsQuery) -> FilmAnswers:
+        """Answer for up to 200 films at once; a film that cannot be answered gets a problem in place of a page."""
+        _checked(query)
+        try:
+            async with asyncio.timeout(_SEVERAL_FILMS_TIMEOUT_S):
+                # One call for each, so that other requests are answered in between.
+                answers = [await pool.run(service.similar_or_problem, film, query) for film in query.films]
+        except TimeoutError as error:
+            raise HTTPException(504, "expected fewer films at once: they took too long") from error
+        return FilmAnswers(answers=answers)
+
+
 def _add_files(router: APIRouter, service: FilmService, pools: Pools) -> None:
     @router.get("/api/films/{movie_id}/similar.csv", summary="Look-alikes as CSV", **_CSV_FILE)
     async def similar_csv(movie_id: FilmPath, query: Annotated[FilmQuery, Query()]) -> Response:
@@ -142,7 +182,7 @@ def _add_files(router: APIRouter, service: FilmService, pools: Pools) -> None:
     async def heat_map(
         movie_id: FilmPath,
         other_id: FilmPath,
-        encoder: Annotated[str | None, Query(max_length=200)] = None,
+        encoder: EncoderName = None,
     ) -> Response:
         content = await pools.drawing.run(service.heat_map, movie_id, other_id, encoder)
         return Response(content, media_type="image/jpeg")
@@ -167,23 +207,35 @@ def _add_posters(router: APIRouter, service: FilmService, pool: WorkerPool) -> N
         return Response(content, media_type="image/jpeg", headers=headers)
 
 
-def _add_images(router: APIRouter, service: FilmService, encoder: ImageEncoder, pools: Pools) -> None:
+def _add_embeddings(router: APIRouter, service: FilmService, pool: WorkerPool) -> None:
+    @router.post("/api/similar/embedding", summary="Films that look like an image whose embedding is given")
+    async def similar_to_embedding(query: EmbeddingQuery) -> SimilarPage:
+        return await pool.run(service.similar_to_embedding, query)
+
+
+def _add_images(router: APIRouter, service: FilmService, images: ImageEncoder, pools: Pools) -> None:
+    async def embedded(request: Request, encoder: str | None) -> Image:
+        content = await pools.uploads.read(request)
+        if encoder is None:
+            return await images.encode(content)
+        return await pools.embedding.run(service.embed_by, encoder, await images.decode(content))
+
     @router.post(
         "/api/similar",
         summary="Films that look like an image, alone or with films and descriptions",
         openapi_extra=_IMAGE_BODY,
     )
     async def similar_to_image(request: Request, query: Annotated[ImageMixQuery, Query()]) -> SimilarPage:
-        content = await pools.uploads.read(request)
-        if query.encoder is None:
-            image = await encoder.encode(content)
-        else:
-            image = await pools.embedding.run(service.embed_by, query.encoder, await encoder.decode(content))
+        image = await embedded(request, query.encoder)
         return await pools.querying.run(service.similar_to_image, image, _checked(query))
+
+    @router.post("/api/embeddings", summary="The embedding of an image", openapi_extra=_IMAGE_BODY)
+    async def embedding(request: Request, encoder: EncoderName = None) -> EmbeddingFacts:
+        return await pools.querying.run(service.embedding, await embedded(request, encoder), encoder)
 
     @router.post("/api/cold-start", summary="Who would like a film that nobody has rated", openapi_extra=_IMAGE_BODY)
     async def cold_start(request: Request, query: Annotated[ColdStartQuery, Query()]) -> ColdStartFacts:
-        image = await encoder.encode(await pools.uploads.read(request))
+        image = await images.encode(await pools.uploads.read(request))
         return await pools.querying.run(service.cold_start, image, query)
 
 

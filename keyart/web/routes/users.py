@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from catalog.errors import DataError
 from keyart.recommend.personal_files import parse_personal_file
-from keyart.web.body_limits import BoundedRoute, RatingsFileRoute
+from keyart.web.body_limits import MAX_RATINGS_FILE_BYTES, BoundedRoute, Uploads, upload_route
 from keyart.web.errors import PROBLEMS
 from keyart.web.schemas.films import FilmFacts
 from keyart.web.schemas.users import (
@@ -31,8 +31,18 @@ UserId = Annotated[int, Path(ge=1, lt=2**31, description="A user_id of the ratin
 _RATINGS_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "The file itself, at most 8 MiB.",
-        "content": {"text/csv": {"schema": {"type": "string"}}, "application/json": {"schema": {"type": "array"}}},
+        "description": "The file itself, at most 8 MiB, or a form with it.",
+        "content": {
+            "text/csv": {"schema": {"type": "string"}},
+            "application/json": {"schema": {"type": "array"}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {"file": {"type": "string", "format": "binary"}},
+                }
+            },
+        },
     }
 }
 
@@ -42,8 +52,9 @@ def user_routes(service: UserService, pool: WorkerPool) -> APIRouter:
     router = APIRouter(route_class=BoundedRoute, responses=PROBLEMS)
     _add_users(router, service, pool)
     _add_recommendations(router, service, pool)
-    files = APIRouter(route_class=RatingsFileRoute)
-    _add_ratings_files(files, service, pool)
+    uploads = Uploads(MAX_RATINGS_FILE_BYTES, "file", max_concurrent=8)
+    files = APIRouter(route_class=upload_route(uploads))
+    _add_ratings_files(files, service, pool, uploads)
     router.include_router(files)
     return router
 
@@ -96,14 +107,16 @@ def _add_recommendations(router: APIRouter, service: UserService, pool: WorkerPo
         return await pool.run(service.for_ratings, query)
 
 
-def _add_ratings_files(router: APIRouter, service: UserService, pool: WorkerPool) -> None:
+def _add_ratings_files(router: APIRouter, service: UserService, pool: WorkerPool, uploads: Uploads) -> None:
     @router.post("/api/ratings", summary="One person's ratings in a file, matched", openapi_extra=_RATINGS_BODY)
     async def ratings(
         request: Request,
-        name: Annotated[str, Query(max_length=200, description="The file's name, for messages.")] = "ratings",
+        name: Annotated[str, Query(max_length=200, description="The file's name, for messages.")] = "",
     ) -> PersonalRatingsFacts:
         """Match ratings that Letterboxd, IMDb, Trakt or MovieLens exported to films of the catalog; stores nothing."""
-        content, path = await request.body(), FilePath(FilePath(name).name or "ratings")
+        content = await uploads.read(request)
+        # A form names its file.
+        path = FilePath(FilePath(name or getattr(request.state, "filename", "")).name[:200] or "ratings")
         try:
             file = await pool.run(parse_personal_file, content, path)
         except DataError as error:

@@ -18,6 +18,7 @@ _ID_EXPECTED = "expected a movie_id such as 6, an IMDb id such as tt0113277, or 
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 # Networks read some 64 tokens, which are rarely more than 300 characters.
 _NOT_BLANK = r"^ *[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
+_MAX_HITS = 4000
 Words = Annotated[str, Field(max_length=1000, pattern=_NOT_BLANK)]
 
 
@@ -198,6 +199,39 @@ class MixQuery(ImageMixQuery):
         return self
 
 
+class EmbeddingFacts(BaseModel):
+    """The embedding of an image: the features that posters are compared by."""
+
+    encoder: str = Field(description="By which it was computed; A+B for two.", examples=["vgg16"])
+    n_features: int = Field(examples=[25088])
+    embedding: list[float] = Field(examples=[[0.0, 1.25, 0.5]])
+
+
+class EmbeddingQuery(ImageQuery):
+    """The same for an embedding."""
+
+    embedding: list[Annotated[float, Field(ge=-1e30, le=1e30)]] = Field(
+        min_length=1,
+        max_length=200_000,
+        description="As POST /api/embeddings returns it for the same encoder.",
+        examples=[[0.0, 1.25, 0.5]],
+    )
+
+
+class FilmsQuery(FilmQuery):
+    """The same for each of several films."""
+
+    films: list[FilmRef] = Field(
+        min_length=1, max_length=200, description="Films, by any of their ids.", examples=[[6, "tt0137523"]]
+    )
+
+    @model_validator(mode="after")
+    def _check_size(self) -> Self:
+        if (n_hits := len(self.films) * self.k) > _MAX_HITS:
+            raise ValueError(f"expected at most {_MAX_HITS:,} results (films times k), received {n_hits:,}")
+        return self
+
+
 class TextFacts(BaseModel):
     """Whether posters can be described in words."""
 
@@ -278,3 +312,17 @@ class Problem(BaseModel):
     title: str = Field(examples=["Not Found"])
     status: int = Field(examples=[404])
     detail: str = Field(examples=["no film has the movie_id 99"])
+
+
+class FilmAnswer(BaseModel):
+    """The look-alikes of one film among several, or why there are none."""
+
+    film: int | str = Field(description="The film as it was named.", examples=[6])
+    similar: SimilarPage | None = Field(description="Null where there is a problem.")
+    problem: Problem | None = Field(description="What is wrong with this film, such as that nobody knows it.")
+
+
+class FilmAnswers(BaseModel):
+    """The look-alikes of each of several films."""
+
+    answers: list[FilmAnswer] = Field(description="One per film, in the order of the request.")

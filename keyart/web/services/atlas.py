@@ -29,11 +29,11 @@ class EncodedMap:
 class AtlasService:
     """The map of a workspace; it follows the atlas and the catalog. Safe to use from several threads."""
 
-    def __init__(self, workspace: Workspace, on_reload: OnReload) -> None:
+    def __init__(self, workspace: Workspace, on_reload: OnReload, root_path: str = "") -> None:
         self._folder = workspace.atlas_dir
         self._map = Reloading(
             "atlas",
-            lambda: _encoded(workspace),
+            lambda: _encoded(workspace, root_path),
             lambda: (record_path(workspace.atlas_dir), workspace.catalog_path),
             on_reload=on_reload,
         )
@@ -52,14 +52,14 @@ class AtlasService:
         return self._folder / name if name in self.map().sheet_names else None
 
 
-def _encoded(workspace: Workspace) -> EncodedMap:
+def _encoded(workspace: Workspace, root_path: str) -> EncodedMap:
     atlas = Atlas.open(workspace.atlas_dir)
-    body = _atlas_map(workspace, atlas).model_dump_json().encode()
+    body = _atlas_map(workspace, atlas, root_path).model_dump_json().encode()
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     return EncodedMap(body, etag, frozenset(sheet.name for sheet in atlas.sheets))
 
 
-def _atlas_map(workspace: Workspace, atlas: Atlas) -> AtlasMap:
+def _atlas_map(workspace: Workspace, atlas: Atlas, root_path: str) -> AtlasMap:
     movie_ids = atlas.movie_ids.tolist()
     with Catalog.open(workspace.catalog_path) as catalog:
         by_id, genre_names = catalog.films(movie_ids), list(catalog.genres())
@@ -76,7 +76,9 @@ def _atlas_map(workspace: Workspace, atlas: Atlas) -> AtlasMap:
         genres=[[numbers[genre] for genre in film.genres] if film else [] for film in films],
         genre_names=genre_names,
         clusters=[MapCluster(name=one.name, n_films=one.n_films, typical=list(one.typical)) for one in atlas.clusters],
-        sheets=[MapSheet(url=f"/atlas/sheets/{one.name}", movie_ids=list(one.movie_ids)) for one in atlas.sheets],
+        sheets=[
+            MapSheet(url=f"{root_path}/atlas/sheets/{one.name}", movie_ids=list(one.movie_ids)) for one in atlas.sheets
+        ],
         cell_width=CELL_WIDTH,
         cell_height=CELL_HEIGHT,
         n_columns=N_COLUMNS,

@@ -11,9 +11,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import numpy as np
 from PIL import Image as PillowImage
 
-from catalog.errors import ConfigError, DataError, KeyartError, UnknownFilmError
+from catalog.errors import ConfigError, DataError, KeyartError, QueryError, UnknownFilmError
 from catalog.film import Film
 from index.region import Region
 from keyart.cold_start.new_film import NewFilm, describe
@@ -26,11 +27,15 @@ from keyart.results import SimilarFilms
 from keyart.similarity.blending import Hybrid, open_hybrid
 from keyart.similarity.query import Image, Mix, SimilarOptions, Text
 from keyart.similarity.reasons import reasons
+from keyart.web.errors import problem_of
 from keyart.web.schemas.films import (
     AddedFilm,
     ColdStartFacts,
     ColdStartQuery,
+    EmbeddingFacts,
+    EmbeddingQuery,
     EncoderFacts,
+    FilmAnswer,
     FilmFacts,
     FilmQuery,
     ImageMixQuery,
@@ -142,6 +147,13 @@ class FilmService:
         """Return a page of a film's look-alikes."""
         return self._page(self._look_alikes(movie_id, query, _n_wanted(query)), query)
 
+    def similar_or_problem(self, movie_id: int | str, query: FilmQuery) -> FilmAnswer:
+        """Return a page of a film's look-alikes, or what is wrong with this film."""
+        try:
+            return FilmAnswer(film=movie_id, similar=self.similar(movie_id, query), problem=None)
+        except (UnknownFilmError, ConfigError) as error:
+            return FilmAnswer(film=movie_id, similar=None, problem=problem_of(error, self._workspace.home))
+
     def similar_to_mix(self, query: MixQuery) -> SimilarPage:
         """Return a page of the films that look like several films and descriptions, and not like others."""
         return self._page(self._look_alikes_of_mix(query, _n_wanted(query)), query)
@@ -177,6 +189,26 @@ class FilmService:
         with self._engine_by(encoder).use() as engine:
             engine.embed([image])
         return image
+
+    def embedding(self, image: Image, encoder: str | None = None) -> EmbeddingFacts:
+        """Return the embedding of an image, as `similar_to_embedding` takes it."""
+        with self._engine_by(encoder).use() as engine:
+            (row,) = engine.embed([image])
+        # Nine digits name a float32.
+        numbers = [float(f"{number:.9g}") for number in row.tolist()]
+        return EmbeddingFacts(encoder=self._name_of(encoder), n_features=len(numbers), embedding=numbers)
+
+    def similar_to_embedding(self, query: EmbeddingQuery) -> SimilarPage:
+        """Return a page of the films whose posters have features like these."""
+        with self._engine_by(query.encoder).use() as engine:
+            if engine.has_index and len(query.embedding) != engine.n_features:
+                name, n_features = self._name_of(query.encoder), engine.n_features
+                raise QueryError(
+                    f"expected an embedding of {n_features} numbers by {name}, received {len(query.embedding)}"
+                )
+            embedding = np.array(query.embedding, np.float32)
+            result = engine.similar(embedding, options=_options(query, _n_wanted(query)))
+        return self._page(result, query)
 
     def similar_to_image(self, image: Image, query: ImageMixQuery) -> SimilarPage:
         """Return a page of the films whose posters look like an image, or like it and films, and not like others."""
@@ -227,14 +259,16 @@ class FilmService:
             return query.encoder
         return text_encoder(self._workspace)
 
+    def _name_of(self, encoder: str | None) -> str:
+        """Return the name of an encoder, or of several that are blended, as requests name it."""
+        return "+".join(map(name_of, open_views(self._workspace.home, encoder or self._encoder)))
+
     def _engine_by(self, encoder: str | None) -> Reloading[Engine]:
         """Return the engine by an encoder, or by a blend of some; ConfigError where there is none."""
         if encoder is None:
             return self._engine
         # In one spelling, so that no request opens an engine again.
-        spelling, own = (
-            "+".join(map(name_of, open_views(self._workspace.home, one))) for one in (encoder, self._encoder)
-        )
+        spelling, own = self._name_of(encoder), self._name_of(None)
         if spelling == own:
             return self._engine
         with self._lock:

@@ -95,7 +95,7 @@ function begin(films) {
   }
 
   function open(row) {
-    location.assign(`/?film=${films.movieIds[row]}`);
+    location.assign(`./?film=${films.movieIds[row]}`);
   }
 
   function markMiddle() {
@@ -195,7 +195,7 @@ function begin(films) {
   at("view").addEventListener("click", () => select(grid.rowsWithin(...camera.seen())));
   at("color").addEventListener("change", () => { colorBy(at("color").value); remember({ color: at("color").value }, true); });
   addEventListener("popstate", follow);
-  combobox(at("title"), at("suggestions"), (text, signal) => get(`/api/films?query=${encodeURIComponent(text)}`, { signal }), find);
+  combobox(at("title"), at("suggestions"), (text, signal) => get(`api/films?query=${encodeURIComponent(text)}`, { signal }), find);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => change());
   new ResizeObserver(([{ contentRect: { width, height } }]) => { painter.resize(width, height); repaint(); }).observe(canvas);
   painter.resize(canvas.clientWidth, canvas.clientHeight);

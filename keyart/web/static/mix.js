@@ -11,7 +11,7 @@ export function mix(state, go, suggest) {
   let arrival = null; // the film that was just added
 
   async function film(movieId) {
-    if (!known.has(movieId)) known.set(movieId, await get(`/api/films/${encodeURIComponent(movieId)}`));
+    if (!known.has(movieId)) known.set(movieId, await get(`api/films/${encodeURIComponent(movieId)}`));
     return known.get(movieId);
   }
 
@@ -43,7 +43,7 @@ export function mix(state, go, suggest) {
     const button = element("button", { type: "button", textContent: "×" });
     button.setAttribute("aria-label", `Remove ${titled(facts)}`);
     button.addEventListener("click", () => remove(side, movieId));
-    const image = facts.has_poster ? [element("img", { src: `/posters/${movieId}?width=160`, alt: "" })] : [];
+    const image = facts.has_poster ? [element("img", { src: `posters/${movieId}?width=160`, alt: "" })] : [];
     return element("li", {}, ...image, titled(facts), button);
   }
 

@@ -24,7 +24,7 @@ export function newFilm(pivot) {
     at("audience-size").textContent = fans.length === N_USERS
       ? `Audience: the ${N_USERS} users who would like it most` : `Audience: ${fans.length} users would like it better than their average film`;
     at("fans").replaceChildren(...fans.map((fan) => element("li", {},
-      element("a", { href: `/user?user=${fan.user_id}`, textContent: `user ${fan.user_id}` }), ` +${fan.score.toFixed(2)}`)));
+      element("a", { href: `user?user=${fan.user_id}`, textContent: `user ${fan.user_id}` }), ` +${fan.score.toFixed(2)}`)));
   }
 
   async function ask() {
@@ -33,7 +33,7 @@ export function newFilm(pivot) {
     question.set("n_users", N_USERS);
     at("expected").textContent = "Who would like it? …";
     try {
-      const answer = await get(`/api/cold-start?${question}`, { method: "POST", body: picture });
+      const answer = await get(`api/cold-start?${question}`, { method: "POST", body: picture });
       if (number !== latest) return;
       showExpected(answer.expected);
       showAudience(answer.audience);
@@ -48,7 +48,7 @@ export function newFilm(pivot) {
   async function add() {
     at("new-film-status").textContent = "Adding …";
     try {
-      const added = await get(`/api/films?${filledIn()}`, { method: "POST", body: picture });
+      const added = await get(`api/films?${filledIn()}`, { method: "POST", body: picture });
       pivot(added.film.movie_id);
     } catch (error) {
       at("new-film-status").textContent = error.message;

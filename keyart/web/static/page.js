@@ -56,7 +56,7 @@ function together(side) {
 }
 
 function addressOf(name, offset) {
-  const folder = isMix() ? "/api" : `/api/films/${encodeURIComponent(state().get("film"))}`;
+  const folder = isMix() ? "api" : `api/films/${encodeURIComponent(state().get("film"))}`;
   return `${folder}/${name}?${question(offset)}`;
 }
 
@@ -86,7 +86,7 @@ function describe(text) {
 async function drawFilm(replace) {
   const number = latest;
   try {
-    const film = await get("/api/films/random");
+    const film = await get("api/films/random");
     // Whoever has gone on to another film meanwhile stays there.
     if (number === latest) await pivot(film.movie_id, replace);
   } catch (error) {
@@ -113,10 +113,10 @@ function showFilm(film) {
   const rating = film.mean_rating === null ? "" : ` · ${film.mean_rating.toFixed(2)} stars`;
   at("facts").textContent = `${film.genres.join(", ") || "no genres"} · ${ratings(film.n_ratings)}${rating}`;
   at("poster").hidden = !film.has_poster;
-  if (film.has_poster) at("poster").src = `/posters/${film.movie_id}?width=320`;
+  if (film.has_poster) at("poster").src = `posters/${film.movie_id}?width=320`;
   at("poster").alt = `Poster of ${film.title}`;
   showExports();
-  at("on-atlas").href = `/atlas?film=${film.movie_id}`;
+  at("on-atlas").href = `atlas?film=${film.movie_id}`;
   at("on-atlas").hidden = !film.has_poster;
 }
 
@@ -157,7 +157,7 @@ async function load(number) {
   setLoading(true);
   const film = state().get("film");
   const answer = picture
-    ? await get(`/api/similar?${question(shown)}`, { method: "POST", body: picture })
+    ? await get(`api/similar?${question(shown)}`, { method: "POST", body: picture })
     : await get(addressOf("similar", shown));
   if (number !== latest) return;
   if (shown === 0) at("hits").replaceChildren();
@@ -189,7 +189,7 @@ async function show() {
     if (picture) showPicture();
     else if (words()) showWords();
     else if (film) {
-      const facts = await get(`/api/films/${encodeURIComponent(film)}`);
+      const facts = await get(`api/films/${encodeURIComponent(film)}`);
       if (number !== latest) return;
       showFilm(facts);
     } else if (history.state?.picture) throw new Error("The picture was not kept; choose it again.");
@@ -208,7 +208,7 @@ async function show() {
 
 function why(first, hit, label) {
   at("heat").hidden = !first; // a description has no regions
-  if (first) at("heat").src = `/api/films/${first}/why/${hit.movie_id}.jpg`;
+  if (first) at("heat").src = `api/films/${first}/why/${hit.movie_id}.jpg`;
   at("heat").alt = `Heat map: where the poster and that of ${label} look alike`;
   at("reasons").replaceChildren(...hit.why.map((reason) => element("li", { textContent: reason })));
   at("why").showModal();
@@ -263,7 +263,7 @@ new IntersectionObserver(([end]) => {
 }, { rootMargin: `${MARGIN}px` }).observe(at("end"));
 
 function titles(text, signal) {
-  return get(`/api/films?query=${encodeURIComponent(text)}`, { signal });
+  return get(`api/films?query=${encodeURIComponent(text)}`, { signal });
 }
 
 async function suggest(text, signal) {
@@ -279,12 +279,12 @@ async function suggestAny(text, signal) {
 }
 
 combobox(at("title"), at("suggestions"), suggestAny, (movieId, found) => found.words ? describe(found.words) : pivot(movieId));
-get("/api/text").then(({ available }) => {
+get("api/text").then(({ available }) => {
   takesWords = available;
   if (available) at("title").placeholder = "A film, or what its poster shows";
 }).catch((error) => { at("status").textContent = error.message; });
 at("heat").addEventListener("error", () => { at("heat").hidden = true; });
-get("/api/genres").then((genres) => {
+get("api/genres").then((genres) => {
   at("genre").append(...genres.map((genre) => new Option(genre)));
   film.offer(genres);
   at("genre").value = state().get("genre") ?? "";

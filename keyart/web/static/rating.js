@@ -54,7 +54,7 @@ export class Rating {
   async film(movieId) {
     if (this.known.has(movieId)) return this.known.get(movieId);
     try {
-      return await get(`/api/films/${movieId}`);
+      return await get(`api/films/${movieId}`);
     } catch {
       this.unknown.add(movieId);
       return null;
@@ -64,7 +64,7 @@ export class Rating {
   async next() {
     while (true) {
       if (!this.waiting.length) {
-        this.waiting = await get(`/api/films/to-rate?k=${PAGE}&offset=${this.offset}`);
+        this.waiting = await get(`api/films/to-rate?k=${PAGE}&offset=${this.offset}`);
         this.offset += PAGE;
         if (!this.waiting.length) return null;
       }
@@ -102,7 +102,7 @@ export class Rating {
   }
 
   async find(movieId) {
-    if (!this.cards.has(movieId)) this.list.prepend(this.card(await get(`/api/films/${movieId}`)));
+    if (!this.cards.has(movieId)) this.list.prepend(this.card(await get(`api/films/${movieId}`)));
     this.focus(movieId);
   }
 

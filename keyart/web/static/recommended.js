@@ -3,7 +3,7 @@ import { poster, titled } from "./film.js";
 import { element, ratings } from "./parts.js";
 
 function link(film) {
-  return element("a", { className: "hit", href: `/?film=${film.movie_id}` }, poster(film), element("strong", { textContent: titled(film) }));
+  return element("a", { className: "hit", href: `./?film=${film.movie_id}` }, poster(film), element("strong", { textContent: titled(film) }));
 }
 
 export function recommended(film, givesStars) {

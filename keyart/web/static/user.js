@@ -89,10 +89,10 @@ function question(user, rated) {
   const params = state();
   const wanted = { k: LENGTH };
   for (const name of ["model", "fresh"]) if (params.has(name)) wanted[name] = params.get(name);
-  if (user) return get(`/api/users/${encodeURIComponent(user)}/recommendations?${new URLSearchParams(wanted)}`);
+  if (user) return get(`api/users/${encodeURIComponent(user)}/recommendations?${new URLSearchParams(wanted)}`);
   const ratings = [...rated].map(([movie_id, stars]) => ({ movie_id, rating: stars }));
   const body = JSON.stringify({ ...wanted, ratings });
-  return get("/api/recommendations", { method: "POST", headers: { "Content-Type": "application/json" }, body });
+  return get("api/recommendations", { method: "POST", headers: { "Content-Type": "application/json" }, body });
 }
 
 function showResults(answer, user) {
@@ -127,7 +127,7 @@ async function show() {
   showProgress(rated);
   try {
     if (user) {
-      const facts = await get(`/api/users/${encodeURIComponent(user)}`);
+      const facts = await get(`api/users/${encodeURIComponent(user)}`);
       if (number !== latest) return;
       showUser(facts);
     } else {
@@ -149,7 +149,7 @@ function toUser(userId) {
 }
 
 async function users(digits, signal) {
-  const answer = await get(`/api/users?query=${encodeURIComponent(digits)}`, { signal });
+  const answer = await get(`api/users?query=${encodeURIComponent(digits)}`, { signal });
   // A combobox lists what has an id and a title.
   return answer.map((user) => ({ movie_id: user.user_id, title: `User ${user.user_id}: ${ratings(user.n_ratings)}` }));
 }
@@ -159,7 +159,7 @@ async function importFile(file) {
   at("imported").textContent = `Reading ${file.name} …`;
   at("others").hidden = true;
   try {
-    const answer = await get(`/api/ratings?${new URLSearchParams({ name: file.name.slice(-200) })}`, { method: "POST", body: file });
+    const answer = await get(`api/ratings?${new URLSearchParams({ name: file.name.slice(-200) })}`, { method: "POST", body: file });
     at("imported").textContent = `${file.name}: ${answer.summary}.`;
     at("others").hidden = !answer.others.length;
     at("others").firstElementChild.textContent = answer.others.length === 1 ? "1 row gives no rating" : `${answer.others.length} rows give no rating`;
@@ -187,7 +187,7 @@ at("again").addEventListener("click", () => go({ rated: new Map() }));
 at("any").addEventListener("click", async () => {
   const from = location.href;
   try {
-    const user = await get("/api/users/random");
+    const user = await get("api/users/random");
     // Whoever has gone on meanwhile stays there.
     if (location.href === from) toUser(user.user_id);
   } catch (error) {
@@ -208,6 +208,6 @@ addEventListener("drop", (event) => {
 addEventListener("popstate", () => { lastRated = null; show(); });
 
 combobox(at("number"), at("numbers"), users, toUser);
-combobox(at("title"), at("titles"), (text, signal) => get(`/api/films?query=${encodeURIComponent(text)}`, { signal }), (movieId) => rating.add(movieId));
-models = await get("/api/models").catch(() => []);
+combobox(at("title"), at("titles"), (text, signal) => get(`api/films?query=${encodeURIComponent(text)}`, { signal }), (movieId) => rating.add(movieId));
+models = await get("api/models").catch(() => []);
 show();

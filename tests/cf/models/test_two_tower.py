@@ -171,7 +171,7 @@ def answers_of(folder: Path, user_ids: list[int]) -> list[dict[str, list[list[fl
 def test_savedmodel_answers_the_same_in_another_process(model: TwoTower, tmp_path: Path) -> None:
     model.export_savedmodel(tmp_path / "served", TITLES, k=12)
     users = [*model.user_ids_.tolist(), 999_999]
-    for answers in answers_of(tmp_path / "served", users):
+    for answers in answers_of(tmp_path / "served" / "1", users):
         for row, expected in enumerate(model.recommend(users, 12)):
             n_found = len(expected.scores)
             assert answers["movie_ids"][row] == expected.ids.tolist() + [-1] * (12 - n_found)
@@ -186,21 +186,32 @@ def test_export_replaces_an_older_one(model: TwoTower, tmp_path: Path) -> None:
     for _ in range(2):
         model.export_savedmodel(tmp_path / "served", TITLES)
     assert [path.name for path in tmp_path.iterdir()] == ["served"]
+    # As TensorFlow Serving wants it: versions, and the model in one of them.
+    assert [path.name for path in (tmp_path / "served").iterdir()] == ["1"]
+    assert (tmp_path / "served" / "1" / "saved_model.pb").is_file()
 
 
-@pytest.mark.parametrize("name", ["photo.jpg", "saved_model.pb"])
+def test_export_replaces_one_of_the_layout_before(model: TwoTower, tmp_path: Path) -> None:
+    model.export_savedmodel(tmp_path / "new", TITLES)
+    (tmp_path / "new" / "1").rename(tmp_path / "served")
+    model.export_savedmodel(tmp_path / "served", TITLES)
+    assert [path.name for path in (tmp_path / "served").iterdir()] == ["1"]
+
+
+@pytest.mark.parametrize("name", ["photo.jpg", "saved_model.pb", "1", "1/saved_model.pb"])
 def test_export_refuses_a_folder_of_other_files(model: TwoTower, tmp_path: Path, name: str) -> None:
-    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / name).parent.mkdir(parents=True)
     (tmp_path / "mine" / name).write_text("mine")
     with pytest.raises(ConfigError, match="exists and is not an earlier export"):
         model.export_savedmodel(tmp_path / "mine", TITLES)
     assert (tmp_path / "mine" / name).read_text() == "mine"
 
 
-def test_export_with_a_file_beside_it_is_not_replaced(model: TwoTower, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["notes.txt", "1/notes.txt"])
+def test_export_with_a_file_beside_it_is_not_replaced(model: TwoTower, tmp_path: Path, name: str) -> None:
     (tmp_path / "served").mkdir()
     model.export_savedmodel(tmp_path / "served", TITLES)
-    (tmp_path / "served" / "notes.txt").write_text("mine")
+    (tmp_path / "served" / name).write_text("mine")
     with pytest.raises(ConfigError, match="exists and is not an earlier export"):
         model.export_savedmodel(tmp_path / "served", TITLES)
 

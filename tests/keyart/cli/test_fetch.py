@@ -543,6 +543,9 @@ def test_keys_in_errors_and_logs_are_redacted(desk: Callable[..., Desk], key: st
         ("--language", ""),
         ("--language", "english"),
         ("--language", "en-US\n"),
+        ("--language", "de,,xx"),
+        ("--language", "de,en-US"),
+        ("--poster-rank", "size"),
         ("--id-export", " "),
         ("--rate", "0.001"),
         ("--rate", "-1"),
@@ -558,6 +561,24 @@ def test_invalid_options_send_no_request(desk: Callable[..., Desk], words: tuple
     run = here.type(*words)
     assert (run.code, run.err.count("\n"), here.server.requests) == (2, 1, [])
     assert words[0] in run.err
+
+
+def test_posters_are_chosen_by_language_and_rank(desk: Callable[..., Desk]) -> None:
+    here = desk(1)
+    here.server.add_poster(1001, "de", 5.0, 9)
+    first = here.server.add_poster(1001, None, 4.0, 1)
+    here.server.add_poster(1001, None, 6.0, 2)
+    assert here.type("--language", "fr,xx,de", "--poster-rank", "first").code == 0
+    assert here.server.paths("/t/p") == [f"/t/p/w342{first}"]
+
+
+def test_further_posters_are_kept(desk: Callable[..., Desk]) -> None:
+    here = desk(1)
+    paths = [here.server.add_poster(1001, "de", 9.0 - number) for number in range(3)]
+    run = here.type("--language", "de", "--all-posters", "1")
+    assert run.code == 0
+    assert "1 further poster kept in posters/alternates" in run.out
+    assert sorted(here.server.paths("/t/p")) == [f"/t/p/w342{path}" for path in paths[:2]]
 
 
 def test_retries_can_be_turned_off(desk: Callable[..., Desk]) -> None:

@@ -216,6 +216,15 @@ def test_a_table_of_ratings_names_its_columns(tmp_path: Path, run: Run) -> None:
     assert (ratings.values.tolist(), ratings.timestamps.tolist()) == ([3.5, 4], [1112486027, 0])
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_tables_of_spreadsheets_are_read(tmp_path: Path, delimiter: str) -> None:
+    for name, text in (("films.csv", 'movie_id,title\n3,"Lamp; Café"\n'), ("ratings.csv", RATINGS)):
+        (tmp_path / name).write_text(text.replace(",", delimiter), encoding="utf-8-sig")
+    load(tmp_path / "home", tmp_path / "films.csv", tmp_path / "ratings.csv")
+    assert films(tmp_path / "home")[0].title == "Lamp; Café"
+    assert open_ratings(Workspace.open(tmp_path / "home")).values.tolist() == [3.5]
+
+
 def test_tables_of_films_and_ratings_name_their_columns(tmp_path: Path) -> None:
     (tmp_path / "films.csv").write_text("film,name,imdb\n3,Lamp (1995),tt13\n")
     (tmp_path / "ratings.csv.gz").write_bytes(gzip.compress(b"uid,film,score\n1,3,3.5\n"))

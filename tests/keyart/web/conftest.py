@@ -51,9 +51,10 @@ def stopper(url: str) -> Callable[[], None]:
 
 
 @contextmanager
-def serving(home: Path, token: str | None = None, *, read_only: bool = False) -> Iterator[str]:
-    """Serve a workspace on any free port, and give its address."""
+def serving(home: Path, token: str | None = None, *, read_only: bool = False, **public: Any) -> Iterator[str]:
+    """Serve a workspace on any free port, and give its address; `public` are fields of `PublicAddress`."""
     from keyart.web.app import make_app
+    from keyart.web.public_address import PublicAddress
 
     listening = threading.Event()
 
@@ -62,8 +63,9 @@ def serving(home: Path, token: str | None = None, *, read_only: bool = False) ->
             await super().startup(sockets)
             listening.set()
 
-    app = make_app(home, token, read_only=read_only)
-    server = Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=20))
+    app = make_app(home, token, read_only=read_only, public=PublicAddress(**public))
+    config = uvicorn.Config(app, port=0, log_level="warning", proxy_headers=False, timeout_graceful_shutdown=20)
+    server = Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

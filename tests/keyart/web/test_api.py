@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import requests
 from PIL import Image
@@ -106,6 +107,34 @@ def test_several_films_are_one_question(address: str, home: Path) -> None:
     assert [film["movie_id"] for film in found["query"]["unlike"]] == [5]
 
 
+def test_each_of_several_films_is_answered(address: str) -> None:
+    options = {"k": 3, "alpha": 0.5, "genre": ["Drama"]}
+    asked = {"films": [1, "tt0000012", 99, "tmdb:101", 1], **options}
+    answer = requests.post(f"{address}/api/films/similar", json=asked, timeout=60)
+    assert answer.status_code == 200, answer.text
+    answers = answer.json()["answers"]
+    assert [one["film"] for one in answers] == asked["films"]
+    for one in answers:
+        single = requests.get(f"{address}/api/films/{one['film']}/similar", options, timeout=60).json()
+        assert (one["problem"] if one["film"] == 99 else one["similar"]) == single
+        assert (one["similar"] is None) == (one["problem"] is not None) == (one["film"] == 99)
+
+
+@pytest.mark.parametrize(
+    ("asked", "detail"),
+    [
+        ({"films": []}, "films: List should have at least 1 item"),
+        ({"films": [1] * 201}, "films: List should have at most 200 items"),
+        ({"films": [1] * 41, "k": 100}, "expected at most 4,000 results (films times k), received 4,100"),
+        ({"films": ["Twin"]}, "films.0: expected a movie_id such as 6"),
+        ({"films": [1], "alpha": 2}, "alpha should be auto or a number from 0 to 1"),
+    ],
+)
+def test_too_many_films_are_refused(address: str, asked: dict, detail: str) -> None:
+    answer = requests.post(f"{address}/api/films/similar", json=asked, timeout=60)
+    assert (answer.status_code, answer.json()["detail"][: len(detail)]) == (422, detail)
+
+
 def test_pages_of_several_films_follow_one_another(address: str) -> None:
     def page(**question: int) -> dict:
         return requests.get(f"{address}/api/similar", {"like": [1, 5], **question}, timeout=60).json()
@@ -164,6 +193,41 @@ def test_a_picture_finds_its_own_film(address: str, poster_folder: Path) -> None
     answer = requests.post(f"{address}/api/similar", (poster_folder / "2.jpg").read_bytes(), timeout=60)
     assert answer.json()["results"][0]["movie_id"] == 2
     assert answer.json()["results"][0]["score"] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_an_embedding_is_returned_and_taken(address: str, home: Path, poster_folder: Path) -> None:
+    picture = (poster_folder / "2.jpg").read_bytes()
+    facts = requests.post(f"{address}/api/embeddings", picture, timeout=60).json()
+    (expected,) = Engine.open(home).embed([picture])
+    assert facts["n_features"] == len(expected) == len(facts["embedding"])
+    assert np.array(facts["embedding"], np.float32) == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    named = requests.post(f"{address}/api/embeddings", picture, params={"encoder": facts["encoder"]}, timeout=60)
+    assert named.json()["encoder"] == facts["encoder"]
+    options = {"k": 3, "genre": ["Drama"]}
+    asked = {"embedding": facts["embedding"], "encoder": facts["encoder"], **options}
+    found = requests.post(f"{address}/api/similar/embedding", json=asked, timeout=60).json()
+    by_image = requests.post(f"{address}/api/similar", picture, params=options, timeout=60).json()
+    assert found["results"] == by_image["results"] != []
+
+
+@pytest.mark.parametrize(
+    ("embedding", "detail"),
+    [
+        ([1.0, 2.0], "expected an embedding of 392 numbers by tiny, received 2"),
+        ([0.0] * 392, "row 0 of 1 cannot be compared: its features are all zero"),
+        ([1e300], "embedding.0: Input should be less than"),
+        ([], "embedding: List should have at least 1 item"),
+    ],
+)
+def test_an_embedding_that_cannot_be_compared_is_refused(address: str, embedding: list[float], detail: str) -> None:
+    answer = requests.post(f"{address}/api/similar/embedding", json={"embedding": embedding}, timeout=60)
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith(detail)
+
+
+def test_a_large_body_is_no_embedding(address: str) -> None:
+    answer = requests.post(f"{address}/api/similar/embedding", iter([b" " * (5 << 20)]), timeout=60)
+    assert (answer.status_code, answer.json()["detail"]) == (413, "expected a body of at most 4 MiB")
 
 
 def test_a_picture_is_asked_about_with_films(address: str, home: Path, poster_folder: Path) -> None:
@@ -392,6 +456,21 @@ def test_every_answer_forbids_foreign_script(address: str) -> None:
         policy = requests.get(f"{address}/{path}", timeout=60).headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
+
+
+def test_head_has_the_headers_of_get_and_no_body(address: str) -> None:
+    paths = ("", "api/films/1", "api/films/1/similar.csv", "posters/1", "static/page.css", "openapi.json", "nowhere")
+    for path in paths:
+        got = requests.get(f"{address}/{path}", headers={"Accept-Encoding": "identity"}, timeout=60)
+        head = requests.head(f"{address}/{path}", headers={"Accept-Encoding": "identity"}, timeout=60)
+        assert (head.status_code, head.content) == (got.status_code, b""), path
+        assert int(head.headers["content-length"]) == len(got.content), path
+        for headers in (head.headers, got.headers):
+            headers.pop("date")
+        assert head.headers == got.headers, path
+    assert requests.head(f"{address}/api/cold-start", timeout=60).status_code == 405
+    counts = requests.get(f"{address}/metrics", timeout=60).text
+    assert 'keyart_requests_total{method="HEAD",route="/api/films/{movie_id}",status="200"}' in counts
 
 
 def test_a_foreign_name_for_this_machine_is_refused(address: str) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 from keyart.atlas.build import AtlasOptions, make_atlas
 from keyart.atlas.record import Atlas
 from keyart.pipeline.index import build
+from keyart.web.services.atlas import AtlasService
 from keyart.workspace.layout import Workspace
 from tests.keyart.groups import GENRES, N_FILMS, add_posters, color_of, group, list_films, make_groups
 from tests.keyart.web.conftest import eventually, serving
@@ -63,6 +64,13 @@ def test_a_sheet_shows_the_films_that_it_names(url: str) -> None:
         row, column = divmod(cell, found["n_columns"])
         middle = (column * width + width // 2, row * height + height // 2)
         assert picture.getpixel(middle) == pytest.approx(color_of(movie_id), abs=12)
+
+
+def test_sheets_are_below_the_prefix(mapped: Workspace) -> None:
+    service = AtlasService(mapped, lambda _name, _succeeded: None, "/films")
+    (sheet,) = json.loads(service.map().body)["sheets"]
+    service.close()
+    assert sheet["url"].startswith("/films/atlas/sheets/sheet-")
 
 
 def test_a_cached_map_is_not_sent_again(url: str) -> None:

@@ -204,7 +204,7 @@ def test_an_image_shows_expected_rating_and_audience(page: Page, poster: Path) -
     expect(page, "#expected").to_contain_text(f"★ {answer['expected']['mean']:.2f} stars expected")
     page.locator("#audience-size").click()
     expect(page, "#fans a >> nth=0").to_have_attribute(
-        "href", f"/user?user={page.locator('#fans a').first.text_content()[5:]}"
+        "href", f"user?user={page.locator('#fans a').first.text_content()[5:]}"
     )
     page.locator(".hit >> nth=0").click()
     expect(page, "#name").to_have_text("Midnight Ledger (1947)")

@@ -130,7 +130,7 @@ def test_another_film_is_found_by_title_and_rated(page: Page) -> None:
 
 def test_new_films_are_marked_with_a_word_of_why_and_can_be_left_out(page: Page) -> None:
     page.goto(f"/user?rated={DRAMAS}&fresh=0.1")
-    hit = page.locator("#hits li", has=page.locator(f"a[href='/?film={NEW}']"))
+    hit = page.locator("#hits li", has=page.locator(f"a[href='./?film={NEW}']"))
     playwright.expect(hit).to_contain_text("new")
     playwright.expect(hit).to_contain_text("Nobody has rated it yet")
     expect(page, "#hits .new").to_have_count(1)

@@ -208,6 +208,10 @@ def test_a_file_of_ratings_is_matched(people_address: str) -> None:
     ]
     assert found["summary"] == "Letterboxd, 2 films matched, 0 ambiguous, 1 unknown; 1 without a rating"
     assert (found["source"], found["counts"]["matched"]) == ("Letterboxd", 2)
+    form = requests.post(f"{people_address}/api/ratings", files={"file": ("mine.csv", FILE)}, timeout=60)
+    assert form.json() == found
+    bad = requests.post(f"{people_address}/api/ratings", files={"file": ("mine.csv", b"")}, timeout=60)
+    assert bad.json()["detail"].startswith("mine.csv holds no ratings")
 
 
 @pytest.mark.parametrize(
@@ -216,7 +220,7 @@ def test_a_file_of_ratings_is_matched(people_address: str) -> None:
         (b"film,stars\n1,2\n", 422, "mine.csv, line 1: expected ratings.csv or diary.csv of Letterboxd"),
         (b"", 422, "mine.csv holds no ratings"),
         (b"\x89PNG\r\n\0", 422, "mine.csv, line 1: expected text"),
-        (bytes(9 << 20), 413, "expected a body of at most 8 MiB"),
+        (bytes(9 << 20), 413, "expected a file of at most 8 MiB"),
     ],
 )
 def test_another_file_is_refused(people_address: str, content: bytes, status: int, said: str) -> None:

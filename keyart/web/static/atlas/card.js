@@ -7,9 +7,9 @@ export function showCard(card, films, camera, row, hovering) {
   const [image, text] = card.children;
   const [title, facts, cluster] = text.children;
   const movieId = films.movieIds[row];
-  const address = `/posters/${movieId}?width=160`;
+  const address = `posters/${movieId}?width=160`;
   if (!image.src.endsWith(address)) image.src = address;
-  card.href = `/?film=${movieId}`;
+  card.href = `./?film=${movieId}`;
   // With a mouse the poster itself is pressed; a finger, which hides it, and the keyboard have the card.
   card.classList.toggle("hovering", hovering);
   title.textContent = films.label(row);

@@ -6,7 +6,7 @@ export function listClusters(list, films) {
     const n = Object.assign(document.createElement("span"), { textContent: `${cluster.n_films.toLocaleString("en")} films, such as ` });
     item.append(name, n);
     cluster.typical.filter((movieId) => films.rows.has(movieId)).forEach((movieId, number) => {
-      const link = Object.assign(document.createElement("a"), { href: `/?film=${movieId}`, textContent: films.label(films.rows.get(movieId)) });
+      const link = Object.assign(document.createElement("a"), { href: `./?film=${movieId}`, textContent: films.label(films.rows.get(movieId)) });
       item.append(number ? ", " : "", link);
     });
     return item;

@@ -2,7 +2,7 @@
 import { get } from "../parts.js";
 
 export async function load() {
-  return new Films(await get("/api/atlas"));
+  return new Films(await get("api/atlas"));
 }
 
 export class Films {

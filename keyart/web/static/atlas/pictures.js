@@ -114,7 +114,7 @@ export class Pictures {
     } else {
       image = new Image();
       image.addEventListener("load", () => this.changed());
-      image.src = `/posters/${movieId}?width=160`;
+      image.src = `posters/${movieId}?width=160`;
     }
     this.posters.set(movieId, image);
     if (this.posters.size > MOST_POSTERS) this.posters.delete(this.posters.keys().next().value);

@@ -38,7 +38,7 @@ export class Selection {
     this.at("count").textContent = n ? `${n.toLocaleString("en")} ${n === 1 ? "film is" : "films are"} selected.` : "No film is selected.";
     for (const id of ["csv", "json", "clear", "titles"]) this.at(id).hidden = !n;
     this.at("titles").replaceChildren(...this.rows.slice(0, LISTED).map((row) => {
-      const link = Object.assign(document.createElement("a"), { href: `/?film=${this.films.movieIds[row]}`, textContent: this.films.label(row) });
+      const link = Object.assign(document.createElement("a"), { href: `./?film=${this.films.movieIds[row]}`, textContent: this.films.label(row) });
       const item = document.createElement("li");
       item.append(link);
       return item;

@@ -1,0 +1,77 @@
+"""Further posters of films, in the folder ``alternates`` beside the posters; their rows are in the same database.
+
+A file is named ``{movie_id}-{sha256[:8]}.jpg`` and written before its row is committed. Files without a row are removed
+when the next run begins.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from catalog.io.files import write_error, write_unflushed
+from posters.database import Alternate, Origin, PosterDatabase
+from posters.validation import verify_image
+
+_FOLDER_NAME = "alternates"
+_FILE_NAME = re.compile(r"([0-9]+)-[0-9a-f]{8}\.(jpg|png|webp|gif)")
+
+
+@dataclass(frozen=True)
+class AlternatePoster:
+    """A stored alternate and its file."""
+
+    path: Path
+    row: Alternate
+
+
+class AlternateStore:
+    """The alternates of a `PosterStore`, which commits its changes."""
+
+    def __init__(self, posters_dir: Path, database: PosterDatabase) -> None:
+        self._folder = posters_dir / _FOLDER_NAME
+        self._database = database
+
+    def write_file(self, movie_id: int, content: bytes, origin: Origin) -> Alternate:
+        """Verify a poster and write its file; it takes effect with `put`. Safe from any thread."""
+        facts = verify_image(content)
+        name = f"{movie_id}-{facts.sha256[:8]}{facts.suffix}"
+        try:
+            self._folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise write_error(self._folder, error) from error
+        write_unflushed(self._folder / name, content)
+        return Alternate(
+            movie_id=movie_id,
+            poster_path=origin.poster_path or "",
+            size=origin.size,
+            language=origin.language,
+            file_name=name,
+            n_bytes=facts.n_bytes,
+            sha256=facts.sha256,
+            width=facts.width,
+            height=facts.height,
+            vote_average=origin.vote_average,
+            vote_count=origin.vote_count,
+        )
+
+    def put(self, movie_id: int, alternates: Sequence[Alternate]) -> None:
+        """Replace the alternates of a film, best first."""
+        self._database.put_alternates(movie_id, alternates)
+
+    def list(self) -> list[AlternatePoster]:
+        """Return all alternates with their files, by movie_id, the best of a film first."""
+        stored = (AlternatePoster(self._folder / row.file_name, row) for row in self._database.alternates())
+        return [alternate for alternate in stored if alternate.path.is_file()]
+
+    def sweep(self) -> None:
+        """Remove the files without a row."""
+        named = {row.file_name for row in self._database.alternates()}
+        try:
+            for path in self._folder.iterdir() if self._folder.is_dir() else ():
+                if _FILE_NAME.fullmatch(path.name) and path.name not in named:
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            raise write_error(self._folder, error) from error
