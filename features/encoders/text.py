@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from catalog.errors import DataError, QueryError
 from catalog.extras import require
+from features.encoders.onnx_weights import sha256_of
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -194,12 +195,9 @@ def _unknown_id(tokenizer: Tokenizer) -> int | None:
 
 def _sha256(network: Path, tokenizer: Path, options: TextOptions) -> str:
     """Hash all that decides what a text means."""
-    files = (network, *sorted(network.parent.glob(f"{network.name}[._]*")), tokenizer)
-    found = hashlib.sha256(repr(options).encode())
-    for path in files:
-        with path.open("rb") as stream:
-            found.update(hashlib.file_digest(stream, "sha256").digest())
-    return found.hexdigest()
+    with tokenizer.open("rb") as stream:
+        of_tokenizer = hashlib.file_digest(stream, "sha256").hexdigest()
+    return hashlib.sha256("\n".join((sha256_of(network), of_tokenizer, repr(options))).encode()).hexdigest()
 
 
 def _session(path: Path) -> Any:
