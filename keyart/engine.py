@@ -234,7 +234,11 @@ class Engine:
     @property
     def takes_text(self) -> bool:
         """Whether `similar` takes a `Text`: an encoder does whose index is built, this one or else another."""
-        return self._takes_words or (self._encoder_name is None and text_encoder(self._workspace) is not None)
+        if self._takes_words or self._encoder_name is not None:
+            return self._takes_words
+        with suppress(DataError):
+            return text_encoder(self._workspace) is not None
+        return False
 
     @property
     def _takes_words(self) -> bool:
@@ -638,9 +642,16 @@ class Engine:
         if self._takes_words or self._encoder_name is not None:
             return None
         with self._encoder_lock:
-            if self._words_engine is None and (name := text_encoder(self._workspace)):
+            if self._words_engine is None and (name := self._text_encoder()):
                 self._words_engine = Engine.open(self._workspace.home, name)
             return self._words_engine
+
+    def _text_encoder(self) -> str | None:
+        try:
+            return text_encoder(self._workspace)
+        except DataError as error:
+            name = name_of(self._workspace)
+            raise DataError(f"no encoder is known to take words: {name} takes none, and of another, {error}") from error
 
     def _embedded_text(self, text: Text) -> Embedding:
         if self._index is None:

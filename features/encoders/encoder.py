@@ -74,6 +74,7 @@ def load_encoder(options: ExtractOptions, cache_dir: Path, whitening: Whitening 
 
 def encoder_for(store: FeatureStore, cache_dir: Path, *, batch_size: int | None = 1) -> Encoder:
     """Load the encoder that computed the features of a store, to compare other images with them."""
+    check_present(store)
     options = replace(store.options(), batch_size=batch_size)
     encoder = load_encoder(options, cache_dir, store.whitening())
     if encoder.identity != store.identity:
@@ -82,6 +83,16 @@ def encoder_for(store: FeatureStore, cache_dir: Path, *, batch_size: int | None 
             "one back, or run `keyart extract --rebuild`"
         )
     return encoder
+
+
+def check_present(store: FeatureStore) -> None:
+    """Raise DataError if the file or the folder of the network that computed the features of a store is gone."""
+    path = Path(store.options().encoder)
+    if path.is_absolute() and not path.exists():
+        raise DataError(
+            f"{path}, the network that computed these features, is gone; put it back, or name the place where it is "
+            "now: `keyart extract --encoder PATH`"
+        )
 
 
 def to_float16(features: npt.NDArray[np.float32], what: str) -> npt.NDArray[np.float16]:

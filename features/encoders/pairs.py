@@ -15,6 +15,7 @@ from features.options import ExtractOptions
 ADDRESS = "hf:"
 """How the address of a repository on the Hugging Face hub begins."""
 
+_FILES = (".keras", ".h5", ".hdf5", ".onnx")
 _REPOSITORY = re.compile(r"([\w.-]+/[\w.-]+)@([\w.-]+)")
 
 
@@ -95,8 +96,10 @@ PAIRS: Mapping[str, NamedPair] = {
 
 def takes_text(options: ExtractOptions) -> bool:
     """Return whether the encoder that the options name takes words."""
-    name = str(options.encoder)
-    return name in PAIRS or name.startswith(ADDRESS) or (options.info is None and is_pair(Path(name)))
+    name, path = str(options.encoder), Path(options.encoder)
+    # What was recorded as a folder, and is gone now, was a pair: other encoders are files.
+    is_gone = path.is_absolute() and not path.exists() and path.suffix.lower() not in _FILES
+    return name in PAIRS or name.startswith(ADDRESS) or (options.info is None and (is_pair(path) or is_gone))
 
 
 def is_pair_name(encoder: str | Path) -> bool:

@@ -14,7 +14,7 @@ from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, shown, silent
 from catalog.io.remote import as_path
 from features import extraction
-from features.encoders.encoder import Encoder
+from features.encoders.encoder import Encoder, check_present
 from features.encoders.hub import find_pair
 from features.encoders.loading import check_files
 from features.encoders.pairs import is_pair_name
@@ -195,7 +195,8 @@ def _have_default(view: Workspace) -> None:
 def recorded_options(view: Workspace, *, rebuild: bool) -> ExtractOptions:
     """Return the options of the features of an encoder; the defaults where a workspace has none yet."""
     try:
-        options = FeatureStore.open(view.features_dir).options()
+        store = FeatureStore.open(view.features_dir)
+        options = store.options()
     except (NotBuiltError, DataError) as error:
         if view.encoder is not None:
             name = view.encoder
@@ -205,7 +206,8 @@ def recorded_options(view: Workspace, *, rebuild: bool) -> ExtractOptions:
             ) from error
         if isinstance(error, DataError) and not rebuild:
             raise
-        options = _DEFAULTS
+        return replace(_DEFAULTS, rebuild=rebuild)
+    check_present(store)
     return replace(options, rebuild=rebuild)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.lazy import lazy
-from features.encoders.encoder import Encoder, encoder_for
+from features.encoders.encoder import Encoder, check_present, encoder_for
 from features.encoders.hub import load_text_side
 from features.encoders.pairs import takes_text
 from features.encoders.text import TextSide
@@ -51,6 +51,7 @@ class WorkspaceEncoder:
     @lazy
     def text(self) -> TextSide:
         """Load the text side; ConfigError where the encoder has none."""
+        check_present(self._store)
         return load_text_side(self._store.options(), keras_models_dir(), self.identity.n_features)
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from pathlib import Path
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
@@ -60,12 +59,23 @@ def list_encoders(workspace: Workspace) -> list[Workspace]:
 
 
 def text_encoder(workspace: Workspace) -> str | None:
-    """Return the first encoder that takes words and whose index is built; None where there is none."""
+    """Return the first encoder that takes words and whose index is built; None where there is none.
+
+    Raises DataError where none is found, but features are damaged whose encoder may take words.
+    """
+    damage = None
     for view in list_encoders(workspace):
-        with suppress(NotBuiltError, DataError):
+        try:
             options = FeatureStore.open(view.features_dir).options()
-            if takes_text(options) and (view.index_dir / manifest.RECORD).exists():
-                return name_of(view)
+        except NotBuiltError:
+            continue
+        except DataError as error:
+            damage = error
+            continue
+        if takes_text(options) and (view.index_dir / manifest.RECORD).exists():
+            return name_of(view)
+    if damage is not None:
+        raise damage
     return None
 
 

@@ -109,5 +109,7 @@ def _row(name: str, present: EncoderStatus | None) -> tuple[str, ...]:
 
 
 def _here(one: EncoderStatus) -> str:
+    if one.backbone is None:
+        return "damaged or without features: see `keyart info`"
     index = "" if one.index else ", no index"
     return f"{plural(one.n_features, 'film')}{index}{', the default' if one.is_default else ''}"

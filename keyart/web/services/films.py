@@ -6,6 +6,7 @@ import io
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -260,7 +261,10 @@ class FilmService:
         """Return the encoder that a query names, or another than the default one where only that takes its words."""
         if query.encoder is not None or self._encoder is not None or not (query.text or query.unlike_text):
             return query.encoder
-        return text_encoder(self._workspace)
+        with suppress(DataError):
+            return text_encoder(self._workspace)
+        # The engine says what is wrong.
+        return None
 
     def _name_of(self, encoder: str | None) -> str:
         """Return the name of an encoder, or of several that are blended, as requests name it."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import keyart
-from catalog.errors import ConfigError, NotBuiltError, QueryError
+from catalog.errors import ConfigError, DataError, NotBuiltError, QueryError
 from catalog.filters import Filter
 from features.options import ExtractOptions
 from index.options import IndexOptions
@@ -246,3 +246,40 @@ def test_extraction_refuses_a_text_network_that_does_not_load(
     assert failed.code == 1
     assert "textual/model.onnx is no network that ONNX Runtime reads" in failed.err
     assert "broken" not in [name_of(view) for view in list_encoders(Workspace.open(home))]
+
+
+@pytest.fixture
+def moved_home(words_home: Path, pair_folder: Path, tmp_path: Path) -> Path:
+    """A workspace whose pair is no longer where it was."""
+    place = Path(shutil.copytree(pair_folder, tmp_path / "before" / "pair"))
+    extract(words_home, ExtractOptions(place))
+    place.parent.rename(tmp_path / "now")
+    return words_home
+
+
+def test_a_pair_that_was_moved_is_said_to_be_gone(moved_home: Path, tmp_path: Path, run: Run) -> None:
+    with Engine.open(moved_home) as engine:
+        assert engine.takes_text
+        poster = engine.similar("Crypt Runners (1990)", 1).query.poster_path
+        for query in (Text("red moon"), Image(str(poster))):
+            with pytest.raises(DataError, match=r"before/pair, the network that computed these features, is gone"):
+                engine.similar(query, 1)
+    failed = run("extract", "--home", moved_home)
+    assert "before/pair, the network that computed these features, is gone" in failed.err
+    assert failed.err.count("\n") == 1
+    listed = json.loads(run("encoders", "--json", "--home", moved_home).out)["encoders"]
+    assert [one["has_text"] for one in listed if one["present"]] == [True]
+    assert run("extract", "--encoder", tmp_path / "now" / "pair", "--home", moved_home).code == 0
+    with Engine.open(moved_home) as engine:
+        assert engine.similar(Text("red moon"), 1)[0].label == "Orchard of Crows (2006)"
+
+
+def test_damaged_features_of_another_encoder_are_named(home_of_two: Path, run: Run) -> None:
+    (home_of_two / "encoders" / "other-one" / "features" / "features.json").write_text("{")
+    with Engine.open(home_of_two) as engine:
+        assert not engine.takes_text
+        with pytest.raises(DataError, match=r"tiny takes none, and of another, .*features.json is not a JSON record"):
+            engine.similar(Text("red moon"), 1)
+    listed = run("encoders", "--home", home_of_two).out
+    assert "other-one" in listed
+    assert "damaged or without features: see `keyart info`" in listed
