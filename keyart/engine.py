@@ -362,9 +362,10 @@ class Engine:
             of posters is built; or a region is, and the features of the posters are gone.
         ConfigError
             The filter names an unknown genre; or `alpha` asks for looks alone of a film without an indexed poster, or
-            for ratings alone of a film without ratings; or a film of a `Mix` is both sought for and avoided, or is not
-            in the index; or the region reaches beyond the grid, or is of a film without an indexed poster or of
-            pooled features; or the encoder takes no words, or its index does not compare features as they are.
+            for ratings alone of a film without ratings, an image, a description or an embedding; or a film of a `Mix`
+            is both sought for and avoided, or is not in the index; or the region reaches beyond the grid, or is of a
+            film without an indexed poster or of pooled features; or the encoder takes no words, or its index does not
+            compare features as they are.
         ValueError
             `k`, `alpha`, `diverse` or `region` is out of range, or `alpha` lets ratings count beside a region.
         """

@@ -26,7 +26,7 @@ from index.search import Scan
 from keyart.results import Alpha, Hit, Query, SimilarFilms, query_of
 from keyart.similarity.blending import MIN_ALPHA, Hybrid, compared_by, nearest, stale_blend
 from keyart.similarity.hits import Ranking, Shares
-from keyart.similarity.mixes import MixedQuery, Part
+from keyart.similarity.mixes import ARTICLES, MixedQuery, Part, looks_left_out
 from keyart.similarity.query import Embedding, SimilarOptions
 from keyart.workspace.index import open_maps
 from keyart.workspace.layout import Workspace
@@ -83,6 +83,8 @@ class LookAlikes:
             *self._notes_on_tuning(mix.n_ratings, scan, cf, options.alpha),
             *self._notes_on_filter(hits, options.filter),
         )
+        if not mix.has_liked_films:
+            options = replace(options, alpha=1.0)
         like_these, unlike_these = self._queries(mix.like), self._queries(mix.unlike)
         query = Query(None, mix.label, None, n_ratings=mix.n_ratings, like=like_these, unlike=unlike_these)
         return self._result(query, options, hits, notes, scan, cf)
@@ -96,10 +98,12 @@ class LookAlikes:
         """Find the films whose posters look like an image or a description, by looks alone."""
         if self.comparison is None:
             raise no_index(self.workspace)
+        kind = "image" if query.text is None else "description"
+        if options.alpha == 0.0:
+            raise looks_left_out(kind)
         scan = self.comparison.scan_features(embedding)
         hits = self._ranking.hits(scan, ScoredIds.empty(), _looks_alone, replace(options, alpha=1.0))
-        what = "an image" if query.text is None else "a description"
-        notes = () if options.alpha in ("auto", 1.0) else (f"{what} has no ratings: compared by looks alone",)
+        notes = () if options.alpha in ("auto", 1.0) else (f"{ARTICLES[kind]} has no ratings: compared by looks alone",)
         notes = (*self.index_notes, *notes, *self._notes_on_filter(hits, options.filter))
         return self._result(query, replace(options, alpha=1.0), hits, notes, scan, ScoredIds.empty())
 

@@ -25,7 +25,7 @@ from keyart.workspace.steps import index_steps, no_index
 UNLIKE_WEIGHT = 0.5
 """How much the mean of the unliked films counts against the mean of the liked ones."""
 
-_ARTICLES = {"image": "an image", "description": "a description"}
+ARTICLES = {"image": "an image", "description": "a description"}
 
 _Matrix = npt.NDArray[np.floating]
 
@@ -83,7 +83,7 @@ class MixedQuery:
     @property
     def _kinds(self) -> tuple[str, ...]:
         kinds = {"description" if isinstance(one.source, Text) else "image" for one in self._embedded}
-        return tuple(kind for kind in _ARTICLES if kind in kinds)
+        return tuple(kind for kind in ARTICLES if kind in kinds)
 
     @lazy
     def liking(self) -> tuple[ScoredIds, ...]:
@@ -99,6 +99,11 @@ class MixedQuery:
         return mean_of_nearest(self.liking, _ids((*self.like, *self.unlike)))
 
     @property
+    def has_liked_films(self) -> bool:
+        """Whether any part has ratings to compare by; otherwise looks alone count."""
+        return bool(_ids(self.like))
+
+    @property
     def n_ratings(self) -> int:
         """The number of ratings of the rarest of the liked films that have similarities by ratings."""
         pairs = zip(self.like, self.liking, strict=True)
@@ -107,11 +112,10 @@ class MixedQuery:
 
     def scan(self, alpha: Alpha) -> Scan | None:
         """Compare the looks of all parts with all films; None where ratings alone are compared."""
+        if self._embedded and alpha == 0.0:
+            raise looks_left_out(*self._kinds)
         if self.unlike and alpha == 0.0:
             raise ConfigError("films are avoided by their looks, which alpha 0 leaves out; set alpha to auto")
-        if self._embedded and alpha == 0.0:
-            kinds = " and ".join(f"{kind}s" for kind in self._kinds)
-            raise ConfigError(f"{kinds} are compared by looks, which alpha 0 leaves out; set alpha to auto")
         if self.comparison is None and (self.unlike or self._embedded or alpha == 1.0):
             raise no_index(self.workspace)
         if self.comparison is None or alpha == 0.0:
@@ -159,9 +163,9 @@ class MixedQuery:
             yield "no other posters are indexed: compared by ratings alone"
         if alpha == 1.0:
             return
-        if not _ids(self.like):
-            if alpha != "auto":
-                what = f"{_ARTICLES[self._kinds[0]]} has" if len(self._kinds) == 1 else "images and descriptions have"
+        if not self.has_liked_films:
+            if alpha not in ("auto", 1.0):
+                what = f"{ARTICLES[self._kinds[0]]} has" if len(self._kinds) == 1 else "images and descriptions have"
                 yield f"{what} no ratings: compared by looks alone"
             return
         if not len(cf):
@@ -191,6 +195,12 @@ class MixedQuery:
         known = liked if np.isnan(looks).all() else looks
         nearest = None if np.isnan(known).all() else self.like[int(np.nanargmax(known))]
         return nearest.movie_id if isinstance(nearest, Film) else None
+
+
+def looks_left_out(*kinds: str) -> ConfigError:
+    """Return the error of ratings alone asked for of what has none, an "image" or a "description"."""
+    what = " and ".join(f"{kind}s" for kind in kinds)
+    return ConfigError(f"{what} are compared by looks, which alpha 0 leaves out; set alpha to auto")
 
 
 def _key(one: Part) -> int | Image | Text:

@@ -249,7 +249,8 @@ class SimilarOptions:
         How many films; fewer are returned where there are fewer.
     alpha : float in [0, 1] or "auto", default "auto"
         The visual share: 1 for looks alone, 0 for ratings alone. "auto" grows as a film's ratings thin out and is 1
-        for a film that nobody has rated. Images, descriptions and embeddings have no ratings, so looks alone count.
+        for a film that nobody has rated. Images, descriptions and embeddings have no ratings: looks alone count where
+        no film is sought for, and 0 is refused.
     filter : Filter, optional
         Which films may be found; k of them are, where there are k.
     merge_duplicates : bool, default False

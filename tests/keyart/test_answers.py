@@ -164,6 +164,9 @@ def test_an_image_is_compared_by_looks_alone(home: Path, poster_folder: Path) ->
             "an image has no ratings: compared by looks alone",
         )
         assert engine.similar(poster_folder / "2.jpg").notes == ()
+        for query in (poster_folder / "2.jpg", engine.embed([poster_folder / "2.jpg"])[0]):
+            with pytest.raises(keyart.ConfigError, match="images are compared by looks, which alpha 0 leaves out"):
+                engine.similar(query, alpha=0)
 
 
 def test_a_sheet_says_how_many_films_it_shows(home: Path, run: Run, tmp_path: Path, monkeypatch: Any) -> None:

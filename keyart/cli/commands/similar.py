@@ -188,7 +188,7 @@ def command(
     FILM is a title, with or without its year, or an id: "Heat (1995)", matrix, 6, tt0113277, tmdb:949. Words that
     together form one title are read as that title, else each of them as a film.
     """
-    _check_options(words, (*images, *texts), alpha, region, as_json=as_json, as_csv=as_csv, explain=explain)
+    _check_options(words, bool(images or texts), alpha, region, as_json=as_json, as_csv=as_csv, explain=explain)
 
     if sheet:
         render.drawing.check_sheet_path(sheet, [*images, *unlike_images])
@@ -231,7 +231,7 @@ def _notes_on_sheet(result: SimilarFilms, sheet: Path | None) -> list[str]:
 
 def _check_options(
     words: tuple[str, ...],
-    unrated: tuple[Path | Text, ...],
+    has_unrated: bool,
     alpha: Alpha,
     region: Region | None,
     *,
@@ -239,11 +239,8 @@ def _check_options(
     as_csv: bool,
     explain: bool,
 ) -> None:
-    if not any(words) and not unrated:
+    if not any(words) and not has_unrated:
         raise ConfigError('name a film, as in `keyart similar "Heat (1995)"`, or --image FILE, or --text "red moon"')
-    if not any(words) and alpha not in ("auto", 1.0):
-        what, option = ("an image", "--image") if isinstance(unrated[0], Path) else ("a description", "--text")
-        raise ConfigError(f"{what} has no ratings, so --alpha does not go with {option} alone")
     if region and alpha not in ("auto", 1.0):
         raise ConfigError("a region is compared by looks alone, so --alpha does not go with --region")
     check_one_format(as_json=as_json, as_csv=as_csv)

@@ -319,7 +319,7 @@ def test_load_repairs_a_workspace_without_its_record(run: Run, home: Path, movie
     ("words", "message"),
     [
         (["similar", "1", "--home", ""], "--home is blank"),
-        (["similar", "--image", "x.jpg", "--alpha", "0.5"], "--alpha does not go with --image"),
+        (["similar", "1", "--alpha", "0.5", "--region", "0,0,1,1"], "--alpha does not go with --region"),
         (["import", "--csv", "x.csv", "--by", "imdb"], "--by is for a folder"),
         (["similar", "1", "--sheet", "."], "expected a name ending in"),
     ],

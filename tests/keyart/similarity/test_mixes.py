@@ -309,7 +309,7 @@ def test_the_command_takes_films_and_images_together(run: Run, home: Path, poste
     [
         ((), "name a film, as in"),
         (("--unlike-image", "2.jpg"), "name a film, as in"),
-        (("--image", "2.jpg", "--alpha", "0.5"), "--alpha does not go with --image alone"),
+        (("--image", "2.jpg", "--alpha", "0"), "images are compared by looks, which alpha 0 leaves out"),
         (("1", "--image", "2.jpg", "--alpha", "0"), "images are compared by looks, which alpha 0 leaves out"),
         (("1", "--image", "nowhere.jpg"), "nowhere.jpg"),
         (("1", "--image", "2.jpg", "--unlike-image", "2.jpg"), "2.jpg cannot be both sought for and avoided"),

@@ -179,10 +179,7 @@ def test_the_command_takes_descriptions(built_words: Path, run: Run) -> None:
     ("words", "message"),
     [
         (("--text", " "), 'expected words, as in "red moon"'),
-        (
-            ("--text", "moon", "--alpha", "0.5"),
-            "has no ratings, so --alpha does not go with --text alone",
-        ),
+        (("--text", "moon", "--alpha", "0"), "descriptions are compared by looks, which alpha 0 leaves out"),
         (("--unlike-text", "moon"), 'or --text "red moon"'),
         (("Whisper Cellar", "--text", "moon", "--alpha", "0"), "descriptions are compared by looks, which alpha 0"),
     ],
@@ -283,3 +280,19 @@ def test_damaged_features_of_another_encoder_are_named(home_of_two: Path, run: R
     listed = run("encoders", "--home", home_of_two).out
     assert "other-one" in listed
     assert "damaged or without features: see `keyart info`" in listed
+
+
+@pytest.mark.parametrize("query", [Text("red moon"), Mix(Text("red moon")), Mix(Text("red"), Text("moon"))])
+def test_the_visual_share_means_the_same_for_every_description(query: Text | Mix, words_engine: Engine) -> None:
+    note = "a description has no ratings: compared by looks alone"
+    for alpha, notes in (("auto", ()), (1.0, ()), (0.3, (note,))):
+        found = words_engine.similar(query, 1, alpha=alpha)  # type: ignore[arg-type]
+        assert (found.alpha, found.notes) == (1.0, notes)
+    with pytest.raises(ConfigError, match="descriptions are compared by looks, which alpha 0 leaves out"):
+        words_engine.similar(query, 1, alpha=0)
+
+
+def test_the_command_notes_that_a_description_has_no_ratings(built_words: Path, run: Run) -> None:
+    shown = run("similar", "--text", "red moon", "--alpha", "0.3", "--home", built_words)
+    assert shown.code == 0
+    assert "a description has no ratings: compared by looks alone" in shown.err

@@ -70,3 +70,11 @@ def test_whether_words_are_taken_is_known(words_url: str, address: str) -> None:
     refused = requests.get(f"{address}/api/similar", {"text": "moon"}, timeout=60)
     assert refused.status_code in (400, 422)
     assert "takes pictures but no words" in refused.json()["detail"]
+
+
+def test_the_visual_share_of_a_description_is_that_of_its_looks(words_url: str) -> None:
+    for question in ({"text": "moon"}, {"text": "moon", "unlike_text": "red"}):
+        assert _get(f"{words_url}/api/similar", **question)["alpha"] == 1.0
+        refused = requests.get(f"{words_url}/api/similar", {**question, "alpha": "0"}, timeout=60)
+        assert refused.status_code == 400
+        assert "descriptions are compared by looks, which alpha 0 leaves out" in refused.json()["detail"]
