@@ -13,7 +13,7 @@ from features.encoders.hub import check_pair, load_visual
 from features.encoders.keras import load_model, no_model, of_model
 from features.encoders.named import build_network, no_weights
 from features.encoders.onnx_weights import weight_files
-from features.encoders.pairs import PAIRS, is_pair_name
+from features.encoders.pairs import PAIRS, is_pair_name, takes_text
 from features.encoders.registry import EncoderInfo, encoder_info
 from features.encoders.weights import imagenet_weights_path
 from features.options import IMAGENET, RANDOM, ExtractOptions
@@ -82,6 +82,16 @@ def encoder_files(options: ExtractOptions, cache_dir: Path) -> list[Path]:
     return [path, *weight_files(path)] if is_onnx(options) else [path]
 
 
+def require_runtime(options: ExtractOptions) -> None:
+    """Raise ConfigError unless what runs the network is installed; imports nothing."""
+    if takes_text(options):
+        require("text", f"the encoder {options.encoder}")
+    elif is_onnx(options):
+        require("onnx", f"the network {options.encoder}")
+    else:
+        require_keras()
+
+
 def check_files(options: ExtractOptions) -> None:
     """Raise ConfigError or DataError if the options contradict each other or a file is no network; imports nothing.
 
@@ -90,10 +100,7 @@ def check_files(options: ExtractOptions) -> None:
     if is_pair_name(options.encoder):
         check_pair(options)
         return
-    if is_onnx(options):
-        require("onnx", f"the network {options.encoder}")
-    else:
-        require_keras()
+    require_runtime(options)
     if options.info is not None:
         _check_named(options, options.info)
         return

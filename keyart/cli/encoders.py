@@ -50,6 +50,13 @@ def encoder_option(*, takes_blends: bool = False) -> Callable[[Callable[..., Any
     return add
 
 
+def require_runtimes(home: Path, encoder: str | None) -> None:
+    """Raise ConfigError unless what runs an encoder of the workspace is installed, before any work."""
+    from keyart.workspace import encoder as of_workspace
+
+    of_workspace.require_runtimes(home, encoder)
+
+
 def _check(home: Path, encoder: str, *, takes_blends: bool) -> None:
     from keyart.workspace.encoders import open_view, open_views
 

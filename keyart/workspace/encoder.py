@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
+from catalog.errors import DataError, NotBuiltError
 from catalog.lazy import lazy
 from features.encoders.encoder import Encoder, check_present, encoder_for
 from features.encoders.hub import load_text_side
+from features.encoders.loading import require_runtime
 from features.encoders.pairs import takes_text
 from features.encoders.text import TextSide
 from features.framing import Framing
 from features.identity import Identity
 from features.store import FeatureStore
+from keyart.workspace.encoders import open_views
+from keyart.workspace.layout import Home
 from keyart.workspace.settings import keras_models_dir
 
 # From this many images on a whole batch is faster; it takes as long if it is not full.
 _MIN_BATCH = 8
 # A page asks again for more results, and for every filter.
 _N_TEXTS = 256
+
+
+def require_runtimes(home: Home, encoder: str | None) -> None:
+    """Raise ConfigError unless what runs a workspace's encoder, or those of a blend, is installed; imports nothing."""
+    for view in open_views(home, encoder):
+        # What is missing or damaged is reported where it is used.
+        with suppress(NotBuiltError, DataError):
+            require_runtime(FeatureStore.open(view.features_dir).options())
 
 
 class WorkspaceEncoder:

@@ -78,3 +78,27 @@ def test_a_workspace_is_searched_served_and_recommended_from(home: Path) -> None
     assert done.returncode == 0, done.stderr
     message = f"images and neural networks need TensorFlow: {pip_install('tensorflow')}"
     assert done.stdout.splitlines() == ["2 1", message, "200", "200", "200"]
+
+
+IMAGES = """
+import sys
+
+sys.modules.update(dict.fromkeys(("tensorflow", "keras")))
+from keyart.cli import main
+
+home, poster = sys.argv[1:]
+for words in (["similar", "--image", poster], ["cold-start", poster]):
+    try:
+        main([*words, "-k", "1", "--home", home])
+    except SystemExit as end:
+        assert not end.code, words
+"""
+
+
+def test_images_are_compared_by_networks_that_need_no_tensorflow(words_home: Path) -> None:
+    poster = next((words_home / "posters").glob("*.*g"))
+    command = [sys.executable, "-W", "ignore", "-c", IMAGES, words_home, poster]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "TensorFlow" not in done.stderr
+    assert "1.000" in done.stdout

@@ -12,11 +12,10 @@ import click
 import keyart
 from catalog.errors import ConfigError, DataError
 from catalog.films import Catalog
-from catalog.io.keras import require_keras
 from catalog.io.progress import bar
 from catalog.text import plural
 from keyart import cold_start
-from keyart.cli.encoders import encoder_option
+from keyart.cli.encoders import encoder_option, require_runtimes
 from keyart.cli.groups import renamed
 from keyart.cli.options import check_one_format, k_option, notes_on_fewer, workspace_options
 from keyart.cli.output import print_csv, print_json, print_notes, table
@@ -67,7 +66,7 @@ def command(
     average.
     """
     check_one_format(as_json=as_json, as_csv=as_csv)
-    require_keras()
+    require_runtimes(home, encoder)
 
     with Catalog.open(Workspace.open(home).catalog_path) as catalog:
         films = _films(catalog.genres(), source, title, "|".join(genres), year)

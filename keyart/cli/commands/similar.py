@@ -16,11 +16,10 @@ from catalog.errors import AmbiguousFilmError, ConfigError, UnknownFilmError
 from catalog.films import Catalog
 from catalog.filters import Filter
 from catalog.genres import match_genres
-from catalog.io.keras import require_keras
 from index.region import Region
 from keyart import render, similarity
 from keyart.cli.completion import complete_film
-from keyart.cli.encoders import encoder_option
+from keyart.cli.encoders import encoder_option, require_runtimes
 from keyart.cli.groups import renamed
 from keyart.cli.options import (
     Share,
@@ -193,7 +192,8 @@ def command(
     if sheet:
         render.drawing.check_sheet_path(sheet, [*images, *unlike_images])
     like_these, unlike_these = ([keyart.Image(path) for path in paths] for paths in (images, unlike_images))
-    films = _checked_films(home, words, unlike, (*like_these, *unlike_these), wanted)
+    films = _checked_films(home, words, unlike, wanted)
+    _check_images(home, encoder, (*like_these, *unlike_these))
 
     engine = keyart.Engine.open(home, encoder)
     mix = keyart.Mix([*films, *like_these, *texts], [*unlike, *unlike_these, *unlike_texts])
@@ -248,20 +248,21 @@ def _check_options(
         raise ConfigError("--explain prints sentences, which CSV has no column for; use --json")
 
 
-def _checked_films(
-    home: Path, words: tuple[str, ...], unlike: tuple[str, ...], images: Sequence[Image], wanted: Filter
-) -> tuple[str, ...]:
-    """Read the words as films; check what can be known before the engine, and TensorFlow for an image, are imported."""
+def _checked_films(home: Path, words: tuple[str, ...], unlike: tuple[str, ...], wanted: Filter) -> tuple[str, ...]:
+    """Read the words as films; check what can be known before the engine is imported."""
     with Catalog.open(Workspace.open(home).catalog_path) as catalog:
         match_genres(wanted.genres, catalog.genres())
         for film in unlike:
             catalog.find(film)
-        films = _films_of(catalog, words) if any(words) else ()
+        return _films_of(catalog, words) if any(words) else ()
+
+
+def _check_images(home: Path, encoder: str | None, images: Sequence[Image]) -> None:
+    """Check images, and that their encoder can run, before the engine and what runs it are imported."""
     if images:
-        require_keras()
+        require_runtimes(home, encoder)
     for image in images:
         image.pixels()
-    return films
 
 
 def _films_of(catalog: Catalog, words: tuple[str, ...]) -> tuple[str, ...]:
