@@ -110,14 +110,19 @@ def place_of(workspace: Workspace, encoder: str | Path, name: str | None = None)
 def open_views(home: Home, encoder: str | None) -> tuple[Workspace, ...]:
     """Open a workspace by an encoder, by several joined by +, or by the default.
 
-    Raises ConfigError where the workspace does not have an encoder, or where one is named twice.
+    Raises ConfigError where the workspace does not have an encoder, where one is named twice, or a name is missing.
     """
     workspace = Workspace.open(home)
     if encoder is None:
         return (workspace,)
-    if (view := find_encoder(workspace, encoder)) is not None:
+    names = [name.strip() for name in encoder.split("+")]
+    # A file may have a + in its name, but the name of no encoder begins or ends with one.
+    is_finished = len(names) == 1 or (names[0] and names[-1])
+    if is_finished and (view := find_encoder(workspace, encoder)) is not None:
         return (view,)
-    views = tuple(_required(workspace, name.strip()) for name in encoder.split("+"))
+    if len(names) > 1 and not all(names):
+        raise ConfigError(f"a blend takes the names of two encoders or more, as in A+B; received {encoder!r}")
+    views = tuple(_required(workspace, name) for name in names)
     if len({view.encoder for view in views}) < len(views):
         raise ConfigError(f"a blend takes different encoders, received {encoder!r}; name each once")
     return views

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -78,6 +79,14 @@ def test_a_blend_answers_images_and_mixes(home_of_two: Path) -> None:
             engine.explain(1, 2)
         with pytest.raises(ConfigError, match="one encoder, not by a blend"):
             engine.similar(1, region=(0, 0, 3, 3))
+
+
+@pytest.mark.parametrize("encoder", [f"{TINY}+", f"+{TINY}", f"{TINY} + ", "+", f"{TINY}++{OTHER}"])
+def test_an_unfinished_blend_is_refused(encoder: str, home_of_two: Path, run: Run) -> None:
+    message = "a blend takes the names of two encoders or more, as in A+B; received"
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        keyart.open(home_of_two, encoder=encoder)
+    assert message in run("similar", 1, "--encoder", encoder, "--home", home_of_two).err
 
 
 def test_a_blend_compares_films_that_both_encoders_have(home_of_two: Path) -> None:
