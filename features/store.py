@@ -26,6 +26,7 @@ from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.io.files import read_record, read_stable, record_kind, remove_file, write_bytes, write_record
 from catalog.io.locks import LOCK_NAME
 from catalog.io.remote import AnyPath
+from features.encoders.pairs import is_pair_name
 from features.identity import Identity
 from features.options import ExtractOptions
 from features.preprocessing_files import file_beside
@@ -97,8 +98,11 @@ class Skipped:
 
 
 def with_recorded_preprocessing(options: ExtractOptions, folder: AnyPath) -> ExtractOptions:
-    """Complete options that leave the preprocessing of a file open by that of a folder's features of the same file."""
-    if options.preprocessing is not None or options.info is not None:
+    """Complete options that leave the preprocessing of a file open by that of a folder's features of the same file.
+
+    Encoders by name and pairs bring their own, which may have changed.
+    """
+    if options.preprocessing is not None or options.info is not None or is_pair_name(options.encoder):
         return options
     try:
         store = FeatureStore.open(folder)

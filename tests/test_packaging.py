@@ -63,7 +63,10 @@ def test_installed_versions_are_the_pinned_ones() -> None:
 def test_light_requirements_are_those_of_the_project_without_tensorflow() -> None:
     lines = (ROOT / "requirements-light.txt").read_text(encoding="utf-8").splitlines()
     expected = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["web"]]
-    assert lines[1:] == ["-c constraints.txt", *(line for line in expected if not line.startswith("tensorflow"))]
+    assert lines[1:] == [
+        "-c constraints.txt",
+        *(line for line in expected if not line.startswith(("tensorflow", "keras"))),
+    ]
 
 
 def test_classifiers_name_the_supported_pythons() -> None:

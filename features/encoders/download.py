@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ _READ_S = 30.0
 _CHUNK_BYTES = 1 << 18
 _MOST_TRIES = 10
 _MD5_DIGITS = 32
+_RANGE = re.compile(r"bytes (?P<start>\d+)-\d+/(?P<all>\d+|\*)")
 _ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError)
 
 
@@ -119,17 +121,16 @@ class _Download:
         raise self._file.error(f"what {self._file.url} sent has the {name} {received}, expected {self._file.hash}")
 
     def _receive_all(self) -> None:
-        for _ in range(_MOST_TRIES):
+        for n_left in reversed(range(_MOST_TRIES)):
             n_before = self._n_bytes
             try:
                 self._receive()
             except _ERRORS as error:
                 # A server that breaks off now and then is asked for the rest.
-                if self._n_bytes > n_before:
-                    continue
-                raise self._file.error(self._reason(error)) from error
+                if not n_left or self._n_bytes <= n_before:
+                    raise self._file.error(self._reason(error)) from error
             else:
-                break
+                return
             finally:
                 self._stream.flush()
                 os.fsync(self._stream.fileno())
@@ -140,12 +141,12 @@ class _Download:
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={self._n_bytes}-"} if self._n_bytes else {})
         with requests.get(url, stream=True, timeout=timeout, headers=headers) as response:
             if response.status_code == requests.codes.requested_range_not_satisfiable and self._n_bytes:
+                self._check_whole(response)
                 return
             response.raise_for_status()
             if response.status_code != requests.codes.partial_content:
                 self._drop()
-            n_coming = int(response.headers.get("Content-Length", 0))
-            n_all = self._n_bytes + n_coming if n_coming else None
+            n_all = self._n_all(response)
             # Whatever has arrived, not a whole chunk: the deadline also ends a download at a byte per second.
             while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
                 self._stream.write(chunk)
@@ -154,6 +155,25 @@ class _Download:
                 self._timeout()
             if n_all is not None and self._n_bytes < n_all:
                 raise requests.ConnectionError
+
+    def _n_all(self, response: requests.Response) -> int | None:
+        """Return the length of the whole file, if known; FetchError if the response is another part of it."""
+        if match := _RANGE.fullmatch(response.headers.get("Content-Range", "")):
+            if int(match["start"]) != self._n_bytes:
+                self._drop()
+                raise self._file.error(f"{self._host} sent another part than was asked for; try again")
+            if match["all"] != "*":
+                return int(match["all"])
+        n_coming = int(response.headers.get("Content-Length", 0))
+        return self._n_bytes + n_coming if n_coming else None
+
+    def _check_whole(self, response: requests.Response) -> None:
+        """Begin again where a server has no more to send, unless what is here is the whole file."""
+        n_all = response.headers.get("Content-Range", "").removeprefix("bytes */")
+        # With a hash, the content is checked.
+        if not self._file.hash and n_all != str(self._n_bytes):
+            self._drop()
+            self._receive()
 
     def _timeout(self) -> tuple[float, float]:
         """Return the time limits of a request, in seconds; FetchError past the deadline."""
@@ -170,8 +190,12 @@ class _Download:
             self._on_bytes(-self._n_bytes, None)
             self._n_bytes = 0
 
+    @property
+    def _host(self) -> str:
+        return self._file.url.split("/")[2]
+
     def _reason(self, error: Exception) -> str:
-        host = self._file.url.split("/")[2]
+        host = self._host
         answer = getattr(error, "response", None)
         if answer is not None:
             return f"{host} answered {answer.status_code}"

@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import requests
 
-from catalog.errors import ConfigError
+from catalog.errors import ConfigError, DataError
 from catalog.extras import require
 from catalog.io.files import read_record, write_record
 from features.encoders.backbone import Backbone
 from features.encoders.download import OnBytes, RemoteFile, download, file_hash
+from features.encoders.onnx_weights import weight_names
 from features.encoders.pair import IMMICH, TRANSFORMERS, Layout, Pair
 from features.encoders.pairs import ADDRESS, PAIRS, NamedPair, Repository, takes_text
 from features.encoders.text import TextSide, load_text
@@ -116,20 +117,27 @@ def fetch(
 ) -> Pair:
     """Download the files of any pair that are missing, and record the hashes of those that come for the first time."""
     folder = repository.folder(cache_dir)
-    lock = _Lock.open(folder)
+    lock = _Lock.open(folder, repository)
     if lock.layout is None:
         lock = replace(lock, layout=_layout_of(repository, hub))
     layout = lock.layout
     assert layout is not None  # noqa: S101 - for mypy
-    for path in (*layout.required, *layout.optional):
-        file = _file(repository, path, lock.sha256s.get(path, ""), hub)
+
+    def get(path: str, lock: _Lock) -> _Lock:
         if path in lock.sha256s and (folder / path).is_file():
-            continue
-        if path in layout.optional and not _exists(file):
-            continue
-        download(file, folder / path, deadline_s, on_bytes)
+            return lock
+        download(_file(repository, path, lock.sha256s.get(path, ""), hub), folder / path, deadline_s, on_bytes)
         lock = lock.with_file(path, file_hash(folder / path, ""))
         lock.save(folder, repository)
+        return lock
+
+    for path in (*layout.required, *layout.optional):
+        if path in layout.optional and path not in lock.sha256s and not _exists(_file(repository, path, hub=hub)):
+            continue
+        lock = get(path, lock)
+    for network in (layout.visual, layout.textual):
+        for name in weight_names(folder / network):
+            lock = get((PurePosixPath(network).parent / name).as_posix(), lock)
     return Pair(folder, layout)
 
 
@@ -141,11 +149,20 @@ class _Lock:
     layout: Layout | None = None
 
     @classmethod
-    def open(cls, folder: Path) -> _Lock:
+    def open(cls, folder: Path, repository: Repository) -> _Lock:
+        path = folder / _LOCK
         try:
-            files = dict(read_record(folder / _LOCK, _KIND, _VERSION)["files"])
+            record = read_record(path, _KIND, _VERSION)
+            recorded, files = Repository(record["repository"], record["revision"]), dict(record["files"])
         except FileNotFoundError:
             return cls({})
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{path} is damaged ({error}); remove {folder}, which downloads it again") from error
+        if recorded != repository:
+            raise DataError(
+                f"{folder} holds {recorded.name} at {recorded.revision}, expected {repository.name} at "
+                f"{repository.revision}; remove it, which downloads it again"
+            )
         return cls(files, next((one for one in (IMMICH, TRANSFORMERS) if one.visual in files), None))
 
     def with_file(self, path: str, sha256: str) -> _Lock:

@@ -6,14 +6,17 @@ Keras' backend (TensorFlow, JAX or PyTorch) takes seconds to import, so only the
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import ConfigError, DataError
+from catalog.extras import pip_install
 from catalog.io.keras import import_keras, import_tensorflow
 from features.encoders.architecture import architecture_sha256
 from features.encoders.backbone import BATCH_SIZE, GPU_BATCH_SIZE, Backbone, kept_shape
@@ -22,6 +25,8 @@ from features.preprocessing import CAFFE, Infer, Preprocessing
 
 # On a GPU, float16 was faster for VGG16 alone (docs/benchmarks.md); networks with normalization lose digits by it.
 _HALF_ON_GPU = frozenset({"vgg16"})
+# Earlier versions ran the code of a Lambda layer in an .h5 file, and let files read others; also in pyproject.toml.
+_SAFE_SINCE = (3, 13, 2)
 
 
 def of_model(
@@ -112,16 +117,37 @@ def no_model(path: Path, reason: str) -> DataError:
 def load_model(path: Path) -> tuple[str, Any]:
     """Load a Keras file of a network from one picture to one array, without running code of the file; also its name."""
     keras = import_keras()
+    check_version(keras.__version__)
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise no_model(path, _first_line(error)) from error
-    shape = getattr(model, "input_shape", None)
-    if not isinstance(shape, tuple) or len(shape) != 4 or shape[3] != 3:
-        raise DataError(f"{path} takes input of shape {shape}; expected one picture of (height, width, 3)")
-    if not isinstance(getattr(model, "output_shape", None), tuple):
-        raise DataError(f"{path} gives output of shape {model.output_shape}; expected one array of fixed size")
+    except Exception as error:
+        # What Keras raises for a damaged file has no common base class.
+        raise no_model(path, _reason(error)) from error
+    taken, given = (_shapes(keras, getattr(model, name, None)) for name in ("input", "output"))
+    if not isinstance(taken, tuple) or len(taken) != 4 or taken[3] != 3:
+        raise DataError(f"{path} takes input of shape {taken}; expected one picture of (height, width, 3)")
+    if not isinstance(given, tuple):
+        raise DataError(f"{path} gives output of shape {given}; expected one array of fixed size")
     return str(model.name), model
+
+
+def check_version(version: str) -> None:
+    """Raise ConfigError if a version of Keras runs code of files that it opens in safe mode."""
+    if tuple(int(part) for part in re.findall(r"\d+", version)[:3]) < _SAFE_SINCE:
+        advice = pip_install(f"'keras>={'.'.join(map(str, _SAFE_SINCE))}'")
+        raise ConfigError(f"Keras {version} does not open files safely: {advice}")
+
+
+def _reason(error: Exception) -> str:
+    if "safe_mode" in str(error):
+        # Keras proposes to run it.
+        return "it holds code, such as a Lambda layer, which is never run; save the network with layers of Keras only"
+    return _first_line(error) or type(error).__name__
+
+
+def _shapes(keras: Any, values: Any) -> Any:
+    """Return the shape of a symbolic array, or a list or dict of those of several."""
+    return keras.tree.map_structure(lambda one: tuple(one.shape), values) if values is not None else None
 
 
 def _fitted(name: str, model: Any, preprocessing: Preprocessing) -> tuple[Preprocessing, tuple[int, ...]]:
@@ -164,4 +190,4 @@ def _fingerprint(hashes: Iterable[str]) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0][:200]
+    return shorten(str(error).strip().partition("\n")[0], 200, placeholder=" …")

@@ -12,6 +12,7 @@ from features.encoders.backbone import Backbone
 from features.encoders.hub import check_pair, load_visual
 from features.encoders.keras import load_model, no_model, of_model
 from features.encoders.named import build_network, no_weights
+from features.encoders.onnx_weights import weight_files
 from features.encoders.pairs import PAIRS, is_pair_name
 from features.encoders.registry import EncoderInfo, encoder_info
 from features.encoders.weights import imagenet_weights_path
@@ -78,8 +79,7 @@ def encoder_files(options: ExtractOptions, cache_dir: Path) -> list[Path]:
         path = _weights_file(options, lambda info: imagenet_weights_path(cache_dir, info))
         return [path] if path else []
     path = Path(options.encoder)
-    # An ONNX file may keep its weights in others of similar names.
-    return [path, *sorted(path.parent.glob(f"{path.name}[._]*"))] if is_onnx(options) else [path]
+    return [path, *weight_files(path)] if is_onnx(options) else [path]
 
 
 def check_files(options: ExtractOptions) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from catalog.errors import DataError
@@ -63,4 +64,4 @@ def _load_weights(model: Any, info: EncoderInfo, path: Path) -> None:
             warnings.simplefilter("error", UserWarning)
             model.load_weights(path)
     except (OSError, ValueError, KeyError, TypeError, UserWarning) as error:
-        raise no_weights(path, info, str(error).strip().partition("\n")[0][:200]) from error
+        raise no_weights(path, info, shorten(str(error).strip().partition("\n")[0], 200, placeholder=" …")) from error

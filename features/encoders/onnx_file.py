@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Literal
 
 import numpy as np
@@ -15,10 +16,10 @@ from catalog.errors import DataError
 from catalog.extras import require
 from features.encoders.backbone import BATCH_SIZE, Backbone, kept_shape
 from features.encoders.onnx import open_session
+from features.encoders.onnx_weights import sha256_of, weight_files
 from features.preprocessing import Infer, Preprocessing
 
 _FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
-_CHUNK_BYTES = 1 << 20
 
 
 def load_onnx(
@@ -51,10 +52,11 @@ def load_onnx(
     kept = kept_shape(shape, preprocessing, str(path))
     # Shapes of a file that takes any layout or has several outputs decide over its numbers.
     architecture = hashlib.sha256(json.dumps([layout, output, list(shape)]).encode()).hexdigest()
-    return Backbone(path.stem, _sha256(path), architecture, kept, infer, size, preprocessing)
+    return Backbone(path.stem, sha256_of(path), architecture, kept, infer, size, preprocessing)
 
 
 def _open(path: Path) -> Any:
+    weight_files(path)  # names a missing one
     try:
         # By its path, as weights may be in a file beside it.
         return open_session(path)
@@ -130,15 +132,5 @@ def _shape_of(path: Path, infer: Infer, preprocessing: Preprocessing, n_pictures
     return output.shape[1:]
 
 
-def _sha256(path: Path) -> str:
-    """Hash a file and those beside it in which it keeps weights."""
-    digest = hashlib.sha256()
-    for file in (path, *sorted(path.parent.glob(f"{path.name}[._]*"))):
-        with file.open("rb") as stream:
-            while chunk := stream.read(_CHUNK_BYTES):
-                digest.update(chunk)
-    return digest.hexdigest()
-
-
 def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0][:200]
+    return shorten(str(error).strip().partition("\n")[0], 200, placeholder=" …")

@@ -38,7 +38,7 @@ class Repository:
 
     def folder(self, cache_dir: Path) -> Path:
         """Return where the files are kept."""
-        return cache_dir / "keyart" / f"{self.name.replace('/', '--')}@{self.revision[:12]}"
+        return cache_dir / "keyart" / f"{self.name.replace('/', '--')}@{self.revision}"
 
 
 @dataclass(frozen=True)

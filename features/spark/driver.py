@@ -104,7 +104,7 @@ class Job:
 
     def _recipe(self, context: SparkContext) -> Recipe:
         paths = encoder_files(self.options, self.cache_dir)
-        contents = {path.name: path.read_bytes() for path in paths}
+        contents = {path.relative_to(paths[0].parent).as_posix(): path.read_bytes() for path in paths}
         # No file beside the network's is sent that says how pictures are prepared.
         options = replace(self.options, preprocessing=str(self.encoder.backbone.preprocessing))
         return Recipe(

@@ -42,7 +42,7 @@ class Recipe:
     options: ExtractOptions
     identity: Identity
     whitening: Whitening | None
-    files: Broadcast[dict[str, bytes]] | None  # by their names, the main one first; its suffix decides the format
+    files: Broadcast[dict[str, bytes]] | None  # by their paths, the main one first; its suffix decides the format
     n_cores: int
 
     def load(self) -> Encoder:
@@ -51,6 +51,7 @@ class Recipe:
             options = self.options
             if self.files is not None:
                 for name, content in self.files.value.items():
+                    Path(folder, name).parent.mkdir(parents=True, exist_ok=True)
                     Path(folder, name).write_bytes(content)
                 path = Path(folder, next(iter(self.files.value)))
                 options = replace(options, weights=path) if options.info else replace(options, encoder=path)

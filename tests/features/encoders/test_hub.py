@@ -13,14 +13,18 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import onnx
 import pytest
 
-from catalog.errors import ConfigError, FetchError
+from catalog.errors import ConfigError, DataError, FetchError
 from features.encoders.hub import fetch, fetch_named, find_pair
 from features.encoders.pair import IMMICH, TRANSFORMERS
 from features.encoders.pairs import PAIRS, NamedPair, Repository, takes_text
 from features.encoders.text import load_text
 from features.options import ExtractOptions
+from features.store import FeatureStore
+from keyart.pipeline.features import extract_images
+from tests.features.conftest import draw_poster
 from tests.word_pair import CONTEXT, save_pair
 
 REPOSITORY = Repository("someone/pair", "0123456789abcdef")
@@ -99,6 +103,19 @@ def test_any_pair_is_downloaded_in_its_layout(layout: object, hub: Hub, tmp_path
         assert hashlib.sha256((pair.folder / path).read_bytes()).hexdigest() == sha256
 
 
+def test_files_that_a_network_keeps_its_weights_in_are_downloaded_too(hub: Hub, tmp_path: Path) -> None:
+    network = hub.files / IMMICH.visual
+    whole = onnx.load(network)
+    network.unlink()
+    onnx.save(whole, network, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    pair = fetch(REPOSITORY, tmp_path, hub=hub.url)
+    assert (pair.folder / "visual" / "weights.bin").read_bytes() == (network.parent / "weights.bin").read_bytes()
+    assert "visual/weights.bin" in json.loads((pair.folder / "keyart-lock.json").read_text())["files"]
+    hub.asked.clear()
+    fetch(REPOSITORY, tmp_path, hub=hub.url)
+    assert not [line for line in hub.asked if line.startswith("GET")]
+
+
 def test_hashes_are_trusted_on_first_use_and_never_change(hub: Hub, tmp_path: Path) -> None:
     pair = fetch(REPOSITORY, tmp_path, hub=hub.url)
     before = pair.tokenizer.read_bytes()
@@ -110,6 +127,33 @@ def test_hashes_are_trusted_on_first_use_and_never_change(hub: Hub, tmp_path: Pa
     hub.asked.clear()
     assert fetch(REPOSITORY, tmp_path, hub=hub.url).tokenizer.read_bytes() == before
     assert [line for line in hub.asked if line.startswith("GET")] == ["GET textual/tokenizer.json"]
+
+
+def test_revisions_with_the_same_beginning_are_apart(hub: Hub, tmp_path: Path) -> None:
+    revisions = [f"release-2024-{number:02}" for number in (1, 2)]
+    for revision in revisions:
+        shutil.copytree(hub.files, hub.files.parent / revision)
+        (hub.files.parent / revision / IMMICH.preprocessing).write_text(json.dumps({"of": revision}))
+    for revision in revisions:
+        pair = fetch(Repository("someone/pair", revision), tmp_path, hub=hub.url)
+        assert json.loads(pair.preprocessing.read_text()) == {"of": revision}
+
+
+def test_files_of_another_revision_are_refused(hub: Hub, tmp_path: Path) -> None:
+    pair, other = fetch(REPOSITORY, tmp_path, hub=hub.url), Repository("someone/pair", "main")
+    pair.folder.rename(other.folder(tmp_path))
+    expected = f"holds someone/pair at {REPOSITORY.revision}, expected someone/pair at main; remove it"
+    with pytest.raises(DataError, match=expected):
+        fetch(other, tmp_path, hub=hub.url)
+
+
+def test_a_damaged_record_of_hashes_is_reported(hub: Hub, tmp_path: Path) -> None:
+    lock = fetch(REPOSITORY, tmp_path, hub=hub.url).folder / "keyart-lock.json"
+    record = json.loads(lock.read_text())
+    for damaged in ({**record, "files": 5}, {**record, "files": ["x"]}, {**record, "revision": None}):
+        lock.write_text(json.dumps(damaged))
+        with pytest.raises(DataError, match="remove"):
+            fetch(REPOSITORY, tmp_path, hub=hub.url)
 
 
 def test_a_download_that_broke_off_goes_on_with_what_is_missing(hub: Hub, tmp_path: Path) -> None:
@@ -164,3 +208,18 @@ def test_pairs_by_name_have_all_parts_and_hashes(name: str) -> None:
     assert {pair.layout.visual, pair.layout.textual, pair.layout.tokenizer} == {*pair.sha256s}
     assert all(re.fullmatch("[0-9a-f]{64}", sha256) for sha256 in pair.sha256s.values())
     assert re.fullmatch("[0-9a-f]{40}", pair.repository.revision)
+
+
+def test_the_record_of_a_pair_counts_whenever_it_changes(tmp_path: Path) -> None:
+    posters = [("a", draw_poster(tmp_path / "a.png", 1))]
+    folder, out = save_pair(tmp_path / "pair"), tmp_path / "out"
+    assert extract_images(posters, out, ExtractOptions(folder)).n_new == 1
+    assert extract_images(posters, out, ExtractOptions(folder)).n_known == 1
+    other = shutil.copytree(folder, tmp_path / "other" / "pair")
+    for changed in (folder, other):
+        record = changed / IMMICH.preprocessing
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"mean": [0.4] * 3}))
+        with pytest.raises(DataError, match="features of two networks never mix"):
+            extract_images(posters, out, ExtractOptions(changed))
+    assert extract_images(posters, out, ExtractOptions(folder, rebuild=True)).n_new == 1
+    assert FeatureStore.open(out).identity.preprocessing.startswith("rgb,102,127.5,")

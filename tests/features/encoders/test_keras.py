@@ -4,7 +4,9 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
+import h5py
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from catalog.errors import ConfigError, DataError, FetchError
 from features.encoders.backbone import Backbone
 from features.encoders.encoder import to_float16
-from features.encoders.keras import keras_infer, of_model
+from features.encoders.keras import _SAFE_SINCE, check_version, keras_infer, of_model
 from features.encoders.loading import load_backbone
 from features.encoders.registry import EncoderInfo
 from features.framing import Resize
@@ -281,9 +283,76 @@ def test_a_file_with_code_is_refused(tmp_path: Path, file_name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _lambda(tmp_path / file_name)
-    with pytest.raises(DataError, match=rf"{file_name} is not a Keras model file: .*[Ll]ambda") as raised:
+    expected = rf"{file_name} is not a Keras model file: it holds code, such as a Lambda layer, which is never run"
+    with pytest.raises(DataError, match=expected) as raised:
         load_backbone(ExtractOptions(str(tmp_path / file_name), preprocessing="tf"), tmp_path)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("version", ["3.10.0", "3.11.2", "3.13.1"])
+def test_a_keras_that_runs_code_of_files_is_refused(version: str) -> None:
+    with pytest.raises(ConfigError, match=rf"Keras {version} does not open files safely: .*'keras>=3\.13\.2'"):
+        check_version(version)
+
+
+@pytest.mark.parametrize("version", ["3.13.2", "3.14.0.dev2025", "4.0"])
+def test_a_keras_that_does_not_is_taken(version: str) -> None:
+    check_version(version)
+
+
+def test_the_least_version_of_keras_is_that_of_the_project() -> None:
+    content = (Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'"keras>={".".join(map(str, _SAFE_SINCE))}"' in content
+
+
+def _damaged_in_the_middle(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    middle = slice(len(content) // 2, len(content) // 2 + 400)
+    content[middle] = bytes(255 - byte for byte in content[middle])
+    path.write_bytes(content)
+
+
+def _config_of_a_number(path: Path) -> None:
+    path.unlink()
+    with h5py.File(path, "w") as file:
+        file.attrs["model_config"] = '{"class_name": "Sequential", "config": 7}'
+
+
+def _config_of_a_text(path: Path) -> None:
+    with ZipFile(path, "w") as archive:
+        archive.writestr("config.json", '"Sequential"')
+
+
+@pytest.mark.parametrize("damage", [_damaged_in_the_middle, _config_of_a_number, _config_of_a_text])
+def test_a_damaged_keras_file_is_no_network(keras_file: Callable[..., Path], damage: Callable[[Path], None]) -> None:
+    path = keras_file()
+    if damage is _config_of_a_number:
+        path = path.rename(path.with_suffix(".h5"))
+    damage(path)
+    with pytest.raises(DataError, match="is not a Keras model file: ") as raised:
+        load_backbone(ExtractOptions(str(path), preprocessing="tf"), path.parent)
+    assert "\n" not in str(raised.value)
+
+
+def _named_input() -> Any:
+    import keras
+
+    picture = keras.Input((224, 224, 3), name="picture")
+    return keras.Model({"picture": picture}, keras.layers.Flatten()(picture))
+
+
+def _named_output() -> Any:
+    import keras
+
+    picture = keras.Input((224, 224, 3))
+    return keras.Model(picture, {"flat": keras.layers.Flatten()(picture)})
+
+
+@pytest.mark.parametrize(("make", "what"), [(_named_input, "takes input"), (_named_output, "gives output")])
+def test_a_network_of_named_input_or_output_is_refused(tmp_path: Path, make: Callable[[], Any], what: str) -> None:
+    save_network(make(), tmp_path / "named.keras")
+    with pytest.raises(DataError, match=rf"named\.keras {what} of shape \{{'"):
+        load_backbone(ExtractOptions(str(tmp_path / "named.keras"), preprocessing="tf"), tmp_path)
 
 
 def _two_inputs() -> Any:

@@ -13,7 +13,7 @@ import pytest
 from catalog.errors import ConfigError, DataError
 from features.encoders.backbone import Backbone
 from features.encoders.keras import of_model
-from features.encoders.loading import load_backbone
+from features.encoders.loading import encoder_files, load_backbone
 from features.options import ExtractOptions
 from features.preprocessing import Preprocessing
 from tests.features.encoders.onnx_files import save_as_onnx, save_tokens
@@ -91,17 +91,53 @@ def test_everything_that_changes_the_numbers_changes_the_identity(network: Any, 
     assert (again.weights_sha256, again.architecture_sha256, str(again.preprocessing)) == keys[0]
 
 
-def test_weights_in_another_file_count(network: Any, tmp_path: Path) -> None:
+def _split(network: Any, folder: Path, location: str) -> Path:
+    """Save a network with its weights in another file."""
     import onnx
 
-    whole = onnx.load(save_as_onnx(network, tmp_path / "whole.onnx"))
-    onnx.save(whole, tmp_path / "net.onnx", save_as_external_data=True, location="net.onnx.data", size_threshold=0)
-    split = _load(tmp_path / "net.onnx")
+    whole = onnx.load(save_as_onnx(network, folder / "whole.onnx"))
+    (folder / location).parent.mkdir(exist_ok=True)
+    onnx.save(whole, folder / "net.onnx", save_as_external_data=True, location=location, size_threshold=0)
+    return folder / "net.onnx"
+
+
+@pytest.mark.parametrize("location", ["net.onnx.data", "weights.bin", "weights/of net.bin"])
+def test_weights_in_another_file_count(network: Any, tmp_path: Path, location: str) -> None:
+    path = _split(network, tmp_path, location)
+    split = _load(path)
     np.testing.assert_array_equal(split(_pixels()), _load(tmp_path / "whole.onnx")(_pixels()))
-    content = bytearray((tmp_path / "net.onnx.data").read_bytes())
+    assert encoder_files(ExtractOptions(path), tmp_path) == [path, tmp_path / location]
+    content = bytearray((tmp_path / location).read_bytes())
     content[:64] = bytes(64)
-    (tmp_path / "net.onnx.data").write_bytes(content)
-    assert _load(tmp_path / "net.onnx").weights_sha256 != split.weights_sha256
+    (tmp_path / location).write_bytes(content)
+    assert _load(path).weights_sha256 != split.weights_sha256
+
+
+def test_files_beside_a_network_that_it_does_not_name_count_nothing(network: Any, tmp_path: Path) -> None:
+    path = _split(network, tmp_path, "weights.bin")
+    before = _load(path).weights_sha256
+    (tmp_path / "net.onnx.txt").write_text("notes")
+    assert _load(path).weights_sha256 == before
+
+
+def test_a_missing_file_of_weights_is_named(network: Any, tmp_path: Path) -> None:
+    path = _split(network, tmp_path, "weights.bin")
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(DataError, match=r"net\.onnx keeps weights in .*weights\.bin, which is missing; put it back"):
+        _load(path)
+
+
+@pytest.mark.parametrize("location", ["../elsewhere.bin", "/elsewhere.bin"])
+def test_weights_outside_the_folder_are_refused(network: Any, tmp_path: Path, location: str) -> None:
+    import onnx
+
+    path = _split(network, tmp_path, "weights.bin")
+    model = onnx.load(path, load_external_data=False)
+    for entry in (one for tensor in model.graph.initializer for one in tensor.external_data if one.key == "location"):
+        entry.value = location
+    onnx.save(model, path)
+    with pytest.raises(DataError, match=rf"net\.onnx keeps weights in {location}; expected a file in its own folder"):
+        _load(path)
 
 
 def test_the_record_beside_the_file_counts(network: Any, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import portalocker
 import pytest
 
 from catalog.errors import FetchError
+from features.encoders.download import RemoteFile, download
 from features.encoders.registry import ENCODERS, EncoderInfo
 from features.encoders.weights import imagenet_weights_path, random_kernels
 
@@ -31,8 +32,10 @@ class _Files(BaseHTTPRequestHandler):
     def log_message(self, *parts: object) -> None:
         pass
 
-    def _begin(self, status: int, n_bytes: int) -> None:
+    def _begin(self, status: int, n_bytes: int, content_range: str | None = None) -> None:
         self.send_response(status)
+        if content_range:
+            self.send_header("Content-Range", content_range)
         self.send_header("Content-Length", str(n_bytes))
         self.end_headers()
 
@@ -68,9 +71,26 @@ class _Files(BaseHTTPRequestHandler):
         self.wfile.write(CONTENT[start : start + 200_000])
         self.close_connection = True
 
+    def _crumbling(self) -> None:
+        start = self._start()
+        self._begin(206 if start else 200, len(CONTENT) - start)
+        self.wfile.write(CONTENT[start : start + 30_000])
+        self.close_connection = True
+
+    def _ending(self) -> None:
+        """Send half of the rest as if it were all, but say how long the file is."""
+        start = self._start()
+        stop = min(start + max(1, (len(CONTENT) - start) // 2), len(CONTENT))
+        self._begin(206, stop - start, f"bytes {start}-{stop - 1}/{len(CONTENT)}")
+        self.wfile.write(CONTENT[start:stop])
+
+    def _shifted(self) -> None:
+        self._begin(206, len(CONTENT) - 7, f"bytes 7-{len(CONTENT) - 1}/{len(CONTENT)}")
+        self.wfile.write(CONTENT[7:])
+
     def _unsatisfiable(self) -> None:
         if self._start():
-            self._begin(416, 0)
+            self._begin(416, 0, f"bytes */{len(CONTENT)}")
         else:
             self._whole()
 
@@ -203,6 +223,42 @@ def test_a_download_that_broke_off_is_continued_by_the_next(
 def test_a_download_that_breaks_off_now_and_then_continues_by_itself(fetch: Fetch, server: WeightsServer) -> None:
     assert fetch("hiccuping").read_bytes() == CONTENT
     assert server.ranges == [None, "bytes=200000-", "bytes=400000-", "bytes=600000-"]
+
+
+@pytest.mark.parametrize("file_hash", [MD5, ""], ids=["hash", "no-hash"])
+def test_a_download_that_breaks_off_all_the_time_is_kept_and_continued(
+    server: WeightsServer, tmp_path: Path, file_hash: str
+) -> None:
+    file, path = RemoteFile(server.url("crumbling"), file_hash, "a file", "Wait"), tmp_path / "file"
+    for n_megabytes in ("0.3", "0.6"):
+        with pytest.raises(FetchError, match=rf"broke off after {n_megabytes} MB; the same command continues there"):
+            download(file, path)
+        assert not path.exists()
+    download(file, path)
+    assert path.read_bytes() == CONTENT
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_length_of_the_whole_file_counts(server: WeightsServer, tmp_path: Path) -> None:
+    file = RemoteFile(server.url("ending"), "", "a file", "Wait")
+    with pytest.raises(FetchError, match=r"broke off after 0\.7 MB; the same command continues there"):
+        download(file, tmp_path / "file")
+    assert not (tmp_path / "file").exists()
+
+
+def test_another_part_than_was_asked_for_is_not_appended(server: WeightsServer, tmp_path: Path) -> None:
+    with pytest.raises(FetchError, match="sent another part than was asked for"):
+        download(RemoteFile(server.url("shifted"), "", "a file", "Wait"), tmp_path / "file")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("begun", [CONTENT, CONTENT + b"and more"])
+def test_a_file_of_unknown_hash_is_whole_if_its_length_is_right(
+    server: WeightsServer, tmp_path: Path, begun: bytes
+) -> None:
+    (tmp_path / ".file..download").write_bytes(begun)
+    download(RemoteFile(server.url("unsatisfiable"), "", "a file", "Wait"), tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("name", ["whole", "breaking", "unsatisfiable"])
