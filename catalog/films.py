@@ -177,6 +177,14 @@ class Catalog:
         """
         return self._search.suggest(text, k)
 
+    def named_by(self, text: str, films: Sequence[Film]) -> frozenset[int]:
+        """Return the movie_ids of those films that a text names, by an id, by initials or by words of a title.
+
+        A misspelled word counts, and so does the beginning of the last one. Of what `suggest` returns, the others are
+        only spelled somewhat like the text.
+        """
+        return self._search.named_by(text, films)
+
     def titled_by_number(self, text: str) -> tuple[Film, ...]:
         """Return the films titled with a number, such as "300", that `find` reads as a movie_id."""
         return self._search.titled_by_number(text)

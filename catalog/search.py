@@ -19,6 +19,8 @@ _FIRST_LETTER = re.compile(r"\b\w")
 # The least similarity of spelling, of 100, that is worth suggesting, to a whole title and to a part of one. A part
 # weighs a little less, and only texts that are not too short are compared with parts.
 _MIN_SIMILARITY, _MIN_PART_SIMILARITY, _PART_WEIGHT, _MIN_PART_LENGTH = 60, 85, 0.9, 5
+# From which similarity on a word is another one, misspelled: "poter" is "potter", and "moon" is not "noon".
+_MIN_WORD_SIMILARITY = 80
 
 Rows = Callable[[str, Sequence[object]], list[tuple[Any, ...]]]
 Films = Callable[[Iterable[int]], dict[int, Film]]
@@ -61,6 +63,18 @@ class TitleSearch:
         nearest = {film.movie_id: film for film in (*meant, *self._nearest(text, k)) if film not in of_id}
         # "2001" begins a title more often than it is a movie_id.
         return [*list(nearest.values())[: k - len(of_id)], *of_id]
+
+    def named_by(self, text: str, films: Sequence[Film]) -> frozenset[int]:
+        text = text.encode("utf-8", "replace").decode().strip()
+        wanted = bare_key(title_key(_readings(text)[-1][0]))
+        marks = ",".join("?" * len(films))
+        titles = self._rows(
+            f"SELECT bare_key, movie_id FROM titles WHERE movie_id IN ({marks})", [film.movie_id for film in films]
+        )
+        named = {movie_id for key, movie_id in titles if _is_named(wanted, key)}
+        initials = series_key(wanted).partition(" ")[0]
+        abbreviated = {film.movie_id for film in films if initials in _initials(film.title)}
+        return frozenset(named | abbreviated | {film.movie_id for film in self._meant_by(text)})
 
     def titled_by_number(self, text: str) -> tuple[Film, ...]:
         text = text.strip()
@@ -226,6 +240,26 @@ def _readings(text: str) -> list[tuple[str, int | None]]:
     if parsed.year is None and (split := split_bare_year(text)):
         readings.append((parse_title(split[0]).title, split[1]))
     return readings
+
+
+def _is_named(wanted: str, key: str) -> bool:
+    """Return whether a title begins like a text, or has all of its words, the last of which may be incomplete."""
+    if not wanted:
+        return False
+    if key.replace(" ", "").startswith(wanted.replace(" ", "")):
+        return True
+    *words, last = series_key(wanted).split()
+    of_title = series_key(key).split()
+    return (any(word.startswith(last) for word in of_title) or _has_word(of_title, last)) and all(
+        _has_word(of_title, word) for word in words
+    )
+
+
+def _has_word(words: list[str], wanted: str) -> bool:
+    """Return whether one of some words is a wanted one, or is nearly spelled so."""
+    from rapidfuzz import fuzz
+
+    return any(fuzz.ratio(wanted, word) >= _MIN_WORD_SIMILARITY for word in words)
 
 
 def _first_words(key: str, like: str) -> str:

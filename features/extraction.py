@@ -17,6 +17,8 @@ from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, silent
 from catalog.io.remote import AnyPath
 from features.encoders.encoder import Encoder, load_encoder
+from features.encoders.hub import load_text_side
+from features.encoders.pairs import takes_text
 from features.options import ExtractOptions
 from features.pipeline import Broken, Computed, Known, Picture, compute
 from features.shards import SHARD_ROWS, PictureId, Row, table_of
@@ -85,13 +87,14 @@ def extract(
     """
     check_free(folder)
     encoder = load_encoder(options, cache_dir)
+    text_sha256 = _tried_text(options, cache_dir, encoder)
     with exclusive(folder):
         whitening = kept_whitening(folder, encoder, options)
         if options.whiten and whitening is None:
             sample, pictures = _sampled(pictures)
             whitening = learn_whitening(encoder, sample)
         encoder = encoder.whitened_by(whitening)
-        store = open_store(folder, encoder, options)
+        store = open_store(folder, encoder, options, text_sha256)
         n_pictures = len(pictures) if isinstance(pictures, Sequence) else 0
         with progress("extract", n_pictures, "images") as advance:
             return extract_features(pictures, encoder, store, drop_missing=drop_missing, on_picture=lambda: advance(1))
@@ -151,7 +154,16 @@ def is_current(present: Mapping[PictureId, str | None], *, drop_missing: bool) -
     return test
 
 
-def open_store(folder: AnyPath, encoder: Encoder, options: ExtractOptions) -> FeatureStore:
+def _tried_text(options: ExtractOptions, cache_dir: Path, encoder: Encoder) -> str | None:
+    """Try what reads words, if the encoder takes any, before hours of work; return its hash."""
+    if not takes_text(options):
+        return None
+    return load_text_side(options, cache_dir, encoder.identity.n_features).sha256
+
+
+def open_store(
+    folder: AnyPath, encoder: Encoder, options: ExtractOptions, text_sha256: str | None = None
+) -> FeatureStore:
     """Open or create a folder of features for an encoder."""
     return FeatureStore.create(
         folder,
@@ -160,6 +172,7 @@ def open_store(folder: AnyPath, encoder: Encoder, options: ExtractOptions) -> Fe
         map_shape=encoder.backbone.output_shape,
         rebuild=options.rebuild,
         whitening=encoder.whitening,
+        text_sha256=text_sha256,
     )
 
 

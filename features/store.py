@@ -125,11 +125,14 @@ class FeatureStore:
         identity: Identity,
         origin: Mapping[str, Any],
         map_shape: tuple[int, ...] | None = None,
+        text_sha256: str | None = None,
     ) -> None:
         self.folder = folder
         self.identity = identity
         self.origin = dict(origin)
         self.map_shape = map_shape
+        # Of what reads words beside the network; no part of the identity, as pictures do not depend on it.
+        self.text_sha256 = text_sha256
 
     @classmethod
     def create(
@@ -141,12 +144,13 @@ class FeatureStore:
         map_shape: tuple[int, ...] | None = None,
         rebuild: bool = False,
         whitening: Whitening | None = None,
+        text_sha256: str | None = None,
     ) -> FeatureStore:
         """Create a store, or open one for writing; `rebuild` removes features of another identity.
 
         `origin` records how the network was chosen, `map_shape` the shape of its output for one image.
         """
-        store = cls(folder, identity, origin, map_shape)
+        store = cls(folder, identity, origin, map_shape, text_sha256)
         try:
             there = cls.open(folder)
         except NotBuiltError as error:
@@ -175,8 +179,8 @@ class FeatureStore:
         if whitening is not None:
             # Also where it should be there already: it may have been lost, and learned again.
             whitening.save(folder / _WHITENING)
-        if there is None or (there.origin, there.map_shape) != (store.origin, store.map_shape):
-            content = {"identity": identity.as_dict(), "origin": store.origin, "map_shape": map_shape}
+        if there is None or there._beside_identity() != store._beside_identity():
+            content = {"identity": identity.as_dict(), **store._beside_identity()}
             write_record(folder / "features.json", _STORE, _VERSION, content)
         return store
 
@@ -193,7 +197,8 @@ class FeatureStore:
         try:
             # Earlier versions wrote none.
             map_shape = record.get("map_shape")
-            return cls(folder, Identity(**record["identity"]), record["origin"], map_shape and tuple(map_shape))
+            identity, origin = Identity(**record["identity"]), record["origin"]
+            return cls(folder, identity, origin, map_shape and tuple(map_shape), record.get("text_sha256"))
         except (KeyError, TypeError) as error:
             raise DataError(
                 f"{folder / 'features.json'} is damaged ({error}); run `keyart extract --rebuild`"
@@ -207,6 +212,10 @@ class FeatureStore:
         except (NotBuiltError, DataError):
             return None
         return store.identity, store._shards()
+
+    def _beside_identity(self) -> dict[str, Any]:
+        text = {"text_sha256": self.text_sha256} if self.text_sha256 else {}
+        return {"origin": self.origin, "map_shape": self.map_shape, **text}
 
     def options(self) -> ExtractOptions:
         """Return the options that the features were computed with."""

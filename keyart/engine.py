@@ -209,7 +209,7 @@ class Engine:
             for encoder in self._encoders:
                 encoder(np.zeros((1, *encoder.framing.shape), np.uint8))
         if self._takes_words:
-            self.encoder.embed_text("words")
+            _ = self.encoder.text
 
     @property
     def home(self) -> Path:
@@ -653,7 +653,14 @@ class Engine:
         return self.encoder.embed_text(text.words)
 
     def _notes_on_texts(self, texts: Sequence[Text]) -> Iterator[str]:
+        if texts and self.encoder.text_has_changed:
+            yield (
+                "the text network or its tokenizer has changed since the posters' features were extracted, so words "
+                "may not fit them; put those back, or run `keyart extract` if the new ones belong to the pair"
+            )
         for text in texts:
+            if unknown := self.encoder.text.unknown_words(text.words):
+                yield f"the encoder does not know {', '.join(f'“{word}”' for word in unknown)}"
             if left_out := self.encoder.text.left_out(text.words):
                 n_tokens = self.encoder.text.options.context_length
                 yield f"the encoder reads {n_tokens} tokens of a description, so this was left out: “{left_out}”"

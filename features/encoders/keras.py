@@ -123,7 +123,7 @@ def load_model(path: Path) -> tuple[str, Any]:
     except Exception as error:
         # What Keras raises for a damaged file has no common base class.
         raise no_model(path, _reason(error)) from error
-    taken, given = (_shapes(keras, getattr(model, name, None)) for name in ("input", "output"))
+    taken, given = (_shapes(keras, model, name) for name in ("input", "output"))
     if not isinstance(taken, tuple) or len(taken) != 4 or taken[3] != 3:
         raise DataError(f"{path} takes input of shape {taken}; expected one picture of (height, width, 3)")
     if not isinstance(given, tuple):
@@ -145,8 +145,12 @@ def _reason(error: Exception) -> str:
     return _first_line(error) or type(error).__name__
 
 
-def _shapes(keras: Any, values: Any) -> Any:
-    """Return the shape of a symbolic array, or a list or dict of those of several."""
+def _shapes(keras: Any, model: Any, name: str) -> Any:
+    """Return the shape of a network's input or output, or a list or dict of those of several."""
+    values = getattr(model, name, None)
+    if values is None and len(several := getattr(model, f"{name}s", None) or ()) == 1:
+        # A Sequential that was loaded and never called has lists alone.
+        (values,) = several
     return keras.tree.map_structure(lambda one: tuple(one.shape), values) if values is not None else None
 
 

@@ -5,6 +5,7 @@ ONNX Runtime and tokenizers take long to import, so only the functions here impo
 
 from __future__ import annotations
 
+import hashlib
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import DataError
+from catalog.errors import DataError, QueryError
 from catalog.extras import require
+from features.encoders.onnx_weights import sha256_of
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -26,6 +28,10 @@ _WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 # What exporters call the embedding where a network has several outputs, the best first.
 _OUTPUTS = ("text_embeds", "embedding", "text_embedding", "sentence_embedding", "pooler_output")
 _TYPES = {"tensor(int32)": np.int32, "tensor(int64)": np.int64}
+# What tokenizers that do not record it call the token of unknown words.
+_UNKNOWN = ("<unk>", "[UNK]")
+# No table of tokens is as long.
+_ABSURD_TOKEN = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -42,17 +48,19 @@ class TextOptions:
 class TextSide:
     """Embeds texts; make it with `load_text`. Safe to use from several threads."""
 
-    def __init__(self, tokenizer: Tokenizer, session: Any, options: TextOptions, output: str) -> None:
+    def __init__(self, tokenizer: Tokenizer, session: Any, options: TextOptions, output: str, sha256: str = "") -> None:
         self._tokenizer = tokenizer
+        self._unknown_id = _unknown_id(tokenizer)
         self._session = session
+        self.sha256 = sha256  # of all that decides what a text means
         self._types = {one.name: _TYPES[one.type] for one in session.get_inputs()}
         self._output = output
         self.options = options
 
     def __call__(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Compute rows of shape (n, n_features), of length 1."""
+        """Compute rows of shape (n, n_features), of length 1; QueryError for a text without any known word."""
         # One at a time: a query has few, and a network may be exported for a batch of one.
-        rows = np.stack([self._run(self._encoding(text)) for text in texts])
+        rows = np.stack([self._embedded(text) for text in texts])
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         if not np.isfinite(rows).all() or not lengths.all():
             raise DataError("the text network gives zeros, or numbers that are not finite; is it damaged?")
@@ -67,6 +75,17 @@ class TextSide:
         end = max((end for _, end in encoding.offsets), default=0)
         return text[end:].strip()
 
+    def unknown_words(self, text: str) -> tuple[str, ...]:
+        """Return the words, or parts of them, that the tokenizer does not know."""
+        text = self._cleaned(text)
+        encoding = self._tokenizer.encode(text)
+        return tuple(dict.fromkeys(text[slice(*encoding.offsets[at])] for at in self._words(encoding, known=False)))
+
+    def _words(self, encoding: Encoding, *, known: bool) -> list[int]:
+        """Return where the tokens of known or of unknown words are; the others mark ends, or fill up."""
+        tokens = zip(encoding.ids, encoding.special_tokens_mask, strict=True)
+        return [at for at, (one, special) in enumerate(tokens) if not special and (one != self._unknown_id) == known]
+
     def _encoding(self, text: str) -> Encoding:
         return self._tokenizer.encode(self._cleaned(text))
 
@@ -76,14 +95,39 @@ class TextSide:
             text = text.replace("_", " ").translate(_WITHOUT_PUNCTUATION)
         return text.lower() if self.options.clean else text
 
-    def _run(self, encoding: Encoding) -> npt.NDArray[np.float32]:
-        return self.run(encoding.ids, encoding.attention_mask)
+    def _embedded(self, text: str) -> npt.NDArray[np.float32]:
+        encoding = self._encoding(text)
+        if not self._words(encoding, known=True):
+            raise QueryError(f"the encoder knows no word of “{text}”; describe it in other words")
+        try:
+            return self.run(encoding.ids, encoding.attention_mask)
+        except Exception as error:
+            # The errors of ONNX Runtime have no common base class.
+            raise QueryError(
+                f"the text network does not take the tokens of “{text}” ({_first_line(error)}); leave out what is no "
+                "word, or put the tokenizer beside it that it was trained with"
+            ) from error
 
-    def run(self, ids: Sequence[int], mask: Sequence[int]) -> npt.NDArray[np.float32]:
-        """Run the network on one row of tokens."""
+    def takes(self, token: int) -> bool:
+        """Return whether the network takes the number of a token."""
+        trial = self._encoding("")
+        try:
+            self.run([*trial.ids[:-1], token], trial.attention_mask, quietly=True)
+        except Exception:
+            # The errors of ONNX Runtime have no common base class.
+            return False
+        return True
+
+    def run(self, ids: Sequence[int], mask: Sequence[int], *, quietly: bool = False) -> npt.NDArray[np.float32]:
+        """Run the network on one row of tokens; `quietly` where it is expected to fail."""
+        import onnxruntime as ort
+
+        options = ort.RunOptions()
+        if quietly:
+            options.log_severity_level = 4
         given = {name: mask if _is_mask(name) else ids for name in self._types}
         inputs = {name: np.array([given[name]], dtype) for name, dtype in self._types.items()}
-        (rows,) = self._session.run([self._output], inputs)
+        (rows,) = self._session.run([self._output], inputs, options)
         return np.asarray(rows[0], np.float32)
 
 
@@ -93,9 +137,10 @@ def load_text(network: Path, tokenizer: Path, options: TextOptions, n_features: 
     `n_features` is the width of the rows of the image network.
     """
     require("text", "a network that takes words")
-    side = TextSide(
-        _load_tokenizer(tokenizer, options), session := _session(network), options, _output(session, network)
-    )
+    session = _session(network)
+    output, sha256 = _output(session, network), _sha256(network, tokenizer, options)
+    side = TextSide(_load_tokenizer(tokenizer, options), session, options, output, sha256)
+    # Added tokens are left out: what a text does not contain need not fit.
     highest = max(side._tokenizer.get_vocab(with_added_tokens=False).values())
     (trial,) = (side._encoding(""),)
     try:
@@ -107,6 +152,11 @@ def load_text(network: Path, tokenizer: Path, options: TextOptions, n_features: 
             f"{network} does not take the tokens of {tokenizer}, which has the numbers 0 to {highest:,}: "
             f"{_first_line(error)}; put the tokenizer there that the network was trained with"
         ) from error
+    if side.takes(2 * highest + 1) and not side.takes(_ABSURD_TOKEN):
+        raise DataError(
+            f"{tokenizer} has the numbers 0 to {highest:,}, and {network} takes more than twice as many; put the "
+            "tokenizer there that the network was trained with"
+        )
     if row.ndim != 1 or n_features not in (None, len(row)):
         raise DataError(
             f"{network} gives an output of the shape {row.shape} for a text, expected ({n_features or 'n_features'},) "
@@ -134,6 +184,20 @@ def _load_tokenizer(path: Path, options: TextOptions) -> Tokenizer:
     tokenizer.enable_padding(length=options.context_length, pad_token=options.pad_token, pad_id=pad_id)
     tokenizer.enable_truncation(max_length=options.context_length)
     return tokenizer
+
+
+def _unknown_id(tokenizer: Tokenizer) -> int | None:
+    """Return the number that unknown words get; None where every text is made of known parts."""
+    name = getattr(tokenizer.model, "unk_token", None)
+    numbers = (tokenizer.token_to_id(one) for one in ([name] if name else _UNKNOWN))
+    return next((number for number in numbers if number is not None), None)
+
+
+def _sha256(network: Path, tokenizer: Path, options: TextOptions) -> str:
+    """Hash all that decides what a text means."""
+    with tokenizer.open("rb") as stream:
+        of_tokenizer = hashlib.file_digest(stream, "sha256").hexdigest()
+    return hashlib.sha256("\n".join((sha256_of(network), of_tokenizer, repr(options))).encode()).hexdigest()
 
 
 def _session(path: Path) -> Any:

@@ -163,7 +163,9 @@ class Text:
     def __post_init__(self) -> None:
         if not isinstance(self.words, str):
             raise TypeError(f"a Text takes words, received {type(self.words).__name__}")
-        object.__setattr__(self, "words", " ".join(self.words.split()))
+        # Python decodes invalid UTF-8 on a command line to lone surrogates, which tokenizers refuse.
+        words = self.words.encode("utf-8", "replace").decode()
+        object.__setattr__(self, "words", " ".join(words.split()))
         if not self.words:
             raise ValueError('a Text takes words, as in Text("red moon"), received none')
 

@@ -53,6 +53,11 @@ class WorkspaceEncoder:
         """Load the text side; ConfigError where the encoder has none."""
         return load_text_side(self._store.options(), keras_models_dir(), self.identity.n_features)
 
+    @property
+    def text_has_changed(self) -> bool:
+        """Whether the text side is another one than when the features were extracted."""
+        return self._store.text_sha256 not in (None, self.text.sha256)
+
     def embed_text(self, text: str) -> npt.NDArray[np.float32]:
         """Compute features of shape (n_features,) of words, to be compared with those of images."""
         return self._embed_text(text)

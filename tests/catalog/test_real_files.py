@@ -105,5 +105,6 @@ def test_ml_100k_is_read(shared: Path) -> None:
 
 
 def test_a_folder_without_titles_is_refused(shared: Path) -> None:
-    with pytest.raises(DataError, match=r"no data set that is known; expected movies\.csv .*; found links\.csv, ratings\.csv"):
+    expected = r"no data set that is known; expected movies\.csv .*; found links\.csv, ratings\.csv"
+    with pytest.raises(DataError, match=expected):
         read_films(shared / "data/ml-small-2016")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from catalog.errors import AmbiguousFilmError, UnknownFilmError
 from catalog.film import Film
 from catalog.films import Catalog
+from catalog.titles import parse_title
 from tests.catalog.conftest import TITLES, film_of
 
 
@@ -336,3 +337,47 @@ def test_ambiguous_titles_advise_the_year_where_it_decides(catalog: Catalog) -> 
         catalog.find("hamlet")
     with pytest.raises(AmbiguousFilmError, match="; name one by its movie_id"):
         catalog.find("emma")
+
+
+@pytest.fixture(scope="module")
+def moons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
+    texts = {
+        1: "Man on the Moon (1999)",
+        2: "Red Noon (1988)",
+        3: "Red Planet (2000)",
+        4: "Redline Moonshot (2001)",
+        5: "Harry Potter and the Goblet of Fire (2005)",
+        6: "Lord of the Rings: The Two Towers, The (2002)",
+        7: "Rocky II (1979)",
+        8: "WALL·E (2008)",
+        9: "White House Down (2013)",
+    }
+    path = tmp_path_factory.mktemp("moons") / "c.sqlite"
+    films = [Film(movie_id, parse_title(text).title, parse_title(text).year) for movie_id, text in texts.items()]
+    Catalog.create(path, films, {})
+    with Catalog.open(path) as catalog:
+        yield catalog
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("red moon", set()),
+        ("a man under the moon", set()),
+        ("a man on the moon", {1}),
+        ("red pl", {3}),
+        ("red", {2, 3, 4}),
+        ("harry poter", {5}),
+        ("goblt of fire", {5}),
+        ("lotr", {6}),
+        ("rocky 2", {7}),
+        ("walle", {8}),
+        ("white house", {9}),
+        ("movie:3", {3}),
+        ("3", {3}),
+        ("", set()),
+    ],
+)
+def test_texts_that_only_resemble_a_title_do_not_name_it(moons: Catalog, text: str, named: set[int]) -> None:
+    films = list(moons.films(range(1, 10)).values())
+    assert moons.named_by(text, films) == named

@@ -35,6 +35,7 @@ from keyart.web.schemas.films import (
     MixQuery,
     NewFilmRecord,
     SimilarPage,
+    Suggestion,
     TextFacts,
 )
 from keyart.web.services.films import FilmService, RefusedFilmError
@@ -111,7 +112,7 @@ def _add_films(router: APIRouter, service: FilmService, pool: WorkerPool) -> Non
     async def films(
         query: Annotated[str, Query(min_length=1, max_length=200, examples=["heat"])],
         k: Annotated[int, Query(ge=1, le=50)] = 8,
-    ) -> list[FilmFacts]:
+    ) -> list[Suggestion]:
         return await pool.run(service.suggestions, query, k)
 
     @router.get("/api/genres", summary="All genres")

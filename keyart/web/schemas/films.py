@@ -59,6 +59,15 @@ class FilmFacts(BaseModel):
         return cls(**facts, genres=list(film.genres), has_poster=has_poster)
 
 
+class Suggestion(FilmFacts):
+    """A film that a text may mean."""
+
+    is_named: bool = Field(
+        description="Whether the text names it, by words of its title, initials or an id; otherwise their spelling is "
+        "somewhat alike."
+    )
+
+
 class QueryFacts(BaseModel):
     """The query: a film; an image, a description or several of these have no movie_id."""
 

@@ -44,6 +44,7 @@ from keyart.web.schemas.films import (
     NewFilmFacts,
     NewFilmRecord,
     SimilarPage,
+    Suggestion,
     TextFacts,
 )
 from keyart.web.services.thumbnails import Thumbnails
@@ -115,10 +116,12 @@ class FilmService:
         with self.thumbnails.use() as thumbnails:
             return movie_id in thumbnails
 
-    def suggestions(self, text: str, k: int) -> list[FilmFacts]:
+    def suggestions(self, text: str, k: int) -> list[Suggestion]:
         """List the films whose titles match the typed text, best first."""
         with self._engine.use() as engine:
-            return [self._facts(film) for film in engine.catalog.suggest(text, k)]
+            films = engine.catalog.suggest(text, k)
+            named = engine.catalog.named_by(text, films)
+        return [Suggestion(**dict(self._facts(film)), is_named=film.movie_id in named) for film in films]
 
     def film(self, movie_id: int | str) -> FilmFacts:
         """Describe a film."""

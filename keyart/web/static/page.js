@@ -10,6 +10,7 @@ const FIELDS = ["genre", "first_year", "last_year", "min_ratings"];
 const ASKED = [...FIELDS, "alpha", "merge_duplicates", "diverse"];
 const RENAMED = { min_support: "min_ratings", fold: "merge_duplicates" }; // in links of version 0.1
 const PAGE = 30;
+const LONGEST_TITLE = 200; // which the API takes
 const MARGIN = 600; // pixels below the window, from where on more is requested
 let latest = 0; // answers to an earlier request are dropped
 let shown = 0;
@@ -262,8 +263,8 @@ new IntersectionObserver(([end]) => {
   if (end.isIntersecting && more && !loading) load(latest).catch((error) => { setLoading(false); at("status").textContent = error.message; });
 }, { rootMargin: `${MARGIN}px` }).observe(at("end"));
 
-function titles(text, signal) {
-  return get(`api/films?query=${encodeURIComponent(text)}`, { signal });
+async function titles(text, signal) {
+  return text.length > LONGEST_TITLE ? [] : get(`api/films?query=${encodeURIComponent(text)}`, { signal });
 }
 
 async function suggest(text, signal) {
@@ -272,10 +273,12 @@ async function suggest(text, signal) {
   return films;
 }
 
-// Words may be a title, and a description where the encoder takes any.
+// Where the encoder takes words, those that name no film are a description, before titles that are only spelled alike.
 async function suggestAny(text, signal) {
   if (!takesWords) return suggest(text, signal);
-  return [...await titles(text, signal), { label: `Posters that look like “${text}”`, words: text }];
+  const films = await titles(text, signal);
+  const description = { label: `Posters that look like “${text}”`, words: text };
+  return [...films.filter((film) => film.is_named), description, ...films.filter((film) => !film.is_named)];
 }
 
 combobox(at("title"), at("suggestions"), suggestAny, (movieId, found) => found.words ? describe(found.words) : pivot(movieId));

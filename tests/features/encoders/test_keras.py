@@ -14,7 +14,7 @@ import pytest
 from catalog.errors import ConfigError, DataError, FetchError
 from features.encoders.backbone import Backbone
 from features.encoders.encoder import to_float16
-from features.encoders.keras import _SAFE_SINCE, check_version, keras_infer, of_model
+from features.encoders.keras import _SAFE_SINCE, check_version, keras_infer, load_model, of_model
 from features.encoders.loading import load_backbone
 from features.encoders.registry import EncoderInfo
 from features.framing import Resize
@@ -430,3 +430,12 @@ def test_halving_rounds_to_the_nearest_float16() -> None:
 def test_rejects_features_beyond_float16(number: float) -> None:
     with pytest.raises(DataError, match="tiny gives numbers that are not finite or exceed 65504"):
         to_float16(np.array([[1, number]], np.float32), "tiny")
+
+
+def test_takes_a_sequential_network(tmp_path: Path) -> None:
+    import keras
+
+    network = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3)], name="in-a-row")
+    network.save(tmp_path / "row.keras")
+    name, loaded = load_model(tmp_path / "row.keras")
+    assert (name, loaded.output_shape) == ("in-a-row", (None, 6, 6, 2))

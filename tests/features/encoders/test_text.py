@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from catalog.errors import ConfigError, DataError
+from catalog.errors import ConfigError, DataError, QueryError
 from features.encoders.pair import IMMICH, TRANSFORMERS, Pair, is_pair
 from features.encoders.text import TextOptions, load_text
 from tests.word_pair import CONTEXT, WORDS, save_pair, save_tokenizer, textual
@@ -165,3 +165,57 @@ def test_refuses_a_network_that_takes_pictures(folder: Path) -> None:
     pair = Pair.find(folder)
     with pytest.raises(DataError, match=r"takes image \(tensor\(float\)\), expected the numbers of tokens"):
         load_text(pair.visual, pair.tokenizer, OPTIONS)
+
+
+def test_refuses_a_tokenizer_with_far_fewer_words_than_the_network(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pair = Pair.find(folder)
+    load_text(pair.textual, pair.tokenizer, pair.text_options())
+    save_tokenizer(folder / "textual", WORDS[:10])
+    with pytest.raises(DataError, match=r"takes more than twice as many; put the tokenizer there"):
+        load_text(pair.textual, pair.tokenizer, pair.text_options())
+    assert capfd.readouterr().err == ""
+
+
+def test_a_text_whose_tokens_the_network_does_not_take_is_refused(folder: Path) -> None:
+    path = folder / "textual" / "tokenizer.json"
+    content = json.loads(path.read_text())
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    content["added_tokens"] = [{"id": 9999, "content": "<hole>", "special": True, **flags}]
+    path.write_text(json.dumps(content))
+    pair = Pair.find(folder)
+    embed = load_text(pair.textual, pair.tokenizer, pair.text_options())
+    assert embed(["moon"]).argmax() == WORDS.index("moon")
+    with pytest.raises(QueryError, match=r"does not take the tokens of “red <hole>”") as raised:
+        embed(["red <hole>"])
+    assert "\n" not in str(raised.value)
+
+
+def test_unknown_words_are_known_and_refused_if_all_are(folder: Path) -> None:
+    pair = Pair.find(folder)
+    embed = load_text(pair.textual, pair.tokenizer, pair.text_options())
+    assert embed.unknown_words("A red zebra, a red moon") == ("A", "zebra", ",", "a")
+    assert embed.unknown_words("red moon") == ()
+    with pytest.raises(QueryError, match="the encoder knows no word of “striped zebra”; describe it in other words"):
+        embed(["striped zebra"])
+
+
+def test_punctuation_alone_is_no_description(folder: Path) -> None:
+    config = {"text_cfg": {"context_length": CONTEXT, "tokenizer_kwargs": {"clean": "canonicalize"}}}
+    (folder / "config.json").write_text(json.dumps(config))
+    pair = Pair.find(folder)
+    with pytest.raises(QueryError, match=r"knows no word of “\?!”"):
+        load_text(pair.textual, pair.tokenizer, pair.text_options())(["?!"])
+
+
+def test_hashes_change_with_all_that_decides_what_a_text_means(folder: Path) -> None:
+    pair = Pair.find(folder)
+    first = load_text(pair.textual, pair.tokenizer, OPTIONS).sha256
+    assert load_text(pair.textual, pair.tokenizer, OPTIONS).sha256 == first
+    hashes = {first, load_text(pair.textual, pair.tokenizer, TextOptions(CONTEXT, "<pad>", "lower")).sha256}
+    save_tokenizer(folder / "textual", WORDS[::-1])
+    hashes.add(load_text(pair.textual, pair.tokenizer, OPTIONS).sha256)
+    onnx.save(textual(name="input_ids"), pair.textual)
+    hashes.add(load_text(pair.textual, pair.tokenizer, OPTIONS).sha256)
+    assert len(hashes) == 4

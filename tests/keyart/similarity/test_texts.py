@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import keyart
-from catalog.errors import ConfigError, NotBuiltError
+from catalog.errors import ConfigError, NotBuiltError, QueryError
 from catalog.filters import Filter
 from features.options import ExtractOptions
 from index.options import IndexOptions
@@ -20,7 +20,7 @@ from keyart.pipeline.features import extract
 from keyart.pipeline.index import build
 from keyart.similarity.query import Image, Mix, Text
 from keyart.similarity.reasons import reasons
-from keyart.workspace.encoders import name_of
+from keyart.workspace.encoders import list_encoders, name_of
 from keyart.workspace.layout import Workspace
 from tests.installation import Demonstration
 from tests.keyart.conftest import Run
@@ -210,3 +210,39 @@ def test_encoders_that_take_words_are_marked(words_home: Path, run: Run) -> None
     listed = json.loads(run("encoders", "--json", "--home", words_home).out)["encoders"]
     assert {one["name"]: one["has_text"] for one in listed if one["present"]} == {"pair": True}
     assert {one["name"]: one["has_text"] for one in listed}["vgg16"] is False
+
+
+def test_words_that_no_pair_knows_are_named(words_engine: Engine) -> None:
+    note = "the encoder does not know “zebra”"
+    assert words_engine.similar(Text("zebra moon"), 1).notes == (note,)
+    assert note in words_engine.similar(Mix([Text("zebra moon"), 1]), 1).notes
+    with pytest.raises(QueryError, match="knows no word of “zebra \\?”"):
+        words_engine.similar(Text("zebra \udcff"), 1)
+
+
+def test_another_tokenizer_than_at_extraction_is_noticed(
+    words_home: Path, pair_folder: Path, tmp_path: Path, run: Run
+) -> None:
+    from tests.word_pair import WORDS, save_tokenizer
+
+    moved = Path(shutil.copytree(pair_folder, tmp_path / "pair"))
+    extract(words_home, ExtractOptions(moved))
+    save_tokenizer(moved / "textual", WORDS[::-1])
+    with Engine.open(words_home) as engine:
+        (note,) = engine.similar(Text("red moon"), 1).notes
+        assert note.startswith("the text network or its tokenizer has changed since")
+    assert run("extract", "--home", words_home).code == 0
+    with Engine.open(words_home) as engine:
+        assert engine.similar(Text("red moon"), 1).notes == ()
+
+
+def test_extraction_refuses_a_text_network_that_does_not_load(
+    demonstration: Demonstration, pair_folder: Path, tmp_path: Path, run: Run
+) -> None:
+    home = Path(shutil.copytree(demonstration.folder / "workspace", tmp_path / "workspace"))
+    broken = Path(shutil.copytree(pair_folder, tmp_path / "broken"))
+    (broken / "textual" / "model.onnx").write_bytes(b"junk")
+    failed = run("extract", "--encoder", broken, "--home", home)
+    assert failed.code == 1
+    assert "textual/model.onnx is no network that ONNX Runtime reads" in failed.err
+    assert "broken" not in [name_of(view) for view in list_encoders(Workspace.open(home))]

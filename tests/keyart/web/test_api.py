@@ -350,7 +350,7 @@ def test_a_film_that_is_added_is_found_at_once(home: Path) -> None:
         film = added.json()["film"]
         assert (film["title"], film["year"], film["has_poster"]) == ("Brand New", 2020, True)
         movie_id = film["movie_id"]
-        assert requests.get(f"{url}/api/films", {"query": "brand"}, timeout=60).json() == [film]
+        assert requests.get(f"{url}/api/films", {"query": "brand"}, timeout=60).json() == [film | {"is_named": True}]
         assert requests.get(f"{url}/posters/{movie_id}", timeout=60).status_code == 200
         assert requests.post(f"{url}/api/similar", picture, timeout=60).json()["results"][0]["movie_id"] == movie_id
         assert requests.get(f"{url}/api/films/{movie_id}/similar", timeout=60).json()["results"]

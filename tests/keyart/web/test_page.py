@@ -449,6 +449,25 @@ def test_words_that_are_no_title_become_a_description(
         expect(page, "#name").to_have_text("Midnight Ledger (1947)")
 
 
+def test_a_description_comes_before_titles_that_only_resemble_it(
+    browser: Any, words_address: str, request: pytest.FixtureRequest
+) -> None:
+    with looking(browser, words_address, request) as page:
+        page.goto(f"/?film={LEDGER}")
+        expect(page, "#title").to_have_attribute("placeholder", "A film, or what its poster shows")
+        page.fill("#title", "red umbrella cipher")
+        expect(page, "#suggestions li >> nth=0").to_have_text("Posters that look like “red umbrella cipher”")
+        expect(page, "#suggestions li >> nth=1").to_have_text("The Umbrella Cipher (1962)")
+        page.press("#title", "Enter")
+        expect(page, "#name").to_have_text("“red umbrella cipher”")
+        long = "red moon " * 30 + "boat"
+        page.fill("#title", long)
+        page.press("#title", "Enter")
+        expect(page, "#name").to_have_text(f"“{long}”")
+        page.fill("#title", "umbrela")
+        expect(page, "#suggestions li >> nth=0").to_have_text("The Umbrella Cipher (1962)")
+
+
 def test_an_encoder_without_words_offers_titles_alone(page: Page) -> None:
     page.goto(f"/?film={LEDGER}")
     expect(page, "#name").to_have_text("Midnight Ledger (1947)")
