@@ -125,22 +125,26 @@ def _setting(word: str) -> tuple[str, str]:
 def _with_settings(colors: Preprocessing, settings: dict[str, str]) -> Preprocessing:
     rest = dict(settings)
     framing: dict[str, Any] = {}
-    if size := rest.pop("size", None):
-        height, _, width = size.lower().partition("x")
+    if (size := rest.pop("size", None)) is not None:
+        height, by, width = size.lower().partition("x")
         framing = {"height": _whole("size", height, 1, _LARGEST_SIDE)}
-        framing["width"] = _whole("size", width, 1, _LARGEST_SIDE) if width else framing["height"]
-    if edge := rest.pop("edge", None):
-        framing["edge"] = _whole("edge", edge, 1, _LARGEST_SIDE)
-    if fill := rest.pop("fill", None):
-        framing["fill"] = _whole("fill", fill, 0, 255)
+        framing["width"] = _whole("size", width, 1, _LARGEST_SIDE) if by else framing["height"]
+    for name, least, most in (("edge", 1, _LARGEST_SIDE), ("fill", 0, 255)):
+        if (value := rest.pop(name, None)) is not None:
+            framing[name] = _whole(name, value, least, most)
     others: dict[str, Any] = {"output": rest.pop("output", colors.output)}
+    if others["output"] == "":
+        raise ValueError("expected output=NAME, received no name")
     for name, choices in _CHOICES.items():
         if (value := rest.pop(name, None)) is not None:
             (framing if name in ("fit", "filter") else others)[name] = _chosen(name, value.lower(), choices)
     if rest:
         raise ValueError(f"expected settings such as {_SETTINGS}, received {next(iter(rest))!r}")
     return replace(
-        colors, framing=_checked(replace(colors.framing, **framing)), has_size=bool(size) or colors.has_size, **others
+        colors,
+        framing=_checked(replace(colors.framing, **framing)),
+        has_size=size is not None or colors.has_size,
+        **others,
     )
 
 

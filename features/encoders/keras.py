@@ -148,10 +148,9 @@ def _reason(error: Exception) -> str:
 def _shapes(keras: Any, model: Any, name: str) -> Any:
     """Return the shape of a network's input or output, or a list or dict of those of several."""
     values = getattr(model, name, None)
-    several = getattr(model, f"{name}s", None) or []
-    if values is None and len(several) == 1:
+    if values is None and len(several := getattr(model, f"{name}s", None) or []) == 1:
         # A Sequential that was loaded and never called has lists alone.
-        values = several[0]
+        (values,) = several
     return keras.tree.map_structure(lambda one: tuple(one.shape), values) if values is not None else None
 
 

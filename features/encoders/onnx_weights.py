@@ -37,7 +37,7 @@ def weight_names(path: Path) -> list[str]:
     try:
         with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
             names = sorted({*_locations(content, "model", 0, len(content))})
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, RecursionError):
         # What is no ONNX file is refused by the runtime, with its reason.
         return []
     for name in names:

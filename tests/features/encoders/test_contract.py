@@ -7,21 +7,27 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import pytest
 
+from catalog.errors import ConfigError
 from features.encoders.encoder import Encoder, encoder_for, load_encoder
+from features.encoders.keras import of_model
+from features.encoders.loading import encoder_files
+from features.encoders.registry import ENCODERS
 from features.extraction import extract_features, open_store
 from features.images import read_image
-from features.options import ExtractOptions
+from features.options import Engine, ExtractOptions
 from features.pipeline import Picture
 from features.spark.driver import Job
 from features.store import FeatureStore
 from tests.features.conftest import draw_poster, save_network, small_model
 from tests.features.encoders.onnx_files import save_as_onnx
+from tests.word_pair import save_pair
 
 pytestmark = pytest.mark.heavy
 
@@ -164,9 +170,69 @@ class TestOnnxFile(EncoderContract):
         texts = ("tf,output=maps,fit=pad", "tf,output=pooled,fit=pad", "tf,output=maps", "tf,output=maps,edge=64")
         return [replace(options, encoder=other), *_other_preprocessings(options, *texts)]
 
+    def test_keras_gives_the_same_numbers(self, encoder: Encoder, pictures: list[Picture], rows: Any) -> None:
+        preprocessing = replace(encoder.backbone.preprocessing, output=None, layout=None)
+        expected = of_model("net", _convolution(), batch_size=2, preprocessing=preprocessing)(
+            _pixels(encoder, pictures)
+        )
+        np.testing.assert_allclose(rows, expected.reshape(rows.shape), rtol=1e-3, atol=1e-3 * np.abs(rows).max())
+
 
 class TestOnnxFileOfSinglePictures(TestOnnxFile):
     batch = 1
+
+
+class TestPair(EncoderContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def options(cls, tmp_path_factory: pytest.TempPathFactory) -> ExtractOptions:
+        pytest.importorskip("tokenizers")
+        return ExtractOptions(save_pair(tmp_path_factory.mktemp("published") / "pair"), batch_size=2)
+
+    @pytest.fixture
+    def others(self, options: ExtractOptions, tmp_path: Path) -> list[ExtractOptions]:
+        network = save_pair(tmp_path / "network") / "visual" / "model.onnx"
+        model = onnx.load(network)
+        shift = next(one for one in model.graph.initializer if one.name == "shift")
+        shift.raw_data = bytes(len(shift.raw_data))
+        onnx.save(model, network)
+        record = save_pair(tmp_path / "record") / "visual" / "preprocess_cfg.json"
+        record.write_text(record.read_text().replace("squash", "shortest"))
+        folders = [replace(options, encoder=path.parents[1]) for path in (network, record)]
+        return [*folders, replace(options, resize="nearest"), replace(options, preprocessing="torch,size=64")]
+
+    def test_workers_of_spark_have_the_same_encoder(
+        self, encoder: Encoder, options: ExtractOptions, pictures: list[Picture], rows: Any, tmp_path: Path
+    ) -> None:
+        with pytest.raises(ConfigError, match="pair is a pair of networks, which Spark does not compute"):
+            encoder_files(options, tmp_path)
+
+
+@pytest.fixture(scope="module", params=ENCODERS)
+def by_name(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Encoder:
+    """Each encoder by name, with random weights."""
+    return load_encoder(ExtractOptions(request.param, "random", batch_size=2), tmp_path_factory.mktemp("cache"))
+
+
+def test_a_batch_of_each_encoder_by_name_equals_single_pictures(by_name: Encoder) -> None:
+    info = ENCODERS[by_name.backbone.name]
+    pixels = np.random.default_rng(0).integers(0, 256, (2, *by_name.framing.shape), np.uint8)
+    rows = by_name(pixels)
+    assert rows.shape == (2, np.prod(info.map_shape))
+    assert (by_name.identity.preprocessing, by_name.backbone.output_shape) == (info.preprocessing, info.map_shape)
+    assert not np.array_equal(*rows)
+    np.testing.assert_allclose(by_name(pixels[1:]), rows[1:], rtol=1e-4, atol=1e-5 * np.abs(rows).max())
+
+
+@pytest.mark.parametrize("name", ["resnet50", "efficientnet-lite0"])
+def test_onnx_runtime_gives_the_numbers_of_keras(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    options = ExtractOptions(name, "random", batch_size=1)
+    keras, runtime = (load_encoder(replace(options, engine=engine), tmp_path) for engine in get_args(Engine))
+    pixels = np.random.default_rng(0).integers(0, 256, (1, *keras.framing.shape), np.uint8)
+    expected = keras(pixels)
+    np.testing.assert_allclose(runtime(pixels), expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+    assert runtime.identity == keras.identity
 
 
 def _convolution(seed: int = 0) -> Any:

@@ -201,7 +201,17 @@ def test_names_of_dimensions_say_the_layout(tmp_path: Path) -> None:
     assert _load(path, "tf,size=8x4").output_shape == (8, 4, 3)
 
 
-@pytest.mark.parametrize("content", [b"", b"once upon a time", bytes(100)])
+def _nested(depth: int) -> bytes:
+    """A graph in the attribute of a node of a graph, and so on."""
+    content = b""
+    for field in [*[6, 5, 1] * depth, 7]:
+        length = len(content)
+        size = bytes([length & 127 | 128, length >> 7 & 127 | 128, length >> 14])
+        content = bytes([field << 3 | 2]) + size + content
+    return content
+
+
+@pytest.mark.parametrize("content", [b"", b"once upon a time", bytes(100), _nested(600)], ids=len)
 def test_another_file_is_no_network(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "net.onnx").write_bytes(content)
     with pytest.raises(DataError, match=r"net\.onnx is not an ONNX file that ONNX Runtime opens: ") as raised:

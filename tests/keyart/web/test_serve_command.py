@@ -50,6 +50,20 @@ def test_the_address_is_said_when_it_answers(home: Path, host: str, name: str) -
         assert server.wait(60) == -signal.SIGINT
 
 
+def test_its_public_address_is_that_of_the_options(home: Path) -> None:
+    words = ("--root-path", "/films", "--trusted-proxy", "192.0.2.1", "--allow-origin", "https://app.example")
+    with started(home, *words) as server:
+        address, _ = read_until(server, "http://").split("  ")
+        assert requests.get(f"{address}openapi.json", timeout=60).json()["servers"] == [{"url": "/films"}]
+        answer = requests.get(f"{address}api/genres", headers={"Origin": "https://app.example"}, timeout=60)
+        assert answer.headers["access-control-allow-origin"] == "https://app.example"
+        # Nobody becomes the proxy by saying so.
+        forged = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Host": "b.example", "Origin": "http://b.example"}
+        assert requests.get(f"{address}api/genres", headers=forged, timeout=60).status_code == 403
+        believed = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Host": "b.example"}
+        assert requests.get(f"{address}api/genres", headers=believed, timeout=60).status_code == 200
+
+
 def test_an_interrupt_ends_it_while_the_workspace_is_being_opened(home: Path) -> None:
     with started(home) as server:
         read_until(server, "opening ")
