@@ -99,8 +99,7 @@ class Pair:
         if self.known_text_options:
             return self.known_text_options
         require("text", "a network that takes words")
-        config = _record(self.folder / "config.json")
-        length = next(self._context_lengths(config), None)
+        length = next(self._context_lengths(), None)
         if length is None:
             raise ConfigError(
                 f"how many tokens {self.textual} reads is not recorded; write it into {self.folder / 'config.json'}, "
@@ -112,25 +111,33 @@ class Pair:
                 f"which token fills short texts up is not recorded; write it into "
                 f'{self.tokenizer.parent / "tokenizer_config.json"}, as in {{"pad_token": "<pad>"}}'
             )
-        beside = _record(self.tokenizer.parent / "tokenizer_config.json")
-        return TextOptions(length, pad_token, _clean(config, beside))
+        return TextOptions(length, pad_token, self._clean())
 
-    def _context_lengths(self, config: dict[str, Any]) -> Iterator[int]:
+    @property
+    def _config(self) -> Path:
+        return self.folder / "config.json"
+
+    @property
+    def _tokenizer_config(self) -> Path:
+        return self.tokenizer.parent / "tokenizer_config.json"
+
+    def _context_lengths(self) -> Iterator[int]:
         """Yield the context length from each record that has it, the most specific first."""
-        tokenizer, beside = _record(self.tokenizer), _record(self.tokenizer.parent / "tokenizer_config.json")
-        padding = (tokenizer.get("padding") or {}).get("strategy")
+        # Read once: that of many languages has tens of megabytes.
+        tokenizer = _record(self.tokenizer)
+        padding = _within(tokenizer, self.tokenizer, "padding").get("strategy")
         candidates = (
-            (config.get("text_cfg") or {}).get("context_length"),
-            (config.get("text_config") or {}).get("max_position_embeddings"),
+            _record(self._config, "text_cfg").get("context_length"),
+            _record(self._config, "text_config").get("max_position_embeddings"),
             padding.get("Fixed") if isinstance(padding, dict) else None,
-            (tokenizer.get("truncation") or {}).get("max_length"),
-            beside.get("model_max_length"),
+            _within(tokenizer, self.tokenizer, "truncation").get("max_length"),
+            _record(self._tokenizer_config).get("model_max_length"),
         )
         # transformers writes 1e30 where there is no limit.
-        yield from (length for length in candidates if isinstance(length, int) and 0 < length < 100_000)
+        yield from (length for length in candidates if type(length) is int and 0 < length < 100_000)
         if (length := context_length_of(self.textual)) is not None:
             yield length
-        if (kind := config.get("model_type")) in _CONTEXT_LENGTHS:
+        if (kind := str(_record(self._config).get("model_type"))) in _CONTEXT_LENGTHS:
             yield _CONTEXT_LENGTHS[kind]
 
     def _pad_token(self) -> str | None:
@@ -138,8 +145,16 @@ class Pair:
         for name in ("tokenizer_config.json", "special_tokens_map.json"):
             if token := pad_token_of(_record(beside / name)):
                 return token
-        token = (_record(self.tokenizer).get("padding") or {}).get("pad_token")
+        token = _record(self.tokenizer, "padding").get("pad_token")
         return token if isinstance(token, str) else None
+
+    def _clean(self) -> Clean | None:
+        """Return what the tokenizer of the training library does, which tokenizer.json does not."""
+        of_library = _record(self._config, "text_cfg", "tokenizer_kwargs").get("clean")
+        beside = _record(self._tokenizer_config)
+        if "canonicalize" in (of_library, _SIGLIP.get(str(beside.get("tokenizer_class")))):
+            return "canonicalize"
+        return "lower" if of_library == "lower" or beside.get("do_lower_case") is True else None
 
 
 def is_pair(path: Path) -> bool:
@@ -147,15 +162,8 @@ def is_pair(path: Path) -> bool:
     return any((path / layout.textual).is_file() for layout in LAYOUTS)
 
 
-def _clean(config: dict[str, Any], beside: dict[str, Any]) -> Clean | None:
-    """Return what the tokenizer of the training library does, which tokenizer.json does not."""
-    of_tokenizer = (config.get("text_cfg") or {}).get("tokenizer_kwargs") or {}
-    if "canonicalize" in (of_tokenizer.get("clean"), _SIGLIP.get(str(beside.get("tokenizer_class")))):
-        return "canonicalize"
-    return "lower" if of_tokenizer.get("clean") == "lower" or beside.get("do_lower_case") else None
-
-
-def _record(path: Path) -> dict[str, Any]:
+def _record(path: Path, *names: str) -> dict[str, Any]:
+    """Read a record, or the one that it holds under some names; empty where there is none."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -166,4 +174,12 @@ def _record(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(content, dict):
         raise DataError(f"{path} holds no record; put back what the pair was published with")
+    return _within(content, path, *names)
+
+
+def _within(content: dict[str, Any], path: Path, *names: str) -> dict[str, Any]:
+    for name in names:
+        content = {} if content.get(name) is None else content[name]
+        if not isinstance(content, dict):
+            raise DataError(f"{path} holds no record as {name!r}; put back what the pair was published with")
     return content

@@ -219,3 +219,34 @@ def test_hashes_change_with_all_that_decides_what_a_text_means(folder: Path) -> 
     onnx.save(textual(name="input_ids"), pair.textual)
     hashes.add(load_text(pair.textual, pair.tokenizer, OPTIONS).sha256)
     assert len(hashes) == 4
+
+
+@pytest.mark.parametrize("value", ["x", ["x"], 5, True])
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("config.json", ("text_cfg",)),
+        ("config.json", ("text_config",)),
+        ("config.json", ("text_cfg", "tokenizer_kwargs")),
+        ("textual/tokenizer.json", ("padding",)),
+        ("textual/tokenizer.json", ("truncation",)),
+    ],
+)
+def test_what_should_be_a_record_and_is_none_is_named(
+    name: str, keys: tuple[str, ...], value: object, folder: Path
+) -> None:
+    content = json.loads((folder / name).read_text())
+    *outer, last = keys
+    for key in outer:
+        content = content[key]
+    content[last] = value
+    whole = content if not outer else {outer[0]: content}
+    (folder / name).write_text(json.dumps(whole))
+    with pytest.raises(DataError, match=rf"{Path(name).name} holds no record as '{last}'") as raised:
+        Pair.find(folder).text_options()
+    assert "\n" not in str(raised.value)
+
+
+def test_a_context_length_is_a_number(folder: Path) -> None:
+    (folder / "config.json").write_text('{"text_cfg": {"context_length": true}, "model_type": ["clip"]}')
+    assert Pair.find(folder).text_options() == OPTIONS
