@@ -154,7 +154,7 @@ def measure_texts(work: Path) -> None:
     engine, rng = Engine.open(home), np.random.default_rng(4)
     films = [film.movie_id for film in engine.catalog]
     described = [[" ".join(words) for words in rng.choice(WORDS, (N_QUERIES, 5))] for _ in range(3)]
-    engine.similar(Mix([Text("warm up"), films[0]]))
+    engine.similar(Mix([Text(WORDS[0]), films[0]]))
     embed = engine.encoder.text
     alone = times(lambda words: embed([words]), described[0])
     print("| what | median | 95th percentile | beside |\n|---|---|---|---|")
