@@ -52,5 +52,5 @@ def test_a_name_that_is_not_utf_8_still_has_an_id(tmp_path: Path) -> None:
 def test_a_folder_that_is_missing_or_empty_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nowhere is not a folder"):
         pictures_in(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"holds no images; expected files named \.gif, "):
+    with pytest.raises(DataError, match=r"holds no images; expected files named \.avif, "):
         pictures_in(_write(tmp_path, "notes.txt"))

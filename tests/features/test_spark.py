@@ -469,6 +469,7 @@ def test_command_writes_whitened_features_into_a_bucket(
     spark: SparkSession, bucket: str, folder: Path, network: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["extract", "--images", str(folder), "--out", bucket, "--encoder", str(network), "--features", "gem"]
+    words += ["--preprocessing", "caffe"]
     with pytest.raises(SystemExit) as left:
         main([*words, "--whiten", "--spark"])
     assert (left.value.code, capsys.readouterr().out) == (0, "features of 21 images computed, 0 already here\n")

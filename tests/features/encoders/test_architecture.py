@@ -94,6 +94,9 @@ def test_features_of_another_architecture_never_mix(tmp_path: Path) -> None:
     for model, name in ((one, "one"), (another, "another")):
         (tmp_path / name).mkdir()
         model.save(tmp_path / name / "net.keras")
-    extract_images([("a", poster)], tmp_path / "features", ExtractOptions(str(tmp_path / "one" / "net.keras")))
+    options, other = (
+        ExtractOptions(tmp_path / name / "net.keras", preprocessing="caffe") for name in ("one", "another")
+    )
+    extract_images([("a", poster)], tmp_path / "features", options)
     with pytest.raises(DataError, match="never mix"):
-        extract_images([("a", poster)], tmp_path / "features", ExtractOptions(str(tmp_path / "another" / "net.keras")))
+        extract_images([("a", poster)], tmp_path / "features", other)

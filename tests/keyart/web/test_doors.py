@@ -289,7 +289,7 @@ def test_the_page_shows_the_same_explanation(page: Page, http: Http) -> None:
     page.locator("#hits[aria-busy=false] .hit >> nth=0").wait_for()
     page.locator("#hits button", has_text="Why").first.click()
     (hit,) = http.get("/api/films/22/similar", params={"k": 1, "alpha": 1}).json()["results"]
-    assert page.locator("#heat").get_attribute("src") == f"/api/films/22/why/{hit['movie_id']}.jpg"
+    assert page.locator("#heat").get_attribute("src") == f"api/films/22/why/{hit['movie_id']}.jpg"
 
 
 # Refusals
