@@ -165,12 +165,12 @@ def command(
         if view is not None:
             name, options = view.encoder, _recorded_options(view, given, rebuild=rebuild)
         source = _view(source, options, name)
-    folder = source.features_dir if isinstance(source, Workspace) else as_path(out or "")
-    options = with_recorded_preprocessing(options, folder)
-    # Spark takes seconds to start.
-    check_files(options)
+    # Spark takes seconds to start. A URI is opened by its settings, so what that folder records is read there.
+    if spark is None or "://" not in (out or ""):
+        folder = source.features_dir if isinstance(source, Workspace) else as_path(out or "")
+        check_files(with_recorded_preprocessing(options, folder))
     if isinstance(source, Workspace):
-        check_free(folder)
+        check_free(source.features_dir)
     with keeps(RESUMES, lambda: _has_features(source, out)):
         report = _run(source, name, out, options, spark)
     _print(report, out)
