@@ -61,7 +61,7 @@ def build_efficientnet_lite0(side: int = 224) -> Any:
 
 
 def set_tensors(model: Any, tensors: Tensors) -> None:
-    """Give the network the tensors of the PyTorch one; DataError if they are those of another."""
+    """Set the network's weights to the tensors of the PyTorch one; DataError if they are those of another."""
     for layer in model.layers:
         if layer.weights:
             _fill(layer, tensors)

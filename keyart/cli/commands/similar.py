@@ -209,6 +209,14 @@ def command(
     )
     result = replace(found, notes=notes)
     print_notes(result.notes)
+    _print(result, explain=explain, as_json=as_json, as_csv=as_csv)
+    if sheet:
+        # It says itself how many films it shows.
+        keyart.write_contact_sheet(found, sheet)
+        click.echo(f"contact sheet: {sheet}", err=True)
+
+
+def _print(result: keyart.SimilarFilms, *, explain: bool, as_json: bool, as_csv: bool) -> None:
     if as_json:
         print_json(_with_reasons(result) if explain else result.to_dict())
     elif as_csv:
@@ -217,10 +225,6 @@ def command(
         print_table(result)
         if explain:
             _print_reasons(result)
-    if sheet:
-        # It says itself how many films it shows.
-        keyart.write_contact_sheet(found, sheet)
-        click.echo(f"contact sheet: {sheet}", err=True)
 
 
 def _notes_on_sheet(result: SimilarFilms, sheet: Path | None) -> list[str]:
