@@ -164,6 +164,9 @@ def add_to(server: TmdbServer) -> None:
     for movie_id, _, _, imdb_id, tmdb_id in FILMS:
         poster = None if movie_id in _WITHOUT_POSTER else draw_poster(movie_id)
         server.add_film(tmdb_id, poster, imdb_id=imdb_id)
+        if poster:
+            for vote_average in (5.0, 4.0):
+                server.add_poster(tmdb_id, "de", vote_average, 10)
 
 
 def _write_table(path: Path, header: str, rows: Iterable[Sequence[object]]) -> None:

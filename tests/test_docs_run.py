@@ -40,6 +40,8 @@ HAS_JAVA = shutil.which("java") is not None or "JAVA_HOME" in os.environ
 SUBSTITUTES = (
     # A pair that knows words is a download of 608 MB.
     (r" --encoder clip-vit-b32", f" --encoder {sandbox.PAIR}"),
+    # The pair of the tests knows few words.
+    (r'--text "at night"', '--text "moon"'),
     # ImageNet's weights are a download of 59 MB, and VGG16 takes a quarter of a second an image.
     (r"^(keyart extract .*)--weights \S+", r"\1"),
     # Files that are not there; tests/features/encoders/test_onnx_file.py reads such ones.
