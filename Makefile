@@ -27,7 +27,7 @@ lint: $(VENV)/.installed-dev ## style and docstrings
 types: $(VENV)/.installed-dev ## static types
 	$(BIN)/mypy
 
-test: check ## lint, types and tests, about 7 minutes on 2 cores
+test: check ## lint, types and tests, about 10 minutes on 2 cores
 	$(PYTEST)
 
 test-fast: $(VENV)/.installed-dev ## tests for daily work, about 3 minutes: no Spark, browser, training or real data
