@@ -20,8 +20,7 @@ class EncoderInfo:
     family: str  # what builds it: the name of a function of keras.applications, or EfficientNetLite0
     side: int  # of the square input, in pixels
     preprocessing: str  # the text of a Preprocessing
-    layer: str  # whose output the features are
-    map_shape: tuple[int, ...]  # of that output: height, width, channels
+    map_shape: tuple[int, ...]  # of the last output before the classes: height, width, channels
     license: str  # of the weights
     n_bytes: int  # to download
     url: str
@@ -41,7 +40,6 @@ _LISTED = (
         family="VGG16",
         side=224,
         preprocessing="caffe",
-        layer="last pooling",
         map_shape=(7, 7, 512),
         license="CC BY 4.0 (Visual Geometry Group, Oxford)",
         n_bytes=58_889_256,
@@ -53,7 +51,6 @@ _LISTED = (
         family="ResNet50",
         side=224,
         preprocessing="caffe",
-        layer="last block",
         map_shape=(7, 7, 2048),
         license="MIT (Kaiming He)",
         n_bytes=94_765_736,
@@ -65,7 +62,6 @@ _LISTED = (
         family="EfficientNetV2B0",
         side=224,
         preprocessing="torch",
-        layer="last activation",
         map_shape=(7, 7, 1280),
         license="Apache-2.0 (Google)",
         n_bytes=24_274_472,
@@ -77,7 +73,6 @@ _LISTED = (
         family="ConvNeXtTiny",
         side=224,
         preprocessing="torch",
-        layer="last normalization",
         map_shape=(7, 7, 768),
         license="MIT (Meta)",
         n_bytes=111_650_432,
@@ -89,7 +84,6 @@ _LISTED = (
         family="MobileNetV3Large",
         side=224,
         preprocessing="tf",
-        layer="last activation",
         map_shape=(7, 7, 960),
         license="Apache-2.0 (Google)",
         n_bytes=12_683_000,
@@ -101,7 +95,6 @@ _LISTED = (
         family="EfficientNetLite0",
         side=224,
         preprocessing="rgb,127,128",
-        layer="last activation",
         map_shape=(7, 7, 1280),
         license="Apache-2.0 (Google)",
         n_bytes=17_364_911,
