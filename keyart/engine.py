@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Any, Self, TypeGuard, TypeVar, overload
+from typing import Self, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +27,9 @@ from features.identity import Identity
 from features.store import FeatureStore
 from index.blend import BlendedIndex, Index
 from index.region import Region
-from keyart.cold_start.new_film import NewFilm, checked
+from keyart.cold_start.new_film import NewFilm, checked, listed_films
 from keyart.cold_start.predictor import ColdStarter, OnBroken, open_cold_start
-from keyart.recommend.history import history_of
+from keyart.recommend.history import check_stars, history_of
 from keyart.recommend.models import default_model, notes_on_default
 from keyart.recommend.personal_ratings import read_personal_ratings
 from keyart.recommend.recommendations import Recommendation, UserRecommender
@@ -38,7 +38,20 @@ from keyart.similarity.attribution import explain
 from keyart.similarity.blending import Hybrid, open_hybrid
 from keyart.similarity.look_alikes import LookAlikes
 from keyart.similarity.mixes import Embedded
-from keyart.similarity.query import Embedding, FilmName, Image, ImageSource, Mix, SimilarOptions, Text, as_image
+from keyart.similarity.query import (
+    Embedding,
+    FilmName,
+    FilmOrImage,
+    Image,
+    ImageSource,
+    Mix,
+    SimilarOptions,
+    Text,
+    as_image,
+    is_query,
+    is_share,
+    listed_queries,
+)
 from keyart.workspace.encoder import WorkspaceEncoder
 from keyart.workspace.encoders import name_of, open_views, text_encoder
 from keyart.workspace.hints import complete_errors, names_workspace
@@ -58,10 +71,6 @@ _log = logging.getLogger(__name__)
 
 Part = TypeVar("Part")
 Place = TypeVar("Place")
-
-FilmOrImage = str | int | Film | Image | Text | Path | bytes | Embedding | Mix
-"""A title, a movie_id, a film, an image (or its path or content), a description, an embedding of shape (n_features,),
-or a `Mix`."""
 
 # Pixels and features of as many images are in memory at once: 150 kB each, and 100 kB.
 _BATCH_IMAGES = 256
@@ -377,9 +386,11 @@ class Engine:
         wanted = given if options is None else options
         if not isinstance(wanted, SimilarOptions):
             raise TypeError(f"options should be keyart.SimilarOptions, received {type(wanted).__name__}")
-        if _is_query(query):
+        if is_query(query):
             return self._similar(query, wanted)
-        queries: list[FilmOrImage] = [Image(one) if isinstance(one, Path | bytes) else one for one in _listed(query)]
+        queries: list[FilmOrImage] = [
+            Image(one) if isinstance(one, Path | bytes) else one for one in listed_queries(query)
+        ]
         return self._similar_to_each(queries, wanted)
 
     @names_workspace
@@ -525,7 +536,7 @@ class Engine:
         """
         self._check_open()
         SimilarOptions(k)
-        new_films = _new_films(films)
+        new_films = listed_films(films)
         if isinstance(n_users, bool) or not isinstance(n_users, int | np.integer) or n_users < 0:
             raise ValueError(f"n_users should be a whole number of 0 or more, received {n_users!r}")
         known = self._catalog.genres()
@@ -574,7 +585,7 @@ class Engine:
         """
         self._check_open()
         SimilarOptions(k)
-        if fresh is not None and not (_is_number(fresh) and 0 <= fresh <= 1):
+        if fresh is not None and not is_share(fresh):
             raise ValueError(f"fresh should be a number from 0 to 1, received {fresh!r}")
         if model is None:
             default = default_model(self._workspace)
@@ -589,7 +600,7 @@ class Engine:
             return recommender.for_user(int(user), k, fresh)
         if isinstance(user, Path):
             return recommender.for_personal(read_personal_ratings(self._workspace, user), k, fresh)
-        _check_stars(user)
+        check_stars(user)
         return recommender.for_ratings(history_of(list(user), list(user.values())), k, fresh)
 
     def _check_open(self) -> None:
@@ -614,7 +625,7 @@ class Engine:
         look_alikes = self._compared(options)
         if isinstance(query, Text):
             found = look_alikes.of_embedding(self._embedded_text(query), options, query_of_text(query.words))
-            return replace(found, notes=(*self._notes_on_texts([query]), *found.notes))
+            return replace(found, notes=(*self.encoder.notes_on([query.words]), *found.notes))
         if isinstance(query, Image):
             (embedding,) = self.embed([query])
             return look_alikes.of_embedding(embedding, options, query_of_image(query.name, query.path))
@@ -636,7 +647,8 @@ class Engine:
             [one if isinstance(one, Film) else Embedded(one, embedded[one]) for one in unlike],
             options,
         )
-        return replace(found, notes=(*self._notes_on_texts(mix.texts), *found.notes))
+        notes = self.encoder.notes_on([text.words for text in mix.texts]) if mix.texts else ()
+        return replace(found, notes=(*notes, *found.notes))
 
     def _for_words(self) -> Engine | None:
         """Return an engine by another encoder of the workspace, where only that takes words."""
@@ -663,19 +675,6 @@ class Engine:
         if self.encoder.takes_text:
             check_takes_text(self._index)
         return self.encoder.embed_text(text.words)
-
-    def _notes_on_texts(self, texts: Sequence[Text]) -> Iterator[str]:
-        if texts and self.encoder.text_has_changed:
-            yield (
-                "the text network or its tokenizer has changed since the posters' features were extracted, so words "
-                "may not fit them; put those back, or run `keyart extract` if the new ones belong to the pair"
-            )
-        for text in texts:
-            if unknown := self.encoder.text.unknown_words(text.words):
-                yield f"the encoder does not know {', '.join(f'“{word}”' for word in unknown)}"
-            if left_out := self.encoder.text.left_out(text.words):
-                n_tokens = self.encoder.text.options.context_length
-                yield f"the encoder reads {n_tokens} tokens of a description, so this was left out: “{left_out}”"
 
     def _compared(self, options: SimilarOptions) -> LookAlikes:
         """Return what compares whole posters, or a region of them."""
@@ -799,52 +798,6 @@ class Engine:
             self._embedded,
             self._index_notes,
         )
-
-
-def _is_query(value: object) -> TypeGuard[FilmOrImage]:
-    if isinstance(value, np.ndarray):
-        return value.ndim == 1 and value.dtype.kind in "fiu"
-    return isinstance(value, str | int | np.integer | Film | Image | Text | Path | bytes | Mix) and not isinstance(
-        value, bool
-    )
-
-
-def _listed(queries: object) -> list[FilmOrImage]:
-    is_list = isinstance(queries, Iterable) and not isinstance(queries, Mapping)
-    if isinstance(queries, np.ndarray):
-        is_list = queries.ndim > 0
-    listed: list[Any] = list(queries) if is_list else [queries]  # type: ignore[call-overload]
-    if wrong := [query for query in listed if not _is_query(query)]:
-        raise TypeError(
-            "similar takes a title, a movie_id, a film, an image, a Text, an embedding, a Mix or a list of these, "
-            f"received {type(wrong[0]).__name__}"
-        )
-    return listed
-
-
-def _new_films(films: object) -> list[NewFilm]:
-    listed: list[Any] = list(films) if isinstance(films, Iterable) else [films]
-    wrong = [films] if isinstance(films, NewFilm) else [film for film in listed if not isinstance(film, NewFilm)]
-    if wrong:
-        raise TypeError(
-            "cold_start takes a sequence of NewFilm, as in cold_start([NewFilm('poster.jpg')]), received "
-            f"{type(wrong[0]).__name__}"
-        )
-    return listed
-
-
-def _check_stars(ratings: Mapping[int, float]) -> None:
-    for movie_id, stars in ratings.items():
-        if not isinstance(movie_id, int | np.integer):
-            raise TypeError(f"expected ratings by movie_id, received the key {movie_id!r}")
-        if not _is_number(stars):
-            raise TypeError(f"expected a number of stars for the film {movie_id}, received {stars!r}")
-        if not 0.5 <= stars <= 5:
-            raise ValueError(f"expected a rating from 0.5 to 5, received {stars} for the film {movie_id}")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 def _if_built(open_part: Callable[[Place], Part], place: Place) -> Part | None:

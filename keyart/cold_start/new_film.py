@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from catalog.errors import ConfigError, DataError
 from catalog.film import Titled
@@ -108,6 +109,18 @@ def describe(
     _check_year(year)
     spelled = _spelled(split_genres(genres), known_genres)
     return NewFilm(poster, parsed.title, year, spelled, parsed.alternatives, movie_id, tmdb_id, _imdb_id(imdb_id))
+
+
+def listed_films(films: object) -> list[NewFilm]:
+    """Return a sequence of films as a list; TypeError where it is something else."""
+    listed: list[Any] = list(films) if isinstance(films, Iterable) else [films]
+    wrong = [films] if isinstance(films, NewFilm) else [film for film in listed if not isinstance(film, NewFilm)]
+    if wrong:
+        raise TypeError(
+            "cold_start takes a sequence of NewFilm, as in cold_start([NewFilm('poster.jpg')]), received "
+            f"{type(wrong[0]).__name__}"
+        )
+    return listed
 
 
 def checked(film: NewFilm, known_genres: Sequence[str]) -> NewFilm:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -37,3 +37,14 @@ def liked(history: RatingMatrix) -> npt.NDArray[np.bool_]:
 def select(history: RatingMatrix, mask: npt.NDArray[np.bool_]) -> RatingMatrix:
     """Select some of the ratings by a mask."""
     return history_of(history.movie_ids[history.values.indices[mask]], history.values.data[mask])
+
+
+def check_stars(ratings: Mapping[int, float]) -> None:
+    """Raise TypeError or ValueError unless ratings are of movie_ids, from 0.5 to 5 stars."""
+    for movie_id, stars in ratings.items():
+        if not isinstance(movie_id, int | np.integer):
+            raise TypeError(f"expected ratings by movie_id, received the key {movie_id!r}")
+        if isinstance(stars, bool) or not isinstance(stars, int | float | np.number):
+            raise TypeError(f"expected a number of stars for the film {movie_id}, received {stars!r}")
+        if not 0.5 <= stars <= 5:
+            raise ValueError(f"expected a rating from 0.5 to 5, received {stars} for the film {movie_id}")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -283,11 +284,11 @@ class SimilarOptions:
         object.__setattr__(self, "k", int(self.k))
         if self.filter is not None and not isinstance(self.filter, Filter):
             raise TypeError(f"filter should be a keyart.Filter, received {type(self.filter).__name__}")
-        if not _is_share(self.diverse):
+        if not is_share(self.diverse):
             raise ValueError(f"diverse should be a number from 0 to 1, received {self.diverse!r}")
         object.__setattr__(self, "diverse", float(self.diverse))
         if self.alpha != "auto":
-            if not _is_share(self.alpha):
+            if not is_share(self.alpha):
                 raise ValueError(f"alpha should be 'auto' or a number from 0 to 1, received {self.alpha!r}")
             object.__setattr__(self, "alpha", float(self.alpha))
         if self.region is not None:
@@ -305,7 +306,36 @@ def _checked_region(region: object) -> Region:
     return Region(*map(int, numbers)).checked()
 
 
-def _is_share(value: object) -> bool:
+def is_share(value: object) -> bool:
+    """Return whether a value is a number from 0 to 1."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         return False
     return 0.0 <= float(value) <= 1.0
+
+
+FilmOrImage = str | int | Film | Image | Text | Path | bytes | Embedding | Mix
+"""A title, a movie_id, a film, an image (or its path or content), a description, an embedding of shape (n_features,),
+or a `Mix`."""
+
+
+def is_query(value: object) -> TypeGuard[FilmOrImage]:
+    """Return whether a value is one query, and no list of them."""
+    if isinstance(value, np.ndarray):
+        return value.ndim == 1 and value.dtype.kind in "fiu"
+    return isinstance(value, str | int | np.integer | Film | Image | Text | Path | bytes | Mix) and not isinstance(
+        value, bool
+    )
+
+
+def listed_queries(queries: object) -> list[FilmOrImage]:
+    """Return several queries, or one, as a list; TypeError where one is something else."""
+    is_list = isinstance(queries, Iterable) and not isinstance(queries, Mapping)
+    if isinstance(queries, np.ndarray):
+        is_list = queries.ndim > 0
+    listed: list[Any] = list(queries) if is_list else [queries]  # type: ignore[call-overload]
+    if wrong := [query for query in listed if not is_query(query)]:
+        raise TypeError(
+            "similar takes a title, a movie_id, a film, an image, a Text, an embedding, a Mix or a list of these, "
+            f"received {type(wrong[0]).__name__}"
+        )
+    return listed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 
@@ -75,6 +76,20 @@ class WorkspaceEncoder:
     def embed_text(self, text: str) -> npt.NDArray[np.float32]:
         """Compute features of shape (n_features,) of words, to be compared with those of images."""
         return self._embed_text(text)
+
+    def notes_on(self, texts: Sequence[str]) -> Iterator[str]:
+        """Explain what the encoder does not take of some texts."""
+        if self.text_has_changed:
+            yield (
+                "the text network or its tokenizer has changed since the posters' features were extracted, so words "
+                "may not fit them; put those back, or run `keyart extract` if the new ones belong to the pair"
+            )
+        for text in texts:
+            if unknown := self.text.unknown_words(text):
+                yield f"the encoder does not know {', '.join(f'“{word}”' for word in unknown)}"
+            if left_out := self.text.left_out(text):
+                n_tokens = self.text.options.context_length
+                yield f"the encoder reads {n_tokens} tokens of a description, so this was left out: “{left_out}”"
 
     def _embedded(self, text: str) -> npt.NDArray[np.float32]:
         row: npt.NDArray[np.float32] = self.text([text])[0]
