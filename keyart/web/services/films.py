@@ -214,11 +214,21 @@ class FilmService:
             result = engine.similar(embedding, options=_options(query, _n_wanted(query)))
         return self._page(result, query)
 
+    def encoder_of(self, query: ImageMixQuery) -> str | None:
+        """Return the encoder that a query names, or another than the default one where only that takes its words."""
+        if query.encoder is not None or self._encoder is not None or not (query.text or query.unlike_text):
+            return query.encoder
+        with suppress(DataError):
+            # The default one stays unnamed: images are embedded by it in batches, and remembered.
+            return None if (name := text_encoder(self._workspace)) == self._name_of(None) else name
+        # The engine says what is wrong.
+        return None
+
     def similar_to_image(self, image: Image, query: ImageMixQuery) -> SimilarPage:
         """Return a page of the films whose posters look like an image, or like it and films, and not like others."""
         mix = _mix(query, image)
         asked = mix if len(mix.like) > 1 or mix.unlike else image
-        with self._engine_by(self._encoder_of(query)).use() as engine:
+        with self._engine_by(self.encoder_of(query)).use() as engine:
             options = replace(_options(query, _n_wanted(query)), alpha=query.alpha)
             result = engine.similar(asked, options=options)
         return self._page(result, query)
@@ -256,15 +266,6 @@ class FilmService:
             # While this thread loads another network, the old engine answers.
             newer.warm_up()
         return newer
-
-    def _encoder_of(self, query: ImageMixQuery) -> str | None:
-        """Return the encoder that a query names, or another than the default one where only that takes its words."""
-        if query.encoder is not None or self._encoder is not None or not (query.text or query.unlike_text):
-            return query.encoder
-        with suppress(DataError):
-            return text_encoder(self._workspace)
-        # The engine says what is wrong.
-        return None
 
     def _name_of(self, encoder: str | None) -> str:
         """Return the name of an encoder, or of several that are blended, as requests name it."""
@@ -304,7 +305,7 @@ class FilmService:
             return engine.similar(movie_id, options=replace(_options(query, k), alpha=query.alpha))
 
     def _look_alikes_of_mix(self, query: MixQuery, k: int) -> SimilarFilms:
-        with self._engine_by(self._encoder_of(query)).use() as engine:
+        with self._engine_by(self.encoder_of(query)).use() as engine:
             options = replace(_options(query, k), alpha=query.alpha)
             mix = _mix(query)
             alone = mix.texts and len(mix.like) == 1 and not mix.unlike
