@@ -125,3 +125,10 @@ def test_an_image_with_words_needs_only_the_network_that_takes_words(
     assert [hit["movie_id"] for hit in answer.json()["results"]] == [hit.movie_id for hit in expected]
     alone = requests.post(f"{two_kinds_url}/api/similar", poster, timeout=60)
     assert alone.status_code == 500
+
+
+def test_answers_name_the_encoder_that_takes_words(two_kinds_url: str, home_without_network: Path) -> None:
+    found = _get(f"{two_kinds_url}/api/similar", text="red moon", k=3)
+    with Engine.open(home_without_network) as engine:
+        assert found["notes"] == list(engine.similar(Text("red moon"), 3).notes)
+    assert "compared by pair, as tiny takes no words" in found["notes"]
