@@ -99,8 +99,11 @@ def _titles_in(name: str) -> Iterator[tuple[str, int | None]]:
 
 def _nfo(path: Path) -> str:
     """Return the text of the .nfo file of a poster, blank without one."""
-    folder = path.parent
-    for nfo in (folder / f"{_stem(path)}.nfo", folder / "movie.nfo", *_only_nfo(folder)):
+    folder, stem = path.parent, _stem(path)
+    # In a folder of many films, the one .nfo file is that of a single film.
+    is_alone = stem.lower() in (*_POSTER_NAMES, folder.name.lower())
+    shared = (folder / "movie.nfo", *_only_nfo(folder)) if is_alone else ()
+    for nfo in (folder / f"{stem}.nfo", *shared):
         if nfo.is_file() and nfo.stat().st_size <= _MAX_NFO_BYTES:
             return nfo.read_text("utf-8", errors="replace")
     return ""
