@@ -142,7 +142,7 @@ def load_text(network: Path, tokenizer: Path, options: TextOptions, n_features: 
     side = TextSide(_load_tokenizer(tokenizer, options), session, options, output, sha256)
     # Added tokens are left out: what a text does not contain need not fit.
     highest = max(side._tokenizer.get_vocab(with_added_tokens=False).values())
-    (trial,) = (side._encoding(""),)
+    trial = side._encoding("")
     try:
         side.run([*trial.ids[:-1], highest], trial.attention_mask)
         row = side.run(trial.ids, trial.attention_mask)
