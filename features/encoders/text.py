@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from catalog.errors import DataError, QueryError
 from catalog.extras import require
+from features.encoders.onnx import open_session
 from features.encoders.onnx_weights import sha256_of
 
 if TYPE_CHECKING:
@@ -201,10 +202,8 @@ def _sha256(network: Path, tokenizer: Path, options: TextOptions) -> str:
 
 
 def _session(path: Path) -> Any:
-    import onnxruntime as ort
-
     try:
-        session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        session = open_session(path, ["CPUExecutionProvider"])
     except Exception as error:
         raise DataError(f"{path} is no network that ONNX Runtime reads: {_first_line(error)}") from error
     wrong = [f"{one.name} ({one.type})" for one in session.get_inputs() if one.type not in _TYPES]
