@@ -32,7 +32,7 @@ class Repository:
         match = _REPOSITORY.fullmatch(encoder.removeprefix(ADDRESS))
         if match is None:
             raise ConfigError(
-                f"{encoder} is no address with a revision; expected hf:OWNER/REPOSITORY@REVISION, where the revision is "
+                f"{encoder} is no address with a revision; expected hf:OWNER/REPOSITORY@REVISION, where that is "
                 "best the number of a commit, as others may change"
             )
         return cls(*match.groups())
