@@ -24,6 +24,7 @@ from pyarrow import csv
 from scipy import sparse
 
 from catalog.errors import DataError
+from catalog.film_ids import movie_id_in
 from catalog.io.files import atomic_path
 from catalog.io.tables import MAX_ID, Row, delimiter_of, parse_rows, read_rows, read_text, spelled
 from catalog.movielens import RATING_NAMES, first_of
@@ -312,7 +313,7 @@ def _parse(row: Row) -> tuple[int, int, float, int]:
     if not LOWEST <= rating <= HIGHEST:
         raise row.error("rating", _EXPECTED["rating"])
     user_id = row.integer("userId", _EXPECTED["userId"])
-    movie_id = row.integer("movieId", _EXPECTED["movieId"])
+    movie_id = movie_id_in(row, "movieId", _EXPECTED["movieId"])
     return user_id, movie_id, rating, _seconds(row)
 
 
