@@ -53,7 +53,7 @@ _ADDRESS = re.compile(
 _PADDED = re.compile(r"0[0-9]{6,}")
 ID_COLUMNS = {"movie_id": "movie", "imdb_id": "imdb", "tmdb_id": "tmdb"}
 """The columns that name a film, and whose ids they hold; in movie_id, any id is read as what it is."""
-_WANTED = "a movie_id such as 6, an IMDb id such as tt0113277 or a TMDB id such as tmdb:949"
+_EXPECTED = "a movie_id such as 6, an IMDb id such as tt0113277 or a TMDB id such as tmdb:949"
 
 
 def parse_film_id(text: str) -> FilmId | None:
@@ -74,17 +74,24 @@ def parse_film_id(text: str) -> FilmId | None:
     return _film_id(kind or ("imdb" if _PADDED.fullmatch(found["digits"]) else "movie"), found["digits"])
 
 
+def movie_id_in(row: Row, column: str, expected: str) -> int:
+    """Parse a cell as a movie_id; DataError for an IMDb id, which as a movie_id would be another film's."""
+    if _PADDED.fullmatch(row[column]):
+        raise row.error(column, f"{expected}, not an IMDb id")
+    return row.integer(column, expected)
+
+
 def id_in(row: Row) -> FilmId:
     """Return the id of a row: the first of its columns movie_id, imdb_id and tmdb_id that has one."""
     for column, kind in ID_COLUMNS.items():
         if text := row.values.get(column, "").removesuffix(".0"):
             film_id = parse_film_id(text if column == "movie_id" else f"{kind}:{text}")
             if film_id is None:
-                raise row.error(column, _WANTED if column == "movie_id" else f"an id of {kind.upper()}, or nothing")
+                raise row.error(column, _EXPECTED if column == "movie_id" else f"an id of {kind.upper()}, or nothing")
             return film_id
     given = [column for column in ID_COLUMNS if column in row.values]
     if given:
-        raise row.error(given[0], _WANTED)
+        raise row.error(given[0], _EXPECTED)
     raise DataError(f"{row.path}, line 1: expected a column {', '.join(ID_COLUMNS)}, received none of them")
 
 
@@ -114,7 +121,7 @@ def read_film_ids(path: Path) -> tuple[FilmId, ...]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path} ({error}); expected a text file with one movie_id a line") from error
+        raise DataError(f"cannot read {path} ({error}); expected a text file with one id a line") from error
     film_ids: dict[FilmId, None] = {}
     for number, line in enumerate(lines, start=1):
         text = line.partition("#")[0].strip()
@@ -122,6 +129,6 @@ def read_film_ids(path: Path) -> tuple[FilmId, ...]:
             continue
         film_id = parse_film_id(text)
         if film_id is None:
-            raise DataError(f"{path}, line {number}: expected {_WANTED}; received {text[:40]!r}")
+            raise DataError(f"{path}, line {number}: expected {_EXPECTED}; received {text[:40]!r}")
         film_ids[film_id] = None
     return tuple(film_ids)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from catalog.errors import DataError
 from catalog.film import Film
-from catalog.film_ids import parse_imdb_id
+from catalog.film_ids import movie_id_in, parse_imdb_id
 from catalog.genres import split_genres
 from catalog.io.tables import Row, read_rows
 from catalog.movielens import FilmFiles, sort_films
@@ -39,7 +39,7 @@ def read_rated_films(path: Path, names: Mapping[str, str]) -> FilmFiles:
     films: dict[int, Film] = {}
     notes: tuple[str, ...] = ()
     for row in read_rows(path, ("movie_id",), ("title", *_OPTIONAL), names):
-        movie_id = row.integer("movie_id", "a whole number above 0")
+        movie_id = movie_id_in(row, "movie_id", "a whole number above 0")
         if movie_id not in films:
             if "title" not in row.values:
                 row.values["title"] = f"Film {movie_id}"
@@ -56,7 +56,7 @@ def _film(row: Row) -> Film:
         raise row.error("title", "a title")
     year = _optional(row, "year", "a year such as 1995, or nothing", _LAST_YEAR)
     return Film(
-        row.integer("movie_id", "a whole number above 0"),
+        movie_id_in(row, "movie_id", "a whole number above 0"),
         parsed.title,
         year or parsed.year,
         imdb_id=_imdb_id(row),

@@ -6,6 +6,7 @@ decoded within the process.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 READABLE = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "TIFF", "BMP")
@@ -26,6 +27,9 @@ SUFFIX_BY_FORMAT: Mapping[str, str] = {
     "BMP": ".bmp",
 }
 """The suffix under which an image of a format is stored."""
+
+STORED_SUFFIX = "|".join(sorted({re.escape(suffix) for suffix in SUFFIX_BY_FORMAT.values()}))
+"""A regular expression of these suffixes."""
 
 SUFFIXES = frozenset({*SUFFIX_BY_FORMAT.values(), ".jpeg", ".jpe", ".jfif", ".tiff", ".dib"})
 """The suffixes of image files, in lower case."""

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from catalog.errors import DataError
 from catalog.film import Film, FilmTag
-from catalog.film_ids import parse_imdb_id
+from catalog.film_ids import movie_id_in, parse_imdb_id
 from catalog.genres import split_genres
 from catalog.io.tables import Row, read_rows, read_text
 from catalog.movies_dataset import METADATA, read_metadata
@@ -138,14 +138,14 @@ def _film(row: Row) -> Film:
     if not parsed.title:
         raise row.error("title", "a title")
     genres = split_genres(row["genres"])
-    movie_id = row.integer("movieId", _MOVIE_ID)
+    movie_id = movie_id_in(row, "movieId", _MOVIE_ID)
     return Film(movie_id, parsed.title, parsed.year, genres=genres, alternative_titles=parsed.alternatives)
 
 
 def _read_links(path: Path) -> dict[int, tuple[str | None, int | None]]:
     links: dict[int, tuple[str | None, int | None]] = {}
     for row in read_rows(path, ("movieId", "imdbId", "tmdbId")):
-        movie_id = row.integer("movieId", _MOVIE_ID)
+        movie_id = movie_id_in(row, "movieId", _MOVIE_ID)
         if movie_id in links:
             raise row.error("movieId", "every film once")
         tmdb_id = row.optional_integer("tmdbId", "a TMDB number or nothing")
@@ -159,7 +159,7 @@ def _read_tags(path: Path, movie_ids: Collection[int]) -> Iterator[FilmTag]:
     rows = _read_dat(path, (*columns, "timestamp"), text=2) if path.suffix == ".dat" else read_rows(path, columns)
     users: defaultdict[tuple[int, str], set[str]] = defaultdict(set)
     for row in rows:
-        movie_id, tag = row.integer("movieId", _MOVIE_ID), " ".join(row["tag"].casefold().split())
+        movie_id, tag = movie_id_in(row, "movieId", _MOVIE_ID), " ".join(row["tag"].casefold().split())
         if tag and movie_id in movie_ids:
             users[movie_id, tag].add(row["userId"])
     for (movie_id, tag), user_ids in sorted(users.items()):
@@ -203,7 +203,7 @@ def _read_u_item(path: Path) -> Iterator[tuple[Row, Film]]:
         if not parsed.title:
             raise row.error("title", "a title")
         film = Film(
-            row.integer("movieId", _MOVIE_ID),
+            movie_id_in(row, "movieId", _MOVIE_ID),
             parsed.title,
             parsed.year or _year_of_date(row["release date"]),
             genres=tuple(genre for genre in _100K_GENRES[1:] if row[genre] == "1"),

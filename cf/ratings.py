@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +24,9 @@ from pyarrow import csv
 from scipy import sparse
 
 from catalog.errors import DataError
+from catalog.film_ids import movie_id_in
 from catalog.io.files import atomic_path
-from catalog.io.tables import MAX_ID, Row, delimiter_of, read_rows, read_text, spelled
+from catalog.io.tables import MAX_ID, Row, delimiter_of, parse_rows, read_rows, read_text, spelled
 from catalog.movielens import RATING_NAMES, first_of
 
 LOWEST, HIGHEST = 0.5, 5.0
@@ -202,46 +204,59 @@ def _read_parquet(path: Path, names: Mapping[str, str] | None) -> pd.DataFrame:
     return table[list(_COLUMNS)].astype(_TYPES)
 
 
+class _Head(NamedTuple):
+    """How a CSV file is written, by its first two lines."""
+
+    header: Sequence[str] = ()
+    delimiter: str = ","
+    # Seconds, or times as text, as Kaggle has them.
+    has_text_times: bool = False
+
+
 def _read_csv(path: Path, names: Mapping[str, str] | None) -> pd.DataFrame:
     # Row by row, which is slow, only to locate a malformed line. Arrow's reader and not pandas', which drops cells
     # beyond the last column and wraps numbers that are too large.
-    header = _header(path, names)
-    # Seconds, or times as text, as Kaggle has them.
-    for time_type in (pa.int64(), pa.timestamp("s")):
-        try:
-            table = _read_by_arrow(path, header, time_type)
-        except (OSError, KeyError, UnicodeDecodeError, pa.ArrowException) as error:
-            _log.debug("reading %s in another way: %s", path, error)
-            continue
+    head = _read_head(path, names)
+    try:
+        table = _read_by_arrow(path, head)
+    except (OSError, KeyError, pa.ArrowException) as error:
+        _log.debug("reading %s row by row: %s", path, error)
+    else:
         if _plausible(table):
             return table
-    return _read_csv_by_row(path, names)
+    return _read_csv_by_row(path, head.header, names)
 
 
-def _read_by_arrow(path: Path, header: Sequence[str], time_type: pa.DataType) -> pd.DataFrame:
+def _read_by_arrow(path: Path, head: _Head) -> pd.DataFrame:
+    time_type = pa.timestamp("s") if head.has_text_times else pa.int64()
     options = csv.ConvertOptions(
         column_types=_ARROW_TYPES | {"timestamp": time_type},
         include_columns=_COLUMNS,
         null_values=[],
-        include_missing_columns=_is_timeless(header),
+        include_missing_columns=_is_timeless(head.header),
     )
-    with path.open(encoding="utf-8-sig") as stream:
-        parsing = csv.ParseOptions(delimiter=delimiter_of(stream.readline()))
-    read = csv.read_csv(path, csv.ReadOptions(column_names=header, skip_rows=1), parsing, options)
+    parsing = csv.ParseOptions(delimiter=head.delimiter)
+    read = csv.read_csv(path, csv.ReadOptions(column_names=head.header, skip_rows=1), parsing, options)
     times = read["timestamp"].cast(pa.int64())
     read = read.set_column(read.schema.get_field_index("timestamp"), "timestamp", times)
     table: pd.DataFrame = read.to_pandas().fillna({"timestamp": 0}).astype(_TYPES)
     return table
 
 
-def _header(path: Path, names: Mapping[str, str] | None) -> list[str]:
-    """Read the names of the columns, as MovieLens spells them; none if that fails, which is reported row by row."""
+def _read_head(path: Path, names: Mapping[str, str] | None) -> _Head:
+    """Read the first two lines; if that fails, nothing is known, and the error is reported row by row."""
     try:
         with path.open(encoding="utf-8-sig") as stream:
-            header = stream.readline().replace('"', "")
-            return spelled(header.split(delimiter_of(header)), _COLUMNS, names)
+            first, second = stream.readline(), stream.readline()
     except (OSError, ValueError):
-        return []
+        return _Head()
+    delimiter = delimiter_of(first)
+    header = spelled(first.replace('"', "").split(delimiter), _COLUMNS, names)
+    has_text_times = False
+    with suppress(DataError):
+        for row in parse_rows(first + second, path, optional=_COLUMNS, names=names):
+            has_text_times = _is_text_time(row.values.get("timestamp", ""))
+    return _Head(header, delimiter, has_text_times)
 
 
 def _is_timeless(header: Sequence[str]) -> bool:
@@ -254,9 +269,8 @@ def _plausible(table: pd.DataFrame) -> bool:
     return bool((in_range & (table["userId"] > 0) & (table["movieId"] > 0)).all())
 
 
-def _read_csv_by_row(path: Path, names: Mapping[str, str] | None) -> pd.DataFrame:
+def _read_csv_by_row(path: Path, header: Sequence[str], names: Mapping[str, str] | None) -> pd.DataFrame:
     # A file without a timestamp needs none; the error of an empty one names all.
-    header = _header(path, names)
     n_required = 4 if "timestamp" in header or not any(header) else 3
     rows = [_parse(row) for row in read_rows(path, _COLUMNS[:n_required], names=names)]
     return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_TYPES)
@@ -299,14 +313,18 @@ def _parse(row: Row) -> tuple[int, int, float, int]:
     if not LOWEST <= rating <= HIGHEST:
         raise row.error("rating", _EXPECTED["rating"])
     user_id = row.integer("userId", _EXPECTED["userId"])
-    movie_id = row.integer("movieId", _EXPECTED["movieId"])
+    movie_id = movie_id_in(row, "movieId", _EXPECTED["movieId"])
     return user_id, movie_id, rating, _seconds(row)
+
+
+def _is_text_time(text: str) -> bool:
+    return "-" in text[1:]
 
 
 def _seconds(row: Row) -> int:
     """Return the time of a row, 0 without one; text such as 2005-04-02 23:53:47 is UTC."""
     text = row.values.get("timestamp", "")
-    if "-" in text[1:]:
+    if _is_text_time(text):
         with suppress(ValueError):
             time = datetime.fromisoformat(text)
             return max(0, int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()))

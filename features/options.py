@@ -25,6 +25,8 @@ class ExtractOptions:
     encoder : str or Path, default "vgg16"
         The network: ``"vgg16"``, ``"resnet50"``, ``"efficientnet-v2-b0"``, ``"convnext-tiny"``,
         ``"mobilenet-v3-large"``, ``"efficientnet-lite0"``, or the path of a Keras or ONNX file; see `preprocessing`.
+        Or a pair that takes words too: ``"clip-vit-b32"``, ``"siglip2-base"``, ``"hf:OWNER/REPOSITORY@REVISION"``, or
+        the path of its folder.
     weights : str or Path, default "imagenet"
         For an encoder by name: ``"imagenet"``, ``"random"``, or the path of an ``.h5`` or ``.weights.h5`` file without
         the top. A Keras file has its own weights.

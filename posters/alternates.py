@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from catalog.image_formats import STORED_SUFFIX
 from catalog.io.files import write_error, write_unflushed
 from posters.database import Alternate, Origin, PosterDatabase
 from posters.validation import verify_image
 
 _FOLDER_NAME = "alternates"
-_FILE_NAME = re.compile(r"([0-9]+)-[0-9a-f]{8}\.(jpg|png|webp|gif)")
+_FILE_NAME = re.compile(rf"[0-9]+-[0-9a-f]{{8}}({STORED_SUFFIX})")
 
 
 @dataclass(frozen=True)

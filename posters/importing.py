@@ -22,7 +22,7 @@ from catalog.io.files import sha256_file
 from catalog.io.tables import read_rows
 from catalog.matching import FilmMatcher
 from posters.database import Origin, Source
-from posters.media_names import films_of, is_other_art, poster_rank
+from posters.media_names import films_of, find_lone_nfo, is_other_art, poster_rank
 from posters.store import PosterStore
 from posters.validation import MAX_POSTER_BYTES, too_many_bytes
 
@@ -117,8 +117,10 @@ def _import_named(
     claims: list[_Claim] = []
     ambiguous: list[tuple[Path, str]] = []
     others = tuple(path for path in paths if is_other_art(path))
+    # A folder of many posters is listed once.
+    lone_nfos = {folder: find_lone_nfo(folder) for folder in {path.parent for path in paths}}
     for path in sorted(set(paths).difference(others), key=lambda path: (path.parent, poster_rank(path))):
-        films, has_id = films_of(path, matcher)
+        films, has_id = films_of(path, matcher, lone_nfos[path.parent])
         if len(films) > 1 and not has_id:
             ambiguous.append((path, ", ".join(f"{film.label} [{film.movie_id}]" for film in films)))
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from catalog.film import Film
@@ -49,19 +50,25 @@ def poster_rank(path: Path) -> tuple[int, str]:
     return (_POSTER_NAMES.index(stem) if stem in _POSTER_NAMES else -1), path.name
 
 
-def films_of(path: Path, matcher: FilmMatcher) -> tuple[Sequence[Film], bool]:
+def films_of(path: Path, matcher: FilmMatcher, lone_nfo: Path | None = None) -> tuple[Sequence[Film], bool]:
     """Return the films that a poster may be of, and whether an id says so: of its name, its folder or a .nfo file.
 
-    Without an id that is known, films of the title and year are returned.
+    Without an id that is known, films of the title and year are returned. `lone_nfo` is what `find_lone_nfo` returns.
     """
-    names = _names(path)
-    for film_id in (*(one for name in names for one in _ids_in(name)), *_ids_of_nfo(path)):
+    names, nfo = _names(path), _nfo(path, lone_nfo)
+    for film_id in chain(chain.from_iterable(map(_ids_in, names)), _ids_of_nfo(nfo)):
         if films := matcher.by_id(film_id):
             return films, True
-    for title, year in (*(title for name in names for title in _titles_in(name)), *_titles_of_nfo(path)):
+    for title, year in chain(chain.from_iterable(map(_titles_in, names)), _titles_of_nfo(nfo)):
         if films := matcher.by_title(title, year):
             return films, False
     return (), False
+
+
+def find_lone_nfo(folder: Path) -> Path | None:
+    """Return the .nfo file of a folder that has one only."""
+    found = [path for path in folder.iterdir() if path.suffix.lower() == ".nfo"]
+    return found[0] if len(found) == 1 else None
 
 
 def _names(path: Path) -> list[str]:
@@ -97,29 +104,27 @@ def _titles_in(name: str) -> Iterator[tuple[str, int | None]]:
     yield plain, None
 
 
-def _nfo(path: Path) -> str:
+def _nfo(path: Path, lone_nfo: Path | None) -> str:
     """Return the text of the .nfo file of a poster, blank without one."""
-    folder = path.parent
-    for nfo in (folder / f"{_stem(path)}.nfo", folder / "movie.nfo", *_only_nfo(folder)):
-        if nfo.is_file() and nfo.stat().st_size <= _MAX_NFO_BYTES:
+    folder, stem = path.parent, _stem(path)
+    candidates: list[Path | None] = [folder / f"{stem}.nfo"]
+    # In a folder of many films, the one .nfo file is that of a single film.
+    if stem.lower() in (*_POSTER_NAMES, folder.name.lower()):
+        candidates += [folder / "movie.nfo", lone_nfo]
+    for nfo in candidates:
+        if nfo and nfo.is_file() and nfo.stat().st_size <= _MAX_NFO_BYTES:
             return nfo.read_text("utf-8", errors="replace")
     return ""
 
 
-def _only_nfo(folder: Path) -> list[Path]:
-    found = [path for path in folder.iterdir() if path.suffix.lower() == ".nfo"]
-    return found if len(found) == 1 else []
-
-
-def _ids_of_nfo(path: Path) -> Iterator[FilmId]:
-    for kind, number, other_kind, other_number, *imdb in _NFO_ID.findall(_nfo(path)):
-        text = next(filter(None, imdb), None) or f"{kind or other_kind}:{number or other_number}"
-        if film_id := parse_film_id(text):
+def _ids_of_nfo(text: str) -> Iterator[FilmId]:
+    for kind, number, other_kind, other_number, *imdb in _NFO_ID.findall(text):
+        id_text = next(filter(None, imdb), None) or f"{kind or other_kind}:{number or other_number}"
+        if film_id := parse_film_id(id_text):
             yield film_id
 
 
-def _titles_of_nfo(path: Path) -> Iterator[tuple[str, int | None]]:
-    text = _nfo(path)
+def _titles_of_nfo(text: str) -> Iterator[tuple[str, int | None]]:
     title, year = _NFO_TITLE.search(text), _NFO_YEAR.search(text)
     if title:
         yield title[1].strip(), int(year[1]) if year else None

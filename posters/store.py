@@ -20,13 +20,14 @@ from pathlib import Path
 from types import TracebackType
 
 from catalog.errors import DataError, StoreError
+from catalog.image_formats import STORED_SUFFIX
 from catalog.io.files import write_error, write_unflushed
 from catalog.io.locks import exclusive
 from posters.alternates import AlternateStore
 from posters.database import DATABASE_NAME, Alternate, Origin, PosterDatabase, Record, Source, State
 from posters.validation import ImageFacts, verify_image
 
-_FILE_NAME = re.compile(r"([0-9]+)(-[0-9a-f]{8})?\.(jpg|png|webp|gif)")
+_FILE_NAME = re.compile(rf"([0-9]+)(-[0-9a-f]{{8}})?({STORED_SUFFIX})")
 
 # A picture that came from this many addresses at TMDB is a placeholder. Two films, or the parts of one, may share one.
 _N_PLACEHOLDER = 10

@@ -51,9 +51,6 @@ class Row:
         # The length first: Python refuses to parse a number of thousands of digits.
         if not (text.isascii() and text.isdigit() and len(text) <= 12 and least <= int(text) <= most):
             raise self.error(column, expected)
-        # Only IMDb pads its ids to seven digits; as a movie_id, such a number would be another film's.
-        if text.startswith("0") and len(text) >= 7:
-            raise self.error(column, f"{expected}, not an IMDb id")
         return int(text)
 
 

@@ -132,7 +132,12 @@ def fetch(
         return lock
 
     for path in (*layout.required, *layout.optional):
+        if path in lock.absent:
+            continue
         if path in layout.optional and path not in lock.sha256s and not _exists(_file(repository, path, hub=hub)):
+            # Recorded, so that a pair that is whole is opened without a connection.
+            lock = replace(lock, absent=(*lock.absent, path))
+            lock.save(folder, repository)
             continue
         lock = get(path, lock)
     for network in (layout.visual, layout.textual):
@@ -143,10 +148,11 @@ def fetch(
 
 @dataclass(frozen=True)
 class _Lock:
-    """The hashes of what was downloaded."""
+    """The hashes of what was downloaded, and the files that the repository lacks."""
 
     sha256s: Mapping[str, str]
     layout: Layout | None = None
+    absent: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, folder: Path, repository: Repository) -> _Lock:
@@ -154,6 +160,8 @@ class _Lock:
         try:
             record = read_record(path, _KIND, _VERSION)
             recorded, files = Repository(record["repository"], record["revision"]), dict(record["files"])
+            # Earlier versions recorded none.
+            absent = tuple(record.get("absent", ()))
         except FileNotFoundError:
             return cls({})
         except (KeyError, TypeError, ValueError) as error:
@@ -163,13 +171,18 @@ class _Lock:
                 f"{folder} holds {recorded.name} at {recorded.revision}, expected {repository.name} at "
                 f"{repository.revision}; remove it, which downloads it again"
             )
-        return cls(files, next((one for one in (IMMICH, TRANSFORMERS) if one.visual in files), None))
+        return cls(files, next((one for one in (IMMICH, TRANSFORMERS) if one.visual in files), None), absent)
 
     def with_file(self, path: str, sha256: str) -> _Lock:
         return replace(self, sha256s={**self.sha256s, path: sha256})
 
     def save(self, folder: Path, repository: Repository) -> None:
-        content = {"repository": repository.name, "revision": repository.revision, "files": dict(self.sha256s)}
+        content = {
+            "repository": repository.name,
+            "revision": repository.revision,
+            "files": dict(self.sha256s),
+            "absent": list(self.absent),
+        }
         write_record(folder / _LOCK, _KIND, _VERSION, content)
 
 

@@ -1,4 +1,4 @@
-"""Load the network that options name: by name, a Keras file or an ONNX file."""
+"""Load the network that options name: by name, a Keras file, an ONNX file or a pair."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def check_files(options: ExtractOptions) -> None:
 def _check_named(options: ExtractOptions, info: EncoderInfo) -> None:
     if options.preprocessing is not None and str(preprocessing_from(options.preprocessing)) != info.preprocessing:
         raise ConfigError(
-            f"--preprocessing {options.preprocessing} is for Keras files (--encoder FILE.keras); {info.name} was "
+            f"--preprocessing {options.preprocessing} is for files of networks (--encoder FILE); {info.name} was "
             f"trained with {info.preprocessing}"
         )
     if options.weights == IMAGENET and info.packaged:

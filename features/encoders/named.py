@@ -14,9 +14,9 @@ from features.encoders.registry import EncoderInfo
 from features.encoders.torch_file import read_torch_file
 from features.encoders.weights import random_kernels
 
+_LITE = "EfficientNetLite0"
 # Kernels at random keep the size of the signal in a chain of layers, and enlarge it where layers are added to their
 # input; sixteen such sums take it beyond float16.
-_LITE = "EfficientNetLite0"
 _GAINS = {"ResNet50": 1.0}
 
 

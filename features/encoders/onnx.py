@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +92,8 @@ def _known(names: dict[int, str], value: Any, what: str) -> str:
     return names[id(value)]
 
 
-def open_session(source: bytes | Path) -> Any:
-    """Open an ONNX file, or its content, in ONNX Runtime."""
+def open_session(source: bytes | Path, providers: Sequence[str] | None = None) -> Any:
+    """Open an ONNX file, or its content, in ONNX Runtime, by default on any device that it finds."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -102,7 +102,7 @@ def open_session(source: bytes | Path) -> Any:
     # Errors are raised; logged too, they would be more than one line.
     options.log_severity_level = 4
     content = source if isinstance(source, bytes) else str(source)
-    return ort.InferenceSession(content, options, providers=ort.get_available_providers())
+    return ort.InferenceSession(content, options, providers=providers or ort.get_available_providers())
 
 
 def _compiled(content: bytes) -> Infer:

@@ -32,8 +32,8 @@ class Repository:
         match = _REPOSITORY.fullmatch(encoder.removeprefix(ADDRESS))
         if match is None:
             raise ConfigError(
-                f"{encoder} names no revision; expected hf:OWNER/REPOSITORY@REVISION, where the revision is best the "
-                "number of a commit, as others may change"
+                f"{encoder} is no address with a revision; expected hf:OWNER/REPOSITORY@REVISION, where that is "
+                "best the number of a commit, as others may change"
             )
         return cls(*match.groups())
 

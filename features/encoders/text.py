@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from catalog.errors import DataError, QueryError
 from catalog.extras import require
+from features.encoders.onnx import open_session
 from features.encoders.onnx_weights import sha256_of
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def load_text(network: Path, tokenizer: Path, options: TextOptions, n_features: 
     side = TextSide(_load_tokenizer(tokenizer, options), session, options, output, sha256)
     # Added tokens are left out: what a text does not contain need not fit.
     highest = max(side._tokenizer.get_vocab(with_added_tokens=False).values())
-    (trial,) = (side._encoding(""),)
+    trial = side._encoding("")
     try:
         side.run([*trial.ids[:-1], highest], trial.attention_mask)
         row = side.run(trial.ids, trial.attention_mask)
@@ -201,10 +202,8 @@ def _sha256(network: Path, tokenizer: Path, options: TextOptions) -> str:
 
 
 def _session(path: Path) -> Any:
-    import onnxruntime as ort
-
     try:
-        session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        session = open_session(path, ["CPUExecutionProvider"])
     except Exception as error:
         raise DataError(f"{path} is no network that ONNX Runtime reads: {_first_line(error)}") from error
     wrong = [f"{one.name} ({one.type})" for one in session.get_inputs() if one.type not in _TYPES]

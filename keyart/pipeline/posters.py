@@ -26,7 +26,7 @@ def import_posters(
         The workspace, with films.
     source : str or Path
         A folder of image files named by id, such as ``0113277.jpg``, ``tt0113277.png`` or ``6.webp``; or a CSV file
-        with the columns ``movie_id`` and ``path``.
+        with the column ``path`` and ``movie_id``, ``imdb_id`` or ``tmdb_id``.
     by : "movie", "imdb", "tmdb" or "name", optional
         Whose ids name the files of a folder: MovieLens', IMDb's or TMDB's; or "name" for titles and years, and for the
         folders of Kodi, Jellyfin, Emby and Plex. Leave it out for a CSV file.

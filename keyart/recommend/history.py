@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from cf.base import Ids
-from cf.ratings import RatingMatrix
+from cf.ratings import HIGHEST, LOWEST, RatingMatrix
 
 LIKED_FROM = 3.0
 """Films of so many stars are liked by everybody who gives them."""
@@ -40,11 +40,13 @@ def select(history: RatingMatrix, mask: npt.NDArray[np.bool_]) -> RatingMatrix:
 
 
 def check_stars(ratings: Mapping[int, float]) -> None:
-    """Raise TypeError or ValueError unless ratings are of movie_ids, from 0.5 to 5 stars."""
+    """Raise TypeError or ValueError unless ratings are of movie_ids, in the scale of stars."""
     for movie_id, stars in ratings.items():
         if not isinstance(movie_id, int | np.integer):
             raise TypeError(f"expected ratings by movie_id, received the key {movie_id!r}")
         if isinstance(stars, bool) or not isinstance(stars, int | float | np.number):
             raise TypeError(f"expected a number of stars for the film {movie_id}, received {stars!r}")
-        if not 0.5 <= stars <= 5:
-            raise ValueError(f"expected a rating from 0.5 to 5, received {stars} for the film {movie_id}")
+        if not LOWEST <= stars <= HIGHEST:
+            raise ValueError(
+                f"expected a rating from {LOWEST:g} to {HIGHEST:g}, received {stars} for the film {movie_id}"
+            )

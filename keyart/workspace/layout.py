@@ -3,7 +3,7 @@
 ::
 
     keyart-data/
-      workspace.json        kind and version
+      workspace.json        kind and version; the default encoder, if it is not the first
       catalog.sqlite        films, titles, links, tags
       ratings-*.parquet     ratings; the catalog names the current file
       posters/              poster files, and the state of every film's poster

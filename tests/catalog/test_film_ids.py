@@ -6,8 +6,9 @@ import pytest
 
 from catalog.errors import AmbiguousFilmError, DataError, UnknownFilmError
 from catalog.film import Film
-from catalog.film_ids import FilmId, Imdb, Movie, Tmdb, parse_film_id, read_film_ids
+from catalog.film_ids import FilmId, Imdb, Movie, Tmdb, movie_id_in, parse_film_id, read_film_ids
 from catalog.films import Catalog
+from catalog.io.tables import Row
 
 FILMS = [
     Film(112818, "Another Film", 1990),
@@ -102,3 +103,10 @@ def test_a_list_with_another_text_names_the_line(tmp_path: Path) -> None:
     path.write_text("6\nHeat\n")
     with pytest.raises(DataError, match=r"films.txt, line 2: expected a movie_id such as 6, an IMDb id .* 'Heat'"):
         read_film_ids(path)
+
+
+def test_only_the_number_of_a_film_is_refused_as_an_imdb_id() -> None:
+    row = Row(Path("ratings.csv"), 7, {"userId": "0000042", "movieId": "0113277"})
+    assert row.integer("userId", "a whole number above 0") == 42
+    with pytest.raises(DataError, match=r"ratings.csv, line 7, column movieId: .*, not an IMDb id, received '0113277'"):
+        movie_id_in(row, "movieId", "a whole number above 0")

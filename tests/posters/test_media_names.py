@@ -95,6 +95,22 @@ def test_ids_are_read_from_a_file_of_kodi(tmp_path: Path, store: PosterStore, te
     assert imported(tmp_path / "mine", store) == [2]
 
 
+@pytest.mark.parametrize("nfo", ["movie.nfo", "Café Löwe (2001).nfo"])
+def test_a_file_of_one_film_names_no_other_of_a_common_folder(tmp_path: Path, store: PosterStore, nfo: str) -> None:
+    folder = tmp_path / "mine"
+    write(folder, "1984 (1984).jpg", "Café Löwe (2001).jpg", "The Lamp (1995)-poster.jpg", "Unknown (1990).jpg")
+    (folder / nfo).write_text(NFO, encoding="utf-8")
+    report = import_folder(folder, FILMS, store, "name")
+    assert [poster.movie_id for poster in store.posters()] == [1, 2, 9]
+    assert report.unmatched == (folder / "Unknown (1990).jpg",)
+
+
+def test_a_poster_named_as_its_folder_takes_the_file_of_the_folder(tmp_path: Path, store: PosterStore) -> None:
+    write(tmp_path / "mine", "Unnamed/Unnamed-poster.jpg")
+    (tmp_path / "mine" / "Unnamed" / "movie.nfo").write_text(NFO, encoding="utf-8")
+    assert imported(tmp_path / "mine", store) == [2]
+
+
 def test_the_report_says_what_was_not_used(tmp_path: Path, store: PosterStore) -> None:
     folder = tmp_path / "mine"
     names = ("Pair (1990).jpg", "The Lamp (1995)/folder.jpg", "The Lamp (1995)/poster.jpg", "Unknown (1990).jpg")

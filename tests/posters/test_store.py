@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import DataError, NotBuiltError, StoreError
+from catalog.image_formats import READABLE
 from posters.database import DATABASE_NAME, Origin, Source, State
-from posters.store import PosterStore
+from posters.store import PosterStore, check_registered
 from tests.posters.pictures import draw_poster
 
 FETCHED = Origin(Source.TMDB_MOVIE, poster_path="/p.jpg", size="w342", language="en-US")
@@ -126,6 +127,24 @@ def test_unregistered_files_are_removed(store: PosterStore, tmp_path: Path) -> N
     with store.writer_lock():
         pass
     assert file_names(tmp_path / "posters") == {"1.jpg", "3.jpg", "notes.txt"}
+
+
+@pytest.mark.parametrize("image_format", READABLE)
+def test_unregistered_files_of_every_format_are_noticed(store: PosterStore, tmp_path: Path, image_format: str) -> None:
+    content = draw_poster(2, image_format)
+    store.put(1, draw_poster(1), FETCHED)
+    store.alternates.write_file(1, content, FETCHED)
+    store.write_file(1, content)
+    with store.writer_lock():
+        pass
+    assert file_names(tmp_path / "posters") == {"1.jpg", "alternates"}
+    assert not list((tmp_path / "posters" / "alternates").iterdir())
+    name = store.write_file(3, content).file_name
+    for path in (tmp_path / "posters").glob(f"{DATABASE_NAME}*"):
+        path.unlink()
+    (tmp_path / "posters" / "1.jpg").unlink()
+    with pytest.raises(DataError, match=f"not registered, such as {name}"):
+        check_registered(tmp_path / "posters")
 
 
 def test_a_missing_file_is_not_ok(store: PosterStore) -> None:
@@ -428,7 +447,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from posters.database import State
-from posters.store import PosterStore
+from posters.store import PosterStore, check_registered
 store = PosterStore.open(Path(sys.argv[1]))
 for movie_id in range(1, 4):
     store.mark(movie_id, State.NOT_FOUND, "unknown")

@@ -35,7 +35,7 @@ _N_LISTED = 20
     "csv_path",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A CSV file with the columns movie_id and path, in place of FOLDER.",
+    help="A CSV file with the column path, and movie_id, imdb_id or tmdb_id, in place of FOLDER.",
 )
 @workspace_options
 def command(folder: Path | None, by: By | None, csv_path: Path | None, home: Path) -> None:
@@ -47,10 +47,10 @@ def command(folder: Path | None, by: By | None, csv_path: Path | None, home: Pat
     if (folder is None) == (csv_path is None):
         raise ConfigError("name either a folder of posters (with --by imdb, movie, tmdb or name) or --csv FILE")
     if csv_path is not None and by is not None:
-        raise ConfigError("--by is for a folder; a CSV file names each poster's film in its column movie_id")
+        raise ConfigError("--by is for a folder; a CSV file names each poster's film by an id")
     if folder is not None and by is None:
         raise ConfigError(
-            f"name the ids that the files in {folder} are named by: --by imdb, movie or tmdb, or --by name for titles"
+            f"say what the files in {folder} are named by: --by imdb, movie or tmdb, or --by name for titles"
         )
     with keeps(RESUMES, lambda: _has_posters(home)):
         report = pipeline.import_posters(home, folder or csv_path or Path(), by if folder else None, progress=bar)

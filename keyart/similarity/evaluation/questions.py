@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from catalog.errors import DataError
+from catalog.film_ids import movie_id_in
 from catalog.image_formats import SUFFIXES
 from catalog.io.progress import Progress, silent
 from catalog.io.tables import read_rows
@@ -59,7 +60,7 @@ def read_pairs(path: Path) -> list[Pair]:
     named = None
     pairs = []
     for row in read_rows(path, ("movie_id",), ("path",)):
-        movie_id = row.integer("movie_id", "a whole number above 0")
+        movie_id = movie_id_in(row, "movie_id", "a whole number above 0")
         if "path" in row.values:
             if not row["path"]:
                 raise row.error("path", "the file of a poster")

@@ -129,6 +129,15 @@ def test_hashes_are_trusted_on_first_use_and_never_change(hub: Hub, tmp_path: Pa
     assert [line for line in hub.asked if line.startswith("GET")] == ["GET textual/tokenizer.json"]
 
 
+@pytest.mark.parametrize("name", IMMICH.optional)
+def test_a_whole_pair_without_optional_files_needs_no_hub(hub: Hub, tmp_path: Path, name: str) -> None:
+    (hub.files / name).unlink(missing_ok=True)
+    pair = fetch(REPOSITORY, tmp_path, hub=hub.url)
+    hub.asked.clear()
+    assert fetch(REPOSITORY, tmp_path, hub="http://127.0.0.1:9") == pair
+    assert hub.asked == []
+
+
 def test_revisions_with_the_same_beginning_are_apart(hub: Hub, tmp_path: Path) -> None:
     revisions = [f"release-2024-{number:02}" for number in (1, 2)]
     for revision in revisions:
