@@ -24,10 +24,9 @@ from keyart.pipeline.features import PosterExtraction, open_poster_extraction
 from keyart.pipeline.index import build_index
 from keyart.similarity.query import Image
 from keyart.workspace.encoder import WorkspaceEncoder
-from keyart.workspace.encoders import list_encoders, name_of
+from keyart.workspace.encoders import has_index, list_encoders, name_of
 from keyart.workspace.films import list_posters
 from keyart.workspace.hints import names_workspace
-from keyart.workspace.index import has_index
 from keyart.workspace.layout import Home, Workspace
 from posters.database import Origin, Source
 from posters.store import PosterStore

@@ -45,9 +45,17 @@ def name_of(workspace: Workspace) -> str:
 def has_parts(workspace: Workspace) -> bool:
     """Return whether features or an index of the encoder of a view are there, even if damaged."""
     folder = workspace.features_dir
-    if (folder / "features.json").exists() or any(folder.glob("features-*.json")):
-        return True
-    return (workspace.index_dir / manifest.RECORD).exists()
+    return (folder / "features.json").exists() or any(folder.glob("features-*.json")) or has_index(workspace)
+
+
+def has_index(workspace: Workspace) -> bool:
+    """Return whether an index was built, even if it is damaged."""
+    return index_record_path(workspace).exists()
+
+
+def index_record_path(workspace: Workspace) -> Path:
+    """Return the path of the record of the index, which is written last."""
+    return workspace.index_dir / manifest.RECORD
 
 
 def list_encoders(workspace: Workspace) -> list[Workspace]:
@@ -72,7 +80,7 @@ def text_encoder(workspace: Workspace) -> str | None:
         except DataError as error:
             damage = error
             continue
-        if takes_text(options) and (view.index_dir / manifest.RECORD).exists():
+        if takes_text(options) and has_index(view):
             return name_of(view)
     if damage is not None:
         raise damage

@@ -9,7 +9,6 @@ from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.io.files import read_stable
 from catalog.text import plural
 from features.store import FeatureRows, FeatureStore
-from index import manifest
 from index.blend import BlendedIndex, Index
 from index.cosine import CosineIndex
 from index.embedding import MapShape
@@ -74,17 +73,6 @@ def map_shape_of(store: FeatureStore) -> MapShape:
         )
     height, width, channels = shape
     return height, width, channels
-
-
-def has_index(workspace: Workspace) -> bool:
-    """Return whether an index was built, even if it is damaged."""
-    try:
-        manifest.read(workspace.index_dir)
-    except NotBuiltError:
-        return False
-    except DataError:
-        return True
-    return True
 
 
 def open_index(workspace: Workspace) -> CosineIndex:

@@ -87,14 +87,18 @@ class Workspace:
 
     def set_default(self, encoder: str | None) -> None:
         """Record which encoder `open` chooses."""
-        write_record(_record_path(self.home), _KIND, _VERSION, {} if encoder is None else {"encoder": encoder})
+        write_record(self.record_path, _KIND, _VERSION, {} if encoder is None else {"encoder": encoder})
 
     def keeps(self, path: Path) -> bool:
         """Return whether keyart may have written a path below this folder, if the folder is a workspace."""
-        if record_kind(_record_path(self.home)) != _KIND:
+        if record_kind(self.record_path) != _KIND:
             return False
         first, *below = path.relative_to(self.home).parts
         return first in _FOLDERS or (not below and (first in _FILES or is_ratings_name(first)))
+
+    @property
+    def record_path(self) -> Path:
+        return _record_path(self.home)
 
     @property
     def catalog_path(self) -> Path:

@@ -49,12 +49,12 @@ from keyart.web.schemas.films import (
 )
 from keyart.web.services.thumbnails import Thumbnails
 from keyart.workspace.api_keys import redact
-from keyart.workspace.encoders import list_encoders, name_of, open_views
+from keyart.workspace.encoders import has_index, index_record_path, list_encoders, name_of, open_views
 from keyart.workspace.hints import home_option
-from keyart.workspace.index import has_index
 from keyart.workspace.layout import Workspace
 from keyart.workspace.reloading import OnReload, Reloading
 from keyart.workspace.steps import poster_step
+from posters.database import DATABASE_NAME
 from posters.validation import verify_image
 
 _log = logging.getLogger(__name__)
@@ -347,18 +347,18 @@ def _engine_paths(home: Path, encoder: str | None) -> Iterator[Path]:
         model = open_hybrid(workspace).model
     except DataError:
         model = Hybrid().model
-    yield home / "workspace.json"
+    yield workspace.record_path
     yield workspace.catalog_path
     for view in views:
         yield view.features_dir
-        yield view.index_dir / "index.json"
+        yield index_record_path(view)
     yield workspace.hybrid_path
     yield record_path(workspace, model)
     yield _posters_path(workspace)
 
 
 def _posters_path(workspace: Workspace) -> Path:
-    return workspace.posters_dir / "posters.sqlite"
+    return workspace.posters_dir / DATABASE_NAME
 
 
 def _n_wanted(query: ImageQuery) -> int:

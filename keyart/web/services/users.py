@@ -36,6 +36,7 @@ from keyart.workspace.films import list_films
 from keyart.workspace.hints import complete, home_option
 from keyart.workspace.layout import Home, Workspace
 from keyart.workspace.reloading import OnReload, Reloading
+from posters.database import DATABASE_NAME
 
 # A model of many films takes much memory, so only the most recently used ones stay open.
 _MAX_OPEN_MODELS = 2
@@ -60,7 +61,7 @@ class UserService:
         self._films_to_rate = Reloading(
             "films to rate",
             lambda: FilmsToRate.open(workspace),
-            lambda: (workspace.catalog_path, workspace.features_dir, workspace.posters_dir / "posters.sqlite"),
+            lambda: (workspace.catalog_path, workspace.features_dir, workspace.posters_dir / DATABASE_NAME),
             on_reload=on_reload,
         )
         self._matcher = Reloading(
