@@ -164,21 +164,9 @@ def read_status(workspace: Workspace) -> Status:
     with Catalog.open(workspace.catalog_path) as catalog:
         films, n_added, id_kinds = list(catalog), len(catalog.added()), catalog.id_kinds()
         source, ratings_name = catalog.fact("source") or "", catalog.fact("ratings") or ""
-    n_features, n_skipped, backbone, current = _features(workspace, damaged)
-    n_indexed, indexed, index = _index(workspace, damaged)
-    own = EncoderStatus(
-        name_of(workspace),
-        True,
-        n_features,
-        n_skipped,
-        backbone,
-        *_kind(workspace),
-        n_indexed,
-        index,
-        indexed == current,
-    )
+    own, current = _encoder(workspace, damaged, is_default=True)
     encoders = [
-        own if view.encoder == workspace.encoder else _other_encoder(view, damaged) for view in list_encoders(workspace)
+        own if view.encoder == workspace.encoder else _encoder(view, damaged)[0] for view in list_encoders(workspace)
     ]
     n_mapped, mapped = _atlas(workspace, damaged)
     n_ratings = _read(lambda: len(open_ratings(workspace)), 0, damaged)
@@ -191,12 +179,12 @@ def read_status(workspace: Workspace) -> Status:
         n_ratings=n_ratings,
         n_rated=sum(film.n_ratings > 0 for film in films),
         posters=_poster_counts(workspace, [film.movie_id for film in films], damaged),
-        n_features=n_features,
-        n_skipped=n_skipped,
-        backbone=backbone,
-        n_indexed=n_indexed,
-        index=index,
-        index_is_current=indexed == current,
+        n_features=own.n_features,
+        n_skipped=own.n_skipped,
+        backbone=own.backbone,
+        n_indexed=own.n_indexed,
+        index=own.index,
+        index_is_current=own.index_is_current,
         n_mapped=n_mapped,
         atlas_is_current=mapped == current,
         n_similar=n_similar,
@@ -217,14 +205,15 @@ def _blend_note(workspace: Workspace) -> str:
     return stale_blend(open_hybrid(workspace), compared) or ""
 
 
-def _other_encoder(view: Workspace, damaged: list[str]) -> EncoderStatus:
+def _encoder(view: Workspace, damaged: list[str], *, is_default: bool = False) -> tuple[EncoderStatus, str | None]:
+    """Return the status of an encoder, and the fingerprint of its current features."""
     name = name_of(view)
     own_damage: list[str] = []
     n_features, n_skipped, backbone, current = _features(view, own_damage)
     n_indexed, indexed, index = _index(view, own_damage)
-    damaged.extend(f"{name}: {reason}" for reason in own_damage)
-    kind = _kind(view)
-    return EncoderStatus(name, False, n_features, n_skipped, backbone, *kind, n_indexed, index, indexed == current)
+    damaged.extend(own_damage if is_default else [f"{name}: {reason}" for reason in own_damage])
+    parts = (n_features, n_skipped, backbone, *_kind(view), n_indexed, index)
+    return EncoderStatus(name, is_default, *parts, index_is_current=indexed == current), current
 
 
 def _kind(view: Workspace) -> tuple[int | None, int | None, int | None, bool | None]:
