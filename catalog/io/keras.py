@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from catalog.errors import ConfigError
 from catalog.extras import pip_install
+from catalog.text import first_line
 
 # Lines of Abseil's log and what belongs to them; TensorFlow's C++ part writes some before it reads any setting.
 _START_UP = re.compile(
@@ -41,7 +42,7 @@ def import_keras() -> Any:
         keras = _import_quietly("keras")
     except (ImportError, ValueError) as error:
         raise ConfigError(
-            f"Keras does not start: {_first_line(error)}; let KERAS_BACKEND name what is installed: tensorflow, jax or "
+            f"Keras does not start: {first_line(error)}; let KERAS_BACKEND name what is installed: tensorflow, jax or "
             "torch"
         ) from error
     # Under another backend, Keras imports it later by itself, where it is installed.
@@ -56,7 +57,7 @@ def import_tensorflow() -> Any:
         return _import_quietly("tensorflow")
     except ImportError as error:
         raise ConfigError(
-            f"TensorFlow does not start: {_first_line(error)}; install it: {pip_install('tensorflow')}"
+            f"TensorFlow does not start: {first_line(error)}; install it: {pip_install('tensorflow')}"
         ) from error
 
 
@@ -105,7 +106,3 @@ def _held_back(file: IO[bytes]) -> Iterator[None]:
 def _flush() -> None:
     if sys.stderr is not None:
         sys.stderr.flush()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from catalog.errors import ConfigError, StoreError
+from catalog.text import first_line
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -154,7 +155,7 @@ def as_path(name: str | Path, **s3: Any) -> AnyPath:
         system, path = _s3(name, s3) if found[1] in _S3 else _any(name)
     except (OSError, ValueError, NotImplementedError, ImportError) as error:
         raise ConfigError(
-            f"{shown} cannot be opened: {_first_line(error)}; expected a folder, or a URI of s3a://, gs://, abfss:// "
+            f"{shown} cannot be opened: {first_line(error)}; expected a folder, or a URI of s3a://, gs://, abfss:// "
             f"or hdfs://{_HDFS_ADVICE if found[1] in _HDFS else ''}"
         ) from error
     return RemotePath(system, path.rstrip("/"), shown)
@@ -194,9 +195,5 @@ def _store_errors(path: RemotePath) -> Iterator[None]:
         raise
     except (OSError, NotImplementedError) as error:
         raise StoreError(
-            f"{path} cannot be reached: {_first_line(error)}; check address and rights, and run the same command again"
+            f"{path} cannot be reached: {first_line(error)}; check address and rights, and run the same command again"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0][:300]

@@ -9,7 +9,6 @@ import hashlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ import numpy.typing as npt
 from catalog.errors import ConfigError, DataError
 from catalog.extras import pip_install
 from catalog.io.keras import import_keras, import_tensorflow
+from catalog.text import first_line
 from features.encoders.architecture import architecture_sha256
 from features.encoders.backbone import BATCH_SIZE, GPU_BATCH_SIZE, Backbone, kept_shape
 from features.options import Engine
@@ -142,7 +142,7 @@ def _reason(error: Exception) -> str:
     if "safe_mode" in str(error):
         # Keras proposes to run it.
         return "it holds code, such as a Lambda layer, which is never run; save the network with layers of Keras only"
-    return _first_line(error) or type(error).__name__
+    return first_line(error) or type(error).__name__
 
 
 def _shapes(keras: Any, model: Any, name: str) -> Any:
@@ -191,7 +191,3 @@ def _weights_sha256(model: Any) -> str:
 def _fingerprint(hashes: Iterable[str]) -> str:
     # Not 32 digits, which messages would redact as a TMDB key.
     return hashlib.sha256("".join(hashes).encode()).hexdigest()[:24]
-
-
-def _first_line(error: Exception) -> str:
-    return shorten(str(error).strip().partition("\n")[0], 200, placeholder=" …")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 from catalog.errors import DataError
 from catalog.io.keras import import_keras
+from catalog.text import first_line
 from features.encoders.efficientnet_lite import build_efficientnet_lite0, set_tensors
 from features.encoders.registry import EncoderInfo
 from features.encoders.torch_file import read_torch_file
@@ -64,4 +64,4 @@ def _load_weights(model: Any, info: EncoderInfo, path: Path) -> None:
             warnings.simplefilter("error", UserWarning)
             model.load_weights(path)
     except (OSError, ValueError, KeyError, TypeError, UserWarning) as error:
-        raise no_weights(path, info, shorten(str(error).strip().partition("\n")[0], 200, placeholder=" …")) from error
+        raise no_weights(path, info, first_line(error)) from error

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from catalog.errors import ConfigError, DataError
 from catalog.extras import require
 from catalog.io.files import write_bytes
+from catalog.text import first_line
 from features.preprocessing import CAFFE, Infer, Preprocessing
 
 # The lowest version with all operators used here, so that older runtimes can read the file.
@@ -37,7 +38,7 @@ def onnx_infer(model: Any, reference: Infer, path: Path | None = None, preproces
             _check(reference, infer, model.name, preprocessing)
         except Exception as error:
             # The errors of ONNX Runtime have no common base class.
-            _log.warning("%s is written anew: %s", path, str(error).partition("\n")[0][:200])
+            _log.warning("%s is written anew: %s", path, first_line(error))
         else:
             return infer
     content = export(model, preprocessing)

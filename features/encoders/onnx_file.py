@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from textwrap import shorten
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from catalog.errors import DataError
 from catalog.extras import require
+from catalog.text import first_line
 from features.encoders.backbone import BATCH_SIZE, Backbone, kept_shape
 from features.encoders.onnx import open_session
 from features.encoders.onnx_weights import sha256_of, weight_files
@@ -62,7 +62,7 @@ def _open(path: Path) -> Any:
         return open_session(path)
     except Exception as error:
         # The errors of ONNX Runtime have no common base class.
-        raise DataError(f"{path} is not an ONNX file that ONNX Runtime opens: {_first_line(error)}") from error
+        raise DataError(f"{path} is not an ONNX file that ONNX Runtime opens: {first_line(error)}") from error
 
 
 def _input(path: Path, session: Any) -> Any:
@@ -124,13 +124,9 @@ def _shape_of(path: Path, infer: Infer, preprocessing: Preprocessing, n_pictures
     try:
         output = infer(pixels)
     except Exception as error:
-        raise DataError(f"{path} does not compute pictures of {pixels.shape[1:]}: {_first_line(error)}") from error
+        raise DataError(f"{path} does not compute pictures of {pixels.shape[1:]}: {first_line(error)}") from error
     if output.ndim < 2 or len(output) != n_pictures:
         raise DataError(
             f"{path} gives output of shape {output.shape}; expected a row for each of {n_pictures} pictures"
         )
     return output.shape[1:]
-
-
-def _first_line(error: Exception) -> str:
-    return shorten(str(error).strip().partition("\n")[0], 200, placeholder=" …")

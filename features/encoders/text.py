@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from catalog.errors import DataError, QueryError
 from catalog.extras import require
+from catalog.text import first_line
 from features.encoders.onnx import open_session
 from features.encoders.onnx_weights import sha256_of
 
@@ -105,7 +106,7 @@ class TextSide:
         except Exception as error:
             # The errors of ONNX Runtime have no common base class.
             raise QueryError(
-                f"the text network does not take the tokens of “{text}” ({_first_line(error)}); leave out what is no "
+                f"the text network does not take the tokens of “{text}” ({first_line(error)}); leave out what is no "
                 "word, or put the tokenizer beside it that it was trained with"
             ) from error
 
@@ -151,7 +152,7 @@ def load_text(network: Path, tokenizer: Path, options: TextOptions, n_features: 
         # The errors of ONNX Runtime have no common base class.
         raise DataError(
             f"{network} does not take the tokens of {tokenizer}, which has the numbers 0 to {highest:,}: "
-            f"{_first_line(error)}; put the tokenizer there that the network was trained with"
+            f"{first_line(error)}; put the tokenizer there that the network was trained with"
         ) from error
     if side.takes(2 * highest + 1) and not side.takes(_ABSURD_TOKEN):
         raise DataError(
@@ -173,9 +174,7 @@ def _load_tokenizer(path: Path, options: TextOptions) -> Tokenizer:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:
         # tokenizers raises plain exceptions.
-        raise DataError(
-            f"{path} is no tokenizer ({_first_line(error)}); put the pair's tokenizer.json there"
-        ) from error
+        raise DataError(f"{path} is no tokenizer ({first_line(error)}); put the pair's tokenizer.json there") from error
     pad_id = tokenizer.token_to_id(options.pad_token)
     if pad_id is None:
         raise DataError(
@@ -205,7 +204,7 @@ def _session(path: Path) -> Any:
     try:
         session = open_session(path, ["CPUExecutionProvider"])
     except Exception as error:
-        raise DataError(f"{path} is no network that ONNX Runtime reads: {_first_line(error)}") from error
+        raise DataError(f"{path} is no network that ONNX Runtime reads: {first_line(error)}") from error
     wrong = [f"{one.name} ({one.type})" for one in session.get_inputs() if one.type not in _TYPES]
     ids = [one.name for one in session.get_inputs() if not _is_mask(one.name)]
     if wrong or len(ids) != 1:
@@ -236,10 +235,6 @@ def _output(session: Any, path: Path) -> str:
 
 def _is_mask(name: str) -> bool:
     return "mask" in name
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0][:200]
 
 
 def pad_token_of(config: Mapping[str, Any]) -> str | None:

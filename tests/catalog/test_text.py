@@ -1,6 +1,6 @@
 import pytest
 
-from catalog.text import plural
+from catalog.text import first_line, plural
 
 
 @pytest.mark.parametrize(
@@ -15,3 +15,10 @@ from catalog.text import plural
 )
 def test_plural(n: int, words: tuple[str, ...], text: str) -> None:
     assert plural(n, *words) == text
+
+
+def test_errors_of_other_libraries_are_cut_to_a_line() -> None:
+    assert first_line(ValueError("\n  no such\t layer\nTraceback")) == "no such layer"
+    assert first_line(ValueError()) == ""
+    long = first_line(ValueError("x" * 400))
+    assert long == "x" * 298 + " …"
