@@ -55,8 +55,6 @@ class NamedPair:
     preprocessing: str  # the text of a Preprocessing
     text_options: TextOptions
     license: str  # of the weights
-    has_text: bool = True
-    packaged: bool = False
 
 
 PAIRS: Mapping[str, NamedPair] = {

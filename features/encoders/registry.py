@@ -25,7 +25,6 @@ class EncoderInfo:
     n_bytes: int  # to download
     url: str
     hash: str  # of the file: MD5 (32 digits) or SHA-256 (64)
-    has_text: bool = False
     packaged: str = ""  # the path of the weights in an installed package, where they are not downloaded
 
     @property

@@ -89,20 +89,21 @@ def _record(name: str, present: EncoderStatus | None) -> dict[str, Any]:
         "n_columns": present.n_columns if present else known.n_features if known else None,
         "n_bytes": known.n_bytes if known else None,
         "license": known.license if known else None,
-        "has_text": present.has_text if present else known.has_text if known else None,
+        "has_text": present.has_text if present else name in PAIRS if known else None,
         "present": asdict(present) if present else None,
     }
 
 
 def _row(name: str, present: EncoderStatus | None) -> tuple[str, ...]:
-    record, known = _record(name, present), ENCODERS.get(name) or PAIRS.get(name)
+    record, info = _record(name, present), ENCODERS.get(name)
+    known, by_pip = info or PAIRS.get(name), " by pip" if info and info.packaged else ""
     n_columns, width = record["n_columns"], record["width"]
     return (
         name,
         _here(present) if present else "–",
         f"{width} × {record['height']}" if width else "–",
         f"{n_columns:,}" if n_columns else "–",
-        f"{known.n_bytes / 1e6:.0f} MB{' by pip' if known.packaged else ''}" if known else "–",
+        f"{known.n_bytes / 1e6:.0f} MB{by_pip}" if known else "–",
         {True: "yes", False: "no", None: "–"}[record["has_text"]],
         known.license if known else "–",
     )
