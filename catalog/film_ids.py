@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,18 +82,30 @@ def movie_id_in(row: Row, column: str, expected: str) -> int:
     return row.integer(column, expected)
 
 
+def ids_in(row: Row, columns: Mapping[str, str], expected: str = _EXPECTED) -> Iterator[FilmId]:
+    """Yield the ids of a row; `columns` maps those of `ID_COLUMNS` that the file has to their names in it.
+
+    `expected` describes a movie_id in errors.
+    """
+    for column, kind in ID_COLUMNS.items():
+        text = row[columns[column]].removesuffix(".0") if column in columns else ""
+        if not text:
+            continue
+        film_id = parse_film_id(text if column == "movie_id" else f"{kind}:{text}")
+        if film_id is None:
+            wanted = expected if column == "movie_id" else f"an id of {kind.upper()}, or nothing"
+            raise row.error(columns[column], wanted)
+        yield film_id
+
+
 def id_in(row: Row) -> FilmId:
     """Return the id of a row: the first of its columns movie_id, imdb_id and tmdb_id that has one."""
-    for column, kind in ID_COLUMNS.items():
-        if text := row.values.get(column, "").removesuffix(".0"):
-            film_id = parse_film_id(text if column == "movie_id" else f"{kind}:{text}")
-            if film_id is None:
-                raise row.error(column, _EXPECTED if column == "movie_id" else f"an id of {kind.upper()}, or nothing")
-            return film_id
-    given = [column for column in ID_COLUMNS if column in row.values]
-    if given:
-        raise row.error(given[0], _EXPECTED)
-    raise DataError(f"{row.path}, line 1: expected a column {', '.join(ID_COLUMNS)}, received none of them")
+    given = {column: column for column in ID_COLUMNS if column in row.values}
+    if not given:
+        raise DataError(f"{row.path}, line 1: expected a column {', '.join(ID_COLUMNS)}, received none of them")
+    for film_id in ids_in(row, given):
+        return film_id
+    raise row.error(next(iter(given)), _EXPECTED)
 
 
 def _film_id(kind: str, digits: str) -> FilmId:
