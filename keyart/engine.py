@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -72,6 +72,9 @@ _log = logging.getLogger(__name__)
 Part = TypeVar("Part")
 Place = TypeVar("Place")
 
+Lend = Callable[[str], AbstractContextManager["Engine"]]
+"""Lends an engine by an encoder that is named, for as long as it is used."""
+
 # Pixels and features of as many images are in memory at once: 150 kB each, and 100 kB.
 _BATCH_IMAGES = 256
 
@@ -111,6 +114,7 @@ class Engine:
     ) -> None:
         self._workspace = workspace
         self._views = tuple(views) or (workspace,)
+        self._lend: Lend | None = None
         self._words_engine: Engine | None = None
         self._encoder_name: str | None = None
         self._catalog = catalog
@@ -125,7 +129,7 @@ class Engine:
         self._loaded_encoders: dict[Identity, WorkspaceEncoder] = {}
 
     @classmethod
-    def open(cls, home: str | Path | None = None, encoder: str | None = None) -> Self:
+    def open(cls, home: str | Path | None = None, encoder: str | None = None, *, lend: Lend | None = None) -> Self:
         """Open a workspace.
 
         Parameters
@@ -135,6 +139,9 @@ class Engine:
         encoder : str, optional
             One of its encoders, by name; or several that are blended, as in ``"vgg16+resnet50"``: the mean of their
             cosines over the films that all of them have. By default the workspace's default encoder.
+        lend : callable, optional
+            Lends an engine by the encoder that takes words, where the default one takes none: called with its name, it
+            returns a context manager. By default such an engine is opened on first use, and closed with this one.
 
         Returns
         -------
@@ -162,6 +169,7 @@ class Engine:
                 raise NotBuiltError(f"nothing is built in {home} yet; run {index_steps(workspace)}")
             engine = cls(workspace, catalog, index, cf, hybrid, views)
             engine._encoder_name = encoder
+            engine._lend = lend
             return engine
 
     def reopened(self) -> Self:
@@ -177,7 +185,7 @@ class Engine:
         NotBuiltError, DataError
             As `open`.
         """
-        newer = type(self).open(self._workspace.home, self._encoder_name)
+        newer = type(self).open(self._workspace.home, self._encoder_name, lend=self._lend)
         if self._loaded_encoders and newer._index is not None:
             identities = {store.identity for store in newer._stores}
             newer._loaded_encoders = {
@@ -243,11 +251,31 @@ class Engine:
     @property
     def takes_text(self) -> bool:
         """Whether `similar` takes a `Text`: an encoder does whose index is built, this one or else another."""
-        if self._takes_words or self._encoder_name is not None:
-            return self._takes_words
         with suppress(DataError):
-            return text_encoder(self._workspace) is not None
+            return self._takes_words or self.words_encoder() is not None
         return False
+
+    @names_workspace
+    def words_encoder(self) -> str | None:
+        """Find the encoder that descriptions are compared by, where it is another than this engine's.
+
+        Returns
+        -------
+        str or None
+            Its name; None where this engine's own encoder takes words or was chosen by name, and where none takes them.
+
+        Raises
+        ------
+        DataError
+            None is found, but features are damaged whose encoder may take words.
+        """
+        if self._takes_words or self._encoder_name is not None:
+            return None
+        try:
+            return text_encoder(self._workspace)
+        except DataError as error:
+            name = name_of(self._workspace)
+            raise DataError(f"no encoder is known to take words: {name} takes none, and of another, {error}") from error
 
     @property
     def _takes_words(self) -> bool:
@@ -614,8 +642,10 @@ class Engine:
             query = Image(query)
         if isinstance(query, str | int | np.integer):
             return self._compared(options).of_film(self.find(query), options)
-        if (isinstance(query, Text) or (isinstance(query, Mix) and query.texts)) and (other := self._for_words()):
-            found = other._similar(query, options)
+        has_words = isinstance(query, Text) or (isinstance(query, Mix) and query.texts)
+        if has_words and (encoder := self.words_encoder()):
+            with (self._lend or self._kept_words_engine)(encoder) as other:
+                found = other._similar(query, options)
             note = f"compared by {other._encoder_name}, as {name_of(self._workspace)} takes no words"
             return replace(found, notes=(note, *found.notes))
         if isinstance(query, Mix):
@@ -650,21 +680,11 @@ class Engine:
         notes = self.encoder.notes_on([text.words for text in mix.texts]) if mix.texts else ()
         return replace(found, notes=(*notes, *found.notes))
 
-    def _for_words(self) -> Engine | None:
-        """Return an engine by another encoder of the workspace, where only that takes words."""
-        if self._takes_words or self._encoder_name is not None:
-            return None
+    def _kept_words_engine(self, encoder: str) -> AbstractContextManager[Engine]:
         with self._encoder_lock:
-            if self._words_engine is None and (name := self._text_encoder()):
-                self._words_engine = Engine.open(self._workspace.home, name)
-            return self._words_engine
-
-    def _text_encoder(self) -> str | None:
-        try:
-            return text_encoder(self._workspace)
-        except DataError as error:
-            name = name_of(self._workspace)
-            raise DataError(f"no encoder is known to take words: {name} takes none, and of another, {error}") from error
+            if self._words_engine is None:
+                self._words_engine = Engine.open(self._workspace.home, encoder)
+            return nullcontext(self._words_engine)
 
     def _embedded_text(self, text: Text) -> Embedding:
         if self._index is None:

@@ -227,7 +227,8 @@ def _add_images(router: APIRouter, service: FilmService, images: ImageEncoder, p
         openapi_extra=_IMAGE_BODY,
     )
     async def similar_to_image(request: Request, query: Annotated[ImageMixQuery, Query()]) -> SimilarPage:
-        image = await embedded(request, query.encoder)
+        encoder = await pools.querying.run(service.encoder_of, query)
+        image = await embedded(request, encoder)
         return await pools.querying.run(service.similar_to_image, image, _checked(query))
 
     @router.post("/api/embeddings", summary="The embedding of an image", openapi_extra=_IMAGE_BODY)

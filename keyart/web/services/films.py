@@ -6,7 +6,6 @@ import io
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -50,7 +49,7 @@ from keyart.web.schemas.films import (
 )
 from keyart.web.services.thumbnails import Thumbnails
 from keyart.workspace.api_keys import redact
-from keyart.workspace.encoders import list_encoders, name_of, open_views, text_encoder
+from keyart.workspace.encoders import list_encoders, name_of, open_views
 from keyart.workspace.hints import home_option
 from keyart.workspace.index import has_index
 from keyart.workspace.layout import Workspace
@@ -214,11 +213,18 @@ class FilmService:
             result = engine.similar(embedding, options=_options(query, _n_wanted(query)))
         return self._page(result, query)
 
+    def encoder_of(self, query: ImageMixQuery) -> str | None:
+        """Return the encoder that a query is compared by; None for the default one."""
+        if query.encoder is not None or not (query.text or query.unlike_text):
+            return query.encoder
+        with self._engine.use() as engine:
+            return engine.words_encoder()
+
     def similar_to_image(self, image: Image, query: ImageMixQuery) -> SimilarPage:
         """Return a page of the films whose posters look like an image, or like it and films, and not like others."""
         mix = _mix(query, image)
         asked = mix if len(mix.like) > 1 or mix.unlike else image
-        with self._engine_by(self._encoder_of(query)).use() as engine:
+        with self._engine_by(query.encoder).use() as engine:
             options = replace(_options(query, _n_wanted(query)), alpha=query.alpha)
             result = engine.similar(asked, options=options)
         return self._page(result, query)
@@ -257,15 +263,6 @@ class FilmService:
             newer.warm_up()
         return newer
 
-    def _encoder_of(self, query: ImageMixQuery) -> str | None:
-        """Return the encoder that a query names, or another than the default one where only that takes its words."""
-        if query.encoder is not None or self._encoder is not None or not (query.text or query.unlike_text):
-            return query.encoder
-        with suppress(DataError):
-            return text_encoder(self._workspace)
-        # The engine says what is wrong.
-        return None
-
     def _name_of(self, encoder: str | None) -> str:
         """Return the name of an encoder, or of several that are blended, as requests name it."""
         return "+".join(map(name_of, open_views(self._workspace.home, encoder or self._encoder)))
@@ -276,8 +273,9 @@ class FilmService:
             return self._engine
         # In one spelling, so that no request opens an engine again.
         spelling, own = self._name_of(encoder), self._name_of(None)
-        if spelling == own:
-            return self._engine
+        return self._engine if spelling == own else self._other(spelling)
+
+    def _other(self, spelling: str) -> Reloading[Engine]:
         with self._lock:
             if spelling not in self._others:
                 self._others[spelling] = self._watched(spelling, f"engine by {spelling}", Engine.reopened)
@@ -292,7 +290,7 @@ class FilmService:
         home = self._workspace.home
         return Reloading(
             name,
-            lambda: Engine.open(home, encoder),
+            lambda: Engine.open(home, encoder, lend=lambda name: self._other(name).use()),
             lambda: _engine_paths(home, encoder),
             reopen=reopen,
             close=Engine.close,
@@ -304,7 +302,7 @@ class FilmService:
             return engine.similar(movie_id, options=replace(_options(query, k), alpha=query.alpha))
 
     def _look_alikes_of_mix(self, query: MixQuery, k: int) -> SimilarFilms:
-        with self._engine_by(self._encoder_of(query)).use() as engine:
+        with self._engine_by(query.encoder).use() as engine:
             options = replace(_options(query, k), alpha=query.alpha)
             mix = _mix(query)
             alone = mix.texts and len(mix.like) == 1 and not mix.unlike

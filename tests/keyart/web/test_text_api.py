@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,15 @@ from typing import Any
 import pytest
 import requests
 
+from features.options import ExtractOptions
 from keyart.engine import Engine
-from keyart.similarity.query import Mix, Text
+from keyart.pipeline.features import extract
+from keyart.pipeline.index import build
+from keyart.pipeline.movielens import load
+from keyart.pipeline.posters import import_posters
+from keyart.similarity.query import Image, Mix, Text
 from keyart.similarity.reasons import reasons
+from keyart.workspace.layout import Workspace
 from tests.keyart.web.conftest import copied, serving
 
 pytestmark = pytest.mark.heavy
@@ -20,6 +27,33 @@ pytestmark = pytest.mark.heavy
 @pytest.fixture(scope="module")
 def words_url(built_words: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with serving(copied(built_words, tmp_path_factory)) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def home_without_network(
+    movielens: Path,
+    poster_folder: Path,
+    backbone_path: Path,
+    pair_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A workspace of two encoders: the default takes no words, and its network is gone; the other is a pair."""
+    folder = tmp_path_factory.mktemp("two-kinds")
+    network, home = folder / "tiny.keras", folder / "workspace"
+    shutil.copy(backbone_path, network)
+    load(home, movielens)
+    import_posters(Workspace.open(home), poster_folder, "movie")
+    extract(home, ExtractOptions(str(network), preprocessing="caffe"))
+    extract(home, ExtractOptions(pair_folder))
+    build(home)
+    network.unlink()
+    return home
+
+
+@pytest.fixture(scope="module")
+def two_kinds_url(home_without_network: Path) -> Iterator[str]:
+    with serving(home_without_network) as url:
         yield url
 
 
@@ -78,3 +112,23 @@ def test_the_visual_share_of_a_description_is_that_of_its_looks(words_url: str) 
         refused = requests.get(f"{words_url}/api/similar", {**question, "alpha": "0"}, timeout=60)
         assert refused.status_code == 400
         assert "descriptions are compared by looks, which alpha 0 leaves out" in refused.json()["detail"]
+
+
+def test_an_image_with_words_needs_only_the_network_that_takes_words(
+    two_kinds_url: str, home_without_network: Path
+) -> None:
+    poster = (home_without_network / "posters" / "2.jpg").read_bytes()
+    answer = requests.post(f"{two_kinds_url}/api/similar", poster, params={"text": "red moon", "k": 3}, timeout=60)
+    assert answer.status_code == 200, answer.text
+    with Engine.open(home_without_network) as engine:
+        expected = engine.similar(Mix([Image(poster), Text("red moon")]), 3)
+    assert [hit["movie_id"] for hit in answer.json()["results"]] == [hit.movie_id for hit in expected]
+    alone = requests.post(f"{two_kinds_url}/api/similar", poster, timeout=60)
+    assert alone.status_code == 500
+
+
+def test_answers_name_the_encoder_that_takes_words(two_kinds_url: str, home_without_network: Path) -> None:
+    found = _get(f"{two_kinds_url}/api/similar", text="red moon", k=3)
+    with Engine.open(home_without_network) as engine:
+        assert found["notes"] == list(engine.similar(Text("red moon"), 3).notes)
+    assert "compared by pair, as tiny takes no words" in found["notes"]
