@@ -72,12 +72,17 @@ def parse_film_id(text: str) -> FilmId | None:
     kind = (found["kind"] or "").lower()
     if found["tt"]:
         return _film_id("imdb", found["digits"]) if kind in ("", "imdb") else None
-    return _film_id(kind or ("imdb" if _PADDED.fullmatch(found["digits"]) else "movie"), found["digits"])
+    return _film_id(kind or ("imdb" if is_imdb_number(found["digits"]) else "movie"), found["digits"])
+
+
+def is_imdb_number(text: str) -> bool:
+    """Return whether digits are an IMDb id without ``tt``, as their zeros tell."""
+    return _PADDED.fullmatch(text) is not None
 
 
 def movie_id_in(row: Row, column: str, expected: str) -> int:
     """Parse a cell as a movie_id; DataError for an IMDb id, which as a movie_id would be another film's."""
-    if _PADDED.fullmatch(row[column]):
+    if is_imdb_number(row[column]):
         raise row.error(column, f"{expected}, not an IMDb id")
     return row.integer(column, expected)
 
