@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,28 +72,45 @@ def parse_film_id(text: str) -> FilmId | None:
     kind = (found["kind"] or "").lower()
     if found["tt"]:
         return _film_id("imdb", found["digits"]) if kind in ("", "imdb") else None
-    return _film_id(kind or ("imdb" if _PADDED.fullmatch(found["digits"]) else "movie"), found["digits"])
+    return _film_id(kind or ("imdb" if is_imdb_number(found["digits"]) else "movie"), found["digits"])
+
+
+def is_imdb_number(text: str) -> bool:
+    """Return whether digits are an IMDb id without ``tt``, as their zeros tell."""
+    return _PADDED.fullmatch(text) is not None
 
 
 def movie_id_in(row: Row, column: str, expected: str) -> int:
     """Parse a cell as a movie_id; DataError for an IMDb id, which as a movie_id would be another film's."""
-    if _PADDED.fullmatch(row[column]):
+    if is_imdb_number(row[column]):
         raise row.error(column, f"{expected}, not an IMDb id")
     return row.integer(column, expected)
 
 
+def ids_in(row: Row, columns: Mapping[str, str], expected: str = _EXPECTED) -> Iterator[FilmId]:
+    """Yield the ids of a row; `columns` maps those of `ID_COLUMNS` that the file has to their names in it.
+
+    `expected` describes a movie_id in errors.
+    """
+    for column, kind in ID_COLUMNS.items():
+        text = row[columns[column]].removesuffix(".0") if column in columns else ""
+        if not text:
+            continue
+        film_id = parse_film_id(text if column == "movie_id" else f"{kind}:{text}")
+        if film_id is None:
+            wanted = expected if column == "movie_id" else f"an id of {kind.upper()}, or nothing"
+            raise row.error(columns[column], wanted)
+        yield film_id
+
+
 def id_in(row: Row) -> FilmId:
     """Return the id of a row: the first of its columns movie_id, imdb_id and tmdb_id that has one."""
-    for column, kind in ID_COLUMNS.items():
-        if text := row.values.get(column, "").removesuffix(".0"):
-            film_id = parse_film_id(text if column == "movie_id" else f"{kind}:{text}")
-            if film_id is None:
-                raise row.error(column, _EXPECTED if column == "movie_id" else f"an id of {kind.upper()}, or nothing")
-            return film_id
-    given = [column for column in ID_COLUMNS if column in row.values]
-    if given:
-        raise row.error(given[0], _EXPECTED)
-    raise DataError(f"{row.path}, line 1: expected a column {', '.join(ID_COLUMNS)}, received none of them")
+    given = {column: column for column in ID_COLUMNS if column in row.values}
+    if not given:
+        raise DataError(f"{row.path}, line 1: expected a column {', '.join(ID_COLUMNS)}, received none of them")
+    for film_id in ids_in(row, given):
+        return film_id
+    raise row.error(next(iter(given)), _EXPECTED)
 
 
 def _film_id(kind: str, digits: str) -> FilmId:

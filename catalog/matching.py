@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from catalog.film import Film
 from catalog.film_ids import FilmId, Imdb, Movie, Tmdb
@@ -18,13 +18,12 @@ class FilmMatcher:
     """Looks up films of a catalog; built once for many look-ups."""
 
     def __init__(self, films: Iterable[Film]) -> None:
-        self._by_id: defaultdict[FilmId, list[Film]] = defaultdict(list)
+        films = tuple(films)
+        self._by_id = group_by_id(films)
         self._by_title: defaultdict[str, list[Film]] = defaultdict(list)
         self._by_alternative: defaultdict[str, list[Film]] = defaultdict(list)
         self._by_part: defaultdict[str, list[Film]] = defaultdict(list)
         for film in films:
-            for film_id in _ids_of(film):
-                self._by_id[film_id].append(film)
             self._by_title[_key(film.title)].append(film)
             for key in _keys_of_parts(film.title):
                 self._by_part[key].append(film)
@@ -57,6 +56,15 @@ class FilmMatcher:
         found += [film for key in parts for film in self._by_title.get(key, ())]
         films = {film.movie_id: film for film in found if year is not None and film.year == year}
         return tuple(films.values()) if len(films) == 1 else ()
+
+
+def group_by_id(films: Iterable[Film]) -> Mapping[FilmId, Sequence[Film]]:
+    """Map each id to the films that have it; a TMDB id may be that of several."""
+    by_id: defaultdict[FilmId, list[Film]] = defaultdict(list)
+    for film in films:
+        for film_id in _ids_of(film):
+            by_id[film_id].append(film)
+    return dict(by_id)
 
 
 def _ids_of(film: Film) -> list[FilmId]:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ from pyarrow import csv
 from scipy import sparse
 
 from catalog.errors import DataError
-from catalog.film_ids import movie_id_in
+from catalog.film_ids import is_imdb_number, movie_id_in
 from catalog.io.files import atomic_path
 from catalog.io.tables import MAX_ID, Row, delimiter_of, parse_rows, read_rows, read_text, spelled
 from catalog.movielens import RATING_NAMES, first_of
@@ -47,6 +48,8 @@ _EXPECTED = {
     "rating": f"a rating from {LOWEST} to {HIGHEST}",
     "timestamp": "seconds since 1970",
 }
+# So many rows tell how a file is written.
+_HEAD_ROWS = 1000
 _log = logging.getLogger(__name__)
 
 
@@ -205,18 +208,22 @@ def _read_parquet(path: Path, names: Mapping[str, str] | None) -> pd.DataFrame:
 
 
 class _Head(NamedTuple):
-    """How a CSV file is written, by its first two lines."""
+    """How a CSV file is written, by its first rows."""
 
     header: Sequence[str] = ()
     delimiter: str = ","
     # Seconds, or times as text, as Kaggle has them.
     has_text_times: bool = False
+    # Arrow reads an IMDb id as a number; row by row, it is found and refused.
+    has_imdb_ids: bool = False
 
 
 def _read_csv(path: Path, names: Mapping[str, str] | None) -> pd.DataFrame:
     # Row by row, which is slow, only to locate a malformed line. Arrow's reader and not pandas', which drops cells
     # beyond the last column and wraps numbers that are too large.
     head = _read_head(path, names)
+    if head.has_imdb_ids:
+        return _read_csv_by_row(path, head.header, names)
     try:
         table = _read_by_arrow(path, head)
     except (OSError, KeyError, pa.ArrowException) as error:
@@ -244,19 +251,21 @@ def _read_by_arrow(path: Path, head: _Head) -> pd.DataFrame:
 
 
 def _read_head(path: Path, names: Mapping[str, str] | None) -> _Head:
-    """Read the first two lines; if that fails, nothing is known, and the error is reported row by row."""
+    """Read the first lines; if that fails, nothing is known, and the error is reported row by row."""
     try:
         with path.open(encoding="utf-8-sig") as stream:
-            first, second = stream.readline(), stream.readline()
+            lines = list(islice(stream, 1 + _HEAD_ROWS))
     except (OSError, ValueError):
         return _Head()
+    first = lines[0] if lines else ""
     delimiter = delimiter_of(first)
     header = spelled(first.replace('"', "").split(delimiter), _COLUMNS, names)
-    has_text_times = False
+    has_text_times = has_imdb_ids = False
     with suppress(DataError):
-        for row in parse_rows(first + second, path, optional=_COLUMNS, names=names):
-            has_text_times = _is_text_time(row.values.get("timestamp", ""))
-    return _Head(header, delimiter, has_text_times)
+        for row in parse_rows("".join(lines), path, optional=_COLUMNS, names=names):
+            has_text_times |= _is_text_time(row.values.get("timestamp", ""))
+            has_imdb_ids |= is_imdb_number(row.values.get("movieId", ""))
+    return _Head(header, delimiter, has_text_times, has_imdb_ids)
 
 
 def _is_timeless(header: Sequence[str]) -> bool:

@@ -7,8 +7,6 @@ when the next run begins.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from catalog.image_formats import STORED_SUFFIX
@@ -20,14 +18,6 @@ _FOLDER_NAME = "alternates"
 _FILE_NAME = re.compile(rf"[0-9]+-[0-9a-f]{{8}}({STORED_SUFFIX})")
 
 
-@dataclass(frozen=True)
-class AlternatePoster:
-    """A stored alternate and its file."""
-
-    path: Path
-    row: Alternate
-
-
 class AlternateStore:
     """The alternates of a `PosterStore`, which commits its changes."""
 
@@ -36,7 +26,7 @@ class AlternateStore:
         self._database = database
 
     def write_file(self, movie_id: int, content: bytes, origin: Origin) -> Alternate:
-        """Verify a poster and write its file; it takes effect with `put`. Safe from any thread."""
+        """Verify a poster and write its file; it takes effect with `PosterStore.register`. Safe from any thread."""
         facts = verify_image(content)
         name = f"{movie_id}-{facts.sha256[:8]}{facts.suffix}"
         try:
@@ -57,15 +47,6 @@ class AlternateStore:
             vote_average=origin.vote_average,
             vote_count=origin.vote_count,
         )
-
-    def put(self, movie_id: int, alternates: Sequence[Alternate]) -> None:
-        """Replace the alternates of a film, best first."""
-        self._database.put_alternates(movie_id, alternates)
-
-    def list(self) -> list[AlternatePoster]:
-        """Return all alternates with their files, by movie_id, the best of a film first."""
-        stored = (AlternatePoster(self._folder / row.file_name, row) for row in self._database.alternates())
-        return [alternate for alternate in stored if alternate.path.is_file()]
 
     def sweep(self) -> None:
         """Remove the files without a row."""

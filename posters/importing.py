@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,11 +15,11 @@ from typing import Any, Literal, get_args
 
 from catalog.errors import DataError
 from catalog.film import Film
-from catalog.film_ids import ID_COLUMNS, id_in
+from catalog.film_ids import ID_COLUMNS, FilmId, Imdb, Movie, Tmdb, id_in, parse_film_id
 from catalog.image_formats import SUFFIXES
 from catalog.io.files import sha256_file
 from catalog.io.tables import read_rows
-from catalog.matching import FilmMatcher
+from catalog.matching import FilmMatcher, group_by_id
 from posters.database import Origin, Source
 from posters.media_names import films_of, find_lone_nfo, is_other_art, poster_rank
 from posters.store import PosterStore
@@ -34,9 +33,7 @@ OnProgress = Callable[[int, int], None]
 # A file, and the films that it is a poster of.
 _Claim = tuple[Path, tuple[int, ...]]
 
-_STEM = re.compile(r"(?:tt)?([0-9]{1,12})", re.IGNORECASE)
-# Only IMDb's ids begin with tt, or are zero-padded to seven digits.
-_IMDB_STEM = re.compile(r"tt[0-9]+|0[0-9]{6}", re.IGNORECASE)
+_KINDS: Mapping[By, type[FilmId]] = {"imdb": Imdb, "movie": Movie, "tmdb": Tmdb}
 
 
 @dataclass(frozen=True)
@@ -106,8 +103,11 @@ def import_folder(
     paths = _image_paths(folder)
     if by == "name":
         return _import_named(paths, FilmMatcher(films), store, on_progress)
-    movie_ids = _movie_ids_by(by, films)
-    claims = [(path, movie_ids.get(_number(path, by), ())) for path in paths]
+    by_id = group_by_id(films)
+    claims: list[_Claim] = []
+    for path in paths:
+        film_id = _film_id(path.stem, by)
+        claims.append((path, tuple(film.movie_id for film in by_id.get(film_id, ())) if film_id else ()))
     return _import(claims, store, on_progress)
 
 
@@ -175,23 +175,13 @@ def _raise(error: OSError) -> None:
     raise DataError(f"cannot read {error.filename}: {error.strerror}") from error
 
 
-def _number(path: Path, by: By) -> int | None:
-    found = _STEM.fullmatch(path.stem)
-    # An IMDb id that is read as another id would give a poster to the wrong film.
-    if not found or (by != "imdb" and _IMDB_STEM.fullmatch(path.stem)):
-        return None
-    return int(found[1])
-
-
-def _movie_ids_by(by: By, films: Iterable[Film]) -> Mapping[int | None, tuple[int, ...]]:
-    """Map each id to the movie_ids of the films that have it."""
-    movie_ids: dict[int | None, tuple[int, ...]] = {}
-    for film in films:
-        imdb_number = int(film.imdb_id) if film.imdb_id else None
-        number = {"imdb": imdb_number, "movie": film.movie_id, "tmdb": film.tmdb_id}[by]
-        if number is not None:
-            movie_ids[number] = (*movie_ids.get(number, ()), film.movie_id)
-    return movie_ids
+def _film_id(stem: str, by: By) -> FilmId | None:
+    film_id = parse_film_id(stem)
+    # Bare digits are of the kind that the files are named by, except for IMDb's: read as another id, they would give a
+    # poster to the wrong film.
+    if isinstance(film_id, Movie) and stem.isdigit():
+        film_id = parse_film_id(f"{by}:{stem}")
+    return film_id if isinstance(film_id, _KINDS[by]) else None
 
 
 @dataclass

@@ -158,7 +158,7 @@ class PosterStore:
                 self._database.keep_replaced(movie_id)
             self._database.put(record)
             if origin.poster_path:
-                self.alternates.put(movie_id, alternates)
+                self._database.put_alternates(movie_id, alternates)
         return Poster(movie_id, path, facts.sha256, facts.n_bytes, facts.width, facts.height, origin.source)
 
     def _is_placeholder(self, sha256: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from catalog.errors import DataError
 from catalog.film import Titled
-from catalog.film_ids import FilmId, Imdb, Tmdb, parse_film_id, parse_imdb_id
+from catalog.film_ids import FilmId, Imdb, Tmdb, ids_in, parse_imdb_id
 from catalog.io.archives import unpacked
 from catalog.io.tables import Row, decode_text, parse_rows
 from catalog.titles import parse_title
@@ -166,23 +166,12 @@ def _rating(row: Row, columns: Mapping[str, str], stars: float | None) -> Person
         row.line,
         parsed.title,
         int(year) if year.isascii() and year.isdigit() and len(year) == 4 else parsed.year,
-        tuple(_film_ids(row, columns)),
+        tuple(ids_in(row, columns, "a movie_id")),
         stars,
         _time(cells.get("time", "")),
         _key(cells.get("type", "")) not in _NO_FILMS,
         cells.get("original_title", ""),
     )
-
-
-def _film_ids(row: Row, columns: Mapping[str, str]) -> Iterable[FilmId]:
-    for meaning, kind in (("movie_id", "movie"), ("imdb_id", "imdb"), ("tmdb_id", "tmdb")):
-        text = row[columns[meaning]].removesuffix(".0") if meaning in columns else ""
-        if not text:
-            continue
-        film_id = parse_film_id(text if meaning == "movie_id" else f"{kind}:{text}")
-        if film_id is None:
-            raise row.error(columns[meaning], "an id of a film, or nothing" if meaning != "movie_id" else "a movie_id")
-        yield film_id
 
 
 def _time(text: str) -> str:

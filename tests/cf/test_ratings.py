@@ -171,6 +171,13 @@ def test_malformed_csv_error_names_line_and_column(read: Read, content: str | by
         read(content)
 
 
+def test_imdb_ids_in_place_of_movie_ids_are_refused(read: Read) -> None:
+    with pytest.raises(DataError, match=r"line 3, column movieId: .*, not an IMDb id, received '0113277'"):
+        read(f"{HEADER}1,6,5.0,7\n1,0113277,4,7\n2,6,1,7\n")
+    # Of a user it is a number like any other.
+    assert read(f"{HEADER}0000042,6,5.0,7\n").user_ids.tolist() == [42]
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from catalog.film import Film
-from posters.database import State
+from posters.database import DATABASE_NAME, Alternate, PosterDatabase, State
 from posters.fetch import FetchReport, Selection, fetch_posters
 from posters.http import HttpOptions
 from posters.store import PosterStore
@@ -26,9 +27,13 @@ def fetch(server: TmdbServer, store: PosterStore, n_alternates: int) -> FetchRep
         return fetch_posters(FILMS, store, client, selection=selection)
 
 
-def kept(store: PosterStore) -> list[tuple[int, str, str | None, int | None]]:
-    rows = [alternate.row for alternate in store.alternates.list()]
-    return [(row.movie_id, row.poster_path, row.language, row.vote_count) for row in rows]
+def rows(posters_dir: Path) -> list[Alternate]:
+    with closing(PosterDatabase.open_to_read(posters_dir / DATABASE_NAME)) as database:
+        return database.alternates()
+
+
+def kept(posters_dir: Path) -> list[tuple[int, str, str | None, int | None]]:
+    return [(row.movie_id, row.poster_path, row.language, row.vote_count) for row in rows(posters_dir)]
 
 
 def files(posters_dir: Path) -> set[str]:
@@ -52,32 +57,34 @@ def test_alternates_are_kept_in_order_of_preference(
     report = fetch(server, store, 5)
     assert (report.n_ok, report.n_alternates) == (2, 2)
     assert store.record(6).poster_path == paths[0]  # type: ignore[union-attr]
-    assert kept(store) == [(6, paths[1], "de", 2), (6, paths[2], "xx", 7)]
-    for alternate in store.alternates.list():
-        assert alternate.path.read_bytes() == server._library.images[alternate.row.poster_path]
+    assert kept(tmp_path / "posters") == [(6, paths[1], "de", 2), (6, paths[2], "xx", 7)]
+    for row in rows(tmp_path / "posters"):
+        path = tmp_path / "posters" / "alternates" / row.file_name
+        assert path.read_bytes() == server._library.images[row.poster_path]
     # The posters themselves are those that everything else compares.
     assert [poster.movie_id for poster in store.posters()] == [6, 7]
-    with PosterStore.open_to_read(tmp_path / "posters") as reader:
-        assert len(reader.alternates.list()) == 2
+    assert len(rows(tmp_path / "posters")) == 2
 
 
-def test_no_more_than_asked_for_are_downloaded(server: TmdbServer, store: PosterStore, paths: list[str]) -> None:
+def test_no_more_than_asked_for_are_downloaded(
+    server: TmdbServer, store: PosterStore, paths: list[str], tmp_path: Path
+) -> None:
     fetch(server, store, 1)
-    assert kept(store) == [(6, paths[1], "de", 2)]
+    assert kept(tmp_path / "posters") == [(6, paths[1], "de", 2)]
     assert len(server.paths("/t/p")) == 3
     # No films share a file with what was there before.
     fetch(server, store, 0)
-    assert kept(store) == []
+    assert kept(tmp_path / "posters") == []
 
 
 @pytest.mark.parametrize("fault", [Fault.OVERLOADED, Fault.CUT_IMAGE, Fault.HTML])
 def test_an_alternate_that_fails_is_left_out(
-    server: TmdbServer, store: PosterStore, paths: list[str], fault: Fault
+    server: TmdbServer, store: PosterStore, paths: list[str], tmp_path: Path, fault: Fault
 ) -> None:
     server.inject(f"/t/p/w342{paths[1]}", fault)
     report = fetch(server, store, 5)
     assert (report.outcomes[State.OK], report.n_alternates) == (2, 1)
-    assert kept(store) == [(6, paths[2], "xx", 7)]
+    assert kept(tmp_path / "posters") == [(6, paths[2], "xx", 7)]
 
 
 def test_files_without_a_row_are_removed(
