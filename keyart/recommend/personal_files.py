@@ -34,10 +34,8 @@ _NAMES: Mapping[str, Sequence[str]] = {
     "tmdb_id": ("tmdbid",),
     "user_id": ("userid",),
 }
-_NO_FILMS = frozenset(
-    "tvseries tvminiseries tvepisode tvseason tvpilot videogame musicvideo podcastseries podcastepisode show season "
-    "episode series сериал".split()
-)
+# What tables call series, episodes, games and the like, in lower case without blanks: IMDb, TMDB, Trakt and others.
+_NO_FILM = re.compile(r"tv|show|tvshow|.*(?:s[eé]rie|сериал|episode|season|pilot|game|podcast|musicvideo).*")
 # Letterboxd exports a zip archive with this file among others.
 _OF_EXPORT = "ratings.csv"
 _BLANK = ("", "-", "–", "null", "none", "nan")
@@ -169,7 +167,7 @@ def _rating(row: Row, columns: Mapping[str, str], stars: float | None) -> Person
         tuple(ids_in(row, columns, "a movie_id")),
         stars,
         _time(cells.get("time", "")),
-        _key(cells.get("type", "")) not in _NO_FILMS,
+        not _NO_FILM.fullmatch(_key(cells.get("type", ""))),
         cells.get("original_title", ""),
     )
 

@@ -114,29 +114,13 @@ def _matched(row: PersonalRating, matcher: FilmMatcher) -> MatchedRating:
 
 
 def _films_of(row: PersonalRating, matcher: FilmMatcher) -> Sequence[Film]:
-    titled = [
-        film
-        for title in (row.title, row.original_title)
-        if title
-        for film in matcher.by_title(title, row.year)
-        if not _is_another(film, row)
-    ]
-    titled = list({film.movie_id: film for film in titled}.values())
-    for film_id in row.film_ids:
-        if films := matcher.by_id(film_id):
-            # TMDB has one film where MovieLens sometimes has two.
-            return [film for film in films if film in titled] or films if len(films) > 1 else films
-    return titled
-
-
-def _is_another(film: Film, row: PersonalRating) -> bool:
-    """Return whether a film of the same title has another id than the row."""
-    for film_id in row.film_ids:
-        if isinstance(film_id, Imdb) and film.imdb_id:
-            return film.imdb_id != film_id.number
-        if isinstance(film_id, Tmdb) and film.tmdb_id:
-            return film.tmdb_id != film_id.number
-    return False
+    titles = [(title, row.year) for title in (row.title, row.original_title)]
+    films, _ = matcher.match(row.film_ids, titles)
+    if len(films) > 1:
+        # TMDB has one film where MovieLens sometimes has two.
+        titled, _ = matcher.match((), titles)
+        films = [film for film in films if film in titled] or films
+    return films
 
 
 def _only_latest(ratings: Sequence[MatchedRating]) -> Iterator[MatchedRating]:

@@ -96,6 +96,27 @@ def test_reads_what_services_export(text: str, source: str, stars: dict[int, flo
     assert found.counts()["matched"] == len(stars)
 
 
+# TMDB's own export: 101 is also the number of a series.
+TMDB = """TMDb ID,IMDb ID,Type,Name,Release Date,Season Number,Episode Number,Rating,Your Rating,Date Rated
+101,tt0000011,movie,The Lamp,1995-12-15T00:00:00Z,,,7.9,9.0,2023-05-01T00:00:00Z
+101,tt0000095,tv,Harbour Nights,2008-01-20T00:00:00Z,,,8.9,10.0,2023-06-01T00:00:00Z
+"""
+
+
+@pytest.mark.parametrize("kind", ["tv", "TV Series", "TV Mini Series", "Mini-Series", "anime series", "сериал", "Show"])
+def test_no_series_is_taken_for_the_film_of_its_number(kind: str) -> None:
+    found = matched(TMDB.replace(",tv,", f",{kind},"))
+    assert found.stars() == {1: 4.5}
+    assert found.counts()["not a film"] == 1
+
+
+def test_a_number_that_an_imdb_id_contradicts_is_not_taken() -> None:
+    found = matched(TMDB.replace(",tv,", ",,"))
+    assert found.stars() == {1: 4.5}
+    assert found.counts()["unknown"] == 1
+    assert matched("movie_id,imdb_id,rating\n1,tt0000012,5\n").counts()["ambiguous"] == 1
+
+
 def test_the_order_of_rows_does_not_matter() -> None:
     header, *rows = DIARY.splitlines()
     assert matched("\n".join([header, *reversed(rows)])).stars() == matched(DIARY).stars()
