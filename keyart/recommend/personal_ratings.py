@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -124,13 +125,15 @@ def _films_of(row: PersonalRating, matcher: FilmMatcher) -> Sequence[Film]:
 
 
 def _only_latest(ratings: Sequence[MatchedRating]) -> Iterator[MatchedRating]:
-    latest: dict[int, tuple[str, int]] = {}
+    latest: dict[int, tuple[float, float, int]] = {}
     for position, one in enumerate(ratings):
         if one.status is Status.MATCHED:
-            movie_id = one.films[0].movie_id
-            latest[movie_id] = max(latest.get(movie_id, ("", -1)), (one.row.time, position))
+            movie_id, time_s = one.films[0].movie_id, one.row.time_s
+            # Of one time, the higher one counts, so that the order of rows decides only where there are no times.
+            stars = one.row.stars or 0.0 if time_s > -math.inf else 0.0
+            latest[movie_id] = max(latest.get(movie_id, (-math.inf, 0.0, -1)), (time_s, stars, position))
     for position, one in enumerate(ratings):
-        is_earlier = one.status is Status.MATCHED and latest[one.films[0].movie_id][1] != position
+        is_earlier = one.status is Status.MATCHED and latest[one.films[0].movie_id][-1] != position
         yield replace(one, status=Status.REPLACED) if is_earlier else one
 
 
