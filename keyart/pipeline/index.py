@@ -189,6 +189,7 @@ def build_index(
         if features is None:
             manifest.remove_all(workspace.index_dir)
             return None
+        manifest.clear_leftovers(workspace.index_dir)
         change = _IndexUpdate(workspace, store, features, options).run(progress, on_plan)
     return replace(change, notes=(*change.notes, *notes_on_gaps(workspace, features.movie_ids.tolist())))
 
