@@ -220,6 +220,12 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         raise write_error(path, error) from error
+    except sqlite3.IntegrityError as error:
+        # What is there is whole: it refused what does not fit.
+        raise DataError(f"nothing was written to {path}, as it holds such a row already ({error})") from error
+    except (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError, sqlite3.NotSupportedError) as error:
+        # A closed connection, or a value that fits no column, says nothing about the file.
+        raise DataError(f"{path} could not be used ({error})") from error
     except sqlite3.DatabaseError as error:
         raise DataError(
             f"{path} is not a readable SQLite database ({error}); restore it, or begin anew in another folder"
