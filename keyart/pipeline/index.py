@@ -185,6 +185,7 @@ def build_index(
         if features is None:
             manifest.remove_all(workspace.index_dir)
             return None
+        manifest.clear_leftovers(workspace.index_dir)
         return _IndexUpdate(workspace, store, features, options).run(progress, on_plan)
 
 
