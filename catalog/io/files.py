@@ -110,10 +110,16 @@ def removed_on_failure(paths: Callable[[], Iterable[Path]], named: Callable[[], 
         raise
 
 
+def is_partial(name: str) -> bool:
+    """Return whether a killed process may have left a file of this name: a partial one, or SQLite's journal of it."""
+    return name.startswith(".") and name.removesuffix("-journal").endswith(_TEMPORARY_SUFFIX)
+
+
 def clear_partial(folder: Path) -> None:
     """Remove the partial files of killed processes; nobody may be writing into the folder."""
-    for path in folder.glob(f".*{_TEMPORARY_SUFFIX}"):
-        remove_file(path)
+    for path in folder.glob(f".*{_TEMPORARY_SUFFIX}*"):
+        if is_partial(path.name):
+            remove_file(path)
 
 
 def write_unflushed(path: Path, content: bytes) -> None:
