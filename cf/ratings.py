@@ -26,8 +26,9 @@ from scipy import sparse
 
 from catalog.errors import DataError
 from catalog.film_ids import is_imdb_number, movie_id_in
+from catalog.ids import MAX_ID
 from catalog.io.files import atomic_path
-from catalog.io.tables import MAX_ID, Row, delimiter_of, parse_rows, read_rows, read_text, spelled
+from catalog.io.tables import Row, delimiter_of, parse_rows, read_rows, read_text, spelled
 from catalog.movielens import RATING_NAMES, first_of
 
 LOWEST, HIGHEST = 0.5, 5.0

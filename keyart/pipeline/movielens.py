@@ -16,7 +16,7 @@ from catalog.film_table import read_film_table, read_rated_films
 from catalog.films import Catalog
 from catalog.genres import notes_on_genres
 from catalog.io.archives import unpacked
-from catalog.io.files import remove_file
+from catalog.io.files import remove_file, removed_on_failure
 from catalog.io.locks import check_free, exclusive
 from catalog.movielens import FILE_NAMES, KNOWN, RATING_NAMES, FilmFiles, data_folder, first_of, is_data_set, read_films
 from catalog.text import plural
@@ -234,15 +234,11 @@ def _write_catalog(workspace: Workspace, sources: Sequence[Path], files: FilmFil
     added, notes = _added_before(workspace, files)
     # The catalog names its ratings, so the rename that puts it in place changes both at once.
     name, is_new = _save_ratings(workspace, ratings)
-    try:
+    new_paths = [workspace.ratings_path(name)] if is_new else []
+    with removed_on_failure(lambda: new_paths, lambda: _named_ratings(workspace)):
         facts = {"numbering": files.numbering, "ratings": name, "source": sources[0].name}
         facts["loaded_from"] = "\n".join(map(str, sources))
         Catalog.create(workspace.catalog_path, _with_ratings(files.films, ratings), facts, added, files.tags)
-    except BaseException:
-        if is_new:
-            with suppress(OSError):
-                workspace.ratings_path(name).unlink(missing_ok=True)
-        raise
     for path in workspace.home.glob("ratings-*.parquet"):
         if path.name != name and is_ratings_name(path.name):
             remove_file(path)
@@ -265,12 +261,21 @@ def _save_ratings(workspace: Workspace, ratings: Ratings) -> tuple[str, bool]:
     return name, is_new
 
 
+def _named_ratings(workspace: Workspace) -> list[str]:
+    """Return the name of the ratings that count; none where no catalog is there yet."""
+    try:
+        with Catalog.open(workspace.catalog_path) as catalog:
+            return [catalog.fact("ratings") or ""]
+    except NotBuiltError:
+        return []
+
+
 def _added_before(workspace: Workspace, files: FilmFiles) -> tuple[list[Film], list[str]]:
     """Return the added films that were not loaded now, and notes on them."""
     if not workspace.catalog_path.is_file():
         return [], []
     try:
-        catalog = Catalog.open(workspace.catalog_path)
+        catalog = Catalog.open(workspace.catalog_path, check_ids=False)
     except DataError:
         # Loading again is how a damaged catalog is repaired.
         return [], ["the earlier catalog could not be read; films that were added to it have to be added again"]
@@ -291,11 +296,15 @@ def _check_numbering(workspace: Workspace, existing: str | None, numbering: str)
 
 
 def _duplicate_notes(added: Sequence[Film], films: Sequence[Film]) -> Iterator[str]:
+    by_id = {film.movie_id: film for film in films} if added else {}
     keys = {(title_key(film.title), film.year): film for film in films} if added else {}
     for film in added:
         other = keys.get((title_key(film.title), film.year))
         if other and other.movie_id != film.movie_id:
             yield f"{film.label} was added as movie_id {film.movie_id}, and was now loaded as {other.movie_id}"
+        same_id = by_id.get(film.movie_id)
+        if same_id and title_key(same_id.title) != title_key(film.title):
+            yield f"{film.label} was added as movie_id {film.movie_id}, which is now {same_id.label}; add it again"
 
 
 def _with_ratings(films: Sequence[Film], ratings: Ratings) -> list[Film]:

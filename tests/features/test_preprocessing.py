@@ -145,7 +145,9 @@ def test_each_preprocessing_has_an_onnx_file_of_its_own(tmp_path: Path, caplog: 
 
 
 def test_vgg16_takes_its_own_only(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--preprocessing tf is for files of networks .*; vgg16 was trained with caffe"):
+    with pytest.raises(
+        ConfigError, match=r"--preprocessing tf is for files of networks .*; vgg16 was trained with caffe"
+    ):
         load_backbone(ExtractOptions(weights="random", preprocessing="tf"), tmp_path)
 
 
