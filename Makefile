@@ -31,7 +31,7 @@ test: check ## lint, types and tests, about 10 minutes on 2 cores
 	$(PYTEST)
 
 test-fast: $(VENV)/.installed-dev ## tests for daily work, about 3 minutes: no Spark, browser, training or real data
-	$(PYTEST) -m "not slow and not release and not faults and not heavy"
+	$(PYTEST) -m "not slow and not release and not heavy and not faults"
 
 test-release: $(VENV)/.installed-dev ## the longest tests, before a release: about 3 minutes
 	$(PYTEST) -m release
@@ -39,7 +39,7 @@ test-release: $(VENV)/.installed-dev ## the longest tests, before a release: abo
 soak: $(VENV)/.installed-dev ## only the tests that take minutes each
 	$(BIN)/pytest -m slow
 
-faults: $(VENV)/.installed-dev ## every fault at every operation, power failures, hostile input: about 30 minutes on 2 cores
+faults: $(VENV)/.installed-dev ## faults at every step of every command, and commands beside each other: about 30 minutes on 2 cores
 	$(BIN)/pytest -n 2 --dist worksteal -m faults
 
 docs: $(VENV)/.installed-dev ## build the documentation site in build/docs; a dead link fails

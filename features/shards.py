@@ -15,7 +15,7 @@ import io
 import json
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,8 @@ ID_COLUMNS = ("movie_id", "picture_id")
 
 SHARD_ROWS = 256
 """The number of rows of a full shard, 13 MB: a crash loses at most that, a minute of VGG16 on a small machine."""
+Check = Callable[[AnyPath, dict[str, Any]], object]
+"""Raises an error where a file is not as its record describes it."""
 PictureId = int | str
 """A movie_id, or the name of an image of any folder."""
 
@@ -98,10 +100,10 @@ def shard_files(number: int, table: pd.DataFrame, features: npt.NDArray[np.float
     yield f"{stem}.json", json.dumps(record, indent=2).encode() + b"\n"
 
 
-def read_table(folder: AnyPath, number: int) -> pd.DataFrame:
-    """Read the table of a shard."""
+def read_table(folder: AnyPath, number: int, check: Check | None = None) -> pd.DataFrame:
+    """Read the table of a shard, after checking the lengths of its files, or as `check` does."""
     path = folder / f"{stem_of(number)}.parquet"
-    record = _record(folder, number, check=_check_length)
+    record = _record(folder, number, check=check or _check_length)
     try:
         table = pd.read_parquet(io.BytesIO(path.read_bytes()))
     except (OSError, ValueError, pa.ArrowException) as error:
@@ -109,6 +111,23 @@ def read_table(folder: AnyPath, number: int) -> pd.DataFrame:
     if len(table) != record["n_rows"]:
         raise damaged(folder, number, f"{len(table)} rows, expected {record['n_rows']}")
     return table
+
+
+def intact_table(folder: AnyPath, number: int) -> pd.DataFrame | None:
+    """Read the table of a damaged shard; None where the table or its checksum is damaged itself."""
+    try:
+        _record(folder, number, check=_check_table)
+        return read_table(folder, number, check=lambda *_: None)
+    except KeyartError:
+        return None
+
+
+def recorded_rows(folder: AnyPath, number: int) -> int:
+    """Return how many rows a damaged shard had by its record; that of a full shard where the record is damaged."""
+    try:
+        return int(_record(folder, number, check=lambda *_: None)["n_rows"])
+    except KeyartError:
+        return SHARD_ROWS
 
 
 def map_features(folder: AnyPath, number: int, n_features: int) -> npt.NDArray[np.float16]:
@@ -174,7 +193,7 @@ def _check_shape(folder: AnyPath, number: int, dtype: Any, shape: tuple[int, ...
         raise damaged(folder, number, f"{dtype} {shape}, expected float16 (n, {n_features})")
 
 
-def _record(folder: AnyPath, number: int, check: Any) -> dict[str, Any]:
+def _record(folder: AnyPath, number: int, check: Check) -> dict[str, Any]:
     try:
         record = read_record(folder / f"{stem_of(number)}.json", KIND, VERSION)
         for suffix, facts in record["files"].items():
@@ -188,6 +207,11 @@ def _record(folder: AnyPath, number: int, check: Any) -> dict[str, Any]:
 def _check_length(path: AnyPath, facts: dict[str, Any]) -> None:
     if (n_bytes := path.stat().st_size) != facts["n_bytes"]:
         raise ValueError(f"{path.name} has {n_bytes} bytes, expected {facts['n_bytes']}")
+
+
+def _check_table(path: AnyPath, facts: dict[str, Any]) -> None:
+    if path.suffix == ".parquet":
+        _check_content(path, facts)
 
 
 def _check_content(path: AnyPath, facts: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -196,18 +196,12 @@ class PosterDatabase:
     @classmethod
     def open_to_read(cls, path: Path) -> PosterDatabase:
         """Open a database for reading, which needs no write permission."""
-        if not path.is_file():
+        if is_empty(path):
             raise NotBuiltError(
-                f"no posters here yet ({path} is missing); run `keyart info`, which says how to bring some"
+                f"no posters here yet ({path} is missing or empty); run `keyart info`, which says how to bring some"
             )
         with sqlite_errors(path):
-            connection = _connect_to_read(path)
-            try:
-                _check_version(connection, path)
-            except BaseException:
-                connection.close()
-                raise
-        return cls(path, connection)
+            return cls(path, _connect_to_read(path))
 
     def close(self) -> None:
         # Closing the connection under a thread that is reading would crash the process.
@@ -340,6 +334,14 @@ class PosterDatabase:
             yield
 
 
+def is_empty(path: Path) -> bool:
+    """Return whether a database is missing, or was left without tables by a process that was killed at once."""
+    if not path.is_file():
+        return True
+    with sqlite_errors(path), closing(_connect_to_read(path)) as connection:
+        return _check_version(connection, path) == 0
+
+
 def _connect_to_read(path: Path) -> sqlite3.Connection:
     # Not mode=ro: a reader has to recover what a killed writer had committed.
     address = path.absolute().as_uri()
@@ -372,6 +374,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
     with connection:
         if version == 0:
+            # Otherwise each statement commits, and a killed process leaves some of the tables.
+            connection.execute("BEGIN IMMEDIATE")
             connection.execute(_SCHEMA.format(name="posters"))
             connection.execute(f"PRAGMA user_version = {_VERSION}")
         for statement in _ADDITIONS:

@@ -24,7 +24,16 @@ from catalog.image_formats import STORED_SUFFIX
 from catalog.io.files import write_error, write_unflushed
 from catalog.io.locks import exclusive
 from posters.alternates import AlternateStore
-from posters.database import DATABASE_NAME, Alternate, Origin, PosterDatabase, Record, Source, State
+from posters.database import (
+    DATABASE_NAME,
+    Alternate,
+    Origin,
+    PosterDatabase,
+    Record,
+    Source,
+    State,
+    is_empty,
+)
 from posters.validation import ImageFacts, verify_image
 
 _FILE_NAME = re.compile(rf"([0-9]+)(-[0-9a-f]{{8}})?({STORED_SUFFIX})")
@@ -238,6 +247,11 @@ class PosterStore:
             states[movie_id] = State.MISSING if gone else State(state)
         return states
 
+    def gone(self) -> set[int]:
+        """Return the films whose poster was stored, and whose file is gone or has another length."""
+        stored = self._database.rows("SELECT movie_id, file_name, n_bytes FROM posters WHERE state = 'ok'")
+        return {movie_id for movie_id, name, n_bytes in stored if not _is_whole(self._posters_dir / name, n_bytes)}
+
     def attempts(self) -> dict[int, int]:
         """Return the number of attempts by movie_id."""
         return dict(self._database.rows("SELECT movie_id, attempts FROM posters"))
@@ -348,7 +362,7 @@ class PosterStore:
 
 def check_registered(posters_dir: Path) -> None:
     """Raise DataError if a folder holds posters but no database: a fetch or an import might replace them."""
-    if posters_dir.is_dir() and not (posters_dir / DATABASE_NAME).exists():
+    if posters_dir.is_dir() and is_empty(posters_dir / DATABASE_NAME):
         named = sorted(path.name for path in posters_dir.iterdir() if _FILE_NAME.fullmatch(path.name))
         if named:
             raise DataError(

@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -92,10 +92,34 @@ def remove_file(path: AnyPath) -> None:
         raise write_error(path, error, "remove") from error
 
 
+@contextmanager
+def removed_on_failure(paths: Callable[[], Iterable[Path]], named: Callable[[], Collection[str]]) -> Iterator[None]:
+    """Remove the new files of a block that fails, but for those that the record names already.
+
+    An error or an interruption may come after the record was renamed, while its folder is flushed to the disk.
+    """
+    try:
+        yield
+    except BaseException:
+        # What cannot be removed now, or cannot be told apart, is removed by the next writer.
+        with suppress(KeyartError, OSError):
+            kept = named()
+            for path in paths():
+                if path.name not in kept:
+                    path.unlink(missing_ok=True)
+        raise
+
+
+def is_partial(name: str) -> bool:
+    """Return whether a killed process may have left a file of this name: a partial one, or SQLite's journal of it."""
+    return name.startswith(".") and name.removesuffix("-journal").endswith(_TEMPORARY_SUFFIX)
+
+
 def clear_partial(folder: Path) -> None:
     """Remove the partial files of killed processes; nobody may be writing into the folder."""
-    for path in folder.glob(f".*{_TEMPORARY_SUFFIX}"):
-        remove_file(path)
+    for path in folder.glob(f".*{_TEMPORARY_SUFFIX}*"):
+        if is_partial(path.name):
+            remove_file(path)
 
 
 def write_unflushed(path: Path, content: bytes) -> None:
@@ -202,6 +226,12 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         raise write_error(path, error) from error
+    except sqlite3.IntegrityError as error:
+        # What is there is whole: it refused what does not fit.
+        raise DataError(f"nothing was written to {path}, as it holds such a row already ({error})") from error
+    except (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError, sqlite3.NotSupportedError) as error:
+        # A closed connection, or a value that fits no column, says nothing about the file.
+        raise DataError(f"{path} could not be used ({error})") from error
     except sqlite3.DatabaseError as error:
         raise DataError(
             f"{path} is not a readable SQLite database ({error}); restore it, or begin anew in another folder"
