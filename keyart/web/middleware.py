@@ -15,6 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keyart.web.address import is_loopback
+from keyart.web.body_limits import BodyMiddleware
 from keyart.web.errors import problem
 from keyart.web.public_address import PublicAddress, Seen
 
@@ -37,6 +38,7 @@ _SEEN = "keyart.seen"
 
 def add_middleware(app: FastAPI, token: str | None, public: PublicAddress, registry: CollectorRegistry) -> None:
     """Add all middleware to an application; the last one added sees a request first."""
+    app.add_middleware(BodyMiddleware)
     app.add_middleware(ErrorMiddleware)
     app.add_middleware(HeadMiddleware)
     app.add_middleware(AuthenticationMiddleware, token=token, public=public)

@@ -82,10 +82,18 @@ class Pools:
 
     querying: WorkerPool
     drawing: WorkerPool
+    # A page shows dozens at once, which should wait for nobody's upload.
+    thumbnails: WorkerPool
+    # One large image at a time takes the memory of some hundred thumbnails.
+    decoding: WorkerPool
     writing: WorkerPool
     # By an encoder that a request names.
     embedding: WorkerPool
     uploads: Uploads
+
+    def workers(self) -> tuple[WorkerPool, ...]:
+        """Return all pools."""
+        return self.querying, self.drawing, self.thumbnails, self.decoding, self.writing, self.embedding
 
 
 def film_routes(service: FilmService, encoder: ImageEncoder, pools: Pools, *, read_only: bool) -> APIRouter:
@@ -93,7 +101,7 @@ def film_routes(service: FilmService, encoder: ImageEncoder, pools: Pools, *, re
     router = APIRouter(responses=PROBLEMS)
     _add_films(router, service, pools.querying)
     _add_files(router, service, pools)
-    _add_posters(router, service, pools.drawing)
+    _add_posters(router, service, pools.thumbnails)
     bodies = APIRouter(route_class=BoundedRoute)
     _add_several_films(bodies, service, pools.querying)
     router.include_router(bodies)
