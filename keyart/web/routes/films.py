@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import logging
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -39,7 +40,10 @@ from keyart.web.schemas.films import (
     TextFacts,
 )
 from keyart.web.services.films import FilmService, RefusedFilmError
+from keyart.web.services.thumbnails import MissingPosterError
 from keyart.web.workers import WorkerPool
+
+_log = logging.getLogger(__name__)
 
 FilmPath = Annotated[
     FilmRef, Path(description="A movie_id, an IMDb id such as tt0113277, or a TMDB id such as tmdb:949.", examples=[6])
@@ -212,7 +216,12 @@ def _add_posters(router: APIRouter, service: FilmService, pool: WorkerPool) -> N
             headers = {"ETag": thumbnails.etag(movie_id, width), "Cache-Control": "private, max-age=86400"}
             if request.headers.get("if-none-match") == headers["ETag"]:
                 return Response(status_code=304, headers=headers)
-            content = await pool.run(thumbnails.jpeg, movie_id, width)
+            try:
+                content = await pool.run(thumbnails.jpeg, movie_id, width)
+            except MissingPosterError as error:
+                _log.warning("%s", error)
+                detail = f"the poster of film {movie_id} is missing; import or fetch it again"
+                raise HTTPException(404, detail) from error
         return Response(content, media_type="image/jpeg", headers=headers)
 
 
