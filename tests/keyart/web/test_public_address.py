@@ -44,7 +44,7 @@ def test_only_named_proxies_are_believed() -> None:
         assert public.seen(headers | {"x-forwarded-for": "\x1b[2J"}, client).client == client
     for client in ("127.0.0.1", "11.0.0.1", "testclient", None):
         assert public.seen(headers | {"x-forwarded-for": "192.0.2.8"}, client) == Seen("inner", client=client)
-    assert public.seen({"host": "inner", "x-forwarded-proto": "gopher"}, "::1") == Seen("inner")
+    assert public.seen({"host": "inner", "x-forwarded-proto": "gopher"}, "::1") == Seen("inner", client="::1")
 
 
 @pytest.mark.parametrize(
