@@ -9,12 +9,13 @@ from pathlib import Path
 from threading import RLock
 from types import TracebackType
 
-from catalog.database import VERSION, film_of, write_added, write_catalog
-from catalog.errors import DataError, NotBuiltError, UnknownFilmError
+from catalog.database import VERSION, connect_to_read, film_of, write_added, write_catalog
+from catalog.errors import DamageError, DataError, NotBuiltError, UnknownFilmError
 from catalog.film import Film, FilmTag
 from catalog.film_ids import FilmId
 from catalog.filters import Filter
 from catalog.genres import match_genres
+from catalog.io.checksums import checksums_path, hold_database
 from catalog.io.files import sqlite_errors
 from catalog.search import TitleSearch
 from catalog.titles import title_key
@@ -58,14 +59,17 @@ class Catalog:
 
     @classmethod
     def open(cls, path: Path) -> Catalog:
-        """Open a catalog file for reading."""
+        """Open a catalog file for reading; DamageError if it is not as it was written."""
         if not path.is_file():
+            if path.exists() or checksums_path(path).exists():
+                raise DamageError(f"{path} is missing; put it back, or run `keyart load DIR` again")
             raise NotBuiltError(
                 f"no films here yet ({path} is missing); run `keyart load DIR` or `keyart load films.csv`"
             )
         with sqlite_errors(path), ExitStack() as on_failure:
-            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+            connection = connect_to_read(path)
             on_failure.callback(connection.close)
+            hold_database(path, connection)
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version != VERSION:
                 raise DataError(

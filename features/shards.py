@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
-import json
 import re
 import threading
 from collections.abc import Iterator, Sequence
@@ -24,8 +23,9 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from catalog.errors import DataError, KeyartError, StoreError
-from catalog.io.files import read_record, remove_file, sha256_file
+from catalog.errors import DamageError, DataError, KeyartError, StoreError
+from catalog.io.checksums import hold_to_sha256
+from catalog.io.files import read_record, record_text, remove_file
 from catalog.io.remote import AnyPath, RemotePath
 
 KIND, VERSION = "keyart-features-shard", 1
@@ -94,8 +94,7 @@ def shard_files(number: int, table: pd.DataFrame, features: npt.NDArray[np.float
         content = stream.getvalue()
         facts[suffix] = {"n_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         yield f"{stem}.{suffix}", content
-    record = {"kind": KIND, "version": VERSION, "n_rows": len(table), "files": facts}
-    yield f"{stem}.json", json.dumps(record, indent=2).encode() + b"\n"
+    yield f"{stem}.json", record_text(KIND, VERSION, {"n_rows": len(table), "files": facts})
 
 
 def read_table(folder: AnyPath, number: int) -> pd.DataFrame:
@@ -103,12 +102,19 @@ def read_table(folder: AnyPath, number: int) -> pd.DataFrame:
     path = folder / f"{stem_of(number)}.parquet"
     record = _record(folder, number, check=_check_length)
     try:
-        table = pd.read_parquet(io.BytesIO(path.read_bytes()))
+        table = pd.read_parquet(io.BytesIO(_checked_bytes(path, record["files"]["parquet"]["sha256"])))
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _read_error(folder, number, error) from error
     if len(table) != record["n_rows"]:
         raise damaged(folder, number, f"{len(table)} rows, expected {record['n_rows']}")
     return table
+
+
+def _checked_bytes(path: AnyPath, sha256: str) -> bytes:
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ValueError(f"{path.name} has another checksum than when it was written")
+    return content
 
 
 def map_features(folder: AnyPath, number: int, n_features: int) -> npt.NDArray[np.float16]:
@@ -140,7 +146,7 @@ def length_of(folder: AnyPath, number: int, n_features: int) -> int:
 
 
 def verify(folder: AnyPath, number: int) -> None:
-    """Compare a shard with its checksums, which reads it whole: about a second per gigabyte."""
+    """Compare a shard with its checksums, which reads it whole, once a process: about a second per gigabyte."""
     _record(folder, number, check=_check_content)
 
 
@@ -150,9 +156,9 @@ def remove(folder: AnyPath, number: int) -> None:
         remove_file(folder / f"{stem_of(number)}.{suffix}")
 
 
-def damaged(folder: AnyPath, number: int, reason: object) -> DataError:
+def damaged(folder: AnyPath, number: int, reason: object) -> DamageError:
     """Return the error for a damaged shard."""
-    return DataError(
+    return DamageError(
         f"the shard {folder / stem_of(number)}.* is damaged ({reason}); run `keyart extract` again, which computes its "
         "pictures anew"
     )
@@ -192,5 +198,4 @@ def _check_length(path: AnyPath, facts: dict[str, Any]) -> None:
 
 def _check_content(path: AnyPath, facts: dict[str, Any]) -> None:
     _check_length(path, facts)
-    if sha256_file(path) != facts["sha256"]:
-        raise ValueError(f"{path.name} has another checksum than when it was written")
+    hold_to_sha256(path, facts["sha256"])

@@ -26,7 +26,7 @@ from catalog.films import Catalog
 from catalog.io.files import read_record, record_kind, write_record
 
 _KIND, _VERSION = "keyart-workspace", 1
-_FILES = ("workspace.json", "catalog.sqlite", "hybrid.json")
+_FILES = ("workspace.json", "catalog.sqlite", "catalog.sqlite.json", "hybrid.json")
 _FOLDERS = ("posters", "features", "looks", "index", "atlas", "cf", "encoders")
 
 
