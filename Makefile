@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo check lint types test test-fast test-release soak docs constraints clean
+.PHONY: help setup demo check lint types test test-fast test-release soak faults docs constraints clean
 .DELETE_ON_ERROR:
 
 help: ## list these targets
@@ -31,13 +31,16 @@ test: check ## lint, types and tests, about 10 minutes on 2 cores
 	$(PYTEST)
 
 test-fast: $(VENV)/.installed-dev ## tests for daily work, about 3 minutes: no Spark, browser, training or real data
-	$(PYTEST) -m "not slow and not release and not heavy"
+	$(PYTEST) -m "not slow and not release and not heavy and not faults"
 
 test-release: $(VENV)/.installed-dev ## the longest tests, before a release: about 3 minutes
 	$(PYTEST) -m release
 
 soak: $(VENV)/.installed-dev ## only the tests that take minutes each
 	$(BIN)/pytest -m slow
+
+faults: $(VENV)/.installed-dev ## faults at every step of every command, and commands beside each other
+	$(BIN)/pytest -m faults
 
 docs: $(VENV)/.installed-dev ## build the documentation site in build/docs; a dead link fails
 	$(BIN)/python -m sphinx -W --keep-going -q -c docs -d build/doctrees . build/docs

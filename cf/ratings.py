@@ -21,14 +21,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import xxhash
 from pyarrow import csv
 from scipy import sparse
 
-from catalog.errors import DataError
+from catalog.errors import DamageError, DataError
 from catalog.film_ids import is_imdb_number, movie_id_in
-from catalog.io.files import atomic_path
+from catalog.io.archives import MAX_BYTES
+from catalog.io.files import atomic_path, read_bytes
 from catalog.io.tables import MAX_ID, Row, delimiter_of, parse_rows, read_rows, read_text, spelled
 from catalog.movielens import RATING_NAMES, first_of
+from catalog.text import first_line
 
 LOWEST, HIGHEST = 0.5, 5.0
 _COLUMNS = ("userId", "movieId", "rating", "timestamp")
@@ -48,6 +51,8 @@ _EXPECTED = {
     "rating": f"a rating from {LOWEST} to {HIGHEST}",
     "timestamp": "seconds since 1970",
 }
+# What reading a damaged file raises, by the place of the damage.
+_PARQUET_ERRORS = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, pa.ArrowException)
 # So many rows tell how a file is written.
 _HEAD_ROWS = 1000
 _log = logging.getLogger(__name__)
@@ -142,16 +147,23 @@ class Ratings:
             pd.DataFrame(columns).to_parquet(stream, index=False)
 
     @classmethod
-    def open(cls, path: Path) -> Ratings:
-        """Open ratings that `save` wrote."""
+    def open(cls, path: Path, xxh3: str | None = None) -> Ratings:
+        """Open ratings that `save` wrote; DamageError if their file does not have a checksum that was recorded."""
         try:
-            table = pd.read_parquet(io.BytesIO(path.read_bytes()))
+            table = pd.read_parquet(io.BytesIO(_checked_bytes(path, xxh3)))
             # Those of an earlier version are in the order of the file that was loaded.
             return cls(*(table[name].to_numpy() for name in ("user_id", "movie_id", "rating", "timestamp"))).in_order()
-        except (OSError, KeyError, pa.ArrowException) as error:
-            raise DataError(
+        except (*_PARQUET_ERRORS, DataError) as error:
+            raise DamageError(
                 f"{path} is not a readable file of ratings ({error}); run `keyart load DIR` again"
             ) from error
+
+
+def _checked_bytes(path: Path, xxh3: str | None) -> bytes:
+    content = read_bytes(path, MAX_BYTES)
+    if xxh3 not in (None, xxhash.xxh3_64_hexdigest(content)):
+        raise DataError("it has another checksum than when it was written")
+    return content
 
 
 def read_movielens(folder: Path) -> Ratings:
@@ -182,11 +194,11 @@ def read_ratings(path: Path, names: Mapping[str, str] | None = None) -> Ratings:
 
 def _read_parquet(path: Path, names: Mapping[str, str] | None) -> pd.DataFrame:
     try:
-        table = pd.read_parquet(io.BytesIO(path.read_bytes()))
+        table = pd.read_parquet(io.BytesIO(read_bytes(path, MAX_BYTES)))
         received = [str(name).strip() for name in table.columns]
         table.columns = spelled(received, _COLUMNS, names)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise DataError(f"{path} is not a readable Parquet file ({error})") from error
+    except _PARQUET_ERRORS as error:
+        raise DataError(f"{path} is not a readable Parquet file ({first_line(error)})") from error
     spellings = dict(zip(table.columns, received, strict=True))
     missing = [name for name in _COLUMNS if name not in table]
     if missing:

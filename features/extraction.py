@@ -22,7 +22,7 @@ from features.encoders.pairs import takes_text
 from features.options import ExtractOptions
 from features.pipeline import Broken, Computed, Known, Picture, compute
 from features.shards import SHARD_ROWS, PictureId, Row, table_of
-from features.store import FeatureStore, Skipped
+from features.store import Damage, FeatureStore, Skipped
 from features.whitening import Whitening
 
 WHITENING_SAMPLE = 2000
@@ -44,9 +44,12 @@ class ExtractReport:
     n_dropped : int, default 0
         The number of images whose features were removed, because their files are gone.
     damaged : tuple of str, default ()
-        What was wrong with shards of features that were computed again.
+        What was wrong with shards of features, whose images are computed again where they are among those given.
     passed_over : mapping of str to int
         Of a folder: the number of files that are no images by their names, by ending.
+    n_lost : int, default 0
+        The number of images that were in damaged shards and were not given again, so that they have no features now;
+        at least that many where a shard's list of images was damaged too. Extract them again.
     """
 
     n_new: int
@@ -55,6 +58,7 @@ class ExtractReport:
     n_dropped: int = 0
     damaged: tuple[str, ...] = ()
     passed_over: Mapping[str, int] = field(default_factory=dict)
+    n_lost: int = 0
 
     @property
     def mostly_broken(self) -> bool:
@@ -108,13 +112,14 @@ def extract_features(
     drop_missing: bool = True,
     on_picture: Callable[[], None] = lambda: None,
     shard_rows: int = SHARD_ROWS,
+    damage: Damage | None = None,
 ) -> ExtractReport:
     """Compute the features that a store of the encoder's identity lacks, and tidy the store.
 
-    Memory: two shards of float16 features and a few batches of pixels, whatever the number of images; and a hundred
-    bytes per image for its id and hash.
+    `damage` is what `remove_damaged` returned, where it was called before. Memory: two shards of float16 features and a
+    few batches of pixels, whatever the number of images; and a hundred bytes per image for its id and hash.
     """
-    damaged = store.remove_damaged()
+    damage = damage or store.remove_damaged()
     stored = store.rows()
     known = dict(zip(stored.picture_ids.tolist(), stored.poster_sha256s, strict=True))
     present: dict[PictureId, str | None] = {}
@@ -139,7 +144,8 @@ def extract_features(
         shards.finish()
     n_dropped = store.tidy(is_current(present, drop_missing=drop_missing), shard_rows)
     store.write_skipped(skipped)
-    return ExtractReport(n_new, n_known, tuple(skipped), n_dropped, damaged)
+    n_lost = 0 if drop_missing else damage.n_lost(present, stored, n_new)
+    return ExtractReport(n_new, n_known, tuple(skipped), n_dropped, damage.reasons, n_lost=n_lost)
 
 
 def is_current(present: Mapping[PictureId, str | None], *, drop_missing: bool) -> Callable[[PictureId, str], bool]:

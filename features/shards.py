@@ -14,7 +14,7 @@ import hashlib
 import io
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,8 @@ ID_COLUMNS = ("movie_id", "picture_id")
 
 SHARD_ROWS = 256
 """The number of rows of a full shard, 13 MB: a crash loses at most that, a minute of VGG16 on a small machine."""
+Check = Callable[[AnyPath, dict[str, Any]], object]
+"""Raises an error where a file is not as its record describes it."""
 PictureId = int | str
 """A movie_id, or the name of an image of any folder."""
 
@@ -97,10 +99,10 @@ def shard_files(number: int, table: pd.DataFrame, features: npt.NDArray[np.float
     yield f"{stem}.json", record_text(KIND, VERSION, {"n_rows": len(table), "files": facts})
 
 
-def read_table(folder: AnyPath, number: int) -> pd.DataFrame:
-    """Read the table of a shard."""
+def read_table(folder: AnyPath, number: int, check: Check | None = None) -> pd.DataFrame:
+    """Read the table of a shard, after checking the lengths of its files, or as `check` does."""
     path = folder / f"{stem_of(number)}.parquet"
-    record = _record(folder, number, check=_check_length)
+    record = _record(folder, number, check=check or _check_length)
     try:
         table = pd.read_parquet(io.BytesIO(_checked_bytes(path, record["files"]["parquet"]["sha256"])))
     except (OSError, ValueError, pa.ArrowException) as error:
@@ -115,6 +117,22 @@ def _checked_bytes(path: AnyPath, sha256: str) -> bytes:
     if hashlib.sha256(content).hexdigest() != sha256:
         raise ValueError(f"{path.name} has another checksum than when it was written")
     return content
+
+
+def intact_table(folder: AnyPath, number: int) -> pd.DataFrame | None:
+    """Read the table of a damaged shard; None where the table or its checksum is damaged itself."""
+    try:
+        return read_table(folder, number, check=lambda *_: None)
+    except KeyartError:
+        return None
+
+
+def recorded_rows(folder: AnyPath, number: int) -> int:
+    """Return how many rows a damaged shard had by its record; that of a full shard where the record is damaged."""
+    try:
+        return int(_record(folder, number, check=lambda *_: None)["n_rows"])
+    except KeyartError:
+        return SHARD_ROWS
 
 
 def map_features(folder: AnyPath, number: int, n_features: int) -> npt.NDArray[np.float16]:
@@ -180,7 +198,7 @@ def _check_shape(folder: AnyPath, number: int, dtype: Any, shape: tuple[int, ...
         raise damaged(folder, number, f"{dtype} {shape}, expected float16 (n, {n_features})")
 
 
-def _record(folder: AnyPath, number: int, check: Any) -> dict[str, Any]:
+def _record(folder: AnyPath, number: int, check: Check) -> dict[str, Any]:
     try:
         record = read_record(folder / f"{stem_of(number)}.json", KIND, VERSION)
         for suffix, facts in record["files"].items():

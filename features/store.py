@@ -36,10 +36,12 @@ from features.shards import (
     SHARD_ROWS,
     PictureId,
     damaged,
+    intact_table,
     length_of,
     map_features,
     number_of,
     read_table,
+    recorded_rows,
     remove,
     shard_files,
     verify,
@@ -114,6 +116,22 @@ def with_recorded_preprocessing(options: ExtractOptions, folder: AnyPath) -> Ext
     if not is_same or file_beside(path):
         return options
     return replace(options, preprocessing=store.identity.preprocessing)
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What was wrong with shards that were removed, and whose features these held."""
+
+    reasons: tuple[str, ...] = ()
+    picture_ids: frozenset[PictureId] = frozenset()
+    # Rows of shards whose tables were damaged too, so that nobody knows whose they were.
+    n_unnamed: int = 0
+
+    def n_lost(self, given: Collection[PictureId], stored: FeatureRows, n_new: int) -> int:
+        """Count the images without features now that were not given to be computed again; unnamed ones at least."""
+        n_again = len(self.picture_ids.intersection(given))
+        n_missing = len(self.picture_ids.difference(given, stored.picture_ids.tolist()))
+        return n_missing + max(self.n_unnamed - max(n_new - n_again, 0), 0)
 
 
 class FeatureStore:
@@ -260,14 +278,26 @@ class FeatureStore:
         shards, numbers = np.unique(rows.shards, return_inverse=True)
         return [self._features(shard) for shard in shards.tolist()], numbers.astype(np.int64)
 
-    def remove_damaged(self) -> tuple[str, ...]:
-        """Remove damaged shards and the remains of interrupted runs; returns what was wrong with the shards."""
+    def remove_damaged(self) -> Damage:
+        """Remove damaged shards and the remains of interrupted runs; returns what was lost."""
         shards = self._shards()
-        wrong = dict(zip(shards, _in_parallel(self._wrong_with, shards), strict=True))
-        self._remove(shard for shard, reason in wrong.items() if reason)
+        found = dict(zip(shards, _in_parallel(self._wrong_with, shards), strict=True))
+        wrong = {shard: reason for shard, reason in found.items() if reason}
+        damage = self._damage(wrong)
+        self._remove(wrong)
         for path in (*self._shard_files(but={*self._shards()}), *self.folder.glob(".*.partial")):
             remove_file(path)
-        return tuple(reason for reason in wrong.values() if reason)
+        return damage
+
+    def _damage(self, wrong: Mapping[int, str]) -> Damage:
+        picture_ids: set[PictureId] = set()
+        n_unnamed = 0
+        for shard in wrong:
+            if (table := intact_table(self.folder, shard)) is not None:
+                picture_ids.update(table[next(name for name in ID_COLUMNS if name in table.columns)].tolist())
+            else:
+                n_unnamed += recorded_rows(self.folder, shard)
+        return Damage(tuple(wrong.values()), frozenset(picture_ids), n_unnamed)
 
     def tidy(self, is_current: Callable[[Any, str], bool], shard_rows: int = SHARD_ROWS) -> int:
         """Drop rows that are not current, and join small shards; returns the number of images without a row.

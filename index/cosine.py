@@ -106,13 +106,10 @@ class CosineIndex:
         One process at a time may write into a folder; see `catalog.io.locks.exclusive`.
         """
         with self._changing:
-            generation, before = self._generation, manifest.names_of(folder)
-            try:
+            generation = self._generation
+            with manifest.removing_on_failure(folder):
                 names = generation.save(folder, secrets.token_hex(4))
                 manifest.write(folder, names, self._record_of(generation).to_dict())
-            except BaseException:
-                manifest.remove_others(folder, before)
-                raise
             manifest.remove_others(folder, names.values())
 
     def close(self) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,14 @@ import xxhash
 
 from catalog.errors import DamageError, DataError, NotBuiltError
 from catalog.io.checksums import hold_to_xxh3
-from catalog.io.files import OtherVersionError, read_record, remove_file, write_record, xxh3_file
+from catalog.io.files import (
+    OtherVersionError,
+    read_record,
+    remove_file,
+    removed_on_failure,
+    write_record,
+    xxh3_file,
+)
 
 _KIND, _VERSION = "keyart-index", 2
 RECORD = "index.json"
@@ -79,10 +87,37 @@ def names_of(folder: Path) -> set[str]:
     return {path.name for suffix in ("faiss", "npz", "npy") for path in folder.glob(f"*.{suffix}")}
 
 
+@contextmanager
+def removing_on_failure(folder: Path) -> Iterator[None]:
+    """Remove the files that a block adds if it fails, but for those of a generation that has taken effect."""
+    before = names_of(folder)
+
+    def added() -> Iterator[Path]:
+        return (folder / name for name in names_of(folder) - before)
+
+    with removed_on_failure(added, lambda: _named(folder)):
+        yield
+
+
+def _named(folder: Path) -> set[str]:
+    """Return the names that the record lists; none where there is no record."""
+    try:
+        return {entry["name"] for entry in read(folder)["files"].values()}
+    except NotBuiltError:
+        return set()
+
+
 def remove_others(folder: Path, kept: Iterable[str]) -> None:
     """Remove the files of other generations; processes that have them open can read them until they close them."""
     for name in names_of(folder).difference(kept):
         remove_file(folder / name)
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what killed writers left; nobody may be writing into the folder."""
+    # The files of a damaged index may yet be of use.
+    with suppress(DataError):
+        remove_others(folder, _named(folder))
 
 
 def _files_by_name(folder: Path) -> dict[str, Mapping[str, Any]]:

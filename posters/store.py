@@ -242,6 +242,11 @@ class PosterStore:
             states[movie_id] = State.MISSING if gone else State(state)
         return states
 
+    def gone(self) -> set[int]:
+        """Return the films whose poster was stored, and whose file is gone or has another length."""
+        stored = self._database.rows("SELECT movie_id, file_name, n_bytes FROM posters WHERE state = 'ok'")
+        return {movie_id for movie_id, name, n_bytes in stored if not _is_whole(self._posters_dir / name, n_bytes)}
+
     def attempts(self) -> dict[int, int]:
         """Return the number of attempts by movie_id."""
         return dict(self._database.rows("SELECT movie_id, attempts FROM posters"))

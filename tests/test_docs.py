@@ -121,3 +121,13 @@ def test_the_page_of_files_lists_all_columns(section: str) -> None:
     page = (ROOT / "docs" / "files.md").read_text(encoding="utf-8")
     (text,) = re.findall(rf"^### {section}\n(.*?)(?=^##|\Z)", page, re.DOTALL | re.MULTILINE)
     assert set(SCHEMAS[section]) <= set(re.findall(r"`(\w+)`", text))
+
+
+def test_every_test_that_proves_a_promise_exists() -> None:
+    page = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
+    assert named
+    for path, test in named:
+        assert re.search(rf"^(async )?def {test}\(", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE), test
+    rows = [line for line in page.splitlines() if line.startswith("| ") and "proved by" not in line]
+    assert [row for row in rows if "`tests/" not in row] == []

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -17,7 +16,15 @@ import numpy.typing as npt
 from scipy import sparse
 
 from catalog.errors import DataError, NotBuiltError
-from catalog.io.files import atomic_path, read_record, read_stable, remove_file, write_record, xxh3_file
+from catalog.io.files import (
+    atomic_path,
+    read_record,
+    read_stable,
+    remove_file,
+    removed_on_failure,
+    write_record,
+    xxh3_file,
+)
 
 Array = npt.NDArray[Any] | sparse.csr_array
 # A sparse matrix is stored as the arrays it consists of; no attribute of a model has a dot in its name.
@@ -29,15 +36,11 @@ def save_arrays(
 ) -> None:
     """Write arrays and their record; earlier ones are replaced only once everything is written."""
     arrays_path = folder / f"{name}-{secrets.token_hex(4)}.npz"
-    try:
+    with removed_on_failure(lambda: [arrays_path], lambda: _named(folder / f"{name}.json", kind, version)):
         with atomic_path(arrays_path) as temporary_path, temporary_path.open("wb") as stream:
             np.savez(stream, **_flattened(arrays))  # type: ignore[arg-type]  # names, not options
         names = {"arrays": arrays_path.name, "xxh3": xxh3_file(arrays_path)}
         write_record(folder / f"{name}.json", kind, version, {**content, **names})
-    except BaseException:
-        with suppress(OSError):
-            arrays_path.unlink(missing_ok=True)
-        raise
     # The old arrays are needed until the record names the new ones.
     for path in folder.glob(f"{name}-????????.npz"):
         if path != arrays_path:
@@ -47,14 +50,22 @@ def save_arrays(
 def open_arrays(folder: Path, name: str, kind: str, version: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the record and the arrays that `save_arrays` wrote."""
     return read_stable(
-        lambda: _open_arrays(folder, name, kind, version), lambda: _file_name(folder / f"{name}.json", kind, version)
+        lambda: _open_arrays(folder, name, kind, version), lambda: _generation(folder / f"{name}.json", kind, version)
     )
 
 
-def _file_name(record_path: Path, kind: str, version: int) -> object:
-    """Read which file holds the arrays; None where there is no valid record."""
+def _named(record_path: Path, kind: str, version: int) -> list[str]:
+    """Read which file holds the arrays; none where there is no record."""
     try:
-        return read_record(record_path, kind, version).get("arrays")
+        return [str(read_record(record_path, kind, version).get("arrays"))]
+    except FileNotFoundError:
+        return []
+
+
+def _generation(record_path: Path, kind: str, version: int) -> object:
+    """Return what differs between generations; None where there is no valid record."""
+    try:
+        return _named(record_path, kind, version)
     except (DataError, OSError):
         return None
 

@@ -13,7 +13,7 @@ import os
 import secrets
 import sqlite3
 import stat
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -132,6 +132,24 @@ def remove_file(path: AnyPath) -> None:
         path.unlink(missing_ok=True)
     except OSError as error:
         raise write_error(path, error, "remove") from error
+
+
+@contextmanager
+def removed_on_failure(paths: Callable[[], Iterable[Path]], named: Callable[[], Collection[str]]) -> Iterator[None]:
+    """Remove the new files of a block that fails, but for those that the record names already.
+
+    An error or an interruption may come after the record was renamed, while its folder is flushed to the disk.
+    """
+    try:
+        yield
+    except BaseException:
+        # What cannot be removed now, or cannot be told apart, is removed by the next writer.
+        with suppress(KeyartError, OSError):
+            kept = named()
+            for path in paths():
+                if path.name not in kept:
+                    path.unlink(missing_ok=True)
+        raise
 
 
 def clear_partial(folder: Path) -> None:

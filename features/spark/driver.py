@@ -20,7 +20,7 @@ from features.shards import SHARD_ROWS, number_of
 from features.spark.cluster import changed_settings, watched, worker_errors
 from features.spark.tables import checked, joined_with_known, sample_of
 from features.spark.tasks import BROKEN, KNOWN, NEW, Recipe, Task
-from features.store import FeatureStore, Skipped
+from features.store import Damage, FeatureStore, Skipped
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -85,7 +85,7 @@ class Job:
         """
         spark, pictures = df.sparkSession, checked(df)
         use_this_python(spark.sparkContext)
-        damaged = self.store.remove_damaged()
+        damage = self.store.remove_damaged()
         recipe = self._recipe(spark.sparkContext)
         settings = {
             # Partitions must be neither joined nor split: shards are numbered by them.
@@ -100,7 +100,7 @@ class Job:
             schema = f"id {id_type}, state string, sha256 string, reason string"
             with watched(spark, n_partitions, on_progress):
                 results = ordered.mapInArrow(task.run, schema).toArrow().to_pydict()
-        return self._finish(results, drop_missing, damaged)
+        return self._finish(results, drop_missing, damage)
 
     def _recipe(self, context: SparkContext) -> Recipe:
         paths = encoder_files(self.options, self.cache_dir)
@@ -115,7 +115,7 @@ class Job:
             int(context.getConf().get("spark.task.cpus", "1")),
         )
 
-    def _finish(self, results: dict[str, list[Any]], drop_missing: bool, damaged: tuple[str, ...]) -> ExtractReport:
+    def _finish(self, results: dict[str, list[Any]], drop_missing: bool, damage: Damage) -> ExtractReport:
         """Check that all shards arrived, drop rows that are no longer valid, record what could not be read."""
         ids, states = results["id"], results["state"]
         present: dict[Any, str | None] = dict(zip(ids, results["sha256"], strict=True))
@@ -127,7 +127,8 @@ class Job:
         # driver, so only those are joined that are less than half full.
         n_dropped = self.store.tidy(is_current(present, drop_missing=drop_missing), max(self.shard_rows // 2, 1))
         self.store.write_skipped(skipped)
-        return ExtractReport(len(new), states.count(KNOWN), skipped, n_dropped, damaged)
+        n_lost = damage.n_lost(present, self.store.rows(), len(new)) if damage.reasons and not drop_missing else 0
+        return ExtractReport(len(new), states.count(KNOWN), skipped, n_dropped, damage.reasons, n_lost=n_lost)
 
 
 def _check_written(store: FeatureStore, new: Mapping[Any, str | None]) -> None:

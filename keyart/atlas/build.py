@@ -23,6 +23,7 @@ from keyart.atlas.record import Atlas, Cluster, record_path
 from keyart.atlas.sprites import Sheet, along_the_map, assign, draw, remove_others
 from keyart.workspace.contents import fingerprint
 from keyart.workspace.films import list_posters
+from keyart.workspace.gaps import listed, notes_on_gaps
 from keyart.workspace.index import current_film_features
 from keyart.workspace.layout import Workspace
 from keyart.workspace.steps import no_features
@@ -114,10 +115,12 @@ def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progres
         sheets = _sheets(films, before)
         atlas = Atlas(identity, fingerprint(features), method, seed, **vars(films), labels=labels, basis=basis,
                       centroids=centroids, clusters=clusters, sheets=sheets)  # fmt: skip
-        n_drawn = _drawn(workspace, sheets, progress)
+        blank: list[int] = []
+        n_drawn = _drawn(workspace, sheets, blank, progress)
         atlas.save(workspace.atlas_dir)
         remove_others(sheets, workspace.atlas_dir)
-    return AtlasReport(atlas, how, n_drawn, tuple(_notes(atlas, len(features))))
+    gaps = notes_on_gaps(workspace, features.movie_ids.tolist(), then="keyart atlas")
+    return AtlasReport(atlas, how, n_drawn, (*_notes(atlas, len(features)), *_notes_on_blank(blank), *gaps))
 
 
 def expected_s(workspace: Workspace, options: AtlasOptions) -> float:
@@ -250,10 +253,19 @@ def _sheets(films: _Films, before: Atlas | None) -> tuple[Sheet, ...]:
     return tuple(assign(before.sheets if before else (), unchanged, new, posters))
 
 
-def _drawn(workspace: Workspace, sheets: tuple[Sheet, ...], progress: Progress) -> int:
+def _drawn(workspace: Workspace, sheets: tuple[Sheet, ...], blank: list[int], progress: Progress) -> int:
     paths = {poster.movie_id: poster.path for poster in list_posters(workspace)}
     with progress("draw small", sum(len(sheet.movie_ids) for sheet in sheets), "posters") as advance:
-        return draw(sheets, workspace.atlas_dir, paths, advance)
+        return draw(sheets, workspace.atlas_dir, paths, advance, blank.append)
+
+
+def _notes_on_blank(movie_ids: list[int]) -> Iterator[str]:
+    if movie_ids:
+        yield (
+            f"{plural(len(movie_ids), 'poster')} cannot be read and {'is' if len(movie_ids) == 1 else 'are'} blank on "
+            f"the map ({listed(movie_ids)}); import them again, or delete their files and "
+            "run `keyart fetch`"
+        )
 
 
 def _notes(atlas: Atlas, n_posters: int) -> Iterator[str]:

@@ -62,12 +62,20 @@ def draw(
     folder: Path,
     poster_paths: Mapping[int, Path],
     advance: Callable[[int], None] = lambda _: None,
+    on_blank: Callable[[int], None] = lambda _: None,
 ) -> int:
-    """Draw the sheets that are missing; returns how many."""
+    """Draw the sheets that are missing; returns how many.
+
+    `on_blank` receives the films whose posters cannot be read, and whose cells stay blank.
+    """
     n_drawn = 0
     for sheet in sheets:
         if not (folder / sheet.name).is_file():
-            picture = _drawn([poster_paths.get(movie_id) for movie_id in sheet.movie_ids])
+            posters = list(_posters([poster_paths.get(movie_id) for movie_id in sheet.movie_ids]))
+            for movie_id, poster in zip(sheet.movie_ids, posters, strict=True):
+                if poster is None:
+                    on_blank(movie_id)
+            picture = _drawn(posters)
             with atomic_path(folder / sheet.name) as temporary_path:
                 picture.save(temporary_path, "WEBP", quality=_QUALITY, method=2)
             n_drawn += 1
@@ -103,10 +111,10 @@ def _name(movie_ids: Iterable[int], poster_sha256s: Mapping[int, str]) -> str:
     return f"sheet-{hashlib.sha256(chr(10).join([_RECIPE, *lines]).encode()).hexdigest()[:24]}.webp"
 
 
-def _drawn(paths: Sequence[Path | None]) -> Image.Image:
-    n_rows = -(-len(paths) // N_COLUMNS)
+def _drawn(posters: Sequence[Image.Image | None]) -> Image.Image:
+    n_rows = -(-len(posters) // N_COLUMNS)
     picture = Image.new("RGB", (N_COLUMNS * CELL_WIDTH, n_rows * CELL_HEIGHT), _EMPTY)
-    for number, poster in enumerate(_posters(paths)):
+    for number, poster in enumerate(posters):
         if poster is not None:
             row, column = divmod(number, N_COLUMNS)
             picture.paste(poster, (column * CELL_WIDTH, row * CELL_HEIGHT))

@@ -6,6 +6,7 @@ identity of the encoder. A read-only workspace works, without the cache.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -22,6 +23,7 @@ from catalog.io.arrays import open_arrays, save_arrays
 from catalog.io.files import read_stable
 from catalog.io.locks import exclusive
 from catalog.io.progress import Progress, silent
+from catalog.text import plural
 from cf.base import rows_of
 from cf.coldstart.content import FilmContent
 from features.images import read_image
@@ -29,7 +31,10 @@ from features.store import FeatureRows, FeatureStore
 from features.summary import N_COLORS, colors, looks
 from keyart.workspace.contents import current_features
 from keyart.workspace.films import list_posters
+from keyart.workspace.gaps import listed
 from keyart.workspace.layout import Workspace
+
+_log = logging.getLogger(__name__)
 
 _NAME, _KIND, _VERSION = "looks", "keyart-looks", 1
 _N_READERS = 4
@@ -67,10 +72,29 @@ def _open_looks(workspace: Workspace, progress: Progress) -> Looks:
     if not new and len(rows) == len(known):
         return stored
     merged = _merge(rows, stored, _compute_looks(workspace, store, rows.of_posters(new), progress))
-    # In a read-only workspace they are computed every time.
-    with suppress(StoreError), exclusive(workspace.looks_dir):
-        _store_looks(workspace, store, merged)
-    return merged
+    computed = _readable(merged)
+    if (computed.movie_ids.tolist(), computed.sha256s) != (stored.movie_ids.tolist(), stored.sha256s):
+        # In a read-only workspace they are computed every time.
+        with suppress(StoreError), exclusive(workspace.looks_dir):
+            _store_looks(workspace, store, computed)
+    return computed
+
+
+def _readable(looks: Looks) -> Looks:
+    """Leave out posters that could not be read, with a warning; they are tried again next time."""
+    unreadable = np.isnan(looks.rows.sum(axis=1))
+    if unreadable.any():
+        movie_ids = looks.movie_ids[unreadable].tolist()
+        _log.warning(
+            "%s cannot be read, so the cold start goes without their looks (%s); import them again, or delete "
+            "their files and run `keyart fetch`",
+            plural(len(movie_ids), "poster"),
+            listed(movie_ids),
+        )
+    readable = np.flatnonzero(~unreadable)
+    return Looks(
+        looks.movie_ids[readable], looks.rows[readable], tuple(looks.sha256s[row] for row in readable.tolist())
+    )
 
 
 def content_of(films: Iterable[Film], posters: npt.NDArray[np.float32]) -> FilmContent:
@@ -102,7 +126,7 @@ def _colors(path: Path) -> npt.NDArray[np.float32]:
     try:
         pixels, _ = read_image(path)
     except DataError:
-        # The file was readable when its features were computed. NaN leaves it out.
+        # The file was readable when its features were computed. NaN marks it for `_readable`.
         return np.full(N_COLORS, np.nan, np.float32)
     shares: npt.NDArray[np.float32] = colors(pixels[None])[0]
     return shares

@@ -143,11 +143,16 @@ def _brought_up_to_date(
         notes.append("no features here yet: found by title only; run `keyart extract` and `keyart build`")
     else:
         report = extraction.run(movie_ids, progress=progress)
+        notes += [f"features were computed again: {reason}" for reason in report.damaged]
         notes += [f"movie_id {one.picture_id} has no features: {one.reason}" for one in report.skipped]
     n_indexed = 0
     if has_index(workspace):
         change = build_index(workspace, IndexOptions(), check=False, progress=progress)
-        n_indexed = change.record.n_films if change else 0
+        if change is not None:
+            n_indexed = change.record.n_films
+            left_out = change.record.left_out
+            notes += [f"movie_id {one} is not in the index: {left_out[one]}" for one in movie_ids if one in left_out]
+            notes += change.notes
     elif extraction is not None:
         notes.append("no index here yet: found by title only; run `keyart build`")
     return n_indexed, notes

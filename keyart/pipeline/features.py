@@ -23,11 +23,13 @@ from features.extraction import ExtractReport
 from features.folder import count_others, pictures_in
 from features.options import IMAGENET, Engine, ExtractOptions
 from features.pipeline import Picture, pictures_of
-from features.store import FeatureStore, OtherFeaturesError, check_folder, with_recorded_preprocessing
+from features.store import Damage, FeatureStore, OtherFeaturesError, check_folder, with_recorded_preprocessing
 from keyart.workspace.encoder import WorkspaceEncoder
 from keyart.workspace.encoders import FIRST, encoder_name, has_parts, list_encoders, name_of, place_of
 from keyart.workspace.films import list_posters
+from keyart.workspace.gaps import films_without_features, skipped_films
 from keyart.workspace.hints import names_workspace
+from keyart.workspace.index import open_index
 from keyart.workspace.layout import Home, Workspace
 from keyart.workspace.settings import keras_models_dir
 from keyart.workspace.steps import poster_step
@@ -363,7 +365,7 @@ def _make_folder(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class PosterExtraction:
-    """Computes features of posters that come to a workspace; make it with `open_poster_extraction`."""
+    """Computes features of posters that a workspace gets or lost; make it with `open_poster_extraction`."""
 
     workspace: Workspace
     store: FeatureStore
@@ -371,14 +373,36 @@ class PosterExtraction:
 
     def run(self, movie_ids: Collection[int], *, progress: Progress = silent) -> ExtractReport:
         """Compute the features of some films' posters; those of others stay as they are."""
+        with exclusive(self.workspace.features_dir):
+            damage = self.store.remove_damaged()
+            wanted = {*movie_ids, *self._lost(damage)}
+            posters = [poster for poster in list_posters(self.workspace) if poster.movie_id in wanted]
+            pictures = [Picture(poster.movie_id, poster.path, poster.sha256) for poster in posters]
+            with progress("extract", len(pictures), "images") as advance:
+                return extraction.extract_features(
+                    pictures,
+                    self.encoder,
+                    self.store,
+                    drop_missing=False,
+                    on_picture=lambda: advance(1),
+                    damage=damage,
+                )
+
+    def _lost(self, damage: Damage) -> set[int]:
+        """Return the films whose features have to be computed again."""
         # Every run replaces the record of images that could not be read, so these are tried again.
-        wanted = {*movie_ids, *(one.picture_id for one in self.store.skipped())}
-        posters = [poster for poster in list_posters(self.workspace) if poster.movie_id in wanted]
-        pictures = [Picture(poster.movie_id, poster.path, poster.sha256) for poster in posters]
-        with exclusive(self.workspace.features_dir), progress("extract", len(pictures), "images") as advance:
-            return extraction.extract_features(
-                pictures, self.encoder, self.store, drop_missing=False, on_picture=lambda: advance(1)
-            )
+        skipped = skipped_films(self.workspace)
+        rows = self.store.rows().of_posters({poster.movie_id: poster.sha256 for poster in list_posters(self.workspace)})
+        lacking = set(films_without_features(self.workspace, rows.movie_ids.tolist()))
+        # An extraction that is under way lacks many; those that were indexed were there.
+        return skipped | (lacking if damage.reasons else lacking & self._indexed())
+
+    def _indexed(self) -> set[int]:
+        try:
+            with open_index(self.workspace) as index:
+                return {*index.poster_sha256s}
+        except (NotBuiltError, DataError):
+            return set()
 
 
 def open_poster_extraction(

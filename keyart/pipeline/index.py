@@ -26,7 +26,8 @@ from index.plan import Plan
 from index.record import IndexRecord
 from index.source import FilmFeatures
 from keyart.workspace.contents import fingerprint, open_ratings
-from keyart.workspace.encoders import list_encoders, name_of, open_view
+from keyart.workspace.encoders import has_index, list_encoders, name_of, open_view
+from keyart.workspace.gaps import notes_on_gaps
 from keyart.workspace.hints import names_workspace
 from keyart.workspace.index import current_film_features
 from keyart.workspace.layout import Home, Workspace
@@ -139,8 +140,11 @@ def build(
     if encoder is None:
         # First, so that an error of this encoder does not stop them.
         others = _build_others(workspace, options or IndexOptions(), progress, on_plan)
+    had_index = has_index(workspace)
     index = build_index(workspace, options or IndexOptions(), progress=progress, on_plan=on_plan)
     if index is None:
+        if had_index:
+            notes.append("the earlier index was removed, as none of its posters is left")
         if not len(ratings):
             raise NotBuiltError(f"neither features nor ratings here yet; run {feature_steps(workspace)}")
         steps = feature_steps(workspace)
@@ -175,7 +179,7 @@ def build_index(
     """Bring the index up to date with the features; None where there are none.
 
     `check` verifies the checksums of all features first, which reads them whole. An index whose posters are all gone is
-    removed.
+    removed. Films that are left out though they have, or had, a poster are among the notes.
     """
     try:
         store, features = current_film_features(workspace, check=check)
@@ -185,7 +189,9 @@ def build_index(
         if features is None:
             manifest.remove_all(workspace.index_dir)
             return None
-        return _IndexUpdate(workspace, store, features, options).run(progress, on_plan)
+        manifest.clear_leftovers(workspace.index_dir)
+        change = _IndexUpdate(workspace, store, features, options).run(progress, on_plan)
+    return replace(change, notes=(*change.notes, *notes_on_gaps(workspace, features.movie_ids.tolist())))
 
 
 @dataclass(frozen=True)

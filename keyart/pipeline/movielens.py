@@ -14,7 +14,7 @@ from catalog.film_table import read_film_table, read_rated_films
 from catalog.films import Catalog
 from catalog.genres import notes_on_genres
 from catalog.io.archives import unpacked
-from catalog.io.files import remove_file
+from catalog.io.files import remove_file, removed_on_failure, xxh3_file
 from catalog.io.locks import check_free, exclusive
 from catalog.movielens import FILE_NAMES, KNOWN, RATING_NAMES, FilmFiles, data_folder, first_of, read_films
 from catalog.text import plural
@@ -171,15 +171,12 @@ def _write_catalog(workspace: Workspace, sources: Sequence[Path], files: FilmFil
     added, notes = _added_before(workspace, files)
     # The catalog names its ratings, so the rename that puts it in place changes both at once.
     name, is_new = _save_ratings(workspace, ratings)
-    try:
-        facts = {"numbering": files.numbering, "ratings": name, "source": sources[0].name}
+    new_paths = [workspace.ratings_path(name)] if is_new else []
+    with removed_on_failure(lambda: new_paths, lambda: _named_ratings(workspace)):
+        xxh3 = xxh3_file(workspace.ratings_path(name))
+        facts = {"numbering": files.numbering, "ratings": name, "ratings_xxh3": xxh3, "source": sources[0].name}
         facts["loaded_from"] = "\n".join(map(str, sources))
         Catalog.create(workspace.catalog_path, _with_ratings(files.films, ratings), facts, added, files.tags)
-    except BaseException:
-        if is_new:
-            with suppress(OSError):
-                workspace.ratings_path(name).unlink(missing_ok=True)
-        raise
     for path in workspace.home.glob("ratings-*.parquet"):
         if path.name != name and is_ratings_name(path.name):
             remove_file(path)
@@ -200,6 +197,15 @@ def _save_ratings(workspace: Workspace, ratings: Ratings) -> tuple[str, bool]:
     is_new = not workspace.ratings_path(name).exists()
     ratings.save(workspace.ratings_path(name))
     return name, is_new
+
+
+def _named_ratings(workspace: Workspace) -> list[str]:
+    """Return the name of the ratings that count; none where no catalog is there yet."""
+    try:
+        with Catalog.open(workspace.catalog_path) as catalog:
+            return [catalog.fact("ratings") or ""]
+    except NotBuiltError:
+        return []
 
 
 def _added_before(workspace: Workspace, files: FilmFiles) -> tuple[list[Film], list[str]]:

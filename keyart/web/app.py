@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import socket
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-import uvicorn
 from fastapi import FastAPI, Response
 from fastapi.responses import FileResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
@@ -37,7 +35,7 @@ from keyart.workspace.reloading import OnReload
 
 _STATIC = Path(__file__).parent / "static"
 _PAGES = {"/": "index.html", "/atlas": "atlas.html", "/user": "user.html"}
-_TIMEOUT_S, _ENCODING_TIMEOUT_S, _WRITING_TIMEOUT_S, _SHUTDOWN_S = 15.0, 60.0, 300.0, 20
+_TIMEOUT_S, _ENCODING_TIMEOUT_S, _WRITING_TIMEOUT_S = 15.0, 60.0, 300.0
 _LOCAL = PublicAddress()
 _MAX_BATCH, _MAX_PENDING_IMAGES = 16, 32
 
@@ -155,32 +153,3 @@ def _add_states(app: FastAPI, warm_up: _WarmUp, registry: CollectorRegistry) -> 
     @app.get("/metrics", summary="Counts and times, for Prometheus", response_class=PlainTextResponse)
     async def metrics() -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
-
-
-class _Server(uvicorn.Server):
-    """Calls a function when it answers."""
-
-    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_start = on_start
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to answer."""
-        await super().startup(sockets)
-        if self.started:
-            self._on_start()
-
-
-def serve(app: FastAPI, listener: socket.socket, on_start: Callable[[], None]) -> None:
-    """Serve until SIGTERM or SIGINT; requests in progress are answered first."""
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        # It would record every search; failures are logged all the same.
-        access_log=False,
-        server_header=False,
-        # uvicorn would believe any program of this machine; `PublicAddress` believes named proxies.
-        proxy_headers=False,
-        timeout_graceful_shutdown=_SHUTDOWN_S,
-    )
-    _Server(config, on_start).run([listener])

@@ -17,16 +17,17 @@ from keyart.workspace.layout import Workspace
 
 def open_ratings(workspace: Workspace) -> Ratings:
     """Open the ratings that the catalog names; empty if films were loaded without ratings."""
-    return read_stable(lambda: _ratings_named(workspace, _ratings_name(workspace)), lambda: _ratings_name(workspace))
+    return read_stable(lambda: _ratings_named(workspace, *_ratings_facts(workspace)), lambda: _ratings_facts(workspace))
 
 
-def _ratings_name(workspace: Workspace) -> str | None:
+def _ratings_facts(workspace: Workspace) -> tuple[str | None, str | None]:
+    """Read the name and the checksum of the ratings; earlier versions recorded no checksum."""
     with Catalog.open(workspace.catalog_path) as catalog:
-        return catalog.fact("ratings")
+        return catalog.fact("ratings"), catalog.fact("ratings_xxh3")
 
 
-def _ratings_named(workspace: Workspace, name: str | None) -> Ratings:
-    return Ratings.open(workspace.ratings_path(name)) if name else Ratings.empty()
+def _ratings_named(workspace: Workspace, name: str | None, xxh3: str | None) -> Ratings:
+    return Ratings.open(workspace.ratings_path(name), xxh3) if name else Ratings.empty()
 
 
 def open_rating_matrix(workspace: Workspace) -> RatingMatrix:

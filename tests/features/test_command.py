@@ -137,7 +137,11 @@ def test_pooled_and_whitened_by_onnx(typed: Typed, words: list[str | Path], tmp_
         (["--encoder", "resnet-50"], 1, "no encoder is called 'resnet-50'; did you mean resnet50?"),
         (["--weights", "w.h5"], 1, "is for encoders by name"),
         (["--preprocessing", "tf"], 1, "extract with the same options (--preprocessing caffe), or begin anew"),
-        (["--encoder", "vgg16", "--preprocessing", "tf"], 1, "--preprocessing tf is for files of networks (--encoder FILE)"),
+        (
+            ["--encoder", "vgg16", "--preprocessing", "tf"],
+            1,
+            "--preprocessing tf is for files of networks (--encoder FILE)",
+        ),
         (["--preprocessing", "troch"], 2, "no preprocessing is called 'troch'; did you mean torch?"),
         (["--preprocessing", "rgb,127,0"], 2, "expected a standard deviation from 0.000001 to 1,000,000, received 0"),
     ],

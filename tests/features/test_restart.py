@@ -10,6 +10,7 @@ import pytest
 from features.extraction import extract_features
 from features.pipeline import Picture
 from features.store import FeatureStore
+from tests.damage import flip_bit
 from tests.features import killed
 from tests.features.killed import ENCODER, FIRST, LATER, SHARD_ROWS
 
@@ -92,3 +93,16 @@ def test_a_file_that_cannot_be_read_for_once_keeps_its_row(tmp_path: Path) -> No
     assert [one.picture_id for one in store.skipped()] == ["a"]
     _run(tmp_path / "features", pictures[1:])
     assert store.rows().picture_ids.tolist() == ["b"]
+
+
+@pytest.mark.parametrize("suffix", ["npy", "parquet"])
+def test_images_of_a_damaged_shard_that_are_not_given_again_are_counted(tmp_path: Path, suffix: str) -> None:
+    store = _run(tmp_path, FIRST)
+    flip_bit(tmp_path / f"features-00001.{suffix}")
+    given = [*FIRST[:SHARD_ROWS], Picture(99, killed.draw(99))]
+    report = extract_features(given, ENCODER, store, drop_missing=False, shard_rows=SHARD_ROWS)
+    # Where the list of the shard's images is damaged, the new one may be among them.
+    assert report.n_lost == SHARD_ROWS - (suffix == "parquet")
+    assert len(report.damaged) == 1
+    assert extract_features(FIRST, ENCODER, store, drop_missing=False, shard_rows=SHARD_ROWS).n_lost == 0
+    assert store.rows().picture_ids.tolist() == [0, 1, 3, 4, 5, 6, 8, 9, 99]

@@ -13,7 +13,7 @@ import pytest
 from catalog.errors import ConfigError, DataError, NotBuiltError, StoreError
 from features import store as store_module
 from features.identity import Identity
-from features.store import FeatureStore, Skipped, check_folder
+from features.store import Damage, FeatureStore, Skipped, check_folder
 from features.whitening import Whitening
 from tests.records import rewrite_record
 
@@ -307,7 +307,7 @@ def test_a_temporary_read_error_is_not_damage(store: FeatureStore, suffix: str) 
         with pytest.raises(StoreError, match=r"cannot read .*features-00000\..*: .*; check disk and rights"):
             look()
     kept.replace(path)
-    assert store.remove_damaged() == ()
+    assert store.remove_damaged() == Damage()
     assert store.rows(check=True).movie_ids.tolist() == [1]
 
 

@@ -85,7 +85,8 @@ def _serve(host: str, port: int, home: Path, encoder: str | None, public: Public
     Workspace.open(home)
     with listen(host, port) as listener:
         click.echo(f"opening {home} …", err=True)
-        from keyart.web.app import make_app, serve
+        from keyart.web.app import make_app
+        from keyart.web.server import serve
 
         app = make_app(home, token, encoder=encoder, read_only=read_only, public=public, owns_process=True)
         address = url(host, listener)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from catalog.film import Film
 from features.images import read_image
@@ -80,3 +81,17 @@ def test_content_is_in_the_order_of_the_films() -> None:
     films = [Film(2, "B", 1999, genres=("Drama",)), Film(1, "A")]
     content = content_of(films, np.eye(2, dtype=np.float32))
     assert (list(content.genres), list(content.years)) == ([("Drama",), ()], [1999, None])
+
+
+def test_a_poster_that_cannot_be_read_is_said_and_tried_again(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    workspace = Workspace.open(home)
+    poster = list_posters(workspace)[0]
+    content = poster.path.read_bytes()
+    poster.path.write_bytes(bytes(len(content)))
+    assert poster.movie_id not in open_looks(workspace).movie_ids
+    assert (
+        f"1 poster cannot be read, so the cold start goes without their looks (movie_id {poster.movie_id})"
+        in caplog.text
+    )
+    poster.path.write_bytes(content)
+    assert np.isfinite(open_looks(workspace).of([poster.movie_id])).all()

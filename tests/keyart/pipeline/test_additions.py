@@ -9,12 +9,16 @@ from pathlib import Path
 import pytest
 
 from catalog.films import FIRST_ADDED_ID
+from features.shards import read_table
+from features.shards import remove as remove_shard
+from features.store import FeatureStore
 from keyart.cold_start.new_film import NewFilm
 from keyart.engine import Engine
 from keyart.pipeline.additions import add
 from keyart.pipeline.movielens import load
 from keyart.pipeline.status import read_status
 from keyart.workspace.layout import Workspace
+from tests.damage import flip_bit
 from tests.keyart.conftest import Run
 from tests.posters.pictures import draw_poster
 
@@ -191,3 +195,66 @@ def test_added_film_keeps_its_poster(home: Path, poster: Path, run: Run) -> None
     outcome = run("add", poster, "--title", "Brand New (2029)", "--home", home)
     assert outcome.code == 1
     assert f"is in the catalog already, as movie_id {FIRST_ADDED_ID}" in outcome.err
+
+
+def two_shards(home: Path) -> None:
+    """Divide the features of a workspace into a shard of films 1 to 3 and another one."""
+    store = FeatureStore.open(home / "features")
+    (table,) = (read_table(store.folder, 0),)
+    (features,) = list(store.blocks(store.rows()))
+    remove_shard(store.folder, 0)
+    for part in (slice(0, 3), slice(3, None)):
+        store.append(table[part], features[part])
+
+
+def hits_of(home: Path) -> dict[int, list[tuple[int, float]]]:
+    engine = Engine.open(home)
+    return {film: [(hit.movie_id, hit.score) for hit in engine.similar(film)] for film in (1, 2, 3, 5, 6)}
+
+
+@pytest.mark.parametrize("suffix", ["npy", "parquet", "json"])
+def test_add_computes_the_features_of_a_damaged_shard_again(
+    home: Path, poster: Path, run: Run, suffix: str, tmp_path: Path
+) -> None:
+    two_shards(home)
+    whole = Path(shutil.copytree(home, tmp_path / "whole"))
+    flip_bit(home / "features" / f"features-00000.{suffix}")
+    words = ("add", poster, "--title", "Brand New (2029)", "--home")
+    outcome = run(*words, home)
+    assert (outcome.code, outcome.out.splitlines()[-1]) == (0, "6 films indexed by looks")
+    assert "note: features were computed again: the shard" in outcome.err
+    run(*words, whole)
+    assert (state_of(home), hits_of(home)) == (state_of(whole), hits_of(whole))
+
+
+def test_add_computes_features_again_that_an_indexed_film_has_lost(home: Path, poster: Path, run: Run) -> None:
+    """A command that was killed after it had removed a damaged shard leaves the workspace so."""
+    two_shards(home)
+    remove_shard(home / "features", 0)
+    assert run("add", poster, "--title", "Brand New (2029)", "--home", home).code == 0
+    assert state_of(home) == (7, 1, 6, 6, 6)
+
+
+def test_says_which_films_leave_the_index_with_their_posters(home: Path, poster: Path, run: Run) -> None:
+    (home / "posters" / "3.jpg").write_bytes(b"cut off")
+    outcome = run("add", poster, "--title", "Brand New (2029)", "--home", home)
+    assert "note: 1 poster is gone or damaged, so these films are left out (movie_id 3); run `keyart" in outcome.err
+    assert state_of(home)[-1] == 5
+    assert "are left out (movie_id 3)" in run("build", "--home", home).err
+    assert "are left out (movie_id 3)" in run("atlas", "--home", home).err
+
+
+def test_build_says_which_posters_have_no_features(home: Path, run: Run) -> None:
+    two_shards(home)
+    remove_shard(home / "features", 1)
+    outcome = run("build", "--home", home)
+    assert outcome.code == 0
+    assert "note: 2 posters have no features, so these films are left out (movie_id 5, 6); run `keyart e" in outcome.err
+    run("extract", "--home", home)
+    assert "left out" not in run("build", "--home", home).err
+
+
+def test_build_says_that_it_removes_an_index_without_posters(home: Path, run: Run) -> None:
+    for path in (home / "posters").glob("*.jpg"):
+        path.unlink()
+    assert "the earlier index was removed, as none of its posters is left" in run("build", "--home", home).err

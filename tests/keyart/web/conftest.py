@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -19,7 +19,10 @@ from tests.installation import Demonstration
 from tests.test_layers import ROOT
 
 pytest.importorskip("fastapi")
-uvicorn = pytest.importorskip("uvicorn")
+pytest.importorskip("uvicorn")
+
+if TYPE_CHECKING:
+    from keyart.web.connections import ConnectionLimits
 
 CHROMIUM = shutil.which("chromium")
 NEEDS_CHROMIUM = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed; .ci/run installs it")
@@ -51,26 +54,28 @@ def stopper(url: str) -> Callable[[], None]:
 
 
 @contextmanager
-def serving(home: Path, token: str | None = None, *, read_only: bool = False, **public: Any) -> Iterator[str]:
+def serving(
+    home: Path,
+    token: str | None = None,
+    *,
+    read_only: bool = False,
+    limits: ConnectionLimits | None = None,
+    **public: Any,
+) -> Iterator[str]:
     """Serve a workspace on any free port, and give its address; `public` are fields of `PublicAddress`."""
+    from keyart.web.address import listen
     from keyart.web.app import make_app
     from keyart.web.public_address import PublicAddress
+    from keyart.web.server import make_server
 
     listening = threading.Event()
-
-    class Server(uvicorn.Server):
-        async def startup(self, sockets=None) -> None:  # type: ignore[no-untyped-def]
-            await super().startup(sockets)
-            listening.set()
-
     app = make_app(home, token, read_only=read_only, public=PublicAddress(**public))
-    config = uvicorn.Config(app, port=0, log_level="warning", proxy_headers=False, timeout_graceful_shutdown=20)
-    server = Server(config)
-    thread = threading.Thread(target=server.run)
+    server, listener = make_server(app, listening.set, limits), listen("127.0.0.1", 0)
+    thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:
         assert listening.wait(_PATIENCE_S)
-        url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         _SERVERS[url] = server
         yield url
     finally:

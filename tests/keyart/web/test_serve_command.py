@@ -19,12 +19,12 @@ from tests.keyart.conftest import Run
 from tests.test_layers import ROOT
 
 _TOKEN = "a-token-of-more-than-sixteen-letters"
-_SERVE = [sys.executable, "-c", "from keyart.cli import main; main()", "serve", "--port", "0"]
+SERVE = [sys.executable, "-c", "from keyart.cli import main; main()", "serve", "--port", "0"]
 
 
 @contextmanager
 def started(home: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
-    command = [*_SERVE, "--home", str(home), *words]
+    command = [*SERVE, "--home", str(home), *words]
     with subprocess.Popen(command, stderr=subprocess.PIPE, cwd=ROOT, text=True) as server:
         try:
             yield server
