@@ -27,9 +27,10 @@ from scipy import sparse
 
 from catalog.errors import DamageError, DataError
 from catalog.film_ids import is_imdb_number, movie_id_in
+from catalog.ids import MAX_ID
 from catalog.io.archives import MAX_BYTES
 from catalog.io.files import atomic_path, read_bytes
-from catalog.io.tables import MAX_ID, Row, delimiter_of, parse_rows, read_rows, read_text, spelled
+from catalog.io.tables import Row, delimiter_of, parse_rows, read_rows, read_text, spelled
 from catalog.movielens import RATING_NAMES, first_of
 from catalog.text import first_line
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -18,7 +18,7 @@ from typing import Any
 
 from catalog.errors import DamageError, DataError, NotBuiltError, StoreError
 from catalog.io.checksums import checksums_path, hold_database, record_checksums, recorded_checksums
-from catalog.io.files import sqlite_errors
+from catalog.io.files import remove_file, sqlite_errors
 
 DATABASE_NAME = "posters.sqlite"
 
@@ -189,7 +189,9 @@ class PosterDatabase:
     def open(cls, path: Path) -> PosterDatabase:
         """Open a database, and create it if it does not exist."""
         with sqlite_errors(path):
-            _check_present(path)
+            if not path.exists():
+                # A lost database is begun anew; `posters.store.check_registered` keeps its posters from harm.
+                remove_file(checksums_path(path))
             connection = sqlite3.connect(path, check_same_thread=False)
             try:
                 hold_database(path, connection)
@@ -203,19 +205,12 @@ class PosterDatabase:
     def open_to_read(cls, path: Path) -> PosterDatabase:
         """Open a database for reading, which needs no write permission."""
         _check_present(path)
-        if not path.is_file():
+        if is_empty(path):
             raise NotBuiltError(
-                f"no posters here yet ({path} is missing); run `keyart info`, which says how to bring some"
+                f"no posters here yet ({path} is missing or empty); run `keyart info`, which says how to bring some"
             )
         with sqlite_errors(path):
-            connection = _connect_to_read(path)
-            try:
-                hold_database(path, connection)
-                _check_version(connection, path)
-            except BaseException:
-                connection.close()
-                raise
-        return cls(path, connection, is_writable=False)
+            return cls(path, _connect_to_read(path), is_writable=False)
 
     def close(self) -> None:
         # Closing the connection under a thread that is reading would crash the process.
@@ -377,6 +372,15 @@ def _check_present(path: Path) -> None:
         raise DamageError(f"{path} is missing; put it back, or run `keyart check --repair`")
 
 
+def is_empty(path: Path) -> bool:
+    """Return whether a database is missing, or was left without tables by a process that was killed at once."""
+    if not path.is_file():
+        return True
+    with sqlite_errors(path), closing(_connect_to_read(path)) as connection:
+        hold_database(path, connection)
+        return _check_version(connection, path) == 0
+
+
 def _connect_to_read(path: Path) -> sqlite3.Connection:
     # Not mode=ro: a reader has to recover what a killed writer had committed.
     address = path.absolute().as_uri()
@@ -409,6 +413,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
     with connection:
         if version == 0:
+            # Otherwise each statement commits, and a killed process leaves some of the tables.
+            connection.execute("BEGIN IMMEDIATE")
             connection.execute(_SCHEMA.format(name="posters"))
             connection.execute(f"PRAGMA user_version = {_VERSION}")
         for statement in _ADDITIONS:

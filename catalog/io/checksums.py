@@ -149,7 +149,7 @@ def _is_whole(path: Path, connection: sqlite3.Connection) -> bool:
     recorded = recorded_checksums(path)
     if recorded is None or xxh3 in recorded:
         return True
-    if not counter or counter in recorded.values():
+    if recorded and (not counter or counter in recorded.values()):
         return False
     return _is_consistent(path, connection)
 

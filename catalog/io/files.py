@@ -152,10 +152,16 @@ def removed_on_failure(paths: Callable[[], Iterable[Path]], named: Callable[[], 
         raise
 
 
+def is_partial(name: str) -> bool:
+    """Return whether a killed process may have left a file of this name: a partial one, or SQLite's journal of it."""
+    return name.startswith(".") and name.removesuffix("-journal").endswith(_TEMPORARY_SUFFIX)
+
+
 def clear_partial(folder: Path) -> None:
     """Remove the partial files of killed processes; nobody may be writing into the folder."""
-    for path in folder.glob(f".*{_TEMPORARY_SUFFIX}"):
-        remove_file(path)
+    for path in folder.glob(f".*{_TEMPORARY_SUFFIX}*"):
+        if is_partial(path.name):
+            remove_file(path)
 
 
 def write_unflushed(path: Path, content: bytes) -> None:
@@ -305,6 +311,12 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         raise _sqlite_error(path, error) from error
+    except sqlite3.IntegrityError as error:
+        # What is there is whole: it refused what does not fit.
+        raise DataError(f"nothing was written to {path}, as it holds such a row already ({error})") from error
+    except (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError, sqlite3.NotSupportedError) as error:
+        # A closed connection, or a value that fits no column, says nothing about the file.
+        raise DataError(f"{path} could not be used ({error})") from error
     except sqlite3.DatabaseError as error:
         raise DamageError(f"{path} is not a readable SQLite database ({error}); run `keyart check --repair`") from error
 

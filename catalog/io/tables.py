@@ -9,9 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from catalog.errors import DataError
-
-# Ids are stored in arrays of int32.
-MAX_ID = 2**31 - 1
+from catalog.ids import MAX_ID
 
 
 @dataclass(frozen=True)

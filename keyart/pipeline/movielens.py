@@ -213,7 +213,7 @@ def _added_before(workspace: Workspace, files: FilmFiles) -> tuple[list[Film], l
     if not workspace.catalog_path.is_file():
         return [], []
     try:
-        catalog = Catalog.open(workspace.catalog_path)
+        catalog = Catalog.open(workspace.catalog_path, check_ids=False)
     except DataError:
         # Loading again is how a damaged catalog is repaired.
         return [], ["the earlier catalog could not be read; films that were added to it have to be added again"]
@@ -234,11 +234,15 @@ def _check_numbering(workspace: Workspace, existing: str | None, numbering: str)
 
 
 def _duplicate_notes(added: Sequence[Film], films: Sequence[Film]) -> Iterator[str]:
+    by_id = {film.movie_id: film for film in films} if added else {}
     keys = {(title_key(film.title), film.year): film for film in films} if added else {}
     for film in added:
         other = keys.get((title_key(film.title), film.year))
         if other and other.movie_id != film.movie_id:
             yield f"{film.label} was added as movie_id {film.movie_id}, and was now loaded as {other.movie_id}"
+        same_id = by_id.get(film.movie_id)
+        if same_id and title_key(same_id.title) != title_key(film.title):
+            yield f"{film.label} was added as movie_id {film.movie_id}, which is now {same_id.label}; add it again"
 
 
 def _with_ratings(films: Sequence[Film], ratings: Ratings) -> list[Film]:

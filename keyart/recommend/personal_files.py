@@ -11,7 +11,8 @@ from typing import Any
 
 from catalog.errors import DataError
 from catalog.film import Titled
-from catalog.film_ids import FilmId, Imdb, Tmdb, ids_in, parse_imdb_id
+from catalog.film_ids import FilmId, Imdb, Tmdb, ids_in, parse_film_id
+from catalog.ids import is_id
 from catalog.io.archives import unpacked
 from catalog.io.tables import Row, decode_text, parse_rows
 from catalog.titles import parse_title
@@ -214,7 +215,7 @@ def _trakt_rating(item: Any, number: int, path: Path) -> PersonalRating:
 
 def _trakt_ids(ids: Mapping[str, Any]) -> Iterable[FilmId]:
     imdb_id, tmdb_id = ids.get("imdb"), ids.get("tmdb")
-    if isinstance(imdb_id, str) and re.fullmatch(r"tt\d{1,12}", imdb_id):
-        yield Imdb(parse_imdb_id(imdb_id) or "")
-    if isinstance(tmdb_id, int) and tmdb_id > 0:
+    if isinstance(imdb_id, str) and isinstance(film_id := parse_film_id(imdb_id), Imdb):
+        yield film_id
+    if isinstance(tmdb_id, int) and is_id(tmdb_id):
         yield Tmdb(tmdb_id)

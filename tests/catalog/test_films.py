@@ -11,7 +11,8 @@ import pytest
 
 from catalog.errors import DataError, NotBuiltError, StoreError
 from catalog.film import Film, FilmTag
-from catalog.films import FIRST_ADDED_ID, Catalog
+from catalog.films import Catalog
+from catalog.ids import FIRST_ADDED_ID
 from tests.catalog.conftest import TITLES
 
 
