@@ -50,7 +50,10 @@ def _of_one_load(workspace: Workspace, read: Callable[[Catalog], Result]) -> Res
 
 def _ratings_of(workspace: Workspace, catalog: Catalog) -> Ratings:
     name = ratings_name(catalog)
-    return replace(Ratings.open(workspace.ratings_path(name)), source=name) if name else Ratings.empty()
+    if not name:
+        return Ratings.empty()
+    # Earlier versions recorded no checksum.
+    return replace(Ratings.open(workspace.ratings_path(name), catalog.fact("ratings_xxh3")), source=name)
 
 
 def rating_matrix(ratings: Ratings) -> RatingMatrix:
