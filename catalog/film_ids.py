@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from catalog.errors import DataError
+from catalog.ids import MAX_ID
 from catalog.io.tables import Row
 
 
@@ -54,11 +55,16 @@ _ADDRESS = re.compile(
 _PADDED = re.compile(r"0[0-9]{6,}")
 ID_COLUMNS = {"movie_id": "movie", "imdb_id": "imdb", "tmdb_id": "tmdb"}
 """The columns that name a film, and whose ids they hold; in movie_id, any id is read as what it is."""
+_KIND_TYPES: Mapping[str, tuple[type, ...]] = {
+    "movie_id": (Movie, Imdb, Tmdb),
+    "imdb_id": (Imdb,),
+    "tmdb_id": (Tmdb,),
+}
 _EXPECTED = "a movie_id such as 6, an IMDb id such as tt0113277 or a TMDB id such as tmdb:949"
 
 
 def parse_film_id(text: str) -> FilmId | None:
-    """Parse an id; None for any other text.
+    """Parse an id; None for any other text, and for a number above `MAX_ID`.
 
     ``tt`` and digits, or seven digits with a leading zero, are IMDb's; ``tmdb:862`` is TMDB's; other digits, and
     ``movie:6``, are a movie_id. ``imdb:112818`` and the addresses of both sites are read as well.
@@ -96,7 +102,9 @@ def ids_in(row: Row, columns: Mapping[str, str], expected: str = _EXPECTED) -> I
         text = row[columns[column]].removesuffix(".0") if column in columns else ""
         if not text:
             continue
-        film_id = parse_film_id(text if column == "movie_id" else f"{kind}:{text}")
+        film_id = parse_film_id(text)
+        if not isinstance(film_id, _KIND_TYPES[column]):
+            film_id = parse_film_id(f"{kind}:{text}")
         if film_id is None:
             wanted = expected if column == "movie_id" else f"an id of {kind.upper()}, or nothing"
             raise row.error(columns[column], wanted)
@@ -113,7 +121,9 @@ def id_in(row: Row) -> FilmId:
     raise row.error(next(iter(given)), _EXPECTED)
 
 
-def _film_id(kind: str, digits: str) -> FilmId:
+def _film_id(kind: str, digits: str) -> FilmId | None:
+    if int(digits) > MAX_ID:
+        return None
     if kind == "imdb":
         return Imdb(format_imdb_id(int(digits)))
     return Tmdb(int(digits)) if kind == "tmdb" else Movie(int(digits))
@@ -124,7 +134,7 @@ def parse_imdb_id(text: str) -> str | None:
     digits = text.strip().lower().removeprefix("tt").removesuffix(".0")
     if not digits:
         return None
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= 12):
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 12 and int(digits) <= MAX_ID):
         raise ValueError(f"expected an IMDb id such as tt0113277, received {text!r}")
     return format_imdb_id(int(digits))
 

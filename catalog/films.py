@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
 
-from catalog.database import VERSION, film_of, write_added, write_catalog
-from catalog.errors import DataError, NotBuiltError, UnknownFilmError
+from catalog.database import VERSION, connect_to_read, film_of, write_added, write_catalog
+from catalog.errors import DamageError, DataError, NotBuiltError, UnknownFilmError
 from catalog.film import Film, FilmTag
 from catalog.film_ids import FilmId
 from catalog.filters import Filter
 from catalog.genres import match_genres
+from catalog.ids import FIRST_ADDED_ID, MAX_ID
+from catalog.io.checksums import checksums_path, hold_database
 from catalog.io.files import sqlite_errors
 from catalog.search import TitleSearch
 from catalog.titles import title_key
 
-FIRST_ADDED_ID = 1_000_000_001
-"""The movie_id of the first film that is added; the numbers of MovieLens stay far below it."""
-
+# SQLite has no longer integers.
+_MAX_INTEGER = 2**63 - 1
 # SQLite's oldest limit on the number of ? in one statement.
 _MAX_PARAMETERS = 900
 
@@ -57,21 +59,29 @@ class Catalog:
         write_added(path, films)
 
     @classmethod
-    def open(cls, path: Path) -> Catalog:
-        """Open a catalog file for reading."""
+    def open(cls, path: Path, *, check_ids: bool = True) -> Catalog:
+        """Open a catalog file for reading; DamageError if it is not as it was written.
+
+        DataError where a film has an id above `MAX_ID`, as `check_ids` demands.
+        """
         if not path.is_file():
+            if path.exists() or checksums_path(path).exists():
+                raise DamageError(f"{path} is missing; put it back, or run `keyart load DIR` again")
             raise NotBuiltError(
                 f"no films here yet ({path} is missing); run `keyart load DIR` or `keyart load films.csv`"
             )
         with sqlite_errors(path), ExitStack() as on_failure:
-            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+            connection = connect_to_read(path)
             on_failure.callback(connection.close)
+            hold_database(path, connection)
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version != VERSION:
                 raise DataError(
                     f"{path} is a catalog of version {version}, this keyart reads version {VERSION}; "
                     "run `keyart load DIR` again"
                 )
+            if check_ids:
+                _check_ids(path, connection)
             on_failure.pop_all()
         return cls(path, connection)
 
@@ -107,7 +117,7 @@ class Catalog:
 
     def films(self, movie_ids: Iterable[int]) -> dict[int, Film]:
         """Return films by movie_id; unknown ids are left out."""
-        wanted = list(dict.fromkeys(int(movie_id) for movie_id in movie_ids))
+        wanted = [number for number in dict.fromkeys(map(int, movie_ids)) if abs(number) <= _MAX_INTEGER]
         found: dict[int, Film] = {}
         for start in range(0, len(wanted), _MAX_PARAMETERS):
             part = wanted[start : start + _MAX_PARAMETERS]
@@ -121,6 +131,18 @@ class Catalog:
         if not self._has("added"):
             return []
         return [film_of(row) for row in self._rows("SELECT films.* FROM films JOIN added USING (movie_id) ORDER BY 1")]
+
+    def free_ids(self, reserved: Collection[int] = ()) -> Iterator[int]:
+        """Yield movie_ids for films to be added: above those added before as far as there are any, then between them.
+
+        `reserved` are left out, and so is any id of a film that was loaded.
+        """
+        rows = self._rows("SELECT movie_id FROM films WHERE movie_id >= ?", (FIRST_ADDED_ID,))
+        taken = {*reserved, *(movie_id for (movie_id,) in rows)}
+        last = max((film.movie_id for film in self.added()), default=0)
+        first = min(max(last + 1, FIRST_ADDED_ID), MAX_ID + 1)
+        numbers = chain(range(first, MAX_ID + 1), range(FIRST_ADDED_ID, first))
+        return (number for number in numbers if number not in taken)
 
     def tags(self) -> list[FilmTag]:
         """Return the tags of all films, by movie_id and tag; empty if the films came without tags."""
@@ -202,6 +224,16 @@ class Catalog:
     def _rows(self, statement: str, values: Sequence[object] = ()) -> list[tuple]:  # type: ignore[type-arg]
         with self._lock, sqlite_errors(self._path):
             return self._connection.execute(statement, values).fetchall()
+
+
+def _check_ids(path: Path, connection: sqlite3.Connection) -> None:
+    """Raise DataError where an earlier version added a film with an id that no other part can hold."""
+    last = connection.execute("SELECT max(movie_id) FROM films").fetchone()[0]
+    if last is not None and last > MAX_ID:
+        raise DataError(
+            f"{path} holds the film {last}, whose movie_id is above {MAX_ID:,}, which no other part can hold; run "
+            f"`keyart remove {last}`, and add it again"
+        )
 
 
 def _condition(wanted: Filter) -> tuple[str, list[object]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from catalog.errors import DataError
 from catalog.film import Film
 from catalog.film_ids import parse_imdb_id
+from catalog.ids import is_id
 from catalog.io.tables import read_text
 from catalog.text import plural
 
@@ -66,7 +67,8 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 def _number(text: str) -> int | None:
     text = text.removesuffix(".0")
-    return int(text) if text.isascii() and text.isdigit() and 0 < len(text) <= 9 else None
+    is_number = text.isascii() and text.isdigit() and len(text) <= 12
+    return int(text) if is_number and is_id(int(text)) else None
 
 
 def _film(movie_id: int, tmdb_id: int, values: Mapping[str, str]) -> Film:

@@ -180,6 +180,8 @@ def _each_once(pictures: Iterable[Picture], known: Mapping[Any, str]) -> Iterato
         kind = kind or type(name)
         if kind not in (int, str) or type(name) is not kind:
             raise TypeError(f"ids should be all int or all str, received {name!r}")
+        if isinstance(name, int) and not -(2**63) <= name < 2**63:
+            raise DataError(f"expected ids of 64 bits, received {name}")
         if not seen and type(next(iter(known), name)) is not kind:
             raise DataError(
                 "features of films, which have movie_ids, and of other pictures, which have names, never stand in one "

@@ -24,7 +24,7 @@ import pandas as pd
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.io.files import read_record, read_stable, record_kind, remove_file, write_bytes, write_record
-from catalog.io.locks import LOCK_NAME
+from catalog.io.locks import is_leftover
 from catalog.io.remote import AnyPath
 from features.encoders.pairs import is_pair_name
 from features.identity import Identity
@@ -454,7 +454,7 @@ def _is_remains(path: AnyPath) -> bool:
         return True
     if path.name == "skipped.json":
         return record_kind(path) == _SKIPPED
-    return path.name.startswith(LOCK_NAME) or path.name.endswith(".partial")
+    return is_leftover(path.name)
 
 
 def _in_parallel(look: Callable[[int], Result], shards: Sequence[int]) -> list[Result]:

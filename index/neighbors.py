@@ -28,7 +28,7 @@ from catalog.io.files import (
     write_record,
     xxh3_file,
 )
-from catalog.io.locks import LOCK_NAME, exclusive
+from catalog.io.locks import exclusive, is_leftover
 from catalog.io.progress import Advance, ignore
 from catalog.scored_ids import ScoredIds
 from index.blend import Index
@@ -91,8 +91,7 @@ def _check_parts(parts_dir: Path) -> None:
     """Raise ConfigError if the folder of the parts holds other files."""
     if record_kind(parts_dir / _RECORD) == _KIND:
         return
-    # A run that was killed before its record leaves its lock.
-    if any(not path.name.startswith((LOCK_NAME, f".{_RECORD}.")) for path in parts_dir.glob("*")):
+    if not all(is_leftover(path.name) for path in parts_dir.glob("*")):
         raise ConfigError(
             f"{parts_dir}, where the parts of the table are written, holds other files; nothing was written: choose "
             "another --out, or move the folder away"

@@ -18,6 +18,7 @@ from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.film import Film
 from catalog.films import Catalog
 from catalog.filters import Filter
+from catalog.ids import check_id
 from catalog.io.progress import Progress, silent
 from catalog.lazy import lazy
 from cf.base import Recommender
@@ -605,7 +606,7 @@ class Engine:
         NotBuiltError
             The model is not fitted, or there are no ratings.
         ConfigError
-            There is no such model, or it takes no new users.
+            There is no such model, it takes no new users, or the user_id is out of range.
         DataError
             The file holds no ratings of one person; the message names line and column.
         ValueError
@@ -625,7 +626,7 @@ class Engine:
             raise TypeError(f"expected a user_id, a mapping of movie_id to stars or a Path, received {user!r}")
         recommender = self._recommender(model)
         if isinstance(user, int | np.integer):
-            return recommender.for_user(int(user), k, fresh)
+            return recommender.for_user(check_id(int(user), "a user_id"), k, fresh)
         if isinstance(user, Path):
             return recommender.for_personal(read_personal_ratings(self._workspace, user), k, fresh)
         check_stars(user)

@@ -24,7 +24,16 @@ from catalog.image_formats import STORED_SUFFIX
 from catalog.io.files import write_error, write_unflushed
 from catalog.io.locks import exclusive
 from posters.alternates import AlternateStore
-from posters.database import DATABASE_NAME, Alternate, Origin, PosterDatabase, Record, Source, State
+from posters.database import (
+    DATABASE_NAME,
+    Alternate,
+    Origin,
+    PosterDatabase,
+    Record,
+    Source,
+    State,
+    is_empty,
+)
 from posters.validation import ImageFacts, verify_image
 
 _FILE_NAME = re.compile(rf"([0-9]+)(-[0-9a-f]{{8}})?({STORED_SUFFIX})")
@@ -100,9 +109,13 @@ class PosterStore:
     def writer_lock(self) -> Iterator[None]:
         """Keep other processes from writing during the block, and clean up after killed ones."""
         with exclusive(self._posters_dir):
-            self._sweep()
-            self.alternates.sweep()
-            yield
+            try:
+                self._sweep()
+                self.alternates.sweep()
+                yield
+            finally:
+                with suppress(StoreError):
+                    self._database.settle()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -353,7 +366,7 @@ class PosterStore:
 
 def check_registered(posters_dir: Path) -> None:
     """Raise DataError if a folder holds posters but no database: a fetch or an import might replace them."""
-    if posters_dir.is_dir() and not (posters_dir / DATABASE_NAME).exists():
+    if posters_dir.is_dir() and is_empty(posters_dir / DATABASE_NAME):
         named = sorted(path.name for path in posters_dir.iterdir() if _FILE_NAME.fullmatch(path.name))
         if named:
             raise DataError(

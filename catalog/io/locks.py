@@ -9,7 +9,7 @@ from pathlib import Path
 import portalocker
 
 from catalog.errors import StoreError
-from catalog.io.files import clear_partial, write_error
+from catalog.io.files import clear_partial, is_partial, remove_file, write_error
 from catalog.io.remote import AnyPath, RemotePath
 
 LOCK_NAME = "writer.pid"
@@ -37,7 +37,14 @@ def exclusive(folder: AnyPath) -> Iterator[None]:
         if holder_pid is not None:
             raise _busy(folder, holder_pid)
         clear_partial(folder)
+        for leftover in folder.glob(f"{LOCK_NAME}.*.tmp"):
+            remove_file(leftover)
         yield
+
+
+def is_leftover(name: str) -> bool:
+    """Return whether a process that was killed before it wrote anything may have left a file of this name."""
+    return name.startswith(LOCK_NAME) or is_partial(name)
 
 
 def check_free(folder: AnyPath) -> None:

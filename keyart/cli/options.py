@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from catalog.errors import ConfigError
 from catalog.film_ids import Imdb, parse_film_id, read_film_ids
 from catalog.films import Catalog
-from catalog.io.tables import MAX_ID
+from catalog.ids import MAX_ID
 from catalog.text import plural
 from keyart.cli.hints import HINTS
 from keyart.cli.output import print_notes

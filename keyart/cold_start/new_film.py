@@ -13,6 +13,7 @@ from catalog.errors import ConfigError, DataError
 from catalog.film import Titled
 from catalog.film_ids import parse_imdb_id
 from catalog.genres import match_genres, split_genres
+from catalog.ids import check_id
 from catalog.io.tables import Row, read_rows
 from catalog.titles import parse_title
 from features.folder import pictures_in
@@ -131,8 +132,21 @@ def checked(film: NewFilm, known_genres: Sequence[str]) -> NewFilm:
         names = (*film.alternative_titles, *parsed.alternatives)
         film = replace(film, title=parsed.title, year=film.year or parsed.year, alternative_titles=names)
     _check_year(film.year)
-    imdb_id = _imdb_id(film.imdb_id or "")
-    return replace(film, genres=_spelled(tuple(film.genres), known_genres), imdb_id=imdb_id)
+    return replace(
+        film,
+        genres=_spelled(tuple(film.genres), known_genres),
+        movie_id=_number_of(film, "movie_id"),
+        tmdb_id=_number_of(film, "tmdb_id"),
+        imdb_id=_imdb_id(film.imdb_id or ""),
+    )
+
+
+def _number_of(film: NewFilm, field: str) -> int | None:
+    number = getattr(film, field)
+    try:
+        return None if number is None else check_id(number, f"a {field}")
+    except ConfigError as error:
+        raise InvalidFieldError(field, str(error)) from None
 
 
 def _imdb_id(text: str) -> str | None:

@@ -7,14 +7,13 @@ the same poster gets only what it lacks.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import count
 from typing import Any
 
 from catalog.errors import ConfigError, DataError, KeyartError
 from catalog.film import Film
-from catalog.films import FIRST_ADDED_ID, Catalog
+from catalog.films import Catalog
 from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, silent
 from catalog.titles import title_key
@@ -111,7 +110,7 @@ def add(
     NotBuiltError
         The workspace does not exist, or no films have been loaded.
     ConfigError
-        A film has no title, its genre, year or IMDb id is not known or valid, or its movie_id belongs to another film;
+        A film has no title, its genre, year or an id is not known or valid, or its movie_id belongs to another film;
         nothing is changed.
     DataError
         A poster is no image, or a film is in the catalog already with another poster; nothing is changed.
@@ -218,7 +217,7 @@ def _planned(workspace: Workspace, films: Sequence[NewFilm], hashes: Sequence[st
         _refuse_duplicates(films)
         _refuse_taken(films, catalog)
         added = {film.movie_id for film in catalog.added()}
-        free = _free_numbers(added, {film.movie_id for film in films})
+        free = catalog.free_ids({film.movie_id for film in films if film.movie_id})
         for film, sha256 in zip(films, hashes, strict=True):
             existing = next(iter(catalog.duplicates_of(film.title, film.year, film.tmdb_id, film.imdb_id)), None)
             if existing and not (
@@ -237,11 +236,6 @@ def _planned(workspace: Workspace, films: Sequence[NewFilm], hashes: Sequence[st
 def _film(film: NewFilm, movie_id: int) -> Film:
     names = tuple(film.genres), tuple(film.alternative_titles)
     return Film(movie_id, film.title, film.year, film.imdb_id, film.tmdb_id, *names)
-
-
-def _free_numbers(added: Collection[int], requested: Collection[int | None]) -> Iterator[int]:
-    first = max((movie_id + 1 for movie_id in added), default=FIRST_ADDED_ID)
-    return (movie_id for movie_id in count(max(first, FIRST_ADDED_ID)) if movie_id not in requested)
 
 
 def _refuse_duplicates(films: Sequence[NewFilm]) -> None:

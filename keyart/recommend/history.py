@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from catalog.ids import MAX_ID, is_id
 from cf.base import Ids
 from cf.ratings import HIGHEST, LOWEST, RatingMatrix
 
@@ -44,6 +45,8 @@ def check_stars(ratings: Mapping[int, float]) -> None:
     for movie_id, stars in ratings.items():
         if not isinstance(movie_id, int | np.integer):
             raise TypeError(f"expected ratings by movie_id, received the key {movie_id!r}")
+        if not is_id(int(movie_id)):
+            raise ValueError(f"expected movie_ids from 1 to {MAX_ID:,}, received {movie_id}")
         if isinstance(stars, bool) or not isinstance(stars, int | float | np.number):
             raise TypeError(f"expected a number of stars for the film {movie_id}, received {stars!r}")
         if not LOWEST <= stars <= HIGHEST:

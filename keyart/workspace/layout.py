@@ -24,9 +24,10 @@ from typing import Any
 from catalog.errors import ConfigError, DataError, KeyartError, NotBuiltError
 from catalog.films import Catalog
 from catalog.io.files import read_record, record_kind, write_record
+from catalog.io.locks import is_leftover
 
 _KIND, _VERSION = "keyart-workspace", 1
-_FILES = ("workspace.json", "catalog.sqlite", "hybrid.json")
+_FILES = ("workspace.json", "catalog.sqlite", "catalog.sqlite.json", "hybrid.json")
 _FOLDERS = ("posters", "features", "looks", "index", "atlas", "cf", "encoders")
 
 
@@ -57,7 +58,7 @@ class Workspace:
             # Only the record is lost, which can be restored.
             write_record(_record_path(home), _KIND, _VERSION, {})
             return cls(home)
-        if home.exists() and (not home.is_dir() or any(home.iterdir())):
+        if home.exists() and (not home.is_dir() or not all(is_leftover(path.name) for path in home.iterdir())):
             raise ConfigError(
                 f"{home} is neither empty nor a keyart workspace; name a new or empty folder with --home DIR"
             )

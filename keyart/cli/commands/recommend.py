@@ -10,6 +10,7 @@ import click
 
 import cf
 from catalog.errors import ConfigError
+from catalog.ids import MAX_ID
 from catalog.io.files import check_input
 from keyart import recommend
 from keyart.cli.completion import complete_model
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @click.command("recommend")
-@click.argument("user", required=False, type=click.IntRange(min=1), metavar="[USER]")
+@click.argument("user", required=False, type=click.IntRange(1, MAX_ID), metavar="[USER]")
 @file_option(
     "--ratings",
     "One person's ratings, in place of USER: exported by Letterboxd, IMDb or Trakt, or a CSV with movie_id and rating.",

@@ -14,8 +14,8 @@ import numpy as np
 from catalog.errors import DataError, NotBuiltError
 from catalog.film import Film
 from catalog.film_table import read_film_table
+from catalog.ids import MAX_ID
 from catalog.io.remote import as_path
-from catalog.io.tables import MAX_ID
 from catalog.series import series_name
 from catalog.text import plural
 from features.folder import pictures_in

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.exceptions import HTTPException
 
 from catalog.errors import DataError
+from catalog.ids import MAX_ID
 from keyart.recommend.personal_files import parse_personal_file
 from keyart.web.body_limits import MAX_RATINGS_FILE_BYTES, BoundedRoute, Uploads, upload_route
 from keyart.web.errors import PROBLEMS
@@ -25,16 +26,17 @@ from keyart.web.schemas.users import (
 from keyart.web.services.users import UserService
 from keyart.web.workers import WorkerPool
 
-UserId = Annotated[int, Path(ge=1, lt=2**31, description="A user_id of the ratings.", examples=[42])]
+UserId = Annotated[int, Path(ge=1, le=MAX_ID, description="A user_id of the ratings.", examples=[42])]
 
 
 _RATINGS_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "The file itself, at most 8 MiB, or a form with it.",
+        "description": "The file itself, at most 8 MiB, packed or not, or a form with it.",
         "content": {
             "text/csv": {"schema": {"type": "string"}},
             "application/json": {"schema": {"type": "array"}},
+            "application/zip": {"schema": {"type": "string", "format": "binary"}},
             "multipart/form-data": {
                 "schema": {
                     "type": "object",

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from catalog.film import Film
 from catalog.film_ids import Movie, parse_film_id
 from catalog.filters import Filter
+from catalog.ids import MAX_ID, is_id
 from index.region import Region
 
 # Parameters of version 0.1; accepted until 0.3.
@@ -26,7 +27,7 @@ def _film_ref(value: object) -> int | str:
     """Return a movie_id as a number, and any other id as text that `Engine.find` reads."""
     film_id = parse_film_id(str(value))
     if isinstance(film_id, Movie):
-        if not 1 <= film_id.number < 2**31:
+        if not is_id(film_id.number):
             raise ValueError(_ID_EXPECTED)
         return film_id.number
     if film_id is None:
@@ -268,7 +269,7 @@ class NewFilmRecord(NewFilmFacts):
     """A film to be added."""
 
     title: str = Field(min_length=1, max_length=300, pattern=_PRINTABLE, examples=["Heat (1995)"])
-    tmdb_id: int | None = Field(None, ge=1, lt=2**31, description="TMDB's id of the film.", examples=[949])
+    tmdb_id: int | None = Field(None, ge=1, le=MAX_ID, description="TMDB's id of the film.", examples=[949])
     imdb_id: str = Field("", max_length=20, description="IMDb's id of the film.", examples=["tt0113277"])
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.films import FIRST_ADDED_ID
+from catalog.ids import FIRST_ADDED_ID
 from features.shards import read_table
 from features.shards import remove as remove_shard
 from features.store import FeatureStore
