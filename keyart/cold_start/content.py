@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +32,7 @@ from keyart.workspace.contents import current_features
 from keyart.workspace.films import list_posters
 from keyart.workspace.gaps import listed
 from keyart.workspace.layout import Workspace
+from posters.store import Poster
 
 _log = logging.getLogger(__name__)
 
@@ -111,20 +111,20 @@ def looks_of_images(
 
 
 def _compute_looks(workspace: Workspace, store: FeatureStore, rows: FeatureRows, progress: Progress) -> Looks:
-    paths = {poster.movie_id: poster.path for poster in list_posters(workspace)}
+    posters = {poster.movie_id: poster for poster in list_posters(workspace)}
     movie_ids = rows.movie_ids.astype(np.int32)
     blocks = []
     with progress("summarize posters", len(rows), "posters") as advance, ThreadPoolExecutor(_N_READERS) as threads:
-        shares = threads.map(_colors, (paths[movie_id] for movie_id in movie_ids.tolist()))
+        shares = threads.map(_colors, (posters[movie_id] for movie_id in movie_ids.tolist()))
         for features in store.blocks(rows):
             blocks.append(looks(features, store.row_shape(), np.stack(list(islice(shares, len(features))))))
             advance(len(features))
     return Looks(movie_ids, np.vstack(blocks), rows.poster_sha256s) if blocks else _no_looks()
 
 
-def _colors(path: Path) -> npt.NDArray[np.float32]:
+def _colors(poster: Poster) -> npt.NDArray[np.float32]:
     try:
-        pixels, _ = read_image(path)
+        pixels, _ = read_image(poster.read(), name=str(poster.path))
     except DataError:
         # The file was readable when its features were computed. NaN marks it for `_readable`.
         return np.full(N_COLORS, np.nan, np.float32)
