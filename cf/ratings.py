@@ -84,6 +84,8 @@ class Ratings:
     timestamps: npt.NDArray[np.int64]  # seconds since 1970; 0 where no time is known
     # Ratings that the source has beside these, each replaced by another one of the same user and film.
     n_replaced: int = field(default=0, kw_only=True)
+    # The name that a workspace has for them all, which models record; empty for a part of them, or others.
+    source: str = field(default="", kw_only=True)
     # Whether the source has ten points, of which two are a star.
     is_halved: bool = field(default=False, kw_only=True)
 

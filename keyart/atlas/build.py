@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from catalog.errors import DataError, NotBuiltError
 from catalog.films import Catalog
-from catalog.io.locks import check_free, exclusive
+from catalog.io.locks import exclusive
 from catalog.io.progress import Progress, silent
 from catalog.text import plural
 from index.source import FilmFeatures
@@ -91,15 +91,10 @@ def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progres
     the old one or the new one.
     """
     layout.require_libraries(options.method or Method.TSNE)
-    check_free(workspace.atlas_dir)
-    try:
-        store, features = current_film_features(workspace)
-    except NotBuiltError as error:
-        raise no_features(workspace) from error
-    if features is None:
-        raise no_features(workspace)
-    identity = store.identity.as_dict()
+    _current_features(workspace)
     with exclusive(workspace.atlas_dir):
+        # Again, as another process may have made an atlas of newer ones meanwhile.
+        identity, features = _current_features(workspace)
         existing = _existing(workspace, identity)
         method, seed = _settings(existing, options)
         before = existing if existing and _can_grow(existing, features, method, seed, options) else None
@@ -114,7 +109,7 @@ def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progres
         clusters = _clusters(workspace, films, labels, centroids)
         blank: list[int] = []
         assigned = _sheets(films, before, existing)
-        sheets = _drawn(workspace, assigned, blank, progress)
+        sheets = _drawn(workspace, films, assigned, blank, progress)
         atlas = Atlas(identity, fingerprint(features), method, seed, **vars(films), labels=labels, basis=basis,
                       centroids=centroids, clusters=clusters, sheets=sheets)  # fmt: skip
         atlas.save(workspace.atlas_dir)
@@ -122,6 +117,17 @@ def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progres
     gaps = notes_on_gaps(workspace, features.movie_ids.tolist(), then="keyart atlas")
     n_drawn = sum(after is not earlier for earlier, after in zip(assigned, sheets, strict=True))
     return AtlasReport(atlas, how, n_drawn, (*_notes(atlas, len(features)), *_notes_on_blank(blank), *gaps))
+
+
+def _current_features(workspace: Workspace) -> tuple[dict[str, Any], FilmFeatures]:
+    """Open the features of all posters, and what they are of; NotBuiltError where there are none."""
+    try:
+        store, features = current_film_features(workspace)
+    except NotBuiltError as error:
+        raise no_features(workspace) from error
+    if features is None:
+        raise no_features(workspace)
+    return store.identity.as_dict(), features
 
 
 def expected_s(workspace: Workspace, options: AtlasOptions) -> float:
@@ -258,8 +264,13 @@ def _sheets(films: _Films, before: Atlas | None, existing: Atlas | None) -> tupl
     )
 
 
-def _drawn(workspace: Workspace, sheets: tuple[Sheet, ...], blank: list[int], progress: Progress) -> tuple[Sheet, ...]:
-    posters = {poster.movie_id: poster for poster in list_posters(workspace)}
+def _drawn(
+    workspace: Workspace, films: _Films, sheets: tuple[Sheet, ...], blank: list[int], progress: Progress
+) -> tuple[Sheet, ...]:
+    # A sheet is named by its posters, so one that was replaced meanwhile must not be drawn in place of an earlier one.
+    sha256s = films.posters()
+    stored = list_posters(workspace)
+    posters = {poster.movie_id: poster for poster in stored if sha256s.get(poster.movie_id) == poster.sha256}
     with progress("draw small", sum(len(sheet.movie_ids) for sheet in sheets), "posters") as advance:
         return tuple(draw(sheets, workspace.atlas_dir, posters, advance, blank.append))
 

@@ -111,18 +111,21 @@ def looks_of_images(
 
 
 def _compute_looks(workspace: Workspace, store: FeatureStore, rows: FeatureRows, progress: Progress) -> Looks:
-    posters = {poster.movie_id: poster for poster in list_posters(workspace)}
+    # A poster that was replaced or removed meanwhile is not that of the features, and counts as unreadable.
+    posters = {(poster.movie_id, poster.sha256): poster for poster in list_posters(workspace)}
     movie_ids = rows.movie_ids.astype(np.int32)
     blocks = []
     with progress("summarize posters", len(rows), "posters") as advance, ThreadPoolExecutor(_N_READERS) as threads:
-        shares = threads.map(_colors, (posters[movie_id] for movie_id in movie_ids.tolist()))
+        shares = threads.map(_colors, map(posters.get, zip(movie_ids.tolist(), rows.poster_sha256s, strict=True)))
         for features in store.blocks(rows):
             blocks.append(looks(features, store.row_shape(), np.stack(list(islice(shares, len(features))))))
             advance(len(features))
     return Looks(movie_ids, np.vstack(blocks), rows.poster_sha256s) if blocks else _no_looks()
 
 
-def _colors(poster: Poster) -> npt.NDArray[np.float32]:
+def _colors(poster: Poster | None) -> npt.NDArray[np.float32]:
+    if poster is None:
+        return np.full(N_COLORS, np.nan, np.float32)
     try:
         pixels, _ = read_image(poster.read(), name=str(poster.path))
     except DataError:
