@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+import numpy as np
+
 from catalog.errors import NotBuiltError
 from catalog.films import Catalog
 from catalog.io.files import read_stable
@@ -26,7 +28,15 @@ def _ratings_name(workspace: Workspace) -> str | None:
 
 
 def _ratings_named(workspace: Workspace, name: str | None) -> Ratings:
-    return Ratings.open(workspace.ratings_path(name)) if name else Ratings.empty()
+    ratings = Ratings.open(workspace.ratings_path(name)) if name else Ratings.empty()
+    return _without_removed(workspace, ratings)
+
+
+def _without_removed(workspace: Workspace, ratings: Ratings) -> Ratings:
+    """Leave out the ratings of films that were removed since these were loaded."""
+    with Catalog.open(workspace.catalog_path) as catalog:
+        removed = sorted(catalog.removed())
+    return ratings.where(~np.isin(ratings.movie_ids, removed)) if removed else ratings
 
 
 def open_rating_matrix(workspace: Workspace) -> RatingMatrix:
