@@ -11,10 +11,11 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from catalog.film import Film, FilmTag
+from catalog.io.checksums import hold_database, replacing
 from catalog.io.files import atomic_path, sqlite_errors
 from catalog.titles import bare_key, title_key
 
@@ -119,11 +120,19 @@ def film_of(row: tuple) -> Film:  # type: ignore[type-arg]
 @contextmanager
 def _replacing(path: Path, *, copy: bool = False) -> Iterator[sqlite3.Connection]:
     """Connect to a new file, or a copy of the earlier one, that replaces `path` when the block succeeds."""
-    with atomic_path(path) as temporary_path, sqlite_errors(path):
+    with ExitStack() as replaced, atomic_path(path) as temporary_path, sqlite_errors(path):
         if copy:
+            # Damage must not get a checksum of its own.
+            with closing(connect_to_read(path)) as connection:
+                hold_database(path, connection)
             shutil.copyfile(path, temporary_path)
         with closing(sqlite3.connect(temporary_path)) as connection, connection:
             yield connection
+        replaced.enter_context(replacing(path, temporary_path))
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
 
 
 def _insert_added(connection: sqlite3.Connection, films: Iterable[Film]) -> None:

@@ -55,6 +55,11 @@ _ADDRESS = re.compile(
 _PADDED = re.compile(r"0[0-9]{6,}")
 ID_COLUMNS = {"movie_id": "movie", "imdb_id": "imdb", "tmdb_id": "tmdb"}
 """The columns that name a film, and whose ids they hold; in movie_id, any id is read as what it is."""
+_KIND_TYPES: Mapping[str, tuple[type, ...]] = {
+    "movie_id": (Movie, Imdb, Tmdb),
+    "imdb_id": (Imdb,),
+    "tmdb_id": (Tmdb,),
+}
 _EXPECTED = "a movie_id such as 6, an IMDb id such as tt0113277 or a TMDB id such as tmdb:949"
 
 
@@ -97,7 +102,9 @@ def ids_in(row: Row, columns: Mapping[str, str], expected: str = _EXPECTED) -> I
         text = row[columns[column]].removesuffix(".0") if column in columns else ""
         if not text:
             continue
-        film_id = parse_film_id(text if column == "movie_id" else f"{kind}:{text}")
+        film_id = parse_film_id(text)
+        if not isinstance(film_id, _KIND_TYPES[column]):
+            film_id = parse_film_id(f"{kind}:{text}")
         if film_id is None:
             wanted = expected if column == "movie_id" else f"an id of {kind.upper()}, or nothing"
             raise row.error(columns[column], wanted)

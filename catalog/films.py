@@ -10,13 +10,14 @@ from pathlib import Path
 from threading import RLock
 from types import TracebackType
 
-from catalog.database import VERSION, film_of, write_added, write_catalog, write_removed
-from catalog.errors import DataError, NotBuiltError, UnknownFilmError
+from catalog.database import VERSION, connect_to_read, film_of, write_added, write_catalog, write_removed
+from catalog.errors import DamageError, DataError, NotBuiltError, UnknownFilmError
 from catalog.film import Film, FilmTag
 from catalog.film_ids import FilmId
 from catalog.filters import Filter
 from catalog.genres import match_genres
 from catalog.ids import FIRST_ADDED_ID, MAX_ID
+from catalog.io.checksums import checksums_path, hold_database
 from catalog.io.files import sqlite_errors
 from catalog.search import TitleSearch
 from catalog.titles import title_key
@@ -68,14 +69,20 @@ class Catalog:
 
     @classmethod
     def open(cls, path: Path, *, check_ids: bool = True) -> Catalog:
-        """Open a catalog file for reading; DataError where a film has an id above `MAX_ID`, as `check_ids` demands."""
+        """Open a catalog file for reading; DamageError if it is not as it was written.
+
+        DataError where a film has an id above `MAX_ID`, as `check_ids` demands.
+        """
         if not path.is_file():
+            if path.exists() or checksums_path(path).exists():
+                raise DamageError(f"{path} is missing; put it back, or run `keyart load DIR` again")
             raise NotBuiltError(
                 f"no films here yet ({path} is missing); run `keyart load DIR` or `keyart load films.csv`"
             )
         with sqlite_errors(path), ExitStack() as on_failure:
-            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+            connection = connect_to_read(path)
             on_failure.callback(connection.close)
+            hold_database(path, connection)
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version != VERSION:
                 raise DataError(

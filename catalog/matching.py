@@ -34,6 +34,33 @@ class FilmMatcher:
         """Return the films that have an id."""
         return self._by_id.get(film_id, ())
 
+    def match(
+        self, film_ids: Sequence[FilmId], titles: Iterable[tuple[str, int | None]]
+    ) -> tuple[Sequence[Film], bool]:
+        """Return the films that ids mean, else titles with years, and whether the ids alone say so.
+
+        Ids that contradict each other are settled by the titles; otherwise all films that they name are returned. A
+        film of the same title whose id is another is not.
+        """
+        named = list({film.movie_id: film for film_id in film_ids for film in self.by_id(film_id)}.values())
+        fitting = [film for film in named if not any(self._contradicts(film_id, film) for film_id in film_ids)]
+        if fitting:
+            return fitting, True
+        titled = [films for title, year in titles if title and (films := self.by_title(title, year))]
+        if settled := [film for film in named if any(film in films for films in titled)]:
+            return settled, False
+        if len(named) > 1:
+            return named, False
+        others = ([film for film in films if not _is_another(film, film_ids)] for films in titled)
+        return next(filter(None, others), ()), False
+
+    def _contradicts(self, film_id: FilmId, film: Film) -> bool:
+        # Only IMDb's ids seldom change; any other has to be that of another film of the catalog.
+        if isinstance(film_id, Imdb):
+            return film.imdb_id is not None and film.imdb_id != film_id.number
+        others = self.by_id(film_id)
+        return bool(others) and film not in others
+
     def by_title(self, title: str, year: int | None) -> Sequence[Film]:
         """Return the films of a title: of that year, else of one beside it; alternative titles after titles.
 
@@ -65,6 +92,16 @@ def group_by_id(films: Iterable[Film]) -> Mapping[FilmId, Sequence[Film]]:
         for film_id in _ids_of(film):
             by_id[film_id].append(film)
     return dict(by_id)
+
+
+def _is_another(film: Film, film_ids: Iterable[FilmId]) -> bool:
+    """Return whether a film of the same title has another id, by the first that can be compared."""
+    for film_id in film_ids:
+        if isinstance(film_id, Imdb) and film.imdb_id:
+            return film.imdb_id != film_id.number
+        if isinstance(film_id, Tmdb) and film.tmdb_id:
+            return film.tmdb_id != film_id.number
+    return False
 
 
 def _ids_of(film: Film) -> list[FilmId]:

@@ -89,10 +89,15 @@ def first_of(folder: Path, names: Sequence[str]) -> Path | None:
 
 def data_folder(folder: Path) -> Path:
     """Return a folder of a data set, or the only folder in it that is one, as archives unpack to."""
-    if not folder.is_dir() or first_of(folder, [*_FILM_NAMES, *(f"{name}.gz" for name in _FILM_NAMES)]):
+    if not folder.is_dir() or is_data_set(folder):
         return folder
-    inside = [path for path in folder.iterdir() if path.is_dir() and first_of(path, _FILM_NAMES)]
+    inside = [path for path in folder.iterdir() if path.is_dir() and is_data_set(path)]
     return inside[0] if len(inside) == 1 else folder
+
+
+def is_data_set(folder: Path) -> bool:
+    """Return whether a folder has a file of films that is known, compressed or not."""
+    return first_of(folder, [*_FILM_NAMES, *(f"{name}.gz" for name in _FILM_NAMES)]) is not None
 
 
 def _read_movies_dataset(path: Path) -> FilmFiles:

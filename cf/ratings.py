@@ -21,17 +21,23 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import xxhash
 from pyarrow import csv
 from scipy import sparse
 
-from catalog.errors import DataError
+from catalog.errors import DamageError, DataError
 from catalog.film_ids import is_imdb_number, movie_id_in
 from catalog.ids import MAX_ID
-from catalog.io.files import atomic_path
+from catalog.io.archives import MAX_BYTES
+from catalog.io.files import atomic_path, read_bytes
 from catalog.io.tables import Row, delimiter_of, parse_rows, read_rows, read_text, spelled
 from catalog.movielens import RATING_NAMES, first_of
+from catalog.text import first_line
 
 LOWEST, HIGHEST = 0.5, 5.0
+TEN_POINTS = 10.0
+"""The highest rating of the scale that many other services have."""
+
 _COLUMNS = ("userId", "movieId", "rating", "timestamp")
 _TYPES = {"userId": "int32", "movieId": "int32", "rating": "float32", "timestamp": "int64"}
 _ARROW_TYPES = {"userId": pa.int32(), "movieId": pa.int32(), "rating": pa.float32(), "timestamp": pa.int64()}
@@ -46,9 +52,11 @@ _BOUNDS = {
 _EXPECTED = {
     "userId": "a user's number, above 0",
     "movieId": "a film's number, above 0",
-    "rating": f"a rating from {LOWEST} to {HIGHEST}",
+    "rating": f"a rating from {LOWEST} to {{:.1f}}",
     "timestamp": "seconds since 1970",
 }
+# What reading a damaged file raises, by the place of the damage.
+_PARQUET_ERRORS = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, pa.ArrowException)
 # So many rows tell how a file is written.
 _HEAD_ROWS = 1000
 _log = logging.getLogger(__name__)
@@ -76,6 +84,10 @@ class Ratings:
     timestamps: npt.NDArray[np.int64]  # seconds since 1970; 0 where no time is known
     # Ratings that the source has beside these, each replaced by another one of the same user and film.
     n_replaced: int = field(default=0, kw_only=True)
+    # The name that a workspace has for them all, which models record; empty for a part of them, or others.
+    source: str = field(default="", kw_only=True)
+    # Whether the source has ten points, of which two are a star.
+    is_halved: bool = field(default=False, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -119,7 +131,8 @@ class Ratings:
         order = np.lexsort((among_equals, self.timestamps, pairs))
         is_last = np.append(np.diff(pairs[order]) > 0, True)
         kept = self.where(order[is_last])
-        return replace(kept, n_replaced=self.n_replaced + len(self) - len(kept))
+        n_replaced = self.n_replaced + len(self) - len(kept)
+        return replace(kept, n_replaced=n_replaced, is_halved=self.is_halved)
 
     def digest(self) -> str:
         """Hash the ratings; their order does not matter."""
@@ -143,16 +156,23 @@ class Ratings:
             pd.DataFrame(columns).to_parquet(stream, index=False)
 
     @classmethod
-    def open(cls, path: Path) -> Ratings:
-        """Open ratings that `save` wrote."""
+    def open(cls, path: Path, xxh3: str | None = None) -> Ratings:
+        """Open ratings that `save` wrote; DamageError if their file does not have a checksum that was recorded."""
         try:
-            table = pd.read_parquet(io.BytesIO(path.read_bytes()))
+            table = pd.read_parquet(io.BytesIO(_checked_bytes(path, xxh3)))
             # Those of an earlier version are in the order of the file that was loaded.
             return cls(*(table[name].to_numpy() for name in ("user_id", "movie_id", "rating", "timestamp"))).in_order()
-        except (OSError, KeyError, pa.ArrowException) as error:
-            raise DataError(
+        except (*_PARQUET_ERRORS, DataError) as error:
+            raise DamageError(
                 f"{path} is not a readable file of ratings ({error}); run `keyart load DIR` again"
             ) from error
+
+
+def _checked_bytes(path: Path, xxh3: str | None) -> bytes:
+    content = read_bytes(path, MAX_BYTES)
+    if xxh3 not in (None, xxhash.xxh3_64_hexdigest(content)):
+        raise DataError("it has another checksum than when it was written")
+    return content
 
 
 def read_movielens(folder: Path) -> Ratings:
@@ -164,47 +184,66 @@ def read_movielens(folder: Path) -> Ratings:
     return Ratings.empty() if path is None else read_ratings(path)
 
 
-def read_ratings(path: Path, names: Mapping[str, str] | None = None) -> Ratings:
+def read_ratings(path: Path, names: Mapping[str, str] | None = None, *, ten_points: bool = False) -> Ratings:
     """Read one file of ratings: CSV, tab-separated as ml-100k's ``u.data``, ``::`` as ml-1m's ratings.dat, or Parquet.
 
     `names` are those of the columns userId, movieId, rating and timestamp in the file, where it calls them otherwise.
+    With `ten_points`, a table may have that scale, as any rating above five shows; it is halved.
 
     Where a user rates a film twice, the latest rating counts, or the last line where there are no times.
     """
+    table = _read_table(path, names or {}, TEN_POINTS if ten_points else HIGHEST)
+    is_halved = bool((table["rating"] > HIGHEST).any())
+    if is_halved:
+        table["rating"] = (table["rating"] * (HIGHEST / TEN_POINTS)).clip(lower=LOWEST).astype("float32")
+    ratings = Ratings(*(table[name].to_numpy() for name in _COLUMNS)).in_order()
+    return replace(ratings, is_halved=is_halved)
+
+
+def is_table_of_ratings(path: Path) -> bool:
+    """Return whether a text file has the columns of ratings, by the names that MovieLens gives them."""
+    return set(_COLUMNS[:3]) <= set(_read_head(path, {}).header)
+
+
+def _read_table(path: Path, names: Mapping[str, str], most: float) -> pd.DataFrame:
     suffix = path.suffix.lower()
-    if suffix == ".csv":
-        table = _read_csv(path, names)
-    elif suffix == ".parquet":
-        table = _read_parquet(path, names)
-    else:
-        table = _read_dat(path) if suffix == ".dat" else _read_cells(path, "\t")
-    return Ratings(*(table[name].to_numpy() for name in _COLUMNS)).in_order()
+    if suffix == ".parquet":
+        return _read_parquet(path, names, most)
+    if suffix == ".dat":
+        return _read_dat(path)
+    # ml-100k's u.data begins with a row of numbers.
+    return _read_csv(path, names, most) if suffix == ".csv" or _has_header(path) else _read_cells(path, "\t")
 
 
-def _read_parquet(path: Path, names: Mapping[str, str] | None) -> pd.DataFrame:
+def _has_header(path: Path) -> bool:
+    return any(letter.isalpha() for name in _read_head(path, {}).header for letter in name)
+
+
+def _read_parquet(path: Path, names: Mapping[str, str], most: float) -> pd.DataFrame:
     try:
-        table = pd.read_parquet(io.BytesIO(path.read_bytes()))
+        table = pd.read_parquet(io.BytesIO(read_bytes(path, MAX_BYTES)))
         received = [str(name).strip() for name in table.columns]
         table.columns = spelled(received, _COLUMNS, names)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise DataError(f"{path} is not a readable Parquet file ({error})") from error
+    except _PARQUET_ERRORS as error:
+        raise DataError(f"{path} is not a readable Parquet file ({first_line(error)})") from error
     spellings = dict(zip(table.columns, received, strict=True))
-    missing = [name for name in _COLUMNS if name not in table]
-    if missing:
+    wanted = _COLUMNS if "timestamp" in names else _COLUMNS[:3]
+    if missing := [names.get(name, name) for name in wanted if name not in table]:
         raise DataError(
-            f"{path}: expected the columns {', '.join(spellings.get(name, name) for name in _COLUMNS)}; "
+            f"{path}: expected the columns {', '.join(spellings.get(name, names.get(name, name)) for name in wanted)}; "
             f"{', '.join(missing)} missing, received {', '.join(received) or 'none'}"
         )
-    for name in _COLUMNS:
+    if "timestamp" not in table:
+        table["timestamp"] = 0
+    for name, (least, highest) in (_BOUNDS | {"rating": (LOWEST, most)}).items():
         numbers = pd.to_numeric(table[name], errors="coerce").astype("float64")
-        least, most = _BOUNDS[name]
         # NaN is not between any two numbers, so it is found as well.
-        wrong = ~numbers.between(least, most) | ((numbers % 1 != 0) if name != "rating" else False)
+        wrong = ~numbers.between(least, highest) | ((numbers % 1 != 0) if name != "rating" else False)
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
             value = table[name].iloc[[row]].tolist()[0]
             where = f"{path}, row {row + 1}, column {spellings[name]}"
-            raise DataError(f"{where}: expected {_EXPECTED[name]}, received {value!r}")
+            raise DataError(f"{where}: expected {_expected(name, most)}, received {value!r}")
     return table[list(_COLUMNS)].astype(_TYPES)
 
 
@@ -217,22 +256,27 @@ class _Head(NamedTuple):
     has_text_times: bool = False
     # Arrow reads an IMDb id as a number; row by row, it is found and refused.
     has_imdb_ids: bool = False
+    has_decimal_commas: bool = False
 
 
-def _read_csv(path: Path, names: Mapping[str, str] | None) -> pd.DataFrame:
+def _expected(column: str, most: float = HIGHEST) -> str:
+    return _EXPECTED[column].format(most)
+
+
+def _read_csv(path: Path, names: Mapping[str, str], most: float) -> pd.DataFrame:
     # Row by row, which is slow, only to locate a malformed line. Arrow's reader and not pandas', which drops cells
     # beyond the last column and wraps numbers that are too large.
     head = _read_head(path, names)
-    if head.has_imdb_ids:
-        return _read_csv_by_row(path, head.header, names)
+    if head.has_imdb_ids or ("timestamp" in names and "timestamp" not in head.header):
+        return _read_csv_by_row(path, head.header, names, most)
     try:
         table = _read_by_arrow(path, head)
     except (OSError, KeyError, pa.ArrowException) as error:
         _log.debug("reading %s row by row: %s", path, error)
     else:
-        if _plausible(table):
+        if _plausible(table, most):
             return table
-    return _read_csv_by_row(path, head.header, names)
+    return _read_csv_by_row(path, head.header, names, most)
 
 
 def _read_by_arrow(path: Path, head: _Head) -> pd.DataFrame:
@@ -242,6 +286,7 @@ def _read_by_arrow(path: Path, head: _Head) -> pd.DataFrame:
         include_columns=_COLUMNS,
         null_values=[],
         include_missing_columns=_is_timeless(head.header),
+        decimal_point="," if head.has_decimal_commas else ".",
     )
     parsing = csv.ParseOptions(delimiter=head.delimiter)
     read = csv.read_csv(path, csv.ReadOptions(column_names=head.header, skip_rows=1), parsing, options)
@@ -251,7 +296,7 @@ def _read_by_arrow(path: Path, head: _Head) -> pd.DataFrame:
     return table
 
 
-def _read_head(path: Path, names: Mapping[str, str] | None) -> _Head:
+def _read_head(path: Path, names: Mapping[str, str]) -> _Head:
     """Read the first lines; if that fails, nothing is known, and the error is reported row by row."""
     try:
         with path.open(encoding="utf-8-sig") as stream:
@@ -261,12 +306,13 @@ def _read_head(path: Path, names: Mapping[str, str] | None) -> _Head:
     first = lines[0] if lines else ""
     delimiter = delimiter_of(first)
     header = spelled(first.replace('"', "").split(delimiter), _COLUMNS, names)
-    has_text_times = has_imdb_ids = False
+    has_text_times = has_imdb_ids = has_decimal_commas = False
     with suppress(DataError):
         for row in parse_rows("".join(lines), path, optional=_COLUMNS, names=names):
             has_text_times |= _is_text_time(row.values.get("timestamp", ""))
             has_imdb_ids |= is_imdb_number(row.values.get("movieId", ""))
-    return _Head(header, delimiter, has_text_times, has_imdb_ids)
+            has_decimal_commas |= "," in row.values.get("rating", "")
+    return _Head(header, delimiter, has_text_times, has_imdb_ids, has_decimal_commas)
 
 
 def _is_timeless(header: Sequence[str]) -> bool:
@@ -274,15 +320,15 @@ def _is_timeless(header: Sequence[str]) -> bool:
     return "timestamp" not in header and set(_COLUMNS[:3]) <= set(header)
 
 
-def _plausible(table: pd.DataFrame) -> bool:
-    in_range = table["rating"].between(LOWEST, HIGHEST) & table["timestamp"].between(0, _MOST_SECONDS)
+def _plausible(table: pd.DataFrame, most: float = HIGHEST) -> bool:
+    in_range = table["rating"].between(LOWEST, most) & table["timestamp"].between(0, _MOST_SECONDS)
     return bool((in_range & (table["userId"] > 0) & (table["movieId"] > 0)).all())
 
 
-def _read_csv_by_row(path: Path, header: Sequence[str], names: Mapping[str, str] | None) -> pd.DataFrame:
-    # A file without a timestamp needs none; the error of an empty one names all.
-    n_required = 4 if "timestamp" in header or not any(header) else 3
-    rows = [_parse(row) for row in read_rows(path, _COLUMNS[:n_required], names=names)]
+def _read_csv_by_row(path: Path, header: Sequence[str], names: Mapping[str, str], most: float) -> pd.DataFrame:
+    # A file without a timestamp needs none, unless one is named; the error of an empty one names all.
+    n_required = 4 if "timestamp" in (*header, *names) or not any(header) else 3
+    rows = [_parse(row, most) for row in read_rows(path, _COLUMNS[:n_required], names=names)]
     return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_TYPES)
 
 
@@ -315,13 +361,15 @@ def _read_cells(path: Path, separator: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_TYPES)
 
 
-def _parse(row: Row) -> tuple[int, int, float, int]:
+def _parse(row: Row, most: float = HIGHEST) -> tuple[int, int, float, int]:
+    expected = _expected("rating", most)
     try:
-        rating = float(row["rating"])
+        # Spreadsheets of many languages write commas.
+        rating = float(row["rating"].replace(",", "."))
     except ValueError:
-        raise row.error("rating", _EXPECTED["rating"]) from None
-    if not LOWEST <= rating <= HIGHEST:
-        raise row.error("rating", _EXPECTED["rating"])
+        raise row.error("rating", expected) from None
+    if not LOWEST <= rating <= most:
+        raise row.error("rating", expected)
     user_id = row.integer("userId", _EXPECTED["userId"])
     movie_id = movie_id_in(row, "movieId", _EXPECTED["movieId"])
     return user_id, movie_id, rating, _seconds(row)

@@ -51,18 +51,13 @@ def poster_rank(path: Path) -> tuple[int, str]:
 
 
 def films_of(path: Path, matcher: FilmMatcher, lone_nfo: Path | None = None) -> tuple[Sequence[Film], bool]:
-    """Return the films that a poster may be of, and whether an id says so: of its name, its folder or a .nfo file.
+    """Return the films that a poster may be of, and whether ids say so: of its name, its folder or a .nfo file.
 
     Without an id that is known, films of the title and year are returned. `lone_nfo` is what `find_lone_nfo` returns.
     """
     names, nfo = _names(path), _nfo(path, lone_nfo)
-    for film_id in chain(chain.from_iterable(map(_ids_in, names)), _ids_of_nfo(nfo)):
-        if films := matcher.by_id(film_id):
-            return films, True
-    for title, year in chain(chain.from_iterable(map(_titles_in, names)), _titles_of_nfo(nfo)):
-        if films := matcher.by_title(title, year):
-            return films, False
-    return (), False
+    film_ids = [*chain.from_iterable(map(_ids_in, names)), *_ids_of_nfo(nfo)]
+    return matcher.match(film_ids, chain(chain.from_iterable(map(_titles_in, names)), _titles_of_nfo(nfo)))
 
 
 def find_lone_nfo(folder: Path) -> Path | None:

@@ -109,9 +109,13 @@ class PosterStore:
     def writer_lock(self) -> Iterator[None]:
         """Keep other processes from writing during the block, and clean up after killed ones."""
         with exclusive(self._posters_dir):
-            self._sweep()
-            self.alternates.sweep()
-            yield
+            try:
+                self._sweep()
+                self.alternates.sweep()
+                yield
+            finally:
+                with suppress(StoreError):
+                    self._database.settle()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -39,6 +40,44 @@ def unpacked(source: Path, names: Collection[str]) -> Iterator[Path]:
             yield _unpack(source, folder, names)
         except DataError as error:
             raise DataError(str(error).replace(str(folder), str(_shown(source)))) from error
+
+
+def unpack_content(content: bytes, path: Path, names: Sequence[str]) -> tuple[bytes, Path]:
+    """Return the content of a file, unpacked if it is packed, and the path that messages name.
+
+    Of a zip archive, the first of `names` is taken that it has, else its only file.
+    """
+    is_zip = content.startswith(b"PK")
+    if not is_zip and not content.startswith(b"\x1f\x8b"):
+        return content, path
+    try:
+        if not is_zip:
+            with gzip.open(io.BytesIO(content)) as stream:
+                return _read_bounded(stream, path), path.with_suffix("") if path.suffix.lower() == ".gz" else path
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            member = _member(archive, path, names)
+            with archive.open(member) as stream:
+                return _read_bounded(stream, path), path / PurePosixPath(member).name
+    except _DAMAGED as error:
+        raise DataError(f"{path} cannot be unpacked: {error}; download it again") from error
+
+
+def _member(archive: zipfile.ZipFile, path: Path, names: Sequence[str]) -> str:
+    files = [name for name in archive.namelist() if not name.endswith("/")]
+    # A copy in a folder of its own, such as deleted/, is not the one that counts.
+    files.sort(key=lambda name: (name.count("/"), name))
+    wanted = [file for name in names for file in files if PurePosixPath(file).name == name]
+    if not wanted and len(files) != 1:
+        held = ", ".join(archive.namelist()[:8]) or "nothing"
+        raise DataError(f"{path} holds none of {', '.join(names)}; it holds {held}")
+    return (wanted or files)[0]
+
+
+def _read_bounded(stream: IO[bytes] | gzip.GzipFile, path: Path) -> bytes:
+    content = stream.read(_ALWAYS_ALLOWED + 1)
+    if len(content) > _ALWAYS_ALLOWED:
+        raise DataError(f"{path} unpacks to more than {_ALWAYS_ALLOWED >> 20:,} MiB: a decompression bomb")
+    return content
 
 
 def _shown(source: Path) -> Path:

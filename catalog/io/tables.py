@@ -73,17 +73,23 @@ def parse_rows(
     """Yield the rows of the text of a CSV file, as `read_rows` does."""
     delimiter = delimiter_of(text.partition("\n")[0])
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    n_read = 0
     try:
         received = [name.strip() for name in next(reader, [])]
         header = spelled(received, (*columns, *optional), names)
         spellings = dict(zip(header, received, strict=True))
-        missing = [name for name in columns if name not in header]
-        if missing:
+        own = names or {}
+        # A column that is named has to be there, however optional it is.
+        wanted = [*columns, *(name for name in optional if name in own)]
+        if missing := [own.get(name, name) for name in wanted if name not in header]:
+            listed = ", ".join(spellings.get(name, own.get(name, name)) for name in wanted)
             raise DataError(
-                f"{path}, line 1: expected the columns {', '.join(spellings.get(name, name) for name in columns)}; "
+                f"{path}, line 1: expected the columns {listed}; "
                 f"{', '.join(missing)} missing, received {', '.join(received) or 'an empty file'}"
             )
+        n_read = reader.line_num
         for cells in reader:
+            n_read = reader.line_num
             if not any(cell.strip() for cell in cells):
                 continue
             if len(cells) != len(header):
@@ -94,7 +100,8 @@ def parse_rows(
             values = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
             yield Row(path, reader.line_num, values, spellings)
     except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: expected CSV, received something else ({error})") from error
+        # The row may go on to the end of the file, where a quotation mark is not closed.
+        raise DataError(f"{path}, line {n_read + 1}: expected CSV, received something else ({error})") from error
 
 
 def delimiter_of(header: str) -> str:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from catalog.errors import DataError, NotBuiltError
 from catalog.films import Catalog
 from catalog.io.files import remove_file
-from catalog.io.locks import check_free, exclusive
+from catalog.io.locks import exclusive
 from catalog.io.progress import Progress, silent
 from catalog.text import plural
 from index.source import FilmFeatures
@@ -92,15 +92,10 @@ def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progres
     the old one or the new one.
     """
     layout.require_libraries(options.method or Method.TSNE)
-    check_free(workspace.atlas_dir)
-    try:
-        store, features = current_film_features(workspace)
-    except NotBuiltError as error:
-        raise no_features(workspace) from error
-    if features is None:
-        raise no_features(workspace)
-    identity = store.identity.as_dict()
+    _current_features(workspace)
     with exclusive(workspace.atlas_dir):
+        # Again, as another process may have made an atlas of newer ones meanwhile.
+        identity, features = _current_features(workspace)
         existing = _existing(workspace, identity)
         method, seed = _settings(existing, options)
         before = existing if existing and _can_grow(existing, features, method, seed, options) else None
@@ -117,11 +112,22 @@ def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progres
         atlas = Atlas(identity, fingerprint(features), method, seed, **vars(films), labels=labels, basis=basis,
                       centroids=centroids, clusters=clusters, sheets=sheets)  # fmt: skip
         blank: list[int] = []
-        n_drawn = _drawn(workspace, sheets, blank, progress)
+        n_drawn = _drawn(workspace, films, sheets, blank, progress)
         atlas.save(workspace.atlas_dir)
         remove_others(sheets, workspace.atlas_dir)
     gaps = notes_on_gaps(workspace, features.movie_ids.tolist(), then="keyart atlas")
     return AtlasReport(atlas, how, n_drawn, (*_notes(atlas, len(features)), *_notes_on_blank(blank), *gaps))
+
+
+def _current_features(workspace: Workspace) -> tuple[dict[str, Any], FilmFeatures]:
+    """Open the features of all posters, and what they are of; NotBuiltError where there are none."""
+    try:
+        store, features = current_film_features(workspace)
+    except NotBuiltError as error:
+        raise no_features(workspace) from error
+    if features is None:
+        raise no_features(workspace)
+    return store.identity.as_dict(), features
 
 
 def drop_from_atlas(workspace: Workspace, movie_ids: Collection[int], *, progress: Progress = silent) -> int:
@@ -144,7 +150,7 @@ def _without(workspace: Workspace, before: Atlas, rows: npt.NDArray[np.intp], pr
     """Draw the sheets, and return the atlas, of some of its films."""
     films, labels = _Films.of(before).take(rows), before.labels[rows]
     sheets = _sheets(films, before)
-    _drawn(workspace, sheets, [], progress)
+    _drawn(workspace, films, sheets, [], progress)
     # An atlas that was up to date still is.
     is_current = before.fingerprint == _fingerprint_of(_Films.of(before))
     return replace(
@@ -291,8 +297,11 @@ def _sheets(films: _Films, before: Atlas | None) -> tuple[Sheet, ...]:
     return tuple(assign(before.sheets if before else (), unchanged, new, posters))
 
 
-def _drawn(workspace: Workspace, sheets: tuple[Sheet, ...], blank: list[int], progress: Progress) -> int:
-    paths = {poster.movie_id: poster.path for poster in list_posters(workspace)}
+def _drawn(workspace: Workspace, films: _Films, sheets: tuple[Sheet, ...], blank: list[int], progress: Progress) -> int:
+    # A sheet is named by its posters, so one that was replaced meanwhile must not be drawn in place of an earlier one.
+    sha256s = films.posters()
+    posters = list_posters(workspace)
+    paths = {poster.movie_id: poster.path for poster in posters if sha256s.get(poster.movie_id) == poster.sha256}
     with progress("draw small", sum(len(sheet.movie_ids) for sheet in sheets), "posters") as advance:
         return draw(sheets, workspace.atlas_dir, paths, advance, blank.append)
 

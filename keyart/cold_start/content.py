@@ -125,18 +125,21 @@ def looks_of_images(
 
 
 def _compute_looks(workspace: Workspace, store: FeatureStore, rows: FeatureRows, progress: Progress) -> Looks:
-    paths = {poster.movie_id: poster.path for poster in list_posters(workspace)}
+    # A poster that was replaced or removed meanwhile is not that of the features, and counts as unreadable.
+    paths = {(poster.movie_id, poster.sha256): poster.path for poster in list_posters(workspace)}
     movie_ids = rows.movie_ids.astype(np.int32)
     blocks = []
     with progress("summarize posters", len(rows), "posters") as advance, ThreadPoolExecutor(_N_READERS) as threads:
-        shares = threads.map(_colors, (paths[movie_id] for movie_id in movie_ids.tolist()))
+        shares = threads.map(_colors, map(paths.get, zip(movie_ids.tolist(), rows.poster_sha256s, strict=True)))
         for features in store.blocks(rows):
             blocks.append(looks(features, store.row_shape(), np.stack(list(islice(shares, len(features))))))
             advance(len(features))
     return Looks(movie_ids, np.vstack(blocks), rows.poster_sha256s) if blocks else _no_looks()
 
 
-def _colors(path: Path) -> npt.NDArray[np.float32]:
+def _colors(path: Path | None) -> npt.NDArray[np.float32]:
+    if path is None:
+        return np.full(N_COLORS, np.nan, np.float32)
     try:
         pixels, _ = read_image(path)
     except DataError:

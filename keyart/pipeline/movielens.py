@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+import shlex
+import zipfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
@@ -14,12 +16,12 @@ from catalog.film_table import read_film_table, read_rated_films
 from catalog.films import Catalog
 from catalog.genres import notes_on_genres
 from catalog.io.archives import unpacked
-from catalog.io.files import remove_file, removed_on_failure
+from catalog.io.files import remove_file, removed_on_failure, xxh3_file
 from catalog.io.locks import check_free, exclusive
-from catalog.movielens import FILE_NAMES, KNOWN, RATING_NAMES, FilmFiles, data_folder, first_of, read_films
+from catalog.movielens import FILE_NAMES, KNOWN, RATING_NAMES, FilmFiles, data_folder, first_of, is_data_set, read_films
 from catalog.text import plural
 from catalog.titles import title_key
-from cf.ratings import Ratings, read_movielens, read_ratings
+from cf.ratings import Ratings, is_table_of_ratings, read_movielens, read_ratings
 from keyart.workspace.hints import names_workspace
 from keyart.workspace.layout import Home, Workspace, is_ratings_name
 
@@ -31,6 +33,7 @@ _FILM_COLUMNS = {
     "imdb": "imdb_id",
     "tmdb": "tmdb_id",
 }
+_TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
 _RATING_COLUMNS = {"user": "userId", "item": "movieId", "rating": "rating", "time": "timestamp"}
 
 
@@ -91,11 +94,12 @@ def load(
         also as Kaggle has them, or The Movies Dataset; ratings and links may be missing. Or a CSV file of films with
         the columns movie_id, title and, where known, year, genres, imdb_id, tmdb_id.
     ratings : str or Path, optional
-        A file of ratings, by default those of the folder: CSV with the columns user_id, movie_id, rating and mostly
-        timestamp, tab-separated as ``u.data``, or Parquet.
+        A file of ratings, by default those of the folder: a table or Parquet with the columns user_id, movie_id, rating
+        and mostly timestamp, or tab-separated as ``u.data``.
     columns : mapping of str to str, optional
         What the tables of your own call their columns: any of user, item, rating, time, title, year, genres, imdb and
-        tmdb. With a user and a rating, and without `ratings`, `source` itself is the table of ratings.
+        tmdb. Each has to be there. A `source` with users and ratings is itself the table of ratings, unless `ratings`
+        names one; where its ratings go beyond 5, they are ten points and halved.
 
     Returns
     -------
@@ -124,7 +128,7 @@ def load(
         n_ignored = len(given) - len(kept)
         what = plural(n_ignored, "rating is of a film", "ratings are of films")
         notes.append(f"{what} that {source.name} does not list; ignored")
-    notes += _notes_on_repeats(given)
+    notes += _notes_on_ratings(given)
     notes += notes_on_genres(files.films)
     if not any(film.tmdb_id or film.imdb_id for film in files.films):
         notes.append("no film has a TMDB or IMDb id: posters cannot be fetched; `keyart import FOLDER --by movie`")
@@ -134,7 +138,9 @@ def load(
     return LoadReport(len(files.films), len(kept), n_users, len(files.tags), tuple(notes))
 
 
-def _notes_on_repeats(ratings: Ratings) -> Iterator[str]:
+def _notes_on_ratings(ratings: Ratings) -> Iterator[str]:
+    if ratings.is_halved:
+        yield "ratings go beyond 5, so they count as ten points, of which two are a star"
     if n := ratings.n_replaced:
         counts = "the latest counts" if ratings.timestamps.any() else "the last line counts, as there are no times"
         yield f"{plural(n, 'rating')} of a film that the same user rated again; {counts}"
@@ -144,19 +150,76 @@ def _read(source: Path, ratings: Path | None, columns: Mapping[str, str]) -> tup
     """Read films and ratings, also from archives and compressed files."""
     film_names, rating_names = _names(columns, _FILM_COLUMNS), _names(columns, _RATING_COLUMNS)
     with ExitStack() as unpacking:
-        opened = unpacking.enter_context(unpacked(data_folder(source), FILE_NAMES))
-        rated = None if ratings is None else unpacking.enter_context(unpacked(ratings, (*RATING_NAMES, ratings.stem)))
+        if source.is_file() and ratings is None and not columns:
+            _check_whole(source)
+        opened = unpacking.enter_context(_unpacked(data_folder(source)))
+        rated = None if ratings is None else unpacking.enter_context(_unpacked(ratings))
         if rated is not None and rated.is_dir():
             rated = first_of(rated, (*RATING_NAMES, rated.stem))
         if not opened.is_file():
-            files = read_films(opened)
-        elif opened.suffix.lower() != ".csv":
+            # Those of ratings may be of a table beside it.
+            _check_columns_known(source, columns if rated is None else film_names.keys() - {"movie_id"})
+            files = _named(read_films(opened), opened, source)
+        elif opened.suffix.lower() not in _TABLE_SUFFIXES:
             raise DataError(f"{source} is neither a folder, a zip archive nor a CSV file; known are {KNOWN}")
-        elif rated is None and {"userId", "rating"} <= rating_names.keys():
+        elif rated is None and _has_ratings(opened, rating_names):
             files, rated = read_rated_films(opened, film_names), opened
         else:
             files = read_film_table(opened, film_names)
-        return files, read_movielens(opened) if rated is None else read_ratings(rated, rating_names)
+        given = read_movielens(opened) if rated is None else read_ratings(rated, rating_names, ten_points=True)
+        return files, given
+
+
+@contextmanager
+def _unpacked(source: Path) -> Iterator[Path]:
+    """Unpack a data set, or a single table, which may have any name."""
+    name = _lone_table(source)
+    # A table called ratings.csv is in ratings.csv.zip.
+    inside = (source.stem,) if source.stem.endswith(_TABLE_SUFFIXES) else ()
+    with unpacked(source, (name,) if name else (*FILE_NAMES, *inside)) as opened:
+        yield opened / name if name and opened.is_dir() else opened
+
+
+def _lone_table(source: Path) -> str | None:
+    """Return the name of the table that is alone in an archive."""
+    if source.suffix.lower() != ".zip":
+        return None
+    # A damaged archive is reported where it is unpacked.
+    with suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(source) as archive:
+        paths = [PurePosixPath(name) for name in archive.namelist() if not name.endswith("/")]
+        names = [path.name for path in paths if not path.parts[0].startswith((".", "__MACOSX"))]
+        if len(names) == 1 and PurePosixPath(names[0]).suffix.lower() in _TABLE_SUFFIXES:
+            return names[0]
+    return None
+
+
+def _named(files: FilmFiles, opened: Path, source: Path) -> FilmFiles:
+    """Name the source in notes in place of what it was unpacked to."""
+    return replace(files, notes=tuple(note.replace(str(opened), str(source)) for note in files.notes))
+
+
+def _has_ratings(table: Path, rating_names: Mapping[str, str]) -> bool:
+    if not rating_names.keys() - {"movieId"}:
+        return is_table_of_ratings(table)
+    return {"userId", "rating"} <= rating_names.keys()
+
+
+def _check_columns_known(source: Path, columns: Collection[str]) -> None:
+    if columns:
+        raise ConfigError(
+            f"--columns names those of a table of your own; {source} is a data set, whose columns are known"
+        )
+
+
+def _check_whole(source: Path) -> None:
+    """Refuse a file of a data set, whose other files would be left out."""
+    folder, name = source.parent, source.name.removesuffix(".gz")
+    others = [path.name for path in folder.iterdir() if path.name.removesuffix(".gz") in FILE_NAMES and path != source]
+    if name in FILE_NAMES and others and is_data_set(folder):
+        raise DataError(
+            f"{source} is one file of a data set, beside {', '.join(sorted(others))}; load the folder: "
+            f"`keyart load {shlex.quote(str(folder))}`"
+        )
 
 
 def _names(columns: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
@@ -173,7 +236,8 @@ def _write_catalog(workspace: Workspace, sources: Sequence[Path], files: FilmFil
     name, is_new = _save_ratings(workspace, ratings)
     new_paths = [workspace.ratings_path(name)] if is_new else []
     with removed_on_failure(lambda: new_paths, lambda: _named_ratings(workspace)):
-        facts = {"numbering": files.numbering, "ratings": name, "source": sources[0].name}
+        xxh3 = xxh3_file(workspace.ratings_path(name))
+        facts = {"numbering": files.numbering, "ratings": name, "ratings_xxh3": xxh3, "source": sources[0].name}
         facts["loaded_from"] = "\n".join(map(str, sources))
         Catalog.create(workspace.catalog_path, _with_ratings(files.films, ratings), facts, added, files.tags)
     for path in workspace.home.glob("ratings-*.parquet"):

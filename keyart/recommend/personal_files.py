@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,10 @@ from catalog.errors import DataError
 from catalog.film import Titled
 from catalog.film_ids import FilmId, Imdb, Tmdb, ids_in, parse_film_id
 from catalog.ids import is_id
-from catalog.io.archives import unpacked
+from catalog.io.archives import unpack_content
 from catalog.io.tables import Row, decode_text, parse_rows
 from catalog.titles import parse_title
-from cf.ratings import HIGHEST, LOWEST
+from cf.ratings import HIGHEST, LOWEST, TEN_POINTS
 
 EXPECTED = (
     "ratings.csv or diary.csv of Letterboxd, ratings.csv of IMDb, CSV or JSON of Trakt, or a table with the columns "
@@ -24,25 +26,28 @@ EXPECTED = (
 )
 # What tables call a column, in lower case without blanks and underscores; the first that is there counts.
 _NAMES: Mapping[str, Sequence[str]] = {
-    "rating": ("yourrating", "myrating", "rating", "мояоценка", "оценка"),
+    "rating": ("yourrating", "yourated", "myrating", "rating", "мояоценка", "оценка"),
     "title": ("name", "title", "русскоязычноеназвание", "название"),
     "original_title": ("originaltitle", "оригинальноеназвание"),
     "year": ("year", "год"),
     "type": ("titletype", "type"),
     "time": ("watcheddate", "daterated", "ratedat", "timestamp", "date"),
     "movie_id": ("movieid",),
-    "imdb_id": ("const", "imdbid"),
-    "tmdb_id": ("tmdbid",),
+    "imdb_id": ("const", "imdbid", "imdb"),
+    "tmdb_id": ("tmdbid", "tmdb"),
     "user_id": ("userid",),
 }
-_NO_FILMS = frozenset(
-    "tvseries tvminiseries tvepisode tvseason tvpilot videogame musicvideo podcastseries podcastepisode show season "
-    "episode series сериал".split()
-)
-# Letterboxd exports a zip archive with this file among others.
-_OF_EXPORT = "ratings.csv"
+# What tables call series, episodes, games and the like, in lower case without blanks: IMDb, TMDB, Trakt and others.
+_NO_FILM = re.compile(r"tv|show|tvshow|.*(?:s[eé]rie|сериал|episode|season|pilot|game|podcast|musicvideo).*")
+# Of lists that have no column for it.
+_SERIES_IN_TITLE = re.compile(r"\((?:[^()]*\s|мини-)?(?:сериал|series)\b[^()]*\)", re.IGNORECASE)
+_SERIES_YEARS = re.compile(r"\d{4}\s*[-–—]\s*(?:\d{4}|\.\.\.)?")
+_KINDS = ("movie", "episode", "season", "show")
+# Letterboxd exports a zip archive with the first among others, back-ups of Trakt one of these.
+_OF_EXPORT = ("ratings.csv", "ratings_movies.json", "ratings-movies.json")
+_LETTERBOXD_LIST = "Letterboxd list export"
 _BLANK = ("", "-", "–", "null", "none", "nan")
-_ISO_DAY = re.compile(r"\d{4}-\d\d-\d\d.*")
+_GERMAN_DAY = re.compile(r"(\d\d)\.(\d\d)\.(\d{4})(.*)")
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,8 @@ class PersonalRating(Titled):
     film_ids: tuple[FilmId, ...]
     # None where it was not rated.
     stars: float | None
-    # Sorts by time; blank where that is unknown.
-    time: str = ""
+    # Seconds since 1970; less where the time is unknown.
+    time_s: float = -math.inf
     # False for series, episodes and games.
     is_film: bool = True
     original_title: str = ""
@@ -72,23 +77,27 @@ class PersonalFile:
 
 
 def read_personal_file(path: Path) -> PersonalFile:
-    """Read a file of one person's ratings, or of an export its ratings.csv; DataError names line and column."""
-    with unpacked(path, (_OF_EXPORT,)) as opened:
-        file = opened / _OF_EXPORT if opened.is_dir() else opened
-        try:
-            content = file.read_bytes()
-        except OSError as error:
-            raise DataError(f"cannot read {file}: {error.strerror}") from error
-        return parse_personal_file(content, file)
+    """Read a file of one person's ratings, or of an export its file of ratings; DataError names line and column."""
+    file = path
+    if path.is_dir():
+        file = next((path / name for name in _OF_EXPORT if (path / name).is_file()), path / _OF_EXPORT[0])
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {file}: {error.strerror}") from error
+    return parse_personal_file(content, file)
 
 
 def parse_personal_file(content: bytes, path: Path) -> PersonalFile:
-    """Read the content of a file of one person's ratings; the path is for messages."""
-    text = decode_text(content, path)
-    file = _parse_trakt(text, path) if text.lstrip().startswith(("[", "{")) else _parse_table(text, path)
+    """Read the content of a file of one person's ratings, packed or not; the path is for messages."""
+    content, inner = unpack_content(content, path, _OF_EXPORT)
+    text = decode_text(content, inner)
+    if text.startswith(_LETTERBOXD_LIST):
+        raise DataError(f"{inner} is a list of Letterboxd, which has no ratings; expected {EXPECTED}")
+    file = _parse_trakt(text, inner) if text.lstrip().startswith(("[", "{")) else _parse_table(text, inner)
     if not file.rows:
-        raise DataError(f"{path} holds no ratings; expected {EXPECTED}")
-    return file
+        raise DataError(f"{inner} holds no ratings; expected {EXPECTED}")
+    return replace(file, name=path.name)
 
 
 def _parse_table(text: str, path: Path) -> PersonalFile:
@@ -102,12 +111,11 @@ def _parse_table(text: str, path: Path) -> PersonalFile:
     source, most = _source(rows[0].values, columns)
     scores = [_score(row, columns["rating"], most) for row in rows]
     if most is None:
-        most = 10.0 if max((score for score in scores if score), default=0.0) > HIGHEST else HIGHEST
-    return PersonalFile(
-        path.name,
-        source,
-        tuple(_rating(row, columns, score and score * HIGHEST / most) for row, score in zip(rows, scores, strict=True)),
-    )
+        most = TEN_POINTS if max((score for score in scores if score), default=0.0) > HIGHEST else HIGHEST
+        source = "a list of ten points" if most == TEN_POINTS else source
+    stars = [score and max(score * HIGHEST / most, LOWEST) for score in scores]
+    rated = tuple(_rating(row, columns, one) for row, one in zip(rows, stars, strict=True))
+    return PersonalFile(path.name, source, rated)
 
 
 def _columns(names: Iterable[str]) -> dict[str, str]:
@@ -127,12 +135,16 @@ def _source(names: Iterable[str], columns: Mapping[str, str]) -> tuple[str, floa
     if "letterboxduri" in keys:
         return "Letterboxd", HIGHEST
     if "const" in keys:
-        return "IMDb", 10.0
+        return "IMDb", TEN_POINTS
     if keys & {"traktid", "traktrating"}:
-        return "Trakt", 10.0
-    if "movie_id" in columns:
-        return "MovieLens", HIGHEST
-    return "a list", None
+        return "Trakt", TEN_POINTS
+    if "simklid" in keys:
+        return "Simkl", TEN_POINTS
+    if {"tmdbid", "yourrating"} <= keys:
+        return "TMDB", TEN_POINTS
+    if keys & {"мояоценка", "русскоязычноеназвание"}:
+        return "Kinopoisk", TEN_POINTS
+    return ("MovieLens" if "movie_id" in columns else "a list"), None
 
 
 def _check_one_person(rows: Sequence[Row], columns: Mapping[str, str], path: Path) -> None:
@@ -145,10 +157,12 @@ def _check_one_person(rows: Sequence[Row], columns: Mapping[str, str], path: Pat
 
 def _score(row: Row, column: str, most: float | None) -> float | None:
     text = row[column].replace(",", ".").lower()
+    if re.fullmatch("★*½?", text) and text:
+        text = str(text.count("★") + text.count("½") / 2)
     # Lists of ten points have 0 for what was not rated.
     if text in _BLANK or (text == "0" and most != HIGHEST):
         return None
-    highest = most or 10.0
+    highest = most or TEN_POINTS
     lowest = LOWEST if highest == HIGHEST or most is None else 1.0
     try:
         score = float(text)
@@ -169,17 +183,27 @@ def _rating(row: Row, columns: Mapping[str, str], stars: float | None) -> Person
         int(year) if year.isascii() and year.isdigit() and len(year) == 4 else parsed.year,
         tuple(ids_in(row, columns, "a movie_id")),
         stars,
-        _time(cells.get("time", "")),
-        _key(cells.get("type", "")) not in _NO_FILMS,
+        _seconds(cells.get("time", "")),
+        not _is_series(cells),
         cells.get("original_title", ""),
     )
 
 
-def _time(text: str) -> str:
-    """Return a time as text that sorts; blank if it does not."""
+def _is_series(cells: Mapping[str, str]) -> bool:
+    in_title = _SERIES_IN_TITLE.search(cells.get("title", "")) or _SERIES_YEARS.fullmatch(cells.get("year", ""))
+    return bool(in_title or _NO_FILM.fullmatch(_key(cells.get("type", ""))))
+
+
+def _seconds(text: str) -> float:
+    """Return a time as seconds since 1970, in UTC where no zone is named; less than any if it is no time."""
     if text.isascii() and text.isdigit():
-        return text.zfill(20)
-    return text if _ISO_DAY.fullmatch(text) else ""
+        return float(text)
+    text = _GERMAN_DAY.sub(r"\3-\2-\1\4", text)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return -math.inf
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
 def _parse_trakt(text: str, path: Path) -> PersonalFile:
@@ -195,8 +219,10 @@ def _parse_trakt(text: str, path: Path) -> PersonalFile:
 
 
 def _trakt_rating(item: Any, number: int, path: Path) -> PersonalRating:
-    kind = item.get("type", "movie") if isinstance(item, dict) else ""
-    film = item.get("movie" if kind == "movie" else kind) if kind else None
+    # Some exports leave the type to be seen from what is there.
+    held = next((kind for kind in _KINDS if kind in item), "") if isinstance(item, dict) else ""
+    kind = item.get("type", held) if held else ""
+    film = item.get(kind) if kind else None
     rating = item.get("rating") if kind else None
     is_rating = isinstance(rating, int | float) and not isinstance(rating, bool) and 1 <= rating <= 10
     if not isinstance(film, dict) or not (rating is None or is_rating):
@@ -208,7 +234,7 @@ def _trakt_rating(item: Any, number: int, path: Path) -> PersonalRating:
         year if isinstance(year, int) else None,
         tuple(_trakt_ids(ids if isinstance(ids, dict) else {})),
         float(rating) / 2 if rating is not None else None,
-        _time(str(item.get("rated_at") or "")),
+        _seconds(str(item.get("rated_at") or "")),
         kind == "movie",
     )
 

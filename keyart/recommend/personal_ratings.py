@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -114,39 +115,25 @@ def _matched(row: PersonalRating, matcher: FilmMatcher) -> MatchedRating:
 
 
 def _films_of(row: PersonalRating, matcher: FilmMatcher) -> Sequence[Film]:
-    titled = [
-        film
-        for title in (row.title, row.original_title)
-        if title
-        for film in matcher.by_title(title, row.year)
-        if not _is_another(film, row)
-    ]
-    titled = list({film.movie_id: film for film in titled}.values())
-    for film_id in row.film_ids:
-        if films := matcher.by_id(film_id):
-            # TMDB has one film where MovieLens sometimes has two.
-            return [film for film in films if film in titled] or films if len(films) > 1 else films
-    return titled
-
-
-def _is_another(film: Film, row: PersonalRating) -> bool:
-    """Return whether a film of the same title has another id than the row."""
-    for film_id in row.film_ids:
-        if isinstance(film_id, Imdb) and film.imdb_id:
-            return film.imdb_id != film_id.number
-        if isinstance(film_id, Tmdb) and film.tmdb_id:
-            return film.tmdb_id != film_id.number
-    return False
+    titles = [(title, row.year) for title in (row.title, row.original_title)]
+    films, _ = matcher.match(row.film_ids, titles)
+    if len(films) > 1:
+        # TMDB has one film where MovieLens sometimes has two.
+        titled, _ = matcher.match((), titles)
+        films = [film for film in films if film in titled] or films
+    return films
 
 
 def _only_latest(ratings: Sequence[MatchedRating]) -> Iterator[MatchedRating]:
-    latest: dict[int, tuple[str, int]] = {}
+    latest: dict[int, tuple[float, float, int]] = {}
     for position, one in enumerate(ratings):
         if one.status is Status.MATCHED:
-            movie_id = one.films[0].movie_id
-            latest[movie_id] = max(latest.get(movie_id, ("", -1)), (one.row.time, position))
+            movie_id, time_s = one.films[0].movie_id, one.row.time_s
+            # Of one time, the higher one counts, so that the order of rows decides only where there are no times.
+            stars = one.row.stars or 0.0 if time_s > -math.inf else 0.0
+            latest[movie_id] = max(latest.get(movie_id, (-math.inf, 0.0, -1)), (time_s, stars, position))
     for position, one in enumerate(ratings):
-        is_earlier = one.status is Status.MATCHED and latest[one.films[0].movie_id][1] != position
+        is_earlier = one.status is Status.MATCHED and latest[one.films[0].movie_id][-1] != position
         yield replace(one, status=Status.REPLACED) if is_earlier else one
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from catalog.film import Film
-from catalog.film_ids import Imdb, Tmdb
+from catalog.film_ids import FilmId, Imdb, Movie, Tmdb
 from catalog.matching import FilmMatcher
 
 FILMS = [
@@ -69,3 +69,37 @@ def test_a_part_of_a_title_is_enough_in_its_year(title: str, year: int | None, m
         Film(6, "Dr. Odd or: How I Learned to Row", 1964),
     ]
     assert [film.movie_id for film in FilmMatcher(films).by_title(title, year)] == movie_ids
+
+
+LINKED = [
+    Film(1, "The Lamp", 1995, imdb_id="0000011", tmdb_id=101),
+    Film(2, "The Pier", 2004, imdb_id="0000012", tmdb_id=102),
+    Film(3, "Twin", 1999, tmdb_id=7),
+    Film(4, "Twin Again", 1999, tmdb_id=7),
+]
+
+
+@pytest.mark.parametrize(
+    ("film_ids", "title", "movie_ids", "by_id"),
+    [
+        ([Imdb("0000011"), Tmdb(101)], "The Pier", [1], True),
+        ([Tmdb(7)], "Twin", [3, 4], True),
+        # TMDB's ids change, and may be of another list of one's own.
+        ([Imdb("0000011"), Tmdb(999)], "", [1], True),
+        ([Movie(1), Imdb("0000012")], "", [1, 2], False),
+        ([Imdb("0000011"), Tmdb(102)], "", [1, 2], False),
+        ([Imdb("0000011"), Tmdb(102)], "The Pier", [2], False),
+        # TMDB numbers series apart from films.
+        ([Imdb("0000099"), Tmdb(101)], "A Series", [], False),
+        ([Tmdb(101), Imdb("0000099")], "", [], False),
+        ([Imdb("0000099"), Tmdb(101)], "The Lamp", [1], False),
+        ([Imdb("0000099")], "The Lamp", [], False),
+        ([], "The Lamp", [1], False),
+    ],
+)
+def test_ids_that_contradict_each_other_take_no_film_by_chance(
+    film_ids: list[FilmId], title: str, movie_ids: list[int], by_id: bool
+) -> None:
+    year = {"The Lamp": 1995, "The Pier": 2004, "Twin": 1999}.get(title)
+    films, is_sure = FilmMatcher(LINKED).match(film_ids, [(title, year)])
+    assert ([film.movie_id for film in films], is_sure) == (movie_ids, by_id)

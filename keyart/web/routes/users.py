@@ -32,10 +32,11 @@ UserId = Annotated[int, Path(ge=1, le=MAX_ID, description="A user_id of the rati
 _RATINGS_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "The file itself, at most 8 MiB, or a form with it.",
+        "description": "The file itself, at most 8 MiB, packed or not, or a form with it.",
         "content": {
             "text/csv": {"schema": {"type": "string"}},
             "application/json": {"schema": {"type": "array"}},
+            "application/zip": {"schema": {"type": "string", "format": "binary"}},
             "multipart/form-data": {
                 "schema": {
                     "type": "object",

@@ -7,6 +7,7 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from catalog.errors import ConfigError, DataError
@@ -177,7 +178,8 @@ def test_an_unknown_data_set_is_told_what_is_known(tmp_path: Path) -> None:
         load(tmp_path / "home", write(tmp_path / "x", {"netflix.txt": b"1:\n"}))
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr("netflix.txt", "1:\n")
-    with pytest.raises(DataError, match=r"x.zip holds none of movies.csv.*; it holds netflix.txt"):
+        archive.writestr("probe.txt", "1:\n")
+    with pytest.raises(DataError, match=r"x.zip holds none of movies.csv.*; it holds netflix.txt, probe.txt"):
         load(tmp_path / "home", tmp_path / "x.zip")
 
 
@@ -247,3 +249,98 @@ def test_unknown_columns_are_refused(tmp_path: Path, run: Run) -> None:
         load(tmp_path / "home", tmp_path / "mine.csv", columns={"viewer": "u"})
     outcome = run("load", tmp_path / "mine.csv", "--columns", "user", "--home", tmp_path / "home")
     assert (outcome.code, "expected names such as user=uid" in outcome.err) == (2, True)
+
+
+OWN = "user_id,movie_id,rating,title\n1,3,3.5,Lamp (1995)\n2,3,4,Lamp (1995)\n"
+COLUMNS = {"user": "user_id", "item": "movie_id", "rating": "rating"}
+
+
+def loaded(home: Path, source: Path, *args: Path, **columns: str) -> tuple[LoadReport, list[float]]:
+    report = load(home, source, *args, columns=columns)
+    return report, open_ratings(Workspace.open(home)).values.tolist()
+
+
+@pytest.mark.parametrize("name", ["mine.csv", "mine.tsv", "mine.txt", "mine.csv.gz", "mine.zip"])
+@pytest.mark.parametrize("columns", [{}, COLUMNS])
+def test_a_table_of_ratings_is_read_whatever_its_file_is(tmp_path: Path, name: str, columns: dict[str, str]) -> None:
+    text = OWN.replace(",", "\t") if name.endswith(".tsv") else OWN
+    (tmp_path / name).write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    if name.endswith(".zip"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("plays/anything.csv", text)
+    assert loaded(tmp_path / "home", tmp_path / name, **columns)[1] == [3.5, 4]
+    assert [film.label for film in films(tmp_path / "home")] == ["Lamp (1995)"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("mine.tsv", "userId\tmovieId\trating\n1\t3\t3.5\n"),
+        ("mine.txt", "userId;movieId;rating\n1;3;3,5\n"),
+        ("mine.csv", 'user_id,movie_id,rating\n1,3,"3,5"\n'),
+        ("u.data", "1\t3\t3.5\t5\n"),
+    ],
+)
+def test_ratings_beside_films_are_read_whatever_their_file_is(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / "films.csv").write_text("movie_id,title\n3,Lamp\n")
+    (tmp_path / name).write_text(text)
+    assert loaded(tmp_path / "home", tmp_path / "films.csv", tmp_path / name)[1] == [3.5]
+
+
+def test_parquet_needs_no_times(tmp_path: Path) -> None:
+    pd.DataFrame({"uid": [1], "movie_id": [3], "rating": [9.0]}).to_parquet(tmp_path / "mine.parquet")
+    (tmp_path / "films.csv").write_text("movie_id,title\n3,Lamp\n")
+    assert loaded(tmp_path / "home", tmp_path / "films.csv", tmp_path / "mine.parquet", user="uid")[1] == [4.5]
+    with pytest.raises(DataError, match=r"mine.parquet: expected the columns uid, .*when; when missing, received uid"):
+        loaded(tmp_path / "home", tmp_path / "films.csv", tmp_path / "mine.parquet", user="uid", time="when")
+
+
+def test_ten_points_are_halved_and_said(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("user_id,movie_id,rating\n1,3,10\n1,4,0.5\n2,3,7\n")
+    report, stars = loaded(tmp_path / "home", tmp_path / "mine.csv")
+    assert stars == [5, 0.5, 3.5]
+    assert "ratings go beyond 5, so they count as ten points, of which two are a star" in report.notes
+    (tmp_path / "mine.csv").write_text("user_id,movie_id,rating\n1,3,10\n1,4,11\n")
+    with pytest.raises(DataError, match=r"line 3, column rating: expected a rating from 0.5 to 10.0, received '11'"):
+        load(tmp_path / "home", tmp_path / "mine.csv")
+
+
+@pytest.mark.parametrize("column", ["user", "item", "rating", "time", "title", "year"])
+def test_a_column_that_is_named_has_to_be_there(tmp_path: Path, column: str) -> None:
+    (tmp_path / "mine.csv").write_text(OWN)
+    with pytest.raises(DataError, match=r"mine.csv, line 1: expected the columns .*absent.*; absent missing, received"):
+        load(tmp_path / "home", tmp_path / "mine.csv", columns=COLUMNS | {column: "absent"})
+    assert not (tmp_path / "home").exists()
+
+
+def test_columns_are_those_of_a_table_of_ones_own(tmp_path: Path) -> None:
+    folder = write(tmp_path / "x", LAYOUTS["ml-latest"])
+    with pytest.raises(ConfigError, match="is a data set, whose columns are known"):
+        load(tmp_path / "home", folder, columns=COLUMNS)
+    (tmp_path / "mine.csv").write_text(OWN)
+    assert loaded(tmp_path / "home", folder, tmp_path / "mine.csv", **COLUMNS)[1] == [3.5, 4]
+
+
+@pytest.mark.parametrize("name", ["movies.csv", "ratings.csv"])
+def test_one_file_of_a_data_set_is_not_taken_for_the_whole(tmp_path: Path, name: str) -> None:
+    folder = write(tmp_path / "my set", LAYOUTS["ml-latest"])
+    with pytest.raises(DataError, match=r"is one file of a data set, beside links.csv, .*`keyart load '.*my set' "):
+        load(tmp_path / "home", folder / name)
+
+
+def test_notes_name_the_archive(tmp_path: Path) -> None:
+    write(tmp_path / "x", LAYOUTS["ml-1m"])
+    archive = Path(shutil.make_archive(str(tmp_path / "set"), "zip", tmp_path / "x"))
+    assert f"no links.csv in {archive}" in load(tmp_path / "home", archive).notes
+
+
+def test_an_open_quotation_mark_is_reported_where_it_opens(tmp_path: Path) -> None:
+    text = MOVIES + '7,"Broken,Drama\n' + "8,Fine (1990),Drama\n" * 5
+    with pytest.raises(DataError, match=r"movies.csv, line 4: expected CSV"):
+        load(tmp_path / "home", write(tmp_path / "x", {"movies.csv": text.encode()}))
+
+
+def test_loads_a_folder_of_compressed_files_within_a_folder(tmp_path: Path) -> None:
+    files = {f"{name}.gz": gzip.compress(content) for name, content in LAYOUTS["ml-latest"].items()}
+    write(tmp_path / "outer" / "inner", files)
+    check(tmp_path / "home", load(tmp_path / "home", tmp_path / "outer"), "ml-latest")

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import io
 import json
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +77,19 @@ MOVIELENS = "userId,movieId,rating,timestamp\n9,1,4.0,1200000000\n9,1,2.0,110000
 OWN = "movie_id,rating\n1,4.5\n2,\n"
 
 
+SIMKL = """SIMKL_ID,Title,Type,Year,Watchlist,Watched Date,Rating,Memo,TVDB,TMDB,IMDB
+1,Lamp,movie,1995,completed,2023-05-01 10:00,8,,,101,tt0000011
+2,Nights,tv,2008,completed,2023-05-01 10:00,9,,,101,tt0000095
+"""
+TRAKT_UNTYPED = json.dumps(
+    [
+        {"rating": 8, "movie": {"title": "Lamp", "year": 1995, "ids": {"tmdb": 101}}},
+        {"rating": 8, "show": {"title": "Pair", "year": 1990, "ids": {"tmdb": 101}}},
+    ]
+)
+LIST = ("a list of ten points", {1: 4})
+
+
 @pytest.mark.parametrize(
     ("text", "source", "stars", "counts"),
     [
@@ -82,10 +98,18 @@ OWN = "movie_id,rating\n1,4.5\n2,\n"
         (IMDB, "IMDb", {1: 4.5, 2: 0.5, 7: 4}, {"unknown": 1, "not a film": 1}),
         (TRAKT_CSV, "Trakt", {1: 3.5, 3: 3}, {"not a film": 1}),
         (TRAKT_JSON, "Trakt", {1: 3.5, 3: 3}, {"not a film": 1}),
-        (TEN_POINTS, "a list", {1: 5}, {"not rated": 1}),
+        (TEN_POINTS, "Kinopoisk", {1: 5}, {"not rated": 1}),
         (FIVE_STARS, "a list", {1: 5}, {"ambiguous": 1}),
         (MOVIELENS, "MovieLens", {1: 4, 2: 3}, {"rated again": 1, "unknown": 1}),
         (OWN, "MovieLens", {1: 4.5}, {"not rated": 1}),
+        (TEN_POINTS.replace("10", "5"), "Kinopoisk", {1: 2.5}, {"not rated": 1}),
+        ("название;год;оценка\nThe Lamp;1995;8\nОкна (сериал);2001;9\nPair;1990 – 1994;9\n", *LIST, {"not a film": 2}),
+        ("movie_id,rating\n1,8\n", *LIST, {}),
+        ("title,year,rating\nThe Lamp,1995,★★★★\nPair,1990,½\n", "a list", {1: 4}, {"ambiguous": 1}),
+        ("imdb_id,rating\nhttps://www.imdb.com/title/tt0000011/,4\n", "a list", {1: 4}, {}),
+        ('"position","const","Title type","You rated"\n"1","tt0000011","Feature Film","8"\n', "IMDb", {1: 4}, {}),
+        (SIMKL, "Simkl", {1: 4}, {"not a film": 1}),
+        (TRAKT_UNTYPED, "Trakt", {1: 4}, {"not a film": 1}),
         ("\ufeff" + OWN.replace(",", "\t"), "MovieLens", {1: 4.5}, {"not rated": 1}),
     ],
 )
@@ -96,9 +120,54 @@ def test_reads_what_services_export(text: str, source: str, stars: dict[int, flo
     assert found.counts()["matched"] == len(stars)
 
 
+# TMDB's own export: 101 is also the number of a series.
+TMDB = """TMDb ID,IMDb ID,Type,Name,Release Date,Season Number,Episode Number,Rating,Your Rating,Date Rated
+101,tt0000011,movie,The Lamp,1995-12-15T00:00:00Z,,,7.9,9.0,2023-05-01T00:00:00Z
+101,tt0000095,tv,Harbour Nights,2008-01-20T00:00:00Z,,,8.9,10.0,2023-06-01T00:00:00Z
+"""
+
+
+@pytest.mark.parametrize("kind", ["tv", "TV Series", "TV Mini Series", "Mini-Series", "anime series", "сериал", "Show"])
+def test_no_series_is_taken_for_the_film_of_its_number(kind: str) -> None:
+    found = matched(TMDB.replace(",tv,", f",{kind},"))
+    assert found.stars() == {1: 4.5}
+    assert found.counts()["not a film"] == 1
+
+
+def test_a_number_that_an_imdb_id_contradicts_is_not_taken() -> None:
+    found = matched(TMDB.replace(",tv,", ",,"))
+    assert found.stars() == {1: 4.5}
+    assert found.counts()["unknown"] == 1
+    assert matched("movie_id,imdb_id,rating\n1,tt0000012,5\n").counts()["ambiguous"] == 1
+
+
 def test_the_order_of_rows_does_not_matter() -> None:
     header, *rows = DIARY.splitlines()
     assert matched("\n".join([header, *reversed(rows)])).stars() == matched(DIARY).stars()
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        ("2024-01-01", "2024-01-02"),
+        ("31.01.2024", "01.02.2024"),
+        ("2024-01-02T01:00:00Z", "2024-01-01T23:00:00-05:00"),
+        ("2024-01-02T01:00:00.000Z", "2024-01-02 01:00:00.500"),
+        ("999999999", "1000000000"),
+        ("", "2024-01-01"),
+        ("soon", "2024-01-01"),
+    ],
+)
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_the_later_rating_counts_in_any_zone(earlier: str, later: str, is_reversed: bool) -> None:
+    rows = [f"1,2,{earlier}", f"1,4,{later}"]
+    text = "\n".join(["movie_id,rating,timestamp", *(reversed(rows) if is_reversed else rows)])
+    assert matched(text).stars() == {1: 4}
+
+
+@pytest.mark.parametrize("rows", ["1,2,5\n1,4,5\n", "1,4,5\n1,2,5\n"])
+def test_of_one_time_the_higher_rating_counts(rows: str) -> None:
+    assert matched("movie_id,rating,timestamp\n" + rows).stars() == {1: 4}
 
 
 def test_without_times_the_last_row_counts() -> None:
@@ -145,6 +214,40 @@ def test_an_export_is_read_as_the_archive_or_folder_that_it_is(tmp_path: Path) -
     archive = Path(shutil.make_archive(str(tmp_path / "letterboxd"), "zip", tmp_path / "letterboxd"))
     for source in (archive, tmp_path / "letterboxd"):
         assert len(read_personal_file(source).rows) == 5
+
+
+def test_a_packed_file_is_read_where_it_is_sent_too(tmp_path: Path) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("deleted/ratings.csv", DIARY)
+        archive.writestr("diary.csv", DIARY)
+        archive.writestr("ratings.csv", LETTERBOXD)
+    trakt, alone = io.BytesIO(), io.BytesIO()
+    with zipfile.ZipFile(trakt, "w") as archive:
+        archive.writestr("history.json", "[]")
+        archive.writestr("trakt/ratings_movies.json", TRAKT_JSON)
+    with zipfile.ZipFile(alone, "w") as archive:
+        archive.writestr("mine.csv", OWN)
+    for content, n_rows in ((packed, 5), (trakt, 3), (alone, 2)):
+        assert len(parse_personal_file(content.getvalue(), Path("x.zip")).rows) == n_rows
+    file = parse_personal_file(gzip.compress(LETTERBOXD.encode()), Path("mine.csv.gz"))
+    assert (file.name, len(file.rows)) == ("mine.csv.gz", 5)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"PK\x03\x04", "x.zip cannot be unpacked"),
+        (gzip.compress(b"x" * 500)[:20], "x.zip cannot be unpacked"),
+        (gzip.compress(bytes((64 << 20) + 1)), "x.zip unpacks to more than 64 MiB: a decompression bomb"),
+        (gzip.compress(b"movie_id,rating\n1,11\n"), "x.zip, line 2, column rating: expected a rating from 0.5 to 10"),
+        (b"Letterboxd list export v7\nDate,Name\n", "is a list of Letterboxd, which has no ratings"),
+    ],
+)
+def test_a_packed_file_that_cannot_be_used_says_why(content: bytes, message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        parse_personal_file(content, Path("x.zip"))
+    assert message in str(caught.value)
 
 
 def test_the_command_reports_every_row(home: Path, run: Run, tmp_path: Path) -> None:

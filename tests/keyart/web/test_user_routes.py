@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import shutil
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -210,6 +213,11 @@ def test_a_file_of_ratings_is_matched(people_address: str) -> None:
     assert (found["source"], found["counts"]["matched"]) == ("Letterboxd", 2)
     form = requests.post(f"{people_address}/api/ratings", files={"file": ("mine.csv", FILE)}, timeout=60)
     assert form.json() == found
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("ratings.csv", FILE)
+    for content in (packed.getvalue(), gzip.compress(FILE.encode())):
+        assert requests.post(f"{people_address}/api/ratings", content, timeout=60).json() == found
     bad = requests.post(f"{people_address}/api/ratings", files={"file": ("mine.csv", b"")}, timeout=60)
     assert bad.json()["detail"].startswith("mine.csv holds no ratings")
 
