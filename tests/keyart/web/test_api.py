@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +14,17 @@ import requests
 from PIL import Image
 
 from catalog.io.locks import exclusive
+from features.options import ExtractOptions
 from index.options import IndexOptions
 from keyart.cold_start.new_film import NewFilm
 from keyart.engine import Engine
 from keyart.pipeline import build
+from keyart.pipeline.features import extract
 from keyart.similarity.query import Mix
 from keyart.similarity.reasons import reasons
 from keyart.web.schemas.films import FilmQuery
 from keyart.web.services.films import FilmService
-from tests.keyart.web.conftest import serving, stopper
+from tests.keyart.web.conftest import eventually, serving, stopper
 from tests.posters.pictures import draw_poster
 
 TOKEN = "a-token-of-more-than-sixteen-letters"
@@ -408,6 +410,38 @@ def test_a_locked_workspace_is_reported(home: Path) -> None:
         refused = requests.post(f"{url}/api/films", draw_poster(7), params={"title": "Waiting"}, timeout=60)
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")
         assert str(home) not in refused.text
+
+
+@pytest.mark.parametrize(
+    ("damage", "status", "detail"),
+    [
+        (Path.unlink, 404, "the poster of film 5 is missing; import or fetch it again"),
+        (lambda path: path.write_bytes(path.read_bytes()[:300]), 500, "a part of the workspace cannot be read"),
+    ],
+)
+def test_a_lost_poster_is_reported(
+    home: Path, damage: Callable[[Path], object], status: int, detail: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = home / "posters" / "5.jpg"
+    with serving(home) as url:
+        damage(path)
+        answer = requests.get(f"{url}/posters/5", timeout=60)
+        assert answer.status_code == status
+        assert answer.json()["detail"].startswith(detail)
+        assert str(path) in caplog.text
+        assert requests.get(f"{url}/api/films/1/sheet.jpg", timeout=60).status_code == 200
+
+
+def test_features_of_another_network_wait_for_an_index(home: Path, backbone_path: Path) -> None:
+    with serving(home) as url:
+        why = f"{url}/api/films/1/why/2.jpg"
+        assert requests.get(why, timeout=60).status_code == 200
+        extract(home, ExtractOptions(str(backbone_path), resize="nearest", rebuild=True))
+        refused = requests.get(why, timeout=60)
+        assert refused.status_code == 409
+        assert "run `keyart build" in refused.json()["detail"]
+        build(home)
+        eventually(lambda: requests.get(why, timeout=60).status_code, lambda status: status == 200)
 
 
 def test_a_server_that_only_reads_adds_and_removes_nothing(home: Path) -> None:
