@@ -11,17 +11,17 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
-from catalog.errors import KeyartError, QueryError
+from catalog.errors import KeyartError, QueryError, UnknownFilmError
 from catalog.film_table import read_film_table, read_rated_films
 from catalog.films import Catalog
 from catalog.io.archives import unpacked
@@ -33,6 +33,7 @@ from features.images import decode_image
 from features.options import ExtractOptions
 from features.preprocessing_files import read_preprocessing
 from features.store import FeatureStore
+from keyart.atlas.build import AtlasOptions, make_atlas
 from keyart.atlas.record import Atlas
 from keyart.pipeline.status import read_status
 from keyart.recommend.models import open_model
@@ -187,10 +188,11 @@ _PERSONAL = {
 _PREPROCESSING = {
     "own.json": b'{"preprocessing": "rgb,127,128,size=256"}',
     "preprocessor_config.json": b'{"image_processor_type": "ViTImageProcessor", "do_resize": true, '
-    b'"size": {"height": 224, "width": 224}, "resample": 2, "do_rescale": true, "rescale_factor": 0.00392156862745098, "do_normalize": true, '
+    b'"size": {"height": 224, "width": 224}, "resample": 2, "do_rescale": true, "do_normalize": true, '
+    b'"rescale_factor": 0.00392156862745098, '
     b'"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}',
-    "open_clip_config.json": b'{"preprocess_cfg": {"mean": [0.48, 0.46, 0.41], "std": [0.27, 0.26, 0.28]}, '
-    b'"model_cfg": {"vision_cfg": {"image_size": 224}}}',
+    "open_clip_config.json": b'{"model_cfg": {"vision_cfg": {"image_size": 224}}, "preprocess_cfg": '
+    b'{"mean": [0.48, 0.46, 0.41], "std": [0.27, 0.26, 0.28], "interpolation": "bicubic", "resize_mode": "shortest"}}',
 }
 
 
@@ -243,7 +245,8 @@ def _read_titles(folder: Path) -> None:
             title_key(line)
             series_key(title_key(line))
             catalog.suggest(line, 5)
-            catalog.find(line)
+            with suppress(UnknownFilmError):
+                catalog.find(line)
 
 
 def _pictures() -> Files:
@@ -261,7 +264,7 @@ def _read_picture(path: Path) -> None:
 def _folder() -> Path:
     """Make what targets begin with: a workspace and its sources."""
     folder = Path(tempfile.mkdtemp(prefix="keyart-hostile-"))
-    make_workspace(folder)
+    make_atlas(Workspace.open(make_workspace(folder)), AtlasOptions())
     return folder
 
 
@@ -359,7 +362,9 @@ def _each(*reads: Callable[[], object]) -> None:
 def _records() -> Files:
     hybrid = {"kind": "keyart-hybrid", "version": 1, "model": "item-cosine", "compared": "cosine", "buckets": []}
     blending = {"cf_share": 0.5, "n_ratings_at_half": 10.0, "calibration": "percentile"}
-    records = _files_of("workspace.json", "index/index.json", "cf/*/*.json", "features/features.json")
+    records = _files_of(
+        "workspace.json", "index/index.json", "atlas/atlas.json", "cf/*/*.json", "features/features.json"
+    )
     return {**records, "hybrid.json": json.dumps({**hybrid, "blending": blending}).encode()}
 
 
@@ -375,8 +380,7 @@ def _keras_members() -> Files:
 
 def _network(folder: Path) -> None:
     (path,) = (path for path in folder.iterdir() if path.suffix in (".keras", ".onnx"))
-    backbone = load_backbone(ExtractOptions(str(path), preprocessing="caffe", batch_size=1), folder)
-    backbone.infer(np.zeros((1, 224, 224, 3), np.uint8))
+    load_backbone(ExtractOptions(str(path), preprocessing="caffe", batch_size=1), folder)
 
 
 class _Server:
