@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 import traceback
-import warnings
 from argparse import ArgumentParser
 from collections import Counter
 from pathlib import Path
@@ -36,7 +35,7 @@ class Cases:
     def __init__(self, name: str, kept: Path) -> None:
         from tests.faults.hostile import TARGETS
 
-        self.target, self.endings = TARGETS[name], Counter[str]()
+        self.name, self.target, self.endings = name, TARGETS[name], Counter[str]()
         self._folder, self._kept = Path(tempfile.mkdtemp(prefix="keyart-fuzz-", dir=IN_MEMORY)), kept
         if self.target.run(self.target.valid(), self._folder) != "read":
             raise AssertionError(f"the valid files of {name} are not read")
@@ -47,9 +46,7 @@ class Cases:
         """Read files; raises whatever is not a KeyartError."""
         signal.alarm(_PATIENCE_S)
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                self.endings[self.target.run(files, self._folder)] += 1
+            self.endings[self.target.run(files, self._folder)] += 1
         except BaseException:
             self.keep()
             raise
@@ -98,7 +95,7 @@ def by_hypothesis(cases: Cases, n_cases: int, seed: int) -> str:
     return ""
 
 
-def by_coverage(cases: Cases, n_cases: int, seed: int) -> NoReturn:
+def by_coverage(cases: Cases, n_cases: int, seed: int, began: float) -> NoReturn:
     """Read files that reach new code; ends the process with an exit code above 0 where something is wrong."""
     import atheris
 
@@ -110,12 +107,21 @@ def by_coverage(cases: Cases, n_cases: int, seed: int) -> NoReturn:
     def read(content: bytes) -> None:
         parts = content.split(_SEPARATOR)
         cases.run(dict(zip(names, parts, strict=False)))
+        # Afterwards the process ends without another word.
+        if sum(cases.endings.values()) == n_cases:
+            report(cases, began)
 
     longest = 2 * sum(map(len, valid.values())) + 4096
-    options = [f"-runs={n_cases}", f"-max_len={longest}", f"-seed={seed + 1}", "-timeout=60", "-rss_limit_mb=6000"]
-    atheris.Setup([sys.argv[0], *options, "-artifact_prefix=/dev/null/", str(corpus)], read)
+    options = [f"-runs={n_cases}", f"-max_len={longest}", f"-seed={seed + 1}", "-verbosity=0", "-rss_limit_mb=6000"]
+    atheris.Setup([sys.argv[0], *options, f"-artifact_prefix={corpus}/", str(corpus)], read)
     atheris.Fuzz()
     raise AssertionError("Atheris ends the process")
+
+
+def report(cases: Cases, began: float) -> None:
+    """Print how many cases ended how."""
+    figures = {"command": cases.name, "cases": sum(cases.endings.values()), "s": round(time.monotonic() - began, 1)}
+    print(json.dumps({**figures, "endings": dict(cases.endings)}), flush=True)
 
 
 def main() -> None:
@@ -136,13 +142,11 @@ def main() -> None:
     began = time.monotonic()
     cases = Cases(options.target, options.kept / options.target)
     if options.coverage:
-        by_coverage(cases, options.cases, options.seed)
+        by_coverage(cases, options.cases, options.seed, began)
     wrong = by_hypothesis(cases, options.cases, options.seed)
     if wrong:
         print(json.dumps({"wrong": f"{options.target}: {wrong[-4000:]}"}))
-    n_cases = sum(cases.endings.values())
-    figures = {"command": options.target, "cases": n_cases, "s": round(time.monotonic() - began, 1)}
-    print(json.dumps({**figures, "endings": dict(cases.endings)}))
+    report(cases, began)
     cases.close()
 
 

@@ -9,6 +9,7 @@ import io
 import json
 import shutil
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -62,6 +63,8 @@ class Target:
     words: Sequence[bytes] = ()
     # Makes what belongs together fit again: checksums, archives.
     finish: Callable[[Files], Files] = lambda files: files
+    # Whether it takes seconds to begin.
+    is_heavy: bool = False
 
     def run(self, files: Files, folder: Path) -> str:
         """Read files; returns how that ended. Any error but a KeyartError is raised."""
@@ -70,7 +73,9 @@ class Target:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
         try:
-            self.read(folder)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self.read(folder)
         except KeyartError as error:
             # A message is one that can be printed.
             str(error).encode()
@@ -78,6 +83,7 @@ class Target:
         return "read"
 
 
+# What means something to nearly every reader.
 _WORDS = (
     *(b"0", b"-1", b"1e999", b"nan", b"2147483648", b"9" * 400, b"\0", b"\xff\xfe", b"\xed\xa0\x80"),
     *(b'"', b"'", b"\n", b"\r", b",", b"|", b"::", b"\t", b"{", b"}", b"[", b"]", b"(", b")", b"null", b"true"),
@@ -458,11 +464,11 @@ TARGETS: dict[str, Target] = {
         lambda: read_ratings(folder / "rated.csv"),
     )),
     "archive": Target(lambda: {"ml.zip": _zipped(_MOVIELENS)}, _read_archive),
-    "archive members": Target(lambda: _MOVIELENS, _read_archive, finish=lambda files: {"ml.zip": _zipped(files)}),
+    "archive-members": Target(lambda: _MOVIELENS, _read_archive, finish=lambda files: {"ml.zip": _zipped(files)}),
     "gzip": Target(lambda: {f"{name}.gz": _gzipped(text) for name, text in _MOVIELENS.items()}, _read_data_set),
-    "ratings parquet": Target(_ratings_parquet, lambda folder: read_ratings(folder / "ratings.parquet")),
-    "personal ratings": Target(lambda: _PERSONAL, lambda folder: _read_each(folder, read_personal_file)),
-    "id export": Target(
+    "ratings-parquet": Target(_ratings_parquet, lambda folder: read_ratings(folder / "ratings.parquet")),
+    "personal-ratings": Target(lambda: _PERSONAL, lambda folder: _read_each(folder, read_personal_file)),
+    "id-export": Target(
         lambda: {"ids.json.gz": _gzipped(b'{"id":862,"adult":false}\n{"id":949}\n'), "ids.json": b'{"id":862}\n'},
         lambda folder: _read_each(folder, lambda path: read_live_ids(str(path), [862, 949], _no_download)),
     ),
@@ -473,14 +479,16 @@ TARGETS: dict[str, Target] = {
     "images": Target(_pictures, lambda folder: _read_each(folder, _read_picture)),
     "preprocessing": Target(lambda: _PREPROCESSING, lambda folder: _read_each(folder, read_preprocessing)),
     "shards": Target(lambda: _files_of("features/*"), _read_shards),
-    "shards with checksums": Target(lambda: _files_of("features/*"), _read_shards, finish=_with_checksums),
-    "catalog database": Target(lambda: _files_of("catalog.sqlite"), _read_catalog),
-    "poster database": Target(lambda: _files_of("posters/posters.sqlite"), _read_posters),
+    "shards-with-checksums": Target(lambda: _files_of("features/*"), _read_shards, finish=_with_checksums),
+    "catalog-database": Target(lambda: _files_of("catalog.sqlite"), _read_catalog),
+    "poster-database": Target(lambda: _files_of("posters/posters.sqlite"), _read_posters),
     "records": Target(_records, _read_records),
-    "uploads": Target(_uploads, _upload),
+    "uploads": Target(_uploads, _upload, is_heavy=True),
     "onnx": Target(lambda: {"network.onnx": (_folder() / "network.onnx").read_bytes()}, _network),
-    "keras": Target(lambda: {"tiny.keras": _zipped(_keras_members())}, _network),
-    "keras members": Target(_keras_members, _network, finish=lambda files: {"tiny.keras": _zipped(files)}),
+    "keras": Target(lambda: {"tiny.keras": _zipped(_keras_members())}, _network, is_heavy=True),
+    "keras-members": Target(
+        _keras_members, _network, finish=lambda files: {"tiny.keras": _zipped(files)}, is_heavy=True
+    ),
 }  # fmt: skip
 
 
