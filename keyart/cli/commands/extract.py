@@ -285,7 +285,7 @@ def _print(report: ExtractReport, out: str | None, by: str = "") -> None:
     dropped = f", {report.n_dropped:,} dropped" if report.n_dropped else ""
     click.echo(f"{by}features of {plural(report.n_new, unit)} computed, {report.n_known:,} already here{dropped}")
     if report.passed_over:
-        from features.folder import listed_endings
+        from catalog.image_formats import listed_endings
 
         n_others = plural(sum(report.passed_over.values()), "file")
         print_notes([f"{n_others} passed over, no images by their names: {listed_endings(report.passed_over)}"])
