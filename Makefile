@@ -39,8 +39,8 @@ test-release: $(VENV)/.installed-dev ## the longest tests, before a release: abo
 soak: $(VENV)/.installed-dev ## only the tests that take minutes each
 	$(BIN)/pytest -m slow
 
-faults: $(VENV)/.installed-dev ## faults at every step of every command, and commands beside each other
-	$(BIN)/pytest -m faults
+faults: $(VENV)/.installed-dev ## faults at every step of every command, and commands beside each other: about 30 minutes on 2 cores
+	$(BIN)/pytest -n 2 --dist worksteal -m faults
 
 docs: $(VENV)/.installed-dev ## build the documentation site in build/docs; a dead link fails
 	$(BIN)/python -m sphinx -W --keep-going -q -c docs -d build/doctrees . build/docs

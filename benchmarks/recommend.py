@@ -42,10 +42,10 @@ def main() -> None:
 def _row(workspace: Workspace, name: str, n: int) -> str:
     from keyart.recommend.history import history_of
     from keyart.recommend.recommendations import UserRecommender
-    from keyart.workspace.contents import open_rating_matrix
+    from keyart.workspace.contents import open_ratings
 
     rng = np.random.default_rng(0)
-    ratings = open_rating_matrix(workspace)
+    ratings = open_ratings(workspace).matrix()
     users = rng.choice(ratings.user_ids, n).tolist()
     started = time.perf_counter()
     opened = UserRecommender.open(workspace, name)

@@ -11,10 +11,11 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from catalog.film import Film, FilmTag
+from catalog.io.checksums import hold_database, replacing
 from catalog.io.files import atomic_path, sqlite_errors
 from catalog.titles import bare_key, title_key
 
@@ -78,6 +79,28 @@ def write_added(path: Path, films: Iterable[Film]) -> None:
         _insert_added(connection, films)
 
 
+def write_removed(path: Path, movie_ids: Iterable[int], removed_fact: str) -> None:
+    """Replace a catalog file by a copy without some films; those that had ratings are added to a fact."""
+    with _replacing(path, copy=True) as connection:
+        listed = [(movie_id,) for movie_id in movie_ids]
+        rated = {int(text) for text in _fact(connection, removed_fact).split()}
+        for (movie_id,) in listed:
+            rows = connection.execute("SELECT 1 FROM films WHERE movie_id = ? AND n_ratings > 0", (movie_id,))
+            rated.update([movie_id] if rows.fetchone() else [])
+        present = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        for table in ("films", "titles", "added", "tags"):
+            if table in present:
+                connection.executemany(f"DELETE FROM {table} WHERE movie_id = ?", listed)
+        if rated:
+            text = " ".join(map(str, sorted(rated)))
+            connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (removed_fact, text))
+
+
+def _fact(connection: sqlite3.Connection, name: str) -> str:
+    found = connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+    return str(found[0]) if found else ""
+
+
 def film_of(row: tuple) -> Film:  # type: ignore[type-arg]
     """Convert a row of the table ``films``."""
     movie_id, title, year, imdb_id, tmdb_id, genres, alternative_titles, n_ratings, mean_rating = row
@@ -97,11 +120,19 @@ def film_of(row: tuple) -> Film:  # type: ignore[type-arg]
 @contextmanager
 def _replacing(path: Path, *, copy: bool = False) -> Iterator[sqlite3.Connection]:
     """Connect to a new file, or a copy of the earlier one, that replaces `path` when the block succeeds."""
-    with atomic_path(path) as temporary_path, sqlite_errors(path):
+    with ExitStack() as replaced, atomic_path(path) as temporary_path, sqlite_errors(path):
         if copy:
+            # Damage must not get a checksum of its own.
+            with closing(connect_to_read(path)) as connection:
+                hold_database(path, connection)
             shutil.copyfile(path, temporary_path)
         with closing(sqlite3.connect(temporary_path)) as connection, connection:
             yield connection
+        replaced.enter_context(replacing(path, temporary_path))
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
 
 
 def _insert_added(connection: sqlite3.Connection, films: Iterable[Film]) -> None:

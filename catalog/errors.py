@@ -5,6 +5,7 @@
     KeyartError
     ├── ConfigError          a setting is missing or invalid (a key, an option)
     ├── DataError            a file or an array is invalid
+    │   ├── DamageError      a file of a workspace is not as it was written
     │   └── QueryError       what was asked about cannot be compared
     ├── UnknownFilmError     no film, or more than one, matches (also a LookupError)
     │   └── AmbiguousFilmError
@@ -29,6 +30,10 @@ class ConfigError(KeyartError):
 
 class DataError(KeyartError):
     """A file or an array is invalid, damaged or of another version; the message says where."""
+
+
+class DamageError(DataError):
+    """A file of a workspace is not as it was written; the message names it and the command that mends it."""
 
 
 class QueryError(DataError):

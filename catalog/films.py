@@ -10,17 +10,19 @@ from pathlib import Path
 from threading import RLock
 from types import TracebackType
 
-from catalog.database import VERSION, film_of, write_added, write_catalog
-from catalog.errors import DataError, NotBuiltError, UnknownFilmError
+from catalog.database import VERSION, connect_to_read, film_of, write_added, write_catalog, write_removed
+from catalog.errors import DamageError, DataError, NotBuiltError, UnknownFilmError
 from catalog.film import Film, FilmTag
 from catalog.film_ids import FilmId
 from catalog.filters import Filter
 from catalog.genres import match_genres
 from catalog.ids import FIRST_ADDED_ID, MAX_ID
+from catalog.io.checksums import checksums_path, hold_database
 from catalog.io.files import sqlite_errors
 from catalog.search import TitleSearch
 from catalog.titles import title_key
 
+_REMOVED = "removed"
 # SQLite has no longer integers.
 _MAX_INTEGER = 2**63 - 1
 # SQLite's oldest limit on the number of ? in one statement.
@@ -58,15 +60,29 @@ class Catalog:
         write_added(path, films)
 
     @classmethod
+    def remove(cls, path: Path, movie_ids: Iterable[int]) -> None:
+        """Remove films from a catalog file, which is not written if it has none of them."""
+        with cls.open(path, check_ids=False) as catalog:
+            present = list(catalog.films(movie_ids))
+        if present:
+            write_removed(path, present, _REMOVED)
+
+    @classmethod
     def open(cls, path: Path, *, check_ids: bool = True) -> Catalog:
-        """Open a catalog file for reading; DataError where a film has an id above `MAX_ID`, as `check_ids` demands."""
+        """Open a catalog file for reading; DamageError if it is not as it was written.
+
+        DataError where a film has an id above `MAX_ID`, as `check_ids` demands.
+        """
         if not path.is_file():
+            if path.exists() or checksums_path(path).exists():
+                raise DamageError(f"{path} is missing; put it back, or run `keyart load DIR` again")
             raise NotBuiltError(
                 f"no films here yet ({path} is missing); run `keyart load DIR` or `keyart load films.csv`"
             )
         with sqlite_errors(path), ExitStack() as on_failure:
-            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+            connection = connect_to_read(path)
             on_failure.callback(connection.close)
+            hold_database(path, connection)
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version != VERSION:
                 raise DataError(
@@ -124,6 +140,10 @@ class Catalog:
         if not self._has("added"):
             return []
         return [film_of(row) for row in self._rows("SELECT films.* FROM films JOIN added USING (movie_id) ORDER BY 1")]
+
+    def removed(self) -> frozenset[int]:
+        """Return the films with ratings that were removed since the ratings were loaded."""
+        return frozenset(map(int, (self.fact(_REMOVED) or "").split()))
 
     def free_ids(self, reserved: Collection[int] = ()) -> Iterator[int]:
         """Yield movie_ids for films to be added: above those added before as far as there are any, then between them.

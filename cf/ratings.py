@@ -21,15 +21,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import xxhash
 from pyarrow import csv
 from scipy import sparse
 
-from catalog.errors import DataError
+from catalog.errors import DamageError, DataError
 from catalog.film_ids import is_imdb_number, movie_id_in
 from catalog.ids import MAX_ID
-from catalog.io.files import atomic_path
+from catalog.io.archives import MAX_BYTES
+from catalog.io.files import atomic_path, read_bytes
 from catalog.io.tables import Row, delimiter_of, parse_rows, read_rows, read_text, spelled
 from catalog.movielens import RATING_NAMES, first_of
+from catalog.text import first_line
 
 LOWEST, HIGHEST = 0.5, 5.0
 TEN_POINTS = 10.0
@@ -52,6 +55,8 @@ _EXPECTED = {
     "rating": f"a rating from {LOWEST} to {{:.1f}}",
     "timestamp": "seconds since 1970",
 }
+# What reading a damaged file raises, by the place of the damage.
+_PARQUET_ERRORS = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, pa.ArrowException)
 # So many rows tell how a file is written.
 _HEAD_ROWS = 1000
 _log = logging.getLogger(__name__)
@@ -79,6 +84,8 @@ class Ratings:
     timestamps: npt.NDArray[np.int64]  # seconds since 1970; 0 where no time is known
     # Ratings that the source has beside these, each replaced by another one of the same user and film.
     n_replaced: int = field(default=0, kw_only=True)
+    # The name that a workspace has for them all, which models record; empty for a part of them, or others.
+    source: str = field(default="", kw_only=True)
     # Whether the source has ten points, of which two are a star.
     is_halved: bool = field(default=False, kw_only=True)
 
@@ -149,16 +156,23 @@ class Ratings:
             pd.DataFrame(columns).to_parquet(stream, index=False)
 
     @classmethod
-    def open(cls, path: Path) -> Ratings:
-        """Open ratings that `save` wrote."""
+    def open(cls, path: Path, xxh3: str | None = None) -> Ratings:
+        """Open ratings that `save` wrote; DamageError if their file does not have a checksum that was recorded."""
         try:
-            table = pd.read_parquet(io.BytesIO(path.read_bytes()))
+            table = pd.read_parquet(io.BytesIO(_checked_bytes(path, xxh3)))
             # Those of an earlier version are in the order of the file that was loaded.
             return cls(*(table[name].to_numpy() for name in ("user_id", "movie_id", "rating", "timestamp"))).in_order()
-        except (OSError, KeyError, pa.ArrowException) as error:
-            raise DataError(
+        except (*_PARQUET_ERRORS, DataError) as error:
+            raise DamageError(
                 f"{path} is not a readable file of ratings ({error}); run `keyart load DIR` again"
             ) from error
+
+
+def _checked_bytes(path: Path, xxh3: str | None) -> bytes:
+    content = read_bytes(path, MAX_BYTES)
+    if xxh3 not in (None, xxhash.xxh3_64_hexdigest(content)):
+        raise DataError("it has another checksum than when it was written")
+    return content
 
 
 def read_movielens(folder: Path) -> Ratings:
@@ -207,11 +221,11 @@ def _has_header(path: Path) -> bool:
 
 def _read_parquet(path: Path, names: Mapping[str, str], most: float) -> pd.DataFrame:
     try:
-        table = pd.read_parquet(io.BytesIO(path.read_bytes()))
+        table = pd.read_parquet(io.BytesIO(read_bytes(path, MAX_BYTES)))
         received = [str(name).strip() for name in table.columns]
         table.columns = spelled(received, _COLUMNS, names)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise DataError(f"{path} is not a readable Parquet file ({error})") from error
+    except _PARQUET_ERRORS as error:
+        raise DataError(f"{path} is not a readable Parquet file ({first_line(error)})") from error
     spellings = dict(zip(table.columns, received, strict=True))
     wanted = _COLUMNS if "timestamp" in names else _COLUMNS[:3]
     if missing := [names.get(name, name) for name in wanted if name not in table]:

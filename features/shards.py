@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
-import json
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -24,8 +23,9 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from catalog.errors import DataError, KeyartError, StoreError
-from catalog.io.files import read_record, remove_file, sha256_file
+from catalog.errors import DamageError, DataError, KeyartError, StoreError
+from catalog.io.checksums import hold_to_sha256
+from catalog.io.files import read_record, record_text, remove_file
 from catalog.io.remote import AnyPath, RemotePath
 
 KIND, VERSION = "keyart-features-shard", 1
@@ -96,8 +96,7 @@ def shard_files(number: int, table: pd.DataFrame, features: npt.NDArray[np.float
         content = stream.getvalue()
         facts[suffix] = {"n_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         yield f"{stem}.{suffix}", content
-    record = {"kind": KIND, "version": VERSION, "n_rows": len(table), "files": facts}
-    yield f"{stem}.json", json.dumps(record, indent=2).encode() + b"\n"
+    yield f"{stem}.json", record_text(KIND, VERSION, {"n_rows": len(table), "files": facts})
 
 
 def read_table(folder: AnyPath, number: int, check: Check | None = None) -> pd.DataFrame:
@@ -105,7 +104,7 @@ def read_table(folder: AnyPath, number: int, check: Check | None = None) -> pd.D
     path = folder / f"{stem_of(number)}.parquet"
     record = _record(folder, number, check=check or _check_length)
     try:
-        table = pd.read_parquet(io.BytesIO(path.read_bytes()))
+        table = pd.read_parquet(io.BytesIO(_checked_bytes(path, record["files"]["parquet"]["sha256"])))
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _read_error(folder, number, error) from error
     if len(table) != record["n_rows"]:
@@ -113,10 +112,16 @@ def read_table(folder: AnyPath, number: int, check: Check | None = None) -> pd.D
     return table
 
 
+def _checked_bytes(path: AnyPath, sha256: str) -> bytes:
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ValueError(f"{path.name} has another checksum than when it was written")
+    return content
+
+
 def intact_table(folder: AnyPath, number: int) -> pd.DataFrame | None:
     """Read the table of a damaged shard; None where the table or its checksum is damaged itself."""
     try:
-        _record(folder, number, check=_check_table)
         return read_table(folder, number, check=lambda *_: None)
     except KeyartError:
         return None
@@ -159,7 +164,7 @@ def length_of(folder: AnyPath, number: int, n_features: int) -> int:
 
 
 def verify(folder: AnyPath, number: int) -> None:
-    """Compare a shard with its checksums, which reads it whole: about a second per gigabyte."""
+    """Compare a shard with its checksums, which reads it whole, once a process: about a second per gigabyte."""
     _record(folder, number, check=_check_content)
 
 
@@ -169,9 +174,9 @@ def remove(folder: AnyPath, number: int) -> None:
         remove_file(folder / f"{stem_of(number)}.{suffix}")
 
 
-def damaged(folder: AnyPath, number: int, reason: object) -> DataError:
+def damaged(folder: AnyPath, number: int, reason: object) -> DamageError:
     """Return the error for a damaged shard."""
-    return DataError(
+    return DamageError(
         f"the shard {folder / stem_of(number)}.* is damaged ({reason}); run `keyart extract` again, which computes its "
         "pictures anew"
     )
@@ -209,12 +214,6 @@ def _check_length(path: AnyPath, facts: dict[str, Any]) -> None:
         raise ValueError(f"{path.name} has {n_bytes} bytes, expected {facts['n_bytes']}")
 
 
-def _check_table(path: AnyPath, facts: dict[str, Any]) -> None:
-    if path.suffix == ".parquet":
-        _check_content(path, facts)
-
-
 def _check_content(path: AnyPath, facts: dict[str, Any]) -> None:
     _check_length(path, facts)
-    if sha256_file(path) != facts["sha256"]:
-        raise ValueError(f"{path.name} has another checksum than when it was written")
+    hold_to_sha256(path, facts["sha256"])

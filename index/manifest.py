@@ -10,7 +10,8 @@ from typing import Any
 
 import xxhash
 
-from catalog.errors import DataError, NotBuiltError
+from catalog.errors import DamageError, DataError, NotBuiltError
+from catalog.io.checksums import hold_to_xxh3
 from catalog.io.files import (
     OtherVersionError,
     read_record,
@@ -35,7 +36,8 @@ def read(folder: Path) -> dict[str, Any]:
         raise NotBuiltError(f"no index here yet ({error.filename} is missing); run `keyart build`") from error
     except OtherVersionError as error:
         raise OtherVersionError(error.reason, "run `keyart build`") from error
-    if record.pop("xxh3", None) != _xxh3(record):
+    # The checksum of earlier versions.
+    if record.pop("xxh3", None) not in (None, _xxh3(record)):
         raise damaged(folder, f"{RECORD} has another checksum than when it was written")
     return record
 
@@ -52,8 +54,7 @@ def write(folder: Path, names: Mapping[str, str], content: Mapping[str, Any]) ->
         or {"name": name, "n_bytes": (folder / name).stat().st_size, "xxh3": xxh3_file(folder / name)}
         for what, name in names.items()
     }
-    record = {**content, "files": files}
-    write_record(folder / RECORD, _KIND, _VERSION, {**record, "xxh3": _xxh3(record)})
+    write_record(folder / RECORD, _KIND, _VERSION, {**content, "files": files})
 
 
 def check(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -65,14 +66,13 @@ def check(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> dict[str, str
         path = folder / entry["name"]
         if (n_bytes := path.stat().st_size) != entry["n_bytes"]:
             raise ValueError(f"{path.name} has {n_bytes} bytes, expected {entry['n_bytes']}")
-        if xxh3_file(path) != entry["xxh3"]:
-            raise ValueError(f"{path.name} has another checksum than when it was written")
+        hold_to_xxh3(path, entry["xxh3"])
     return {what: entry["name"] for what, entry in files.items()}
 
 
-def damaged(folder: Path, reason: object) -> DataError:
+def damaged(folder: Path, reason: object) -> DamageError:
     """Return the error of a damaged index."""
-    return DataError(f"the index in {folder} is damaged ({reason}); run `keyart build` again")
+    return DamageError(f"the index in {folder} is damaged ({reason}); run `keyart build` again")
 
 
 def remove_all(folder: Path) -> None:

@@ -16,8 +16,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from catalog.errors import DataError, NotBuiltError
-from catalog.io.files import sqlite_errors
+from catalog.errors import DamageError, DataError, NotBuiltError, StoreError
+from catalog.io.checksums import checksums_path, hold_database, record_checksums, recorded_checksums
+from catalog.io.files import remove_file, sqlite_errors
 
 DATABASE_NAME = "posters.sqlite"
 
@@ -174,19 +175,26 @@ _UPSERT = (
 class PosterDatabase:
     """The rows of all films; changes take effect with `commit`. One thread at a time uses the connection."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, *, is_writable: bool = True) -> None:
         self._path = path
+        self._is_writable = is_writable
         self._connection = connection
         # SQLite's own lock does not cover the error message that all threads share: a thread that reads it while
         # another's error replaces it would crash the process.
         self.lock = threading.RLock()
+        # Whether the file may have changed since its checksum was recorded.
+        self._is_changing = False
 
     @classmethod
     def open(cls, path: Path) -> PosterDatabase:
         """Open a database, and create it if it does not exist."""
         with sqlite_errors(path):
+            if not path.exists():
+                # A lost database is begun anew; `posters.store.check_registered` keeps its posters from harm.
+                remove_file(checksums_path(path))
             connection = sqlite3.connect(path, check_same_thread=False)
             try:
+                hold_database(path, connection)
                 _prepare(connection, path)
             except BaseException:
                 connection.close()
@@ -196,17 +204,33 @@ class PosterDatabase:
     @classmethod
     def open_to_read(cls, path: Path) -> PosterDatabase:
         """Open a database for reading, which needs no write permission."""
+        _check_present(path)
         if is_empty(path):
             raise NotBuiltError(
                 f"no posters here yet ({path} is missing or empty); run `keyart info`, which says how to bring some"
             )
         with sqlite_errors(path):
-            return cls(path, _connect_to_read(path))
+            return cls(path, _connect_to_read(path), is_writable=False)
 
     def close(self) -> None:
         # Closing the connection under a thread that is reading would crash the process.
         with self.lock:
+            # Without its checksum the file is checked otherwise, until the next writer records it.
+            with suppress(StoreError, sqlite3.Error):
+                if self._is_changing:
+                    self.settle()
             self._connection.close()
+
+    def settle(self) -> None:
+        """Move all changes from the log into the file, and record its checksum, unless it was recorded before."""
+        if not self._is_changing and recorded_checksums(self._path):
+            return
+        with self._locked():
+            is_busy, *_ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            # Beside a reader the log stays, and the next writer ends what this one began.
+            if not is_busy:
+                record_checksums(self._path, [self._path])
+                self._is_changing = False
 
     def put(self, record: Record) -> None:
         """Replace a film's row; the attempts add up."""
@@ -270,11 +294,16 @@ class PosterDatabase:
         columns = ", ".join(_ALTERNATE_NAMES)
         return [Alternate(*row) for row in self.rows(f"SELECT {columns} FROM alternates ORDER BY movie_id, rowid")]
 
+    def delete(self, movie_id: int) -> None:
+        """Delete all rows of a film."""
+        for table in ("posters", "replaced", "alternates"):
+            self._execute(f"DELETE FROM {table} WHERE movie_id = ?", (movie_id,))
+
     def add_films(self, movie_ids: Iterable[int]) -> None:
         """Add rows for films that have none, and commit."""
         rows = ((movie_id, State.MISSING) for movie_id in movie_ids)
         statement = "INSERT OR IGNORE INTO posters (movie_id, state, attempts) VALUES (?, ?, 0)"
-        with self._locked(), self._connection:
+        with self._writing(), self._connection:
             self._connection.executemany(statement, rows)
 
     def commit(self) -> None:
@@ -324,8 +353,17 @@ class PosterDatabase:
 
     def _execute(self, statement: str, values: Sequence[object] | dict[str, Any] = ()) -> int:
         """Run a statement; return the number of rows changed."""
-        with self._locked():
+        with self._writing():
             return self._connection.execute(statement, values).rowcount
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Hold the lock for a change; before the first, record that there is no valid checksum."""
+        with self._locked():
+            if self._is_writable and not self._is_changing:
+                record_checksums(self._path)
+                self._is_changing = True
+            yield
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -334,11 +372,17 @@ class PosterDatabase:
             yield
 
 
+def _check_present(path: Path) -> None:
+    if not path.is_file() and (path.exists() or checksums_path(path).exists()):
+        raise DamageError(f"{path} is missing; put it back, or run `keyart check --repair`")
+
+
 def is_empty(path: Path) -> bool:
     """Return whether a database is missing, or was left without tables by a process that was killed at once."""
     if not path.is_file():
         return True
     with sqlite_errors(path), closing(_connect_to_read(path)) as connection:
+        hold_database(path, connection)
         return _check_version(connection, path) == 0
 
 

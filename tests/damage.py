@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 
 
 def flip_bit(path: Path, position: int | None = None) -> None:
@@ -10,3 +11,10 @@ def flip_bit(path: Path, position: int | None = None) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2 if position is None else position] ^= 1
     path.write_bytes(content)
+
+
+def flipped(content: bytes, random: Random) -> bytes:
+    """Return content with one bit changed at random."""
+    changed, bit = bytearray(content), random.randrange(8 * len(content))
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)

@@ -1,4 +1,4 @@
-"""Atomic files, JSON records with kind and version, and checksums.
+"""Atomic files, JSON records with kind, version and checksum, and checksums of files.
 
 A file is written under a temporary name in the same folder, flushed to the disk and renamed, so that a reader sees the
 old file or the new one and never a part. A record is written last: once it exists, what it describes is complete.
@@ -12,19 +12,25 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator
+import stat
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import xxhash
 
-from catalog.errors import ConfigError, DataError, KeyartError, StoreError
+from catalog.errors import ConfigError, DamageError, DataError, KeyartError, StoreError
 from catalog.io.remote import AnyPath, RemotePath
 
 _TEMPORARY_SUFFIX = ".partial"
 _CHUNK_BYTES = 1 << 20
+_MAX_RECORD_BYTES = 256 << 20
 _N_ATTEMPTS = 5
+# Every record has them beside its content.
+_OWN_KEYS = ("kind", "version", "checksum")
+# Begins every checksum of a record, which is recognized by it where the name of its key is damaged.
+_ALGORITHM = "xxh3:"
 
 Result = TypeVar("Result")
 
@@ -58,6 +64,12 @@ def write_error(path: AnyPath, error: OSError | sqlite3.OperationalError, action
     return StoreError(f"cannot {action} {path}: {reason}; {advice} and run the same command again")
 
 
+def read_error(path: AnyPath, error: OSError) -> StoreError:
+    """Convert a failed read of a file of keyart's own, which may be whole, to an error that says what to do."""
+    reason = error.strerror or str(error)
+    return StoreError(f"cannot read {path}: {reason}; check disk and rights and run the same command again")
+
+
 def _flush_to_disk(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -79,9 +91,39 @@ def check_output(path: Path, endings: Collection[str]) -> None:
 def check_input(path: Path) -> None:
     """Raise DataError unless a path is a file that can be read; call it before any work."""
     try:
-        path.open("rb").close()
+        os.close(open_regular(path))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
+
+
+def open_regular(path: Path) -> int:
+    """Open a file to read, as a descriptor; DataError for what is no file, such as a pipe, which might never end."""
+    # A pipe that nobody writes into would keep `open` waiting.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not stat.S_ISREG(mode := os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise DataError(f"cannot read {path}: it is {_kind_of(mode)}, expected a file")
+    return descriptor
+
+
+def _kind_of(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    return "a pipe" if stat.S_ISFIFO(mode) else "a device or a socket"
+
+
+def read_bytes(path: AnyPath, most: int) -> bytes:
+    """Read a whole file; DataError for what is no file, and for more than `most` bytes.
+
+    Other failures stay an OSError, such as that of a missing file.
+    """
+    if isinstance(path, RemotePath):
+        return path.read_bytes()
+    with os.fdopen(open_regular(path), "rb") as stream:
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise DataError(f"cannot read {path}: it has more than {most:,} bytes")
+    return content
 
 
 def remove_file(path: AnyPath) -> None:
@@ -157,30 +199,73 @@ class OtherVersionError(DataError):
         self.reason = reason
 
 
-def write_record(path: AnyPath, kind: str, version: int, content: dict[str, Any]) -> None:
-    """Write a JSON record with its kind and version."""
-    text = json.dumps({"kind": kind, "version": version, **content}, indent=2, ensure_ascii=False)
-    write_bytes(path, text.encode() + b"\n")
+def write_record(path: AnyPath, kind: str, version: int, content: Mapping[str, Any]) -> None:
+    """Write a JSON record with its kind, its version and a checksum of it all."""
+    write_bytes(path, record_text(kind, version, content))
+
+
+def record_text(kind: str, version: int, content: Mapping[str, Any]) -> bytes:
+    """Return the text of a record, for whoever writes it otherwise than by `write_record`."""
+    # What JSON makes of it: keys are texts, and tuples are lists.
+    record = json.loads(json.dumps({"kind": kind, "version": version, **content}))
+    record["checksum"] = _checksum(record)
+    return json.dumps(record, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def _checksum(record: Mapping[str, Any]) -> str:
+    return _ALGORITHM + xxhash.xxh3_64_hexdigest(json.dumps(record, sort_keys=True).encode())
+
+
+def _has_changed(record: Mapping[str, Any]) -> bool:
+    """Return whether a record differs from when it was written; False for those of earlier versions."""
+    content = dict(record)
+    checksum = content.pop("checksum", None)
+    if checksum is None:
+        return any(isinstance(value, str) and value.startswith(_ALGORITHM) for value in content.values())
+    return bool(checksum != _checksum(content))
 
 
 def read_record(path: AnyPath, kind: str, version: int) -> dict[str, Any]:
-    """Read a record that `write_record` wrote; DataError if its kind or version is another."""
+    """Read a record that `write_record` wrote.
+
+    DataError if its kind or version is another, DamageError if it has changed since.
+    """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(_record_bytes(path))
     except ValueError as error:
-        raise DataError(f"{path} is not a JSON record ({error}); remove it and build that part again") from error
+        raise DamageError(f"{path} is not a JSON record ({error}); run `keyart check --repair`") from error
+    if isinstance(content, dict) and _has_changed(content):
+        raise DamageError(
+            f"{path} is damaged: it has another checksum than when it was written; run `keyart check --repair`"
+        )
     if not isinstance(content, dict) or content.get("kind") != kind:
         raise DataError(f"{path} should be a record of kind {kind!r}; this file belongs to another program")
     if content.get("version") != version:
         raise OtherVersionError(f"{path} is of version {content.get('version')!r}, this keyart reads version {version}")
-    return {key: value for key, value in content.items() if key not in ("kind", "version")}
+    return {key: value for key, value in content.items() if key not in _OWN_KEYS}
+
+
+def has_checksum(path: AnyPath) -> bool:
+    """Return whether a readable record has a checksum, which those of earlier versions lack."""
+    return "checksum" in json.loads(_record_bytes(path))
+
+
+def _record_bytes(path: AnyPath) -> bytes:
+    try:
+        return read_bytes(path, _MAX_RECORD_BYTES)
+    except DataError as error:
+        raise DamageError(f"{path} is not a JSON record ({error}); run `keyart check --repair`") from error
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise read_error(path, error) from error
 
 
 def record_kind(path: AnyPath) -> object:
     """Return the kind of a JSON record; None for a file that is none, or does not exist."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = json.loads(_record_bytes(path))
+    except (OSError, ValueError, KeyartError):
         return None
     return content.get("kind") if isinstance(content, dict) else None
 
@@ -210,7 +295,7 @@ def sha256_file(path: AnyPath) -> str:
     return digest.hexdigest()
 
 
-def xxh3_file(path: Path) -> str:
+def xxh3_file(path: AnyPath) -> str:
     """Compute the XXH3 checksum of a file: many times faster than SHA-256, but only a protection against damage."""
     digest = xxhash.xxh3_64()
     with path.open("rb") as stream:
@@ -225,7 +310,7 @@ def sqlite_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise write_error(path, error) from error
+        raise _sqlite_error(path, error) from error
     except sqlite3.IntegrityError as error:
         # What is there is whole: it refused what does not fit.
         raise DataError(f"nothing was written to {path}, as it holds such a row already ({error})") from error
@@ -233,6 +318,14 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         # A closed connection, or a value that fits no column, says nothing about the file.
         raise DataError(f"{path} could not be used ({error})") from error
     except sqlite3.DatabaseError as error:
-        raise DataError(
-            f"{path} is not a readable SQLite database ({error}); restore it, or begin anew in another folder"
-        ) from error
+        raise DamageError(f"{path} is not a readable SQLite database ({error}); run `keyart check --repair`") from error
+
+
+def _sqlite_error(path: Path, error: sqlite3.OperationalError) -> KeyartError:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_BUSY)
+    # What a statement of our own does not find was there when the file was written.
+    if code & 0xFF in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return DamageError(f"{path} is damaged ({error}); run `keyart check --repair`")
+    if code == sqlite3.SQLITE_IOERR_READ or code & 0xFF == sqlite3.SQLITE_CANTOPEN:
+        return StoreError(f"cannot read {path}: {error}; check disk and rights and run the same command again")
+    return write_error(path, error)

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import requests
 
-from catalog.errors import ConfigError, DataError
+from catalog.errors import ConfigError, DamageError, DataError
 from catalog.extras import require
 from catalog.io.files import read_record, write_record
 from features.encoders.backbone import Backbone
@@ -164,7 +164,7 @@ class _Lock:
             absent = tuple(record.get("absent", ()))
         except FileNotFoundError:
             return cls({})
-        except (KeyError, TypeError, ValueError) as error:
+        except (DamageError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"{path} is damaged ({error}); remove {folder}, which downloads it again") from error
         if recorded != repository:
             raise DataError(

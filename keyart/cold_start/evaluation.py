@@ -17,8 +17,7 @@ from cf.coldstart.holdout import FewPostersError, Half, RatedFilms, have_posters
 from cf.coldstart.prior_evaluation import PriorScore, evaluate_prior
 from cf.coldstart.registry import COLD_START_MODELS, make_cold_start
 from keyart.cold_start.content import content_of, open_looks
-from keyart.workspace.contents import open_ratings
-from keyart.workspace.films import list_films
+from keyart.workspace.contents import open_films_and_ratings, open_ratings
 from keyart.workspace.index import open_built_index
 from keyart.workspace.layout import Workspace
 from keyart.workspace.steps import more_feature_steps
@@ -99,8 +98,8 @@ def expected_s(workspace: Workspace, options: ColdStartOptions) -> float:
 
 def open_rated_films(workspace: Workspace, *, progress: Progress = silent) -> RatedFilms:
     """Open the films of a workspace that have ratings, with their content."""
-    by_id = {film.movie_id: film for film in list_films(workspace)}
-    ratings = open_ratings(workspace).of_films(list(by_id))
+    by_id, ratings = open_films_and_ratings(workspace)
+    ratings = ratings.of_films(list(by_id))
     movie_ids = np.unique(ratings.movie_ids)
     content = content_of(
         (by_id[i] for i in movie_ids.tolist()), open_looks(workspace, progress=progress).of(movie_ids.tolist())

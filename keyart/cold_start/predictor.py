@@ -35,8 +35,7 @@ from keyart.cold_start.new_film import NewFilm
 from keyart.results import ColdStartResult, ExpectedRating, Hit, LikelyFan, Query, SimilarFilms
 from keyart.similarity.hits import make_hits
 from keyart.similarity.query import Image
-from keyart.workspace.contents import open_ratings
-from keyart.workspace.films import list_films
+from keyart.workspace.contents import open_films_and_ratings
 from keyart.workspace.layout import Workspace
 from keyart.workspace.steps import feature_steps, index_steps
 
@@ -54,12 +53,12 @@ _SPARE_HITS = 20
 
 def open_cold_start(workspace: Workspace, *, progress: Progress = silent) -> ContentRidge | None:
     """Open the model of a workspace, or fit it where it is missing or of other ratings or posters."""
-    by_id = {film.movie_id: film for film in list_films(workspace)}
-    ratings = open_ratings(workspace).of_films(list(by_id))
+    by_id, all_ratings = open_films_and_ratings(workspace)
+    ratings = all_ratings.of_films(list(by_id))
     if not len(ratings):
         return None
     looks = open_looks(workspace, progress=progress)
-    source = _source(workspace, ratings, looks)
+    source = _source(all_ratings.source, ratings, looks)
     with suppress(NotBuiltError, DataError):
         stored = ContentRidge.open(workspace.cold_start_dir)
         if stored.source == source:
@@ -204,10 +203,9 @@ def _fans(audience: ScoredIds) -> tuple[LikelyFan, ...]:
     return tuple(LikelyFan(user_id, round(score, 4)) for user_id, score in pairs)
 
 
-def _source(workspace: Workspace, ratings: Ratings, looks: Looks) -> str:
-    """Return a hash of what a model learns from: the ratings, and the looks of rated films."""
-    with Catalog.open(workspace.catalog_path) as catalog:
-        digest = hashlib.sha256((catalog.fact("ratings") or "").encode())
+def _source(name: str, ratings: Ratings, looks: Looks) -> str:
+    """Return a hash of what a model learns from: the ratings, by their name, and the looks of rated films."""
+    digest = hashlib.sha256(name.encode())
     rated = np.isin(looks.movie_ids, ratings.movie_ids)
     digest.update(looks.movie_ids[rated].tobytes())
     digest.update(looks.rows[rated].tobytes())

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from catalog.errors import ConfigError, DataError, KeyartError, NotBuiltError
-from catalog.films import Catalog
 from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, silent
 from cf.models.neighbors import ItemCosine
@@ -190,10 +189,12 @@ def build_index(
     removed. Films that are left out though they have, or had, a poster are among the notes.
     """
     try:
-        store, features = current_film_features(workspace, check=check)
+        FeatureStore.open(workspace.features_dir)
     except NotBuiltError:
         return None
     with exclusive(workspace.index_dir):
+        # Not before: what another process indexed meanwhile would be replaced by what is older.
+        store, features = current_film_features(workspace, check=check)
         if features is None:
             manifest.remove_all(workspace.index_dir)
             manifest.remove_all(alternates.index_dir(workspace))
@@ -391,11 +392,9 @@ def _index_notes(record: IndexRecord) -> Iterator[str]:
 
 
 def _build_item_similarities(workspace: Workspace, ratings: Ratings, progress: Progress) -> int:
-    with Catalog.open(workspace.catalog_path) as catalog:
-        source = catalog.fact("ratings") or ""
     matrix = ratings.matrix()
     with progress("item similarity", len(matrix.movie_ids), "films") as advance:
-        model = ItemCosine(source=source).fit(matrix)
+        model = ItemCosine(source=ratings.source).fit(matrix)
         advance(len(matrix.movie_ids))
     with exclusive(workspace.model_dir(ItemCosine.name)):
         model.save(workspace.model_dir(ItemCosine.name))

@@ -16,7 +16,7 @@ from catalog.film_table import read_film_table, read_rated_films
 from catalog.films import Catalog
 from catalog.genres import notes_on_genres
 from catalog.io.archives import unpacked
-from catalog.io.files import remove_file, removed_on_failure
+from catalog.io.files import remove_file, removed_on_failure, xxh3_file
 from catalog.io.locks import check_free, exclusive
 from catalog.movielens import FILE_NAMES, KNOWN, RATING_NAMES, FilmFiles, data_folder, first_of, is_data_set, read_films
 from catalog.text import plural
@@ -236,7 +236,8 @@ def _write_catalog(workspace: Workspace, sources: Sequence[Path], files: FilmFil
     name, is_new = _save_ratings(workspace, ratings)
     new_paths = [workspace.ratings_path(name)] if is_new else []
     with removed_on_failure(lambda: new_paths, lambda: _named_ratings(workspace)):
-        facts = {"numbering": files.numbering, "ratings": name, "source": sources[0].name}
+        xxh3 = xxh3_file(workspace.ratings_path(name))
+        facts = {"numbering": files.numbering, "ratings": name, "ratings_xxh3": xxh3, "source": sources[0].name}
         facts["loaded_from"] = "\n".join(map(str, sources))
         Catalog.create(workspace.catalog_path, _with_ratings(files.films, ratings), facts, added, files.tags)
     for path in workspace.home.glob("ratings-*.parquet"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,37 +16,35 @@ from catalog.films import Catalog
 from catalog.io.files import atomic_path
 from cf import analysis
 from cf.base import Recommender, rows_of
-from keyart.workspace.contents import open_ratings
-from keyart.workspace.films import loaded_files
+from keyart.workspace.contents import open_films_and_ratings
+from keyart.workspace.films import list_films, loaded_files
 from keyart.workspace.layout import Workspace
 from keyart.workspace.outputs import check_output
 
 
 def best_rated(workspace: Workspace, k: int, min_ratings: int, damping: float) -> list[analysis.RatedFilm]:
     """List the films with the highest mean rating, each with `damping` ratings of the overall mean added."""
-    titles, _ = _facts(workspace)
-    ratings = open_ratings(workspace)
-    return analysis.best_rated(ratings, titles, k, more_than=min_ratings - 1, damping=damping)
+    films, ratings = open_films_and_ratings(workspace)
+    return analysis.best_rated(ratings, _titles(films), k, more_than=min_ratings - 1, damping=damping)
 
 
 def most_rated(workspace: Workspace, k: int) -> list[analysis.RatedFilm]:
     """List the films with the most ratings."""
-    titles, _ = _facts(workspace)
-    return analysis.most_rated(open_ratings(workspace), titles, k)
+    films, ratings = open_films_and_ratings(workspace)
+    return analysis.most_rated(ratings, _titles(films), k)
 
 
 def rated_genres(workspace: Workspace, k: int, by: Literal["mean", "ratings"]) -> list[analysis.RatedGenre]:
     """List the genres with their mean ratings."""
-    _, genres = _facts(workspace)
-    return analysis.rated_genres(open_ratings(workspace), genres, by)[:k]
+    films, ratings = open_films_and_ratings(workspace)
+    genres = {movie_id: film.genres for movie_id, film in films.items()}
+    return analysis.rated_genres(ratings, genres, by)[:k]
 
 
 def write_ratings(workspace: Workspace, path: Path) -> None:
     """Write ratings joined with titles and genres as Parquet or CSV, by the name's ending."""
     check_output(path, (".parquet", ".csv"), loaded_files(workspace))
-    ratings = open_ratings(workspace)
-    with Catalog.open(workspace.catalog_path) as catalog:
-        films = {film.movie_id: film for film in catalog}
+    films, ratings = open_films_and_ratings(workspace)
     movie_ids = pd.Series(ratings.movie_ids)
     columns = {
         "user_id": ratings.user_ids,
@@ -70,7 +69,7 @@ def largest_biases(
     """List the films with the largest or smallest biases of a recommender."""
     rows = _well_rated(model, min_ratings)
     biases = _learned(model, "film_biases_")[rows]
-    titles, _ = _facts(workspace)
+    titles = _titles({film.movie_id: film for film in list_films(workspace)})
     return analysis.largest_biases(model.movie_ids_[rows], biases, titles, k, smallest=smallest)
 
 
@@ -106,7 +105,7 @@ def _factors(
     workspace: Workspace, model: Recommender, min_ratings: int
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.floating], dict[int, str]]:
     rows = _well_rated(model, min_ratings)
-    titles, _ = _facts(workspace)
+    titles = _titles({film.movie_id: film for film in list_films(workspace)})
     return model.movie_ids_[rows], _learned(model, "film_factors_")[rows], titles
 
 
@@ -143,7 +142,5 @@ def _with_facts(row: dict[str, Any], film: Film | None) -> dict[str, Any]:
     return fields | {"imdb_id": film.imdb_id if film else None, "tmdb_id": film.tmdb_id if film else None}
 
 
-def _facts(workspace: Workspace) -> tuple[dict[int, str], dict[int, tuple[str, ...]]]:
-    with Catalog.open(workspace.catalog_path) as catalog:
-        films = list(catalog)
-    return {film.movie_id: film.label for film in films}, {film.movie_id: film.genres for film in films}
+def _titles(films: Mapping[int, Film]) -> dict[int, str]:
+    return {movie_id: film.label for movie_id, film in films.items()}

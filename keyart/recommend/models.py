@@ -23,7 +23,7 @@ from cf.evaluation.splits import Split
 from cf.models.two_tower import check_savedmodel_folder
 from cf.ratings import Ratings
 from cf.registry import MODELS, make, model_class
-from keyart.workspace.contents import no_ratings, open_ratings
+from keyart.workspace.contents import no_ratings, open_ratings, ratings_name
 from keyart.workspace.layout import Workspace
 from keyart.workspace.outputs import check_output, check_replaceable
 
@@ -75,7 +75,7 @@ def fit_model(
         raise no_ratings()
     folder = workspace.model_dir(name)
     check_free(folder)
-    model.source = _source(workspace)
+    model.source = ratings.source
     matrix = ratings.matrix()
     started = time.perf_counter()
     model.fit(matrix)
@@ -94,13 +94,16 @@ def expected_fit_s(name: str, ratings: Ratings, parameters: Mapping[str, Any] | 
     return expected_s
 
 
-def open_model(workspace: Workspace, name: str) -> tuple[Recommender, tuple[str, ...]]:
-    """Open a fitted recommender, with a note if the ratings have changed since."""
+def open_model(workspace: Workspace, name: str, source: str | None = None) -> tuple[Recommender, tuple[str, ...]]:
+    """Open a fitted recommender, with a note unless it was fitted on ratings of a name, by default the current ones."""
+    if source is None:
+        with Catalog.open(workspace.catalog_path) as catalog:
+            source = ratings_name(catalog)
     try:
         model = model_class(name).open(workspace.model_dir(name))
     except NotBuiltError as error:
         raise NotBuiltError(f"{name} has not been fitted here; run `keyart fit {name}`{_others(workspace)}") from error
-    if model.source == _source(workspace):
+    if model.source == source:
         return model, ()
     return model, (f"the ratings have changed since {name} was fitted; run `keyart fit {name}` again",)
 
@@ -129,7 +132,7 @@ def notes_on_default(name: str) -> tuple[str, ...]:
 def ensure_fitted(workspace: Workspace, name: str, ratings: Ratings) -> None:
     """Fit a recommender unless it is stored and of the current ratings."""
     try:
-        _, notes = open_model(workspace, name)
+        _, notes = open_model(workspace, name, ratings.source)
     except (NotBuiltError, DataError):
         notes = ("missing",)
     if notes:
@@ -176,12 +179,12 @@ def check_export(name: str, form: Literal["savedmodel", "tflite"], path: Path) -
 def export(workspace: Workspace, name: str, form: Literal["savedmodel", "tflite"], path: Path) -> tuple[str, ...]:
     """Export a fitted recommender for use without keyart; returns notes for the user."""
     check_export(name, form, path)
-    model, notes = open_model(workspace, name)
+    with Catalog.open(workspace.catalog_path) as catalog:
+        titles, source = {film.movie_id: film.label for film in catalog}, ratings_name(catalog)
+    model, notes = open_model(workspace, name, source)
     if form == "tflite":
         model.export_tflite(path)  # type: ignore[attr-defined]  # the ranking model's own
         return notes
-    with Catalog.open(workspace.catalog_path) as catalog:
-        titles = {film.movie_id: film.label for film in catalog}
     model.export_savedmodel(path, titles)  # type: ignore[attr-defined]  # the two-tower model's own
     return notes
 
@@ -200,8 +203,3 @@ def record_path(workspace: Workspace, name: str) -> Path:
     """Return the path of the record of a recommender, which every fit replaces."""
     # Variants such as ease-plain are stored under the name of their class.
     return workspace.model_dir(name) / f"{model_class(name).name}.json"
-
-
-def _source(workspace: Workspace) -> str:
-    with Catalog.open(workspace.catalog_path) as catalog:
-        return catalog.fact("ratings") or ""

@@ -27,8 +27,8 @@ import numpy.typing as npt
 from catalog.film import Film
 from cf.ratings import RatingMatrix
 from keyart.cold_start.content import open_looks
-from keyart.workspace.contents import open_rating_matrix
-from keyart.workspace.films import list_films, list_posters
+from keyart.workspace.contents import open_films_and_ratings, rating_matrix
+from keyart.workspace.films import list_posters
 from keyart.workspace.layout import Workspace
 
 # Beyond these, a search finds films that the user knows better.
@@ -52,10 +52,10 @@ class FilmsToRate:
     @classmethod
     def open(cls, workspace: Workspace) -> Self:
         """Value the films of a workspace that have a poster and at least two ratings."""
-        ratings = open_rating_matrix(workspace)
+        by_id, all_ratings = open_films_and_ratings(workspace)
+        ratings = rating_matrix(all_ratings)
         values = values_of(ratings)
         with_poster = {poster.movie_id for poster in list_posters(workspace)}
-        by_id = {film.movie_id: film for film in list_films(workspace)}
         n_ratings = np.bincount(ratings.values.indices, minlength=len(values))
         # Films of equal value: the best known first.
         ranked = np.lexsort((ratings.movie_ids, -n_ratings, -values))

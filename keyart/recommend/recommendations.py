@@ -26,8 +26,7 @@ from keyart.recommend.models import open_model, record_path
 from keyart.recommend.new_films import Entry, Floats, UnratedFilms, merge, n_new_wanted
 from keyart.recommend.personal_ratings import PersonalRatings
 from keyart.workspace.changes import Snapshot
-from keyart.workspace.contents import open_rating_matrix
-from keyart.workspace.films import list_films
+from keyart.workspace.contents import open_films_and_ratings, rating_matrix
 from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
@@ -154,11 +153,11 @@ class UserRecommender:
         """Open a fitted model, and the cold-start model unless `with_new` is False."""
         # Before anything is read: files that change meanwhile make it outdated, not wrong.
         snapshot = Snapshot.take((workspace.catalog_path, workspace.features_dir, record_path(workspace, name)))
-        ratings = open_rating_matrix(workspace)
-        model, notes = open_model(workspace, name)
-        films = list_films(workspace)
-        unrated = UnratedFilms.open(workspace, films, model.movie_ids_) if with_new else None
-        return cls(model, notes, ratings, {film.movie_id: film for film in films}, unrated, snapshot)
+        films, ratings = open_films_and_ratings(workspace)
+        matrix = rating_matrix(ratings)
+        model, notes = open_model(workspace, name, ratings.source)
+        unrated = UnratedFilms.open(workspace, list(films.values()), model.movie_ids_) if with_new else None
+        return cls(model, notes, matrix, films, unrated, snapshot)
 
     def is_current(self) -> bool:
         """Return whether the files that it was read from are unchanged."""

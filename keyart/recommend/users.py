@@ -12,8 +12,7 @@ import numpy as np
 from catalog.film import Film
 from cf.base import rows_of
 from cf.ratings import RatingMatrix
-from keyart.workspace.contents import open_rating_matrix
-from keyart.workspace.films import list_films
+from keyart.workspace.contents import open_films_and_ratings, rating_matrix
 from keyart.workspace.layout import Workspace
 
 # An int32 has ten digits at most.
@@ -39,7 +38,8 @@ class Users:
     @classmethod
     def open(cls, workspace: Workspace) -> Self:
         """Open the ratings of a workspace."""
-        return cls(open_rating_matrix(workspace), {film.movie_id: film for film in list_films(workspace)})
+        films, ratings = open_films_and_ratings(workspace)
+        return cls(rating_matrix(ratings), films)
 
     def beginning_with(self, digits: str, k: int) -> list[User]:
         """List users whose number begins with some digits, by user_id."""

@@ -28,6 +28,7 @@ from keyart.similarity.blending import MIN_ALPHA, Hybrid, compared_by, nearest, 
 from keyart.similarity.hits import Ranking, Shares
 from keyart.similarity.mixes import ARTICLES, MixedQuery, Part, looks_left_out
 from keyart.similarity.query import Embedding, SimilarOptions
+from keyart.workspace.contents import ratings_name
 from keyart.workspace.index import open_maps
 from keyart.workspace.layout import Workspace
 from keyart.workspace.steps import index_steps, no_index
@@ -234,7 +235,7 @@ class LookAlikes:
 
     def _notes_on_sources(self) -> Iterator[str]:
         yield from self.index_notes
-        if self.cf is not None and self.cf.source != (self.catalog.fact("ratings") or ""):
+        if self.cf is not None and self.cf.source != ratings_name(self.catalog):
             again = "keyart build" if self.cf.name == ItemCosine.name else f"keyart fit {self.hybrid.model}"
             yield f"rating similarities are of ratings loaded earlier; run `{again}`"
 

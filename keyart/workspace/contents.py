@@ -3,35 +3,66 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
 
 from catalog.errors import NotBuiltError
+from catalog.film import Film
 from catalog.films import Catalog
 from catalog.io.files import read_stable
 from cf.ratings import RatingMatrix, Ratings
 from features.store import FeatureRows, FeatureStore
 from index.source import FilmFeatures
+from keyart.workspace.changes import Snapshot
 from keyart.workspace.films import list_posters
 from keyart.workspace.layout import Workspace
+
+Result = TypeVar("Result")
 
 
 def open_ratings(workspace: Workspace) -> Ratings:
     """Open the ratings that the catalog names; empty if films were loaded without ratings."""
-    return read_stable(lambda: _ratings_named(workspace, _ratings_name(workspace)), lambda: _ratings_name(workspace))
+    return _of_one_load(workspace, lambda catalog: _ratings_of(workspace, catalog))
 
 
-def _ratings_name(workspace: Workspace) -> str | None:
-    with Catalog.open(workspace.catalog_path) as catalog:
-        return catalog.fact("ratings")
+def open_films_and_ratings(workspace: Workspace) -> tuple[dict[int, Film], Ratings]:
+    """Open all films by movie_id, and their ratings, of one and the same load."""
+    return _of_one_load(
+        workspace, lambda catalog: ({film.movie_id: film for film in catalog}, _ratings_of(workspace, catalog))
+    )
 
 
-def _ratings_named(workspace: Workspace, name: str | None) -> Ratings:
-    return Ratings.open(workspace.ratings_path(name)) if name else Ratings.empty()
+def ratings_name(catalog: Catalog) -> str:
+    """Return the name of the ratings of a catalog, which models record; empty if it has none."""
+    return catalog.fact("ratings") or ""
 
 
-def open_rating_matrix(workspace: Workspace) -> RatingMatrix:
-    """Open the ratings as users × films; NotBuiltError if there are none."""
-    ratings = open_ratings(workspace)
+def _of_one_load(workspace: Workspace, read: Callable[[Catalog], Result]) -> Result:
+    """Call a function with the catalog; again if another load has replaced what it reads."""
+
+    def read_once() -> Result:
+        with Catalog.open(workspace.catalog_path) as catalog:
+            return read(catalog)
+
+    return read_stable(read_once, lambda: Snapshot.take([workspace.catalog_path]))
+
+
+def _ratings_of(workspace: Workspace, catalog: Catalog) -> Ratings:
+    name = ratings_name(catalog)
+    if not name:
+        return Ratings.empty()
+    # Earlier versions recorded no checksum.
+    ratings = Ratings.open(workspace.ratings_path(name), catalog.fact("ratings_xxh3"))
+    if removed := sorted(catalog.removed()):
+        ratings = ratings.where(~np.isin(ratings.movie_ids, removed))
+    return replace(ratings, source=name)
+
+
+def rating_matrix(ratings: Ratings) -> RatingMatrix:
+    """Arrange the ratings of a workspace as users × films; NotBuiltError if there are none."""
     if not len(ratings):
         raise no_ratings()
     return ratings.matrix()

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.errors import DataError, StoreError
+from catalog.errors import DamageError, DataError, StoreError
+from catalog.io.files import xxh3_file
 from cf.ratings import Ratings, read_movielens, read_ratings
 from tests.contracts import random_stars, ratings_of
+from tests.damage import flipped
 
 FolderOf = Callable[[Mapping[str, str | bytes]], Path]
 HEADER = "userId,movieId,rating,timestamp\n"
@@ -360,3 +363,28 @@ def test_rejects_incomplete_or_unreadable_parquet(tmp_path: Path) -> None:
 
 def _columns(ratings: Ratings) -> tuple[Any, ...]:
     return ratings.user_ids, ratings.movie_ids, ratings.values, ratings.timestamps
+
+
+def test_flipped_bits_of_stored_ratings_are_damage(tmp_path: Path) -> None:
+    path, random = tmp_path / "r.parquet", Random(0)
+    ratings_of(random_stars(1)).save(path)
+    whole, xxh3 = path.read_bytes(), xxh3_file(path)
+    for _ in range(100):
+        path.write_bytes(flipped(whole, random))
+        with pytest.raises(
+            DamageError, match=r"r\.parquet is not a readable file of ratings .*; run `keyart load DIR`"
+        ):
+            Ratings.open(path, xxh3)
+        # Without a checksum, as of an earlier version: any error is one of ours.
+        with suppress(DamageError):
+            Ratings.open(path)
+
+
+def test_flipped_bits_of_a_parquet_file_to_load_are_data_errors(tmp_path: Path) -> None:
+    path, random = tmp_path / "r.parquet", Random(1)
+    pd.DataFrame({"userId": [1, 2], "movieId": [3, 4], "rating": [4.0, 5.0], "timestamp": [1, 2]}).to_parquet(path)
+    whole = path.read_bytes()
+    for _ in range(300):
+        path.write_bytes(flipped(whole, random))
+        with suppress(DataError):
+            read_ratings(path)

@@ -21,6 +21,7 @@ from features.preprocessing import PRESETS, Preprocessing
 from features.store import FeatureStore
 from keyart.pipeline.features import extract_images
 from tests.features.conftest import draw_poster, small_model
+from tests.records import rewrite_record
 
 KerasFile = Callable[..., Path]
 LITE0 = "rgb,127,128"
@@ -205,7 +206,7 @@ def test_features_that_are_there_say_how_the_same_file_is_fed(tmp_path: Path, ke
 def test_a_recorded_preprocessing_that_is_unknown_is_reported(tmp_path: Path, keras_file: KerasFile) -> None:
     extract_images([("a", draw_poster(tmp_path / "a.png", 1))], tmp_path / "out", ExtractOptions(str(keras_file())))
     path = tmp_path / "out" / "features.json"
-    path.write_text(path.read_text().replace('"caffe"', '"crop,1"'))
+    rewrite_record(path, lambda record: json.loads(json.dumps(record).replace('"caffe"', '"crop,1"')))
     with pytest.raises(DataError, match=r"features\.json is damaged or of a later keyart \(preprocessing: .*crop"):
         encoder_for(FeatureStore.open(tmp_path / "out"), tmp_path)
 

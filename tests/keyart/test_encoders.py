@@ -12,6 +12,7 @@ import pytest
 
 import keyart
 from catalog.errors import ConfigError, DataError
+from catalog.io.files import read_record
 from features.options import ExtractOptions
 from features.store import FeatureStore
 from keyart.pipeline.encoders import remove_encoder, set_default_encoder
@@ -21,6 +22,7 @@ from keyart.workspace.encoders import encoder_name, list_encoders, name_of, open
 from keyart.workspace.layout import Workspace
 from tests.keyart.conftest import Run, save_tiny_network
 from tests.posters.pictures import draw_poster
+from tests.records import rewrite_record
 
 TINY, OTHER = "tiny", "other-one"
 
@@ -133,7 +135,7 @@ def test_the_default_is_chosen(home_of_two: Path) -> None:
     assert visual(home_of_two, None) == visual(home_of_two, OTHER)
     assert read_status(Workspace.open(home_of_two)).next_step().startswith("`keyart similar TITLE`")
     set_default_encoder(home_of_two, TINY)
-    assert json.loads((home_of_two / "workspace.json").read_text()) == {"kind": "keyart-workspace", "version": 1}
+    assert read_record(home_of_two / "workspace.json", "keyart-workspace", 1) == {}
 
 
 def test_extract_fills_what_each_encoder_lacks(home_of_two: Path, poster_folder: Path, tmp_path: Path) -> None:
@@ -176,9 +178,8 @@ def test_added_films_are_seen_by_each_encoder(home_of_two: Path, tmp_path: Path,
 
 def test_adding_says_which_encoder_lacks_a_film(home_of_two: Path, tmp_path: Path, run: Run) -> None:
     store = FeatureStore.open(open_view(home_of_two, OTHER).features_dir)
-    record = json.loads((store.folder / "features.json").read_text())
-    record["origin"]["backbone"] = str(tmp_path / "gone.keras")
-    (store.folder / "features.json").write_text(json.dumps(record))
+    gone = {**store.origin, "backbone": str(tmp_path / "gone.keras")}
+    rewrite_record(store.folder / "features.json", lambda record: {**record, "origin": gone})
     (tmp_path / "new.jpg").write_bytes(draw_poster(2, size=(124, 186)))
     outcome = run("add", tmp_path / "new.jpg", "--title", "Brand New (2029)", "--home", home_of_two)
     assert outcome.code == 0

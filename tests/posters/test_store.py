@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from catalog.errors import DataError, NotBuiltError, StoreError
+from catalog.errors import DamageError, DataError, NotBuiltError, StoreError
 from catalog.image_formats import READABLE
+from catalog.io.checksums import counter_of, recorded_checksums
+from catalog.io.files import xxh3_file
 from posters.database import DATABASE_NAME, Origin, Source, State
 from posters.store import PosterStore, check_registered
 from tests.posters.pictures import draw_poster
@@ -459,3 +461,25 @@ def test_reader_sees_commits_of_a_killed_writer(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
     with PosterStore.open_to_read(tmp_path) as reader:
         assert reader.states() == dict.fromkeys((1, 2, 3), State.NOT_FOUND)
+
+
+def test_a_flipped_bit_of_the_database_is_damage(tmp_path: Path, store: PosterStore) -> None:
+    with store.writer_lock():
+        store.put(1, draw_poster(1), IMPORTED)
+    path = tmp_path / "posters" / "posters.sqlite"
+    content = bytearray(path.read_bytes())
+    content[-10] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DamageError, match=r"posters\.sqlite is damaged: .*; run `keyart check --repair`"):
+        PosterStore.open_to_read(tmp_path / "posters")
+
+
+def test_the_database_is_readable_while_it_is_written(tmp_path: Path, store: PosterStore) -> None:
+    with store.writer_lock():
+        store.put(1, draw_poster(1), IMPORTED)
+        with PosterStore.open_to_read(tmp_path / "posters") as reader:
+            assert [poster.movie_id for poster in reader.posters()] == [1]
+    with PosterStore.open_to_read(tmp_path / "posters") as reader:
+        assert [poster.movie_id for poster in reader.posters()] == [1]
+    path = tmp_path / "posters" / "posters.sqlite"
+    assert recorded_checksums(path) == {xxh3_file(path): counter_of(path)}

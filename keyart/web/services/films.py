@@ -20,6 +20,7 @@ from index.region import Region
 from keyart.cold_start.new_film import NewFilm, describe
 from keyart.engine import Engine
 from keyart.pipeline.additions import AddReport, add
+from keyart.pipeline.removals import remove
 from keyart.recommend.models import record_path
 from keyart.render.contact_sheet import draw_sheet
 from keyart.render.heat_map import draw_heat_sheet
@@ -43,6 +44,7 @@ from keyart.web.schemas.films import (
     MixQuery,
     NewFilmFacts,
     NewFilmRecord,
+    RemovedFilm,
     SimilarPage,
     Suggestion,
     TextFacts,
@@ -246,6 +248,14 @@ class FilmService:
         self.thumbnails.refresh()
         (film,) = (*report.added, *report.known)
         return AddedFilm(film=self.film(film.movie_id), new=bool(report.added), notes=list(report.notes))
+
+    def remove(self, movie_id: int | str) -> RemovedFilm:
+        """Remove a film from the workspace; requests after this one do not find it."""
+        report = remove(self._workspace.home, [movie_id])
+        self._engine.refresh()
+        self.thumbnails.refresh()
+        (film,) = report.removed
+        return RemovedFilm(film=FilmFacts.of(film, has_poster=False), notes=list(report.notes))
 
     def warm_up(self) -> None:
         """Load what the first image would wait for."""

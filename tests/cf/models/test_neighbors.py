@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -22,6 +21,7 @@ from cf.models.baseline import fit_biases
 from cf.models.neighbors import ArticleItemCosine, ArticleUserCosine, ItemCosine, UserCosine
 from cf.ratings import Ratings, read_movielens
 from tests.contracts import RecommenderContract, assert_same_results, check_ties, random_stars, ratings_of
+from tests.records import rewrite_record
 
 
 @pytest.mark.parametrize("model_class", [ItemCosine, ArticleItemCosine], ids=lambda model_class: model_class.__name__)
@@ -281,7 +281,7 @@ def test_invalid_record_is_refused(
     saved_dir: Path, change: Callable[[dict[str, object]], dict[str, object]], message: str
 ) -> None:
     path = saved_dir / "item-cosine.json"
-    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    rewrite_record(path, change)
     with pytest.raises(DataError, match=message):
         ItemCosine.open(saved_dir)
 

@@ -25,6 +25,7 @@ from features.options import ExtractOptions
 from features.store import FeatureStore
 from keyart.pipeline.features import extract_images
 from tests.features.conftest import draw_poster
+from tests.records import rewrite_record
 from tests.word_pair import CONTEXT, save_pair
 
 REPOSITORY = Repository("someone/pair", "0123456789abcdef")
@@ -160,7 +161,7 @@ def test_a_damaged_record_of_hashes_is_reported(hub: Hub, tmp_path: Path) -> Non
     lock = fetch(REPOSITORY, tmp_path, hub=hub.url).folder / "keyart-lock.json"
     record = json.loads(lock.read_text())
     for damaged in ({**record, "files": 5}, {**record, "files": ["x"]}, {**record, "revision": None}):
-        lock.write_text(json.dumps(damaged))
+        rewrite_record(lock, lambda _: damaged)  # noqa: B023
         with pytest.raises(DataError, match="remove"):
             fetch(REPOSITORY, tmp_path, hub=hub.url)
 

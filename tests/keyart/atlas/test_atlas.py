@@ -23,6 +23,7 @@ from keyart.workspace.layout import Workspace
 from posters.store import PosterStore
 from tests.keyart.conftest import Run
 from tests.keyart.groups import GENRES, N_FILMS, add_posters, color_of, group, list_films, make_groups
+from tests.records import rewrite_record
 
 pytestmark = pytest.mark.heavy
 
@@ -281,9 +282,7 @@ def test_info_says_when_the_atlas_is_of_earlier_posters(mapped: Workspace, run: 
 
 def test_an_atlas_of_an_earlier_version_is_compared_by_its_films(mapped: Workspace) -> None:
     path = mapped.atlas_dir / "atlas.json"
-    record = json.loads(path.read_text())
-    del record["fingerprint"]
-    path.write_text(json.dumps(record))
+    rewrite_record(path, lambda record: {name: value for name, value in record.items() if name != "fingerprint"})
     assert read_status(mapped).atlas_is_current
     add_posters(mapped, [3], looking_like=40)
     assert not read_status(mapped).atlas_is_current

@@ -24,6 +24,7 @@ from keyart.similarity.evaluation.candidates import Candidate, fit_candidate
 from keyart.similarity.evaluation.tasks import TASKS
 from tests.keyart.conftest import Run
 from tests.posters.pictures import draw_poster
+from tests.records import rewrite_record
 
 
 @pytest.fixture
@@ -70,9 +71,7 @@ def test_says_what_cannot_be_measured(home: Path) -> None:
 
 def test_the_network_may_be_gone(tastes_home: Path) -> None:
     record = tastes_home / "features" / "features.json"
-    content = json.loads(record.read_text())
-    content["origin"]["backbone"] = "nowhere.keras"
-    record.write_text(json.dumps(content))
+    rewrite_record(record, lambda content: {**content, "origin": {**content["origin"], "backbone": "nowhere.keras"}})
     found = evaluate_look_alikes(tastes_home)
     assert "distortion is not measured" in found.notes[1]
     assert "nowhere.keras" in found.notes[1]

@@ -23,6 +23,7 @@ from keyart.workspace.contents import open_ratings
 from keyart.workspace.layout import Workspace
 from tests.keyart.conftest import Run
 from tests.posters.pictures import draw_poster
+from tests.records import rewrite_record
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -123,7 +124,7 @@ def test_films_with_other_movie_ids_are_refused(home: Path, tmp_path: Path) -> N
 
 def test_workspace_of_another_version_is_refused(home: Path) -> None:
     record = home / "workspace.json"
-    record.write_text(record.read_text().replace('"version": 1', '"version": 2'))
+    rewrite_record(record, lambda content: {**content, "version": 2})
     with pytest.raises(DataError, match=r"version 2, this keyart reads version 1.*--home DIR"):
         Engine.open(home)
 

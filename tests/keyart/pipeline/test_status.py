@@ -17,6 +17,7 @@ from keyart.pipeline.posters import import_posters
 from keyart.pipeline.status import read_status
 from keyart.workspace.layout import Workspace
 from tests.keyart.conftest import Run
+from tests.records import rewrite_record
 
 
 def test_steps_out_of_order_name_the_step_before(movielens: Path, tmp_path: Path) -> None:
@@ -68,7 +69,7 @@ def test_an_index_of_other_features_is_out_of_date_and_not_damaged(home: Path, b
 
 def test_an_index_of_another_version_is_out_of_date_and_not_damaged(home: Path) -> None:
     path = home / "index" / "index.json"
-    path.write_text(path.read_text().replace('"version": 2', '"version": 1'))
+    rewrite_record(path, lambda record: {**record, "version": 1})
     found = read_status(Workspace.open(home))
     assert found.damaged == ()
     assert found.next_step() == "`keyart build`: the index is out of date"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from keyart.pipeline.index import build
 from keyart.workspace.layout import Workspace
 from posters.store import PosterStore
 from tests.keyart.conftest import Run
+from tests.records import rewrite_record
 
 
 def replace_features(home: Path, rows: dict[int, npt.NDArray[np.floating]]) -> None:
@@ -50,9 +50,8 @@ def top_right() -> npt.NDArray[np.float32]:
     return features.ravel()
 
 
-def rewrite_record(home: Path, **changes: object) -> None:
-    path = home / "features" / "features.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+def change_record(home: Path, **changes: object) -> None:
+    rewrite_record(home / "features" / "features.json", lambda record: {**record, **changes})
 
 
 @pytest.mark.parametrize("center", [False, True])
@@ -121,7 +120,7 @@ def test_missing_index_is_an_error(home: Path) -> None:
 
 
 def test_extracting_again_records_a_missing_shape(home: Path, backbone_path: Path) -> None:
-    rewrite_record(home, map_shape=None)
+    change_record(home, map_shape=None)
     engine = Engine.open(home)
     # As what is missing, not as damage: over HTTP the advice is shown.
     expected = r"shape of the network's output is not .* `keyart extract --home .*` again"
@@ -134,7 +133,7 @@ def test_extracting_again_records_a_missing_shape(home: Path, backbone_path: Pat
 
 
 def test_output_that_is_not_a_map_is_an_error(home: Path) -> None:
-    rewrite_record(home, map_shape=[392])
+    change_record(home, map_shape=[392])
     with pytest.raises(ConfigError, match=r"the output of tiny has the shape \(392,\); expected a map"):
         Engine.open(home).explain(1, 2)
 

@@ -1,6 +1,5 @@
 """Which folders the demonstration may write to."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from keyart.cli.demo.catalog import movies_csv
 from keyart.cli.demo.folder import claim_folder
 from keyart.pipeline.movielens import load
 from tests.keyart.conftest import Run
+from tests.records import rewrite_record
 
 
 def _files(folder: Path) -> dict[Path, bytes]:
@@ -34,8 +34,7 @@ def _own_record(folder: Path) -> None:
 
 def _later_version(folder: Path) -> None:
     claim_folder(folder)
-    record = json.loads((folder / "keyart-demo.json").read_text())
-    (folder / "keyart-demo.json").write_text(json.dumps({**record, "version": 99}))
+    rewrite_record(folder / "keyart-demo.json", lambda record: {**record, "version": 99})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,59 @@
+"""Runs commands under faults in processes of their own, and prints how many cases there were."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.preload import build, environment
+from tests.test_layers import ROOT
+
+FIGURES = "figures of faults"
+RunCases = Callable[..., None]
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("faults"))
+
+
+@pytest.fixture
+def run_cases(library: Path, record_property: Callable[[str, object], None]) -> RunCases:
+    """Run the cases that the arguments of `tests.faults` choose, and fail with all that was wrong."""
+
+    def run(*arguments: str) -> None:
+        command = [sys.executable, "-m", "tests.faults", *arguments]
+        process = subprocess.run(command, cwd=ROOT, env=environment(library), capture_output=True, text=True)
+        lines = [json.loads(line) for line in process.stdout.splitlines()]
+        assert process.returncode == 0, process.stderr[-3000:]
+        for line in lines:
+            if "command" in line:
+                record_property(FIGURES, line)
+        wrong = [line["wrong"] for line in lines if "wrong" in line]
+        assert not wrong, f"{len(wrong)} cases\n" + "\n".join(wrong[:20])
+
+    return run
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print a table of the cases of every command."""
+    rows: dict[str, dict[str, int]] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, value in getattr(report, "user_properties", ()) if getattr(report, "when", "") == "call" else ():
+                if name == FIGURES:
+                    row = rows.setdefault(value["command"], {})
+                    for ending, n in {"cases": value["cases"], **value["endings"]}.items():
+                        row[ending] = row.get(ending, 0) + n
+    if rows:
+        terminalreporter.section("faults")
+        for command, row in rows.items():
+            endings = ", ".join(f"{n:,} {ending}" for ending, n in sorted(row.items()) if ending != "cases")
+            terminalreporter.write_line(f"{command:16} {row['cases']:6,} cases: {endings}")
+        terminalreporter.write_line(f"{'all':16} {sum(row['cases'] for row in rows.values()):6,} cases")
