@@ -12,6 +12,9 @@ from collections.abc import Mapping
 READABLE = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "TIFF", "BMP")
 """As Pillow calls them."""
 
+MAX_IMAGE_BYTES = 64 << 20
+"""The limit of the file of an image; posters have some hundred kilobytes."""
+
 NAMED = "JPEG, PNG, WebP, GIF, AVIF, TIFF or BMP"
 """For messages."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from catalog.errors import DataError
 from catalog.ids import MAX_ID
+from catalog.io.files import read_input
 
 
 @dataclass(frozen=True)
@@ -127,11 +128,7 @@ def _key(name: str) -> str:
 
 def read_text(path: Path, encodings: Sequence[str] = ("utf-8-sig",)) -> str:
     """Read a text file in the first encoding that fits."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
-    return decode_text(content, path, encodings)
+    return decode_text(read_input(path), path, encodings)
 
 
 def decode_text(content: bytes, path: Path, encodings: Sequence[str] = ("utf-8-sig",)) -> str:
