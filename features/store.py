@@ -321,9 +321,20 @@ class FeatureStore:
         ragged = sorted(shard for shard, n in n_live.items() if n < max(n_rows[shard], shard_rows))
         # Every run leaves one shard that is not full.
         if len(ragged) > 1 or any(n_live[shard] < n_rows[shard] for shard in ragged):
+            # A damaged row must not get a checksum of its own.
+            for shard in ragged:
+                verify(self.folder, shard)
             self._rewrite(live[live["shard"].isin(ragged)], shard_rows)
             self._remove(ragged)
         return table[name].nunique() - len(live)
+
+    def drop(self, picture_ids: Collection[PictureId]) -> int:
+        """Remove the features of some images, or the record that they could not be read; returns how many had some."""
+        gone = frozenset(picture_ids)
+        skipped = self.skipped()
+        if gone.intersection(one.picture_id for one in skipped):
+            self.write_skipped([one for one in skipped if one.picture_id not in gone])
+        return self.tidy(lambda picture_id, _: picture_id not in gone)
 
     def _rewrite(self, live: pd.DataFrame, shard_rows: int) -> None:
         for start in range(0, len(live), shard_rows):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -227,6 +227,20 @@ class PosterStore:
             any_replaced = self._database.confirm()
         if any_replaced:
             self._sweep()
+
+    def remove(self, movie_ids: Collection[int]) -> None:
+        """Remove films: rows, posters and alternates; also files that a killed removal left without a row."""
+        with self.transaction():
+            for movie_id in movie_ids:
+                self._database.delete(movie_id)
+        try:
+            for path in self._posters_dir.iterdir():
+                found = _FILE_NAME.fullmatch(path.name)
+                if found and int(found[1]) in movie_ids:
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            raise write_error(self._posters_dir, error, "remove") from error
+        self.alternates.sweep()
 
     def add_films(self, movie_ids: Iterable[int]) -> None:
         """Add rows for films that have none."""

@@ -7,7 +7,7 @@ identity of the encoder. A read-only workspace works, without the cache.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -78,6 +78,20 @@ def _open_looks(workspace: Workspace, progress: Progress) -> Looks:
         with suppress(StoreError), exclusive(workspace.looks_dir):
             _store_looks(workspace, store, computed)
     return computed
+
+
+def drop_looks(workspace: Workspace, movie_ids: Collection[int]) -> None:
+    """Remove the looks of some films, if any are stored."""
+    try:
+        store = FeatureStore.open(workspace.features_dir)
+    except NotBuiltError:
+        return
+    stored = _stored_looks(workspace, store)
+    rows = np.flatnonzero(~np.isin(stored.movie_ids, list(movie_ids)))
+    if len(rows) < len(stored.movie_ids):
+        sha256s = tuple(stored.sha256s[row] for row in rows.tolist())
+        with exclusive(workspace.looks_dir):
+            _store_looks(workspace, store, Looks(stored.movie_ids[rows], stored.rows[rows], sha256s))
 
 
 def _readable(looks: Looks) -> Looks:

@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from catalog.errors import ConfigError, FetchError, KeyartError, NotBuiltError, QueryError, StoreError, UnknownFilmError
+from features.store import OtherFeaturesError
 from keyart.web.schemas.films import Problem
 from keyart.workspace.api_keys import redact
 from keyart.workspace.hints import complete, home_option
@@ -21,7 +22,14 @@ from keyart.workspace.hints import complete, home_option
 _log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-_STATUS = ((UnknownFilmError, 404), (NotBuiltError, 409), (ConfigError, 400), (FetchError, 502), (QueryError, 422))
+_STATUS = (
+    (UnknownFilmError, 404),
+    (NotBuiltError, 409),
+    (OtherFeaturesError, 409),
+    (ConfigError, 400),
+    (FetchError, 502),
+    (QueryError, 422),
+)
 
 
 def _described(status: int) -> dict[str, Any]:
@@ -81,7 +89,7 @@ def _keyart_problem(error: Exception, option: str) -> JSONResponse:
     if isinstance(error, StoreError):
         _log.error("%s", redact(str(error)))
         return problem(
-            503, "the workspace cannot be written just now; the server's log says why", {"Retry-After": "10"}
+            503, "the workspace cannot be read or written just now; the server's log says why", {"Retry-After": "10"}
         )
     if status == 500:
         # Its message names paths of this machine, which are the operator's business.

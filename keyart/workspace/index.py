@@ -8,7 +8,7 @@ from typing import Any
 from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.io.files import read_stable
 from catalog.text import plural
-from features.store import FeatureRows, FeatureStore
+from features.store import FeatureRows, FeatureStore, OtherFeaturesError
 from index.blend import BlendedIndex, Index
 from index.cosine import CosineIndex
 from index.embedding import MapShape
@@ -172,9 +172,9 @@ def notes_on_any_index(views: Sequence[Workspace], index: Index, posters: Mappin
 
 
 def check_identity(store: FeatureStore, identity: Mapping[str, Any]) -> None:
-    """Raise DataError where features are of another encoder than an index."""
+    """Raise OtherFeaturesError where features are of another encoder than an index."""
     if store.identity.as_dict() != identity:
-        raise DataError(
+        raise OtherFeaturesError(
             f"features are of {store.identity}, this index was built from {identity.get('backbone')} "
             f"({identity.get('n_features')} columns); run `keyart build` again"
         )

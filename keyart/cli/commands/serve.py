@@ -43,7 +43,7 @@ from keyart.workspace.settings import SERVER_TOKEN
     "trusted_proxies",
     multiple=True,
     metavar="ADDRESS",
-    help="A reverse proxy whose X-Forwarded-Host and X-Forwarded-Proto are believed; may be repeated.",
+    help="A reverse proxy whose X-Forwarded-Host, -Proto and -For are believed; may be repeated.",
 )
 @click.option(
     "--allow-origin",

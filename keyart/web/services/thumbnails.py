@@ -10,13 +10,17 @@ from pathlib import Path
 
 from PIL import Image
 
-from catalog.errors import NotBuiltError, StoreError
+from catalog.errors import DataError, NotBuiltError
 from catalog.image_formats import READABLE
 from posters.store import Poster, PosterStore, read_poster
 
 _N_CACHED = 4096
 
 _Draw = Callable[[Path, str, int], bytes]
+
+
+class MissingPosterError(DataError):
+    """A poster that is recorded has no file; the message has its path."""
 
 
 class Thumbnails:
@@ -63,6 +67,8 @@ def _draw(path: Path, sha256: str, width: int) -> bytes:
             small = poster.convert("RGB")
             small.thumbnail((width, 3 * width))
             small.save(drawn, "JPEG", quality=82)
+    except FileNotFoundError as error:
+        raise MissingPosterError(f"the poster {path} is missing; import or fetch it again") from error
     except Exception as error:  # a decoder may raise anything when a file is damaged
-        raise StoreError(f"cannot read the poster {path} ({error}); import or fetch it again") from error
+        raise DataError(f"the poster {path} cannot be read ({error}); import or fetch it again") from error
     return drawn.getvalue()
