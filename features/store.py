@@ -262,20 +262,24 @@ class FeatureStore:
         shards, rows = (table[column].to_numpy(np.int64) for column in ("shard", "row"))
         return FeatureRows(ids, tuple(table["poster_sha256"]), shards, rows)
 
-    def blocks(self, rows: FeatureRows, *, check: bool = False) -> Iterator[npt.NDArray[np.float16]]:
-        """Yield features of rows in blocks (n, n_features) of a few hundred; `check` verifies their shards first."""
-        if check:
-            for shard in np.unique(rows.shards).tolist():
-                verify(self.folder, shard)
+    def blocks(self, rows: FeatureRows) -> Iterator[npt.NDArray[np.float16]]:
+        """Yield features of rows in blocks (n, n_features) of a few hundred, after verifying their shards."""
         arrays, numbers = self.arrays(rows)
         for start in range(0, len(rows), _BLOCK_ROWS):
             part = slice(start, start + _BLOCK_ROWS)
             pairs = zip(numbers[part].tolist(), rows.rows[part].tolist(), strict=True)
             yield np.stack([arrays[number][row] for number, row in pairs])
 
-    def arrays(self, rows: FeatureRows) -> tuple[list[npt.NDArray[np.float16]], npt.NDArray[np.int64]]:
-        """Memory-map the shards that hold given rows; the second array names the shard of each row."""
+    def arrays(
+        self, rows: FeatureRows, *, check: bool = True
+    ) -> tuple[list[npt.NDArray[np.float16]], npt.NDArray[np.int64]]:
+        """Memory-map the shards that hold given rows; the second array names the shard of each row.
+
+        Shards are compared with their checksums, unless `check` says that every row will be with one of its own.
+        """
         shards, numbers = np.unique(rows.shards, return_inverse=True)
+        for shard in shards.tolist() if check else ():
+            verify(self.folder, shard)
         return [self._features(shard) for shard in shards.tolist()], numbers.astype(np.int64)
 
     def remove_damaged(self) -> Damage:

@@ -108,14 +108,15 @@ def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progres
         centroids = _centroids(films, before, options, seed)
         labels = layout.nearest_centroid(films.rows, centroids)
         clusters = _clusters(workspace, films, labels, centroids)
-        sheets = _sheets(films, before)
+        blank: list[int] = []
+        assigned = _sheets(films, before, existing)
+        sheets = _drawn(workspace, films, assigned, blank, progress)
         atlas = Atlas(identity, fingerprint(features), method, seed, **vars(films), labels=labels, basis=basis,
                       centroids=centroids, clusters=clusters, sheets=sheets)  # fmt: skip
-        blank: list[int] = []
-        n_drawn = _drawn(workspace, films, sheets, blank, progress)
         atlas.save(workspace.atlas_dir)
         remove_others(sheets, workspace.atlas_dir)
     gaps = notes_on_gaps(workspace, features.movie_ids.tolist(), then="keyart atlas")
+    n_drawn = sum(after is not earlier for earlier, after in zip(assigned, sheets, strict=True))
     return AtlasReport(atlas, how, n_drawn, (*_notes(atlas, len(features)), *_notes_on_blank(blank), *gaps))
 
 
@@ -288,22 +289,28 @@ def _words(workspace: Workspace) -> dict[int, tuple[str, ...]]:
     }
 
 
-def _sheets(films: _Films, before: Atlas | None) -> tuple[Sheet, ...]:
+def _sheets(films: _Films, before: Atlas | None, existing: Atlas | None) -> tuple[Sheet, ...]:
+    """Assign every film a cell; sheets that the existing atlas has keep what is known of their files."""
     posters = films.posters()
     earlier = _Films.of(before).posters() if before else {}
     unchanged = {movie_id for movie_id, sha256 in posters.items() if earlier.get(movie_id) == sha256}
     along = films.movie_ids[along_the_map(films.positions)].tolist()
     new = [movie_id for movie_id in along if movie_id not in unchanged]
-    return tuple(assign(before.sheets if before else (), unchanged, new, posters))
+    known = {sheet.name: sheet for sheet in existing.sheets} if existing else {}
+    return tuple(
+        known.get(sheet.name, sheet) for sheet in assign(before.sheets if before else (), unchanged, new, posters)
+    )
 
 
-def _drawn(workspace: Workspace, films: _Films, sheets: tuple[Sheet, ...], blank: list[int], progress: Progress) -> int:
+def _drawn(
+    workspace: Workspace, films: _Films, sheets: tuple[Sheet, ...], blank: list[int], progress: Progress
+) -> tuple[Sheet, ...]:
     # A sheet is named by its posters, so one that was replaced meanwhile must not be drawn in place of an earlier one.
     sha256s = films.posters()
-    posters = list_posters(workspace)
-    paths = {poster.movie_id: poster.path for poster in posters if sha256s.get(poster.movie_id) == poster.sha256}
+    stored = list_posters(workspace)
+    posters = {poster.movie_id: poster for poster in stored if sha256s.get(poster.movie_id) == poster.sha256}
     with progress("draw small", sum(len(sheet.movie_ids) for sheet in sheets), "posters") as advance:
-        return draw(sheets, workspace.atlas_dir, paths, advance, blank.append)
+        return tuple(draw(sheets, workspace.atlas_dir, posters, advance, blank.append))
 
 
 def _notes_on_blank(movie_ids: list[int]) -> Iterator[str]:
