@@ -50,6 +50,7 @@ from keyart.web.schemas.films import (
     TextFacts,
 )
 from keyart.web.services.thumbnails import Thumbnails
+from keyart.workspace import alternates
 from keyart.workspace.api_keys import redact
 from keyart.workspace.encoders import has_index, index_record_path, list_encoders, name_of, open_views
 from keyart.workspace.hints import home_option
@@ -362,6 +363,7 @@ def _engine_paths(home: Path, encoder: str | None) -> Iterator[Path]:
     for view in views:
         yield view.features_dir
         yield index_record_path(view)
+        yield alternates.index_dir(view)
     yield workspace.hybrid_path
     yield record_path(workspace, model)
     yield _posters_path(workspace)
