@@ -122,9 +122,14 @@ def read_bytes(path: AnyPath, most: int) -> bytes:
     if isinstance(path, RemotePath):
         return path.read_bytes()
     with os.fdopen(open_regular(path), "rb") as stream:
-        if (n_bytes := os.fstat(stream.fileno()).st_size) > most:
-            raise DataError(f"cannot read {path}: it has {n_bytes:,} bytes, expected at most {most:,}")
-        return stream.read()
+        n_bytes = os.fstat(stream.fileno()).st_size
+        if n_bytes > most:
+            raise DataError(f"cannot read {path}: it has more than {most:,} bytes")
+        # Not up to `most`: memory is reserved for all that is asked for.
+        content = stream.read(n_bytes + 1)
+    if len(content) > n_bytes:
+        raise DataError(f"cannot read {path}: it grew while it was read; run the same command again")
+    return content
 
 
 def read_input(path: Path, most: int = MAX_INPUT_BYTES) -> bytes:
