@@ -15,6 +15,7 @@ from catalog.film_ids import parse_imdb_id
 from catalog.genres import match_genres, split_genres
 from catalog.ids import check_id
 from catalog.io.tables import Row, read_rows
+from catalog.text import clean, visible
 from catalog.titles import parse_title
 from features.folder import pictures_in
 from keyart.similarity.query import Image, ImageSource, as_image
@@ -78,7 +79,7 @@ class NewFilm(Titled):
     @property
     def label(self) -> str:
         """Title and year as people write them; the poster's file name where there is no title."""
-        return super().label if self.title else self.image.name
+        return super().label if self.title else visible(self.image.name)
 
 
 class InvalidFieldError(ConfigError):
@@ -129,8 +130,9 @@ def checked(film: NewFilm, known_genres: Sequence[str]) -> NewFilm:
     parsed = parse_title(film.title)
     # A title that was split already may end in a year of its own, as Wonder Woman 1984 may be spelled.
     if parsed.year is None or film.year in (None, parsed.year):
-        names = (*film.alternative_titles, *parsed.alternatives)
+        names = (*map(clean, film.alternative_titles), *parsed.alternatives)
         film = replace(film, title=parsed.title, year=film.year or parsed.year, alternative_titles=names)
+    film = replace(film, title=clean(film.title))
     _check_year(film.year)
     return replace(
         film,
