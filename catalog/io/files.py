@@ -44,9 +44,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary_path
-        _flush_to_disk(temporary_path)
+        flush_to_disk(temporary_path)
         temporary_path.replace(path)
-        _flush_to_disk(path.parent)
+        flush_to_disk(path.parent)
     except (OSError, sqlite3.OperationalError) as error:
         raise write_error(path, error) from error
     finally:
@@ -72,7 +72,8 @@ def read_error(path: AnyPath, error: OSError) -> StoreError:
     return StoreError(f"cannot read {path}: {reason}; check disk and rights and run the same command again")
 
 
-def _flush_to_disk(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
+    """Wait until the disk has a file, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
