@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo check lint types test test-fast test-release soak faults docs constraints clean
+.PHONY: help setup demo check lint types test test-fast test-release test-slow soak faults docs constraints clean
 .DELETE_ON_ERROR:
 
 help: ## list these targets
@@ -36,8 +36,11 @@ test-fast: $(VENV)/.installed-dev ## tests for daily work, about 3 minutes: no S
 test-release: $(VENV)/.installed-dev ## the longest tests, before a release: about 3 minutes
 	$(PYTEST) -m release
 
-soak: $(VENV)/.installed-dev ## only the tests that take minutes each
+test-slow: $(VENV)/.installed-dev ## only the tests that take minutes each
 	$(BIN)/pytest -m slow
+
+soak: $(VENV)/.installed-dev ## serve under everything at once for KEYART_SOAK_MINUTES (30)
+	$(BIN)/python benchmarks/soak.py
 
 faults: $(VENV)/.installed-dev ## faults at every step of every command, and commands beside each other: about 30 minutes on 2 cores
 	$(BIN)/pytest -n 2 --dist worksteal -m faults
