@@ -37,7 +37,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Picture:
-    """An image to compute features of; one whose known hash has features is not even read."""
+    """An image to compute features of; one whose known hash has features is not even read, any other has to have it."""
 
     picture_id: PictureId
     source: Path | bytes
@@ -138,7 +138,11 @@ def decode(picture: Picture, framing: Framing, known: Mapping[Any, str] | None =
         return Broken(name, f"no such picture: {path}", None)
     except OSError as error:
         return Broken(name, f"{path} cannot be read: {error.strerror}", None)
-    sha256 = sha256 or hashlib.sha256(content).hexdigest()
+    computed = hashlib.sha256(content).hexdigest()
+    if sha256 not in (None, computed):
+        # Features of what the file has become must not pass for those of what it was.
+        return Broken(name, f"{path or name} has another hash than recorded; import or fetch it again", sha256)
+    sha256 = computed
     if there == sha256:
         return Known(name, sha256)
     try:

@@ -262,20 +262,24 @@ class FeatureStore:
         shards, rows = (table[column].to_numpy(np.int64) for column in ("shard", "row"))
         return FeatureRows(ids, tuple(table["poster_sha256"]), shards, rows)
 
-    def blocks(self, rows: FeatureRows, *, check: bool = False) -> Iterator[npt.NDArray[np.float16]]:
-        """Yield features of rows in blocks (n, n_features) of a few hundred; `check` verifies their shards first."""
-        if check:
-            for shard in np.unique(rows.shards).tolist():
-                verify(self.folder, shard)
+    def blocks(self, rows: FeatureRows) -> Iterator[npt.NDArray[np.float16]]:
+        """Yield features of rows in blocks (n, n_features) of a few hundred, after verifying their shards."""
         arrays, numbers = self.arrays(rows)
         for start in range(0, len(rows), _BLOCK_ROWS):
             part = slice(start, start + _BLOCK_ROWS)
             pairs = zip(numbers[part].tolist(), rows.rows[part].tolist(), strict=True)
             yield np.stack([arrays[number][row] for number, row in pairs])
 
-    def arrays(self, rows: FeatureRows) -> tuple[list[npt.NDArray[np.float16]], npt.NDArray[np.int64]]:
-        """Memory-map the shards that hold given rows; the second array names the shard of each row."""
+    def arrays(
+        self, rows: FeatureRows, *, check: bool = True
+    ) -> tuple[list[npt.NDArray[np.float16]], npt.NDArray[np.int64]]:
+        """Memory-map the shards that hold given rows; the second array names the shard of each row.
+
+        Shards are compared with their checksums, unless `check` says that every row will be with one of its own.
+        """
         shards, numbers = np.unique(rows.shards, return_inverse=True)
+        for shard in shards.tolist() if check else ():
+            verify(self.folder, shard)
         return [self._features(shard) for shard in shards.tolist()], numbers.astype(np.int64)
 
     def remove_damaged(self) -> Damage:
@@ -315,9 +319,20 @@ class FeatureStore:
         ragged = sorted(shard for shard, n in n_live.items() if n < max(n_rows[shard], shard_rows))
         # Every run leaves one shard that is not full.
         if len(ragged) > 1 or any(n_live[shard] < n_rows[shard] for shard in ragged):
+            # A damaged row must not get a checksum of its own.
+            for shard in ragged:
+                verify(self.folder, shard)
             self._rewrite(live[live["shard"].isin(ragged)], shard_rows)
             self._remove(ragged)
         return table[name].nunique() - len(live)
+
+    def drop(self, picture_ids: Collection[PictureId]) -> int:
+        """Remove the features of some images, or the record that they could not be read; returns how many had some."""
+        gone = frozenset(picture_ids)
+        skipped = self.skipped()
+        if gone.intersection(one.picture_id for one in skipped):
+            self.write_skipped([one for one in skipped if one.picture_id not in gone])
+        return self.tidy(lambda picture_id, _: picture_id not in gone)
 
     def _rewrite(self, live: pd.DataFrame, shard_rows: int) -> None:
         for start in range(0, len(live), shard_rows):

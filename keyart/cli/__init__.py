@@ -34,6 +34,7 @@ _COMMANDS = {
     "encoders": "List the networks that see posters, choose the default, or remove one.",
     "build": "Build the index of posters and the item similarities of ratings.",
     "add": "Add new films to the catalog, with their posters.",
+    "remove": "Remove films, with their posters and features.",
     "similar": "Find films that look like a film and are liked like it.",
     "explain": "Show where two posters look alike.",
     "neighbors": "Write the nearest films of every film, by looks, to a file.",

@@ -48,7 +48,7 @@ def add_middleware(app: FastAPI, token: str | None, public: PublicAddress, regis
         app.add_middleware(
             CORSMiddleware,
             allow_origins=public.allowed_origins,
-            allow_methods=("GET", "HEAD", "POST"),
+            allow_methods=("GET", "HEAD", "POST", "DELETE"),
             allow_headers=("Authorization", "If-None-Match"),
             expose_headers=("ETag", "Retry-After"),
         )
@@ -83,7 +83,7 @@ class MetricsMiddleware:
     def _observe(self, scope: Scope, status: int, seconds: float) -> None:
         # The route, not the path: a client must not be able to make up names of counters.
         route = getattr(scope.get("route"), "path", "other")
-        method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST") else "other"
+        method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST", "DELETE") else "other"
         self._requests.labels(method, route, status).inc()
         self._seconds.labels(method, route).observe(seconds)
 

@@ -30,8 +30,8 @@ def current_film_features(workspace: Workspace, *, check: bool = False) -> tuple
     return read_stable(read, lambda: FeatureStore.version(workspace.features_dir))
 
 
-def _film_features(store: FeatureStore, rows: FeatureRows) -> FilmFeatures:
-    arrays, array_numbers = store.arrays(rows)
+def _film_features(store: FeatureStore, rows: FeatureRows, *, check: bool = True) -> FilmFeatures:
+    arrays, array_numbers = store.arrays(rows, check=check)
     return FilmFeatures(rows.movie_ids, arrays, array_numbers, rows.rows, rows.poster_sha256s)
 
 
@@ -116,7 +116,8 @@ def _open_index(workspace: Workspace) -> CosineIndex:
     else:
         check_identity(store, record.identity)
         if record.kind != "exact" and len(rows := store.rows()):
-            features = _film_features(store, rows)
+            # The index has a checksum of every row, and compares a row with it when the row is first read.
+            features = _film_features(store, rows, check=False)
     return CosineIndex.open(workspace.index_dir, features)
 
 

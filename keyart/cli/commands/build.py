@@ -89,6 +89,8 @@ def command(
     report = pipeline.build(home, options, encoder=encoder, progress=bar, on_plan=_print_plan)
     print_notes(report.notes)
     click.echo(f"{_describe(report.index, report.change)}, {report.n_similar:,} compared by ratings")
+    if report.n_alternates:
+        click.echo(f"{plural(report.n_alternates, 'further poster')} of these films indexed")
     for name, other in report.others.items():
         click.echo(f"{name}: {_describe(other.record, other.change)}")
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from catalog.errors import ConfigError, DataError, KeyartError
+from catalog.image_formats import listed_endings
 from catalog.io.progress import bar
 from catalog.text import plural
 from keyart import pipeline
 from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import workspace_options
+from keyart.cli.output import print_notes
 from keyart.workspace.films import list_posters
 from keyart.workspace.layout import Workspace
 
@@ -63,6 +65,9 @@ def command(folder: Path | None, by: By | None, csv_path: Path | None, home: Pat
     _list(f"file {several}", f"files {several}", [f"{path}: {films}" for path, films in report.ambiguous])
     if report.others:
         click.echo(f"{plural(len(report.others), 'picture')} of other kinds, such as fanart, passed over", err=True)
+    if report.passed_over:
+        n_others = plural(sum(report.passed_over.values()), "file")
+        print_notes([f"{n_others} passed over, no images by their names: {listed_endings(report.passed_over)}"])
     if not report.n_imported + report.n_unchanged:
         reason = "no file matches a film; try another --by" if report.unmatched else "no file is a poster"
         raise DataError(f"nothing imported from {folder or csv_path}: {reason}")

@@ -35,6 +35,7 @@ from keyart.web.schemas.films import (
     ImageMixQuery,
     MixQuery,
     NewFilmRecord,
+    RemovedFilm,
     SimilarPage,
     Suggestion,
     TextFacts,
@@ -106,6 +107,7 @@ def film_routes(service: FilmService, encoder: ImageEncoder, pools: Pools, *, re
     _add_films(router, service, pools.querying)
     _add_files(router, service, pools)
     _add_posters(router, service, pools.thumbnails)
+    _add_removals(router, service, pools.writing, read_only=read_only)
     bodies = APIRouter(route_class=BoundedRoute)
     _add_several_films(bodies, service, pools.querying)
     router.include_router(bodies)
@@ -270,6 +272,14 @@ def _add_new_films(router: APIRouter, service: FilmService, pools: Pools, *, rea
             raise HTTPException(422, str(error)) from error
         response.status_code = 201 if added.new else 200
         return added
+
+
+def _add_removals(router: APIRouter, service: FilmService, pool: WorkerPool, *, read_only: bool) -> None:
+    @router.delete("/api/films/{movie_id}", summary="Remove a film, with its poster and features")
+    async def remove_film(movie_id: FilmPath) -> RemovedFilm:
+        if read_only:
+            raise HTTPException(403, "this server removes no films; start it without --read-only")
+        return await pool.run(service.remove, movie_id)
 
 
 def _checked(query: AnyFilmQuery) -> AnyFilmQuery:

@@ -309,6 +309,13 @@ class AddedFilm(BaseModel):
     notes: list[str] = Field(examples=[[]])
 
 
+class RemovedFilm(BaseModel):
+    """A film that was removed."""
+
+    film: FilmFacts
+    notes: list[str] = Field(examples=[[]])
+
+
 class ServerState(BaseModel):
     """The state of the server."""
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from catalog.errors import DataError, NotBuiltError
 from catalog.image_formats import READABLE
-from posters.store import Poster, PosterStore
+from posters.store import Poster, PosterStore, read_poster
 
 _N_CACHED = 4096
 
@@ -57,11 +57,11 @@ class Thumbnails:
         return self._draw(poster.path, poster.sha256, width)
 
 
-def _draw(path: Path, _sha256: str, width: int) -> bytes:
+def _draw(path: Path, sha256: str, width: int) -> bytes:
     """Draw a poster; its hash is part of the key under which the result is cached."""
-    drawn = io.BytesIO()
+    drawn, content = io.BytesIO(), read_poster(path, sha256)
     try:
-        with Image.open(path, formats=READABLE) as poster:
+        with Image.open(io.BytesIO(content), formats=READABLE) as poster:
             # A JPEG is decoded at about the size that is wanted.
             poster.draft("RGB", (2 * width, 3 * width))
             small = poster.convert("RGB")

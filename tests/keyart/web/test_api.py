@@ -363,6 +363,23 @@ def test_a_film_that_is_added_is_found_at_once(home: Path) -> None:
         assert refused.json()["detail"].startswith("this poster: the tmdb_id 4711 is in the catalog already")
 
 
+def test_a_film_that_is_removed_is_unknown_at_once(home: Path) -> None:
+    with serving(home) as url:
+        picture = draw_poster(77)
+        before = requests.get(f"{url}/api/films/1/similar", timeout=60).json()
+        added = requests.post(f"{url}/api/films", picture, params={"title": "Brand New (2020)"}, timeout=60).json()
+        movie_id = added["film"]["movie_id"]
+        removed = requests.delete(f"{url}/api/films/{movie_id}", timeout=60)
+        assert removed.status_code == 200
+        assert removed.json() == {"film": added["film"] | {"has_poster": False}, "notes": []}
+        for path in (f"api/films/{movie_id}", f"posters/{movie_id}"):
+            assert requests.get(f"{url}/{path}", timeout=60).status_code == 404
+        assert requests.get(f"{url}/api/films/1/similar", timeout=60).json() == before
+        assert requests.delete(f"{url}/api/films/{movie_id}", timeout=60).status_code == 404
+        assert requests.delete(f"{url}/api/films/Brand New", timeout=60).status_code == 422
+        assert 'method="DELETE",route="/api/films/{movie_id}"' in requests.get(f"{url}/metrics", timeout=60).text
+
+
 @pytest.mark.parametrize("title", [" ", "(2001)", "a\x00b"])
 def test_a_film_without_a_title_is_not_added(address: str, title: str) -> None:
     refused = requests.post(f"{address}/api/films", draw_poster(7), params={"title": title}, timeout=60)
@@ -427,8 +444,10 @@ def test_features_of_another_network_wait_for_an_index(home: Path, backbone_path
         eventually(lambda: requests.get(why, timeout=60).status_code, lambda status: status == 200)
 
 
-def test_a_server_that_only_reads_adds_nothing(home: Path) -> None:
+def test_a_server_that_only_reads_adds_and_removes_nothing(home: Path) -> None:
     with serving(home, read_only=True) as url:
+        assert requests.delete(f"{url}/api/films/1", timeout=60).status_code == 403
+        assert requests.get(f"{url}/api/films/1", timeout=60).status_code == 200
         refused = requests.post(f"{url}/api/films", draw_poster(7), params={"title": "X"}, timeout=60)
         assert refused.status_code == 403
         assert "--read-only" in refused.json()["detail"]
@@ -438,6 +457,8 @@ def test_the_pages_of_others_may_not_ask(address: str) -> None:
     foreign = {"Origin": "http://evil.example"}
     sent = requests.post(f"{address}/api/films", draw_poster(7), params={"title": "X"}, headers=foreign, timeout=60)
     assert sent.status_code == 403
+    assert requests.delete(f"{address}/api/films/6", headers=foreign, timeout=60).status_code == 403
+    assert requests.get(f"{address}/api/films/6", timeout=60).status_code == 200
     own = requests.post(f"{address}/api/similar", draw_poster(7), headers={"Origin": address}, timeout=60)
     assert own.status_code == 200
 
