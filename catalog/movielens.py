@@ -12,6 +12,7 @@ line, with an "unknown" film without a date.
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from catalog.errors import DataError
 from catalog.film import Film, FilmTag
 from catalog.film_ids import movie_id_in, parse_imdb_id
 from catalog.genres import split_genres
+from catalog.io.files import check_input
 from catalog.io.tables import Row, read_rows, read_text
 from catalog.movies_dataset import METADATA, read_metadata
 from catalog.text import clean, is_clean, plural
@@ -84,8 +86,12 @@ def read_films(folder: Path) -> FilmFiles:
 
 
 def first_of(folder: Path, names: Sequence[str]) -> Path | None:
-    """Return the first of some files that a folder has."""
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+    """Return the first of some files that a folder has; DataError where one that cannot be read has such a name."""
+    for path in (folder / name for name in names):
+        if os.path.lexists(path):
+            check_input(path)
+            return path
+    return None
 
 
 def data_folder(folder: Path) -> Path:

@@ -12,6 +12,7 @@ from typing import IO, Any
 
 from catalog.errors import DataError
 from catalog.ids import MAX_ID
+from catalog.io.files import read_input
 
 # What spreadsheets take for the beginning of a formula, or pass over in front of one.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
@@ -163,11 +164,7 @@ def _key(name: str) -> str:
 
 def read_text(path: Path, encodings: Sequence[str] = ("utf-8-sig",)) -> str:
     """Read a text file in the first encoding that fits."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
-    return decode_text(content, path, encodings)
+    return decode_text(read_input(path), path, encodings)
 
 
 def decode_text(content: bytes, path: Path, encodings: Sequence[str] = ("utf-8-sig",)) -> str:
