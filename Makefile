@@ -6,7 +6,8 @@ BIN    := $(VENV)/bin
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo check lint types test test-fast test-release test-slow test-newest soak faults docs sbom licenses constraints clean
+.PHONY: help setup demo check lint types test test-fast test-release test-slow test-newest soak faults fuzz docs sbom \
+  licenses constraints clean
 .DELETE_ON_ERROR:
 
 help: ## list these targets
@@ -44,6 +45,11 @@ soak: $(VENV)/.installed-dev ## serve under everything at once for KEYART_SOAK_M
 
 faults: $(VENV)/.installed-dev ## faults at every step of every command, and commands beside each other: about 30 minutes on 2 cores
 	$(BIN)/pytest -n 2 --dist worksteal -m faults
+
+fuzz: $(VENV)/.installed-dev ## files from elsewhere, spoiled so as to reach new code: 10,000 cases of each kind, for CPython 3.11 on Linux
+	$(BIN)/pip install --quiet 'atheris>=3'
+	$(BIN)/python -c 'from tests.faults.hostile import TARGETS; print(*TARGETS, sep="\n")' | \
+	  xargs -n 1 $(BIN)/python -m tests.faults.fuzz --coverage
 
 docs: $(VENV)/.installed-dev ## build the documentation site in build/docs; a dead link fails
 	$(BIN)/python -m sphinx -W --keep-going -q -c docs -d build/doctrees . build/docs

@@ -14,6 +14,9 @@ from pathlib import Path
 READABLE = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "TIFF", "BMP")
 """As Pillow calls them."""
 
+MAX_IMAGE_BYTES = 64 << 20
+"""The limit of the file of an image; posters have some hundred kilobytes."""
+
 NAMED = "JPEG, PNG, WebP, GIF, AVIF, TIFF or BMP"
 """For messages."""
 

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from catalog.errors import DataError
-from catalog.image_formats import NAMED, READABLE
+from catalog.image_formats import MAX_IMAGE_BYTES, NAMED, READABLE
+from catalog.io.files import read_bytes
 from features.framing import Framing, Resize
 
 _MOST_PIXELS = 89_478_485
@@ -60,7 +61,8 @@ def decode_image(source: Path | bytes, name: str | None = None) -> Image.Image:
     """Decode a file or its content as people see it: upright, 8-bit RGB, transparent parts white."""
     name = name or ("this" if isinstance(source, bytes) else str(source))
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=READABLE) as image:
+        content = source if isinstance(source, bytes) else read_bytes(source, MAX_IMAGE_BYTES)
+        with Image.open(io.BytesIO(content), formats=READABLE) as image:
             _check_size(image, name)
             image.load()
             return _as_rgb(_turned_upright(image))

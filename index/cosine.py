@@ -19,7 +19,7 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import DataError, NotBuiltError
+from catalog.errors import DataError
 from catalog.io.files import read_stable
 from catalog.io.progress import Advance, ignore
 from catalog.scored_ids import ScoredIds
@@ -116,8 +116,6 @@ class CosineIndex:
             record, names = IndexRecord.from_dict(content), manifest.check(folder, content["files"])
             generation = Generation.open(folder, names, record, features)
             return cls(generation, record.identity, record.fingerprint, record.build)
-        except FileNotFoundError as error:
-            raise NotBuiltError(f"no index here ({error.filename} is missing); run `keyart build`") from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile) as error:
             raise manifest.damaged(folder, error) from error
 

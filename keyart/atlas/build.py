@@ -150,8 +150,7 @@ def drop_from_atlas(workspace: Workspace, movie_ids: Collection[int], *, progres
 def _without(workspace: Workspace, before: Atlas, rows: npt.NDArray[np.intp], progress: Progress) -> Atlas:
     """Draw the sheets, and return the atlas, of some of its films."""
     films, labels = _Films.of(before).take(rows), before.labels[rows]
-    sheets = _sheets(films, before)
-    _drawn(workspace, films, sheets, [], progress)
+    sheets = _drawn(workspace, films, _sheets(films, before, before), [], progress)
     # An atlas that was up to date still is.
     is_current = before.fingerprint == _fingerprint_of(_Films.of(before))
     return replace(

@@ -11,7 +11,7 @@ from catalog.text import plural
 from keyart import pipeline
 from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import workspace_options
-from keyart.cli.output import print_notes
+from keyart.cli.output import echo, print_notes
 
 
 @click.command("remove")
@@ -29,6 +29,6 @@ def command(films: tuple[str, ...], home: Path) -> None:
         report = pipeline.remove(home, films, progress=bar)
     print_notes(report.notes)
     for film in report.removed:
-        click.echo(f"removed: {film.label}  [{film.movie_id}]")
+        echo(f"removed: {film.label}  [{film.movie_id}]")
     if report.n_indexed:
-        click.echo(f"{plural(report.n_indexed, 'film')} indexed by looks")
+        echo(f"{plural(report.n_indexed, 'film')} indexed by looks")

@@ -10,6 +10,7 @@ from catalog.film import Film
 from catalog.film_ids import Movie, parse_film_id
 from catalog.filters import Filter
 from catalog.ids import MAX_ID, is_id
+from catalog.text import is_clean
 from index.region import Region
 
 # Parameters of version 0.1; accepted until 0.3.
@@ -23,6 +24,15 @@ _MAX_HITS = 4000
 Words = Annotated[str, Field(max_length=1000, pattern=_NOT_BLANK)]
 # For JSON: without it, true is a number. Parameters in an address are text, which has to be converted.
 AS_DESCRIBED = ConfigDict(strict=True, extra="forbid")
+
+
+def _clean_title(text: str) -> str:
+    if not is_clean(text):
+        raise ValueError("expected one line without control or invisible characters")
+    return text
+
+
+Title = Annotated[str, AfterValidator(_clean_title)]
 
 
 def _film_ref(value: object) -> int | str:
@@ -265,7 +275,7 @@ class NewFilmFacts(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    title: str = Field("", max_length=300, pattern=_PRINTABLE, examples=["Heat (1995)"])
+    title: Title = Field("", max_length=300, pattern=_PRINTABLE, examples=["Heat (1995)"])
     year: int | None = Field(None, description="The year of release.", examples=[1995])
     genre: list[str] = Field([], max_length=30, description="A genre of the catalog; may be repeated.")
 
@@ -280,7 +290,7 @@ class ColdStartQuery(NewFilmFacts):
 class NewFilmRecord(NewFilmFacts):
     """A film to be added."""
 
-    title: str = Field(min_length=1, max_length=300, pattern=_PRINTABLE, examples=["Heat (1995)"])
+    title: Title = Field(min_length=1, max_length=300, pattern=_PRINTABLE, examples=["Heat (1995)"])
     tmdb_id: int | None = Field(None, ge=1, le=MAX_ID, description="TMDB's id of the film.", examples=[949])
     imdb_id: str = Field("", max_length=20, description="IMDb's id of the film.", examples=["tt0113277"])
 

@@ -410,7 +410,7 @@ def test_a_film_that_is_removed_is_unknown_at_once(home: Path) -> None:
         assert 'method="DELETE",route="/api/films/{movie_id}"' in requests.get(f"{url}/metrics", timeout=60).text
 
 
-@pytest.mark.parametrize("title", [" ", "(2001)", "a\x00b"])
+@pytest.mark.parametrize("title", [" ", "(2001)", "a\x00b", "a\x9bb", "a\u202eb", "a\u200bb"])
 def test_a_film_without_a_title_is_not_added(address: str, title: str) -> None:
     refused = requests.post(f"{address}/api/films", draw_poster(7), params={"title": title}, timeout=60)
     assert refused.status_code in (400, 422)
