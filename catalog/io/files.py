@@ -13,10 +13,13 @@ import os
 import secrets
 import sqlite3
 import stat
+import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, TypeVar
+from zipfile import BadZipFile
 
 import xxhash
 
@@ -33,6 +36,12 @@ _N_ATTEMPTS = 5
 _OWN_KEYS = ("kind", "version", "checksum")
 # Begins every checksum of a record, which is recognized by it where the name of its key is damaged.
 _ALGORITHM = "xxh3:"
+
+FORMAT_ERRORS = (
+    *(ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError, RecursionError),
+    *(SyntaxError, TypeError, ValueError, BadZipFile, TokenError, zlib.error),
+)
+"""What the libraries that read arrays and tables raise for a file of another format, by the place of the damage."""
 
 Result = TypeVar("Result")
 

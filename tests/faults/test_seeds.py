@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from catalog.errors import DataError
+from catalog.errors import DamageError, DataError
 from catalog.io.archives import unpacked
 from catalog.movielens import FILE_NAMES
+from features.shards import length_of, map_features
+from features.whitening import Whitening
 from keyart.pipeline.movielens import load
 
 
@@ -37,3 +40,16 @@ def test_an_archive_with_a_file_without_a_name_is_refused(name: str, tmp_path: P
     path.write_bytes(_archive(name))
     with pytest.raises(DataError):
         load(tmp_path / "ws", path)
+
+
+@pytest.mark.parametrize("header", ["{'descr': '<f2', 'fortran_order': (", "{'descr': '<f2',\n  x\n y", "(" * 900])
+def test_an_array_with_a_broken_header_is_damage(header: str, tmp_path: Path) -> None:
+    content = header.encode() + b"\n"
+    (tmp_path / "features-00000.npy").write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(content)) + content)
+    for read in (map_features, length_of):
+        with pytest.raises(DamageError, match="run `keyart extract` again"):
+            read(tmp_path, 0, 4)
+    with zipfile.ZipFile(tmp_path / "whitening.npz", "w") as changed:
+        changed.writestr("mean.npy", (tmp_path / "features-00000.npy").read_bytes())
+    with pytest.raises(DamageError):
+        Whitening.open(tmp_path / "whitening.npz")
