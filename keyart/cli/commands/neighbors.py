@@ -12,7 +12,7 @@ from keyart.cli.encoders import encoder_option
 from keyart.cli.groups import renamed
 from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import file_option, k_option, workspace_options
-from keyart.cli.output import print_notes
+from keyart.cli.output import echo, print_notes
 from keyart.workspace.layout import Workspace
 from keyart.workspace.outputs import check_output
 
@@ -53,4 +53,4 @@ def command(k: int, out: Path, merge_duplicates: bool, encoder: str | None, home
         n_pairs = write_neighbors(index, k, out, duplicate_similarity=bound, ids=ids, advance=advance)
         n_films, notes = len(index), notes_on_any_index(views, index, posters)
     print_notes(notes)
-    click.echo(f"{plural(n_pairs, 'pair')} of {plural(n_films, 'film')} written to {out}")
+    echo(f"{plural(n_pairs, 'pair')} of {plural(n_films, 'film')} written to {out}")
