@@ -265,7 +265,10 @@ def _drawn(workspace: Workspace, films: _Films, sheets: tuple[Sheet, ...], blank
     posters = list_posters(workspace)
     paths = {poster.movie_id: poster.path for poster in posters if sha256s.get(poster.movie_id) == poster.sha256}
     with progress("draw small", sum(len(sheet.movie_ids) for sheet in sheets), "posters") as advance:
-        return draw(sheets, workspace.atlas_dir, paths, advance, blank.append)
+        n_drawn = draw(sheets, workspace.atlas_dir, paths, advance, blank.append)
+    # Those that were replaced or removed meanwhile are no loss.
+    blank[:] = [movie_id for movie_id in blank if movie_id in paths]
+    return n_drawn
 
 
 def _notes_on_blank(movie_ids: list[int]) -> Iterator[str]:
