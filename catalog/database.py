@@ -79,6 +79,28 @@ def write_added(path: Path, films: Iterable[Film]) -> None:
         _insert_added(connection, films)
 
 
+def write_removed(path: Path, movie_ids: Iterable[int], removed_fact: str) -> None:
+    """Replace a catalog file by a copy without some films; those that had ratings are added to a fact."""
+    with _replacing(path, copy=True) as connection:
+        listed = [(movie_id,) for movie_id in movie_ids]
+        rated = {int(text) for text in _fact(connection, removed_fact).split()}
+        for (movie_id,) in listed:
+            rows = connection.execute("SELECT 1 FROM films WHERE movie_id = ? AND n_ratings > 0", (movie_id,))
+            rated.update([movie_id] if rows.fetchone() else [])
+        present = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        for table in ("films", "titles", "added", "tags"):
+            if table in present:
+                connection.executemany(f"DELETE FROM {table} WHERE movie_id = ?", listed)
+        if rated:
+            text = " ".join(map(str, sorted(rated)))
+            connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (removed_fact, text))
+
+
+def _fact(connection: sqlite3.Connection, name: str) -> str:
+    found = connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+    return str(found[0]) if found else ""
+
+
 def film_of(row: tuple) -> Film:  # type: ignore[type-arg]
     """Convert a row of the table ``films``."""
     movie_id, title, year, imdb_id, tmdb_id, genres, alternative_titles, n_ratings, mean_rating = row

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import RLock
 from types import TracebackType
 
-from catalog.database import VERSION, connect_to_read, film_of, write_added, write_catalog
+from catalog.database import VERSION, connect_to_read, film_of, write_added, write_catalog, write_removed
 from catalog.errors import DamageError, DataError, NotBuiltError, UnknownFilmError
 from catalog.film import Film, FilmTag
 from catalog.film_ids import FilmId
@@ -22,6 +22,7 @@ from catalog.io.files import sqlite_errors
 from catalog.search import TitleSearch
 from catalog.titles import title_key
 
+_REMOVED = "removed"
 # SQLite has no longer integers.
 _MAX_INTEGER = 2**63 - 1
 # SQLite's oldest limit on the number of ? in one statement.
@@ -57,6 +58,14 @@ class Catalog:
     def add(cls, path: Path, films: Iterable[Film]) -> None:
         """Add films with new movie_ids to a catalog file; a catalog that is open stays as it was."""
         write_added(path, films)
+
+    @classmethod
+    def remove(cls, path: Path, movie_ids: Iterable[int]) -> None:
+        """Remove films from a catalog file, which is not written if it has none of them."""
+        with cls.open(path, check_ids=False) as catalog:
+            present = list(catalog.films(movie_ids))
+        if present:
+            write_removed(path, present, _REMOVED)
 
     @classmethod
     def open(cls, path: Path, *, check_ids: bool = True) -> Catalog:
@@ -131,6 +140,10 @@ class Catalog:
         if not self._has("added"):
             return []
         return [film_of(row) for row in self._rows("SELECT films.* FROM films JOIN added USING (movie_id) ORDER BY 1")]
+
+    def removed(self) -> frozenset[int]:
+        """Return the films with ratings that were removed since the ratings were loaded."""
+        return frozenset(map(int, (self.fact(_REMOVED) or "").split()))
 
     def free_ids(self, reserved: Collection[int] = ()) -> Iterator[int]:
         """Yield movie_ids for films to be added: above those added before as far as there are any, then between them.

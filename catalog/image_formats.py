@@ -7,10 +7,15 @@ decoded within the process.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 READABLE = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "TIFF", "BMP")
 """As Pillow calls them."""
+
+MAX_IMAGE_BYTES = 64 << 20
+"""The limit of the file of an image; posters have some hundred kilobytes."""
 
 NAMED = "JPEG, PNG, WebP, GIF, AVIF, TIFF or BMP"
 """For messages."""
@@ -33,3 +38,15 @@ STORED_SUFFIX = "|".join(sorted({re.escape(suffix) for suffix in SUFFIX_BY_FORMA
 
 SUFFIXES = frozenset({*SUFFIX_BY_FORMAT.values(), ".jpeg", ".jpe", ".jfif", ".tiff", ".dib"})
 """The suffixes of image files, in lower case."""
+
+
+def count_endings(paths: Iterable[Path]) -> dict[str, int]:
+    """Count files by the endings of their names, the most frequent first."""
+    endings = Counter(path.suffix.lower() or "without ending" for path in paths)
+    return dict(sorted(endings.items(), key=lambda item: (-item[1], item[0])))
+
+
+def listed_endings(counts: Mapping[str, int]) -> str:
+    """Return counts of files as text: "12 .heic, 1 .txt"."""
+    # Names may hold bytes that are no text.
+    return ", ".join(f"{n:,} {ending.encode('utf-8', 'replace').decode()}" for ending, n in counts.items())

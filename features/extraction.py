@@ -50,6 +50,8 @@ class ExtractReport:
     n_lost : int, default 0
         The number of images that were in damaged shards and were not given again, so that they have no features now;
         at least that many where a shard's list of images was damaged too. Extract them again.
+    alternates : ExtractReport, optional
+        Of a workspace: what was done for further posters of its films; None where it has none.
     """
 
     n_new: int
@@ -59,6 +61,7 @@ class ExtractReport:
     damaged: tuple[str, ...] = ()
     passed_over: Mapping[str, int] = field(default_factory=dict)
     n_lost: int = 0
+    alternates: ExtractReport | None = None
 
     @property
     def mostly_broken(self) -> bool:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
 from catalog.errors import ConfigError, DataError
-from catalog.image_formats import SUFFIXES
+from catalog.image_formats import SUFFIXES, count_endings, listed_endings
 from features.pipeline import Picture, printable
 
 
@@ -31,13 +29,7 @@ def pictures_in(folder: Path) -> list[Picture]:
 
 def count_others(folder: Path) -> dict[str, int]:
     """Count the files of a folder that `pictures_in` passes over, by ending, the most frequent first."""
-    endings = Counter(path.suffix.lower() or "without ending" for path in _files_below(folder) if not _is_picture(path))
-    return dict(sorted(endings.items(), key=lambda item: (-item[1], item[0])))
-
-
-def listed_endings(counts: Mapping[str, int]) -> str:
-    """Return counts of files as text: "12 .heic, 1 .txt"."""
-    return ", ".join(f"{n:,} {printable(ending)}" for ending, n in counts.items())
+    return count_endings(path for path in _files_below(folder) if not _is_picture(path))
 
 
 def _files_below(folder: Path) -> list[Path]:

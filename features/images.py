@@ -15,11 +15,13 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from catalog.errors import DataError
-from catalog.image_formats import NAMED, READABLE
+from catalog.image_formats import MAX_IMAGE_BYTES, NAMED, READABLE
+from catalog.io.files import read_bytes
 from features.framing import Framing, Resize
 
 _MOST_PIXELS = 89_478_485
 _MOST_OBLONG = 8
+_STRIP_HEIGHT = 256
 
 
 def read_image(
@@ -59,7 +61,8 @@ def decode_image(source: Path | bytes, name: str | None = None) -> Image.Image:
     """Decode a file or its content as people see it: upright, 8-bit RGB, transparent parts white."""
     name = name or ("this" if isinstance(source, bytes) else str(source))
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=READABLE) as image:
+        content = source if isinstance(source, bytes) else read_bytes(source, MAX_IMAGE_BYTES)
+        with Image.open(io.BytesIO(content), formats=READABLE) as image:
             _check_size(image, name)
             image.load()
             return _as_rgb(_turned_upright(image))
@@ -87,7 +90,8 @@ def _check_size(image: Image.Image, name: str) -> None:
 def _turned_upright(image: Image.Image) -> Image.Image:
     # The image may be valid even if its EXIF block is damaged.
     with suppress(Exception):
-        return ImageOps.exif_transpose(image)
+        # A copy of a large image takes a hundred megabytes.
+        ImageOps.exif_transpose(image, in_place=True)
     return image
 
 
@@ -96,6 +100,16 @@ def _as_rgb(image: Image.Image) -> Image.Image:
         # Pillow would clip 16 bits to 255, that is to white.
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if "A" in image.getbands() or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-    return image.convert("RGB")
+        return _on_white(image)
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """Lay an image on white, a strip at a time: whole, it would be held four times over."""
+    canvas = Image.new("RGB", image.size)
+    for top in range(0, image.height, _STRIP_HEIGHT):
+        bottom = min(top + _STRIP_HEIGHT, image.height)
+        layer = image.crop((0, top, image.width, bottom)).convert("RGBA")
+        white = Image.new("RGBA", layer.size, "white")
+        canvas.paste(Image.alpha_composite(white, layer).convert("RGB"), (0, top))
+    return canvas

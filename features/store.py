@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from catalog.errors import ConfigError, DataError, NotBuiltError
+from catalog.errors import ConfigError, DamageError, DataError, NotBuiltError
 from catalog.io.files import read_record, read_stable, record_kind, remove_file, write_bytes, write_record
 from catalog.io.locks import is_leftover
 from catalog.io.remote import AnyPath
@@ -33,6 +33,7 @@ from features.preprocessing_files import file_beside
 from features.shards import (
     ID_COLUMNS,
     KIND,
+    REPAIR,
     SHARD_ROWS,
     PictureId,
     damaged,
@@ -171,12 +172,7 @@ class FeatureStore:
         store = cls(folder, identity, origin, map_shape, text_sha256)
         try:
             there = cls.open(folder)
-        except NotBuiltError as error:
-            if store._shards() and not rebuild:
-                raise DataError(
-                    f"{folder} holds shards of features, but features.json, which tells what they are of, is missing; "
-                    "put it back, or begin anew with --rebuild"
-                ) from error
+        except NotBuiltError:
             there = None
         except DataError:
             if not rebuild:
@@ -209,7 +205,14 @@ class FeatureStore:
         try:
             record = read_record(path, _STORE, _VERSION)
         except FileNotFoundError as error:
+            if any(number_of(one.name) is not None for one in folder.glob("features-*.json")):
+                raise DamageError(
+                    f"{folder} holds shards of features, but features.json, which tells what they are of, is missing; "
+                    "put it back, or begin anew with `keyart extract --rebuild`"
+                ) from error
             raise NotBuiltError(f"no features here yet ({path} is missing); run `keyart extract`") from error
+        except DamageError as error:
+            raise DamageError(f"{error}; or run `keyart extract --rebuild`") from error
         except DataError as error:
             raise DataError(f"{error}; or run `keyart extract --rebuild`") from error
         try:
@@ -218,7 +221,7 @@ class FeatureStore:
             identity, origin = Identity(**record["identity"]), record["origin"]
             return cls(folder, identity, origin, map_shape and tuple(map_shape), record.get("text_sha256"))
         except (KeyError, TypeError) as error:
-            raise DataError(
+            raise DamageError(
                 f"{folder / 'features.json'} is damaged ({error}); run `keyart extract --rebuild`"
             ) from error
 
@@ -262,20 +265,24 @@ class FeatureStore:
         shards, rows = (table[column].to_numpy(np.int64) for column in ("shard", "row"))
         return FeatureRows(ids, tuple(table["poster_sha256"]), shards, rows)
 
-    def blocks(self, rows: FeatureRows, *, check: bool = False) -> Iterator[npt.NDArray[np.float16]]:
-        """Yield features of rows in blocks (n, n_features) of a few hundred; `check` verifies their shards first."""
-        if check:
-            for shard in np.unique(rows.shards).tolist():
-                verify(self.folder, shard)
+    def blocks(self, rows: FeatureRows) -> Iterator[npt.NDArray[np.float16]]:
+        """Yield features of rows in blocks (n, n_features) of a few hundred, after verifying their shards."""
         arrays, numbers = self.arrays(rows)
         for start in range(0, len(rows), _BLOCK_ROWS):
             part = slice(start, start + _BLOCK_ROWS)
             pairs = zip(numbers[part].tolist(), rows.rows[part].tolist(), strict=True)
             yield np.stack([arrays[number][row] for number, row in pairs])
 
-    def arrays(self, rows: FeatureRows) -> tuple[list[npt.NDArray[np.float16]], npt.NDArray[np.int64]]:
-        """Memory-map the shards that hold given rows; the second array names the shard of each row."""
+    def arrays(
+        self, rows: FeatureRows, *, check: bool = True
+    ) -> tuple[list[npt.NDArray[np.float16]], npt.NDArray[np.int64]]:
+        """Memory-map the shards that hold given rows; the second array names the shard of each row.
+
+        Shards are compared with their checksums, unless `check` says that every row will be with one of its own.
+        """
         shards, numbers = np.unique(rows.shards, return_inverse=True)
+        for shard in shards.tolist() if check else ():
+            verify(self.folder, shard)
         return [self._features(shard) for shard in shards.tolist()], numbers.astype(np.int64)
 
     def remove_damaged(self) -> Damage:
@@ -315,9 +322,20 @@ class FeatureStore:
         ragged = sorted(shard for shard, n in n_live.items() if n < max(n_rows[shard], shard_rows))
         # Every run leaves one shard that is not full.
         if len(ragged) > 1 or any(n_live[shard] < n_rows[shard] for shard in ragged):
+            # A damaged row must not get a checksum of its own.
+            for shard in ragged:
+                verify(self.folder, shard)
             self._rewrite(live[live["shard"].isin(ragged)], shard_rows)
             self._remove(ragged)
         return table[name].nunique() - len(live)
+
+    def drop(self, picture_ids: Collection[PictureId]) -> int:
+        """Remove the features of some images, or the record that they could not be read; returns how many had some."""
+        gone = frozenset(picture_ids)
+        skipped = self.skipped()
+        if gone.intersection(one.picture_id for one in skipped):
+            self.write_skipped([one for one in skipped if one.picture_id not in gone])
+        return self.tidy(lambda picture_id, _: picture_id not in gone)
 
     def _rewrite(self, live: pd.DataFrame, shard_rows: int) -> None:
         for start in range(0, len(live), shard_rows):
@@ -351,7 +369,7 @@ class FeatureStore:
         try:
             whitening = Whitening.open(self.folder / _WHITENING)
         except FileNotFoundError as error:
-            raise DataError(f"{self.folder / _WHITENING} is missing; run `keyart extract --rebuild`") from error
+            raise DamageError(f"{self.folder / _WHITENING} is missing; run `keyart extract --rebuild`") from error
         if whitening.sha256 != self.identity.whitening_sha256:
             raise DataError(f"{self.folder / _WHITENING} is of other features; run `keyart extract --rebuild`")
         return whitening
@@ -408,7 +426,8 @@ class FeatureStore:
             verify(self.folder, shard)
             self._table(shard)
         except DataError as error:
-            return str(error)
+            # What to do is being done.
+            return str(error).removesuffix(REPAIR)
         return None
 
     def _table(self, shard: int) -> pd.DataFrame:

@@ -63,21 +63,51 @@ def build_generation(
     if plan.similarity == "whitened":
         embedding, growth = _fit_embedding(good, map_shape, rng)
         compared, mean = embedding.embed(good), None
-    rows: ExactRows | ShortlistRows
-    if plan.kind == "exact":
-        rows = ExactRows.build(compared, mean, half=embedding is not None)
-        trial = make_trial(rows, rng)
-        advance(len(features))
-    else:
-        advance(len(left_out))
-        rows, trial = build_shortlist(compared, plan, mean, rng, target.target_recall, advance)
-        if embedding is None:
-            growth = Growth(len(good), float(residuals(rows.projected(trial.rows)).mean()))
+    advance(len(left_out))
+    rows, trial = _build_rows(compared, plan, mean, rng, target.target_recall, advance)
+    if isinstance(rows, ShortlistRows) and embedding is None:
+        growth = Growth(len(good), float(residuals(rows.projected(trial.rows)).mean()))
     build_s = round(time.perf_counter() - began, 2)
     quality = measure(rows, trial, target.target_recall)
     generation = Generation(good.movie_ids, tuple(good.poster_sha256s), rows, growth, left_out, embedding)
     record = BuildRecord(target, plan.reason, plan.similarity_because, plan.n_bytes, build_s, quality)
     return generation, record
+
+
+def build_beside(
+    features: FilmFeatures, films: Generation, target: Target, rng: np.random.Generator
+) -> tuple[Generation, BuildRecord]:
+    """Build an index of other posters in the space of the films' index: by its embedding, or less its mean."""
+    began = time.perf_counter()
+    left_out = faulty_films(features)
+    good = without_films(features, left_out)
+    embedding, mean = films.embedding, films.rows.mean
+    compared = good if embedding is None else embedding.embed(good)
+    memory_bytes, is_embedded = target.max_memory_bytes, embedding is not None
+    plan = make_plan(len(good), compared.n_features, "auto", memory_bytes, embedded=is_embedded)
+    plan = replace(plan, similarity=films.similarity, similarity_because="as the films are")
+    rows, trial = _build_rows(compared, plan, mean, rng, target.target_recall, ignore)
+    build_s = round(time.perf_counter() - began, 2)
+    quality = measure(rows, trial, target.target_recall)
+    hashes = tuple(good.poster_sha256s)
+    generation = Generation(good.movie_ids, hashes, rows, Growth(len(good)), left_out, embedding)
+    return generation, BuildRecord(target, plan.reason, plan.similarity_because, plan.n_bytes, build_s, quality)
+
+
+def _build_rows(
+    compared: FilmFeatures,
+    plan: Plan,
+    mean: FloatMatrix | None,
+    rng: np.random.Generator,
+    target_recall: float,
+    advance: Advance,
+) -> tuple[ExactRows | ShortlistRows, Trial]:
+    if plan.kind != "exact":
+        return build_shortlist(compared, plan, mean, rng, target_recall, advance)
+    rows = ExactRows.build(compared, mean, half=plan.similarity == "whitened")
+    trial = make_trial(rows, rng)
+    advance(len(compared))
+    return rows, trial
 
 
 def plan_for(features: FilmFeatures, target: Target, *, center: bool = False, takes_text: bool = False) -> Plan:

@@ -7,6 +7,7 @@ folder changes from one generation to the next at once; ``*.faiss`` holds the ro
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
@@ -18,13 +19,14 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import DataError, NotBuiltError
+from catalog.errors import DataError
 from catalog.io.files import read_stable
 from catalog.io.progress import Advance, ignore
 from catalog.scored_ids import ScoredIds
 from index import manifest
+from index.alternates import BestComparison
 from index.backends.exact import ExactRows
-from index.build import build_generation, faulty_films
+from index.build import build_beside, build_generation, faulty_films
 from index.comparison import Comparison, RegionComparison
 from index.duplicates import duplicate_groups
 from index.embedding import MapShape, Similarity, WhitenedEmbedding
@@ -79,6 +81,25 @@ class CosineIndex:
         generation, record = build_generation(features, options or IndexOptions(), map_shape, plan, rng, advance)
         return cls(generation, identity, fingerprint, record)
 
+    def build_beside(self, features: FilmFeatures, fingerprint: str = "", seed: int = 0) -> CosineIndex:
+        """Build an index of further posters in the space of this one; see `index.alternates`.
+
+        Raises DataError where none of them can be compared.
+        """
+        if features.n_features != self.n_features:
+            raise DataError(f"expected features of {self.n_features} columns, received {features.n_features}")
+        rng = np.random.default_rng(seed)
+        generation, record = build_beside(features, self._generation, self._build_record.target, rng)
+        return CosineIndex(generation, self.identity | self.space(), fingerprint, record)
+
+    def space(self) -> dict[str, Any]:
+        """Return what rows of further posters have to agree in with those of this index, beside the identity."""
+        embedding, mean = self.embedding, self.mean
+        return {
+            "embedding": None if embedding is None else embedding.settings(),
+            "mean": None if mean is None else hashlib.sha256(np.ascontiguousarray(mean).tobytes()).hexdigest(),
+        }
+
     @classmethod
     def open(cls, folder: Path, features: FilmFeatures | None = None) -> CosineIndex:
         """Memory-map a saved index; a shortlist needs the features it was built from.
@@ -95,8 +116,6 @@ class CosineIndex:
             record, names = IndexRecord.from_dict(content), manifest.check(folder, content["files"])
             generation = Generation.open(folder, names, record, features)
             return cls(generation, record.identity, record.fingerprint, record.build)
-        except FileNotFoundError as error:
-            raise NotBuiltError(f"no index here ({error.filename} is missing); run `keyart build`") from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile) as error:
             raise manifest.damaged(folder, error) from error
 
@@ -253,9 +272,15 @@ class CosineIndex:
         searcher = Searcher(generation, generation.allowed(among, without), duplicate_similarity)
         return searcher.nearest(generation.rows.units(own_rows), k, own_rows) if len(own_rows) else []
 
-    def comparison(self) -> Comparison:
-        """Return what compares one query with all films, as they are now."""
-        return Comparison(self._generation, self.n_features, self.identity["backbone"])
+    def comparison(self, alternates: CosineIndex | None = None) -> Comparison:
+        """Return what compares one query with all films, as they are now.
+
+        With an index of further posters, which `build_beside` made, it takes the best posters of each film.
+        """
+        generation, backbone = self._generation, self.identity["backbone"]
+        if alternates is None:
+            return Comparison(generation, self.n_features, backbone)
+        return BestComparison(generation, self.n_features, backbone, alternates._generation)
 
     def region_comparison(self, region: Region, features: FilmFeatures, map_shape: MapShape) -> RegionComparison:
         """Return what compares a region of posters, read from the features that the index was built from.

@@ -26,7 +26,8 @@ from cf.registry import model_class
 from features.framing import Framing, Resize
 from features.identity import Identity
 from features.store import FeatureStore
-from index.blend import BlendedIndex, Index
+from index.blend import AnyComparison, BlendedIndex, Index
+from index.cosine import CosineIndex
 from index.region import Region
 from keyart.cold_start.new_film import NewFilm, checked, listed_films
 from keyart.cold_start.predictor import ColdStarter, OnBroken, open_cold_start
@@ -53,6 +54,7 @@ from keyart.similarity.query import (
     is_share,
     listed_queries,
 )
+from keyart.workspace.alternates import open_alternates
 from keyart.workspace.encoder import WorkspaceEncoder
 from keyart.workspace.encoders import name_of, open_views, text_encoder
 from keyart.workspace.hints import complete_errors, names_workspace
@@ -753,7 +755,7 @@ class Engine:
             self._workspace,
             self._catalog,
             self._index,
-            self._index.comparison() if self._index is not None else None,
+            self._comparison,
             self._cf,
             self._hybrid,
             self._poster_paths,
@@ -761,28 +763,52 @@ class Engine:
         )
 
     @lazy
+    def _comparison(self) -> AnyComparison | None:
+        # A blend compares the films' own posters alone.
+        if isinstance(self._index, CosineIndex):
+            return self._index.comparison(self._alternates[0])
+        return None if self._index is None else self._index.comparison()
+
+    @lazy
+    def _alternates(self) -> tuple[CosineIndex | None, tuple[str, ...]]:
+        """Open the index of further posters, and a note where it cannot be used."""
+        if not isinstance(self._index, CosineIndex):
+            return None, ()
+        try:
+            return open_alternates(self._workspace, self._index), ()
+        except DataError as error:
+            return None, (f"further posters are left out: {error}",)
+
+    @lazy
     def _index_notes(self) -> tuple[str, ...]:
+        _, damage = self._read_posters
+        if damage:
+            return (f"results come without posters: {damage}",)
         if self._index is None:
             return ()
         hashes = {movie_id: poster.sha256 for movie_id, poster in self._posters.items()}
-        return notes_on_any_index(self._views, self._index, hashes)
+        return (*notes_on_any_index(self._views, self._index, hashes), *self._alternates[1])
 
     @property
     def _poster_paths(self) -> dict[int, Path]:
         return {movie_id: poster.path for movie_id, poster in self._posters.items()}
 
-    @lazy
+    @property
     def _posters(self) -> dict[int, Poster]:
+        posters, _ = self._read_posters
+        return posters
+
+    @lazy
+    def _read_posters(self) -> tuple[dict[int, Poster], str]:
+        """Return the posters by movie_id, and why they cannot be read, if so: they only illustrate a result."""
         known = self._catalog.movie_ids(Filter())
         try:
             with PosterStore.open_to_read(self._workspace.posters_dir) as store:
-                return {poster.movie_id: poster for poster in store.posters() if poster.movie_id in known}
+                return {poster.movie_id: poster for poster in store.posters() if poster.movie_id in known}, ""
         except NotBuiltError:
-            return {}
+            return {}, ""
         except DataError as error:
-            # Posters only illustrate a result.
-            _log.warning("results come without posters: %s", error)
-            return {}
+            return {}, str(error)
 
     @property
     def _store(self) -> FeatureStore:

@@ -48,6 +48,11 @@ class AlternateStore:
             vote_count=origin.vote_count,
         )
 
+    def files(self) -> list[tuple[int, Path, str]]:
+        """Return movie_id, path and hash of each alternate by movie_id, the best first; without files that are gone."""
+        rows = [(row, self._folder / row.file_name) for row in self._database.alternates()]
+        return [(row.movie_id, path, row.sha256) for row, path in rows if path.is_file()]
+
     def sweep(self) -> None:
         """Remove the files without a row."""
         named = {row.file_name for row in self._database.alternates()}

@@ -294,6 +294,11 @@ class PosterDatabase:
         columns = ", ".join(_ALTERNATE_NAMES)
         return [Alternate(*row) for row in self.rows(f"SELECT {columns} FROM alternates ORDER BY movie_id, rowid")]
 
+    def delete(self, movie_id: int) -> None:
+        """Delete all rows of a film."""
+        for table in ("posters", "replaced", "alternates"):
+            self._execute(f"DELETE FROM {table} WHERE movie_id = ?", (movie_id,))
+
     def add_films(self, movie_ids: Iterable[int]) -> None:
         """Add rows for films that have none, and commit."""
         rows = ((movie_id, State.MISSING) for movie_id in movie_ids)

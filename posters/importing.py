@@ -16,12 +16,12 @@ from typing import Any, Literal, get_args
 from catalog.errors import DataError
 from catalog.film import Film
 from catalog.film_ids import ID_COLUMNS, FilmId, Imdb, Movie, Tmdb, id_in, parse_film_id
-from catalog.image_formats import SUFFIXES
-from catalog.io.files import sha256_file
+from catalog.image_formats import SUFFIXES, count_endings, listed_endings
+from catalog.io.files import read_bytes, sha256_file
 from catalog.io.tables import read_rows
 from catalog.matching import FilmMatcher, group_by_id
 from posters.database import Origin, Source
-from posters.media_names import films_of, find_lone_nfo, is_other_art, poster_rank
+from posters.media_names import films_of, inspect_folder, is_other_art, poster_rank
 from posters.store import PosterStore
 from posters.validation import MAX_POSTER_BYTES, too_many_bytes
 
@@ -55,7 +55,9 @@ class ImportReport:
     ambiguous : tuple of (Path, str), default ()
         Files that may be posters of several films, each with these.
     others : tuple of Path, default ()
-        Pictures that are no posters by their names, such as fanart.
+        Pictures that are no posters by their names, such as fanart, or of series.
+    passed_over : mapping of str to int, default {}
+        Of a folder: the number of files that are no images by their names, by ending.
     """
 
     n_imported: int
@@ -65,6 +67,7 @@ class ImportReport:
     duplicates: tuple[Path, ...]
     ambiguous: tuple[tuple[Path, str], ...] = ()
     others: tuple[Path, ...] = ()
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to what JSON can hold.
@@ -82,6 +85,7 @@ class ImportReport:
             "duplicates": [str(path) for path in self.duplicates],
             "ambiguous": [{"path": str(path), "films": films} for path, films in self.ambiguous],
             "others": [str(path) for path in self.others],
+            "passed_over": dict(self.passed_over),
         }
 
 
@@ -100,15 +104,16 @@ def import_folder(
     """
     if by not in get_args(By):
         raise ValueError(f"expected by to be one of {', '.join(get_args(By))}; received {by!r}")
-    paths = _image_paths(folder)
+    paths, passed_over = _image_paths(folder)
     if by == "name":
-        return _import_named(paths, FilmMatcher(films), store, on_progress)
+        report = _import_named(paths, FilmMatcher(films), store, on_progress)
+        return replace(report, passed_over=passed_over)
     by_id = group_by_id(films)
     claims: list[_Claim] = []
     for path in paths:
         film_id = _film_id(path.stem, by)
         claims.append((path, tuple(film.movie_id for film in by_id.get(film_id, ())) if film_id else ()))
-    return _import(claims, store, on_progress)
+    return replace(_import(claims, store, on_progress), passed_over=passed_over)
 
 
 def _import_named(
@@ -116,11 +121,10 @@ def _import_named(
 ) -> ImportReport:
     claims: list[_Claim] = []
     ambiguous: list[tuple[Path, str]] = []
-    others = tuple(path for path in paths if is_other_art(path))
-    # A folder of many posters is listed once.
-    lone_nfos = {folder: find_lone_nfo(folder) for folder in {path.parent for path in paths}}
+    folders = {folder: inspect_folder(folder) for folder in {path.parent for path in paths}}
+    others = tuple(path for path in paths if is_other_art(path) or folders[path.parent].is_of_series)
     for path in sorted(set(paths).difference(others), key=lambda path: (path.parent, poster_rank(path))):
-        films, has_id = films_of(path, matcher, lone_nfos[path.parent])
+        films, has_id = films_of(path, matcher, folders[path.parent].nfo)
         if len(films) > 1 and not has_id:
             ambiguous.append((path, ", ".join(f"{film.label} [{film.movie_id}]" for film in films)))
         else:
@@ -147,16 +151,20 @@ def import_csv(
     return _import(claims, store, on_progress)
 
 
-def _image_paths(folder: Path) -> list[Path]:
+def _image_paths(folder: Path) -> tuple[list[Path], dict[str, int]]:
+    """List the images of a folder, and count its other files by ending."""
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise DataError(f"expected a folder of posters; {folder} {what}")
-    paths = sorted(path for path in _visible_files(folder) if path.suffix.lower() in SUFFIXES)
+    files = list(_visible_files(folder))
+    paths = sorted(path for path in files if path.suffix.lower() in SUFFIXES)
+    others = count_endings(path for path in files if path.suffix.lower() not in SUFFIXES)
     if not paths:
         raise DataError(
-            f"{folder} holds no images; expected files such as 0113277.jpg, also .png, .webp, .avif and others"
+            f"{folder} holds no images; expected files such as 0113277.jpg, also .png, .webp, .avif and others; "
+            f"found {listed_endings(others) or 'none'}"
         )
-    return paths
+    return paths, others
 
 
 def _visible_files(folder: Path) -> Iterator[Path]:
@@ -237,7 +245,7 @@ def _read(path: Path) -> bytes:
         n_bytes = path.stat().st_size
         if n_bytes > MAX_POSTER_BYTES:
             raise DataError(too_many_bytes(n_bytes))
-        return path.read_bytes()
+        return read_bytes(path, MAX_POSTER_BYTES)
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}") from error
 

@@ -6,13 +6,16 @@ stand in braces or brackets, or in a .nfo file; other pictures, such as fanart, 
 
 from __future__ import annotations
 
+import html
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 from catalog.film import Film
 from catalog.film_ids import FilmId, Imdb, format_imdb_id, parse_film_id
+from catalog.image_formats import SUFFIXES
 from catalog.matching import FilmMatcher
 
 # What a poster is called that is not named after its film, the preferred name first.
@@ -22,21 +25,59 @@ _OTHER_ART = re.compile(
     r"disc|discart|cdart|characterart|keyart|art|still|screenshot|season[-_ ]?(?:\d+|all|specials).*)\d*",
     re.IGNORECASE,
 )
-_OTHER_FOLDERS = frozenset(("extrafanart", "extrathumbs", "backdrops", "extras", "trailers", "subs", "featurettes"))
+_OTHER_FOLDERS = frozenset(
+    ("actors", "extrafanart", "extrathumbs", "backdrops", "extras", "trailers", "subs", "featurettes")
+)
 _ID = re.compile(
     r"(imdb|tmdb)(?:id)?[-=: ]?((?:tt)?[0-9]{1,12})(?![0-9])|(?<![a-z0-9])(tt[0-9]{7,9})(?![0-9])", re.IGNORECASE
 )
 _BRACES = re.compile(r"\{[^}]*\}|\[[^\]]*\]")
 _YEAR_IN_BRACKETS = re.compile(r"^(.+?)[\s._]*\(((?:18|19|20)\d\d)\)")
-_YEAR_BETWEEN_DOTS = re.compile(r"^(.+?)[\s._]((?:18|19|20)\d\d)(?:[\s._].*)?$")
+_YEAR = re.compile(r"[\s._([]((?:18|19|20)\d\d)(?=[\s._)\]]|$)")
 _NFO_ID = re.compile(
     r"""<uniqueid[^>]*type=["'](imdb|tmdb)["'][^>]*>\s*((?:tt)?\d{1,12})\s*<|<(imdb|tmdb)_?id>\s*((?:tt)?\d{1,12})\s*<"""
-    r"""|<id>\s*(tt\d{1,12})\s*<|imdb\.com/title/(tt\d{1,12})""",
+    r"""|<id>\s*(tt\d{1,12})\s*<|imdb\.com/title/(tt\d{1,12})|themoviedb\.org/movie/(\d{1,12})""",
     re.IGNORECASE,
 )
-_NFO_TITLE = re.compile(r"<title>([^<]+)</title>", re.IGNORECASE)
-_NFO_YEAR = re.compile(r"<year>\s*(\d{4})\s*</year>", re.IGNORECASE)
+# People and sets have ids and titles of their own.
+_NFO_OTHERS = re.compile(r"<(actor|director|writer|credits|set)\b[^>]*>.*?</\1>", re.IGNORECASE | re.DOTALL)
+_NFO_OF_SERIES = re.compile(r"<(?:tvshow|season|episodedetails|musicvideo)\b", re.IGNORECASE)
+_NFO_TITLE = re.compile(r"<(?:original)?title>([^<]+)</", re.IGNORECASE)
+_NFO_YEAR = re.compile(r"<(?:year|premiered)>\s*(\d{4})", re.IGNORECASE)
+_NFO_OF_SHOW = "tvshow.nfo"
+_SEASON = re.compile(r"(?:season|staffel|series)[ _-]?\d+", re.IGNORECASE)
+_VIDEOS = frozenset((".avi", ".iso", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm", ".wmv"))
+_PART = re.compile(r"[-. _](?:cd|dvd|disc|part|pt)[ _-]?\d+$", re.IGNORECASE)
 _MAX_NFO_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class MediaFolder:
+    """What a folder says of all posters in it."""
+
+    # The only .nfo file, where the folder is that of a single film.
+    nfo: Path | None
+    is_of_series: bool
+
+
+def inspect_folder(folder: Path) -> MediaFolder:
+    """List a folder once, however many posters it has."""
+    paths = list(folder.iterdir())
+    nfos = [path for path in paths if path.suffix.lower() == ".nfo"]
+    is_of_series = any(
+        path.name.lower() == _NFO_OF_SHOW or (path.is_dir() and _SEASON.fullmatch(path.name)) for path in paths
+    )
+    is_of_series |= bool(_SEASON.fullmatch(folder.name)) and (folder.parent / _NFO_OF_SHOW).is_file()
+    is_of_one = len(nfos) == 1 and not _has_other_films(paths, nfos[0])
+    return MediaFolder(nfos[0] if is_of_one else None, is_of_series)
+
+
+def _has_other_films(paths: Iterable[Path], nfo: Path) -> bool:
+    """Return whether a folder has films, or posters of films, besides that of its .nfo file."""
+    films = {_PART.sub("", path.stem) for path in paths if path.suffix.lower() in _VIDEOS}
+    own = {*_POSTER_NAMES, nfo.stem.lower(), nfo.parent.name.lower()}
+    pictures = (path for path in paths if path.suffix.lower() in SUFFIXES and not is_other_art(path))
+    return len(films) > 1 or any(_stem(path).lower() not in own for path in pictures)
 
 
 def is_other_art(path: Path) -> bool:
@@ -53,17 +94,11 @@ def poster_rank(path: Path) -> tuple[int, str]:
 def films_of(path: Path, matcher: FilmMatcher, lone_nfo: Path | None = None) -> tuple[Sequence[Film], bool]:
     """Return the films that a poster may be of, and whether ids say so: of its name, its folder or a .nfo file.
 
-    Without an id that is known, films of the title and year are returned. `lone_nfo` is what `find_lone_nfo` returns.
+    Without an id that is known, films of the title and year are returned. `lone_nfo` is that of its `MediaFolder`.
     """
     names, nfo = _names(path), _nfo(path, lone_nfo)
     film_ids = [*chain.from_iterable(map(_ids_in, names)), *_ids_of_nfo(nfo)]
     return matcher.match(film_ids, chain(chain.from_iterable(map(_titles_in, names)), _titles_of_nfo(nfo)))
-
-
-def find_lone_nfo(folder: Path) -> Path | None:
-    """Return the .nfo file of a folder that has one only."""
-    found = [path for path in folder.iterdir() if path.suffix.lower() == ".nfo"]
-    return found[0] if len(found) == 1 else None
 
 
 def _names(path: Path) -> list[str]:
@@ -93,8 +128,11 @@ def _ids_in(name: str) -> Iterator[FilmId]:
 
 def _titles_in(name: str) -> Iterator[tuple[str, int | None]]:
     plain = _BRACES.sub(" ", name).strip()
-    if found := _YEAR_IN_BRACKETS.match(plain) or _YEAR_BETWEEN_DOTS.match(plain):
+    if found := _YEAR_IN_BRACKETS.match(plain):
         yield found[1], int(found[2])
+    # The last one first: "Blade.Runner.2049.2017".
+    for found in reversed(list(_YEAR.finditer(plain))):
+        yield plain[: found.start()], int(found[1])
     # "Blade Runner 2049" ends with no year.
     yield plain, None
 
@@ -108,18 +146,19 @@ def _nfo(path: Path, lone_nfo: Path | None) -> str:
         candidates += [folder / "movie.nfo", lone_nfo]
     for nfo in candidates:
         if nfo and nfo.is_file() and nfo.stat().st_size <= _MAX_NFO_BYTES:
-            return nfo.read_text("utf-8", errors="replace")
+            text = nfo.read_text("utf-8", errors="replace")
+            return "" if _NFO_OF_SERIES.search(text) else _NFO_OTHERS.sub("", text)
     return ""
 
 
 def _ids_of_nfo(text: str) -> Iterator[FilmId]:
-    for kind, number, other_kind, other_number, *imdb in _NFO_ID.findall(text):
-        id_text = next(filter(None, imdb), None) or f"{kind or other_kind}:{number or other_number}"
+    for kind, number, other_kind, other_number, *imdb, tmdb in _NFO_ID.findall(text):
+        id_text = next(filter(None, imdb), None) or f"{kind or other_kind or 'tmdb'}:{number or other_number or tmdb}"
         if film_id := parse_film_id(id_text):
             yield film_id
 
 
 def _titles_of_nfo(text: str) -> Iterator[tuple[str, int | None]]:
-    title, year = _NFO_TITLE.search(text), _NFO_YEAR.search(text)
-    if title:
-        yield title[1].strip(), int(year[1]) if year else None
+    year = _NFO_YEAR.search(text)
+    for title in _NFO_TITLE.findall(text):
+        yield html.unescape(title).strip(), int(year[1]) if year else None

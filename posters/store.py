@@ -10,18 +10,19 @@ holds the id of the process that writes.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 
-from catalog.errors import DataError, StoreError
+from catalog.errors import DamageError, DataError, NotBuiltError, StoreError
 from catalog.image_formats import STORED_SUFFIX
-from catalog.io.files import write_error, write_unflushed
+from catalog.io.files import read_bytes, write_error, write_unflushed
 from catalog.io.locks import exclusive
 from posters.alternates import AlternateStore
 from posters.database import (
@@ -34,10 +35,11 @@ from posters.database import (
     State,
     is_empty,
 )
-from posters.validation import ImageFacts, verify_image
+from posters.validation import MAX_POSTER_BYTES, ImageFacts, verify_image
 
 _FILE_NAME = re.compile(rf"([0-9]+)(-[0-9a-f]{{8}})?({STORED_SUFFIX})")
 
+_AGAIN = "run `keyart check --repair`, and import or fetch it again"
 # A picture that came from this many addresses at TMDB is a placeholder. Two films, or the parts of one, may share one.
 _N_PLACEHOLDER = 10
 
@@ -53,6 +55,33 @@ class Poster:
     width: int
     height: int
     source: Source
+
+    def read(self) -> bytes:
+        """Read the file; DamageError unless it is the one that was stored."""
+        return read_poster(self.path, self.sha256)
+
+
+def read_poster(path: Path, sha256: str) -> bytes:
+    """Read the file of a poster; DamageError unless it has the hash that it was stored with."""
+    try:
+        content = read_bytes(path, MAX_POSTER_BYTES)
+    except (OSError, DataError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise DamageError(f"the poster {path} cannot be read ({reason}); {_AGAIN}") from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise DamageError(f"the poster {path} has changed since it was stored; {_AGAIN}")
+    return content
+
+
+def read_shown(path: Path) -> bytes:
+    """Read a picture; DamageError if a store beside it has a poster of this name and another hash."""
+    try:
+        with PosterStore.open_to_read(path.parent) as store:
+            sha256 = store.sha256_of(path.name)
+    except (NotBuiltError, DataError):
+        # Not of a store; or the store says elsewhere what is wrong with it.
+        sha256 = None
+    return read_bytes(path, MAX_POSTER_BYTES) if sha256 is None else read_poster(path, sha256)
 
 
 @dataclass(frozen=True)
@@ -199,6 +228,20 @@ class PosterStore:
         if any_replaced:
             self._sweep()
 
+    def remove(self, movie_ids: Collection[int]) -> None:
+        """Remove films: rows, posters and alternates; also files that a killed removal left without a row."""
+        with self.transaction():
+            for movie_id in movie_ids:
+                self._database.delete(movie_id)
+        try:
+            for path in self._posters_dir.iterdir():
+                found = _FILE_NAME.fullmatch(path.name)
+                if found and int(found[1]) in movie_ids:
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            raise write_error(self._posters_dir, error, "remove") from error
+        self.alternates.sweep()
+
     def add_films(self, movie_ids: Iterable[int]) -> None:
         """Add rows for films that have none."""
         self._database.add_films(movie_ids)
@@ -223,6 +266,11 @@ class PosterStore:
 
     def poster(self, movie_id: int) -> Poster | None:
         return next(self._posters("AND movie_id = ?", movie_id), None)
+
+    def sha256_of(self, file_name: str) -> str | None:
+        """Return the hash of a poster by the name of its file; None for a file of no row."""
+        rows = self._database.rows("SELECT sha256 FROM posters WHERE file_name = ?", (file_name,))
+        return rows[0][0] if rows else None
 
     def posters(self) -> list[Poster]:
         """Return all stored posters by movie_id."""

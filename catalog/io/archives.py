@@ -13,9 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import IO
 
 from catalog.errors import DataError
-
-MAX_BYTES = 8 << 30
-"""The limit of what is unpacked; the largest data set of MovieLens takes an eighth of it."""
+from catalog.io.files import MAX_INPUT_BYTES
 
 # Tables shrink to a fifth, long runs of one byte to a thousandth.
 _MAX_RATIO = 100
@@ -143,7 +141,7 @@ def _is_wanted(filename: str, names: Collection[str]) -> bool:
 
 def _write(stream: IO[bytes] | gzip.GzipFile, target: Path, source: Path, n_packed: int) -> None:
     """Write what a stream unpacks to; DataError if it is a decompression bomb, whatever size it claims."""
-    most = min(MAX_BYTES, max(_ALWAYS_ALLOWED, _MAX_RATIO * n_packed))
+    most = min(MAX_INPUT_BYTES, max(_ALWAYS_ALLOWED, _MAX_RATIO * n_packed))
     n_written = 0
     with target.open("wb") as output:
         while block := stream.read(_BLOCK):

@@ -26,6 +26,8 @@ from catalog.io.remote import AnyPath, RemotePath
 
 _TEMPORARY_SUFFIX = ".partial"
 _CHUNK_BYTES = 1 << 20
+MAX_INPUT_BYTES = 8 << 30
+"""The limit of a file that a user names; the largest table of MovieLens takes an eighth of it."""
 _MAX_RECORD_BYTES = 256 << 20
 _N_ATTEMPTS = 5
 # Every record has them beside its content.
@@ -121,10 +123,22 @@ def read_bytes(path: AnyPath, most: int) -> bytes:
     if isinstance(path, RemotePath):
         return path.read_bytes()
     with os.fdopen(open_regular(path), "rb") as stream:
-        content = stream.read(most + 1)
-    if len(content) > most:
-        raise DataError(f"cannot read {path}: it has more than {most:,} bytes")
+        n_bytes = os.fstat(stream.fileno()).st_size
+        if n_bytes > most:
+            raise DataError(f"cannot read {path}: it has more than {most:,} bytes")
+        # Not up to `most`: memory is reserved for all that is asked for.
+        content = stream.read(n_bytes + 1)
+    if len(content) > n_bytes:
+        raise DataError(f"cannot read {path}: it grew while it was read; run the same command again")
     return content
+
+
+def read_input(path: Path, most: int = MAX_INPUT_BYTES) -> bytes:
+    """Read a whole file that a user names; DataError where it cannot be read, is no file, or has more bytes."""
+    try:
+        return read_bytes(path, most)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
 
 
 def remove_file(path: AnyPath) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from catalog.errors import DataError, NotBuiltError
 from catalog.films import Catalog
+from catalog.io.files import remove_file
 from catalog.io.locks import exclusive
 from catalog.io.progress import Progress, silent
 from catalog.text import plural
@@ -21,7 +22,7 @@ from keyart.atlas.labels import name_clusters
 from keyart.atlas.layout import Method
 from keyart.atlas.record import Atlas, Cluster, record_path
 from keyart.atlas.sprites import Sheet, along_the_map, assign, draw, remove_others
-from keyart.workspace.contents import fingerprint
+from keyart.workspace.contents import fingerprint, fingerprint_of
 from keyart.workspace.films import list_posters
 from keyart.workspace.gaps import listed, notes_on_gaps
 from keyart.workspace.index import current_film_features
@@ -107,14 +108,15 @@ def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progres
         centroids = _centroids(films, before, options, seed)
         labels = layout.nearest_centroid(films.rows, centroids)
         clusters = _clusters(workspace, films, labels, centroids)
-        sheets = _sheets(films, before)
+        blank: list[int] = []
+        assigned = _sheets(films, before, existing)
+        sheets = _drawn(workspace, films, assigned, blank, progress)
         atlas = Atlas(identity, fingerprint(features), method, seed, **vars(films), labels=labels, basis=basis,
                       centroids=centroids, clusters=clusters, sheets=sheets)  # fmt: skip
-        blank: list[int] = []
-        n_drawn = _drawn(workspace, films, sheets, blank, progress)
         atlas.save(workspace.atlas_dir)
         remove_others(sheets, workspace.atlas_dir)
     gaps = notes_on_gaps(workspace, features.movie_ids.tolist(), then="keyart atlas")
+    n_drawn = sum(after is not earlier for earlier, after in zip(assigned, sheets, strict=True))
     return AtlasReport(atlas, how, n_drawn, (*_notes(atlas, len(features)), *_notes_on_blank(blank), *gaps))
 
 
@@ -127,6 +129,42 @@ def _current_features(workspace: Workspace) -> tuple[dict[str, Any], FilmFeature
     if features is None:
         raise no_features(workspace)
     return store.identity.as_dict(), features
+
+
+def drop_from_atlas(workspace: Workspace, movie_ids: Collection[int], *, progress: Progress = silent) -> int:
+    """Remove films from the atlas, if there is one; returns how many. All others stay where they are."""
+    if not record_path(workspace.atlas_dir).is_file():
+        return 0
+    with exclusive(workspace.atlas_dir):
+        before = Atlas.open(workspace.atlas_dir)
+        rows = np.flatnonzero(~np.isin(before.movie_ids, list(movie_ids)))
+        n_dropped = len(before) - len(rows)
+        if not len(rows):
+            remove_file(record_path(workspace.atlas_dir))
+        elif n_dropped:
+            _without(workspace, before, rows, progress).save(workspace.atlas_dir)
+            remove_others(Atlas.open(workspace.atlas_dir).sheets, workspace.atlas_dir)
+    return n_dropped
+
+
+def _without(workspace: Workspace, before: Atlas, rows: npt.NDArray[np.intp], progress: Progress) -> Atlas:
+    """Draw the sheets, and return the atlas, of some of its films."""
+    films, labels = _Films.of(before).take(rows), before.labels[rows]
+    sheets = _drawn(workspace, films, _sheets(films, before, before), [], progress)
+    # An atlas that was up to date still is.
+    is_current = before.fingerprint == _fingerprint_of(_Films.of(before))
+    return replace(
+        before,
+        fingerprint=_fingerprint_of(films) if is_current else before.fingerprint,
+        **vars(films),
+        labels=labels,
+        clusters=_clusters(workspace, films, labels, before.centroids),
+        sheets=sheets,
+    )
+
+
+def _fingerprint_of(films: _Films) -> str:
+    return fingerprint_of(films.movie_ids.tolist(), films.poster_sha256s.astype(str).tolist())
 
 
 def expected_s(workspace: Workspace, options: AtlasOptions) -> float:
@@ -250,25 +288,31 @@ def _words(workspace: Workspace) -> dict[int, tuple[str, ...]]:
     }
 
 
-def _sheets(films: _Films, before: Atlas | None) -> tuple[Sheet, ...]:
+def _sheets(films: _Films, before: Atlas | None, existing: Atlas | None) -> tuple[Sheet, ...]:
+    """Assign every film a cell; sheets that the existing atlas has keep what is known of their files."""
     posters = films.posters()
     earlier = _Films.of(before).posters() if before else {}
     unchanged = {movie_id for movie_id, sha256 in posters.items() if earlier.get(movie_id) == sha256}
     along = films.movie_ids[along_the_map(films.positions)].tolist()
     new = [movie_id for movie_id in along if movie_id not in unchanged]
-    return tuple(assign(before.sheets if before else (), unchanged, new, posters))
+    known = {sheet.name: sheet for sheet in existing.sheets} if existing else {}
+    return tuple(
+        known.get(sheet.name, sheet) for sheet in assign(before.sheets if before else (), unchanged, new, posters)
+    )
 
 
-def _drawn(workspace: Workspace, films: _Films, sheets: tuple[Sheet, ...], blank: list[int], progress: Progress) -> int:
+def _drawn(
+    workspace: Workspace, films: _Films, sheets: tuple[Sheet, ...], blank: list[int], progress: Progress
+) -> tuple[Sheet, ...]:
     # A sheet is named by its posters, so one that was replaced meanwhile must not be drawn in place of an earlier one.
     sha256s = films.posters()
-    posters = list_posters(workspace)
-    paths = {poster.movie_id: poster.path for poster in posters if sha256s.get(poster.movie_id) == poster.sha256}
+    stored = list_posters(workspace)
+    posters = {poster.movie_id: poster for poster in stored if sha256s.get(poster.movie_id) == poster.sha256}
     with progress("draw small", sum(len(sheet.movie_ids) for sheet in sheets), "posters") as advance:
-        n_drawn = draw(sheets, workspace.atlas_dir, paths, advance, blank.append)
+        drawn = tuple(draw(sheets, workspace.atlas_dir, posters, advance, blank.append))
     # Those that were replaced or removed meanwhile are no loss.
-    blank[:] = [movie_id for movie_id in blank if movie_id in paths]
-    return n_drawn
+    blank[:] = [movie_id for movie_id in blank if movie_id in posters]
+    return drawn
 
 
 def _notes_on_blank(movie_ids: list[int]) -> Iterator[str]:

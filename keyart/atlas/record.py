@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import DataError, NotBuiltError
+from catalog.errors import DamageError, DataError, NotBuiltError
 from catalog.io.arrays import open_arrays, save_arrays
 from keyart.atlas.sprites import Sheet
 from keyart.workspace.contents import fingerprint_of
@@ -60,7 +60,7 @@ class Atlas:
             "method": self.method,
             "seed": self.seed,
             "clusters": [{**vars(cluster), "typical": list(cluster.typical)} for cluster in self.clusters],
-            "sheets": [{"name": sheet.name, "movie_ids": list(sheet.movie_ids)} for sheet in self.sheets],
+            "sheets": [{**vars(sheet), "movie_ids": list(sheet.movie_ids)} for sheet in self.sheets],
         }
         save_arrays(folder, _NAME, _KIND, _VERSION, content, {name: getattr(self, name) for name in _ARRAYS})
 
@@ -79,14 +79,15 @@ class Atlas:
                 clusters=tuple(
                     Cluster(each["name"], each["n_films"], tuple(each["typical"])) for each in content["clusters"]
                 ),
-                sheets=tuple(Sheet(each["name"], tuple(each["movie_ids"])) for each in content["sheets"]),
+                sheets=tuple(Sheet(**{**each, "movie_ids": tuple(each["movie_ids"])}) for each in content["sheets"]),
                 **{name: arrays[name] for name in _ARRAYS},
             )
         except NotBuiltError as error:
             raise NotBuiltError("no atlas here yet; run `keyart atlas`") from error
         except (DataError, KeyError, TypeError) as error:
-            raise DataError(
-                f"the atlas in {folder} is damaged, or of another version of keyart; `keyart atlas` makes it anew"
+            raise DamageError(
+                f"the atlas in {folder} is damaged, or of another version of keyart ({error}); `keyart atlas` makes it "
+                "anew"
             ) from error
 
 

@@ -10,16 +10,18 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from catalog.errors import DataError
-from catalog.io.files import atomic_path, remove_file
+from catalog.errors import DamageError, DataError
+from catalog.io.checksums import hold_to_xxh3
+from catalog.io.files import atomic_path, remove_file, xxh3_file
 from features.images import decode_image
+from posters.store import Poster
 
 CELL_WIDTH, CELL_HEIGHT = 64, 96
 """Of a small poster, in pixels."""
@@ -41,6 +43,26 @@ class Sheet:
 
     name: str
     movie_ids: tuple[int, ...]
+    # Of its file; None before it is drawn, and of earlier versions.
+    xxh3: str | None = None
+    # Films whose posters could not be read.
+    n_blank: int = 0
+
+    def path(self, folder: Path) -> Path:
+        """Locate the file; DamageError unless it is as it was drawn."""
+        path = folder / self.name
+        try:
+            hold_to_xxh3(path, self.xxh3 or xxh3_file(path))
+        except (OSError, ValueError) as error:
+            raise DamageError(f"the sheet {path} of the atlas is damaged ({error}); run `keyart atlas`") from error
+        return path
+
+    def is_drawn(self, folder: Path) -> bool:
+        """Return whether the file is there, as it was drawn, and shows every poster."""
+        try:
+            return self.path(folder).is_file() and not self.n_blank
+        except DamageError:
+            return False
 
 
 def assign(
@@ -60,27 +82,27 @@ def assign(
 def draw(
     sheets: Iterable[Sheet],
     folder: Path,
-    poster_paths: Mapping[int, Path],
+    posters: Mapping[int, Poster],
     advance: Callable[[int], None] = lambda _: None,
     on_blank: Callable[[int], None] = lambda _: None,
-) -> int:
-    """Draw the sheets that are missing; returns how many.
+) -> Iterator[Sheet]:
+    """Draw the sheets that are missing, damaged or in part blank, and yield all of them as they are then.
 
     `on_blank` receives the films whose posters cannot be read, and whose cells stay blank.
     """
-    n_drawn = 0
     for sheet in sheets:
-        if not (folder / sheet.name).is_file():
-            posters = list(_posters([poster_paths.get(movie_id) for movie_id in sheet.movie_ids]))
-            for movie_id, poster in zip(sheet.movie_ids, posters, strict=True):
-                if poster is None:
-                    on_blank(movie_id)
-            picture = _drawn(posters)
-            with atomic_path(folder / sheet.name) as temporary_path:
-                picture.save(temporary_path, "WEBP", quality=_QUALITY, method=2)
-            n_drawn += 1
+        yield sheet if sheet.is_drawn(folder) else _draw(sheet, folder, posters, on_blank)
         advance(len(sheet.movie_ids))
-    return n_drawn
+
+
+def _draw(sheet: Sheet, folder: Path, posters: Mapping[int, Poster], on_blank: Callable[[int], None]) -> Sheet:
+    small = list(_posters([posters.get(movie_id) for movie_id in sheet.movie_ids]))
+    blank = [movie_id for movie_id, poster in zip(sheet.movie_ids, small, strict=True) if poster is None]
+    for movie_id in blank:
+        on_blank(movie_id)
+    with atomic_path(folder / sheet.name) as temporary_path:
+        _drawn(small).save(temporary_path, "WEBP", quality=_QUALITY, method=2)
+    return replace(sheet, xxh3=xxh3_file(folder / sheet.name), n_blank=len(blank))
 
 
 def remove_others(sheets: Iterable[Sheet], folder: Path) -> None:
@@ -121,13 +143,14 @@ def _drawn(posters: Sequence[Image.Image | None]) -> Image.Image:
     return picture
 
 
-def _posters(paths: Sequence[Path | None]) -> Iterator[Image.Image | None]:
+def _posters(posters: Sequence[Poster | None]) -> Iterator[Image.Image | None]:
     with ThreadPoolExecutor(_N_READERS) as threads:
-        yield from threads.map(_small, paths)
+        yield from threads.map(_small, posters)
 
 
-def _small(path: Path | None) -> Image.Image | None:
+def _small(poster: Poster | None) -> Image.Image | None:
     with suppress(DataError):
-        if path is not None:
-            return ImageOps.fit(decode_image(path), (CELL_WIDTH, CELL_HEIGHT), Image.Resampling.LANCZOS)
+        if poster is not None:
+            image = decode_image(poster.read(), str(poster.path))
+            return ImageOps.fit(image, (CELL_WIDTH, CELL_HEIGHT), Image.Resampling.LANCZOS)
     return None

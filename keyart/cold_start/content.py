@@ -7,12 +7,11 @@ identity of the encoder. A read-only workspace works, without the cache.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +32,7 @@ from keyart.workspace.contents import current_features
 from keyart.workspace.films import list_posters
 from keyart.workspace.gaps import listed
 from keyart.workspace.layout import Workspace
+from posters.store import Poster
 
 _log = logging.getLogger(__name__)
 
@@ -80,6 +80,20 @@ def _open_looks(workspace: Workspace, progress: Progress) -> Looks:
     return computed
 
 
+def drop_looks(workspace: Workspace, movie_ids: Collection[int]) -> None:
+    """Remove the looks of some films, if any are stored."""
+    try:
+        store = FeatureStore.open(workspace.features_dir)
+    except NotBuiltError:
+        return
+    stored = _stored_looks(workspace, store)
+    rows = np.flatnonzero(~np.isin(stored.movie_ids, list(movie_ids)))
+    if len(rows) < len(stored.movie_ids):
+        sha256s = tuple(stored.sha256s[row] for row in rows.tolist())
+        with exclusive(workspace.looks_dir):
+            _store_looks(workspace, store, Looks(stored.movie_ids[rows], stored.rows[rows], sha256s))
+
+
 def _readable(looks: Looks, workspace: Workspace) -> Looks:
     """Leave out posters that could not be read, with a warning; they are tried again next time."""
     unreadable = np.isnan(looks.rows.sum(axis=1))
@@ -115,22 +129,22 @@ def looks_of_images(
 
 def _compute_looks(workspace: Workspace, store: FeatureStore, rows: FeatureRows, progress: Progress) -> Looks:
     # A poster that was replaced or removed meanwhile is not that of the features, and counts as unreadable.
-    paths = {(poster.movie_id, poster.sha256): poster.path for poster in list_posters(workspace)}
+    posters = {(poster.movie_id, poster.sha256): poster for poster in list_posters(workspace)}
     movie_ids = rows.movie_ids.astype(np.int32)
     blocks = []
     with progress("summarize posters", len(rows), "posters") as advance, ThreadPoolExecutor(_N_READERS) as threads:
-        shares = threads.map(_colors, map(paths.get, zip(movie_ids.tolist(), rows.poster_sha256s, strict=True)))
+        shares = threads.map(_colors, map(posters.get, zip(movie_ids.tolist(), rows.poster_sha256s, strict=True)))
         for features in store.blocks(rows):
             blocks.append(looks(features, store.row_shape(), np.stack(list(islice(shares, len(features))))))
             advance(len(features))
     return Looks(movie_ids, np.vstack(blocks), rows.poster_sha256s) if blocks else _no_looks()
 
 
-def _colors(path: Path | None) -> npt.NDArray[np.float32]:
-    if path is None:
+def _colors(poster: Poster | None) -> npt.NDArray[np.float32]:
+    if poster is None:
         return np.full(N_COLORS, np.nan, np.float32)
     try:
-        pixels, _ = read_image(path)
+        pixels, _ = read_image(poster.read(), name=str(poster.path))
     except DataError:
         # The file was readable when its features were computed. NaN marks it for `_readable`.
         return np.full(N_COLORS, np.nan, np.float32)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from keyart.pipeline.movielens import load
     from keyart.pipeline.posters import import_posters
     from keyart.pipeline.recommenders import evaluate, fit, reset_tuning, tune
+    from keyart.pipeline.removals import remove
     from keyart.pipeline.tmdb import fetch
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "fit",
     "import_posters",
     "load",
+    "remove",
     "remove_encoder",
     "reset_tuning",
     "set_default_encoder",
@@ -60,6 +62,7 @@ _MODULES = {
     "fit": "recommenders",
     "import_posters": "posters",
     "load": "movielens",
+    "remove": "removals",
     "remove_encoder": "encoders",
     "reset_tuning": "recommenders",
     "set_default_encoder": "encoders",

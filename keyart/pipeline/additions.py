@@ -16,7 +16,8 @@ from catalog.film import Film
 from catalog.films import Catalog
 from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, silent
-from catalog.titles import title_key
+from catalog.text import clean, is_clean
+from catalog.titles import notes_on_titles, title_key
 from index.options import IndexOptions
 from keyart.cold_start.new_film import NewFilm, checked
 from keyart.pipeline.features import PosterExtraction, open_poster_extraction
@@ -126,11 +127,12 @@ def add(
         plan = _planned(workspace, films, hashes)
         _write(workspace, plan)
     movie_ids = [film.movie_id for film in (*plan.new, *plan.known)]
+    cleaned = notes_on_titles(sum(not is_clean(film.title) for film in films))
     n_indexed, notes = _brought_up_to_date(workspace, extraction, movie_ids, progress)
     for view in list_encoders(workspace):
         if view.encoder != workspace.encoder:
             notes += _brought_up_to_date_too(view, movie_ids, progress)
-    return AddReport(plan.new, plan.known, n_indexed, tuple(notes))
+    return AddReport(plan.new, plan.known, n_indexed, (*cleaned, *notes))
 
 
 def _brought_up_to_date(
@@ -181,7 +183,7 @@ def _verified(films: Sequence[NewFilm]) -> list[str]:
     """Decode all posters; returns their hashes."""
     if not films:
         raise ConfigError("expected at least one film, received none")
-    if untitled := [film for film in films if not film.title]:
+    if untitled := [film for film in films if not clean(film.title)]:
         raise ConfigError(f"{untitled[0].image} has no title; set it with --title, or in the column title")
     hashes, wrong = [], []
     for film in films:

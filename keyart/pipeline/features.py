@@ -24,6 +24,7 @@ from features.folder import count_others, pictures_in
 from features.options import IMAGENET, Engine, ExtractOptions
 from features.pipeline import Picture, pictures_of
 from features.store import Damage, FeatureStore, OtherFeaturesError, check_folder, with_recorded_preprocessing
+from keyart.workspace import alternates
 from keyart.workspace.encoder import WorkspaceEncoder
 from keyart.workspace.encoders import FIRST, encoder_name, has_parts, list_encoders, name_of, place_of
 from keyart.workspace.films import list_posters
@@ -224,9 +225,38 @@ def _extract_posters(
     if view.encoder is not None:
         _make_folder(view.encoder_dir)
     try:
-        return _extract(pictures, view.features_dir, options, drop_missing=True, progress=progress, spark=spark)
+        report = _extract(pictures, view.features_dir, options, drop_missing=True, progress=progress, spark=spark)
     except OtherFeaturesError as error:
         raise DataError(f"{error}; or keep both, and name these with --as NAME") from error
+    return replace(report, alternates=_extract_alternates(view, progress))
+
+
+def _extract_alternates(view: Workspace, progress: Progress) -> ExtractReport | None:
+    """Compute the features of further posters by the encoder of the posters; None where there is nothing to do."""
+    pictures = [one.picture for one in alternates.list_alternates(view)]
+    store, folder = FeatureStore.open(view.features_dir), alternates.features_dir(view)
+    if not pictures and not folder.exists():
+        return None
+    if _has_all(folder, store, pictures):
+        return ExtractReport(0, len(pictures), ())
+    encoder = WorkspaceEncoder(store).encoder(len(pictures))
+    with exclusive(folder):
+        further = FeatureStore.create(
+            folder, store.identity, store.origin, map_shape=store.map_shape, rebuild=True, whitening=store.whitening()
+        )
+        with progress("extract", len(pictures), "further posters") as advance:
+            return extraction.extract_features(pictures, encoder, further, on_picture=lambda: advance(1))
+
+
+def _has_all(folder: Path, store: FeatureStore, pictures: Sequence[Picture]) -> bool:
+    """Return whether a folder has the features of these images, and no others."""
+    try:
+        further = FeatureStore.open(folder)
+        rows = further.rows(check=True)
+    except (NotBuiltError, DataError):
+        return False
+    known = dict(zip(rows.picture_ids.tolist(), rows.poster_sha256s, strict=True))
+    return further.identity == store.identity and known == {one.picture_id: one.sha256 for one in pictures}
 
 
 def extract_images(

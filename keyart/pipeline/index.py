@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from index.options import IndexOptions, Target
 from index.plan import Plan
 from index.record import IndexRecord
 from index.source import FilmFeatures
+from keyart.workspace import alternates
 from keyart.workspace.contents import fingerprint, open_ratings
 from keyart.workspace.encoders import has_index, list_encoders, name_of, open_view
 from keyart.workspace.gaps import notes_on_gaps
@@ -55,6 +57,8 @@ class BuildReport:
         What a user should know, a sentence each.
     others : dict of str to IndexChange
         What was done by other encoders of the workspace: by name, a `record` and a `change`.
+    n_alternates : int
+        Number of further posters in the index.
     """
 
     index: IndexRecord | None
@@ -62,6 +66,7 @@ class BuildReport:
     n_similar: int
     notes: tuple[str, ...]
     others: dict[str, IndexChange] = field(default_factory=dict)
+    n_alternates: int = 0
 
     @property
     def n_indexed(self) -> int:
@@ -81,6 +86,7 @@ class BuildReport:
             "change": self.change,
             "n_indexed": self.n_indexed,
             "n_similar": self.n_similar,
+            "n_alternates": self.n_alternates,
             "notes": list(self.notes),
             "others": {
                 name: {"index": other.record.to_dict(), "change": other.change} for name, other in self.others.items()
@@ -154,7 +160,7 @@ def build(
     if index is None:
         return BuildReport(None, "", n_similar, (*notes, *others.notes), others.changes)
     notes = [*notes, *index.notes, *_index_notes(index.record), *others.notes]
-    return BuildReport(index.record, index.change, n_similar, tuple(notes), others.changes)
+    return BuildReport(index.record, index.change, n_similar, tuple(notes), others.changes, index.n_alternates)
 
 
 @dataclass(frozen=True)
@@ -165,6 +171,8 @@ class IndexChange:
     change: str
     # What was lost, or not done as requested.
     notes: tuple[str, ...] = ()
+    # Further posters.
+    n_alternates: int = 0
 
 
 def build_index(
@@ -189,10 +197,33 @@ def build_index(
         store, features = current_film_features(workspace, check=check)
         if features is None:
             manifest.remove_all(workspace.index_dir)
+            manifest.remove_all(alternates.index_dir(workspace))
             return None
         manifest.clear_leftovers(workspace.index_dir)
         change = _IndexUpdate(workspace, store, features, options).run(progress, on_plan)
-    return replace(change, notes=(*change.notes, *notes_on_gaps(workspace, features.movie_ids.tolist())))
+        n_alternates = _build_alternates(workspace, features)
+    notes = (*change.notes, *notes_on_gaps(workspace, features.movie_ids.tolist()))
+    return replace(change, notes=notes, n_alternates=n_alternates)
+
+
+def _build_alternates(workspace: Workspace, films: FilmFeatures) -> int:
+    """Bring the index of further posters up to date; returns how many it has."""
+    folder, features = alternates.index_dir(workspace), alternates.alternate_features(workspace)
+    if features is not None and len(faulty_films(features)) < len(features):
+        with CosineIndex.open(workspace.index_dir, films) as index:
+            mark = fingerprint(features)
+            with suppress(NotBuiltError, DataError):
+                record = IndexRecord.read(folder)
+                if record.fingerprint == mark and record.identity == index.identity | index.space():
+                    CosineIndex.open(folder, features).close()
+                    return record.n_films
+            folder.mkdir(exist_ok=True)
+            with index.build_beside(features, mark) as further:
+                further.save(folder)
+                return len(further)
+    if folder.exists():
+        manifest.remove_all(folder)
+    return 0
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import zipfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from catalog.film_table import read_film_table, read_rated_films
 from catalog.films import Catalog
 from catalog.genres import notes_on_genres
 from catalog.io.archives import unpacked
-from catalog.io.files import remove_file, removed_on_failure, xxh3_file
+from catalog.io.files import check_input, remove_file, removed_on_failure, xxh3_file
 from catalog.io.locks import check_free, exclusive
 from catalog.movielens import FILE_NAMES, KNOWN, RATING_NAMES, FilmFiles, data_folder, first_of, is_data_set, read_films
 from catalog.text import plural
@@ -155,7 +156,9 @@ def _read(source: Path, ratings: Path | None, columns: Mapping[str, str]) -> tup
         opened = unpacking.enter_context(_unpacked(data_folder(source)))
         rated = None if ratings is None else unpacking.enter_context(_unpacked(ratings))
         if rated is not None and rated.is_dir():
-            rated = first_of(rated, (*RATING_NAMES, rated.stem))
+            folder, rated = rated, first_of(rated, (*RATING_NAMES, rated.stem))
+            if rated is None:
+                raise DataError(f"{folder} holds no ratings; expected one of {', '.join(RATING_NAMES)}")
         if not opened.is_file():
             # Those of ratings may be of a table beside it.
             _check_columns_known(source, columns if rated is None else film_names.keys() - {"movie_id"})
@@ -173,6 +176,8 @@ def _read(source: Path, ratings: Path | None, columns: Mapping[str, str]) -> tup
 @contextmanager
 def _unpacked(source: Path) -> Iterator[Path]:
     """Unpack a data set, or a single table, which may have any name."""
+    if os.path.lexists(source) and not source.is_dir():
+        check_input(source)
     name = _lone_table(source)
     # A table called ratings.csv is in ratings.csv.zip.
     inside = (source.stem,) if source.stem.endswith(_TABLE_SUFFIXES) else ()

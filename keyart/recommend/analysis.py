@@ -14,6 +14,7 @@ from catalog.errors import ConfigError
 from catalog.film import Film
 from catalog.films import Catalog
 from catalog.io.files import atomic_path
+from catalog.io.tables import as_text
 from cf import analysis
 from cf.base import Recommender, rows_of
 from keyart.workspace.contents import open_films_and_ratings
@@ -58,6 +59,8 @@ def write_ratings(workspace: Workspace, path: Path) -> None:
     table = pd.DataFrame(columns)
     with atomic_path(path) as temporary_path:
         if path.suffix.lower() == ".csv":
+            texts = table.select_dtypes(include=["object", "string"]).columns
+            table[texts] = table[texts].map(as_text, na_action="ignore")
             table.to_csv(temporary_path, index=False)
         else:
             table.to_parquet(temporary_path, index=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +14,9 @@ from catalog.errors import DataError
 from catalog.io.files import atomic_path
 from features.images import decode_image
 from keyart.workspace.outputs import check_output
+from posters.store import read_shown
+
+_log = logging.getLogger(__name__)
 
 PAPER, INK, FAINT, EMPTY = "#f6f4ef", "#1d1d1f", "#77736b", "#dcd8cf"
 MARGIN = 56
@@ -103,7 +107,8 @@ def _read_poster(path: Path | None) -> Image.Image | None:
     if path is None:
         return None
     try:
-        return decode_image(path)
-    except DataError:
+        return decode_image(read_shown(path), str(path))
+    except (DataError, OSError) as error:
         # One unreadable poster should not cost the whole sheet.
+        _log.warning("a poster is left blank: %s", error)
         return None

@@ -57,7 +57,7 @@ def _features(
         raise NotBuiltError(
             f"the poster of {film.label} has no features yet; run `keyart extract`, then `keyart build`"
         )
-    (features,) = next(store.blocks(own, check=True))
+    (features,) = next(store.blocks(own))
     return query_of(film, poster.path), features
 
 

@@ -59,11 +59,13 @@ def make_app(
     view = open_views(home, encoder)[0]
     atlas, users = AtlasService(view, on_reload, public.root_path), UserService(view, films.has_poster, on_reload)
     pools = Pools(
-        WorkerPool(1, 256, _TIMEOUT_S),
-        WorkerPool(2, 256, _TIMEOUT_S),
-        WorkerPool(1, 4, _WRITING_TIMEOUT_S),
-        WorkerPool(1, _MAX_PENDING_IMAGES, _ENCODING_TIMEOUT_S),
-        Uploads(),
+        querying=WorkerPool(1, 256, _TIMEOUT_S),
+        drawing=WorkerPool(2, 64, _TIMEOUT_S),
+        thumbnails=WorkerPool(2, 256, _TIMEOUT_S),
+        decoding=WorkerPool(1, _MAX_PENDING_IMAGES, _ENCODING_TIMEOUT_S),
+        writing=WorkerPool(1, 4, _WRITING_TIMEOUT_S),
+        embedding=WorkerPool(1, _MAX_PENDING_IMAGES, _ENCODING_TIMEOUT_S),
+        uploads=Uploads(),
     )
     encoding = MicroBatcher(films.embed, _MAX_BATCH, _MAX_PENDING_IMAGES, _ENCODING_TIMEOUT_S)
     # A pool of their own: the first request opens a model, which takes seconds.
@@ -74,7 +76,8 @@ def make_app(
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         warm_up.start()
         yield
-        for workers in (pools.querying, pools.drawing, pools.writing, pools.embedding, encoding, recommending):
+        encoding.close()
+        for workers in (*pools.workers(), recommending):
             workers.close()
         if owns_process and not warm_up.is_over:
             # The process ends at once: nobody should wait for a network, or for what its loading uses to be closed.
@@ -89,7 +92,7 @@ def make_app(
     add_middleware(app, token, public, registry)
     # Before the films, whose /api/films/{movie_id} would match "to-rate".
     app.include_router(user_routes(users, recommending))
-    app.include_router(film_routes(films, ImageEncoder(films, pools.drawing, encoding), pools, read_only=read_only))
+    app.include_router(film_routes(films, ImageEncoder(films, pools.decoding, encoding), pools, read_only=read_only))
     app.include_router(atlas_routes(atlas, pools.drawing))
     _add_states(app, warm_up, registry)
     for path, name in _PAGES.items():

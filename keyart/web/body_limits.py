@@ -11,7 +11,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.types import Message, Receive
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keyart.web.forms import MAX_OVERHEAD_BYTES, Form, is_form, parse_form
 
@@ -27,25 +27,61 @@ MAX_EMBEDDING_BYTES = 4 << 20
 MAX_RATINGS_FILE_BYTES = 8 << 20
 """The limit of a file of one person's ratings; IMDb takes some 250 bytes a film."""
 
+MAX_HELD_BYTES = 128 << 20
+"""The limit of all bodies of requests that are not answered yet."""
+
+_BODY_TIMEOUT_S = 30.0
+
+
+class BodyMiddleware:
+    """Bounds how long a body may take, 408, and what the bodies of all unanswered requests take together, 503."""
+
+    def __init__(self, app: ASGIApp, max_held_bytes: int = MAX_HELD_BYTES, timeout_s: float = _BODY_TIMEOUT_S) -> None:
+        self._app = app
+        self._n_free = max_held_bytes
+        self._timeout_s = timeout_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and count the bytes of its body until it is answered."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        n_held, is_whole, ends_at = 0, False, asyncio.get_running_loop().time() + self._timeout_s
+
+        async def bounded() -> Message:
+            nonlocal n_held, is_whole
+            # What comes after the body is the end of the connection, which has time.
+            message = await (receive() if is_whole else self._in_time(receive, ends_at))
+            n_bytes, is_whole = len(message.get("body", b"")), not message.get("more_body", False)
+            if n_bytes > self._n_free:
+                raise HTTPException(503, "the server is reading too much; ask again in a second", {"Retry-After": "1"})
+            self._n_free -= n_bytes
+            n_held += n_bytes
+            return message
+
+        try:
+            await self._app(scope, bounded, send)
+        finally:
+            self._n_free += n_held
+
+    async def _in_time(self, receive: Receive, ends_at: float) -> Message:
+        try:
+            async with asyncio.timeout_at(ends_at):
+                return await receive()
+        except TimeoutError as error:
+            raise HTTPException(408, f"expected the whole body within {self._timeout_s:g} s") from error
+
 
 class Uploads:
     """Reads uploaded files of at most `max_bytes`, `max_concurrent` at once; `noun` is for messages."""
 
-    def __init__(
-        self,
-        max_bytes: int = MAX_UPLOAD_BYTES,
-        noun: str = "image",
-        *,
-        max_concurrent: int = 32,
-        timeout_s: float = 30.0,
-    ) -> None:
+    def __init__(self, max_bytes: int = MAX_UPLOAD_BYTES, noun: str = "image", *, max_concurrent: int = 32) -> None:
         self._max_bytes = max_bytes
         self._noun = noun
         self._n_free = max_concurrent
-        self._timeout_s = timeout_s
 
     async def read(self, request: Request) -> bytes:
-        """Read the body of a request: 503 if too many are being read, 408 if too slow, 413 if too large."""
+        """Read the body of a request: 503 if too many are being read, 413 if too large."""
         return await self._read(request, self._max_bytes)
 
     async def read_form(self, request: Request) -> Form:
@@ -64,12 +100,9 @@ class Uploads:
             )
         self._n_free -= 1
         try:
-            async with asyncio.timeout(self._timeout_s):
-                return await self._body(request, max_bytes)
+            return await self._body(request, max_bytes)
         except ClientDisconnect as error:
             raise HTTPException(400, f"the upload ended before the {self._noun} was complete") from error
-        except TimeoutError as error:
-            raise HTTPException(408, f"expected the whole {self._noun} within {self._timeout_s:g} s") from error
         finally:
             self._n_free += 1
 

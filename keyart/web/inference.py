@@ -13,8 +13,8 @@ from keyart.similarity.query import Image
 from keyart.web.services.films import FilmService
 from keyart.web.workers import MicroBatcher, WorkerPool
 
-# A page sends the same image again for more results and for the cold start; a quarter of a megabyte each.
-_N_REMEMBERED = 32
+# A page sends the same image again for more results and for the cold start. Each keeps its file beside its pixels.
+_N_REMEMBERED, _MAX_REMEMBERED_BYTES = 32, 32 << 20
 
 
 class ImageEncoder:
@@ -25,6 +25,7 @@ class ImageEncoder:
         self._decoding = decoding
         self._embedding = embedding
         self._tasks: OrderedDict[bytes, asyncio.Task[Image]] = OrderedDict()
+        self._n_bytes: dict[bytes, int] = {}
 
     async def encode(self, content: bytes) -> Image:
         """Decode and embed an image; it remembers both."""
@@ -32,6 +33,7 @@ class ImageEncoder:
         task = self._tasks.get(key)
         if task is None:
             task = self._tasks[key] = asyncio.create_task(self._encode(content))
+            self._n_bytes[key] = len(content)
             task.add_done_callback(lambda done: self._forget(key, done))
         # Two requests for one image share a task; the end of the first one must not cancel it.
         return await asyncio.shield(task)
@@ -48,6 +50,10 @@ class ImageEncoder:
 
     def _forget(self, key: bytes, task: asyncio.Task[Image]) -> None:
         if task.cancelled() or task.exception():
-            self._tasks.pop(key, None)
-        while len(self._tasks) > _N_REMEMBERED:
-            self._tasks.popitem(last=False)
+            self._drop(key)
+        while len(self._tasks) > _N_REMEMBERED or sum(self._n_bytes.values()) > _MAX_REMEMBERED_BYTES:
+            self._drop(next(iter(self._tasks)))
+
+    def _drop(self, key: bytes) -> None:
+        self._tasks.pop(key, None)
+        self._n_bytes.pop(key, None)

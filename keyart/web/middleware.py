@@ -15,8 +15,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keyart.web.address import is_loopback
+from keyart.web.body_limits import BodyMiddleware
 from keyart.web.errors import problem
 from keyart.web.public_address import PublicAddress, Seen
+from keyart.web.token_guesses import TokenGuesses
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ _SEEN = "keyart.seen"
 
 def add_middleware(app: FastAPI, token: str | None, public: PublicAddress, registry: CollectorRegistry) -> None:
     """Add all middleware to an application; the last one added sees a request first."""
+    app.add_middleware(BodyMiddleware)
     app.add_middleware(ErrorMiddleware)
     app.add_middleware(HeadMiddleware)
     app.add_middleware(AuthenticationMiddleware, token=token, public=public)
@@ -45,7 +48,7 @@ def add_middleware(app: FastAPI, token: str | None, public: PublicAddress, regis
         app.add_middleware(
             CORSMiddleware,
             allow_origins=public.allowed_origins,
-            allow_methods=("GET", "HEAD", "POST"),
+            allow_methods=("GET", "HEAD", "POST", "DELETE"),
             allow_headers=("Authorization", "If-None-Match"),
             expose_headers=("ETag", "Retry-After"),
         )
@@ -80,7 +83,7 @@ class MetricsMiddleware:
     def _observe(self, scope: Scope, status: int, seconds: float) -> None:
         # The route, not the path: a client must not be able to make up names of counters.
         route = getattr(scope.get("route"), "path", "other")
-        method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST") else "other"
+        method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST", "DELETE") else "other"
         self._requests.labels(method, route, status).inc()
         self._seconds.labels(method, route).observe(seconds)
 
@@ -132,6 +135,7 @@ class AuthenticationMiddleware:
         self._app = app
         self._token = token
         self._public = public
+        self._guesses = TokenGuesses()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -150,12 +154,32 @@ class AuthenticationMiddleware:
             # A foreign page can resolve its own name to 127.0.0.1; the browser still sends that name.
             host = _PORT.sub("", seen.host)
             return None if is_loopback(host) else problem(403, f"expected the host 127.0.0.1, received {host!r}")
-        if request.method in ("GET", "HEAD") and self._matches(request.query_params.get("token", "")):
-            return self._redirect(request, self._token, seen)
-        token = bearer if bearer is not None or is_foreign else request.cookies.get(_COOKIE)
-        if _path(request) in _PUBLIC_PATHS or self._matches(token or ""):
+        if _path(request) in _PUBLIC_PATHS:
             return None
-        return problem(401, "expected the token as `Authorization: Bearer …`", {"WWW-Authenticate": "Bearer"})
+        cookie = None if bearer is not None or is_foreign else request.cookies.get(_COOKIE)
+        return self._answer_to_token(request, self._token, bearer or cookie or "")
+
+    def _answer_to_token(self, request: Request, token: str, shown: str) -> Response | None:
+        """Compare what a request shows, in its address or beside it, with the token; None to pass it on."""
+        seen: Seen = request.scope[_SEEN]
+        offered = request.query_params.get("token", "") if request.method in ("GET", "HEAD") else ""
+        if (offered or shown) and (wait_s := self._guesses.wait_s(seen.client)):
+            return problem(
+                429,
+                f"too many wrong tokens came from this address; ask again in {wait_s} s",
+                {"Retry-After": str(wait_s)},
+            )
+        if _equals(offered, token) or _equals(shown, token):
+            self._guesses.succeeded(seen.client)
+            return self._redirect(request, token, seen) if _equals(offered, token) else None
+        for wrong in filter(None, (offered, shown)):
+            if self._guesses.failed(seen.client, wrong):
+                _log.warning("a wrong token was shown by %s", seen.client)
+        refusal = problem(401, "expected the token as `Authorization: Bearer …`", {"WWW-Authenticate": "Bearer"})
+        if _COOKIE in request.cookies:
+            # The token has changed since. The browser would show the old one again and again.
+            refusal.delete_cookie(_COOKIE, path=f"{self._public.root_path}/")
+        return refusal
 
     def _redirect(self, request: Request, token: str, seen: Seen) -> Response:
         """Move the token from the address into a cookie: address bar and history must not keep it."""
@@ -166,9 +190,6 @@ class AuthenticationMiddleware:
         is_secure = seen.scheme == "https"
         response.set_cookie(_COOKIE, token, path=f"{root_path}/", secure=is_secure, httponly=True, samesite="strict")
         return response
-
-    def _matches(self, token: str) -> bool:
-        return secrets.compare_digest(token.encode(), (self._token or "").encode())
 
 
 class HeadMiddleware:
@@ -217,6 +238,10 @@ class ErrorMiddleware:
             _log.exception("%s %s failed", scope["method"], getattr(scope.get("route"), "path", "other"))
             response = problem(500, "something unexpected went wrong; the server's log says what")
             await response(scope, receive, send)
+
+
+def _equals(shown: str, token: str) -> bool:
+    return secrets.compare_digest(shown.encode(), token.encode())
 
 
 def _path(request: Request) -> str:

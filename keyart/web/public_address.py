@@ -16,10 +16,11 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 @dataclass(frozen=True)
 class Seen:
-    """What a browser has in its address bar; without scheme where no proxy names it."""
+    """What a browser has in its address bar, without scheme where no proxy names it, and the client's own address."""
 
     host: str
     scheme: str | None = None
+    client: str | None = None
 
     def is_origin(self, origin: str) -> bool:
         """Return whether a page of an origin is one of this server."""
@@ -57,9 +58,13 @@ class PublicAddress:
         """Return the address that a browser asked, of which a trusted proxy tells."""
         host = headers.get("host", "")
         if not self._trusts(client):
-            return Seen(host)
+            return Seen(host, client=client)
         scheme = _last(headers.get("x-forwarded-proto", "")).lower()
-        return Seen(_last(headers.get("x-forwarded-host", "")) or host, scheme if scheme in _DEFAULT_PORTS else None)
+        return Seen(
+            _last(headers.get("x-forwarded-host", "")) or host,
+            scheme if scheme in _DEFAULT_PORTS else None,
+            _address(_last(headers.get("x-forwarded-for", ""))) or client,
+        )
 
     def _trusts(self, client: str | None) -> bool:
         try:
@@ -74,6 +79,14 @@ class PublicAddress:
 def _last(values: str) -> str:
     """Return what the nearest proxy has added; what is before it, a client may have made up."""
     return values.rpartition(",")[2].strip()
+
+
+def _address(text: str) -> str:
+    """Return an IP address as it is written; nothing for anything else, which would reach the log."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return ""
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+import numpy as np
+
 from catalog.errors import NotBuiltError
 from catalog.film import Film
 from catalog.films import Catalog
@@ -53,7 +55,10 @@ def _ratings_of(workspace: Workspace, catalog: Catalog) -> Ratings:
     if not name:
         return Ratings.empty()
     # Earlier versions recorded no checksum.
-    return replace(Ratings.open(workspace.ratings_path(name), catalog.fact("ratings_xxh3")), source=name)
+    ratings = Ratings.open(workspace.ratings_path(name), catalog.fact("ratings_xxh3"))
+    if removed := sorted(catalog.removed()):
+        ratings = ratings.where(~np.isin(ratings.movie_ids, removed))
+    return replace(ratings, source=name)
 
 
 def rating_matrix(ratings: Ratings) -> RatingMatrix:

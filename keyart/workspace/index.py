@@ -8,7 +8,7 @@ from typing import Any
 from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.io.files import read_stable
 from catalog.text import plural
-from features.store import FeatureRows, FeatureStore
+from features.store import FeatureRows, FeatureStore, OtherFeaturesError
 from index.blend import BlendedIndex, Index
 from index.cosine import CosineIndex
 from index.embedding import MapShape
@@ -30,8 +30,8 @@ def current_film_features(workspace: Workspace, *, check: bool = False) -> tuple
     return read_stable(read, lambda: FeatureStore.version(workspace.features_dir))
 
 
-def _film_features(store: FeatureStore, rows: FeatureRows) -> FilmFeatures:
-    arrays, array_numbers = store.arrays(rows)
+def _film_features(store: FeatureStore, rows: FeatureRows, *, check: bool = True) -> FilmFeatures:
+    arrays, array_numbers = store.arrays(rows, check=check)
     return FilmFeatures(rows.movie_ids, arrays, array_numbers, rows.rows, rows.poster_sha256s)
 
 
@@ -116,7 +116,8 @@ def _open_index(workspace: Workspace) -> CosineIndex:
     else:
         check_identity(store, record.identity)
         if record.kind != "exact" and len(rows := store.rows()):
-            features = _film_features(store, rows)
+            # The index has a checksum of every row, and compares a row with it when the row is first read.
+            features = _film_features(store, rows, check=False)
     return CosineIndex.open(workspace.index_dir, features)
 
 
@@ -175,9 +176,9 @@ def notes_on_any_index(views: Sequence[Workspace], index: Index, posters: Mappin
 
 
 def check_identity(store: FeatureStore, identity: Mapping[str, Any]) -> None:
-    """Raise DataError where features are of another encoder than an index."""
+    """Raise OtherFeaturesError where features are of another encoder than an index."""
     if store.identity.as_dict() != identity:
-        raise DataError(
+        raise OtherFeaturesError(
             f"features are of {store.identity}, this index was built from {identity.get('backbone')} "
             f"({identity.get('n_features')} columns); run `keyart build` again"
         )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import struct
 import warnings
 import zlib
@@ -13,7 +14,7 @@ from PIL import Image
 
 from catalog.errors import DataError
 from features.framing import Resize
-from features.images import read_image
+from features.images import decode_image, read_image
 from tests.features.conftest import draw_poster
 
 
@@ -53,6 +54,17 @@ def _as_keras_reads(path: Path) -> np.ndarray:
 def test_nearest_equals_keras_load_img_pixel_for_pixel(tmp_path: Path, size: tuple[int, int], suffix: str) -> None:
     path = draw_poster(tmp_path / f"p{suffix}", 2, size)
     np.testing.assert_array_equal(read_image(path, Resize.NEAREST)[0], _as_keras_reads(path))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA"])
+def test_large_transparent_images_are_laid_on_white_as_small_ones_are(mode: str) -> None:
+    rng = np.random.default_rng(4)
+    drawn = Image.fromarray(rng.integers(0, 256, (700, 9, 4), np.uint8), "RGBA").convert(mode)
+    content = io.BytesIO()
+    drawn.save(content, "PNG" if mode != "PA" else "TIFF")
+    layer = Image.open(io.BytesIO(content.getvalue())).convert("RGBA")
+    whole = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+    np.testing.assert_array_equal(np.asarray(decode_image(content.getvalue())), np.asarray(whole))
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "1"])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from catalog.errors import DataError
 from catalog.film import Film
 from posters.importing import import_folder
 from posters.store import PosterStore
@@ -54,6 +55,10 @@ def imported(folder: Path, store: PosterStore) -> list[int]:
         ("The Lamp (1995).jpg", [1]),
         ("the.lamp.1995.1080p.BluRay.jpg", [1]),
         ("Cafe - Lowe (2001).webp", [2]),
+        ("Lamp.2049.2017.1080p.jpg", [3]),
+        ("The Lamp (1995) 2160p 2023.jpg", [1]),
+        ("The_Lamp_[1995].jpg", [1]),
+        ("The.Lamp.1995.2023.Remaster.jpg", [1]),
         ("tt0000012.jpg", [2]),
         ("0000012.jpg", [2]),
         ("Lamp 2049.jpg", [3]),
@@ -89,7 +94,17 @@ def test_any_unicode_form_is_recognized(tmp_path: Path, store: PosterStore, form
 
 @pytest.mark.parametrize(
     "text",
-    [NFO, "<movie><tmdbid>102</tmdbid></movie>", "https://www.imdb.com/title/tt0000012/", "<title>Café Löwe</title>"],
+    [
+        NFO,
+        "<movie><tmdbid>102</tmdbid></movie>",
+        "https://www.imdb.com/title/tt0000012/",
+        "https://www.themoviedb.org/movie/102-lowe",
+        "<title>Café Löwe</title>",
+        "<title>Caf&#233; L&ouml;we</title><premiered>2001-03-01</premiered><year></year>",
+        "<title>Lion</title><originaltitle>Café Löwe</originaltitle><year>2001</year>",
+        "<movie><title>Café Löwe</title><set><name>x</name><tmdbid>101</tmdbid></set>"
+        "<actor><name>A</name><tmdbid>101</tmdbid></actor><actor>\n<imdbid>tt0000011</imdbid></actor></movie>",
+    ],
 )
 @pytest.mark.parametrize("nfo", ["movie.nfo", "Anything.nfo"])
 def test_ids_are_read_from_a_file_of_kodi(tmp_path: Path, store: PosterStore, text: str, nfo: str) -> None:
@@ -106,6 +121,61 @@ def test_a_file_of_one_film_names_no_other_of_a_common_folder(tmp_path: Path, st
     report = import_folder(folder, FILMS, store, "name")
     assert [poster.movie_id for poster in store.posters()] == [1, 2, 9]
     assert report.unmatched == (folder / "Unknown (1990).jpg",)
+
+
+@pytest.mark.parametrize("other", ["1984 (1984).jpg", "1984 (1984)-poster.jpg", "1984.mkv", "1984-cd1.avi"])
+@pytest.mark.parametrize("name", ["folder.jpg", "poster.jpg"])
+def test_the_picture_of_a_common_folder_is_that_of_no_film(
+    tmp_path: Path, store: PosterStore, other: str, name: str
+) -> None:
+    folder = tmp_path / "mine"
+    write(folder, name, other)
+    (folder / "Café Löwe (2001).mkv").write_bytes(b"")
+    (folder / "Café Löwe (2001).nfo").write_text(NFO, encoding="utf-8")
+    assert 2 not in imported(folder, store)
+
+
+@pytest.mark.parametrize("video", [("a.mkv",), ("a-cd1.avi", "a-cd2.avi")])
+def test_the_file_of_a_folder_of_one_film_names_its_picture(
+    tmp_path: Path, store: PosterStore, video: tuple[str, ...]
+) -> None:
+    write(tmp_path / "mine", "Unnamed/folder.jpg", "Unnamed/fanart.jpg")
+    for name in video:
+        (tmp_path / "mine" / "Unnamed" / name).write_bytes(b"")
+    (tmp_path / "mine" / "Unnamed" / "grp-x.nfo").write_text(NFO, encoding="utf-8")
+    assert imported(tmp_path / "mine", store) == [2]
+
+
+@pytest.mark.parametrize(
+    ("name", "nfo", "text"),
+    [
+        ("The Lamp/poster.jpg", "The Lamp/tvshow.nfo", "<tvshow><uniqueid type='tmdb'>101</uniqueid></tvshow>"),
+        ("The Lamp/poster.jpg", "The Lamp/Season 1/x.nfo", ""),
+        ("The Lamp/Season 1/The Lamp (1995).jpg", "The Lamp/tvshow.nfo", ""),
+        ("Unnamed/poster.jpg", "Unnamed/x.nfo", "<episodedetails><uniqueid type='tmdb'>101</uniqueid>"),
+    ],
+)
+def test_posters_of_series_are_those_of_no_film(
+    tmp_path: Path, store: PosterStore, name: str, nfo: str, text: str
+) -> None:
+    folder = tmp_path / "mine"
+    write(folder, name)
+    (folder / nfo).parent.mkdir(exist_ok=True)
+    (folder / nfo).write_text(text)
+    assert imported(folder, store) == []
+
+
+def test_files_that_are_no_images_are_counted_by_ending(tmp_path: Path, store: PosterStore) -> None:
+    folder = tmp_path / "mine"
+    write(folder, "The Lamp (1995).jpg")
+    for name in ("a.heic", "b.HEIC", "c.psd", "d"):
+        (folder / name).write_bytes(b"x")
+    for by in ("name", "imdb"):
+        report = import_folder(folder, FILMS, store, by)  # type: ignore[arg-type]
+        assert report.passed_over == {".heic": 2, ".psd": 1, "without ending": 1}
+    (folder / "The Lamp (1995).jpg").unlink()
+    with pytest.raises(DataError, match=r"found 2 .heic, 1 .psd, 1 without ending"):
+        import_folder(folder, FILMS, store, "name")
 
 
 def test_a_poster_named_as_its_folder_takes_the_file_of_the_folder(tmp_path: Path, store: PosterStore) -> None:

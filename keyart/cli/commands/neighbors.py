@@ -12,7 +12,7 @@ from keyart.cli.encoders import encoder_option
 from keyart.cli.groups import renamed
 from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import file_option, k_option, workspace_options
-from keyart.cli.output import print_notes
+from keyart.cli.output import echo, print_notes
 from keyart.workspace.layout import Workspace
 from keyart.workspace.outputs import check_output
 
@@ -57,4 +57,4 @@ def command(k: int, out: Path, merge_duplicates: bool, encoder: str | None, home
         films = plural(len(gone), "film of the index has", "films of the index have")
         notes.append(f"{films} left the catalog, and are not in the file")
     print_notes(notes)
-    click.echo(f"{plural(n_pairs, 'pair')} of {plural(n_films, 'film')} written to {out}")
+    echo(f"{plural(n_pairs, 'pair')} of {plural(n_films, 'film')} written to {out}")

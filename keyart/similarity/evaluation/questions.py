@@ -21,6 +21,7 @@ from features.pipeline import Broken, Computed, Picture
 from index.source import Ids
 from index.vectors import Matrix
 from keyart.similarity.evaluation.gallery import Gallery, Half, LeftOut, left_out
+from posters.store import read_shown
 
 MIN_HASH_DISTANCE = 0.15
 """The share of bits of the perceptual hash from which two posters of a film count as different pictures."""
@@ -103,8 +104,8 @@ def _fault(gallery: Gallery, pair: Pair, rows: dict[int, int]) -> str | None:
     if not all(path.exists() for path in paths):
         return "a picture is missing"
     try:
-        hashes = [perceptual_hash(decode_image(path)) for path in paths]
-    except DataError:
+        hashes = [perceptual_hash(decode_image(read_shown(path), str(path))) for path in paths]
+    except (DataError, OSError):
         return "a picture cannot be read"
     if hash_distance(*hashes) < MIN_HASH_DISTANCE:
         return "both show the same picture, by their perceptual hashes"
@@ -135,8 +136,8 @@ def _distorted(
         if question.movie_id != of_film:
             of_film = question.movie_id
             try:
-                image = decode_image(gallery.posters[of_film])
-            except DataError:
+                image = decode_image(read_shown(gallery.posters[of_film]))
+            except (DataError, OSError):
                 image = None
                 reasons.append(("it cannot be read", of_film))
         if image is not None and question.kind is not None and question.strength is not None:

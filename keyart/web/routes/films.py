@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 import io
+import logging
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -13,6 +13,7 @@ from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
 
 from catalog.image_formats import NAMED
+from catalog.io.tables import write_csv
 from keyart.results import HIT_COLUMNS
 from keyart.similarity.query import Image
 from keyart.web.body_limits import BoundedRoute, EmbeddingRoute, Uploads, upload_route
@@ -34,12 +35,16 @@ from keyart.web.schemas.films import (
     ImageMixQuery,
     MixQuery,
     NewFilmRecord,
+    RemovedFilm,
     SimilarPage,
     Suggestion,
     TextFacts,
 )
 from keyart.web.services.films import FilmService, RefusedFilmError
+from keyart.web.services.thumbnails import MissingPosterError
 from keyart.web.workers import WorkerPool
+
+_log = logging.getLogger(__name__)
 
 FilmPath = Annotated[
     FilmRef, Path(description="A movie_id, an IMDb id such as tt0113277, or a TMDB id such as tmdb:949.", examples=[6])
@@ -82,10 +87,18 @@ class Pools:
 
     querying: WorkerPool
     drawing: WorkerPool
+    # A page shows dozens at once, which should wait for nobody's upload.
+    thumbnails: WorkerPool
+    # One large image at a time takes the memory of some hundred thumbnails.
+    decoding: WorkerPool
     writing: WorkerPool
     # By an encoder that a request names.
     embedding: WorkerPool
     uploads: Uploads
+
+    def workers(self) -> tuple[WorkerPool, ...]:
+        """Return all pools."""
+        return self.querying, self.drawing, self.thumbnails, self.decoding, self.writing, self.embedding
 
 
 def film_routes(service: FilmService, encoder: ImageEncoder, pools: Pools, *, read_only: bool) -> APIRouter:
@@ -93,7 +106,8 @@ def film_routes(service: FilmService, encoder: ImageEncoder, pools: Pools, *, re
     router = APIRouter(responses=PROBLEMS)
     _add_films(router, service, pools.querying)
     _add_files(router, service, pools)
-    _add_posters(router, service, pools.drawing)
+    _add_posters(router, service, pools.thumbnails)
+    _add_removals(router, service, pools.writing, read_only=read_only)
     bodies = APIRouter(route_class=BoundedRoute)
     _add_several_films(bodies, service, pools.querying)
     router.include_router(bodies)
@@ -204,7 +218,12 @@ def _add_posters(router: APIRouter, service: FilmService, pool: WorkerPool) -> N
             headers = {"ETag": thumbnails.etag(movie_id, width), "Cache-Control": "private, max-age=86400"}
             if request.headers.get("if-none-match") == headers["ETag"]:
                 return Response(status_code=304, headers=headers)
-            content = await pool.run(thumbnails.jpeg, movie_id, width)
+            try:
+                content = await pool.run(thumbnails.jpeg, movie_id, width)
+            except MissingPosterError as error:
+                _log.warning("%s", error)
+                detail = f"the poster of film {movie_id} is missing; import or fetch it again"
+                raise HTTPException(404, detail) from error
         return Response(content, media_type="image/jpeg", headers=headers)
 
 
@@ -255,6 +274,14 @@ def _add_new_films(router: APIRouter, service: FilmService, pools: Pools, *, rea
         return added
 
 
+def _add_removals(router: APIRouter, service: FilmService, pool: WorkerPool, *, read_only: bool) -> None:
+    @router.delete("/api/films/{movie_id}", summary="Remove a film, with its poster and features")
+    async def remove_film(movie_id: FilmPath) -> RemovedFilm:
+        if read_only:
+            raise HTTPException(403, "this server removes no films; start it without --read-only")
+        return await pool.run(service.remove, movie_id)
+
+
 def _checked(query: AnyFilmQuery) -> AnyFilmQuery:
     if query.alpha != "auto" and not 0 <= query.alpha <= 1:
         raise HTTPException(422, f"alpha should be auto or a number from 0 to 1, received {query.alpha}")
@@ -263,10 +290,9 @@ def _checked(query: AnyFilmQuery) -> AnyFilmQuery:
 
 def _as_csv(results: list[Hit]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, HIT_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for hit in results:
-        writer.writerow(
-            {**hit.model_dump(exclude={"has_poster", "why"}), "same_artwork": " ".join(map(str, hit.same_artwork))}
-        )
+    write_csv(
+        text,
+        HIT_COLUMNS,
+        ({**hit.model_dump(), "same_artwork": " ".join(map(str, hit.same_artwork))} for hit in results),
+    )
     return text.getvalue()

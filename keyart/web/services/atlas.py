@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from catalog.films import Catalog
 from keyart.atlas.record import Atlas, record_path
-from keyart.atlas.sprites import CELL_HEIGHT, CELL_WIDTH, N_COLUMNS
+from keyart.atlas.sprites import CELL_HEIGHT, CELL_WIDTH, N_COLUMNS, Sheet
 from keyart.web.schemas.atlas import AtlasMap, MapCluster, MapSheet
 from keyart.workspace.layout import Workspace
 from keyart.workspace.reloading import OnReload, Reloading
@@ -23,7 +24,7 @@ class EncodedMap:
 
     body: bytes
     etag: str
-    sheet_names: frozenset[str]
+    sheets: Mapping[str, Sheet]
 
 
 class AtlasService:
@@ -48,15 +49,16 @@ class AtlasService:
             return encoded
 
     def sheet_path(self, name: str) -> Path | None:
-        """Locate a sheet of the map; None for any other name."""
-        return self._folder / name if name in self.map().sheet_names else None
+        """Locate a sheet of the map, as it was drawn; None for any other name."""
+        sheet = self.map().sheets.get(name)
+        return sheet.path(self._folder) if sheet else None
 
 
 def _encoded(workspace: Workspace, root_path: str) -> EncodedMap:
     atlas = Atlas.open(workspace.atlas_dir)
     body = _atlas_map(workspace, atlas, root_path).model_dump_json().encode()
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    return EncodedMap(body, etag, frozenset(sheet.name for sheet in atlas.sheets))
+    return EncodedMap(body, etag, {sheet.name: sheet for sheet in atlas.sheets})
 
 
 def _atlas_map(workspace: Workspace, atlas: Atlas, root_path: str) -> AtlasMap:

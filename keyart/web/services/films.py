@@ -20,6 +20,7 @@ from index.region import Region
 from keyart.cold_start.new_film import NewFilm, describe
 from keyart.engine import Engine
 from keyart.pipeline.additions import AddReport, add
+from keyart.pipeline.removals import remove
 from keyart.recommend.models import record_path
 from keyart.render.contact_sheet import draw_sheet
 from keyart.render.heat_map import draw_heat_sheet
@@ -43,11 +44,13 @@ from keyart.web.schemas.films import (
     MixQuery,
     NewFilmFacts,
     NewFilmRecord,
+    RemovedFilm,
     SimilarPage,
     Suggestion,
     TextFacts,
 )
 from keyart.web.services.thumbnails import Thumbnails
+from keyart.workspace import alternates
 from keyart.workspace.api_keys import redact
 from keyart.workspace.encoders import has_index, index_record_path, list_encoders, name_of, open_views
 from keyart.workspace.hints import home_option
@@ -246,6 +249,14 @@ class FilmService:
         (film,) = (*report.added, *report.known)
         return AddedFilm(film=self.film(film.movie_id), new=bool(report.added), notes=list(report.notes))
 
+    def remove(self, movie_id: int | str) -> RemovedFilm:
+        """Remove a film from the workspace; requests after this one do not find it."""
+        report = remove(self._workspace.home, [movie_id])
+        self._engine.refresh()
+        self.thumbnails.refresh()
+        (film,) = report.removed
+        return RemovedFilm(film=FilmFacts.of(film, has_poster=False), notes=list(report.notes))
+
     def warm_up(self) -> None:
         """Load what the first image would wait for."""
         with self._engine.use() as engine:
@@ -352,6 +363,7 @@ def _engine_paths(home: Path, encoder: str | None) -> Iterator[Path]:
     for view in views:
         yield view.features_dir
         yield index_record_path(view)
+        yield alternates.index_dir(view)
     yield workspace.hybrid_path
     yield record_path(workspace, model)
     yield _posters_path(workspace)

@@ -10,13 +10,17 @@ from pathlib import Path
 
 from PIL import Image
 
-from catalog.errors import NotBuiltError, StoreError
+from catalog.errors import DamageError, DataError, NotBuiltError
 from catalog.image_formats import READABLE
-from posters.store import Poster, PosterStore
+from posters.store import Poster, PosterStore, read_poster
 
 _N_CACHED = 4096
 
 _Draw = Callable[[Path, str, int], bytes]
+
+
+class MissingPosterError(DataError):
+    """A poster that is recorded has no file; the message has its path."""
 
 
 class Thumbnails:
@@ -53,16 +57,25 @@ class Thumbnails:
         return self._draw(poster.path, poster.sha256, width)
 
 
-def _draw(path: Path, _sha256: str, width: int) -> bytes:
+def _draw(path: Path, sha256: str, width: int) -> bytes:
     """Draw a poster; its hash is part of the key under which the result is cached."""
-    drawn = io.BytesIO()
+    drawn, content = io.BytesIO(), _read(path, sha256)
     try:
-        with Image.open(path, formats=READABLE) as poster:
+        with Image.open(io.BytesIO(content), formats=READABLE) as poster:
             # A JPEG is decoded at about the size that is wanted.
             poster.draft("RGB", (2 * width, 3 * width))
             small = poster.convert("RGB")
             small.thumbnail((width, 3 * width))
             small.save(drawn, "JPEG", quality=82)
     except Exception as error:  # a decoder may raise anything when a file is damaged
-        raise StoreError(f"cannot read the poster {path} ({error}); import or fetch it again") from error
+        raise DataError(f"the poster {path} cannot be read ({error}); import or fetch it again") from error
     return drawn.getvalue()
+
+
+def _read(path: Path, sha256: str) -> bytes:
+    try:
+        return read_poster(path, sha256)
+    except DamageError as error:
+        if path.exists():
+            raise
+        raise MissingPosterError(str(error)) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +14,17 @@ import requests
 from PIL import Image
 
 from catalog.io.locks import exclusive
+from features.options import ExtractOptions
 from index.options import IndexOptions
 from keyart.cold_start.new_film import NewFilm
 from keyart.engine import Engine
 from keyart.pipeline import build
+from keyart.pipeline.features import extract
 from keyart.similarity.query import Mix
 from keyart.similarity.reasons import reasons
 from keyart.web.schemas.films import FilmQuery
 from keyart.web.services.films import FilmService
-from tests.keyart.web.conftest import serving, stopper
+from tests.keyart.web.conftest import eventually, serving, stopper
 from tests.posters.pictures import draw_poster
 
 TOKEN = "a-token-of-more-than-sixteen-letters"
@@ -76,6 +78,36 @@ def test_films_that_cancel_each_other_out_are_the_fault_of_the_question(home: Pa
         answer = requests.get(f"{url}/api/similar", {"like": [1, 2]}, timeout=60)
         assert answer.status_code == 422
         assert "cancel each other out; name other films" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("api/similar", "GET, HEAD, POST"),
+        ("api/similar/embedding", "POST"),
+        ("api/films/1", "DELETE, GET, HEAD"),
+        ("atlas", "GET, HEAD"),
+    ],
+)
+def test_all_methods_of_a_path_are_allowed(address: str, path: str, methods: str) -> None:
+    refused = requests.put(f"{address}/{path}", timeout=60)
+    assert (refused.status_code, refused.headers["allow"]) == (405, methods)
+    assert refused.json()["detail"] == f"expected {methods} here, received PUT"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("api/films/similar", {"films": [1], "diverse": False}),
+        ("api/films/similar", {"films": [1], "k": "5"}),
+        ("api/films/similar", {"films": [1], "merge_duplicates": 1}),
+        ("api/similar/embedding", {"embedding": [True]}),
+        ("api/recommendations", {"ratings": [{"movie_id": 1, "rating": True}]}),
+        ("api/recommendations", {"ratings": [{"movie_id": True, "rating": 1}]}),
+    ],
+)
+def test_values_of_json_have_the_types_that_are_described(address: str, path: str, body: dict) -> None:
+    assert requests.post(f"{address}/{path}", json=body, timeout=60).status_code == 422
 
 
 def test_filters_are_applied(address: str) -> None:
@@ -361,7 +393,24 @@ def test_a_film_that_is_added_is_found_at_once(home: Path) -> None:
         assert refused.json()["detail"].startswith("this poster: the tmdb_id 4711 is in the catalog already")
 
 
-@pytest.mark.parametrize("title", [" ", "(2001)", "a\x00b"])
+def test_a_film_that_is_removed_is_unknown_at_once(home: Path) -> None:
+    with serving(home) as url:
+        picture = draw_poster(77)
+        before = requests.get(f"{url}/api/films/1/similar", timeout=60).json()
+        added = requests.post(f"{url}/api/films", picture, params={"title": "Brand New (2020)"}, timeout=60).json()
+        movie_id = added["film"]["movie_id"]
+        removed = requests.delete(f"{url}/api/films/{movie_id}", timeout=60)
+        assert removed.status_code == 200
+        assert removed.json() == {"film": added["film"] | {"has_poster": False}, "notes": []}
+        for path in (f"api/films/{movie_id}", f"posters/{movie_id}"):
+            assert requests.get(f"{url}/{path}", timeout=60).status_code == 404
+        assert requests.get(f"{url}/api/films/1/similar", timeout=60).json() == before
+        assert requests.delete(f"{url}/api/films/{movie_id}", timeout=60).status_code == 404
+        assert requests.delete(f"{url}/api/films/Brand New", timeout=60).status_code == 422
+        assert 'method="DELETE",route="/api/films/{movie_id}"' in requests.get(f"{url}/metrics", timeout=60).text
+
+
+@pytest.mark.parametrize("title", [" ", "(2001)", "a\x00b", "a\x9bb", "a\u202eb", "a\u200bb"])
 def test_a_film_without_a_title_is_not_added(address: str, title: str) -> None:
     refused = requests.post(f"{address}/api/films", draw_poster(7), params={"title": title}, timeout=60)
     assert refused.status_code in (400, 422)
@@ -393,8 +442,42 @@ def test_a_locked_workspace_is_reported(home: Path) -> None:
         assert str(home) not in refused.text
 
 
-def test_a_server_that_only_reads_adds_nothing(home: Path) -> None:
+@pytest.mark.parametrize(
+    ("damage", "status", "detail"),
+    [
+        (Path.unlink, 404, "the poster of film 5 is missing; import or fetch it again"),
+        (lambda path: path.write_bytes(path.read_bytes()[:300]), 500, "a part of the workspace cannot be read"),
+    ],
+)
+def test_a_lost_poster_is_reported(
+    home: Path, damage: Callable[[Path], object], status: int, detail: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = home / "posters" / "5.jpg"
+    with serving(home) as url:
+        damage(path)
+        answer = requests.get(f"{url}/posters/5", timeout=60)
+        assert answer.status_code == status
+        assert answer.json()["detail"].startswith(detail)
+        assert str(path) in caplog.text
+        assert requests.get(f"{url}/api/films/1/sheet.jpg", timeout=60).status_code == 200
+
+
+def test_features_of_another_network_wait_for_an_index(home: Path, backbone_path: Path) -> None:
+    with serving(home) as url:
+        why = f"{url}/api/films/1/why/2.jpg"
+        assert requests.get(why, timeout=60).status_code == 200
+        extract(home, ExtractOptions(str(backbone_path), resize="nearest", rebuild=True))
+        refused = requests.get(why, timeout=60)
+        assert refused.status_code == 409
+        assert "run `keyart build" in refused.json()["detail"]
+        build(home)
+        eventually(lambda: requests.get(why, timeout=60).status_code, lambda status: status == 200)
+
+
+def test_a_server_that_only_reads_adds_and_removes_nothing(home: Path) -> None:
     with serving(home, read_only=True) as url:
+        assert requests.delete(f"{url}/api/films/1", timeout=60).status_code == 403
+        assert requests.get(f"{url}/api/films/1", timeout=60).status_code == 200
         refused = requests.post(f"{url}/api/films", draw_poster(7), params={"title": "X"}, timeout=60)
         assert refused.status_code == 403
         assert "--read-only" in refused.json()["detail"]
@@ -404,6 +487,8 @@ def test_the_pages_of_others_may_not_ask(address: str) -> None:
     foreign = {"Origin": "http://evil.example"}
     sent = requests.post(f"{address}/api/films", draw_poster(7), params={"title": "X"}, headers=foreign, timeout=60)
     assert sent.status_code == 403
+    assert requests.delete(f"{address}/api/films/6", headers=foreign, timeout=60).status_code == 403
+    assert requests.get(f"{address}/api/films/6", timeout=60).status_code == 200
     own = requests.post(f"{address}/api/similar", draw_poster(7), headers={"Origin": address}, timeout=60)
     assert own.status_code == 200
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 import requests
+from PIL import Image
 
 pytest.importorskip("fastapi")
 
 from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive, Scope, Send
 
-from keyart.web.body_limits import MAX_UPLOAD_BYTES, Uploads
+from keyart.web.body_limits import MAX_UPLOAD_BYTES, BodyMiddleware, Uploads
 from keyart.web.forms import Form, parse_form
+from posters import validation
 from tests.posters.pictures import draw_poster
 
 
@@ -35,8 +41,53 @@ def status_of(uploads: Uploads, sender: Sender) -> int:
     return refused.value.status_code
 
 
-def test_slow_upload_times_out() -> None:
-    assert status_of(Uploads(timeout_s=0.01), Sender([b"GIF89a"])) == 408
+def answer(middleware: BodyMiddleware, receive: Receive) -> None:
+    async def send(_message: Message) -> None: ...
+
+    asyncio.run(middleware({"type": "http"}, receive, send))
+
+
+async def read_whole(_scope: Scope, receive: Receive, _send: Send) -> None:
+    while (await receive()).get("more_body"):
+        pass
+
+
+def test_slow_body_times_out() -> None:
+    async def receive() -> Message:
+        await asyncio.sleep(0.02)
+        return {"type": "http.request", "body": b"a", "more_body": True}
+
+    with pytest.raises(HTTPException) as refused:
+        answer(BodyMiddleware(read_whole, timeout_s=0.1), receive)
+    assert (refused.value.status_code, refused.value.detail) == (408, "expected the whole body within 0.1 s")
+
+
+def test_bodies_of_unanswered_requests_are_bounded_together() -> None:
+    async def scenario() -> None:
+        answered, refusals = asyncio.Event(), list[HTTPException]()
+
+        async def answer_later(scope: Scope, receive: Receive, send: Send) -> None:
+            await read_whole(scope, receive, send)
+            await answered.wait()
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"abcd"}
+
+        async def send(_message: Message) -> None: ...
+
+        middleware = BodyMiddleware(answer_later, max_held_bytes=10)
+        for _ in range(2):
+            held = [asyncio.create_task(middleware({"type": "http"}, receive, send)) for _ in range(2)]
+            await asyncio.sleep(0)
+            with pytest.raises(HTTPException) as refused:
+                await middleware({"type": "http"}, receive, send)
+            refusals.append(refused.value)
+            answered.set()
+            await asyncio.gather(*held)
+            answered.clear()
+        assert [(one.status_code, one.headers) for one in refusals] == [(503, {"Retry-After": "1"})] * 2
+
+    asyncio.run(scenario())
 
 
 def test_upload_over_the_limit_is_refused() -> None:
@@ -110,3 +161,23 @@ def test_a_form_is_answered_as_the_raw_image_is(address: str) -> None:
     assert (wrong.status_code, wrong.json()["detail"]) == (422, "titel: Extra inputs are not permitted")
     large = requests.post(url, files={"image": ("2.jpg", bytes(MAX_UPLOAD_BYTES + 1))}, timeout=60)
     assert (large.status_code, large.json()["detail"]) == (413, "expected an image of at most 10 MiB")
+
+
+def test_thumbnails_wait_for_no_upload(address: str) -> None:
+    png = io.BytesIO()
+    Image.effect_mandelbrot((64, 96), (-2, -1, 1, 1), 50).save(png, "PNG")
+    with ThreadPoolExecutor(4) as clients, ExitStack() as busy:
+        # As if two large images were being decoded.
+        for _ in range(2):
+            busy.enter_context(validation._LARGE)
+        uploads = [
+            clients.submit(requests.post, f"{address}/api/similar", png.getvalue() + bytes(number), timeout=60)
+            for number in range(4)
+        ]
+        while not all(one.running() for one in uploads):
+            pass
+        for width in (160, 320, 640):
+            assert requests.get(f"{address}/posters/3?width={width}", timeout=60).status_code == 200
+        assert not any(one.done() for one in uploads)
+        busy.close()
+        assert [one.result().status_code for one in uploads] == [200] * 4

@@ -38,10 +38,13 @@ def test_only_named_proxies_are_believed() -> None:
     headers = {"host": "inner", "x-forwarded-host": "made-up, films.example", "x-forwarded-proto": "http, https"}
     public = PublicAddress.parse("", ["10.0.0.0/8", "::1"], [])
     for client in ("10.1.2.3", "::1", "::ffff:10.0.0.1"):
-        assert public.seen(headers, client) == Seen("films.example", "https")
+        assert public.seen(headers, client) == Seen("films.example", "https", client)
+        forwarded = headers | {"x-forwarded-for": "192.0.2.7, 192.0.2.8"}
+        assert public.seen(forwarded, client) == Seen("films.example", "https", "192.0.2.8")
+        assert public.seen(headers | {"x-forwarded-for": "\x1b[2J"}, client).client == client
     for client in ("127.0.0.1", "11.0.0.1", "testclient", None):
-        assert public.seen(headers, client) == Seen("inner")
-    assert public.seen({"host": "inner", "x-forwarded-proto": "gopher"}, "::1") == Seen("inner")
+        assert public.seen(headers | {"x-forwarded-for": "192.0.2.8"}, client) == Seen("inner", client=client)
+    assert public.seen({"host": "inner", "x-forwarded-proto": "gopher"}, "::1") == Seen("inner", client="::1")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -62,6 +63,43 @@ def test_its_public_address_is_that_of_the_options(home: Path) -> None:
         assert requests.get(f"{address}api/genres", headers=forged, timeout=60).status_code == 403
         believed = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Host": "b.example"}
         assert requests.get(f"{address}api/genres", headers=believed, timeout=60).status_code == 200
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a script for sh")
+def test_script_of_the_image_prints_the_address_with_the_port(home: Path, tmp_path: Path) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "keyart").write_text(
+        f'#!/bin/sh\nexec {sys.executable} -c "from keyart.cli import main; main()" "$@"\n'
+    )
+    (programs / "keyart").chmod(0o755)
+    (programs / "python").symlink_to(sys.executable)
+    (home.parent / "complete").touch()
+    environment = os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    command = [str(ROOT / "deploy" / "serve-demo"), str(home.parent), "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, cwd=tmp_path, text=True) as server:
+        try:
+            address = read_until(server, "Open ").split()[1]
+            read_until(server, "http://")
+            assert requests.get(address, timeout=60).status_code == 200
+        finally:
+            server.kill()
+
+
+def test_signals_and_failures_have_the_exit_codes_that_are_documented(run: Run, home: Path, tmp_path: Path) -> None:
+    documented = re.findall(r"^\| (\d+) \|", (ROOT / "docs" / "files.md").read_text(encoding="utf-8"), re.MULTILINE)
+    codes = [
+        run("info", "--home", home).code,
+        run("info", "--home", tmp_path / "nothing").code,
+        run("serve", "--home", home, "--port", "many").code,
+    ]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with started(home) as server:
+            read_until(server, "http://")
+            server.send_signal(number)
+            # A shell adds 128 to the number of the signal.
+            codes.append(128 - server.wait(60))
+    assert codes == [int(code) for code in documented] == [0, 1, 2, 130, 143]
 
 
 def test_an_interrupt_ends_it_while_the_workspace_is_being_opened(home: Path) -> None:

@@ -1,0 +1,111 @@
+"""Further posters of a workspace's films, their features, and the index of these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from catalog.errors import NotBuiltError
+from catalog.io.files import read_stable
+from features.pipeline import Picture
+from features.store import FeatureStore
+from index.alternates import MOST_ALTERNATES, number_of
+from index.cosine import CosineIndex
+from index.record import IndexRecord
+from index.source import FilmFeatures
+from keyart.workspace.films import list_films
+from keyart.workspace.layout import Workspace
+from posters.store import PosterStore
+
+_FOLDER = "alternates"
+
+
+@dataclass(frozen=True)
+class Alternate:
+    """A further poster of a film; its name is that of its file, which changes with its content."""
+
+    movie_id: int
+    path: Path
+    sha256: str
+
+    @property
+    def picture(self) -> Picture:
+        """The poster, as features are computed of it."""
+        return Picture(self.path.stem, self.path, self.sha256)
+
+
+def features_dir(workspace: Workspace) -> Path:
+    """Return the folder of the features of further posters."""
+    return workspace.features_dir / _FOLDER
+
+
+def index_dir(workspace: Workspace) -> Path:
+    """Return the folder of the index of further posters."""
+    return workspace.index_dir / _FOLDER
+
+
+def list_alternates(workspace: Workspace) -> list[Alternate]:
+    """Return the further posters of the catalog's films by movie_id, the best first."""
+    try:
+        with PosterStore.open_to_read(workspace.posters_dir) as store:
+            files = store.alternates.files()
+    except NotBuiltError:
+        return []
+    if not files:
+        return []
+    known = {film.movie_id for film in list_films(workspace)}
+    alternates = (Alternate(*file) for file in files if file[0] in known)
+    by_film = groupby(alternates, key=lambda one: one.movie_id)
+    return [one for _, group in by_film for one in list(group)[:MOST_ALTERNATES]]
+
+
+def alternate_features(workspace: Workspace) -> FilmFeatures | None:
+    """Memory-map the features of further posters that are there and unchanged; None where there are none."""
+    if not (features_dir(workspace) / "features.json").is_file():
+        return None
+
+    def read() -> FilmFeatures | None:
+        return _features(workspace, FeatureStore.open(features_dir(workspace)))
+
+    return read_stable(read, lambda: FeatureStore.version(features_dir(workspace)))
+
+
+def _features(workspace: Workspace, store: FeatureStore) -> FilmFeatures | None:
+    alternates = list_alternates(workspace)
+    rows = store.rows().of_posters({one.path.stem: one.sha256 for one in alternates})
+    if store.identity != FeatureStore.open(workspace.features_dir).identity or not len(rows):
+        return None
+    positions = {str(name): row for row, name in enumerate(rows.picture_ids.tolist())}
+    numbered = list(_numbered(alternates, positions))
+    chosen = np.array([row for _, row in numbered])
+    arrays, array_numbers = store.arrays(rows)
+    hashes = [rows.poster_sha256s[row] for row in chosen.tolist()]
+    numbers = np.array([number for number, _ in numbered], np.int64)
+    return FilmFeatures(numbers, arrays, array_numbers[chosen], rows.rows[chosen], hashes)
+
+
+def _numbered(alternates: list[Alternate], positions: Mapping[str, int]) -> Iterator[tuple[int, int]]:
+    """Yield the number of each further poster that has features, ascending, and the row of these."""
+    for movie_id, group in groupby(alternates, key=lambda one: one.movie_id):
+        rows = [positions[one.path.stem] for one in group if one.path.stem in positions]
+        yield from ((number_of(movie_id, place), row) for place, row in enumerate(rows))
+
+
+def open_alternates(workspace: Workspace, index: CosineIndex) -> CosineIndex | None:
+    """Open the index of further posters; None where there is none, or none in the space of the films' index.
+
+    Damage is raised as DataError.
+    """
+    try:
+        record = IndexRecord.read(index_dir(workspace))
+        if record.identity != index.identity | index.space():
+            return None
+        # An index of vectors answers without features.
+        features = alternate_features(workspace) if record.kind != "exact" else None
+        return CosineIndex.open(index_dir(workspace), features)
+    except NotBuiltError:
+        return None
