@@ -25,6 +25,7 @@ from keyart.pipeline.index import build
 from keyart.pipeline.movielens import load
 from keyart.pipeline.posters import import_posters
 from keyart.pipeline.recommenders import fit
+from keyart.pipeline.removals import remove
 from keyart.pipeline.status import read_status
 from keyart.recommend import analysis
 from keyart.recommend.recommendations import recommend
@@ -53,7 +54,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _similar(home: Path) -> Answer:
     with Engine.open(home) as engine:
-        found = engine.similar(6, k=5)
+        found = engine.similar(7, k=5)
     return [(hit.movie_id, round(hit.score, 4)) for hit in found.hits], found.notes
 
 
@@ -99,6 +100,7 @@ WRITERS: dict[str, Write] = {
     "extract": extract_missing,
     "build": build,
     "add": lambda home: add(home, [NewFilm(home.parent / "more-posters" / "1.jpg", title="New (2020)")]),
+    "remove": lambda home: remove(home, [6]),
     "fit": lambda home: fit(home, "ease", {"regularization": 50.0}),
     "atlas": lambda home: make_atlas(Workspace.open(home), AtlasOptions(rebuild=True)),
 }
