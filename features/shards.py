@@ -174,12 +174,13 @@ def remove(folder: AnyPath, number: int) -> None:
         remove_file(folder / f"{stem_of(number)}.{suffix}")
 
 
+REPAIR = "; run `keyart extract` again, which computes its pictures anew"
+"""How the error for a damaged shard ends."""
+
+
 def damaged(folder: AnyPath, number: int, reason: object) -> DamageError:
     """Return the error for a damaged shard."""
-    return DamageError(
-        f"the shard {folder / stem_of(number)}.* is damaged ({reason}); run `keyart extract` again, which computes its "
-        "pictures anew"
-    )
+    return DamageError(f"the shard {folder / stem_of(number)}.* is damaged ({reason}){REPAIR}")
 
 
 def _read_error(folder: AnyPath, number: int, error: Exception) -> KeyartError:

@@ -33,6 +33,7 @@ from features.preprocessing_files import file_beside
 from features.shards import (
     ID_COLUMNS,
     KIND,
+    REPAIR,
     SHARD_ROWS,
     PictureId,
     damaged,
@@ -436,7 +437,8 @@ class FeatureStore:
             verify(self.folder, shard)
             self._table(shard)
         except DataError as error:
-            return str(error)
+            # What to do is being done.
+            return str(error).removesuffix(REPAIR)
         return None
 
     def _table(self, shard: int) -> pd.DataFrame:

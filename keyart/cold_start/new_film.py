@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,10 +16,12 @@ from catalog.film_ids import parse_imdb_id
 from catalog.genres import match_genres, split_genres
 from catalog.ids import check_id
 from catalog.io.tables import Row, read_rows
-from catalog.text import clean, visible
+from catalog.text import clean, is_clean, visible
 from catalog.titles import parse_title
 from features.folder import pictures_in
 from keyart.similarity.query import Image, ImageSource, as_image
+
+_log = logging.getLogger(__name__)
 
 FIRST_YEAR = 1870
 """The earliest plausible year of release."""
@@ -103,6 +106,8 @@ def describe(
 ) -> NewFilm:
     """Validate the description of a film, genres separated by |; ConfigError where a field is invalid."""
     parsed = parse_title(title)
+    if not is_clean(title):
+        _log.warning("the title %r has control or invisible characters, which are left out", title)
     if year is not None and parsed.year and year != parsed.year:
         raise InvalidFieldError(
             "title", f"{title!r} is of {parsed.year}, but {year} is given as the year; leave one of them out"

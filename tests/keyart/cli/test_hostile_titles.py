@@ -102,6 +102,13 @@ def test_titles_are_cleaned_when_films_are_added(home: Path, tmp_path: Path) -> 
     assert "1 title with control or invisible characters, which were left out" in report.notes
 
 
+def test_says_that_a_title_was_cleaned(home: Path, run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "new.jpg").write_bytes(draw_poster(7))
+    outcome = run("add", tmp_path / "new.jpg", "--title", "He\u202eat\x07", "--home", home)
+    assert outcome.out.startswith("added: Heat  [")
+    assert r"the title 'He\u202eat\x07' has control or invisible characters, which are left out" in caplog.text
+
+
 def _calls(tree: ast.AST) -> Iterator[tuple[str, int]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):

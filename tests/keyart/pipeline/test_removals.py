@@ -21,6 +21,7 @@ from keyart.cold_start.new_film import NewFilm
 from keyart.engine import Engine
 from keyart.pipeline import removals
 from keyart.pipeline.additions import add
+from keyart.pipeline.features import extract_missing
 from keyart.pipeline.index import build
 from keyart.pipeline.movielens import load
 from keyart.pipeline.removals import remove
@@ -30,6 +31,7 @@ from keyart.workspace.encoders import list_encoders
 from keyart.workspace.layout import Workspace
 from tests.damage import flip_bit
 from tests.keyart.conftest import Run
+from tests.keyart.pipeline.test_alternates import put_alternates
 from tests.posters.pictures import draw_poster
 
 
@@ -185,6 +187,20 @@ def test_further_posters_of_a_film_go_with_it(home: Path, tmp_path: Path) -> Non
     shutil.copy(home / "posters" / "2.jpg", home / "posters" / "2-89abcdef.jpg")
     remove(home, [2])
     assert not [path.name for path in (home / "posters").rglob("2[.-]*")]
+
+
+def test_features_of_further_posters_go_with_their_film(home: Path) -> None:
+    put_alternates(home, 5, 2, 77)
+    put_alternates(home, 6, 78)
+    extract_missing(home)
+    build(home)
+    remove(home, [5])
+    store = FeatureStore.open(home / "features" / "alternates")
+    assert [name.partition("-")[0] for name in store.rows().picture_ids.tolist()] == ["6"]
+    assert not list((home / "posters" / "alternates").glob("5-*"))
+    assert build(home).n_alternates == 1
+    with Engine.open(home) as engine:
+        assert 5 not in {hit.movie_id for hit in engine.similar(2)}
 
 
 def test_exported_tables_go_without_removed_films(home: Path, run: Run, tmp_path: Path) -> None:

@@ -80,6 +80,36 @@ def test_films_that_cancel_each_other_out_are_the_fault_of_the_question(home: Pa
         assert "cancel each other out; name other films" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("api/similar", "GET, HEAD, POST"),
+        ("api/similar/embedding", "POST"),
+        ("api/films/1", "DELETE, GET, HEAD"),
+        ("atlas", "GET, HEAD"),
+    ],
+)
+def test_all_methods_of_a_path_are_allowed(address: str, path: str, methods: str) -> None:
+    refused = requests.put(f"{address}/{path}", timeout=60)
+    assert (refused.status_code, refused.headers["allow"]) == (405, methods)
+    assert refused.json()["detail"] == f"expected {methods} here, received PUT"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("api/films/similar", {"films": [1], "diverse": False}),
+        ("api/films/similar", {"films": [1], "k": "5"}),
+        ("api/films/similar", {"films": [1], "merge_duplicates": 1}),
+        ("api/similar/embedding", {"embedding": [True]}),
+        ("api/recommendations", {"ratings": [{"movie_id": 1, "rating": True}]}),
+        ("api/recommendations", {"ratings": [{"movie_id": True, "rating": 1}]}),
+    ],
+)
+def test_values_of_json_have_the_types_that_are_described(address: str, path: str, body: dict) -> None:
+    assert requests.post(f"{address}/{path}", json=body, timeout=60).status_code == 422
+
+
 def test_filters_are_applied(address: str) -> None:
     found = requests.get(f"{address}/api/films/1/similar", {"genre": "Comedy", "first_year": 1992}, timeout=60).json()
     assert [hit["movie_id"] for hit in found["results"]] == [3]
