@@ -303,9 +303,13 @@ class FeatureStore:
         wrong = {shard: reason for shard, reason in found.items() if reason}
         damage = self._damage(wrong)
         self._remove(wrong)
+        self._remove_remains()
+        return damage
+
+    def _remove_remains(self) -> None:
+        """Remove what interrupted runs have left; nobody else may be writing."""
         for path in (*self.unrecorded(), *self.folder.glob(".*.partial")):
             remove_file(path)
-        return damage
 
     def _damage(self, wrong: Mapping[int, str]) -> Damage:
         picture_ids: set[PictureId] = set()
@@ -342,6 +346,7 @@ class FeatureStore:
 
     def drop(self, picture_ids: Collection[PictureId]) -> int:
         """Remove the features of some images, or the record that they could not be read; returns how many had some."""
+        self._remove_remains()
         gone = frozenset(picture_ids)
         skipped = self.skipped()
         if gone.intersection(one.picture_id for one in skipped):

@@ -102,6 +102,17 @@ def test_drops_films_whose_poster_is_removed_or_replaced(store: FeatureStore) ->
     np.testing.assert_array_equal(np.concatenate(list(store.blocks(rows))), features_of([1, 4]))
 
 
+def test_dropping_images_removes_what_an_interrupted_run_left(store: FeatureStore) -> None:
+    append(store, [1, 2])
+    append(store, [3])
+    # The record of a shard is removed before its other files.
+    (store.folder / "features-00000.json").unlink()
+    assert store.drop([9]) == 0
+    assert {path.name for path in store.folder.glob("features-0*")} == {
+        f"features-00001.{suffix}" for suffix in ("json", "npy", "parquet")
+    }
+
+
 @pytest.mark.parametrize("suffixes", [["json"], ["json", "parquet"]], ids=["record", "record and table"])
 def test_a_shard_without_its_completion_record_does_not_count_and_its_number_is_used_again(
     store: FeatureStore, suffixes: list[str]
