@@ -64,6 +64,15 @@ def _named(record_path: Path, kind: str, version: int) -> list[str]:
         return []
 
 
+def unnamed_arrays(folder: Path, name: str) -> list[Path]:
+    """List the files of arrays that the record of a name does not name; none where it cannot be read."""
+    try:
+        named = json.loads((folder / f"{name}.json").read_bytes())["arrays"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [path for path in sorted(folder.glob(f"{name}-????????.npz")) if path.name != named]
+
+
 def _generation(record_path: Path, kind: str, version: int) -> object:
     """Return what differs between generations; None where there is no valid record."""
     try:

@@ -7,6 +7,7 @@ old file or the new one and never a part. A record is written last: once it exis
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -169,6 +170,12 @@ def removed_on_failure(paths: Callable[[], Iterable[Path]], named: Callable[[], 
 def is_partial(name: str) -> bool:
     """Return whether a killed process may have left a file of this name: a partial one, or SQLite's journal of it."""
     return name.startswith(".") and name.removesuffix("-journal").endswith(_TEMPORARY_SUFFIX)
+
+
+def clear_partial_of(path: Path) -> None:
+    """Remove the partial files that killed writers of one file left; nobody may be writing it."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.????????{_TEMPORARY_SUFFIX}"):
+        remove_file(leftover)
 
 
 def clear_partial(folder: Path) -> None:
