@@ -386,3 +386,21 @@ def test_a_killed_removal_leaves_a_folder_that_is_known(tmp_path: Path, monkeypa
 def test_a_folder_in_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nowhere does not exist; create it first"):
         check_folder(tmp_path / "nowhere" / "features")
+
+
+def test_an_interrupted_replacement_leaves_a_store_that_is_known(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(store, [1])
+    other = replace(store.identity, backbone="other")
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("features.store.write_record", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        FeatureStore.create(store.folder, other, {}, rebuild=True)
+    monkeypatch.undo()
+    assert FeatureStore.open(store.folder).identity == store.identity
+    assert not len(FeatureStore.open(store.folder).rows())
+    assert FeatureStore.create(store.folder, other, {}, rebuild=True).identity == other
