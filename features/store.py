@@ -188,7 +188,7 @@ class FeatureStore:
                     f"networks never mix: extract with the same options{option}, or begin anew with --rebuild"
                 )
             there = None
-        if there is None and (folder / _RECORD).exists():
+        if there is None and (folder / _RECORD).is_file():
             # The record stays until it is replaced: without it, the workspace would not know this encoder by its name.
             store._remove_rows()
         elif there is None:
