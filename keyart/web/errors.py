@@ -101,7 +101,11 @@ def _keyart_problem(error: Exception, option: str) -> JSONResponse:
 async def _http_problem(_request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
-    return problem(error.status_code, str(error.detail), error.headers)
+    headers = dict(error.headers or {})
+    if headers.get("Allow") == "GET":
+        # HEAD is answered wherever GET is, before routes are chosen.
+        headers["Allow"] = "GET, HEAD"
+    return problem(error.status_code, str(error.detail), headers)
 
 
 async def _validation_problem(_request: Request, error: Exception) -> JSONResponse:

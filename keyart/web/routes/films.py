@@ -149,6 +149,10 @@ def _add_films(router: APIRouter, service: FilmService, pool: WorkerPool) -> Non
     async def similar(movie_id: FilmPath, query: Annotated[FilmQuery, Query()]) -> SimilarPage:
         return await pool.run(service.similar, movie_id, _checked(query))
 
+    @router.get("/api/films/{movie_id}/embedding", summary="The embedding of a film's poster")
+    async def film_embedding(movie_id: FilmPath, encoder: EncoderName = None) -> EmbeddingFacts:
+        return await pool.run(service.film_embedding, movie_id, encoder)
+
     @router.get("/api/text", summary="Whether posters can be described in words")
     async def text() -> TextFacts:
         return await pool.run(service.text)
