@@ -183,7 +183,8 @@ def fetch_posters(
     """Fetch the posters of the selected films; `films` is the whole catalog.
 
     A film is looked up by its tmdb_id; if TMDB does not know that, or names another imdb_id than the catalog, by its
-    imdb_id. Films with the same tmdb_id share one download. There are twice as many threads as the client has connections to a host.
+    imdb_id. Films with the same tmdb_id share one download. There are twice as many threads as the client has
+    connections to a host.
     `TmdbClient.interrupt` ends the run within seconds, and may be called by a signal handler; after an error or Ctrl-C
     the client sends no more requests.
 

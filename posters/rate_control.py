@@ -120,9 +120,9 @@ class RateControl:
             self._conclude(self._period)
 
     def resume(self, now_s: float) -> None:
-        """Take account of a pause that ended early."""
-        period, spared_s = self._period, max(self._resumes_s - now_s, 0.0)
-        period.paused_s = max(period.paused_s - spared_s, 0.0)
+        """Take account of a pause in which the server served a request: its pauses are not for the rate."""
+        period = self._period
+        period.paused_s = 0.0
         period.began_s, period.ended_s = min(period.began_s, now_s), min(period.ended_s, now_s)
         self._resumes_s = min(self._resumes_s, now_s)
 
