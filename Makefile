@@ -6,7 +6,8 @@ BIN    := $(VENV)/bin
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo check lint types test test-fast test-release soak faults docs constraints clean
+.PHONY: help setup demo check lint types test test-fast test-release test-slow test-newest soak faults fuzz docs sbom \
+  licenses constraints clean
 .DELETE_ON_ERROR:
 
 help: ## list these targets
@@ -36,14 +37,45 @@ test-fast: $(VENV)/.installed-dev ## tests for daily work, about 3 minutes: no S
 test-release: $(VENV)/.installed-dev ## the longest tests, before a release: about 3 minutes
 	$(PYTEST) -m release
 
-soak: $(VENV)/.installed-dev ## only the tests that take minutes each
+test-slow: $(VENV)/.installed-dev ## only the tests that take minutes each
 	$(BIN)/pytest -m slow
+
+soak: $(VENV)/.installed-dev ## serve under everything at once for KEYART_SOAK_MINUTES (30)
+	$(BIN)/python benchmarks/soak.py
 
 faults: $(VENV)/.installed-dev ## faults at every step of every command, and commands beside each other: about 30 minutes on 2 cores
 	$(BIN)/pytest -n 2 --dist worksteal -m faults
 
+fuzz: $(VENV)/.installed-dev ## files from elsewhere, spoiled so as to reach new code: 10,000 cases of each kind, for CPython 3.11 on Linux
+	$(BIN)/pip install --quiet 'atheris>=3'
+	$(BIN)/python -c 'from tests.faults.hostile import TARGETS; print(*TARGETS, sep="\n")' | \
+	  xargs -n 1 $(BIN)/python -m tests.faults.fuzz --coverage
+
 docs: $(VENV)/.installed-dev ## build the documentation site in build/docs; a dead link fails
 	$(BIN)/python -m sphinx -W --keep-going -q -c docs -d build/doctrees . build/docs
+
+test-newest: ## the tests with the newest versions of all dependencies, in an environment of their own
+	$(PYTHON) -m venv --clear build/newest
+	build/newest/bin/pip install --quiet -e '.[dev]'
+	build/newest/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder \
+	  --deselect tests/test_packaging.py::test_installed_versions_are_the_pinned_ones
+
+sbom: build/tools/.installed ## write build/keyart.cdx.json, the bill of materials of an installation with all extras
+	$(PYTHON) -m venv --clear build/runtime
+	build/runtime/bin/pip install --quiet --constraint constraints.txt '.[all]'
+	build/tools/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+	  --output-file build/keyart.cdx.json build/runtime/bin/python
+
+licenses: build/tools/.installed $(VENV)/.installed-dev ## write docs/licenses.md, the license of every direct dependency
+	build/tools/bin/pip-licenses --python $(BIN)/python --format markdown --no-version --with-urls \
+	  --packages $$($(BIN)/python -m tests.dependencies) > build/licenses.md
+	sed '/^| Name/,$$d' docs/licenses.md | cat - build/licenses.md > build/page.md
+	mv build/page.md docs/licenses.md
+
+build/tools/.installed:
+	$(PYTHON) -m venv build/tools
+	build/tools/bin/pip install --quiet cyclonedx-bom==7.5.0 pip-licenses==5.5.5
+	@touch $@
 
 constraints: $(VENV)/bin/python ## pin the newest versions of all dependencies, for every supported Python
 	$(BIN)/pip install --quiet uv

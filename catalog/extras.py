@@ -19,7 +19,13 @@ EXTRAS: Mapping[str, Mapping[str, str]] = {
     "plots": {"matplotlib": "matplotlib"},
     "spark": {"pyspark": "pyspark"},
     "text": {"onnxruntime": "onnxruntime", "tokenizers": "tokenizers"},
-    "web": {"fastapi": "fastapi", "uvicorn": "uvicorn", "prometheus_client": "prometheus-client"},
+    "web": {
+        "fastapi": "fastapi",
+        "pydantic": "pydantic",
+        "starlette": "starlette",
+        "uvicorn": "uvicorn",
+        "prometheus_client": "prometheus-client",
+    },
 }
 """By extra, the distribution of each module that it provides."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from catalog.text import visible
+
 
 class Titled:
     """Base of records with a title and perhaps a year."""
@@ -13,8 +15,8 @@ class Titled:
 
     @property
     def label(self) -> str:
-        """Title and year as people write them: "Heat (1995)"."""
-        return f"{self.title} ({self.year})" if self.year else self.title
+        """Title and year as people write them: "Heat (1995)"; one line, whatever the title holds."""
+        return visible(f"{self.title} ({self.year})" if self.year else self.title)
 
 
 @dataclass(frozen=True)

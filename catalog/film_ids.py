@@ -9,6 +9,7 @@ from pathlib import Path
 
 from catalog.errors import DataError
 from catalog.ids import MAX_ID
+from catalog.io.files import read_bytes
 from catalog.io.tables import Row
 
 
@@ -60,6 +61,7 @@ _KIND_TYPES: Mapping[str, tuple[type, ...]] = {
     "imdb_id": (Imdb,),
     "tmdb_id": (Tmdb,),
 }
+_MAX_LIST_BYTES = 64 << 20
 _EXPECTED = "a movie_id such as 6, an IMDb id such as tt0113277 or a TMDB id such as tmdb:949"
 
 
@@ -147,8 +149,8 @@ def format_imdb_id(number: int) -> str:
 def read_film_ids(path: Path) -> tuple[FilmId, ...]:
     """Read a list of films: one id a line; blank lines and what follows a ``#`` are ignored."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_bytes(path, _MAX_LIST_BYTES).decode("utf-8-sig").splitlines()
+    except (OSError, DataError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {path} ({error}); expected a text file with one id a line") from error
     film_ids: dict[FilmId, None] = {}
     for number, line in enumerate(lines, start=1):

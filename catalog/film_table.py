@@ -11,7 +11,8 @@ from catalog.film_ids import movie_id_in, parse_imdb_id
 from catalog.genres import split_genres
 from catalog.io.tables import Row, read_rows
 from catalog.movielens import FilmFiles, sort_films
-from catalog.titles import parse_title
+from catalog.text import is_clean
+from catalog.titles import notes_on_titles, parse_title
 
 NUMBERING = "film table"
 """What the catalog calls the movie_ids of a table: they are the user's own, not MovieLens'."""
@@ -28,7 +29,8 @@ def read_film_table(path: Path, names: Mapping[str, str] | None = None) -> FilmF
     line and column that is wrong.
     """
     rows = read_rows(path, _COLUMNS, _OPTIONAL, names)
-    return FilmFiles(sort_films(((row, _film(row)) for row in rows), path, "movie_id"), NUMBERING, ())
+    films, notes = sort_films(((row, _film(row)) for row in rows), path, "movie_id")
+    return FilmFiles(films, NUMBERING, notes)
 
 
 def read_rated_films(path: Path, names: Mapping[str, str]) -> FilmFiles:
@@ -38,6 +40,7 @@ def read_rated_films(path: Path, names: Mapping[str, str]) -> FilmFiles:
     """
     films: dict[int, Film] = {}
     notes: tuple[str, ...] = ()
+    n_cleaned = 0
     for row in read_rows(path, ("movie_id",), ("title", *_OPTIONAL), names):
         movie_id = movie_id_in(row, "movie_id", "a whole number above 0")
         if movie_id not in films:
@@ -45,9 +48,12 @@ def read_rated_films(path: Path, names: Mapping[str, str]) -> FilmFiles:
                 row.values["title"] = f"Film {movie_id}"
                 notes = (f"{path.name} has no titles: films are named by their numbers",)
             films[movie_id] = _film(row)
+            n_cleaned += not is_clean(row["title"])
     if not films:
         raise DataError(f"{path} lists no film; expected at least one row below the header")
-    return FilmFiles(tuple(films[movie_id] for movie_id in sorted(films)), NUMBERING, notes)
+    return FilmFiles(
+        tuple(films[movie_id] for movie_id in sorted(films)), NUMBERING, (*notes, *notes_on_titles(n_cleaned))
+    )
 
 
 def _film(row: Row) -> Film:

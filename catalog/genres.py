@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from catalog.errors import ConfigError
 from catalog.film import Film
-from catalog.text import plural
+from catalog.text import clean, plural
 
 NO_GENRES = "(no genres listed)"
 """What MovieLens writes for a film without a genre."""
@@ -17,7 +17,7 @@ _MIN_SIMILARITY = 60
 
 def split_genres(text: str) -> tuple[str, ...]:
     """Split genres as MovieLens writes them, ``"Comedy|Drama"``, without duplicates."""
-    named = (genre.strip() for genre in text.split("|"))
+    named = (genre.strip() for genre in clean(text).split("|"))
     return tuple(dict.fromkeys(genre for genre in named if genre and genre != NO_GENRES))
 
 

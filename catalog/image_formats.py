@@ -23,6 +23,9 @@ _HEIF = find_spec("pi_heif") is not None
 READABLE = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "TIFF", "BMP", *(("HEIF",) if _HEIF else ()))
 """As Pillow calls them; HEIF, which phones write, by a plug-in that is an extra."""
 
+MAX_IMAGE_BYTES = 64 << 20
+"""The limit of the file of an image; posters have some hundred kilobytes."""
+
 NAMED = "JPEG, PNG, WebP, GIF, AVIF, TIFF or BMP"
 """For messages."""
 

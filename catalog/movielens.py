@@ -12,6 +12,7 @@ line, with an "unknown" film without a date.
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,10 +22,11 @@ from catalog.errors import DataError
 from catalog.film import Film, FilmTag
 from catalog.film_ids import movie_id_in, parse_imdb_id
 from catalog.genres import split_genres
+from catalog.io.files import check_input
 from catalog.io.tables import Row, read_rows, read_text
 from catalog.movies_dataset import METADATA, read_metadata
-from catalog.text import plural
-from catalog.titles import parse_title
+from catalog.text import clean, is_clean, plural
+from catalog.titles import notes_on_titles, parse_title
 
 RATING_NAMES = ("ratings.csv", "rating.csv", "ratings.dat", "u.data", "ratings_small.csv")
 """The files of ratings, the preferred one first."""
@@ -76,15 +78,20 @@ def read_films(folder: Path) -> FilmFiles:
             f"found {found}"
         )
     if path.name == "u.item":
-        return FilmFiles(sort_films(_read_u_item(path), path), "movielens-100k", ())
+        films, notes = sort_films(_read_u_item(path), path)
+        return FilmFiles(films, "movielens-100k", notes)
     if path.name == METADATA:
         return _read_movies_dataset(path)
     return _read_movies(path)
 
 
 def first_of(folder: Path, names: Sequence[str]) -> Path | None:
-    """Return the first of some files that a folder has."""
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+    """Return the first of some files that a folder has; DataError where one that cannot be read has such a name."""
+    for path in (folder / name for name in names):
+        if os.path.lexists(path):
+            check_input(path)
+            return path
+    return None
 
 
 def data_folder(folder: Path) -> Path:
@@ -113,12 +120,12 @@ def _read_movies(path: Path) -> FilmFiles:
     folder, columns = path.parent, ("movieId", "title", "genres")
     is_dat = path.suffix == ".dat"
     rows = _read_dat(path, columns) if is_dat else read_rows(path, columns)
-    films = sort_films(((row, _film(row)) for row in rows), path)
+    films, notes = sort_films(((row, _film(row)) for row in rows), path)
     tags_path = first_of(folder, ("tags.dat",) if is_dat else _TAG_NAMES)
     tags = tuple(_read_tags(tags_path, {film.movie_id for film in films})) if tags_path else ()
     links_path = first_of(folder, _LINK_NAMES)
     if links_path is None:
-        return FilmFiles(films, "movielens", (f"no links.csv in {folder}",), tags)
+        return FilmFiles(films, "movielens", (f"no links.csv in {folder}", *notes), tags)
     links = _read_links(links_path)
     linked = tuple(
         replace(film, imdb_id=links[film.movie_id][0], tmdb_id=links[film.movie_id][1])
@@ -126,7 +133,7 @@ def _read_movies(path: Path) -> FilmFiles:
         else film
         for film in films
     )
-    return FilmFiles(linked, "movielens", tuple(_link_notes(linked, links)), tags)
+    return FilmFiles(linked, "movielens", (*_link_notes(linked, links), *notes), tags)
 
 
 def _link_notes(films: tuple[Film, ...], links: dict[int, tuple[str | None, int | None]]) -> Iterator[str]:
@@ -164,7 +171,7 @@ def _read_tags(path: Path, movie_ids: Collection[int]) -> Iterator[FilmTag]:
     rows = _read_dat(path, (*columns, "timestamp"), text=2) if path.suffix == ".dat" else read_rows(path, columns)
     users: defaultdict[tuple[int, str], set[str]] = defaultdict(set)
     for row in rows:
-        movie_id, tag = movie_id_in(row, "movieId", _MOVIE_ID), " ".join(row["tag"].casefold().split())
+        movie_id, tag = movie_id_in(row, "movieId", _MOVIE_ID), " ".join(clean(row["tag"]).casefold().split())
         if tag and movie_id in movie_ids:
             users[movie_id, tag].add(row["userId"])
     for (movie_id, tag), user_ids in sorted(users.items()):
@@ -223,13 +230,17 @@ def _year_of_date(date: str) -> int | None:
     return int(year) if len(year) == 4 and year.isdigit() else None
 
 
-def sort_films(rows: Iterator[tuple[Row, Film]], path: Path, column: str = "movieId") -> tuple[Film, ...]:
-    """Sort films by movie_id; DataError if one occurs twice, or if there are none."""
+def sort_films(
+    rows: Iterator[tuple[Row, Film]], path: Path, column: str = "movieId"
+) -> tuple[tuple[Film, ...], tuple[str, ...]]:
+    """Sort films by movie_id, and return notes on their titles; DataError if one occurs twice, or if there are none."""
     by_id: dict[int, Film] = {}
+    n_cleaned = 0
     for row, film in rows:
+        n_cleaned += not is_clean(row["title"])
         if film.movie_id in by_id:
             raise row.error(column, f"every film once ({film.movie_id} is {by_id[film.movie_id].label!r} already)")
         by_id[film.movie_id] = film
     if not by_id:
         raise DataError(f"{path} lists no film; expected at least one row below the header")
-    return tuple(by_id[movie_id] for movie_id in sorted(by_id))
+    return tuple(by_id[movie_id] for movie_id in sorted(by_id)), notes_on_titles(n_cleaned)

@@ -16,7 +16,8 @@ from catalog.film import Film
 from catalog.film_ids import parse_imdb_id
 from catalog.ids import is_id
 from catalog.io.tables import read_text
-from catalog.text import plural
+from catalog.text import clean, is_clean, plural
+from catalog.titles import notes_on_titles
 
 METADATA = "movies_metadata.csv"
 _COLUMNS = ("id", "imdb_id", "title", "original_title", "release_date", "genres")
@@ -32,22 +33,25 @@ def read_metadata(path: Path, links: Mapping[int, tuple[str | None, int | None]]
             movie_ids.setdefault(tmdb_id, []).append(movie_id)
     films: dict[int, Film] = {}
     broken: list[int] = []
-    n_repeated = n_unlinked = 0
+    n_repeated = n_unlinked = n_cleaned = 0
     seen: set[int] = set()
     for line, values in _rows(path):
         tmdb_id = _number(values.get("id", ""))
-        if tmdb_id is None or not values.get("title"):
+        title = clean(values.get("title", ""))
+        if tmdb_id is None or not title:
             broken.append(line)
         elif tmdb_id in seen:
             n_repeated += 1
         elif tmdb_id not in movie_ids:
             n_unlinked += 1
-        for movie_id in movie_ids.get(tmdb_id or 0, ()) if tmdb_id not in seen and values.get("title") else ():
+        for movie_id in movie_ids.get(tmdb_id or 0, ()) if tmdb_id not in seen and title else ():
             films[movie_id] = _film(movie_id, tmdb_id or 0, values)
+            n_cleaned += not is_clean(values["title"])
         seen.add(tmdb_id or 0)
     if not films:
         raise DataError(f"{path} lists no film that the links beside it have a movie_id for")
-    return [films[movie_id] for movie_id in sorted(films)], list(_notes(broken, n_repeated, n_unlinked))
+    notes = [*_notes(broken, n_repeated, n_unlinked), *notes_on_titles(n_cleaned)]
+    return [films[movie_id] for movie_id in sorted(films)], notes
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -72,7 +76,7 @@ def _number(text: str) -> int | None:
 
 
 def _film(movie_id: int, tmdb_id: int, values: Mapping[str, str]) -> Film:
-    title, original = values["title"], values["original_title"]
+    title, original = clean(values["title"]), clean(values["original_title"])
     year = values["release_date"][:4]
     try:
         imdb_id = parse_imdb_id(values["imdb_id"])
@@ -84,7 +88,7 @@ def _film(movie_id: int, tmdb_id: int, values: Mapping[str, str]) -> Film:
         int(year) if year.isascii() and year.isdigit() and len(year) == 4 else None,
         imdb_id,
         tmdb_id,
-        tuple(dict.fromkeys(_GENRE.findall(values["genres"]))),
+        tuple(dict.fromkeys(_GENRE.findall(clean(values["genres"])))),
         (original,) if original and original != title else (),
     )
 

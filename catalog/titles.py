@@ -11,6 +11,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from catalog.text import clean, plural
+
 _ARTICLES = (
     "the a an la le les l' el los las il lo gli i der die das un une uno una ein eine "
     "de het den det en ett et o os as um uma"
@@ -44,13 +46,13 @@ class ParsedTitle:
 
 
 def parse_title(text: str) -> ParsedTitle:
-    """Split a MovieLens title into title, alternative titles and year.
+    """Split a MovieLens title into title, alternative titles and year, without control and invisible characters.
 
     >>> parse_title("City of Lost Children, The (Cité des enfants perdus, La) (1995)")
     ParsedTitle(title='The City of Lost Children', alternatives=('La Cité des enfants perdus',), year=1995)
     """
     # Some file systems decompose letters with accents.
-    rest = unicodedata.normalize("NFC", text).strip()
+    rest = unicodedata.normalize("NFC", clean(text)).strip()
     year = None
     if found := _YEAR_AT_END.search(rest):
         year, rest = int(found["year"]), rest[: found.start()].rstrip()
@@ -60,6 +62,12 @@ def parse_title(text: str) -> ParsedTitle:
         alternatives.insert(0, article_first(_ALSO_KNOWN_AS.sub("", found["inside"].strip())))
         rest = rest[: found.start()].rstrip()
     return ParsedTitle(article_first(rest), tuple(name for name in alternatives if name), year)
+
+
+def notes_on_titles(n_cleaned: int) -> tuple[str, ...]:
+    """Return a note where titles were not taken as they are; see `catalog.text.clean`."""
+    titles = plural(n_cleaned, "title")
+    return (f"{titles} with control or invisible characters, which were left out",) if n_cleaned else ()
 
 
 def article_first(title: str) -> str:

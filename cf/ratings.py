@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -28,8 +29,7 @@ from scipy import sparse
 from catalog.errors import DamageError, DataError
 from catalog.film_ids import is_imdb_number, movie_id_in
 from catalog.ids import MAX_ID
-from catalog.io.archives import MAX_BYTES
-from catalog.io.files import atomic_path, read_bytes
+from catalog.io.files import FORMAT_ERRORS, MAX_INPUT_BYTES, atomic_path, open_regular, read_bytes, read_input
 from catalog.io.tables import Row, delimiter_of, parse_rows, read_rows, read_text, spelled
 from catalog.movielens import RATING_NAMES, first_of
 from catalog.text import first_line
@@ -55,8 +55,7 @@ _EXPECTED = {
     "rating": f"a rating from {LOWEST} to {{:.1f}}",
     "timestamp": "seconds since 1970",
 }
-# What reading a damaged file raises, by the place of the damage.
-_PARQUET_ERRORS = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, pa.ArrowException)
+_PARQUET_ERRORS = (*FORMAT_ERRORS, pa.ArrowException)
 # So many rows tell how a file is written.
 _HEAD_ROWS = 1000
 _log = logging.getLogger(__name__)
@@ -169,7 +168,7 @@ class Ratings:
 
 
 def _checked_bytes(path: Path, xxh3: str | None) -> bytes:
-    content = read_bytes(path, MAX_BYTES)
+    content = read_bytes(path, MAX_INPUT_BYTES)
     if xxh3 not in (None, xxhash.xxh3_64_hexdigest(content)):
         raise DataError("it has another checksum than when it was written")
     return content
@@ -221,7 +220,7 @@ def _has_header(path: Path) -> bool:
 
 def _read_parquet(path: Path, names: Mapping[str, str], most: float) -> pd.DataFrame:
     try:
-        table = pd.read_parquet(io.BytesIO(read_bytes(path, MAX_BYTES)))
+        table = pd.read_parquet(io.BytesIO(read_bytes(path, MAX_INPUT_BYTES)))
         received = [str(name).strip() for name in table.columns]
         table.columns = spelled(received, _COLUMNS, names)
     except _PARQUET_ERRORS as error:
@@ -299,7 +298,7 @@ def _read_by_arrow(path: Path, head: _Head) -> pd.DataFrame:
 def _read_head(path: Path, names: Mapping[str, str]) -> _Head:
     """Read the first lines; if that fails, nothing is known, and the error is reported row by row."""
     try:
-        with path.open(encoding="utf-8-sig") as stream:
+        with os.fdopen(open_regular(path), encoding="utf-8-sig") as stream:
             lines = list(islice(stream, 1 + _HEAD_ROWS))
     except (OSError, ValueError):
         return _Head()
@@ -336,7 +335,7 @@ def _read_dat(path: Path) -> pd.DataFrame:
     """Read cells separated by ``::``; as CSV, which takes seconds for ten million, or else line by line."""
     options = csv.ConvertOptions(column_types=_ARROW_TYPES, null_values=[])
     try:
-        content = io.BytesIO(path.read_bytes().replace(b"::", b","))
+        content = io.BytesIO(read_input(path).replace(b"::", b","))
         read = csv.read_csv(content, csv.ReadOptions(column_names=_COLUMNS), convert_options=options)
         table = read.to_pandas().astype(_TYPES)
     except (OSError, pa.ArrowException) as error:

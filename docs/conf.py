@@ -9,7 +9,7 @@ from typing import Any
 _ROOT = Path(__file__).parents[1]
 _PROJECT = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 # In this order; pages that are not named follow, alphabetically.
-_PAGES = ("README", "docs/*", "ARCHITECTURE", "CONTRIBUTING", "CHANGELOG")
+_PAGES = ("README", "docs/*", "ARCHITECTURE", "CONTRIBUTING", "SECURITY", "CHANGELOG")
 
 project, version = _PROJECT["name"], _PROJECT["version"]
 author = project_copyright = _PROJECT["authors"][0]["name"]

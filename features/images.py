@@ -15,7 +15,8 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from catalog.errors import DataError
-from catalog.image_formats import NAMED, heif_hint, is_unread_heif, open_image
+from catalog.image_formats import MAX_IMAGE_BYTES, NAMED, heif_hint, is_unread_heif, open_image
+from catalog.io.files import read_bytes
 from features.framing import Framing, Resize
 
 _MOST_PIXELS = 89_478_485
@@ -60,7 +61,8 @@ def decode_image(source: Path | bytes, name: str | None = None) -> Image.Image:
     """Decode a file or its content as people see it: upright, 8-bit RGB, transparent parts white."""
     name = name or ("this" if isinstance(source, bytes) else str(source))
     try:
-        with open_image(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+        content = source if isinstance(source, bytes) else read_bytes(source, MAX_IMAGE_BYTES)
+        with open_image(io.BytesIO(content)) as image:
             _check_size(image, name)
             image.load()
             return _as_rgb(_turned_upright(image))
@@ -71,20 +73,12 @@ def decode_image(source: Path | bytes, name: str | None = None) -> Image.Image:
     except IsADirectoryError as error:
         raise DataError(f"{name} is a folder; name an image: {NAMED}") from error
     except UnidentifiedImageError as error:
-        hint = f"; {heif_hint()}" if _is_unread_heif(source) else ""
+        hint = f"; {heif_hint()}" if is_unread_heif(content) else ""
         raise DataError(f"{name} is not a picture; expected {NAMED}{hint}") from error
     except Exception as error:
         # Pillow's decoders raise almost anything for a damaged file: OSError, ValueError, SyntaxError,
         # struct.error, EOFError, IndexError, MemoryError and its own bomb warnings have all been seen.
         raise DataError(f"{name} cannot be decoded: {error or type(error).__name__}") from error
-
-
-def _is_unread_heif(source: Path | bytes) -> bool:
-    if isinstance(source, bytes):
-        return is_unread_heif(source)
-    with suppress(OSError), source.open("rb") as stream:
-        return is_unread_heif(stream.read(12))
-    return False
 
 
 def _check_size(image: Image.Image, name: str) -> None:

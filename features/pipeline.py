@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError
+from catalog.image_formats import MAX_IMAGE_BYTES
 from features.encoders.backbone import Backbone
 from features.encoders.encoder import Encoder, to_float16
 from features.framing import Framing
@@ -133,7 +134,7 @@ def decode(picture: Picture, framing: Framing, known: Mapping[Any, str] | None =
         return Known(name, sha256)
     try:
         # Read once, so that the hash is of what is decoded.
-        content = picture.source if isinstance(picture.source, bytes) else picture.source.read_bytes()
+        content = picture.source if isinstance(picture.source, bytes) else _content(picture.source)
     except FileNotFoundError:
         return Broken(name, f"no such picture: {path}", None)
     except OSError as error:
@@ -151,6 +152,12 @@ def decode(picture: Picture, framing: Framing, known: Mapping[Any, str] | None =
         return Broken(name, str(error), sha256)
     source = "" if isinstance(picture.source, bytes) else printable(picture.source.name)
     return Decoded(Row(name, sha256, width, height, source), pixels)
+
+
+def _content(path: Path) -> bytes:
+    # No more, as what is named may be endless: it is refused as a broken picture.
+    with path.open("rb") as stream:
+        return stream.read(MAX_IMAGE_BYTES)
 
 
 def printable(path: Path | str) -> str:

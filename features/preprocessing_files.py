@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from catalog.errors import ConfigError, DataError
+from catalog.io.files import read_bytes
 from features.framing import FILTERS, Filter, Framing
 from features.preprocessing import PRESETS, Preprocessing, Triple
 
@@ -37,6 +38,7 @@ _KNOWN_STEPS = frozenset(
 )
 _OTHER_STEPS = ("auto_map", "keep_aspect_ratio", "ensure_multiple_of", "size_divisor", "patch_size", "max_pixels")
 _SMALLEST_SHARE = 0.01
+_MAX_BYTES = 16 << 20
 
 
 def file_beside(path: Path) -> Path | None:
@@ -60,10 +62,10 @@ def read_preprocessing(path: Path, settings: Sequence[str] = ()) -> Preprocessin
     """
     given = _given(settings)
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(read_bytes(path, _MAX_BYTES))
     except FileNotFoundError as error:
         raise ConfigError(f"--preprocessing {path}: no such file") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, DataError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is not a JSON file: {str(error)[:200]}") from error
     if not isinstance(record, dict):
         raise DataError(f"{path} holds no JSON object; expected one such as preprocessor_config.json")

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from catalog.errors import ConfigError, DataError, NotBuiltError
+from catalog.errors import ConfigError, DamageError, DataError, NotBuiltError
 from catalog.io.files import read_record, read_stable, record_kind, remove_file, write_bytes, write_record
 from catalog.io.locks import is_leftover
 from catalog.io.remote import AnyPath
@@ -33,6 +33,7 @@ from features.preprocessing_files import file_beside
 from features.shards import (
     ID_COLUMNS,
     KIND,
+    REPAIR,
     SHARD_ROWS,
     PictureId,
     damaged,
@@ -44,6 +45,7 @@ from features.shards import (
     recorded_rows,
     remove,
     shard_files,
+    stem_of,
     verify,
 )
 from features.whitening import Whitening
@@ -171,12 +173,7 @@ class FeatureStore:
         store = cls(folder, identity, origin, map_shape, text_sha256)
         try:
             there = cls.open(folder)
-        except NotBuiltError as error:
-            if store._shards() and not rebuild:
-                raise DataError(
-                    f"{folder} holds shards of features, but features.json, which tells what they are of, is missing; "
-                    "put it back, or begin anew with --rebuild"
-                ) from error
+        except NotBuiltError:
             there = None
         except DataError:
             if not rebuild:
@@ -209,7 +206,14 @@ class FeatureStore:
         try:
             record = read_record(path, _STORE, _VERSION)
         except FileNotFoundError as error:
+            if any(number_of(one.name) is not None for one in folder.glob("features-*.json")):
+                raise DamageError(
+                    f"{folder} holds shards of features, but features.json, which tells what they are of, is missing; "
+                    "put it back, or begin anew with `keyart extract --rebuild`"
+                ) from error
             raise NotBuiltError(f"no features here yet ({path} is missing); run `keyart extract`") from error
+        except DamageError as error:
+            raise DamageError(f"{error}; or run `keyart extract --rebuild`") from error
         except DataError as error:
             raise DataError(f"{error}; or run `keyart extract --rebuild`") from error
         try:
@@ -218,7 +222,7 @@ class FeatureStore:
             identity, origin = Identity(**record["identity"]), record["origin"]
             return cls(folder, identity, origin, map_shape and tuple(map_shape), record.get("text_sha256"))
         except (KeyError, TypeError) as error:
-            raise DataError(
+            raise DamageError(
                 f"{folder / 'features.json'} is damaged ({error}); run `keyart extract --rebuild`"
             ) from error
 
@@ -282,6 +286,16 @@ class FeatureStore:
             verify(self.folder, shard)
         return [self._features(shard) for shard in shards.tolist()], numbers.astype(np.int64)
 
+    def damaged_shards(self) -> dict[str, str]:
+        """Return what is wrong with damaged shards, by the stem of their files' names; compares all checksums."""
+        shards = self._shards()
+        reasons = _in_parallel(self._wrong_with, shards)
+        return {stem_of(shard): reason for shard, reason in zip(shards, reasons, strict=True) if reason}
+
+    def unrecorded(self) -> list[AnyPath]:
+        """List the files of shards without a record, as interrupted runs leave them."""
+        return self._shard_files(but={*self._shards()})
+
     def remove_damaged(self) -> Damage:
         """Remove damaged shards and the remains of interrupted runs; returns what was lost."""
         shards = self._shards()
@@ -289,7 +303,7 @@ class FeatureStore:
         wrong = {shard: reason for shard, reason in found.items() if reason}
         damage = self._damage(wrong)
         self._remove(wrong)
-        for path in (*self._shard_files(but={*self._shards()}), *self.folder.glob(".*.partial")):
+        for path in (*self.unrecorded(), *self.folder.glob(".*.partial")):
             remove_file(path)
         return damage
 
@@ -366,7 +380,7 @@ class FeatureStore:
         try:
             whitening = Whitening.open(self.folder / _WHITENING)
         except FileNotFoundError as error:
-            raise DataError(f"{self.folder / _WHITENING} is missing; run `keyart extract --rebuild`") from error
+            raise DamageError(f"{self.folder / _WHITENING} is missing; run `keyart extract --rebuild`") from error
         if whitening.sha256 != self.identity.whitening_sha256:
             raise DataError(f"{self.folder / _WHITENING} is of other features; run `keyart extract --rebuild`")
         return whitening
@@ -423,7 +437,8 @@ class FeatureStore:
             verify(self.folder, shard)
             self._table(shard)
         except DataError as error:
-            return str(error)
+            # What to do is being done.
+            return str(error).removesuffix(REPAIR)
         return None
 
     def _table(self, shard: int) -> pd.DataFrame:

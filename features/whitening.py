@@ -9,8 +9,8 @@ from functools import cached_property
 
 import numpy as np
 
-from catalog.errors import DataError
-from catalog.io.files import write_bytes
+from catalog.errors import DamageError, DataError
+from catalog.io.files import FORMAT_ERRORS, write_bytes
 from catalog.io.remote import AnyPath
 from features.pooling import Floats, unit
 
@@ -76,5 +76,5 @@ class Whitening:
                 return cls(arrays["mean"], arrays["projection"])
         except FileNotFoundError:
             raise
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise DataError(f"{path} is damaged ({error}); run `keyart extract --rebuild`") from error
+        except FORMAT_ERRORS as error:
+            raise DamageError(f"{path} is damaged ({error}); run `keyart extract --rebuild`") from error

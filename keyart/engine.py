@@ -819,6 +819,9 @@ class Engine:
 
     @lazy
     def _index_notes(self) -> tuple[str, ...]:
+        _, damage = self._read_posters
+        if damage:
+            return (f"results come without posters: {damage}",)
         if self._index is None:
             return ()
         hashes = {movie_id: poster.sha256 for movie_id, poster in self._posters.items()}
@@ -828,18 +831,22 @@ class Engine:
     def _poster_paths(self) -> dict[int, Path]:
         return {movie_id: poster.path for movie_id, poster in self._posters.items()}
 
-    @lazy
+    @property
     def _posters(self) -> dict[int, Poster]:
+        posters, _ = self._read_posters
+        return posters
+
+    @lazy
+    def _read_posters(self) -> tuple[dict[int, Poster], str]:
+        """Return the posters by movie_id, and why they cannot be read, if so: they only illustrate a result."""
         known = self._catalog.movie_ids(Filter())
         try:
             with PosterStore.open_to_read(self._workspace.posters_dir) as store:
-                return {poster.movie_id: poster for poster in store.posters() if poster.movie_id in known}
+                return {poster.movie_id: poster for poster in store.posters() if poster.movie_id in known}, ""
         except NotBuiltError:
-            return {}
+            return {}, ""
         except DataError as error:
-            # Posters only illustrate a result.
-            _log.warning("results come without posters: %s", error)
-            return {}
+            return {}, str(error)
 
     @property
     def _store(self) -> FeatureStore:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import zlib
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import IO, cast
 from urllib.parse import urlsplit
 
 from catalog.errors import DataError
+from catalog.io.files import open_regular
 
 _WHAT = "TMDB's daily export of movie ids (movie_ids_MM_DD_YYYY.json.gz)"
 _MAX_LINE_BYTES = 1 << 20
@@ -75,7 +77,7 @@ def _open(source: str, download: Callable[[str, str], bytes]) -> IO[bytes]:
     if is_address(source):
         _check_address(source)
         return io.BytesIO(download(source, f"{_WHAT}; an export is kept for three months"))
-    return Path(source).open("rb")
+    return os.fdopen(open_regular(Path(source)), "rb")
 
 
 def _unzipped(stream: IO[bytes]) -> IO[bytes]:

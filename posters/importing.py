@@ -17,7 +17,7 @@ from catalog.errors import DataError
 from catalog.film import Film
 from catalog.film_ids import ID_COLUMNS, FilmId, Imdb, Movie, Tmdb, id_in, parse_film_id
 from catalog.image_formats import SUFFIXES, count_endings, listed_endings
-from catalog.io.files import sha256_file
+from catalog.io.files import read_bytes, sha256_file
 from catalog.io.tables import read_rows
 from catalog.matching import FilmMatcher, group_by_id
 from posters.database import Origin, Source
@@ -245,7 +245,7 @@ def _read(path: Path) -> bytes:
         n_bytes = path.stat().st_size
         if n_bytes > MAX_POSTER_BYTES:
             raise DataError(too_many_bytes(n_bytes))
-        return path.read_bytes()
+        return read_bytes(path, MAX_POSTER_BYTES)
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}") from error
 

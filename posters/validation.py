@@ -15,9 +15,16 @@ from dataclasses import dataclass
 from PIL import Image
 
 from catalog.errors import DataError
-from catalog.image_formats import NAMED, SUFFIX_BY_FORMAT, heif_hint, is_unread_heif, open_image
+from catalog.image_formats import (
+    MAX_IMAGE_BYTES,
+    NAMED,
+    SUFFIX_BY_FORMAT,
+    heif_hint,
+    is_unread_heif,
+    open_image,
+)
 
-MAX_POSTER_BYTES = 64 << 20
+MAX_POSTER_BYTES = MAX_IMAGE_BYTES
 """Larger files are not read; the largest posters have a tenth of it."""
 
 MAX_POSTER_PIXELS = 25_000_000

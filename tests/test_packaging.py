@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-import tomllib
 from collections.abc import Iterator
 from datetime import date
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 
 import pytest
 import yaml
@@ -15,9 +14,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from hatch_build import absolute_links
-from tests.test_layers import ROOT
+from tests.dependencies import PROJECT, direct_dependencies
+from tests.test_layers import PACKAGES, ROOT, imported, modules
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PYTHONS = ("3.11", "3.12", "3.13")
 REPOSITORY = "https://github.com/keyart/keyart"
 
@@ -58,6 +57,41 @@ def test_installed_versions_are_the_pinned_ones() -> None:
     pinned = pins(f"{sys.version_info.major}.{sys.version_info.minor}")
     differing = {name: (found, pinned[name]) for name, found in installed() if found != pinned[name]}
     assert not differing, "run `make setup`, or `make constraints` to pin newer versions"
+
+
+# A version of pyarrow that breaks nothing appears every three months.
+_WITHOUT_UPPER_BOUND = {"pyarrow"}
+
+
+def test_no_dependency_may_become_another_major_version() -> None:
+    for requirement in direct_dependencies():
+        operators = {specifier.operator for specifier in requirement.specifier}
+        assert operators == ({">="} if requirement.name in _WITHOUT_UPPER_BOUND else {">=", "<"}), requirement
+
+
+# pyspark brings the one py4j that it works with. Of the others, users choose whether to have them.
+_UNDECLARED = {"py4j", "jax", "torch", "umap"}
+
+
+def test_every_imported_package_is_a_dependency() -> None:
+    tops = {name.split(".")[0] for module in modules() for name in imported(module, anywhere=True)}
+    tops -= {*PACKAGES} | sys.stdlib_module_names | _UNDECLARED
+    declared = {canonicalize_name(requirement.name) for requirement in direct_dependencies()}
+    distributions = packages_distributions()
+    assert {top for top in tops if not declared & set(map(canonicalize_name, distributions.get(top, [])))} == set()
+
+
+def test_page_of_licenses_names_every_dependency() -> None:
+    page = (ROOT / "docs" / "licenses.md").read_text(encoding="utf-8")
+    listed = [canonicalize_name(name) for name in re.findall(r"^\| ([\w-]+) +\| \S", page, re.MULTILINE)[1:]]
+    expected = {canonicalize_name(requirement.name) for requirement in direct_dependencies()}
+    assert set(listed) == expected, "run `make licenses`"
+
+
+def test_tests_run_axe_core_by_its_hash() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert re.search(r"[0-9a-f]{64}  tests/.cache/axe.min.js", script)
+    assert "sha256sum --check" in script
 
 
 def test_light_requirements_are_those_of_the_project_without_tensorflow() -> None:

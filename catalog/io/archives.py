@@ -13,15 +13,14 @@ from tempfile import TemporaryDirectory
 from typing import IO
 
 from catalog.errors import DataError
-
-MAX_BYTES = 8 << 30
-"""The limit of what is unpacked; the largest data set of MovieLens takes an eighth of it."""
+from catalog.io.files import MAX_INPUT_BYTES
 
 # Tables shrink to a fifth, long runs of one byte to a thousandth.
 _MAX_RATIO = 100
 _ALWAYS_ALLOWED = 64 << 20
 _BLOCK = 1 << 20
-_DAMAGED = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+# ValueError: names that are not UTF-8 though they should be.
+_DAMAGED = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 
 
 @contextmanager
@@ -40,6 +39,16 @@ def unpacked(source: Path, names: Collection[str]) -> Iterator[Path]:
             yield _unpack(source, folder, names)
         except DataError as error:
             raise DataError(str(error).replace(str(folder), str(_shown(source)))) from error
+
+
+def list_archive(source: Path) -> list[PurePosixPath]:
+    """List the files in a zip archive; nothing of one that is damaged, which is reported where it is unpacked."""
+    try:
+        with zipfile.ZipFile(source) as archive:
+            paths = [PurePosixPath(name) for name in archive.namelist() if not name.endswith("/")]
+    except (OSError, *_DAMAGED):
+        return []
+    return [path for path in paths if path.name]
 
 
 def unpack_content(content: bytes, path: Path, names: Sequence[str]) -> tuple[bytes, Path]:
@@ -143,7 +152,7 @@ def _is_wanted(filename: str, names: Collection[str]) -> bool:
 
 def _write(stream: IO[bytes] | gzip.GzipFile, target: Path, source: Path, n_packed: int) -> None:
     """Write what a stream unpacks to; DataError if it is a decompression bomb, whatever size it claims."""
-    most = min(MAX_BYTES, max(_ALWAYS_ALLOWED, _MAX_RATIO * n_packed))
+    most = min(MAX_INPUT_BYTES, max(_ALWAYS_ALLOWED, _MAX_RATIO * n_packed))
     n_written = 0
     with target.open("wb") as output:
         while block := stream.read(_BLOCK):

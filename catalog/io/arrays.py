@@ -5,18 +5,20 @@ Dense arrays and sparse matrices are stored; nothing is pickled. Damage is detec
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from catalog.errors import DataError, NotBuiltError
+from catalog.errors import DamageError, DataError, NotBuiltError
+from catalog.io.checksums import hold_to_xxh3
 from catalog.io.files import (
+    FORMAT_ERRORS,
     atomic_path,
     read_record,
     read_stable,
@@ -62,6 +64,15 @@ def _named(record_path: Path, kind: str, version: int) -> list[str]:
         return []
 
 
+def unnamed_arrays(folder: Path, name: str) -> list[Path]:
+    """List the files of arrays that the record of a name does not name; none where it cannot be read."""
+    try:
+        named = json.loads((folder / f"{name}.json").read_bytes())["arrays"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [path for path in sorted(folder.glob(f"{name}-????????.npz")) if path.name != named]
+
+
 def _generation(record_path: Path, kind: str, version: int) -> object:
     """Return what differs between generations; None where there is no valid record."""
     try:
@@ -73,18 +84,30 @@ def _generation(record_path: Path, kind: str, version: int) -> object:
 def _open_arrays(folder: Path, name: str, kind: str, version: int) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         content = read_record(folder / f"{name}.json", kind, version)
-        arrays_path = folder / content["arrays"]
-        if xxh3_file(arrays_path) != content["xxh3"]:
-            raise DataError(f"{arrays_path} is damaged: its checksum has changed; fit the model again")
-        # Opened here, since NumPy does not close a damaged file that it opened itself.
-        with arrays_path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            return content, _gathered(dict(arrays))
     except FileNotFoundError as error:
         raise NotBuiltError(
             f"no {name} here yet ({error.filename} is missing); run `keyart build`, or `keyart fit {name}`"
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
-        raise DataError(f"{name} in {folder} is damaged ({error}); fit the model again") from error
+    try:
+        arrays_path = folder / content["arrays"]
+        hold_to_xxh3(arrays_path, content["xxh3"])
+        # Opened here, since NumPy does not close a damaged file that it opened itself.
+        with arrays_path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            return content, _gathered(dict(arrays))
+    except FORMAT_ERRORS as error:
+        raise DamageError(f"{name} in {folder} is damaged ({error}); fit the model again") from error
+
+
+def hold_arrays(record_path: Path) -> None:
+    """Raise DamageError unless the arrays that a record names, of any kind, are as they were written."""
+    try:
+        content = json.loads(record_path.read_bytes())
+        read_record(record_path, content["kind"], content["version"])
+        hold_to_xxh3(record_path.parent / content["arrays"], content["xxh3"])
+    except FORMAT_ERRORS as error:
+        raise DamageError(
+            f"{record_path.stem} in {record_path.parent} is damaged ({error}); fit the model again"
+        ) from error
 
 
 def _flattened(arrays: Mapping[str, Array]) -> dict[str, npt.NDArray[Any]]:

@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from threading import Event, Thread
 from typing import Protocol
 
+from catalog.text import visible
+
 # How often a bar counts the seconds on while a long step goes on.
 _TICK_S = 1.0
 # Units without a name, such as images, are reported so seldom where there is no terminal.
@@ -60,7 +62,7 @@ def bar(description: str, total: int, unit: str) -> Iterator[Advance]:
 
         def advance(n_units: int, doing: str = "") -> None:
             if doing:
-                shown.set_postfix_str(doing)
+                shown.set_postfix_str(visible(doing))
             elif n_units and not shown.postfix and start.includes(time.monotonic(), n_units):
                 # tqdm does not show a bar at its end that was last shown before its start.
                 shown.initial, shown.start_t = start.n_units, time.time()
@@ -91,7 +93,7 @@ def bar_of(expected_s: Mapping[str, float]) -> Progress:
                     n_done += n_units
                     shown.update(expected_s.get(current, 0.0))
                 current = doing or current
-                shown.set_postfix_str(f"{n_done}/{total} {unit}, {current}")
+                shown.set_postfix_str(f"{n_done}/{total} {unit}, {visible(current)}")
 
             with _ticking(shown.refresh):
                 yield advance
@@ -103,7 +105,7 @@ def write_line(line: str) -> None:
     """Print a line to standard output, above a bar if there is one."""
     from tqdm import tqdm
 
-    tqdm.write(line)
+    tqdm.write(visible(line, lines=True))
 
 
 class _Start:
@@ -172,7 +174,7 @@ class _Lines:
         return f", about {left_s:,.0f} s left" if left_s >= _LONG_S else ""
 
     def _print(self, text: str) -> None:
-        sys.stderr.write(f"{self._description}: {text}\n")
+        sys.stderr.write(f"{visible(self._description)}: {visible(text)}\n")
         sys.stderr.flush()
 
 

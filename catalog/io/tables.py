@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, Any
 
 from catalog.errors import DataError
 from catalog.ids import MAX_ID
+from catalog.io.files import read_input
+
+# What spreadsheets take for the beginning of a formula, or pass over in front of one.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -97,11 +104,41 @@ def parse_rows(
                     f"{path}, line {reader.line_num}: expected {len(header)} columns ({', '.join(received)}), "
                     f"received {len(cells)}"
                 )
-            values = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
+            values = {name: _from_text(cell.strip()) for name, cell in zip(header, cells, strict=True)}
             yield Row(path, reader.line_num, values, spellings)
     except csv.Error as error:
         # The row may go on to the end of the file, where a quotation mark is not closed.
         raise DataError(f"{path}, line {n_read + 1}: expected CSV, received something else ({error})") from error
+
+
+def write_csv(
+    stream: IO[str], columns: Sequence[str], rows: Iterable[Mapping[str, Any]], cell: Callable[[str], str] = str
+) -> None:
+    """Write rows under a header; None is an empty cell. `cell` changes texts, for a terminal for example.
+
+    Texts that a spreadsheet would take for a formula get an apostrophe in front, which `parse_rows` takes off again.
+    """
+    stream.write(_csv_line(columns))
+    for row in rows:
+        values = (row.get(name) for name in columns)
+        stream.write(_csv_line([as_text(cell(value)) if isinstance(value, str) else value for value in values]))
+
+
+def _csv_line(cells: Sequence[object]) -> str:
+    # Python quotes the characters of its line end only: a lone \r would end a line for whoever reads it.
+    line = io.StringIO(newline="")
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return line.getvalue().removesuffix("\r\n") + "\n"
+
+
+def as_text(text: str) -> str:
+    """Keep spreadsheets from reading a text as a formula."""
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
+def _from_text(text: str) -> str:
+    """Undo `as_text`."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
 def delimiter_of(header: str) -> str:
@@ -127,11 +164,7 @@ def _key(name: str) -> str:
 
 def read_text(path: Path, encodings: Sequence[str] = ("utf-8-sig",)) -> str:
     """Read a text file in the first encoding that fits."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
-    return decode_text(content, path, encodings)
+    return decode_text(read_input(path), path, encodings)
 
 
 def decode_text(content: bytes, path: Path, encodings: Sequence[str] = ("utf-8-sig",)) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 
 from catalog.errors import ConfigError, DataError
 from catalog.extras import require
+from catalog.io.files import read_bytes
 from features.encoders.text import Clean, TextOptions, context_length_of, pad_token_of
 
 
@@ -52,6 +53,7 @@ LAYOUTS = (
     Layout("visual.onnx", "textual.onnx", "tokenizer.json", "preprocessor_config.json"),
 )
 # What transformers takes where a config.json leaves max_position_embeddings out.
+_MAX_RECORD_BYTES = 256 << 20
 _CONTEXT_LENGTHS = {"clip": 77, "siglip": 64, "siglip2": 64}
 _SIGLIP = {"SiglipTokenizer": "canonicalize", "SiglipTokenizerFast": "canonicalize"}
 
@@ -165,10 +167,10 @@ def is_pair(path: Path) -> bool:
 def _record(path: Path, *names: str) -> dict[str, Any]:
     """Read a record, or the one that it holds under some names; empty where there is none."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_bytes(path, _MAX_RECORD_BYTES))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, DataError, ValueError) as error:
         raise DataError(
             f"{path} cannot be read as JSON ({error}); put back what the pair was published with"
         ) from error

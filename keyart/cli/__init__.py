@@ -16,12 +16,13 @@ from click.shell_completion import add_completion_class
 from catalog.errors import KeyartError
 from catalog.extras import pip_install
 from catalog.io.keras import has_keras
+from catalog.text import visible
 from keyart.cli.completion import QuotingBashComplete
 from keyart.cli.groups import Entry, LazyGroup
 from keyart.cli.hints import HINTS
 from keyart.cli.interruption import Interrupted
 from keyart.cli.options import DEBUG, debug_option, root_home_option
-from keyart.cli.output import set_output_encoding
+from keyart.cli.output import echo, set_output_encoding
 from keyart.workspace.api_keys import RedactingFormatter, redact, refuse_keys
 
 _INTERRUPTED = 130
@@ -46,6 +47,7 @@ _COMMANDS = {
     "evaluate": "Compare recommenders, or models of the cold start.",
     "explore": "Explore the ratings: the best films, genres, clusters, a map.",
     "export": "Write a fitted model for TensorFlow Serving or phones.",
+    "check": "Check every file of the workspace, and mend what is damaged.",
     "info": "Show what is in the workspace, and which command comes next.",
     "atlas": "Lay all posters out on one map, for the page of `keyart serve`.",
     "serve": "Serve the web page and its HTTP API.",
@@ -92,14 +94,14 @@ def keyart(context: click.Context) -> None:
     Without either: keyart demo
     """  # noqa: D301 - click wants the backspace itself
     if context.invoked_subcommand is None:
-        click.echo(_GREETING.format(first=_DEMO if has_keras() else _SERVE.format(pip=pip_install("tensorflow"))))
+        echo(_GREETING.format(first=_DEMO if has_keras() else _SERVE.format(pip=pip_install("tensorflow"))))
 
 
 class _LogFormatter(RedactingFormatter):
     """Formats log records like errors: keys redacted, proposed commands completed."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return HINTS.complete(super().format(record))
+        return visible(HINTS.complete(super().format(record)), lines=True)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -121,7 +123,7 @@ def _run(arguments: list[str]) -> int:
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.ctx.get_help() if error.ctx else error.format_message())
+        echo(error.ctx.get_help() if error.ctx else error.format_message())
         return 0
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "keyart"
@@ -143,7 +145,7 @@ def _run(arguments: list[str]) -> int:
     except Exception as error:
         if DEBUG.is_set():
             # Python itself would print API keys that the errors quote.
-            click.echo(redact("".join(traceback.format_exception(error)).rstrip()), err=True)
+            echo(redact("".join(traceback.format_exception(error)).rstrip()), err=True)
         else:
             _print_error(_one_line(error))
         return 1
@@ -166,4 +168,4 @@ def _one_line(error: Exception) -> str:
 
 def _print_error(text: str) -> None:
     # Messages quote what they received, which may be an API key set for the wrong option.
-    click.echo(redact(f"keyart: {HINTS.complete(text)}"), err=True)
+    echo(redact(f"keyart: {HINTS.complete(text)}"), err=True)

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import click
 from click.shell_completion import CompletionItem
 
+from keyart.cli.output import echo
+
 # The version that drops the old spellings.
 _DROPPED_IN = "0.3"
 
@@ -123,4 +125,4 @@ def renamed(**options: str) -> type[click.Command]:
 
 def note_renamed(old: str, new: str) -> None:
     """Print a note that a spelling is old."""
-    click.echo(f"note: {old} is now {new}; the old spelling works until version {_DROPPED_IN}", err=True)
+    echo(f"note: {old} is now {new}; the old spelling works until version {_DROPPED_IN}", err=True)

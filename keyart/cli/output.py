@@ -9,7 +9,6 @@ in a file or pipe is always UTF-8, so that both stay complete.
 from __future__ import annotations
 
 import codecs
-import csv
 import io
 import json
 import re
@@ -23,6 +22,8 @@ from typing import Any
 
 import click
 
+from catalog.io.tables import write_csv
+from catalog.text import UNSAFE_SIGN, visible
 from keyart.cli.hints import HINTS
 from keyart.workspace.api_keys import redact
 
@@ -54,6 +55,11 @@ def _plain(others: Callable[[UnicodeError], tuple[str | bytes, int]], error: Uni
     return others(UnicodeEncodeError(error.encoding, error.object, error.start, error.start + 1, error.reason))
 
 
+def echo(text: str, *, err: bool = False) -> None:
+    """Print lines, on standard error if `err`, without control characters that data or names of files bring."""
+    click.echo(visible(text, lines=True), err=err)
+
+
 def print_json(record: dict[str, Any]) -> None:
     """Print one JSON object as one line."""
     text = json.dumps(HINTS.complete_record(record), ensure_ascii=False)
@@ -61,28 +67,31 @@ def print_json(record: dict[str, Any]) -> None:
         text.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
         text = json.dumps(HINTS.complete_record(record))
-    click.echo(text)
+    # In JSON these characters are in texts only, which may have them escaped.
+    click.echo(UNSAFE_SIGN.sub(lambda found: _in_json(found[0]), text))
+
+
+def _in_json(letter: str) -> str:
+    return json.dumps(letter)[1:-1] if ord(letter) > 0xFFFF else f"\\u{ord(letter):04x}"
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Print rows under a header; None is an empty cell."""
+    """Print rows under a header; None is an empty cell. On a terminal, control characters are escaped."""
     if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
         sys.stdout.reconfigure(encoding="utf-8")
-    writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    write_csv(sys.stdout, columns, rows, visible if sys.stdout.isatty() else str)
 
 
 def print_notes(notes: Iterable[str]) -> None:
     """Print notes to standard error, so that they do not mix with results."""
     for note in notes:
-        click.echo(redact(f"note: {HINTS.complete(note)}"), err=True)
+        echo(redact(f"note: {visible(HINTS.complete(note))}"), err=True)
 
 
 def announce(work: str, expected_s: float, remark: str = "") -> None:
     """Print to standard error how long work will take, if that is long."""
     if expected_s > _LONG_S:
-        click.echo(f"{work}: about {expected_s:,.0f} s{remark}", err=True)
+        echo(f"{work}: about {expected_s:,.0f} s{remark}", err=True)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[int] = ()) -> str:
@@ -90,7 +99,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Collection
 
     On a terminal the table fits its width: texts are shortened, and if that is not enough, columns continue below.
     """
-    lines = [header, *rows]
+    lines = [[visible(cell) for cell in row] for row in (header, *rows)]
     widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
     most = _terminal_width()
     if most is None or _total(widths) <= most:

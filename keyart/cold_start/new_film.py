@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,9 +16,12 @@ from catalog.film_ids import parse_imdb_id
 from catalog.genres import match_genres, split_genres
 from catalog.ids import check_id
 from catalog.io.tables import Row, read_rows
+from catalog.text import clean, is_clean, visible
 from catalog.titles import parse_title
 from features.folder import pictures_in
 from keyart.similarity.query import Image, ImageSource, as_image
+
+_log = logging.getLogger(__name__)
 
 FIRST_YEAR = 1870
 """The earliest plausible year of release."""
@@ -78,7 +82,7 @@ class NewFilm(Titled):
     @property
     def label(self) -> str:
         """Title and year as people write them; the poster's file name where there is no title."""
-        return super().label if self.title else self.image.name
+        return super().label if self.title else visible(self.image.name)
 
 
 class InvalidFieldError(ConfigError):
@@ -102,6 +106,8 @@ def describe(
 ) -> NewFilm:
     """Validate the description of a film, genres separated by |; ConfigError where a field is invalid."""
     parsed = parse_title(title)
+    if not is_clean(title):
+        _log.warning("the title %r has control or invisible characters, which are left out", title)
     if year is not None and parsed.year and year != parsed.year:
         raise InvalidFieldError(
             "title", f"{title!r} is of {parsed.year}, but {year} is given as the year; leave one of them out"
@@ -129,8 +135,9 @@ def checked(film: NewFilm, known_genres: Sequence[str]) -> NewFilm:
     parsed = parse_title(film.title)
     # A title that was split already may end in a year of its own, as Wonder Woman 1984 may be spelled.
     if parsed.year is None or film.year in (None, parsed.year):
-        names = (*film.alternative_titles, *parsed.alternatives)
+        names = (*map(clean, film.alternative_titles), *parsed.alternatives)
         film = replace(film, title=parsed.title, year=film.year or parsed.year, alternative_titles=names)
+    film = replace(film, title=clean(film.title))
     _check_year(film.year)
     return replace(
         film,

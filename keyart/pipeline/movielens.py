@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-import zipfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
@@ -15,8 +15,8 @@ from catalog.film import Film
 from catalog.film_table import read_film_table, read_rated_films
 from catalog.films import Catalog
 from catalog.genres import notes_on_genres
-from catalog.io.archives import unpacked
-from catalog.io.files import remove_file, removed_on_failure, xxh3_file
+from catalog.io.archives import list_archive, unpacked
+from catalog.io.files import check_input, remove_file, removed_on_failure, xxh3_file
 from catalog.io.locks import check_free, exclusive
 from catalog.movielens import FILE_NAMES, KNOWN, RATING_NAMES, FilmFiles, data_folder, first_of, is_data_set, read_films
 from catalog.text import plural
@@ -155,7 +155,9 @@ def _read(source: Path, ratings: Path | None, columns: Mapping[str, str]) -> tup
         opened = unpacking.enter_context(_unpacked(data_folder(source)))
         rated = None if ratings is None else unpacking.enter_context(_unpacked(ratings))
         if rated is not None and rated.is_dir():
-            rated = first_of(rated, (*RATING_NAMES, rated.stem))
+            folder, rated = rated, first_of(rated, (*RATING_NAMES, rated.stem))
+            if rated is None:
+                raise DataError(f"{folder} holds no ratings; expected one of {', '.join(RATING_NAMES)}")
         if not opened.is_file():
             # Those of ratings may be of a table beside it.
             _check_columns_known(source, columns if rated is None else film_names.keys() - {"movie_id"})
@@ -173,6 +175,8 @@ def _read(source: Path, ratings: Path | None, columns: Mapping[str, str]) -> tup
 @contextmanager
 def _unpacked(source: Path) -> Iterator[Path]:
     """Unpack a data set, or a single table, which may have any name."""
+    if os.path.lexists(source) and not source.is_dir():
+        check_input(source)
     name = _lone_table(source)
     # A table called ratings.csv is in ratings.csv.zip.
     inside = (source.stem,) if source.stem.endswith(_TABLE_SUFFIXES) else ()
@@ -184,13 +188,8 @@ def _lone_table(source: Path) -> str | None:
     """Return the name of the table that is alone in an archive."""
     if source.suffix.lower() != ".zip":
         return None
-    # A damaged archive is reported where it is unpacked.
-    with suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(source) as archive:
-        paths = [PurePosixPath(name) for name in archive.namelist() if not name.endswith("/")]
-        names = [path.name for path in paths if not path.parts[0].startswith((".", "__MACOSX"))]
-        if len(names) == 1 and PurePosixPath(names[0]).suffix.lower() in _TABLE_SUFFIXES:
-            return names[0]
-    return None
+    paths = [path for path in list_archive(source) if not path.parts[0].startswith((".", "__MACOSX"))]
+    return paths[0].name if len(paths) == 1 and paths[0].suffix.lower() in _TABLE_SUFFIXES else None
 
 
 def _named(files: FilmFiles, opened: Path, source: Path) -> FilmFiles:

@@ -21,6 +21,7 @@ from index.options import IndexOptions
 from keyart.atlas.build import drop_from_atlas
 from keyart.cold_start.content import drop_looks
 from keyart.pipeline.index import build_index
+from keyart.workspace import alternates
 from keyart.workspace.encoders import has_index, list_encoders, name_of
 from keyart.workspace.hints import names_workspace
 from keyart.workspace.layout import Home, Workspace
@@ -198,3 +199,7 @@ def _drop_features(view: Workspace, movie_ids: Collection[int]) -> None:
         return
     with exclusive(view.features_dir):
         store.drop(movie_ids)
+        if (alternates.features_dir(view) / "features.json").is_file():
+            further = FeatureStore.open(alternates.features_dir(view))
+            names = [str(name) for name in further.rows().picture_ids.tolist()]
+            further.drop([name for name in names if int(name.partition("-")[0]) in movie_ids])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from catalog.errors import DataError, NotBuiltError
 from catalog.extras import is_installed
 from catalog.films import Catalog
+from catalog.io.arrays import hold_arrays
 from catalog.io.files import OtherVersionError
 from catalog.text import plural
 from cf.models.neighbors import ItemCosine
@@ -123,7 +126,7 @@ class Status:
         """Return the command to run next, and why."""
         bring = f"{poster_commands(self.id_kinds)} for posters"
         if self.damaged:
-            return "repair what is damaged, see above"
+            return "`keyart check --repair`: something is damaged, see above"
         if not self.n_posters and not self.n_indexed and not self.n_similar:
             return bring
         n_missing = self.n_posters - self.n_features - self.n_skipped
@@ -171,6 +174,7 @@ def read_status(workspace: Workspace) -> Status:
     n_mapped, mapped = _atlas(workspace, damaged)
     n_ratings = _read(lambda: len(open_ratings(workspace)), 0, damaged)
     n_similar, similarities_of = _similarities(workspace, damaged)
+    damaged += _damage_elsewhere(workspace)
     return Status(
         home=workspace.home,
         source=source,
@@ -197,6 +201,31 @@ def read_status(workspace: Workspace) -> Status:
         damaged=tuple(dict.fromkeys(damaged)),
         encoders=tuple(encoders),
     )
+
+
+def _damage_elsewhere(workspace: Workspace) -> Iterator[str]:
+    """Yield what is wrong with the parts that only answers of a kind open: models, looks, atlases, blends."""
+    views = {view.encoder: view for view in (workspace, *list_encoders(workspace))}.values()
+    for record_path in sorted(workspace.home.glob("cf/*/*.json")):
+        yield from _wrong_with(partial(hold_arrays, record_path))
+    for view in views:
+        name = "" if view.encoder == workspace.encoder else f"{name_of(view)}: "
+        records = (view.looks_dir / "looks.json", view.cold_start_dir / "cold-start.json")
+        checks: list[Callable[[], object]] = [partial(hold_arrays, path) for path in records if os.path.lexists(path)]
+        checks += [partial(_check_atlas, view), partial(open_hybrid, view)]
+        for check in checks:
+            yield from (f"{name}{reason}" for reason in _wrong_with(check))
+
+
+def _check_atlas(view: Workspace) -> None:
+    for sheet in Atlas.open(view.atlas_dir).sheets:
+        sheet.path(view.atlas_dir)
+
+
+def _wrong_with(check: Callable[[], object]) -> list[str]:
+    reasons: list[str] = []
+    _read(check, None, reasons)
+    return reasons
 
 
 def _blend_note(workspace: Workspace) -> str:

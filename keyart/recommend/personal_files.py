@@ -16,6 +16,7 @@ from catalog.film import Titled
 from catalog.film_ids import FilmId, Imdb, Tmdb, ids_in, parse_film_id
 from catalog.ids import is_id
 from catalog.io.archives import unpack_content
+from catalog.io.files import read_input
 from catalog.io.tables import Row, decode_text, parse_rows
 from catalog.titles import parse_title
 from cf.ratings import HIGHEST, LOWEST, TEN_POINTS
@@ -81,11 +82,7 @@ def read_personal_file(path: Path) -> PersonalFile:
     file = path
     if path.is_dir():
         file = next((path / name for name in _OF_EXPORT if (path / name).is_file()), path / _OF_EXPORT[0])
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read {file}: {error.strerror}") from error
-    return parse_personal_file(content, file)
+    return parse_personal_file(read_input(file), file)
 
 
 def parse_personal_file(content: bytes, path: Path) -> PersonalFile:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 from collections import Counter
@@ -14,6 +13,7 @@ from pathlib import Path
 from catalog.film import Film
 from catalog.film_ids import Imdb, Movie, Tmdb
 from catalog.io.files import write_bytes
+from catalog.io.tables import write_csv
 from catalog.matching import FilmMatcher
 from catalog.text import plural
 from cf.ratings import RatingMatrix
@@ -87,9 +87,8 @@ class PersonalRatings:
     def write_report(self, path: Path) -> None:
         """Write what became of every row as CSV."""
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(REPORT_COLUMNS)
-        writer.writerows(_report_row(one) for one in self.ratings)
+        rows = (dict(zip(REPORT_COLUMNS, _report_row(one), strict=True)) for one in self.ratings)
+        write_csv(text, REPORT_COLUMNS, rows)
         write_bytes(path, text.getvalue().encode())
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from catalog.errors import DataError
+from catalog.io.archives import unpacked
+from catalog.movielens import RATING_NAMES, data_folder, first_of
 from cf.base import Recommender
-from cf.ratings import RatingMatrix, read_movielens
+from cf.ratings import RatingMatrix
 from cf.ratings import read_ratings as read_file
 from cf.registry import make
 
@@ -45,8 +48,8 @@ def read_ratings(path: str | Path) -> RatingMatrix:
     Parameters
     ----------
     path : str or Path
-        A MovieLens folder; or one file: CSV with the columns userId, movieId, rating and mostly timestamp, ml-100k's
-        tab-separated ``u.data``, or Parquet.
+        A MovieLens folder, or its zip archive; or one file: CSV with the columns userId, movieId, rating and mostly
+        timestamp, ml-100k's tab-separated ``u.data``, or Parquet. Files may be compressed by gzip.
 
     Returns
     -------
@@ -58,5 +61,8 @@ def read_ratings(path: str | Path) -> RatingMatrix:
     DataError
         There are no ratings, or a line is malformed; the message names line and column.
     """
-    source = Path(path)
-    return (read_movielens(source) if source.is_dir() else read_file(source)).matrix()
+    with unpacked(data_folder(Path(path)), RATING_NAMES) as opened:
+        table = first_of(opened, RATING_NAMES) if opened.is_dir() else opened
+        if table is None:
+            raise DataError(f"{path} holds no ratings; expected one of {', '.join(RATING_NAMES)} in it")
+        return read_file(table, ten_points=True).matrix()

@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from catalog.film import Film
 from catalog.filters import Filter
+from catalog.image_formats import MAX_IMAGE_BYTES
+from catalog.io.files import read_bytes
 from features.framing import Framing, Resize
 from features.identity import Identity
 from features.images import read_image
@@ -71,8 +73,10 @@ class Image:
         ------
         OSError
             The file cannot be read.
+        DataError
+            It is no file, or has more than 64 MiB.
         """
-        return self._source if isinstance(self._source, bytes) else self._source.read_bytes()
+        return self._source if isinstance(self._source, bytes) else read_bytes(self._source, MAX_IMAGE_BYTES)
 
     def pixels(self, resize: str | Framing = "antialias") -> npt.NDArray[np.uint8]:
         """Decode the image and bring it to the size that networks take.

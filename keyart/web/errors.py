@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from catalog.errors import ConfigError, FetchError, KeyartError, NotBuiltError, QueryError, StoreError, UnknownFilmError
 from features.store import OtherFeaturesError
@@ -98,14 +99,27 @@ def _keyart_problem(error: Exception, option: str) -> JSONResponse:
     return problem(status, redact(complete(str(error), option)))
 
 
-async def _http_problem(_request: Request, error: Exception) -> JSONResponse:
+async def _http_problem(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
-    headers = dict(error.headers or {})
-    if headers.get("Allow") == "GET":
-        # HEAD is answered wherever GET is, before routes are chosen.
-        headers["Allow"] = "GET, HEAD"
-    return problem(error.status_code, str(error.detail), headers)
+    if error.status_code == 405:
+        methods = ", ".join(sorted(_methods(request)))
+        return problem(405, f"expected {methods} here, received {request.method[:20]}", {"Allow": methods})
+    return problem(error.status_code, str(error.detail), error.headers)
+
+
+def _methods(request: Request) -> set[str]:
+    """Return the methods of all routes at the path of a request; Starlette names those of the first one only."""
+
+    def is_answered(method: str) -> bool:
+        # `HeadMiddleware` answers HEAD as GET.
+        scope = {**request.scope, "method": "GET" if method == "HEAD" else method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    # `HeadMiddleware` answers HEAD as GET.
+    return {
+        method for method in ("DELETE", "GET", "HEAD", "POST") if is_answered("GET" if method == "HEAD" else method)
+    }
 
 
 async def _validation_problem(_request: Request, error: Exception) -> JSONResponse:

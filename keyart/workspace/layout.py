@@ -21,7 +21,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from catalog.errors import ConfigError, DataError, KeyartError, NotBuiltError
+from catalog.errors import ConfigError, DamageError, DataError, KeyartError, NotBuiltError
 from catalog.films import Catalog
 from catalog.io.files import read_record, record_kind, write_record
 from catalog.io.locks import is_leftover
@@ -76,6 +76,11 @@ class Workspace:
         try:
             record = read_record(_record_path(home), _KIND, _VERSION)
         except (FileNotFoundError, NotADirectoryError) as error:
+            if _holds_catalog(home / "catalog.sqlite"):
+                raise DamageError(
+                    f"{_record_path(home)} is missing beside a catalog of films; run `keyart check --repair`, or load "
+                    "them again"
+                ) from error
             raise NotBuiltError(
                 f"no workspace at {home}; make one with `keyart load DIR` on a MovieLens folder or a table of films, "
                 "or name yours with --home DIR or KEYART_HOME"

@@ -7,7 +7,10 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from catalog.errors import ConfigError
+from catalog.errors import ConfigError, DataError
+from catalog.io.files import read_bytes
+
+_MAX_SECRET_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,8 @@ class Secret:
     def _read(self, path: Path) -> str:
         try:
             mode = path.stat().st_mode
-            secret = path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
+            secret = read_bytes(path, _MAX_SECRET_BYTES).decode().strip()
+        except (OSError, DataError, UnicodeDecodeError) as error:
             raise ConfigError(
                 f"{self.file_setting.variable} names {path}, which cannot be read as text; expected a file that holds "
                 f"the {self.name} and nothing else"

@@ -44,7 +44,8 @@ for line in (
     assert not {"keras", "tensorflow"} & set(sys.modules), line
 """
 EXPECTED = """\
-keyart: the web page needs fastapi, uvicorn, prometheus-client: PIP install fastapi uvicorn prometheus-client
+keyart: the web page needs fastapi, pydantic, starlette, uvicorn, prometheus-client: PIP install \
+fastapi pydantic starlette uvicorn prometheus-client
 keyart: the atlas needs scikit-learn: PIP install scikit-learn
 keyart: fitting spark-als needs pyspark: PIP install pyspark
 keyart: fitting spark-als needs pyspark: PIP install pyspark

@@ -191,6 +191,8 @@ COMMANDS = {
         Command("build again", keyart("build"), (*_BUILT, "import again", "extract again")),
         Command("build shortlist", keyart("build", "--index", "shortlist"), _BUILT),
         Command("add", _ADD, _BUILT),
+        Command("remove", keyart("remove", "3"), _BUILT),
+        Command("remove added", keyart("remove", "Newcomer"), (*_BUILT, "add")),
         Command("serve", add_by_server, _BUILT),
         Command("fit", keyart("fit", "ease", "als"), _BUILT),
         Command("fit again", keyart("fit", "ease"), (*_BUILT, "fit", "load again")),

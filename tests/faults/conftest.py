@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +29,34 @@ def run_cases(library: Path, record_property: Callable[[str, object], None]) -> 
     """Run the cases that the arguments of `tests.faults` choose, and fail with all that was wrong."""
 
     def run(*arguments: str) -> None:
-        command = [sys.executable, "-m", "tests.faults", *arguments]
-        process = subprocess.run(command, cwd=ROOT, env=environment(library), capture_output=True, text=True)
-        lines = [json.loads(line) for line in process.stdout.splitlines()]
-        assert process.returncode == 0, process.stderr[-3000:]
-        for line in lines:
-            if "command" in line:
-                record_property(FIGURES, line)
-        wrong = [line["wrong"] for line in lines if "wrong" in line]
-        assert not wrong, f"{len(wrong)} cases\n" + "\n".join(wrong[:20])
+        _run("tests.faults", arguments, environment(library), record_property)
 
     return run
+
+
+@pytest.fixture
+def fuzz(record_property: Callable[[str, object], None]) -> RunCases:
+    """Read spoiled files as the arguments of `tests.faults.fuzz` choose, and fail with what was wrong."""
+
+    def run(*arguments: str) -> None:
+        _run("tests.faults.fuzz", arguments, dict(os.environ), record_property)
+
+    return run
+
+
+def _run(
+    module: str, arguments: Sequence[str], env: dict[str, str], record_property: Callable[[str, object], None]
+) -> None:
+    process = subprocess.run(
+        [sys.executable, "-m", module, *arguments], cwd=ROOT, env=env, capture_output=True, text=True
+    )
+    lines = [json.loads(line) for line in process.stdout.splitlines() if line.startswith("{")]
+    for line in lines:
+        if "command" in line:
+            record_property(FIGURES, line)
+    wrong = [line["wrong"] for line in lines if "wrong" in line]
+    assert not wrong, f"{len(wrong)} cases\n" + "\n".join(wrong[:20])
+    assert process.returncode == 0, process.stderr[-3000:]
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -55,5 +73,5 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.section("faults")
         for command, row in rows.items():
             endings = ", ".join(f"{n:,} {ending}" for ending, n in sorted(row.items()) if ending != "cases")
-            terminalreporter.write_line(f"{command:16} {row['cases']:6,} cases: {endings}")
-        terminalreporter.write_line(f"{'all':16} {sum(row['cases'] for row in rows.values()):6,} cases")
+            terminalreporter.write_line(f"{command:22} {row['cases']:6,} cases: {endings}")
+        terminalreporter.write_line(f"{'all':22} {sum(row['cases'] for row in rows.values()):6,} cases")

@@ -1,9 +1,11 @@
 """The public API: `import keyart` is all that a program needs."""
 
+import gzip
 import json
 import subprocess
 import sys
 import threading
+import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -175,6 +177,30 @@ def test_recommenders_work_without_a_workspace(movielens: Path, name: str) -> No
     (found,) = model.similar_items([1], k=1)
     # Films 1 and 2 are liked by the same users.
     assert found.ids.tolist() == [2]
+
+
+@pytest.mark.parametrize("form", ["gzip in a folder", "zip", "gzip alone", "a folder in a folder"])
+def test_packed_ratings_are_read_without_a_workspace(form: str, tmp_path: Path) -> None:
+    text = b"userId,movieId,rating\n1,6,4.5\n2,6,3\n"
+    folder = tmp_path / "down" / "ml-tiny"
+    folder.mkdir(parents=True)
+    (folder / "movies.csv").write_text("movieId,title,genres\n6,Heat (1995),Crime\n")
+    (folder / "ratings.csv.gz").write_bytes(gzip.compress(text))
+    with zipfile.ZipFile(tmp_path / "ml-tiny.zip", "w") as archive:
+        archive.writestr("ml-tiny/ratings.csv", text)
+    paths = {
+        "gzip in a folder": folder,
+        "zip": tmp_path / "ml-tiny.zip",
+        "gzip alone": folder / "ratings.csv.gz",
+        "a folder in a folder": folder.parent,
+    }
+    ratings = keyart.read_ratings(paths[form])
+    assert ratings.values.toarray().tolist() == [[4.5], [3.0]]
+
+
+def test_a_folder_without_ratings_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(keyart.DataError, match=r"holds no ratings; expected one of ratings\.csv"):
+        keyart.read_ratings(tmp_path)
 
 
 def test_similar_accepts_film_path_and_bytes(home: Path, poster_folder: Path) -> None:

@@ -201,7 +201,7 @@ def test_imports_the_posters_of_a_csv(folder: Path, store: PosterStore, tmp_path
     assert report.duplicates == (folder / "pictures/again.jpg",)
     assert report.rejected == (
         (folder / "pictures/gone.jpg", "cannot be read: No such file or directory"),
-        (folder / "pictures", "cannot be read: Is a directory"),
+        (folder / "pictures", f"cannot read {folder / 'pictures'}: it is a folder, expected a file"),
     )
     assert [poster.path.name for poster in store.posters()] == ["1.png", "6.jpg"]
 

@@ -15,7 +15,7 @@ from keyart import cold_start, pipeline
 from keyart.cli.groups import renamed
 from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import IdNumber, workspace_options
-from keyart.cli.output import print_notes
+from keyart.cli.output import echo, print_notes
 from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def command(
     _list("added", report.added)
     _list("already here", report.known)
     if report.n_indexed:
-        click.echo(f"{plural(report.n_indexed, 'film')} indexed by looks")
+        echo(f"{plural(report.n_indexed, 'film')} indexed by looks")
 
 
 def _has_added(workspace: Workspace) -> bool:
@@ -91,6 +91,6 @@ def _has_added(workspace: Workspace) -> bool:
 
 def _list(what: str, films: tuple[Film, ...]) -> None:
     for film in films[:_N_LISTED]:
-        click.echo(f"{what}: {film.label}  [{film.movie_id}]")
+        echo(f"{what}: {film.label}  [{film.movie_id}]")
     if len(films) > _N_LISTED:
-        click.echo(f"{what}: {len(films) - _N_LISTED:,} more, up to [{films[-1].movie_id}]")
+        echo(f"{what}: {len(films) - _N_LISTED:,} more, up to [{films[-1].movie_id}]")

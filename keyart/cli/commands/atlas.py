@@ -16,7 +16,7 @@ from keyart.cli.encoders import encoder_option
 from keyart.cli.groups import renamed
 from keyart.cli.hints import HINTS
 from keyart.cli.options import workspace_options
-from keyart.cli.output import announce, print_notes, table
+from keyart.cli.output import announce, echo, print_notes, table
 
 if TYPE_CHECKING:
     from keyart.atlas.build import AtlasReport
@@ -65,8 +65,8 @@ def _print(report: AtlasReport, lasted_s: float) -> None:
 
     clusters = report.atlas.clusters
     cells = [(str(number), cluster.name, f"{cluster.n_films:,}") for number, cluster in enumerate(clusters, start=1)]
-    click.echo(table(("", "cluster", "films"), cells, left=[1]))
+    echo(table(("", "cluster", "films"), cells, left=[1]))
     sheets = f"{report.n_drawn} of {plural(len(report.atlas.sheets), 'sheet')} of small posters drawn"
-    click.echo(f"{plural(len(report.atlas), 'film')} on the map ({report.how}), {sheets}, in {lasted_s:.1f} s")
+    echo(f"{plural(len(report.atlas), 'film')} on the map ({report.how}), {sheets}, in {lasted_s:.1f} s")
     if is_installed("web"):
-        click.echo(HINTS.complete("next: `keyart serve`, then the page /atlas"), err=True)
+        echo(HINTS.complete("next: `keyart serve`, then the page /atlas"), err=True)

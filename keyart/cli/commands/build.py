@@ -14,7 +14,7 @@ from index.options import IndexOptions
 from keyart import pipeline
 from keyart.cli.encoders import encoder_option
 from keyart.cli.options import workspace_options
-from keyart.cli.output import print_notes
+from keyart.cli.output import echo, print_notes
 from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
@@ -88,16 +88,16 @@ def command(
     options = IndexOptions(kind, center, target_recall, max_memory_bytes, rebuild, similarity)
     report = pipeline.build(home, options, encoder=encoder, progress=bar, on_plan=_print_plan)
     print_notes(report.notes)
-    click.echo(f"{_describe(report.index, report.change)}, {report.n_similar:,} compared by ratings")
+    echo(f"{_describe(report.index, report.change)}, {report.n_similar:,} compared by ratings")
     if report.n_alternates:
-        click.echo(f"{plural(report.n_alternates, 'further poster')} of these films indexed")
+        echo(f"{plural(report.n_alternates, 'further poster')} of these films indexed")
     for name, other in report.others.items():
-        click.echo(f"{name}: {_describe(other.record, other.change)}")
+        echo(f"{name}: {_describe(other.record, other.change)}")
 
 
 def _print_plan(plan: Plan) -> None:
     if plan.kind != "exact" or plan.build_s > _LONG_S:
-        click.echo(f"index: {plan}", err=True)
+        echo(f"index: {plan}", err=True)
 
 
 def _describe(record: IndexRecord | None, change: str) -> str:

@@ -18,7 +18,7 @@ from keyart import cold_start
 from keyart.cli.encoders import encoder_option, require_runtimes
 from keyart.cli.groups import renamed
 from keyart.cli.options import check_one_format, k_option, notes_on_fewer, workspace_options
-from keyart.cli.output import print_csv, print_json, print_notes, table
+from keyart.cli.output import echo, print_csv, print_json, print_notes, table
 from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def command(
     elif as_csv:
         print_csv(_COLUMNS, _csv_rows(answers))
     else:
-        click.echo("\n\n".join(_shown(answer, n_users) for answer in answers))
+        echo("\n\n".join(_shown(answer, n_users) for answer in answers))
 
 
 def _films(known: Sequence[str], source: Path, title: str, genres: str, year: int | None) -> list[NewFilm]:

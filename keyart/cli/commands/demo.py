@@ -20,6 +20,7 @@ from keyart.cli import demo
 from keyart.cli.commands.similar import print_table
 from keyart.cli.next_steps import next_steps
 from keyart.cli.options import debug_option
+from keyart.cli.output import echo
 from keyart.workspace.layout import Workspace
 from keyart.workspace.settings import keras_models_dir
 
@@ -63,20 +64,20 @@ def command(out: Path, seed: int) -> None:
     with keyart.Engine.open(workspace.home) as engine:
         _print_precision(engine)
         for number, lookup in enumerate(demo.catalog.LOOKUPS, start=1):
-            click.echo(f"\n{number}. {lookup.title}: {lookup.reason}")
+            echo(f"\n{number}. {lookup.title}: {lookup.reason}")
             _look_up(engine, lookup.title, out)
-    click.echo(f"\n{next_steps(out / 'workspace')}")
+    echo(f"\n{next_steps(out / 'workspace')}")
 
 
 def _prepare(out: Path, seed: int) -> Workspace:
 
-    click.echo(f"Drawing 60 posters in eight styles into {out / 'movielens'} …")
+    echo(f"Drawing 60 posters in eight styles into {out / 'movielens'} …")
     demo.catalog.write_demo(out / "movielens", seed)
     workspace = Workspace(out / "workspace")
     loaded = pipeline.load(workspace.home, out / "movielens")
     imported = pipeline.import_posters(workspace, out / "movielens" / "posters", "movie")
     n_posters = imported.n_imported + imported.n_unchanged
-    click.echo(f"{loaded.n_films} films, {loaded.n_ratings:,} ratings, {n_posters} posters in {workspace.home}")
+    echo(f"{loaded.n_films} films, {loaded.n_ratings:,} ratings, {n_posters} posters in {workspace.home}")
     return workspace
 
 
@@ -96,16 +97,16 @@ def choose_options() -> ExtractOptions:
         imagenet_weights_path(keras_models_dir(), deadline_s=_DOWNLOAD_S)
     except (FetchError, StoreError):
         return _options_without_download()
-    click.echo("Features: VGG16 with ImageNet weights.")
+    echo("Features: VGG16 with ImageNet weights.")
     return ExtractOptions(rebuild=True)
 
 
 def _options_without_download() -> ExtractOptions:
     reason = "as VGG16's are not on this machine and could not be downloaded"
     if is_installed("offline"):
-        click.echo(f"Features: EfficientNet-Lite0 with the ImageNet weights of an installed package, {reason}.")
+        echo(f"Features: EfficientNet-Lite0 with the ImageNet weights of an installed package, {reason}.")
         return ExtractOptions("efficientnet-lite0", rebuild=True)
-    click.echo(
+    echo(
         f"Features: VGG16 with RANDOM weights, the mean removed, {reason}; they capture layout and palette only. For a "
         f"trained network: {pip_install(*EXTRAS['offline'].values())}"
     )
@@ -115,7 +116,7 @@ def _options_without_download() -> ExtractOptions:
 def _print_precision(engine: Engine) -> None:
     """Print how well look-alikes match the styles, which are known here."""
     k, found = demo.precision.K, demo.precision.measure_styles(engine)
-    click.echo(
+    echo(
         f"Same style among the {k} most similar posters: precision@{k} {found.precision:.2f}, by chance "
         f"{found.chance:.2f}." + ("" if found.beats_chance else " These features do not recognize the styles.")
     )
@@ -126,15 +127,15 @@ def _look_up(engine: Engine, title: str, out: Path) -> None:
     result = engine.similar(title, _K)
     print_table(result)
     for note in result.notes:
-        click.echo(f"   ({note})")
+        echo(f"   ({note})")
     if any(hit.visual is not None and hit.cf is not None for hit in result):
         for alpha, meaning in ((1.0, "by looks alone  "), (0.0, "by ratings alone")):
             hits = engine.similar(title, 3, alpha)
-            click.echo(f"   {meaning} (--alpha {alpha:g}): " + ", ".join(hit.label for hit in hits))
+            echo(f"   {meaning} (--alpha {alpha:g}): " + ", ".join(hit.label for hit in hits))
     _print_prediction(engine, title)
     sheet_path = out / f"{_file_name(title)}.png"
     keyart.write_contact_sheet(engine.similar(title, 10), sheet_path)
-    click.echo(f"   sheet: {sheet_path}")
+    echo(f"   sheet: {sheet_path}")
 
 
 def _print_prediction(engine: Engine, title: str) -> None:
@@ -145,7 +146,7 @@ def _print_prediction(engine: Engine, title: str) -> None:
     (prediction,) = engine.cold_start([keyart.NewFilm(path, film.title, film.year, film.genres)])
     if prediction.expected:
         expected, fans = prediction.expected, ", ".join(str(fan.user_id) for fan in prediction.audience[:3])
-        click.echo(
+        echo(
             f"   expected mean rating {expected.mean:.1f} ({expected.low:.1f} to {expected.high:.1f}); of "
             f"{plural(len(prediction.audience), 'user')} who would like it, most: {fans}"
         )

@@ -12,7 +12,7 @@ from catalog.text import plural
 from keyart import pipeline, render
 from keyart.cli.encoders import encoder_option
 from keyart.cli.options import Share, check_one_format, csv_option, file_option, json_option, workspace_options
-from keyart.cli.output import print_csv, print_json, print_notes, table
+from keyart.cli.output import echo, print_csv, print_json, print_notes, table
 from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
@@ -62,16 +62,16 @@ def command(
     if sheet:
         found.write_sheet(sheet)
         print_notes(_notes_on_sheet(found))
-        click.echo(f"sheet: {sheet}", err=True)
+        echo(f"sheet: {sheet}", err=True)
 
 
 def _print_table(found: Duplicates, groups: list[list[DuplicateFilm]]) -> None:
     header = ("group", "film", "movie_id", "similarity", "pixels", "bytes", "keep", "poster")
     rows = [_row(film) for group in groups for film in group]
     if rows:
-        click.echo(table(header, rows, left=(1, 6, 7)))
+        echo(table(header, rows, left=(1, 6, 7)))
     n_films = plural(sum(map(len, found)), "film")
-    click.echo(
+    echo(
         f"{n_films} in {plural(len(found), 'group')} with the same artwork, of {plural(found.n_films, 'film')}; "
         f"similarity {found.min_similarity:g} or more"
     )

@@ -16,7 +16,7 @@ from keyart import pipeline
 from keyart.cli.encoders import complete_encoder
 from keyart.cli.groups import Group
 from keyart.cli.options import debug_option, group_home_option, json_option, workspace_home, workspace_options
-from keyart.cli.output import print_json, table
+from keyart.cli.output import echo, print_json, table
 from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def command(context: click.Context, as_json: bool) -> None:
 def default(name: str, home: Path) -> None:
     """Compare posters by this encoder where a command names none."""
     pipeline.set_default_encoder(home, name)
-    click.echo(f"posters are compared by {name} from now on")
+    echo(f"posters are compared by {name} from now on")
 
 
 @command.command("remove")
@@ -58,7 +58,7 @@ def remove(name: str, home: Path) -> None:
     Posters, ratings and other encoders stay. If interrupted, the same command finishes.
     """
     pipeline.remove_encoder(home, name)
-    click.echo(f"{name} is removed")
+    echo(f"{name} is removed")
 
 
 def _list(home: Path, *, as_json: bool) -> None:
@@ -69,7 +69,7 @@ def _list(home: Path, *, as_json: bool) -> None:
         print_json({"encoders": records})
         return
     rows = [_row(name, present.get(name)) for name in (*present, *others)]
-    click.echo(table(_HEADER, rows, left=(0, 1, 6)))
+    echo(table(_HEADER, rows, left=(0, 1, 6)))
 
 
 def _present(home: Path) -> tuple[EncoderStatus, ...]:

@@ -14,7 +14,7 @@ from keyart.cli.commands.similar import title_notes
 from keyart.cli.completion import complete_film
 from keyart.cli.encoders import encoder_option
 from keyart.cli.options import file_option, json_option, workspace_options
-from keyart.cli.output import print_json, print_notes, table
+from keyart.cli.output import echo, print_json, print_notes, table
 from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
@@ -57,19 +57,19 @@ def command(films: tuple[str, ...], as_json: bool, sheet: Path | None, encoder: 
         _print_explanation(explanation)
     if sheet:
         keyart.write_heat_map(explanation, sheet)
-        click.echo(f"heat map: {sheet}", err=True)
+        echo(f"heat map: {sheet}", err=True)
 
 
 def _print_explanation(explanation: Explanation) -> None:
     for film in explanation.films:
-        click.echo(f"{film.label}  [{film.movie_id}]")
-    click.echo(f"\nsimilarity of looks: {explanation.similarity:.3f}")
+        echo(f"{film.label}  [{film.movie_id}]")
+    echo(f"\nsimilarity of looks: {explanation.similarity:.3f}")
     if explanation.second_grid is None:
-        click.echo("\ncontribution of each region of the posters, in thousandths:")
+        echo("\ncontribution of each region of the posters, in thousandths:")
         _print_grid(explanation.grid)
         return
     for film, grid in zip(explanation.films, explanation.grids, strict=True):
-        click.echo(f"\ncontribution of each region of {film.label}, in thousandths:")
+        echo(f"\ncontribution of each region of {film.label}, in thousandths:")
         _print_grid(grid)
 
 
@@ -77,10 +77,10 @@ def _print_grid(grid: npt.NDArray[np.float64]) -> None:
     header = ["", *(str(column + 1) for column in range(grid.shape[1]))]
     # Rounded to whole numbers, so that none is printed as -0.
     cells = [[str(round(1000 * value)) for value in row] for row in grid.tolist()]
-    click.echo(table(header, [[str(row + 1), *texts] for row, texts in enumerate(cells)]))
+    echo(table(header, [[str(row + 1), *texts] for row, texts in enumerate(cells)]))
     largest = _largest(grid)
     if largest:
-        click.echo(f"\nmost: {', '.join(largest)}")
+        echo(f"\nmost: {', '.join(largest)}")
 
 
 def _largest(grid: npt.NDArray[np.float64]) -> list[str]:

@@ -26,7 +26,7 @@ from keyart.cli.options import (
     k_option,
     workspace_options,
 )
-from keyart.cli.output import announce, print_csv, print_json, print_notes, table
+from keyart.cli.output import announce, echo, print_csv, print_json, print_notes, table
 from keyart.workspace.layout import Workspace
 
 Rows = list[dict[str, Any]]
@@ -62,7 +62,7 @@ def _topic(explore: Callable[..., Rows]) -> Callable[..., None]:
             if rows:
                 _print_table(rows)
             else:
-                click.echo(_nothing(workspace))
+                echo(_nothing(workspace))
 
     return print_rows
 
@@ -196,7 +196,7 @@ def film_map(workspace: Workspace, model: str, k: int | None, min_ratings: int, 
         laid_out, n_ratings = recommend.analysis.film_map(workspace, opened, min_ratings, k)
     if sheet:
         render.plots.draw_map(laid_out, n_ratings, sheet)
-        click.echo(f"map: {sheet}", err=True)
+        echo(f"map: {sheet}", err=True)
     positions = zip(laid_out.movie_ids.tolist(), laid_out.titles, laid_out.positions.tolist(), strict=True)
     return [{"movie_id": movie_id, "title": title, "x": x, "y": y} for movie_id, title, (x, y) in positions]
 
@@ -210,7 +210,7 @@ def ratings(out: Path | None, home: Path) -> None:
         raise ConfigError("name the file: `keyart explore ratings --out ratings.parquet`")
 
     recommend.analysis.write_ratings(Workspace.open(home), out)
-    click.echo(f"ratings with titles: {out}", err=True)
+    echo(f"ratings with titles: {out}", err=True)
 
 
 @contextmanager
@@ -239,4 +239,4 @@ def _print_table(rows: Rows) -> None:
     cells = [
         tuple(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()) for row in rows
     ]
-    click.echo(table(header, cells, left=[at for at, name in enumerate(header) if name in ("title", "genre")]))
+    echo(table(header, cells, left=[at for at, name in enumerate(header) if name in ("title", "genre")]))

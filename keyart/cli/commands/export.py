@@ -9,7 +9,7 @@ import click
 
 from keyart import recommend
 from keyart.cli.options import file_option, workspace_options
-from keyart.cli.output import print_notes
+from keyart.cli.output import echo, print_notes
 from keyart.workspace.layout import Workspace
 
 
@@ -31,4 +31,4 @@ def command(name: str, form: Literal["savedmodel", "tflite"], out: Path, home: P
     and gives stars. Both are loaded back and compared with the model before they take their place.
     """
     print_notes(recommend.models.export(Workspace.open(home), name, form, out))
-    click.echo(f"{name} written to {out} ({form})")
+    echo(f"{name} written to {out} ({form})")

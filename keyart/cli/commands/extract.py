@@ -24,7 +24,7 @@ from keyart import pipeline
 from keyart.cli.groups import renamed
 from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import workspace_options
-from keyart.cli.output import print_notes
+from keyart.cli.output import echo, print_notes
 from keyart.cli.quiet import spark_session
 from keyart.workspace.layout import Workspace
 
@@ -283,7 +283,7 @@ def _print(report: ExtractReport, out: str | None, by: str = "") -> None:
     unit = "poster" if out is None else "image"
     print_notes(f"computed again: {reason}" for reason in report.damaged)
     dropped = f", {report.n_dropped:,} dropped" if report.n_dropped else ""
-    click.echo(f"{by}features of {plural(report.n_new, unit)} computed, {report.n_known:,} already here{dropped}")
+    echo(f"{by}features of {plural(report.n_new, unit)} computed, {report.n_known:,} already here{dropped}")
     if report.passed_over:
         from catalog.image_formats import listed_endings
 
@@ -293,19 +293,19 @@ def _print(report: ExtractReport, out: str | None, by: str = "") -> None:
         _print_alternates(report.alternates, by)
     if not report.skipped:
         return
-    click.echo(f"{by}{plural(len(report.skipped), unit)} could not be read:", err=True)
+    echo(f"{by}{plural(len(report.skipped), unit)} could not be read:", err=True)
     name = "movie_id " if out is None else ""
     for skipped in report.skipped[:_N_LISTED]:
         # One line each, even if a file's name has line ends.
-        click.echo("  " + " ".join(f"{name}{skipped.picture_id}: {skipped.reason}".split()), err=True)
+        echo("  " + " ".join(f"{name}{skipped.picture_id}: {skipped.reason}".split()), err=True)
     if len(report.skipped) > _N_LISTED:
         where = "features/skipped.json in the workspace" if out is None else f"{out.rstrip('/')}/skipped.json"
-        click.echo(f"  and {len(report.skipped) - _N_LISTED:,} more: see {where}", err=True)
+        echo(f"  and {len(report.skipped) - _N_LISTED:,} more: see {where}", err=True)
 
 
 def _print_alternates(report: ExtractReport, by: str) -> None:
     computed = f"features of {plural(report.n_new, 'further poster')} computed, {report.n_known:,} already here"
-    click.echo(f"{by}{computed}{f', {report.n_dropped:,} dropped' if report.n_dropped else ''}")
+    echo(f"{by}{computed}{f', {report.n_dropped:,} dropped' if report.n_dropped else ''}")
     print_notes(
         f"{by}further poster {one.picture_id} could not be read: {one.reason}" for one in report.skipped[:_N_LISTED]
     )

@@ -18,7 +18,7 @@ import click
 from catalog.io.progress import bar
 from catalog.text import plural
 from keyart.cli.options import json_option, read_movie_ids, refused_option, workspace_options
-from keyart.cli.output import print_json, print_notes
+from keyart.cli.output import echo, print_json, print_notes
 from keyart.workspace.layout import Workspace
 from keyart.workspace.settings import TMDB_KEY
 
@@ -187,13 +187,13 @@ def _fetch(workspace: Workspace, options: FetchOptions, as_json: bool) -> int:
         try:
             report = fetch_with(client, workspace, options, on_progress)
         except InterruptedFetchError:
-            click.echo("keyart: ended before anything was requested; run the same command again", err=True)
+            echo("keyart: ended before anything was requested; run the same command again", err=True)
             return _exit_code(signals)
     if as_json:
         print_json(report.to_dict())
     else:
         _print_report(report)
-        click.echo(f"statistics in {report_path(workspace)}")
+        echo(f"statistics in {report_path(workspace)}")
     _print_notes(report, read_poster_status(workspace).n_stale)
     if report.interrupted:
         return _exit_code(signals)
@@ -255,14 +255,14 @@ def _print_status(status: PosterStatus, as_json: bool) -> None:
         print_json(status.to_dict())
         return
     _print_states(status.counts)
-    click.echo(f"  {'together':<10} {status.n_films:>7,} films, {status.n_bytes / 1e6:,.1f} MB of posters")
+    echo(f"  {'together':<10} {status.n_films:>7,} films, {status.n_bytes / 1e6:,.1f} MB of posters")
     _print_reasons(status.reasons, "--report --json lists film by film")
     _print_stale(status.n_stale)
 
 
 def _print_states(counts: dict[State, int]) -> None:
     for state, n_films in counts.items():
-        click.echo(f"  {state.value:<10} {n_films:>7,} films")
+        echo(f"  {state.value:<10} {n_films:>7,} films")
 
 
 def _print_plan(n_films: int, rate: float | None, as_json: bool) -> None:
@@ -272,7 +272,7 @@ def _print_plan(n_films: int, rate: float | None, as_json: bool) -> None:
     if as_json:
         print_json({"n_films": n_films, "n_requests": n_requests, "least_s": round(least_s, 1)})
         return
-    click.echo(f"would request {plural(n_films, 'film')}: about {n_requests:,} requests, {_span(least_s)} at least")
+    echo(f"would request {plural(n_films, 'film')}: about {n_requests:,} requests, {_span(least_s)} at least")
 
 
 def _span(seconds: float) -> str:
@@ -285,26 +285,26 @@ def _print_report(report: FetchReport) -> None:
     if report.n_asked:
         speed = f"{report.n_ok / report.elapsed_s:,.1f} posters/s"
         size = f"{report.n_bytes / 1e6:,.1f} MB in {_span(report.elapsed_s)}"
-        click.echo(f"{plural(report.n_ok, 'poster')} of {plural(report.n_settled, 'film')} fetched ({size}, {speed})")
+        echo(f"{plural(report.n_ok, 'poster')} of {plural(report.n_settled, 'film')} fetched ({size}, {speed})")
         if report.n_alternates:
-            click.echo(f"{plural(report.n_alternates, 'further poster')} kept in posters/alternates")
+            echo(f"{plural(report.n_alternates, 'further poster')} kept in posters/alternates")
     else:
-        click.echo("nothing to fetch: no selected film lacks a poster that TMDB may have")
+        echo("nothing to fetch: no selected film lacks a poster that TMDB may have")
     _print_states(report.counts)
     _print_reasons(report.reasons, "the statistics list")
 
 
 def _print_reasons(reasons: dict[str, int], where: str) -> None:
     for reason, n_films in list(reasons.items())[:_N_REASONS]:
-        click.echo(f"failed, {plural(n_films, 'film')}: {reason}")
+        echo(f"failed, {plural(n_films, 'film')}: {reason}")
     if len(reasons) > _N_REASONS:
-        click.echo(f"… and for {len(reasons) - _N_REASONS:,} more reasons, which {where}")
+        echo(f"… and for {len(reasons) - _N_REASONS:,} more reasons, which {where}")
 
 
 def _print_notes(report: FetchReport, n_stale: int) -> None:
     if report.interrupted:
         n_left = report.n_asked - report.n_settled
-        click.echo(
+        echo(
             f"keyart: ended with {plural(n_left, 'film')} left; what came is kept; run the same command to resume",
             err=True,
         )

@@ -16,7 +16,7 @@ from keyart import recommend
 from keyart.cli.completion import complete_model
 from keyart.cli.interruption import keeps
 from keyart.cli.options import set_option, workspace_options
-from keyart.cli.output import announce, definitions
+from keyart.cli.output import announce, definitions, echo
 from keyart.workspace.layout import Workspace
 
 
@@ -33,7 +33,7 @@ def command(names: tuple[str, ...], parameters: dict[str, dict[str, Any]], home:
 
     if not names:
         rows = [(name, entry.summary) for name, entry in cf.registry.MODELS.items()]
-        click.echo(definitions(("model", "what it is"), rows))
+        echo(definitions(("model", "what it is"), rows))
         return
     for name in names:
         cf.registry.make(name, **parameters.get(name, {}))

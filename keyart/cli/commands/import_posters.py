@@ -15,7 +15,7 @@ from catalog.text import plural
 from keyart import pipeline
 from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import workspace_options
-from keyart.cli.output import print_notes
+from keyart.cli.output import echo, print_notes
 from keyart.workspace.films import list_posters
 from keyart.workspace.layout import Workspace
 
@@ -56,7 +56,7 @@ def command(folder: Path | None, by: By | None, csv_path: Path | None, home: Pat
         )
     with keeps(RESUMES, lambda: _has_posters(home)):
         report = pipeline.import_posters(home, folder or csv_path or Path(), by if folder else None, progress=bar)
-    click.echo(f"{plural(report.n_imported, 'poster')} imported, {report.n_unchanged:,} already here")
+    echo(f"{plural(report.n_imported, 'poster')} imported, {report.n_unchanged:,} already here")
     _list("file matches no film", "files match no film", [str(path) for path in report.unmatched])
     _list("file is no poster", "files are no posters", [f"{path}: {reason}" for path, reason in report.rejected])
     second = "a second poster of a film, not used"
@@ -64,7 +64,7 @@ def command(folder: Path | None, by: By | None, csv_path: Path | None, home: Pat
     several = "may be of several films"
     _list(f"file {several}", f"files {several}", [f"{path}: {films}" for path, films in report.ambiguous])
     if report.others:
-        click.echo(f"{plural(len(report.others), 'picture')} of other kinds, such as fanart, passed over", err=True)
+        echo(f"{plural(len(report.others), 'picture')} of other kinds, such as fanart, passed over", err=True)
     if report.passed_over:
         n_others = plural(sum(report.passed_over.values()), "file")
         print_notes([f"{n_others} passed over, no images by their names: {listed_endings(report.passed_over)}"])
@@ -81,8 +81,8 @@ def _has_posters(home: Path) -> bool:
 
 def _list(one: str, many: str, lines: list[str]) -> None:
     if lines:
-        click.echo(f"{plural(len(lines), one, many)}:", err=True)
+        echo(f"{plural(len(lines), one, many)}:", err=True)
     for line in lines[:_N_LISTED]:
-        click.echo(f"  {line}", err=True)
+        echo(f"  {line}", err=True)
     if len(lines) > _N_LISTED:
-        click.echo(f"  … and {len(lines) - _N_LISTED:,} more", err=True)
+        echo(f"  … and {len(lines) - _N_LISTED:,} more", err=True)

@@ -11,7 +11,7 @@ from catalog.text import plural
 from keyart import pipeline
 from keyart.cli.hints import HINTS
 from keyart.cli.options import json_option, workspace_options
-from keyart.cli.output import print_json
+from keyart.cli.output import echo, print_json
 from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
@@ -29,13 +29,13 @@ def command(as_json: bool, home: Path) -> None:
         print_json(status.to_dict())
         return
     for name, value in _summary(status).items():
-        click.echo(f"{name:<13} {HINTS.complete(value)}")
+        echo(f"{name:<13} {HINTS.complete(value)}")
     if len(status.encoders) > 1:
         for one in status.encoders:
-            click.echo(f"encoder       {_of_encoder(one)}")
+            echo(f"encoder       {_of_encoder(one)}")
     for reason in status.damaged:
-        click.echo(f"damaged       {HINTS.complete(reason)}")
-    click.echo(f"next          {HINTS.complete(status.next_step())}")
+        echo(f"damaged       {HINTS.complete(reason)}")
+    echo(f"next          {HINTS.complete(status.next_step())}")
 
 
 def _summary(status: Status) -> dict[str, str]:

@@ -9,7 +9,7 @@ import click
 from catalog.text import plural
 from keyart import pipeline
 from keyart.cli.options import file_option, workspace_options
-from keyart.cli.output import print_notes
+from keyart.cli.output import echo, print_notes
 
 
 def _columns(_context: click.Context, _parameter: click.Parameter, text: str | None) -> dict[str, str]:
@@ -42,4 +42,4 @@ def command(source: Path, ratings: Path | None, columns: dict[str, str], home: P
     print_notes(report.notes)
     tags = f", {plural(report.n_tags, 'tag')}" if report.n_tags else ""
     n_ratings = f"{plural(report.n_ratings, 'rating')} by {plural(report.n_users, 'user')}"
-    click.echo(f"{plural(report.n_films, 'film')}{tags} and {n_ratings} loaded into {home}")
+    echo(f"{plural(report.n_films, 'film')}{tags} and {n_ratings} loaded into {home}")

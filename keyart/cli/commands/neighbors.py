@@ -12,7 +12,7 @@ from keyart.cli.encoders import encoder_option
 from keyart.cli.groups import renamed
 from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import file_option, k_option, workspace_options
-from keyart.cli.output import print_notes
+from keyart.cli.output import echo, print_notes
 from keyart.workspace.layout import Workspace
 from keyart.workspace.outputs import check_output
 
@@ -50,7 +50,11 @@ def command(k: int, out: Path, merge_duplicates: bool, encoder: str | None, home
         bar("neighbors", len(index), "films") as advance,
     ):
         bound = index.duplicate_similarity if merge_duplicates else None
-        n_pairs = write_neighbors(index, k, out, duplicate_similarity=bound, ids=ids, advance=advance)
-        n_films, notes = len(index), notes_on_any_index(views, index, posters)
+        gone = sorted(set(index.movie_ids.tolist()) - ids.keys())
+        n_pairs = write_neighbors(index, k, out, duplicate_similarity=bound, ids=ids, without=gone, advance=advance)
+        n_films, notes = len(index) - len(gone), [*notes_on_any_index(views, index, posters)]
+    if gone:
+        films = plural(len(gone), "film of the index has", "films of the index have")
+        notes.append(f"{films} left the catalog, and are not in the file")
     print_notes(notes)
-    click.echo(f"{plural(n_pairs, 'pair')} of {plural(n_films, 'film')} written to {out}")
+    echo(f"{plural(n_pairs, 'pair')} of {plural(n_films, 'film')} written to {out}")

@@ -24,7 +24,7 @@ from keyart.cli.options import (
     notes_on_fewer,
     workspace_options,
 )
-from keyart.cli.output import print_csv, print_json, print_notes, table
+from keyart.cli.output import echo, print_csv, print_json, print_notes, table
 from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
@@ -119,4 +119,4 @@ def _print_table(recommendation: Recommendation) -> None:
         )
         for film in recommendation.films
     ]
-    click.echo(table(header, rows, left=(1,)))
+    echo(table(header, rows, left=(1,)))

@@ -10,6 +10,7 @@ import click
 from catalog.extras import require
 from keyart.cli.encoders import encoder_option
 from keyart.cli.options import refused_option, workspace_options
+from keyart.cli.output import echo
 from keyart.web.address import listen, read_token, url
 from keyart.web.public_address import PublicAddress
 from keyart.workspace.layout import Workspace
@@ -84,10 +85,10 @@ def _serve(host: str, port: int, home: Path, encoder: str | None, public: Public
     public.check_token(token)
     Workspace.open(home)
     with listen(host, port) as listener:
-        click.echo(f"opening {home} …", err=True)
+        echo(f"opening {home} …", err=True)
         from keyart.web.app import make_app
         from keyart.web.server import serve
 
         app = make_app(home, token, encoder=encoder, read_only=read_only, public=public, owns_process=True)
         address = url(host, listener)
-        serve(app, listener, lambda: click.echo(f"{address}  (Ctrl-C ends it)", err=True))
+        serve(app, listener, lambda: echo(f"{address}  (Ctrl-C ends it)", err=True))

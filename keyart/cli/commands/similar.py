@@ -32,7 +32,7 @@ from keyart.cli.options import (
     read_movie_ids,
     workspace_options,
 )
-from keyart.cli.output import print_csv, print_json, print_notes, table
+from keyart.cli.output import echo, print_csv, print_json, print_notes, table
 from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def command(
     if sheet:
         # It says itself how many films it shows.
         keyart.write_contact_sheet(found, sheet)
-        click.echo(f"contact sheet: {sheet}", err=True)
+        echo(f"contact sheet: {sheet}", err=True)
 
 
 def _print(result: keyart.SimilarFilms, *, explain: bool, as_json: bool, as_csv: bool) -> None:
@@ -328,7 +328,7 @@ def print_table(result: SimilarFilms) -> None:
     """Print the query and a table of its hits."""
     movie_id = f"  [{result.query.movie_id}]" if result.query.movie_id else ""
     region = f"  region {','.join(map(str, result.region))}" if result.region else ""
-    click.echo(f"{result.query.label}{movie_id}{region}")
+    echo(f"{result.query.label}{movie_id}{region}")
     rows = [
         (
             str(hit.rank),
@@ -343,19 +343,19 @@ def print_table(result: SimilarFilms) -> None:
     ]
     header = ("", "film", "movie_id", "score", "visual", "cf", "ratings")
     if not result.query.like:
-        click.echo(table(header, rows, left=(1,)))
+        echo(table(header, rows, left=(1,)))
         return
     nearest = [result.nearest(hit) for hit in result]
     wider = [(*row, film.label if film else "–") for row, film in zip(rows, nearest, strict=True)]
-    click.echo(table((*header, "nearest to"), wider, left=(1, 7)))
+    echo(table((*header, "nearest to"), wider, left=(1, 7)))
 
 
 def _print_reasons(result: SimilarFilms) -> None:
 
     for hit in result:
-        click.echo(f"\n{hit.rank}  {hit.label}")
+        echo(f"\n{hit.rank}  {hit.label}")
         for reason in similarity.reasons.reasons(result, hit):
-            click.echo(f"   {reason}")
+            echo(f"   {reason}")
 
 
 def _with_reasons(result: SimilarFilms) -> dict[str, Any]:

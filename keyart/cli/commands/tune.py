@@ -14,7 +14,7 @@ from keyart.cli.encoders import encoder_option
 from keyart.cli.estimates import estimate, nulled
 from keyart.cli.hints import HINTS
 from keyart.cli.options import Share, json_option, workspace_options
-from keyart.cli.output import print_json, table
+from keyart.cli.output import echo, print_json, table
 
 
 @click.command("tune")
@@ -79,7 +79,7 @@ def command(
         if as_json:
             print_json({"was_tuned": was_tuned, "notes": [note]})
         else:
-            click.echo(note)
+            echo(note)
         return
     report = pipeline.tune(
         workspace, model, calibration=calibration, min_alpha=min_alpha, n_films=n_films, seed=seed, progress=bar
@@ -89,9 +89,9 @@ def command(
         print_json(nulled(report.to_dict()))
         return
     blending = tuning.blending
-    click.echo(f"1 − alpha = {blending.cf_share:g} · n / (n + {blending.n_ratings_at_half:g}), ratings by {model}")
+    echo(f"1 − alpha = {blending.cf_share:g} · n / (n + {blending.n_ratings_at_half:g}), ratings by {model}")
     for note in report.notes:
-        click.echo(HINTS.complete(note))
+        echo(HINTS.complete(note))
     rows = [
         (
             _bucket(one.least, one.most),
@@ -101,7 +101,7 @@ def command(
         )
         for one in tuning.buckets
     ]
-    click.echo(table(("ratings", "films", "looks", "ratings alone", "blended", "gain over ratings alone"), rows))
+    echo(table(("ratings", "films", "looks", "ratings alone", "blended", "gain over ratings alone"), rows))
 
 
 def _bucket(least: int, most: int) -> str:

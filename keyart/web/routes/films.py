@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 import io
 import logging
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
 
 from catalog.image_formats import NAMED
+from catalog.io.tables import write_csv
 from keyart.results import HIT_COLUMNS
 from keyart.similarity.query import Image
 from keyart.web.body_limits import BoundedRoute, EmbeddingRoute, Uploads, upload_route
@@ -294,10 +294,9 @@ def _checked(query: AnyFilmQuery) -> AnyFilmQuery:
 
 def _as_csv(results: list[Hit]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, HIT_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for hit in results:
-        writer.writerow(
-            {**hit.model_dump(exclude={"has_poster", "why"}), "same_artwork": " ".join(map(str, hit.same_artwork))}
-        )
+    write_csv(
+        text,
+        HIT_COLUMNS,
+        ({**hit.model_dump(), "same_artwork": " ".join(map(str, hit.same_artwork))} for hit in results),
+    )
     return text.getvalue()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from catalog.film import Film
 from catalog.film_ids import Movie, parse_film_id
 from catalog.filters import Filter
 from catalog.ids import MAX_ID, is_id
+from catalog.text import is_clean
 from index.region import Region
 
 # Parameters of version 0.1; accepted until 0.3.
@@ -21,6 +22,17 @@ _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 _NOT_BLANK = r"^ *[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
 _MAX_HITS = 4000
 Words = Annotated[str, Field(max_length=1000, pattern=_NOT_BLANK)]
+# For JSON: without it, true is a number. Parameters in an address are text, which has to be converted.
+AS_DESCRIBED = ConfigDict(strict=True, extra="forbid")
+
+
+def _clean_title(text: str) -> str:
+    if not is_clean(text):
+        raise ValueError("expected one line without control or invisible characters")
+    return text
+
+
+Title = Annotated[str, AfterValidator(_clean_title)]
 
 
 def _film_ref(value: object) -> int | str:
@@ -35,7 +47,13 @@ def _film_ref(value: object) -> int | str:
     return str(value)
 
 
-FilmRef = Annotated[int | str, BeforeValidator(_film_ref)]
+_FILM_REF_SCHEMA = {
+    "anyOf": [
+        {"type": "integer", "minimum": 1, "maximum": MAX_ID},
+        {"type": "string", "pattern": "^(tt|imdb:|tmdb:|movie:)?[0-9]{1,10}$"},
+    ]
+}
+FilmRef = Annotated[int | str, BeforeValidator(_film_ref), WithJsonSchema(_FILM_REF_SCHEMA)]
 """An id of a film: a number is a movie_id, a text names another id."""
 
 
@@ -220,6 +238,8 @@ class EmbeddingFacts(BaseModel):
 class EmbeddingQuery(ImageQuery):
     """The same for an embedding."""
 
+    model_config = AS_DESCRIBED
+
     embedding: list[Annotated[float, Field(ge=-1e30, le=1e30)]] = Field(
         min_length=1,
         max_length=200_000,
@@ -230,6 +250,8 @@ class EmbeddingQuery(ImageQuery):
 
 class FilmsQuery(FilmQuery):
     """The same for each of several films."""
+
+    model_config = AS_DESCRIBED
 
     films: list[FilmRef] = Field(
         min_length=1, max_length=200, description="Films, by any of their ids.", examples=[[6, "tt0137523"]]
@@ -253,7 +275,7 @@ class NewFilmFacts(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    title: str = Field("", max_length=300, pattern=_PRINTABLE, examples=["Heat (1995)"])
+    title: Title = Field("", max_length=300, pattern=_PRINTABLE, examples=["Heat (1995)"])
     year: int | None = Field(None, description="The year of release.", examples=[1995])
     genre: list[str] = Field([], max_length=30, description="A genre of the catalog; may be repeated.")
 
@@ -268,7 +290,7 @@ class ColdStartQuery(NewFilmFacts):
 class NewFilmRecord(NewFilmFacts):
     """A film to be added."""
 
-    title: str = Field(min_length=1, max_length=300, pattern=_PRINTABLE, examples=["Heat (1995)"])
+    title: Title = Field(min_length=1, max_length=300, pattern=_PRINTABLE, examples=["Heat (1995)"])
     tmdb_id: int | None = Field(None, ge=1, le=MAX_ID, description="TMDB's id of the film.", examples=[949])
     imdb_id: str = Field("", max_length=20, description="IMDb's id of the film.", examples=["tt0113277"])
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from keyart.web.schemas.films import FilmFacts, FilmRef
+from keyart.web.schemas.films import AS_DESCRIBED, FilmFacts, FilmRef
 
 ModelName = Annotated[str, StringConstraints(pattern="^[a-z0-9-]{1,40}$")]
 
@@ -58,7 +58,7 @@ class RecommendationQuery(BaseModel):
 class Rated(BaseModel):
     """A rating of a film."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = AS_DESCRIBED
 
     movie_id: FilmRef = Field(examples=[6], description="Or an IMDb id, tt0113277, or a TMDB id, tmdb:949.")
     rating: float = Field(ge=0.5, le=5, allow_inf_nan=False, examples=[4.5], description="In stars.")
@@ -66,6 +66,8 @@ class Rated(BaseModel):
 
 class RatingsQuery(RecommendationQuery):
     """The same for somebody who brings their own ratings; nothing of it is stored."""
+
+    model_config = AS_DESCRIBED
 
     ratings: list[Rated] = Field(
         min_length=1, max_length=10_000, description="Of several ratings of one film the last counts.",

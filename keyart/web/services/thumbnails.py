@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from catalog.errors import DataError, NotBuiltError
+from catalog.errors import DamageError, DataError, NotBuiltError
 from catalog.image_formats import open_image
 from posters.store import Poster, PosterStore, read_poster
 
@@ -57,7 +57,7 @@ class Thumbnails:
 
 def _draw(path: Path, sha256: str, width: int) -> bytes:
     """Draw a poster; its hash is part of the key under which the result is cached."""
-    drawn, content = io.BytesIO(), read_poster(path, sha256)
+    drawn, content = io.BytesIO(), _read(path, sha256)
     try:
         with open_image(io.BytesIO(content)) as poster:
             # A JPEG is decoded at about the size that is wanted.
@@ -65,8 +65,15 @@ def _draw(path: Path, sha256: str, width: int) -> bytes:
             small = poster.convert("RGB")
             small.thumbnail((width, 3 * width))
             small.save(drawn, "JPEG", quality=82)
-    except FileNotFoundError as error:
-        raise MissingPosterError(f"the poster {path} is missing; import or fetch it again") from error
     except Exception as error:  # a decoder may raise anything when a file is damaged
         raise DataError(f"the poster {path} cannot be read ({error}); import or fetch it again") from error
     return drawn.getvalue()
+
+
+def _read(path: Path, sha256: str) -> bytes:
+    try:
+        return read_poster(path, sha256)
+    except DamageError as error:
+        if path.exists():
+            raise
+        raise MissingPosterError(str(error)) from error

@@ -19,6 +19,7 @@ from catalog.io.arrays import save_arrays
 from catalog.io.files import (
     atomic_path,
     check_output,
+    read_bytes,
     read_record,
     read_stable,
     remove_file,
@@ -254,3 +255,11 @@ def test_outputs_go_to_files_of_known_types_in_existing_folders(tmp_path: Path) 
         with pytest.raises(ConfigError, match=reason):
             check_output(path, (".png", ".jpg"))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_short_file_takes_little_memory_however_long_it_might_be(tmp_path: Path) -> None:
+    path = tmp_path / "short"
+    path.write_bytes(b"short")
+    assert read_bytes(path, 1 << 60) == b"short"
+    with pytest.raises(DataError, match="more than 4 bytes"):
+        read_bytes(path, 4)

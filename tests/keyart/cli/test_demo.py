@@ -109,7 +109,7 @@ def test_missing_extras_are_installed_first(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setitem(sys.modules, module, None)
     steps = next_steps(Path("a b"))
     assert not re.search(r"keyart (serve|atlas)|--plot", steps)
-    for packages in ("fastapi uvicorn prometheus-client", "scikit-learn", "matplotlib"):
+    for packages in ("fastapi pydantic starlette uvicorn prometheus-client", "scikit-learn", "matplotlib"):
         assert re.search(rf"^  .*pip install {packages}   # for ", steps, re.MULTILINE)
     assert "keyart recommend 42 --home 'a b'" in steps
 

@@ -21,6 +21,7 @@ from keyart.cold_start.new_film import NewFilm
 from keyart.engine import Engine
 from keyart.pipeline import removals
 from keyart.pipeline.additions import add
+from keyart.pipeline.features import extract_missing
 from keyart.pipeline.index import build
 from keyart.pipeline.movielens import load
 from keyart.pipeline.removals import remove
@@ -30,6 +31,7 @@ from keyart.workspace.encoders import list_encoders
 from keyart.workspace.layout import Workspace
 from tests.damage import flip_bit
 from tests.keyart.conftest import Run
+from tests.keyart.pipeline.test_alternates import put_alternates
 from tests.posters.pictures import draw_poster
 
 
@@ -110,6 +112,19 @@ def test_films_that_were_loaded_are_removed_until_they_are_loaded_again(home: Pa
     assert len(open_ratings(Workspace.open(home))) == 161
 
 
+def test_models_that_were_fitted_before_go_without_removed_films(tastes_home: Path, run: Run) -> None:
+    assert run("fit", "als", "ease", "--home", tastes_home).code == 0
+    words = ("recommend", "2", "--model", "ease", "-k", "5", "--json", "--home", tastes_home)
+    best = json.loads(run(*words).out)["results"][0]["movie_id"]
+    remove(tastes_home, [best])
+    found = [one["movie_id"] for one in json.loads(run(*words).out)["results"]]
+    assert (len(found), best in found) == (5, False)
+    least = ("--min-ratings", "1")
+    for listing in (("clusters", *least), ("map", *least), ("best", *least), ("most-rated",)):
+        outcome = run("explore", *listing, "-k", "50", "--home", tastes_home)
+        assert (outcome.code, f"ilm {best} " in outcome.out) == (0, False), outcome.err
+
+
 def test_the_last_films_take_the_index_with_them(home: Path) -> None:
     assert remove(home, [1, 2, 3, 5, 6]).n_indexed == 0
     assert not (home / "index" / "index.json").exists()
@@ -185,6 +200,20 @@ def test_further_posters_of_a_film_go_with_it(home: Path, tmp_path: Path) -> Non
     shutil.copy(home / "posters" / "2.jpg", home / "posters" / "2-89abcdef.jpg")
     remove(home, [2])
     assert not [path.name for path in (home / "posters").rglob("2[.-]*")]
+
+
+def test_features_of_further_posters_go_with_their_film(home: Path) -> None:
+    put_alternates(home, 5, 2, 77)
+    put_alternates(home, 6, 78)
+    extract_missing(home)
+    build(home)
+    remove(home, [5])
+    store = FeatureStore.open(home / "features" / "alternates")
+    assert [name.partition("-")[0] for name in store.rows().picture_ids.tolist()] == ["6"]
+    assert not list((home / "posters" / "alternates").glob("5-*"))
+    assert build(home).n_alternates == 1
+    with Engine.open(home) as engine:
+        assert 5 not in {hit.movie_id for hit in engine.similar(2)}
 
 
 def test_exported_tables_go_without_removed_films(home: Path, run: Run, tmp_path: Path) -> None:

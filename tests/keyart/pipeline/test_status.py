@@ -9,6 +9,8 @@ import pytest
 
 from catalog.errors import NotBuiltError
 from features.options import ExtractOptions
+from keyart import NewFilm, pipeline
+from keyart.atlas.build import AtlasOptions, make_atlas
 from keyart.engine import Engine
 from keyart.pipeline.features import extract
 from keyart.pipeline.index import build
@@ -16,6 +18,7 @@ from keyart.pipeline.movielens import load
 from keyart.pipeline.posters import import_posters
 from keyart.pipeline.status import read_status
 from keyart.workspace.layout import Workspace
+from tests.damage import flip_bit
 from tests.keyart.conftest import Run
 from tests.records import rewrite_record
 
@@ -95,3 +98,49 @@ def test_fetch_is_not_suggested_for_films_without_links(tmp_path: Path) -> None:
     report = load(tmp_path / "home", tmp_path / "films")
     assert any("posters cannot be fetched; `keyart import FOLDER --by movie --home" in note for note in report.notes)
     assert "fetch" not in read_status(Workspace.open(tmp_path / "home")).next_step()
+
+
+@pytest.mark.parametrize("damage", ["flip", "remove", "folder"])
+def test_info_says_what_is_damaged_anywhere(tastes_home: Path, damage: str) -> None:
+    Engine.open(tastes_home).cold_start([NewFilm(tastes_home / "posters" / "1.jpg")])
+    pipeline.fit(tastes_home, "most-rated")
+    pipeline.tune(tastes_home, n_films=5)
+    make_atlas(Workspace.open(tastes_home), AtlasOptions())
+    patterns = (
+        "cf/*/*.npz",
+        "looks/*.npz",
+        "atlas/*.npz",
+        "atlas/*.webp",
+        "hybrid.json",
+        "index/*.npz",
+        "index/*.faiss",
+    )
+    paths = [path for pattern in patterns for path in sorted(tastes_home.glob(pattern))]
+    assert len(paths) >= 6
+    assert read_status(Workspace.open(tastes_home)).damaged == ()
+    for path in paths:
+        content = path.read_bytes()
+        if damage == "flip":
+            flip_bit(path)
+        else:
+            path.unlink()
+            if damage == "folder":
+                path.mkdir()
+        found = read_status(Workspace.open(tastes_home))
+        # A blend without a record is one that was never tuned.
+        is_default = path.name == "hybrid.json" and damage == "remove"
+        assert bool(found.damaged) != is_default, path
+        assert is_default or found.next_step().startswith("`keyart check --repair`")
+        if damage == "folder":
+            path.rmdir()
+        path.write_bytes(content)
+    assert read_status(Workspace.open(tastes_home)).damaged == ()
+
+
+def test_a_missing_file_is_damage_and_not_what_was_never_built(home: Path, run: Run) -> None:
+    (path,) = home.glob("cf/item-cosine/*.npz")
+    path.unlink()
+    outcome = run("similar", 1, "--home", home)
+    assert outcome.code == 1
+    assert f"item-cosine in {path.parent} is damaged" in outcome.err
+    assert path.name in outcome.err

@@ -16,7 +16,7 @@ from keyart import cold_start, render
 from keyart.cli.completion import complete_cold_start_model
 from keyart.cli.estimates import cells, estimate, nulled, number
 from keyart.cli.options import check_one_format, csv_option, file_option, json_option, workspace_options
-from keyart.cli.output import announce, print_csv, print_json, table
+from keyart.cli.output import announce, echo, print_csv, print_json, table
 from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
@@ -95,19 +95,19 @@ def command(
         _print_tables(evaluation)
     if plot and evaluation.curve:
         render.plots.draw_crossover(evaluation.curve, plot)
-        click.echo(f"plot: {plot}", err=True)
+        echo(f"plot: {plot}", err=True)
 
 
 def _print_tables(evaluation: ColdStartEvaluation) -> None:
     report = evaluation.report
     for kind in dict.fromkeys(card.candidates for card in report.cards):
-        click.echo(f"{_AMONG[kind]}:\n{_ranking_table(report, kind)}\n")
+        echo(f"{_AMONG[kind]}:\n{_ranking_table(report, kind)}\n")
     for note in _notes(report):
-        click.echo(note)
+        echo(note)
     if evaluation.curve:
-        click.echo(f"\n{_curve_table(evaluation.curve)}")
+        echo(f"\n{_curve_table(evaluation.curve)}")
     if evaluation.prior is not None:
-        click.echo(f"\n{_prior_table(evaluation.prior)}")
+        echo(f"\n{_prior_table(evaluation.prior)}")
 
 
 def _ranking_table(report: ColdStartReport, kind: str) -> str:

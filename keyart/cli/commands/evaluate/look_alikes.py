@@ -24,7 +24,7 @@ from keyart.cli.options import (
     json_option,
     workspace_options,
 )
-from keyart.cli.output import print_csv, print_json, print_notes, table
+from keyart.cli.output import echo, print_csv, print_json, print_notes, table
 from keyart.workspace.outputs import check_output
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def command(
     for path, draw in ((plot, evaluation.plot), (sheet, evaluation.write_sheet)):
         if path:
             draw(path)
-            click.echo(f"{'plot' if path is plot else 'sheet'}: {path}", err=True)
+            echo(f"{'plot' if path is plot else 'sheet'}: {path}", err=True)
 
 
 def _check_sheet(sheet: Path, options: LookAlikeOptions, inputs: Iterable[Path | None]) -> None:
@@ -136,11 +136,11 @@ def _print(evaluation: LookAlikeEvaluation, *, as_json: bool, as_csv: bool) -> N
     if as_csv:
         print_csv(_COLUMNS.split(), map(nulled, evaluation.to_rows()))
         return
-    click.echo(_table(evaluation))
+    echo(_table(evaluation))
     if distortions := _distortions(evaluation.measures, evaluation.embeddings):
-        click.echo(f"\nrecall@1 of distorted posters, by strength:\n{distortions}")
+        echo(f"\nrecall@1 of distorted posters, by strength:\n{distortions}")
     half = "" if evaluation.half == "all" else f", the half to {evaluation.half}"
-    click.echo(f"\n{plural(evaluation.n_films, 'film')}{half}; intervals are 95 % intervals")
+    echo(f"\n{plural(evaluation.n_films, 'film')}{half}; intervals are 95 % intervals")
 
 
 def _table(evaluation: LookAlikeEvaluation) -> str:

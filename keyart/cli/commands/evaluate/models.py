@@ -23,7 +23,7 @@ from keyart.cli.options import (
     set_option,
     workspace_options,
 )
-from keyart.cli.output import announce, print_csv, print_json, table
+from keyart.cli.output import announce, echo, print_csv, print_json, table
 from keyart.workspace.layout import Workspace
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def command(
     _print(cards, k, as_json=as_json, as_csv=as_csv)
     if plot:
         render.plots.draw_scorecards(cards, k, plot)
-        click.echo(f"plot: {plot}", err=True)
+        echo(f"plot: {plot}", err=True)
 
 
 def _announce(
@@ -184,9 +184,9 @@ def _print_table(cards: list[Scorecard], k: int) -> None:
         )
         for card in cards
     ]
-    click.echo(table(header, rows, left=(0, 12)))
+    echo(table(header, rows, left=(0, 12)))
     if not all(card.gives_stars for card in cards):
-        click.echo("* predicts no stars; its scores are mapped to stars by a straight line")
+        echo("* predicts no stars; its scores are mapped to stars by a straight line")
 
 
 def _print_csv(cards: list[Scorecard]) -> None:
