@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from catalog.image_formats import STORED_SUFFIX
-from catalog.io.files import write_error, write_unflushed
+from catalog.io.files import clear_partial, write_error, write_unflushed
 from posters.database import Alternate, Origin, PosterDatabase
 from posters.validation import verify_image
 
@@ -54,7 +54,8 @@ class AlternateStore:
         return [(row.movie_id, path, row.sha256) for row, path in rows if path.is_file()]
 
     def sweep(self) -> None:
-        """Remove the files without a row."""
+        """Remove the files without a row, and partial ones."""
+        clear_partial(self._folder)
         named = {row.file_name for row in self._database.alternates()}
         try:
             for path in self._folder.iterdir() if self._folder.is_dir() else ():
