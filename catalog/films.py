@@ -231,6 +231,16 @@ class Catalog:
         """
         return self._search.others_meant(text)
 
+    def inconsistency(self) -> str | None:
+        """Return what does not fit in the catalog, by SQLite's own check and by the ids of its tables."""
+        (result,) = self._rows("PRAGMA integrity_check(1)")[0]
+        if result != "ok":
+            return str(result)
+        for table in filter(self._has, ("titles", "added", "tags")):
+            if self._rows(f"SELECT 1 FROM {table} WHERE movie_id NOT IN (SELECT movie_id FROM films) LIMIT 1"):
+                return f"its table {table} names films that it lacks"
+        return None
+
     def _has(self, table: str) -> bool:
         return bool(self._rows("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)))
 

@@ -45,6 +45,7 @@ from features.shards import (
     recorded_rows,
     remove,
     shard_files,
+    stem_of,
     verify,
 )
 from features.whitening import Whitening
@@ -285,6 +286,16 @@ class FeatureStore:
             verify(self.folder, shard)
         return [self._features(shard) for shard in shards.tolist()], numbers.astype(np.int64)
 
+    def damaged_shards(self) -> dict[str, str]:
+        """Return what is wrong with damaged shards, by the stem of their files' names; compares all checksums."""
+        shards = self._shards()
+        reasons = _in_parallel(self._wrong_with, shards)
+        return {stem_of(shard): reason for shard, reason in zip(shards, reasons, strict=True) if reason}
+
+    def unrecorded(self) -> list[AnyPath]:
+        """List the files of shards without a record, as interrupted runs leave them."""
+        return self._shard_files(but={*self._shards()})
+
     def remove_damaged(self) -> Damage:
         """Remove damaged shards and the remains of interrupted runs; returns what was lost."""
         shards = self._shards()
@@ -292,7 +303,7 @@ class FeatureStore:
         wrong = {shard: reason for shard, reason in found.items() if reason}
         damage = self._damage(wrong)
         self._remove(wrong)
-        for path in (*self._shard_files(but={*self._shards()}), *self.folder.glob(".*.partial")):
+        for path in (*self.unrecorded(), *self.folder.glob(".*.partial")):
             remove_file(path)
         return damage
 

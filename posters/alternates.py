@@ -7,10 +7,11 @@ when the next run begins.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from catalog.image_formats import STORED_SUFFIX
-from catalog.io.files import clear_partial, write_error, write_unflushed
+from catalog.io.files import clear_partial, sha256_file, write_error, write_unflushed
 from posters.database import Alternate, Origin, PosterDatabase
 from posters.validation import verify_image
 
@@ -52,6 +53,12 @@ class AlternateStore:
         """Return movie_id, path and hash of each alternate by movie_id, the best first; without files that are gone."""
         rows = [(row, self._folder / row.file_name) for row in self._database.alternates()]
         return [(row.movie_id, path, row.sha256) for row, path in rows if path.is_file()]
+
+    def verified(self) -> Iterator[tuple[Path, bool]]:
+        """Yield the path of every alternate, and whether its file is as it was stored."""
+        for row in self._database.alternates():
+            path = self._folder / row.file_name
+            yield path, path.is_file() and sha256_file(path) == row.sha256
 
     def sweep(self) -> None:
         """Remove the files without a row, and partial ones."""

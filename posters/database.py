@@ -18,7 +18,7 @@ from typing import Any
 
 from catalog.errors import DamageError, DataError, NotBuiltError, StoreError
 from catalog.io.checksums import checksums_path, hold_database, record_checksums, recorded_checksums
-from catalog.io.files import remove_file, sqlite_errors
+from catalog.io.files import flush_to_disk, remove_file, sqlite_errors, write_error
 
 DATABASE_NAME = "posters.sqlite"
 
@@ -431,3 +431,10 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
             known = {name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")}
             for name in _ADDED_COLUMNS.keys() - known:
                 connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {_ADDED_COLUMNS[name]}")
+    if version == 0:
+        # A power failure must not leave posters without it, which would be taken for a user's own files.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        try:
+            flush_to_disk(path.parent)
+        except OSError as error:
+            raise write_error(path, error) from error

@@ -22,7 +22,7 @@ from types import TracebackType
 
 from catalog.errors import DamageError, DataError, NotBuiltError, StoreError
 from catalog.image_formats import STORED_SUFFIX
-from catalog.io.files import read_bytes, write_error, write_unflushed
+from catalog.io.files import read_bytes, read_error, remove_file, write_error, write_unflushed
 from catalog.io.locks import exclusive
 from posters.alternates import AlternateStore
 from posters.database import (
@@ -246,6 +246,23 @@ class PosterStore:
         """Add rows for films that have none."""
         self._database.add_films(movie_ids)
 
+    def set_aside(self, movie_id: int, reason: str) -> Path | None:
+        """Mark a film whose poster's file is damaged as failed, so that it is fetched or imported again.
+
+        The file is kept under the name that is returned; None where it is gone.
+        """
+        record = self.record(movie_id)
+        path = self.path_of(record.file_name) if record and record.file_name else None
+        kept = path.with_name(f"{path.name}.damaged") if path else None
+        try:
+            if path and kept and path.is_file():
+                path.replace(kept)
+        except OSError as error:
+            raise write_error(path or self._posters_dir, error) from error
+        with self._registering((movie_id, None)):
+            self._database.put(Record(movie_id, State.FAILED, reason, attempts=0))
+        return kept if kept and kept.is_file() else None
+
     def mark(self, movie_id: int, state: State, reason: str, origin: Origin | None = None) -> None:
         """Record why a film has no poster; an earlier one is removed, except if the attempt failed."""
         if state in (State.OK, State.MISSING):
@@ -391,8 +408,17 @@ class PosterStore:
                 for name in names - self._database.files_of(movie_id):
                     (self._posters_dir / name).unlink(missing_ok=True)
 
+    def path_of(self, file_name: str) -> Path:
+        """Locate a file by the name that a row has."""
+        return self._posters_dir / file_name
+
     def _sweep(self) -> None:
-        """Remove the files that no row names: a killed process did not register them, or they were replaced.
+        """Remove the files that no row names."""
+        for path in self.unregistered():
+            remove_file(path)
+
+    def unregistered(self) -> list[Path]:
+        """List the files that no row names: a killed process did not register them, or they were replaced.
 
         Only files of films with a row: if the database was lost, the posters are all that is left.
         """
@@ -404,12 +430,10 @@ class PosterStore:
             for (name,) in self._database.rows("SELECT file_name FROM posters UNION SELECT file_name FROM replaced")
         }
         try:
-            for path in self._posters_dir.iterdir():
-                found = _FILE_NAME.fullmatch(path.name)
-                if found and int(found[1]) in known and path.name not in needed:
-                    path.unlink(missing_ok=True)
+            found = ((path, _FILE_NAME.fullmatch(path.name)) for path in self._posters_dir.iterdir())
+            return [path for path, name in found if name and int(name[1]) in known and path.name not in needed]
         except OSError as error:
-            raise write_error(self._posters_dir, error) from error
+            raise read_error(self._posters_dir, error) from error
 
 
 def check_registered(posters_dir: Path) -> None:

@@ -14,10 +14,13 @@ import os
 import secrets
 import sqlite3
 import stat
+import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, TypeVar
+from zipfile import BadZipFile
 
 import xxhash
 
@@ -35,6 +38,12 @@ _OWN_KEYS = ("kind", "version", "checksum")
 # Begins every checksum of a record, which is recognized by it where the name of its key is damaged.
 _ALGORITHM = "xxh3:"
 
+FORMAT_ERRORS = (
+    *(ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError, RecursionError),
+    *(SyntaxError, TypeError, ValueError, BadZipFile, TokenError, zlib.error),
+)
+"""What the libraries that read arrays and tables raise for a file of another format, by the place of the damage."""
+
 Result = TypeVar("Result")
 
 
@@ -45,9 +54,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary_path
-        _flush_to_disk(temporary_path)
+        flush_to_disk(temporary_path)
         temporary_path.replace(path)
-        _flush_to_disk(path.parent)
+        flush_to_disk(path.parent)
     except (OSError, sqlite3.OperationalError) as error:
         raise write_error(path, error) from error
     finally:
@@ -73,7 +82,8 @@ def read_error(path: AnyPath, error: OSError) -> StoreError:
     return StoreError(f"cannot read {path}: {reason}; check disk and rights and run the same command again")
 
 
-def _flush_to_disk(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
+    """Wait until the disk has a file, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

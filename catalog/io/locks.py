@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import portalocker
@@ -60,6 +60,20 @@ def check_free(folder: AnyPath) -> None:
         return
     with exclusive(folder):
         pass
+
+
+def check_idle(folder: Path) -> None:
+    """Raise StoreError if another process is writing into a folder; unlike `check_free`, changes nothing else."""
+    path = folder / LOCK_NAME
+    if not path.is_file():
+        return
+    with suppress(OSError), ExitStack() as held:
+        try:
+            holder_pid = held.enter_context(portalocker.PidFileLock(path))
+        except portalocker.AlreadyLocked:
+            raise _busy(folder, None) from None
+        if holder_pid is not None:
+            raise _busy(folder, holder_pid)
 
 
 def _busy(folder: Path, holder_pid: int | None) -> StoreError:

@@ -47,6 +47,7 @@ _COMMANDS = {
     "evaluate": "Compare recommenders, or models of the cold start.",
     "explore": "Explore the ratings: the best films, genres, clusters, a map.",
     "export": "Write a fitted model for TensorFlow Serving or phones.",
+    "check": "Check every file of the workspace, and mend what is damaged.",
     "info": "Show what is in the workspace, and which command comes next.",
     "atlas": "Lay all posters out on one map, for the page of `keyart serve`.",
     "serve": "Serve the web page and its HTTP API.",

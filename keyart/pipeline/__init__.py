@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from keyart.pipeline.duplicates import DuplicateFilm, Duplicates, find_duplicates
     from keyart.pipeline.encoders import remove_encoder, set_default_encoder
     from keyart.pipeline.features import MissingReport, extract, extract_images, extract_missing, extract_table
+    from keyart.pipeline.findings import Finding
     from keyart.pipeline.index import build
+    from keyart.pipeline.integrity import CheckReport, check
     from keyart.pipeline.look_alikes import LookAlikeEvaluation, LookAlikeOptions, evaluate_look_alikes
     from keyart.pipeline.movielens import load
     from keyart.pipeline.posters import import_posters
@@ -26,13 +28,16 @@ if TYPE_CHECKING:
     from keyart.pipeline.tmdb import fetch
 
 __all__ = [
+    "CheckReport",
     "DuplicateFilm",
     "Duplicates",
+    "Finding",
     "LookAlikeEvaluation",
     "LookAlikeOptions",
     "MissingReport",
     "add",
     "build",
+    "check",
     "evaluate",
     "evaluate_look_alikes",
     "extract",
@@ -54,6 +59,8 @@ __all__ = [
 _MODULES = {
     "add": "additions",
     "build": "index",
+    **dict.fromkeys(("CheckReport", "check"), "integrity"),
+    "Finding": "findings",
     "evaluate": "recommenders",
     **dict.fromkeys(("LookAlikeEvaluation", "LookAlikeOptions", "evaluate_look_alikes"), "look_alikes"),
     **dict.fromkeys(("MissingReport", "extract", "extract_images", "extract_missing", "extract_table"), "features"),

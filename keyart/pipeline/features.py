@@ -214,6 +214,11 @@ def recorded_options(view: Workspace, *, rebuild: bool) -> ExtractOptions:
     return replace(options, rebuild=rebuild)
 
 
+def extract_view(view: Workspace, *, progress: Progress = silent) -> ExtractReport:
+    """Compute the features that a view lacks, or whose shards are damaged, with the options of those that are there."""
+    return _extract_posters(view, recorded_options(view, rebuild=False), progress, None)
+
+
 def _extract_posters(
     view: Workspace, options: ExtractOptions, progress: Progress, spark: SparkSession | None
 ) -> ExtractReport:

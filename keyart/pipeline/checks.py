@@ -1,0 +1,354 @@
+"""Check all parts of a workspace: files by checksums, ids by each other, fingerprints by what they were made from."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from catalog.errors import DataError, KeyartError, NotBuiltError
+from catalog.films import Catalog
+from catalog.io.arrays import hold_arrays, unnamed_arrays
+from catalog.io.checksums import checksums_path, recorded_checksums
+from catalog.io.files import is_partial
+from catalog.io.locks import LOCK_NAME
+from catalog.text import plural
+from cf.base import Recommender
+from cf.models.neighbors import ItemCosine
+from cf.registry import MODELS, model_class
+from features.store import FeatureStore
+from index import manifest
+from index.cosine import CosineIndex
+from keyart.atlas.record import Atlas
+from keyart.pipeline.findings import Findings, Mend, problem_of
+from keyart.similarity.blending import open_hybrid
+from keyart.workspace import alternates
+from keyart.workspace.contents import fingerprint, open_ratings
+from keyart.workspace.encoders import list_encoders, name_of
+from keyart.workspace.gaps import listed
+from keyart.workspace.index import open_index
+from keyart.workspace.layout import Workspace, is_ratings_name
+from posters.database import DATABASE_NAME
+from posters.store import PosterStore
+
+_COPY = "put back a copy of it"
+_AGAIN = "run `keyart check --repair`"
+
+
+@dataclass
+class _Known:
+    """What the checks of later parts compare with; None where it cannot be read."""
+
+    films: frozenset[int] | None = None
+    ratings: str | None = None
+    # The hashes of posters as they were stored, by movie_id.
+    posters: Mapping[int, str] | None = None
+    # Of the current features, by encoder; None where there are none.
+    fingerprints: dict[str | None, str | None] = field(default_factory=dict)
+
+
+def check_workspace(workspace: Workspace, progress: Callable[[int], None] = lambda _: None) -> Findings:
+    """Check all parts; `progress` receives the numbers of posters whose files were read."""
+    findings, known = Findings(workspace), _Known()
+    findings.note_unverified(workspace.record_path)
+    _check_catalog(findings, known)
+    _check_ratings(findings, known)
+    _check_posters(findings, known, progress)
+    # Also parts of an encoder whose features are gone.
+    for view in {view.encoder: view for view in (workspace, *list_encoders(workspace))}.values():
+        _check_features(findings, known, view)
+        _check_index(findings, known, view)
+        _check_looks(findings, view)
+        _check_hybrid(findings, view)
+        _check_atlas(findings, known, view)
+    _check_models(findings, known)
+    _check_folders(findings)
+    return findings
+
+
+def _reload(workspace: Workspace) -> str:
+    """Name the command that loads the catalog again."""
+    with (
+        suppress(sqlite3.Error, OSError),
+        closing(sqlite3.connect(f"{workspace.catalog_path.as_uri()}?mode=ro", uri=True)) as connection,
+    ):
+        found = connection.execute("SELECT value FROM facts WHERE name = 'loaded_from'").fetchone()
+        if found and found[0]:
+            source, *ratings = str(found[0]).splitlines()
+            return f"`keyart load {source}" + "".join(f" --ratings {one}" for one in ratings[:1]) + "`"
+    return "`keyart load DIR`"
+
+
+def _check_catalog(findings: Findings, known: _Known) -> None:
+    workspace = findings.workspace
+    path = workspace.catalog_path
+    again = f"{_COPY}, or run {_reload(workspace)}, which keeps everything but added films"
+    try:
+        with Catalog.open(path) as catalog:
+            known.films = frozenset(film.movie_id for film in catalog)
+            known.ratings = catalog.fact("ratings") or ""
+            if wrong := catalog.inconsistency():
+                findings.add(path, wrong, again)
+        if recorded_checksums(path) is None:
+            findings.unverified.append(findings.name_of(path))
+    except NotBuiltError:
+        return
+    except KeyartError as error:
+        if _only_checksum_is_wrong(path):
+            findings.add(checksums_path(path), str(error), _AGAIN, Mend.CATALOG_CHECKSUM)
+        else:
+            findings.add(path, problem_of(error), again)
+
+
+def _only_checksum_is_wrong(path: Path) -> bool:
+    """Return whether the record of a database's checksums is damaged, and the database passes SQLite's own check."""
+    try:
+        recorded_checksums(path)
+    except KeyartError:
+        with suppress(sqlite3.Error, OSError), closing(sqlite3.connect(path)) as connection:
+            return bool(connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",))
+    return False
+
+
+def _check_ratings(findings: Findings, known: _Known) -> None:
+    workspace = findings.workspace
+    if not known.ratings:
+        return
+    path = workspace.ratings_path(known.ratings)
+    remedy = f"{_COPY}, or run {_reload(workspace)}"
+    with findings.of(path, remedy):
+        ratings = open_ratings(workspace)
+        unknown = set(ratings.movie_ids.tolist()) - (known.films or frozenset())
+        if unknown:
+            findings.add(path, f"ratings of films that the catalog lacks ({listed(sorted(unknown))})", remedy)
+    for other in workspace.home.glob("ratings-*.parquet"):
+        if is_ratings_name(other.name) and other.name != known.ratings:
+            _add_leftover(findings, other, "no catalog names these ratings")
+
+
+def _check_posters(findings: Findings, known: _Known, progress: Callable[[int], None]) -> None:
+    folder = findings.workspace.posters_dir
+    path = folder / DATABASE_NAME
+    remedy = f"{_COPY}; or move it away and run `keyart import {folder} --by movie`"
+    try:
+        with PosterStore.open_to_read(folder) as store:
+            _check_poster_files(findings, known, store, progress)
+        if recorded_checksums(path) is None:
+            findings.unverified.append(findings.name_of(path))
+    except NotBuiltError:
+        known.posters = {}
+    except KeyartError as error:
+        if _only_checksum_is_wrong(path):
+            findings.add(checksums_path(path), str(error), _AGAIN, Mend.POSTERS_CHECKSUM)
+        else:
+            findings.add(path, problem_of(error), remedy)
+
+
+def _check_poster_files(findings: Findings, known: _Known, store: PosterStore, progress: Callable[[int], None]) -> None:
+    posters = store.posters()
+    # Features may be of a poster whose file was damaged later.
+    known.posters = {one.movie_id: one.sha256 for one in posters if one.movie_id in (known.films or {one.movie_id})}
+    for poster in posters:
+        try:
+            poster.read()
+        except DataError as error:
+            problem = problem_of(error).replace(f"the poster {poster.path} ", "")
+            remedy = "run `keyart check --repair`, then `keyart fetch`, or import it again"
+            findings.add(poster.path, problem, remedy, Mend.POSTER, str(poster.movie_id))
+        progress(1)
+    for movie_id in sorted(store.gone() & (known.films or frozenset())):
+        record = store.record(movie_id)
+        name = record.file_name if record and record.file_name else str(movie_id)
+        findings.add(
+            store.path_of(name), "it is missing or has another length", "run `keyart fetch`, or import it again"
+        )
+    for path, is_whole in store.alternates.verified():
+        if not is_whole:
+            findings.add(path, "it has changed since it was stored, or is missing", "run `keyart fetch --refresh`")
+    for path in store.unregistered():
+        _add_leftover(findings, path, "no film has this file")
+
+
+def _check_features(findings: Findings, known: _Known, view: Workspace) -> None:
+    folder, name = view.features_dir, name_of(view)
+    known.fingerprints[view.encoder] = None
+    extract = "run `keyart extract`"
+    again = (f"{extract}, which computes its features again", Mend.EXTRACT, name)
+    try:
+        store = FeatureStore.open(folder)
+    except NotBuiltError:
+        return
+    except KeyartError as error:
+        findings.add(folder / "features.json", problem_of(error), f"{extract} --rebuild with the network's name")
+        return
+    _check_alternates(findings, view)
+    findings.note_unverified(folder / "features.json")
+    if store.identity.whitening_sha256:
+        findings.is_fine(store.whitening, folder / "whitening.npz", f"{extract} --rebuild", Mend.NOTHING)
+    findings.is_fine(store.skipped, folder / "skipped.json", extract, Mend.EXTRACT, name)
+    wrong = store.damaged_shards()
+    for stem, problem in wrong.items():
+        findings.add(folder / f"{stem}.npy", problem, *again)
+    for path in store.unrecorded():
+        _add_leftover(findings, Path(str(path)), "its shard has no record")
+    if wrong or known.posters is None:
+        return
+    rows = store.rows()
+    with suppress(KeyartError):
+        current = rows.of_posters(known.posters)
+        known.fingerprints[view.encoder] = fingerprint(current) if len(current) else None
+        skipped = {one.picture_id for one in store.skipped()}
+        lacking = sorted(known.posters.keys() - set(current.movie_ids.tolist()) - skipped)
+        if lacking:
+            what = plural(len(lacking), "poster has", "posters have")
+            findings.add(folder, f"{what} no features ({listed(lacking)})", extract, Mend.EXTRACT, name)
+
+
+def _check_alternates(findings: Findings, view: Workspace) -> None:
+    """Check the features of further posters and their index, where there are any."""
+    folder, name = alternates.features_dir(view), name_of(view)
+    extract = ("run `keyart extract`", Mend.EXTRACT, name)
+    if os.path.lexists(folder):
+        with findings.of(folder, *extract):
+            for stem, problem in FeatureStore.open(folder).damaged_shards().items():
+                findings.add(folder / f"{stem}.npy", problem, *extract)
+    folder = alternates.index_dir(view)
+    if os.path.lexists(folder / manifest.RECORD):
+        with findings.of(folder / manifest.RECORD, "run `keyart build`", Mend.BUILD, name):
+            _hold_index(folder)
+
+
+def _hold_index(folder: Path) -> set[str]:
+    """Compare the files of an index with their checksums; return their names."""
+    record = manifest.read(folder)
+    try:
+        return {*manifest.check(folder, record["files"]).values()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise manifest.damaged(folder, error) from error
+
+
+def _check_index(findings: Findings, known: _Known, view: Workspace) -> None:
+    folder, build = view.index_dir, ("run `keyart build`", Mend.BUILD, name_of(view))
+    path = folder / manifest.RECORD
+    if not os.path.lexists(path):
+        for name in manifest.names_of(folder):
+            _add_leftover(findings, folder / name, "no record names it")
+        return
+
+    def read() -> None:
+        for name in manifest.names_of(folder) - _hold_index(folder):
+            _add_leftover(findings, folder / name, "no record names it")
+        with open_index(view) as index:
+            _compare_index(findings, known, view, index)
+
+    findings.note_unverified(path)
+    findings.is_fine(read, path, *build)
+
+
+def _compare_index(findings: Findings, known: _Known, view: Workspace, index: CosineIndex) -> None:
+    path, build = view.index_dir / manifest.RECORD, ("run `keyart build`", Mend.BUILD, name_of(view))
+    if known.films is not None and (unknown := set(index.movie_ids.tolist()) - known.films):
+        findings.add(path, f"it holds films that the catalog lacks ({listed(sorted(unknown))})", *build)
+    of_features = known.fingerprints.get(view.encoder)
+    if of_features is not None and (index.fingerprint or of_features) != of_features:
+        findings.add(path, "it was built from other posters or features than there are now", *build)
+
+
+def _check_looks(findings: Findings, view: Workspace) -> None:
+    anew = "it is computed anew when it is next used"
+    for folder, name in ((view.looks_dir, "looks"), (view.cold_start_dir, "cold-start")):
+        path = folder / f"{name}.json"
+        if os.path.lexists(path):
+            findings.note_unverified(path)
+            findings.is_fine(partial(hold_arrays, path), path, anew, Mend.DISCARD, str(path))
+            _check_arrays_left(findings, folder, name)
+
+
+def _check_hybrid(findings: Findings, view: Workspace) -> None:
+    path = view.hybrid_path
+    if os.path.lexists(path):
+        findings.note_unverified(path)
+        tune = "run `keyart tune`, or `keyart tune --reset`"
+        findings.is_fine(partial(open_hybrid, view), path, tune, Mend.TUNE, name_of(view))
+
+
+def _check_atlas(findings: Findings, known: _Known, view: Workspace) -> None:
+    folder = view.atlas_dir
+    path, again = folder / "atlas.json", ("run `keyart atlas`", Mend.ATLAS, name_of(view))
+    if not os.path.lexists(path):
+        return
+    findings.note_unverified(path)
+    try:
+        atlas = Atlas.open(folder)
+    except KeyartError as error:
+        findings.add(path, problem_of(error), *again)
+        return
+    for sheet in atlas.sheets:
+        findings.is_fine(partial(sheet.path, folder), folder / sheet.name, *again)
+    on_sheets = sorted(movie_id for sheet in atlas.sheets for movie_id in sheet.movie_ids)
+    if on_sheets != sorted(atlas.movie_ids.tolist()):
+        findings.add(path, "its sheets show other films than it holds", *again)
+    of_features = known.fingerprints.get(view.encoder)
+    if of_features is not None and atlas.fingerprint != of_features:
+        findings.add(path, "it was made from other posters or features than there are now", *again)
+    _check_arrays_left(findings, folder, "atlas")
+    kept = {sheet.name for sheet in atlas.sheets}
+    for other in folder.glob("sheet-*.webp"):
+        if other.name not in kept:
+            _add_leftover(findings, other, "the atlas does not show it")
+
+
+def _check_models(findings: Findings, known: _Known) -> None:
+    workspace = findings.workspace
+    for name in MODELS:
+        folder = workspace.model_dir(name)
+        path = folder / f"{model_class(name).name}.json"
+        if not os.path.lexists(path):
+            continue
+        findings.note_unverified(path)
+        by_build = name == ItemCosine.name
+        again = ("run `keyart build`" if by_build else f"run `keyart fit {name}`", Mend.BUILD if by_build else Mend.FIT)
+        with findings.of(path, *again, name):
+            _compare_model(findings, known, path, model_class(name).open(folder), (*again, name))
+        _check_arrays_left(findings, folder, model_class(name).name)
+
+
+def _compare_model(
+    findings: Findings, known: _Known, path: Path, model: Recommender, again: tuple[str, Mend, str]
+) -> None:
+    if known.ratings is not None and model.source != known.ratings:
+        findings.add(path, "it was fitted on other ratings than there are now", *again)
+    elif known.films is not None and (unknown := set(model.movie_ids_.tolist()) - known.films):
+        findings.add(path, f"it holds films that the catalog lacks ({listed(sorted(unknown))})", *again)
+
+
+def _check_arrays_left(findings: Findings, folder: Path, name: str) -> None:
+    for path in unnamed_arrays(folder, name):
+        _add_leftover(findings, path, "no record names it")
+
+
+def _check_folders(findings: Findings) -> None:
+    """Look for what killed processes left, in every folder that is written into."""
+    for folder in lock_folders(findings.workspace):
+        for path in folder.glob(".*"):
+            if is_partial(path.name):
+                _add_leftover(findings, path, "a process that was killed left it")
+        for path in folder.glob(f"{LOCK_NAME}.*.tmp"):
+            _add_leftover(findings, path, "a process that was killed left it")
+
+
+def lock_folders(workspace: Workspace) -> Iterable[Path]:
+    """List the folders of a workspace that one process at a time writes into."""
+    home = workspace.home
+    yield from (home, workspace.posters_dir)
+    for view in {view.encoder: view for view in (workspace, *list_encoders(workspace))}.values():
+        yield from (view.features_dir, view.index_dir, view.looks_dir, view.atlas_dir)
+    yield from (path for path in (*home.glob("cf/*"), *home.glob("encoders/*/cf/*")) if path.is_dir())
+
+
+def _add_leftover(findings: Findings, path: Path, problem: str) -> None:
+    findings.add(path, f"{problem}: a leftover", _AGAIN, Mend.LEFTOVER, str(path))

@@ -1,0 +1,114 @@
+"""What can be wrong with a workspace: damage, parts that do not fit each other, and what killed processes left."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+from catalog.errors import KeyartError
+from keyart.workspace.layout import Workspace
+
+_ADVICE = re.compile(r"; (?:or )?(?:run |put it back|fit the model|import or fetch|`keyart)")
+
+
+class Mend(IntEnum):
+    """What mends a finding, in the order in which it is done."""
+
+    NOTHING = 0
+    RECORD = 1
+    CATALOG_CHECKSUM = 2
+    POSTERS_CHECKSUM = 3
+    POSTER = 4
+    LEFTOVER = 5
+    EXTRACT = 6
+    DISCARD = 7
+    BUILD = 8
+    FIT = 9
+    TUNE = 10
+    ATLAS = 11
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong with a workspace.
+
+    Parameters
+    ----------
+    path : str
+        The file or the folder, below the workspace.
+    problem : str
+        What is wrong with it.
+    remedy : str
+        What mends it: a command in backticks, or what a user has to do.
+    """
+
+    path: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}; {self.remedy}"
+
+
+@dataclass(frozen=True)
+class Fault(Finding):
+    """A finding, and what mends it."""
+
+    mend: Mend = Mend.NOTHING
+    # What the mending is about: an encoder, a model, a film or a path.
+    about: str = ""
+
+
+class Findings:
+    """Collects findings of a workspace, and what earlier versions wrote without checksums."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.found: list[Fault] = []
+        self.unverified: list[str] = []
+
+    def add(self, path: Path, problem: str, remedy: str, mend: Mend = Mend.NOTHING, about: str = "") -> None:
+        """Add a finding; the path is named from the workspace."""
+        finding = Fault(self.name_of(path), _ADVICE.split(problem, maxsplit=1)[0], remedy, mend, about)
+        if finding not in self.found:
+            self.found.append(finding)
+
+    def name_of(self, path: Path) -> str:
+        """Name a path from the workspace, for messages."""
+        return (
+            path.relative_to(self.workspace.home).as_posix() if path.is_relative_to(self.workspace.home) else str(path)
+        )
+
+    @contextmanager
+    def of(self, path: Path, remedy: str, mend: Mend = Mend.NOTHING, about: str = "") -> Iterator[None]:
+        """Add a finding where the block raises an error that says what is wrong."""
+        try:
+            yield
+        except KeyartError as error:
+            self.add(path, problem_of(error), remedy, mend, about)
+
+    def is_fine(self, read: Callable[[], object], path: Path, remedy: str, mend: Mend, about: str = "") -> bool:
+        """Call a function that reads a part; return whether it could, and add a finding otherwise."""
+        n_before = len(self.found)
+        with self.of(path, remedy, mend, about):
+            read()
+        return len(self.found) == n_before
+
+    def note_unverified(self, record_path: Path) -> None:
+        """Note a readable record without a checksum."""
+        try:
+            content = json.loads(record_path.read_bytes())
+        except (OSError, ValueError):
+            return
+        if isinstance(content, dict) and not {"checksum", "xxh3"} & content.keys():
+            self.unverified.append(self.name_of(record_path))
+
+
+def problem_of(error: Exception) -> str:
+    """Return what an error says is wrong, without its advice."""
+    return _ADVICE.split(str(error), maxsplit=1)[0]

@@ -1,0 +1,179 @@
+"""`check` names what is wrong with a workspace, and mends what can be mended."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import keyart
+from catalog.errors import NotBuiltError, StoreError
+from catalog.io.locks import exclusive
+from keyart import NewFilm, pipeline
+from keyart.atlas.build import AtlasOptions, make_atlas
+from keyart.pipeline.index import build
+from keyart.workspace.layout import Workspace
+from tests.damage import flip_bit
+from tests.keyart.conftest import Run
+
+# By a pattern of the file: what `check` says of it, and whether a repair mends it.
+PARTS = {
+    "workspace.json": ("workspace.json", True),
+    "catalog.sqlite": ("catalog.sqlite", False),
+    "catalog.sqlite.json": ("catalog.sqlite.json", True),
+    "ratings-*.parquet": ("ratings-", False),
+    "posters/posters.sqlite": ("posters/posters.sqlite", False),
+    "posters/posters.sqlite.json": ("posters/posters.sqlite.json", True),
+    "posters/7.jpg": ("posters/7.jpg", True),
+    "features/features-00000.npy": ("features/features-00000.npy", True),
+    "features/features-00000.parquet": ("features/features-00000.npy", True),
+    "features/features-00000.json": ("features/features-00000.npy", True),
+    "features/features.json": ("features/features.json", False),
+    "index/index.json": ("index/index.json", True),
+    "index/*.npz": ("index/index.json", True),
+    "looks/looks.json": ("looks/looks.json", True),
+    "looks/looks-*.npz": ("looks/looks.json", True),
+    "cf/cold-start/*.npz": ("cf/cold-start/cold-start.json", True),
+    "cf/item-cosine/*.npz": ("cf/item-cosine/item-cosine.json", True),
+    "cf/most-rated/most-rated.json": ("cf/most-rated/most-rated.json", True),
+    "atlas/atlas.json": ("atlas/atlas.json", True),
+    "atlas/sheet-*.webp": ("atlas/sheet-", True),
+    "hybrid.json": ("hybrid.json", True),
+}
+
+
+@pytest.fixture(scope="module")
+def _whole(_built_tastes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = Path(shutil.copytree(_built_tastes, tmp_path_factory.mktemp("whole") / "workspace"))
+    with keyart.open(home) as engine:
+        engine.cold_start([NewFilm(home / "posters" / "1.jpg")])
+    pipeline.fit(home, "most-rated")
+    pipeline.tune(home, n_films=5)
+    make_atlas(Workspace.open(home), AtlasOptions())
+    return home
+
+
+@pytest.fixture
+def whole(_whole: Path, tmp_path: Path) -> Path:
+    """A workspace that has every part; a copy for each test."""
+    return Path(shutil.copytree(_whole, tmp_path / "whole"))
+
+
+def answers(home: Path) -> list[int]:
+    with keyart.open(home) as engine:
+        return [hit.movie_id for hit in engine.similar(1, 5)]
+
+
+def test_a_whole_workspace_has_no_findings(whole: Path, run: Run) -> None:
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file()}
+    report = pipeline.check(whole)
+    assert (report.findings, report.notes, report.is_whole) == ((), (), True)
+    after = {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file()}
+    assert {path.name for path in after if before.get(path) != after[path]} <= {
+        *("writer.pid", "posters.sqlite-shm", "posters.sqlite-wal")
+    }
+    outcome = run("check", "--home", whole)
+    assert (outcome.code, outcome.out) == (0, "all files, ids and fingerprints are right\n")
+
+
+@pytest.mark.parametrize("pattern", sorted(PARTS))
+def test_a_flipped_bit_is_named_and_mended(whole: Path, pattern: str, tastes: Path, run: Run) -> None:
+    said, is_mended = PARTS[pattern]
+    right = answers(whole)
+    path = sorted(whole.glob(pattern))[0]
+    flip_bit(path)
+    report = pipeline.check(whole)
+    assert any(finding.path.startswith(said) for finding in report.findings), report
+    assert all(finding.remedy for finding in report.findings)
+    outcome = run("check", "--repair", "--json", "--home", whole)
+    mended = json.loads(outcome.out)
+    assert mended["is_whole"] is is_mended, outcome.out
+    assert outcome.code == (0 if is_mended else 1)
+    if is_mended:
+        assert mended["mended"]
+        if pattern.startswith("posters/7"):
+            assert (whole / "posters" / "7.jpg.damaged").exists()
+            pipeline.import_posters(whole, tastes / "posters", "movie")
+            pipeline.extract_missing(whole)
+            build(whole)
+        assert answers(whole) == right
+    else:
+        # What cannot be had again is never removed.
+        assert path.exists()
+        assert any(finding["path"].startswith(said) and finding["remedy"] for finding in mended["findings"])
+
+
+def test_parts_that_do_not_fit_are_named(whole: Path, movielens: Path, tastes: Path, run: Run) -> None:
+    with pytest.raises(NotBuiltError):
+        pipeline.check(whole / "nowhere")
+    (whole / "posters" / "5.jpg").unlink()
+    assert "posters/5.jpg: it is missing or has another length" in run("check", "--home", whole).out
+    pipeline.import_posters(whole, tastes / "posters", "movie")
+    assert pipeline.check(whole).is_whole
+    # Of other ratings.
+    lines = (tastes / "ratings.csv").read_text().splitlines()
+    other = Path(shutil.copytree(tastes, whole.parent / "other"))
+    (other / "ratings.csv").write_text("\n".join(lines[:-5]))
+    pipeline.load(whole, other)
+    found = {finding.path: finding for finding in pipeline.check(whole).findings}
+    assert {"cf/item-cosine/item-cosine.json", "cf/most-rated/most-rated.json"} == found.keys()
+    assert "it was fitted on other ratings than there are now" in found["cf/most-rated/most-rated.json"].problem
+    # With other posters.
+    shutil.copy(tastes / "posters" / "3.jpg", other / "posters" / "2.jpg")
+    pipeline.import_posters(whole, other / "posters", "movie")
+    found = {finding.path: finding for finding in pipeline.check(whole).findings}
+    assert {"features", "index/index.json", "atlas/atlas.json"} <= found.keys()
+    assert "1 poster has no features (movie_id 2)" in found["features"].problem
+    report = pipeline.check(whole, repair=True)
+    assert report.is_whole, report
+    assert pipeline.check(whole).is_whole
+
+
+def test_leftovers_are_named_and_removed(whole: Path) -> None:
+    leftovers = [
+        *("ratings-0123456789abcdef.parquet", ".catalog.sqlite.1.partial", "index/0badf00d.npz", "index/.x.partial"),
+        *("cf/most-rated/most-rated-0badf00d.npz", "atlas/sheet-0.webp", "atlas/atlas-0badf00d.npz"),
+        *("features/features-00007.npy", "posters/7-0badf00d.jpg", "posters/writer.pid.1.tmp"),
+    ]
+    for name in leftovers:
+        (whole / name).write_bytes(b"left")
+    (whole / "mine.txt").write_text("mine")
+    report = pipeline.check(whole)
+    assert sorted(finding.path for finding in report.findings) == sorted(leftovers)
+    assert all("leftover" in finding.problem for finding in report.findings)
+    report = pipeline.check(whole, repair=True)
+    assert report.is_whole, report
+    assert not any((whole / name).exists() for name in leftovers)
+    assert (whole / "mine.txt").exists()
+
+
+def test_a_workspace_of_an_earlier_version_is_checked_as_far_as_it_can_be(whole: Path) -> None:
+    for path in (whole / "catalog.sqlite.json", whole / "posters" / "posters.sqlite.json"):
+        path.unlink()
+    record = json.loads((whole / "hybrid.json").read_text())
+    del record["checksum"]
+    (whole / "hybrid.json").write_text(json.dumps(record))
+    report = pipeline.check(whole)
+    assert report.is_whole
+    (note,) = report.notes
+    assert note.startswith("3 files of an earlier version have no checksum and cannot be verified (catalog.sqlite, ")
+
+
+def test_a_writer_at_work_is_not_taken_for_a_killed_one(whole: Path) -> None:
+    (whole / "posters" / ".7.jpg.partial").write_bytes(b"half")
+    with exclusive(whole / "posters"):
+        (whole / "posters" / ".7.jpg.partial").write_bytes(b"half")
+        with pytest.raises(StoreError, match="is writing into"):
+            pipeline.check(whole)
+    assert (whole / "posters" / ".7.jpg.partial").exists()
+
+
+def test_missing_posters_database_and_catalog_are_named(whole: Path) -> None:
+    for name in ("posters/posters.sqlite", "catalog.sqlite"):
+        (whole / name).rename(whole / "kept")
+        report = pipeline.check(whole, repair=True)
+        assert name in {finding.path for finding in report.findings}, report
+        (whole / "kept").rename(whole / name)
+    assert pipeline.check(whole).is_whole
