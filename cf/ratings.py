@@ -29,7 +29,7 @@ from scipy import sparse
 from catalog.errors import DamageError, DataError
 from catalog.film_ids import is_imdb_number, movie_id_in
 from catalog.ids import MAX_ID
-from catalog.io.files import MAX_INPUT_BYTES, atomic_path, open_regular, read_bytes, read_input
+from catalog.io.files import FORMAT_ERRORS, MAX_INPUT_BYTES, atomic_path, open_regular, read_bytes, read_input
 from catalog.io.tables import Row, delimiter_of, parse_rows, read_rows, read_text, spelled
 from catalog.movielens import RATING_NAMES, first_of
 from catalog.text import first_line
@@ -55,8 +55,7 @@ _EXPECTED = {
     "rating": f"a rating from {LOWEST} to {{:.1f}}",
     "timestamp": "seconds since 1970",
 }
-# What reading a damaged file raises, by the place of the damage.
-_PARQUET_ERRORS = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, pa.ArrowException)
+_PARQUET_ERRORS = (*FORMAT_ERRORS, pa.ArrowException)
 # So many rows tell how a file is written.
 _HEAD_ROWS = 1000
 _log = logging.getLogger(__name__)

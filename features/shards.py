@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from catalog.errors import DamageError, DataError, KeyartError, StoreError
 from catalog.io.checksums import hold_to_sha256
-from catalog.io.files import read_record, record_text, remove_file
+from catalog.io.files import FORMAT_ERRORS, read_record, record_text, remove_file
 from catalog.io.remote import AnyPath, RemotePath
 
 KIND, VERSION = "keyart-features-shard", 1
@@ -105,7 +105,7 @@ def read_table(folder: AnyPath, number: int, check: Check | None = None) -> pd.D
     record = _record(folder, number, check=check or _check_length)
     try:
         table = pd.read_parquet(io.BytesIO(_checked_bytes(path, record["files"]["parquet"]["sha256"])))
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except (*FORMAT_ERRORS, pa.ArrowException) as error:
         raise _read_error(folder, number, error) from error
     if len(table) != record["n_rows"]:
         raise damaged(folder, number, f"{len(table)} rows, expected {record['n_rows']}")
@@ -144,7 +144,7 @@ def map_features(folder: AnyPath, number: int, n_features: int) -> npt.NDArray[n
             if isinstance(path, RemotePath)
             else np.load(path, mmap_mode="r", allow_pickle=False)
         )
-    except (OSError, ValueError, EOFError) as error:
+    except FORMAT_ERRORS as error:
         raise _read_error(folder, number, error) from error
     _check_shape(folder, number, features.dtype, features.shape, n_features)
     return features
@@ -157,7 +157,7 @@ def length_of(folder: AnyPath, number: int, n_features: int) -> int:
             np.lib.format.read_magic(stream)
             with _PARSING:
                 shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    except (OSError, ValueError, EOFError) as error:
+    except FORMAT_ERRORS as error:
         raise _read_error(folder, number, error) from error
     _check_shape(folder, number, dtype, shape, n_features)
     return int(shape[0])
@@ -205,7 +205,7 @@ def _record(folder: AnyPath, number: int, check: Check) -> dict[str, Any]:
         for suffix, facts in record["files"].items():
             check(folder / f"{stem_of(number)}.{suffix}", facts)
         record["n_rows"] = int(record["n_rows"])
-    except (DataError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (DataError, *FORMAT_ERRORS) as error:
         raise _read_error(folder, number, error) from error
     return record
 

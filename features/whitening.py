@@ -6,12 +6,11 @@ import hashlib
 import io
 from dataclasses import dataclass
 from functools import cached_property
-from zipfile import BadZipFile
 
 import numpy as np
 
 from catalog.errors import DamageError, DataError
-from catalog.io.files import write_bytes
+from catalog.io.files import FORMAT_ERRORS, write_bytes
 from catalog.io.remote import AnyPath
 from features.pooling import Floats, unit
 
@@ -77,5 +76,5 @@ class Whitening:
                 return cls(arrays["mean"], arrays["projection"])
         except FileNotFoundError:
             raise
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        except FORMAT_ERRORS as error:
             raise DamageError(f"{path} is damaged ({error}); run `keyart extract --rebuild`") from error

@@ -163,11 +163,17 @@ class BlendedIndex:
         return [_nearest(comparison.scan_features(row), k) for row in np.atleast_2d(features)]
 
     def similar(
-        self, movie_ids: Sequence[int], k: int, *, duplicate_similarity: float | None = None
+        self,
+        movie_ids: Sequence[int],
+        k: int,
+        *,
+        without: npt.ArrayLike | None = None,
+        duplicate_similarity: float | None = None,
     ) -> list[ScoredIds]:
         """Find the k films nearest to each film, itself left out; options as of `CosineIndex.similar`."""
-        comparison = self.comparison()
-        return [self._settled(comparison.scan(movie_id), k, duplicate_similarity) for movie_id in movie_ids]
+        comparison, others = self.comparison(), np.asarray([] if without is None else without, np.int64)
+        scans = (comparison.scan(movie_id).without(others) for movie_id in movie_ids)
+        return [self._settled(scan, k, duplicate_similarity) for scan in scans]
 
     def artwork_groups(self, movie_ids: npt.ArrayLike, bound: float | None = None) -> Ids:
         """Group films that show the same artwork, by the first encoder; as `CosineIndex.artwork_groups`."""

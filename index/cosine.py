@@ -14,13 +14,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError
-from catalog.io.files import read_stable
+from catalog.io.files import FORMAT_ERRORS, read_stable
 from catalog.io.progress import Advance, ignore
 from catalog.scored_ids import ScoredIds
 from index import manifest
@@ -116,7 +115,7 @@ class CosineIndex:
             record, names = IndexRecord.from_dict(content), manifest.check(folder, content["files"])
             generation = Generation.open(folder, names, record, features)
             return cls(generation, record.identity, record.fingerprint, record.build)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile) as error:
+        except FORMAT_ERRORS as error:
             raise manifest.damaged(folder, error) from error
 
     def save(self, folder: Path) -> None:

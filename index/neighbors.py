@@ -7,7 +7,7 @@ and the finished blocks as ``part-00000-CHECKSUM.parquet`` and so on.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from catalog.errors import ConfigError, DataError, StoreError
 from catalog.io.files import (
     atomic_path,
     check_output,
+    clear_partial_of,
     read_record,
     record_kind,
     remove_file,
@@ -51,29 +52,33 @@ def write_neighbors(
     *,
     duplicate_similarity: float | None = None,
     ids: Mapping[int, OtherIds] | None = None,
+    without: Sequence[int] = (),
     advance: Advance = ignore,
 ) -> int:
     """Write the k nearest films of every film into a Parquet file.
 
-    `ids` adds the other ids of film and neighbor. Resumes an interrupted run of the same index and options. The file
-    appears when all is done, in place of an earlier one. Returns the number of pairs. Memory: a block of features.
+    `ids` adds the other ids of film and neighbor; films of `without` are left out as both. Resumes an interrupted run
+    of the same index and options. The file appears when all is done, in place of an earlier one. Returns the number of
+    pairs. Memory: a block of features.
     """
     check_output(path, (".parquet",))
     parts_dir = path.with_name(f"{path.name}.parts")
     _check_parts(parts_dir)
     with exclusive(parts_dir):
-        _begin(parts_dir, {"k": k, "duplicate_similarity": duplicate_similarity, **index.origin})
-        movie_ids = index.movie_ids
+        clear_partial_of(path)
+        movie_ids = np.setdiff1d(index.movie_ids, np.asarray(without, np.int64), assume_unique=True)
+        origin = index.origin | {"n_films": len(movie_ids)}
+        _begin(parts_dir, {"k": k, "duplicate_similarity": duplicate_similarity, "without": [*without], **origin})
         parts = []
         for number, start in enumerate(range(0, len(movie_ids), _BLOCK_FILMS)):
             block = movie_ids[start : start + _BLOCK_FILMS]
             part = _done(parts_dir, number)
             if part is None:
-                results = index.similar(block.tolist(), k, duplicate_similarity=duplicate_similarity)
+                results = index.similar(block.tolist(), k, without=without, duplicate_similarity=duplicate_similarity)
                 part = _write_part(parts_dir, number, _table(block.tolist(), results))
             parts.append(part)
             advance(len(block))
-        n_pairs = _join(parts, path, index.origin | {"k": k}, ids)
+        n_pairs = _join(parts, path, origin | {"k": k}, ids)
         for part in (*parts_dir.glob("part-*.parquet"), parts_dir / _RECORD):
             remove_file(part)
     # A file of a user's own keeps the folder.

@@ -18,7 +18,7 @@ from typing import Any
 
 from catalog.errors import DamageError, DataError, NotBuiltError, StoreError
 from catalog.io.checksums import checksums_path, hold_database, record_checksums, recorded_checksums
-from catalog.io.files import remove_file, sqlite_errors
+from catalog.io.files import flush_to_disk, remove_file, sqlite_errors, write_error
 
 DATABASE_NAME = "posters.sqlite"
 
@@ -393,8 +393,11 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA query_only = ON")
         connection.execute("PRAGMA user_version")
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
         connection.close()
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            # A file that is being written must not be read as if it never changed.
+            raise
         # Even for reading, WAL needs to write a file beside the database; on a read-only disk nothing changes.
         return sqlite3.connect(f"{address}?mode=ro&immutable=1", uri=True, check_same_thread=False)
     return connection
@@ -428,3 +431,10 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
             known = {name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")}
             for name in _ADDED_COLUMNS.keys() - known:
                 connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {_ADDED_COLUMNS[name]}")
+    if version == 0:
+        # A power failure must not leave posters without it, which would be taken for a user's own files.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        try:
+            flush_to_disk(path.parent)
+        except OSError as error:
+            raise write_error(path, error) from error

@@ -19,7 +19,8 @@ from catalog.io.files import MAX_INPUT_BYTES
 _MAX_RATIO = 100
 _ALWAYS_ALLOWED = 64 << 20
 _BLOCK = 1 << 20
-_DAMAGED = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+# ValueError: names that are not UTF-8 though they should be.
+_DAMAGED = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 
 
 @contextmanager
@@ -38,6 +39,16 @@ def unpacked(source: Path, names: Collection[str]) -> Iterator[Path]:
             yield _unpack(source, folder, names)
         except DataError as error:
             raise DataError(str(error).replace(str(folder), str(_shown(source)))) from error
+
+
+def list_archive(source: Path) -> list[PurePosixPath]:
+    """List the files in a zip archive; nothing of one that is damaged, which is reported where it is unpacked."""
+    try:
+        with zipfile.ZipFile(source) as archive:
+            paths = [PurePosixPath(name) for name in archive.namelist() if not name.endswith("/")]
+    except (OSError, *_DAMAGED):
+        return []
+    return [path for path in paths if path.name]
 
 
 def unpack_content(content: bytes, path: Path, names: Sequence[str]) -> tuple[bytes, Path]:

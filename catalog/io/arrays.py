@@ -10,7 +10,6 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,7 @@ from scipy import sparse
 from catalog.errors import DamageError, DataError, NotBuiltError
 from catalog.io.checksums import hold_to_xxh3
 from catalog.io.files import (
+    FORMAT_ERRORS,
     atomic_path,
     read_record,
     read_stable,
@@ -94,7 +94,7 @@ def _open_arrays(folder: Path, name: str, kind: str, version: int) -> tuple[dict
         # Opened here, since NumPy does not close a damaged file that it opened itself.
         with arrays_path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return content, _gathered(dict(arrays))
-    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+    except FORMAT_ERRORS as error:
         raise DamageError(f"{name} in {folder} is damaged ({error}); fit the model again") from error
 
 
@@ -104,7 +104,7 @@ def hold_arrays(record_path: Path) -> None:
         content = json.loads(record_path.read_bytes())
         read_record(record_path, content["kind"], content["version"])
         hold_to_xxh3(record_path.parent / content["arrays"], content["xxh3"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except FORMAT_ERRORS as error:
         raise DamageError(
             f"{record_path.stem} in {record_path.parent} is damaged ({error}); fit the model again"
         ) from error

@@ -7,16 +7,20 @@ old file or the new one and never a part. A record is written last: once it exis
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import os
 import secrets
 import sqlite3
 import stat
+import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, TypeVar
+from zipfile import BadZipFile
 
 import xxhash
 
@@ -28,11 +32,17 @@ _CHUNK_BYTES = 1 << 20
 MAX_INPUT_BYTES = 8 << 30
 """The limit of a file that a user names; the largest table of MovieLens takes an eighth of it."""
 _MAX_RECORD_BYTES = 256 << 20
-_N_ATTEMPTS = 5
+_N_ATTEMPTS = 20
 # Every record has them beside its content.
 _OWN_KEYS = ("kind", "version", "checksum")
 # Begins every checksum of a record, which is recognized by it where the name of its key is damaged.
 _ALGORITHM = "xxh3:"
+
+FORMAT_ERRORS = (
+    *(ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError, RecursionError),
+    *(SyntaxError, TypeError, ValueError, BadZipFile, TokenError, zlib.error),
+)
+"""What the libraries that read arrays and tables raise for a file of another format, by the place of the damage."""
 
 Result = TypeVar("Result")
 
@@ -44,9 +54,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary_path
-        _flush_to_disk(temporary_path)
+        flush_to_disk(temporary_path)
         temporary_path.replace(path)
-        _flush_to_disk(path.parent)
+        flush_to_disk(path.parent)
     except (OSError, sqlite3.OperationalError) as error:
         raise write_error(path, error) from error
     finally:
@@ -72,7 +82,8 @@ def read_error(path: AnyPath, error: OSError) -> StoreError:
     return StoreError(f"cannot read {path}: {reason}; check disk and rights and run the same command again")
 
 
-def _flush_to_disk(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
+    """Wait until the disk has a file, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -169,6 +180,12 @@ def removed_on_failure(paths: Callable[[], Iterable[Path]], named: Callable[[], 
 def is_partial(name: str) -> bool:
     """Return whether a killed process may have left a file of this name: a partial one, or SQLite's journal of it."""
     return name.startswith(".") and name.removesuffix("-journal").endswith(_TEMPORARY_SUFFIX)
+
+
+def clear_partial_of(path: Path) -> None:
+    """Remove the partial files that killed writers of one file left; nobody may be writing it."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.????????{_TEMPORARY_SUFFIX}"):
+        remove_file(leftover)
 
 
 def clear_partial(folder: Path) -> None:

@@ -309,7 +309,10 @@ def _drawn(
     stored = list_posters(workspace)
     posters = {poster.movie_id: poster for poster in stored if sha256s.get(poster.movie_id) == poster.sha256}
     with progress("draw small", sum(len(sheet.movie_ids) for sheet in sheets), "posters") as advance:
-        return tuple(draw(sheets, workspace.atlas_dir, posters, advance, blank.append))
+        drawn = tuple(draw(sheets, workspace.atlas_dir, posters, advance, blank.append))
+    # Those that were replaced or removed meanwhile are no loss.
+    blank[:] = [movie_id for movie_id in blank if movie_id in posters]
+    return drawn
 
 
 def _notes_on_blank(movie_ids: list[int]) -> Iterator[str]:

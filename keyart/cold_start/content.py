@@ -72,7 +72,7 @@ def _open_looks(workspace: Workspace, progress: Progress) -> Looks:
     if not new and len(rows) == len(known):
         return stored
     merged = _merge(rows, stored, _compute_looks(workspace, store, rows.of_posters(new), progress))
-    computed = _readable(merged)
+    computed = _readable(merged, workspace)
     if (computed.movie_ids.tolist(), computed.sha256s) != (stored.movie_ids.tolist(), stored.sha256s):
         # In a read-only workspace they are computed every time.
         with suppress(StoreError), exclusive(workspace.looks_dir):
@@ -94,11 +94,14 @@ def drop_looks(workspace: Workspace, movie_ids: Collection[int]) -> None:
             _store_looks(workspace, store, Looks(stored.movie_ids[rows], stored.rows[rows], sha256s))
 
 
-def _readable(looks: Looks) -> Looks:
+def _readable(looks: Looks, workspace: Workspace) -> Looks:
     """Leave out posters that could not be read, with a warning; they are tried again next time."""
     unreadable = np.isnan(looks.rows.sum(axis=1))
-    if unreadable.any():
-        movie_ids = looks.movie_ids[unreadable].tolist()
+    # Those that were replaced or removed meanwhile are no loss.
+    present = {poster.movie_id: poster.sha256 for poster in list_posters(workspace)} if unreadable.any() else {}
+    hashes = zip(looks.movie_ids.tolist(), looks.sha256s, unreadable.tolist(), strict=True)
+    movie_ids = [movie_id for movie_id, sha256, is_lost in hashes if is_lost and present.get(movie_id) == sha256]
+    if movie_ids:
         _log.warning(
             "%s cannot be read, so the cold start goes without their looks (%s); import them again, or delete "
             "their files and run `keyart fetch`",

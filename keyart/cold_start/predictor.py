@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import DataError, NotBuiltError, StoreError
+from catalog.film import Film
 from catalog.films import Catalog
 from catalog.io.locks import exclusive
 from catalog.io.progress import Progress, silent
@@ -58,7 +59,7 @@ def open_cold_start(workspace: Workspace, *, progress: Progress = silent) -> Con
     if not len(ratings):
         return None
     looks = open_looks(workspace, progress=progress)
-    source = _source(all_ratings.source, ratings, looks)
+    source = _source(all_ratings.source, ratings, by_id, looks)
     with suppress(NotBuiltError, DataError):
         stored = ContentRidge.open(workspace.cold_start_dir)
         if stored.source == source:
@@ -203,9 +204,11 @@ def _fans(audience: ScoredIds) -> tuple[LikelyFan, ...]:
     return tuple(LikelyFan(user_id, round(score, 4)) for user_id, score in pairs)
 
 
-def _source(name: str, ratings: Ratings, looks: Looks) -> str:
-    """Return a hash of what a model learns from: the ratings, by their name, and the looks of rated films."""
+def _source(name: str, ratings: Ratings, films: Mapping[int, Film], looks: Looks) -> str:
+    """Return a hash of what a model learns from: the ratings, by their name, and the content of rated films."""
     digest = hashlib.sha256(name.encode())
+    for movie_id in np.unique(ratings.movie_ids).tolist():
+        digest.update(repr((movie_id, films[movie_id].year, films[movie_id].genres)).encode())
     rated = np.isin(looks.movie_ids, ratings.movie_ids)
     digest.update(looks.movie_ids[rated].tobytes())
     digest.update(looks.rows[rated].tobytes())

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from catalog.errors import ConfigError, DataError, KeyartError
+from catalog.errors import ConfigError, DamageError, DataError, KeyartError
 from catalog.film import Film
 from catalog.films import Catalog
 from catalog.io.locks import check_free, exclusive
@@ -29,7 +29,7 @@ from keyart.workspace.films import list_posters
 from keyart.workspace.hints import names_workspace
 from keyart.workspace.layout import Home, Workspace
 from posters.database import Origin, Source
-from posters.store import PosterStore
+from posters.store import Poster, PosterStore
 from posters.validation import MAX_POSTER_BYTES, too_many_bytes, verify_image
 
 _N_LISTED = 5
@@ -209,7 +209,7 @@ def _read(image: Image) -> bytes:
 
 def _planned(workspace: Workspace, films: Sequence[NewFilm], hashes: Sequence[str]) -> _Plan:
     """Compare the films with the catalog and with each other, and number the new ones."""
-    posters = {poster.movie_id: poster.sha256 for poster in list_posters(workspace)}
+    posters = {poster.movie_id: poster for poster in list_posters(workspace)}
     new: list[Film] = []
     known: list[Film] = []
     new_posters: list[tuple[int, Image]] = []
@@ -225,14 +225,22 @@ def _planned(workspace: Workspace, films: Sequence[NewFilm], hashes: Sequence[st
             if existing and not (
                 existing.movie_id in added
                 and film.movie_id in (None, existing.movie_id)
-                and posters.get(existing.movie_id, sha256) == sha256
+                and (existing.movie_id not in posters or posters[existing.movie_id].sha256 == sha256)
             ):
                 raise DataError(_exists_message(film, existing))
             listed = existing or _film(film, film.movie_id or next(free))
             (known if existing else new).append(listed)
-            if listed.movie_id not in posters or not existing:
+            if not existing or not _is_stored(posters.get(listed.movie_id)):
                 new_posters.append((listed.movie_id, film.image))
     return _Plan(tuple(new), tuple(known), tuple(new_posters))
+
+
+def _is_stored(poster: Poster | None) -> bool:
+    """Return whether a poster is there, with the content that was stored."""
+    try:
+        return poster is not None and bool(poster.read())
+    except DamageError:
+        return False
 
 
 def _film(film: NewFilm, movie_id: int) -> Film:

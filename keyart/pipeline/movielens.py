@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
-import zipfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
@@ -16,7 +15,7 @@ from catalog.film import Film
 from catalog.film_table import read_film_table, read_rated_films
 from catalog.films import Catalog
 from catalog.genres import notes_on_genres
-from catalog.io.archives import unpacked
+from catalog.io.archives import list_archive, unpacked
 from catalog.io.files import check_input, remove_file, removed_on_failure, xxh3_file
 from catalog.io.locks import check_free, exclusive
 from catalog.movielens import FILE_NAMES, KNOWN, RATING_NAMES, FilmFiles, data_folder, first_of, is_data_set, read_films
@@ -189,13 +188,8 @@ def _lone_table(source: Path) -> str | None:
     """Return the name of the table that is alone in an archive."""
     if source.suffix.lower() != ".zip":
         return None
-    # A damaged archive is reported where it is unpacked.
-    with suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(source) as archive:
-        paths = [PurePosixPath(name) for name in archive.namelist() if not name.endswith("/")]
-        names = [path.name for path in paths if not path.parts[0].startswith((".", "__MACOSX"))]
-        if len(names) == 1 and PurePosixPath(names[0]).suffix.lower() in _TABLE_SUFFIXES:
-            return names[0]
-    return None
+    paths = [path for path in list_archive(source) if not path.parts[0].startswith((".", "__MACOSX"))]
+    return paths[0].name if len(paths) == 1 and paths[0].suffix.lower() in _TABLE_SUFFIXES else None
 
 
 def _named(files: FilmFiles, opened: Path, source: Path) -> FilmFiles:

@@ -70,9 +70,9 @@ def largest_biases(
     workspace: Workspace, model: Recommender, k: int, min_ratings: int, *, smallest: bool
 ) -> list[analysis.BiasedFilm]:
     """List the films with the largest or smallest biases of a recommender."""
-    rows = _well_rated(model, min_ratings)
-    biases = _learned(model, "film_biases_")[rows]
     titles = _titles({film.movie_id: film for film in list_films(workspace)})
+    rows = _present(_well_rated(model, min_ratings), model, titles)
+    biases = _learned(model, "film_biases_")[rows]
     return analysis.largest_biases(model.movie_ids_[rows], biases, titles, k, smallest=smallest)
 
 
@@ -107,8 +107,8 @@ def film_map(
 def _factors(
     workspace: Workspace, model: Recommender, min_ratings: int
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.floating], dict[int, str]]:
-    rows = _well_rated(model, min_ratings)
     titles = _titles({film.movie_id: film for film in list_films(workspace)})
+    rows = _present(_well_rated(model, min_ratings), model, titles)
     return model.movie_ids_[rows], _learned(model, "film_factors_")[rows], titles
 
 
@@ -126,6 +126,11 @@ def _n_ratings(model: Recommender) -> npt.NDArray[np.intp]:
 
 def _well_rated(model: Recommender, least: int) -> npt.NDArray[np.intp]:
     return np.flatnonzero(_n_ratings(model) >= least)
+
+
+def _present(rows: npt.NDArray[np.intp], model: Recommender, titles: Mapping[int, str]) -> npt.NDArray[np.intp]:
+    """Leave out films that have left the catalog since the model was fitted."""
+    return rows[np.isin(model.movie_ids_[rows], list(titles))]
 
 
 def with_facts(workspace: Workspace, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -211,7 +211,7 @@ class UserRecommender:
         notes: tuple[str, ...],
     ) -> Recommendation:
         """Merge known films, by their raw scores, with new ones for a user's factors."""
-        rated = _without(rated, seen)
+        rated = self._shown(rated, seen)
         unrated = self._unrated if fresh != 0 else None
         new = unrated.by_preference(factors_of(unrated), rated, set(seen.tolist())) if unrated else []
         ranked = merge(rated, new, k, fresh or 0.0)
@@ -227,7 +227,7 @@ class UserRecommender:
         self, why: str, k: int, fresh: float | None, notes: tuple[str, ...], seen: Ids = ()
     ) -> Recommendation:
         """Recommend the best rated films, and among them the new films with the highest expected means."""
-        rated = _without(self._best_rated, seen)
+        rated = self._shown(self._best_rated, seen)
         new = self._unrated.by_mean(set(seen)) if self._unrated and fresh != 0 else []
         ranked = merge(rated, new, k, _FRESH_WITHOUT_RATINGS if fresh is None else fresh)
         why += ": these are the films that people like best" + (", and new ones" if new else "")
@@ -240,6 +240,11 @@ class UserRecommender:
         nobody = RatingMatrix(np.ones(1, np.int32), model.movie_ids_, sparse.csr_array((1, len(model.movie_ids_))))
         (best,) = damped.recommend_new(nobody, max(1, len(model.movie_ids_)))
         return best
+
+    def _shown(self, films: ScoredIds, seen: Ids) -> ScoredIds:
+        """Leave out films that were seen, and those that have left the catalog since the model was fitted."""
+        is_present = np.isin(films.ids, np.fromiter(self._films, np.int64, len(self._films)))
+        return films.take(is_present & ~np.isin(films.ids, np.asarray(seen, np.int32)))
 
     def _own(self, user_id: int) -> RatingMatrix:
         """Return the current ratings of a user, which may be none."""
@@ -263,10 +268,8 @@ class UserRecommender:
     def _recommendation(
         self, name: str, gives_stars: bool, ranked: list[Entry], notes: tuple[str, ...]
     ) -> Recommendation:
-        # Another load may have left a film out of the catalog.
-        present = [entry for entry in ranked if entry.movie_id in self._films]
         films = []
-        for rank, entry in enumerate(present, start=1):
+        for rank, entry in enumerate(ranked, start=1):
             film = self._films[entry.movie_id]
             facts = film.movie_id, film.title, film.year, entry.score, film.mean_rating, film.n_ratings
             films.append(RecommendedFilm(rank, *facts, entry.new, film.imdb_id, film.tmdb_id))
@@ -283,10 +286,6 @@ def recommend_new(
 ) -> Recommendation:
     """Recommend films from one person's ratings; see `keyart.recommend.personal_ratings`."""
     return UserRecommender.open(workspace, name, with_new=fresh != 0).for_personal(personal, k, fresh)
-
-
-def _without(films: ScoredIds, movie_ids: Ids) -> ScoredIds:
-    return films.take(~np.isin(films.ids, np.asarray(movie_ids, np.int32)))
 
 
 def _remarks(rated: ScoredIds, new: list[Entry], k: int, fresh: float | None) -> Iterator[str]:

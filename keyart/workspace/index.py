@@ -130,14 +130,18 @@ def notes_on_index(workspace: Workspace, index: CosineIndex, posters: Mapping[in
     # Most often they agree, and no features have to be read.
     if indexed == posters:
         return ()
+    shared = indexed.keys() & posters.keys()
     try:
         rows = FeatureStore.open(workspace.features_dir).rows().of_posters(posters)
     except (NotBuiltError, DataError):
-        # An index of vectors answers without them.
-        return ()
-    if fingerprint(rows) == index.fingerprint:
-        return ()
-    lacking = (indexed.keys() & posters.keys()) - set(rows.movie_ids.tolist())
+        # An index of vectors answers without them, which does not make its posters newer.
+        lacking = {movie_id for movie_id in shared if indexed[movie_id] not in ("", posters[movie_id])}
+        if not lacking and indexed.keys() <= posters.keys():
+            return ()
+    else:
+        if fingerprint(rows) == index.fingerprint:
+            return ()
+        lacking = shared - set(rows.movie_ids.tolist())
     steps = "`keyart extract`, then `keyart build`" if lacking else "`keyart build`"
     return (f"the index is out of date, as posters or features have changed; run {steps}",)
 

@@ -28,7 +28,7 @@ from keyart.similarity.blending import open_hybrid
 from keyart.workspace.encoders import list_encoders, name_of
 from keyart.workspace.index import open_built_index
 from keyart.workspace.layout import Workspace
-from posters.store import PosterStore
+from posters.store import Poster, PosterStore
 
 # What differs from one run to the next, or follows from names that are drawn.
 _VOLATILE = frozenset(
@@ -99,11 +99,13 @@ def _put_catalog(state: State, workspace: Workspace) -> None:
 def _put_posters(state: State, workspace: Workspace) -> None:
     def read() -> None:
         with PosterStore.open_to_read(workspace.posters_dir) as store:
-            whole = {poster.movie_id: _hash(poster.path.read_bytes()) for poster in store.posters()}
+            whole = {}
+            for poster in store.posters():
+                state.put(f"poster {poster.movie_id}", lambda poster=poster: whole.update(_hashed(poster)))
             for record in store.records():
                 if record.state == "missing":
                     state.missing += [f"poster {record.movie_id}"] if record.reason else []
-                else:
+                elif f"poster {record.movie_id}" not in state.errors:
                     facts = [record.sha256, record.state, record.source, record.poster_path]
                     content = [whole.get(record.movie_id), *facts]
                     state.parts[f"poster {record.movie_id}"] = digest(content)
@@ -213,6 +215,10 @@ def plain_name(path: Path, folder: Path) -> str:
     name = _DRAWN.sub("#", str(path.relative_to(folder)))
     name = re.sub(r"posters/(\d+)-#", r"posters/\1", name)
     return re.sub(r"features-\d+", "features-N", name)
+
+
+def _hashed(poster: Poster) -> dict[int, str]:
+    return {poster.movie_id: _hash(poster.read())}
 
 
 def _hash(content: bytes) -> str:

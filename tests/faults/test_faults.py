@@ -28,7 +28,7 @@ def test_a_sample_of_faults_leaves_a_whole_workspace(run_cases: RunCases) -> Non
 
 @pytest.mark.heavy
 def test_a_sample_of_power_failures_leaves_a_whole_workspace(run_cases: RunCases) -> None:
-    run_cases("extract", "build", "--kinds", "", "--power", "--stride", "29")
+    run_cases("import", "build", "--kinds", "", "--power", "--stride", "29")
 
 
 @pytest.mark.faults

@@ -169,7 +169,7 @@ class Trials:
         name = f"killed after {kill_after_s:.3f} s" if kill_after_s else f"{fault}, {ending.hit}"
         outcome = Outcome(command.name, name, _named(ending.code))
         outcome.wrong += _wrong_ending(fault, ending, is_killed=kill_after_s is not None)
-        outcome.wrong += self._judge(command, case, is_success=ending.code == 0 and command.name != "serve")
+        outcome.wrong += self._judge(command, case, is_done=ending.code == 0)
         shutil.rmtree(case, ignore_errors=True)
         self.endings[outcome.ending] += 1
         return outcome
@@ -209,22 +209,28 @@ class Trials:
         disk.write(replayed, "nothing", Random(0))
         return sorted(_different(case, replayed))
 
-    def _judge(self, command: Command, case: Path, *, is_success: bool) -> list[str]:
+    def _judge(self, command: Command, case: Path, *, is_done: bool) -> list[str]:
         """Judge what a command left; folders of the same content are judged once."""
-        key = (command.name, _tree_hash(case))
+        key = (command.name, f"{_tree_hash(case)} {is_done}")
         if key not in self._judged:
-            self._judged[key] = list(self.judge(command, case))
+            self._judged[key] = list(self.judge(command, case, is_done=is_done))
         return list(self._judged[key])
 
     def n_judged(self, name: str) -> int:
         """Count the different folders that a command left and that were judged."""
         return sum(key[0] == name for key in self._judged)
 
-    def judge(self, command: Command, case: Path, *, may_be_damaged: bool = False) -> Iterator[str]:
-        """Yield what is wrong with a folder that a disturbed command has left, and then with a second run of it."""
+    def judge(
+        self, command: Command, case: Path, *, may_be_damaged: bool = False, is_done: bool = False
+    ) -> Iterator[str]:
+        """Yield what is wrong with a folder that a disturbed command has left, and then with a second run of it.
+
+        `is_done` says that the command ended as if nothing had happened.
+        """
         before, after = self.state_of(command.before), self.state_of((*command.before, command.name))
         try:
-            yield from wrong_parts(before, self.state(case), after, may_be_damaged=may_be_damaged)
+            now = self.state(case)
+            yield from wrong_parts(after if is_done else before, now, after, may_be_damaged=may_be_damaged)
             again = self.run(command, case)
             if again.code and command.name != "serve":
                 yield f"run again, it ends with {_named(again.code)}: {again.output[-600:]}"

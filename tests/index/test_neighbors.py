@@ -15,6 +15,7 @@ import pytest
 from catalog.errors import ConfigError, StoreError
 from catalog.io.locks import exclusive
 from index import neighbors
+from index.blend import BlendedIndex
 from index.cosine import CosineIndex
 from index.neighbors import write_neighbors
 from index.options import IndexOptions
@@ -50,6 +51,31 @@ def test_k_beyond_all_films_gives_fewer_neighbors(tmp_path: Path) -> None:
     rows = np.eye(3, 8, dtype=np.float16)
     index = CosineIndex.build(FilmFeatures.of([1, 2, 3], rows), {"backbone": "tiny", "n_features": 8})
     assert write_neighbors(index, 50, tmp_path / "n.parquet") == 6
+
+
+@pytest.mark.parametrize("is_blend", [False, True])
+def test_films_left_out_are_neither_films_nor_neighbors(is_blend: bool, tmp_path: Path) -> None:
+    index = BlendedIndex({"one": build(1), "two": build(2)}) if is_blend else build()
+    gone, path = index.movie_ids[::3].tolist(), tmp_path / "neighbors.parquet"
+    assert write_neighbors(index, 3, path, without=gone) == 3 * (N_FILMS - len(gone))
+    table = pd.read_parquet(path)
+    assert set(table["movie_id"]) == set(index.movie_ids.tolist()) - set(gone)
+    assert not set(table["neighbor_id"]) & set(gone)
+    # As many as without anything left out, and in the same order.
+    first = int(table["movie_id"][0])
+    (nearest,) = index.similar([first], N_FILMS)
+    kept = [movie_id for movie_id in nearest.ids.tolist() if movie_id not in gone]
+    assert table["neighbor_id"][:3].tolist() == kept[:3]
+
+
+def test_partial_files_of_a_killed_run_are_removed(tmp_path: Path) -> None:
+    path = tmp_path / "a[1].parquet"
+    leftover, own = tmp_path / f".{path.name}.0123abcd.partial", tmp_path / ".other.parquet.0123abcd.partial"
+    for one in (leftover, own):
+        one.touch()
+    write_neighbors(build(), 1, path)
+    assert not leftover.exists()
+    assert own.exists()
 
 
 def test_progress_counts_every_film_once(tmp_path: Path) -> None:

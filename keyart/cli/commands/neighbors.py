@@ -50,7 +50,11 @@ def command(k: int, out: Path, merge_duplicates: bool, encoder: str | None, home
         bar("neighbors", len(index), "films") as advance,
     ):
         bound = index.duplicate_similarity if merge_duplicates else None
-        n_pairs = write_neighbors(index, k, out, duplicate_similarity=bound, ids=ids, advance=advance)
-        n_films, notes = len(index), notes_on_any_index(views, index, posters)
+        gone = sorted(set(index.movie_ids.tolist()) - ids.keys())
+        n_pairs = write_neighbors(index, k, out, duplicate_similarity=bound, ids=ids, without=gone, advance=advance)
+        n_films, notes = len(index) - len(gone), [*notes_on_any_index(views, index, posters)]
+    if gone:
+        films = plural(len(gone), "film of the index has", "films of the index have")
+        notes.append(f"{films} left the catalog, and are not in the file")
     print_notes(notes)
     echo(f"{plural(n_pairs, 'pair')} of {plural(n_films, 'film')} written to {out}")

@@ -9,13 +9,14 @@ import click
 from catalog.io.progress import bar
 from catalog.text import plural
 from keyart import pipeline
+from keyart.cli.completion import complete_film
 from keyart.cli.interruption import RESUMES, keeps
 from keyart.cli.options import workspace_options
 from keyart.cli.output import echo, print_notes
 
 
 @click.command("remove")
-@click.argument("films", nargs=-1, required=True, metavar="FILM...")
+@click.argument("films", nargs=-1, required=True, metavar="FILM...", shell_complete=complete_film)
 @workspace_options
 def command(films: tuple[str, ...], home: Path) -> None:
     """Remove films from the workspace: the opposite of `keyart add`.

@@ -262,3 +262,16 @@ def test_image_with_a_zero_embedding_has_no_look_alikes(tastes_home: Path, poste
     blank.remember(engine.encoder.identity, np.zeros(engine.encoder.identity.n_features, np.float32))
     predictions = engine.cold_start([NewFilm(poster), NewFilm(blank)], 3, 5)
     assert [len(prediction.look_alikes) for prediction in predictions] == [3, 0]
+
+
+def test_model_is_fitted_again_where_genres_have_changed(home: Path, movielens: Path, tmp_path: Path) -> None:
+    workspace, source = Workspace.open(home), Path(shutil.copytree(movielens, tmp_path / "movielens"))
+    before = open_cold_start(workspace)
+    movies = source / "movies.csv"
+    movies.write_text(movies.read_text().replace("Drama", "Horror"))
+    load(home, source)
+    after = open_cold_start(workspace)
+    assert before is not None
+    assert after is not None
+    assert "Horror" in after.encoding_.genres
+    assert "Horror" not in before.encoding_.genres

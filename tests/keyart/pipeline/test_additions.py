@@ -258,3 +258,14 @@ def test_build_says_that_it_removes_an_index_without_posters(home: Path, run: Ru
     for path in (home / "posters").glob("*.jpg"):
         path.unlink()
     assert "the earlier index was removed, as none of its posters is left" in run("build", "--home", home).err
+
+
+def test_adding_again_replaces_a_poster_that_the_disk_has_lost(home: Path, poster: Path, run: Run) -> None:
+    run("add", poster, "--title", "New One", "--home", home)
+    stored = next(home.glob("posters/1000000001.*"))
+    content = stored.read_bytes()
+    # Its length is all that a power failure left.
+    stored.write_bytes(bytes(len(content)))
+    outcome = run("add", poster, "--title", "New One", "--home", home)
+    assert outcome.code == 0
+    assert stored.read_bytes() == content

@@ -382,14 +382,14 @@ def _fill_disk(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 
     from catalog.io import files
 
-    flush = files._flush_to_disk
+    flush = files.flush_to_disk
 
     def fail(path: Path) -> None:
         if path.parent == folder:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         flush(path)
 
-    monkeypatch.setattr(files, "_flush_to_disk", fail)
+    monkeypatch.setattr(files, "flush_to_disk", fail)
 
 
 # Whitened

@@ -112,6 +112,19 @@ def test_films_that_were_loaded_are_removed_until_they_are_loaded_again(home: Pa
     assert len(open_ratings(Workspace.open(home))) == 161
 
 
+def test_models_that_were_fitted_before_go_without_removed_films(tastes_home: Path, run: Run) -> None:
+    assert run("fit", "als", "ease", "--home", tastes_home).code == 0
+    words = ("recommend", "2", "--model", "ease", "-k", "5", "--json", "--home", tastes_home)
+    best = json.loads(run(*words).out)["results"][0]["movie_id"]
+    remove(tastes_home, [best])
+    found = [one["movie_id"] for one in json.loads(run(*words).out)["results"]]
+    assert (len(found), best in found) == (5, False)
+    least = ("--min-ratings", "1")
+    for listing in (("clusters", *least), ("map", *least), ("best", *least), ("most-rated",)):
+        outcome = run("explore", *listing, "-k", "50", "--home", tastes_home)
+        assert (outcome.code, f"ilm {best} " in outcome.out) == (0, False), outcome.err
+
+
 def test_the_last_films_take_the_index_with_them(home: Path) -> None:
     assert remove(home, [1, 2, 3, 5, 6]).n_indexed == 0
     assert not (home / "index" / "index.json").exists()

@@ -1,8 +1,10 @@
 """Results and tables say when the index is older than the posters and features."""
 
 import json
+import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import keyart
@@ -10,6 +12,7 @@ from features.options import ExtractOptions
 from keyart.cold_start.new_film import NewFilm
 from keyart.pipeline.features import extract
 from keyart.pipeline.index import build
+from keyart.pipeline.movielens import load
 from keyart.pipeline.posters import import_posters
 from keyart.workspace.layout import Workspace
 from tests.keyart.conftest import Run
@@ -55,6 +58,25 @@ def test_features_newer_than_the_index_are_noted(home: Path, backbone_path: Path
     extract(home, ExtractOptions(str(backbone_path)))
     with keyart.open(home) as engine:
         assert engine.similar(1).notes == (OUTDATED + f"`keyart build --home {home}`",)
+
+
+def test_neighbors_leaves_out_films_that_left_the_catalog(home: Path, tmp_path: Path, run: Run) -> None:
+    films = "movieId,title,genres\n1,One (1990),Drama\n2,Two (1991),Drama\n5,Five (1994),Drama\n"
+    (tmp_path / "movies.csv").write_text(films)
+    load(home, tmp_path)
+    outcome = run("neighbors", "--home", home, "--out", tmp_path / "near.parquet")
+    assert "2 films of the index have left the catalog, and are not in the file" in outcome.err
+    table = pd.read_parquet(tmp_path / "near.parquet")
+    assert set(table["movie_id"]) == set(table["neighbor_id"]) == {1, 2, 5}
+
+
+def test_a_replaced_poster_is_noted_where_features_are_gone(home: Path, tmp_path: Path) -> None:
+    import_poster(home, 2, 80, tmp_path)
+    shutil.rmtree(home / "features")
+    with keyart.open(home) as engine:
+        assert (
+            OUTDATED + f"`keyart extract --home {home}`, then `keyart build --home {home}`" in engine.similar(1).notes
+        )
 
 
 @pytest.mark.parametrize("words", [("similar", "1", "--json"), ("similar", "1", "--csv")])
