@@ -12,6 +12,7 @@ import numpy as np
 
 from catalog.errors import DataError
 from catalog.io.files import read_record, remove_file, write_record
+from catalog.io.locks import SHORTLY_S, exclusive
 from catalog.scored_ids import ScoredIds
 from cf.base import Recommender
 from cf.hybrid.blend import Blending
@@ -82,7 +83,8 @@ def open_hybrid(workspace: Workspace) -> Hybrid:
 def save_hybrid(workspace: Workspace, model: str, tuning: Tuning, compared: str) -> None:
     """Store a tuned blend, its scores, and what the index compared."""
     content = {"model": model, "blending": asdict(tuning.blending), "buckets": [asdict(one) for one in tuning.buckets]}
-    write_record(workspace.hybrid_path, _KIND, _VERSION, {**content, "compared": compared})
+    with exclusive(workspace.encoder_dir, SHORTLY_S):
+        write_record(workspace.hybrid_path, _KIND, _VERSION, {**content, "compared": compared})
 
 
 def reset_hybrid(workspace: Workspace) -> bool:

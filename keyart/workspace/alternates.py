@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -69,7 +70,7 @@ def list_alternates(workspace: Workspace) -> list[Alternate]:
 
 def alternate_features(workspace: Workspace) -> FilmFeatures | None:
     """Memory-map the features of further posters that are there and unchanged; None where there are none."""
-    if not (features_dir(workspace) / "features.json").is_file():
+    if not os.path.lexists(features_dir(workspace) / "features.json"):
         return None
 
     def read() -> FilmFeatures | None:
