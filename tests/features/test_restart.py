@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from catalog.errors import DataError
 from features.extraction import extract_features
 from features.pipeline import Picture
 from features.store import FeatureStore
@@ -106,3 +107,8 @@ def test_images_of_a_damaged_shard_that_are_not_given_again_are_counted(tmp_path
     assert len(report.damaged) == 1
     assert extract_features(FIRST, ENCODER, store, drop_missing=False, shard_rows=SHARD_ROWS).n_lost == 0
     assert store.rows().picture_ids.tolist() == [0, 1, 3, 4, 5, 6, 8, 9, 99]
+
+
+def test_ids_that_no_shard_can_hold_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected ids of 64 bits, received 9223372036854775808"):
+        _run(tmp_path, [Picture(2**63, killed.draw(1))])

@@ -83,6 +83,21 @@ def test_csv_is_harmless_in_spreadsheets_and_escaped_on_a_terminal(hostile: Path
     assert is_clean(shown.replace("\r\n", ""))
 
 
+def test_files_of_csv_are_harmless_in_spreadsheets(hostile: Path, run: Run, tmp_path: Path) -> None:
+    assert run("explore", "ratings", "--out", tmp_path / "all.csv", "--home", hostile).code == 0
+    with (tmp_path / "all.csv").open(newline="", encoding="utf-8") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["movie_id"] == "3"]
+    assert {row["title"] for row in rows} == {"'=1+1"}
+    (tmp_path / "own.csv").write_text("title,year,rating\n@SUM(1),1990,5\n'=1+1,1992,4\n", "utf-8")
+    report = tmp_path / "report.csv"
+    words = ("recommend", "--ratings", tmp_path / "own.csv", "--report", report, "--model", "item-cosine")
+    run(*words, "--home", hostile)
+    with report.open(newline="", encoding="utf-8") as stream:
+        reported = list(csv.DictReader(stream))
+    assert [(row["title"], row["status"]) for row in reported] == [("'@SUM(1)", "unknown"), ("'=1+1", "matched")]
+    assert reported[1]["films"] == "'=1+1 (1992)"
+
+
 def test_titles_are_cleaned_when_they_are_loaded(home: Path, movielens: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(movielens, tmp_path / "hostile"))
     text = (folder / "movies.csv").read_text(encoding="utf-8")
