@@ -159,6 +159,10 @@ def _add_films(router: APIRouter, service: FilmService, pools: Pools) -> None:
     async def similar(movie_id: FilmPath, query: Annotated[FilmQuery, Query()]) -> SimilarPage:
         return await pools.of_film(_checked(query)).run(service.similar, movie_id, query)
 
+    @router.get("/api/films/{movie_id}/embedding", summary="The embedding of a film's poster")
+    async def film_embedding(movie_id: FilmPath, encoder: EncoderName = None) -> EmbeddingFacts:
+        return await pool.run(service.film_embedding, movie_id, encoder)
+
     @router.get("/api/text", summary="Whether posters can be described in words")
     async def text() -> TextFacts:
         return await pool.run(service.text)
