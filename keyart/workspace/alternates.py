@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,13 +15,14 @@ from catalog.errors import NotBuiltError
 from catalog.io.files import read_stable
 from features.pipeline import Picture
 from features.store import FeatureStore
-from index.alternates import MOST_ALTERNATES, number_of
-from index.cosine import CosineIndex
 from index.record import IndexRecord
 from index.source import FilmFeatures
 from keyart.workspace.films import list_films
 from keyart.workspace.layout import Workspace
 from posters.store import PosterStore
+
+if TYPE_CHECKING:
+    from index.cosine import CosineIndex
 
 _FOLDER = "alternates"
 
@@ -51,6 +53,8 @@ def index_dir(workspace: Workspace) -> Path:
 
 def list_alternates(workspace: Workspace) -> list[Alternate]:
     """Return the further posters of the catalog's films by movie_id, the best first."""
+    from index.alternates import MOST_ALTERNATES
+
     try:
         with PosterStore.open_to_read(workspace.posters_dir) as store:
             files = store.alternates.files()
@@ -91,6 +95,8 @@ def _features(workspace: Workspace, store: FeatureStore) -> FilmFeatures | None:
 
 def _numbered(alternates: list[Alternate], positions: Mapping[str, int]) -> Iterator[tuple[int, int]]:
     """Yield the number of each further poster that has features, ascending, and the row of these."""
+    from index.alternates import number_of
+
     for movie_id, group in groupby(alternates, key=lambda one: one.movie_id):
         rows = [positions[one.path.stem] for one in group if one.path.stem in positions]
         yield from ((number_of(movie_id, place), row) for place, row in enumerate(rows))
@@ -101,6 +107,8 @@ def open_alternates(workspace: Workspace, index: CosineIndex) -> CosineIndex | N
 
     Damage is raised as DataError.
     """
+    from index.cosine import CosineIndex
+
     try:
         record = IndexRecord.read(index_dir(workspace))
         if record.identity != index.identity | index.space():
