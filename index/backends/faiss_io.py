@@ -107,6 +107,11 @@ def flat_index(n_columns: int, *, half: bool) -> faiss.IndexFlatCodes:
 
 def emptied(index: faiss.Index) -> faiss.Index:
     """Copy the kind and training of an index, without its rows; a mapped one stays as it is."""
+    if isinstance(index, faiss.IndexFlatIP):
+        return flat_index(index.d, half=False)
+    if isinstance(index, faiss.IndexScalarQuantizer) and index.sq.qtype == faiss.ScalarQuantizer.QT_fp16:
+        return flat_index(index.d, half=True)
+    # What is trained can be had by way of a copy only. Of rows at full length it would take their memory three times.
     own = faiss.deserialize_index(faiss.serialize_index(index))
     own.reset()
     return own
