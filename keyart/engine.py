@@ -14,7 +14,7 @@ from typing import Self, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import ConfigError, DataError, NotBuiltError
+from catalog.errors import ConfigError, DataError, NotBuiltError, UnknownFilmError
 from catalog.film import Film
 from catalog.films import Catalog
 from catalog.filters import Filter
@@ -59,6 +59,7 @@ from keyart.workspace.encoder import WorkspaceEncoder
 from keyart.workspace.encoders import name_of, open_views, text_encoder
 from keyart.workspace.hints import complete_errors, names_workspace
 from keyart.workspace.index import (
+    StoredFeatures,
     check_identity,
     check_takes_text,
     notes_on_any_index,
@@ -204,6 +205,9 @@ class Engine:
         self._catalog.close()
         if self._index is not None:
             self._index.close()
+        further = self.__dict__.get("_alternates", (None,))[0]
+        if further is not None:
+            further.close()
 
     def __enter__(self) -> Self:
         return self
@@ -461,6 +465,43 @@ class Engine:
             batch = [as_image(source) for source in images[start : start + _BATCH_IMAGES]]
             rows[start : start + len(batch)] = self._embedded(batch)
         return rows
+
+    @names_workspace
+    def embedding(self, film: FilmName) -> npt.NDArray[np.float32]:
+        """Return the features of a film's poster, as they are stored.
+
+        Parameters
+        ----------
+        film : str, int or Film
+            A title, a movie_id or another id, or a film.
+
+        Returns
+        -------
+        ndarray of shape (n_features,), float32
+            As `embed` gives it for the poster's file, rounded to half floats.
+
+        Raises
+        ------
+        UnknownFilmError
+            No film matches, or several do; or the film's poster has no features.
+        NotBuiltError
+            The workspace has no features.
+        DataError
+            A file of features is damaged.
+        """
+        self._check_open()
+        found = film if isinstance(film, Film) else self.find(film)
+        parts = [features.of(found.movie_id) for features in self._film_features]
+        if any(part is None for part in parts):
+            steps = feature_steps(self._workspace, found.movie_id)
+            raise UnknownFilmError(f"{found.label} has no features of its poster; run {steps}")
+        return np.concatenate([part for part in parts if part is not None])
+
+    @lazy
+    def _film_features(self) -> list[StoredFeatures]:
+        return [
+            StoredFeatures.open(view, store.identity) for view, store in zip(self._views, self._stores, strict=True)
+        ]
 
     @names_workspace
     def load_image(self, source: ImageSource) -> Image:

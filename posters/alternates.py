@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from catalog.image_formats import STORED_SUFFIX
-from catalog.io.files import row_errors, sha256_file, write_error, write_unflushed
+from catalog.io.files import clear_partial, row_errors, sha256_file, write_error, write_unflushed
 from posters.database import DATABASE_NAME, Alternate, Origin, PosterDatabase
 from posters.validation import verify_image
 
@@ -68,7 +68,8 @@ class AlternateStore:
         return self._folder / file_name
 
     def sweep(self) -> None:
-        """Remove the files without a row."""
+        """Remove the files without a row, and partial ones."""
+        clear_partial(self._folder)
         named = {row.file_name for row in self._database.alternates()}
         try:
             for path in self._folder.iterdir() if self._folder.is_dir() else ():

@@ -395,8 +395,11 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA query_only = ON")
         connection.execute("PRAGMA user_version")
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
         connection.close()
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            # A file that is being written must not be read as if it never changed.
+            raise
         # Even for reading, WAL needs to write a file beside the database; on a read-only disk nothing changes.
         return sqlite3.connect(f"{address}?mode=ro&immutable=1", uri=True, check_same_thread=False)
     return connection

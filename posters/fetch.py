@@ -35,6 +35,8 @@ MAX_AGE = timedelta(days=180)
 # Which states are requested, in which order. Films that TMDB does not know, or has no poster of, are not repeated.
 _RANKS = {State.MISSING: 0, State.NO_LINK: 0, State.FAILED: 1}
 _STALE_RANK = 2
+# While the API pauses some threads, others download images, and the other way round.
+_THREADS_OF_CONNECTION = 2
 # This many failures in a row, which take minutes with the retries, are no matter of single films.
 _MAX_FAILED_IN_A_ROW = 100
 
@@ -181,7 +183,8 @@ def fetch_posters(
     """Fetch the posters of the selected films; `films` is the whole catalog.
 
     A film is looked up by its tmdb_id; if TMDB does not know that, or names another imdb_id than the catalog, by its
-    imdb_id. Films with the same tmdb_id share one download. There are as many threads as the client has connections.
+    imdb_id. Films with the same tmdb_id share one download. There are twice as many threads as the client has
+    connections to a host.
     `TmdbClient.interrupt` ends the run within seconds, and may be called by a signal handler; after an error or Ctrl-C
     the client sends no more requests.
 
@@ -199,7 +202,7 @@ def fetch_posters(
         _mark_unlinked(_selected(films, selection), store)
         run = _Run(store, len(requested), on_progress)
         lookup = FilmLookup(client, store, size, live)
-        run.register_all(WorkerPool(_grouped(requested), lookup, client.n_connections))
+        run.register_all(WorkerPool(_grouped(requested), lookup, _THREADS_OF_CONNECTION * client.n_connections))
         if not client.interrupted:
             store.confirm()
     return FetchReport(

@@ -80,6 +80,8 @@ class _Failure:
     # Nothing listens at the address, as opposed to a timeout.
     absent: bool = False
     transient: bool = True
+    # What the server asked for by Retry-After.
+    pause_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class HttpOptions:
     n_retries: int = 6
     patience_s: float = 300.0
     # The pause before the first retry; it doubles up to a minute, or two seconds while other requests succeed, plus or
-    # minus half. A ``Retry-After`` pauses all threads, up to ten minutes.
+    # minus half. A ``Retry-After``, up to ten minutes, pauses the request and, by the limiter, all threads.
     backoff_s: float = 0.5
     # TMDB allows an address this many; further threads wait.
     n_connections: int = 20
@@ -146,7 +148,8 @@ class HttpClient:
                 # If other threads reach the server, only this request failed.
                 unavailable = result.unreachable and time.monotonic() >= self._heard_s + self._options.patience_s
                 raise _error(host, result, attempts.n_all, unavailable=unavailable)
-            self.limiter.sleep(self._pause_s(attempts.n_all, others_are_served=self._served_s > began_s))
+            pause_s = self._pause_s(attempts.n_all, others_are_served=self._served_s > began_s)
+            self.limiter.sleep(max(pause_s, result.pause_s))
 
     def interrupt(self) -> None:
         """Send no more requests and end all pauses; responses on their way are waited for, but not for long."""
@@ -157,19 +160,20 @@ class HttpClient:
         self._adapter.close()
 
     def _attempt(self, url: str, params: Mapping[str, str] | None) -> Response | _Failure:
-        """Send the request once; all threads pause as long as the server asks for."""
+        """Send the request once; the limiter pauses all threads if the server asks for a pause."""
         pool, target = self._pool(url), self._target(url, params)
         permit = self.limiter.acquire()
         began_s = time.monotonic()
         try:
             response = self._send(pool, target)
         except HTTPError as error:
+            self.limiter.fail(permit)
             return self._failure(error)
         self._heard_s = time.monotonic()
         try:
-            self._report(response, permit)
+            pause_s = self._report(response, permit)
             if response.status in _RETRIED_STATUSES:
-                return _Failure(f"HTTP {response.status}")
+                return _Failure(f"HTTP {response.status}", pause_s=pause_s)
             return self._read(response, began_s)
         except HTTPError as error:
             return self._failure(error)
@@ -216,11 +220,14 @@ class HttpClient:
             self._pools[host] = cast(HTTPConnectionPool, pool)
         return self._pools[host]
 
-    def _report(self, response: BaseHTTPResponse, permit: Permit) -> None:
-        pause_s = 0.0
-        if response.status in _RETRIED_STATUSES:
+    def _report(self, response: BaseHTTPResponse, permit: Permit) -> float:
+        """Report an answer to the limiter; returns the pause that the server asks for."""
+        pause_s, served = 0.0, response.status not in _RETRIED_STATUSES
+        if not served:
             pause_s = min(max(_retry_after_s(response.headers.get("Retry-After", "")), 0.0), _MAX_RETRY_AFTER_S)
-        self.limiter.report(permit, throttled=response.status == 429 or pause_s > 0, pause_s=pause_s)
+        throttled = response.status == 429 or pause_s > 0
+        self.limiter.report(permit, throttled=throttled, pause_s=pause_s, served=served)
+        return pause_s
 
     def _read(self, response: BaseHTTPResponse, began_s: float) -> Response | _Failure:
         """Read the body, within the limits of size and time."""

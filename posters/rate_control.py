@@ -119,6 +119,13 @@ class RateControl:
         if self._is_conclusive(self._period):
             self._conclude(self._period)
 
+    def resume(self, now_s: float) -> None:
+        """Take account of a pause in which the server served a request: its pauses are not for the rate."""
+        period = self._period
+        period.paused_s = 0.0
+        period.began_s, period.ended_s = min(period.began_s, now_s), min(period.ended_s, now_s)
+        self._resumes_s = min(self._resumes_s, now_s)
+
     def _is_conclusive(self, period: _Period) -> bool:
         if period.elapsed_s < _MIN_S:
             return False

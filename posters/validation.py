@@ -15,7 +15,14 @@ from dataclasses import dataclass
 from PIL import Image
 
 from catalog.errors import DataError
-from catalog.image_formats import MAX_IMAGE_BYTES, NAMED, READABLE, SUFFIX_BY_FORMAT
+from catalog.image_formats import (
+    MAX_IMAGE_BYTES,
+    NAMED,
+    SUFFIX_BY_FORMAT,
+    heif_hint,
+    is_unread_heif,
+    open_image,
+)
 
 MAX_POSTER_BYTES = MAX_IMAGE_BYTES
 """Larger files are not read; the largest posters have a tenth of it."""
@@ -84,7 +91,7 @@ def _decoded(content: bytes) -> tuple[str, int, int]:
 def _opened(content: bytes) -> Image.Image:
     """Read an image's header without decoding pixels."""
     try:
-        return Image.open(io.BytesIO(content), formats=READABLE)
+        return open_image(io.BytesIO(content))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(_bomb()) from error
     except Exception as error:  # decoders raise all kinds of exceptions for invalid data
@@ -129,6 +136,8 @@ def _bomb() -> str:
 
 def _kind(content: bytes) -> str:
     """Describe what is not an image, by its first bytes."""
+    if is_unread_heif(content):
+        return f"a HEIC image; {heif_hint()}"
     beginning = content[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if beginning.startswith((b"<!doctype", b"<html")):
         return "a web page"

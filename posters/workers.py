@@ -11,8 +11,8 @@ from catalog.film import Film
 from posters.lookup import FilmLookup, Outcome, Outcomes
 from posters.rate_limit import InterruptedFetchError
 
-# Posters per thread that are not registered yet: one on its way, one that arrived. A killed process loses no more.
-_N_UNREGISTERED = 2
+# Posters per thread that are not registered yet. A killed process loses no more.
+_N_UNREGISTERED = 1
 # How long an interrupted run waits for what is on its way: longer than a server may be silent.
 _PATIENCE_S = 20.0
 

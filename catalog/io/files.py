@@ -32,7 +32,7 @@ _CHUNK_BYTES = 1 << 20
 MAX_INPUT_BYTES = 8 << 30
 """The limit of a file that a user names; the largest table of MovieLens takes an eighth of it."""
 _MAX_RECORD_BYTES = 256 << 20
-_N_ATTEMPTS = 5
+_N_ATTEMPTS = 20
 # Every record has them beside its content.
 _OWN_KEYS = ("kind", "version", "checksum")
 # Begins every checksum of a record, which is recognized by it where the name of its key is damaged.

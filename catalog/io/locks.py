@@ -15,11 +15,16 @@ from catalog.io.remote import AnyPath, RemotePath
 LOCK_NAME = "writer.pid"
 
 
+SHORTLY_S = 60.0
+"""How long what takes a moment to write, and minutes to compute, waits for another writer."""
+
+
 @contextmanager
-def exclusive(folder: AnyPath) -> Iterator[None]:
+def exclusive(folder: AnyPath, wait_s: float = 0.0) -> Iterator[None]:
     """Keep other processes from writing during the block; partial files of killed processes are removed.
 
-    Remote file systems are not locked: none of them has locks that end with their holder.
+    StoreError if another process is writing, and still is after `wait_s` seconds. Remote file systems are not locked:
+    none of them has locks that end with their holder.
     """
     if isinstance(folder, RemotePath):
         yield
@@ -29,9 +34,11 @@ def exclusive(folder: AnyPath) -> Iterator[None]:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             # The operating system releases the lock however its holder ends.
-            holder_pid = held.enter_context(portalocker.PidFileLock(path))
+            holder_pid = held.enter_context(portalocker.PidFileLock(path, wait_s, fail_when_locked=not wait_s))
         except portalocker.AlreadyLocked:
             raise _busy(folder, None) from None
+        except portalocker.LockException as error:
+            raise StoreError(f"{folder} cannot be locked ({error}); keep the workspace on another disk") from error
         except OSError as error:
             raise write_error(path, error) from error
         if holder_pid is not None:

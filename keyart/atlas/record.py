@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import DamageError, DataError, NotBuiltError
+from catalog.errors import DamageError, DataError, KeyartError, NotBuiltError
 from catalog.io.arrays import open_arrays, save_arrays
 from keyart.atlas.sprites import Sheet
-from keyart.workspace.contents import fingerprint_of
+from keyart.workspace.contents import current_features, fingerprint, fingerprint_of
+from keyart.workspace.layout import Workspace
 
 _NAME, _KIND, _VERSION = "atlas", "keyart-atlas", 1
 
@@ -97,3 +98,15 @@ _ARRAYS = ("movie_ids", "poster_sha256s", "rows", "positions", "is_placed", "lab
 def record_path(folder: Path) -> Path:
     """Locate the record, which changes whenever the atlas does."""
     return folder / f"{_NAME}.json"
+
+
+def notes_on_atlas(workspace: Workspace, atlas: Atlas) -> tuple[str, ...]:
+    """Return a note where a map is older than posters and features."""
+    try:
+        store, rows = current_features(workspace)
+    except KeyartError:
+        # What is gone or damaged is reported by what needs it.
+        return ()
+    if store.identity.as_dict() == atlas.identity and fingerprint(rows) == atlas.fingerprint:
+        return ()
+    return ("the map is out of date, as posters or features have changed; run `keyart atlas`",)

@@ -30,7 +30,6 @@ from keyart.workspace.encoders import FIRST, encoder_name, has_parts, list_encod
 from keyart.workspace.films import list_posters
 from keyart.workspace.gaps import films_without_features, skipped_films
 from keyart.workspace.hints import names_workspace
-from keyart.workspace.index import open_index
 from keyart.workspace.layout import Home, Workspace
 from keyart.workspace.settings import keras_models_dir
 from keyart.workspace.steps import poster_step
@@ -433,6 +432,8 @@ class PosterExtraction:
         return skipped | (lacking if damage.reasons else lacking & self._indexed())
 
     def _indexed(self) -> set[int]:
+        from keyart.workspace.index import open_index
+
         try:
             with open_index(self.workspace) as index:
                 return {*index.poster_sha256s}

@@ -149,7 +149,8 @@ def tune(
         index.comparison(), ratings, model, chosen, min_alpha=min_alpha, n_films=n_films, seed=seed, progress=progress
     )
     ensure_fitted(workspace, model, ratings)
-    save_hybrid(workspace, model, tuning, compared_by(index.similarity, centered=index.centered))
+    compared = compared_by(index.similarity, centered=index.centered)
+    save_hybrid(workspace, model, tuning, compared, ratings.source)
     least = 1 - tuning.blending.cf_share
     note = f"alpha is at least {least:g}; `keyart tune --reset` returns to the defaults"
     return TuneReport(model, tuning, (note,))

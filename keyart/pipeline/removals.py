@@ -162,8 +162,8 @@ def _notes(films: Sequence[Film], added: Collection[int]) -> Iterator[str]:
     if rated := [film for film in films if film.n_ratings]:
         n_ratings = sum(film.n_ratings for film in rated)
         yield (
-            f"{plural(n_ratings, 'rating is', 'ratings are')} left out from now on; run `keyart build`, so that item "
-            "similarities go without them"
+            f"{plural(n_ratings, 'rating is', 'ratings are')} left out from now on; run `keyart build`, and "
+            "`keyart fit` for models that are fitted, so that these go without them"
         )
 
 

@@ -21,7 +21,7 @@ from features.store import FeatureStore
 from index.record import IndexRecord
 from keyart.atlas.record import Atlas
 from keyart.similarity.blending import compared_by, open_hybrid, stale_blend
-from keyart.workspace.contents import current_features, fingerprint, open_ratings
+from keyart.workspace.contents import current_features, fingerprint, open_ratings, ratings_name
 from keyart.workspace.encoders import list_encoders, name_of
 from keyart.workspace.index import open_index
 from keyart.workspace.layout import Workspace
@@ -166,7 +166,7 @@ def read_status(workspace: Workspace) -> Status:
     damaged: list[str] = []
     with Catalog.open(workspace.catalog_path) as catalog:
         films, n_added, id_kinds = list(catalog), len(catalog.added()), catalog.id_kinds()
-        source, ratings_name = catalog.fact("source") or "", catalog.fact("ratings") or ""
+        source, current_ratings = catalog.fact("source") or "", ratings_name(catalog)
     own, current = _encoder(workspace, damaged, is_default=True)
     encoders = [
         own if view.encoder == workspace.encoder else _encoder(view, damaged)[0] for view in list_encoders(workspace)
@@ -196,7 +196,7 @@ def read_status(workspace: Workspace) -> Status:
         id_kinds=id_kinds,
         blend=_read(lambda: open_hybrid(workspace).description, "", damaged),
         blend_note=_read(lambda: _blend_note(workspace), "", []),
-        similarities_are_current=similarities_of == ratings_name or not n_ratings,
+        similarities_are_current=similarities_of == current_ratings or not n_ratings,
         # Without duplicates, since several parts may need the damaged one.
         damaged=tuple(dict.fromkeys(damaged)),
         encoders=tuple(encoders),
@@ -231,7 +231,9 @@ def _wrong_with(check: Callable[[], object]) -> list[str]:
 def _blend_note(workspace: Workspace) -> str:
     record = IndexRecord.read(workspace.index_dir)
     compared = compared_by(record.similarity, centered=record.centered)
-    return stale_blend(open_hybrid(workspace), compared) or ""
+    with Catalog.open(workspace.catalog_path) as catalog:
+        ratings = ratings_name(catalog)
+    return stale_blend(open_hybrid(workspace), compared, ratings) or ""
 
 
 def _encoder(view: Workspace, damaged: list[str], *, is_default: bool = False) -> tuple[EncoderStatus, str | None]:

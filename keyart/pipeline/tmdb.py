@@ -15,6 +15,7 @@ from typing import Any
 from catalog.errors import ConfigError, FetchError, NotBuiltError
 from catalog.film import Film
 from catalog.io.files import write_record
+from catalog.io.locks import SHORTLY_S, exclusive
 from catalog.io.progress import Progress, shown, silent
 from keyart.workspace.api_keys import redact
 from keyart.workspace.films import list_films
@@ -288,7 +289,8 @@ def report_path(workspace: Workspace) -> Path:
 
 
 def _write_report(workspace: Workspace, content: dict[str, Any]) -> None:
-    write_record(report_path(workspace), _KIND, _VERSION, content)
+    with exclusive(workspace.posters_dir, SHORTLY_S):
+        write_record(report_path(workspace), _KIND, _VERSION, content)
 
 
 def read_key() -> str:

@@ -5,6 +5,7 @@ Each has a folder of its own name below ``cf/``.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -196,7 +197,7 @@ def light_models() -> list[str]:
 
 def fitted_models(workspace: Workspace) -> list[str]:
     """List the fitted recommenders without opening any, in the order of `PREFERRED`."""
-    return [name for name in PREFERRED if record_path(workspace, name).is_file()]
+    return [name for name in PREFERRED if os.path.lexists(record_path(workspace, name))]
 
 
 def record_path(workspace: Workspace, name: str) -> Path:

@@ -12,6 +12,7 @@ import numpy as np
 
 from catalog.errors import DataError
 from catalog.io.files import read_record, remove_file, write_record
+from catalog.io.locks import SHORTLY_S, exclusive
 from catalog.scored_ids import ScoredIds
 from cf.base import Recommender
 from cf.hybrid.blend import Blending
@@ -37,6 +38,8 @@ class Hybrid:
     is_tuned: bool = False
     # What the index compared when it was tuned, as of `compared_by`; empty if that was not recorded.
     compared: str = ""
+    # The name of the ratings that it was tuned on; empty if that was not recorded.
+    ratings: str = ""
 
     @property
     def description(self) -> str:
@@ -51,8 +54,10 @@ def compared_by(similarity: str, *, centered: bool) -> str:
     return "centered" if centered else similarity
 
 
-def stale_blend(hybrid: Hybrid, compared: str) -> str | None:
-    """Return a note where a blend was tuned to other similarities than the index has now."""
+def stale_blend(hybrid: Hybrid, compared: str, ratings: str) -> str | None:
+    """Return a note where a blend was tuned to other similarities than the index has now, or on other ratings."""
+    if hybrid.ratings not in ("", ratings):
+        return "the blend was tuned on ratings loaded earlier; run `keyart tune`, or `keyart tune --reset`"
     # Before it was recorded, indexes compared features as they are, or less their mean.
     known = (hybrid.compared,) if hybrid.compared else ("cosine", "centered")
     if not hybrid.is_tuned or compared in known:
@@ -72,17 +77,19 @@ def open_hybrid(workspace: Workspace) -> Hybrid:
         # The second was called half_support before.
         at_half = fitted["n_ratings_at_half"] if "n_ratings_at_half" in fitted else fitted["half_support"]
         blending = Blending(float(fitted["cf_share"]), float(at_half), Calibration(fitted["calibration"]))
-        return Hybrid(str(content["model"]), blending, is_tuned=True, compared=str(content.get("compared", "")))
+        compared, ratings = (str(content.get(name, "")) for name in ("compared", "ratings"))
+        return Hybrid(str(content["model"]), blending, is_tuned=True, compared=compared, ratings=ratings)
     except FileNotFoundError:
         return Hybrid()
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is damaged ({error}); run `keyart tune`, or `keyart tune --reset`") from error
 
 
-def save_hybrid(workspace: Workspace, model: str, tuning: Tuning, compared: str) -> None:
-    """Store a tuned blend, its scores, and what the index compared."""
+def save_hybrid(workspace: Workspace, model: str, tuning: Tuning, compared: str, ratings: str) -> None:
+    """Store a tuned blend, its scores, what the index compared, and the name of the ratings."""
     content = {"model": model, "blending": asdict(tuning.blending), "buckets": [asdict(one) for one in tuning.buckets]}
-    write_record(workspace.hybrid_path, _KIND, _VERSION, {**content, "compared": compared})
+    with exclusive(workspace.encoder_dir, SHORTLY_S):
+        write_record(workspace.hybrid_path, _KIND, _VERSION, {**content, "compared": compared, "ratings": ratings})
 
 
 def reset_hybrid(workspace: Workspace) -> bool:

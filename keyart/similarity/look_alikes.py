@@ -221,7 +221,7 @@ class LookAlikes:
         # Blends of encoders are not tuned.
         if self.index is not None and not isinstance(self.index, BlendedIndex):
             compared = compared_by(self.index.similarity, centered=self.index.centered)
-            if note := stale_blend(self.hybrid, compared):
+            if note := stale_blend(self.hybrid, compared, ratings_name(self.catalog)):
                 yield note
         share = float(self.hybrid.blending.alphas(n_rated))
         reset = "`keyart tune --reset` returns to the defaults"

@@ -60,6 +60,7 @@ def make_app(
     atlas, users = AtlasService(view, on_reload, public.root_path), UserService(view, films.has_poster, on_reload)
     pools = Pools(
         querying=WorkerPool(1, 256, _TIMEOUT_S),
+        comparing=WorkerPool(1, 64, _TIMEOUT_S),
         drawing=WorkerPool(2, 64, _TIMEOUT_S),
         thumbnails=WorkerPool(2, 256, _TIMEOUT_S),
         decoding=WorkerPool(1, _MAX_PENDING_IMAGES, _ENCODING_TIMEOUT_S),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,13 +15,14 @@ from catalog.errors import NotBuiltError
 from catalog.io.files import read_stable
 from features.pipeline import Picture
 from features.store import FeatureStore
-from index.alternates import MOST_ALTERNATES, number_of
-from index.cosine import CosineIndex
 from index.record import IndexRecord
 from index.source import FilmFeatures
 from keyart.workspace.films import list_films
 from keyart.workspace.layout import Workspace
 from posters.store import PosterStore
+
+if TYPE_CHECKING:
+    from index.cosine import CosineIndex
 
 _FOLDER = "alternates"
 
@@ -50,6 +53,8 @@ def index_dir(workspace: Workspace) -> Path:
 
 def list_alternates(workspace: Workspace) -> list[Alternate]:
     """Return the further posters of the catalog's films by movie_id, the best first."""
+    from index.alternates import MOST_ALTERNATES
+
     try:
         with PosterStore.open_to_read(workspace.posters_dir) as store:
             files = store.alternates.files()
@@ -65,7 +70,7 @@ def list_alternates(workspace: Workspace) -> list[Alternate]:
 
 def alternate_features(workspace: Workspace) -> FilmFeatures | None:
     """Memory-map the features of further posters that are there and unchanged; None where there are none."""
-    if not (features_dir(workspace) / "features.json").is_file():
+    if not os.path.lexists(features_dir(workspace) / "features.json"):
         return None
 
     def read() -> FilmFeatures | None:
@@ -90,6 +95,8 @@ def _features(workspace: Workspace, store: FeatureStore) -> FilmFeatures | None:
 
 def _numbered(alternates: list[Alternate], positions: Mapping[str, int]) -> Iterator[tuple[int, int]]:
     """Yield the number of each further poster that has features, ascending, and the row of these."""
+    from index.alternates import number_of
+
     for movie_id, group in groupby(alternates, key=lambda one: one.movie_id):
         rows = [positions[one.path.stem] for one in group if one.path.stem in positions]
         yield from ((number_of(movie_id, place), row) for place, row in enumerate(rows))
@@ -100,6 +107,8 @@ def open_alternates(workspace: Workspace, index: CosineIndex) -> CosineIndex | N
 
     Damage is raised as DataError.
     """
+    from index.cosine import CosineIndex
+
     try:
         record = IndexRecord.read(index_dir(workspace))
         if record.identity != index.identity | index.space():

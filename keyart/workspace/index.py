@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from catalog.errors import ConfigError, DataError, NotBuiltError
 from catalog.io.files import read_stable
 from catalog.text import plural
+from features.identity import Identity
 from features.store import FeatureRows, FeatureStore, OtherFeaturesError
 from index.blend import BlendedIndex, Index
 from index.cosine import CosineIndex
@@ -33,6 +38,27 @@ def current_film_features(workspace: Workspace, *, check: bool = False) -> tuple
 def _film_features(store: FeatureStore, rows: FeatureRows, *, check: bool = True) -> FilmFeatures:
     arrays, array_numbers = store.arrays(rows, check=check)
     return FilmFeatures(rows.movie_ids, arrays, array_numbers, rows.rows, rows.poster_sha256s)
+
+
+@dataclass(frozen=True)
+class StoredFeatures:
+    """The features of posters by movie_id, memory-mapped."""
+
+    features: FilmFeatures | None
+
+    @classmethod
+    def open(cls, workspace: Workspace, identity: Identity) -> StoredFeatures:
+        """Open the features of an encoder; DataError where they are of another one by now."""
+        store, features = current_film_features(workspace)
+        check_identity(store, identity.as_dict())
+        return cls(features)
+
+    def of(self, movie_id: int) -> npt.NDArray[np.float32] | None:
+        """Return the features of a film's poster; None without any."""
+        row = -1 if self.features is None else int(np.searchsorted(self.features.movie_ids, movie_id))
+        if self.features is None or row == len(self.features) or self.features.movie_ids[row] != movie_id:
+            return None
+        return self.features.row(row).astype(np.float32)
 
 
 def open_maps(workspace: Workspace, identity: Mapping[str, Any]) -> tuple[FilmFeatures, MapShape]:

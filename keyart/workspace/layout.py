@@ -19,15 +19,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from catalog.errors import ConfigError, DamageError, DataError, KeyartError, NotBuiltError
 from catalog.films import Catalog
 from catalog.io.files import read_record, record_kind, write_record
-from catalog.io.locks import is_leftover
+from catalog.io.locks import SHORTLY_S, exclusive, is_leftover
 
 _KIND, _VERSION = "keyart-workspace", 1
-_FILES = ("workspace.json", "catalog.sqlite", "catalog.sqlite.json", "hybrid.json")
+_FILES = ("workspace.json", "catalog.sqlite", "catalog.sqlite.json", "catalog.sqlite.damaged", "hybrid.json")
 _FOLDERS = ("posters", "features", "looks", "index", "atlas", "cf", "encoders")
 
 
@@ -56,16 +56,20 @@ class Workspace:
             return cls.open(home)
         if _holds_catalog(home / "catalog.sqlite"):
             # Only the record is lost, which can be restored.
-            write_record(_record_path(home), _KIND, _VERSION, {})
-            return cls(home)
+            return cls(home)._recorded({})
         if home.exists() and (not home.is_dir() or not all(is_leftover(path.name) for path in home.iterdir())):
             raise ConfigError(
                 f"{home} is neither empty nor a keyart workspace; name a new or empty folder with --home DIR"
             )
         if not home.absolute().parent.is_dir():
             raise ConfigError(f"{home.parent} does not exist; create it first, or name another folder with --home DIR")
-        write_record(_record_path(home), _KIND, _VERSION, {})
-        return cls(home)
+        return cls(home)._recorded({})
+
+    def _recorded(self, content: dict[str, Any]) -> Self:
+        """Write the record, which other writers would take for a leftover without the lock."""
+        with exclusive(self.home, SHORTLY_S):
+            write_record(self.record_path, _KIND, _VERSION, content)
+        return self
 
     @classmethod
     def open(cls, home: Home) -> Workspace:
@@ -93,7 +97,7 @@ class Workspace:
 
     def set_default(self, encoder: str | None) -> None:
         """Record which encoder `open` chooses."""
-        write_record(self.record_path, _KIND, _VERSION, {} if encoder is None else {"encoder": encoder})
+        self._recorded({} if encoder is None else {"encoder": encoder})
 
     def keeps(self, path: Path) -> bool:
         """Return whether keyart may have written a path below this folder, if the folder is a workspace."""

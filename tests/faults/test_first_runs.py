@@ -27,18 +27,31 @@ import os, signal, sys
 from pathlib import Path
 import keyart
 
-os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+replace, left = os.replace, int(sys.argv[3])
+
+def killing(*paths):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(*paths)
+
+os.replace = killing
 keyart.pipeline.load(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 
 
-def test_a_first_load_that_was_killed_is_repeated(tmp_path: Path) -> None:
+@pytest.mark.parametrize("n", range(2))
+def test_a_first_load_that_was_killed_is_repeated(n: int, tmp_path: Path) -> None:
     home, films = tmp_path / "workspace", write_films(tmp_path / "films")
-    killed = subprocess.run([sys.executable, "-c", KILLED_BEFORE_RENAME, str(home), str(films)])
+    killed = subprocess.run([sys.executable, "-c", KILLED_BEFORE_RENAME, str(home), str(films), str(n)])
     assert killed.returncode < 0
-    assert [path.suffix for path in home.iterdir()] == [".partial"]
+    # The lock takes its name first, and then the record of the workspace.
+    assert not (home / "workspace.json").exists()
+    assert list(home.iterdir())
     assert load(home, films).n_films == N_FILMS
     assert not list(home.glob(".*"))
+    assert not list(home.glob("writer.pid*"))
 
 
 def test_a_file_of_another_program_is_not_a_leftover(tmp_path: Path) -> None:

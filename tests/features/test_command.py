@@ -64,20 +64,20 @@ def test_a_folder_becomes_features_that_are_kept_up_to_date(
 
 
 def test_files_passed_over_are_counted_by_ending(typed: Typed, words: list[str | Path], images: Path) -> None:
-    for name in ("notes.txt", "more/IMG_1.HEIC", "more/img_2.heic", "README", ".hidden"):
+    for name in ("notes.txt", "more/IMG_1.JXL", "more/img_2.jxl", "README", ".hidden"):
         (images / name).write_text("no picture")
     code, out, err = typed(*words)
     assert (code, out) == (0, "features of 4 images computed, 0 already here\n")
-    assert "4 files passed over, no images by their names: 2 .heic, 1 .txt, 1 without ending" in err
+    assert "4 files passed over, no images by their names: 2 .jxl, 1 .txt, 1 without ending" in err
 
 
 def test_a_folder_without_images_says_what_it_holds(typed: Typed, words: list[str | Path], tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "a.heic").write_bytes(b"x")
+    (tmp_path / "other" / "a.jxl").write_bytes(b"x")
     code, _, err = typed("--images", tmp_path / "other", *words[2:])
     assert code == 1
     assert "holds no images; expected files named .avif" in err
-    assert "found 1 .heic" in err
+    assert "found 1 .jxl" in err
 
 
 def test_broken_images_are_named_and_more_than_half_of_them_are_a_failure(

@@ -135,14 +135,16 @@ def test_a_broken_connection_is_replaced(server: TmdbServer) -> None:
 def test_all_threads_pause_for_retry_after(
     server: TmdbServer, monkeypatch: pytest.MonkeyPatch, retry_after_s: float, expected_s: float
 ) -> None:
-    pauses = []
+    pauses, slept = [], []
     monkeypatch.setattr("posters.http._retry_after_s", lambda text: retry_after_s)
-    monkeypatch.setattr(RateLimiter, "report", lambda self, permit, throttled, pause_s: pauses.append(pause_s))
+    monkeypatch.setattr(RateLimiter, "report", lambda self, permit, throttled, pause_s, served: pauses.append(pause_s))
+    monkeypatch.setattr(RateLimiter, "sleep", lambda self, pause_s: slept.append(pause_s))
     server.inject("/t/p/w342/x.jpg", Fault.TOO_MANY, Fault.OVERLOADED)
     client = HttpClient(HttpOptions(backoff_s=0))
     client.get(f"{server.address}/t/p/w342/x.jpg")
     # The last one was served.
     assert pauses == [expected_s, expected_s, 0]
+    assert slept == [expected_s, expected_s]
     client.close()
 
 

@@ -168,13 +168,13 @@ def test_posters_of_series_are_those_of_no_film(
 def test_files_that_are_no_images_are_counted_by_ending(tmp_path: Path, store: PosterStore) -> None:
     folder = tmp_path / "mine"
     write(folder, "The Lamp (1995).jpg")
-    for name in ("a.heic", "b.HEIC", "c.psd", "d"):
+    for name in ("a.jxl", "b.JXL", "c.psd", "d"):
         (folder / name).write_bytes(b"x")
     for by in ("name", "imdb"):
         report = import_folder(folder, FILMS, store, by)  # type: ignore[arg-type]
-        assert report.passed_over == {".heic": 2, ".psd": 1, "without ending": 1}
+        assert report.passed_over == {".jxl": 2, ".psd": 1, "without ending": 1}
     (folder / "The Lamp (1995).jpg").unlink()
-    with pytest.raises(DataError, match=r"found 2 .heic, 1 .psd, 1 without ending"):
+    with pytest.raises(DataError, match=r"found 2 .jxl, 1 .psd, 1 without ending"):
         import_folder(folder, FILMS, store, "name")
 
 

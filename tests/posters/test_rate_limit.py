@@ -125,3 +125,81 @@ def test_an_interruption_ends_all_waiting() -> None:
         assert all(isinstance(future.exception(), InterruptedFetchError) for future in waiting)
     with pytest.raises(InterruptedFetchError):
         limiter.acquire()
+
+
+class Throttled:
+    """A limiter by a clock that is set, whose answers ask for pauses of eight seconds."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.limiter = RateLimiter(100)
+        self._clock = clock
+
+    def pause(self) -> None:
+        """Send a request that has to wait."""
+        self.answer(throttled=True)
+
+    def answer(self, *, throttled: bool = False, served: bool = False) -> None:
+        permit = self.limiter.acquire()
+        self.limiter.release()
+        self.limiter.report(permit, throttled=throttled, pause_s=8.0 if throttled else 0.0, served=served)
+
+    def wait_s(self) -> float:
+        """Let the time pass until another request may be sent."""
+        waited_s = self.limiter._wait_s(self._clock.now_s)
+        self._clock.now_s += waited_s
+        return waited_s
+
+
+@pytest.fixture
+def throttled(clock: Clock) -> Throttled:
+    return Throttled(clock)
+
+
+def test_the_first_pauses_are_whole(throttled: Throttled) -> None:
+    for _ in range(2):
+        throttled.pause()
+        assert throttled.wait_s() == 8
+
+
+def after_whole_pauses(throttled: Throttled) -> None:
+    for _ in range(2):
+        throttled.pause()
+        throttled.wait_s()
+    throttled.pause()
+    assert throttled.wait_s() == 1
+
+
+def test_a_request_that_is_served_in_a_pause_ends_it(throttled: Throttled, clock: Clock) -> None:
+    after_whole_pauses(throttled)
+    permit = throttled.limiter.acquire()
+    throttled.limiter.release()
+    # One at a time.
+    assert throttled.limiter._wait_s(clock.now_s) == pytest.approx(7, abs=0.02)
+    throttled.limiter.report(permit, throttled=False, served=True)
+    assert throttled.wait_s() < 0.1
+    throttled.pause()
+    assert throttled.wait_s() == 1
+
+
+def test_many_whole_pauses_follow_a_trial_in_vain(throttled: Throttled) -> None:
+    for n_whole in (2, 2, 4, 8):
+        for _ in range(n_whole):
+            throttled.pause()
+            assert throttled.wait_s() == 8
+        throttled.pause()
+        assert throttled.wait_s() == 1
+        # The server asks this one to wait too: a whole pause from now on.
+        throttled.pause()
+        assert throttled.wait_s() == 8
+
+
+@pytest.mark.parametrize("has_answer", [True, False])
+def test_a_trial_that_fails_otherwise_is_repeated(throttled: Throttled, has_answer: bool) -> None:
+    after_whole_pauses(throttled)
+    permit = throttled.limiter.acquire()
+    throttled.limiter.release()
+    if has_answer:
+        throttled.limiter.report(permit, throttled=False)
+    else:
+        throttled.limiter.fail(permit)
+    assert throttled.wait_s() == pytest.approx(0.1)

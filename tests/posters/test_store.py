@@ -7,8 +7,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -447,6 +449,7 @@ def test_reading_creates_no_store(tmp_path: Path) -> None:
 
 KILLED = """
 import os, signal, sys
+from functools import partial
 from pathlib import Path
 from posters.database import State
 from posters.store import PosterStore, check_registered
@@ -483,3 +486,24 @@ def test_the_database_is_readable_while_it_is_written(tmp_path: Path, store: Pos
         assert [poster.movie_id for poster in reader.posters()] == [1]
     path = tmp_path / "posters" / "posters.sqlite"
     assert recorded_checksums(path) == {xxh3_file(path): counter_of(path)}
+
+
+def test_a_database_that_is_locked_is_not_read_as_if_it_never_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with PosterStore.open(tmp_path) as store:
+        store.put(1, draw_poster(1), FETCHED)
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, timeout=0))
+    with closing(sqlite3.connect(tmp_path / DATABASE_NAME)) as writer:
+        writer.execute("PRAGMA locking_mode = EXCLUSIVE")
+        writer.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreError, match="locked"):
+            PosterStore.open_to_read(tmp_path)
+
+
+def test_partial_files_of_alternates_are_removed(store: PosterStore, tmp_path: Path) -> None:
+    partial_path = tmp_path / "posters" / "alternates" / ".1-0123abcd.jpg.partial"
+    partial_path.parent.mkdir()
+    partial_path.write_bytes(b"half")
+    with store.writer_lock():
+        assert not partial_path.exists()

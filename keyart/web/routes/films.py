@@ -86,6 +86,8 @@ class Pools:
     """The workers of the films' routes, by how long their work takes, and the limits of uploads."""
 
     querying: WorkerPool
+    # Comparing features with those of all posters takes ten times as long as looking a film up, and lets go of Python.
+    comparing: WorkerPool
     drawing: WorkerPool
     # A page shows dozens at once, which should wait for nobody's upload.
     thumbnails: WorkerPool
@@ -98,21 +100,27 @@ class Pools:
 
     def workers(self) -> tuple[WorkerPool, ...]:
         """Return all pools."""
-        return self.querying, self.drawing, self.thumbnails, self.decoding, self.writing, self.embedding
+        looking = (self.querying, self.comparing, self.drawing, self.thumbnails)
+        return (*looking, self.decoding, self.writing, self.embedding)
+
+    def of_film(self, query: FilmQuery) -> WorkerPool:
+        """Return the pool for the look-alikes of a film."""
+        is_look_up = not (query.region or query.diverse or query.encoder)
+        return self.querying if is_look_up else self.comparing
 
 
 def film_routes(service: FilmService, encoder: ImageEncoder, pools: Pools, *, read_only: bool) -> APIRouter:
     """Create the routes."""
     router = APIRouter(responses=PROBLEMS)
-    _add_films(router, service, pools.querying)
+    _add_films(router, service, pools)
     _add_files(router, service, pools)
     _add_posters(router, service, pools.thumbnails)
     _add_removals(router, service, pools.writing, read_only=read_only)
     bodies = APIRouter(route_class=BoundedRoute)
-    _add_several_films(bodies, service, pools.querying)
+    _add_several_films(bodies, service, pools)
     router.include_router(bodies)
     embeddings = APIRouter(route_class=EmbeddingRoute)
-    _add_embeddings(embeddings, service, pools.querying)
+    _add_embeddings(embeddings, service, pools.comparing)
     router.include_router(embeddings)
     uploads = APIRouter(route_class=upload_route(pools.uploads))
     _add_images(uploads, service, encoder, pools)
@@ -121,7 +129,9 @@ def film_routes(service: FilmService, encoder: ImageEncoder, pools: Pools, *, re
     return router
 
 
-def _add_films(router: APIRouter, service: FilmService, pool: WorkerPool) -> None:
+def _add_films(router: APIRouter, service: FilmService, pools: Pools) -> None:
+    pool = pools.querying
+
     @router.get("/api/films", summary="Films by title")
     async def films(
         query: Annotated[str, Query(min_length=1, max_length=200, examples=["heat"])],
@@ -147,7 +157,11 @@ def _add_films(router: APIRouter, service: FilmService, pool: WorkerPool) -> Non
 
     @router.get("/api/films/{movie_id}/similar", summary="Films that look like a film and are liked like it")
     async def similar(movie_id: FilmPath, query: Annotated[FilmQuery, Query()]) -> SimilarPage:
-        return await pool.run(service.similar, movie_id, _checked(query))
+        return await pools.of_film(_checked(query)).run(service.similar, movie_id, query)
+
+    @router.get("/api/films/{movie_id}/embedding", summary="The embedding of a film's poster")
+    async def film_embedding(movie_id: FilmPath, encoder: EncoderName = None) -> EmbeddingFacts:
+        return await pool.run(service.film_embedding, movie_id, encoder)
 
     @router.get("/api/text", summary="Whether posters can be described in words")
     async def text() -> TextFacts:
@@ -155,14 +169,14 @@ def _add_films(router: APIRouter, service: FilmService, pool: WorkerPool) -> Non
 
     @router.get("/api/similar", summary="Films that look like films and descriptions, and not like others")
     async def similar_to_mix(query: Annotated[MixQuery, Query()]) -> SimilarPage:
-        return await pool.run(service.similar_to_mix, _checked(query))
+        return await pools.comparing.run(service.similar_to_mix, _checked(query))
 
 
-def _add_several_films(router: APIRouter, service: FilmService, pool: WorkerPool) -> None:
+def _add_several_films(router: APIRouter, service: FilmService, pools: Pools) -> None:
     @router.post("/api/films/similar", summary="Films that look like each of several films")
     async def similar_to_each(query: FilmsQuery) -> FilmAnswers:
         """Answer for up to 200 films at once; a film that cannot be answered gets a problem in place of a page."""
-        _checked(query)
+        pool = pools.of_film(_checked(query))
         try:
             async with asyncio.timeout(_SEVERAL_FILMS_TIMEOUT_S):
                 # One call for each, so that other requests are answered in between.
@@ -175,12 +189,12 @@ def _add_several_films(router: APIRouter, service: FilmService, pool: WorkerPool
 def _add_files(router: APIRouter, service: FilmService, pools: Pools) -> None:
     @router.get("/api/films/{movie_id}/similar.csv", summary="Look-alikes as CSV", **_CSV_FILE)
     async def similar_csv(movie_id: FilmPath, query: Annotated[FilmQuery, Query()]) -> Response:
-        page = await pools.querying.run(service.similar, movie_id, _checked(query))
+        page = await pools.of_film(_checked(query)).run(service.similar, movie_id, query)
         return Response(_as_csv(page.results), media_type="text/csv; charset=utf-8")
 
     @router.get("/api/similar.csv", summary="Look-alikes of films and descriptions as CSV", **_CSV_FILE)
     async def mix_csv(query: Annotated[MixQuery, Query()]) -> Response:
-        page = await pools.querying.run(service.similar_to_mix, _checked(query))
+        page = await pools.comparing.run(service.similar_to_mix, _checked(query))
         return Response(_as_csv(page.results), media_type="text/csv; charset=utf-8")
 
     @router.get("/api/films/{movie_id}/sheet.jpg", summary="Look-alikes as a contact sheet", **_JPEG_FILE)
@@ -248,16 +262,16 @@ def _add_images(router: APIRouter, service: FilmService, images: ImageEncoder, p
     async def similar_to_image(request: Request, query: Annotated[ImageMixQuery, Query()]) -> SimilarPage:
         encoder = await pools.querying.run(service.encoder_of, query)
         image = await embedded(request, encoder)
-        return await pools.querying.run(service.similar_to_image, image, _checked(query))
+        return await pools.comparing.run(service.similar_to_image, image, _checked(query))
 
     @router.post("/api/embeddings", summary="The embedding of an image", openapi_extra=_IMAGE_BODY)
     async def embedding(request: Request, encoder: EncoderName = None) -> EmbeddingFacts:
-        return await pools.querying.run(service.embedding, await embedded(request, encoder), encoder)
+        return await pools.comparing.run(service.embedding, await embedded(request, encoder), encoder)
 
     @router.post("/api/cold-start", summary="Who would like a film that nobody has rated", openapi_extra=_IMAGE_BODY)
     async def cold_start(request: Request, query: Annotated[ColdStartQuery, Query()]) -> ColdStartFacts:
         image = await images.encode(await pools.uploads.read(request))
-        return await pools.querying.run(service.cold_start, image, query)
+        return await pools.comparing.run(service.cold_start, image, query)
 
 
 def _add_new_films(router: APIRouter, service: FilmService, pools: Pools, *, read_only: bool) -> None:

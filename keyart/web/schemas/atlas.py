@@ -38,3 +38,4 @@ class AtlasMap(BaseModel):
     cell_width: int = Field(description="Of a small poster on a sheet, in pixels.", examples=[CELL_WIDTH])
     cell_height: int = Field(examples=[CELL_HEIGHT])
     n_columns: int = Field(description="Small posters in a row of a sheet.", examples=[N_COLUMNS])
+    notes: list[str] = Field(description="What a reader should know, a sentence each.", examples=[[]])

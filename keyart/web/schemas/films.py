@@ -228,7 +228,7 @@ class MixQuery(ImageMixQuery):
 
 
 class EmbeddingFacts(BaseModel):
-    """The embedding of an image: the features that posters are compared by."""
+    """The embedding of an image, or of a film's poster: the features that posters are compared by."""
 
     encoder: str = Field(description="By which it was computed; A+B for two.", examples=["vgg16"])
     n_features: int = Field(examples=[25088])

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from catalog.films import Catalog
-from keyart.atlas.record import Atlas, record_path
+from keyart.atlas.record import Atlas, notes_on_atlas, record_path
 from keyart.atlas.sprites import CELL_HEIGHT, CELL_WIDTH, N_COLUMNS, Sheet
 from keyart.web.schemas.atlas import AtlasMap, MapCluster, MapSheet
+from keyart.workspace.hints import complete, home_option
 from keyart.workspace.layout import Workspace
 from keyart.workspace.reloading import OnReload, Reloading
+from posters.database import DATABASE_NAME
 
 # Of the side of the map, which is 2: a ten-thousandth of it is less than any screen shows.
 _N_DIGITS = 5
@@ -35,7 +37,12 @@ class AtlasService:
         self._map = Reloading(
             "atlas",
             lambda: _encoded(workspace, root_path),
-            lambda: (record_path(workspace.atlas_dir), workspace.catalog_path),
+            lambda: (
+                record_path(workspace.atlas_dir),
+                workspace.catalog_path,
+                workspace.features_dir,
+                workspace.posters_dir / DATABASE_NAME,
+            ),
             on_reload=on_reload,
         )
 
@@ -68,7 +75,9 @@ def _atlas_map(workspace: Workspace, atlas: Atlas, root_path: str) -> AtlasMap:
     numbers = {name: number for number, name in enumerate(genre_names)}
     # A film may have left the catalog since the atlas was made; its poster is still on the map.
     films = [by_id.get(movie_id) for movie_id in movie_ids]
+    option = home_option(workspace.home)
     return AtlasMap(
+        notes=[complete(note, option) for note in notes_on_atlas(workspace, atlas)],
         movie_ids=movie_ids,
         x=_rounded(atlas.positions[:, 0].tolist()),
         y=_rounded(atlas.positions[:, 1].tolist()),

@@ -12,6 +12,7 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image as PillowImage
 
 from catalog.errors import ConfigError, DataError, KeyartError, QueryError, UnknownFilmError
@@ -200,6 +201,15 @@ class FilmService:
         """Return the embedding of an image, as `similar_to_embedding` takes it."""
         with self._engine_by(encoder).use() as engine:
             (row,) = engine.embed([image])
+        return self._embedding_facts(row, encoder)
+
+    def film_embedding(self, movie_id: int | str, encoder: str | None = None) -> EmbeddingFacts:
+        """Return the features of a film's poster, as `similar_to_embedding` takes them."""
+        with self._engine_by(encoder).use() as engine:
+            row = engine.embedding(movie_id)
+        return self._embedding_facts(row, encoder)
+
+    def _embedding_facts(self, row: npt.NDArray[np.float32], encoder: str | None) -> EmbeddingFacts:
         # Nine digits name a float32.
         numbers = [float(f"{number:.9g}") for number in row.tolist()]
         return EmbeddingFacts(encoder=self._name_of(encoder), n_features=len(numbers), embedding=numbers)

@@ -8,10 +8,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from PIL import Image
-
 from catalog.errors import DamageError, DataError, NotBuiltError
-from catalog.image_formats import READABLE
+from catalog.image_formats import open_image
 from posters.store import Poster, PosterStore, read_poster
 
 _N_CACHED = 4096
@@ -61,7 +59,7 @@ def _draw(path: Path, sha256: str, width: int) -> bytes:
     """Draw a poster; its hash is part of the key under which the result is cached."""
     drawn, content = io.BytesIO(), _read(path, sha256)
     try:
-        with Image.open(io.BytesIO(content), formats=READABLE) as poster:
+        with open_image(io.BytesIO(content)) as poster:
             # A JPEG is decoded at about the size that is wanted.
             poster.draft("RGB", (2 * width, 3 * width))
             small = poster.convert("RGB")

@@ -201,6 +201,8 @@ function begin(films) {
   painter.resize(canvas.clientWidth, canvas.clientHeight);
   listClusters(at("clusters").querySelector("ul"), films);
   at("status").textContent = `${films.n.toLocaleString("en")} films in ${films.clusters.length} clusters.`;
+  at("notes").textContent = films.notes.join(" ");
+  at("notes").hidden = films.notes.length === 0;
   follow();
 }
 

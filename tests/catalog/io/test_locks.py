@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -39,12 +40,26 @@ def test_a_second_process_is_refused_with_the_id_of_the_first(tmp_path: Path) ->
 
 def test_partial_files_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     (tmp_path / ".index.faiss.12ab.partial").write_bytes(b"half")
+    (tmp_path / ".catalog.sqlite.12ab.partial-journal").write_bytes(b"half")
+    (tmp_path / "writer.pid.123.tmp").write_bytes(b"123")
     (tmp_path / "index.faiss").write_bytes(b"whole")
+    (tmp_path / "mine.partial").write_bytes(b"of a user")
     with exclusive(tmp_path):
         pass
     assert (tmp_path / "index.faiss").read_bytes() == b"whole"
-    assert not list(tmp_path.glob("*.partial"))
-    assert not list(tmp_path.glob(".*.partial"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["index.faiss", "mine.partial"]
+
+
+def test_what_takes_a_moment_waits_for_its_turn(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdin
+        assert holder.stdout
+        assert holder.stdout.readline() == "held\n"
+        Timer(0.3, holder.stdin.close).start()
+        with exclusive(tmp_path, wait_s=60):
+            assert holder.wait(60) == 0
 
 
 def test_a_folder_that_cannot_be_created_is_a_store_error(tmp_path: Path) -> None:

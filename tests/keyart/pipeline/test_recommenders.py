@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,20 @@ def test_a_blend_says_when_it_was_tuned_to_other_similarities(tastes_home: Path)
     assert len(notes()) == 2
     pipeline.tune(tastes_home, n_films=5)
     assert notes() == []
+
+
+def test_a_blend_says_when_it_was_tuned_on_other_ratings(tastes_home: Path, tastes: Path, tmp_path: Path) -> None:
+    note = "the blend was tuned on ratings loaded earlier; run `keyart tune"
+
+    def is_noted() -> list[bool]:
+        with keyart.open(tastes_home) as engine:
+            found = engine.similar(1).notes, read_status(Workspace.open(tastes_home)).notes
+        return [any(one.startswith(note) for one in notes) for notes in found]
+
+    pipeline.tune(tastes_home, n_films=5)
+    assert is_noted() == [False, False]
+    source = Path(shutil.copytree(tastes, tmp_path / "source"))
+    ratings = (source / "ratings.csv").read_text()
+    (source / "ratings.csv").write_text(ratings + "\n1000,1,3,1")
+    pipeline.load(tastes_home, source)
+    assert is_noted() == [True, True]

@@ -117,8 +117,8 @@ def test_recommends_from_a_file_of_ratings(rated_home: Path, run: Run, tmp_path:
     ("content", "message"),
     [
         (
-            "movieId,rating\n2,9\n",
-            "mine.csv, line 2, column rating: expected a rating from 0.5 to 5, or nothing",
+            "movieId,rating\n2,11\n",
+            "mine.csv, line 2, column rating: expected a rating from 0.5 to 10, or nothing",
         ),
         ("movieId,rating\nHeat,4\n", "mine.csv, line 2, column movieId: expected a movie_id, received 'Heat'"),
         ("movieId,rating\n", "mine.csv holds no ratings"),

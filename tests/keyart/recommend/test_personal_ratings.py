@@ -230,6 +230,8 @@ def test_a_packed_file_is_read_where_it_is_sent_too(tmp_path: Path) -> None:
         archive.writestr("mine.csv", OWN)
     for content, n_rows in ((packed, 5), (trakt, 3), (alone, 2)):
         assert len(parse_personal_file(content.getvalue(), Path("x.zip")).rows) == n_rows
+    for encoding in ("utf-8-sig", "utf-16"):
+        assert len(parse_personal_file(LETTERBOXD.encode(encoding), Path("mine.csv")).rows) == 5
     file = parse_personal_file(gzip.compress(LETTERBOXD.encode()), Path("mine.csv.gz"))
     assert (file.name, len(file.rows)) == ("mine.csv.gz", 5)
 
@@ -238,9 +240,12 @@ def test_a_packed_file_is_read_where_it_is_sent_too(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"PK\x03\x04", "x.zip cannot be unpacked"),
-        (gzip.compress(b"x" * 500)[:20], "x.zip cannot be unpacked"),
-        (gzip.compress(bytes((64 << 20) + 1)), "x.zip unpacks to more than 64 MiB: a decompression bomb"),
-        (gzip.compress(b"movie_id,rating\n1,11\n"), "x.zip, line 2, column rating: expected a rating from 0.5 to 10"),
+        (gzip.compress(b"x" * 500, mtime=0)[:20], "x.zip cannot be unpacked"),
+        (gzip.compress(bytes((64 << 20) + 1), mtime=0), "x.zip unpacks to more than 64 MiB: a decompression bomb"),
+        (
+            gzip.compress(b"movie_id,rating\n1,11\n", mtime=0),
+            "x.zip, line 2, column rating: expected a rating from 0.5",
+        ),
         (b"Letterboxd list export v7\nDate,Name\n", "is a list of Letterboxd, which has no ratings"),
     ],
 )

@@ -242,6 +242,22 @@ def test_an_embedding_is_returned_and_taken(address: str, home: Path, poster_fol
     assert found["results"] == by_image["results"] != []
 
 
+def test_the_embedding_of_a_films_poster_is_returned(address: str, home: Path, poster_folder: Path) -> None:
+    facts = requests.get(f"{address}/api/films/2/embedding", timeout=60).json()
+    by_id = requests.get(f"{address}/api/films/tt0000012/embedding", {"encoder": facts["encoder"]}, timeout=60)
+    assert by_id.json() == facts
+    with Engine.open(home) as engine:
+        stored, (expected,) = engine.embedding("Twin (1991)"), engine.embed([(poster_folder / "2.jpg").read_bytes()])
+    assert np.array(facts["embedding"], np.float32).tolist() == stored.tolist()
+    assert stored == pytest.approx(expected, rel=1e-3, abs=1e-3)
+    asked = {"embedding": facts["embedding"], "k": 1}
+    found = requests.post(f"{address}/api/similar/embedding", json=asked, timeout=60).json()
+    assert found["results"][0]["movie_id"] == 2
+    unknown = requests.get(f"{address}/api/films/4/embedding", timeout=60)
+    assert unknown.status_code == 404
+    assert "No Poster (1993) has no features of its poster; run `keyart fetch" in unknown.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("embedding", "detail"),
     [

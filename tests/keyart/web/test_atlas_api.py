@@ -12,13 +12,16 @@ import pytest
 import requests
 from PIL import Image
 
+from catalog.io.files import write_bytes
 from keyart.atlas.build import AtlasOptions, make_atlas
 from keyart.atlas.record import Atlas
 from keyart.pipeline.index import build
+from keyart.pipeline.posters import import_posters
 from keyart.web.services.atlas import AtlasService
 from keyart.workspace.layout import Workspace
 from tests.keyart.groups import GENRES, N_FILMS, add_posters, color_of, group, list_films, make_groups
 from tests.keyart.web.conftest import eventually, serving
+from tests.posters.pictures import draw_poster
 
 pytestmark = pytest.mark.heavy
 
@@ -71,6 +74,17 @@ def test_sheets_are_below_the_prefix(mapped: Workspace) -> None:
     (sheet,) = json.loads(service.map().body)["sheets"]
     service.close()
     assert sheet["url"].startswith("/films/atlas/sheets/sheet-")
+
+
+def test_a_map_that_is_older_than_its_posters_says_so(url: str, mapped: Workspace, tmp_path: Path) -> None:
+    assert requests.get(f"{url}/api/atlas", timeout=60).json()["notes"] == []
+    workspace = Workspace(shutil.copytree(mapped.home, tmp_path / "workspace"))
+    write_bytes(tmp_path / "new" / "3.jpg", draw_poster(3))
+    import_posters(workspace, tmp_path / "new", "movie")
+    service = AtlasService(workspace, lambda _name, _succeeded: None)
+    (note,) = json.loads(service.map().body)["notes"]
+    service.close()
+    assert note.startswith("the map is out of date, as posters or features have changed; run `keyart atlas --home")
 
 
 def test_a_cached_map_is_not_sent_again(url: str) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 import requests
@@ -19,7 +21,10 @@ from starlette.types import Message, Receive, Scope, Send
 
 from keyart.web.body_limits import MAX_UPLOAD_BYTES, BodyMiddleware, Uploads
 from keyart.web.forms import Form, parse_form
+from keyart.web.schemas.films import MixQuery, SimilarPage
+from keyart.web.services.films import FilmService
 from posters import validation
+from tests.keyart.web.conftest import serving
 from tests.posters.pictures import draw_poster
 
 
@@ -181,3 +186,20 @@ def test_thumbnails_wait_for_no_upload(address: str) -> None:
         assert not any(one.done() for one in uploads)
         busy.close()
         assert [one.result().status_code for one in uploads] == [200] * 4
+
+
+def test_look_ups_wait_for_no_comparison(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_over, compare = threading.Event(), FilmService.similar_to_mix
+
+    def compare_later(service: FilmService, query: MixQuery) -> SimilarPage:
+        is_over.wait(60)
+        return compare(service, query)
+
+    monkeypatch.setattr(FilmService, "similar_to_mix", compare_later)
+    with serving(home) as url, ThreadPoolExecutor(1) as client:
+        comparison = client.submit(requests.get, f"{url}/api/similar?like=1&like=2", timeout=60)
+        for path in ("api/films/1/similar", "api/films?query=twin", "api/genres"):
+            assert requests.get(f"{url}/{path}", timeout=60).status_code == 200
+        assert not comparison.done()
+        is_over.set()
+        assert comparison.result().status_code == 200

@@ -19,6 +19,7 @@ export class Films {
     this.clusters = map.clusters;
     this.sheets = map.sheets;
     this.cell = { width: map.cell_width, height: map.cell_height, nColumns: map.n_columns };
+    this.notes = map.notes;
     this.rows = new Map(map.movie_ids.map((movieId, row) => [movieId, row]));
   }
 

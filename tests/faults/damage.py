@@ -1,0 +1,191 @@
+"""Damage the files of a small workspace, one by one, and compare all answers with those of the whole one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import keyart
+from catalog.errors import KeyartError
+from keyart import pipeline
+from keyart.atlas.build import AtlasOptions, make_atlas
+from keyart.pipeline.status import read_status
+from keyart.recommend.analysis import best_rated
+from keyart.web.services.atlas import AtlasService
+from keyart.web.services.thumbnails import Thumbnails
+from keyart.workspace.layout import Workspace
+from tests.damage import flipped
+from tests.faults.small_workspace import N_FILMS, make_workspace
+
+# The kinds of files, by the patterns of their names.
+KINDS = (
+    *("workspace.json", "hybrid.json", "catalog.sqlite", "catalog.sqlite.json", "ratings-*.parquet"),
+    *("posters/posters.sqlite", "posters/posters.sqlite.json", "posters/*.jpg"),
+    *("features/features.json", "features/skipped.json"),
+    *(f"features/features-*.{suffix}" for suffix in ("npy", "parquet", "json")),
+    *("index/index.json", "index/*.npz", "index/*.faiss"),
+    *("looks/looks.json", "looks/*.npz", "cf/cold-start/cold-start.json", "cf/cold-start/*.npz"),
+    *("cf/item-cosine/item-cosine.json", "cf/item-cosine/*.npz", "cf/ease/ease.json", "cf/ease/*.npz"),
+    *("atlas/atlas.json", "atlas/*.npz", "atlas/*.webp"),
+)
+# Without its record a part is one that was never made.
+RECORDS = frozenset(
+    {
+        *("hybrid.json", "features/skipped.json", "index/index.json", "looks/looks.json", "atlas/atlas.json"),
+        *("features/features-*.json", "catalog.sqlite.json", "posters/posters.sqlite.json"),
+        *("cf/cold-start/cold-start.json", "cf/item-cosine/item-cosine.json", "cf/ease/ease.json"),
+    }
+)
+# SQLite's counter of changes, which is no content: one that differs is a change by another program.
+_COUNTER = range(24, 28)
+
+# A note on the whole workspace.
+_USUAL = "the blend was tuned: looks count for"
+
+Answers = dict[str, Any]
+
+
+def make_whole(folder: Path) -> Path:
+    """Make a workspace that has all parts."""
+    home = make_workspace(folder)
+    pipeline.fit(home, "ease")
+    pipeline.tune(home, n_films=4)
+    with keyart.open(home) as engine:
+        engine.cold_start([keyart.NewFilm(home / "posters" / "1.jpg")])
+    make_atlas(Workspace.open(home), AtlasOptions())
+    return home
+
+
+def questions(home: Path, picture: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Yield what a workspace is asked, by the names of commands."""
+
+    def ask(question: Callable[[keyart.Engine], Any]) -> Any:
+        with keyart.open(home) as engine:
+            return question(engine)
+
+    yield "similar", lambda: ask(_similar)
+    yield "recommend", lambda: ask(_recommended)
+    yield "cold-start", lambda: ask(lambda engine: _cold_start(engine, picture))
+    yield "explore", lambda: best_rated(Workspace.open(home), 5, 1, 5.0)
+    yield "info", lambda: _info(home)
+    yield "serve", lambda: _served(home)
+    yield "atlas", lambda: _atlas(home)
+
+
+def answers(home: Path, picture: Path, names: frozenset[str] | None = None) -> Answers:
+    """Return what a workspace answers, or the error that says why not; any other error is passed on."""
+    found: Answers = {}
+    for name, question in questions(home, picture):
+        if names is None or name in names:
+            try:
+                found[name] = question()
+            except KeyartError as error:
+                found[name] = error
+    return found
+
+
+def _similar(engine: keyart.Engine) -> Any:
+    result = engine.similar(1, 5)
+    _refuse(result.notes)
+    return [(hit.movie_id, hit.score) for hit in result]
+
+
+def _recommended(engine: keyart.Engine) -> Any:
+    result = engine.recommend(1, 5)
+    _refuse(result.notes)
+    return [(film.movie_id, film.score) for film in result.films]
+
+
+def _cold_start(engine: keyart.Engine, picture: Path) -> Any:
+    (result,) = engine.cold_start([keyart.NewFilm(picture)])
+    _refuse(result.notes)
+    look_alikes = [(hit.movie_id, hit.score) for hit in result.look_alikes]
+    return look_alikes, result.expected, [(fan.user_id, fan.score) for fan in result.audience]
+
+
+def _atlas(home: Path) -> Any:
+    report = make_atlas(Workspace.open(home), AtlasOptions(rebuild=True))
+    _refuse(report.notes)
+    return report.atlas.positions.tolist()
+
+
+def _refuse(notes: Collection[str]) -> None:
+    """Raise an error of notes: whoever reads them knows that something is missing."""
+    if said := [note for note in notes if not note.startswith(_USUAL)]:
+        raise KeyartError("; ".join(said))
+
+
+def _info(home: Path) -> Any:
+    status = read_status(Workspace.open(home))
+    # What is said of damage differs, and so it should.
+    _refuse(status.notes)
+    return status.to_dict() | {"home": ""}
+
+
+def _served(home: Path) -> Any:
+    workspace = Workspace.open(home)
+    service = AtlasService(workspace, lambda _name, _succeeded: None)
+    try:
+        atlas = service.map()
+        sheets = [service.sheet_path(name) for name in atlas.sheets]
+        drawn = [path.read_bytes() for path in sheets if path is not None]
+    finally:
+        service.close()
+    thumbnails = Thumbnails.open(workspace.posters_dir)
+    # The server answers 404, which the page shows as a film without a poster.
+    _refuse([f"film {film} has no poster here" for film in range(1, N_FILMS + 1) if film not in thumbnails])
+    return atlas.body, drawn, [thumbnails.jpeg(film, 64) for film in range(1, N_FILMS + 1)]
+
+
+def flips(content: bytes, n: int, random: Random) -> Iterator[bytes]:
+    """Yield content with one bit changed, `n` times."""
+    for _ in range(n):
+        yield flipped(content, random)
+
+
+def is_harmless(path: Path, before: bytes, after: bytes) -> bool:
+    """Return whether a change is none of what a file says: white space of JSON, or SQLite's counter."""
+    if path.suffix == ".json":
+        try:
+            return bool(json.loads(before) == json.loads(after))
+        except ValueError:
+            return False
+    changed = [at for at, (one, other) in enumerate(zip(before, after, strict=True)) if one != other]
+    return path.suffix == ".sqlite" and all(at in _COUNTER for at in changed)
+
+
+class Damaged:
+    """Copies of a whole workspace in which one file is damaged."""
+
+    def __init__(self, whole: Path, folder: Path) -> None:
+        self.whole, self._folder = whole, folder
+        self.picture = whole / "posters" / "1.jpg"
+        shutil.copy(self.picture, folder / "picture.jpg")
+        self.picture = folder / "picture.jpg"
+        self.right = answers(self._copy(), self.picture)
+        assert not [name for name, answer in self.right.items() if isinstance(answer, Exception)], self.right
+
+    def _copy(self) -> Path:
+        home = self._folder / "copy"
+        shutil.rmtree(home, ignore_errors=True)
+        return Path(shutil.copytree(self.whole, home))
+
+    def file_of(self, kind: str, random: Random) -> Path:
+        """Choose a file of a kind; its path from the workspace."""
+        return random.choice(sorted(self.whole.glob(kind))).relative_to(self.whole)
+
+    def wrong_with(self, name: Path, damage: Callable[[Path], None], asked: frozenset[str] | None = None) -> list[str]:
+        """Damage a file of a copy; return which answers are neither right nor an error that names what is wrong."""
+        home = self._copy()
+        damage(home / name)
+        is_named = not pipeline.check(home).is_whole if (home / "workspace.json").exists() else True
+        wrong = [
+            f"{question} answered {answer!r:.300} where {self.right[question]!r:.300} is right"
+            for question, answer in answers(home, self.picture, asked).items()
+            if not isinstance(answer, KeyartError) and answer != self.right[question]
+        ]
+        return wrong if is_named else [*wrong, "check named nothing"]
