@@ -112,6 +112,8 @@ class Command:
     name: str
     run: Run
     before: tuple[str, ...] = ()
+    # What it removes before there is anything in its place, as a beginning of names of parts.
+    removes_first: str = ""
 
 
 def keyart(*words: str) -> Run:
@@ -171,6 +173,7 @@ def _answers(url: str) -> bool:
 
 
 _EXTRACT = keyart("extract", "--encoder", "{network}")
+_REBUILD = keyart("extract", "--encoder", "{network}", "--resize", "nearest", "--rebuild")
 _ADD = keyart("add", "{new_poster}", "--title", "Newcomer", "--year", "2020")
 _BUILT = ("load", "import", "extract", "build")
 
@@ -187,9 +190,7 @@ COMMANDS = {
         Command("extract", _EXTRACT, ("load", "import")),
         Command("extract again", _EXTRACT, (*_BUILT, "import again")),
         Command("extract other", keyart("extract", "--encoder", "{other_network}", "--as", "other"), _BUILT),
-        Command(
-            "extract rebuild", keyart("extract", "--encoder", "{network}", "--resize", "nearest", "--rebuild"), _BUILT
-        ),
+        Command("extract rebuild", _REBUILD, _BUILT, removes_first="network: "),
         Command("build", keyart("build"), ("load", "import", "extract")),
         Command("build again", keyart("build"), (*_BUILT, "import again", "extract again")),
         Command("build shortlist", keyart("build", "--index", "shortlist"), _BUILT),

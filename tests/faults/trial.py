@@ -230,6 +230,10 @@ class Trials:
         before, after = self.state_of(command.before), self.state_of((*command.before, command.name))
         try:
             now = self.state(case)
+            for name in now.lacking(before) if command.removes_first and not is_done else ():
+                if name.startswith(command.removes_first):
+                    # As if it had not been there.
+                    now.parts[name] = before.parts[name]
             yield from wrong_parts(after if is_done else before, now, after, may_be_damaged=may_be_damaged)
             again = self.run(command, case)
             if may_be_damaged and (again.code or any(wrong_at_end(self.state(case), after))):
