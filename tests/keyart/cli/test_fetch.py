@@ -20,6 +20,7 @@ import pytest
 
 from catalog.film import Film
 from catalog.films import Catalog
+from catalog.io.checksums import record_checksums
 from catalog.io.files import sha256_file
 from keyart.workspace.layout import Workspace
 from posters.database import DATABASE_NAME, State
@@ -217,6 +218,9 @@ def test_old_posters_are_reported_and_refreshed(desk: Callable[..., Desk]) -> No
     connection.execute("UPDATE posters SET fetched_at = '2020-01-01T00:00:00+00:00' WHERE movie_id < 4")
     connection.commit()
     connection.close()
+    # What is written past keyart, in the mode that posters are written in, looks like damage.
+    database = here.posters_dir / DATABASE_NAME
+    record_checksums(database, [database])
     assert "fetched more than 180 days ago: 3 films; that is the longest" in here.type().err
     here.server.inject("/3/movie/1002", Fault.HTML)
     refreshed = json.loads(here.type("--refresh-older-than", "180d", "--json").out)
