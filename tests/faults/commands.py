@@ -114,6 +114,8 @@ class Command:
     before: tuple[str, ...] = ()
     # What it removes before there is anything in its place, as a beginning of names of parts.
     removes_first: str = ""
+    # What it does beside, perhaps not until it ends, as a pattern of names of parts and files.
+    may_omit: str = ""
 
 
 def keyart(*words: str) -> Run:
@@ -197,7 +199,7 @@ COMMANDS = {
         Command("add", _ADD, _BUILT),
         Command("remove", keyart("remove", "3"), _BUILT),
         Command("remove added", keyart("remove", "Newcomer"), (*_BUILT, "add")),
-        Command("serve", add_by_server, _BUILT),
+        Command("serve", add_by_server, _BUILT, may_omit="cold.start|looks"),
         Command("fit", keyart("fit", "ease", "als"), _BUILT),
         Command("fit again", keyart("fit", "ease"), (*_BUILT, "fit", "load again")),
         Command("tune", keyart("tune"), _BUILT),
