@@ -47,7 +47,8 @@ def all_products(index: faiss.Index, query: FloatMatrix) -> FloatMatrix:
         pointers = (_faiss.swig_ptr(array) for array in (products, rows))
         flat.compute_distance_subset(1, _faiss.swig_ptr(vector), n_rows, *pointers)
         return products
-    scores, found = flat.search(np.ascontiguousarray(query[None], np.float32), n_rows)
+    with threads_for(1):
+        scores, found = flat.search(np.ascontiguousarray(query[None], np.float32), n_rows)
     products[found[0]] = scores[0]
     return products
 
@@ -107,6 +108,11 @@ def flat_index(n_columns: int, *, half: bool) -> faiss.IndexFlatCodes:
 
 def emptied(index: faiss.Index) -> faiss.Index:
     """Copy the kind and training of an index, without its rows; a mapped one stays as it is."""
+    if isinstance(index, faiss.IndexFlatIP):
+        return flat_index(index.d, half=False)
+    if isinstance(index, faiss.IndexScalarQuantizer) and index.sq.qtype == faiss.ScalarQuantizer.QT_fp16:
+        return flat_index(index.d, half=True)
+    # What is trained can be had by way of a copy only. Of rows at full length it would take their memory three times.
     own = faiss.deserialize_index(faiss.serialize_index(index))
     own.reset()
     return own
