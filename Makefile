@@ -43,7 +43,7 @@ test-slow: $(VENV)/.installed-dev ## only the tests that take minutes each
 soak: $(VENV)/.installed-dev ## serve under everything at once for KEYART_SOAK_MINUTES (30)
 	$(BIN)/python benchmarks/soak.py
 
-faults: $(VENV)/.installed-dev ## faults at every step of every command, and commands beside each other: about 30 minutes on 2 cores
+faults: $(VENV)/.installed-dev ## faults at every step of every command, or with STRIDE=9 at every ninth; commands beside each other; hostile input
 	$(BIN)/pytest -n 2 --dist worksteal -m faults
 
 fuzz: $(VENV)/.installed-dev ## files from elsewhere, spoiled so as to reach new code: 10,000 cases of each kind, for CPython 3.11 on Linux

@@ -102,8 +102,10 @@ def _fact(connection: sqlite3.Connection, name: str) -> str:
 
 
 def film_of(row: tuple) -> Film:  # type: ignore[type-arg]
-    """Convert a row of the table ``films``."""
+    """Convert a row of the table ``films``; TypeError or ValueError if it was not written here."""
     movie_id, title, year, imdb_id, tmdb_id, genres, alternative_titles, n_ratings, mean_rating = row
+    if not isinstance(title, str) or not isinstance(movie_id, int) or not isinstance(n_ratings, int):
+        raise TypeError(f"the film {movie_id!r} has the title {title!r} and {n_ratings!r} ratings")
     return Film(
         movie_id,
         title,

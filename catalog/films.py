@@ -18,7 +18,7 @@ from catalog.filters import Filter
 from catalog.genres import match_genres
 from catalog.ids import FIRST_ADDED_ID, MAX_ID
 from catalog.io.checksums import checksums_path, hold_database
-from catalog.io.files import sqlite_errors
+from catalog.io.files import row_errors, sqlite_errors
 from catalog.search import TitleSearch
 from catalog.titles import title_key
 
@@ -110,7 +110,7 @@ class Catalog:
         return int(self._rows("SELECT count(*) FROM films")[0][0])
 
     def __iter__(self) -> Iterator[Film]:
-        return map(film_of, self._rows("SELECT * FROM films ORDER BY movie_id"))
+        return iter(self._films_in(self._rows("SELECT * FROM films ORDER BY movie_id")))
 
     def fact(self, name: str) -> str | None:
         """Return a fact about the whole catalog, such as its ``source``; None if it is unknown."""
@@ -132,14 +132,14 @@ class Catalog:
             part = wanted[start : start + _MAX_PARAMETERS]
             marks = ",".join("?" * len(part))
             rows = self._rows(f"SELECT * FROM films WHERE movie_id IN ({marks})", part)
-            found.update({film.movie_id: film for film in map(film_of, rows)})
+            found.update({film.movie_id: film for film in self._films_in(rows)})
         return found
 
     def added(self) -> list[Film]:
         """Return the films that were added to those of MovieLens, by movie_id."""
         if not self._has("added"):
             return []
-        return [film_of(row) for row in self._rows("SELECT films.* FROM films JOIN added USING (movie_id) ORDER BY 1")]
+        return self._films_in(self._rows("SELECT films.* FROM films JOIN added USING (movie_id) ORDER BY 1"))
 
     def removed(self) -> frozenset[int]:
         """Return the films with ratings that were removed since the ratings were loaded."""
@@ -170,7 +170,7 @@ class Catalog:
             "(SELECT movie_id FROM titles WHERE key = ? AND NOT alternative) ORDER BY movie_id",
             (tmdb_id, imdb_id, year, title_key(title)),
         )
-        return [film_of(row) for row in rows]
+        return self._films_in(rows)
 
     def movie_ids(self, wanted: Filter) -> set[int]:
         """Return the ids of the films that pass a filter; ConfigError if it names an unknown genre."""
@@ -243,6 +243,10 @@ class Catalog:
 
     def _has(self, table: str) -> bool:
         return bool(self._rows("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)))
+
+    def _films_in(self, rows: Iterable[tuple]) -> list[Film]:  # type: ignore[type-arg]
+        with row_errors(self._path):
+            return [film_of(row) for row in rows]
 
     def _rows(self, statement: str, values: Sequence[object] = ()) -> list[tuple]:  # type: ignore[type-arg]
         with self._lock, sqlite_errors(self._path):

@@ -179,8 +179,9 @@ REPAIR = "; run `keyart extract` again, which computes its pictures anew"
 
 
 def damaged(folder: AnyPath, number: int, reason: object) -> DamageError:
-    """Return the error for a damaged shard."""
-    return DamageError(f"the shard {folder / stem_of(number)}.* is damaged ({reason}){REPAIR}")
+    """Return the error for a damaged shard, with one advice."""
+    what, _, _ = str(reason).partition("; run `")
+    return DamageError(f"the shard {folder / stem_of(number)}.* is damaged ({what}){REPAIR}")
 
 
 def _read_error(folder: AnyPath, number: int, error: Exception) -> KeyartError:

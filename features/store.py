@@ -53,7 +53,7 @@ from features.whitening import Whitening
 # Version 1 did not distinguish networks with the same weights in other layers.
 _VERSION = 2
 _STORE, _SKIPPED = "keyart-features", "keyart-features-skipped"
-_WHITENING = "whitening.npz"
+_RECORD, _SKIPPED_NAME, _WHITENING = "features.json", "skipped.json", "whitening.npz"
 _OPTIONS_OF_IDENTITY = ("resize", "pooling", "preprocessing")
 _BLOCK_ROWS = 512
 # The number of shards checked at once: on a remote file system each waits for an answer.
@@ -188,21 +188,26 @@ class FeatureStore:
                     f"networks never mix: extract with the same options{option}, or begin anew with --rebuild"
                 )
             there = None
-        if there is None:
-            # Also without a record: what an interrupted `clear` left is not of this network.
+        if there is None and (folder / _RECORD).is_file():
+            # The record stays until it is replaced: without it, the workspace would not know this encoder by its name.
+            store._remove_rows()
+        elif there is None:
+            # What an interrupted `clear` left is not of this network.
             store.clear()
         if whitening is not None:
             # Also where it should be there already: it may have been lost, and learned again.
             whitening.save(folder / _WHITENING)
         if there is None or there._beside_identity() != store._beside_identity():
             content = {"identity": identity.as_dict(), **store._beside_identity()}
-            write_record(folder / "features.json", _STORE, _VERSION, content)
+            write_record(folder / _RECORD, _STORE, _VERSION, content)
+        if whitening is None and there is None:
+            remove_file(folder / _WHITENING)
         return store
 
     @classmethod
     def open(cls, folder: AnyPath) -> FeatureStore:
         """Open an existing store."""
-        path = folder / "features.json"
+        path = folder / _RECORD
         try:
             record = read_record(path, _STORE, _VERSION)
         except FileNotFoundError as error:
@@ -303,9 +308,13 @@ class FeatureStore:
         wrong = {shard: reason for shard, reason in found.items() if reason}
         damage = self._damage(wrong)
         self._remove(wrong)
+        self._remove_remains()
+        return damage
+
+    def _remove_remains(self) -> None:
+        """Remove what interrupted runs have left; nobody else may be writing."""
         for path in (*self.unrecorded(), *self.folder.glob(".*.partial")):
             remove_file(path)
-        return damage
 
     def _damage(self, wrong: Mapping[int, str]) -> Damage:
         picture_ids: set[PictureId] = set()
@@ -342,6 +351,7 @@ class FeatureStore:
 
     def drop(self, picture_ids: Collection[PictureId]) -> int:
         """Remove the features of some images, or the record that they could not be read; returns how many had some."""
+        self._remove_remains()
         gone = frozenset(picture_ids)
         skipped = self.skipped()
         if gone.intersection(one.picture_id for one in skipped):
@@ -388,12 +398,12 @@ class FeatureStore:
     def write_skipped(self, skipped: Sequence[Skipped]) -> None:
         """Record which images could not be read, replacing the earlier record."""
         content = {"pictures": [asdict(one) for one in skipped]}
-        write_record(self.folder / "skipped.json", _SKIPPED, _VERSION, content)
+        write_record(self.folder / _SKIPPED_NAME, _SKIPPED, _VERSION, content)
 
     def skipped(self) -> tuple[Skipped, ...]:
         """Return the images that the last run could not read."""
         try:
-            record = read_record(self.folder / "skipped.json", _SKIPPED, _VERSION)
+            record = read_record(self.folder / _SKIPPED_NAME, _SKIPPED, _VERSION)
         except FileNotFoundError:
             return ()
         return tuple(Skipped(**one) for one in record["pictures"])
@@ -402,9 +412,15 @@ class FeatureStore:
         """Remove all features, the identity first, so that an interrupted removal leaves no store."""
         # The records of shards last: by these `check_folder` knows what an interrupted removal left.
         shard_files = sorted(self._shard_files(), key=lambda path: path.suffix == ".json")
-        names = ("features.json", _WHITENING, "skipped.json")
+        names = (_RECORD, _WHITENING, _SKIPPED_NAME)
         for path in (*(self.folder / name for name in names), *shard_files):
             remove_file(path)
+
+    def _remove_rows(self) -> None:
+        """Remove all features and the list of skipped images; the identity stays."""
+        self._remove(self._shards())
+        self._remove_remains()
+        remove_file(self.folder / _SKIPPED_NAME)
 
     def _shard_files(self, but: Collection[int] = ()) -> list[AnyPath]:
         """List the files of all but some shards; other files in the folder are the user's."""
@@ -460,7 +476,7 @@ def check_folder(folder: AnyPath) -> None:
     """
     if isinstance(folder, Path) and not folder.absolute().parent.is_dir():
         raise ConfigError(f"{folder.parent} does not exist; create it first, or name another folder")
-    if record_kind(folder / "features.json") == _STORE:
+    if record_kind(folder / _RECORD) == _STORE:
         return
     paths: list[AnyPath] = [*folder.glob("*")]
     shard_records = (path for path in paths if path.suffix == ".json" and number_of(path.name) is not None)
@@ -482,7 +498,7 @@ def _is_remains(path: AnyPath) -> bool:
         except DataError:
             return False
         return True
-    if path.name == "skipped.json":
+    if path.name == _SKIPPED_NAME:
         return record_kind(path) == _SKIPPED
     return is_leftover(path.name)
 

@@ -205,6 +205,9 @@ class Engine:
         self._catalog.close()
         if self._index is not None:
             self._index.close()
+        further = self.__dict__.get("_alternates", (None,))[0]
+        if further is not None:
+            further.close()
 
     def __enter__(self) -> Self:
         return self

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from catalog.image_formats import STORED_SUFFIX
-from catalog.io.files import clear_partial, sha256_file, write_error, write_unflushed
-from posters.database import Alternate, Origin, PosterDatabase
+from catalog.io.files import clear_partial, row_errors, sha256_file, write_error, write_unflushed
+from posters.database import DATABASE_NAME, Alternate, Origin, PosterDatabase
 from posters.validation import verify_image
 
 _FOLDER_NAME = "alternates"
@@ -51,14 +51,21 @@ class AlternateStore:
 
     def files(self) -> list[tuple[int, Path, str]]:
         """Return movie_id, path and hash of each alternate by movie_id, the best first; without files that are gone."""
-        rows = [(row, self._folder / row.file_name) for row in self._database.alternates()]
+        rows = [(row, self._path_of(row.file_name)) for row in self._database.alternates()]
         return [(row.movie_id, path, row.sha256) for row, path in rows if path.is_file()]
 
     def verified(self) -> Iterator[tuple[Path, bool]]:
         """Yield the path of every alternate, and whether its file is as it was stored."""
         for row in self._database.alternates():
-            path = self._folder / row.file_name
+            path = self._path_of(row.file_name)
             yield path, path.is_file() and sha256_file(path) == row.sha256
+
+    def _path_of(self, file_name: str) -> Path:
+        # A database from elsewhere must not name files elsewhere.
+        with row_errors(self._folder.parent / DATABASE_NAME):
+            if not _FILE_NAME.fullmatch(file_name):
+                raise ValueError(f"no poster is called {file_name!r}")
+        return self._folder / file_name
 
     def sweep(self) -> None:
         """Remove the files without a row, and partial ones."""

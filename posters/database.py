@@ -18,7 +18,7 @@ from typing import Any
 
 from catalog.errors import DamageError, DataError, NotBuiltError, StoreError
 from catalog.io.checksums import checksums_path, hold_database, record_checksums, recorded_checksums
-from catalog.io.files import flush_to_disk, remove_file, sqlite_errors, write_error
+from catalog.io.files import flush_to_disk, remove_file, row_errors, sqlite_errors, write_error
 
 DATABASE_NAME = "posters.sqlite"
 
@@ -323,7 +323,9 @@ class PosterDatabase:
         known = {name for _, name, *_ in self.rows("PRAGMA table_info(posters)")}
         columns = ", ".join(name if name in known else f"NULL AS {name}" for name in _NAMES)
         for movie_id, state, reason, source, *rest in self.rows(f"SELECT {columns} FROM posters {clause}", values):
-            yield Record(movie_id, State(state), reason, source and Source(source), *rest)
+            with row_errors(self._path):
+                record = Record(movie_id, State(state), reason, source and Source(source), *rest)
+            yield record
 
     def file_of(self, movie_id: int) -> tuple[str | None, str | None]:
         """Return the name and the checksum of a film's file; None for a film without one."""

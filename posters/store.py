@@ -22,7 +22,7 @@ from types import TracebackType
 
 from catalog.errors import DamageError, DataError, NotBuiltError, StoreError
 from catalog.image_formats import STORED_SUFFIX
-from catalog.io.files import read_bytes, read_error, remove_file, write_error, write_unflushed
+from catalog.io.files import read_bytes, read_error, remove_file, row_errors, write_error, write_unflushed
 from catalog.io.locks import exclusive
 from posters.alternates import AlternateStore
 from posters.database import (
@@ -312,14 +312,14 @@ class PosterStore:
         for movie_id, state, file_name, n_bytes in self._database.rows(
             "SELECT movie_id, state, file_name, n_bytes FROM posters ORDER BY movie_id"
         ):
-            gone = file_name and not _is_whole(self._posters_dir / file_name, n_bytes)
+            gone = file_name and not _is_whole(self.path_of(file_name), n_bytes)
             states[movie_id] = State.MISSING if gone else State(state)
         return states
 
     def gone(self) -> set[int]:
         """Return the films whose poster was stored, and whose file is gone or has another length."""
         stored = self._database.rows("SELECT movie_id, file_name, n_bytes FROM posters WHERE state = 'ok'")
-        return {movie_id for movie_id, name, n_bytes in stored if not _is_whole(self._posters_dir / name, n_bytes)}
+        return {movie_id for movie_id, name, n_bytes in stored if not _is_whole(self.path_of(name), n_bytes)}
 
     def attempts(self) -> dict[int, int]:
         """Return the number of attempts by movie_id."""
@@ -352,13 +352,15 @@ class PosterStore:
         columns = "movie_id, file_name, sha256, n_bytes, width, height, source"
         statement = f"SELECT {columns} FROM posters WHERE state = 'ok' {clause}"
         for movie_id, file_name, sha256, n_bytes, width, height, source in self._database.rows(statement, values):
-            path = self._posters_dir / file_name
-            if _is_whole(path, n_bytes):
-                yield Poster(movie_id, path, sha256, n_bytes, width, height, Source(source))
+            with row_errors(self._posters_dir / DATABASE_NAME):
+                path = self.path_of(file_name)
+                poster = Poster(movie_id, path, sha256, n_bytes, width, height, Source(source))
+            if _is_whole(poster.path, n_bytes):
+                yield poster
 
     def _records(self, clause: str, *values: object) -> Iterator[Record]:
         for record in self._database.records(clause, *values):
-            if record.file_name and not _is_whole(self._posters_dir / record.file_name, record.n_bytes):
+            if record.file_name and not _is_whole(self.path_of(record.file_name), record.n_bytes):
                 yield replace(record, state=State.MISSING, reason=f"{record.file_name} is gone or changed")
             else:
                 yield record
@@ -402,14 +404,18 @@ class PosterStore:
     def _remove_unused(self) -> None:
         # By the database, since a full disk rolls back more than the last row. What cannot be removed now is removed by
         # the next `writer_lock`.
-        with suppress(OSError, StoreError):
+        with suppress(OSError, StoreError, DataError):
             while self._candidates:
                 movie_id, names = self._candidates.popitem()
                 for name in names - self._database.files_of(movie_id):
-                    (self._posters_dir / name).unlink(missing_ok=True)
+                    self.path_of(name).unlink(missing_ok=True)
 
     def path_of(self, file_name: str) -> Path:
         """Locate a file by the name that a row has."""
+        # A database from elsewhere must not name files elsewhere, to be shown or removed.
+        with row_errors(self._posters_dir / DATABASE_NAME):
+            if not _FILE_NAME.fullmatch(file_name):
+                raise ValueError(f"no poster is called {file_name!r}")
         return self._posters_dir / file_name
 
     def _sweep(self) -> None:

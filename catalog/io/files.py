@@ -348,12 +348,25 @@ def sqlite_errors(path: Path) -> Iterator[None]:
     except (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError, sqlite3.NotSupportedError) as error:
         # A closed connection, or a value that fits no column, says nothing about the file.
         raise DataError(f"{path} could not be used ({error})") from error
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise DamageError(f"{path} is not a readable SQLite database ({error}); run `keyart check --repair`") from error
 
 
+@contextmanager
+def row_errors(path: Path) -> Iterator[None]:
+    """Convert the errors of rows that hold other values than keyart writes; SQLite takes any value in any column."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise DamageError(
+            f"{path} has a row with other values than keyart writes ({error}); run `keyart check --repair`"
+        ) from error
+
+
 def _sqlite_error(path: Path, error: sqlite3.OperationalError) -> KeyartError:
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_BUSY)
+    # A text that is not UTF-8 has no code.
+    default = sqlite3.SQLITE_CORRUPT if "decode" in str(error) else sqlite3.SQLITE_BUSY
+    code = getattr(error, "sqlite_errorcode", default)
     # What a statement of our own does not find was there when the file was written.
     if code & 0xFF in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return DamageError(f"{path} is damaged ({error}); run `keyart check --repair`")

@@ -47,7 +47,8 @@ def all_products(index: faiss.Index, query: FloatMatrix) -> FloatMatrix:
         pointers = (_faiss.swig_ptr(array) for array in (products, rows))
         flat.compute_distance_subset(1, _faiss.swig_ptr(vector), n_rows, *pointers)
         return products
-    scores, found = flat.search(np.ascontiguousarray(query[None], np.float32), n_rows)
+    with threads_for(1):
+        scores, found = flat.search(np.ascontiguousarray(query[None], np.float32), n_rows)
     products[found[0]] = scores[0]
     return products
 

@@ -182,8 +182,7 @@ class _Repairs:
 
 def _mend_record(workspace: Workspace, finding: Fault, progress: Progress) -> str:
     del finding, progress
-    with exclusive(workspace.home):
-        workspace.set_default(None)
+    workspace.set_default(None)
     return "workspace.json was written anew; the first encoder is the default"
 
 

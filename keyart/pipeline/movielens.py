@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +17,7 @@ from catalog.film_table import read_film_table, read_rated_films
 from catalog.films import Catalog
 from catalog.genres import notes_on_genres
 from catalog.io.archives import list_archive, unpacked
-from catalog.io.files import check_input, remove_file, removed_on_failure, xxh3_file
+from catalog.io.files import atomic_path, check_input, remove_file, removed_on_failure, xxh3_file
 from catalog.io.locks import check_free, exclusive
 from catalog.movielens import FILE_NAMES, KNOWN, RATING_NAMES, FilmFiles, data_folder, first_of, is_data_set, read_films
 from catalog.text import plural
@@ -277,13 +278,21 @@ def _added_before(workspace: Workspace, files: FilmFiles) -> tuple[list[Film], l
     try:
         catalog = Catalog.open(workspace.catalog_path, check_ids=False)
     except DataError:
-        # Loading again is how a damaged catalog is repaired.
-        return [], ["the earlier catalog could not be read; films that were added to it have to be added again"]
+        # Loading again is how a damaged catalog is repaired; what was added to it is nowhere else.
+        kept = _kept_aside(workspace.catalog_path)
+        return [], [f"the earlier catalog is damaged, and kept as {kept.name}; add films that were added to it again"]
     with catalog:
         _check_numbering(workspace, catalog.fact("numbering"), files.numbering)
         added = catalog.added()
     loaded = {film.movie_id for film in files.films}
     return [film for film in added if film.movie_id not in loaded], list(_duplicate_notes(added, files.films))
+
+
+def _kept_aside(path: Path) -> Path:
+    kept = path.with_name(f"{path.name}.damaged")
+    with atomic_path(kept) as temporary_path:
+        shutil.copyfile(path, temporary_path)
+    return kept
 
 
 def _check_numbering(workspace: Workspace, existing: str | None, numbering: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from catalog.errors import AmbiguousFilmError, ConfigError, KeyartError, NotBuiltError
+from catalog.errors import AmbiguousFilmError, ConfigError, KeyartError, NotBuiltError, StoreError
 from catalog.film import Film
 from catalog.films import Catalog
 from catalog.ids import MAX_ID
@@ -186,6 +186,9 @@ def _removed_from(view: Workspace, movie_ids: Collection[int], notes: list[str],
             notes.extend(change.notes if change else ())
         drop_looks(view, movie_ids)
         drop_from_atlas(view, movie_ids, progress=progress)
+    except StoreError:
+        # The same call may succeed later, as long as the catalog has the films.
+        raise
     except KeyartError as error:
         notes.append(f"what {name_of(view)} made could not be brought up to date: {error}")
         return 0

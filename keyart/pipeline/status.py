@@ -21,6 +21,7 @@ from features.store import FeatureStore
 from index.record import IndexRecord
 from keyart.atlas.record import Atlas
 from keyart.similarity.blending import compared_by, open_hybrid, stale_blend
+from keyart.workspace import alternates
 from keyart.workspace.contents import current_features, fingerprint, open_ratings, ratings_name
 from keyart.workspace.encoders import list_encoders, name_of
 from keyart.workspace.index import open_index
@@ -96,6 +97,8 @@ class Status:
     blend_note: str = ""
     # All encoders, the default first.
     encoders: tuple[EncoderStatus, ...] = ()
+    # Further posters that look-alikes do not take yet.
+    n_waiting_alternates: int = 0
 
     @property
     def n_posters(self) -> int:
@@ -109,6 +112,8 @@ class Status:
         for one in self.others:
             if one.index and not one.index_is_current:
                 stale.append(f"the index by {one.name} is {outdated('build')}")
+        if self.waiting_alternates:
+            stale.append(self.waiting_alternates)
         if self.n_similar and not self.similarities_are_current:
             stale.append(f"the item similarities are {outdated('build')}")
         if self.n_mapped and not self.atlas_is_current:
@@ -116,6 +121,14 @@ class Status:
         if self.blend_note:
             stale.append(self.blend_note)
         return (*(f"damaged: {reason}" for reason in self.damaged), *stale)
+
+    @property
+    def waiting_alternates(self) -> str:
+        """How many further posters look-alikes do not take yet; empty for none, and before there is an index."""
+        if not (self.n_waiting_alternates and self.index):
+            return ""
+        waiting = plural(self.n_waiting_alternates, "further poster is", "further posters are")
+        return f"{waiting} not compared yet: run `keyart extract`, then `keyart build`"
 
     @property
     def others(self) -> tuple[EncoderStatus, ...]:
@@ -200,6 +213,7 @@ def read_status(workspace: Workspace) -> Status:
         # Without duplicates, since several parts may need the damaged one.
         damaged=tuple(dict.fromkeys(damaged)),
         encoders=tuple(encoders),
+        n_waiting_alternates=max(_read(lambda: _n_waiting_alternates(workspace), 0, damaged), 0),
     )
 
 
@@ -226,6 +240,18 @@ def _wrong_with(check: Callable[[], object]) -> list[str]:
     reasons: list[str] = []
     _read(check, None, reasons)
     return reasons
+
+
+def _n_waiting_alternates(workspace: Workspace) -> int:
+    listed = alternates.list_alternates(workspace)
+    if not listed:
+        return 0
+    try:
+        record = IndexRecord.read(alternates.index_dir(workspace))
+        n_skipped = len(FeatureStore.open(alternates.features_dir(workspace)).skipped())
+    except (NotBuiltError, DataError):
+        return len(listed)
+    return len(listed) - record.n_films - len(record.left_out) - n_skipped
 
 
 def _blend_note(workspace: Workspace) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -47,6 +48,7 @@ _KINDS = ("movie", "episode", "season", "show")
 # Letterboxd exports a zip archive with the first among others, back-ups of Trakt one of these.
 _OF_EXPORT = ("ratings.csv", "ratings_movies.json", "ratings-movies.json")
 _LETTERBOXD_LIST = "Letterboxd list export"
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _BLANK = ("", "-", "–", "null", "none", "nan")
 _GERMAN_DAY = re.compile(r"(\d\d)\.(\d\d)\.(\d{4})(.*)")
 
@@ -88,7 +90,8 @@ def read_personal_file(path: Path) -> PersonalFile:
 def parse_personal_file(content: bytes, path: Path) -> PersonalFile:
     """Read the content of a file of one person's ratings, packed or not; the path is for messages."""
     content, inner = unpack_content(content, path, _OF_EXPORT)
-    text = decode_text(content, inner)
+    # Spreadsheets write UTF-16 as "Unicode text", and mark it.
+    text = decode_text(content, inner, ("utf-16",) if content.startswith(_UTF_16) else ("utf-8-sig",))
     if text.startswith(_LETTERBOXD_LIST):
         raise DataError(f"{inner} is a list of Letterboxd, which has no ratings; expected {EXPECTED}")
     file = _parse_trakt(text, inner) if text.lstrip().startswith(("[", "{")) else _parse_table(text, inner)

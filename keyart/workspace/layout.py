@@ -27,7 +27,7 @@ from catalog.io.files import read_record, record_kind, write_record
 from catalog.io.locks import SHORTLY_S, exclusive, is_leftover
 
 _KIND, _VERSION = "keyart-workspace", 1
-_FILES = ("workspace.json", "catalog.sqlite", "catalog.sqlite.json", "hybrid.json")
+_FILES = ("workspace.json", "catalog.sqlite", "catalog.sqlite.json", "catalog.sqlite.damaged", "hybrid.json")
 _FOLDERS = ("posters", "features", "looks", "index", "atlas", "cf", "encoders")
 
 

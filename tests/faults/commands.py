@@ -171,9 +171,10 @@ def _answers(url: str) -> bool:
 
 
 _EXTRACT = keyart("extract", "--encoder", "{network}")
-_OTHER = ("extract", "--encoder", "{other_network}", "--as")
 _ADD = keyart("add", "{new_poster}", "--title", "Newcomer", "--year", "2020")
 _BUILT = ("load", "import", "extract", "build")
+
+CHECK = Command("check", keyart("check", "--repair"))
 
 COMMANDS = {
     command.name: command
@@ -185,8 +186,10 @@ COMMANDS = {
         Command("fetch", keyart("fetch"), ("load",)),
         Command("extract", _EXTRACT, ("load", "import")),
         Command("extract again", _EXTRACT, (*_BUILT, "import again")),
-        Command("extract other", keyart(*_OTHER, "other"), _BUILT),
-        Command("extract rebuild", keyart(*_OTHER, "network", "--rebuild"), _BUILT),
+        Command("extract other", keyart("extract", "--encoder", "{other_network}", "--as", "other"), _BUILT),
+        Command(
+            "extract rebuild", keyart("extract", "--encoder", "{network}", "--resize", "nearest", "--rebuild"), _BUILT
+        ),
         Command("build", keyart("build"), ("load", "import", "extract")),
         Command("build again", keyart("build"), (*_BUILT, "import again", "extract again")),
         Command("build shortlist", keyart("build", "--index", "shortlist"), _BUILT),

@@ -29,7 +29,8 @@ def run_cases(library: Path, record_property: Callable[[str, object], None]) -> 
     """Run the cases that the arguments of `tests.faults` choose, and fail with all that was wrong."""
 
     def run(*arguments: str) -> None:
-        _run("tests.faults", arguments, environment(library), record_property)
+        every = () if "--stride" in arguments else ("--stride", os.environ.get("STRIDE", "1"))
+        _run("tests.faults", (*arguments, *every), environment(library), record_property)
 
     return run
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import io
+import sqlite3
 import struct
 import zipfile
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
 from catalog.errors import DamageError, DataError
+from catalog.film import Film
+from catalog.films import Catalog
 from catalog.io.archives import unpacked
 from catalog.movielens import FILE_NAMES
 from features.shards import length_of, map_features
 from features.whitening import Whitening
 from keyart.pipeline.movielens import load
+from posters.database import Origin, Source
+from posters.store import PosterStore
+from tests.posters.pictures import draw_poster
 
 
 def _archive(name: str) -> bytes:
@@ -53,3 +60,53 @@ def test_an_array_with_a_broken_header_is_damage(header: str, tmp_path: Path) ->
         changed.writestr("mean.npy", (tmp_path / "features-00000.npy").read_bytes())
     with pytest.raises(DamageError):
         Whitening.open(tmp_path / "whitening.npz")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "genres = x'91'",
+        "title = x'91'",
+        "alternative_titles = '['",
+        "n_ratings = 'many'",
+        "title = CAST(x'91' AS TEXT)",
+    ],
+)
+def test_a_row_of_another_program_in_the_catalog_is_damage(change: str, tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    Catalog.create(path, [Film(1, "Heat", 1995), Film(2, "Ran", 1985)], {"numbering": "movielens"})
+    _execute(path, f"UPDATE films SET {change} WHERE movie_id = 1")
+    with Catalog.open(path) as catalog, pytest.raises(DamageError, match="run `keyart check"):
+        list(catalog)
+
+
+@pytest.mark.parametrize("name", ["../secret.jpg", "/etc/1.jpg", "1.jpg/../../2.jpg", ""])
+def test_a_database_of_posters_names_no_files_elsewhere(name: str, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.jpg"
+    secret.write_bytes(draw_poster(1))
+    folder = tmp_path / "posters"
+    with PosterStore.open(folder) as store, store.writer_lock():
+        store.put(1, draw_poster(1), Origin(Source.IMPORT))
+    _execute(folder / "posters.sqlite", f"UPDATE posters SET file_name = '{name}'")
+    with PosterStore.open_to_read(folder) as store, pytest.raises(DamageError, match="no poster is called"):
+        store.posters()
+    with PosterStore.open(folder) as store, suppress(DamageError):
+        store.put(1, draw_poster(2), Origin(Source.IMPORT))
+    assert secret.exists()
+
+
+@pytest.mark.parametrize("change", ["source = 'elsewhere'", "file_name = x'31'", "state = CAST(x'91' AS TEXT)"])
+def test_a_row_of_another_program_among_the_posters_is_damage(change: str, tmp_path: Path) -> None:
+    with PosterStore.open(tmp_path) as store, store.writer_lock():
+        store.put(1, draw_poster(1), Origin(Source.IMPORT))
+    _execute(tmp_path / "posters.sqlite", f"UPDATE posters SET {change}")
+    with PosterStore.open_to_read(tmp_path) as store, pytest.raises(DamageError, match="run `keyart check"):
+        (store.posters(), store.records())
+
+
+def _execute(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement)
+    # As of an earlier version, which recorded no checksums.
+    for record in path.parent.glob(f"{path.name}.json"):
+        record.unlink()

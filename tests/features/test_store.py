@@ -102,6 +102,17 @@ def test_drops_films_whose_poster_is_removed_or_replaced(store: FeatureStore) ->
     np.testing.assert_array_equal(np.concatenate(list(store.blocks(rows))), features_of([1, 4]))
 
 
+def test_dropping_images_removes_what_an_interrupted_run_left(store: FeatureStore) -> None:
+    append(store, [1, 2])
+    append(store, [3])
+    # The record of a shard is removed before its other files.
+    (store.folder / "features-00000.json").unlink()
+    assert store.drop([9]) == 0
+    assert {path.name for path in store.folder.glob("features-0*")} == {
+        f"features-00001.{suffix}" for suffix in ("json", "npy", "parquet")
+    }
+
+
 @pytest.mark.parametrize("suffixes", [["json"], ["json", "parquet"]], ids=["record", "record and table"])
 def test_a_shard_without_its_completion_record_does_not_count_and_its_number_is_used_again(
     store: FeatureStore, suffixes: list[str]
@@ -375,3 +386,21 @@ def test_a_killed_removal_leaves_a_folder_that_is_known(tmp_path: Path, monkeypa
 def test_a_folder_in_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nowhere does not exist; create it first"):
         check_folder(tmp_path / "nowhere" / "features")
+
+
+def test_an_interrupted_replacement_leaves_a_store_that_is_known(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(store, [1])
+    other = replace(store.identity, backbone="other")
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("features.store.write_record", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        FeatureStore.create(store.folder, other, {}, rebuild=True)
+    monkeypatch.undo()
+    assert FeatureStore.open(store.folder).identity == store.identity
+    assert not len(FeatureStore.open(store.folder).rows())
+    assert FeatureStore.create(store.folder, other, {}, rebuild=True).identity == other

@@ -134,3 +134,15 @@ def test_a_contact_sheet_leaves_a_changed_poster_blank(home: Path, poster_folder
         keyart.write_contact_sheet(result, other)
     with Image.open(whole) as one, Image.open(other) as two:
         assert one.tobytes() != two.tobytes()
+
+
+def test_load_mends_a_damaged_catalog_and_keeps_it(home: Path, movielens: Path) -> None:
+    path = home / "catalog.sqlite"
+    flip_bit(path)
+    damaged = path.read_bytes()
+    with pytest.raises(DamageError, match=r"catalog\.sqlite is damaged"):
+        keyart.open(home)
+    report = keyart.pipeline.load(home, movielens)
+    assert "the earlier catalog is damaged, and kept as catalog.sqlite.damaged" in " ".join(report.notes)
+    assert (home / "catalog.sqlite.damaged").read_bytes() == damaged
+    assert keyart.pipeline.check(home).is_whole

@@ -33,6 +33,8 @@ def command(as_json: bool, home: Path) -> None:
     if len(status.encoders) > 1:
         for one in status.encoders:
             echo(f"encoder       {_of_encoder(one)}")
+    if status.waiting_alternates:
+        echo(f"posters       {HINTS.complete(status.waiting_alternates)}")
     for reason in status.damaged:
         echo(f"damaged       {HINTS.complete(reason)}")
     echo(f"next          {HINTS.complete(status.next_step())}")

@@ -21,7 +21,7 @@ def _columns(_context: click.Context, _parameter: click.Parameter, text: str | N
 
 @click.command("load")
 @click.argument("source", type=click.Path(path_type=Path), metavar="FOLDER|ZIP|CSV")
-@file_option("--ratings", "Ratings in place of the folder's: CSV, tab-separated as u.data, or Parquet.")
+@file_option("--ratings", "Ratings in place of the folder's: CSV, tab-separated, as u.data, or Parquet.")
 @click.option(
     "--columns",
     callback=_columns,
@@ -36,7 +36,8 @@ def command(source: Path, ratings: Path | None, columns: dict[str, str], home: P
     them, or The Movies Dataset.
 
     CSV has the columns movie_id and title and, where known, year, genres ("Comedy|Drama"), imdb_id and tmdb_id. Its
-    posters are imported with `keyart import`.
+    posters are imported with `keyart import`. Or it is a table of ratings, with user_id, movie_id, rating and, where
+    known, timestamp and title.
     """
     report = pipeline.load(home, source, ratings, columns=columns)
     print_notes(report.notes)

@@ -302,7 +302,7 @@ def test_a_keras_that_does_not_is_taken(version: str) -> None:
 
 def test_the_least_version_of_keras_is_that_of_the_project() -> None:
     content = (Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8")
-    assert f'"keras>={".".join(map(str, _SAFE_SINCE))}"' in content
+    assert f'"keras>={".".join(map(str, _SAFE_SINCE))},' in content
 
 
 def _damaged_in_the_middle(path: Path) -> None:

@@ -20,6 +20,7 @@ import pytest
 
 from catalog.film import Film
 from catalog.films import Catalog
+from catalog.io.checksums import record_checksums
 from catalog.io.files import sha256_file
 from keyart.workspace.layout import Workspace
 from posters.database import DATABASE_NAME, State
@@ -102,11 +103,14 @@ class Desk:
             stale = store.older_than(datetime.now(UTC) - timedelta(days=180))
             return len(stale.intersection(poster.movie_id for poster in store.posters()))
 
-    def grow_old(self) -> None:
-        connection = sqlite3.connect(self.posters_dir / DATABASE_NAME)
-        connection.execute("UPDATE posters SET fetched_at = '2020-01-01T00:00:00+00:00'")
+    def grow_old(self, condition: str = "TRUE") -> None:
+        database = self.posters_dir / DATABASE_NAME
+        connection = sqlite3.connect(database)
+        connection.execute(f"UPDATE posters SET fetched_at = '2020-01-01T00:00:00+00:00' WHERE {condition}")
         connection.commit()
         connection.close()
+        # What is written past keyart, in the mode that posters are written in, looks like damage.
+        record_checksums(database, [database])
 
     def redraw(self) -> None:
         """Replace TMDB's poster of every film by another of the same length."""
@@ -213,10 +217,7 @@ def test_films_are_selected_by_limit_and_by_a_file_of_movie_ids(desk: Callable[.
 def test_old_posters_are_reported_and_refreshed(desk: Callable[..., Desk]) -> None:
     here = desk(4)
     here.type("--rate", "0")
-    connection = sqlite3.connect(here.posters_dir / DATABASE_NAME)
-    connection.execute("UPDATE posters SET fetched_at = '2020-01-01T00:00:00+00:00' WHERE movie_id < 4")
-    connection.commit()
-    connection.close()
+    here.grow_old("movie_id < 4")
     assert "fetched more than 180 days ago: 3 films; that is the longest" in here.type().err
     here.server.inject("/3/movie/1002", Fault.HTML)
     refreshed = json.loads(here.type("--refresh-older-than", "180d", "--json").out)

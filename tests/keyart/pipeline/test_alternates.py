@@ -46,10 +46,13 @@ def test_look_alikes_take_the_best_of_a_films_posters(home: Path, run: Run, tmp_
     before = {film: looks(home, film) for film in (1, 2, 6)}
     # A further poster of film 5 is the poster of film 2, another one a new picture.
     put_alternates(home, 5, 2, 77)
+    waiting = "2 further posters are not compared yet: run `keyart extract"
+    assert waiting in run("info", "--home", home).out
     outcome = run("extract", "--home", home)
     assert "features of 2 further posters computed, 0 already here" in outcome.out
     outcome = run("build", "--home", home)
     assert "2 further posters of these films indexed" in outcome.out
+    assert "further poster" not in run("info", "--home", home).out
     after = {film: looks(home, film) for film in (1, 2, 5, 6)}
     assert after[2][5] == after[5][2] == pytest.approx(1, abs=1e-4)
     assert before[2][5] < 0.999

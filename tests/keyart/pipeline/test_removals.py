@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from catalog.errors import AmbiguousFilmError, ConfigError, UnknownFilmError
+from catalog.errors import AmbiguousFilmError, ConfigError, StoreError, UnknownFilmError
 from catalog.film import Film
 from catalog.films import Catalog
 from catalog.ids import FIRST_ADDED_ID, MAX_ID
+from catalog.io.locks import exclusive
 from features.store import FeatureStore
 from keyart.atlas.build import AtlasOptions, make_atlas
 from keyart.atlas.record import Atlas
@@ -220,3 +221,13 @@ def test_exported_tables_go_without_removed_films(home: Path, run: Run, tmp_path
     remove(home, [3])
     outcome = run("similar", "1", "--csv", "--home", home)
     assert "3" not in {row["movie_id"] for row in csv.DictReader(outcome.out.splitlines())}
+
+
+def test_a_part_that_cannot_be_written_keeps_the_film(home_of_two: Path) -> None:
+    workspace = Workspace.open(home_of_two)
+    with exclusive(workspace.with_encoder("other-one").index_dir), pytest.raises(StoreError):
+        remove(home_of_two, [5])
+    with Catalog.open(workspace.catalog_path) as catalog:
+        assert 5 in catalog.films([5])
+    report = remove(home_of_two, [5])
+    assert [film.movie_id for film in report.removed] == [5]

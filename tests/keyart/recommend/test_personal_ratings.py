@@ -230,6 +230,8 @@ def test_a_packed_file_is_read_where_it_is_sent_too(tmp_path: Path) -> None:
         archive.writestr("mine.csv", OWN)
     for content, n_rows in ((packed, 5), (trakt, 3), (alone, 2)):
         assert len(parse_personal_file(content.getvalue(), Path("x.zip")).rows) == n_rows
+    for encoding in ("utf-8-sig", "utf-16"):
+        assert len(parse_personal_file(LETTERBOXD.encode(encoding), Path("mine.csv")).rows) == 5
     file = parse_personal_file(gzip.compress(LETTERBOXD.encode()), Path("mine.csv.gz"))
     assert (file.name, len(file.rows)) == ("mine.csv.gz", 5)
 
