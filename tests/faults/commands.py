@@ -206,7 +206,7 @@ COMMANDS = {
         Command("atlas", keyart("atlas"), _BUILT),
         Command("atlas again", keyart("atlas"), (*_BUILT, "atlas", "import again", "extract again")),
         Command("neighbors", keyart("neighbors", "-k", "5", "--out", "{case}/neighbors.parquet"), _BUILT),
-        Command("cold-start", keyart("cold-start", "{new_poster}", "--json"), _BUILT),
+        Command("cold-start", keyart("cold-start", "{new_poster}", "--json"), _BUILT, may_omit="cold.start|looks"),
         Command("remove encoder", keyart("encoders", "remove", "other"), (*_BUILT, "extract other")),
     )
 }
