@@ -91,7 +91,8 @@ def draw(
     `on_blank` receives the films whose posters cannot be read, and whose cells stay blank.
     """
     for sheet in sheets:
-        yield sheet if sheet.is_drawn(folder) else _draw(sheet, folder, posters, on_blank)
+        # Without a checksum it may be what an interrupted run left, and could not be told from a damaged one.
+        yield sheet if sheet.xxh3 and sheet.is_drawn(folder) else _draw(sheet, folder, posters, on_blank)
         advance(len(sheet.movie_ids))
 
 

@@ -395,3 +395,14 @@ def test_record_lists_movie_ids_of_sheets(mapped: Workspace) -> None:
 def test_report_matches_the_saved_atlas(mapped: Workspace) -> None:
     report: AtlasReport = make_atlas(mapped, AtlasOptions())
     assert report.atlas.clusters == Atlas.open(mapped.atlas_dir).clusters
+
+
+def test_a_sheet_that_an_interrupted_run_left_gets_a_checksum(mapped: Workspace) -> None:
+    record = mapped.atlas_dir / "atlas.json"
+    before = Atlas.open(mapped.atlas_dir).sheets
+    assert all(sheet.xxh3 for sheet in before)
+    record.unlink()
+    # Its file is there, with other content.
+    (mapped.atlas_dir / before[0].name).write_bytes(b"half")
+    make_atlas(mapped, AtlasOptions())
+    assert Atlas.open(mapped.atlas_dir).sheets == before
