@@ -16,9 +16,6 @@ from keyart.web.log_limit import limit_logs
 _SHUTDOWN_S = 20
 _TICKS_PER_SWEEP = 10
 _MAX_WAITING = 2048
-# A look-up lets go of Python at every statement of SQL. By default it would wait 5 ms each time for every thread that
-# draws or decodes.
-_SWITCH_S = 0.0005
 # More would gain nothing, and some programs go through all that are allowed.
 _MAX_DESCRIPTORS = 65_536
 
@@ -73,7 +70,6 @@ def make_server(app: FastAPI, on_start: Callable[[], None], limits: ConnectionLi
 def serve(app: FastAPI, listener: socket.socket, on_start: Callable[[], None]) -> None:
     """Serve until SIGTERM or SIGINT; requests in progress are answered first."""
     limit_logs()
-    sys.setswitchinterval(_SWITCH_S)
     make_server(app, on_start, ConnectionLimits.within(raise_descriptor_limit())).run([listener])
 
 
