@@ -112,6 +112,10 @@ class Command:
     name: str
     run: Run
     before: tuple[str, ...] = ()
+    # What it removes before there is anything in its place, as a beginning of names of parts.
+    removes_first: str = ""
+    # What it does beside, perhaps not until it ends, as a pattern of names of parts and files.
+    may_omit: str = ""
 
 
 def keyart(*words: str) -> Run:
@@ -171,6 +175,7 @@ def _answers(url: str) -> bool:
 
 
 _EXTRACT = keyart("extract", "--encoder", "{network}")
+_REBUILD = keyart("extract", "--encoder", "{network}", "--resize", "nearest", "--rebuild")
 _ADD = keyart("add", "{new_poster}", "--title", "Newcomer", "--year", "2020")
 _BUILT = ("load", "import", "extract", "build")
 
@@ -187,16 +192,14 @@ COMMANDS = {
         Command("extract", _EXTRACT, ("load", "import")),
         Command("extract again", _EXTRACT, (*_BUILT, "import again")),
         Command("extract other", keyart("extract", "--encoder", "{other_network}", "--as", "other"), _BUILT),
-        Command(
-            "extract rebuild", keyart("extract", "--encoder", "{network}", "--resize", "nearest", "--rebuild"), _BUILT
-        ),
+        Command("extract rebuild", _REBUILD, _BUILT, removes_first="network: "),
         Command("build", keyart("build"), ("load", "import", "extract")),
         Command("build again", keyart("build"), (*_BUILT, "import again", "extract again")),
         Command("build shortlist", keyart("build", "--index", "shortlist"), _BUILT),
         Command("add", _ADD, _BUILT),
         Command("remove", keyart("remove", "3"), _BUILT),
         Command("remove added", keyart("remove", "Newcomer"), (*_BUILT, "add")),
-        Command("serve", add_by_server, _BUILT),
+        Command("serve", add_by_server, _BUILT, may_omit="cold.start|looks"),
         Command("fit", keyart("fit", "ease", "als"), _BUILT),
         Command("fit again", keyart("fit", "ease"), (*_BUILT, "fit", "load again")),
         Command("tune", keyart("tune"), _BUILT),

@@ -60,6 +60,10 @@ class State:
         if value is not None:
             self.parts[name] = digest(value)
 
+    def lacking(self, other: State) -> set[str]:
+        """Return the parts that another state has beside these."""
+        return other.parts.keys() - self.parts.keys()
+
 
 def read_state(folder: Path) -> State:
     """Read all parts of a workspace in a folder, and what else is in that folder."""
