@@ -28,7 +28,7 @@ import numpy as np
 # benchmarks/index.py is not the package of that name.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-N_FILMS, N_USERS, N_RATINGS, N_COLUMNS, N_LOOK_UPS = 10_000, 2_000, 500_000, 2_048, 300
+N_FILMS, N_USERS, N_RATINGS, N_COLUMNS, N_LOOK_UPS = 10_000, 2_000, 500_000, 2_048, 40
 SHARD_ROWS = 256
 # The comparisons that were added to those that there had been.
 ADDED = {
