@@ -70,8 +70,6 @@ def decode_image(source: Path | bytes, name: str | None = None) -> Image.Image:
         raise
     except FileNotFoundError as error:
         raise DataError(f"no such picture: {name}") from error
-    except IsADirectoryError as error:
-        raise DataError(f"{name} is a folder; name an image: {NAMED}") from error
     except UnidentifiedImageError as error:
         hint = f"; {heif_hint()}" if is_unread_heif(content) else ""
         raise DataError(f"{name} is not a picture; expected {NAMED}{hint}") from error

@@ -133,7 +133,8 @@ def test_unregistered_files_are_removed(store: PosterStore, tmp_path: Path) -> N
     assert file_names(tmp_path / "posters") == {"1.jpg", "3.jpg", "notes.txt"}
 
 
-@pytest.mark.parametrize("image_format", READABLE)
+# No HEIC, which Pillow does not write.
+@pytest.mark.parametrize("image_format", [name for name in READABLE if name != "HEIF"])
 def test_unregistered_files_of_every_format_are_noticed(store: PosterStore, tmp_path: Path, image_format: str) -> None:
     content = draw_poster(2, image_format)
     store.put(1, draw_poster(1), FETCHED)

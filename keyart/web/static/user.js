@@ -88,7 +88,8 @@ function showProgress(rated) {
 function question(user, rated) {
   const params = state();
   const wanted = { k: LENGTH };
-  for (const name of ["model", "fresh"]) if (params.has(name)) wanted[name] = params.get(name);
+  if (params.has("model")) wanted.model = params.get("model");
+  if (params.has("fresh")) wanted.fresh = Number(params.get("fresh"));
   if (user) return get(`api/users/${encodeURIComponent(user)}/recommendations?${new URLSearchParams(wanted)}`);
   const ratings = [...rated].map(([movie_id, stars]) => ({ movie_id, rating: stars }));
   const body = JSON.stringify({ ...wanted, ratings });
