@@ -31,9 +31,9 @@ PAGES += sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rg
 # Pages that begin before there is a workspace with posters, features and an index.
 BEGINNINGS = {"README.md": "files", "docs/loading.md": "files", "docs/fetching.md": "films"}
 # They start a server, train networks or evaluate models.
-HEAVY = {"README.md", *(f"docs/{name}.md" for name in "atlas recommendations recommenders".split())}
+HEAVY = {f"docs/{name}.md" for name in "atlas recommendations recommenders".split()}
 # Each takes as long as ten others.
-LONGEST = {f"docs/{name}.md" for name in "evaluation serving spark".split()}
+LONGEST = {"README.md", *(f"docs/{name}.md" for name in "evaluation serving spark".split())}
 HAS_JAVA = shutil.which("java") is not None or "JAVA_HOME" in os.environ
 
 # What cannot run here, as a pattern and what is run in its place.

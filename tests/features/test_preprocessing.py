@@ -136,6 +136,7 @@ def test_both_engines_compute_what_the_text_says(engine: Engine, text: str, tmp_
     np.testing.assert_allclose(received, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
 
 
+@pytest.mark.release
 def test_each_preprocessing_has_an_onnx_file_of_its_own(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     pytest.importorskip("onnxruntime")
     for _ in range(2):

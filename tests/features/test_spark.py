@@ -138,6 +138,7 @@ def test_workers_of_a_session_that_the_user_opened_run_this_interpreter(
     assert spark.sparkContext.pythonExec == sys.executable
 
 
+@pytest.mark.release
 @needs_java
 def test_a_java_process_that_ends_is_reported() -> None:
     code = """
@@ -165,6 +166,7 @@ def test_an_interpreter_that_was_chosen_is_kept(spark: SparkSession, monkeypatch
     assert spark.sparkContext.pythonExec == "/opt/python"
 
 
+@pytest.mark.release
 @needs_java
 def test_workers_compute_what_one_machine_does_with_keras_and_onnx_runtime(
     spark: SparkSession, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -213,6 +215,7 @@ def test_table_of_file_contents_gives_the_same_bits_as_files(
     _assert_equal(tmp_path / "spark", tmp_path / "one")
 
 
+@pytest.mark.release
 @needs_java
 def test_another_run_computes_only_new_and_changed_pictures(
     spark: SparkSession, folder: Path, network: Path, tmp_path: Path
@@ -229,6 +232,7 @@ def test_another_run_computes_only_new_and_changed_pictures(
     _assert_equal(out, tmp_path / "one")
 
 
+@pytest.mark.release
 @needs_java
 def test_survives_a_killed_worker(spark: SparkSession, folder: Path, network: Path, tmp_path: Path) -> None:
     out = tmp_path / "features"
@@ -308,6 +312,7 @@ def test_refuses_integer_ids_in_a_folder_of_text_ids(
         _extract(frame_of(spark, _pictures(folder)), out, network)
 
 
+@pytest.mark.release
 @needs_java
 def test_error_of_a_worker_is_raised_unchanged_by_the_driver(
     spark: SparkSession, folder: Path, network: Path, tmp_path: Path
@@ -384,6 +389,7 @@ def test_reports_the_number_of_finished_tasks(
     assert groups == ["mine"]
 
 
+@pytest.mark.release
 @needs_java
 def test_learns_a_whitening_from_a_table_once(
     spark: SparkSession,
@@ -439,6 +445,7 @@ def _downloaded(out: RemotePath, folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.release
 @needs_java
 def test_workers_write_the_same_bits_into_a_bucket_and_compute_only_missing_shards(
     spark: SparkSession, bucket: str, folder: Path, network: Path, tmp_path: Path
@@ -464,6 +471,7 @@ def test_workers_write_the_same_bits_into_a_bucket_and_compute_only_missing_shar
         _extract(df, bucket, network, resize="nearest")
 
 
+@pytest.mark.release
 @needs_java
 def test_command_writes_whitened_features_into_a_bucket(
     spark: SparkSession, bucket: str, folder: Path, network: Path, capsys: pytest.CaptureFixture[str]
@@ -490,6 +498,7 @@ def test_error_of_a_missing_bucket_is_one_line(spark: SparkSession, bucket: str,
         _extract(frame_of(spark, _pictures(folder)[:2]), "s3a://nobodys/f", network)
 
 
+@pytest.mark.release
 def test_task_that_runs_again_overwrites_the_same_files(
     s3: dict[str, Any], drawn: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,6 +71,7 @@ def test_a_copy_of_a_poster_finds_its_film(real_home: Path, tmp_path: Path) -> N
     assert found >= 0.9 * len(paths)
 
 
+@pytest.mark.release
 def test_another_network_finds_films_by_other_posters_of_theirs(shared: Path, tmp_path: Path, run: Run) -> None:
     """A network of its own preprocessing and 62,720 numbers, from the command line."""
     with (shared / "data/posters-alternate/pairs.csv").open() as stream:

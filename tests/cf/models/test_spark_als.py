@@ -68,6 +68,7 @@ def test_existing_session_stays_open(spark: SparkSession) -> None:
     assert set(model.parameters) == {"n_factors", "n_iterations", "penalty", "bias_damping", "seed"}
 
 
+@pytest.mark.release
 @needs_java
 def test_grid_search_tries_every_combination_and_sorts_by_error(spark: SparkSession) -> None:
     stars = random_stars(seed=1)

@@ -214,6 +214,7 @@ def by_name(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return load_encoder(ExtractOptions(request.param, "random", batch_size=2), tmp_path_factory.mktemp("cache"))
 
 
+@pytest.mark.release
 def test_a_batch_of_each_encoder_by_name_equals_single_pictures(by_name: Encoder) -> None:
     info = ENCODERS[by_name.backbone.name]
     pixels = np.random.default_rng(0).integers(0, 256, (2, *by_name.framing.shape), np.uint8)
@@ -224,6 +225,7 @@ def test_a_batch_of_each_encoder_by_name_equals_single_pictures(by_name: Encoder
     np.testing.assert_allclose(by_name(pixels[1:]), rows[1:], rtol=1e-4, atol=1e-5 * np.abs(rows).max())
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("name", ["resnet50", "efficientnet-lite0"])
 def test_onnx_runtime_gives_the_numbers_of_keras(name: str, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")

@@ -121,6 +121,7 @@ def test_numbers_are_those_of_the_weights(tensors: dict[str, Array]) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-4 * expected.max())
 
 
+@pytest.mark.release
 def test_numbers_are_those_of_the_keras_file(network: Any, shared: Path) -> None:
     import keras
 
@@ -168,6 +169,7 @@ def _share_seen_as_posters(pictures: Iterable[Image.Image | Path], network: Any,
     return float(np.isin(best, _POSTER_CLASSES).any(axis=1).mean())
 
 
+@pytest.mark.release
 def test_sees_that_drawn_posters_are_posters(network: Any, tensors: dict[str, Array]) -> None:
     pictures = [draw_poster(film) for film in films()[::2] if film.has_poster]
     assert _share_seen_as_posters(pictures, network, tensors) >= 0.85

@@ -25,6 +25,7 @@ _MODULES = {
 }
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("info", [info for info in ENCODERS.values() if not info.packaged], ids=lambda info: info.name)
 def test_an_encoder_is_what_keras_gives_and_has_the_weights_that_keras_downloads(
     info: EncoderInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

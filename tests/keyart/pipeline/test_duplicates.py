@@ -170,6 +170,7 @@ def test_workspace_without_an_index_names_the_next_step(home: Path, tmp_path: Pa
 # Real posters
 
 
+@pytest.mark.release
 def test_finds_copies_of_real_posters(shared: Path, tmp_path: Path) -> None:
     files = sorted((shared / "data" / "posters").glob("*.jpg"))[::7][:N_REAL]
     pictures = {number: path.read_bytes() for number, path in enumerate(files, start=1)}

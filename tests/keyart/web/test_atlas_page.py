@@ -262,6 +262,7 @@ def test_without_an_atlas_the_page_names_the_command(browser: Any, home: Path) -
         page.close()
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @NEEDS_AXE
 def test_no_serious_barrier(page: Page, scheme: str) -> None:

@@ -382,6 +382,7 @@ def test_an_unknown_film_is_reported(page: Page) -> None:
     expect(page, "#film").to_be_hidden()
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @NEEDS_AXE
 def test_no_serious_barrier(page: Page, poster: Path, scheme: str) -> None:

@@ -180,6 +180,7 @@ def test_an_unknown_user_is_reported(page: Page) -> None:
     expect(page, "#status").to_have_text("user 999 has rated nothing here")
 
 
+@pytest.mark.release
 @pytest.mark.parametrize(("query", "width"), [("user=2", 390), (f"rated={DRAMAS}&fresh=0.2", 1280)])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @NEEDS_AXE
