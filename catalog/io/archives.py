@@ -137,12 +137,21 @@ def _unpack_zip(source: Path, folder: Path, names: Collection[str]) -> None:
             held = ", ".join(archive.namelist()[:8]) or "nothing"
             raise DataError(f"{source} holds none of {', '.join(names)}; it holds {held}")
         # A copy of the data set in a folder of its own would be another edition.
-        parent = min((PurePosixPath(one.filename).parent for one in members), key=lambda path: len(path.parts))
+        parent = _only_parent(source, {PurePosixPath(one.filename).parent for one in members})
         for member in members:
             path = PurePosixPath(member.filename)
             if path.parent == parent:
                 with archive.open(member) as stream:
                     _write(stream, folder / path.name, source, member.compress_size)
+
+
+def _only_parent(source: Path, parents: Collection[PurePosixPath]) -> PurePosixPath:
+    """Return the outermost of some folders; DataError where there are several."""
+    depth = min(len(parent.parts) for parent in parents)
+    outermost = sorted(str(parent) for parent in parents if len(parent.parts) == depth)
+    if len(outermost) > 1:
+        raise DataError(f"{source} holds several data sets, {', '.join(outermost)}; unpack it and name one of them")
+    return PurePosixPath(outermost[0])
 
 
 def _is_wanted(filename: str, names: Collection[str]) -> bool:

@@ -195,6 +195,19 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
         load(tmp_path / "home", folder)
 
 
+def test_an_archive_of_two_data_sets_beside_each_other_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        for folder in ("ml-old", "ml-new"):
+            archive.writestr(f"{folder}/movies.csv", MOVIES)
+    with pytest.raises(DataError, match=r"two\.zip holds several data sets, ml-new, ml-old; unpack it and name one"):
+        load(tmp_path / "workspace", tmp_path / "two.zip")
+    # A copy in a folder of the data set is another edition of it, and left alone.
+    with zipfile.ZipFile(tmp_path / "one.zip", "w") as archive:
+        for folder in ("ml", "ml/older"):
+            archive.writestr(f"{folder}/movies.csv", MOVIES)
+    load(tmp_path / "workspace", tmp_path / "one.zip")
+
+
 @pytest.mark.parametrize("content", [b"PK\x03\x04", b"", b"no archive"])
 def test_a_damaged_archive_is_an_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.zip").write_bytes(content)
