@@ -25,9 +25,8 @@ from keyart.atlas.sprites import Sheet, along_the_map, assign, draw, remove_othe
 from keyart.workspace.contents import fingerprint, fingerprint_of
 from keyart.workspace.films import list_posters
 from keyart.workspace.gaps import listed, notes_on_gaps
-from keyart.workspace.index import current_film_features
+from keyart.workspace.index import current_film_features, needed_film_features
 from keyart.workspace.layout import Workspace
-from keyart.workspace.steps import no_features
 
 # Placing a film moves no other; after many of them, similar films may lie apart.
 _MANY_PLACED = 0.2
@@ -92,10 +91,11 @@ def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progres
     the old one or the new one.
     """
     layout.require_libraries(options.method or Method.TSNE)
-    _current_features(workspace)
+    needed_film_features(workspace)
     with exclusive(workspace.atlas_dir):
         # Again, as another process may have made an atlas of newer ones meanwhile.
-        identity, features = _current_features(workspace)
+        store, features = needed_film_features(workspace)
+        identity = store.identity.as_dict()
         existing = _existing(workspace, identity)
         method, seed = _settings(existing, options)
         before = existing if existing and _can_grow(existing, features, method, seed, options) else None
@@ -118,17 +118,6 @@ def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progres
     gaps = notes_on_gaps(workspace, features.movie_ids.tolist(), then="keyart atlas")
     n_drawn = sum(after is not earlier for earlier, after in zip(assigned, sheets, strict=True))
     return AtlasReport(atlas, how, n_drawn, (*_notes(atlas, len(features)), *_notes_on_blank(blank), *gaps))
-
-
-def _current_features(workspace: Workspace) -> tuple[dict[str, Any], FilmFeatures]:
-    """Open the features of all posters, and what they are of; NotBuiltError where there are none."""
-    try:
-        store, features = current_film_features(workspace)
-    except NotBuiltError as error:
-        raise no_features(workspace) from error
-    if features is None:
-        raise no_features(workspace)
-    return store.identity.as_dict(), features
 
 
 def drop_from_atlas(workspace: Workspace, movie_ids: Collection[int], *, progress: Progress = silent) -> int:

@@ -22,7 +22,7 @@ from index.source import FilmFeatures
 from keyart.workspace.contents import current_features, fingerprint
 from keyart.workspace.encoders import name_of
 from keyart.workspace.layout import Workspace
-from keyart.workspace.steps import feature_steps, no_index
+from keyart.workspace.steps import feature_steps, no_features, no_index
 
 
 def current_film_features(workspace: Workspace, *, check: bool = False) -> tuple[FeatureStore, FilmFeatures | None]:
@@ -33,6 +33,17 @@ def current_film_features(workspace: Workspace, *, check: bool = False) -> tuple
         return store, _film_features(store, rows) if len(rows) else None
 
     return read_stable(read, lambda: FeatureStore.version(workspace.features_dir))
+
+
+def needed_film_features(workspace: Workspace) -> tuple[FeatureStore, FilmFeatures]:
+    """Memory-map what `current_features` selects; NotBuiltError, with the next step, where no film has any."""
+    try:
+        store, features = current_film_features(workspace)
+    except NotBuiltError as error:
+        raise no_features(workspace) from error
+    if features is None:
+        raise no_features(workspace)
+    return store, features
 
 
 def _film_features(store: FeatureStore, rows: FeatureRows, *, check: bool = True) -> FilmFeatures:

@@ -96,7 +96,7 @@ class Interleaving:
 
 
 def at_random(rng: Random, share: float) -> Choose:
-    """Give the turn to another thread at a share of all operations."""
+    """Pass the turn to another thread at a share of all operations."""
     return lambda number, n: rng.randrange(n) if number < 0 or rng.random() < share else number
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from catalog.errors import DataError, NotBuiltError
+from catalog.errors import DataError
 from catalog.film import Film
 from catalog.film_table import read_film_table
 from catalog.ids import MAX_ID
@@ -25,7 +25,6 @@ from index.source import FilmFeatures, Ids
 from keyart.workspace.encoder import WorkspaceEncoder
 from keyart.workspace.films import list_films, list_posters
 from keyart.workspace.layout import Workspace
-from keyart.workspace.steps import no_features
 
 Half = Literal["all", "choose", "report"]
 Encode = Callable[[Sequence[Picture] | Iterator[Picture], int], Iterable[Computed | Known | Broken]]
@@ -125,14 +124,9 @@ def half_of(group: str, seed: int) -> Half:
 
 def workspace_gallery(workspace: Workspace) -> Gallery:
     """Open the films of a workspace whose features are current."""
-    from keyart.workspace.index import current_film_features
+    from keyart.workspace.index import needed_film_features
 
-    try:
-        store, features = current_film_features(workspace)
-    except NotBuiltError as error:
-        raise no_features(workspace) from error
-    if features is None:
-        raise no_features(workspace)
+    store, features = needed_film_features(workspace)
     films = {film.movie_id: film for film in list_films(workspace)}
     posters = {poster.movie_id: poster.path for poster in list_posters(workspace)}
     return Gallery(features, films, posters, _encode(store), (), _map_shape(store)).checked()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Timer
 
@@ -22,13 +24,18 @@ with exclusive(Path(sys.argv[1])):
 """
 
 
-def test_a_second_process_is_refused_with_the_id_of_the_first(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as holder:
-        assert holder.stdin
+@contextmanager
+def holding(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start a process that holds the lock of a folder until its standard input ends."""
+    command = [sys.executable, "-c", HOLDER, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout
         assert holder.stdout.readline() == "held\n"
+        yield holder
+
+
+def test_a_second_process_is_refused_with_the_id_of_the_first(tmp_path: Path) -> None:
+    with holding(tmp_path) as holder:
         with pytest.raises(StoreError, match=f"process {holder.pid} is writing into"), exclusive(tmp_path):
             pass
         # The operating system releases the lock of a killed process.
@@ -51,12 +58,8 @@ def test_partial_files_of_a_killed_process_are_removed(tmp_path: Path) -> None:
 
 
 def test_what_takes_a_moment_waits_for_its_turn(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as holder:
+    with holding(tmp_path) as holder:
         assert holder.stdin
-        assert holder.stdout
-        assert holder.stdout.readline() == "held\n"
         Timer(0.3, holder.stdin.close).start()
         with exclusive(tmp_path, wait_s=60):
             assert holder.wait(60) == 0
