@@ -139,7 +139,8 @@ def hold_database(path: Path, connection: sqlite3.Connection) -> None:
         if _stamps(path) == before:
             break
     raise DamageError(
-        f"{path} is damaged: it has another checksum than when it was written; run `keyart check --repair`"
+        f"{path} is damaged: it has another checksum than when it was written; "
+        "run `keyart check`, which says what mends it"
     )
 
 
