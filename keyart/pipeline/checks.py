@@ -13,7 +13,7 @@ from pathlib import Path
 from catalog.errors import DataError, KeyartError, NotBuiltError
 from catalog.films import Catalog
 from catalog.io.arrays import hold_arrays, unnamed_arrays
-from catalog.io.checksums import checksums_path, recorded_checksums
+from catalog.io.checksums import ChecksumError, checksums_path, recorded_checksums
 from catalog.io.files import is_partial
 from catalog.io.locks import LOCK_NAME
 from catalog.text import plural
@@ -37,6 +37,7 @@ from posters.store import PosterStore
 
 _COPY = "put back a copy of it"
 _AGAIN = "run `keyart check --repair`"
+_TRUST = "keyart check --repair --trust-databases"
 
 
 @dataclass
@@ -51,9 +52,11 @@ class _Known:
     fingerprints: dict[str | None, str | None] = field(default_factory=dict)
 
 
-def check_workspace(workspace: Workspace, progress: Callable[[int], None] = lambda _: None) -> Findings:
+def check_workspace(
+    workspace: Workspace, progress: Callable[[int], None] = lambda _: None, *, trusts_databases: bool = False
+) -> Findings:
     """Check all parts; `progress` receives the numbers of posters whose files were read."""
-    findings, known = Findings(workspace), _Known()
+    findings, known = Findings(workspace, trusts_databases=trusts_databases), _Known()
     findings.note_unverified(workspace.record_path)
     _check_catalog(findings, known)
     _check_ratings(findings, known)
@@ -93,24 +96,32 @@ def _check_catalog(findings: Findings, known: _Known) -> None:
             known.ratings = catalog.fact("ratings") or ""
             if wrong := catalog.inconsistency():
                 findings.add(path, wrong, again)
-        if recorded_checksums(path) is None:
-            findings.unverified.append(findings.name_of(path))
+        findings.note_unverified_database(path)
     except NotBuiltError:
         return
     except KeyartError as error:
-        if _only_checksum_is_wrong(path):
-            findings.add(checksums_path(path), str(error), _AGAIN, Mend.CATALOG_CHECKSUM)
-        else:
-            findings.add(path, problem_of(error), again)
+        _add_database(findings, path, error, again, Mend.CATALOG_CHECKSUM)
 
 
-def _only_checksum_is_wrong(path: Path) -> bool:
-    """Return whether the record of a database's checksums is damaged, and the database passes SQLite's own check."""
+def _add_database(findings: Findings, path: Path, error: KeyartError, remedy: str, mend: Mend) -> None:
+    """Add a finding of a database that cannot be opened; where it is whole, of the record of its checksums alone."""
+    is_whole = _passes_own_check(path)
     try:
         recorded_checksums(path)
-    except KeyartError:
-        with suppress(sqlite3.Error, OSError), closing(sqlite3.connect(path)) as connection:
-            return bool(connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",))
+    except KeyartError as damage:
+        if is_whole:
+            findings.add(checksums_path(path), problem_of(damage), _AGAIN, mend)
+            return
+    if is_whole and isinstance(error, ChecksumError):
+        trust = f"{remedy}; or, if another program wrote it, run `{_TRUST}`"
+        findings.add(path, problem_of(error), trust, mend if findings.trusts_databases else Mend.NOTHING)
+    else:
+        findings.add(path, problem_of(error), remedy)
+
+
+def _passes_own_check(path: Path) -> bool:
+    with suppress(sqlite3.Error, OSError), closing(sqlite3.connect(path)) as connection:
+        return bool(connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",))
     return False
 
 
@@ -137,15 +148,11 @@ def _check_posters(findings: Findings, known: _Known, progress: Callable[[int], 
     try:
         with PosterStore.open_to_read(folder) as store:
             _check_poster_files(findings, known, store, progress)
-        if recorded_checksums(path) is None:
-            findings.unverified.append(findings.name_of(path))
+        findings.note_unverified_database(path)
     except NotBuiltError:
         known.posters = {}
     except KeyartError as error:
-        if _only_checksum_is_wrong(path):
-            findings.add(checksums_path(path), str(error), _AGAIN, Mend.POSTERS_CHECKSUM)
-        else:
-            findings.add(path, problem_of(error), remedy)
+        _add_database(findings, path, error, remedy, Mend.POSTERS_CHECKSUM)
 
 
 def _check_poster_files(findings: Findings, known: _Known, store: PosterStore, progress: Callable[[int], None]) -> None:

@@ -40,8 +40,8 @@ RECORDS = frozenset(
         *("cf/cold-start/cold-start.json", "cf/item-cosine/item-cosine.json", "cf/ease/ease.json"),
     }
 )
-# SQLite's counter of changes, which is no content: one that differs is a change by another program.
-_COUNTER = range(24, 28)
+# SQLite's counter of changes and the id of a file, which are no content: others are a change by another program.
+_REVISION = frozenset((*range(24, 28), *range(68, 72)))
 
 # A note on the whole workspace.
 _USUAL = "the blend was tuned: looks count for"
@@ -148,14 +148,14 @@ def flips(content: bytes, n: int, random: Random) -> Iterator[bytes]:
 
 
 def is_harmless(path: Path, before: bytes, after: bytes) -> bool:
-    """Return whether a change is none of what a file says: white space of JSON, or SQLite's counter."""
+    """Return whether a change is none of what a file says: white space of JSON, or SQLite's counter and id."""
     if path.suffix == ".json":
         try:
             return bool(json.loads(before) == json.loads(after))
         except ValueError:
             return False
     changed = [at for at, (one, other) in enumerate(zip(before, after, strict=True)) if one != other]
-    return path.suffix == ".sqlite" and all(at in _COUNTER for at in changed)
+    return path.suffix == ".sqlite" and all(at in _REVISION for at in changed)
 
 
 class Damaged:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 import keyart
 from catalog.errors import NotBuiltError, StoreError
+from catalog.io.checksums import checksums_path, has_recorded_checksum
 from catalog.io.locks import exclusive
 from keyart import NewFilm, pipeline
 from keyart.atlas.build import AtlasOptions, make_atlas
@@ -159,6 +162,56 @@ def test_a_workspace_of_an_earlier_version_is_checked_as_far_as_it_can_be(whole:
     assert report.is_whole
     (note,) = report.notes
     assert note.startswith("3 files of an earlier version have no checksum and cannot be verified (catalog.sqlite, ")
+
+
+def update(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("name", "statement"),
+    [
+        ("catalog.sqlite", "UPDATE films SET mean_rating = 5 WHERE movie_id = 1"),
+        ("posters/posters.sqlite", "UPDATE posters SET attempts = 9"),
+    ],
+)
+def test_a_database_that_another_program_wrote_is_noted(whole: Path, name: str, statement: str) -> None:
+    update(whole / name, statement)
+    report = pipeline.check(whole)
+    assert report.is_whole, report
+    (note,) = report.notes
+    assert note.startswith(f"{name} was changed by another program")
+
+
+@pytest.mark.parametrize("name", ["catalog.sqlite", "posters/posters.sqlite"])
+def test_a_database_is_trusted_when_the_user_says_so(whole: Path, name: str, run: Run) -> None:
+    right = answers(whole)
+    # In a text, which SQLite's own check does not read; a write that leaves no trace looks the same.
+    flip_bit(whole / name, (whole / name).read_bytes().rindex(b"Comedy" if name == "catalog.sqlite" else b".jpg") + 1)
+    for options in ([], ["--repair"]):
+        outcome = run("check", *options, "--home", whole)
+        assert outcome.code == 1
+        assert "or, if another program wrote it, run `keyart check --repair --trust-databases --home" in outcome.out
+    assert "give --repair too" in run("check", "--trust-databases", "--home", whole).err
+    outcome = run("check", "--repair", "--trust-databases", "--home", whole)
+    assert f"mended: the checksum of {name} was written anew" in outcome.out
+    assert has_recorded_checksum(whole / name)
+    if name == "catalog.sqlite":
+        assert answers(whole) == right
+
+
+def test_a_database_that_sqlite_finds_damaged_is_never_trusted(whole: Path) -> None:
+    path = whole / "catalog.sqlite"
+    content = bytearray(path.read_bytes())
+    content[4096:4200] = bytes(104)
+    path.write_bytes(content)
+    before = checksums_path(path).read_bytes()
+    report = pipeline.check(whole, repair=True, trust_databases=True)
+    (finding, *_) = report.findings
+    assert finding.path == "catalog.sqlite"
+    assert "--trust" not in finding.remedy
+    assert checksums_path(path).read_bytes() == before
 
 
 def test_a_writer_at_work_is_not_taken_for_a_killed_one(whole: Path) -> None:
