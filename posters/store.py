@@ -316,10 +316,16 @@ class PosterStore:
             states[movie_id] = State.MISSING if gone else State(state)
         return states
 
-    def gone(self) -> set[int]:
-        """Return the films whose poster was stored, and whose file is gone or has another length."""
-        stored = self._database.rows("SELECT movie_id, file_name, n_bytes FROM posters WHERE state = 'ok'")
-        return {movie_id for movie_id, name, n_bytes in stored if not _is_whole(self.path_of(name), n_bytes)}
+    def posters_and_gone(self) -> tuple[list[Poster], set[int]]:
+        """Return the posters, and the films whose poster was stored and whose file is gone or has another length."""
+        whole: list[Poster] = []
+        gone: set[int] = set()
+        for poster in self._stored("ORDER BY movie_id"):
+            if _is_whole(poster.path, poster.n_bytes):
+                whole.append(poster)
+            else:
+                gone.add(poster.movie_id)
+        return whole, gone
 
     def attempts(self) -> dict[int, int]:
         """Return the number of attempts by movie_id."""
@@ -349,14 +355,17 @@ class PosterStore:
         return {movie_id for (movie_id,) in rows}
 
     def _posters(self, clause: str, *values: object) -> Iterator[Poster]:
+        return (one for one in self._stored(clause, *values) if _is_whole(one.path, one.n_bytes))
+
+    def _stored(self, clause: str, *values: object) -> Iterator[Poster]:
+        """Yield the posters as they were stored, whether or not their files are still there."""
         columns = "movie_id, file_name, sha256, n_bytes, width, height, source"
         statement = f"SELECT {columns} FROM posters WHERE state = 'ok' {clause}"
         for movie_id, file_name, sha256, n_bytes, width, height, source in self._database.rows(statement, values):
             with row_errors(self._posters_dir / DATABASE_NAME):
                 path = self.path_of(file_name)
                 poster = Poster(movie_id, path, sha256, n_bytes, width, height, Source(source))
-            if _is_whole(poster.path, n_bytes):
-                yield poster
+            yield poster
 
     def _records(self, clause: str, *values: object) -> Iterator[Record]:
         for record in self._database.records(clause, *values):

@@ -81,6 +81,11 @@ def checksums_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
+def log_path(path: Path) -> Path:
+    """Return the path of the log of an SQLite file, in which what was written last may be."""
+    return path.with_name(f"{path.name}-wal")
+
+
 def recorded_checksums(path: Path) -> Mapping[str, str] | None:
     """Return the checksums that an SQLite file may have, and the revision of each; None where none are recorded."""
     try:
@@ -206,7 +211,7 @@ def _is_consistent(path: Path, connection: sqlite3.Connection) -> bool:
 def _stamps(path: Path) -> tuple[_Stamp, ...]:
     """Return the state of an SQLite file, of its log and of the record of its checksums."""
     stamps: list[_Stamp] = []
-    for one in (path, path.with_name(f"{path.name}-wal"), checksums_path(path)):
+    for one in (path, log_path(path), checksums_path(path)):
         try:
             stamps.append(_stamp(one))
         except OSError:

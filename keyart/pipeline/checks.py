@@ -156,7 +156,7 @@ def _check_posters(findings: Findings, known: _Known, progress: Callable[[int], 
 
 
 def _check_poster_files(findings: Findings, known: _Known, store: PosterStore, progress: Callable[[int], None]) -> None:
-    posters = store.posters()
+    posters, gone = store.posters_and_gone()
     # Features may be of a poster whose file was damaged later.
     known.posters = {one.movie_id: one.sha256 for one in posters if one.movie_id in (known.films or {one.movie_id})}
     for poster in posters:
@@ -167,7 +167,7 @@ def _check_poster_files(findings: Findings, known: _Known, store: PosterStore, p
             remedy = "run `keyart check --repair`, then `keyart fetch`, or import it again"
             findings.add(poster.path, problem, remedy, Mend.POSTER, str(poster.movie_id))
         progress(1)
-    for movie_id in sorted(store.gone() & (known.films or frozenset())):
+    for movie_id in sorted(gone & (known.films or frozenset())):
         record = store.record(movie_id)
         name = record.file_name if record and record.file_name else str(movie_id)
         findings.add(
