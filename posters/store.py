@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 
-from catalog.errors import DamageError, DataError, NotBuiltError, StoreError
+from catalog.errors import DamageError, DataError, IncompleteError, NotBuiltError, StoreError
 from catalog.image_formats import STORED_SUFFIX
 from catalog.io.files import read_bytes, read_error, remove_file, row_errors, write_error, write_unflushed
 from catalog.io.locks import exclusive
@@ -117,8 +117,19 @@ class PosterStore:
 
     @classmethod
     def open_to_read(cls, posters_dir: Path) -> PosterStore:
-        """Open a store for reading, which needs no write permission."""
-        return cls(posters_dir, PosterDatabase.open_to_read(posters_dir / DATABASE_NAME))
+        """Open a store for reading, which needs no write permission.
+
+        NotBuiltError where there is none, which is an IncompleteError where posters are there.
+        """
+        try:
+            return cls(posters_dir, PosterDatabase.open_to_read(posters_dir / DATABASE_NAME))
+        except NotBuiltError as error:
+            if named := _named_as_posters(posters_dir):
+                raise IncompleteError(
+                    f"{posters_dir} holds posters that are not registered, such as {named[0]}; register them with "
+                    f"`keyart import {posters_dir} --by movie`, or move them elsewhere"
+                ) from error
+            raise
 
     def __enter__(self) -> PosterStore:
         return self
@@ -453,13 +464,18 @@ class PosterStore:
 
 def check_registered(posters_dir: Path) -> None:
     """Raise DataError if a folder holds posters but no database: a fetch or an import might replace them."""
-    if posters_dir.is_dir() and is_empty(posters_dir / DATABASE_NAME):
-        named = sorted(path.name for path in posters_dir.iterdir() if _FILE_NAME.fullmatch(path.name))
-        if named:
-            raise DataError(
-                f"{posters_dir} holds posters that are not registered, such as {named[0]}, which might be replaced; "
-                f"register them with `keyart import {posters_dir} --by movie`, or move them elsewhere"
-            )
+    if (named := _named_as_posters(posters_dir)) and is_empty(posters_dir / DATABASE_NAME):
+        raise DataError(
+            f"{posters_dir} holds posters that are not registered, such as {named[0]}, which might be replaced; "
+            f"register them with `keyart import {posters_dir} --by movie`, or move them elsewhere"
+        )
+
+
+def _named_as_posters(posters_dir: Path) -> list[str]:
+    """List the files of a folder that are named as posters are, sorted; none where there is no folder."""
+    if not posters_dir.is_dir():
+        return []
+    return sorted(path.name for path in posters_dir.iterdir() if _FILE_NAME.fullmatch(path.name))
 
 
 def _is_whole(path: Path, n_bytes: int | None) -> bool:

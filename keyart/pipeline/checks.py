@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from catalog.errors import DataError, KeyartError, NotBuiltError
+from catalog.errors import DataError, IncompleteError, KeyartError, NotBuiltError
 from catalog.films import Catalog
 from catalog.io.arrays import hold_arrays, unnamed_arrays
 from catalog.io.checksums import ChecksumError, checksums_path, recorded_checksums
@@ -23,7 +23,7 @@ from cf.registry import MODELS, model_class
 from features.store import FeatureStore
 from index import manifest
 from index.cosine import CosineIndex
-from keyart.atlas.record import Atlas
+from keyart.atlas.record import Atlas, files_of
 from keyart.pipeline.findings import Findings, Mend, problem_of
 from keyart.similarity.blending import open_hybrid
 from keyart.workspace import alternates
@@ -37,6 +37,7 @@ from posters.store import PosterStore
 
 _COPY = "put back a copy of it"
 _AGAIN = "run `keyart check --repair`"
+_NO_RECORD = "it is missing, though files are there that it names: it was never finished, or is lost"
 _TRUST = "keyart check --repair --trust-databases"
 
 
@@ -149,6 +150,8 @@ def _check_posters(findings: Findings, known: _Known, progress: Callable[[int], 
         with PosterStore.open_to_read(folder) as store:
             _check_poster_files(findings, known, store, progress)
         findings.note_unverified_database(path)
+    except IncompleteError as error:
+        findings.add(path, problem_of(error), remedy)
     except NotBuiltError:
         known.posters = {}
     except KeyartError as error:
@@ -201,7 +204,7 @@ def _check_features(findings: Findings, known: _Known, view: Workspace) -> None:
     for stem, problem in wrong.items():
         findings.add(folder / f"{stem}.npy", problem, *again)
     for path in store.unrecorded():
-        _add_leftover(findings, Path(str(path)), "its shard has no record")
+        _add_leftover(findings, Path(str(path)), "its shard was never finished, or its record is lost")
     if wrong or known.posters is None:
         return
     rows = store.rows()
@@ -224,7 +227,7 @@ def _check_alternates(findings: Findings, view: Workspace) -> None:
             for stem, problem in FeatureStore.open(folder).damaged_shards().items():
                 findings.add(folder / f"{stem}.npy", problem, *extract)
     folder = alternates.index_dir(view)
-    if os.path.lexists(folder / manifest.RECORD):
+    if os.path.lexists(folder / manifest.RECORD) or manifest.names_of(folder):
         with findings.of(folder / manifest.RECORD, "run `keyart build`", Mend.BUILD, name):
             _hold_index(folder)
 
@@ -242,8 +245,7 @@ def _check_index(findings: Findings, known: _Known, view: Workspace) -> None:
     folder, build = view.index_dir, ("run `keyart build`", Mend.BUILD, name_of(view))
     path = folder / manifest.RECORD
     if not os.path.lexists(path):
-        for name in manifest.names_of(folder):
-            _add_leftover(findings, folder / name, "no record names it")
+        _check_without_record(findings, known, view, path, manifest.names_of(folder), build)
         return
 
     def read() -> None:
@@ -254,6 +256,17 @@ def _check_index(findings: Findings, known: _Known, view: Workspace) -> None:
 
     findings.note_unverified(path)
     findings.is_fine(read, path, *build)
+
+
+def _check_without_record(
+    findings: Findings, known: _Known, view: Workspace, path: Path, names: Iterable[str], again: tuple[str, Mend, str]
+) -> None:
+    """Add a finding of an index or an atlas whose record is not there; without features its files are leftovers."""
+    if known.fingerprints.get(view.encoder) is None:
+        for name in names:
+            _add_leftover(findings, path.parent / name, "no record names it")
+    elif any(True for _ in names):
+        findings.add(path, _NO_RECORD, *again)
 
 
 def _compare_index(findings: Findings, known: _Known, view: Workspace, index: CosineIndex) -> None:
@@ -272,7 +285,7 @@ def _check_looks(findings: Findings, view: Workspace) -> None:
         if os.path.lexists(path):
             findings.note_unverified(path)
             findings.is_fine(partial(hold_arrays, path), path, anew, Mend.DISCARD, str(path))
-            _check_arrays_left(findings, folder, name)
+        _check_arrays_left(findings, folder, name)
 
 
 def _check_hybrid(findings: Findings, view: Workspace) -> None:
@@ -287,6 +300,7 @@ def _check_atlas(findings: Findings, known: _Known, view: Workspace) -> None:
     folder = view.atlas_dir
     path, again = folder / "atlas.json", ("run `keyart atlas`", Mend.ATLAS, name_of(view))
     if not os.path.lexists(path):
+        _check_without_record(findings, known, view, path, (one.name for one in files_of(folder)), again)
         return
     findings.note_unverified(path)
     try:
@@ -314,11 +328,13 @@ def _check_models(findings: Findings, known: _Known) -> None:
     for name in MODELS:
         folder = workspace.model_dir(name)
         path = folder / f"{model_class(name).name}.json"
-        if not os.path.lexists(path):
-            continue
-        findings.note_unverified(path)
         by_build = name == ItemCosine.name
         again = ("run `keyart build`" if by_build else f"run `keyart fit {name}`", Mend.BUILD if by_build else Mend.FIT)
+        if not os.path.lexists(path):
+            if unnamed_arrays(folder, path.stem):
+                findings.add(path, _NO_RECORD, *again, name)
+            continue
+        findings.note_unverified(path)
         with findings.of(path, *again, name):
             _compare_model(findings, known, path, model_class(name).open(folder), (*again, name))
         _check_arrays_left(findings, folder, model_class(name).name)

@@ -14,7 +14,7 @@ from catalog.errors import KeyartError
 from catalog.io.checksums import has_recorded_checksum, recorded_checksums
 from keyart.workspace.layout import Workspace
 
-_ADVICE = re.compile(r"; (?:or )?(?:run |put it back|fit the model|import or fetch|`keyart)")
+_ADVICE = re.compile(r"; (?:or )?(?:run |put it back|fit the model|import or fetch|register |`keyart)")
 
 
 class Mend(IntEnum):

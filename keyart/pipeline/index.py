@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from catalog.errors import ConfigError, DataError, KeyartError, NotBuiltError
+from catalog.errors import ConfigError, DataError, IncompleteError, KeyartError, NotBuiltError
 from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, silent
 from cf.models.neighbors import ItemCosine
@@ -203,8 +203,10 @@ def build_index(
             manifest.remove_all(workspace.index_dir)
             manifest.remove_all(alternates.index_dir(workspace))
             return None
+        # Before the files are removed of an index whose record is lost.
+        update = _IndexUpdate(workspace, store, features, options)
         manifest.clear_leftovers(workspace.index_dir)
-        change = _IndexUpdate(workspace, store, features, options).run(progress, on_plan)
+        change = update.run(progress, on_plan)
         n_alternates = _build_alternates(workspace, features)
     notes = (*change.notes, *notes_on_gaps(workspace, features.movie_ids.tolist(), posters.read()))
     return replace(change, notes=notes, n_alternates=n_alternates)
@@ -375,14 +377,17 @@ def _read_earlier(folder: Path) -> tuple[IndexRecord | None, tuple[str, ...]]:
     """Read the record of the existing index, if there is one, and a note where it cannot be read."""
     try:
         return IndexRecord.read(folder), ()
-    except NotBuiltError:
-        return None, ()
-    except DataError:
+    except (DataError, IncompleteError) as error:
+        what = "damaged or of another version, so the options of the earlier index are lost"
+        if isinstance(error, IncompleteError):
+            what = "missing, so the options of an earlier index, if there was one, are lost"
         note = (
-            "index.json was damaged or of another version, so the options of the earlier index are lost: those that "
-            "were not given again have their defaults, as with `keyart build --similarity auto`"
+            f"index.json was {what}: those that were not given again have their defaults, as with `keyart build "
+            "--similarity auto`"
         )
         return None, (note,)
+    except NotBuiltError:
+        return None, ()
 
 
 def _index_notes(record: IndexRecord) -> Iterator[str]:

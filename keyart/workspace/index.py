@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import ConfigError, DataError, NotBuiltError
+from catalog.errors import ConfigError, DataError, IncompleteError, NotBuiltError
 from catalog.io.files import read_stable
 from catalog.text import plural
 from features.identity import Identity
@@ -128,6 +128,8 @@ def open_built_index(workspace: Workspace) -> CosineIndex:
     """Open the index like `open_index`; where there is none, the error names the steps that lead to one."""
     try:
         return open_index(workspace)
+    except IncompleteError:
+        raise
     except NotBuiltError as error:
         raise no_index(workspace) from error
 
