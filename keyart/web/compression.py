@@ -25,12 +25,15 @@ class GzipMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        takes_gzip = "gzip" in Headers(scope=scope).get("accept-encoding", "")
+        headers = Headers(scope=scope)
+        takes_gzip = "gzip" in headers.get("accept-encoding", "")
         start: Message | None = None
 
         async def compressed(message: Message) -> None:
             nonlocal start
-            if message["type"] == "http.response.start" and _is_text(message):
+            if message["type"] == "http.response.start" and message["status"] == 304:
+                _name_as_shown(message, headers.get("if-none-match", ""))
+            elif message["type"] == "http.response.start" and _is_text(message):
                 MutableHeaders(scope=message).add_vary_header("Accept-Encoding")
                 if takes_gzip:
                     start = message
@@ -53,7 +56,7 @@ def _is_text(message: Message) -> bool:
 
 
 def _is_worth_it(start: Message, message: Message) -> bool:
-    is_whole = start["status"] != 304 and not message.get("more_body", False)
+    is_whole = not message.get("more_body", False)
     is_plain = "content-encoding" not in Headers(scope=start) and "content-range" not in Headers(scope=start)
     return is_whole and is_plain and len(message.get("body", b"")) >= _MIN_BYTES
 
@@ -68,5 +71,16 @@ def _describe(start: Message, n_bytes: int) -> None:
     headers = MutableHeaders(scope=start)
     headers["Content-Encoding"], headers["Content-Length"] = "gzip", str(n_bytes)
     if etag := headers.get("etag"):
-        # The same content in other bytes.
-        headers["ETag"] = etag if etag.startswith("W/") else f"W/{etag}"
+        headers["ETag"] = _weak(etag)
+
+
+def _name_as_shown(start: Message, shown: str) -> None:
+    """Name what a client has, compressed, as it was named then."""
+    headers = MutableHeaders(scope=start)
+    if (etag := headers.get("etag")) and _weak(etag) in shown:
+        headers["ETag"] = _weak(etag)
+
+
+def _weak(etag: str) -> str:
+    """Return the tag of the same content in other bytes."""
+    return etag if etag.startswith("W/") else f"W/{etag}"

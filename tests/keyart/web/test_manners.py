@@ -72,6 +72,7 @@ def test_what_a_client_has_is_not_sent_again(people_address: str, path: str, enc
     first = get(f"{people_address}/{path}", Accept_Encoding=encoding)
     again = get(f"{people_address}/{path}", Accept_Encoding=encoding, If_None_Match=f'"other", {first.headers["etag"]}')
     assert (first.status_code, again.status_code, again.content) == (200, 304, b"")
+    assert again.headers["etag"] == first.headers["etag"]
     assert "private" in first.headers["cache-control"]
 
 
