@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
-from itertools import chain, islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +232,8 @@ class _Shards:
         self._store = store
         self._shard_rows = shard_rows
         self._thread = thread
+        # Nobody else writes meanwhile; to look at all shards for each would take time with the square of their number.
+        self._numbers = count(store.next_number())
         self._rows: list[Row] = []
         self._parts: list[npt.NDArray[np.float16]] = []
         self._written: Future[None] | None = None
@@ -250,7 +252,8 @@ class _Shards:
     def _write(self) -> None:
         # One at a time: a disk slower than the network holds it up instead of filling the memory.
         self._wait()
-        self._written = self._thread.submit(self._store.append, table_of(self._rows), np.concatenate(self._parts))
+        table, features = table_of(self._rows), np.concatenate(self._parts)
+        self._written = self._thread.submit(self._store.append, table, features, next(self._numbers))
         self._rows, self._parts = [], []
 
     def _wait(self) -> None:
