@@ -35,6 +35,7 @@ _NO_MEAN = 3.5
 _PRIOR_SPREAD, _PRIOR_FILMS = 0.5, 4
 # The number of ratings at which a film's mean rating counts half in what is learned of means.
 _HALF_SUPPORT_OF_MEANS = 10.0
+_SCORE_DECIMALS = 5
 _FEWEST_TO_CHOOSE_BY, _PENALTY_OF_FEW = 20, 10.0
 # What to choose from: penalties, and shares of the last kind of poster features, which are the colors.
 _PENALTIES = {"facts": [0.25 * 2**n for n in range(11)], "posters": [2.5 * 2**n for n in range(12)]}
@@ -278,7 +279,8 @@ class ContentRidge(FactorModel):
         return total
 
     def _audience(self, factor: Floats, k: int) -> ScoredIds:
-        scores = self._preferences(factor[None])[:, 0]
+        # What differs by rounding alone, as between a film alone and in a batch, is equal.
+        scores = self._preferences(factor[None])[:, 0].round(_SCORE_DECIMALS)
         keen = np.flatnonzero(scores > 0)
         # A stable sort leaves equal scores in ascending user_id.
         chosen = keen[np.argsort(-scores[keen], kind="stable")[:k]]
