@@ -22,7 +22,7 @@ from features.encoders.pairs import takes_text
 from features.options import ExtractOptions
 from features.pipeline import Broken, Computed, Known, Picture, compute
 from features.shards import SHARD_ROWS, PictureId, Row, table_of
-from features.store import Damage, FeatureStore, Skipped
+from features.store import Damage, FeatureRows, FeatureStore, Skipped
 from features.whitening import Whitening
 
 WHITENING_SAMPLE = 2000
@@ -116,14 +116,16 @@ def extract_features(
     on_picture: Callable[[], None] = lambda: None,
     shard_rows: int = SHARD_ROWS,
     damage: Damage | None = None,
+    stored: FeatureRows | None = None,
 ) -> ExtractReport:
     """Compute the features that a store of the encoder's identity lacks, and tidy the store.
 
-    `damage` is what `remove_damaged` returned, where it was called before. Memory: two shards of float16 features and a
-    few batches of pixels, whatever the number of images; and a hundred bytes per image for its id and hash.
+    `damage` is what `remove_damaged` returned, where it was called before, and `stored` the rows after it. Memory: two
+    shards of float16 features and a few batches of pixels, whatever the number of images; and a hundred bytes per image
+    for its id and hash.
     """
     damage = damage or store.remove_damaged()
-    stored = store.rows()
+    stored = stored or store.rows()
     known = dict(zip(stored.picture_ids.tolist(), stored.poster_sha256s, strict=True))
     present: dict[PictureId, str | None] = {}
     skipped: list[Skipped] = []
