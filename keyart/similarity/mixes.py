@@ -104,6 +104,16 @@ class MixedQuery:
         return bool(_ids(self.like))
 
     @property
+    def liked_ids(self) -> list[int]:
+        """The movie_ids of the films that are sought for."""
+        return _ids(self.like)
+
+    @property
+    def all_ids(self) -> list[int]:
+        """The movie_ids of all films of the query."""
+        return _ids((*self.like, *self.unlike))
+
+    @property
     def n_ratings(self) -> int:
         """The number of ratings of the rarest of the liked films that have similarities by ratings."""
         pairs = zip(self.like, self.liking, strict=True)

@@ -238,7 +238,7 @@ class FilmService:
         mix = _mix(query, image)
         asked = mix if len(mix.like) > 1 or mix.unlike else image
         with self._engine_by(query.encoder).use() as engine:
-            options = replace(_options(query, _n_wanted(query)), alpha=query.alpha)
+            options = replace(_options(query, _n_wanted(query)), alpha=query.alpha, content=query.content)
             result = engine.similar(asked, options=options)
         return self._page(result, query)
 
@@ -320,11 +320,13 @@ class FilmService:
 
     def _look_alikes(self, movie_id: int | str, query: FilmQuery, k: int) -> SimilarFilms:
         with self._engine_by(query.encoder).use() as engine:
-            return engine.similar(movie_id, options=replace(_options(query, k), alpha=query.alpha))
+            return engine.similar(
+                movie_id, options=replace(_options(query, k), alpha=query.alpha, content=query.content)
+            )
 
     def _look_alikes_of_mix(self, query: MixQuery, k: int) -> SimilarFilms:
         with self._engine_by(query.encoder).use() as engine:
-            options = replace(_options(query, k), alpha=query.alpha)
+            options = replace(_options(query, k), alpha=query.alpha, content=query.content)
             mix = _mix(query)
             alone = mix.texts and len(mix.like) == 1 and not mix.unlike
             return engine.similar(mix.texts[0] if alone else mix, options=options)

@@ -7,8 +7,9 @@ import { newFilm } from "./newfilm.js";
 import { at, element, get, ratings } from "./parts.js";
 
 const FIELDS = ["genre", "first_year", "last_year", "min_ratings"];
-const ASKED = [...FIELDS, "alpha", "merge_duplicates", "diverse"];
+const ASKED = [...FIELDS, "alpha", "content", "merge_duplicates", "diverse"];
 const RENAMED = { min_support: "min_ratings", fold: "merge_duplicates" }; // in links of version 0.1
+const SHARES = { alpha: "auto", content: "auto-content" }; // sliders, and what leaves each to keyart
 const PAGE = 30;
 const LONGEST_TITLE = 200; // which the API takes
 const MARGIN = 600; // pixels below the window, from where on more is requested
@@ -32,7 +33,7 @@ function state() {
 function question(offset) {
   // What others added to a link is none of the question.
   const params = new URLSearchParams([...state()].filter(([name]) => ASKED.includes(name)));
-  if (picture || words()) params.delete("alpha");
+  if (picture || words()) for (const name of Object.keys(SHARES)) params.delete(name);
   params.set("k", PAGE);
   params.set("offset", offset);
   if (words()) params.set("text", words());
@@ -99,10 +100,12 @@ function showChoice() {
   const params = state();
   for (const name of FIELDS) at(name).value = params.get(name) ?? "";
   at("merge_duplicates").checked = params.get("merge_duplicates") === "true";
-  at("auto").checked = !params.has("alpha");
-  if (params.has("alpha")) at("alpha").value = params.get("alpha");
+  for (const [name, auto] of Object.entries(SHARES)) {
+    at(auto).checked = !params.has(name);
+    if (params.has(name)) at(name).value = params.get(name);
+    at(name).disabled = at(auto).disabled = picture !== null || words() !== null;
+  }
   at("diverse").value = params.get("diverse") ?? 0;
-  at("alpha").disabled = at("auto").disabled = picture !== null || words() !== null;
   if (!picture) at("new").hidden = true;
 }
 
@@ -233,9 +236,11 @@ function slide(name, value) {
   clearTimeout(timers[name]);
   timers[name] = setTimeout(() => go({ [name]: value() }, true), 60);
 }
-at("alpha").addEventListener("input", () => slide("alpha", () => at("alpha").value));
+for (const [name, auto] of Object.entries(SHARES)) {
+  at(name).addEventListener("input", () => slide(name, () => at(name).value));
+  at(auto).addEventListener("change", () => go({ [name]: at(auto).checked ? "" : at(name).value }));
+}
 at("diverse").addEventListener("input", () => slide("diverse", () => (Number(at("diverse").value) ? at("diverse").value : "")));
-at("auto").addEventListener("change", () => go({ alpha: at("auto").checked ? "" : at("alpha").value }));
 for (const name of FIELDS) at(name).addEventListener("change", () => go({ [name]: at(name).value }));
 at("merge_duplicates").addEventListener("change", () => go({ merge_duplicates: at("merge_duplicates").checked ? "true" : "" }));
 at("choice").addEventListener("submit", (event) => event.preventDefault());
