@@ -22,7 +22,7 @@ from catalog.titles import KEY_ARTICLES, bare_key, title_key
 
 FloatArray = npt.NDArray[np.float64]
 
-WEIGHTS = {"genre": 0.5, "tag": 0.15, "keyword": 0.15, "director": 0.15, "cast": 0.15, "title": 0.15}
+WEIGHTS = {"genre": 0.5, "tag": 0.2, "keyword": 0.2, "director": 0.2, "cast": 0.2, "title": 0.3}
 """How much each kind counts; that of years is `YEAR_WEIGHT`. They are divided by their sum over the kinds known."""
 YEAR_WEIGHT = 0.2
 YEARS_APART = 10.0
@@ -35,6 +35,8 @@ _OPEN_KINDS = ("tag", "keyword", "director", "cast", "title")
 _STOP_WORDS = frozenset(
     (*KEY_ARTICLES, *"and of in to on at for from with by or part episode vol volume chapter".split())
 )
+# What MovieLens lists among genres, though it says nothing of a film's kind.
+_FORMATS = frozenset(("IMAX",))
 _LABELS = {"tag": "tagged {}", "keyword": "{}", "director": "directed by {}", "cast": "with {}", "title": "“{}”"}
 # What is named first, where several facts are.
 _ORDER = ("title", "director", "cast", "genre", "tag", "keyword")
@@ -168,7 +170,7 @@ def _facts(
     facts = {kind: [defaultdict[str, float](float) for _ in films] for kind in WEIGHTS}
     rows = {film.movie_id: row for row, film in enumerate(films)}
     for film, genres, title in zip(films, facts["genre"], facts["title"], strict=True):
-        genres.update(dict.fromkeys(film.genres, 1.0))
+        genres.update(dict.fromkeys((genre for genre in film.genres if genre not in _FORMATS), 1.0))
         title.update(dict.fromkeys(_title_terms(film.title), 1.0))
     for tag in tags:
         if tag.movie_id in rows:

@@ -42,6 +42,13 @@ def test_a_rare_genre_in_common_counts_more_than_a_common_one() -> None:
     assert of_first[2] > of_first[7] > of_first[3]
 
 
+def test_a_format_is_no_genre() -> None:
+    films = [Film(1, "Sky", 2000, genres=("Drama", "IMAX")), Film(2, "Sea", 2000, genres=("Drama",)), *FILMS[2:]]
+    content = ContentSimilarity(films)
+    assert scores(content, 1)[7] == scores(content, 2)[7]
+    assert content.in_common(1, 2) == ("Drama", "2000s")
+
+
 def test_years_nearby_count_more() -> None:
     of_snow = scores(ContentSimilarity(FILMS), 7)
     assert of_snow[6] > of_snow[4]
