@@ -136,7 +136,7 @@ class Hit(Titled):
         TMDB's number.
     nearest_to : int or None
         For a `Mix`, the movie_id of the liked film that it is nearest to, by looks where both have posters, else by
-        ratings; None where that is an image or a description.
+        ratings, else by content; None where that is an image or a description.
     to_each : tuple of (float or None)
         For a `Mix`, its cosine with each liked and then each unliked part, in the order of `Query`; None where it is
         not known.

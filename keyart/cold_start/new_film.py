@@ -31,7 +31,7 @@ _YEARS_AHEAD = 5
 # Posters are often named by a number; films are rarely titled by one.
 _NUMBER = re.compile(r"(tt)?[0-9]{5,}")
 # Columns that a table of new films may have beside the path of the poster.
-_OPTIONAL = ("title", "year", "genres", "movie_id", "tmdb_id", "imdb_id", "director", "cast", "keywords")
+_OPTIONAL = ("title", "year", "genres", "movie_id", "tmdb_id", "imdb_id", "director", "directors", "cast", "keywords")
 
 
 @dataclass(frozen=True)
@@ -226,8 +226,9 @@ def _of_row(row: Row, known_genres: Sequence[str], *, titled: bool) -> NewFilm:
         )
     except InvalidFieldError as error:
         raise DataError(f"{row.path}, line {row.line}, column {error.field}: {error}") from None
-    directors, cast, keywords = (split_terms(row.values.get(name, "")) for name in ("director", "cast", "keywords"))
-    return replace(film, directors=directors, cast=cast, keywords=keywords)
+    columns = ("director", "directors", "cast", "keywords")
+    director, directors, cast, keywords = (split_terms(row.values.get(name, "")) for name in columns)
+    return replace(film, directors=(*director, *directors), cast=cast, keywords=keywords)
 
 
 def _number(row: Row, column: str) -> int | None:

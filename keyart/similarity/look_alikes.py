@@ -109,7 +109,8 @@ class LookAlikes:
         mix.check(scan, cf, options.alpha)
         self._check_diverse(options)
         evidence = self._evidence_of_mix(mix, scan, cf, options)
-        hits = mix.with_nearest(self._ranking.hits(evidence, options), scan)
+        content = self._content if len(evidence.content) else None
+        hits = mix.with_nearest(self._ranking.hits(evidence, options), scan, content)
         notes = (
             *self._notes_on_sources(),
             *mix.notes(scan, cf, options.alpha),

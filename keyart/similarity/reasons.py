@@ -25,7 +25,8 @@ def _mix_reasons(result: SimilarFilms, hit: Hit) -> Iterator[str]:
     cosines = list(zip((*result.query.like, *result.query.unlike), hit.to_each, strict=False))
     for film, cosine in cosines:
         if film is nearest:
-            yield f"Nearest to {film.label}, " + ("by ratings." if cosine is None else f"cosine {cosine:.3f}.")
+            by = "by content" if hit.cf is None else "by ratings"
+            yield f"Nearest to {film.label}, " + (f"{by}." if cosine is None else f"cosine {cosine:.3f}.")
     others = [f"{film.label} {cosine:.3f}" for film, cosine in cosines if film is not nearest and cosine is not None]
     if others:
         yield f"Cosine with {', '.join(others)}."
