@@ -21,6 +21,7 @@ _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 # Networks read some 64 tokens, which are rarely more than 300 characters.
 _NOT_BLANK = r"^ *[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
 _MAX_HITS = 4000
+_MAX_K = 1000
 Words = Annotated[str, Field(max_length=1000, pattern=_NOT_BLANK)]
 # For JSON: without it, true is a number. Parameters in an address are text, which has to be converted.
 AS_DESCRIBED = ConfigDict(strict=True, extra="forbid")
@@ -154,6 +155,10 @@ class SimilarPage(BaseModel):
     grid: list[int] | None = Field(None, description="The columns and rows of the grid that the region is of.")
     results: list[Hit]
     notes: list[str] = Field(description="What a reader should know.", examples=[[]])
+    sides: list[Literal["visual", "cf", "content"]] = Field(
+        description="By what films could be compared with the query; without visual or without cf, alpha has no effect.",
+        examples=[["visual", "cf", "content"]],
+    )
     more: bool = Field(description="Whether a larger offset gives more.")
 
 
@@ -163,7 +168,7 @@ class ImageQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     offset: int = Field(0, ge=0, le=10_000, description="How many to skip.")
-    k: int = Field(30, ge=1, le=200, description="How many films.")
+    k: int = Field(30, ge=1, le=_MAX_K, description="How many films.")
     first_year: int | None = Field(None, ge=1000, le=9999)
     last_year: int | None = Field(None, ge=1000, le=9999)
     genre: list[str] = Field([], max_length=30, description="Only films of this genre; may be repeated.")
@@ -288,6 +293,16 @@ class TextFacts(BaseModel):
     """Whether posters can be described in words."""
 
     available: bool = Field(description="Whether `text` is taken: the encoder has to take words.")
+
+
+class ServerFacts(BaseModel):
+    """What a server does and takes."""
+
+    version: str = Field(examples=["0.2.0"])
+    adds_films: bool = Field(description="Whether films may be added and removed; not with --read-only.")
+    takes_text: bool = Field(description="Whether posters can be described in words.")
+    max_bytes: int = Field(description="Of an image.", examples=[10485760])
+    max_pixels: int = Field(description="Of an image.", examples=[25000000])
 
 
 class NewFilmFacts(BaseModel):
