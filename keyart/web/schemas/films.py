@@ -156,7 +156,7 @@ class SimilarPage(BaseModel):
     results: list[Hit]
     notes: list[str] = Field(description="What a reader should know.", examples=[[]])
     sides: list[Literal["visual", "cf", "content"]] = Field(
-        description="By what films could be compared with the query; without visual or without cf, alpha has no effect.",
+        description="By what films could be compared with the query; without visual or cf, alpha has no effect.",
         examples=[["visual", "cf", "content"]],
     )
     more: bool = Field(description="Whether a larger offset gives more.")
