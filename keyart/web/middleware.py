@@ -17,9 +17,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keyart.web.address import is_loopback
 from keyart.web.body_limits import BodyMiddleware
+from keyart.web.compression import GzipMiddleware
 from keyart.web.errors import problem
+from keyart.web.html import path_below, wants_page
 from keyart.web.public_address import PublicAddress, Seen
-from keyart.web.sign_in import PUBLIC_FILES, is_sign_in, read_form_token, sign_in_page, wants_page
+from keyart.web.sign_in import PUBLIC_FILES, is_sign_in, read_form_token, sign_in_page
 from keyart.web.token_guesses import TokenGuesses
 
 _log = logging.getLogger(__name__)
@@ -32,6 +34,8 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
+    # Browsers ask again, and get what has changed: else a page would go on with the scripts of an earlier version.
+    "Cache-Control": "private, no-cache",
 }
 _PUBLIC_PATHS = frozenset({"/healthz", "/readyz"}) | PUBLIC_FILES
 _PORT = re.compile(r":\d*$")
@@ -43,6 +47,7 @@ def add_middleware(app: FastAPI, token: str | None, public: PublicAddress, regis
     """Add all middleware to an application; the last one added sees a request first."""
     app.add_middleware(BodyMiddleware)
     app.add_middleware(ErrorMiddleware)
+    app.add_middleware(GzipMiddleware)
     app.add_middleware(HeadMiddleware)
     app.add_middleware(AuthenticationMiddleware, token=token, public=public)
     if public.allowed_origins:
@@ -52,7 +57,7 @@ def add_middleware(app: FastAPI, token: str | None, public: PublicAddress, regis
             allow_origins=public.allowed_origins,
             allow_methods=("GET", "HEAD", "POST", "DELETE"),
             allow_headers=("Authorization", "If-None-Match"),
-            expose_headers=("ETag", "Retry-After"),
+            expose_headers=("Content-Disposition", "ETag", "Link", "Retry-After"),
         )
     app.add_middleware(SecurityHeadersMiddleware)
     app.add_middleware(MetricsMiddleware, registry=registry)
@@ -163,7 +168,7 @@ class AuthenticationMiddleware:
         return None
 
     async def _refusal(self, request: Request, receive: Receive) -> Response | None:
-        if self._token is None or _path(request) in _PUBLIC_PATHS:
+        if self._token is None or path_below(request) in _PUBLIC_PATHS:
             return None
         seen: Seen = request.scope[_SEEN]
         origin, bearer = request.headers.get("origin", ""), _bearer_of(request)
@@ -209,7 +214,7 @@ class AuthenticationMiddleware:
         """Move the token from the address into a cookie: address bar and history must not keep it."""
         url, root_path = request.url.remove_query_params("token"), self._public.root_path
         # Of "//elsewhere" a browser would make another host.
-        path = f"{root_path}/{_path(request).lstrip('/')}"
+        path = f"{root_path}/{path_below(request).lstrip('/')}"
         response = RedirectResponse(f"{path}?{url.query}" if url.query else path, 303)
         is_secure = seen.scheme == "https"
         # Lax: a link on a page of others leads here with the cookie; nothing but links does.
@@ -267,11 +272,6 @@ class ErrorMiddleware:
 
 def _equals(shown: str, token: str) -> bool:
     return secrets.compare_digest(shown.encode(), token.encode())
-
-
-def _path(request: Request) -> str:
-    """Return the path below the prefix."""
-    return request.url.path.removeprefix(str(request.scope.get("root_path", "")))
 
 
 def _bearer_of(request: Request) -> str | None:

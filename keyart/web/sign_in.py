@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from html import escape
-from pathlib import Path
-from string import Template
 from urllib.parse import parse_qs
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from starlette.types import Receive
 
+from keyart.web.html import filled_in, wants_page
+
 PUBLIC_FILES = frozenset({"/static/page.css", "/static/icon.svg"})
 """What the page needs, which is answered without a token."""
 
-_PAGE = Template((Path(__file__).parent / "static" / "sign-in.html").read_text(encoding="utf-8"))
 _FORM = "application/x-www-form-urlencoded"
 _MAX_BYTES, _TIMEOUT_S = 4096, 10.0
-
-
-def wants_page(request: Request) -> bool:
-    """Return whether a person waits for an answer: a browser that goes to an address, not a program or a script."""
-    return "text/html" in request.headers.get("accept", "")
 
 
 def is_sign_in(request: Request) -> bool:
@@ -34,9 +27,9 @@ def is_sign_in(request: Request) -> bool:
 
 def sign_in_page(root_path: str, status: int, problem: str, headers: Mapping[str, str]) -> HTMLResponse:
     """Show the form, which is sent to the address that was asked for; `problem` says why the last token was refused."""
-    content = _PAGE.substitute(root=escape(root_path), problem=escape(problem))
     # Without a referrer, a form would not name the origin that it comes from.
-    return HTMLResponse(content, status, {"Cache-Control": "no-store", "Referrer-Policy": "same-origin", **headers})
+    named = {"Referrer-Policy": "same-origin", **headers}
+    return filled_in("sign-in.html", status, named, root=root_path, problem=problem)
 
 
 async def read_form_token(receive: Receive) -> str:

@@ -18,6 +18,7 @@ from catalog.io.tables import write_csv
 from keyart.results import HIT_COLUMNS, hit_cells
 from keyart.similarity.query import Image
 from keyart.web.body_limits import MAX_UPLOAD_BYTES, BoundedRoute, EmbeddingRoute, Uploads, upload_route
+from keyart.web.conditional import is_unchanged
 from keyart.web.errors import PROBLEMS
 from keyart.web.file_names import named
 from keyart.web.inference import ImageEncoder
@@ -115,7 +116,7 @@ class Pools:
 
 def film_routes(service: FilmService, encoder: ImageEncoder, pools: Pools, *, read_only: bool) -> APIRouter:
     """Create the routes."""
-    router = APIRouter(responses=PROBLEMS)
+    router = APIRouter(responses=PROBLEMS, tags=["films"])
     _add_server(router, service, pools.querying, read_only=read_only)
     _add_films(router, service, pools)
     _add_files(router, service, pools)
@@ -173,9 +174,11 @@ def _add_films(router: APIRouter, service: FilmService, pools: Pools) -> None:
         return await pool.run(service.film, movie_id)
 
     @router.get("/api/films/{movie_id}/similar", summary="Films that look like a film and are liked like it")
-    async def similar(movie_id: FilmPath, query: Annotated[FilmQuery, Query()], response: Response) -> SimilarPage:
+    async def similar(
+        request: Request, movie_id: FilmPath, query: Annotated[FilmQuery, Query()], response: Response
+    ) -> SimilarPage:
         page = await pools.of_film(_checked(query)).run(service.similar, movie_id, query)
-        response.headers.update(named(page.query, "json"))
+        response.headers.update(named(page.query, "json") | _next_page(request, query, page))
         return page
 
     @router.get("/api/films/{movie_id}/embedding", summary="The embedding of a film's poster")
@@ -187,9 +190,9 @@ def _add_films(router: APIRouter, service: FilmService, pools: Pools) -> None:
         return await pool.run(service.text)
 
     @router.get("/api/similar", summary="Films that look like films and descriptions, and not like others")
-    async def similar_to_mix(query: Annotated[MixQuery, Query()], response: Response) -> SimilarPage:
+    async def similar_to_mix(request: Request, query: Annotated[MixQuery, Query()], response: Response) -> SimilarPage:
         page = await pools.comparing.run(service.similar_to_mix, _checked(query))
-        response.headers.update(named(page.query, "json"))
+        response.headers.update(named(page.query, "json") | _next_page(request, query, page))
         return page
 
 
@@ -249,7 +252,7 @@ def _add_posters(router: APIRouter, service: FilmService, pool: WorkerPool) -> N
             if movie_id not in thumbnails:
                 raise HTTPException(404, f"film {movie_id} has no poster here")
             headers = {"ETag": thumbnails.etag(movie_id, width), "Cache-Control": "private, max-age=86400"}
-            if request.headers.get("if-none-match") == headers["ETag"]:
+            if is_unchanged(request, headers["ETag"]):
                 return Response(status_code=304, headers=headers)
             try:
                 content = await pool.run(thumbnails.jpeg, movie_id, width)
@@ -339,6 +342,13 @@ def _checked(query: AnyFilmQuery) -> AnyFilmQuery:
         if share != "auto" and not 0 <= share <= 1:
             raise HTTPException(422, f"{name} should be auto or a number from 0 to 1, received {share}")
     return query
+
+
+def _next_page(request: Request, query: FilmQuery, page: SimilarPage) -> dict[str, str]:
+    """Return the header that leads to the next page of the same results (RFC 8288); none on the last one."""
+    if not page.more or query.diverse:
+        return {}
+    return {"Link": f'<?{request.url.include_query_params(offset=query.offset + query.k).query}>; rel="next"'}
 
 
 def _csv_file(page: SimilarPage) -> Response:

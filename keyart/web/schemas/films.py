@@ -13,8 +13,8 @@ from catalog.ids import MAX_ID, is_id
 from catalog.text import is_clean
 from index.region import Region
 
-# Parameters of version 0.1; accepted until 0.3.
-_RENAMED = {"min_support": "min_ratings", "fold": "merge_duplicates"}
+RENAMED = {"min_support": "min_ratings", "fold": "merge_duplicates"}
+"""Parameters of version 0.1, and what they are called now; accepted until 0.3."""
 RegionText = Annotated[str | None, AfterValidator(lambda text: text and str(Region.parse(text)))]
 _ID_EXPECTED = "expected a movie_id such as 6, an IMDb id such as tt0113277, or a TMDB id such as tmdb:949"
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
@@ -202,7 +202,7 @@ class ImageQuery(BaseModel):
     @classmethod
     def _accept_old_names(cls, values: Any) -> Any:
         return (
-            {_RENAMED.get(name, name): value for name, value in values.items()} if isinstance(values, dict) else values
+            {RENAMED.get(name, name): value for name, value in values.items()} if isinstance(values, dict) else values
         )
 
     def filter(self) -> Filter:
