@@ -15,7 +15,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from catalog.film import Film, FilmTag
-from catalog.io.checksums import hold_database, replacing
+from catalog.io.checksums import hold_database, identify, replacing
 from catalog.io.files import atomic_path, sqlite_errors
 from catalog.titles import bare_key, title_key
 
@@ -130,6 +130,7 @@ def _replacing(path: Path, *, copy: bool = False) -> Iterator[sqlite3.Connection
             shutil.copyfile(path, temporary_path)
         with closing(sqlite3.connect(temporary_path)) as connection, connection:
             yield connection
+        identify(temporary_path)
         replaced.enter_context(replacing(path, temporary_path))
 
 

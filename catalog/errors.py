@@ -10,6 +10,7 @@
     ├── UnknownFilmError     no film, or more than one, matches (also a LookupError)
     │   └── AmbiguousFilmError
     ├── NotBuiltError        an earlier step has not been run yet
+    │   └── IncompleteError  it was not finished, or the record of what it made is lost
     ├── FetchError           a remote service refused, or cannot be reached
     └── StoreError           something could not be written or read on this machine
 
@@ -62,6 +63,10 @@ class AmbiguousFilmError(UnknownFilmError):
 
 class NotBuiltError(KeyartError):
     """An earlier step has not been run yet; the message names the command."""
+
+
+class IncompleteError(NotBuiltError):
+    """Files of a part are there without their record, which is written last: it was never finished, or that is lost."""
 
 
 class FetchError(KeyartError):

@@ -174,7 +174,8 @@ class Catalog:
 
     def movie_ids(self, wanted: Filter) -> set[int]:
         """Return the ids of the films that pass a filter; ConfigError if it names an unknown genre."""
-        match_genres(wanted.genres, self.genres())
+        if wanted.genres:
+            match_genres(wanted.genres, self.genres())
         clause, values = _condition(wanted)
         found = {movie_id for (movie_id,) in self._rows(f"SELECT movie_id FROM films WHERE {clause}", values)}
         return found if wanted.movie_ids is None else found.intersection(wanted.movie_ids)

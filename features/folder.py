@@ -14,8 +14,8 @@ from features.pipeline import Picture, printable
 def pictures_in(folder: Path) -> list[Picture]:
     """List the image files of a folder at any depth, in the order of their ids, which are relative POSIX paths.
 
-    Files are known by their names' endings, so that a text file named ``.jpg`` is reported as a broken picture and
-    one named ``.txt`` is none. Hidden files and folders are passed over, links to folders are not followed.
+    Files are known by their names' endings, so that a text file or a pipe named ``.jpg`` is reported as a broken
+    picture and one named ``.txt`` is none. Hidden files and folders are passed over, links to folders are not followed.
     """
     paths = _files_below(folder)
     found = [Picture(printable(path.relative_to(folder).as_posix()), path) for path in paths if _is_picture(path)]
@@ -43,8 +43,7 @@ def _files_below(folder: Path) -> list[Path]:
 
 
 def _is_picture(path: Path) -> bool:
-    # A dangling link is a broken image; reading a pipe would block.
-    return path.suffix.lower() in SUFFIXES and (path.is_file() or not path.exists())
+    return path.suffix.lower() in SUFFIXES
 
 
 def _refuse(error: OSError) -> NoReturn:

@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from catalog.errors import DataError
 from catalog.image_formats import MAX_IMAGE_BYTES
+from catalog.io.files import read_bytes
 from features.encoders.backbone import Backbone
 from features.encoders.encoder import Encoder, to_float16
 from features.framing import Framing
@@ -134,9 +135,11 @@ def decode(picture: Picture, framing: Framing, known: Mapping[Any, str] | None =
         return Known(name, sha256)
     try:
         # Read once, so that the hash is of what is decoded.
-        content = picture.source if isinstance(picture.source, bytes) else _content(picture.source)
+        content = picture.source if isinstance(picture.source, bytes) else read_bytes(picture.source, MAX_IMAGE_BYTES)
     except FileNotFoundError:
         return Broken(name, f"no such picture: {path}", None)
+    except DataError as error:
+        return Broken(name, printable(str(error)), None)
     except OSError as error:
         return Broken(name, f"{path} cannot be read: {error.strerror}", None)
     computed = hashlib.sha256(content).hexdigest()
@@ -152,12 +155,6 @@ def decode(picture: Picture, framing: Framing, known: Mapping[Any, str] | None =
         return Broken(name, str(error), sha256)
     source = "" if isinstance(picture.source, bytes) else printable(picture.source.name)
     return Decoded(Row(name, sha256, width, height, source), pixels)
-
-
-def _content(path: Path) -> bytes:
-    # No more, as what is named may be endless: it is refused as a broken picture.
-    with path.open("rb") as stream:
-        return stream.read(MAX_IMAGE_BYTES)
 
 
 def printable(path: Path | str) -> str:

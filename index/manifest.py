@@ -14,6 +14,7 @@ from catalog.errors import DamageError, DataError, NotBuiltError
 from catalog.io.checksums import hold_to_xxh3
 from catalog.io.files import (
     OtherVersionError,
+    no_record,
     read_record,
     remove_file,
     removed_on_failure,
@@ -28,11 +29,14 @@ RECORD = "index.json"
 def read(folder: Path) -> dict[str, Any]:
     """Read the record of an index, with the entry ``files``, and verify its checksum.
 
-    Raises NotBuiltError where there is none, DataError where it is damaged or of another version.
+    Raises NotBuiltError where there is none, which is an IncompleteError where files of an index are there; DataError
+    where it is damaged or of another version.
     """
     try:
         record = read_record(folder / RECORD, _KIND, _VERSION)
     except FileNotFoundError as error:
+        if names_of(folder):
+            raise no_record(folder / RECORD, "the index", "run `keyart build`") from error
         raise NotBuiltError(f"no index here yet ({error.filename} is missing); run `keyart build`") from error
     except OtherVersionError as error:
         raise OtherVersionError(error.reason, "run `keyart build`") from error

@@ -14,7 +14,7 @@ from typing import Self, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import ConfigError, DataError, NotBuiltError, UnknownFilmError
+from catalog.errors import ConfigError, DataError, IncompleteError, NotBuiltError, UnknownFilmError
 from catalog.film import Film
 from catalog.films import Catalog
 from catalog.filters import Filter
@@ -125,6 +125,8 @@ class Engine:
         self._index = index
         self._cf = cf
         self._hybrid = hybrid
+        # Why it goes without an index or a model whose files are there.
+        self._lost_parts: tuple[str, ...] = ()
         self._recommenders: dict[str, UserRecommender] = {}
         self._recommenders_lock = Lock()
         self._is_closed = False
@@ -166,12 +168,14 @@ class Engine:
             views = open_views(home, encoder)
             workspace = views[0]
             catalog = Catalog.open(workspace.catalog_path)
-            index = open_blended_index(views) if len(views) > 1 else _if_built(open_index, workspace)
+            lost: list[str] = []
+            index = open_blended_index(views) if len(views) > 1 else _if_built(open_index, workspace, lost)
             hybrid = open_hybrid(workspace)
-            cf = _if_built(model_class(hybrid.model).open, workspace.model_dir(hybrid.model))
+            cf = _if_built(model_class(hybrid.model).open, workspace.model_dir(hybrid.model), lost)
             if index is None and cf is None:
-                raise NotBuiltError(f"nothing is built in {home} yet; run {index_steps(workspace)}")
+                raise NotBuiltError(*lost or [f"nothing is built in {home} yet; run {index_steps(workspace)}"])
             engine = cls(workspace, catalog, index, cf, hybrid, views)
+            engine._lost_parts = tuple(lost)
             engine._encoder_name = encoder
             engine._lend = lend
             return engine
@@ -817,18 +821,19 @@ class Engine:
             return None, ()
         try:
             return open_alternates(self._workspace, self._index), ()
-        except DataError as error:
+        except (DataError, IncompleteError) as error:
             return None, (f"further posters are left out: {error}",)
 
     @lazy
     def _index_notes(self) -> tuple[str, ...]:
+        lost = tuple(f"left out: {reason}" for reason in self._lost_parts)
         _, damage = self._read_posters
         if damage:
-            return (f"results come without posters: {damage}",)
+            return (*lost, f"results come without posters: {damage}")
         if self._index is None:
-            return ()
+            return lost
         hashes = {movie_id: poster.sha256 for movie_id, poster in self._posters.items()}
-        return (*notes_on_any_index(self._views, self._index, hashes), *self._alternates[1])
+        return (*lost, *notes_on_any_index(self._views, self._index, hashes), *self._alternates[1])
 
     @property
     def _poster_paths(self) -> dict[int, Path]:
@@ -846,10 +851,10 @@ class Engine:
         try:
             with PosterStore.open_to_read(self._workspace.posters_dir) as store:
                 return {poster.movie_id: poster for poster in store.posters() if poster.movie_id in known}, ""
+        except (DataError, IncompleteError) as error:
+            return {}, str(error)
         except NotBuiltError:
             return {}, ""
-        except DataError as error:
-            return {}, str(error)
 
     @property
     def _store(self) -> FeatureStore:
@@ -888,8 +893,11 @@ class Engine:
         )
 
 
-def _if_built(open_part: Callable[[Place], Part], place: Place) -> Part | None:
+def _if_built(open_part: Callable[[Place], Part], place: Place, lost: list[str] | None = None) -> Part | None:
+    """Open a part; None where it was never made, or not finished, which is added to `lost`."""
     try:
         return open_part(place)
-    except NotBuiltError:
+    except NotBuiltError as error:
+        if isinstance(error, IncompleteError) and lost is not None:
+            lost.append(str(error))
         return None

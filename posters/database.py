@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from catalog.errors import DamageError, DataError, NotBuiltError, StoreError
-from catalog.io.checksums import checksums_path, hold_database, record_checksums, recorded_checksums
+from catalog.io.checksums import checksums_path, has_recorded_checksum, hold_database, record_checksums
 from catalog.io.files import flush_to_disk, remove_file, row_errors, sqlite_errors, write_error
 
 DATABASE_NAME = "posters.sqlite"
@@ -217,20 +217,42 @@ class PosterDatabase:
         with self.lock:
             # Without its checksum the file is checked otherwise, until the next writer records it.
             with suppress(StoreError, sqlite3.Error):
+                # What was not committed is lost, as it is on closing.
+                self._connection.rollback()
                 if self._is_changing:
                     self.settle()
             self._connection.close()
 
     def settle(self) -> None:
         """Move all changes from the log into the file, and record its checksum, unless it was recorded before."""
-        if not self._is_changing and recorded_checksums(self._path):
+        if not self._is_changing and has_recorded_checksum(self._path):
             return
         with self._locked():
-            is_busy, *_ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             # Beside a reader the log stays, and the next writer ends what this one began.
-            if not is_busy:
+            if self._leave_log():
                 record_checksums(self._path, [self._path])
                 self._is_changing = False
+
+    def _leave_log(self) -> bool:
+        """Move all changes into the file, and remove the log where nobody else has the file open.
+
+        Without a log, whoever writes next changes SQLite's counter, by which a change is told from damage.
+        """
+        try:
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute("PRAGMA journal_mode = DELETE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise
+            is_busy, *_ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return not is_busy
+        return True
+
+    def _enter_log(self) -> None:
+        """Write into a log from now on, beside which others read, and whose commits survive a killed process."""
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        # Only a power failure may undo the last few commits.
+        self._connection.execute("PRAGMA synchronous = NORMAL")
 
     def put(self, record: Record) -> None:
         """Replace a film's row; the attempts add up."""
@@ -365,6 +387,7 @@ class PosterDatabase:
             if self._is_writable and not self._is_changing:
                 record_checksums(self._path)
                 self._is_changing = True
+                self._enter_log()
             yield
 
     @contextmanager
@@ -418,9 +441,6 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> int:
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     """Create the tables, or check the version of existing ones."""
     version = _check_version(connection, path)
-    connection.execute("PRAGMA journal_mode = WAL")
-    # With WAL, commits survive a killed process; only a power failure may undo the last few.
-    connection.execute("PRAGMA synchronous = NORMAL")
     with connection:
         if version == 0:
             # Otherwise each statement commits, and a killed process leaves some of the tables.
@@ -435,7 +455,6 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
                 connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {_ADDED_COLUMNS[name]}")
     if version == 0:
         # A power failure must not leave posters without it, which would be taken for a user's own files.
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         try:
             flush_to_disk(path.parent)
         except OSError as error:

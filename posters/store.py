@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 
-from catalog.errors import DamageError, DataError, NotBuiltError, StoreError
+from catalog.errors import DamageError, DataError, IncompleteError, NotBuiltError, StoreError
 from catalog.image_formats import STORED_SUFFIX
 from catalog.io.files import read_bytes, read_error, remove_file, row_errors, write_error, write_unflushed
 from catalog.io.locks import exclusive
@@ -117,8 +117,19 @@ class PosterStore:
 
     @classmethod
     def open_to_read(cls, posters_dir: Path) -> PosterStore:
-        """Open a store for reading, which needs no write permission."""
-        return cls(posters_dir, PosterDatabase.open_to_read(posters_dir / DATABASE_NAME))
+        """Open a store for reading, which needs no write permission.
+
+        NotBuiltError where there is none, which is an IncompleteError where posters are there.
+        """
+        try:
+            return cls(posters_dir, PosterDatabase.open_to_read(posters_dir / DATABASE_NAME))
+        except NotBuiltError as error:
+            if named := _named_as_posters(posters_dir):
+                raise IncompleteError(
+                    f"{posters_dir} holds posters that are not registered, such as {named[0]}; register them with "
+                    f"`keyart import {posters_dir} --by movie`, or move them elsewhere"
+                ) from error
+            raise
 
     def __enter__(self) -> PosterStore:
         return self
@@ -316,10 +327,16 @@ class PosterStore:
             states[movie_id] = State.MISSING if gone else State(state)
         return states
 
-    def gone(self) -> set[int]:
-        """Return the films whose poster was stored, and whose file is gone or has another length."""
-        stored = self._database.rows("SELECT movie_id, file_name, n_bytes FROM posters WHERE state = 'ok'")
-        return {movie_id for movie_id, name, n_bytes in stored if not _is_whole(self.path_of(name), n_bytes)}
+    def posters_and_gone(self) -> tuple[list[Poster], set[int]]:
+        """Return the posters, and the films whose poster was stored and whose file is gone or has another length."""
+        whole: list[Poster] = []
+        gone: set[int] = set()
+        for poster in self._stored("ORDER BY movie_id"):
+            if _is_whole(poster.path, poster.n_bytes):
+                whole.append(poster)
+            else:
+                gone.add(poster.movie_id)
+        return whole, gone
 
     def attempts(self) -> dict[int, int]:
         """Return the number of attempts by movie_id."""
@@ -349,14 +366,17 @@ class PosterStore:
         return {movie_id for (movie_id,) in rows}
 
     def _posters(self, clause: str, *values: object) -> Iterator[Poster]:
+        return (one for one in self._stored(clause, *values) if _is_whole(one.path, one.n_bytes))
+
+    def _stored(self, clause: str, *values: object) -> Iterator[Poster]:
+        """Yield the posters as they were stored, whether or not their files are still there."""
         columns = "movie_id, file_name, sha256, n_bytes, width, height, source"
         statement = f"SELECT {columns} FROM posters WHERE state = 'ok' {clause}"
         for movie_id, file_name, sha256, n_bytes, width, height, source in self._database.rows(statement, values):
             with row_errors(self._posters_dir / DATABASE_NAME):
                 path = self.path_of(file_name)
                 poster = Poster(movie_id, path, sha256, n_bytes, width, height, Source(source))
-            if _is_whole(poster.path, n_bytes):
-                yield poster
+            yield poster
 
     def _records(self, clause: str, *values: object) -> Iterator[Record]:
         for record in self._database.records(clause, *values):
@@ -444,13 +464,18 @@ class PosterStore:
 
 def check_registered(posters_dir: Path) -> None:
     """Raise DataError if a folder holds posters but no database: a fetch or an import might replace them."""
-    if posters_dir.is_dir() and is_empty(posters_dir / DATABASE_NAME):
-        named = sorted(path.name for path in posters_dir.iterdir() if _FILE_NAME.fullmatch(path.name))
-        if named:
-            raise DataError(
-                f"{posters_dir} holds posters that are not registered, such as {named[0]}, which might be replaced; "
-                f"register them with `keyart import {posters_dir} --by movie`, or move them elsewhere"
-            )
+    if (named := _named_as_posters(posters_dir)) and is_empty(posters_dir / DATABASE_NAME):
+        raise DataError(
+            f"{posters_dir} holds posters that are not registered, such as {named[0]}, which might be replaced; "
+            f"register them with `keyart import {posters_dir} --by movie`, or move them elsewhere"
+        )
+
+
+def _named_as_posters(posters_dir: Path) -> list[str]:
+    """List the files of a folder that are named as posters are, sorted; none where there is no folder."""
+    if not posters_dir.is_dir():
+        return []
+    return sorted(path.name for path in posters_dir.iterdir() if _FILE_NAME.fullmatch(path.name))
 
 
 def _is_whole(path: Path, n_bytes: int | None) -> bool:

@@ -20,6 +20,7 @@ from catalog.io.checksums import hold_to_xxh3
 from catalog.io.files import (
     FORMAT_ERRORS,
     atomic_path,
+    no_record,
     read_record,
     read_stable,
     remove_file,
@@ -65,9 +66,11 @@ def _named(record_path: Path, kind: str, version: int) -> list[str]:
 
 
 def unnamed_arrays(folder: Path, name: str) -> list[Path]:
-    """List the files of arrays that the record of a name does not name; none where it cannot be read."""
+    """List the files of arrays that the record of a name does not name: all without one, none where it is damaged."""
     try:
         named = json.loads((folder / f"{name}.json").read_bytes())["arrays"]
+    except FileNotFoundError:
+        named = ""
     except (OSError, ValueError, KeyError, TypeError):
         return []
     return [path for path in sorted(folder.glob(f"{name}-????????.npz")) if path.name != named]
@@ -85,9 +88,10 @@ def _open_arrays(folder: Path, name: str, kind: str, version: int) -> tuple[dict
     try:
         content = read_record(folder / f"{name}.json", kind, version)
     except FileNotFoundError as error:
-        raise NotBuiltError(
-            f"no {name} here yet ({error.filename} is missing); run `keyart build`, or `keyart fit {name}`"
-        ) from error
+        steps = f"run `keyart build`, or `keyart fit {name}`"
+        if unnamed_arrays(folder, name):
+            raise no_record(folder / f"{name}.json", name, steps) from error
+        raise NotBuiltError(f"no {name} here yet ({error.filename} is missing); {steps}") from error
     try:
         arrays_path = folder / content["arrays"]
         hold_to_xxh3(arrays_path, content["xxh3"])

@@ -1,9 +1,10 @@
 """Hold files to the checksums recorded of them, once a process; and the checksums of SQLite files.
 
 A JSON record has its own checksum (`catalog.io.files`) and names those of the data files of its generation. SQLite
-files have a record beside them, ``catalog.sqlite.json``: the checksums that the file may have, each with SQLite's own
-counter of changes. While a database is written in place its record lists none, which a killed writer leaves behind;
-then, and after changes by another program, which the counter shows, SQLite's integrity check stands in for them.
+files have a record beside them, ``catalog.sqlite.json``: the checksums that the file may have, each with what of the
+file's header any program changes that writes it. While a database is written in place its record lists none, which a
+killed writer leaves behind; then, and after changes by another program, which the header shows, SQLite's integrity
+check stands in for them.
 """
 
 from __future__ import annotations
@@ -25,11 +26,17 @@ _N_ATTEMPTS = 5
 _TICK_NS = 2 * 10**9
 _MAX_REMEMBERED = 4096
 _HEADER_BYTES = 100
-_COUNTER = slice(24, 28)
+# SQLite's counter of changes, and the number by which a program marks its files.
+_COUNTER, _ID = slice(24, 28), slice(68, 72)
+
 
 _Stamp = tuple[int, ...]
 _remembered: dict[tuple[str, Path], tuple[_Stamp, str]] = {}
 _lock = Lock()
+
+
+class ChecksumError(DamageError):
+    """An SQLite file has another checksum than when it was written, and nothing shows that a program wrote it."""
 
 
 def hold_to_xxh3(path: Path, expected: str) -> None:
@@ -74,10 +81,15 @@ def checksums_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
+def log_path(path: Path) -> Path:
+    """Return the path of the log of an SQLite file, in which what was written last may be."""
+    return path.with_name(f"{path.name}-wal")
+
+
 def recorded_checksums(path: Path) -> Mapping[str, str] | None:
-    """Return the checksums that an SQLite file may have, and the counter of each; None where none are recorded."""
+    """Return the checksums that an SQLite file may have, and the revision of each; None where none are recorded."""
     try:
-        return {str(key): str(counter) for key, counter in _recorded(path).items()}
+        return {str(key): str(revision) for key, revision in _recorded(path).items()}
     except (FileNotFoundError, NotADirectoryError):
         return None
 
@@ -93,7 +105,7 @@ def _recorded(path: Path) -> Mapping[str, str]:
 
 def record_checksums(path: Path, versions: Iterable[Path] = ()) -> None:
     """Record the checksums that an SQLite file may have: those of these files, or of none while it is written."""
-    _write(path, {xxh3_file(version): counter_of(version) for version in versions})
+    _write(path, {xxh3_file(version): revision_of(version) for version in versions})
 
 
 def _write(path: Path, checksums: Mapping[str, str]) -> None:
@@ -103,7 +115,7 @@ def _write(path: Path, checksums: Mapping[str, str]) -> None:
 @contextmanager
 def replacing(path: Path, newer: Path) -> Iterator[None]:
     """Record the checksums of an SQLite file and of the one that replaces it in the block, and then of that alone."""
-    after = {xxh3_file(newer): counter_of(newer)}
+    after = {xxh3_file(newer): revision_of(newer)}
     _write(path, {**_before(path), **after})
     yield
     # The file is in place, and its checksum among those recorded, whatever happens now.
@@ -116,18 +128,45 @@ def _before(path: Path) -> Mapping[str, str]:
     with suppress(DamageError):
         if (recorded := recorded_checksums(path)) is not None:
             return recorded
-    return {xxh3_file(path): counter_of(path)} if path.is_file() else {}
+    return {xxh3_file(path): revision_of(path)} if path.is_file() else {}
 
 
-def counter_of(path: Path) -> str:
-    """Read SQLite's counter of changes; empty for what is no SQLite file."""
+def has_recorded_checksum(path: Path) -> bool:
+    """Return whether an SQLite file has one of the checksums that are recorded of it."""
+    try:
+        return xxh3_file(path) in (recorded_checksums(path) or {})
+    except OSError as error:
+        raise read_error(path, error) from error
+
+
+def revision_of(path: Path) -> str:
+    """Read what tells a file that was written since from a damaged one; empty for what is no SQLite file.
+
+    SQLite counts every change of a file that has no write-ahead log; a file from elsewhere has another id.
+    """
     with path.open("rb") as stream:
         header = stream.read(_HEADER_BYTES)
-    return header[_COUNTER].hex() if len(header) == _HEADER_BYTES and header.startswith(b"SQLite format 3\0") else ""
+    if len(header) < _HEADER_BYTES or not header.startswith(b"SQLite format 3\0"):
+        return ""
+    return (header[_COUNTER] + header[_ID]).hex()
+
+
+def identify(path: Path) -> None:
+    """Give a new SQLite file, which nobody has open, an id by its content.
+
+    The counter of a new file begins anew, so that by it alone another one in its place would pass for damage.
+    """
+    number = bytes.fromhex(xxh3_file(path)[:8])
+    with path.open("r+b") as stream:
+        stream.seek(_ID.start)
+        stream.write(number)
 
 
 def hold_database(path: Path, connection: sqlite3.Connection) -> None:
-    """Raise DamageError unless an open SQLite file is as it was written; one without recorded checksums passes."""
+    """Raise ChecksumError unless an open SQLite file is as it was written; one without recorded checksums passes.
+
+    One that another program wrote passes too, by SQLite's own check.
+    """
     for _ in range(_N_ATTEMPTS):
         before = _stamps(path)
         try:
@@ -138,19 +177,19 @@ def hold_database(path: Path, connection: sqlite3.Connection) -> None:
         # Another process may have written meanwhile.
         if _stamps(path) == before:
             break
-    raise DamageError(
-        f"{path} is damaged: it has another checksum than when it was written; "
+    raise ChecksumError(
+        f"{path} is damaged: it has another checksum than when it was written, unless another program wrote it; "
         "run `keyart check`, which says what mends it"
     )
 
 
 def _is_whole(path: Path, connection: sqlite3.Connection) -> bool:
     # The file before its record: a writer changes the record before the file.
-    xxh3, counter = _once(path, "xxh3", xxh3_file), counter_of(path)
+    xxh3, revision = _once(path, "xxh3", xxh3_file), revision_of(path)
     recorded = recorded_checksums(path)
     if recorded is None or xxh3 in recorded:
         return True
-    if recorded and (not counter or counter in recorded.values()):
+    if recorded and (not revision or revision in recorded.values()):
         return False
     return _is_consistent(path, connection)
 
@@ -172,7 +211,7 @@ def _is_consistent(path: Path, connection: sqlite3.Connection) -> bool:
 def _stamps(path: Path) -> tuple[_Stamp, ...]:
     """Return the state of an SQLite file, of its log and of the record of its checksums."""
     stamps: list[_Stamp] = []
-    for one in (path, path.with_name(f"{path.name}-wal"), checksums_path(path)):
+    for one in (path, log_path(path), checksums_path(path)):
         try:
             stamps.append(_stamp(one))
         except OSError:

@@ -24,7 +24,7 @@ from zipfile import BadZipFile
 
 import xxhash
 
-from catalog.errors import ConfigError, DamageError, DataError, KeyartError, StoreError
+from catalog.errors import ConfigError, DamageError, DataError, IncompleteError, KeyartError, StoreError
 from catalog.io.remote import AnyPath, RemotePath
 
 _TEMPORARY_SUFFIX = ".partial"
@@ -233,6 +233,13 @@ class OtherVersionError(DataError):
 def write_record(path: AnyPath, kind: str, version: int, content: Mapping[str, Any]) -> None:
     """Write a JSON record with its kind, its version and a checksum of it all."""
     write_bytes(path, record_text(kind, version, content))
+
+
+def no_record(path: Path, what: str, advice: str) -> IncompleteError:
+    """Return the error of a part whose files are there without their record, which is written last."""
+    return IncompleteError(
+        f"{what} is incomplete ({path} is missing): it was never finished, or its record is lost; {advice}"
+    )
 
 
 def record_text(kind: str, version: int, content: Mapping[str, Any]) -> bytes:

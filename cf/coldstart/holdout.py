@@ -15,9 +15,11 @@ from cf.coldstart.content import FilmContent
 from cf.ratings import RatingMatrix, Ratings
 
 Half = Literal["validation", "test"]
-_SHARE = 0.2
-# A fifth of them, halved, still leaves two films to be ranked.
+#: So many draws rank different films; each hides a fifth of both halves.
+N_APART = 5
+# A fifth of each half still leaves two films to be ranked.
 _FEWEST_FILMS = 20
+_FEWEST_RANKED = 2
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,11 @@ class FewPostersError(NotBuiltError):
 
 
 def hold_out(films: RatedFilms, seed: int = 0, on: Half = "test") -> Holdout:
-    """Hide a fifth of the films with posters; half of them are for choosing, half for the report.
+    """Hide a fifth of the films with posters, and rank those of them that are for choosing, or for the report.
 
-    Both halves are hidden together, so that one fit serves both, and what was chosen on one has not seen the other.
+    Which films are for choosing and which for the report is the same in every draw, so that no choice has seen a film
+    of the report. Draws 0 to 4 rank each of them once, 5 to 9 once more in other company, and so on. Films of both
+    halves are hidden together, so that one fit serves both.
     """
     with_poster = np.flatnonzero(have_posters(films))
     if len(with_poster) < _FEWEST_FILMS:
@@ -69,14 +73,40 @@ def hold_out(films: RatedFilms, seed: int = 0, on: Half = "test") -> Holdout:
             f"the cold start is measured on {_FEWEST_FILMS} films or more with ratings and features of a poster, "
             f"received {len(with_poster)}"
         )
-    drawn = np.random.default_rng(seed).permutation(with_poster)
-    hidden = drawn[: round(_SHARE * len(drawn))]
-    middle = len(hidden) // 2
-    cold = np.sort(hidden[:middle] if on == "validation" else hidden[middle:])
-    unseen = np.isin(films.ratings.movie_ids, films.movie_ids[hidden])
-    if unseen.all():
+    halves = _halves(with_poster, seed)
+    hidden = np.concatenate([halves["validation"], halves["test"]])
+    unseen = ~np.isin(films.ratings.movie_ids, films.movie_ids[hidden])
+    if not unseen.any():
         raise ConfigError(f"all ratings are of the {len(hidden)} films that are hidden; load ratings of more films")
-    train = films.ratings.where(~unseen).matrix()
+    return _holdout(films, films.ratings.where(unseen), hidden, halves[on], seed)
+
+
+def hold_out_films(films: RatedFilms, movie_ids: npt.NDArray[np.int32]) -> Holdout:
+    """Hide given films, with posters or not, and rank them all; for splits that others have published."""
+    hidden = np.flatnonzero(np.isin(films.movie_ids, movie_ids))
+    train = films.ratings.where(~np.isin(films.ratings.movie_ids, movie_ids))
+    if len(hidden) < _FEWEST_RANKED or not len(train):
+        raise ConfigError(
+            f"expected {_FEWEST_RANKED} films or more with ratings to hide, and ratings of others to learn from; "
+            f"received {len(hidden)} to hide of {len(films.movie_ids)}"
+        )
+    return _holdout(films, train, hidden, hidden, 0)
+
+
+def _halves(with_poster: npt.NDArray[np.intp], seed: int) -> dict[Half, npt.NDArray[np.intp]]:
+    """Draw the films to hide from both halves."""
+    middle = len(with_poster) // 2
+    drawn = np.random.default_rng(0).permutation(with_poster)
+    repetition, part = divmod(seed, N_APART)
+    rng = np.random.default_rng([repetition, 1])
+    validation, test = (np.array_split(rng.permutation(half), N_APART)[part] for half in np.split(drawn, [middle]))
+    return {"validation": validation, "test": test}
+
+
+def _holdout(
+    films: RatedFilms, known: Ratings, hidden: npt.NDArray[np.intp], ranked: npt.NDArray[np.intp], seed: int
+) -> Holdout:
+    train, cold = known.matrix(), np.sort(ranked)
     warm = np.searchsorted(films.movie_ids, train.movie_ids)
     held_out, n_strangers = _held_out(films, train, cold)
     copies = np.isin(films.artwork[cold], films.artwork[warm])

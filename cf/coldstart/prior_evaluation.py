@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,12 +15,11 @@ from catalog.io.progress import Advance, Progress, silent
 from cf.base import rows_of
 from cf.coldstart.content_prior import SOURCES, PriorALS
 from cf.coldstart.holdout import Half, RatedFilms, have_posters
+from cf.coldstart.support import by_support
 from cf.evaluation.metrics import Estimate, FloatArray, bootstrap
 from cf.evaluation.splits import random_split
 from cf.ratings import RatingMatrix, Ratings
 
-#: Least numbers of training ratings of the films of each bucket.
-BUCKETS = (0, 1, 5, 20, 100)
 _SHARE = 0.2
 
 
@@ -58,7 +56,7 @@ def evaluate_prior(
     return [
         _score(source, name, errors[source][rows], errors["none"][rows], users[rows])
         for source in SOURCES
-        for name, rows in _buckets(support)
+        for name, rows in by_support(support)
     ]
 
 
@@ -94,16 +92,6 @@ def _matrix(train: Ratings, movie_ids: npt.NDArray[np.int32]) -> RatingMatrix:
     user_ids, users = np.unique(train.user_ids, return_inverse=True)
     cells = (train.values, (users, rows_of(movie_ids, train.movie_ids)))
     return RatingMatrix(user_ids, movie_ids, sparse.coo_array(cells, shape=(len(user_ids), len(movie_ids))).tocsr())
-
-
-def _buckets(support: npt.NDArray[Any]) -> list[tuple[str, npt.NDArray[np.bool_]]]:
-    names = [*(_span(low, after - 1) for low, after in pairwise(BUCKETS)), f"{BUCKETS[-1]}+"]
-    places = np.searchsorted(BUCKETS, support, side="right") - 1
-    return [*((name, places == place) for place, name in enumerate(names)), ("all", np.ones(len(support), bool))]
-
-
-def _span(least: int, most: int) -> str:
-    return f"{least}" if least == most else f"{least}–{most}"
 
 
 def _score(

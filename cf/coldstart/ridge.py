@@ -26,7 +26,7 @@ from cf.coldstart.content import Encoding, FilmContent, Floats, Standardization,
 from cf.coldstart.factor_model import FactorModel, FloatArray, chosen, damped
 from cf.scale import star_scale
 
-_NAME, _KIND, _VERSION = "cold-start", "keyart-cold-start", 3
+_NAME, _KIND, _VERSION = "cold-start", "keyart-cold-start", 4
 _NO_MEAN = 3.5
 # How far true means lie from predicted ones, in stars, before any film is seen; worth as many films.
 _PRIOR_SPREAD, _PRIOR_FILMS = 0.5, 4
@@ -96,6 +96,14 @@ class ExpectedMeans(NamedTuple):
     high: Floats
 
 
+class MeanDistributions(NamedTuple):
+    """Predicted means of very many ratings, half their 95 % intervals, and the variance of ratings of one film."""
+
+    values: Floats
+    half_widths: Floats
+    within: float
+
+
 class ContentRidge(FactorModel):
     """Predicts preferences and mean ratings of films from their content.
 
@@ -133,12 +141,18 @@ class ContentRidge(FactorModel):
 
     def expected_means(self, films: FilmContent) -> ExpectedMeans:
         """Predict mean ratings."""
-        mean, spread, lowest, highest = self.learned_["mean"].tolist()
+        values, half_widths, _ = self.distributions_of_means(films)
+        lowest, highest = self.learned_["stars"].tolist()
+        # Films that nobody has rated yet may get stars that nobody has given yet.
+        low, high = ((values + offset).clip(*star_scale(lowest, highest)) for offset in (-half_widths, half_widths))
+        return ExpectedMeans(*(np.asarray(one, np.float32) for one in (values.clip(lowest, highest), low, high)))
+
+    def distributions_of_means(self, films: FilmContent) -> MeanDistributions:
+        """Predict mean ratings as distributions, which may go beyond the scale of stars."""
+        mean, spread, within = self.learned_["mean"].tolist()
         values = self._linear(self.encoding_(films))[:, -1] + mean
         half_width = _half_width(spread, len(self.movie_ids_))
-        # Films that nobody has rated yet may get stars that nobody has given yet.
-        low, high = ((values + offset).clip(*star_scale(lowest, highest)) for offset in (-half_width, half_width))
-        return ExpectedMeans(*(np.asarray(one, np.float32) for one in (values.clip(lowest, highest), low, high)))
+        return MeanDistributions(values, np.full(len(values), half_width, np.float32), within)
 
     def audience(self, films: FilmContent, k: int = 1000) -> list[ScoredIds]:
         """Find the users who would prefer each film most, without those to whom it is below average."""
@@ -216,9 +230,13 @@ class ContentRidge(FactorModel):
                 f"{name}_scale": standardization.scale,
                 f"{name}_coefficients": coefficients.astype(np.float32),
             }
-        spread = _spread(errors, n_ratings, weights, _variance_within(values, means))
-        lowest, highest = (values.data.min(), values.data.max()) if n_films else (mean, mean)
-        self.learned_["mean"] = np.array([mean, spread, lowest, highest], np.float32)
+        within = _variance_within(values, means)
+        spread = _spread(errors, n_ratings, weights, within)
+        stars = (values.data.min(), values.data.max()) if n_films else (mean, mean)
+        self.learned_ |= {
+            "mean": np.array([mean, spread, within], np.float32),
+            "stars": np.array(stars, np.float32),
+        }
 
     def _linear(self, content: Mapping[str, Floats]) -> Floats:
         total: Any = 0

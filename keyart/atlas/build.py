@@ -20,10 +20,10 @@ from index.source import FilmFeatures
 from keyart.atlas import layout
 from keyart.atlas.labels import name_clusters
 from keyart.atlas.layout import Method
-from keyart.atlas.record import Atlas, Cluster, record_path
+from keyart.atlas.record import Atlas, Cluster, files_of, record_path
 from keyart.atlas.sprites import Sheet, along_the_map, assign, draw, remove_others
 from keyart.workspace.contents import fingerprint, fingerprint_of
-from keyart.workspace.films import list_posters
+from keyart.workspace.films import PosterReader, list_posters
 from keyart.workspace.gaps import listed, notes_on_gaps
 from keyart.workspace.index import current_film_features, needed_film_features
 from keyart.workspace.layout import Workspace
@@ -115,7 +115,7 @@ def make_atlas(workspace: Workspace, options: AtlasOptions, *, progress: Progres
                       centroids=centroids, clusters=clusters, sheets=sheets)  # fmt: skip
         atlas.save(workspace.atlas_dir)
         remove_others(sheets, workspace.atlas_dir)
-    gaps = notes_on_gaps(workspace, features.movie_ids.tolist(), then="keyart atlas")
+    gaps = notes_on_gaps(workspace, features.movie_ids.tolist(), PosterReader(workspace).read(), then="keyart atlas")
     n_drawn = sum(after is not earlier for earlier, after in zip(assigned, sheets, strict=True))
     return AtlasReport(atlas, how, n_drawn, (*_notes(atlas, len(features)), *_notes_on_blank(blank), *gaps))
 
@@ -129,7 +129,8 @@ def drop_from_atlas(workspace: Workspace, movie_ids: Collection[int], *, progres
         rows = np.flatnonzero(~np.isin(before.movie_ids, list(movie_ids)))
         n_dropped = len(before) - len(rows)
         if not len(rows):
-            remove_file(record_path(workspace.atlas_dir))
+            for path in (record_path(workspace.atlas_dir), *files_of(workspace.atlas_dir)):
+                remove_file(path)
         elif n_dropped:
             _without(workspace, before, rows, progress).save(workspace.atlas_dir)
             remove_others(Atlas.open(workspace.atlas_dir).sheets, workspace.atlas_dir)

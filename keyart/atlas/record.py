@@ -5,6 +5,7 @@ Owns the folder ``atlas``: ``atlas.json``, ``atlas-….npz`` and ``sheet-….web
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from catalog.errors import DamageError, DataError, KeyartError, NotBuiltError
 from catalog.io.arrays import open_arrays, save_arrays
+from catalog.io.files import no_record
 from keyart.atlas.sprites import Sheet
 from keyart.workspace.contents import current_features, fingerprint, fingerprint_of
 from keyart.workspace.layout import Workspace
@@ -84,6 +86,8 @@ class Atlas:
                 **{name: arrays[name] for name in _ARRAYS},
             )
         except NotBuiltError as error:
+            if any(files_of(folder)):
+                raise no_record(record_path(folder), "the atlas", "run `keyart atlas`") from error
             raise NotBuiltError("no atlas here yet; run `keyart atlas`") from error
         except (DataError, KeyError, TypeError) as error:
             raise DamageError(
@@ -98,6 +102,11 @@ _ARRAYS = ("movie_ids", "poster_sha256s", "rows", "positions", "is_placed", "lab
 def record_path(folder: Path) -> Path:
     """Locate the record, which changes whenever the atlas does."""
     return folder / f"{_NAME}.json"
+
+
+def files_of(folder: Path) -> Iterator[Path]:
+    """Yield the files of all generations of an atlas, without the record."""
+    return (path for pattern in (f"{_NAME}-????????.npz", "sheet-*.webp") for path in folder.glob(pattern))
 
 
 def notes_on_atlas(workspace: Workspace, atlas: Atlas) -> tuple[str, ...]:

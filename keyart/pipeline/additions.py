@@ -25,7 +25,7 @@ from keyart.pipeline.index import build_index
 from keyart.similarity.query import Image
 from keyart.workspace.encoder import WorkspaceEncoder
 from keyart.workspace.encoders import has_index, list_encoders, name_of
-from keyart.workspace.films import list_posters
+from keyart.workspace.films import PosterReader, posters_of
 from keyart.workspace.hints import names_workspace
 from keyart.workspace.layout import Home, Workspace
 from posters.database import Origin, Source
@@ -128,27 +128,32 @@ def add(
         _write(workspace, plan)
     movie_ids = [film.movie_id for film in (*plan.new, *plan.known)]
     cleaned = notes_on_titles(sum(not is_clean(film.title) for film in films))
-    n_indexed, notes = _brought_up_to_date(workspace, extraction, movie_ids, progress)
+    posters = PosterReader(workspace)
+    n_indexed, notes = _brought_up_to_date(workspace, extraction, movie_ids, posters, progress)
     for view in list_encoders(workspace):
         if view.encoder != workspace.encoder:
-            notes += _brought_up_to_date_too(view, movie_ids, progress)
+            notes += _brought_up_to_date_too(view, movie_ids, posters, progress)
     return AddReport(plan.new, plan.known, n_indexed, (*cleaned, *notes))
 
 
 def _brought_up_to_date(
-    workspace: Workspace, extraction: PosterExtraction | None, movie_ids: Sequence[int], progress: Progress
+    workspace: Workspace,
+    extraction: PosterExtraction | None,
+    movie_ids: Sequence[int],
+    posters: PosterReader,
+    progress: Progress,
 ) -> tuple[int, list[str]]:
     """Add films to the features and the index of a view; returns how many are indexed, and what a user should know."""
     notes = []
     if extraction is None:
         notes.append("no features here yet: found by title only; run `keyart extract` and `keyart build`")
     else:
-        report = extraction.run(movie_ids, progress=progress)
+        report = extraction.run(movie_ids, posters, progress=progress)
         notes += [f"features were computed again: {reason}" for reason in report.damaged]
         notes += [f"movie_id {one.picture_id} has no features: {one.reason}" for one in report.skipped]
     n_indexed = 0
     if has_index(workspace):
-        change = build_index(workspace, IndexOptions(), check=False, progress=progress)
+        change = build_index(workspace, IndexOptions(), check=False, posters=posters, progress=progress)
         if change is not None:
             n_indexed = change.record.n_films
             left_out = change.record.left_out
@@ -159,11 +164,14 @@ def _brought_up_to_date(
     return n_indexed, notes
 
 
-def _brought_up_to_date_too(view: Workspace, movie_ids: Sequence[int], progress: Progress) -> list[str]:
+def _brought_up_to_date_too(
+    view: Workspace, movie_ids: Sequence[int], posters: PosterReader, progress: Progress
+) -> list[str]:
     """Do the same by another encoder than the default, which may fail; returns what a user should know."""
     name = name_of(view)
     try:
-        _, notes = _brought_up_to_date(view, open_poster_extraction(view, len(movie_ids)), movie_ids, progress)
+        extraction = open_poster_extraction(view, len(movie_ids))
+        _, notes = _brought_up_to_date(view, extraction, movie_ids, posters, progress)
     except KeyartError as error:
         return [f"{name} lacks these films: {error}; then run `keyart extract`, and `keyart build`"]
     return [f"{name}: {note}" for note in notes]
@@ -209,7 +217,6 @@ def _read(image: Image) -> bytes:
 
 def _planned(workspace: Workspace, films: Sequence[NewFilm], hashes: Sequence[str]) -> _Plan:
     """Compare the films with the catalog and with each other, and number the new ones."""
-    posters = {poster.movie_id: poster for poster in list_posters(workspace)}
     new: list[Film] = []
     known: list[Film] = []
     new_posters: list[tuple[int, Image]] = []
@@ -220,8 +227,10 @@ def _planned(workspace: Workspace, films: Sequence[NewFilm], hashes: Sequence[st
         _refuse_taken(films, catalog)
         added = {film.movie_id for film in catalog.added()}
         free = catalog.free_ids({film.movie_id for film in films if film.movie_id})
-        for film, sha256 in zip(films, hashes, strict=True):
-            existing = next(iter(catalog.duplicates_of(film.title, film.year, film.tmdb_id, film.imdb_id)), None)
+        same = (catalog.duplicates_of(film.title, film.year, film.tmdb_id, film.imdb_id) for film in films)
+        found = [next(iter(duplicates), None) for duplicates in same]
+        posters = posters_of(workspace, [film.movie_id for film in found if film])
+        for film, sha256, existing in zip(films, hashes, found, strict=True):
             if existing and not (
                 existing.movie_id in added
                 and film.movie_id in (None, existing.movie_id)

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from catalog.errors import DataError, KeyartError, NotBuiltError
+from catalog.errors import DataError, IncompleteError, KeyartError, NotBuiltError
 from catalog.films import Catalog
 from catalog.io.arrays import hold_arrays, unnamed_arrays
-from catalog.io.checksums import checksums_path, recorded_checksums
+from catalog.io.checksums import ChecksumError, checksums_path, recorded_checksums
 from catalog.io.files import is_partial
 from catalog.io.locks import LOCK_NAME
 from catalog.text import plural
@@ -23,7 +23,7 @@ from cf.registry import MODELS, model_class
 from features.store import FeatureStore
 from index import manifest
 from index.cosine import CosineIndex
-from keyart.atlas.record import Atlas
+from keyart.atlas.record import Atlas, files_of
 from keyart.pipeline.findings import Findings, Mend, problem_of
 from keyart.similarity.blending import open_hybrid
 from keyart.workspace import alternates
@@ -37,6 +37,8 @@ from posters.store import PosterStore
 
 _COPY = "put back a copy of it"
 _AGAIN = "run `keyart check --repair`"
+_NO_RECORD = "it is missing, though files are there that it names: it was never finished, or is lost"
+_TRUST = "keyart check --repair --trust-databases"
 
 
 @dataclass
@@ -51,9 +53,11 @@ class _Known:
     fingerprints: dict[str | None, str | None] = field(default_factory=dict)
 
 
-def check_workspace(workspace: Workspace, progress: Callable[[int], None] = lambda _: None) -> Findings:
+def check_workspace(
+    workspace: Workspace, progress: Callable[[int], None] = lambda _: None, *, trusts_databases: bool = False
+) -> Findings:
     """Check all parts; `progress` receives the numbers of posters whose files were read."""
-    findings, known = Findings(workspace), _Known()
+    findings, known = Findings(workspace, trusts_databases=trusts_databases), _Known()
     findings.note_unverified(workspace.record_path)
     _check_catalog(findings, known)
     _check_ratings(findings, known)
@@ -93,24 +97,32 @@ def _check_catalog(findings: Findings, known: _Known) -> None:
             known.ratings = catalog.fact("ratings") or ""
             if wrong := catalog.inconsistency():
                 findings.add(path, wrong, again)
-        if recorded_checksums(path) is None:
-            findings.unverified.append(findings.name_of(path))
+        findings.note_unverified_database(path)
     except NotBuiltError:
         return
     except KeyartError as error:
-        if _only_checksum_is_wrong(path):
-            findings.add(checksums_path(path), str(error), _AGAIN, Mend.CATALOG_CHECKSUM)
-        else:
-            findings.add(path, problem_of(error), again)
+        _add_database(findings, path, error, again, Mend.CATALOG_CHECKSUM)
 
 
-def _only_checksum_is_wrong(path: Path) -> bool:
-    """Return whether the record of a database's checksums is damaged, and the database passes SQLite's own check."""
+def _add_database(findings: Findings, path: Path, error: KeyartError, remedy: str, mend: Mend) -> None:
+    """Add a finding of a database that cannot be opened; where it is whole, of the record of its checksums alone."""
+    is_whole = _passes_own_check(path)
     try:
         recorded_checksums(path)
-    except KeyartError:
-        with suppress(sqlite3.Error, OSError), closing(sqlite3.connect(path)) as connection:
-            return bool(connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",))
+    except KeyartError as damage:
+        if is_whole:
+            findings.add(checksums_path(path), problem_of(damage), _AGAIN, mend)
+            return
+    if is_whole and isinstance(error, ChecksumError):
+        trust = f"{remedy}; or, if another program wrote it, run `{_TRUST}`"
+        findings.add(path, problem_of(error), trust, mend if findings.trusts_databases else Mend.NOTHING)
+    else:
+        findings.add(path, problem_of(error), remedy)
+
+
+def _passes_own_check(path: Path) -> bool:
+    with suppress(sqlite3.Error, OSError), closing(sqlite3.connect(path)) as connection:
+        return bool(connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",))
     return False
 
 
@@ -137,19 +149,17 @@ def _check_posters(findings: Findings, known: _Known, progress: Callable[[int], 
     try:
         with PosterStore.open_to_read(folder) as store:
             _check_poster_files(findings, known, store, progress)
-        if recorded_checksums(path) is None:
-            findings.unverified.append(findings.name_of(path))
+        findings.note_unverified_database(path)
+    except IncompleteError as error:
+        findings.add(path, problem_of(error), remedy)
     except NotBuiltError:
         known.posters = {}
     except KeyartError as error:
-        if _only_checksum_is_wrong(path):
-            findings.add(checksums_path(path), str(error), _AGAIN, Mend.POSTERS_CHECKSUM)
-        else:
-            findings.add(path, problem_of(error), remedy)
+        _add_database(findings, path, error, remedy, Mend.POSTERS_CHECKSUM)
 
 
 def _check_poster_files(findings: Findings, known: _Known, store: PosterStore, progress: Callable[[int], None]) -> None:
-    posters = store.posters()
+    posters, gone = store.posters_and_gone()
     # Features may be of a poster whose file was damaged later.
     known.posters = {one.movie_id: one.sha256 for one in posters if one.movie_id in (known.films or {one.movie_id})}
     for poster in posters:
@@ -160,7 +170,7 @@ def _check_poster_files(findings: Findings, known: _Known, store: PosterStore, p
             remedy = "run `keyart check --repair`, then `keyart fetch`, or import it again"
             findings.add(poster.path, problem, remedy, Mend.POSTER, str(poster.movie_id))
         progress(1)
-    for movie_id in sorted(store.gone() & (known.films or frozenset())):
+    for movie_id in sorted(gone & (known.films or frozenset())):
         record = store.record(movie_id)
         name = record.file_name if record and record.file_name else str(movie_id)
         findings.add(
@@ -194,7 +204,7 @@ def _check_features(findings: Findings, known: _Known, view: Workspace) -> None:
     for stem, problem in wrong.items():
         findings.add(folder / f"{stem}.npy", problem, *again)
     for path in store.unrecorded():
-        _add_leftover(findings, Path(str(path)), "its shard has no record")
+        _add_leftover(findings, Path(str(path)), "its shard was never finished, or its record is lost")
     if wrong or known.posters is None:
         return
     rows = store.rows()
@@ -217,7 +227,7 @@ def _check_alternates(findings: Findings, view: Workspace) -> None:
             for stem, problem in FeatureStore.open(folder).damaged_shards().items():
                 findings.add(folder / f"{stem}.npy", problem, *extract)
     folder = alternates.index_dir(view)
-    if os.path.lexists(folder / manifest.RECORD):
+    if os.path.lexists(folder / manifest.RECORD) or manifest.names_of(folder):
         with findings.of(folder / manifest.RECORD, "run `keyart build`", Mend.BUILD, name):
             _hold_index(folder)
 
@@ -235,8 +245,7 @@ def _check_index(findings: Findings, known: _Known, view: Workspace) -> None:
     folder, build = view.index_dir, ("run `keyart build`", Mend.BUILD, name_of(view))
     path = folder / manifest.RECORD
     if not os.path.lexists(path):
-        for name in manifest.names_of(folder):
-            _add_leftover(findings, folder / name, "no record names it")
+        _check_without_record(findings, known, view, path, manifest.names_of(folder), build)
         return
 
     def read() -> None:
@@ -247,6 +256,17 @@ def _check_index(findings: Findings, known: _Known, view: Workspace) -> None:
 
     findings.note_unverified(path)
     findings.is_fine(read, path, *build)
+
+
+def _check_without_record(
+    findings: Findings, known: _Known, view: Workspace, path: Path, names: Iterable[str], again: tuple[str, Mend, str]
+) -> None:
+    """Add a finding of an index or an atlas whose record is not there; without features its files are leftovers."""
+    if known.fingerprints.get(view.encoder) is None:
+        for name in names:
+            _add_leftover(findings, path.parent / name, "no record names it")
+    elif any(True for _ in names):
+        findings.add(path, _NO_RECORD, *again)
 
 
 def _compare_index(findings: Findings, known: _Known, view: Workspace, index: CosineIndex) -> None:
@@ -265,7 +285,7 @@ def _check_looks(findings: Findings, view: Workspace) -> None:
         if os.path.lexists(path):
             findings.note_unverified(path)
             findings.is_fine(partial(hold_arrays, path), path, anew, Mend.DISCARD, str(path))
-            _check_arrays_left(findings, folder, name)
+        _check_arrays_left(findings, folder, name)
 
 
 def _check_hybrid(findings: Findings, view: Workspace) -> None:
@@ -280,6 +300,7 @@ def _check_atlas(findings: Findings, known: _Known, view: Workspace) -> None:
     folder = view.atlas_dir
     path, again = folder / "atlas.json", ("run `keyart atlas`", Mend.ATLAS, name_of(view))
     if not os.path.lexists(path):
+        _check_without_record(findings, known, view, path, (one.name for one in files_of(folder)), again)
         return
     findings.note_unverified(path)
     try:
@@ -307,11 +328,13 @@ def _check_models(findings: Findings, known: _Known) -> None:
     for name in MODELS:
         folder = workspace.model_dir(name)
         path = folder / f"{model_class(name).name}.json"
-        if not os.path.lexists(path):
-            continue
-        findings.note_unverified(path)
         by_build = name == ItemCosine.name
         again = ("run `keyart build`" if by_build else f"run `keyart fit {name}`", Mend.BUILD if by_build else Mend.FIT)
+        if not os.path.lexists(path):
+            if unnamed_arrays(folder, path.stem):
+                findings.add(path, _NO_RECORD, *again, name)
+            continue
+        findings.note_unverified(path)
         with findings.of(path, *again, name):
             _compare_model(findings, known, path, model_class(name).open(folder), (*again, name))
         _check_arrays_left(findings, folder, model_class(name).name)

@@ -27,7 +27,7 @@ from features.store import Damage, FeatureStore, OtherFeaturesError, check_folde
 from keyart.workspace import alternates
 from keyart.workspace.encoder import WorkspaceEncoder
 from keyart.workspace.encoders import FIRST, encoder_name, has_parts, list_encoders, name_of, place_of
-from keyart.workspace.films import list_posters
+from keyart.workspace.films import PosterList, PosterReader, list_posters
 from keyart.workspace.gaps import films_without_features, skipped_films
 from keyart.workspace.hints import names_workspace
 from keyart.workspace.layout import Home, Workspace
@@ -405,13 +405,13 @@ class PosterExtraction:
     store: FeatureStore
     encoder: Encoder
 
-    def run(self, movie_ids: Collection[int], *, progress: Progress = silent) -> ExtractReport:
+    def run(self, movie_ids: Collection[int], posters: PosterReader, *, progress: Progress = silent) -> ExtractReport:
         """Compute the features of some films' posters; those of others stay as they are."""
         with exclusive(self.workspace.features_dir):
-            damage = self.store.remove_damaged()
-            wanted = {*movie_ids, *self._lost(damage)}
-            posters = [poster for poster in list_posters(self.workspace) if poster.movie_id in wanted]
-            pictures = [Picture(poster.movie_id, poster.path, poster.sha256) for poster in posters]
+            damage, listed = self.store.remove_damaged(), posters.read()
+            wanted = {*movie_ids, *self._lost(damage, listed)}
+            chosen = [poster for poster in listed.posters if poster.movie_id in wanted]
+            pictures = [Picture(poster.movie_id, poster.path, poster.sha256) for poster in chosen]
             with progress("extract", len(pictures), "images") as advance:
                 return extraction.extract_features(
                     pictures,
@@ -422,12 +422,12 @@ class PosterExtraction:
                     damage=damage,
                 )
 
-    def _lost(self, damage: Damage) -> set[int]:
+    def _lost(self, damage: Damage, posters: PosterList) -> set[int]:
         """Return the films whose features have to be computed again."""
         # Every run replaces the record of images that could not be read, so these are tried again.
         skipped = skipped_films(self.workspace)
-        rows = self.store.rows().of_posters({poster.movie_id: poster.sha256 for poster in list_posters(self.workspace)})
-        lacking = set(films_without_features(self.workspace, rows.movie_ids.tolist()))
+        rows = self.store.rows().of_posters(posters.sha256s)
+        lacking = set(films_without_features(self.workspace, rows.movie_ids.tolist(), posters))
         # An extraction that is under way lacks many; those that were indexed were there.
         return skipped | (lacking if damage.reasons else lacking & self._indexed())
 

@@ -11,9 +11,10 @@ from enum import IntEnum
 from pathlib import Path
 
 from catalog.errors import KeyartError
+from catalog.io.checksums import has_recorded_checksum, recorded_checksums
 from keyart.workspace.layout import Workspace
 
-_ADVICE = re.compile(r"; (?:or )?(?:run |put it back|fit the model|import or fetch|`keyart)")
+_ADVICE = re.compile(r"; (?:or )?(?:run |put it back|fit the model|import or fetch|register |`keyart)")
 
 
 class Mend(IntEnum):
@@ -65,12 +66,19 @@ class Fault(Finding):
 
 
 class Findings:
-    """Collects findings of a workspace, and what earlier versions wrote without checksums."""
+    """Collects findings of a workspace, and what cannot be verified.
 
-    def __init__(self, workspace: Workspace) -> None:
+    `trusts_databases` says that databases without their recorded checksums were written by another program.
+    """
+
+    def __init__(self, workspace: Workspace, *, trusts_databases: bool = False) -> None:
         self.workspace = workspace
+        self.trusts_databases = trusts_databases
         self.found: list[Fault] = []
+        # What earlier versions wrote without checksums.
         self.unverified: list[str] = []
+        # Databases that were changed since their checksums were recorded.
+        self.changed: list[str] = []
 
     def add(self, path: Path, problem: str, remedy: str, mend: Mend = Mend.NOTHING, about: str = "") -> None:
         """Add a finding; the path is named from the workspace."""
@@ -107,6 +115,13 @@ class Findings:
             return
         if isinstance(content, dict) and not {"checksum", "xxh3"} & content.keys():
             self.unverified.append(self.name_of(record_path))
+
+    def note_unverified_database(self, path: Path) -> None:
+        """Note a database that has no recorded checksum, or another one."""
+        if recorded_checksums(path) is None:
+            self.unverified.append(self.name_of(path))
+        elif not has_recorded_checksum(path):
+            self.changed.append(self.name_of(path))
 
 
 def problem_of(error: Exception) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from catalog.errors import ConfigError, DataError, KeyartError, NotBuiltError
+from catalog.errors import ConfigError, DataError, IncompleteError, KeyartError, NotBuiltError
 from catalog.io.locks import check_free, exclusive
 from catalog.io.progress import Progress, silent
 from cf.models.neighbors import ItemCosine
@@ -28,6 +28,7 @@ from index.source import FilmFeatures
 from keyart.workspace import alternates
 from keyart.workspace.contents import fingerprint, open_ratings
 from keyart.workspace.encoders import has_index, list_encoders, name_of, open_view
+from keyart.workspace.films import PosterReader
 from keyart.workspace.gaps import notes_on_gaps
 from keyart.workspace.hints import names_workspace
 from keyart.workspace.index import current_film_features
@@ -141,12 +142,12 @@ def build(
     workspace, notes, others = open_view(home, encoder), [], _Others({}, [])
     for folder in (workspace.index_dir, workspace.model_dir(ItemCosine.name)):
         check_free(folder)
-    ratings = open_ratings(workspace)
+    ratings, posters = open_ratings(workspace), PosterReader(workspace)
     if encoder is None:
         # First, so that an error of this encoder does not stop them.
-        others = _build_others(workspace, options or IndexOptions(), progress, on_plan)
+        others = _build_others(workspace, options or IndexOptions(), posters, progress, on_plan)
     had_index = has_index(workspace)
-    index = build_index(workspace, options or IndexOptions(), progress=progress, on_plan=on_plan)
+    index = build_index(workspace, options or IndexOptions(), posters=posters, progress=progress, on_plan=on_plan)
     if index is None:
         if had_index:
             notes.append("the earlier index was removed, as none of its posters is left")
@@ -180,29 +181,34 @@ def build_index(
     options: IndexOptions,
     *,
     check: bool = True,
+    posters: PosterReader | None = None,
     progress: Progress = silent,
     on_plan: Callable[[Plan], None] = lambda _: None,
 ) -> IndexChange | None:
     """Bring the index up to date with the features; None where there are none.
 
-    `check` verifies the checksums of all features first, which reads them whole. An index whose posters are all gone is
-    removed. Films that are left out though they have, or had, a poster are among the notes.
+    `check` verifies the checksums of all features first, which reads them whole. `posters` spares listing them once
+    more. An index whose posters are all gone is removed. Films that are left out though they have, or had, a poster are
+    among the notes.
     """
+    posters = posters or PosterReader(workspace)
     try:
         FeatureStore.open(workspace.features_dir)
     except NotBuiltError:
         return None
     with exclusive(workspace.index_dir):
         # Not before: what another process indexed meanwhile would be replaced by what is older.
-        store, features = current_film_features(workspace, check=check)
+        store, features = current_film_features(workspace, check=check, posters=posters)
         if features is None:
             manifest.remove_all(workspace.index_dir)
             manifest.remove_all(alternates.index_dir(workspace))
             return None
+        # Before the files are removed of an index whose record is lost.
+        update = _IndexUpdate(workspace, store, features, options)
         manifest.clear_leftovers(workspace.index_dir)
-        change = _IndexUpdate(workspace, store, features, options).run(progress, on_plan)
+        change = update.run(progress, on_plan)
         n_alternates = _build_alternates(workspace, features)
-    notes = (*change.notes, *notes_on_gaps(workspace, features.movie_ids.tolist()))
+    notes = (*change.notes, *notes_on_gaps(workspace, features.movie_ids.tolist(), posters.read()))
     return replace(change, notes=notes, n_alternates=n_alternates)
 
 
@@ -235,7 +241,11 @@ class _Others:
 
 
 def _build_others(
-    workspace: Workspace, options: IndexOptions, progress: Progress, on_plan: Callable[[Plan], None]
+    workspace: Workspace,
+    options: IndexOptions,
+    posters: PosterReader,
+    progress: Progress,
+    on_plan: Callable[[Plan], None],
 ) -> _Others:
     """Bring the indexes of all other encoders up to date; what is wrong with one does not stop the rest."""
     others = _Others({}, [])
@@ -244,7 +254,7 @@ def _build_others(
             continue
         name = name_of(view)
         try:
-            change = build_index(view, options, progress=progress, on_plan=on_plan)
+            change = build_index(view, options, posters=posters, progress=progress, on_plan=on_plan)
         except KeyartError as error:
             others.notes.append(f"the index by {name} is as it was: {error}")
             continue
@@ -367,14 +377,17 @@ def _read_earlier(folder: Path) -> tuple[IndexRecord | None, tuple[str, ...]]:
     """Read the record of the existing index, if there is one, and a note where it cannot be read."""
     try:
         return IndexRecord.read(folder), ()
-    except NotBuiltError:
-        return None, ()
-    except DataError:
+    except (DataError, IncompleteError) as error:
+        what = "damaged or of another version, so the options of the earlier index are lost"
+        if isinstance(error, IncompleteError):
+            what = "missing, so the options of an earlier index, if there was one, are lost"
         note = (
-            "index.json was damaged or of another version, so the options of the earlier index are lost: those that "
-            "were not given again have their defaults, as with `keyart build --similarity auto`"
+            f"index.json was {what}: those that were not given again have their defaults, as with `keyart build "
+            "--similarity auto`"
         )
         return None, (note,)
+    except NotBuiltError:
+        return None, ()
 
 
 def _index_notes(record: IndexRecord) -> Iterator[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from catalog.errors import KeyartError
 from catalog.io.checksums import record_checksums
-from catalog.io.files import read_record, record_kind, remove_file
+from catalog.io.files import read_record, record_kind, remove_file, sqlite_errors
 from catalog.io.locks import check_idle, exclusive
 from catalog.io.progress import Progress, shown, silent
 from catalog.text import plural
@@ -62,7 +64,9 @@ class CheckReport:
 
 
 @names_workspace
-def check(home: Home, *, repair: bool = False, progress: Progress = silent) -> CheckReport:
+def check(
+    home: Home, *, repair: bool = False, trust_databases: bool = False, progress: Progress = silent
+) -> CheckReport:
     """Check all of a workspace: every file, id and fingerprint; with `repair`, mend what can be mended.
 
     Every file is compared with its checksum, the ids of every part with those of the others, and every part with what
@@ -76,6 +80,9 @@ def check(home: Home, *, repair: bool = False, progress: Progress = silent) -> C
         The workspace.
     repair : bool, default False
         Mend what can be mended, and check again.
+    trust_databases : bool, default False
+        With `repair`: accept ``catalog.sqlite`` and ``posters.sqlite`` as they are where they have other checksums than
+        recorded and pass SQLite's own check. Only for files that another program wrote: a damaged text passes too.
     progress : Progress, optional
         Shows the number of posters that were read; shows nothing by default.
 
@@ -97,17 +104,17 @@ def check(home: Home, *, repair: bool = False, progress: Progress = silent) -> C
     >>> keyart.pipeline.check("keyart-data").is_whole  # doctest: +SKIP
     True
     """
-    workspace, found = _checked(home, progress)
+    workspace, found = _checked(home, progress, trust_databases)
     repairs = _Repairs()
     # What is mended may show what was made from it, which is outdated then.
     for _ in range(_N_ROUNDS if repair else 0):
         if not repairs.run(workspace, found.found, progress):
             break
-        workspace, found = _checked(home, progress)
+        workspace, found = _checked(home, progress, trust_databases)
     return CheckReport(_completed(found.found, workspace), tuple(repairs.mended), (*repairs.notes, *_unverified(found)))
 
 
-def _checked(home: Home, progress: Progress) -> tuple[Workspace, Findings]:
+def _checked(home: Home, progress: Progress, trust_databases: bool) -> tuple[Workspace, Findings]:
     workspace, lost_record = _opened(home)
     if lost_record:
         # Nobody knows what else belongs to the workspace before it is mended.
@@ -124,7 +131,7 @@ def _checked(home: Home, progress: Progress) -> tuple[Workspace, Findings]:
             n_read += n
             show(n_read, 0)
 
-        found = check_workspace(workspace, advance)
+        found = check_workspace(workspace, advance, trusts_databases=trust_databases)
     return workspace, found
 
 
@@ -155,6 +162,11 @@ def _unverified(found: Findings) -> Iterable[str]:
         what = plural(len(names), "file of an earlier version has", "files of an earlier version have")
         listed = ", ".join(names[:_N_LISTED])
         yield f"{what} no checksum and cannot be verified ({listed}{more}); whatever writes them next adds one"
+    for name in found.changed:
+        yield (
+            f"{name} was changed by another program, or by one that was interrupted: it passes SQLite's own check, but "
+            "cannot be verified until keyart writes it again"
+        )
 
 
 class _Repairs:
@@ -189,16 +201,22 @@ def _mend_record(workspace: Workspace, finding: Fault, progress: Progress) -> st
 def _mend_catalog_checksum(workspace: Workspace, finding: Fault, progress: Progress) -> str:
     del progress
     with exclusive(workspace.home):
-        record_checksums(workspace.catalog_path, [workspace.catalog_path])
-    return f"{finding.path} was written anew, as the database passes SQLite's own check"
+        return _recorded_anew(workspace.catalog_path, finding)
 
 
 def _mend_posters_checksum(workspace: Workspace, finding: Fault, progress: Progress) -> str:
     del progress
-    path = workspace.posters_dir / DATABASE_NAME
     with exclusive(workspace.posters_dir):
-        record_checksums(path, [path])
-    return f"{finding.path} was written anew, as the database passes SQLite's own check"
+        return _recorded_anew(workspace.posters_dir / DATABASE_NAME, finding)
+
+
+def _recorded_anew(path: Path, finding: Fault) -> str:
+    with sqlite_errors(path), closing(sqlite3.connect(path)) as connection:
+        # What another program left in a log would change the file later.
+        connection.execute("PRAGMA journal_mode = DELETE")
+    record_checksums(path, [path])
+    name = finding.path if finding.path.endswith(".json") else f"the checksum of {finding.path}"
+    return f"{name} was written anew, as the database passes SQLite's own check"
 
 
 def _mend_poster(workspace: Workspace, finding: Fault, progress: Progress) -> str:

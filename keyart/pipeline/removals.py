@@ -23,6 +23,7 @@ from keyart.cold_start.content import drop_looks
 from keyart.pipeline.index import build_index
 from keyart.workspace import alternates
 from keyart.workspace.encoders import has_index, list_encoders, name_of
+from keyart.workspace.films import PosterReader
 from keyart.workspace.hints import names_workspace
 from keyart.workspace.layout import Home, Workspace
 from posters.store import PosterStore
@@ -102,7 +103,8 @@ def remove(home: Home, films: Sequence[int | str], *, progress: Progress = silen
         if workspace.posters_dir.is_dir():
             with PosterStore.open(workspace.posters_dir) as store, store.writer_lock():
                 store.remove(movie_ids)
-        n_indexed = [_removed_from(view, movie_ids, notes, progress) for view in list_encoders(workspace)]
+        posters = PosterReader(workspace)
+        n_indexed = [_removed_from(view, movie_ids, posters, notes, progress) for view in list_encoders(workspace)]
         Catalog.remove(workspace.catalog_path, movie_ids)
     return RemoveReport(found, n_indexed[0] if n_indexed else 0, tuple(notes))
 
@@ -172,7 +174,9 @@ def _listed(films: Sequence[Film], n_most: int = 3) -> str:
     return ", ".join(film.label for film in films[:n_most]) + more
 
 
-def _removed_from(view: Workspace, movie_ids: Collection[int], notes: list[str], progress: Progress) -> int:
+def _removed_from(
+    view: Workspace, movie_ids: Collection[int], posters: PosterReader, notes: list[str], progress: Progress
+) -> int:
     """Remove films from the parts of an encoder; returns how many its index holds then.
 
     What is damaged does not stop the removal: without its place in the catalog and its poster, no film is shown.
@@ -181,7 +185,7 @@ def _removed_from(view: Workspace, movie_ids: Collection[int], notes: list[str],
         _drop_features(view, movie_ids)
         n_indexed = 0
         if has_index(view):
-            change = build_index(view, IndexOptions(), check=False, progress=progress)
+            change = build_index(view, IndexOptions(), check=False, posters=posters, progress=progress)
             n_indexed = change.record.n_films if change else 0
             notes.extend(change.notes if change else ())
         drop_looks(view, movie_ids)

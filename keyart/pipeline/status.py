@@ -9,17 +9,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from catalog.errors import DataError, NotBuiltError
+from catalog.errors import DataError, IncompleteError, NotBuiltError
 from catalog.extras import is_installed
 from catalog.films import Catalog
 from catalog.io.arrays import hold_arrays
 from catalog.io.files import OtherVersionError
 from catalog.text import plural
 from cf.models.neighbors import ItemCosine
+from cf.registry import MODELS, model_class
 from features.encoders.pairs import takes_text
 from features.store import FeatureStore
 from index.record import IndexRecord
 from keyart.atlas.record import Atlas
+from keyart.recommend.models import record_path
 from keyart.similarity.blending import compared_by, open_hybrid, stale_blend
 from keyart.workspace import alternates
 from keyart.workspace.contents import current_features, fingerprint, open_ratings, ratings_name
@@ -220,8 +222,11 @@ def read_status(workspace: Workspace) -> Status:
 def _damage_elsewhere(workspace: Workspace) -> Iterator[str]:
     """Yield what is wrong with the parts that only answers of a kind open: models, looks, atlases, blends."""
     views = {view.encoder: view for view in (workspace, *list_encoders(workspace))}.values()
-    for record_path in sorted(workspace.home.glob("cf/*/*.json")):
-        yield from _wrong_with(partial(hold_arrays, record_path))
+    for path in sorted(workspace.home.glob("cf/*/*.json")):
+        yield from _wrong_with(partial(hold_arrays, path))
+    for name in MODELS:
+        if not os.path.lexists(record_path(workspace, name)):
+            yield from _wrong_with(partial(model_class(name).open, workspace.model_dir(name)))
     for view in views:
         name = "" if view.encoder == workspace.encoder else f"{name_of(view)}: "
         records = (view.looks_dir / "looks.json", view.cold_start_dir / "cold-start.json")
@@ -285,13 +290,13 @@ def _kind(view: Workspace) -> tuple[int | None, int | None, int | None, bool | N
 
 
 def _read(part: Callable[[], Part], missing: Part, damaged: list[str]) -> Part:
-    """Return what a function reads; `missing` if that part does not exist or is damaged."""
+    """Return what a function reads; `missing` if that part does not exist, is incomplete or damaged."""
     try:
         return part()
+    except (DataError, IncompleteError) as error:
+        damaged.append(str(error))
     except NotBuiltError:
         pass
-    except DataError as error:
-        damaged.append(str(error))
     return missing
 
 

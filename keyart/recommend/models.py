@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from catalog.errors import ConfigError, DataError, NotBuiltError
+from catalog.errors import ConfigError, DataError, IncompleteError, NotBuiltError
 from catalog.films import Catalog
 from catalog.io.keras import require_keras
 from catalog.io.locks import check_free, exclusive
@@ -102,6 +102,8 @@ def open_model(workspace: Workspace, name: str, source: str | None = None) -> tu
             source = ratings_name(catalog)
     try:
         model = model_class(name).open(workspace.model_dir(name))
+    except IncompleteError:
+        raise
     except NotBuiltError as error:
         raise NotBuiltError(f"{name} has not been fitted here; run `keyart fit {name}`{_others(workspace)}") from error
     if model.source == source:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import uvicorn
 from fastapi import FastAPI
+from threadpoolctl import threadpool_limits
 
 from keyart.web.connections import Connection, ConnectionLimits, drop_overdue, handle_loop_errors
 from keyart.web.log_limit import limit_logs
@@ -70,7 +71,9 @@ def make_server(app: FastAPI, on_start: Callable[[], None], limits: ConnectionLi
 def serve(app: FastAPI, listener: socket.socket, on_start: Callable[[], None]) -> None:
     """Serve until SIGTERM or SIGINT; requests in progress are answered first."""
     limit_logs()
-    make_server(app, on_start, ConnectionLimits.within(raise_descriptor_limit())).run([listener])
+    # Requests share the processors already, and idle threads of BLAS keep one busy while they wait for more.
+    with threadpool_limits(1, user_api="blas"):
+        make_server(app, on_start, ConnectionLimits.within(raise_descriptor_limit())).run([listener])
 
 
 def raise_descriptor_limit() -> int:

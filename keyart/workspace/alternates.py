@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from catalog.errors import NotBuiltError
+from catalog.errors import IncompleteError, NotBuiltError
 from catalog.io.files import read_stable
 from features.pipeline import Picture
 from features.store import FeatureStore
@@ -105,7 +105,7 @@ def _numbered(alternates: list[Alternate], positions: Mapping[str, int]) -> Iter
 def open_alternates(workspace: Workspace, index: CosineIndex) -> CosineIndex | None:
     """Open the index of further posters; None where there is none, or none in the space of the films' index.
 
-    Damage is raised as DataError.
+    Damage is raised as DataError, and an index without its record as IncompleteError.
     """
     from index.cosine import CosineIndex
 
@@ -116,5 +116,7 @@ def open_alternates(workspace: Workspace, index: CosineIndex) -> CosineIndex | N
         # An index of vectors answers without features.
         features = alternate_features(workspace) if record.kind != "exact" else None
         return CosineIndex.open(index_dir(workspace), features)
+    except IncompleteError:
+        raise
     except NotBuiltError:
         return None

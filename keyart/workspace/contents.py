@@ -17,7 +17,7 @@ from cf.ratings import RatingMatrix, Ratings
 from features.store import FeatureRows, FeatureStore
 from index.source import FilmFeatures
 from keyart.workspace.changes import Snapshot
-from keyart.workspace.films import list_posters
+from keyart.workspace.films import PosterReader
 from keyart.workspace.layout import Workspace
 
 Result = TypeVar("Result")
@@ -76,15 +76,16 @@ def no_ratings() -> NotBuiltError:
     )
 
 
-def current_features(workspace: Workspace, *, check: bool = False) -> tuple[FeatureStore, FeatureRows]:
+def current_features(
+    workspace: Workspace, *, check: bool = False, posters: PosterReader | None = None
+) -> tuple[FeatureStore, FeatureRows]:
     """Open the features, and select the rows whose poster is stored and unchanged.
 
-    `check` verifies all checksums, which reads every shard.
+    `check` verifies all checksums, which reads every shard. `posters` spares listing them once more.
     """
     store = FeatureStore.open(workspace.features_dir)
-    return store, store.rows(check=check).of_posters(
-        {poster.movie_id: poster.sha256 for poster in list_posters(workspace)}
-    )
+    listed = (posters or PosterReader(workspace)).read()
+    return store, store.rows(check=check).of_posters(listed.sha256s)
 
 
 def fingerprint(rows: FeatureRows | FilmFeatures) -> str:

@@ -5,13 +5,19 @@ Apart from its ratings and features, so that fetching posters for days does not 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from catalog.errors import NotBuiltError
 from catalog.film import Film
 from catalog.films import Catalog
+from catalog.filters import Filter
+from catalog.io.checksums import log_path
 from catalog.movielens import FILE_NAMES
+from keyart.workspace.changes import Snapshot
 from keyart.workspace.layout import Workspace
+from posters.database import DATABASE_NAME
 from posters.store import Poster, PosterStore
 
 
@@ -29,11 +35,61 @@ def loaded_files(workspace: Workspace) -> list[Path]:
     return [path for source in sources for path in (source, *(source / name for name in names))]
 
 
+@dataclass(frozen=True)
+class PosterList:
+    """The posters of the catalog's films by movie_id, and the films whose posters were stored and are gone."""
+
+    posters: tuple[Poster, ...] = ()
+    gone: tuple[int, ...] = ()
+
+    @property
+    def sha256s(self) -> dict[int, str]:
+        """The hashes of the posters by movie_id."""
+        return {poster.movie_id: poster.sha256 for poster in self.posters}
+
+
+class PosterReader:
+    """Lists the posters of a workspace, again only where the catalog or the database of posters has changed since.
+
+    For a command of several steps, each of which has to see what another process has written meanwhile.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._snapshot: Snapshot | None = None
+        self._listed = PosterList()
+
+    def read(self) -> PosterList:
+        """Return the posters as they are now; none if no poster was added yet."""
+        if self._snapshot is None or not self._snapshot.is_current():
+            database = self._workspace.posters_dir / DATABASE_NAME
+            # Before anything is read: what changes meanwhile is read again.
+            paths = (self._workspace.catalog_path, database, log_path(database))
+            self._snapshot, self._listed = Snapshot.take(paths), _read_posters(self._workspace)
+        return self._listed
+
+
 def list_posters(workspace: Workspace) -> list[Poster]:
     """Return the posters of the catalog's films by movie_id; none if no poster was added yet."""
-    known = {film.movie_id for film in list_films(workspace)}
+    return list(_read_posters(workspace).posters)
+
+
+def posters_of(workspace: Workspace, movie_ids: Iterable[int]) -> dict[int, Poster]:
+    """Return the posters of some films by movie_id; films without one are left out."""
     try:
         with PosterStore.open_to_read(workspace.posters_dir) as store:
-            return [poster for poster in store.posters() if poster.movie_id in known]
+            found = ((movie_id, store.poster(movie_id)) for movie_id in movie_ids)
+            return {movie_id: poster for movie_id, poster in found if poster}
     except NotBuiltError:
-        return []
+        return {}
+
+
+def _read_posters(workspace: Workspace) -> PosterList:
+    with Catalog.open(workspace.catalog_path) as catalog:
+        known = catalog.movie_ids(Filter())
+    try:
+        with PosterStore.open_to_read(workspace.posters_dir) as store:
+            posters, gone = store.posters_and_gone()
+    except NotBuiltError:
+        return PosterList()
+    return PosterList(tuple(one for one in posters if one.movie_id in known), tuple(sorted(gone & known)))

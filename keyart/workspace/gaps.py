@@ -10,27 +10,28 @@ from collections.abc import Collection, Sequence
 from catalog.errors import NotBuiltError
 from catalog.text import plural
 from features.store import FeatureStore
-from keyart.workspace.films import list_films, list_posters
+from keyart.workspace.films import PosterList
 from keyart.workspace.layout import Workspace
 from keyart.workspace.steps import poster_step
-from posters.store import PosterStore
 
 _N_LISTED = 5
 
 
-def notes_on_gaps(workspace: Workspace, with_features: Collection[int], *, then: str = "keyart build") -> list[str]:
+def notes_on_gaps(
+    workspace: Workspace, with_features: Collection[int], posters: PosterList, *, then: str = "keyart build"
+) -> list[str]:
     """Return a note for each kind of films that are left out though they have, or had, a poster.
 
     `with_features` are the films whose features are of their present posters, `then` is the command that takes up the
     others once they are mended.
     """
     notes = []
-    if gone := gone_posters(workspace):
+    if gone := posters.gone:
         notes.append(
             f"{plural(len(gone), 'poster is', 'posters are')} gone or damaged, so these films are left out "
             f"({listed(gone)}); run {poster_step(workspace)}, then `keyart extract` and `{then}`"
         )
-    if lacking := films_without_features(workspace, with_features):
+    if lacking := films_without_features(workspace, with_features, posters):
         notes.append(
             f"{plural(len(lacking), 'poster has', 'posters have')} no features, so these films are left out "
             f"({listed(lacking)}); run `keyart extract`, then `{then}`"
@@ -38,20 +39,10 @@ def notes_on_gaps(workspace: Workspace, with_features: Collection[int], *, then:
     return notes
 
 
-def gone_posters(workspace: Workspace) -> list[int]:
-    """Return the films whose poster was stored, and whose file is gone or has another length."""
-    try:
-        with PosterStore.open_to_read(workspace.posters_dir) as store:
-            gone = store.gone()
-    except NotBuiltError:
-        return []
-    return [film.movie_id for film in list_films(workspace) if film.movie_id in gone] if gone else []
-
-
-def films_without_features(workspace: Workspace, with_features: Collection[int]) -> list[int]:
+def films_without_features(workspace: Workspace, with_features: Collection[int], posters: PosterList) -> list[int]:
     """Return the films with a poster that are not in `with_features`, except those whose poster cannot be read."""
     known = {*with_features, *skipped_films(workspace)}
-    return [poster.movie_id for poster in list_posters(workspace) if poster.movie_id not in known]
+    return [poster.movie_id for poster in posters.posters if poster.movie_id not in known]
 
 
 def skipped_films(workspace: Workspace) -> set[int]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import ConfigError, DataError, NotBuiltError
+from catalog.errors import ConfigError, DataError, IncompleteError, NotBuiltError
 from catalog.io.files import read_stable
 from catalog.text import plural
 from features.identity import Identity
@@ -21,15 +21,18 @@ from index.record import IndexRecord
 from index.source import FilmFeatures
 from keyart.workspace.contents import current_features, fingerprint
 from keyart.workspace.encoders import name_of
+from keyart.workspace.films import PosterReader
 from keyart.workspace.layout import Workspace
 from keyart.workspace.steps import feature_steps, no_features, no_index
 
 
-def current_film_features(workspace: Workspace, *, check: bool = False) -> tuple[FeatureStore, FilmFeatures | None]:
+def current_film_features(
+    workspace: Workspace, *, check: bool = False, posters: PosterReader | None = None
+) -> tuple[FeatureStore, FilmFeatures | None]:
     """Memory-map what `current_features` selects; None where no film has current features."""
 
     def read() -> tuple[FeatureStore, FilmFeatures | None]:
-        store, rows = current_features(workspace, check=check)
+        store, rows = current_features(workspace, check=check, posters=posters)
         return store, _film_features(store, rows) if len(rows) else None
 
     return read_stable(read, lambda: FeatureStore.version(workspace.features_dir))
@@ -125,6 +128,8 @@ def open_built_index(workspace: Workspace) -> CosineIndex:
     """Open the index like `open_index`; where there is none, the error names the steps that lead to one."""
     try:
         return open_index(workspace)
+    except IncompleteError:
+        raise
     except NotBuiltError as error:
         raise no_index(workspace) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import sys
 import threading
@@ -60,6 +61,26 @@ def test_paths_and_bytes_become_rows_by_their_names(tmp_path: Path, network: str
     ]
     features = np.load(tmp_path / "f" / "features-00000.npy", mmap_mode="r")
     assert (features.dtype, features.shape) == (np.float16, (3, 48))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes are those of POSIX")
+def test_pipes_are_reported_and_the_other_pictures_are_computed(
+    tmp_path: Path, network: str, posters: list[Path]
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    posters[0].rename(folder / "a.png")
+    os.mkfifo(folder / "b.png")
+    (folder / "c.png").symlink_to("/dev/zero")
+    reasons = {
+        "b.png": f"cannot read {folder / 'b.png'}: it is a pipe, expected a file",
+        "c.png": f"cannot read {folder / 'c.png'}: it is a device or a socket, expected a file",
+    }
+    items = [(path.name, path) for path in sorted(folder.iterdir())]
+    for source in (folder, iter(items)):
+        report = extract_images(source, tmp_path / "f", ExtractOptions(network))
+        assert report.n_new + report.n_known == 1
+        assert {one.picture_id: one.reason for one in report.skipped} == reasons
 
 
 def test_new_items_are_added_and_missing_ones_stay_by_default(

@@ -34,10 +34,10 @@ def test_links_to_folders_are_not_followed_so_that_none_leads_round(tmp_path: Pa
     assert [picture.picture_id for picture in pictures_in(tmp_path)] == ["a/b.jpg"]
 
 
-def test_pipes_are_no_pictures_and_links_that_lead_nowhere_are_broken_ones(tmp_path: Path) -> None:
+def test_pipes_and_links_that_lead_nowhere_are_listed_to_be_reported_as_broken(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "link.jpg").symlink_to(tmp_path / "nowhere.jpg")
-    assert [picture.picture_id for picture in pictures_in(tmp_path)] == ["link.jpg"]
+    assert [picture.picture_id for picture in pictures_in(tmp_path)] == ["link.jpg", "pipe.jpg"]
 
 
 def test_a_name_that_is_not_utf_8_still_has_an_id(tmp_path: Path) -> None:

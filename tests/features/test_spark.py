@@ -120,10 +120,12 @@ def test_two_workers_write_the_same_bits_as_one_machine(
     spark: SparkSession, folder: Path, network: Path, tmp_path: Path
 ) -> None:
     (folder / "5.png").write_text("not an image")
-    pictures = [*_pictures(folder), Picture(99, folder / "gone.png")]
+    pictures = [*_pictures(folder), Picture(99, folder / "gone.png"), Picture(100, tmp_path / "pipe.png")]
+    # Reading it would never end.
+    os.mkfifo(tmp_path / "pipe.png")
     df = frame_of(spark, pictures, _SHARD_ROWS)
     assert df.rdd.getNumPartitions() == 6
-    assert _extract(df, tmp_path / "spark", network) == (20, 0, 2)
+    assert _extract(df, tmp_path / "spark", network) == (20, 0, 3)
     extract_images(_items(pictures), tmp_path / "one", ExtractOptions(network))
     _assert_equal(tmp_path / "spark", tmp_path / "one")
 

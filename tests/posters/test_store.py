@@ -17,10 +17,11 @@ import pytest
 
 from catalog.errors import DamageError, DataError, NotBuiltError, StoreError
 from catalog.image_formats import READABLE
-from catalog.io.checksums import counter_of, recorded_checksums
+from catalog.io.checksums import ChecksumError, has_recorded_checksum, recorded_checksums, revision_of
 from catalog.io.files import xxh3_file
 from posters.database import DATABASE_NAME, Origin, Source, State
 from posters.store import PosterStore, check_registered
+from tests.damage import flip_bit
 from tests.posters.pictures import draw_poster
 
 FETCHED = Origin(Source.TMDB_MOVIE, poster_path="/p.jpg", size="w342", language="en-US")
@@ -478,6 +479,51 @@ def test_a_flipped_bit_of_the_database_is_damage(tmp_path: Path, store: PosterSt
         PosterStore.open_to_read(tmp_path / "posters")
 
 
+def write_as_earlier_versions_do(path: Path, reason: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        with connection:
+            connection.execute("UPDATE posters SET reason = ?", (reason,))
+
+
+def test_what_another_program_wrote_is_no_damage(tmp_path: Path, store: PosterStore) -> None:
+    with store.writer_lock():
+        store.mark(1, State.NOT_FOUND, "unknown")
+    store.close()
+    path = tmp_path / "posters" / DATABASE_NAME
+    for reason in ("one", "other"):
+        write_as_earlier_versions_do(path, reason)
+        with PosterStore.open_to_read(tmp_path / "posters") as reader:
+            assert reader.record(1).reason == reason  # type: ignore[union-attr]
+    # The next writer records its checksum, though it changes nothing.
+    with PosterStore.open(tmp_path / "posters") as writer, writer.writer_lock():
+        pass
+    assert has_recorded_checksum(path)
+
+
+def test_a_flipped_bit_is_damage_though_a_reader_kept_the_log(tmp_path: Path, store: PosterStore) -> None:
+    path = tmp_path / "posters" / DATABASE_NAME
+    with closing(sqlite3.connect(path)) as reader:
+        store.mark(1, State.NOT_FOUND, "unknown")
+        reader.execute("SELECT * FROM posters").fetchall()
+        store.close()
+        assert has_recorded_checksum(path)
+    flip_bit(path, path.read_bytes().index(b"unknown"))
+    with pytest.raises(ChecksumError, match="damaged"):
+        PosterStore.open_to_read(tmp_path / "posters")
+
+
+def test_the_database_has_no_log_at_rest(tmp_path: Path, store: PosterStore) -> None:
+    folder = tmp_path / "posters"
+    for movie_id in (1, 2):
+        with store.writer_lock():
+            store.mark(movie_id, State.NOT_FOUND, "unknown")
+            assert (folder / f"{DATABASE_NAME}-wal").exists()
+        assert {path.name for path in folder.glob(f"{DATABASE_NAME}*")} == {DATABASE_NAME, f"{DATABASE_NAME}.json"}
+    with PosterStore.open_to_read(folder) as reader:
+        assert len(reader.records()) == 2
+
+
 def test_the_database_is_readable_while_it_is_written(tmp_path: Path, store: PosterStore) -> None:
     with store.writer_lock():
         store.put(1, draw_poster(1), IMPORTED)
@@ -486,7 +532,7 @@ def test_the_database_is_readable_while_it_is_written(tmp_path: Path, store: Pos
     with PosterStore.open_to_read(tmp_path / "posters") as reader:
         assert [poster.movie_id for poster in reader.posters()] == [1]
     path = tmp_path / "posters" / "posters.sqlite"
-    assert recorded_checksums(path) == {xxh3_file(path): counter_of(path)}
+    assert recorded_checksums(path) == {xxh3_file(path): revision_of(path)}
 
 
 def test_a_database_that_is_locked_is_not_read_as_if_it_never_changed(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from catalog.errors import ConfigError
 from catalog.io.progress import bar
 from catalog.text import plural
 from keyart import pipeline
@@ -15,10 +16,16 @@ from keyart.cli.output import echo, print_json, print_notes
 
 @click.command("check")
 @click.option("--repair", is_flag=True, help="Mend what can be mended, and check again.")
+@click.option(
+    "--trust-databases",
+    is_flag=True,
+    help="With --repair: accept catalog.sqlite and posters.sqlite as they are, if SQLite's own check passes. Only for "
+    "files that another program wrote.",
+)
 @json_option
 @workspace_options
 @click.pass_context
-def command(context: click.Context, repair: bool, as_json: bool, home: Path) -> None:
+def command(context: click.Context, repair: bool, trust_databases: bool, as_json: bool, home: Path) -> None:
     """Check every file, id and fingerprint of the workspace.
 
     Every file is compared with its checksum, the ids of every part with those of the others, and every part with what
@@ -27,7 +34,9 @@ def command(context: click.Context, repair: bool, as_json: bool, home: Path) -> 
     fetched or imported again and removes what killed processes left. A damaged catalog, damaged ratings and a damaged
     database of posters are never removed; they are named with what mends them.
     """
-    report = pipeline.check(home, repair=repair, progress=bar)
+    if trust_databases and not repair:
+        raise ConfigError("--trust-databases says what a repair accepts; give --repair too")
+    report = pipeline.check(home, repair=repair, trust_databases=trust_databases, progress=bar)
     if as_json:
         print_json(report.to_dict())
     else:

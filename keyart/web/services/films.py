@@ -134,11 +134,13 @@ class FilmService:
 
     def random_film(self) -> FilmFacts:
         """Describe a random film that has a poster."""
-        with self.thumbnails.use() as thumbnails:
-            movie_id = thumbnails.random_movie_id()
-        if movie_id is None:
+        with self._engine.use() as engine, self.thumbnails.use() as thumbnails:
+            # Catalog and posters are reopened one after the other, and a poster may be of a film that was never loaded.
+            found = (engine.catalog.films([movie_id]).values() for movie_id in thumbnails.in_random_order())
+            film = next((film for films in found for film in films), None)
+        if film is None:
             raise UnknownFilmError(f"no film has a poster; run {poster_step(self._workspace)}")
-        return self.film(movie_id)
+        return FilmFacts.of(film, has_poster=True)
 
     def genres(self) -> list[str]:
         """List the genres of all films, in alphabetical order."""
@@ -256,8 +258,9 @@ class FilmService:
         report = self._added(poster, facts)
         self._engine.refresh()
         self.thumbnails.refresh()
+        # Not as the engine knows it: where it cannot be reopened, the earlier one stays in use.
         (film,) = (*report.added, *report.known)
-        return AddedFilm(film=self.film(film.movie_id), new=bool(report.added), notes=list(report.notes))
+        return AddedFilm(film=self._facts(film), new=bool(report.added), notes=list(report.notes))
 
     def remove(self, movie_id: int | str) -> RemovedFilm:
         """Remove a film from the workspace; requests after this one do not find it."""

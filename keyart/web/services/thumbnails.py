@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -41,9 +41,13 @@ class Thumbnails:
     def __contains__(self, movie_id: int) -> bool:
         return movie_id in self._posters
 
-    def random_movie_id(self) -> int | None:
-        """Choose a film that has a poster; None where no film has one."""
-        return secrets.choice(list(self._posters)) if self._posters else None
+    def in_random_order(self) -> Iterator[int]:
+        """Yield the films that have a poster, shuffled as far as they are taken."""
+        movie_ids = list(self._posters)
+        while movie_ids:
+            drawn = secrets.randbelow(len(movie_ids))
+            movie_ids[drawn], movie_ids[-1] = movie_ids[-1], movie_ids[drawn]
+            yield movie_ids.pop()
 
     def etag(self, movie_id: int, width: int) -> str:
         """Identify a thumbnail by the poster it is drawn from."""

@@ -15,6 +15,7 @@ from catalog.film import Film
 from catalog.films import Catalog
 from catalog.io.checksums import (
     checksums_path,
+    has_recorded_checksum,
     hold_database,
     hold_to_sha256,
     hold_to_xxh3,
@@ -138,6 +139,23 @@ def test_flipped_bits_of_a_catalog_are_damage(tmp_path: Path) -> None:
         with suppress(DamageError), Catalog.open(path) as catalog:
             assert list(catalog) == films
         path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("made_by", ["an earlier version", "this version, and kept"])
+def test_another_catalog_in_its_place_is_no_damage(tmp_path: Path, made_by: str) -> None:
+    path, other = tmp_path / "catalog.sqlite", tmp_path / "other" / "catalog.sqlite"
+    Catalog.create(path, [Film(1, "Heat")], {})
+    Catalog.create(other, [Film(2, "Ronin")], {})
+    if made_by == "an earlier version":
+        content = bytearray(other.read_bytes())
+        content[68:72] = bytes(4)
+        other.write_bytes(content)
+    other.replace(path)
+    assert not has_recorded_checksum(path)
+    with Catalog.open(path) as catalog:
+        assert [film.title for film in catalog] == ["Ronin"]
+    Catalog.add(path, [Film(3, "Thief")])
+    assert has_recorded_checksum(path)
 
 
 def test_films_are_not_added_to_a_damaged_catalog(tmp_path: Path) -> None:

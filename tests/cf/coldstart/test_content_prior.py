@@ -6,7 +6,8 @@ from scipy import sparse
 
 from cf.coldstart.content import FilmContent
 from cf.coldstart.content_prior import SOURCES, PriorALS
-from cf.coldstart.prior_evaluation import BUCKETS, evaluate_prior
+from cf.coldstart.prior_evaluation import evaluate_prior
+from cf.coldstart.support import BUCKETS
 from cf.models.als import ALS
 from cf.ratings import RatingMatrix
 from tests.cf.coldstart.synthetic import rated_films

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from cf.coldstart.base import ColdStartModel
-from cf.coldstart.evaluation import ColdStartReport, ColdStartScorecard, evaluate_cold, rank
-from cf.coldstart.holdout import RatedFilms, hold_out
+from cf.coldstart.evaluation import CHOSEN, ColdStartReport, ColdStartScorecard, evaluate_cold, evaluate_films, rank
+from cf.coldstart.holdout import RatedFilms, hold_out, hold_out_films
 from cf.coldstart.ridge import ContentRidge, GenresAndYears, PostersOnly
 from tests.cf.coldstart.synthetic import rated_films
 
@@ -71,8 +71,10 @@ def test_gains_are_paired_and_in_percent_of_the_baseline(report: ColdStartReport
     assert content.gain.low > 0
     assert content.difference.value == pytest.approx(content.ndcg.value - baseline.ndcg.value)
     assert content.gain.value == pytest.approx(100 * content.difference.value / baseline.ndcg.value)
-    # Pairs differ less than users do.
-    assert content.difference.high - content.difference.low < content.ndcg.high - content.ndcg.low
+    # Pairs differ less than two evaluations would.
+    content_ndcg, baseline_ndcg = content.ndcg, baseline.ndcg
+    unpaired = np.hypot(content_ndcg.high - content_ndcg.low, baseline_ndcg.high - baseline_ndcg.low)
+    assert content.difference.high - content.difference.low < unpaired
     assert (baseline.difference.low, baseline.difference.high, baseline.gain.value) == (0, 0, 0)
     assert np.mean(content.ndcg_by_seed) == pytest.approx(content.ndcg.value, abs=0.02)
 
@@ -102,6 +104,43 @@ def test_test_and_validation_halves_give_different_results(films: RatedFilms) ->
     test, validation = (evaluate_cold(models, films, seeds=[0], on=on) for on in ("test", "validation"))  # type: ignore[arg-type]
     assert (test.on, validation.on) == ("test", "validation")
     assert test.cards[0].auc != validation.cards[0].auc
+
+
+def test_the_model_chosen_inside_each_draw_is_reported_outside(films: RatedFilms, report: ColdStartReport) -> None:
+    validation = {
+        card.name: card.ndcg_by_seed
+        for card in evaluate_cold(MODELS, films, seeds=range(3), on="validation", candidates=["cold"]).cards
+    }
+    best = tuple(max(MODELS, key=lambda name: validation[name][draw]) for draw in range(3))
+    assert report.chosen == best
+    found = cards(report, "cold")
+    assert found[CHOSEN].ndcg_by_seed == tuple(found[name].ndcg_by_seed[draw] for draw, name in enumerate(best))
+
+
+def test_the_detectable_gain_is_between_one_and_two_half_intervals(report: ColdStartReport) -> None:
+    content = cards(report, "cold")["content"]
+    half = (content.gain.high - content.gain.low) / 2
+    assert half < content.detectable_gain < 2 * half
+    assert cards(report, "cold")["genres-years"].detectable_gain == pytest.approx(0, abs=1e-9)
+
+
+def test_given_films_are_ranked_in_lists_of_given_lengths(films: RatedFilms) -> None:
+    movie_ids = films.movie_ids[:30]
+    report = evaluate_films({"genres-years": GenresAndYears}, films, movie_ids, candidates=["cold"], lengths=(5, 20))
+    (card,) = report.cards
+    assert (report.on, [draw.n_cold for draw in report.draws]) == (None, [30])
+    assert [of_k.k for of_k in card.at] == [5, 20]
+    assert card.at[1].recall == card.recall
+    holdout = hold_out_films(films, movie_ids)
+    model = GenresAndYears().fit(holdout.train, films.content.rows(holdout.warm))
+    scores, relevant = model.preferences(films.content.rows(holdout.cold)), holdout.held_out.toarray() > 0
+    for user in (0, 7):
+        first = np.argsort(-scores[user], kind="stable")[:5]
+        hits = relevant[user, first]
+        recall, ndcg = rank(scores[[user]], relevant[[user]], lengths=[5]).measures[3:, 0]
+        assert recall == pytest.approx(hits.sum() / relevant[user].sum())
+        ideal = (1 / np.log2(np.arange(2, 7)))[: relevant[user].sum()].sum()
+        assert ndcg == pytest.approx((hits / np.log2(np.arange(2, 7))).sum() / ideal)
 
 
 def test_requires_the_baseline_model(films: RatedFilms) -> None:

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from catalog.errors import NotBuiltError
-from cf.coldstart.holdout import FewPostersError, RatedFilms, hold_out
+from catalog.errors import ConfigError, NotBuiltError
+from cf.coldstart.holdout import N_APART, FewPostersError, RatedFilms, hold_out, hold_out_films
 from cf.coldstart.ridge import ContentRidge
 from cf.ratings import Ratings
 from tests.cf.coldstart.synthetic import N_FILMS, rated_films
@@ -51,6 +51,27 @@ def test_test_and_validation_films_are_disjoint_and_share_a_training_set(films: 
     assert not set(test.cold) & set(validation.cold)
     np.testing.assert_array_equal(test.warm, validation.warm)
     assert set(hold_out(films, 2).cold) != set(test.cold)
+
+
+def test_draws_rank_each_film_of_the_report_once_and_none_of_the_choice(films: RatedFilms) -> None:
+    ranked = {on: [hold_out(films, seed, on).cold for seed in range(N_APART)] for on in ("test", "validation")}  # type: ignore[arg-type]
+    tested, validated = (np.concatenate(cold) for cold in ranked.values())
+    assert sorted([*tested, *validated]) == list(range(N_FILMS))
+    again = np.concatenate([hold_out(films, seed).cold for seed in range(N_APART, 2 * N_APART)])
+    assert sorted(again) == sorted(tested)
+    assert not any(set(hold_out(films, N_APART).cold) == set(cold) for cold in ranked["test"])
+
+
+def test_given_films_are_hidden_with_or_without_a_poster(films: RatedFilms) -> None:
+    movie_ids = films.movie_ids[[3, 50, 70]]
+    holdout = hold_out_films(without_posters(films, slice(0, 60)), movie_ids)
+    assert holdout.cold.tolist() == [3, 50, 70]
+    assert not set(holdout.train.movie_ids) & set(movie_ids)
+    assert holdout.held_out.sum() == films.ratings.of_films(movie_ids).values.sum()
+    with pytest.raises(ConfigError, match="received 1 to hide of 120"):
+        hold_out_films(films, movie_ids[:1])
+    with pytest.raises(ConfigError, match="ratings of others to learn from"):
+        hold_out_films(films, films.movie_ids)
 
 
 def test_only_films_with_posters_are_hidden(films: RatedFilms) -> None:

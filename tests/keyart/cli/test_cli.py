@@ -252,7 +252,7 @@ def test_a_blend_that_cannot_be_reset_is_a_plain_error(run: Run, home: Path) -> 
 
 
 def test_a_progress_bar_is_shown_on_a_terminal_only(home: Path, poster_folder: Path) -> None:
-    (home / "index" / "index.json").unlink()
+    shutil.rmtree(home / "index")
     quiet = subprocess.run([*KEYART, "build", "--home", str(home)], capture_output=True, text=True, check=True)
     assert "films/s" not in quiet.stderr
     assert [line[:6] for line in quiet.stderr.splitlines()] == ["note: "]

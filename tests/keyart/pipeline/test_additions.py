@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,9 +18,14 @@ from features.store import FeatureStore
 from keyart.cold_start.new_film import NewFilm
 from keyart.engine import Engine
 from keyart.pipeline.additions import add
+from keyart.pipeline.index import build
 from keyart.pipeline.movielens import load
+from keyart.pipeline.removals import remove
 from keyart.pipeline.status import read_status
+from keyart.workspace.films import PosterReader
 from keyart.workspace.layout import Workspace
+from posters.database import Origin, Source
+from posters.store import PosterStore
 from tests.damage import flip_bit
 from tests.keyart.conftest import Run
 from tests.posters.pictures import draw_poster
@@ -269,3 +277,56 @@ def test_adding_again_replaces_a_poster_that_the_disk_has_lost(home: Path, poste
     outcome = run("add", poster, "--title", "New One", "--home", home)
     assert outcome.code == 0
     assert stored.read_bytes() == content
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What SQLite is asked from now on."""
+    asked: list[str] = []
+    connect = sqlite3.connect
+
+    def traced(*names: Any, **options: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*names, **options)
+        connection.set_trace_callback(asked.append)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", traced)
+    return asked
+
+
+def n_listings(statements: list[str], table: str) -> int:
+    """Count the statements that read all rows of a table, whatever of them."""
+    rest = r"(?: WHERE (?:state = 'ok'|n_ratings >= 0))?(?: ORDER BY movie_id)? *$"
+    whole = re.compile(rf"SELECT (?!DISTINCT|max).* FROM {table}{rest}")
+    return sum(bool(whole.match(statement)) for statement in statements)
+
+
+def test_posters_and_films_are_listed_once_by_all_encoders_together(
+    home_of_two: Path, poster: Path, statements: list[str]
+) -> None:
+    report = add(home_of_two, [NewFilm(poster, "Brand New", 2029)])
+    assert (len(report.added), report.n_indexed, report.notes) == (1, 6, ())
+    assert n_listings(statements, "posters") == 1
+    assert n_listings(statements, "films") == 1
+    statements.clear()
+    remove(home_of_two, [FIRST_ADDED_ID])
+    assert n_listings(statements, "posters") == 1
+    statements.clear()
+    build(home_of_two)
+    assert n_listings(statements, "posters") == 1
+
+
+def test_a_poster_that_another_process_adds_meanwhile_is_listed(home: Path, poster: Path) -> None:
+    workspace = Workspace.open(home)
+    posters = PosterReader(workspace)
+    before = posters.read()
+    assert posters.read() is before
+    with PosterStore.open(home / "posters") as store:
+        store.put(4, poster.read_bytes(), Origin(Source.IMPORT))
+        # In the log so far.
+        assert [one.movie_id for one in posters.read().posters] == [1, 2, 3, 4, 5, 6]
+    (home / "posters" / "5.jpg").unlink()
+    add(home, [NewFilm(poster, "Brand New", 2029)])
+    after = posters.read()
+    assert [one.movie_id for one in after.posters] == [1, 2, 3, 4, 6, FIRST_ADDED_ID]
+    assert after.gone == (5,)

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 import keyart
 from catalog.errors import NotBuiltError, StoreError
+from catalog.io.checksums import checksums_path, has_recorded_checksum
 from catalog.io.locks import exclusive
+from index.options import IndexOptions
 from keyart import NewFilm, pipeline
-from keyart.atlas.build import AtlasOptions, make_atlas
+from keyart.atlas.build import AtlasOptions, drop_from_atlas, make_atlas
+from keyart.atlas.record import Atlas
 from keyart.pipeline.index import build
+from keyart.pipeline.status import read_status
+from keyart.recommend.models import open_model
 from keyart.workspace.layout import Workspace
 from tests.damage import flip_bit
 from tests.keyart.conftest import Run
@@ -161,6 +168,122 @@ def test_a_workspace_of_an_earlier_version_is_checked_as_far_as_it_can_be(whole:
     assert note.startswith("3 files of an earlier version have no checksum and cannot be verified (catalog.sqlite, ")
 
 
+LOST = {
+    "index/index.json": "run `keyart build",
+    "atlas/atlas.json": "run `keyart atlas",
+    "cf/item-cosine/item-cosine.json": "run `keyart build",
+    "cf/most-rated/most-rated.json": "run `keyart fit most-rated",
+}
+
+
+@pytest.mark.parametrize("name", sorted(LOST))
+def test_a_lost_record_is_named_and_mended(whole: Path, name: str) -> None:
+    right = answers(whole)
+    (whole / name).unlink()
+    (reason,) = read_status(Workspace.open(whole)).damaged
+    assert f"is incomplete ({whole / name} is missing): it was never finished, or its record is lost; run" in reason
+    (finding,) = pipeline.check(whole).findings
+    assert finding.path == name
+    assert "it was never finished, or is lost" in finding.problem
+    assert finding.remedy.startswith(LOST[name])
+    assert pipeline.check(whole, repair=True).is_whole
+    assert answers(whole) == right
+
+
+@pytest.mark.parametrize("name", ["index/index.json", "cf/item-cosine/item-cosine.json"])
+def test_answers_note_a_part_whose_record_is_lost(whole: Path, name: str) -> None:
+    (whole / name).unlink()
+    with keyart.open(whole) as engine:
+        assert any(note.startswith("left out: ") and name in note for note in engine.similar(1).notes)
+
+
+def test_nothing_is_built_where_records_are_lost(whole: Path) -> None:
+    for name in ("index/index.json", "cf/item-cosine/item-cosine.json", "cf/most-rated/most-rated.json"):
+        (whole / name).unlink()
+    with pytest.raises(NotBuiltError, match=r"the index is incomplete .*; run `keyart build"):
+        keyart.open(whole)
+    with pytest.raises(NotBuiltError, match="most-rated is incomplete"):
+        open_model(Workspace.open(whole), "most-rated")
+
+
+def test_the_options_of_an_index_whose_record_is_lost_are_noted(whole: Path) -> None:
+    build(whole, IndexOptions(kind="exact", center=True, rebuild=True))
+    (whole / "index" / "index.json").unlink()
+    notes = " ".join(build(whole).notes)
+    assert "index.json was missing, so the options of an earlier index, if there was one, are lost" in notes
+    assert "lost" not in " ".join(build(whole).notes)
+
+
+def test_arrays_without_a_record_are_leftovers_where_they_are_computed_anew(whole: Path) -> None:
+    (whole / "looks" / "looks.json").unlink()
+    (finding,) = pipeline.check(whole).findings
+    assert finding.path.startswith("looks/looks-")
+    assert pipeline.check(whole, repair=True).is_whole
+    assert not list((whole / "looks").glob("*.npz"))
+
+
+def test_posters_without_their_database_are_named(whole: Path) -> None:
+    (whole / "posters" / "posters.sqlite").unlink()
+    (whole / "posters" / "posters.sqlite.json").unlink()
+    said = "holds posters that are not registered, such as 1.jpg"
+    assert any(said in reason for reason in read_status(Workspace.open(whole)).damaged)
+    assert any(said in finding.problem for finding in pipeline.check(whole).findings)
+    with keyart.open(whole) as engine:
+        assert any(said in note for note in engine.similar(1).notes)
+    pipeline.import_posters(whole, whole / "posters", "movie")
+    assert pipeline.check(whole).is_whole
+
+
+def update(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("name", "statement"),
+    [
+        ("catalog.sqlite", "UPDATE films SET mean_rating = 5 WHERE movie_id = 1"),
+        ("posters/posters.sqlite", "UPDATE posters SET attempts = 9"),
+    ],
+)
+def test_a_database_that_another_program_wrote_is_noted(whole: Path, name: str, statement: str) -> None:
+    update(whole / name, statement)
+    report = pipeline.check(whole)
+    assert report.is_whole, report
+    (note,) = report.notes
+    assert note.startswith(f"{name} was changed by another program")
+
+
+@pytest.mark.parametrize("name", ["catalog.sqlite", "posters/posters.sqlite"])
+def test_a_database_is_trusted_when_the_user_says_so(whole: Path, name: str, run: Run) -> None:
+    right = answers(whole)
+    # In a text, which SQLite's own check does not read; a write that leaves no trace looks the same.
+    flip_bit(whole / name, (whole / name).read_bytes().rindex(b"Comedy" if name == "catalog.sqlite" else b".jpg") + 1)
+    for options in ([], ["--repair"]):
+        outcome = run("check", *options, "--home", whole)
+        assert outcome.code == 1
+        assert "or, if another program wrote it, run `keyart check --repair --trust-databases --home" in outcome.out
+    assert "give --repair too" in run("check", "--trust-databases", "--home", whole).err
+    outcome = run("check", "--repair", "--trust-databases", "--home", whole)
+    assert f"mended: the checksum of {name} was written anew" in outcome.out
+    assert has_recorded_checksum(whole / name)
+    if name == "catalog.sqlite":
+        assert answers(whole) == right
+
+
+def test_a_database_that_sqlite_finds_damaged_is_never_trusted(whole: Path) -> None:
+    path = whole / "catalog.sqlite"
+    content = bytearray(path.read_bytes())
+    content[4096:4200] = bytes(104)
+    path.write_bytes(content)
+    before = checksums_path(path).read_bytes()
+    report = pipeline.check(whole, repair=True, trust_databases=True)
+    (finding, *_) = report.findings
+    assert finding.path == "catalog.sqlite"
+    assert "--trust" not in finding.remedy
+    assert checksums_path(path).read_bytes() == before
+
+
 def test_a_writer_at_work_is_not_taken_for_a_killed_one(whole: Path) -> None:
     (whole / "posters" / ".7.jpg.partial").write_bytes(b"half")
     with exclusive(whole / "posters"):
@@ -176,4 +299,11 @@ def test_missing_posters_database_and_catalog_are_named(whole: Path) -> None:
         report = pipeline.check(whole, repair=True)
         assert name in {finding.path for finding in report.findings}, report
         (whole / "kept").rename(whole / name)
+    assert pipeline.check(whole).is_whole
+
+
+def test_an_atlas_whose_films_are_all_removed_leaves_nothing(whole: Path) -> None:
+    workspace = Workspace.open(whole)
+    drop_from_atlas(workspace, Atlas.open(workspace.atlas_dir).movie_ids.tolist())
+    assert {path.name for path in workspace.atlas_dir.iterdir()} <= {"writer.pid"}
     assert pipeline.check(whole).is_whole

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 import cf
 from catalog.errors import ConfigError
@@ -22,6 +24,7 @@ from keyart.workspace.layout import Workspace
 if TYPE_CHECKING:
     from cf.coldstart.evaluation import ColdStartReport
     from cf.coldstart.few_shot import FewShotCurve
+    from cf.coldstart.means import MeanScore
     from cf.coldstart.prior_evaluation import PriorScore
     from keyart.cold_start.evaluation import ColdStartEvaluation
 
@@ -50,6 +53,16 @@ _AMONG = {"cold": "Among the hidden films alone", "all": "Among all films that t
 )
 @click.option("--few-shot", is_flag=True, help="Also rank by the first few ratings of a film, and by both.")
 @click.option("--ratings-prior", is_flag=True, help="Also predict stars with content as the prior.")
+@click.option("--means", is_flag=True, help="Also count how many intervals of the mean hold the means of hidden films.")
+@file_option("--test-items", "Hide the films of this file, in place of draws: a CSV file with movieId, or ratings.")
+@file_option("--ratings", "With --test-items: learn from these ratings, not the workspace's.")
+@click.option(
+    "-k",
+    "lengths",
+    multiple=True,
+    type=click.IntRange(min=1),
+    help="With --test-items: also Recall and NDCG of lists of K films; may be repeated.",
+)
 @json_option
 @csv_option
 @file_option("--plot", "Plot the curve of --few-shot (.png, .svg, .pdf).")
@@ -65,13 +78,16 @@ def command(
 ) -> None:
     """Compare models of the cold start, all of them by default.
 
-    A fifth of the films with posters is hidden with all ratings, and ranked for each user by content: AUC, Recall@20
-    and NDCG@10, beside genres and years alone. (`evaluate models --split cold` hides films from recommenders, which
+    A fifth of the films with posters is hidden with all ratings, and half of it is ranked for each user by content:
+    AUC, Recall@20 and NDCG@10, beside genres and years alone. --test-items hides the films of a published split.
+    (`evaluate models --split cold` hides films from recommenders, which
     know nothing else of them.)
     """
     check_one_format(as_json=as_json, as_csv=as_csv)
-    if as_csv and (others["few_shot"] or others["ratings_prior"]):
-        raise ConfigError("--csv holds the ranking alone; take --json with --few-shot or --ratings-prior")
+    extras = [f"--{name.replace('_', '-')}" for name in ("few_shot", "ratings_prior", "means") if others[name]]
+    if as_csv and extras:
+        raise ConfigError(f"--csv holds the ranking alone; take --json with {' or '.join(extras)}")
+    _check_split(others, extras)
     if plot and not others["few_shot"]:
         raise ConfigError("--plot draws the curve of --few-shot; add it")
 
@@ -84,7 +100,7 @@ def command(
 
     kinds = [kind for kind in cf.coldstart.evaluation.CANDIDATES if candidates in (kind, "both")]
     options = cold_start.evaluation.ColdStartOptions(chosen, candidates=kinds, **others)
-    more = "; --few-shot and --ratings-prior take some more" if options.few_shot or options.ratings_prior else ""
+    more = f"; {' and '.join(extras)} {'takes' if len(extras) == 1 else 'take'} some more" if extras else ""
     announce("evaluate", cold_start.evaluation.expected_s(workspace, options), more)
     evaluation = cold_start.evaluation.evaluate_cold_start(workspace, options, progress=bar)
     if as_json:
@@ -98,6 +114,19 @@ def command(
         echo(f"plot: {plot}", err=True)
 
 
+def _check_split(options: dict[str, Any], extras: list[str]) -> None:
+    """Raise ConfigError for options that a published split has no use for, or that only such a split has."""
+    given = click.get_current_context().get_parameter_source
+    of_splits = {"--ratings": "ratings", "-k": "lengths"}
+    of_draws = {"--seeds": "n_seeds", "--on": "on"}
+    others = of_draws if options["test_items"] else of_splits
+    needless = [name for name, key in others.items() if given(key) is ParameterSource.COMMANDLINE]
+    if not options["test_items"] and needless:
+        raise ConfigError(f"{' and '.join(needless)} is for a split of your own; add --test-items FILE")
+    if options["test_items"] and (needless := [*needless, *extras]):
+        raise ConfigError(f"--test-items names the films, so that none are drawn; leave out {', '.join(needless)}")
+
+
 def _print_tables(evaluation: ColdStartEvaluation) -> None:
     report = evaluation.report
     for kind in dict.fromkeys(card.candidates for card in report.cards):
@@ -108,6 +137,8 @@ def _print_tables(evaluation: ColdStartEvaluation) -> None:
         echo(f"\n{_curve_table(evaluation.curve)}")
     if evaluation.prior is not None:
         echo(f"\n{_prior_table(evaluation.prior)}")
+    if evaluation.means is not None:
+        echo(f"\n{_means_table(evaluation.means)}")
 
 
 def _ranking_table(report: ColdStartReport, kind: str) -> str:
@@ -118,17 +149,20 @@ def _ranking_table(report: ColdStartReport, kind: str) -> str:
             card.name,
             *(estimate(measure) for measure in (card.auc, card.recall, card.ndcg)),
             "" if card.name == baseline else estimate(card.gain, "+.1f", " %"),
+            *(estimate(measure) for of_k in card.at for measure in (of_k.recall, of_k.ndcg)),
             number(card.ndcg_distinct.value),
         )
         for card in report.cards
         if card.candidates == kind
     ]
+    lengths = [of_k.k for of_k in report.cards[0].at]
     header = (
         "model",
         "AUC",
         "Recall@20",
         "NDCG@10",
         f"NDCG over {baseline}",
+        *(f"{measure}@{k}" for k in lengths for measure in ("Recall", "NDCG")),
         "NDCG@10, new artwork",
     )
     return table(header, rows, left=(0,))
@@ -138,14 +172,34 @@ def _notes(report: ColdStartReport) -> Iterable[str]:
     draws = report.draws
     hidden, ranked = _range([draw.n_hidden for draw in draws]), _range([draw.n_cold for draw in draws])
     copies, n_strangers = _range([draw.n_copies for draw in draws]), sum(draw.n_strangers for draw in draws)
-    yield (
-        f"{plural(len(draws), 'draw')}; of {hidden} hidden films, the {ranked} of the {report.on} half were ranked for "
-        f"{plural(report.n_users, 'user')}."
-    )
+    if report.on is None:
+        yield f"{ranked} given films were hidden, and ranked for {plural(report.n_users, 'user')}."
+    else:
+        yield (
+            f"{plural(len(draws), 'draw')}; of {hidden} hidden films, the {ranked} of the {report.on} half were ranked "
+            f"for {plural(report.n_users, 'user')}."
+        )
+    yield from power_notes(report)
+    if report.chosen:
+        counts = [f"{name} in {plural(n, 'draw')}" for name, n in Counter(report.chosen).most_common()]
+        yield f"Chosen on the validation half: {', '.join(counts)}."
     yield f"Ratings of hidden films that were learned from: {sum(draw.n_leaks for draw in draws)}."
     yield f"Ranked films with nearly the artwork of a film that was learned from: {copies}; the last column is without."
     if n_strangers:
         yield f"Ratings of users who had rated nothing else, passed over: {n_strangers}."
+
+
+def power_notes(report: ColdStartReport) -> Iterable[str]:
+    """Say what intervals cover, and the smallest gains that the evaluation could have found."""
+    yield f"Intervals cover users{' and draws' if len(report.draws) > 1 else ' only'}."
+    baseline = cf.coldstart.evaluation.BASELINE
+    smallest = [
+        f"{card.name} {card.detectable_gain:.1f} %"
+        for card in report.cards
+        if card.candidates == "cold" and card.name != baseline and card.detectable_gain == card.detectable_gain
+    ]
+    if smallest:
+        yield f"Smallest gains that would be found in 80 of 100 such evaluations: {', '.join(smallest)}."
 
 
 def _curve_table(curve: FewShotCurve) -> str:
@@ -183,13 +237,34 @@ def _prior_table(scores: list[PriorScore]) -> str:
     return table(("prior", "ratings of the film", "predicted", "RMSE", "RMSE over none"), rows, left=(0,))
 
 
+def _means_table(scores: list[MeanScore]) -> str:
+    rows = [
+        (
+            score.support,
+            f"{score.n_films:,}",
+            number(score.rmse),
+            number(score.half_width),
+            estimate(score.as_printed, ".1f", " %"),
+            estimate(score.with_sampling, ".1f", " %"),
+        )
+        for score in scores
+    ]
+    header = ("ratings of the film", "films", "RMSE of its mean", "half interval", "mean inside", "with sampling error")
+    return table(header, rows, left=(0,))
+
+
 def _print_csv(evaluation: ColdStartEvaluation) -> None:
-    columns = ["candidates", "model", *(f"{name}{end}" for name in _MEASURES for end in ("", "_low", "_high"))]
+    at = [f"{name}_{of_k.k}" for of_k in evaluation.report.cards[0].at for name in ("recall", "ndcg")]
+    bounded = [f"{name}{end}" for name in (*_MEASURES, *at) for end in ("", "_low", "_high")]
+    columns = ["candidates", "model", *bounded, "detectable_gain"]
     rows = []
     for card in evaluation.report.cards:
         row: dict[str, Any] = {"candidates": card.candidates, "model": card.name}
         for name in _MEASURES:
             row |= cells(name, getattr(card, name))
+        row["detectable_gain"] = card.detectable_gain
+        for of_k in card.at:
+            row |= cells(f"recall_{of_k.k}", of_k.recall) | cells(f"ndcg_{of_k.k}", of_k.ndcg)
         rows.append(row)
     print_csv(columns, rows)
 

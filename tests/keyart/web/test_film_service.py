@@ -1,0 +1,64 @@
+"""What the service of films answers while its parts are of different moments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("fastapi")
+
+from catalog.errors import UnknownFilmError
+from keyart.web.schemas.films import NewFilmRecord
+from keyart.web.services.films import FilmService
+from posters.database import Origin, Source, State
+from posters.store import PosterStore
+from tests.posters.pictures import draw_poster
+
+_IMPORTED = Origin(Source.IMPORT)
+# Between them, a film of the catalog is hardly ever the first one drawn.
+_STRANGERS = range(1000, 1100)
+
+
+@pytest.fixture
+def service(home: Path) -> Iterator[FilmService]:
+    opened = FilmService.open(home)
+    yield opened
+    opened.close()
+
+
+def _put_posters_of_strangers(home: Path) -> None:
+    content = draw_poster(9)
+    with PosterStore.open(home / "posters") as store, store.writer_lock(), store.transaction():
+        for movie_id in _STRANGERS:
+            store.put(movie_id, content, _IMPORTED)
+
+
+def test_a_random_film_is_one_of_the_catalog(home: Path, service: FilmService) -> None:
+    _put_posters_of_strangers(home)
+    service.thumbnails.refresh()
+    drawn = {service.random_film().movie_id for _ in range(60)}
+    assert drawn <= {1, 2, 3, 5, 6}
+    assert len(drawn) > 1
+
+
+def test_no_random_film_is_found_where_only_strangers_have_posters(home: Path, service: FilmService) -> None:
+    _put_posters_of_strangers(home)
+    with PosterStore.open(home / "posters") as store, store.writer_lock():
+        for movie_id in (1, 2, 3, 5, 6):
+            store.mark(movie_id, State.NO_POSTER, "none")
+    service.thumbnails.refresh()
+    with pytest.raises(UnknownFilmError, match="no film has a poster; run `keyart"):
+        service.random_film()
+
+
+def test_an_added_film_is_returned_though_the_engine_cannot_be_reopened(tastes_home: Path) -> None:
+    service = FilmService.open(tastes_home)
+    try:
+        (tastes_home / "hybrid.json").write_text("{")
+        added = service.add(draw_poster(77), NewFilmRecord(title="Brand New", year=2020))
+    finally:
+        service.close()
+    assert added.new
+    assert (added.film.title, added.film.has_poster) == ("Brand New", True)
