@@ -26,5 +26,5 @@ def test_arrays_that_are_replaced_meanwhile_are_no_damage(tmp_path: Path) -> Non
 def test_arrays_that_are_gone_are_damage(tmp_path: Path) -> None:
     save(tmp_path, 0)
     next(tmp_path.glob("*.npz")).unlink()
-    with pytest.raises(DamageError, match="model in .* is damaged .*; fit the model again"):
+    with pytest.raises(DamageError, match=r"model in .* is damaged .*; fit the model again"):
         hold_arrays(tmp_path / "model.json")
