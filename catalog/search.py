@@ -15,6 +15,8 @@ _N_SUGGESTIONS = 5
 _N_LISTED = 20
 _N_SIMILAR = 15
 _MIN_INITIALS, _MAX_INITIALS = 3, 8
+# The years of films, as a text that is nothing else.
+_YEAR = re.compile(r"(?:18[7-9]|19\d|20\d)\d")
 _FIRST_LETTER = re.compile(r"\b\w")
 # The least similarity of spelling, of 100, that is worth suggesting, to a whole title and to a part of one. A part
 # weighs a little less, and only texts that are not too short are compared with parts.
@@ -74,7 +76,8 @@ class TitleSearch:
         named = {movie_id for key, movie_id in titles if _is_named(wanted, key)}
         initials = series_key(wanted).partition(" ")[0]
         abbreviated = {film.movie_id for film in films if initials in _initials(film.title)}
-        return frozenset(named | abbreviated | {film.movie_id for film in self._meant_by(text)})
+        of_year = {film.movie_id for film in films if _YEAR.fullmatch(text) and film.year == int(text)}
+        return frozenset(named | abbreviated | of_year | {film.movie_id for film in self._meant_by(text)})
 
     def titled_by_number(self, text: str) -> tuple[Film, ...]:
         text = text.strip()
@@ -150,13 +153,17 @@ class TitleSearch:
     def _nearest(self, text: str, k: int = _N_SUGGESTIONS) -> list[Film]:
         """Return the films of titles that contain the words or begin like them, then those with similar spelling."""
         title, year = _readings(text)[-1]
-        wanted = bare_key(title_key(title))
+        key = title_key(title)
+        wanted = bare_key(key)
         titles = self._rows("SELECT bare_key, movie_id FROM titles", ())
         near = _containing(titles, wanted)
         if len(near) < k:
             near += self._abbreviated(wanted)
         movie_ids = self._abbreviated_part(wanted)
+        # "die" of "die hart" is an article, and without it "hart" is another title.
+        movie_ids += self._misspelled(key) if key != wanted else []
         movie_ids += [film.movie_id for film in self._best_known_first(near, wanted, year)]
+        movie_ids += self._best_known_of(wanted, k)
         if len(movie_ids) < k:
             movie_ids += self._similar(titles, wanted)
         nearest = list(dict.fromkeys(movie_ids))[:k]
@@ -186,6 +193,31 @@ class TitleSearch:
         at = int(number) - 1
         return [movie_ids.pop(at), *movie_ids] if 0 <= at < len(movie_ids) else []
 
+    def _best_known_of(self, text: str, k: int) -> list[int]:
+        """Return the movie_ids of the best known films of a year, where a text is nothing but that: "1995"."""
+        if not _YEAR.fullmatch(text):
+            return []
+        rows = self._rows(
+            "SELECT movie_id FROM films WHERE year = ? ORDER BY n_ratings DESC, movie_id LIMIT ?", (int(text), k)
+        )
+        return [movie_id for (movie_id,) in rows]
+
+    def _misspelled(self, key: str) -> list[int]:
+        """Return the movie_ids of titles that are nearly or wholly spelled like a text, its article included."""
+        from rapidfuzz import fuzz, process
+
+        titles = self._rows("SELECT key, movie_id FROM titles", ())
+        keys = [key for key, _ in titles]
+        found = process.extract(key, keys, scorer=fuzz.ratio, limit=_N_SIMILAR, score_cutoff=_MIN_PART_SIMILARITY)
+        return self._best_first((titles[row][1], score) for _, score, row in found)
+
+    def _best_first(self, scored: Iterable[tuple[int, float]]) -> list[int]:
+        """Sort movie_ids by their scores, the highest first, then the best known."""
+        scores = list(scored)
+        films = self._films(movie_id for movie_id, _ in scores)
+        scores.sort(key=lambda one: (-one[1], -films[one[0]].n_ratings))
+        return [movie_id for movie_id, _ in scores]
+
     def _similar(self, titles: list[tuple[str, int]], wanted: str) -> list[int]:
         """Return the movie_ids of titles with similar spelling, the most similar first, then the best known."""
         # Imported here: only a text that matches too few titles needs it.
@@ -203,9 +235,7 @@ class TitleSearch:
         part += process.extract(wanted, begun, scorer=fuzz.ratio, limit=_N_SIMILAR, score_cutoff=_MIN_PART_SIMILARITY)
         scores = [(titles[row][1], score) for _, score, row in whole]
         scores += [(titles[row][1], _PART_WEIGHT * score) for _, score, row in part]
-        films = self._films(movie_id for movie_id, _ in scores)
-        scores.sort(key=lambda scored: (-scored[1], -films[scored[0]].n_ratings))
-        return [movie_id for movie_id, _ in scores]
+        return self._best_first(scores)
 
     def _best_known_first(self, movie_ids: list[int], wanted: str, year: int | None) -> list[Film]:
         """Sort films: those with exactly this title first, then those of this year, then by number of ratings."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
-from itertools import chain, islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from features.encoders.pairs import takes_text
 from features.options import ExtractOptions
 from features.pipeline import Broken, Computed, Known, Picture, compute
 from features.shards import SHARD_ROWS, PictureId, Row, table_of
-from features.store import Damage, FeatureStore, Skipped
+from features.store import Damage, FeatureRows, FeatureStore, Skipped
 from features.whitening import Whitening
 
 WHITENING_SAMPLE = 2000
@@ -116,14 +116,16 @@ def extract_features(
     on_picture: Callable[[], None] = lambda: None,
     shard_rows: int = SHARD_ROWS,
     damage: Damage | None = None,
+    stored: FeatureRows | None = None,
 ) -> ExtractReport:
     """Compute the features that a store of the encoder's identity lacks, and tidy the store.
 
-    `damage` is what `remove_damaged` returned, where it was called before. Memory: two shards of float16 features and a
-    few batches of pixels, whatever the number of images; and a hundred bytes per image for its id and hash.
+    `damage` is what `remove_damaged` returned, where it was called before, and `stored` the rows after it. Memory: two
+    shards of float16 features and a few batches of pixels, whatever the number of images; and a hundred bytes per image
+    for its id and hash.
     """
     damage = damage or store.remove_damaged()
-    stored = store.rows()
+    stored = stored or store.rows()
     known = dict(zip(stored.picture_ids.tolist(), stored.poster_sha256s, strict=True))
     present: dict[PictureId, str | None] = {}
     skipped: list[Skipped] = []
@@ -232,6 +234,8 @@ class _Shards:
         self._store = store
         self._shard_rows = shard_rows
         self._thread = thread
+        # Nobody else writes meanwhile; to look at all shards for each would take time with the square of their number.
+        self._numbers = count(store.next_number())
         self._rows: list[Row] = []
         self._parts: list[npt.NDArray[np.float16]] = []
         self._written: Future[None] | None = None
@@ -250,7 +254,8 @@ class _Shards:
     def _write(self) -> None:
         # One at a time: a disk slower than the network holds it up instead of filling the memory.
         self._wait()
-        self._written = self._thread.submit(self._store.append, table_of(self._rows), np.concatenate(self._parts))
+        table, features = table_of(self._rows), np.concatenate(self._parts)
+        self._written = self._thread.submit(self._store.append, table, features, next(self._numbers))
         self._rows, self._parts = [], []
 
     def _wait(self) -> None:

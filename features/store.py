@@ -257,11 +257,15 @@ class FeatureStore:
                 "`keyart extract --rebuild`"
             ) from error
 
-    def append(self, table: pd.DataFrame, features: npt.NDArray[np.float16]) -> None:
-        """Write another shard of a table and features (n, n_features)."""
-        number = max(self._shards(), default=-1) + 1
+    def append(self, table: pd.DataFrame, features: npt.NDArray[np.float16], number: int | None = None) -> None:
+        """Write another shard of a table and features (n, n_features), under a number that follows all others."""
+        number = self.next_number() if number is None else number
         for name, content in shard_files(number, table, features):
             write_bytes(self.folder / name, content)
+
+    def next_number(self) -> int:
+        """Return the number of the next shard, which takes a look at all; whoever writes many counts on from it."""
+        return max(self._shards(), default=-1) + 1
 
     def rows(self, *, check: bool = False) -> FeatureRows:
         """List the latest row of each image; `check` compares all shards with their checksums, not only lengths."""
@@ -359,11 +363,12 @@ class FeatureStore:
         return self.tidy(lambda picture_id, _: picture_id not in gone)
 
     def _rewrite(self, live: pd.DataFrame, shard_rows: int) -> None:
-        for start in range(0, len(live), shard_rows):
+        first = self.next_number()
+        for number, start in enumerate(range(0, len(live), shard_rows), start=first):
             part = live.iloc[start : start + shard_rows]
             shards = {shard: self._features(shard) for shard in part["shard"].unique()}
             features = [shards[shard][row] for shard, row in zip(part["shard"], part["row"], strict=True)]
-            self.append(part.drop(columns=["shard", "row"]), np.stack(features))
+            self.append(part.drop(columns=["shard", "row"]), np.stack(features), number)
 
     def _remove(self, shards: Iterable[int]) -> None:
         for shard in shards:

@@ -151,7 +151,8 @@ class Generation:
         return np.logical_and.reduce(rules) if rules else None
 
     def _with_left_out(self, named: list[int], faulty: Mapping[int, str]) -> Generation:
-        others = {film: reason for film, reason in self.left_out.items() if film not in set(named)}
+        replaced = set(named)
+        others = {film: reason for film, reason in self.left_out.items() if film not in replaced}
         return replace(self, left_out={**others, **faulty})
 
     def _merged(self, is_kept: npt.NDArray[np.bool_], added: FilmFeatures | None) -> Generation:

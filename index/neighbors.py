@@ -7,7 +7,8 @@ and the finished blocks as ``part-00000-CHECKSUM.parquet`` and so on.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from index.blend import Index
 
 _KIND, _VERSION, _RECORD = "keyart-neighbors", 1, "parts.json"
 _BLOCK_FILMS = 256
+_PART_NAME = re.compile(r"part-(\d{5,})-[0-9a-f]{16}\.parquet")
 
 SCHEMA = pa.schema(
     [("movie_id", pa.int64()), ("rank", pa.int32()), ("neighbor_id", pa.int64()), ("similarity", pa.float32())]
@@ -69,10 +71,10 @@ def write_neighbors(
         movie_ids = np.setdiff1d(index.movie_ids, np.asarray(without, np.int64), assume_unique=True)
         origin = index.origin | {"n_films": len(movie_ids)}
         _begin(parts_dir, {"k": k, "duplicate_similarity": duplicate_similarity, "without": [*without], **origin})
-        parts = []
+        parts, finished = [], _finished(parts_dir)
         for number, start in enumerate(range(0, len(movie_ids), _BLOCK_FILMS)):
             block = movie_ids[start : start + _BLOCK_FILMS]
-            part = _done(parts_dir, number)
+            part = _intact(finished.get(number, ()))
             if part is None:
                 results = index.similar(block.tolist(), k, without=without, duplicate_similarity=duplicate_similarity)
                 part = _write_part(parts_dir, number, _table(block.tolist(), results))
@@ -115,10 +117,19 @@ def _begin(parts_dir: Path, origin: dict[str, Any]) -> None:
     write_record(parts_dir / _RECORD, _KIND, _VERSION, origin)
 
 
-def _done(parts_dir: Path, number: int) -> Path | None:
-    """Return a finished part; removes one that has changed since it was written."""
+def _finished(parts_dir: Path) -> dict[int, list[Path]]:
+    """List the finished parts by number, all at once: to look for each takes time with the square of their number."""
+    finished: dict[int, list[Path]] = {}
+    for part in parts_dir.glob("part-*.parquet"):
+        if found := _PART_NAME.fullmatch(part.name):
+            finished.setdefault(int(found[1]), []).append(part)
+    return finished
+
+
+def _intact(parts: Iterable[Path]) -> Path | None:
+    """Return the first part that is as it was written; removes those that have changed since."""
     # Parquet itself would read changed numbers without an error.
-    for part in parts_dir.glob(f"part-{number:05d}-*.parquet"):
+    for part in parts:
         if part.stem.endswith(f"-{xxh3_file(part)}"):
             return part
         remove_file(part)

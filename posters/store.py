@@ -39,6 +39,7 @@ from posters.validation import MAX_POSTER_BYTES, ImageFacts, verify_image
 
 _FILE_NAME = re.compile(rf"([0-9]+)(-[0-9a-f]{{8}})?({STORED_SUFFIX})")
 
+_SOURCES = {source.value: source for source in Source}
 _AGAIN = "run `keyart check --repair`, and import or fetch it again"
 # A picture that came from this many addresses at TMDB is a placeholder. Two films, or the parts of one, may share one.
 _N_PLACEHOLDER = 10
@@ -371,12 +372,11 @@ class PosterStore:
     def _stored(self, clause: str, *values: object) -> Iterator[Poster]:
         """Yield the posters as they were stored, whether or not their files are still there."""
         columns = "movie_id, file_name, sha256, n_bytes, width, height, source"
-        statement = f"SELECT {columns} FROM posters WHERE state = 'ok' {clause}"
-        for movie_id, file_name, sha256, n_bytes, width, height, source in self._database.rows(statement, values):
-            with row_errors(self._posters_dir / DATABASE_NAME):
-                path = self.path_of(file_name)
-                poster = Poster(movie_id, path, sha256, n_bytes, width, height, Source(source))
-            yield poster
+        rows = self._database.rows(f"SELECT {columns} FROM posters WHERE state = 'ok' {clause}", values)
+        # Around the loop: there may be a hundred thousand.
+        with row_errors(self._posters_dir / DATABASE_NAME):
+            for movie_id, file_name, sha256, n_bytes, width, height, source in rows:
+                yield Poster(movie_id, self._located(file_name), sha256, n_bytes, width, height, _SOURCES[source])
 
     def _records(self, clause: str, *values: object) -> Iterator[Record]:
         for record in self._database.records(clause, *values):
@@ -432,10 +432,13 @@ class PosterStore:
 
     def path_of(self, file_name: str) -> Path:
         """Locate a file by the name that a row has."""
-        # A database from elsewhere must not name files elsewhere, to be shown or removed.
         with row_errors(self._posters_dir / DATABASE_NAME):
-            if not _FILE_NAME.fullmatch(file_name):
-                raise ValueError(f"no poster is called {file_name!r}")
+            return self._located(file_name)
+
+    def _located(self, file_name: str) -> Path:
+        # A database from elsewhere must not name files elsewhere, to be shown or removed.
+        if not _FILE_NAME.fullmatch(file_name):
+            raise ValueError(f"no poster is called {file_name!r}")
         return self._posters_dir / file_name
 
     def _sweep(self) -> None:

@@ -14,8 +14,8 @@ from cf.base import Recommender, Rows, Scores, cosine_similarities
 
 FloatArray = npt.NDArray[np.float64]
 FloatMatrix = npt.NDArray[np.float32]
-# While fitting, of each pair of films: an inverse in float64, the same in float32, and blocks of sparse products.
-_BYTES_OF_A_PAIR = 13
+BYTES_OF_A_PAIR = 13
+"""While fitting, of each pair of films: an inverse in float64, the same in float32, and blocks of sparse products."""
 # With fewer users than this share of the films, a matrix of users × users is inverted in place of one of films × films.
 _SHARE_OF_FEW_USERS = 0.4
 # Bounds memory, and does not change the result.
@@ -114,7 +114,7 @@ class EASE(Recommender):
         return cosine_similarities(np.nan_to_num(self.weights_), films)
 
     def _check_memory(self, n_films: int) -> None:
-        needed_bytes, free_bytes = _BYTES_OF_A_PAIR * n_films**2, psutil.virtual_memory().available
+        needed_bytes, free_bytes = BYTES_OF_A_PAIR * n_films**2, psutil.virtual_memory().available
         if needed_bytes > free_bytes:
             raise ConfigError(
                 f"{self.name} compares all films with all: {n_films:,} films need {needed_bytes / 1e9:,.1f} GB of "

@@ -7,6 +7,8 @@ be reproduced.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
@@ -14,7 +16,7 @@ from scipy import sparse
 from cf.base import Recommender, Rows, Scores
 from cf.models.baseline import Biases, fit_biases
 
-# Cells of one block of similarities, so that memory is bounded whatever the catalog's size.
+# Similarities of one block, so that memory is bounded whatever the catalog's size.
 _BLOCK_CELLS = 8_000_000
 
 
@@ -223,10 +225,9 @@ def _nearest(
     leave themselves out.
     """
     directions, marks = _directions(others).T.tocsr(), _marks(others).T.tocsr()
-    size = max(1, _BLOCK_CELLS // max(1, others.shape[0]))
     parts = []
-    for start in range(0, asked.shape[0], size):
-        block = asked[start : start + size]
+    for start, stop in _blocks(asked, others):
+        block = asked[start:stop]
         weights = sparse.csr_array(_marks(block) @ marks)
         weights.data = weights.data / (weights.data + shrinkage)
         similarities = sparse.csr_array((_directions(block) @ directions).multiply(weights))
@@ -235,6 +236,23 @@ def _nearest(
         sparse.vstack(parts) if parts else np.empty((0, others.shape[0]), np.float32)
     )
     return nearest
+
+
+def _blocks(asked: sparse.csr_array, others: sparse.csr_array) -> Iterator[tuple[int, int]]:
+    """Yield where blocks of rows begin and end, each of few enough cells that may be above 0.
+
+    Blocks of as many rows as `others` leaves room for would be more with every row, and a product of each passes over
+    all of `others`: time would grow with the square of the rows, though most have nothing in common.
+    """
+    n_of_column = np.bincount(others.indices, minlength=others.shape[1])
+    n_products = sparse.csr_array((n_of_column[asked.indices], asked.indices, asked.indptr), shape=asked.shape)
+    ends = np.cumsum(np.minimum(n_products.sum(axis=1), others.shape[0]))
+    start = 0
+    while start < len(ends):
+        before = ends[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, before + _BLOCK_CELLS, side="right")))
+        yield start, stop
+        start = stop
 
 
 def _largest(similarities: sparse.csr_array, k: int, first_row: int | None) -> sparse.csr_array:

@@ -16,7 +16,7 @@ from features.encoders.encoder import Encoder, load_encoder
 from features.encoders.loading import encoder_files
 from features.extraction import ExtractReport, is_current, kept_whitening, learn_whitening, open_store
 from features.options import ExtractOptions
-from features.shards import SHARD_ROWS, number_of
+from features.shards import SHARD_ROWS
 from features.spark.cluster import changed_settings, watched, worker_errors
 from features.spark.tables import checked, joined_with_known, sample_of
 from features.spark.tasks import BROKEN, KNOWN, NEW, Recipe, Task
@@ -96,7 +96,7 @@ class Job:
             joined, id_type = joined_with_known(pictures, self.store)
             ordered = joined.sortWithinPartitions("id")
             n_partitions = ordered.rdd.getNumPartitions()
-            task = Task(recipe, self.store.folder.absolute(), _next_number(self.store), n_partitions, self.shard_rows)
+            task = Task(recipe, self.store.folder.absolute(), self.store.next_number(), n_partitions, self.shard_rows)
             schema = f"id {id_type}, state string, sha256 string, reason string"
             with watched(spark, n_partitions, on_progress):
                 results = ordered.mapInArrow(task.run, schema).toArrow().to_pydict()
@@ -141,8 +141,3 @@ def _check_written(store: FeatureStore, new: Mapping[Any, str | None]) -> None:
             f"{n_missing} of {len(new)} pictures that the workers computed are not in {store.folder}; expected a "
             "folder that the driver and all workers share"
         )
-
-
-def _next_number(store: FeatureStore) -> int:
-    numbers = (number_of(path.name) for path in store.folder.glob("features-*.json"))
-    return max((number for number in numbers if number is not None), default=-1) + 1

@@ -105,16 +105,17 @@ class ExactRows:
         """Copy the kept rows and normalize the added ones, a block at a time."""
         flat = emptied(self._flat)
         for start in range(0, len(order), _BLOCK_ROWS):
-            part = order[start : start + _BLOCK_ROWS]
-            block = np.empty((len(part), self._flat.d), np.float32)
-            old = part < len(kept)
-            if old.any():
-                block[old] = self.units(kept[part[old]])
-            if added is not None and not old.all():
-                new = added.read(part[~old] - len(kept))
-                block[~old] = unit_rows(new, self.mean)[0]
-            flat.add(block)
+            flat.add(self._block(kept, added, order[start : start + _BLOCK_ROWS]))
         return ExactRows(flat, self.mean, self._pairs_of(flat, kept, order) if _has_pairs(flat) else None)
+
+    def _block(self, kept: Ids, added: FilmFeatures | None, part: Ids) -> FloatMatrix:
+        old = part < len(kept)
+        if added is None or old.all():
+            return self.units(kept[part])
+        block = np.empty((len(part), self._flat.d), np.float32)
+        block[old] = self.units(kept[part[old]])
+        block[~old] = unit_rows(added.read(part[~old] - len(kept)), self.mean)[0]
+        return block
 
     def _pairs_of(self, flat: faiss.Index, kept: Ids, order: Ids) -> FloatMatrix:
         if self._pairs is None:

@@ -16,6 +16,8 @@ from index.vectors import FloatMatrix
 _BLOCK_ROWS = 512
 # At most a quarter is added to the memory of the rows.
 _SHARE = 4
+# Equal rows have a cosine of 1 but for rounding.
+_NEARLY_EQUAL = 0.999
 
 Units = Callable[[Ids], FloatMatrix]
 """Returns rows of length 1 by their numbers."""
@@ -33,7 +35,7 @@ def all_pairs(units: Units, n_rows: int) -> FloatMatrix:
         rows = np.arange(start, min(start + _BLOCK_ROWS, n_rows))
         # The half below the diagonal is the half above it.
         _fill(pairs, rows, units(rows), units, from_row=start)
-    return _with_ties(pairs, units)
+    return _with_ties(pairs, units, np.arange(n_rows))
 
 
 def extended_pairs(pairs: FloatMatrix, kept: Ids, order: Ids, units: Units) -> FloatMatrix:
@@ -49,7 +51,9 @@ def extended_pairs(pairs: FloatMatrix, kept: Ids, order: Ids, units: Units) -> F
     for start in range(0, len(new), _BLOCK_ROWS):
         rows = new[start : start + _BLOCK_ROWS]
         _fill(merged, rows, units(rows), units)
-    return _with_ties(merged, units) if len(new) else merged
+    # Kept rows tie with each other already.
+    nearly_equal = np.flatnonzero((merged[new] >= _NEARLY_EQUAL).any(axis=0))
+    return _with_ties(merged, units, np.union1d(new, nearly_equal)) if len(new) else merged
 
 
 def _fill(pairs: FloatMatrix, rows: Ids, block: FloatMatrix, units: Units, from_row: int = 0) -> None:
@@ -61,12 +65,12 @@ def _fill(pairs: FloatMatrix, rows: Ids, block: FloatMatrix, units: Units, from_
         pairs[np.ix_(others, rows)] = cosines.T
 
 
-def _with_ties(pairs: FloatMatrix, units: Units) -> FloatMatrix:
-    """Make the cosines of equal rows equal to the last bit, so that they tie; BLAS does not promise it."""
+def _with_ties(pairs: FloatMatrix, units: Units, rows: Ids) -> FloatMatrix:
+    """Make the cosines of equal ones of some rows equal to the last bit, so that they tie; BLAS does not promise it."""
     first: dict[bytes, int] = {}
     sources = np.arange(len(pairs))
-    for start in range(0, len(pairs), _BLOCK_ROWS):
-        rows = np.arange(start, min(start + _BLOCK_ROWS, len(pairs)))
-        for row, unit in zip(rows.tolist(), units(rows), strict=True):
+    for start in range(0, len(rows), _BLOCK_ROWS):
+        part = rows[start : start + _BLOCK_ROWS]
+        for row, unit in zip(part.tolist(), units(part), strict=True):
             sources[row] = first.setdefault(xxhash.xxh3_128_digest(unit), row)
-    return pairs if len(first) == len(pairs) else pairs[np.ix_(sources, sources)]
+    return pairs if len(first) == len(rows) else pairs[np.ix_(sources, sources)]

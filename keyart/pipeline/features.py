@@ -23,7 +23,14 @@ from features.extraction import ExtractReport
 from features.folder import count_others, pictures_in
 from features.options import IMAGENET, Engine, ExtractOptions
 from features.pipeline import Picture, pictures_of
-from features.store import Damage, FeatureStore, OtherFeaturesError, check_folder, with_recorded_preprocessing
+from features.store import (
+    Damage,
+    FeatureRows,
+    FeatureStore,
+    OtherFeaturesError,
+    check_folder,
+    with_recorded_preprocessing,
+)
 from keyart.workspace import alternates
 from keyart.workspace.encoder import WorkspaceEncoder
 from keyart.workspace.encoders import FIRST, encoder_name, has_parts, list_encoders, name_of, place_of
@@ -409,7 +416,8 @@ class PosterExtraction:
         """Compute the features of some films' posters; those of others stay as they are."""
         with exclusive(self.workspace.features_dir):
             damage, listed = self.store.remove_damaged(), posters.read()
-            wanted = {*movie_ids, *self._lost(damage, listed)}
+            stored = self.store.rows()
+            wanted = {*movie_ids, *self._lost(damage, stored, listed)}
             chosen = [poster for poster in listed.posters if poster.movie_id in wanted]
             pictures = [Picture(poster.movie_id, poster.path, poster.sha256) for poster in chosen]
             with progress("extract", len(pictures), "images") as advance:
@@ -420,16 +428,19 @@ class PosterExtraction:
                     drop_missing=False,
                     on_picture=lambda: advance(1),
                     damage=damage,
+                    stored=stored,
                 )
 
-    def _lost(self, damage: Damage, posters: PosterList) -> set[int]:
+    def _lost(self, damage: Damage, stored: FeatureRows, posters: PosterList) -> set[int]:
         """Return the films whose features have to be computed again."""
         # Every run replaces the record of images that could not be read, so these are tried again.
         skipped = skipped_films(self.workspace)
-        rows = self.store.rows().of_posters(posters.sha256s)
-        lacking = set(films_without_features(self.workspace, rows.movie_ids.tolist(), posters))
-        # An extraction that is under way lacks many; those that were indexed were there.
-        return skipped | (lacking if damage.reasons else lacking & self._indexed())
+        current = stored.of_posters(posters.sha256s)
+        lacking = set(films_without_features(self.workspace, current.movie_ids.tolist(), posters))
+        if lacking and not damage.reasons:
+            # An extraction that is under way lacks many; those that were indexed were there.
+            lacking &= self._indexed()
+        return skipped | lacking
 
     def _indexed(self) -> set[int]:
         from keyart.workspace.index import open_index

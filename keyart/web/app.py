@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-from fastapi import FastAPI, Response
-from fastapi.responses import FileResponse, PlainTextResponse
+from fastapi import Depends, FastAPI, Request, Response, Security
+from fastapi.responses import PlainTextResponse
+from fastapi.security import HTTPBearer
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -21,6 +23,7 @@ from keyart.web.body_limits import Uploads
 from keyart.web.errors import PROBLEMS, add_problems
 from keyart.web.inference import ImageEncoder
 from keyart.web.middleware import add_middleware
+from keyart.web.parameters import refuse_unknown_parameters
 from keyart.web.public_address import PublicAddress
 from keyart.web.routes.atlas import atlas_routes
 from keyart.web.routes.films import Pools, film_routes
@@ -88,19 +91,43 @@ def make_app(
         for service in (films, atlas, users):
             service.close()
 
-    # FastAPI's own pages of documentation load scripts from elsewhere; the description itself does not.
-    app = FastAPI(title="keyart", version=version("keyart"), lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = _described_app(lifespan)
     add_problems(app, home)
     add_middleware(app, token, public, registry)
-    # Before the films, whose /api/films/{movie_id} would match "to-rate".
-    app.include_router(user_routes(users, recommending))
-    app.include_router(film_routes(films, ImageEncoder(films, pools.decoding, encoding), pools, read_only=read_only))
-    app.include_router(atlas_routes(atlas, pools.drawing))
+    # Those of users before the films, whose /api/films/{movie_id} would match "to-rate".
+    images = ImageEncoder(films, pools.decoding, encoding)
+    routers = (
+        user_routes(users, recommending),
+        film_routes(films, images, pools, read_only=read_only),
+        atlas_routes(atlas, pools.drawing),
+    )
+    for router in routers:
+        app.include_router(router, dependencies=_dependencies(token))
     _add_states(app, warm_up, registry)
+    files = StaticFiles(directory=_STATIC)
     for path, name in _PAGES.items():
-        _add_page(app, path, name)
-    app.mount("/static", StaticFiles(directory=_STATIC))
+        _add_page(app, path, name, files)
+    app.mount("/static", files)
     return app
+
+
+def _described_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
+    # FastAPI's own pages of documentation load scripts from elsewhere; the description itself does not.
+    return FastAPI(
+        title="keyart",
+        summary="Films by the looks of their posters, and by who likes them.",
+        version=version("keyart"),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
+    )
+
+
+def _dependencies(token: str | None) -> list[Any]:
+    """Return what every route of the API depends on; the token is described here, and checked by middleware."""
+    described = [Security(HTTPBearer(auto_error=False, scheme_name="token"))] if token is not None else []
+    return [Depends(refuse_unknown_parameters), *described]
 
 
 def _counted_reloads(registry: CollectorRegistry) -> OnReload:
@@ -110,10 +137,10 @@ def _counted_reloads(registry: CollectorRegistry) -> OnReload:
     return lambda part, succeeded: reloads.labels(part, "opened" if succeeded else "failed").inc()
 
 
-def _add_page(app: FastAPI, path: str, name: str) -> None:
+def _add_page(app: FastAPI, path: str, name: str, files: StaticFiles) -> None:
     @app.get(path, include_in_schema=False)
-    async def page() -> FileResponse:
-        return FileResponse(_STATIC / name)
+    async def page(request: Request) -> Response:
+        return await files.get_response(name, request.scope)
 
 
 class _WarmUp:
@@ -147,16 +174,21 @@ class _WarmUp:
 
 
 def _add_states(app: FastAPI, warm_up: _WarmUp, registry: CollectorRegistry) -> None:
-    @app.get("/healthz", summary="Whether the process is alive")
+    @app.get("/healthz", tags=["server"], summary="Whether the process is alive")
     async def health() -> ServerState:
         return ServerState(status="ok")
 
-    @app.get("/readyz", summary="Whether it is ready: the engine is open, the network loaded", responses=PROBLEMS)
+    @app.get(
+        "/readyz",
+        tags=["server"],
+        summary="Whether it is ready: the engine is open, the network loaded",
+        responses=PROBLEMS,
+    )
     async def readiness() -> ServerState:
         if not warm_up.is_over:
             raise HTTPException(503, "the network is being loaded", {"Retry-After": "2"})
         return ServerState(status="ok")
 
-    @app.get("/metrics", summary="Counts and times, for Prometheus", response_class=PlainTextResponse)
+    @app.get("/metrics", tags=["server"], summary="Counts and times, for Prometheus", response_class=PlainTextResponse)
     async def metrics() -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -16,6 +16,7 @@ from starlette.routing import Match
 
 from catalog.errors import ConfigError, FetchError, KeyartError, NotBuiltError, QueryError, StoreError, UnknownFilmError
 from features.store import OtherFeaturesError
+from keyart.web.html import filled_in, path_below, wants_page
 from keyart.web.schemas.films import Problem
 from keyart.workspace.api_keys import redact
 from keyart.workspace.hints import complete, home_option
@@ -43,10 +44,17 @@ def _described(status: int) -> dict[str, Any]:
 
 _EXAMPLES = {
     400: "no film has the genre 'Westen'; did you mean Western?",
+    401: "expected the token as `Authorization: Bearer …`",
+    403: "this server adds no films; start it without --read-only",
     404: "no film has the movie_id 99",
     409: "no index of posters here yet; run `keyart extract`, then `keyart build`",
+    408: "expected the whole body within 30 s",
+    413: "expected an image of at most 10 MiB",
     422: "k: Input should be greater than or equal to 1",
+    429: "too many wrong tokens came from this address; ask again in 2 s",
+    500: "something unexpected went wrong; the server's log says what",
     503: "the server is busy; ask again in a second",
+    504: "this took longer than 15 s",
 }
 PROBLEMS: dict[int | str, dict[str, Any]] = {status: _described(status) for status in _EXAMPLES}
 """The errors of all routes, for OpenAPI."""
@@ -99,13 +107,24 @@ def _keyart_problem(error: Exception, option: str) -> JSONResponse:
     return problem(status, redact(complete(str(error), option)))
 
 
-async def _http_problem(request: Request, error: Exception) -> JSONResponse:
+async def _http_problem(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     if error.status_code == 405:
         methods = ", ".join(sorted(_methods(request)))
         return problem(405, f"expected {methods} here, received {request.method[:20]}", {"Allow": methods})
+    if wants_page(request) and not path_below(request).startswith("/api/"):
+        return _error_page(request, error)
     return problem(error.status_code, str(error.detail), error.headers)
+
+
+def _error_page(request: Request, error: HTTPException) -> Response:
+    """Answer a person; the words of a missing address are not those of a missing film."""
+    title = HTTPStatus(error.status_code).phrase
+    detail = str(error.detail)
+    detail = "There is no page at this address." if detail == title else f"{detail[:1].upper()}{detail[1:]}."
+    root = str(request.scope.get("root_path", ""))
+    return filled_in("error.html", error.status_code, error.headers, root=root, title=title, detail=detail)
 
 
 def _methods(request: Request) -> set[str]:

@@ -6,6 +6,7 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Mapping
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import RedirectResponse
@@ -16,8 +17,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keyart.web.address import is_loopback
 from keyart.web.body_limits import BodyMiddleware
+from keyart.web.compression import GzipMiddleware
 from keyart.web.errors import problem
+from keyart.web.html import path_below, wants_page
 from keyart.web.public_address import PublicAddress, Seen
+from keyart.web.sign_in import PUBLIC_FILES, is_sign_in, read_form_token, sign_in_page
 from keyart.web.token_guesses import TokenGuesses
 
 _log = logging.getLogger(__name__)
@@ -30,8 +34,10 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
+    # Browsers ask again, and get what has changed: else a page would go on with the scripts of an earlier version.
+    "Cache-Control": "private, no-cache",
 }
-_PUBLIC_PATHS = frozenset({"/healthz", "/readyz"})
+_PUBLIC_PATHS = frozenset({"/healthz", "/readyz"}) | PUBLIC_FILES
 _PORT = re.compile(r":\d*$")
 _COOKIE = "keyart-token"
 _SEEN = "keyart.seen"
@@ -41,6 +47,7 @@ def add_middleware(app: FastAPI, token: str | None, public: PublicAddress, regis
     """Add all middleware to an application; the last one added sees a request first."""
     app.add_middleware(BodyMiddleware)
     app.add_middleware(ErrorMiddleware)
+    app.add_middleware(GzipMiddleware)
     app.add_middleware(HeadMiddleware)
     app.add_middleware(AuthenticationMiddleware, token=token, public=public)
     if public.allowed_origins:
@@ -50,7 +57,7 @@ def add_middleware(app: FastAPI, token: str | None, public: PublicAddress, regis
             allow_origins=public.allowed_origins,
             allow_methods=("GET", "HEAD", "POST", "DELETE"),
             allow_headers=("Authorization", "If-None-Match"),
-            expose_headers=("ETag", "Retry-After"),
+            expose_headers=("Content-Disposition", "ETag", "Link", "Retry-After"),
         )
     app.add_middleware(SecurityHeadersMiddleware)
     app.add_middleware(MetricsMiddleware, registry=registry)
@@ -139,10 +146,14 @@ class AuthenticationMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
-        refusal = self._refusal(Request(scope)) if scope["type"] == "http" else None
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        refusal = self._refusal_of_origin(request) or await self._refusal(request, receive)
         await (refusal or self._app)(scope, receive, send)
 
-    def _refusal(self, request: Request) -> Response | None:
+    def _refusal_of_origin(self, request: Request) -> Response | None:
         seen: Seen = request.scope[_SEEN]
         origin, bearer = request.headers.get("origin", ""), _bearer_of(request)
         is_foreign = bool(origin) and not seen.is_origin(origin)
@@ -150,33 +161,51 @@ class AuthenticationMiddleware:
         shows_token = self._token is not None and bearer is not None
         if is_foreign and not shows_token and not self._public.allows(origin):
             return problem(403, f"expected a page of this server to ask, received one of {origin[:100]!r}")
-        if self._token is None:
+        host = _PORT.sub("", seen.host)
+        if self._token is None and not is_loopback(host):
             # A foreign page can resolve its own name to 127.0.0.1; the browser still sends that name.
-            host = _PORT.sub("", seen.host)
-            return None if is_loopback(host) else problem(403, f"expected the host 127.0.0.1, received {host!r}")
-        if _path(request) in _PUBLIC_PATHS:
-            return None
-        cookie = None if bearer is not None or is_foreign else request.cookies.get(_COOKIE)
-        return self._answer_to_token(request, self._token, bearer or cookie or "")
+            return problem(403, f"expected the host 127.0.0.1, received {host!r}")
+        return None
 
-    def _answer_to_token(self, request: Request, token: str, shown: str) -> Response | None:
-        """Compare what a request shows, in its address or beside it, with the token; None to pass it on."""
+    async def _refusal(self, request: Request, receive: Receive) -> Response | None:
+        if self._token is None or path_below(request) in _PUBLIC_PATHS:
+            return None
         seen: Seen = request.scope[_SEEN]
+        origin, bearer = request.headers.get("origin", ""), _bearer_of(request)
+        is_foreign = bool(origin) and not seen.is_origin(origin)
+        cookie = None if bearer is not None or is_foreign else request.cookies.get(_COOKIE)
+        shown = bearer or cookie or ""
         offered = request.query_params.get("token", "") if request.method in ("GET", "HEAD") else ""
+        if not is_foreign and is_sign_in(request):
+            # Whoever has signed in meanwhile, in another tab, is sent on as well.
+            offered = shown if _equals(shown, self._token) else await read_form_token(receive)
+        return self._answer_to_token(request, self._token, offered, shown)
+
+    def _answer_to_token(self, request: Request, token: str, offered: str, shown: str) -> Response | None:
+        """Compare the token that is offered for the first time, or shown again, with the right one; None to pass on."""
+        seen: Seen = request.scope[_SEEN]
         if (offered or shown) and (wait_s := self._guesses.wait_s(seen.client)):
-            return problem(
-                429,
-                f"too many wrong tokens came from this address; ask again in {wait_s} s",
-                {"Retry-After": str(wait_s)},
-            )
+            detail = f"too many wrong tokens came from this address; ask again in {wait_s} s"
+            return self._refused(request, 429, detail, {"Retry-After": str(wait_s)})
         if _equals(offered, token) or _equals(shown, token):
             self._guesses.succeeded(seen.client)
             return self._redirect(request, token, seen) if _equals(offered, token) else None
         for wrong in filter(None, (offered, shown)):
             if self._guesses.failed(seen.client, wrong):
                 _log.warning("a wrong token was shown by %s", seen.client)
-        refusal = problem(401, "expected the token as `Authorization: Bearer …`", {"WWW-Authenticate": "Bearer"})
-        if _COOKIE in request.cookies:
+        detail = "expected the token as `Authorization: Bearer …`"
+        return self._refused(request, 401, detail, {"WWW-Authenticate": "Bearer"}, is_wrong=bool(offered))
+
+    def _refused(
+        self, request: Request, status: int, detail: str, headers: Mapping[str, str], *, is_wrong: bool = False
+    ) -> Response:
+        """Refuse a request: a program with a problem, a browser with the page to sign in on."""
+        if wants_page(request):
+            said = "This is not the token of this server." if is_wrong else "" if status == 401 else f"{detail}."
+            refusal: Response = sign_in_page(self._public.root_path, status, said, headers)
+        else:
+            refusal = problem(status, detail, headers)
+        if status == 401 and _COOKIE in request.cookies:
             # The token has changed since. The browser would show the old one again and again.
             refusal.delete_cookie(_COOKIE, path=f"{self._public.root_path}/")
         return refusal
@@ -185,10 +214,11 @@ class AuthenticationMiddleware:
         """Move the token from the address into a cookie: address bar and history must not keep it."""
         url, root_path = request.url.remove_query_params("token"), self._public.root_path
         # Of "//elsewhere" a browser would make another host.
-        path = f"{root_path}/{_path(request).lstrip('/')}"
+        path = f"{root_path}/{path_below(request).lstrip('/')}"
         response = RedirectResponse(f"{path}?{url.query}" if url.query else path, 303)
         is_secure = seen.scheme == "https"
-        response.set_cookie(_COOKIE, token, path=f"{root_path}/", secure=is_secure, httponly=True, samesite="strict")
+        # Lax: a link on a page of others leads here with the cookie; nothing but links does.
+        response.set_cookie(_COOKIE, token, path=f"{root_path}/", secure=is_secure, httponly=True, samesite="lax")
         return response
 
 
@@ -242,11 +272,6 @@ class ErrorMiddleware:
 
 def _equals(shown: str, token: str) -> bool:
     return secrets.compare_digest(shown.encode(), token.encode())
-
-
-def _path(request: Request) -> str:
-    """Return the path below the prefix."""
-    return request.url.path.removeprefix(str(request.scope.get("root_path", "")))
 
 
 def _bearer_of(request: Request) -> str | None:

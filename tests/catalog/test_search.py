@@ -381,3 +381,40 @@ def moons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
 def test_texts_that_only_resemble_a_title_do_not_name_it(moons: Catalog, text: str, named: set[int]) -> None:
     films = list(moons.films(range(1, 10)).values())
     assert moons.named_by(text, films) == named
+
+
+@pytest.fixture(scope="module")
+def years(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
+    """Films of two years, one titled by a year, and 1,995 ids, so that the year is a movie_id too."""
+    films = [Film(1, "Heat", 1995, n_ratings=50), Film(2, "Casino", 1995, n_ratings=80), Film(3, "Fargo", 1996)]
+    films += [Film(4, "1995 Spring", 2003, n_ratings=5), Film(1995, "Dunston Checks In", 1996)]
+    path = tmp_path_factory.mktemp("years") / "catalog.sqlite"
+    Catalog.create(path, films, {})
+    with Catalog.open(path) as opened:
+        yield opened
+
+
+def test_a_year_suggests_its_best_known_films(years: Catalog) -> None:
+    assert [film.movie_id for film in years.suggest("1995", 8)] == [4, 2, 1, 1995]
+    assert [film.movie_id for film in years.suggest("1996", 2)] == [3, 1995]
+    assert years.named_by("1995", years.suggest("1995", 8)) == {4, 2, 1, 1995}
+
+
+def test_a_number_that_is_no_year_suggests_no_films_of_it(years: Catalog) -> None:
+    assert years.suggest("1795", 8) == []
+
+
+@pytest.fixture(scope="module")
+def articles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
+    """Films whose first word is an article of some language, and films that begin like the rest."""
+    texts = ["Die Hard (1988)", "Die Hard 2 (1990)", "Hart's War (2002)", "Das Boot (1981)", "Boat Trip (2002)"]
+    films = [Film(n, parse_title(text).title, parse_title(text).year) for n, text in enumerate(texts, 1)]
+    path = tmp_path_factory.mktemp("articles") / "catalog.sqlite"
+    Catalog.create(path, films, {})
+    with Catalog.open(path) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(("text", "movie_id"), [("die hart", 1), ("die hard", 1), ("das boat", 4), ("hart", 3)])
+def test_an_article_counts_where_the_title_is_misspelled(articles: Catalog, text: str, movie_id: int) -> None:
+    assert articles.suggest(text, 3)[0].movie_id == movie_id

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,6 +86,28 @@ def test_a_second_run_computes_nothing(encoder: Encoder, store: FeatureStore, pi
     before = {path.name: path.stat().st_mtime_ns for path in store.folder.glob("features-*")}
     assert _counts(extract_features(drawn, encoder, store)) == (0, 5, 0)
     assert {path.name: path.stat().st_mtime_ns for path in store.folder.glob("features-*")} == before
+
+
+def test_a_run_lists_the_folder_as_often_however_many_shards_it_writes(
+    encoder: Encoder, tmp_path: Path, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    glob, listed = Path.glob, []
+
+    def counted(folder: Path, pattern: str) -> Iterator[Path]:
+        listed.append(pattern)
+        return iter(glob(folder, pattern))
+
+    monkeypatch.setattr(Path, "glob", counted)
+    drawn, counts = pictures(9), []
+    for n in (3, 9):
+        listed.clear()
+        store = _store(tmp_path / f"features of {n}", encoder)
+        extract_features(drawn[:n], encoder, store, shard_rows=1)
+        # Joined into shards of three, written anew.
+        store.tidy(lambda *_: True, shard_rows=3)
+        counts.append(len(listed))
+        assert store.rows().movie_ids.tolist() == list(range(1, n + 1))
+    assert counts[0] == counts[1]
 
 
 def test_of_a_new_poster_only_that_one_is_computed(encoder: Encoder, store: FeatureStore, pictures: Pictures) -> None:

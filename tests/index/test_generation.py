@@ -15,7 +15,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from catalog.errors import DataError, UnknownFilmError
 from catalog.scored_ids import ScoredIds
+from index.backends.exact import ExactRows
 from index.cosine import CosineIndex
+from index.generation import Generation
+from index.record import Growth
 from index.source import FilmFeatures
 from tests.contracts import ids_of, random_features
 from tests.index.kinds import KINDS, SHORTLISTS, SOME, Kind, dense_cosines, n_nearest
@@ -146,6 +149,27 @@ def test_faulty_films_are_not_added(kind: Kind) -> None:
     index.add(films([0, 1], kind))
     assert index.left_out == {}
     assert_holds(index, np.sort([*FIRST, 1, 3]), kind)
+
+
+def test_films_that_are_left_out_again_cost_one_look_each() -> None:
+    class Counted(int):
+        n_looks = 0
+
+        def __hash__(self) -> int:
+            Counted.n_looks += 1
+            return hash(int(self))
+
+    counts = []
+    rows = ExactRows.build(FilmFeatures.of(IDS[FIRST], FEATURES[FIRST]), None)
+    generation = Generation(IDS[FIRST], ("",) * len(FIRST), rows, Growth(len(FIRST)))
+    for n in (50, 200):
+        faulty = {Counted(film): "not finite" for film in range(10_000, 10_000 + n)}
+        left_out = generation.with_films(None, faulty)
+        Counted.n_looks = 0
+        again = left_out.with_films(None, faulty)
+        counts.append(Counted.n_looks / n)
+        assert len(again.left_out) == n
+    assert counts[0] == counts[1]
 
 
 def test_removing_a_left_out_film_forgets_it(kind: Kind) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,23 @@ def test_resumes_after_kill(tmp_path: Path) -> None:
     write_neighbors(index, 5, path, advance=lambda _: still.append([part.stat().st_mtime_ns for part in parts]))
     assert still[-1] == times
     assert path.read_bytes() == expected.read_bytes()
+
+
+def test_lists_the_parts_as_often_however_many_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    glob, listed, counts = Path.glob, [], []
+
+    def counted(folder: Path, pattern: str) -> Iterator[Path]:
+        listed.append(pattern)
+        return iter(glob(folder, pattern))
+
+    index = build()
+    monkeypatch.setattr(Path, "glob", counted)
+    for block_films in (N_FILMS // 3, N_FILMS // 9):
+        monkeypatch.setattr(neighbors, "_BLOCK_FILMS", block_films)
+        listed.clear()
+        write_neighbors(index, 2, tmp_path / f"{block_films}.parquet")
+        counts.append(len(listed))
+    assert counts[0] == counts[1]
 
 
 def write_parts_only(index: CosineIndex, k: int, path: Path) -> list[Path]:

@@ -6,6 +6,7 @@ import asyncio
 import io
 import logging
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -16,8 +17,10 @@ from catalog.image_formats import NAMED
 from catalog.io.tables import write_csv
 from keyart.results import HIT_COLUMNS
 from keyart.similarity.query import Image
-from keyart.web.body_limits import BoundedRoute, EmbeddingRoute, Uploads, upload_route
+from keyart.web.body_limits import MAX_UPLOAD_BYTES, BoundedRoute, EmbeddingRoute, Uploads, upload_route
+from keyart.web.conditional import is_unchanged
 from keyart.web.errors import PROBLEMS
+from keyart.web.file_names import named
 from keyart.web.inference import ImageEncoder
 from keyart.web.schemas.films import (
     AddedFilm,
@@ -36,13 +39,15 @@ from keyart.web.schemas.films import (
     MixQuery,
     NewFilmRecord,
     RemovedFilm,
+    ServerFacts,
     SimilarPage,
     Suggestion,
     TextFacts,
 )
-from keyart.web.services.films import FilmService, RefusedFilmError
+from keyart.web.services.films import FilmService, RefusedFilmError, Sheet
 from keyart.web.services.thumbnails import MissingPosterError
 from keyart.web.workers import WorkerPool
+from posters.validation import MAX_POSTER_PIXELS
 
 _log = logging.getLogger(__name__)
 
@@ -111,7 +116,8 @@ class Pools:
 
 def film_routes(service: FilmService, encoder: ImageEncoder, pools: Pools, *, read_only: bool) -> APIRouter:
     """Create the routes."""
-    router = APIRouter(responses=PROBLEMS)
+    router = APIRouter(responses=PROBLEMS, tags=["films"])
+    _add_server(router, service, pools.querying, read_only=read_only)
     _add_films(router, service, pools)
     _add_files(router, service, pools)
     _add_posters(router, service, pools.thumbnails)
@@ -127,6 +133,18 @@ def film_routes(service: FilmService, encoder: ImageEncoder, pools: Pools, *, re
     _add_new_films(uploads, service, pools, read_only=read_only)
     router.include_router(uploads)
     return router
+
+
+def _add_server(router: APIRouter, service: FilmService, pool: WorkerPool, *, read_only: bool) -> None:
+    @router.get("/api/server", summary="What this server does and takes")
+    async def server() -> ServerFacts:
+        return ServerFacts(
+            version=version("keyart"),
+            adds_films=not read_only,
+            takes_text=(await pool.run(service.text)).available,
+            max_bytes=MAX_UPLOAD_BYTES,
+            max_pixels=MAX_POSTER_PIXELS,
+        )
 
 
 def _add_films(router: APIRouter, service: FilmService, pools: Pools) -> None:
@@ -156,8 +174,12 @@ def _add_films(router: APIRouter, service: FilmService, pools: Pools) -> None:
         return await pool.run(service.film, movie_id)
 
     @router.get("/api/films/{movie_id}/similar", summary="Films that look like a film and are liked like it")
-    async def similar(movie_id: FilmPath, query: Annotated[FilmQuery, Query()]) -> SimilarPage:
-        return await pools.of_film(_checked(query)).run(service.similar, movie_id, query)
+    async def similar(
+        request: Request, movie_id: FilmPath, query: Annotated[FilmQuery, Query()], response: Response
+    ) -> SimilarPage:
+        page = await pools.of_film(_checked(query)).run(service.similar, movie_id, query)
+        response.headers.update(named(page.query, "json") | _next_page(request, query, page))
+        return page
 
     @router.get("/api/films/{movie_id}/embedding", summary="The embedding of a film's poster")
     async def film_embedding(movie_id: FilmPath, encoder: EncoderName = None) -> EmbeddingFacts:
@@ -168,8 +190,10 @@ def _add_films(router: APIRouter, service: FilmService, pools: Pools) -> None:
         return await pool.run(service.text)
 
     @router.get("/api/similar", summary="Films that look like films and descriptions, and not like others")
-    async def similar_to_mix(query: Annotated[MixQuery, Query()]) -> SimilarPage:
-        return await pools.comparing.run(service.similar_to_mix, _checked(query))
+    async def similar_to_mix(request: Request, query: Annotated[MixQuery, Query()], response: Response) -> SimilarPage:
+        page = await pools.comparing.run(service.similar_to_mix, _checked(query))
+        response.headers.update(named(page.query, "json") | _next_page(request, query, page))
+        return page
 
 
 def _add_several_films(router: APIRouter, service: FilmService, pools: Pools) -> None:
@@ -190,22 +214,20 @@ def _add_files(router: APIRouter, service: FilmService, pools: Pools) -> None:
     @router.get("/api/films/{movie_id}/similar.csv", summary="Look-alikes as CSV", **_CSV_FILE)
     async def similar_csv(movie_id: FilmPath, query: Annotated[FilmQuery, Query()]) -> Response:
         page = await pools.of_film(_checked(query)).run(service.similar, movie_id, query)
-        return Response(_as_csv(page.results), media_type="text/csv; charset=utf-8")
+        return _csv_file(page)
 
     @router.get("/api/similar.csv", summary="Look-alikes of films and descriptions as CSV", **_CSV_FILE)
     async def mix_csv(query: Annotated[MixQuery, Query()]) -> Response:
         page = await pools.comparing.run(service.similar_to_mix, _checked(query))
-        return Response(_as_csv(page.results), media_type="text/csv; charset=utf-8")
+        return _csv_file(page)
 
     @router.get("/api/films/{movie_id}/sheet.jpg", summary="Look-alikes as a contact sheet", **_JPEG_FILE)
     async def sheet(movie_id: FilmPath, query: Annotated[FilmQuery, Query()]) -> Response:
-        content = await pools.drawing.run(service.contact_sheet, movie_id, _checked(query))
-        return Response(content, media_type="image/jpeg")
+        return _sheet_file(await pools.drawing.run(service.contact_sheet, movie_id, _checked(query)))
 
     @router.get("/api/sheet.jpg", summary="Look-alikes of films and descriptions as a contact sheet", **_JPEG_FILE)
     async def mix_sheet(query: Annotated[MixQuery, Query()]) -> Response:
-        content = await pools.drawing.run(service.contact_sheet_of_mix, _checked(query))
-        return Response(content, media_type="image/jpeg")
+        return _sheet_file(await pools.drawing.run(service.contact_sheet_of_mix, _checked(query)))
 
     @router.get("/api/films/{movie_id}/why/{other_id}.jpg", summary="Where two posters look alike", **_JPEG_FILE)
     async def heat_map(
@@ -230,7 +252,7 @@ def _add_posters(router: APIRouter, service: FilmService, pool: WorkerPool) -> N
             if movie_id not in thumbnails:
                 raise HTTPException(404, f"film {movie_id} has no poster here")
             headers = {"ETag": thumbnails.etag(movie_id, width), "Cache-Control": "private, max-age=86400"}
-            if request.headers.get("if-none-match") == headers["ETag"]:
+            if is_unchanged(request, headers["ETag"]):
                 return Response(status_code=304, headers=headers)
             try:
                 content = await pool.run(thumbnails.jpeg, movie_id, width)
@@ -254,15 +276,33 @@ def _add_images(router: APIRouter, service: FilmService, images: ImageEncoder, p
             return await images.encode(content)
         return await pools.embedding.run(service.embed_by, encoder, await images.decode(content))
 
+    async def compared(request: Request, query: ImageMixQuery) -> Image:
+        """Read and embed the image of a query, by the encoder that it is compared by."""
+        return await embedded(request, await pools.querying.run(service.encoder_of, _checked(query)))
+
     @router.post(
         "/api/similar",
         summary="Films that look like an image, alone or with films and descriptions",
         openapi_extra=_IMAGE_BODY,
     )
-    async def similar_to_image(request: Request, query: Annotated[ImageMixQuery, Query()]) -> SimilarPage:
-        encoder = await pools.querying.run(service.encoder_of, query)
-        image = await embedded(request, encoder)
-        return await pools.comparing.run(service.similar_to_image, image, _checked(query))
+    async def similar_to_image(
+        request: Request, query: Annotated[ImageMixQuery, Query()], response: Response
+    ) -> SimilarPage:
+        page = await pools.comparing.run(service.similar_to_image, await compared(request, query), query)
+        response.headers.update(named(page.query, "json"))
+        return page
+
+    @router.post("/api/similar.csv", summary="Look-alikes of an image as CSV", openapi_extra=_IMAGE_BODY, **_CSV_FILE)
+    async def image_csv(request: Request, query: Annotated[ImageMixQuery, Query()]) -> Response:
+        image = await compared(request, query)
+        return _csv_file(await pools.comparing.run(service.similar_to_image, image, query))
+
+    @router.post(
+        "/api/sheet.jpg", summary="Look-alikes of an image as a contact sheet", openapi_extra=_IMAGE_BODY, **_JPEG_FILE
+    )
+    async def image_sheet(request: Request, query: Annotated[ImageMixQuery, Query()]) -> Response:
+        image = await compared(request, query)
+        return _sheet_file(await pools.drawing.run(service.contact_sheet_of_image, image, query))
 
     @router.post("/api/embeddings", summary="The embedding of an image", openapi_extra=_IMAGE_BODY)
     async def embedding(request: Request, encoder: EncoderName = None) -> EmbeddingFacts:
@@ -300,6 +340,22 @@ def _checked(query: AnyFilmQuery) -> AnyFilmQuery:
     if query.alpha != "auto" and not 0 <= query.alpha <= 1:
         raise HTTPException(422, f"alpha should be auto or a number from 0 to 1, received {query.alpha}")
     return query
+
+
+def _next_page(request: Request, query: FilmQuery, page: SimilarPage) -> dict[str, str]:
+    """Return the header that leads to the next page of the same results (RFC 8288); none on the last one."""
+    if not page.more or query.diverse:
+        return {}
+    return {"Link": f'<?{request.url.include_query_params(offset=query.offset + query.k).query}>; rel="next"'}
+
+
+def _csv_file(page: SimilarPage) -> Response:
+    headers = named(page.query, "csv")
+    return Response(_as_csv(page.results), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _sheet_file(sheet: Sheet) -> Response:
+    return Response(sheet.content, media_type="image/jpeg", headers=named(sheet.query, "jpg"))
 
 
 def _as_csv(results: list[Hit]) -> str:

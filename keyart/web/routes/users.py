@@ -51,7 +51,7 @@ _RATINGS_BODY: dict[str, Any] = {
 
 def user_routes(service: UserService, pool: WorkerPool) -> APIRouter:
     """Create the routes; include them before ``/api/films/{movie_id}``, which would match ``to-rate``."""
-    router = APIRouter(route_class=BoundedRoute, responses=PROBLEMS)
+    router = APIRouter(route_class=BoundedRoute, responses=PROBLEMS, tags=["people"])
     _add_users(router, service, pool)
     _add_recommendations(router, service, pool)
     uploads = Uploads(MAX_RATINGS_FILE_BYTES, "file", max_concurrent=8)

@@ -13,14 +13,15 @@ from catalog.ids import MAX_ID, is_id
 from catalog.text import is_clean
 from index.region import Region
 
-# Parameters of version 0.1; accepted until 0.3.
-_RENAMED = {"min_support": "min_ratings", "fold": "merge_duplicates"}
+RENAMED = {"min_support": "min_ratings", "fold": "merge_duplicates"}
+"""Parameters of version 0.1, and what they are called now; accepted until 0.3."""
 RegionText = Annotated[str | None, AfterValidator(lambda text: text and str(Region.parse(text)))]
 _ID_EXPECTED = "expected a movie_id such as 6, an IMDb id such as tt0113277, or a TMDB id such as tmdb:949"
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 # Networks read some 64 tokens, which are rarely more than 300 characters.
 _NOT_BLANK = r"^ *[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
 _MAX_HITS = 4000
+_MAX_K = 1000
 Words = Annotated[str, Field(max_length=1000, pattern=_NOT_BLANK)]
 # For JSON: without it, true is a number. Parameters in an address are text, which has to be converted.
 AS_DESCRIBED = ConfigDict(strict=True, extra="forbid")
@@ -141,6 +142,10 @@ class SimilarPage(BaseModel):
     grid: list[int] | None = Field(None, description="The columns and rows of the grid that the region is of.")
     results: list[Hit]
     notes: list[str] = Field(description="What a reader should know.", examples=[[]])
+    sides: list[Literal["visual", "cf"]] = Field(
+        description="By what films could be compared with the query; where that is one alone, alpha has no effect.",
+        examples=[["visual", "cf"]],
+    )
     more: bool = Field(description="Whether a larger offset gives more.")
 
 
@@ -150,7 +155,7 @@ class ImageQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     offset: int = Field(0, ge=0, le=10_000, description="How many to skip.")
-    k: int = Field(30, ge=1, le=200, description="How many films.")
+    k: int = Field(30, ge=1, le=_MAX_K, description="How many films.")
     first_year: int | None = Field(None, ge=1000, le=9999)
     last_year: int | None = Field(None, ge=1000, le=9999)
     genre: list[str] = Field([], max_length=30, description="Only films of this genre; may be repeated.")
@@ -184,7 +189,7 @@ class ImageQuery(BaseModel):
     @classmethod
     def _accept_old_names(cls, values: Any) -> Any:
         return (
-            {_RENAMED.get(name, name): value for name, value in values.items()} if isinstance(values, dict) else values
+            {RENAMED.get(name, name): value for name, value in values.items()} if isinstance(values, dict) else values
         )
 
     def filter(self) -> Filter:
@@ -268,6 +273,16 @@ class TextFacts(BaseModel):
     """Whether posters can be described in words."""
 
     available: bool = Field(description="Whether `text` is taken: the encoder has to take words.")
+
+
+class ServerFacts(BaseModel):
+    """What a server does and takes."""
+
+    version: str = Field(examples=["0.2.0"])
+    adds_films: bool = Field(description="Whether films may be added and removed; not with --read-only.")
+    takes_text: bool = Field(description="Whether posters can be described in words.")
+    max_bytes: int = Field(description="Of an image.", examples=[10485760])
+    max_pixels: int = Field(description="Of an image.", examples=[25000000])
 
 
 class NewFilmFacts(BaseModel):

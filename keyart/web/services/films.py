@@ -6,8 +6,9 @@ import io
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any
 
@@ -25,7 +26,7 @@ from keyart.pipeline.removals import remove
 from keyart.recommend.models import record_path
 from keyart.render.contact_sheet import draw_sheet
 from keyart.render.heat_map import draw_heat_sheet
-from keyart.results import SimilarFilms
+from keyart.results import Query, SimilarFilms
 from keyart.similarity.blending import Hybrid, open_hybrid
 from keyart.similarity.query import Image, Mix, SimilarOptions, Text
 from keyart.similarity.reasons import reasons
@@ -65,6 +66,14 @@ _log = logging.getLogger(__name__)
 
 # Each may hold a network, or two. The one that was used longest ago is closed.
 _MAX_OPEN_ENGINES = 4
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A contact sheet, a JPEG file, and what it was asked for."""
+
+    content: bytes
+    query: Query
 
 
 class RefusedFilmError(DataError):
@@ -167,13 +176,21 @@ class FilmService:
         """Return a page of the films that look like several films and descriptions, and not like others."""
         return self._page(self._look_alikes_of_mix(query, _n_wanted(query)), query)
 
-    def contact_sheet(self, movie_id: int | str, query: FilmQuery) -> bytes:
-        """Draw a page of a film's look-alikes as a contact sheet, a JPEG file."""
+    def contact_sheet(self, movie_id: int | str, query: FilmQuery) -> Sheet:
+        """Draw a page of a film's look-alikes as a contact sheet."""
         return _sheet(self._look_alikes(movie_id, query, query.offset + query.k), query)
 
-    def contact_sheet_of_mix(self, query: MixQuery) -> bytes:
-        """Draw a page of the films that look like several films as a contact sheet, a JPEG file."""
+    def contact_sheet_of_mix(self, query: MixQuery) -> Sheet:
+        """Draw a page of the films that look like several films as a contact sheet."""
         return _sheet(self._look_alikes_of_mix(query, query.offset + query.k), query)
+
+    def contact_sheet_of_image(self, image: Image, query: ImageMixQuery) -> Sheet:
+        """Draw a page of the films that look like an image as a contact sheet, which shows the image too."""
+        result = self._look_alikes_of_image(image, query, query.offset + query.k)
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "image"
+            path.write_bytes(image.read_bytes())
+            return _sheet(_with_image_at(result, path), query)
 
     def heat_map(self, first: int | str, second: int | str, encoder: str | None = None) -> bytes:
         """Draw where two posters look alike, a JPEG file."""
@@ -237,12 +254,7 @@ class FilmService:
 
     def similar_to_image(self, image: Image, query: ImageMixQuery) -> SimilarPage:
         """Return a page of the films whose posters look like an image, or like it and films, and not like others."""
-        mix = _mix(query, image)
-        asked = mix if len(mix.like) > 1 or mix.unlike else image
-        with self._engine_by(query.encoder).use() as engine:
-            options = replace(_options(query, _n_wanted(query)), alpha=query.alpha)
-            result = engine.similar(asked, options=options)
-        return self._page(result, query)
+        return self._page(self._look_alikes_of_image(image, query, _n_wanted(query)), query)
 
     def cold_start(self, image: Image, query: ColdStartQuery) -> ColdStartFacts:
         """Predict how a film that nobody has rated would be received."""
@@ -332,6 +344,12 @@ class FilmService:
             alone = mix.texts and len(mix.like) == 1 and not mix.unlike
             return engine.similar(mix.texts[0] if alone else mix, options=options)
 
+    def _look_alikes_of_image(self, image: Image, query: ImageMixQuery, k: int) -> SimilarFilms:
+        mix = _mix(query, image)
+        asked = mix if len(mix.like) > 1 or mix.unlike else image
+        with self._engine_by(query.encoder).use() as engine:
+            return engine.similar(asked, options=replace(_options(query, k), alpha=query.alpha))
+
     def _added(self, poster: bytes, facts: NewFilmRecord) -> AddReport:
         with self._engine.use() as engine:
             # Messages name the image, not a path of this machine.
@@ -348,7 +366,7 @@ class FilmService:
 
     def _page(self, result: SimilarFilms, query: ImageQuery) -> SimilarPage:
         end = query.offset + query.k
-        page = result.to_dict() | {"notes": list(result.notes), "more": len(result) > end}
+        page = result.to_dict() | {"notes": list(result.notes), "more": len(result) > end, "sides": _sides(result)}
         if result.query.like or result.query.text is not None or result.diverse or result.region:
             pairs = zip(page["results"], result, strict=True)
             page["results"] = [{**fields, "why": reasons(result, hit)} for fields, hit in pairs]
@@ -413,8 +431,23 @@ def _described(
     return describe(poster, facts.title, facts.year, genres, known_genres=known, tmdb_id=tmdb_id, imdb_id=imdb_id)
 
 
-def _sheet(result: SimilarFilms, query: ImageQuery) -> bytes:
-    return _jpeg(draw_sheet(replace(result, hits=result.hits[query.offset :])))
+def _sides(result: SimilarFilms) -> list[str]:
+    return [side for side, n_films in (("visual", result.n_visual), ("cf", result.n_cf)) if n_films]
+
+
+def _sheet(result: SimilarFilms, query: ImageQuery) -> Sheet:
+    return Sheet(_jpeg(draw_sheet(replace(result, hits=result.hits[query.offset :]))), result.query)
+
+
+def _with_image_at(result: SimilarFilms, path: Path) -> SimilarFilms:
+    """Return a result in whose query the image, alone or one of several parts, has a path."""
+
+    def located(query: Query) -> Query:
+        is_image = query.movie_id is None and query.text is None and not query.like
+        return replace(query, poster_path=path) if is_image else query
+
+    like = tuple(map(located, result.query.like))
+    return replace(result, query=replace(located(result.query), like=like))
 
 
 def _jpeg(image: PillowImage.Image) -> bytes:

@@ -1,9 +1,9 @@
-// The atlas: its address holds view, coloring and film; what is shown follows from these.
+// The atlas: its address holds view, coloring, entry of the legend and film, the history the selection.
 import { Camera } from "./atlas/camera.js";
 import { showCard } from "./atlas/card.js";
 import { listClusters } from "./atlas/clusters.js";
 import { COLORINGS } from "./atlas/coloring.js";
-import { load } from "./atlas/films.js";
+import { Films } from "./atlas/films.js";
 import { gestures } from "./atlas/gestures.js";
 import { Grid } from "./atlas/grid.js";
 import { showLegend } from "./atlas/legend.js";
@@ -11,38 +11,47 @@ import { Painter } from "./atlas/painter.js";
 import { Pictures } from "./atlas/pictures.js";
 import { Selection } from "./atlas/selection.js";
 import { combobox } from "./combobox.js";
-import { at, get } from "./parts.js";
+import { titled } from "./film.js";
+import { at } from "./parts.js";
+import { fetchJson } from "./requests.js";
+import { report, say, waiting } from "./status.js";
+import { titles } from "./titles.js";
 
 const CLOSE = 1.6; // times as near, or as far
 const FLIGHT_MS = 450;
+const SUGGESTED = 8;
+const MOST_FOUND = 50; // films by title, of which some may not be on the map
 
 function begin(films) {
   const canvas = at("canvas");
   const camera = new Camera(films.n, films.reach(films.x), films.reach(films.y));
   const grid = new Grid(films.x, films.y);
-  let waiting = false;
+  let isScheduled = false;
   const repaint = () => {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame((now) => { waiting = false; painter.paint(now); });
+    if (isScheduled) return;
+    isScheduled = true;
+    requestAnimationFrame((now) => { isScheduled = false; painter.paint(now); });
   };
   const change = (what) => { painter.change(what); repaint(); };
   const pictures = new Pictures(films, change);
   const painter = new Painter(canvas, films, grid, camera, pictures, repaint);
-  const selection = new Selection(at, films, (rows) => change({ selected: rows }));
+  const selection = new Selection(at, films, (rows) => {
+    change({ selected: rows });
+    history.replaceState({ ...history.state, selected: [...rows].map((row) => films.movieIds[row]) }, "");
+  });
 
   // The address
 
   let timer = 0;
   let flight = 0;
+  function write(changes, step = false) {
+    const params = new URLSearchParams(location.search);
+    for (const [name, value] of Object.entries(changes)) value === null ? params.delete(name) : params.set(name, value);
+    history[step ? "pushState" : "replaceState"](history.state, "", `?${params}`);
+  }
   function remember(changes = {}, step = false) {
     clearTimeout(timer);
-    const params = new URLSearchParams(location.search);
-    params.set("x", camera.x.toFixed(4));
-    params.set("y", camera.y.toFixed(4));
-    params.set("z", camera.zoom.toFixed(3));
-    for (const [name, value] of Object.entries(changes)) value === null ? params.delete(name) : params.set(name, value);
-    history[step ? "pushState" : "replaceState"](null, "", `?${params}`);
+    write({ x: camera.x.toFixed(4), y: camera.y.toFixed(4), z: camera.zoom.toFixed(3), ...changes }, step);
   }
   function moved() {
     repaint();
@@ -57,7 +66,9 @@ function begin(films) {
     const params = new URLSearchParams(location.search);
     const color = Object.hasOwn(COLORINGS, params.get("color")) ? params.get("color") : "cluster";
     at("color").value = color;
-    colorBy(color);
+    const only = params.has("only") ? Number(params.get("only")) : null;
+    colorBy(color, only);
+    selection.take((history.state?.selected ?? []).map((movieId) => films.rows.get(movieId)).filter((row) => row !== undefined));
     const film = films.rows.get(Number(params.get("film"))) ?? null;
     painter.found = film;
     mark(null);
@@ -66,18 +77,26 @@ function begin(films) {
     else if (film !== null) camera.look(films.x[film], films.y[film], near());
     else camera.look(0, 0, 1);
     if (film !== null) mark(film);
-    else if (params.has("film")) at("status").textContent = `The film ${params.get("film")} is not on the map.`;
+    else if (params.has("film")) say(`The film ${params.get("film")} is not on the map.`);
     repaint();
   }
 
-  function colorBy(name) {
+  function colorBy(name, only = null) {
     const { entries, has, color } = COLORINGS[name](films);
     pictures.tint(color);
     change({ color });
-    showLegend(at("legend"), entries, (number) => {
-      change({ shown: number === null ? null : (row) => has(row, number) });
+    showLegend(at("legend"), entries, {
+      pinned: entries[only] ? only : null,
+      show: (number) => {
+        change({ shown: number === null ? null : (row) => has(row, number) });
+        if (painter.marked !== null && !isShown(painter.marked)) mark(null);
+      },
+      pin: (number) => write({ only: number }),
     });
   }
+
+  // Posters that the legend dims are only looked at.
+  const isShown = (row) => !painter.shown || row === painter.found || painter.shown(row);
 
   // Pointing
 
@@ -86,12 +105,12 @@ function begin(films) {
     painter.marked = row;
     canvas.classList.toggle("over", row !== null && hovering);
     showCard(at("card"), films, camera, row, hovering);
-    if (row !== null && !hovering) at("status").textContent = `${films.label(row)}, ${films.clusterOf(row)}`;
+    if (row !== null && !hovering) say(`${films.label(row)}, ${films.clusterOf(row)}`);
   }
 
   function under(left, top) {
     if (painter.isOnFound(left, top)) return painter.found;
-    return grid.nearest(...camera.toMap(left, top), Math.max(camera.poster, 8) / 2 / camera.scale);
+    return grid.nearest(...camera.toMap(left, top), Math.max(camera.poster, 8) / 2 / camera.scale, isShown);
   }
 
   function open(row) {
@@ -99,7 +118,7 @@ function begin(films) {
   }
 
   function markMiddle() {
-    mark(grid.nearest(camera.x, camera.y, 80 / camera.scale));
+    mark(grid.nearest(camera.x, camera.y, 80 / camera.scale, isShown));
   }
 
   // Moving
@@ -124,12 +143,16 @@ function begin(films) {
     step(started);
   }
 
+  async function suggest(text, signal) {
+    const found = await titles(text, signal, { k: MOST_FOUND });
+    const here = found.filter((film) => films.rows.has(film.movie_id));
+    if (!found.length) say(`No film is titled like “${text}”.`);
+    else if (here[0] !== found[0]) say(`${titled(found[0])} is not on the map: it has no poster, or came after the map was made.`);
+    return here.slice(0, SUGGESTED);
+  }
+
   function find(movieId) {
     const row = films.rows.get(movieId);
-    if (row === undefined) {
-      at("status").textContent = "This film is not on the map: it has no poster, or came after the map was made.";
-      return;
-    }
     painter.found = row;
     // First of all, so that back returns to where one was.
     remember({ film: movieId }, true);
@@ -176,7 +199,7 @@ function begin(films) {
       markMiddle();
     },
     next: (along, across) => {
-      const row = nextFilm(films, painter.marked ?? grid.nearest(camera.x, camera.y, 2), along, across);
+      const row = nextFilm(films, painter.marked ?? grid.nearest(camera.x, camera.y, 2), along, across, isShown);
       if (row === null) return;
       camera.look(films.x[row], films.y[row], camera.zoom);
       moved();
@@ -193,21 +216,21 @@ function begin(films) {
   at("fit").addEventListener("click", () => fly(0, 0, 1));
   at("box").addEventListener("click", () => setBoxing(!isBoxing()));
   at("view").addEventListener("click", () => select(grid.rowsWithin(...camera.seen())));
-  at("color").addEventListener("change", () => { colorBy(at("color").value); remember({ color: at("color").value }, true); });
+  at("color").addEventListener("change", () => { colorBy(at("color").value); remember({ color: at("color").value, only: null }, true); });
   addEventListener("popstate", follow);
-  combobox(at("title"), at("suggestions"), (text, signal) => get(`api/films?query=${encodeURIComponent(text)}`, { signal }), find);
+  combobox(at("title"), at("suggestions"), suggest, find);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => change());
   new ResizeObserver(([{ contentRect: { width, height } }]) => { painter.resize(width, height); repaint(); }).observe(canvas);
   painter.resize(canvas.clientWidth, canvas.clientHeight);
   listClusters(at("clusters").querySelector("ul"), films);
-  at("status").textContent = `${films.n.toLocaleString("en")} films in ${films.clusters.length} clusters.`;
+  say(`${films.n.toLocaleString("en")} films in ${films.clusters.length} clusters.`);
   at("notes").textContent = films.notes.join(" ");
   at("notes").hidden = films.notes.length === 0;
   follow();
 }
 
 // The nearest film in a direction: what lies aside counts thrice.
-function nextFilm(films, from, along, across) {
+function nextFilm(films, from, along, across, isShown) {
   let best = null;
   let least = Infinity;
   for (let row = 0; row < films.n; row += 1) {
@@ -215,9 +238,21 @@ function nextFilm(films, from, along, across) {
     const below = films.y[row] - films.y[from];
     const ahead = right * along + below * across;
     const away = ahead + 3 * Math.abs(right * across) + 3 * Math.abs(below * along);
-    if (ahead > 0 && away < least) [best, least] = [row, away];
+    if (ahead > 0 && away < least && isShown(row)) [best, least] = [row, away];
   }
   return best;
 }
 
-load().then(begin).catch((error) => { at("status").textContent = error.message; });
+async function load() {
+  try {
+    const films = new Films(await fetchJson("api/atlas", { waiting }));
+    document.body.className = "";
+    begin(films);
+  } catch (error) {
+    report(error, load);
+    // Without a map there is nothing to look at, and nothing for tools to do.
+    if (!error.passes) document.body.className = "empty";
+  }
+}
+
+load();

@@ -16,9 +16,10 @@ function action(text, label, act) {
   return button;
 }
 
-export function card(hit, film, address, pivot, why, add) {
+export function card(hit, film, { address, pivot, why, add }) {
   const label = titled(hit);
   const link = element("a", { className: "hit", href: address(hit.movie_id) }, poster(hit), element("strong", { textContent: label }));
+  link.dataset.film = hit.movie_id;
   link.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();

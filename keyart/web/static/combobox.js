@@ -1,13 +1,17 @@
 // A text field with suggestions, after the ARIA Authoring Practices' combobox with a list.
 import { titled } from "./film.js";
+import { element } from "./parts.js";
+import { report } from "./status.js";
 
 const STEPS = { ArrowDown: 1, ArrowUp: -1 };
+const PAUSE_MS = 120; // in typing, before suggestions are requested
 
 export function combobox(input, list, suggest, choose) {
   let found = [];
   let active = -1;
   let request = new AbortController(); // for the text that is in the field
   let answered = Promise.resolve(); // once the list is of that text
+  let hurry = () => {}; // requests the suggestions now
 
   function mark(index) {
     active = index;
@@ -19,10 +23,7 @@ export function combobox(input, list, suggest, choose) {
   function open(films) {
     found = films;
     list.replaceChildren(...films.map((film, row) => {
-      const item = document.createElement("li");
-      item.id = `suggestion-${row}`;
-      item.role = "option";
-      item.textContent = film.label ?? titled(film);
+      const item = element("li", { id: `suggestion-${row}`, role: "option", textContent: film.label ?? titled(film) });
       item.addEventListener("mousedown", (event) => { event.preventDefault(); take(row); });
       return item;
     }));
@@ -45,13 +46,23 @@ export function combobox(input, list, suggest, choose) {
 
   async function fill({ signal }) {
     const text = input.value.trim();
-    const films = text ? await suggest(text, signal).catch(() => []) : [];
-    if (!signal.aborted) open(films);
+    if (!text) return open([]);
+    await new Promise((go) => { hurry = go; setTimeout(go, PAUSE_MS); });
+    if (signal.aborted) return;
+    try {
+      const films = await suggest(text, signal);
+      if (!signal.aborted) open(films);
+    } catch (error) {
+      if (signal.aborted) return;
+      open([]);
+      report(error);
+    }
   }
 
   // What the list still shows may be of an earlier text: the keys mean the films of the text that is there.
   async function press(key) {
     const { signal } = request;
+    hurry();
     await answered;
     if (signal.aborted || !found.length) return;
     if (key === "Enter") take(Math.max(active, 0));
@@ -64,6 +75,8 @@ export function combobox(input, list, suggest, choose) {
     answered = fill(request);
   });
   input.addEventListener("keydown", (event) => {
+    // Enter ends what an input method composes.
+    if (event.isComposing) return;
     if (event.key in STEPS || event.key === "Enter") {
       // Or Enter would also press the button that a choice moves the focus to.
       event.preventDefault();

@@ -1,17 +1,20 @@
 // The other films of a question: those that are sought for, too, and those whose looks are avoided.
 import { combobox } from "./combobox.js";
 import { titled } from "./film.js";
-import { at, element, get } from "./parts.js";
+import { at, element } from "./parts.js";
+import { fetchJson } from "./requests.js";
+import { say } from "./status.js";
+import { suggestTitles } from "./titles.js";
 
 export const SIDES = ["like", "unlike"];
 
-export function mix(state, go, suggest) {
+export function mix(state, go) {
   const known = new Map(); // films by movie_id, as the address names them
   let latest = 0; // the films of an earlier address are dropped
   let arrival = null; // the film that was just added
 
   async function film(movieId) {
-    if (!known.has(movieId)) known.set(movieId, await get(`api/films/${encodeURIComponent(movieId)}`));
+    if (!known.has(movieId)) known.set(movieId, await fetchJson(`api/films/${encodeURIComponent(movieId)}`));
     return known.get(movieId);
   }
 
@@ -23,13 +26,12 @@ export function mix(state, go, suggest) {
   function add(side, movieId) {
     arrival = String(movieId);
     if (state().get("film") === arrival) {
-      at("status").textContent = "That is the film that is asked about.";
+      say("That is the film that is asked about.");
       return;
     }
     const changes = without(arrival);
     changes[side].push(arrival);
-    scrollTo(0, 0);
-    go(changes);
+    go(changes, { top: true });
   }
 
   function remove(side, movieId) {
@@ -48,7 +50,7 @@ export function mix(state, go, suggest) {
   }
 
   for (const side of SIDES) {
-    combobox(at(`${side}-title`), at(`${side}-titles`), suggest, (movieId) => add(side, movieId));
+    combobox(at(`${side}-title`), at(`${side}-titles`), suggestTitles, (movieId) => add(side, movieId));
   }
 
   return {

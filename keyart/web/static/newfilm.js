@@ -1,12 +1,17 @@
 // A picture as the poster of a film that nobody has rated: what to expect of it, who would like it, and adding it.
-import { at, element, get } from "./parts.js";
+import { titled } from "./film.js";
+import { at, element } from "./parts.js";
+import { fetchJson } from "./requests.js";
+import { report, say } from "./status.js";
 
 const N_USERS = 100;
 
-export function newFilm(pivot) {
+// `opened` shows a film of the catalog, with a word on how it came there.
+export function newFilm(opened) {
   const form = at("new-film");
+  const add = form.querySelector("button");
   let picture = null;
-  let latest = 0; // answers to an earlier request are dropped
+  let request = new AbortController(); // for this picture, and what is filled in
 
   function filledIn() {
     // Empty fields are left out.
@@ -27,47 +32,60 @@ export function newFilm(pivot) {
       element("a", { href: `user?user=${fan.user_id}`, textContent: `user ${fan.user_id}` }), ` +${fan.score.toFixed(2)}`)));
   }
 
-  async function ask() {
-    const number = ++latest;
+  async function predict() {
+    request.abort();
+    request = new AbortController();
+    const { signal } = request;
     const question = filledIn();
     question.set("n_users", N_USERS);
-    at("expected").textContent = "Who would like it? …";
+    say("Who would like it? …", null, at("expected"));
     try {
-      const answer = await get(`api/cold-start?${question}`, { method: "POST", body: picture });
-      if (number !== latest) return;
+      const answer = await fetchJson(`api/cold-start?${question}`, { method: "POST", body: picture, signal });
       showExpected(answer.expected);
       showAudience(answer.audience);
-      at("new-film-status").textContent = answer.notes.join(". ");
+      at("new-notes").textContent = answer.notes.join(". ");
     } catch (error) {
-      if (number !== latest) return;
+      if (signal.aborted) return;
       at("audience").hidden = true;
-      at("expected").textContent = error.message;
+      report(error, predict, at("expected"));
     }
   }
 
-  async function add() {
-    at("new-film-status").textContent = "Adding …";
+  async function send() {
+    const asked = picture;
+    say("Adding …", null, at("new-film-status"));
+    add.disabled = true;
     try {
-      const added = await get(`api/films?${filledIn()}`, { method: "POST", body: picture });
-      pivot(added.film.movie_id);
+      const { film, new: isNew, notes } = await fetchJson(`api/films?${filledIn()}`, { method: "POST", body: asked });
+      const how = isNew ? `${titled(film)} was added.` : `${titled(film)} was in the catalog already, with this poster.`;
+      // Whoever has gone on meanwhile stays there.
+      if (asked === picture) opened(film.movie_id, [how, ...notes.map((note) => `${note}.`)].join(" "));
     } catch (error) {
-      at("new-film-status").textContent = error.message;
+      report(error, send, at("new-film-status"));
+    } finally {
+      add.disabled = false;
     }
   }
 
-  form.addEventListener("change", ask);
-  form.addEventListener("submit", (event) => { event.preventDefault(); add(); });
+  form.addEventListener("change", predict);
+  form.addEventListener("submit", (event) => { event.preventDefault(); send(); });
 
   return {
     about(file) {
       picture = file;
       form.reset();
+      say("", null, at("new-film-status"));
       at("new").hidden = false;
-      ask();
+      predict();
     },
     offer(genres) {
       at("new-genres").replaceChildren(...genres.map((genre) => element("label", {},
         element("input", { type: "checkbox", name: "genre", value: genre }), ` ${genre}`)));
+    },
+    // Without permission to add films, the form describes the film for a better prediction.
+    permit(addsFilms) {
+      add.hidden = !addsFilms;
+      at("more-name").textContent = addsFilms ? "Tell more of it, or add it to the catalog" : "Tell more of it";
     },
   };
 }

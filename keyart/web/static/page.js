@@ -1,23 +1,33 @@
 // The page: its address holds the whole state, and everything shown follows from the address.
 import { combobox } from "./combobox.js";
 import { card } from "./card.js";
+import { MOST_EXPORTED, exportsOf } from "./exports.js";
 import { titled } from "./film.js";
+import { FILTERS, filters } from "./filters.js";
 import { SIDES, mix } from "./mix.js";
 import { newFilm } from "./newfilm.js";
-import { at, element, get, ratings } from "./parts.js";
+import { at, ratings } from "./parts.js";
+import { fitted } from "./picture.js";
+import { places } from "./place.js";
+import { fetchJson } from "./requests.js";
+import { shareSlider } from "./share.js";
+import { report, say, tolerate, waiting } from "./status.js";
+import { suggestTitles, titles } from "./titles.js";
+import { whyDialog } from "./why.js";
 
-const FIELDS = ["genre", "first_year", "last_year", "min_ratings"];
-const ASKED = [...FIELDS, "alpha", "merge_duplicates", "diverse"];
+const ASKED = [...FILTERS, "alpha", "diverse"];
 const RENAMED = { min_support: "min_ratings", fold: "merge_duplicates" }; // in links of version 0.1
 const PAGE = 30;
-const LONGEST_TITLE = 200; // which the API takes
+const MOST_AT_ONCE = 200;
 const MARGIN = 600; // pixels below the window, from where on more is requested
-let latest = 0; // answers to an earlier request are dropped
-let shown = 0;
+let request = new AbortController(); // for the state that is in the address
+let shown = 0; // results, of that state
 let more = false;
 let loading = false;
 let picture = null;
-let takesWords = false;
+let about = ""; // what the results look like
+let notice = ""; // to be said once with the results
+let prepared = null;
 const pictures = new Map(); // those of this visit, by what the history calls them
 
 function state() {
@@ -29,12 +39,12 @@ function state() {
   return params;
 }
 
-function question(offset) {
+function question(offset, k) {
   // What others added to a link is none of the question.
   const params = new URLSearchParams([...state()].filter(([name]) => ASKED.includes(name)));
   if (picture || words()) params.delete("alpha");
-  params.set("k", PAGE);
-  params.set("offset", offset);
+  params.set("k", k);
+  if (offset) params.set("offset", offset);
   if (words()) params.set("text", words());
   if (picture || isMix()) for (const side of SIDES) for (const movieId of together(side)) params.append(side, movieId);
   return params;
@@ -56,12 +66,19 @@ function together(side) {
   return [...pivots, ...params.getAll(side)];
 }
 
-function addressOf(name, offset) {
-  const folder = isMix() ? "api" : `api/films/${encodeURIComponent(state().get("film"))}`;
-  return `${folder}/${name}?${question(offset)}`;
+function addressOf(name, offset, k) {
+  const folder = picture || isMix() ? "api" : `api/films/${encodeURIComponent(state().get("film"))}`;
+  return `${folder}/${name}?${question(offset, k)}`;
 }
 
-function go(changes, replace = false) {
+function ask(offset, k, signal) {
+  const post = picture ? { method: "POST", body: picture } : {};
+  return fetchJson(addressOf("similar", offset, k), { ...post, signal, waiting });
+}
+
+// Shows another state: as a new entry of the history, or in place of this one.
+function go(changes, { replace = false, top = false, opened = null } = {}) {
+  if (!replace) place.keep(opened);
   const params = state();
   for (const [name, value] of Object.entries(changes)) {
     params.delete(name);
@@ -69,83 +86,68 @@ function go(changes, replace = false) {
   }
   const entry = picture && { picture: [...pictures].find(([, file]) => file === picture)[0] };
   history[replace ? "replaceState" : "pushState"](entry, "", `?${params}`);
+  if (top) scrollTo(0, 0);
   return show();
 }
 
-function pivot(movieId, replace = false) {
+function pivot(movieId, options = {}) {
   picture = null;
-  scrollTo(0, 0);
-  return go({ film: movieId, text: "", like: [], unlike: [] }, replace);
+  return go({ film: movieId, text: "", like: [], unlike: [] }, { top: true, ...options });
 }
 
 function describe(text) {
   picture = null;
-  scrollTo(0, 0);
-  return go({ film: "", text, like: [], unlike: [] });
+  return go({ film: "", text, like: [], unlike: [] }, { top: true });
 }
 
 async function drawFilm(replace) {
-  const number = latest;
+  const { signal } = request;
   try {
-    const film = await get("api/films/random");
+    const film = await fetchJson("api/films/random", { signal, waiting });
     // Whoever has gone on to another film meanwhile stays there.
-    if (number === latest) await pivot(film.movie_id, replace);
+    if (!signal.aborted) await pivot(film.movie_id, { replace });
   } catch (error) {
-    at("status").textContent = error.message;
+    if (!signal.aborted) report(error, () => drawFilm(replace));
   }
 }
 
 function showChoice() {
-  const params = state();
-  for (const name of FIELDS) at(name).value = params.get(name) ?? "";
-  at("merge_duplicates").checked = params.get("merge_duplicates") === "true";
-  at("auto").checked = !params.has("alpha");
-  if (params.has("alpha")) at("alpha").value = params.get("alpha");
-  at("diverse").value = params.get("diverse") ?? 0;
-  at("alpha").disabled = at("auto").disabled = picture !== null || words() !== null;
+  wanted.show();
+  looks.show(state());
+  at("diverse").value = state().get("diverse") ?? 0;
   if (!picture) at("new").hidden = true;
 }
 
 function showFilm(film) {
-  at("film").hidden = false;
-  at("name").textContent = titled(film);
   const others = SIDES.flatMap((side) => state().getAll(side)).length;
-  document.title = `${at("name").textContent}${others ? ` and ${others} more` : ""} – keyart`;
   const rating = film.mean_rating === null ? "" : ` · ${film.mean_rating.toFixed(2)} stars`;
-  at("facts").textContent = `${film.genres.join(", ") || "no genres"} · ${ratings(film.n_ratings)}${rating}`;
-  at("poster").hidden = !film.has_poster;
-  if (film.has_poster) at("poster").src = `posters/${film.movie_id}?width=320`;
-  at("poster").alt = `Poster of ${film.title}`;
-  showExports();
+  const facts = `${film.genres.join(", ") || "no genres"} · ${ratings(film.n_ratings)}${rating}`;
+  showSubject(titled(film), facts, film.has_poster && `posters/${film.movie_id}?width=320`, `Poster of ${film.title}`);
+  about = `${titled(film)}${others ? ` and ${others} more` : ""}`;
+  document.title = `${about} – keyart`;
   at("on-atlas").href = `atlas?film=${film.movie_id}`;
   at("on-atlas").hidden = !film.has_poster;
 }
 
-function showExports() {
-  at("json").href = addressOf("similar", 0);
-  at("csv").href = addressOf("similar.csv", 0);
-  at("sheet").href = addressOf("sheet.jpg", 0);
-  at("exports").hidden = false;
-}
-
 function showWords() {
-  at("film").hidden = false;
-  at("name").textContent = `“${words()}”`;
-  document.title = `${at("name").textContent} – keyart`;
-  at("facts").textContent = "posters that look like this description, by looks alone";
-  at("poster").hidden = at("on-atlas").hidden = true;
-  showExports();
+  showSubject(`“${words()}”`, "posters that look like this description, by looks alone", "", "");
 }
 
 function showPicture() {
-  at("film").hidden = at("exports").hidden = false;
-  at("exports").hidden = true;
-  at("name").textContent = "Your picture";
-  document.title = "Your picture – keyart";
-  at("facts").textContent = "by looks alone; it is not kept, unless you add it";
-  at("poster").hidden = false;
-  at("poster").src = URL.createObjectURL(picture);
-  at("poster").alt = "Your picture";
+  showSubject("Your picture", "by looks alone; it is not kept, unless you add it", URL.createObjectURL(picture), "Your picture");
+  about = "your picture";
+}
+
+function showSubject(name, facts, address, alt) {
+  about = name;
+  document.title = `${name} – keyart`;
+  at("film").hidden = false;
+  at("name").textContent = name;
+  at("facts").textContent = facts;
+  at("poster").hidden = !address;
+  if (address) at("poster").src = address;
+  at("poster").alt = alt;
+  at("on-atlas").hidden = true;
 }
 
 function setLoading(on) {
@@ -154,22 +156,38 @@ function setLoading(on) {
   at("hits").setAttribute("aria-busy", on);
 }
 
-async function load(number) {
-  setLoading(true);
-  const film = state().get("film");
-  const answer = picture
-    ? await get(`api/similar?${question(shown)}`, { method: "POST", body: picture })
-    : await get(addressOf("similar", shown));
-  if (number !== latest) return;
-  if (shown === 0) at("hits").replaceChildren();
-  at("hits").append(...answer.results.map((hit) => card(hit, picture || words() ? null : film, address, pivot, why, others.add)));
+function isEndNear() {
+  return at("end").getBoundingClientRect().top < innerHeight + MARGIN;
+}
+
+function append(answer) {
+  const film = picture || words() ? null : state().get("film");
+  const actions = { address, why: why.show, add: others.add, pivot: (movieId) => pivot(movieId, { opened: movieId }) };
+  at("hits").append(...answer.results.map((hit) => card(hit, film, actions)));
   shown += answer.results.length;
   more = answer.more;
-  const notes = answer.notes.length ? ` ${answer.notes.join(". ")}.` : "";
-  at("status").textContent = shown ? `${shown} look-alikes${more ? ", more below" : ""}.${notes}` : `No film found.${notes}`;
-  setLoading(false);
-  // On a tall screen one page may not reach the bottom.
-  if (more && at("end").getBoundingClientRect().top < innerHeight + MARGIN) await load(number);
+  const found = shown ? `${shown} look-alike${shown === 1 ? "" : "s"} of ${about}${more ? ", more below" : ""}.` : "No film found.";
+  say([notice, found, ...answer.notes.map((note) => `${note}.`)].filter(Boolean).join(" "));
+  notice = "";
+  showExports(shown);
+}
+
+// Requests further results until there are as many as `target`, and to the end of the screen.
+async function extend(target) {
+  const { signal } = request;
+  setLoading(true);
+  try {
+    while (more && (shown < target || isEndNear())) append(await ask(shown, pageSize(target - shown), signal));
+    setLoading(false);
+  } catch (error) {
+    if (signal.aborted) return;
+    setLoading(false);
+    report(error, () => extend(target));
+  }
+}
+
+function pageSize(n) {
+  return Math.min(Math.max(n, PAGE), MOST_AT_ONCE);
 }
 
 function address(movieId) {
@@ -179,65 +197,109 @@ function address(movieId) {
   return `?${params}`;
 }
 
+async function factsOf(film, signal) {
+  return picture || words() ? null : fetchJson(`api/films/${encodeURIComponent(film)}`, { signal, waiting });
+}
+
 async function show() {
-  const number = ++latest;
+  request.abort();
+  request = new AbortController();
+  const { signal } = request;
   shown = 0;
-  setLoading(true);
+  more = false;
+  // Without it the film is shown all the same; the next film asks again.
+  prepare().catch(tolerate);
   showChoice();
   others.show();
-  try {
-    const film = state().get("film");
-    if (picture) showPicture();
-    else if (words()) showWords();
-    else if (film) {
-      const facts = await get(`api/films/${encodeURIComponent(film)}`);
-      if (number !== latest) return;
-      showFilm(facts);
-    } else if (history.state?.picture) throw new Error("The picture was not kept; choose it again.");
-    // This film was not chosen by the user, so back must not lead to it.
-    else return drawFilm(true);
-    await load(number);
-  } catch (error) {
-    if (number !== latest) return;
-    more = false;
-    setLoading(false);
-    at("hits").replaceChildren();
-    if (!picture && !isMix()) at("film").hidden = true;
-    at("status").textContent = error.message;
+  const film = state().get("film");
+  if (!picture && !words() && !film) {
+    // A film that was not chosen by the user: back must not lead to it.
+    if (!history.state?.picture) return drawFilm(true);
+    return clear("The picture was not kept; choose it again.");
   }
+  setLoading(true);
+  if (picture) showPicture();
+  const kept = place.kept();
+  const [facts, answer] = await Promise.allSettled([factsOf(film, signal), ask(0, pageSize(kept.shown), signal)]);
+  if (signal.aborted) return;
+  setLoading(false);
+  const error = facts.reason ?? answer.reason;
+  // What is shown stays until there is something else.
+  if (error?.passes) return report(error, show);
+  if (facts.value) showFilm(facts.value);
+  else if (words()) showWords();
+  if (error) return clear(error.message, !facts.reason);
+  showHits(answer.value);
+  await extend(kept.shown);
+  if (!signal.aborted) settle(kept);
 }
 
-function why(first, hit, label) {
-  at("heat").hidden = !first; // a description has no regions
-  if (first) at("heat").src = `api/films/${first}/why/${hit.movie_id}.jpg`;
-  at("heat").alt = `Heat map: where the poster and that of ${label} look alike`;
-  at("reasons").replaceChildren(...hit.why.map((reason) => element("li", { textContent: reason })));
-  at("why").showModal();
+function clear(text, isKnown = false) {
+  at("hits").replaceChildren();
+  showExports(0);
+  notice = "";
+  if (!isKnown) at("film").hidden = true;
+  say(text);
 }
 
-function take(file) {
+function showHits(answer) {
+  // Whoever opened one of the results by keyboard goes on from the name of the new film.
+  const isWithin = at("hits").contains(document.activeElement);
+  at("hits").replaceChildren();
+  append(answer);
+  looks.answered(answer, picture !== null || words() !== null);
+  if (isWithin) at("name").focus({ preventScroll: true });
+}
+
+// Returns to where one was on this entry of the history.
+function settle({ top, opened }) {
+  if (!top && !opened) return;
+  scrollTo(0, top);
+  const isFree = [document.body, at("name")].includes(document.activeElement);
+  if (opened && isFree) at("hits").querySelector(`a[data-film="${opened}"]`)?.focus({ preventScroll: true });
+}
+
+async function take(file) {
   if (!file) return;
-  picture = file;
-  pictures.set(`${performance.timeOrigin}-${pictures.size}`, file);
-  scrollTo(0, 0);
-  at("status").textContent = "Looking at the picture …";
-  go({ film: "", text: "", like: [], unlike: [] });
-  film.about(file);
+  say("Looking at the picture …");
+  try {
+    picture = await fitted(file, await prepare());
+  } catch (error) {
+    return report(error, () => take(file));
+  }
+  pictures.set(`${performance.timeOrigin}-${pictures.size}`, picture);
+  go({ film: "", text: "", like: [], unlike: [] }, { top: true });
+  film.about(picture);
 }
 
-const film = newFilm(pivot);
-const others = mix(state, go, suggest);
-
-const timers = {};
-function slide(name, value) {
-  clearTimeout(timers[name]);
-  timers[name] = setTimeout(() => go({ [name]: value() }, true), 60);
+// What does not change, once it is there: genres, and what the server takes.
+function prepare() {
+  prepared ??= Promise.all([fetchJson("api/server"), fetchJson("api/genres")]).then(([server, genres]) => {
+    if (server.takes_text) at("title").placeholder = "A film, or what its poster shows";
+    film.permit(server.adds_films);
+    film.offer(genres);
+    wanted.offer(genres);
+    return server;
+  }).catch((error) => { prepared = null; throw error; });
+  return prepared;
 }
-at("alpha").addEventListener("input", () => slide("alpha", () => at("alpha").value));
-at("diverse").addEventListener("input", () => slide("diverse", () => (Number(at("diverse").value) ? at("diverse").value : "")));
-at("auto").addEventListener("change", () => go({ alpha: at("auto").checked ? "" : at("alpha").value }));
-for (const name of FIELDS) at(name).addEventListener("change", () => go({ [name]: at(name).value }));
-at("merge_duplicates").addEventListener("change", () => go({ merge_duplicates: at("merge_duplicates").checked ? "true" : "" }));
+
+const place = places(() => shown);
+const film = newFilm((movieId, text) => { notice = text; pivot(movieId); });
+const others = mix(state, go);
+const wanted = filters(state, go);
+const looks = shareSlider(go, {
+  slider: "alpha", automatic: "auto", output: "share", word: "looks", shareOf: (hit) => hit.alpha,
+  fixedBy: (sides) => (!sides.includes("cf") ? "by looks alone" : !sides.includes("visual") ? "by ratings alone" : ""),
+});
+const why = whyDialog();
+const showExports = exportsOf((name) => addressOf(name, 0, Math.min(shown, MOST_EXPORTED)), () => picture);
+
+let timer = 0;
+at("diverse").addEventListener("input", () => {
+  clearTimeout(timer);
+  timer = setTimeout(() => go({ diverse: Number(at("diverse").value) ? at("diverse").value : "" }, { replace: true }), 60);
+});
 at("choice").addEventListener("submit", (event) => event.preventDefault());
 at("random").addEventListener("click", () => drawFilm(false));
 at("picture").addEventListener("change", () => {
@@ -255,41 +317,23 @@ addEventListener("paste", (event) => take(event.clipboardData.files[0]));
 // A leap inside the page must not become a part of its address, which would be shown anew.
 document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); at("hits").focus(); });
 addEventListener("popstate", () => {
+  why.close();
   picture = pictures.get(history.state?.picture) ?? null;
+  if (!history.state?.place) scrollTo(0, 0);
   if (picture) film.about(picture);
   show();
 });
 new IntersectionObserver(([end]) => {
-  if (end.isIntersecting && more && !loading) load(latest).catch((error) => { setLoading(false); at("status").textContent = error.message; });
+  if (end.isIntersecting && more && !loading) extend(shown + 1);
 }, { rootMargin: `${MARGIN}px` }).observe(at("end"));
-
-async function titles(text, signal) {
-  return text.length > LONGEST_TITLE ? [] : get(`api/films?query=${encodeURIComponent(text)}`, { signal });
-}
-
-async function suggest(text, signal) {
-  const films = await titles(text, signal);
-  if (!films.length) at("status").textContent = `No film is titled like “${text}”.`;
-  return films;
-}
 
 // Where the encoder takes words, those that name no film are a description, before titles that are only spelled alike.
 async function suggestAny(text, signal) {
-  if (!takesWords) return suggest(text, signal);
+  if (!(await prepare()).takes_text) return suggestTitles(text, signal);
   const films = await titles(text, signal);
   const description = { label: `Posters that look like “${text}”`, words: text };
   return [...films.filter((film) => film.is_named), description, ...films.filter((film) => !film.is_named)];
 }
 
 combobox(at("title"), at("suggestions"), suggestAny, (movieId, found) => found.words ? describe(found.words) : pivot(movieId));
-get("api/text").then(({ available }) => {
-  takesWords = available;
-  if (available) at("title").placeholder = "A film, or what its poster shows";
-}).catch((error) => { at("status").textContent = error.message; });
-at("heat").addEventListener("error", () => { at("heat").hidden = true; });
-get("api/genres").then((genres) => {
-  at("genre").append(...genres.map((genre) => new Option(genre)));
-  film.offer(genres);
-  at("genre").value = state().get("genre") ?? "";
-}).catch((error) => { at("status").textContent = error.message; });
 show();

@@ -1,12 +1,5 @@
-// What every page uses: an element by its id, an answer of the API or its error.
+// What every page uses: an element by its id, a new element, a file for whoever wants one.
 export const at = (id) => document.getElementById(id);
-
-export async function get(address, options) {
-  const answer = await fetch(address, options);
-  const content = await answer.json();
-  if (!answer.ok) throw new Error(content.detail);
-  return content;
-}
 
 // "1 rating", "2 ratings".
 export const ratings = (n) => `${n} ${n === 1 ? "rating" : "ratings"}`;
@@ -15,4 +8,10 @@ export function element(name, properties, ...children) {
   const made = Object.assign(document.createElement(name), properties);
   made.append(...children);
   return made;
+}
+
+export function save(blob, name) {
+  const address = URL.createObjectURL(blob);
+  element("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 1000);
 }

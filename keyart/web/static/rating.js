@@ -1,6 +1,7 @@
 // Films for a new user to rate; one that was not seen is replaced by the next.
 import { poster, titled } from "./film.js";
-import { element, get } from "./parts.js";
+import { element } from "./parts.js";
+import { RequestError, fetchJson } from "./requests.js";
 import { stars } from "./stars.js";
 
 const AT_LEAST = 10; // films on the page
@@ -54,8 +55,9 @@ export class Rating {
   async film(movieId) {
     if (this.known.has(movieId)) return this.known.get(movieId);
     try {
-      return await get(`api/films/${movieId}`);
-    } catch {
+      return await fetchJson(`api/films/${movieId}`);
+    } catch (error) {
+      if (!(error instanceof RequestError) || error.passes) throw error;
       this.unknown.add(movieId);
       return null;
     }
@@ -64,7 +66,7 @@ export class Rating {
   async next() {
     while (true) {
       if (!this.waiting.length) {
-        this.waiting = await get(`api/films/to-rate?k=${PAGE}&offset=${this.offset}`);
+        this.waiting = await fetchJson(`api/films/to-rate?k=${PAGE}&offset=${this.offset}`);
         this.offset += PAGE;
         if (!this.waiting.length) return null;
       }
@@ -102,7 +104,7 @@ export class Rating {
   }
 
   async find(movieId) {
-    if (!this.cards.has(movieId)) this.list.prepend(this.card(await get(`api/films/${movieId}`)));
+    if (!this.cards.has(movieId)) this.list.prepend(this.card(await fetchJson(`api/films/${movieId}`)));
     this.focus(movieId);
   }
 

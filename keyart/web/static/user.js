@@ -1,16 +1,19 @@
 // The page for a user: its address holds who asks, what they rated and how, and everything shown follows from it.
 import { combobox } from "./combobox.js";
-import { at, element, get, ratings } from "./parts.js";
+import { at, element, ratings } from "./parts.js";
 import { Rating } from "./rating.js";
 import { liked, recommended } from "./recommended.js";
+import { fetchJson } from "./requests.js";
+import { report, say, waiting } from "./status.js";
+import { suggestTitles } from "./titles.js";
 
 const ENOUGH = 10;
 const FIRST = 3; // ratings from which there is something to recommend
 const LENGTH = 30;
 const IN_ADDRESS = 300; // more ratings are kept beside the address: servers limit its length
-let latest = 0; // answers to an earlier request are dropped
+let request = new AbortController(); // for the state that is in the address
 let lastRated = null;
-let models = [];
+let models = null; // once they are known
 
 function state() {
   return new URLSearchParams(location.search);
@@ -61,7 +64,7 @@ function showShare() {
 
 function showChoice(user) {
   const params = state();
-  at("model").replaceChildren(...models.map((model) => {
+  at("model").replaceChildren(...(models ?? []).map((model) => {
     const option = new Option(model.name, model.name, model.default);
     option.title = model.summary;
     option.disabled = !user && !model.takes_new_users;
@@ -74,7 +77,6 @@ function showChoice(user) {
 }
 
 function showUser(facts) {
-  at("user-name").textContent = `User ${facts.user_id}`;
   at("facts").textContent = `${ratings(facts.n_ratings)}, ${facts.mean_rating.toFixed(2)} stars on average. Liked best:`;
   at("best").replaceChildren(...facts.best_rated.map(liked));
 }
@@ -85,15 +87,19 @@ function showProgress(rated) {
   at("again").disabled = !rated.size;
 }
 
-function question(user, rated) {
+function question(user, rated, signal) {
   const params = state();
   const wanted = { k: LENGTH };
   if (params.has("model")) wanted.model = params.get("model");
   if (params.has("fresh")) wanted.fresh = Number(params.get("fresh"));
-  if (user) return get(`api/users/${encodeURIComponent(user)}/recommendations?${new URLSearchParams(wanted)}`);
+  if (user) {
+    const address = `api/users/${encodeURIComponent(user)}/recommendations?${new URLSearchParams(wanted)}`;
+    return fetchJson(address, { signal, waiting });
+  }
   const ratings = [...rated].map(([movie_id, stars]) => ({ movie_id, rating: stars }));
   const body = JSON.stringify({ ...wanted, ratings });
-  return get("api/recommendations", { method: "POST", headers: { "Content-Type": "application/json" }, body });
+  const headers = { "Content-Type": "application/json" };
+  return fetchJson("api/recommendations", { method: "POST", headers, body, signal, waiting });
 }
 
 function showResults(answer, user) {
@@ -103,44 +109,53 @@ function showResults(answer, user) {
     : `The number is a preference on ${answer.model}’s own scale: only the order counts.`;
   at("hits").replaceChildren(...answer.results.map((film) => recommended(film, answer.gives_stars)));
   const notes = answer.notes.length ? ` ${answer.notes.join(". ")}.` : "";
-  at("status").textContent = `${answer.results.length} films by ${answer.model}.${notes}`;
+  say(`${answer.results.length} films by ${answer.model}.${notes}`);
 }
 
 function showNothing(why) {
   at("meaning").textContent = "";
   at("hits").replaceChildren();
-  at("status").textContent = why;
+  say(why);
 }
 
 function invitation(n) {
   return `Rate ${n} ${n < FIRST ? "more " : ""}${n === 1 ? "film" : "films"} for first recommendations.`;
 }
 
+// A mistake takes the place of the films; while the server is away, what is shown stays.
+function fail(error) {
+  report(error, show);
+  if (!error.passes) showNothing(error.message);
+}
+
 async function show() {
-  const number = ++latest;
+  request.abort();
+  request = new AbortController();
+  const { signal } = request;
   const user = state().get("user");
   const rated = ratedIn(state());
   at("user").hidden = !user;
   at("rating").hidden = Boolean(user);
   at("hits-name").textContent = user ? `Recommended to user ${user}` : "Recommended to you";
   document.title = `${user ? `User ${user}` : "For you"} – keyart`;
+  if (user) at("user-name").textContent = `User ${user}`;
+  document.body.className = "";
   showChoice(user);
   showProgress(rated);
   try {
-    if (user) {
-      const facts = await get(`api/users/${encodeURIComponent(user)}`);
-      if (number !== latest) return;
-      showUser(facts);
-    } else {
-      // The films to rate need not be waited for, but a mistake in them must be heard of.
-      rating.show(rated).catch((error) => { at("status").textContent = error.message; });
-      if (rated.size < FIRST) return showNothing(invitation(FIRST - rated.size));
+    if (user) showUser(await fetchJson(`api/users/${encodeURIComponent(user)}`, { signal, waiting }));
+    // The films to rate need not be waited for, but a mistake in them must be heard of.
+    else rating.show(rated).catch((error) => { if (!signal.aborted) report(error, show); });
+    if (!models) {
+      models = await fetchJson("api/models", { signal, waiting });
+      showChoice(user);
     }
-    if (!at("hits").children.length) at("status").textContent = "Looking for films …";
-    const answer = await question(user, rated);
-    if (number === latest) showResults(answer, user);
+    if (!user && rated.size < FIRST) return showNothing(invitation(FIRST - rated.size));
+    if (!at("hits").children.length) say("Looking for films …");
+    const answer = await question(user, rated, signal);
+    if (!signal.aborted) showResults(answer, user);
   } catch (error) {
-    if (number === latest) showNothing(error.message);
+    if (!signal.aborted) fail(error);
   }
 }
 
@@ -149,8 +164,24 @@ function toUser(userId) {
   return go({ user: userId, rated: new Map() });
 }
 
+async function anyUser() {
+  const { signal } = request;
+  try {
+    const user = await fetchJson("api/users/random", { signal, waiting });
+    // Whoever has gone on meanwhile stays there.
+    if (!signal.aborted) toUser(user.user_id);
+  } catch (error) {
+    if (!signal.aborted) report(error, anyUser);
+  }
+}
+
 async function users(digits, signal) {
-  const answer = await get(`api/users?query=${encodeURIComponent(digits)}`, { signal });
+  if (!/^\d{1,10}$/.test(digits)) {
+    say("A user is found by number.");
+    return [];
+  }
+  const answer = await fetchJson(`api/users?query=${encodeURIComponent(digits)}`, { signal });
+  if (!answer.length) say(`No user’s number begins with ${digits}.`);
   // A combobox lists what has an id and a title.
   return answer.map((user) => ({ movie_id: user.user_id, title: `User ${user.user_id}: ${ratings(user.n_ratings)}` }));
 }
@@ -160,7 +191,7 @@ async function importFile(file) {
   at("imported").textContent = `Reading ${file.name} …`;
   at("others").hidden = true;
   try {
-    const answer = await get(`api/ratings?${new URLSearchParams({ name: file.name.slice(-200) })}`, { method: "POST", body: file });
+    const answer = await fetchJson(`api/ratings?${new URLSearchParams({ name: file.name.slice(-200) })}`, { method: "POST", body: file });
     at("imported").textContent = `${file.name}: ${answer.summary}.`;
     at("others").hidden = !answer.others.length;
     at("others").firstElementChild.textContent = answer.others.length === 1 ? "1 row gives no rating" : `${answer.others.length} rows give no rating`;
@@ -170,7 +201,7 @@ async function importFile(file) {
     lastRated = null;
     await go({ rated: new Map([...ratedIn(state()), ...answer.ratings.map((film) => [film.movie_id, film.rating])]), user: "" });
   } catch (error) {
-    at("imported").textContent = error.message;
+    report(error, () => importFile(file), at("imported"));
   }
 }
 
@@ -185,16 +216,7 @@ at("auto").addEventListener("change", () => go({ fresh: at("auto").checked ? "" 
 at("model").addEventListener("change", () => go({ model: at("model").value }));
 at("choice").addEventListener("submit", (event) => event.preventDefault());
 at("again").addEventListener("click", () => go({ rated: new Map() }));
-at("any").addEventListener("click", async () => {
-  const from = location.href;
-  try {
-    const user = await get("api/users/random");
-    // Whoever has gone on meanwhile stays there.
-    if (location.href === from) toUser(user.user_id);
-  } catch (error) {
-    at("status").textContent = error.message;
-  }
-});
+at("any").addEventListener("click", anyUser);
 at("file").addEventListener("change", () => {
   importFile(at("file").files[0]);
   at("file").value = ""; // or the same file could not be chosen again
@@ -209,6 +231,5 @@ addEventListener("drop", (event) => {
 addEventListener("popstate", () => { lastRated = null; show(); });
 
 combobox(at("number"), at("numbers"), users, toUser);
-combobox(at("title"), at("titles"), (text, signal) => get(`api/films?query=${encodeURIComponent(text)}`, { signal }), (movieId) => rating.add(movieId));
-models = await get("api/models").catch(() => []);
+combobox(at("title"), at("titles"), suggestTitles, (movieId) => rating.add(movieId).catch(report));
 show();

@@ -112,7 +112,7 @@ def test_new_users_match_fitted_users_with_the_same_ratings() -> None:
 
 
 def test_refuses_more_films_than_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ease, "_BYTES_OF_A_PAIR", 10**13)
+    monkeypatch.setattr(ease, "BYTES_OF_A_PAIR", 10**13)
     with pytest.raises(ConfigError, match=r"20 films need 4,000,000\.0 GB of memory, and .* GB are free; name another"):
         EASE().fit(random_ratings())
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+from scipy import sparse
 
 from catalog.errors import DataError, StoreError
 from catalog.scored_ids import ScoredIds
@@ -19,7 +20,7 @@ from cf.evaluation.splits import Split
 from cf.models import neighbors
 from cf.models.baseline import fit_biases
 from cf.models.neighbors import ArticleItemCosine, ArticleUserCosine, ItemCosine, UserCosine
-from cf.ratings import Ratings, read_movielens
+from cf.ratings import RatingMatrix, Ratings, read_movielens
 from tests.contracts import RecommenderContract, assert_same_results, check_ties, random_stars, ratings_of
 from tests.records import rewrite_record
 
@@ -178,6 +179,26 @@ def test_block_size_does_not_change_neighbors(monkeypatch: pytest.MonkeyPatch, n
     for one, other in zip(fit(stars).similar_items(range(11, 36), 50), whole, strict=True):
         np.testing.assert_array_equal(one.ids, other.ids)
         np.testing.assert_array_equal(one.scores, other.scores)
+
+
+def test_blocks_grow_with_the_ratings_and_not_with_the_square_of_the_films(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbors, "_BLOCK_CELLS", 500)
+    largest, n_blocks = neighbors._largest, [0]
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        n_blocks[-1] += 1
+        return largest(*arguments, **options)
+
+    monkeypatch.setattr(neighbors, "_largest", counted)
+    for n_films in (200, 400, 800):
+        n_blocks.append(0)
+        # Each user rated two films of their own, so that most films have nothing in common.
+        pairs = np.arange(n_films)
+        stars = sparse.coo_array((1.0 + pairs % 5, (pairs // 2, pairs)), dtype=np.float32).tocsr()
+        model = ItemCosine(shrinkage=0.0).fit(RatingMatrix(1 + pairs[::2] // 2, 1 + pairs, stars))
+        assert model.similarities_.shape == (n_films, n_films)
+    assert n_blocks[2] <= 2 * n_blocks[1]
+    assert n_blocks[3] <= 2 * n_blocks[2]
 
 
 # Real ratings

@@ -79,6 +79,22 @@ def test_equal_rows_tie_to_the_last_bit() -> None:
         np.testing.assert_array_equal(pairs[row], pairs[0])
 
 
+def test_added_rows_tie_with_equal_ones_to_the_last_bit() -> None:
+    rows = random_features(7, 60, 512)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    # Of two kept ones, of a kept and an added one, and of two added ones.
+    equal = ((4, 2), (55, 3), (59, 57))
+    for row, other in equal:
+        rows[row] = rows[other]
+    order = np.random.default_rng(0).permutation(60)
+    units: Callable[[np.ndarray], np.ndarray] = rows[order].__getitem__
+    found = extended_pairs(all_pairs(rows[:50].__getitem__, 50), np.arange(50), order, units)
+    place = np.argsort(order)
+    for row, other in equal:
+        np.testing.assert_array_equal(found[:, place[row]], found[:, place[other]])
+        np.testing.assert_array_equal(found[place[row]], found[place[other]])
+
+
 def test_extended_pairs_equal_all_pairs() -> None:
     rows = random_features(6, 90, WIDTH)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)

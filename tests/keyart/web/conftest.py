@@ -168,6 +168,25 @@ def page(browser: Any, demo_address: str, request: pytest.FixtureRequest) -> Ite
         yield opened
 
 
+def expect(page: Page, selector: str) -> Any:
+    """Expect something of an element, which may take a while to come true."""
+    from playwright.sync_api import expect
+
+    return expect(page.locator(selector))
+
+
+def expect_hits(page: Page) -> None:
+    """Wait for the look-alikes of the film that the page is about: until they come, those of the film before stay."""
+    expect(page, "#hits[aria-busy=false] .hit >> nth=0").to_be_visible()
+
+
+@pytest.fixture
+def people_page(browser: Any, people_address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """An empty page of the workspace of two tastes."""
+    with looking(browser, people_address, request) as opened:
+        yield opened
+
+
 def serious_barriers(page: Page) -> list[tuple[str, list[str]]]:
     """Name what axe finds that keeps people out: rules, and the elements that break them."""
     # The page's own policy lets in no script of others; the debugger may still run one.

@@ -14,8 +14,8 @@ import pytest
 
 from keyart.atlas.build import AtlasOptions, make_atlas
 from keyart.pipeline.index import build
-from tests.keyart.groups import N_FILMS, arrange, make_groups
-from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, looking, serious_barriers, serving
+from tests.keyart.groups import N_FILMS, arrange, list_films, make_groups
+from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, expect, looking, serious_barriers, serving
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = [NEEDS_CHROMIUM, pytest.mark.heavy]
@@ -35,10 +35,6 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def page(browser: Any, url: str, request: pytest.FixtureRequest) -> Iterator[Page]:
     with looking(browser, url, request, viewport={"width": 1280, "height": 900}, reduced_motion="reduce") as opened:
         yield opened
-
-
-def expect(page: Page, selector: str) -> Any:
-    return playwright.expect(page.locator(selector))
 
 
 def look(page: Page, address: str = "/atlas") -> None:
@@ -245,6 +241,59 @@ def test_the_legend_shows_its_films(page: Page) -> None:
     assert entry.get_attribute("aria-pressed") == "false"
 
 
+def test_back_returns_to_the_selection_and_the_pressed_entry(page: Page, browser: Any) -> None:
+    look(page, "/atlas?color=genre")
+    page.locator("#legend button", has_text="Western").click()
+    page.get_by_role("button", name="Select all in view").click()
+    expect(page, "#count").to_contain_text("20 films are selected")
+    page.locator("#titles a").first.click()
+    page.wait_for_url("**/?film=*")
+    page.go_back()
+    expect(page, "#legend button[aria-pressed=true]").to_contain_text("Western")
+    expect(page, "#count").to_contain_text("20 films are selected")
+    playwright.expect(page.locator("#titles li")).to_have_count(20)
+    # A link shows the entry too; the selection is this visitor's.
+    linked = browser.new_page()
+    linked.goto(page.url)
+    expect(linked, "#legend button[aria-pressed=true]").to_contain_text("Western")
+    linked.close()
+
+
+def test_dimmed_posters_do_not_answer(page: Page) -> None:
+    # Film 13 and its neighbors are comedies.
+    look(page, "/atlas?x=0&y=-0.45&z=4")
+    x, y = middle(page)
+    page.mouse.move(x, y)
+    expect(page, "#card strong").to_have_text("Film 13 (1963)")
+    page.mouse.move(1, 1)
+    page.locator("#legend button", has_text="Western").click()
+    page.mouse.move(x, y)
+    page.mouse.click(x, y)
+    expect(page, "#card").to_be_hidden()
+    assert "/atlas" in page.url
+    page.locator("#canvas").focus()
+    page.keyboard.press("0")
+    page.keyboard.press("Shift+ArrowRight")
+    expect(page, "#card").to_contain_text("Western")
+
+
+def test_only_films_on_the_map_are_suggested(browser: Any, tmp_path: Path) -> None:
+    workspace = make_groups(tmp_path / "workspace")
+    build(workspace)
+    make_atlas(workspace, AtlasOptions(n_clusters=3))
+    list_films(workspace, range(1, 300))
+    with serving(workspace.home) as url:
+        page = browser.new_page(base_url=url)
+        look(page)
+        page.fill("#title", "film 23")
+        expect(page, "#suggestions li >> nth=0").to_have_text("Film 23 (1973)")
+        assert "Film 230 (2180)" not in page.locator("#suggestions li").all_text_contents()
+        page.fill("#title", "film 230")
+        expect(page, "#status").to_contain_text("Film 230 (2180) is not on the map")
+        assert "Film 230 (2180)" not in page.locator("#suggestions li").all_text_contents()
+        page.close()
+
+
 def test_the_clusters_are_a_list_too(page: Page) -> None:
     look(page)
     playwright.expect(page.locator("#clusters li")).to_have_count(3)
@@ -259,7 +308,20 @@ def test_without_an_atlas_the_page_names_the_command(browser: Any, home: Path) -
         page = browser.new_page()
         page.goto(f"{url}/atlas")
         expect(page, "#status").to_have_text(re.compile("run `keyart atlas --home"))
+        for selector in ("#map", "#tools", "#legend", "#view", "#help", "#clusters", "#title"):
+            expect(page, selector).to_be_hidden()
         page.close()
+
+
+def test_a_map_that_does_not_come_can_be_tried_again(page: Page) -> None:
+    page.route("**/api/atlas", lambda route: route.abort())
+    page.goto("/atlas")
+    expect(page, "#status").to_contain_text("The server cannot be reached.")
+    expect(page, "#tools").to_be_hidden()
+    page.unroute("**/api/atlas")
+    page.get_by_role("button", name="Retry").click()
+    expect(page, "#legend button >> nth=0").to_be_visible()
+    expect(page, "#tools").to_be_visible()
 
 
 @pytest.mark.release

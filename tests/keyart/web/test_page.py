@@ -12,7 +12,17 @@ from typing import Any
 import pytest
 
 from tests.installation import Demonstration
-from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, copied, looking, serious_barriers, serving
+from tests.keyart.web.conftest import (
+    NEEDS_AXE,
+    NEEDS_CHROMIUM,
+    Page,
+    copied,
+    expect,
+    expect_hits,
+    looking,
+    serious_barriers,
+    serving,
+)
 from tests.posters.pictures import draw_poster
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -21,15 +31,6 @@ pytestmark = [NEEDS_CHROMIUM, pytest.mark.heavy]
 # Of the demo catalog.
 LEDGER, CIPHER, NOCTURNE, VELVET, WHISPER = 9, 13, 14, 15, 46
 EXPORTS = ("json", "csv", "sheet")
-
-
-def expect(page: Page, selector: str) -> Any:
-    return playwright.expect(page.locator(selector))
-
-
-def expect_hits(page: Page) -> None:
-    """Wait for the look-alikes of the film that the page is about: until they come, those of the film before stay."""
-    expect(page, "#hits[aria-busy=false] .hit >> nth=0").to_be_visible()
 
 
 @pytest.fixture
@@ -124,7 +125,8 @@ def test_the_slider_ranks_anew_and_a_link_shows_the_same(page: Page, browser: An
 
 def test_filters_keep_to_a_genre_and_to_years(page: Page) -> None:
     page.goto(f"/?film={LEDGER}")
-    page.get_by_label("Genre").and_(page.locator("select")).select_option("Musical")
+    page.get_by_text("Genres: all").click()
+    page.get_by_label("Musical").and_(page.locator("#genre-list input")).check()
     expect(page, ".hit").to_have_count(1)
     expect(page, ".hit").to_contain_text("The Hedgehog Who Hummed (2001)")
     page.goto(f"/?film={LEDGER}")
@@ -143,7 +145,7 @@ def test_form_input_survives_late_genres(page: Page) -> None:
 
     page.route("**/api/genres", answer_late)
     page.goto(f"/?film={LEDGER}")
-    expect(page, "#genre option >> nth=1").to_be_attached()
+    expect(page, "#genre-list input >> nth=1").to_be_attached()
     playwright.expect(first_year).to_have_value("2019")
 
 

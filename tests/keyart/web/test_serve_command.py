@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from keyart.pipeline.movielens import load
 from keyart.web.address import is_loopback
 from tests.keyart.conftest import Run
 from tests.test_layers import ROOT
@@ -166,6 +167,14 @@ def test_a_port_in_use_is_reported_before_the_workspace_is_opened(run: Run, home
         outcome = run("serve", "--home", home, "--port", str(port))
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
     assert f"port {port} is in use by another program" in outcome.err
+
+
+def test_no_address_is_said_before_a_refusal(run: Run, movielens: Path, tmp_path: Path) -> None:
+    load(tmp_path / "unbuilt", movielens)
+    outcome = run("serve", "--home", tmp_path / "unbuilt", "--port", "0")
+    assert outcome.code == 1
+    assert "nothing is built" in outcome.err
+    assert "http://" not in outcome.err
 
 
 def test_a_host_of_another_machine_is_refused(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

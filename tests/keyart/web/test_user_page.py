@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.keyart.conftest import N_FILMS
-from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, looking, serious_barriers
+from tests.keyart.web.conftest import NEEDS_AXE, NEEDS_CHROMIUM, Page, expect, looking, serious_barriers
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = [NEEDS_CHROMIUM, pytest.mark.heavy]
@@ -23,10 +23,6 @@ def page(browser: Any, people_address: str, request: pytest.FixtureRequest) -> I
     """An empty page of the workspace of two tastes."""
     with looking(browser, people_address, request) as opened:
         yield opened
-
-
-def expect(page: Page, selector: str) -> Any:
-    return playwright.expect(page.locator(selector))
 
 
 def slider(page: Page, movie_id: int) -> Any:

@@ -1,10 +1,4 @@
 // The films of the map, as columns; a film is known by its row here and by its movie_id to everybody else.
-import { get } from "../parts.js";
-
-export async function load() {
-  return new Films(await get("api/atlas"));
-}
-
 export class Films {
   constructor(map) {
     this.n = map.movie_ids.length;

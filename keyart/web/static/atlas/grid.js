@@ -33,13 +33,14 @@ export class Grid {
     return rows;
   }
 
-  // The film nearest to a point, of those within `reach` to both sides and 1.5 times that above and below, as posters are.
-  nearest(x, y, reach) {
+  // The film nearest to a point, of those within `reach` to both sides and 1.5 times that above and below, as posters
+  // are, that `counts`.
+  nearest(x, y, reach, counts = () => true) {
     let best = null;
     let least = Infinity;
     this.within(x - reach, y - 1.5 * reach, x + reach, y + 1.5 * reach, (row) => {
       const away = (this.x[row] - x) ** 2 + (this.y[row] - y) ** 2;
-      if (away < least) [best, least] = [row, away];
+      if (away < least && counts(row)) [best, least] = [row, away];
     });
     return best;
   }

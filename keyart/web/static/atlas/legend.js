@@ -1,7 +1,5 @@
-// What the colors mean; pointing at an entry shows its films, pressing it keeps them shown.
-export function showLegend(list, entries, show) {
-  let pinned = null;
-
+// What the colors mean; pointing at an entry shows its films, pressing it keeps them shown, and `pin` hears of it.
+export function showLegend(list, entries, { pinned, show, pin }) {
   function refresh(pointed = null) {
     show(pointed ?? pinned);
     [...list.querySelectorAll("button")].forEach((button, number) => button.setAttribute("aria-pressed", number === pinned));
@@ -13,7 +11,7 @@ export function showLegend(list, entries, show) {
     swatch.style.backgroundColor = entry.color;
     const name = Object.assign(document.createElement("span"), { textContent: entry.name });
     button.append(swatch, name, Object.assign(document.createElement("small"), { textContent: entry.n.toLocaleString("en") }));
-    button.addEventListener("click", () => { pinned = pinned === number ? null : number; refresh(); });
+    button.addEventListener("click", () => { pinned = pinned === number ? null : number; pin(pinned); refresh(); });
     button.addEventListener("pointerenter", () => refresh(number));
     button.addEventListener("pointerleave", () => refresh());
     const item = document.createElement("li");

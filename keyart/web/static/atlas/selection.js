@@ -1,4 +1,6 @@
 // The films that were selected: how many, which, and as a file.
+import { save } from "../parts.js";
+
 const LISTED = 300;
 const COLUMNS = ["movie_id", "title", "year", "genres", "cluster"];
 
@@ -11,21 +13,19 @@ function asCsv(records) {
   return [COLUMNS, ...records.map((record) => COLUMNS.map((name) => record[name]))].map((row) => `${row.map(cell).join(",")}\n`).join("");
 }
 
-function hand(text, name, type) {
-  const address = URL.createObjectURL(new Blob([text], { type }));
-  Object.assign(document.createElement("a"), { href: address, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 1000);
-}
-
 export class Selection {
   constructor(at, films, changed) {
     this.rows = [];
     this.at = at;
     this.films = films;
     this.changed = changed;
-    at("csv").addEventListener("click", () => hand(asCsv(this.#records()), "films.csv", "text/csv"));
-    at("json").addEventListener("click", () => hand(`${JSON.stringify(this.#records(), null, 2)}\n`, "films.json", "application/json"));
+    at("csv").addEventListener("click", () => save(new Blob([asCsv(this.#records())], { type: "text/csv" }), "films.csv"));
+    at("json").addEventListener("click", () => save(new Blob([this.#asJson()], { type: "application/json" }), "films.json"));
     at("clear").addEventListener("click", () => { this.take([]); at("view").focus(); });
+  }
+
+  #asJson() {
+    return `${JSON.stringify(this.#records(), null, 2)}\n`;
   }
 
   #records() {

@@ -1,0 +1,126 @@
+"""What clients may expect of an HTTP API: compression, validation, links, descriptions, and pages for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.keyart.web.conftest import serving
+
+pytestmark = pytest.mark.heavy
+
+TOKEN = "a-token-of-more-than-sixteen-letters"
+BROWSER = {"Accept": "text/html,*/*;q=0.8"}
+PLAIN = {"Accept-Encoding": "identity"}
+
+
+def get(url: str, **headers: str) -> requests.Response:
+    return requests.get(
+        url, headers=PLAIN | {name.replace("_", "-"): value for name, value in headers.items()}, timeout=60
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "takes"),
+    [
+        ("api/films?query=film&limit=3", "it takes k, query"),
+        ("api/genres?k=3", "it takes none"),
+        ("api/films/22?k=3", "it takes none"),
+        ("api/films/22/similar?count=3", "it takes alpha"),
+        ("api/films/to-rate?page=2", "it takes k, offset, seed"),
+        ("api/users/2/recommendations?stars=5", "it takes fresh, k, model"),
+        ("api/atlas?x=1", "it takes none"),
+        ("posters/22?height=160", "it takes width"),
+    ],
+)
+def test_a_parameter_that_an_address_does_not_take_is_refused(people_address: str, path: str, takes: str) -> None:
+    refused = get(f"{people_address}/{path}")
+    name = path.replace("&", "?").rpartition("?")[2].partition("=")[0]
+    assert refused.status_code == 422
+    assert refused.json()["detail"].startswith(f"{name}: this address has no such parameter; {takes}")
+
+
+def test_old_names_of_parameters_and_any_at_pages_are_taken(people_address: str) -> None:
+    for path in ("api/films/22/similar?min_support=1&fold=true", "?utm_source=x", "user?utm_source=x", "healthz?x=1"):
+        assert get(f"{people_address}/{path}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["api/films/22/similar", "static/page.js", "static/page.css", "", "api/similar.csv?like=22"]
+)
+def test_text_is_compressed_for_who_takes_it(people_address: str, path: str) -> None:
+    plain, packed = get(f"{people_address}/{path}"), get(f"{people_address}/{path}", Accept_Encoding="gzip")
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.content == plain.content
+    assert 0 < int(packed.headers["content-length"]) < len(plain.content)
+    for answer in (plain, packed):
+        assert "accept-encoding" in answer.headers["vary"].lower()
+
+
+def test_small_and_compressed_answers_are_sent_as_they_are(people_address: str) -> None:
+    for path in ("api/genres", "posters/22", "api/films/22/sheet.jpg?k=5"):
+        assert "content-encoding" not in get(f"{people_address}/{path}", Accept_Encoding="gzip").headers
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+@pytest.mark.parametrize("path", ["static/page.js", "posters/22", ""])
+def test_what_a_client_has_is_not_sent_again(people_address: str, path: str, encoding: str) -> None:
+    first = get(f"{people_address}/{path}", Accept_Encoding=encoding)
+    again = get(f"{people_address}/{path}", Accept_Encoding=encoding, If_None_Match=f'"other", {first.headers["etag"]}')
+    assert (first.status_code, again.status_code, again.content) == (200, 304, b"")
+    assert again.headers["etag"] == first.headers["etag"]
+    assert "private" in first.headers["cache-control"]
+
+
+def test_scripts_of_an_earlier_version_are_asked_about(people_address: str) -> None:
+    for path in ("", "static/page.js", "api/films/22"):
+        assert get(f"{people_address}/{path}").headers["cache-control"] == "private, no-cache"
+
+
+def test_links_lead_through_all_pages(people_address: str) -> None:
+    found, address = list[int](), f"{people_address}/api/films/22/similar?k=15&genre=Drama&genre=Comedy"
+    while address:
+        answer = get(address)
+        found += [hit["movie_id"] for hit in answer.json()["results"]]
+        following = answer.links.get("next")
+        address = requests.compat.urljoin(address, following["url"]) if following else ""
+    whole = get(f"{people_address}/api/films/22/similar?k=100").json()["results"]
+    assert found == [hit["movie_id"] for hit in whole]
+    assert "link" in get(f"{people_address}/api/similar?like=22&k=5").headers
+    assert "link" not in get(f"{people_address}/api/similar?like=22&k=5&diverse=0.3").headers
+
+
+def test_a_missing_page_is_a_page_for_people(people_address: str) -> None:
+    missing = get(f"{people_address}/nowhere", **BROWSER)
+    assert (missing.status_code, missing.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "There is no page at this address." in missing.text
+    assert "no poster" in get(f"{people_address}/posters/41000", **BROWSER).text
+    for address, headers in (("nowhere", {}), ("api/films/99999", BROWSER), ("api/nowhere", BROWSER)):
+        answer = get(f"{people_address}/{address}", **headers)
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
+@pytest.fixture(scope="module")
+def described(people_address: str) -> dict[str, dict[str, dict[str, object]]]:
+    return dict(get(f"{people_address}/openapi.json").json()["paths"])
+
+
+def test_every_operation_has_a_tag_and_a_name_of_its_own(described: dict[str, dict[str, dict[str, object]]]) -> None:
+    operations = [operation for path in described.values() for operation in path.values()]
+    assert all(operation.get("tags") for operation in operations)
+    names = Counter(str(operation["operationId"]) for operation in operations)
+    assert [name for name, n in names.items() if n > 1] == []
+    assert all(name.isidentifier() for name in names)
+
+
+def test_the_token_is_described_where_there_is_one(home: Path, people_address: str) -> None:
+    with serving(home, TOKEN) as url:
+        one = get(f"{url}/openapi.json", Authorization=f"Bearer {TOKEN}").json()
+    assert one["components"]["securitySchemes"] == {"token": {"type": "http", "scheme": "bearer"}}
+    assert one["paths"]["/api/genres"]["get"]["security"] == [{"token": []}]
+    assert {"401", "403", "413", "429", "500", "504"} <= one["paths"]["/api/similar"]["post"]["responses"].keys()
+    assert "securitySchemes" not in get(f"{people_address}/openapi.json").json()["components"]
