@@ -65,7 +65,7 @@ def make_app(
     pools = Pools(
         querying=WorkerPool(1, 256, _TIMEOUT_S),
         comparing=WorkerPool(1, 64, _TIMEOUT_S, yields=True),
-        drawing=WorkerPool(2, 64, _TIMEOUT_S, yields=True),
+        drawing=WorkerPool(1, 64, _TIMEOUT_S, yields=True),
         thumbnails=WorkerPool(2, 256, _TIMEOUT_S),
         decoding=WorkerPool(1, _MAX_PENDING_IMAGES, _ENCODING_TIMEOUT_S, yields=True),
         writing=WorkerPool(1, 4, _WRITING_TIMEOUT_S, yields=True),
